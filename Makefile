@@ -1,0 +1,59 @@
+# Everything here works on a fresh machine with Python 3.11+ and make: each target makes what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test soak lint format bench generate lock clean
+
+demo: $(VENV)/.demo
+	@$(BIN)/spotify-ads demo
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+soak: $(VENV)/.test
+	$(BIN)/python -m pytest -m soak
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: $(VENV)/.lint
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.test
+	$(BIN)/python -m benchmarks
+
+generate: $(VENV)/.lint
+	@test -n "$(DOCUMENT)" || { echo "usage: make generate DOCUMENT=<path or URL of the OpenAPI document>" >&2; exit 2; }
+	$(BIN)/python -m codegen "$(DOCUMENT)"
+
+# The one place where versions move: constraints.txt pins every package for every target.
+lock: $(VENV)/.base
+	$(PIP) install -q uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group test --group lint --group bench --group build \
+	  --no-annotate --custom-compile-command "make lock" --upgrade --output-file constraints.txt pyproject.toml
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis dist site
+
+$(VENV)/.base: constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -q -c constraints.txt pip
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.base pyproject.toml
+	$(PIP) install -q -c constraints.txt --build-constraint constraints.txt -e '.[cli]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.base pyproject.toml
+	$(PIP) install -q -c constraints.txt --build-constraint constraints.txt -e '.[cli,redis,otel,speed,tables]' --group test --group bench
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.lint: $(VENV)/.test pyproject.toml
+	$(PIP) install -q -c constraints.txt --group lint --group generate
+	@touch $@
