@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "AuthenticationError",
@@ -50,6 +50,7 @@ class SpotifyAdsError(Exception):
         trace_id: ``sp_trace_id`` of the answer; Spotify's support asks for it.
         messages: the answer's messages.
         error_codes: the answer's codes with their definitions.
+        details: the whole error body as the server sent it, empty where it was no JSON object.
         may_have_taken_effect: whether the request may have changed something at the server.
     """
 
@@ -62,6 +63,7 @@ class SpotifyAdsError(Exception):
         trace_id: str | None = None,
         messages: Sequence[str] = (),
         error_codes: Sequence[ErrorCode] = (),
+        details: Mapping[str, object] | None = None,
         may_have_taken_effect: bool = False,
     ) -> None:
         super().__init__(message)
@@ -71,6 +73,7 @@ class SpotifyAdsError(Exception):
         self.trace_id = trace_id
         self.messages = tuple(messages)
         self.error_codes = tuple(error_codes)
+        self.details: Mapping[str, object] = details or {}
         self.may_have_taken_effect = may_have_taken_effect
 
     def __str__(self) -> str:
@@ -174,7 +177,9 @@ class OutcomeUnknown(SpotifyAdsError):
         cause: the error that took the answer away.
     """
 
-    def __init__(self, message: str, *, cause: Exception, operation: str | None = None, status: int | None = None, trace_id: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, cause: Exception, operation: str | None = None, status: int | None = None, trace_id: str | None = None
+    ) -> None:
         super().__init__(message, operation=operation, status=status, trace_id=trace_id, may_have_taken_effect=True)
         self.cause = cause
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-__all__ = ["Event", "Listener", "Listeners"]
+__all__ = ["CallFailed", "Event", "Listener", "Listeners", "RequestAnswered", "RequestRetried", "RequestSent"]
 
 logger = logging.getLogger("spotify_ads_async")
 
@@ -50,3 +50,38 @@ class Listeners:
                 listener(event)
             except Exception:
                 logger.exception("an event listener raised on %s", type(event).__name__)
+
+
+class RequestSent(Event, frozen=True, kw_only=True):
+    """One attempt of a call leaves. ``waited`` counts from the wish to leave to the leave to go."""
+
+    operation: str
+    attempt: int
+    waited: float
+
+
+class RequestAnswered(Event, frozen=True, kw_only=True):
+    """An answer was read. ``seconds`` from departure to the body's end."""
+
+    operation: str
+    attempt: int
+    status: int
+    seconds: float
+
+
+class RequestRetried(Event, frozen=True, kw_only=True):
+    """An attempt failed and the call is sent again after ``delay`` seconds."""
+
+    operation: str
+    attempt: int
+    delay: float
+    reason: str
+
+
+class CallFailed(Event, frozen=True, kw_only=True):
+    """A call ended with an error; ``error`` is its class, ``in_doubt`` whether it may have taken effect."""
+
+    operation: str
+    attempts: int
+    error: str
+    in_doubt: bool

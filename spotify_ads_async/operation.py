@@ -77,4 +77,5 @@ class ListOperation(Operation[AnswerT], Generic[AnswerT, ItemT], frozen=True, kw
 
     @property
     def items(self) -> str:
+        """The attribute of the answer that holds the items."""
         return self.item_attribute

@@ -1,0 +1,331 @@
+"""One call's journey: request → quota → exchange → answer, repeated where that is safe."""
+
+from __future__ import annotations
+
+import copy
+import random
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+import anyio
+import msgspec
+
+from spotify_ads_async import wire
+from spotify_ads_async.auth import Credentials, require_secure
+from spotify_ads_async.errors import (
+    ConnectionFailed,
+    InvalidRequest,
+    NotFound,
+    OutcomeUnknown,
+    SpotifyAdsError,
+)
+from spotify_ads_async.events import CallFailed, Listeners, RequestAnswered, RequestRetried, RequestSent
+from spotify_ads_async.governor import Governor, Priority
+from spotify_ads_async.governor.feedback import retry_after
+from spotify_ads_async.operation import Operation, Repeat
+from spotify_ads_async.retry import BUDGETED, IN_DOUBT, MATRIX, Failure, RetryBudget, RetryPolicy, Verdict, backoff, classify
+from spotify_ads_async.transport import Answer, Transport, TransportOptions
+from spotify_ads_async.types import Secret
+
+__all__ = ["CallOptions", "Session", "Verify"]
+
+AnswerT = TypeVar("AnswerT")
+Verify = Callable[[], Awaitable[AnswerT | None]]
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How calls are made.
+
+    ``timeout`` bounds one attempt, from connecting to the answer's last byte; ``max_wait`` one wait for quota;
+    ``deadline`` the whole call with its waits and repeats: seconds each, None for no bound. ``validate`` off sends
+    what the document forbids, for values that are newer than this package.
+    """
+
+    priority: Priority = Priority.INTERACTIVE
+    timeout: float | None = 30.0
+    max_wait: float | None = None
+    deadline: float | None = None
+    validate: bool = True
+
+
+_SIGNING_IN = "signing in"
+_WAITING = "waiting for quota"
+_IN_FLIGHT = "waiting for the answer"
+_PAUSING = "pausing before another attempt"
+
+
+class _Journey(msgspec.Struct, kw_only=True):
+    """Where one call stands. ``doubt`` is the failure after which it may have taken effect."""
+
+    ends_at: float | None
+    phase: str = _SIGNING_IN
+    in_flight: bool = False
+    attempt: int = 0
+    refusals: int = 0
+    token: Secret | None = None
+    token_replaced: bool = False
+    retry_after: float | None = None
+    doubt: SpotifyAdsError | None = None
+
+    def remaining(self, now: float) -> float | None:
+        """Seconds until the deadline, None without one."""
+        return None if self.ends_at is None else max(0.0, self.ends_at - now)
+
+
+class Session:
+    """Makes calls: with credentials, through a governor, over pooled connections.
+
+    Args:
+        credentials: what requests are signed with.
+        base_url: the API's address with the version in its path.
+        governor: decides when a request may leave.
+        options: the defaults of every call.
+        policy: how failed calls are repeated.
+        transport: how the network is used.
+        listeners: who hears of requests, answers and repeats.
+
+    Raises:
+        ConfigurationError: the address would carry the token in the clear.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        base_url: str,
+        governor: Governor,
+        options: CallOptions,
+        policy: RetryPolicy,
+        transport: TransportOptions,
+        listeners: Listeners,
+    ) -> None:
+        require_secure(base_url)
+        parts = urlsplit(base_url)
+        self.base_url = base_url.rstrip("/")
+        self.options = options
+        self.listeners = listeners
+        self._credentials = credentials
+        self._quota = governor.scope(origin=f"{parts.scheme}://{parts.netloc}", client_id=credentials.client_id)
+        self._policy = policy
+        self._budget = RetryBudget(policy)
+        self._transport = Transport(transport)
+
+    def with_options(self, options: CallOptions) -> Self:
+        """A view with other defaults; connections, quota and retry budget are shared."""
+        view = copy.copy(self)
+        view.options = options
+        return view
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._transport.aclose()
+
+    async def call(
+        self,
+        operation: Operation[AnswerT],
+        *,
+        path: Mapping[str, str] = _NOTHING,
+        query: Mapping[str, object] = _NOTHING,
+        body: object = None,
+        idempotency_key: str | None = None,
+        verify: Verify[AnswerT] | None = None,
+    ) -> AnswerT:
+        """Make one call of ``operation`` and decode its answer.
+
+        ``idempotency_key`` is for operations that honour one (by default each call gets its own, kept over its repeats).
+        ``verify`` settles a write whose answer was lost: it reads back and answers the result where the write took
+        effect, None where it did not.
+
+        Raises:
+            InvalidRequest: before anything leaves.
+            QuotaTimeout: waiting for quota would take longer than allowed; nothing was spent.
+            OutcomeUnknown: a write left, and nothing tells whether it took effect.
+            SpotifyAdsError: everything else of the tree, see :mod:`spotify_ads_async.errors`.
+        """
+        request = wire.request(operation, path=path, query=query, body=body, now=datetime.now(UTC), validate=self.options.validate)
+        if operation.repeat is Repeat.KEYED:
+            request = wire.with_idempotency_key(operation, request, idempotency_key or str(uuid.uuid4()))
+        elif idempotency_key is not None:
+            raise InvalidRequest("the operation takes no idempotency key", operation=operation.id, path="idempotency_key", rule="none here")
+        self._budget.call_made()
+        try:
+            return await self._complete(operation, request)
+        except OutcomeUnknown as unknown:
+            if verify is None:
+                raise
+            settled = await verify()
+            if settled is None:
+                raise _did_not_happen(unknown) from unknown
+            return settled
+
+    async def _complete(self, operation: Operation[AnswerT], request: wire.Request) -> AnswerT:
+        """Make the call's attempts, within its deadline."""
+        deadline = self.options.deadline
+        journey = _Journey(ends_at=None if deadline is None else time.monotonic() + deadline)
+        with anyio.move_on_after(deadline):
+            return await self._repeat(operation, request, journey)
+        late = ConnectionFailed(
+            f"the call's deadline of {deadline} s passed while {journey.phase}",
+            operation=operation.id,
+            may_have_taken_effect=journey.in_flight,
+        )
+        if journey.in_flight:
+            journey.doubt = late
+        raise self._ending(operation, late, journey)
+
+    async def _repeat(self, operation: Operation[AnswerT], request: wire.Request, journey: _Journey) -> AnswerT:
+        """Make attempts until one succeeds or the matrix says stop."""
+        while True:
+            journey.attempt += 1
+            try:
+                answer = await self._attempt(operation, request, journey)
+                return wire.answer(operation, status=answer.status, content_type=answer.headers.get("Content-Type", ""), body=answer.body)
+            except SpotifyAdsError as error:
+                error.operation = operation.id
+                failure = error
+            journey.in_flight = False
+            if journey.doubt is not None and operation.method == "DELETE" and isinstance(failure, NotFound):
+                # The attempt whose answer was lost did delete it.
+                return wire.no_content(operation)
+            verdict, delay = self._judge(operation, failure, journey)
+            if verdict is Verdict.FOLLOW:
+                return await self._read_completed(operation, failure, journey)
+            if verdict not in {Verdict.AGAIN, Verdict.AGAIN_WITH_NEW_TOKEN}:
+                raise self._ending(operation, failure, journey)
+            if self.listeners:
+                self.listeners.emit(RequestRetried(operation=operation.id, attempt=journey.attempt, delay=delay, reason=str(failure)))
+            journey.phase = _PAUSING
+            await anyio.sleep(delay)
+
+    async def _attempt(self, operation: Operation[Any], request: wire.Request, journey: _Journey) -> Answer:
+        """Send the request once, under the governor; raise what an answer outside of 2xx stands for."""
+        journey.phase = _SIGNING_IN
+        journey.token = await self._credentials.token(self._transport.client())
+        journey.phase = _WAITING
+        wanted_at = time.monotonic()
+        left_at = wanted_at
+
+        def leaving() -> None:
+            nonlocal left_at
+            left_at = time.monotonic()
+            journey.phase = _IN_FLIGHT
+            journey.in_flight = True
+            if self.listeners:
+                self.listeners.emit(RequestSent(operation=operation.id, attempt=journey.attempt, waited=left_at - wanted_at))
+
+        async with self._quota.admit(
+            operation.limits, priority=self.options.priority, max_wait=_shorter(self.options.max_wait, journey.remaining(wanted_at))
+        ) as admission:
+            answer = await self._transport.exchange(
+                self.base_url + request.target,
+                request,
+                token=journey.token.reveal(),
+                timeout=self.options.timeout,
+                departure=admission,
+                leaving=leaving,
+            )
+        journey.in_flight = False
+        if self.listeners:
+            self.listeners.emit(
+                RequestAnswered(operation=operation.id, attempt=journey.attempt, status=answer.status, seconds=time.monotonic() - left_at)
+            )
+        if 200 <= answer.status < 300:
+            return answer
+        journey.retry_after = retry_after(answer.headers, datetime.now(UTC))
+        raise wire.error(operation, status=answer.status, retry_after=journey.retry_after, body=wire.masked(answer.body, journey.token))
+
+    def _judge(self, operation: Operation[Any], failure: SpotifyAdsError, journey: _Journey) -> tuple[Verdict, float]:
+        """What follows from the failure, and seconds to wait first."""
+        if journey.phase == _SIGNING_IN:
+            return Verdict.RAISE, 0.0
+        kind = classify(failure)
+        verdict = MATRIX[kind][operation.repeat]
+        if kind in IN_DOUBT:
+            journey.doubt = failure
+        if verdict is Verdict.AGAIN_WITH_NEW_TOKEN:
+            if journey.token_replaced or journey.token is None or not self._credentials.invalidate(journey.token):
+                return Verdict.RAISE, 0.0
+            journey.token_replaced = True
+            return verdict, 0.0
+        if verdict is not Verdict.AGAIN:
+            return verdict, 0.0
+        delay = self._delay(kind, journey)
+        return (Verdict.RAISE, 0.0) if delay is None else (verdict, delay)
+
+    def _delay(self, kind: Failure, journey: _Journey) -> float | None:
+        """Seconds until the next attempt, or None where there shall be none."""
+        policy = self._policy
+        asked = journey.retry_after or 0.0
+        if asked > policy.retry_after_cap:
+            return None
+        if kind is Failure.RATE_LIMITED:
+            # The governor pauses everybody who shares the window; the jitter is for a client without one.
+            journey.refusals += 1
+            exhausted = journey.refusals > policy.refusals
+            delay = backoff(policy, journey.refusals, random.random)
+        else:
+            failures = journey.attempt - journey.refusals
+            exhausted = failures >= policy.attempts or (kind in BUDGETED and not self._budget.available())
+            delay = max(asked, backoff(policy, failures, random.random))
+        if exhausted:
+            return None
+        remaining = journey.remaining(time.monotonic())
+        if remaining is not None and delay >= remaining:
+            return None
+        if kind in BUDGETED:
+            self._budget.take()
+        return delay
+
+    def _ending(self, operation: Operation[Any], failure: SpotifyAdsError, journey: _Journey) -> SpotifyAdsError:
+        """The error that the caller gets: an unknown outcome where any attempt of a write left it in doubt."""
+        if journey.doubt is None or operation.repeat is Repeat.SAFE:
+            failure.may_have_taken_effect = False
+            ending = failure
+        else:
+            ending = OutcomeUnknown(
+                "the request left and nothing tells whether it took effect: read it back before sending it again; "
+                f"last seen: {failure.message}",
+                cause=journey.doubt,
+                operation=operation.id,
+                status=failure.status,
+                trace_id=failure.trace_id,
+            )
+        if self.listeners:
+            self.listeners.emit(
+                CallFailed(
+                    operation=operation.id, attempts=journey.attempt, error=type(ending).__name__, in_doubt=ending.may_have_taken_effect
+                )
+            )
+        return ending
+
+    async def _read_completed(self, operation: Operation[AnswerT], conflict: SpotifyAdsError, journey: _Journey) -> AnswerT:
+        """The idempotency key belongs to a create that is done: read what it made."""
+        target = wire.target_below(self.base_url, wire.resource_uri(conflict))
+        if target is None:
+            conflict.may_have_taken_effect = True
+            conflict.message = f"the create took effect earlier, and the server does not say where the result is; {conflict.message}"
+            raise conflict
+        reading = msgspec.structs.replace(operation, method="GET", repeat=Repeat.SAFE, body=None)
+        request = wire.Request(method="GET", target=target, headers=wire.BARE_HEADERS)
+        return await self._repeat(reading, request, _Journey(ends_at=journey.ends_at))
+
+
+def _shorter(first: float | None, second: float | None) -> float | None:
+    bounds = [bound for bound in (first, second) if bound is not None]
+    return min(bounds, default=None)
+
+
+def _did_not_happen(unknown: OutcomeUnknown) -> SpotifyAdsError:
+    """What ended the attempt, once reading back has shown that it took no effect."""
+    return ConnectionFailed(
+        f"the answer was lost, and reading back shows that the request took no effect: it can be sent again ({unknown.cause})",
+        operation=unknown.operation,
+        status=unknown.status,
+        trace_id=unknown.trace_id,
+    )

@@ -1,0 +1,297 @@
+"""From a call to the bytes of a request, and from the bytes of an answer to a struct or an error. Pure: no I/O."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, TypeVar, cast
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+
+from spotify_ads_async import errors, validation
+from spotify_ads_async.errors import ErrorCode, InvalidAnswer, RequestRejected, ServerError, SpotifyAdsError
+from spotify_ads_async.operation import Operation, Repeat
+from spotify_ads_async.types import UNSET, Secret
+from spotify_ads_async.version import __version__
+
+__all__ = [
+    "BARE_HEADERS",
+    "SDK_NAME",
+    "Part",
+    "Request",
+    "answer",
+    "error",
+    "masked",
+    "no_content",
+    "request",
+    "resource_uri",
+    "target_below",
+    "with_idempotency_key",
+]
+
+AnswerT = TypeVar("AnswerT")
+
+SDK_NAME = f"spotify-ads-async/{__version__}"
+
+_BY_STATUS: Mapping[int, type[RequestRejected]] = {
+    401: errors.AuthenticationError,
+    403: errors.PermissionDenied,
+    404: errors.NotFound,
+    409: errors.Conflict,
+    422: errors.NotEnoughData,
+    429: errors.RateLimited,
+}
+
+_WHAT_TO_DO: Mapping[int, str] = {
+    401: "the access token was refused: check the credentials, or sign in again",
+    403: "the user behind the token may not do this: check their role in the ad account or business",
+    404: "there is no such thing, or this user cannot see it: check the ids",
+    409: "the request contradicts the present state: read it again",
+    422: "there is not enough data yet: ask again tomorrow",
+    429: "too many requests: something else spends the same quota",
+}
+
+_LONGEST_EXCERPT = 200
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One field of a multipart body; ``filename`` is set for the file."""
+
+    name: str
+    content: str | bytes
+    filename: str | None = None
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What leaves: ``target`` is the path and query below the base URL, encoded; ``body`` is JSON bytes or multipart parts."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes | tuple[Part, ...] | None = None
+
+
+def request(
+    operation: Operation[Any],
+    *,
+    path: Mapping[str, str],
+    query: Mapping[str, object],
+    body: object,
+    now: datetime,
+    validate: bool = True,
+) -> Request:
+    """Build the request of one call.
+
+    Raises:
+        InvalidRequest: a value breaks a rule of the API document or of its published behaviour.
+    """
+    given = {name: value for name, value in query.items() if value is not UNSET}
+    if validate:
+        validation.check_path(operation, path)
+        validation.check_query(operation, given)
+        body = validation.check_body(operation, body, now=now)
+    target = operation.path
+    for name, value in path.items():
+        target = target.replace(f"{{{name}}}", quote(value, safe=""))
+    if given:
+        target = f"{target}?{_query_string(given)}"
+    if body is None:
+        return Request(method=operation.method, target=target, headers=BARE_HEADERS)
+    if operation.multipart:
+        return Request(method=operation.method, target=target, headers=BARE_HEADERS, body=_parts(body))
+    return Request(method=operation.method, target=target, headers=_JSON_HEADERS, body=msgspec.json.encode(body, enc_hook=_encode_extra))
+
+
+BARE_HEADERS: Mapping[str, str] = {"Accept": "application/json", "X-Spotify-Ads-Sdk": SDK_NAME, "User-Agent": SDK_NAME}
+_JSON_HEADERS: Mapping[str, str] = {**BARE_HEADERS, "Content-Type": "application/json"}
+
+
+def with_idempotency_key(operation: Operation[Any], prepared: Request, key: str) -> Request:
+    """The same request with an ``Idempotency-Key`` header.
+
+    Raises:
+        InvalidRequest: the key holds characters that no header may hold.
+    """
+    if not key or not key.isascii() or not key.isprintable():
+        raise errors.InvalidRequest(
+            "an idempotency key is printable ASCII, for example a UUID",
+            operation=operation.id,
+            path="idempotency_key",
+            value=key,
+            rule="printable ASCII",
+        )
+    return msgspec.structs.replace(prepared, headers={**prepared.headers, "Idempotency-Key": key})
+
+
+def _query_string(query: Mapping[str, object]) -> str:
+    """Arrays become repeated keys: the API takes no commas."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in query.items():
+        if isinstance(value, Iterable) and not isinstance(value, str):
+            pairs.extend((name, _text(one)) for one in cast("Iterable[object]", value))
+        else:
+            pairs.append((name, _text(value)))
+    return urlencode(pairs, quote_via=quote)
+
+
+def _text(value: object) -> str:
+    """One value as the API writes it in a query or a form field."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case Enum():
+            return str(value.value)
+        case datetime():
+            return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        case _:
+            return str(value)
+
+
+def _parts(body: object) -> tuple[Part, ...]:
+    if not isinstance(body, msgspec.Struct):
+        raise errors.InvalidRequest("a multipart body is a struct", path="body", value=type(body).__name__, rule="struct")
+    parts: list[Part] = []
+    for field in body.__struct_fields__:
+        value = getattr(body, field)
+        if value is UNSET:
+            continue
+        if isinstance(value, bytes | bytearray | memoryview):
+            parts.append(Part(name=field, content=bytes(cast("bytes", value)), filename=field))
+        else:
+            parts.append(Part(name=field, content=_text(value)))
+    return tuple(parts)
+
+
+def _encode_extra(value: object) -> object:
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise NotImplementedError(f"{type(value).__name__} has no JSON form")
+
+
+def _decode_extra(kind: type, value: object) -> object:
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise NotImplementedError(f"{kind.__name__} has no JSON form")
+
+
+@functools.cache
+def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind, dec_hook=_decode_extra)
+
+
+def answer(operation: Operation[AnswerT], *, status: int, content_type: str, body: bytes) -> AnswerT:
+    """Decode a 2xx answer.
+
+    Raises:
+        InvalidAnswer: the body is empty where it may not be, is not JSON, or has another shape.
+    """
+    if operation.answer is None:
+        return cast("AnswerT", None)
+    if not body:
+        raise _unreadable(operation, status, "the answer is empty")
+    try:
+        return cast("AnswerT", _decoder(operation.answer).decode(body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        raise _unreadable(
+            operation, status, f"the answer ({content_type or 'no content type'}, {len(body)} bytes) cannot be read: {problem}"
+        ) from problem
+
+
+def no_content(operation: Operation[AnswerT]) -> AnswerT:
+    """What a call answers whose answer has no body."""
+    del operation
+    return cast("AnswerT", None)
+
+
+def masked(body: bytes, token: Secret) -> bytes:
+    """An error body without the access token, should the server echo it."""
+    return body.replace(token.reveal().encode(), b"***")
+
+
+def target_below(base_url: str, uri: str | None) -> str | None:
+    """The part of ``uri`` below the base URL, None where it leads anywhere else: the token stays with the API."""
+    if not uri:
+        return None
+    base_path = urlsplit(base_url).path
+    for prefix in (base_url, base_path):
+        if prefix and uri.startswith(f"{prefix}/"):
+            uri = uri[len(prefix) :]
+            break
+    segments = uri.split("?", 1)[0].split("/")
+    sound = uri.startswith("/") and not uri.startswith("//") and not {".", ".."} & set(segments) and uri.isascii() and uri.isprintable()
+    return uri if sound else None
+
+
+def _unreadable(operation: Operation[Any], status: int, message: str) -> InvalidAnswer:
+    return InvalidAnswer(message, operation=operation.id, status=status, may_have_taken_effect=operation.repeat is not Repeat.SAFE)
+
+
+def error(operation: Operation[Any], *, status: int, retry_after: float | None, body: bytes) -> SpotifyAdsError:
+    """The error that an answer outside of 2xx stands for. The body may be anything, or nothing."""
+    details = _details(body)
+    facts = _folded(details)
+    messages = [text for text in _as_list(facts.get("messages")) if isinstance(text, str)]
+    codes = [
+        ErrorCode(code=str(entry.get("code", "")), definition=str(entry.get("definition", "")))
+        for entry in map(_folded, _as_list(facts.get("errorcodes")))
+    ]
+    trace_id = facts.get("sptraceid")
+    said = "; ".join([*messages, *(f"{one.code}: {one.definition}" if one.definition else one.code for one in codes)]) or _excerpt(
+        body, details
+    )
+    if 300 <= status < 400:
+        return _unreadable(
+            operation, status, "the server redirects; redirects are not followed, so that the access token stays with the API"
+        )
+    kind: type[SpotifyAdsError] = ServerError if status >= 500 else _BY_STATUS.get(status, RequestRejected)
+    advice = _WHAT_TO_DO.get(status, "the server failed" if status >= 500 else "the request was refused for what it says")
+    problem = kind(
+        f"{advice}; the server says: {said}" if said else advice,
+        operation=operation.id,
+        status=status,
+        trace_id=trace_id if isinstance(trace_id, str) else None,
+        messages=messages,
+        error_codes=codes,
+        details=details,
+        may_have_taken_effect=status >= 500 and operation.repeat is not Repeat.SAFE,
+    )
+    if isinstance(problem, errors.RateLimited):
+        problem.retry_after = retry_after
+    return problem
+
+
+def resource_uri(problem: SpotifyAdsError) -> str | None:
+    """Where the server says that the thing already stands (409 with a completed idempotency key)."""
+    found = _folded(problem.details).get("resourceuri")
+    return found if isinstance(found, str) else None
+
+
+def _details(body: bytes) -> Mapping[str, object]:
+    try:
+        decoded: object = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return cast("Mapping[str, object]", decoded) if isinstance(decoded, dict) else {}
+
+
+def _folded(value: object) -> Mapping[str, object]:
+    """A mapping's keys without casing and separators, which vary between endpoints; anything else has none."""
+    if not isinstance(value, Mapping):
+        return {}
+    mapping = cast("Mapping[object, object]", value)
+    return {str(key).replace("_", "").replace("-", "").lower(): value for key, value in mapping.items()}
+
+
+def _as_list(value: object) -> list[object]:
+    return cast("list[object]", value) if isinstance(value, list) else []
+
+
+def _excerpt(body: bytes, details: Mapping[str, object]) -> str:
+    """A short printable piece of a body without messages."""
+    if not body or details:
+        return ""
+    text = body[:_LONGEST_EXCERPT].decode("utf-8", "replace")
+    return "".join(one if one.isprintable() else " " for one in text).strip()
