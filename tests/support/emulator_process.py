@@ -1,0 +1,44 @@
+"""The emulator as a process of its own, as users start it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+AD_ACCOUNT_VARIABLE = "SPOTIFY_ADS_AD_ACCOUNT_ID"
+
+
+@dataclass(frozen=True)
+class EmulatorProcess:
+    base_url: str
+    ad_account_id: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a program needs to find it; the state directories of the machine stay untouched."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("SPOTIFY_ADS_")}
+        return {
+            **kept,
+            "SPOTIFY_ADS_BASE_URL": self.base_url,
+            "SPOTIFY_ADS_ACCESS_TOKEN": "emulated",
+            "SPOTIFY_ADS_STORE": "memory",
+            AD_ACCOUNT_VARIABLE: self.ad_account_id,
+        }
+
+
+@contextlib.contextmanager
+def emulator_process(*arguments: str) -> Iterator[EmulatorProcess]:
+    command = [sys.executable, "-m", "spotify_ads_async.cli", "emulate", "--port", "0", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            base_url = process.stdout.readline().strip()
+            assert base_url.startswith("http://127.0.0.1:"), base_url
+            ad_account_id = process.stdout.readline().split()[-1]
+            yield EmulatorProcess(base_url, ad_account_id)
+        finally:
+            process.terminate()
