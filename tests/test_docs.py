@@ -33,9 +33,7 @@ class Block:
 def blocks_of(page: Path) -> list[Block]:
     text = page.read_text()
     return [
-        Block(match["kind"], match["code"], text.count("\n", 0, match.start("code")))
-        for match in FENCE.finditer(text)
-        if not match["skip"]
+        Block(match["kind"], match["code"], text.count("\n", 0, match.start("code"))) for match in FENCE.finditer(text) if not match["skip"]
     ]
 
 
@@ -82,12 +80,16 @@ async def run_in(namespace: dict[str, object], block: Block, page: Path) -> None
 def run_script(block: Block, environment: dict[str, str], folder: Path) -> None:
     script = folder / "example.py"
     script.write_text(block.code)
-    ended = subprocess.run([sys.executable, str(script)], env=environment, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(
+        [sys.executable, str(script)], env=environment, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
     assert ended.returncode == 0, f"line {block.line}: {ended.stderr}"
 
 
 def run_console(block: Block, environment: dict[str, str], folder: Path) -> None:
     for line in block.code.splitlines():
         if line.startswith("$ "):
-            ended = subprocess.run(line[2:], shell=True, env=environment, cwd=folder, capture_output=True, text=True, timeout=60, check=False)  # noqa: S602 (the same)
+            ended = subprocess.run(
+                line[2:], shell=True, env=environment, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+            )
             assert ended.returncode == 0, f"line {block.line}: {line}\n{ended.stdout}\n{ended.stderr}"

@@ -1,0 +1,71 @@
+"""The house's order: a room imports only rooms below it, and the core imports no extra."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "spotify_ads_async"
+
+FLOORS: list[set[str]] = [
+    {"version", "types", "errors", "money"},
+    {"operation", "events"},
+    {"models"},
+    {"operations"},
+    {"checks", "rules"},
+    {"validation"},
+    {"wire", "governor", "retry", "auth"},
+    {"settings", "transport"},
+    {"session"},
+    {"pages"},
+    {"resources"},
+    {"client"},
+    {"__init__"},
+    {"bulk", "sign_in", "profiles"},
+    {"emulator"},
+    {"cli"},
+]
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+EXTRAS = ("keyring", "opentelemetry", "platformdirs", "polars", "pyarrow", "redis", "rich", "typer", "uvloop", "aiodns")
+
+
+def room_of(file: Path) -> str:
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(file: Path) -> set[str]:
+    rooms: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            whole_package = node.module == "spotify_ads_async"
+            names = [f"{node.module}.{alias.name}" for alias in node.names] if whole_package else [node.module]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "spotify_ads_async":
+                rooms.add(parts[1] if len(parts) > 1 and parts[1] in FLOOR_OF else "__init__")
+    return rooms
+
+
+def test_every_room_stands_on_a_floor() -> None:
+    assert {room_of(file) for file in PACKAGE.rglob("*.py")} <= FLOOR_OF.keys()
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_a_room_imports_only_rooms_below(file: Path) -> None:
+    room = room_of(file)
+    upward = {other for other in imported_rooms(file) if other != room and FLOOR_OF[other] >= FLOOR_OF[room]}
+    assert not upward, f"{file.relative_to(PACKAGE)} imports {sorted(upward)}"
+
+
+def test_the_core_imports_no_extra() -> None:
+    program = f"import spotify_ads_async, spotify_ads_async.emulator, sys; print([name for name in {EXTRAS} if name in sys.modules])"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"
