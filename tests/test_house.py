@@ -12,11 +12,12 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "spotify_ads_async"
 
 FLOORS: list[set[str]] = [
-    {"version", "types", "errors", "money"},
-    {"operation", "events"},
+    {"version", "types", "errors"},
+    {"operation", "events", "money"},
     {"models"},
     {"operations"},
-    {"checks", "rules"},
+    {"checks"},
+    {"rules"},
     {"validation"},
     {"wire", "governor", "retry", "auth"},
     {"settings", "transport"},

@@ -1,0 +1,86 @@
+"""Rules that no single field can hold: what the API document states across fields, or in words and ``x-spotify-*`` notes alone.
+
+Each rule is a pure function of a request whose fields passed their own checks; it raises
+:class:`~spotify_ads_async.checks.Refused` or returns nothing. The tables name, by operationId, where a rule holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from spotify_ads_async.rules import campaigns, others, reports
+from spotify_ads_async.rules.base import BodyRule, QueryRule
+
+__all__ = ["BODY_RULES", "QUERY_RULES", "BodyRule", "QueryRule"]
+
+_AD_SET: tuple[BodyRule, ...] = (campaigns.flight, campaigns.frequency_caps, campaigns.category, campaigns.targets, campaigns.video_formats)
+_AD_SET_DRAFT: tuple[BodyRule, ...] = (*_AD_SET, campaigns.adults_for_alcohol)
+_ESTIMATE: tuple[BodyRule, ...] = (
+    campaigns.estimated_flight,
+    campaigns.frequency_caps,
+    campaigns.category,
+    campaigns.targets,
+    campaigns.video_formats,
+    campaigns.objective,
+    campaigns.currency,
+    campaigns.ages_for_alcohol,
+)
+
+BODY_RULES: Mapping[str, tuple[BodyRule, ...]] = {
+    "createAdSet": (
+        campaigns.campaign_named,
+        campaigns.flight_ahead,
+        campaigns.lifetime_ends,
+        campaigns.bid_given,
+        campaigns.cost_per_result,
+        campaigns.placements_given,
+        campaigns.promotion_target,
+        campaigns.ages_for_alcohol,
+        *_AD_SET,
+    ),
+    "updateAdSet": (campaigns.delivery_alone, campaigns.adults_for_alcohol, *_AD_SET),
+    "createAdSetDraft": _AD_SET_DRAFT,
+    "updateAdSetDraft": _AD_SET_DRAFT,
+    "createAd": (campaigns.ad_flight, campaigns.complete_catalog),
+    "updateAd": (campaigns.not_empty, campaigns.ad_flight, campaigns.complete_catalog),
+    "createAdDraft": (campaigns.catalog,),
+    "updateAdDraft": (campaigns.catalog,),
+    "updateCampaign": (campaigns.not_empty,),
+    "publishCampaignDraft": (campaigns.hierarchy_version,),
+    "estimateAudience": (campaigns.bid_given, campaigns.cost_per_result, *_ESTIMATE),
+    "estimateBid": _ESTIMATE,
+    "getReservedPricing": (campaigns.estimated_flight, campaigns.targets),
+    "createAsyncReport": (reports.async_report,),
+    "createAsset": (others.audio_subtype,),
+    "uploadAsset": (others.upload_size,),
+    "transferChunkedAsset": (others.upload_size,),
+    "createAudience": (others.lookback,),
+    "createPixelInBusiness": (others.pixel_domain,),
+    "updatePixelById": (others.pixel_domain,),
+    "createAdAccountForBusiness": (others.account_country,),
+}
+"""By operationId, what a body must keep to beyond the checks of its fields."""
+
+QUERY_RULES: Mapping[str, tuple[QueryRule, ...]] = {
+    **dict.fromkeys(
+        (
+            "getAdSetsByAdAccountId",
+            "getAdSetDrafts",
+            "getAds",
+            "getAdDrafts",
+            "getAssetsByAdAccount",
+            "batchGetAudiences",
+            "getCampaigns",
+            "getCampaignDraftsV3",
+        ),
+        (others.not_below_zero,),
+    ),
+    "getPixelsByBusinessId": (others.not_below_zero, others.historical_range),
+    "getGeoTargets": (others.not_below_zero, others.any_filter, others.geo_country),
+    "getChangeHistory": (others.not_below_zero, others.change_history),
+    "getPodcastShows": (others.market_country,),
+    "getAggregateReport": (reports.continuation_alone, reports.entities, reports.parent_entity, reports.report_range),
+    "getAggregatedTotals": (reports.totals, reports.report_range),
+    "getAudienceInsightReport": (reports.insight_needs, reports.insight_entities, reports.insight_metrics),
+}
+"""By operationId, what a query must keep to beyond the checks of its parameters."""
