@@ -1,0 +1,295 @@
+"""What to ask next and what of an answer is new, for lists with offsets. Pure: nothing here waits.
+
+Rows move under an offset walk when others create or archive meanwhile. Three means keep the promise:
+
+* pages overlap, and a page counts only when its *first* row was yielded before (or when it is where the walk began): then nothing
+  lies between it and the rows before it. Otherwise rows shifted left, and the walk reads further left until that holds;
+* every id is remembered, so that no row is yielded twice however often it is read;
+* the list ends where a page that counts is shorter than what was asked for.
+
+Why this is enough while the order of any two rows stays the same: let F be the last row, in the list's order, that was yielded, and
+let every row up to F that was there throughout have been yielded. A page that begins with a row yielded before begins at or before F
+and has no gaps, so those of its rows that are not yet yielded complete everything up to its last row. When the page was read does
+not matter, so pages may be read ahead and answered in any order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from spotify_ads_async.errors import WalkIncomplete
+from spotify_ads_async.operation import ListOperation
+from spotify_ads_async.pages.page import Page, identity
+from spotify_ads_async.pages.plans import Request, Verdict, lost_place
+from spotify_ads_async.pages.position import REMEMBERED_ROWS, Position
+from spotify_ads_async.pages.seen import SeenIds
+from spotify_ads_async.pages.watch import Watch
+
+__all__ = ["OVERLAP", "OffsetPlan"]
+
+ItemT = TypeVar("ItemT")
+
+OVERLAP = 2
+"""Rows that each page shares with the one before: one row may vanish between two reads and nothing need be read again."""
+
+_MAX_PASSES = 4
+_MAX_CONTRADICTIONS = 3
+
+
+class OffsetPlan(Generic[ItemT]):
+    """Walks one offset list, with or without a total.
+
+    Args:
+        operation: the list.
+        query: the query, with its order; ``limit`` is the page size and ``offset`` where to begin.
+        fixed: whether no edit can change the order of two rows. Where one can, the walk passes over the list again after a
+            disturbance, to pick up what moved from before it to behind it.
+        digest: which list it is, for positions.
+        start: where to go on, or None to begin.
+    """
+
+    def __init__(
+        self, operation: ListOperation[Any, ItemT], query: Mapping[str, object], *, fixed: bool, digest: str, start: Position | None
+    ) -> None:
+        self.done = False
+        self._operation = operation
+        limit, floor = query.get("limit"), query.get("offset")
+        # Two rows are the least that can overlap and still lead on.
+        self._limit = max(2, limit) if isinstance(limit, int) else operation.page_size
+        self._floor = floor if isinstance(floor, int) else 0
+        self._query = {**query}
+        self._fixed = fixed
+        self._digest = digest
+        self._resumed = start is not None and bool(start.after)
+        self._seen = SeenIds()
+        self._watch = Watch(operation.id, self._limit)
+        self._blind = False
+        self._begun = False
+        # The page that was accepted last, for positions.
+        self._before: tuple[str, ...] = ()
+        self._recent: deque[str] = deque(maxlen=REMEMBERED_ROWS)
+        self._rows: list[ItemT] = []
+        self._place = self._floor
+        self._total: int | None = None
+        # What to ask next; what was asked ahead and last; how many rows the server gives at once; how far to step back.
+        self._next = self._floor
+        self._ahead: int | None = None
+        self._calm = False
+        self._size = self._limit
+        self._back = 0
+        self._contradictions = 0
+        # Passes over a list whose order edits can change.
+        self._passes, self._found, self._disturbed = 1, 0, False
+        self._tail: list[str] = []
+        self._search: _Search | None = None
+        if start is not None:
+            self._go_on_from(start)
+
+    def _go_on_from(self, start: Position) -> None:
+        if not start.after:
+            self._floor = self._place = self._next = max(self._floor, start.offset)
+            return
+        for key in start.after:
+            self._seen.add(key)
+        self._recent.extend(start.after)
+        self._place = start.offset
+        self._search = _Search(start.offset - self._limit // 2, self._floor, self._limit, start.total)
+        self._next = self._search.offset
+
+    def upcoming(self) -> Request | None:
+        """The next page to ask for, up to the one that reaches past the total; one at a time until a page has counted."""
+        if self.done:
+            return None
+        if self._ahead is None:
+            self._ahead = self._next
+        elif not self._calm or (self._total is not None and self._ahead + self._size > self._total):
+            return None
+        else:
+            self._ahead += _step(self._size, self._overlap)
+        return Request({**self._query, "offset": self._ahead, "limit": self._limit}, self._ahead)
+
+    @property
+    def _overlap(self) -> int:
+        return 0 if self._blind else OVERLAP
+
+    def absorb(self, request: Request, page: Page[ItemT]) -> Verdict[ItemT]:
+        """Take the answer to the oldest request: its new rows, or None where it does not connect to what was yielded."""
+        if request.offset == self._ahead:
+            self._ahead = None
+        # A total of 0 beside rows is a total left out.
+        total = page.total if page.total or not page.items else None
+        previous, self._total = self._total, total if total is not None else self._total
+        self._disturbed |= self._begun and previous != self._total
+        if not self._begun and not self._resumed:
+            self._blind = any(identity(row) is None for row in page.items)
+        keys = [identity(row) or _content(row) for row in page.items]
+        if not self._connects(request.offset, keys, total):
+            return self._again()
+        return self._accept(request.offset, page.items, keys, total)
+
+    def _connects(self, offset: int, keys: list[str], total: int | None) -> bool:
+        """Whether nothing lies between the rows yielded so far and this page; where to look otherwise."""
+        if self._search is not None:
+            last = max((index for index, key in enumerate(keys) if key in self._seen), default=None)
+            if last is None:
+                if not self._search.miss(len(keys), total):
+                    raise lost_place(self._operation.id)
+                self._next = self._search.offset
+                return False
+            # What stands before a row that was yielded was yielded too, or is newer than the walk.
+            for key in keys[:last]:
+                self._seen.add(key)
+            self._search = None
+            return True
+        if self._blind or offset <= self._floor or (keys and keys[0] in self._seen):
+            return True
+        if self._resumed:
+            # What was yielded before the position is not remembered: a step too far left would find only strangers.
+            self._search = _Search(offset - self._limit // 2, self._floor, self._limit, None)
+            self._next = self._search.offset
+        else:
+            self._back = self._back * 2 or self._limit // 2
+            self._next = max(self._floor, offset - self._back)
+        return False
+
+    def _again(self) -> Verdict[ItemT]:
+        self._disturbed = True
+        self._calm = False
+        self._ahead = None
+        return Verdict(None, restart=True)
+
+    def _accept(self, offset: int, rows: list[ItemT], keys: list[str], total: int | None) -> Verdict[ItemT]:
+        self._disturbed |= bool(self._tail) and keys[: len(self._tail)] != self._tail
+        self._watch.page(offset, keys, len(keys) if self._blind else sum(key not in self._seen for key in keys), total)
+        self._before = tuple(self._recent)
+        new: list[ItemT] = []
+        for row, key in zip(rows, keys, strict=True):
+            if self._seen.add(key) or self._blind:
+                new.append(row)
+                self._recent.append(key)
+        self._begun = self._calm = True
+        self._back = 0
+        self._found += len(new)
+        self._rows, self._place = new, offset + len(rows) - len(new)
+        step = _step(len(rows), self._overlap)
+        self._tail = keys[step:]
+        self._next = offset + step
+        return Verdict(new, restart=self._settle(offset, len(rows), len(new), total))
+
+    def _settle(self, offset: int, length: int, new: int, total: int | None) -> bool:
+        """What follows from the page's length; whether what was read ahead is void."""
+        if length == self._limit:
+            self._contradictions = 0
+            resized, self._size = self._size != length, length
+            return resized and self._void()
+        if total is None or offset + length >= total:
+            return self._finish()
+        if new:
+            # The server gives fewer rows at once than were asked for.
+            self._contradictions = 0
+            resized, self._size = self._size != length, max(1, length)
+            return resized and self._void()
+        self._contradictions += 1
+        if self._contradictions > _MAX_CONTRADICTIONS:
+            raise WalkIncomplete(
+                f"rows are missing: the server counts {total} and has no more after {offset + length} (asked "
+                f"{self._contradictions} times, at offset {offset}); walk again, and tell the API's support if it stays so",
+                operation=self._operation.id,
+            )
+        self._next, self._tail = offset, []
+        return self._void()
+
+    def _finish(self) -> bool:
+        short = self._total is not None and len(self._seen) < self._total
+        settled = self._fixed or self._resumed or self._blind or not (self._disturbed or short)
+        if settled or self._found == 0 or self._passes >= _MAX_PASSES:
+            self.done = True
+            return True
+        self._passes += 1
+        self._found, self._disturbed, self._tail = 0, False, []
+        self._next = self._floor
+        return self._void()
+
+    def _void(self) -> bool:
+        self._ahead = None
+        return True
+
+    def rewind(self) -> None:
+        """Ask again from the last page that counted."""
+        self._ahead = None
+
+    def missing(self) -> WalkIncomplete | None:
+        """Nothing: missing rows are noticed on the way."""
+        return None
+
+    def position(self, taken: int | None) -> Position:
+        """The place after ``taken`` rows of the page that counted last, None for all of them."""
+        taken = len(self._rows) if taken is None else min(taken, len(self._rows))
+        after = [*self._before, *(identity(row) or _content(row) for row in self._rows[:taken])][-REMEMBERED_ROWS:]
+        return Position(
+            operation=self._operation.id,
+            list=self._digest,
+            offset=self._place + taken,
+            after=() if self._blind else tuple(after),
+            total=self._total,
+        )
+
+
+class _Search:
+    """Where to look for a place that has moved: around where it was, ever further, in both directions.
+
+    Args:
+        offset: where to look first.
+        floor: the least offset.
+        limit: rows per page.
+        total: how many rows the list had when the place was there, or None where that tells nothing.
+    """
+
+    def __init__(self, offset: int, floor: int, limit: int, total: int | None) -> None:
+        self.offset = max(floor, offset)
+        self._floor = floor
+        self._limit = limit
+        self._former_total = total
+        self._low: int | None = None
+        self._high = 0
+        self._width = limit
+        self._leftwards = False
+        self._right_end = False
+
+    def miss(self, length: int, total: int | None) -> bool:
+        """The page at :attr:`offset` does not hold the place; whether there is anywhere left to look, then in :attr:`offset`."""
+        if self._former_total is not None and total is not None and total != self._former_total:
+            # Rows created in front have pushed the place on by as many.
+            growth, self._former_total = total - self._former_total, None
+            self.offset = max(self._floor, self.offset + growth)
+            return True
+        self._former_total = None
+        short = length < self._limit
+        end = short and (total is None or self.offset + length >= total)
+        if short and length and not end:
+            self._width = length
+        first = self._low is None
+        self._low = self.offset if self._low is None else min(self._low, self.offset)
+        if first or self.offset >= self._high:
+            self._high = self.offset + _step(length, OVERLAP)
+            self._right_end |= end or not length
+        if self._low <= self._floor and self._right_end:
+            return False
+        self._leftwards = self._low > self._floor and (self._right_end or not self._leftwards)
+        self.offset = max(self._floor, self._low - _step(self._width, OVERLAP)) if self._leftwards else self._high
+        return True
+
+
+def _step(length: int, overlap: int) -> int:
+    """How far the next page begins after one of ``length`` rows."""
+    return max(1, length - min(overlap, length - 1)) if length else 0
+
+
+def _content(row: object) -> str:
+    """What stands for a row without an id."""
+    return hashlib.blake2b(msgspec.json.encode(row, enc_hook=str), digest_size=16).hexdigest()

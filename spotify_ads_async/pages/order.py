@@ -1,0 +1,66 @@
+"""The order that a walk asks for, and whether edits can change it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec.inspect
+
+from spotify_ads_async.operation import ListOperation
+
+__all__ = ["is_fixed", "with_identity", "with_order"]
+
+_PREFERRED = {"CREATED_AT": "DESC", "TIMESTAMP": "DESC", "ID": "ASC", "NAME": "ASC"}
+"""Sort fields from the one that serves a walk best, each with its direction (the published default where there is one)."""
+
+_FIXED = frozenset({"CREATED_AT", "TIMESTAMP", "ID", "ENTITY_TYPE", "PRINCIPAL_TYPE"})
+"""Fields that nothing changes once the row exists; ENTITY_TYPE and PRINCIPAL_TYPE belong to change history, whose rows are final."""
+
+
+def with_order(operation: ListOperation[Any, Any], query: Mapping[str, object]) -> dict[str, object]:
+    """``query`` with an order that stays put while the list is walked, where the caller named none and the operation offers one."""
+    ordered = dict(query)
+    fields = _offered(operation, "sort_field")
+    directions = _offered(operation, "sort_direction")
+    if "sort_field" in query or fields is None:
+        return ordered
+    for field, direction in _PREFERRED.items():
+        if field in fields:
+            ordered["sort_field"] = fields[field]
+            if directions is not None:
+                ordered.setdefault("sort_direction", directions[direction])
+            break
+    return ordered
+
+
+def with_identity(operation: ListOperation[Any, Any], query: Mapping[str, object]) -> dict[str, object]:
+    """``query`` asking for ``ID`` too where it trims the rows: without it nobody can tell whether a row came twice."""
+    fields = query.get("fields")
+    offered = _offered(operation, "fields")
+    if not isinstance(fields, list | tuple | set | frozenset) or not fields or offered is None or "ID" not in offered:
+        return dict(query)
+    asked: list[object] = list(fields)  # pyright: ignore[reportUnknownArgumentType]  # whatever the caller put in
+    return {**query, "fields": asked if any(str(one) == "ID" for one in asked) else [*asked, offered["ID"]]}
+
+
+def is_fixed(query: Mapping[str, object]) -> bool:
+    """Whether no edit can change the order of two rows.
+
+    A list without ``sort_field`` counts as fixed: nothing is published about its order, and nothing could be asked for.
+    """
+    return "sort_field" not in query or str(query["sort_field"]) in _FIXED
+
+
+def _offered(operation: ListOperation[Any, Any], name: str) -> Mapping[str, enum.Enum] | None:
+    """The values of an enum parameter, by value; None where the operation has no such parameter."""
+    if name not in operation.query:
+        return None
+    info = msgspec.inspect.type_info(operation.query[name])
+    kinds = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
+    for kind in kinds:
+        one = kind.item_type if isinstance(kind, msgspec.inspect.CollectionType) else kind
+        if isinstance(one, msgspec.inspect.EnumType):
+            return {str(member.value): member for member in one.cls}
+    return None

@@ -1,0 +1,80 @@
+"""One answer of a list operation, and how its parts are found whatever the operation calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+import msgspec
+
+from spotify_ads_async.operation import ListOperation, ListStyle, Operation
+
+__all__ = ["Caller", "Page", "identity", "page_of"]
+
+AnswerT = TypeVar("AnswerT")
+ItemT = TypeVar("ItemT")
+
+_OFFSET_STYLES = frozenset({ListStyle.OFFSET, ListStyle.OFFSET_UNCOUNTED})
+_ID_ATTRIBUTES = ("id", "change_id")
+
+
+class Caller(Protocol):
+    """All that a walk needs of a session."""
+
+    async def call(
+        self,
+        operation: Operation[AnswerT],
+        *,
+        path: Mapping[str, str] = ...,
+        query: Mapping[str, object] = ...,
+    ) -> AnswerT:
+        """One call of ``operation``."""
+        ...
+
+
+class Page(msgspec.Struct, Generic[ItemT], frozen=True, kw_only=True):
+    """One page of a list.
+
+    Attributes:
+        items: the rows. In a walk: those that the walk has not yielded before. Empty where the server left the attribute out.
+        total: ``paging.total_results``, or None where the server names none.
+        offset: the offset that was asked for, from 0; None on lists that take none.
+        continuation_token: what leads to the next page, or None at the end and on lists without tokens.
+        answer: the whole decoded answer, with whatever else it holds (``warnings``, ``report_start`` …).
+    """
+
+    items: list[ItemT]
+    total: int | None = None
+    offset: int | None = None
+    continuation_token: str | None = None
+    answer: Any = None
+
+    def __iter__(self) -> Iterator[ItemT]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+def page_of(operation: ListOperation[Any, ItemT], query: Mapping[str, object], answer: object) -> Page[ItemT]:
+    """The parts of ``answer``; any of them may be absent or null (published: every answer field can be)."""
+    items = getattr(answer, operation.item_attribute, None)
+    total = getattr(getattr(answer, "paging", None), "total_results", None)
+    token = getattr(answer, "continuation_token", None)
+    offset = query.get("offset", 0) if operation.style in _OFFSET_STYLES else None
+    return Page(
+        items=cast("list[ItemT]", items) if isinstance(items, list) else [],
+        total=total if isinstance(total, int) else None,
+        offset=offset if isinstance(offset, int) else None,
+        continuation_token=token if isinstance(token, str) and token else None,
+        answer=answer,
+    )
+
+
+def identity(row: object) -> str | None:
+    """What tells a row from every other of its list, or None where the server sent no id (report rows, some geos)."""
+    for name in _ID_ATTRIBUTES:
+        value: object = cast("Mapping[str, object]", row).get(name) if isinstance(row, Mapping) else getattr(row, name, None)
+        if isinstance(value, str | int) and value != "":
+            return str(value)
+    return None
