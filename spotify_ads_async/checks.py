@@ -3,8 +3,8 @@
 msgspec holds a struct to its constraints when it decodes one, not when a program builds one. Requests are built by programs:
 :func:`checker` reads the same annotations, once per type, and returns a plain function for use on every call.
 
-Beyond what ``msgspec.Meta`` can say, the keys ``format`` and ``uniqueItems`` of its ``extra_json_schema`` (or ``extra``) count,
-as in the API document.
+Beyond what ``msgspec.Meta`` can say, these count: ``format`` and ``uniqueItems`` in its ``extra_json_schema`` (or ``extra``), as in
+the API document; an enum's ``answer_only`` values, which are not sent; and a struct's ``at_least``, the fewest fields it sets.
 """
 
 from __future__ import annotations
@@ -27,13 +27,10 @@ if TYPE_CHECKING:
     from enum import Enum
     from typing import Self
 
-__all__ = ["ANSWER_ONLY", "Check", "Refused", "checker", "show"]
+__all__ = ["Check", "Refused", "checker", "show"]
 
 Check: TypeAlias = Callable[[Any], None]
 """Raises :class:`Refused` for a value that breaks the rule, and returns nothing for one that does not."""
-
-ANSWER_ONLY = frozenset({"UNSET", "UNKNOWN", "UNRECOGNIZED"})
-"""Enum values that stand in answers for "nothing" or "not known" and are never sent."""
 
 _INT64 = (-(2**63), 2**63 - 1)
 _INT32 = (-(2**31), 2**31 - 1)
@@ -84,6 +81,8 @@ _short.maxstring = _short.maxother = 80
 
 def show(value: object) -> str:
     """``value`` for a message: short, and never a secret."""
+    if isinstance(value, datetime):
+        return value.isoformat()
     return _short.repr(value.value if isinstance(value, OpenEnum) else value)
 
 
@@ -249,7 +248,8 @@ def _day(node: object, extra: object) -> Check:
 def _member(node: inspect.EnumType, extra: object) -> Check:
     del extra
     kind: type[Enum] = node.cls
-    allowed = tuple(str(one.value) for one in kind if one.value not in ANSWER_ONLY)
+    answer_only: frozenset[str] = getattr(kind, "answer_only", frozenset())
+    allowed = tuple(str(one.value) for one in kind if one.value not in answer_only)
     known = frozenset(allowed)
     listed = ", ".join(allowed) if len(allowed) <= _MOST_LISTED else f"the values of {kind.__name__}"
     rule = f"must be one of {listed}" if allowed else f"must be left out: {kind.__name__} has values for answers only"
@@ -359,6 +359,7 @@ def _struct(node: inspect.StructType, extra: object) -> Check:
     checks = [_required(_compile(field.type, {})) if field.required else _compile(field.type, {}) for field in node.fields]
     required = [field.required for field in node.fields]
     read = _reader(names)
+    at_least: int = getattr(kind, "at_least", 0)
 
     def check(value: object) -> None:
         if not isinstance(value, kind):
@@ -370,6 +371,8 @@ def _struct(node: inspect.StructType, extra: object) -> Check:
                     check_field(item)
         except Refused as refused:
             raise refused.inside(step) from None
+        if at_least and sum(item is not UNSET for item in read(value)) < at_least:
+            raise Refused({}, f"must set at least {at_least} of {', '.join(names)}")
 
     _structs[kind] = check
     return check

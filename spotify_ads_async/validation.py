@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any, NamedTuple, cast
 
 import msgspec
@@ -165,9 +165,7 @@ def _from_mapping(operation: Operation[Any], body: Mapping[Any, Any]) -> object:
     """Turn a mapping into the operation's struct; a key that the struct does not have is refused, not dropped."""
     try:
         _check_keys(inspect.type_info(operation.body), body)
-        return msgspec.convert(
-            _given(body), operation.body, builtin_types=(bytes, bytearray, memoryview, datetime, date), dec_hook=_decode_secret
-        )
+        return msgspec.convert(_given(body), operation.body, builtin_types=(bytes, bytearray, memoryview), dec_hook=_decode_secret)
     except Refused as refused:
         raise _invalid(operation, f"body{refused.path}", refused.value, refused.rule) from None
     except (msgspec.ValidationError, RecursionError) as problem:

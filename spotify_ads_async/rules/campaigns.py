@@ -39,13 +39,6 @@ OBJECTIVE_DELIVERY: Mapping[str, str] = {"CLICKS": "IN_STREAM", "VIDEO_VIEWS": "
 _CATEGORY = re.compile(r"ADV_(?:[1-9]|[12][0-9]|3[0-4])_[1-9][0-9]*")
 
 
-def not_empty(body: Body, now: datetime) -> None:
-    """``minProperties: 1`` of UpdateCampaignRequest and UpdateAdRequest."""
-    del now
-    if not set_fields(body):
-        raise Refused({}, "must set at least one field")
-
-
 def delivery_alone(body: Body, now: datetime) -> None:
     """Schema Delivery: no other field beside it in the PATCH of an ad set."""
     del now
