@@ -6,12 +6,27 @@ Sources: the Ads API's OpenAPI document (formats) and its "Time Format" page.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from datetime import datetime
-from typing import NoReturn, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, NoReturn, Protocol, Self, TypeAlias, TypeVar, cast, runtime_checkable
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
-__all__ = ["UNSET", "MicroAmount", "OpenEnum", "Secret", "UnsetType", "UtcTime"]
+__all__ = [
+    "UNSET",
+    "Answer",
+    "MicroAmount",
+    "OpenEnum",
+    "OpenUnion",
+    "Request",
+    "Secret",
+    "UnsetType",
+    "UtcTime",
+    "Uuid",
+    "as_request",
+    "decode_hook",
+]
 
 MicroAmount: TypeAlias = int
 """Money in millionths of the account's currency unit: 12.50 is 12_500_000, for JPY too."""
@@ -20,12 +35,19 @@ UtcTime: TypeAlias = datetime
 """An instant, with ``datetime.timezone.utc`` and whole seconds: the API takes no offset and no fraction."""
 
 
+Uuid: TypeAlias = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
+"""An id as the API writes it, such as ``ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a``."""
+
+
 class OpenEnum(enum.StrEnum):
     """A string enum that also holds values which the API added later.
 
     ``Status("NEW_VALUE")`` gives a member that decodes, compares, prints and encodes as ``"NEW_VALUE"``;
     :attr:`known` is false on it. The API publishes new enum values as non-breaking.
     """
+
+    answer_only = enum.nonmember(frozenset[str]())
+    """Values that stand in answers and are not sent."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
@@ -70,3 +92,85 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret is not pickled: read it again where it is needed")
+
+
+class Request(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The root of what is sent. An attribute left out is ``UNSET``, apart from ``None`` and ``[]``."""
+
+    at_least: ClassVar[int] = 0
+    """How many attributes must be set."""
+
+
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The root of what is answered. Every attribute may be absent or null, and is ``None`` then; unknown ones are dropped."""
+
+
+RequestT = TypeVar("RequestT", bound=Request)
+
+
+def as_request(answer: Answer, request: type[RequestT]) -> RequestT:
+    """What was answered, in the shape of a request: to change a part of it and send it whole.
+
+    Attributes that the request does not have, and those that are ``None``, are left out.
+
+    Raises:
+        TypeError: the answer lacks an attribute that the request must have.
+    """
+    given = {name: _sendable(getattr(answer, name, None)) for name in request.__struct_fields__}
+    return request(**{name: value for name, value in given.items() if value is not None})
+
+
+def _sendable(value: object) -> object:
+    if isinstance(value, list):
+        return [_sendable(one) for one in cast("list[object]", value)]
+    return value.as_request() if isinstance(value, _Sendable) else value
+
+
+@runtime_checkable
+class _Sendable(Protocol):
+    def as_request(self) -> Request: ...
+
+
+class OpenUnion:
+    """A family of answers that a tag tells apart. A tag that is absent or unknown gives the family's raw model, never an error."""
+
+    __slots__ = ()
+    tag_field: ClassVar[str]
+
+    @classmethod
+    def variants(cls) -> Mapping[str, type[Any]]:
+        """Tag to struct."""
+        raise NotImplementedError
+
+    @classmethod
+    def unknown(cls) -> type[Any]:
+        """The raw model: a struct that holds all that was answered in ``data``."""
+        raise NotImplementedError
+
+    @classmethod
+    def decode(cls, value: object) -> Any:  # noqa: ANN401 -- one of the family
+        """The struct for a decoded JSON object.
+
+        Raises:
+            ValidationError: it is no object, or a known variant has an attribute of another type.
+        """
+        if not isinstance(value, dict):
+            raise msgspec.ValidationError(f"Expected `object`, got `{type(value).__name__}`")
+        data = cast("dict[str, Any]", value)
+        tag = data.get(cls.tag_field)
+        variant = cls.variants().get(tag) if isinstance(tag, str) else None
+        if variant is not None:
+            return msgspec.convert(data, variant, dec_hook=decode_hook)
+        try:
+            return msgspec.convert({**data, "data": data}, cls.unknown(), dec_hook=decode_hook)
+        except msgspec.ValidationError:
+            return cls.unknown()(data=data)
+
+
+def decode_hook(kind: type, value: object) -> Any:  # noqa: ANN401 -- what `kind` says
+    """The ``dec_hook`` of msgspec for the types of this module."""
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    if issubclass(kind, OpenUnion):
+        return kind.decode(value)
+    raise NotImplementedError(f"{kind.__name__} has no JSON form")

@@ -14,7 +14,7 @@ import msgspec
 from spotify_ads_async import errors, validation
 from spotify_ads_async.errors import ErrorCode, InvalidAnswer, RequestRejected, ServerError, SpotifyAdsError
 from spotify_ads_async.operation import Operation, Repeat
-from spotify_ads_async.types import UNSET, Secret
+from spotify_ads_async.types import UNSET, Secret, decode_hook
 from spotify_ads_async.version import __version__
 
 __all__ = [
@@ -171,15 +171,9 @@ def _encode_extra(value: object) -> object:
     raise NotImplementedError(f"{type(value).__name__} has no JSON form")
 
 
-def _decode_extra(kind: type, value: object) -> object:
-    if kind is Secret and isinstance(value, str):
-        return Secret(value)
-    raise NotImplementedError(f"{kind.__name__} has no JSON form")
-
-
 @functools.cache
 def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind, dec_hook=_decode_extra)
+    return msgspec.json.Decoder(kind, dec_hook=decode_hook)
 
 
 def answer(operation: Operation[AnswerT], *, status: int, content_type: str, body: bytes) -> AnswerT:

@@ -1,0 +1,193 @@
+"""Writes ``models/``: one file per group of operations, and a face that exports every name."""
+
+from __future__ import annotations
+
+from codegen import names
+from codegen.document import GenerationError
+from codegen.shapes import Attribute, EnumShape, Shape, Shapes, StructShape, UnionShape
+from codegen.source import HEADER, identifiers, imports_for
+
+__all__ = ["render"]
+
+PACKAGE = "spotify_ads_async.models"
+
+
+def render(shapes: Shapes) -> dict[str, str]:
+    """The files of ``models/`` by name."""
+    modules: dict[str, list[Shape]] = {}
+    for shape in shapes.found.values():
+        modules.setdefault(shapes.modules[shape.name], []).append(shape)
+    bodies = {module: "\n\n".join(_class(shape, shapes) for shape in _in_order(found, shapes)) for module, found in modules.items()}
+    exported = {module: _exported(found) for module, found in modules.items()}
+    home = {name: module for module, found in exported.items() for name in found}
+    _refuse_cycles({module: {home[name] for name in identifiers(body) & home.keys()} - {module} for module, body in bodies.items()})
+    files = {f"{module}.py": _module(module, body, exported[module], home) for module, body in bodies.items()}
+    files["__init__.py"] = _face(exported)
+    return files
+
+
+def _in_order(shapes: list[Shape], known: Shapes) -> list[Shape]:
+    """Enums first, then each class after those that it names."""
+    left = {shape.name: shape for shape in sorted(shapes, key=lambda shape: not isinstance(shape, EnumShape))}
+    result: list[Shape] = []
+    while left:
+        free = next((name for name, shape in left.items() if not _needs(shape, known) & (left.keys() - {name})), None)
+        if free is None:
+            raise GenerationError(f"schemas contain each other: {', '.join(left)}; teach codegen to write that")
+        result.append(left.pop(free))
+    return result
+
+
+def _needs(shape: Shape, known: Shapes) -> set[str]:
+    if isinstance(shape, EnumShape):
+        return set()
+    if isinstance(shape, UnionShape):
+        variants = set(shape.variants.values()) if shape.mode == "request" else set[str]()
+        return variants.union(*(identifiers(one.type) for one in shape.shared))
+    return {shape.family or "", _twin(shape, known) or ""}.union(*(identifiers(one.type) for one in shape.attributes))
+
+
+def _twin(shape: StructShape, known: Shapes) -> str | None:
+    """The struct that carries the same in requests."""
+    twin = shape.name.removeprefix("Stored")
+    return twin if shape.mode == "answer" and twin != shape.name and twin in known.found else None
+
+
+def _exported(shapes: list[Shape]) -> list[str]:
+    unknown = [shape.unknown for shape in shapes if isinstance(shape, UnionShape) and shape.mode == "answer"]
+    return sorted([*(shape.name for shape in shapes), *unknown])
+
+
+def _module(module: str, body: str, exported: list[str], home: dict[str, str]) -> str:
+    others = {name: f"{PACKAGE}.{where}" for name, where in home.items() if where != module}
+    listing = ", ".join(f'"{name}"' for name in exported)
+    return "\n".join(
+        [
+            HEADER + f'"""Structs and enums: {module.replace("_", " ")}."""',
+            imports_for(body, others),
+            f"__all__ = [{listing},]\n",
+            body,
+        ]
+    )
+
+
+def _face(exported: dict[str, list[str]]) -> str:
+    imports = "".join(f"from {PACKAGE}.{module} import {', '.join(found)}\n" for module, found in sorted(exported.items()))
+    listing = ", ".join(f'"{name}"' for name in sorted(name for found in exported.values() for name in found))
+    return f'{HEADER}"""Every struct and enum of the API."""\n\n{imports}\n__all__ = [{listing},]\n'
+
+
+def _refuse_cycles(needs: dict[str, set[str]]) -> None:
+    """Modules import one another in one direction only."""
+    left = dict(needs)
+    while left:
+        free = [module for module, needed in left.items() if not needed & left.keys()]
+        if not free:
+            raise GenerationError(f"modules need each other: {', '.join(sorted(left))}; move a schema in `modules` of the overrides")
+        for module in free:
+            del left[module]
+
+
+def _class(shape: Shape, shapes: Shapes) -> str:
+    if isinstance(shape, EnumShape):
+        return _enum(shape)
+    if isinstance(shape, StructShape):
+        return _struct(shape, shapes)
+    return _union(shape) if shape.mode == "request" else _family(shape)
+
+
+def _enum(shape: EnumShape) -> str:
+    lines = [f"class {shape.name}(OpenEnum):", f'    """{_sentence(names.words(shape.name))}."""', ""]
+    lines += [f'    {value} = "{value}"' for value in shape.values]
+    if shape.answer_only:
+        held = ", ".join(f'"{value}"' for value in shape.answer_only)
+        lines += ["", f"    answer_only = nonmember(frozenset({{{held}}}))"]
+    return "\n".join(lines) + "\n"
+
+
+def _struct(shape: StructShape, shapes: Shapes) -> str:
+    bases = ["Request" if shape.mode == "request" else "Answer"]
+    if shape.family:
+        bases.insert(0, shape.family)
+    options = ["frozen=True", "kw_only=True"]
+    if shape.tag:
+        options += [f'tag_field="{shape.tag[0]}"', f'tag="{shape.tag[1]}"']
+    lines = [f"class {shape.name}({', '.join([*bases, *options])}):", f'    """{_about(shape)}"""', ""]
+    if shape.at_least:
+        lines += [f"    at_least: ClassVar[int] = {shape.at_least}", ""]
+    lines += [_attribute(one, shape.mode) for one in shape.attributes]
+    twin = _twin(shape, shapes)
+    if twin:
+        lines += [
+            "",
+            f"    def as_request(self) -> {twin}:",
+            f'        """The same {names.words(twin)} for a request: what is absent or null, or only answered, is left out."""',
+            f"        return as_request(self, {twin})",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _attribute(one: Attribute, mode: str) -> str:
+    if mode == "answer":
+        return f"    {one.name}: {one.type} | None = None"
+    kind = " | ".join([one.type, *(["UnsetType"] if not one.required else []), *(["None"] if one.nullable else [])])
+    return f"    {one.name}: {kind}" if one.required else f"    {one.name}: {kind} = UNSET"
+
+
+def _union(shape: UnionShape) -> str:
+    variants = " | ".join(dict.fromkeys(shape.variants.values()))
+    return f'{shape.name}: TypeAlias = {variants}\n"""{_sentence(names.words(shape.name))}: which one, the struct tells."""\n'
+
+
+def _family(shape: UnionShape) -> str:
+    thing = names.article(names.words(shape.name))
+    listed = ", ".join(f"{value}" for value in shape.variants.values())
+    variants = ", ".join(f'"{value}": {name}' for value, name in shape.variants.items())
+    lines = [
+        f"class {shape.name}(OpenUnion):",
+        f'    """{_sentence(thing)}: {listed}, or {shape.unknown}."""',
+        "",
+        "    __slots__ = ()",
+        f'    tag_field: ClassVar[str] = "{shape.tag_field}"',
+        "",
+        *(f"    {one.name}: {one.type} | None" for one in shape.shared),
+        "",
+        "    @classmethod",
+        "    def variants(cls) -> Mapping[str, type[Any]]:",
+        '        """Tag to struct."""',
+        f"        return {{{variants}}}",
+        "",
+        "    @classmethod",
+        "    def unknown(cls) -> type[Any]:",
+        '        """The struct for any other tag."""',
+        f"        return {shape.unknown}",
+        "",
+        "",
+        f"class {shape.unknown}({shape.name}, Answer, frozen=True, kw_only=True):",
+        f'    """{_sentence(thing)} of a kind that this package does not know: ``data`` holds all that was answered."""',
+        "",
+        *(_attribute(one, "answer") for one in shape.shared),
+        "    data: dict[str, Any] = field(default_factory=dict[str, Any])",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _about(shape: StructShape) -> str:
+    for suffix, form in (
+        ("Create", "What it takes to create {}."),
+        ("Update", "Changes to {}: what is left out stays as it is."),
+        ("Query", "The question for {}."),
+    ):
+        if shape.mode == "request" and shape.name.endswith(suffix):
+            return form.format(names.article(names.words(shape.name.removesuffix(suffix))))
+    for suffix, form in (("Page", "One page of {}s."), ("List", "All {}s of one answer.")):
+        if shape.mode == "answer" and shape.name.endswith(suffix):
+            thing = names.words(shape.name.removesuffix(suffix))
+            return form.format(thing.removesuffix("y") + "ie" if thing.endswith("y") else thing)
+    thing = _sentence(names.article(names.words(shape.name.removeprefix("Stored") if shape.mode == "answer" else shape.name)))
+    pronoun = "them" if names.plural(thing) else "it"
+    return f"{thing}, as the API answers {pronoun}." if shape.mode == "answer" else f"{thing}, for a request."
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,132 @@
+"""Writes ``resources/``: the classes whose methods are calls."""
+
+from __future__ import annotations
+
+import re
+
+from codegen.calls import Operation, Parameter
+from codegen.document import GenerationError
+from codegen.overrides import Overrides, Resource
+from codegen.shapes import Shapes
+from codegen.source import HEADER, identifiers, imports_for
+
+__all__ = ["render"]
+
+PACKAGE = "spotify_ads_async.resources"
+
+
+def render(operations: list[Operation], overrides: Overrides, shapes: Shapes) -> dict[str, str]:
+    """The files of ``resources/`` by name.
+
+    Raises:
+        GenerationError: a call hangs on a path that ``resources`` in the overrides does not name, or two calls are one.
+    """
+    resources = overrides.resources
+    calls = [one.call for one in operations]
+    twice = {call for call in calls if calls.count(call) > 1}
+    strangers = {one.call for one in operations if one.holder not in resources}
+    if twice or strangers:
+        raise GenerationError(f"correct `call` or `resources` in the overrides: {', '.join(sorted(twice | strangers))}")
+    modules = {path: one.module or path.split(".", 2)[1] for path, one in resources.items()}
+    home = {resources[path].name: module for path, module in modules.items()}
+    files: dict[str, str] = {}
+    for module in sorted(set(modules.values())):
+        paths = [path for path in sorted(resources, key=lambda path: (-path.count("."), path)) if modules[path] == module]
+        files[f"{module}.py"] = _module(module, [_class(path, overrides, operations) for path in paths], home, shapes)
+    files["__init__.py"] = _face(home)
+    return files
+
+
+def _module(module: str, classes: list[str], home: dict[str, str], shapes: Shapes) -> str:
+    body = "\n\n".join(classes)
+    annotations = "\n".join(re.findall(r"(?s)(?:async )?def .*?:\n", body))
+    others = {name: f"{PACKAGE}.{where}" for name, where in home.items() if where != module}
+    runtime = {name for name in identifiers(body) if name in others or name in {"UNSET", "ListCall"}}
+    typing_only = dict.fromkeys(shapes.found, "spotify_ads_async.models")
+    for_types = imports_for(" ".join(sorted(identifiers(annotations) - runtime)), typing_only)
+    for_running = imports_for(" ".join(sorted(runtime)), others)
+    operations = "from spotify_ads_async import operations\n" if "operations." in body else ""
+    noqa = "# ruff: noqa: A002 -- filters keep the API's names\n" if re.search(r"\btype: ", body) else ""
+    exported = ", ".join(f'"{name}"' for name in sorted(re.findall(r"^class (\w+)", body, re.MULTILINE)))
+    return "\n".join(
+        [
+            HEADER + noqa + f'"""Calls: {module.replace("_", " ")}."""',
+            "from __future__ import annotations\n",
+            f"from typing import TYPE_CHECKING\n{operations}{for_running}",
+            f"if TYPE_CHECKING:\n{_indented(for_types)}",
+            f"__all__ = [{exported},]\n",
+            body,
+        ]
+    )
+
+
+def _indented(lines: str) -> str:
+    return "".join(f"    {line}\n" for line in lines.splitlines())
+
+
+def _face(home: dict[str, str]) -> str:
+    imports = "".join(f"from {PACKAGE}.{module} import {name}\n" for name, module in sorted(home.items()))
+    listing = ", ".join(f'"{name}"' for name in sorted(home))
+    return f'{HEADER}"""Every call of the API: each method names one operation."""\n\n{imports}\n__all__ = [{listing},]\n'
+
+
+def _class(path: str, overrides: Overrides, operations: list[Operation]) -> str:
+    resource = overrides.resources[path]
+    ids = overrides.resources[path.split(".", 1)[0]].ids
+    children = {child: one for child, one in overrides.resources.items() if child.rpartition(".")[0] == path}
+    methods = [_method(one, ids) for one in operations if one.holder == path]
+    return "\n".join([f"class {resource.name}:", f'    """{resource.summary}"""', "", _initializer(ids, children), *methods])
+
+
+def _initializer(ids: tuple[str, ...], children: dict[str, Resource]) -> str:
+    parameters = "".join(f", {name}: str" for name in ids)
+    arguments = ", ".join(["session", *ids])
+    lines = [
+        f"    def __init__(self, session: Session{parameters}) -> None:",
+        "        self._session = session",
+        *(f"        self._{name} = {name}" for name in ids),
+        *(f"        self.{path.rpartition('.')[2]} = {one.name}({arguments})" for path, one in children.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _method(one: Operation, held: tuple[str, ...]) -> str:
+    ids = [parameter.name for parameter in one.path_parameters if parameter.name not in held]
+    positional = [f"{name}: str" for name in ids] + ([f"body: {one.body}"] if one.body else [])
+    keywords = [_keyword(parameter) for parameter in sorted(one.query, key=lambda parameter: not parameter.required)]
+    arguments = [f"operations.{one.constant}"]
+    if one.path_parameters:
+        values = {name: f"self._{name}" if name in held else name for name in (parameter.name for parameter in one.path_parameters)}
+        arguments.append(f"path={_mapping(values)}")
+    if one.query:
+        arguments.append(f"query={_mapping({parameter.name: parameter.name for parameter in one.query})}")
+    if one.body:
+        arguments.append("body=body")
+    if one.repeat == "keyed":
+        keywords.append("idempotency_key: str | None = None")
+        arguments.append("idempotency_key=idempotency_key")
+    elif one.repeat == "never" and one.answer:
+        keywords.append(f"verify: Verify[{one.answer}] | None = None")
+        arguments.append("verify=verify")
+    head = ", ".join(["self", *positional, *(["*", *keywords] if keywords else [])])
+    docstring = f'        """{one.summary.removesuffix(".")} ({one.id})."""'
+    if one.walk:
+        signature = f"    def {one.python_method}({head}) -> ListCall[{one.item}]:"
+        return f"{signature}\n{docstring}\n        return ListCall(self._session, {', '.join(arguments)})\n"
+    answer = one.answer or "None"
+    call = f"await self._session.call({', '.join(arguments)})"
+    signature = f"    async def {one.python_method}({head}) -> {answer}:"
+    return f"{signature}\n{docstring}\n        {'return ' if one.answer else ''}{call}\n"
+
+
+def _mapping(values: dict[str, str]) -> str:
+    return "{" + ", ".join(f'"{name}": {value}' for name, value in values.items()) + "}"
+
+
+def _keyword(parameter: Parameter) -> str:
+    """A filter as a keyword argument: its type without constraints, sequences for lists."""
+    kind = parameter.type
+    while kind.startswith("Annotated["):
+        kind = kind.removeprefix("Annotated[").partition(", Meta(")[0]
+    kind = kind.replace("Uuid", "str").replace("list[", "Sequence[")
+    return f"{parameter.name}: {kind}" if parameter.required else f"{parameter.name}: {kind} | UnsetType = UNSET"
