@@ -1,0 +1,28 @@
+"""The rate governor: decides when a request may leave, so that no window is ever exceeded."""
+
+from spotify_ads_async.governor.events import Admitted, LimitTightened, Paused, RhythmChanged, Waiting, WaitRefused
+from spotify_ads_async.governor.governor import Admission, Governor, Pace, Scope, default_governor
+from spotify_ads_async.governor.limits import CAUTIOUS_LIMITS, PUBLISHED_LIMITS, Limit, parse_limits
+from spotify_ads_async.governor.line import Priority
+from spotify_ads_async.governor.snapshot import Snapshot, WindowSnapshot
+
+__all__ = [
+    "CAUTIOUS_LIMITS",
+    "PUBLISHED_LIMITS",
+    "Admission",
+    "Admitted",
+    "Governor",
+    "Limit",
+    "LimitTightened",
+    "Pace",
+    "Paused",
+    "Priority",
+    "RhythmChanged",
+    "Scope",
+    "Snapshot",
+    "WaitRefused",
+    "Waiting",
+    "WindowSnapshot",
+    "default_governor",
+    "parse_limits",
+]

@@ -1,0 +1,54 @@
+"""What the governor tells listeners. Times are seconds."""
+
+from __future__ import annotations
+
+from spotify_ads_async.events import Event
+
+__all__ = ["Admitted", "LimitTightened", "Paused", "RhythmChanged", "WaitRefused", "Waiting"]
+
+
+class Waiting(Event, frozen=True, kw_only=True):
+    """A request joined the line; ``length`` counts it."""
+
+    limits: tuple[str, ...]
+    priority: str
+    length: int
+
+
+class Admitted(Event, frozen=True, kw_only=True):
+    """A request that had to wait may leave."""
+
+    limits: tuple[str, ...]
+    priority: str
+    waited: float
+
+
+class WaitRefused(Event, frozen=True, kw_only=True):
+    """A request was refused because its wait would have been longer than it allows."""
+
+    limit: str
+    predicted_wait: float
+
+
+class Paused(Event, frozen=True, kw_only=True):
+    """The server refused a request, and nobody in the scope leaves for ``seconds``."""
+
+    limit: str
+    owner: str
+    seconds: float
+    cause: str
+
+
+class LimitTightened(Event, frozen=True, kw_only=True):
+    """Tokens are withheld because somebody else spends the same window."""
+
+    limit: str
+    owner: str
+    withheld: int
+
+
+class RhythmChanged(Event, frozen=True, kw_only=True):
+    """Departures are spaced from now on."""
+
+    limit: str
+    owner: str
