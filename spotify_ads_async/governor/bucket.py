@@ -27,7 +27,8 @@ _SLACK_SHARE = 0.01
 class Bucket:
     """The tokens of one limit.
 
-    Every time is in seconds of one monotonic clock and never goes back.
+    Every time is in seconds of one monotonic clock and never goes back. ``cycle`` is the time that a token stays out after
+    the answer; ``guarded`` says that more than the count of tokens decides: a pause, or tokens withheld.
 
     Args:
         limit: how many tokens there are, and the window after which a used one comes back.
@@ -35,13 +36,14 @@ class Bucket:
     """
 
     __slots__ = (
-        "_cycle",
         "_recovery_ends_at",
         "_recovery_started_at",
         "_refused_returns",
         "_strikes",
         "_withheld_peak",
         "available",
+        "cycle",
+        "guarded",
         "held_back",
         "in_flight",
         "limit",
@@ -56,11 +58,12 @@ class Bucket:
         self.available = limit.requests
         self.in_flight = 0
         self.returning: deque[float] = deque()
+        self.cycle = limit.window + _CLOCK_MARGIN_SECONDS + clock_resolution
+        self.guarded = False
         self.held_back = 0
         self.withheld = 0
         self.paused_until = -math.inf
         self.pause_cause: str | None = None
-        self._cycle = limit.window + _CLOCK_MARGIN_SECONDS + clock_resolution
         self._refused_returns: deque[float] = deque()
         self._strikes = 0
         self._withheld_peak = 0
@@ -84,7 +87,7 @@ class Bucket:
     def settle(self, now: float) -> None:
         """The answer's headers arrived, or the request was given up: the token is back one window later."""
         self.in_flight -= 1
-        self.returning.append(now + self._cycle)
+        self.returning.append(now + self.cycle)
 
     def give_back(self) -> None:
         """The request did not leave."""
@@ -110,11 +113,12 @@ class Bucket:
         if missing <= 0:
             return wait
         rounds, rest = divmod(missing - 1, self.limit.requests)
-        until_return = self.returning[rest] - now if rest < len(self.returning) else self._cycle
-        return max(wait, until_return + rounds * self._cycle)
+        until_return = self.returning[rest] - now if rest < len(self.returning) else self.cycle
+        return max(wait, until_return + rounds * self.cycle)
 
     def hold_back(self, tokens: int) -> None:
         """Leave so many tokens unused from now on."""
+        self.guarded = True
         self.withheld += tokens - self.held_back
         self.held_back = tokens
 
@@ -122,6 +126,7 @@ class Bucket:
         """Let nothing leave until then; the later of two pauses wins. Answers whether this one does."""
         if until <= self.paused_until:
             return False
+        self.guarded = True
         self.paused_until = until
         self.pause_cause = cause
         return True
@@ -131,10 +136,10 @@ class Bucket:
 
         What got through is what there is room for. The rest is withheld, and comes back slowly at first.
         """
-        self._refused_returns.append(now + self._cycle)
-        if now < self._recovery_started_at + self._cycle / 2 and self.withheld > self.held_back:
+        self._refused_returns.append(now + self.cycle)
+        if now < self._recovery_started_at + self.cycle / 2 and self.withheld > self.held_back:
             return  # the same event: more answers to what was in flight together
-        self._strikes = self._strikes + 1 if now < self._recovery_ends_at + 2 * self._cycle else 1
+        self._strikes = self._strikes + 1 if now < self._recovery_ends_at + 2 * self.cycle else 1
         self._withhold(self._others(0, now) + self._slack(), now)
 
     def remaining_seen(self, remaining: int, now: float) -> None:
@@ -158,9 +163,10 @@ class Bucket:
         return max(1, math.ceil(self.limit.requests * _SLACK_SHARE))
 
     def _withhold(self, tokens: int, now: float) -> None:
+        self.guarded = True
         self.withheld = self._withheld_peak = max(self.held_back, min(tokens, self.limit.requests - 1))
         self._recovery_started_at = now
-        self._recovery_ends_at = now + self._cycle * _RECOVERY_WINDOWS[min(self._strikes, len(_RECOVERY_WINDOWS)) - 1]
+        self._recovery_ends_at = now + self.cycle * _RECOVERY_WINDOWS[min(self._strikes, len(_RECOVERY_WINDOWS)) - 1]
 
     def _recover(self, now: float) -> None:
         length = self._recovery_ends_at - self._recovery_started_at

@@ -70,12 +70,12 @@ class Governor:
         self.listeners = Listeners()
         self._client_id = client_id
         self._ip = ip
-        self._clock = clock
-        self._line = Line()
+        self.clock = clock
+        self.departures = 0
+        self.line = Line()
         self._windows: dict[tuple[str, str, str], Window] = {}
         self._scopes: dict[tuple[str, str], Scope] = {}
         self._arrivals = 0
-        self._departures = 0
         self._expiries: list[tuple[float, int, Waiter]] = []
         self._timer: asyncio.TimerHandle | None = None
         self.closed = False
@@ -106,15 +106,15 @@ class Governor:
 
     def snapshot(self) -> Snapshot:
         """The present state of every window in use."""
-        now = self._clock()
-        return Snapshot(pace=self.pace, waiting=self._line.length, windows=tuple(_shown(window, now) for window in self._windows.values()))
+        now = self.clock()
+        return Snapshot(pace=self.pace, waiting=self.line.length, windows=tuple(_shown(window, now) for window in self._windows.values()))
 
     async def aclose(self) -> None:
         """Refuse whoever still waits, and forget the timer."""
         self.closed = True
         self._disarm()
         for window in self._windows.values():
-            for waiter in self._line.waiting_for(window):
+            for waiter in self.line.waiting_for(window):
                 self._fail(waiter, ConfigurationError("the governor is closed"))
 
     async def __aenter__(self) -> Self:
@@ -129,10 +129,6 @@ class Governor:
         """The windows that a request spends."""
         return Lane(tuple(self._window(limit, origin, client_id) for limit in self.limits if limit.name in limits))
 
-    def now(self) -> float:
-        """The governor's clock."""
-        return self._clock()
-
     def enter(self, admission: Admission, now: float) -> Waiter | None:
         """Let the request leave at once, or put it into the line."""
         if self.closed:
@@ -146,20 +142,20 @@ class Governor:
         max_wait = admission.max_wait
         expires_at = math.inf if max_wait is None else now + max_wait
         waiter = Waiter(self._arrivals, lane, admission.priority, now, expires_at)
-        self._line.join(waiter)
+        self.line.join(waiter)
         self._serve(now)
         if waiter.granted:
             return None
         if max_wait is not None:
             predicted, binding = self._prediction(waiter, now)
             if predicted > max_wait:
-                self._line.leave(waiter)
+                self.line.leave(waiter)
                 raise self._refusal(binding, predicted, max_wait)
             heapq.heappush(self._expiries, (expires_at, waiter.number, waiter))
         waiter.future = asyncio.get_running_loop().create_future()
         if self.listeners:
-            self.listeners.emit(Waiting(limits=_names(lane), priority=admission.priority.value, length=self._line.length))
-        self._arm(now)
+            self.listeners.emit(Waiting(limits=_names(lane), priority=admission.priority.value, length=self.line.length))
+        self.arm(now)
         return waiter
 
     async def wait(self, waiter: Waiter) -> None:
@@ -171,29 +167,29 @@ class Governor:
             if waiter.granted:
                 waiter.lane.give_back()
             elif not waiter.future.done() or waiter.future.cancelled():
-                self._line.leave(waiter)
+                self.line.leave(waiter)
             self.serve()
             raise
         if self.listeners:
-            waited = self._clock() - waiter.arrived_at
+            waited = self.clock() - waiter.arrived_at
             self.listeners.emit(Admitted(limits=_names(waiter.lane), priority=waiter.priority.value, waited=waited))
 
-    def departed(self) -> int:
-        """The number of a departure; a later one is larger."""
-        self._departures += 1
-        return self._departures
-
-    def settled(self, now: float) -> None:
-        """Tokens are on their way back: see whether the line has to be woken earlier."""
-        if self._line.length:
-            self._arm(now)
+    def arm(self, now: float) -> None:
+        """Set the one timer of the line: to when the next token can be used, or the next patience ends."""
+        expiries = self._expiries
+        while expiries and (expiries[0][2].granted or _is_done(expiries[0][2])):
+            heapq.heappop(expiries)
+        at = min(self.line.next_at(now), expiries[0][0] if expiries else math.inf) if self.line.length else math.inf
+        self._disarm()
+        if at < math.inf:
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, at - now), self._ring)
 
     def serve(self) -> None:
         """Let leave whoever can."""
-        if self._line.length:
-            now = self._clock()
+        if self.line.length:
+            now = self.clock()
             self._serve(now)
-            self._arm(now)
+            self.arm(now)
 
     def learn(self, lane: Lane, departure: int, status: int, headers: Mapping[str, str], now: float) -> None:
         """Take in what an answer says about quota. It can only tighten."""
@@ -235,29 +231,19 @@ class Governor:
     def _drop_hopeless(self, window: Window, now: float) -> None:
         """A pause came: refuse at once those who will not get through it in time."""
         pause = window.paused_until - now
-        for waiter in self._line.waiting_for(window):
+        for waiter in self.line.waiting_for(window):
             if pause > self.longest_pause:
                 self._fail(waiter, _pause_too_long(window, now))
             elif window.paused_until > waiter.expires_at:
                 self._fail(waiter, self._refusal(window, pause, waiter.expires_at - waiter.arrived_at))
 
     def _serve(self, now: float) -> None:
-        while (waiter := self._line.next(now)) is not None:
-            self._line.leave(waiter)
+        while (waiter := self.line.next(now)) is not None:
+            self.line.leave(waiter)
             waiter.lane.take()
             waiter.granted = True
             if waiter.future is not None:
                 waiter.future.set_result(None)
-
-    def _arm(self, now: float) -> None:
-        """One timer for the whole line: when the next token can be used, or the next patience ends."""
-        expiries = self._expiries
-        while expiries and (expiries[0][2].granted or _is_done(expiries[0][2])):
-            heapq.heappop(expiries)
-        at = min(self._line.next_at(now), expiries[0][0] if expiries else math.inf) if self._line.length else math.inf
-        self._disarm()
-        if at < math.inf:
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, at - now), self._ring)
 
     def _disarm(self) -> None:
         if self._timer is not None:
@@ -266,18 +252,18 @@ class Governor:
 
     def _ring(self) -> None:
         self._timer = None
-        now = self._clock()
+        now = self.clock()
         self._serve(now)
         while self._expiries and self._expiries[0][0] <= now:
             _, _, waiter = heapq.heappop(self._expiries)
             if not waiter.granted and not _is_done(waiter):
                 predicted, binding = self._prediction(waiter, now)
                 self._fail(waiter, self._refusal(binding, predicted, waiter.expires_at - waiter.arrived_at))
-        self._arm(now)
+        self.arm(now)
 
     def _fail(self, waiter: Waiter, error: Exception) -> None:
         if waiter.future is not None and not waiter.future.done():
-            self._line.leave(waiter)
+            self.line.leave(waiter)
             waiter.future.set_exception(error)
 
     def _prediction(self, waiter: Waiter, now: float) -> tuple[float, Window]:
@@ -287,7 +273,7 @@ class Governor:
             # The waiter itself is counted already.
             position = window.waiting_interactive
             if waiter.priority is Priority.BULK:
-                position += window.waiting_bulk + window.reserve(now)
+                position += window.waiting_bulk + window.reserve(now - self.line.interactive_at)
             pacing = 0.0 if window.pacer is None else (position - 1) * window.pacer.interval
             return max(window.predicted(position, now), pacing)
 
@@ -348,26 +334,43 @@ class Admission:
 
     async def __aenter__(self) -> Self:
         governor = self._governor
-        now = governor.now()
-        interactive = self.priority is Priority.INTERACTIVE
-        if interactive:
-            for window in self.lane.windows:
-                window.interactive_at = now
-        waiter = governor.enter(self, now)
-        if waiter is not None:
-            await governor.wait(waiter)
-        self._departure = governor.departed()
+        now = governor.clock()
+        if self.priority is Priority.INTERACTIVE:
+            governor.line.interactive_at = now
+        if governor.line.length or governor.closed or not self._takes_at_once(now):
+            waiter = governor.enter(self, now)
+            if waiter is not None:
+                await governor.wait(waiter)
         self._open = True
+        self._departure = governor.departures = governor.departures + 1
         return self
 
+    def _takes_at_once(self, now: float) -> bool:
+        """The short way for a request that need not wait: it must cost next to nothing."""
+        windows = self.lane.windows
+        bulk = self.priority is Priority.BULK
+        for window in windows:
+            returning = window.returning
+            if returning and returning[0] <= now:
+                window.refresh(now)
+            reserve = window.reserve(now - self._governor.line.interactive_at) if bulk else 0
+            if window.guarded or window.available <= reserve:
+                return False
+        for window in windows:
+            window.available -= 1
+            window.in_flight += 1
+        return True
+
     async def __aexit__(self, *_: object) -> None:
-        self._settle()
+        if self._open:
+            self._settle()
 
     def answered(self, *, status: int, headers: Mapping[str, str] = _NO_HEADERS) -> None:
         """The answer's headers arrived: the tokens are back one window from now. What they say about quota is heeded."""
-        now = self._settle()
-        if now is not None and (status == 429 or "X-RateLimit-Remaining" in headers):
-            self._governor.learn(self.lane, self._departure, status, headers, now)
+        if self._open:
+            now = self._settle()
+            if status == 429 or "X-RateLimit-Remaining" in headers:
+                self._governor.learn(self.lane, self._departure, status, headers, now)
 
     def not_sent(self) -> None:
         """The request did not leave, or not completely: the tokens go straight back."""
@@ -376,13 +379,15 @@ class Admission:
             self.lane.give_back()
             self._governor.serve()
 
-    def _settle(self) -> float | None:
-        if not self._open:
-            return None
+    def _settle(self) -> float:
         self._open = False
-        now = self._governor.now()
-        self.lane.settle(now)
-        self._governor.settled(now)
+        governor = self._governor
+        now = governor.clock()
+        for window in self.lane.windows:
+            window.in_flight -= 1
+            window.returning.append(now + window.cycle)
+        if governor.line.length:
+            governor.arm(now)
         return now
 
 

@@ -55,11 +55,6 @@ class Lane:
             if window.pacer is not None:
                 window.pacer.take()
 
-    def settle(self, now: float) -> None:
-        """Every token comes back one window later."""
-        for window in self.windows:
-            window.settle(now)
-
     def give_back(self) -> None:
         """Every token is back at once: the request did not leave."""
         for window in self.windows:
@@ -89,27 +84,28 @@ class Waiter:
         """Whether it may use what bulk otherwise leaves for interactive requests."""
         return self.priority is Priority.INTERACTIVE or now >= self.arrived_at + AGEING_SECONDS
 
-    def grantable(self, now: float) -> bool:
+    def grantable(self, now: float, interactive_ago: float) -> bool:
         """Whether every window gives a token now."""
         aged = self.aged(now)
-        return all(window.grants(1 if aged else 1 + window.reserve(now), now) for window in self.lane.windows)
+        return all(window.grants(1 if aged else 1 + window.reserve(interactive_ago), now) for window in self.lane.windows)
 
-    def grantable_at(self, now: float) -> float:
+    def grantable_at(self, now: float, interactive_ago: float) -> float:
         """The earliest time at which it can leave, infinite while that depends on answers."""
         plain = max((window.next_grant(1, now) for window in self.lane.windows), default=now)
         if self.aged(now):
             return plain
-        leaving_reserve = max((window.next_grant(1 + window.reserve(now), now) for window in self.lane.windows), default=now)
+        leaving_reserve = max((window.next_grant(1 + window.reserve(interactive_ago), now) for window in self.lane.windows), default=now)
         return min(leaving_reserve, max(plain, self.arrived_at + AGEING_SECONDS))
 
 
 class Line:
     """Everybody who waits, over all lanes."""
 
-    __slots__ = ("_lanes", "length")
+    __slots__ = ("_lanes", "interactive_at", "length")
 
     def __init__(self) -> None:
         self._lanes: list[Lane] = []
+        self.interactive_at = -math.inf
         self.length = 0
 
     def join(self, waiter: Waiter) -> None:
@@ -133,12 +129,14 @@ class Line:
         for lane in self._lanes:
             for window in lane.windows:
                 window.refresh(now)
-        able = [head for head in self._heads() if head.grantable(now)]
+        interactive_ago = now - self.interactive_at
+        able = [head for head in self._heads() if head.grantable(now, interactive_ago)]
         return min(able, key=Waiter.rank, default=None)
 
     def next_at(self, now: float) -> float:
         """When somebody can leave, infinite while that depends on answers."""
-        return min((head.grantable_at(now) for head in self._heads()), default=math.inf)
+        interactive_ago = now - self.interactive_at
+        return min((head.grantable_at(now, interactive_ago) for head in self._heads()), default=math.inf)
 
     def waiting_for(self, window: Window) -> Iterable[Waiter]:
         """Everybody who needs a token of ``window``."""

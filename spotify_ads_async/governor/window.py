@@ -65,7 +65,6 @@ class Window(Bucket):
         "_busy_reserve",
         "_standing_reserve",
         "feedback_from",
-        "interactive_at",
         "owner",
         "pacer",
         "pacing_ends_at",
@@ -78,7 +77,6 @@ class Window(Bucket):
         self.owner = owner
         self.pacer: Pacer | None = None
         self.pacing_ends_at = -math.inf
-        self.interactive_at = -math.inf
         self.waiting_interactive = 0
         self.waiting_bulk = 0
         self.feedback_from = 0
@@ -102,18 +100,13 @@ class Window(Bucket):
     def spread_after_pause(self) -> None:
         """Space the first departures after the present pause, so that the line does not leave in one tick."""
         if not self.smooth:
+            self.guarded = True
             self.pacer = self.pacer or Pacer(self.limit.requests, self.limit.window)
             self.pacing_ends_at = self.paused_until + self.limit.window * _SPREAD_SHARE
 
-    @property
-    def guarded(self) -> bool:
-        """Whether more than the count of tokens decides: a pause, a rhythm, or tokens withheld."""
-        return self.withheld > 0 or self.pacer is not None or self.paused_until > -math.inf
-
-    def reserve(self, now: float) -> int:
-        """Tokens that bulk requests leave for interactive ones: more while interactive calls come in."""
-        busy = now - self.interactive_at < _BUSY_WINDOWS * self.limit.window
-        return self._busy_reserve if busy else self._standing_reserve
+    def reserve(self, interactive_ago: float) -> int:
+        """Tokens that bulk requests leave for interactive ones: more for a while after an interactive call."""
+        return self._busy_reserve if interactive_ago < _BUSY_WINDOWS * self.limit.window else self._standing_reserve
 
     def refresh(self, now: float) -> None:
         """Take in what has become due: tokens, the end of a pause, the end of spacing."""
@@ -121,9 +114,10 @@ class Window(Bucket):
         if self.paused_until <= now:
             if self.pacer is not None and self.pacing_ends_at <= now:
                 self.pacer = None
-            if self.pacer is None:
+            if self.pacer is None and self.paused_until > -math.inf:
                 self.paused_until = -math.inf
                 self.pause_cause = None
+            self.guarded = self.withheld > 0 or self.pacer is not None
 
     def grants(self, needed: int, now: float) -> bool:
         """Whether a request that leaves ``needed - 1`` tokens for others may leave now."""
