@@ -51,7 +51,7 @@ def _render(source: str) -> dict[str, str]:
     said.apply(api)
     found, shapes = calls.read(api, said)
     return {
-        **{f"spotify_ads_async/models/{name}": text for name, text in models.render(shapes).items()},
+        **{f"spotify_ads_async/models/{name}": text for name, text in models.render(shapes, said.docs).items()},
         **{f"spotify_ads_async/resources/{name}": text for name, text in resources.render(found, said, shapes).items()},
         "spotify_ads_async/operations.py": operations.render(found, shapes),
         "docs/reference/operations.md": reference.render(found, said),

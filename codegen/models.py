@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from codegen import names
 from codegen.document import GenerationError
 from codegen.shapes import Attribute, EnumShape, Shape, Shapes, StructShape, UnionShape
@@ -12,15 +14,18 @@ __all__ = ["render"]
 PACKAGE = "spotify_ads_async.models"
 
 
-def render(shapes: Shapes) -> dict[str, str]:
+def render(shapes: Shapes, docs: Mapping[str, str]) -> dict[str, str]:
     """The files of ``models/`` by name."""
     modules: dict[str, list[Shape]] = {}
     for shape in shapes.found.values():
         modules.setdefault(shapes.modules[shape.name], []).append(shape)
-    bodies = {module: "\n\n".join(_class(shape, shapes) for shape in _in_order(found, shapes)) for module, found in modules.items()}
+    bodies = {module: "\n\n".join(_class(shape, shapes, docs) for shape in _in_order(found, shapes)) for module, found in modules.items()}
     exported = {module: _exported(found) for module, found in modules.items()}
     home = {name: module for module, found in exported.items() for name in found}
     _refuse_cycles({module: {home[name] for name in identifiers(body) & home.keys()} - {module} for module, body in bodies.items()})
+    strangers = docs.keys() - home.keys()
+    if strangers:
+        raise GenerationError(f"nothing is called {', '.join(sorted(strangers))}: drop it from `docs` in the overrides")
     files = {f"{module}.py": _module(module, body, exported[module], home) for module, body in bodies.items()}
     files["__init__.py"] = _face(exported)
     return files
@@ -88,16 +93,17 @@ def _refuse_cycles(needs: dict[str, set[str]]) -> None:
             del left[module]
 
 
-def _class(shape: Shape, shapes: Shapes) -> str:
+def _class(shape: Shape, shapes: Shapes, docs: Mapping[str, str]) -> str:
+    about = docs.get(shape.name) or docs.get(shape.name.removeprefix("Stored"))
     if isinstance(shape, EnumShape):
-        return _enum(shape)
+        return _enum(shape, about or f"{_sentence(names.words(shape.name))}.")
     if isinstance(shape, StructShape):
-        return _struct(shape, shapes)
-    return _union(shape) if shape.mode == "request" else _family(shape)
+        return _struct(shape, shapes, about or _about(shape))
+    return _union(shape, about or f"{_sentence(names.words(shape.name))}.") if shape.mode == "request" else _family(shape)
 
 
-def _enum(shape: EnumShape) -> str:
-    lines = [f"class {shape.name}(OpenEnum):", f'    """{_sentence(names.words(shape.name))}."""', ""]
+def _enum(shape: EnumShape, about: str) -> str:
+    lines = [f"class {shape.name}(OpenEnum):", f'    """{about}"""', ""]
     lines += [f'    {value} = "{value}"' for value in shape.values]
     if shape.answer_only:
         held = ", ".join(f'"{value}"' for value in shape.answer_only)
@@ -105,14 +111,14 @@ def _enum(shape: EnumShape) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _struct(shape: StructShape, shapes: Shapes) -> str:
+def _struct(shape: StructShape, shapes: Shapes, about: str) -> str:
     bases = ["Request" if shape.mode == "request" else "Answer"]
     if shape.family:
         bases.insert(0, shape.family)
     options = ["frozen=True", "kw_only=True"]
     if shape.tag:
         options += [f'tag_field="{shape.tag[0]}"', f'tag="{shape.tag[1]}"']
-    lines = [f"class {shape.name}({', '.join([*bases, *options])}):", f'    """{_about(shape)}"""', ""]
+    lines = [f"class {shape.name}({', '.join([*bases, *options])}):", f'    """{about}"""', ""]
     if shape.at_least:
         lines += [f"    at_least: ClassVar[int] = {shape.at_least}", ""]
     lines += [_attribute(one, shape.mode) for one in shape.attributes]
@@ -121,7 +127,7 @@ def _struct(shape: StructShape, shapes: Shapes) -> str:
         lines += [
             "",
             f"    def as_request(self) -> {twin}:",
-            f'        """The same {names.words(twin)} for a request: what is absent or null, or only answered, is left out."""',
+            '        """The same for a request, without what is absent, null or only answered."""',
             f"        return as_request(self, {twin})",
         ]
     return "\n".join(lines) + "\n"
@@ -134,9 +140,9 @@ def _attribute(one: Attribute, mode: str) -> str:
     return f"    {one.name}: {kind}" if one.required else f"    {one.name}: {kind} = UNSET"
 
 
-def _union(shape: UnionShape) -> str:
+def _union(shape: UnionShape, about: str) -> str:
     variants = " | ".join(dict.fromkeys(shape.variants.values()))
-    return f'{shape.name}: TypeAlias = {variants}\n"""{_sentence(names.words(shape.name))}: which one, the struct tells."""\n'
+    return f'{shape.name}: TypeAlias = {variants}\n"""{about}"""\n'
 
 
 def _family(shape: UnionShape) -> str:

@@ -94,6 +94,7 @@ class Overrides(_Strict):
     modules: Modules
     names: dict[str, str | NameByMode]
     inline: dict[str, str]
+    docs: dict[str, str]
     resources: dict[str, Resource]
     operations: dict[str, Call]
 

@@ -13,6 +13,13 @@ from codegen.source import HEADER, identifiers, imports_for
 __all__ = ["render"]
 
 PACKAGE = "spotify_ads_async.resources"
+_ABOUT = '''"""Every call of the API: each method names one operation, whose id stands in its docstring.
+
+Ids come first, then the body, then filters by keyword; a filter left out is not sent. A list call can be awaited for one page and
+iterated for every item. ``idempotency_key`` is kept over the repeats of one create; without it each call makes its own.
+``verify`` reads back whether a write whose answer was lost took effect: it answers the result, or None where it did not.
+"""
+'''
 
 
 def render(operations: list[Operation], overrides: Overrides, shapes: Shapes) -> dict[str, str]:
@@ -50,7 +57,7 @@ def _module(module: str, classes: list[str], home: dict[str, str], shapes: Shape
     exported = ", ".join(f'"{name}"' for name in sorted(re.findall(r"^class (\w+)", body, re.MULTILINE)))
     return "\n".join(
         [
-            HEADER + noqa + f'"""Calls: {module.replace("_", " ")}."""',
+            HEADER + noqa + f'"""Calls: {module.replace("_", " ")}. Each method raises what :meth:`Session.call` raises."""',
             "from __future__ import annotations\n",
             f"from typing import TYPE_CHECKING\n{operations}{for_running}",
             f"if TYPE_CHECKING:\n{_indented(for_types)}",
@@ -67,7 +74,7 @@ def _indented(lines: str) -> str:
 def _face(home: dict[str, str]) -> str:
     imports = "".join(f"from {PACKAGE}.{module} import {name}\n" for name, module in sorted(home.items()))
     listing = ", ".join(f'"{name}"' for name in sorted(home))
-    return f'{HEADER}"""Every call of the API: each method names one operation."""\n\n{imports}\n__all__ = [{listing},]\n'
+    return f"{HEADER}{_ABOUT}\n{imports}\n__all__ = [{listing},]\n"
 
 
 def _class(path: str, overrides: Overrides, operations: list[Operation]) -> str:
@@ -123,10 +130,21 @@ def _mapping(values: dict[str, str]) -> str:
     return "{" + ", ".join(f'"{name}": {value}' for name, value in values.items()) + "}"
 
 
+def _first_argument(kind: str) -> str:
+    """``Annotated[list[str], UNIQUE]`` → ``list[str]``."""
+    inside = kind.removeprefix("Annotated[")
+    depth = 0
+    for at, character in enumerate(inside):
+        depth += (character == "[") - (character == "]")
+        if character == "," and depth == 0:
+            return inside[:at]
+    return inside
+
+
 def _keyword(parameter: Parameter) -> str:
     """A filter as a keyword argument: its type without constraints, sequences for lists."""
     kind = parameter.type
     while kind.startswith("Annotated["):
-        kind = kind.removeprefix("Annotated[").partition(", Meta(")[0]
+        kind = _first_argument(kind)
     kind = kind.replace("Uuid", "str").replace("list[", "Sequence[")
     return f"{parameter.name}: {kind}" if parameter.required else f"{parameter.name}: {kind} | UnsetType = UNSET"

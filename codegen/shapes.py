@@ -16,7 +16,7 @@ Mode: TypeAlias = Literal["request", "answer"]
 Schema: TypeAlias = dict[str, Any]
 
 UUID = "Uuid"
-_CHECKED_FORMATS = {"uri", "int32"}
+_NOTES = {"uri": "URI", "int32": "INT32"}
 _MEANINGFUL = {"$ref", "allOf", "oneOf", "enum", "properties", "required", "minProperties", "items"}
 
 
@@ -111,7 +111,7 @@ class Shapes:
         schema, pointer = self._resolve(schema, pointer)
         set_type = set_type or self._overrides.type_at(pointer, mode)
         if set_type:
-            return _annotated(set_type, _constraints(schema)) if mode == "request" else set_type
+            return _annotated(set_type, schema) if mode == "request" else set_type
         if "oneOf" in schema:
             return self._union(schema, pointer, mode)
         if "enum" in schema:
@@ -120,7 +120,7 @@ class Shapes:
             return self._struct(schema, pointer, mode)
         if schema.get("type") == "array":
             inner = f"list[{self.type_of(schema['items'], f'{pointer}/items', mode)}]"
-            return _annotated(inner, _constraints(schema)) if mode == "request" else inner
+            return _annotated(inner, schema) if mode == "request" else inner
         return _scalar(schema, mode, pointer)
 
     def _resolve(self, schema: Schema, pointer: str) -> tuple[Schema, str]:
@@ -276,7 +276,7 @@ def _scalar(schema: Schema, mode: Mode, pointer: str) -> str:
         return _PYTHON[kind]
     if (kind, form) == ("string", "uuid"):
         return UUID
-    return _annotated(_PYTHON[kind], _constraints(schema))
+    return _annotated(_PYTHON[kind], schema)
 
 
 def _constraints(schema: Schema) -> dict[str, object]:
@@ -294,15 +294,15 @@ def _constraints(schema: Schema) -> dict[str, object]:
             found[ours] = schema[theirs]
     if found.get("min_length") == 0:
         del found["min_length"]
-    beyond: dict[str, object] = {"uniqueItems": True} if schema.get("uniqueItems") else {}
-    if schema.get("format") in _CHECKED_FORMATS:
-        beyond["format"] = schema["format"]
-    if beyond:
-        found["extra_json_schema"] = beyond
     return found
 
 
-def _annotated(python: str, constraints: dict[str, object]) -> str:
-    if not constraints:
-        return python
-    return f"Annotated[{python}, Meta({', '.join(f'{name}={value!r}' for name, value in constraints.items())})]"
+def _annotated(python: str, schema: Schema) -> str:
+    """The type with what the schema demands of its values."""
+    constraints = _constraints(schema)
+    notes = [f"Meta({', '.join(f'{name}={value!r}' for name, value in constraints.items())})"] if constraints else []
+    if schema.get("uniqueItems"):
+        notes.append("UNIQUE")
+    if schema.get("format") in _NOTES:
+        notes.append(_NOTES[schema["format"]])
+    return f"Annotated[{', '.join([python, *notes])}]" if notes else python

@@ -14,7 +14,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 __all__ = [
+    "INT32",
+    "UNIQUE",
     "UNSET",
+    "URI",
     "Answer",
     "MicroAmount",
     "OpenEnum",
@@ -37,6 +40,15 @@ UtcTime: TypeAlias = datetime
 
 Uuid: TypeAlias = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
 """An id as the API writes it, such as ``ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a``."""
+
+UNIQUE = msgspec.Meta(extra_json_schema={"uniqueItems": True})
+"""A list that holds every item once only."""
+
+URI = msgspec.Meta(extra_json_schema={"format": "uri"})
+"""An absolute URI."""
+
+INT32 = msgspec.Meta(extra_json_schema={"format": "int32"})
+"""An integer of 32 bits."""
 
 
 class OpenEnum(enum.StrEnum):

@@ -30,7 +30,7 @@ __all__ = [
 
 
 class AdAccountStatus(OpenEnum):
-    """Ad account status."""
+    """Whether an ad account may run ads."""
 
     ACTIVE = "ACTIVE"
     INACTIVE = "INACTIVE"
@@ -41,7 +41,7 @@ class AdAccountStatus(OpenEnum):
 
 
 class AdAccountRole(OpenEnum):
-    """Ad account role."""
+    """What a member may do in an ad account."""
 
     AD_ACCOUNT_ADMIN = "AD_ACCOUNT_ADMIN"
     AD_ACCOUNT_CONTRIBUTOR = "AD_ACCOUNT_CONTRIBUTOR"
@@ -49,7 +49,7 @@ class AdAccountRole(OpenEnum):
 
 
 class Industry(OpenEnum):
-    """Industry."""
+    """The industry of an advertiser."""
 
     AGENCY = "AGENCY"
     AUTO = "AUTO"
@@ -81,7 +81,7 @@ class Industry(OpenEnum):
 
 
 class TaxIdType(OpenEnum):
-    """Tax id type."""
+    """The kind of a tax number."""
 
     VAT = "VAT"
     GST = "GST"
@@ -97,7 +97,7 @@ class TaxIdType(OpenEnum):
 
 
 class AdAccountType(OpenEnum):
-    """Ad account type."""
+    """What kind of advertiser an ad account belongs to."""
 
     AD_AGENCY = "AD_AGENCY"
     BRAND_ADVERTISER = "BRAND_ADVERTISER"
@@ -110,7 +110,7 @@ class AdAccountType(OpenEnum):
 
 
 class BillingAddress(Request, frozen=True, kw_only=True):
-    """A billing address, for a request."""
+    """Where invoices go."""
 
     name: Annotated[str, Meta(min_length=1, max_length=120, pattern="^\\S(.*\\S)?$")] | UnsetType = UNSET
     street: str | UnsetType = UNSET
@@ -122,7 +122,7 @@ class BillingAddress(Request, frozen=True, kw_only=True):
 
 
 class StoredBillingAddress(Answer, frozen=True, kw_only=True):
-    """A billing address, as the API answers it."""
+    """Where invoices go."""
 
     name: str | None = None
     street: str | None = None
@@ -133,7 +133,7 @@ class StoredBillingAddress(Answer, frozen=True, kw_only=True):
     tax_region: str | None = None
 
     def as_request(self) -> BillingAddress:
-        """The same billing address for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, BillingAddress)
 
 
@@ -158,7 +158,7 @@ class AdAccount(Answer, frozen=True, kw_only=True):
 
 
 class TaxId(Request, frozen=True, kw_only=True):
-    """A tax id, for a request."""
+    """A tax number and the kind of number that it is."""
 
     id: str | UnsetType = UNSET
     type: TaxIdType | UnsetType = UNSET
@@ -177,7 +177,7 @@ class AdAccountUpdate(Request, frozen=True, kw_only=True):
 
 
 class AdAccountMember(Answer, frozen=True, kw_only=True):
-    """An ad account member, as the API answers it."""
+    """Someone who may work in an ad account."""
 
     member_id: str | None = None
     role: AdAccountRole | None = None
@@ -196,27 +196,27 @@ class AdAccountMemberList(Answer, frozen=True, kw_only=True):
 
 
 class AdAccountMemberAdd(Request, frozen=True, kw_only=True):
-    """An ad account member add, for a request."""
+    """Gives a member of the business a role in an ad account."""
 
     member_id: str
     role: AdAccountRole
 
 
 class AdAccountMemberRoleUpdate(Request, frozen=True, kw_only=True):
-    """Changes to an ad account member role: what is left out stays as it is."""
+    """The new role of a member of an ad account."""
 
     role: AdAccountRole | UnsetType = UNSET
 
 
 class MemberAdAccountList(Answer, frozen=True, kw_only=True):
-    """All member ad accounts of one answer."""
+    """The ad accounts that a member of a business may work in."""
 
     paging: Paging | None = None
     ad_accounts: list[AdAccount] | None = None
 
 
 class BusinessAdAccountList(Answer, frozen=True, kw_only=True):
-    """All business ad accounts of one answer."""
+    """The ad accounts of a business."""
 
     ad_accounts: list[AdAccount] | None = None
 

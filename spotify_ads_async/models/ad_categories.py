@@ -10,7 +10,7 @@ __all__ = [
 
 
 class AdCategory(Answer, frozen=True, kw_only=True):
-    """An ad category, as the API answers it."""
+    """What an ad set may advertise; `id` is the category of an ad set."""
 
     id: str | None = None
     parent_category: str | None = None
@@ -18,6 +18,6 @@ class AdCategory(Answer, frozen=True, kw_only=True):
 
 
 class AdCategoryList(Answer, frozen=True, kw_only=True):
-    """All ad categories of one answer."""
+    """All categories that match."""
 
     categories: list[AdCategory] | None = None

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from spotify_ads_async.models.common import Paging
-from spotify_ads_async.types import UNSET, Answer, MicroAmount, OpenEnum, Request, UnsetType, UtcTime, Uuid, as_request
+from spotify_ads_async.types import INT32, UNIQUE, UNSET, Answer, MicroAmount, OpenEnum, Request, UnsetType, UtcTime, Uuid, as_request
 
 __all__ = [
     "AdSet",
@@ -71,7 +71,7 @@ __all__ = [
 
 
 class FrequencyUnit(OpenEnum):
-    """Frequency unit."""
+    """The unit of a frequency cap's period."""
 
     DAY = "DAY"
     MONTH = "MONTH"
@@ -79,28 +79,28 @@ class FrequencyUnit(OpenEnum):
 
 
 class Delivery(OpenEnum):
-    """Delivery."""
+    """Whether an ad set or an ad runs."""
 
     ON = "ON"
     OFF = "OFF"
 
 
 class VideoDeliveryFormat(OpenEnum):
-    """Video delivery format."""
+    """How a video is shown."""
 
     IN_STREAM = "IN_STREAM"
     OPT_IN = "OPT_IN"
 
 
 class CostModel(OpenEnum):
-    """Cost model."""
+    """What is paid for: a thousand impressions, or a completed listen."""
 
     CPM = "CPM"
     CPCL = "CPCL"
 
 
 class AssetFormat(OpenEnum):
-    """Asset format."""
+    """What kind of ad an ad set runs."""
 
     AUDIO = "AUDIO"
     VIDEO = "VIDEO"
@@ -109,21 +109,21 @@ class AssetFormat(OpenEnum):
 
 
 class BudgetType(OpenEnum):
-    """Budget type."""
+    """Whether a budget is per day or for the whole flight."""
 
     DAILY = "DAILY"
     LIFETIME = "LIFETIME"
 
 
 class PromotionGoal(OpenEnum):
-    """Promotion goal."""
+    """What kind of content is promoted."""
 
     ARTIST_PROMO = "ARTIST_PROMO"
     PODCAST_PROMO = "PODCAST_PROMO"
 
 
 class TrackingEventType(OpenEnum):
-    """Tracking event type."""
+    """What a listener did with an ad."""
 
     IMPRESSION = "IMPRESSION"
     CLICKED = "CLICKED"
@@ -131,7 +131,7 @@ class TrackingEventType(OpenEnum):
 
 
 class BidStrategy(OpenEnum):
-    """Bid strategy."""
+    """How bids are made."""
 
     COST_PER_RESULT = "COST_PER_RESULT"
     MAX_BID = "MAX_BID"
@@ -142,7 +142,7 @@ class BidStrategy(OpenEnum):
 
 
 class AdSetStatus(OpenEnum):
-    """Ad set status."""
+    """How far an ad set is, from review to the archive."""
 
     ACTIVE = "ACTIVE"
     ACTIVE_RESTRICTED = "ACTIVE_RESTRICTED"
@@ -155,7 +155,7 @@ class AdSetStatus(OpenEnum):
 
 
 class Gender(OpenEnum):
-    """Gender."""
+    """A gender to target."""
 
     MALE = "MALE"
     FEMALE = "FEMALE"
@@ -163,7 +163,7 @@ class Gender(OpenEnum):
 
 
 class Platform(OpenEnum):
-    """Platform."""
+    """A kind of device to target."""
 
     ANDROID = "ANDROID"
     DESKTOP = "DESKTOP"
@@ -171,7 +171,7 @@ class Platform(OpenEnum):
 
 
 class SensitiveTopicFilter(OpenEnum):
-    """Sensitive topic filter."""
+    """How far the ads stay away."""
 
     STANDARD = "STANDARD"
     PARTIAL = "PARTIAL"
@@ -180,14 +180,14 @@ class SensitiveTopicFilter(OpenEnum):
 
 
 class Placement(OpenEnum):
-    """Placement."""
+    """Between what an ad runs."""
 
     MUSIC = "MUSIC"
     PODCAST = "PODCAST"
 
 
 class DayOfWeek(OpenEnum):
-    """Day of week."""
+    """A day of the week."""
 
     SUNDAY = "SUNDAY"
     MONDAY = "MONDAY"
@@ -199,14 +199,14 @@ class DayOfWeek(OpenEnum):
 
 
 class Pacing(OpenEnum):
-    """Pacing."""
+    """Whether a budget is spent evenly or as fast as it can be."""
 
     PACING_ASAP = "PACING_ASAP"
     PACING_EVEN = "PACING_EVEN"
 
 
 class DeliveryGoal(OpenEnum):
-    """Delivery goal."""
+    """What delivery is optimised for."""
 
     UNSET = "UNSET"
     IMPRESSIONS = "IMPRESSIONS"
@@ -222,7 +222,7 @@ class DeliveryGoal(OpenEnum):
 
 
 class AdSetPauseReason(OpenEnum):
-    """Ad set pause reason."""
+    """Why an ad set is paused."""
 
     USER_PAUSED = "USER_PAUSED"
     ACCOUNT_GREYLISTED = "ACCOUNT_GREYLISTED"
@@ -230,7 +230,7 @@ class AdSetPauseReason(OpenEnum):
 
 
 class SlotPosition(OpenEnum):
-    """Slot position."""
+    """Where in a podcast episode an ad runs."""
 
     PRE_ROLL = "PRE_ROLL"
     MID_ROLL = "MID_ROLL"
@@ -238,7 +238,7 @@ class SlotPosition(OpenEnum):
 
 
 class AdSetSortField(OpenEnum):
-    """Ad set sort field."""
+    """What a list of ad sets is sorted by."""
 
     CREATED_AT = "CREATED_AT"
     UPDATED_AT = "UPDATED_AT"
@@ -250,7 +250,7 @@ class AdSetSortField(OpenEnum):
 
 
 class RejectReason(Answer, frozen=True, kw_only=True):
-    """A reject reason, as the API answers it."""
+    """Why review refused it, and what would mend it."""
 
     rejection: str | None = None
     rejection_key: str | None = None
@@ -259,27 +259,27 @@ class RejectReason(Answer, frozen=True, kw_only=True):
 
 
 class FrequencyCap(Request, frozen=True, kw_only=True):
-    """A frequency cap, for a request."""
+    """How often one listener may meet the ads in a period."""
 
     frequency_unit: FrequencyUnit
-    frequency_period: Annotated[int, Meta(ge=1, extra_json_schema={"format": "int32"})]
-    max_impressions: Annotated[int, Meta(ge=1, extra_json_schema={"format": "int32"})]
+    frequency_period: Annotated[int, Meta(ge=1), INT32]
+    max_impressions: Annotated[int, Meta(ge=1), INT32]
 
 
 class StoredFrequencyCap(Answer, frozen=True, kw_only=True):
-    """A frequency cap, as the API answers it."""
+    """How often one listener may meet the ads in a period."""
 
     frequency_unit: FrequencyUnit | None = None
     frequency_period: int | None = None
     max_impressions: int | None = None
 
     def as_request(self) -> FrequencyCap:
-        """The same frequency cap for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, FrequencyCap)
 
 
 class CostModifier(Request, frozen=True, kw_only=True):
-    """A cost modifier, for a request."""
+    """A factor on the price."""
 
     id: Uuid
     name: str
@@ -287,65 +287,65 @@ class CostModifier(Request, frozen=True, kw_only=True):
 
 
 class StoredCostModifier(Answer, frozen=True, kw_only=True):
-    """A cost modifier, as the API answers it."""
+    """A factor on the price."""
 
     id: str | None = None
     name: str | None = None
     rate: float | None = None
 
     def as_request(self) -> CostModifier:
-        """The same cost modifier for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, CostModifier)
 
 
 class Budget(Request, frozen=True, kw_only=True):
-    """A budget, for a request."""
+    """Money to spend, per day or in all."""
 
     micro_amount: MicroAmount
     type: BudgetType
 
 
 class StoredBudget(Answer, frozen=True, kw_only=True):
-    """A budget, as the API answers it."""
+    """Money to spend, per day or in all."""
 
     micro_amount: MicroAmount | None = None
     type: BudgetType | None = None
     currency: str | None = None
 
     def as_request(self) -> Budget:
-        """The same budget for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, Budget)
 
 
 class AgeRange(Request, frozen=True, kw_only=True):
-    """An age range, for a request."""
+    """Ages to target, both ends included; a maximum left out means everyone older."""
 
-    min: Annotated[int, Meta(ge=13, le=99, extra_json_schema={"format": "int32"})] | UnsetType = UNSET
-    max: Annotated[int, Meta(ge=13, le=99, extra_json_schema={"format": "int32"})] | UnsetType = UNSET
+    min: Annotated[int, Meta(ge=13, le=99), INT32] | UnsetType = UNSET
+    max: Annotated[int, Meta(ge=13, le=99), INT32] | UnsetType = UNSET
 
 
 class StoredAgeRange(Answer, frozen=True, kw_only=True):
-    """An age range, as the API answers it."""
+    """Ages to target, both ends included; a maximum left out means everyone older."""
 
     min: int | None = None
     max: int | None = None
 
     def as_request(self) -> AgeRange:
-        """The same age range for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, AgeRange)
 
 
 class GeoTargets(Request, frozen=True, kw_only=True):
-    """Geo targets, for a request."""
+    """Where to run: one country, and places in it."""
 
     country_code: str | UnsetType = UNSET
-    city_ids: Annotated[list[str], Meta(extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
-    postal_code_ids: Annotated[list[str], Meta(extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
-    region_ids: Annotated[list[str], Meta(extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
+    city_ids: Annotated[list[str], UNIQUE] | UnsetType = UNSET
+    postal_code_ids: Annotated[list[str], UNIQUE] | UnsetType = UNSET
+    region_ids: Annotated[list[str], UNIQUE] | UnsetType = UNSET
 
 
 class StoredGeoTargets(Answer, frozen=True, kw_only=True):
-    """Geo targets, as the API answers them."""
+    """Where to run: one country, and places in it."""
 
     country_code: str | None = None
     city_ids: list[str] | None = None
@@ -354,104 +354,104 @@ class StoredGeoTargets(Answer, frozen=True, kw_only=True):
     dma_ids: list[str] | None = None
 
     def as_request(self) -> GeoTargets:
-        """The same geo targets for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, GeoTargets)
 
 
 class SensitiveTopicExclusion(Request, frozen=True, kw_only=True):
-    """A sensitive topic exclusion, for a request."""
+    """How far the ads stay away from one topic."""
 
     id: str
     filter_option: SensitiveTopicFilter
 
 
 class StoredSensitiveTopicExclusion(Answer, frozen=True, kw_only=True):
-    """A sensitive topic exclusion, as the API answers it."""
+    """How far the ads stay away from one topic."""
 
     id: str | None = None
     filter_option: SensitiveTopicFilter | None = None
 
     def as_request(self) -> SensitiveTopicExclusion:
-        """The same sensitive topic exclusion for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, SensitiveTopicExclusion)
 
 
 class SensitiveTopicExclusions(Request, frozen=True, kw_only=True):
-    """Sensitive topic exclusions, for a request."""
+    """Topics to stay away from: each by itself, or all alike, not both."""
 
     topics: list[SensitiveTopicExclusion] | UnsetType = UNSET
     filter_option: SensitiveTopicFilter | UnsetType = UNSET
 
 
 class StoredSensitiveTopicExclusions(Answer, frozen=True, kw_only=True):
-    """Sensitive topic exclusions, as the API answers them."""
+    """Topics to stay away from: each by itself, or all alike, not both."""
 
     topics: list[StoredSensitiveTopicExclusion] | None = None
     filter_option: SensitiveTopicFilter | None = None
 
     def as_request(self) -> SensitiveTopicExclusions:
-        """The same sensitive topic exclusions for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, SensitiveTopicExclusions)
 
 
 class HourRange(Request, frozen=True, kw_only=True):
-    """An hour range, for a request."""
+    """Hours of the day, 0 to 23."""
 
-    min: Annotated[int, Meta(ge=0, le=23, extra_json_schema={"format": "int32"})] | UnsetType = UNSET
-    max: Annotated[int, Meta(ge=0, le=23, extra_json_schema={"format": "int32"})] | UnsetType = UNSET
+    min: Annotated[int, Meta(ge=0, le=23), INT32] | UnsetType = UNSET
+    max: Annotated[int, Meta(ge=0, le=23), INT32] | UnsetType = UNSET
 
 
 class StoredHourRange(Answer, frozen=True, kw_only=True):
-    """An hour range, as the API answers it."""
+    """Hours of the day, 0 to 23."""
 
     min: int | None = None
     max: int | None = None
 
     def as_request(self) -> HourRange:
-        """The same hour range for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, HourRange)
 
 
 class DayPart(Request, frozen=True, kw_only=True):
-    """A day part, for a request."""
+    """Days of the week and hours of the day to run in."""
 
     day_of_week: list[DayOfWeek] | UnsetType = UNSET
     hour_of_day: list[HourRange] | UnsetType = UNSET
 
 
 class StoredDayPart(Answer, frozen=True, kw_only=True):
-    """A day part, as the API answers it."""
+    """Days of the week and hours of the day to run in."""
 
     day_of_week: list[DayOfWeek] | None = None
     hour_of_day: list[StoredHourRange] | None = None
 
     def as_request(self) -> DayPart:
-        """The same day part for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, DayPart)
 
 
 class Targets(Request, frozen=True, kw_only=True):
-    """Targets, for a request."""
+    """Who hears and sees the ads."""
 
     age_ranges: list[AgeRange] | UnsetType = UNSET
-    artist_ids: Annotated[list[str], Meta(extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
+    artist_ids: Annotated[list[str], UNIQUE] | UnsetType = UNSET
     geo_targets: GeoTargets | UnsetType = UNSET
-    genders: Annotated[list[Gender], Meta(extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
-    genre_ids: Annotated[list[str], Meta(extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
-    interest_ids: Annotated[list[Uuid], Meta(extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
-    platforms: Annotated[list[Platform], Meta(extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
-    podcast_episode_topic_ids: Annotated[list[str], Meta(extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
+    genders: Annotated[list[Gender], UNIQUE] | UnsetType = UNSET
+    genre_ids: Annotated[list[str], UNIQUE] | UnsetType = UNSET
+    interest_ids: Annotated[list[Uuid], UNIQUE] | UnsetType = UNSET
+    platforms: Annotated[list[Platform], UNIQUE] | UnsetType = UNSET
+    podcast_episode_topic_ids: Annotated[list[str], UNIQUE] | UnsetType = UNSET
     sensitive_topic_exclusions: SensitiveTopicExclusions | UnsetType = UNSET
     language: Annotated[str, Meta(min_length=2, max_length=2)] | UnsetType = UNSET
-    playlist_ids: Annotated[list[str], Meta(extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
-    placements: Annotated[list[Placement], Meta(extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
+    playlist_ids: Annotated[list[str], UNIQUE] | UnsetType = UNSET
+    placements: Annotated[list[Placement], UNIQUE] | UnsetType = UNSET
     audience_ids: list[Uuid] | UnsetType = UNSET
     audience_ids_exclusions: list[Uuid] | UnsetType = UNSET
-    user_day_parts: Annotated[list[DayPart], Meta(extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
+    user_day_parts: Annotated[list[DayPart], UNIQUE] | UnsetType = UNSET
 
 
 class StoredTargets(Answer, frozen=True, kw_only=True):
-    """Targets, as the API answers them."""
+    """Who hears and sees the ads."""
 
     age_ranges: list[StoredAgeRange] | None = None
     artist_ids: list[str] | None = None
@@ -472,7 +472,7 @@ class StoredTargets(Answer, frozen=True, kw_only=True):
     exclude_placements: list[Placement] | None = None
 
     def as_request(self) -> Targets:
-        """The same targets for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, Targets)
 
 
@@ -482,13 +482,13 @@ class AdSetUpdate(Request, frozen=True, kw_only=True):
     name: Annotated[str, Meta(min_length=2, max_length=200)] | UnsetType = UNSET
     start_time: UtcTime | UnsetType = UNSET
     end_time: UtcTime | UnsetType = UNSET
-    frequency_caps: Annotated[list[FrequencyCap], Meta(max_length=6, extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
+    frequency_caps: Annotated[list[FrequencyCap], Meta(max_length=6), UNIQUE] | UnsetType = UNSET
     bid_micro_amount: MicroAmount | UnsetType = UNSET
     base_rate_micro_amount: MicroAmount | UnsetType = UNSET
     cost_modifiers: list[CostModifier] | UnsetType = UNSET
     delivery: Delivery | UnsetType = UNSET
     dataset_id: Uuid | UnsetType = UNSET
-    video_delivery_formats: Annotated[list[VideoDeliveryFormat], Meta(extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
+    video_delivery_formats: Annotated[list[VideoDeliveryFormat], UNIQUE] | UnsetType = UNSET
     category: str | UnsetType = UNSET
     budget: Budget | UnsetType = UNSET
     targets: Targets | UnsetType = UNSET
@@ -497,40 +497,40 @@ class AdSetUpdate(Request, frozen=True, kw_only=True):
 
 
 class ConversionEvent(Request, frozen=True, kw_only=True):
-    """A conversion event, for a request."""
+    """What counts as a conversion, and for how long afterwards."""
 
     tracking_event_type: TrackingEventType
-    window_duration_ms: Annotated[int, Meta(ge=28800000, le=2147483647, extra_json_schema={"format": "int32"})]
+    window_duration_ms: Annotated[int, Meta(ge=28800000, le=2147483647), INT32]
 
 
 class StoredConversionEvent(Answer, frozen=True, kw_only=True):
-    """A conversion event, as the API answers it."""
+    """What counts as a conversion, and for how long afterwards."""
 
     tracking_event_type: TrackingEventType | None = None
     window_duration_ms: int | None = None
 
     def as_request(self) -> ConversionEvent:
-        """The same conversion event for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, ConversionEvent)
 
 
 class Promotion(Request, frozen=True, kw_only=True):
-    """A promotion, for a request."""
+    """Music or a podcast that the ads promote, and what counts as success."""
 
     promotion_goal: PromotionGoal
     promotion_target_id: str | UnsetType = UNSET
-    conversion_events: Annotated[list[ConversionEvent], Meta(extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
+    conversion_events: Annotated[list[ConversionEvent], UNIQUE] | UnsetType = UNSET
 
 
 class StoredPromotion(Answer, frozen=True, kw_only=True):
-    """A promotion, as the API answers it."""
+    """Music or a podcast that the ads promote, and what counts as success."""
 
     promotion_goal: PromotionGoal | None = None
     promotion_target_id: str | None = None
     conversion_events: list[StoredConversionEvent] | None = None
 
     def as_request(self) -> Promotion:
-        """The same promotion for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, Promotion)
 
 
@@ -583,13 +583,13 @@ class AdSetCreate(Request, frozen=True, kw_only=True):
     name: Annotated[str, Meta(min_length=2, max_length=200)]
     start_time: UtcTime
     end_time: UtcTime | UnsetType = UNSET
-    frequency_caps: Annotated[list[FrequencyCap], Meta(max_length=6, extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
+    frequency_caps: Annotated[list[FrequencyCap], Meta(max_length=6), UNIQUE] | UnsetType = UNSET
     bid_micro_amount: MicroAmount | UnsetType = UNSET
     base_rate_micro_amount: MicroAmount | UnsetType = UNSET
     cost_modifiers: list[CostModifier] | UnsetType = UNSET
     delivery: Delivery | UnsetType = UNSET
     dataset_id: Uuid | UnsetType = UNSET
-    video_delivery_formats: Annotated[list[VideoDeliveryFormat], Meta(extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
+    video_delivery_formats: Annotated[list[VideoDeliveryFormat], UNIQUE] | UnsetType = UNSET
     category: str | UnsetType = UNSET
     budget: Budget
     targets: Targets
@@ -605,40 +605,40 @@ class AdSetCreate(Request, frozen=True, kw_only=True):
 
 
 class DraftBudget(Request, frozen=True, kw_only=True):
-    """A draft budget, for a request."""
+    """A budget that may still lack a part."""
 
     micro_amount: MicroAmount | UnsetType = UNSET
     type: BudgetType | UnsetType = UNSET
 
 
 class StoredDraftBudget(Answer, frozen=True, kw_only=True):
-    """A draft budget, as the API answers it."""
+    """A budget that may still lack a part."""
 
     micro_amount: MicroAmount | None = None
     type: BudgetType | None = None
 
     def as_request(self) -> DraftBudget:
-        """The same draft budget for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, DraftBudget)
 
 
 class DraftPromotion(Request, frozen=True, kw_only=True):
-    """A draft promotion, for a request."""
+    """A promotion that may still lack a part."""
 
     promotion_goal: PromotionGoal | UnsetType = UNSET
     promotion_target_id: str | UnsetType = UNSET
-    conversion_events: Annotated[list[ConversionEvent], Meta(extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
+    conversion_events: Annotated[list[ConversionEvent], UNIQUE] | UnsetType = UNSET
 
 
 class StoredDraftPromotion(Answer, frozen=True, kw_only=True):
-    """A draft promotion, as the API answers it."""
+    """A promotion that may still lack a part."""
 
     promotion_goal: PromotionGoal | None = None
     promotion_target_id: str | None = None
     conversion_events: list[StoredConversionEvent] | None = None
 
     def as_request(self) -> DraftPromotion:
-        """The same draft promotion for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, DraftPromotion)
 
 
@@ -691,7 +691,7 @@ class AdSetDraftCreate(Request, frozen=True, kw_only=True):
     name: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
     start_time: UtcTime | UnsetType = UNSET
     end_time: UtcTime | UnsetType = UNSET
-    frequency_caps: Annotated[list[FrequencyCap], Meta(max_length=6, extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
+    frequency_caps: Annotated[list[FrequencyCap], Meta(max_length=6), UNIQUE] | UnsetType = UNSET
     dataset_id: str | UnsetType = UNSET
     category: str | UnsetType = UNSET
     cost_model: CostModel | UnsetType = UNSET
@@ -707,7 +707,7 @@ class AdSetDraftCreate(Request, frozen=True, kw_only=True):
     reservation_id: str | UnsetType = UNSET
     delivery_goal: DeliveryGoal | UnsetType = UNSET
     promotion: DraftPromotion | UnsetType = UNSET
-    video_delivery_formats: Annotated[list[VideoDeliveryFormat], Meta(extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
+    video_delivery_formats: Annotated[list[VideoDeliveryFormat], UNIQUE] | UnsetType = UNSET
     ias_campaign_id: str | UnsetType = UNSET
     skad_enabled: bool | UnsetType = UNSET
     success_metric: Annotated[str, Meta(min_length=3, max_length=100)] | UnsetType = UNSET
@@ -721,7 +721,7 @@ class AdSetDraftUpdate(Request, frozen=True, kw_only=True):
     name: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
     start_time: UtcTime | UnsetType = UNSET
     end_time: UtcTime | UnsetType = UNSET
-    frequency_caps: Annotated[list[FrequencyCap], Meta(max_length=6, extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
+    frequency_caps: Annotated[list[FrequencyCap], Meta(max_length=6), UNIQUE] | UnsetType = UNSET
     dataset_id: str | UnsetType = UNSET
     category: str | UnsetType = UNSET
     cost_model: CostModel | UnsetType = UNSET
@@ -737,7 +737,7 @@ class AdSetDraftUpdate(Request, frozen=True, kw_only=True):
     reservation_id: str | UnsetType = UNSET
     delivery_goal: DeliveryGoal | UnsetType = UNSET
     promotion: DraftPromotion | UnsetType = UNSET
-    video_delivery_formats: Annotated[list[VideoDeliveryFormat], Meta(extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
+    video_delivery_formats: Annotated[list[VideoDeliveryFormat], UNIQUE] | UnsetType = UNSET
     ias_campaign_id: str | UnsetType = UNSET
     skad_enabled: bool | UnsetType = UNSET
     success_metric: Annotated[str, Meta(min_length=3, max_length=100)] | UnsetType = UNSET

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from spotify_ads_async.models.ad_sets import AssetFormat, Delivery, Placement, RejectReason
 from spotify_ads_async.models.common import Paging
-from spotify_ads_async.types import UNSET, Answer, MicroAmount, OpenEnum, Request, UnsetType, UtcTime, Uuid, as_request
+from spotify_ads_async.types import INT32, UNSET, URI, Answer, MicroAmount, OpenEnum, Request, UnsetType, UtcTime, Uuid, as_request
 
 __all__ = [
     "Ad",
@@ -45,7 +45,7 @@ __all__ = [
 
 
 class AdStatus(OpenEnum):
-    """Ad status."""
+    """How far an ad is, from review to the archive."""
 
     ACTIVE = "ACTIVE"
     APPROVED = "APPROVED"
@@ -60,7 +60,7 @@ class AdStatus(OpenEnum):
 
 
 class MeasurementPartner(OpenEnum):
-    """Measurement partner."""
+    """Who measures on the advertiser's behalf."""
 
     IAS = "IAS"
     DCM = "DCM"
@@ -70,7 +70,7 @@ class MeasurementPartner(OpenEnum):
 
 
 class AssetType(OpenEnum):
-    """Asset type."""
+    """What an asset is: audio, image or video."""
 
     AUDIO = "AUDIO"
     IMAGE = "IMAGE"
@@ -78,7 +78,7 @@ class AssetType(OpenEnum):
 
 
 class AdField(OpenEnum):
-    """Ad field."""
+    """A field that a read of ads can be limited to."""
 
     AD_ACCOUNT_ID = "AD_ACCOUNT_ID"
     ADVERTISER_NAME = "ADVERTISER_NAME"
@@ -106,7 +106,7 @@ class AdField(OpenEnum):
 
 
 class AdSortField(OpenEnum):
-    """Ad sort field."""
+    """What a list of ads is sorted by."""
 
     CREATED_AT = "CREATED_AT"
     ID = "ID"
@@ -116,7 +116,7 @@ class AdSortField(OpenEnum):
 
 
 class CallToActionKey(OpenEnum):
-    """Call to action key."""
+    """What a button says."""
 
     APPLY_NOW = "APPLY_NOW"
     BOOK_NOW = "BOOK_NOW"
@@ -142,7 +142,7 @@ class CallToActionKey(OpenEnum):
 
 
 class AdLanguage(OpenEnum):
-    """Ad language."""
+    """The language of a call to action."""
 
     ARABIC = "ARABIC"
     ARABIC_EGYPT = "ARABIC_EGYPT"
@@ -185,7 +185,7 @@ class AdLanguage(OpenEnum):
 
 
 class AssetMetadata(Answer, frozen=True, kw_only=True):
-    """An asset metadata, as the API answers it."""
+    """Facts about an asset that a catalog item shows."""
 
     asset_type: AssetType | None = None
     asset_name: str | None = None
@@ -193,7 +193,7 @@ class AssetMetadata(Answer, frozen=True, kw_only=True):
 
 
 class AdAssets(Request, frozen=True, kw_only=True):
-    """Ad assets, for a request."""
+    """The assets that an ad shows and plays."""
 
     asset_id: Uuid
     companion_asset_id: Uuid | UnsetType = UNSET
@@ -202,7 +202,7 @@ class AdAssets(Request, frozen=True, kw_only=True):
 
 
 class StoredAdAssets(Answer, frozen=True, kw_only=True):
-    """Ad assets, as the API answers them."""
+    """The assets that an ad shows and plays."""
 
     asset_id: str | None = None
     companion_asset_id: str | None = None
@@ -210,61 +210,61 @@ class StoredAdAssets(Answer, frozen=True, kw_only=True):
     canvas_asset_id: str | None = None
 
     def as_request(self) -> AdAssets:
-        """The same ad assets for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, AdAssets)
 
 
 class ThirdPartyTracking(Request, frozen=True, kw_only=True):
-    """A third party tracking, for a request."""
+    """A URL that a measurement partner counts calls of."""
 
     measurement_partner: MeasurementPartner | UnsetType = UNSET
     url: str | UnsetType = UNSET
 
 
 class StoredThirdPartyTracking(Answer, frozen=True, kw_only=True):
-    """A third party tracking, as the API answers it."""
+    """A URL that a measurement partner counts calls of."""
 
     measurement_partner: MeasurementPartner | None = None
     url: str | None = None
 
     def as_request(self) -> ThirdPartyTracking:
-        """The same third party tracking for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, ThirdPartyTracking)
 
 
 class Price(Request, frozen=True, kw_only=True):
-    """A price, for a request."""
+    """An amount in millionths of a currency unit, and the currency."""
 
     micro: MicroAmount | UnsetType = UNSET
     currency_code: Annotated[str, Meta(min_length=3, max_length=3)] | UnsetType = UNSET
 
 
 class StoredPrice(Answer, frozen=True, kw_only=True):
-    """A price, as the API answers it."""
+    """An amount in millionths of a currency unit, and the currency."""
 
     micro: MicroAmount | None = None
     currency_code: str | None = None
 
     def as_request(self) -> Price:
-        """The same price for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, Price)
 
 
 class CatalogItem(Request, frozen=True, kw_only=True):
-    """A catalog item, for a request."""
+    """One card of a carousel ad."""
 
     id: Uuid | UnsetType = UNSET
     asset_id: Uuid | UnsetType = UNSET
     sku: str | UnsetType = UNSET
     position: int
-    clickthrough_url: Annotated[str, Meta(extra_json_schema={"format": "uri"})] | UnsetType = UNSET
+    clickthrough_url: Annotated[str, URI] | UnsetType = UNSET
     price: Price | UnsetType = UNSET
     sale_price: Price | UnsetType = UNSET
     tagline: Annotated[str, Meta(min_length=2, max_length=40, pattern="^\\S.*\\S$")] | UnsetType = UNSET
 
 
 class StoredCatalogItem(Answer, frozen=True, kw_only=True):
-    """A catalog item, as the API answers it."""
+    """One card of a carousel ad."""
 
     id: str | None = None
     asset_id: str | None = None
@@ -279,12 +279,12 @@ class StoredCatalogItem(Answer, frozen=True, kw_only=True):
     tagline: str | None = None
 
     def as_request(self) -> CatalogItem:
-        """The same catalog item for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, CatalogItem)
 
 
 class Catalog(Request, frozen=True, kw_only=True):
-    """A catalog, for a request."""
+    """Items that a carousel ad shows, two to six."""
 
     id: Uuid | UnsetType = UNSET
     name: str | UnsetType = UNSET
@@ -292,19 +292,19 @@ class Catalog(Request, frozen=True, kw_only=True):
 
 
 class StoredCatalog(Answer, frozen=True, kw_only=True):
-    """A catalog, as the API answers it."""
+    """Items that a carousel ad shows, two to six."""
 
     id: str | None = None
     name: str | None = None
     catalog_items: list[StoredCatalogItem] | None = None
 
     def as_request(self) -> Catalog:
-        """The same catalog for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, Catalog)
 
 
 class CallToAction(Request, frozen=True, kw_only=True):
-    """A call to action, for a request."""
+    """The button of an ad, and where it leads."""
 
     key: CallToActionKey | UnsetType = UNSET
     language: AdLanguage | UnsetType = UNSET
@@ -312,7 +312,7 @@ class CallToAction(Request, frozen=True, kw_only=True):
 
 
 class StoredCallToAction(Answer, frozen=True, kw_only=True):
-    """A call to action, as the API answers it."""
+    """The button of an ad, and where it leads."""
 
     key: str | None = None
     text: str | None = None
@@ -320,7 +320,7 @@ class StoredCallToAction(Answer, frozen=True, kw_only=True):
     clickthrough_url: str | None = None
 
     def as_request(self) -> CallToAction:
-        """The same call to action for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, CallToAction)
 
 
@@ -390,7 +390,7 @@ class AdUpdate(Request, frozen=True, kw_only=True):
 
 
 class DraftCallToAction(Request, frozen=True, kw_only=True):
-    """A draft call to action, for a request."""
+    """A call to action that may still lack a part."""
 
     key: CallToActionKey | UnsetType = UNSET
     language: AdLanguage | UnsetType = UNSET
@@ -398,14 +398,14 @@ class DraftCallToAction(Request, frozen=True, kw_only=True):
 
 
 class StoredDraftCallToAction(Answer, frozen=True, kw_only=True):
-    """A draft call to action, as the API answers it."""
+    """A call to action that may still lack a part."""
 
     key: CallToActionKey | None = None
     language: AdLanguage | None = None
     clickthrough_url: str | None = None
 
     def as_request(self) -> DraftCallToAction:
-        """The same draft call to action for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, DraftCallToAction)
 
 
@@ -453,7 +453,7 @@ class AdDraftCreate(Request, frozen=True, kw_only=True):
     placements: list[Placement] | UnsetType = UNSET
     catalog: Catalog | UnsetType = UNSET
     dv_client_code: str | UnsetType = UNSET
-    weight: Annotated[int, Meta(ge=1, le=100, extra_json_schema={"format": "int32"})] | UnsetType = UNSET
+    weight: Annotated[int, Meta(ge=1, le=100), INT32] | UnsetType = UNSET
 
 
 class AdDraftUpdate(Request, frozen=True, kw_only=True):
@@ -469,5 +469,5 @@ class AdDraftUpdate(Request, frozen=True, kw_only=True):
     placements: list[Placement] | UnsetType = UNSET
     catalog: Catalog | UnsetType = UNSET
     dv_client_code: str | UnsetType = UNSET
-    weight: Annotated[int, Meta(ge=1, le=100, extra_json_schema={"format": "int32"})] | UnsetType = UNSET
+    weight: Annotated[int, Meta(ge=1, le=100), INT32] | UnsetType = UNSET
     status: AdStatus | UnsetType = UNSET

@@ -8,7 +8,7 @@ from msgspec import Meta, field
 
 from spotify_ads_async.models.ads import AssetType
 from spotify_ads_async.models.common import Paging
-from spotify_ads_async.types import UNSET, Answer, OpenEnum, OpenUnion, Request, UnsetType, UtcTime, Uuid
+from spotify_ads_async.types import INT32, UNSET, Answer, OpenEnum, OpenUnion, Request, UnsetType, UtcTime, Uuid
 
 __all__ = [
     "AspectRatio",
@@ -37,7 +37,7 @@ __all__ = [
 
 
 class AssetStatus(OpenEnum):
-    """Asset status."""
+    """How far an asset's upload is."""
 
     ERROR = "ERROR"
     PROCESSING = "PROCESSING"
@@ -53,7 +53,7 @@ class ImageFileType(OpenEnum):
 
 
 class AspectRatio(OpenEnum):
-    """Aspect ratio."""
+    """The shape of an image or a video."""
 
     HORIZONTAL_16_9 = "HORIZONTAL_16_9"
     HORIZONTAL_1_91_1 = "HORIZONTAL_1_91_1"
@@ -63,7 +63,7 @@ class AspectRatio(OpenEnum):
 
 
 class AudioType(OpenEnum):
-    """Audio type."""
+    """Where an audio asset comes from."""
 
     ADSTUDIO_SUPPLIED_AUDIO = "ADSTUDIO_SUPPLIED_AUDIO"
     BACKGROUND_MUSIC = "BACKGROUND_MUSIC"
@@ -87,21 +87,21 @@ class VideoFileType(OpenEnum):
 
 
 class AssetSubtypeFilter(OpenEnum):
-    """Asset subtype filter."""
+    """What kinds of audio a list is limited to."""
 
     AUDIO_AD = "AUDIO_AD"
     BACKGROUND_MUSIC = "BACKGROUND_MUSIC"
 
 
 class AssetSortField(OpenEnum):
-    """Asset sort field."""
+    """What a list of assets is sorted by."""
 
     CREATED_AT = "CREATED_AT"
     NAME = "NAME"
 
 
 class AssetSubtype(OpenEnum):
-    """Asset subtype."""
+    """What an audio asset is for."""
 
     BACKGROUND_MUSIC = "BACKGROUND_MUSIC"
     USER_UPLOADED_AUDIO = "USER_UPLOADED_AUDIO"
@@ -219,37 +219,37 @@ class AssetUpdate(Request, frozen=True, kw_only=True):
 
 
 class AssetUpload(Request, frozen=True, kw_only=True):
-    """An asset upload, for a request."""
+    """The media of an asset in one piece, at most 20 MB."""
 
     media: bytes
     asset_type: AssetType
 
 
 class ChunkedUploadSession(Answer, frozen=True, kw_only=True):
-    """A chunked upload session, as the API answers it."""
+    """An upload in sections, and how large a section may be, in megabytes."""
 
     upload_session_id: str | None = None
     max_chunk_size_mb: int | None = None
 
 
 class AssetChunk(Request, frozen=True, kw_only=True):
-    """An asset chunk, for a request."""
+    """One section of an asset's media, counted from 1."""
 
     upload_session_id: Uuid
-    upload_section: Annotated[int, Meta(ge=1, extra_json_schema={"format": "int32"})]
+    upload_section: Annotated[int, Meta(ge=1), INT32]
     media: bytes
     asset_type: AssetType
 
 
 class AssetChunkReceipt(Answer, frozen=True, kw_only=True):
-    """An asset chunk receipt, as the API answers it."""
+    """Whether a section arrived."""
 
     success: bool | None = None
 
 
 class ChunkedUploadComplete(Request, frozen=True, kw_only=True):
-    """A chunked upload complete, for a request."""
+    """Ends an upload in sections."""
 
     upload_session_id: Uuid
-    number_of_sections: Annotated[int, Meta(ge=1, le=1000, extra_json_schema={"format": "int32"})]
+    number_of_sections: Annotated[int, Meta(ge=1, le=1000), INT32]
     asset_type: AssetType

@@ -34,14 +34,14 @@ __all__ = [
 
 
 class AudienceType(OpenEnum):
-    """Audience type."""
+    """What an audience is: custom, or a lookalike of another."""
 
     CUSTOM = "CUSTOM"
     LOOKALIKE = "LOOKALIKE"
 
 
 class AudienceSubtype(OpenEnum):
-    """Audience subtype."""
+    """How a custom audience is made."""
 
     CUSTOMER_LIST = "CUSTOMER_LIST"
     WEB_EVENT = "WEB_EVENT"
@@ -50,7 +50,7 @@ class AudienceSubtype(OpenEnum):
 
 
 class AudienceStatus(OpenEnum):
-    """Audience status."""
+    """How far an audience is, from processing to live."""
 
     ARCHIVED = "ARCHIVED"
     PROCESSING = "PROCESSING"
@@ -61,7 +61,7 @@ class AudienceStatus(OpenEnum):
 
 
 class AudienceSource(OpenEnum):
-    """Audience source."""
+    """What an audience is built from."""
 
     UNKNOWN = "UNKNOWN"
     CUSTOMER_LIST = "CUSTOMER_LIST"
@@ -75,28 +75,28 @@ class AudienceSource(OpenEnum):
 
 
 class ExposureType(OpenEnum):
-    """Exposure type."""
+    """What listeners did with the ads that an audience is built from."""
 
     IMPRESSIONS = "IMPRESSIONS"
     CLICKS = "CLICKS"
 
 
 class AudienceSortField(OpenEnum):
-    """Audience sort field."""
+    """What a list of audiences is sorted by."""
 
     NAME = "NAME"
     UPDATED_AT = "UPDATED_AT"
 
 
 class AudienceSizeRange(Answer, frozen=True, kw_only=True):
-    """An audience size range, as the API answers it."""
+    """About how many listeners are in an audience."""
 
     min: int | None = None
     max: int | None = None
 
 
 class AudienceDataset(Answer, frozen=True, kw_only=True):
-    """An audience dataset, as the API answers it."""
+    """A dataset that an audience is built from."""
 
     id: str | None = None
     name: str | None = None
@@ -160,7 +160,7 @@ class LookalikeAudienceCreate(Request, frozen=True, kw_only=True, tag_field="aud
 
 
 AudienceCreate: TypeAlias = CustomAudienceCreate | LookalikeAudienceCreate
-"""Audience create: which one, the struct tells."""
+"""What it takes to create an audience; the struct tells which kind."""
 
 
 class CustomAudienceUpdate(Request, frozen=True, kw_only=True, tag_field="audience_type", tag="CUSTOM"):
@@ -178,24 +178,24 @@ class LookalikeAudienceUpdate(Request, frozen=True, kw_only=True, tag_field="aud
 
 
 AudienceUpdate: TypeAlias = CustomAudienceUpdate | LookalikeAudienceUpdate
-"""Audience update: which one, the struct tells."""
+"""Changes to an audience; the struct tells which kind."""
 
 
 class AudienceDeletion(Answer, frozen=True, kw_only=True):
-    """An audience deletion, as the API answers it."""
+    """How many audiences went."""
 
     deletion_count: int | None = None
 
 
 class AudienceUpload(Answer, frozen=True, kw_only=True):
-    """An audience upload, as the API answers it."""
+    """Where to upload a customer list. The URL is signed, so it is a secret."""
 
     id: str | None = None
     upload_url: Secret | None = None
 
 
 class EligibleDataset(Answer, frozen=True, kw_only=True):
-    """An eligible dataset, as the API answers it."""
+    """A dataset that an audience can be built from, with its events."""
 
     id: str | None = None
     name: str | None = None

@@ -48,14 +48,14 @@ class BusinessType(OpenEnum):
 
 
 class BusinessRole(OpenEnum):
-    """Business role."""
+    """What a member may do in a business."""
 
     BUSINESS_ADMIN = "BUSINESS_ADMIN"
     BUSINESS_MEMBER = "BUSINESS_MEMBER"
 
 
 class BusinessInvitationStatus(OpenEnum):
-    """Business invitation status."""
+    """What became of an invitation."""
 
     ACCEPTED = "ACCEPTED"
     PENDING = "PENDING"
@@ -74,7 +74,7 @@ class Business(Answer, frozen=True, kw_only=True):
 
 
 class BusinessList(Answer, frozen=True, kw_only=True):
-    """All businesss of one answer."""
+    """All businesses of the user."""
 
     businesses: list[Business] | None = None
 
@@ -96,7 +96,7 @@ class BusinessUpdate(Request, frozen=True, kw_only=True):
 
 
 class BusinessInvitationAccept(Request, frozen=True, kw_only=True):
-    """A business invitation accept, for a request."""
+    """Accepts an invitation into a business."""
 
     name: str
     email_address: Annotated[str, Meta(max_length=319)]
@@ -113,31 +113,31 @@ class BusinessMemberUpdate(Request, frozen=True, kw_only=True):
 
 
 class BusinessMemberRoleUpdate(Request, frozen=True, kw_only=True):
-    """Changes to a business member role: what is left out stays as it is."""
+    """The new role of a member of a business."""
 
     role: BusinessRole | UnsetType = UNSET
 
 
 class AdAccountInvitation(Request, frozen=True, kw_only=True):
-    """An ad account invitation, for a request."""
+    """A role in an ad account that an invitation brings."""
 
     ad_account_id: Uuid
     role: AdAccountRole
 
 
 class StoredAdAccountInvitation(Answer, frozen=True, kw_only=True):
-    """An ad account invitation, as the API answers it."""
+    """A role in an ad account that an invitation brings."""
 
     ad_account_id: str | None = None
     role: AdAccountRole | None = None
 
     def as_request(self) -> AdAccountInvitation:
-        """The same ad account invitation for a request: what is absent or null, or only answered, is left out."""
+        """The same for a request, without what is absent, null or only answered."""
         return as_request(self, AdAccountInvitation)
 
 
 class BusinessMember(Answer, frozen=True, kw_only=True):
-    """A business member, as the API answers it."""
+    """Someone who belongs to a business."""
 
     id: str | None = None
     role: BusinessRole | None = None
@@ -161,7 +161,7 @@ class BusinessMemberList(Answer, frozen=True, kw_only=True):
 
 
 class PendingBusinessInvitation(Answer, frozen=True, kw_only=True):
-    """A pending business invitation, as the API answers it."""
+    """An invitation that nobody has answered yet."""
 
     business_invitation_id: str | None = None
     email_address: str | None = None
@@ -184,7 +184,7 @@ class BusinessInvitationCreate(Request, frozen=True, kw_only=True):
 
 
 class BusinessInvitation(Answer, frozen=True, kw_only=True):
-    """A business invitation, as the API answers it."""
+    """An invitation that has just been sent."""
 
     id: str | None = None
     role: BusinessRole | None = None

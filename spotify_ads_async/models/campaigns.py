@@ -37,7 +37,7 @@ __all__ = [
 
 
 class CampaignStatus(OpenEnum):
-    """Campaign status."""
+    """Whether a campaign runs."""
 
     UNSET = "UNSET"
     ACTIVE = "ACTIVE"
@@ -52,7 +52,7 @@ class CampaignStatus(OpenEnum):
 
 
 class CampaignObjective(OpenEnum):
-    """Campaign objective."""
+    """What a campaign is for."""
 
     UNSET = "UNSET"
     REACH = "REACH"
@@ -67,7 +67,7 @@ class CampaignObjective(OpenEnum):
 
 
 class DeliveryGoalGroup(OpenEnum):
-    """Delivery goal group."""
+    """The group that the goals of a campaign's ad sets belong to."""
 
     UNSET = "UNSET"
     AWARENESS = "AWARENESS"
@@ -80,7 +80,7 @@ class DeliveryGoalGroup(OpenEnum):
 
 
 class CampaignField(OpenEnum):
-    """Campaign field."""
+    """A field that a read of campaigns can be limited to."""
 
     ID = "ID"
     NAME = "NAME"
@@ -94,7 +94,7 @@ class CampaignField(OpenEnum):
 
 
 class CampaignSortField(OpenEnum):
-    """Campaign sort field."""
+    """What a list of campaigns is sorted by."""
 
     ID = "ID"
     NAME = "NAME"
@@ -104,7 +104,7 @@ class CampaignSortField(OpenEnum):
 
 
 class CampaignAdProduct(OpenEnum):
-    """Campaign ad product."""
+    """What is bought."""
 
     UNSET = "UNSET"
     UNKNOWN = "UNKNOWN"
@@ -115,7 +115,7 @@ class CampaignAdProduct(OpenEnum):
 
 
 class CampaignDraftObjective(OpenEnum):
-    """Campaign draft objective."""
+    """What a campaign in draft is for."""
 
     UNSET = "UNSET"
     REACH = "REACH"
@@ -128,7 +128,7 @@ class CampaignDraftObjective(OpenEnum):
 
 
 class CampaignDraftChannel(OpenEnum):
-    """Campaign draft channel."""
+    """Where a campaign in draft was made."""
 
     UNSET = "UNSET"
 
@@ -136,7 +136,7 @@ class CampaignDraftChannel(OpenEnum):
 
 
 class CampaignDraftAdProduct(OpenEnum):
-    """Campaign draft ad product."""
+    """What a campaign in draft buys."""
 
     UNSET = "UNSET"
 
@@ -144,14 +144,14 @@ class CampaignDraftAdProduct(OpenEnum):
 
 
 class ModifiedByRole(OpenEnum):
-    """Modified by role."""
+    """Who changed a draft last."""
 
     ADVERTISER = "ADVERTISER"
     IMPERSONATOR = "IMPERSONATOR"
 
 
 class CampaignChannel(OpenEnum):
-    """Campaign channel."""
+    """Where a campaign was made."""
 
     UNSET = "UNSET"
     UNKNOWN = "UNKNOWN"
@@ -160,14 +160,14 @@ class CampaignChannel(OpenEnum):
 
 
 class PublishAction(OpenEnum):
-    """Publish action."""
+    """Whether a draft is only checked or made live."""
 
     PUBLISH = "PUBLISH"
     VALIDATE = "VALIDATE"
 
 
 class DraftEntityType(OpenEnum):
-    """Draft entity type."""
+    """What part of a draft is meant."""
 
     CAMPAIGN = "CAMPAIGN"
     AD_SET = "AD_SET"
@@ -259,14 +259,14 @@ class CampaignDraftCreate(Request, frozen=True, kw_only=True):
 
 
 class CampaignDraftPublish(Request, frozen=True, kw_only=True):
-    """A campaign draft publish, for a request."""
+    """Checks a draft or makes it live: at this version, or not at all."""
 
     action: PublishAction | UnsetType = UNSET
     draft_hierarchy_version: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
 
 
 class DraftValidationError(Answer, frozen=True, kw_only=True):
-    """A draft validation error, as the API answers it."""
+    """Why a part of a draft cannot become live."""
 
     validation_entity_type: DraftEntityType | None = None
     validation_entity_id: str | None = None
@@ -274,7 +274,7 @@ class DraftValidationError(Answer, frozen=True, kw_only=True):
 
 
 class CampaignDraftPublishResult(Answer, frozen=True, kw_only=True):
-    """A campaign draft publish result, as the API answers it."""
+    """The campaign that became live, or why the draft cannot."""
 
     campaign: Campaign | None = None
     validation_errors: list[DraftValidationError] | None = None

@@ -38,7 +38,7 @@ class CapiIntegrationUpdate(Request, frozen=True, kw_only=True):
 
 
 class CapiAuthToken(Answer, frozen=True, kw_only=True):
-    """A Conversions API auth token, as the API answers it."""
+    """A token of the Conversions API. It is a secret."""
 
     capi_auth_token_id: str | None = None
     capi_auth_token: Secret | None = None
@@ -52,6 +52,6 @@ class CapiAuthTokenList(Answer, frozen=True, kw_only=True):
 
 
 class CapiAuthTokenCreated(Answer, frozen=True, kw_only=True):
-    """A Conversions API auth token created, as the API answers it."""
+    """A token that has just been issued."""
 
     data: CapiAuthToken | None = None

@@ -22,7 +22,7 @@ __all__ = [
 
 
 class ChangeHistoryEntityType(OpenEnum):
-    """Change history entity type."""
+    """What was changed."""
 
     CAMPAIGN = "CAMPAIGN"
     AD_SET = "AD_SET"
@@ -32,7 +32,7 @@ class ChangeHistoryEntityType(OpenEnum):
 
 
 class ChangeHistoryOperation(OpenEnum):
-    """Change history operation."""
+    """How something was changed."""
 
     CREATED = "CREATED"
     CHANGED = "CHANGED"
@@ -40,7 +40,7 @@ class ChangeHistoryOperation(OpenEnum):
 
 
 class ChangeHistoryActorCategory(OpenEnum):
-    """Change history actor category."""
+    """On whose behalf a change was made."""
 
     ADVERTISER_USER = "ADVERTISER_USER"
     SUPPORT = "SUPPORT"
@@ -52,7 +52,7 @@ class ChangeHistoryActorCategory(OpenEnum):
 
 
 class ChangeCategory(OpenEnum):
-    """Change category."""
+    """What kind of setting a change is about."""
 
     STATUS = "STATUS"
     BUDGET = "BUDGET"
@@ -64,14 +64,14 @@ class ChangeCategory(OpenEnum):
 
 
 class PrincipalType(OpenEnum):
-    """Principal type."""
+    """Whether a user or a service made a change."""
 
     USER = "USER"
     SERVICE = "SERVICE"
 
 
 class ChangeHistorySortField(OpenEnum):
-    """Change history sort field."""
+    """What a list of changes is sorted by."""
 
     TIMESTAMP = "TIMESTAMP"
     ENTITY_TYPE = "ENTITY_TYPE"
@@ -79,7 +79,7 @@ class ChangeHistorySortField(OpenEnum):
 
 
 class ChangeHistoryActor(Answer, frozen=True, kw_only=True):
-    """A change history actor, as the API answers it."""
+    """Who made a change."""
 
     principal_id: str | None = None
     principal_type: str | None = None
@@ -89,7 +89,7 @@ class ChangeHistoryActor(Answer, frozen=True, kw_only=True):
 
 
 class FieldChange(Answer, frozen=True, kw_only=True):
-    """A field change, as the API answers it."""
+    """One field before and after a change."""
 
     field_type: str | None = None
     display_label: str | None = None
@@ -99,7 +99,7 @@ class FieldChange(Answer, frozen=True, kw_only=True):
 
 
 class ChangeHistoryEntry(Answer, frozen=True, kw_only=True):
-    """A change history entry, as the API answers it."""
+    """One change: who, when, and each field before and after."""
 
     change_id: str | None = None
     timestamp: UtcTime | None = None
@@ -112,7 +112,7 @@ class ChangeHistoryEntry(Answer, frozen=True, kw_only=True):
 
 
 class ChangeHistoryPage(Answer, frozen=True, kw_only=True):
-    """One page of change histories."""
+    """One page of changes."""
 
     paging: Paging | None = None
     change_history: list[ChangeHistoryEntry] | None = None

@@ -10,14 +10,14 @@ __all__ = [
 
 
 class SortDirection(OpenEnum):
-    """Sort direction."""
+    """The order of a list."""
 
     ASC = "ASC"
     DESC = "DESC"
 
 
 class Paging(Answer, frozen=True, kw_only=True):
-    """A paging, as the API answers it."""
+    """Where a page stands in its list."""
 
     page_size: int | None = None
     total_results: int | None = None

@@ -22,7 +22,7 @@ __all__ = [
 
 
 class DatasourceType(OpenEnum):
-    """Datasource type."""
+    """Where a dataset's events come from."""
 
     PIXEL = "PIXEL"
     CAPI = "CAPI"
@@ -30,7 +30,7 @@ class DatasourceType(OpenEnum):
 
 
 class DiagnosticsGranularity(OpenEnum):
-    """Diagnostics granularity."""
+    """Whether events are counted by hour or day."""
 
     DAILY = "DAILY"
     HOURLY = "HOURLY"
@@ -71,7 +71,7 @@ class DatasetUpdate(Request, frozen=True, kw_only=True):
 
 
 class DiagnosticEventCount(Answer, frozen=True, kw_only=True):
-    """A diagnostic event count, as the API answers it."""
+    """How many events of one name arrived, and when the last did."""
 
     name: str | None = None
     event_count: float | None = None
@@ -79,7 +79,7 @@ class DiagnosticEventCount(Answer, frozen=True, kw_only=True):
 
 
 class DiagnosticInterval(Answer, frozen=True, kw_only=True):
-    """A diagnostic interval, as the API answers it."""
+    """The events of one hour or day."""
 
     total: float | None = None
     timestamp: float | None = None
@@ -87,7 +87,7 @@ class DiagnosticInterval(Answer, frozen=True, kw_only=True):
 
 
 class DiagnosticDatasource(Answer, frozen=True, kw_only=True):
-    """A diagnostic datasource, as the API answers it."""
+    """The events of one source over time."""
 
     datasource_type: DatasourceType | None = None
     datasource_id: str | None = None
@@ -96,7 +96,7 @@ class DiagnosticDatasource(Answer, frozen=True, kw_only=True):
 
 
 class DatasetDiagnostics(Answer, frozen=True, kw_only=True):
-    """Dataset diagnostics, as the API answers them."""
+    """How many events reached a dataset, by source."""
 
     dataset_id: str | None = None
     datasources: list[DiagnosticDatasource] | None = None

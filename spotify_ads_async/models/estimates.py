@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from spotify_ads_async.models.ad_sets import AssetFormat, BidStrategy, BudgetType, CostModel, FrequencyCap, Targets, VideoDeliveryFormat
 from spotify_ads_async.models.campaigns import CampaignObjective
-from spotify_ads_async.types import UNSET, Answer, MicroAmount, OpenEnum, Request, UnsetType, UtcTime, Uuid
+from spotify_ads_async.types import UNIQUE, UNSET, Answer, MicroAmount, OpenEnum, Request, UnsetType, UtcTime, Uuid
 
 __all__ = [
     "AudienceEstimate",
@@ -24,7 +24,7 @@ __all__ = [
 
 
 class ForecastType(OpenEnum):
-    """Forecast type."""
+    """The span of time of a forecast."""
 
     DAILY = "DAILY"
     WEEKLY = "WEEKLY"
@@ -33,7 +33,7 @@ class ForecastType(OpenEnum):
 
 
 class EstimateBudget(Request, frozen=True, kw_only=True):
-    """An estimate budget, for a request."""
+    """A budget with its currency."""
 
     micro_amount: MicroAmount
     type: BudgetType
@@ -41,7 +41,7 @@ class EstimateBudget(Request, frozen=True, kw_only=True):
 
 
 class AudienceEstimateQuery(Request, frozen=True, kw_only=True):
-    """The question for an audience estimate."""
+    """The planned ad set whose audience is forecast."""
 
     ad_account_id: Uuid
     start_date: UtcTime
@@ -51,14 +51,14 @@ class AudienceEstimateQuery(Request, frozen=True, kw_only=True):
     bid_strategy: BidStrategy
     bid_micro_amount: Annotated[MicroAmount, Meta(ge=0)]
     budget: EstimateBudget
-    frequency_caps: Annotated[list[FrequencyCap], Meta(max_length=6, extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
+    frequency_caps: Annotated[list[FrequencyCap], Meta(max_length=6), UNIQUE] | UnsetType = UNSET
     targets: Targets
-    video_delivery_formats: Annotated[list[VideoDeliveryFormat], Meta(extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
+    video_delivery_formats: Annotated[list[VideoDeliveryFormat], UNIQUE] | UnsetType = UNSET
     category: str | UnsetType = UNSET
 
 
 class AudienceForecast(Answer, frozen=True, kw_only=True):
-    """An audience forecast, as the API answers it."""
+    """Reach, frequency, impressions and price over one span of time."""
 
     estimated_frequency_max: float | None = None
     estimated_frequency_min: float | None = None
@@ -74,7 +74,7 @@ class AudienceForecast(Answer, frozen=True, kw_only=True):
 
 
 class BidSuggestion(Answer, frozen=True, kw_only=True):
-    """A bid suggestion, as the API answers it."""
+    """A range of bids that would reach the audience."""
 
     bid_estimate_min: MicroAmount | None = None
     bid_estimate_max: MicroAmount | None = None
@@ -83,7 +83,7 @@ class BidSuggestion(Answer, frozen=True, kw_only=True):
 
 
 class AudienceEstimate(Answer, frozen=True, kw_only=True):
-    """An audience estimate, as the API answers it."""
+    """How many people an ad set would reach."""
 
     audience_forecast: list[AudienceForecast] | None = None
     bid_suggestion: BidSuggestion | None = None
@@ -91,20 +91,20 @@ class AudienceEstimate(Answer, frozen=True, kw_only=True):
 
 
 class BidEstimateQuery(Request, frozen=True, kw_only=True):
-    """The question for a bid estimate."""
+    """The planned ad set whose bid is asked for."""
 
     asset_format: AssetFormat
     objective: CampaignObjective
     bid_strategy: BidStrategy
     currency: Annotated[str, Meta(min_length=3, max_length=3)]
-    frequency_caps: Annotated[list[FrequencyCap], Meta(max_length=6, extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
+    frequency_caps: Annotated[list[FrequencyCap], Meta(max_length=6), UNIQUE] | UnsetType = UNSET
     targets: Targets
-    video_delivery_formats: Annotated[list[VideoDeliveryFormat], Meta(extra_json_schema={"uniqueItems": True})] | UnsetType = UNSET
+    video_delivery_formats: Annotated[list[VideoDeliveryFormat], UNIQUE] | UnsetType = UNSET
     category: str | UnsetType = UNSET
 
 
 class BidEstimate(Answer, frozen=True, kw_only=True):
-    """A bid estimate, as the API answers it."""
+    """A range of bids."""
 
     bid_estimate_min: MicroAmount | None = None
     bid_estimate_max: MicroAmount | None = None
@@ -113,14 +113,14 @@ class BidEstimate(Answer, frozen=True, kw_only=True):
 
 
 class ErrorCode(Answer, frozen=True, kw_only=True):
-    """An error code, as the API answers it."""
+    """A code and what it stands for."""
 
     code: str | None = None
     definition: str | None = None
 
 
 class AudienceEstimateError(Answer, frozen=True, kw_only=True):
-    """An audience estimate error, as the API answers it."""
+    """Why a forecast failed, with a bid that might do."""
 
     sp_trace_id: str | None = None
     messages: list[str] | None = None

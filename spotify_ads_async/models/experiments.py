@@ -10,7 +10,7 @@ __all__ = [
 
 
 class ActiveExperiment(OpenEnum):
-    """Active experiment."""
+    """An experiment that runs."""
 
     CLS = "CLS"
     SBL = "SBL"
@@ -18,7 +18,7 @@ class ActiveExperiment(OpenEnum):
 
 
 class ExperimentAvailability(Answer, frozen=True, kw_only=True):
-    """An experiment availability, as the API answers it."""
+    """Which experiments may be started, and which run."""
 
     ad_account_id: str | None = None
     can_create_cls: bool | None = None

@@ -21,21 +21,21 @@ __all__ = [
 
 
 class MobilePlatform(OpenEnum):
-    """Mobile platform."""
+    """The system that a mobile app runs on."""
 
     IOS = "IOS"
     ANDROID = "ANDROID"
 
 
 class MobileAdType(OpenEnum):
-    """Mobile ad type."""
+    """How an install is credited."""
 
     VIEW_THROUGH = "VIEW_THROUGH"
     STORE_KIT = "STORE_KIT"
 
 
 class MobileMeasurementPartner(OpenEnum):
-    """Mobile measurement partner."""
+    """Who measures installs on the advertiser's behalf."""
 
     KOCHAVA = "KOCHAVA"
     APPS_FLYER = "APPS_FLYER"
@@ -44,7 +44,7 @@ class MobileMeasurementPartner(OpenEnum):
 
 
 class SharedAdAccount(Answer, frozen=True, kw_only=True):
-    """A shared ad account, as the API answers it."""
+    """An ad account that may use it."""
 
     id: str | None = None
     name: str | None = None
@@ -79,7 +79,7 @@ class MobileAppList(Answer, frozen=True, kw_only=True):
 
 
 class MobileAppDetails(Request, frozen=True, kw_only=True):
-    """Mobile app details, for a request."""
+    """A mobile app as it shall be: its name, its stores, its measurement partner."""
 
     name: Annotated[str, Meta(min_length=2, max_length=50)]
     platform_app_id: Annotated[str, Meta(min_length=2, max_length=120)] | UnsetType = UNSET

@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from spotify_ads_async.models.common import Paging
-from spotify_ads_async.types import UNSET, Answer, OpenEnum, Request, UnsetType, UtcTime, Uuid
+from spotify_ads_async.types import UNSET, URI, Answer, OpenEnum, Request, UnsetType, UtcTime, Uuid
 
 __all__ = [
     "AamField",
@@ -24,7 +24,7 @@ __all__ = [
 
 
 class PixelEventType(OpenEnum):
-    """Pixel event type."""
+    """What a visitor of the website did."""
 
     PAGE_VIEW = "PAGE_VIEW"
     LEAD = "LEAD"
@@ -33,7 +33,7 @@ class PixelEventType(OpenEnum):
 
 
 class AamField(OpenEnum):
-    """Automatic advanced matching field."""
+    """A field of automatic advanced matching."""
 
     EMAIL = "EMAIL"
     PHONE = "PHONE"
@@ -49,7 +49,7 @@ class AamField(OpenEnum):
 
 
 class SignalEventType(OpenEnum):
-    """Signal event type."""
+    """What a visitor or user did."""
 
     VIEW = "VIEW"
     PRODUCT = "PRODUCT"
@@ -68,7 +68,7 @@ class SignalEventType(OpenEnum):
 
 
 class PixelEvent(Answer, frozen=True, kw_only=True):
-    """A pixel event, as the API answers it."""
+    """An event that a pixel reports."""
 
     id: str | None = None
     type: PixelEventType | None = None
@@ -77,7 +77,7 @@ class PixelEvent(Answer, frozen=True, kw_only=True):
 
 
 class PixelEventCount(Answer, frozen=True, kw_only=True):
-    """A pixel event count, as the API answers it."""
+    """How many events of a type arrived in an hour."""
 
     type: PixelEventType | None = None
     hour_partition: UtcTime | None = None
@@ -85,7 +85,7 @@ class PixelEventCount(Answer, frozen=True, kw_only=True):
 
 
 class FirstEvent(Answer, frozen=True, kw_only=True):
-    """A first event, as the API answers it."""
+    """When an event of a type first arrived."""
 
     event_type: SignalEventType | None = None
     first_event_time: UtcTime | None = None
@@ -118,7 +118,7 @@ class PixelPage(Answer, frozen=True, kw_only=True):
 class PixelCreate(Request, frozen=True, kw_only=True):
     """What it takes to create a pixel."""
 
-    domain: Annotated[str, Meta(extra_json_schema={"format": "uri"})]
+    domain: Annotated[str, URI]
     name: str
     dataset_id: Uuid | UnsetType = UNSET
     aam_opt_in: bool | UnsetType = UNSET
@@ -128,12 +128,12 @@ class PixelCreate(Request, frozen=True, kw_only=True):
 class PixelUpdate(Request, frozen=True, kw_only=True):
     """Changes to a pixel: what is left out stays as it is."""
 
-    domain: Annotated[str, Meta(extra_json_schema={"format": "uri"})] | UnsetType = UNSET
+    domain: Annotated[str, URI] | UnsetType = UNSET
     name: str | UnsetType = UNSET
 
 
 class UpdatedPixel(Answer, frozen=True, kw_only=True):
-    """A updated pixel, as the API answers it."""
+    """A pixel, just changed."""
 
     id: str | None = None
     domain: str | None = None

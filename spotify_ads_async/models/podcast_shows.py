@@ -11,7 +11,7 @@ __all__ = [
 
 
 class TargetImage(Answer, frozen=True, kw_only=True):
-    """A target image, as the API answers it."""
+    """A picture and its size in pixels."""
 
     width: int | None = None
     url: str | None = None
@@ -19,7 +19,7 @@ class TargetImage(Answer, frozen=True, kw_only=True):
 
 
 class ContentTarget(Answer, frozen=True, kw_only=True):
-    """A content target, as the API answers it."""
+    """An artist or a podcast show, with its images."""
 
     id: str | None = None
     name: str | None = None

@@ -12,14 +12,14 @@ __all__ = [
 
 
 class ReservedAdProduct(OpenEnum):
-    """Reserved ad product."""
+    """What is reserved."""
 
     CONTENT = "CONTENT"
     FPMNG = "FPMNG"
 
 
 class ReservedPriceQuery(Request, frozen=True, kw_only=True):
-    """The question for a reserved price."""
+    """The planned campaign whose price is asked for."""
 
     ad_product: ReservedAdProduct
     start_date: UtcTime
@@ -29,7 +29,7 @@ class ReservedPriceQuery(Request, frozen=True, kw_only=True):
 
 
 class ReservedPrice(Answer, frozen=True, kw_only=True):
-    """A reserved price, as the API answers it."""
+    """The price of a reserved campaign."""
 
     cost_micro: MicroAmount | None = None
     currency: str | None = None

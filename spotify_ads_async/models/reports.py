@@ -33,7 +33,7 @@ __all__ = [
 
 
 class ReportGranularity(OpenEnum):
-    """Report granularity."""
+    """Whether a report has a row per day or hour."""
 
     DAY = "DAY"
     HOUR = "HOUR"
@@ -41,7 +41,7 @@ class ReportGranularity(OpenEnum):
 
 
 class ReportFieldType(OpenEnum):
-    """Report field type."""
+    """A metric of aggregate and insight reports."""
 
     CLICKS = "CLICKS"
     COMPLETES = "COMPLETES"
@@ -95,7 +95,7 @@ class ReportFieldType(OpenEnum):
 
 
 class ReportEntityType(OpenEnum):
-    """Report entity type."""
+    """What a row of a report is about."""
 
     AD = "AD"
     AD_SET = "AD_SET"
@@ -104,7 +104,7 @@ class ReportEntityType(OpenEnum):
 
 
 class ReportEntityStatus(OpenEnum):
-    """Report entity status."""
+    """The status of an entity in a report."""
 
     ACTIVE = "ACTIVE"
     APPROVED = "APPROVED"
@@ -119,7 +119,7 @@ class ReportEntityStatus(OpenEnum):
 
 
 class InsightDimension(OpenEnum):
-    """Insight dimension."""
+    """What an audience is broken down by."""
 
     ACT_AND_SET = "ACT_AND_SET"
     AGE = "AGE"
@@ -139,14 +139,14 @@ class InsightDimension(OpenEnum):
 
 
 class AsyncReportGranularity(OpenEnum):
-    """Async report granularity."""
+    """Whether a CSV report has a row per day."""
 
     DAY = "DAY"
     LIFETIME = "LIFETIME"
 
 
 class AsyncReportDimension(OpenEnum):
-    """Async report dimension."""
+    """A column of a CSV report that tells rows apart."""
 
     AD_ACCOUNT_NAME = "AD_ACCOUNT_NAME"
     AD_ACCOUNT_CURRENCY = "AD_ACCOUNT_CURRENCY"
@@ -161,7 +161,7 @@ class AsyncReportDimension(OpenEnum):
 
 
 class AsyncReportMetric(OpenEnum):
-    """Async report metric."""
+    """A column of a CSV report that counts."""
 
     AD_COMPLETES = "AD_COMPLETES"
     AVG_STREAMS_PER_LISTENER = "AVG_STREAMS_PER_LISTENER"
@@ -224,7 +224,7 @@ class AsyncReportMetric(OpenEnum):
 
 
 class AsyncReportEntityStatus(OpenEnum):
-    """Async report entity status."""
+    """The status of the entities in a CSV report."""
 
     ACTIVE = "ACTIVE"
     COMPLETED = "COMPLETED"
@@ -235,14 +235,14 @@ class AsyncReportEntityStatus(OpenEnum):
 
 
 class AttributionWindow(OpenEnum):
-    """Attribution window."""
+    """For how long after an impression a conversion counts."""
 
     IMPRESSION_30_DAY = "IMPRESSION_30_DAY"
     IMPRESSION_7_DAY = "IMPRESSION_7_DAY"
 
 
 class AsyncReportStatus(OpenEnum):
-    """Async report status."""
+    """How far a CSV report is."""
 
     PROCESSING = "PROCESSING"
     READY = "READY"
@@ -251,14 +251,14 @@ class AsyncReportStatus(OpenEnum):
 
 
 class ReportField(Answer, frozen=True, kw_only=True):
-    """A report field, as the API answers it."""
+    """A metric and its value: SPEND in currency units, -5 for a count of 1 to 4 that is hidden."""
 
     field_type: ReportFieldType | None = None
     field_value: Decimal | None = None
 
 
 class AggregatedTotalsRow(Answer, frozen=True, kw_only=True):
-    """An aggregated totals row, as the API answers it."""
+    """The sums of one span of time."""
 
     start_time: UtcTime | None = None
     end_time: UtcTime | None = None
@@ -266,14 +266,14 @@ class AggregatedTotalsRow(Answer, frozen=True, kw_only=True):
 
 
 class AggregatedTotals(Answer, frozen=True, kw_only=True):
-    """Aggregated totals, as the API answers them."""
+    """Metrics summed over entities, each listener counted once."""
 
     granularity: ReportGranularity | None = None
     rows: list[AggregatedTotalsRow] | None = None
 
 
 class ParentEntity(Answer, frozen=True, kw_only=True):
-    """A parent entity, as the API answers it."""
+    """What an entity belongs to."""
 
     id: str | None = None
     name: str | None = None
@@ -281,7 +281,7 @@ class ParentEntity(Answer, frozen=True, kw_only=True):
 
 
 class AggregateReportRow(Answer, frozen=True, kw_only=True):
-    """An aggregate report row, as the API answers it."""
+    """The metrics of one entity in one span of time."""
 
     entity_type: ReportEntityType | None = None
     entity_id: str | None = None
@@ -294,7 +294,7 @@ class AggregateReportRow(Answer, frozen=True, kw_only=True):
 
 
 class AggregateReport(Answer, frozen=True, kw_only=True):
-    """An aggregate report, as the API answers it."""
+    """Metrics by entity and time."""
 
     continuation_token: str | None = None
     report_start: UtcTime | None = None
@@ -305,7 +305,7 @@ class AggregateReport(Answer, frozen=True, kw_only=True):
 
 
 class AudienceInsightReportRow(Answer, frozen=True, kw_only=True):
-    """An audience insight report row, as the API answers it."""
+    """The metrics of one part of the audience."""
 
     name: str | None = None
     id: str | None = None
@@ -315,14 +315,14 @@ class AudienceInsightReportRow(Answer, frozen=True, kw_only=True):
 
 
 class SummaryTotal(Answer, frozen=True, kw_only=True):
-    """A summary total, as the API answers it."""
+    """The sum of a metric over all rows."""
 
     stat: ReportFieldType | None = None
     value: Decimal | None = None
 
 
 class AudienceInsightReport(Answer, frozen=True, kw_only=True):
-    """An audience insight report, as the API answers it."""
+    """The metrics of one entity, broken down by audience."""
 
     granularity: str | None = None
     entity: ReportEntityType | None = None
@@ -332,7 +332,7 @@ class AudienceInsightReport(Answer, frozen=True, kw_only=True):
 
 
 class AsyncReportCreate(Request, frozen=True, kw_only=True):
-    """What it takes to create an async report."""
+    """What a CSV report shall hold."""
 
     name: str
     granularity: AsyncReportGranularity
@@ -347,13 +347,13 @@ class AsyncReportCreate(Request, frozen=True, kw_only=True):
 
 
 class AsyncReportCreated(Answer, frozen=True, kw_only=True):
-    """An async report created, as the API answers it."""
+    """The id of a CSV report that was ordered."""
 
     id: str | None = None
 
 
 class AsyncReport(Answer, frozen=True, kw_only=True):
-    """An async report, as the API answers it."""
+    """How far a CSV report is. Its URL is signed, so it is a secret."""
 
     status: AsyncReportStatus | None = None
     submitted_at: UtcTime | None = None

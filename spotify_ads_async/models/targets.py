@@ -26,7 +26,7 @@ class ArtistTargetList(Answer, frozen=True, kw_only=True):
 
 
 class Target(Answer, frozen=True, kw_only=True):
-    """A target, as the API answers it."""
+    """An id and a name that can be targeted."""
 
     id: str | None = None
     name: str | None = None
@@ -39,7 +39,7 @@ class GenreTargetList(Answer, frozen=True, kw_only=True):
 
 
 class GeoTarget(Answer, frozen=True, kw_only=True):
-    """A geo target, as the API answers it."""
+    """A place that can be targeted."""
 
     country_code: str | None = None
     id: str | None = None
@@ -57,7 +57,7 @@ class GeoTargetPage(Answer, frozen=True, kw_only=True):
 
 
 class InterestTarget(Answer, frozen=True, kw_only=True):
-    """An interest target, as the API answers it."""
+    """An interest that can be targeted, with narrower ones."""
 
     id: str | None = None
     name: str | None = None
