@@ -25,17 +25,14 @@ import msgspec
 from spotify_ads_async.errors import WalkIncomplete
 from spotify_ads_async.operation import ListOperation
 from spotify_ads_async.pages.page import Page, identity
-from spotify_ads_async.pages.plans import Request, Verdict, lost_place
+from spotify_ads_async.pages.plans import OVERLAP, Request, Verdict, lost_place
 from spotify_ads_async.pages.position import REMEMBERED_ROWS, Position
 from spotify_ads_async.pages.seen import SeenIds
 from spotify_ads_async.pages.watch import Watch
 
-__all__ = ["OVERLAP", "OffsetPlan"]
+__all__ = ["OffsetPlan"]
 
 ItemT = TypeVar("ItemT")
-
-OVERLAP = 2
-"""Rows that each page shares with the one before: one row may vanish between two reads and nothing need be read again."""
 
 _MAX_PASSES = 4
 _MAX_CONTRADICTIONS = 3
@@ -76,6 +73,7 @@ class OffsetPlan(Generic[ItemT]):
         self._rows: list[ItemT] = []
         self._place = self._floor
         self._total: int | None = None
+        self._first_total: int | None = None
         # What to ask next; what was asked ahead and last; how many rows the server gives at once; how far to step back.
         self._next = self._floor
         self._ahead: int | None = None
@@ -85,6 +83,7 @@ class OffsetPlan(Generic[ItemT]):
         self._contradictions = 0
         # Passes over a list whose order edits can change.
         self._passes, self._found, self._disturbed = 1, 0, False
+        self._unseen = 0
         self._tail: list[str] = []
         self._search: _Search | None = None
         if start is not None:
@@ -124,6 +123,7 @@ class OffsetPlan(Generic[ItemT]):
         # A total of 0 beside rows is a total left out.
         total = page.total if page.total or not page.items else None
         previous, self._total = self._total, total if total is not None else self._total
+        self._first_total = self._total if self._first_total is None else self._first_total
         self._disturbed |= self._begun and previous != self._total
         if not self._begun and not self._resumed:
             self._blind = any(identity(row) is None for row in page.items)
@@ -169,7 +169,7 @@ class OffsetPlan(Generic[ItemT]):
         self._before = tuple(self._recent)
         new: list[ItemT] = []
         for row, key in zip(rows, keys, strict=True):
-            if self._seen.add(key) or self._blind:
+            if self._blind or self._seen.add(key):
                 new.append(row)
                 self._recent.append(key)
         self._begun = self._calm = True
@@ -205,11 +205,17 @@ class OffsetPlan(Generic[ItemT]):
         return self._void()
 
     def _finish(self) -> bool:
-        short = self._total is not None and len(self._seen) < self._total
-        settled = self._fixed or self._resumed or self._blind or not (self._disturbed or short)
-        if settled or self._found == 0 or self._passes >= _MAX_PASSES:
-            self.done = True
+        """The end of the list: the end of the walk too, unless rows may have moved from before it to behind it."""
+        self.done = True
+        if self._fixed or self._resumed or self._blind:
             return True
+        unseen = (self._total or 0) - len(self._seen)
+        if unseen <= 0 and not (self._disturbed and self._found):
+            return True
+        if self._passes >= _MAX_PASSES:
+            self._unseen = min(unseen, (self._first_total or 0) - len(self._seen))
+            return True
+        self.done = False
         self._passes += 1
         self._found, self._disturbed, self._tail = 0, False, []
         self._next = self._floor
@@ -224,8 +230,14 @@ class OffsetPlan(Generic[ItemT]):
         self._ahead = None
 
     def missing(self) -> WalkIncomplete | None:
-        """Nothing: missing rows are noticed on the way."""
-        return None
+        """Rows that moved out of sight in every pass."""
+        if self._unseen <= 0:
+            return None
+        return WalkIncomplete(
+            f"{self._unseen} rows were not met in {self._passes} passes: edits keep moving them under the order that the list was asked "
+            "for; walk it by CREATED_AT or ID where the operation offers that, or when less is edited",
+            operation=self._operation.id,
+        )
 
     def position(self, taken: int | None) -> Position:
         """The place after ``taken`` rows of the page that counted last, None for all of them."""

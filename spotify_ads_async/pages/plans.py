@@ -16,12 +16,15 @@ from spotify_ads_async.operation import ListOperation, ListStyle
 from spotify_ads_async.pages.page import Page, identity
 from spotify_ads_async.pages.position import REMEMBERED_ROWS, Position
 
-__all__ = ["MAX_ROWS_WITHOUT_TOTAL", "ContinuationPlan", "Plan", "Request", "Verdict", "WholePlan"]
+__all__ = ["MAX_ROWS_WITHOUT_TOTAL", "OVERLAP", "ContinuationPlan", "Plan", "Request", "Verdict", "WholePlan"]
 
 ItemT = TypeVar("ItemT")
 
 MAX_ROWS_WITHOUT_TOTAL = 2_000_000
 """After so many rows a list that names no total counts as endless; the walk can be resumed from its position."""
+
+OVERLAP = 2
+"""Rows that each page of an offset list shares with the one before: one may vanish between two reads and nothing is read again."""
 
 _MAX_EMPTY_PAGES = 20
 _MAX_EQUAL_PAGES = 3

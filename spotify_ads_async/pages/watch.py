@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spotify_ads_async.errors import WalkIncomplete
-from spotify_ads_async.pages.plans import MAX_ROWS_WITHOUT_TOTAL
+from spotify_ads_async.pages.plans import MAX_ROWS_WITHOUT_TOTAL, OVERLAP
 
 __all__ = ["Watch"]
 
@@ -36,10 +36,11 @@ class Watch:
         if self._first_total is None:
             self._first_total = total
         self.yielded += new
-        moved_on = offset != self._last_offset
-        self._equal_pages = self._equal_pages + 1 if keys and moved_on and keys == self._last_keys else 0
+        # Rows with ids are new once, so this is for rows without: the same ones, taken for new at another offset.
+        repeated = new > 0 and offset != self._last_offset and keys == self._last_keys
+        self._equal_pages = self._equal_pages + 1 if repeated else 0
         self._last_keys, self._last_offset = keys, offset
-        self._passed_over = 0 if new else self._passed_over + len(keys)
+        self._passed_over = 0 if new else self._passed_over + max(1, len(keys) - OVERLAP)
         overran = total is not None and new > 0 and offset > total + self._limit
         self._overruns = self._overruns + 1 if overran else 0
         if self._equal_pages >= _MAX_EQUAL_PAGES:
