@@ -196,7 +196,8 @@ def _integer(node: inspect.IntType, extra: Mapping[str, object]) -> Check:
     smallest, largest = _INT32 if extra.get("format") == "int32" else _INT64
     low = max(smallest, smallest if node.ge is None else node.ge, smallest if node.gt is None else node.gt + 1)
     high = min(largest, largest if node.le is None else node.le, largest if node.lt is None else node.lt - 1)
-    rule = f"must be an integer{_range(None if low == smallest else low, high)}"
+    bounds = _range(None if low == smallest else low, None if high == largest else high)
+    rule = f"must be an integer{bounds or f' of {largest.bit_length() + 1} bits'}"
 
     def check(value: object) -> None:
         if type(value) is not int or not low <= value <= high:

@@ -41,6 +41,7 @@ class _Plan(NamedTuple):
     path: Mapping[str, Check]
     query: Mapping[str, Check]
     body: Check | None
+    body_type: inspect.Type
     body_needed: bool
 
 
@@ -50,6 +51,7 @@ _plans: dict[str, _Plan] = {}
 def _plan(operation: Operation[Any]) -> _Plan:
     plan = _plans.get(operation.id)
     if plan is None or plan.operation is not operation:
+        body_type = inspect.type_info(operation.body)
         plan = _plans[operation.id] = _Plan(
             operation=operation,
             path={
@@ -58,7 +60,8 @@ def _plan(operation: Operation[Any]) -> _Plan:
             },
             query={name: checker(kind) for name, kind in operation.query.items()},
             body=None if operation.body is None else checker(operation.body),
-            body_needed=operation.body is not None and (operation.body_required or _has_required_fields(inspect.type_info(operation.body))),
+            body_type=body_type,
+            body_needed=operation.body is not None and (operation.body_required or _has_required_fields(body_type)),
         )
     return plan
 
@@ -90,10 +93,10 @@ def check_body(operation: Operation[Any], body: object, *, now: datetime) -> obj
         raise _invalid(operation, "body", body, "must be left out: the operation takes no body")
     if body is None:
         if plan.body_needed:
-            raise _invalid(operation, "body", None, f"is required: {_names(operation.body)}")
+            raise _invalid(operation, "body", None, f"is required: {_names(plan.body_type)}")
         return None
     if isinstance(body, Mapping):
-        body = _from_mapping(operation, cast("Mapping[Any, Any]", body))
+        body = _from_mapping(plan, cast("Mapping[Any, Any]", body))
     try:
         plan.body(body)
         for rule in rules.BODY_RULES.get(operation.id, ()):
@@ -161,10 +164,11 @@ def _check_free_segment(value: object) -> None:
         raise Refused(value, "must be a plain id: not empty, no dots alone, no slash, no space, none of ? # % ;")
 
 
-def _from_mapping(operation: Operation[Any], body: Mapping[Any, Any]) -> object:
+def _from_mapping(plan: _Plan, body: Mapping[Any, Any]) -> object:
     """Turn a mapping into the operation's struct; a key that the struct does not have is refused, not dropped."""
+    operation = plan.operation
     try:
-        _check_keys(inspect.type_info(operation.body), body)
+        _check_keys(plan.body_type, body)
         return msgspec.convert(_given(body), operation.body, builtin_types=(bytes, bytearray, memoryview), dec_hook=_decode_secret)
     except Refused as refused:
         raise _invalid(operation, f"body{refused.path}", refused.value, refused.rule) from None
@@ -253,9 +257,8 @@ def _nearest(name: object, known: Iterable[str]) -> str:
     return f"; it has {', '.join(names)}" if names else ""
 
 
-def _names(kind: object) -> str:
+def _names(node: inspect.Type) -> str:
     """The name of a struct, or the names in a union of structs."""
-    node = inspect.type_info(kind)
     kinds = node.types if isinstance(node, inspect.UnionType) else (node,)
     return " or ".join(one.cls.__name__ for one in kinds if isinstance(one, inspect.StructType))
 

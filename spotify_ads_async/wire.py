@@ -91,7 +91,7 @@ def request(
     given = {name: value for name, value in query.items() if value is not UNSET}
     if validate:
         validation.check_path(operation, path)
-        validation.check_query(operation, given)
+        validation.check_query(operation, given, now=now)
         body = validation.check_body(operation, body, now=now)
     target = operation.path
     for name, value in path.items():

@@ -61,22 +61,9 @@ BODY_RULES: Mapping[str, tuple[BodyRule, ...]] = {
 """By operationId, what a body must keep to beyond the checks of its fields."""
 
 QUERY_RULES: Mapping[str, tuple[QueryRule, ...]] = {
-    **dict.fromkeys(
-        (
-            "getAdSetsByAdAccountId",
-            "getAdSetDrafts",
-            "getAds",
-            "getAdDrafts",
-            "getAssetsByAdAccount",
-            "batchGetAudiences",
-            "getCampaigns",
-            "getCampaignDraftsV3",
-        ),
-        (others.not_below_zero,),
-    ),
-    "getPixelsByBusinessId": (others.not_below_zero, others.historical_range),
-    "getGeoTargets": (others.not_below_zero, others.any_filter, others.geo_country),
-    "getChangeHistory": (others.not_below_zero, others.change_history),
+    "getPixelsByBusinessId": (others.historical_range,),
+    "getGeoTargets": (others.any_filter, others.geo_country),
+    "getChangeHistory": (others.change_history,),
     "getPodcastShows": (others.market_country,),
     "getAggregateReport": (reports.continuation_alone, reports.entities, reports.parent_entity, reports.report_range),
     "getAggregatedTotals": (reports.totals, reports.report_range),
