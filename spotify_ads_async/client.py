@@ -1,0 +1,207 @@
+"""What a user holds: the client, an ad account, a business."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from spotify_ads_async import models
+from spotify_ads_async.auth import AccessToken, Credentials
+from spotify_ads_async.errors import ConfigurationError
+from spotify_ads_async.events import Listener, Listeners
+from spotify_ads_async.governor import Governor, Priority, Snapshot, default_governor
+from spotify_ads_async.operation import Operation
+from spotify_ads_async.resources import AdAccountResources, BusinessResources, RootResources
+from spotify_ads_async.retry import RetryPolicy
+from spotify_ads_async.session import CallOptions, Session, Verify
+from spotify_ads_async.settings import BASE_URL, settings_from
+from spotify_ads_async.transport import TransportOptions
+from spotify_ads_async.types import UNSET, UnsetType
+
+__all__ = ["AdAccount", "AdsClient", "Business"]
+
+AnswerT = TypeVar("AnswerT")
+_EMPTY: Mapping[str, Any] = {}
+
+
+class AdAccount(AdAccountResources):
+    """One ad account and everything in it. Made by :meth:`AdsClient.ad_account`; making one asks nothing."""
+
+    @property
+    def id(self) -> str:
+        """The ad account's ID."""
+        return self._ad_account_id
+
+
+class Business(BusinessResources):
+    """One business and everything in it. Made by :meth:`AdsClient.business`; making one asks nothing."""
+
+    @property
+    def id(self) -> str:
+        """The business's ID."""
+        return self._business_id
+
+
+class AdsClient(RootResources):
+    """The Spotify Ads API, under a governor.
+
+    Use it as ``async with``, or call :meth:`aclose` at the end. One client serves any number of concurrent calls of one
+    event loop. Clients that share a window (the same client ID, or the same address) share one governor.
+
+    Args:
+        credentials: a :class:`RefreshToken`, an :class:`AccessToken`, or a bare access token.
+        base_url: the API's address with the version in its path.
+        governor: decides when a request may leave; by default one of its own with the published limits.
+        timeout: seconds for one attempt, from connecting to the answer's last byte; None for no bound.
+        max_wait: seconds that a call waits for quota at most; None for no bound.
+        deadline: seconds for a whole call with its waits and repeats; None for no bound.
+        priority: the class of calls in the governor's line.
+        policy: how failed calls are repeated.
+        transport: connections and sizes.
+
+    Raises:
+        ConfigurationError: the address would carry the token in the clear, or the token cannot be one.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials | str,
+        *,
+        base_url: str = BASE_URL,
+        governor: Governor | None = None,
+        timeout: float | None = 30.0,
+        max_wait: float | None = None,
+        deadline: float | None = None,
+        priority: Priority = Priority.INTERACTIVE,
+        policy: RetryPolicy | None = None,
+        transport: TransportOptions | None = None,
+    ) -> None:
+        if isinstance(credentials, str):
+            credentials = AccessToken(credentials)
+        self._owned_governor: Governor | None = None
+        if governor is None:
+            parts = urlsplit(base_url)
+            governor = default_governor(origin=f"{parts.scheme}://{parts.netloc}", client_id=credentials.client_id)
+            self._owned_governor = governor
+        self.governor = governor
+        self._listeners = Listeners()
+        super().__init__(
+            Session(
+                credentials,
+                base_url=base_url,
+                governor=governor,
+                options=CallOptions(timeout=timeout, max_wait=max_wait, deadline=deadline, priority=priority),
+                policy=policy or RetryPolicy(),
+                transport=transport or TransportOptions(),
+                listeners=self._listeners,
+            )
+        )
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """A client as the environment describes it, see :func:`spotify_ads_async.settings.settings_from`.
+
+        Raises:
+            ConfigurationError: the credentials are missing or incomplete, or a value cannot be read.
+        """
+        settings = settings_from(os.environ if environment is None else environment)
+        if settings.credentials is None:
+            raise ConfigurationError(
+                "the environment holds no credentials: set SPOTIFY_ADS_ACCESS_TOKEN, or SPOTIFY_ADS_CLIENT_ID with "
+                "SPOTIFY_ADS_CLIENT_SECRET and SPOTIFY_ADS_REFRESH_TOKEN"
+            )
+        governor = Governor(settings.limits, store=settings.store)
+        client = cls(settings.credentials, base_url=settings.base_url, governor=governor)
+        client._owned_governor = governor
+        return client
+
+    def ad_account(self, ad_account_id: str) -> AdAccount:
+        """The ad account with this ID."""
+        return AdAccount(self._session, ad_account_id)
+
+    def business(self, business_id: str) -> Business:
+        """The business with this ID."""
+        return Business(self._session, business_id)
+
+    async def ad_accounts(self) -> AsyncIterator[models.AdAccount]:
+        """Every ad account of every business that the user belongs to; the API has no list of its own for them."""
+        seen: set[str] = set()
+        async for business in self.businesses.list():
+            if business.id is None:
+                continue
+            async for account in self.business(business.id).ad_accounts.list():
+                if account.id is not None and account.id not in seen:
+                    seen.add(account.id)
+                    yield account
+
+    async def call(
+        self,
+        operation: Operation[AnswerT],
+        *,
+        path: Mapping[str, str] = _EMPTY,
+        query: Mapping[str, object] = _EMPTY,
+        body: object = None,
+        priority: Priority | UnsetType = UNSET,
+        max_wait: float | UnsetType | None = UNSET,
+        idempotency_key: str | None = None,
+        verify: Verify[AnswerT] | None = None,
+    ) -> AnswerT:
+        """Make one call of any operation: what every method comes down to. See :meth:`Session.call`."""
+        session = _viewed(self._session, {"priority": priority, "max_wait": max_wait})
+        return await session.call(operation, path=path, query=query, body=body, idempotency_key=idempotency_key, verify=verify)
+
+    def with_options(
+        self,
+        *,
+        timeout: float | UnsetType | None = UNSET,
+        max_wait: float | UnsetType | None = UNSET,
+        deadline: float | UnsetType | None = UNSET,
+        priority: Priority | UnsetType = UNSET,
+        validate: bool | UnsetType = UNSET,
+    ) -> Self:
+        """A view of this client whose calls are made otherwise; connections and governor are shared.
+
+        ``validate=False`` sends what this version's document forbids, for values that are newer than the package.
+        """
+        given = {"timeout": timeout, "max_wait": max_wait, "deadline": deadline, "priority": priority, "validate": validate}
+        view = object.__new__(type(self))
+        view.governor = self.governor
+        view._owned_governor = None
+        view._listeners = self._listeners
+        RootResources.__init__(view, _viewed(self._session, given))
+        return view
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call ``listener`` with every event of this client's calls and of its governor; the function returned ends that."""
+        removers = (self._listeners.add(listener), self.governor.subscribe(listener))
+
+        def remove() -> None:
+            for one in removers:
+                one()
+
+        return remove
+
+    def quota(self) -> Snapshot:
+        """The present state of the windows that this client spends."""
+        return self.governor.snapshot()
+
+    async def aclose(self) -> None:
+        """Close the connections, and the governor if it is this client's own."""
+        await self._session.aclose()
+        if self._owned_governor is not None:
+            await self._owned_governor.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+def _viewed(session: Session, given: Mapping[str, object]) -> Session:
+    changes = {name: value for name, value in given.items() if value is not UNSET}
+    return session.with_options(msgspec.structs.replace(session.options, **changes)) if changes else session
