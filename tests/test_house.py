@@ -31,7 +31,7 @@ FLOORS: list[set[str]] = [
     {"cli"},
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-EXTRAS = ("keyring", "opentelemetry", "platformdirs", "polars", "pyarrow", "redis", "rich", "typer", "uvloop", "aiodns")
+EXTRAS = ("keyring", "opentelemetry", "platformdirs", "polars", "pyarrow", "redis", "rich", "typer", "uvloop")
 
 
 def room_of(file: Path) -> str:
