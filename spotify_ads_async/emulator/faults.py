@@ -1,0 +1,197 @@
+"""What goes wrong on demand: faults by share or for the next requests of an operation, from seeded random numbers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, TypeAlias, TypedDict, cast, get_args
+
+import msgspec
+
+__all__ = ["ArmedFault", "Fault", "FaultBook", "FaultDetails", "FaultKind", "altered", "parse_faults"]
+
+FaultKind: TypeAlias = Literal[
+    "delay",
+    "error",
+    "garbage",
+    "html",
+    "indeterminate",
+    "lost_answer",
+    "rate_limited",
+    "reset",
+    "truncated",
+    "unauthorized",
+    "unknown_fields",
+    "unknown_values",
+]
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that goes wrong.
+
+    Attributes:
+        kind: ``reset`` (the connection breaks before anything happens) · ``error`` (``status``, before anything happens)
+            · ``unauthorized`` (401) · ``rate_limited`` (a 429 that no window explains) · ``delay`` (``delay`` more seconds)
+            · ``lost_answer`` (it takes effect, then the connection breaks) · ``truncated`` (half of the answer, then
+            the connection breaks) · ``garbage`` (it takes effect, the answer is no JSON) · ``html`` (an error page of a
+            proxy with ``status``, before anything happens) · ``indeterminate`` (it takes effect, the answer is a 500, and
+            nobody knows: a repeat with its key is a 409) · ``unknown_fields`` and ``unknown_values`` (the answer has
+            attributes and enum values that no document lists).
+        share: which share of the matching requests, from 0 to 1.
+        operations: the operationIds that match; empty for all.
+        skip: how many matching requests go unharmed first.
+        times: how many requests are harmed at most, None for no end.
+        status: the status of ``error`` and ``html``.
+        delay: the seconds of ``delay``.
+        headers: further headers of the answer that the fault makes.
+    """
+
+    kind: FaultKind
+    share: float = 1.0
+    operations: frozenset[str] = frozenset()
+    skip: int = 0
+    times: int | None = None
+    status: int = 503
+    delay: float = 0.0
+    headers: dict[str, str] = {}
+
+
+class FaultDetails(TypedDict, total=False):
+    """The attributes of a :class:`Fault` beside its kind and its operations."""
+
+    share: float
+    skip: int
+    times: int | None
+    status: int
+    delay: float
+    headers: dict[str, str]
+
+
+class ArmedFault:
+    """A fault in force.
+
+    Attributes:
+        fault: what it does.
+        seen: how many requests matched so far.
+        hits: how many of them it harmed.
+    """
+
+    __slots__ = ("_remove", "fault", "hits", "number", "seen")
+
+    def __init__(self, fault: Fault, number: int, remove: Callable[[ArmedFault], None]) -> None:
+        self.fault = fault
+        self.number = number
+        self.seen = 0
+        self.hits = 0
+        self._remove = remove
+
+    def remove(self) -> None:
+        """Take the fault out of force."""
+        self._remove(self)
+
+    def strikes(self, operation: str, rng: random.Random) -> bool:
+        """Whether the fault harms this request."""
+        fault = self.fault
+        if fault.operations and operation not in fault.operations:
+            return False
+        if fault.times is not None and self.hits >= fault.times:
+            return False
+        self.seen += 1
+        if self.seen <= fault.skip or (fault.share < 1.0 and rng.random() >= fault.share):
+            return False
+        self.hits += 1
+        return True
+
+
+class FaultBook:
+    """The faults in force, in the order in which they were armed."""
+
+    def __init__(self, rng: random.Random, faults: Iterable[Fault] = ()) -> None:
+        self._random = rng
+        self._armed: list[ArmedFault] = []
+        self._number = 0
+        for fault in faults:
+            self.add(fault)
+
+    def __iter__(self) -> Any:  # noqa: ANN401 - an iterator of ArmedFault
+        return iter(tuple(self._armed))
+
+    def __bool__(self) -> bool:
+        return bool(self._armed)
+
+    def add(self, fault: Fault) -> ArmedFault:
+        """Put a fault in force."""
+        self._number += 1
+        armed = ArmedFault(fault, self._number, self._drop)
+        self._armed.append(armed)
+        return armed
+
+    def clear(self) -> None:
+        """Take every fault out of force."""
+        self._armed.clear()
+
+    def _drop(self, armed: ArmedFault) -> None:
+        if armed in self._armed:
+            self._armed.remove(armed)
+
+    def strike(self, operation: str) -> tuple[float, Fault | None, frozenset[FaultKind]]:
+        """What befalls a request: further seconds, the first fault that decides its end, and how its answer changes."""
+        delay = 0.0
+        end: Fault | None = None
+        changes: set[FaultKind] = set()
+        for armed in self._armed:
+            if end is not None and armed.fault.kind not in {"delay", "unknown_fields", "unknown_values"}:
+                continue
+            if not armed.strikes(operation, self._random):
+                continue
+            match armed.fault.kind:
+                case "delay":
+                    delay += armed.fault.delay
+                case "unknown_fields" | "unknown_values":
+                    changes.add(armed.fault.kind)
+                case _:
+                    end = armed.fault
+        return delay, end, frozenset(changes)
+
+
+_ENUMS = frozenset({"status", "delivery", "objective", "bid_strategy", "pacing", "asset_format", "cost_model", "role", "type", "platform"})
+
+
+def altered(content: Any, changes: frozenset[FaultKind]) -> Any:  # noqa: ANN401 - any JSON
+    """A copy of an answer with attributes or enum values that no document lists."""
+    if isinstance(content, list):
+        return [altered(item, changes) for item in cast("list[Any]", content)]
+    if not isinstance(content, dict):
+        return content
+    copy = {name: altered(value, changes) for name, value in cast("dict[str, Any]", content).items()}
+    if "unknown_values" in changes:
+        for name in _ENUMS & copy.keys():
+            if isinstance(copy[name], str):
+                copy[name] = f"NEW_{copy[name]}"
+    if "unknown_fields" in changes:
+        copy["attribute_added_later"] = {"nested": [1, None, "text"]}
+    return copy
+
+
+def parse_faults(text: str) -> list[Fault]:
+    """Faults from ``kind=share`` pairs: ``reset=0.01,error=0.02,delay=0.1:2.5``; a colon brings the status or the seconds.
+
+    Raises:
+        ValueError: the text is nothing of that.
+    """
+    faults: list[Fault] = []
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        kind, _, value = item.partition("=")
+        if kind not in get_args(FaultKind):
+            raise ValueError(f"{kind!r} is no fault: use {', '.join(sorted(get_args(FaultKind)))}")
+        share, _, detail = (value or "1").partition(":")
+        try:
+            fault: dict[str, Any] = {"kind": kind, "share": float(share)}
+            if detail:
+                fault |= {"delay": float(detail)} if kind == "delay" else {"status": int(detail)}
+        except ValueError:
+            raise ValueError(f"{item!r}: a share between 0 and 1 is needed, and a number after the colon") from None
+        if not 0.0 <= fault["share"] <= 1.0:
+            raise ValueError(f"{item!r}: the share must lie between 0 and 1")
+        faults.append(msgspec.convert(fault, Fault))
+    return faults
