@@ -32,11 +32,13 @@ class Failure(enum.Enum):
     LOST = "it left, and the connection failed before the whole answer came"
     SERVER_ERROR = "5xx"
     UNREADABLE = "an answer that cannot be read"
+    REDIRECTED = "3xx, which is not followed"
     RATE_LIMITED = "429"
     UNAUTHORIZED = "401"
     KEY_IN_PROGRESS = "409 IDEMPOTENCY_REQUEST_IN_PROGRESS"
     KEY_COMPLETED = "409 IDEMPOTENCY_REQUEST_ALREADY_COMPLETED"
     KEY_INDETERMINATE = "409 IDEMPOTENCY_OUTCOME_INDETERMINATE"
+    KEY_REUSED = "409 IDEMPOTENCY_KEY_REUSED"
     REJECTED = "any other 4xx"
 
 
@@ -55,34 +57,50 @@ MATRIX: Mapping[Failure, Mapping[Repeat, Verdict]] = {
     Failure.LOST: {Repeat.SAFE: Verdict.AGAIN, Repeat.KEYED: Verdict.AGAIN, Repeat.NEVER: Verdict.UNKNOWN},
     Failure.SERVER_ERROR: {Repeat.SAFE: Verdict.AGAIN, Repeat.KEYED: Verdict.AGAIN, Repeat.NEVER: Verdict.UNKNOWN},
     Failure.UNREADABLE: {Repeat.SAFE: Verdict.RAISE, Repeat.KEYED: Verdict.AGAIN, Repeat.NEVER: Verdict.UNKNOWN},
+    Failure.REDIRECTED: {Repeat.SAFE: Verdict.RAISE, Repeat.KEYED: Verdict.UNKNOWN, Repeat.NEVER: Verdict.UNKNOWN},
     Failure.RATE_LIMITED: dict.fromkeys(Repeat, Verdict.AGAIN),
     Failure.UNAUTHORIZED: dict.fromkeys(Repeat, Verdict.AGAIN_WITH_NEW_TOKEN),
     Failure.KEY_IN_PROGRESS: {Repeat.SAFE: Verdict.RAISE, Repeat.KEYED: Verdict.AGAIN, Repeat.NEVER: Verdict.RAISE},
     Failure.KEY_COMPLETED: {Repeat.SAFE: Verdict.RAISE, Repeat.KEYED: Verdict.FOLLOW, Repeat.NEVER: Verdict.RAISE},
     Failure.KEY_INDETERMINATE: {Repeat.SAFE: Verdict.RAISE, Repeat.KEYED: Verdict.UNKNOWN, Repeat.NEVER: Verdict.RAISE},
+    Failure.KEY_REUSED: dict.fromkeys(Repeat, Verdict.RAISE),
     Failure.REJECTED: dict.fromkeys(Repeat, Verdict.RAISE),
 }
 """Failure → kind of operation → verdict. The documentation prints this table."""
 
-IN_DOUBT = frozenset({Failure.LOST, Failure.SERVER_ERROR, Failure.UNREADABLE, Failure.KEY_IN_PROGRESS, Failure.KEY_INDETERMINATE})
+IN_DOUBT = frozenset(
+    {
+        Failure.LOST,
+        Failure.SERVER_ERROR,
+        Failure.UNREADABLE,
+        Failure.REDIRECTED,
+        Failure.KEY_IN_PROGRESS,
+        Failure.KEY_COMPLETED,
+        Failure.KEY_INDETERMINATE,
+    }
+)
 """Failures after which a write may have taken effect."""
 
 BUDGETED = frozenset({Failure.NOT_SENT, Failure.LOST, Failure.SERVER_ERROR, Failure.UNREADABLE})
-"""Failures whose repeats the shared budget bounds; the others are paced by the server's own word."""
+"""Failures whose repeats ``attempts`` and the shared budget bound."""
+
+PACED = frozenset({Failure.RATE_LIMITED, Failure.KEY_IN_PROGRESS})
+"""Failures by which a sound server says "later": ``refusals`` bounds their repeats."""
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How often and how fast a call is sent again.
 
-    ``attempts`` counts the first one; delays are seconds; ``budget_ratio`` bounds all repeats of a client to that
-    share of its calls, on top of ``budget_reserve`` repeats that are there from the start; a server that asks to wait
-    longer than ``retry_after_cap`` seconds gets no further request from the call.
+    ``attempts`` counts the first one, ``refusals`` the answers that say "later" (429, a create still under way); delays are
+    seconds; ``budget_ratio`` bounds all repeats after failures to that share of a client's calls, on top of
+    ``budget_reserve`` repeats that are there from the start; a server that asks to wait longer than ``retry_after_cap``
+    seconds gets no further request from the call.
     """
 
     attempts: int = 4
+    refusals: int = 20
     first_delay: float = 0.25
     longest_delay: float = 8.0
-    refusals: int = 20
     budget_ratio: float = 0.1
     budget_reserve: float = 10.0
     retry_after_cap: float = 120.0
@@ -119,7 +137,7 @@ def classify(error: SpotifyAdsError) -> Failure:
         case ServerError():
             return Failure.SERVER_ERROR
         case InvalidAnswer():
-            return Failure.UNREADABLE
+            return Failure.REDIRECTED if 300 <= (error.status or 0) < 400 else Failure.UNREADABLE
         case RateLimited():
             return Failure.RATE_LIMITED
         case AuthenticationError(status=401):
@@ -135,6 +153,7 @@ def _classify_conflict(codes: set[str]) -> Failure:
         (Failure.KEY_IN_PROGRESS, "_IN_PROGRESS"),
         (Failure.KEY_COMPLETED, "_ALREADY_COMPLETED"),
         (Failure.KEY_INDETERMINATE, "_OUTCOME_INDETERMINATE"),
+        (Failure.KEY_REUSED, "_KEY_REUSED"),
     ):
         if any(code.startswith("IDEMPOTENCY") and code.endswith(ending) for code in codes):
             return failure

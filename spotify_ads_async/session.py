@@ -16,8 +16,9 @@ import anyio
 import msgspec
 
 from spotify_ads_async import wire
-from spotify_ads_async.auth import Credentials, require_secure
+from spotify_ads_async.auth import Credentials, SupportsFinish, require_secure
 from spotify_ads_async.errors import (
+    ConfigurationError,
     ConnectionFailed,
     InvalidRequest,
     NotFound,
@@ -28,7 +29,7 @@ from spotify_ads_async.events import CallFailed, Listeners, RequestAnswered, Req
 from spotify_ads_async.governor import Governor, Priority
 from spotify_ads_async.governor.feedback import retry_after
 from spotify_ads_async.operation import Operation, Repeat
-from spotify_ads_async.retry import BUDGETED, IN_DOUBT, MATRIX, Failure, RetryBudget, RetryPolicy, Verdict, backoff, classify
+from spotify_ads_async.retry import BUDGETED, IN_DOUBT, MATRIX, PACED, Failure, RetryBudget, RetryPolicy, Verdict, backoff, classify
 from spotify_ads_async.transport import Answer, Transport, TransportOptions
 from spotify_ads_async.types import Secret
 
@@ -60,18 +61,62 @@ _IN_FLIGHT = "waiting for the answer"
 _PAUSING = "pausing before another attempt"
 
 
-class _Journey(msgspec.Struct, kw_only=True):
-    """Where one call stands. ``doubt`` is the failure after which it may have taken effect."""
+class _Journey:
+    """Where one call stands. Told by the transport how far its present attempt came."""
 
-    ends_at: float | None
-    phase: str = _SIGNING_IN
-    in_flight: bool = False
-    attempt: int = 0
-    refusals: int = 0
-    token: Secret | None = None
-    token_replaced: bool = False
-    retry_after: float | None = None
-    doubt: SpotifyAdsError | None = None
+    __slots__ = (
+        "attempt",
+        "doubt",
+        "ends_at",
+        "failures",
+        "left_at",
+        "listeners",
+        "operation",
+        "phase",
+        "refusals",
+        "retry_after",
+        "token",
+        "token_replaced",
+        "unanswered",
+        "wanted_at",
+    )
+
+    def __init__(self, operation: Operation[Any], ends_at: float | None, listeners: Listeners) -> None:
+        self.operation = operation
+        self.ends_at = ends_at
+        self.listeners = listeners
+        self.phase = _SIGNING_IN
+        self.attempt = 0
+        self.failures = 0
+        self.refusals = 0
+        self.unanswered = False
+        """Whether the present attempt left completely and has no answer yet."""
+        self.token: Secret | None = None
+        self.token_replaced = False
+        self.retry_after: float | None = None
+        self.doubt: SpotifyAdsError | None = None
+        """The failure after which the call may have taken effect."""
+        self.wanted_at = 0.0
+        self.left_at = 0.0
+
+    def leaving(self) -> None:
+        """The present attempt has its quota and a connection."""
+        self.phase = _IN_FLIGHT
+        if self.listeners:
+            self.left_at = time.monotonic()
+            waited = self.left_at - self.wanted_at
+            self.listeners.emit(RequestSent(operation=self.operation.id, attempt=self.attempt, waited=waited))
+
+    def left(self) -> None:
+        """The last byte of the present attempt is on its way."""
+        self.unanswered = True
+
+    def answered(self, status: int) -> None:
+        """The present attempt's answer was read to its end."""
+        self.unanswered = False
+        if self.listeners:
+            seconds = time.monotonic() - self.left_at
+            self.listeners.emit(RequestAnswered(operation=self.operation.id, attempt=self.attempt, status=status, seconds=seconds))
 
     def remaining(self, now: float) -> float | None:
         """Seconds until the deadline, None without one."""
@@ -91,7 +136,7 @@ class Session:
         listeners: who hears of requests, answers and repeats.
 
     Raises:
-        ConfigurationError: the address would carry the token in the clear.
+        ConfigurationError: the address would carry the token in the clear, or certificates would not be verified.
     """
 
     def __init__(
@@ -107,6 +152,8 @@ class Session:
     ) -> None:
         require_secure(base_url)
         parts = urlsplit(base_url)
+        if parts.scheme == "http" and transport.proxy is not None:
+            raise ConfigurationError("a proxy would see the access token in the clear: use one with https only")
         self.base_url = base_url.rstrip("/")
         self.options = options
         self.listeners = listeners
@@ -123,8 +170,12 @@ class Session:
         return view
 
     async def aclose(self) -> None:
-        """Close the connections."""
-        await self._transport.aclose()
+        """Close the connections. A token refresh under way is waited for: its answer may replace the refresh token."""
+        try:
+            if isinstance(self._credentials, SupportsFinish):
+                await self._credentials.finish()
+        finally:
+            await self._transport.aclose()
 
     async def call(
         self,
@@ -140,7 +191,7 @@ class Session:
 
         ``idempotency_key`` is for operations that honour one (by default each call gets its own, kept over its repeats).
         ``verify`` settles a write whose answer was lost: it reads back and answers the result where the write took
-        effect, None where it did not.
+        effect, None where it did not. The deadline does not count its time.
 
         Raises:
             InvalidRequest: before anything leaves.
@@ -150,34 +201,38 @@ class Session:
         """
         request = wire.request(operation, path=path, query=query, body=body, now=datetime.now(UTC), validate=self.options.validate)
         if operation.repeat is Repeat.KEYED:
-            request = wire.with_idempotency_key(operation, request, idempotency_key or str(uuid.uuid4()))
+            request = wire.with_idempotency_key(operation, request, str(uuid.uuid4()) if idempotency_key is None else idempotency_key)
         elif idempotency_key is not None:
             raise InvalidRequest("the operation takes no idempotency key", operation=operation.id, path="idempotency_key", rule="none here")
         self._budget.call_made()
+        deadline = self.options.deadline
+        journey = _Journey(operation, None if deadline is None else time.monotonic() + deadline, self.listeners)
+        failure: SpotifyAdsError
         try:
-            return await self._complete(operation, request)
-        except OutcomeUnknown as unknown:
-            if verify is None:
-                raise
+            return await self._complete(operation, request, journey)
+        except SpotifyAdsError as error:
+            failure = error
+        if verify is not None and isinstance(failure, OutcomeUnknown):
             settled = await verify()
-            if settled is None:
-                raise _did_not_happen(unknown) from unknown
-            return settled
+            if settled is not None:
+                return settled
+            failure = _did_not_happen(failure)
+        if self.listeners:
+            doubt, kind = failure.may_have_taken_effect, type(failure).__name__
+            self.listeners.emit(CallFailed(operation=operation.id, attempts=journey.attempt, error=kind, in_doubt=doubt))
+        raise failure
 
-    async def _complete(self, operation: Operation[AnswerT], request: wire.Request) -> AnswerT:
+    async def _complete(self, operation: Operation[AnswerT], request: wire.Request, journey: _Journey) -> AnswerT:
         """Make the call's attempts, within its deadline."""
         deadline = self.options.deadline
-        journey = _Journey(ends_at=None if deadline is None else time.monotonic() + deadline)
+        if deadline is None:
+            return await self._repeat(operation, request, journey)
         with anyio.move_on_after(deadline):
             return await self._repeat(operation, request, journey)
-        late = ConnectionFailed(
-            f"the call's deadline of {deadline} s passed while {journey.phase}",
-            operation=operation.id,
-            may_have_taken_effect=journey.in_flight,
-        )
-        if journey.in_flight:
+        late = ConnectionFailed(f"the call's deadline of {deadline:g} s passed while {journey.phase}", operation=operation.id)
+        if journey.unanswered:
             journey.doubt = late
-        raise self._ending(operation, late, journey)
+        raise _ending(operation, late, journey)
 
     async def _repeat(self, operation: Operation[AnswerT], request: wire.Request, journey: _Journey) -> AnswerT:
         """Make attempts until one succeeds or the matrix says stop."""
@@ -185,11 +240,11 @@ class Session:
             journey.attempt += 1
             try:
                 answer = await self._attempt(operation, request, journey)
-                return wire.answer(operation, status=answer.status, content_type=answer.headers.get("Content-Type", ""), body=answer.body)
+                return wire.answer(operation, status=answer.status, content_type=answer.content_type, body=answer.body)
             except SpotifyAdsError as error:
                 error.operation = operation.id
                 failure = error
-            journey.in_flight = False
+            journey.unanswered = False
             if journey.doubt is not None and operation.method == "DELETE" and isinstance(failure, NotFound):
                 # The attempt whose answer was lost did delete it.
                 return wire.no_content(operation)
@@ -197,7 +252,7 @@ class Session:
             if verdict is Verdict.FOLLOW:
                 return await self._read_completed(operation, failure, journey)
             if verdict not in {Verdict.AGAIN, Verdict.AGAIN_WITH_NEW_TOKEN}:
-                raise self._ending(operation, failure, journey)
+                raise _ending(operation, failure, journey)
             if self.listeners:
                 self.listeners.emit(RequestRetried(operation=operation.id, attempt=journey.attempt, delay=delay, reason=str(failure)))
             journey.phase = _PAUSING
@@ -205,48 +260,33 @@ class Session:
 
     async def _attempt(self, operation: Operation[Any], request: wire.Request, journey: _Journey) -> Answer:
         """Send the request once, under the governor; raise what an answer outside of 2xx stands for."""
+        options = self.options
+        journey.retry_after = None
         journey.phase = _SIGNING_IN
-        journey.token = await self._credentials.token(self._transport.client())
+        journey.token = token = await self._credentials.token(self._transport.client())
         journey.phase = _WAITING
-        wanted_at = time.monotonic()
-        left_at = wanted_at
-
-        def leaving() -> None:
-            nonlocal left_at
-            left_at = time.monotonic()
-            journey.phase = _IN_FLIGHT
-            journey.in_flight = True
-            if self.listeners:
-                self.listeners.emit(RequestSent(operation=operation.id, attempt=journey.attempt, waited=left_at - wanted_at))
-
-        async with self._quota.admit(
-            operation.limits, priority=self.options.priority, max_wait=_shorter(self.options.max_wait, journey.remaining(wanted_at))
-        ) as admission:
+        max_wait = options.max_wait
+        if journey.ends_at is not None or self.listeners:
+            journey.wanted_at = time.monotonic()
+            max_wait = _shorter(max_wait, journey.remaining(journey.wanted_at))
+        async with self._quota.admit(operation.limits, priority=options.priority, max_wait=max_wait) as admission:
             answer = await self._transport.exchange(
-                self.base_url + request.target,
-                request,
-                token=journey.token.reveal(),
-                timeout=self.options.timeout,
-                departure=admission,
-                leaving=leaving,
+                self.base_url + request.target, request, token=token, timeout=options.timeout, departure=admission, progress=journey
             )
-        journey.in_flight = False
-        if self.listeners:
-            self.listeners.emit(
-                RequestAnswered(operation=operation.id, attempt=journey.attempt, status=answer.status, seconds=time.monotonic() - left_at)
-            )
+        journey.answered(answer.status)
         if 200 <= answer.status < 300:
             return answer
         journey.retry_after = retry_after(answer.headers, datetime.now(UTC))
-        raise wire.error(operation, status=answer.status, retry_after=journey.retry_after, body=wire.masked(answer.body, journey.token))
+        raise wire.error(operation, status=answer.status, retry_after=journey.retry_after, body=answer.body)
 
     def _judge(self, operation: Operation[Any], failure: SpotifyAdsError, journey: _Journey) -> tuple[Verdict, float]:
         """What follows from the failure, and seconds to wait first."""
-        if journey.phase == _SIGNING_IN:
+        if journey.phase != _IN_FLIGHT:
+            # Signing in has repeats of its own, and the governor's word is final.
             return Verdict.RAISE, 0.0
         kind = classify(failure)
         verdict = MATRIX[kind][operation.repeat]
-        if kind in IN_DOUBT:
+        if kind in IN_DOUBT and verdict is not Verdict.RAISE:
             journey.doubt = failure
         if verdict is Verdict.AGAIN_WITH_NEW_TOKEN:
             if journey.token_replaced or journey.token is None or not self._credentials.invalidate(journey.token):
@@ -264,15 +304,16 @@ class Session:
         asked = journey.retry_after or 0.0
         if asked > policy.retry_after_cap:
             return None
-        if kind is Failure.RATE_LIMITED:
-            # The governor pauses everybody who shares the window; the jitter is for a client without one.
+        if kind in PACED:
             journey.refusals += 1
             exhausted = journey.refusals > policy.refusals
-            delay = backoff(policy, journey.refusals, random.random)
+            delay = asked + backoff(policy, journey.refusals, random.random)
+            # The governor pauses its windows by itself, and a governor without windows pauses nothing.
+            exhausted = exhausted or (self.options.max_wait is not None and asked > self.options.max_wait)
         else:
-            failures = journey.attempt - journey.refusals
-            exhausted = failures >= policy.attempts or (kind in BUDGETED and not self._budget.available())
-            delay = max(asked, backoff(policy, failures, random.random))
+            journey.failures += 1
+            exhausted = journey.failures >= policy.attempts or not self._budget.available()
+            delay = max(asked, backoff(policy, journey.failures, random.random))
         if exhausted:
             return None
         remaining = journey.remaining(time.monotonic())
@@ -282,38 +323,18 @@ class Session:
             self._budget.take()
         return delay
 
-    def _ending(self, operation: Operation[Any], failure: SpotifyAdsError, journey: _Journey) -> SpotifyAdsError:
-        """The error that the caller gets: an unknown outcome where any attempt of a write left it in doubt."""
-        if journey.doubt is None or operation.repeat is Repeat.SAFE:
-            failure.may_have_taken_effect = False
-            ending = failure
-        else:
-            ending = OutcomeUnknown(
-                "the request left and nothing tells whether it took effect: read it back before sending it again; "
-                f"last seen: {failure.message}",
-                cause=journey.doubt,
-                operation=operation.id,
-                status=failure.status,
-                trace_id=failure.trace_id,
-            )
-        if self.listeners:
-            self.listeners.emit(
-                CallFailed(
-                    operation=operation.id, attempts=journey.attempt, error=type(ending).__name__, in_doubt=ending.may_have_taken_effect
-                )
-            )
-        return ending
-
     async def _read_completed(self, operation: Operation[AnswerT], conflict: SpotifyAdsError, journey: _Journey) -> AnswerT:
         """The idempotency key belongs to a create that is done: read what it made."""
         target = wire.target_below(self.base_url, wire.resource_uri(conflict))
-        if target is None:
-            conflict.may_have_taken_effect = True
-            conflict.message = f"the create took effect earlier, and the server does not say where the result is; {conflict.message}"
-            raise conflict
-        reading = msgspec.structs.replace(operation, method="GET", repeat=Repeat.SAFE, body=None)
-        request = wire.Request(method="GET", target=target, headers=wire.BARE_HEADERS)
-        return await self._repeat(reading, request, _Journey(ends_at=journey.ends_at))
+        failure = conflict
+        if target is not None:
+            reading = msgspec.structs.replace(operation, method="GET", repeat=Repeat.SAFE, body=None)
+            request = wire.Request(method="GET", target=target, headers=wire.BARE_HEADERS)
+            try:
+                return await self._repeat(reading, request, _Journey(reading, journey.ends_at, self.listeners))
+            except SpotifyAdsError as error:
+                failure = error
+        raise _ending(operation, failure, journey)
 
 
 def _shorter(first: float | None, second: float | None) -> float | None:
@@ -321,11 +342,32 @@ def _shorter(first: float | None, second: float | None) -> float | None:
     return min(bounds, default=None)
 
 
+def _ending(operation: Operation[Any], failure: SpotifyAdsError, journey: _Journey) -> SpotifyAdsError:
+    """The error that the caller gets: an unknown outcome where any attempt of a write left it in doubt."""
+    doubt = journey.doubt
+    failure.may_have_taken_effect = doubt is not None and operation.method == "DELETE"
+    return failure if doubt is None or operation.repeat is Repeat.SAFE else _unknown(operation, failure, doubt)
+
+
+def _unknown(operation: Operation[Any], failure: SpotifyAdsError, doubt: SpotifyAdsError) -> OutcomeUnknown:
+    if classify(doubt) is Failure.KEY_COMPLETED:
+        said = "the create took effect under this idempotency key before, and what it made cannot be read: look it up"
+    else:
+        said = "the request left and nothing tells whether it took effect: read it back before sending it again"
+    unknown = OutcomeUnknown(
+        f"{said}; last seen: {failure.message}", cause=doubt, operation=operation.id, status=failure.status, trace_id=failure.trace_id
+    )
+    unknown.__cause__ = doubt
+    return unknown
+
+
 def _did_not_happen(unknown: OutcomeUnknown) -> SpotifyAdsError:
     """What ended the attempt, once reading back has shown that it took no effect."""
-    return ConnectionFailed(
+    settled = ConnectionFailed(
         f"the answer was lost, and reading back shows that the request took no effect: it can be sent again ({unknown.cause})",
         operation=unknown.operation,
         status=unknown.status,
         trace_id=unknown.trace_id,
     )
+    settled.__cause__ = unknown
+    return settled

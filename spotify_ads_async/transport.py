@@ -2,36 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+import functools
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol, TypeAlias
+from urllib.parse import urlsplit
 
 import aiohttp
 import anyio
 import msgspec
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import Payload
 from yarl import URL
 
+from spotify_ads_async.auth import header_safe
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed, InvalidAnswer, SpotifyAdsError
-from spotify_ads_async.wire import Part, Request
+from spotify_ads_async.types import Secret
+from spotify_ads_async.wire import Part, Request, masked
 
-__all__ = ["Answer", "Departure", "Transport", "TransportOptions"]
+__all__ = ["Answer", "Departure", "Progress", "Transport", "TransportOptions"]
 
 _KNOWN_SMALL = 1024 * 1024
+_PIECE = 32 * 1024
+"""Bytes of a body written at once. With its headers below aiohttp's 64 KiB, above which a write also waits."""
+_NO_CONTENT_TYPE = frozenset({"Content-Type"})
 
 
 class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How the network is used: connections at once, seconds to connect, and the largest answer in bytes."""
+    """How the network is used.
+
+    ``connections`` is how many requests are under way at once; ``connect_timeout`` and ``read_timeout`` are seconds to
+    connect and seconds of silence amid an answer; ``largest_answer`` is bytes, after decompression. ``proxy`` is the address
+    of an HTTP proxy; the environment's proxies are not used. ``tls`` is a context with other certificate authorities.
+    """
 
     connections: int = 100
     connect_timeout: float = 10.0
+    read_timeout: float | None = 60.0
     largest_answer: int = 64 * 1024 * 1024
+    proxy: str | None = None
+    tls: ssl.SSLContext | None = None
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer that was read to its end."""
+class Answer:
+    """An answer that was read to its end. Its body may hold secrets, so no repr shows it."""
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+    __slots__ = ("body", "content_type", "headers", "status")
+
+    def __init__(self, status: int, headers: Mapping[str, str], content_type: str, body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.content_type = content_type
+        self.body = body
+
+    def __repr__(self) -> str:
+        return f"Answer(status={self.status}, body=<{len(self.body)} bytes>)"
 
 
 class Departure(Protocol):
@@ -42,7 +67,19 @@ class Departure(Protocol):
         ...
 
     def not_sent(self) -> None:
-        """The request did not leave, or not completely: no server can have counted it."""
+        """No byte of the request left: no server can have counted it."""
+        ...
+
+
+class Progress(Protocol):
+    """Who is told how far an exchange came."""
+
+    def leaving(self) -> None:
+        """A connection is free: the request is about to leave."""
+        ...
+
+    def left(self) -> None:
+        """The last byte of a request that may change something is on its way."""
         ...
 
 
@@ -51,9 +88,14 @@ class Transport:
 
     Args:
         options: how the network is used.
+
+    Raises:
+        ConfigurationError: the TLS context does not verify certificates, or the proxy's address is unfit.
     """
 
     def __init__(self, options: TransportOptions) -> None:
+        _require_verification(options.tls)
+        _require_plain_proxy(options.proxy)
         self._options = options
         self._slots = anyio.Semaphore(options.connections, fast_acquire=True)
         self._closed = False
@@ -68,13 +110,15 @@ class Transport:
         if self._closed:
             raise ConfigurationError("the client is closed: make a new one, or keep `async with` open around its calls")
         if self._client is None:
+            tls = self._options.tls
             self._client = aiohttp.ClientSession(
                 # The slots bound the connections, so that waiting for one is no part of an attempt's time.
-                connector=aiohttp.TCPConnector(limit=0),
+                connector=aiohttp.TCPConnector(limit=0, ssl=True if tls is None else tls),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                middlewares=(_never_twice,),
+                proxy=self._options.proxy,
+                trust_env=False,
             )
-            # aiohttp would silently send a GET again on a stale connection: two requests on one token of the quota.
-            self._client._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         return self._client
 
     async def aclose(self) -> None:
@@ -88,45 +132,51 @@ class Transport:
         url: str,
         request: Request,
         *,
-        token: str,
+        token: Secret,
         timeout: float | None,  # noqa: ASYNC109 (aiohttp's own timer covers connecting and reading apart)
         departure: Departure,
-        leaving: Callable[[], None],
+        progress: Progress,
     ) -> Answer:
         """Send ``request`` once and read its answer, whatever its status. Redirects are answers too.
 
         Raises:
             ConnectionFailed: no whole answer; ``may_have_taken_effect`` tells whether the request left completely.
-            InvalidAnswer: the answer is larger than allowed, or its compression is broken.
+            InvalidAnswer: the answer is larger than allowed, or no HTTP.
+            ConfigurationError: the access token holds characters that no header may hold.
         """
-        client = self.client()
+        body = None if request.method == "GET" else await _body(request, progress)
+        slot_taken = False
         try:
             await self._slots.acquire()
-        except BaseException:
-            departure.not_sent()
-            raise
-        failure: SpotifyAdsError
-        try:
-            leaving()
+            slot_taken = True
+            client = self.client()
+            progress.leaving()
             async with client.request(
                 request.method,
                 URL(url, encoded=True),
-                headers={**request.headers, "Authorization": f"Bearer {token}"},
-                data=_form(request.body) if isinstance(request.body, tuple) else request.body,
-                timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=self._options.connect_timeout),
+                headers=_signed(request.headers, token),
+                data=body,
+                timeout=_client_timeout(timeout, self._options.connect_timeout, self._options.read_timeout),
                 allow_redirects=False,
+                skip_auto_headers=_NO_CONTENT_TYPE,
             ) as response:
                 departure.answered(status=response.status, headers=response.headers)
-                body = await self._read(response)
-                return Answer(status=response.status, headers=response.headers, body=body)
+                content = await self._read(response)
+                return _answer(response, content, token)
         except (TimeoutError, aiohttp.ClientError, OSError) as problem:
-            left = not _surely_incomplete(problem)
-            if not left:
+            if _unsent(problem, body):
                 departure.not_sent()
-            failure = _explained(problem, timeout, left=left)
+            left = _left(problem, body)
+            failure = _explained(problem, timeout, left=left, token=token)
+        except BaseException as problem:  # noqa: BLE001 (raised again)
+            if not slot_taken or (body is not None and not body.begun):
+                departure.not_sent()
+            # Without the frames below, which hold the token.
+            raise problem.with_traceback(None) from None
         finally:
-            self._slots.release()
-        # Raised outside of the handler: the original's frames hold the token.
+            if slot_taken:
+                self._slots.release()
+        # Raised outside of the handler for the same reason.
         raise failure
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
@@ -150,38 +200,159 @@ class _TooLargeError(aiohttp.ClientPayloadError):
         super().__init__(f"the answer is larger than {largest} bytes")
 
 
-def _form(parts: tuple[Part, ...]) -> aiohttp.FormData:
-    form = aiohttp.FormData()
-    for part in parts:
-        if part.filename is None:
-            form.add_field(part.name, part.content)
-        else:
-            form.add_field(part.name, part.content, filename=part.filename, content_type="application/octet-stream")
-    return form
+class _UnsafeTokenError(aiohttp.ClientError):
+    def __init__(self) -> None:
+        super().__init__("the access token is empty or holds characters that no header may hold")
 
 
-def _surely_incomplete(problem: BaseException) -> bool:
-    """Whether the failure came before the request's last byte was handed over."""
-    if isinstance(problem, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+class _ConnectionLostError(aiohttp.ClientConnectionError):
+    """A connection failed under a request."""
+
+
+_Handler: TypeAlias = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
+
+
+async def _never_twice(request: aiohttp.ClientRequest, handler: _Handler) -> aiohttp.ClientResponse:
+    """Hide from aiohttp the two errors on which it sends an idempotent request again: two requests on one token of the quota."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as problem:
+        raise _ConnectionLostError(f"{type(problem).__name__}: {problem}") from problem
+
+
+class _Body(Payload):
+    """Bytes that know how far they came: ``begun`` once any may have left, and a call to ``left`` once the last may have."""
+
+    def __init__(self, content: bytes, content_type: str, left: Callable[[], None] | None = None) -> None:
+        super().__init__(content, content_type=content_type)
+        self._content = content
+        self._tell = left
+        self.begun = False
+        self.left = False
+
+    @property
+    def size(self) -> int:
+        return len(self._content)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return self._content.decode(encoding, errors)
+
+    async def as_bytes(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        del encoding, errors
+        return self._content
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        await self.write_with_length(writer, None)
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        del content_length
+        content = self._content
+        if len(content) <= _PIECE:
+            # Headers and body in one write, which raises where the connection is gone and else has all of it.
+            await writer.write(content)
+            self._leaves()
+            return
+        self.begun = True
+        view = memoryview(content)
+        for start in range(0, len(content), _PIECE):
+            if start + _PIECE >= len(content):
+                self._leaves()
+            await writer.write(view[start : start + _PIECE])
+
+    def _leaves(self) -> None:
+        self.begun = self.left = True
+        if self._tell is not None:
+            self._tell()
+
+
+async def _body(request: Request, progress: Progress) -> _Body:
+    content = request.body
+    if not isinstance(content, tuple):
+        return _Body(content or b"", "application/json", progress.left)
+    with aiohttp.MultipartWriter("form-data") as form:
+        for part in content:
+            _append(form, part)
+    return _Body(await form.as_bytes(), form.content_type, progress.left)
+
+
+def _append(form: aiohttp.MultipartWriter, part: Part) -> None:
+    content = part.content if isinstance(part.content, bytes) else part.content.encode()
+    file = part.filename is not None
+    payload = form.append_payload(_Body(content, "application/octet-stream" if file else "text/plain; charset=utf-8"))
+    if part.filename is None:
+        payload.set_content_disposition("form-data", name=part.name)
+    else:
+        payload.set_content_disposition("form-data", name=part.name, filename=part.filename)
+
+
+def _signed(headers: Mapping[str, str], token: Secret) -> dict[str, str]:
+    if not header_safe(token.reveal()):
+        raise _UnsafeTokenError
+    return {**headers, "Authorization": f"Bearer {token.reveal()}"}
+
+
+@functools.lru_cache(maxsize=64)
+def _client_timeout(total: float | None, connect: float, read: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=total, sock_connect=connect, sock_read=read)
+
+
+def _answer(response: aiohttp.ClientResponse, content: bytes, token: Secret) -> Answer:
+    """The answer; what may end up in a message shows no token, should the server echo it."""
+    content_type = response.headers.get("Content-Type", "").replace(token.reveal(), "***")
+    if response.status >= 300:
+        content = masked(content, token)
+    return Answer(response.status, response.headers, content_type, content)
+
+
+_NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError, _UnsafeTokenError)
+
+
+def _unsent(problem: BaseException, body: _Body | None) -> bool:
+    """Whether no byte left. Part of a request is enough for a server to count it."""
+    if isinstance(problem, _NEVER_LEFT):
         return True
-    link: BaseException | None = problem
-    while link is not None:
-        # aiohttp says this where it could not write; "Connection lost" may come after the last byte.
-        if isinstance(link, aiohttp.ClientConnectionResetError) and "closing transport" in str(link):
-            return True
-        link = link.__cause__
-    return False
+    if body is not None:
+        return not body.begun
+    # Without a body, the head is all there is to write, and aiohttp says this where it could not.
+    return isinstance(problem, aiohttp.ClientConnectionResetError)
 
 
-def _explained(problem: BaseException, timeout: float | None, *, left: bool) -> SpotifyAdsError:
+def _left(problem: BaseException, body: _Body | None) -> bool:
+    """Whether the last byte of the request may have left."""
+    return not _unsent(problem, body) if body is None else body.left
+
+
+def _explained(problem: BaseException, timeout: float | None, *, left: bool, token: Secret) -> SpotifyAdsError:
+    if isinstance(problem, _UnsafeTokenError):
+        return ConfigurationError(str(problem))
     if isinstance(problem, _TooLargeError):
         return InvalidAnswer(f"{problem}: ask for less, or raise TransportOptions(largest_answer=…)", may_have_taken_effect=True)
+    if isinstance(problem, aiohttp.ClientHttpProxyError):
+        return ConnectionFailed(f"the proxy refused to connect (HTTP {problem.status})")
     if isinstance(problem, aiohttp.ClientResponseError):
-        # The answer's head cannot be parsed; the message never holds request headers.
-        return InvalidAnswer(f"the answer is no HTTP: {problem.message}", may_have_taken_effect=True)
-    if isinstance(problem, TimeoutError) and not isinstance(problem, aiohttp.ConnectionTimeoutError):
+        # The answer's head cannot be parsed; the message shows bytes of it.
+        text = " ".join(problem.message.split())[:200]
+        return InvalidAnswer(f"the answer is no HTTP: {text.replace(token.reveal(), '***')}", may_have_taken_effect=True)
+    if isinstance(problem, TimeoutError) and not isinstance(problem, aiohttp.ServerTimeoutError):
         text = f"no whole answer within {timeout} s"
     else:
-        text = f"{type(problem).__name__}: {problem}" if str(problem) else type(problem).__name__
+        text = str(problem) if isinstance(problem, _ConnectionLostError) else f"{type(problem).__name__}: {problem}"
     where = "the connection failed after the request left" if left else "the request could not be sent"
-    return ConnectionFailed(f"{where} ({text})", may_have_taken_effect=left)
+    return ConnectionFailed(f"{where} ({text.replace(token.reveal(), '***')})", may_have_taken_effect=left)
+
+
+def _require_verification(context: ssl.SSLContext | None) -> None:
+    if context is not None and (context.verify_mode != ssl.CERT_REQUIRED or not context.check_hostname):
+        raise ConfigurationError(
+            "the TLS context does not verify the server's certificate: start from ssl.create_default_context() and add authorities to it"
+        )
+
+
+def _require_plain_proxy(proxy: str | None) -> None:
+    if proxy is None:
+        return
+    parts = urlsplit(proxy)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
+        raise ConfigurationError("a proxy's address is http://host:port; credentials in it would end up in logs")

@@ -181,7 +181,9 @@ class OpenUnion:
 
 def decode_hook(kind: type, value: object) -> Any:  # noqa: ANN401 -- what `kind` says
     """The ``dec_hook`` of msgspec for the types of this module."""
-    if kind is Secret and isinstance(value, str):
+    if kind is Secret:
+        if not isinstance(value, str):
+            raise msgspec.ValidationError(f"Expected `str`, got `{type(value).__name__}`")
         return Secret(value)
     if issubclass(kind, OpenUnion):
         return kind.decode(value)

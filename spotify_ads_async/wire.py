@@ -54,7 +54,10 @@ _WHAT_TO_DO: Mapping[int, str] = {
     429: "too many requests: something else spends the same quota",
 }
 
+_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
 _LONGEST_EXCERPT = 200
+_LONGEST_SAID = 2000
+_DEEPEST_URI = 4
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +89,8 @@ def request(
     """Build the request of one call.
 
     Raises:
-        InvalidRequest: a value breaks a rule of the API document or of its published behaviour.
+        InvalidRequest: a value breaks a rule of the API document or of its published behaviour, or, ``validate`` or not,
+            a path parameter could leave its segment.
     """
     given = {name: value for name, value in query.items() if value is not UNSET}
     if validate:
@@ -95,14 +99,16 @@ def request(
         body = validation.check_body(operation, body, now=now)
     target = operation.path
     for name, value in path.items():
-        target = target.replace(f"{{{name}}}", quote(value, safe=""))
+        target = target.replace(f"{{{name}}}", _segment(operation, name, value))
+    if "{" in target:
+        raise errors.InvalidRequest(f"{target} lacks a parameter", operation=operation.id, path="path", rule="each parameter of the path")
     if given:
         target = f"{target}?{_query_string(given)}"
     if body is None:
         return Request(method=operation.method, target=target, headers=BARE_HEADERS)
     if operation.multipart:
         return Request(method=operation.method, target=target, headers=BARE_HEADERS, body=_parts(body))
-    return Request(method=operation.method, target=target, headers=_JSON_HEADERS, body=msgspec.json.encode(body, enc_hook=_encode_extra))
+    return Request(method=operation.method, target=target, headers=_JSON_HEADERS, body=_encoder.encode(body))
 
 
 BARE_HEADERS: Mapping[str, str] = {"Accept": "application/json", "X-Spotify-Ads-Sdk": SDK_NAME, "User-Agent": SDK_NAME}
@@ -124,6 +130,19 @@ def with_idempotency_key(operation: Operation[Any], prepared: Request, key: str)
             rule="printable ASCII",
         )
     return msgspec.structs.replace(prepared, headers={**prepared.headers, "Idempotency-Key": key})
+
+
+def _segment(operation: Operation[Any], name: str, value: str) -> str:
+    """One segment of a path. A slash stays out even encoded: some servers decode before they route."""
+    if not value or value in {".", ".."} or "/" in value or "\\" in value:
+        raise errors.InvalidRequest(
+            f"path.{name} could leave its place in the address (it is {value!r})",
+            operation=operation.id,
+            path=f"path.{name}",
+            value=value,
+            rule="one segment: not empty, no dots alone, no slash",
+        )
+    return quote(value, safe="")
 
 
 def _query_string(query: Mapping[str, object]) -> str:
@@ -171,6 +190,9 @@ def _encode_extra(value: object) -> object:
     raise NotImplementedError(f"{type(value).__name__} has no JSON form")
 
 
+_encoder = msgspec.json.Encoder(enc_hook=_encode_extra)
+
+
 @functools.cache
 def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind, dec_hook=decode_hook)
@@ -189,9 +211,12 @@ def answer(operation: Operation[AnswerT], *, status: int, content_type: str, bod
     try:
         return cast("AnswerT", _decoder(operation.answer).decode(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-        raise _unreadable(
-            operation, status, f"the answer ({content_type or 'no content type'}, {len(body)} bytes) cannot be read: {problem}"
-        ) from problem
+        reason = str(problem)
+    kind = _printable(content_type[:_LONGEST_EXCERPT]) or "no content type"
+    size = len(body)
+    # A traceback may show this frame, and the body may hold secrets.
+    del body
+    raise _unreadable(operation, status, f"the answer ({kind}, {size} bytes) cannot be read: {reason}")
 
 
 def no_content(operation: Operation[AnswerT]) -> AnswerT:
@@ -202,7 +227,8 @@ def no_content(operation: Operation[AnswerT]) -> AnswerT:
 
 def masked(body: bytes, token: Secret) -> bytes:
     """An error body without the access token, should the server echo it."""
-    return body.replace(token.reveal().encode(), b"***")
+    plain = token.reveal().encode()
+    return body.replace(plain, b"***").replace(plain.replace(b"/", rb"\/"), b"***")
 
 
 def target_below(base_url: str, uri: str | None) -> str | None:
@@ -215,8 +241,9 @@ def target_below(base_url: str, uri: str | None) -> str | None:
             uri = uri[len(prefix) :]
             break
     segments = uri.split("?", 1)[0].split("/")
-    sound = uri.startswith("/") and not uri.startswith("//") and not {".", ".."} & set(segments) and uri.isascii() and uri.isprintable()
-    return uri if sound else None
+    plain = uri.isascii() and uri.isprintable() and not set(uri) & {" ", "#", "\\"}
+    sound = uri.startswith("/") and not uri.startswith("//") and not {".", ".."} & set(segments)
+    return uri if plain and sound else None
 
 
 def _unreadable(operation: Operation[Any], status: int, message: str) -> InvalidAnswer:
@@ -229,24 +256,24 @@ def error(operation: Operation[Any], *, status: int, retry_after: float | None, 
     facts = _folded(details)
     messages = [text for text in _as_list(facts.get("messages")) if isinstance(text, str)]
     codes = [
-        ErrorCode(code=str(entry.get("code", "")), definition=str(entry.get("definition", "")))
+        ErrorCode(code=_text_of(entry, "code"), definition=_text_of(entry, "definition"))
         for entry in map(_folded, _as_list(facts.get("errorcodes")))
     ]
-    trace_id = facts.get("sptraceid")
-    said = "; ".join([*messages, *(f"{one.code}: {one.definition}" if one.definition else one.code for one in codes)]) or _excerpt(
-        body, details
-    )
+    told = [*messages, *(f"{one.code}: {one.definition}" if one.definition else one.code for one in codes)]
+    said = _printable("; ".join(told)[:_LONGEST_SAID]) or _excerpt(body, details)
     if 300 <= status < 400:
         return _unreadable(
             operation, status, "the server redirects; redirects are not followed, so that the access token stays with the API"
         )
     kind: type[SpotifyAdsError] = ServerError if status >= 500 else _BY_STATUS.get(status, RequestRejected)
     advice = _WHAT_TO_DO.get(status, "the server failed" if status >= 500 else "the request was refused for what it says")
+    if any(one.code == _KEY_REUSED for one in codes):
+        advice = "this idempotency key belongs to another request: use a key once, or leave it to the client"
     problem = kind(
         f"{advice}; the server says: {said}" if said else advice,
         operation=operation.id,
         status=status,
-        trace_id=trace_id if isinstance(trace_id, str) else None,
+        trace_id=_printable(_text_of(facts, "sptraceid")[:_LONGEST_EXCERPT]) or None,
         messages=messages,
         error_codes=codes,
         details=details,
@@ -259,8 +286,17 @@ def error(operation: Operation[Any], *, status: int, retry_after: float | None, 
 
 def resource_uri(problem: SpotifyAdsError) -> str | None:
     """Where the server says that the thing already stands (409 with a completed idempotency key)."""
-    found = _folded(problem.details).get("resourceuri")
-    return found if isinstance(found, str) else None
+    return _found_uri(problem.details, _DEEPEST_URI)
+
+
+def _found_uri(value: object, levels: int) -> str | None:
+    """The first ``resource_uri`` in ``value``: which level holds it is not published."""
+    facts = _folded(value)
+    found = facts.get("resourceuri")
+    if isinstance(found, str):
+        return found
+    inner = [*facts.values(), *_as_list(value)]
+    return next((uri for one in inner if levels and (uri := _found_uri(one, levels - 1))), None)
 
 
 def _details(body: bytes) -> Mapping[str, object]:
@@ -279,6 +315,11 @@ def _folded(value: object) -> Mapping[str, object]:
     return {str(key).replace("_", "").replace("-", "").lower(): value for key, value in mapping.items()}
 
 
+def _text_of(facts: Mapping[str, object], name: str) -> str:
+    value = facts.get(name)
+    return value if isinstance(value, str) else ""
+
+
 def _as_list(value: object) -> list[object]:
     return cast("list[object]", value) if isinstance(value, list) else []
 
@@ -288,4 +329,9 @@ def _excerpt(body: bytes, details: Mapping[str, object]) -> str:
     if not body or details:
         return ""
     text = body[:_LONGEST_EXCERPT].decode("utf-8", "replace")
+    return _printable(text)
+
+
+def _printable(text: str) -> str:
+    """``text`` without what a terminal could obey."""
     return "".join(one if one.isprintable() else " " for one in text).strip()
