@@ -13,6 +13,7 @@ from codegen.source import HEADER, identifiers, imports_for
 __all__ = ["render"]
 
 PACKAGE = "spotify_ads_async.resources"
+_LOAD = "        from "
 _ABOUT = '''"""Every call of the API: each method names one operation, whose id stands in its docstring.
 
 Ids come first, then the body, then filters by keyword; a filter left out is not sent. A list call can be awaited for one page and
@@ -39,8 +40,8 @@ def render(operations: list[Operation], overrides: Overrides, shapes: Shapes) ->
     files: dict[str, str] = {}
     for module in sorted(set(modules.values())):
         paths = [path for path in sorted(resources, key=lambda path: (-path.count("."), path)) if modules[path] == module]
-        files[f"{module}.py"] = _module(module, [_class(path, overrides, operations) for path in paths], home, shapes)
-    files["__init__.py"] = _face(home)
+        files[f"{module}.py"] = _module(module, [_class(path, overrides, operations, home) for path in paths], home, shapes)
+    files["__init__.py"] = _face(overrides, home)
     return files
 
 
@@ -48,12 +49,13 @@ def _module(module: str, classes: list[str], home: dict[str, str], shapes: Shape
     body = "\n\n".join(classes)
     annotations = "\n".join(re.findall(r"(?s)(?:async )?def .*?:\n", body))
     others = {name: f"{PACKAGE}.{where}" for name, where in home.items() if where != module}
-    runtime = {name for name in identifiers(body) if name in others or name in {"UNSET", "ListCall"}}
-    typing_only = dict.fromkeys(shapes.found, "spotify_ads_async.models")
+    runtime = identifiers(body) & {"UNSET", "ListCall", "cached_property"}
+    typing_only = dict.fromkeys(shapes.found, "spotify_ads_async.models") | others
     for_types = imports_for(" ".join(sorted(identifiers(annotations) - runtime)), typing_only)
-    for_running = imports_for(" ".join(sorted(runtime)), others)
-    operations = "from spotify_ads_async import operations\n" if "operations." in body else ""
+    for_running = imports_for(" ".join(sorted(runtime)))
+    operations = "from spotify_ads_async import operations\n" if "operations." in body and _LOAD not in body else ""
     noqa = "# ruff: noqa: A002 -- filters keep the API's names\n" if re.search(r"\btype: ", body) else ""
+    noqa += "# ruff: noqa: PLC0415 -- models load when first used\n" if _LOAD in body else ""
     exported = ", ".join(f'"{name}"' for name in sorted(re.findall(r"^class (\w+)", body, re.MULTILINE)))
     return "\n".join(
         [
@@ -71,18 +73,23 @@ def _indented(lines: str) -> str:
     return "".join(f"    {line}\n" for line in lines.splitlines())
 
 
-def _face(home: dict[str, str]) -> str:
-    imports = "".join(f"from {PACKAGE}.{module} import {name}\n" for name, module in sorted(home.items()))
-    listing = ", ".join(f'"{name}"' for name in sorted(home))
+def _face(overrides: Overrides, home: dict[str, str]) -> str:
+    names = sorted(one.name for path, one in overrides.resources.items() if "." not in path)
+    imports = "".join(f"from {PACKAGE}.{home[name]} import {name}\n" for name in names)
+    listing = ", ".join(f'"{name}"' for name in names)
     return f"{HEADER}{_ABOUT}\n{imports}\n__all__ = [{listing},]\n"
 
 
-def _class(path: str, overrides: Overrides, operations: list[Operation]) -> str:
+def _class(path: str, overrides: Overrides, operations: list[Operation], home: dict[str, str]) -> str:
+    """The source of one class. What the client holds itself imports the rest only when it is used."""
     resource = overrides.resources[path]
+    lazy = "." not in path
     ids = overrides.resources[path.split(".", 1)[0]].ids
-    children = {child: one for child, one in overrides.resources.items() if child.rpartition(".")[0] == path}
-    methods = [_method(one, ids) for one in operations if one.holder == path]
-    return "\n".join([f"class {resource.name}:", f'    """{resource.summary}"""', "", _initializer(ids, children), *methods])
+    children = {child.rpartition(".")[2]: one for child, one in overrides.resources.items() if child.rpartition(".")[0] == path}
+    held = [_held_lazily(name, one, ids, home) for name, one in children.items()] if lazy else []
+    methods = [_method(one, ids, lazy=lazy) for one in operations if one.holder == path]
+    initializer = _initializer(ids, {} if lazy else children)
+    return "\n".join([f"class {resource.name}:", f'    """{resource.summary}"""', "", initializer, *held, *methods])
 
 
 def _initializer(ids: tuple[str, ...], children: dict[str, Resource]) -> str:
@@ -92,23 +99,29 @@ def _initializer(ids: tuple[str, ...], children: dict[str, Resource]) -> str:
         f"    def __init__(self, session: Session{parameters}) -> None:",
         "        self._session = session",
         *(f"        self._{name} = {name}" for name in ids),
-        *(f"        self.{path.rpartition('.')[2]} = {one.name}({arguments})" for path, one in children.items()),
+        *(f"        self.{attribute} = {one.name}({arguments})" for attribute, one in children.items()),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _method(one: Operation, held: tuple[str, ...]) -> str:
+def _held_lazily(attribute: str, resource: Resource, ids: tuple[str, ...], home: dict[str, str]) -> str:
+    arguments = ", ".join(["self._session", *(f"self._{name}" for name in ids)])
+    lines = [
+        "    @cached_property",
+        f"    def {attribute}(self) -> {resource.name}:",
+        f'        """{resource.summary}"""',
+        f"{_LOAD}{PACKAGE}.{home[resource.name]} import {resource.name}",
+        "",
+        f"        return {resource.name}({arguments})",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _method(one: Operation, held: tuple[str, ...], *, lazy: bool) -> str:
     ids = [parameter.name for parameter in one.path_parameters if parameter.name not in held]
     positional = [f"{name}: str" for name in ids] + ([f"body: {one.body}"] if one.body else [])
     keywords = [_keyword(parameter) for parameter in sorted(one.query, key=lambda parameter: not parameter.required)]
-    arguments = [f"operations.{one.constant}"]
-    if one.path_parameters:
-        values = {name: f"self._{name}" if name in held else name for name in (parameter.name for parameter in one.path_parameters)}
-        arguments.append(f"path={_mapping(values)}")
-    if one.query:
-        arguments.append(f"query={_mapping({parameter.name: parameter.name for parameter in one.query})}")
-    if one.body:
-        arguments.append("body=body")
+    arguments = _arguments(one, held)
     if one.repeat == "keyed":
         keywords.append("idempotency_key: str | None = None")
         arguments.append("idempotency_key=idempotency_key")
@@ -116,14 +129,25 @@ def _method(one: Operation, held: tuple[str, ...]) -> str:
         keywords.append(f"verify: Verify[{one.answer}] | None = None")
         arguments.append("verify=verify")
     head = ", ".join(["self", *positional, *(["*", *keywords] if keywords else [])])
-    docstring = f'        """{one.summary.removesuffix(".")} ({one.id})."""'
+    about = f'        """{one.summary.removesuffix(".")} ({one.id})."""\n'
+    about += f"{_LOAD}spotify_ads_async import operations\n\n" if lazy else ""
     if one.walk:
         signature = f"    def {one.python_method}({head}) -> ListCall[{one.item}]:"
-        return f"{signature}\n{docstring}\n        return ListCall(self._session, {', '.join(arguments)})\n"
-    answer = one.answer or "None"
+        return f"{signature}\n{about}        return ListCall(self._session, {', '.join(arguments)})\n"
     call = f"await self._session.call({', '.join(arguments)})"
-    signature = f"    async def {one.python_method}({head}) -> {answer}:"
-    return f"{signature}\n{docstring}\n        {'return ' if one.answer else ''}{call}\n"
+    signature = f"    async def {one.python_method}({head}) -> {one.answer or 'None'}:"
+    return f"{signature}\n{about}        {'return ' if one.answer else ''}{call}\n"
+
+
+def _arguments(one: Operation, held: tuple[str, ...]) -> list[str]:
+    """What the session is called with, up to the body."""
+    arguments = [f"operations.{one.constant}"]
+    if one.path_parameters:
+        values = {name: f"self._{name}" if name in held else name for name in (parameter.name for parameter in one.path_parameters)}
+        arguments.append(f"path={_mapping(values)}")
+    if one.query:
+        arguments.append(f"query={_mapping({parameter.name: parameter.name for parameter in one.query})}")
+    return [*arguments, "body=body"] if one.body else arguments
 
 
 def _mapping(values: dict[str, str]) -> str:

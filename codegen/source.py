@@ -20,6 +20,7 @@ _HOMES = {
     "decimal": ("Decimal",),
     "types": ("MappingProxyType",),
     "enum": ("nonmember",),
+    "functools": ("cached_property",),
     "msgspec": ("Meta", "field"),
     "spotify_ads_async.types": (
         "Answer",

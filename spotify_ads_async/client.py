@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
-from spotify_ads_async import models
 from spotify_ads_async.auth import AccessToken, Credentials
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.events import Listener, Listeners
@@ -21,6 +20,9 @@ from spotify_ads_async.session import CallOptions, Session, Verify
 from spotify_ads_async.settings import BASE_URL, settings_from
 from spotify_ads_async.transport import TransportOptions
 from spotify_ads_async.types import UNSET, UnsetType
+
+if TYPE_CHECKING:
+    from spotify_ads_async import models
 
 __all__ = ["AdAccount", "AdsClient", "Business"]
 
@@ -118,6 +120,11 @@ class AdsClient(RootResources):
         client = cls(settings.credentials, base_url=settings.base_url, governor=governor)
         client._owned_governor = governor
         return client
+
+    @property
+    def base_url(self) -> str:
+        """Where calls go: the API's address with the version in its path."""
+        return self._session.base_url
 
     def ad_account(self, ad_account_id: str) -> AdAccount:
         """The ad account with this ID."""

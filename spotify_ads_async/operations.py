@@ -851,7 +851,7 @@ UPDATE_CAMPAIGN_DRAFT: Operation[models.CampaignDraft] = Operation(
     path="/ad_accounts/{ad_account_id}/drafts/campaigns/{draft_campaign_id}",
     summary="Change a draft of a campaign.",
     answer=models.CampaignDraft,
-    body=models.CampaignDraftCreate,
+    body=models.CampaignDraftUpdate,
     body_required=True,
 )
 DELETE_CAMPAIGN_DRAFT: Operation[None] = Operation(

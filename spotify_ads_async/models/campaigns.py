@@ -22,6 +22,7 @@ __all__ = [
     "CampaignDraftPage",
     "CampaignDraftPublish",
     "CampaignDraftPublishResult",
+    "CampaignDraftUpdate",
     "CampaignField",
     "CampaignObjective",
     "CampaignPage",
@@ -278,3 +279,18 @@ class CampaignDraftPublishResult(Answer, frozen=True, kw_only=True):
 
     campaign: Campaign | None = None
     validation_errors: list[DraftValidationError] | None = None
+
+
+class CampaignDraftUpdate(Request, frozen=True, kw_only=True):
+    """Changes to a campaign draft: what is left out stays as it is."""
+
+    name: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
+    purchase_order: Annotated[str, Meta(max_length=45)] | UnsetType = UNSET
+    objective: CampaignDraftObjective | UnsetType = UNSET
+    channel: CampaignDraftChannel | UnsetType = UNSET
+    ad_product: CampaignDraftAdProduct | UnsetType = UNSET
+    salesforce_opportunity: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
+    salesforce_sales_order: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
+    delivery_goal_group: DeliveryGoalGroup | UnsetType = UNSET
+    media_plan_id: Uuid | UnsetType = UNSET
+    status: CampaignStatus | UnsetType = UNSET

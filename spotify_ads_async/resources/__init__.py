@@ -7,60 +7,11 @@ iterated for every item. ``idempotency_key`` is kept over the repeats of one cre
 """
 
 from spotify_ads_async.resources.ad_account import AdAccountResources
-from spotify_ads_async.resources.ad_accounts import BusinessAdAccounts
-from spotify_ads_async.resources.ad_categories import AdCategories
-from spotify_ads_async.resources.ad_sets import AdSets
-from spotify_ads_async.resources.ads import Ads
-from spotify_ads_async.resources.assets import Assets
-from spotify_ads_async.resources.audiences import Audiences
 from spotify_ads_async.resources.business import BusinessResources
-from spotify_ads_async.resources.businesses import Businesses
-from spotify_ads_async.resources.campaigns import Campaigns
-from spotify_ads_async.resources.capi import CapiIntegrations, CapiTokens
-from spotify_ads_async.resources.change_history import ChangeHistory
-from spotify_ads_async.resources.datasets import Datasets
-from spotify_ads_async.resources.drafts import AdDrafts, AdSetDrafts, CampaignDrafts, Drafts
-from spotify_ads_async.resources.estimates import Estimates
-from spotify_ads_async.resources.experiments import Experiments
-from spotify_ads_async.resources.invitations import BusinessInvitations
-from spotify_ads_async.resources.members import AdAccountMembers, BusinessMembers
-from spotify_ads_async.resources.mobile_apps import MobileApps
-from spotify_ads_async.resources.pixels import Pixels
-from spotify_ads_async.resources.podcast_shows import PodcastShows
-from spotify_ads_async.resources.pricing import Pricing
-from spotify_ads_async.resources.reports import Reports
 from spotify_ads_async.resources.root import RootResources
-from spotify_ads_async.resources.targets import TargetLookups
 
 __all__ = [
-    "AdAccountMembers",
     "AdAccountResources",
-    "AdCategories",
-    "AdDrafts",
-    "AdSetDrafts",
-    "AdSets",
-    "Ads",
-    "Assets",
-    "Audiences",
-    "BusinessAdAccounts",
-    "BusinessInvitations",
-    "BusinessMembers",
     "BusinessResources",
-    "Businesses",
-    "CampaignDrafts",
-    "Campaigns",
-    "CapiIntegrations",
-    "CapiTokens",
-    "ChangeHistory",
-    "Datasets",
-    "Drafts",
-    "Estimates",
-    "Experiments",
-    "MobileApps",
-    "Pixels",
-    "PodcastShows",
-    "Pricing",
-    "Reports",
     "RootResources",
-    "TargetLookups",
 ]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         CampaignDraftCreate,
         CampaignDraftPublish,
         CampaignDraftPublishResult,
+        CampaignDraftUpdate,
         CampaignSortField,
         CampaignStatus,
         SortDirection,
@@ -194,7 +195,7 @@ class CampaignDrafts:
         )
 
     async def update(
-        self, draft_campaign_id: str, body: CampaignDraftCreate, *, verify: Verify[CampaignDraft] | None = None
+        self, draft_campaign_id: str, body: CampaignDraftUpdate, *, verify: Verify[CampaignDraft] | None = None
     ) -> CampaignDraft:
         """Change a draft of a campaign (updateCampaignDraft)."""
         return await self._session.call(
