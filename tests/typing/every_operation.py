@@ -90,9 +90,9 @@ from spotify_ads_async.models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import Awaitable
 
-    from spotify_ads_async.resources import AdAccountResources, BusinessResources, RootResources
+    from spotify_ads_async import AdAccount, AdsClient, Business
 
 ID = "ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a"
 SOON = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=7)
@@ -105,27 +105,24 @@ TARGETS = Targets(
 )
 
 
-async def call_every_operation(
-    ads: RootResources, account: AdAccountResources, business: BusinessResources
-) -> AsyncIterator[tuple[str, Awaitable[Any]]]:
-    """The operationId of each operation with a call of it that has not begun."""
-    for calls in (
-        campaigns(account),
-        ad_sets(account),
-        ads_of(account),
-        assets(account),
-        audiences(account),
-        rest_of_account(account),
-        reports(account),
-        members(business),
-        measurement(business),
-        root(ads),
-    ):
-        for operation_id, call in calls.items():
-            yield operation_id, call
+def every_operation(ads: AdsClient) -> dict[str, Awaitable[Any]]:
+    """Each operationId with a call that waits to be awaited."""
+    account, business = ads.ad_account(ID), ads.business(ID)
+    return {
+        **campaigns(account),
+        **ad_sets(account),
+        **ads_of(account),
+        **assets(account),
+        **audiences(account),
+        **rest_of_account(account),
+        **reports(account),
+        **members(business),
+        **measurement(business),
+        **root(ads),
+    }
 
 
-def campaigns(account: AdAccountResources) -> dict[str, Awaitable[Any]]:
+def campaigns(account: AdAccount) -> dict[str, Awaitable[Any]]:
     drafts = account.drafts.campaigns
     return {
         "getCampaigns": account.campaigns.list(statuses=[CampaignStatus.ACTIVE], name="Autumn", sort_direction=SortDirection.ASC, limit=5),
@@ -142,7 +139,7 @@ def campaigns(account: AdAccountResources) -> dict[str, Awaitable[Any]]:
     }
 
 
-def ad_sets(account: AdAccountResources) -> dict[str, Awaitable[Any]]:
+def ad_sets(account: AdAccount) -> dict[str, Awaitable[Any]]:
     drafts = account.drafts.ad_sets
     created = AdSetCreate(
         name="Autumn",
@@ -170,7 +167,7 @@ def ad_sets(account: AdAccountResources) -> dict[str, Awaitable[Any]]:
     }
 
 
-def ads_of(account: AdAccountResources) -> dict[str, Awaitable[Any]]:
+def ads_of(account: AdAccount) -> dict[str, Awaitable[Any]]:
     drafts = account.drafts.ads
     created = AdCreate(
         name="Autumn",
@@ -194,7 +191,7 @@ def ads_of(account: AdAccountResources) -> dict[str, Awaitable[Any]]:
     }
 
 
-def assets(account: AdAccountResources) -> dict[str, Awaitable[Any]]:
+def assets(account: AdAccount) -> dict[str, Awaitable[Any]]:
     return {
         "getAssetsByAdAccount": account.assets.list(asset_types=[AssetType.IMAGE]),
         "createAsset": account.assets.create(AssetCreate(asset_type=AssetType.IMAGE, name="Leaf")),
@@ -211,7 +208,7 @@ def assets(account: AdAccountResources) -> dict[str, Awaitable[Any]]:
     }
 
 
-def audiences(account: AdAccountResources) -> dict[str, Awaitable[Any]]:
+def audiences(account: AdAccount) -> dict[str, Awaitable[Any]]:
     return {
         "batchGetAudiences": account.audiences.list(q="fans"),
         "createAudience": account.audiences.create(LookalikeAudienceCreate(name="More fans", seed_audience_id=ID)),
@@ -224,7 +221,7 @@ def audiences(account: AdAccountResources) -> dict[str, Awaitable[Any]]:
     }
 
 
-def rest_of_account(account: AdAccountResources) -> dict[str, Awaitable[Any]]:
+def rest_of_account(account: AdAccount) -> dict[str, Awaitable[Any]]:
     return {
         "getAdAccount": account.get(),
         "updateAdAccount": account.update(AdAccountUpdate(name="Acme", industry=Industry.RETAIL)),
@@ -242,7 +239,7 @@ def rest_of_account(account: AdAccountResources) -> dict[str, Awaitable[Any]]:
     }
 
 
-def reports(account: AdAccountResources) -> dict[str, Awaitable[Any]]:
+def reports(account: AdAccount) -> dict[str, Awaitable[Any]]:
     ordered = AsyncReportCreate(
         name="weekly",
         granularity=AsyncReportGranularity.LIFETIME,
@@ -274,7 +271,7 @@ def reports(account: AdAccountResources) -> dict[str, Awaitable[Any]]:
     }
 
 
-def members(business: BusinessResources) -> dict[str, Awaitable[Any]]:
+def members(business: Business) -> dict[str, Awaitable[Any]]:
     invitation = BusinessInvitationCreate(
         email_address="someone@example.com",
         business_role=BusinessRole.BUSINESS_MEMBER,
@@ -300,7 +297,7 @@ def members(business: BusinessResources) -> dict[str, Awaitable[Any]]:
     }
 
 
-def measurement(business: BusinessResources) -> dict[str, Awaitable[Any]]:
+def measurement(business: Business) -> dict[str, Awaitable[Any]]:
     app = MobileAppDetails(name="Acme", platform=MobilePlatform.IOS)
     apps, pixels, capi, datasets = business.mobile_apps, business.pixels, business.capi, business.datasets
     return {
@@ -335,7 +332,7 @@ def measurement(business: BusinessResources) -> dict[str, Awaitable[Any]]:
     }
 
 
-def root(ads: RootResources) -> dict[str, Awaitable[Any]]:
+def root(ads: AdsClient) -> dict[str, Awaitable[Any]]:
     audience = AudienceEstimateQuery(
         ad_account_id=ID,
         start_date=SOON,
