@@ -62,7 +62,8 @@ class OffsetPlan(Generic[ItemT]):
         self._query = {**query}
         self._fixed = fixed
         self._digest = digest
-        self._resumed = start is not None and bool(start.after)
+        # Where the rows yielded before a position are all known, going on is no different from beginning.
+        self._resumed = start is not None and bool(start.after) and not start.whole
         self._seen = SeenIds()
         self._watch = Watch(operation.id, self._limit)
         self._blind = False
@@ -97,6 +98,9 @@ class OffsetPlan(Generic[ItemT]):
             self._seen.add(key)
         self._recent.extend(start.after)
         self._place = start.offset
+        if start.whole:
+            self._next = max(self._floor, start.offset - OVERLAP)
+            return
         self._search = _Search(start.offset - self._limit // 2, self._floor, self._limit, start.total)
         self._next = self._search.offset
 
@@ -129,6 +133,7 @@ class OffsetPlan(Generic[ItemT]):
             self._blind = any(identity(row) is None for row in page.items)
         keys = [identity(row) or _content(row) for row in page.items]
         if not self._connects(request.offset, keys, total):
+            self._watch.step_back(request.offset, total)
             return self._again()
         return self._accept(request.offset, page.items, keys, total)
 
@@ -242,12 +247,14 @@ class OffsetPlan(Generic[ItemT]):
     def position(self, taken: int | None) -> Position:
         """The place after ``taken`` rows of the page that counted last, None for all of them."""
         taken = len(self._rows) if taken is None else min(taken, len(self._rows))
-        after = [*self._before, *(identity(row) or _content(row) for row in self._rows[:taken])][-REMEMBERED_ROWS:]
+        after = [*self._before, *(identity(row) or _content(row) for row in self._rows[:taken])]
+        yielded = len(self._seen) - len(self._rows) + taken
         return Position(
             operation=self._operation.id,
             list=self._digest,
             offset=self._place + taken,
-            after=() if self._blind else tuple(after),
+            after=() if self._blind else tuple(after[-REMEMBERED_ROWS:]),
+            whole=not self._blind and not self._resumed and 0 < yielded <= REMEMBERED_ROWS,
             total=self._total,
         )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, cast
 
 import msgspec.inspect
 
@@ -37,11 +37,12 @@ def with_order(operation: ListOperation[Any, Any], query: Mapping[str, object]) 
 
 def with_identity(operation: ListOperation[Any, Any], query: Mapping[str, object]) -> dict[str, object]:
     """``query`` asking for ``ID`` too where it trims the rows: without it nobody can tell whether a row came twice."""
-    fields = query.get("fields")
     offered = _offered(operation, "fields")
-    if not isinstance(fields, list | tuple | set | frozenset) or not fields or offered is None or "ID" not in offered:
+    fields = query.get("fields")
+    # What is no list of fields, or an empty one, is left for the session to refuse.
+    if not fields or isinstance(fields, str) or not isinstance(fields, Iterable) or offered is None or "ID" not in offered:
         return dict(query)
-    asked: list[object] = list(fields)  # pyright: ignore[reportUnknownArgumentType]  # whatever the caller put in
+    asked = list(cast("Iterable[object]", fields))
     return {**query, "fields": asked if any(str(one) == "ID" for one in asked) else [*asked, offered["ID"]]}
 
 
@@ -57,10 +58,21 @@ def _offered(operation: ListOperation[Any, Any], name: str) -> Mapping[str, enum
     """The values of an enum parameter, by value; None where the operation has no such parameter."""
     if name not in operation.query:
         return None
-    info = msgspec.inspect.type_info(operation.query[name])
-    kinds = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
-    for kind in kinds:
-        one = kind.item_type if isinstance(kind, msgspec.inspect.CollectionType) else kind
-        if isinstance(one, msgspec.inspect.EnumType):
-            return {str(member.value): member for member in one.cls}
+    for kind in _kinds(msgspec.inspect.type_info(operation.query[name])):
+        if isinstance(kind, msgspec.inspect.EnumType):
+            return {str(member.value): member for member in kind.cls}
     return None
+
+
+def _kinds(info: msgspec.inspect.Type) -> Iterator[msgspec.inspect.Type]:
+    """The plain types that a parameter's type is made of."""
+    match info:
+        case msgspec.inspect.Metadata():
+            yield from _kinds(info.type)
+        case msgspec.inspect.UnionType():
+            for kind in info.types:
+                yield from _kinds(kind)
+        case msgspec.inspect.CollectionType():
+            yield from _kinds(info.item_type)
+        case _:
+            yield info

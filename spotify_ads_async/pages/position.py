@@ -25,6 +25,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         list: a digest of the path and the query, so that a position isn't used on another list.
         offset: where the next row was.
         after: ids of the rows before that place, the nearest last.
+        whole: whether ``after`` names every row that was yielded.
         total: how many rows the list had.
         token: the continuation token of the page that the place is on.
         skip: rows of that page (of a whole list: of the list) before the place.
@@ -34,6 +35,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     list: str
     offset: int = 0
     after: tuple[str, ...] = ()
+    whole: bool = False
     total: int | None = None
     token: str | None = None
     skip: int = 0

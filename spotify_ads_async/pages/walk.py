@@ -91,6 +91,12 @@ class PageWalk(Generic[ItemT]):
         request, task = self._ahead[0]
         try:
             page = await task
+        except asyncio.CancelledError:
+            consumer = asyncio.current_task()
+            if self._closed and (consumer is None or not consumer.cancelling()):
+                # Closed by another task: the end of this walk, and no cancellation of whoever waits for it.
+                raise StopAsyncIteration from None
+            raise
         except SpotifyAdsError as error:
             error.add_note(f"while walking {self._operation.id} at offset {request.offset}; the walk can be continued from its position")
             raise
@@ -170,6 +176,7 @@ class Walk(Generic[ItemT]):
         self._rows: list[ItemT] = []
         self._taken = 0
         self._turn = asyncio.Lock()
+        self._closed = False
 
     @property
     def position(self) -> str:
@@ -186,6 +193,8 @@ class Walk(Generic[ItemT]):
             WalkIncomplete: rows are missing, or the server leads nowhere.
             SpotifyAdsError: what a call raised; a note says where the walk stood.
         """
+        if self._closed:
+            raise StopAsyncIteration
         if self._taken == len(self._rows):
             async with self._turn:
                 while self._taken == len(self._rows):
@@ -197,6 +206,7 @@ class Walk(Generic[ItemT]):
 
     async def aclose(self) -> None:
         """End the walk and its requests."""
+        self._closed = True
         await self._pages.aclose()
 
     async def __aenter__(self) -> Self:

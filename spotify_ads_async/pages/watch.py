@@ -12,6 +12,7 @@ __all__ = ["Watch"]
 _MAX_EQUAL_PAGES = 3
 _MAX_OVERRUNS = 3
 _ROOM_TO_GROW = 100_000
+_MAX_STEPS_BACK_WITHOUT_TOTAL = 1000
 
 
 class Watch:
@@ -29,7 +30,7 @@ class Watch:
         self._first_total: int | None = None
         self._last_keys: Sequence[str] = ()
         self._last_offset = -1
-        self._equal_pages = self._overruns = self._passed_over = 0
+        self._equal_pages = self._overruns = self._passed_over = self._steps_back = 0
 
     def page(self, offset: int, keys: Sequence[str], new: int, total: int | None) -> None:
         """Look at a page that counts: its offset, its rows' keys, how many are new, and the total it came with."""
@@ -51,6 +52,13 @@ class Watch:
             raise self._error(offset, f"the server counts {total} rows and goes on beyond them")
         if self.yielded > self._bound():
             raise self._error(offset, "the list grows as fast as it is read, or has no end")
+
+    def step_back(self, offset: int, total: int | None) -> None:
+        """Look at a page that does not connect to the rows before it, so that the walk must look further left."""
+        self._steps_back += 1
+        # Where there is a total, what such a walk can yield is bounded by it.
+        if total is None and self._steps_back > _MAX_STEPS_BACK_WITHOUT_TOTAL:
+            raise self._error(offset, f"pages did not connect {self._steps_back} times: every answer holds other rows")
 
     def _bound(self) -> int:
         return MAX_ROWS_WITHOUT_TOTAL if self._first_total is None else 2 * self._first_total + _ROOM_TO_GROW

@@ -104,15 +104,17 @@ class ListServer:
     most_open: int = 0
     cancelled: int = 0
     gate: asyncio.Event | None = None
+    ungated: int = 0
 
     async def call(self, operation: Operation[Any], *, path: Mapping[str, str] = {}, query: Mapping[str, object] = {}) -> Any:  # noqa: ANN401  # as generic as the operation
         del operation, path
         self.queries.append(dict(query))
+        number = len(self.queries)
         self.open += 1
         self.most_open = max(self.most_open, self.open)
         try:
             await asyncio.sleep(0)
-            if self.gate is not None and len(self.queries) > 1:
+            if self.gate is not None and number > self.ungated:
                 await self.gate.wait()
         except asyncio.CancelledError:
             self.cancelled += 1
