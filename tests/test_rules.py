@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
+from support.structs import change
 
 from spotify_ads_async import models as m
 from spotify_ads_async.errors import InvalidRequest
@@ -114,15 +114,6 @@ BODIES: dict[str, Any] = {
         name="Example", type=m.AdAccountType.BRAND_ADVERTISER, industry=m.Industry.RETAIL, country_code="SE"
     ),
 }
-
-
-def change(body: Any, place: str, value: object) -> Any:  # noqa: ANN401 - any struct of a request
-    """``body`` with ``value`` at a dotted place; a number in it is a list's index."""
-    name, _, rest = place.partition(".")
-    if isinstance(body, list):
-        at = int(name)
-        return [*body[:at], change(body[at], rest, value) if rest else value, *body[at + 1 :]]
-    return replace(body, **{name: change(getattr(body, name), rest, value) if rest else value})
 
 
 def changed(operation: str, **changes: object) -> Any:  # noqa: ANN401 - any struct of a request

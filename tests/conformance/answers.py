@@ -14,7 +14,7 @@ from conformance.document import Document, Schema
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST_LIST = 2
-WORDS = "Grüße 🎧 Sommer 夏 naïve \\ \" / \u2028 plain words".split(" ")
+WORDS = ["Grüße", "🎧", "Sommer", "夏", "naïve", "\\", '"', "/", "\u2028", "plain", "words"]
 
 
 @dataclass
@@ -35,8 +35,9 @@ class Answers:
             if self.chance.random() < 0.2:
                 return None
             kind = kind[0]
-        if "enum" in flat:
-            return self._member([one for one in flat["enum"] if one is not None])
+        return self._member([one for one in flat["enum"] if one is not None]) if "enum" in flat else self._of(kind, flat)
+
+    def _of(self, kind: str | None, flat: Schema) -> Any:  # noqa: ANN401 - any JSON value
         match kind:
             case "array":
                 return self._list(flat)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -18,6 +19,14 @@ LONGEST_LIST = 3
 LONGER_TEXT = 12
 TEXT = st.characters(exclude_categories=["Cs"])
 INTS = {"int32": 2**31}
+TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2060, 1, 1))  # noqa: DTZ001 - hypothesis takes naive bounds
+PLAIN: Mapping[type[inspect.Type], Strategy] = {
+    inspect.FloatType: st.floats(allow_nan=False, allow_infinity=False) | st.integers(-1000, 1000),
+    inspect.BoolType: st.booleans(),
+    inspect.NoneType: st.none(),
+    inspect.BytesType: st.binary(max_size=20),
+    inspect.DateType: st.dates(date(2000, 1, 1), date(2060, 1, 1)),
+}
 
 
 @functools.cache
@@ -30,39 +39,39 @@ def _of(node: inspect.Type, extra: dict[str, Any]) -> Strategy:
     match node:
         case inspect.Metadata():
             return _of(node.type, {**extra, **(node.extra_json_schema or {}), **(node.extra or {})})
+        case inspect.UnionType():
+            return st.one_of(*[_of(one, extra) for one in node.types])
+        case inspect.StructType():
+            return _structs(node.cls)
+        case inspect.ListType():
+            return _lists(node, extra)
+        case _:
+            return _plain(node, extra)
+
+
+def _plain(node: inspect.Type, extra: dict[str, Any]) -> Strategy:
+    match node:
         case inspect.StrType():
             return _texts(node, extra)
         case inspect.IntType():
             bound = INTS.get(extra.get("format", ""), 2**63)
             return st.integers(-bound if node.ge is None else node.ge, bound - 1 if node.le is None else node.le)
-        case inspect.FloatType():
-            return st.floats(allow_nan=False, allow_infinity=False) | st.integers(-1000, 1000)
-        case inspect.BoolType():
-            return st.booleans()
-        case inspect.NoneType():
-            return st.none()
-        case inspect.BytesType():
-            return st.binary(max_size=20)
         case inspect.DateTimeType():
-            return st.datetimes(datetime(2000, 1, 1), datetime(2060, 1, 1)).map(lambda one: one.replace(microsecond=0, tzinfo=UTC))  # noqa: DTZ001 - hypothesis takes naive bounds
-        case inspect.DateType():
-            return st.dates(date(2000, 1, 1), date(2060, 1, 1))
+            return TIMES.map(lambda one: one.replace(microsecond=0, tzinfo=UTC))
         case inspect.EnumType():
             return st.sampled_from([one for one in node.cls if one.value not in node.cls.answer_only]) if _sendable(node) else st.nothing()
-        case inspect.ListType():
-            low = node.min_length or 0
-            items = _of(node.item_type, {})
-            if items.is_empty:
-                return st.nothing()
-            high = max(low, min(node.max_length or LONGEST_LIST, LONGEST_LIST))
-            unique_by = msgspec.json.encode if extra.get("uniqueItems") else None
-            return st.lists(items, min_size=low, max_size=high, unique_by=unique_by)
-        case inspect.UnionType():
-            return st.one_of(*[_of(one, extra) for one in node.types])
-        case inspect.StructType():
-            return _structs(node.cls)
         case _:
-            raise AssertionError(f"no values of {node}")
+            return PLAIN[type(node)]
+
+
+def _lists(node: inspect.ListType, extra: dict[str, Any]) -> Strategy:
+    low = node.min_length or 0
+    items = _of(node.item_type, {})
+    if items.is_empty:
+        return st.nothing()
+    high = max(low, min(node.max_length or LONGEST_LIST, LONGEST_LIST))
+    unique_by = msgspec.json.encode if extra.get("uniqueItems") else None
+    return st.lists(items, min_size=low, max_size=high, unique_by=unique_by)
 
 
 def _sendable(node: inspect.EnumType) -> bool:
