@@ -1,0 +1,164 @@
+"""Changes to many ad sets, campaigns or ads: planned, carried out, resumed after anything, and taken back.
+
+A plan is one SQLite file: the rows with before and after, the requests, and the journal of what left and what came of it.
+
+    plan = Path("autumn.plan")
+    await bulk.plan_changes(ads, ad_account_id, Path("autumn.csv"), plan)
+    async with bulk.apply(ads, plan) as run:
+        async for row in run:
+            print(row.entity_id, row.fate)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from spotify_ads_async.bulk import planning, undoing
+from spotify_ads_async.bulk.applying import Options, Progress, Run
+from spotify_ads_async.bulk.columns import CLEAR
+from spotify_ads_async.bulk.entities import ENTITIES, Entity
+from spotify_ads_async.bulk.expressions import BadExpression, parse_condition, parse_setting
+from spotify_ads_async.bulk.planfile import PlanFile, is_plan, now_text
+from spotify_ads_async.bulk.records import Fate, Header, NotAPlan, PlanInUse, PlannedRow, WrongPlan
+from spotify_ads_async.bulk.results import Difference, PlanTotals, differences, plan_totals, result, write_results
+from spotify_ads_async.bulk.sources import BadChanges, Problem
+from spotify_ads_async.client import AdsClient
+from spotify_ads_async.governor import Priority
+
+__all__ = [
+    "ENTITIES",
+    "BadChanges",
+    "BadExpression",
+    "Difference",
+    "Entity",
+    "Fate",
+    "Header",
+    "NotAPlan",
+    "Options",
+    "PlanFile",
+    "PlanInUse",
+    "PlanTotals",
+    "PlannedRow",
+    "Problem",
+    "Progress",
+    "Run",
+    "WrongPlan",
+    "apply",
+    "differences",
+    "is_plan",
+    "plan_changes",
+    "plan_selection",
+    "plan_totals",
+    "plan_undo",
+    "result",
+    "resume",
+    "write_results",
+]
+
+
+async def plan_changes(
+    ads: AdsClient,
+    ad_account_id: str,
+    changes: Path,
+    plan: Path,
+    *,
+    clear: str = CLEAR,
+    base: Path | None = None,
+    skip_bad_rows: bool = False,
+) -> None:
+    """Read a file of changes and the present state, and make the plan. No request changes anything.
+
+    Args:
+        ads: the client.
+        ad_account_id: the ad account that holds what is changed.
+        changes: a CSV or JSON Lines file; its id column says whether it is about ad sets, campaigns or ads.
+        plan: the plan to make; there must be no such file yet.
+        clear: the CSV token that empties a field; a blank keeps it.
+        base: an earlier export: a field that somebody else changed since, and that the file changes too, is a conflict.
+        skip_bad_rows: plan the good rows though others are refused; those keep their place and their reason.
+
+    Raises:
+        BadChanges: rows are refused, with file, line, column and reason.
+        FileExistsError: there is a file at ``plan``.
+        SpotifyAdsError: the present state cannot be read.
+    """
+    source = planning.Source(path=changes, clear=clear, base=base, skip_bad_rows=skip_bad_rows)
+    await planning.plan_changes(_bulk(ads), source, _header(ads, ad_account_id, str(changes)), plan)
+
+
+async def plan_selection(
+    ads: AdsClient,
+    ad_account_id: str,
+    entity: Entity,
+    plan: Path,
+    *,
+    where: Sequence[str] = (),
+    settings: Sequence[str],
+    skip_bad_rows: bool = False,
+) -> None:
+    """Make a plan that gives new values to everything that satisfies all conditions.
+
+    Args:
+        ads: the client.
+        ad_account_id: the ad account.
+        entity: one of :data:`ENTITIES`.
+        plan: the plan to make; there must be no such file yet.
+        where: conditions, such as ``status=ACTIVE`` or ``budget.micro_amount>=100.00``; none selects everything.
+        settings: new values, such as ``bid_micro_amount=12.50`` or ``budget.micro_amount=+10%``.
+        skip_bad_rows: plan what can be changed though other rows are refused.
+
+    Raises:
+        BadExpression: a condition or a setting cannot be understood.
+        BadChanges: some of the selected entities cannot be changed so.
+        FileExistsError: there is a file at ``plan``.
+        SpotifyAdsError: the list cannot be walked.
+    """
+    chosen = planning.Selection(
+        entity=entity,
+        conditions=[parse_condition(entity, text) for text in where],
+        settings=[parse_setting(entity, text) for text in settings],
+    )
+    shown = f"{entity.plural} where {' and '.join(where)}" if where else f"all {entity.plural}"
+    await planning.plan_selection(_bulk(ads), chosen, _header(ads, ad_account_id, shown, entity), plan, skip_bad_rows=skip_bad_rows)
+
+
+async def plan_undo(ads: AdsClient, done: Path, plan: Path, *, force: bool = False) -> None:
+    """Make the plan that takes back what another plan did; see :func:`spotify_ads_async.bulk.undoing.plan_undo`.
+
+    Rows that somebody changed since are refused in it, or overwritten with ``force``.
+
+    Raises:
+        WrongPlan: ``done`` has rows that are not settled, or belongs to another address.
+        FileExistsError: there is a file at ``plan``.
+        SpotifyAdsError: the present state cannot be read.
+    """
+    await undoing.plan_undo(_bulk(ads), done, plan, force=force)
+
+
+def apply(ads: AdsClient, plan: Path, options: Options | None = None) -> Run:
+    """Carry out a plan that has not begun yet: enter it with ``async with``, iterate it for the rows as they end."""
+    return Run(_bulk(ads), plan, options or Options(), resumes=False)
+
+
+def resume(ads: AdsClient, plan: Path, options: Options | None = None) -> Run:
+    """Carry on with a plan after an interruption.
+
+    Requests whose answer was lost are settled by reading back, and made again only where they took no effect.
+    """
+    return Run(_bulk(ads), plan, options or Options(), resumes=True)
+
+
+def _bulk(ads: AdsClient) -> AdsClient:
+    return ads.with_options(priority=Priority.BULK)
+
+
+def _header(ads: AdsClient, ad_account_id: str, source: str, entity: Entity | None = None) -> Header:
+    """The header of a plan to be made; a file's id column will name the entity."""
+    return Header(
+        entity=(entity or ENTITIES["ad sets"]).plural,
+        ad_account_id=ad_account_id,
+        base_url=ads.base_url,
+        source=source,
+        created_at=now_text(),
+    )

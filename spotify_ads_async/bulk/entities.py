@@ -1,0 +1,101 @@
+"""What can be changed in bulk: ad sets, campaigns and ads, each with its operations and its rules."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Mapping
+from typing import Any, cast
+
+import msgspec
+
+from spotify_ads_async.bulk.columns import Column, columns_of
+from spotify_ads_async.operation import ListOperation, Operation
+from spotify_ads_async.operations import OPERATIONS
+
+__all__ = ["ADS", "AD_SETS", "CAMPAIGNS", "ENTITIES", "Entity"]
+
+
+class Entity:
+    """A kind of thing that rows of changes are about.
+
+    Attributes:
+        name: the singular, ``ad set``.
+        plural: the plural, ``ad sets``.
+        id_column: the column and the path parameter that hold its id, ``ad_set_id``.
+        update: the operation that changes one.
+        get: the operation that reads one.
+        list: the operation that reads many.
+        id_filter: the list's query parameter for ids of the entity itself, or None where it has none.
+        alone: fields that the API takes only without others in one request.
+    """
+
+    def __init__(
+        self, *, name: str, update: str, get: str, listing: str, id_filter: str | None = None, alone: frozenset[str] = frozenset()
+    ) -> None:
+        self.name = name
+        self.plural = f"{name}s"
+        self.id_column = f"{name.replace(' ', '_')}_id"
+        self.update: Operation[Any] = OPERATIONS[update]
+        self.get: Operation[Any] = OPERATIONS[get]
+        self.list: ListOperation[Any, Any] = _list_operation(listing)
+        self.id_filter = id_filter
+        self.alone = alone
+
+    @functools.cached_property
+    def columns(self) -> Mapping[str, Column]:
+        """The columns that may be written."""
+        return columns_of(self.update.body)
+
+    @functools.cached_property
+    def export_columns(self) -> tuple[Column, ...]:
+        """The columns of an export: a struct of plain values is written as its parts, any other as JSON."""
+        names = self.columns.keys()
+        parted = {name for name in names if (parts := self._parts(name)) and all(one.kind.value != "JSON" for one in parts)}
+        return tuple(
+            column for name, column in self.columns.items() if name not in parted and (column.parent == "" or column.parent in parted)
+        )
+
+    def _parts(self, name: str) -> list[Column]:
+        return [column for column in self.columns.values() if column.parent == name]
+
+    @functools.cached_property
+    def fields(self) -> frozenset[str]:
+        """The writable fields, without their parts."""
+        return frozenset(name for name, column in self.columns.items() if not column.parent)
+
+    @property
+    def archives(self) -> bool:
+        """Whether its status can be set to ARCHIVED, which nothing takes back."""
+        return "status" in self.fields
+
+    @functools.cached_property
+    def read_only(self) -> frozenset[str]:
+        """What the API answers and takes no change of."""
+        found = {field.encode_name for field in msgspec.structs.fields(self.get.answer)}
+        return frozenset(found - self.fields)
+
+    def __repr__(self) -> str:
+        return f"Entity({self.name!r})"
+
+
+def _list_operation(operation_id: str) -> ListOperation[Any, Any]:
+    operation = OPERATIONS[operation_id]
+    if not isinstance(operation, ListOperation):
+        raise TypeError(f"{operation_id} is no list")
+    return cast("ListOperation[Any, Any]", operation)
+
+
+AD_SETS = Entity(
+    name="ad set",
+    update="updateAdSet",
+    get="getAdSetById",
+    listing="getAdSetsByAdAccountId",
+    # Published with the schema Delivery: it must be the only field of an ad set PATCH.
+    alone=frozenset({"delivery"}),
+)
+CAMPAIGNS = Entity(name="campaign", update="updateCampaign", get="getCampaign", listing="getCampaigns", id_filter="campaign_ids")
+ADS = Entity(name="ad", update="updateAd", get="getAd", listing="getAds")
+
+ENTITIES: Mapping[str, Entity] = types.MappingProxyType({entity.plural: entity for entity in (AD_SETS, CAMPAIGNS, ADS)})
+"""The kinds by their plural name."""

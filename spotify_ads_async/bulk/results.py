@@ -1,0 +1,145 @@
+"""What became of every row, as a file in input order; and what a plan comes to, in figures."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from spotify_ads_async.bulk.columns import to_cell
+from spotify_ads_async.bulk.effects import leaf
+from spotify_ads_async.bulk.planfile import PlanFile
+from spotify_ads_async.bulk.records import PlannedRow, RowState
+
+__all__ = ["RESULT_COLUMNS", "Difference", "PlanTotals", "differences", "plan_totals", "result", "write_results"]
+
+RESULT_COLUMNS = ("line", "id", "outcome", "fields", "column", "reason", "http_status", "trace_id", "requests")
+_ARCHIVED = "ARCHIVED"
+_MONEY = "micro_amount"
+
+
+def result(row: PlannedRow) -> dict[str, object]:
+    """One row of the results, by :data:`RESULT_COLUMNS`."""
+    return {
+        "line": row.line,
+        "id": row.entity_id,
+        "outcome": row.fate.value,
+        "fields": " ".join(row.after),
+        "column": row.column,
+        "reason": row.reason,
+        "http_status": row.status,
+        "trace_id": row.trace_id,
+        "requests": row.requests,
+    }
+
+
+def write_results(rows: Iterable[PlannedRow], path: Path) -> None:
+    """Write every row's outcome: JSON Lines where the name ends in ``.jsonl``, CSV otherwise. The file appears whole or not at all."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as file:
+            if path.suffix == ".jsonl":
+                file.writelines(msgspec.json.encode(result(row)).decode() + "\n" for row in rows)
+            else:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow(RESULT_COLUMNS)
+                writer.writerows([_safe(value) for value in result(row).values()] for row in rows)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _safe(value: object) -> str:
+    """A cell that no spreadsheet runs as a formula."""
+    return to_cell(value) if isinstance(value, str) else ("" if value is None else str(value))
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """One field that a row changes."""
+
+    entity_id: str
+    line: int
+    field: str
+    before: object
+    after: object
+
+
+def differences(row: PlannedRow) -> Iterator[Difference]:
+    """What a row changes, by field; structs of which only parts change are given by their parts."""
+    for field, after in row.after.items():
+        yield from _differences(row, field, row.before.get(field), after)
+
+
+def _differences(row: PlannedRow, name: str, before: Any, after: Any) -> Iterator[Difference]:  # noqa: ANN401 - any JSON
+    match before, after:
+        case dict(), dict():
+            old, new = cast("dict[str, Any]", before), cast("dict[str, Any]", after)
+            for key in {**old, **new}:
+                if old.get(key) != new.get(key):
+                    yield from _differences(row, f"{name}.{key}", old.get(key), new.get(key))
+        case _:
+            yield Difference(entity_id=row.entity_id, line=row.line, field=name, before=before, after=after)
+
+
+class PlanTotals(msgspec.Struct, kw_only=True):
+    """What a plan comes to.
+
+    Attributes:
+        rows: all rows.
+        planned: rows with something to do.
+        unchanged: rows that are as wanted already.
+        refused: rows that cannot be carried out.
+        requests: requests that the plan takes.
+        fields: how many rows change a field.
+        budget_before: micros over the rows that change a budget, by the budget's type.
+        budget_after: the same afterwards.
+        paused: rows that stop delivering.
+        resumed: rows that start delivering.
+        archived: rows that are archived, which nothing takes back.
+    """
+
+    rows: int = 0
+    planned: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    requests: int = 0
+    fields: Counter[str] = msgspec.field(default_factory=Counter[str])
+    budget_before: Counter[str] = msgspec.field(default_factory=Counter[str])
+    budget_after: Counter[str] = msgspec.field(default_factory=Counter[str])
+    paused: int = 0
+    resumed: int = 0
+    archived: int = 0
+
+    def add(self, row: PlannedRow) -> None:
+        """Count one row."""
+        self.rows += 1
+        self.planned += row.verdict is RowState.PLANNED
+        self.unchanged += row.verdict is RowState.UNCHANGED
+        self.refused += row.verdict is RowState.REFUSED
+        self.requests += len(row.bodies)
+        self.fields.update(row.after.keys())
+        off_before, off_after = (_is_off(values) for values in (row.before, row.after))
+        self.paused += off_after and not off_before
+        self.resumed += off_before and not off_after
+        self.archived += row.after.get("status") == _ARCHIVED
+        for budgets, values in ((self.budget_before, row.before), (self.budget_after, row.after)):
+            amount = leaf(values, ("budget", _MONEY))
+            if isinstance(amount, int):
+                budgets[str(leaf(values, ("budget", "type")))] += amount
+
+
+def _is_off(values: Mapping[str, object]) -> bool:
+    return values.get("delivery") == "OFF" or values.get("status") == "PAUSED"
+
+
+def plan_totals(plan: PlanFile) -> PlanTotals:
+    """Count every row of a plan."""
+    totals = PlanTotals()
+    for row in plan.rows():
+        totals.add(row)
+    return totals

@@ -1,0 +1,48 @@
+"""What an answer, its absence, or a state that was read back says about a request. Pure."""
+
+from __future__ import annotations
+
+from spotify_ads_async.bulk.effects import Settled, State, reached, settle
+from spotify_ads_async.bulk.records import Step, StepState, Verdict
+from spotify_ads_async.errors import (
+    AuthenticationError,
+    ConnectionFailed,
+    QuotaTimeout,
+    RateLimited,
+    ServerError,
+    SpotifyAdsError,
+    StoreUnavailable,
+)
+
+__all__ = ["failure", "judge", "success"]
+
+_PASSING = (AuthenticationError, ConnectionFailed, QuotaTimeout, RateLimited, ServerError, StoreUnavailable)
+
+
+def success(step: Step, state: State) -> Verdict:
+    """What an answer says: done, with a remark where the server made something else of a value."""
+    found = {field: state[field] for field in step.body if field in state}
+    different = [field for field, value in step.body.items() if field in found and not reached(value, found[field], step.before.get(field))]
+    reason = f"the server made something else of {', '.join(different)}" if different else ""
+    return Verdict(state=StepState.DONE, found=found, reason=reason)
+
+
+def failure(error: SpotifyAdsError) -> Verdict:
+    """A request that surely took no effect."""
+    return Verdict(
+        state=StepState.FAILED, reason=str(error), status=error.status, trace_id=error.trace_id or "", passing=isinstance(error, _PASSING)
+    )
+
+
+def judge(step: Step, state: State, why: str) -> Verdict:
+    """What the state that was read back says of a request whose answer was lost."""
+    match settle(state, step.body, step.before):
+        case Settled.DONE:
+            return Verdict(state=StepState.DONE, found={field: state[field] for field in step.body if field in state})
+        case Settled.NOT_DONE:
+            return Verdict(state=StepState.WAITING, reason=f"it took no effect: {why}")
+        case Settled.CHANGED_BY_OTHERS:
+            return Verdict(
+                state=StepState.UNKNOWN,
+                reason=f"{why}, and the values now are neither the old nor the new ones: somebody else changed them",
+            )
