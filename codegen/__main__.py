@@ -15,12 +15,13 @@ __all__ = ["generate", "main"]
 ROOT = Path(__file__).parents[1]
 
 
-def generate(source: str, root: Path) -> list[Path]:
+def generate(source: str, root: Path, overrides_file: Path = overrides.FILE) -> list[Path]:
     """Write every generated file below ``root`` and drop those that are no longer made.
 
     Args:
         source: a path or URL of the OpenAPI document.
         root: the repository, or a directory to compare with it.
+        overrides_file: what the document cannot say.
 
     Returns:
         The files, relative to ``root``.
@@ -29,7 +30,7 @@ def generate(source: str, root: Path) -> list[Path]:
         GenerationError: the document and the overrides do not fit together.
     """
     with tempfile.TemporaryDirectory() as workshop:
-        files = _render(source)
+        files = _render(source, overrides_file)
         for name, text in files.items():
             file = Path(workshop, name)
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -45,8 +46,8 @@ def generate(source: str, root: Path) -> list[Path]:
     return sorted(Path(name) for name in files)
 
 
-def _render(source: str) -> dict[str, str]:
-    said = overrides.load()
+def _render(source: str, overrides_file: Path) -> dict[str, str]:
+    said = overrides.load(overrides_file)
     api = document.Document(document.load(source))
     said.apply(api)
     found, shapes = calls.read(api, said)

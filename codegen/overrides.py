@@ -59,10 +59,11 @@ class Modules(_Strict):
 
 
 class Resource(_Strict, rename={"name": "class"}):
-    """A class whose methods are calls."""
+    """A class whose methods are calls; ``reached_by`` is how a user comes to one that the client hands out."""
 
     name: str
     summary: str
+    reached_by: str | None = None
     module: str | None = None
     ids: tuple[str, ...] = ()
 
@@ -99,13 +100,18 @@ class Overrides(_Strict):
     operations: dict[str, Call]
 
     def apply(self, document: Document) -> None:
-        """Mend the document in place, and mark what only some answers carry."""
-        for one in self.mend:
-            document.mend(one.at, one.set)
-        for one in self.legacy:
-            document.mend(one.at, {**one.schema, "readOnly": True})
-        for one in self.types:
-            document.at(one.at)
+        """Mend the document in place, and mark what only some answers carry.
+
+        Raises:
+            GenerationError: an entry fits nothing in the document.
+        """
+        for mended in self.mend:
+            document.mend(mended.at, mended.set)
+        for legacy in self.legacy:
+            document.mend(legacy.at, {**legacy.schema, "readOnly": True})
+        schemas = (f"/components/schemas/{name}" for name in [*self.names, *self.errors, *self.modules.schemas])
+        for pointer in [*schemas, *self.inline, *(one.at for one in self.types)]:
+            document.at(pointer)
 
     def type_at(self, pointer: str, mode: str) -> str | None:
         """The Python type that is set for ``pointer``, if one is."""

@@ -8,8 +8,6 @@ from codegen.source import COMMAND
 
 __all__ = ["render"]
 
-_ROOTS = {"account": "ads.ad_account(id)", "business": "ads.business(id)", "ads": "ads"}
-
 
 def render(operations: list[Operation], overrides: Overrides) -> str:
     """The Markdown of the table."""
@@ -39,5 +37,6 @@ def _call(one: Operation, overrides: Overrides) -> str:
     body = [one.body] if one.body else []
     required = [f"{parameter.name}=…" for parameter in one.query if parameter.required]
     optional = ["[filters]"] if any(not parameter.required for parameter in one.query) else []
+    holder = overrides.resources[root].reached_by or root
     awaited = "" if one.walk else "await "
-    return f"{awaited}{_ROOTS[root]}.{rest}({', '.join([*ids, *body, *required, *optional])})"
+    return f"{awaited}{holder}.{rest}({', '.join([*ids, *body, *required, *optional])})"

@@ -169,9 +169,9 @@ class Shapes:
 
     def _struct(self, schema: Schema, pointer: str, mode: Mode, *, tag: tuple[str, str] | None = None, family: str | None = None) -> str:
         name = self._name(pointer, mode)
-        if (name, mode) in self._visiting:
+        if (pointer, mode) in self._visiting:
             return name
-        self._visiting.add((name, mode))
+        self._visiting.add((pointer, mode))
         shape = StructShape(
             name=name,
             mode=mode,
@@ -180,7 +180,7 @@ class Shapes:
             tag=tag,
             family=family,
         )
-        self._visiting.discard((name, mode))
+        self._visiting.discard((pointer, mode))
         known = self.found.get(name)
         if self._final and known is not None and known != shape:
             raise GenerationError(f"two different schemas are called {name} (one at {pointer}): give one of them another name")

@@ -18,7 +18,7 @@ from spotify_ads_async.operations import OPERATIONS
 from spotify_ads_async.types import Answer, OpenUnion, Request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
 HERE = Path(__file__).parent
 ALL = [pytest.param(operation, id=operation.id) for operation in OPERATIONS.values()]
@@ -67,7 +67,7 @@ PUBLISHED_LISTS = {
     },
 }
 
-LARGEST_PAGES = {style: 50 for style in (ListStyle.OFFSET, ListStyle.LIMIT, ListStyle.CONTINUATION)} | {ListStyle.OFFSET_UNCOUNTED: 1000}
+LARGEST_PAGES = {ListStyle.OFFSET: 50, ListStyle.LIMIT: 50, ListStyle.CONTINUATION: 50, ListStyle.OFFSET_UNCOUNTED: 1000}
 
 CREATES_WITH_A_KEY = {
     *("createCampaign", "createAdSet", "createAd"),
@@ -82,7 +82,7 @@ REPORTING = {"getAggregateReport", "getAggregatedTotals", "getAudienceInsightRep
 
 
 @pytest.fixture(scope="module")
-def every_operation() -> Any:
+def every_operation() -> Callable[[AdsClient], dict[str, Awaitable[Any]]]:
     """The file that the type checker reads; it is no module of a package."""
     spec = importlib.util.spec_from_file_location("every_operation", HERE / "typing" / "every_operation.py")
     assert spec is not None
@@ -119,9 +119,11 @@ async def recorder() -> AsyncIterator[Recorder]:
     await runner.cleanup()
 
 
-async def test_every_operation_has_a_method_that_makes_its_request(every_operation: Any, recorder: Recorder) -> None:
+async def test_every_operation_has_a_method_that_makes_its_request(
+    every_operation: Callable[[AdsClient], dict[str, Awaitable[Any]]], recorder: Recorder
+) -> None:
     async with AdsClient("token", base_url=recorder.base_url, governor=Governor([])) as ads:
-        calls: dict[str, Awaitable[Any]] = every_operation(ads)
+        calls = every_operation(ads)
         assert calls.keys() == OPERATIONS.keys()
         for operation_id, call in calls.items():
             recorder.asked.clear()
