@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.request import urlopen
 
 import yaml
@@ -49,7 +49,7 @@ class Document:
         place: Any = self.root
         for key in _keys(pointer):
             try:
-                place = place[int(key)] if isinstance(place, list) else place[key]
+                place = cast("list[Any]", place)[int(key)] if isinstance(place, list) else place[key]
             except (KeyError, IndexError, ValueError, TypeError):
                 raise GenerationError(f"the document has nothing at {pointer}: correct or drop the override") from None
         return place

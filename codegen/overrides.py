@@ -19,7 +19,7 @@ class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     pass
 
 
-class Mend(_Strict):
+class Mend(_Strict, frozen=True, kw_only=True):
     """A slip of the document, mended."""
 
     at: str
@@ -27,7 +27,7 @@ class Mend(_Strict):
     why: str
 
 
-class Legacy(_Strict):
+class Legacy(_Strict, frozen=True, kw_only=True):
     """An attribute that answers carry though the document does not tell."""
 
     at: str
@@ -35,7 +35,7 @@ class Legacy(_Strict):
     why: str
 
 
-class TypeOf(_Strict, rename={"mode": "in"}):
+class TypeOf(_Strict, frozen=True, kw_only=True, rename={"mode": "in"}):
     """A Python type that the document's format does not tell."""
 
     at: str
@@ -44,21 +44,21 @@ class TypeOf(_Strict, rename={"mode": "in"}):
     mode: Literal["request", "answer"] | None = None
 
 
-class NameByMode(_Strict):
+class NameByMode(_Strict, frozen=True, kw_only=True):
     """Two names of a schema that serves requests and answers."""
 
     request: str
     answer: str
 
 
-class Modules(_Strict):
+class Modules(_Strict, frozen=True, kw_only=True):
     """In which module a tag or a schema goes."""
 
     tags: dict[str, str]
     schemas: dict[str, str]
 
 
-class Resource(_Strict, rename={"name": "class"}):
+class Resource(_Strict, frozen=True, kw_only=True, rename={"name": "class"}):
     """A class whose methods are calls; ``reached_by`` is how a user comes to one that the client hands out."""
 
     name: str
@@ -68,14 +68,14 @@ class Resource(_Strict, rename={"name": "class"}):
     ids: tuple[str, ...] = ()
 
 
-class ListOf(_Strict):
+class ListOf(_Strict, frozen=True, kw_only=True):
     """How a list is walked."""
 
     items: str
     style: Literal["offset", "offset-uncounted", "continuation", "limit", "whole"]
 
 
-class Call(_Strict, rename={"walk": "list"}):
+class Call(_Strict, frozen=True, kw_only=True, rename={"walk": "list"}):
     """The Python call of an operation."""
 
     call: str
@@ -84,7 +84,7 @@ class Call(_Strict, rename={"walk": "list"}):
     walk: ListOf | None = None
 
 
-class Overrides(_Strict):
+class Overrides(_Strict, frozen=True, kw_only=True):
     """The whole file; what each part means stands in it."""
 
     mend: list[Mend]
