@@ -362,6 +362,27 @@ async def test_a_total_that_was_counted_a_moment_earlier_does_no_harm() -> None:
     assert await ListCall(server, ROWS).collect() == rows(70)
 
 
+async def test_a_full_last_page_is_not_taken_for_the_end() -> None:
+    """The total may have been counted just before a row was created in front."""
+    totals = iter([100, 100, 100])
+    listed = rows(98 + 2 + 1)
+    server = ListServer(lambda query: Listing(rows=listed[query["offset"] :][:50], paging=Paging(total_results=next(totals, 101))))
+    assert await ListCall(server, ROWS, query={"limit": 50, "offset": 2}).collect() == listed[2:]
+
+
+async def test_a_row_that_moved_ahead_does_not_hide_those_between() -> None:
+    listed = rows(60)
+    server = ListServer(offset_answers(listed))
+    found: list[Row] = []
+    async for row in ListCall(server, ROWS, query={"limit": 10, "sort_field": "UPDATED_AT"}).reading_ahead(0):
+        found.append(row)
+        if len(found) == 10:
+            # Nine of the rows that came are archived, the tenth moves into the middle of the page that is read next.
+            listed[:10] = []
+            listed.insert(12, row)
+    assert sorted(found, key=lambda row: int(row.name.split()[1])) == rows(60)
+
+
 @pytest.mark.parametrize(
     "tokens",
     [["a", "a"], ["a", "b", "a"], [str(number) for number in range(1000)]],
