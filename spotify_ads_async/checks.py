@@ -37,8 +37,6 @@ _INT32 = (-(2**31), 2**31 - 1)
 _MOST_LISTED = 12
 _NO_OFFSET = timedelta(0)
 _UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _UTC_RULE = "must be a time in UTC with whole seconds, as in datetime(2030, 1, 31, 8, 0, tzinfo=UTC)"
 
 
@@ -156,14 +154,14 @@ def _encodable(value: str) -> bool:
 
 def _is_date(value: str) -> bool:
     try:
-        return _DATE.fullmatch(value) is not None and bool(date.fromisoformat(value))
+        return date.fromisoformat(value).isoformat() == value
     except ValueError:
         return False
 
 
 def _is_time(value: str) -> bool:
     try:
-        return _TIME.fullmatch(value) is not None and bool(datetime.fromisoformat(value))
+        return f"{datetime.fromisoformat(value):%Y-%m-%dT%H:%M:%SZ}" == value
     except ValueError:
         return False
 

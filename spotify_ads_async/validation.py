@@ -28,10 +28,11 @@ _check_uuid = checker(Annotated[str, msgspec.Meta(extra={"format": "uuid"})])
 # The path parameters that the document declares as plain strings: everything else is a UUID.
 _FREE_PATH_PARAMETERS = frozenset({"member_id", "pixel_id"})
 _LEAVES_ITS_SEGMENT = re.compile(r"[/\\?#%;\x00-\x20\x7f]|^\.{1,2}$")
-_SECRET_NAME = re.compile(r"token|secret|password|credential", re.IGNORECASE)
-_MSGSPEC_PATH = re.compile(r"^(?P<problem>.*?)(?: - at (?:`key` in )?`\$(?P<path>.*)`)?$", re.DOTALL)
-_MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
-_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
+# Used for messages only, and compiled then.
+_SECRET_NAME = r"(?i)token|secret|password|credential"  # noqa: S105 - names of secrets, no secret
+_MSGSPEC_PATH = r"(?s)^(?P<problem>.*?)(?: - at (?:`key` in )?`\$(?P<path>.*)`)?$"
+_MISSING_FIELD = r"Object missing required field `(?P<name>[^`]*)`"
+_STEP = r"\.([^.\[]+)|\[(\d+)\]"
 
 
 class _Plan(NamedTuple):
@@ -233,13 +234,13 @@ def _chosen(node: inspect.UnionType, value: object) -> inspect.Type:
 
 def _unconvertible(operation: Operation[Any], body: Mapping[Any, Any], text: str) -> InvalidRequest:
     """What msgspec found, with the value and the place in our words."""
-    found = _MSGSPEC_PATH.match(text)
+    found = re.match(_MSGSPEC_PATH, text)
     problem, path = (found["problem"], found["path"] or "") if found else (text, "")
-    missing = _MISSING_FIELD.fullmatch(problem)
+    missing = re.fullmatch(_MISSING_FIELD, problem)
     if missing:
         return _invalid(operation, f"body{path}.{missing['name']}", UNSET, "is required")
     value: Any = body
-    for name, index in _STEP.findall(path):
+    for name, index in re.findall(_STEP, path):
         try:
             value = value[name] if name else value[int(index)]
         except (KeyError, IndexError, TypeError):
@@ -266,6 +267,6 @@ def _names(node: inspect.Type) -> str:
 def _invalid(operation: Operation[Any], path: str, value: object, rule: str) -> InvalidRequest:
     if value is UNSET:
         return InvalidRequest(f"{path} {rule}", operation=operation.id, path=path, value=None, rule=rule)
-    if _SECRET_NAME.search(path.rpartition(".")[2]) and value is not None:
+    if re.search(_SECRET_NAME, path.rpartition(".")[2]) and value is not None:
         value = Secret(str(value))
     return InvalidRequest(f"{path} {rule} (it is {show(value)})", operation=operation.id, path=path, value=value, rule=rule)

@@ -36,7 +36,8 @@ OBJECTIVE_FORMATS: Mapping[str, tuple[str, ...]] = {
     "VIDEO_VIEWS": ("VIDEO",),
 }
 OBJECTIVE_DELIVERY: Mapping[str, str] = {"CLICKS": "IN_STREAM", "VIDEO_VIEWS": "OPT_IN"}
-_CATEGORY = re.compile(r"ADV_(?:[1-9]|[12][0-9]|3[0-4])_[1-9][0-9]*")
+# Patterns are compiled when first used (re keeps them): compiling costs more than importing this module.
+_CATEGORY = r"ADV_(?:[1-9]|[12][0-9]|3[0-4])_[1-9][0-9]*"
 
 
 def delivery_alone(body: Body, now: datetime) -> None:
@@ -142,7 +143,7 @@ def category(body: Body, now: datetime) -> None:
     """Schema AdSetCategory: codes are ADV_{parent}_{sub}, parents 1 to 34."""
     del now
     code = at(body, "category")
-    if given(code) and not _CATEGORY.fullmatch(code):
+    if given(code) and not re.fullmatch(_CATEGORY, code):
         raise Refused(code, "must be a category code, as in ADV_1_1 (getAdCategories lists them)", ".category")
 
 

@@ -33,7 +33,7 @@ ASYNC_STATUSES: Mapping[str, frozenset[str]] = {
     "AD_SET": frozenset(("ACTIVE", "COMPLETED", "PENDING_APPROVAL", "REJECTED")),
     "CAMPAIGN": frozenset(("ACTIVE", "COMPLETED", "PAUSED", "PENDING_APPROVAL", "REJECTED", "STOPPED")),
 }
-_REPORT_NAME = re.compile(r"[\w\- ]{2,120}")
+_REPORT_NAME = r"[\w\- ]{2,120}"
 _MIDNIGHT = time()
 
 
@@ -164,7 +164,7 @@ def _range(start: Value, end: Value, granularity: str, longest: timedelta) -> No
 def async_report(body: Body, now: datetime) -> None:
     """CreateAsyncReportRequest: its name, range, insights and statuses."""
     del now
-    if not _REPORT_NAME.fullmatch(body.name):
+    if not re.fullmatch(_REPORT_NAME, body.name):
         raise Refused(body.name, "must be 2 to 120 letters, digits, spaces, _ and -", ".name")
     if body.granularity == "DAY":
         for name in ("report_start", "report_end"):
