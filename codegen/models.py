@@ -94,11 +94,15 @@ def _refuse_cycles(needs: dict[str, set[str]]) -> None:
 
 
 def _class(shape: Shape, shapes: Shapes, docs: Mapping[str, str]) -> str:
-    about = docs.get(shape.name) or docs.get(shape.name.removeprefix("Stored"))
+    about = docs.get(shape.name)
     if isinstance(shape, EnumShape):
         return _enum(shape, about or f"{_sentence(names.words(shape.name))}.")
     if isinstance(shape, StructShape):
-        return _struct(shape, shapes, about or _about(shape))
+        twin = _twin(shape, shapes)
+        sent = (
+            f"{docs.get(twin) or _about(shape)}\n\n    This is what is answered; :class:`{twin}` is what is sent.\n    " if twin else None
+        )
+        return _struct(shape, shapes, about or sent or _about(shape))
     return _union(shape, about or f"{_sentence(names.words(shape.name))}.") if shape.mode == "request" else _family(shape)
 
 

@@ -122,7 +122,10 @@ class BillingAddress(Request, frozen=True, kw_only=True):
 
 
 class StoredBillingAddress(Answer, frozen=True, kw_only=True):
-    """Where invoices go."""
+    """Where invoices go.
+
+    This is what is answered; :class:`BillingAddress` is what is sent.
+    """
 
     name: str | None = None
     street: str | None = None

@@ -267,7 +267,10 @@ class FrequencyCap(Request, frozen=True, kw_only=True):
 
 
 class StoredFrequencyCap(Answer, frozen=True, kw_only=True):
-    """How often one listener may meet the ads in a period."""
+    """How often one listener may meet the ads in a period.
+
+    This is what is answered; :class:`FrequencyCap` is what is sent.
+    """
 
     frequency_unit: FrequencyUnit | None = None
     frequency_period: int | None = None
@@ -287,7 +290,10 @@ class CostModifier(Request, frozen=True, kw_only=True):
 
 
 class StoredCostModifier(Answer, frozen=True, kw_only=True):
-    """A factor on the price."""
+    """A factor on the price.
+
+    This is what is answered; :class:`CostModifier` is what is sent.
+    """
 
     id: str | None = None
     name: str | None = None
@@ -306,7 +312,10 @@ class Budget(Request, frozen=True, kw_only=True):
 
 
 class StoredBudget(Answer, frozen=True, kw_only=True):
-    """Money to spend, per day or in all."""
+    """Money to spend, per day or in all.
+
+    This is what is answered; :class:`Budget` is what is sent.
+    """
 
     micro_amount: MicroAmount | None = None
     type: BudgetType | None = None
@@ -325,7 +334,10 @@ class AgeRange(Request, frozen=True, kw_only=True):
 
 
 class StoredAgeRange(Answer, frozen=True, kw_only=True):
-    """Ages to target, both ends included; a maximum left out means everyone older."""
+    """Ages to target, both ends included; a maximum left out means everyone older.
+
+    This is what is answered; :class:`AgeRange` is what is sent.
+    """
 
     min: int | None = None
     max: int | None = None
@@ -345,7 +357,10 @@ class GeoTargets(Request, frozen=True, kw_only=True):
 
 
 class StoredGeoTargets(Answer, frozen=True, kw_only=True):
-    """Where to run: one country, and places in it."""
+    """Where to run: one country, and places in it.
+
+    This is what is answered; :class:`GeoTargets` is what is sent.
+    """
 
     country_code: str | None = None
     city_ids: list[str] | None = None
@@ -366,7 +381,10 @@ class SensitiveTopicExclusion(Request, frozen=True, kw_only=True):
 
 
 class StoredSensitiveTopicExclusion(Answer, frozen=True, kw_only=True):
-    """How far the ads stay away from one topic."""
+    """How far the ads stay away from one topic.
+
+    This is what is answered; :class:`SensitiveTopicExclusion` is what is sent.
+    """
 
     id: str | None = None
     filter_option: SensitiveTopicFilter | None = None
@@ -384,7 +402,10 @@ class SensitiveTopicExclusions(Request, frozen=True, kw_only=True):
 
 
 class StoredSensitiveTopicExclusions(Answer, frozen=True, kw_only=True):
-    """Topics to stay away from: each by itself, or all alike, not both."""
+    """Topics to stay away from: each by itself, or all alike, not both.
+
+    This is what is answered; :class:`SensitiveTopicExclusions` is what is sent.
+    """
 
     topics: list[StoredSensitiveTopicExclusion] | None = None
     filter_option: SensitiveTopicFilter | None = None
@@ -402,7 +423,10 @@ class HourRange(Request, frozen=True, kw_only=True):
 
 
 class StoredHourRange(Answer, frozen=True, kw_only=True):
-    """Hours of the day, 0 to 23."""
+    """Hours of the day, 0 to 23.
+
+    This is what is answered; :class:`HourRange` is what is sent.
+    """
 
     min: int | None = None
     max: int | None = None
@@ -420,7 +444,10 @@ class DayPart(Request, frozen=True, kw_only=True):
 
 
 class StoredDayPart(Answer, frozen=True, kw_only=True):
-    """Days of the week and hours of the day to run in."""
+    """Days of the week and hours of the day to run in.
+
+    This is what is answered; :class:`DayPart` is what is sent.
+    """
 
     day_of_week: list[DayOfWeek] | None = None
     hour_of_day: list[StoredHourRange] | None = None
@@ -451,7 +478,10 @@ class Targets(Request, frozen=True, kw_only=True):
 
 
 class StoredTargets(Answer, frozen=True, kw_only=True):
-    """Who hears and sees the ads."""
+    """Who hears and sees the ads.
+
+    This is what is answered; :class:`Targets` is what is sent.
+    """
 
     age_ranges: list[StoredAgeRange] | None = None
     artist_ids: list[str] | None = None
@@ -504,7 +534,10 @@ class ConversionEvent(Request, frozen=True, kw_only=True):
 
 
 class StoredConversionEvent(Answer, frozen=True, kw_only=True):
-    """What counts as a conversion, and for how long afterwards."""
+    """What counts as a conversion, and for how long afterwards.
+
+    This is what is answered; :class:`ConversionEvent` is what is sent.
+    """
 
     tracking_event_type: TrackingEventType | None = None
     window_duration_ms: int | None = None
@@ -523,7 +556,10 @@ class Promotion(Request, frozen=True, kw_only=True):
 
 
 class StoredPromotion(Answer, frozen=True, kw_only=True):
-    """Music or a podcast that the ads promote, and what counts as success."""
+    """Music or a podcast that the ads promote, and what counts as success.
+
+    This is what is answered; :class:`Promotion` is what is sent.
+    """
 
     promotion_goal: PromotionGoal | None = None
     promotion_target_id: str | None = None
@@ -612,7 +648,10 @@ class DraftBudget(Request, frozen=True, kw_only=True):
 
 
 class StoredDraftBudget(Answer, frozen=True, kw_only=True):
-    """A budget that may still lack a part."""
+    """A budget that may still lack a part.
+
+    This is what is answered; :class:`DraftBudget` is what is sent.
+    """
 
     micro_amount: MicroAmount | None = None
     type: BudgetType | None = None
@@ -631,7 +670,10 @@ class DraftPromotion(Request, frozen=True, kw_only=True):
 
 
 class StoredDraftPromotion(Answer, frozen=True, kw_only=True):
-    """A promotion that may still lack a part."""
+    """A promotion that may still lack a part.
+
+    This is what is answered; :class:`DraftPromotion` is what is sent.
+    """
 
     promotion_goal: PromotionGoal | None = None
     promotion_target_id: str | None = None

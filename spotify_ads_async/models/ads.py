@@ -202,7 +202,10 @@ class AdAssets(Request, frozen=True, kw_only=True):
 
 
 class StoredAdAssets(Answer, frozen=True, kw_only=True):
-    """The assets that an ad shows and plays."""
+    """The assets that an ad shows and plays.
+
+    This is what is answered; :class:`AdAssets` is what is sent.
+    """
 
     asset_id: str | None = None
     companion_asset_id: str | None = None
@@ -222,7 +225,10 @@ class ThirdPartyTracking(Request, frozen=True, kw_only=True):
 
 
 class StoredThirdPartyTracking(Answer, frozen=True, kw_only=True):
-    """A URL that a measurement partner counts calls of."""
+    """A URL that a measurement partner counts calls of.
+
+    This is what is answered; :class:`ThirdPartyTracking` is what is sent.
+    """
 
     measurement_partner: MeasurementPartner | None = None
     url: str | None = None
@@ -240,7 +246,10 @@ class Price(Request, frozen=True, kw_only=True):
 
 
 class StoredPrice(Answer, frozen=True, kw_only=True):
-    """An amount in millionths of a currency unit, and the currency."""
+    """An amount in millionths of a currency unit, and the currency.
+
+    This is what is answered; :class:`Price` is what is sent.
+    """
 
     micro: MicroAmount | None = None
     currency_code: str | None = None
@@ -264,7 +273,10 @@ class CatalogItem(Request, frozen=True, kw_only=True):
 
 
 class StoredCatalogItem(Answer, frozen=True, kw_only=True):
-    """One card of a carousel ad."""
+    """One card of a carousel ad.
+
+    This is what is answered; :class:`CatalogItem` is what is sent.
+    """
 
     id: str | None = None
     asset_id: str | None = None
@@ -292,7 +304,10 @@ class Catalog(Request, frozen=True, kw_only=True):
 
 
 class StoredCatalog(Answer, frozen=True, kw_only=True):
-    """Items that a carousel ad shows, two to six."""
+    """Items that a carousel ad shows, two to six.
+
+    This is what is answered; :class:`Catalog` is what is sent.
+    """
 
     id: str | None = None
     name: str | None = None
@@ -312,11 +327,14 @@ class CallToAction(Request, frozen=True, kw_only=True):
 
 
 class StoredCallToAction(Answer, frozen=True, kw_only=True):
-    """The button of an ad, and where it leads."""
+    """The button of an ad, and where it leads.
 
-    key: str | None = None
+    This is what is answered; :class:`CallToAction` is what is sent.
+    """
+
+    key: CallToActionKey | None = None
     text: str | None = None
-    language: str | None = None
+    language: AdLanguage | None = None
     clickthrough_url: str | None = None
 
     def as_request(self) -> CallToAction:
@@ -398,7 +416,10 @@ class DraftCallToAction(Request, frozen=True, kw_only=True):
 
 
 class StoredDraftCallToAction(Answer, frozen=True, kw_only=True):
-    """A call to action that may still lack a part."""
+    """A call to action that may still lack a part.
+
+    This is what is answered; :class:`DraftCallToAction` is what is sent.
+    """
 
     key: CallToActionKey | None = None
     language: AdLanguage | None = None

@@ -126,7 +126,10 @@ class AdAccountInvitation(Request, frozen=True, kw_only=True):
 
 
 class StoredAdAccountInvitation(Answer, frozen=True, kw_only=True):
-    """A role in an ad account that an invitation brings."""
+    """A role in an ad account that an invitation brings.
+
+    This is what is answered; :class:`AdAccountInvitation` is what is sent.
+    """
 
     ad_account_id: str | None = None
     role: AdAccountRole | None = None
