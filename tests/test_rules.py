@@ -143,6 +143,7 @@ BROKEN: list[tuple[str, dict[str, object], str, str]] = [
     ("updateAdSet", {f"{TOPICS}filter_option": GLOBAL_FILTER}, "targets.sensitive_topic_exclusions.filter_option", "beside topics"),
     ("updateAdSet", {f"{TOPICS}topics__0__id": "cheese"}, "targets.sensitive_topic_exclusions.topics[0].id", "one of alcohol"),
     ("createAdSet", {"campaign_id": UNSET}, "campaign_id", "is required"),
+    ("createAdSet", {"campaign_id": None}, "campaign_id", "a string"),
     ("createAdSet", {"start_time": NOW - timedelta(seconds=16)}, "start_time", "in the future"),
     ("createAdSet", {"start_time": NOW - 9 * DAY, "end_time": NOW - DAY}, "start_time", "in the future"),
     ("createAdSet", {"end_time": START - DAY}, "end_time", "later than start_time"),
@@ -236,6 +237,21 @@ BROKEN: list[tuple[str, dict[str, object], str, str]] = [
     ("updatePixelById", {"domain": "mailto:shop@example.com"}, "domain", "https://"),
     ("createAdAccountForBusiness", {"country_code": "Sweden"}, "country_code", "two-letter"),
 ]
+
+
+DAILY_SIX = [m.FrequencyCap(frequency_unit=m.FrequencyUnit.DAY, frequency_period=1, max_impressions=6)]
+ALCOHOL = {"category": "ADV_15_139", "targets__age_ranges__0__min": 17}
+SHAPED_LIKE_AD_SETS = ("createAdSet", "updateAdSet", "createAdSetDraft", "updateAdSetDraft", "estimateAudience", "estimateBid")
+for _operation in SHAPED_LIKE_AD_SETS:
+    BROKEN += [
+        (_operation, {"frequency_caps": DAILY_SIX}, "frequency_caps[0].max_impressions", "5 per DAY"),
+        (_operation, {"category": "ADV_0_1"}, "category", "category code"),
+        (_operation, {"targets__age_ranges__0__max": 17}, "targets.age_ranges[0].min", "at most the range's max"),
+        (_operation, ALCOHOL, "targets.age_ranges[0].min", "at least 18"),
+    ]
+    if _operation != "updateAdSet":
+        formats = {"asset_format": m.AssetFormat.AUDIO, "video_delivery_formats": [m.VideoDeliveryFormat.IN_STREAM]}
+        BROKEN.append((_operation, formats, "video_delivery_formats", "not VIDEO"))
 
 
 @pytest.mark.parametrize("operation", BODIES)

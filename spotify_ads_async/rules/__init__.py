@@ -13,22 +13,18 @@ from spotify_ads_async.rules.base import BodyRule, QueryRule
 
 __all__ = ["BODY_RULES", "QUERY_RULES", "BodyRule", "QueryRule"]
 
-_AD_SET: tuple[BodyRule, ...] = (campaigns.flight, campaigns.frequency_caps, campaigns.category, campaigns.targets, campaigns.video_formats)
-_AD_SET_DRAFT: tuple[BodyRule, ...] = (*_AD_SET, campaigns.adults_for_alcohol)
+_SHARED: tuple[BodyRule, ...] = (campaigns.frequency_caps, campaigns.category, campaigns.targets)
+_AD_SET_DRAFT: tuple[BodyRule, ...] = (campaigns.flight, *_SHARED, campaigns.video_formats, campaigns.adults_for_alcohol)
 _ESTIMATE: tuple[BodyRule, ...] = (
-    campaigns.estimated_flight,
-    campaigns.frequency_caps,
-    campaigns.category,
-    campaigns.targets,
+    *_SHARED,
     campaigns.video_formats,
+    campaigns.ages_for_alcohol,
     campaigns.objective,
     campaigns.currency,
-    campaigns.ages_for_alcohol,
 )
 
 BODY_RULES: Mapping[str, tuple[BodyRule, ...]] = {
     "createAdSet": (
-        campaigns.campaign_named,
         campaigns.flight_ahead,
         campaigns.lifetime_ends,
         campaigns.bid_given,
@@ -36,9 +32,11 @@ BODY_RULES: Mapping[str, tuple[BodyRule, ...]] = {
         campaigns.placements_given,
         campaigns.promotion_target,
         campaigns.ages_for_alcohol,
-        *_AD_SET,
+        campaigns.flight,
+        campaigns.video_formats,
+        *_SHARED,
     ),
-    "updateAdSet": (campaigns.delivery_alone, campaigns.adults_for_alcohol, *_AD_SET),
+    "updateAdSet": (campaigns.delivery_alone, campaigns.flight, campaigns.adults_for_alcohol, *_SHARED),
     "createAdSetDraft": _AD_SET_DRAFT,
     "updateAdSetDraft": _AD_SET_DRAFT,
     "createAd": (campaigns.ad_flight, campaigns.complete_catalog),
@@ -46,7 +44,7 @@ BODY_RULES: Mapping[str, tuple[BodyRule, ...]] = {
     "createAdDraft": (campaigns.catalog,),
     "updateAdDraft": (campaigns.catalog,),
     "publishCampaignDraft": (campaigns.hierarchy_version,),
-    "estimateAudience": (campaigns.bid_given, campaigns.cost_per_result, *_ESTIMATE),
+    "estimateAudience": (campaigns.estimated_flight, campaigns.bid_given, campaigns.cost_per_result, *_ESTIMATE),
     "estimateBid": _ESTIMATE,
     "getReservedPricing": (campaigns.estimated_flight, campaigns.targets),
     "createAsyncReport": (reports.async_report,),

@@ -51,13 +51,6 @@ def delivery_alone(body: Body, now: datetime) -> None:
             )
 
 
-def campaign_named(body: Body, now: datetime) -> None:
-    """AdSetCreateRequest says in words that ``campaign_id`` is required."""
-    del now
-    if not given(body.campaign_id):
-        raise Refused(UNSET, "is required", ".campaign_id")
-
-
 def flight_ahead(body: Body, now: datetime) -> None:
     """The validation rules of API v1.4: the start and the end of a new ad set lie in the future."""
     for name in ("start_time", "end_time"):
