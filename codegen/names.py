@@ -11,7 +11,8 @@ __all__ = ["article", "attribute", "constant", "pascal", "plural", "snake", "str
 
 _BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
-_ABBREVIATIONS = {"capi": "Conversions API", "aam": "automatic advanced matching", "url": "URL", "id": "id"}
+_VOWEL_SOUNDS = ("a", "e", "i", "o", "un", "up", "hour")
+_ABBREVIATIONS = {"capi": "Conversions API", "aam": "automatic advanced matching"}
 
 
 def snake(name: str) -> str:
@@ -66,9 +67,9 @@ def article(text: str) -> str:
     """``ad set`` → ``an ad set``."""
     if plural(text):
         return text
-    return f"{'an' if text[0].lower() in 'aeio' or text.startswith('hour') else 'a'} {text}"
+    return f"{'an' if text.lower().startswith(_VOWEL_SOUNDS) else 'a'} {text}"
 
 
 def plural(text: str) -> bool:
     """Whether the words stand for many."""
-    return text.endswith(("s", "details")) and not text.endswith(("ss", "status"))
+    return text.endswith("s") and not text.endswith(("ss", "status"))
