@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import anyio
 import msgspec
+from yarl import URL
 
 from spotify_ads_async import wire
 from spotify_ads_async.auth import Credentials, SupportsFinish, require_secure
@@ -64,40 +65,24 @@ _PAUSING = "pausing before another attempt"
 class _Journey:
     """Where one call stands. Told by the transport how far its present attempt came."""
 
-    __slots__ = (
-        "attempt",
-        "doubt",
-        "ends_at",
-        "failures",
-        "left_at",
-        "listeners",
-        "operation",
-        "phase",
-        "refusals",
-        "retry_after",
-        "token",
-        "token_replaced",
-        "unanswered",
-        "wanted_at",
-    )
+    phase = _SIGNING_IN
+    attempt = 0
+    failures = 0
+    refusals = 0
+    unanswered = False
+    """Whether the present attempt left completely and has no answer yet."""
+    token: Secret | None = None
+    token_replaced = False
+    retry_after: float | None = None
+    doubt: SpotifyAdsError | None = None
+    """The failure after which the call may have taken effect."""
+    wanted_at = 0.0
+    left_at = 0.0
 
     def __init__(self, operation: Operation[Any], ends_at: float | None, listeners: Listeners) -> None:
         self.operation = operation
         self.ends_at = ends_at
         self.listeners = listeners
-        self.phase = _SIGNING_IN
-        self.attempt = 0
-        self.failures = 0
-        self.refusals = 0
-        self.unanswered = False
-        """Whether the present attempt left completely and has no answer yet."""
-        self.token: Secret | None = None
-        self.token_replaced = False
-        self.retry_after: float | None = None
-        self.doubt: SpotifyAdsError | None = None
-        """The failure after which the call may have taken effect."""
-        self.wanted_at = 0.0
-        self.left_at = 0.0
 
     def leaving(self) -> None:
         """The present attempt has its quota and a connection."""
@@ -155,6 +140,8 @@ class Session:
         if parts.scheme == "http" and transport.proxy is not None:
             raise ConfigurationError("a proxy would see the access token in the clear: use one with https only")
         self.base_url = base_url.rstrip("/")
+        self._base = URL(self.base_url)
+        self._base_path = parts.path.rstrip("/")
         self.options = options
         self.listeners = listeners
         self._credentials = credentials
@@ -209,7 +196,9 @@ class Session:
         journey = _Journey(operation, None if deadline is None else time.monotonic() + deadline, self.listeners)
         failure: SpotifyAdsError
         try:
-            return await self._complete(operation, request, journey)
+            if deadline is None:
+                return await self._repeat(operation, request, journey)
+            return await self._repeat_until(deadline, operation, request, journey)
         except SpotifyAdsError as error:
             failure = error
         if verify is not None and isinstance(failure, OutcomeUnknown):
@@ -222,11 +211,8 @@ class Session:
             self.listeners.emit(CallFailed(operation=operation.id, attempts=journey.attempt, error=kind, in_doubt=doubt))
         raise failure
 
-    async def _complete(self, operation: Operation[AnswerT], request: wire.Request, journey: _Journey) -> AnswerT:
-        """Make the call's attempts, within its deadline."""
-        deadline = self.options.deadline
-        if deadline is None:
-            return await self._repeat(operation, request, journey)
+    async def _repeat_until(self, deadline: float, operation: Operation[AnswerT], request: wire.Request, journey: _Journey) -> AnswerT:
+        """As :meth:`_repeat`, for ``deadline`` seconds."""
         with anyio.move_on_after(deadline):
             return await self._repeat(operation, request, journey)
         late = ConnectionFailed(f"the call's deadline of {deadline:g} s passed while {journey.phase}", operation=operation.id)
@@ -271,13 +257,19 @@ class Session:
             max_wait = _shorter(max_wait, journey.remaining(journey.wanted_at))
         async with self._quota.admit(operation.limits, priority=options.priority, max_wait=max_wait) as admission:
             answer = await self._transport.exchange(
-                self.base_url + request.target, request, token=token, timeout=options.timeout, departure=admission, progress=journey
+                self._address(request.target), request, token=token, timeout=options.timeout, departure=admission, progress=journey
             )
         journey.answered(answer.status)
         if 200 <= answer.status < 300:
             return answer
         journey.retry_after = retry_after(answer.headers, datetime.now(UTC))
         raise wire.error(operation, status=answer.status, retry_after=journey.retry_after, body=answer.body)
+
+    def _address(self, target: str) -> URL:
+        if "?" in target:
+            return URL(self.base_url + target, encoded=True)
+        # The same, for a third of the time.
+        return self._base.with_path(self._base_path + target, encoded=True)
 
     def _judge(self, operation: Operation[Any], failure: SpotifyAdsError, journey: _Journey) -> tuple[Verdict, float]:
         """What follows from the failure, and seconds to wait first."""
@@ -329,7 +321,7 @@ class Session:
         failure = conflict
         if target is not None:
             reading = msgspec.structs.replace(operation, method="GET", repeat=Repeat.SAFE, body=None)
-            request = wire.Request(method="GET", target=target, headers=wire.BARE_HEADERS)
+            request = wire.Request(method="GET", target=target)
             try:
                 return await self._repeat(reading, request, _Journey(reading, journey.ends_at, self.listeners))
             except SpotifyAdsError as error:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -18,11 +17,11 @@ from yarl import URL
 from spotify_ads_async.auth import header_safe
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed, InvalidAnswer, SpotifyAdsError
 from spotify_ads_async.types import Secret
-from spotify_ads_async.wire import Part, Request, masked
+from spotify_ads_async.wire import BARE_HEADERS, Part, Request, masked
 
 __all__ = ["Answer", "Departure", "Progress", "Transport", "TransportOptions"]
 
-_KNOWN_SMALL = 1024 * 1024
+_MOST_TIMEOUTS = 64
 _PIECE = 32 * 1024
 """Bytes of a body written at once. With its headers below aiohttp's 64 KiB, above which a write also waits."""
 _NO_CONTENT_TYPE = frozenset({"Content-Type"})
@@ -31,14 +30,15 @@ _NO_CONTENT_TYPE = frozenset({"Content-Type"})
 class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How the network is used.
 
-    ``connections`` is how many requests are under way at once; ``connect_timeout`` and ``read_timeout`` are seconds to
-    connect and seconds of silence amid an answer; ``largest_answer`` is bytes, after decompression. ``proxy`` is the address
-    of an HTTP proxy; the environment's proxies are not used. ``tls`` is a context with other certificate authorities.
+    ``connections`` is how many requests are under way at once; ``connect_timeout`` is seconds to connect, ``read_timeout``
+    seconds of silence until an answer counts as lost where the call has no ``timeout`` of its own; ``largest_answer`` is
+    bytes, after decompression. ``proxy`` is the address of an HTTP proxy; the environment's proxies are not used. ``tls`` is
+    a context with other certificate authorities.
     """
 
     connections: int = 100
     connect_timeout: float = 10.0
-    read_timeout: float | None = 60.0
+    read_timeout: float = 60.0
     largest_answer: int = 64 * 1024 * 1024
     proxy: str | None = None
     tls: ssl.SSLContext | None = None
@@ -47,13 +47,19 @@ class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Answer:
     """An answer that was read to its end. Its body may hold secrets, so no repr shows it."""
 
-    __slots__ = ("body", "content_type", "headers", "status")
+    __slots__ = ("_token", "body", "headers", "status")
 
-    def __init__(self, status: int, headers: Mapping[str, str], content_type: str, body: bytes) -> None:
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes, token: Secret) -> None:
         self.status = status
         self.headers = headers
-        self.content_type = content_type
-        self.body = body
+        # What may end up in a message shows no token, should the server echo it.
+        self.body = body if status < 300 else masked(body, token)
+        self._token = token
+
+    @property
+    def content_type(self) -> str:
+        """The header, as far as it can be shown."""
+        return self.headers.get("Content-Type", "").replace(self._token.reveal(), "***")
 
     def __repr__(self) -> str:
         return f"Answer(status={self.status}, body=<{len(self.body)} bytes>)"
@@ -98,6 +104,7 @@ class Transport:
         _require_plain_proxy(options.proxy)
         self._options = options
         self._slots = anyio.Semaphore(options.connections, fast_acquire=True)
+        self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         self._closed = False
         self._client: aiohttp.ClientSession | None = None
 
@@ -115,7 +122,8 @@ class Transport:
                 # The slots bound the connections, so that waiting for one is no part of an attempt's time.
                 connector=aiohttp.TCPConnector(limit=0, ssl=True if tls is None else tls),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                middlewares=(_never_twice,),
+                headers=BARE_HEADERS,
+                response_class=_Response,
                 proxy=self._options.proxy,
                 trust_env=False,
             )
@@ -129,7 +137,7 @@ class Transport:
 
     async def exchange(
         self,
-        url: str,
+        url: URL,
         request: Request,
         *,
         token: Secret,
@@ -147,22 +155,28 @@ class Transport:
         body = None if request.method == "GET" else await _body(request, progress)
         slot_taken = False
         try:
-            await self._slots.acquire()
+            try:
+                self._slots.acquire_nowait()
+            except anyio.WouldBlock:
+                await self._slots.acquire()
             slot_taken = True
             client = self.client()
             progress.leaving()
-            async with client.request(
+            response = await client.request(
                 request.method,
-                URL(url, encoded=True),
+                url,
                 headers=_signed(request.headers, token),
                 data=body,
-                timeout=_client_timeout(timeout, self._options.connect_timeout, self._options.read_timeout),
+                timeout=self._timeout(timeout),
                 allow_redirects=False,
-                skip_auto_headers=_NO_CONTENT_TYPE,
-            ) as response:
+                # Whoever sends nothing declares no type for it; JSON and multipart declare theirs.
+                skip_auto_headers=None if body is None else _NO_CONTENT_TYPE,
+            )
+            try:
                 departure.answered(status=response.status, headers=response.headers)
-                content = await self._read(response)
-                return _answer(response, content, token)
+                return Answer(response.status, response.headers, _whole(response.content) or await self._read(response.content), token)
+            finally:
+                response.release()
         except (TimeoutError, aiohttp.ClientError, OSError) as problem:
             if _unsent(problem, body):
                 departure.not_sent()
@@ -179,20 +193,31 @@ class Transport:
         # Raised outside of the handler for the same reason.
         raise failure
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        length = response.content_length
-        if length is not None and length <= _KNOWN_SMALL and aiohttp.hdrs.CONTENT_ENCODING not in response.headers:
-            return await response.read()
+    def _timeout(self, timeout: float | None) -> aiohttp.ClientTimeout:
+        found = self._timeouts.get(timeout)
+        if found is None:
+            silence = self._options.read_timeout if timeout is None else None
+            found = aiohttp.ClientTimeout(total=timeout, sock_connect=self._options.connect_timeout, sock_read=silence)
+            if len(self._timeouts) < _MOST_TIMEOUTS:
+                self._timeouts[timeout] = found
+        return found
+
+    async def _read(self, content: aiohttp.StreamReader) -> bytes:
         largest = self._options.largest_answer
         chunks: list[bytes] = []
         size = 0
-        async for chunk in response.content.iter_any():
+        # A compressed answer comes in pieces of bounded size too.
+        async for chunk in content.iter_any():
             size += len(chunk)
             if size > largest:
-                response.close()
                 raise _TooLargeError(largest)
             chunks.append(chunk)
         return b"".join(chunks)
+
+
+def _whole(content: aiohttp.StreamReader) -> bytes:
+    """The body, where all of it came with the headers: at most what was read from the connection at once."""
+    return content.read_nowait() if content.is_eof() else b""
 
 
 class _TooLargeError(aiohttp.ClientPayloadError):
@@ -209,17 +234,14 @@ class _ConnectionLostError(aiohttp.ClientConnectionError):
     """A connection failed under a request."""
 
 
-_Handler: TypeAlias = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
+class _Response(aiohttp.ClientResponse):
+    """Hides from aiohttp the two errors on which it sends an idempotent request again: two requests on one token of the quota."""
 
-
-async def _never_twice(request: aiohttp.ClientRequest, handler: _Handler) -> aiohttp.ClientResponse:
-    """Hide from aiohttp the two errors on which it sends an idempotent request again: two requests on one token of the quota."""
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as problem:
-        raise _ConnectionLostError(f"{type(problem).__name__}: {problem}") from problem
+    async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        try:
+            return await super().start(connection)
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as problem:
+            raise _ConnectionLostError(f"{type(problem).__name__}: {problem}") from problem
 
 
 class _Body(Payload):
@@ -291,19 +313,6 @@ def _signed(headers: Mapping[str, str], token: Secret) -> dict[str, str]:
     if not header_safe(token.reveal()):
         raise _UnsafeTokenError
     return {**headers, "Authorization": f"Bearer {token.reveal()}"}
-
-
-@functools.lru_cache(maxsize=64)
-def _client_timeout(total: float | None, connect: float, read: float | None) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=total, sock_connect=connect, sock_read=read)
-
-
-def _answer(response: aiohttp.ClientResponse, content: bytes, token: Secret) -> Answer:
-    """The answer; what may end up in a message shows no token, should the server echo it."""
-    content_type = response.headers.get("Content-Type", "").replace(token.reveal(), "***")
-    if response.status >= 300:
-        content = masked(content, token)
-    return Answer(response.status, response.headers, content_type, content)
 
 
 _NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError, _UnsafeTokenError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import Enum
@@ -69,11 +70,14 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What leaves: ``target`` is the path and query below the base URL, encoded; ``body`` is JSON bytes or multipart parts."""
+    """What leaves: ``target`` is the path and query below the base URL, encoded; ``body`` is JSON bytes or multipart parts.
+
+    ``headers`` come on top of :data:`BARE_HEADERS`, which every request has.
+    """
 
     method: str
     target: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = {}
     body: bytes | tuple[Part, ...] | None = None
 
 
@@ -92,27 +96,24 @@ def request(
         InvalidRequest: a value breaks a rule of the API document or of its published behaviour, or, ``validate`` or not,
             a path parameter could leave its segment.
     """
-    given = {name: value for name, value in query.items() if value is not UNSET}
+    given = {name: value for name, value in query.items() if value is not UNSET} if query else query
     if validate:
         validation.check_path(operation, path)
         validation.check_query(operation, given, now=now)
         body = validation.check_body(operation, body, now=now)
-    target = operation.path
-    for name, value in path.items():
-        target = target.replace(f"{{{name}}}", _segment(operation, name, value))
-    if "{" in target:
-        raise errors.InvalidRequest(f"{target} lacks a parameter", operation=operation.id, path="path", rule="each parameter of the path")
+    target = _target(operation, path)
     if given:
         target = f"{target}?{_query_string(given)}"
     if body is None:
-        return Request(method=operation.method, target=target, headers=BARE_HEADERS)
+        return Request(method=operation.method, target=target)
     if operation.multipart:
-        return Request(method=operation.method, target=target, headers=BARE_HEADERS, body=_parts(body))
+        return Request(method=operation.method, target=target, body=_parts(body))
     return Request(method=operation.method, target=target, headers=_JSON_HEADERS, body=_encoder.encode(body))
 
 
 BARE_HEADERS: Mapping[str, str] = {"Accept": "application/json", "X-Spotify-Ads-Sdk": SDK_NAME, "User-Agent": SDK_NAME}
-_JSON_HEADERS: Mapping[str, str] = {**BARE_HEADERS, "Content-Type": "application/json"}
+"""What every request says of its sender."""
+_JSON_HEADERS: Mapping[str, str] = {"Content-Type": "application/json"}
 
 
 def with_idempotency_key(operation: Operation[Any], prepared: Request, key: str) -> Request:
@@ -132,8 +133,24 @@ def with_idempotency_key(operation: Operation[Any], prepared: Request, key: str)
     return msgspec.structs.replace(prepared, headers={**prepared.headers, "Idempotency-Key": key})
 
 
+_PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@functools.cache
+def _template(path: str) -> tuple[str, tuple[str, ...]]:
+    """A path with ``%s`` for each parameter, and the parameters' names."""
+    return re.sub(r"\{\w+\}", "%s", path.replace("%", "%%")), tuple(re.findall(r"\{(\w+)\}", path))
+
+
+def _target(operation: Operation[Any], path: Mapping[str, str]) -> str:
+    template, names = _template(operation.path)
+    return template % tuple([_segment(operation, name, path.get(name, "")) for name in names])
+
+
 def _segment(operation: Operation[Any], name: str, value: str) -> str:
     """One segment of a path. A slash stays out even encoded: some servers decode before they route."""
+    if _PLAIN_SEGMENT.fullmatch(value):
+        return value
     if not value or value in {".", ".."} or "/" in value or "\\" in value:
         raise errors.InvalidRequest(
             f"path.{name} could leave its place in the address (it is {value!r})",
