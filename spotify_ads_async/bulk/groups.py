@@ -7,9 +7,7 @@ from typing import cast
 __all__ = ["first_cause"]
 
 
-def first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error inside groups of errors."""
-    cause: BaseException = group
-    while isinstance(cause, BaseExceptionGroup):
-        cause = cast("BaseExceptionGroup[BaseException]", cause).exceptions[0]
-    return cause
+def first_cause(error: BaseException) -> BaseException:
+    """The first error inside groups of errors, or the error itself."""
+    inner = cast("tuple[BaseException, ...]", getattr(error, "exceptions", ()))
+    return first_cause(inner[0]) if inner else error

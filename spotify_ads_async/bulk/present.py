@@ -90,7 +90,7 @@ class _Reader:
         pages_left = -(-left // PAGE_SIZE)
         if pages_left <= 0 or len(self.missing) <= pages_left:
             return
-        rest = self._list({**order, "offset": PAGE_SIZE}).reading_ahead(min(READ_AHEAD, pages_left))
+        rest = self._list({**order, "offset": PAGE_SIZE}).reading_ahead(min(READ_AHEAD, pages_left), eager=True)
         async with rest.pages() as pages:
             async for page in pages:
                 await self._found(page.items)

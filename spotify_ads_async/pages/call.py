@@ -43,6 +43,7 @@ class ListCall(Generic[ItemT]):
         path: the path's parameters.
         query: the query; ``limit`` is the size of a page, ``offset`` where to begin. Values that are UNSET are left out.
         read_ahead: see :meth:`reading_ahead`.
+        eager: see :meth:`reading_ahead`.
         start: see :meth:`starting_at`.
     """
 
@@ -54,6 +55,7 @@ class ListCall(Generic[ItemT]):
         path: Mapping[str, str] = _NOTHING,
         query: Mapping[str, object] = _NOTHING,
         read_ahead: int = READ_AHEAD,
+        eager: bool = False,
         start: Position | None = None,
     ) -> None:
         self._session = session
@@ -61,6 +63,7 @@ class ListCall(Generic[ItemT]):
         self._path = dict(path)
         self._query = {name: value for name, value in query.items() if value is not UNSET}
         self._read_ahead = read_ahead
+        self._eager = eager
         self._start = start
 
     def __repr__(self) -> str:
@@ -86,7 +89,7 @@ class ListCall(Generic[ItemT]):
 
     def pages(self) -> PageWalk[ItemT]:
         """An iterator over every page. Each holds the rows that no earlier one held, so most hold a few less than ``limit``."""
-        return PageWalk(self._session, self._operation, self._path, self._plan(), read_ahead=self._read_ahead)
+        return PageWalk(self._session, self._operation, self._path, self._plan(), read_ahead=self._read_ahead, eager=self._eager)
 
     async def collect(self) -> list[ItemT]:
         """Every item, in a list.
@@ -95,7 +98,7 @@ class ListCall(Generic[ItemT]):
             WalkIncomplete: rows are missing, or the server leads nowhere.
             SpotifyAdsError: what a call raised.
         """
-        async with self.pages() as pages:
+        async with self._changed(eager=True).pages() as pages:
             return [item async for page in pages for item in page.items]
 
     def starting_at(self, position: str) -> Self:
@@ -117,23 +120,27 @@ class ListCall(Generic[ItemT]):
             )
         return self._changed(start=start)
 
-    def reading_ahead(self, pages: int) -> Self:
+    def reading_ahead(self, pages: int, *, eager: bool = False) -> Self:
         """The same list with at most ``pages`` pages read before they are asked for; 0 reads page by page.
+
+        A walk begins with few pages ahead and doubles them page by page, for it may be left early. An ``eager`` one reads as far
+        ahead as it may from the second page on: for walks that will read everything.
 
         Raises:
             ConfigurationError: ``pages`` is negative.
         """
         if pages < 0:
             raise ConfigurationError(f"reading {pages} pages ahead is not possible: 0 reads page by page", operation=self._operation.id)
-        return self._changed(read_ahead=pages)
+        return self._changed(read_ahead=pages, eager=eager)
 
-    def _changed(self, *, start: Position | None = None, read_ahead: int | None = None) -> Self:
+    def _changed(self, *, start: Position | None = None, read_ahead: int | None = None, eager: bool | None = None) -> Self:
         return type(self)(
             self._session,
             self._operation,
             path=self._path,
             query=self._query,
             read_ahead=self._read_ahead if read_ahead is None else read_ahead,
+            eager=self._eager if eager is None else eager,
             start=self._start if start is None else start,
         )
 

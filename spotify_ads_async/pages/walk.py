@@ -33,14 +33,23 @@ class PageWalk(Generic[ItemT]):
     """
 
     def __init__(
-        self, caller: Caller, operation: ListOperation[Any, ItemT], path: Mapping[str, str], plan: Plan[ItemT], *, read_ahead: int
+        self,
+        caller: Caller,
+        operation: ListOperation[Any, ItemT],
+        path: Mapping[str, str],
+        plan: Plan[ItemT],
+        *,
+        read_ahead: int,
+        eager: bool = False,
     ) -> None:
         self._caller = caller
         self._operation = operation
         self._path = path
         self._plan = plan
         self._read_ahead = read_ahead
-        # Starts small and doubles with each page, so that a walk which is left early has asked for little that nobody reads.
+        self._eager = eager
+        # Starts small, and doubles with each page unless it is eager, so that a walk which is left early has asked for little that
+        # nobody reads.
         self._depth = min(1, read_ahead)
         self._ahead: deque[tuple[Request, asyncio.Task[Page[ItemT]]]] = deque()
         self._turn = asyncio.Lock()
@@ -106,7 +115,7 @@ class PageWalk(Generic[ItemT]):
             self._depth = max(min(1, self._read_ahead), self._depth // 2)
             await self._drop()
         else:
-            self._depth = min(self._read_ahead, self._depth * 2)
+            self._depth = self._read_ahead if self._eager else min(self._read_ahead, self._depth * 2)
         self._fill(self._depth)
         if not verdict.rows and (self._began or verdict.rows is None):
             return None

@@ -146,6 +146,16 @@ async def test_a_walk_that_is_left_early_has_asked_for_little() -> None:
     assert len(server.queries) <= 2
 
 
+async def test_an_eager_walk_reads_far_ahead_from_the_second_page_on() -> None:
+    server = ListServer(offset_answers(rows(5000)))
+    async with ListCall(server, ROWS).reading_ahead(30, eager=True).pages() as pages:
+        assert len(server.queries) == 0
+        await anext(pages)
+        assert len(server.queries) <= 1 + 30
+        await anext(pages)
+        assert server.most_open == 30
+
+
 async def test_pages_hold_what_no_earlier_page_held() -> None:
     server = ListServer(offset_answers(rows(25)))
     pages = [page async for page in ListCall(server, ROWS, query={"limit": 10}).pages()]
