@@ -18,7 +18,7 @@ import msgspec
 from spotify_ads_async.emulator import shapes
 from spotify_ads_async.emulator.answers import Refusal, refused
 
-__all__ = ["Checker"]
+__all__ = ["Checker", "check_named"]
 
 Shape: TypeAlias = dict[str, Any]
 Residue: TypeAlias = Callable[[Any, str], None]
@@ -118,6 +118,15 @@ class Checker:
         }
         found = _checked(tag, lambda kind: msgspec.json.decode(content, type=kind))
         return target["oneOf"][found[target["tag"]]]
+
+
+def check_named(name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """``value``, held against the shape of this name; attributes that the shape does not know are left out.
+
+    Raises:
+        Refusal: it does not fit (400).
+    """
+    return _checked(shapes.NAMED[name], lambda kind: msgspec.convert(value, kind))
 
 
 class _Key:

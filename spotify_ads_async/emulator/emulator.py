@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Self, Unpack
 
 from aiohttp import web
@@ -14,6 +15,7 @@ from spotify_ads_async.emulator.accounts_service import AccountsService
 from spotify_ads_async.emulator.app import PREFIX, App, HeaderPolicy, RetryAfterForm
 from spotify_ads_async.emulator.clock import Clock
 from spotify_ads_async.emulator.faults import ArmedFault, Fault, FaultBook, FaultDetails, FaultKind
+from spotify_ads_async.emulator.handlers.audiences import list_received
 from spotify_ads_async.emulator.latency import Latency, LatencyLike
 from spotify_ads_async.emulator.oauth import TokenBook
 from spotify_ads_async.emulator.quota import Algorithm, QuotaBook
@@ -153,6 +155,8 @@ class Emulator:
 
     async def __aenter__(self) -> Self:
         AccountsService(self.tokens).serve(self._app)
+        self.store.storage.serve(self._app)
+        self.store.storage.on_upload(partial(list_received, self.store))
         runner = web.ServerRunner(
             web.Server(self._app.handle, request_factory=_request, access_log=None),
             handle_signals=False,
@@ -168,6 +172,7 @@ class Emulator:
         host, port = runner.addresses[0][:2]
         self._origin = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._app.base_url = self.base_url
+        self.store.storage.origin = self._origin
         return self
 
     async def __aexit__(self, *exception: object) -> None:

@@ -15,6 +15,8 @@ import msgspec
 
 from spotify_ads_async.emulator.answers import missing
 from spotify_ads_async.emulator.clock import Clock
+from spotify_ads_async.emulator.delivery import Delivery
+from spotify_ads_async.emulator.storage import Storage
 
 __all__ = ["Account", "Business", "Listener", "Row", "Store", "Table"]
 
@@ -148,6 +150,7 @@ class Account:
         self.sales_orders: dict[str, str] = {}
         self.uploads: dict[str, tuple[str, dict[int, bytes]]] = {}
         self.processing: dict[str, Processing] = {}
+        self.delivery = Delivery(self)
 
     def start_processing(self, asset_id: str, outcome: Row) -> None:
         """Let an asset be processed, with this change of its row in the end."""
@@ -216,6 +219,7 @@ class Store:
         self.random = rng
         self.user = User()
         self.processing_seconds = 0.0
+        self.storage = Storage(self)
         self.listeners: list[Listener] = []
         self.business_rows = Table("businesses", "Business", self)
         self.account_rows = Table("ad_accounts", "Ad account", self)

@@ -11,7 +11,7 @@ from spotify_ads_async.emulator.clock import parse
 from spotify_ads_async.emulator.history import record
 from spotify_ads_async.emulator.store import Account, Row
 
-__all__ = ["DEFAULT_FREQUENCY_CAPS", "DEFAULT_PLATFORMS", "HANDLERS", "check_rules", "new_ad_set"]
+__all__ = ["DEFAULT_FREQUENCY_CAPS", "DEFAULT_PLATFORMS", "HANDLERS", "check_rules", "made_ad_set", "new_ad_set"]
 
 DEFAULT_FREQUENCY_CAPS: list[dict[str, Any]] = [
     {"frequency_unit": "DAY", "frequency_period": 1, "max_impressions": 5},
@@ -68,26 +68,20 @@ def _state(row: Row, now: str) -> str:
     return "COMPLETED" if row.get("end_time", "9") <= now else "ACTIVE"
 
 
-def new_ad_set(account: Account, body: Row, identifier: str | None = None) -> Row:
-    """Put a new ad set made from a request that was checked."""
+def made_ad_set(account: Account, body: Row, identifier: str | None = None) -> Row:
+    """The ad set that a request makes, whose campaign is known to be there; nothing is put."""
     store = account.store
-    campaign_id = body["campaign_id"].lower()
-    if campaign_id not in account.campaigns:
-        raise refused(f"campaign_id: campaign {campaign_id} was not found")
-    if account.campaigns.get(campaign_id)["status"] == "ARCHIVED":
-        raise refused(f"campaign_id: campaign {campaign_id} is archived")
     if body["bid_strategy"] == "UNSET":
         raise refused("bid_strategy: UNSET is for answers only")
     now = store.clock.text()
-    known = {name: value for name, value in body.items() if name not in {"campaign_id", "placements"}}
     row: Row = {
         "pacing": "PACING_EVEN",
         "delivery": "ON",
         "cost_model": "CPM",
         "video_delivery_formats": ["IN_STREAM", "OPT_IN"] if body["asset_format"] == "VIDEO" else [],
-        **known,
+        **{name: value for name, value in body.items() if name != "placements"},
         "id": identifier or store.new_id(),
-        "campaign_id": campaign_id,
+        "campaign_id": body["campaign_id"].lower(),
         "created_at": now,
         "updated_at": now,
         "budget": {**body["budget"], "currency": account.currency},
@@ -99,7 +93,17 @@ def new_ad_set(account: Account, body: Row, identifier: str | None = None) -> Ro
         row |= PAUSED
     check_rules(row)
     row["status"] = _state(row, now)
-    account.ad_sets.put(row)
+    return row
+
+
+def new_ad_set(account: Account, body: Row) -> Row:
+    """Put a new ad set made from a request that was checked."""
+    campaign_id = body["campaign_id"].lower()
+    if campaign_id not in account.campaigns:
+        raise refused(f"campaign_id: campaign {campaign_id} was not found")
+    if account.campaigns.get(campaign_id)["status"] == "ARCHIVED":
+        raise refused(f"campaign_id: campaign {campaign_id} is archived")
+    row = account.ad_sets.put(made_ad_set(account, body))
     record(account, "AD_SET", None, row)
     return row
 

@@ -11,7 +11,7 @@ from spotify_ads_async.emulator.handlers.campaigns import trimmed
 from spotify_ads_async.emulator.history import record
 from spotify_ads_async.emulator.store import Account, Row
 
-__all__ = ["HANDLERS", "check_assets", "new_ad"]
+__all__ = ["HANDLERS", "check_assets", "made_ad", "new_ad"]
 
 _ORDERS = {"ID": "id", "NAME": "name", "CREATED_AT": "created_at", "UPDATED_AT": "updated_at", "STATUS": "status"}
 _ASSET_TYPES: Mapping[str, frozenset[str]] = {
@@ -55,23 +55,17 @@ def _check_times(row: Row) -> None:
         raise refused("end_time: must be later than start_time")
 
 
-def new_ad(account: Account, body: Row, identifier: str | None = None) -> Row:
-    """Put a new ad made from a request that was checked."""
+def made_ad(account: Account, body: Row, asset_format: str, identifier: str | None = None) -> Row:
+    """The ad that a request makes for an ad set of this format; nothing is put."""
+    check_assets(account, body["assets"], asset_format)
     store = account.store
-    ad_set_id = body["ad_set_id"].lower()
-    ad_set = account.ad_sets.rows.get(ad_set_id)
-    if ad_set is None:
-        raise refused(f"ad_set_id: ad set {ad_set_id} was not found")
-    if ad_set["status"] == "ARCHIVED":
-        raise refused(f"ad_set_id: ad set {ad_set_id} is archived")
-    check_assets(account, body["assets"], ad_set["asset_format"])
     now = store.clock.text()
     row: Row = {
         "delivery": "ON",
         "third_party_tracking": [],
         **{name: value for name, value in body.items() if value is not None and name not in _HIDDEN},
         "id": identifier or store.new_id(),
-        "ad_set_id": ad_set_id,
+        "ad_set_id": body["ad_set_id"].lower(),
         "created_at": now,
         "updated_at": now,
         "status": "ACTIVE",
@@ -79,7 +73,18 @@ def new_ad(account: Account, body: Row, identifier: str | None = None) -> Row:
     }
     row["ad_preview_url"] = f"https://ads.example.com/preview/{row['id']}"
     _check_times(row)
-    account.ads.put(row)
+    return row
+
+
+def new_ad(account: Account, body: Row) -> Row:
+    """Put a new ad made from a request that was checked."""
+    ad_set_id = body["ad_set_id"].lower()
+    ad_set = account.ad_sets.rows.get(ad_set_id)
+    if ad_set is None:
+        raise refused(f"ad_set_id: ad set {ad_set_id} was not found")
+    if ad_set["status"] == "ARCHIVED":
+        raise refused(f"ad_set_id: ad set {ad_set_id} is archived")
+    row = account.ads.put(made_ad(account, body, ad_set["asset_format"]))
     record(account, "CREATIVE", None, row)
     return row
 

@@ -10,7 +10,7 @@ from spotify_ads_async.emulator.call import Call, Handlers, page
 from spotify_ads_async.emulator.history import record
 from spotify_ads_async.emulator.store import Account, Row
 
-__all__ = ["HANDLERS", "archive", "new_campaign", "trimmed"]
+__all__ = ["HANDLERS", "archive", "made_campaign", "new_campaign", "trimmed"]
 
 WRITABLE_STATUSES = frozenset({"ACTIVE", "PAUSED", "ARCHIVED"})
 _ORDERS = {"ID": "id", "NAME": "name", "CREATED_AT": "created_at", "UPDATED_AT": "updated_at", "STATUS": "status"}
@@ -21,13 +21,13 @@ def trimmed(row: Row, fields: Iterable[str] | None) -> Row:
     return row if fields is None else {name.lower(): row[name.lower()] for name in fields if name.lower() in row}
 
 
-def new_campaign(account: Account, body: Row, identifier: str | None = None) -> Row:
-    """Put a new campaign made from a request that was checked."""
+def made_campaign(account: Account, body: Row, identifier: str | None = None) -> Row:
+    """The campaign that a request makes; nothing is put."""
     store = account.store
     now = store.clock.text()
-    if body.get("objective") == "UNSET":
+    if body["objective"] == "UNSET":
         raise refused("objective: UNSET is for answers only")
-    row = {
+    return {
         "id": identifier or store.new_id(),
         "name": body["name"],
         "created_at": now,
@@ -37,7 +37,11 @@ def new_campaign(account: Account, body: Row, identifier: str | None = None) -> 
         "objective": body["objective"],
         "delivery_goal_group": body.get("delivery_goal_group", "AWARENESS"),
     }
-    account.campaigns.put(row)
+
+
+def new_campaign(account: Account, body: Row) -> Row:
+    """Put a new campaign made from a request that was checked."""
+    row = account.campaigns.put(made_campaign(account, body))
     record(account, "CAMPAIGN", None, row)
     return row
 

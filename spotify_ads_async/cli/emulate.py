@@ -1,0 +1,77 @@
+"""``spotify-ads emulate``: the emulator as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spotify_ads_async.emulator import Emulator
+from spotify_ads_async.emulator.faults import parse_faults
+from spotify_ads_async.emulator.latency import Latency
+from spotify_ads_async.emulator.quota import Algorithm
+from spotify_ads_async.errors import ConfigurationError
+from spotify_ads_async.governor.limits import parse_limits
+
+__all__ = ["emulate"]
+
+
+def emulate(
+    *,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 8090,
+    ad_sets: Annotated[int, typer.Option(help="How many ad sets there are to begin with.")] = 2000,
+    limits: Annotated[str, typer.Option(help="published, cautious, off, or NAME=REQUESTS/SECONDS,…")] = "published",
+    algorithm: Annotated[Algorithm, typer.Option(help="How the windows count.")] = "log",
+    latency: Annotated[
+        str, typer.Option(help="Seconds: 0.05, 0.02-0.12, lognormal:MEDIAN,SIGMA or exponential:SHORTEST,MEAN.")
+    ] = "0.02-0.12",
+    faults: Annotated[str, typer.Option(help="What goes wrong, as KIND=SHARE,…; for example reset=0.01,error=0.02:500.")] = "",
+    seed: Annotated[int, typer.Option(help="Where data, latencies and faults come from.")] = 0,
+    clock_skew: Annotated[float, typer.Option(help="Seconds by which the emulator's clock runs ahead.")] = 0.0,
+    strict_tokens: Annotated[bool, typer.Option("--strict-tokens", help="Take only access tokens that the emulator issued.")] = False,
+    rotate_refresh_tokens: Annotated[bool, typer.Option("--rotate-refresh-tokens", help="A refresh replaces the refresh token.")] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="A JSON file to begin with, instead of made-up data.", exists=True, dir_okay=False)
+    ] = None,
+    database: Annotated[Path | None, typer.Option(help="A SQLite file that keeps the data from run to run.", dir_okay=False)] = None,
+) -> None:
+    """Serve an Ads API on loopback until interrupted; the first line printed is its base URL."""
+    try:
+        server = Emulator(
+            ad_sets=ad_sets,
+            limits=parse_limits(limits),
+            algorithm=algorithm,
+            latency=Latency.of(latency),
+            faults=parse_faults(faults),
+            seed=seed,
+            host=host,
+            port=port,
+            any_token=not strict_tokens,
+            rotate_refresh_tokens=rotate_refresh_tokens,
+            data=data,
+            database=database,
+        )
+    except (ValueError, ConfigurationError) as error:
+        raise typer.BadParameter(str(error)) from None
+    server.clock.skew += clock_skew
+    try:
+        asyncio.run(_serve(server))
+    except OSError as error:
+        typer.echo(f"cannot listen on {host}:{port}: {error.strerror or error}", err=True)
+        raise typer.Exit(2) from None
+
+
+async def _serve(server: Emulator) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    async with server:
+        typer.echo(server.base_url)
+        typer.echo(f"ad account {server.ad_account_id}")
+        typer.echo(f"web page {server.origin}/ · token endpoint {server.token_url} · Ctrl-C ends it", err=True)
+        await ended.wait()
