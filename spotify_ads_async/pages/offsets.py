@@ -122,7 +122,8 @@ class OffsetPlan(Generic[ItemT]):
 
     def absorb(self, request: Request, page: Page[ItemT]) -> Verdict[ItemT]:
         """Take the answer to the oldest request: its new rows, or None where it does not connect to what was yielded."""
-        if request.offset == self._ahead:
+        offset = self._floor if request.offset is None else request.offset
+        if offset == self._ahead:
             self._ahead = None
         # A total of 0 beside rows is a total left out.
         total = page.total if page.total or not page.items else None
@@ -132,10 +133,10 @@ class OffsetPlan(Generic[ItemT]):
         if not self._begun and not self._resumed:
             self._blind = any(identity(row) is None for row in page.items)
         keys = [identity(row) or _content(row) for row in page.items]
-        if not self._connects(request.offset, keys, total):
-            self._watch.step_back(request.offset, total)
+        if not self._connects(offset, keys, total):
+            self._watch.step_back(offset, total)
             return self._again()
-        return self._accept(request.offset, page.items, keys, total)
+        return self._accept(offset, page.items, keys, total)
 
     def _connects(self, offset: int, keys: list[str], total: int | None) -> bool:
         """Whether nothing lies between the rows yielded so far and this page; where to look otherwise."""

@@ -31,10 +31,10 @@ _MAX_EQUAL_PAGES = 3
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One request of a walk: its query, and the offset in it."""
+    """One request of a walk: its query, and the offset in it where the list takes one."""
 
     query: Mapping[str, object]
-    offset: int = 0
+    offset: int | None = None
 
 
 class Verdict(msgspec.Struct, Generic[ItemT], frozen=True):

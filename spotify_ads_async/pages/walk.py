@@ -11,7 +11,7 @@ from typing import Any, Generic, Self, TypeVar
 import anyio
 import msgspec
 
-from spotify_ads_async.errors import SpotifyAdsError, WalkIncomplete
+from spotify_ads_async.errors import InvalidRequest, SpotifyAdsError, WalkIncomplete
 from spotify_ads_async.operation import ListOperation
 from spotify_ads_async.pages.page import Caller, Page, page_of
 from spotify_ads_async.pages.plans import Plan, Request
@@ -106,8 +106,13 @@ class PageWalk(Generic[ItemT]):
                 # Closed by another task: the end of this walk, and no cancellation of whoever waits for it.
                 raise StopAsyncIteration from None
             raise
+        except InvalidRequest:
+            raise
         except SpotifyAdsError as error:
-            error.add_note(f"while walking {self._operation.id} at offset {request.offset}; the walk can be continued from its position")
+            where = "" if request.offset is None else f" at offset {request.offset}"
+            error.add_note(
+                f"while walking {self._operation.id}{where}; ask the walk for its next row to try again, or go on from its position"
+            )
             raise
         self._ahead.popleft()
         verdict = self._plan.absorb(request, page)
