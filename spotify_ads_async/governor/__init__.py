@@ -1,7 +1,8 @@
 """The rate governor: decides when a request may leave, so that no window is ever exceeded."""
 
+from spotify_ads_async.governor.admission import Admission
 from spotify_ads_async.governor.events import Admitted, LimitTightened, Paused, RhythmChanged, Waiting, WaitRefused
-from spotify_ads_async.governor.governor import Admission, Governor, Pace, Scope, default_governor
+from spotify_ads_async.governor.governor import Governor, Pace, Scope, default_governor
 from spotify_ads_async.governor.limits import CAUTIOUS_LIMITS, PUBLISHED_LIMITS, Limit, parse_limits
 from spotify_ads_async.governor.line import Priority
 from spotify_ads_async.governor.snapshot import Snapshot, WindowSnapshot

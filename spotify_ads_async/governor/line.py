@@ -1,4 +1,9 @@
-"""The waiting line: who is next. No waiting in here, no clock."""
+"""The waiting line: who is next. No waiting in here, no clock.
+
+First come, first served within a class. Interactive requests go before bulk ones and find a reserve of tokens that bulk
+ones leave; after every few that overtake, one of the bulk requests has its turn, so that they never starve. A request
+holds nothing while it waits, and stands in nobody's way who needs other windows.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +11,11 @@ import asyncio
 import enum
 import math
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from spotify_ads_async.governor.window import Window
+from spotify_ads_async.governor.window import BULK_TURN, Window
 
-__all__ = ["AGEING_SECONDS", "Lane", "Line", "Priority", "Waiter"]
-
-AGEING_SECONDS = 5.0
-"""A bulk request that has waited so long counts as an interactive one that has just come."""
+__all__ = ["Lane", "Line", "Priority", "Waiter"]
 
 
 class Priority(enum.Enum):
@@ -23,46 +25,8 @@ class Priority(enum.Enum):
     BULK = "bulk"
 
 
-class Lane:
-    """Requests that need the same windows.
-
-    Args:
-        windows: all of them give a token, or none does.
-    """
-
-    __slots__ = ("bulk", "interactive", "windows")
-
-    def __init__(self, windows: tuple[Window, ...]) -> None:
-        self.windows = windows
-        self.interactive: OrderedDict[int, Waiter] = OrderedDict()
-        self.bulk: OrderedDict[int, Waiter] = OrderedDict()
-
-    def queue(self, priority: Priority) -> OrderedDict[int, Waiter]:
-        """Those of one class, in the order of their arrival."""
-        return self.interactive if priority is Priority.INTERACTIVE else self.bulk
-
-    def heads(self) -> Iterator[Waiter]:
-        """The first of each class."""
-        if self.interactive:
-            yield next(iter(self.interactive.values()))
-        if self.bulk:
-            yield next(iter(self.bulk.values()))
-
-    def take(self) -> None:
-        """A token from every window: the request leaves."""
-        for window in self.windows:
-            window.take()
-            if window.pacer is not None:
-                window.pacer.take()
-
-    def give_back(self) -> None:
-        """Every token is back at once: the request did not leave."""
-        for window in self.windows:
-            window.give_back()
-
-
 class Waiter:
-    """One request in the line."""
+    """One request in the line. ``expires_at`` is when its patience ends."""
 
     __slots__ = ("arrived_at", "expires_at", "future", "granted", "lane", "number", "priority")
 
@@ -75,37 +39,80 @@ class Waiter:
         self.granted = False
         self.future: asyncio.Future[None] | None = None
 
-    def rank(self) -> tuple[float, int]:
-        """Smaller goes first: by arrival, bulk as if it had come later."""
-        handicap = 0.0 if self.priority is Priority.INTERACTIVE else AGEING_SECONDS
-        return self.arrived_at + handicap, self.number
+    def gone(self) -> bool:
+        """Whether it waits no longer: granted, refused or cancelled."""
+        return self.granted or (self.future is not None and self.future.done())
 
-    def aged(self, now: float) -> bool:
-        """Whether it may use what bulk otherwise leaves for interactive requests."""
-        return self.priority is Priority.INTERACTIVE or now >= self.arrived_at + AGEING_SECONDS
 
-    def grantable(self, now: float, interactive_ago: float) -> bool:
-        """Whether every window gives a token now."""
-        aged = self.aged(now)
-        return all(window.grants(1 if aged else 1 + window.reserve(interactive_ago), now) for window in self.lane.windows)
+class Lane:
+    """Requests that need the same windows.
 
-    def grantable_at(self, now: float, interactive_ago: float) -> float:
-        """The earliest time at which it can leave, infinite while that depends on answers."""
-        plain = max((window.next_grant(1, now) for window in self.lane.windows), default=now)
-        if self.aged(now):
+    Args:
+        windows: all of them give a token, or none does.
+        owner: in whose name the requests are made, for people.
+    """
+
+    __slots__ = ("bulk", "interactive", "owner", "windows")
+
+    def __init__(self, windows: tuple[Window, ...], owner: str) -> None:
+        self.windows = windows
+        self.owner = owner
+        self.interactive: OrderedDict[int, Waiter] = OrderedDict()
+        self.bulk: OrderedDict[int, Waiter] = OrderedDict()
+
+    def queue(self, priority: Priority) -> OrderedDict[int, Waiter]:
+        """Those of one class, in the order of their arrival."""
+        return self.interactive if priority is Priority.INTERACTIVE else self.bulk
+
+    def first(self, priority: Priority, now: float) -> Waiter | None:
+        """The first of a class, if it may leave now."""
+        queue = self.queue(priority)
+        if not queue:
+            return None
+        for window in self.windows:
+            if not window.grants(1 if priority is Priority.INTERACTIVE else window.needed_for_bulk(now), now):
+                return None
+        return next(iter(queue.values()))
+
+    def turn_of_bulk(self) -> bool:
+        """Whether enough interactive requests overtook its bulk ones."""
+        return any(window.overtaken >= BULK_TURN for window in self.windows)
+
+    def next_at(self, now: float) -> float:
+        """A time before which none of its requests can leave, infinite while that depends on answers."""
+        plain = max((window.next_grant(1, now) for window in self.windows), default=now)
+        if self.interactive:
             return plain
-        leaving_reserve = max((window.next_grant(1 + window.reserve(interactive_ago), now) for window in self.lane.windows), default=now)
-        return min(leaving_reserve, max(plain, self.arrived_at + AGEING_SECONDS))
+        by_tokens = max((window.next_grant(window.needed_for_bulk(now), now) for window in self.windows), default=now)
+        by_reserve = min((window.reserve_changes_at() for window in self.windows), default=now)
+        return min(by_tokens, max(plain, by_reserve))
+
+    def take(self, priority: Priority) -> None:
+        """A token from every window: a request leaves."""
+        for window in self.windows:
+            window.take()
+            if window.pacer is not None:
+                window.pacer.take()
+            if priority is Priority.BULK:
+                window.overtaken = 0
+            else:
+                window.interactive_taken += 1
+                if window.waiting_bulk:
+                    window.overtaken += 1
+
+    def give_back(self) -> None:
+        """Every token is back at once: the request did not leave."""
+        for window in self.windows:
+            window.give_back()
 
 
 class Line:
     """Everybody who waits, over all lanes."""
 
-    __slots__ = ("_lanes", "interactive_at", "length")
+    __slots__ = ("_lanes", "length")
 
     def __init__(self) -> None:
         self._lanes: list[Lane] = []
-        self.interactive_at = -math.inf
         self.length = 0
 
     def join(self, waiter: Waiter) -> None:
@@ -117,36 +124,41 @@ class Line:
         self._count(waiter, 1)
 
     def leave(self, waiter: Waiter) -> None:
-        """Out of the line, from wherever it stands."""
+        """Out of the line, from wherever it stands, if it is there."""
         lane = waiter.lane
-        del lane.queue(waiter.priority)[waiter.number]
+        if lane.queue(waiter.priority).pop(waiter.number, None) is None:
+            return
         self._count(waiter, -1)
         if not lane.interactive and not lane.bulk:
             self._lanes.remove(lane)
 
     def next(self, now: float) -> Waiter | None:
-        """Who may leave now: of the heads that can, the one who has waited longest."""
+        """Who may leave now: of the first ones that can, interactive before bulk, then who came first."""
         for lane in self._lanes:
             for window in lane.windows:
                 window.refresh(now)
-        interactive_ago = now - self.interactive_at
-        able = [head for head in self._heads() if head.grantable(now, interactive_ago)]
-        return min(able, key=Waiter.rank, default=None)
+        interactive = self._earliest(Priority.INTERACTIVE, now)
+        bulk = self._earliest(Priority.BULK, now)
+        if interactive is None or (bulk is not None and bulk.lane.turn_of_bulk()):
+            return bulk
+        return interactive
 
     def next_at(self, now: float) -> float:
-        """When somebody can leave, infinite while that depends on answers."""
-        interactive_ago = now - self.interactive_at
-        return min((head.grantable_at(now, interactive_ago) for head in self._heads()), default=math.inf)
+        """A time before which nobody can leave, infinite while that depends on answers."""
+        return min((lane.next_at(now) for lane in self._lanes), default=math.inf)
 
-    def waiting_for(self, window: Window) -> Iterable[Waiter]:
-        """Everybody who needs a token of ``window``."""
-        return [
-            waiter for lane in self._lanes if window in lane.windows for queue in (lane.interactive, lane.bulk) for waiter in queue.values()
-        ]
+    def lanes_for(self, window: Window) -> list[Lane]:
+        """The lanes whose requests wait for tokens of ``window``."""
+        return [lane for lane in self._lanes if window in lane.windows]
 
-    def _heads(self) -> Iterator[Waiter]:
-        for lane in self._lanes:
-            yield from lane.heads()
+    def everybody(self) -> Iterator[Waiter]:
+        """All who wait."""
+        for lane in list(self._lanes):
+            yield from [*lane.interactive.values(), *lane.bulk.values()]
+
+    def _earliest(self, priority: Priority, now: float) -> Waiter | None:
+        able = (waiter for lane in self._lanes if (waiter := lane.first(priority, now)) is not None)
+        return min(able, key=lambda waiter: waiter.number, default=None)
 
     def _count(self, waiter: Waiter, change: int) -> None:
         self.length += change

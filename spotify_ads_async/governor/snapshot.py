@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["Snapshot", "WindowSnapshot"]
+from spotify_ads_async.governor.window import Window
+
+__all__ = ["Snapshot", "WindowSnapshot", "shown"]
 
 
 class WindowSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -12,8 +14,8 @@ class WindowSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     ``capacity`` tokens in all: ``available`` ones can be used now, ``in_flight`` ones belong to requests without an
     answer, ``returning`` ones come back with time, the first of them in ``next_return`` seconds; ``withheld`` ones are
-    left to others. ``predicted_wait`` is for an interactive request that came now. ``paused_for`` counts down a pause,
-    and ``pause_cause`` says who caused it.
+    left to others; ``reserve`` of the available ones are kept for interactive requests. ``predicted_wait`` is for an
+    interactive request that came now. ``paused_for`` counts down a pause, and ``pause_cause`` says who met it.
     """
 
     limit: str
@@ -24,6 +26,7 @@ class WindowSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int
     returning: int
     withheld: int
+    reserve: int
     next_return: float | None
     waiting: int
     predicted_wait: float
@@ -33,8 +36,30 @@ class WindowSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """The governor at one instant."""
+    """The governor at one instant: its pace, how many requests wait in the line, and every window in use."""
 
     pace: str
     waiting: int
     windows: tuple[WindowSnapshot, ...]
+
+
+def shown(window: Window, now: float) -> WindowSnapshot:
+    """One window as it is now."""
+    window.refresh(now)
+    return WindowSnapshot(
+        limit=window.limit.name,
+        owner=window.owner,
+        window=window.limit.window,
+        capacity=window.limit.requests,
+        available=max(0, window.available - window.withheld),
+        in_flight=window.in_flight,
+        returning=len(window.returning),
+        withheld=window.withheld,
+        reserve=window.reserve(now),
+        next_return=max(0.0, window.returning[0] - now) if window.returning else None,
+        waiting=window.waiting,
+        predicted_wait=window.predicted(window.waiting_interactive + 1, now),
+        smooth=window.smooth,
+        paused_for=max(0.0, window.paused_until - now),
+        pause_cause=window.pause_cause,
+    )

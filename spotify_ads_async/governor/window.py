@@ -1,24 +1,31 @@
-"""A bucket with what the waiting line needs to know of it: its rhythm, its reserve, and who waits."""
+"""A bucket with all that decides whether its tokens may be used now: pauses, what is left to others, rhythm and reserve."""
 
 from __future__ import annotations
 
+import asyncio
 import math
+from bisect import bisect_right
 
 from aiolimiter import AsyncLimiter
 
 from spotify_ads_async.governor.bucket import Bucket
 from spotify_ads_async.governor.limits import Limit
+from spotify_ads_async.governor.others import Others
 
-__all__ = ["Pacer", "Window"]
+__all__ = ["BULK_TURN", "Pacer", "Window"]
+
+BULK_TURN = 4
+"""So many interactive requests overtake the bulk ones that wait; then it is the turn of one of these."""
 
 _HELD_BACK_SHARE = 0.01
 """Share of the tokens that the smooth rhythm leaves unused, so that a weighted two-window counter never refuses."""
 
 _BURST_SECONDS = 0.03
+"""What the smooth rhythm lets leave together, in seconds of its rate: it makes up for a timer that rings late."""
+
+_RESPACING_SHARE = 0.02
 _STANDING_RESERVE_SHARE = 0.002
-_BUSY_RESERVE_SHARE = 0.02
-_BUSY_WINDOWS = 3.0
-_SPREAD_SHARE = 0.1
+_LARGEST_RESERVE_SHARE = 0.25
 
 
 class Pacer:
@@ -29,30 +36,53 @@ class Pacer:
         window: seconds.
     """
 
-    __slots__ = ("_limiter", "interval")
+    __slots__ = ("_burst", "_drained_at", "_limiter", "_loop", "interval", "requests")
 
     def __init__(self, requests: int, window: float) -> None:
-        burst = max(1, math.ceil(requests / window * _BURST_SECONDS))
+        self.requests = requests
         self.interval = window / requests
-        self._limiter = AsyncLimiter(burst, burst * self.interval)
+        self._burst = max(1, math.ceil(_BURST_SECONDS / self.interval))
+        self._drained_at = -math.inf
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._limiter = AsyncLimiter(self._burst, self._burst * self.interval)
 
     def ready(self) -> bool:
         """Whether a departure fits now."""
-        return self._limiter.has_capacity()
+        return self._current().has_capacity()
+
+    def wait(self) -> float:
+        """Seconds until a departure fits. The limiter does not tell, but it drains evenly from what was taken."""
+        if self.ready():
+            return 0.0
+        return max(0.0, self._drained_at - (self._burst - 1) * self.interval - asyncio.get_running_loop().time())
 
     def take(self) -> None:
         """One departure. Only after :meth:`ready`: the limiter then has nothing to wait for."""
-        acquisition = self._limiter.acquire()
+        acquisition = self._current().acquire()
         try:
             acquisition.send(None)
         except StopIteration:
+            self._drained_at = max(self._drained_at, asyncio.get_running_loop().time()) + self.interval
             return
         acquisition.close()
         raise RuntimeError("the pacer was not ready")
 
+    def _current(self) -> AsyncLimiter:
+        """The limiter of the running loop: it belongs to one loop, a governor may outlive that."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            if self._loop is not None:
+                self._limiter = AsyncLimiter(self._burst, self._burst * self.interval)
+            self._drained_at = -math.inf
+            self._loop = loop
+        return self._limiter
+
 
 class Window(Bucket):
     """One limit's tokens in one scope.
+
+    ``guarded`` says that more than the count of tokens decides: a pause, tokens withheld, spaced departures. ``withheld``
+    tokens stay unused. ``overtaken`` counts the interactive requests that left while bulk ones waited.
 
     Args:
         limit: the limit.
@@ -62,62 +92,132 @@ class Window(Bucket):
     """
 
     __slots__ = (
-        "_busy_reserve",
+        "_demand",
+        "_demand_counted_from",
+        "_held_back",
+        "_largest_reserve",
         "_standing_reserve",
-        "feedback_from",
+        "guarded",
+        "heard_at_departure",
+        "interactive_taken",
+        "others",
+        "overtaken",
         "owner",
         "pacer",
         "pacing_ends_at",
+        "pause_cause",
+        "paused_until",
+        "refused_at_departure",
+        "refused_in_a_row",
         "waiting_bulk",
         "waiting_interactive",
+        "withheld",
     )
 
     def __init__(self, limit: Limit, *, owner: str, smooth: bool, clock_resolution: float) -> None:
         super().__init__(limit, clock_resolution=clock_resolution)
         self.owner = owner
+        self.guarded = False
+        self.withheld = 0
+        self.others = Others(limit.requests, self.cycle)
         self.pacer: Pacer | None = None
         self.pacing_ends_at = -math.inf
+        self.paused_until = -math.inf
+        self.pause_cause: str | None = None
+        self.refused_in_a_row = 0
+        self.refused_at_departure = 0
+        self.heard_at_departure = 0
         self.waiting_interactive = 0
         self.waiting_bulk = 0
-        self.feedback_from = 0
+        self.overtaken = 0
+        self.interactive_taken = 0
+        self._held_back = 0
+        self._demand = 0
+        self._demand_counted_from = -math.inf
         self._standing_reserve = min(limit.requests - 1, math.ceil(limit.requests * _STANDING_RESERVE_SHARE))
-        self._busy_reserve = min(limit.requests - 1, math.ceil(limit.requests * _BUSY_RESERVE_SHARE))
+        self._largest_reserve = max(self._standing_reserve, int(limit.requests * _LARGEST_RESERVE_SHARE))
         if smooth:
             self.smooth_out()
 
     @property
     def smooth(self) -> bool:
         """Whether departures are spaced for good."""
-        return self.pacer is not None and self.pacing_ends_at == math.inf
+        return self.pacing_ends_at == math.inf
+
+    @property
+    def waiting(self) -> int:
+        """Requests in the line that need a token of this window."""
+        return self.waiting_interactive + self.waiting_bulk
 
     def smooth_out(self) -> None:
         """Space departures from now on, and leave a few tokens unused."""
         requests = self.limit.requests
-        self.hold_back(min(requests - 1, math.ceil(requests * _HELD_BACK_SHARE)))
-        self.pacer = Pacer(requests - self.held_back, self.limit.window)
+        self._held_back = min(requests - 1, math.ceil(requests * _HELD_BACK_SHARE))
         self.pacing_ends_at = math.inf
+        self.reckon_withheld()
 
-    def spread_after_pause(self) -> None:
-        """Space the first departures after the present pause, so that the line does not leave in one tick."""
-        if not self.smooth:
-            self.guarded = True
-            self.pacer = self.pacer or Pacer(self.limit.requests, self.limit.window)
-            self.pacing_ends_at = self.paused_until + self.limit.window * _SPREAD_SHARE
+    def pause(self, until: float, cause: str) -> bool:
+        """Let nothing leave until then; the later of two pauses wins. Answers whether this one does.
 
-    def reserve(self, interactive_ago: float) -> int:
-        """Tokens that bulk requests leave for interactive ones: more for a while after an interactive call."""
-        return self._busy_reserve if interactive_ago < _BUSY_WINDOWS * self.limit.window else self._standing_reserve
+        The first departures after it are spaced for a window, so that the line does not leave in one tick.
+        """
+        if until <= self.paused_until:
+            return False
+        self.guarded = True
+        self.paused_until = until
+        self.pause_cause = cause
+        self.pacing_ends_at = max(self.pacing_ends_at, until + self.limit.window)
+        self.reckon_withheld()
+        return True
+
+    def reckon_withheld(self) -> None:
+        """Take in what is left to others, and space departures accordingly."""
+        self.withheld = max(self._held_back, self.others.tokens)
+        if self.pacing_ends_at > -math.inf:
+            requests = self.limit.requests - self.withheld
+            if self.pacer is None or abs(self.pacer.requests - requests) > self.limit.requests * _RESPACING_SHARE:
+                self.pacer = Pacer(requests, self.limit.window)
+        self.guarded = self.withheld > 0 or self.pacer is not None
 
     def refresh(self, now: float) -> None:
-        """Take in what has become due: tokens, the end of a pause, the end of spacing."""
+        """Take in what has become due: tokens, the end of a pause, the end of spacing, tokens that were left to others."""
         super().refresh(now)
+        if self.guarded:
+            self._refresh_guard(now)
+
+    def _refresh_guard(self, now: float) -> None:
+        if self.others.tokens:
+            self.others.ease(now)
         if self.paused_until <= now:
-            if self.pacer is not None and self.pacing_ends_at <= now:
-                self.pacer = None
-            if self.pacer is None and self.paused_until > -math.inf:
-                self.paused_until = -math.inf
-                self.pause_cause = None
-            self.guarded = self.withheld > 0 or self.pacer is not None
+            self.paused_until = -math.inf
+            self.pause_cause = None
+        if self.pacing_ends_at <= now:
+            self.pacing_ends_at = -math.inf
+            self.pacer = None
+        self.reckon_withheld()
+
+    def reserve(self, now: float) -> int:
+        """Tokens that bulk requests leave for interactive ones: half as many again as took one within a window lately.
+
+        None but a token or so where nobody interactive came: a job that is alone uses all.
+        """
+        if now >= self._demand_counted_from + self.limit.window:
+            windows = (now - self._demand_counted_from) / self.limit.window
+            self._demand = max(math.ceil(self.interactive_taken / windows), self._demand // 2 if windows < 2.0 else 0)
+            self.interactive_taken = 0
+            self._demand_counted_from = now
+        demand = max(self._demand, self.interactive_taken)
+        if demand == 0:
+            return self._standing_reserve
+        return min(self._largest_reserve, max(self._standing_reserve, demand + demand // 2 + 2))
+
+    def needed_for_bulk(self, now: float) -> int:
+        """How many tokens must be there for a bulk request to take one."""
+        return 1 if self.overtaken >= BULK_TURN else 1 + self.reserve(now)
+
+    def reserve_changes_at(self) -> float:
+        """When the reserve is reckoned anew at the latest."""
+        return self._demand_counted_from + self.limit.window
 
     def grants(self, needed: int, now: float) -> bool:
         """Whether a request that leaves ``needed - 1`` tokens for others may leave now."""
@@ -126,8 +226,28 @@ class Window(Bucket):
         return self.pacer is None or self.pacer.ready()
 
     def next_grant(self, needed: int, now: float) -> float:
-        """The earliest time at which :meth:`grants` can be true, infinite while that depends on answers."""
-        at = self.next_change(needed)
-        if self.pacer is not None and not self.pacer.ready():
-            at = max(at, now + self.pacer.interval)
-        return at
+        """A time before which :meth:`grants` cannot become true by itself, infinite while that depends on answers."""
+        at = self.there_at(needed + self.withheld)
+        if at > now and self.others.tokens > self._held_back:
+            at = min(at, self.others.next_ease(now))
+        if self.pacer is not None:
+            at = max(at, now + self.pacer.wait())
+        return max(at, self.paused_until)
+
+    def usable_within(self, seconds: float, now: float) -> int:
+        """At most so many requests can take a token of this window within so many seconds."""
+        rounds, rest = divmod(seconds, self.cycle)
+        soon = self.available - self.withheld + bisect_right(self.returning, now + rest)
+        return max(0, soon + int(rounds) * self.limit.requests)
+
+    def predicted(self, position: int, now: float, kept: int = 0) -> float:
+        """Seconds until the request at ``position`` of the line can leave, were every answer in flight to come now.
+
+        ``kept`` tokens are left to others of the line besides those withheld.
+        """
+        usable = max(1, self.limit.requests - self.withheld - kept)
+        rounds, rest = divmod(position - 1, usable)
+        at = self.there_at(rest + 1 + self.withheld + kept)
+        wait = (self.cycle if at == math.inf else max(0.0, at - now)) + rounds * self.cycle
+        spacing = 0.0 if self.pacer is None else self.pacer.wait() + (position - 1) * self.pacer.interval
+        return max(wait, max(0.0, self.paused_until - now) + spacing)

@@ -1,0 +1,66 @@
+"""An event loop whose time jumps: where nothing is ready, the next timer is due at once. An hour passes in moments."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+ResultT = TypeVar("ResultT")
+
+
+class NothingLeftToWaitForError(RuntimeError):
+    """Every task waits, and no timer is set: the program would hang."""
+
+
+class _JumpingSelector(selectors.BaseSelector):
+    """Waits for nothing but the clock."""
+
+    def __init__(self) -> None:
+        self._keys: dict[object, selectors.SelectorKey] = {}
+        self.now = 0.0
+
+    def register(self, fileobj: Any, events: int, data: object = None) -> selectors.SelectorKey:
+        key = selectors.SelectorKey(fileobj, -1, events, data)
+        self._keys[fileobj] = key
+        return key
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        return self._keys.pop(fileobj)
+
+    def get_map(self) -> Any:
+        return self._keys
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            raise NothingLeftToWaitForError
+        if timeout > 0.0:
+            self.now += timeout
+        return []
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """Starts at 0. ``stall`` moves the clock while no callback runs, as a blocked loop would."""
+
+    def __init__(self) -> None:
+        self._jumping = _JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return self._jumping.now
+
+    def stall(self, seconds: float) -> None:
+        """Let time pass that nobody notices before the present callback is over."""
+        self._jumping.now += seconds
+
+
+def run_virtually(program: Callable[[VirtualTimeLoop], Coroutine[Any, Any, ResultT]]) -> ResultT:
+    """Run ``program(loop)`` to its end, and no task besides it may be left then."""
+    loop = VirtualTimeLoop()
+    try:
+        result = loop.run_until_complete(program(loop))
+        assert not asyncio.all_tasks(loop), asyncio.all_tasks(loop)
+        return result
+    finally:
+        loop.close()
