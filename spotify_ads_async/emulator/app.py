@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import random
 import socket
@@ -41,6 +42,7 @@ RetryAfterForm: TypeAlias = Literal["seconds", "date", "absent"]
 """How a 429 says when to come back."""
 SideHandler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
+logger = logging.getLogger("spotify_ads_async.emulator")
 _encode = msgspec.json.Encoder().encode
 _JSON = "application/json"
 _STRICT_QUERIES = frozenset(name for name, operation in OPERATIONS.items() if operation.path.startswith("/targets/"))
@@ -122,6 +124,9 @@ class App:
         except _Aborted:
             _break(request.transport)
             return web.Response()
+        except Exception:
+            logger.exception("%s %s failed", request.method, path)
+            return self._refusal(Refusal(500, "INTERNAL_ERROR", "the emulator failed; its log says why"), {})
 
     async def _beside(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
         handler = self._side.get((request.method, path)) or self._side.get((request.method, path[: path.rfind("/", 0, -1) + 1]))

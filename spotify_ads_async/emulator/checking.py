@@ -25,13 +25,14 @@ Residue: TypeAlias = Callable[[Any, str], None]
 
 UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 INSTANT = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$"
-_PATTERNS = {"uuid": UUID, "date-time": INSTANT}
+URI = r"^[A-Za-z][A-Za-z0-9+.-]*:([A-Za-z0-9._~:/?#@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+$"
+_PATTERNS = {"uuid": UUID, "date-time": INSTANT, "uri": URI}
 _INTEGERS = {"int32": 2**31, "int64": 2**63}
 _LOCATED = re.compile(r"^(?P<rule>.*) - at `\$\.?(?P<where>.*)`$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(?P<name>.*)`$")
 _EMPTY: dict[str, Any] = {}
 _typed_dict = cast("Callable[[str, dict[str, Any]], Any]", TypedDict)  # a type made at run time
-_is_uuid = re.compile(UUID).match
+_is_uuid = re.compile(UUID).fullmatch
 
 
 class Checker:
@@ -192,7 +193,8 @@ def _plain_type(shape: Shape) -> Any:  # noqa: ANN401 - one kind a line
     match shape.get("type"):
         case "string":
             pattern = _PATTERNS.get(shape.get("format", ""), shape.get("pattern"))
-            return Annotated[str, msgspec.Meta(min_length=shape.get("minLength"), max_length=shape.get("maxLength"), pattern=pattern)]
+            whole = pattern and re.sub(r"\$$", r"\\Z", pattern)  # Python's $ would let a line feed follow
+            return Annotated[str, msgspec.Meta(min_length=shape.get("minLength"), max_length=shape.get("maxLength"), pattern=whole)]
         case "integer":
             bound = _INTEGERS.get(shape.get("format", ""), 2**63)
             return Annotated[int, msgspec.Meta(ge=shape.get("minimum", -bound), le=shape.get("maximum", bound - 1))]

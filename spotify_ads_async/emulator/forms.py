@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from spotify_ads_async.emulator.answers import refused
 
@@ -34,6 +35,6 @@ async def read_form(request: web.BaseRequest) -> dict[str, Any]:
             if len(content) > LARGEST_FILE_BYTES:
                 raise refused(f"{part.name}: larger than 20 MB")
             fields[part.name] = bytes(content) if part.name == "media" else content.decode()
-    except ValueError:
+    except (ValueError, HttpProcessingError):
         raise refused("body: not a valid form") from None
     return fields

@@ -34,7 +34,6 @@ class Storage:
     def __init__(self, store: Store) -> None:
         self.origin = ""
         self._store = store
-        self._secret = store.random.randbytes(32)
         self._uploads: dict[str, Upload] = {}
         self._reports: dict[str, Callable[[], bytes]] = {}
         self._received: Callable[[str, str, int], None] | None = None
@@ -69,7 +68,7 @@ class Storage:
         return self._uploads[identifier].rows
 
     def _signature(self, path: str, expires: str) -> str:
-        return hmac.digest(self._secret, f"{path}?{expires}".encode(), "sha256").hex()
+        return hmac.digest(self._store.secret, f"{path}?{expires}".encode(), "sha256").hex()
 
     def _signed(self, path: str) -> str:
         expires = str(int(self._store.clock.now().timestamp()) + _LIFETIME_SECONDS)

@@ -219,6 +219,7 @@ class Store:
         self.random = rng
         self.user = User()
         self.processing_seconds = 0.0
+        self.secret = rng.randbytes(32)
         self.storage = Storage(self)
         self.listeners: list[Listener] = []
         self.business_rows = Table("businesses", "Business", self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from spotify_ads_async.emulator.answers import Answer, missing, refused
@@ -57,8 +58,15 @@ def join(account: Account, business: Business, member_id: str, role: str) -> Row
     )
 
 
+def _check_name(name: str) -> None:
+    """The answer's shape wants two characters at least, and one line."""
+    if not re.search(r"^\S.*\S$", name):
+        raise refused("name: at least two characters on one line are needed")
+
+
 def new_ad_account(store: Store, business: Business, body: Row, identifier: str | None = None) -> Account:
     """Put a new ad account, with the caller as its admin."""
+    _check_name(body["name"])
     now = store.clock.text()
     country = body["country_code"].upper()
     if country not in CURRENCIES:
@@ -103,6 +111,8 @@ def update(call: Call) -> Answer:
     tax_ids = body.pop("tax_ids", [])
     if tax_ids and "tax_id" not in body and "id" in tax_ids[0]:
         body["tax_id"] = tax_ids[0]["id"]
+    if "name" in body:
+        _check_name(body["name"])
     before = account.row
     call.store.put_account({**before, **body, "updated_at": call.store.clock.text()})
     record(account, "AD_ACCOUNT", before, account.row)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import hmac
 import zlib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -154,16 +154,20 @@ def _checked(query: dict[str, Any], now: datetime) -> tuple[str, datetime | None
     return level, *_range(query, granularity, now)
 
 
-def _token(query: dict[str, Any], at: int) -> str:
-    """The rest of a report as a token: base64, with the characters that a URL has to encode."""
-    return base64.b64encode(zlib.compress(msgspec.json.encode({**query, "at": at}))).decode()
+def _token(secret: bytes, query: dict[str, Any], at: int) -> str:
+    """The rest of a report as a token: signed, and in base64 with the characters that a URL has to encode."""
+    content = zlib.compress(msgspec.json.encode({**query, "at": at}))
+    return base64.b64encode(hmac.digest(secret, content, "sha256") + content).decode()
 
 
-def _continued(text: str) -> dict[str, Any]:
+def _continued(secret: bytes, text: str) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(zlib.decompress(base64.b64decode(text, validate=True)), type=dict[str, Any])
-    except (binascii.Error, zlib.error, msgspec.DecodeError):
-        raise refused("continuation_token: not one that this report answered") from None
+        signed = base64.b64decode(text, validate=True)
+    except ValueError:
+        signed = b""
+    if not hmac.compare_digest(signed[:32], hmac.digest(secret, signed[32:], "sha256")):
+        raise refused("continuation_token: not one that this report answered")
+    return msgspec.json.decode(zlib.decompress(signed[32:]), type=dict[str, Any])
 
 
 def report(call: Call) -> Answer:
@@ -174,7 +178,7 @@ def report(call: Call) -> Answer:
     if query.get("continuation_token"):
         if query.keys() - {"continuation_token", "granularity", "include_parent_entity", "limit"}:
             warnings.append("continuation_token was given: every other parameter is ignored")
-        query = _continued(query["continuation_token"])
+        query = _continued(call.store.secret, query["continuation_token"])
         at = query.pop("at")
     level, start, end = _checked(query, call.store.clock.now())
     rows = entities(account, level, query)
@@ -193,7 +197,7 @@ def report(call: Call) -> Answer:
     more = at + limit < len(rows) * len(times)
     return Answer(
         {
-            "continuation_token": _token(query, at + limit) if more else "",
+            "continuation_token": _token(call.store.secret, query, at + limit) if more else "",
             **({} if start is None else {"report_start": stamp(start)}),
             **({} if end is None else {"report_end": stamp(end)}),
             "granularity": query["granularity"],

@@ -62,7 +62,10 @@ def draft_of_campaign(account: Account, campaign_id: str) -> Row:
     if draft is not None:
         return draft
     live = account.campaigns.get(campaign_id)
-    return put_campaign_draft(account, _drafted("CampaignDraftRequestProperties", live), campaign_id)
+    body = _drafted("CampaignDraftRequestProperties", live)
+    if body["objective"] not in shapes.NAMED["CampaignDraftRequestProperties"]["properties"]["objective"]["enum"]:
+        del body["objective"]
+    return put_campaign_draft(account, body, campaign_id)
 
 
 def draft_of_ad_set(account: Account, ad_set_id: str) -> Row:

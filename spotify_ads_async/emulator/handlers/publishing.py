@@ -44,8 +44,9 @@ def _made(kind: str, draft: Row, errors: list[Row], make: Callable[[], Row]) -> 
 
 def _campaign(account: Account, draft: Row) -> Row:
     body = dict(draft)
-    if "delivery_goal_group" in draft:
-        body.setdefault("objective", "EVEN_IMPRESSION_DELIVERY")
+    live = account.campaigns.rows.get(draft["id"], {})
+    if live or "delivery_goal_group" in draft:
+        body.setdefault("objective", live.get("objective", "EVEN_IMPRESSION_DELIVERY"))
     row = made_campaign(account, check_named("CreateCampaignRequest", body), draft["id"])
     if draft["status"] not in {"ACTIVE", "PAUSED", "ARCHIVED"}:
         raise refused(f"status: {draft['status']} cannot be set")
