@@ -48,9 +48,9 @@ class PageWalk(Generic[ItemT]):
         self._plan = plan
         self._read_ahead = read_ahead
         self._eager = eager
-        # Starts small, and doubles with each page unless it is eager, so that a walk which is left early has asked for little that
-        # nobody reads.
-        self._depth = min(1, read_ahead)
+        # Starts with one page, and doubles with each unless it is eager, so that a walk which is left early has asked for little
+        # that nobody reads.
+        self._depth = 0
         self._ahead: deque[tuple[Request, asyncio.Task[Page[ItemT]]]] = deque()
         self._turn = asyncio.Lock()
         self._began = False
@@ -117,10 +117,10 @@ class PageWalk(Generic[ItemT]):
         self._ahead.popleft()
         verdict = self._plan.absorb(request, page)
         if verdict.restart:
-            self._depth = max(min(1, self._read_ahead), self._depth // 2)
+            self._depth //= 2
             await self._drop()
         else:
-            self._depth = self._read_ahead if self._eager else min(self._read_ahead, self._depth * 2)
+            self._depth = self._read_ahead if self._eager else min(self._read_ahead, max(1, self._depth * 2))
         self._fill(self._depth)
         if not verdict.rows and (self._began or verdict.rows is None):
             return None

@@ -1,0 +1,122 @@
+"""Walking a list: read ahead against page by page, and the memory of walking a million rows, in the same run.
+
+Run: ``python -m benchmarks.walking [rows] [--memory-only | --time-only]``. The server is a process of its own and answers ad sets by
+offset, each answer after a given latency. The walks in time are under the published windows; the one in memory is under none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import re
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from benchmarks.call_overhead import ACCOUNT_ID, AD_SET
+from spotify_ads_async import AdsClient, Governor
+from spotify_ads_async.models import AdSet
+from spotify_ads_async.pages import READ_AHEAD, ListCall
+
+LATENCIES_MS = (20, 100, 300)
+ROWS = 10_000
+MANY_ROWS = 1_000_000
+SAMPLE_EVERY = 10_000
+
+_QUERY = re.compile(rb"[?&](limit|offset)=(\d+)")
+
+
+class _Lists(asyncio.Protocol):
+    """Answers every request with a page; the ad account's id holds the list's length and the latency in milliseconds."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._row = json.dumps(AD_SET | {"id": "00000000-0000-4000-8000-%012d"}).encode()
+
+    def data_received(self, data: bytes) -> None:
+        length, latency_ms = re.findall(rb"/ad_accounts/(\d{8})-(\d{4})", data)[0]
+        asked = {name: int(value) for name, value in _QUERY.findall(data)}
+        offset, total = asked.get(b"offset", 0), int(length)
+        last = min(total, offset + asked.get(b"limit", 50))
+        rows = b",".join(self._row % number for number in range(offset, last))
+        body = b'{"paging":{"total_results":%d,"offset":%d},"ad_sets":[%b]}' % (total, offset, rows)
+        answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        asyncio.get_running_loop().call_later(int(latency_ms) / 1000, self._transport.write, answer)
+
+
+def serve(port: Connection) -> None:
+    """Answer until terminated."""
+
+    async def run() -> None:
+        server = await asyncio.get_running_loop().create_server(_Lists, "127.0.0.1", 0)
+        port.send(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    asyncio.run(run())
+
+
+def ad_sets(ads: AdsClient, rows: int, latency_ms: int) -> ListCall[AdSet]:
+    """A list of so many rows, each page of which takes so long."""
+    return ads.ad_account(f"{rows:08}-{latency_ms:04}-4000-8000-{ACCOUNT_ID[-12:]}").ad_sets.list()
+
+
+async def seconds_to_walk(base_url: str, call_of: tuple[int, int], read_ahead: int) -> float:
+    """Seconds for every row of one list, under the published windows."""
+    rows, latency_ms = call_of
+    async with AdsClient("token", base_url=base_url, governor=Governor()) as ads:
+        await ad_sets(ads, 1, 0)  # models load and the connection opens before the clock starts
+        began = time.perf_counter()
+        count = 0
+        async for _ in ad_sets(ads, rows, latency_ms).reading_ahead(read_ahead):
+            count += 1
+        assert count == rows
+        return time.perf_counter() - began
+
+
+def resident_mb() -> float:
+    """This process's memory now."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096 / 1e6
+
+
+async def memory_of_walking(base_url: str, rows: int) -> tuple[float, float]:
+    """MB by which this process grows at most while it walks ``rows`` rows, and rows per second."""
+    async with AdsClient("token", base_url=base_url, governor=Governor(())) as ads:
+        await ad_sets(ads, 1000, 0).collect()
+        before = most = resident_mb()
+        began = time.perf_counter()
+        count = 0
+        async for _ in ad_sets(ads, rows, 0):
+            count += 1
+            if count % SAMPLE_EVERY == 0:
+                most = max(most, resident_mb())
+        assert count == rows
+        return most - before, rows / (time.perf_counter() - began)
+
+
+def main() -> None:
+    """Print times, ratios and memory."""
+    rows = next((int(argument) for argument in sys.argv[1:] if argument.isdigit()), ROWS)
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    server = context.Process(target=serve, args=(theirs,), daemon=True)
+    server.start()
+    try:
+        base_url = f"http://127.0.0.1:{ours.recv()}/ads/v3"
+        if "--time-only" not in sys.argv:
+            grown, rate = asyncio.run(memory_of_walking(base_url, MANY_ROWS))
+            print(f"{MANY_ROWS:,} rows: {grown:.1f} MB of growth, {rate:,.0f} rows per second of one core")
+        if "--memory-only" not in sys.argv:
+            for latency_ms in LATENCIES_MS:
+                ahead = asyncio.run(seconds_to_walk(base_url, (rows, latency_ms), READ_AHEAD))
+                alone = asyncio.run(seconds_to_walk(base_url, (rows, latency_ms), 0))
+                print(f"{rows:,} rows at {latency_ms} ms: {ahead:.2f} s read ahead, {alone:.2f} s page by page, ratio {alone / ahead:.1f}")
+    finally:
+        server.terminate()
+        server.join()
+
+
+if __name__ == "__main__":
+    main()
