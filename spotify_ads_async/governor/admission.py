@@ -96,10 +96,10 @@ class Admission:
         for window in self.lane.windows:
             window.in_flight -= 1
             due = counted_by + window.cycle
-            returning = window.returning
-            if returning and due < returning[-1]:
-                insort(returning, due)
+            settled = window.settled
+            if settled and due < settled[-1]:
+                insort(settled, due)
             else:
-                returning.append(due)
+                settled.append(due)
         if gate.line.length and now + gate.shortest_window < gate.wakes_at:
             gate.arm(now)

@@ -26,20 +26,22 @@ class Bucket:
     """The tokens of one limit.
 
     Every time is in seconds of one monotonic clock and never goes back. ``cycle`` is the time that a token stays out after
-    the answer; ``returning`` holds, in order, when the tokens that are out come back, but for those in flight.
+    the answer; ``returning`` holds, in order, when the tokens that are out come back, but for those in flight. Used tokens go
+    to ``settled``, which is the same here, and another place where a store takes them back.
 
     Args:
         limit: how many tokens there are, and the window after which a used one comes back.
         clock_resolution: seconds by which a reading of the clock may lag.
     """
 
-    __slots__ = ("available", "cycle", "in_flight", "limit", "returning")
+    __slots__ = ("available", "cycle", "in_flight", "limit", "returning", "settled")
 
     def __init__(self, limit: Limit, *, clock_resolution: float = 0.0) -> None:
         self.limit = limit
         self.available = limit.requests
         self.in_flight = 0
         self.returning: deque[float] = deque()
+        self.settled = self.returning
         self.cycle = limit.window * (1.0 + _MARGIN_SHARE) + _MARGIN_SECONDS + clock_resolution
 
     def refresh(self, now: float) -> None:
@@ -58,11 +60,11 @@ class Bucket:
         """The request is over, and the server counted it no later than ``counted_by``: its token is back one window after."""
         self.in_flight -= 1
         due = counted_by + self.cycle
-        returning = self.returning
-        if returning and due < returning[-1]:
-            insort(returning, due)
+        settled = self.settled
+        if settled and due < settled[-1]:
+            insort(settled, due)
         else:
-            returning.append(due)
+            settled.append(due)
 
     def give_back(self) -> None:
         """The request did not leave: its token is there again."""
@@ -75,3 +77,7 @@ class Bucket:
         if missing <= 0:
             return -math.inf
         return self.returning[missing - 1] if missing <= len(self.returning) else math.inf
+
+    def coming(self) -> deque[float]:
+        """When tokens come that this process may then use, in order."""
+        return self.returning

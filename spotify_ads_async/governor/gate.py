@@ -31,6 +31,9 @@ class Gate:
         listeners: who hears of waits.
         longest_pause: seconds; a longer pause is an error instead of a wait.
         shortest_window: the length of the shortest window, in seconds.
+
+    Attributes:
+        for_want_of_tokens: called with each request that must wait, where windows are shared; answers why it need not wait.
     """
 
     __slots__ = (
@@ -44,6 +47,7 @@ class Gate:
         "arrivals",
         "clock",
         "closed",
+        "for_want_of_tokens",
         "departures",
         "line",
         "listeners",
@@ -63,6 +67,7 @@ class Gate:
         self.arrivals = 0
         self.departures = 0
         self.refusing: set[Window] = set()
+        self.for_want_of_tokens: Callable[[Waiter], Exception | None] | None = None
         self.wakes_at = math.inf
         self.longest_trip = 0.0
         self._former_longest_trip = 0.0
@@ -134,9 +139,18 @@ class Gate:
     def close(self) -> None:
         """Refuse whoever still waits, and all who come later."""
         self.closed = True
-        for waiter in self.line.everybody():
-            self._fail(waiter, ConfigurationError("the governor was closed while the request waited for leave: nothing was sent"))
+        self.refuse_everybody(lambda: ConfigurationError("the governor was closed while the request waited for leave: nothing was sent"))
         self._disarm()
+
+    def refuse_everybody(self, error: Callable[[], Exception]) -> None:
+        """Nobody who waits now can leave: each of them gets an error of its own."""
+        for waiter in self.line.everybody():
+            self._fail(waiter, error())
+
+    def refuse(self, waiter: Waiter, window: Window, predicted: float) -> None:
+        """A request that waits turns out to have to wait longer than it allows."""
+        if not waiter.gone():
+            self._fail(waiter, self._refusal(window, predicted, waiter.expires_at - waiter.arrived_at))
 
     def _enter(self, lane: Lane, priority: Priority, max_wait: float | None, now: float) -> Waiter | None:
         """Let the request leave at once, or put it into the line."""
@@ -154,6 +168,9 @@ class Gate:
         self._serve(now)
         if waiter.granted:
             return None
+        if self.for_want_of_tokens is not None and (problem := self.for_want_of_tokens(waiter)) is not None:
+            self.line.leave(waiter)
+            raise problem
         if max_wait is not None:
             predicted, binding = self._prediction(waiter, now)
             if predicted > max_wait:

@@ -147,6 +147,10 @@ class Line:
         """A time before which nobody can leave, infinite while that depends on answers."""
         return min((lane.next_at(now) for lane in self._lanes), default=math.inf)
 
+    def lanes(self) -> list[Lane]:
+        """The lanes in which somebody waits."""
+        return list(self._lanes)
+
     def lanes_for(self, window: Window) -> list[Lane]:
         """The lanes whose requests wait for tokens of ``window``."""
         return [lane for lane in self._lanes if window in lane.windows]

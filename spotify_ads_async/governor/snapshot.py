@@ -46,6 +46,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 def shown(window: Window, now: float) -> WindowSnapshot:
     """One window as it is now."""
     window.refresh(now)
+    coming = window.coming()
     return WindowSnapshot(
         limit=window.limit.name,
         owner=window.owner,
@@ -53,10 +54,10 @@ def shown(window: Window, now: float) -> WindowSnapshot:
         capacity=window.limit.requests,
         available=max(0, window.available - window.withheld),
         in_flight=window.in_flight,
-        returning=len(window.returning),
+        returning=len(coming),
         withheld=window.withheld,
         reserve=window.reserve(now),
-        next_return=max(0.0, window.returning[0] - now) if window.returning else None,
+        next_return=max(0.0, coming[0] - now) if coming else None,
         waiting=window.waiting,
         predicted_wait=window.predicted(window.waiting_interactive + 1, now),
         smooth=window.smooth,
