@@ -15,7 +15,9 @@ from spotify_ads_async.emulator.clock import stamp
 from spotify_ads_async.emulator.handlers.ad_accounts import new_ad_account
 from spotify_ads_async.emulator.handlers.ad_sets import DEFAULT_FREQUENCY_CAPS, DEFAULT_PLATFORMS
 from spotify_ads_async.emulator.handlers.businesses import new_business
-from spotify_ads_async.emulator.store import Account, Row, Store, uuid_text
+from spotify_ads_async.emulator.handlers.pixels import new_pixel
+from spotify_ads_async.emulator.signals import signal_names
+from spotify_ads_async.emulator.store import Account, Business, Row, Store, uuid_text
 
 __all__ = ["Plan", "seed"]
 
@@ -52,6 +54,7 @@ def seed(store: Store, plan: Plan, number: int) -> Account:
     count = plan.campaigns if plan.campaigns is not None else -(-plan.ad_sets // _AD_SETS_PER_CAMPAIGN)
     if plan.ad_sets and not count:
         raise ValueError("ad sets need at least one campaign")
+    _seed_pixel(store, business, midnight)
     _seed_assets(account, number, midnight)
     _seed_campaigns(account, count, number, midnight)
     _seed_ad_sets(account, plan.ad_sets, number, midnight, rng)
@@ -196,3 +199,11 @@ def _seed_ads(account: Account, count: int, number: int, midnight: datetime) -> 
             "tagline": "Hear it first",
             "third_party_tracking": [],
         }
+
+
+def _seed_pixel(store: Store, business: Business, midnight: datetime) -> None:
+    """One pixel that has received events for a quarter of a year."""
+    pixel = new_pixel(store, business, {"name": "Shop", "domain": "https://www.example.com"})
+    first = stamp(midnight - timedelta(days=90))
+    received = [{"event_type": name, "first_event_time": first} for name in signal_names()]
+    business.pixels.put({**pixel, "created_at": first, "events_received": received})
