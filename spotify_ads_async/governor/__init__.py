@@ -1,7 +1,16 @@
 """The rate governor: decides when a request may leave, so that no window is ever exceeded."""
 
 from spotify_ads_async.governor.admission import Admission
-from spotify_ads_async.governor.events import Admitted, LimitTightened, Paused, RhythmChanged, Waiting, WaitRefused
+from spotify_ads_async.governor.events import (
+    Admitted,
+    LimitTightened,
+    Paused,
+    RhythmChanged,
+    StoreLost,
+    StoreRegained,
+    Waiting,
+    WaitRefused,
+)
 from spotify_ads_async.governor.governor import Governor, Pace, Scope, default_governor
 from spotify_ads_async.governor.limits import CAUTIOUS_LIMITS, PUBLISHED_LIMITS, Limit, parse_limits
 from spotify_ads_async.governor.line import Priority
@@ -21,6 +30,8 @@ __all__ = [
     "RhythmChanged",
     "Scope",
     "Snapshot",
+    "StoreLost",
+    "StoreRegained",
     "WaitRefused",
     "Waiting",
     "WindowSnapshot",

@@ -41,7 +41,7 @@ class Bucket:
         self.available = limit.requests
         self.in_flight = 0
         self.returning: deque[float] = deque()
-        self.settled = self.returning
+        self.settled: deque[float] = self.returning
         self.cycle = limit.window * (1.0 + _MARGIN_SHARE) + _MARGIN_SECONDS + clock_resolution
 
     def refresh(self, now: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spotify_ads_async.events import Event
 
-__all__ = ["Admitted", "LimitTightened", "Paused", "RhythmChanged", "WaitRefused", "Waiting"]
+__all__ = ["Admitted", "LimitTightened", "Paused", "RhythmChanged", "StoreLost", "StoreRegained", "WaitRefused", "Waiting"]
 
 
 class Waiting(Event, frozen=True, kw_only=True):
@@ -52,3 +52,18 @@ class RhythmChanged(Event, frozen=True, kw_only=True):
 
     limit: str
     owner: str
+
+
+class StoreLost(Event, frozen=True, kw_only=True):
+    """The shared store cannot be reached; ``policy`` is what happens until it can."""
+
+    store: str
+    policy: str
+    problem: str
+
+
+class StoreRegained(Event, frozen=True, kw_only=True):
+    """The shared store answers again after ``away`` seconds."""
+
+    store: str
+    away: float

@@ -16,6 +16,8 @@ from spotify_ads_async.governor.learning import Learning
 from spotify_ads_async.governor.limits import PUBLISHED_LIMITS, Limit, checked_limits
 from spotify_ads_async.governor.line import Lane, Priority
 from spotify_ads_async.governor.snapshot import Snapshot, shown
+from spotify_ads_async.governor.stores import open_store
+from spotify_ads_async.governor.stores.keeper import LeaseKeeper, OnStoreFailure, checked_policy, lease_seconds, store_timeout
 from spotify_ads_async.governor.window import Window
 
 __all__ = ["Governor", "Pace", "Scope", "default_governor"]
@@ -34,7 +36,12 @@ class Governor:
         limits: the windows to keep. An empty collection keeps none.
         pace: ``burst`` uses a token as soon as it is there; ``smooth`` spaces departures evenly and leaves a few tokens
             unused; ``auto`` is burst until the server refuses something, and smooth from then on.
-        store: where the windows are kept; ``memory`` serves one process.
+        store: where the windows are kept: ``memory`` serves one process, ``sqlite:///path`` the processes of a machine,
+            ``redis://host`` (also ``rediss``, ``redis+sentinel``, ``redis+cluster``) many machines.
+        on_store_failure: what happens while the store cannot be reached: ``fail`` raises
+            :class:`~spotify_ads_async.errors.StoreUnavailable`, ``pause`` waits, ``share`` carries on within the limits
+            divided by ``expected_processes``.
+        expected_processes: how many processes share the windows; needed for ``share``.
         client_id: the owner of the client window, where a scope names none.
         ip: the owner of the IP window.
         longest_pause: seconds; where the server asks for more, calls fail with
@@ -43,7 +50,7 @@ class Governor:
         clock_resolution: seconds by which a reading of the clock may lag.
 
     Raises:
-        ConfigurationError: an unknown pace or store, or two limits of one name.
+        ConfigurationError: an unknown pace, store or policy, a missing package, or two limits of one name.
     """
 
     def __init__(
@@ -52,6 +59,8 @@ class Governor:
         *,
         pace: Pace = "auto",
         store: str = "memory",
+        on_store_failure: OnStoreFailure = "fail",
+        expected_processes: int | None = None,
         client_id: str = "default",
         ip: str = "this address",
         longest_pause: float = 120.0,
@@ -60,8 +69,7 @@ class Governor:
     ) -> None:
         if pace not in {"burst", "smooth", "auto"}:
             raise ConfigurationError(f"pace is burst, smooth or auto, not {pace!r}")
-        if store != "memory":
-            raise ConfigurationError(f"store is memory, not {store!r}")
+        checked_policy(on_store_failure, expected_processes)
         self.limits = checked_limits(limits)
         self.pace: Pace = pace
         self._client_id = client_id
@@ -70,6 +78,18 @@ class Governor:
         self._listeners = Listeners()
         shortest_window = min((limit.window for limit in self.limits), default=0.0)
         self.gate = Gate(clock=clock, listeners=self._listeners, longest_pause=longest_pause, shortest_window=shortest_window)
+        self.keeper: LeaseKeeper | None = None
+        shared = open_store(store, timeout=store_timeout(self.limits))
+        if shared is not None:
+            self.keeper = LeaseKeeper(
+                shared,
+                self.gate,
+                lease=lease_seconds(self.limits),
+                on_failure=on_store_failure,
+                expected_processes=expected_processes,
+                auto=pace == "auto",
+            )
+            self.gate.for_want_of_tokens = self.keeper.ask
         self.learning = Learning(self.gate, auto=pace == "auto")
         self._windows: dict[tuple[str, str, str], Window] = {}
         self._scopes: dict[tuple[str, str], Scope] = {}
@@ -108,12 +128,17 @@ class Governor:
         """The present state of every window in use."""
         now = self.gate.clock()
         return Snapshot(
-            pace=self.pace, waiting=self.gate.line.length, windows=tuple(shown(window, now) for window in self._windows.values())
+            pace=self.pace,
+            waiting=self.gate.line.length,
+            windows=tuple(shown(window, now) for window in self._windows.values()),
+            store_away_for=None if self.keeper is None else self.keeper.away_for,
         )
 
     async def aclose(self) -> None:
-        """Refuse whoever still waits, and all who come later."""
+        """Refuse whoever still waits, and all who come later. Tokens lent by a store and unused go back to it."""
         self.gate.close()
+        if self.keeper is not None:
+            await self.keeper.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -131,9 +156,13 @@ class Governor:
         key = (limit.name, origin, identity)
         found = self._windows.get(key)
         if found is None:
-            found = self._windows[key] = Window(
-                limit, owner=_place(identity, origin), smooth=self.pace == "smooth", clock_resolution=self._clock_resolution
-            )
+            owner, smooth = _place(identity, origin), self.pace == "smooth"
+            if self.keeper is None:
+                found = Window(limit, owner=owner, smooth=smooth, clock_resolution=self._clock_resolution)
+            else:
+                key_there = f"{limit.name}|{limit.window:g}|{origin}|{identity}"
+                found = self.keeper.window(limit, key=key_there, owner=owner, smooth=smooth, clock_resolution=self._clock_resolution)
+            self._windows[key] = found
         return found
 
 

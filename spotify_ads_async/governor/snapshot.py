@@ -36,11 +36,16 @@ class WindowSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """The governor at one instant: its pace, how many requests wait in the line, and every window in use."""
+    """The governor at one instant: its pace, how many requests wait in the line, and every window in use.
+
+    Where windows are shared, they show this process's part; ``store_away_for`` is for how many seconds the store has not
+    answered, None while it does.
+    """
 
     pace: str
     waiting: int
     windows: tuple[WindowSnapshot, ...]
+    store_away_for: float | None = None
 
 
 def shown(window: Window, now: float) -> WindowSnapshot:
