@@ -11,8 +11,10 @@ A plan is one SQLite file: the rows with before and after, the requests, and the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+import msgspec
 
 from spotify_ads_async.bulk import planning, undoing
 from spotify_ads_async.bulk.applying import Options, Progress, Run
@@ -27,6 +29,7 @@ from spotify_ads_async.client import AdsClient
 from spotify_ads_async.governor import Priority
 
 __all__ = [
+    "CLEAR",
     "ENTITIES",
     "BadChanges",
     "BadExpression",
@@ -66,6 +69,7 @@ async def plan_changes(
     clear: str = CLEAR,
     base: Path | None = None,
     skip_bad_rows: bool = False,
+    present: Iterable[msgspec.Struct] = (),
 ) -> None:
     """Read a file of changes and the present state, and make the plan. No request changes anything.
 
@@ -77,13 +81,14 @@ async def plan_changes(
         clear: the CSV token that empties a field; a blank keeps it.
         base: an earlier export: a field that somebody else changed since, and that the file changes too, is a conflict.
         skip_bad_rows: plan the good rows though others are refused; those keep their place and their reason.
+        present: what was read a moment ago, such as every ad set of the account: it is not read again.
 
     Raises:
         BadChanges: rows are refused, with file, line, column and reason.
         FileExistsError: there is a file at ``plan``.
         SpotifyAdsError: the present state cannot be read.
     """
-    source = planning.Source(path=changes, clear=clear, base=base, skip_bad_rows=skip_bad_rows)
+    source = planning.Source(path=changes, clear=clear, base=base, skip_bad_rows=skip_bad_rows, present=present)
     await planning.plan_changes(_bulk(ads), source, _header(ads, ad_account_id, str(changes)), plan)
 
 

@@ -44,6 +44,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         unreachable_after: stop after so many rows in a row that found no network.
         grace: how long rows under way may take to end when the run is stopped, in seconds.
         retry_failed: also make requests again that the server refused for what they say.
+        survives_power_cut: wait for the disk at every commit. Without it the journal survives the process but not a
+            power cut, and a slow disk slows nothing down.
     """
 
     concurrency: int = 64
@@ -53,6 +55,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     unreachable_after: int = 20
     grace: float = 0.7
     retry_failed: bool = False
+    survives_power_cut: bool = True
 
 
 class Progress(msgspec.Struct, kw_only=True):
@@ -104,6 +107,7 @@ class Run:
         self._plan = await anyio.to_thread.run_sync(PlanFile.open, self._path)
         try:
             self.header = self._plan.header
+            self._plan.survive_power_cuts(wanted=self._options.survives_power_cut)
             check_plan(self._plan, self._ads.base_url, resumes=self._resumes)
             self._entity = self.header.kind
             self._journal = Journal(self._plan)

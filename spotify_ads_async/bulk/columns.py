@@ -32,6 +32,7 @@ __all__ = [
     "Kind",
     "columns_of",
     "inner_struct",
+    "is_list",
     "listed_struct",
     "parse_cell",
     "parse_value",
@@ -93,7 +94,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def clearable(self) -> bool:
         """Whether the field can be emptied: a list is (``[]``), and a nullable field (null)."""
-        return self.nullable or _is_list(self.type)
+        return self.nullable or is_list(self.type)
 
 
 Cell = str | int | float | bool | list[Any] | dict[str, Any] | None
@@ -142,7 +143,8 @@ def _unannotated(kind: Any) -> Any:  # noqa: ANN401 - any annotation
     return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
-def _is_list(kind: object) -> bool:
+def is_list(kind: object) -> bool:
+    """Whether values of a type are lists."""
     bare = _unannotated(kind)
     return (get_origin(bare) or bare) in {list, tuple, set, frozenset}
 
@@ -221,7 +223,7 @@ def parse_value(column: Column, value: object) -> Cell:
 def _cleared(column: Column) -> Cell:
     if column.nullable:
         return None
-    if _is_list(column.type):
+    if is_list(column.type):
         return []
     raise CellError("cannot be cleared: the API takes no empty value here")
 

@@ -77,6 +77,10 @@ class PlanFile:
         """
         return cls(storage.open_existing(path), path)
 
+    def survive_power_cuts(self, *, wanted: bool) -> None:
+        """Choose whether a commit waits for the disk."""
+        storage.survive_power_cuts(self._connection, wanted=wanted)
+
     def close(self) -> None:
         """Unlock and close."""
         self._connection.close()
@@ -114,6 +118,7 @@ class PlanFile:
     def mark_ready(self) -> None:
         """Say that planning came to its end: an unfinished plan is never applied."""
         self._connection.execute("INSERT OR REPLACE INTO header VALUES ('ready', 'true')")
+        storage.make_durable(self._connection)
 
     # Rows while planning
 
@@ -152,7 +157,7 @@ class PlanFile:
 
     def add_base(self, entity_id: str, values: Mapping[str, Cell]) -> None:
         """Keep what an earlier export said of an entity, if it is in the plan."""
-        self._connection.execute("UPDATE row SET base = ? WHERE entity_id = ? AND verdict = 'read'", (encode(values), entity_id))
+        self._connection.execute("UPDATE row SET base = ? WHERE entity_id = ? AND verdict <> 'refused'", (encode(values), entity_id))
 
     def unread_ids(self) -> list[str]:
         """The ids of the rows whose present state is not known yet."""
@@ -160,9 +165,24 @@ class PlanFile:
 
     def unread_of(self, entity_ids: Sequence[str]) -> list[PlannedRow]:
         """Such rows, of some entities."""
-        return self._rows(
-            _ROWS + "JOIN json_each(?) AS wanted ON wanted.value = entity_id WHERE verdict = ?", (encode(entity_ids), RowState.READ)
+        found = self._connection.execute(
+            # The first condition names the index, the second the rows.
+            "SELECT number, line, entity_id, change, base FROM row WHERE verdict <> 'refused' AND verdict = 'read' "
+            "AND entity_id IN (SELECT value FROM json_each(?))",
+            (encode(entity_ids),),
         )
+        return [
+            PlannedRow(
+                number=number,
+                line=line,
+                entity_id=entity_id,
+                change=decode(change),
+                base=decode(base),
+                verdict=RowState.READ,
+                fate=Fate.WAITING,
+            )
+            for number, line, entity_id, change, base in found
+        ]
 
     def decide(
         self, number: int, effect: Effect, *, elsewhere: Mapping[str, Cell], change: Mapping[str, Cell] | None = None, remark: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -39,6 +39,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         clear: the CSV token that empties a field.
         base: an earlier export of the same entities: what somebody else changed since is a conflict.
         skip_bad_rows: plan the good rows though others are refused.
+        present: entities that were read a moment ago, which spares reading them again.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     clear: str = CLEAR
     base: Path | None = None
     skip_bad_rows: bool = False
+    present: Iterable[msgspec.Struct] = ()
 
     @property
     def shown(self) -> str:
@@ -68,7 +70,7 @@ async def new_plan(path: Path, header: Header) -> AsyncGenerator[PlanFile]:
     ready = False
     try:
         yield plan
-        plan.mark_ready()
+        await anyio.to_thread.run_sync(plan.mark_ready)
         ready = True
     finally:
         plan.close()
@@ -114,6 +116,13 @@ async def plan_selection(ads: AdsClient, selection: Selection, header: Header, p
             async for page in pages:
                 await planning.add_selected(selection, page.items)
         planning.check()
+
+
+def batches(items: Iterable[msgspec.Struct]) -> Iterator[list[msgspec.Struct]]:
+    """``items`` in lists of a bounded length."""
+    source = iter(items)
+    while batch := list(islice(source, _BATCH)):
+        yield batch
 
 
 class _Planning:
@@ -193,6 +202,8 @@ class _Planning:
         async def take(found: Sequence[Found]) -> None:
             await self._journal.read(partial(decide, found))
 
+        for known in batches(self._source.present):
+            await take([(str(getattr(one, "id", "")), one) for one in known])
         wanted = await self._journal.read(PlanFile.unread_ids)
         await read_present(ads, self._entity, ad_account_id, wanted, take)
 

@@ -10,7 +10,7 @@ import msgspec
 
 from spotify_ads_async.bulk.records import NotAPlan, PlanInUse
 
-__all__ = ["create", "decode", "encode", "open_existing"]
+__all__ = ["create", "decode", "encode", "make_durable", "open_existing", "survive_power_cuts"]
 
 _APPLICATION_ID = 0x53414250  # "SABP"
 _FORMAT = 1
@@ -60,7 +60,7 @@ CREATE VIEW request AS SELECT step.row, position, entity_id, body, before, state
 
 
 def create(path: Path) -> sqlite3.Connection:
-    """Make an empty plan file.
+    """Make an empty plan file. Until :func:`make_durable`, a power cut may leave nothing of it: a plan is made again then.
 
     Raises:
         FileExistsError: there is a file at ``path``: a journal is never overwritten.
@@ -68,15 +68,27 @@ def create(path: Path) -> sqlite3.Connection:
     path.touch(exist_ok=False)
     connection = _connect(path)
     try:
+        connection.execute("PRAGMA synchronous=OFF")
         _lock(connection)
         connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={_FORMAT}")
-        connection.executescript(_SCHEMA)
+        connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
     except BaseException:
         connection.close()
         path.unlink(missing_ok=True)
         raise
     return connection
+
+
+def make_durable(connection: sqlite3.Connection) -> None:
+    """From here on everything that is committed survives a power cut, and so does everything before."""
+    survive_power_cuts(connection, wanted=True)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def survive_power_cuts(connection: sqlite3.Connection, *, wanted: bool) -> None:
+    """Let commits wait for the disk, or not. What is committed survives the process in either case."""
+    connection.execute(f"PRAGMA synchronous={'FULL' if wanted else 'OFF'}")
 
 
 def open_existing(path: Path) -> sqlite3.Connection:
@@ -93,6 +105,7 @@ def open_existing(path: Path) -> sqlite3.Connection:
     try:
         _check_format(connection, path)
         _lock(connection)
+        survive_power_cuts(connection, wanted=True)
     except sqlite3.DatabaseError as problem:
         connection.close()
         if problem.sqlite_errorcode in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
@@ -121,10 +134,9 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _lock(connection: sqlite3.Connection) -> None:
-    """Keep other processes out until the connection closes or the process dies, and make every commit durable."""
+    """Keep other processes out until the connection closes or the process dies."""
     connection.execute("PRAGMA locking_mode=EXCLUSIVE")
     connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
     connection.execute("BEGIN EXCLUSIVE")
     connection.execute("COMMIT")
 

@@ -1,0 +1,97 @@
+"""The root of the command line. Its commands are imported when they are used."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+__all__ = ["COMMANDS", "Entry", "app"]
+
+
+class Entry(NamedTuple):
+    """Where a command is found: ``attribute`` is a typer app for a group, or a function."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+COMMANDS: Mapping[str, Entry] = {
+    "demo": Entry("demo", "demo", "See everything work against an emulator on this machine."),
+    "accounts": Entry("accounts", "accounts", "List the ad accounts you can use."),
+    "campaigns": Entry("entities", "campaigns", "List, read, create and change campaigns."),
+    "ad-sets": Entry("entities", "ad_sets", "List, read, create and change ad sets."),
+    "ads": Entry("entities", "ads", "List, read, create and change ads."),
+    "bulk": Entry("bulk", "app", "Plan, apply, resume and undo many changes."),
+    "export": Entry("export", "export", "Write campaigns, ad sets or ads to a file that bulk reads back."),
+    "quota": Entry("quota", "quota", "Show how full the windows are."),
+    "call": Entry("call", "call", "Call any operation of the API."),
+    "emulate": Entry("emulate", "emulate", "Serve an Ads API on this machine, for trying and testing."),
+}
+
+
+class _Root(TyperGroup):
+    """A group that knows its commands' names and imports a command when it is asked for."""
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - typer's own
+        super().__init__(**attributes)
+        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[assignment]  # names alone, for suggestions
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]  # noqa: ANN401 - typer's own
+        del ctx
+        entry = COMMANDS.get(cmd_name)
+        return None if entry is None else load(cmd_name, entry)
+
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ANN401 - typer's own
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+
+def load(name: str, entry: Entry) -> Any:  # noqa: ANN401 - typer's own
+    """The command itself."""
+    found = getattr(importlib.import_module(f"spotify_ads_async.cli.{entry.module}"), entry.attribute)
+    if not isinstance(found, typer.Typer):
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
+        single.command(name)(found)
+        found = single
+    command = get_command(found)
+    command.name = name
+    return command
+
+
+app = typer.Typer(
+    name="spotify-ads",
+    cls=_Root,
+    help="The Spotify Ads API on the command line, within its limits.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # rich help takes three times as long to appear
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        from spotify_ads_async.version import __version__  # noqa: PLC0415 - only here
+
+        typer.echo(f"spotify-ads {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """The Spotify Ads API on the command line, within its limits."""
+    del version

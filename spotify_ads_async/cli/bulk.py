@@ -1,0 +1,148 @@
+"""``spotify-ads bulk plan|show|apply|resume|undo``: how they are called. What they do is in :mod:`~spotify_ads_async.cli.bulk_work`."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spotify_ads_async import bulk
+from spotify_ads_async.cli import bulk_work
+from spotify_ads_async.cli.bulk_work import Planning, Working
+from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
+from spotify_ads_async.cli.output import Output
+from spotify_ads_async.cli.run import run, usage_error
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Many changes at once: seen before they are made, resumable after anything, and undoable.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+class Kind(enum.StrEnum):
+    """What a selection is about."""
+
+    AD_SETS = "ad-sets"
+    CAMPAIGNS = "campaigns"
+    ADS = "ads"
+
+
+Changes = Annotated[Path | None, typer.Argument(metavar="CHANGES", help="A CSV or JSON Lines file.", show_default=False)]
+PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan, as bulk plan writes it.")]
+PlanTo = Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="The plan to write; named after changes and time by default.")]
+Where = Annotated[list[str] | None, typer.Option("--where", metavar="CONDITION", help="Without a file: change what satisfies every one.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="With --where: 12.50, +10%, -2.00, +7d, or any value.")]
+KindOf = Annotated[Kind, typer.Option("--kind", help="What --where selects.")]
+Conflicts = Annotated[
+    Path | None, typer.Option("--check-conflicts", metavar="FILE", help="An earlier export: refuse what others changed since.")
+]
+Clear = Annotated[str, typer.Option("--clear", metavar="TOKEN", help="The cell that empties a field; a blank keeps it.")]
+SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="Go on with the good rows when others are refused.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")]
+MaxFailures = Annotated[int | None, typer.Option("--max-failures", metavar="N", min=0, help="Stop when more than N rows have failed.")]
+Concurrency = Annotated[int, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Rows under way at once, at most.")]
+Results = Annotated[Path | None, typer.Option("--results", metavar="FILE", help="Where every row's outcome goes, .csv or .jsonl.")]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Also make requests again that the server refused.")]
+Force = Annotated[bool, typer.Option("--force", help="Also take back rows that somebody changed since.")]
+_CONCURRENCY = bulk.Options().concurrency
+
+
+@app.command()
+def plan(
+    changes: Changes = None,
+    *,
+    where: Where = None,
+    settings: Set = None,
+    kind: KindOf = Kind.AD_SETS,
+    to: PlanTo = None,
+    check_conflicts: Conflicts = None,
+    clear: Clear = bulk.CLEAR,
+    skip_bad_rows: SkipBadRows = False,
+    ad_account: AdAccount = None,
+    output: OutputForm = Output.TABLE,
+) -> None:
+    """Show what a file of changes, or a selection, comes down to, and write the plan. Nothing is changed."""
+    if (changes is None) == (not settings):
+        usage_error("give either a file of changes, or --set with --where")
+    planning = Planning(
+        changes=changes,
+        where=tuple(where or ()),
+        settings=tuple(settings or ()),
+        entity=bulk.ENTITIES[kind.value.replace("-", " ")],
+        to=to,
+        base=check_conflicts,
+        clear=clear,
+        skip_bad_rows=skip_bad_rows,
+        ad_account=needed(ad_account),
+    )
+    run(lambda: bulk_work.plan(planning, output))
+
+
+@app.command()
+def show(plan_file: PlanFile, *, output: OutputForm = Output.TABLE) -> None:
+    """Show a plan: what changes, and what became of it so far."""
+    run(lambda: bulk_work.show(plan_file, output))
+
+
+@app.command()
+def apply(
+    changes: Annotated[Path, typer.Argument(metavar="CHANGES|PLAN", help="A file of changes, or a plan.")],
+    *,
+    to: PlanTo = None,
+    check_conflicts: Conflicts = None,
+    clear: Clear = bulk.CLEAR,
+    skip_bad_rows: SkipBadRows = False,
+    dry_run: DryRun = False,
+    max_failures: MaxFailures = None,
+    concurrency: Concurrency = _CONCURRENCY,
+    results: Results = None,
+    yes: Yes = False,
+    ad_account: AdAccount = None,
+) -> None:
+    """Carry out a plan; or plan a file of changes, and carry that out at once."""
+    working = Working(
+        options=bulk.Options(concurrency=concurrency, max_failures=max_failures), results=results, asks=not yes, dry_run=dry_run
+    )
+    if bulk.is_plan(changes):
+        run(lambda: bulk_work.apply_plan(changes, working))
+    planning = Planning(
+        changes=changes, to=to, base=check_conflicts, clear=clear, skip_bad_rows=skip_bad_rows, ad_account=needed(ad_account)
+    )
+    run(lambda: bulk_work.apply_changes(planning, working))
+
+
+@app.command()
+def resume(
+    plan_file: PlanFile,
+    *,
+    max_failures: MaxFailures = None,
+    concurrency: Concurrency = _CONCURRENCY,
+    retry_failed: RetryFailed = False,
+    results: Results = None,
+) -> None:
+    """Carry on after an interruption. Requests whose answer was lost are settled by reading back, never sent blindly again."""
+    options = bulk.Options(concurrency=concurrency, max_failures=max_failures, retry_failed=retry_failed)
+    run(lambda: bulk_work.resume(plan_file, Working(options=options, results=results)))
+
+
+@app.command()
+def undo(
+    plan_file: PlanFile,
+    *,
+    to: Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="The plan of the undo; PLAN.undo by default.")] = None,
+    force: Force = False,
+    dry_run: DryRun = False,
+    concurrency: Concurrency = _CONCURRENCY,
+    results: Results = None,
+    yes: Yes = False,
+) -> None:
+    """Take back what a plan did. Everything is read again first; what somebody changed since is named and left alone."""
+    working = Working(options=bulk.Options(concurrency=concurrency), results=results, asks=not yes, dry_run=dry_run)
+    run(lambda: bulk_work.undo(plan_file, to, working, force=force))

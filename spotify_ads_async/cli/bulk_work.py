@@ -1,0 +1,205 @@
+"""What the bulk commands do."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio.to_thread
+import msgspec
+import typer
+
+from spotify_ads_async import bulk
+from spotify_ads_async.cli.bulk_show import DIFFERENCE_COLUMNS, difference_row, say_fates, say_totals
+from spotify_ads_async.cli.connect import connected
+from spotify_ads_async.cli.output import Output, Rows
+from spotify_ads_async.cli.progress import shown
+from spotify_ads_async.cli.run import DONE, FAILED, INTERRUPTED, REFUSED, say
+from spotify_ads_async.cli.signals import on_interrupt
+from spotify_ads_async.client import AdsClient
+
+__all__ = ["Planning", "Working", "apply_changes", "apply_plan", "plan", "resume", "show", "undo"]
+
+_SHOWN = 20
+
+
+class Planning(msgspec.Struct, frozen=True, kw_only=True):
+    """How a plan is to be made."""
+
+    ad_account: str
+    changes: Path | None = None
+    where: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    entity: bulk.Entity = bulk.ENTITIES["ad sets"]
+    to: Path | None = None
+    base: Path | None = None
+    clear: str = bulk.CLEAR
+    skip_bad_rows: bool = False
+
+    @property
+    def target(self) -> Path:
+        """Where the plan goes: never over an earlier one, which may still be undone."""
+        if self.to is not None:
+            return self.to
+        stem = self.changes.stem if self.changes else self.entity.plural.replace(" ", "_")
+        return Path(f"{stem}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.plan")
+
+
+class Working(msgspec.Struct, frozen=True, kw_only=True):
+    """How a plan is to be carried out."""
+
+    options: bulk.Options
+    results: Path | None = None
+    asks: bool = False
+    dry_run: bool = False
+
+
+async def _make_plan(client: AdsClient, planning: Planning) -> Path:
+    target = planning.target
+    if planning.changes is None:
+        await bulk.plan_selection(
+            client,
+            planning.ad_account,
+            planning.entity,
+            target,
+            where=planning.where,
+            settings=planning.settings,
+            skip_bad_rows=planning.skip_bad_rows,
+        )
+    else:
+        await bulk.plan_changes(
+            client,
+            planning.ad_account,
+            planning.changes,
+            target,
+            clear=planning.clear,
+            base=planning.base,
+            skip_bad_rows=planning.skip_bad_rows,
+        )
+    return target
+
+
+async def plan(planning: Planning, output: Output) -> int:
+    """Make a plan and show it."""
+    async with connected() as client:
+        target = await _make_plan(client, planning)
+    totals = await anyio.to_thread.run_sync(_show_plan, target, output, None)
+    say(f"the plan is {target}; spotify-ads bulk apply {target} carries it out")
+    return REFUSED if totals.refused else DONE
+
+
+async def show(path: Path, output: Output) -> None:
+    """Show a plan and what became of it."""
+    await anyio.to_thread.run_sync(_show_plan, path, output, None)
+    with bulk.PlanFile.open(path) as plan:
+        if plan.begun():
+            say_fates(plan.fates(), path)
+
+
+def _show_plan(path: Path, output: Output, shown: int | None) -> bulk.PlanTotals:
+    """Write the differences to stdout and the totals to stderr; ``shown`` bounds the rows of a table."""
+    with bulk.PlanFile.open(path) as plan:
+        totals = bulk.PlanTotals()
+        with Rows(output, DIFFERENCE_COLUMNS) as rows:
+            for row in _counted(plan, totals):
+                if shown is None or totals.rows <= shown:
+                    for difference in bulk.differences(row):
+                        rows.write(difference_row(difference, output))
+        if shown is not None and totals.rows > shown:
+            say(f"… and {totals.rows - shown} rows more: spotify-ads bulk show {path}")
+        for row in plan.rows():
+            if row.fate is bulk.Fate.REFUSED:
+                column = f"{row.column}: " if row.column else ""
+                say(f"refused: line {row.line}, {row.entity_id}: {column}{row.reason}")
+            elif row.reason and not plan.begun():
+                say(f"note: line {row.line}, {row.entity_id}: {row.reason}")
+        say_totals(totals, plan.header)
+    return totals
+
+
+def _counted(plan: bulk.PlanFile, totals: bulk.PlanTotals) -> Iterator[bulk.PlannedRow]:
+    for row in plan.rows():
+        totals.add(row)
+        yield row
+
+
+async def apply_changes(planning: Planning, working: Working) -> int:
+    """Plan a file of changes and carry the plan out."""
+    async with connected() as client:
+        target = await _make_plan(client, planning)
+        return await _carry_out_when_wanted(client, target, working)
+
+
+async def apply_plan(path: Path, working: Working) -> int:
+    """Carry out a plan.
+
+    Raises:
+        WrongPlan: it has begun before.
+    """
+    with bulk.PlanFile.open(path) as plan:
+        if plan.begun():
+            raise bulk.WrongPlan(f"the plan has begun before: spotify-ads bulk resume {path} carries on")
+    async with connected() as client:
+        return await _carry_out_when_wanted(client, path, working)
+
+
+async def _carry_out_when_wanted(client: AdsClient, path: Path, working: Working) -> int:
+    totals = await anyio.to_thread.run_sync(_show_plan, path, Output.TABLE, _SHOWN)
+    if working.dry_run:
+        say(f"a dry run: nothing was changed; the plan is {path}")
+        return REFUSED if totals.refused else DONE
+    if working.asks and totals.requests and not await _agreed(f"make {totals.requests} requests?"):
+        say(f"nothing was changed; the plan is {path}")
+        return DONE
+    return await _carry_out(client, bulk.apply(client, path, working.options), path, working)
+
+
+async def _agreed(question: str) -> bool:
+    """Ask, where somebody is there to answer."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    return await anyio.to_thread.run_sync(lambda: typer.confirm(question, err=True), abandon_on_cancel=True)
+
+
+async def resume(path: Path, working: Working) -> int:
+    """Carry on with a plan."""
+    async with connected() as client:
+        return await _carry_out(client, bulk.resume(client, path, working.options), path, working)
+
+
+async def undo(done: Path, to: Path | None, working: Working, *, force: bool) -> int:
+    """Plan the inverse of a plan and carry that out."""
+    path = to or done.with_name(f"{done.name}.undo")
+    async with connected() as client:
+        await bulk.plan_undo(client, done, path, force=force)
+        return await _carry_out_when_wanted(client, path, working)
+
+
+async def _carry_out(client: AdsClient, run: bulk.Run, path: Path, working: Working) -> int:
+    """Let a run come to its end, or to Ctrl-C, and say what became of the rows."""
+    failures = 0
+    async with on_interrupt(lambda: run.stop("interrupted")), run, shown(f"{run.header.kind.plural}", run, client):
+        async for row in run:
+            if row.fate in {bulk.Fate.FAILED, bulk.Fate.UNKNOWN} and failures < _SHOWN:
+                failures += 1
+                say(f"{row.fate}: line {row.line}, {row.entity_id}: {row.reason}")
+    return await anyio.to_thread.run_sync(_conclude, run.progress.stopped, path, working)
+
+
+def _conclude(stopped: str, path: Path, working: Working) -> int:
+    with bulk.PlanFile.open(path) as plan:
+        fates = plan.fates()
+        if stopped:
+            say(f"stopped: {stopped}")
+        else:
+            results = working.results or path.with_name(path.name.removesuffix(".plan") + ".results.csv")
+            bulk.write_results(plan.rows(), results)
+            say(f"every row's outcome is in {results}")
+        say_fates(fates, path)
+    if stopped == "interrupted":
+        return INTERRUPTED
+    if fates[bulk.Fate.UNKNOWN] or fates[bulk.Fate.REFUSED]:
+        return REFUSED
+    return FAILED if fates[bulk.Fate.FAILED] or fates[bulk.Fate.WAITING] else DONE

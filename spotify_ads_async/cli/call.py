@@ -1,0 +1,111 @@
+"""``spotify-ads call OPERATION_ID``: everything that has no command of its own."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from spotify_ads_async.bulk.columns import is_list
+from spotify_ads_async.cli.connect import connected
+from spotify_ads_async.cli.options import AdAccount, json_body
+from spotify_ads_async.cli.output import Output, Rows, show
+from spotify_ads_async.cli.run import run, usage_error
+from spotify_ads_async.operation import ListOperation, Operation
+from spotify_ads_async.operations import OPERATIONS
+from spotify_ads_async.pages import ListCall
+from spotify_ads_async.types import Secret
+
+__all__ = ["call"]
+
+
+def call(
+    operation_id: Annotated[str, typer.Argument(metavar="OPERATION_ID", help="Such as getAdSetById; see docs/reference/operations.md.")],
+    *,
+    path: Annotated[list[str] | None, typer.Option("--path", metavar="NAME=VALUE", help="A part of the path.")] = None,
+    query: Annotated[list[str] | None, typer.Option("--query", metavar="NAME=VALUE", help="A parameter; repeat it for a list.")] = None,
+    body: Annotated[
+        str | None, typer.Option("--body", metavar="JSON|@FILE", help="The request as JSON, or the name of a file behind @.")
+    ] = None,
+    idempotency_key: Annotated[str | None, typer.Option("--idempotency-key", metavar="KEY", help="Where the operation takes one.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Walk a list to its end and write one item a line.")] = False,
+    ad_account: AdAccount = None,
+) -> None:
+    """Call one operation of the API by its operationId and write its answer as JSON."""
+
+    async def command() -> None:
+        operation = _operation(operation_id)
+        parts = _pairs("--path", path)
+        if ad_account and "{ad_account_id}" in operation.path:
+            parts.setdefault("ad_account_id", ad_account)
+        parameters = _parameters(operation, query)
+        async with connected() as client:
+            if every:
+                await _write_all(client, operation, parts, parameters)
+                return
+            content = json_body(body) if body else None
+            answer = await client.call(operation, path=parts, query=parameters, body=content, idempotency_key=idempotency_key)
+        if answer is not None:
+            show(msgspec.to_builtins(answer, enc_hook=_revealed))
+
+    run(command)
+
+
+async def _write_all(client: Any, operation: Operation[Any], path: dict[str, str], query: dict[str, Any]) -> None:  # noqa: ANN401 - a client
+
+    if not isinstance(operation, ListOperation):
+        usage_error(f"{operation.id} is no list, so there is nothing to walk: leave --all out")
+    items: ListCall[Any] = ListCall(client, operation, path=path, query=query)
+    with Rows(Output.JSONL, ()) as rows:
+        async with items.walk() as walk:
+            async for item in walk:
+                rows.write(msgspec.to_builtins(item, enc_hook=_revealed))
+
+
+def _operation(operation_id: str) -> Operation[Any]:
+    operation = OPERATIONS.get(operation_id)
+    if operation is not None:
+        return operation
+    near = difflib.get_close_matches(operation_id, OPERATIONS, n=3)
+    return usage_error(f"there is no operation {operation_id!r}{'; did you mean ' + ', '.join(near) + '?' if near else ''}")
+
+
+def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in given or ():
+        name, sign, value = text.partition("=")
+        if not sign:
+            usage_error(f"{option} {text}: NAME=VALUE is wanted")
+        pairs[name] = value
+    return pairs
+
+
+def _parameters(operation: Operation[Any], given: list[str] | None) -> dict[str, Any]:
+    """The query, with values of the operation's types."""
+    texts: dict[str, list[str]] = {}
+    for text in given or ():
+        for name, value in _pairs("--query", [text]).items():
+            texts.setdefault(name, []).append(value)
+    parameters: dict[str, Any] = {}
+    for name, values in texts.items():
+        kind = operation.query.get(name)
+        if kind is None:
+            known = ", ".join(operation.query) or "it takes none"
+            usage_error(f"--query {name}: {operation.id} has no such parameter ({known})")
+        try:
+            parameters[name] = _converted(values, kind)
+        except msgspec.ValidationError as problem:
+            usage_error(f"--query {name}={','.join(values)}: {problem}")
+    return parameters
+
+
+def _converted(values: list[str], kind: Any) -> object:  # noqa: ANN401 - any annotation
+    """One value, or a list where the parameter is one."""
+    return msgspec.convert(values if is_list(kind) else values[-1], kind, strict=False)
+
+
+def _revealed(value: object) -> str:
+    """A secret that was asked for: an API token is answered once and never again."""
+    return value.reveal() if isinstance(value, Secret) else str(value)

@@ -1,0 +1,199 @@
+"""``spotify-ads campaigns|ad-sets|ads list|get|create|update``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+import typer
+
+from spotify_ads_async.bulk import ENTITIES, Entity
+from spotify_ads_async.bulk.columns import CellError, columns_of, parse_cell, suggestion
+from spotify_ads_async.bulk.effects import Refusal, effect, writable_state
+from spotify_ads_async.bulk.expressions import list_query, parse_condition
+from spotify_ads_async.cli.connect import connected
+from spotify_ads_async.cli.options import AdAccount, Fields, OutputForm, json_body, needed
+from spotify_ads_async.cli.output import Output, Rows, show
+from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
+from spotify_ads_async.errors import InvalidRequest, NotFound
+from spotify_ads_async.operations import OPERATIONS
+from spotify_ads_async.pages import ListCall
+
+__all__ = ["ad_sets", "ads", "campaigns"]
+
+_TABLE_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "campaigns": ("id", "name", "status", "objective", "purchase_order", "created_at"),
+    "ad sets": ("id", "name", "status", "delivery", "budget.micro_amount", "budget.type", "bid_micro_amount", "start_time", "end_time"),
+    "ads": ("id", "name", "status", "delivery", "ad_set_id", "tagline", "start_time", "end_time"),
+}
+_CREATE: Mapping[str, str] = {"campaigns": "createCampaign", "ad sets": "createAdSet", "ads": "createAd"}
+
+Where = Annotated[
+    list[str] | None,
+    typer.Option("--where", metavar="CONDITION", help="Such as status=ACTIVE, name~autumn, budget.micro_amount>=100.00; all must hold."),
+]
+Body = Annotated[
+    str | None, typer.Option("--body", metavar="JSON|@FILE", help="The whole request as JSON, or the name of a file behind @.")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="One field, such as bid_micro_amount=12.50; repeat for more.")
+]
+IdempotencyKey = Annotated[str | None, typer.Option("--idempotency-key", metavar="KEY", help="The same key never creates twice.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")]
+
+
+class _Asked(NamedTuple):
+    """What a command is about."""
+
+    entity: Entity
+    ad_account: str
+
+    def path(self, entity_id: str) -> dict[str, str]:
+        return {"ad_account_id": self.ad_account, self.entity.id_column: entity_id}
+
+
+def _rows(entity: Entity, output: Output, fields: str | None) -> Rows:
+    """Rows with the columns that are asked for; by default what fits for a table, and everything for CSV."""
+    everything = tuple(field.encode_name for field in msgspec.structs.fields(entity.get.answer))
+    columns = _TABLE_COLUMNS[entity.plural] if output is Output.TABLE else everything
+    return Rows(output, tuple(name.strip() for name in fields.split(",")) if fields else columns)
+
+
+def group(plural: str) -> typer.Typer:
+    """The commands of one kind of thing."""
+    app = typer.Typer(help=f"List, read, create and change {plural}.", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+    entity = ENTITIES[plural]
+
+    @app.command("list", help=f"List {plural}; rows appear while pages are read.")
+    def list_(
+        *,
+        where: Where = None,
+        limit: Limit = None,
+        fields: Fields = None,
+        ad_account: AdAccount = None,
+        output: OutputForm = Output.TABLE,
+    ) -> None:
+        asked = _Asked(entity, needed(ad_account))
+        run(lambda: _list(asked, where or [], limit, _rows(entity, output, fields)))
+
+    @app.command("get", help=f"Read one {entity.name} or several.")
+    def get(
+        ids: Annotated[list[str], typer.Argument(metavar="ID...")],
+        *,
+        fields: Fields = None,
+        ad_account: AdAccount = None,
+        output: OutputForm = Output.JSON,
+    ) -> None:
+        asked = _Asked(entity, needed(ad_account))
+        run(lambda: _get(asked, ids, _rows(entity, output, fields)))
+
+    @app.command("create", help=f"Create one {entity.name}.")
+    def create(
+        *,
+        body: Body = None,
+        settings: Settings = None,
+        idempotency_key: IdempotencyKey = None,
+        ad_account: AdAccount = None,
+    ) -> None:
+        asked, content = _Asked(entity, needed(ad_account)), json_body(body)
+        values = _values(columns_of(OPERATIONS[_CREATE[plural]].body), settings or [])
+        run(lambda: _create(asked, content, values, idempotency_key))
+
+    @app.command("update", help=f"Change one {entity.name}.")
+    def update(
+        entity_id: Annotated[str, typer.Argument(metavar="ID")],
+        *,
+        body: Body = None,
+        settings: Settings = None,
+        ad_account: AdAccount = None,
+    ) -> None:
+        asked, content, values = _Asked(entity, needed(ad_account)), json_body(body), _values(entity.columns, settings or [])
+        if bool(content) == bool(values):
+            usage_error("give either --body or --set")
+        run(lambda: _update(asked, entity_id, content, values))
+
+    del list_, get, create, update
+    return app
+
+
+campaigns = group("campaigns")
+ad_sets = group("ad sets")
+ads = group("ads")
+
+
+async def _list(asked: _Asked, where: list[str], limit: int | None, rows: Rows) -> None:
+    conditions = [parse_condition(asked.entity, text) for text in where]
+    query = {"limit": 50, **list_query(asked.entity, conditions)}
+    left = limit
+    async with connected() as client:
+        items: ListCall[Any] = ListCall(client, asked.entity.list, path={"ad_account_id": asked.ad_account}, query=query)
+        with rows:
+            async with items.walk() as walk:
+                async for item in walk:
+                    row = msgspec.to_builtins(item)
+                    if not all(condition.holds(row) for condition in conditions):
+                        continue
+                    rows.write(row)
+                    left = None if left is None else left - 1
+                    if left == 0:
+                        break
+
+
+async def _get(asked: _Asked, ids: list[str], rows: Rows) -> int:
+    code = DONE
+    async with connected() as client:
+        with rows:
+            for entity_id in ids:
+                try:
+                    found = await client.call(asked.entity.get, path=asked.path(entity_id))
+                except NotFound as missing:
+                    say(f"failed: {missing}")
+                    code = FAILED
+                else:
+                    rows.write(msgspec.to_builtins(found))
+    return code
+
+
+def _values(columns: Mapping[str, Any], settings: list[str]) -> dict[str, Any]:
+    """Values by column, from FIELD=VALUE."""
+    values: dict[str, Any] = {}
+    for text in settings:
+        name, sign, value = text.partition("=")
+        if not sign or name not in columns:
+            usage_error(f"--set {text}: {'FIELD=VALUE is wanted' if not sign else f'there is no field {name}{suggestion(name, columns)}'}")
+        try:
+            values[name] = parse_cell(columns[name], value)
+        except CellError as problem:
+            usage_error(f"--set {text}: {problem}")
+    return values
+
+
+async def _create(asked: _Asked, content: dict[str, Any], values: dict[str, Any], key: str | None) -> None:
+    for name, value in values.items():
+        holder = content
+        *outer, last = name.split(".")
+        for part in outer:
+            holder = holder.setdefault(part, {})
+        holder[last] = value
+    async with connected() as client:
+        operation = OPERATIONS[_CREATE[asked.entity.plural]]
+        created = await client.call(operation, path={"ad_account_id": asked.ad_account}, body=content, idempotency_key=key)
+    show(msgspec.to_builtins(created))
+
+
+async def _update(asked: _Asked, entity_id: str, content: dict[str, Any], values: dict[str, Any]) -> None:
+    """Send a body as it is, or bring single fields into requests as a bulk change does: parts whole, ``delivery`` alone."""
+    entity, path = asked.entity, asked.path(entity_id)
+    async with connected() as client:
+        if content:
+            answer = await client.call(entity.update, path=path, body=content)
+        else:
+            answer = await client.call(entity.get, path=path)
+            outcome = effect(entity, writable_state(entity, answer), values, now=datetime.now(UTC))
+            if isinstance(outcome, Refusal):
+                raise InvalidRequest(f"{outcome.column}: {outcome.reason}", operation=entity.update.id)
+            for step in outcome.steps:
+                answer = await client.call(entity.update, path=path, body=step)
+    show(msgspec.to_builtins(answer))

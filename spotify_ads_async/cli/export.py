@@ -1,0 +1,71 @@
+"""``spotify-ads export``: files that ``bulk`` reads back."""
+
+from __future__ import annotations
+
+import enum
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from spotify_ads_async.bulk import ENTITIES
+from spotify_ads_async.bulk.effects import writable_state
+from spotify_ads_async.bulk.expressions import list_query, parse_condition
+from spotify_ads_async.cli.connect import connected
+from spotify_ads_async.cli.options import AdAccount, needed
+from spotify_ads_async.cli.output import Output, Rows
+from spotify_ads_async.cli.run import run, say
+from spotify_ads_async.pages import ListCall
+
+__all__ = ["export"]
+
+
+class Kind(enum.StrEnum):
+    """What is exported."""
+
+    AD_SETS = "ad-sets"
+    CAMPAIGNS = "campaigns"
+    ADS = "ads"
+
+
+class Form(enum.StrEnum):
+    """The form of an export."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+def export(
+    kind: Annotated[Kind, typer.Argument(help="What to export.")],
+    *,
+    to: Annotated[Path | None, typer.Option("--to", help="The file to write; stdout by default.", dir_okay=False)] = None,
+    form: Annotated[Form, typer.Option("--output", "-o", help="The form.")] = Form.CSV,
+    where: Annotated[list[str] | None, typer.Option("--where", metavar="CONDITION", help="Such as status=ACTIVE; all must hold.")] = None,
+    ad_account: AdAccount = None,
+) -> None:
+    """Write the id and every writable field. What is written and read back by bulk changes nothing."""
+    run(lambda: _export(kind.value.replace("-", " "), to, form, where or [], needed(ad_account)))
+
+
+async def _export(plural: str, to: Path | None, form: Form, where: list[str], ad_account: str) -> None:
+    entity = ENTITIES[plural]
+    conditions = [parse_condition(entity, text) for text in where]
+    columns = (entity.id_column, *(column.name for column in entity.export_columns))
+    count = 0
+    async with connected() as client:
+        items: ListCall[Any] = ListCall(
+            client, entity.list, path={"ad_account_id": ad_account}, query={"limit": 50, **list_query(entity, conditions)}
+        )
+        with (
+            to.open("x", encoding="utf-8", newline="") if to else nullcontext(sys.stdout) as stream,
+            Rows(Output(form.value), columns, stream=stream) as rows,
+        ):
+            async with items.walk() as walk:
+                async for item in walk:
+                    if all(condition.holds(msgspec.to_builtins(item)) for condition in conditions):
+                        rows.write({entity.id_column: str(item.id), **writable_state(entity, item)})
+                        count += 1
+    say(f"{count} {plural} exported{f' to {to}' if to else ''}")

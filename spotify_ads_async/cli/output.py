@@ -1,0 +1,193 @@
+"""Results on stdout: a table for people, JSON, JSON Lines or CSV for programs; each row is written as it comes."""
+
+from __future__ import annotations
+
+import csv
+import enum
+import io
+import sys
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TextIO, cast
+
+import msgspec
+
+from spotify_ads_async.bulk.columns import to_cell
+from spotify_ads_async.cli.terminal import fitted, write_line
+from spotify_ads_async.cli.text import printable, printable_json
+from spotify_ads_async.money import format_micros
+
+__all__ = ["Output", "Rows", "flat", "show"]
+
+_SAMPLE = 50
+_WIDEST = 48
+
+
+class Output(enum.StrEnum):
+    """The form of results."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+class Rows:
+    """Writes rows of one form; a context manager, for the end of a table or an array.
+
+    Args:
+        output: the form.
+        columns: the columns of a table or a CSV file, in order; names of nested values are dotted.
+        stream: where to write, by default stdout.
+    """
+
+    def __init__(self, output: Output, columns: Sequence[str], *, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+        writers: Mapping[Output, type[_Table | _Json | _JsonLines | _Csv]] = {
+            Output.TABLE: _Table,
+            Output.JSON: _Json,
+            Output.JSONL: _JsonLines,
+            Output.CSV: _Csv,
+        }
+        self._writer = writers[output](self._stream, columns)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Write one row, of JSON values."""
+        self._writer.write(row)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None or not issubclass(kind, BrokenPipeError):
+            self._writer.end()
+            self._stream.flush()
+
+
+def flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of nested objects under dotted names; lists stay whole."""
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            found.update(flat(cast("Mapping[str, Any]", value), f"{prefix}{name}."))
+        else:
+            found[prefix + name] = value
+    return found
+
+
+def _json(value: object) -> str:
+    return printable_json(msgspec.json.encode(value).decode())
+
+
+def show(value: object) -> None:
+    """Write one value to stdout as JSON that people can read."""
+    sys.stdout.write(printable_json(msgspec.json.format(msgspec.json.encode(value)).decode()) + "\n")
+
+
+class _JsonLines:
+    def __init__(self, stream: TextIO, columns: Sequence[str]) -> None:
+        del columns
+        self._stream = stream
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        self._stream.write(_json(row) + "\n")
+        self._stream.flush()
+
+    def end(self) -> None:
+        pass
+
+
+class _Json:
+    def __init__(self, stream: TextIO, columns: Sequence[str]) -> None:
+        del columns
+        self._stream = stream
+        self._opening = "["
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        self._stream.write(f"{self._opening}\n  {_json(row)}")
+        self._stream.flush()
+        self._opening = ","
+
+    def end(self) -> None:
+        self._stream.write("\n]\n" if self._opening == "," else "[]\n")
+
+
+class _Csv:
+    def __init__(self, stream: TextIO, columns: Sequence[str]) -> None:
+        self._stream = stream
+        self._columns = columns
+        self._line = io.StringIO(newline="")
+        self._writer = csv.writer(self._line, lineterminator="\n")
+        self._put(columns)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        values = flat(row)
+        self._put([_csv_cell(values, row, column) for column in self._columns])
+
+    def _put(self, cells: Sequence[str]) -> None:
+        self._writer.writerow(cells)
+        line = self._line.getvalue()
+        self._line.seek(0)
+        self._line.truncate()
+        # A file keeps every character; a terminal must not obey them.
+        self._stream.write(printable(line) if self._stream.isatty() else line)
+        self._stream.flush()
+
+    def end(self) -> None:
+        pass
+
+
+def _csv_cell(values: Mapping[str, Any], row: Mapping[str, Any], column: str) -> str:
+    return to_cell(values[column] if column in values else row.get(column))
+
+
+class _Table:
+    """A table as wide as the terminal, or as wide as it needs to be in a pipe. The first rows decide the columns' widths."""
+
+    def __init__(self, stream: TextIO, columns: Sequence[str]) -> None:
+        self._stream = stream
+        self._columns = columns
+        self._sample: list[list[str]] = []
+        self._widths: list[int] = []
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        values = flat(row)
+        cells = [_shown(column, values[column] if column in values else row.get(column)) for column in self._columns]
+        if self._widths:
+            self._put(cells)
+            return
+        self._sample.append(cells)
+        if len(self._sample) == _SAMPLE:
+            self._begin()
+
+    def end(self) -> None:
+        if not self._widths:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._widths = fitted(self._stream, self._columns, self._sample, widest=_WIDEST)
+        self._put([column.upper() for column in self._columns], bold=True)
+        for cells in self._sample:
+            self._put(cells)
+        self._sample.clear()
+
+    def _put(self, cells: Sequence[str], *, bold: bool = False) -> None:
+        write_line(self._stream, cells, self._widths, bold=bold)
+        self._stream.flush()
+
+
+def _shown(column: str, value: object) -> str:
+    """A cell for people: money in units, lists in short."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case int() if column.endswith("micro_amount"):
+            return format_micros(value)
+        case list() if all(isinstance(one, str) for one in cast("list[object]", value)):
+            return printable(", ".join(cast("list[str]", value)))
+        case str() | int() | float():
+            return printable(str(value)).replace("\n", "\\n").replace("\t", "\\t")
+        case _:
+            return _json(value)

@@ -1,0 +1,69 @@
+"""Running a command: the event loop, errors as messages, and exit codes.
+
+Exit codes: 0 done · 1 some failed · 2 wrong usage · 3 refused before anything was sent, or an outcome is not known ·
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import anyio
+import typer
+
+from spotify_ads_async import bulk
+from spotify_ads_async.bulk.groups import first_cause
+from spotify_ads_async.cli.text import printable
+from spotify_ads_async.errors import ConfigurationError, InvalidRequest, OutcomeUnknown, SpotifyAdsError
+
+__all__ = ["DONE", "FAILED", "INTERRUPTED", "REFUSED", "USAGE", "run", "say", "usage_error"]
+
+DONE, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def say(message: str) -> None:
+    """Write a line for people to stderr; results go to stdout."""
+    typer.echo(printable(message), err=True)
+
+
+def usage_error(message: str) -> NoReturn:
+    """End with a message about how the command was called."""
+    raise typer.BadParameter(printable(message))
+
+
+def run(command: Callable[[], Awaitable[int | None]]) -> NoReturn:
+    """Run an async command to its end and leave with its exit code."""
+    try:
+        code = anyio.run(command) or DONE
+    except KeyboardInterrupt:
+        say("interrupted")
+        code = INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - every error gets its message or its traceback
+        code = _explained(first_cause(error))
+    except BaseExceptionGroup as group:
+        code = _explained(first_cause(group))
+    raise typer.Exit(code)
+
+
+def _explained(error: BaseException) -> int:
+    """Say what went wrong. An error of the program itself is raised as it is."""
+    if isinstance(error, BrokenPipeError):
+        # Whoever read the output has seen enough: no message, and nothing failed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    if isinstance(error, KeyboardInterrupt):
+        say("interrupted")
+        return INTERRUPTED
+    if isinstance(error, ConfigurationError | bulk.BadExpression | bulk.NotAPlan | FileNotFoundError | FileExistsError | IsADirectoryError):
+        say(f"error: {error}")
+        return USAGE
+    if isinstance(error, InvalidRequest | OutcomeUnknown | bulk.BadChanges | bulk.PlanInUse | bulk.WrongPlan):
+        say(str(error) if isinstance(error, bulk.BadChanges) else f"refused: {error}")
+        return REFUSED
+    if isinstance(error, SpotifyAdsError):
+        say(f"failed: {error}")
+        return FAILED
+    raise error
