@@ -7,15 +7,22 @@ import random
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
 from typing import Any, Self, Unpack
 
 from aiohttp import web
 
 from spotify_ads_async.emulator.accounts_service import AccountsService
+from spotify_ads_async.emulator.admin import Admin
 from spotify_ads_async.emulator.app import PREFIX, App, HeaderPolicy, RetryAfterForm
 from spotify_ads_async.emulator.clock import Clock
+from spotify_ads_async.emulator.data import load_file
+from spotify_ads_async.emulator.database import Database
 from spotify_ads_async.emulator.faults import ArmedFault, Fault, FaultBook, FaultDetails, FaultKind
+from spotify_ads_async.emulator.handlers.ad_sets import copy_of
 from spotify_ads_async.emulator.handlers.audiences import list_received
+from spotify_ads_async.emulator.history import record
 from spotify_ads_async.emulator.latency import Latency, LatencyLike
 from spotify_ads_async.emulator.oauth import TokenBook
 from spotify_ads_async.emulator.quota import Algorithm, QuotaBook
@@ -57,7 +64,12 @@ class Emulator:
         rate_limit_headers: which answers carry ``X-RateLimit`` headers: ``always``, ``refusals`` or ``never``.
         retry_after: how a 429 says when to come back: ``seconds``, ``date`` or ``absent``.
         processing: seconds for which an uploaded file or a report is worked on before it is ready.
+        data: a JSON file to begin with, instead of made-up data.
+        database: a SQLite file that keeps the data from run to run; what it holds goes before ``data`` and ``ad_sets``.
         now: the time at which the emulator's clock starts, None for the present.
+
+    Raises:
+        ValueError: ``data`` or ``database`` is no such file, or ad sets are asked for without campaigns.
 
     Attributes:
         store: what the emulator knows, for tests that look at it or change it beside the API.
@@ -90,6 +102,8 @@ class Emulator:
         rate_limit_headers: HeaderPolicy = "always",
         retry_after: RetryAfterForm = "seconds",
         processing: float = 1.0,
+        data: Path | None = None,
+        database: Path | None = None,
         now: datetime | None = None,
     ) -> None:
         self._plan = Plan(ad_sets=ad_sets, campaigns=campaigns, ads=ads)
@@ -118,14 +132,25 @@ class Emulator:
             rate_limit_headers=rate_limit_headers,
             retry_after=retry_after,
         )
-        account = self._fill()
+        self._database = None if database is None else Database(database)
+        account = self._fill(data)
         self.ad_account_id = account.id
         self.business_id: str = account.row["business_id"]
         self._runner: web.ServerRunner | None = None
         self._origin = ""
 
-    def _fill(self) -> Account:
-        return seed(self.store, self._plan, self._seed)
+    def _fill(self, data: Path | None) -> Account:
+        """The data to begin with: from the database, the file, or made up."""
+        database = self._database
+        if database is not None and database.load(self.store):
+            account = next(iter(self.store.accounts.values()))
+        else:
+            account = seed(self.store, self._plan, self._seed) if data is None else load_file(self.store, data)
+            if database is not None:
+                database.save_all(self.store)
+        if database is not None:
+            database.follow(self.store)
+        return account
 
     @property
     def origin(self) -> str:
@@ -155,6 +180,7 @@ class Emulator:
 
     async def __aenter__(self) -> Self:
         AccountsService(self.tokens).serve(self._app)
+        Admin(self, self._app).serve()
         self.store.storage.serve(self._app)
         self.store.storage.on_upload(partial(list_received, self.store))
         runner = web.ServerRunner(
@@ -164,10 +190,12 @@ class Emulator:
         )
         await runner.setup()
         self._runner = runner
+        if self._database is not None:
+            self._database.start()
         try:
             await web.TCPSite(runner, *self._address, backlog=1024).start()
         except BaseException:
-            await runner.cleanup()
+            await self._stop(runner)
             raise
         host, port = runner.addresses[0][:2]
         self._origin = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -178,7 +206,12 @@ class Emulator:
     async def __aexit__(self, *exception: object) -> None:
         runner, self._runner, self._origin = self._runner, None, ""
         if runner is not None:
-            await runner.cleanup()
+            await self._stop(runner)
+
+    async def _stop(self, runner: web.ServerRunner) -> None:
+        await runner.cleanup()
+        if self._database is not None:
+            await self._database.stop()
 
     def statistics(self) -> Statistics:
         """What the emulator saw since it started, or since :meth:`reset_statistics`."""
@@ -214,6 +247,25 @@ class Emulator:
     def clear_faults(self) -> None:
         """Let everything go well again."""
         self._app.faults.clear()
+
+    def add_ad_sets(self, count: int = 1) -> list[str]:
+        """Create ad sets like those to begin with, while the server runs; their ids. Newest first, they come before all others."""
+        account = self.store.account(self.ad_account_id)
+        return [copy_of(account, row)["id"] for row in islice(cycle(list(account.ad_sets)), count)]
+
+    def archive_ad_set(self, ad_set_id: str) -> None:
+        """Archive an ad set, as others might while a walk runs; with ``statuses`` filters it leaves the lists.
+
+        Raises:
+            Refusal: there is none with this id.
+        """
+        account = self.store.account(self.ad_account_id)
+        row = account.ad_sets.get(ad_set_id)
+        record(account, "AD_SET", row, account.ad_sets.put({**row, "status": "ARCHIVED", "updated_at": self.clock.text()}))
+
+    def remove_ad_set(self, ad_set_id: str) -> None:
+        """Take an ad set out of every list, so that the rows behind it move up."""
+        self.store.account(self.ad_account_id).ad_sets.remove(ad_set_id)
 
     def set_latency(self, latency: LatencyLike) -> None:
         """Change how long answers take from now on."""

@@ -78,6 +78,7 @@ class TokenBook:
         self._access = {token: Grant(client, float("inf")) for token, client in tokens.items()}
         self._refresh = dict(refresh_tokens)
         self._ended: set[str] = set()
+        self._names: dict[str, str] = {}
         self._codes: dict[str, Code] = {}
 
     def client_of(self, authorization: str | None, now: float) -> str | None:
@@ -88,7 +89,14 @@ class TokenBook:
         grant = self._access.get(token)
         if grant is not None:
             return grant.client_id if now < grant.expires_at else None
-        return token if self.any_token and token and token not in self._ended else None
+        return self._own_client(token) if self.any_token and token and token not in self._ended else None
+
+    def _own_client(self, token: str) -> str:
+        """The name of the client behind a token that was never issued; it shows nothing of the token."""
+        name = self._names.get(token)
+        if name is None:
+            name = self._names[token] = "client-" + hashlib.sha256(token.encode()).hexdigest()[:8]
+        return name
 
     def revoke(self) -> None:
         """End every access token: each of them gets 401 from now on."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from datetime import datetime
 from typing import Any, TypeAlias
 
 import msgspec
@@ -107,13 +106,6 @@ class Table:
         return found
 
 
-class Processing(msgspec.Struct, frozen=True):
-    """A change of a row that comes at a certain time."""
-
-    ready_at: datetime
-    outcome: Row
-
-
 class Account:
     """One ad account and everything in it."""
 
@@ -129,6 +121,8 @@ class Account:
         "members": ("Member", "member_id"),
         "changes": ("Change", "change_id"),
         "reports": ("Report", "id"),
+        "sales_orders": ("Sales order", "id"),
+        "processing": ("Processing", "id"),
     }
 
     def __init__(self, store: Store, row: Row) -> None:
@@ -147,14 +141,23 @@ class Account:
         self.members = tables["members"]
         self.changes = tables["changes"]
         self.reports = tables["reports"]
-        self.sales_orders: dict[str, str] = {}
+        self.sales_orders = tables["sales_orders"]
+        self.processing = tables["processing"]
         self.uploads: dict[str, tuple[str, dict[int, bytes]]] = {}
-        self.processing: dict[str, Processing] = {}
         self.delivery = Delivery(self)
 
     def start_processing(self, asset_id: str, outcome: Row) -> None:
-        """Let an asset be processed, with this change of its row in the end."""
-        self.processing[asset_id] = Processing(self.store.clock.ahead(self.store.processing_seconds), outcome)
+        """Let an asset or an audience be processed, with this change of its row in the end."""
+        ready_at = self.store.clock.ahead(self.store.processing_seconds).timestamp()
+        self.processing.put({"id": asset_id, "ready_at": ready_at, "outcome": outcome})
+
+    def processed(self, table: Table, row: Row) -> Row:
+        """The row as it is now: processing ends when its time has come."""
+        done = self.processing.rows.get(row["id"])
+        if done is None or self.store.clock.now().timestamp() < done["ready_at"]:
+            return row
+        self.processing.remove(row["id"])
+        return table.put({**row, **done["outcome"], "updated_at": self.store.clock.text()})
 
     @property
     def row(self) -> Row:
@@ -226,7 +229,7 @@ class Store:
         self.account_rows = Table("ad_accounts", "Ad account", self)
         self.businesses: dict[str, Business] = {}
         self.accounts: dict[str, Account] = {}
-        self.account_types: dict[str, str] = {}
+        self.account_types = Table("account_types", "Type", self)
 
     def new_id(self) -> str:
         """A UUID that was not there before, the same ones again from the same seed."""
@@ -264,10 +267,23 @@ class Store:
         self.account_rows.put(row)
         return self.accounts.setdefault(row["id"], Account(self, row))
 
+    def restore(self, name: str, row: Row) -> None:
+        """Put a row into the table of this name."""
+        if name == self.business_rows.name:
+            self.put_business(row)
+        elif name == self.account_rows.name:
+            self.put_account(row)
+        elif name == self.account_types.name:
+            self.account_types.put(row)
+        else:
+            owner, _, kind = name.partition("/")
+            (self.accounts.get(owner) or self.businesses[owner]).tables[kind].put(row)
+
     def tables(self) -> Iterator[Table]:
         """Every table, owners before what they own."""
         yield self.business_rows
         yield self.account_rows
+        yield self.account_types
         for business in self.businesses.values():
             yield from business.tables.values()
         for account in self.accounts.values():

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import aiohttp
 import pytest
 
 from tests.support.emulated import Api, Apis
@@ -12,8 +11,7 @@ from tests.support.emulated import Api, Apis
 async def apis() -> AsyncIterator[Apis]:
     made = Apis()
     yield made
-    for one in reversed(made.open):
-        await (one.close() if isinstance(one, aiohttp.ClientSession) else one.__aexit__(None, None, None))
+    await made.close()
 
 
 @pytest.fixture

@@ -58,3 +58,8 @@ class Apis:
         client = aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"})
         self.open.append(client)
         return Api(server, client)
+
+    async def close(self) -> None:
+        while self.open:
+            one = self.open.pop()
+            await (one.close() if isinstance(one, aiohttp.ClientSession) else one.__aexit__(None, None, None))

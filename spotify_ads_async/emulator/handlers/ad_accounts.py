@@ -88,7 +88,7 @@ def new_ad_account(store: Store, business: Business, body: Row, identifier: str 
         "currency_code": CURRENCIES[country],
     }
     account = store.put_account(row)
-    store.account_types[account.id] = body["type"]
+    store.account_types.put({"id": account.id, "type": body["type"]})
     join(account, business, store.user.member_id, "AD_ACCOUNT_ADMIN")
     return account
 
@@ -121,8 +121,8 @@ def update(call: Call) -> Answer:
 
 def of_business(call: Call) -> Answer:
     """``getAdAccountsInBusiness``."""
-    kind, types = call.query.get("type"), call.store.account_types
-    rows = [account.row for account in call.business.accounts() if kind is None or types.get(account.id) == kind]
+    kind, types = call.query.get("type"), call.store.account_types.rows
+    rows = [account.row for account in call.business.accounts() if kind is None or types.get(account.id, {}).get("type") == kind]
     return Answer({"ad_accounts": rows})
 
 

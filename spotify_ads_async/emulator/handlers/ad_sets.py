@@ -11,7 +11,7 @@ from spotify_ads_async.emulator.clock import parse
 from spotify_ads_async.emulator.history import record
 from spotify_ads_async.emulator.store import Account, Row
 
-__all__ = ["DEFAULT_FREQUENCY_CAPS", "DEFAULT_PLATFORMS", "HANDLERS", "check_rules", "made_ad_set", "new_ad_set"]
+__all__ = ["DEFAULT_FREQUENCY_CAPS", "DEFAULT_PLATFORMS", "HANDLERS", "check_rules", "copy_of", "made_ad_set", "new_ad_set"]
 
 DEFAULT_FREQUENCY_CAPS: list[dict[str, Any]] = [
     {"frequency_unit": "DAY", "frequency_period": 1, "max_impressions": 5},
@@ -106,6 +106,15 @@ def new_ad_set(account: Account, body: Row) -> Row:
     row = account.ad_sets.put(made_ad_set(account, body))
     record(account, "AD_SET", None, row)
     return row
+
+
+def copy_of(account: Account, row: Row) -> Row:
+    """Put a new ad set that is like another one but for its id, name and age."""
+    now = account.store.clock.text()
+    copy = {**row, "id": account.store.new_id(), "name": f"{row['name']} (copy)", "created_at": now, "updated_at": now}
+    account.ad_sets.put(copy)
+    record(account, "AD_SET", None, copy)
+    return copy
 
 
 def changed_ad_set(account: Account, row: Row, body: Row) -> Row:

@@ -44,13 +44,7 @@ def create(call: Call) -> Answer:
 
 
 def _current(account: Account, asset_id: str) -> Row:
-    """The asset as it is now: processing ends when its time has come."""
-    row = account.assets.get(asset_id)
-    done = account.processing.get(asset_id)
-    if done is not None and account.store.clock.now() >= done.ready_at:
-        del account.processing[asset_id]
-        row = account.assets.put({**row, **done.outcome, "updated_at": account.store.clock.text()})
-    return row
+    return account.processed(account.assets, account.assets.get(asset_id))
 
 
 def get(call: Call) -> Answer:
@@ -145,8 +139,8 @@ def complete(call: Call) -> Answer:
 def find(call: Call) -> Answer:
     """``getAssetsByAdAccount``."""
     account, query = call.account, call.query
-    for asset_id in list(account.processing):
-        _current(account, asset_id)
+    for row in [row for row in account.assets if row["status"] == "PROCESSING"]:
+        account.processed(account.assets, row)
     ids, name = query.get("asset_ids"), query.get("name", "").lower()
     wanted = None if ids is None else frozenset(identifier.lower() for identifier in ids)
     types, statuses, ratios = query.get("asset_types"), query.get("statuses"), query.get("aspect_ratios")

@@ -29,12 +29,7 @@ def _size(people: int) -> Row:
 
 
 def _current(account: Account, row: Row) -> Row:
-    """The audience as it is now: processing ends when its time has come."""
-    done = account.processing.get(row["id"])
-    if done is not None and account.store.clock.now() >= done.ready_at:
-        del account.processing[row["id"]]
-        row = account.audiences.put({**row, **done.outcome, "updated_at": account.store.clock.text()})
-    return row
+    return account.processed(account.audiences, row)
 
 
 def _outcome(people: int) -> Row:
@@ -187,7 +182,8 @@ def delete(call: Call) -> Answer:
     if users or row["lookalike_audience_ids"]:
         raise Refusal(409, "CONFLICT", f"the audience is in use by {users} ad sets and {len(row['lookalike_audience_ids'])} lookalikes")
     account.audiences.remove(row["id"])
-    account.processing.pop(row["id"], None)
+    if row["id"] in account.processing:
+        account.processing.remove(row["id"])
     seed = account.audiences.rows.get(row.get("seed_audience_id", ""))
     if seed is not None:
         account.audiences.put({**seed, "lookalike_audience_ids": [one for one in seed["lookalike_audience_ids"] if one != row["id"]]})

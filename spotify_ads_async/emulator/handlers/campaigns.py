@@ -101,7 +101,7 @@ def find(call: Call) -> Answer:
             (wanted is None or row["id"] in wanted)
             and (statuses is None or row["status"] in statuses)
             and (not name or name in row["name"].lower())
-            and (sales_order is None or account.sales_orders.get(row["id"]) == sales_order)
+            and (sales_order is None or account.sales_orders.rows.get(row["id"], {}).get("sales_order") == sales_order)
         )
 
     order = _ORDERS[query["sort_field"]]

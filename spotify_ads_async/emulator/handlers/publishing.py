@@ -102,7 +102,7 @@ def publish(call: Call) -> Answer:
         return Answer({"campaign": result.campaign, "validation_errors": []})
     campaign = _go_live(account, account.campaigns, "CAMPAIGN", result.campaign)
     if "salesforce_sales_order" in draft:
-        account.sales_orders[draft["id"]] = draft["salesforce_sales_order"]
+        account.sales_orders.put({"id": draft["id"], "sales_order": draft["salesforce_sales_order"]})
     for row in result.ad_sets:
         _go_live(account, account.ad_sets, "AD_SET", row)
     for row in result.ads:

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from spotify_ads_async.emulator import Emulator
+from tests.support.emulated import Apis, Json
+
+BUSINESS, ACCOUNT, CAMPAIGN = (f"0000000{number}-0000-4000-8000-000000000000" for number in (1, 2, 3))
+CONTENT = {
+    "businesses": [{"id": BUSINESS, "name": "From a file"}],
+    "ad_accounts": [{"id": ACCOUNT, "business_id": BUSINESS, "name": "Account", "country_code": "SE"}],
+    "campaigns": [{"id": CAMPAIGN, "ad_account_id": ACCOUNT, "name": "Autumn"}],
+    "ad_sets": [
+        {
+            "ad_account_id": ACCOUNT,
+            "campaign_id": CAMPAIGN,
+            "name": "Evening",
+            "start_time": "2030-01-01T00:00:00Z",
+            "budget": {"micro_amount": 5_000_000, "type": "DAILY"},
+            "asset_format": "AUDIO",
+            "bid_strategy": "AUTOBID",
+            "targets": {"placements": ["MUSIC"]},
+            "status": "PENDING_APPROVAL",
+        }
+    ],
+    "pixels": [{"business_id": BUSINESS, "name": "Shop", "domain": "https://example.com"}],
+}
+
+
+def written(path: Path, content: Json) -> Path:
+    path.write_bytes(msgspec.json.encode(content))
+    return path
+
+
+async def test_a_file_gives_the_data_to_begin_with(apis: Apis, tmp_path: Path) -> None:
+    api = await apis.start(data=written(tmp_path / "data.json", CONTENT))
+    assert (api.server.ad_account_id, api.server.business_id) == (ACCOUNT, BUSINESS)
+    ad_set = await api.first("ad_sets", campaign_ids=CAMPAIGN)
+    assert (ad_set["status"], ad_set["budget"]["currency"], ad_set["pacing"]) == ("PENDING_APPROVAL", "SEK", "PACING_EVEN")
+    assert (await api.get(f"{api.business}/datasets"))["datasets"][0]["pixel"]["name"] == "Shop"
+
+
+async def test_what_is_exported_can_be_loaded_again(apis: Apis, tmp_path: Path) -> None:
+    api = await apis.start(seed=5)
+    status, content, _ = await api.send("GET", f"{api.server.origin}/_emulator/data")
+    assert status == 200
+    again = await apis.start(data=written(tmp_path / "data.json", content))
+    assert await again.get(f"{api.account}/ad_sets") == await api.get(f"{api.account}/ad_sets")
+    assert await again.get(f"{api.account}/ads") == await api.get(f"{api.account}/ads")
+    assert (await again.send("GET", f"{again.server.origin}/_emulator/data"))[1] == content
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"campaigns": [{"ad_account_id": ACCOUNT, "name": "x"}]}, r"campaigns\[0\]: name"),
+        ({"campaigns": [{"name": "Autumn"}]}, r"campaigns\[0\]: ad_account_id is missing"),
+        ({"ad_sets": [CONTENT["ad_sets"][0] | {"campaign_id": ACCOUNT}]}, r"ad_sets\[0\]: Campaign .* was not found"),
+        ({"ad_sats": []}, "nothing is called ad_sats"),
+        ({"ad_accounts": [], "campaigns": [], "ad_sets": []}, "at least one"),
+        ({"campaigns": 3}, "Expected `array`"),
+    ],
+)
+def test_a_file_with_a_mistake_is_refused_with_its_place(tmp_path: Path, change: Json, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Emulator(data=written(tmp_path / "data.json", CONTENT | change))
+
+
+async def test_a_database_keeps_everything_from_run_to_run(apis: Apis, tmp_path: Path) -> None:
+    path = tmp_path / "emulator.sqlite"
+    api = await apis.start(database=path, ad_sets=60)
+    ad_set = await api.first("ad_sets")
+    await api.expect(200, "PATCH", f"{api.account}/ad_sets/{ad_set['id']}", json={"name": "Kept"})
+    made = await api.expect(200, "POST", f"{api.account}/campaigns", json={"name": "New", "objective": "REACH"})
+    draft = await api.expect(200, "POST", f"{api.account}/campaigns/{made['id']}/drafts")
+    await api.expect(204, "DELETE", f"{api.account}/drafts/campaigns/{draft['id']}")
+    before = await api.get(f"{api.account}/ad_sets"), await api.get(f"{api.account}/change_history")
+    await apis.close()
+    again = await apis.start(database=path, ad_sets=5, seed=9)
+    assert again.account == api.account
+    assert (await again.get(f"{api.account}/ad_sets"), await again.get(f"{api.account}/change_history")) == before
+    assert (await again.get(f"{api.account}/campaigns/{made['id']}"))["name"] == "New"
+    assert (await again.get(f"{api.account}/drafts/campaigns"))["campaign_drafts"] == []
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "emulator.sqlite"
+    path.write_text("not a database, and long enough to be looked at")
+    with pytest.raises(ValueError, match="no database"):
+        Emulator(database=path)
+
+
+def test_a_hundred_thousand_ad_sets_are_there_within_three_seconds() -> None:
+    start = time.perf_counter()
+    server = Emulator(ad_sets=100_000)
+    assert time.perf_counter() - start < 3.0
+    assert len(server.store.accounts[server.ad_account_id].ad_sets) == 100_000
