@@ -15,6 +15,8 @@ __all__ = ["Learning"]
 
 _BLIND_PAUSE_SECONDS = 1.0
 _BLIND_PAUSE_SHARE = 0.1
+_NEWS_SECONDS = 0.1
+_NEWS_SHARE = 0.02
 
 
 class Learning:
@@ -40,7 +42,10 @@ class Learning:
         if status == 429:
             asked = retry_after(headers, datetime.now(UTC))
             reset = None if seen is None else seen.reset
-            for window in _culprits(lane, seen):
+            culprits = _culprits(lane, seen)
+            if culprits:
+                self._left_to_others(max(culprits, key=_fullness), now)
+            for window in culprits:
                 self._refused(window, lane=lane, departure=departure, asked=asked, reset=reset, now=now)
         else:
             if status < 500:
@@ -50,24 +55,30 @@ class Learning:
         self._gate.serve()
 
     def _refused(self, window: Window, *, lane: Lane, departure: int, asked: float | None, reset: float | None, now: float) -> None:
-        if departure > window.refused_at_departure:
-            # It left after the last refusal was known: the pause was too short.
+        news = departure > window.refused_at_departure
+        if news:
+            # It left after the last refusal was known: no pause yet, or one too short.
             window.refused_in_a_row += 1
             window.refused_at_departure = self._gate.departures
             self._gate.refusing.add(window)
-        before = window.withheld
-        window.others.refused(window.in_flight + len(window.returning), now)
         if self._auto and not window.smooth:
             window.smooth_out()
             if self._listeners:
                 self._listeners.emit(RhythmChanged(limit=window.limit.name, owner=window.owner))
-        self._tightened(window, before)
-        pause = _pause(window, asked, reset)
-        cause = f"429{'' if asked is None else ' with Retry-After'}, to {lane.owner}"
-        if window.pause(now + pause, cause):
-            if self._listeners:
-                self._listeners.emit(Paused(limit=window.limit.name, owner=window.owner, seconds=pause, cause=cause))
+        if not news and asked is None:
+            return  # it was under way with the one that caused the pause
+        until = now + _pause(window, asked, reset)
+        news = news or until > window.paused_until + _NEWS_SECONDS
+        if window.pause(until, f"429{'' if asked is None else ' with Retry-After'}, to {lane.owner}"):
             self._gate.drop_hopeless(window, now)
+            if news and self._listeners:
+                cause = window.pause_cause or ""
+                self._listeners.emit(Paused(limit=window.limit.name, owner=window.owner, seconds=until - now, cause=cause))
+
+    def _left_to_others(self, window: Window, now: float) -> None:
+        """A refusal of something that our own requests cannot explain: others spend the window, or it is counted otherwise."""
+        window.others.refused(window.in_flight + len(window.returning), now)
+        self._tightened(window)
 
     def _taken(self, lane: Lane, departure: int) -> None:
         for window in lane.windows:
@@ -80,14 +91,16 @@ class Learning:
             return  # nobody knows which window is meant, or a later count is known
         window = named[0]
         window.heard_at_departure = departure
-        before = window.withheld
-        window.others.remaining(remaining, window.in_flight + len(window.returning), window.in_flight, now)
-        self._tightened(window, before)
+        ours = window.in_flight + len(window.returning)
+        window.others.remaining(remaining, ours, min(window.in_flight, self._gate.departures - departure), now)
+        self._tightened(window)
 
-    def _tightened(self, window: Window, before: int) -> None:
+    def _tightened(self, window: Window) -> None:
         window.reckon_withheld()
-        if window.withheld > before and self._listeners:
-            self._listeners.emit(LimitTightened(limit=window.limit.name, owner=window.owner, withheld=window.withheld))
+        if window.withheld >= window.withheld_told + window.limit.requests * _NEWS_SHARE:
+            window.withheld_told = window.withheld
+            if self._listeners:
+                self._listeners.emit(LimitTightened(limit=window.limit.name, owner=window.owner, withheld=window.withheld))
 
 
 def _named(lane: Lane, seen: RateHeaders) -> list[Window]:
@@ -105,6 +118,11 @@ def _culprits(lane: Lane, seen: RateHeaders | None) -> list[Window]:
             return named
     reporting = [window for window in lane.windows if window.limit.name == "reporting"]
     return reporting or list(lane.windows)
+
+
+def _fullness(window: Window) -> float:
+    """Share of the tokens that are out: the window with the largest is the likeliest to be full."""
+    return (window.in_flight + len(window.returning)) / window.limit.requests
 
 
 def _pause(window: Window, asked: float | None, reset: float | None) -> float:

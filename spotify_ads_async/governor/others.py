@@ -12,8 +12,8 @@ from collections import deque
 
 __all__ = ["Others"]
 
-_RECOVERY_WINDOWS = (1.0, 4.0, 20.0)
-"""Windows until what was left to others is tried again in full: after one refusal in a while, after two, after more."""
+_RECOVERY_WINDOWS = (1.0, 4.0, 20.0, 40.0)
+"""Windows until what was left to others is tried again in full: after one refusal in a while, after two, three, and more."""
 
 _SLACK_SHARE = 0.01
 """Share of the tokens left unused on top, once somebody else is known to spend the window."""
@@ -31,6 +31,7 @@ class Others:
 
     __slots__ = (
         "_capacity",
+        "_contested_until",
         "_cycle",
         "_peak",
         "_recovery_ends_at",
@@ -50,6 +51,7 @@ class Others:
         self._cycle = cycle
         self._slack = max(1, math.ceil(capacity * _SLACK_SHARE))
         self._refused: deque[float] = deque()
+        self._contested_until = -math.inf
         self._strikes = 0
         self._struck_at = -math.inf
         self._peak = 0
@@ -61,6 +63,7 @@ class Others:
     def refused(self, ours: int, now: float) -> None:
         """The server refused a request of ours just now, when ``ours`` tokens were out, those of refused requests included."""
         self._refused.append(now + self._cycle)
+        self._contested_until = now + _RECOVERY_WINDOWS[-1] * self._cycle
         estimate = self._within(self._capacity - self._counted(ours, now) + self._slack)
         if now < self._struck_at + self._cycle / 2:
             # More of the same event: what it teaches is how much, not how often.
@@ -73,40 +76,39 @@ class Others:
         self._recovery_ends_at = now + self._cycle * _RECOVERY_WINDOWS[min(self._strikes, len(_RECOVERY_WINDOWS)) - 1]
         self.ease(now)
 
-    def remaining(self, remaining: int, ours: int, in_flight: int, now: float) -> None:
-        """The server says that its window takes so many more. ``ours`` tokens are out, ``in_flight`` of them unanswered."""
-        others = self._capacity - remaining - self._counted(ours, now)
-        self._seen = self._within(others + self._slack + in_flight) if others > 0 else 0
+    def remaining(self, remaining: int, ours: int, departed_since: int, now: float) -> None:
+        """The server says that its window takes so many more.
+
+        ``ours`` tokens are out, the last ``departed_since`` of them for requests that it had not counted then.
+        """
+        if self._capacity - remaining > self._counted(ours, now):
+            self._contested_until = now + _RECOVERY_WINDOWS[-1] * self._cycle
+        slack = self._slack if now < self._contested_until else 0
+        self._seen = self._within(self._capacity - ours - remaining + departed_since + slack)
         self._seen_at = now
-        if self._seen < self._believed(now):
-            # There is room again: what was refused once is tried again within a window.
-            self._peak, self._recovery_started_at = self._believed(now), now
-            self._recovery_ends_at = min(self._recovery_ends_at, now + self._cycle)
         self.ease(now)
 
     def ease(self, now: float) -> None:
         """Reckon what is left to others at this moment."""
-        seen = math.ceil(self._seen * max(0.0, 1.0 - (now - self._seen_at) / self._cycle)) if self._seen else 0
-        self.tokens = max(seen, self._believed(now))
+        self.tokens = max(self._still_seen(now), self._believed(now))
 
     def next_ease(self, now: float) -> float:
         """When at least one token fewer will be left to others."""
-        at = math.inf
         wanted = self.tokens - 1
+        at = now
         if wanted < self._believed(now):
-            length = self._recovery_ends_at - self._recovery_started_at
-            at = self._recovery_started_at + length * math.cbrt(1.0 - wanted / self._peak)
-        if self._seen:
-            at_seen = self._seen_at + self._cycle * (1.0 - wanted / self._seen) if wanted < self._seen else now
-            at = at_seen if at == math.inf else max(at, at_seen)
+            at = max(at, _falls_below(self._peak, wanted, self._recovery_started_at, self._recovery_ends_at))
+        if wanted < self._still_seen(now):
+            at = max(at, _falls_below(self._seen, wanted, self._seen_at, self._seen_at + self._cycle))
         return at + _TICK_MARGIN_SECONDS
 
     def _believed(self, now: float) -> int:
-        """What refusals taught, so far as it is still believed: flat at first, then falling ever faster."""
-        if now >= self._recovery_ends_at:
-            return 0
-        progress = (now - self._recovery_started_at) / (self._recovery_ends_at - self._recovery_started_at)
-        return math.ceil(self._peak * (1.0 - progress**3))
+        """What refusals taught, so far as it is still believed."""
+        return _faded(self._peak, now, self._recovery_started_at, self._recovery_ends_at)
+
+    def _still_seen(self, now: float) -> int:
+        """What the last count of what remains taught, so far as it is still believed."""
+        return _faded(self._seen, now, self._seen_at, self._seen_at + self._cycle)
 
     def _counted(self, ours: int, now: float) -> int:
         """How many of our tokens that are out belong to requests that the server took."""
@@ -118,3 +120,15 @@ class Others:
     def _within(self, tokens: int) -> int:
         """At least one token is always ours."""
         return max(0, min(tokens, self._capacity - 1))
+
+
+def _faded(peak: int, now: float, start: float, end: float) -> int:
+    """What is left of ``peak``: nearly all of it for long, then ever less, nothing from ``end`` on."""
+    if peak == 0 or now >= end:
+        return 0
+    return math.ceil(peak * (1.0 - ((now - start) / (end - start)) ** 3))
+
+
+def _falls_below(peak: int, above: int, start: float, end: float) -> float:
+    """When ``peak`` has faded to ``above``."""
+    return start + (end - start) * math.cbrt(1.0 - above / peak)

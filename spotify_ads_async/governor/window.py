@@ -17,8 +17,10 @@ __all__ = ["BULK_TURN", "Pacer", "Window"]
 BULK_TURN = 4
 """So many interactive requests overtake the bulk ones that wait; then it is the turn of one of these."""
 
-_HELD_BACK_SHARE = 0.01
-"""Share of the tokens that the smooth rhythm leaves unused, so that a weighted two-window counter never refuses."""
+_SMOOTH_RATE_SHARE = 0.99
+_HELD_BACK_SHARE = 0.004
+"""The smooth rhythm stays so far below the full rate, and leaves so many tokens unused, that a weighted two-window counter,
+which takes the requests of its last window as evenly spread, does not refuse for the unevenness that the network adds."""
 
 _BURST_SECONDS = 0.03
 """What the smooth rhythm lets leave together, in seconds of its rate: it makes up for a timer that rings late."""
@@ -82,7 +84,8 @@ class Window(Bucket):
     """One limit's tokens in one scope.
 
     ``guarded`` says that more than the count of tokens decides: a pause, tokens withheld, spaced departures. ``withheld``
-    tokens stay unused. ``overtaken`` counts the interactive requests that left while bulk ones waited.
+    tokens stay unused, ``withheld_told`` of which listeners know. ``overtaken`` counts the interactive requests that left
+    while bulk ones waited.
 
     Args:
         limit: the limit.
@@ -96,6 +99,7 @@ class Window(Bucket):
         "_demand_counted_from",
         "_held_back",
         "_largest_reserve",
+        "_smooth_requests",
         "_standing_reserve",
         "guarded",
         "heard_at_departure",
@@ -112,6 +116,7 @@ class Window(Bucket):
         "waiting_bulk",
         "waiting_interactive",
         "withheld",
+        "withheld_told",
     )
 
     def __init__(self, limit: Limit, *, owner: str, smooth: bool, clock_resolution: float) -> None:
@@ -119,6 +124,7 @@ class Window(Bucket):
         self.owner = owner
         self.guarded = False
         self.withheld = 0
+        self.withheld_told = 0
         self.others = Others(limit.requests, self.cycle)
         self.pacer: Pacer | None = None
         self.pacing_ends_at = -math.inf
@@ -132,6 +138,7 @@ class Window(Bucket):
         self.overtaken = 0
         self.interactive_taken = 0
         self._held_back = 0
+        self._smooth_requests = max(1, int(limit.requests * _SMOOTH_RATE_SHARE))
         self._demand = 0
         self._demand_counted_from = -math.inf
         self._standing_reserve = min(limit.requests - 1, math.ceil(limit.requests * _STANDING_RESERVE_SHARE))
@@ -173,8 +180,9 @@ class Window(Bucket):
     def reckon_withheld(self) -> None:
         """Take in what is left to others, and space departures accordingly."""
         self.withheld = max(self._held_back, self.others.tokens)
+        self.withheld_told = min(self.withheld_told, self.withheld)
         if self.pacing_ends_at > -math.inf:
-            requests = self.limit.requests - self.withheld
+            requests = min(self.limit.requests - self.withheld, self._smooth_requests)
             if self.pacer is None or abs(self.pacer.requests - requests) > self.limit.requests * _RESPACING_SHARE:
                 self.pacer = Pacer(requests, self.limit.window)
         self.guarded = self.withheld > 0 or self.pacer is not None
