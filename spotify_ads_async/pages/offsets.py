@@ -16,7 +16,6 @@ not matter, so pages may be read ahead and answered in any order.
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
@@ -24,9 +23,11 @@ import msgspec
 
 from spotify_ads_async.errors import WalkIncomplete
 from spotify_ads_async.operation import ListOperation
+from spotify_ads_async.pages.frontier import Frontier
 from spotify_ads_async.pages.page import Page, identity
 from spotify_ads_async.pages.plans import OVERLAP, Request, Verdict, lost_place
-from spotify_ads_async.pages.position import REMEMBERED_ROWS, Position
+from spotify_ads_async.pages.position import Position
+from spotify_ads_async.pages.search import Search, step_after
 from spotify_ads_async.pages.seen import SeenIds
 from spotify_ads_async.pages.watch import Watch
 
@@ -68,11 +69,9 @@ class OffsetPlan(Generic[ItemT]):
         self._watch = Watch(operation.id, self._limit)
         self._blind = False
         self._begun = False
-        # The page that was accepted last, for positions.
-        self._before: tuple[str, ...] = ()
-        self._recent: deque[str] = deque(maxlen=REMEMBERED_ROWS)
-        self._rows: list[ItemT] = []
-        self._place = self._floor
+        # How far the walk is, and how many rows the page that counted last added.
+        self._frontier = Frontier(self._floor)
+        self._gained = 0
         self._total: int | None = None
         self._first_total: int | None = None
         # What to ask next; what was asked ahead and last; how many rows the server gives at once; how far to step back.
@@ -86,22 +85,22 @@ class OffsetPlan(Generic[ItemT]):
         self._passes, self._found, self._disturbed = 1, 0, False
         self._unseen = 0
         self._tail: list[str] = []
-        self._search: _Search | None = None
+        self._search: Search | None = None
         if start is not None:
             self._go_on_from(start)
 
     def _go_on_from(self, start: Position) -> None:
         if not start.after:
-            self._floor = self._place = self._next = max(self._floor, start.offset)
+            self._floor = self._next = max(self._floor, start.offset)
+            self._frontier = Frontier(self._floor)
             return
         for key in start.after:
             self._seen.add(key)
-        self._recent.extend(start.after)
-        self._place = start.offset
+        self._frontier.resume(start)
         if start.whole:
             self._next = max(self._floor, start.offset - OVERLAP)
             return
-        self._search = _Search(start.offset - self._limit // 2, self._floor, self._limit, start.total)
+        self._search = Search(start.offset - self._limit // 2, self._floor, self._limit, start.total)
         self._next = self._search.offset
 
     def upcoming(self) -> Request | None:
@@ -113,7 +112,7 @@ class OffsetPlan(Generic[ItemT]):
         elif not self._calm or (self._total is not None and self._ahead + self._size > self._total):
             return None
         else:
-            self._ahead += _step(self._size, self._overlap)
+            self._ahead += step_after(self._size, self._overlap)
         return Request({**self._query, "offset": self._ahead, "limit": self._limit}, self._ahead)
 
     @property
@@ -156,7 +155,7 @@ class OffsetPlan(Generic[ItemT]):
             return True
         if self._resumed:
             # What was yielded before the position is not remembered: a step too far left would find only strangers.
-            self._search = _Search(offset - self._limit // 2, self._floor, self._limit, None)
+            self._search = Search(offset - self._limit // 2, self._floor, self._limit, None)
             self._next = self._search.offset
         else:
             self._back = self._back * 2 or self._limit // 2
@@ -172,20 +171,18 @@ class OffsetPlan(Generic[ItemT]):
     def _accept(self, offset: int, rows: list[ItemT], keys: list[str], total: int | None) -> Verdict[ItemT]:
         self._disturbed |= bool(self._tail) and keys[: len(self._tail)] != self._tail
         self._watch.page(offset, keys, len(keys) if self._blind else sum(key not in self._seen for key in keys), total)
-        self._before = tuple(self._recent)
-        new: list[ItemT] = []
-        for row, key in zip(rows, keys, strict=True):
-            if self._blind or self._seen.add(key):
-                new.append(row)
-                self._recent.append(key)
+        new = [index for index, key in enumerate(keys) if self._seen.add(key) or self._blind]
+        # Equal rows without ids are different rows to a blind walk.
+        names = [f"{offset + index}" for index in range(len(keys))] if self._blind else keys
+        self._frontier.page(offset, names, new, total=total, first=offset <= self._floor)
         self._begun = self._calm = True
         self._back = 0
+        self._gained = len(new)
         self._found += len(new)
-        self._rows, self._place = new, offset + len(rows) - len(new)
-        step = _step(len(rows), self._overlap)
+        step = step_after(len(rows), self._overlap)
         self._tail = keys[step:]
         self._next = offset + step
-        return Verdict(new, restart=self._settle(offset, len(rows), len(new), total))
+        return Verdict([rows[index] for index in new], restart=self._settle(offset, len(rows), len(new), total))
 
     def _settle(self, offset: int, length: int, new: int, total: int | None) -> bool:
         """What follows from the page's length; whether what was read ahead is void."""
@@ -215,11 +212,11 @@ class OffsetPlan(Generic[ItemT]):
         self.done = True
         if self._fixed or self._resumed or self._blind:
             return True
-        unseen = (self._total or 0) - len(self._seen)
+        unseen = (self._total or 0) - self._floor - len(self._seen)
         if unseen <= 0 and not (self._disturbed and self._found):
             return True
         if self._passes >= _MAX_PASSES:
-            self._unseen = min(unseen, (self._first_total or 0) - len(self._seen))
+            self._unseen = min(unseen, (self._first_total or 0) - self._floor - len(self._seen))
             return True
         self.done = False
         self._passes += 1
@@ -247,67 +244,16 @@ class OffsetPlan(Generic[ItemT]):
 
     def position(self, taken: int | None) -> Position:
         """The place after ``taken`` rows of the page that counted last, None for all of them."""
-        taken = len(self._rows) if taken is None else min(taken, len(self._rows))
-        after = [*self._before, *(identity(row) or _content(row) for row in self._rows[:taken])]
-        yielded = len(self._seen) - len(self._rows) + taken
+        after, offset, total = self._frontier.place(taken)
+        yielded = len(self._seen) - (0 if taken is None else self._gained - min(taken, self._gained))
         return Position(
             operation=self._operation.id,
             list=self._digest,
-            offset=self._place + taken,
-            after=() if self._blind else tuple(after[-REMEMBERED_ROWS:]),
-            whole=not self._blind and not self._resumed and 0 < yielded <= REMEMBERED_ROWS,
-            total=self._total,
+            offset=offset,
+            after=() if self._blind else after,
+            whole=not self._blind and not self._resumed and 0 < yielded == len(after),
+            total=total,
         )
-
-
-class _Search:
-    """Where to look for a place that has moved: around where it was, ever further, in both directions.
-
-    Args:
-        offset: where to look first.
-        floor: the least offset.
-        limit: rows per page.
-        total: how many rows the list had when the place was there, or None where that tells nothing.
-    """
-
-    def __init__(self, offset: int, floor: int, limit: int, total: int | None) -> None:
-        self.offset = max(floor, offset)
-        self._floor = floor
-        self._limit = limit
-        self._former_total = total
-        self._low: int | None = None
-        self._high = 0
-        self._width = limit
-        self._leftwards = False
-        self._right_end = False
-
-    def miss(self, length: int, total: int | None) -> bool:
-        """The page at :attr:`offset` does not hold the place; whether there is anywhere left to look, then in :attr:`offset`."""
-        if self._former_total is not None and total is not None and total != self._former_total:
-            # Rows created in front have pushed the place on by as many.
-            growth, self._former_total = total - self._former_total, None
-            self.offset = max(self._floor, self.offset + growth)
-            return True
-        self._former_total = None
-        short = length < self._limit
-        end = short and (total is None or self.offset + length >= total)
-        if short and length and not end:
-            self._width = length
-        first = self._low is None
-        self._low = self.offset if self._low is None else min(self._low, self.offset)
-        if first or self.offset >= self._high:
-            self._high = self.offset + _step(length, OVERLAP)
-            self._right_end |= end or not length
-        if self._low <= self._floor and self._right_end:
-            return False
-        self._leftwards = self._low > self._floor and (self._right_end or not self._leftwards)
-        self.offset = max(self._floor, self._low - _step(self._width, OVERLAP)) if self._leftwards else self._high
-        return True
-
-
-def _step(length: int, overlap: int) -> int:
-    """How far the next page begins after one of ``length`` rows."""
-    return max(1, length - min(overlap, length - 1)) if length else 0
 
 
 def _content(row: object) -> str:

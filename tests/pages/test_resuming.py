@@ -127,6 +127,31 @@ async def test_the_place_is_found_again_whatever_was_created_and_archived(seed: 
     assert found == throughout
 
 
+async def test_rows_created_in_front_do_not_move_the_place() -> None:
+    """So many that the walk begins again and yields them; what it had yielded before stands behind them then."""
+    server = ListServer(offset_answers(listed := rows(300)))
+    call = ListCall(server, ROWS).reading_ahead(0)
+    found: list[Row] = []
+    async with call.walk() as walk:
+        while len(found) < 400:
+            found.append(await anext(walk))
+            if len(found) == 98:
+                listed[:0] = rows(500, 1000)
+        position = walk.position
+    assert rows(302, 1000) == found[98:]
+    found += await call.starting_at(position).collect()
+    assert len(found) == len({row.id for row in found})
+    assert {row.id for row in rows(300)} <= {row.id for row in found}
+
+
+@pytest.mark.parametrize("operation", [ROWS, UNCOUNTED], ids=lambda operation: operation.style.value)
+async def test_equal_rows_without_ids_are_walked_on(operation: ListOperation[Listing, Row]) -> None:
+    listed = [Row(name=str(number % 3)) for number in range(130)]
+    call = ListCall(server_of(operation, listed), operation, query={"limit": 20})
+    _, position = await walk_some(call, 77)
+    assert len(await call.starting_at(position).collect()) == 53
+
+
 async def test_a_place_whose_rows_are_all_gone_is_lost() -> None:
     call = ListCall(ListServer(offset_answers(listed := rows(300))), ROWS)
     _, position = await walk_some(call, 100)

@@ -99,6 +99,12 @@ async def test_a_walk_begins_at_the_offset_and_reads_pages_of_the_limit() -> Non
     assert {query["limit"] for query in server.queries} == {10}
 
 
+async def test_what_lies_before_the_first_offset_is_not_missed_under_a_moving_order() -> None:
+    server = ListServer(offset_answers(rows(30)))
+    assert await ListCall(server, ROWS, query={"limit": 10, "offset": 12, "sort_field": "NAME"}).collect() == rows(30)[12:]
+    assert len(server.queries) == 3
+
+
 async def test_a_limit_of_one_still_leads_on() -> None:
     assert await ListCall(ListServer(offset_answers(rows(9))), ROWS, query={"limit": 1}).collect() == rows(9)
 
