@@ -34,7 +34,7 @@ generate: $(VENV)/.lint
 # The one place where versions move: constraints.txt pins every package for every target.
 lock: $(VENV)/.base
 	$(PIP) install -q uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group test --group lint --group bench --group build \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group test --group lint --group bench --group build --group contract \
 	  --no-annotate --custom-compile-command "make lock" --upgrade --output-file constraints.txt pyproject.toml
 
 clean:
@@ -51,7 +51,7 @@ $(VENV)/.demo: $(VENV)/.base pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.base pyproject.toml
-	$(PIP) install -q -c constraints.txt --build-constraint constraints.txt -e '.[cli,redis,otel,speed,tables]' --group test --group bench
+	$(PIP) install -q -c constraints.txt --build-constraint constraints.txt -e '.[cli,redis,otel,speed,tables]' --group test --group bench --group contract
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.lint: $(VENV)/.test pyproject.toml
