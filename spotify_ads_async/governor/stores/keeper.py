@@ -71,6 +71,9 @@ class LeaseKeeper:
         on_failure: what happens while the store is away.
         expected_processes: among how many ``share`` divides the windows.
         auto: whether a refusal that another process met changes the rhythm here.
+
+    Attributes:
+        exchanges: round trips to the store so far.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class LeaseKeeper:
     ) -> None:
         self.store = store
         self.windows: list[SharedWindow] = []
+        self.exchanges = 0
         self._gate = gate
         self._lease = lease
         self._beat = lease / _BEATS_PER_LEASE
@@ -267,6 +271,7 @@ class LeaseKeeper:
             if not windows:
                 self._last_at = asked_at
                 return
+            self.exchanges += 1
             try:
                 answers = await self.store.exchange(message)
             except StoreUnavailable as problem:
@@ -287,7 +292,6 @@ class LeaseKeeper:
 
     def _message(self, now: float, *, leaving: bool = False) -> tuple[Exchange, list[SharedWindow]]:
         lanes = [] if leaving else self._gate.line.lanes()
-        lacking = bool(lanes) and bool(self._lacking_lanes(now))
         windows = [window for window in self.windows if window.holds or window.has_news or any(window in lane.windows for lane in lanes)]
         alone = any(window.alone for window in windows)
         for window in windows:
@@ -296,7 +300,7 @@ class LeaseKeeper:
             window.report(
                 now,
                 ahead=self._ahead(window),
-                stock=0 if lacking or leaving or window.paused_until > now else self._stock(window),
+                stock=0 if leaving or window.paused_until > now else max(0, self._stock(window) - self._needed(window, now)),
                 remembers=window.cycle + self._lease,
             )
             for window in windows
