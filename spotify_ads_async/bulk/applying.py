@@ -25,6 +25,7 @@ from spotify_ads_async.bulk.records import Fate, PlannedRow, Step, StepState, Ve
 from spotify_ads_async.bulk.verdicts import failure, judge, success
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import AuthenticationError, ConnectionFailed, NotFound, SpotifyAdsError, StoreUnavailable
+from spotify_ads_async.events import RowApplied
 
 __all__ = ["Options", "Progress", "Run"]
 
@@ -274,6 +275,8 @@ class Run:
                     self.stop(f"more than {self._options.max_failures} rows failed")
             case _:
                 self.progress.unknown += 1
+        if self._ads.listeners:
+            self._ads.listeners.emit(RowApplied(entity=self._entity.name, entity_id=row.entity_id, fate=row.fate.value))
         with contextlib.suppress(anyio.BrokenResourceError):
             await outcomes.send(row)
 

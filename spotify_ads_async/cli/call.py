@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 import typer
@@ -13,6 +13,7 @@ from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccount, json_body
 from spotify_ads_async.cli.output import Output, Rows, show
 from spotify_ads_async.cli.run import run, usage_error
+from spotify_ads_async.client import AdsClient
 from spotify_ads_async.operation import ListOperation, Operation
 from spotify_ads_async.operations import OPERATIONS
 from spotify_ads_async.pages import ListCall
@@ -53,11 +54,10 @@ def call(
     run(command)
 
 
-async def _write_all(client: Any, operation: Operation[Any], path: dict[str, str], query: dict[str, Any]) -> None:  # noqa: ANN401 - a client
-
+async def _write_all(client: AdsClient, operation: Operation[Any], path: dict[str, str], query: dict[str, Any]) -> None:
     if not isinstance(operation, ListOperation):
         usage_error(f"{operation.id} is no list, so there is nothing to walk: leave --all out")
-    items: ListCall[Any] = ListCall(client, operation, path=path, query=query)
+    items: ListCall[Any] = ListCall(client, cast("ListOperation[Any, Any]", operation), path=path, query=query)
     with Rows(Output.JSONL, ()) as rows:
         async with items.walk() as walk:
             async for item in walk:

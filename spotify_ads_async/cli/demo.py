@@ -143,7 +143,7 @@ class _Demo:
             self._compare(await account.ad_sets.list().reading_ahead(_READ_AHEAD).collect(), plan)
 
     async def _apply(self, client: AdsClient, plan: Path) -> None:
-        self._run = bulk.apply(client, plan, bulk.Options(concurrency=_CONCURRENCY, survives_power_cut=False))
+        self._run = bulk.apply(client, plan, bulk.Options(concurrency=_CONCURRENCY, survives_power_cut=False, grace=0.4))
         try:
             async with self._run as run, shown("ad sets", run, client):
                 self._report.rows = run.progress.total

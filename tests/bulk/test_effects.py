@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from spotify_ads_async import models
 from spotify_ads_async.bulk.effects import Effect, Refusal, Settled, effect, inverse, merge, same, settle, writable_state
 from spotify_ads_async.bulk.entities import AD_SETS, ADS
+from spotify_ads_async.bulk.records import Step, StepState
+from spotify_ads_async.bulk.verdicts import success
 
 NOW = datetime(2026, 9, 1, tzinfo=UTC)
 CAPS = [{"frequency_unit": "DAY", "frequency_period": 1, "max_impressions": 2}]
@@ -161,3 +163,12 @@ def test_what_counts_as_the_same() -> None:
     assert not same({"a": 1}, {"a": True})
     assert not same([1, 1], [1])
     assert not same("1", 1)
+
+
+def test_a_value_that_the_server_makes_something_else_of_is_remarked() -> None:
+    step = Step(row=1, position=0, entity_id="x", body={"name": "Autumn "}, before={"name": "Summer"}, state=StepState.SENT)
+    verdict = success(step, {"name": "Autumn", "category": "ADV_1_1"})
+    assert (verdict.state, verdict.found) == (StepState.DONE, {"name": "Autumn"})
+    assert verdict.reason == "the server made something else of name"
+    assert success(step, {"name": "Autumn "}).reason == ""
+    assert success(step, {}).reason == ""

@@ -1,0 +1,100 @@
+"""An emulator without windows and latency, a client of it, and what bulk tests do with them."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from spotify_ads_async import AdsClient, Governor, bulk
+from spotify_ads_async.emulator import Emulator
+
+Json = Any
+QUICK = bulk.Options(settle_after=0.02, grace=0.1)
+
+
+class World:
+    """One emulator, one client, and the files of a test."""
+
+    def __init__(self, server: Emulator, ads: AdsClient, folder: Path) -> None:
+        self.server = server
+        self.ads = ads
+        self.folder = folder
+        self.account = server.store.account(server.ad_account_id)
+        self.effects: Counter[str] = Counter()
+        self.first_effect = anyio.Event()
+        server.store.listeners.append(self._seen)
+
+    def _seen(self, table: str, identifier: str, row: Mapping[str, Json] | None) -> None:
+        del row
+        if table.endswith(("/ad_sets", "/campaigns", "/ads")):
+            self.effects[identifier] += 1
+            self.first_effect.set()
+
+    @property
+    def ad_sets(self) -> list[dict[str, Json]]:
+        return list(self.account.ad_sets)
+
+    def write(self, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Path:
+        path = self.folder / name
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([header, *rows])
+        return path
+
+    def names(self, count: int, *, suffix: str = "") -> Path:
+        return self.write(
+            "changes.csv", ["ad_set_id", "name"], [[row["id"], f"Renamed {row['name']}{suffix}"] for row in self.ad_sets[:count]]
+        )
+
+    async def plan(self, changes: Path, name: str = "changes.plan", **options: Json) -> Path:
+        plan = self.folder / name
+        await bulk.plan_changes(self.ads, self.server.ad_account_id, changes, plan, **options)
+        return plan
+
+    async def apply(self, plan: Path, options: bulk.Options = QUICK) -> tuple[list[bulk.PlannedRow], bulk.Progress]:
+        return await collected(bulk.apply(self.ads, plan, options))
+
+    async def resume(self, plan: Path, options: bulk.Options = QUICK) -> tuple[list[bulk.PlannedRow], bulk.Progress]:
+        return await collected(bulk.resume(self.ads, plan, options))
+
+
+async def collected(run: bulk.Run) -> tuple[list[bulk.PlannedRow], bulk.Progress]:
+    async with run:
+        return [row async for row in run], run.progress
+
+
+def rows_of(plan: Path) -> list[bulk.PlannedRow]:
+    with bulk.PlanFile.open(plan) as file:
+        return list(file.rows())
+
+
+def fates_of(plan: Path) -> dict[str, int]:
+    with bulk.PlanFile.open(plan) as file:
+        return {fate.value: count for fate, count in file.fates().items() if count}
+
+
+MakeWorld = Callable[..., AbstractAsyncContextManager[World]]
+
+
+@pytest.fixture
+def worlds(tmp_path: Path) -> MakeWorld:
+    @contextlib.asynccontextmanager
+    async def make(**options: Json) -> AsyncIterator[World]:
+        chosen = {"ad_sets": 120, "limits": None, "latency": 0.0} | options
+        async with Emulator(**chosen) as server, AdsClient("token", base_url=server.base_url, governor=Governor([])) as ads:
+            yield World(server, ads, tmp_path)
+
+    return make
+
+
+@pytest.fixture
+async def world(worlds: MakeWorld) -> AsyncIterator[World]:
+    async with worlds() as made:
+        yield made

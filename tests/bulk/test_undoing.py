@@ -1,0 +1,151 @@
+"""Undo: everything as it was, except what somebody else changed since, which is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spotify_ads_async import bulk
+
+from .conftest import QUICK, Json, World, fates_of, rows_of
+
+UNCHANGING = {"updated_at"}
+
+
+def state(world: World) -> dict[str, dict[str, Any]]:
+    """Every ad set as it stands, but for the time of its last change."""
+    return {row["id"]: {name: value for name, value in row.items() if name not in UNCHANGING} for row in world.ad_sets}
+
+
+async def changed(world: World) -> Path:
+    header = ["ad_set_id", "name", "bid_micro_amount", "budget.micro_amount", "delivery", "frequency_caps", "targets.genders"]
+    caps = '[{"frequency_unit":"DAY","frequency_period":1,"max_impressions":1}]'
+    rows = [
+        [
+            row["id"],
+            "Renamed" if number % 2 else "",
+            "33.25" if number % 3 else "",
+            "77.50" if number % 5 else "",
+            "OFF" if number % 4 == 0 else "",
+            caps if number % 7 == 0 else "",
+            '["MALE"]' if number % 6 == 0 else "",
+        ]
+        for number, row in enumerate(world.ad_sets)
+    ]
+    plan = await world.plan(world.write("changes.csv", header, rows))
+    await world.apply(plan)
+    return plan
+
+
+async def undone(world: World, plan: Path, **options: Json) -> Path:
+    undo = world.folder / "changes.plan.undo"
+    undo.unlink(missing_ok=True)
+    await bulk.plan_undo(world.ads, plan, undo, **options)
+    async with bulk.apply(world.ads, undo, QUICK) as run:
+        async for _ in run:
+            pass
+    return undo
+
+
+async def test_everything_is_as_it_was(world: World) -> None:
+    before = state(world)
+    plan = await changed(world)
+    assert state(world) != before
+    undo = await undone(world, plan)
+    assert state(world) == before
+    assert fates_of(undo).keys() <= {"done", "unchanged"}
+    with bulk.PlanFile.open(undo) as file:
+        assert file.header.undo_of == str(plan)
+
+
+async def test_what_somebody_changed_since_is_named_and_left_alone(world: World) -> None:
+    before = state(world)
+    plan = await changed(world)
+    theirs = world.ad_sets[3]
+    world.account.ad_sets.put({**theirs, "name": "Theirs"})
+    undo = await undone(world, plan)
+    (refused,) = [row for row in rows_of(undo) if row.fate is bulk.Fate.REFUSED]
+    assert (refused.entity_id, refused.column) == (theirs["id"], "name")
+    assert refused.reason == 'somebody changed it since: the plan left "Renamed", it is "Theirs" now'
+    after = state(world)
+    assert after.pop(theirs["id"])["name"] == "Theirs"
+    assert after == {identifier: row for identifier, row in before.items() if identifier != theirs["id"]}
+
+
+async def test_what_somebody_changed_elsewhere_stays_and_is_named(world: World) -> None:
+    plan = await changed(world)
+    theirs = world.ad_sets[3]
+    world.account.ad_sets.put({**theirs, "category": "ADV_2_2"})
+    undo = await undone(world, plan)
+    (named,) = [row for row in rows_of(undo) if row.reason]
+    assert (named.entity_id, named.fate, named.reason) == (theirs["id"], bulk.Fate.DONE, "somebody changed category since, which stays")
+
+
+async def test_force_takes_back_what_somebody_changed_since(world: World) -> None:
+    before = state(world)
+    plan = await changed(world)
+    world.account.ad_sets.put({**world.ad_sets[3], "name": "Theirs"})
+    undo = await undone(world, plan, force=True)
+    assert state(world) == before
+    (named,) = [row for row in rows_of(undo) if row.reason]
+    assert named.reason == "somebody changed name since, which is overwritten"
+
+
+async def test_only_what_was_done_is_taken_back(world: World) -> None:
+    plan = await world.plan(world.names(20))
+    async with bulk.apply(world.ads, plan, bulk.Options(concurrency=1, grace=0.1)) as run:
+        async for _ in run:
+            break
+    done = [row.entity_id for row in rows_of(plan) if row.fate is bulk.Fate.DONE]
+    assert 0 < len(done) < 20
+    await world.resume(plan, bulk.Options(max_failures=0, settle_after=0.01))
+    undo = await undone(world, plan)
+    assert len(rows_of(undo)) == 20
+
+
+async def test_an_unsettled_plan_is_not_undone(world: World) -> None:
+    plan = await world.plan(world.names(1))
+    world.server.add_fault("lost_answer", operation="updateAdSet")
+    world.server.add_fault("error", operation="getAdSetById", status=403)
+    await world.apply(plan)
+    with pytest.raises(bulk.WrongPlan, match="resume the plan first"):
+        await bulk.plan_undo(world.ads, plan, world.folder / "undo")
+
+
+async def test_what_was_not_set_before_cannot_be_taken_back(world: World) -> None:
+    row = {name: value for name, value in world.ad_sets[0].items() if name != "category"}
+    world.account.ad_sets.put(row)
+    header = ["ad_set_id", "name", "category"]
+    plan = await world.plan(world.write("changes.csv", header, [[row["id"], "Renamed", "ADV_1_1"]]))
+    await world.apply(plan)
+    (refused,) = rows_of(await undone(world, plan))
+    assert (refused.fate, refused.column) == (bulk.Fate.REFUSED, "category")
+    assert "no way to unset it" in refused.reason
+    (forced,) = rows_of(await undone(world, plan, force=True))
+    assert (forced.fate, forced.reason) == (bulk.Fate.DONE, "cannot be restored: category")
+    assert world.account.ad_sets.get(row["id"])["name"] == row["name"]
+
+
+async def test_an_archived_campaign_stays_archived(world: World) -> None:
+    campaign = next(iter(world.account.campaigns))
+    plan = await world.plan(world.write("changes.csv", ["campaign_id", "status"], [[campaign["id"], "ARCHIVED"]]))
+    with bulk.PlanFile.open(plan) as file:
+        assert bulk.plan_totals(file).archived == 1
+    await world.apply(plan)
+    for force in (False, True):
+        (refused,) = rows_of(await undone(world, plan, force=force))
+        assert refused.reason == "was archived, which cannot be undone"
+
+
+async def test_an_undo_is_undone(world: World) -> None:
+    plan = await changed(world)
+    after = state(world)
+    undo = await undone(world, plan)
+    again = world.folder / "again"
+    await bulk.plan_undo(world.ads, undo, again)
+    async with bulk.apply(world.ads, again, QUICK) as run:
+        async for _ in run:
+            pass
+    assert state(world) == after
