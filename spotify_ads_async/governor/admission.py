@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Mapping
 from types import MappingProxyType, TracebackType
 from typing import Self
@@ -35,14 +34,33 @@ class Admission:
         self.priority = priority
         self.max_wait = max_wait
 
+    # Entering and the answer are walked by every request: they do in place what Bucket and Line do in methods.
+
     async def __aenter__(self) -> Self:
         if self._open:
             raise RuntimeError("an admission is for one request: ask the governor for another")
         gate = self._gate
+        windows = self.lane.windows
         now = gate.clock()
-        if gate.line.length or gate.closed or not self._takes_at_once(now):
+        interactive = self.priority is Priority.INTERACTIVE
+        waits = gate.line.length or gate.closed
+        if not waits:
+            for window in windows:
+                returning = window.returning
+                if returning and returning[0] <= now:
+                    window.refresh(now)
+                if window.guarded or window.available < (1 if interactive else window.needed_for_bulk(now)):
+                    waits = True
+                    break
+        if waits:
             await gate.admit(self.lane, self.priority, self.max_wait, now)
             now = gate.clock()
+        else:
+            for window in windows:
+                window.available -= 1
+                window.in_flight += 1
+                if interactive:
+                    window.interactive_taken += 1
         self._open = True
         self._departed_at = now
         self._departure = gate.departures = gate.departures + 1
@@ -50,17 +68,32 @@ class Admission:
 
     async def __aexit__(self, problem: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         if self._open:
-            now = self._gate.clock()
-            self._settle(now, now if problem is None else self._gate.counted_by(self._departed_at, now))
+            if problem is None:
+                self.answered(status=200)
+            else:
+                self._give_up()
 
     def answered(self, *, status: int, headers: Mapping[str, str] = _NO_HEADERS) -> None:
         """The answer's headers arrived: the tokens are back one window from now. What they say about quota is heeded."""
-        if self._open:
-            gate = self._gate
-            now = gate.clock()
-            self._settle(now, now)
-            if status == 429 or gate.refusing or "X-RateLimit-Remaining" in headers or "x-ratelimit-remaining" in headers:
-                self._learning.heed(self.lane, self._departure, status, headers, now)
+        if not self._open:
+            return
+        self._open = False
+        gate = self._gate
+        now = gate.clock()
+        trip = now - self._departed_at
+        if trip > gate.longest_trip:  # noqa: PLR1730 (a call of max costs more than the rest of the line)
+            gate.longest_trip = trip
+        if now < gate.strays_counted_by:
+            for window in self.lane.windows:
+                window.settle(now)
+        else:
+            for window in self.lane.windows:
+                window.in_flight -= 1
+                window.settled.append(now + window.cycle)
+        if gate.line.length:
+            gate.settled(now)
+        if status == 429 or gate.refusing or (headers and ("X-RateLimit-Remaining" in headers or "x-ratelimit-remaining" in headers)):
+            self._learning.heed(self.lane, self._departure, status, headers, now)
 
     def not_sent(self) -> None:
         """No byte of the request left: the tokens go straight back."""
@@ -69,37 +102,13 @@ class Admission:
             self.lane.give_back()
             self._gate.serve()
 
-    # The two ways below are walked by every request: they do in place what Bucket and Line do in methods.
-
-    def _takes_at_once(self, now: float) -> bool:
-        """Take the tokens, where nobody waits and nothing but their number decides."""
-        windows = self.lane.windows
-        bulk = self.priority is Priority.BULK
-        for window in windows:
-            returning = window.returning
-            if returning and returning[0] <= now:
-                window.refresh(now)
-            if window.guarded or window.available <= (window.reserve(now) if bulk else 0):
-                return False
-        for window in windows:
-            window.available -= 1
-            window.in_flight += 1
-            if not bulk:
-                window.interactive_taken += 1
-        return True
-
-    def _settle(self, now: float, counted_by: float) -> None:
+    def _give_up(self) -> None:
+        """Nobody waits for the answer any more, and the server may count the request yet."""
         self._open = False
         gate = self._gate
-        trip = now - self._departed_at
-        gate.longest_trip = max(gate.longest_trip, trip)
+        now = gate.clock()
+        counted_by = gate.counted_by(self._departed_at, now)
         for window in self.lane.windows:
-            window.in_flight -= 1
-            due = counted_by + window.cycle
-            settled = window.settled
-            if settled and due < settled[-1]:
-                insort(settled, due)
-            else:
-                settled.append(due)
-        if gate.line.length and now + gate.shortest_window < gate.wakes_at:
-            gate.arm(now)
+            window.settle(counted_by)
+        if gate.line.length:
+            gate.settled(now)

@@ -42,6 +42,7 @@ class Gate:
         "_expiries_gone",
         "_former_longest_trip",
         "_loop",
+        "_shortest_window",
         "_timer",
         "_trips_counted_until",
         "arrivals",
@@ -54,7 +55,7 @@ class Gate:
         "longest_pause",
         "longest_trip",
         "refusing",
-        "shortest_window",
+        "strays_counted_by",
         "wakes_at",
     )
 
@@ -70,8 +71,9 @@ class Gate:
         self.for_want_of_tokens: Callable[[Waiter], Exception | None] | None = None
         self.wakes_at = math.inf
         self.longest_trip = 0.0
+        self.strays_counted_by = -math.inf
         self._former_longest_trip = 0.0
-        self.shortest_window = shortest_window
+        self._shortest_window = shortest_window
         self._assumed_trip = min(_ASSUMED_TRIP_SECONDS, shortest_window * _ASSUMED_TRIP_SHARE)
         self._trips_counted_until = -math.inf
         self._expiries: list[tuple[float, int, Waiter]] = []
@@ -122,7 +124,14 @@ class Gate:
         if now >= self._trips_counted_until:
             self._former_longest_trip, self.longest_trip = self.longest_trip, 0.0
             self._trips_counted_until = now + _TRIPS_KEPT_SECONDS
-        return max(now, departed_at + max(self._assumed_trip, self._former_longest_trip, self.longest_trip))
+        counted_by = max(now, departed_at + max(self._assumed_trip, self._former_longest_trip, self.longest_trip))
+        self.strays_counted_by = max(self.strays_counted_by, counted_by)
+        return counted_by
+
+    def settled(self, now: float) -> None:
+        """A request is over while others wait: its tokens are back a window from now."""
+        if now + self._shortest_window < self.wakes_at:
+            self.arm(now)
 
     def drop_hopeless(self, window: Window, now: float) -> None:
         """A pause came: refuse at once those who will not get through it in time."""

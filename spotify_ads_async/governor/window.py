@@ -189,7 +189,10 @@ class Window(Bucket):
 
     def refresh(self, now: float) -> None:
         """Take in what has become due: tokens, the end of a pause, the end of spacing, tokens that were left to others."""
-        super().refresh(now)
+        returning = self.returning
+        while returning and returning[0] <= now:  # as in Bucket; a call of that would cost more than it does
+            returning.popleft()
+            self.available += 1
         if self.guarded:
             self._refresh_guard(now)
 
