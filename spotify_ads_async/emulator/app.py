@@ -20,7 +20,7 @@ from aiohttp import web
 from spotify_ads_async.emulator.answers import Answer, Refusal
 from spotify_ads_async.emulator.call import Call, Handler
 from spotify_ads_async.emulator.checking import Checker
-from spotify_ads_async.emulator.faults import Fault, FaultBook, altered
+from spotify_ads_async.emulator.faults import Fault, FaultBook, FaultKind, altered
 from spotify_ads_async.emulator.forms import read_form
 from spotify_ads_async.emulator.handlers import HANDLERS
 from spotify_ads_async.emulator.idempotency import KeyBook, KeyEntry
@@ -73,6 +73,7 @@ class Journey(msgspec.Struct, kw_only=True):
     query: str
     client_id: str | None
     headers: dict[str, str]
+    changes: frozenset[FaultKind] = frozenset()
 
 
 class App:
@@ -198,7 +199,8 @@ class App:
 
     async def _perform(self, journey: Journey) -> web.StreamResponse:
         """Do what the request asks, somewhere within its latency, unless a fault is in the way."""
-        delay, end, changes = self.faults.strike(journey.route.operation) if self.faults else (0.0, None, frozenset[Any]())
+        delay, end, changes = self.faults.strike(journey.route.operation) if self.faults else (0.0, None, journey.changes)
+        journey.changes = changes
         delay += self.latency.draw(self._random)
         before = delay * self._random.random()
         try:
@@ -206,14 +208,14 @@ class App:
             entry = self._enter(journey, body)
         except Refusal as refusal:
             await _wait(delay)
-            return self._refusal(refusal, journey.headers, journey.route)
+            return self._refusal(refusal, journey.headers, journey)
         await _wait(before)
         answer = self._answer(journey, body, end, entry)
         await _wait(delay - before)
         if entry is not None and entry.state == "running":
             entry.state = "done"
         if isinstance(answer, Refusal):
-            return self._refusal(answer, journey.headers, journey.route)
+            return self._refusal(answer, journey.headers, journey)
         if end is not None:
             return await self._ending(journey, answer, end)
         content = answer.content
@@ -304,14 +306,17 @@ class App:
             case _:
                 raise _Aborted
 
-    def _refusal(self, refusal: Refusal, headers: Mapping[str, str], route: Route | None = None) -> web.Response:
+    def _refusal(self, refusal: Refusal, headers: Mapping[str, str], journey: Journey | None = None) -> web.Response:
         """A refusal's answer: with a status that the document declares for the operation, where it declares any."""
         status = refusal.status
-        if route is not None and status in {400, 403, 404, 409, 422} and refusal.code not in _UNDECLARED:
-            status = _declared(status, route.checker.statuses)
+        if journey is not None and status in {400, 403, 404, 409, 422} and refusal.code not in _UNDECLARED:
+            status = _declared(status, journey.route.checker.statuses)
         if refusal.code == "HTML":
             return web.Response(status=status, body=_PROXY_PAGE, content_type="text/html", headers={**headers, **refusal.headers})
-        return _response(status, _encode(refusal.content(self.store.new_id())), {**headers, **refusal.headers})
+        content = refusal.content(self.store.new_id())
+        if journey is not None and "camel_case" in journey.changes:
+            content["errorCodes"] = content.pop("error_codes")
+        return _response(status, _encode(content), {**headers, **refusal.headers})
 
 
 _UNDECLARED = frozenset(

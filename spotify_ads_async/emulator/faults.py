@@ -11,6 +11,7 @@ import msgspec
 __all__ = ["ArmedFault", "Fault", "FaultBook", "FaultDetails", "FaultKind", "altered", "parse_faults"]
 
 FaultKind: TypeAlias = Literal[
+    "camel_case",
     "delay",
     "error",
     "garbage",
@@ -35,7 +36,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
             · ``lost_answer`` (it takes effect, then the connection breaks) · ``truncated`` (half of the answer, then
             the connection breaks) · ``garbage`` (it takes effect, the answer is no JSON) · ``html`` (an error page of a
             proxy with ``status``, before anything happens) · ``indeterminate`` (it takes effect, the answer is a 500, and
-            nobody knows: a repeat with its key is a 409) · ``unknown_fields`` and ``unknown_values`` (the answer has
+            nobody knows: a repeat with its key is a 409) · ``camel_case`` (a refusal
+            whose body says ``errorCodes``, as some of the API's do) · ``unknown_fields`` and ``unknown_values`` (the answer has
             attributes and enum values that no document lists).
         share: which share of the matching requests, from 0 to 1.
         operations: the operationIds that match; empty for all.
@@ -103,6 +105,10 @@ class ArmedFault:
         return True
 
 
+_PASSING: frozenset[FaultKind] = frozenset({"camel_case", "delay", "unknown_fields", "unknown_values"})
+"""Faults that leave the request's end as it is."""
+
+
 class FaultBook:
     """The faults in force, in the order in which they were armed."""
 
@@ -140,14 +146,14 @@ class FaultBook:
         end: Fault | None = None
         changes: set[FaultKind] = set()
         for armed in self._armed:
-            if end is not None and armed.fault.kind not in {"delay", "unknown_fields", "unknown_values"}:
+            if end is not None and armed.fault.kind not in _PASSING:
                 continue
             if not armed.strikes(operation, self._random):
                 continue
             match armed.fault.kind:
                 case "delay":
                     delay += armed.fault.delay
-                case "unknown_fields" | "unknown_values":
+                case "unknown_fields" | "unknown_values" | "camel_case":
                     changes.add(armed.fault.kind)
                 case _:
                     end = armed.fault

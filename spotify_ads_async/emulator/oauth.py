@@ -139,10 +139,12 @@ class TokenBook:
     def _client(self, form: Mapping[str, str], authorization: str | None) -> tuple[str, bool]:
         """The client ID of a token request, and whether its secret was right."""
         if authorization is None:
-            client_id = form.get("client_id", "")
+            client_id, secret = form.get("client_id", ""), form.get("client_secret")
             if not client_id:
                 raise OAuthError("invalid_client", "the client names itself neither by HTTP Basic nor by client_id", 401)
-            return client_id, False
+            if secret is None:
+                return client_id, False
+            return self._authenticated(client_id, secret), True
         try:
             scheme, _, encoded = authorization.partition(" ")
             client_id, colon, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
@@ -150,9 +152,12 @@ class TokenBook:
             raise OAuthError("invalid_client", "the Authorization header is not HTTP Basic", 401) from None
         if scheme.lower() != "basic" or not colon or not client_id:
             raise OAuthError("invalid_client", "the Authorization header is not HTTP Basic", 401)
-        if self._clients and not hmac.compare_digest(self._clients.get(client_id, ""), secret):
+        return self._authenticated(client_id, secret), True
+
+    def _authenticated(self, client_id: str, secret: str) -> str:
+        if self._clients and not hmac.compare_digest(self._clients.get(client_id, "").encode(), secret.encode()):
             raise OAuthError("invalid_client", "unknown client or wrong secret", 401)
-        return client_id, True
+        return client_id
 
     def _refreshed(self, refresh_token: str, client_id: str, now: float) -> dict[str, Any]:
         owner = self._refresh.get(refresh_token)

@@ -3,8 +3,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-
-from tests.support.emulated import Api, Apis
+from support.emulated import Api, Apis
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
-
-from tests.support.emulated import Api, Apis, Json
+from support.emulated import Api, Apis, Json
 
 CLIENTS = {"client": "secret"}
 
@@ -51,6 +50,8 @@ async def test_wrong_secrets_tokens_and_grants_are_refused(apis: Apis) -> None:
     api = await strict(apis)
     status, answer = await token(api, secret="wrong", grant_type="refresh_token", refresh_token="first")
     assert (status, answer["error"]) == (401, "invalid_client")
+    status, _ = await post(api, {"grant_type": "refresh_token", "refresh_token": "first", "client_id": "client", "client_secret": "no"}, {})
+    assert status == 401
     assert (await token(api, grant_type="refresh_token", refresh_token="other"))[1]["error"] == "invalid_grant"
     assert (await token(api, grant_type="password"))[1]["error"] == "unsupported_grant_type"
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from support.emulated import Api, Apis, Json
 
 from spotify_ads_async.governor.limits import Limit
-from tests.support.emulated import Api, Apis, Json
 
 
 async def admin(api: Api, status: int, method: str, path: str, **details: Json) -> Json:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.emulated import Json
 
 from spotify_ads_async.emulator import Emulator
-from tests.support.emulated import Json
 
 DOCUMENT = Path(os.environ.get("SPOTIFY_ADS_DOCUMENT", Path(__file__).parents[3] / "shared" / "api" / "openapi-v3.yaml"))
 SCHEMATHESIS = shutil.which("schemathesis", path=str(Path(sys.executable).parent))

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from support.emulated import Apis, Json
 
 from spotify_ads_async.emulator import Emulator
-from tests.support.emulated import Apis, Json
 
 BUSINESS, ACCOUNT, CAMPAIGN = (f"0000000{number}-0000-4000-8000-000000000000" for number in (1, 2, 3))
 CONTENT = {

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import pytest
-
-from tests.support.emulated import Api, Json
+from support.emulated import Api, Json
 
 AD_SET = {
     "name": "Drafted",

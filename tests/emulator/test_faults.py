@@ -5,11 +5,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from support.emulated import Api, Apis
 
 from spotify_ads_async.emulator import Fault
 from spotify_ads_async.emulator.faults import parse_faults
 from spotify_ads_async.emulator.latency import Latency
-from tests.support.emulated import Api, Apis
 
 CAMPAIGN = {"name": "Autumn", "objective": "REACH"}
 
@@ -87,6 +87,13 @@ async def test_answers_can_hold_what_no_document_lists(api: Api) -> None:
     assert odd["targets"].pop("attribute_added_later")
     api.server.clear_faults()
     assert await api.first("ad_sets") == plain
+
+
+async def test_refusals_can_write_their_codes_in_camel_case(api: Api) -> None:
+    api.server.add_fault("camel_case", times=1)
+    _, content, _ = await create(api, name="x")
+    assert content["errorCodes"][0]["code"] == "BAD_REQUEST"
+    assert "error_codes" not in content
 
 
 async def test_delays_add_to_the_latency(api: Api) -> None:

@@ -3,8 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from tests.support.emulated import Api, Apis, Json
+from support.emulated import Api, Apis, Json
 
 AD_SET = {
     "name": "Evening listeners",

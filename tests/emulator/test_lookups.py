@@ -3,8 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-
-from tests.support.emulated import Api, Json
+from support.emulated import Api, Json
 
 ESTIMATE = {
     "start_date": "2030-01-01T00:00:00Z",

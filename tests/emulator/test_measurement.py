@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.support.emulated import Api, Json
+from support.emulated import Api, Json
 
 
 async def pixel(api: Api, name: str = "Shop", **details: str) -> Json:

@@ -9,9 +9,9 @@ from pathlib import Path
 import aiohttp
 import msgspec
 import pytest
+from support.emulated import Api, Apis, Json
 
 from spotify_ads_async.governor.limits import Limit
-from tests.support.emulated import Api, Apis, Json
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 LIMITS = [Limit("ip", requests=5, window=60.0), Limit("client_id", requests=20, window=60.0)]

@@ -9,10 +9,10 @@ import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.emulated import Apis
 
 from spotify_ads_async.emulator.quota import ALGORITHMS, Algorithm, QuotaBook
 from spotify_ads_async.governor.limits import Limit
-from tests.support.emulated import Apis
 
 FIVE = (Limit("client_id", requests=5, window=60.0),)
 MOMENTS = st.lists(st.floats(0.0, 3.0), min_size=1, max_size=200).map(lambda gaps: [sum(gaps[: i + 1]) for i in range(len(gaps))])

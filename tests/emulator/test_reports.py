@@ -6,8 +6,7 @@ from datetime import timedelta
 
 import aiohttp
 import pytest
-
-from tests.support.emulated import Api, Apis, Json
+from support.emulated import Api, Apis, Json
 
 RANGE = {"entity_type": "CAMPAIGN", "fields": "CLICKS"}
 COUNTED = ["IMPRESSIONS", "CLICKS", "COMPLETES", "STREAMS", "SPEND"]

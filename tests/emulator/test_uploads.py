@@ -4,8 +4,7 @@ import io
 import struct
 
 import aiohttp
-
-from tests.support.emulated import Api, Apis, Json
+from support.emulated import Api, Apis, Json
 
 PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 640, 640) + b"\x08\x02\0\0\0"
 MP3 = b"ID3" + bytes(48_000)
