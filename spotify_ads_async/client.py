@@ -192,6 +192,11 @@ class AdsClient(RootResources):
 
         return remove
 
+    @property
+    def listeners(self) -> Listeners:
+        """Who hears of this client's calls, for what is built on the client and has events of its own."""
+        return self._listeners
+
     def quota(self) -> Snapshot:
         """The present state of the windows that this client spends."""
         return self.governor.snapshot()

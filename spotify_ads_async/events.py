@@ -1,6 +1,8 @@
 """Events that the package offers to listeners, and the list of listeners itself.
 
-Times in events are seconds. A listener is a plain function; it runs on the event loop and must not block.
+Times in events are seconds. A listener is a plain function; it runs on the event loop, in the task that the event is about,
+and must not block. Every :class:`RequestSent` is followed by exactly one :class:`RequestAnswered` or :class:`RequestLost` of the
+same ``call`` and ``attempt``. The governor's events are in :mod:`spotify_ads_async.governor`.
 """
 
 from __future__ import annotations
@@ -11,7 +13,19 @@ from typing import TypeAlias
 
 import msgspec
 
-__all__ = ["CallFailed", "Event", "Listener", "Listeners", "RequestAnswered", "RequestRetried", "RequestSent"]
+__all__ = [
+    "CallFailed",
+    "CallSucceeded",
+    "Event",
+    "Listener",
+    "Listeners",
+    "PageWalked",
+    "RequestAnswered",
+    "RequestLost",
+    "RequestRetried",
+    "RequestSent",
+    "RowApplied",
+]
 
 logger = logging.getLogger("spotify_ads_async")
 
@@ -53,35 +67,83 @@ class Listeners:
 
 
 class RequestSent(Event, frozen=True, kw_only=True):
-    """One attempt of a call leaves. ``waited`` counts from the wish to leave to the leave to go."""
+    """One attempt of a call leaves. ``waited`` counts from the wish to leave to the leave to go.
 
+    ``call`` is the same in all events of one call and differs between calls of this process. ``target`` is the path below the
+    API's address, with the query.
+    """
+
+    call: int
     operation: str
     attempt: int
+    method: str
+    target: str
     waited: float
 
 
 class RequestAnswered(Event, frozen=True, kw_only=True):
     """An answer was read. ``seconds`` from departure to the body's end."""
 
+    call: int
     operation: str
     attempt: int
     status: int
     seconds: float
 
 
-class RequestRetried(Event, frozen=True, kw_only=True):
-    """An attempt failed and the call is sent again after ``delay`` seconds."""
+class RequestLost(Event, frozen=True, kw_only=True):
+    """An attempt ended without a whole answer, ``seconds`` after its departure.
 
+    ``error`` is the class of what ended it, which may be a cancellation; ``left`` tells whether all of the request had left.
+    """
+
+    call: int
+    operation: str
+    attempt: int
+    seconds: float
+    error: str
+    left: bool
+
+
+class RequestRetried(Event, frozen=True, kw_only=True):
+    """An attempt failed with ``error``, a class, and the call is sent again after ``delay`` seconds."""
+
+    call: int
     operation: str
     attempt: int
     delay: float
+    error: str
     reason: str
+
+
+class CallSucceeded(Event, frozen=True, kw_only=True):
+    """A call returned its answer."""
+
+    call: int
+    operation: str
+    attempts: int
 
 
 class CallFailed(Event, frozen=True, kw_only=True):
     """A call ended with an error; ``error`` is its class, ``in_doubt`` whether it may have taken effect."""
 
+    call: int
     operation: str
     attempts: int
     error: str
     in_doubt: bool
+
+
+class PageWalked(Event, frozen=True, kw_only=True):
+    """A walk handed out one page of ``rows`` new rows."""
+
+    operation: str
+    rows: int
+
+
+class RowApplied(Event, frozen=True, kw_only=True):
+    """A row of a bulk change ended: ``fate`` is done, failed or unknown; ``entity`` is what it changes, such as ``ad set``."""
+
+    entity: str
+    entity_id: str
+    fate: str

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import itertools
+import logging
 import random
 import time
 import uuid
@@ -26,7 +28,15 @@ from spotify_ads_async.errors import (
     OutcomeUnknown,
     SpotifyAdsError,
 )
-from spotify_ads_async.events import CallFailed, Listeners, RequestAnswered, RequestRetried, RequestSent
+from spotify_ads_async.events import (
+    CallFailed,
+    CallSucceeded,
+    Listeners,
+    RequestAnswered,
+    RequestLost,
+    RequestRetried,
+    RequestSent,
+)
 from spotify_ads_async.governor import Governor, Priority
 from spotify_ads_async.governor.feedback import retry_after
 from spotify_ads_async.operation import Operation, Repeat
@@ -39,6 +49,9 @@ __all__ = ["CallOptions", "Session", "Verify"]
 AnswerT = TypeVar("AnswerT")
 Verify = Callable[[], Awaitable[AnswerT | None]]
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+_CALLS = itertools.count(1)
+
+logger = logging.getLogger("spotify_ads_async")
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,19 +91,32 @@ class _Journey:
     """The failure after which the call may have taken effect."""
     wanted_at = 0.0
     left_at = 0.0
+    under_way = False
+    """Whether listeners were told of the present attempt's departure, and not yet of its end."""
 
-    def __init__(self, operation: Operation[Any], ends_at: float | None, listeners: Listeners) -> None:
+    def __init__(self, operation: Operation[Any], request: wire.Request, ends_at: float | None, listeners: Listeners) -> None:
         self.operation = operation
+        self.request = request
         self.ends_at = ends_at
         self.listeners = listeners
+        self.call = next(_CALLS)
 
     def leaving(self) -> None:
         """The present attempt has its quota and a connection."""
         self.phase = _IN_FLIGHT
         if self.listeners:
             self.left_at = time.monotonic()
-            waited = self.left_at - self.wanted_at
-            self.listeners.emit(RequestSent(operation=self.operation.id, attempt=self.attempt, waited=waited))
+            self.under_way = True
+            self.listeners.emit(
+                RequestSent(
+                    call=self.call,
+                    operation=self.operation.id,
+                    attempt=self.attempt,
+                    method=self.request.method,
+                    target=self.request.target,
+                    waited=self.left_at - self.wanted_at,
+                )
+            )
 
     def left(self) -> None:
         """The last byte of the present attempt is on its way."""
@@ -99,9 +125,50 @@ class _Journey:
     def answered(self, status: int) -> None:
         """The present attempt's answer was read to its end."""
         self.unanswered = False
-        if self.listeners:
+        if self.under_way:
             seconds = time.monotonic() - self.left_at
-            self.listeners.emit(RequestAnswered(operation=self.operation.id, attempt=self.attempt, status=status, seconds=seconds))
+            self.under_way = False
+            self.listeners.emit(
+                RequestAnswered(call=self.call, operation=self.operation.id, attempt=self.attempt, status=status, seconds=seconds)
+            )
+
+    def lost(self, problem: BaseException) -> None:
+        """The present attempt ended without a whole answer."""
+        if self.under_way:
+            self.under_way = False
+            self.listeners.emit(
+                RequestLost(
+                    call=self.call,
+                    operation=self.operation.id,
+                    attempt=self.attempt,
+                    seconds=time.monotonic() - self.left_at,
+                    error=type(problem).__name__,
+                    left=self.unanswered,
+                )
+            )
+
+    def retried(self, failure: SpotifyAdsError, delay: float) -> None:
+        """Another attempt follows."""
+        name, reason = type(failure).__name__, str(failure)
+        logger.info("%s: attempt %d failed, again in %.3f s: %s", self.operation.id, self.attempt, delay, reason)
+        if self.listeners:
+            self.listeners.emit(
+                RequestRetried(call=self.call, operation=self.operation.id, attempt=self.attempt, delay=delay, error=name, reason=reason)
+            )
+
+    def succeeded(self) -> None:
+        """The caller gets an answer."""
+        if self.listeners:
+            self.listeners.emit(CallSucceeded(call=self.call, operation=self.operation.id, attempts=self.attempt))
+
+    def failed(self, failure: SpotifyAdsError) -> None:
+        """The caller gets an error."""
+        doubt = failure.may_have_taken_effect
+        if doubt:
+            logger.warning("%s: %s", self.operation.id, failure)
+        if self.listeners:
+            name = type(failure).__name__
+            self.listeners.emit(CallFailed(call=self.call, operation=self.operation.id, attempts=self.attempt, error=name, in_doubt=doubt))
 
     def remaining(self, now: float) -> float | None:
         """Seconds until the deadline, None without one."""
@@ -144,9 +211,10 @@ class Session:
         self._base_path = parts.path.rstrip("/")
         self.options = options
         self.listeners = listeners
+        self.transport_options = transport
         self._credentials = credentials
         self._quota = governor.scope(origin=f"{parts.scheme}://{parts.netloc}", client_id=credentials.client_id)
-        self._policy = policy
+        self.policy = policy
         self._budget = RetryBudget(policy)
         self._transport = Transport(transport)
 
@@ -193,22 +261,25 @@ class Session:
             raise InvalidRequest("the operation takes no idempotency key", operation=operation.id, path="idempotency_key", rule="none here")
         self._budget.call_made()
         deadline = self.options.deadline
-        journey = _Journey(operation, None if deadline is None else time.monotonic() + deadline, self.listeners)
+        journey = _Journey(operation, request, None if deadline is None else time.monotonic() + deadline, self.listeners)
         failure: SpotifyAdsError
         try:
             if deadline is None:
-                return await self._repeat(operation, request, journey)
-            return await self._repeat_until(deadline, operation, request, journey)
+                answer = await self._repeat(operation, request, journey)
+            else:
+                answer = await self._repeat_until(deadline, operation, request, journey)
         except SpotifyAdsError as error:
             failure = error
+        else:
+            journey.succeeded()
+            return answer
         if verify is not None and isinstance(failure, OutcomeUnknown):
             settled = await verify()
             if settled is not None:
+                journey.succeeded()
                 return settled
             failure = _did_not_happen(failure)
-        if self.listeners:
-            doubt, kind = failure.may_have_taken_effect, type(failure).__name__
-            self.listeners.emit(CallFailed(operation=operation.id, attempts=journey.attempt, error=kind, in_doubt=doubt))
+        journey.failed(failure)
         raise failure
 
     async def _repeat_until(self, deadline: float, operation: Operation[AnswerT], request: wire.Request, journey: _Journey) -> AnswerT:
@@ -239,8 +310,7 @@ class Session:
                 return await self._read_completed(operation, failure, journey)
             if verdict not in {Verdict.AGAIN, Verdict.AGAIN_WITH_NEW_TOKEN}:
                 raise _ending(operation, failure, journey)
-            if self.listeners:
-                self.listeners.emit(RequestRetried(operation=operation.id, attempt=journey.attempt, delay=delay, reason=str(failure)))
+            journey.retried(failure, delay)
             journey.phase = _PAUSING
             await anyio.sleep(delay)
 
@@ -251,14 +321,18 @@ class Session:
         journey.phase = _SIGNING_IN
         journey.token = token = await self._credentials.token(self._transport.client())
         journey.phase = _WAITING
+        journey.wanted_at = time.monotonic()
         max_wait = options.max_wait
-        if journey.ends_at is not None or self.listeners:
-            journey.wanted_at = time.monotonic()
+        if journey.ends_at is not None:
             max_wait = _shorter(max_wait, journey.remaining(journey.wanted_at))
-        async with self._quota.admit(operation.limits, priority=options.priority, max_wait=max_wait) as admission:
-            answer = await self._transport.exchange(
-                self._address(request.target), request, token=token, timeout=options.timeout, departure=admission, progress=journey
-            )
+        try:
+            async with self._quota.admit(operation.limits, priority=options.priority, max_wait=max_wait) as admission:
+                answer = await self._transport.exchange(
+                    self._address(request.target), request, token=token, timeout=options.timeout, departure=admission, progress=journey
+                )
+        except BaseException as problem:
+            journey.lost(problem)
+            raise
         journey.answered(answer.status)
         if 200 <= answer.status < 300:
             return answer
@@ -292,7 +366,7 @@ class Session:
 
     def _delay(self, kind: Failure, journey: _Journey) -> float | None:
         """Seconds until the next attempt, or None where there shall be none."""
-        policy = self._policy
+        policy = self.policy
         asked = journey.retry_after or 0.0
         if asked > policy.retry_after_cap:
             return None
@@ -323,7 +397,7 @@ class Session:
             reading = msgspec.structs.replace(operation, method="GET", repeat=Repeat.SAFE, body=None)
             request = wire.Request(method="GET", target=target)
             try:
-                return await self._repeat(reading, request, _Journey(reading, journey.ends_at, self.listeners))
+                return await self._repeat(reading, request, _Journey(reading, request, journey.ends_at, self.listeners))
             except SpotifyAdsError as error:
                 failure = error
         raise _ending(operation, failure, journey)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 import msgspec
 
+from spotify_ads_async.events import Listeners
 from spotify_ads_async.operation import ListOperation, ListStyle, Operation
 
-__all__ = ["Caller", "Page", "identity", "page_of"]
+__all__ = ["Caller", "Heard", "Page", "identity", "page_of"]
 
 AnswerT = TypeVar("AnswerT")
 ItemT = TypeVar("ItemT")
@@ -29,6 +30,16 @@ class Caller(Protocol):
         query: Mapping[str, object] = ...,
     ) -> AnswerT:
         """One call of ``operation``."""
+        ...
+
+
+@runtime_checkable
+class Heard(Protocol):
+    """A caller with listeners, who hear of pages too."""
+
+    @property
+    def listeners(self) -> Listeners:
+        """Who hears."""
         ...
 
 

@@ -12,8 +12,9 @@ import anyio
 import msgspec
 
 from spotify_ads_async.errors import InvalidRequest, SpotifyAdsError, WalkIncomplete
+from spotify_ads_async.events import Listeners, PageWalked
 from spotify_ads_async.operation import ListOperation
-from spotify_ads_async.pages.page import Caller, Page, page_of
+from spotify_ads_async.pages.page import Caller, Heard, Page, page_of
 from spotify_ads_async.pages.plans import Plan, Request
 
 __all__ = ["PageWalk", "Walk"]
@@ -43,6 +44,7 @@ class PageWalk(Generic[ItemT]):
         eager: bool = False,
     ) -> None:
         self._caller = caller
+        self._listeners = caller.listeners if isinstance(caller, Heard) else Listeners()
         self._operation = operation
         self._path = path
         self._plan = plan
@@ -52,6 +54,7 @@ class PageWalk(Generic[ItemT]):
         # that nobody reads.
         self._depth = 0
         self._ahead: deque[tuple[Request, asyncio.Task[Page[ItemT]]]] = deque()
+        self._ending: set[asyncio.Task[Page[ItemT]]] = set()
         self._turn = asyncio.Lock()
         self._began = False
         self._closed = False
@@ -81,11 +84,12 @@ class PageWalk(Generic[ItemT]):
                     page = await self._take()
                     if page is not None:
                         return page
-            except StopAsyncIteration:
+            except GeneratorExit:
+                self._cancel()
                 raise
             except BaseException as error:
                 self._closed |= isinstance(error, WalkIncomplete)
-                await self._drop()
+                await self._end()
                 raise
 
     async def _take(self) -> Page[ItemT] | None:
@@ -97,9 +101,34 @@ class PageWalk(Generic[ItemT]):
                 raise error
             raise StopAsyncIteration
         self._fill(max(1, self._depth))
+        request, page = await self._oldest()
+        if self._closed:
+            raise StopAsyncIteration
+        # From here on nothing waits: a cancellation must not take rows away that count as yielded.
+        self._ahead.popleft()
+        verdict = self._plan.absorb(request, page)
+        if verdict.restart:
+            self._depth //= 2
+            self._cancel()
+        else:
+            self._depth = self._read_ahead if self._eager else min(self._read_ahead, max(1, self._depth * 2))
+        self._fill(self._depth)
+        if not verdict.rows and (self._began or verdict.rows is None):
+            return None
+        self._began = True
+        if self._listeners:
+            self._listeners.emit(PageWalked(operation=self._operation.id, rows=len(verdict.rows)))
+        return msgspec.structs.replace(page, items=verdict.rows)
+
+    async def _oldest(self) -> tuple[Request, Page[ItemT]]:
+        """The oldest request that was sent, and its answer."""
         request, task = self._ahead[0]
+        if task.done() and not task.cancelled() and task.exception() is not None:
+            # It failed while nobody waited for it (for quota longer than max_wait, say). Page by page it would be asked for now.
+            task = self._ask(request)
+            self._ahead[0] = (request, task)
         try:
-            page = await task
+            return request, await task
         except asyncio.CancelledError:
             consumer = asyncio.current_task()
             if self._closed and (consumer is None or not consumer.cancelling()):
@@ -114,18 +143,6 @@ class PageWalk(Generic[ItemT]):
                 f"while walking {self._operation.id}{where}; ask the walk for its next row to try again, or go on from its position"
             )
             raise
-        self._ahead.popleft()
-        verdict = self._plan.absorb(request, page)
-        if verdict.restart:
-            self._depth //= 2
-            await self._drop()
-        else:
-            self._depth = self._read_ahead if self._eager else min(self._read_ahead, max(1, self._depth * 2))
-        self._fill(self._depth)
-        if not verdict.rows and (self._began or verdict.rows is None):
-            return None
-        self._began = True
-        return msgspec.structs.replace(page, items=verdict.rows)
 
     def _fill(self, depth: int) -> None:
         """Send requests until ``depth`` pages are read or being read ahead."""
@@ -133,25 +150,33 @@ class PageWalk(Generic[ItemT]):
             request = self._plan.upcoming()
             if request is None:
                 return
-            task = asyncio.create_task(_read(self._caller, self._operation, self._path, request.query), name=f"read {self._operation.id}")
-            task.add_done_callback(_look_at)
-            self._ahead.append((request, task))
+            self._ahead.append((request, self._ask(request)))
 
-    async def _drop(self) -> None:
-        """End what is read ahead, and wait until it has ended."""
-        tasks = [task for _, task in self._ahead]
+    def _ask(self, request: Request) -> asyncio.Task[Page[ItemT]]:
+        task = asyncio.create_task(_read(self._caller, self._operation, self._path, request.query), name=f"read {self._operation.id}")
+        task.add_done_callback(_look_at)
+        return task
+
+    def _cancel(self) -> None:
+        """Let what is read ahead end."""
+        for _, task in self._ahead:
+            task.cancel()
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
         self._ahead.clear()
         self._plan.rewind()
-        for task in tasks:
-            task.cancel()
-        if tasks:
+
+    async def _end(self) -> None:
+        """End what is read ahead, and wait until it has ended."""
+        self._cancel()
+        if self._ending:
             with anyio.CancelScope(shield=True):
-                await asyncio.wait(tasks)
+                await asyncio.wait(self._ending)
 
     async def aclose(self) -> None:
         """End the walk and its requests."""
         self._closed = True
-        await self._drop()
+        await self._end()
 
     async def __aenter__(self) -> Self:
         return self
