@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test soak lint format bench generate lock clean
+.PHONY: demo test soak lint audit format bench generate lock clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/spotify-ads demo
@@ -20,6 +20,11 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
+# Known vulnerabilities of every pinned package. Apart from lint, because it asks the network; a package that could not be asked
+# about fails it.
+audit: $(VENV)/.audit
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict --progress-spinner off
+
 format: $(VENV)/.lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -34,7 +39,7 @@ generate: $(VENV)/.lint
 # The one place where versions move: constraints.txt pins every package for every target.
 lock: $(VENV)/.base
 	$(PIP) install -q uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group test --group lint --group bench --group build --group contract \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group test --group lint --group bench --group build --group contract --group audit \
 	  --no-annotate --custom-compile-command "make lock" --upgrade --output-file constraints.txt pyproject.toml
 
 clean:
@@ -56,4 +61,8 @@ $(VENV)/.test: $(VENV)/.base pyproject.toml
 
 $(VENV)/.lint: $(VENV)/.test pyproject.toml
 	$(PIP) install -q -c constraints.txt --group lint --group generate
+	@touch $@
+
+$(VENV)/.audit: $(VENV)/.base pyproject.toml
+	$(PIP) install -q -c constraints.txt --group audit
 	@touch $@
