@@ -169,8 +169,8 @@ class Transport:
                 data=body,
                 timeout=self._timeout(timeout),
                 allow_redirects=False,
-                # Whoever sends nothing declares no type for it; JSON and multipart declare theirs.
-                skip_auto_headers=None if body is None else _NO_CONTENT_TYPE,
+                # Whoever sends nothing declares no type for it.
+                skip_auto_headers=None if body is None or body.size else _NO_CONTENT_TYPE,
             )
             try:
                 departure.answered(status=response.status, headers=response.headers)
