@@ -38,8 +38,8 @@ class Bucket:
 
     def __init__(self, limit: Limit, *, clock_resolution: float = 0.0) -> None:
         self.limit = limit
-        self.available = limit.requests
-        self.in_flight = 0
+        self.available: int = limit.requests
+        self.in_flight: int = 0
         self.returning: deque[float] = deque()
         self.settled: deque[float] = self.returning
         self.cycle = limit.window * (1.0 + _MARGIN_SHARE) + _MARGIN_SECONDS + clock_resolution
