@@ -39,6 +39,9 @@ _USE_SHARE = 0.5
 _BEATS_PER_LEASE = 6
 _TOKENS_PER_EXCHANGE = 4
 _LINGER_BEATS = 30
+_LEAST_RATE = 0.5
+"""Requests in a second from which on tokens are kept at hand."""
+
 _TRIP_MEMORY = 0.2
 _GOODBYE_SECONDS = 1.0
 
@@ -209,12 +212,11 @@ class LeaseKeeper:
                 dues.append(self._last_at + self._beat)
             if not lacking:
                 stock = self._stock(window)
-                if window.spare < stock or window.spare > 2 * stock + 2 + self._needed(window, now):
+                if not stock / 2 <= window.spare <= 2 * stock + self._usable(window, now):
                     dues.append(self._last_at + self._interval(window))
-                elif window.spare or window.rate > 0.5:
-                    dues.append(now + self._beat / 4)  # look again how the load develops, without a word to the store
-        due = min(dues)
-        return due if due <= now or due > now + self._beat / 4 else max(due, now + 0.001)
+                elif window.spare:
+                    dues.append(now + self._interval(window))  # look again how the load develops, without a word to the store
+        return min(dues)
 
     def _has_business(self) -> bool:
         waited_for = self._gate.line.length or self._gate.clock() - self._needed_at < self._beat * _LINGER_BEATS
@@ -230,11 +232,18 @@ class LeaseKeeper:
         return 2 * (self._interval(window) + self._trip) + self._beat / 10
 
     def _stock(self, window: SharedWindow) -> int:
-        """Tokens to have at hand: what leaves until after the next exchange."""
-        return min(window.limit.requests, math.ceil(window.rate * self._ahead(window)))
+        """Tokens to have at hand: twice what leaves until after the next exchange, for requests come unevenly."""
+        if window.paused_until > self._gate.clock() or window.rate < _LEAST_RATE:
+            return 0
+        return min(window.limit.requests, math.ceil(2 * window.rate * self._ahead(window)) + 1)
 
-    def _needed(self, window: SharedWindow, now: float) -> int:
-        return sum(self._want(lane, now) for lane in self._gate.line.lanes_for(window))
+    def _usable(self, window: SharedWindow, now: float) -> int:
+        """Tokens that waiting requests can use with what is lent of other windows."""
+        usable = 0
+        for lane in self._gate.line.lanes_for(window):
+            elsewhere = [other.spare for other in lane.windows if isinstance(other, SharedWindow) and other is not window]
+            usable += min([self._want(lane, now), *elsewhere])
+        return usable
 
     def _want(self, lane: Lane, now: float) -> int:
         """Tokens of each window that a lane can use soon."""
@@ -295,29 +304,46 @@ class LeaseKeeper:
         windows = [window for window in self.windows if window.holds or window.has_news or any(window in lane.windows for lane in lanes)]
         alone = any(window.alone for window in windows)
         for window in windows:
-            window.keep(0 if leaving else self._needed(window, now) + self._stock(window))
+            window.keep(0 if leaving else max(self._usable(window, now), 2 * self._stock(window)))
         reports = [
             window.report(
                 now,
                 ahead=self._ahead(window),
-                stock=0 if leaving or window.paused_until > now else max(0, self._stock(window) - self._needed(window, now)),
                 remembers=window.cycle + self._lease,
             )
             for window in windows
         ]
-        places = {window: place for place, window in enumerate(windows)}
-        wants = [([places[window] for window in lane.windows if isinstance(window, SharedWindow)], self._want(lane, now)) for lane in lanes]
         message = Exchange(
             owner=self._owner,
             label=self._label,
             lease=math.ceil(self._lease * 1e6),
             windows=reports,
-            lanes=[(lane, want) for lane, want in wants if lane and want > 0],
+            lanes=[] if leaving else self._wishes(windows, now),
             leaving=leaving,
             fresh=self._fresh,
             alone=alone,
         )
         return message, windows
+
+    def _wishes(self, windows: list[SharedWindow], now: float) -> list[tuple[list[int], int]]:
+        """What the lanes need, then what is to be had at hand: layer by layer, so that no window has more than it can be used with."""
+        places = {window: place for place, window in enumerate(windows)}
+        wishes: list[tuple[list[int], int]] = []
+        extra = {window: self._stock(window) for window in windows}
+        for lane in self._gate.line.lanes():
+            shared = [window for window in lane.windows if isinstance(window, SharedWindow)]
+            want = self._want(lane, now)
+            if shared and want > 0:
+                wishes.append(([places[window] for window in shared], want))
+                for window in shared:
+                    extra[window] -= want
+        laid = 0
+        for window in sorted(windows, key=extra.__getitem__):
+            layer = extra[window] - laid
+            if layer > 0:
+                wishes.append(([places[other] for other in windows if extra[other] >= extra[window]], layer))
+                laid += layer
+        return wishes
 
     def _take_in(self, message: Exchange, windows: list[SharedWindow], answers: list[Answer], asked_at: float) -> None:
         now = self._gate.clock()

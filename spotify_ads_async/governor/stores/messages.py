@@ -37,7 +37,6 @@ class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
         settled: how long ago answers came.
         unused: tokens given back without a request, and in how long each is due.
         spare: tokens that it keeps, unused.
-        stock: tokens that it would like to have besides those that its line needs.
         ahead: how far ahead tokens may be granted.
         held_back: tokens that stay unused by this process's rhythm.
         pause: what is left of a pause that the server asked for.
@@ -59,7 +58,6 @@ class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
     settled: Times = []
     unused: Times = []
     spare: int = 0
-    stock: int = 0
     ahead: int = 0
     held_back: int = 0
     pause: int = 0
@@ -76,7 +74,7 @@ class Exchange(msgspec.Struct, kw_only=True, omit_defaults=True):
         label: the process, for people.
         lease: how long its tokens stay its own without another message.
         windows: one report for each window.
-        lanes: requests that wait, by the windows (positions in ``windows``) of which each needs a token.
+        lanes: requests that wait or are expected, by the windows (positions in ``windows``) of which each needs a token.
         leaving: the process wants nothing more, and gives back what it can.
         fresh: its connection to the store is new.
         alone: it spent tokens while the store was away.

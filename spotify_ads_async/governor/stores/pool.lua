@@ -131,7 +131,7 @@ local function settle(pool, message, report, run)
   come_to_itself(pool, message, report, run)
   local member = pool.members[message.owner]
   if not member then
-    member = {held = 0, want = 0, granted = 0, sequence = 0}
+    member = {held = 0, want = 0, appetite = 0, hungry_at = 0, granted = 0, sequence = 0}
     pool.members[message.owner] = member
   end
   local resend_after = NEVER
@@ -185,11 +185,15 @@ local function within_reach(pool, report)
   return math.max(0, balance(pool, report) + soon)
 end
 
-local function rivals(pool, owner, patience)
+local function rivals(pool, owner, lease)
   local found = {}
   for name, member in pairs(pool.members) do
-    if name ~= owner and member.want > 0 and member.seen > pool.now - patience then
-      found[#found + 1] = member
+    if name ~= owner and member.seen > pool.now - math.floor(lease / 2) then
+      local want = member.want
+      if member.hungry_at > pool.now - math.floor(lease / 12) then
+        want = math.max(want, member.appetite)
+      end
+      if want > 0 then found[#found + 1] = {granted = member.granted, want = want} end
     end
   end
   return found
@@ -272,8 +276,8 @@ end
 local function hand_out(pools, message, answers)
   local reports, lanes = message.windows, message.lanes or {}
   local wanted, reaches, used, asked = {}, {}, {}, {}
-  for window, report in ipairs(reports) do
-    wanted[window], used[window], asked[window] = report.stock or 0, 0, 0
+  for window in ipairs(reports) do
+    wanted[window], used[window], asked[window] = 0, 0, 0
   end
   for _, lane in ipairs(lanes) do
     for _, index in ipairs(lane[1]) do
@@ -283,7 +287,7 @@ local function hand_out(pools, message, answers)
   for window, pool in ipairs(pools) do
     local report, answer = reports[window], answers[window]
     local spare = report.spare or 0
-    local others = rivals(pool, message.owner, math.floor(message.lease / 2))
+    local others = rivals(pool, message.owner, message.lease)
     answer.active = #others + 1
     local reach = 0
     if not answer.stale and answer.resend_after == NEVER then reach = within_reach(pool, report) end
@@ -307,11 +311,12 @@ local function hand_out(pools, message, answers)
   end
   for window, pool in ipairs(pools) do
     local report, answer, member = reports[window], answers[window], pool.members[message.owner]
-    local spare, stock, got = report.spare or 0, report.stock or 0, 0
-    local target = math.min(used[window] + stock, reaches[window])
-    answer.granted, got = grant(pool, member, report, math.max(0, target - spare))
+    local spare, got = report.spare or 0, 0
+    answer.granted, got = grant(pool, member, report, math.max(0, used[window] - spare))
+    local want = math.max(0, asked[window] - spare)
     if not answer.stale then
-      member.want = math.max(0, asked[window] + stock - spare - got)
+      member.want = math.max(0, want - got)
+      if want > 0 then member.appetite, member.hungry_at = want, pool.now end
     end
   end
 end

@@ -38,7 +38,8 @@ class Member(msgspec.Struct):
     """What the pool knows of one process.
 
     ``granted`` fades with time: what the process got in about the last cycle, by which shares are made even. ``want`` is
-    what it asked for and did not get.
+    what it asked for and did not get; ``appetite`` what it asked for at ``hungry_at``: who was hungry a moment ago soon is
+    again, when its requests are answered.
     """
 
     label: str = ""
@@ -46,6 +47,8 @@ class Member(msgspec.Struct):
     in_flight: int = 0
     waiting: int = 0
     want: int = 0
+    appetite: int = 0
+    hungry_at: int = 0
     granted: float = 0.0
     deadline: int = 0
     seen: int = 0
@@ -221,10 +224,18 @@ class Pool(msgspec.Struct):
         last = min((self.now + ahead) // self.slot, self.due_to + SLOTS - 1)
         return iter(range(self.due_to + 1, last + 1))
 
-    def rivals(self, owner: str, patience: int) -> list[Member]:
-        """Other processes that want tokens and were heard of lately."""
-        since = self.now - patience
-        return [member for name, member in self.members.items() if name != owner and member.want > 0 and member.seen > since]
+    def rivals(self, owner: str, lease: int) -> list[tuple[float, int]]:
+        """What other processes got lately and want, of those that were heard of lately."""
+        found: list[tuple[float, int]] = []
+        for name, member in self.members.items():
+            if name == owner or member.seen <= self.now - lease // 2:
+                continue
+            want = member.want
+            if member.hungry_at > self.now - lease // 12:
+                want = max(want, member.appetite)
+            if want > 0:
+                found.append((member.granted, want))
+        return found
 
     def grant(self, member: Member, report: Report, tokens: int) -> Times:
         """Hand out the earliest tokens."""
@@ -342,13 +353,13 @@ def exchange(pools: Sequence[Pool], message: Exchange, now: int, run: str = "") 
 def _hand_out(pools: Sequence[Pool], message: Exchange, answers: Sequence[Answer]) -> None:
     """Grant what the lanes can use: a window's tokens are no good to a lane that lacks another's."""
     reports = message.windows
-    wanted = [report.stock for report in reports]
+    wanted = [0] * len(reports)
     for windows, waiting in message.lanes:
         for window in windows:
             wanted[window] += waiting
     within_reach: list[int] = []
     for window, (pool, report, answer) in enumerate(zip(pools, reports, answers, strict=True)):
-        rivals = pool.rivals(message.owner, message.lease // 2)
+        rivals = pool.rivals(message.owner, message.lease)
         want = max(0, wanted[window] - report.spare)
         answer.active = len(rivals) + 1
         reach = 0 if answer.stale or answer.resend_after != NEVER else pool.within_reach(report)
@@ -363,26 +374,27 @@ def _hand_out(pools: Sequence[Pool], message: Exchange, answers: Sequence[Answer
             used[window] += min([waiting, *left])
     for window, (pool, report, answer) in enumerate(zip(pools, reports, answers, strict=True)):
         member = pool.members[message.owner]
-        target = min(used[window] + report.stock, within_reach[window])
-        tokens = max(0, target - report.spare)
-        answer.granted = pool.grant(member, report, tokens)
+        answer.granted = pool.grant(member, report, max(0, used[window] - report.spare))
         got = sum(count for _, count in answer.granted)
+        want = max(0, asked[window] - report.spare)
         if not answer.stale:
-            member.want = max(0, asked[window] + report.stock - report.spare - got)
+            member.want = max(0, want - got)
+            if want > 0:
+                member.appetite, member.hungry_at = want, pool.now
 
 
-def _fair_share(within_reach: int, granted: float, want: int, rivals: Sequence[Member]) -> int:
+def _fair_share(within_reach: int, granted: float, want: int, rivals: Sequence[tuple[float, int]]) -> int:
     """What a process may take now so that, in about one cycle, those who want more than there is get the same.
 
     Those who got the least lately are filled up first, like vessels that stand in the same water.
     """
-    if want + sum(rival.want for rival in rivals) <= within_reach:
+    if want + sum(theirs for _, theirs in rivals) <= within_reach:
         return want
-    low = min([granted, *(rival.granted for rival in rivals)])
-    high = max([granted + want, *(rival.granted + rival.want for rival in rivals)])
+    low = min([granted, *(got for got, _ in rivals)])
+    high = max([granted + want, *(got + theirs for got, theirs in rivals)])
     for _ in range(40):
         level = (low + high) / 2
-        poured = min(max(level - granted, 0.0), want) + sum(min(max(level - rival.granted, 0.0), rival.want) for rival in rivals)
+        poured = min(max(level - granted, 0.0), want) + sum(min(max(level - got, 0.0), theirs) for got, theirs in rivals)
         if poured < within_reach:
             low = level
         else:

@@ -242,7 +242,7 @@ class SharedWindow(Window):
             self._put_away(self.spare - tokens)
             self._look_again()
 
-    def report(self, now: float, *, ahead: float, stock: int, remembers: float) -> Report:
+    def report(self, now: float, *, ahead: float, remembers: float) -> Report:
         """What to tell the store. To be followed by :meth:`answered` or :meth:`unanswered`.
 
         ``remembers`` is how many seconds the store's memory of this process matters.
@@ -271,7 +271,6 @@ class SharedWindow(Window):
             settled=[(int((now - entry.due + self.cycle) * 1e6), entry.tokens) for entry in counted],
             unused=[(_microseconds(max(0.0, due - now)), tokens) for due, tokens in self._unused],
             spare=spare,
-            stock=stock,
             ahead=_microseconds(ahead),
             held_back=self._held_back,
             pause=_microseconds(max(0.0, self.paused_until - now)) if self._pause_untold() else 0,
