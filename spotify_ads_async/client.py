@@ -1,9 +1,11 @@
+# ruff: noqa: PLC0415 -- reports, uploads and trees load when first used
 """What a user holds: the client, an ad account, a business."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -23,6 +25,7 @@ from spotify_ads_async.types import UNSET, UnsetType
 
 if TYPE_CHECKING:
     from spotify_ads_async import models
+    from spotify_ads_async.reports import Reports
 
 __all__ = ["AdAccount", "AdsClient", "Business"]
 
@@ -37,6 +40,13 @@ class AdAccount(AdAccountResources):
     def id(self) -> str:
         """The ad account's ID."""
         return self._ad_account_id
+
+    @cached_property
+    def reports(self) -> Reports:
+        """Reports of any range and any number of entities. They also spend the limit for reporting."""
+        from spotify_ads_async.reports import Reports
+
+        return Reports(self._session, self._ad_account_id)
 
 
 class Business(BusinessResources):

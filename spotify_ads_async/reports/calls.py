@@ -1,0 +1,200 @@
+"""The report calls: awaited they are one request, iterated they are every row of as many requests as it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from spotify_ads_async.errors import ConfigurationError, InvalidRequest, NotEnoughData
+from spotify_ads_async.operation import ListOperation, Operation
+from spotify_ads_async.operations import GET_AGGREGATE_REPORT, GET_AGGREGATED_TOTALS, GET_AUDIENCE_INSIGHT_REPORT
+from spotify_ads_async.pages import ListCall, PageWalk
+from spotify_ads_async.pages.page import Caller
+from spotify_ads_async.pages.plans import ContinuationPlan, Plan
+from spotify_ads_async.reports import tables
+from spotify_ads_async.reports.planning import Query, aggregate_batches, insight_batches, totals_batches
+from spotify_ads_async.reports.rows import InsightRow, Insights, Measured, Report, ReportRow, Totals, TotalsRow, summed
+from spotify_ads_async.reports.walking import BatchPlan, StreamPlan
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["AggregateReportCall", "InsightsCall", "ReportCall", "TotalsCall"]
+
+RowT = TypeVar("RowT", bound=Measured)
+AnswerT = TypeVar("AnswerT")
+
+AT_ONCE = 8
+"""Requests under way at once by default: at 300 ms an answer they make 26 per second, and the reporting window sustains 5."""
+
+
+def _typed(operation: ListOperation[Any, Any], answer: type[Any], item: type[Any]) -> Any:  # noqa: ANN401 - the operation with other types
+    return msgspec.structs.replace(operation, answer=answer, item=item)
+
+
+AGGREGATE: ListOperation[Report, ReportRow] = _typed(GET_AGGREGATE_REPORT, Report, ReportRow)
+TOTALS: ListOperation[Totals, TotalsRow] = _typed(GET_AGGREGATED_TOTALS, Totals, TotalsRow)
+INSIGHTS: ListOperation[Insights, InsightRow] = _typed(GET_AUDIENCE_INSIGHT_REPORT, Insights, InsightRow)
+
+_FAR_PAST = datetime.min.replace(tzinfo=UTC)
+
+
+class ReportCall(ListCall[RowT]):
+    """A report, not yet asked for.
+
+    ``async for`` over it for every row, :meth:`collect` for a list of them: a wish that is longer or wider than one request
+    may be is divided into the fewest requests that are legal. ``await`` it for the first page of a wish that is one request.
+    """
+
+    async def to_arrow(self, *, hidden: int | None = -5) -> tables.ArrowTable:
+        """Every row, as a table with a column per metric. Needs the extra ``tables``.
+
+        Counts are int64, money is decimal128(38, 10) in currency units, shares are float64; absent values are null.
+
+        Args:
+            hidden: what stands for a count of 1 to 4, which the API hides: its own -5, or None for null.
+
+        Raises:
+            ConfigurationError: pyarrow is not installed.
+            SpotifyAdsError: what reading the report raised.
+        """
+        tables.require("pyarrow")
+        return tables.arrow_table(await self.collect(), self._metrics(), hidden)
+
+    async def to_polars(self, *, hidden: int | None = -5) -> pl.DataFrame:
+        """Every row, as a data frame; otherwise as :meth:`to_arrow`.
+
+        Raises:
+            ConfigurationError: polars or pyarrow is not installed.
+            SpotifyAdsError: what reading the report raised.
+        """
+        tables.require("polars", "pyarrow")
+        return tables.polars_frame(await self.to_arrow(hidden=hidden))
+
+    def _wish(self) -> Query:
+        return self._query
+
+    def _metrics(self) -> list[str]:
+        query = self._wish()
+        return list(dict.fromkeys(map(str, query.get("fields") or ())))
+
+    def _divided(self, batches: list[list[Query]]) -> bool:
+        """Whether it takes more than one request."""
+        several = len(batches) > 1 or len(batches[0]) > 1
+        if several and self._start is not None:
+            raise ConfigurationError("a report of several requests cannot start at a position", operation=self._operation.id)
+        return several
+
+
+class AggregateReportCall(ReportCall[ReportRow]):
+    """Metrics by entity and period (getAggregateReport).
+
+    Rows come entity by entity, in the order of the ids, and each entity's periods in order. Without ids the entities stand
+    in the server's order, and rows are handed on as they come; with ids, 50 entities at a time.
+    """
+
+    def _plan(self) -> Plan[ReportRow]:
+        query = self._wish()
+        if "continuation_token" in query:
+            return super()._plan()
+        _require_range(query, self._operation.id)
+        batches = aggregate_batches(query)
+        if not query.get("entity_ids"):
+            return StreamPlan(self._operation, batches[0]) if self._divided(batches) else super()._plan()
+        if not self._divided(batches) and self._start is not None:
+            return ContinuationPlan(self._operation, query, self._digest(), self._start)
+        ids = {identifier.lower(): place for place, identifier in enumerate(query["entity_ids"])}
+
+        def in_order(parts: list[list[ReportRow]]) -> list[ReportRow]:
+            rows = [row for part in parts for row in part]
+            # A stable sort: entities that the ids do not name, as their parents do, stay in the server's order.
+            return sorted(rows, key=lambda row: (ids.get(row.entity_id or "", len(ids)), row.start_time or _FAR_PAST))
+
+        return BatchPlan(self._operation, batches, in_order, ahead=self._read_ahead)
+
+
+class TotalsCall(ReportCall[TotalsRow]):
+    """Metrics of several entities together (getAggregatedTotals).
+
+    REACH and FREQUENCY count each listener once among at most 50 entities: they, and CTR, are refused beyond that.
+    IMPRESSIONS and CLICKS are summed over any number.
+    """
+
+    def _plan(self) -> Plan[TotalsRow]:
+        _require_range(self._query, self._operation.id)
+        batches = totals_batches(self._query)
+        return BatchPlan(self._operation, batches, _summed_by_time, ahead=self._read_ahead) if self._divided(batches) else super()._plan()
+
+
+def _summed_by_time(parts: list[list[TotalsRow]]) -> list[TotalsRow]:
+    if len(parts) == 1:
+        return parts[0]
+    periods: dict[datetime | None, list[TotalsRow]] = {}
+    for part in parts:
+        for row in part:
+            periods.setdefault(row.start_time, []).append(row)
+    return [summed(periods[start]) for start in sorted(periods, key=lambda start: start or _FAR_PAST)]
+
+
+class InsightsCall(ReportCall[InsightRow]):
+    """Metrics broken down by audience (getAudienceInsightReport), for any number of campaigns or ad sets.
+
+    One entity without enough data raises :class:`~spotify_ads_async.errors.NotEnoughData`. Among several it has no rows, and
+    stands in :attr:`not_enough_data` once the walk has ended.
+    """
+
+    not_enough_data: Mapping[str, NotEnoughData] = {}
+    """Entity id → why there are no rows of it yet, of the walk begun last. Ask again at most daily."""
+
+    def pages(self) -> PageWalk[InsightRow]:
+        """An iterator over every page, one per entity that has enough data."""
+        batches = insight_batches(self._query)
+        if not self._divided(batches):
+            return super().pages()
+        caller = _Patient(self._session)
+        self.not_enough_data = caller.lacking
+        plan: BatchPlan[InsightRow] = BatchPlan(self._operation, batches, lambda parts: parts[0], ahead=self._read_ahead)
+        return PageWalk(caller, self._operation, self._path, plan, read_ahead=self._read_ahead, eager=self._eager)
+
+    async def collect(self) -> list[InsightRow]:
+        """Every row, in a list.
+
+        Raises:
+            NotEnoughData: the one entity has not enough data yet.
+            SpotifyAdsError: what a call raised.
+        """
+        async with self.pages() as pages:
+            return [row async for page in pages for row in page.items]
+
+
+class _Patient:
+    """Makes calls; a lack of data is noted instead of raised."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self.lacking: dict[str, NotEnoughData] = {}
+
+    async def call(self, operation: Operation[AnswerT], *, path: Mapping[str, str] = {}, query: Mapping[str, object] = {}) -> AnswerT:
+        try:
+            return await self._caller.call(operation, path=path, query=query)
+        except NotEnoughData as problem:
+            ids: Any = query["entity_ids"]
+            self.lacking[ids[0]] = problem
+            empty: Any = Insights()
+            return empty
+
+
+def _require_range(query: Query, operation: str) -> None:
+    """DAY and HOUR need both ends; the server says so too, and here it costs nothing."""
+    granularity = query.get("granularity", "LIFETIME")
+    for name in ("report_start", "report_end"):
+        if granularity in {"DAY", "HOUR"} and name not in query:
+            raise InvalidRequest(
+                f"query.{name} is required with granularity {granularity!s}",
+                operation=operation,
+                path=f"query.{name}",
+                rule=f"given with {granularity!s}",
+            )

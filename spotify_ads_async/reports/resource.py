@@ -1,0 +1,189 @@
+"""``account.reports``: every report of an ad account, however long and wide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from spotify_ads_async.models.reports import (
+    AsyncReportCreate,
+    AsyncReportDimension,
+    AsyncReportEntityStatus,
+    AsyncReportGranularity,
+    AsyncReportMetric,
+    AttributionWindow,
+    InsightDimension,
+    ReportEntityStatus,
+    ReportEntityType,
+    ReportFieldType,
+    ReportGranularity,
+)
+from spotify_ads_async.reports.calls import AGGREGATE, AT_ONCE, INSIGHTS, TOTALS, AggregateReportCall, InsightsCall, TotalsCall
+from spotify_ads_async.reports.csv_report import CsvReport
+from spotify_ads_async.reports.planning import instant
+from spotify_ads_async.resources import reports
+from spotify_ads_async.types import UNSET, UnsetType
+
+__all__ = ["Reports"]
+
+Moment = date | datetime
+
+
+class Reports(reports.Reports):
+    """Reports. They also spend the limit for reporting.
+
+    A date stands for its midnight in UTC. The end of a range by day is included.
+    """
+
+    def aggregate(  # type: ignore[override]  # lists are read, so one of a narrower row is one of rows
+        self,
+        *,
+        entity_type: ReportEntityType | UnsetType = UNSET,
+        fields: Sequence[ReportFieldType] | UnsetType = UNSET,
+        report_start: Moment | UnsetType = UNSET,
+        report_end: Moment | UnsetType = UNSET,
+        granularity: ReportGranularity | UnsetType = UNSET,
+        include_parent_entity: bool | UnsetType = UNSET,
+        entity_ids: Sequence[str] | UnsetType = UNSET,
+        entity_ids_type: ReportEntityType | UnsetType = UNSET,
+        entity_status_type: ReportEntityType | UnsetType = UNSET,
+        statuses: Sequence[ReportEntityStatus] | UnsetType = UNSET,
+        continuation_token: str | UnsetType = UNSET,
+        limit: int | UnsetType = UNSET,
+    ) -> AggregateReportCall:
+        """Report metrics per campaign, ad set, ad or ad account, by day or hour (getAggregateReport).
+
+        Any range and any number of ids: iterated, it makes the fewest requests that are legal, several at once.
+        ``entity_ids_type`` and ``entity_status_type`` are ``entity_type`` unless given.
+        """
+        return AggregateReportCall(
+            self._session,
+            AGGREGATE,
+            path={"ad_account_id": self._ad_account_id},
+            query={
+                "entity_type": entity_type,
+                "fields": fields,
+                "report_start": instant(report_start),
+                "report_end": instant(report_end),
+                "granularity": granularity,
+                "include_parent_entity": include_parent_entity,
+                "entity_ids": entity_ids,
+                "entity_ids_type": _type_beside(entity_ids, entity_ids_type, entity_type),
+                "entity_status_type": _type_beside(statuses, entity_status_type, entity_type),
+                "statuses": statuses,
+                "continuation_token": continuation_token,
+                "limit": limit,
+            },
+            read_ahead=AT_ONCE,
+            eager=True,
+        )
+
+    def totals(  # type: ignore[override]  # the same
+        self,
+        *,
+        entity_type: ReportEntityType,
+        entity_ids: Sequence[str],
+        granularity: ReportGranularity,
+        fields: Sequence[ReportFieldType],
+        report_start: Moment | UnsetType = UNSET,
+        report_end: Moment | UnsetType = UNSET,
+    ) -> TotalsCall:
+        """Sum metrics over campaigns, ad sets or ads, each listener counted once (getAggregatedTotals).
+
+        Any range by day. More than 50 ids only with IMPRESSIONS and CLICKS, which add up.
+        """
+        return TotalsCall(
+            self._session,
+            TOTALS,
+            path={"ad_account_id": self._ad_account_id},
+            query={
+                "entity_type": entity_type,
+                "entity_ids": entity_ids,
+                "granularity": granularity,
+                "report_start": instant(report_start),
+                "report_end": instant(report_end),
+                "fields": fields,
+            },
+            read_ahead=AT_ONCE,
+            eager=True,
+        )
+
+    def insights(  # type: ignore[override]  # the same
+        self,
+        *,
+        insight_dimension: InsightDimension | UnsetType = UNSET,
+        fields: Sequence[ReportFieldType] | UnsetType = UNSET,
+        entity_ids: Sequence[str] | UnsetType = UNSET,
+        entity_ids_type: ReportEntityType | UnsetType = UNSET,
+        entity_status_type: ReportEntityType | UnsetType = UNSET,
+        statuses: Sequence[ReportEntityStatus] | UnsetType = UNSET,
+    ) -> InsightsCall:
+        """Break the metrics of campaigns or ad sets down by audience (getAudienceInsightReport), one request per id."""
+        return InsightsCall(
+            self._session,
+            INSIGHTS,
+            path={"ad_account_id": self._ad_account_id},
+            query={
+                "insight_dimension": insight_dimension,
+                "fields": fields,
+                "entity_ids": entity_ids,
+                "entity_ids_type": _type_beside(entity_ids, entity_ids_type, ReportEntityType.AD_SET),
+                "entity_status_type": _type_beside(statuses, entity_status_type, ReportEntityType.AD_SET),
+                "statuses": statuses,
+            },
+            read_ahead=AT_ONCE,
+            eager=True,
+        )
+
+    def csv(
+        self,
+        *,
+        dimensions: Sequence[AsyncReportDimension],
+        metrics: Sequence[AsyncReportMetric],
+        granularity: AsyncReportGranularity = AsyncReportGranularity.DAY,
+        report_start: Moment | UnsetType = UNSET,
+        report_end: Moment | UnsetType = UNSET,
+        campaign_ids: Sequence[str] | UnsetType = UNSET,
+        statuses: Sequence[AsyncReportEntityStatus] | UnsetType = UNSET,
+        insight_dimension: InsightDimension | UnsetType = UNSET,
+        attribution_window: AttributionWindow | UnsetType = UNSET,
+        name: str = "spotify-ads-async",
+        timeout: float = 3600.0,
+    ) -> CsvReport:
+        """A report as a CSV file: ordered, awaited and fetched when it is saved or iterated (createAsyncReport).
+
+        A range by day that is longer than 365 days becomes several orders, whose files are joined.
+
+        Args:
+            dimensions: columns that tell rows apart; the lowest level among them is what rows are about.
+            metrics: columns that count.
+            granularity: DAY, or LIFETIME for one row an entity.
+            report_start: the first day.
+            report_end: the last day, included.
+            campaign_ids: campaigns to include, all if left out.
+            statuses: statuses to include, ACTIVE if left out.
+            insight_dimension: break rows down by audience; with LIFETIME only.
+            attribution_window: for how long after an impression a conversion counts.
+            name: the name of the report in Ads Manager: 2 to 120 letters, digits, spaces, ``_`` and ``-``.
+            timeout: seconds to wait for each order until it is ready.
+        """
+        body = AsyncReportCreate(
+            name=name,
+            granularity=granularity,
+            dimensions=list(dimensions),
+            metrics=list(metrics),
+            statuses=UNSET if isinstance(statuses, UnsetType) else list(statuses),
+            campaign_ids=UNSET if isinstance(campaign_ids, UnsetType) else list(campaign_ids),
+            report_start=instant(report_start),
+            report_end=instant(report_end),
+            insight_dimension=insight_dimension,
+            attribution_window=attribution_window,
+        )
+        return CsvReport(self._session, self._ad_account_id, body, timeout=timeout)
+
+
+def _type_beside(
+    filtered: Sequence[str] | UnsetType, kind: ReportEntityType | UnsetType, otherwise: ReportEntityType | UnsetType
+) -> ReportEntityType | UnsetType:
+    """What the type of a filter is; without the filter it is what was given, for the rules to judge."""
+    return otherwise if kind is UNSET and filtered is not UNSET and filtered else kind
