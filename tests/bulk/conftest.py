@@ -29,14 +29,24 @@ class World:
         self.folder = folder
         self.account = server.store.account(server.ad_account_id)
         self.effects: Counter[str] = Counter()
-        self.first_effect = anyio.Event()
+        self._awaited: list[tuple[int, anyio.Event]] = []
         server.store.listeners.append(self._seen)
 
     def _seen(self, table: str, identifier: str, row: Mapping[str, Json] | None) -> None:
         del row
         if table.endswith(("/ad_sets", "/campaigns", "/ads")):
             self.effects[identifier] += 1
-            self.first_effect.set()
+            total = self.effects.total()
+            for count, reached in self._awaited:
+                if total >= count:
+                    reached.set()
+
+    async def effects_reach(self, count: int) -> None:
+        """Wait until so many changes have taken effect."""
+        reached = anyio.Event()
+        self._awaited.append((count, reached))
+        if self.effects.total() < count:
+            await reached.wait()
 
     @property
     def ad_sets(self) -> list[dict[str, Json]]:

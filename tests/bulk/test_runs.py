@@ -97,7 +97,7 @@ async def test_what_somebody_else_changed_meanwhile_stays_unknown(world: World) 
     world.server.add_fault("lost_answer", operation="updateAdSet", times=1)
 
     async def meddle() -> None:
-        await world.first_effect.wait()
+        await world.effects_reach(1)
         world.account.ad_sets.put({**world.account.ad_sets.get(planned.entity_id), "name": "Theirs"})
 
     async with anyio.create_task_group() as tasks:
