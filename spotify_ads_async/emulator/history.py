@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, cast
 
 from spotify_ads_async.emulator.store import Account, Row
@@ -32,6 +33,9 @@ CATEGORIES: Mapping[str, str] = {
     "tax_id": "BILLING",
     "legal_entity_name": "BILLING",
 }
+MOST_KEPT = 20_000
+"""Changes that an ad account's history holds at most."""
+
 _SILENT = frozenset({"id", "created_at", "updated_at"})
 
 
@@ -53,6 +57,7 @@ def record(account: Account, entity_type: str, before: Row | None, after: Row) -
         return
     changes.sort(key=lambda change: change["field_type"])
     store = account.store
+    _make_room(account)
     account.changes.put(
         {
             "change_id": store.new_id(),
@@ -71,6 +76,13 @@ def record(account: Account, entity_type: str, before: Row | None, after: Row) -
             "changes": changes,
         }
     )
+
+
+def _make_room(account: Account) -> None:
+    """Forget the oldest changes, many at once, so that a long run does not grow without end."""
+    if len(account.changes) >= MOST_KEPT:
+        for identifier in list(islice(account.changes.rows, MOST_KEPT // 5)):
+            account.changes.remove(identifier)
 
 
 def _state(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON

@@ -43,6 +43,29 @@ async def test_estimates_answer_to_budget_and_targeting(api: Api) -> None:
     assert [one["forecast_type"] for one in lifetime["audience_forecast"]] == ["LIFETIME"]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"genders": ["MALE"]},
+        {"platforms": ["IOS"]},
+        {"placements": ["PODCAST"]},
+        {"age_ranges": [{"min": 18, "max": 64}]},
+        {"geo_targets": {"country_code": "SE"}},
+        {"geo_targets": {"country_code": "US", "region_ids": ["5100049"]}},
+        {"interest_ids": ["7ebe6459-5fea-4a50-887d-273c06080c78"]},
+        {"genre_ids": ["rock"]},
+        {"podcast_episode_topic_ids": ["science"]},
+        {"language": "en"},
+    ],
+    ids=str,
+)
+async def test_every_part_of_the_targeting_narrows_the_audience(api: Api, change: Json) -> None:
+    plain = await estimate(api)
+    narrower = await estimate(api, targets=ESTIMATE["targets"] | change)
+    people = [answer["audience_forecast"][0]["raw_unique_users"] for answer in (narrower, plain)]
+    assert 0 < people[0] < people[1]
+
+
 async def test_a_low_bid_is_refused_with_a_better_one(api: Api) -> None:
     body = {**ESTIMATE, "ad_account_id": api.server.ad_account_id, "bid_micro_amount": 10_000}
     refused = await api.expect(400, "POST", "/estimates/audience", json=body)
