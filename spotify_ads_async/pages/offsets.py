@@ -135,7 +135,7 @@ class OffsetPlan(Generic[ItemT]):
         if not self._connects(offset, keys, total):
             self._watch.step_back(offset, total)
             return self._again()
-        return self._accept(offset, page.items, keys, total)
+        return self._accept(offset, page, keys, total)
 
     def _connects(self, offset: int, keys: list[str], total: int | None) -> bool:
         """Whether nothing lies between the rows yielded so far and this page; where to look otherwise."""
@@ -168,7 +168,8 @@ class OffsetPlan(Generic[ItemT]):
         self._ahead = None
         return Verdict(None, restart=True)
 
-    def _accept(self, offset: int, rows: list[ItemT], keys: list[str], total: int | None) -> Verdict[ItemT]:
+    def _accept(self, offset: int, page: Page[ItemT], keys: list[str], total: int | None) -> Verdict[ItemT]:
+        rows = page.items
         self._disturbed |= bool(self._tail) and keys[: len(self._tail)] != self._tail
         self._watch.page(offset, keys, len(keys) if self._blind else sum(key not in self._seen for key in keys), total)
         new = [index for index, key in enumerate(keys) if self._seen.add(key) or self._blind]
@@ -182,18 +183,18 @@ class OffsetPlan(Generic[ItemT]):
         step = step_after(len(rows), self._overlap)
         self._tail = keys[step:]
         self._next = offset + step
-        return Verdict([rows[index] for index in new], restart=self._settle(offset, len(rows), len(new), total))
+        return Verdict([rows[index] for index in new], restart=self._settle(offset, page, bool(new), total))
 
-    def _settle(self, offset: int, length: int, new: int, total: int | None) -> bool:
+    def _settle(self, offset: int, page: Page[ItemT], new: bool, total: int | None) -> bool:  # noqa: FBT001  # whether there are any
         """What follows from the page's length; whether what was read ahead is void."""
-        if length == self._limit:
-            self._contradictions = 0
-            resized, self._size = self._size != length, length
-            return resized and self._void()
-        if total is None or offset + length >= total:
+        length = len(page.items)
+        full = length == self._limit
+        # Without a total, a page as long as the server's pages may have another behind it.
+        ends = length != page.page_size or not new if total is None else offset + length >= total
+        if not full and ends:
             return self._finish()
-        if new:
-            # The server gives fewer rows at once than were asked for.
+        if full or new:
+            # Where it is not full, the server gives fewer rows at once than were asked for.
             self._contradictions = 0
             resized, self._size = self._size != length, max(1, length)
             return resized and self._void()

@@ -49,6 +49,7 @@ class Page(msgspec.Struct, Generic[ItemT], frozen=True, kw_only=True):
     Attributes:
         items: the rows. In a walk: those that the walk has not yielded before. Empty where the server left the attribute out.
         total: ``paging.total_results``, or None where the server names none.
+        page_size: how many rows the server gives at once, as it says; None where it doesn't.
         offset: the offset that was asked for, from 0; None on lists that take none.
         continuation_token: what leads to the next page, or None at the end and on lists without tokens.
         answer: the whole decoded answer, with whatever else it holds (``warnings``, ``report_start`` …).
@@ -56,6 +57,7 @@ class Page(msgspec.Struct, Generic[ItemT], frozen=True, kw_only=True):
 
     items: list[ItemT]
     total: int | None = None
+    page_size: int | None = None
     offset: int | None = None
     continuation_token: str | None = None
     answer: Any = None
@@ -70,12 +72,15 @@ class Page(msgspec.Struct, Generic[ItemT], frozen=True, kw_only=True):
 def page_of(operation: ListOperation[Any, ItemT], query: Mapping[str, object], answer: object) -> Page[ItemT]:
     """The parts of ``answer``; any of them may be absent or null (published: every answer field can be)."""
     items = getattr(answer, operation.item_attribute, None)
-    total = getattr(getattr(answer, "paging", None), "total_results", None)
+    paging = getattr(answer, "paging", None)
+    total = getattr(paging, "total_results", None)
+    page_size = getattr(paging, "page_size", None) or getattr(answer, "page_size", None)
     token = getattr(answer, "continuation_token", None)
     offset = query.get("offset", 0) if operation.style in _OFFSET_STYLES else None
     return Page(
         items=cast("list[ItemT]", items) if isinstance(items, list) else [],
         total=total if isinstance(total, int) else None,
+        page_size=page_size if isinstance(page_size, int) else None,
         offset=offset if isinstance(offset, int) else None,
         continuation_token=token if isinstance(token, str) and token else None,
         answer=answer,

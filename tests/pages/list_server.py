@@ -105,11 +105,14 @@ class ListServer:
     cancelled: int = 0
     gate: asyncio.Event | None = None
     ungated: int = 0
+    keep: bool = True
+    number: int = 0
 
     async def call(self, operation: Operation[Any], *, path: Mapping[str, str] = {}, query: Mapping[str, object] = {}) -> Any:  # noqa: ANN401  # as generic as the operation
         del operation, path
-        self.queries.append(dict(query))
-        number = len(self.queries)
+        self.number = number = self.number + 1
+        if self.keep:
+            self.queries.append(dict(query))
         self.open += 1
         self.most_open = max(self.most_open, self.open)
         try:

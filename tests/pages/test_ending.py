@@ -10,7 +10,9 @@ from collections.abc import AsyncIterable
 
 import anyio
 import pytest
-from pages.list_server import ROWS, ListServer, Row, offset_answers, rows
+from hypothesis import given
+from hypothesis import strategies as st
+from pages.list_server import ROWS, UNCOUNTED, ListServer, Row, offset_answers, rows
 
 from spotify_ads_async.errors import SpotifyAdsError
 from spotify_ads_async.pages import ListCall
@@ -133,6 +135,40 @@ async def test_a_walk_goes_on_after_a_timeout() -> None:
     server.gate.set()
     found += [row async for row in walk]
     assert found == rows(700)
+
+
+@given(when=st.lists(st.integers(1, 12), max_size=12), read_ahead=st.integers(0, 5), uncounted=st.booleans())
+async def test_no_row_is_lost_or_repeated_by_a_cancellation(when: list[int], read_ahead: int, uncounted: bool) -> None:  # noqa: FBT001  # drawn
+    """Cancelled after any number of turns of the loop, again and again."""
+    server = ListServer(offset_answers(rows(45), total=None if uncounted else "counted"))
+    walk = ListCall(server, UNCOUNTED if uncounted else ROWS, query={"limit": 6}).reading_ahead(read_ahead).walk()
+    found: list[Row] = []
+
+    async def consume() -> None:
+        async for row in walk:
+            found.append(row)
+            await asyncio.sleep(0)
+
+    for patience in when:
+        consumer = asyncio.create_task(consume())
+        await turns(patience)
+        consumer.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await consumer
+        assert server.open == 0
+    await consume()
+    assert found == rows(45)
+
+
+async def test_closing_a_walk_in_the_turn_in_which_its_page_arrives() -> None:
+    for patience in range(1, 8):
+        server = ListServer(offset_answers(rows(500)))
+        walk = ListCall(server, ROWS).walk()
+        consumer = asyncio.create_task(count_of(walk))
+        await turns(patience)
+        await walk.aclose()
+        assert await consumer < 500
+        assert (server.open, other_tasks()) == (0, set())
 
 
 async def test_a_dropped_walk_is_freed_at_once() -> None:

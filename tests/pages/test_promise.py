@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -261,10 +262,33 @@ class WalkingInStages(Walking):
 
 
 TestFixedOrder = Walking.TestCase
-TestFixedOrder.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
+TestFixedOrder.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
 TestMovingOrder = WalkingAMovingOrder.TestCase
-TestMovingOrder.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestMovingOrder.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
 TestEditsAlone = WalkingWhileRowsMove.TestCase
-TestEditsAlone.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestEditsAlone.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
 TestInStages = WalkingInStages.TestCase
-TestInStages.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+TestInStages.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+
+
+AT_LENGTH = settings(max_examples=5000, stateful_step_count=50, deadline=None)
+
+
+@pytest.mark.soak
+class TestFixedOrderAtLength(Walking.TestCase):
+    settings = AT_LENGTH
+
+
+@pytest.mark.soak
+class TestMovingOrderAtLength(WalkingAMovingOrder.TestCase):
+    settings = AT_LENGTH
+
+
+@pytest.mark.soak
+class TestEditsAloneAtLength(WalkingWhileRowsMove.TestCase):
+    settings = AT_LENGTH
+
+
+@pytest.mark.soak
+class TestInStagesAtLength(WalkingInStages.TestCase):
+    settings = AT_LENGTH

@@ -25,7 +25,7 @@ from pages.list_server import (
     rows,
 )
 
-from spotify_ads_async.errors import ConfigurationError, ServerError, WalkIncomplete
+from spotify_ads_async.errors import ConfigurationError, QuotaTimeout, ServerError, WalkIncomplete
 from spotify_ads_async.operation import ListOperation
 from spotify_ads_async.pages import ListCall
 from spotify_ads_async.types import UNSET
@@ -172,6 +172,20 @@ async def test_pages_hold_what_no_earlier_page_held() -> None:
 
 async def test_a_server_that_gives_smaller_pages_than_asked_for_is_walked_to_its_end() -> None:
     assert await ListCall(ListServer(offset_answers(rows(333), cap=20)), ROWS).collect() == rows(333)
+
+
+@pytest.mark.parametrize("said", [20, None], ids=["the size", "the count"])
+async def test_a_server_without_a_total_that_says_how_small_its_pages_are_is_walked_to_its_end(said: int | None) -> None:
+    """Whether ``page_size`` says how many rows there are in a page or how many there are at most."""
+    listed = rows(95)
+
+    def answer(query: Mapping[str, Any]) -> Listing:
+        found = listed[query["offset"] :][:20]
+        return Listing(rows=found, paging=Paging(page_size=said or len(found)))
+
+    server = ListServer(answer)
+    assert await ListCall(server, ROWS).collect() == listed
+    assert len(server.queries) < 40
 
 
 async def test_a_server_that_knows_no_pages_is_read_once() -> None:
@@ -440,6 +454,24 @@ async def test_a_failed_call_says_where_the_walk_stood_and_may_be_asked_again(re
     failing = False
     await walk_into(found, walk)
     assert found == rows(300)
+
+
+async def test_a_page_that_failed_while_nobody_waited_for_it_is_asked_for_again() -> None:
+    failures = iter([QuotaTimeout("no quota", predicted_wait=9.0, limit="ip")])
+
+    def answer(query: Mapping[str, Any]) -> object:
+        for failure in failures if query["offset"] == 96 else ():
+            raise failure
+        return offset_answers(rows(300))(query)
+
+    server = ListServer(answer)
+    walk = ListCall(server, ROWS).walk()
+    found: list[Row] = []
+    async for row in walk:
+        found.append(row)
+        await asyncio.sleep(0)
+    assert found == rows(300)
+    assert server.offsets.count(96) == 2
 
 
 def test_reading_a_negative_number_of_pages_ahead_is_refused() -> None:
