@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -59,7 +60,8 @@ def emulate(
         raise typer.BadParameter(str(error)) from None
     server.clock.skew += clock_skew
     try:
-        asyncio.run(_serve(server))
+        with suppress(KeyboardInterrupt):
+            asyncio.run(_serve(server))
     except OSError as error:
         typer.echo(f"cannot listen on {host}:{port}: {error.strerror or error}", err=True)
         raise typer.Exit(2) from None
@@ -69,7 +71,8 @@ async def _serve(server: Emulator) -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ended.set)
+        with suppress(NotImplementedError):  # Windows: there an interrupt ends the loop itself
+            loop.add_signal_handler(number, ended.set)
     async with server:
         typer.echo(server.base_url)
         typer.echo(f"ad account {server.ad_account_id}")
