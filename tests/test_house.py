@@ -27,7 +27,8 @@ FLOORS: list[set[str]] = [
     {"reports", "uploads", "trees"},
     {"client"},
     {"__init__"},
-    {"bulk", "sign_in", "profiles"},
+    {"bulk", "sign_in"},
+    {"profiles"},
     {"emulator"},
     {"cli"},
 ]
