@@ -61,7 +61,8 @@ class Storage:
 
     Args:
         options: how the network is used.
-        policy: how often and how fast an exchange that failed is made again. Each MiB that came through allows one more.
+        policy: how often and how fast an exchange that failed is made again. ``attempts`` bounds those in a row that bring
+            nothing; ten times as many, and one per MiB, all of them.
     """
 
     def __init__(self, options: TransportOptions, policy: RetryPolicy) -> None:
@@ -255,17 +256,20 @@ class _Attempts:
     def __init__(self, policy: RetryPolicy) -> None:
         self._policy = policy
         self._failures = 0
-        self._free = 0
+        self._in_vain = 0
+        self._received = 0
 
     async def pause(self, broken: _BrokenError, received: int) -> None:
         """Wait before another attempt, or raise where there were enough."""
+        policy = self._policy
         self._failures += 1
-        # Progress buys further attempts: a long download may break often.
-        allowed = self._policy.attempts + received // _MIB
-        if self._failures >= allowed or broken.delay > self._policy.retry_after_cap:
+        self._in_vain = self._in_vain + 1 if received <= self._received else 1
+        self._received = received
+        exhausted = self._in_vain >= policy.attempts or self._failures >= 10 * policy.attempts + received // _MIB
+        if exhausted or broken.delay > policy.retry_after_cap:
             kind: type[SpotifyAdsError] = ServerError if "HTTP" in str(broken) else ConnectionFailed
             raise kind(f"{broken}, {self._failures} times: try again later") from None
-        await anyio.sleep(max(broken.delay, backoff(self._policy, min(self._failures, 8), random.random)))
+        await anyio.sleep(max(broken.delay, backoff(policy, self._in_vain, random.random)))
 
 
 def _url(address: Secret) -> URL:

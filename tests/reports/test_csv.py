@@ -1,0 +1,246 @@
+"""CSV reports: ordered, awaited, fetched without the token, and gone on with where the download broke."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.calls import ACCOUNT, client
+from support.raw_server import Connection, RawServer, answer
+
+from spotify_ads_async import AdAccount, ConnectionFailed, InvalidAnswer, RequestRejected
+from spotify_ads_async.emulator import Emulator
+from spotify_ads_async.models import AsyncReportDimension, AsyncReportGranularity, AsyncReportMetric
+from spotify_ads_async.reports import CsvReport, ReportFailed
+from spotify_ads_async.reports.csv_report import Records
+
+DIMENSIONS = [AsyncReportDimension.CAMPAIGN_NAME]
+METRICS = [AsyncReportMetric.SPEND, AsyncReportMetric.CLICKS]
+CONTENT = b"CAMPAIGN_NAME,SPEND\r\n" + b"".join(b'"Autumn, %d",%d.25\r\n' % (number, number) for number in range(4000))
+ONE_DAY = timedelta(days=1)
+
+
+def listed(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+def today() -> datetime:
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Emulator]:
+    async with Emulator(ad_sets=40, latency=0.0, limits=None, processing=0.0) as running:
+        yield running
+
+
+@pytest.fixture
+async def account(server: Emulator) -> AsyncIterator[AdAccount]:
+    async with client(server.base_url) as ads:
+        yield ads.ad_account(server.ad_account_id)
+
+
+async def test_a_report_longer_than_a_year_is_several_orders_and_one_file(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+    start, end = today() - 399 * ONE_DAY, today()
+    report = account.reports.csv(dimensions=DIMENSIONS, metrics=METRICS, report_start=start.date(), report_end=end)
+    assert [(order.report_start, order.report_end) for order in report.orders] == [
+        (start, start + 364 * ONE_DAY),
+        (start + 365 * ONE_DAY, end),
+    ]
+    file = await report.save(tmp_path / "report.csv")
+    assert server.statistics().operations["createAsyncReport"] == 2
+    rows = list(csv.DictReader((await anyio.Path(file).read_text()).splitlines()))
+    campaigns = {row["CAMPAIGN_NAME"] for row in rows}
+    assert len(rows) == 400 * len(campaigns)
+    assert rows == await report.collect()
+    assert listed(tmp_path) == [file]
+
+
+async def test_a_lifetime_report_is_one_order(account: AdAccount) -> None:
+    report = account.reports.csv(dimensions=DIMENSIONS, metrics=METRICS, granularity=AsyncReportGranularity.LIFETIME)
+    assert len(report.orders) == 1
+    assert {row["CAMPAIGN_NAME"] for row in await report.collect()}
+
+
+async def test_an_order_is_awaited(server: Emulator, account: AdAccount) -> None:
+    server.store.processing_seconds = 1.0
+    rows = await account.reports.csv(dimensions=DIMENSIONS, metrics=METRICS, report_start=today(), report_end=today()).collect()
+    assert rows
+    assert 2 <= server.statistics().operations["getAsyncReport"] <= 6
+
+
+async def test_an_order_that_takes_too_long_is_given_up(server: Emulator, account: AdAccount) -> None:
+    server.store.processing_seconds = 60.0
+    report = account.reports.csv(dimensions=DIMENSIONS, metrics=METRICS, report_start=today(), report_end=today(), timeout=0.0)
+    with pytest.raises(ConnectionFailed, match="PROCESSING after 0 s"):
+        await report.collect()
+
+
+class Storage:
+    """An API with one report, and the storage that holds its file, breaking as told."""
+
+    def __init__(self, server: RawServer, breaks: list[int], *, ranges: bool = True, tag: str | None = '"a"') -> None:
+        self.server = server
+        self.breaks = breaks
+        self.ranges = ranges
+        self.tag = tag
+        self.content = CONTENT
+        self.status = "READY"
+        self.sent = 0
+        self.refusals = 0
+        server.otherwise = self.behave
+
+    async def behave(self, connection: Connection) -> None:
+        request = connection.request
+        assert request is not None
+        if request.target.startswith("/ads/v3/"):
+            assert request.headers["authorization"] == "Bearer a-token"
+            created = request.method == "POST"
+            body = {"id": ACCOUNT} if created else {"status": self.status, "report_url": f"{self.server.origin}/file?signature=s%2Fecret"}
+            await answer(201 if created else 200, body)(connection)
+        elif self.refusals:
+            self.refusals -= 1
+            await answer(403, b"<Error/>")(connection)
+        else:
+            await self.file(connection, request.headers)
+
+    async def file(self, connection: Connection, headers: dict[str, str]) -> None:
+        start = int(headers["range"].removeprefix("bytes=").removesuffix("-")) if self.ranges and "range" in headers else 0
+        size = len(self.content)
+        head = f"HTTP/1.1 {206 if start else 200} OK\r\nContent-Length: {size - start}\r\n"
+        head += f"Content-Range: bytes {start}-{size - 1}/{size}\r\n" if start else ""
+        head += f"ETag: {self.tag}\r\n" if self.tag else ""
+        end = start + self.breaks.pop(0) if self.breaks else size
+        self.sent += min(end, size) - start
+        await connection.send(head.encode() + b"\r\n" + self.content[start:end])
+        if end < size:
+            connection.reset()
+
+    @property
+    def fetches(self) -> list[dict[str, str]]:
+        return [request.headers for request in self.server.received if request.target.startswith("/file")]
+
+
+def ordered(base_url: str, tmp: list[object]) -> CsvReport:
+    ads = client(base_url)
+    tmp.append(ads)
+    return ads.ad_account(ACCOUNT).reports.csv(
+        dimensions=DIMENSIONS, metrics=METRICS[:1], granularity=AsyncReportGranularity.LIFETIME, timeout=5.0
+    )
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[list[object]]:
+    clients: list[object] = []
+    yield clients
+    for one in clients:
+        await one.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_download_that_breaks_goes_on_where_it_broke(opened: list[object], tmp_path: Path) -> None:
+    async with RawServer() as server:
+        storage = Storage(server, [20_000, 1, 0, 30_000])
+        file = await ordered(server.base_url, opened).save(tmp_path / "report.csv")
+    assert file.read_bytes() == CONTENT
+    assert "range" not in storage.fetches[0]
+    assert all(headers["if-range"] == '"a"' for headers in storage.fetches[1:] if "range" in headers)
+    # A reset may throw away what the sockets held; what was written to the file is never asked for again.
+    starts = [int(headers["range"][6:-1]) for headers in storage.fetches if "range" in headers]
+    assert starts == sorted(starts)
+    assert not any({"authorization", "x-spotify-ads-sdk"} & headers.keys() for headers in storage.fetches)
+
+
+async def test_storage_without_ranges_is_read_again_and_nothing_comes_twice(opened: list[object]) -> None:
+    async with RawServer() as server:
+        Storage(server, [20_000, 50_000], ranges=False, tag=None)
+        rows = await ordered(server.base_url, opened).collect()
+    assert rows == list(csv.DictReader(io.StringIO(CONTENT.decode(), newline="")))
+
+
+async def test_a_file_that_changes_meanwhile_is_no_report(opened: list[object], tmp_path: Path) -> None:
+    async with RawServer() as server:
+        storage = Storage(server, [], ranges=False)
+        told = storage.file
+
+        async def changing(connection: Connection, headers: dict[str, str]) -> None:
+            if len(storage.fetches) == 1:
+                storage.breaks = [len(CONTENT) - 10]
+            else:
+                storage.tag = '"b"'
+            await told(connection, headers)
+
+        storage.file = changing  # type: ignore[method-assign]
+        target = tmp_path / "report.csv"
+        await anyio.Path(target).write_text("before")
+        with pytest.raises((InvalidAnswer, ConnectionFailed)):
+            await ordered(server.base_url, opened).save(target)
+    assert target.read_text() == "before"
+    assert listed(tmp_path) == [target]
+
+
+async def test_an_expired_url_is_asked_for_anew(opened: list[object]) -> None:
+    async with RawServer() as server:
+        storage = Storage(server, [len(CONTENT) - 100])
+        report = ordered(server.base_url, opened)
+        rows = []
+        async for row in report:
+            if not rows:
+                storage.refusals = 1
+            rows.append(row)
+    assert len(rows) == 4000
+
+
+async def test_a_url_that_is_refused_at_once_is_an_error_without_the_secret(opened: list[object]) -> None:
+    async with RawServer() as server:
+        storage = Storage(server, [])
+        storage.refusals = 99
+        with pytest.raises(RequestRejected) as caught:
+            await ordered(server.base_url, opened).collect()
+    assert caught.value.status == 403
+    assert "ecret" not in str(caught.value) + repr(caught.value)
+
+
+async def test_a_connection_that_never_holds_ends_in_an_error(opened: list[object]) -> None:
+    async with RawServer() as server:
+        Storage(server, [0] * 1000)
+        with pytest.raises(ConnectionFailed, match="try again later") as caught:
+            await ordered(server.base_url, opened).collect()
+    assert "ecret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", ["FAILED", "EXPIRED"])
+async def test_a_report_that_fails_says_so(opened: list[object], status: str) -> None:
+    async with RawServer() as server:
+        Storage(server, []).status = status
+        with pytest.raises(ReportFailed) as caught:
+            await ordered(server.base_url, opened).collect()
+    assert caught.value.report_status == status
+    assert caught.value.report_id == ACCOUNT
+
+
+cells = st.text(st.characters(codec="utf-8", exclude_characters="\r\0"), max_size=8)
+
+
+@given(st.lists(st.lists(cells, min_size=1, max_size=4).filter(lambda row: any(cell.strip() for cell in row)), max_size=20), st.data())
+def test_records_are_the_same_however_the_bytes_come(rows: list[list[str]], data: st.DataObject) -> None:
+    out = io.StringIO(newline="")
+    csv.writer(out).writerows(rows)
+    content = data.draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + out.getvalue().encode()
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(content)), max_size=6)))
+    records = Records()
+    found = [record for start, end in zip([0, *cuts], [*cuts, len(content)], strict=True) for record in records.feed(content[start:end])]
+    assert found + records.end() == rows
+
+
+def test_a_row_without_a_line_end_is_the_last() -> None:
+    records = Records()
+    assert records.feed(b'a,b\n1,"2\n3"') == [["a", "b"]]
+    assert records.end() == [["1", "2\n3"]]
+    assert records.end() == []

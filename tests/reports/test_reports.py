@@ -1,0 +1,208 @@
+"""Reports against the emulator: the fewest requests, the right rows in the right order, and its own arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import groupby
+
+import pytest
+from support.calls import client
+
+from spotify_ads_async import UNSET, AdAccount, InvalidRequest, NotEnoughData, RequestRejected
+from spotify_ads_async.emulator import Emulator
+from spotify_ads_async.models import InsightDimension, ReportEntityType, ReportField, ReportFieldType, ReportGranularity
+from spotify_ads_async.reports import HIDDEN, ReportRow
+
+AD_SET, CAMPAIGN = ReportEntityType.AD_SET, ReportEntityType.CAMPAIGN
+DAY, HOUR, LIFETIME = ReportGranularity.DAY, ReportGranularity.HOUR, ReportGranularity.LIFETIME
+IMPRESSIONS, CLICKS, SPEND, LEADS, REACH, CTR = map(ReportFieldType, ("IMPRESSIONS", "CLICKS", "SPEND", "LEADS", "REACH", "CTR"))
+ONE_DAY = timedelta(days=1)
+
+
+def today() -> datetime:
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Emulator]:
+    async with Emulator(ad_sets=120, ads=180, latency=0.0, limits=None, processing=0.0) as running:
+        yield running
+
+
+@pytest.fixture
+async def account(server: Emulator) -> AsyncIterator[AdAccount]:
+    async with client(server.base_url) as ads:
+        yield ads.ad_account(server.ad_account_id)
+
+
+def true_counts(server: Emulator, start: datetime, end: datetime) -> dict[str, dict[str, int]]:
+    """The emulator's own arithmetic, beside its API: what each ad set delivered from ``start`` to the end of ``end``."""
+    store = server.store.account(server.ad_account_id)
+    return {
+        row["id"]: store.delivery.counts([ad for ad in store.ads if ad["ad_set_id"] == row["id"]], start, end + ONE_DAY)
+        for row in store.ad_sets
+    }
+
+
+async def test_400_days_of_120_ad_sets_take_the_fewest_requests_and_add_up(server: Emulator, account: AdAccount) -> None:
+    ids = [ad_set.id or "" async for ad_set in account.ad_sets.list()]
+    start, end = today() - 399 * ONE_DAY, today()
+    server.reset_statistics()
+    rows = account.reports.aggregate(
+        entity_type=AD_SET, entity_ids=ids, fields=[IMPRESSIONS, SPEND], granularity=DAY, report_start=start.date(), report_end=end.date()
+    )
+    impressions, spend, seen = dict.fromkeys(ids, 0), dict.fromkeys(ids, Decimal(0)), []
+    async for row in rows:
+        assert row.entity_id is not None
+        assert isinstance(row.impressions, int)
+        assert row.spend is not None
+        impressions[row.entity_id] += row.impressions
+        spend[row.entity_id] += row.spend
+        seen.append((row.entity_id, row.start_time))
+    # 15 reports, 48,000 rows, 50 of them a page.
+    assert server.statistics().operations == {"getAggregateReport": 960}
+    assert server.statistics().refused == 0
+    assert seen == [(one, start + number * ONE_DAY) for one in ids for number in range(400)]
+    true = true_counts(server, start, end)
+    assert impressions == {one: counts["IMPRESSIONS"] for one, counts in true.items()}
+    assert spend == {one: Decimal(counts["SPEND_CENTS"]) / 100 for one, counts in true.items()}
+    assert sum(impressions.values()) > 0
+
+
+async def test_without_ids_every_entity_comes_whole_though_the_range_is_divided(server: Emulator, account: AdAccount) -> None:
+    start, end = today() - 129 * ONE_DAY, today()
+    wish = account.reports.aggregate(entity_type=CAMPAIGN, fields=[CLICKS], granularity=DAY, report_start=start, report_end=end)
+    rows = await wish.collect()
+    days = [start + number * ONE_DAY for number in range(130)]
+    entities = [(entity, [row.start_time for row in group]) for entity, group in groupby(rows, lambda row: row.entity_id)]
+    assert [one for one, _ in entities] == list(server.store.account(server.ad_account_id).campaigns.rows)
+    assert all(times == days for _, times in entities)
+    assert [row async for row in wish] == rows
+
+
+async def test_hours_and_lifetimes_are_reports_too(account: AdAccount) -> None:
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    ids = [ad_set.id or "" async for ad_set in account.ad_sets.list()][:60]
+    hours = account.reports.aggregate(
+        entity_type=AD_SET,
+        entity_ids=ids[:3],
+        fields=[IMPRESSIONS],
+        granularity=HOUR,
+        report_start=hour - 30 * ONE_DAY / 24,
+        report_end=hour,
+    )
+    assert [row.entity_id for row in await hours.collect()] == [one for one in ids[:3] for _ in range(31)]
+    lifetimes = await account.reports.aggregate(entity_type=AD_SET, entity_ids=ids, fields=[IMPRESSIONS]).collect()
+    assert [row.entity_id for row in lifetimes] == ids
+
+
+async def test_one_request_can_still_be_awaited_for_a_page(account: AdAccount) -> None:
+    page = await account.reports.aggregate(entity_type=CAMPAIGN, fields=[IMPRESSIONS], limit=2)
+    assert len(page.items) == 2
+    assert page.continuation_token
+    more = await account.reports.aggregate(continuation_token=page.continuation_token)
+    assert more.items[0].entity_id not in {row.entity_id for row in page.items}
+
+
+async def test_what_no_division_makes_legal_is_refused_before_anything_is_spent(server: Emulator, account: AdAccount) -> None:
+    month_ago = today() - 30 * ONE_DAY
+    wishes = [
+        account.reports.aggregate(entity_type=AD_SET, fields=[CLICKS], granularity=DAY, report_start=month_ago),
+        account.reports.aggregate(entity_type=AD_SET, fields=[CLICKS], granularity=HOUR, report_start=month_ago, report_end=today()),
+        account.reports.totals(entity_type=AD_SET, entity_ids=list("abcd"), granularity=HOUR, fields=[CLICKS]),
+    ]
+    for wish in wishes:
+        with pytest.raises(InvalidRequest):
+            await wish.collect()
+    assert server.statistics().requests == 0
+
+
+async def test_totals_of_any_range_and_number_of_ids_add_up(server: Emulator, account: AdAccount) -> None:
+    ids = [ad_set.id or "" async for ad_set in account.ad_sets.list()]
+    start, end = today() - 199 * ONE_DAY, today()
+    server.reset_statistics()
+    wish = account.reports.totals(
+        entity_type=AD_SET, entity_ids=ids, granularity=DAY, fields=[IMPRESSIONS, CLICKS], report_start=start, report_end=end
+    )
+    rows = await wish.collect()
+    assert server.statistics().operations == {"getAggregatedTotals": 9}
+    assert [row.start_time for row in rows] == [start + number * ONE_DAY for number in range(200)]
+    true = true_counts(server, start, end).values()
+    assert sum(row.get(IMPRESSIONS) for row in rows) == sum(counts["IMPRESSIONS"] for counts in true)
+    assert sum(row.get("CLICKS") for row in rows) == sum(counts["CLICKS"] for counts in true)
+
+
+async def test_listeners_are_counted_once_within_50_ids_and_not_at_all_beyond(account: AdAccount) -> None:
+    ids = [ad_set.id or "" async for ad_set in account.ad_sets.list()]
+    (row,) = await account.reports.totals(entity_type=AD_SET, entity_ids=ids[:50], granularity=LIFETIME, fields=[REACH]).collect()
+    assert isinstance(row.reach, int)
+    with pytest.raises(InvalidRequest, match="REACH of more than 50 entities"):
+        await account.reports.totals(entity_type=AD_SET, entity_ids=ids[:51], granularity=LIFETIME, fields=[REACH]).collect()
+
+
+async def test_a_lack_of_data_is_an_outcome_of_its_own(server: Emulator, account: AdAccount) -> None:
+    true = true_counts(server, today() - 400 * ONE_DAY, today())
+    rich = [one for one, counts in true.items() if counts["IMPRESSIONS"] >= 1000][:3]
+    poor = [one for one, counts in true.items() if counts["IMPRESSIONS"] < 1000][:2]
+    wish = account.reports.insights(insight_dimension=InsightDimension.GENDER, fields=[IMPRESSIONS], entity_ids=[rich[0], *poor, *rich[1:]])
+    rows = [row async for row in wish]
+    assert list(dict.fromkeys(row.id for row in rows)) == rich
+    assert list(wish.not_enough_data) == poor
+    assert all(isinstance(problem, NotEnoughData) and problem.status == 422 for problem in wish.not_enough_data.values())
+    assert {row.insight_value for row in await wish.collect()} == {"MALE", "FEMALE", "NON_BINARY"}
+    with pytest.raises(NotEnoughData):
+        await account.reports.insights(insight_dimension=InsightDimension.GENDER, fields=[IMPRESSIONS], entity_ids=poor[:1]).collect()
+
+
+async def extend(rows: list[ReportRow], walk: AsyncIterable[ReportRow]) -> None:
+    async for row in walk:
+        rows.append(row)  # noqa: PERF401 - the rows before an error count
+
+
+async def test_a_report_goes_on_after_an_error_where_it_stood(server: Emulator, account: AdAccount) -> None:
+    start = today() - 99 * ONE_DAY
+    wish = account.reports.aggregate(entity_type=CAMPAIGN, fields=[CLICKS], granularity=DAY, report_start=start, report_end=today())
+    whole = await wish.collect()
+    server.add_fault("error", operation="getAggregateReport", skip=7, times=1, status=400)
+    rows: list[ReportRow] = []
+    async with wish.walk() as walk:
+        with pytest.raises(RequestRejected, match="a fault that was asked for"):
+            await extend(rows, walk)
+        await extend(rows, walk)
+    assert rows == whole
+
+
+def test_zero_hidden_and_absent_are_three_things() -> None:
+    def field(metric: ReportFieldType, value: str | None) -> ReportField:
+        return ReportField(field_type=metric, field_value=None if value is None else Decimal(value))
+
+    row = ReportRow(stats=[field(LEADS, "-5"), field(CLICKS, "0"), field(SPEND, "-5"), field(CTR, "0.25"), field(REACH, None)])
+    assert row.get(LEADS) is HIDDEN
+    assert row.clicks == 0
+    assert row.spend == Decimal(-5)
+    assert row.get("CTR") == Decimal("0.25")
+    assert row.reach is None
+    assert row.impressions is None
+    assert row.values() == {LEADS: HIDDEN, CLICKS: 0, SPEND: Decimal(-5), CTR: Decimal("0.25")}
+    assert repr(HIDDEN) == "HIDDEN"
+
+
+def test_spend_keeps_every_digit() -> None:
+    newer = ReportFieldType("ADDED_LATER")
+    row = ReportRow(
+        stats=[ReportField(field_type=SPEND, field_value=Decimal("17.482913")), ReportField(field_type=newer, field_value=Decimal(7))]
+    )
+    assert row.spend == Decimal("17.482913")
+    assert isinstance(row.get(newer), Decimal)
+
+
+async def test_a_walk_left_early_asks_for_little(server: Emulator, account: AdAccount) -> None:
+    server.reset_statistics()
+    wish = account.reports.aggregate(
+        entity_type=AD_SET, fields=[CLICKS], granularity=DAY, report_start=today() - 399 * ONE_DAY, report_end=today(), entity_ids=UNSET
+    )
+    async with wish.walk() as walk:
+        await anext(walk)
+    assert server.statistics().requests < 20
