@@ -95,14 +95,14 @@ class Gate:
 
     def serve(self) -> None:
         """Let leave whoever can."""
-        if self.line.length:
+        if self.line.length and self._loop is not None and not self._loop.is_closed():
             now = self.clock()
             self._serve(now)
             self.arm(now)
 
     def arm(self, now: float) -> None:
         """See to it that the timer rings when somebody can leave, or when somebody's patience ends."""
-        if not self.line.length:
+        if not self.line.length or self._loop is None or self._loop.is_closed():
             self._disarm()
             return
         at = max(self.line.next_at(now), now + _SHORTEST_SLEEP_SECONDS)
@@ -114,7 +114,7 @@ class Gate:
         if at < self.wakes_at:
             self._disarm()
             self.wakes_at = at
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, at - now), self._ring)
+            self._timer = self._loop.call_later(max(0.0, at - now), self._ring)
 
     def counted_by(self, departed_at: float, now: float) -> float:
         """When the server has surely counted a request that was given up: it may still be on its way.
@@ -216,7 +216,7 @@ class Gate:
             self.line.leave(waiter)
             if waiter.gone():
                 continue  # cancelled in this very tick
-            waiter.lane.take(waiter.priority)
+            waiter.lane.take(waiter.priority, now)
             waiter.granted = True
             if waiter.future is not None:
                 waiter.future.set_result(None)

@@ -87,12 +87,12 @@ class Lane:
         by_reserve = min((window.reserve_changes_at() for window in self.windows), default=now)
         return min(by_tokens, max(plain, by_reserve))
 
-    def take(self, priority: Priority) -> None:
+    def take(self, priority: Priority, now: float) -> None:
         """A token from every window: a request leaves."""
         for window in self.windows:
             window.take()
             if window.pacer is not None:
-                window.pacer.take()
+                window.pacer.take(now)
             if priority is Priority.BULK:
                 window.overtaken = 0
             else:

@@ -52,19 +52,17 @@ class Pacer:
         """Whether a departure fits now."""
         return self._current().has_capacity()
 
-    def wait(self) -> float:
+    def wait(self, now: float) -> float:
         """Seconds until a departure fits. The limiter does not tell, but it drains evenly from what was taken."""
-        if self.ready():
-            return 0.0
-        return max(0.0, self._drained_at - (self._burst - 1) * self.interval - asyncio.get_running_loop().time())
+        return max(0.0, self._drained_at - (self._burst - 1) * self.interval - now)
 
-    def take(self) -> None:
+    def take(self, now: float) -> None:
         """One departure. Only after :meth:`ready`: the limiter then has nothing to wait for."""
         acquisition = self._current().acquire()
         try:
             acquisition.send(None)
         except StopIteration:
-            self._drained_at = max(self._drained_at, asyncio.get_running_loop().time()) + self.interval
+            self._drained_at = max(self._drained_at, now) + self.interval
             return
         acquisition.close()
         raise RuntimeError("the pacer was not ready")
@@ -75,7 +73,6 @@ class Pacer:
         if loop is not self._loop:
             if self._loop is not None:
                 self._limiter = AsyncLimiter(self._burst, self._burst * self.interval)
-            self._drained_at = -math.inf
             self._loop = loop
         return self._limiter
 
@@ -224,7 +221,10 @@ class Window(Bucket):
 
     def needed_for_bulk(self, now: float) -> int:
         """How many tokens must be there for a bulk request to take one."""
-        return 1 if self.overtaken >= BULK_TURN else 1 + self.reserve(now)
+        if self.overtaken >= BULK_TURN:
+            return 1
+        # In the smallest windows nothing would be left beside the reserve.
+        return max(1, min(1 + self.reserve(now), self.limit.requests - self.withheld))
 
     def reserve_changes_at(self) -> float:
         """When the reserve is reckoned anew at the latest."""
@@ -242,7 +242,7 @@ class Window(Bucket):
         if at > now and self.others.tokens > self._held_back:
             at = min(at, self.others.next_ease(now))
         if self.pacer is not None:
-            at = max(at, now + self.pacer.wait())
+            at = max(at, now + self.pacer.wait(now))
         return max(at, self.paused_until)
 
     def usable_within(self, seconds: float, now: float) -> int:
@@ -260,5 +260,5 @@ class Window(Bucket):
         rounds, rest = divmod(position - 1, usable)
         at = self.there_at(rest + 1 + self.withheld + kept)
         wait = (self.cycle if at == math.inf else max(0.0, at - now)) + rounds * self.cycle
-        spacing = 0.0 if self.pacer is None else self.pacer.wait() + (position - 1) * self.pacer.interval
+        spacing = 0.0 if self.pacer is None else self.pacer.wait(now) + (position - 1) * self.pacer.interval
         return max(wait, max(0.0, self.paused_until - now) + spacing)
