@@ -12,8 +12,8 @@ import logging
 import random
 import re
 import time
-from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
@@ -150,6 +150,7 @@ class RefreshToken:
         token_url: the endpoint; the emulator has its own.
         store: keeps a refresh token that replaces this one. It is asked first, and again when a token was refused:
             another process may have replaced it.
+        clock: a monotonic clock, in seconds.
 
     Raises:
         ConfigurationError: the endpoint's address would carry secrets in the clear.
@@ -163,6 +164,7 @@ class RefreshToken:
         *,
         token_url: str = f"{ACCOUNTS_URL}/api/token",
         store: TokenStore | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client_secret = client_secret = _secret(client_secret)
         self._refresh_token = refresh_token = _secret(refresh_token)
@@ -170,6 +172,7 @@ class RefreshToken:
         self._client_id = client_id
         self._token_url = token_url
         self._store = store
+        self._clock = clock
         self._store_asked = False
         self._access_token: Secret | None = None
         self._fetched_at = 0.0
@@ -190,7 +193,7 @@ class RefreshToken:
             AuthenticationError: the refresh was refused; every call that waited for it gets this, and so does each later one.
             ConnectionFailed, ServerError, InvalidAnswer: the token endpoint cannot be reached, fails, or answers something else.
         """
-        if self._access_token is not None and time.monotonic() < self._stale_at:
+        if self._access_token is not None and self._clock() < self._stale_at:
             return self._access_token
         if self._refusal is not None:
             raise _again(self._refusal)
@@ -215,7 +218,7 @@ class RefreshToken:
         """
         if self._access_token != token:
             return True
-        if self._follows_refusal and time.monotonic() - self._fetched_at < _SUSPICIOUS_SECONDS:
+        if self._follows_refusal and self._clock() - self._fetched_at < _SUSPICIOUS_SECONDS:
             return False
         self._access_token = None
         self._follows_refusal = True
@@ -237,7 +240,7 @@ class RefreshToken:
         if not self._store_asked:
             self._refresh_token = await self._stored() or self._refresh_token
             self._store_asked = True
-        asked_at = time.monotonic()
+        asked_at = self._clock()
         try:
             answer = await self._ask(http)
         except AuthenticationError:
@@ -248,7 +251,7 @@ class RefreshToken:
             answer = await self._ask(http)
         if answer.refresh_token is not None and answer.refresh_token != self._refresh_token:
             await self._rotate(answer.refresh_token)
-        self._fetched_at = time.monotonic()
+        self._fetched_at = self._clock()
         self._stale_at = asked_at + answer.expires_in - min(_REFRESH_EARLY_SECONDS, answer.expires_in / 2)
         self._access_token = answer.access_token
         return answer.access_token
@@ -315,12 +318,13 @@ async def _ask_once(
             timeout=_TIMEOUT,
             allow_redirects=False,
         ) as response:
-            return _outcome(response.status, await _read(response))
+            status, body = response.status, await _read(response)
     except (aiohttp.ClientError, OSError, RuntimeError) as cause:
         # RuntimeError: the client was closed meanwhile.
         return ConnectionFailed(f"the token endpoint cannot be reached ({type(cause).__name__}): check the network and try again")
     except BaseException as cause:  # noqa: BLE001 (raised again)
         raise cause.with_traceback(None) from None
+    return _outcome(status, body)
 
 
 def _revealed(form: Mapping[str, str | Secret], client_id: str, client_secret: Secret) -> dict[str, str]:
@@ -346,7 +350,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 class _Fields(msgspec.Struct):
     access_token: Secret
-    expires_in: object = None
+    expires_in: Any = None
     refresh_token: Secret | None = None
 
 
