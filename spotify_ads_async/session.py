@@ -150,7 +150,7 @@ class _Journey:
     def retried(self, failure: SpotifyAdsError, delay: float) -> None:
         """Another attempt follows."""
         name, reason = type(failure).__name__, str(failure)
-        logger.info("%s: attempt %d failed, again in %.3f s: %s", self.operation.id, self.attempt, delay, reason)
+        logger.info("attempt %d failed, again in %.3f s: %s", self.attempt, delay, reason)
         if self.listeners:
             self.listeners.emit(
                 RequestRetried(call=self.call, operation=self.operation.id, attempt=self.attempt, delay=delay, error=name, reason=reason)
@@ -165,7 +165,7 @@ class _Journey:
         """The caller gets an error."""
         doubt = failure.may_have_taken_effect
         if doubt:
-            logger.warning("%s: %s", self.operation.id, failure)
+            logger.warning("%s", failure)
         if self.listeners:
             name = type(failure).__name__
             self.listeners.emit(CallFailed(call=self.call, operation=self.operation.id, attempts=self.attempt, error=name, in_doubt=doubt))

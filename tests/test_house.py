@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,7 @@ FLOORS: list[set[str]] = [
     {"reports", "uploads", "trees"},
     {"client"},
     {"__init__"},
-    {"bulk", "sign_in"},
+    {"bulk", "sign_in", "telemetry"},
     {"profiles"},
     {"emulator"},
     {"cli"},
@@ -66,6 +68,36 @@ def test_a_room_imports_only_rooms_below(file: Path) -> None:
     room = room_of(file)
     upward = {other for other in imported_rooms(file) if other != room and FLOOR_OF[other] >= FLOOR_OF[room]}
     assert not upward, f"{file.relative_to(PACKAGE)} imports {sorted(upward)}"
+
+
+MODULES = {
+    ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): file for file in PACKAGE.rglob("*.py")
+}
+
+
+def modules_loaded(file: Path) -> set[str]:
+    """The modules of the package that ``file`` loads: no imports for types alone, none inside of functions."""
+    names: set[str] = set()
+    for statement in ast.parse(file.read_text()).body:
+        if isinstance(statement, ast.Import):
+            names |= {alias.name for alias in statement.names}
+        elif isinstance(statement, ast.ImportFrom) and statement.module is not None:
+            inner = {f"{statement.module}.{alias.name}" for alias in statement.names}
+            names |= inner if inner <= MODULES.keys() else inner | {statement.module}
+    return names & MODULES.keys()
+
+
+def test_no_module_imports_itself_around_a_corner() -> None:
+    try:
+        TopologicalSorter({name: modules_loaded(file) - {name} for name, file in MODULES.items()}).prepare()
+    except CycleError as error:
+        pytest.fail(f"import cycle: {' → '.join(error.args[1])}")
+
+
+def test_the_picture_of_the_house_is_true() -> None:
+    page = (PACKAGE.parent / "docs" / "explanation" / "house.md").read_text()
+    drawn = {int(floor): set(re.findall(r"`(\w+)`", rooms)) for floor, rooms in re.findall(r"^\| (\d+) \| ([^|]+) \|", page, re.MULTILINE)}
+    assert drawn == dict(enumerate(FLOORS))
 
 
 def test_the_core_imports_no_extra() -> None:

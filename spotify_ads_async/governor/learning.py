@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -12,6 +13,8 @@ from spotify_ads_async.governor.line import Lane
 from spotify_ads_async.governor.window import Window
 
 __all__ = ["Learning"]
+
+logger = logging.getLogger("spotify_ads_async")
 
 _BLIND_PAUSE_SECONDS = 1.0
 _BLIND_PAUSE_SHARE = 0.1
@@ -63,6 +66,11 @@ class Learning:
             self._gate.refusing.add(window)
         if self._auto and not window.smooth:
             window.smooth_out()
+            logger.warning(
+                "the server refused what the window %s of %s let through: departures are spaced from now on",
+                window.limit.name,
+                window.owner,
+            )
             if self._listeners:
                 self._listeners.emit(RhythmChanged(limit=window.limit.name, owner=window.owner))
         if not news and asked is None:
@@ -71,8 +79,10 @@ class Learning:
         news = news or until > window.paused_until + _NEWS_SECONDS
         if window.pause(until, f"429{'' if asked is None else ' with Retry-After'}, to {lane.owner}"):
             self._gate.drop_hopeless(window, now)
+            cause = window.pause_cause or ""
+            if news:
+                logger.warning("the window %s of %s is paused for %.3f s: %s", window.limit.name, window.owner, until - now, cause)
             if news and self._listeners:
-                cause = window.pause_cause or ""
                 self._listeners.emit(Paused(limit=window.limit.name, owner=window.owner, seconds=until - now, cause=cause))
 
     def _left_to_others(self, window: Window, now: float) -> None:
