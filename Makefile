@@ -39,7 +39,7 @@ generate: $(VENV)/.lint
 # The one place where versions move: constraints.txt pins every package for every target.
 lock: $(VENV)/.base
 	$(PIP) install -q uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group test --group lint --group bench --group build --group contract --group audit \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group test --group lint --group bench --group build --group contract --group audit --group docs --group release \
 	  --no-annotate --custom-compile-command "make lock" --upgrade --output-file constraints.txt pyproject.toml
 
 clean:
