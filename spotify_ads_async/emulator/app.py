@@ -106,9 +106,11 @@ class App:
         self._retry_after = retry_after
         self._side: dict[tuple[str, str], SideHandler] = {}
         self._router: Router[Route] = Router()
+        everybodys = quota.limits.keys() - {limit for operation in OPERATIONS.values() for limit in operation.limits}
         for name, handler in HANDLERS.items():
             operation = OPERATIONS[name]
-            route = Route(name, handler, Checker(name), tuple(sorted(operation.limits)), operation.repeat is Repeat.KEYED)
+            spent = tuple(sorted(operation.limits | everybodys))
+            route = Route(name, handler, Checker(name), spent, operation.repeat is Repeat.KEYED)
             self._router.add(operation.method, operation.path, route)
 
     def add_side(self, method: str, path: str, handler: SideHandler) -> None:
@@ -156,7 +158,7 @@ class App:
 
     def _count(self, request: web.BaseRequest, route: Route, client_id: str | None, now: float) -> Verdict:
         address = request.remote or ""
-        keys = {name: address if name == "ip" else client_id or f"nobody at {address}" for name in route.limits}
+        keys = {name: address if name.startswith("ip") else client_id or f"nobody at {address}" for name in route.limits}
         verdict = self.quota.admit(keys, now)
         self.ledger.requests += 1
         if verdict.wait > 0.0:

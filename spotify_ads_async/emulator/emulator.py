@@ -29,7 +29,7 @@ from spotify_ads_async.emulator.quota import Algorithm, QuotaBook
 from spotify_ads_async.emulator.seeding import Plan, seed
 from spotify_ads_async.emulator.statistics import Ledger, Statistics
 from spotify_ads_async.emulator.store import Account, Store
-from spotify_ads_async.governor.limits import PUBLISHED_LIMITS, Limit
+from spotify_ads_async.governor.limits import PUBLISHED_LIMITS, Limit, checked_limits
 
 __all__ = ["Emulator"]
 
@@ -46,7 +46,9 @@ class Emulator:
         ad_sets: how many ad sets there are to begin with, spread over campaigns of one ad account.
         campaigns: how many campaigns, None for one to twenty ad sets.
         ads: how many ads, None for one to ten ad sets.
-        limits: the windows that are enforced; None or empty for none.
+        limits: the windows that are enforced; None or empty for none. ``client_id``, ``ip`` and ``reporting`` are spent by the
+            operations that name them, limits of other names by every request; those that begin with ``ip`` per address,
+            the others per client ID.
         algorithm: how they count: ``log``, ``fixed``, ``bucket`` or ``weighted``.
         latency: seconds from a request's arrival to its answer: (shortest, longest), or a :class:`Latency`.
             A request is counted when it arrives and takes effect somewhere in between.
@@ -69,6 +71,7 @@ class Emulator:
         now: the time at which the emulator's clock starts, None for the present.
 
     Raises:
+        ConfigurationError: two limits have one name.
         ValueError: ``data`` or ``database`` is no such file, or ad sets are asked for without campaigns.
 
     Attributes:
@@ -124,7 +127,7 @@ class Emulator:
         self._app = App(
             store=self.store,
             tokens=self.tokens,
-            quota=QuotaBook(limits or (), algorithm, _stream(seed, "phases")),
+            quota=QuotaBook(checked_limits(limits or ()), algorithm, _stream(seed, "phases")),
             faults=FaultBook(_stream(seed, "faults"), faults),
             latency=Latency.of(latency),
             uplink=Latency.of(uplink),

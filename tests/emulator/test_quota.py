@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from support.emulated import Apis
 
 from spotify_ads_async.emulator.quota import ALGORITHMS, Algorithm, QuotaBook
+from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor.limits import Limit
 
 FIVE = (Limit("client_id", requests=5, window=60.0),)
@@ -139,6 +140,22 @@ async def test_addresses_have_windows_of_their_own(apis: Apis) -> None:
 
     assert await statuses("127.0.0.1") == [200, 200, 429]
     assert await statuses("127.0.0.2") == [200, 200, 429]
+
+
+async def test_any_set_of_windows_is_enforced(apis: Apis) -> None:
+    limits = [
+        Limit("client_id", requests=5, window=60.0),
+        Limit("ip_day", requests=4, window=86_400.0),
+        Limit("day", requests=3, window=86_400.0),
+    ]
+    api = await apis.start(limits=limits)
+    answers = [await api.send("GET", "/businesses") for _ in range(4)]
+    assert [status for status, _, _ in answers] == [200, 200, 200, 429]
+    assert 86_000 < int(answers[-1][2]["Retry-After"]) <= 86_400
+    other = {"Authorization": "Bearer another"}
+    assert [(await api.send("GET", "/businesses", headers=other))[0] for _ in range(2)] == [200, 429]
+    with pytest.raises(ConfigurationError, match="ip is given twice"):
+        await apis.start(limits=[Limit("ip", requests=5, window=1.0), Limit("ip", requests=9, window=9.0)])
 
 
 async def test_a_request_counts_when_it_arrives(apis: Apis) -> None:
