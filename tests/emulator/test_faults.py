@@ -134,7 +134,7 @@ async def test_a_key_has_one_effect_and_names_it_when_it_comes_again(api: Api) -
 
 
 async def test_a_key_whose_request_still_runs_is_told_to_wait(apis: Apis) -> None:
-    api = await apis.start(latency=0.3)
+    api = await apis.start(latency=0.8)
     answers = await asyncio.gather(*(create(api, "key") for _ in range(3)))
     assert sorted(status for status, _, _ in answers) == [200, 409, 409]
     (waiting, headers) = next((content, headers) for status, content, headers in answers if status == 409)
