@@ -49,7 +49,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             power cut, and a slow disk slows nothing down.
     """
 
-    concurrency: int = 64
+    concurrency: int = 128
     max_failures: int | None = None
     attempts: int = 3
     settle_after: float = 2.0

@@ -261,6 +261,12 @@ class PlanFile:
             yield from found
             after = found[-1].number
 
+    def remarkable(self) -> Iterator[PlannedRow]:
+        """The rows that planning refused, or has something to say about, in input order."""
+        numbers = self._connection.execute("SELECT number FROM row WHERE reason <> '' ORDER BY number").fetchall()
+        for (number,) in numbers:
+            yield self.row_of(number)
+
     def row_of(self, number: int) -> PlannedRow:
         """One row."""
         return self._rows(_ROWS + "WHERE row.number = ?", (number,))[0]

@@ -109,11 +109,11 @@ def _show_plan(path: Path, output: Output, shown: int | None) -> bulk.PlanTotals
                         rows.write(difference_row(difference, output))
         if shown is not None and totals.rows > shown:
             say(f"… and {totals.rows - shown} rows more: spotify-ads bulk show {path}")
-        for row in plan.rows():
+        for row in plan.remarkable():
             if row.fate is bulk.Fate.REFUSED:
                 column = f"{row.column}: " if row.column else ""
                 say(f"refused: line {row.line}, {row.entity_id}: {column}{row.reason}")
-            elif row.reason and not plan.begun():
+            elif not plan.begun():
                 say(f"note: line {row.line}, {row.entity_id}: {row.reason}")
         say_totals(totals, plan.header)
     return totals

@@ -115,6 +115,7 @@ class _Json:
 class _Csv:
     def __init__(self, stream: TextIO, columns: Sequence[str]) -> None:
         self._stream = stream
+        self._is_terminal = stream.isatty()
         self._columns = columns
         self._line = io.StringIO(newline="")
         self._writer = csv.writer(self._line, lineterminator="\n")
@@ -130,7 +131,7 @@ class _Csv:
         self._line.seek(0)
         self._line.truncate()
         # A file keeps every character; a terminal must not obey them.
-        self._stream.write(printable(line) if self._stream.isatty() else line)
+        self._stream.write(printable(line) if self._is_terminal else line)
         self._stream.flush()
 
     def end(self) -> None:
