@@ -26,6 +26,7 @@ from spotify_ads_async.types import UNSET, UnsetType
 if TYPE_CHECKING:
     from spotify_ads_async import models
     from spotify_ads_async.reports import Reports
+    from spotify_ads_async.uploads import Assets, Audiences
 
 __all__ = ["AdAccount", "AdsClient", "Business"]
 
@@ -40,6 +41,20 @@ class AdAccount(AdAccountResources):
     def id(self) -> str:
         """The ad account's ID."""
         return self._ad_account_id
+
+    @cached_property
+    def assets(self) -> Assets:
+        """Assets: audio, video and images for ads, with uploads of files."""
+        from spotify_ads_async.uploads.assets import Assets
+
+        return Assets(self._session, self._ad_account_id)
+
+    @cached_property
+    def audiences(self) -> Audiences:
+        """Audiences: lists of listeners to target or to leave out, with uploads of customer lists."""
+        from spotify_ads_async.uploads.audiences import Audiences
+
+        return Audiences(self._session, self._ad_account_id)
 
     @cached_property
     def reports(self) -> Reports:

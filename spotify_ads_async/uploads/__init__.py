@@ -1,0 +1,9 @@
+"""Uploads: media files for ads, and customer lists for audiences."""
+
+from __future__ import annotations
+
+from spotify_ads_async.uploads.assets import Assets
+from spotify_ads_async.uploads.audiences import Audiences, UploadedAudience
+from spotify_ads_async.uploads.media import AssetFailed, Uploaded, UploadProgress
+
+__all__ = ["AssetFailed", "Assets", "Audiences", "UploadProgress", "Uploaded", "UploadedAudience"]

@@ -1,0 +1,111 @@
+"""``account.assets``: the calls of assets, and uploads of files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import overload
+
+import anyio.to_thread
+
+from spotify_ads_async.errors import ConfigurationError
+from spotify_ads_async.models import Asset, AssetSubtype, AssetType, AssetUpload
+from spotify_ads_async.resources import assets
+from spotify_ads_async.session import Verify
+from spotify_ads_async.uploads.files import inspect
+from spotify_ads_async.uploads.journal import Journal, Wish, journal_beside
+from spotify_ads_async.uploads.media import MediaUpload, Uploaded, UploadProgress
+
+__all__ = ["Assets"]
+
+
+class Assets(assets.Assets):
+    """Assets: audio, video and images for ads."""
+
+    @overload
+    async def upload(self, asset_id: str, body: AssetUpload, *, verify: Verify[Asset] | None = None) -> Asset: ...
+
+    @overload
+    async def upload(
+        self,
+        path: str | os.PathLike[str],
+        /,
+        *,
+        name: str | None = None,
+        asset_type: AssetType | None = None,
+        subtype: AssetSubtype | None = None,
+        into: str | None = None,
+        journal: str | os.PathLike[str] | bool = True,
+        concurrency: int = 4,
+        timeout: float | None = 900.0,  # noqa: ASYNC109 - it covers processing alone
+        progress: Callable[[UploadProgress], object] | None = None,
+    ) -> Uploaded: ...
+
+    async def upload(
+        self,
+        asset_id: str | os.PathLike[str],
+        body: AssetUpload | None = None,
+        *,
+        verify: Verify[Asset] | None = None,
+        name: str | None = None,
+        asset_type: AssetType | None = None,
+        subtype: AssetSubtype | None = None,
+        into: str | None = None,
+        journal: str | os.PathLike[str] | bool = True,
+        concurrency: int = 4,
+        timeout: float | None = 900.0,  # noqa: ASYNC109 - it covers processing alone
+        progress: Callable[[UploadProgress], object] | None = None,
+    ) -> Asset | Uploaded:
+        """Upload a media file: ``upload(path)``. With a body it is the bare call (uploadAsset), at most 20 MB.
+
+        The file is checked first: it must be PNG, JPEG, MP3, OGG, WAV, MP4 or QuickTime. It is registered as an asset, sent
+        whole up to 4 MiB and else in sections of a MiB, several at once, and awaited until it is READY. Whatever breaks is
+        sent again. A journal beside the file lets the same call go on after a crash; it is removed at the end.
+
+        Args:
+            asset_id: the file's path; with a body, the asset's id.
+            body: the media, for the bare call.
+            verify: settles the bare call, see :meth:`Session.call`.
+            name: the asset's name, 2 to 120 characters; the file's name if left out.
+            asset_type: AUDIO, IMAGE or VIDEO, if the file should be nothing else.
+            subtype: what audio is for; USER_UPLOADED_AUDIO if left out.
+            into: an asset that waits for its file, to register none.
+            journal: where the journal lies; True for ``FILE.upload`` beside the file, False for none.
+            concurrency: sections under way at once.
+            timeout: seconds to wait until the asset is ready; None not to wait.
+            progress: called with every :class:`UploadProgress`, as the client's listeners are.
+
+        Raises:
+            InvalidRequest: the file is not what can be uploaded, before anything is sent; or it changed meanwhile.
+            AssetFailed: the server cannot use the file.
+            ConnectionFailed: the connection failed for good, or the asset was not ready in time. Call it again to go on.
+            SpotifyAdsError: what else a call raised.
+        """
+        if body is not None:
+            return await super().upload(str(asset_id), body, verify=verify)
+        if concurrency < 1:
+            raise ConfigurationError(f"concurrency={concurrency}: at least one section is under way")
+        source = Path(asset_id)
+        file = await anyio.to_thread.run_sync(inspect, source, asset_type)
+        if file.asset_type == AssetType.AUDIO and subtype is None:
+            subtype = AssetSubtype.USER_UPLOADED_AUDIO
+        wish = Wish(
+            base_url=self._session.base_url,
+            ad_account_id=self._ad_account_id,
+            name=name or source.name,
+            subtype=subtype,
+            asset_id=into,
+            file=file,
+        )
+        book = Journal(_place(journal, source), wish)
+        await book.open()
+        one = MediaUpload(self._session, self._ad_account_id, source, file, book, concurrency=concurrency, timeout=timeout)
+        one.tell = progress
+        return await one.run(wish.name, subtype, into)
+
+
+def _place(journal: str | os.PathLike[str] | bool, source: Path) -> Path | None:  # noqa: FBT001 - as upload takes it
+    if isinstance(journal, bool):
+        return journal_beside(source) if journal else None
+    return Path(journal)

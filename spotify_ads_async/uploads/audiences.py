@@ -1,0 +1,194 @@
+"""``account.audiences``: the calls of audiences, and uploads of customer lists."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from spotify_ads_async import operations
+from spotify_ads_async.errors import ConnectionFailed, InvalidAnswer, InvalidRequest, NotFound, OutcomeUnknown, ServerError
+from spotify_ads_async.models import Audience, AudienceStatus, AudienceSubtype, AudienceUpload, CustomAudienceCreate
+from spotify_ads_async.resources import audiences
+from spotify_ads_async.storage import Storage
+from spotify_ads_async.types import UNSET, Secret
+from spotify_ads_async.uploads.identifiers import Counts, identifiers
+
+__all__ = ["Audiences", "UploadedAudience"]
+
+_SETTLED = frozenset({AudienceStatus.BOOKABLE, AudienceStatus.LIVE, AudienceStatus.EMPTY, AudienceStatus.ARCHIVED})
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.25, 60.0, 1.6
+_CONTENT_TYPE = "text/csv"
+_ADDRESS_ATTEMPTS = 3
+
+
+class UploadedAudience(msgspec.Struct, frozen=True, kw_only=True):
+    """A customer list that was uploaded.
+
+    Attributes:
+        audience: the audience as it was read last; it may still be PROCESSING, which can take days.
+        identifiers: how many different identifiers the list has.
+        repeated: how many came again and were left out.
+        refused: how many lines held none.
+    """
+
+    audience: Audience
+    identifiers: int
+    repeated: int
+    refused: int
+
+    @property
+    def id(self) -> str:
+        """The audience's ID."""
+        return self.audience.id or ""
+
+    @property
+    def status(self) -> AudienceStatus | None:
+        """How far the audience is; it can be targeted when it is BOOKABLE or LIVE."""
+        return self.audience.status
+
+
+class Audiences(audiences.Audiences):
+    """Audiences: lists of listeners to target or to leave out."""
+
+    async def upload_file(
+        self,
+        source: str | os.PathLike[str] | Iterable[str],
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        audience_id: str | None = None,
+        columns: Sequence[str] | None = None,
+        skip_invalid: bool = False,
+        timeout: float | None = 600.0,  # noqa: ASYNC109 - it covers processing alone
+    ) -> UploadedAudience:
+        """Upload a customer list: a new audience, or with ``audience_id`` a new list for an audience that is there.
+
+        E-mail addresses and mobile advertising ids are normalised and hashed with SHA-256 on this machine; hashes are taken
+        as they are. A list replaces the one before it whole: the API adds nobody and removes nobody one by one.
+
+        Args:
+            source: a text file with one identifier a line, a CSV file, or the identifiers themselves.
+            name: the new audience's name, 2 to 80 characters; the file's name if left out.
+            description: the new audience's description, at most 80 characters.
+            audience_id: the audience whose list is replaced.
+            columns: the columns of a CSV file that hold identifiers, where their names don't tell.
+            skip_invalid: leave out lines without an identifier, instead of refusing the list.
+            timeout: seconds to wait until the audience can be used; after them it is returned as it is. None does not wait.
+
+        Raises:
+            InvalidRequest: the list holds no identifier, or lines without one; nothing was sent. It names lines, never contents.
+            RequestRejected: the storage or the API refuses.
+            SpotifyAdsError: what else a call raised.
+        """
+        with tempfile.TemporaryDirectory(prefix="spotify-ads-") as folder:
+            # Only hashes reach the disk, and only this user can read them.
+            ready = Path(folder) / "list.csv"
+            counts = await anyio.to_thread.run_sync(_prepare, source, columns, ready)
+            _require(counts, skip_invalid=skip_invalid)
+            before = None if audience_id is None else await self.get(audience_id)
+            place = await self._place(audience_id)
+            if not place.id or place.upload_url is None:
+                raise InvalidAnswer("the answer names no address to upload to", operation=operations.CREATE_UPLOAD_URL.id)
+            await self._put(place.upload_url, ready)
+        if audience_id is None:
+            audience = await self._create(place.id, name or _name_of(source), description)
+        else:
+            audience = await self.get(audience_id)
+        if timeout is not None:
+            audience = await self._settled(audience, before and before.updated_at, timeout)
+        return UploadedAudience(audience=audience, identifiers=counts.identifiers, repeated=counts.repeated, refused=counts.refused)
+
+    async def _place(self, audience_id: str | None) -> AudienceUpload:
+        """A signed URL. Asking twice leaves one behind that nobody uses, so it is asked again."""
+        for _ in range(_ADDRESS_ATTEMPTS - 1):
+            try:
+                return await self._address(audience_id)
+            except (ConnectionFailed, OutcomeUnknown, ServerError):
+                await anyio.sleep(self._session.policy.first_delay)
+        return await self._address(audience_id)
+
+    async def _address(self, audience_id: str | None) -> AudienceUpload:
+        return await (self.create_upload_url() if audience_id is None else self.replace_upload_url(audience_id))
+
+    async def _put(self, address: Secret, file: Path) -> None:
+        async with Storage(self._session.transport_options, self._session.policy) as storage:
+            await storage.put(address, file, content_type=_CONTENT_TYPE)
+
+    async def _create(self, identifier: str, name: str, description: str | None) -> Audience:
+        body = CustomAudienceCreate(
+            name=name,
+            description=UNSET if description is None else description,
+            audience_id=identifier,
+            subtype=AudienceSubtype.CUSTOMER_LIST,
+        )
+
+        async def created() -> Audience | None:
+            # The id is known before the audience is there: looking it up settles everything.
+            try:
+                return await self.get(identifier)
+            except NotFound:
+                return None
+
+        return await self.create(body, verify=created)
+
+    async def _settled(self, audience: Audience, before: datetime | None, timeout: float) -> Audience:  # noqa: ASYNC109 - between questions
+        """The audience once its list is processed, or when time is up. A replaced list counts once the audience has changed."""
+        ends_at = time.monotonic() + timeout
+        pause = _FIRST_PAUSE
+        while not audience.status or audience.status not in _SETTLED or (before is not None and audience.updated_at == before):
+            if time.monotonic() + pause > ends_at:
+                break
+            if audience.status not in _SETTLED:
+                before = None
+            await anyio.sleep(pause)
+            pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+            audience = await self.get(audience.id or "")
+        return audience
+
+
+def _name_of(source: str | os.PathLike[str] | Iterable[str]) -> str:
+    if isinstance(source, str | os.PathLike):
+        return Path(source).stem
+    raise InvalidRequest("a new audience needs a name (name=…)", operation=operations.CREATE_AUDIENCE.id, path="body.name", rule="given")
+
+
+def _prepare(source: str | os.PathLike[str] | Iterable[str], columns: Sequence[str] | None, ready: Path) -> Counts:
+    """Write the hashed list to ``ready``. It blocks: it runs in a thread."""
+    counts = Counts(refused_lines=[])
+    if not isinstance(source, str | os.PathLike):
+        _write(source, columns, ready, counts)
+        return counts
+    with Path(source).open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+        _write(lines, columns, ready, counts)
+    return counts
+
+
+def _write(lines: Iterable[str], columns: Sequence[str] | None, ready: Path, counts: Counts) -> None:
+    try:
+        with ready.open("w", encoding="ascii") as out:
+            out.writelines(f"{one}\n" for one in identifiers(lines, columns, counts))
+    except KeyError as missing:
+        raise _refusal(f"has no column {missing}", "the columns that are named") from None
+
+
+def _require(counts: Counts, *, skip_invalid: bool) -> None:
+    if counts.refused and not skip_invalid:
+        shown = ", ".join(map(str, counts.refused_lines)) + (", …" if counts.refused > len(counts.refused_lines) else "")
+        raise _refusal(
+            f"has {counts.refused} lines without an identifier (lines {shown}): mend them, or leave them out with skip_invalid=True",
+            "an e-mail address, a mobile advertising id or a SHA-256 hash in every line",
+        )
+    if not counts.identifiers:
+        raise _refusal("holds no identifier", "one identifier at least")
+
+
+def _refusal(what: str, rule: str) -> InvalidRequest:
+    return InvalidRequest(f"the list {what}", operation=operations.CREATE_UPLOAD_URL.id, path="source", rule=rule)

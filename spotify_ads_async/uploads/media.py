@@ -1,0 +1,316 @@
+"""One upload of a media file: registered, sent whole or in sections, completed, and awaited until it is ready."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from spotify_ads_async import operations
+from spotify_ads_async.errors import ConnectionFailed, InvalidAnswer, InvalidRequest, OutcomeUnknown, RequestRejected, ServerError
+from spotify_ads_async.events import Event
+from spotify_ads_async.models import (
+    Asset,
+    AssetChunk,
+    AssetCreate,
+    AssetStatus,
+    AssetSubtype,
+    AssetUpload,
+    ChunkedUploadComplete,
+)
+from spotify_ads_async.pages import ListCall
+from spotify_ads_async.session import Session
+from spotify_ads_async.types import UNSET
+from spotify_ads_async.uploads.files import WHOLE_UP_TO, MediaFile, read_at, section_size, sections
+from spotify_ads_async.uploads.journal import Journal
+
+__all__ = ["AssetFailed", "MediaUpload", "UploadProgress", "Uploaded"]
+
+AnswerT = TypeVar("AnswerT")
+
+_PASSING = (ConnectionFailed, OutcomeUnknown, ServerError)
+"""After these, what can be repeated without harm is repeated."""
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.25, 10.0, 1.6
+_ROUNDS = 2
+_FORGOTTEN = frozenset({400, 404, 409, 410})
+_CLOCKS_APART = timedelta(minutes=10)
+
+
+class AssetFailed(RequestRejected):
+    """The server could not make anything of the file: its status is ERROR."""
+
+
+class Uploaded(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that was uploaded. ``sha256`` is the checksum of what was sent, in hexadecimal."""
+
+    asset: Asset
+    sha256: str
+    size: int
+    sections: int
+    resumed: bool
+
+    @property
+    def id(self) -> str:
+        """The asset's ID."""
+        return self.asset.id or ""
+
+    @property
+    def status(self) -> AssetStatus | None:
+        """READY, unless the upload was told not to wait for it."""
+        return self.asset.status
+
+
+class UploadProgress(Event, frozen=True, kw_only=True):
+    """How far an upload is. ``sent`` and ``size`` are bytes; ``phase`` is sending, completing, processing or ready."""
+
+    file: str
+    asset_id: str
+    phase: str
+    sent: int
+    size: int
+
+
+class MediaUpload:
+    """The steps of one upload; :meth:`run` takes them in order."""
+
+    def __init__(
+        self,
+        session: Session,
+        ad_account_id: str,
+        path: Path,
+        file: MediaFile,
+        journal: Journal,
+        *,
+        concurrency: int,
+        timeout: float | None,
+    ) -> None:
+        self._session = session
+        self._account = {"ad_account_id": ad_account_id}
+        self._path = path
+        self._file = file
+        self._journal = journal
+        self._concurrency = concurrency
+        self._timeout = timeout
+        self._sent = 0
+        self._sections = 1
+        self.tell: Callable[[UploadProgress], object] | None = None
+
+    async def run(self, name: str, subtype: AssetSubtype | None, asset_id: str | None) -> Uploaded:
+        """Upload the file, or go on where the journal says."""
+        state = self._journal.state
+        if state.asset_id is None:
+            await self._journal.note(asset_id=asset_id or await self._register(name, subtype))
+        asset = await self._current()
+        if asset.status in {None, AssetStatus.WAITING_UPLOAD, AssetStatus.ERROR} and not state.complete:
+            asset = await (self._whole() if self._file.size <= WHOLE_UP_TO else self._in_sections())
+        if self._timeout is not None:
+            asset = await self._until_ready(asset, self._timeout)
+        await self._journal.remove()
+        self._progress("ready" if asset.status == AssetStatus.READY else "processing")
+        return Uploaded(asset=asset, sha256=self._file.sha256, size=self._file.size, sections=self._sections, resumed=self._journal.resumed)
+
+    # ---- registering
+
+    async def _register(self, name: str, subtype: AssetSubtype | None) -> str:
+        """Create the asset, or find the one that an interrupted run created."""
+        kind = self._file.asset_type
+        found = await self._registered(name) if self._journal.state.creating else None
+        if found is None:
+            await self._journal.note(creating=True)
+            body = AssetCreate(asset_type=kind, name=name, asset_subtype=UNSET if subtype is None else subtype)
+            found = await self._session.call(operations.CREATE_ASSET, path=self._account, body=body, verify=lambda: self._registered(name))
+        if not found.id:
+            raise InvalidAnswer("the answer names no asset", operation=operations.CREATE_ASSET.id)
+        return found.id
+
+    async def _registered(self, name: str) -> Asset | None:
+        """The asset of this name that waits for its file and is new, None unless there is just one."""
+        query = {"name": name, "asset_types": [self._file.asset_type], "statuses": [AssetStatus.WAITING_UPLOAD]}
+        since = datetime.now(UTC) - _CLOCKS_APART
+        walk: ListCall[Asset] = ListCall(self._session, operations.GET_ASSETS_BY_AD_ACCOUNT, path=self._account, query=query)
+        found = [one async for one in walk if one.name == name and (one.created_at or since) >= since]
+        return found[0] if len(found) == 1 else None
+
+    # ---- sending
+
+    @property
+    def _asset_path(self) -> dict[str, str]:
+        return {**self._account, "asset_id": self._journal.state.asset_id or ""}
+
+    async def _current(self) -> Asset:
+        asset: Asset = await self._session.call(operations.GET_ASSET, path=self._asset_path)
+        return asset
+
+    async def _arrived(self) -> Asset | None:
+        """The asset once it has its file, None while it waits."""
+        asset = await self._current()
+        return None if asset.status in {None, AssetStatus.WAITING_UPLOAD} else asset
+
+    async def _whole(self) -> Asset:
+        content = await anyio.to_thread.run_sync(read_at, self._path, 0, self._file.size)
+        await self._require_unchanged()
+        body = AssetUpload(media=content, asset_type=self._file.asset_type)
+        self._progress("sending")
+
+        async def send() -> Asset:
+            asset: Asset = await self._session.call(operations.UPLOAD_ASSET, path=self._asset_path, body=body, verify=self._arrived)
+            return asset
+
+        asset = await self._patiently(send)
+        self._sent = self._file.size
+        await self._journal.note(complete=True)
+        return asset
+
+    async def _in_sections(self) -> Asset:
+        """Send what is not there yet, several sections at once, and complete the upload."""
+        for number in range(_ROUNDS):
+            try:
+                await self._open_session(anew=number > 0)
+                await self._send_sections()
+                return await self._complete()
+            except RequestRejected as refused:
+                # A session does not live for ever, and how long is not published: a later run may need a new one.
+                forgotten = self._journal.resumed and refused.status in _FORGOTTEN
+                if number == _ROUNDS - 1 or not forgotten:
+                    raise
+        raise AssertionError("the last round returns or raises")
+
+    async def _open_session(self, *, anew: bool) -> None:
+        state = self._journal.state
+        if state.session is None or anew:
+
+            async def start() -> Any:  # noqa: ANN401 - a session
+                return await self._session.call(operations.START_UPLOAD_CHUNKED_ASSET, path=self._asset_path)
+
+            # Whoever starts twice has one session too many, which nobody completes.
+            opened = await self._patiently(start)
+            if not opened.upload_session_id:
+                raise InvalidAnswer("the answer names no upload session", operation=operations.START_UPLOAD_CHUNKED_ASSET.id)
+            length = section_size(self._file.size, opened.max_chunk_size_mb)
+            await self._journal.note(session=opened.upload_session_id, section_size=length)
+
+    async def _send_sections(self) -> None:
+        state = self._journal.state
+        every = sections(self._file.size, state.section_size)
+        self._sections = len(every)
+        missing = iter([one for one in every if one[0] not in state.sent])
+        self._sent = sum(length for number, _, length in every if number in state.sent)
+        self._progress("sending")
+
+        async def worker() -> None:
+            for number, start, length in missing:
+                await self._send_section(number, start, length)
+                await self._journal.note(sent=number)
+                self._sent += length
+                self._progress("sending")
+
+        try:
+            async with anyio.create_task_group() as group:
+                for _ in range(min(self._concurrency, len(every))):
+                    group.start_soon(worker)
+        except BaseExceptionGroup as problems:
+            # The workers' errors are of one kind, and a caller expects that kind and no group.
+            raise problems.exceptions[0] from None
+        await self._require_unchanged()
+
+    async def _send_section(self, number: int, start: int, length: int) -> None:
+        content = await anyio.to_thread.run_sync(read_at, self._path, start, length)
+        if len(content) != length:
+            raise self._changed()
+        body = AssetChunk(
+            upload_session_id=self._journal.state.session or "", upload_section=number, media=content, asset_type=self._file.asset_type
+        )
+
+        async def send() -> None:
+            receipt = await self._session.call(operations.TRANSFER_CHUNKED_ASSET, path=self._asset_path, body=body)
+            if receipt.success is False:
+                raise ServerError(f"section {number} did not arrive", operation=operations.TRANSFER_CHUNKED_ASSET.id)
+
+        # A section has its number: sent twice, it is there once.
+        await self._patiently(send)
+
+    async def _complete(self) -> Asset:
+        state = self._journal.state
+        self._progress("completing")
+        body = ChunkedUploadComplete(
+            upload_session_id=state.session or "", number_of_sections=self._sections, asset_type=self._file.asset_type
+        )
+
+        async def complete() -> Asset:
+            asset: Asset = await self._session.call(
+                operations.COMPLETE_UPLOAD_CHUNKED_ASSET, path=self._asset_path, body=body, verify=self._arrived
+            )
+            return asset
+
+        asset = await self._patiently(complete)
+        await self._journal.note(complete=True)
+        return asset
+
+    async def _patiently(self, send: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
+        """Make a call that may be repeated, and repeat it while what hinders it passes."""
+        policy = self._session.policy
+        failures = 0
+        while True:
+            try:
+                return await send()
+            except _PASSING:
+                failures += 1
+                if failures >= max(2, policy.attempts) * 2:
+                    raise
+            await anyio.sleep(min(policy.longest_delay, policy.first_delay * 2.0**failures))
+
+    # ---- afterwards
+
+    async def _until_ready(self, asset: Asset, timeout: float) -> Asset:  # noqa: ASYNC109 - it ends between two questions
+        """Ask until the asset is ready; pauses grow from a quarter to 10 seconds."""
+        ends_at = time.monotonic() + timeout
+        pause = _FIRST_PAUSE
+        while asset.status != AssetStatus.READY:
+            if asset.status == AssetStatus.ERROR:
+                await self._journal.remove()
+                raise AssetFailed(
+                    f"the server cannot use {self._file.name}: check its format against the specifications",
+                    operation=operations.GET_ASSET.id,
+                )
+            if time.monotonic() + pause > ends_at:
+                raise ConnectionFailed(
+                    f"asset {asset.id} is {asset.status} after {timeout:g} s: upload the file again to go on waiting, or wait longer "
+                    "(timeout=…)",
+                    operation=operations.GET_ASSET.id,
+                )
+            self._progress("processing")
+            await anyio.sleep(pause)
+            pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+            asset = await self._current()
+        return asset
+
+    async def _require_unchanged(self) -> None:
+        about = await anyio.Path(self._path).stat()
+        if (about.st_size, about.st_mtime_ns) != (self._file.size, self._file.changed_at):
+            raise self._changed()
+
+    def _changed(self) -> InvalidRequest:
+        return InvalidRequest(
+            f"{self._file.name} changed while it was uploaded: upload it again",
+            operation=operations.TRANSFER_CHUNKED_ASSET.id,
+            path="media",
+            value=self._file.name,
+            rule="the same from beginning to end",
+        )
+
+    def _progress(self, phase: str) -> None:
+        listeners = self._session.listeners
+        if not listeners and self.tell is None:
+            return
+        event = UploadProgress(
+            file=self._file.name, asset_id=self._journal.state.asset_id or "", phase=phase, sent=self._sent, size=self._file.size
+        )
+        listeners.emit(event)
+        if self.tell is not None:
+            self.tell(event)

@@ -1,0 +1,279 @@
+"""Media files arrive whole, whatever the connection, the process or the server do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.calls import ACCOUNT, client
+
+from spotify_ads_async import AdAccount, ConnectionFailed, InvalidRequest
+from spotify_ads_async.emulator import Emulator
+from spotify_ads_async.models import AssetStatus, AssetType
+from spotify_ads_async.uploads import AssetFailed, UploadProgress
+from spotify_ads_async.uploads.files import kind_of, section_size, sections
+from tests.uploads.media_server import ASSET, MediaServer
+
+MIB = 1024 * 1024
+MP3 = b"ID3\x04\x00\x00\x00\x00\x00\x00"
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + (640).to_bytes(4, "big") * 2 + bytes(64)
+
+
+def media(folder: Path, size: int, name: str = "spot.mp3", head: bytes = MP3) -> Path:
+    """A file whose every part is different."""
+    path = folder / name
+    block = b"".join(number.to_bytes(4, "big") for number in range(MIB // 4))
+    with path.open("wb") as out:
+        out.write(head)
+        written = len(head)
+        while written < size:
+            out.write(block[: size - written] if size - written < MIB else written.to_bytes(8, "big") + block[8:])
+            written = out.tell()
+    return path
+
+
+def names(folder: Path) -> list[str]:
+    return [one.name for one in folder.iterdir()]
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Emulator]:
+    async with Emulator(ad_sets=1, latency=0.0, limits=None, processing=0.0) as running:
+        yield running
+
+
+@pytest.fixture
+async def account(server: Emulator) -> AsyncIterator[AdAccount]:
+    async with client(server.base_url) as ads:
+        yield ads.ad_account(server.ad_account_id)
+
+
+async def test_a_small_file_goes_whole_and_becomes_ready(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+    path = media(tmp_path, 40_000)
+    done = await account.assets.upload(path, name="Autumn spot")
+    assert done.status == AssetStatus.READY
+    assert done.sha256 == digest(path)
+    assert (await account.assets.get(done.id)).name == "Autumn spot"
+    assert server.statistics().operations["uploadAsset"] == 1
+    assert names(tmp_path) == ["spot.mp3"]
+
+
+async def test_a_large_file_goes_in_sections(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+    path = media(tmp_path, 5 * MIB + 7)
+    events: list[UploadProgress] = []
+    done = await account.assets.upload(path, progress=events.append)
+    assert done.status == AssetStatus.READY
+    assert done.sections == 6
+    assert server.statistics().operations["transferChunkedAsset"] == 6
+    sent = [event.sent for event in events if event.phase == "sending"]
+    assert sent == sorted(sent)
+    assert (sent[0], sent[-1]) == (0, path.stat().st_size)
+    assert [event.phase for event in events][-2:] == ["processing", "ready"] or events[-1].phase == "ready"
+
+
+async def test_an_image_keeps_its_type(account: AdAccount, tmp_path: Path) -> None:
+    path = tmp_path / "logo.png"
+    await anyio.Path(path).write_bytes(PNG)
+    done = await account.assets.upload(path)
+    assert (done.asset.asset_type, done.status) == (AssetType.IMAGE, AssetStatus.READY)
+
+
+async def test_the_client_hears_of_progress(server: Emulator, tmp_path: Path) -> None:
+    heard: list[object] = []
+    async with client(server.base_url) as ads:
+        ads.subscribe(heard.append)
+        await ads.ad_account(server.ad_account_id).assets.upload(media(tmp_path, 10_000))
+    assert [event.phase for event in heard if isinstance(event, UploadProgress)][-1] == "ready"
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        (b"", "not empty"),
+        (b"a text file, and no media", "PNG, JPEG, MP3"),
+        (PNG, "of type AUDIO; its first bytes say IMAGE"),
+    ],
+)
+async def test_what_is_no_media_is_refused_before_anything_is_sent(
+    server: Emulator, account: AdAccount, tmp_path: Path, content: bytes, rule: str
+) -> None:
+    path = tmp_path / "thing.mp3"
+    await anyio.Path(path).write_bytes(content)
+    with pytest.raises(InvalidRequest, match=rule):
+        await account.assets.upload(path, asset_type=AssetType.AUDIO)
+    assert server.statistics().requests == 0
+
+
+async def test_what_the_server_cannot_use_is_an_error(account: AdAccount, tmp_path: Path) -> None:
+    # QuickTime may begin so; the emulator knows only files that begin with ftyp.
+    path = media(tmp_path, 1000, "clip.mov", b"\0\0\0\x08moov")
+    with pytest.raises(AssetFailed, match=r"clip\.mov"):
+        await account.assets.upload(path)
+    assert names(tmp_path) == ["clip.mov"]
+
+
+async def test_processing_that_takes_too_long_can_be_waited_for_again(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+    server.store.processing_seconds = 60.0
+    path = media(tmp_path, 1000)
+    with pytest.raises(ConnectionFailed, match="PROCESSING after 0 s"):
+        await account.assets.upload(path, timeout=0.0)
+    server.clock.skew += 61.0
+    done = await account.assets.upload(path)
+    assert done.resumed
+    assert done.status == AssetStatus.READY
+    assert server.statistics().operations["createAsset"] == server.statistics().operations["uploadAsset"] == 1
+
+
+async def test_a_lost_answer_never_makes_two_assets_or_two_uploads(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+    for operation in ("createAsset", "uploadAsset", "getAsset"):
+        server.add_fault("lost_answer", operation=operation, times=1)
+    done = await account.assets.upload(media(tmp_path, 1000))
+    assert done.status == AssetStatus.READY
+    assert server.statistics().operations["createAsset"] == 1
+    assert server.statistics().operations["uploadAsset"] == 1
+
+
+async def test_a_lost_answer_of_any_step_in_sections_is_settled(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+    for operation in ("startUploadChunkedAsset", "transferChunkedAsset", "completeUploadChunkedAsset"):
+        server.add_fault("lost_answer", operation=operation, times=1)
+    done = await account.assets.upload(media(tmp_path, 5 * MIB))
+    assert done.status == AssetStatus.READY
+    assert server.statistics().operations["completeUploadChunkedAsset"] == 1
+
+
+async def test_a_connection_that_breaks_often_re_sends_little(tmp_path: Path) -> None:
+    path = media(tmp_path, 40 * MIB)
+    size = path.stat().st_size
+    async with MediaServer(breaks_at=[number * 10 * MIB + 300_000 for number in range(2)], lost_answers=1) as server:
+        async with client(server.base_url) as ads:
+            done = await ads.ad_account(ACCOUNT).assets.upload(path)
+        assert server.broken == 2
+        assert hashlib.sha256(server.content()).hexdigest() == done.sha256 == digest(path)
+        # Two sections broke amid, one came twice; the rest of the difference is what multipart adds.
+        assert server.received - size < 3 * MIB + 40 * 1024
+        assert len(server.transfers) == 41
+
+
+async def test_an_upload_goes_on_after_a_crash(tmp_path: Path) -> None:
+    path = media(tmp_path, 12 * MIB)
+    async with MediaServer() as server:
+        with anyio.CancelScope() as crash:
+            server.before_section = lambda _: crash.cancel() if len(server.transfers) == 5 else None
+            async with client(server.base_url) as ads:
+                await ads.ad_account(ACCOUNT).assets.upload(path)
+        assert crash.cancelled_caught
+        first = len(server.transfers)
+        server.before_section = None
+        # The crash came amid a line.
+        async with await anyio.open_file(f"{path}.upload", "ab") as journal:
+            await journal.write(b'{"sent": 1')
+        async with client(server.base_url) as ads:
+            done = await ads.ad_account(ACCOUNT).assets.upload(path)
+        assert done.resumed
+        assert (server.creates, server.starts) == (1, 1)
+        assert hashlib.sha256(server.content()).hexdigest() == digest(path)
+        # At most what was under way came twice.
+        assert first < 12
+        assert len(server.transfers) <= 12 + 4
+    assert names(tmp_path) == ["spot.mp3"]
+
+
+async def test_a_crash_right_after_registering_registers_nothing_twice(tmp_path: Path) -> None:
+    path = media(tmp_path, 1000)
+    journal = tmp_path / "journal"
+    async with MediaServer() as server, client(server.base_url) as ads:
+        assets = ads.ad_account(ACCOUNT).assets
+        with anyio.CancelScope() as crash:
+            server.after_create = crash.cancel
+            await assets.upload(path, journal=journal, timeout=None)
+        assert crash.cancelled_caught
+        assert b'"creating"' in await anyio.Path(journal).read_bytes()
+        server.after_create = None
+        done = await assets.upload(path, journal=journal, timeout=None)
+        assert done.id == ASSET
+        assert server.creates == 1
+
+
+async def test_a_session_that_the_server_forgot_is_begun_anew(tmp_path: Path) -> None:
+    path = media(tmp_path, 6 * MIB)
+    async with MediaServer() as server:
+        with anyio.CancelScope() as crash:
+            server.before_section = lambda _: crash.cancel() if len(server.transfers) == 2 else None
+            async with client(server.base_url) as ads:
+                await ads.ad_account(ACCOUNT).assets.upload(path)
+        server.before_section, server.refuse_session = None, "a6a1"
+        server.sections.clear()
+        async with client(server.base_url) as ads:
+            await ads.ad_account(ACCOUNT).assets.upload(path)
+        assert server.starts == 2
+        assert hashlib.sha256(server.content()).hexdigest() == digest(path)
+
+
+async def test_a_file_that_changes_meanwhile_is_not_completed(tmp_path: Path) -> None:
+    path = media(tmp_path, 6 * MIB)
+
+    def meddle(number: int) -> None:
+        if number == 3:
+            path.write_bytes(MP3 + bytes(6 * MIB))
+
+    async with MediaServer(before_section=meddle) as server, client(server.base_url) as ads:
+        with pytest.raises(InvalidRequest, match="changed while it was uploaded"):
+            await ads.ad_account(ACCOUNT).assets.upload(path, concurrency=1)
+        assert server.completed is None
+        # What is there now is another file: the journal of the old one does not count.
+        server.before_section = None
+        done = await ads.ad_account(ACCOUNT).assets.upload(path)
+        assert not done.resumed
+        assert hashlib.sha256(server.content()).hexdigest() == done.sha256
+
+
+async def test_the_servers_largest_section_binds(tmp_path: Path) -> None:
+    path = media(tmp_path, 5_000_000)
+    async with MediaServer(max_chunk_size_mb=1) as server, client(server.base_url) as ads:
+        done = await ads.ad_account(ACCOUNT).assets.upload(path, journal=False)
+        assert done.sections == 5
+        assert max(map(len, server.sections.values())) == 1_000_000
+
+
+@given(st.integers(1, 20_000_000_000), st.integers(1, 50))
+def test_sections_hold_the_file_within_every_limit(size: int, largest: int) -> None:
+    if size > 1000 * min(20, largest) * 1_000_000:
+        with pytest.raises(InvalidRequest):
+            section_size(size, largest)
+        return
+    length = section_size(size, largest)
+    found = sections(size, length)
+    assert length <= min(20, largest) * 1_000_000
+    assert [number for number, _, _ in found] == list(range(1, len(found) + 1))
+    assert len(found) <= 1000
+    assert sum(part for _, _, part in found) == size
+    assert all(start == (number - 1) * length for number, start, _ in found)
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (PNG, AssetType.IMAGE),
+        (b"\xff\xd8\xff\xe0", AssetType.IMAGE),
+        (MP3, AssetType.AUDIO),
+        (b"\xff\xfb\x90\x00", AssetType.AUDIO),
+        (b"OggS\0", AssetType.AUDIO),
+        (b"RIFF\0\0\0\0WAVEfmt ", AssetType.AUDIO),
+        (b"RIFF\0\0\0\0AVI LIST", None),
+        (b"\0\0\0\x18ftypmp42", AssetType.VIDEO),
+        (b"\0\0\0\x14ftypqt  ", AssetType.VIDEO),
+        (b"GIF89a", None),
+        (b"", None),
+    ],
+)
+def test_first_bytes_tell_the_type(head: bytes, kind: AssetType | None) -> None:
+    assert kind_of(head) is kind
