@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from codegen.emulator_shapes import TARGET, formatted, table
+from spotify_ads_async.emulator import shapes
+from spotify_ads_async.emulator.handlers import HANDLERS
+from spotify_ads_async.operations import OPERATIONS
+
+DOCUMENT = Path(os.environ.get("SPOTIFY_ADS_DOCUMENT", Path(__file__).parents[3] / "shared" / "api" / "openapi-v3.yaml"))
+
+
+def test_every_operation_has_its_shape_and_its_handler() -> None:
+    assert set(OPERATIONS) == set(shapes.OPERATIONS) == set(HANDLERS)
+
+
+def test_generating_the_shapes_again_changes_nothing() -> None:
+    if not DOCUMENT.exists():
+        pytest.skip(f"the API's document is not at {DOCUMENT}; SPOTIFY_ADS_DOCUMENT names another place")
+    assert formatted(table(yaml.safe_load(DOCUMENT.read_text(encoding="utf-8")))) == TARGET.read_text(encoding="utf-8")
