@@ -35,6 +35,7 @@ bench: $(VENV)/.test
 generate: $(VENV)/.lint
 	@test -n "$(DOCUMENT)" || { echo "usage: make generate DOCUMENT=<path or URL of the OpenAPI document>" >&2; exit 2; }
 	$(BIN)/python -m codegen "$(DOCUMENT)"
+	$(BIN)/python -m codegen.emulator_shapes "$(DOCUMENT)"
 
 # The one place where versions move: constraints.txt pins every package for every target.
 lock: $(VENV)/.base

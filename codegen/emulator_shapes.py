@@ -1,7 +1,7 @@
 """The emulator's table of request shapes: what the document allows in paths, queries and bodies, and which statuses it declares.
 
 The emulator judges requests by this table and not by the SDK's own models, so that a mistake in one shows in the other.
-Run it with the document's path: ``python -m codegen.emulator_shapes openapi-v3.yaml``.
+Run it with the document's path or URL: ``python -m codegen.emulator_shapes openapi-v3.yaml``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
+from codegen.document import load
 
 __all__ = ["TARGET", "formatted", "table"]
 
@@ -152,8 +152,7 @@ def formatted(text: str) -> str:
 
 def main() -> None:
     """Write the table from the document named on the command line."""
-    document = yaml.safe_load(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    TARGET.write_text(formatted(table(document)), encoding="utf-8")
+    TARGET.write_text(formatted(table(load(sys.argv[1]))), encoding="utf-8")
 
 
 if __name__ == "__main__":

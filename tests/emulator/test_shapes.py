@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-import yaml
 
+from codegen.document import load
 from codegen.emulator_shapes import TARGET, formatted, table
 from spotify_ads_async.emulator import shapes
 from spotify_ads_async.emulator.handlers import HANDLERS
@@ -21,4 +21,4 @@ def test_every_operation_has_its_shape_and_its_handler() -> None:
 def test_generating_the_shapes_again_changes_nothing() -> None:
     if not DOCUMENT.exists():
         pytest.skip(f"the API's document is not at {DOCUMENT}; SPOTIFY_ADS_DOCUMENT names another place")
-    assert formatted(table(yaml.safe_load(DOCUMENT.read_text(encoding="utf-8")))) == TARGET.read_text(encoding="utf-8")
+    assert formatted(table(load(str(DOCUMENT)))) == TARGET.read_text(encoding="utf-8")
