@@ -1,7 +1,8 @@
 """Run measurements: ``python -m benchmarks`` runs all, ``python -m benchmarks NAME [ARGUMENT …]`` runs one, ``--list`` names them.
 
 A measurement is a module of this package with a function ``main()`` that reads its arguments from ``sys.argv[1:]`` and
-prints what it found. The module's first line says what it measures. A name may have hyphens for underscores.
+prints what it found. What it returns as a :class:`Report` goes into ``docs/benchmarks/`` as JSON and SVG. The module's first
+line says what it measures. A name may have hyphens for underscores.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import ast
 import importlib
 import sys
 from pathlib import Path
+
+from benchmarks import _harness
 
 HERE = Path(__file__).parent
 
@@ -27,9 +30,11 @@ def measurements() -> dict[str, str]:
 
 
 def run(name: str, arguments: list[str]) -> None:
-    """Run one measurement as if it were the program."""
+    """Run one measurement as if it were the program, and keep what it reports."""
     sys.argv = [f"python -m benchmarks {name}", *arguments]
-    importlib.import_module(f"benchmarks.{name}").main()
+    report = importlib.import_module(f"benchmarks.{name}").main()
+    if isinstance(report, _harness.Report):
+        _harness.write(name, report)
 
 
 def main() -> None:
