@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ import anyio
 import msgspec
 import typer
 
-from spotify_ads_async import bulk, models
+from spotify_ads_async import bulk
 from spotify_ads_async.bulk.effects import reached, writable_state
 from spotify_ads_async.cli.optimum import optimal_seconds
 from spotify_ads_async.cli.output import show
@@ -43,10 +42,11 @@ class Report(msgspec.Struct, kw_only=True):
         failed: rows that were not.
         waiting: rows that were not sent, because somebody interrupted the demo.
         read_back_equal: updated ad sets that read back as they were wanted.
-        requests: requests that the server counted.
-        refused: requests that it refused (429).
-        seconds: from the walk's first request to the last answer of reading back.
+        requests: requests of the walk and the updates, as the server counted them.
+        refused: requests that it refused (429), those of reading back too.
+        seconds: from the walk's first request to the last update's answer.
         optimal_seconds: the shortest time in which the windows let so many requests leave.
+        read_back_seconds: how long reading everything again took after that.
         windows: per limit the most requests that the server saw in one window, and how many are allowed.
     """
 
@@ -60,6 +60,7 @@ class Report(msgspec.Struct, kw_only=True):
     refused: int = 0
     seconds: float = 0.0
     optimal_seconds: float = 0.0
+    read_back_seconds: float = 0.0
     windows: dict[str, dict[str, int]] = {}
 
     @property
@@ -128,19 +129,21 @@ class _Demo:
                 Emulator(ad_sets=_AD_SETS, limits=self._limits, latency=_LATENCY) as server,
                 AdsClient("demo", base_url=server.base_url, governor=Governor(self._limits)) as client,
             ):
+                account, plan = client.ad_account(server.ad_account_id), Path(folder, "demo.plan")
                 begun = time.monotonic()
                 try:
-                    await self._work(client, client.ad_account(server.ad_account_id), Path(folder, "demo.plan"))
+                    await self._work(client, account, plan)
                 finally:
                     self._count(server, time.monotonic() - begun)
+                if not self._interrupted:
+                    await self._read_back(account, plan)
+                    self._judge_windows(server)
 
     async def _work(self, client: AdsClient, account: AdAccount, plan: Path) -> None:
         ad_sets = await account.ad_sets.list().reading_ahead(_READ_AHEAD).collect()
         self._report.walked = len(ad_sets)
         await bulk.plan_changes(client, account.id, changes_file(), plan, present=ad_sets)
         await self._apply(client, plan)
-        if not self._interrupted:
-            self._compare(await account.ad_sets.list().reading_ahead(_READ_AHEAD).collect(), plan)
 
     async def _apply(self, client: AdsClient, plan: Path) -> None:
         self._run = bulk.apply(client, plan, bulk.Options(concurrency=_CONCURRENCY, survives_power_cut=False, grace=0.4))
@@ -156,20 +159,31 @@ class _Demo:
             self._report.failed = progress.failed + progress.unknown
             self._report.waiting = self._report.rows - progress.ended
 
-    def _compare(self, ad_sets: Sequence[models.AdSet], plan: Path) -> None:
-        found = {ad_set.id: ad_set for ad_set in ad_sets}
+    async def _read_back(self, account: AdAccount, plan: Path) -> None:
+        """Read everything again and compare it with what the rows wanted."""
+        begun = time.monotonic()
+        found = {ad_set.id: ad_set for ad_set in await account.ad_sets.list().reading_ahead(_READ_AHEAD).collect()}
+        self._report.read_back_seconds = round(time.monotonic() - begun, 3)
         with bulk.PlanFile.open(plan) as file:
             for row in file.rows():
                 state = writable_state(bulk.ENTITIES["ad sets"], found[row.entity_id])
                 self._report.read_back_equal += all(reached(value, state.get(field)) for field, value in row.after.items())
 
     def _count(self, server: Emulator, seconds: float) -> None:
-        seen = server.statistics()
+        """Take down how long the job took, and what the windows would have allowed."""
+        self._judge_windows(server)
         report = self._report
-        report.seconds, report.requests, report.refused = round(seconds, 3), seen.requests, seen.refused
-        spent = [limit for limit in self._limits if seen.fullest.get(limit.name)]
-        report.optimal_seconds = optimal_seconds(seen.requests, spent)
-        report.windows = {limit.name: {"fullest": seen.fullest[limit.name], "allowed": limit.requests} for limit in spent}
+        report.seconds, report.requests = round(seconds, 3), server.statistics().requests
+        report.optimal_seconds = optimal_seconds(report.requests, [limit for limit in self._limits if limit.name in report.windows])
+
+    def _judge_windows(self, server: Emulator) -> None:
+        seen = server.statistics()
+        self._report.refused = seen.refused
+        self._report.windows = {
+            limit.name: {"fullest": seen.fullest[limit.name], "allowed": limit.requests}
+            for limit in self._limits
+            if seen.fullest.get(limit.name)
+        }
 
     def _tell(self) -> None:
         report = self._report
@@ -181,8 +195,9 @@ class _Demo:
             return
         lines = [
             f"walked    {report.walked} ad sets",
-            f"updated   {report.updated} of {report.rows} rows; {report.read_back_equal} read back as wanted",
+            f"updated   {report.updated} of {report.rows} rows",
             f"took      {report.seconds:.2f} s for {report.requests} requests; the windows need {report.optimal_seconds:.2f} s at least",
+            f"read back {report.read_back_equal} rows as they were wanted, in {report.read_back_seconds:.2f} s",
             f"refused   {report.refused} requests",
             *(f"{name:<9} {one['fullest']} of {one['allowed']} in the fullest window" for name, one in report.windows.items()),
         ]
