@@ -1,0 +1,259 @@
+"""The commands as people and programs use them: results on stdout, the rest on stderr, exit codes that say how it went."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spotify_ads_async.cli.demo import changes_file
+from tests.support import demo_changes
+from tests.support.emulator_process import EmulatorProcess
+
+from .conftest import CommandLine
+
+DONE, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def ids(spotify_ads: CommandLine, count: int = 3) -> list[str]:
+    return [json.loads(line)["id"] for line in spotify_ads.out("ad-sets", "list", "--limit", str(count), "-o", "jsonl").splitlines()]
+
+
+def changes(spotify_ads: CommandLine, rows: list[list[str]], header: str = "ad_set_id,name") -> Path:
+    path = spotify_ads.folder / "changes.csv"
+    path.write_text("\n".join([header, *(",".join(row) for row in rows)]) + "\n")
+    return path
+
+
+def test_help_imports_no_sdk() -> None:
+    program = (
+        "import atexit, sys; sys.argv = ['spotify-ads', '--help']; from spotify_ads_async.cli import main; "
+        "atexit.register(lambda: print('aiohttp' in sys.modules, 'rich' in sys.modules)); main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-1] == "False False"
+    assert "ad-sets    List, read, create and change ad sets." in ended.stdout
+
+
+@pytest.mark.soak
+def test_help_answers_at_once() -> None:
+    def seconds(*arguments: str) -> float:
+        def once() -> float:
+            begun = time.perf_counter()
+            subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
+            return time.perf_counter() - begun
+
+        return statistics.median(once() for _ in range(15))
+
+    assert seconds("-m", "spotify_ads_async.cli", "--help") <= 4 * seconds("-c", "import rich")
+
+
+@pytest.mark.parametrize("group", ["bulk", "ad-sets", "campaigns", "ads"])
+def test_every_group_and_command_has_help(spotify_ads: CommandLine, group: str) -> None:
+    assert "Commands:" in spotify_ads.out(group, "--help")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["bulks"], "Did you mean 'bulk'?"),
+        (["call", "getCampaigs"], "did you mean getCampaigns"),
+        (["ad-sets", "list", "--where", "stauts=ACTIVE"], "did you mean status?"),
+        (["ad-sets", "update", "x", "--set", "nmae=ab"], "did you mean name?"),
+        (["ad-sets", "update", "x"], "either --body or --set"),
+        (["bulk", "plan"], "either a file of changes"),
+        (["bulk", "apply", "nothing.csv"], "nothing.csv"),
+        (["bulk", "resume", "nothing.plan"], "there is no plan"),
+        (["call", "getAdSetById", "--query", "x=1"], "no such parameter"),
+    ],
+)
+def test_mistakes_get_the_nearest_right_word(spotify_ads: CommandLine, arguments: list[str], said: str) -> None:
+    ended = spotify_ads.run(*arguments)
+    assert ended.returncode == USAGE, ended.stderr
+    assert said in " ".join(ended.stderr.split())
+    assert ended.stdout == ""
+
+
+def test_without_an_account_or_credentials(spotify_ads: CommandLine) -> None:
+    ended = spotify_ads.run("ad-sets", "list", SPOTIFY_ADS_AD_ACCOUNT_ID="")
+    assert (ended.returncode, "which ad account?" in ended.stderr) == (USAGE, True)
+    ended = spotify_ads.run("ad-sets", "list", SPOTIFY_ADS_ACCESS_TOKEN="")
+    assert (ended.returncode, "no credentials" in ended.stderr) == (USAGE, True)
+
+
+def test_lists_in_every_form(spotify_ads: CommandLine, emulator: EmulatorProcess) -> None:
+    rows = json.loads(spotify_ads.out("ad-sets", "list", "-o", "json"))
+    assert len(rows) == 120
+    assert [json.loads(line) for line in spotify_ads.out("ad-sets", "list", "-o", "jsonl").splitlines()] == rows
+    table = list(csv.DictReader(io.StringIO(spotify_ads.out("ad-sets", "list", "-o", "csv"))))
+    assert [row["id"] for row in table] == [row["id"] for row in rows]
+    shown = spotify_ads.out("ad-sets", "list")
+    assert shown.splitlines()[0].split()[:3] == ["ID", "NAME", "STATUS"]
+    assert len(shown.splitlines()) == 121
+    some = spotify_ads.out("ad-sets", "list", "--where", "budget.type=DAILY", "--fields", "id,budget.micro_amount", "-o", "csv")
+    assert some.splitlines()[0] == "id,budget.micro_amount"
+    assert len(some.splitlines()) == 1 + sum(row["budget"]["type"] == "DAILY" for row in rows)
+    assert emulator.ad_account_id in spotify_ads.out("accounts")
+    assert len(spotify_ads.out("campaigns", "list", "-o", "jsonl").splitlines()) == 6
+    assert len(spotify_ads.out("ads", "list", "-o", "jsonl").splitlines()) == 12
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_quietly(spotify_ads: CommandLine) -> None:
+    command = " ".join([*spotify_ads.command("ad-sets", "list", "-o", "jsonl"), "| head -1; echo ${PIPESTATUS[0]}"])
+    ended = subprocess.run(
+        ["bash", "-c", command], env=spotify_ads.environment, cwd=spotify_ads.folder, capture_output=True, text=True, check=True
+    )
+    first, status = ended.stdout.splitlines()
+    assert json.loads(first)["id"]
+    assert (status, ended.stderr) == ("0", "")
+
+
+def test_the_first_row_comes_before_the_last_page_is_read(spotify_ads: CommandLine) -> None:
+    with subprocess.Popen(
+        spotify_ads.command("ad-sets", "list", "-o", "jsonl"),
+        env=spotify_ads.environment,
+        cwd=spotify_ads.folder,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["id"]
+        process.stdout.close()
+        assert process.wait(timeout=30) == DONE
+
+
+def test_one_thing_is_read_changed_and_created(spotify_ads: CommandLine) -> None:
+    (one,) = ids(spotify_ads, 1)
+    changed = json.loads(spotify_ads.out("ad-sets", "update", one, "--set", "name=Renamed", "--set", "delivery=OFF"))
+    assert (changed["name"], changed["delivery"]) == ("Renamed", "OFF")
+    (read,) = json.loads(spotify_ads.out("ad-sets", "get", one))
+    assert read == changed
+    assert json.loads(spotify_ads.out("call", "getAdSetById", "--path", f"ad_set_id={one}")) == read
+    made = json.loads(spotify_ads.out("campaigns", "create", "--set", "name=Made here", "--set", "objective=REACH"))
+    assert made["name"] == "Made here"
+    archived = spotify_ads.out("campaigns", "update", made["id"], "--body", '{"status": "ARCHIVED"}')
+    assert json.loads(archived)["status"] == "ARCHIVED"
+
+
+def test_what_is_not_there_fails_and_what_is_illegal_is_refused(spotify_ads: CommandLine) -> None:
+    (one,) = ids(spotify_ads, 1)
+    missing = spotify_ads.run("ad-sets", "get", "00000000-0000-4000-8000-000000000000", one)
+    assert missing.returncode == FAILED
+    assert [row["id"] for row in json.loads(missing.stdout)] == [one]
+    assert "sp_trace_id" in missing.stderr
+    illegal = spotify_ads.run("ad-sets", "update", one, "--body", '{"name": "x"}')
+    assert (illegal.returncode, illegal.stdout) == (REFUSED, "")
+    assert "body.name" in illegal.stderr
+
+
+def test_any_call_and_any_list(spotify_ads: CommandLine) -> None:
+    answer = json.loads(spotify_ads.out("call", "getAdSetsByAdAccountId", "--query", "limit=2", "--query", "statuses=ACTIVE"))
+    assert len(answer["ad_sets"]) == 2
+    assert len(spotify_ads.out("call", "getAdSetsByAdAccountId", "--all").splitlines()) == 120
+
+
+def test_an_export_comes_straight_back_in(spotify_ads: CommandLine) -> None:
+    for kind in ("ad-sets", "campaigns", "ads"):
+        for form in ("csv", "jsonl"):
+            file = spotify_ads.folder / f"{kind}.{form}"
+            spotify_ads.out("export", kind, "--to", str(file), "-o", form)
+            ended = spotify_ads.run("bulk", "plan", str(file), "--plan", f"{kind}.{form}.plan", "-o", "jsonl")
+            assert (ended.returncode, ended.stdout) == (DONE, ""), ended.stderr
+            assert "0 refused" in ended.stderr
+
+
+def test_plan_apply_undo(spotify_ads: CommandLine) -> None:
+    some = ids(spotify_ads, 5)
+    before = spotify_ads.out("ad-sets", "get", *some, "--fields", "id,name", "-o", "csv")
+    planned = spotify_ads.run(
+        "bulk", "plan", str(changes(spotify_ads, [[one, "Planned"] for one in some])), "--plan", "a.plan", "-o", "jsonl"
+    )
+    assert planned.returncode == DONE
+    assert [json.loads(line)["after"] for line in planned.stdout.splitlines()] == ["Planned"] * 5
+    assert "5 ad sets change with 5 requests" in planned.stderr
+    assert spotify_ads.run("bulk", "apply", "a.plan", "--dry-run").returncode == DONE
+    assert spotify_ads.run("bulk", "apply", "a.plan", "--yes").returncode == DONE
+    results = list(csv.DictReader((spotify_ads.folder / "a.results.csv").open()))
+    assert [(row["id"], row["outcome"]) for row in results] == [(one, "done") for one in some]
+    assert spotify_ads.run("bulk", "apply", "a.plan", "--yes").returncode == REFUSED
+    assert spotify_ads.run("bulk", "resume", "a.plan").returncode == DONE
+    assert "5 done" in spotify_ads.run("bulk", "show", "a.plan").stderr
+    assert spotify_ads.run("bulk", "undo", "a.plan", "--yes").returncode == DONE
+    assert spotify_ads.out("ad-sets", "get", *some, "--fields", "id,name", "-o", "csv") == before
+
+
+def test_a_file_is_planned_and_applied_at_once(spotify_ads: CommandLine) -> None:
+    (one,) = ids(spotify_ads, 1)
+    ended = spotify_ads.run("bulk", "apply", str(changes(spotify_ads, [[one, "At once"]])))
+    assert ended.returncode == DONE, ended.stderr
+    assert "1 done" in ended.stderr
+    assert {path.suffix for path in spotify_ads.folder.glob("changes.*")} == {".csv", ".plan"}
+
+
+def test_bad_rows_are_refused_with_their_place(spotify_ads: CommandLine) -> None:
+    (one,) = ids(spotify_ads, 1)
+    file = changes(spotify_ads, [[one, "Skipped past"], ["nothing", "Bad"]])
+    ended = spotify_ads.run("bulk", "apply", str(file), "--plan", "a.plan")
+    assert (ended.returncode, ended.stdout) == (REFUSED, "")
+    assert f"{file}:3: ad_set_id: 'nothing' is no id" in ended.stderr
+    assert not (spotify_ads.folder / "a.plan").exists()
+    skipped = spotify_ads.run("bulk", "apply", str(file), "--plan", "a.plan", "--skip-bad-rows")
+    assert skipped.returncode == REFUSED
+    assert "1 done · 1 refused" in skipped.stderr
+
+
+def test_a_selection_is_planned(spotify_ads: CommandLine) -> None:
+    ended = spotify_ads.run(
+        "bulk", "plan", "--where", "name~students", "--set", "budget.micro_amount=+10%", "--plan", "a.plan", "-o", "csv"
+    )
+    assert ended.returncode == DONE, ended.stderr
+    assert ended.stdout.splitlines()[0] == "line,id,field,before,after"
+    assert "budgets, " in ended.stderr
+
+
+def test_quota_needs_no_credentials(spotify_ads: CommandLine) -> None:
+    store = f"sqlite://{spotify_ads.folder / 'quota.db'}"
+    spotify_ads.out("ad-sets", "list", "--limit", "1", SPOTIFY_ADS_STORE=store, SPOTIFY_ADS_LIMITS="ip=500/10")
+    (row,) = json.loads(spotify_ads.out("quota", "-o", "json", SPOTIFY_ADS_STORE=store, SPOTIFY_ADS_ACCESS_TOKEN=""))
+    assert (row["limit"], row["capacity"]) == ("ip", 500)
+    assert row["free"] < 500
+
+
+def test_the_demos_changes_are_those_of_the_seeded_ad_sets() -> None:
+    assert demo_changes.FILE.read_text(encoding="utf-8") == demo_changes.text()
+    assert changes_file().samefile(demo_changes.FILE) or changes_file().read_bytes() == demo_changes.FILE.read_bytes()
+
+
+def test_the_demo(spotify_ads: CommandLine) -> None:
+    report: dict[str, Any] = json.loads(spotify_ads.out("demo", "--fast", "--json"))
+    assert (report["walked"], report["updated"], report["read_back_equal"], report["refused"]) == (2000, 720, 720, 0)
+    assert report["optimal_seconds"] == 1.0
+    assert all(window["fullest"] <= window["allowed"] for window in report["windows"].values())
+
+
+def test_ctrl_c_ends_the_demo_and_leaves_nothing(spotify_ads: CommandLine) -> None:
+    environment = spotify_ads.environment | {"TMPDIR": str(spotify_ads.folder / "tmp")}
+    (spotify_ads.folder / "tmp").mkdir()
+    with subprocess.Popen(
+        spotify_ads.command("demo"), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + 30
+        while not list((spotify_ads.folder / "tmp").glob("*/*.plan")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=10)
+    assert process.returncode == INTERRUPTED
+    assert "interrupted: 2000 ad sets walked" in said
+    assert "not sent" in said
+    assert list((spotify_ads.folder / "tmp").iterdir()) == []
