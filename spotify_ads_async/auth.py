@@ -166,10 +166,10 @@ class RefreshToken:
         store: TokenStore | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._client_id = client_id
         self._client_secret = client_secret = _secret(client_secret)
         self._refresh_token = refresh_token = _secret(refresh_token)
         require_secure(token_url)
-        self._client_id = client_id
         self._token_url = token_url
         self._store = store
         self._clock = clock

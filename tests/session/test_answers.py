@@ -132,10 +132,10 @@ async def test_an_error_carries_what_the_server_said_however_it_spells_it(names:
 
 async def test_an_error_that_is_no_json_is_shown_in_part_and_without_control_characters() -> None:
     page = b"<html>\x1b[31mBad Gateway\x00\xff" + b"y" * 5000
-    async with RawServer(otherwise=answer(502, page, headers={"Content-Type": "text/html"})) as server:
-        async with client(server.base_url, policy=calls.ONCE) as ads:
-            with pytest.raises(ServerError) as caught:
-                await calls.READ.by(ads)
+    bad_gateway = answer(502, page, headers={"Content-Type": "text/html"})
+    async with RawServer(otherwise=bad_gateway) as server, client(server.base_url, policy=calls.ONCE) as ads:
+        with pytest.raises(ServerError) as caught:
+            await calls.READ.by(ads)
     text = str(caught.value)
     assert "Bad Gateway" in text
     assert text.isprintable()

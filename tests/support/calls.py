@@ -35,7 +35,7 @@ THING = "d1f5ad71-4a32-4d25-a3e2-8e5f0f25a6a1"
 MORE_THAN_SOCKETS_HOLD = 16 * 1024 * 1024
 
 QUICK = RetryPolicy(first_delay=0.001, longest_delay=0.004)
-ONCE = RetryPolicy(attempts=1)
+ONCE = RetryPolicy(attempts=1, refusals=0)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from spotify_ads_async import (
     RateLimited,
     RequestRejected,
     SpotifyAdsError,
+    TransportOptions,
 )
 from support.raw_server import Behaviour, Connection, answer, raw, reset, stall, stall_after
 
@@ -125,3 +126,4 @@ ANSWERS: Mapping[str, Fault] = {
 }
 EVERY: Mapping[str, Fault] = TRANSPORT | STALLS | STATUSES | REFUSALS | KEYS | ANSWERS
 LARGEST_ANSWER = 200_000
+OPTIONS: dict[str, object] = {"transport": TransportOptions(largest_answer=LARGEST_ANSWER)}
