@@ -183,7 +183,7 @@ def test_plan_apply_undo(spotify_ads: CommandLine) -> None:
     assert "5 ad sets change with 5 requests" in planned.stderr
     assert spotify_ads.run("bulk", "apply", "a.plan", "--dry-run").returncode == DONE
     assert spotify_ads.run("bulk", "apply", "a.plan", "--yes").returncode == DONE
-    results = list(csv.DictReader((spotify_ads.folder / "a.results.csv").open()))
+    results = list(csv.DictReader(io.StringIO((spotify_ads.folder / "a.results.csv").read_text())))
     assert [(row["id"], row["outcome"]) for row in results] == [(one, "done") for one in some]
     assert spotify_ads.run("bulk", "apply", "a.plan", "--yes").returncode == REFUSED
     assert spotify_ads.run("bulk", "resume", "a.plan").returncode == DONE
