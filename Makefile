@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WHEEL_ROOM := build/wheel
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test soak lint audit format bench generate lock clean
+.PHONY: demo test soak lint audit format bench generate docs api dist test-wheel changelog lock clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/spotify-ads demo
@@ -19,6 +20,7 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+	$(BIN)/mypy tests/typing
 
 # Known vulnerabilities of every pinned package. Apart from lint, because it asks the network; a package that could not be asked
 # about fails it.
@@ -37,6 +39,35 @@ generate: $(VENV)/.lint
 	$(BIN)/python -m codegen "$(DOCUMENT)"
 	$(BIN)/python -m codegen.emulator_shapes "$(DOCUMENT)"
 
+# Fails on a broken link, and on a public name that no page shows.
+docs: $(VENV)/.docs
+	$(BIN)/zensical build --clean --strict
+	$(BIN)/python -m pytest -q -m site
+
+# Announces the public API as it is now; a test compares.
+api: $(VENV)/.test
+	cd tests && ../$(BIN)/python -m support.public_api
+
+# The wheel and the source archive, from nothing but what the source archive holds.
+dist: $(VENV)/.release
+	rm -rf dist
+	PIP_BUILD_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m build
+
+# The whole suite against the built wheel: the tests run where no source of the package is in sight.
+test-wheel: dist
+	rm -rf $(WHEEL_ROOM)
+	mkdir -p $(WHEEL_ROOM)
+	$(PYTHON) -m venv $(WHEEL_ROOM)/venv
+	$(WHEEL_ROOM)/venv/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt pip
+	$(WHEEL_ROOM)/venv/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt --group test --group bench --group contract \
+	  "$$(ls dist/*.whl)[cli,redis,otel,speed,tables]"
+	git archive HEAD | tar -x -C $(WHEEL_ROOM) --exclude='spotify_ads_async' --exclude='pytest_spotify_ads.py'
+	cd $(WHEEL_ROOM) && venv/bin/python -m pytest
+
+# Moves the fragments of changes/ into CHANGELOG.md under the version of spotify_ads_async/version.py.
+changelog: $(VENV)/.release
+	$(BIN)/towncrier build --version "$$($(BIN)/python -c 'from spotify_ads_async.version import __version__; print(__version__)')"
+
 # The one place where versions move: constraints.txt pins every package for every target.
 lock: $(VENV)/.base
 	$(PIP) install -q uv
@@ -44,7 +75,7 @@ lock: $(VENV)/.base
 	  --no-annotate --custom-compile-command "make lock" --upgrade --output-file constraints.txt pyproject.toml
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis dist site
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .mypy_cache build dist site
 
 $(VENV)/.base: constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
@@ -62,6 +93,14 @@ $(VENV)/.test: $(VENV)/.base pyproject.toml
 
 $(VENV)/.lint: $(VENV)/.test pyproject.toml
 	$(PIP) install -q -c constraints.txt --group lint --group generate
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.test pyproject.toml
+	$(PIP) install -q -c constraints.txt --group docs
+	@touch $@
+
+$(VENV)/.release: $(VENV)/.test pyproject.toml
+	$(PIP) install -q -c constraints.txt --group build --group release
 	@touch $@
 
 $(VENV)/.audit: $(VENV)/.base pyproject.toml
