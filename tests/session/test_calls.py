@@ -1,0 +1,242 @@
+"""One call's journey: deadlines, refusals, keys, the retry budget, reading back, and giving up."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from itertools import pairwise
+
+import pytest
+from support import calls, faults
+from support.calls import client
+from support.raw_server import Connection, RawServer, answer, stall
+
+from spotify_ads_async import (
+    ConfigurationError,
+    ConnectionFailed,
+    Governor,
+    InvalidRequest,
+    Limit,
+    OutcomeUnknown,
+    QuotaTimeout,
+    RateLimited,
+    RetryPolicy,
+    ServerError,
+    SpotifyAdsError,
+)
+from spotify_ads_async.events import CallFailed, CallSucceeded, Event, RequestRetried
+
+
+async def test_a_brown_out_is_not_amplified() -> None:
+    policy = RetryPolicy(first_delay=0.0, longest_delay=0.0)
+    async with RawServer(otherwise=faults.failed(503)) as server, client(server.base_url, policy=policy) as ads:
+        for _ in range(500):
+            with pytest.raises(ServerError):
+                await calls.READ.by(ads)
+        assert 500 < len(server.received) <= 500 * 1.1 + policy.budget_reserve
+        # Views of a client draw on the same budget.
+        before = len(server.received)
+        for _ in range(100):
+            with pytest.raises(ServerError):
+                await calls.READ.by(ads.with_options(timeout=5.0))
+        assert len(server.received) - before <= 110
+
+
+async def test_refusals_and_replays_do_not_use_up_the_budget() -> None:
+    refused_twice = [faults.failed(429, Retry_After="0")] * 2
+    async with RawServer(otherwise=answer(200, calls.READ.answer)) as server:
+        policy = RetryPolicy(first_delay=0.0, longest_delay=0.0, budget_reserve=0.0, budget_ratio=0.0)
+        async with client(server.base_url, policy=policy) as ads:
+            for _ in range(5):
+                server.script.extend(refused_twice)
+                await calls.READ.by(ads)
+
+
+async def test_retry_after_is_kept_without_a_window_to_pause() -> None:
+    arrivals: list[float] = []
+
+    async def refuse_once(connection: Connection) -> None:
+        arrivals.append(time.monotonic())
+        await (faults.failed(429, Retry_After="0.2") if len(arrivals) == 1 else answer(200, calls.READ.answer))(connection)
+
+    async with RawServer(otherwise=refuse_once) as server, client(server.base_url) as ads:
+        await calls.READ.by(ads)
+    assert arrivals[1] - arrivals[0] >= 0.2
+
+
+@pytest.mark.parametrize("status", [503, 409])
+async def test_retry_after_is_kept_on_other_answers_too(status: int) -> None:
+    events: list[Event] = []
+    body = {"error_codes": [{"code": "IDEMPOTENCY_REQUEST_IN_PROGRESS"}]}
+    later = faults.failed(status, body, Retry_After="0.1")
+    async with RawServer(otherwise=answer(201, calls.CREATE.answer), script=[later]) as server, client(server.base_url) as ads:
+        ads.subscribe(events.append)
+        await calls.CREATE.by(ads)
+    (retried,) = (event for event in events if isinstance(event, RequestRetried))
+    assert retried.delay >= 0.1
+
+
+async def test_a_retry_after_of_one_attempt_says_nothing_about_the_next_failure() -> None:
+    events: list[Event] = []
+    script = [faults.failed(429, Retry_After="0.2"), faults.reset]
+    async with RawServer(otherwise=answer(200, calls.READ.answer), script=script) as server, client(server.base_url) as ads:
+        ads.subscribe(events.append)
+        await calls.READ.by(ads)
+    first, second = (event.delay for event in events if isinstance(event, RequestRetried))
+    assert first >= 0.2
+    assert second <= calls.QUICK.longest_delay
+
+
+async def test_a_refusal_longer_than_patience_is_raised_at_once() -> None:
+    async with RawServer(otherwise=faults.failed(429, Retry_After="30")) as server, client(server.base_url, max_wait=1.0) as ads:
+        with pytest.raises(RateLimited) as caught:
+            await calls.WRITE.by(ads)
+        assert len(server.received) == 1
+    assert caught.value.retry_after == 30.0
+    assert caught.value.status == 429
+    assert not caught.value.may_have_taken_effect
+
+
+async def test_a_refusal_beyond_the_cap_names_the_wait() -> None:
+    async with RawServer(otherwise=faults.failed(429, Retry_After="79892")) as server, client(server.base_url) as ads:
+        with pytest.raises(RateLimited) as caught:
+            await calls.READ.by(ads)
+    assert caught.value.retry_after == 79892.0
+
+
+async def test_a_deadline_amid_a_write_leaves_its_outcome_unknown() -> None:
+    async with RawServer(otherwise=stall) as server, client(server.base_url, deadline=0.2) as ads:
+        with pytest.raises(OutcomeUnknown, match="deadline") as caught:
+            await calls.WRITE.by(ads)
+        with pytest.raises(ConnectionFailed) as read:
+            await calls.READ.by(ads)
+    assert isinstance(caught.value.cause, ConnectionFailed)
+    assert not read.value.may_have_taken_effect
+
+
+async def test_a_deadline_counts_the_wait_for_quota_and_refuses_at_once_what_cannot_be_kept() -> None:
+    governor = Governor([Limit("client_id", requests=1, window=600.0)], pace="burst")
+    async with RawServer(otherwise=answer(200, calls.WRITE.answer)) as server:
+        async with client(server.base_url, governor=governor, deadline=60.0) as ads:
+            await calls.WRITE.by(ads)
+            with pytest.raises(QuotaTimeout) as caught:
+                await calls.WRITE.by(ads)
+        assert len(server.received) == 1
+    assert caught.value.operation == "updateAdSet"
+    assert caught.value.predicted_wait > 60.0
+    assert not caught.value.may_have_taken_effect
+
+
+async def test_a_deadline_does_not_sleep_longer_than_it_lasts() -> None:
+    policy = RetryPolicy(first_delay=1000.0, longest_delay=1000.0)
+    async with RawServer(otherwise=faults.failed(503, Retry_After="100")) as server:
+        async with client(server.base_url, policy=policy, deadline=50.0) as ads:
+            with pytest.raises(ServerError):
+                await calls.READ.by(ads)
+        assert len(server.received) == 1
+
+
+async def test_every_create_has_a_key_of_its_own_and_keeps_it() -> None:
+    lost_twice = [faults.reset, faults.failed(500)]
+    async with RawServer(otherwise=answer(201, calls.CREATE.answer), script=lost_twice) as server, client(server.base_url) as ads:
+        await calls.CREATE.by(ads)
+        await calls.CREATE.by(ads)
+        await calls.CREATE.by(ads, idempotency_key="my-own")
+    *first, second, third = (request.headers["idempotency-key"] for request in server.received)
+    assert len(first) == 3
+    assert len({*first, second, third}) == 3
+    assert third == "my-own"
+    assert server.received[0].body == server.received[3].body, "equal creates that are both wanted stay two"
+
+
+async def test_a_key_for_an_operation_that_takes_none_is_refused() -> None:
+    async with RawServer() as server, client(server.base_url) as ads:
+        for call in (calls.READ, calls.WRITE, calls.DELETE_DRAFT):
+            with pytest.raises(InvalidRequest, match="idempotency key"):
+                await call.by(ads, idempotency_key="x")
+        assert not server.received
+
+
+async def test_a_create_under_way_elsewhere_is_waited_for() -> None:
+    in_progress = faults.conflict("IDEMPOTENCY_REQUEST_IN_PROGRESS")
+    where = faults.conflict("IDEMPOTENCY_REQUEST_ALREADY_COMPLETED", resource_uri=faults.CREATED)
+    made = answer(200, {"id": calls.THING, "name": "made"})
+    async with RawServer(otherwise=made, script=[in_progress] * 8 + [where]) as server, client(server.base_url) as ads:
+        assert (await calls.CREATE.by(ads)).name == "made"
+    assert [request.method for request in server.received] == ["POST"] * 9 + ["GET"]
+
+
+async def test_a_reused_key_says_so() -> None:
+    async with RawServer(otherwise=faults.KEYS["key reused"].behaviour) as server, client(server.base_url) as ads:
+        with pytest.raises(SpotifyAdsError, match="use a key once"):
+            await calls.CREATE.by(ads, idempotency_key="again")
+
+
+@pytest.mark.parametrize("found", [True, False])
+async def test_verify_settles_an_unknown_outcome(found: bool) -> None:  # noqa: FBT001
+    events: list[Event] = []
+    async with RawServer(otherwise=faults.reset) as server, client(server.base_url) as ads:
+        ads.subscribe(events.append)
+
+        async def look() -> object:
+            return "what stands there" if found else None
+
+        if found:
+            assert await calls.WRITE.by(ads, verify=look) == "what stands there"
+        else:
+            with pytest.raises(ConnectionFailed, match="can be sent again") as caught:
+                await calls.WRITE.by(ads, verify=look)
+            assert not caught.value.may_have_taken_effect
+    assert isinstance(events[-1], CallSucceeded if found else CallFailed)
+
+
+async def test_verify_is_not_asked_where_nothing_is_in_doubt() -> None:
+    async def look() -> object:
+        raise AssertionError
+
+    async with RawServer(otherwise=answer(200, calls.WRITE.answer), script=[faults.failed(400)]) as server, client(server.base_url) as ads:
+        with pytest.raises(SpotifyAdsError):
+            await calls.WRITE.by(ads, verify=look)
+        await calls.WRITE.by(ads, verify=look)
+
+
+async def test_what_verify_raises_is_raised() -> None:
+    async def look() -> object:
+        raise KeyError("mine")
+
+    async with RawServer(otherwise=faults.reset) as server, client(server.base_url) as ads:
+        with pytest.raises(KeyError, match="mine"):
+            await calls.WRITE.by(ads, verify=look)
+
+
+async def test_cancelled_calls_give_everything_back() -> None:
+    governor = Governor([Limit("client_id", requests=1500, window=30.0)])
+    async with RawServer(otherwise=stall) as server, client(server.base_url, governor=governor) as ads:
+        tasks = [asyncio.create_task(call.by(ads)) for call in calls.EVERY.values() for _ in range(20)]
+        while len(server.received) < 60:  # noqa: ASYNC110 (until enough of them arrived)
+            await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        assert all(isinstance(one, asyncio.CancelledError) for one in await asyncio.gather(*tasks, return_exceptions=True))
+        assert governor.snapshot().windows[0].in_flight == 0
+        server.otherwise = answer(200, calls.READ.answer)
+        await calls.READ.by(ads)
+
+
+async def test_a_closed_client_says_so() -> None:
+    async with RawServer(otherwise=answer(200, calls.READ.answer)) as server:
+        async with client(server.base_url) as ads:
+            await calls.READ.by(ads)
+        with pytest.raises(ConfigurationError, match="closed"):
+            await calls.READ.by(ads)
+        assert len(server.received) == 1
+
+
+async def test_pauses_grow_and_are_spread() -> None:
+    from spotify_ads_async.retry import backoff  # noqa: PLC0415
+
+    policy = RetryPolicy()
+    longest = [backoff(policy, attempt, lambda: 1.0) for attempt in range(1, 12)]
+    assert longest[0] == policy.first_delay
+    assert all(later == min(2 * earlier, policy.longest_delay) for earlier, later in pairwise(longest))
+    assert backoff(policy, 5, lambda: 0.0) == 0.0
