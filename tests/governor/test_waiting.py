@@ -1,0 +1,316 @@
+"""The line: who goes first, who gives up, what is predicted, and what a pause does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.virtual_time import VirtualTimeLoop, run_virtually
+
+from spotify_ads_async.errors import ConfigurationError, QuotaTimeout, RateLimited
+from spotify_ads_async.governor import Governor, Limit, Priority
+
+IP = (Limit("ip", requests=10, window=10.0),)
+ALL = (Limit("client_id", requests=30, window=30.0), Limit("ip", requests=10, window=10.0), Limit("reporting", requests=3, window=30.0))
+
+
+def virtual(test: Callable[[VirtualTimeLoop], Awaitable[None]]) -> Callable[[], None]:
+    """Run an asynchronous test in virtual time."""
+
+    def run() -> None:
+        async def program(loop: VirtualTimeLoop) -> None:
+            await test(loop)
+
+        run_virtually(program)
+
+    run.__name__ = test.__name__
+    return run
+
+
+async def send(governor: Governor, limits: Collection[str] = ("ip",), *, trip: float = 0.0, **options: object) -> None:
+    async with governor.admit(limits, **options) as admission:  # type: ignore[arg-type]
+        await asyncio.sleep(trip)
+        admission.answered(status=200)
+
+
+async def spend(governor: Governor, count: int, limits: Collection[str] = ("ip",)) -> None:
+    for _ in range(count):
+        await send(governor, limits)
+
+
+@virtual
+async def test_equals_leave_in_the_order_they_came(loop: VirtualTimeLoop) -> None:
+    governor = Governor(IP, clock=loop.time)
+    left: list[int] = []
+
+    async def one(number: int) -> None:
+        await send(governor)
+        left.append(number)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(35):
+            group.create_task(one(number))
+    assert left == list(range(35))
+    assert loop.time() == pytest.approx(30.0, abs=0.05)
+
+
+@virtual
+async def test_who_waits_for_another_window_stands_in_nobodys_way(loop: VirtualTimeLoop) -> None:
+    governor = Governor(ALL, clock=loop.time)
+    await spend(governor, 3, ("ip", "reporting"))
+    report = asyncio.create_task(send(governor, ("ip", "reporting")))
+    await asyncio.sleep(0)
+    await send(governor, ("ip",), max_wait=0.0)
+    assert governor.snapshot().waiting == 1
+    await report
+    assert loop.time() == pytest.approx(30.0, abs=0.05)
+
+
+@virtual
+async def test_an_interactive_call_finds_a_token_while_bulk_saturates(loop: VirtualTimeLoop) -> None:
+    governor = Governor([Limit("ip", requests=500, window=10.0)], clock=loop.time)
+    job = [asyncio.create_task(send(governor, trip=0.07, priority=Priority.BULK)) for _ in range(4000)]
+    waits: list[float] = []
+    await asyncio.sleep(12.0)
+    for _ in range(80):
+        await asyncio.sleep(0.7)
+        asked = loop.time()
+        await send(governor, trip=0.07)
+        waits.append(loop.time() - asked - 0.07)
+    # The first few met a bucket of which one token was left; then the reserve follows what interactive calls need.
+    assert sorted(waits)[-8] < 0.01
+    assert max(waits) <= 10.1
+    await asyncio.gather(*job)
+    assert loop.time() <= 95.0
+
+
+@virtual
+async def test_bulk_has_its_share_when_interactive_calls_never_stop(loop: VirtualTimeLoop) -> None:
+    governor = Governor([Limit("ip", requests=100, window=1.0)], clock=loop.time)
+    left = {Priority.INTERACTIVE: 0, Priority.BULK: 0}
+
+    async def one(priority: Priority) -> None:
+        while loop.time() < 30.0:
+            await send(governor, trip=0.01, priority=priority)
+            left[priority] += 1
+
+    await asyncio.gather(*(one(priority) for priority in Priority for _ in range(200)))
+    assert 0.17 < left[Priority.BULK] / sum(left.values()) < 0.23
+
+
+@virtual
+async def test_bulk_that_is_alone_uses_all_but_a_token(loop: VirtualTimeLoop) -> None:
+    governor = Governor([Limit("ip", requests=500, window=10.0)], clock=loop.time)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(499):
+            group.create_task(send(governor, priority=Priority.BULK))
+    assert loop.time() == 0.0
+
+
+@virtual
+async def test_a_wait_that_would_be_too_long_is_refused_at_once(loop: VirtualTimeLoop) -> None:
+    governor = Governor(IP, clock=loop.time)
+    await spend(governor, 10)
+    await asyncio.sleep(4.0)
+    with pytest.raises(QuotaTimeout) as refused:
+        await send(governor, max_wait=5.9)
+    assert loop.time() == 4.0
+    assert refused.value.predicted_wait == pytest.approx(6.0, abs=0.01)
+    assert refused.value.limit == "ip"
+    await send(governor, max_wait=6.1)
+    assert loop.time() == pytest.approx(10.0, abs=0.01)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    spent=st.lists(st.floats(0.0, 3.0), max_size=12),
+    waiting=st.integers(0, 30),
+    priority=st.sampled_from(Priority),
+    pace=st.sampled_from(["burst", "smooth"]),
+)
+def test_the_predicted_wait_comes_true(spent: list[float], waiting: int, priority: Priority, pace: str) -> None:
+    async def program(loop: VirtualTimeLoop) -> None:
+        governor = Governor(ALL, pace=pace, clock=loop.time)  # type: ignore[arg-type]
+        for pause in spent:
+            await asyncio.sleep(pause)
+            await send(governor, ("client_id", "ip"))
+        crowd = [asyncio.create_task(send(governor, ("client_id", "ip"))) for _ in range(waiting)]
+        await asyncio.sleep(0)
+        asked = loop.time()
+        probe = asyncio.create_task(send(governor, ("client_id", "ip"), priority=priority, max_wait=0.0))
+        await asyncio.sleep(0)
+        predicted = 0.0
+        try:
+            await probe
+        except QuotaTimeout as refused:
+            predicted = refused.predicted_wait
+            await send(governor, ("client_id", "ip"), priority=priority)
+        assert loop.time() - asked == pytest.approx(predicted, abs=0.05)
+        await asyncio.gather(*crowd)
+
+    run_virtually(program)
+
+
+@virtual
+async def test_max_wait_is_never_overrun(loop: VirtualTimeLoop) -> None:
+    governor = Governor(IP, clock=loop.time)
+    held = [governor.admit({"ip"}) for _ in range(10)]
+    for admission in held:
+        await admission.__aenter__()
+    # As far as anybody can tell the answers come now and their tokens 10 s later; but they do not come.
+    with pytest.raises(QuotaTimeout):
+        await send(governor, max_wait=11.0)
+    assert loop.time() == pytest.approx(11.0)
+    for admission in held:
+        admission.answered(status=200)
+
+
+@virtual
+async def test_who_waits_for_reports_does_not_lengthen_the_prediction_for_others(loop: VirtualTimeLoop) -> None:
+    governor = Governor(ALL, clock=loop.time)
+    await spend(governor, 3, ("ip", "reporting"))
+    await spend(governor, 7)
+    reports = [asyncio.create_task(send(governor, ("ip", "reporting"))) for _ in range(40)]
+    await asyncio.sleep(0)
+    await send(governor, max_wait=10.5)
+    assert loop.time() == pytest.approx(10.0, abs=0.05)
+    for report in reports:
+        report.cancel()
+    await asyncio.gather(*reports, return_exceptions=True)
+
+
+@virtual
+async def test_who_is_cancelled_leaves_the_line_and_wastes_nothing(loop: VirtualTimeLoop) -> None:
+    governor = Governor(IP, clock=loop.time)
+    await spend(governor, 10)
+    tasks = [asyncio.create_task(send(governor)) for _ in range(11)]
+    await asyncio.sleep(1.0)
+    tasks[0].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert tasks[0].cancelled()
+    assert loop.time() == pytest.approx(10.0, abs=0.01)
+
+
+@virtual
+async def test_what_was_not_sent_goes_straight_back_to_the_next(loop: VirtualTimeLoop) -> None:
+    governor = Governor([Limit("ip", requests=1, window=10.0)], clock=loop.time)
+    admission = governor.admit({"ip"})
+    await admission.__aenter__()
+    following = asyncio.create_task(send(governor))
+    await asyncio.sleep(1.0)
+    admission.not_sent()
+    await following
+    assert loop.time() == 1.0
+
+
+@virtual
+async def test_a_lost_request_keeps_its_token_while_it_may_be_on_its_way(loop: VirtualTimeLoop) -> None:
+    governor = Governor([Limit("ip", requests=2, window=10.0)], clock=loop.time)
+    await send(governor, trip=3.0)
+    with pytest.raises(ConnectionError):
+        async with governor.admit({"ip"}):
+            raise ConnectionError
+    await spend(governor, 1)
+    assert loop.time() == pytest.approx(13.0, abs=0.01)
+    await spend(governor, 1)
+    # It left at 3 s; the server may count it as late as 6 s, for round trips took 3 s lately.
+    assert loop.time() == pytest.approx(16.0, abs=0.01)
+
+
+@virtual
+async def test_a_pause_is_for_everybody_and_is_left_spread_out(loop: VirtualTimeLoop) -> None:
+    governor = Governor([Limit("ip", requests=100, window=10.0)], pace="burst", clock=loop.time)
+    await spend(governor, 10)
+    async with governor.admit({"ip"}) as admission:
+        admission.answered(status=429, headers={"Retry-After": "3"})
+    left: list[float] = []
+
+    async def one() -> None:
+        await send(governor)
+        left.append(loop.time())
+
+    await asyncio.gather(*(one() for _ in range(20)))
+    assert min(left) >= 3.0
+    assert all(sum(at <= moment < at + 0.5 for moment in left) <= 9 for at in left)
+
+
+@virtual
+async def test_the_later_of_two_pauses_wins(loop: VirtualTimeLoop) -> None:
+    governor = Governor(IP, clock=loop.time)
+    first, second = governor.admit({"ip"}), governor.admit({"ip"})
+    await first.__aenter__()
+    await second.__aenter__()
+    first.answered(status=429, headers={"Retry-After": "5"})
+    second.answered(status=429, headers={"Retry-After": "1"})
+    assert governor.snapshot().windows[0].paused_for == pytest.approx(5.0)
+    await send(governor)
+    assert loop.time() >= 5.0
+
+
+@virtual
+async def test_a_pause_refuses_those_who_will_not_get_through_it(loop: VirtualTimeLoop) -> None:
+    governor = Governor(IP, clock=loop.time)
+    held = [governor.admit({"ip"}) for _ in range(10)]
+    for admission in held:
+        await admission.__aenter__()
+    short = asyncio.create_task(send(governor, max_wait=10.5))
+    patient = asyncio.create_task(send(governor))
+    await asyncio.sleep(0.0)
+    for admission in held:
+        admission.answered(status=429, headers={"Retry-After": "40"})
+    with pytest.raises(QuotaTimeout):
+        await short
+    assert loop.time() == 0.0
+    await patient
+    assert loop.time() >= 40.0
+
+
+@virtual
+async def test_an_absurd_pause_is_an_error_with_its_time(loop: VirtualTimeLoop) -> None:
+    governor = Governor(IP, clock=loop.time)
+    holding = [governor.admit({"ip"}) for _ in range(10)]
+    for admission in holding:
+        await admission.__aenter__()
+    waiting = asyncio.create_task(send(governor))
+    await asyncio.sleep(0)
+    holding[0].answered(status=429, headers={"Retry-After": "79892"})
+    with pytest.raises(RateLimited) as refused:
+        await waiting
+    assert refused.value.retry_after == pytest.approx(79892.0)
+    with pytest.raises(RateLimited):
+        await send(governor)
+    assert loop.time() == 0.0
+    for admission in holding[1:]:
+        admission.answered(status=200)
+
+
+@virtual
+async def test_a_closed_governor_refuses_who_waits_and_who_comes(loop: VirtualTimeLoop) -> None:
+    governor = Governor(IP, clock=loop.time)
+    await spend(governor, 10)
+    waiting = asyncio.create_task(send(governor))
+    await asyncio.sleep(0)
+    await governor.aclose()
+    with pytest.raises(ConfigurationError):
+        await waiting
+    with pytest.raises(ConfigurationError):
+        await send(governor)
+
+
+def test_a_governor_outlives_its_loop() -> None:
+    now = 0.0
+    governor = Governor([Limit("ip", requests=4, window=5.0)], pace="smooth", clock=lambda: now)
+
+    async def abandon() -> None:
+        task = asyncio.create_task(spend(governor, 5))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(abandon())
+    now = 100.0
+    asyncio.run(send(governor, max_wait=0.0))
+    assert governor.snapshot().waiting == 0
