@@ -44,7 +44,7 @@ def summed_up(costs: Mapping[str, Sequence[float]], base: str, unit: str) -> Com
     for name, mine in costs.items():
         if name != base:
             by_round = [one / other for one, other in zip(mine, costs[base], strict=True)]
-            low, middle, high = statistics.quantiles(by_round, n=4, method="inclusive")
+            low, middle, high = statistics.quantiles(by_round * 2 if len(by_round) == 1 else by_round, n=4, method="inclusive")
             ratios[name] = {"median": round(middle, 3), "quartiles": [round(low, 3), round(high, 3)]}
     medians = {name: round(statistics.median(mine), 3) for name, mine in costs.items()}
     return {"unit": unit, "rounds": len(costs[base]), "medians": medians, "base": base, "ratios": ratios}
@@ -63,14 +63,16 @@ def compare(cases: Mapping[str, Callable[[], object]], *, base: str, times: int,
     return asyncio.run(compare_async({name: lambda work=work: measured(work) for name, work in cases.items()}, base=base, rounds=rounds))
 
 
-async def compare_async(cases: Mapping[str, Callable[[], Awaitable[float]]], *, base: str, rounds: int = ROUNDS) -> Comparison:
-    """As :func:`compare`, for cases that tell their own cost. The first round warms up and does not count."""
+async def compare_async(
+    cases: Mapping[str, Callable[[], Awaitable[float]]], *, base: str, rounds: int = ROUNDS, warm_up: bool = True
+) -> Comparison:
+    """As :func:`compare`, for cases that tell their own cost. With ``warm_up``, the first round does not count."""
     costs: dict[str, list[float]] = {name: [] for name in cases}
-    for number in range(rounds + 1):
+    for number in range(rounds + warm_up):
         names = list(cases)
         for name in names if number % 2 else reversed(names):
             cost = await cases[name]()
-            if number:
+            if number >= warm_up:
                 costs[name].append(cost)
     return summed_up(costs, base, "microseconds of CPU")
 
