@@ -16,7 +16,7 @@ from spotify_ads_async.governor.learning import Learning
 from spotify_ads_async.governor.limits import PUBLISHED_LIMITS, Limit, checked_limits
 from spotify_ads_async.governor.line import Lane, Priority
 from spotify_ads_async.governor.snapshot import Snapshot, shown
-from spotify_ads_async.governor.stores import open_store
+from spotify_ads_async.governor.stores import Store, open_store
 from spotify_ads_async.governor.stores.keeper import LeaseKeeper, OnStoreFailure, checked_policy, lease_seconds, store_timeout
 from spotify_ads_async.governor.window import Window
 
@@ -37,7 +37,8 @@ class Governor:
         pace: ``burst`` uses a token as soon as it is there; ``smooth`` spaces departures evenly and leaves a few tokens
             unused; ``auto`` is burst until the server refuses something, and smooth from then on.
         store: where the windows are kept: ``memory`` serves one process, ``sqlite:///path`` the processes of a machine,
-            ``redis://host`` (also ``rediss``, ``redis+sentinel``, ``redis+cluster``) many machines.
+            ``redis://host`` (also ``rediss``, ``redis+sentinel``, ``redis+cluster``) many machines; or a
+            :class:`~spotify_ads_async.governor.stores.Store` of your own.
         on_store_failure: what happens while the store cannot be reached: ``fail`` raises
             :class:`~spotify_ads_async.errors.StoreUnavailable`, ``pause`` waits, ``share`` carries on within the limits
             divided by ``expected_processes``.
@@ -58,7 +59,7 @@ class Governor:
         limits: Iterable[Limit] = PUBLISHED_LIMITS,
         *,
         pace: Pace = "auto",
-        store: str = "memory",
+        store: str | Store = "memory",
         on_store_failure: OnStoreFailure = "fail",
         expected_processes: int | None = None,
         client_id: str = "default",
@@ -79,7 +80,7 @@ class Governor:
         shortest_window = min((limit.window for limit in self.limits), default=0.0)
         self.gate = Gate(clock=clock, listeners=self._listeners, longest_pause=longest_pause, shortest_window=shortest_window)
         self.keeper: LeaseKeeper | None = None
-        shared = open_store(store, timeout=store_timeout(self.limits))
+        shared = open_store(store, timeout=store_timeout(self.limits)) if isinstance(store, str) else store
         if shared is not None:
             self.keeper = LeaseKeeper(
                 shared,

@@ -278,7 +278,7 @@ class LeaseKeeper:
             asked_at = self._gate.clock()
             message, windows = self._message(asked_at)
             if not windows:
-                self._last_at = asked_at
+                await asyncio.sleep(self._beat / _BEATS_PER_LEASE)  # whatever made it look as if there were something to say
                 return
             self.exchanges += 1
             try:
@@ -301,7 +301,10 @@ class LeaseKeeper:
 
     def _message(self, now: float, *, leaving: bool = False) -> tuple[Exchange, list[SharedWindow]]:
         lanes = [] if leaving else self._gate.line.lanes()
-        windows = [window for window in self.windows if window.holds or window.has_news or any(window in lane.windows for lane in lanes)]
+        away = self._away_since is not None
+        windows = [
+            window for window in self.windows if away or window.holds or window.has_news or any(window in lane.windows for lane in lanes)
+        ]
         alone = any(window.alone for window in windows)
         for window in windows:
             window.keep(0 if leaving else max(self._usable(window, now), 2 * self._stock(window)))

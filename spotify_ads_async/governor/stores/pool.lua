@@ -9,6 +9,8 @@ local RING_BYTES = SLOTS * 4
 local OUTLOOK_PARTS = 8
 local RECOVERY_CYCLES = {1, 4, 20}
 local SLACK_SHARE = 0.01
+local FADING_CYCLES = 4
+local MEALS = 8
 local LIFE_AFTER_USE = 60000000
 
 local function place(slot)
@@ -103,7 +105,7 @@ local function refused(pool, count)
 end
 
 local function fade(pool)
-  local kept = math.max(0.0, 1.0 - (pool.now - pool.faded_at) / pool.cycle)
+  local kept = math.max(0.0, 1.0 - (pool.now - pool.faded_at) / (FADING_CYCLES * pool.cycle))
   for _, member in pairs(pool.members) do
     member.granted = member.granted * kept
   end
@@ -131,14 +133,19 @@ local function settle(pool, message, report, run)
   come_to_itself(pool, message, report, run)
   local member = pool.members[message.owner]
   if not member then
-    member = {held = 0, want = 0, appetite = 0, hungry_at = 0, granted = 0, sequence = 0}
+    member = {held = 0, want = 0, appetite = 0, hungry_at = 0, granted = 0, lent_until = 0, sequence = 0}
     pool.members[message.owner] = member
   end
   local resend_after = NEVER
   if report.born == pool.born and (report.acknowledged or 0) > member.sequence then
     resend_after = member.sequence
   end
-  pool.out = pool.out + report.held - member.held
+  if report.held >= member.held then
+    pool.out = pool.out + report.held - member.held
+  else
+    local at = resend_after == NEVER and member.lent_until or pool.now + report.cycle
+    come_back(pool, at, member.held - report.held)
+  end
   member.held = report.held
   for _, pair in ipairs(report.settled or {}) do
     member.held = member.held - pair[2]
@@ -191,12 +198,20 @@ local function rivals(pool, owner, lease)
     if name ~= owner and member.seen > pool.now - math.floor(lease / 2) then
       local want = member.want
       if member.hungry_at > pool.now - math.floor(lease / 12) then
-        want = math.max(want, member.appetite)
+        want = math.max(want, member.appetite * MEALS)
       end
       if want > 0 then found[#found + 1] = {granted = member.granted, want = want} end
     end
   end
   return found
+end
+
+local function catch_up(pool, member, others, lease)
+  if member.hungry_at <= pool.now - math.floor(lease / 2) then
+    local least = others[1].granted
+    for _, rival in ipairs(others) do least = math.min(least, rival.granted) end
+    member.granted = math.max(member.granted, least - pool.capacity / (#others + 1))
+  end
 end
 
 local function grant(pool, member, report, tokens)
@@ -220,6 +235,7 @@ local function grant(pool, member, report, tokens)
       pool.ring[place(slot)] = there - taken
       left = left - taken
       granted[#granted + 1] = {slot * pool.slot - pool.now, taken}
+      member.lent_until = math.max(member.lent_until, slot * pool.slot)
     end
   end
   member.held = member.held + tokens - left
@@ -287,11 +303,14 @@ local function hand_out(pools, message, answers)
   for window, pool in ipairs(pools) do
     local report, answer = reports[window], answers[window]
     local spare = report.spare or 0
+    local want = math.max(0, wanted[window] - spare)
     local others = rivals(pool, message.owner, message.lease)
     answer.active = #others + 1
+    if want > 0 and #others > 0 then
+      catch_up(pool, pool.members[message.owner], others, message.lease)
+    end
     local reach = 0
     if not answer.stale and answer.resend_after == NEVER then reach = within_reach(pool, report) end
-    local want = math.max(0, wanted[window] - spare)
     reaches[window] = spare + fair_share(reach, pool.members[message.owner].granted, want, others)
   end
   for _, lane in ipairs(lanes) do

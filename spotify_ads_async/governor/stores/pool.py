@@ -27,6 +27,8 @@ _RING = struct.Struct(f"<{SLOTS}I")
 _OUTLOOK_PARTS = 8
 _RECOVERY_CYCLES = (1, 4, 20)
 _SLACK_SHARE = 0.01
+_FADING_CYCLES = 4
+_MEALS = 8
 
 
 def slot_length(cycle: int) -> int:
@@ -37,9 +39,10 @@ def slot_length(cycle: int) -> int:
 class Member(msgspec.Struct):
     """What the pool knows of one process.
 
-    ``granted`` fades with time: what the process got in about the last cycle, by which shares are made even. ``want`` is
+    ``granted`` fades with time: what the process got in the last few cycles, by which shares are made even. ``want`` is
     what it asked for and did not get; ``appetite`` what it asked for at ``hungry_at``: who was hungry a moment ago soon is
-    again, when its requests are answered.
+    again, when its requests are answered, a few times before the tokens are used up. All that it was lent may be used at
+    ``lent_until``.
     """
 
     label: str = ""
@@ -50,6 +53,7 @@ class Member(msgspec.Struct):
     appetite: int = 0
     hungry_at: int = 0
     granted: float = 0.0
+    lent_until: int = 0
     deadline: int = 0
     seen: int = 0
     sequence: int = 0
@@ -157,7 +161,10 @@ class Pool(msgspec.Struct):
         member = self.members.setdefault(message.owner, Member())
         forgotten = report.born == self.born and report.acknowledged > member.sequence
         resend_after = member.sequence if forgotten else NEVER
-        self.out += report.held - member.held
+        if report.held >= member.held:
+            self.out += report.held - member.held
+        else:  # it never heard of a grant, or the pool forgot what it spent
+            self.come_back(self.now + report.cycle if forgotten else member.lent_until, member.held - report.held)
         member.held = report.held
         for age, tokens in report.settled:
             member.held -= tokens
@@ -204,7 +211,7 @@ class Pool(msgspec.Struct):
         self.recovering_until = self.now + self.cycle * _RECOVERY_CYCLES[min(self.strikes, len(_RECOVERY_CYCLES)) - 1]
 
     def _fade(self) -> None:
-        kept = max(0.0, 1.0 - (self.now - self.faded_at) / self.cycle)
+        kept = max(0.0, 1.0 - (self.now - self.faded_at) / (_FADING_CYCLES * self.cycle))
         for member in self.members.values():
             member.granted *= kept
         self.faded_at = self.now
@@ -232,10 +239,16 @@ class Pool(msgspec.Struct):
                 continue
             want = member.want
             if member.hungry_at > self.now - lease // 12:
-                want = max(want, member.appetite)
+                want = max(want, member.appetite * _MEALS)
             if want > 0:
                 found.append((member.granted, want))
         return found
+
+    def catch_up(self, member: Member, rivals: Sequence[tuple[float, int]], lease: int) -> None:
+        """Who was not hungry for a while is not owed more than one window's share."""
+        if member.hungry_at <= self.now - lease // 2:
+            least = min(got for got, _ in rivals) - self.capacity / (len(rivals) + 1)
+            member.granted = max(member.granted, least)
 
     def grant(self, member: Member, report: Report, tokens: int) -> Times:
         """Hand out the earliest tokens."""
@@ -260,6 +273,7 @@ class Pool(msgspec.Struct):
                 self.ring[place] -= taken
                 left -= taken
                 granted.append((slot * self.slot - self.now, taken))
+                member.lent_until = max(member.lent_until, slot * self.slot)
         got = tokens - left
         member.held += got
         member.granted += got
@@ -362,6 +376,8 @@ def _hand_out(pools: Sequence[Pool], message: Exchange, answers: Sequence[Answer
         rivals = pool.rivals(message.owner, message.lease)
         want = max(0, wanted[window] - report.spare)
         answer.active = len(rivals) + 1
+        if want > 0 and rivals:
+            pool.catch_up(pool.members[message.owner], rivals, message.lease)
         reach = 0 if answer.stale or answer.resend_after != NEVER else pool.within_reach(report)
         within_reach.append(report.spare + _fair_share(reach, pool.members[message.owner].granted, want, rivals))
     used = [0] * len(reports)
@@ -384,7 +400,7 @@ def _hand_out(pools: Sequence[Pool], message: Exchange, answers: Sequence[Answer
 
 
 def _fair_share(within_reach: int, granted: float, want: int, rivals: Sequence[tuple[float, int]]) -> int:
-    """What a process may take now so that, in about one cycle, those who want more than there is get the same.
+    """What a process may take now so that, in a few cycles, those who want more than there is get the same.
 
     Those who got the least lately are filled up first, like vessels that stand in the same water.
     """

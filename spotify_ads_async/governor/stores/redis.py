@@ -130,7 +130,7 @@ class RedisStore:
         return self._client
 
     def _unavailable(self, problem: BaseException) -> StoreUnavailable:
-        reason = str(problem) or type(problem).__name__
+        reason = f"no answer within {self._timeout:g} s" if isinstance(problem, TimeoutError) else str(problem).rstrip(". ")
         return StoreUnavailable(f"{self.name} cannot be reached: {reason}. Look whether it runs and whether the URL is right")
 
 

@@ -84,6 +84,7 @@ class SharedWindow(Window):
         "_told",
         "_untold",
         "_unused",
+        "_unused_telling",
         "acknowledged",
         "active",
         "alone",
@@ -120,6 +121,7 @@ class SharedWindow(Window):
         self._telling: list[_Spent] = []
         self._told: deque[_Spent] = deque()
         self._unused: list[tuple[float, int]] = []
+        self._unused_telling: list[tuple[float, int]] = []
         self._excess = 0
         self._refused_asked = 0
         self._rate_at = -math.inf
@@ -252,9 +254,10 @@ class SharedWindow(Window):
         counted = [entry for entry in self._untold if entry.due - self.cycle <= now]
         self._untold = [entry for entry in self._untold if entry.due - self.cycle > now]
         self._telling = counted
+        self._unused_telling, self._unused = self._unused, []
         unsettled = self.in_flight + sum(entry.tokens for entry in self._untold)
         spare = 0 if self.alone else self.spare
-        held = spare + unsettled + sum(entry.tokens for entry in counted) + sum(tokens for _, tokens in self._unused)
+        held = spare + unsettled + sum(entry.tokens for entry in counted) + sum(tokens for _, tokens in self._unused_telling)
         known = self.acknowledged > 0 and now - self._answered_at < remembers
         self._refused_asked = self.tells.untold
         return Report(
@@ -269,7 +272,7 @@ class SharedWindow(Window):
             in_flight=unsettled,
             waiting=self.waiting,
             settled=[(int((now - entry.due + self.cycle) * 1e6), entry.tokens) for entry in counted],
-            unused=[(_microseconds(max(0.0, due - now)), tokens) for due, tokens in self._unused],
+            unused=[(_microseconds(max(0.0, due - now)), tokens) for due, tokens in self._unused_telling],
             spare=spare,
             ahead=_microseconds(ahead),
             held_back=self._held_back,
@@ -292,7 +295,7 @@ class SharedWindow(Window):
         while self._told and self._told[0].due <= now:
             self._told.popleft()
         self.born = answer.born
-        self._unused.clear()
+        self._unused_telling = []
         self.tells.untold -= self._refused_asked
         self._smooth_told = self.smooth
         self._pause_told_until = max(self._pause_told_until, self.paused_until)
@@ -313,7 +316,8 @@ class SharedWindow(Window):
     def unanswered(self) -> None:
         """The report may or may not have arrived: tell it all again."""
         self._untold = self._telling + self._untold
-        self._telling = []
+        self._unused = self._unused_telling + self._unused
+        self._telling, self._unused_telling = [], []
 
     def go_alone(self, share: int, now: float, others_done_at: float) -> None:
         """Carry on without the store, with so many tokens.
@@ -345,7 +349,7 @@ class SharedWindow(Window):
         self.lent.clear()
         self.settled.clear()
         self._told.clear()
-        self._untold, self._telling, self._unused = [], [], []
+        self._untold, self._telling, self._unused, self._unused_telling = [], [], [], []
         self.alone = False
         self.acknowledged = self.born = 0
         self.use_by = -math.inf

@@ -1,0 +1,299 @@
+"""Several processes under one quota, in virtual time: no window is ever exceeded, whatever is lost, and nobody waits in vain."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.virtual_store import VirtualServer, VirtualStore, assert_kept
+from support.virtual_time import run_virtually
+
+from spotify_ads_async import QuotaTimeout, StoreUnavailable
+from spotify_ads_async.governor import PUBLISHED_LIMITS, Governor, Limit, StoreLost, StoreRegained
+from spotify_ads_async.governor.stores.keeper import OnStoreFailure
+
+POLICIES = st.sampled_from(["fail", "pause", "share"])
+LIMITS = [Limit("client_id", requests=150, window=15.0), Limit("ip", requests=50, window=5.0)]
+
+
+class Fleet:
+    """Processes that send as much as they may."""
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        processes: int = 4,
+        policy: OnStoreFailure = "pause",
+        latency: float = 0.002,
+        loss: float = 0.0,
+        limits: Sequence[Limit] = LIMITS,
+    ) -> None:
+        self.rng = random.Random(seed)
+        self.limits = limits
+        self.server = VirtualServer(ahead_by=1e6)
+        self.arrivals: dict[str, list[float]] = defaultdict(list)
+        self.calls = [0] * processes
+        self.failures: dict[str, int] = defaultdict(int)
+        self.ips = ["one address"] * processes
+        self.clock_offsets = [0.0] * processes
+        self.policy = policy
+        self.latency = latency
+        self.loss = loss
+        self.governors: list[Governor] = []
+        self.ended = False
+
+    def governor(self, process: int) -> Governor:
+        loop = asyncio.get_running_loop()
+        offset = self.clock_offsets[process]
+        made = Governor(
+            self.limits,
+            store=VirtualStore(self.server, self.rng, latency=self.latency, loss=self.loss),
+            on_store_failure=self.policy,
+            expected_processes=len(self.calls),
+            ip=self.ips[process],
+            clock=lambda: loop.time() + offset,
+            clock_resolution=0.0,
+        )
+        self.governors.append(made)
+        return made
+
+    async def request(self, governor: Governor, process: int, max_wait: float | None = None) -> None:
+        async with governor.admit({"client_id", "ip"}, max_wait=max_wait) as admission:
+            self.calls[process] += 1
+            trip = self.rng.uniform(0.02, 0.12)
+            before = trip * self.rng.random()
+            await asyncio.sleep(before)
+            now = asyncio.get_running_loop().time()
+            self.arrivals["client_id"].append(now)
+            self.arrivals[f"ip {self.ips[process]}"].append(now)
+            await asyncio.sleep(trip - before)
+            admission.answered(status=200)
+
+    async def send(self, governor: Governor, process: int, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + seconds
+        while (left := ends_at - loop.time()) > 0:
+            try:
+                await self.request(governor, process, left)
+            except (QuotaTimeout, StoreUnavailable) as problem:
+                self.failures[type(problem).__name__] += 1
+                await asyncio.sleep(0.2)
+
+    async def process(self, process: int, seconds: float, concurrency: int = 40) -> None:
+        async with self.governor(process) as governor, asyncio.TaskGroup() as group:
+            for _ in range(concurrency):
+                group.create_task(self.send(governor, process, seconds))
+
+    async def run(self, seconds: float, *troubles: Coroutine[Any, Any, None]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for process in range(len(self.calls)):
+                group.create_task(self.process(process, seconds))
+            for trouble in troubles:
+                group.create_task(trouble)
+        assert_kept(self.arrivals, self.limits)
+
+
+@pytest.mark.parametrize("ips", [["a"] * 4, ["a", "b", "c", "d"]], ids=["one address", "four addresses"])
+def test_four_processes_use_the_quota_evenly_and_never_exceed_it(ips: list[str]) -> None:
+    fleet = Fleet(seed=1, limits=PUBLISHED_LIMITS[:2])
+    fleet.ips = ips
+    run_virtually(lambda _: fleet.run(60.0))
+    assert sum(fleet.calls) >= 0.97 * 3000
+    assert max(fleet.calls) <= 1.2 * min(fleet.calls)
+    assert fleet.server.exchanges <= 0.5 * sum(fleet.calls)
+
+
+def test_one_process_alone_may_use_everything() -> None:
+    fleet = Fleet(seed=2, processes=1)
+    run_virtually(lambda _: fleet.run(60.0))
+    assert sum(fleet.calls) >= 0.97 * 600
+
+
+def test_clocks_that_are_apart_have_no_effect() -> None:
+    fleet = Fleet(seed=3, processes=2)
+    fleet.clock_offsets = [0.0, 5.0]
+    run_virtually(lambda _: fleet.run(60.0))
+    assert sum(fleet.calls) >= 0.97 * 600
+
+
+def test_a_store_that_is_far_away_slows_nothing_down_but_a_little() -> None:
+    fleet = Fleet(seed=4, latency=0.3)
+    run_virtually(lambda _: fleet.run(60.0))
+    assert sum(fleet.calls) >= 0.9 * 600
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32), loss=st.floats(0.0, 0.2), latency=st.floats(0.0, 0.4), policy=POLICIES)
+def test_lost_messages_never_exceed_a_window(seed: int, loss: float, latency: float, policy: OnStoreFailure) -> None:
+    fleet = Fleet(seed=seed, policy=policy, loss=loss, latency=latency)
+    run_virtually(lambda _: fleet.run(30.0))
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32),
+    policy=POLICIES,
+    starts=st.floats(0.5, 15.0),
+    lasts=st.floats(0.05, 20.0),
+    loses_data=st.booleans(),
+)
+def test_a_store_that_goes_away_and_comes_back_never_exceeds_a_window(
+    seed: int, policy: OnStoreFailure, starts: float, lasts: float, *, loses_data: bool
+) -> None:
+    fleet = Fleet(seed=seed, policy=policy)
+
+    async def outage() -> None:
+        await asyncio.sleep(starts)
+        fleet.server.reachable = False
+        await asyncio.sleep(lasts)
+        if loses_data:
+            fleet.server.lose_data()
+        fleet.server.reachable = True
+
+    run_virtually(lambda _: fleet.run(50.0, outage()))
+    after = [at for at in fleet.arrivals["client_id"] if at > starts + lasts]
+    assert after, "nothing left after the store was back"
+
+
+def test_while_the_store_is_away_share_carries_on_and_pause_waits() -> None:
+    def sent_meanwhile(policy: OnStoreFailure) -> int:
+        fleet = Fleet(seed=5, policy=policy)
+
+        async def outage() -> None:
+            await asyncio.sleep(12.0)
+            fleet.server.reachable = False
+            await asyncio.sleep(20.0)
+            fleet.server.reachable = True
+
+        run_virtually(lambda _: fleet.run(40.0, outage()))
+        return sum(1 for at in fleet.arrivals["client_id"] if 16.0 < at < 32.0)
+
+    assert sent_meanwhile("pause") == 0
+    assert sent_meanwhile("share") >= 0.5 * 16.0 / 5.0 * 50
+
+
+def test_while_the_store_is_away_fail_raises_at_once() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=6, policy="fail", processes=1)
+        heard: list[object] = []
+        async with fleet.governor(0) as governor:
+            governor.subscribe(heard.append)
+            await fleet.request(governor, 0)
+            fleet.server.reachable = False
+            with pytest.raises(StoreUnavailable, match="Nothing was sent"):
+                await asyncio.gather(*(fleet.request(governor, 0) for _ in range(40)))
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(StoreUnavailable):
+                await fleet.request(governor, 0)
+            assert asyncio.get_running_loop().time() == began
+            assert governor.snapshot().store_away_for is not None
+            fleet.server.reachable = True
+            await asyncio.sleep(3.0)
+            await fleet.request(governor, 0)
+            assert governor.snapshot().store_away_for is None
+        assert [type(event) for event in heard if isinstance(event, StoreLost | StoreRegained)] == [StoreLost, StoreRegained]
+
+    run_virtually(lambda _: scenario())
+
+
+def test_a_process_that_dies_gives_its_tokens_back_one_window_after_its_lease() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=7, processes=2)
+        dead, alive = fleet.governor(0), fleet.governor(1)
+        admissions = [dead.admit({"client_id", "ip"}) for _ in range(50)]
+        for admission in admissions:
+            await admission.__aenter__()
+        died_at = asyncio.get_running_loop().time()
+        dead.keeper.store.latency = 1e9  # type: ignore[union-attr]  # it is heard of no more
+        async with alive:
+            await fleet.request(alive, 1)
+            waited = asyncio.get_running_loop().time() - died_at
+        lease, window = 3.0, 5.0
+        assert window + lease <= waited <= window + lease + 2.0
+        closing = asyncio.create_task(dead.aclose())
+        await asyncio.wait([closing])
+
+    run_virtually(lambda _: scenario())
+
+
+def test_leaving_gives_back_what_was_unused() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=8, processes=2)
+        async with fleet.governor(0) as first:
+            await asyncio.gather(*(fleet.request(first, 0) for _ in range(20)))
+        async with fleet.governor(1) as second:
+            began = asyncio.get_running_loop().time()
+            await asyncio.gather(*(fleet.request(second, 1) for _ in range(30)))
+            assert asyncio.get_running_loop().time() - began < 0.5
+        (_, ip) = await VirtualStore(fleet.server, fleet.rng).look()
+        assert (ip.held, ip.free, ip.returning, ip.holders) == (0, 0, 50, ())
+
+    run_virtually(lambda _: scenario())
+
+
+def test_what_is_unused_goes_back_when_a_process_has_nothing_to_do() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=9, processes=1)
+        async with fleet.governor(0) as governor:
+            for _ in range(20):
+                await fleet.request(governor, 0)
+            await asyncio.sleep(10.0)
+            views = await VirtualStore(fleet.server, fleet.rng).look()
+            assert [view.held for view in views] == [0, 0]
+
+    run_virtually(lambda _: scenario())
+
+
+def test_a_wait_longer_than_allowed_is_refused_at_once_with_the_time() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=10, processes=2)
+        async with fleet.governor(0) as first, fleet.governor(1) as second:
+            await asyncio.gather(*(fleet.request(first, 0) for _ in range(50)))
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(QuotaTimeout) as refusal:
+                await fleet.request(second, 1, max_wait=1.0)
+            assert asyncio.get_running_loop().time() - began < 0.1
+            assert 3.5 < refusal.value.predicted_wait < 6.0
+            await fleet.request(second, 1, max_wait=8.0)
+
+    run_virtually(lambda _: scenario())
+
+
+def test_a_refusal_pauses_every_process() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=11, processes=2)
+        async with fleet.governor(0) as first, fleet.governor(1) as second:
+            await fleet.request(second, 1)
+            async with first.admit({"client_id", "ip"}) as admission:
+                admission.answered(status=429, headers={"Retry-After": "3"})
+            await asyncio.sleep(0.6)
+            began = asyncio.get_running_loop().time()
+            await fleet.request(second, 1)
+            assert asyncio.get_running_loop().time() - began > 1.5
+            assert all(window.smooth for window in second.snapshot().windows)
+
+    run_virtually(lambda _: scenario())
+
+
+def test_cancelled_waiters_leave_nothing_behind() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=12, processes=1)
+        async with fleet.governor(0) as governor:
+            waiting = [asyncio.create_task(fleet.request(governor, 0)) for _ in range(80)]
+            await asyncio.sleep(0.5)
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            assert governor.snapshot().waiting == 0
+            await asyncio.sleep(15.0)
+            views = await VirtualStore(fleet.server, fleet.rng).look()
+            assert [(view.held, view.free) for view in views if view.limit == "ip"] == [(0, 50)]
+
+    run_virtually(lambda _: scenario())
