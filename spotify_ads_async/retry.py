@@ -22,7 +22,7 @@ from spotify_ads_async.errors import (
 )
 from spotify_ads_async.operation import Repeat
 
-__all__ = ["MATRIX", "Failure", "RetryBudget", "RetryPolicy", "Verdict", "backoff", "classify"]
+__all__ = ["MATRIX", "Failure", "RetryBudget", "RetryPolicy", "Verdict", "backoff", "classify", "matrix_table"]
 
 
 class Failure(enum.Enum):
@@ -66,7 +66,7 @@ MATRIX: Mapping[Failure, Mapping[Repeat, Verdict]] = {
     Failure.KEY_REUSED: dict.fromkeys(Repeat, Verdict.RAISE),
     Failure.REJECTED: dict.fromkeys(Repeat, Verdict.RAISE),
 }
-"""Failure → kind of operation → verdict. The documentation prints this table."""
+"""Failure → kind of operation → verdict. The documentation prints this table, as :func:`matrix_table` writes it."""
 
 IN_DOUBT = frozenset(
     {
@@ -163,3 +163,11 @@ def _classify_conflict(codes: set[str]) -> Failure:
 def backoff(policy: RetryPolicy, attempt: int, random: Callable[[], float]) -> float:
     """Seconds to wait after the failure of the ``attempt``-th attempt (from 1): exponential, with full jitter."""
     return random() * min(policy.longest_delay, policy.first_delay * 2.0 ** (attempt - 1))
+
+
+def matrix_table() -> str:
+    """The matrix in Markdown, one row a failure and one column a kind of operation."""
+    kinds = {Repeat.SAFE: "reads, deletes of drafts", Repeat.KEYED: "creates with a key", Repeat.NEVER: "other writes"}
+    lines = ["| what happened | " + " | ".join(kinds.values()) + " |", "|---|" + "---|" * len(kinds)]
+    lines.extend(f"| {failure.value} | " + " | ".join(row[kind].value for kind in kinds) + " |" for failure, row in MATRIX.items())
+    return "\n".join(lines)

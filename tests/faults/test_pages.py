@@ -1,0 +1,29 @@
+"""The documentation's table of retries and its table of errors say what the code does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spotify_ads_async import SpotifyAdsError, errors
+from spotify_ads_async.operation import Repeat
+from spotify_ads_async.retry import MATRIX, Failure, matrix_table
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+
+
+def test_the_matrix_is_printed() -> None:
+    """After a change: `python -c 'from spotify_ads_async.retry import matrix_table; print(matrix_table())'`."""
+    assert matrix_table() in (REFERENCE / "retry-matrix.md").read_text()
+
+
+def test_the_matrix_has_a_verdict_for_everything() -> None:
+    assert MATRIX.keys() == set(Failure)
+    assert all(row.keys() == set(Repeat) for row in MATRIX.values())
+
+
+@pytest.mark.parametrize("name", [name for name in errors.__all__ if name not in {"ErrorCode", "SpotifyAdsError"}])
+def test_every_error_is_in_the_table(name: str) -> None:
+    assert issubclass(getattr(errors, name), SpotifyAdsError)
+    assert f"\n| `{name}` |" in (REFERENCE / "errors.md").read_text()
