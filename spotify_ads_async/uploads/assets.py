@@ -60,7 +60,7 @@ class Assets(assets.Assets):
         """Upload a media file: ``upload(path)``. With a body it is the bare call (uploadAsset), at most 20 MB.
 
         The file is checked first: it must be PNG, JPEG, MP3, OGG, WAV, MP4 or QuickTime. It is registered as an asset, sent
-        whole up to 4 MiB and else in sections of a MiB, several at once, and awaited until it is READY. Whatever breaks is
+        whole up to 4 MiB and else in sections of half a MiB, several at once, and awaited until it is READY. Whatever breaks is
         sent again. A journal beside the file lets the same call go on after a crash; it is removed at the end.
 
         Args:

@@ -20,7 +20,7 @@ MOST_SECTIONS = 1000
 LARGEST_SECTION = 20_000_000
 WHOLE_UP_TO = 4 * 1024 * 1024
 """Larger files go in sections: a break then costs a section, and not the file."""
-USUAL_SECTION = 1024 * 1024
+USUAL_SECTION = 512 * 1024
 """Small, within what the server allows, so that a connection that breaks often re-sends little."""
 _MEGABYTE = 1_000_000
 _HEAD = 16
@@ -84,7 +84,7 @@ def _require(path: Path, size: int, found: AssetType | None, wanted: AssetType |
 
 
 def section_size(size: int, max_chunk_size_mb: int | None) -> int:
-    """Bytes of a section: a MiB, more where 1000 sections would not hold the file, and never more than the server allows.
+    """Bytes of a section: half a MiB, more where 1000 sections would not hold the file, and never more than the server allows.
 
     Raises:
         InvalidRequest: the file is larger than 1000 sections of the largest size.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -97,6 +98,7 @@ class MediaUpload:
         self._journal = journal
         self._concurrency = concurrency
         self._timeout = timeout
+        self._reader = anyio.CapacityLimiter(1)
         self._sent = 0
         self._sections = 1
         self.tell: Callable[[UploadProgress], object] | None = None
@@ -153,7 +155,7 @@ class MediaUpload:
         return None if asset.status in {None, AssetStatus.WAITING_UPLOAD} else asset
 
     async def _whole(self) -> Asset:
-        content = await anyio.to_thread.run_sync(read_at, self._path, 0, self._file.size)
+        content = await self._read(0, self._file.size)
         await self._require_unchanged()
         body = AssetUpload(media=content, asset_type=self._file.asset_type)
         self._progress("sending")
@@ -220,7 +222,7 @@ class MediaUpload:
         await self._require_unchanged()
 
     async def _send_section(self, number: int, start: int, length: int) -> None:
-        content = await anyio.to_thread.run_sync(read_at, self._path, start, length)
+        content = await self._read(start, length)
         if len(content) != length:
             raise self._changed()
         body = AssetChunk(
@@ -263,6 +265,8 @@ class MediaUpload:
                 failures += 1
                 if failures >= max(2, policy.attempts) * 2:
                     raise
+            # A connection that broke leaves the section it was sending in a cycle; only the young are looked through.
+            gc.collect(1)
             await anyio.sleep(min(policy.longest_delay, policy.first_delay * 2.0**failures))
 
     # ---- afterwards
@@ -294,6 +298,10 @@ class MediaUpload:
         about = await anyio.Path(self._path).stat()
         if (about.st_size, about.st_mtime_ns) != (self._file.size, self._file.changed_at):
             raise self._changed()
+
+    async def _read(self, start: int, length: int) -> bytes:
+        # One thread reads: each further one would keep memory of its own.
+        return await anyio.to_thread.run_sync(read_at, self._path, start, length, limiter=self._reader)
 
     def _changed(self) -> InvalidRequest:
         return InvalidRequest(
