@@ -12,7 +12,7 @@ import statistics
 import sys
 import time
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from functools import partial
@@ -45,7 +45,7 @@ def ours(pace: Pace, scale: float, *, wide: bool = False) -> Leave:
     names = frozenset({"client_id", "ip"})
 
     @contextlib.asynccontextmanager
-    async def leave() -> AsyncIterator[Heard]:
+    async def leave() -> AsyncGenerator[Heard]:
         async with scope.admit(names) as admission:
             yield lambda status, headers: admission.answered(status=status, headers=headers)
 
@@ -56,7 +56,7 @@ def acquiring(*acquire: Callable[[], Awaitable[object]]) -> Leave:
     """Limiters that are asked once, before the request."""
 
     @contextlib.asynccontextmanager
-    async def leave() -> AsyncIterator[Heard]:
+    async def leave() -> AsyncGenerator[Heard]:
         for one in acquire:
             await one()
         yield lambda _status, _headers: None
@@ -252,7 +252,7 @@ async def saturate(name: str, seconds: float, latency: tuple[float, float], scal
     }
 
 
-async def enforced(pace: str, seconds: float, scale: float, *options: str) -> dict[str, Any]:
+async def enforced(pace: Pace, seconds: float, scale: float, *options: str) -> dict[str, Any]:
     """The governor against a server that refuses: when, and how much was taken."""
     server = await Server.start(scale, *options)
     try:

@@ -271,12 +271,18 @@ class Gate:
 
     def _predicted_for(self, waiter: Waiter, window: Window, now: float) -> float:
         bulk = waiter.priority is Priority.BULK
-        kept = window.reserve(now) if bulk else 0
+        kept = 0
         predicted = math.inf
         # Others who need further windows are held up there: how many go before depends on the wait, which depends on them.
         for _ in range(_PREDICTION_ROUNDS):
             interactive, other = self._ahead(waiter.lane, window, predicted, now)
-            position = interactive + (other if bulk else min(other, interactive // BULK_TURN))
+            if bulk:
+                # Either all interactive ones go first, and the reserve stays, or so many that it is its turn.
+                turn = max(0, other * BULK_TURN - window.overtaken)
+                kept = 0 if interactive >= turn else window.reserve(now)
+                position = other + min(interactive, turn)
+            else:
+                position = interactive + min(other, interactive // BULK_TURN)
             closer = window.predicted(max(1, position), now, kept)
             if closer >= predicted:
                 break

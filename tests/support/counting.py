@@ -49,7 +49,7 @@ class SimulatedServer:
         retry_after: str | None = None,
         seed: int = 0,
     ) -> None:
-        self.rng = random.Random(seed)
+        self.rng = random.Random(seed)  # noqa: S311 (made up traffic)
         self.latency = latency
         self.enforce = enforce
         self.headers = headers

@@ -1,4 +1,4 @@
-"""Counting by brute force: how many requests can a server have seen within one window, wherever between departure and answer it counted each?"""
+"""Counting by brute force: how many requests can a server have seen within one window?"""
 
 from __future__ import annotations
 
@@ -26,4 +26,6 @@ def fullest_window(requests: Sequence[Interval], window: float) -> int:
 
 def fullest_window_slowly(requests: Sequence[Interval], window: float) -> int:
     """The same, as its definition reads."""
-    return max((sum(departed < start + window and answered >= start for departed, answered in requests) for _, start in requests), default=0)
+    return max(
+        (sum(departed < start + window and answered >= start for departed, answered in requests) for _, start in requests), default=0
+    )
