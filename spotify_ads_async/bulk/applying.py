@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextvars import ContextVar
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -25,7 +26,7 @@ from spotify_ads_async.bulk.records import Fate, PlannedRow, Step, StepState, Ve
 from spotify_ads_async.bulk.verdicts import failure, judge, success
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import AuthenticationError, ConnectionFailed, NotFound, SpotifyAdsError, StoreUnavailable
-from spotify_ads_async.events import RowApplied
+from spotify_ads_async.events import Event, RequestSent, RowApplied
 
 __all__ = ["Options", "Progress", "Run"]
 
@@ -76,6 +77,25 @@ class Progress(msgspec.Struct, kw_only=True):
         return self.done + self.failed + self.unknown
 
 
+class _Departure:
+    """Whether the request that a task makes has left."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = False
+
+
+_departure: ContextVar[_Departure | None] = ContextVar("_departure", default=None)
+
+
+def _note_departure(event: Event) -> None:
+    """A client's listener: events are emitted in the task that makes the call."""
+    departure = _departure.get()
+    if departure is not None and isinstance(event, RequestSent):
+        departure.left = True
+
+
 class Run:
     """One process at work on a plan: an async context manager, and an async iterator over the rows as they end.
 
@@ -117,6 +137,7 @@ class Run:
             sender, self._outcomes = anyio.create_memory_object_stream[PlannedRow](self._options.concurrency)
             self._tasks = anyio.create_task_group()
             await self._tasks.__aenter__()
+            self._forget_departures = self._ads.subscribe(_note_departure)
         except BaseException:
             self._plan.close()
             raise
@@ -138,6 +159,7 @@ class Run:
         except BaseExceptionGroup as group:
             raise first_cause(group) from None
         finally:
+            self._forget_departures()
             self._plan.close()
 
     def __aiter__(self) -> AsyncIterator[PlannedRow]:
@@ -220,8 +242,16 @@ class Run:
         await self._journal.write(lambda plan: plan.intend(step.row, step.position, time.time()))
         self.progress.requests += 1
         body = msgspec.convert(step.body, type=self._entity.update.body)
+        departure = _Departure()
+        _departure.set(departure)
         try:
             answer = await self._ads.call(self._entity.update, path=self._path_of(step), body=body)
+        except anyio.get_cancelled_exc_class():
+            if not departure.left:
+                # It was still waiting for quota: nothing left, so there is nothing to settle.
+                with anyio.CancelScope(shield=True):
+                    await self._journal.write(lambda plan: plan.recall(step.row, step.position))
+            raise
         except SpotifyAdsError as error:
             self._judge_network(error)
             return await self._read_back(step, error) if error.may_have_taken_effect else failure(error)

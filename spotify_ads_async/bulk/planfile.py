@@ -240,6 +240,12 @@ class PlanFile:
             (at, row, position),
         )
 
+    def recall(self, row: int, position: int) -> None:
+        """Take an intent back: the request never left."""
+        self._connection.execute(
+            "UPDATE step SET state = 'waiting', sent = sent - 1 WHERE row = ? AND position = ? AND state = 'sent'", (row, position)
+        )
+
     def settle(self, row: int, position: int, verdict: Verdict) -> None:
         """Write down what came of a request."""
         found = None if verdict.found is None else encode(verdict.found)

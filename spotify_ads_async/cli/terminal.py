@@ -14,7 +14,7 @@ from rich.text import Text
 __all__ = ["console", "errors", "fitted", "write_line"]
 
 _GAP = "  "
-_NARROWEST = 6
+_NARROWEST = 10
 
 
 @functools.lru_cache(maxsize=4)
@@ -39,8 +39,9 @@ def fitted(stream: TextIO, columns: Sequence[str], rows: Sequence[Sequence[str]]
         return needed
     widths = [min(width, widest) for width in needed]
     room = _console(stream).width
-    while _total(widths) > room:
-        largest = max(range(len(widths)), key=widths.__getitem__)
+    while _total(widths) > room and sum(width > 0 for width in widths) > 1:
+        # The first column is an id, which is of use only as a whole.
+        largest = max(range(1, len(widths)), key=widths.__getitem__)
         if widths[largest] > _NARROWEST:
             widths[largest] -= 1
         else:

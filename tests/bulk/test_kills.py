@@ -99,7 +99,7 @@ async def proof(worlds: MakeWorld, *, rows: int, kills: int, faults: dict[str, J
 
 @pytest.mark.parametrize("faults", [{}, FAULTS], ids=["well", "with faults"])
 async def test_killed_and_resumed(worlds: MakeWorld, faults: dict[str, Json]) -> None:
-    await proof(worlds, rows=400, kills=3, faults=faults, seed=1)
+    await proof(worlds, rows=300, kills=2, faults=faults, seed=1)
 
 
 @pytest.mark.soak

@@ -12,7 +12,7 @@ import anyio
 import msgspec
 import pytest
 
-from spotify_ads_async import bulk
+from spotify_ads_async import AdsClient, Governor, Limit, bulk
 
 from .conftest import QUICK, Json, MakeWorld, World, fates_of, rows_of
 
@@ -197,6 +197,25 @@ async def test_stopping_lets_what_is_under_way_end(worlds: MakeWorld) -> None:
         assert run.progress.stopped == "enough"
         assert len(told) == sum(world.effects.values()) < COUNT
         assert fates_of(plan) == {"done": len(told), "waiting": COUNT - len(told)}
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_what_still_waits_for_quota_when_a_run_ends_is_not_in_doubt(world: World, cancelled: Json) -> None:
+    plan = await world.plan(world.names(COUNT))
+    limits = [Limit("ip", requests=5, window=600.0)]
+    told = 0
+    async with AdsClient("token", base_url=world.server.base_url, governor=Governor(limits)) as ads:
+        with anyio.CancelScope() as scope:
+            async with bulk.apply(ads, plan, QUICK) as run:
+                async for _ in run:
+                    told += 1
+                    if told == world.effects.total() >= 4:
+                        scope.cancel() if cancelled else run.stop("enough")
+    done = world.effects.total()
+    assert fates_of(plan) == {"done": done, "waiting": COUNT - done}
+    assert {row.requests for row in rows_of(plan) if row.fate is bulk.Fate.WAITING} == {0}
+    await world.resume(plan)
+    agrees(world, plan)
 
 
 async def test_a_plan_that_has_begun_is_not_applied_again(world: World) -> None:
