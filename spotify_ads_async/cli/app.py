@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple
 
@@ -23,6 +24,7 @@ class Entry(NamedTuple):
 
 COMMANDS: Mapping[str, Entry] = {
     "demo": Entry("demo", "demo", "See everything work against an emulator on this machine."),
+    "login": Entry("login", "login", "Sign in with Spotify and keep the tokens on this machine."),
     "accounts": Entry("accounts", "accounts", "List the ad accounts you can use."),
     "campaigns": Entry("entities", "campaigns", "List, read, create and change campaigns."),
     "ad-sets": Entry("entities", "ad_sets", "List, read, create and change ad sets."),
@@ -92,6 +94,9 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
 def root(
     *,
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
+    profile: Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Use this sign-in, see `spotify-ads login`.")] = None,
 ) -> None:
     """The Spotify Ads API on the command line, within its limits."""
     del version
+    if profile is not None:
+        os.environ["SPOTIFY_ADS_PROFILE"] = profile

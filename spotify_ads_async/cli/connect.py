@@ -1,4 +1,4 @@
-"""The client of a command, from the environment."""
+"""The client of a command, from the environment or a profile."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 
 import platformdirs
 
+from spotify_ads_async.auth import Credentials
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import Governor
@@ -23,28 +24,41 @@ def environment() -> Settings:
         ConfigurationError: a value cannot be read.
     """
     quota = platformdirs.user_state_path("spotify-ads") / "quota.db"
-    return settings_from(os.environ, default_store=f"sqlite:///{quota}")
+    given = dict(os.environ)
+    if not given.get("SPOTIFY_ADS_REFRESH_TOKEN") and not given.get("SPOTIFY_ADS_ACCESS_TOKEN"):
+        # The app's ID alone is there for `login`; the rest is in a profile.
+        given.pop("SPOTIFY_ADS_CLIENT_ID", None)
+    return settings_from(given, default_store=f"sqlite:///{quota}")
+
+
+def _signed_in() -> Credentials:
+    """The credentials of the profile that ``SPOTIFY_ADS_PROFILE`` names, or of the default one."""
+    from spotify_ads_async.profiles import DEFAULT_PROFILE, Profiles  # noqa: PLC0415 - looking for a keyring takes its time
+
+    profiles, name = Profiles(), os.environ.get("SPOTIFY_ADS_PROFILE")
+    if not name and DEFAULT_PROFILE not in profiles.names():
+        raise ConfigurationError(
+            "no credentials: sign in with `spotify-ads login`, or set SPOTIFY_ADS_ACCESS_TOKEN, or SPOTIFY_ADS_CLIENT_ID with "
+            "SPOTIFY_ADS_CLIENT_SECRET and SPOTIFY_ADS_REFRESH_TOKEN"
+        )
+    return profiles.credentials(name or DEFAULT_PROFILE)
 
 
 @contextlib.asynccontextmanager
 async def connected() -> AsyncGenerator[AdsClient]:
-    """A client as the environment describes it.
+    """A client as the environment describes it, or as the user signed in.
 
     The windows are kept in a file unless ``SPOTIFY_ADS_STORE`` says otherwise: each command is a process of its own, and
     the next one must know what the last one spent.
 
     Raises:
-        ConfigurationError: the environment names no credentials, or a value cannot be read.
+        ConfigurationError: there are no credentials, or a value cannot be read.
     """
     settings = environment()
-    if settings.credentials is None:
-        raise ConfigurationError(
-            "no credentials: set SPOTIFY_ADS_ACCESS_TOKEN, or SPOTIFY_ADS_CLIENT_ID with SPOTIFY_ADS_CLIENT_SECRET and "
-            "SPOTIFY_ADS_REFRESH_TOKEN"
-        )
+    credentials = settings.credentials or _signed_in()
     governor = Governor(settings.limits, store=settings.store)
     try:
-        async with AdsClient(settings.credentials, base_url=settings.base_url, governor=governor) as client:
+        async with AdsClient(credentials, base_url=settings.base_url, governor=governor) as client:
             yield client
     finally:
         await governor.aclose()

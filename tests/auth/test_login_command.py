@@ -1,0 +1,79 @@
+"""``spotify-ads login`` as a process of its own, and a command that uses what it kept."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import stat
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from spotify_ads_async.emulator import Emulator
+
+SECRET = "canary-secret"
+
+
+def environment(home: Path, server: Emulator, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPOTIFY_ADS_", "XDG_", "DBUS_"))}
+    return {
+        **kept,
+        "HOME": str(home),
+        "SPOTIFY_ADS_BASE_URL": server.base_url,
+        "SPOTIFY_ADS_ACCOUNTS_URL": server.origin,
+        "SPOTIFY_ADS_CLIENT_ID": "an-app",
+        "SPOTIFY_ADS_CLIENT_SECRET": SECRET,
+        "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
+        **more,
+    }
+
+
+def profile_file(home: Path) -> Path:
+    (file,) = home.rglob("shop.json")
+    return file
+
+
+async def command(*arguments: str, env: dict[str, str]) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "spotify_ads_async.cli", *arguments, env=env, stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the configuration directory is not below HOME alone")
+async def test_login_and_then_a_command(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    async with Emulator(ad_sets=20, latency=0.0, any_token=False, clients={"an-app": SECRET}, rotate_refresh_tokens=True) as server:
+        login = await command("login", "--profile", "shop", "--no-browser", "--port", port, env=environment(tmp_path, server))
+        assert login.stderr is not None
+        told = ""
+        async for line in login.stderr:
+            told += line.decode()
+            if "sign in at " in told and line.endswith(b"\n"):
+                break
+        address = told.rpartition("sign in at ")[2].strip()
+        async with aiohttp.ClientSession() as browser, browser.get(address) as page:
+            assert page.status == 200
+        rest, errors = await login.communicate()
+        assert login.returncode == 0, errors.decode()
+        told += rest.decode() + errors.decode()
+        assert "profile shop" in told
+        assert SECRET not in told
+        file = profile_file(tmp_path)
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        before = file.read_bytes()
+        for _ in range(2):
+            listing = await command("--profile", "shop", "accounts", "--output", "json", env=environment(tmp_path, server))
+            shown, errors = await listing.communicate()
+            assert listing.returncode == 0, errors.decode()
+            assert server.ad_account_id in shown.decode()
+        assert file.read_bytes() != before, "the refresh token was replaced, and the new one kept"
+        nobody = await command("accounts", env=environment(tmp_path / "other", server))
+        _, errors = await nobody.communicate()
+        assert nobody.returncode == 2
+        assert "spotify-ads login" in errors.decode()
