@@ -31,8 +31,9 @@ format: $(VENV)/.lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# All measurements take most of an hour; NAME=decoding runs one, NAME=--list names them.
 bench: $(VENV)/.test
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(NAME)
 
 generate: $(VENV)/.lint
 	@test -n "$(DOCUMENT)" || { echo "usage: make generate DOCUMENT=<path or URL of the OpenAPI document>" >&2; exit 2; }

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks._harness import Report
 from spotify_ads_async import AdsClient, Governor, bulk
 from spotify_ads_async.cli.optimum import optimal_seconds
 from spotify_ads_async.emulator import Emulator
@@ -117,12 +118,15 @@ async def seconds_to_apply(environment: dict[str, str], folder: Path) -> tuple[f
         return time.perf_counter() - begun, run.progress.requests
 
 
-def main() -> None:
-    """Measure and print."""
+def main() -> Report:
+    """Measure, print and report."""
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
     with tempfile.TemporaryDirectory(prefix="benchmark-bulk-") as folder:
-        print(json.dumps({"plan": plan_many(Path(folder), rows)}), flush=True)
-        print(json.dumps({"apply": change_some(Path(folder))}), flush=True)
+        figures = {"plan": plan_many(Path(folder), rows)}
+        print(json.dumps(figures), flush=True)
+        figures["apply"] = change_some(Path(folder))
+        print(json.dumps({"apply": figures["apply"]}), flush=True)
+    return Report(figures, {})
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7
 """Told apart by colour-blind readers too (Okabe and Ito)."""
 
 _STYLE = (
-    "text{font:13px system-ui,sans-serif;fill:#222}.title{font-weight:600;font-size:15px}.quiet{fill:#666;font-size:12px}"
+    ".paper{fill:#fff}text{font:13px system-ui,sans-serif;fill:#222}.title{font-weight:600;font-size:15px}.quiet{fill:#666;font-size:12px}"
     ".grid{stroke:#8884;stroke-width:1}.goal{stroke:#c00;stroke-width:1.5;stroke-dasharray:5 4}.goal-text{fill:#c00;font-size:12px}"
-    "@media(prefers-color-scheme:dark){text{fill:#eee}.quiet{fill:#aaa}.goal{stroke:#f77}.goal-text{fill:#f77}}"
+    "@media(prefers-color-scheme:dark){.paper{fill:#1c1c20}text{fill:#eee}.quiet{fill:#aaa}.goal{stroke:#f77}.goal-text{fill:#f77}}"
 )
 
 
@@ -97,4 +97,4 @@ def _text(x: float, y: float, text: str, kind: str = "", *, anchor: str = "start
 
 def _svg(height: float, title: str, parts: Sequence[str]) -> str:
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(title)}">'
-    return "\n".join([head, f"<style>{_STYLE}</style>", *parts, "</svg>", ""])
+    return "\n".join([head, f"<style>{_STYLE}</style>", '<rect class="paper" width="100%" height="100%"/>', *parts, "</svg>", ""])

@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 
 from aiolimiter import AsyncLimiter
 
+from benchmarks import charts
+from benchmarks._harness import Report
 from spotify_ads_async.governor import Governor, Limit, Priority
 
 ROUNDS = 15
@@ -193,12 +195,12 @@ async def measure() -> dict[str, object]:
     return found
 
 
-def main() -> None:
-    """Print the figures; ``--json`` prints them for programs."""
+def main() -> Report:
+    """Print and report the figures; ``--json`` prints them for programs."""
     found = asyncio.run(measure())
     if "--json" in sys.argv:
         print(json.dumps(found))
-        return
+        return Report(found, {})
     costs: dict[str, float] = found["uncontended_microseconds"]  # pyright: ignore[reportAssignmentType]
     base = costs["two nested AsyncLimiter.acquire()"]
     for name, cost in costs.items():
@@ -207,6 +209,13 @@ def main() -> None:
     print(f"\n{'CPU of one admission, so many waiting':45} " + " ".join(f"{size:>9,}" for size in WAITERS))
     for name, by_size in crowds.items():
         print(f"{name:45} " + " ".join(f"{cost:6.1f} µs" for cost in by_size.values()))
+    drawn = {
+        "governor-cost": charts.bars("One admission that need not wait", costs, unit="microseconds of CPU, less is better"),
+        "governor-cost-waiters": charts.lines(
+            "One admission, by how many wait", crowds, across="requests that wait", up="microseconds of CPU, flat is better"
+        ),
+    }
+    return Report(found, drawn)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from benchmarks import charts
+from benchmarks._harness import Report
 from benchmarks.call_overhead import ACCOUNT_ID, AD_SET
 from spotify_ads_async import AdsClient, Governor
 from spotify_ads_async.models import AdSet
@@ -106,8 +108,10 @@ async def memory_of_walking(base_url: str, rows: int) -> tuple[float, float]:
         return most - before, rows / (time.perf_counter() - began)
 
 
-def main() -> None:
-    """Print times, ratios and memory."""
+def main() -> Report:
+    """Print and report times, ratios and memory."""
+    figures: dict[str, object] = {}
+    seconds: dict[str, float] = {}
     rows = next((int(argument) for argument in sys.argv[1:] if argument.isdigit()), ROWS)
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -117,12 +121,21 @@ def main() -> None:
         base_url = f"http://127.0.0.1:{ours.recv()}/ads/v3"
         if "--time-only" not in sys.argv:
             grown, rate = asyncio.run(memory_of_walking(base_url, MANY_ROWS))
+            figures["memory"] = {"rows": MANY_ROWS, "megabytes_of_growth": round(grown, 1)}
             print(f"{MANY_ROWS:,} rows: {grown:.1f} MB of growth, {rate:,.0f} rows per second of one core", flush=True)
         if "--memory-only" not in sys.argv:
             for latency_ms in LATENCIES_MS:
                 ahead = asyncio.run(seconds_to_walk(base_url, (rows, latency_ms), READ_AHEAD))
                 collected = asyncio.run(seconds_to_collect(base_url, (rows, latency_ms)))
                 alone = asyncio.run(seconds_to_walk(base_url, (rows, latency_ms), 0))
+                times = {"page by page": alone, "read ahead": ahead, "collected": collected}
+                seconds |= {f"{name}, {latency_ms} ms": value for name, value in times.items()}
+                figures[f"{latency_ms} ms"] = {
+                    "rows": rows,
+                    "seconds": {name: round(value, 2) for name, value in times.items()},
+                    "page_by_page_to_read_ahead": round(alone / ahead, 2),
+                    "page_by_page_to_collected": round(alone / collected, 2),
+                }
                 print(
                     f"{rows:,} rows at {latency_ms} ms: {alone:.2f} s page by page, {ahead:.2f} s read ahead (ratio {alone / ahead:.1f}), "
                     f"{collected:.2f} s collected (ratio {alone / collected:.1f})",
@@ -131,6 +144,8 @@ def main() -> None:
     finally:
         server.terminate()
         server.join()
+    title = f"Walking {rows:,} rows under the published windows, by the latency of an answer"
+    return Report(figures, {"walking": charts.bars(title, seconds, unit="seconds, less is better")} if seconds else {})
 
 
 if __name__ == "__main__":
