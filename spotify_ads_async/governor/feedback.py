@@ -28,7 +28,7 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
 
     Zero is a value. ``now`` is the present in UTC; a date in the past means zero.
     """
-    text = headers.get("Retry-After", "").strip()
+    text = _value(headers, "Retry-After").strip()
     if not text:
         return None
     seconds = _seconds(text)
@@ -45,14 +45,19 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
 
 def rate_headers(headers: Mapping[str, str]) -> RateHeaders | None:
     """The three headers, or None where there is none that makes sense."""
-    limit = _seconds(headers.get("X-RateLimit-Limit", ""))
-    remaining = _seconds(headers.get("X-RateLimit-Remaining", ""))
-    reset = _seconds(headers.get("X-RateLimit-Reset", ""))
+    limit = _seconds(_value(headers, "X-RateLimit-Limit"))
+    remaining = _seconds(_value(headers, "X-RateLimit-Remaining"))
+    reset = _seconds(_value(headers, "X-RateLimit-Reset"))
     if limit is None and remaining is None and reset is None:
         return None
     if limit is not None and remaining is not None and remaining > limit:
         remaining = None
     return RateHeaders(limit=None if limit is None else int(limit), remaining=None if remaining is None else int(remaining), reset=reset)
+
+
+def _value(headers: Mapping[str, str], name: str) -> str:
+    """A header's text; mappings that know no difference of case and plain ones in either spelling will do."""
+    return headers.get(name, headers.get(name.lower(), ""))
 
 
 def _seconds(text: str) -> float | None:
