@@ -26,6 +26,7 @@ from spotify_ads_async.types import UNSET, UnsetType
 if TYPE_CHECKING:
     from spotify_ads_async import models
     from spotify_ads_async.reports import Reports
+    from spotify_ads_async.trees import Trees
     from spotify_ads_async.uploads import Assets, Audiences
 
 __all__ = ["AdAccount", "AdsClient", "Business"]
@@ -62,6 +63,13 @@ class AdAccount(AdAccountResources):
         from spotify_ads_async.reports import Reports
 
         return Reports(self._session, self._ad_account_id)
+
+    @cached_property
+    def trees(self) -> Trees:
+        """Campaigns with everything in them: to clone, to export, and to make from a file."""
+        from spotify_ads_async.trees import Trees
+
+        return Trees(self._session, self._ad_account_id)
 
 
 class Business(BusinessResources):

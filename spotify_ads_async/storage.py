@@ -175,10 +175,13 @@ class Storage:
         if start:
             headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
         try:
-            async with self._client.put(url, data=_read(file, start), headers=headers, allow_redirects=False) as response:
-                if response.status == _GOES_ON:
-                    raise _BrokenError("the storage has only a part of the file")
-                _judge(response, 0)
+            async with await anyio.open_file(file, "rb") as content:
+                await content.seek(start)
+                pieces = _pieces_of(content)
+                async with self._client.put(url, data=pieces, headers=headers, allow_redirects=False) as response:
+                    if response.status == _GOES_ON:
+                        raise _BrokenError("the storage has only a part of the file")
+                    _judge(response, 0)
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             raise _BrokenError(f"the upload broke ({type(problem).__name__})") from None
 
@@ -299,8 +302,6 @@ def _rejected(what: str, status: int) -> RequestRejected:
     return RequestRejected(f"{what}: the signed URL may have expired, or is for something else", status=status)
 
 
-async def _read(file: Path, start: int) -> AsyncIterator[bytes]:
-    async with await anyio.open_file(file, "rb") as content:
-        await content.seek(start)
-        while piece := await content.read(_PIECE):
-            yield piece
+async def _pieces_of(content: anyio.AsyncFile[bytes]) -> AsyncIterator[bytes]:
+    while piece := await content.read(_PIECE):
+        yield piece

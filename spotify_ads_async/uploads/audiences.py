@@ -6,7 +6,6 @@ import os
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from pathlib import Path
 
 import anyio
@@ -25,6 +24,7 @@ __all__ = ["Audiences", "UploadedAudience"]
 
 _SETTLED = frozenset({AudienceStatus.BOOKABLE, AudienceStatus.LIVE, AudienceStatus.EMPTY, AudienceStatus.ARCHIVED})
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.25, 60.0, 1.6
+_NOTICED_AFTER = 30.0
 _CONTENT_TYPE = "text/csv"
 _ADDRESS_ATTEMPTS = 3
 
@@ -103,7 +103,7 @@ class Audiences(audiences.Audiences):
         else:
             audience = await self.get(audience_id)
         if timeout is not None:
-            audience = await self._settled(audience, before and before.updated_at, timeout)
+            audience = await self._settled(audience, before, timeout)
         return UploadedAudience(audience=audience, identifiers=counts.identifiers, repeated=counts.repeated, refused=counts.refused)
 
     async def _place(self, audience_id: str | None) -> AudienceUpload:
@@ -139,15 +139,15 @@ class Audiences(audiences.Audiences):
 
         return await self.create(body, verify=created)
 
-    async def _settled(self, audience: Audience, before: datetime | None, timeout: float) -> Audience:  # noqa: ASYNC109 - between questions
-        """The audience once its list is processed, or when time is up. A replaced list counts once the audience has changed."""
-        ends_at = time.monotonic() + timeout
+    async def _settled(self, audience: Audience, before: Audience | None, timeout: float) -> Audience:  # noqa: ASYNC109 - between questions
+        """The audience once its list is processed, or when time is up. A replaced list counts once the audience shows it."""
+        begun = time.monotonic()
         pause = _FIRST_PAUSE
-        while not audience.status or audience.status not in _SETTLED or (before is not None and audience.updated_at == before):
-            if time.monotonic() + pause > ends_at:
+        while audience.status not in _SETTLED or audience == before:
+            waited = time.monotonic() - begun + pause
+            # An equal list may change nothing that the audience shows.
+            if waited > timeout or (audience == before and waited > _NOTICED_AFTER):
                 break
-            if audience.status not in _SETTLED:
-                before = None
             await anyio.sleep(pause)
             pause = min(pause * _GROWTH, _LONGEST_PAUSE)
             audience = await self.get(audience.id or "")

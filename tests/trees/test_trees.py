@@ -1,0 +1,126 @@
+"""Campaigns are cloned, exported and made anew as drafts, and go live on demand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import anyio
+import msgspec
+import pytest
+from support.calls import client
+
+from spotify_ads_async import AdAccount, InvalidRequest, RequestRejected
+from spotify_ads_async.emulator import Emulator
+from spotify_ads_async.models import AdSet
+from spotify_ads_async.trees import parse
+
+SOON = datetime(2031, 5, 1, tzinfo=UTC)
+# What a copy cannot share with its original.
+OWN = {"id": None, "campaign_id": None, "created_at": None, "updated_at": None, "status": None, "name": None}
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Emulator]:
+    async with Emulator(ad_sets=9, campaigns=3, ads=9, latency=0.0, limits=None) as running:
+        yield running
+
+
+@pytest.fixture
+async def account(server: Emulator) -> AsyncIterator[AdAccount]:
+    async with client(server.base_url) as ads:
+        yield ads.ad_account(server.ad_account_id)
+
+
+async def first_campaign(account: AdAccount) -> str:
+    return (await account.campaigns.list()).items[0].id or ""
+
+
+def alike(original: AdSet, by: timedelta) -> AdSet:
+    start, end = original.start_time, original.end_time
+    assert start is not None
+    assert end is not None
+    return msgspec.structs.replace(original, **OWN, start_time=start + by, end_time=end + by)
+
+
+async def test_a_campaign_is_cloned_with_its_children_under_new_names_and_dates(account: AdAccount) -> None:
+    campaign = await first_campaign(account)
+    before = await account.trees.read(campaign)
+    done = await account.trees.clone_campaign(campaign, name="Encore", rename=lambda name: f"{name} II", start=SOON, publish=True)
+    assert done.errors == []
+    assert done.published
+    after = await account.trees.read(done.campaign_id)
+    assert after.campaign.name == "Encore"
+    assert after.campaign.objective == before.campaign.objective
+    assert len(after.ad_sets) == len(before.ad_sets) == 3
+    copies = {one.ad_set.id: one for one in after.ad_sets}
+    by = SOON - min(one.ad_set.start_time for one in before.ad_sets if one.ad_set.start_time)
+    for one in before.ad_sets:
+        copy = copies[done.ids[one.ad_set.id or ""]]
+        assert copy.ad_set.name == f"{one.ad_set.name} II"
+        assert msgspec.structs.replace(copy.ad_set, **OWN) == alike(one.ad_set, by)
+        assert [ad.name for ad in copy.ads] == [f"{ad.name} II" for ad in one.ads]
+        assert [ad.assets for ad in copy.ads] == [ad.assets for ad in one.ads]
+    assert min(one.ad_set.start_time for one in after.ad_sets if one.ad_set.start_time) == SOON
+
+
+async def test_a_clone_is_a_draft_until_it_is_published(server: Emulator, account: AdAccount) -> None:
+    done = await account.trees.clone_campaign(await first_campaign(account), start=SOON)
+    assert not done.published
+    assert len(server.store.account(server.ad_account_id).campaigns) == 3
+    assert await account.trees.validate(done.campaign_id) == []
+    assert await account.trees.publish(done.campaign_id) == []
+    assert (await account.campaigns.get(done.campaign_id)).id == done.campaign_id
+
+
+async def test_what_keeps_a_clone_from_going_live_is_told(server: Emulator, account: AdAccount) -> None:
+    # A draft may have a name that is too short to go live.
+    done = await account.trees.clone_campaign(await first_campaign(account), rename=lambda _: "x", start=SOON, publish=True)
+    assert done.errors
+    assert not done.published
+    assert {error.validation_entity_id for error in done.errors} <= set(done.ids.values())
+    assert len(server.store.account(server.ad_account_id).campaigns) == 3
+
+
+async def test_an_ad_set_is_cloned_within_its_campaign(account: AdAccount) -> None:
+    ad_set = (await account.ad_sets.list()).items[0]
+    assert ad_set.id is not None
+    done = await account.trees.clone_ad_set(ad_set.id, name="Night owls again", start=SOON)
+    assert done.campaign_id == ad_set.campaign_id
+    draft = await account.drafts.ad_sets.get(done.ids[ad_set.id])
+    assert draft.name == "Night owls again"
+
+
+async def test_a_failure_leaves_no_draft_behind(server: Emulator, account: AdAccount) -> None:
+    server.add_fault("error", operation="createAdDraft", status=400)
+    with pytest.raises(RequestRejected):
+        await account.trees.clone_campaign(await first_campaign(account), start=SOON)
+    found = server.store.account(server.ad_account_id)
+    assert not len(found.campaign_drafts) + len(found.ad_set_drafts) + len(found.ad_drafts)
+
+
+async def test_an_exported_account_can_be_made_anew(account: AdAccount, tmp_path: Path) -> None:
+    file = tmp_path / "account.jsonl"
+    counts = await account.trees.export(file)
+    assert counts == {"campaign": 3, "ad_set": 9, "ad": 9}
+    content = await anyio.Path(file).read_bytes()
+    trees = parse(content)
+    assert sum(len(tree.ad_sets) for tree in trees) == 9
+    assert trees[0] == await account.trees.read(trees[0].campaign.id or "")
+    done = await account.trees.load(file, rename=lambda name: f"{name} 2", start=SOON, publish=True)
+    assert [one.errors for one in done] == [[], [], []]
+    assert len([one async for one in account.ad_sets.list()]) == 18
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (b'{"kind": "pixel"}', "line 1: kind must be one of campaign, ad_set, ad"),
+        (b'{"kind": "ad_set", "campaign_id": "x"}', "line 1: its parent x does not come before it"),
+        (b"no json", "line 1: "),
+    ],
+)
+def test_a_file_that_cannot_be_read_names_its_line(line: bytes, problem: str) -> None:
+    with pytest.raises(InvalidRequest, match=problem):
+        parse(line)
