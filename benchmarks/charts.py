@@ -14,31 +14,32 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7
 
 _STYLE = (
     ".paper{fill:#fff}text{font:13px system-ui,sans-serif;fill:#222}.title{font-weight:600;font-size:15px}.quiet{fill:#666;font-size:12px}"
+    ".value{paint-order:stroke;stroke:#fff;stroke-width:5px}"
     ".grid{stroke:#8884;stroke-width:1}.goal{stroke:#c00;stroke-width:1.5;stroke-dasharray:5 4}.goal-text{fill:#c00;font-size:12px}"
-    "@media(prefers-color-scheme:dark){.paper{fill:#1c1c20}text{fill:#eee}.quiet{fill:#aaa}.goal{stroke:#f77}.goal-text{fill:#f77}}"
+    "@media(prefers-color-scheme:dark){.paper{fill:#1c1c20}text{fill:#eee}.value{stroke:#1c1c20}.quiet{fill:#aaa}.goal{stroke:#f77}.goal-text{fill:#f77}}"
 )
 
 
 def bars(title: str, values: Mapping[str, float], *, unit: str, goal: float | None = None, goal_says: str = "goal") -> str:
     """A bar for each value, and a dashed line where the goal is."""
-    left, row, top = 300, 30, 58
+    left, row, top = 300, 30, 58 if goal is None else 80
     most = max([*values.values(), goal or 0.0]) or 1.0
     scale = (WIDTH - left - 90) / most
     height = top + row * len(values) + 16
     parts = [_text(12, 24, title, "title"), _text(12, 44, unit, "quiet")]
+    if goal is not None:
+        x = left + goal * scale
+        parts += [
+            f'<line class="goal" x1="{x:.1f}" y1="{top - 6}" x2="{x:.1f}" y2="{height - 12}"/>',
+            _text(x, top - 12, f"{goal_says} {_figure(goal)}", "goal-text", anchor="middle"),
+        ]
     for number, (name, value) in enumerate(values.items()):
         y = top + number * row
         length = max(1.0, value * scale)
         parts += [
             _text(left - 10, y + 16, name, anchor="end"),
             f'<rect x="{left}" y="{y + 2}" width="{length:.1f}" height="20" rx="2" fill="{COLOURS[number % len(COLOURS)]}"/>',
-            _text(left + length + 8, y + 17, _figure(value)),
-        ]
-    if goal is not None:
-        x = left + goal * scale
-        parts += [
-            f'<line class="goal" x1="{x:.1f}" y1="{top - 6}" x2="{x:.1f}" y2="{height - 12}"/>',
-            _text(x, top - 12, f"{goal_says} {_figure(goal)}", "goal-text", anchor="middle"),
+            _text(left + length + 8, y + 17, _figure(value), "value"),
         ]
     return _svg(height, title, parts)
 
