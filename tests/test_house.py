@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "spotify_ads_async"
+import spotify_ads_async
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = Path(spotify_ads_async.__file__).parent
 
 FLOORS: list[set[str]] = [
     {"version", "types", "errors"},
@@ -95,7 +98,7 @@ def test_no_module_imports_itself_around_a_corner() -> None:
 
 
 def test_the_picture_of_the_house_is_true() -> None:
-    page = (PACKAGE.parent / "docs" / "explanation" / "house.md").read_text()
+    page = (ROOT / "docs" / "explanation" / "house.md").read_text()
     drawn = {int(floor): set(re.findall(r"`(\w+)`", rooms)) for floor, rooms in re.findall(r"^\| (\d+) \| ([^|]+) \|", page, re.MULTILINE)}
     assert drawn == dict(enumerate(FLOORS))
 
