@@ -142,7 +142,10 @@ class LeaseKeeper:
         if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
             return
         self._wake.set()
-        await asyncio.wait([task])
+        _, late = await asyncio.wait([task], timeout=2 * _GOODBYE_SECONDS)
+        if late:  # the store does not answer
+            task.cancel()
+            await asyncio.wait([task])
 
     def _start(self) -> None:
         if self._process != os.getpid():
