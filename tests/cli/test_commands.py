@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import signal
-import statistics
 import subprocess
 import sys
 import time
@@ -46,15 +45,16 @@ def test_help_imports_no_sdk() -> None:
 
 @pytest.mark.soak
 def test_help_answers_at_once() -> None:
-    def seconds(*arguments: str) -> float:
-        def once() -> float:
-            begun = time.perf_counter()
-            subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
-            return time.perf_counter() - begun
+    program = Path(sys.executable).with_name("spotify-ads")
 
-        return statistics.median(once() for _ in range(15))
+    def seconds(*command: str) -> float:
+        begun = time.perf_counter()
+        subprocess.run(command, capture_output=True, check=True)
+        return time.perf_counter() - begun
 
-    assert seconds("-m", "spotify_ads_async.cli", "--help") <= 4 * seconds("-c", "import rich")
+    # By turns, and the best of each: other work on the machine slows both.
+    pairs = [(seconds(str(program), "--help"), seconds(sys.executable, "-c", "import rich")) for _ in range(30)]
+    assert min(shown for shown, _ in pairs) <= 4 * min(imported for _, imported in pairs)
 
 
 @pytest.mark.parametrize("group", ["bulk", "ad-sets", "campaigns", "ads"])
