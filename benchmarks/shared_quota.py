@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import math
 import platform
@@ -127,7 +128,7 @@ def _used(arrivals: Sequence[tuple[str, float]], started_at: float, seconds: flo
 
 
 def _longest_gap(moments: Sequence[float]) -> float:
-    return max((later - earlier for earlier, later in zip(moments, moments[1:], strict=False)), default=0.0)
+    return max((later - earlier for earlier, later in itertools.pairwise(moments)), default=0.0)
 
 
 async def _part(*arguments: str, stdin: int | None = asyncio.subprocess.DEVNULL) -> asyncio.subprocess.Process:
@@ -203,7 +204,7 @@ async def clocks_apart_sqlite(seconds: float) -> Figures:
 
 
 async def killed(seconds: float) -> Figures:
-    """kill -9 of one of four in mid-flight."""
+    """Kill -9 of one of four in mid-flight."""
 
     async def trouble(fleet: Fleet) -> None:
         await fleet.at(seconds / 3)
@@ -251,7 +252,7 @@ async def restart_with_data(seconds: float) -> Figures:
 
 
 async def restart_without_data(seconds: float) -> Figures:
-    """kill -9 of the server, and a new one without its data."""
+    """Kill -9 of the server, and a new one without its data."""
     with redis_servers.server(_program()) as server:
 
         async def trouble(fleet: Fleet) -> None:
@@ -264,7 +265,7 @@ async def restart_without_data(seconds: float) -> Figures:
 
 
 async def failover(seconds: float) -> Figures:
-    """kill -9 of the Cluster's node that keeps the windows; its replica takes over."""
+    """Kill -9 of the Cluster's node that keeps the windows; its replica takes over."""
     with redis_servers.cluster(_program(), replicas=1) as cluster:
 
         async def trouble(fleet: Fleet) -> None:

@@ -221,7 +221,7 @@ def _replicates(client: redis.Redis, master_id: str) -> bool:
 
 def _is_in_step(replica: Server) -> bool:
     with replica.client() as client:
-        return "master_link_status:up" in str(client.execute_command("INFO", "replication", **{"NEVER_DECODE": []})) or (
+        return "master_link_status:up" in str(client.execute_command("INFO", "replication", NEVER_DECODE=[])) or (
             dict(client.info("replication")).get("master_link_status") == "up"  # type: ignore[arg-type]
         )
 

@@ -76,6 +76,7 @@ class RedisStore:
         self._prefix = f"{{{self._address.namespace}}}:"
         self._index = f"{self._prefix}windows"
         self._client: _Client | None = None
+        self._others: list[_Client] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def exchange(self, message: Exchange) -> list[Answer]:
@@ -113,8 +114,9 @@ class RedisStore:
     async def aclose(self) -> None:
         """Close the connections."""
         client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        others, self._others = self._others, []
+        for opened in (*others, *(() if client is None else (client,))):
+            await opened.aclose()
 
     async def _now(self, client: _Client) -> int:
         """The server's time, in microseconds: from the node that has the windows."""
@@ -125,7 +127,7 @@ class RedisStore:
         """A client of the running loop."""
         loop = asyncio.get_running_loop()
         if self._client is None or self._loop is not loop:
-            self._client = self._address.client(self._timeout)
+            self._client, self._others = self._address.client(self._timeout)
             self._loop = loop
         return self._client
 
@@ -165,8 +167,8 @@ class _Address(msgspec.Struct, frozen=True):
         where = parts.path if scheme == "unix" else ",".join(_shown(host) for host in hosts)
         return cls(kind, Secret(plain), hosts, unquote(service), namespace, f"the store {parts.scheme}://{where}")
 
-    def client(self, timeout: float) -> _Client:
-        """A client that tries a command once: whether to repeat is decided by who knows what the message was."""
+    def client(self, timeout: float) -> tuple[_Client, list[_Client]]:
+        """A client that tries a command once, for whether to repeat is decided elsewhere; and others that it needs."""
         try:
             options: dict[str, Any] = {
                 **parse_url(self.plain.reveal()),
@@ -185,18 +187,18 @@ class _Address(msgspec.Struct, frozen=True):
                 options["ssl"] = True
             options["retry"] = Retry(NoBackoff(), 1)
             nodes = [ClusterNode(host, port) for host, port in self.hosts]
-            return cast("_Client", RedisCluster(startup_nodes=nodes, **options))
+            return cast("_Client", RedisCluster(startup_nodes=nodes, **options)), []
         pool = redis.asyncio.ConnectionPool(**options)
-        return cast("_Client", redis.asyncio.Redis.from_pool(pool))
+        return cast("_Client", redis.asyncio.Redis.from_pool(pool)), []
 
-    def _sentinel(self, options: dict[str, Any]) -> _Client:
+    def _sentinel(self, options: dict[str, Any]) -> tuple[_Client, list[_Client]]:
         for unused in ("host", "port"):
             options.pop(unused, None)
         if options.pop("connection_class", None) is not None:
             options["ssl"] = True
         kept = {name: value for name, value in options.items() if name.startswith(("ssl", "socket"))}
         sentinel: Any = Sentinel(list(self.hosts), sentinel_kwargs=kept, **options)
-        return cast("_Client", sentinel.master_for(self.service))
+        return cast("_Client", sentinel.master_for(self.service)), cast("list[_Client]", list(sentinel.sentinels))
 
 
 def _host(address: str, default_port: int) -> tuple[str, int]:

@@ -35,7 +35,7 @@ class Fleet:
         loss: float = 0.0,
         limits: Sequence[Limit] = LIMITS,
     ) -> None:
-        self.rng = random.Random(seed)
+        self.rng = random.Random(seed)  # noqa: S311 (load, no secrets)
         self.limits = limits
         self.server = VirtualServer(ahead_by=1e6)
         self.arrivals: dict[str, list[float]] = defaultdict(list)
