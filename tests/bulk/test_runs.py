@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from spotify_ads_async import AdsClient, Governor, Limit, bulk
+from spotify_ads_async.events import Event, RowApplied
 
 from .conftest import QUICK, Json, MakeWorld, World, fates_of, rows_of
 
@@ -39,6 +40,15 @@ async def test_every_row_is_applied_and_told(world: World) -> None:
     assert sorted(row.number for row in told) == list(range(1, COUNT + 1))
     assert {row.fate for row in told} == {bulk.Fate.DONE}
     assert (progress.total, progress.done, progress.requests, progress.under_way, progress.stopped) == (COUNT, COUNT, COUNT, 0, "")
+
+
+async def test_listeners_hear_of_every_row(world: World) -> None:
+    plan = await world.plan(world.names(3))
+    heard: list[Event] = []
+    world.ads.subscribe(heard.append)
+    told, _ = await world.apply(plan)
+    rows = [event for event in heard if isinstance(event, RowApplied)]
+    assert [(event.entity, event.entity_id, event.fate) for event in rows] == [("ad set", row.entity_id, "done") for row in told]
 
 
 async def test_delivery_goes_in_a_request_of_its_own(world: World) -> None:
