@@ -30,6 +30,8 @@ COMMANDS: Mapping[str, Entry] = {
     "ad-sets": Entry("entities", "ad_sets", "List, read, create and change ad sets."),
     "ads": Entry("entities", "ads", "List, read, create and change ads."),
     "bulk": Entry("bulk", "app", "Plan, apply, resume and undo many changes."),
+    "report": Entry("report", "report", "Report metrics of any range, as rows or as a chart."),
+    "upload": Entry("upload", "upload", "Upload media files and customer lists."),
     "export": Entry("export", "export", "Write campaigns, ad sets or ads to a file that bulk reads back."),
     "quota": Entry("quota", "quota", "Show how full the windows are."),
     "call": Entry("call", "call", "Call any operation of the API."),

@@ -1,0 +1,100 @@
+"""``spotify-ads upload``: media files, and customer lists."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from spotify_ads_async.cli.connect import connected
+from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
+from spotify_ads_async.cli.output import Output, Rows
+from spotify_ads_async.cli.run import FAILED, run, say, usage_error
+from spotify_ads_async.cli.terminal import errors
+from spotify_ads_async.errors import SpotifyAdsError
+from spotify_ads_async.uploads import UploadProgress
+
+__all__ = ["upload"]
+
+_COLUMNS = ("file", "id", "status", "size", "sha256")
+_LIST_COLUMNS = ("file", "id", "status", "identifiers", "repeated", "refused")
+
+
+def upload(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", exists=True, dir_okay=False, help="Media files, or a customer list.")],
+    *,
+    audience: Annotated[bool, typer.Option("--audience", help="The file is a customer list for an audience; it is hashed here.")] = False,
+    replace: Annotated[str | None, typer.Option("--replace", metavar="ID", help="Replace the list of this audience.")] = None,
+    name: Annotated[str | None, typer.Option(help="The asset's or the audience's name; the file's name by default.")] = None,
+    skip_invalid: Annotated[bool, typer.Option("--skip-invalid", help="Leave out lines of a list that hold no identifier.")] = False,
+    wait: Annotated[float, typer.Option(help="Seconds to wait until it is processed.", min=0.0)] = 900.0,
+    ad_account: AdAccount = None,
+    output: OutputForm = Output.TABLE,
+) -> None:
+    """Upload media files, whole or in sections; the same command goes on after an interruption."""
+    if name is not None and len(files) > 1:
+        usage_error("--name is for one file")
+    if (replace is not None or skip_invalid) and not audience:
+        usage_error("--replace and --skip-invalid are for lists: add --audience")
+    account = needed(ad_account)
+    if audience:
+        run(lambda: _lists(files, replace, name, skip_invalid=skip_invalid, wait=wait, ad_account=account, output=output))
+    else:
+        run(lambda: _media(files, name, wait, account, output))
+
+
+async def _media(files: list[Path], name: str | None, wait: float, ad_account: str, output: Output) -> int | None:
+    failed = False
+    async with connected() as client:
+        assets = client.ad_account(ad_account).assets
+        with Rows(output, _COLUMNS) as rows:
+            for file in files:
+                try:
+                    with _bar(file.name) as tell:
+                        done = await assets.upload(file, name=name, timeout=wait, progress=tell)
+                except SpotifyAdsError as error:
+                    if len(files) == 1:
+                        raise
+                    failed = True
+                    say(f"{file}: {error}")
+                    continue
+                rows.write({"file": str(file), "id": done.id, "status": done.status, "size": done.size, "sha256": done.sha256})
+    return FAILED if failed else None
+
+
+async def _lists(
+    files: list[Path],
+    replace: str | None,
+    name: str | None,
+    *,
+    skip_invalid: bool,
+    wait: float,
+    ad_account: str,
+    output: Output,
+) -> None:
+    if len(files) > 1:
+        usage_error("one list at a time becomes an audience")
+    async with connected() as client:
+        audiences = client.ad_account(ad_account).audiences
+        with Rows(output, _LIST_COLUMNS) as rows:
+            done = await audiences.upload_file(files[0], name=name, audience_id=replace, skip_invalid=skip_invalid, timeout=wait)
+            facts = msgspec.structs.asdict(done)
+            rows.write({"file": str(files[0]), "id": done.id, "status": done.status, **{one: facts[one] for one in _LIST_COLUMNS[3:]}})
+
+
+@contextlib.contextmanager
+def _bar(title: str) -> Generator[Callable[[UploadProgress], None] | None]:
+    """Progress on stderr where a terminal listens, and nothing else."""
+    console = errors()
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), TextColumn("{task.fields[phase]}"))
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(title, phase="", total=None)
+        yield lambda event: progress.update(task, completed=event.sent, total=event.size, phase=event.phase)

@@ -1,0 +1,96 @@
+"""``spotify-ads report`` and ``upload`` as users start them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from support.emulator_process import EmulatorProcess, emulator_process
+
+from spotify_ads_async.cli.chart import Series, svg, text
+
+TIMES = [datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=number) for number in range(60)]
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[EmulatorProcess]:
+    with emulator_process("--ad-sets", "40", "--limits", "off", "--latency", "0") as running:
+        yield running
+
+
+def command(emulator: EmulatorProcess, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **emulator.environment, "COLUMNS": "80"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "spotify_ads_async.cli", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == expect, ended.stderr
+    return ended
+
+
+def test_rows_of_any_range(emulator: EmulatorProcess) -> None:
+    ended = command(emulator, "report", "campaigns", "--from", "2026-01-01", "--to", "2026-04-30", "-o", "csv")
+    rows = list(csv.DictReader(io.StringIO(ended.stdout)))
+    assert len(rows) == 2 * 120
+    assert rows[0].keys() == {"entity_id", "entity_name", "start_time", "spend", "impressions", "clicks", "reach"}
+    assert ended.stderr == ""
+
+
+def test_rows_as_json_lines(emulator: EmulatorProcess) -> None:
+    ended = command(emulator, "report", "account", "--by", "lifetime", "--metrics", "spend,impressions", "-o", "jsonl")
+    (row,) = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert isinstance(row["impressions"], int)
+    assert isinstance(row["spend"], str)
+
+
+def test_a_chart_here_or_in_a_file(emulator: EmulatorProcess, tmp_path: Path) -> None:
+    drawn = command(emulator, "report", "account", "--chart").stdout
+    assert {"spend", "impressions", "completion, %"} <= set(drawn.splitlines())
+    assert "█" in drawn
+    assert max(map(len, drawn.splitlines())) <= 80
+    file = tmp_path / "out.svg"
+    command(emulator, "report", "account", str(file), "--chart")
+    assert len(ET.fromstring(file.read_text()).findall("{http://www.w3.org/2000/svg}polyline")) >= 3  # noqa: S314 - our own file
+
+
+def test_wrong_usage_says_what_is_right(emulator: EmulatorProcess) -> None:
+    assert "spend" in command(emulator, "report", "--metrics", "spent", expect=2).stderr
+    assert "--chart FILE.svg" in command(emulator, "report", "account", "out.svg", expect=2).stderr
+
+
+def test_media_and_lists_are_uploaded(emulator: EmulatorProcess, tmp_path: Path) -> None:
+    spot, people = tmp_path / "spot.mp3", tmp_path / "people.txt"
+    spot.write_bytes(b"ID3\x04" + bytes(5000))
+    people.write_text("\n".join(f"listener{number}@example.com" for number in range(500)))
+    (row,) = [json.loads(line) for line in command(emulator, "upload", str(spot), "-o", "jsonl").stdout.splitlines()]
+    assert (row["status"], row["size"]) == ("READY", 5004)
+    (row,) = [json.loads(line) for line in command(emulator, "upload", "--audience", str(people), "-o", "jsonl").stdout.splitlines()]
+    assert (row["status"], row["identifiers"]) == ("LIVE", 500)
+    assert command(emulator, "upload", str(people), expect=3).stderr.startswith("refused: uploadAsset: people.txt")
+
+
+def test_charts_fit_any_width_and_keep_gaps() -> None:
+    every = [
+        Series("spend", [float(number % 7) for number in range(60)]),
+        Series("a < b & c", [None, 1.0, *([None] * 58)]),
+        Series("none", []),
+    ]
+    for width in (10, 40, 200):
+        assert max(map(len, text(TIMES, every, width).splitlines())) <= max(width, 24)
+    root = ET.fromstring(svg(TIMES, every, "Autumn <1>"))  # noqa: S314 - our own file
+    lines = root.findall("{http://www.w3.org/2000/svg}polyline")
+    assert [len(str(line.get("points")).split()) for line in lines] == [60, 2]
+    assert text([], [Series("nothing", [])], 80)
