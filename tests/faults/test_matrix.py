@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import pytest
+from _pytest.mark import ParameterSet
 from support import calls, faults
 from support.calls import Call, client
 from support.faults import Fault, Follows
@@ -30,7 +31,7 @@ from spotify_ads_async.events import CallFailed, Event, RequestRetried, RequestS
 
 WINDOW = 30.0
 NO_HANG = 5.0
-"""Seconds that even a busy machine needs not for a call whose deadline is a quarter of one."""
+"""Seconds that even a busy machine needs not for a call whose deadline is a tenth of one."""
 LONGEST_AFTERMATH = 10.0
 """Seconds for which a server may still count a request that was given up."""
 LIMITS = [Limit("client_id", requests=1500, window=WINDOW), Limit("ip", requests=500, window=10.0)]
@@ -91,7 +92,7 @@ def limits_for(fault: str) -> Sequence[Limit]:
     return () if fault in faults.REFUSALS else LIMITS
 
 
-def cases() -> list[object]:
+def cases() -> list[ParameterSet]:
     return [
         pytest.param(kind, name, id=f"{kind}-{name}")
         for kind, call in calls.EVERY.items()
@@ -127,11 +128,11 @@ async def test_one_fault(kind: str, name: str) -> None:
         assert ("idempotency-key" in request.headers) is (kind in calls.KEYED and request.method == "POST")
 
 
-@pytest.mark.parametrize(("kind", "name"), cases())
+@pytest.mark.parametrize(("kind", "name"), [case for case in cases() if case.values[0] in {"read", "create", "write"}])
 async def test_a_fault_that_lasts_ends_by_the_deadline(kind: str, name: str) -> None:
     call, fault = calls.EVERY[kind], faults.EVERY[name]
     async with RawServer(otherwise=fault.behaviour) as server:
-        bench = Bench(server, limits_for(name), deadline=0.25, timeout=None)
+        bench = Bench(server, limits_for(name), deadline=0.1, timeout=None)
         began = time.monotonic()
         outcome = await bench.outcome(call)
         took = time.monotonic() - began
