@@ -44,6 +44,7 @@ class Fleet:
         self.options = options
         self.clock_offsets = [0.0] * len(ips)
         self.workers: list[asyncio.subprocess.Process] = []
+        self.away: tuple[float, float] | None = None
 
     @contextlib.asynccontextmanager
     async def origin(self) -> AsyncIterator[str]:
@@ -95,8 +96,16 @@ class Fleet:
             "share_of_mean": [round(count / statistics.mean(calls), 3) for count in calls],
             "exchanges_per_call": round(sum(one["exchanges"] for one in told) / max(1, sum(calls)), 3),
             "failures": dict(failures),
+            **self._while_away(arrivals),
             "last_waiter_late_by_seconds": round(max(one["late"] for one in told), 3),
         }
+
+    def _while_away(self, arrivals: Sequence[tuple[str, float]]) -> Figures:
+        """Requests that arrived while the store was away, but for its first moment, in which leases are used up."""
+        if self.away is None:
+            return {}
+        began, ended = self.away
+        return {"arrived_while_the_store_was_away": sum(1 for _, at in arrivals if began + 0.5 < at < ended)}
 
 
 def _fullest(arrivals: Sequence[tuple[str, float]]) -> dict[str, str]:
@@ -290,7 +299,9 @@ def _unreachable(policy: str, *, frozen: bool) -> Callable[[float], Awaitable[Fi
                 async def trouble(fleet: Fleet) -> None:
                     await fleet.at(seconds / 3)
                     await (link.freeze() if frozen else link.cut())
+                    began = time.monotonic()
                     await asyncio.sleep(10.0)
+                    fleet.away = (began, time.monotonic())
                     await link.mend()
 
                 options = ("--on-store-failure", policy, "--expected-processes", "4")

@@ -223,7 +223,7 @@ def test_a_selection_is_planned(spotify_ads: CommandLine) -> None:
 
 def test_quota_needs_no_credentials(spotify_ads: CommandLine) -> None:
     store = f"sqlite://{spotify_ads.folder / 'quota.db'}"
-    spotify_ads.out("ad-sets", "list", "--limit", "1", SPOTIFY_ADS_STORE=store, SPOTIFY_ADS_LIMITS="ip=500/10")
+    spotify_ads.out("ad-sets", "list", "--limit", "1", SPOTIFY_ADS_STORE=store, SPOTIFY_ADS_LIMITS="ip=500/600")
     (row,) = json.loads(spotify_ads.out("quota", "-o", "json", SPOTIFY_ADS_STORE=store, SPOTIFY_ADS_ACCESS_TOKEN=""))
     assert (row["limit"], row["capacity"]) == ("ip", 500)
     assert row["free"] < 500
