@@ -297,7 +297,7 @@ def _unreachable(policy: str, *, frozen: bool) -> Callable[[float], Awaitable[Fi
             async with SlowLink(server.port) as link:
 
                 async def trouble(fleet: Fleet) -> None:
-                    await fleet.at(seconds / 3)
+                    await fleet.at(seconds / 4)
                     await (link.freeze() if frozen else link.cut())
                     began = time.monotonic()
                     await asyncio.sleep(10.0)

@@ -41,7 +41,7 @@ def open_store(url: str, *, timeout: float) -> Store | None:
     """The store behind ``url``, None for ``memory``. Nothing is connected yet.
 
     Args:
-        url: ``memory``; ``sqlite:///path``, the path being absolute; ``redis://``, ``rediss://``, ``unix://``,
+        url: ``memory``; ``sqlite:///path``, absolute or a bare file name; ``redis://``, ``rediss://``, ``unix://``,
             ``redis+sentinel://`` or ``redis+cluster://``, and the same with ``valkey``.
         timeout: seconds after which one exchange has failed.
 

@@ -29,7 +29,9 @@ _FORGET_AFTER = 7 * 24 * 3600 * 1_000_000
 
 
 def path_of(url: str) -> Path:
-    """The file behind ``sqlite:///path``: the path is absolute, for processes must mean the same file; ``~`` is the home.
+    """The file behind ``sqlite:///path``: absolute, for processes must mean the same file; ``~`` is the home.
+
+    A bare file name, as in ``sqlite:///quota.db``, is in the working directory of the process that reads the URL.
 
     Raises:
         ConfigurationError: the URL names a host, or no file.
@@ -37,17 +39,19 @@ def path_of(url: str) -> Path:
     parts = urlsplit(url)
     path = unquote(parts.path)
     if parts.netloc or len(path.strip("/")) == 0:
-        raise ConfigurationError(f"store: the form is sqlite:///absolute/path/to/file (three slashes), not {url}")
+        raise ConfigurationError(f"store: the form is sqlite:///path/to/file (three slashes), not {url}")
     if path.startswith("/~") or path[2:3] == ":":  # the home directory, or a drive
         path = path[1:]
-    return Path(path).expanduser()
+    if "/" not in path.lstrip("/"):
+        path = path.lstrip("/")
+    return Path(path).expanduser().absolute()
 
 
 class SqliteStore:
     """Shares windows through an SQLite file in WAL mode, which only the user may read and write.
 
     Args:
-        url: ``sqlite:///absolute/path``. The file and the directories above it are made where they are missing.
+        url: ``sqlite:///path``, see :func:`path_of`. The file and the directories above it are made where they are missing.
         timeout: seconds to wait for another process's transaction.
 
     Raises:
