@@ -32,6 +32,7 @@ MODULES = (
     "spotify_ads_async.settings",
     "spotify_ads_async.sign_in",
     "spotify_ads_async.telemetry",
+    "spotify_ads_async.trees",
     "spotify_ads_async.types",
     "spotify_ads_async.uploads",
     "pytest_spotify_ads",
