@@ -53,7 +53,7 @@ class Bench:
         self.clock = Clock()
         self.governor = Governor(limits, clock=self.clock)
         self.events: list[Event] = []
-        settings = {"timeout": 0.15, "transport": TransportOptions(largest_answer=faults.LARGEST_ANSWER), **options}
+        settings = {"transport": TransportOptions(largest_answer=faults.LARGEST_ANSWER), **options}
         self.ads: AdsClient = client(server.base_url, governor=self.governor, **settings)
         self.ads.subscribe(self.events.append)
 
@@ -106,7 +106,7 @@ async def test_one_fault(kind: str, name: str) -> None:
     call, fault = calls.EVERY[kind], faults.EVERY[name]
     expected = follows(fault, kind)
     async with RawServer(otherwise=sound(call), script=[fault.behaviour]) as server:
-        bench = Bench(server, limits_for(name))
+        bench = Bench(server, limits_for(name), timeout=0.5 if name in faults.STALLS else 30.0)
         outcome = await bench.outcome(call)
         await bench.close()
     sent = len(server.received)
