@@ -21,7 +21,7 @@ from spotify_ads_async.retry import RetryPolicy
 from spotify_ads_async.session import CallOptions, Session, Verify
 from spotify_ads_async.settings import BASE_URL, settings_from
 from spotify_ads_async.transport import TransportOptions
-from spotify_ads_async.types import UNSET, UnsetType
+from spotify_ads_async.types import UNSET, Secret, UnsetType
 
 if TYPE_CHECKING:
     from spotify_ads_async import models
@@ -88,7 +88,7 @@ class AdsClient(RootResources):
     event loop. Clients that share a window (the same client ID, or the same address) share one governor.
 
     Args:
-        credentials: a :class:`RefreshToken`, an :class:`AccessToken`, or a bare access token.
+        credentials: a :class:`RefreshToken`, an :class:`AccessToken`, or a bare access token (plain, or as a :class:`Secret`).
         base_url: the API's address with the version in its path.
         governor: decides when a request may leave; by default one of its own with the published limits.
         timeout: seconds for one attempt, from connecting to the answer's last byte; None for no bound.
@@ -104,7 +104,7 @@ class AdsClient(RootResources):
 
     def __init__(
         self,
-        credentials: Credentials | str,
+        credentials: Credentials | Secret | str,
         *,
         base_url: str = BASE_URL,
         governor: Governor | None = None,
@@ -116,6 +116,9 @@ class AdsClient(RootResources):
         transport: TransportOptions | None = None,
     ) -> None:
         if isinstance(credentials, str):
+            # The plain string must not stay in this frame: a traceback may show it.
+            credentials = Secret(credentials)
+        if isinstance(credentials, Secret):
             credentials = AccessToken(credentials)
         self._owned_governor: Governor | None = None
         if governor is None:

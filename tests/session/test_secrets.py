@@ -200,6 +200,7 @@ async def test_a_cancelled_call_shows_nothing(caplog: pytest.LogCaptureFixture) 
     "wrong",
     [
         lambda: AccessToken(f"{CANARY}\r\n"),
+        lambda: AdsClient(f"{CANARY}\r\n"),
         lambda: RefreshToken("an-app", CANARY, CANARY, token_url="http://example.com/api/token"),
     ],
 )
