@@ -20,7 +20,7 @@ from spotify_ads_async import ConfigurationError, StoreUnavailable
 from spotify_ads_async.governor import Governor, Limit
 from spotify_ads_async.governor.stores import open_store
 
-WINDOW = 1.5
+WINDOW = 1.0
 LIMITS = [Limit("client_id", requests=60, window=3 * WINDOW), Limit("ip", requests=20, window=WINDOW)]
 NAMES = frozenset({"client_id", "ip"})
 
