@@ -123,7 +123,7 @@ class AdsClient(RootResources):
         self._owned_governor: Governor | None = None
         if governor is None:
             parts = urlsplit(base_url)
-            governor = default_governor(origin=f"{parts.scheme}://{parts.netloc}", client_id=credentials.client_id)
+            governor = default_governor(origin=f"{parts.scheme}://{parts.netloc}")
             self._owned_governor = governor
         self.governor = governor
         self._listeners = Listeners()

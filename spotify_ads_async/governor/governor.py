@@ -189,17 +189,16 @@ class Scope:
         return Admission(self._gate, self._learning, lane, priority, max_wait)
 
 
-_default_governors: weakref.WeakValueDictionary[tuple[str, str], Governor] = weakref.WeakValueDictionary()
+_default_governors: weakref.WeakValueDictionary[str, Governor] = weakref.WeakValueDictionary()
 
 
-def default_governor(*, origin: str, client_id: str | None) -> Governor:
+def default_governor(*, origin: str) -> Governor:
     """A governor with the published limits, for a client that was given none.
 
-    Warns with :class:`RuntimeWarning` where the process has one for the same windows already: two of them together
-    exceed what each keeps.
+    Warns with :class:`RuntimeWarning` where the process has one for the same API already: both spend the window of this
+    machine's address, whichever client ID they use, and together they exceed what each keeps.
     """
-    key = (origin, client_id or "")
-    known = _default_governors.get(key)
+    known = _default_governors.get(origin)
     if known is not None and not known.closed:
         warnings.warn(
             f"a second client for {origin} with a governor of its own: together they exceed the limits that each keeps. "
@@ -208,7 +207,7 @@ def default_governor(*, origin: str, client_id: str | None) -> Governor:
             stacklevel=3,
         )
     governor = Governor()
-    _default_governors[key] = governor
+    _default_governors[origin] = governor
     return governor
 
 

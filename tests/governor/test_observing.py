@@ -124,25 +124,24 @@ def test_an_admission_is_for_one_request() -> None:
     run_virtually(program)
 
 
-def test_a_second_default_governor_for_a_client_is_warned_of() -> None:
-    first = default_governor(origin="https://one.example", client_id="ann")
+def test_a_second_default_governor_for_an_api_is_warned_of() -> None:
+    first = default_governor(origin="https://one.example")
     with pytest.warns(RuntimeWarning, match="second client"):
-        default_governor(origin="https://one.example", client_id="ann")
+        default_governor(origin="https://one.example")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        default_governor(origin="https://two.example", client_id="ann")
-        default_governor(origin="https://one.example", client_id="ben")
+        default_governor(origin="https://two.example")
     assert first.limits == PUBLISHED_LIMITS
 
 
 def test_a_default_governor_that_is_gone_or_closed_needs_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        default_governor(origin="https://gone.example", client_id="ann")
+        default_governor(origin="https://gone.example")
         gc.collect()
-        second = default_governor(origin="https://gone.example", client_id="ann")
+        second = default_governor(origin="https://gone.example")
         asyncio.run(second.aclose())
-        default_governor(origin="https://gone.example", client_id="ann")
+        default_governor(origin="https://gone.example")
 
 
 @pytest.mark.parametrize("wrong", [{"pace": "slow"}, {"store": "tape"}, {"limits": [*IP, *IP]}])
