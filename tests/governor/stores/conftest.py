@@ -28,6 +28,12 @@ def program(request: pytest.FixtureRequest) -> Program:
 
 
 @pytest.fixture
+def one_program() -> Program:
+    """For tests that take their time."""
+    return required(PROGRAMS[-1] if PROGRAMS else None)
+
+
+@pytest.fixture
 def server(program: Program) -> Iterator[Server]:
     with redis_servers.server(program) as running:
         yield running

@@ -177,10 +177,10 @@ async def test_flushed_data_makes_everybody_wait_one_window(server: Server) -> N
 
 
 @pytest.mark.parametrize("keeps_data", [True, False], ids=["with its data", "without its data"])
-async def test_a_restart_exceeds_nothing(program: Program, *, keeps_data: bool) -> None:
+async def test_a_restart_exceeds_nothing(one_program: Program, *, keeps_data: bool) -> None:
     options = ("--appendonly", "yes", "--appendfsync", "always") if keeps_data else ()
     arrivals: list[float] = []
-    with running_server(program, *options) as server:
+    with running_server(one_program, *options) as server:
         async with governor(server.url) as first, governor(server.url) as second:
             await spend(first, 15, arrivals)
             await spend(second, 5, arrivals)
