@@ -34,8 +34,10 @@ def load_file(store: Store, path: Path) -> Account:
     Raises:
         ValueError: the file is no JSON of this form; the message names the row.
     """
+    text = path.read_bytes()
+    store.renew_identifiers(text)
     try:
-        content = msgspec.json.decode(path.read_bytes(), type=dict[str, list[dict[str, Any]]])
+        content = msgspec.json.decode(text, type=dict[str, list[dict[str, Any]]])
     except msgspec.DecodeError as error:
         raise ValueError(f"{path}: {error}") from None
     unknown = content.keys() - {"businesses", "ad_accounts", *_OF_ACCOUNT, *_OF_BUSINESS}

@@ -51,9 +51,11 @@ class Database:
     def load(self, store: Store) -> bool:
         """Fill the store from the file; False where the file holds nothing yet."""
         with closing(self._connect()) as connection:
-            rows = connection.execute("SELECT owner, content FROM store ORDER BY position").fetchall()
-        for owner, content in rows:
+            rows = connection.execute("SELECT owner, content, position FROM store ORDER BY position").fetchall()
+        for owner, content, _ in rows:
             store.restore(owner, msgspec.json.decode(content))
+        if rows:
+            store.renew_identifiers(b"%d" % rows[-1][2])
         return bool(rows)
 
     def save_all(self, store: Store) -> None:

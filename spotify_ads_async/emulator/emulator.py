@@ -243,6 +243,9 @@ class Emulator:
 
         Returns:
             The fault in force: ``.hits`` counts, ``.remove()`` ends it.
+
+        Raises:
+            ValueError: ``share`` is none, or no operation has one of the names.
         """
         operations = frozenset({operation} if isinstance(operation, str) else operation)
         return self._app.faults.add(Fault(kind=kind, operations=operations, **details))

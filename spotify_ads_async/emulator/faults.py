@@ -8,6 +8,8 @@ from typing import Any, Literal, TypeAlias, TypedDict, cast, get_args
 
 import msgspec
 
+from spotify_ads_async.operations import OPERATIONS
+
 __all__ = ["ArmedFault", "Fault", "FaultBook", "FaultDetails", "FaultKind", "altered", "parse_faults"]
 
 FaultKind: TypeAlias = Literal[
@@ -27,7 +29,7 @@ FaultKind: TypeAlias = Literal[
 ]
 
 
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
+class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Something that goes wrong.
 
     Attributes:
@@ -46,6 +48,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
         status: the status of ``error`` and ``html``.
         delay: the seconds of ``delay``.
         headers: further headers of the answer that the fault makes.
+
+    Raises:
+        ValueError: ``share`` is none, or no operation has one of the names.
     """
 
     kind: FaultKind
@@ -56,6 +61,14 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 503
     delay: float = 0.0
     headers: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse what would never strike, or strike elsewhere than was meant."""
+        if not 0.0 <= self.share <= 1.0:
+            raise ValueError(f"the share must lie between 0 and 1, not at {self.share}")
+        unknown = self.operations - OPERATIONS.keys()
+        if unknown:
+            raise ValueError(f"no operation is called {', '.join(sorted(unknown))}")
 
 
 class FaultDetails(TypedDict, total=False):
@@ -197,7 +210,8 @@ def parse_faults(text: str) -> list[Fault]:
                 fault |= {"delay": float(detail)} if kind == "delay" else {"status": int(detail)}
         except ValueError:
             raise ValueError(f"{item!r}: a share between 0 and 1 is needed, and a number after the colon") from None
-        if not 0.0 <= fault["share"] <= 1.0:
-            raise ValueError(f"{item!r}: the share must lie between 0 and 1")
-        faults.append(msgspec.convert(fault, Fault))
+        try:
+            faults.append(Fault(**fault))
+        except ValueError as error:
+            raise ValueError(f"{item!r}: {error}") from None
     return faults

@@ -98,6 +98,8 @@ class Storage:
             return _error(403, "SignatureDoesNotMatch", "the signature does not match")
         if float(expires) < self._store.clock.now().timestamp():
             return _error(400, "ExpiredToken", "the URL has expired")
+        if path.removeprefix(_UPLOADS) not in self._uploads and path.removeprefix(_REPORTS) not in self._reports:
+            return _error(404, "NoSuchKey", "the emulator that signed the URL has ended")
         return None
 
     async def _put(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -235,6 +235,13 @@ class Store:
         """A UUID that was not there before, the same ones again from the same seed."""
         return uuid_text(self.random.getrandbits(128))
 
+    def renew_identifiers(self, origin: bytes) -> None:
+        """Draw other identifiers from now on, so that rows which came from elsewhere keep theirs to themselves.
+
+        ``origin`` says where the rows came from: the same origin and seed give the same identifiers.
+        """
+        self.random.seed(self.random.randbytes(16) + origin)
+
     def account(self, identifier: str) -> Account:
         """The ad account with this id.
 

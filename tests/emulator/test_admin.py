@@ -25,10 +25,21 @@ async def test_faults_come_and_go_while_the_server_runs(api: Api) -> None:
     assert (await admin(api, 200, "GET", "faults"))["faults"] == []
 
 
-@pytest.mark.parametrize("body", [{}, {"kind": "nonsense"}, {"kind": "error", "share": "x"}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"kind": "nonsense"},
+        {"kind": "error", "share": "x"},
+        {"kind": "error", "share": 1.5},
+        {"kind": "error", "operations": ["getBusinesess"]},
+        {"kind": "error", "operation": "getBusinesses"},
+    ],
+)
 async def test_wrong_faults_are_refused(api: Api, body: Json) -> None:
     await admin(api, 400, "POST", "faults", json=body)
     await admin(api, 415, "POST", "faults", data=b"{}", headers={"Content-Type": "text/plain"})
+    assert (await admin(api, 200, "GET", "faults"))["faults"] == []
 
 
 async def test_statistics_are_read_and_reset(apis: Apis) -> None:

@@ -14,7 +14,7 @@ from support.emulated import Json
 
 from spotify_ads_async.emulator import Emulator
 
-DOCUMENT = Path(os.environ.get("SPOTIFY_ADS_DOCUMENT", Path(__file__).parents[3] / "shared" / "api" / "openapi-v3.yaml"))
+DOCUMENT = Path(os.environ.get("SPOTIFY_ADS_OPENAPI", Path(__file__).parents[3] / "shared" / "api" / "openapi-v3.yaml"))
 SCHEMATHESIS = shutil.which("schemathesis", path=str(Path(sys.executable).parent))
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance"
 
@@ -52,7 +52,7 @@ def settings(server: Emulator) -> str:
 
 def run(server: Emulator, directory: Path, *options: str) -> None:
     if not DOCUMENT.exists():
-        pytest.skip(f"the API's document is not at {DOCUMENT}; SPOTIFY_ADS_DOCUMENT names another place")
+        pytest.skip(f"the API's document is not at {DOCUMENT}; SPOTIFY_ADS_OPENAPI names another place")
     if SCHEMATHESIS is None:
         pytest.skip("schemathesis is not installed (dependency group contract)")
     (directory / "document.yaml").write_text(yaml.safe_dump(mended(yaml.safe_load(DOCUMENT.read_text()))))

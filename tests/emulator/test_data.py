@@ -3,13 +3,15 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import aiohttp
 import msgspec
 import pytest
-from support.emulated import Apis, Json
+from support.emulated import Api, Apis, Json
 
 from spotify_ads_async.emulator import Emulator
 
 BUSINESS, ACCOUNT, CAMPAIGN = (f"0000000{number}-0000-4000-8000-000000000000" for number in (1, 2, 3))
+CAMPAIGN_BODY = {"name": "New", "objective": "REACH"}
 CONTENT = {
     "businesses": [{"id": BUSINESS, "name": "From a file"}],
     "ad_accounts": [{"id": ACCOUNT, "business_id": BUSINESS, "name": "Account", "country_code": "SE"}],
@@ -85,6 +87,41 @@ async def test_a_database_keeps_everything_from_run_to_run(apis: Apis, tmp_path:
     assert (await again.get(f"{api.account}/ad_sets"), await again.get(f"{api.account}/change_history")) == before
     assert (await again.get(f"{api.account}/campaigns/{made['id']}"))["name"] == "New"
     assert (await again.get(f"{api.account}/drafts/campaigns"))["campaign_drafts"] == []
+
+
+async def created(api: Api) -> set[str]:
+    """The ids of a few campaigns, made after different numbers of refusals: each spends an identifier."""
+    made: set[str] = set()
+    for _ in range(6):
+        await api.expect(400, "POST", f"{api.account}/campaigns", json={})
+        made |= {(await api.expect(200, "POST", f"{api.account}/campaigns", json=CAMPAIGN_BODY))["id"] for _ in range(3)}
+    return made
+
+
+async def test_identifiers_of_an_earlier_run_are_not_given_again(apis: Apis, tmp_path: Path) -> None:
+    path = tmp_path / "emulator.sqlite"
+    first = await apis.start(database=path)
+    made = await created(first)
+    _, content, _ = await first.send("GET", f"{first.server.origin}/_emulator/data")
+    await apis.close()
+    file = written(tmp_path / "data.json", content)
+    runs = [await apis.start(**options) for options in ({"database": path}, {"data": file}, {"data": file})]
+    second, third, again = [await created(api) for api in runs]
+    assert len(made) == len(second) == 18
+    assert made.isdisjoint(second | third)
+    assert third == again
+    assert (await runs[0].get(f"{first.account}/campaigns"))["paging"]["total_results"] == 3 + 18 + 18
+
+
+async def test_signed_urls_of_an_earlier_run_lead_nowhere(apis: Apis, tmp_path: Path) -> None:
+    path = tmp_path / "emulator.sqlite"
+    api = await apis.start(database=path)
+    place = await api.expect(200, "POST", f"{api.account}/audiences/upload_url")
+    origin = api.server.origin
+    await apis.close()
+    again = await apis.start(database=path)
+    async with aiohttp.ClientSession() as client, client.put(place["upload_url"].replace(origin, again.server.origin), data=b"x") as answer:
+        assert answer.status == 404
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:

@@ -174,6 +174,13 @@ def test_faults_are_written_as_shares() -> None:
     ]
 
 
+@pytest.mark.parametrize(("operation", "share"), [("getBusinesess", 1.0), ("getBusinesses", 1.5), ("getBusinesses", -0.1)])
+async def test_faults_that_could_not_strike_as_meant_are_refused(api: Api, operation: str, share: float) -> None:
+    with pytest.raises(ValueError, match=r"getBusinesess|between 0 and 1"):
+        api.server.add_fault("error", operation=operation, share=share)
+    assert (await api.send("GET", "/businesses"))[0] == 200
+
+
 @pytest.mark.parametrize("text", ["nonsense=1", "reset=2", "reset=often", "error=1:x"])
 def test_wrong_faults_are_named(text: str) -> None:
     with pytest.raises(ValueError, match=r"is no fault|share"):

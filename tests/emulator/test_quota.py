@@ -25,7 +25,7 @@ def book(algorithm: Algorithm, requests: int = 5, window: float = 7.0, seed: int
 
 
 def most(taken: list[float], window: float) -> int:
-    return max((sum(1 for other in taken if 0.0 <= other - one < window) for one in taken), default=0)
+    return max((sum(1 for other in taken if one <= other < one + window) for one in taken), default=0)
 
 
 @given(MOMENTS, st.integers(1, 6), st.floats(0.5, 10.0))

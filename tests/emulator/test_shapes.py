@@ -11,7 +11,7 @@ from spotify_ads_async.emulator import shapes
 from spotify_ads_async.emulator.handlers import HANDLERS
 from spotify_ads_async.operations import OPERATIONS
 
-DOCUMENT = Path(os.environ.get("SPOTIFY_ADS_DOCUMENT", Path(__file__).parents[3] / "shared" / "api" / "openapi-v3.yaml"))
+DOCUMENT = Path(os.environ.get("SPOTIFY_ADS_OPENAPI", Path(__file__).parents[3] / "shared" / "api" / "openapi-v3.yaml"))
 
 
 def test_every_operation_has_its_shape_and_its_handler() -> None:
@@ -20,5 +20,5 @@ def test_every_operation_has_its_shape_and_its_handler() -> None:
 
 def test_generating_the_shapes_again_changes_nothing() -> None:
     if not DOCUMENT.exists():
-        pytest.skip(f"the API's document is not at {DOCUMENT}; SPOTIFY_ADS_DOCUMENT names another place")
+        pytest.skip(f"the API's document is not at {DOCUMENT}; SPOTIFY_ADS_OPENAPI names another place")
     assert formatted(table(load(str(DOCUMENT)))) == TARGET.read_text(encoding="utf-8")
