@@ -107,3 +107,15 @@ def test_the_core_imports_no_extra() -> None:
     program = f"import spotify_ads_async, spotify_ads_async.emulator, sys; print([name for name in {EXTRAS} if name in sys.modules])"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_a_module_holds_the_names_that_it_gives(file: Path) -> None:
+    functions = {node.name for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.FunctionDef)}
+    assert "__getattr__" not in functions
+
+
+def test_the_face_loads_no_models() -> None:
+    program = "import spotify_ads_async, sys; print([name for name in sys.modules if name.startswith('spotify_ads_async.models')])"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"

@@ -1,5 +1,5 @@
 """``python -m spotify_ads_async.cli``."""
 
-from spotify_ads_async.cli import main
+from spotify_ads_cli import main
 
 main()

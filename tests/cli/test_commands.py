@@ -35,7 +35,7 @@ def changes(spotify_ads: CommandLine, rows: list[list[str]], header: str = "ad_s
 
 def test_help_imports_no_sdk() -> None:
     program = (
-        "import atexit, sys; sys.argv = ['spotify-ads', '--help']; from spotify_ads_async.cli import main; "
+        "import atexit, sys; sys.argv = ['spotify-ads', '--help']; from spotify_ads_cli import main; "
         "atexit.register(lambda: print('aiohttp' in sys.modules, 'rich' in sys.modules)); main()"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
