@@ -173,7 +173,35 @@ class FaultBook:
         return delay, end, frozenset(changes)
 
 
-_ENUMS = frozenset({"status", "delivery", "objective", "bid_strategy", "pacing", "asset_format", "cost_model", "role", "type", "platform"})
+_ENUMS = frozenset(
+    {
+        "aspect_ratio",
+        "asset_format",
+        "asset_type",
+        "audio_type",
+        "bid_strategy",
+        "change_category",
+        "cost_model",
+        "delivery",
+        "delivery_goal",
+        "entity_type",
+        "file_type",
+        "genders",
+        "invitation_status",
+        "objective",
+        "operation",
+        "pacing",
+        "placements",
+        "platform",
+        "platforms",
+        "role",
+        "status",
+        "subtype",
+        "type",
+        "video_delivery_formats",
+    }
+)
+"""Attributes that hold one value of an enum, or a list of them."""
 
 
 def altered(content: Any, changes: frozenset[FaultKind]) -> Any:  # noqa: ANN401 - any JSON
@@ -185,8 +213,11 @@ def altered(content: Any, changes: frozenset[FaultKind]) -> Any:  # noqa: ANN401
     copy = {name: altered(value, changes) for name, value in cast("dict[str, Any]", content).items()}
     if "unknown_values" in changes:
         for name in _ENUMS & copy.keys():
-            if isinstance(copy[name], str):
-                copy[name] = f"NEW_{copy[name]}"
+            value = copy[name]
+            if isinstance(value, str):
+                copy[name] = f"NEW_{value}"
+            elif isinstance(value, list):
+                copy[name] = [f"NEW_{item}" if isinstance(item, str) else item for item in cast("list[Any]", value)]
     if "unknown_fields" in changes:
         copy["attribute_added_later"] = {"nested": [1, None, "text"]}
     return copy

@@ -84,6 +84,7 @@ async def test_answers_can_hold_what_no_document_lists(api: Api) -> None:
     api.server.add_fault("unknown_values")
     odd = await api.first("ad_sets")
     assert odd["status"] == f"NEW_{plain['status']}"
+    assert odd["targets"]["platforms"] == [f"NEW_{platform}" for platform in plain["targets"]["platforms"]]
     assert odd["targets"].pop("attribute_added_later")
     api.server.clear_faults()
     assert await api.first("ad_sets") == plain

@@ -91,3 +91,22 @@ async def test_the_sdk_reads_every_answer(name: str) -> None:
             if operation.items is not None:
                 assert getattr(answer, operation.items) is not None
         assert 500 not in server.statistics().statuses
+
+
+async def test_the_sdk_reads_answers_with_what_no_document_lists() -> None:
+    async with Emulator(ad_sets=60, ads=60, latency=0.0, limits=None, processing=0.0) as server:
+        async with AdsClient("any", base_url=server.base_url) as ads:
+            known = await ids(server, ads)
+            plain = await ads.call(OPERATIONS["getAsset"], path={name: known[name] for name in ("ad_account_id", "asset_id")})
+            server.add_fault("unknown_fields")
+            server.add_fault("unknown_values")
+            for name in READS:
+                operation = OPERATIONS[name]
+                path = {variable: known[variable] for variable in VARIABLES.findall(operation.path)}
+                answer = await ads.call(operation, path=path, query=queries(server, known).get(name, {}))
+                if name == "getAsset":
+                    assert type(answer) is not type(plain)
+                    assert answer.asset_type == f"NEW_{plain.asset_type}"
+                else:
+                    assert isinstance(answer, operation.answer)
+        assert 500 not in server.statistics().statuses
