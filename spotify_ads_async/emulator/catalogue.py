@@ -119,6 +119,7 @@ _PLACES: Mapping[str, tuple[str, int, Mapping[str, tuple[str, ...]]]] = {
         "California": ("Los Angeles", "San Francisco", "San Diego"), "Illinois": ("Chicago",), "New York": ("New York", "Buffalo"),
         "Oklahoma": ("Oklahoma City", "Tulsa"), "Texas": ("Austin", "Dallas", "Houston"),
     }),
+    "NO": ("Norway", 4_000_000, {"Oslo": ("Oslo",), "Vestland": ("Bergen",)}),  # last: ids are counted, and those above stay
 }  # fmt: skip
 LISTENERS: Mapping[str, int] = {code: listeners for code, (_, listeners, _) in _PLACES.items()}
 """Country → listeners that estimates reckon with; made up."""

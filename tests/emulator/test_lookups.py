@@ -145,3 +145,8 @@ async def test_shows_belong_to_markets(api: Api) -> None:
 async def test_experiments_need_something_to_compare(api: Api) -> None:
     found = await api.get(f"{api.account}/experiment_availability")
     assert (found["can_create_ab_test"], found["can_create_cls"], found["active_experiments"]) == (True, False, [])
+
+
+async def test_a_place_is_found_by_name_and_country(api: Api) -> None:
+    found = await api.expect(200, "GET", "/targets/geos", params={"q": "Oslo", "country_code": "NO"})
+    assert {(geo["name"], geo["type"], geo["country_code"]) for geo in found["geos"]} == {("Oslo", "REGION", "NO"), ("Oslo", "CITY", "NO")}
