@@ -19,7 +19,7 @@ from spotify_ads_async.types import Secret
 
 pytestmark = needs_document
 
-EACH = 150
+EACH = 200
 """Answers per operation that keep to the document, and as many that do not."""
 JUDGED = 5
 """So many of the first are shown to the schema library, to keep the generator honest."""
