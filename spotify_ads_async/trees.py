@@ -198,20 +198,24 @@ class Trees:
             errors = await self.publish(campaign_id)
         return DraftTree(campaign_id=campaign_id, ids=ids, errors=errors, published=publish and not errors)
 
-    async def validate(self, campaign_id: str) -> list[DraftValidationError]:
-        """What keeps a campaign's draft from going live, empty where nothing does."""
-        return await self._act(campaign_id, PublishAction.VALIDATE)
-
-    async def publish(self, campaign_id: str) -> list[DraftValidationError]:
-        """Make a campaign's draft live, at the version that it has now; the errors are empty where it is."""
-        return await self._act(campaign_id, PublishAction.PUBLISH)
-
-    async def _act(self, campaign_id: str, action: PublishAction) -> list[DraftValidationError]:
+    async def version(self, campaign_id: str) -> int:
+        """The version of a campaign's draft: it rises with every change of anything in it (``draft_hierarchy_version``)."""
         draft = await self._account.drafts.campaigns.get(campaign_id)
-        version = draft.draft_hierarchy_version
-        if version is None:
+        if draft.draft_hierarchy_version is None:
             raise InvalidAnswer("the draft has no version", operation="getCampaignDraft")
-        body = CampaignDraftPublish(action=action, draft_hierarchy_version=version)
+        return draft.draft_hierarchy_version
+
+    async def validate(self, campaign_id: str, *, version: int | None = None) -> list[DraftValidationError]:
+        """What keeps a campaign's draft from going live, empty where nothing does; the version is read if left out."""
+        return await self._act(campaign_id, PublishAction.VALIDATE, version)
+
+    async def publish(self, campaign_id: str, *, version: int | None = None) -> list[DraftValidationError]:
+        """Make a campaign's draft live, at this version or at the one that it has now; the errors are empty where it is."""
+        return await self._act(campaign_id, PublishAction.PUBLISH, version)
+
+    async def _act(self, campaign_id: str, action: PublishAction, version: int | None) -> list[DraftValidationError]:
+        known = await self.version(campaign_id) if version is None else version
+        body = CampaignDraftPublish(action=action, draft_hierarchy_version=known)
         try:
             return (await self._account.drafts.campaigns.publish(campaign_id, body)).validation_errors or []
         except RequestRejected as refused:

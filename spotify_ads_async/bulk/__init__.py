@@ -17,13 +17,14 @@ from pathlib import Path
 import msgspec
 
 from spotify_ads_async.bulk import planning, undoing
-from spotify_ads_async.bulk.applying import Options, Progress, Run
+from spotify_ads_async.bulk.applying import Run
 from spotify_ads_async.bulk.columns import CLEAR
 from spotify_ads_async.bulk.entities import ENTITIES, Entity
 from spotify_ads_async.bulk.expressions import BadExpression, parse_condition, parse_setting
 from spotify_ads_async.bulk.planfile import PlanFile, is_plan, now_text
 from spotify_ads_async.bulk.records import Fate, Header, NotAPlan, PlanInUse, PlannedRow, WrongPlan
 from spotify_ads_async.bulk.results import Difference, PlanTotals, differences, plan_totals, result, write_results
+from spotify_ads_async.bulk.running import Options, Progress
 from spotify_ads_async.bulk.sources import BadChanges, Problem
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.governor import Priority
@@ -147,7 +148,7 @@ def apply(ads: AdsClient, plan: Path, options: Options | None = None) -> Run:
 
 
 def resume(ads: AdsClient, plan: Path, options: Options | None = None) -> Run:
-    """Carry on with a plan after an interruption.
+    """Carry on with a plan after an interruption; with ``Options(publish=True)`` also publish what it staged as drafts.
 
     Requests whose answer was lost are settled by reading back, and made again only where they took no effect.
     """

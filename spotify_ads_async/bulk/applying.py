@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextvars import ContextVar
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -22,78 +21,18 @@ from spotify_ads_async.bulk.groups import first_cause
 from spotify_ads_async.bulk.journal import Journal
 from spotify_ads_async.bulk.planfile import PlanFile
 from spotify_ads_async.bulk.present import Found, read_present
-from spotify_ads_async.bulk.records import Fate, PlannedRow, Step, StepState, Verdict, WrongPlan
-from spotify_ads_async.bulk.verdicts import failure, judge, success
+from spotify_ads_async.bulk.records import Fate, Header, PlannedRow, Step, StepState, Verdict, WrongPlan
+from spotify_ads_async.bulk.running import Departure, Options, Progress, departure, note_departure
+from spotify_ads_async.bulk.staging import Hands, Staging
+from spotify_ads_async.bulk.verdicts import failure, judge, staged, success
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import AuthenticationError, ConnectionFailed, NotFound, SpotifyAdsError, StoreUnavailable
-from spotify_ads_async.events import Event, RequestSent, RowApplied
+from spotify_ads_async.events import RowApplied
 
-__all__ = ["Options", "Progress", "Run"]
+__all__ = ["Run"]
 
 _BATCH_ROWS = 200
 _NO_NETWORK = (ConnectionFailed, StoreUnavailable)
-
-
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How a plan is carried out.
-
-    Attributes:
-        concurrency: how many rows are under way at most.
-        max_failures: stop after so many failed rows; None never stops for them.
-        attempts: how often one request may be made, when reading back shows that it took no effect.
-        settle_after: how long after its departure a lost request may still take effect, in seconds; nothing is read
-            back earlier.
-        unreachable_after: stop after so many rows in a row that found no network.
-        grace: how long rows under way may take to end when the run is stopped, in seconds.
-        retry_failed: also make requests again that the server refused for what they say.
-        survives_power_cut: wait for the disk at every commit. Without it the journal survives the process but not a
-            power cut, and a slow disk slows nothing down.
-    """
-
-    concurrency: int = 128
-    max_failures: int | None = None
-    attempts: int = 3
-    settle_after: float = 2.0
-    unreachable_after: int = 20
-    grace: float = 0.7
-    retry_failed: bool = False
-    survives_power_cut: bool = True
-
-
-class Progress(msgspec.Struct, kw_only=True):
-    """Where a run stands. ``total`` counts the rows that had to be carried out when it began."""
-
-    total: int = 0
-    done: int = 0
-    failed: int = 0
-    unknown: int = 0
-    under_way: int = 0
-    requests: int = 0
-    stopped: str = ""
-
-    @property
-    def ended(self) -> int:
-        """Rows whose fate is known or was given up."""
-        return self.done + self.failed + self.unknown
-
-
-class _Departure:
-    """Whether the request that a task makes has left."""
-
-    __slots__ = ("left",)
-
-    def __init__(self) -> None:
-        self.left = False
-
-
-_departure: ContextVar[_Departure | None] = ContextVar("_departure", default=None)
-
-
-def _note_departure(event: Event) -> None:
-    """A client's listener: events are emitted in the task that makes the call."""
-    departure = _departure.get()
-    if departure is not None and isinstance(event, RequestSent):
-        departure.left = True
 
 
 class Run:
@@ -130,22 +69,38 @@ class Run:
             self.header = self._plan.header
             self._plan.survive_power_cuts(wanted=self._options.survives_power_cut)
             check_plan(self._plan, self._ads.base_url, resumes=self._resumes)
+            check_staging(self._plan, stages=self._options.stages)
             self._entity = self.header.kind
             self._journal = Journal(self._plan)
+            self._staging = self._staging_of(self.header)
             await self._journal.write(self._rearm)
-            self.progress.total = await self._journal.read(PlanFile.left_over)
+            self.progress.total = await self._journal.read(self._left_over)
             sender, self._outcomes = anyio.create_memory_object_stream[PlannedRow](self._options.concurrency)
             self._tasks = anyio.create_task_group()
             await self._tasks.__aenter__()
-            self._forget_departures = self._ads.subscribe(_note_departure)
+            self._forget_departures = self._ads.subscribe(note_departure)
         except BaseException:
             self._plan.close()
             raise
         self._tasks.start_soon(self._work, sender)
         return self
 
+    def _staging_of(self, header: Header) -> Staging | None:
+        """What stages rows as drafts, where the plan is carried out so."""
+        if not (header.drafts or self._options.stages):
+            return None
+        self.header = msgspec.structs.replace(header, drafts=True)
+        hands = Hands(settle=self._settle, stop=self.stop, stopping=self._stopping)
+        return Staging(self._ads, self._journal, self.header, self._options, hands)
+
+    def _left_over(self, plan: PlanFile) -> int:
+        return plan.left_over() + (plan.drafts.publishable() if self._options.publish else 0)
+
     def _rearm(self, plan: PlanFile) -> None:
         plan.rearm(everything=self._options.retry_failed)
+        if self._staging is not None:
+            plan.write_header(self.header)
+            plan.drafts.rearm()
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if not self._finished:
@@ -177,8 +132,11 @@ class Run:
             with anyio.CancelScope() as scope:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._end_in_time, scope)
-                    await self._settle_lost(outcomes)
-                    await self._carry_out_all(outcomes)
+                    if self._staging is None:
+                        await self._settle_lost(outcomes)
+                        await self._carry_out_all(outcomes)
+                    else:
+                        await self._stage_all(self._staging, outcomes)
                     self._finished = not self._stopping.is_set()
                     tasks.cancel_scope.cancel()
 
@@ -186,6 +144,19 @@ class Run:
         await self._stopping.wait()
         await anyio.sleep(self._options.grace)
         scope.cancel()
+
+    async def _stage_all(self, staging: Staging, outcomes: ObjectSendStream[PlannedRow]) -> None:
+        """Stage what waits, validate it, and publish it where that is asked for."""
+
+        async def tell(row: PlannedRow) -> None:
+            await self._tell(row, outcomes)
+
+        await staging.settle_lost(tell)
+        if not self._stopping.is_set():
+            await staging.prepare(tell)
+        await self._carry_out_all(outcomes)
+        if not self._stopping.is_set():
+            await staging.finish(tell)
 
     async def _carry_out_all(self, outcomes: ObjectSendStream[PlannedRow]) -> None:
         feed, rows = anyio.create_memory_object_stream[Sequence[Step]](self._options.concurrency)
@@ -212,7 +183,8 @@ class Run:
                     outcome = await self._carry_out(steps)
                 finally:
                     self.progress.under_way -= 1
-                if outcome is not None:
+                # A row that waits is staged, and to be validated: it is told when that is done.
+                if outcome is not None and outcome.fate is not Fate.WAITING:
                     await self._tell(outcome, outcomes)
 
     async def _carry_out(self, steps: Sequence[Step]) -> PlannedRow | None:
@@ -241,13 +213,12 @@ class Run:
         """Make one request once. A verdict of WAITING says that it surely took no effect, though its answer was lost."""
         await self._journal.write(lambda plan: plan.intend(step.row, step.position, time.time()))
         self.progress.requests += 1
-        body = msgspec.convert(step.body, type=self._entity.update.body)
-        departure = _Departure()
-        _departure.set(departure)
+        present = Departure()
+        departure.set(present)
         try:
-            answer = await self._ads.call(self._entity.update, path=self._path_of(step), body=body)
+            answer = await self._write(step)
         except anyio.get_cancelled_exc_class():
-            if not departure.left:
+            if not present.left:
                 # It was still waiting for quota: nothing left, so there is nothing to settle.
                 with anyio.CancelScope(shield=True):
                     await self._journal.write(lambda plan: plan.recall(step.row, step.position))
@@ -256,7 +227,14 @@ class Run:
             self._judge_network(error)
             return await self._read_back(step, error) if error.may_have_taken_effect else failure(error)
         self._without_network = 0
-        return success(step, writable_state(self._entity, answer))
+        verdict = success(step, writable_state(self._entity, answer))
+        return verdict if self._staging is None else staged(verdict)
+
+    async def _write(self, step: Step) -> msgspec.Struct:
+        if self._staging is not None:
+            return await self._staging.write(step)
+        body = msgspec.convert(step.body, type=self._entity.update.body)
+        return await self._ads.call(self._entity.update, path=self._path_of(step), body=body)
 
     def _path_of(self, step: Step) -> dict[str, str]:
         return {"ad_account_id": self.header.ad_account_id, self._entity.id_column: step.entity_id}
@@ -276,6 +254,8 @@ class Run:
         """Find out what came of a request whose answer was lost."""
         await anyio.sleep(self._options.settle_after)
         try:
+            if self._staging is not None:
+                return await self._staging.read_back(step, str(error))
             answer = await self._ads.call(self._entity.get, path=self._path_of(step))
         except NotFound as gone:
             return failure(gone)
@@ -297,7 +277,9 @@ class Run:
 
     async def _tell(self, row: PlannedRow, outcomes: ObjectSendStream[PlannedRow]) -> None:
         match row.fate:
-            case Fate.DONE:
+            case Fate.WAITING:
+                pass  # staged, and held back from publishing: a later run ends it
+            case Fate.DONE | Fate.STAGED:
                 self.progress.done += 1
             case Fate.FAILED:
                 self.progress.failed += 1
@@ -349,3 +331,13 @@ def check_plan(plan: PlanFile, base_url: str, *, resumes: bool) -> None:
         raise WrongPlan(f"the plan was made for {header.base_url}, and calls would go to {base_url}")
     if not resumes and plan.begun():
         raise WrongPlan("the plan has begun before: resume it")
+
+
+def check_staging(plan: PlanFile, *, stages: bool) -> None:
+    """Refuse to stage the rest of a plan of which a part has been made live at once.
+
+    Raises:
+        WrongPlan: it has begun, and without drafts.
+    """
+    if stages and not plan.header.drafts and plan.begun():
+        raise WrongPlan("the plan has begun without drafts: resume it without them")

@@ -19,6 +19,7 @@ import msgspec
 
 from spotify_ads_async.bulk import storage
 from spotify_ads_async.bulk.columns import Cell
+from spotify_ads_async.bulk.drafttables import DraftTables
 from spotify_ads_async.bulk.effects import Effect
 from spotify_ads_async.bulk.records import Fate, Header, PlannedRow, RowState, Step, StepState, Verdict
 from spotify_ads_async.bulk.sources import Change, Problem
@@ -258,6 +259,11 @@ class PlanFile:
         """Make failed requests wait again: those whose failure was about the moment, or all of them."""
         self._connection.execute("UPDATE step SET state = 'waiting' WHERE state = 'failed' AND (passing OR ?)", (everything,))
 
+    @property
+    def drafts(self) -> DraftTables:
+        """What is staged as drafts."""
+        return DraftTables(self._connection)
+
     # Reading
 
     def rows(self, *, batch: int = 1000) -> Iterator[PlannedRow]:
@@ -292,7 +298,8 @@ class PlanFile:
         """How many rows have requests to make or to settle."""
         (count,) = self._connection.execute(
             "SELECT count(DISTINCT row) FROM step AS one WHERE state IN ('sent', 'unknown') OR state = 'waiting' AND NOT EXISTS "
-            "(SELECT 1 FROM step WHERE step.row = one.row AND state = 'failed')"
+            "(SELECT 1 FROM step WHERE step.row = one.row AND state = 'failed') OR state = 'staged' AND EXISTS (SELECT 1 FROM draft "
+            "JOIN campaign ON campaign.id = campaign_id WHERE draft.row = one.row AND campaign.state IN ('open', 'publishing'))"
         ).fetchone()
         return count
 

@@ -15,7 +15,7 @@ from spotify_ads_async.pages import READ_AHEAD, ListCall
 from spotify_ads_async.pages.order import with_order
 from spotify_ads_async.pages.page import Caller
 
-__all__ = ["PAGE_SIZE", "Found", "Take", "read_present"]
+__all__ = ["PAGE_SIZE", "Found", "Take", "read_present", "some_at_once"]
 
 PAGE_SIZE = 50
 """The largest page that the lists of campaigns, ad sets and ads give."""
@@ -79,7 +79,7 @@ class _Reader:
         async def read(chunk: Sequence[str]) -> None:
             await self._found((await self._list({parameter: chunk})).items)
 
-        await _some_at_once(read, chunks)
+        await some_at_once(read, chunks)
 
     async def walk(self) -> None:
         # An order that edits cannot change, the same for the first page and for the walk behind it.
@@ -107,10 +107,10 @@ class _Reader:
             self.missing.pop(entity_id, None)
             await self._take([(entity_id, found)])
 
-        await _some_at_once(read, list(self.missing))
+        await some_at_once(read, list(self.missing))
 
 
-async def _some_at_once(read: Callable[[ItemT], Awaitable[None]], items: Sequence[ItemT]) -> None:
+async def some_at_once(read: Callable[[ItemT], Awaitable[None]], items: Sequence[ItemT]) -> None:
     """Run ``read`` for every item, a few at a time."""
     room = anyio.Semaphore(_AT_ONCE)
 

@@ -41,6 +41,8 @@ class StepState(enum.StrEnum):
     """It has not left, or surely took no effect and shall be made again."""
     SENT = "sent"
     """It may have left; what came of it is not known yet."""
+    STAGED = "staged"
+    """Its values are in a draft."""
     DONE = "done"
     FAILED = "failed"
     UNKNOWN = "unknown"
@@ -56,7 +58,9 @@ class Fate(enum.StrEnum):
     FAILED = "failed"
     UNKNOWN = "unknown"
     WAITING = "waiting"
-    """Not sent yet: the run was interrupted before it."""
+    """Not sent yet, or staged and not validated: the run was interrupted before it."""
+    STAGED = "staged"
+    """In a draft that was validated and is not published."""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +73,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
     undo_of: str = ""
     ready: bool = False
+    drafts: bool = False
+    """Whether the rows are staged as drafts: from the first run on, a plan keeps to that."""
 
     @property
     def kind(self) -> Entity:

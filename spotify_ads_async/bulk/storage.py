@@ -13,7 +13,8 @@ from spotify_ads_async.bulk.records import NotAPlan, PlanInUse
 __all__ = ["create", "decode", "encode", "make_durable", "open_existing", "survive_power_cuts"]
 
 _APPLICATION_ID = 0x53414250  # "SABP"
-_FORMAT = 1
+_FORMAT = 2
+_BEFORE_DRAFTS = 1
 
 _SCHEMA = """
 CREATE TABLE header (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -46,14 +47,31 @@ CREATE TABLE step (
   PRIMARY KEY (row, position)
 ) WITHOUT ROWID;
 CREATE INDEX step_by_state ON step (state, row, position);
+"""
+
+_DRAFTS = """
+-- Campaigns whose draft this plan has made, or is about to make.
+CREATE TABLE campaign (
+  id TEXT PRIMARY KEY,
+  draft_id TEXT NOT NULL DEFAULT '',
+  state TEXT NOT NULL,
+  version INTEGER
+) WITHOUT ROWID;
+CREATE TABLE draft (row INTEGER PRIMARY KEY, campaign_id TEXT NOT NULL, parent_id TEXT NOT NULL, draft_id TEXT NOT NULL DEFAULT '');
+CREATE INDEX draft_by_campaign ON draft (campaign_id);
+DROP VIEW IF EXISTS fate;
 -- The worst of a row's requests says what became of the row.
 CREATE VIEW fate AS SELECT number, CASE
   WHEN verdict = 'refused' THEN 'refused'
   WHEN verdict = 'unchanged' THEN 'unchanged'
   WHEN EXISTS (SELECT 1 FROM step WHERE step.row = number AND state IN ('unknown', 'sent')) THEN 'unknown'
   WHEN EXISTS (SELECT 1 FROM step WHERE step.row = number AND state = 'failed') THEN 'failed'
+  WHEN EXISTS (SELECT 1 FROM step WHERE step.row = number AND state = 'staged') THEN
+    (SELECT CASE campaign.state WHEN 'publishing' THEN 'unknown' WHEN 'open' THEN 'waiting' ELSE 'staged' END
+     FROM draft JOIN campaign ON campaign.id = campaign_id WHERE draft.row = number)
   WHEN verdict = 'read' OR EXISTS (SELECT 1 FROM step WHERE step.row = number AND state = 'waiting') THEN 'waiting'
   ELSE 'done' END AS fate FROM row;
+DROP VIEW IF EXISTS request;
 -- Requests with what is needed to make them.
 CREATE VIEW request AS SELECT step.row, position, entity_id, body, before, state, sent FROM step JOIN row ON number = step.row;
 """
@@ -72,7 +90,7 @@ def create(path: Path) -> sqlite3.Connection:
         _lock(connection)
         connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={_FORMAT}")
-        connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+        connection.executescript(f"BEGIN; {_SCHEMA} {_DRAFTS} COMMIT;")
     except BaseException:
         connection.close()
         path.unlink(missing_ok=True)
@@ -106,6 +124,7 @@ def open_existing(path: Path) -> sqlite3.Connection:
         _check_format(connection, path)
         _lock(connection)
         survive_power_cuts(connection, wanted=True)
+        _upgrade(connection)
     except sqlite3.DatabaseError as problem:
         connection.close()
         if problem.sqlite_errorcode in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
@@ -129,8 +148,15 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != _APPLICATION_ID:
         raise NotAPlan(f"{path} is no plan")
-    if version != _FORMAT:
+    if version not in {_BEFORE_DRAFTS, _FORMAT}:
         raise NotAPlan(f"{path} has format {version}, and this version of the program reads format {_FORMAT}")
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """Give a plan of the format before drafts what it lacks."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == _BEFORE_DRAFTS:
+        connection.executescript(f"BEGIN; {_DRAFTS} PRAGMA user_version={_FORMAT}; COMMIT;")
 
 
 def _lock(connection: sqlite3.Connection) -> None:

@@ -47,7 +47,9 @@ async def plan_undo(ads: AdsClient, done: Path, path: Path, *, force: bool = Fal
         fates = await anyio.to_thread.run_sync(plan.fates)
         if fates[Fate.UNKNOWN]:
             raise WrongPlan(f"{fates[Fate.UNKNOWN]} rows are not settled: resume the plan first, then undo it")
-        undo_header = msgspec.structs.replace(header, source=f"undo of {done}", undo_of=str(done), created_at=now_text(), ready=False)
+        undo_header = msgspec.structs.replace(
+            header, source=f"undo of {done}", undo_of=str(done), created_at=now_text(), ready=False, drafts=False
+        )
         async with new_plan(path, undo_header) as undo:
             await _Undo(plan, undo, undo_header, force=force, now=now or datetime.now(UTC)).fill(ads)
     finally:
@@ -65,10 +67,11 @@ class _Undo:
         self._force = force
         self._now = now
         self._rows: dict[str, int] = {}
+        self._drafts = done.header.drafts
 
     async def fill(self, ads: AdsClient) -> None:
         journal = Journal(self._undo)
-        rows = (row for row in self._done.rows() if row.applied)
+        rows = (row for row in self._done.rows() if row.applied or row.fate is Fate.STAGED)
 
         def take(undo: PlanFile) -> int:
             taken = 0
@@ -116,6 +119,10 @@ class _Undo:
         """Why the row is not taken back."""
         if self._entity.archives and done.applied.get("status") == _ARCHIVED:
             return Refusal(column="status", reason="was archived, which cannot be undone")
+        if done.fate is Fate.STAGED:
+            return Refusal(reason="is staged in a draft and not live: there is nothing to undo; delete the draft to drop it")
+        if self._drafts:
+            return Refusal(reason="was published from a draft, which cannot be undone: change it anew to restore it")
         if self._force:
             return None
         for field, left in done.applied.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from spotify_ads_async.bulk.effects import Settled, State, reached, settle
 from spotify_ads_async.bulk.records import Step, StepState, Verdict
 from spotify_ads_async.errors import (
@@ -14,7 +16,7 @@ from spotify_ads_async.errors import (
     StoreUnavailable,
 )
 
-__all__ = ["failure", "judge", "success"]
+__all__ = ["failure", "judge", "staged", "success"]
 
 _PASSING = (AuthenticationError, ConnectionFailed, QuotaTimeout, RateLimited, ServerError, StoreUnavailable)
 
@@ -25,6 +27,11 @@ def success(step: Step, state: State) -> Verdict:
     different = [field for field, value in step.body.items() if field in found and not reached(value, found[field], step.before.get(field))]
     reason = f"the server made something else of {', '.join(different)}" if different else ""
     return Verdict(state=StepState.DONE, found=found, reason=reason)
+
+
+def staged(verdict: Verdict) -> Verdict:
+    """The same of a draft: what arrived there is not live yet."""
+    return msgspec.structs.replace(verdict, state=StepState.STAGED) if verdict.state is StepState.DONE else verdict
 
 
 def failure(error: SpotifyAdsError) -> Verdict:

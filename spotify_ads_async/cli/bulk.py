@@ -50,6 +50,8 @@ MaxFailures = Annotated[int | None, typer.Option("--max-failures", metavar="N", 
 Concurrency = Annotated[int, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Rows under way at once, at most.")]
 Results = Annotated[Path | None, typer.Option("--results", metavar="FILE", help="Where every row's outcome goes, .csv or .jsonl.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Also make requests again that the server refused.")]
+Draft = Annotated[bool, typer.Option("--draft", help="Stage the rows as drafts, and validate them by campaign; nothing goes live.")]
+Publish = Annotated[bool, typer.Option("--publish", help="With drafts: publish every campaign of which all rows are valid.")]
 Force = Annotated[bool, typer.Option("--force", help="Also take back rows that somebody changed since.")]
 _CONCURRENCY = bulk.Options().concurrency
 
@@ -100,6 +102,8 @@ def apply(
     clear: Clear = bulk.CLEAR,
     skip_bad_rows: SkipBadRows = False,
     dry_run: DryRun = False,
+    draft: Draft = False,
+    publish: Publish = False,
     max_failures: MaxFailures = None,
     concurrency: Concurrency = _CONCURRENCY,
     results: Results = None,
@@ -107,9 +111,8 @@ def apply(
     ad_account: AdAccount = None,
 ) -> None:
     """Carry out a plan; or plan a file of changes, and carry that out at once."""
-    working = Working(
-        options=bulk.Options(concurrency=concurrency, max_failures=max_failures), results=results, asks=not yes, dry_run=dry_run
-    )
+    options = bulk.Options(concurrency=concurrency, max_failures=max_failures, draft=draft, publish=publish)
+    working = Working(options=options, results=results, asks=not yes, dry_run=dry_run)
     if bulk.is_plan(changes):
         run(lambda: bulk_work.apply_plan(changes, working))
     planning = Planning(
@@ -125,10 +128,11 @@ def resume(
     max_failures: MaxFailures = None,
     concurrency: Concurrency = _CONCURRENCY,
     retry_failed: RetryFailed = False,
+    publish: Publish = False,
     results: Results = None,
 ) -> None:
     """Carry on after an interruption. Requests whose answer was lost are settled by reading back, never sent blindly again."""
-    options = bulk.Options(concurrency=concurrency, max_failures=max_failures, retry_failed=retry_failed)
+    options = bulk.Options(concurrency=concurrency, max_failures=max_failures, retry_failed=retry_failed, publish=publish)
     run(lambda: bulk_work.resume(plan_file, Working(options=options, results=results)))
 
 

@@ -58,6 +58,10 @@ def _states(totals: bulk.PlanTotals) -> list[tuple[int, str]]:
 def say_fates(fates: Mapping[bulk.Fate, int], path: Path) -> None:
     """What became of the rows, and what to do about those that are not done."""
     say(" · ".join(f"{count} {fate.value}" for fate, count in fates.items() if count or fate is bulk.Fate.DONE))
+    if fates[bulk.Fate.STAGED]:
+        say(
+            f"{fates[bulk.Fate.STAGED]} rows are in drafts and not live: spotify-ads bulk resume {path} --publish publishes valid campaigns"
+        )
     if fates[bulk.Fate.WAITING] or fates[bulk.Fate.UNKNOWN]:
         say(
             f"{fates[bulk.Fate.WAITING]} rows have not been sent and {fates[bulk.Fate.UNKNOWN]} are not settled: "

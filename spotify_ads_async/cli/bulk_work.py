@@ -182,7 +182,7 @@ async def _carry_out(client: AdsClient, run: bulk.Run, path: Path, working: Work
     failures = 0
     async with on_interrupt(lambda: run.stop("interrupted")), run, shown(f"{run.header.kind.plural}", run, client):
         async for row in run:
-            if row.fate in {bulk.Fate.FAILED, bulk.Fate.UNKNOWN} and failures < _SHOWN:
+            if row.fate in {bulk.Fate.FAILED, bulk.Fate.UNKNOWN, bulk.Fate.WAITING} and failures < _SHOWN:
                 failures += 1
                 say(f"{row.fate}: line {row.line}, {row.entity_id}: {row.reason}")
     return await anyio.to_thread.run_sync(_conclude, run.progress.stopped, path, working)

@@ -1,0 +1,270 @@
+"""Rows staged as drafts: validated by campaign, brought back to the rows, and published at the version that was validated."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sqlite3
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from spotify_ads_async import bulk
+from spotify_ads_async.emulator.handlers.drafts import touch
+from spotify_ads_async.events import Event, RequestSent
+
+from .conftest import QUICK, Json, World, fates_of, rows_of
+from .test_kills import start
+
+DRAFT = msgspec.structs.replace(QUICK, draft=True)
+PUBLISH = msgspec.structs.replace(QUICK, publish=True)
+COUNT = 30
+
+
+def live_names(world: World, plan: Path) -> list[bool]:
+    """Of each row, whether its name is live."""
+    return [world.account.ad_sets.get(row.entity_id)["name"] == row.after["name"] for row in rows_of(plan)]
+
+
+def sent(world: World, operation: str) -> int:
+    return world.server.statistics().operations.get(operation, 0)
+
+
+def on(world: World, operation: str, act: Callable[[], object]) -> None:
+    """Act the first time a request of this operation leaves."""
+    acted: list[object] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, RequestSent) and event.operation == operation and not acted:
+            acted.append(True)
+            act()
+
+    world.ads.subscribe(hear)
+
+
+async def test_staged_rows_are_valid_and_not_live(world: World) -> None:
+    plan = await world.plan(world.names(COUNT))
+    told, progress = await world.apply(plan, DRAFT)
+    assert fates_of(plan) == {"staged": COUNT}
+    assert sorted(row.number for row in told) == list(range(1, COUNT + 1))
+    assert (progress.done, progress.failed, progress.unknown) == (COUNT, 0, 0)
+    assert not any(live_names(world, plan))
+    assert all(world.account.ad_set_drafts.get(row.entity_id)["name"] == row.after["name"] for row in rows_of(plan))
+    assert sent(world, "updateAdSet") == 0
+
+
+async def test_published_rows_are_live_once(world: World) -> None:
+    plan = await world.plan(world.names(COUNT))
+    told, progress = await world.apply(plan, PUBLISH)
+    assert {row.fate for row in told} == {bulk.Fate.DONE}
+    assert (len(told), progress.total, progress.done) == (COUNT, COUNT, COUNT)
+    assert all(live_names(world, plan))
+    assert {world.effects[row.entity_id] for row in rows_of(plan)} == {1}
+    assert list(world.account.campaign_drafts) == []
+
+
+async def test_what_was_staged_is_published_by_resuming(world: World) -> None:
+    plan = await world.plan(world.names(COUNT))
+    await world.apply(plan, DRAFT)
+    assert (await world.resume(plan))[0] == []
+    world.server.reset_statistics()
+    _, progress = await world.resume(plan, PUBLISH)
+    assert (progress.total, fates_of(plan)) == (COUNT, {"done": COUNT})
+    assert all(live_names(world, plan))
+    assert sent(world, "updateAdSetDraft") == sent(world, "createDraftFromAdSet") == 0
+
+
+async def test_campaigns_and_ads_too(world: World) -> None:
+    campaigns = world.write("c.csv", ["campaign_id", "name"], [[row["id"], "Renamed"] for row in world.account.campaigns])
+    ads = world.write("a.csv", ["ad_id", "tagline"], [[row["id"], "Listen"] for row in list(world.account.ads)[:8]])
+    for changes in (campaigns, ads):
+        plan = await world.plan(changes, f"{changes.stem}.plan")
+        told, _ = await world.apply(plan, PUBLISH)
+        assert {(row.fate, row.reason) for row in told} == {(bulk.Fate.DONE, "")}
+    assert {row["name"] for row in world.account.campaigns} == {"Renamed"}
+    assert [row["tagline"] for row in list(world.account.ads)[:8]] == ["Listen"] * 8
+
+
+async def test_a_validation_error_comes_back_to_its_row(world: World) -> None:
+    plan = await world.plan(world.names(COUNT))
+    bad, *_ = rows_of(plan)
+    spoilt = {"end_time": "1999-01-01T00:00:00Z"}
+    drafts = world.account.ad_set_drafts
+    on(world, "publishCampaignDraft", lambda: drafts.put({**drafts.get(bad.entity_id), **spoilt}))
+    told, _ = await world.apply(plan, PUBLISH)
+    (failed,) = [row for row in told if row.fate is bulk.Fate.FAILED]
+    assert (failed.number, failed.status) == (bad.number, 400)
+    assert failed.reason.startswith("the draft is not valid: ")
+    campaign = world.account.ad_sets.get(bad.entity_id)["campaign_id"]
+    for row in rows_of(plan):
+        together = world.account.ad_sets.get(row.entity_id)["campaign_id"] == campaign
+        assert (row.fate is bulk.Fate.DONE) is not together
+        if together and row.number != bad.number:
+            assert (row.fate, row.reason) == (bulk.Fate.STAGED, "staged, but another row of its campaign is not valid")
+    drafts.put({name: value for name, value in drafts.get(bad.entity_id).items() if name not in spoilt})
+    await world.resume(plan, msgspec.structs.replace(PUBLISH, retry_failed=True))
+    assert fates_of(plan) == {"done": COUNT}
+    assert {world.effects[row.entity_id] for row in rows_of(plan)} == {1}
+
+
+async def test_an_error_outside_of_the_rows_fails_the_campaign(world: World) -> None:
+    plan = await world.plan(world.names(1))
+    campaign = world.account.ad_sets.get(rows_of(plan)[0].entity_id)["campaign_id"]
+    drafts = world.account.campaign_drafts
+    on(world, "publishCampaignDraft", lambda: drafts.put({**drafts.get(campaign), "name": ""}))
+    (row,), _ = await world.apply(plan, PUBLISH)
+    assert row.fate is bulk.Fate.FAILED
+    assert f"CAMPAIGN {campaign}: " in row.reason
+
+
+async def test_a_draft_that_somebody_changed_since_is_not_published(world: World) -> None:
+    plan = await world.plan(world.names(1))
+    await world.apply(plan, DRAFT)
+    touch(world.account, world.account.ad_sets.get(rows_of(plan)[0].entity_id)["campaign_id"])
+    (row,), _ = await world.resume(plan, PUBLISH)
+    assert row.fate is bulk.Fate.WAITING
+    assert "somebody changed the campaign's draft since it was validated (version 3, now 4)" in row.reason
+    assert live_names(world, plan) == [False]
+    await world.resume(plan, PUBLISH)
+    assert live_names(world, plan) == [True]
+
+
+async def test_a_version_conflict_at_the_server_is_no_failure_for_good(world: World) -> None:
+    plan = await world.plan(world.names(1))
+    await world.apply(plan, DRAFT)
+    campaign = world.account.ad_sets.get(rows_of(plan)[0].entity_id)["campaign_id"]
+    on(world, "publishCampaignDraft", lambda: touch(world.account, campaign))
+    (row,), _ = await world.resume(plan, PUBLISH)
+    assert (row.fate, live_names(world, plan)) == (bulk.Fate.WAITING, [False])
+    assert "the draft is at 4, not at 3" in row.reason
+    await world.resume(plan, PUBLISH)
+    assert fates_of(plan) == {"done": 1}
+
+
+async def test_a_campaign_with_a_draft_of_somebody_else_is_left_alone(world: World) -> None:
+    plan = await world.plan(world.names(1))
+    (row,) = rows_of(plan)
+    campaign = world.account.ad_sets.get(row.entity_id)["campaign_id"]
+    drafts = world.ads.ad_account(world.server.ad_account_id).drafts
+    await world.ads.call(bulk.ENTITIES["campaigns"].get, path={"ad_account_id": world.server.ad_account_id, "campaign_id": campaign})
+    world.account.campaign_drafts.put({"id": campaign, "status": "ACTIVE", "name": "Theirs", "draft_hierarchy_version": 1})
+    (row,), _ = await world.apply(plan, PUBLISH)
+    assert row.fate is bulk.Fate.FAILED
+    assert "has a draft already" in row.reason
+    await drafts.campaigns.delete(campaign)
+    await world.resume(plan, PUBLISH)
+    assert fates_of(plan) == {"done": 1}
+
+
+async def test_what_drafts_do_not_hold_fails(world: World) -> None:
+    header = ["ad_set_id", "name", "delivery"]
+    plan = await world.plan(world.write("changes.csv", header, [[world.ad_sets[0]["id"], "Paused", "OFF"]]))
+    (row,), _ = await world.apply(plan, DRAFT)
+    assert (row.fate, row.reason) == (bulk.Fate.FAILED, "a draft does not hold delivery: change it without drafts")
+    assert list(world.account.campaign_drafts) == []
+
+
+@pytest.mark.parametrize("fault", ["lost_answer", "reset", "truncated", "error"])
+@pytest.mark.parametrize("operation", ["createDraftFromAdSet", "updateAdSetDraft", "createDraftFromCampaign", "publishCampaignDraft"])
+async def test_faults_leave_every_row_live_once(world: World, fault: Json, operation: str) -> None:
+    plan = await world.plan(world.names(COUNT))
+    world.server.add_fault(fault, operation=operation, share=0.5)
+    await world.apply(plan, PUBLISH)
+    world.server.clear_faults()
+    await world.resume(plan, PUBLISH)
+    assert fates_of(plan) == {"done": COUNT}
+    assert all(live_names(world, plan))
+    assert {world.effects[row.entity_id] for row in rows_of(plan)} == {1}
+
+
+def drafts_written(world: World, count: int) -> asyncio.Event:
+    """Set when drafts of ad sets have been made or changed so many times."""
+    reached, seen = asyncio.Event(), [0]
+
+    def count_one(table: str, identifier: str, row: object) -> None:
+        del identifier, row
+        seen[0] += table.endswith("/ad_set_drafts")
+        if seen[0] >= count:
+            reached.set()
+
+    world.server.store.listeners.append(count_one)
+    return reached
+
+
+async def killed_when(world: World, plan: Path, moment: Awaitable[object]) -> None:
+    process = await start(world, "apply", str(plan), "--publish", "--yes")
+    async with asyncio.timeout(30):
+        await moment
+    assert process.returncode is None
+    os.killpg(process.pid, signal.SIGKILL)
+    await process.communicate()
+
+
+async def test_killed_between_staging_and_publishing(world: World) -> None:
+    plan = await world.plan(world.names(COUNT))
+    await killed_when(world, plan, drafts_written(world, 2 * COUNT).wait())
+    assert not any(live_names(world, plan))
+    assert sent(world, "createDraftFromAdSet") == COUNT
+    await world.resume(plan, PUBLISH)
+    assert fates_of(plan) == {"done": COUNT}
+    assert sent(world, "createDraftFromAdSet") == sent(world, "updateAdSetDraft") == COUNT
+    assert {world.effects[row.entity_id] for row in rows_of(plan)} == {1}
+
+
+async def test_killed_while_publishing_is_settled_by_reading_back(world: World) -> None:
+    plan = await world.plan(world.names(COUNT))
+    await killed_when(world, plan, world.effects_reach(1))
+    live = live_names(world, plan)
+    assert any(live)
+    requests = sent(world, "publishCampaignDraft")
+    await world.resume(plan)
+    assert [row.fate is bulk.Fate.DONE for row in rows_of(plan)] == live
+    assert sent(world, "publishCampaignDraft") == requests
+    await world.resume(plan, PUBLISH)
+    assert fates_of(plan) == {"done": COUNT}
+    assert {world.effects[row.entity_id] for row in rows_of(plan)} == {1}
+
+
+async def test_what_cannot_be_read_back_is_unknown_until_the_next_run(world: World) -> None:
+    plan = await world.plan(world.names(1))
+    await world.apply(plan, DRAFT)
+    world.server.add_fault("lost_answer", operation="publishCampaignDraft", times=1)
+    gone = world.server.add_fault("error", operation="getCampaignDraftsV3", status=403)
+    (row,), _ = await world.resume(plan, PUBLISH)
+    assert row.fate is bulk.Fate.UNKNOWN
+    assert "could not be read back" in row.reason
+    gone.remove()
+    requests = sent(world, "publishCampaignDraft")
+    (row,), _ = await world.resume(plan)
+    assert (row.fate, sent(world, "publishCampaignDraft")) == (bulk.Fate.DONE, requests)
+    assert world.effects[row.entity_id] == 1
+
+
+async def test_a_plan_of_the_format_before_drafts_is_carried_out(world: World) -> None:
+    plan = await world.plan(world.names(2))
+    with contextlib.closing(sqlite3.connect(plan)) as connection:
+        connection.executescript("DROP TABLE draft; DROP TABLE campaign; PRAGMA user_version=1;")
+    await world.apply(plan, PUBLISH)
+    assert fates_of(plan) == {"done": 2}
+
+
+async def test_a_plan_that_has_begun_without_drafts_stays_without(world: World) -> None:
+    plan = await world.plan(world.names(1))
+    await world.apply(plan)
+    with pytest.raises(bulk.WrongPlan, match="begun without drafts"):
+        await world.resume(plan, PUBLISH)
+
+
+@pytest.mark.parametrize(("options", "said"), [(DRAFT, "is staged in a draft"), (PUBLISH, "was published from a draft")])
+async def test_undo_says_what_cannot_be_undone(world: World, options: bulk.Options, said: str) -> None:
+    plan = await world.plan(world.names(2))
+    await world.apply(plan, options)
+    undo = world.folder / "undo"
+    await bulk.plan_undo(world.ads, plan, undo, force=True)
+    rows = rows_of(undo)
+    assert [row.fate for row in rows] == [bulk.Fate.REFUSED] * 2
+    assert all(said in row.reason for row in rows)
