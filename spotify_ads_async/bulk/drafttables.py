@@ -92,6 +92,11 @@ class DraftTables:
         found = self._connection.execute("SELECT id, draft_id, state, version FROM campaign WHERE ? IS NULL OR state = ?", (state, state))
         return [DraftCampaign(id=one, draft_id=draft, state=CampaignState(now), version=version) for one, draft, now, version in found]
 
+    def draft_of_campaign(self, campaign_id: str) -> str:
+        """The id of a campaign's draft, empty until it is known."""
+        (draft_id,) = self._connection.execute("SELECT draft_id FROM campaign WHERE id = ?", (campaign_id,)).fetchone()
+        return draft_id
+
     def rows_of(self, campaign_id: str) -> list[StagedRow]:
         """The requests of a campaign's rows, in input order."""
         return [

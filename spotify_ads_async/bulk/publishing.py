@@ -13,7 +13,7 @@ from spotify_ads_async.bulk.effects import Settled, settle, writable_state
 from spotify_ads_async.bulk.entities import CAMPAIGNS
 from spotify_ads_async.bulk.journal import Journal
 from spotify_ads_async.bulk.planfile import PlanFile
-from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
+from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present, some_at_once
 from spotify_ads_async.bulk.records import Fate, Header, PlannedRow, StepState, Verdict
 from spotify_ads_async.bulk.running import Options
 from spotify_ads_async.client import AdsClient
@@ -62,11 +62,14 @@ class Publishing:
 
     async def validate_all(self, tell: Tell) -> None:
         """Validate every campaign whose rows are all staged, or failed."""
-        for campaign in await self._campaigns(CampaignState.OPEN):
+
+        async def validate(campaign: DraftCampaign) -> None:
             rows = await self._rows(campaign)
             staged = [row for row in rows if row.step.state is StepState.STAGED]
             if staged and not any(row.step.state in _UNFINISHED for row in rows) and not self._stopping.is_set():
                 await self._validate(campaign, staged, tell)
+
+        await some_at_once(validate, await self._campaigns(CampaignState.OPEN))
 
     async def _validate(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> None:
         try:
@@ -100,7 +103,8 @@ class Publishing:
 
     async def publish_all(self, tell: Tell) -> None:
         """Publish every campaign that is valid and of which no row failed."""
-        for campaign in await self._campaigns(CampaignState.VALID):
+
+        async def publish(campaign: DraftCampaign) -> None:
             if self._stopping.is_set():
                 return
             rows = await self._rows(campaign)
@@ -110,6 +114,8 @@ class Publishing:
                 await self._conclude(campaign, CampaignState.VALID, _all(staged, reason), tell, campaign.version)
             else:
                 await self._publish(campaign, rows, tell)
+
+        await some_at_once(publish, await self._campaigns(CampaignState.VALID))
 
     async def _publish(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> None:
         for _ in range(self._options.attempts):

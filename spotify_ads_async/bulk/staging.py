@@ -14,12 +14,12 @@ import anyio
 import msgspec
 
 from spotify_ads_async.bulk.draftkinds import DRAFT_KINDS
-from spotify_ads_async.bulk.drafttables import StagedRow
+from spotify_ads_async.bulk.drafttables import DraftCampaign, StagedRow
 from spotify_ads_async.bulk.effects import writable_state
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS
 from spotify_ads_async.bulk.journal import Journal
 from spotify_ads_async.bulk.planfile import PlanFile
-from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
+from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present, some_at_once
 from spotify_ads_async.bulk.publishing import Publishing
 from spotify_ads_async.bulk.records import Fate, Header, PlannedRow, Step, StepState, Verdict
 from spotify_ads_async.bulk.running import Options
@@ -110,9 +110,13 @@ class Staging:
         except SpotifyAdsError as problem:
             self._hands.stop(f"the campaigns of the rows could not be read: {problem}")
             return
-        for campaign in await self._journal.read(lambda plan: plan.drafts.campaigns()):
-            if not campaign.draft_id and not self._hands.stopping.is_set():
+
+        async def make(campaign: DraftCampaign) -> None:
+            if not self._hands.stopping.is_set():
                 await self._make_campaign_draft(campaign.id, tell)
+
+        campaigns = await self._journal.read(lambda plan: plan.drafts.campaigns())
+        await some_at_once(make, [one for one in campaigns if not one.draft_id])
 
     async def _locate(self, tell: Tell) -> None:
         steps = await self._fitting(tell)
@@ -199,8 +203,7 @@ class Staging:
         row = await self._journal.read(lambda plan: plan.drafts.of_row(step.row))
         draft_id = row.draft_id
         if self._entity is CAMPAIGNS:
-            campaigns = await self._journal.read(lambda plan: plan.drafts.campaigns())
-            draft_id = next(one.draft_id for one in campaigns if one.id == row.campaign_id)
+            draft_id = await self._journal.read(lambda plan: plan.drafts.draft_of_campaign(row.campaign_id))
         if not draft_id:
             path = {**self._account, self._entity.id_column: step.entity_id}
             draft = await self._ads.call(self._kind.make, path=path, idempotency_key=self._key(step.entity_id))
