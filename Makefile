@@ -11,7 +11,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/spotify-ads demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 soak: $(VENV)/.test
 	$(BIN)/python -m pytest -m soak
