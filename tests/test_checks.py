@@ -100,7 +100,7 @@ ALLOWED: list[tuple[Any, Any]] = [
     (bool, False),
     (bytes, b""),
     (bytes, bytearray(b"x")),
-    (bytes, memoryview(b"x")),
+    pytest.param(bytes, memoryview(b"x"), id="a view of bytes"),
     (date, date(2030, 1, 31)),
     (Color, Color.RED),
     (Color, "GREEN"),
