@@ -292,15 +292,28 @@ class Session:
         raise _ending(operation, late, journey)
 
     async def _repeat(self, operation: Operation[AnswerT], request: wire.Request, journey: _Journey) -> AnswerT:
-        """Make attempts until one succeeds or the matrix says stop."""
+        """Send the request, each time under the governor, until an attempt succeeds or the matrix says stop."""
+        options = self.options
+        failure: SpotifyAdsError
         while True:
             journey.attempt += 1
+            journey.phase = _SIGNING_IN
             try:
-                answer = await self._attempt(operation, request, journey)
-                return wire.answer(operation, status=answer.status, content_type=answer.content_type, body=answer.body)
+                journey.token = token = await self._credentials.token(self._transport.client())
+                max_wait = self._wait_begins(journey)
+                async with self._quota.admit(operation.limits, priority=options.priority, max_wait=max_wait) as admission:
+                    answer = await self._transport.exchange(
+                        self._address(request.target), request, token=token, timeout=options.timeout, departure=admission, progress=journey
+                    )
+                journey.answered(answer.status)
+                return _read(operation, answer, journey)
             except SpotifyAdsError as error:
+                journey.lost(error)
                 error.operation = operation.id
                 failure = error
+            except BaseException as problem:
+                journey.lost(problem)
+                raise
             journey.unanswered = False
             if journey.doubt is not None and operation.method == "DELETE" and isinstance(failure, NotFound):
                 # The attempt whose answer was lost did delete it.
@@ -312,32 +325,16 @@ class Session:
                 raise _ending(operation, failure, journey)
             journey.retried(failure, delay)
             journey.phase = _PAUSING
+            journey.retry_after = None
             await anyio.sleep(delay)
 
-    async def _attempt(self, operation: Operation[Any], request: wire.Request, journey: _Journey) -> Answer:
-        """Send the request once, under the governor; raise what an answer outside of 2xx stands for."""
-        options = self.options
-        journey.retry_after = None
-        journey.phase = _SIGNING_IN
-        journey.token = token = await self._credentials.token(self._transport.client())
+    def _wait_begins(self, journey: _Journey) -> float | None:
+        """The present attempt asks for quota: how many seconds it may wait."""
         journey.phase = _WAITING
         journey.wanted_at = time.monotonic()
-        max_wait = options.max_wait
-        if journey.ends_at is not None:
-            max_wait = _shorter(max_wait, journey.remaining(journey.wanted_at))
-        try:
-            async with self._quota.admit(operation.limits, priority=options.priority, max_wait=max_wait) as admission:
-                answer = await self._transport.exchange(
-                    self._address(request.target), request, token=token, timeout=options.timeout, departure=admission, progress=journey
-                )
-        except BaseException as problem:
-            journey.lost(problem)
-            raise
-        journey.answered(answer.status)
-        if 200 <= answer.status < 300:
-            return answer
-        journey.retry_after = retry_after(answer.headers, datetime.now(UTC))
-        raise wire.error(operation, status=answer.status, retry_after=journey.retry_after, body=answer.body)
+        if journey.ends_at is None:
+            return self.options.max_wait
+        return _shorter(self.options.max_wait, journey.remaining(journey.wanted_at))
 
     def _address(self, target: str) -> URL:
         if "?" in target:
@@ -401,6 +398,14 @@ class Session:
             except SpotifyAdsError as error:
                 failure = error
         raise _ending(operation, failure, journey)
+
+
+def _read(operation: Operation[AnswerT], answer: Answer, journey: _Journey) -> AnswerT:
+    """The decoded answer; raises what an answer outside of 2xx stands for."""
+    if 200 <= answer.status < 300:
+        return wire.answer(operation, status=answer.status, content_type=answer.content_type, body=answer.body)
+    journey.retry_after = retry_after(answer.headers, datetime.now(UTC))
+    raise wire.error(operation, status=answer.status, retry_after=journey.retry_after, body=answer.body)
 
 
 def _shorter(first: float | None, second: float | None) -> float | None:

@@ -101,7 +101,7 @@ def request(
         validation.check_path(operation, path)
         validation.check_query(operation, given, now=now)
         body = validation.check_body(operation, body, now=now)
-    target = _target(operation, path)
+    target = _target(operation, path, checked=validate)
     if given:
         target = f"{target}?{_query_string(given)}"
     if body is None:
@@ -134,6 +134,7 @@ def with_idempotency_key(operation: Operation[Any], prepared: Request, key: str)
 
 
 _PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_/-]+")
 
 
 @functools.cache
@@ -142,7 +143,12 @@ def _template(path: str) -> tuple[str, tuple[str, ...]]:
     return re.sub(r"\{\w+\}", "%s", path.replace("%", "%%")), tuple(re.findall(r"\{(\w+)\}", path))
 
 
-def _target(operation: Operation[Any], path: Mapping[str, str]) -> str:
+def _target(operation: Operation[Any], path: Mapping[str, str], *, checked: bool) -> str:
+    """The path with its parameters; ``checked`` ones are there and stay in their segments, and most need no quoting either."""
+    if checked:
+        target = operation.path.format_map(path)
+        if _PLAIN_PATH.fullmatch(target):
+            return target
     template, names = _template(operation.path)
     return template % tuple([_segment(operation, name, path.get(name, "")) for name in names])
 
