@@ -23,8 +23,8 @@ from spotify_ads_async import AccessToken, AdsClient, RefreshToken, Secret, Spot
 from spotify_ads_async.events import Event
 from spotify_ads_async.operations import CREATE_CAPI_AUTH_TOKEN, CREATE_UPLOAD_URL, GET_ASYNC_REPORT, OPERATIONS
 
-CANARY = "canary/7f3a"
-TRACE = "7f3a"
+CANARY = "canary/zqxj"
+TRACE = "zqxj"  # no hexadecimal digits: addresses of objects are shown too
 
 
 def emitted_by(error: BaseException) -> str:
