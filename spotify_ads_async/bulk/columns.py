@@ -91,11 +91,6 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
         """The field that this one is a part of, or nothing."""
         return self.name.rpartition(".")[0]
 
-    @property
-    def clearable(self) -> bool:
-        """Whether the field can be emptied: a list is (``[]``), and a nullable field (null)."""
-        return self.nullable or is_list(self.type)
-
 
 Cell = str | int | float | bool | list[Any] | dict[str, Any] | None
 """A value in the form JSON gives it. ``None`` clears a nullable field."""

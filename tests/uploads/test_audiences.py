@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
@@ -24,18 +23,6 @@ DEVICE = "AEBE52E7-03EE-455A-B3C4-E57283966239"
 
 def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Emulator]:
-    async with Emulator(ad_sets=1, latency=0.0, limits=None, processing=0.0) as running:
-        yield running
-
-
-@pytest.fixture
-async def account(server: Emulator) -> AsyncIterator[AdAccount]:
-    async with client(server.base_url) as ads:
-        yield ads.ad_account(server.ad_account_id)
 
 
 async def test_a_list_becomes_an_audience_and_is_replaced(account: AdAccount, tmp_path: Path) -> None:

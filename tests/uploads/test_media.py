@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
@@ -43,18 +42,6 @@ def names(folder: Path) -> list[str]:
 
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Emulator]:
-    async with Emulator(ad_sets=1, latency=0.0, limits=None, processing=0.0) as running:
-        yield running
-
-
-@pytest.fixture
-async def account(server: Emulator) -> AsyncIterator[AdAccount]:
-    async with client(server.base_url) as ads:
-        yield ads.ad_account(server.ad_account_id)
 
 
 async def test_a_small_file_goes_whole_and_becomes_ready(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
