@@ -305,9 +305,13 @@ class Gate:
     def _refusal(self, window: Window, predicted: float, max_wait: float) -> QuotaTimeout:
         if self.listeners:
             self.listeners.emit(WaitRefused(limit=window.limit.name, predicted_wait=predicted))
+        if predicted > max_wait:
+            reason = f"leave to send would take about {predicted:.1f} s, longer than max_wait allows ({max_wait:g} s)"
+        else:
+            reason = f"no leave to send came within max_wait ({max_wait:g} s)"
         return QuotaTimeout(
-            f"leave to send would take about {predicted:.1f} s, longer than max_wait allows ({max_wait:g} s); the limit "
-            f"{window.limit.name} binds ({window.limit.requests} in {window.limit.window:g} s): wait longer, or send less",
+            f"{reason}; the limit {window.limit.name} binds ({window.limit.requests} in {window.limit.window:g} s): wait longer, "
+            "or send less",
             predicted_wait=predicted,
             limit=window.limit.name,
         )

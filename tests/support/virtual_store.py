@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 
 import msgspec
@@ -22,20 +23,25 @@ class VirtualServer:
         self.pools: dict[str, Pool] = {}
         self.reachable = True
         self.run = "1"
+        self.up_since = -math.inf
         self.ahead_by = ahead_by
         self.exchanges = 0
 
     def lose_data(self) -> None:
+        """Start anew, empty."""
         self.pools.clear()
         self.run += "1"
+        self.up_since = asyncio.get_running_loop().time()
 
     def exchange(self, message: Exchange) -> list[Answer]:
         self.exchanges += 1
-        now = int((asyncio.get_running_loop().time() + self.ahead_by) * 1e6)
+        clock = asyncio.get_running_loop().time()
+        now = int((clock + self.ahead_by) * 1e6)
+        up_for = (clock - self.up_since) * 1e6 if message.fresh else math.inf
         for report in message.windows:
             if report.key not in self.pools:
                 self.pools[report.key] = Pool.new(report, now, run=self.run)
-        answers = exchange([self.pools[report.key] for report in message.windows], message, now, self.run)
+        answers = exchange([self.pools[report.key] for report in message.windows], message, now, self.run, up_for)
         for report in message.windows:
             self.check(self.pools[report.key])
         return answers

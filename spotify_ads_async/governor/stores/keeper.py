@@ -54,7 +54,7 @@ def lease_seconds(limits: tuple[Limit, ...]) -> float:
 
 def store_timeout(limits: tuple[Limit, ...]) -> float:
     """Seconds after which one exchange has failed."""
-    return max(1.0, lease_seconds(limits) / 3)
+    return max(1.0, lease_seconds(limits) / 4)
 
 
 class _Doubt(NamedTuple):
@@ -89,7 +89,7 @@ class LeaseKeeper:
         self._lease = lease
         self._beat = lease / _BEATS_PER_LEASE
         self._on_failure: OnStoreFailure = on_failure
-        self._expected_processes = expected_processes or 1
+        self._sharers = (expected_processes or 1) if on_failure == "share" else 0
         self._auto = auto
         self._owner, self._label, self._process = "", "", -1
         self._task: asyncio.Task[None] | None = None
@@ -112,7 +112,9 @@ class LeaseKeeper:
 
     def window(self, limit: Limit, *, key: str, owner: str, smooth: bool, clock_resolution: float) -> SharedWindow:
         """A window kept in the store."""
-        window = SharedWindow(limit, key=key, owner=owner, smooth=smooth, clock_resolution=clock_resolution, poke=self.poke)
+        window = SharedWindow(
+            limit, key=key, owner=owner, smooth=smooth, sharers=self._sharers, clock_resolution=clock_resolution, poke=self.poke
+        )
         self.windows.append(window)
         return window
 
@@ -201,6 +203,7 @@ class LeaseKeeper:
     def _due(self, now: float) -> float:
         """When the store is to be spoken to next."""
         for window in self.windows:
+            window.horizon = self._ahead(window)
             window.refresh(now)
             window.measure(now)
         if self._away_since is not None:
@@ -214,8 +217,7 @@ class LeaseKeeper:
             if window.holds:
                 dues.append(self._last_at + self._beat)
             if not lacking:
-                stock = self._stock(window)
-                if not stock / 2 <= window.spare <= 2 * stock + self._usable(window, now):
+                if not self._stock(window) / 2 <= window.spare <= self._most_to_keep(window, now):
                     dues.append(self._last_at + self._interval(window))
                 elif window.spare:
                     dues.append(now + self._interval(window))  # look again how the load develops, without a word to the store
@@ -239,6 +241,11 @@ class LeaseKeeper:
         if window.paused_until > self._gate.clock() or window.rate < _LEAST_RATE:
             return 0
         return min(window.limit.requests, math.ceil(2 * window.rate * self._ahead(window)) + 1)
+
+    def _most_to_keep(self, window: SharedWindow, now: float) -> int:
+        """Tokens beyond which some are given back."""
+        usable = self._usable(window, now)
+        return max(2 * self._stock(window) + usable, window.own_spare(wanted=usable > 0))
 
     def _usable(self, window: SharedWindow, now: float) -> int:
         """Tokens that waiting requests can use with what is lent of other windows."""
@@ -310,7 +317,10 @@ class LeaseKeeper:
         ]
         alone = any(window.alone for window in windows)
         for window in windows:
-            window.keep(0 if leaving else max(self._usable(window, now), 2 * self._stock(window)))
+            if leaving:
+                window.keep_nothing()
+            else:
+                window.keep(self._most_to_keep(window, now))
         reports = [
             window.report(
                 now,
@@ -328,6 +338,7 @@ class LeaseKeeper:
             leaving=leaving,
             fresh=self._fresh,
             alone=alone,
+            sharing=self._sharers > 0,
         )
         return message, windows
 
@@ -417,8 +428,7 @@ class LeaseKeeper:
         elif self._on_failure == "share":
             for window in self.windows:
                 if not window.alone:
-                    share = max(1, window.limit.requests // self._expected_processes)
-                    window.go_alone(share, now, now + self._lease + window.cycle)
+                    window.go_alone(now, now + self._lease + window.cycle)
             self._gate.serve()
 
     def _store_regained(self, now: float) -> None:
@@ -436,7 +446,7 @@ class LeaseKeeper:
             for window in self.windows:
                 window.refresh(now)
             message, windows = self._message(now, leaving=True)
-            if windows and self._away_since is None:
+            if windows and (self._away_since is None or message.alone):  # what was spent alone is worth a try
                 with contextlib.suppress(StoreUnavailable):
                     self._take_in(message, windows, await self.store.exchange(message), now)
         with anyio.move_on_after(_GOODBYE_SECONDS), contextlib.suppress(StoreUnavailable, OSError):

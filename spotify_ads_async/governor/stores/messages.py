@@ -33,6 +33,8 @@ class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
         born: which pool that answer came from, 0 where nothing of it matters any more.
         held: every token that this process has, with those of ``settled`` and ``unused``.
         in_flight: those whose requests have no answer yet.
+        cooling: those used that it keeps for itself, until they may be used again.
+        reserve: further tokens that it would keep for itself, where nobody else wants them.
         waiting: requests in its line.
         settled: how long ago answers came.
         unused: tokens given back without a request, and in how long each is due.
@@ -54,6 +56,8 @@ class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
     acknowledged: int = 0
     born: int = 0
     in_flight: int = 0
+    cooling: int = 0
+    reserve: int = 0
     waiting: int = 0
     settled: Times = []
     unused: Times = []
@@ -78,6 +82,7 @@ class Exchange(msgspec.Struct, kw_only=True, omit_defaults=True):
         leaving: the process wants nothing more, and gives back what it can.
         fresh: its connection to the store is new.
         alone: it spent tokens while the store was away.
+        sharing: it would do so.
     """
 
     owner: str
@@ -88,6 +93,7 @@ class Exchange(msgspec.Struct, kw_only=True, omit_defaults=True):
     leaving: bool = False
     fresh: bool = False
     alone: bool = False
+    sharing: bool = False
 
 
 class Answer(msgspec.Struct, kw_only=True):

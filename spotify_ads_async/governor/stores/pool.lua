@@ -23,7 +23,7 @@ local function new_pool(report, now, run)
   return {
     capacity = report.capacity, cycle = report.cycle, slot = report.slot, born = now, now = now,
     due_to = math.floor(now / report.slot), run = run, out = 0, faded_at = now, paused_until = 0, pause_cause = '',
-    smooth = false, closed_until = 0, forgetful = false, strikes = 0, withheld_peak = 0, recovering_from = 0,
+    smooth = false, closed_until = 0, forgetful = false, sharing = false, strikes = 0, withheld_peak = 0, recovering_from = 0,
     recovering_until = 0, members = {}, ring = ring,
   }
 end
@@ -61,11 +61,22 @@ end
 local function end_lease(pool, owner, member)
   if member.held > 0 then
     come_back(pool, member.deadline + pool.cycle, member.held)
+    member.lapsed = member.held
   end
-  member.held, member.in_flight, member.waiting, member.want = 0, 0, 0, 0
+  member.held, member.in_flight, member.cooling, member.waiting, member.want = 0, 0, 0, 0, 0
   if member.deadline + 2 * pool.cycle <= pool.now then
     pool.members[owner] = nil
   end
+end
+
+local function resume_lease(pool, member)
+  local slot = math.ceil((member.deadline + pool.cycle) / pool.slot)
+  if (member.lapsed or 0) > 0 and slot > pool.due_to then
+    local there = math.min(member.lapsed, pool.ring[place(slot)])
+    pool.ring[place(slot)] = pool.ring[place(slot)] - there
+    member.held = member.held + there
+  end
+  member.lapsed = 0
 end
 
 local function advance(pool, now)
@@ -92,12 +103,12 @@ end
 local function refused(pool, count)
   if pool.now < pool.recovering_from + math.floor(pool.cycle / 2) and withheld(pool) > 0 then return end
   pool.strikes = pool.now < pool.recovering_until + 2 * pool.cycle and pool.strikes + 1 or 1
-  local held, in_flight = 0, 0
+  local held, ours = 0, 0
   for _, member in pairs(pool.members) do
     held = held + member.held
-    in_flight = in_flight + member.in_flight
+    ours = ours + member.in_flight + (member.cooling or 0)
   end
-  local others = pool.capacity - (pool.out - held) - in_flight + count
+  local others = pool.capacity - (pool.out - held) - ours + count
   local slack = math.max(1, math.ceil(pool.capacity * SLACK_SHARE))
   pool.withheld_peak = math.max(0, math.min(others + slack, pool.capacity - 1))
   pool.recovering_from = pool.now
@@ -112,20 +123,24 @@ local function fade(pool)
   pool.faded_at = pool.now
 end
 
+local function close(pool, message)
+  pool.closed_until = math.max(pool.closed_until, pool.now + math.floor(message.lease / 2))
+end
+
 local function come_to_itself(pool, message, report, run)
   local born = report.born or 0
   if born ~= 0 and born ~= pool.born and not pool.forgetful then
     pool.forgetful = true
     spend_all(pool, pool.now + pool.cycle)
   end
-  local reopening = pool.now + math.floor(message.lease / 2)
   if message.fresh and run ~= pool.run then
     pool.run = run
-    pool.closed_until = reopening
+    pool.closed_until = pool.now + math.floor(message.lease / 2)
   end
   if message.alone then
-    pool.closed_until = math.max(pool.closed_until, reopening)
+    close(pool, message)
   end
+  pool.sharing = pool.sharing or message.sharing or false
 end
 
 local function settle(pool, message, report, run)
@@ -133,9 +148,10 @@ local function settle(pool, message, report, run)
   come_to_itself(pool, message, report, run)
   local member = pool.members[message.owner]
   if not member then
-    member = {held = 0, want = 0, appetite = 0, hungry_at = 0, granted = 0, lent_until = 0, sequence = 0}
+    member = {held = 0, want = 0, appetite = 0, hungry_at = 0, granted = 0, lent_until = 0, lapsed = 0, deadline = 0, sequence = 0}
     pool.members[message.owner] = member
   end
+  resume_lease(pool, member)
   local resend_after = NEVER
   if report.born == pool.born and (report.acknowledged or 0) > member.sequence then
     resend_after = member.sequence
@@ -157,6 +173,7 @@ local function settle(pool, message, report, run)
   end
   member.label = message.label
   member.in_flight = report.in_flight or 0
+  member.cooling = report.cooling or 0
   member.waiting = report.waiting or 0
   member.sequence = report.sequence
   member.seen = pool.now
@@ -241,6 +258,18 @@ local function grant(pool, member, report, tokens)
   member.held = member.held + tokens - left
   member.granted = member.granted + tokens - left
   return granted, tokens - left
+end
+
+local function reserve(pool, message, report)
+  local member = pool.members[message.owner]
+  for _, other in pairs(pool.members) do
+    if other ~= member and (other.want > 0 or other.hungry_at > pool.now - message.lease) then return 0 end
+  end
+  if message.leaving or pool.now < pool.closed_until then return 0 end
+  local tokens = math.max(0, math.min(report.reserve or 0, balance(pool, report)))
+  pool.out = pool.out + tokens
+  member.held = member.held + tokens
+  return tokens
 end
 
 local function outlook(pool)
@@ -344,6 +373,10 @@ local function complete(pool, message, report, answer)
   local member = pool.members[message.owner]
   if message.leaving and member.held <= 0 and not answer.stale then
     pool.members[message.owner] = nil
+    pool.sharing = pool.sharing and next(pool.members) ~= nil
+  elseif not answer.stale and answer.resend_after == NEVER then
+    local reserved = reserve(pool, message, report)
+    if reserved > 0 then answer.granted[#answer.granted + 1] = {0, reserved} end
   end
   answer.pause = math.max(0, pool.paused_until - pool.now)
   answer.pause_cause = pool.pause_cause
@@ -365,18 +398,27 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local message = cmsgpack.unpack(ARGV[1])
 local prefix = ARGV[2]
-local run = ''
+local run, up_for = '', math.huge
 if message.fresh then
   -- Who may not run INFO counts every new connection as a restart: grants stop for a moment, and nothing is exceeded.
   local info = redis.pcall('INFO', 'server')
-  run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or tostring(now)
+  info = type(info) == 'string' and info or ''
+  run = string.match(info, 'run_id:(%w+)') or tostring(now)
+  up_for = (tonumber(string.match(info, 'uptime_in_seconds:(%d+)')) or math.huge) * 1000000
 end
 
 local pools, answers = {}, {}
 for window, report in ipairs(message.windows) do
   local data = redis.call('GET', KEYS[window])
   local pool = data and decode(data) or new_pool(report, now, run)
+  local unheard_for = now - pool.now
   advance(pool, now)
+  if pool.sharing and unheard_for > pool.cycle then -- the store was away, and others may have carried on
+    close(pool, message)
+  end
+  if not data and up_for < pool.cycle + message.lease then -- the store may have had data before, and lost it
+    close(pool, message)
+  end
   local known = pool.members[message.owner]
   local stale = known and report.sequence <= known.sequence or false
   local resend_after = NEVER

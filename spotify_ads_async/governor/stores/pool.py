@@ -42,18 +42,20 @@ class Member(msgspec.Struct):
     ``granted`` fades with time: what the process got in the last few cycles, by which shares are made even. ``want`` is
     what it asked for and did not get; ``appetite`` what it asked for at ``hungry_at``: who was hungry a moment ago soon is
     again, when its requests are answered, a few times before the tokens are used up. All that it was lent may be used at
-    ``lent_until``.
+    ``lent_until``. ``lapsed`` tokens are on their way back because its lease ended.
     """
 
     label: str = ""
     held: int = 0
     in_flight: int = 0
+    cooling: int = 0
     waiting: int = 0
     want: int = 0
     appetite: int = 0
     hungry_at: int = 0
     granted: float = 0.0
     lent_until: int = 0
+    lapsed: int = 0
     deadline: int = 0
     seen: int = 0
     sequence: int = 0
@@ -62,7 +64,8 @@ class Member(msgspec.Struct):
 class Pool(msgspec.Struct):
     """One window's tokens in the store.
 
-    ``due_to`` is the slot up to which tokens were taken back; ``closed_until`` bars grants after the store came back.
+    ``due_to`` is the slot up to which tokens were taken back; ``closed_until`` bars grants after the store came back;
+    ``sharing`` tells of processes that carry on while nobody reaches it.
     """
 
     capacity: int
@@ -79,6 +82,7 @@ class Pool(msgspec.Struct):
     smooth: bool = False
     closed_until: int = 0
     forgetful: bool = False
+    sharing: bool = False
     strikes: int = 0
     withheld_peak: int = 0
     recovering_from: int = 0
@@ -143,9 +147,19 @@ class Pool(msgspec.Struct):
     def _end_lease(self, owner: str, member: Member) -> None:
         if member.held > 0:
             self.come_back(member.deadline + self.cycle, member.held)
-        member.held = member.in_flight = member.waiting = member.want = 0
+            member.lapsed = member.held
+        member.held = member.in_flight = member.cooling = member.waiting = member.want = 0
         if member.deadline + 2 * self.cycle <= self.now:
             del self.members[owner]
+
+    def _resume_lease(self, member: Member) -> None:
+        """A process is there again after its lease had ended: it tells itself what became of its tokens."""
+        slot = -(-(member.deadline + self.cycle) // self.slot)
+        if member.lapsed > 0 and slot > self.due_to:
+            there = min(member.lapsed, self.ring[slot % SLOTS])
+            self.ring[slot % SLOTS] -= there
+            member.held += there
+        member.lapsed = 0
 
     def withheld(self) -> int:
         """Tokens left to others who spend the same window; fewer with time."""
@@ -159,6 +173,7 @@ class Pool(msgspec.Struct):
         self.capacity = report.capacity
         self._come_to_itself(message, report, run)
         member = self.members.setdefault(message.owner, Member())
+        self._resume_lease(member)
         forgotten = report.born == self.born and report.acknowledged > member.sequence
         resend_after = member.sequence if forgotten else NEVER
         if report.held >= member.held:
@@ -174,6 +189,7 @@ class Pool(msgspec.Struct):
             self.come_back(self.now + delay if delay > 0 else 0, tokens)
         member.label = message.label
         member.in_flight = report.in_flight
+        member.cooling = report.cooling
         member.waiting = report.waiting
         member.sequence = report.sequence
         member.seen = self.now
@@ -196,15 +212,20 @@ class Pool(msgspec.Struct):
             self.run = run
             self.closed_until = self.now + message.lease // 2
         if message.alone:
-            self.closed_until = max(self.closed_until, self.now + message.lease // 2)
+            self.close(message)
+        self.sharing = self.sharing or message.sharing
+
+    def close(self, message: Exchange) -> None:
+        """Lend nobody anything until every process has told what it spent."""
+        self.closed_until = max(self.closed_until, self.now + message.lease // 2)
 
     def _refused(self, refused: int) -> None:
         if self.now < self.recovering_from + self.cycle // 2 and self.withheld() > 0:
             return
         self.strikes = self.strikes + 1 if self.now < self.recovering_until + 2 * self.cycle else 1
         held = sum(member.held for member in self.members.values())
-        in_flight = sum(member.in_flight for member in self.members.values())
-        others = self.capacity - (self.out - held) - in_flight + refused
+        ours = sum(member.in_flight + member.cooling for member in self.members.values())
+        others = self.capacity - (self.out - held) - ours + refused
         slack = max(1, math.ceil(self.capacity * _SLACK_SHARE))
         self.withheld_peak = max(0, min(others + slack, self.capacity - 1))
         self.recovering_from = self.now
@@ -279,6 +300,17 @@ class Pool(msgspec.Struct):
         member.granted += got
         return granted
 
+    def reserve(self, message: Exchange, report: Report) -> int:
+        """Let a process keep free tokens for the time when the store is away, unless others were hungry lately."""
+        member = self.members[message.owner]
+        hungry = any(other.want > 0 or other.hungry_at > self.now - message.lease for other in self.members.values() if other is not member)
+        if hungry or message.leaving or self.now < self.closed_until:
+            return 0
+        tokens = max(0, min(report.reserve, self.balance(report)))
+        self.out += tokens
+        member.held += tokens
+        return tokens
+
     def outlook(self) -> list[int]:
         """Tokens that come back by the end of each eighth of a cycle."""
         counts = [0] * _OUTLOOK_PARTS
@@ -336,11 +368,19 @@ class Pool(msgspec.Struct):
         )
 
 
-def exchange(pools: Sequence[Pool], message: Exchange, now: int, run: str = "") -> list[Answer]:
-    """Take in a message and answer it: one atomic step over all its windows."""
+def exchange(pools: Sequence[Pool], message: Exchange, now: int, run: str = "", up_for: float = math.inf) -> list[Answer]:
+    """Take in a message and answer it: one atomic step over all its windows.
+
+    ``run`` names the server's run and ``up_for`` is its age in microseconds; both are read for a fresh connection.
+    """
     answers: list[Answer] = []
     for pool, report in zip(pools, message.windows, strict=True):
+        unheard_for = now - pool.now
         pool.advance(now)
+        if pool.sharing and unheard_for > pool.cycle:  # the store was away, and others may have carried on
+            pool.close(message)
+        if pool.now == pool.born and up_for < pool.cycle + message.lease:  # the store may have had data before, and lost it
+            pool.close(message)
         known = pool.members.get(message.owner)
         stale = known is not None and report.sequence <= known.sequence
         resend_after = NEVER if stale else pool.settle(message, report, run)
@@ -351,6 +391,9 @@ def exchange(pools: Sequence[Pool], message: Exchange, now: int, run: str = "") 
         member = pool.members[message.owner]
         if message.leaving and member.held <= 0 and not answer.stale:
             del pool.members[message.owner]
+            pool.sharing = pool.sharing and bool(pool.members)
+        elif not answer.stale and answer.resend_after == NEVER and (reserved := pool.reserve(message, report)):
+            answer.granted.append((0, reserved))
         answer.pause = max(0, pool.paused_until - pool.now)
         answer.pause_cause = pool.pause_cause
         answer.smooth = pool.smooth

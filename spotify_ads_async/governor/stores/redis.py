@@ -63,7 +63,7 @@ class RedisStore:
         url: ``redis://user:password@host:port/db`` (``rediss://`` with TLS, ``unix://`` for a socket),
             ``redis+sentinel://user:password@host:port,host:port/service/db``, or ``redis+cluster://host:port,host:port``.
             ``?namespace=name`` keeps deployments apart; redis-py's own options may follow.
-        timeout: seconds after which an exchange has failed.
+        timeout: seconds after which an exchange has failed; the very first may take twice as long, to connect.
 
     Raises:
         ConfigurationError: the URL cannot be read.
@@ -73,6 +73,7 @@ class RedisStore:
         self._address = _Address.read(url)
         self.name = self._address.name
         self._timeout = timeout
+        self._reached = False
         self._prefix = f"{{{self._address.namespace}}}:"
         self._index = f"{self._prefix}windows"
         self._client: _Client | None = None
@@ -84,7 +85,7 @@ class RedisStore:
         keys = [f"{self._prefix}{report.key}" for report in message.windows]
         values = [*keys, self._index, msgspec.msgpack.encode(message), self._prefix]
         try:
-            with anyio.fail_after(self._timeout):
+            with anyio.fail_after(self._timeout if self._reached else 2 * self._timeout):
                 client = self._connected()
                 try:
                     answer = await client.evalsha(_SCRIPT_NAME, len(keys) + 1, *values)
@@ -92,6 +93,7 @@ class RedisStore:
                     answer = await client.eval(_SCRIPT, len(keys) + 1, *values)
         except (RedisError, OSError, TimeoutError) as problem:
             raise self._unavailable(problem) from problem
+        self._reached = True
         return msgspec.msgpack.decode(answer, type=list[Answer])
 
     async def look(self) -> list[PoolView]:

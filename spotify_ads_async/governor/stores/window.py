@@ -55,8 +55,9 @@ class SharedWindow(Window):
     """One limit's tokens, shared with other processes.
 
     ``available`` tokens are lent to this process and may be used now, those in ``lent`` at a later time. Used ones go to
-    the store with their age. While the process is ``alone`` (the store is away and the user chose to share), used ones
-    come back here.
+    the store with their age. Where the user chose to share while the store is away, a process keeps its ``part`` for itself
+    at all times: used ones of these are ``cooling`` and come back here, so that they are there, and nobody else's, when the
+    store is not. While it is away (``alone``) all that is used comes back here, up to that part.
 
     ``returning`` holds one time only, at which to look again: when the next lent token may be used, or when the lease
     ends. So the short way of an admission, which looks at the first entry, needs to know nothing of stores.
@@ -66,6 +67,7 @@ class SharedWindow(Window):
         key: the window's name in the store.
         owner: whose window it is, for people.
         smooth: whether departures are spaced from the start.
+        sharers: among how many processes the tokens are divided while the store is away, 0 where they are not.
         clock_resolution: see :class:`~spotify_ads_async.governor.bucket.Bucket`.
         poke: called when there is something to tell at once.
     """
@@ -73,12 +75,12 @@ class SharedWindow(Window):
     __slots__ = (
         "_answered",
         "_answered_at",
-        "_excess",
         "_held_at_rate",
         "_pause_told_until",
         "_pool_withheld",
         "_rate_at",
         "_refused_asked",
+        "_sharers",
         "_smooth_told",
         "_telling",
         "_told",
@@ -89,6 +91,8 @@ class SharedWindow(Window):
         "active",
         "alone",
         "born",
+        "cooling",
+        "horizon",
         "key",
         "lent",
         "rate",
@@ -98,8 +102,11 @@ class SharedWindow(Window):
         "use_by",
     )
 
-    def __init__(self, limit: Limit, *, key: str, owner: str, smooth: bool, clock_resolution: float, poke: Callable[[], None]) -> None:
+    def __init__(
+        self, limit: Limit, *, key: str, owner: str, smooth: bool, sharers: int, clock_resolution: float, poke: Callable[[], None]
+    ) -> None:
         self.active = 1
+        self._sharers = sharers
         self._pool_withheld = 0
         super().__init__(limit, owner=owner, smooth=smooth, clock_resolution=clock_resolution)
         self.key = key
@@ -108,6 +115,8 @@ class SharedWindow(Window):
         self.others = self.tells
         self.available = 0
         self.lent: deque[float] = deque()
+        self.cooling: deque[float] = deque()
+        self.horizon = 0.0
         self.settled = deque()
         self.returning = deque([-math.inf])
         self.use_by = -math.inf
@@ -122,7 +131,6 @@ class SharedWindow(Window):
         self._told: deque[_Spent] = deque()
         self._unused: list[tuple[float, int]] = []
         self._unused_telling: list[tuple[float, int]] = []
-        self._excess = 0
         self._refused_asked = 0
         self._rate_at = -math.inf
         self._held_at_rate = 0
@@ -135,10 +143,11 @@ class SharedWindow(Window):
 
     def refresh(self, now: float) -> None:
         """Take in lent tokens that may be used now, and let go of those whose lease has ended."""
-        if self.alone:
+        if self._sharers:
             self._write_off()
-        elif now >= self.use_by and (self.available or self.lent):
-            self._put_away(self.available + len(self.lent))
+        if not self.alone and now >= self.use_by:
+            self._put_everything_away()
+        self._take_in_cooled(now)
         lent = self.lent
         while lent and lent[0] <= now:
             lent.popleft()
@@ -152,11 +161,11 @@ class SharedWindow(Window):
         missing = tokens - self.available
         if missing <= 0:
             return -math.inf
-        return self.lent[missing - 1] if missing <= len(self.lent) else math.inf
+        return self._dated(missing)
 
     def coming(self) -> deque[float]:
         """When lent tokens may be used."""
-        return self.lent
+        return deque([*self.lent, *self.cooling]) if self.cooling else self.lent
 
     def reserve(self, now: float) -> int:
         """This process's part of what bulk requests leave for interactive ones."""
@@ -164,7 +173,7 @@ class SharedWindow(Window):
 
     def usable_within(self, seconds: float, now: float) -> int:
         """At most so many requests can take a token of this window within so many seconds."""
-        mine = self.available + bisect_right(self.lent, now + seconds)
+        mine = self.available + bisect_right(self.lent, now + seconds) + bisect_right(self.cooling, now + seconds)
         if self._answered is None or not self._answered.outlook:
             return self.limit.requests
         answer = self._answered
@@ -182,10 +191,18 @@ class SharedWindow(Window):
         if missing <= len(self.lent):
             return max(wait, self.lent[missing - 1] - now)
         if self.alone:
-            rounds, rest = divmod(missing - 1, max(1, len(self.lent) + self.available + self.in_flight))
-            at = self.lent[rest] - now if rest < len(self.lent) else self.cycle
+            rounds, rest = divmod(missing - 1, max(1, self.circulating))
+            at = self._dated(rest + 1) - now if rest < len(self.lent) + len(self.cooling) else self.cycle
             return max(wait, at + rounds * self.cycle)
-        return max(wait, self._outlook(missing - len(self.lent), now))
+        return max(wait, min(self._dated(missing) - now, self._outlook(missing - len(self.lent), now)))
+
+    def _dated(self, place: int) -> float:
+        """When the token at this place of those to come may be used; infinite behind the last."""
+        lent, cooling = self.lent, self.cooling
+        if place <= len(lent):
+            return lent[place - 1]
+        place -= len(lent)
+        return cooling[place - 1] if place <= len(cooling) else math.inf
 
     def _outlook(self, missing: int, now: float) -> float:
         """Seconds until the store can have granted so many more tokens to this process."""
@@ -215,13 +232,29 @@ class SharedWindow(Window):
 
     @property
     def spare(self) -> int:
-        """Lent tokens that no request uses."""
+        """Lent tokens that no request uses, without those that cool."""
         return self.available + len(self.lent)
+
+    @property
+    def circulating(self) -> int:
+        """Every token that this process uses again and again."""
+        return self.spare + self.in_flight + len(self.cooling)
+
+    @property
+    def part(self) -> int:
+        """So many tokens the process keeps for itself, to have them while the store is away.
+
+        Rounded down, for together the processes must not exceed the limit: a limit of fewer tokens than processes lets
+        nothing leave then.
+        """
+        if not self._sharers:
+            return 0
+        return (self.limit.requests - max(self._held_back, self._pool_withheld)) // max(self._sharers, self.active)
 
     @property
     def holds(self) -> bool:
         """Whether the store must hear of this process: it has tokens, or spent some that the store has not heard of."""
-        return bool(self.spare or self.in_flight or self.settled or self._unused or self._untold)
+        return bool(self.spare or self.in_flight or self.cooling or self.settled or self._unused or self._untold)
 
     @property
     def has_news(self) -> bool:
@@ -238,10 +271,20 @@ class SharedWindow(Window):
         self._rate_at = now
         self._held_at_rate = used
 
+    def own_spare(self, *, wanted: bool) -> int:
+        """So many unused tokens belong to this process's part, where they are wanted here or nobody else wants them."""
+        return self.part - self.in_flight - len(self.cooling) if wanted or self.active == 1 else 0
+
     def keep(self, tokens: int) -> None:
         """Put away what is lent beyond so many tokens, to be given back."""
         if not self.alone and self.spare > tokens:
-            self._put_away(self.spare - tokens)
+            self._put_away(self.spare - max(0, tokens))
+            self._look_again()
+
+    def keep_nothing(self) -> None:
+        """Put away everything that no request uses, to be given back."""
+        if not self.alone:
+            self._put_everything_away()
             self._look_again()
 
     def report(self, now: float, *, ahead: float, remembers: float) -> Report:
@@ -257,7 +300,9 @@ class SharedWindow(Window):
         self._unused_telling, self._unused = self._unused, []
         unsettled = self.in_flight + sum(entry.tokens for entry in self._untold)
         spare = 0 if self.alone else self.spare
-        held = spare + unsettled + sum(entry.tokens for entry in counted) + sum(tokens for _, tokens in self._unused_telling)
+        cooling = 0 if self.alone else len(self.cooling)
+        given_back = sum(tokens for _, tokens in self._unused_telling)
+        held = spare + cooling + unsettled + sum(entry.tokens for entry in counted) + given_back
         known = self.acknowledged > 0 and now - self._answered_at < remembers
         self._refused_asked = self.tells.untold
         return Report(
@@ -270,6 +315,8 @@ class SharedWindow(Window):
             born=self.born if known else 0,
             held=held,
             in_flight=unsettled,
+            cooling=cooling,
+            reserve=0 if self.alone else max(0, self.part - self.circulating),
             waiting=self.waiting,
             settled=[(int((now - entry.due + self.cycle) * 1e6), entry.tokens) for entry in counted],
             unused=[(_microseconds(max(0.0, due - now)), tokens) for due, tokens in self._unused_telling],
@@ -319,34 +366,30 @@ class SharedWindow(Window):
         self._unused = self._unused_telling + self._unused
         self._telling, self._unused_telling = [], []
 
-    def go_alone(self, share: int, now: float, others_done_at: float) -> None:
-        """Carry on without the store, with so many tokens.
+    def go_alone(self, now: float, others_done_at: float) -> None:
+        """Carry on without the store, with this process's part.
 
-        Tokens that this process has, or spent within the last window, come back to it, for nobody else can get them.
-        Further ones up to its share are those that others may have borrowed: they are there once these are surely done.
+        What it has, and what comes back to it, is its own. Others may have borrowed what is missing of the part: it is
+        there once they are surely done.
         """
         self._write_off()
         self.alone = True
-        self.active = max(self.active, self.limit.requests // share)
-        spent = [due for entry in (*self._told, *self._untold) for due in [entry.due] * entry.tokens if due > now]
-        dues = sorted([*self.lent, *spent])
-        have = self.available + self.in_flight + len(dues)
-        if have < share:
-            dues.extend([others_done_at] * (share - have))
-            dues.sort()
-        surplus = max(0, have - share)
-        dropped = min(surplus, len(dues))
-        self.lent = deque(dues[: len(dues) - dropped])
-        surplus -= dropped
-        unused = min(surplus, self.available)
-        self.available -= unused
-        self._excess = surplus - unused
+        self.active = max(self.active, self._sharers)
+        self._untold.extend(_Spent(due, 1) for due in self.cooling)  # kept from the store so far; it counts from now on
+        surplus = max(0, self.circulating - self.part)
+        for dated in (self.cooling, self.lent):
+            while surplus > 0 and dated:
+                dated.pop()
+                surplus -= 1
+        self.available -= min(surplus, self.available)
+        self.cooling.extend([max(others_done_at, now)] * (self.part - self.circulating))
         self._look_again()
 
     def forget(self) -> None:
         """Another process goes on with this one's memory (a fork): nothing of what was lent is its own."""
         self.available = self.in_flight = 0
         self.lent.clear()
+        self.cooling.clear()
         self.settled.clear()
         self._told.clear()
         self._untold, self._telling, self._unused, self._unused_telling = [], [], [], []
@@ -358,9 +401,9 @@ class SharedWindow(Window):
     def _come_home(self) -> None:
         """The store is back: it was told what was spent alone, and the rest was never lent."""
         self.alone = False
-        self._excess = 0
         self.available = 0
         self.lent.clear()
+        self.cooling.clear()
         self.received = 0
         self.rate = 0.0
         self._rate_at = -math.inf
@@ -372,21 +415,33 @@ class SharedWindow(Window):
         return self.smooth and not self._smooth_told
 
     def _write_off(self) -> None:
-        """Note what was spent, together where it comes back together. Alone, it comes back here."""
+        """Note what was spent, together where it comes back together; what belongs to this process's part cools here."""
         grain = self.cycle / 1000
         settled, untold = self.settled, self._untold
         while settled:
             due = settled.popleft()
+            stays = self.circulating < self.part
+            if stays:
+                self._cool(due)
+            if stays and not self.alone:
+                continue
             if untold and 0.0 <= due - untold[-1].due < grain:
                 untold[-1] = _Spent(due, untold[-1].tokens + 1)
             else:
                 untold.append(_Spent(due, 1))
-            if not self.alone:
-                continue
-            if self._excess > 0:
-                self._excess -= 1
-            else:
-                insort(self.lent, due)
+
+    def _cool(self, due: float) -> None:
+        if self.cooling and due < self.cooling[-1]:
+            insort(self.cooling, due)
+        else:
+            self.cooling.append(due)
+
+    def _take_in_cooled(self, now: float) -> None:
+        """Count tokens that are soon usable again among those that are lent."""
+        cooling = self.cooling
+        while cooling and cooling[0] <= now + self.horizon:
+            self._lend(cooling.popleft(), 1)
+            self.received += 1
 
     def _lend(self, due: float, tokens: int) -> None:
         in_order = not self.lent or due >= self.lent[-1]
@@ -403,8 +458,14 @@ class SharedWindow(Window):
             self.available -= tokens - later
         self.received -= tokens
 
+    def _put_everything_away(self) -> None:
+        self._unused.extend((due, 1) for due in self.cooling)
+        self.cooling.clear()
+        if self.spare:
+            self._put_away(self.spare)
+
     def _look_again(self) -> None:
-        at = self.lent[0] if self.lent else math.inf
+        at = min((dated[0] for dated in (self.lent, self.cooling) if dated), default=math.inf)
         self.returning[0] = at if self.alone else min(at, self.use_by)
 
     def _heed(self, answer: Answer, now: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from importlib.resources import files
 
@@ -20,7 +21,7 @@ LEASE = 600_000
 PREFIX = "{spotify-ads}:"
 SCRIPT = (files("spotify_ads_async.governor.stores") / "pool.lua").read_text(encoding="utf-8")
 AT_A_GIVEN_TIME = SCRIPT.replace("redis.call('TIME')", "{ARGV[3], ARGV[4]}").replace(
-    "redis.pcall('INFO', 'server')", "'run_id:' .. ARGV[5]"
+    "redis.pcall('INFO', 'server')", "'run_id:' .. ARGV[5] .. ' uptime_in_seconds:' .. ARGV[6]"
 )
 
 
@@ -54,7 +55,9 @@ class Process:
                     acknowledged=self.acknowledged,
                     born=self.born[window],
                     held=held,
-                    in_flight=kept // 2,
+                    in_flight=kept // 4,
+                    cooling=kept // 2 - kept // 4,
+                    reserve=rng.choice((0, 0, 5, 50)),
                     waiting=rng.randint(0, 30),
                     settled=[(rng.randint(0, 200_000), settled)] if settled else [],
                     unused=[(rng.choice((0, 50_000)), unused)] if unused else [],
@@ -75,6 +78,7 @@ class Process:
             leaving=rng.random() < 0.05,
             fresh=rng.random() < 0.05,
             alone=rng.random() < 0.02,
+            sharing=rng.random() < 0.5,
         )
 
     def heard(self, answers: list[Answer], message: Exchange) -> None:
@@ -97,7 +101,7 @@ def test_both_answer_and_remember_the_same(server: Server, seed: int) -> None:
     pools: dict[str, Pool] = {}
     with redis.Redis(port=server.port, protocol=2) as client:
         for _ in range(250):
-            now += rng.choice((1_000, 20_000, 200_000, 900_000))
+            now += rng.choice((1_000, 20_000, 200_000, 900_000, 900_000 if rng.random() < 0.9 else 5_000_000))
             if rng.random() < 0.01:
                 pools.clear()
                 client.flushall()
@@ -105,14 +109,17 @@ def test_both_answer_and_remember_the_same(server: Server, seed: int) -> None:
             process = rng.choice(processes)
             message = process.message()
             known_run = run if message.fresh else ""
+            seconds_up = rng.choice((0, 2, 1000))
+            up_for = seconds_up * 1e6 if message.fresh else math.inf
             for report in message.windows:
                 if report.key not in pools:
                     pools[report.key] = Pool.new(report, now, run=known_run)
-            expected = exchange([pools[key] for key in KEYS], message, now, known_run)
+            expected = exchange([pools[key] for key in KEYS], message, now, known_run, up_for)
             keys = [PREFIX + key for key in KEYS]
             seconds, microseconds = divmod(now, 1_000_000)
             encoded = msgspec.msgpack.encode(message)
-            found = client.eval(AT_A_GIVEN_TIME, 3, *keys, PREFIX + "windows", encoded, PREFIX, str(seconds), str(microseconds), run)
+            values = (encoded, PREFIX, str(seconds), str(microseconds), run, str(seconds_up))
+            found = client.eval(AT_A_GIVEN_TIME, 3, *keys, PREFIX + "windows", *values)
             assert msgspec.msgpack.decode(found, type=list[Answer]) == expected
             for key in KEYS:
                 theirs, ours = Pool.decode(client.get(PREFIX + key)), Pool.decode(pools[key].encode())

@@ -20,6 +20,8 @@ from spotify_ads_async.governor.stores.keeper import OnStoreFailure
 
 POLICIES = st.sampled_from(["fail", "pause", "share"])
 LIMITS = [Limit("client_id", requests=150, window=15.0), Limit("ip", requests=50, window=5.0)]
+RECOVERED = 27.0
+"""Seconds after which a store that came back lets requests go again, whatever it lost: its longest window, leases, retries."""
 
 
 class Fleet:
@@ -91,6 +93,14 @@ class Fleet:
             for _ in range(concurrency):
                 group.create_task(self.send(governor, process, seconds))
 
+    async def outage(self, starts: float, lasts: float, *, loses_data: bool = False) -> None:
+        await asyncio.sleep(starts)
+        self.server.reachable = False
+        await asyncio.sleep(lasts)
+        if loses_data:
+            self.server.lose_data()
+        self.server.reachable = True
+
     async def run(self, seconds: float, *troubles: Coroutine[Any, Any, None], concurrency: int = 15) -> None:
         async with asyncio.TaskGroup() as group:
             for process in range(len(self.calls)):
@@ -100,9 +110,10 @@ class Fleet:
         assert_kept(self.arrivals, self.limits)
 
 
+@pytest.mark.parametrize("policy", ["pause", "share"])
 @pytest.mark.parametrize("ips", [["a"] * 4, ["a", "b", "c", "d"]], ids=["one address", "four addresses"])
-def test_four_processes_use_the_quota_evenly_and_never_exceed_it(ips: list[str]) -> None:
-    fleet = Fleet(seed=1, limits=PUBLISHED_LIMITS[:2])
+def test_four_processes_use_the_quota_evenly_and_never_exceed_it(ips: list[str], policy: OnStoreFailure) -> None:
+    fleet = Fleet(seed=1, limits=PUBLISHED_LIMITS[:2], policy=policy)
     fleet.ips = ips
     run_virtually(lambda _: fleet.run(60.0, concurrency=40))
     assert sum(fleet.calls) >= 0.97 * 3000
@@ -114,6 +125,25 @@ def test_one_process_alone_may_use_everything() -> None:
     fleet = Fleet(seed=2, processes=1)
     run_virtually(lambda _: fleet.run(60.0))
     assert sum(fleet.calls) >= 0.97 * 600
+
+
+def test_who_shares_with_idle_processes_may_use_what_they_leave() -> None:
+    fleet = Fleet(seed=2, policy="share")
+
+    async def now_and_then(process: int) -> None:
+        async with fleet.governor(process) as governor:
+            for _ in range(40):
+                await fleet.request(governor, process)
+                await asyncio.sleep(1.4)
+
+    async def scenario() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fleet.process(0, 60.0, 40))
+            for process in (1, 2, 3):
+                group.create_task(now_and_then(process))
+
+    run_virtually(lambda _: scenario())
+    assert sum(fleet.calls) >= 0.95 * 600
 
 
 def test_clocks_that_are_apart_have_no_effect() -> None:
@@ -148,35 +178,63 @@ def test_a_store_that_goes_away_and_comes_back_never_exceeds_a_window(
     seed: int, policy: OnStoreFailure, starts: float, lasts: float, *, loses_data: bool
 ) -> None:
     fleet = Fleet(seed=seed, policy=policy)
-
-    async def outage() -> None:
-        await asyncio.sleep(starts)
-        fleet.server.reachable = False
-        await asyncio.sleep(lasts)
-        if loses_data:
-            fleet.server.lose_data()
-        fleet.server.reachable = True
-
-    run_virtually(lambda _: fleet.run(40.0, outage()))
+    run_virtually(lambda _: fleet.run(starts + lasts + RECOVERED, fleet.outage(starts, lasts, loses_data=loses_data)))
     after = [at for at in fleet.arrivals["client_id"] if at > starts + lasts]
     assert after, "nothing left after the store was back"
 
 
-def test_while_the_store_is_away_share_carries_on_and_pause_waits() -> None:
-    def sent_meanwhile(policy: OnStoreFailure) -> int:
-        fleet = Fleet(seed=5, policy=policy)
+def check_an_uneven_outage(seed: int) -> None:
+    """Processes that are busy now and then, an outage of their store, and one more process that starts when it is over."""
+    rng = random.Random(seed)  # noqa: S311 (load, no secrets)
+    policy: OnStoreFailure = rng.choice(["fail", "pause", "share", "share"])
+    fleet = Fleet(seed=seed, processes=5, policy=policy, latency=rng.choice([0.002, 0.002, 0.1, 0.3]))
+    starts, lasts = rng.uniform(3.0, 25.0), rng.uniform(0.1, 20.0)
+    ends = starts + lasts + RECOVERED
 
-        async def outage() -> None:
-            await asyncio.sleep(12.0)
-            fleet.server.reachable = False
-            await asyncio.sleep(20.0)
-            fleet.server.reachable = True
+    async def moody(process: int, begins: float) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(begins)
+        async with fleet.governor(process) as governor:
+            while (left := ends - loop.time()) > 0:
+                seconds = min(left, rng.uniform(0.5, starts + lasts))
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(rng.choice([1, 5, 15, 60])):
+                        group.create_task(fleet.send(governor, process, seconds))
+                await asyncio.sleep(min(max(0.0, ends - loop.time()), rng.choice([0.0, rng.uniform(0.0, 6.0)])))
 
-        run_virtually(lambda _: fleet.run(40.0, outage()))
-        return sum(1 for at in fleet.arrivals["client_id"] if 16.0 < at < 32.0)
+    async def scenario() -> None:
+        async with asyncio.TaskGroup() as group:
+            for process in range(4):
+                group.create_task(moody(process, rng.choice([0.0, rng.uniform(0.0, starts), max(0.0, starts - rng.uniform(0.0, 2.0))])))
+            group.create_task(moody(4, starts + lasts + rng.choice([0.0, 0.01, 0.3])))
+            group.create_task(fleet.outage(starts, lasts, loses_data=rng.random() < 0.3))
 
-    assert sent_meanwhile("pause") == 0
-    assert sent_meanwhile("share") >= 0.5 * 16.0 / 5.0 * 50
+    run_virtually(lambda _: scenario())
+    assert_kept(fleet.arrivals, fleet.limits)
+    assert max(fleet.arrivals["client_id"]) > starts + lasts, "nothing left after the store was back"
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32))
+def test_whoever_is_busy_when_and_whoever_joins_after_an_outage_no_window_is_exceeded(seed: int) -> None:
+    check_an_uneven_outage(seed)
+
+
+@pytest.mark.soak
+def test_the_shared_law_holds_at_length() -> None:
+    for seed in range(1_500):
+        check_an_uneven_outage(seed)
+
+
+@pytest.mark.parametrize("starts", [8.0, 15.0, 19.5, 41.0])
+def test_while_the_store_is_away_share_carries_on_and_pause_waits(starts: float) -> None:
+    def sent_meanwhile(policy: OnStoreFailure, after: float) -> int:
+        fleet = Fleet(seed=5, policy=policy, limits=PUBLISHED_LIMITS[:2])
+        run_virtually(lambda _: fleet.run(60.0, fleet.outage(starts, 10.0), concurrency=60))
+        return sum(1 for at in fleet.arrivals["client_id"] if starts + after < at < starts + 10.0)
+
+    assert sent_meanwhile("pause", after=2.0) == 0  # until then leases are used up
+    assert sent_meanwhile("share", after=0.0) >= 0.75 * 500
 
 
 def test_while_the_store_is_away_fail_raises_at_once() -> None:
