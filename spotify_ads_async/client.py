@@ -149,8 +149,8 @@ class AdsClient(RootResources):
         settings = settings_from(os.environ if environment is None else environment)
         if settings.credentials is None:
             raise ConfigurationError(
-                "the environment holds no credentials: set SPOTIFY_ADS_ACCESS_TOKEN, or SPOTIFY_ADS_CLIENT_ID with "
-                "SPOTIFY_ADS_CLIENT_SECRET and SPOTIFY_ADS_REFRESH_TOKEN"
+                "the environment holds no credentials: set SPOTIFY_ADS_ACCESS_TOKEN, or SPOTIFY_ADS_REFRESH_TOKEN beside the "
+                "SPOTIFY_ADS_CLIENT_ID (and, where the app has one, the SPOTIFY_ADS_CLIENT_SECRET) that it was given to"
             )
         governor = Governor(settings.limits, store=settings.store)
         client = cls(settings.credentials, base_url=settings.base_url, governor=governor)

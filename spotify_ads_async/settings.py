@@ -33,7 +33,8 @@ def settings_from(environment: Mapping[str, str], *, default_store: str = "memor
     ``SPOTIFY_ADS_ACCESS_TOKEN``, or ``SPOTIFY_ADS_CLIENT_ID`` with ``SPOTIFY_ADS_CLIENT_SECRET`` and
     ``SPOTIFY_ADS_REFRESH_TOKEN`` (and ``SPOTIFY_ADS_TOKEN_URL`` for another endpoint); ``SPOTIFY_ADS_BASE_URL``;
     ``SPOTIFY_ADS_STORE`` (``memory``, ``sqlite:///path``, ``redis://host``); ``SPOTIFY_ADS_LIMITS``
-    (``client_id=1500/30,ip=500/10,reporting=150/30``, or ``off``). An empty variable counts as absent.
+    (``client_id=1500/30,ip=500/10,reporting=150/30``, or ``off``). An empty variable counts as absent. An app's client ID and secret
+    without a token are no credentials: they are what signing in begins with.
 
     Raises:
         ConfigurationError: the credentials are incomplete, or a value cannot be read.
@@ -52,10 +53,11 @@ def _credentials(environment: Mapping[str, str]) -> Credentials | None:
     access_token = environment.get("SPOTIFY_ADS_ACCESS_TOKEN")
     if access_token:
         return AccessToken(access_token, client_id=client_id or None)
-    if not client_id and not refresh_token:
+    if not refresh_token:
         return None
-    missing = [name for name in ("SPOTIFY_ADS_CLIENT_ID", "SPOTIFY_ADS_REFRESH_TOKEN") if not environment.get(name)]
-    if missing:
-        raise ConfigurationError(f"the environment names some credentials and lacks {' and '.join(missing)}")
+    if not client_id:
+        raise ConfigurationError(
+            "the environment holds SPOTIFY_ADS_REFRESH_TOKEN and lacks SPOTIFY_ADS_CLIENT_ID, the app that it was given to"
+        )
     token_url = environment.get("SPOTIFY_ADS_TOKEN_URL") or f"{ACCOUNTS_URL}/api/token"
     return RefreshToken(client_id, client_secret, refresh_token, token_url=token_url)

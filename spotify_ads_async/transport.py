@@ -17,7 +17,7 @@ from yarl import URL
 from spotify_ads_async.auth import header_safe
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed, InvalidAnswer, SpotifyAdsError
 from spotify_ads_async.types import Secret
-from spotify_ads_async.wire import BARE_HEADERS, Part, Request, masked
+from spotify_ads_async.wire import BARE_HEADERS, SHORTEST_SECRET, Part, Request, masked
 
 __all__ = ["Answer", "Departure", "Progress", "Transport", "TransportOptions"]
 
@@ -59,7 +59,8 @@ class Answer:
     @property
     def content_type(self) -> str:
         """The header, as far as it can be shown."""
-        return self.headers.get("Content-Type", "").replace(self._token.reveal(), "***")
+        told, token = self.headers.get("Content-Type", ""), self._token.reveal()
+        return told.replace(token, "***") if len(token) >= SHORTEST_SECRET else told
 
     def __repr__(self) -> str:
         return f"Answer(status={self.status}, body=<{len(self.body)} bytes>)"

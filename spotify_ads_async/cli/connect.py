@@ -24,11 +24,7 @@ def environment() -> Settings:
         ConfigurationError: a value cannot be read.
     """
     quota = platformdirs.user_state_path("spotify-ads") / "quota.db"
-    given = dict(os.environ)
-    if not given.get("SPOTIFY_ADS_REFRESH_TOKEN") and not given.get("SPOTIFY_ADS_ACCESS_TOKEN"):
-        # The app's ID alone is there for `login`; the rest is in a profile.
-        given.pop("SPOTIFY_ADS_CLIENT_ID", None)
-    return settings_from(given, default_store=f"sqlite:///{quota}")
+    return settings_from(os.environ, default_store=f"sqlite:///{quota}")
 
 
 def _signed_in() -> Credentials:

@@ -225,3 +225,12 @@ def test_a_secret_masks_itself(show: Callable[[Secret], str]) -> None:
 def test_a_secret_is_not_pickled(protocol: int) -> None:
     with pytest.raises(TypeError):
         pickle.dumps(Secret(CANARY), protocol)
+
+
+@pytest.mark.parametrize(("token", "told"), [("a", "a bad name; a token"), ("the-token-in-use", "a bad name; a token ***")])
+async def test_a_token_too_short_to_be_a_secret_garbles_no_message(token: str, told: str) -> None:
+    body = {"messages": [told.replace("***", token)]}
+    async with RawServer(otherwise=answer(400, body)) as server, client(server.base_url, AccessToken(token)) as ads:
+        error = await raised(calls.READ.by(ads), SpotifyAdsError)
+    assert isinstance(error, SpotifyAdsError)
+    assert error.messages == (told,)
