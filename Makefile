@@ -1,4 +1,5 @@
 # Everything here works on a fresh machine with Python 3.11+ and make: each target makes what it needs.
+# Another Python has an environment of its own: make test PYTHON=python3.13 VENV=.venv-3.13
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,7 +32,7 @@ format: $(VENV)/.lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# All measurements take most of an hour; NAME=decoding runs one, NAME=--list names them.
+# All measurements take half an hour or a little more; NAME=decoding runs one, NAME=--list names them.
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks $(NAME)
 
@@ -76,7 +77,7 @@ lock: $(VENV)/.base
 	  --no-annotate --custom-compile-command "make lock" --upgrade --output-file constraints.txt pyproject.toml
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .mypy_cache build dist site
+	rm -rf .venv* .pytest_cache .ruff_cache .hypothesis .mypy_cache build dist site
 
 $(VENV)/.base: constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'

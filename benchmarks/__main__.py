@@ -1,20 +1,26 @@
 """Run measurements: ``python -m benchmarks`` runs all, ``python -m benchmarks NAME [ARGUMENT …]`` runs one, ``--list`` names them.
 
 A measurement is a module of this package with a function ``main()`` that reads its arguments from ``sys.argv[1:]`` and
-prints what it found. What it returns as a :class:`Report` goes into ``docs/benchmarks/`` as JSON and SVG. The module's first
-line says what it measures. A name may have hyphens for underscores.
+prints what it found. What it returns as a :class:`Report` goes into ``docs/benchmarks/`` as JSON and SVG, and from there into the
+tables of the documentation. The module's first line says what it measures. A name may have hyphens for underscores. All of them
+take half an hour or a little more; each is a process of its own, so that one that fails costs no other its results.
 """
 
 from __future__ import annotations
 
 import ast
 import importlib
+import subprocess
 import sys
+import time
 from pathlib import Path
 
+from benchmarks import _figures_page as figures_page
 from benchmarks import _harness
 
 HERE = Path(__file__).parent
+AT_MOST_SECONDS = 20 * 60
+"""One measurement that hangs does not hold up the others."""
 
 
 def measurements() -> dict[str, str]:
@@ -35,6 +41,24 @@ def run(name: str, arguments: list[str]) -> None:
     report = importlib.import_module(f"benchmarks.{name}").main()
     if isinstance(report, _harness.Report):
         _harness.write(name, report)
+        figures_page.refresh()
+
+
+def run_all(names: list[str]) -> None:
+    """Run one after the other, say how far it is, and name at the end what failed."""
+    began = time.monotonic()
+    failed: list[str] = []
+    for number, name in enumerate(names, start=1):
+        print(f"\n== {number} of {len(names)}: {name}, {(time.monotonic() - began) / 60:.0f} minutes so far", flush=True)
+        command = [sys.executable, "-m", "benchmarks", name]
+        try:
+            subprocess.run(command, check=True, cwd=HERE.parent, timeout=AT_MOST_SECONDS)  # noqa: S603 - this package itself
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as problem:
+            print(f"{name} failed: {problem}", file=sys.stderr, flush=True)
+            failed.append(name)
+    print(f"\n{len(names) - len(failed)} of {len(names)} measured in {(time.monotonic() - began) / 60:.0f} minutes")
+    if failed:
+        sys.exit(f"failed, earlier results kept: {', '.join(failed)}")
 
 
 def main() -> None:
@@ -45,9 +69,7 @@ def main() -> None:
             for name, purpose in found.items():
                 print(f"{name:24} {purpose}")
         case []:
-            for name, purpose in found.items():
-                print(f"\n== {name}: {purpose}", flush=True)
-                run(name, [])
+            run_all(list(found))
         case [name, *arguments] if (module := name.replace("-", "_")) in found:
             run(module, arguments)
         case [name, *_]:

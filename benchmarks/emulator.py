@@ -1,15 +1,19 @@
-"""The emulator: requests per second on one core for simple gets, and time and memory of 100,000 seeded ad sets."""
+"""The emulator: requests per second against a server that only answers, and time and memory of 100,000 seeded ad sets."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
-import os
+import multiprocessing
 import subprocess
 import sys
 import time
 
+from benchmarks import charts
+from benchmarks._harness import Report
+from benchmarks.call_overhead import serve
+
+PEER = "a server that answers the same bytes to all"
 AD_SETS = 100_000
 CONNECTIONS = 16
 REQUESTS = 1_000
@@ -64,11 +68,21 @@ async def _rate(url: str, path: str) -> float:
     return CONNECTIONS * REQUESTS / (time.perf_counter() - start)
 
 
-def main() -> None:
-    """Measure and print, as a table or as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    chosen = parser.parse_args()
+def _peer_rate() -> float:
+    """Requests per second of a server that reads nothing and answers the same ad set to all: the most that a Python loop can do."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    server = context.Process(target=serve, args=(theirs,), daemon=True)
+    server.start()
+    try:
+        return asyncio.run(_rate(f"http://127.0.0.1:{ours.recv()}/ads/v3", "/businesses"))
+    finally:
+        server.terminate()
+        server.join()
+
+
+def main() -> Report:
+    """Measure, print and chart."""
     command = [sys.executable, "-c", SERVER, str(AD_SETS)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - the text above
         try:
@@ -83,13 +97,19 @@ def main() -> None:
             rates = {name: asyncio.run(_rate(facts["url"], path)) for name, path in paths.items()}
         finally:
             process.kill()
-    if chosen.json:
-        found = {"seed_seconds": facts["seconds"], "mebibytes": facts["mebibytes"], "requests_per_second": rates}
-        print(json.dumps(found | {"cores": os.cpu_count(), "python": sys.version.split()[0]}))
-        return
+    rates[PEER] = _peer_rate()
     print(f"{AD_SETS:,} ad sets seeded in {facts['seconds']:.2f} s; the process holds {facts['mebibytes']:.0f} MiB (goal: 3 s, 300 MB)")
     for name, rate in rates.items():
-        print(f"{name:14} {rate:8,.0f} requests per second on one core")
+        print(f"{name:44} {rate:8,.0f} requests per second on one core, {rate / rates[PEER]:.3f} of the last")
+    figures = {
+        "ad_sets": AD_SETS,
+        "seed_seconds": round(facts["seconds"], 2),
+        "mebibytes": round(facts["mebibytes"], 1),
+        "requests_per_second": {name: round(rate) for name, rate in rates.items()},
+        "share_of_peer": {name: round(rate / rates[PEER], 3) for name, rate in rates.items() if name != PEER},
+    }
+    chart = charts.bars("The emulator, one core", rates, unit="requests per second, more is better")
+    return Report(figures, {"emulator": chart})
 
 
 if __name__ == "__main__":

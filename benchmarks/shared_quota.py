@@ -1,7 +1,8 @@
 """Prove that processes share one quota: exactness, shares, cost, and what happens when processes or stores fail.
 
 ``python -m benchmarks shared-quota [SCENARIO …] [--seconds 60]``; ``--list`` names the scenarios. Figures go to
-``docs/benchmarks/shared_quota.json``. Every server is started here, on loopback.
+``docs/benchmarks/shared_quota.json`` and two charts. Every server is started here, on loopback. The peers are what people do without
+a store: a governor in each process, and a quota divided by hand.
 """
 
 from __future__ import annotations
@@ -12,22 +13,23 @@ import contextlib
 import itertools
 import json
 import math
-import platform
 import statistics
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from benchmarks import charts
+from benchmarks._harness import RESULTS, Report, write
 from benchmarks.counting_server import read_limits
 from tests.support import redis_servers
 from tests.support.slow_link import SlowLink
 
-HERE = Path(__file__).parent
-RESULTS = HERE.parent / "docs" / "benchmarks" / "shared_quota.json"
+SECONDS = 60.0
+AT_ONCE = 3
 LIMITS = "client_id=1500/30,ip=500/10"
 EXACT = ("log", "fixed", "bucket")
 Trouble = Callable[["Fleet"], Awaitable[None]]
@@ -190,6 +192,16 @@ async def saturated_valkey_cluster(seconds: float) -> Figures:
         return await Fleet(cluster.url, seconds=seconds).run()
 
 
+async def unshared(seconds: float) -> Figures:
+    """Four processes on one address, each with a governor in its memory: nothing is shared."""
+    return await Fleet("memory", seconds=seconds).run()
+
+
+async def divided_by_hand(seconds: float) -> Figures:
+    """One process alone, with the fourth of the quota that it would have if the quota were divided by hand."""
+    return await Fleet("memory", ips="a", seconds=seconds, options=("--limits", "client_id=375/30,ip=125/10")).run()
+
+
 async def alone_redis(seconds: float) -> Figures:
     """One process alone may use everything."""
     with redis_servers.server(_program()) as server:
@@ -338,7 +350,9 @@ SCENARIOS: dict[str, Callable[[float], Awaitable[Figures]]] = {
     "saturated-redis": saturated_redis,
     "saturated-redis-four-addresses": saturated_redis_four_addresses,
     "saturated-valkey-cluster": saturated_valkey_cluster,
+    "unshared": unshared,
     "alone-redis": alone_redis,
+    "divided-by-hand": divided_by_hand,
     "latency-redis": latency_redis,
     "latency-sqlite": latency_sqlite,
     "killed": killed,
@@ -358,25 +372,98 @@ SCENARIOS: dict[str, Callable[[float], Awaitable[Figures]]] = {
 }
 
 
-def main() -> None:
-    """Run the scenarios named, or all."""
+COMPARED = {
+    "unshared": "four processes, nothing shared",
+    "saturated-sqlite": "four processes, SQLite",
+    "saturated-redis": "four processes, Redis",
+    "saturated-valkey-cluster": "four processes, Cluster",
+    "saturated-redis-four-addresses": "four addresses, Redis",
+    "divided-by-hand": "one of four, quota divided by hand",
+    "alone-redis": "one of four, Redis",
+}
+TROUBLED = {
+    "killed": "one of four killed",
+    "killed-sqlite": "the same, SQLite",
+    "script-flush": "scripts flushed every second",
+    "slow-store": "a store 300 ms away",
+    "clocks-apart": "clocks 5 s apart",
+    "failover": "failover of a Cluster",
+    "restart-with-data": "restart with data",
+    "unreachable-refusing-share": "store away 10 s, share",
+    "unreachable-refusing-pause": "store away 10 s, pause",
+    "restart-without-data": "restart without data",
+}
+
+
+def drawn(scenarios: Mapping[str, Figures]) -> dict[str, str]:
+    """Charts of what is known: how much of the quota was used, and how often a server would have refused, in either window."""
+
+    def chart(title: str, names: Mapping[str, str]) -> str:
+        used = {
+            f"{name} ({scenarios[key]['would_refuse']['log']:,} refusals)": scenarios[key]["used_percent"]
+            for key, name in names.items()
+            if key in scenarios
+        }
+        return charts.bars(
+            title, used, unit="per cent of the quota used in 60 s of saturation, whole windows", goal=100.0, goal_says="limit:"
+        )
+
+    return {
+        "shared_quota": chart("One quota for many processes", COMPARED),
+        "shared_quota_trouble": chart("The same while something fails", TROUBLED),
+    }
+
+
+async def run_some(names: Sequence[str], seconds: float, found: Callable[[str, Figures], None]) -> list[str]:
+    """Run scenarios, ``AT_ONCE`` at a time: they idle nearly all the time. Latencies are measured alone. Answers what failed."""
+    failed: list[str] = []
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def one(name: str) -> None:
+        async with turn:
+            try:
+                # A loop of its own: starting servers blocks, and what others time must not wait for it.
+                found(name, await asyncio.to_thread(lambda: asyncio.run(SCENARIOS[name](seconds))))
+            except Exception:  # noqa: BLE001 - whatever it is, the other scenarios go on
+                traceback.print_exc()
+                failed.append(name)
+
+    for name in names:
+        if name.startswith("latency"):
+            await one(name)
+    async with asyncio.TaskGroup() as group:
+        for name in names:
+            if not name.startswith("latency"):
+                group.create_task(one(name))
+    return failed
+
+
+def main() -> Report | None:
+    """Run the scenarios named, or all; what was not run keeps its figures. Other seconds are printed and not kept."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO")
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="all of them without a name")
+    parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     if options.list:
         for name, scenario in SCENARIOS.items():
             print(f"{name:32} {scenario.__doc__}")
-        return
-    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"scenarios": {}}
-    for name in options.scenarios or SCENARIOS:
-        figures = asyncio.run(SCENARIOS[name](options.seconds))
+        return None
+    if unknown := set(options.scenarios) - set(SCENARIOS):
+        parser.error(f"no scenario is called {' or '.join(sorted(unknown))}; --list names them")
+    file = RESULTS / "shared_quota.json"
+    scenarios: dict[str, Figures] = json.loads(file.read_text())["scenarios"] if file.exists() else {}
+
+    def found(name: str, figures: Figures) -> None:
         print(f"{name:32} {json.dumps(figures)}", flush=True)
-        known["scenarios"][name] = {"what": SCENARIOS[name].__doc__, "seconds": options.seconds, **figures}
-        known["machine"] = f"{platform.machine()}, Python {platform.python_version()}, limits {LIMITS}"
-        RESULTS.parent.mkdir(parents=True, exist_ok=True)
-        RESULTS.write_text(json.dumps(known, indent=1) + "\n")
+        scenarios[name] = {"what": SCENARIOS[name].__doc__, "seconds": options.seconds, **figures}
+        if options.seconds == SECONDS:
+            write("shared_quota", Report({"limits": LIMITS, "scenarios": scenarios}, drawn(scenarios)))
+
+    failed = asyncio.run(run_some(options.scenarios or list(SCENARIOS), options.seconds, found))
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+    return Report({"limits": LIMITS, "scenarios": scenarios}, drawn(scenarios)) if options.seconds == SECONDS else None
 
 
 if __name__ == "__main__":

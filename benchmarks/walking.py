@@ -1,19 +1,21 @@
-"""Walking a list: read ahead against page by page, and the memory of walking a million rows, in the same run.
+"""Walking a list: read ahead and collected against page by page, at 20, 100 and 300 ms, in the same run.
 
-Run: ``python -m benchmarks.walking [rows] [--memory-only | --time-only]``. The server is a process of its own and answers ad sets by
-offset, each answer after a given latency. The walks in time are under the published windows; the one in memory is under none.
+Run: ``python -m benchmarks walking [rows] [--base-url URL --ad-account ID]``. The server is a process of its own and answers ad
+sets by offset, each answer after a given latency. All walks are under the published windows. ``--base-url`` names another server: the
+API itself, the emulator, one of yours; its token is in ``SPOTIFY_ADS_ACCESS_TOKEN``. Only a run without arguments is kept.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import multiprocessing
+import os
 import re
 import sys
 import time
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 from benchmarks import charts
 from benchmarks._harness import Report
@@ -24,8 +26,6 @@ from spotify_ads_async.pages import READ_AHEAD, ListCall
 
 LATENCIES_MS = (20, 100, 300)
 ROWS = 10_000
-MANY_ROWS = 1_000_000
-SAMPLE_EVERY = 10_000
 
 _QUERY = re.compile(rb"[?&](limit|offset)=(\d+)")
 
@@ -78,11 +78,6 @@ async def seconds_to_walk(base_url: str, call_of: tuple[int, int], read_ahead: i
         return time.perf_counter() - began
 
 
-def resident_mb() -> float:
-    """This process's memory now."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096 / 1e6
-
-
 async def seconds_to_collect(base_url: str, call_of: tuple[int, int]) -> float:
     """The same with ``collect()``, which reads far ahead from its second page on."""
     rows, latency_ms = call_of
@@ -93,59 +88,71 @@ async def seconds_to_collect(base_url: str, call_of: tuple[int, int]) -> float:
         return time.perf_counter() - began
 
 
-async def memory_of_walking(base_url: str, rows: int) -> tuple[float, float]:
-    """MB by which this process grows at most while it walks ``rows`` rows, and rows per second."""
-    async with AdsClient("token", base_url=base_url, governor=Governor(())) as ads:
-        await ad_sets(ads, 1000, 0).collect()
-        before = most = resident_mb()
-        began = time.perf_counter()
-        count = 0
-        async for _ in ad_sets(ads, rows, 0):
-            count += 1
-            if count % SAMPLE_EVERY == 0:
-                most = max(most, resident_mb())
-        assert count == rows
-        return most - before, rows / (time.perf_counter() - began)
+def timed(rows: int, alone: float, ahead: float, collected: float) -> dict[str, object]:
+    """Times of one list and their ratios."""
+    return {
+        "rows": rows,
+        "seconds": {"page by page": round(alone, 2), "read ahead": round(ahead, 2), "collected": round(collected, 2)},
+        "page_by_page_to_read_ahead": round(alone / ahead, 2),
+        "page_by_page_to_collected": round(alone / collected, 2),
+    }
 
 
-def main() -> Report:
-    """Print and report times, ratios and memory."""
-    figures: dict[str, object] = {}
-    seconds: dict[str, float] = {}
-    rows = next((int(argument) for argument in sys.argv[1:] if argument.isdigit()), ROWS)
+async def against(base_url: str, ad_account_id: str) -> None:
+    """Walk the ad sets of an account of some server in all three ways, under one governor, and print."""
+    token = os.environ.get("SPOTIFY_ADS_ACCESS_TOKEN", "token")
+    async with AdsClient(token, base_url=base_url, governor=Governor()) as ads:
+        listed = ads.ad_account(ad_account_id).ad_sets
+        rows = (await listed.list(limit=1)).total
+        seconds: list[float] = []
+        for walk in (listed.list().reading_ahead(0), listed.list(), None):
+            began = time.perf_counter()
+            if walk is None:
+                await listed.list().collect()
+            else:
+                async for _ in walk:
+                    pass
+            seconds.append(time.perf_counter() - began)
+    alone, ahead, collected = seconds
+    print(json.dumps(timed(rows, alone, ahead, collected), indent=1))
+
+
+def main() -> Report | None:
+    """Print and report times and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("rows", nargs="?", type=int, default=ROWS)
+    parser.add_argument("--base-url", help="a server of yours")
+    parser.add_argument("--ad-account", default=ACCOUNT_ID)
+    chosen = parser.parse_args()
+    if chosen.base_url:
+        asyncio.run(against(chosen.base_url, chosen.ad_account))
+        return None
+    rows, figures, seconds = chosen.rows, dict[str, object](), dict[str, float]()
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     server = context.Process(target=serve, args=(theirs,), daemon=True)
     server.start()
     try:
         base_url = f"http://127.0.0.1:{ours.recv()}/ads/v3"
-        if "--time-only" not in sys.argv:
-            grown, rate = asyncio.run(memory_of_walking(base_url, MANY_ROWS))
-            figures["memory"] = {"rows": MANY_ROWS, "megabytes_of_growth": round(grown, 1)}
-            print(f"{MANY_ROWS:,} rows: {grown:.1f} MB of growth, {rate:,.0f} rows per second of one core", flush=True)
-        if "--memory-only" not in sys.argv:
-            for latency_ms in LATENCIES_MS:
-                ahead = asyncio.run(seconds_to_walk(base_url, (rows, latency_ms), READ_AHEAD))
-                collected = asyncio.run(seconds_to_collect(base_url, (rows, latency_ms)))
-                alone = asyncio.run(seconds_to_walk(base_url, (rows, latency_ms), 0))
-                times = {"page by page": alone, "read ahead": ahead, "collected": collected}
-                seconds |= {f"{name}, {latency_ms} ms": value for name, value in times.items()}
-                figures[f"{latency_ms} ms"] = {
-                    "rows": rows,
-                    "seconds": {name: round(value, 2) for name, value in times.items()},
-                    "page_by_page_to_read_ahead": round(alone / ahead, 2),
-                    "page_by_page_to_collected": round(alone / collected, 2),
-                }
-                print(
-                    f"{rows:,} rows at {latency_ms} ms: {alone:.2f} s page by page, {ahead:.2f} s read ahead (ratio {alone / ahead:.1f}), "
-                    f"{collected:.2f} s collected (ratio {alone / collected:.1f})",
-                    flush=True,
-                )
+        for latency_ms in LATENCIES_MS:
+            ahead = asyncio.run(seconds_to_walk(base_url, (rows, latency_ms), READ_AHEAD))
+            collected = asyncio.run(seconds_to_collect(base_url, (rows, latency_ms)))
+            alone = asyncio.run(seconds_to_walk(base_url, (rows, latency_ms), 0))
+            times = {"page by page": alone, "read ahead": ahead, "collected": collected}
+            seconds |= {f"{name}, {latency_ms} ms": value for name, value in times.items()}
+            figures[f"{latency_ms} ms"] = timed(rows, alone, ahead, collected)
+            print(
+                f"{rows:,} rows at {latency_ms} ms: {alone:.2f} s page by page, {ahead:.2f} s read ahead (ratio {alone / ahead:.1f}), "
+                f"{collected:.2f} s collected (ratio {alone / collected:.1f})",
+                flush=True,
+            )
     finally:
         server.terminate()
         server.join()
+    if len(sys.argv) > 1:
+        return None
     title = f"Walking {rows:,} rows under the published windows, by the latency of an answer"
-    return Report(figures, {"walking": charts.bars(title, seconds, unit="seconds, less is better")} if seconds else {})
+    return Report(figures, {"walking": charts.bars(title, seconds, unit="seconds, less is better")})
 
 
 if __name__ == "__main__":
