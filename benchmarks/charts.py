@@ -46,7 +46,7 @@ def bars(title: str, values: Mapping[str, float], *, unit: str, goal: float | No
 
 def lines(title: str, series: Mapping[str, Mapping[float, float]], *, across: str, up: str) -> str:
     """A line for each series over two logarithmic axes, whose ticks are powers of ten."""
-    left, right, top, tall = 70, 30, 66 + 20 * len(series), 260
+    left, right, top, tall = 70, 44, 66 + 20 * len(series), 260
     columns = _decades([x for points in series.values() for x in points])
     rows = _decades([y for points in series.values() for y in points.values()])
 
