@@ -373,12 +373,12 @@ SCENARIOS: dict[str, Callable[[float], Awaitable[Figures]]] = {
 
 
 COMPARED = {
-    "unshared": "four processes, nothing shared",
-    "saturated-sqlite": "four processes, SQLite",
-    "saturated-redis": "four processes, Redis",
-    "saturated-valkey-cluster": "four processes, Cluster",
+    "unshared": "four, nothing shared",
+    "saturated-sqlite": "four, SQLite",
+    "saturated-redis": "four, Redis",
+    "saturated-valkey-cluster": "four, Cluster",
     "saturated-redis-four-addresses": "four addresses, Redis",
-    "divided-by-hand": "one of four, quota divided by hand",
+    "divided-by-hand": "one of four, divided by hand",
     "alone-redis": "one of four, Redis",
 }
 TROUBLED = {
@@ -399,14 +399,13 @@ def drawn(scenarios: Mapping[str, Figures]) -> dict[str, str]:
     """Charts of what is known: how much of the quota was used, and how often a server would have refused, in either window."""
 
     def chart(title: str, names: Mapping[str, str]) -> str:
-        used = {
-            f"{name} ({scenarios[key]['would_refuse']['log']:,} refusals)": scenarios[key]["used_percent"]
-            for key, name in names.items()
-            if key in scenarios
-        }
-        return charts.bars(
-            title, used, unit="per cent of the quota used in 60 s of saturation, whole windows", goal=100.0, goal_says="limit:"
-        )
+        used: dict[str, float] = {}
+        for key, name in names.items():
+            if key in scenarios:
+                refusals = scenarios[key]["would_refuse"]["log"]
+                used[f"{name} ({refusals:,} refusals)" if refusals else name] = scenarios[key]["used_percent"]
+        unit = "per cent of the quota used in the whole windows of 60 s; no refusals but where they are named"
+        return charts.bars(title, used, unit=unit, goal=100.0, goal_says="limit:")
 
     return {
         "shared_quota": chart("One quota for many processes", COMPARED),
