@@ -32,7 +32,7 @@ format: $(VENV)/.lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# All measurements take half an hour or a little more; NAME=decoding runs one, NAME=--list names them.
+# All measurements take about forty minutes; NAME=decoding runs one, NAME=--list names them.
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks $(NAME)
 

@@ -78,6 +78,9 @@ def _rows(found: dict[str, Any]) -> Iterator[Row]:
     yield Row("The same", "one call after the other", f"{applied['one_after_the_other_to_bulk']:.1f} times as fast")
     told = f"{many['megabytes']:.0f} MB, against {few['megabytes']:.0f} MB"
     yield Row(f"Memory of planning {many['rows']:,} rows", f"planning {few['rows']:,} rows", told)
+    for listener in ("one listener", "OpenTelemetry"):
+        told = f"{found['telemetry']['call']['ratios'][listener]['median']:.2f} times its CPU"
+        yield Row(f"A call with {listener}", "while nobody listens", told)
     yield from _quota_rows(found["governor"]["found"], found["shared_quota"]["scenarios"])
     emulator = found["emulator"]
     shares = ", ".join(f"{share:.2f} ({name})" for name, share in emulator["share_of_peer"].items())

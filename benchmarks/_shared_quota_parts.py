@@ -125,7 +125,7 @@ async def worker(options: argparse.Namespace) -> None:
                         await answer.read()
             except SpotifyAdsError as problem:
                 failures[type(problem).__name__] += 1
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(random.uniform(0.25, 0.75))
 
     async with governor, aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         async with asyncio.TaskGroup() as group:

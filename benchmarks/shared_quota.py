@@ -29,7 +29,7 @@ from tests.support import redis_servers
 from tests.support.slow_link import SlowLink
 
 SECONDS = 60.0
-AT_ONCE = 3
+AT_ONCE = 2
 LIMITS = "client_id=1500/30,ip=500/10"
 EXACT = ("log", "fixed", "bucket")
 Trouble = Callable[["Fleet"], Awaitable[None]]
