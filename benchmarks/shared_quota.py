@@ -423,7 +423,7 @@ async def run_some(names: Sequence[str], seconds: float, found: Callable[[str, F
             try:
                 # A loop of its own: starting servers blocks, and what others time must not wait for it.
                 found(name, await asyncio.to_thread(lambda: asyncio.run(SCENARIOS[name](seconds))))
-            except Exception:  # noqa: BLE001 - whatever it is, the other scenarios go on
+            except (Exception, SystemExit):  # noqa: BLE001 - whatever it is, a missing server included, the other scenarios go on
                 traceback.print_exc()
                 failed.append(name)
 
