@@ -350,9 +350,7 @@ SCENARIOS: dict[str, Callable[[float], Awaitable[Figures]]] = {
     "saturated-redis": saturated_redis,
     "saturated-redis-four-addresses": saturated_redis_four_addresses,
     "saturated-valkey-cluster": saturated_valkey_cluster,
-    "unshared": unshared,
     "alone-redis": alone_redis,
-    "divided-by-hand": divided_by_hand,
     "latency-redis": latency_redis,
     "latency-sqlite": latency_sqlite,
     "killed": killed,
@@ -371,6 +369,10 @@ SCENARIOS: dict[str, Callable[[float], Awaitable[Figures]]] = {
     "clocks-apart-sqlite": clocks_apart_sqlite,
 }
 
+
+PEERS: dict[str, Callable[[float], Awaitable[Figures]]] = {"unshared": unshared, "divided-by-hand": divided_by_hand}
+"""What people do without a store; the first exceeds the limits."""
+MEASURED = SCENARIOS | PEERS
 
 COMPARED = {
     "unshared": "four, nothing shared",
@@ -422,7 +424,7 @@ async def run_some(names: Sequence[str], seconds: float, found: Callable[[str, F
         async with turn:
             try:
                 # A loop of its own: starting servers blocks, and what others time must not wait for it.
-                found(name, await asyncio.to_thread(lambda: asyncio.run(SCENARIOS[name](seconds))))
+                found(name, await asyncio.to_thread(lambda: asyncio.run(MEASURED[name](seconds))))
             except (Exception, SystemExit):  # noqa: BLE001 - whatever it is, a missing server included, the other scenarios go on
                 traceback.print_exc()
                 failed.append(name)
@@ -445,21 +447,21 @@ def main() -> Report | None:
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     if options.list:
-        for name, scenario in SCENARIOS.items():
+        for name, scenario in MEASURED.items():
             print(f"{name:32} {scenario.__doc__}")
         return None
-    if unknown := set(options.scenarios) - set(SCENARIOS):
+    if unknown := set(options.scenarios) - set(MEASURED):
         parser.error(f"no scenario is called {' or '.join(sorted(unknown))}; --list names them")
     file = RESULTS / "shared_quota.json"
     scenarios: dict[str, Figures] = json.loads(file.read_text())["scenarios"] if file.exists() else {}
 
     def found(name: str, figures: Figures) -> None:
         print(f"{name:32} {json.dumps(figures)}", flush=True)
-        scenarios[name] = {"what": SCENARIOS[name].__doc__, "seconds": options.seconds, **figures}
+        scenarios[name] = {"what": MEASURED[name].__doc__, "seconds": options.seconds, **figures}
         if options.seconds == SECONDS:
             write("shared_quota", Report({"limits": LIMITS, "scenarios": scenarios}, drawn(scenarios)))
 
-    failed = asyncio.run(run_some(options.scenarios or list(SCENARIOS), options.seconds, found))
+    failed = asyncio.run(run_some(options.scenarios or list(MEASURED), options.seconds, found))
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
     return Report({"limits": LIMITS, "scenarios": scenarios}, drawn(scenarios)) if options.seconds == SECONDS else None
