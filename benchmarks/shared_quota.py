@@ -32,6 +32,7 @@ SECONDS = 60.0
 AT_ONCE = 2
 LIMITS = "client_id=1500/30,ip=500/10"
 EXACT = ("log", "fixed", "bucket")
+QUIET_SECONDS = (3.0, 5.0)
 Trouble = Callable[["Fleet"], Awaitable[None]]
 Figures = dict[str, Any]
 
@@ -64,6 +65,7 @@ class Fleet:
     async def run(self, trouble: Trouble | None = None) -> Figures:
         """Run all workers to their end, and make trouble meanwhile."""
         async with self.origin() as origin:
+            self.address = origin
             start_at = time.time() + 1.5
             for ip, offset in zip(self.ips, self.clock_offsets, strict=True):
                 given = ("--store", self.store, "--origin", origin, "--ip", ip, "--seconds", str(self.seconds))
@@ -82,6 +84,14 @@ class Fleet:
     async def at(self, seconds: float) -> None:
         """Wait until so many seconds after the start."""
         await asyncio.sleep(self.started_at + seconds - time.monotonic())
+
+    async def between_bursts(self) -> None:
+        """Wait until a few seconds after the last requests, when the next ones are still to come."""
+        quiet_for = 0.0
+        while not QUIET_SECONDS[0] < quiet_for < QUIET_SECONDS[1]:
+            await asyncio.sleep(0.5)
+            counted = await _statistics(self.address)
+            quiet_for = time.monotonic() - counted["arrivals"][-1][1]
 
     def _figures(self, told: list[Figures], counted: Figures) -> Figures:
         calls = [len(one["departures"]) for one in told]
@@ -309,7 +319,8 @@ def _unreachable(policy: str, *, frozen: bool) -> Callable[[float], Awaitable[Fi
             async with SlowLink(server.port) as link:
 
                 async def trouble(fleet: Fleet) -> None:
-                    await fleet.at(seconds / 4)
+                    await fleet.at(seconds / 5)
+                    await fleet.between_bursts()
                     await (link.freeze() if frozen else link.cut())
                     began = time.monotonic()
                     await asyncio.sleep(10.0)

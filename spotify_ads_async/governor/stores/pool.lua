@@ -351,7 +351,8 @@ local function hand_out(pools, message, answers)
       local elsewhere, everywhere = waiting, waiting
       for other, tokens in ipairs(left) do
         everywhere = math.min(everywhere, tokens)
-        if other ~= position then elsewhere = math.min(elsewhere, tokens) end
+        local open = pools[windows[other] + 1].now >= pools[windows[other] + 1].closed_until
+        if other ~= position and open then elsewhere = math.min(elsewhere, tokens) end
       end
       asked[index + 1] = asked[index + 1] + elsewhere
       used[index + 1] = used[index + 1] + everywhere

@@ -215,6 +215,11 @@ class Pool(msgspec.Struct):
             self.close(message)
         self.sharing = self.sharing or message.sharing
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody is lent anything."""
+        return self.now < self.closed_until
+
     def close(self, message: Exchange) -> None:
         """Lend nobody anything until every process has told what it spent."""
         self.closed_until = max(self.closed_until, self.now + message.lease // 2)
@@ -243,7 +248,7 @@ class Pool(msgspec.Struct):
 
     def within_reach(self, report: Report) -> int:
         """Tokens that are free or come back soon enough to be granted now."""
-        if self.now < self.closed_until or self.paused_until > self.now + report.ahead:
+        if self.is_closed or self.paused_until > self.now + report.ahead:
             return 0
         soon = sum(self.ring[slot % SLOTS] for slot in self._slots_ahead(report.ahead))
         return max(0, self.balance(report) + soon)
@@ -304,7 +309,7 @@ class Pool(msgspec.Struct):
         """Let a process keep free tokens for the time when the store is away, unless others were hungry lately."""
         member = self.members[message.owner]
         hungry = any(other.want > 0 or other.hungry_at > self.now - message.lease for other in self.members.values() if other is not member)
-        if hungry or message.leaving or self.now < self.closed_until:
+        if hungry or message.leaving or self.is_closed:
             return 0
         tokens = max(0, min(report.reserve, self.balance(report)))
         self.out += tokens
@@ -427,8 +432,9 @@ def _hand_out(pools: Sequence[Pool], message: Exchange, answers: Sequence[Answer
     asked = [0] * len(reports)
     for windows, waiting in message.lanes:
         left = [within_reach[window] - used[window] for window in windows]
+        # While nobody is lent anything, hunger is noted all the same: who asks first afterwards must not get everything.
         for position, window in enumerate(windows):
-            elsewhere = [tokens for other, tokens in enumerate(left) if other != position]
+            elsewhere = [left[other] for other, there in enumerate(windows) if other != position and not pools[there].is_closed]
             asked[window] += min([waiting, *elsewhere])
             used[window] += min([waiting, *left])
     for window, (pool, report, answer) in enumerate(zip(pools, reports, answers, strict=True)):
