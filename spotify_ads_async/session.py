@@ -158,8 +158,7 @@ class _Journey:
 
     def succeeded(self) -> None:
         """The caller gets an answer."""
-        if self.listeners:
-            self.listeners.emit(CallSucceeded(call=self.call, operation=self.operation.id, attempts=self.attempt))
+        self.listeners.emit(CallSucceeded(call=self.call, operation=self.operation.id, attempts=self.attempt))
 
     def failed(self, failure: SpotifyAdsError) -> None:
         """The caller gets an error."""
@@ -271,12 +270,14 @@ class Session:
         except SpotifyAdsError as error:
             failure = error
         else:
-            journey.succeeded()
+            if self.listeners:
+                journey.succeeded()
             return answer
         if verify is not None and isinstance(failure, OutcomeUnknown):
             settled = await verify()
             if settled is not None:
-                journey.succeeded()
+                if self.listeners:
+                    journey.succeeded()
                 return settled
             failure = _did_not_happen(failure)
         journey.failed(failure)

@@ -56,7 +56,6 @@ class Answer:
         self.body = body if status < 300 else masked(body, token)
         self._token = token
 
-    @property
     def content_type(self) -> str:
         """The header, as far as it can be shown."""
         told, token = self.headers.get("Content-Type", ""), self._token.reveal()
@@ -106,6 +105,7 @@ class Transport:
         self._options = options
         self._slots = anyio.Semaphore(options.connections, fast_acquire=True)
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
+        self._signature: tuple[Secret, Mapping[str, str]] | None = None
         self._closed = False
         self._client: aiohttp.ClientSession | None = None
 
@@ -166,7 +166,7 @@ class Transport:
             response = await client.request(
                 request.method,
                 url,
-                headers=_signed(request.headers, token),
+                headers={**request.headers, **self._signed(token)} if request.headers else self._signed(token),
                 data=body,
                 timeout=self._timeout(timeout),
                 allow_redirects=False,
@@ -193,6 +193,14 @@ class Transport:
                 self._slots.release()
         # Raised outside of the handler for the same reason.
         raise failure
+
+    def _signed(self, token: Secret) -> Mapping[str, str]:
+        """The header that signs a request; the last one is kept, for most calls have the same token."""
+        if self._signature is None or self._signature[0] is not token:
+            if not header_safe(token.reveal()):
+                raise _UnsafeTokenError
+            self._signature = token, {"Authorization": f"Bearer {token.reveal()}"}
+        return self._signature[1]
 
     def _timeout(self, timeout: float | None) -> aiohttp.ClientTimeout:
         found = self._timeouts.get(timeout)
@@ -308,12 +316,6 @@ def _append(form: aiohttp.MultipartWriter, part: Part) -> None:
         payload.set_content_disposition("form-data", name=part.name)
     else:
         payload.set_content_disposition("form-data", name=part.name, filename=part.filename)
-
-
-def _signed(headers: Mapping[str, str], token: Secret) -> dict[str, str]:
-    if not header_safe(token.reveal()):
-        raise _UnsafeTokenError
-    return {**headers, "Authorization": f"Bearer {token.reveal()}"}
 
 
 _NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError, _UnsafeTokenError)

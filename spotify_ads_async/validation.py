@@ -22,7 +22,7 @@ from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.types import UNSET, Secret
 
-__all__ = ["check_body", "check_path", "check_query"]
+__all__ = ["check_body", "check_path", "check_query", "check_request"]
 
 _check_uuid = checker(Annotated[str, msgspec.Meta(extra={"format": "uuid"})])
 # The path parameters that the document declares as plain strings: everything else is a UUID.
@@ -41,6 +41,7 @@ class _Plan(NamedTuple):
     operation: Operation[Any]
     path: Mapping[str, Check]
     query: Mapping[str, Check]
+    query_needed: bool
     body: Check | None
     body_type: inspect.Type
     body_needed: bool
@@ -60,6 +61,7 @@ def _plan(operation: Operation[Any]) -> _Plan:
                 for name in re.findall(r"{(\w+)}", operation.path)
             },
             query={name: checker(kind) for name, kind in operation.query.items()},
+            query_needed=bool(operation.query_required or rules.QUERY_RULES.get(operation.id)),
             body=None if operation.body is None else checker(operation.body),
             body_type=body_type,
             body_needed=operation.body is not None and (operation.body_required or _has_required_fields(body_type)),
@@ -71,6 +73,24 @@ def _has_required_fields(node: inspect.Type) -> bool:
     """The document leaves ``requestBody.required`` out on uploads, whose fields are required all the same."""
     kinds = node.types if isinstance(node, inspect.UnionType) else (node,)
     return any(isinstance(kind, inspect.StructType) and any(field.required for field in kind.fields) for kind in kinds)
+
+
+def check_request(
+    operation: Operation[Any], *, path: Mapping[str, str], query: Mapping[str, object], body: object, now: datetime
+) -> object:
+    """Hold a whole request to the operation; what it has not, and need not have, costs nothing.
+
+    Returns:
+        The body to send, as :func:`check_body` does.
+
+    Raises:
+        InvalidRequest: a part breaks a rule.
+    """
+    plan = _plan(operation)
+    _check_path(plan, path)
+    if query or plan.query_needed:
+        check_query(operation, query, now=now)
+    return None if body is None and plan.body is None else check_body(operation, body, now=now)
 
 
 def check_body(operation: Operation[Any], body: object, *, now: datetime) -> object:
@@ -147,7 +167,11 @@ def check_path(operation: Operation[Any], path: Mapping[str, str]) -> None:
     Raises:
         InvalidRequest: a parameter is missing, unknown, no UUID where the document asks for one, or could leave its path segment.
     """
-    checks = _plan(operation).path
+    _check_path(_plan(operation), path)
+
+
+def _check_path(plan: _Plan, path: Mapping[str, str]) -> None:
+    operation, checks = plan.operation, plan.path
     for name, check in checks.items():
         if name not in path:
             raise _invalid(operation, f"path.{name}", UNSET, "is required")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, TypeVar, cast
@@ -98,9 +98,7 @@ def request(
     """
     given = {name: value for name, value in query.items() if value is not UNSET} if query else query
     if validate:
-        validation.check_path(operation, path)
-        validation.check_query(operation, given, now=now)
-        body = validation.check_body(operation, body, now=now)
+        body = validation.check_request(operation, path=path, query=given, body=body, now=now)
     target = _target(operation, path, checked=validate)
     if given:
         target = f"{target}?{_query_string(given)}"
@@ -221,8 +219,8 @@ def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind, dec_hook=decode_hook)
 
 
-def answer(operation: Operation[AnswerT], *, status: int, content_type: str, body: bytes) -> AnswerT:
-    """Decode a 2xx answer.
+def answer(operation: Operation[AnswerT], *, status: int, content_type: Callable[[], str], body: bytes) -> AnswerT:
+    """Decode a 2xx answer; ``content_type`` is asked only for an error's message.
 
     Raises:
         InvalidAnswer: the body is empty where it may not be, is not JSON, or has another shape.
@@ -235,7 +233,7 @@ def answer(operation: Operation[AnswerT], *, status: int, content_type: str, bod
         return cast("AnswerT", _decoder(operation.answer).decode(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         reason = str(problem)
-    kind = _printable(content_type[:_LONGEST_EXCERPT]) or "no content type"
+    kind = _printable(content_type()[:_LONGEST_EXCERPT]) or "no content type"
     size = len(body)
     # A traceback may show this frame, and the body may hold secrets.
     del body

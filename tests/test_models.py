@@ -198,7 +198,7 @@ def test_assets_are_told_apart_by_their_type() -> None:
     ],
 )
 def test_an_asset_of_an_unknown_type_keeps_everything(given_asset: dict[str, Any]) -> None:
-    asset = wire.answer(OPERATIONS["getAsset"], status=200, content_type="", body=msgspec.json.encode(given_asset))
+    asset = wire.answer(OPERATIONS["getAsset"], status=200, content_type=str, body=msgspec.json.encode(given_asset))
     assert isinstance(asset, UnknownAsset)
     assert asset.data == given_asset
 

@@ -58,7 +58,7 @@ SAMPLE: dict[str, Any] = {
 
 
 def decoded() -> models.AdSet:
-    return wire.answer(UPDATE_AD_SET, status=200, content_type="application/json", body=msgspec.json.encode(SAMPLE))
+    return wire.answer(UPDATE_AD_SET, status=200, content_type=lambda: "application/json", body=msgspec.json.encode(SAMPLE))
 
 
 def test_the_sample_decodes_and_encodes_back_as_it_was() -> None:

@@ -94,7 +94,7 @@ def bodies(draw: st.DrawFn, value: Any) -> bytes:  # noqa: ANN401 (JSON)
 def outcome(operation: Operation[Any], status: int, body: bytes) -> object:
     try:
         if status < 300:
-            return wire.answer(operation, status=status, content_type="application/json", body=body)
+            return wire.answer(operation, status=status, content_type=lambda: "application/json", body=body)
         return wire.error(operation, status=status, retry_after=None, body=wire.masked(body, Secret("a-token")))
     except SpotifyAdsError as error:
         return error
