@@ -39,6 +39,9 @@ COMMANDS: Mapping[str, Entry] = {
 }
 
 
+_PROFILE_HELP = "Use this sign-in and its section of the config file."
+
+
 class _Root(TyperGroup):
     """A group that knows its commands' names and imports a command when it is asked for."""
 
@@ -70,7 +73,43 @@ def load(name: str, entry: Entry) -> Any:  # noqa: ANN401 - typer's own
         found = single
     command = get_command(found)
     command.name = name
+    _add_profile(command)
     return command
+
+
+def _add_profile(command: Any) -> None:  # noqa: ANN401 - typer's own
+    """Let every command take ``--profile`` behind its name too, and read the config file before anything asks the environment."""
+    if isinstance(command, TyperGroup):
+        for inner in command.commands.values():
+            _add_profile(inner)
+    elif not any("--profile" in option.opts for option in command.params):
+        command.params.append(_profile_option())
+
+
+def _configure(context: typer.Context, profile: str | None) -> None:
+    if context.resilient_parsing:  # only completing words
+        return
+    from spotify_ads_cli import config  # noqa: PLC0415 - help needs none
+
+    config.apply(profile)
+
+
+_Profile = Annotated[
+    str | None,
+    typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP, is_eager=True, expose_value=False, callback=_configure),
+]
+
+
+def _profile_option() -> Any:  # noqa: ANN401 - typer's own
+    """The option as typer makes it for a function."""
+    holder = typer.Typer(add_completion=False)
+
+    @holder.command()
+    def hold(*, profile: _Profile = None) -> None:
+        del profile
+
+    del hold
+    return next(found for found in get_command(holder).params if "--profile" in found.opts)
 
 
 app = typer.Typer(
@@ -96,7 +135,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
 def root(
     *,
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
-    profile: Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Use this sign-in, see `spotify-ads login`.")] = None,
+    profile: Annotated[str | None, typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP)] = None,
 ) -> None:
     """The Spotify Ads API on the command line, within its limits."""
     del version

@@ -7,6 +7,7 @@ import msgspec
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import Fields, OutputForm
 from spotify_ads_async.cli.output import Output, Rows
+from spotify_ads_async.cli.parquet import kinds_of
 from spotify_ads_async.cli.run import run
 from spotify_ads_async.models import AdAccount
 
@@ -22,7 +23,7 @@ def accounts(*, fields: Fields = None, output: OutputForm = Output.TABLE) -> Non
         everything = tuple(field.encode_name for field in msgspec.structs.fields(AdAccount))
         columns = tuple(name for name in _TABLE_COLUMNS if name in everything) if output is Output.TABLE else everything
         async with connected() as client:
-            with Rows(output, tuple(fields.split(",")) if fields else columns) as rows:
+            with Rows(output, tuple(fields.split(",")) if fields else columns, kinds=kinds_of(AdAccount)) as rows:
                 async for account in client.ad_accounts():
                     rows.write(msgspec.to_builtins(account))
 

@@ -16,6 +16,7 @@ from spotify_ads_async.bulk.expressions import list_query, parse_condition
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccount, Fields, OutputForm, json_body, needed
 from spotify_ads_async.cli.output import Output, Rows, show
+from spotify_ads_async.cli.parquet import kinds_of
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
 from spotify_ads_async.errors import InvalidRequest, NotFound
 from spotify_ads_async.operations import OPERATIONS
@@ -58,7 +59,7 @@ def _rows(entity: Entity, output: Output, fields: str | None) -> Rows:
     """Rows with the columns that are asked for; by default what fits for a table, and everything for CSV."""
     everything = tuple(field.encode_name for field in msgspec.structs.fields(entity.get.answer))
     columns = _TABLE_COLUMNS[entity.plural] if output is Output.TABLE else everything
-    return Rows(output, tuple(name.strip() for name in fields.split(",")) if fields else columns)
+    return Rows(output, tuple(name.strip() for name in fields.split(",")) if fields else columns, kinds=kinds_of(entity.get.answer))
 
 
 def group(plural: str) -> typer.Typer:

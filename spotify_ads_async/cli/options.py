@@ -16,7 +16,7 @@ __all__ = ["AdAccount", "Fields", "OutputForm", "json_body", "needed"]
 AdAccount: TypeAlias = Annotated[
     str | None, typer.Option("--ad-account", envvar="SPOTIFY_ADS_AD_ACCOUNT_ID", metavar="ID", help="The ad account.", show_envvar=True)
 ]
-OutputForm: TypeAlias = Annotated[Output, typer.Option("--output", "-o", help="The form of results.")]
+OutputForm: TypeAlias = Annotated[Output, typer.Option("--output", "-o", envvar="SPOTIFY_ADS_OUTPUT", help="The form of results.")]
 Fields: TypeAlias = Annotated[
     str | None, typer.Option("--fields", metavar="A,B", help="Columns of a table or CSV; nested ones are dotted.")
 ]

@@ -1,4 +1,4 @@
-"""Results on stdout: a table for people, JSON, JSON Lines or CSV for programs; each row is written as it comes."""
+"""Results on stdout: a table for people, JSON, JSON Lines, CSV or Parquet for programs; each row is written as it comes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from typing import Any, Self, TextIO, cast
 import msgspec
 
 from spotify_ads_async.bulk.columns import to_cell
+from spotify_ads_async.cli.parquet import NO_KINDS, ColumnKind, ParquetRows
+from spotify_ads_async.cli.run import usage_error
 from spotify_ads_async.cli.terminal import fitted, write_line
 from spotify_ads_async.cli.text import printable, printable_json
 from spotify_ads_async.money import format_micros
+from spotify_ads_async.reports.tables import require
 
 __all__ = ["Output", "Rows", "flat", "show"]
 
@@ -30,6 +33,7 @@ class Output(enum.StrEnum):
     JSON = "json"
     JSONL = "jsonl"
     CSV = "csv"
+    PARQUET = "parquet"
 
 
 class Rows:
@@ -37,12 +41,22 @@ class Rows:
 
     Args:
         output: the form.
-        columns: the columns of a table or a CSV file, in order; names of nested values are dotted.
+        columns: the columns of a table, a CSV or a Parquet file, in order; names of nested values are dotted.
         stream: where to write, by default stdout.
+        kinds: what the columns of a Parquet file hold.
+
+    Raises:
+        ConfigurationError: a Parquet file is wanted, and the extra ``tables`` is missing.
+        typer.BadParameter: a Parquet file would go to a terminal.
     """
 
-    def __init__(self, output: Output, columns: Sequence[str], *, stream: TextIO | None = None) -> None:
+    def __init__(
+        self, output: Output, columns: Sequence[str], *, stream: TextIO | None = None, kinds: Mapping[str, ColumnKind] = NO_KINDS
+    ) -> None:
         self._stream = stream or sys.stdout
+        if output is Output.PARQUET:
+            self._writer = _Parquet(self._stream, columns, kinds)
+            return
         writers: Mapping[Output, type[_Table | _Json | _JsonLines | _Csv]] = {
             Output.TABLE: _Table,
             Output.JSON: _Json,
@@ -123,7 +137,7 @@ class _Csv:
 
     def write(self, row: Mapping[str, Any]) -> None:
         values = flat(row)
-        self._put([_csv_cell(values, row, column) for column in self._columns])
+        self._put([to_cell(_at(values, row, column)) for column in self._columns])
 
     def _put(self, cells: Sequence[str]) -> None:
         self._writer.writerow(cells)
@@ -138,8 +152,25 @@ class _Csv:
         pass
 
 
-def _csv_cell(values: Mapping[str, Any], row: Mapping[str, Any], column: str) -> str:
-    return to_cell(values[column] if column in values else row.get(column))
+class _Parquet:
+    def __init__(self, stream: TextIO, columns: Sequence[str], kinds: Mapping[str, ColumnKind]) -> None:
+        require("pyarrow")
+        if stream.isatty():
+            usage_error("a Parquet file is no text for a terminal: send it to a file, as in `… --output parquet > rows.parquet`")
+        self._columns = columns
+        self._rows = ParquetRows(stream.buffer, columns, kinds)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        values = flat(row)
+        self._rows.write([_at(values, row, column) for column in self._columns])
+
+    def end(self) -> None:
+        self._rows.end()
+
+
+def _at(values: Mapping[str, Any], row: Mapping[str, Any], column: str) -> object:
+    """The value of a column, which may name a nested one."""
+    return values[column] if column in values else row.get(column)
 
 
 class _Table:
@@ -153,7 +184,7 @@ class _Table:
 
     def write(self, row: Mapping[str, Any]) -> None:
         values = flat(row)
-        cells = [_shown(column, values[column] if column in values else row.get(column)) for column in self._columns]
+        cells = [_shown(column, _at(values, row, column)) for column in self._columns]
         if self._widths:
             self._put(cells)
             return

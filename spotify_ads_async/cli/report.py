@@ -15,10 +15,12 @@ from spotify_ads_async.cli.chart import Series, svg, text
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output, Rows
+from spotify_ads_async.cli.parquet import ColumnKind
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.terminal import console
 from spotify_ads_async.models import ReportEntityType, ReportFieldType, ReportGranularity
 from spotify_ads_async.reports import HIDDEN, ReportRow
+from spotify_ads_async.reports.rows import Kind, kind_of
 from spotify_ads_async.types import UNSET
 
 __all__ = ["report"]
@@ -44,6 +46,7 @@ class By(enum.StrEnum):
     LIFETIME = "lifetime"
 
 
+_KINDS: Mapping[Kind, ColumnKind] = {Kind.COUNT: ColumnKind.WHOLE, Kind.MONEY: ColumnKind.MONEY, Kind.SHARE: ColumnKind.NUMBER}
 _TYPES: Mapping[Of, ReportEntityType] = {
     Of.AD_SETS: ReportEntityType.AD_SET,
     Of.ADS: ReportEntityType.AD,
@@ -122,7 +125,8 @@ async def _report(
         if chart is not False:
             await _draw(await call.collect(), fields, f"{of} of {ad_account}", None if chart is True else chart)
             return
-        with Rows(output, columns) as rows:
+        kinds = {"start_time": ColumnKind.MOMENT, **{field.lower(): _KINDS[kind_of(field)] for field in fields}}
+        with Rows(output, columns, kinds=kinds) as rows:
             async for row in call:
                 rows.write(_cells(row, fields, dated=span is not None))
 

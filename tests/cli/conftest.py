@@ -49,4 +49,5 @@ def emulator() -> Iterator[EmulatorProcess]:
 @pytest.fixture
 def spotify_ads(emulator: EmulatorProcess, tmp_path: Path) -> CommandLine:
     environment = {**emulator.environment, "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state"), "COLUMNS": "100"}
+    environment["XDG_CONFIG_HOME"] = str(tmp_path / "config")
     return CommandLine(environment, tmp_path)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
 import time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from spotify_ads_async.cli.demo import changes_file
@@ -257,3 +262,50 @@ def test_ctrl_c_ends_the_demo_and_leaves_nothing(spotify_ads: CommandLine) -> No
     assert "interrupted: 2000 ad sets walked" in said
     assert "not sent" in said
     assert list((spotify_ads.folder / "tmp").iterdir()) == []
+
+
+def parquet(spotify_ads: CommandLine, *arguments: str) -> pa.Table:
+    """What a command writes as Parquet."""
+    ended = subprocess.run(
+        spotify_ads.command(*arguments, "-o", "parquet"),
+        env=spotify_ads.environment,
+        cwd=spotify_ads.folder,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    return pq.read_table(io.BytesIO(ended.stdout))
+
+
+def test_rows_as_parquet_have_types(spotify_ads: CommandLine) -> None:
+    rows = json.loads(spotify_ads.out("ad-sets", "list", "-o", "json"))
+    table = parquet(spotify_ads, "ad-sets", "list", "--fields", "id,bid_micro_amount,budget.micro_amount,start_time,targets")
+    assert table.schema.types == [pa.string(), pa.int64(), pa.int64(), pa.timestamp("us", "UTC"), pa.string()]
+    assert table.column("id").to_pylist() == [row["id"] for row in rows]
+    assert table.column("budget.micro_amount").to_pylist() == [row["budget"]["micro_amount"] for row in rows]
+    assert [json.loads(one) for one in table.column("targets").to_pylist()] == [row["targets"] for row in rows]
+    assert [f"{one:%Y-%m-%dT%H:%M:%SZ}" for one in table.column("start_time").to_pylist()] == [row["start_time"] for row in rows]
+    assert parquet(spotify_ads, "ads", "list", "--where", "name=nothing has this name").num_rows == 0
+
+
+def test_a_report_as_parquet_keeps_money_exact(spotify_ads: CommandLine) -> None:
+    arguments = ("report", "campaigns", "--by", "lifetime", "--metrics", "spend,impressions")
+    told = list(csv.DictReader(io.StringIO(spotify_ads.out(*arguments, "-o", "csv"))))
+    table = parquet(spotify_ads, *arguments)
+    assert table.schema.field("spend").type == pa.decimal128(38, 10)
+    assert table.column("spend").to_pylist() == [Decimal(row["spend"]) for row in told]
+    assert table.column("impressions").to_pylist() == [int(row["impressions"]) for row in told]
+
+
+def test_parquet_is_not_for_a_terminal(spotify_ads: CommandLine) -> None:
+    theirs, ours = pty.openpty()
+    try:
+        command = spotify_ads.command("ad-sets", "list", "-o", "parquet")
+        ended = subprocess.run(
+            command, env=spotify_ads.environment, stdout=ours, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert ended.returncode == USAGE
+    assert "no text for a terminal" in " ".join(ended.stderr.split())

@@ -1,0 +1,147 @@
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+# pyarrow has no type stubs.
+"""Rows as a Parquet file, for the extra ``tables``: written group by group, so that its length does not matter."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any, BinaryIO, cast
+
+import msgspec
+from msgspec import inspect
+
+__all__ = ["NO_KINDS", "ColumnKind", "ParquetRows", "kinds_of"]
+
+_ROWS_PER_GROUP = 5_000
+
+
+class ColumnKind(enum.Enum):
+    """What a column holds."""
+
+    TEXT = "text"
+    WHOLE = "whole numbers"
+    NUMBER = "numbers"
+    MONEY = "money, in currency units"
+    FLAG = "yes or no"
+    MOMENT = "moments, in UTC"
+
+
+NO_KINDS: Mapping[str, ColumnKind] = MappingProxyType({})
+
+
+def kinds_of(struct: Any, prefix: str = "") -> dict[str, ColumnKind]:  # noqa: ANN401 - any annotation
+    """What each field of a struct holds, nested ones under dotted names. Lists, and whatever has no one kind, are text: JSON."""
+    found: dict[str, ColumnKind] = {}
+    node = _plain(inspect.type_info(struct) if not isinstance(struct, inspect.Type) else struct)
+    for field in node.fields if isinstance(node, inspect.StructType) else ():
+        name, kind = f"{prefix}{field.encode_name}", _plain(field.type)
+        match kind:
+            case inspect.IntType():
+                found[name] = ColumnKind.WHOLE
+            case inspect.FloatType():
+                found[name] = ColumnKind.NUMBER
+            case inspect.BoolType():
+                found[name] = ColumnKind.FLAG
+            case inspect.DateTimeType():
+                found[name] = ColumnKind.MOMENT
+            case _:
+                found[name] = ColumnKind.TEXT
+                found.update(kinds_of(kind, f"{name}.") if isinstance(kind, inspect.StructType) else {})
+    return found
+
+
+def _plain(node: inspect.Type) -> inspect.Type:
+    """A type without its constraints, and without what stands for "absent"."""
+    while isinstance(node, inspect.Metadata):
+        node = node.type
+    if isinstance(node, inspect.UnionType):
+        kinds = [kind for kind in map(_plain, node.types) if not isinstance(kind, inspect.NoneType) and not _is_unset(kind)]
+        return kinds[0] if len(kinds) == 1 else inspect.AnyType()
+    return node
+
+
+def _is_unset(node: inspect.Type) -> bool:
+    return isinstance(node, inspect.CustomType) and node.cls is msgspec.UnsetType
+
+
+class ParquetRows:
+    """Writes rows of one form to a binary stream.
+
+    Args:
+        stream: where to write.
+        columns: the names, in order.
+        kinds: what the columns hold; one that is not named holds what its first rows do.
+    """
+
+    def __init__(self, stream: BinaryIO, columns: Sequence[str], kinds: Mapping[str, ColumnKind]) -> None:
+        self._stream = stream
+        self._columns = columns
+        self._kinds = kinds
+        self._group: list[Sequence[object]] = []
+        self._writer: Any = None
+
+    def write(self, cells: Sequence[object]) -> None:
+        """Write one row: a JSON value for each column."""
+        self._group.append(cells)
+        if len(self._group) == _ROWS_PER_GROUP:
+            self._put()
+
+    def end(self) -> None:
+        """Write what is left, and the file's index."""
+        self._put()
+        self._writer.close()
+
+    def _put(self) -> None:
+        import pyarrow as pa  # noqa: PLC0415 - an extra
+        import pyarrow.parquet as pq  # noqa: PLC0415 - the same
+
+        groups = list(zip(*self._group, strict=True)) if self._group else [()] * len(self._columns)
+        self._group = []
+        if self._writer is None:
+            self._kinds = {name: self._kinds.get(name) or _seen(group) for name, group in zip(self._columns, groups, strict=True)}
+            types = {
+                ColumnKind.TEXT: pa.string(),
+                ColumnKind.WHOLE: pa.int64(),
+                ColumnKind.NUMBER: pa.float64(),
+                ColumnKind.MONEY: pa.decimal128(38, 10),
+                ColumnKind.FLAG: pa.bool_(),
+                ColumnKind.MOMENT: pa.timestamp("us", tz="UTC"),
+            }
+            schema = pa.schema([(name, types[self._kinds[name]]) for name in self._columns])
+            self._writer = pq.ParquetWriter(self._stream, schema, compression="zstd")
+        schema = self._writer.schema
+        arrays = [
+            pa.array([_cell(value, self._kinds[name]) for value in group], schema.field(name).type)
+            for name, group in zip(self._columns, groups, strict=True)
+        ]
+        self._writer.write_table(pa.table(arrays, schema=schema))
+
+
+def _seen(values: Sequence[object]) -> ColumnKind:
+    there = {type(value) for value in values if value is not None}
+    if there == {bool}:
+        return ColumnKind.FLAG
+    if there == {int}:
+        return ColumnKind.WHOLE
+    return ColumnKind.NUMBER if there and there <= {int, float} else ColumnKind.TEXT
+
+
+def _cell(value: object, kind: ColumnKind) -> object:
+    if value is None:
+        return None
+    match kind:
+        case ColumnKind.TEXT:
+            return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        case ColumnKind.MOMENT:
+            return datetime.fromisoformat(str(value))
+        case ColumnKind.MONEY:
+            return Decimal(str(value))
+        case ColumnKind.NUMBER:
+            return float(cast("float | str", value))
+        case _:
+            return value
