@@ -29,6 +29,8 @@ COMMANDS: Mapping[str, Entry] = {
     "campaigns": Entry("entities", "campaigns", "List, read, create and change campaigns."),
     "ad-sets": Entry("entities", "ad_sets", "List, read, create and change ad sets."),
     "ads": Entry("entities", "ads", "List, read, create and change ads."),
+    "assets": Entry("library", "assets", "List, read, upload and rename assets."),
+    "audiences": Entry("library", "audiences", "List, read, create, change and delete audiences."),
     "bulk": Entry("bulk", "app", "Plan, apply, resume and undo many changes."),
     "report": Entry("report", "report", "Report metrics of any range, as rows or as a chart."),
     "upload": Entry("upload", "upload", "Upload media files and customer lists."),

@@ -19,7 +19,7 @@ from spotify_ads_async.operations import OPERATIONS
 from spotify_ads_async.pages import ListCall
 from spotify_ads_async.types import Secret
 
-__all__ = ["call"]
+__all__ = ["call", "query_values"]
 
 
 def call(
@@ -41,7 +41,7 @@ def call(
         parts = _pairs("--path", path)
         if ad_account and "{ad_account_id}" in operation.path:
             parts.setdefault("ad_account_id", ad_account)
-        parameters = _parameters(operation, query)
+        parameters = query_values(operation, query)
         async with connected() as client:
             if every:
                 await _write_all(client, operation, parts, parameters)
@@ -82,7 +82,7 @@ def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
     return pairs
 
 
-def _parameters(operation: Operation[Any], given: list[str] | None) -> dict[str, Any]:
+def query_values(operation: Operation[Any], given: list[str] | None) -> dict[str, Any]:
     """The query, with values of the operation's types."""
     texts: dict[str, list[str]] = {}
     for text in given or ():

@@ -19,7 +19,7 @@ from spotify_ads_async.cli.terminal import errors
 from spotify_ads_async.errors import SpotifyAdsError
 from spotify_ads_async.uploads import UploadProgress
 
-__all__ = ["upload"]
+__all__ = ["upload", "upload_list", "upload_media"]
 
 _COLUMNS = ("file", "id", "status", "size", "sha256")
 _LIST_COLUMNS = ("file", "id", "status", "identifiers", "repeated", "refused")
@@ -43,12 +43,13 @@ def upload(
         usage_error("--replace and --skip-invalid are for lists: add --audience")
     account = needed(ad_account)
     if audience:
-        run(lambda: _lists(files, replace, name, skip_invalid=skip_invalid, wait=wait, ad_account=account, output=output))
+        run(lambda: upload_list(files, replace, name, skip_invalid=skip_invalid, wait=wait, ad_account=account, output=output))
     else:
-        run(lambda: _media(files, name, wait, account, output))
+        run(lambda: upload_media(files, name, wait, account, output))
 
 
-async def _media(files: list[Path], name: str | None, wait: float, ad_account: str, output: Output) -> int | None:
+async def upload_media(files: list[Path], name: str | None, wait: float, ad_account: str, output: Output) -> int | None:
+    """Upload media files one after the other, and write a row for each. Answers the exit code."""
     failed = False
     async with connected() as client:
         assets = client.ad_account(ad_account).assets
@@ -67,7 +68,7 @@ async def _media(files: list[Path], name: str | None, wait: float, ad_account: s
     return FAILED if failed else None
 
 
-async def _lists(
+async def upload_list(
     files: list[Path],
     replace: str | None,
     name: str | None,
@@ -77,6 +78,7 @@ async def _lists(
     ad_account: str,
     output: Output,
 ) -> None:
+    """Make an audience from a customer list, or replace the one with the id ``replace``, and write a row about it."""
     if len(files) > 1:
         usage_error("one list at a time becomes an audience")
     async with connected() as client:

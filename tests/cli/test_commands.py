@@ -62,7 +62,7 @@ def test_help_answers_at_once() -> None:
     assert min(shown for shown, _ in pairs) <= 4 * min(imported for _, imported in pairs)
 
 
-@pytest.mark.parametrize("group", ["bulk", "ad-sets", "campaigns", "ads"])
+@pytest.mark.parametrize("group", ["bulk", "ad-sets", "campaigns", "ads", "assets", "audiences"])
 def test_every_group_and_command_has_help(spotify_ads: CommandLine, group: str) -> None:
     assert "Commands:" in spotify_ads.out(group, "--help")
 

@@ -1,0 +1,71 @@
+"""Assets and audiences on the command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import wave
+from pathlib import Path
+
+import pytest
+
+from .conftest import CommandLine
+
+DONE, FAILED, USAGE = 0, 1, 2
+
+
+@pytest.fixture
+def spot(spotify_ads: CommandLine) -> Path:
+    path = spotify_ads.folder / "spot.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((2, 2, 44100, 0, "NONE", ""))
+        file.writeframes(bytes(4 * 44100))
+    return path
+
+
+def test_an_asset_is_made_read_listed_and_renamed(spotify_ads: CommandLine, spot: Path) -> None:
+    (made,) = csv.DictReader(io.StringIO(spotify_ads.out("assets", "create", str(spot), "--name", "Autumn spot", "-o", "csv")))
+    assert made["status"] == "READY"
+    (read,) = json.loads(spotify_ads.out("assets", "get", made["id"]))
+    assert (read["name"], read["asset_type"]) == ("Autumn spot", "AUDIO")
+    listed = spotify_ads.out("assets", "list", "--query", "asset_types=AUDIO", "--query", "name=Autumn spot", "-o", "jsonl")
+    assert made["id"] in [json.loads(line)["id"] for line in listed.splitlines()]
+    changed = json.loads(spotify_ads.out("assets", "update", made["id"], "--name", "Winter spot"))
+    assert (changed["id"], changed["name"]) == (made["id"], "Winter spot")
+    assert spotify_ads.out("assets", "list").splitlines()[0].split()[:3] == ["ID", "NAME", "ASSET_TYPE"]
+
+
+def test_an_audience_is_made_read_listed_changed_and_deleted(spotify_ads: CommandLine) -> None:
+    people = spotify_ads.folder / "people.txt"
+    people.write_text("".join(f"person{number}@example.com\n" for number in range(1500)))
+    (made,) = csv.DictReader(io.StringIO(spotify_ads.out("audiences", "create", str(people), "--name", "Customers", "-o", "csv")))
+    assert (made["identifiers"], made["refused"]) == ("1500", "0")
+    changed = json.loads(spotify_ads.out("audiences", "update", made["id"], "--description", "Bought last year"))
+    (read,) = json.loads(spotify_ads.out("audiences", "get", made["id"]))
+    assert (read["name"], read["description"]) == ("Customers", "Bought last year") == (changed["name"], changed["description"])
+    alike = {"audience_type": "LOOKALIKE", "name": "Alike", "seed_audience_id": made["id"]}
+    other = json.loads(spotify_ads.out("audiences", "create", "--body", json.dumps(alike)))
+    renamed = json.loads(spotify_ads.out("audiences", "update", other["id"], "--name", "Much alike"))
+    assert renamed["name"] == "Much alike"
+    ids = {json.loads(line)["id"] for line in spotify_ads.out("audiences", "list", "-o", "jsonl").splitlines()}
+    assert {made["id"], other["id"]} <= ids
+    kept = spotify_ads.run("audiences", "delete", other["id"], stdin="n\n")
+    assert (kept.returncode, "nothing was deleted" in kept.stderr) == (DONE, True)
+    spotify_ads.out("audiences", "delete", other["id"], "--yes")
+    assert spotify_ads.run("audiences", "get", other["id"]).returncode == FAILED
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["assets", "list", "--query", "colour=red"], "no such parameter"),
+        (["assets", "update", "x"], "give --name or --subtype"),
+        (["audiences", "update", "x"], "give --name or --description"),
+        (["audiences", "create"], "either a customer list or --body"),
+    ],
+)
+def test_mistakes_are_explained(spotify_ads: CommandLine, arguments: list[str], said: str) -> None:
+    ended = spotify_ads.run(*arguments)
+    assert ended.returncode == USAGE
+    assert said in " ".join(ended.stderr.split())
