@@ -45,7 +45,7 @@ _ADDING_UP = frozenset({"IMPRESSIONS", "CLICKS"})
 
 
 def instant(moment: date | datetime | UnsetType) -> datetime | UnsetType:
-    """A date as its midnight in UTC, a time with an offset in UTC."""
+    """A date as its midnight in UTC, a time with an offset in UTC; a time without one is UTC already."""
     if isinstance(moment, datetime):
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return datetime.combine(moment, time(), UTC) if isinstance(moment, date) else moment
@@ -109,7 +109,8 @@ def _unique(ids: Sequence[str]) -> list[str]:
 
 def aggregate_batches(query: Query) -> list[list[Query]]:
     """The requests of an aggregate report: a batch per 50 entities, a request per window. Each may have many pages."""
-    page = query.get("limit", PAGE)
+    # Sizes that are not allowed are for the rules to refuse: they divide nothing.
+    page = max(1, query.get("limit", PAGE))
     ids = query.get("entity_ids")
     if not ids:
         # One row per period for the account; how many entities there are is not known otherwise.

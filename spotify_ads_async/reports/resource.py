@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 
+from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.models.reports import (
     AsyncReportCreate,
     AsyncReportDimension,
@@ -32,7 +33,7 @@ Moment = date | datetime
 class Reports(reports.Reports):
     """Reports. They also spend the limit for reporting.
 
-    A date stands for its midnight in UTC. The end of a range by day is included.
+    A date stands for its midnight in UTC, and a time without an offset is one in UTC. The end of a range by day is included.
     """
 
     def aggregate(  # type: ignore[override]  # lists are read, so one of a narrower row is one of rows
@@ -55,7 +56,18 @@ class Reports(reports.Reports):
 
         Any range and any number of ids: iterated, it makes the fewest requests that are legal, several at once.
         ``entity_ids_type`` and ``entity_status_type`` are ``entity_type`` unless given.
+
+        Raises:
+            InvalidRequest: ``entity_ids`` is empty. On the wire that would be no filter: a report on everything.
         """
+        if entity_ids is not UNSET and not entity_ids:
+            raise InvalidRequest(
+                "query.entity_ids is empty, which the API takes for every entity: leave it out to ask for all",
+                operation=AGGREGATE.id,
+                path="query.entity_ids",
+                value=[],
+                rule="one id at least, or left out",
+            )
         return AggregateReportCall(
             self._session,
             AGGREGATE,

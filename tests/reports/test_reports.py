@@ -10,7 +10,7 @@ from itertools import groupby
 import pytest
 from support.calls import client
 
-from spotify_ads_async import UNSET, AdAccount, InvalidRequest, NotEnoughData, RequestRejected
+from spotify_ads_async import UNSET, AdAccount, AdsClient, InvalidRequest, NotEnoughData, RequestRejected
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.models import InsightDimension, ReportEntityType, ReportField, ReportFieldType, ReportGranularity
 from spotify_ads_async.reports import HIDDEN, ReportRow
@@ -111,12 +111,19 @@ async def test_what_no_division_makes_legal_is_refused_before_anything_is_spent(
     wishes = [
         account.reports.aggregate(entity_type=AD_SET, fields=[CLICKS], granularity=DAY, report_start=month_ago),
         account.reports.aggregate(entity_type=AD_SET, fields=[CLICKS], granularity=HOUR, report_start=month_ago, report_end=today()),
+        account.reports.aggregate(entity_type=AD_SET, fields=[CLICKS], granularity=DAY, report_start=today(), report_end=today(), limit=0),
         account.reports.totals(entity_type=AD_SET, entity_ids=list("abcd"), granularity=HOUR, fields=[CLICKS]),
     ]
     for wish in wishes:
         with pytest.raises(InvalidRequest):
             await wish.collect()
     assert server.statistics().requests == 0
+
+
+def test_no_ids_are_not_all_ids() -> None:
+    account = AdsClient("a-token").ad_account("ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a")
+    with pytest.raises(InvalidRequest, match="leave it out to ask for all"):
+        account.reports.aggregate(entity_type=AD_SET, entity_ids=[], fields=[CLICKS])
 
 
 async def test_totals_of_any_range_and_number_of_ids_add_up(server: Emulator, account: AdAccount) -> None:
