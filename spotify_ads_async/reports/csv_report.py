@@ -6,6 +6,7 @@ import codecs
 import csv
 import os
 import random
+import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -23,7 +24,7 @@ from spotify_ads_async.session import Session
 from spotify_ads_async.storage import Storage
 from spotify_ads_async.types import Secret
 
-__all__ = ["CsvReport", "Records", "ReportFailed"]
+__all__ = ["CsvReport", "Join", "Records", "ReportFailed"]
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.25, 30.0, 1.6
 _DAY = timedelta(days=1)
@@ -62,10 +63,12 @@ class CsvReport:
         Raises:
             ReportFailed: the server could not make the report.
             ConnectionFailed: it was not ready in time, or the download broke for good.
+            InvalidAnswer: the file changed while it was read, or the files of several orders differ in their columns.
             SpotifyAdsError: what a call raised.
         """
         target = Path(file)
-        partial = anyio.Path(target.with_name(f".{target.name}.part"))
+        # Whoever saves to the same place meanwhile has a file of their own.
+        partial = anyio.Path(target.with_name(f".{target.name}.{secrets.token_hex(4)}.part"))
         try:
             async with await partial.open("wb") as out, aclosing(self._joined()) as pieces:
                 async for piece in pieces:
@@ -99,23 +102,15 @@ class CsvReport:
 
     async def _joined(self) -> AsyncGenerator[bytes]:
         """The files one after the other; the header of the first one only."""
+        join = Join()
         async with Storage(self._session.transport_options, self._session.policy) as storage, aclosing(self._reports()) as ready:
-            first = True
             async for report_id, url in ready:
-                skipping = not first
-                first = False
-                ended = True
                 async with aclosing(storage.download(_Address(self, report_id, url))) as pieces:
                     async for piece in pieces:
-                        content = piece
-                        if skipping:
-                            _, newline, content = piece.partition(b"\n")
-                            skipping = not newline
-                        if content:
-                            ended = content.endswith(b"\n")
+                        if content := join.feed(piece):
                             yield content
-                if not ended:
-                    yield b"\n"
+                if rest := join.end_file():
+                    yield rest
 
     async def _reports(self) -> AsyncGenerator[tuple[str, Secret]]:
         """The orders' files in order. All are ordered first, so that the server makes them side by side."""
@@ -184,6 +179,54 @@ def _row(header: list[str], record: list[str]) -> dict[str, str]:
     if len(record) != len(header):
         raise InvalidAnswer(f"a row of the report has {len(record)} columns, and its header {len(header)}")
     return dict(zip(header, record, strict=True))
+
+
+class Join:
+    """CSV files that come in pieces of any size, joined to one: the header of the first, and the rows of all. Pure.
+
+    Rows of other columns under the first file's header would be wrong without anybody noticing, so they are refused.
+    """
+
+    def __init__(self) -> None:
+        self._columns: bytes | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._head: bytes | None = b""
+        self._ended = True
+
+    def feed(self, piece: bytes) -> bytes:
+        """What of the joined file is known with ``piece``.
+
+        Raises:
+            InvalidAnswer: the file's columns are not the first file's.
+        """
+        if self._head is not None:
+            head, newline, rest = (self._head + piece).partition(b"\n")
+            if not newline:
+                self._head = head
+                return b""
+            self._head, piece = None, self._header(head + newline) + rest
+        self._ended = piece.endswith(b"\n") if piece else self._ended
+        return piece
+
+    def end_file(self) -> bytes:
+        """What follows the last piece of a file: the end of its last line, where it has none."""
+        rest = self._header(self._head + b"\n") if self._head else b"" if self._ended else b"\n"
+        self._begin()
+        return rest
+
+    def _header(self, line: bytes) -> bytes:
+        columns = line.removeprefix(codecs.BOM_UTF8).rstrip()
+        if self._columns is None:
+            self._columns = columns
+            return line
+        if columns != self._columns:
+            raise InvalidAnswer(
+                "the report's files differ in their columns, so they cannot be joined: order at most 365 days at a time",
+                operation=operations.GET_ASYNC_REPORT.id,
+            )
+        return b""
 
 
 class Records:

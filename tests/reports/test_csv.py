@@ -19,7 +19,7 @@ from spotify_ads_async import AdAccount, ConnectionFailed, InvalidAnswer, Reques
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.models import AsyncReportDimension, AsyncReportGranularity, AsyncReportMetric
 from spotify_ads_async.reports import CsvReport, ReportFailed
-from spotify_ads_async.reports.csv_report import Records
+from spotify_ads_async.reports.csv_report import Join, Records
 
 DIMENSIONS = [AsyncReportDimension.CAMPAIGN_NAME]
 METRICS = [AsyncReportMetric.SPEND, AsyncReportMetric.CLICKS]
@@ -224,6 +224,60 @@ async def test_a_report_that_fails_says_so(opened: list[object], status: str) ->
             await ordered(server.base_url, opened).collect()
     assert caught.value.report_status == status
     assert caught.value.report_id == ACCOUNT
+
+
+async def test_files_of_other_columns_are_not_joined(opened: list[object], tmp_path: Path) -> None:
+    async with RawServer() as server:
+        storage = Storage(server, [], tag=None)
+        told = storage.file
+
+        async def differing(connection: Connection, headers: dict[str, str]) -> None:
+            storage.content = b"NAME,CLICKS\nA,1\n" if len(storage.fetches) == 1 else b"CLICKS,NAME\n2,A\n"
+            await told(connection, headers)
+
+        storage.file = differing  # type: ignore[method-assign]
+        ads = client(server.base_url)
+        opened.append(ads)
+        report = ads.ad_account(ACCOUNT).reports.csv(
+            dimensions=DIMENSIONS, metrics=METRICS[:1], report_start=today() - 365 * ONE_DAY, report_end=today()
+        )
+        with pytest.raises(InvalidAnswer, match="differ in their columns"):
+            await report.save(tmp_path / "report.csv")
+    assert listed(tmp_path) == []
+
+
+async def test_a_redirect_of_the_storage_is_not_followed(opened: list[object]) -> None:
+    async with RawServer() as server, RawServer() as elsewhere:
+        storage = Storage(server, [])
+
+        async def redirecting(connection: Connection, headers: dict[str, str]) -> None:
+            assert "authorization" not in headers
+            await connection.send(f"HTTP/1.1 302 X\r\nLocation: {elsewhere.origin}/file\r\nContent-Length: 0\r\n\r\n".encode())
+
+        storage.file = redirecting  # type: ignore[method-assign]
+        with pytest.raises(InvalidAnswer, match="redirects"):
+            await ordered(server.base_url, opened).collect()
+    assert not elsewhere.received
+
+
+async def test_two_savers_to_one_place_do_not_meet(account: AdAccount, tmp_path: Path) -> None:
+    report = account.reports.csv(dimensions=DIMENSIONS, metrics=METRICS, report_start=today(), report_end=today())
+    target = tmp_path / "report.csv"
+    async with anyio.create_task_group() as group:
+        for _ in range(4):
+            group.start_soon(report.save, target)
+    assert listed(tmp_path) == [target]
+    assert list(csv.DictReader((await anyio.Path(target).read_text()).splitlines())) == await report.collect()
+
+
+@given(st.lists(st.tuples(st.text("xy,\n", max_size=12), st.booleans()), min_size=1, max_size=4), st.integers(1, 5))
+def test_files_are_joined_the_same_however_the_bytes_come(files: list[tuple[str, bool]], size: int) -> None:
+    join, out = Join(), b""
+    for rows, ends in files:
+        content = f"A,B\r\n{rows}{'z' * (not ends)}".encode()
+        out += b"".join(join.feed(content[start : start + size]) for start in range(0, len(content), size)) + join.end_file()
+    lines = [f"{rows}{'z' * (not ends)}" for rows, ends in files]
+    assert out.decode() == "A,B\r\n" + "".join(text if not text or text.endswith("\n") else f"{text}\n" for text in lines)
 
 
 cells = st.text(st.characters(codec="utf-8", exclude_characters="\r\0"), max_size=8)
