@@ -71,13 +71,16 @@ class Assets(assets.Assets):
             asset_type: AUDIO, IMAGE or VIDEO, if the file should be nothing else.
             subtype: what audio is for; USER_UPLOADED_AUDIO if left out.
             into: an asset that waits for its file, to register none.
-            journal: where the journal lies; True for ``FILE.upload`` beside the file, False for none.
+            journal: where the journal lies; True for ``FILE.upload`` beside the file, False for none. One upload at a time works
+                with a journal.
             concurrency: sections under way at once.
             timeout: seconds to wait until the asset is ready; None not to wait.
-            progress: called with every :class:`UploadProgress`, as the client's listeners are.
+            progress: called with every :class:`UploadProgress`, as the client's listeners are: one that raises is logged.
 
         Raises:
             InvalidRequest: the file is not what can be uploaded, before anything is sent; or it changed meanwhile.
+            ConfigurationError: the journal is another upload's, no journal at all, or cannot be written.
+            Conflict: the asset of ``into`` has its file already.
             AssetFailed: the server cannot use the file.
             ConnectionFailed: the connection failed for good, or the asset was not ready in time. Call it again to go on.
             SpotifyAdsError: what else a call raised.
@@ -98,11 +101,11 @@ class Assets(assets.Assets):
             asset_id=into,
             file=file,
         )
-        book = Journal(_place(journal, source), wish)
-        await book.open()
-        one = MediaUpload(self._session, self._ad_account_id, source, file, book, concurrency=concurrency, timeout=timeout)
-        one.tell = progress
-        return await one.run(wish.name, subtype, into)
+        async with Journal(_place(journal, source), wish) as book:
+            one = MediaUpload(self._session, self._ad_account_id, source, file, book, concurrency=concurrency, timeout=timeout)
+            if progress is not None:
+                one.follow(progress)
+            return await one.run(wish.name, subtype, into)
 
 
 def _place(journal: str | os.PathLike[str] | bool, source: Path) -> Path | None:  # noqa: FBT001 - as upload takes it

@@ -1,20 +1,29 @@
 """The journal of an upload: a small file beside the media file, from which an upload goes on after a crash.
 
-JSON Lines: what is uploaded and whereto, then each fact once it is certain. A last line that a crash cut off is ignored.
+JSON Lines: what is uploaded and whereto, then each fact once it is certain. What a crash cut off is ignored. It holds no
+secret; only this user can read it, as it names files. One upload at a time works with it: the operating system lifts the lock when
+the process dies.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import anyio.to_thread
 import msgspec
 
+from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.uploads.files import MediaFile
 
+if sys.platform != "win32":
+    import fcntl
+
 __all__ = ["Journal", "Wish", "journal_beside"]
+
+_BEGINNING = b'{"wish":'
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,10 +38,10 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class State(msgspec.Struct, kw_only=True):
-    """What is certain so far."""
+    """What is certain so far. ``creating_since`` is a POSIX time."""
 
     asset_id: str | None = None
-    creating: bool = False
+    creating_since: float | None = None
     session: str | None = None
     section_size: int = 0
     sent: set[int] = msgspec.field(default_factory=set[int])
@@ -45,40 +54,90 @@ def journal_beside(path: Path) -> Path:
 
 
 class Journal:
-    """What happened so far, in memory and on the disk.
+    """What happened so far, in memory and on the disk; use it as ``async with``, which reads what an earlier run left.
+
+    A journal in which nothing was registered leaves no file.
 
     Args:
         path: the file, None for none.
         wish: what is uploaded now.
+
+    Raises:
+        ConfigurationError: another upload works with the file, it is no journal, or it cannot be written.
     """
 
     def __init__(self, path: Path | None, wish: Wish) -> None:
         self._path = path
         self._wish = wish
+        self._file = -1
         self.state = State()
         self.resumed = False
 
-    async def open(self) -> None:
-        """Read what an earlier run left, or begin anew."""
+    async def __aenter__(self) -> Self:
         if self._path is not None:
             await anyio.to_thread.run_sync(self._open, self._path)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.state == State():
+            await self.remove()
+        self._close()
 
     def _open(self, path: Path) -> None:
-        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-        if lines and lines[0] == _line({"wish": self._wish})[:-1]:
-            for line in lines[1:]:
-                self._absorb(msgspec.json.decode(line))
-            self.resumed = True
-            # A line that a crash cut off must not be continued.
-            _write(path, b"".join(line + b"\n" for line in lines), "wb")
-        else:
-            _write(path, _line({"wish": self._wish}), "wb")
+        try:
+            self._file = _locked(path)
+            self._read(path)
+        except OSError as problem:
+            self._close()
+            raise ConfigurationError(
+                f"no journal can be kept at {path} ({problem.strerror}): name another place (journal=…), or do without (journal=False)"
+            ) from None
+        except BaseException:
+            self._close()
+            raise
+
+    def _read(self, path: Path) -> None:
+        with os.fdopen(os.dup(self._file), "rb") as content:
+            found = content.read()
+        if not found.startswith(_BEGINNING[: len(found)]):
+            raise ConfigurationError(f"{path} is no journal of an upload, and stays as it is: name another place (journal=…)")
+        begun = _line({"wish": self._wish})
+        if not found.startswith(begun):
+            self._restart()
+            return
+        certain = len(begun)
+        for line in found[certain:].splitlines(keepends=True):
+            try:
+                facts = msgspec.json.decode(line, type=dict[str, Any]) if line.endswith(b"\n") else None
+            except msgspec.DecodeError:
+                facts = None
+            if facts is None:
+                break
+            self._absorb(facts)
+            certain += len(line)
+        self.resumed = True
+        # What a crash cut off must not be continued.
+        os.ftruncate(self._file, certain)
+
+    async def restart(self) -> None:
+        """Forget what an earlier run did."""
+        self.state, self.resumed = State(), False
+        if self._path is not None:
+            await anyio.to_thread.run_sync(self._restart)
+
+    def _restart(self) -> None:
+        os.ftruncate(self._file, 0)
+        self._append(_line({"wish": self._wish}))
 
     async def note(self, **facts: Any) -> None:  # noqa: ANN401 - JSON values
         """Remember facts, durably once this returns."""
         self._absorb(facts)
         if self._path is not None:
-            await anyio.to_thread.run_sync(_write, self._path, _line(facts), "ab")
+            await anyio.to_thread.run_sync(self._append, _line(facts))
+
+    def _append(self, line: bytes) -> None:
+        os.write(self._file, line)
+        os.fsync(self._file)
 
     def _absorb(self, facts: dict[str, Any]) -> None:
         state = self.state
@@ -93,15 +152,34 @@ class Journal:
     async def remove(self) -> None:
         """The upload is done: nothing is left to go on with."""
         if self._path is not None:
-            await anyio.Path(self._path).unlink(missing_ok=True)
+            with anyio.CancelScope(shield=True):
+                await anyio.Path(self._path).unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
 
 def _line(facts: dict[str, Any]) -> bytes:
     return msgspec.json.encode(facts) + b"\n"
 
 
-def _write(path: Path, content: bytes, mode: str) -> None:
-    with path.open(mode) as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
+def _locked(path: Path) -> int:
+    """The file, open and locked. It may be removed by the upload that is just ending: then it is made again."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            if sys.platform != "win32":
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists() and os.path.samestat(os.fstat(file), path.stat()):
+                return file
+        except BlockingIOError:
+            os.close(file)
+            raise ConfigurationError(
+                f"another upload works with the journal {path}: let it end, or name another place (journal=…)"
+            ) from None
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)

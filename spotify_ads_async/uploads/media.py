@@ -14,8 +14,8 @@ import anyio.to_thread
 import msgspec
 
 from spotify_ads_async import operations
-from spotify_ads_async.errors import ConnectionFailed, InvalidAnswer, InvalidRequest, OutcomeUnknown, RequestRejected, ServerError
-from spotify_ads_async.events import Event
+from spotify_ads_async.errors import Conflict, ConnectionFailed, InvalidAnswer, InvalidRequest, OutcomeUnknown, RequestRejected, ServerError
+from spotify_ads_async.events import Event, Listeners
 from spotify_ads_async.models import (
     Asset,
     AssetChunk,
@@ -40,6 +40,8 @@ _PASSING = (ConnectionFailed, OutcomeUnknown, ServerError)
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.25, 10.0, 1.6
 _ROUNDS = 2
 _FORGOTTEN = frozenset({400, 404, 409, 410})
+_GONE = frozenset({400, 404, 410})
+_WAITING = frozenset({None, AssetStatus.WAITING_UPLOAD, AssetStatus.ERROR})
 _CLOCKS_APART = timedelta(minutes=10)
 
 
@@ -101,15 +103,21 @@ class MediaUpload:
         self._reader = anyio.CapacityLimiter(1)
         self._sent = 0
         self._sections = 1
-        self.tell: Callable[[UploadProgress], object] | None = None
+        self._followers = Listeners()
+
+    def follow(self, progress: Callable[[UploadProgress], object]) -> None:
+        """Call ``progress`` with each step, beside the client's listeners."""
+
+        def heard(event: Event) -> None:
+            if isinstance(event, UploadProgress):
+                progress(event)
+
+        self._followers.add(heard)
 
     async def run(self, name: str, subtype: AssetSubtype | None, asset_id: str | None) -> Uploaded:
         """Upload the file, or go on where the journal says."""
-        state = self._journal.state
-        if state.asset_id is None:
-            await self._journal.note(asset_id=asset_id or await self._register(name, subtype))
-        asset = await self._current()
-        if asset.status in {None, AssetStatus.WAITING_UPLOAD, AssetStatus.ERROR} and not state.complete:
+        asset = await self._asset(name, subtype, asset_id)
+        if asset.status in _WAITING and not self._journal.state.complete:
             asset = await (self._whole() if self._file.size <= WHOLE_UP_TO else self._in_sections())
         if self._timeout is not None:
             asset = await self._until_ready(asset, self._timeout)
@@ -119,14 +127,45 @@ class MediaUpload:
 
     # ---- registering
 
+    async def _asset(self, name: str, subtype: AssetSubtype | None, given: str | None) -> Asset:
+        """The asset of the interrupted run, the one that was given, or a new one."""
+        journal = self._journal
+        if journal.state.asset_id is not None:
+            try:
+                return await self._current()
+            except RequestRejected as refused:
+                if given is not None or refused.status not in _GONE:
+                    raise
+            # Nobody can go on with an asset that is gone.
+            await journal.restart()
+        if given is None:
+            await journal.note(asset_id=await self._register(name, subtype))
+            return await self._current()
+        asset: Asset = await self._session.call(operations.GET_ASSET, path={**self._account, "asset_id": given})
+        if asset.status not in _WAITING:
+            raise Conflict(
+                f"asset {given} has its file already (it is {asset.status}): nothing was sent. Leave out into=… for an asset of its own",
+                operation=operations.UPLOAD_ASSET.id,
+            )
+        await journal.note(asset_id=given)
+        return asset
+
     async def _register(self, name: str, subtype: AssetSubtype | None) -> str:
         """Create the asset, or find the one that an interrupted run created."""
         kind = self._file.asset_type
-        found = await self._registered(name) if self._journal.state.creating else None
+        found = None
+        if self._journal.state.creating_since is not None:
+            found = await self._registered(name)
         if found is None:
-            await self._journal.note(creating=True)
+            await self._journal.note(creating_since=time.time())
             body = AssetCreate(asset_type=kind, name=name, asset_subtype=UNSET if subtype is None else subtype)
-            found = await self._session.call(operations.CREATE_ASSET, path=self._account, body=body, verify=lambda: self._registered(name))
+            try:
+                found = await self._session.call(
+                    operations.CREATE_ASSET, path=self._account, body=body, verify=lambda: self._registered(name)
+                )
+            except InvalidRequest:
+                await self._journal.note(creating_since=None)
+                raise
         if not found.id:
             raise InvalidAnswer("the answer names no asset", operation=operations.CREATE_ASSET.id)
         return found.id
@@ -134,7 +173,7 @@ class MediaUpload:
     async def _registered(self, name: str) -> Asset | None:
         """The asset of this name that waits for its file and is new, None unless there is just one."""
         query = {"name": name, "asset_types": [self._file.asset_type], "statuses": [AssetStatus.WAITING_UPLOAD]}
-        since = datetime.now(UTC) - _CLOCKS_APART
+        since = datetime.fromtimestamp(self._journal.state.creating_since or time.time(), UTC) - _CLOCKS_APART
         walk: ListCall[Asset] = ListCall(self._session, operations.GET_ASSETS_BY_AD_ACCOUNT, path=self._account, query=query)
         found = [one async for one in walk if one.name == name and (one.created_at or since) >= since]
         return found[0] if len(found) == 1 else None
@@ -313,12 +352,10 @@ class MediaUpload:
         )
 
     def _progress(self, phase: str) -> None:
-        listeners = self._session.listeners
-        if not listeners and self.tell is None:
+        if not self._session.listeners and not self._followers:
             return
         event = UploadProgress(
             file=self._file.name, asset_id=self._journal.state.asset_id or "", phase=phase, sent=self._sent, size=self._file.size
         )
-        listeners.emit(event)
-        if self.tell is not None:
-            self.tell(event)
+        self._session.listeners.emit(event)
+        self._followers.emit(event)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import json
+import signal
+import stat
+import sys
 from pathlib import Path
 
 import anyio
@@ -11,7 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.calls import ACCOUNT, client
 
-from spotify_ads_async import AdAccount, ConnectionFailed, InvalidRequest
+from spotify_ads_async import (
+    AdAccount,
+    ConfigurationError,
+    Conflict,
+    ConnectionFailed,
+    InvalidRequest,
+    RequestRejected,
+)
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.models import AssetStatus, AssetType
 from spotify_ads_async.uploads import AssetFailed, UploadProgress
@@ -183,7 +195,7 @@ async def test_a_crash_right_after_registering_registers_nothing_twice(tmp_path:
             server.after_create = crash.cancel
             await assets.upload(path, journal=journal, timeout=None)
         assert crash.cancelled_caught
-        assert b'"creating"' in await anyio.Path(journal).read_bytes()
+        assert b'"creating_since"' in await anyio.Path(journal).read_bytes()
         server.after_create = None
         done = await assets.upload(path, journal=journal, timeout=None)
         assert done.id == ASSET
@@ -221,6 +233,118 @@ async def test_a_file_that_changes_meanwhile_is_not_completed(tmp_path: Path) ->
         done = await ads.ad_account(ACCOUNT).assets.upload(path)
         assert not done.resumed
         assert hashlib.sha256(server.content()).hexdigest() == done.sha256
+
+
+async def test_an_asset_that_has_its_file_is_not_taken_for_this_one(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+    done = await account.assets.upload(media(tmp_path, 1000))
+    with pytest.raises(Conflict, match="has its file already"):
+        await account.assets.upload(media(tmp_path, 2000, "other.mp3"), into=done.id)
+    assert server.statistics().operations["uploadAsset"] == 1
+    assert sorted(names(tmp_path)) == ["other.mp3", "spot.mp3"]
+
+
+async def test_what_registers_nothing_leaves_no_journal(account: AdAccount, tmp_path: Path) -> None:
+    path = media(tmp_path, 1000)
+    with pytest.raises(InvalidRequest):
+        await account.assets.upload(path, name="x")
+    with pytest.raises(RequestRejected):
+        await account.assets.upload(path, into=ASSET)
+    assert names(tmp_path) == ["spot.mp3"]
+
+
+async def test_a_listener_that_raises_stops_no_upload(account: AdAccount, tmp_path: Path) -> None:
+    def broken(event: UploadProgress) -> None:
+        raise ValueError(event.phase)
+
+    done = await account.assets.upload(media(tmp_path, 1000), progress=broken)
+    assert done.status == AssetStatus.READY
+
+
+async def test_a_journal_is_private_and_one_uploads_at_a_time(tmp_path: Path) -> None:
+    path = media(tmp_path, 12 * MIB)
+    journal = tmp_path / "spot.mp3.upload"
+    modes: list[int] = []
+    refused: list[str] = []
+    async with MediaServer() as server, client(server.base_url) as ads, anyio.create_task_group() as group:
+        assets = ads.ad_account(ACCOUNT).assets
+
+        async def another() -> None:
+            with pytest.raises(ConfigurationError, match="another upload works with the journal") as caught:
+                await assets.upload(path)
+            refused.append(str(caught.value))
+
+        def look(number: int) -> None:
+            if number == 3:
+                modes.append(stat.S_IMODE(journal.stat().st_mode))
+                group.start_soon(another)
+
+        server.before_section = look
+        done = await assets.upload(path)
+    assert modes == [0o600]
+    assert len(refused) == server.creates == server.starts == 1
+    assert hashlib.sha256(server.content()).hexdigest() == done.sha256
+    assert names(tmp_path) == ["spot.mp3"]
+
+
+async def test_a_file_that_is_no_journal_stays_as_it_is(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+    path, precious = media(tmp_path, 1000), tmp_path / "precious.txt"
+    precious.write_text("years of work\n")
+    with pytest.raises(ConfigurationError, match="is no journal"):
+        await account.assets.upload(path, journal=precious)
+    with pytest.raises(ConfigurationError, match="no journal can be kept"):
+        await account.assets.upload(path, journal=tmp_path / "nowhere" / "journal")
+    assert precious.read_text() == "years of work\n"
+    assert server.statistics().requests == 0
+
+
+async def test_an_asset_that_is_gone_is_registered_anew(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+    path = media(tmp_path, 1000)
+    server.add_fault("error", operation="uploadAsset", status=400, times=1)
+    with pytest.raises(RequestRejected):
+        await account.assets.upload(path)
+    journal = tmp_path / "spot.mp3.upload"
+    (noted,) = [json.loads(line)["asset_id"] for line in journal.read_text().splitlines() if "asset_id" in json.loads(line)]
+    journal.write_text(journal.read_text().replace(noted, ASSET))
+    done = await account.assets.upload(path)
+    assert done.status == AssetStatus.READY
+    assert not done.resumed
+    assert names(tmp_path) == ["spot.mp3"]
+
+
+PROGRAM = """
+import asyncio, sys
+from spotify_ads_async import AdsClient
+
+async def main():
+    base_url, account, path = sys.argv[1:]
+    async with AdsClient("a-token", base_url=base_url) as ads:
+        await ads.ad_account(account).assets.upload(path)
+
+asyncio.run(main())
+"""
+
+
+async def test_an_upload_goes_on_after_kill_9(tmp_path: Path) -> None:
+    path = media(tmp_path, 12 * MIB)
+    process: asyncio.subprocess.Process | None = None
+
+    def kill(_: int) -> None:
+        if process is not None and len(server.transfers) >= 8:
+            server.before_section = None
+            process.kill()
+
+    async with MediaServer(before_section=kill) as server:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, server.base_url, ACCOUNT, str(path))
+        assert await process.wait() == -signal.SIGKILL
+        first = len(server.transfers)
+        async with client(server.base_url) as ads:
+            done = await ads.ad_account(ACCOUNT).assets.upload(path)
+        assert done.resumed
+        assert (server.creates, server.starts) == (1, 1)
+        assert hashlib.sha256(server.content()).hexdigest() == digest(path)
+        assert first < 24
+        assert len(server.transfers) <= 24 + 4
+    assert names(tmp_path) == ["spot.mp3"]
 
 
 def test_the_servers_largest_section_binds() -> None:
