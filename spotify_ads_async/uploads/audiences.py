@@ -6,7 +6,9 @@ import os
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import anyio
 import anyio.to_thread
@@ -18,7 +20,8 @@ from spotify_ads_async.models import Audience, AudienceStatus, AudienceSubtype, 
 from spotify_ads_async.resources import audiences
 from spotify_ads_async.storage import Storage
 from spotify_ads_async.types import UNSET, Secret
-from spotify_ads_async.uploads.identifiers import Counts, identifiers
+from spotify_ads_async.uploads.identifiers import Counts, NotCsvError, distinct, identifiers
+from spotify_ads_async.validation import check_body
 
 __all__ = ["Audiences", "UploadedAudience"]
 
@@ -27,6 +30,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.25, 60.0, 1.6
 _NOTICED_AFTER = 30.0
 _CONTENT_TYPE = "text/csv"
 _ADDRESS_ATTEMPTS = 3
+_NO_ID = str(UUID(int=0))
+"""Stands for the id that the server gives with the address."""
 
 
 class UploadedAudience(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +93,9 @@ class Audiences(audiences.Audiences):
             RequestRejected: the storage or the API refuses.
             SpotifyAdsError: what else a call raised.
         """
+        if audience_id is None:
+            name = name or _name_of(source)
+            self._require_creatable(name, description)
         with tempfile.TemporaryDirectory(prefix="spotify-ads-") as folder:
             # Only hashes reach the disk, and only this user can read them.
             ready = Path(folder) / "list.csv"
@@ -99,7 +107,7 @@ class Audiences(audiences.Audiences):
                 raise InvalidAnswer("the answer names no address to upload to", operation=operations.CREATE_UPLOAD_URL.id)
             await self._put(place.upload_url, ready)
         if audience_id is None:
-            audience = await self._create(place.id, name or _name_of(source), description)
+            audience = await self._create(place.id, name or "", description)
         else:
             audience = await self.get(audience_id)
         if timeout is not None:
@@ -122,13 +130,13 @@ class Audiences(audiences.Audiences):
         async with Storage(self._session.transport_options, self._session.policy) as storage:
             await storage.put(address, file, content_type=_CONTENT_TYPE)
 
+    def _require_creatable(self, name: str, description: str | None) -> None:
+        """Find out what is wrong with a new audience before its list is read and sent."""
+        if self._session.options.validate:
+            check_body(operations.CREATE_AUDIENCE, _new_audience(_NO_ID, name, description), now=datetime.now(UTC))
+
     async def _create(self, identifier: str, name: str, description: str | None) -> Audience:
-        body = CustomAudienceCreate(
-            name=name,
-            description=UNSET if description is None else description,
-            audience_id=identifier,
-            subtype=AudienceSubtype.CUSTOMER_LIST,
-        )
+        body = _new_audience(identifier, name, description)
 
         async def created() -> Audience | None:
             # The id is known before the audience is there: looking it up settles everything.
@@ -154,6 +162,15 @@ class Audiences(audiences.Audiences):
         return audience
 
 
+def _new_audience(identifier: str, name: str, description: str | None) -> CustomAudienceCreate:
+    return CustomAudienceCreate(
+        name=name,
+        description=UNSET if description is None else description,
+        audience_id=identifier,
+        subtype=AudienceSubtype.CUSTOMER_LIST,
+    )
+
+
 def _name_of(source: str | os.PathLike[str] | Iterable[str]) -> str:
     if isinstance(source, str | os.PathLike):
         return Path(source).stem
@@ -174,9 +191,14 @@ def _prepare(source: str | os.PathLike[str] | Iterable[str], columns: Sequence[s
 def _write(lines: Iterable[str], columns: Sequence[str] | None, ready: Path, counts: Counts) -> None:
     try:
         with ready.open("w", encoding="ascii") as out:
-            out.writelines(f"{one}\n" for one in identifiers(lines, columns, counts))
+            out.writelines(f"{one}\n" for one in distinct(identifiers(lines, columns, counts), ready.parent, counts))
     except KeyError as missing:
         raise _refusal(f"has no column {missing}", "the columns that are named") from None
+    except NotCsvError as wrong:
+        raise _refusal(
+            f"has quotation marks that do not pair, in the row that begins at line {wrong.line}: where it ends is not clear",
+            "a CSV file: a value with a quotation mark stands between quotation marks, and doubles it",
+        ) from None
 
 
 def _require(counts: Counts, *, skip_invalid: bool) -> None:

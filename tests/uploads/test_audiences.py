@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
+import tracemalloc
 from pathlib import Path
 
 import anyio
@@ -15,7 +17,7 @@ from support.raw_server import Connection, RawServer, answer
 from spotify_ads_async import AdAccount, InvalidRequest, RequestRejected
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.models import AudienceStatus
-from spotify_ads_async.uploads.identifiers import Counts, hashed, identifiers
+from spotify_ads_async.uploads.identifiers import Counts, distinct, hashed, identifiers
 
 PEOPLE = [f"Listener.{number}@Example.com" for number in range(1234)]
 DEVICE = "AEBE52E7-03EE-455A-B3C4-E57283966239"
@@ -101,7 +103,7 @@ async def test_an_upload_to_storage_survives_breaks(resumable: bool) -> None:  #
     async with RawServer() as server, client(server.base_url) as ads:
         place = SignedPlace(server, resumable=resumable, breaks=2)
         await ads.ad_account(ACCOUNT).audiences.upload_file(PEOPLE, name="Fans")
-        assert place.content.decode().splitlines() == [sha256(one.lower()) for one in PEOPLE]
+        assert sorted(place.content.decode().splitlines()) == sorted(sha256(one.lower()) for one in PEOPLE)
         put = [one for one in server.received if one.method == "PUT" and not one.headers.get("content-range", "").startswith("bytes */")]
         assert [len(one.body) for one in put] == ([80_210, 60_210, 40_210] if resumable else [80_210] * 3)
 
@@ -150,5 +152,57 @@ def test_a_hash_is_taken_as_it_is(text: str) -> None:
 def test_files_with_and_without_a_header(lines: list[str], columns: list[str] | None, expected: list[str]) -> None:
     counts = Counts(refused_lines=[])
     assert list(identifiers(lines, columns, counts)) == [sha256(one) for one in expected]
-    assert counts.identifiers == len(expected)
     assert not counts.refused
+
+
+def test_a_mark_that_nothing_closes_takes_no_other_line_with_it() -> None:
+    counts = Counts(refused_lines=[])
+    lines = ["a@b.co\n", '"c@d.co\n', '"Jane Doe\n', *(f"u{number}@d.co\n" for number in range(20_000))]
+    assert len(list(identifiers(lines, None, counts))) == 20_002
+    assert counts.refused_lines == [3]
+
+
+async def test_marks_that_do_not_pair_refuse_a_file_with_a_header(server: Emulator, account: AdAccount) -> None:
+    lines = ["email,name\n", "a@b.co,Ann\n", 'c@d.co,"Jane\n', *(f"u{number}@d.co,x\n" for number in range(20_000))]
+    with pytest.raises(InvalidRequest, match="do not pair, in the row that begins at line 3") as caught:
+        await account.audiences.upload_file(lines, name="Fans", skip_invalid=True)
+    assert "Jane" not in str(caught.value)
+    assert server.statistics().requests == 0
+
+
+def test_lines_are_named_as_an_editor_numbers_them() -> None:
+    counts = Counts(refused_lines=[])
+    lines = ["email,address\r\n", 'a@b.co,"Road 1\r\n', 'Town"\r\n', "\r\n", "nobody,Town\r\n", "c@d.co,Town\r\n"]
+    assert list(identifiers(lines, None, counts)) == [sha256("a@b.co"), sha256("c@d.co")]
+    assert counts.refused_lines == [5]
+
+
+@pytest.mark.parametrize("wrong", [{}, {"name": "x"}, {"name": "Fans", "description": "x" * 81}])
+async def test_what_no_audience_can_be_called_is_refused_before_the_list_is_sent(
+    server: Emulator, account: AdAccount, wrong: dict[str, str]
+) -> None:
+    with pytest.raises(InvalidRequest):
+        await account.audiences.upload_file(PEOPLE, **wrong)
+    assert server.statistics().requests == 0
+
+
+@given(st.lists(st.sampled_from([sha256(str(number)) for number in range(200)]), max_size=400))
+def test_each_hash_is_kept_once(hashes: list[str]) -> None:
+    counts = Counts()
+    with tempfile.TemporaryDirectory() as folder:
+        kept = list(distinct(hashes, Path(folder), counts))
+    assert sorted(kept) == sorted(set(hashes))
+    assert (counts.identifiers, counts.repeated) == (len(kept), len(hashes) - len(kept))
+
+
+def test_a_long_list_takes_no_more_memory_than_its_part(tmp_path: Path) -> None:
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        try:
+            hashes = (sha256(str(number)) for number in range(count))
+            assert sum(1 for _ in distinct(hashes, tmp_path, Counts())) == count
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(100_000) < peak(1000) + 1_000_000
