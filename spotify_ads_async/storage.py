@@ -231,7 +231,7 @@ class _Fetch:
             if not self.done:
                 raise self._changed()
             return 0
-        tag, self._tag = self._tag, response.headers.get("ETag") or self._tag
+        tag, self._tag = self._tag, response.headers.get("ETag") or response.headers.get("Last-Modified") or self._tag
         encoded = response.headers.get("Content-Encoding", "identity") != "identity"
         self._ranged = not encoded
         ranged = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "")) if response.status == 206 else None

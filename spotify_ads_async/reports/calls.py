@@ -93,7 +93,8 @@ class AggregateReportCall(ReportCall[ReportRow]):
     """Metrics by entity and period (getAggregateReport).
 
     Rows come entity by entity, in the order of the ids, and each entity's periods in order. Without ids the entities stand
-    in the server's order, and rows are handed on as they come; with ids, 50 entities at a time.
+    in the server's order, and rows are handed on as they come; with ids, 50 entities at a time. Without ids, an entity of
+    which the server tells nothing in one part of a divided range may come in several runs, each in order.
     """
 
     def _plan(self) -> Plan[ReportRow]:

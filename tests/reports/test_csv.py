@@ -91,6 +91,7 @@ class Storage:
         self.breaks = breaks
         self.ranges = ranges
         self.tag = tag
+        self.modified: str | None = None
         self.content = CONTENT
         self.status = "READY"
         self.sent = 0
@@ -117,6 +118,7 @@ class Storage:
         head = f"HTTP/1.1 {206 if start else 200} OK\r\nContent-Length: {size - start}\r\n"
         head += f"Content-Range: bytes {start}-{size - 1}/{size}\r\n" if start else ""
         head += f"ETag: {self.tag}\r\n" if self.tag else ""
+        head += f"Last-Modified: {self.modified}\r\n" if self.modified else ""
         end = start + self.breaks.pop(0) if self.breaks else size
         self.sent += min(end, size) - start
         await connection.send(head.encode() + b"\r\n" + self.content[start:end])
@@ -156,6 +158,24 @@ async def test_a_download_that_breaks_goes_on_where_it_broke(opened: list[object
     assert starts == [20_000, 20_001, 20_001, 50_001]
     assert storage.sent == len(CONTENT)
     assert not any({"authorization", "x-spotify-ads-sdk"} & headers.keys() for headers in storage.fetches)
+
+
+async def test_a_file_of_the_same_size_and_another_date_is_not_gone_on_with(opened: list[object]) -> None:
+    async with RawServer() as server:
+        storage = Storage(server, [20_000], tag=None)
+        storage.modified = "Mon, 23 Nov 2026 08:00:00 GMT"
+        told = storage.file
+
+        async def changing(connection: Connection, headers: dict[str, str]) -> None:
+            if len(storage.fetches) == 2:
+                assert headers["if-range"] == storage.modified
+                storage.modified = "Tue, 24 Nov 2026 08:00:00 GMT"
+                headers = {}
+            await told(connection, headers)
+
+        storage.file = changing  # type: ignore[method-assign]
+        with pytest.raises(InvalidAnswer, match="changed"):
+            await ordered(server.base_url, opened).collect()
 
 
 async def test_storage_without_ranges_is_read_again_and_nothing_comes_twice(opened: list[object]) -> None:
