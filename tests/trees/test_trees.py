@@ -9,12 +9,12 @@ from pathlib import Path
 import anyio
 import msgspec
 import pytest
-from support.calls import client
+from support.calls import ONCE, client
 
-from spotify_ads_async import AdAccount, InvalidRequest, RequestRejected
+from spotify_ads_async import AdAccount, InvalidRequest, OutcomeUnknown, RequestRejected
 from spotify_ads_async.emulator import Emulator
-from spotify_ads_async.models import AdSet
-from spotify_ads_async.trees import parse
+from spotify_ads_async.models import AdSet, CampaignStatus, CampaignUpdate
+from spotify_ads_async.trees import Made, parse
 
 SOON = datetime(2031, 5, 1, tzinfo=UTC)
 # What a copy cannot share with its original.
@@ -100,6 +100,111 @@ async def test_a_failure_leaves_no_draft_behind(server: Emulator, account: AdAcc
     assert not len(found.campaign_drafts) + len(found.ad_set_drafts) + len(found.ad_drafts)
 
 
+async def test_what_could_not_be_deleted_again_is_named(server: Emulator, account: AdAccount) -> None:
+    server.add_fault("error", operation="createAdDraft", status=400)
+    server.add_fault("error", operation="deleteCampaignDraft", status=403)
+    with pytest.raises(RequestRejected) as told:
+        await account.trees.clone_campaign(await first_campaign(account), start=SOON)
+    (draft,) = server.store.account(server.ad_account_id).campaign_drafts
+    assert told.value.operation == "createAdDraft"
+    assert f"still there, with id {draft['id']}" in told.value.__notes__[0]
+
+
+async def test_an_answer_that_is_lost_says_where_to_look(server: Emulator, account: AdAccount) -> None:
+    server.add_fault("indeterminate", operation="createCampaignDraft")
+    with pytest.raises(OutcomeUnknown) as told:
+        await account.trees.clone_campaign(await first_campaign(account), name="Encore", start=SOON)
+    assert "'Encore' may have been made" in told.value.__notes__[0]
+
+
+async def test_drafts_stay_where_only_publishing_failed(server: Emulator, account: AdAccount) -> None:
+    server.add_fault("error", operation="publishCampaignDraft", status=403)
+    with pytest.raises(RequestRejected) as told:
+        await account.trees.clone_campaign(await first_campaign(account), start=SOON)
+    (draft,) = server.store.account(server.ad_account_id).campaign_drafts
+    assert f"the draft of campaign {draft['id']} is complete and stays" in told.value.__notes__[0]
+
+
+async def test_every_draft_is_told_of(account: AdAccount) -> None:
+    told: list[Made] = []
+    done = await account.trees.clone_campaign(await first_campaign(account), start=SOON, on_made=told.append)
+    assert {one.original_id: one.draft_id for one in told} == done.ids
+    assert told[0].kind == "campaign"
+    assert sorted(one.kind for one in told[1:]) == ["ad"] * (len(told) - 4) + ["ad_set"] * 3
+
+
+async def test_a_tree_that_cannot_be_made_costs_nothing(server: Emulator, account: AdAccount) -> None:
+    tree = await account.trees.read(await first_campaign(account))
+    before = server.statistics().requests
+    with pytest.raises(InvalidRequest) as told:
+        await account.trees.create(tree, rename=lambda _: "x" * 201, start=SOON)
+    assert "cannot be made; nothing was sent" in told.value.__notes__[0]
+    assert server.statistics().requests == before
+
+
+async def test_an_export_leaves_out_what_is_archived_with_what_is_in_it(account: AdAccount, tmp_path: Path) -> None:
+    await account.campaigns.update(await first_campaign(account), CampaignUpdate(status=CampaignStatus.ARCHIVED))
+    file = tmp_path / "account.jsonl"
+    assert (await account.trees.export(file))["campaign"] == 2
+    assert len(parse(await anyio.Path(file).read_bytes())) == 2
+    assert (await account.trees.export(file, archived=True))["campaign"] == 3
+
+
+async def test_an_export_that_fails_keeps_the_earlier_file(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+    file = anyio.Path(tmp_path / "account.jsonl")
+    await account.trees.export(file)
+    before = await file.read_bytes()
+    server.add_fault("error", operation="getAds", status=403)
+    with pytest.raises(RequestRejected):
+        await account.trees.export(file)
+    assert await file.read_bytes() == before
+    assert [one.name async for one in file.parent.iterdir()] == ["account.jsonl"]
+
+
+async def test_an_import_goes_on_where_its_receipt_ends(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+    file, receipt = tmp_path / "account.jsonl", tmp_path / "receipt.jsonl"
+    counts = await account.trees.export(file)
+    # The second campaign fails on its way, and its draft cannot be deleted: what a crash leaves, too.
+    server.add_fault("error", operation="createAdDraft", status=400, skip=4)
+    server.add_fault("error", operation="deleteCampaignDraft", status=403)
+    with pytest.raises(RequestRejected) as told:
+        await account.trees.load(file, receipt=receipt, start=SOON)
+    assert "1 of 3 campaigns are done" in told.value.__notes__[-1]
+    found = server.store.account(server.ad_account_id)
+    assert len(found.campaign_drafts) == 2
+    server.clear_faults()
+    # A kill may tear the last line.
+    await anyio.Path(receipt).write_bytes(await anyio.Path(receipt).read_bytes() + b'{"original_')
+    assert len(await account.trees.load(file, receipt=receipt, start=SOON)) == 2
+    drafts = (len(found.campaign_drafts), len(found.ad_set_drafts), len(found.ad_drafts))
+    assert drafts == (counts["campaign"], counts["ad_set"], counts["ad"])
+    assert await account.trees.load(file, receipt=receipt, start=SOON) == []
+    assert [one.published for one in await account.trees.load(file, receipt=receipt, start=SOON, publish=True)] == [True] * 3
+    assert not len(found.campaign_drafts)
+    assert len(found.campaigns) == 6
+    assert await account.trees.load(file, receipt=receipt, start=SOON, publish=True) == []
+
+
+async def test_a_draft_whose_answer_was_lost_is_not_made_twice(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+    file, receipt = tmp_path / "account.jsonl", tmp_path / "receipt.jsonl"
+    await account.trees.export(file)
+    lost = server.add_fault("lost_answer", operation="createCampaignDraft")
+    async with client(server.base_url, policy=ONCE) as ads:
+        with pytest.raises(OutcomeUnknown):
+            await ads.ad_account(account.id).trees.load(file, receipt=receipt, start=SOON)
+    lost.remove()
+    assert len(await account.trees.load(file, receipt=receipt, start=SOON)) == 3
+    assert len(server.store.account(server.ad_account_id).campaign_drafts) == 3
+
+
+async def test_a_receipt_of_another_account_is_refused(account: AdAccount, tmp_path: Path) -> None:
+    file, receipt = tmp_path / "account.jsonl", tmp_path / "receipt.jsonl"
+    await account.trees.export(file)
+    await anyio.Path(receipt).write_bytes(b'{"ad_account_id": "other", "original_id": "a", "key": "k"}\n')
+    with pytest.raises(InvalidRequest, match="into another ad account, other"):
+        await account.trees.load(file, receipt=receipt, start=SOON)
+
+
 async def test_an_exported_account_can_be_made_anew(account: AdAccount, tmp_path: Path) -> None:
     file = tmp_path / "account.jsonl"
     counts = await account.trees.export(file)
@@ -117,7 +222,10 @@ async def test_an_exported_account_can_be_made_anew(account: AdAccount, tmp_path
     ("line", "problem"),
     [
         (b'{"kind": "pixel"}', "line 1: kind must be one of campaign, ad_set, ad"),
-        (b'{"kind": "ad_set", "campaign_id": "x"}', "line 1: its parent x does not come before it"),
+        (b'{"kind": ["ad"], "id": "a"}', "line 1: kind must be one of"),
+        (b'{"kind": "ad_set", "id": "a", "campaign_id": "x"}', "line 1: its parent x does not come before it"),
+        (b'{"kind": "campaign"}', "line 1: it has no id"),
+        (b'{"kind": "campaign", "id": "a"}\n\n{"kind": "campaign", "id": "a"}', "line 3: a is on line 1, too"),
         (b"no json", "line 1: "),
     ],
 )
