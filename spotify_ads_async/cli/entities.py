@@ -18,6 +18,7 @@ from spotify_ads_async.cli.options import AdAccount, Fields, OutputForm, json_bo
 from spotify_ads_async.cli.output import Output, Rows, show
 from spotify_ads_async.cli.parquet import kinds_of
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
+from spotify_ads_async.cli.trees import CLONES
 from spotify_ads_async.errors import InvalidRequest, NotFound
 from spotify_ads_async.operations import OPERATIONS
 from spotify_ads_async.pages import ListCall
@@ -64,7 +65,12 @@ def _rows(entity: Entity, output: Output, fields: str | None) -> Rows:
 
 def group(plural: str) -> typer.Typer:
     """The commands of one kind of thing."""
-    app = typer.Typer(help=f"List, read, create and change {plural}.", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+    app = typer.Typer(
+        help=f"List, read, create{', change and clone' if plural in CLONES else ' and change'} {plural}.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+    )
     entity = ENTITIES[plural]
 
     @app.command("list", help=f"List {plural}; rows appear while pages are read.")
@@ -114,6 +120,9 @@ def group(plural: str) -> typer.Typer:
         if bool(content) == bool(values):
             usage_error("give either --body or --set")
         run(lambda: _update(asked, entity_id, content, values))
+
+    if plural in CLONES:
+        app.command("clone")(CLONES[plural])
 
     del list_, get, create, update
     return app

@@ -1,4 +1,4 @@
-"""``spotify-ads export``: files that ``bulk`` reads back."""
+"""``spotify-ads export``: files that ``bulk`` reads back, and trees that ``import`` makes anew."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from spotify_ads_async.bulk.expressions import list_query, parse_condition
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccount, needed
 from spotify_ads_async.cli.output import Output, Rows
-from spotify_ads_async.cli.run import run, say
+from spotify_ads_async.cli.run import run, say, usage_error
+from spotify_ads_async.cli.trees import export_tree
 from spotify_ads_async.pages import ListCall
 
 __all__ = ["export"]
@@ -29,6 +30,7 @@ class Kind(enum.StrEnum):
     AD_SETS = "ad-sets"
     CAMPAIGNS = "campaigns"
     ADS = "ads"
+    TREE = "tree"
 
 
 class Form(enum.StrEnum):
@@ -42,11 +44,21 @@ def export(
     kind: Annotated[Kind, typer.Argument(help="What to export.")],
     *,
     to: Annotated[Path | None, typer.Option("--to", help="The file to write; stdout by default.", dir_okay=False)] = None,
-    form: Annotated[Form, typer.Option("--output", "-o", help="The form.")] = Form.CSV,
+    form: Annotated[Form, typer.Option("--output", "-o", help="The form; a tree is jsonl always.")] = Form.CSV,
     where: Annotated[list[str] | None, typer.Option("--where", metavar="CONDITION", help="Such as status=ACTIVE; all must hold.")] = None,
+    archived: Annotated[bool, typer.Option("--archived", help="With tree: also what is archived.")] = False,
     ad_account: AdAccount = None,
 ) -> None:
-    """Write the id and every writable field. What is written and read back by bulk changes nothing."""
+    """Write the id and every writable field; what is written and read back by bulk changes nothing.
+
+    With tree: every campaign with its ad sets and ads, whole, as JSON Lines that import makes anew.
+    """
+    if kind is Kind.TREE:
+        if where:
+            usage_error("--where is not for a tree, which is exported whole")
+        run(lambda: export_tree(needed(ad_account), to, archived=archived))
+    if archived:
+        usage_error("--archived is for a tree; with other kinds use --where status=ARCHIVED")
     run(lambda: _export(kind.value.replace("-", " "), to, form, where or [], needed(ad_account)))
 
 

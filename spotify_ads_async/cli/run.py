@@ -58,12 +58,22 @@ def _explained(error: BaseException) -> int:
         say("interrupted")
         return INTERRUPTED
     if isinstance(error, ConfigurationError | bulk.BadExpression | bulk.NotAPlan | FileNotFoundError | FileExistsError | IsADirectoryError):
-        say(f"error: {error}")
+        _tell("error", error)
         return USAGE
     if isinstance(error, InvalidRequest | OutcomeUnknown | bulk.BadChanges | bulk.PlanInUse | bulk.WrongPlan):
-        say(str(error) if isinstance(error, bulk.BadChanges) else f"refused: {error}")
+        if isinstance(error, bulk.BadChanges):
+            say(str(error))
+        else:
+            _tell("refused", error)
         return REFUSED
     if isinstance(error, SpotifyAdsError):
-        say(f"failed: {error}")
+        _tell("failed", error)
         return FAILED
     raise error
+
+
+def _tell(word: str, error: BaseException) -> None:
+    """An error with its notes: what became of the rest, and what to do."""
+    say(f"{word}: {error}")
+    for note in getattr(error, "__notes__", ()):
+        say(f"  {note}")

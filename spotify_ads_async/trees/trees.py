@@ -185,7 +185,9 @@ class Trees:
 
     # ---- files
 
-    async def export(self, file: str | os.PathLike[str], *, archived: bool = False) -> dict[str, int]:
+    async def export(
+        self, file: str | os.PathLike[str], *, archived: bool = False, on_line: Callable[[], object] | None = None
+    ) -> dict[str, int]:
         """Write every campaign, ad set and ad of the account as JSON Lines, parents before children; how many of each.
 
         Each line is an object with ``kind`` (campaign, ad_set or ad) and the attributes that the API answers. The file is there
@@ -199,6 +201,8 @@ class Trees:
                 async for kind, line in self.lines(archived=archived):
                     await out.write(line)
                     counts[kind] += 1
+                    if on_line is not None:
+                        on_line()
         except BaseException:
             part.unlink(missing_ok=True)
             raise

@@ -45,7 +45,7 @@ def test_help_imports_no_sdk() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stdout.splitlines()[-1] == "False False"
-    assert "ad-sets    List, read, create and change ad sets." in ended.stdout
+    assert "ad-sets    List, read, create, change and clone ad sets." in ended.stdout
 
 
 @pytest.mark.soak

@@ -1,0 +1,24 @@
+"""A count that grows, on stderr: what is made or written, of how many if that is known. Nothing where no terminal listens."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator
+
+from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from spotify_ads_async.cli.terminal import errors
+
+__all__ = ["counting"]
+
+
+@contextlib.contextmanager
+def counting(what: str, total: int | None = None) -> Generator[Callable[[], None]]:
+    """Show how many there are; call what is given for each."""
+    if not errors().is_terminal:
+        yield lambda: None
+        return
+    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors(), transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda: progress.advance(task)

@@ -1,0 +1,111 @@
+"""``spotify-ads drafts list|validate|publish|delete``: drafts of campaigns, each with everything in it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import msgspec
+import typer
+
+from spotify_ads_async.cli.connect import connected
+from spotify_ads_async.cli.options import AdAccount, Fields, OutputForm, needed
+from spotify_ads_async.cli.output import Output, Rows
+from spotify_ads_async.cli.run import DONE, FAILED, run, say
+from spotify_ads_async.cli.trees import say_errors
+from spotify_ads_async.client import AdAccount as Account
+from spotify_ads_async.errors import RequestRejected
+from spotify_ads_async.models import CampaignDraft
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Drafts of campaigns, each with its ad sets and ads: nothing in them delivers until they are published.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+_TABLE_COLUMNS = ("id", "name", "objective", "draft_hierarchy_version", "created_at", "updated_at")
+
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Drafts of campaigns.")]
+
+
+@app.command("list")
+def list_(*, fields: Fields = None, ad_account: AdAccount = None, output: OutputForm = Output.TABLE) -> None:
+    """List the drafts of campaigns, whoever made them; rows appear while pages are read."""
+    account = needed(ad_account)
+    everything = tuple(field.encode_name for field in msgspec.structs.fields(CampaignDraft))
+    columns = _TABLE_COLUMNS if output is Output.TABLE else everything
+
+    async def command() -> None:
+        async with connected() as client:
+            with Rows(output, tuple(name.strip() for name in fields.split(",")) if fields else columns) as rows:
+                async for draft in client.ad_account(account).drafts.campaigns.list():
+                    rows.write(msgspec.to_builtins(draft))
+
+    run(command)
+
+
+@app.command()
+def validate(ids: Ids, *, ad_account: AdAccount = None) -> None:
+    """Say what keeps drafts from going live. Nothing is changed."""
+
+    async def one(account: Account, draft_id: str) -> bool:
+        errors = await account.trees.validate(draft_id)
+        say_errors(draft_id, errors)
+        say(f"{draft_id}: {f'{len(errors)} errors' if errors else 'could go live'}")
+        return not errors
+
+    _each(ids, needed(ad_account), one)
+
+
+@app.command()
+def publish(ids: Ids, *, ad_account: AdAccount = None) -> None:
+    """Let drafts go live, each whole or not at all. This cannot be undone."""
+
+    async def one(account: Account, draft_id: str) -> bool:
+        errors = await account.trees.publish(draft_id)
+        say_errors(draft_id, errors)
+        say(f"{draft_id}: {'not published' if errors else 'live'}")
+        return not errors
+
+    _each(ids, needed(ad_account), one)
+
+
+@app.command()
+def delete(
+    ids: Ids, *, yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False, ad_account: AdAccount = None
+) -> None:
+    """Delete drafts with everything in them. What is live stays as it is."""
+
+    async def one(account: Account, draft_id: str) -> bool:
+        await account.drafts.campaigns.delete(draft_id)
+        say(f"{draft_id}: deleted")
+        return True
+
+    if not yes and sys.stdin.isatty() and sys.stderr.isatty() and not typer.confirm(f"delete {len(ids)} drafts?", err=True):
+        say("nothing was deleted")
+        return
+    _each(ids, needed(ad_account), one)
+
+
+def _each(ids: list[str], ad_account: str, do: Callable[[Account, str], Awaitable[bool]]) -> None:
+    """Do the same with each; what the server refuses for one does not keep the others from it."""
+
+    async def command() -> int:
+        code = DONE
+        async with connected() as client:
+            account = client.ad_account(ad_account)
+            for draft_id in ids:
+                try:
+                    good = await do(account, draft_id)
+                except RequestRejected as refused:
+                    say(f"failed: {draft_id}: {refused}")
+                    good = False
+                if not good:
+                    code = FAILED
+        return code
+
+    run(command)

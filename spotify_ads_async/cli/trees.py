@@ -1,0 +1,221 @@
+"""Campaign trees: ``campaigns clone``, ``ad-sets clone``, ``export tree`` and ``import``."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+import typer
+
+from spotify_ads_async.cli.connect import connected
+from spotify_ads_async.cli.counter import counting
+from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
+from spotify_ads_async.cli.output import Output, Rows
+from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
+from spotify_ads_async.models import DraftValidationError
+from spotify_ads_async.trees import DraftTree, Made, Rename, Trees, parse
+
+__all__ = ["CLONES", "export_tree", "import_", "say_errors"]
+
+_COLUMNS = ("kind", "name", "draft_id", "original_id")
+_NAME = "{name}"
+
+NewName = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Its new name; the old one with ' (copy)' by default.")]
+RenamePattern = Annotated[
+    str | None, typer.Option("--rename", metavar="PATTERN", help="New names of what is in it, such as '{name} II', from the old {name}.")
+]
+Start = Annotated[
+    datetime | None,
+    typer.Option(
+        "--start",
+        metavar="DATE",
+        formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"],
+        help="When the first ad set starts (UTC); all dates move alike. They stay by default.",
+    ),
+]
+Publish = Annotated[bool, typer.Option("--publish", help="Go live at once, if nothing is wrong; drafts deliver nothing.")]
+
+Cloning = Callable[[Trees, Callable[[Made], None]], Awaitable[DraftTree]]
+
+
+def clone_campaign(
+    campaign_id: Annotated[str, typer.Argument(metavar="ID", help="The campaign.")],
+    *,
+    name: NewName = None,
+    rename: RenamePattern = None,
+    start: Start = None,
+    publish: Publish = False,
+    ad_account: AdAccount = None,
+    output: OutputForm = Output.TABLE,
+) -> None:
+    """Make a campaign anew with its ad sets and ads, as drafts under new names and dates."""
+    account, renamed = needed(ad_account), _rename(rename)
+
+    async def clone(trees: Trees, made: Callable[[Made], None]) -> DraftTree:
+        return await trees.clone_campaign(campaign_id, name=name, rename=renamed, start=start, publish=publish, on_made=made)
+
+    run(lambda: _clone(account, clone, output))
+
+
+def clone_ad_set(
+    ad_set_id: Annotated[str, typer.Argument(metavar="ID", help="The ad set.")],
+    *,
+    name: NewName = None,
+    rename: RenamePattern = None,
+    start: Start = None,
+    publish: Publish = False,
+    ad_account: AdAccount = None,
+    output: OutputForm = Output.TABLE,
+) -> None:
+    """Make an ad set anew with its ads in the same campaign, as drafts; --publish takes along what else the campaign's draft holds."""
+    account, renamed = needed(ad_account), _rename(rename)
+
+    async def clone(trees: Trees, made: Callable[[Made], None]) -> DraftTree:
+        return await trees.clone_ad_set(ad_set_id, name=name, rename=renamed, start=start, publish=publish, on_made=made)
+
+    run(lambda: _clone(account, clone, output))
+
+
+CLONES: Mapping[str, Callable[..., None]] = {"campaigns": clone_campaign, "ad sets": clone_ad_set}
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="As export tree writes it.")],
+    *,
+    rename: Annotated[
+        str | None, typer.Option("--rename", metavar="PATTERN", help="New names of everything, such as '{name} II', from the old {name}.")
+    ] = None,
+    start: Start = None,
+    publish: Publish = False,
+    receipt: Annotated[
+        Path | None, typer.Option("--receipt", metavar="FILE", dir_okay=False, help="What is done so far; FILE.receipt by default.")
+    ] = None,
+    ad_account: AdAccount = None,
+    output: OutputForm = Output.TABLE,
+) -> None:
+    """Make what an exported tree holds, campaign by campaign, as drafts.
+
+    The receipt keeps what is done: the same command goes on after an interruption, and makes nothing twice.
+    """
+    account, renamed = needed(ad_account), _rename(rename)
+    kept = receipt or file.with_name(f"{file.name}.receipt")
+
+    async def command() -> int:
+        total = sum(
+            1 + len(tree.ad_sets) + sum(len(one.ads) for one in tree.ad_sets) for tree in parse(await anyio.Path(file).read_bytes())
+        )
+        done: list[DraftTree] = []
+        async with connected() as client:
+            trees = client.ad_account(account).trees
+            with Rows(output, _COLUMNS) as rows, counting("drafts made", total) as count:
+
+                def made(one: Made) -> None:
+                    count()
+                    rows.write(_row(one))
+
+                with _interrupted_with_notes():
+                    try:
+                        await trees.load(
+                            file, receipt=kept, rename=renamed, start=start, publish=publish, on_made=made, on_done=done.append
+                        )
+                    except BaseException:
+                        if await anyio.Path(kept).exists():
+                            say(f"not finished: the same command goes on, by the receipt {kept}")
+                        raise
+        if not done:
+            say(f"nothing was left to do: the receipt {kept} has every campaign of the file; another --receipt makes them once more")
+        return _conclude(done)
+
+    run(command)
+
+
+async def export_tree(ad_account: str, to: Path | None, *, archived: bool) -> None:
+    """Write the account's tree to a file that is not there yet, or to stdout."""
+    if to is not None and await anyio.Path(to).exists():
+        raise FileExistsError(f"{to} is there already: name another file, or remove it")
+    counts: dict[str, int] = {}
+    async with connected() as client:
+        trees = client.ad_account(ad_account).trees
+        with counting("lines written") as count:
+            if to is not None:
+                counts = await trees.export(to, archived=archived, on_line=count)
+            else:
+                async for kind, line in trees.lines(archived=archived):
+                    sys.stdout.buffer.write(line)
+                    counts[kind] = counts.get(kind, 0) + 1
+                    count()
+                sys.stdout.buffer.flush()
+    parts = (f"{counts.get(kind, 0)} {plural}" for kind, plural in (("campaign", "campaigns"), ("ad_set", "ad sets"), ("ad", "ads")))
+    say(f"{', '.join(parts)} exported{f' to {to}' if to else ''}")
+
+
+def say_errors(campaign_id: str, errors: Sequence[DraftValidationError]) -> None:
+    """What keeps a draft from going live."""
+    for error in errors:
+        part = (error.validation_entity_type or "campaign").lower().replace("_", " ")
+        say(f"cannot go live: {part} {error.validation_entity_id or campaign_id}: {error.message}")
+
+
+def _rename(pattern: str | None) -> Rename | None:
+    if pattern is None:
+        return None
+    if _NAME not in pattern:
+        usage_error(f"--rename {pattern}: {_NAME} must be in it, where the old name goes")
+    return lambda name: pattern.replace(_NAME, name)
+
+
+def _row(made: Made) -> dict[str, Any]:
+    return {"kind": made.kind, "name": made.name, "draft_id": made.draft_id, "original_id": made.original_id}
+
+
+async def _clone(ad_account: str, clone: Cloning, output: Output) -> int:
+    every: list[Made] = []
+    async with connected() as client:
+        with counting("drafts made") as count:
+
+            def made(one: Made) -> None:
+                if not every:
+                    # Now, and not at the end: a crash leaves this draft behind.
+                    say(f"making the draft of {one.kind.replace('_', ' ')} {one.draft_id}")
+                every.append(one)
+                count()
+
+            with _interrupted_with_notes():
+                done = await clone(client.ad_account(ad_account).trees, made)
+    with Rows(output, _COLUMNS) as rows:
+        for one in every:
+            rows.write(_row(one))
+    return _conclude([done])
+
+
+@contextlib.contextmanager
+def _interrupted_with_notes() -> Generator[None]:
+    """Say what became of the drafts where Ctrl-C ends the block; an error says so itself."""
+    try:
+        yield
+    except anyio.get_cancelled_exc_class() as cancelled:
+        for note in getattr(cancelled, "__notes__", ()):
+            say(note)
+        raise
+
+
+def _conclude(done: Sequence[DraftTree]) -> int:
+    """Say what is live, what is not and why, and what to do about it."""
+    for tree in done:
+        say_errors(tree.campaign_id, tree.errors)
+    live = [tree for tree in done if tree.published]
+    drafts = [tree for tree in done if not tree.published]
+    if live:
+        say(f"live: {' '.join(tree.campaign_id for tree in live)}")
+    if drafts:
+        ids = " ".join(tree.campaign_id for tree in drafts)
+        valid = sum(not tree.errors for tree in drafts)
+        say(f"drafts that are not live: {len(drafts)}, of which {valid} could go live")
+        say(f"  spotify-ads drafts publish {ids}")
+        say(f"  spotify-ads drafts delete {ids}")
+    return FAILED if any(tree.errors for tree in done) else DONE

@@ -1,0 +1,160 @@
+"""Trees on the command line: cloned, exported, imported, and published or deleted as drafts."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.emulator_process import emulator_process
+
+from .conftest import CommandLine
+
+DONE, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
+START = "2031-05-01"
+
+
+@pytest.fixture
+def spotify_ads(tmp_path: Path) -> Iterator[CommandLine]:
+    """A command line with an emulator of its own: what it makes stays."""
+    with emulator_process("--ad-sets", "12", "--limits", "off", "--latency", "0") as emulator:
+        yield CommandLine({**emulator.environment, "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}, tmp_path)
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def ids(spotify_ads: CommandLine, *command: str) -> list[str]:
+    return [row["id"] for row in rows(spotify_ads.out(*command, "-o", "jsonl"))]
+
+
+def test_a_campaign_is_cloned_looked_at_and_published(spotify_ads: CommandLine) -> None:
+    campaign, *_ = ids(spotify_ads, "campaigns", "list")
+    ended = spotify_ads.run(
+        "campaigns", "clone", campaign, "--name", "Encore", "--rename", "{name} II", "--start", START, "-o", "jsonl"
+    )  # fmt: skip
+    assert ended.returncode == DONE, ended.stderr
+    made = rows(ended.stdout)
+    assert (made[0]["kind"], made[0]["name"], made[0]["original_id"]) == ("campaign", "Encore", campaign)
+    assert len(made) > 1
+    assert all(one["name"].endswith(" II") for one in made[1:])
+    draft = made[0]["draft_id"]
+    assert f"spotify-ads drafts publish {draft}" in ended.stderr
+    assert ids(spotify_ads, "drafts", "list") == [draft]
+    assert draft not in ids(spotify_ads, "campaigns", "list")
+    assert "could go live" in spotify_ads.run("drafts", "validate", draft).stderr
+    assert spotify_ads.run("drafts", "publish", draft).returncode == DONE
+    assert draft in ids(spotify_ads, "campaigns", "list")
+    starts = [row["start_time"] for row in rows(spotify_ads.out("ad-sets", "list", "-o", "jsonl")) if row["campaign_id"] == draft]
+    assert min(starts) == "2031-05-01T00:00:00Z"
+
+
+def test_an_ad_set_is_cloned_and_goes_live(spotify_ads: CommandLine) -> None:
+    ad_set, *others = ids(spotify_ads, "ad-sets", "list")
+    ended = spotify_ads.run("ad-sets", "clone", ad_set, "--start", START, "--publish")
+    assert ended.returncode == DONE, ended.stderr
+    assert "live: " in ended.stderr
+    assert len(ids(spotify_ads, "ad-sets", "list")) == len(others) + 2
+
+
+def test_what_cannot_go_live_is_told_and_deleted(spotify_ads: CommandLine) -> None:
+    campaign, *_ = ids(spotify_ads, "campaigns", "list")
+    # A draft may have a name that is too short to go live.
+    ended = spotify_ads.run("campaigns", "clone", campaign, "--name", "x", "--start", START, "--publish", "-o", "jsonl")
+    assert ended.returncode == FAILED
+    draft = rows(ended.stdout)[0]["draft_id"]
+    assert f"cannot go live: campaign {draft}: " in ended.stderr
+    ended = spotify_ads.run("drafts", "delete", draft, "00000000-0000-4000-8000-000000000000")
+    assert ended.returncode == FAILED
+    assert f"{draft}: deleted" in ended.stderr
+    assert "failed: 00000000-0000-4000-8000-000000000000: " in ended.stderr
+    assert ids(spotify_ads, "drafts", "list") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["campaigns", "clone", "x", "--rename", "II"], "{name} must be in it"),
+        (["export", "tree", "--where", "status=ACTIVE"], "--where is not for a tree"),
+        (["export", "ads", "--archived"], "--archived is for a tree"),
+        (["import", "nothing.jsonl"], "nothing.jsonl"),
+    ],
+)
+def test_mistakes(spotify_ads: CommandLine, arguments: list[str], said: str) -> None:
+    ended = spotify_ads.run(*arguments)
+    assert ended.returncode == USAGE
+    assert said in " ".join(ended.stderr.split())
+
+
+def test_a_tree_is_exported_once(spotify_ads: CommandLine) -> None:
+    spotify_ads.out("export", "tree", "--to", "account.jsonl")
+    file = spotify_ads.folder / "account.jsonl"
+    assert spotify_ads.out("export", "tree") == file.read_text()
+    assert Counter(row["kind"] for row in rows(file.read_text()))["ad_set"] == 12
+    ended = spotify_ads.run("export", "tree", "--to", "account.jsonl")
+    assert (ended.returncode, "is there already" in ended.stderr) == (USAGE, True)
+
+
+def test_a_file_that_cannot_be_imported_names_its_line(spotify_ads: CommandLine) -> None:
+    (spotify_ads.folder / "account.jsonl").write_text('{"kind": "ad_set", "id": "a", "campaign_id": "b"}\n')
+    ended = spotify_ads.run("import", "account.jsonl")
+    assert (ended.returncode, ended.stdout) == (REFUSED, "")
+    assert "line 1: its parent b does not come before it" in ended.stderr
+    assert "goes on" not in ended.stderr
+
+
+def kill_when(process: subprocess.Popen[str], lines: int, number: signal.Signals) -> None:
+    """Send a signal when so many rows have been written."""
+    assert process.stdout is not None
+    for _ in range(lines):
+        assert process.stdout.readline()
+    process.send_signal(number)
+    process.stdout.read()
+    process.wait(timeout=30)
+
+
+def test_an_import_that_was_killed_goes_on(spotify_ads: CommandLine) -> None:
+    spotify_ads.out("export", "tree", "--to", "account.jsonl")
+    expected = Counter(row["kind"] for row in rows((spotify_ads.folder / "account.jsonl").read_text()))
+    command = spotify_ads.command("import", "account.jsonl", "--start", START, "-o", "jsonl")
+    for lines in (1, 3):
+        with subprocess.Popen(command, env=spotify_ads.environment, cwd=spotify_ads.folder, stdout=subprocess.PIPE, text=True) as process:
+            kill_when(process, lines, signal.SIGKILL)
+    ended = spotify_ads.run("import", "account.jsonl", "--start", START)
+    assert ended.returncode == DONE, ended.stderr
+    assert len(ids(spotify_ads, "drafts", "list")) == expected["campaign"]
+    assert len(rows(spotify_ads.out("call", "getAdSetDrafts", "--all"))) == expected["ad_set"]
+    again = spotify_ads.run("import", "account.jsonl", "--start", START)
+    assert "nothing was left to do" in again.stderr
+    assert again.returncode == DONE
+
+
+def test_ctrl_c_takes_a_clone_back(tmp_path: Path) -> None:
+    with emulator_process("--ad-sets", "60", "--limits", "off", "--latency", "0.05") as emulator:
+        spotify_ads = CommandLine({**emulator.environment, "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}, tmp_path)
+        campaign, *_ = ids(spotify_ads, "campaigns", "list")
+        with subprocess.Popen(
+            spotify_ads.command("campaigns", "clone", campaign, "--start", START),
+            env=spotify_ads.environment,
+            cwd=spotify_ads.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stderr is not None
+            assert "making the draft of campaign" in process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            begun = time.monotonic()
+            shown, said = process.communicate(timeout=20)
+        assert process.returncode == INTERRUPTED
+        assert time.monotonic() - begun < 10
+        assert shown == ""
+        assert "was deleted again" in said
+        assert ids(spotify_ads, "drafts", "list") == []
