@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WHEEL_ROOM := build/wheel
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test soak lint audit format bench generate docs api dist test-wheel changelog lock clean
+.PHONY: demo test soak lint audit format bench generate manual docs api dist test-wheel changelog lock clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/spotify-ads demo
@@ -40,6 +40,10 @@ generate: $(VENV)/.lint
 	@test -n "$(DOCUMENT)" || { echo "usage: make generate DOCUMENT=<path or URL of the OpenAPI document>" >&2; exit 2; }
 	$(BIN)/python -m codegen "$(DOCUMENT)"
 	$(BIN)/python -m codegen.emulator_shapes "$(DOCUMENT)"
+
+# The command line's pages, from the program itself; a test compares.
+manual: $(VENV)/.test
+	$(BIN)/python -m tools.manual
 
 # Fails on a broken link, and on a public name that no page shows.
 docs: $(VENV)/.docs

@@ -29,7 +29,7 @@ app = typer.Typer(
 
 _TABLE_COLUMNS = ("id", "name", "objective", "draft_hierarchy_version", "created_at", "updated_at")
 
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Drafts of campaigns.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID", help="Drafts of campaigns.")]
 
 
 @app.command("list")

@@ -87,7 +87,7 @@ def group(plural: str) -> typer.Typer:
 
     @app.command("get", help=f"Read one {entity.name} or several.")
     def get(
-        ids: Annotated[list[str], typer.Argument(metavar="ID...")],
+        ids: Annotated[list[str], typer.Argument(metavar="ID")],
         *,
         fields: Fields = None,
         ad_account: AdAccount = None,

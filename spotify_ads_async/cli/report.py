@@ -57,14 +57,17 @@ _TYPES: Mapping[Of, ReportEntityType] = {
 
 def report(
     of: Annotated[Of, typer.Argument(help="What rows are about.")] = Of.CAMPAIGNS,
-    chart_file: Annotated[Path | None, typer.Argument(metavar="[FILE.svg]", help="Where --chart draws to, instead of here.")] = None,
+    chart_file: Annotated[Path | None, typer.Argument(metavar="FILE.svg", help="Where --chart draws to, instead of here.")] = None,
     *,
     chart: Annotated[bool, typer.Option("--chart", help="Draw spend, impressions and completion over time.")] = False,
     by: Annotated[By, typer.Option(help="A row per day, per hour (two weeks at most), or one in all.")] = By.DAY,
     since: Annotated[
-        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day (UTC); 30 days ago by default.")
+        datetime | None,
+        typer.Option("--from", formats=["%Y-%m-%d"], metavar="DATE", help="The first day (UTC), as 2031-12-31; 30 days ago by default."),
     ] = None,
-    until: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, included; today by default.")] = None,
+    until: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], metavar="DATE", help="The last day, included; today by default.")
+    ] = None,
     ids: Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="Only these; repeat for more, any number.")] = None,
     metrics: Annotated[str | None, typer.Option(metavar="A,B", help="Metrics, such as spend,impressions,ctr.")] = None,
     ad_account: AdAccount = None,

@@ -1,14 +1,10 @@
-"""Running a command: the event loop, errors as messages, and exit codes.
-
-Exit codes: 0 done · 1 some failed · 2 wrong usage · 3 refused before anything was sent, or an outcome is not known ·
-130 interrupted.
-"""
+"""Running a command: the event loop, errors as messages, and exit codes."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NoReturn
 
 import anyio
@@ -19,9 +15,17 @@ from spotify_ads_async.bulk.groups import first_cause
 from spotify_ads_async.cli.text import printable
 from spotify_ads_async.errors import ConfigurationError, InvalidRequest, OutcomeUnknown, SpotifyAdsError
 
-__all__ = ["DONE", "FAILED", "INTERRUPTED", "REFUSED", "USAGE", "run", "say", "usage_error"]
+__all__ = ["DONE", "EXIT_CODES", "FAILED", "INTERRUPTED", "REFUSED", "USAGE", "run", "say", "usage_error"]
 
 DONE, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
+EXIT_CODES: Mapping[int, str] = {
+    DONE: "done",
+    FAILED: "some of it failed, or the server refused it",
+    USAGE: "wrong usage, or something is missing, such as a file or a sign-in",
+    REFUSED: "refused before anything was sent, or an outcome is not known",
+    INTERRUPTED: "interrupted by Ctrl-C",
+}
+"""What a command's exit code says."""
 
 
 def say(message: str) -> None:

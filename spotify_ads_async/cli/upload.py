@@ -26,13 +26,13 @@ _LIST_COLUMNS = ("file", "id", "status", "identifiers", "repeated", "refused")
 
 
 def upload(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", exists=True, dir_okay=False, help="Media files, or a customer list.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="Media files, or a customer list.")],
     *,
     audience: Annotated[bool, typer.Option("--audience", help="The file is a customer list for an audience; it is hashed here.")] = False,
     replace: Annotated[str | None, typer.Option("--replace", metavar="ID", help="Replace the list of this audience.")] = None,
-    name: Annotated[str | None, typer.Option(help="The asset's or the audience's name; the file's name by default.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="The name of what is made; the file's by default.")] = None,
     skip_invalid: Annotated[bool, typer.Option("--skip-invalid", help="Leave out lines of a list that hold no identifier.")] = False,
-    wait: Annotated[float, typer.Option(help="Seconds to wait until it is processed.", min=0.0)] = 900.0,
+    wait: Annotated[float, typer.Option(metavar="SECONDS", help="Seconds to wait until it is processed.", min=0.0)] = 900.0,
     ad_account: AdAccount = None,
     output: OutputForm = Output.TABLE,
 ) -> None:

@@ -1,0 +1,59 @@
+"""The command line's pages are what the program says, and their examples run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.emulator_process import EmulatorProcess, emulator_process
+from support.examples import blocks_of, run_page
+
+from spotify_ads_cli.app import COMMANDS
+from tools import manual
+
+
+def test_the_pages_are_those_of_the_program() -> None:
+    found = {page.name: page.read_text(encoding="utf-8") for page in manual.FOLDER.glob("*.md")}
+    for name, text in manual.pages().items():
+        assert found.pop(name, "") == text, f"{name}: run `make manual`"
+    assert not found, "pages of commands that are gone: run `make manual`"
+
+
+def test_the_navigation_names_every_page() -> None:
+    text = manual.NAVIGATION.read_text(encoding="utf-8")
+    assert manual.navigation(text) == text, "run `make manual`"
+    assert [f'"reference/command-line/{name}.md"' for name in COMMANDS if f'"reference/command-line/{name}.md"' not in text] == []
+
+
+def test_every_example_is_of_a_command() -> None:
+    assert manual.examples().keys() == {"index", *COMMANDS}, "tools/manual_examples.md"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_an_example_that_runs(name: str) -> None:
+    blocks = blocks_of(manual.FOLDER / f"{name}.md")
+    assert any(f"spotify-ads {name}" in block.code for block in blocks if block.kind == "console")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_page_has_every_option_and_command(name: str) -> None:
+    text = (manual.FOLDER / f"{name}.md").read_text(encoding="utf-8")
+    command, _ = manual.commands()[name]
+    for part in getattr(command, "commands", {name: command}).values():
+        for one in part.params:
+            if not getattr(one, "hidden", False):
+                assert all(option in text for option in one.opts if option.startswith("--"))
+    for inner in getattr(command, "commands", ()):
+        assert f"## {name} {inner}\n" in text
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[EmulatorProcess]:
+    with emulator_process("--ad-sets", "40", "--limits", "off", "--latency", "0") as running:
+        yield running
+
+
+@pytest.mark.parametrize("name", ["index", *COMMANDS])
+async def test_examples_run(name: str, emulator: EmulatorProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await run_page(manual.FOLDER / f"{name}.md", emulator, tmp_path, monkeypatch)
