@@ -17,9 +17,10 @@ from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccount, Fields, OutputForm, json_body, needed
 from spotify_ads_async.cli.output import Output, Rows, show
 from spotify_ads_async.cli.parquet import kinds_of
-from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
+from spotify_ads_async.cli.reading import write_each, write_list
+from spotify_ads_async.cli.run import run, usage_error
 from spotify_ads_async.cli.trees import CLONES
-from spotify_ads_async.errors import InvalidRequest, NotFound
+from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.operations import OPERATIONS
 from spotify_ads_async.pages import ListCall
 
@@ -136,34 +137,14 @@ ads = group("ads")
 async def _list(asked: _Asked, where: list[str], limit: int | None, rows: Rows) -> None:
     conditions = [parse_condition(asked.entity, text) for text in where]
     query = {"limit": 50, **list_query(asked.entity, conditions)}
-    left = limit
     async with connected() as client:
         items: ListCall[Any] = ListCall(client, asked.entity.list, path={"ad_account_id": asked.ad_account}, query=query)
-        with rows:
-            async with items.walk() as walk:
-                async for item in walk:
-                    row = msgspec.to_builtins(item)
-                    if not all(condition.holds(row) for condition in conditions):
-                        continue
-                    rows.write(row)
-                    left = None if left is None else left - 1
-                    if left == 0:
-                        break
+        await write_list(items, rows, limit=limit, wanted=lambda row: all(condition.holds(row) for condition in conditions))
 
 
 async def _get(asked: _Asked, ids: list[str], rows: Rows) -> int:
-    code = DONE
     async with connected() as client:
-        with rows:
-            for entity_id in ids:
-                try:
-                    found = await client.call(asked.entity.get, path=asked.path(entity_id))
-                except NotFound as missing:
-                    say(f"failed: {missing}")
-                    code = FAILED
-                else:
-                    rows.write(msgspec.to_builtins(found))
-    return code
+        return await write_each(ids, lambda one: client.call(asked.entity.get, path=asked.path(one)), rows)
 
 
 def _values(columns: Mapping[str, Any], settings: list[str]) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccount, Fields, OutputForm, json_body, needed
 from spotify_ads_async.cli.output import Output, Rows, show
 from spotify_ads_async.cli.parquet import kinds_of
-from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
+from spotify_ads_async.cli.reading import write_each, write_list
+from spotify_ads_async.cli.run import DONE, run, say, usage_error
 from spotify_ads_async.cli.upload import upload_list, upload_media
 from spotify_ads_async.client import AdAccount as Account
-from spotify_ads_async.errors import NotFound
 from spotify_ads_async.models import Asset, AssetUpdate, Audience, AudioType, CustomAudienceUpdate, LookalikeAudienceUpdate
 from spotify_ads_async.operation import ListOperation
 from spotify_ads_async.operations import BATCH_GET_AUDIENCES, GET_ASSETS_BY_AD_ACCOUNT
@@ -111,30 +111,15 @@ _add_reading(audiences, _AUDIENCES)
 
 
 async def _list(kind: _Kind, ad_account: str, query: dict[str, Any], limit: int | None, rows: Rows) -> None:
-    left = limit
     async with connected() as client:
         items: ListCall[Any] = ListCall(client, kind.list, path={"ad_account_id": ad_account}, query=query)
-        with rows:
-            async with items.walk() as walk:
-                async for item in walk:
-                    rows.write(msgspec.to_builtins(item))
-                    left = None if left is None else left - 1
-                    if left == 0:
-                        break
+        await write_list(items, rows, limit=limit)
 
 
 async def _get(kind: _Kind, ad_account: str, ids: list[str], rows: Rows) -> int:
-    code = DONE
     async with connected() as client:
         account = client.ad_account(ad_account)
-        with rows:
-            for one in ids:
-                try:
-                    rows.write(msgspec.to_builtins(await kind.get(account, one)))
-                except NotFound as missing:
-                    say(f"failed: {missing}")
-                    code = FAILED
-    return code
+        return await write_each(ids, lambda one: kind.get(account, one), rows)
 
 
 @assets.command("create")
@@ -196,6 +181,8 @@ def create_audience(
     """Make an audience from a customer list, as `upload --audience` does, or any other kind from a body."""
     if (file is None) == (body is None):
         usage_error("give either a customer list or --body")
+    if body is not None and (name is not None or skip_invalid):
+        usage_error("--name and --skip-invalid are for a customer list: a body has its own name")
     account = needed(ad_account)
     if file is not None:
         run(lambda: upload_list([file], None, name, skip_invalid=skip_invalid, wait=wait, ad_account=account, output=output))

@@ -63,6 +63,7 @@ def test_an_audience_is_made_read_listed_changed_and_deleted(spotify_ads: Comman
         (["assets", "update", "x"], "give --name or --subtype"),
         (["audiences", "update", "x"], "give --name or --description"),
         (["audiences", "create"], "either a customer list or --body"),
+        (["audiences", "create", "--body", "{}", "--name", "x"], "a body has its own name"),
     ],
 )
 def test_mistakes_are_explained(spotify_ads: CommandLine, arguments: list[str], said: str) -> None:
