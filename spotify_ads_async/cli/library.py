@@ -168,7 +168,7 @@ def update_asset(
 @audiences.command("create")
 def create_audience(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", exists=True, dir_okay=False, help="A customer list; it is hashed on this machine.")
+        Path | None, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A customer list; it is hashed on this machine.")
     ] = None,
     *,
     name: Annotated[str | None, typer.Option("--name", help="The audience's name; the file's name by default.")] = None,
