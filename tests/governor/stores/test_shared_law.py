@@ -214,7 +214,7 @@ def check_an_uneven_outage(seed: int) -> None:
     assert max(fleet.arrivals["client_id"]) > starts + lasts, "nothing left after the store was back"
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=6, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32))
 def test_whoever_is_busy_when_and_whoever_joins_after_an_outage_no_window_is_exceeded(seed: int) -> None:
     check_an_uneven_outage(seed)
@@ -226,7 +226,7 @@ def test_the_shared_law_holds_at_length() -> None:
         check_an_uneven_outage(seed)
 
 
-@pytest.mark.parametrize("starts", [8.0, 15.0, 19.5, 41.0])
+@pytest.mark.parametrize("starts", [15.0, 19.5])
 def test_while_the_store_is_away_share_carries_on_and_pause_waits(starts: float) -> None:
     def sent_meanwhile(policy: OnStoreFailure, after: float) -> int:
         fleet = Fleet(seed=5, policy=policy, limits=PUBLISHED_LIMITS[:2])
