@@ -73,6 +73,8 @@ class Rows:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is not None and isinstance(self._writer, _Parquet):
+            return  # without its index nobody takes the file for a whole one
         if kind is None or not issubclass(kind, BrokenPipeError):
             self._writer.end()
             self._stream.flush()

@@ -18,6 +18,7 @@ from msgspec import inspect
 __all__ = ["NO_KINDS", "ColumnKind", "ParquetRows", "kinds_of"]
 
 _ROWS_PER_GROUP = 5_000
+_STEP = Decimal("1E-10")
 
 
 class ColumnKind(enum.Enum):
@@ -140,7 +141,7 @@ def _cell(value: object, kind: ColumnKind) -> object:
         case ColumnKind.MOMENT:
             return datetime.fromisoformat(str(value))
         case ColumnKind.MONEY:
-            return Decimal(str(value))
+            return Decimal(str(value)).quantize(_STEP)
         case ColumnKind.NUMBER:
             return float(cast("float | str", value))
         case _:
