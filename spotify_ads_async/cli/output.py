@@ -76,7 +76,8 @@ class Rows:
         if kind is not None and isinstance(self._writer, _Parquet):
             return  # without its index nobody takes the file for a whole one
         if kind is None or not issubclass(kind, BrokenPipeError):
-            self._writer.end()
+            if kind is None or not (isinstance(self._writer, _Table) and self._writer.is_empty):
+                self._writer.end()  # the head of an empty table would say that there is nothing, where nobody knows
             self._stream.flush()
 
 
@@ -193,6 +194,10 @@ class _Table:
         self._sample.append(cells)
         if len(self._sample) == _SAMPLE:
             self._begin()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._widths and not self._sample
 
     def end(self) -> None:
         if not self._widths:

@@ -115,7 +115,10 @@ async def _report(
     output: Output,
     chart: Path | bool,
 ) -> None:
-    columns = ("entity_id", "entity_name", *(("start_time",) if span else ()), *(field.lower() for field in fields))
+    figures = (*(("start_time",) if span else ()), *(field.lower() for field in fields))
+    # On a narrow terminal the last columns go: people read names.
+    columns = ("entity_name", *figures, "entity_id") if output is Output.TABLE else ("entity_id", "entity_name", *figures)
+    moment = "%Y-%m-%d" if output is Output.TABLE and by is By.DAY else "%Y-%m-%dT%H:%M:%SZ"
     async with connected() as client:
         call = client.ad_account(ad_account).reports.aggregate(
             entity_type=_TYPES[of],
@@ -131,14 +134,14 @@ async def _report(
         kinds = {"start_time": ColumnKind.MOMENT, **{field.lower(): _KINDS[kind_of(field)] for field in fields}}
         with Rows(output, columns, kinds=kinds) as rows:
             async for row in call:
-                rows.write(_cells(row, fields, dated=span is not None))
+                rows.write(_cells(row, fields, moment if span else None))
 
 
-def _cells(row: ReportRow, fields: Sequence[ReportFieldType], *, dated: bool) -> dict[str, Any]:
+def _cells(row: ReportRow, fields: Sequence[ReportFieldType], moment: str | None) -> dict[str, Any]:
     values = row.values()
     cells: dict[str, Any] = {"entity_id": row.entity_id, "entity_name": row.entity_name}
-    if dated and row.start_time is not None:
-        cells["start_time"] = f"{row.start_time:%Y-%m-%dT%H:%M:%SZ}"
+    if moment is not None and row.start_time is not None:
+        cells["start_time"] = row.start_time.strftime(moment)
     for field in fields:
         value = values.get(field)
         # A Decimal as text keeps every digit.

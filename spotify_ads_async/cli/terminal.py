@@ -14,7 +14,8 @@ from rich.text import Text
 __all__ = ["console", "errors", "fitted", "write_line"]
 
 _GAP = "  "
-_NARROWEST = 10
+_MORE = "  …"
+_NARROWEST = 8
 
 
 @functools.lru_cache(maxsize=4)
@@ -33,21 +34,36 @@ def errors() -> Console:
 
 
 def fitted(stream: TextIO, columns: Sequence[str], rows: Sequence[Sequence[str]], *, widest: int) -> list[int]:
-    """The columns' widths: what the rows need, and on a terminal no more than it has. Zero stands for a column without room."""
+    """The columns' widths: what the rows need, and on a terminal no more than it has. Zero stands for a column without room.
+
+    Ids after the first column go first, then the last columns. Of the others the widest give way, but never ids and times,
+    which are of use only as a whole.
+    """
     needed = [max([cell_len(column), *(cell_len(row[index]) for row in rows)]) for index, column in enumerate(columns)]
     if not stream.isatty():
         return needed
-    widths = [min(width, widest) for width in needed]
     room = _console(stream).width
-    while _total(widths) > room and sum(width > 0 for width in widths) > 1:
-        # The first column is an id, which is of use only as a whole.
-        largest = max(range(1, len(widths)), key=widths.__getitem__)
-        if widths[largest] > _NARROWEST:
-            widths[largest] -= 1
-        else:
-            # Not even short cells fit: the last columns go.
-            widths[max(index for index, width in enumerate(widths) if width)] = 0
+    whole = [_is_id(column) or column.lower().endswith(("_at", "_time")) for column in columns]
+    least = [width if kept else min(width, _NARROWEST) for width, kept in zip(needed, whole, strict=True)]
+    widths = [width if kept else min(width, widest) for width, kept in zip(needed, whole, strict=True)]
+    leaving = [index for index in range(1, len(columns)) if not _is_id(columns[index])]
+    leaving += [index for index in range(1, len(columns)) if _is_id(columns[index])]
+    if _total(least) > room:
+        room -= len(_MORE)  # the head says that there is more
+    while leaving and _total(least) > room:
+        gone = leaving.pop()
+        least[gone] = widths[gone] = 0
+    while _total(widths) > room:
+        largest = max(range(len(columns)), key=lambda index: widths[index] - least[index])
+        if widths[largest] == least[largest]:
+            return [room, *widths[1:]]  # one column is left, and even that is too wide
+        widths[largest] -= 1
     return widths
+
+
+def _is_id(column: str) -> bool:
+    name = column.rpartition(".")[2].lower()
+    return name == "id" or name.endswith("_id")
 
 
 def _total(widths: Sequence[int]) -> int:
@@ -60,6 +76,8 @@ def write_line(stream: TextIO, cells: Sequence[str], widths: Sequence[int], *, b
     cut = stream.isatty()
     parts = [_sized(cell, width, cut=cut) for cell, width in zip(cells, widths, strict=True) if width]
     line = _GAP.join(parts).rstrip()
+    if bold and cut and 0 in widths:
+        line += _MORE
     if bold and cut:
         _console(stream).print(Text(line, style="bold"), soft_wrap=True)
     else:

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio
+import msgspec
 import typer
 
 from spotify_ads_async.cli.connect import connected
@@ -112,21 +113,29 @@ def import_(
         done: list[DraftTree] = []
         async with connected() as client:
             trees = client.ad_account(account).trees
-            with Rows(output, _COLUMNS) as rows, counting("drafts made", total) as count:
+            made: list[Made] = []
+            with _told_at_the_end(kept), Rows(output, _COLUMNS) as rows:
+                whole: list[Made] = []
 
-                def made(one: Made) -> None:
-                    count()
-                    rows.write(_row(one))
+                def finish(tree: DraftTree) -> None:
+                    """Show a campaign when it is whole: until then, its drafts may be deleted again."""
+                    done.append(tree)
+                    if output is Output.TABLE:
+                        whole.extend(made)  # a table and the count would write over each other
+                    else:
+                        _write(rows, made)
+                    made.clear()
 
-                with _interrupted_with_notes():
-                    try:
-                        await trees.load(
-                            file, receipt=kept, rename=renamed, start=start, publish=publish, on_made=made, on_done=done.append
-                        )
-                    except BaseException:
-                        if await anyio.Path(kept).exists():
-                            say(f"not finished: the same command goes on, by the receipt {kept}")
-                        raise
+                try:
+                    with counting("drafts made", total) as count:
+
+                        def take(one: Made) -> None:
+                            made.append(one)
+                            count()
+
+                        await trees.load(file, receipt=kept, rename=renamed, start=start, publish=publish, on_made=take, on_done=finish)
+                finally:
+                    _write(rows, whole)
         if not done:
             say(f"nothing was left to do: the receipt {kept} has every campaign of the file; another --receipt makes them once more")
         return _conclude(done)
@@ -141,7 +150,8 @@ async def export_tree(ad_account: str, to: Path | None, *, archived: bool) -> No
     counts: dict[str, int] = {}
     async with connected() as client:
         trees = client.ad_account(ad_account).trees
-        with counting("lines written") as count:
+        quiet = to is None and sys.stdout.isatty()
+        with contextlib.nullcontext(lambda: None) if quiet else counting("lines written") as count:
             if to is not None:
                 counts = await trees.export(to, archived=archived, on_line=count)
             else:
@@ -169,8 +179,9 @@ def _rename(pattern: str | None) -> Rename | None:
     return lambda name: pattern.replace(_NAME, name)
 
 
-def _row(made: Made) -> dict[str, Any]:
-    return {"kind": made.kind, "name": made.name, "draft_id": made.draft_id, "original_id": made.original_id}
+def _write(rows: Rows, made: Sequence[Made]) -> None:
+    for one in made:
+        rows.write(msgspec.to_builtins(one))
 
 
 async def _clone(ad_account: str, clone: Cloning, output: Output) -> int:
@@ -185,22 +196,24 @@ async def _clone(ad_account: str, clone: Cloning, output: Output) -> int:
                 every.append(one)
                 count()
 
-            with _interrupted_with_notes():
+            with _told_at_the_end():
                 done = await clone(client.ad_account(ad_account).trees, made)
     with Rows(output, _COLUMNS) as rows:
-        for one in every:
-            rows.write(_row(one))
+        _write(rows, every)
     return _conclude([done])
 
 
 @contextlib.contextmanager
-def _interrupted_with_notes() -> Generator[None]:
-    """Say what became of the drafts where Ctrl-C ends the block; an error says so itself."""
+def _told_at_the_end(receipt: Path | None = None) -> Generator[None]:
+    """Say what became of the drafts where Ctrl-C ends the block (an error says so itself), and how an import goes on."""
     try:
         yield
-    except anyio.get_cancelled_exc_class() as cancelled:
-        for note in getattr(cancelled, "__notes__", ()):
-            say(note)
+    except BaseException as ended:
+        if isinstance(ended, anyio.get_cancelled_exc_class()):
+            for note in getattr(ended, "__notes__", ()):
+                say(note)
+        if receipt is not None and receipt.exists():
+            say(f"not finished: the same command goes on, by the receipt {receipt}")
         raise
 
 

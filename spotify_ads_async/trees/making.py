@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 import anyio
 import msgspec
 
-from spotify_ads_async.errors import InvalidAnswer, NotFound, OutcomeUnknown, SpotifyAdsError
+from spotify_ads_async.errors import InvalidAnswer, OutcomeUnknown, SpotifyAdsError
 from spotify_ads_async.resources import AdAccountResources
 from spotify_ads_async.trees.bodies import AdSetBodies, Bodies
 
-__all__ = ["Made", "Maker", "OnMade"]
+__all__ = ["Made", "Maker", "OnMade", "is_there"]
 
 # Deleting what was made must not hold up a Ctrl-C for ever.
 _CLEANUP_SECONDS = 30.0
@@ -34,6 +34,11 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 
 
 OnMade = Callable[[Made], object]
+
+
+async def is_there(account: AdAccountResources, draft_id: str) -> bool:
+    """Whether there is a draft of a campaign. Reading or deleting one that is not there is refused with a 400, as other mistakes are."""
+    return bool((await account.drafts.campaigns.list(campaign_ids=[draft_id])).items)
 
 
 class Maker:
@@ -67,7 +72,7 @@ class Maker:
             unknown.add_note(f"a draft of a campaign named {parts.body.name!r} may have been made: look through the account's drafts")
             raise
         draft_id = self._took("campaign", parts.original_id, made.id, parts.body.name)
-        async with _TakingBack(drafts.delete, f"the draft of the campaign, {draft_id}", lambda: draft_id):
+        async with _TakingBack(drafts.delete, "the draft of the campaign", lambda: draft_id):
             if begun is not None:
                 await begun(draft_id)
             for one in parts.ad_sets:
@@ -123,12 +128,10 @@ class _TakingBack:
         with anyio.move_on_after(_CLEANUP_SECONDS, shield=True) as waiting:
             try:
                 await self._delete(draft_id)
-            except NotFound:
-                pass  # gone already
             except SpotifyAdsError as problem:
                 error.add_note(f"{self._noun} could not be deleted again and is still there, with id {draft_id}: {problem}")
                 return
         if waiting.cancelled_caught:
             error.add_note(f"{self._noun} may still be there, with id {draft_id}: deleting it took longer than {_CLEANUP_SECONDS:.0f} s")
         else:
-            error.add_note(f"{self._noun} was deleted again, with what was in it: nothing is left")
+            error.add_note(f"{self._noun}, {draft_id}, was deleted again with what was in it: nothing is left")

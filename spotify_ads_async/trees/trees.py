@@ -13,13 +13,13 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from spotify_ads_async.errors import InvalidAnswer, NotFound, RequestRejected, SpotifyAdsError
+from spotify_ads_async.errors import InvalidAnswer, RequestRejected, SpotifyAdsError
 from spotify_ads_async.models import Ad, AdSet, CampaignDraftPublish, DraftValidationError, PublishAction
 from spotify_ads_async.resources import AdAccountResources
 from spotify_ads_async.session import Session
 from spotify_ads_async.trees.bodies import AdSetTree, Bodies, CampaignTree, Rename, ad_set_bodies, bodies, same, shift
 from spotify_ads_async.trees.files import KINDS, Event, Receipt, line_of, parse
-from spotify_ads_async.trees.making import Maker, OnMade
+from spotify_ads_async.trees.making import Maker, OnMade, is_there
 from spotify_ads_async.types import Answer, decode_hook
 
 __all__ = ["DraftTree", "Trees"]
@@ -289,7 +289,8 @@ class Trees:
         if event is not None and event.whole:
             return await self._publish_earlier(event, kept) if publish and not event.published else None
         if event is not None and event.draft_id:
-            await self._take_back(event.draft_id)
+            if await is_there(self._account, event.draft_id):
+                await self._account.drafts.campaigns.delete(event.draft_id)
             event = None
         if event is None:
             event = Event(ad_account_id=self._ad_account_id, original_id=parts.original_id, key=str(uuid.uuid4()))
@@ -312,13 +313,6 @@ class Trees:
 
     async def _publish_earlier(self, event: Event, kept: Receipt) -> DraftTree | None:
         """Publish what an earlier import made; None where its draft is gone: it is live, or somebody deleted it."""
-        try:
-            return await self._recorded(event, kept, {event.original_id: event.draft_id}, publish=True)
-        except NotFound:
+        if not await is_there(self._account, event.draft_id):
             return None
-
-    async def _take_back(self, draft_id: str) -> None:
-        try:
-            await self._account.drafts.campaigns.delete(draft_id)
-        except NotFound:
-            return  # an earlier run deleted it, or somebody else did
+        return await self._recorded(event, kept, {event.original_id: event.draft_id}, publish=True)

@@ -110,30 +110,34 @@ def test_a_file_that_cannot_be_imported_names_its_line(spotify_ads: CommandLine)
     assert "goes on" not in ended.stderr
 
 
-def kill_when(process: subprocess.Popen[str], lines: int, number: signal.Signals) -> None:
-    """Send a signal when so many rows have been written."""
-    assert process.stdout is not None
-    for _ in range(lines):
-        assert process.stdout.readline()
-    process.send_signal(number)
-    process.stdout.read()
-    process.wait(timeout=30)
+def end_when(spotify_ads: CommandLine, lines: int, number: signal.Signals) -> None:
+    """Import a file, and send a signal when the receipt has so many lines."""
+    receipt = spotify_ads.folder / "account.jsonl.receipt"
+    command = spotify_ads.command("import", "account.jsonl", "--start", START)
+    with subprocess.Popen(
+        command, env=spotify_ads.environment, cwd=spotify_ads.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        while not receipt.exists() or receipt.read_text().count("\n") < lines:
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(number)
+        assert process.wait(timeout=30) in {-signal.SIGKILL, INTERRUPTED}
 
 
-def test_an_import_that_was_killed_goes_on(spotify_ads: CommandLine) -> None:
-    spotify_ads.out("export", "tree", "--to", "account.jsonl")
-    expected = Counter(row["kind"] for row in rows((spotify_ads.folder / "account.jsonl").read_text()))
-    command = spotify_ads.command("import", "account.jsonl", "--start", START, "-o", "jsonl")
-    for lines in (1, 3):
-        with subprocess.Popen(command, env=spotify_ads.environment, cwd=spotify_ads.folder, stdout=subprocess.PIPE, text=True) as process:
-            kill_when(process, lines, signal.SIGKILL)
-    ended = spotify_ads.run("import", "account.jsonl", "--start", START)
-    assert ended.returncode == DONE, ended.stderr
-    assert len(ids(spotify_ads, "drafts", "list")) == expected["campaign"]
-    assert len(rows(spotify_ads.out("call", "getAdSetDrafts", "--all"))) == expected["ad_set"]
-    again = spotify_ads.run("import", "account.jsonl", "--start", START)
-    assert "nothing was left to do" in again.stderr
-    assert again.returncode == DONE
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_an_import_that_ended_early_goes_on(tmp_path: Path, number: signal.Signals) -> None:
+    with emulator_process("--ad-sets", "40", "--limits", "off", "--latency", "0.01") as emulator:
+        spotify_ads = CommandLine({**emulator.environment, "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}, tmp_path)
+        spotify_ads.out("export", "tree", "--to", "account.jsonl")
+        expected = Counter(row["kind"] for row in rows((spotify_ads.folder / "account.jsonl").read_text()))
+        for lines in (2, 6):
+            end_when(spotify_ads, lines, number)
+        ended = spotify_ads.run("import", "account.jsonl", "--start", START)
+        assert ended.returncode == DONE, ended.stderr
+        assert len(ids(spotify_ads, "drafts", "list")) == expected["campaign"]
+        assert len(rows(spotify_ads.out("call", "getAdSetDrafts", "--all"))) == expected["ad_set"]
+        again = spotify_ads.run("import", "account.jsonl", "--start", START)
+        assert (again.returncode, "nothing was left to do" in again.stderr) == (DONE, True)
 
 
 def test_ctrl_c_takes_a_clone_back(tmp_path: Path) -> None:

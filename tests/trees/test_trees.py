@@ -199,6 +199,18 @@ async def test_a_draft_whose_answer_was_lost_is_not_made_twice(server: Emulator,
     assert len(server.store.account(server.ad_account_id).campaign_drafts) == 3
 
 
+async def test_an_import_goes_on_after_its_half_made_draft_was_deleted(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+    file, receipt = tmp_path / "account.jsonl", tmp_path / "receipt.jsonl"
+    await account.trees.export(file)
+    server.add_fault("error", operation="createAdDraft", status=400, skip=4)
+    with pytest.raises(RequestRejected) as told:
+        await account.trees.load(file, receipt=receipt, start=SOON)
+    assert "was deleted again" in told.value.__notes__[0]
+    server.clear_faults()
+    assert len(await account.trees.load(file, receipt=receipt, start=SOON)) == 2
+    assert len(server.store.account(server.ad_account_id).campaign_drafts) == 3
+
+
 async def test_a_receipt_of_another_account_is_refused(account: AdAccount, tmp_path: Path) -> None:
     file, receipt = tmp_path / "account.jsonl", tmp_path / "receipt.jsonl"
     await account.trees.export(file)
