@@ -18,7 +18,8 @@ def counting(what: str, total: int | None = None) -> Generator[Callable[[], None
     if not errors().is_terminal:
         yield lambda: None
         return
-    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
+    number = TextColumn("{task.completed}") if total is None else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), number, TimeElapsedColumn())
     with Progress(*columns, console=errors(), transient=True) as progress:
         task = progress.add_task(what, total=total)
         yield lambda: progress.advance(task)

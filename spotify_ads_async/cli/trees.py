@@ -187,17 +187,19 @@ def _write(rows: Rows, made: Sequence[Made]) -> None:
 async def _clone(ad_account: str, clone: Cloning, output: Output) -> int:
     every: list[Made] = []
     async with connected() as client:
-        with counting("drafts made") as count:
+        with _told_at_the_end(), contextlib.ExitStack() as shown:
+            count: Callable[[], None] | None = None
 
             def made(one: Made) -> None:
-                if not every:
-                    # Now, and not at the end: a crash leaves this draft behind.
+                nonlocal count
+                if count is None:
+                    # Now, and not at the end: a crash leaves this draft behind. The count begins after it, on a line of its own.
                     say(f"making the draft of {one.kind.replace('_', ' ')} {one.draft_id}")
+                    count = shown.enter_context(counting("drafts made"))
                 every.append(one)
                 count()
 
-            with _told_at_the_end():
-                done = await clone(client.ad_account(ad_account).trees, made)
+            done = await clone(client.ad_account(ad_account).trees, made)
     with Rows(output, _COLUMNS) as rows:
         _write(rows, every)
     return _conclude([done])
