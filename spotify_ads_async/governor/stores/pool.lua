@@ -123,6 +123,10 @@ local function fade(pool)
   pool.faded_at = pool.now
 end
 
+local function is_closed(pool)
+  return pool.now < pool.closed_until
+end
+
 local function close(pool, message)
   pool.closed_until = math.max(pool.closed_until, pool.now + math.floor(message.lease / 2))
 end
@@ -135,7 +139,7 @@ local function come_to_itself(pool, message, report, run)
   end
   if message.fresh and run ~= pool.run then
     pool.run = run
-    pool.closed_until = pool.now + math.floor(message.lease / 2)
+    close(pool, message)
   end
   if message.alone then
     close(pool, message)
@@ -201,7 +205,7 @@ end
 
 local function within_reach(pool, report)
   local ahead = report.ahead or 0
-  if pool.now < pool.closed_until or pool.paused_until > pool.now + ahead then return 0 end
+  if is_closed(pool) or pool.paused_until > pool.now + ahead then return 0 end
   local soon = 0
   for slot = pool.due_to + 1, last_slot_ahead(pool, ahead) do
     soon = soon + pool.ring[place(slot)]
@@ -265,7 +269,7 @@ local function reserve(pool, message, report)
   for _, other in pairs(pool.members) do
     if other ~= member and (other.want > 0 or other.hungry_at > pool.now - message.lease) then return 0 end
   end
-  if message.leaving or pool.now < pool.closed_until then return 0 end
+  if message.leaving or is_closed(pool) then return 0 end
   local tokens = math.max(0, math.min(report.reserve or 0, balance(pool, report)))
   pool.out = pool.out + tokens
   member.held = member.held + tokens
@@ -351,8 +355,7 @@ local function hand_out(pools, message, answers)
       local elsewhere, everywhere = waiting, waiting
       for other, tokens in ipairs(left) do
         everywhere = math.min(everywhere, tokens)
-        local open = pools[windows[other] + 1].now >= pools[windows[other] + 1].closed_until
-        if other ~= position and open then elsewhere = math.min(elsewhere, tokens) end
+        if other ~= position and not is_closed(pools[windows[other] + 1]) then elsewhere = math.min(elsewhere, tokens) end
       end
       asked[index + 1] = asked[index + 1] + elsewhere
       used[index + 1] = used[index + 1] + everywhere

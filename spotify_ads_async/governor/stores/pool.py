@@ -210,7 +210,7 @@ class Pool(msgspec.Struct):
             self.spend_all(self.now + self.cycle)
         if message.fresh and run != self.run:
             self.run = run
-            self.closed_until = self.now + message.lease // 2
+            self.close(message)
         if message.alone:
             self.close(message)
         self.sharing = self.sharing or message.sharing
