@@ -6,8 +6,8 @@ import msgspec
 
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import Fields, OutputForm
-from spotify_ads_async.cli.output import Output, Rows
-from spotify_ads_async.cli.parquet import kinds_of
+from spotify_ads_async.cli.output import Output
+from spotify_ads_async.cli.reading import rows_of
 from spotify_ads_async.cli.run import run
 from spotify_ads_async.models import AdAccount
 
@@ -20,10 +20,8 @@ def accounts(*, fields: Fields = None, output: OutputForm = Output.TABLE) -> Non
     """List every ad account of every business that you belong to."""
 
     async def command() -> None:
-        everything = tuple(field.encode_name for field in msgspec.structs.fields(AdAccount))
-        columns = tuple(name for name in _TABLE_COLUMNS if name in everything) if output is Output.TABLE else everything
         async with connected() as client:
-            with Rows(output, tuple(fields.split(",")) if fields else columns, kinds=kinds_of(AdAccount)) as rows:
+            with rows_of(AdAccount, output=output, fields=fields, table=_TABLE_COLUMNS) as rows:
                 async for account in client.ad_accounts():
                     rows.write(msgspec.to_builtins(account))
 

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-import msgspec
 import typer
 
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccount, Fields, OutputForm, needed
-from spotify_ads_async.cli.output import Output, Rows
+from spotify_ads_async.cli.output import Output
+from spotify_ads_async.cli.reading import rows_of, write_list
 from spotify_ads_async.cli.run import DONE, FAILED, run, say
 from spotify_ads_async.cli.trees import say_errors
 from spotify_ads_async.client import AdAccount as Account
@@ -36,14 +36,11 @@ Ids = Annotated[list[str], typer.Argument(metavar="ID", help="Drafts of campaign
 def list_(*, fields: Fields = None, ad_account: AdAccount = None, output: OutputForm = Output.TABLE) -> None:
     """List the drafts of campaigns, whoever made them; rows appear while pages are read."""
     account = needed(ad_account)
-    everything = tuple(field.encode_name for field in msgspec.structs.fields(CampaignDraft))
-    columns = _TABLE_COLUMNS if output is Output.TABLE else everything
 
     async def command() -> None:
         async with connected() as client:
-            with Rows(output, tuple(name.strip() for name in fields.split(",")) if fields else columns) as rows:
-                async for draft in client.ad_account(account).drafts.campaigns.list():
-                    rows.write(msgspec.to_builtins(draft))
+            rows = rows_of(CampaignDraft, output=output, fields=fields, table=_TABLE_COLUMNS)
+            await write_list(client.ad_account(account).drafts.campaigns.list(), rows, limit=None)
 
     run(command)
 

@@ -16,8 +16,7 @@ from spotify_ads_async.bulk.expressions import list_query, parse_condition
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccount, Fields, OutputForm, json_body, needed
 from spotify_ads_async.cli.output import Output, Rows, show
-from spotify_ads_async.cli.parquet import kinds_of
-from spotify_ads_async.cli.reading import write_each, write_list
+from spotify_ads_async.cli.reading import rows_of, write_each, write_list
 from spotify_ads_async.cli.run import run, usage_error
 from spotify_ads_async.cli.trees import CLONES
 from spotify_ads_async.errors import InvalidRequest
@@ -58,10 +57,7 @@ class _Asked(NamedTuple):
 
 
 def _rows(entity: Entity, output: Output, fields: str | None) -> Rows:
-    """Rows with the columns that are asked for; by default what fits for a table, and everything for CSV."""
-    everything = tuple(field.encode_name for field in msgspec.structs.fields(entity.get.answer))
-    columns = _TABLE_COLUMNS[entity.plural] if output is Output.TABLE else everything
-    return Rows(output, tuple(name.strip() for name in fields.split(",")) if fields else columns, kinds=kinds_of(entity.get.answer))
+    return rows_of(entity.get.answer, output=output, fields=fields, table=_TABLE_COLUMNS[entity.plural])
 
 
 def group(plural: str) -> typer.Typer:

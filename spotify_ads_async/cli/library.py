@@ -13,8 +13,7 @@ from spotify_ads_async.cli.call import query_values
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccount, Fields, OutputForm, json_body, needed
 from spotify_ads_async.cli.output import Output, Rows, show
-from spotify_ads_async.cli.parquet import kinds_of
-from spotify_ads_async.cli.reading import write_each, write_list
+from spotify_ads_async.cli.reading import rows_of, write_each, write_list
 from spotify_ads_async.cli.run import DONE, run, say, usage_error
 from spotify_ads_async.cli.upload import upload_list, upload_media
 from spotify_ads_async.client import AdAccount as Account
@@ -30,7 +29,7 @@ _PAGE = 50
 
 
 class _Kind(NamedTuple):
-    """One kind of thing: how it is listed and read, and what a table shows of it. CSV shows every field that any of them has."""
+    """One kind of thing: how it is listed and read, and what a table shows of it."""
 
     plural: str
     list: ListOperation[Any, Any]
@@ -39,10 +38,7 @@ class _Kind(NamedTuple):
     table: tuple[str, ...]
 
     def rows(self, output: Output, fields: str | None) -> Rows:
-        everything = {field.encode_name: None for struct in self.structs for field in msgspec.structs.fields(struct)}
-        columns = self.table if output is Output.TABLE else tuple(everything)
-        kinds = {name: kind for struct in self.structs for name, kind in kinds_of(struct).items()}
-        return Rows(output, tuple(name.strip() for name in fields.split(",")) if fields else columns, kinds=kinds)
+        return rows_of(*self.structs, output=output, fields=fields, table=self.table)
 
 
 async def _asset(account: Account, asset_id: str) -> Asset:

@@ -18,7 +18,6 @@ from spotify_ads_async.cli.run import usage_error
 from spotify_ads_async.cli.terminal import fitted, write_line
 from spotify_ads_async.cli.text import printable, printable_json
 from spotify_ads_async.money import format_micros
-from spotify_ads_async.reports.tables import require
 
 __all__ = ["Output", "Rows", "flat", "show"]
 
@@ -73,12 +72,10 @@ class Rows:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if kind is not None and isinstance(self._writer, _Parquet):
-            return  # without its index nobody takes the file for a whole one
-        if kind is None or not issubclass(kind, BrokenPipeError):
-            if kind is None or not (isinstance(self._writer, _Table) and self._writer.is_empty):
-                self._writer.end()  # the head of an empty table would say that there is nothing, where nobody knows
-            self._stream.flush()
+        if kind is not None and issubclass(kind, BrokenPipeError):
+            return
+        self._writer.end(failed=kind is not None)
+        self._stream.flush()
 
 
 def flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -110,7 +107,7 @@ class _JsonLines:
         self._stream.write(_json(row) + "\n")
         self._stream.flush()
 
-    def end(self) -> None:
+    def end(self, *, failed: bool) -> None:
         pass
 
 
@@ -125,7 +122,8 @@ class _Json:
         self._stream.flush()
         self._opening = ","
 
-    def end(self) -> None:
+    def end(self, *, failed: bool) -> None:
+        del failed
         self._stream.write("\n]\n" if self._opening == "," else "[]\n")
 
 
@@ -151,12 +149,14 @@ class _Csv:
         self._stream.write(printable(line) if self._is_terminal else line)
         self._stream.flush()
 
-    def end(self) -> None:
+    def end(self, *, failed: bool) -> None:
         pass
 
 
 class _Parquet:
     def __init__(self, stream: TextIO, columns: Sequence[str], kinds: Mapping[str, ColumnKind]) -> None:
+        from spotify_ads_async.reports.tables import require  # noqa: PLC0415 - what few commands need shall delay none
+
         require("pyarrow")
         if stream.isatty():
             usage_error("a Parquet file is no text for a terminal: send it to a file, as in `… --output parquet > rows.parquet`")
@@ -167,8 +167,9 @@ class _Parquet:
         values = flat(row)
         self._rows.write([_at(values, row, column) for column in self._columns])
 
-    def end(self) -> None:
-        self._rows.end()
+    def end(self, *, failed: bool) -> None:
+        if not failed:  # without its index nobody takes the file for a whole one
+            self._rows.end()
 
 
 def _at(values: Mapping[str, Any], row: Mapping[str, Any], column: str) -> object:
@@ -195,12 +196,9 @@ class _Table:
         if len(self._sample) == _SAMPLE:
             self._begin()
 
-    @property
-    def is_empty(self) -> bool:
-        return not self._widths and not self._sample
-
-    def end(self) -> None:
-        if not self._widths:
+    def end(self, *, failed: bool) -> None:
+        # The head of an empty table says that there is nothing, which nobody knows after a failure.
+        if not self._widths and (self._sample or not failed):
             self._begin()
 
     def _begin(self) -> None:

@@ -1,18 +1,28 @@
-"""Rows of what the API answers: a list walked to its end, or things read one by one."""
+"""Rows of what the API answers: their columns, a list walked to its end, or things read one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from spotify_ads_async.cli.output import Rows
+from spotify_ads_async.cli.output import Output, Rows
+from spotify_ads_async.cli.parquet import NO_KINDS, kinds_of
 from spotify_ads_async.cli.run import DONE, FAILED, say
 from spotify_ads_async.errors import NotFound
 from spotify_ads_async.pages import ListCall
 
-__all__ = ["write_each", "write_list"]
+__all__ = ["rows_of", "write_each", "write_list"]
+
+
+def rows_of(*structs: type[Any], output: Output, fields: str | None, table: Sequence[str]) -> Rows:
+    """Rows of structs with the columns that are asked for; by default ``table`` for people, and every field of any of them else."""
+    everything = {field.encode_name: None for struct in structs for field in msgspec.structs.fields(struct)}
+    columns = [name.strip() for name in fields.split(",")] if fields else table if output is Output.TABLE else list(everything)
+    typed = output is Output.PARQUET
+    kinds = {name: kind for struct in structs for name, kind in kinds_of(struct).items()} if typed else NO_KINDS
+    return Rows(output, columns, kinds=kinds)
 
 
 async def write_list(
