@@ -12,7 +12,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/spotify-ads demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 soak: $(VENV)/.test
 	$(BIN)/python -m pytest -m soak
@@ -68,7 +68,7 @@ test-wheel: dist
 	$(WHEEL_ROOM)/venv/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt --group test --group bench --group contract \
 	  "$$(ls dist/*.whl)[cli,redis,otel,speed,tables]"
 	git archive HEAD | tar -x -C $(WHEEL_ROOM) --exclude='spotify_ads_async' --exclude='spotify_ads_cli' --exclude='pytest_spotify_ads.py'
-	cd $(WHEEL_ROOM) && venv/bin/python -m pytest -n 2 --dist loadfile
+	cd $(WHEEL_ROOM) && venv/bin/python -m pytest -n 2 --dist worksteal
 
 # Moves the fragments of changes/ into CHANGELOG.md under the version of spotify_ads_async/version.py.
 changelog: $(VENV)/.release

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.emulator_process import EmulatorProcess, emulator_process
-from support.examples import ROOT, blocks_of, run_page
+from support.examples import INSTALLED, ROOT, blocks_of, run_page
 
 ELSEWHERE = ROOT / "docs" / "reference" / "command-line"
 PAGES = [page for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))] if page.parent != ELSEWHERE and blocks_of(page)]
@@ -20,5 +20,8 @@ def emulator() -> Iterator[EmulatorProcess]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-async def test_examples_run(page: Path, emulator: EmulatorProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    await run_page(page, emulator, tmp_path, monkeypatch)
+async def test_examples_run(
+    page: Path, warm_programs: Path, emulator: EmulatorProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = INSTALLED if page.name == "README.md" else warm_programs
+    await run_page(page, programs, emulator, tmp_path, monkeypatch)

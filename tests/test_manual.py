@@ -55,5 +55,7 @@ def emulator() -> Iterator[EmulatorProcess]:
 
 
 @pytest.mark.parametrize("name", ["index", *COMMANDS])
-async def test_examples_run(name: str, emulator: EmulatorProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    await run_page(manual.FOLDER / f"{name}.md", emulator, tmp_path, monkeypatch)
+async def test_examples_run(
+    name: str, warm_programs: Path, emulator: EmulatorProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await run_page(manual.FOLDER / f"{name}.md", warm_programs, emulator, tmp_path, monkeypatch)

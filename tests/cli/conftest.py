@@ -15,11 +15,16 @@ from tests.support.emulator_process import EmulatorProcess, emulator_process
 class CommandLine:
     """Runs ``spotify-ads`` in a folder of its own."""
 
-    def __init__(self, environment: dict[str, str], folder: Path) -> None:
+    def __init__(self, program: Path, environment: dict[str, str], folder: Path) -> None:
+        self._program = program
         self.environment = environment
         self.folder = folder
 
     def command(self, *arguments: str) -> list[str]:
+        return [str(self._program), *arguments]
+
+    def cold_command(self, *arguments: str) -> list[str]:
+        """The same from its very start, for tests that signal or kill it."""
         return [sys.executable, "-m", "spotify_ads_async.cli", *arguments]
 
     def run(self, *arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
@@ -46,8 +51,12 @@ def emulator() -> Iterator[EmulatorProcess]:
         yield running
 
 
+def command_line(programs: Path, emulator: EmulatorProcess, folder: Path) -> CommandLine:
+    """The command line with a home of its own and the emulator."""
+    homes = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), "XDG_CONFIG_HOME": str(folder / "config")}
+    return CommandLine(programs / "spotify-ads", {**emulator.environment, **homes, "COLUMNS": "100"}, folder)
+
+
 @pytest.fixture
-def spotify_ads(emulator: EmulatorProcess, tmp_path: Path) -> CommandLine:
-    environment = {**emulator.environment, "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state"), "COLUMNS": "100"}
-    environment["XDG_CONFIG_HOME"] = str(tmp_path / "config")
-    return CommandLine(environment, tmp_path)
+def spotify_ads(warm_programs: Path, emulator: EmulatorProcess, tmp_path: Path) -> CommandLine:
+    return command_line(warm_programs, emulator, tmp_path)

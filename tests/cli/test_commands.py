@@ -250,7 +250,7 @@ def test_ctrl_c_ends_the_demo_and_leaves_nothing(spotify_ads: CommandLine) -> No
     environment = spotify_ads.environment | {"TMPDIR": str(spotify_ads.folder / "tmp")}
     (spotify_ads.folder / "tmp").mkdir()
     with subprocess.Popen(
-        spotify_ads.command("demo"), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        spotify_ads.cold_command("demo"), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         deadline = time.monotonic() + 30
         while not list((spotify_ads.folder / "tmp").glob("*/*.plan")) and time.monotonic() < deadline:

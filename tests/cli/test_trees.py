@@ -14,17 +14,17 @@ import pytest
 
 from tests.support.emulator_process import emulator_process
 
-from .conftest import CommandLine
+from .conftest import CommandLine, command_line
 
 DONE, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
 START = "2031-05-01"
 
 
 @pytest.fixture
-def spotify_ads(tmp_path: Path) -> Iterator[CommandLine]:
+def spotify_ads(warm_programs: Path, tmp_path: Path) -> Iterator[CommandLine]:
     """A command line with an emulator of its own: what it makes stays."""
     with emulator_process("--ad-sets", "12", "--limits", "off", "--latency", "0") as emulator:
-        yield CommandLine({**emulator.environment, "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}, tmp_path)
+        yield command_line(warm_programs, emulator, tmp_path)
 
 
 def rows(text: str) -> list[dict[str, str]]:
@@ -113,7 +113,7 @@ def test_a_file_that_cannot_be_imported_names_its_line(spotify_ads: CommandLine)
 def end_when(spotify_ads: CommandLine, lines: int, number: signal.Signals) -> None:
     """Import a file, and send a signal when the receipt has so many lines."""
     receipt = spotify_ads.folder / "account.jsonl.receipt"
-    command = spotify_ads.command("import", "account.jsonl", "--start", START)
+    command = spotify_ads.cold_command("import", "account.jsonl", "--start", START)
     with subprocess.Popen(
         command, env=spotify_ads.environment, cwd=spotify_ads.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
@@ -124,9 +124,9 @@ def end_when(spotify_ads: CommandLine, lines: int, number: signal.Signals) -> No
         assert process.wait(timeout=30) in {-signal.SIGKILL, INTERRUPTED}
 
 
-def test_an_import_that_was_killed_or_interrupted_goes_on(tmp_path: Path) -> None:
+def test_an_import_that_was_killed_or_interrupted_goes_on(warm_programs: Path, tmp_path: Path) -> None:
     with emulator_process("--ad-sets", "40", "--limits", "off", "--latency", "0.01") as emulator:
-        spotify_ads = CommandLine({**emulator.environment, "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}, tmp_path)
+        spotify_ads = command_line(warm_programs, emulator, tmp_path)
         spotify_ads.out("export", "tree", "--to", "account.jsonl")
         expected = Counter(row["kind"] for row in rows((spotify_ads.folder / "account.jsonl").read_text()))
         end_when(spotify_ads, 2, signal.SIGINT)
@@ -139,12 +139,12 @@ def test_an_import_that_was_killed_or_interrupted_goes_on(tmp_path: Path) -> Non
         assert (again.returncode, "nothing was left to do" in again.stderr) == (DONE, True)
 
 
-def test_ctrl_c_takes_a_clone_back(tmp_path: Path) -> None:
+def test_ctrl_c_takes_a_clone_back(warm_programs: Path, tmp_path: Path) -> None:
     with emulator_process("--ad-sets", "60", "--limits", "off", "--latency", "0.05") as emulator:
-        spotify_ads = CommandLine({**emulator.environment, "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}, tmp_path)
+        spotify_ads = command_line(warm_programs, emulator, tmp_path)
         campaign, *_ = ids(spotify_ads, "campaigns", "list")
         with subprocess.Popen(
-            spotify_ads.command("campaigns", "clone", campaign, "--start", START),
+            spotify_ads.cold_command("campaigns", "clone", campaign, "--start", START),
             env=spotify_ads.environment,
             cwd=spotify_ads.folder,
             stdout=subprocess.PIPE,

@@ -7,10 +7,10 @@ import io
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -27,59 +27,64 @@ def emulator() -> Iterator[EmulatorProcess]:
         yield running
 
 
-def command(emulator: EmulatorProcess, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+class Command(Protocol):
+    """Runs ``spotify-ads`` to the exit code that is expected."""
+
+    def __call__(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]: ...
+
+
+@pytest.fixture
+def command(warm_programs: Path, emulator: EmulatorProcess) -> Command:
     environment = {**os.environ, **emulator.environment, "COLUMNS": "80"}
-    ended = subprocess.run(
-        [sys.executable, "-m", "spotify_ads_async.cli", *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert ended.returncode == expect, ended.stderr
-    return ended
+
+    def run(*arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        program = [str(warm_programs / "spotify-ads"), *arguments]
+        ended = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        assert ended.returncode == expect, ended.stderr
+        return ended
+
+    return run
 
 
-def test_rows_of_any_range(emulator: EmulatorProcess) -> None:
-    ended = command(emulator, "report", "campaigns", "--from", "2026-01-01", "--to", "2026-04-30", "-o", "csv")
+def test_rows_of_any_range(command: Command) -> None:
+    ended = command("report", "campaigns", "--from", "2026-01-01", "--to", "2026-04-30", "-o", "csv")
     rows = list(csv.DictReader(io.StringIO(ended.stdout)))
     assert len(rows) == 2 * 120
     assert rows[0].keys() == {"entity_id", "entity_name", "start_time", "spend", "impressions", "clicks", "reach"}
     assert ended.stderr == ""
 
 
-def test_rows_as_json_lines(emulator: EmulatorProcess) -> None:
-    ended = command(emulator, "report", "account", "--by", "lifetime", "--metrics", "spend,impressions", "-o", "jsonl")
+def test_rows_as_json_lines(command: Command) -> None:
+    ended = command("report", "account", "--by", "lifetime", "--metrics", "spend,impressions", "-o", "jsonl")
     (row,) = [json.loads(line) for line in ended.stdout.splitlines()]
     assert isinstance(row["impressions"], int)
     assert isinstance(row["spend"], str)
 
 
-def test_a_chart_here_or_in_a_file(emulator: EmulatorProcess, tmp_path: Path) -> None:
-    drawn = command(emulator, "report", "account", "--chart").stdout
+def test_a_chart_here_or_in_a_file(command: Command, tmp_path: Path) -> None:
+    drawn = command("report", "account", "--chart").stdout
     assert {"spend", "impressions", "completion, %"} <= set(drawn.splitlines())
     assert "█" in drawn
     assert max(map(len, drawn.splitlines())) <= 80
     file = tmp_path / "out.svg"
-    command(emulator, "report", "account", str(file), "--chart")
+    command("report", "account", str(file), "--chart")
     assert len(ET.fromstring(file.read_text()).findall("{http://www.w3.org/2000/svg}polyline")) >= 3  # noqa: S314 - our own file
 
 
-def test_wrong_usage_says_what_is_right(emulator: EmulatorProcess) -> None:
-    assert "spend" in command(emulator, "report", "--metrics", "spent", expect=2).stderr
-    assert "--chart FILE.svg" in command(emulator, "report", "account", "out.svg", expect=2).stderr
+def test_wrong_usage_says_what_is_right(command: Command) -> None:
+    assert "spend" in command("report", "--metrics", "spent", expect=2).stderr
+    assert "--chart FILE.svg" in command("report", "account", "out.svg", expect=2).stderr
 
 
-def test_media_and_lists_are_uploaded(emulator: EmulatorProcess, tmp_path: Path) -> None:
+def test_media_and_lists_are_uploaded(command: Command, tmp_path: Path) -> None:
     spot, people = tmp_path / "spot.mp3", tmp_path / "people.txt"
     spot.write_bytes(b"ID3\x04" + bytes(5000))
     people.write_text("\n".join(f"listener{number}@example.com" for number in range(500)))
-    (row,) = [json.loads(line) for line in command(emulator, "upload", str(spot), "-o", "jsonl").stdout.splitlines()]
+    (row,) = [json.loads(line) for line in command("upload", str(spot), "-o", "jsonl").stdout.splitlines()]
     assert (row["status"], row["size"]) == ("READY", 5004)
-    (row,) = [json.loads(line) for line in command(emulator, "upload", "--audience", str(people), "-o", "jsonl").stdout.splitlines()]
+    (row,) = [json.loads(line) for line in command("upload", "--audience", str(people), "-o", "jsonl").stdout.splitlines()]
     assert (row["status"], row["identifiers"]) == ("LIVE", 500)
-    assert command(emulator, "upload", str(people), expect=3).stderr.startswith("refused: uploadAsset: people.txt")
+    assert command("upload", str(people), expect=3).stderr.startswith("refused: uploadAsset: people.txt")
 
 
 def test_charts_fit_any_width_and_keep_gaps() -> None:

@@ -30,6 +30,8 @@ import pytest
 from support.emulator_process import EmulatorProcess
 
 ROOT = Path(__file__).parents[2]
+INSTALLED = Path(sys.executable).parent
+"""Where the installed programs are."""
 FENCE = re.compile(
     r"(?:(?P<skip><!-- not run: [^>]+ -->)\s*|<!-- another terminal: (?P<answers>\S+) -->\s*)?"
     r"^```(?P<kind>python|console)\n(?P<code>.*?)^```$",
@@ -76,7 +78,7 @@ def with_free_ports(blocks: list[Block]) -> list[Block]:
     ]
 
 
-def surroundings(emulator: EmulatorProcess, folder: Path, *, alone: bool) -> dict[str, str]:
+def surroundings(programs: Path, emulator: EmulatorProcess, folder: Path, *, alone: bool) -> dict[str, str]:
     """The environment of a page: a home of its own and, unless it starts one, the emulator."""
     environment = {**emulator.environment, "SPOTIFY_ADS_ACCOUNTS_URL": emulator.base_url.removesuffix("/ads/v3")}
     if alone:
@@ -86,16 +88,16 @@ def surroundings(emulator: EmulatorProcess, folder: Path, *, alone: bool) -> dic
     return {
         **{name: value for name, value in environment.items() if not name.startswith("XDG_")},
         "HOME": str(folder),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}",
+        "PATH": os.pathsep.join([str(programs), str(INSTALLED), environment["PATH"]]),
         "BROWSER": f"{sys.executable} {browser} %s",
         "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
     }
 
 
-async def run_page(page: Path, emulator: EmulatorProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run every example of a page, in order."""
+async def run_page(page: Path, programs: Path, emulator: EmulatorProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run every example of a page, in order, with the ``spotify-ads`` of the folder ``programs``."""
     blocks = with_free_ports(blocks_of(page))
-    environment = surroundings(emulator, tmp_path, alone=any(block.answers for block in blocks))
+    environment = surroundings(programs, emulator, tmp_path, alone=any(block.answers for block in blocks))
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": "__example__"}
