@@ -232,8 +232,13 @@ class _TextLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     }
 
 
-@functools.cache
-def load() -> Document:
+def read() -> dict[str, Any]:
+    """The document as nested dicts."""
     path = path_of_document()
     assert path is not None
-    return Document(yaml.load(path.read_text(encoding="utf-8"), Loader=_TextLoader))  # noqa: S506 - a SafeLoader
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=_TextLoader)  # noqa: S506 - a SafeLoader
+
+
+@functools.cache
+def load() -> Document:
+    return Document(read())

@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-import os
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import yaml
+from conformance import document
 from support.emulated import Json
 
 from spotify_ads_async.emulator import Emulator
 
-DOCUMENT = Path(os.environ.get("SPOTIFY_ADS_OPENAPI", Path(__file__).parents[3] / "shared" / "api" / "openapi-v3.yaml"))
+pytestmark = document.needs_document
+
 SCHEMATHESIS = shutil.which("schemathesis", path=str(Path(sys.executable).parent))
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance"
 
 
-def mended(document: Json) -> Json:
+def mended(root: Json) -> Json:
     """The document without links that lead to operations it does not have, or that name no part of a request or an answer."""
-    operations = [operation for item in document["paths"].values() for operation in item.values()]
+    operations = [operation for item in root["paths"].values() for operation in item.values()]
     known = {operation["operationId"] for operation in operations}
 
     def sound(link: Json) -> bool:
         while "$ref" in link:
-            link = document["components"]["links"][link["$ref"].rsplit("/", 1)[-1]]
+            link = root["components"]["links"][link["$ref"].rsplit("/", 1)[-1]]
         return link.get("operationId") in known and all(str(value).startswith("$re") for value in link.get("parameters", {}).values())
 
     for operation in operations:
         for answer in operation["responses"].values():
             links = answer.get("links", {})
             answer["links"] = {name: link for name, link in links.items() if sound(link)}
-    return document
+    return root
 
 
 def settings(server: Emulator) -> str:
@@ -51,13 +52,12 @@ def settings(server: Emulator) -> str:
 
 
 def run(server: Emulator, directory: Path, *options: str) -> None:
-    if not DOCUMENT.exists():
-        pytest.skip(f"the API's document is not at {DOCUMENT}; SPOTIFY_ADS_OPENAPI names another place")
     if SCHEMATHESIS is None:
         pytest.skip("schemathesis is not installed (dependency group contract)")
-    (directory / "document.yaml").write_text(yaml.safe_dump(mended(yaml.safe_load(DOCUMENT.read_text()))))
+    # As JSON, which is read in a tenth of the time.
+    (directory / "document.json").write_text(json.dumps(mended(document.read())))
     (directory / "schemathesis.toml").write_text(settings(server))
-    command = [SCHEMATHESIS, "run", "document.yaml", "--url", server.base_url, "-H", "Authorization: Bearer good", "--checks", CHECKS]
+    command = [SCHEMATHESIS, "run", "document.json", "--url", server.base_url, "-H", "Authorization: Bearer good", "--checks", CHECKS]
     quiet = ("--continue-on-failure", "--suppress-health-check", "all", "--generation-deterministic", "--no-color")
     ended = subprocess.run([*command, *quiet, *options], cwd=directory, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout[-10_000:]
@@ -70,7 +70,7 @@ OPTIONS = {"ad_sets": 40, "limits": None, "any_token": False, "tokens": {"good":
 
 @pytest.mark.spotify_ads_emulator(**OPTIONS)
 def test_the_document_finds_nothing_wrong(spotify_ads_emulator: Emulator, tmp_path: Path) -> None:
-    run(spotify_ads_emulator, tmp_path, "--phases", "examples,fuzzing,stateful", "--max-examples", "3")
+    run(spotify_ads_emulator, tmp_path, "--phases", "examples,fuzzing,stateful", "--max-examples", "1")
 
 
 @pytest.mark.soak
