@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from enum import Enum
     from typing import Self
 
-__all__ = ["Check", "Refused", "checker", "show"]
+__all__ = ["UUID_PATTERN", "Check", "Refused", "checker", "show"]
 
 Check: TypeAlias = Callable[[Any], None]
 """Raises :class:`Refused` for a value that breaks the rule, and returns nothing for one that does not."""
@@ -36,7 +36,8 @@ _INT64 = (-(2**63), 2**63 - 1)
 _INT32 = (-(2**31), 2**31 - 1)
 _MOST_LISTED = 12
 _NO_OFFSET = timedelta(0)
-_UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
+UUID_PATTERN = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+_UUID = re.compile(UUID_PATTERN)
 _UTC_RULE = "must be a time in UTC with whole seconds, as in datetime(2030, 1, 31, 8, 0, tzinfo=UTC)"
 
 

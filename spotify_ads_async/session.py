@@ -253,7 +253,7 @@ class Session:
             OutcomeUnknown: a write left, and nothing tells whether it took effect.
             SpotifyAdsError: everything else of the tree, see :mod:`spotify_ads_async.errors`.
         """
-        request = wire.request(operation, path=path, query=query, body=body, now=datetime.now(UTC), validate=self.options.validate)
+        request = wire.request(operation, path=path, query=query, body=body, now=_now, validate=self.options.validate)
         if operation.repeat is Repeat.KEYED:
             request = wire.with_idempotency_key(operation, request, str(uuid.uuid4()) if idempotency_key is None else idempotency_key)
         elif idempotency_key is not None:
@@ -301,11 +301,21 @@ class Session:
             journey.phase = _SIGNING_IN
             try:
                 journey.token = token = await self._credentials.token(self._transport.client())
-                max_wait = self._wait_begins(journey)
-                async with self._quota.admit(operation.limits, priority=options.priority, max_wait=max_wait) as admission:
+                journey.phase = _WAITING
+                if self.listeners:
+                    journey.wanted_at = time.monotonic()
+                max_wait = options.max_wait if journey.ends_at is None else _shorter(options.max_wait, journey.remaining(time.monotonic()))
+                admission = self._quota.admit(operation.limits, priority=options.priority, max_wait=max_wait)
+                # As `async with admission` does, without its two coroutines.
+                if not admission.enter_nowait():
+                    await admission.enter()
+                try:
                     answer = await self._transport.exchange(
                         self._address(request.target), request, token=token, timeout=options.timeout, departure=admission, progress=journey
                     )
+                except BaseException:
+                    admission.give_up()
+                    raise
                 journey.answered(answer.status)
                 return _read(operation, answer, journey)
             except SpotifyAdsError as error:
@@ -328,14 +338,6 @@ class Session:
             journey.phase = _PAUSING
             journey.retry_after = None
             await anyio.sleep(delay)
-
-    def _wait_begins(self, journey: _Journey) -> float | None:
-        """The present attempt asks for quota: how many seconds it may wait."""
-        journey.phase = _WAITING
-        journey.wanted_at = time.monotonic()
-        if journey.ends_at is None:
-            return self.options.max_wait
-        return _shorter(self.options.max_wait, journey.remaining(journey.wanted_at))
 
     def _address(self, target: str) -> URL:
         if "?" in target:
@@ -401,11 +403,15 @@ class Session:
         raise _ending(operation, failure, journey)
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 def _read(operation: Operation[AnswerT], answer: Answer, journey: _Journey) -> AnswerT:
     """The decoded answer; raises what an answer outside of 2xx stands for."""
     if 200 <= answer.status < 300:
         return wire.answer(operation, status=answer.status, content_type=answer.content_type, body=answer.body)
-    journey.retry_after = retry_after(answer.headers, datetime.now(UTC))
+    journey.retry_after = retry_after(answer.headers, _now())
     raise wire.error(operation, status=answer.status, retry_after=journey.retry_after, body=answer.body)
 
 

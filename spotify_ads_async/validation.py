@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from operator import itemgetter
 from typing import Annotated, Any, NamedTuple, cast
 
 import msgspec
 from msgspec import inspect
 
 from spotify_ads_async import rules
-from spotify_ads_async.checks import Check, Refused, checker, show
+from spotify_ads_async.checks import UUID_PATTERN, Check, Refused, checker, show
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.types import UNSET, Secret
@@ -27,6 +28,7 @@ __all__ = ["check_body", "check_path", "check_query", "check_request"]
 _check_uuid = checker(Annotated[str, msgspec.Meta(extra={"format": "uuid"})])
 # The path parameters that the document declares as plain strings: everything else is a UUID.
 _FREE_PATH_PARAMETERS = frozenset({"member_id", "pixel_id"})
+_PLAIN_ID = "[A-Za-z0-9_-]+"
 _LEAVES_ITS_SEGMENT = re.compile(r"[/\\?#%;\x00-\x20\x7f]|^\.{1,2}$")
 # Used for messages only, and compiled then.
 _SECRET_NAME = r"(?i)token|secret|password|credential"  # noqa: S105 - names of secrets, no secret
@@ -35,11 +37,35 @@ _MISSING_FIELD = r"Object missing required field `(?P<name>[^`]*)`"
 _STEP = r"\.([^.\[]+)|\[(\d+)\]"
 
 
+class _PlainPath:
+    """Most paths hold UUIDs and plain ids alone: one look tells that every check would pass, and that nothing needs quoting."""
+
+    def __init__(self, path: str, parameters: Mapping[str, str]) -> None:
+        self._count = len(parameters)
+        self._template = path.format_map(dict.fromkeys(parameters, "%s"))
+        self._pattern = re.compile(path.format_map(parameters))
+        self._values: Callable[[Mapping[str, str]], object] = itemgetter(*parameters) if parameters else lambda _: ()
+
+    def filled(self, path: Mapping[str, str]) -> str | None:
+        """The path with its parameters, None where they need a closer look."""
+        if len(path) != self._count:
+            return None
+        for value in path.values():
+            if value.__class__ is not str:
+                return None
+        try:
+            filled = self._template % self._values(path)
+        except KeyError:
+            return None
+        return filled if self._pattern.fullmatch(filled) else None
+
+
 class _Plan(NamedTuple):
     """What is known about an operation's requests. ``operation`` is kept to notice another one of the same id."""
 
     operation: Operation[Any]
     path: Mapping[str, Check]
+    plain_path: _PlainPath
     query: Mapping[str, Check]
     query_needed: bool
     body: Check | None
@@ -54,12 +80,12 @@ def _plan(operation: Operation[Any]) -> _Plan:
     plan = _plans.get(operation.id)
     if plan is None or plan.operation is not operation:
         body_type = inspect.type_info(operation.body)
+        names = re.findall(r"{(\w+)}", operation.path)
+        plain = {name: _PLAIN_ID if name in _FREE_PATH_PARAMETERS else UUID_PATTERN for name in names}
         plan = _plans[operation.id] = _Plan(
             operation=operation,
-            path={
-                name: _check_free_segment if name in _FREE_PATH_PARAMETERS else _check_uuid
-                for name in re.findall(r"{(\w+)}", operation.path)
-            },
+            path={name: _check_free_segment if name in _FREE_PATH_PARAMETERS else _check_uuid for name in names},
+            plain_path=_PlainPath(operation.path, plain),
             query={name: checker(kind) for name, kind in operation.query.items()},
             query_needed=bool(operation.query_required or rules.QUERY_RULES.get(operation.id)),
             body=None if operation.body is None else checker(operation.body),
@@ -76,21 +102,21 @@ def _has_required_fields(node: inspect.Type) -> bool:
 
 
 def check_request(
-    operation: Operation[Any], *, path: Mapping[str, str], query: Mapping[str, object], body: object, now: datetime
-) -> object:
+    operation: Operation[Any], *, path: Mapping[str, str], query: Mapping[str, object], body: object, now: Callable[[], datetime]
+) -> tuple[str | None, object]:
     """Hold a whole request to the operation; what it has not, and need not have, costs nothing.
 
     Returns:
-        The body to send, as :func:`check_body` does.
+        What :func:`check_path` and :func:`check_body` return. ``now`` is asked where there is a query or a body.
 
     Raises:
         InvalidRequest: a part breaks a rule.
     """
     plan = _plan(operation)
-    _check_path(plan, path)
+    target = _check_path(plan, path)
     if query or plan.query_needed:
-        check_query(operation, query, now=now)
-    return None if body is None and plan.body is None else check_body(operation, body, now=now)
+        check_query(operation, query, now=now())
+    return target, None if body is None and plan.body is None else check_body(operation, body, now=now())
 
 
 def check_body(operation: Operation[Any], body: object, *, now: datetime) -> object:
@@ -161,17 +187,23 @@ def check_query(operation: Operation[Any], query: Mapping[str, object], *, now: 
         raise _invalid(operation, f"query{refused.path}", refused.value, refused.rule) from None
 
 
-def check_path(operation: Operation[Any], path: Mapping[str, str]) -> None:
+def check_path(operation: Operation[Any], path: Mapping[str, str]) -> str | None:
     """Hold a request's path parameters to the operation's path.
+
+    Returns:
+        The path with the parameters in it, None where one of them needs quoting.
 
     Raises:
         InvalidRequest: a parameter is missing, unknown, no UUID where the document asks for one, or could leave its path segment.
     """
-    _check_path(_plan(operation), path)
+    return _check_path(_plan(operation), path)
 
 
-def _check_path(plan: _Plan, path: Mapping[str, str]) -> None:
+def _check_path(plan: _Plan, path: Mapping[str, str]) -> str | None:
     operation, checks = plan.operation, plan.path
+    plain = plan.plain_path.filled(path)
+    if plain is not None:
+        return plain
     for name, check in checks.items():
         if name not in path:
             raise _invalid(operation, f"path.{name}", UNSET, "is required")
@@ -182,6 +214,7 @@ def _check_path(plan: _Plan, path: Mapping[str, str]) -> None:
     if len(path) > len(checks):
         name = next(iter(path.keys() - checks.keys()))
         raise _invalid(operation, f"path.{name}", path[name], f"is no part of {operation.path}{_nearest(name, checks)}")
+    return None
 
 
 def _check_free_segment(value: object) -> None:

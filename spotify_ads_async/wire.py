@@ -87,19 +87,21 @@ def request(
     path: Mapping[str, str],
     query: Mapping[str, object],
     body: object,
-    now: datetime,
+    now: Callable[[], datetime],
     validate: bool = True,
 ) -> Request:
-    """Build the request of one call.
+    """Build the request of one call; ``now`` is the present in UTC, for rules such as "a start in the future".
 
     Raises:
         InvalidRequest: a value breaks a rule of the API document or of its published behaviour, or, ``validate`` or not,
             a path parameter could leave its segment.
     """
     given = {name: value for name, value in query.items() if value is not UNSET} if query else query
+    target = None
     if validate:
-        body = validation.check_request(operation, path=path, query=given, body=body, now=now)
-    target = _target(operation, path, checked=validate)
+        target, body = validation.check_request(operation, path=path, query=given, body=body, now=now)
+    if target is None:
+        target = _quoted(operation, path)
     if given:
         target = f"{target}?{_query_string(given)}"
     if body is None:
@@ -132,7 +134,6 @@ def with_idempotency_key(operation: Operation[Any], prepared: Request, key: str)
 
 
 _PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
-_PLAIN_PATH = re.compile(r"[A-Za-z0-9_/-]+")
 
 
 @functools.cache
@@ -141,12 +142,8 @@ def _template(path: str) -> tuple[str, tuple[str, ...]]:
     return re.sub(r"\{\w+\}", "%s", path.replace("%", "%%")), tuple(re.findall(r"\{(\w+)\}", path))
 
 
-def _target(operation: Operation[Any], path: Mapping[str, str], *, checked: bool) -> str:
-    """The path with its parameters; ``checked`` ones are there and stay in their segments, and most need no quoting either."""
-    if checked:
-        target = operation.path.format_map(path)
-        if _PLAIN_PATH.fullmatch(target):
-            return target
+def _quoted(operation: Operation[Any], path: Mapping[str, str]) -> str:
+    """The path with its parameters, each in its segment."""
     template, names = _template(operation.path)
     return template % tuple([_segment(operation, name, path.get(name, "")) for name in names])
 

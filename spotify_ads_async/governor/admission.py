@@ -24,54 +24,63 @@ class Admission:
 
     __slots__ = ("_departed_at", "_departure", "_gate", "_learning", "_open", "lane", "max_wait", "priority")
 
+    _departed_at: float
+    _departure: int
+
     def __init__(self, gate: Gate, learning: Learning, lane: Lane, priority: Priority, max_wait: float | None) -> None:
         self._gate = gate
         self._learning = learning
         self._open = False
-        self._departed_at = 0.0
-        self._departure = 0
         self.lane = lane
         self.priority = priority
         self.max_wait = max_wait
 
     # Entering and the answer are walked by every request: they do in place what Bucket and Line do in methods.
 
-    async def __aenter__(self) -> Self:
+    def enter_nowait(self) -> bool:
+        """Whether the request may leave without a wait; then its tokens are taken."""
         if self._open:
             raise RuntimeError("an admission is for one request: ask the governor for another")
         gate = self._gate
         windows = self.lane.windows
         now = gate.clock()
         interactive = self.priority is Priority.INTERACTIVE
-        waits = gate.line.length or gate.closed
-        if not waits:
-            for window in windows:
-                returning = window.returning
-                if returning and returning[0] <= now:
-                    window.refresh(now)
-                if window.guarded or window.available < (1 if interactive else window.needed_for_bulk(now)):
-                    waits = True
-                    break
-        if waits:
-            await gate.admit(self.lane, self.priority, self.max_wait, now)
-            now = gate.clock()
-        else:
-            for window in windows:
-                window.available -= 1
-                window.in_flight += 1
-                if interactive:
-                    window.interactive_taken += 1
+        if gate.line.length or gate.closed:
+            return False
+        for window in windows:
+            returning = window.returning
+            if returning and returning[0] <= now:
+                window.refresh(now)
+            if window.guarded or window.available < (1 if interactive else window.needed_for_bulk(now)):
+                return False
+        for window in windows:
+            window.available -= 1
+            window.in_flight += 1
+            if interactive:
+                window.interactive_taken += 1
         self._open = True
         self._departed_at = now
         self._departure = gate.departures = gate.departures + 1
+        return True
+
+    async def enter(self) -> None:
+        """Return when the request may leave, with its tokens taken; raises what entering the block does."""
+        gate = self._gate
+        await gate.admit(self.lane, self.priority, self.max_wait, gate.clock())
+        self._open = True
+        self._departed_at = gate.clock()
+        self._departure = gate.departures = gate.departures + 1
+
+    async def __aenter__(self) -> Self:
+        if not self.enter_nowait():
+            await self.enter()
         return self
 
     async def __aexit__(self, problem: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
-        if self._open:
-            if problem is None:
-                self.answered(status=200)
-            else:
-                self._give_up()
+        if problem is None:
+            self.answered(status=200)
+        else:
+            self.give_up()
 
     def answered(self, *, status: int, headers: Mapping[str, str] = _NO_HEADERS) -> None:
         """The answer's headers arrived: the tokens are back one window from now. What they say about quota is heeded."""
@@ -102,8 +111,10 @@ class Admission:
             self.lane.give_back()
             self._gate.serve()
 
-    def _give_up(self) -> None:
+    def give_up(self) -> None:
         """Nobody waits for the answer any more, and the server may count the request yet."""
+        if not self._open:
+            return
         self._open = False
         gate = self._gate
         now = gate.clock()

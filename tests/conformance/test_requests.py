@@ -80,7 +80,7 @@ class Call:
     def request(self) -> wire.Request:
         for _ in range(MOST_REPAIRS):
             try:
-                return wire.request(self.operation, path=self.path, query=self.query, body=self.body, now=NOW)
+                return wire.request(self.operation, path=self.path, query=self.query, body=self.body, now=lambda: NOW)
             except InvalidRequest as problem:
                 self._mend(problem)
         assume(False)  # noqa: FBT003 - hypothesis's way to give an example up
