@@ -27,7 +27,7 @@ from aiohttp.resolver import AsyncResolver, ThreadedResolver
 from benchmarks import charts
 from benchmarks._harness import Comparison, Report, compare_async, show, summed_up
 from benchmarks._pydantic_peer import model_of
-from benchmarks.call_overhead import ACCOUNT_ID, AD_SET_IDS, CONCURRENT, cpu_per_call, serve
+from benchmarks._same_answer import ACCOUNT_ID, AD_SET_IDS, CONCURRENT, cpu_per_call, serve
 from spotify_ads_async import AdsClient, Governor, Limit
 from spotify_ads_async.models import AdSet, AdSetPage
 

@@ -11,7 +11,7 @@ import time
 
 from benchmarks import charts
 from benchmarks._harness import Report
-from benchmarks.call_overhead import serve
+from benchmarks._same_answer import serve
 
 PEER = "a server that answers the same bytes to all"
 AD_SETS = 100_000

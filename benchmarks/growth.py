@@ -26,7 +26,7 @@ import msgspec
 
 from benchmarks import charts
 from benchmarks._harness import RESULTS, Report, compare_async, processor_seconds, show
-from benchmarks.call_overhead import ACCOUNT_ID, AD_SET
+from benchmarks._same_answer import ACCOUNT_ID, AD_SET
 from benchmarks.governor_cost import handed_on
 from benchmarks.memory import untyped_rows
 from benchmarks.walking import ad_sets, serve

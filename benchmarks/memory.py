@@ -19,7 +19,7 @@ import msgspec
 
 from benchmarks import charts
 from benchmarks._harness import Report
-from benchmarks.call_overhead import ACCOUNT_ID
+from benchmarks._same_answer import ACCOUNT_ID
 from benchmarks.walking import ad_sets, serve
 from spotify_ads_async import AdsClient, Governor
 

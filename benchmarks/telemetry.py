@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from benchmarks import charts
 from benchmarks._harness import Comparison, Report, compare_async, show
-from benchmarks.call_overhead import CONCURRENT, cpu_per_call
+from benchmarks._same_answer import CONCURRENT, cpu_per_call
 from benchmarks.calls import Call, Target, own_server
 from spotify_ads_async import AdsClient, Governor
 from spotify_ads_async.telemetry import Telemetry

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 
 from benchmarks import charts
 from benchmarks._harness import Report
-from benchmarks.call_overhead import ACCOUNT_ID, AD_SET
+from benchmarks._same_answer import ACCOUNT_ID, AD_SET
 from spotify_ads_async import AdsClient, Governor
 from spotify_ads_async.models import AdSet
 from spotify_ads_async.pages import READ_AHEAD, ListCall

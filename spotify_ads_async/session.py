@@ -302,9 +302,8 @@ class Session:
             try:
                 journey.token = token = await self._credentials.token(self._transport.client())
                 journey.phase = _WAITING
-                if self.listeners:
-                    journey.wanted_at = time.monotonic()
-                max_wait = options.max_wait if journey.ends_at is None else _shorter(options.max_wait, journey.remaining(time.monotonic()))
+                journey.wanted_at = time.monotonic()
+                max_wait = options.max_wait if journey.ends_at is None else _shorter(options.max_wait, journey.remaining(journey.wanted_at))
                 admission = self._quota.admit(operation.limits, priority=options.priority, max_wait=max_wait)
                 # As `async with admission` does, without its two coroutines.
                 if not admission.enter_nowait():
