@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
-import os
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -17,16 +16,20 @@ __all__ = ["COMMANDS", "Entry", "app"]
 
 
 class Entry(NamedTuple):
-    """Where a command is found: ``attribute`` is a typer app for a group, or a function."""
+    """Where a command is found: ``attribute`` is a typer app for a group, or a function.
+
+    With ``makes_profile``, ``--profile`` may name one that is not there yet.
+    """
 
     module: str
     attribute: str
     help: str
+    makes_profile: bool = False
 
 
 COMMANDS: Mapping[str, Entry] = {
     "demo": Entry("demo", "demo", "See everything work against an emulator on this machine."),
-    "login": Entry("login", "login", "Sign in with Spotify and keep the tokens on this machine."),
+    "login": Entry("login", "login", "Sign in with Spotify and keep the tokens on this machine.", makes_profile=True),
     "accounts": Entry("accounts", "accounts", "List the ad accounts you can use."),
     "campaigns": Entry("entities", "campaigns", "List, read, create, change and clone campaigns."),
     "ad-sets": Entry("entities", "ad_sets", "List, read, create, change and clone ad sets."),
@@ -80,7 +83,7 @@ def load(name: str, entry: Entry) -> Any:  # noqa: ANN401 - typer's own
         found = single
     command = get_command(found)
     command.name = name
-    _add_profile(command)
+    _add_profile(command, _option("--profile", _hold_new if entry.makes_profile else _hold))
     return command
 
 
@@ -95,39 +98,63 @@ def _nothing_is_garbage() -> Generator[None]:
         gc.enable()
 
 
-def _add_profile(command: Any) -> None:  # noqa: ANN401 - typer's own
+def _add_profile(command: Any, option: Any) -> None:  # noqa: ANN401 - typer's own
     """Let every command take ``--profile`` behind its name too, and read the config file before anything asks the environment."""
     if isinstance(command, TyperGroup):
         for inner in command.commands.values():
-            _add_profile(inner)
-    elif not any("--profile" in option.opts for option in command.params):
-        command.params.append(_profile_option())
+            _add_profile(inner, option)
+    else:
+        command.params.append(option)
 
 
 def _configure(context: typer.Context, profile: str | None) -> None:
+    _apply(context, profile, may_be_new=False)
+
+
+def _configure_new(context: typer.Context, profile: str | None) -> None:
+    _apply(context, profile, may_be_new=True)
+
+
+def _apply(context: typer.Context, profile: str | None, *, may_be_new: bool) -> None:
     if context.resilient_parsing:  # only completing words
         return
     from spotify_ads_cli import config  # noqa: PLC0415 - help needs none
 
-    config.apply(profile)
+    config.apply(profile or context.find_root().obj, may_be_new=may_be_new)
 
 
-_Profile = Annotated[
-    str | None,
-    typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP, is_eager=True, expose_value=False, callback=_configure),
-]
+def _hold(
+    *,
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP, is_eager=True, expose_value=False, callback=_configure),
+    ] = None,
+) -> None:
+    del profile
 
 
-def _profile_option() -> Any:  # noqa: ANN401 - typer's own
-    """The option as typer makes it for a function."""
-    holder = typer.Typer(add_completion=False)
+def _hold_new(
+    *,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            help="Keep the sign-in under this name.",
+            is_eager=True,
+            expose_value=False,
+            callback=_configure_new,
+        ),
+    ] = None,
+) -> None:
+    del profile
 
-    @holder.command()
-    def hold(*, profile: _Profile = None) -> None:
-        del profile
 
-    del hold
-    return next(found for found in get_command(holder).params if "--profile" in found.opts)
+def _option(name: str, holder: Callable[..., None]) -> Any:  # noqa: ANN401 - typer's own
+    """An option as typer makes it for a function."""
+    app = typer.Typer(add_completion=False)
+    app.command()(holder)
+    return next(found for found in get_command(app).params if name in found.opts)
 
 
 app = typer.Typer(
@@ -151,11 +178,11 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
 
 @app.callback()
 def root(
+    context: typer.Context,
     *,
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
     profile: Annotated[str | None, typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP)] = None,
 ) -> None:
     """The Spotify Ads API on the command line, within its limits."""
     del version
-    if profile is not None:
-        os.environ["SPOTIFY_ADS_PROFILE"] = profile
+    context.obj = profile
