@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Annotated, Any, NamedTuple
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 __all__ = ["COMMANDS", "Entry", "app"]
@@ -66,6 +66,16 @@ class _Root(TyperGroup):
         del ctx
         entry = COMMANDS.get(cmd_name)
         return None if entry is None else load(cmd_name, entry)
+
+    def shell_complete(self, ctx: typer.Context, incomplete: str) -> Any:  # type: ignore[override]  # noqa: ANN401 - typer's own
+        del ctx
+        # Typer asks each command for its help, which would import them all.
+        names = TyperGroup(
+            name=self.name,
+            commands={name: TyperCommand(name, help=entry.help) for name, entry in COMMANDS.items()},
+            params=self.params,
+        )
+        return names.shell_complete(typer.Context(names), incomplete)
 
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ANN401 - typer's own
         del ctx
