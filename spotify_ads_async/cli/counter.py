@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Generator
 
-from spotify_ads_async.cli.terminal import errors, somebody_watches
+from spotify_ads_async.cli.terminal import somebody_watches
 
 __all__ = ["counting"]
 
@@ -16,10 +16,8 @@ def counting(what: str, total: int | None = None) -> Generator[Callable[[], None
     if not somebody_watches():
         yield lambda: None
         return
-    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - only a terminal needs it
+    from spotify_ads_async.cli.bars import counting_bar  # noqa: PLC0415 - only a terminal needs it
 
-    number = TextColumn("{task.completed}") if total is None else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}"), number, TimeElapsedColumn())
-    with Progress(*columns, console=errors(), transient=True) as progress:
+    with counting_bar(total) as progress:
         task = progress.add_task(what, total=total)
         yield lambda: progress.advance(task)

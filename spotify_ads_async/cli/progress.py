@@ -10,7 +10,7 @@ import anyio
 
 from spotify_ads_async import bulk
 from spotify_ads_async.cli.optimum import seconds_left
-from spotify_ads_async.cli.terminal import errors, somebody_watches
+from spotify_ads_async.cli.terminal import somebody_watches
 from spotify_ads_async.client import AdsClient
 
 __all__ = ["shown"]
@@ -24,10 +24,9 @@ async def shown(title: str, run: bulk.Run, client: AdsClient) -> AsyncGenerator[
     if not somebody_watches():
         yield
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415 - only a terminal needs it
+    from spotify_ads_async.cli.bars import run_bar  # noqa: PLC0415 - only a terminal needs it
 
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"))
-    bar = Progress(*columns, console=errors(), auto_refresh=False, transient=True, expand=True)
+    bar = run_bar()
     task = bar.add_task(title, total=run.progress.total, facts="")
     begun = time.monotonic()
 

@@ -14,7 +14,7 @@ from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.run import FAILED, run, say, usage_error
-from spotify_ads_async.cli.terminal import errors, somebody_watches
+from spotify_ads_async.cli.terminal import somebody_watches
 from spotify_ads_async.errors import SpotifyAdsError
 from spotify_ads_async.uploads import UploadProgress
 
@@ -94,9 +94,8 @@ def _bar(title: str) -> Generator[Callable[[UploadProgress], None] | None]:
     if not somebody_watches():
         yield None
         return
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415 - only a terminal needs it
+    from spotify_ads_async.cli.bars import upload_bar  # noqa: PLC0415 - only a terminal needs it
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), TextColumn("{task.fields[phase]}"))
-    with Progress(*columns, console=errors(), transient=True) as progress:
+    with upload_bar() as progress:
         task = progress.add_task(title, phase="", total=None)
         yield lambda event: progress.update(task, completed=event.sent, total=event.size, phase=event.phase)
