@@ -93,7 +93,7 @@ def load(name: str, entry: Entry) -> Any:  # noqa: ANN401 - typer's own
         found = single
     command = get_command(found)
     command.name = name
-    _add_profile(command, _option("--profile", _hold_new if entry.makes_profile else _hold))
+    _add_profile(command, _profile_option(_hold_new if entry.makes_profile else _hold))
     return command
 
 
@@ -160,11 +160,11 @@ def _hold_new(
     del profile
 
 
-def _option(name: str, holder: Callable[..., None]) -> Any:  # noqa: ANN401 - typer's own
-    """An option as typer makes it for a function."""
+def _profile_option(holder: Callable[..., None]) -> Any:  # noqa: ANN401 - typer's own
+    """The option as typer makes it for a function."""
     app = typer.Typer(add_completion=False)
     app.command()(holder)
-    return next(found for found in get_command(app).params if name in found.opts)
+    return next(found for found in get_command(app).params if "--profile" in found.opts)
 
 
 app = typer.Typer(

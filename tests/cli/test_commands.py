@@ -67,6 +67,15 @@ def test_a_list_in_a_pipe_imports_only_what_it_needs(spotify_ads: CommandLine) -
     assert modules == {"aiohttp"}
 
 
+def test_the_search_for_garbage_leaves_out_what_a_command_imports() -> None:
+    program = (
+        "import atexit, gc, sys; sys.argv = ['spotify-ads', 'ad-sets', '--help']; from spotify_ads_cli import main; "
+        "atexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count() > len(gc.get_objects()))); main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-1] == "True True"
+
+
 @pytest.mark.soak
 def test_help_answers_at_once() -> None:
     program = Path(sys.executable).with_name("spotify-ads")
