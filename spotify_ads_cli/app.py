@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Annotated, Any, NamedTuple
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 __all__ = ["COMMANDS", "Entry", "app"]
 
 
 class Entry(NamedTuple):
-    """Where a command is found: ``attribute`` is a typer app for a group, or a function."""
+    """Where a command is found: ``attribute`` is a typer app for a group, or a function.
+
+    With ``makes_profile``, ``--profile`` may name one that is not there yet.
+    """
 
     module: str
     attribute: str
     help: str
+    makes_profile: bool = False
 
 
 COMMANDS: Mapping[str, Entry] = {
     "demo": Entry("demo", "demo", "See everything work against an emulator on this machine."),
-    "login": Entry("login", "login", "Sign in with Spotify and keep the tokens on this machine."),
+    "login": Entry("login", "login", "Sign in with Spotify and keep the tokens on this machine.", makes_profile=True),
     "accounts": Entry("accounts", "accounts", "List the ad accounts you can use."),
     "campaigns": Entry("entities", "campaigns", "List, read, create, change and clone campaigns."),
     "ad-sets": Entry("entities", "ad_sets", "List, read, create, change and clone ad sets."),
@@ -35,7 +40,7 @@ COMMANDS: Mapping[str, Entry] = {
     "report": Entry("report", "report", "Report metrics of any range, as rows or as a chart."),
     "upload": Entry("upload", "upload", "Upload media files and customer lists."),
     "export": Entry("export", "export", "Write campaigns, ad sets, ads or the whole tree to a file."),
-    "import": Entry("trees", "import_", "Make campaigns from an exported tree, as drafts."),
+    "import": Entry("importing", "import_", "Make campaigns from an exported tree, as drafts."),
     "drafts": Entry("drafts", "app", "List, validate, publish and delete drafts of campaigns."),
     "quota": Entry("quota", "quota", "Show how full the windows are."),
     "call": Entry("call", "call", "Call any operation of the API."),
@@ -62,6 +67,16 @@ class _Root(TyperGroup):
         entry = COMMANDS.get(cmd_name)
         return None if entry is None else load(cmd_name, entry)
 
+    def shell_complete(self, ctx: typer.Context, incomplete: str) -> Any:  # type: ignore[override]  # noqa: ANN401 - typer's own
+        del ctx
+        # Typer asks each command for its help, which would import them all.
+        names = TyperGroup(
+            name=self.name,
+            commands={name: TyperCommand(name, help=entry.help) for name, entry in COMMANDS.items()},
+            params=self.params,
+        )
+        return names.shell_complete(typer.Context(names), incomplete)
+
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ANN401 - typer's own
         del ctx
         with formatter.section("Commands"):
@@ -70,50 +85,86 @@ class _Root(TyperGroup):
 
 def load(name: str, entry: Entry) -> Any:  # noqa: ANN401 - typer's own
     """The command itself."""
-    found = getattr(importlib.import_module(f"spotify_ads_async.cli.{entry.module}"), entry.attribute)
+    with _nothing_is_garbage():
+        found = getattr(importlib.import_module(f"spotify_ads_async.cli.{entry.module}"), entry.attribute)
     if not isinstance(found, typer.Typer):
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
         single.command(name)(found)
         found = single
     command = get_command(found)
     command.name = name
-    _add_profile(command)
+    _add_profile(command, _profile_option(_hold_new if entry.makes_profile else _hold))
     return command
 
 
-def _add_profile(command: Any) -> None:  # noqa: ANN401 - typer's own
+@contextlib.contextmanager
+def _nothing_is_garbage() -> Generator[None]:
+    """Keep the search for garbage away from what is imported in the block: all of it stays, and searching it costs a third of the start."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()  # also for the search at the end of the process
+        gc.enable()
+
+
+def _add_profile(command: Any, option: Any) -> None:  # noqa: ANN401 - typer's own
     """Let every command take ``--profile`` behind its name too, and read the config file before anything asks the environment."""
     if isinstance(command, TyperGroup):
         for inner in command.commands.values():
-            _add_profile(inner)
-    elif not any("--profile" in option.opts for option in command.params):
-        command.params.append(_profile_option())
+            _add_profile(inner, option)
+    else:
+        command.params.append(option)
 
 
 def _configure(context: typer.Context, profile: str | None) -> None:
+    _apply(context, profile, may_be_new=False)
+
+
+def _configure_new(context: typer.Context, profile: str | None) -> None:
+    _apply(context, profile, may_be_new=True)
+
+
+def _apply(context: typer.Context, profile: str | None, *, may_be_new: bool) -> None:
     if context.resilient_parsing:  # only completing words
         return
     from spotify_ads_cli import config  # noqa: PLC0415 - help needs none
 
-    config.apply(profile)
+    config.apply(profile or context.find_root().obj, may_be_new=may_be_new)
 
 
-_Profile = Annotated[
-    str | None,
-    typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP, is_eager=True, expose_value=False, callback=_configure),
-]
+def _hold(
+    *,
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP, is_eager=True, expose_value=False, callback=_configure),
+    ] = None,
+) -> None:
+    del profile
 
 
-def _profile_option() -> Any:  # noqa: ANN401 - typer's own
+def _hold_new(
+    *,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            help="Keep the sign-in under this name.",
+            is_eager=True,
+            expose_value=False,
+            callback=_configure_new,
+        ),
+    ] = None,
+) -> None:
+    del profile
+
+
+def _profile_option(holder: Callable[..., None]) -> Any:  # noqa: ANN401 - typer's own
     """The option as typer makes it for a function."""
-    holder = typer.Typer(add_completion=False)
-
-    @holder.command()
-    def hold(*, profile: _Profile = None) -> None:
-        del profile
-
-    del hold
-    return next(found for found in get_command(holder).params if "--profile" in found.opts)
+    app = typer.Typer(add_completion=False)
+    app.command()(holder)
+    return next(found for found in get_command(app).params if "--profile" in found.opts)
 
 
 app = typer.Typer(
@@ -129,19 +180,19 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
     if wanted:
-        from spotify_ads_async.version import __version__  # noqa: PLC0415 - only here
+        from importlib.metadata import version  # noqa: PLC0415 - only here
 
-        typer.echo(f"spotify-ads {__version__}")
+        typer.echo(f"spotify-ads {version('spotify-ads-async')}")  # the package says the same, and takes half a second to import
         raise typer.Exit
 
 
 @app.callback()
 def root(
+    context: typer.Context,
     *,
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
     profile: Annotated[str | None, typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP)] = None,
 ) -> None:
     """The Spotify Ads API on the command line, within its limits."""
     del version
-    if profile is not None:
-        os.environ["SPOTIFY_ADS_PROFILE"] = profile
+    context.obj = profile

@@ -6,20 +6,29 @@ It stands outside of the package, because it decides about the environment befor
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import platformdirs
 import typer
+
+from spotify_ads_async.auth import require_secure
+from spotify_ads_async.cli.output import Output
+from spotify_ads_async.cli.run import USAGE, say
+from spotify_ads_async.errors import ConfigurationError
+from spotify_ads_async.governor.limits import parse_limits
+from spotify_ads_async.governor.stores import open_store
 
 __all__ = ["apply", "path_of_config"]
 
 _PATH_VARIABLE = "SPOTIFY_ADS_CONFIG"
 _PROFILE_VARIABLE = "SPOTIFY_ADS_PROFILE"
+_DEFAULT_PROFILE = "default"
 _VARIABLES: Mapping[str, str] = {
     "ad_account": "SPOTIFY_ADS_AD_ACCOUNT_ID",
     "base_url": "SPOTIFY_ADS_BASE_URL",
@@ -37,39 +46,84 @@ def path_of_config() -> Path:
     return Path(named).expanduser() if named else platformdirs.user_config_path("spotify-ads") / "config.toml"
 
 
-def apply(profile: str | None) -> None:
+def apply(profile: str | None, *, may_be_new: bool = False) -> None:
     """Put what the file says into the environment, where it does not say anything yet.
 
     Args:
-        profile: whose section counts before the rest of the file; by default the one that ``SPOTIFY_ADS_PROFILE`` or the
-            file itself names.
+        profile: what ``--profile`` says: whose section counts before the rest of the file. By default the one that
+            ``SPOTIFY_ADS_PROFILE`` or the file itself names.
+        may_be_new: whether there may be no such profile yet.
 
     Raises:
-        typer.BadParameter: the file cannot be read, or holds what it may not.
+        typer.Exit: the file cannot be read, or holds what it may not, or there is no such profile; why has been said.
     """
     path = path_of_config()
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if os.environ.get(_PATH_VARIABLE):
-            raise _wrong(path, f"there is no such file, and {_PATH_VARIABLE} names it") from None
-        content = {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
-        raise _wrong(path, str(problem)) from None
+    content = _content(path)
     top = _texts(path, "", {name: value for name, value in content.items() if name != "profiles"}, _AT_THE_TOP)
     sections = {name: _texts(path, f"profiles.{name}.", section, tuple(_VARIABLES)) for name, section in _sections(path, content).items()}
-    chosen = profile or os.environ.get(_PROFILE_VARIABLE) or top.pop("profile", None)
+    named = {
+        "--profile": profile,
+        _PROFILE_VARIABLE: os.environ.get(_PROFILE_VARIABLE),
+        f"{path}: profile": top.pop("profile", None),
+    }
+    where, chosen = next(((where, name) for where, name in named.items() if name), ("", ""))
     if chosen:
+        if chosen not in sections and not may_be_new:
+            _require_sign_in(chosen, where, path, sections)
         os.environ[_PROFILE_VARIABLE] = chosen
-    for name, value in {**top, **sections.get(chosen or "default", {})}.items():
-        if name in _VARIABLES and not os.environ.get(_VARIABLES[name]):
+    section = chosen or _DEFAULT_PROFILE
+    settings = {name: (name, value) for name, value in top.items()}
+    settings |= {name: (f"profiles.{section}.{name}", value) for name, value in sections.get(section, {}).items()}
+    for name, (place, value) in settings.items():
+        if not os.environ.get(_VARIABLES[name]):
+            try:
+                _CHECKS[name](value)
+            except ConfigurationError as problem:
+                _end(f"{path}: {place}: {problem}")
             os.environ[_VARIABLES[name]] = value
+
+
+def _content(path: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if os.environ.get(_PATH_VARIABLE):
+            _end(f"{path}: there is no such file, and {_PATH_VARIABLE} names it")
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        _end(f"{path}: {problem}")
+
+
+def _require_sign_in(name: str, where: str, path: Path, sections: Collection[str]) -> None:
+    from spotify_ads_async.profiles import Profiles  # noqa: PLC0415 - looking for a keyring takes its time
+
+    signed_in = Profiles().names()
+    if name not in signed_in:
+        _end(
+            f"{where}: there is no profile {name}; signed in: {', '.join(signed_in) or 'none'}; "
+            f"sections of {path}: {', '.join(sections) or 'none'}; `spotify-ads login --profile {name}` makes it"
+        )
+
+
+def _require_form(output: str) -> None:
+    if output not in set(Output):
+        raise ConfigurationError(f"{output!r} is not one of {', '.join(Output)}")
+
+
+# Each setting is looked at here, where its place in the file is known: later it would be called by its variable.
+_CHECKS: Mapping[str, Callable[[str], object]] = {
+    "ad_account": str,
+    "base_url": require_secure,
+    "limits": parse_limits,
+    "output": _require_form,
+    "store": functools.partial(open_store, timeout=1.0),
+}
 
 
 def _sections(path: Path, content: Mapping[str, Any]) -> Mapping[str, Mapping[str, object]]:
     sections: Any = content.get("profiles", {})
     if not isinstance(sections, dict) or not all(isinstance(section, dict) for section in cast("dict[str, object]", sections).values()):
-        raise _wrong(path, "profiles holds sections, as in [profiles.work]")
+        _end(f"{path}: profiles holds sections, as in [profiles.work]")
     return cast("Mapping[str, Mapping[str, object]]", sections)
 
 
@@ -77,16 +131,17 @@ def _texts(path: Path, place: str, section: Mapping[str, object], known: tuple[s
     found: dict[str, str] = {}
     for name, value in section.items():
         if _SECRET_NAME.search(name.lower()):
-            raise _wrong(path, f"{place}{name}: no secrets here; `spotify-ads login` keeps them in the keyring")
+            _end(f"{path}: {place}{name}: no secrets here; `spotify-ads login` keeps them in the keyring")
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            raise _wrong(path, f"{place}{name}: there is no such setting; {hint}")
+            _end(f"{path}: {place}{name}: there is no such setting; {hint}")
         if not isinstance(value, str) or not value:
-            raise _wrong(path, f'{place}{name}: a text in quotation marks is wanted, as in {name} = "…"')
+            _end(f'{path}: {place}{name}: a text in quotation marks is wanted, as in {name} = "…"')
         found[name] = value
     return found
 
 
-def _wrong(path: Path, problem: str) -> typer.BadParameter:
-    return typer.BadParameter(f"{path}: {problem}")
+def _end(problem: str) -> NoReturn:
+    say(f"error: {problem}")
+    raise typer.Exit(USAGE)

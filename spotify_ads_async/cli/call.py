@@ -22,8 +22,16 @@ from spotify_ads_async.types import Secret
 __all__ = ["call", "query_values"]
 
 
+def _completed(incomplete: str) -> list[tuple[str, str]]:
+    """The operations whose id begins so, for the shell."""
+    return [(name, one.summary) for name, one in OPERATIONS.items() if name.startswith(incomplete)]
+
+
 def call(
-    operation_id: Annotated[str, typer.Argument(metavar="OPERATION_ID", help="Such as getAdSetById; see docs/reference/operations.md.")],
+    operation_id: Annotated[
+        str,
+        typer.Argument(metavar="OPERATION_ID", help="Such as getAdSetById; see docs/reference/operations.md.", autocompletion=_completed),
+    ],
     *,
     path: Annotated[list[str] | None, typer.Option("--path", metavar="NAME=VALUE", help="A part of the path.")] = None,
     query: Annotated[list[str] | None, typer.Option("--query", metavar="NAME=VALUE", help="A parameter; repeat it for a list.")] = None,

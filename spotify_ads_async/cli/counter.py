@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Generator
 
-from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-from spotify_ads_async.cli.terminal import errors
+from spotify_ads_async.cli.terminal import somebody_watches
 
 __all__ = ["counting"]
 
@@ -15,11 +13,11 @@ __all__ = ["counting"]
 @contextlib.contextmanager
 def counting(what: str, total: int | None = None) -> Generator[Callable[[], None]]:
     """Show how many there are; call what is given for each."""
-    if not errors().is_terminal:
+    if not somebody_watches():
         yield lambda: None
         return
-    number = TextColumn("{task.completed}") if total is None else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}"), number, TimeElapsedColumn())
-    with Progress(*columns, console=errors(), transient=True) as progress:
+    from spotify_ads_async.cli.bars import counting_bar  # noqa: PLC0415 - only a terminal needs it
+
+    with counting_bar(total) as progress:
         task = progress.add_task(what, total=total)
         yield lambda: progress.advance(task)

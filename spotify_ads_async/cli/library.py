@@ -26,6 +26,7 @@ from spotify_ads_async.types import UNSET
 __all__ = ["assets", "audiences"]
 
 _PAGE = 50
+_WAIT = 900.0
 
 
 class _Kind(NamedTuple):
@@ -123,7 +124,7 @@ def create_assets(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="Media files.")],
     *,
     name: Annotated[str | None, typer.Option("--name", help="The asset's name; the file's name by default.")] = None,
-    wait: Annotated[float, typer.Option(help="Seconds to wait until it is processed.", min=0.0)] = 900.0,
+    wait: Annotated[float, typer.Option(help="Seconds to wait until it is processed.", min=0.0)] = _WAIT,
     ad_account: AdAccount = None,
     output: OutputForm = Output.TABLE,
 ) -> None:
@@ -139,7 +140,7 @@ def update_asset(
     asset_id: One,
     *,
     name: Name = None,
-    subtype: Annotated[str | None, typer.Option("--subtype", help="What an audio asset is, such as USER_UPLOADED_AUDIO.")] = None,
+    subtype: Annotated[AudioType | None, typer.Option("--subtype", help="What an audio asset is.")] = None,
     ad_account: AdAccount = None,
 ) -> None:
     """Change an asset's name, or what kind of audio it is."""
@@ -153,9 +154,7 @@ def update_asset(
             kind = (await assets_of.get(asset_id)).asset_type
             if kind is None:
                 usage_error(f"{asset_id}: the API does not say what kind of asset it is")
-            change = AssetUpdate(
-                asset_type=kind, name=UNSET if name is None else name, asset_subtype=AudioType(subtype) if subtype else UNSET
-            )
+            change = AssetUpdate(asset_type=kind, name=UNSET if name is None else name, asset_subtype=UNSET if subtype is None else subtype)
             show(msgspec.to_builtins(await assets_of.update(asset_id, change)))
 
     run(command)
@@ -170,23 +169,34 @@ def create_audience(
     name: Annotated[str | None, typer.Option("--name", help="The audience's name; the file's name by default.")] = None,
     skip_invalid: Annotated[bool, typer.Option("--skip-invalid", help="Leave out lines of a list that hold no identifier.")] = False,
     body: Annotated[str | None, typer.Option("--body", metavar="JSON|@FILE", help="Any other kind: the whole request.")] = None,
-    wait: Annotated[float, typer.Option(help="Seconds to wait until a list is processed.", min=0.0)] = 900.0,
+    wait: Annotated[float | None, typer.Option(help=f"Seconds to wait until a list is processed; {_WAIT:.0f} by default.", min=0.0)] = None,
     ad_account: AdAccount = None,
-    output: OutputForm = Output.TABLE,
+    output: Annotated[
+        Output | None,
+        typer.Option("--output", "-o", envvar="SPOTIFY_ADS_OUTPUT", help="The form of results; a table of a list by default, else JSON."),
+    ] = None,
 ) -> None:
     """Make an audience from a customer list, as `upload --audience` does, or any other kind from a body."""
     if (file is None) == (body is None):
         usage_error("give either a customer list or --body")
     if body is not None and (name is not None or skip_invalid):
         usage_error("--name and --skip-invalid are for a customer list: a body has its own name")
+    if body is not None and wait is not None:
+        usage_error("--wait is for a customer list: `spotify-ads audiences get ID` says how far any other audience is")
     account = needed(ad_account)
     if file is not None:
-        run(lambda: upload_list([file], None, name, skip_invalid=skip_invalid, wait=wait, ad_account=account, output=output))
+        seconds, form = _WAIT if wait is None else wait, output or Output.TABLE
+        run(lambda: upload_list([file], None, name, skip_invalid=skip_invalid, wait=seconds, ad_account=account, output=form))
     content = json_body(body)
 
     async def command() -> None:
         async with connected() as client:
-            show(msgspec.to_builtins(await client.ad_account(account).audiences.create(content)))  # pyright: ignore[reportArgumentType]
+            made = msgspec.to_builtins(await client.ad_account(account).audiences.create(content))  # pyright: ignore[reportArgumentType]
+        if output is None:
+            show(made)
+        else:
+            with _AUDIENCES.rows(output, None) as rows:
+                rows.write(made)
 
     run(command)
 

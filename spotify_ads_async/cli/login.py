@@ -23,9 +23,6 @@ _SECRET_VARIABLE = "SPOTIFY_ADS_CLIENT_SECRET"  # noqa: S105 (a name)
 
 def login(
     *,
-    profile: Annotated[
-        str, typer.Option("--profile", envvar="SPOTIFY_ADS_PROFILE", metavar="NAME", help="Keep the sign-in under this name.")
-    ] = DEFAULT_PROFILE,
     client_id: Annotated[
         str,
         typer.Option(
@@ -55,7 +52,7 @@ def login(
         if browser and not webbrowser.open(address):
             say("no browser could be opened: open the address by hand")
 
-    profiles = Profiles()
+    profiles, profile = Profiles(), os.environ.get("SPOTIFY_ADS_PROFILE") or DEFAULT_PROFILE
 
     async def command() -> None:
         say(f"waiting for the answer on http://127.0.0.1:{port}/callback")

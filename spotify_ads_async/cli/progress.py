@@ -7,11 +7,10 @@ import time
 from collections.abc import AsyncGenerator
 
 import anyio
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from spotify_ads_async import bulk
 from spotify_ads_async.cli.optimum import seconds_left
-from spotify_ads_async.cli.terminal import errors
+from spotify_ads_async.cli.terminal import somebody_watches
 from spotify_ads_async.client import AdsClient
 
 __all__ = ["shown"]
@@ -22,11 +21,12 @@ _EVERY = 0.1
 @contextlib.asynccontextmanager
 async def shown(title: str, run: bulk.Run, client: AdsClient) -> AsyncGenerator[None]:
     """Show the progress of ``run`` while the block lasts."""
-    if not errors().is_terminal:
+    if not somebody_watches():
         yield
         return
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"))
-    bar = Progress(*columns, console=errors(), auto_refresh=False, transient=True, expand=True)
+    from spotify_ads_async.cli.bars import run_bar  # noqa: PLC0415 - only a terminal needs it
+
+    bar = run_bar()
     task = bar.add_task(title, total=run.progress.total, facts="")
     begun = time.monotonic()
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console
-from rich.text import Text
 
-__all__ = ["console", "errors", "fitted", "write_line"]
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["console", "errors", "fitted", "somebody_watches", "write_line"]
 
 _GAP = "  "
 _MORE = "  …"
@@ -20,6 +21,8 @@ _NARROWEST = 8
 
 @functools.lru_cache(maxsize=4)
 def _console(stream: TextIO) -> Console:
+    from rich.console import Console  # noqa: PLC0415 - a pipe needs none, and it takes its time
+
     return Console(file=stream, highlight=False, markup=False, emoji=False)
 
 
@@ -31,6 +34,11 @@ def console() -> Console:
 def errors() -> Console:
     """What is written to stderr: progress and diagnostics."""
     return _console(sys.stderr)
+
+
+def somebody_watches() -> bool:
+    """Whether a terminal shows what is written to stderr."""
+    return sys.stderr.isatty()
 
 
 def fitted(stream: TextIO, columns: Sequence[str], rows: Sequence[Sequence[str]], *, widest: int) -> list[int]:
@@ -79,7 +87,7 @@ def write_line(stream: TextIO, cells: Sequence[str], widths: Sequence[int], *, b
     if bold and cut and 0 in widths:
         line += _MORE
     if bold and cut:
-        _console(stream).print(Text(line, style="bold"), soft_wrap=True)
+        _console(stream).print(line, style="bold", soft_wrap=True)
     else:
         stream.write(line + "\n")
 

@@ -1,4 +1,4 @@
-"""Campaign trees: ``campaigns clone``, ``ad-sets clone``, ``export tree`` and ``import``."""
+"""Campaign trees: ``campaigns clone``, ``ad-sets clone`` and ``export tree``, and what ``import`` shares with them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import anyio
 import msgspec
@@ -19,11 +19,24 @@ from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
 from spotify_ads_async.models import DraftValidationError
-from spotify_ads_async.trees import DraftTree, Made, Rename, Trees, parse
 
-__all__ = ["CLONES", "export_tree", "import_", "say_errors"]
+if TYPE_CHECKING:  # most commands on campaigns and ad sets have nothing to do with trees
+    from spotify_ads_async.trees import DraftTree, Made, Rename, Trees
 
-_COLUMNS = ("kind", "name", "draft_id", "original_id")
+__all__ = [
+    "CLONES",
+    "COLUMNS",
+    "Publish",
+    "Start",
+    "conclude",
+    "export_tree",
+    "renaming",
+    "say_errors",
+    "told_at_the_end",
+    "write_made",
+]
+
+COLUMNS = ("kind", "name", "draft_id", "original_id")
 _NAME = "{name}"
 
 NewName = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Its new name; the old one with ' (copy)' by default.")]
@@ -41,7 +54,7 @@ Start = Annotated[
 ]
 Publish = Annotated[bool, typer.Option("--publish", help="Go live at once, if nothing is wrong; drafts deliver nothing.")]
 
-Cloning = Callable[[Trees, Callable[[Made], None]], Awaitable[DraftTree]]
+Cloning: TypeAlias = "Callable[[Trees, Callable[[Made], None]], Awaitable[DraftTree]]"
 
 
 def clone_campaign(
@@ -55,7 +68,7 @@ def clone_campaign(
     output: OutputForm = Output.TABLE,
 ) -> None:
     """Make a campaign anew with its ad sets and ads, as drafts under new names and dates."""
-    account, renamed = needed(ad_account), _rename(rename)
+    account, renamed = needed(ad_account), renaming(rename)
 
     async def clone(trees: Trees, made: Callable[[Made], None]) -> DraftTree:
         return await trees.clone_campaign(campaign_id, name=name, rename=renamed, start=start, publish=publish, on_made=made)
@@ -74,7 +87,7 @@ def clone_ad_set(
     output: OutputForm = Output.TABLE,
 ) -> None:
     """Make an ad set anew with its ads in the same campaign, as drafts; --publish takes along what else the campaign's draft holds."""
-    account, renamed = needed(ad_account), _rename(rename)
+    account, renamed = needed(ad_account), renaming(rename)
 
     async def clone(trees: Trees, made: Callable[[Made], None]) -> DraftTree:
         return await trees.clone_ad_set(ad_set_id, name=name, rename=renamed, start=start, publish=publish, on_made=made)
@@ -83,64 +96,6 @@ def clone_ad_set(
 
 
 CLONES: Mapping[str, Callable[..., None]] = {"campaigns": clone_campaign, "ad sets": clone_ad_set}
-
-
-def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="As export tree writes it.")],
-    *,
-    rename: Annotated[
-        str | None, typer.Option("--rename", metavar="PATTERN", help="New names of everything, such as '{name} II', from the old {name}.")
-    ] = None,
-    start: Start = None,
-    publish: Publish = False,
-    receipt: Annotated[
-        Path | None, typer.Option("--receipt", metavar="FILE", dir_okay=False, help="What is done so far; FILE.receipt by default.")
-    ] = None,
-    ad_account: AdAccount = None,
-    output: OutputForm = Output.TABLE,
-) -> None:
-    """Make what an exported tree holds, campaign by campaign, as drafts.
-
-    The receipt keeps what is done: the same command goes on after an interruption, and makes nothing twice.
-    """
-    account, renamed = needed(ad_account), _rename(rename)
-    kept = receipt or file.with_name(f"{file.name}.receipt")
-
-    async def command() -> int:
-        total = sum(
-            1 + len(tree.ad_sets) + sum(len(one.ads) for one in tree.ad_sets) for tree in parse(await anyio.Path(file).read_bytes())
-        )
-        done: list[DraftTree] = []
-        async with connected() as client:
-            trees = client.ad_account(account).trees
-            made: list[Made] = []
-            with _told_at_the_end(kept), Rows(output, _COLUMNS) as rows:
-                whole: list[Made] = []
-
-                def finish(tree: DraftTree) -> None:
-                    """Show a campaign when it is whole: until then, its drafts may be deleted again."""
-                    done.append(tree)
-                    if output is Output.TABLE:
-                        whole.extend(made)  # a table and the count would write over each other
-                    else:
-                        _write(rows, made)
-                    made.clear()
-
-                try:
-                    with counting("drafts made", total) as count:
-
-                        def take(one: Made) -> None:
-                            made.append(one)
-                            count()
-
-                        await trees.load(file, receipt=kept, rename=renamed, start=start, publish=publish, on_made=take, on_done=finish)
-                finally:
-                    _write(rows, whole)
-        if not done:
-            say(f"nothing was left to do: the receipt {kept} has every campaign of the file; another --receipt makes them once more")
-        return _conclude(done)
-
-    run(command)
 
 
 async def export_tree(ad_account: str, to: Path | None, *, archived: bool) -> None:
@@ -171,7 +126,8 @@ def say_errors(campaign_id: str, errors: Sequence[DraftValidationError]) -> None
         say(f"cannot go live: {part} {error.validation_entity_id or campaign_id}: {error.message}")
 
 
-def _rename(pattern: str | None) -> Rename | None:
+def renaming(pattern: str | None) -> Rename | None:
+    """The new name of each old one."""
     if pattern is None:
         return None
     if _NAME not in pattern:
@@ -179,7 +135,8 @@ def _rename(pattern: str | None) -> Rename | None:
     return lambda name: pattern.replace(_NAME, name)
 
 
-def _write(rows: Rows, made: Sequence[Made]) -> None:
+def write_made(rows: Rows, made: Sequence[Made]) -> None:
+    """Write a row for each draft."""
     for one in made:
         rows.write(msgspec.to_builtins(one))
 
@@ -187,7 +144,7 @@ def _write(rows: Rows, made: Sequence[Made]) -> None:
 async def _clone(ad_account: str, clone: Cloning, output: Output) -> int:
     every: list[Made] = []
     async with connected() as client:
-        with _told_at_the_end(), contextlib.ExitStack() as shown:
+        with told_at_the_end(), contextlib.ExitStack() as shown:
             count: Callable[[], None] | None = None
 
             def made(one: Made) -> None:
@@ -200,13 +157,13 @@ async def _clone(ad_account: str, clone: Cloning, output: Output) -> int:
                 count()
 
             done = await clone(client.ad_account(ad_account).trees, made)
-    with Rows(output, _COLUMNS) as rows:
-        _write(rows, every)
-    return _conclude([done])
+    with Rows(output, COLUMNS) as rows:
+        write_made(rows, every)
+    return conclude([done])
 
 
 @contextlib.contextmanager
-def _told_at_the_end(receipt: Path | None = None) -> Generator[None]:
+def told_at_the_end(receipt: Path | None = None) -> Generator[None]:
     """Say what became of the drafts where Ctrl-C ends the block (an error says so itself), and how an import goes on."""
     try:
         yield
@@ -219,7 +176,7 @@ def _told_at_the_end(receipt: Path | None = None) -> Generator[None]:
         raise
 
 
-def _conclude(done: Sequence[DraftTree]) -> int:
+def conclude(done: Sequence[DraftTree]) -> int:
     """Say what is live, what is not and why, and what to do about it."""
     for tree in done:
         say_errors(tree.campaign_id, tree.errors)

@@ -9,13 +9,12 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.run import FAILED, run, say, usage_error
-from spotify_ads_async.cli.terminal import errors
+from spotify_ads_async.cli.terminal import somebody_watches
 from spotify_ads_async.errors import SpotifyAdsError
 from spotify_ads_async.uploads import UploadProgress
 
@@ -92,11 +91,11 @@ async def upload_list(
 @contextlib.contextmanager
 def _bar(title: str) -> Generator[Callable[[UploadProgress], None] | None]:
     """Progress on stderr where a terminal listens, and nothing else."""
-    console = errors()
-    if not console.is_terminal:
+    if not somebody_watches():
         yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), TextColumn("{task.fields[phase]}"))
-    with Progress(*columns, console=console, transient=True) as progress:
+    from spotify_ads_async.cli.bars import upload_bar  # noqa: PLC0415 - only a terminal needs it
+
+    with upload_bar() as progress:
         task = progress.add_task(title, phase="", total=None)
         yield lambda event: progress.update(task, completed=event.sent, total=event.size, phase=event.phase)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from decimal import Decimal
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,41 @@ def changes(spotify_ads: CommandLine, rows: list[list[str]], header: str = "ad_s
     return path
 
 
-def test_help_imports_no_sdk() -> None:
+def imported(names: set[str], *arguments: str, environment: dict[str, str] | None = None) -> tuple[str, set[str]]:
+    """What a command writes, and which of the modules it has imported when it ends."""
     program = (
-        "import atexit, sys; sys.argv = ['spotify-ads', '--help']; from spotify_ads_cli import main; "
-        "atexit.register(lambda: print('aiohttp' in sys.modules, 'rich' in sys.modules)); main()"
+        f"import atexit, sys; sys.argv = ['spotify-ads', *{arguments}]; from spotify_ads_cli import main; "
+        f"atexit.register(lambda: print(*({names} & sys.modules.keys()))); main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    *lines, last = ended.stdout.splitlines()
+    return "\n".join(lines), set(last.split())
+
+
+def test_help_imports_no_sdk() -> None:
+    written, modules = imported({"aiohttp", "rich"}, "--help")
+    assert modules == set()
+    assert "ad-sets    List, read, create, change and clone ad sets." in written
+
+
+def test_the_version_is_said_without_the_package() -> None:
+    assert imported({"aiohttp", "rich"}, "--version") == (f"spotify-ads {metadata.version('spotify-ads-async')}", set())
+
+
+def test_a_list_in_a_pipe_imports_only_what_it_needs(spotify_ads: CommandLine) -> None:
+    names = {"aiohttp", "keyring", "pyarrow", "rich.console", "rich.progress", "spotify_ads_async.reports", "spotify_ads_async.trees"}
+    written, modules = imported(names, "ad-sets", "list", "--limit", "2", environment=spotify_ads.environment)
+    assert len(written.splitlines()) == 3
+    assert modules == {"aiohttp"}
+
+
+def test_the_search_for_garbage_leaves_out_what_a_command_imports() -> None:
+    program = (
+        "import atexit, gc, sys; sys.argv = ['spotify-ads', 'ad-sets', '--help']; from spotify_ads_cli import main; "
+        "atexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count() > len(gc.get_objects()))); main()"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert ended.stdout.splitlines()[-1] == "False False"
-    assert "ad-sets    List, read, create, change and clone ad sets." in ended.stdout
+    assert ended.stdout.splitlines()[-1] == "True True"
 
 
 @pytest.mark.soak

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
+import sys
 
 import pytest
+
+from tests.support.emulator_process import EmulatorProcess
+from tests.support.examples import BROWSER
 
 from .conftest import CommandLine
 
@@ -67,17 +72,74 @@ def test_the_file_names_the_profile(configured: CommandLine) -> None:
         ("limits = 5", "a text in quotation marks is wanted"),
         ("profiles = 5", "as in [profiles.work]"),
         ("= nonsense", "line 1"),
-        ('output = "xml"', "'xml' is not one of"),
+        ('output = "xml"', "output: 'xml' is not one of table, json"),
+        ('[profiles.default]\nbase_url = "http://ads.example.com"', "profiles.default.base_url: http://ads.example.com would carry"),
+        ('profile = "work"\n[profiles.work]\nlimits = "many"', "profiles.work.limits: limits: cannot read 'many'"),
+        ('store = "mongodb://host"', "store: store is memory, sqlite:///path"),
     ],
 )
 def test_what_is_wrong_in_the_file_is_said_with_its_place(spotify_ads: CommandLine, text: str, said: str) -> None:
     write(spotify_ads, text)
-    ended = spotify_ads.run("accounts")
+    ended = spotify_ads.run("accounts", SPOTIFY_ADS_BASE_URL="", SPOTIFY_ADS_LIMITS="", SPOTIFY_ADS_STORE="")
     assert (ended.returncode, ended.stdout) == (USAGE, "")
-    assert said in " ".join(ended.stderr.replace("│", " ").split())
+    assert ended.stderr.startswith(f"error: {spotify_ads.folder / 'config' / 'spotify-ads' / 'config.toml'}: ")
+    assert said in ended.stderr
+
+
+def test_what_the_environment_overrides_in_the_file_may_be_wrong(spotify_ads: CommandLine) -> None:
+    write(spotify_ads, 'store = "mongodb://host"')
+    assert spotify_ads.out("accounts", SPOTIFY_ADS_STORE="memory")
+
+
+@pytest.mark.parametrize("named", ["--profile before", "--profile behind", "SPOTIFY_ADS_PROFILE", "file"])
+def test_a_profile_must_be_there(configured: CommandLine, named: str) -> None:
+    file = configured.folder / "config" / "spotify-ads" / "config.toml"
+    file.write_text(("profile = 'gone'\n" if named == "file" else "") + file.read_text())
+    before, behind = (["--profile", "gone"] if named == f"--profile {place}" else [] for place in ("before", "behind"))
+    ended = configured.run(*before, "accounts", *behind, SPOTIFY_ADS_PROFILE="gone" if named.startswith("SPOTIFY") else "")
+    assert (ended.returncode, ended.stdout) == (USAGE, "")
+    where = f"{file}: profile" if named == "file" else named.split(maxsplit=1)[0]
+    assert ended.stderr == (
+        f"error: {where}: there is no profile gone; signed in: none; sections of {file}: work, tidy; "
+        "`spotify-ads login --profile gone` makes it\n"
+    )
+
+
+def test_a_sign_in_without_a_section_is_a_profile(configured: CommandLine) -> None:
+    folder = configured.folder / "config" / "spotify-ads" / "profiles"
+    folder.mkdir()
+    (folder / "shop.json").write_text("{}")
+    assert configured.out("--profile", "shop", "accounts")
+    ended = configured.run("--profile", "gone", "accounts")
+    assert "signed in: shop;" in ended.stderr
+
+
+@pytest.mark.parametrize("named", ["--profile before", "--profile behind", "SPOTIFY_ADS_PROFILE", "file", "nowhere"])
+def test_login_takes_the_name_of_a_new_profile_from_the_same_places(configured: CommandLine, emulator: EmulatorProcess, named: str) -> None:
+    file = configured.folder / "config" / "spotify-ads" / "config.toml"
+    file.write_text(("profile = 'new'\n" if named == "file" else "") + file.read_text())
+    before, behind = (["--profile", "new"] if named == f"--profile {place}" else [] for place in ("before", "behind"))
+    browser = configured.folder / "browser.py"
+    browser.write_text(BROWSER)
+    environment = {
+        "BROWSER": f"{sys.executable} {browser} %s",
+        "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
+        "SPOTIFY_ADS_ACCOUNTS_URL": emulator.base_url.removesuffix("/ads/v3"),
+        "SPOTIFY_ADS_CLIENT_ID": "an-app",
+        "SPOTIFY_ADS_CLIENT_SECRET": "a-secret",
+        "SPOTIFY_ADS_PROFILE": "new" if named.startswith("SPOTIFY") else "",
+    }
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    ended = configured.run(*before, "login", *behind, "--port", port, **environment)
+    name = "default" if named == "nowhere" else "new"
+    assert ended.returncode == 0, ended.stderr
+    assert f"signed in: profile {name}," in ended.stderr
+    assert (file.parent / "profiles" / f"{name}.json").exists()
 
 
 def test_a_file_that_the_environment_names_must_be_there(spotify_ads: CommandLine) -> None:
     ended = spotify_ads.run("accounts", SPOTIFY_ADS_CONFIG=str(spotify_ads.folder / "missing.toml"))
     assert ended.returncode == USAGE
-    assert "there is no such file" in " ".join(ended.stderr.split())
+    assert ended.stderr == f"error: {spotify_ads.folder / 'missing.toml'}: there is no such file, and SPOTIFY_ADS_CONFIG names it\n"

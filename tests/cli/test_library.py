@@ -46,6 +46,9 @@ def test_an_audience_is_made_read_listed_changed_and_deleted(spotify_ads: Comman
     assert (read["name"], read["description"]) == ("Customers", "Bought last year") == (changed["name"], changed["description"])
     alike = {"audience_type": "LOOKALIKE", "name": "Alike", "seed_audience_id": made["id"]}
     other = json.loads(spotify_ads.out("audiences", "create", "--body", json.dumps(alike)))
+    assert json.loads(spotify_ads.out("audiences", "create", "--body", json.dumps(alike), "-o", "jsonl"))["name"] == "Alike"
+    head, row = spotify_ads.out("audiences", "create", "--body", json.dumps(alike), SPOTIFY_ADS_OUTPUT="table").splitlines()
+    assert (head.split()[:2], row.split()[1]) == (["ID", "NAME"], "Alike")
     renamed = json.loads(spotify_ads.out("audiences", "update", other["id"], "--name", "Much alike"))
     assert renamed["name"] == "Much alike"
     ids = {json.loads(line)["id"] for line in spotify_ads.out("audiences", "list", "-o", "jsonl").splitlines()}
@@ -56,11 +59,19 @@ def test_an_audience_is_made_read_listed_changed_and_deleted(spotify_ads: Comman
     assert spotify_ads.run("audiences", "get", other["id"]).returncode == FAILED
 
 
+def test_an_audio_assets_subtype_is_one_that_the_api_has(spotify_ads: CommandLine, spot: Path) -> None:
+    (made,) = csv.DictReader(io.StringIO(spotify_ads.out("assets", "create", str(spot), "-o", "csv")))
+    changed = json.loads(spotify_ads.out("assets", "update", made["id"], "--subtype", "BACKGROUND_MUSIC"))
+    assert changed["id"] == made["id"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["assets", "list", "--query", "colour=red"], "no such parameter"),
         (["assets", "update", "x"], "give --name or --subtype"),
+        (["assets", "update", "x", "--subtype", "USER_UPLOADED"], "'USER_UPLOADED' is not one of"),
+        (["audiences", "create", "--body", "{}", "--wait", "5"], "--wait is for a customer list"),
         (["audiences", "update", "x"], "give --name or --description"),
         (["audiences", "create"], "either a customer list or --body"),
         (["audiences", "create", "--body", "{}", "--name", "x"], "a body has its own name"),

@@ -9,10 +9,14 @@ import pty
 import re
 import struct
 import subprocess
+import sys
 import termios
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
+
+from tests.support.emulator_process import emulator_process
 
 from .conftest import CommandLine
 
@@ -29,6 +33,11 @@ TABLES = {
     "quota": ("quota",),
     "plan": ("bulk", "plan", "--where", "name~students", "--set", "bid_micro_amount=+10%"),
 }
+
+
+def cold(*arguments: str) -> list[str]:
+    """A command from its very start, in a process that Ctrl-C reaches."""
+    return [sys.executable, "-m", "spotify_ads_async.cli", *arguments]
 
 
 def in_terminal(spotify_ads: CommandLine, width: int, *arguments: str) -> list[str]:
@@ -50,6 +59,49 @@ def in_terminal(spotify_ads: CommandLine, width: int, *arguments: str) -> list[s
         said = process.stderr.read().decode()
         assert process.wait(timeout=30) == 0, said
     return CONTROL.sub("", b"".join(pieces).decode()).splitlines()
+
+
+def screen(written: str, width: int) -> list[str]:
+    """The lines that stand on a terminal in the end; a full line goes on in the next with the character after its last."""
+    lines, row, column = [""], 0, 0
+    for piece in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|[^\x1b]", written):
+        if piece == "\r":
+            column = 0
+        elif piece == "\n":
+            row += 1
+        elif piece == "\x1b[2K":
+            lines[row] = ""
+        elif up := re.fullmatch(r"\x1b\[(\d+)A", piece):
+            row -= int(up[1])
+        elif not piece.startswith("\x1b"):
+            if column == width:
+                row, column = row + 1, 0
+            lines += [""] * (row + 1 - len(lines))
+            lines[row] = lines[row][:column].ljust(column) + piece + lines[row][column + 1 :]
+            column += 1
+        lines += [""] * (row + 1 - len(lines))
+    return [line.rstrip() for line in lines if line.strip()]
+
+
+def interrupted(command: list[str], environment: dict[str, str], folder: Path, *, when: bytes) -> list[str]:
+    """What stands on a terminal of 80 columns after Ctrl-C was pressed there, as soon as it has shown ``when``."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+    # The shell leads a session of its own and opens the terminal, which so becomes the one that Ctrl-C comes from.
+    opened = ["sh", "-c", 'exec "$@" <"$0" >"$0" 2>"$0"', os.ttyname(slave), *command]
+    outside = {name: value for name, value in environment.items() if name not in {"COLUMNS", "LINES"}} | {"TERM": "xterm-256color"}
+    with subprocess.Popen(opened, env=outside, cwd=folder, start_new_session=True) as process:
+        written, pressed = b"", False
+        with contextlib.suppress(OSError):  # the end of a terminal is an error on Linux
+            while piece := os.read(master, 4096):
+                written += piece
+                if when in written and not pressed:
+                    os.close(slave)
+                    os.write(master, b"\x03")
+                    pressed = True
+        os.close(master)
+        assert process.wait(timeout=30) == 130, written
+    return screen(written.decode(), 80)
 
 
 @pytest.mark.parametrize("width", [80, 200])
@@ -88,3 +140,23 @@ def test_help_fits_80_columns(spotify_ads: CommandLine, arguments: tuple[str, ..
 def test_a_failure_shows_no_empty_table(spotify_ads: CommandLine) -> None:
     ended = spotify_ads.run("ad-sets", "list", "--ad-account", "00000000-0000-4000-8000-000000000000")
     assert (ended.returncode, ended.stdout) == (1, "")
+
+
+def test_ctrl_c_leaves_no_bar_of_the_demo(spotify_ads: CommandLine) -> None:
+    lines = interrupted(cold("demo"), spotify_ads.environment, spotify_ads.folder, when=b" left ")
+    assert [line for line in lines if "━" in line] == []
+    assert lines[0].startswith("interrupted: 2000 ad sets walked")
+
+
+def test_ctrl_c_leaves_no_bar_of_a_bulk_run(tmp_path: Path) -> None:
+    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0.2") as emulator:
+        environment = {**emulator.environment, "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}
+        arguments = ("--where", "name~a", "--set", "bid_micro_amount=+10%", "--plan", "run.plan")
+        planned = subprocess.run(
+            cold("bulk", "plan", *arguments), env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert planned.returncode == 0, planned.stderr
+        command = cold("bulk", "apply", "run.plan", "--yes", "--concurrency", "2")
+        lines = interrupted(command, environment, tmp_path, when=b" left ")
+    assert [line for line in lines if "━" in line] == []
+    assert "stopped: interrupted" in lines

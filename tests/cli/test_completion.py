@@ -1,0 +1,52 @@
+"""Completion as a shell asks for it: by variables of the environment, with the program's name."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spotify_ads_async.operations import OPERATIONS
+from spotify_ads_cli.app import COMMANDS
+
+PROGRAM = Path(sys.executable).with_name("spotify-ads")
+
+
+def completed(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What bash gets when the last of ``words`` is to be completed."""
+    asked = {"_SPOTIFY_ADS_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(["spotify-ads", *words]), "COMP_CWORD": str(len(words))}
+    return subprocess.run([PROGRAM], env=os.environ | asked | environment, capture_output=True, text=True, check=True, timeout=30)
+
+
+def test_commands_are_completed_and_none_is_imported() -> None:
+    ended = completed("", PYTHONPROFILEIMPORTTIME="1")
+    assert ended.stdout.split() == list(COMMANDS)
+    assert "aiohttp" not in ended.stderr
+    assert "typer" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (("ca",), {"campaigns", "call"}),
+        (("--prof",), {"--profile"}),
+        (("drafts", "p"), {"publish"}),
+        (("--profile", "gone", "drafts", "v"), {"validate"}),
+        (("call", ""), OPERATIONS.keys()),
+        (("call", "createAdSet"), {"createAdSet", "createAdSetDraft"}),
+        (("assets", "update", "x", "--subtype", "USER"), {"USER_UPLOADED_AUDIO"}),
+        (("accounts", "--output", "js"), {"json", "jsonl"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_words_of_a_closed_set_are_completed(words: tuple[str, ...], found: set[str]) -> None:
+    assert set(completed(*words).stdout.split()) == found
+
+
+def test_zsh_also_gets_what_an_operation_does() -> None:
+    asked = {"_SPOTIFY_ADS_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "spotify-ads call createCampaignD"}
+    ended = subprocess.run([PROGRAM], env=os.environ | asked, capture_output=True, text=True, check=True, timeout=30)
+    assert f'"createCampaignDraft":"{OPERATIONS["createCampaignDraft"].summary}"' in ended.stdout
