@@ -37,29 +37,23 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 Listener: TypeAlias = Callable[[Event], None]
 
 
-class Listeners:
-    """Functions to call with each event. Falsy when there are none, so that an event need not be built."""
+class Listeners(list[Listener]):
+    """Functions to call with each event. Falsy when there are none, so that an event need not be built: asked several times a call."""
 
-    __slots__ = ("_listeners",)
-
-    def __init__(self) -> None:
-        self._listeners: tuple[Listener, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self._listeners)
+    __slots__ = ()
 
     def add(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` with every event from now on; the function returned ends that."""
-        self._listeners = (*self._listeners, listener)
+        self.append(listener)
 
         def remove() -> None:
-            self._listeners = tuple(one for one in self._listeners if one is not listener)
+            self[:] = [one for one in self if one is not listener]
 
         return remove
 
     def emit(self, event: Event) -> None:
         """Hand ``event`` to every listener; one that raises is logged and harms nobody."""
-        for listener in self._listeners:
+        for listener in tuple(self):
             try:
                 listener(event)
             except Exception:

@@ -41,7 +41,7 @@ from spotify_ads_async.governor import Governor, Priority
 from spotify_ads_async.governor.feedback import retry_after
 from spotify_ads_async.operation import Operation, Repeat
 from spotify_ads_async.retry import BUDGETED, IN_DOUBT, MATRIX, PACED, Failure, RetryBudget, RetryPolicy, Verdict, backoff, classify
-from spotify_ads_async.transport import Answer, Transport, TransportOptions
+from spotify_ads_async.transport import Transport, TransportOptions
 from spotify_ads_async.types import Secret
 
 __all__ = ["CallOptions", "Session", "Verify"]
@@ -294,7 +294,11 @@ class Session:
 
     async def _repeat(self, operation: Operation[AnswerT], request: wire.Request, journey: _Journey) -> AnswerT:
         """Send the request, each time under the governor, until an attempt succeeds or the matrix says stop."""
-        options = self.options
+        options, target = self.options, request.target
+        # A query has its own encoding; without one, there is a way in a third of the time.
+        address = (
+            URL(self.base_url + target, encoded=True) if "?" in target else self._base.with_path(self._base_path + target, encoded=True)
+        )
         failure: SpotifyAdsError
         while True:
             journey.attempt += 1
@@ -310,13 +314,17 @@ class Session:
                     await admission.enter()
                 try:
                     answer = await self._transport.exchange(
-                        self._address(request.target), request, token=token, timeout=options.timeout, departure=admission, progress=journey
+                        address, request, token=token, timeout=options.timeout, departure=admission, progress=journey
                     )
                 except BaseException:
                     admission.give_up()
                     raise
-                journey.answered(answer.status)
-                return _read(operation, answer, journey)
+                status = answer.status
+                journey.answered(status)
+                if 200 <= status < 300:
+                    return wire.answer(operation, status=status, content_type=answer.content_type, body=answer.body)
+                journey.retry_after = retry_after(answer.headers, _now())
+                failure = wire.error(operation, status=status, retry_after=journey.retry_after, body=answer.body)
             except SpotifyAdsError as error:
                 journey.lost(error)
                 error.operation = operation.id
@@ -337,12 +345,6 @@ class Session:
             journey.phase = _PAUSING
             journey.retry_after = None
             await anyio.sleep(delay)
-
-    def _address(self, target: str) -> URL:
-        if "?" in target:
-            return URL(self.base_url + target, encoded=True)
-        # The same, for a third of the time.
-        return self._base.with_path(self._base_path + target, encoded=True)
 
     def _judge(self, operation: Operation[Any], failure: SpotifyAdsError, journey: _Journey) -> tuple[Verdict, float]:
         """What follows from the failure, and seconds to wait first."""
@@ -404,14 +406,6 @@ class Session:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _read(operation: Operation[AnswerT], answer: Answer, journey: _Journey) -> AnswerT:
-    """The decoded answer; raises what an answer outside of 2xx stands for."""
-    if 200 <= answer.status < 300:
-        return wire.answer(operation, status=answer.status, content_type=answer.content_type, body=answer.body)
-    journey.retry_after = retry_after(answer.headers, _now())
-    raise wire.error(operation, status=answer.status, retry_after=journey.retry_after, body=answer.body)
 
 
 def _shorter(first: float | None, second: float | None) -> float | None:

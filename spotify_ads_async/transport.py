@@ -44,21 +44,18 @@ class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
     tls: ssl.SSLContext | None = None
 
 
-class Answer:
-    """An answer that was read to its end. Its body may hold secrets, so no repr shows it."""
+class Answer(msgspec.Struct, frozen=True):
+    """An answer that was read to its end. Its body may hold secrets, so no repr shows it; that of an error shows no token."""
 
-    __slots__ = ("_token", "body", "headers", "status")
-
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes, token: Secret) -> None:
-        self.status = status
-        self.headers = headers
-        # What may end up in a message shows no token, should the server echo it.
-        self.body = body if status < 300 else masked(body, token)
-        self._token = token
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    token: Secret
+    """What the request was signed with."""
 
     def content_type(self) -> str:
         """The header, as far as it can be shown."""
-        told, token = self.headers.get("Content-Type", ""), self._token.reveal()
+        told, token = self.headers.get("Content-Type", ""), self.token.reveal()
         return told.replace(token, "***") if len(token) >= SHORTEST_SECRET else told
 
     def __repr__(self) -> str:
@@ -161,21 +158,26 @@ class Transport:
             except anyio.WouldBlock:
                 await self._slots.acquire()
             slot_taken = True
-            client = self.client()
+            client = self._client or self.client()
             progress.leaving()
             response = await client.request(
                 request.method,
                 url,
+                # No name of this frame stands for the header: a traceback may show it.
                 headers={**request.headers, **self._signed(token)} if request.headers else self._signed(token),
                 data=body,
-                timeout=self._timeout(timeout),
+                timeout=self._timeouts.get(timeout) or self._timeout(timeout),
                 allow_redirects=False,
                 # Whoever sends nothing declares no type for it.
                 skip_auto_headers=None if body is None or body.size else _NO_CONTENT_TYPE,
             )
             try:
                 departure.answered(status=response.status, headers=response.headers)
-                return Answer(response.status, response.headers, _whole(response.content) or await self._read(response.content), token)
+                content = response.content
+                # Most bodies came with their headers: at most what was read from the connection at once.
+                whole = (content.read_nowait() if content.is_eof() else b"") or await self._read(content)
+                status = response.status
+                return Answer(status, response.headers, whole if status < 300 else masked(whole, token), token)
             finally:
                 response.release()
         except (TimeoutError, aiohttp.ClientError, OSError) as problem:
@@ -203,13 +205,12 @@ class Transport:
         return self._signature[1]
 
     def _timeout(self, timeout: float | None) -> aiohttp.ClientTimeout:
-        found = self._timeouts.get(timeout)
-        if found is None:
-            silence = self._options.read_timeout if timeout is None else None
-            found = aiohttp.ClientTimeout(total=timeout, sock_connect=self._options.connect_timeout, sock_read=silence)
-            if len(self._timeouts) < _MOST_TIMEOUTS:
-                self._timeouts[timeout] = found
-        return found
+        """The timeout in aiohttp's form; the first few are kept, for most calls have the same."""
+        silence = self._options.read_timeout if timeout is None else None
+        made = aiohttp.ClientTimeout(total=timeout, sock_connect=self._options.connect_timeout, sock_read=silence)
+        if len(self._timeouts) < _MOST_TIMEOUTS:
+            self._timeouts[timeout] = made
+        return made
 
     async def _read(self, content: aiohttp.StreamReader) -> bytes:
         largest = self._options.largest_answer
@@ -222,11 +223,6 @@ class Transport:
                 raise _TooLargeError(largest)
             chunks.append(chunk)
         return b"".join(chunks)
-
-
-def _whole(content: aiohttp.StreamReader) -> bytes:
-    """The body, where all of it came with the headers: at most what was read from the connection at once."""
-    return content.read_nowait() if content.is_eof() else b""
 
 
 class _TooLargeError(aiohttp.ClientPayloadError):

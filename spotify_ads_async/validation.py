@@ -107,13 +107,16 @@ def check_request(
     """Hold a whole request to the operation; what it has not, and need not have, costs nothing.
 
     Returns:
-        What :func:`check_path` and :func:`check_body` return. ``now`` is asked where there is a query or a body.
+        The path with its parameters, None where one of them may need quoting; and the body to send, as :func:`check_body`
+        returns it. ``now`` is asked where there is a query or a body.
 
     Raises:
         InvalidRequest: a part breaks a rule.
     """
     plan = _plan(operation)
-    target = _check_path(plan, path)
+    target = plan.plain_path.filled(path)
+    if target is None:
+        _check_path(plan, path)
     if query or plan.query_needed:
         check_query(operation, query, now=now())
     return target, None if body is None and plan.body is None else check_body(operation, body, now=now())
@@ -187,23 +190,17 @@ def check_query(operation: Operation[Any], query: Mapping[str, object], *, now: 
         raise _invalid(operation, f"query{refused.path}", refused.value, refused.rule) from None
 
 
-def check_path(operation: Operation[Any], path: Mapping[str, str]) -> str | None:
+def check_path(operation: Operation[Any], path: Mapping[str, str]) -> None:
     """Hold a request's path parameters to the operation's path.
-
-    Returns:
-        The path with the parameters in it, None where one of them needs quoting.
 
     Raises:
         InvalidRequest: a parameter is missing, unknown, no UUID where the document asks for one, or could leave its path segment.
     """
-    return _check_path(_plan(operation), path)
+    _check_path(_plan(operation), path)
 
 
-def _check_path(plan: _Plan, path: Mapping[str, str]) -> str | None:
+def _check_path(plan: _Plan, path: Mapping[str, str]) -> None:
     operation, checks = plan.operation, plan.path
-    plain = plan.plain_path.filled(path)
-    if plain is not None:
-        return plain
     for name, check in checks.items():
         if name not in path:
             raise _invalid(operation, f"path.{name}", UNSET, "is required")
@@ -214,7 +211,6 @@ def _check_path(plan: _Plan, path: Mapping[str, str]) -> str | None:
     if len(path) > len(checks):
         name = next(iter(path.keys() - checks.keys()))
         raise _invalid(operation, f"path.{name}", path[name], f"is no part of {operation.path}{_nearest(name, checks)}")
-    return None
 
 
 def _check_free_segment(value: object) -> None:
