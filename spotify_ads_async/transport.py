@@ -102,7 +102,7 @@ class Transport:
         self._options = options
         self._slots = anyio.Semaphore(options.connections, fast_acquire=True)
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
-        self._signature: tuple[Secret, Mapping[str, str]] | None = None
+        self._signature: tuple[Secret | None, Mapping[str, str]] = None, {}
         self._closed = False
         self._client: aiohttp.ClientSession | None = None
 
@@ -159,12 +159,14 @@ class Transport:
                 await self._slots.acquire()
             slot_taken = True
             client = self._client or self.client()
+            if self._signature[0] is not token:
+                self._sign(token)
             progress.leaving()
             response = await client.request(
                 request.method,
                 url,
                 # No name of this frame stands for the header: a traceback may show it.
-                headers={**request.headers, **self._signed(token)} if request.headers else self._signed(token),
+                headers={**request.headers, **self._signature[1]} if request.headers else self._signature[1],
                 data=body,
                 timeout=self._timeouts.get(timeout) or self._timeout(timeout),
                 allow_redirects=False,
@@ -196,13 +198,11 @@ class Transport:
         # Raised outside of the handler for the same reason.
         raise failure
 
-    def _signed(self, token: Secret) -> Mapping[str, str]:
-        """The header that signs a request; the last one is kept, for most calls have the same token."""
-        if self._signature is None or self._signature[0] is not token:
-            if not header_safe(token.reveal()):
-                raise _UnsafeTokenError
-            self._signature = token, {"Authorization": f"Bearer {token.reveal()}"}
-        return self._signature[1]
+    def _sign(self, token: Secret) -> None:
+        """Make the header that signs a request; it is kept, for most calls have the same token."""
+        if not header_safe(token.reveal()):
+            raise _UnsafeTokenError
+        self._signature = token, {"Authorization": f"Bearer {token.reveal()}"}
 
     def _timeout(self, timeout: float | None) -> aiohttp.ClientTimeout:
         """The timeout in aiohttp's form; the first few are kept, for most calls have the same."""

@@ -227,7 +227,7 @@ def answer(operation: Operation[AnswerT], *, status: int, content_type: Callable
     if not body:
         raise _unreadable(operation, status, "the answer is empty")
     try:
-        return cast("AnswerT", _decoder(operation.answer).decode(body))
+        return _decoder(operation.answer).decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         reason = str(problem)
     kind = _printable(content_type()[:_LONGEST_EXCERPT]) or "no content type"
