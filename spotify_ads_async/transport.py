@@ -130,8 +130,9 @@ class Transport:
     async def aclose(self) -> None:
         """Close the connections; later exchanges are refused."""
         self._closed = True
-        if self._client is not None:
-            await self._client.close()
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
 
     async def exchange(
         self,

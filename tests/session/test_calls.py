@@ -25,6 +25,7 @@ from spotify_ads_async import (
     SpotifyAdsError,
 )
 from spotify_ads_async.events import CallFailed, CallSucceeded, Event, RequestRetried
+from spotify_ads_async.governor import Waiting
 
 
 async def test_a_brown_out_is_not_amplified() -> None:
@@ -240,3 +241,16 @@ async def test_pauses_grow_and_are_spread() -> None:
     assert longest[0] == policy.first_delay
     assert all(later == min(2 * earlier, policy.longest_delay) for earlier, later in pairwise(longest))
     assert backoff(policy, 5, lambda: 0.0) == 0.0
+
+
+async def test_a_call_that_waits_for_quota_while_the_client_closes_is_told_so() -> None:
+    governor, waits = Governor([Limit("client_id", requests=1, window=0.2)]), asyncio.Event()
+    governor.subscribe(lambda event: waits.set() if isinstance(event, Waiting) else None)
+    async with RawServer(otherwise=answer(200, calls.READ.answer)) as server:
+        async with client(server.base_url, governor=governor) as ads:
+            await calls.READ.by(ads)
+            late = asyncio.ensure_future(calls.READ.by(ads))
+            await waits.wait()
+        with pytest.raises(ConfigurationError, match="the client is closed"):
+            await late
+        assert len(server.received) == 1
