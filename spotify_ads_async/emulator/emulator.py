@@ -245,7 +245,7 @@ class Emulator:
             The fault in force: ``.hits`` counts, ``.remove()`` ends it.
 
         Raises:
-            ValueError: ``share`` is none, or no operation has one of the names.
+            ValueError: no fault is of the kind, ``share`` is none, or no operation has one of the names.
         """
         operations = frozenset({operation} if isinstance(operation, str) else operation)
         return self._app.faults.add(Fault(kind=kind, operations=operations, **details))

@@ -50,7 +50,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         headers: further headers of the answer that the fault makes.
 
     Raises:
-        ValueError: ``share`` is none, or no operation has one of the names.
+        ValueError: no fault is of the kind, ``share`` is none, or no operation has one of the names.
     """
 
     kind: FaultKind
@@ -64,6 +64,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def __post_init__(self) -> None:
         """Refuse what would never strike, or strike elsewhere than was meant."""
+        if self.kind not in get_args(FaultKind):
+            raise ValueError(f"no fault is called {self.kind}; there are {', '.join(get_args(FaultKind))}")
         if not 0.0 <= self.share <= 1.0:
             raise ValueError(f"the share must lie between 0 and 1, not at {self.share}")
         unknown = self.operations - OPERATIONS.keys()
@@ -232,8 +234,6 @@ def parse_faults(text: str) -> list[Fault]:
     faults: list[Fault] = []
     for item in filter(None, (part.strip() for part in text.split(","))):
         kind, _, value = item.partition("=")
-        if kind not in get_args(FaultKind):
-            raise ValueError(f"{kind!r} is no fault: use {', '.join(sorted(get_args(FaultKind)))}")
         share, _, detail = (value or "1").partition(":")
         try:
             fault: dict[str, Any] = {"kind": kind, "share": float(share)}

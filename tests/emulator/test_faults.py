@@ -175,16 +175,24 @@ def test_faults_are_written_as_shares() -> None:
     ]
 
 
-@pytest.mark.parametrize(("operation", "share"), [("getBusinesess", 1.0), ("getBusinesses", 1.5), ("getBusinesses", -0.1)])
-async def test_faults_that_could_not_strike_as_meant_are_refused(api: Api, operation: str, share: float) -> None:
-    with pytest.raises(ValueError, match=r"getBusinesess|between 0 and 1"):
-        api.server.add_fault("error", operation=operation, share=share)
+@pytest.mark.parametrize(
+    ("kind", "operation", "share", "said"),
+    [
+        ("error", "getBusinesess", 1.0, "no operation is called getBusinesess"),
+        ("error", "getBusinesses", 1.5, "between 0 and 1"),
+        ("error", "getBusinesses", -0.1, "between 0 and 1"),
+        ("eror", "getBusinesses", 1.0, "no fault is called eror; there are camel_case, delay, error"),
+    ],
+)
+async def test_faults_that_could_not_strike_as_meant_are_refused(api: Api, kind: Any, operation: str, share: float, said: str) -> None:  # noqa: ANN401 - also none
+    with pytest.raises(ValueError, match=said):
+        api.server.add_fault(kind, operation=operation, share=share)
     assert (await api.send("GET", "/businesses"))[0] == 200
 
 
 @pytest.mark.parametrize("text", ["nonsense=1", "reset=2", "reset=often", "error=1:x"])
 def test_wrong_faults_are_named(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no fault|share"):
+    with pytest.raises(ValueError, match=r"no fault is called|share"):
         parse_faults(text)
 
 
