@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -49,6 +49,7 @@ COMMANDS: Mapping[str, Entry] = {
 
 
 _PROFILE_HELP = "Use this sign-in and its section of the config file."
+_MAKERS = frozenset(name for name, entry in COMMANDS.items() if entry.makes_profile)
 
 
 class _Root(TyperGroup):
@@ -93,7 +94,10 @@ def load(name: str, entry: Entry) -> Any:  # noqa: ANN401 - typer's own
         found = single
     command = get_command(found)
     command.name = name
-    _add_profile(command, _profile_option(_hold_new if entry.makes_profile else _hold))
+    option = _profile_option()
+    if entry.makes_profile:
+        option.help = "Keep the sign-in under this name."
+    _add_profile(command, option)
     return command
 
 
@@ -118,19 +122,11 @@ def _add_profile(command: Any, option: Any) -> None:  # noqa: ANN401 - typer's o
 
 
 def _configure(context: typer.Context, profile: str | None) -> None:
-    _apply(context, profile, may_be_new=False)
-
-
-def _configure_new(context: typer.Context, profile: str | None) -> None:
-    _apply(context, profile, may_be_new=True)
-
-
-def _apply(context: typer.Context, profile: str | None, *, may_be_new: bool) -> None:
     if context.resilient_parsing:  # only completing words
         return
     from spotify_ads_cli import config  # noqa: PLC0415 - help needs none
 
-    config.apply(profile or context.find_root().obj, may_be_new=may_be_new)
+    config.apply(profile or context.find_root().obj, may_be_new=context.command.name in _MAKERS)
 
 
 def _hold(
@@ -143,27 +139,10 @@ def _hold(
     del profile
 
 
-def _hold_new(
-    *,
-    profile: Annotated[
-        str | None,
-        typer.Option(
-            "--profile",
-            metavar="NAME",
-            help="Keep the sign-in under this name.",
-            is_eager=True,
-            expose_value=False,
-            callback=_configure_new,
-        ),
-    ] = None,
-) -> None:
-    del profile
-
-
-def _profile_option(holder: Callable[..., None]) -> Any:  # noqa: ANN401 - typer's own
+def _profile_option() -> Any:  # noqa: ANN401 - typer's own
     """The option as typer makes it for a function."""
     app = typer.Typer(add_completion=False)
-    app.command()(holder)
+    app.command()(_hold)
     return next(found for found in get_command(app).params if "--profile" in found.opts)
 
 
