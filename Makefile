@@ -5,9 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 WHEEL_ROOM := build/wheel
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# Three workers on two cores, for many tests wait; idle ones take tests over. Without bytecode, which some machines switch off, each
-# of the processes that tests start would compile the package again.
-PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
+# Without bytecode, which some machines switch off, each of the processes that tests start would compile the package again.
+export PYTHONDONTWRITEBYTECODE :=
+# Three workers on two cores, for many tests wait; idle ones take tests over.
 IN_PARALLEL := -n 3 --dist worksteal
 
 .PHONY: demo test soak lint audit format bench generate manual docs api dist test-wheel changelog lock clean
@@ -16,10 +16,10 @@ demo: $(VENV)/.demo
 	@$(BIN)/spotify-ads demo
 
 test: $(VENV)/.test
-	$(PYTEST) $(IN_PARALLEL)
+	$(BIN)/python -m pytest $(IN_PARALLEL)
 
 soak: $(VENV)/.test
-	$(PYTEST) -m soak
+	$(BIN)/python -m pytest -m soak
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
@@ -52,7 +52,7 @@ manual: $(VENV)/.test
 # Fails on a broken link, and on a public name that no page shows.
 docs: $(VENV)/.docs
 	$(BIN)/zensical build --clean --strict
-	$(PYTEST) -q -m site
+	$(BIN)/python -m pytest -q -m site
 
 # Announces the public API as it is now; a test compares.
 api: $(VENV)/.test
@@ -72,7 +72,7 @@ test-wheel: dist
 	$(WHEEL_ROOM)/venv/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt --group test --group bench --group contract \
 	  "$$(ls dist/*.whl)[cli,redis,otel,speed,tables]"
 	git archive HEAD | tar -x -C $(WHEEL_ROOM) --exclude='spotify_ads_async' --exclude='spotify_ads_cli' --exclude='pytest_spotify_ads.py'
-	cd $(WHEEL_ROOM) && PYTHONDONTWRITEBYTECODE= venv/bin/python -m pytest $(IN_PARALLEL)
+	cd $(WHEEL_ROOM) && venv/bin/python -m pytest $(IN_PARALLEL)
 
 # Moves the fragments of changes/ into CHANGELOG.md under the version of spotify_ads_async/version.py.
 changelog: $(VENV)/.release

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 
 import pytest
 
 from tests.support.emulator_process import EmulatorProcess
-from tests.support.examples import BROWSER
+from tests.support.examples import BROWSER, free_port
 
 from .conftest import CommandLine
 
@@ -129,10 +128,7 @@ def test_login_takes_the_name_of_a_new_profile_from_the_same_places(configured: 
         "SPOTIFY_ADS_CLIENT_SECRET": "a-secret",
         "SPOTIFY_ADS_PROFILE": "new" if named.startswith("SPOTIFY") else "",
     }
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    ended = configured.run(*before, "login", *behind, "--port", port, **environment)
+    ended = configured.run(*before, "login", *behind, "--port", free_port(), **environment)
     name = "default" if named == "nowhere" else "new"
     assert ended.returncode == 0, ended.stderr
     assert f"signed in: profile {name}," in ended.stderr

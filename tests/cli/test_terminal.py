@@ -9,7 +9,6 @@ import pty
 import re
 import struct
 import subprocess
-import sys
 import termios
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from rich.cells import cell_len
 
 from tests.support.emulator_process import emulator_process
 
-from .conftest import CommandLine
+from .conftest import CommandLine, command_line
 
 UUID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -33,11 +32,6 @@ TABLES = {
     "quota": ("quota",),
     "plan": ("bulk", "plan", "--where", "name~students", "--set", "bid_micro_amount=+10%"),
 }
-
-
-def cold(*arguments: str) -> list[str]:
-    """A command from its very start, in a process that Ctrl-C reaches."""
-    return [sys.executable, "-m", "spotify_ads_async.cli", *arguments]
 
 
 def in_terminal(spotify_ads: CommandLine, width: int, *arguments: str) -> list[str]:
@@ -83,14 +77,16 @@ def screen(written: str, width: int) -> list[str]:
     return [line.rstrip() for line in lines if line.strip()]
 
 
-def interrupted(command: list[str], environment: dict[str, str], folder: Path, *, when: bytes) -> list[str]:
+def interrupted(spotify_ads: CommandLine, *arguments: str, when: bytes) -> list[str]:
     """What stands on a terminal of 80 columns after Ctrl-C was pressed there, as soon as it has shown ``when``."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
     # The shell leads a session of its own and opens the terminal, which so becomes the one that Ctrl-C comes from.
-    opened = ["sh", "-c", 'exec "$@" <"$0" >"$0" 2>"$0"', os.ttyname(slave), *command]
-    outside = {name: value for name, value in environment.items() if name not in {"COLUMNS", "LINES"}} | {"TERM": "xterm-256color"}
-    with subprocess.Popen(opened, env=outside, cwd=folder, start_new_session=True) as process:
+    opened = ["sh", "-c", 'exec "$@" <"$0" >"$0" 2>"$0"', os.ttyname(slave), *spotify_ads.cold_command(*arguments)]
+    outside = {name: value for name, value in spotify_ads.environment.items() if name not in {"COLUMNS", "LINES"}} | {
+        "TERM": "xterm-256color"
+    }
+    with subprocess.Popen(opened, env=outside, cwd=spotify_ads.folder, start_new_session=True) as process:
         written, pressed = b"", False
         with contextlib.suppress(OSError):  # the end of a terminal is an error on Linux
             while piece := os.read(master, 4096):
@@ -143,20 +139,16 @@ def test_a_failure_shows_no_empty_table(spotify_ads: CommandLine) -> None:
 
 
 def test_ctrl_c_leaves_no_bar_of_the_demo(spotify_ads: CommandLine) -> None:
-    lines = interrupted(cold("demo"), spotify_ads.environment, spotify_ads.folder, when=b" left ")
+    lines = interrupted(spotify_ads, "demo", when=b" left ")
     assert [line for line in lines if "━" in line] == []
     assert lines[0].startswith("interrupted: 2000 ad sets walked")
 
 
-def test_ctrl_c_leaves_no_bar_of_a_bulk_run(tmp_path: Path) -> None:
+def test_ctrl_c_leaves_no_bar_of_a_bulk_run(warm_programs: Path, tmp_path: Path) -> None:
     with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0.2") as emulator:
-        environment = {**emulator.environment, "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}
+        spotify_ads = command_line(warm_programs, emulator, tmp_path)
         arguments = ("--where", "name~a", "--set", "bid_micro_amount=+10%", "--plan", "run.plan")
-        planned = subprocess.run(
-            cold("bulk", "plan", *arguments), env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert planned.returncode == 0, planned.stderr
-        command = cold("bulk", "apply", "run.plan", "--yes", "--concurrency", "2")
-        lines = interrupted(command, environment, tmp_path, when=b" left ")
+        spotify_ads.out("bulk", "plan", *arguments)
+        lines = interrupted(spotify_ads, "bulk", "apply", "run.plan", "--yes", "--concurrency", "2", when=b" left ")
     assert [line for line in lines if "━" in line] == []
     assert "stopped: interrupted" in lines
