@@ -17,7 +17,7 @@ import msgspec
 from benchmarks import charts
 from benchmarks._harness import Report, compare, show
 from benchmarks._pydantic_peer import model_of
-from spotify_ads_async import wire
+from spotify_ads_async.core import wire
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.models import AdSetPage
 from spotify_ads_async.operations import GET_AD_SETS_BY_AD_ACCOUNT_ID

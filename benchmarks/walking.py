@@ -22,7 +22,7 @@ from benchmarks._harness import Report
 from benchmarks._same_answer import ACCOUNT_ID, AD_SET
 from spotify_ads_async import AdsClient, Governor
 from spotify_ads_async.models import AdSet
-from spotify_ads_async.pages import READ_AHEAD, ListCall
+from spotify_ads_async.pagination import READ_AHEAD, ListCall
 
 LATENCIES_MS = (20, 100, 300)
 ROWS = 10_000

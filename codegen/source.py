@@ -39,8 +39,8 @@ _HOMES = {
         "as_request",
     ),
     "spotify_ads_async.operation": ("ListOperation", "ListStyle", "Operation", "Repeat"),
-    "spotify_ads_async.pages": ("ListCall",),
-    "spotify_ads_async.session": ("Session", "Verify"),
+    "spotify_ads_async.pagination": ("ListCall",),
+    "spotify_ads_async.core.session": ("Session", "Verify"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 _STRINGS = re.compile(r'""".*?"""|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|#.*', re.DOTALL)

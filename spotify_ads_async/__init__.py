@@ -6,8 +6,10 @@ Structs of requests and answers are in :mod:`spotify_ads_async.models`, operatio
 
 from __future__ import annotations
 
-from spotify_ads_async.auth import AccessToken, Credentials, RefreshToken
+from spotify_ads_async.auth.credentials import AccessToken, Credentials, RefreshToken
 from spotify_ads_async.client import AdAccount, AdsClient, Business
+from spotify_ads_async.core.retry import RetryPolicy
+from spotify_ads_async.core.transport import TransportOptions
 from spotify_ads_async.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -29,8 +31,6 @@ from spotify_ads_async.errors import (
 )
 from spotify_ads_async.governor import CAUTIOUS_LIMITS, PUBLISHED_LIMITS, Governor, Limit, Priority
 from spotify_ads_async.money import from_micros, micros
-from spotify_ads_async.retry import RetryPolicy
-from spotify_ads_async.transport import TransportOptions
 from spotify_ads_async.types import UNSET, MicroAmount, Secret, UnsetType, UtcTime
 from spotify_ads_async.version import __version__
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from spotify_ads_async.auth import ACCOUNTS_URL, AccessToken, Credentials, RefreshToken
+from spotify_ads_async.auth.credentials import ACCOUNTS_URL, AccessToken, Credentials, RefreshToken
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import PUBLISHED_LIMITS, Limit, parse_limits
 

@@ -17,7 +17,7 @@ from typing import Any, NoReturn, cast
 import platformdirs
 import typer
 
-from spotify_ads_async.auth import require_secure
+from spotify_ads_async.auth.credentials import require_secure
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import USAGE, say
 from spotify_ads_async.errors import ConfigurationError
@@ -95,7 +95,7 @@ def _content(path: Path) -> Mapping[str, Any]:
 
 
 def _require_sign_in(name: str, where: str, path: Path, sections: Collection[str]) -> None:
-    from spotify_ads_async.profiles import Profiles  # noqa: PLC0415 - looking for a keyring takes its time
+    from spotify_ads_async.auth.profiles import Profiles  # noqa: PLC0415 - looking for a keyring takes its time
 
     signed_in = Profiles().names()
     if name not in signed_in:

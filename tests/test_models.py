@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotify_ads_async import models, wire
+from spotify_ads_async import models
+from spotify_ads_async.core import wire
 from spotify_ads_async.models import (
     Ad,
     AdSet,

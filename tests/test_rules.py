@@ -16,9 +16,9 @@ from support.structs import change
 from spotify_ads_async import models as m
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.operations import OPERATIONS
-from spotify_ads_async.rules import BODY_RULES, QUERY_RULES
 from spotify_ads_async.types import UNSET
-from spotify_ads_async.validation import check_body, check_query
+from spotify_ads_async.validation.requests import check_body, check_query
+from spotify_ads_async.validation.rules import BODY_RULES, QUERY_RULES
 
 NOW = datetime(2030, 1, 15, 12, 30, 15, tzinfo=UTC)
 START = datetime(2030, 2, 1, tzinfo=UTC)

@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
-from spotify_ads_async import models, wire
+from spotify_ads_async import models
+from spotify_ads_async.core import wire
 from spotify_ads_async.operations import UPDATE_AD_SET
 from spotify_ads_async.types import UNSET
-from spotify_ads_async.validation import check_body
+from spotify_ads_async.validation.requests import check_body
 
 SAMPLE: dict[str, Any] = {
     "id": "d936ecbb-3a93-4cfa-b756-c61811c6cdc3",

@@ -13,7 +13,7 @@ from msgspec import Meta
 from spotify_ads_async.errors import InvalidRequest, SpotifyAdsError
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.types import UNSET, OpenEnum, Secret, UnsetType
-from spotify_ads_async.validation import check_body, check_path, check_query
+from spotify_ads_async.validation.requests import check_body, check_path, check_query
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 ID = "ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a"

@@ -19,10 +19,10 @@ from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 import msgspec
 
-from spotify_ads_async.checks import Check, Refused, checker
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.money import micros
 from spotify_ads_async.types import UNSET, OpenEnum, UnsetType
+from spotify_ads_async.validation.checks import Check, Refused, checker
 
 __all__ = [
     "CLEAR",

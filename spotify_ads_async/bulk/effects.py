@@ -15,10 +15,10 @@ from typing import Any, cast
 
 import msgspec
 
-from spotify_ads_async import validation
 from spotify_ads_async.bulk.columns import Cell, in_words, inner_struct, listed_struct
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.errors import InvalidRequest
+from spotify_ads_async.validation import requests as validation
 
 __all__ = [
     "Effect",

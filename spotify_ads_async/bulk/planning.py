@@ -23,7 +23,7 @@ from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
 from spotify_ads_async.bulk.records import Header, PlannedRow
 from spotify_ads_async.bulk.sources import BadChanges, Change, ChangesReader, Problem
 from spotify_ads_async.client import AdsClient
-from spotify_ads_async.pages import ListCall
+from spotify_ads_async.pagination import ListCall
 
 __all__ = ["Selection", "Source", "new_plan", "plan_changes", "plan_selection"]
 

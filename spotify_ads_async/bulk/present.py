@@ -11,9 +11,9 @@ import msgspec
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.groups import first_cause
 from spotify_ads_async.errors import NotFound
-from spotify_ads_async.pages import READ_AHEAD, ListCall
-from spotify_ads_async.pages.order import with_order
-from spotify_ads_async.pages.page import Caller
+from spotify_ads_async.pagination import READ_AHEAD, ListCall
+from spotify_ads_async.pagination.order import with_order
+from spotify_ads_async.pagination.page import Caller
 
 __all__ = ["PAGE_SIZE", "Found", "Take", "read_present", "some_at_once"]
 

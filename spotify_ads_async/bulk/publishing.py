@@ -19,7 +19,7 @@ from spotify_ads_async.bulk.running import Options
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import SpotifyAdsError
 from spotify_ads_async.models import DraftValidationError
-from spotify_ads_async.pages import ListCall
+from spotify_ads_async.pagination import ListCall
 
 __all__ = ["Publishing", "errors_by_row"]
 

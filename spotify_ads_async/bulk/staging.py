@@ -26,7 +26,7 @@ from spotify_ads_async.bulk.running import Options
 from spotify_ads_async.bulk.verdicts import failure, judge, staged
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import SpotifyAdsError
-from spotify_ads_async.pages import ListCall
+from spotify_ads_async.pagination import ListCall
 
 __all__ = ["Hands", "Staging", "Tell"]
 

@@ -16,7 +16,7 @@ from spotify_ads_async.cli.run import run, usage_error
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.operation import ListOperation, Operation
 from spotify_ads_async.operations import OPERATIONS
-from spotify_ads_async.pages import ListCall
+from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.types import Secret
 
 __all__ = ["call", "query_values"]

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 
 import platformdirs
 
-from spotify_ads_async.auth import Credentials
+from spotify_ads_async.auth.credentials import Credentials
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import Governor
@@ -29,7 +29,7 @@ def environment() -> Settings:
 
 def _signed_in() -> Credentials:
     """The credentials of the profile that ``SPOTIFY_ADS_PROFILE`` names, or of the default one."""
-    from spotify_ads_async.profiles import DEFAULT_PROFILE, Profiles  # noqa: PLC0415 - looking for a keyring takes its time
+    from spotify_ads_async.auth.profiles import DEFAULT_PROFILE, Profiles  # noqa: PLC0415 - looking for a keyring takes its time
 
     profiles, name = Profiles(), os.environ.get("SPOTIFY_ADS_PROFILE")
     if not name and DEFAULT_PROFILE not in profiles.names():

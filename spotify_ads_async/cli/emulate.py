@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from spotify_ads_async.emulator import Emulator
-from spotify_ads_async.emulator.faults import parse_faults
-from spotify_ads_async.emulator.latency import Latency
-from spotify_ads_async.emulator.quota import Algorithm
+from spotify_ads_async.emulator.server.faults import parse_faults
+from spotify_ads_async.emulator.server.latency import Latency
+from spotify_ads_async.emulator.server.quota import Algorithm
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor.limits import parse_limits
 

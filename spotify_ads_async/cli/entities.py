@@ -21,7 +21,7 @@ from spotify_ads_async.cli.run import run, usage_error
 from spotify_ads_async.cli.trees import CLONES
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.operations import OPERATIONS
-from spotify_ads_async.pages import ListCall
+from spotify_ads_async.pagination import ListCall
 
 __all__ = ["ad_sets", "ads", "campaigns"]
 

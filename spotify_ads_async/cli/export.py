@@ -19,7 +19,7 @@ from spotify_ads_async.cli.options import AdAccount, needed
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.trees import export_tree
-from spotify_ads_async.pages import ListCall
+from spotify_ads_async.pagination import ListCall
 
 __all__ = ["export"]
 

@@ -20,7 +20,7 @@ from spotify_ads_async.client import AdAccount as Account
 from spotify_ads_async.models import Asset, AssetUpdate, Audience, AudioType, CustomAudienceUpdate, LookalikeAudienceUpdate
 from spotify_ads_async.operation import ListOperation
 from spotify_ads_async.operations import BATCH_GET_AUDIENCES, GET_ASSETS_BY_AD_ACCOUNT
-from spotify_ads_async.pages import ListCall
+from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.types import UNSET
 
 __all__ = ["assets", "audiences"]

@@ -11,7 +11,7 @@ from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.parquet import NO_KINDS, kinds_of
 from spotify_ads_async.cli.run import DONE, FAILED, say
 from spotify_ads_async.errors import NotFound
-from spotify_ads_async.pages import ListCall
+from spotify_ads_async.pagination import ListCall
 
 __all__ = ["rows_of", "write_each", "write_list"]
 

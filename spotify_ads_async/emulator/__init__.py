@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from spotify_ads_async.emulator.emulator import Emulator
-from spotify_ads_async.emulator.faults import ArmedFault, Fault
-from spotify_ads_async.emulator.latency import Latency
-from spotify_ads_async.emulator.statistics import Statistics
+from spotify_ads_async.emulator.server.emulator import Emulator
+from spotify_ads_async.emulator.server.faults import ArmedFault, Fault
+from spotify_ads_async.emulator.server.latency import Latency
+from spotify_ads_async.emulator.server.statistics import Statistics
 
 __all__ = ["ArmedFault", "Emulator", "Fault", "Latency", "Statistics"]

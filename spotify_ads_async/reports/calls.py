@@ -11,9 +11,9 @@ import msgspec
 from spotify_ads_async.errors import ConfigurationError, InvalidRequest, NotEnoughData
 from spotify_ads_async.operation import ListOperation, Operation
 from spotify_ads_async.operations import GET_AGGREGATE_REPORT, GET_AGGREGATED_TOTALS, GET_AUDIENCE_INSIGHT_REPORT
-from spotify_ads_async.pages import ListCall, PageWalk
-from spotify_ads_async.pages.page import Caller
-from spotify_ads_async.pages.plans import ContinuationPlan, Plan
+from spotify_ads_async.pagination import ListCall, PageWalk
+from spotify_ads_async.pagination.page import Caller
+from spotify_ads_async.pagination.plans import ContinuationPlan, Plan
 from spotify_ads_async.reports import tables
 from spotify_ads_async.reports.planning import Query, aggregate_batches, insight_batches, totals_batches
 from spotify_ads_async.reports.rows import InsightRow, Insights, Measured, Report, ReportRow, Totals, TotalsRow, summed

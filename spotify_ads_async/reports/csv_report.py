@@ -17,11 +17,11 @@ import anyio
 import msgspec
 
 from spotify_ads_async import operations
+from spotify_ads_async.core.session import Session
+from spotify_ads_async.core.signed_urls import Storage
 from spotify_ads_async.errors import ConnectionFailed, InvalidAnswer, SpotifyAdsError
 from spotify_ads_async.models.reports import AsyncReport, AsyncReportCreate, AsyncReportStatus
 from spotify_ads_async.reports.planning import CSV_DAYS, windows
-from spotify_ads_async.session import Session
-from spotify_ads_async.storage import Storage
 from spotify_ads_async.types import Secret
 
 __all__ = ["CsvReport", "Join", "Records", "ReportFailed"]

@@ -1,6 +1,6 @@
 """Several requests walked as one list: which to send next, and in which order their rows come out. Pure.
 
-A :class:`~spotify_ads_async.pages.PageWalk` does the sending; it hands the answers over in the order of the requests.
+A :class:`~spotify_ads_async.pagination.PageWalk` does the sending; it hands the answers over in the order of the requests.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any, Generic, TypeVar
 
 from spotify_ads_async.errors import ConfigurationError, WalkIncomplete
 from spotify_ads_async.operation import ListOperation, ListStyle
-from spotify_ads_async.pages.page import Page
-from spotify_ads_async.pages.plans import ContinuationPlan, Plan, Request, Verdict, WholePlan
-from spotify_ads_async.pages.position import Position
+from spotify_ads_async.pagination.page import Page
+from spotify_ads_async.pagination.plans import ContinuationPlan, Plan, Request, Verdict, WholePlan
+from spotify_ads_async.pagination.position import Position
 from spotify_ads_async.reports.planning import PAGE, Query
 from spotify_ads_async.reports.rows import ReportRow
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from spotify_ads_async.core.session import Session, Verify
     from spotify_ads_async.models import AdAccount, AdAccountUpdate
     from spotify_ads_async.resources.ad_sets import AdSets
     from spotify_ads_async.resources.ads import Ads
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from spotify_ads_async.resources.members import AdAccountMembers
     from spotify_ads_async.resources.pricing import Pricing
     from spotify_ads_async.resources.reports import Reports
-    from spotify_ads_async.session import Session, Verify
 
 __all__ = [
     "AdAccountResources",

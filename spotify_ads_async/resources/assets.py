@@ -6,12 +6,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spotify_ads_async import operations
-from spotify_ads_async.pages import ListCall
+from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.types import UNSET
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from spotify_ads_async.core.session import Session, Verify
     from spotify_ads_async.models import (
         AspectRatio,
         Asset,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
         ChunkedUploadSession,
         SortDirection,
     )
-    from spotify_ads_async.session import Session, Verify
     from spotify_ads_async.types import UnsetType
 
 __all__ = [

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from spotify_ads_async.core.session import Session, Verify
     from spotify_ads_async.models import Business, BusinessUpdate
     from spotify_ads_async.resources.ad_accounts import BusinessAdAccounts
     from spotify_ads_async.resources.capi import CapiIntegrations
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from spotify_ads_async.resources.members import BusinessMembers
     from spotify_ads_async.resources.mobile_apps import MobileApps
     from spotify_ads_async.resources.pixels import Pixels
-    from spotify_ads_async.session import Session, Verify
 
 __all__ = [
     "BusinessResources",

@@ -6,11 +6,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spotify_ads_async import operations
-from spotify_ads_async.pages import ListCall
+from spotify_ads_async.pagination import ListCall
 
 if TYPE_CHECKING:
+    from spotify_ads_async.core.session import Session
     from spotify_ads_async.models import ActiveExperiment
-    from spotify_ads_async.session import Session
 
 __all__ = [
     "Experiments",

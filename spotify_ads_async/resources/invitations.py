@@ -6,11 +6,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spotify_ads_async import operations
-from spotify_ads_async.pages import ListCall
+from spotify_ads_async.pagination import ListCall
 
 if TYPE_CHECKING:
+    from spotify_ads_async.core.session import Session, Verify
     from spotify_ads_async.models import BusinessInvitationAccept, BusinessMember, PendingBusinessInvitation
-    from spotify_ads_async.session import Session, Verify
 
 __all__ = [
     "BusinessInvitations",

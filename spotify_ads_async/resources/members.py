@@ -6,9 +6,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spotify_ads_async import operations
-from spotify_ads_async.pages import ListCall
+from spotify_ads_async.pagination import ListCall
 
 if TYPE_CHECKING:
+    from spotify_ads_async.core.session import Session, Verify
     from spotify_ads_async.models import (
         AdAccount,
         AdAccountMember,
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
         BusinessMemberRoleUpdate,
         BusinessMemberUpdate,
     )
-    from spotify_ads_async.session import Session, Verify
 
 __all__ = [
     "AdAccountMembers",

@@ -6,14 +6,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spotify_ads_async import operations
-from spotify_ads_async.pages import ListCall
+from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.types import UNSET
 
 if TYPE_CHECKING:
     from datetime import date
 
+    from spotify_ads_async.core.session import Session, Verify
     from spotify_ads_async.models import Pixel, PixelCreate, PixelUpdate, UpdatedPixel
-    from spotify_ads_async.session import Session, Verify
     from spotify_ads_async.types import UnsetType
 
 __all__ = [

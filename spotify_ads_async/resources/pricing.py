@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from spotify_ads_async import operations
 
 if TYPE_CHECKING:
+    from spotify_ads_async.core.session import Session
     from spotify_ads_async.models import ReservedPrice, ReservedPriceQuery
-    from spotify_ads_async.session import Session
 
 __all__ = [
     "Pricing",

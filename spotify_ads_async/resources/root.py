@@ -8,12 +8,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from spotify_ads_async.core.session import Session
     from spotify_ads_async.resources.ad_categories import AdCategories
     from spotify_ads_async.resources.businesses import Businesses
     from spotify_ads_async.resources.estimates import Estimates
     from spotify_ads_async.resources.podcast_shows import PodcastShows
     from spotify_ads_async.resources.targets import TargetLookups
-    from spotify_ads_async.session import Session
 
 __all__ = [
     "RootResources",

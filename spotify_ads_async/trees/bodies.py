@@ -23,7 +23,7 @@ from spotify_ads_async.models import (
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.operations import CREATE_AD_DRAFT, CREATE_AD_SET_DRAFT, CREATE_CAMPAIGN_DRAFT
 from spotify_ads_async.types import Answer, OpenEnum, Request, decode_hook
-from spotify_ads_async.validation import check_body
+from spotify_ads_async.validation.requests import check_body
 
 __all__ = ["AdSetBodies", "AdSetTree", "Bodies", "CampaignTree", "Rename", "ad_set_bodies", "bodies", "moved", "same", "shift"]
 

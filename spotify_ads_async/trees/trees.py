@@ -13,10 +13,10 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from spotify_ads_async.core.session import Session
 from spotify_ads_async.errors import InvalidAnswer, RequestRejected, SpotifyAdsError
 from spotify_ads_async.models import Ad, AdSet, CampaignDraftPublish, DraftValidationError, PublishAction
 from spotify_ads_async.resources import AdAccountResources
-from spotify_ads_async.session import Session
 from spotify_ads_async.trees.bodies import AdSetTree, Bodies, CampaignTree, Rename, ad_set_bodies, bodies, same, shift
 from spotify_ads_async.trees.files import KINDS, Event, Receipt, line_of, parse
 from spotify_ads_async.trees.making import Maker, OnMade, is_there

@@ -9,10 +9,10 @@ from typing import overload
 
 import anyio.to_thread
 
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.models import Asset, AssetSubtype, AssetType, AssetUpload
 from spotify_ads_async.resources import assets
-from spotify_ads_async.session import Verify
 from spotify_ads_async.uploads.files import inspect
 from spotify_ads_async.uploads.journal import Journal, Wish, journal_beside
 from spotify_ads_async.uploads.media import MediaUpload, Uploaded, UploadProgress

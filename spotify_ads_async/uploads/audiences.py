@@ -15,13 +15,13 @@ import anyio.to_thread
 import msgspec
 
 from spotify_ads_async import operations
+from spotify_ads_async.core.signed_urls import Storage
 from spotify_ads_async.errors import ConnectionFailed, InvalidAnswer, InvalidRequest, NotFound, OutcomeUnknown, ServerError
 from spotify_ads_async.models import Audience, AudienceStatus, AudienceSubtype, AudienceUpload, CustomAudienceCreate
 from spotify_ads_async.resources import audiences
-from spotify_ads_async.storage import Storage
 from spotify_ads_async.types import UNSET, Secret
 from spotify_ads_async.uploads.identifiers import Counts, NotCsvError, distinct, identifiers
-from spotify_ads_async.validation import check_body
+from spotify_ads_async.validation.requests import check_body
 
 __all__ = ["Audiences", "UploadedAudience"]
 

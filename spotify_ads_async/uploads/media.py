@@ -14,6 +14,7 @@ import anyio.to_thread
 import msgspec
 
 from spotify_ads_async import operations
+from spotify_ads_async.core.session import Session
 from spotify_ads_async.errors import Conflict, ConnectionFailed, InvalidAnswer, InvalidRequest, OutcomeUnknown, RequestRejected, ServerError
 from spotify_ads_async.events import Event, Listeners
 from spotify_ads_async.models import (
@@ -25,8 +26,7 @@ from spotify_ads_async.models import (
     AssetUpload,
     ChunkedUploadComplete,
 )
-from spotify_ads_async.pages import ListCall
-from spotify_ads_async.session import Session
+from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.types import UNSET
 from spotify_ads_async.uploads.files import WHOLE_UP_TO, MediaFile, read_at, section_size, sections
 from spotify_ads_async.uploads.journal import Journal

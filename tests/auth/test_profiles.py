@@ -17,8 +17,8 @@ from support.accounts import Accounts
 from support.calls import client
 
 from spotify_ads_async import ConfigurationError, Secret
-from spotify_ads_async.profiles import Profiles
-from spotify_ads_async.sign_in import SignIn
+from spotify_ads_async.auth.profiles import Profiles
+from spotify_ads_async.auth.sign_in import SignIn
 
 SIGN_IN = SignIn(client_id="an-app", client_secret=Secret("canary-secret"), refresh_token=Secret("canary-refresh"))
 

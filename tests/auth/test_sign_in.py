@@ -16,8 +16,8 @@ from support.accounts import basic, form
 from support.raw_server import RawServer, answer
 
 from spotify_ads_async import AdsClient, AuthenticationError, ConfigurationError, Governor, Secret
+from spotify_ads_async.auth.sign_in import begin, sign_in
 from spotify_ads_async.emulator import Emulator
-from spotify_ads_async.sign_in import begin, sign_in
 
 APP, APP_SECRET = "an-app", "its-secret"
 

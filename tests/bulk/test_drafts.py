@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from spotify_ads_async import bulk
-from spotify_ads_async.emulator.handlers.drafts import touch
+from spotify_ads_async.emulator.domain.handlers.drafts import touch
 from spotify_ads_async.events import Event, RequestSent
 
 from .conftest import QUICK, Json, World, fates_of, rows_of

@@ -13,7 +13,7 @@ import pytest
 from conformance.answers import Answers
 from conformance.document import DocumentedOperation, Schema, load, needs_document, path_of_document
 
-from spotify_ads_async import wire
+from spotify_ads_async.core import wire
 from spotify_ads_async.operations import OPERATIONS
 from spotify_ads_async.types import Secret
 

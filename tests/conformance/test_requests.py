@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from support.structs import change
 
-from spotify_ads_async import models, wire
+from spotify_ads_async import models
+from spotify_ads_async.core import wire
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.operations import OPERATIONS
@@ -77,7 +78,7 @@ class Call:
     def __init__(self, operation: Operation[Any], path: dict[str, str], query: dict[str, Any], body: Any) -> None:  # noqa: ANN401 - any struct
         self.operation, self.path, self.query, self.body = operation, path, query, body
 
-    def request(self) -> wire.Request:
+    def request(self) -> wire.HttpRequest:
         for _ in range(MOST_REPAIRS):
             try:
                 return wire.request(self.operation, path=self.path, query=self.query, body=self.body, now=lambda: NOW)
@@ -173,7 +174,7 @@ def typed(flat: Schema, text: str) -> object:
             return text
 
 
-def judge_body(documented: DocumentedOperation, request: wire.Request) -> None:
+def judge_body(documented: DocumentedOperation, request: wire.HttpRequest) -> None:
     if request.body is None:
         assert documented.body is None or not OPERATIONS[documented.id].body_required
         return

@@ -8,8 +8,8 @@ import pytest
 from support.emulated import Api, Apis
 
 from spotify_ads_async.emulator import Fault
-from spotify_ads_async.emulator.faults import parse_faults
-from spotify_ads_async.emulator.latency import Latency
+from spotify_ads_async.emulator.server.faults import parse_faults
+from spotify_ads_async.emulator.server.latency import Latency
 
 CAMPAIGN = {"name": "Autumn", "objective": "REACH"}
 

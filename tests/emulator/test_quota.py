@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.emulated import Apis
 
-from spotify_ads_async.emulator.quota import ALGORITHMS, Algorithm, QuotaBook
+from spotify_ads_async.emulator.server.quota import ALGORITHMS, Algorithm, QuotaBook
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor.limits import Limit
 

@@ -8,7 +8,7 @@ import pytest
 from codegen.document import load
 from codegen.emulator_shapes import TARGET, formatted, table
 from spotify_ads_async.emulator import shapes
-from spotify_ads_async.emulator.handlers import HANDLERS
+from spotify_ads_async.emulator.domain.handlers import HANDLERS
 from spotify_ads_async.operations import OPERATIONS
 
 DOCUMENT = Path(os.environ.get("SPOTIFY_ADS_OPENAPI", Path(__file__).parents[3] / "shared" / "api" / "openapi-v3.yaml"))

@@ -12,7 +12,8 @@ from support import calls
 from support.calls import client
 from support.raw_server import RawServer, answer, raw
 
-from spotify_ads_async import RetryPolicy, SpotifyAdsError, TransportOptions, wire
+from spotify_ads_async import RetryPolicy, SpotifyAdsError, TransportOptions
+from spotify_ads_async.core import wire
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.operations import (
     CREATE_AUDIENCE,

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from spotify_ads_async import SpotifyAdsError, errors
+from spotify_ads_async.core.retry import MATRIX, Failure, matrix_table
 from spotify_ads_async.operation import Repeat
-from spotify_ads_async.retry import MATRIX, Failure, matrix_table
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 
 def test_the_matrix_is_printed() -> None:
-    """After a change: `python -c 'from spotify_ads_async.retry import matrix_table; print(matrix_table())'`."""
+    """After a change: `python -c 'from spotify_ads_async.core.retry import matrix_table; print(matrix_table())'`."""
     assert matrix_table() in (REFERENCE / "retry-matrix.md").read_text()
 
 

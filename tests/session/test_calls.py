@@ -1,4 +1,4 @@
-"""One call's journey: deadlines, refusals, keys, the retry budget, reading back, and giving up."""
+"""One call: deadlines, refusals, keys, the retry budget, reading back, and giving up."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ async def test_a_closed_client_says_so() -> None:
 
 
 async def test_pauses_grow_and_are_spread() -> None:
-    from spotify_ads_async.retry import backoff  # noqa: PLC0415
+    from spotify_ads_async.core.retry import backoff  # noqa: PLC0415
 
     policy = RetryPolicy()
     longest = [backoff(policy, attempt, lambda: 1.0) for attempt in range(1, 12)]

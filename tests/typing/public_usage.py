@@ -30,7 +30,7 @@ from spotify_ads_async.governor import Snapshot
 from spotify_ads_async.models import AdSet, AdSetStatus, AdSetUpdate, Campaign, CampaignCreate, CampaignObjective
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.operations import GET_AD_SET_BY_ID
-from spotify_ads_async.pages import ListCall, Page
+from spotify_ads_async.pagination import ListCall, Page
 from spotify_ads_async.telemetry import Telemetry
 
 

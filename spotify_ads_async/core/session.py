@@ -1,0 +1,455 @@
+"""One call's state: request → quota → exchange → answer, repeated where that is safe."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import logging
+import random
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+import anyio
+import msgspec
+from yarl import URL
+
+from spotify_ads_async.auth.credentials import Credentials, SupportsFinish, require_secure
+from spotify_ads_async.core import wire
+from spotify_ads_async.core.retry import (
+    BUDGETED,
+    IN_DOUBT,
+    MATRIX,
+    PACED,
+    Failure,
+    RetryAction,
+    RetryBudget,
+    RetryPolicy,
+    backoff,
+    classify,
+)
+from spotify_ads_async.core.transport import Transport, TransportOptions
+from spotify_ads_async.errors import (
+    ConfigurationError,
+    ConnectionFailed,
+    InvalidRequest,
+    NotFound,
+    OutcomeUnknown,
+    SpotifyAdsError,
+)
+from spotify_ads_async.events import (
+    CallFailed,
+    CallSucceeded,
+    Listeners,
+    RequestAnswered,
+    RequestLost,
+    RequestRetried,
+    RequestSent,
+)
+from spotify_ads_async.governor import Governor, Priority
+from spotify_ads_async.governor.feedback import retry_after
+from spotify_ads_async.operation import Operation, Repeat
+from spotify_ads_async.types import Secret
+
+__all__ = ["CallOptions", "Session", "Verify"]
+
+AnswerT = TypeVar("AnswerT")
+Verify = Callable[[], Awaitable[AnswerT | None]]
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_CALLS = itertools.count(1)
+
+logger = logging.getLogger("spotify_ads_async")
+
+
+class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How calls are made.
+
+    ``timeout`` bounds one attempt, from connecting to the answer's last byte; ``max_wait`` one wait for quota;
+    ``deadline`` the whole call with its waits and repeats: seconds each, None for no bound. ``validate`` off sends
+    what the document forbids, for values that are newer than this package.
+    """
+
+    priority: Priority = Priority.INTERACTIVE
+    timeout: float | None = 30.0
+    max_wait: float | None = None
+    deadline: float | None = None
+    validate: bool = True
+
+
+_SIGNING_IN = "signing in"
+_WAITING = "waiting for quota"
+_IN_FLIGHT = "waiting for the answer"
+_PAUSING = "pausing before another attempt"
+
+
+class _CallState:
+    """Where one call stands. Told by the transport how far its present attempt came."""
+
+    phase = _SIGNING_IN
+    attempt = 0
+    failures = 0
+    refusals = 0
+    unanswered = False
+    """Whether the present attempt left completely and has no answer yet."""
+    token: Secret | None = None
+    token_replaced = False
+    retry_after: float | None = None
+    doubt: SpotifyAdsError | None = None
+    """The failure after which the call may have taken effect."""
+    wanted_at = 0.0
+    left_at = 0.0
+    under_way = False
+    """Whether listeners were told of the present attempt's departure, and not yet of its end."""
+
+    def __init__(self, operation: Operation[Any], request: wire.HttpRequest, ends_at: float | None, listeners: Listeners) -> None:
+        self.operation = operation
+        self.request = request
+        self.ends_at = ends_at
+        self.listeners = listeners
+        self.call = next(_CALLS)
+
+    def leaving(self) -> None:
+        """The present attempt has its quota and a connection."""
+        self.phase = _IN_FLIGHT
+        if self.listeners:
+            self.left_at = time.monotonic()
+            self.under_way = True
+            self.listeners.emit(
+                RequestSent(
+                    call=self.call,
+                    operation=self.operation.id,
+                    attempt=self.attempt,
+                    method=self.request.method,
+                    target=self.request.target,
+                    waited=self.left_at - self.wanted_at,
+                )
+            )
+
+    def left(self) -> None:
+        """The last byte of the present attempt is on its way."""
+        self.unanswered = True
+
+    def answered(self, status: int) -> None:
+        """The present attempt's answer was read to its end."""
+        self.unanswered = False
+        if self.under_way:
+            seconds = time.monotonic() - self.left_at
+            self.under_way = False
+            self.listeners.emit(
+                RequestAnswered(call=self.call, operation=self.operation.id, attempt=self.attempt, status=status, seconds=seconds)
+            )
+
+    def lost(self, problem: BaseException) -> None:
+        """The present attempt ended without a whole answer."""
+        if self.under_way:
+            self.under_way = False
+            self.listeners.emit(
+                RequestLost(
+                    call=self.call,
+                    operation=self.operation.id,
+                    attempt=self.attempt,
+                    seconds=time.monotonic() - self.left_at,
+                    error=type(problem).__name__,
+                    left=self.unanswered,
+                )
+            )
+
+    def retried(self, failure: SpotifyAdsError, delay: float) -> None:
+        """Another attempt follows."""
+        name, reason = type(failure).__name__, str(failure)
+        logger.info("attempt %d failed, again in %.3f s: %s", self.attempt, delay, reason)
+        if self.listeners:
+            self.listeners.emit(
+                RequestRetried(call=self.call, operation=self.operation.id, attempt=self.attempt, delay=delay, error=name, reason=reason)
+            )
+
+    def succeeded(self) -> None:
+        """The caller gets an answer."""
+        self.listeners.emit(CallSucceeded(call=self.call, operation=self.operation.id, attempts=self.attempt))
+
+    def failed(self, failure: SpotifyAdsError) -> None:
+        """The caller gets an error."""
+        doubt = failure.may_have_taken_effect
+        if doubt:
+            logger.warning("%s", failure)
+        if self.listeners:
+            name = type(failure).__name__
+            self.listeners.emit(CallFailed(call=self.call, operation=self.operation.id, attempts=self.attempt, error=name, in_doubt=doubt))
+
+    def remaining(self, now: float) -> float | None:
+        """Seconds until the deadline, None without one."""
+        return None if self.ends_at is None else max(0.0, self.ends_at - now)
+
+
+class Session:
+    """Makes calls: with credentials, through a governor, over pooled connections.
+
+    Args:
+        credentials: what requests are signed with.
+        base_url: the API's address with the version in its path.
+        governor: decides when a request may leave.
+        options: the defaults of every call.
+        policy: how failed calls are repeated.
+        transport: how the network is used.
+        listeners: who hears of requests, answers and repeats.
+
+    Raises:
+        ConfigurationError: the address would carry the token in the clear, or certificates would not be verified.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        base_url: str,
+        governor: Governor,
+        options: CallOptions,
+        policy: RetryPolicy,
+        transport: TransportOptions,
+        listeners: Listeners,
+    ) -> None:
+        require_secure(base_url)
+        parts = urlsplit(base_url)
+        if parts.scheme == "http" and transport.proxy is not None:
+            raise ConfigurationError("a proxy would see the access token in the clear: use one with https only")
+        self.base_url = base_url.rstrip("/")
+        self._base = URL(self.base_url)
+        self._base_path = parts.path.rstrip("/")
+        self.options = options
+        self.listeners = listeners
+        self.transport_options = transport
+        self._credentials = credentials
+        self._quota = governor.scope(origin=f"{parts.scheme}://{parts.netloc}", client_id=credentials.client_id)
+        self.policy = policy
+        self._budget = RetryBudget(policy)
+        self._transport = Transport(transport)
+
+    def with_options(self, options: CallOptions) -> Self:
+        """A view with other defaults; connections, quota and retry budget are shared."""
+        view = copy.copy(self)
+        view.options = options
+        return view
+
+    async def aclose(self) -> None:
+        """Close the connections. A token refresh under way is waited for: its answer may replace the refresh token."""
+        try:
+            if isinstance(self._credentials, SupportsFinish):
+                await self._credentials.finish()
+        finally:
+            await self._transport.aclose()
+
+    async def call(
+        self,
+        operation: Operation[AnswerT],
+        *,
+        path: Mapping[str, str] = _NOTHING,
+        query: Mapping[str, object] = _NOTHING,
+        body: object = None,
+        idempotency_key: str | None = None,
+        verify: Verify[AnswerT] | None = None,
+    ) -> AnswerT:
+        """Make one call of ``operation`` and decode its answer.
+
+        ``idempotency_key`` is for operations that honour one (by default each call gets its own, kept over its repeats).
+        ``verify`` settles a write whose answer was lost: it reads back and answers the result where the write took
+        effect, None where it did not. The deadline does not count its time.
+
+        Raises:
+            InvalidRequest: before anything leaves.
+            QuotaTimeout: waiting for quota would take longer than allowed; nothing was spent.
+            OutcomeUnknown: a write left, and nothing tells whether it took effect.
+            SpotifyAdsError: everything else of the tree, see :mod:`spotify_ads_async.errors`.
+        """
+        request = wire.request(operation, path=path, query=query, body=body, now=_now, validate=self.options.validate)
+        if operation.repeat is Repeat.KEYED:
+            request = wire.with_idempotency_key(operation, request, str(uuid.uuid4()) if idempotency_key is None else idempotency_key)
+        elif idempotency_key is not None:
+            raise InvalidRequest("the operation takes no idempotency key", operation=operation.id, path="idempotency_key", rule="none here")
+        self._budget.call_made()
+        deadline = self.options.deadline
+        state = _CallState(operation, request, None if deadline is None else time.monotonic() + deadline, self.listeners)
+        failure: SpotifyAdsError
+        try:
+            if deadline is None:
+                answer = await self._repeat(operation, request, state)
+            else:
+                answer = await self._repeat_until(deadline, operation, request, state)
+        except SpotifyAdsError as error:
+            failure = error
+        else:
+            if self.listeners:
+                state.succeeded()
+            return answer
+        if verify is not None and isinstance(failure, OutcomeUnknown):
+            settled = await verify()
+            if settled is not None:
+                if self.listeners:
+                    state.succeeded()
+                return settled
+            failure = _did_not_happen(failure)
+        state.failed(failure)
+        raise failure
+
+    async def _repeat_until(self, deadline: float, operation: Operation[AnswerT], request: wire.HttpRequest, state: _CallState) -> AnswerT:
+        """As :meth:`_repeat`, for ``deadline`` seconds."""
+        with anyio.move_on_after(deadline):
+            return await self._repeat(operation, request, state)
+        late = ConnectionFailed(f"the call's deadline of {deadline:g} s passed while {state.phase}", operation=operation.id)
+        if state.unanswered:
+            state.doubt = late
+        raise _ending(operation, late, state)
+
+    async def _repeat(self, operation: Operation[AnswerT], request: wire.HttpRequest, state: _CallState) -> AnswerT:
+        """Send the request, each time under the governor, until an attempt succeeds or the matrix says stop."""
+        options, target = self.options, request.target
+        # A query has its own encoding; without one, there is a way in a third of the time.
+        address = (
+            URL(self.base_url + target, encoded=True) if "?" in target else self._base.with_path(self._base_path + target, encoded=True)
+        )
+        failure: SpotifyAdsError
+        while True:
+            state.attempt += 1
+            state.phase = _SIGNING_IN
+            try:
+                state.token = token = await self._credentials.token(self._transport.client())
+                state.phase = _WAITING
+                state.wanted_at = time.monotonic()
+                max_wait = options.max_wait if state.ends_at is None else _shorter(options.max_wait, state.remaining(state.wanted_at))
+                admission = self._quota.admit(operation.limits, priority=options.priority, max_wait=max_wait)
+                # As `async with admission` does, without its two coroutines.
+                if not admission.enter_nowait():
+                    await admission.enter()
+                try:
+                    answer = await self._transport.exchange(
+                        address, request, token=token, timeout=options.timeout, departure=admission, progress=state
+                    )
+                except BaseException:
+                    admission.give_up()
+                    raise
+                status = answer.status
+                state.answered(status)
+                if 200 <= status < 300:
+                    return wire.answer(operation, status=status, content_type=answer.content_type, body=answer.body)
+                state.retry_after = retry_after(answer.headers, _now())
+                failure = wire.error(operation, status=status, retry_after=state.retry_after, body=answer.body)
+            except SpotifyAdsError as error:
+                state.lost(error)
+                error.operation = operation.id
+                failure = error
+            except BaseException as problem:
+                state.lost(problem)
+                raise
+            state.unanswered = False
+            if state.doubt is not None and operation.method == "DELETE" and isinstance(failure, NotFound):
+                # The attempt whose answer was lost did delete it.
+                return wire.no_content(operation)
+            verdict, delay = self._judge(operation, failure, state)
+            if verdict is RetryAction.FOLLOW:
+                return await self._read_completed(operation, failure, state)
+            if verdict not in {RetryAction.AGAIN, RetryAction.AGAIN_WITH_NEW_TOKEN}:
+                raise _ending(operation, failure, state)
+            state.retried(failure, delay)
+            state.phase = _PAUSING
+            state.retry_after = None
+            await anyio.sleep(delay)
+
+    def _judge(self, operation: Operation[Any], failure: SpotifyAdsError, state: _CallState) -> tuple[RetryAction, float]:
+        """What follows from the failure, and seconds to wait first."""
+        if state.phase != _IN_FLIGHT:
+            # Signing in has repeats of its own, and the governor's word is final.
+            return RetryAction.RAISE, 0.0
+        kind = classify(failure)
+        verdict = MATRIX[kind][operation.repeat]
+        if kind in IN_DOUBT and verdict is not RetryAction.RAISE:
+            state.doubt = failure
+        if verdict is RetryAction.AGAIN_WITH_NEW_TOKEN:
+            if state.token_replaced or state.token is None or not self._credentials.invalidate(state.token):
+                return RetryAction.RAISE, 0.0
+            state.token_replaced = True
+            return verdict, 0.0
+        if verdict is not RetryAction.AGAIN:
+            return verdict, 0.0
+        delay = self._delay(kind, state)
+        return (RetryAction.RAISE, 0.0) if delay is None else (verdict, delay)
+
+    def _delay(self, kind: Failure, state: _CallState) -> float | None:
+        """Seconds until the next attempt, or None where there shall be none."""
+        policy = self.policy
+        asked = state.retry_after or 0.0
+        if asked > policy.retry_after_cap:
+            return None
+        if kind in PACED:
+            state.refusals += 1
+            exhausted = state.refusals > policy.refusals
+            delay = asked + backoff(policy, state.refusals, random.random)
+            # The governor pauses its windows by itself, and a governor without windows pauses nothing.
+            exhausted = exhausted or (self.options.max_wait is not None and asked > self.options.max_wait)
+        else:
+            state.failures += 1
+            exhausted = state.failures >= policy.attempts or not self._budget.available()
+            delay = max(asked, backoff(policy, state.failures, random.random))
+        if exhausted:
+            return None
+        remaining = state.remaining(time.monotonic())
+        if remaining is not None and delay >= remaining:
+            return None
+        if kind in BUDGETED:
+            self._budget.take()
+        return delay
+
+    async def _read_completed(self, operation: Operation[AnswerT], conflict: SpotifyAdsError, state: _CallState) -> AnswerT:
+        """The idempotency key belongs to a create that is done: read what it made."""
+        target = wire.target_below(self.base_url, wire.resource_uri(conflict))
+        failure = conflict
+        if target is not None:
+            reading = msgspec.structs.replace(operation, method="GET", repeat=Repeat.SAFE, body=None)
+            request = wire.HttpRequest(method="GET", target=target)
+            try:
+                return await self._repeat(reading, request, _CallState(reading, request, state.ends_at, self.listeners))
+            except SpotifyAdsError as error:
+                failure = error
+        raise _ending(operation, failure, state)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _shorter(first: float | None, second: float | None) -> float | None:
+    bounds = [bound for bound in (first, second) if bound is not None]
+    return min(bounds, default=None)
+
+
+def _ending(operation: Operation[Any], failure: SpotifyAdsError, state: _CallState) -> SpotifyAdsError:
+    """The error that the caller gets: an unknown outcome where any attempt of a write left it in doubt."""
+    doubt = state.doubt
+    failure.may_have_taken_effect = doubt is not None and operation.method == "DELETE"
+    return failure if doubt is None or operation.repeat is Repeat.SAFE else _unknown(operation, failure, doubt)
+
+
+def _unknown(operation: Operation[Any], failure: SpotifyAdsError, doubt: SpotifyAdsError) -> OutcomeUnknown:
+    if classify(doubt) is Failure.KEY_COMPLETED:
+        said = "the create took effect under this idempotency key before, and what it made cannot be read: look it up"
+    else:
+        said = "the request left and nothing tells whether it took effect: read it back before sending it again"
+    unknown = OutcomeUnknown(
+        f"{said}; last seen: {failure.message}", cause=doubt, operation=operation.id, status=failure.status, trace_id=failure.trace_id
+    )
+    unknown.__cause__ = doubt
+    return unknown
+
+
+def _did_not_happen(unknown: OutcomeUnknown) -> SpotifyAdsError:
+    """What ended the attempt, once reading back has shown that it took no effect."""
+    settled = ConnectionFailed(
+        f"the answer was lost, and reading back shows that the request took no effect: it can be sent again ({unknown.cause})",
+        operation=unknown.operation,
+        status=unknown.status,
+        trace_id=unknown.trace_id,
+    )
+    settled.__cause__ = unknown
+    return settled

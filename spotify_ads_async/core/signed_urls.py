@@ -1,0 +1,307 @@
+"""Files behind signed URLs: storage that is not the API, so no access token and no header of ours goes there.
+
+A signed URL is a secret: no message, repr or log shows it. Downloads go on where they broke (``Range``). Uploads begin with
+Google Cloud Storage's resumable protocol, which Spotify's own tooling uses, and fall back to one plain PUT.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self, TypeAlias
+from urllib.parse import urlsplit
+
+import aiohttp
+import anyio
+from yarl import URL
+
+from spotify_ads_async.auth.credentials import require_secure
+from spotify_ads_async.core.retry import RetryPolicy, backoff
+from spotify_ads_async.core.transport import TransportOptions
+from spotify_ads_async.errors import ConnectionFailed, InvalidAnswer, RequestRejected, ServerError, SpotifyAdsError
+from spotify_ads_async.governor.feedback import retry_after
+from spotify_ads_async.types import Secret
+
+__all__ = ["Address", "Storage"]
+
+Address: TypeAlias = Callable[[], Awaitable[Secret]]
+"""Asks for a signed URL: once at first, and again where the one in hand has expired."""
+
+_PIECE = 256 * 1024
+_MIB = 1024 * 1024
+_PASSING = frozenset({408, 425, 429})
+_DONE = frozenset({200, 201, 204})
+_GOES_ON = 308
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_RECEIVED = re.compile(r"bytes=0-(\d+)")
+_NO_HEADERS = ("User-Agent", "Content-Type", "Accept")
+
+
+class _BrokenError(Exception):
+    """An exchange failed in a way that passes: worth another attempt, after ``delay`` seconds where the server named them."""
+
+    def __init__(self, what: str, delay: float = 0.0) -> None:
+        super().__init__(what)
+        self.delay = delay
+
+
+class _RefusedError(Exception):
+    """The storage refused: the signed URL may have expired."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status = status
+
+
+class Storage:
+    """Fetches and puts files; use it as ``async with``.
+
+    Args:
+        options: how the network is used.
+        policy: how often and how fast an exchange that failed is made again. ``attempts`` bounds those in a row that bring
+            nothing; ten times as many, and one per MiB, all of them.
+    """
+
+    def __init__(self, options: TransportOptions, policy: RetryPolicy) -> None:
+        self._options = options
+        self._policy = policy
+        self._client: aiohttp.ClientSession
+
+    async def __aenter__(self) -> Self:
+        options = self._options
+        self._client = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=True if options.tls is None else options.tls),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=_NO_HEADERS,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=options.connect_timeout, sock_read=options.read_timeout),
+            proxy=options.proxy,
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+    async def download(self, address: Address) -> AsyncGenerator[bytes]:
+        """The file's bytes, piece by piece, each once, however often the connection breaks.
+
+        Raises:
+            ConfigurationError: the URL would send a secret in the clear.
+            RequestRejected: the storage refuses, and a fresh URL does not help.
+            ConnectionFailed: the connection breaks again and again.
+            ServerError: the storage fails again and again.
+            InvalidAnswer: the file changed while it was read.
+        """
+        fetch = _Fetch()
+        attempts = _Attempts(self._policy)
+        url, fresh = _url(await address()), True
+        while not fetch.done:
+            try:
+                async for piece in self._pieces(url, fetch):
+                    fresh = False
+                    yield piece
+            except _BrokenError as broken:
+                await attempts.pause(broken, fetch.received)
+            except _RefusedError as refused:
+                if fresh:
+                    raise _rejected("the storage refuses the download", refused.status) from None
+                url, fresh = _url(await address()), True
+
+    async def _pieces(self, url: URL, fetch: _Fetch) -> AsyncGenerator[bytes]:
+        """What one exchange brings that did not come before."""
+        try:
+            async with self._client.get(url, headers=fetch.headers(), allow_redirects=False) as response:
+                _judge(response, fetch.received)
+                again = fetch.begin(response)
+                async for piece in response.content.iter_any():
+                    new = piece[again:]
+                    again = max(0, again - len(piece))
+                    if new:
+                        fetch.received += len(new)
+                        yield new
+        except (aiohttp.ClientError, TimeoutError, OSError) as problem:
+            raise _BrokenError(f"the download broke after {fetch.received} bytes ({type(problem).__name__})") from None
+        fetch.end()
+
+    async def put(self, address: Secret, file: Path, *, content_type: str) -> None:
+        """Put the file at ``address``, and go on where the storage has got to when the connection breaks.
+
+        Raises:
+            ConfigurationError: the URL would send a secret in the clear.
+            RequestRejected: the storage refuses.
+            ConnectionFailed: the connection breaks again and again.
+            ServerError: the storage fails again and again.
+        """
+        url = _url(address)
+        size = (await anyio.Path(file).stat()).st_size
+        session = await self._begin(url, content_type)
+        attempts = _Attempts(self._policy)
+        received = 0
+        while True:
+            try:
+                return await self._send(session or url, file, received, size)
+            except _BrokenError as broken:
+                await attempts.pause(broken, received)
+            except _RefusedError as refused:
+                raise _rejected("the storage refuses the upload", refused.status) from None
+            found = await self._ask(session, size, attempts) if session is not None else 0
+            if found is None:
+                return None
+            received = found
+
+    async def _begin(self, url: URL, content_type: str) -> URL | None:
+        """Where to put the file piece by piece, None where the storage takes it in one only."""
+        attempts = _Attempts(self._policy)
+        headers = {"x-goog-resumable": "start", "Content-Type": content_type, "Content-Length": "0"}
+        while True:
+            try:
+                async with self._client.post(url, headers=headers, allow_redirects=False) as response:
+                    if response.status in _DONE:
+                        location = response.headers.get("Location")
+                        return None if location is None else _url(Secret(location))
+                    if response.status < 500 and response.status not in _PASSING:
+                        return None
+                    broken = _BrokenError(f"the storage failed (HTTP {response.status})", _asked(response.headers))
+            except (aiohttp.ClientError, TimeoutError, OSError) as problem:
+                broken = _BrokenError(f"the storage cannot be reached ({type(problem).__name__})")
+            await attempts.pause(broken, 0)
+
+    async def _send(self, url: URL, file: Path, start: int, size: int) -> None:
+        """Send the file from ``start`` on."""
+        headers = {"Content-Length": str(size - start)}
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
+        try:
+            async with await anyio.open_file(file, "rb") as content:
+                await content.seek(start)
+                pieces = _pieces_of(content)
+                async with self._client.put(url, data=pieces, headers=headers, allow_redirects=False) as response:
+                    if response.status == _GOES_ON:
+                        raise _BrokenError("the storage has only a part of the file")
+                    _judge(response, 0)
+        except (aiohttp.ClientError, TimeoutError, OSError) as problem:
+            raise _BrokenError(f"the upload broke ({type(problem).__name__})") from None
+
+    async def _ask(self, session: URL, size: int, attempts: _Attempts) -> int | None:
+        """How many bytes the storage has, None for all of them."""
+        headers = {"Content-Range": f"bytes */{size}", "Content-Length": "0"}
+        while True:
+            try:
+                async with self._client.put(session, headers=headers, allow_redirects=False) as response:
+                    if response.status == _GOES_ON:
+                        received = _RECEIVED.match(response.headers.get("Range", ""))
+                        return int(received[1]) + 1 if received else 0
+                    _judge(response, 0)
+                    return None
+            except (aiohttp.ClientError, TimeoutError, OSError) as problem:
+                broken = _BrokenError(f"the storage cannot be reached ({type(problem).__name__})")
+            except _BrokenError as problem:
+                broken = problem
+            except _RefusedError as refused:
+                raise _rejected("the storage has forgotten the upload: begin anew", refused.status) from None
+            await attempts.pause(broken, 0)
+
+
+class _Fetch:
+    """How far a download came."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.total: int | None = None
+        self.done = False
+        self._tag: str | None = None
+        self._ranged = True
+
+    def headers(self) -> dict[str, str]:
+        """What to ask for next."""
+        asked = {"Accept-Encoding": "identity"}
+        if self.received and self._ranged:
+            asked["Range"] = f"bytes={self.received}-"
+            if self._tag is not None and not self._tag.startswith("W/"):
+                asked["If-Range"] = self._tag
+        return asked
+
+    def begin(self, response: aiohttp.ClientResponse) -> int:
+        """Take an answer's head: how many bytes of its body came before already."""
+        if response.status == 416:
+            self.done = self.total is not None and self.received >= self.total
+            if not self.done:
+                raise self._changed()
+            return 0
+        tag, self._tag = self._tag, response.headers.get("ETag") or response.headers.get("Last-Modified") or self._tag
+        encoded = response.headers.get("Content-Encoding", "identity") != "identity"
+        self._ranged = not encoded
+        ranged = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "")) if response.status == 206 else None
+        start = int(ranged[1]) if ranged else 0
+        total = int(ranged[2]) if ranged and ranged[2] != "*" else None if ranged or encoded else response.content_length
+        changed = (tag is not None and self._tag != tag) or (None not in {self.total, total} and self.total != total)
+        if self.received and (changed or start > self.received):
+            raise self._changed()
+        self.total = self.total if total is None else total
+        return self.received - start
+
+    def end(self) -> None:
+        """An answer's body ended."""
+        if self.total is not None and self.received < self.total:
+            raise _BrokenError(f"the download ended after {self.received} of {self.total} bytes")
+        self.done = True
+
+    def _changed(self) -> InvalidAnswer:
+        return InvalidAnswer(f"the file changed after {self.received} bytes of it were read: begin anew")
+
+
+class _Attempts:
+    """Counts failures, and waits between them."""
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        self._policy = policy
+        self._failures = 0
+        self._in_vain = 0
+        self._received = 0
+
+    async def pause(self, broken: _BrokenError, received: int) -> None:
+        """Wait before another attempt, or raise where there were enough."""
+        policy = self._policy
+        self._failures += 1
+        self._in_vain = self._in_vain + 1 if received <= self._received else 1
+        self._received = received
+        exhausted = self._in_vain >= policy.attempts or self._failures >= 10 * policy.attempts + received // _MIB
+        if exhausted or broken.delay > policy.retry_after_cap:
+            kind: type[SpotifyAdsError] = ServerError if "HTTP" in str(broken) else ConnectionFailed
+            raise kind(f"{broken}, {self._failures} times: try again later") from None
+        await anyio.sleep(max(broken.delay, backoff(policy, self._in_vain, random.random)))
+
+
+def _url(address: Secret) -> URL:
+    text = address.reveal()
+    parts = urlsplit(text)
+    require_secure(f"{parts.scheme}://{parts.netloc}")
+    return URL(text, encoded=True)
+
+
+def _judge(response: aiohttp.ClientResponse, received: int) -> None:
+    """Raise unless the answer is one to go on with."""
+    status = response.status
+    if status in _DONE or status == 206 or (status == 416 and received):
+        return
+    if status >= 500 or status in _PASSING:
+        raise _BrokenError(f"the storage failed (HTTP {status})", _asked(response.headers))
+    if 300 <= status < 400:
+        raise InvalidAnswer("the storage redirects; a signed URL is not followed anywhere else", status=status)
+    raise _RefusedError(status)
+
+
+def _asked(headers: Mapping[str, str]) -> float:
+    return retry_after(headers, datetime.now(UTC)) or 0.0
+
+
+def _rejected(what: str, status: int) -> RequestRejected:
+    return RequestRejected(f"{what}: the signed URL may have expired, or is for something else", status=status)
+
+
+async def _pieces_of(content: anyio.AsyncFile[bytes]) -> AsyncIterator[bytes]:
+    while piece := await content.read(_PIECE):
+        yield piece

@@ -1,0 +1,367 @@
+"""One HTTP exchange with the API: connections, time limits, size limits. The only file that talks HTTP to the API."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import aiohttp
+import anyio
+import msgspec
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import Payload
+from yarl import URL
+
+from spotify_ads_async.auth.credentials import header_safe
+from spotify_ads_async.core.wire import BARE_HEADERS, SHORTEST_SECRET, HttpRequest, Part, masked
+from spotify_ads_async.errors import ConfigurationError, ConnectionFailed, InvalidAnswer, SpotifyAdsError
+from spotify_ads_async.types import Secret
+
+__all__ = ["Departure", "HttpResponse", "Progress", "Transport", "TransportOptions"]
+
+_MOST_TIMEOUTS = 64
+_PIECE = 32 * 1024
+"""Bytes of a body written at once. With its headers below aiohttp's 64 KiB, above which a write also waits."""
+_NO_CONTENT_TYPE = frozenset({"Content-Type"})
+
+
+class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How the network is used.
+
+    ``connections`` is how many requests are under way at once; ``connect_timeout`` is seconds to connect, ``read_timeout``
+    seconds of silence until an answer counts as lost where the call has no ``timeout`` of its own; ``largest_answer`` is
+    bytes, after decompression. ``proxy`` is the address of an HTTP proxy; the environment's proxies are not used. ``tls`` is
+    a context with other certificate authorities.
+    """
+
+    connections: int = 100
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+    largest_answer: int = 64 * 1024 * 1024
+    proxy: str | None = None
+    tls: ssl.SSLContext | None = None
+
+
+class HttpResponse(msgspec.Struct, frozen=True):
+    """An answer that was read to its end. Its body may hold secrets, so no repr shows it; that of an error shows no token."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    token: Secret
+    """What the request was signed with."""
+
+    def content_type(self) -> str:
+        """The header, as far as it can be shown."""
+        told, token = self.headers.get("Content-Type", ""), self.token.reveal()
+        return told.replace(token, "***") if len(token) >= SHORTEST_SECRET else told
+
+    def __repr__(self) -> str:
+        return f"HttpResponse(status={self.status}, body=<{len(self.body)} bytes>)"
+
+
+class Departure(Protocol):
+    """Who is told how a departure went: the governor's admission."""
+
+    def answered(self, *, status: int, headers: Mapping[str, str]) -> object:
+        """The answer's headers arrived."""
+        ...
+
+    def not_sent(self) -> None:
+        """No byte of the request left: no server can have counted it."""
+        ...
+
+
+class Progress(Protocol):
+    """Who is told how far an exchange came."""
+
+    def leaving(self) -> None:
+        """A connection is free: the request is about to leave."""
+        ...
+
+    def left(self) -> None:
+        """The last byte of a request that may change something is on its way."""
+        ...
+
+
+class Transport:
+    """Pooled connections, opened with the first exchange.
+
+    Args:
+        options: how the network is used.
+
+    Raises:
+        ConfigurationError: the TLS context does not verify certificates, or the proxy's address is unfit.
+    """
+
+    def __init__(self, options: TransportOptions) -> None:
+        _require_verification(options.tls)
+        _require_plain_proxy(options.proxy)
+        self._options = options
+        self._slots = anyio.Semaphore(options.connections, fast_acquire=True)
+        self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
+        self._signature: tuple[Secret | None, Mapping[str, str]] = None, {}
+        self._closed = False
+        self._client: aiohttp.ClientSession | None = None
+
+    def client(self) -> aiohttp.ClientSession:
+        """The aiohttp session behind it; credentials ask for their tokens over it.
+
+        Raises:
+            ConfigurationError: the transport is closed.
+        """
+        if self._closed:
+            raise ConfigurationError("the client is closed: make a new one, or keep `async with` open around its calls")
+        if self._client is None:
+            tls = self._options.tls
+            self._client = aiohttp.ClientSession(
+                # The slots bound the connections, so that waiting for one is no part of an attempt's time.
+                connector=aiohttp.TCPConnector(limit=0, ssl=True if tls is None else tls),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers=BARE_HEADERS,
+                response_class=_Response,
+                proxy=self._options.proxy,
+                trust_env=False,
+            )
+        return self._client
+
+    async def aclose(self) -> None:
+        """Close the connections; later exchanges are refused."""
+        self._closed = True
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def exchange(
+        self,
+        url: URL,
+        request: HttpRequest,
+        *,
+        token: Secret,
+        timeout: float | None,  # noqa: ASYNC109 (aiohttp's own timer covers connecting and reading apart)
+        departure: Departure,
+        progress: Progress,
+    ) -> HttpResponse:
+        """Send ``request`` once and read its answer, whatever its status. Redirects are answers too.
+
+        Raises:
+            ConnectionFailed: no whole answer; ``may_have_taken_effect`` tells whether the request left completely.
+            InvalidAnswer: the answer is larger than allowed, or no HTTP.
+            ConfigurationError: the access token holds characters that no header may hold.
+        """
+        body = None if request.method == "GET" else await _body(request, progress)
+        slot_taken = False
+        try:
+            try:
+                self._slots.acquire_nowait()
+            except anyio.WouldBlock:
+                await self._slots.acquire()
+            slot_taken = True
+            client = self._client or self.client()
+            if self._signature[0] is not token:
+                self._sign(token)
+            progress.leaving()
+            response = await client.request(
+                request.method,
+                url,
+                # No name of this frame stands for the header: a traceback may show it.
+                headers={**request.headers, **self._signature[1]} if request.headers else self._signature[1],
+                data=body,
+                timeout=self._timeouts.get(timeout) or self._timeout(timeout),
+                allow_redirects=False,
+                # Whoever sends nothing declares no type for it.
+                skip_auto_headers=None if body is None or body.size else _NO_CONTENT_TYPE,
+            )
+            try:
+                departure.answered(status=response.status, headers=response.headers)
+                content = response.content
+                # Most bodies came with their headers: at most what was read from the connection at once.
+                whole = (content.read_nowait() if content.is_eof() else b"") or await self._read(content)
+                status = response.status
+                return HttpResponse(status, response.headers, whole if status < 300 else masked(whole, token), token)
+            finally:
+                response.release()
+        except (TimeoutError, aiohttp.ClientError, OSError) as problem:
+            if _unsent(problem, body):
+                departure.not_sent()
+            left = _left(problem, body)
+            failure = _explained(problem, timeout, left=left, token=token)
+        except BaseException as problem:  # noqa: BLE001 (raised again)
+            if not slot_taken or (body is not None and not body.begun):
+                departure.not_sent()
+            # Without the frames below, which hold the token.
+            raise problem.with_traceback(None) from None
+        finally:
+            if slot_taken:
+                self._slots.release()
+        # Raised outside of the handler for the same reason.
+        raise failure
+
+    def _sign(self, token: Secret) -> None:
+        """Make the header that signs a request; it is kept, for most calls have the same token."""
+        if not header_safe(token.reveal()):
+            raise _UnsafeTokenError
+        self._signature = token, {"Authorization": f"Bearer {token.reveal()}"}
+
+    def _timeout(self, timeout: float | None) -> aiohttp.ClientTimeout:
+        """The timeout in aiohttp's form; the first few are kept, for most calls have the same."""
+        silence = self._options.read_timeout if timeout is None else None
+        made = aiohttp.ClientTimeout(total=timeout, sock_connect=self._options.connect_timeout, sock_read=silence)
+        if len(self._timeouts) < _MOST_TIMEOUTS:
+            self._timeouts[timeout] = made
+        return made
+
+    async def _read(self, content: aiohttp.StreamReader) -> bytes:
+        largest = self._options.largest_answer
+        chunks: list[bytes] = []
+        size = 0
+        # A compressed answer comes in pieces of bounded size too.
+        async for chunk in content.iter_any():
+            size += len(chunk)
+            if size > largest:
+                raise _TooLargeError(largest)
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+
+class _TooLargeError(aiohttp.ClientPayloadError):
+    def __init__(self, largest: int) -> None:
+        super().__init__(f"the answer is larger than {largest} bytes")
+
+
+class _UnsafeTokenError(aiohttp.ClientError):
+    def __init__(self) -> None:
+        super().__init__("the access token is empty or holds characters that no header may hold")
+
+
+class _ConnectionLostError(aiohttp.ClientConnectionError):
+    """A connection failed under a request."""
+
+
+class _Response(aiohttp.ClientResponse):
+    """Hides from aiohttp the two errors on which it sends an idempotent request again: two requests on one token of the quota."""
+
+    async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        try:
+            return await super().start(connection)
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as problem:
+            raise _ConnectionLostError(f"{type(problem).__name__}: {problem}") from problem
+
+
+class _Body(Payload):
+    """Bytes that know how far they came: ``begun`` once any may have left, and a call to ``left`` once the last may have."""
+
+    def __init__(self, content: bytes, content_type: str, left: Callable[[], None] | None = None) -> None:
+        super().__init__(content, content_type=content_type)
+        self._content = content
+        self._tell = left
+        self.begun = False
+        self.left = False
+
+    @property
+    def size(self) -> int:
+        return len(self._content)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return self._content.decode(encoding, errors)
+
+    async def as_bytes(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        del encoding, errors
+        return self._content
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        await self.write_with_length(writer, None)
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        del content_length
+        content = self._content
+        if len(content) <= _PIECE:
+            # Headers and body in one write, which raises where the connection is gone and else has all of it.
+            await writer.write(content)
+            self._leaves()
+            return
+        self.begun = True
+        view = memoryview(content)
+        for start in range(0, len(content), _PIECE):
+            if start + _PIECE >= len(content):
+                self._leaves()
+            await writer.write(view[start : start + _PIECE])
+
+    def _leaves(self) -> None:
+        self.begun = self.left = True
+        if self._tell is not None:
+            self._tell()
+
+
+async def _body(request: HttpRequest, progress: Progress) -> _Body:
+    content = request.body
+    if not isinstance(content, tuple):
+        return _Body(content or b"", "application/json", progress.left)
+    with aiohttp.MultipartWriter("form-data") as form:
+        for part in content:
+            _append(form, part)
+    return _Body(await form.as_bytes(), form.content_type, progress.left)
+
+
+def _append(form: aiohttp.MultipartWriter, part: Part) -> None:
+    content = part.content if isinstance(part.content, bytes) else part.content.encode()
+    file = part.filename is not None
+    payload = form.append_payload(_Body(content, "application/octet-stream" if file else "text/plain; charset=utf-8"))
+    if part.filename is None:
+        payload.set_content_disposition("form-data", name=part.name)
+    else:
+        payload.set_content_disposition("form-data", name=part.name, filename=part.filename)
+
+
+_NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError, _UnsafeTokenError)
+
+
+def _unsent(problem: BaseException, body: _Body | None) -> bool:
+    """Whether no byte left. Part of a request is enough for a server to count it."""
+    if isinstance(problem, _NEVER_LEFT):
+        return True
+    if body is not None:
+        return not body.begun
+    # Without a body, the head is all there is to write, and aiohttp says this where it could not.
+    return isinstance(problem, aiohttp.ClientConnectionResetError)
+
+
+def _left(problem: BaseException, body: _Body | None) -> bool:
+    """Whether the last byte of the request may have left."""
+    return not _unsent(problem, body) if body is None else body.left
+
+
+def _explained(problem: BaseException, timeout: float | None, *, left: bool, token: Secret) -> SpotifyAdsError:
+    if isinstance(problem, _UnsafeTokenError):
+        return ConfigurationError(str(problem))
+    if isinstance(problem, _TooLargeError):
+        return InvalidAnswer(f"{problem}: ask for less, or raise TransportOptions(largest_answer=…)", may_have_taken_effect=True)
+    if isinstance(problem, aiohttp.ClientHttpProxyError):
+        return ConnectionFailed(f"the proxy refused to connect (HTTP {problem.status})")
+    if isinstance(problem, aiohttp.ClientResponseError):
+        # The answer's head cannot be parsed; the message shows bytes of it.
+        text = " ".join(problem.message.split())[:200]
+        return InvalidAnswer(f"the answer is no HTTP: {text.replace(token.reveal(), '***')}", may_have_taken_effect=True)
+    if isinstance(problem, TimeoutError) and not isinstance(problem, aiohttp.ServerTimeoutError):
+        text = f"no whole answer within {timeout} s"
+    else:
+        text = str(problem) if isinstance(problem, _ConnectionLostError) else f"{type(problem).__name__}: {problem}"
+    where = "the connection failed after the request left" if left else "the request could not be sent"
+    return ConnectionFailed(f"{where} ({text.replace(token.reveal(), '***')})", may_have_taken_effect=left)
+
+
+def _require_verification(context: ssl.SSLContext | None) -> None:
+    if context is not None and (context.verify_mode != ssl.CERT_REQUIRED or not context.check_hostname):
+        raise ConfigurationError(
+            "the TLS context does not verify the server's certificate: start from ssl.create_default_context() and add authorities to it"
+        )
+
+
+def _require_plain_proxy(proxy: str | None) -> None:
+    if proxy is None:
+        return
+    parts = urlsplit(proxy)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
+        raise ConfigurationError("a proxy's address is http://host:port; credentials in it would end up in logs")

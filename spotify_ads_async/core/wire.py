@@ -1,0 +1,365 @@
+"""From a call to the bytes of a request, and from the bytes of an answer to a struct or an error. Pure: no I/O."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, TypeVar, cast
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+
+from spotify_ads_async import errors
+from spotify_ads_async.errors import ErrorCode, InvalidAnswer, RequestRejected, ServerError, SpotifyAdsError
+from spotify_ads_async.operation import Operation, Repeat
+from spotify_ads_async.types import UNSET, Secret, decode_hook
+from spotify_ads_async.validation import requests as validation
+from spotify_ads_async.version import __version__
+
+__all__ = [
+    "BARE_HEADERS",
+    "SDK_NAME",
+    "HttpRequest",
+    "Part",
+    "answer",
+    "error",
+    "masked",
+    "no_content",
+    "request",
+    "resource_uri",
+    "target_below",
+    "with_idempotency_key",
+]
+
+AnswerT = TypeVar("AnswerT")
+
+SDK_NAME = f"spotify-ads-async/{__version__}"
+
+_BY_STATUS: Mapping[int, type[RequestRejected]] = {
+    401: errors.AuthenticationError,
+    403: errors.PermissionDenied,
+    404: errors.NotFound,
+    409: errors.Conflict,
+    422: errors.NotEnoughData,
+    429: errors.RateLimited,
+}
+
+_WHAT_TO_DO: Mapping[int, str] = {
+    401: "the access token was refused: check the credentials, or sign in again",
+    403: "the user behind the token may not do this: check their role in the ad account or business",
+    404: "there is no such thing, or this user cannot see it: check the ids",
+    409: "the request contradicts the present state: read it again",
+    422: "there is not enough data yet: ask again tomorrow",
+    429: "too many requests: something else spends the same quota",
+}
+
+_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+_LONGEST_EXCERPT = 200
+_LONGEST_SAID = 2000
+_DEEPEST_URI = 4
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One field of a multipart body; ``filename`` is set for the file."""
+
+    name: str
+    content: str | bytes
+    filename: str | None = None
+
+
+class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What leaves: ``target`` is the path and query below the base URL, encoded; ``body`` is JSON bytes or multipart parts.
+
+    ``headers`` come on top of :data:`BARE_HEADERS`, which every request has.
+    """
+
+    method: str
+    target: str
+    headers: Mapping[str, str] = {}
+    body: bytes | tuple[Part, ...] | None = None
+
+
+def request(
+    operation: Operation[Any],
+    *,
+    path: Mapping[str, str],
+    query: Mapping[str, object],
+    body: object,
+    now: Callable[[], datetime],
+    validate: bool = True,
+) -> HttpRequest:
+    """Build the request of one call; ``now`` is the present in UTC, for rules such as "a start in the future".
+
+    Raises:
+        InvalidRequest: a value breaks a rule of the API document or of its published behaviour, or, ``validate`` or not,
+            a path parameter could leave its segment.
+    """
+    given = {name: value for name, value in query.items() if value is not UNSET} if query else query
+    target = None
+    if validate:
+        target, body = validation.check_request(operation, path=path, query=given, body=body, now=now)
+    if target is None:
+        target = _quoted(operation, path)
+    if given:
+        target = f"{target}?{_query_string(given)}"
+    if body is None:
+        return HttpRequest(method=operation.method, target=target)
+    if operation.multipart:
+        return HttpRequest(method=operation.method, target=target, body=_parts(body))
+    return HttpRequest(method=operation.method, target=target, headers=_JSON_HEADERS, body=_encoder.encode(body))
+
+
+BARE_HEADERS: Mapping[str, str] = {"Accept": "application/json", "X-Spotify-Ads-Sdk": SDK_NAME, "User-Agent": SDK_NAME}
+"""What every request says of its sender."""
+_JSON_HEADERS: Mapping[str, str] = {"Content-Type": "application/json"}
+
+
+def with_idempotency_key(operation: Operation[Any], prepared: HttpRequest, key: str) -> HttpRequest:
+    """The same request with an ``Idempotency-Key`` header.
+
+    Raises:
+        InvalidRequest: the key holds characters that no header may hold.
+    """
+    if not key or not key.isascii() or not key.isprintable():
+        raise errors.InvalidRequest(
+            "an idempotency key is printable ASCII, for example a UUID",
+            operation=operation.id,
+            path="idempotency_key",
+            value=key,
+            rule="printable ASCII",
+        )
+    return msgspec.structs.replace(prepared, headers={**prepared.headers, "Idempotency-Key": key})
+
+
+_PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@functools.cache
+def _template(path: str) -> tuple[str, tuple[str, ...]]:
+    """A path with ``%s`` for each parameter, and the parameters' names."""
+    return re.sub(r"\{\w+\}", "%s", path.replace("%", "%%")), tuple(re.findall(r"\{(\w+)\}", path))
+
+
+def _quoted(operation: Operation[Any], path: Mapping[str, str]) -> str:
+    """The path with its parameters, each in its segment."""
+    template, names = _template(operation.path)
+    return template % tuple([_segment(operation, name, path.get(name, "")) for name in names])
+
+
+def _segment(operation: Operation[Any], name: str, value: str) -> str:
+    """One segment of a path. A slash stays out even encoded: some servers decode before they route."""
+    if _PLAIN_SEGMENT.fullmatch(value):
+        return value
+    if not value or value in {".", ".."} or "/" in value or "\\" in value:
+        raise errors.InvalidRequest(
+            f"path.{name} could leave its place in the address (it is {value!r})",
+            operation=operation.id,
+            path=f"path.{name}",
+            value=value,
+            rule="one segment: not empty, no dots alone, no slash",
+        )
+    return quote(value, safe="")
+
+
+def _query_string(query: Mapping[str, object]) -> str:
+    """Arrays become repeated keys: the API takes no commas."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in query.items():
+        if isinstance(value, Iterable) and not isinstance(value, str):
+            pairs.extend((name, _text(one)) for one in cast("Iterable[object]", value))
+        else:
+            pairs.append((name, _text(value)))
+    return urlencode(pairs, quote_via=quote)
+
+
+def _text(value: object) -> str:
+    """One value as the API writes it in a query or a form field."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case Enum():
+            return str(value.value)
+        case datetime():
+            return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        case _:
+            return str(value)
+
+
+def _parts(body: object) -> tuple[Part, ...]:
+    if not isinstance(body, msgspec.Struct):
+        raise errors.InvalidRequest("a multipart body is a struct", path="body", value=type(body).__name__, rule="struct")
+    parts: list[Part] = []
+    for field in body.__struct_fields__:
+        value = getattr(body, field)
+        if value is UNSET:
+            continue
+        if isinstance(value, bytes | bytearray | memoryview):
+            parts.append(Part(name=field, content=bytes(cast("bytes", value)), filename=field))
+        else:
+            parts.append(Part(name=field, content=_text(value)))
+    return tuple(parts)
+
+
+def _encode_extra(value: object) -> object:
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise NotImplementedError(f"{type(value).__name__} has no JSON form")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_encode_extra)
+
+
+@functools.cache
+def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind, dec_hook=decode_hook)
+
+
+def answer(operation: Operation[AnswerT], *, status: int, content_type: Callable[[], str], body: bytes) -> AnswerT:
+    """Decode a 2xx answer; ``content_type`` is asked only for an error's message.
+
+    Raises:
+        InvalidAnswer: the body is empty where it may not be, is not JSON, or has another shape.
+    """
+    if operation.answer is None:
+        return cast("AnswerT", None)
+    if not body:
+        raise _unreadable(operation, status, "the answer is empty")
+    try:
+        return _decoder(operation.answer).decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        reason = str(problem)
+    kind = _printable(content_type()[:_LONGEST_EXCERPT]) or "no content type"
+    size = len(body)
+    # A traceback may show this frame, and the body may hold secrets.
+    del body
+    raise _unreadable(operation, status, f"the answer ({kind}, {size} bytes) cannot be read: {reason}")
+
+
+def no_content(operation: Operation[AnswerT]) -> AnswerT:
+    """What a call answers whose answer has no body."""
+    del operation
+    return cast("AnswerT", None)
+
+
+SHORTEST_SECRET = 8
+"""Characters. Spotify's access tokens have more than a hundred; fewer than eight can be guessed."""
+
+
+def masked(body: bytes, token: Secret) -> bytes:
+    """An error body without the access token, should the server echo it.
+
+    What is shorter than :data:`SHORTEST_SECRET` is no secret, such as the ``x`` of a local server: masking it would garble words.
+    """
+    plain = token.reveal().encode()
+    if len(plain) < SHORTEST_SECRET:
+        return body
+    return body.replace(plain, b"***").replace(plain.replace(b"/", rb"\/"), b"***")
+
+
+def target_below(base_url: str, uri: str | None) -> str | None:
+    """The part of ``uri`` below the base URL, None where it leads anywhere else: the token stays with the API."""
+    if not uri:
+        return None
+    base_path = urlsplit(base_url).path
+    for prefix in (base_url, base_path):
+        if prefix and uri.startswith(f"{prefix}/"):
+            uri = uri[len(prefix) :]
+            break
+    segments = uri.split("?", 1)[0].split("/")
+    plain = uri.isascii() and uri.isprintable() and not set(uri) & {" ", "#", "\\"}
+    sound = uri.startswith("/") and not uri.startswith("//") and not {".", ".."} & set(segments)
+    return uri if plain and sound else None
+
+
+def _unreadable(operation: Operation[Any], status: int, message: str) -> InvalidAnswer:
+    return InvalidAnswer(message, operation=operation.id, status=status, may_have_taken_effect=operation.repeat is not Repeat.SAFE)
+
+
+def error(operation: Operation[Any], *, status: int, retry_after: float | None, body: bytes) -> SpotifyAdsError:
+    """The error that an answer outside of 2xx stands for. The body may be anything, or nothing."""
+    details = _details(body)
+    facts = _folded(details)
+    messages = [text for text in _as_list(facts.get("messages")) if isinstance(text, str)]
+    codes = [
+        ErrorCode(code=_text_of(entry, "code"), definition=_text_of(entry, "definition"))
+        for entry in map(_folded, _as_list(facts.get("errorcodes")))
+    ]
+    told = [*messages, *(f"{one.code}: {one.definition}" if one.definition else one.code for one in codes)]
+    said = _printable("; ".join(told)[:_LONGEST_SAID]) or _excerpt(body, details)
+    if 300 <= status < 400:
+        return _unreadable(
+            operation, status, "the server redirects; redirects are not followed, so that the access token stays with the API"
+        )
+    kind: type[SpotifyAdsError] = ServerError if status >= 500 else _BY_STATUS.get(status, RequestRejected)
+    advice = _WHAT_TO_DO.get(status, "the server failed" if status >= 500 else "the request was refused for what it says")
+    if any(one.code == _KEY_REUSED for one in codes):
+        advice = "this idempotency key belongs to another request: use a key once, or leave it to the client"
+    problem = kind(
+        f"{advice}; the server says: {said}" if said else advice,
+        operation=operation.id,
+        status=status,
+        trace_id=_printable(_text_of(facts, "sptraceid")[:_LONGEST_EXCERPT]) or None,
+        messages=messages,
+        error_codes=codes,
+        details=details,
+        may_have_taken_effect=status >= 500 and operation.repeat is not Repeat.SAFE,
+    )
+    if isinstance(problem, errors.RateLimited):
+        problem.retry_after = retry_after
+    return problem
+
+
+def resource_uri(problem: SpotifyAdsError) -> str | None:
+    """Where the server says that the thing already stands (409 with a completed idempotency key)."""
+    return _found_uri(problem.details, _DEEPEST_URI)
+
+
+def _found_uri(value: object, levels: int) -> str | None:
+    """The first ``resource_uri`` in ``value``: which level holds it is not published."""
+    facts = _folded(value)
+    found = facts.get("resourceuri")
+    if isinstance(found, str):
+        return found
+    inner = [*facts.values(), *_as_list(value)]
+    return next((uri for one in inner if levels and (uri := _found_uri(one, levels - 1))), None)
+
+
+def _details(body: bytes) -> Mapping[str, object]:
+    try:
+        decoded: object = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return cast("Mapping[str, object]", decoded) if isinstance(decoded, dict) else {}
+
+
+def _folded(value: object) -> Mapping[str, object]:
+    """A mapping's keys without casing and separators, which vary between endpoints; anything else has none."""
+    if not isinstance(value, Mapping):
+        return {}
+    mapping = cast("Mapping[object, object]", value)
+    return {str(key).replace("_", "").replace("-", "").lower(): value for key, value in mapping.items()}
+
+
+def _text_of(facts: Mapping[str, object], name: str) -> str:
+    value = facts.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _as_list(value: object) -> list[object]:
+    return cast("list[object]", value) if isinstance(value, list) else []
+
+
+def _excerpt(body: bytes, details: Mapping[str, object]) -> str:
+    """A short printable piece of a body without messages."""
+    if not body or details:
+        return ""
+    text = body[:_LONGEST_EXCERPT].decode("utf-8", "replace")
+    return _printable(text)
+
+
+def _printable(text: str) -> str:
+    """``text`` without what a terminal could obey."""
+    return "".join(one if one.isprintable() else " " for one in text).strip()

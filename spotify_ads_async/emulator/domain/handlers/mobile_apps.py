@@ -1,0 +1,98 @@
+"""Mobile apps: the integrations that live in apps."""
+
+from __future__ import annotations
+
+from spotify_ads_async.emulator.domain.answers import Response, refused
+from spotify_ads_async.emulator.domain.call import Call, Handlers, paging
+from spotify_ads_async.emulator.domain.handlers.datasets import attach, own_account, shared_with
+from spotify_ads_async.emulator.domain.store import Business, Row
+
+__all__ = ["HANDLERS"]
+
+_SERVER_SIDE = frozenset({"id", "dataset_id", "integration_id", "ad_set_count", "shared_ad_accounts"})
+"""Attributes of the shape that a request may hold and that do not come from it."""
+
+
+def _shown(business: Business, row: Row) -> Row:
+    count = sum(
+        ad_set.get("mobile_app_id") == row["id"] and ad_set["status"] in {"ACTIVE", "READY"}
+        for account in business.accounts()
+        for ad_set in account.ad_sets
+    )
+    return {**row, "ad_set_count": count}
+
+
+def _listed(business: Business, rows: list[Row]) -> Response:
+    apps = [_shown(business, row) for row in rows]
+    return Response({"paging": paging(len(apps), 0, max(1, len(apps))), "mobile_apps": apps})
+
+
+def create(call: Call) -> Response:
+    """``createMobileAppInBusiness``."""
+    business, store = call.business, call.store
+    body = call.body.get("mobile_app")
+    if body is None:
+        raise refused("mobile_app: required")
+    row: Row = {
+        **{name: value for name, value in body.items() if name not in _SERVER_SIDE},
+        "id": store.new_id(),
+        "dataset_id": attach(business, "mobile_apps", body.get("dataset_id"), body["name"]),
+        "integration_id": store.new_id(),
+        "shared_ad_accounts": [],
+    }
+    return Response(_shown(business, business.mobile_apps.put(row)), status=201)
+
+
+def find(call: Call) -> Response:
+    """``getMobileAppsByBusinessId``."""
+    return _listed(call.business, list(call.business.mobile_apps))
+
+
+def find_shared(call: Call) -> Response:
+    """``getMobileAppsByBusinessIdAndAdAccountId``."""
+    business = call.business
+    account = own_account(business, call.path["ad_account_id"])
+    return _listed(business, [row for row in business.mobile_apps if shared_with(row, account)])
+
+
+def get(call: Call) -> Response:
+    """``getMobileAppByBusinessAndId``."""
+    return Response(_shown(call.business, call.business.mobile_apps.get(call.path["mobile_app_id"])))
+
+
+def update(call: Call) -> Response:
+    """``updateMobileAppByBusinessAndId``."""
+    business = call.business
+    row = business.mobile_apps.get(call.path["mobile_app_id"])
+    change = {name: value for name, value in call.body.items() if name not in _SERVER_SIDE}
+    return Response(_shown(business, business.mobile_apps.put({**row, **change})))
+
+
+def share(call: Call) -> Response:
+    """``shareBusinessMobileAppWithAdAccount``."""
+    business = call.business
+    row, account = business.mobile_apps.get(call.path["mobile_app_id"]), own_account(business, call.path["ad_account_id"])
+    if not shared_with(row, account):
+        shared = [*row["shared_ad_accounts"], {"id": account.id, "name": account.row["name"]}]
+        business.mobile_apps.put({**row, "shared_ad_accounts": shared})
+    return Response(status=204)
+
+
+def unshare(call: Call) -> Response:
+    """``unshareBusinessMobileAppWithAdAccount``."""
+    business = call.business
+    row, account = business.mobile_apps.get(call.path["mobile_app_id"]), own_account(business, call.path["ad_account_id"])
+    shared = [one for one in row["shared_ad_accounts"] if one["id"] != account.id]
+    business.mobile_apps.put({**row, "shared_ad_accounts": shared})
+    return Response(status=204)
+
+
+HANDLERS: Handlers = {
+    "createMobileAppInBusiness": create,
+    "getMobileAppByBusinessAndId": get,
+    "getMobileAppsByBusinessId": find,
+    "getMobileAppsByBusinessIdAndAdAccountId": find_shared,
+    "shareBusinessMobileAppWithAdAccount": share,
+    "unshareBusinessMobileAppWithAdAccount": unshare,
+    "updateMobileAppByBusinessAndId": update,
+}

@@ -1,0 +1,303 @@
+"""What the emulator knows: businesses, ad accounts and everything in them.
+
+Rows are dictionaries in the shape of the API's answers. A row is never changed in place: a change puts a new one, so
+that rows may share their parts and an answer once read stays as it was.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+
+from spotify_ads_async.emulator.domain.answers import missing
+from spotify_ads_async.emulator.domain.clock import Clock
+from spotify_ads_async.emulator.domain.delivery import Delivery
+from spotify_ads_async.emulator.domain.file_storage import Storage
+
+__all__ = ["Account", "Business", "Listener", "Row", "Store", "Table"]
+
+Row: TypeAlias = dict[str, Any]
+Listener: TypeAlias = Callable[[str, str, Row | None], None]
+"""Called with a table's name, a row's id, and the row, None when it was removed."""
+
+_CACHED_SELECTIONS = 16
+
+
+class Table:
+    """Rows by id, in the order in which they came.
+
+    Args:
+        name: the table's address: owner and kind, such as ``<ad account id>/ad_sets``.
+        noun: what one row is, in a message.
+        store: whom to tell of changes.
+        key: the attribute that holds a row's id.
+    """
+
+    __slots__ = ("_key", "_selections", "_store", "name", "noun", "rows")
+
+    def __init__(self, name: str, noun: str, store: Store, key: str = "id") -> None:
+        self.name = name
+        self.noun = noun
+        self.rows: dict[str, Row] = {}
+        self._key = key
+        self._store = store
+        self._selections: dict[Hashable, list[Row]] = {}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows.values())
+
+    def __contains__(self, identifier: str) -> bool:
+        return identifier in self.rows
+
+    def get(self, identifier: str) -> Row:
+        """The row with this id.
+
+        Raises:
+            Refusal: there is none (404).
+        """
+        row = self.rows.get(identifier)
+        if row is None:
+            raise missing(self.noun, identifier)
+        return row
+
+    def put(self, row: Row) -> Row:
+        """Add a row, or replace the one with its id."""
+        self.rows[row[self._key]] = row
+        self._changed(row[self._key], row)
+        return row
+
+    def remove(self, identifier: str) -> None:
+        """Remove a row that is there."""
+        del self.rows[identifier]
+        self._changed(identifier, None)
+
+    def _changed(self, identifier: str, row: Row | None) -> None:
+        if self._selections:
+            self._selections.clear()
+        for listener in self._store.listeners:
+            listener(self.name, identifier, row)
+
+    def select(
+        self,
+        query: Hashable,
+        keep: Callable[[Row], bool] | None = None,
+        order: Callable[[Row], Any] | None = None,
+        *,
+        descending: bool = False,
+    ) -> list[Row]:
+        """The rows that ``keep`` keeps, in order; rows that compare equal stay in the order in which they came.
+
+        ``query`` names the question: the answer is remembered until a row changes.
+        """
+        found = self._selections.get(query)
+        if found is None:
+            found = list(self.rows.values()) if keep is None else [row for row in self.rows.values() if keep(row)]
+            if order is not None:
+                found.sort(key=order, reverse=descending)
+            if len(self._selections) >= _CACHED_SELECTIONS:
+                self._selections.pop(next(iter(self._selections)))
+            self._selections[query] = found
+        return found
+
+
+class Account:
+    """One ad account and everything in it."""
+
+    KINDS: Mapping[str, tuple[str, str]] = {
+        "campaigns": ("Campaign", "id"),
+        "ad_sets": ("Ad set", "id"),
+        "ads": ("Ad", "id"),
+        "assets": ("Asset", "id"),
+        "audiences": ("Audience", "id"),
+        "campaign_drafts": ("Campaign draft", "id"),
+        "ad_set_drafts": ("Ad set draft", "id"),
+        "ad_drafts": ("Ad draft", "id"),
+        "members": ("Member", "member_id"),
+        "changes": ("Change", "change_id"),
+        "reports": ("Report", "id"),
+        "sales_orders": ("Sales order", "id"),
+        "processing": ("Processing", "id"),
+    }
+
+    def __init__(self, store: Store, row: Row) -> None:
+        self.id: str = row["id"]
+        self.store = store
+        tables = {kind: Table(f"{self.id}/{kind}", noun, store, key) for kind, (noun, key) in self.KINDS.items()}
+        self.tables = tables
+        self.campaigns = tables["campaigns"]
+        self.ad_sets = tables["ad_sets"]
+        self.ads = tables["ads"]
+        self.assets = tables["assets"]
+        self.audiences = tables["audiences"]
+        self.campaign_drafts = tables["campaign_drafts"]
+        self.ad_set_drafts = tables["ad_set_drafts"]
+        self.ad_drafts = tables["ad_drafts"]
+        self.members = tables["members"]
+        self.changes = tables["changes"]
+        self.reports = tables["reports"]
+        self.sales_orders = tables["sales_orders"]
+        self.processing = tables["processing"]
+        self.uploads: dict[str, tuple[str, dict[int, bytes]]] = {}
+        self.delivery = Delivery(self)
+
+    def start_processing(self, asset_id: str, outcome: Row) -> None:
+        """Let an asset or an audience be processed, with this change of its row in the end."""
+        ready_at = self.store.clock.ahead(self.store.processing_seconds).timestamp()
+        self.processing.put({"id": asset_id, "ready_at": ready_at, "outcome": outcome})
+
+    def processed(self, table: Table, row: Row) -> Row:
+        """The row as it is now: processing ends when its time has come."""
+        done = self.processing.rows.get(row["id"])
+        if done is None or self.store.clock.now().timestamp() < done["ready_at"]:
+            return row
+        self.processing.remove(row["id"])
+        return table.put({**row, **done["outcome"], "updated_at": self.store.clock.text()})
+
+    @property
+    def row(self) -> Row:
+        """The account itself, as the API answers it."""
+        return self.store.account_rows.rows[self.id]
+
+    @property
+    def currency(self) -> str:
+        """The account's billing currency."""
+        return self.row["currency_code"]
+
+
+class Business:
+    """One business and everything in it, apart from what its ad accounts hold."""
+
+    KINDS: Mapping[str, tuple[str, str]] = {
+        "members": ("Member", "member_id"),
+        "invitations": ("Invitation", "id"),
+        "pixels": ("Pixel", "id"),
+        "capi_integrations": ("CAPI integration", "capi_connection_id"),
+        "capi_tokens": ("CAPI token", "capi_auth_token_id"),
+        "datasets": ("Dataset", "id"),
+        "mobile_apps": ("Mobile app", "id"),
+    }
+
+    def __init__(self, store: Store, row: Row) -> None:
+        self.id: str = row["id"]
+        self.store = store
+        tables = {kind: Table(f"{self.id}/{kind}", noun, store, key) for kind, (noun, key) in self.KINDS.items()}
+        self.tables = tables
+        self.members = tables["members"]
+        self.invitations = tables["invitations"]
+        self.pixels = tables["pixels"]
+        self.capi_integrations = tables["capi_integrations"]
+        self.capi_tokens = tables["capi_tokens"]
+        self.datasets = tables["datasets"]
+        self.mobile_apps = tables["mobile_apps"]
+
+    @property
+    def row(self) -> Row:
+        """The business itself, as the API answers it."""
+        return self.store.business_rows.rows[self.id]
+
+    def accounts(self) -> list[Account]:
+        """The business's ad accounts."""
+        return [account for account in self.store.accounts.values() if account.row["business_id"] == self.id]
+
+
+class User(msgspec.Struct, frozen=True):
+    """The person behind every token."""
+
+    member_id: str = "emulator-user"
+    name: str = "Emma Emulator"
+    email_address: str = "emma@example.com"
+
+
+class Store:
+    """Everything, with the clock and the random numbers that it is made with."""
+
+    def __init__(self, clock: Clock, rng: random.Random) -> None:
+        self.clock = clock
+        self.random = rng
+        self.user = User()
+        self.processing_seconds = 0.0
+        self.secret = rng.randbytes(32)
+        self.storage = Storage(self)
+        self.listeners: list[Listener] = []
+        self.business_rows = Table("businesses", "Business", self)
+        self.account_rows = Table("ad_accounts", "Ad account", self)
+        self.businesses: dict[str, Business] = {}
+        self.accounts: dict[str, Account] = {}
+        self.account_types = Table("account_types", "Type", self)
+
+    def new_id(self) -> str:
+        """A UUID that was not there before, the same ones again from the same seed."""
+        return uuid_text(self.random.getrandbits(128))
+
+    def renew_identifiers(self, origin: bytes) -> None:
+        """Draw other identifiers from now on, so that rows which came from elsewhere keep theirs to themselves.
+
+        ``origin`` says where the rows came from: the same origin and seed give the same identifiers.
+        """
+        self.random.seed(self.random.randbytes(16) + origin)
+
+    def account(self, identifier: str) -> Account:
+        """The ad account with this id.
+
+        Raises:
+            Refusal: there is none (404).
+        """
+        account = self.accounts.get(identifier)
+        if account is None:
+            raise missing("Ad account", identifier)
+        return account
+
+    def business(self, identifier: str) -> Business:
+        """The business with this id.
+
+        Raises:
+            Refusal: there is none (404).
+        """
+        business = self.businesses.get(identifier)
+        if business is None:
+            raise missing("Business", identifier)
+        return business
+
+    def put_business(self, row: Row) -> Business:
+        """Add or replace a business."""
+        self.business_rows.put(row)
+        return self.businesses.setdefault(row["id"], Business(self, row))
+
+    def put_account(self, row: Row) -> Account:
+        """Add or replace an ad account."""
+        self.account_rows.put(row)
+        return self.accounts.setdefault(row["id"], Account(self, row))
+
+    def restore(self, name: str, row: Row) -> None:
+        """Put a row into the table of this name."""
+        if name == self.business_rows.name:
+            self.put_business(row)
+        elif name == self.account_rows.name:
+            self.put_account(row)
+        elif name == self.account_types.name:
+            self.account_types.put(row)
+        else:
+            owner, _, kind = name.partition("/")
+            (self.accounts.get(owner) or self.businesses[owner]).tables[kind].put(row)
+
+    def tables(self) -> Iterator[Table]:
+        """Every table, owners before what they own."""
+        yield self.business_rows
+        yield self.account_rows
+        yield self.account_types
+        for business in self.businesses.values():
+            yield from business.tables.values()
+        for account in self.accounts.values():
+            yield from account.tables.values()
+
+
+def uuid_text(bits: int) -> str:
+    """128 random bits as a version 4 UUID."""
+    text = f"{bits:032x}"
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[int(text[16], 16) & 3]}{text[17:20]}-{text[20:]}"

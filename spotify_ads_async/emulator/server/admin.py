@@ -1,0 +1,157 @@
+"""The emulator's own endpoints, below ``/_emulator``: statistics, faults, settings and the live feed of the web page."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from aiohttp import web
+
+from spotify_ads_async.emulator.domain.data import exported
+from spotify_ads_async.emulator.server.faults import ArmedFault, Fault
+from spotify_ads_async.emulator.server.statistics import LatestRequest
+
+if TYPE_CHECKING:
+    from spotify_ads_async.emulator.server.app import App
+    from spotify_ads_async.emulator.server.emulator import Emulator
+
+__all__ = ["Admin"]
+
+FEED_SECONDS = 0.25
+"""How often the live feed speaks."""
+
+
+class Settings(msgspec.Struct, forbid_unknown_fields=True):
+    """What can be set while the emulator runs; ``latency`` as text, ``clock_skew`` in seconds."""
+
+    latency: str | None = None
+    clock_skew: float | None = None
+
+
+class Window(msgspec.Struct, frozen=True):
+    """One window as the page draws it."""
+
+    limit: str
+    key: str
+    requests: int
+    most: int
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """One message of the live feed."""
+
+    at: float
+    requests: int
+    refused: int
+    windows: list[Window]
+    latest: list[LatestRequest]
+
+
+class Admin:
+    """Serves an emulator's own endpoints and its web page."""
+
+    def __init__(self, server: Emulator, app: App) -> None:
+        self._server = server
+        self._app = app
+
+    def serve(self) -> None:
+        """Add the endpoints to the server."""
+        add = self._app.add_side
+        add("GET", "/", self._page)
+        add("GET", "/_emulator/events", self._events)
+        add("GET", "/_emulator/statistics", self._json(self._statistics))
+        add("DELETE", "/_emulator/statistics", self._json(self._reset))
+        add("GET", "/_emulator/data", self._json(self._data))
+        add("GET", "/_emulator/faults", self._json(self._faults))
+        add("POST", "/_emulator/faults", self._json(self._add_fault))
+        add("DELETE", "/_emulator/faults", self._json(self._clear_faults))
+        add("DELETE", "/_emulator/faults/", self._json(self._remove_fault))
+        add("PATCH", "/_emulator/settings", self._json(self._set))
+        add("POST", "/_emulator/tokens/revocation", self._json(self._revoke))
+        add("POST", "/_emulator/ad_sets", self._json(self._add_ad_sets))
+
+    @staticmethod
+    def _json(answer: Callable[[web.BaseRequest], Awaitable[Any]]) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            # A page of another origin could send a form, but never JSON without being asked first.
+            if request.method != "GET" and request.can_read_body and request.content_type != "application/json":
+                return web.Response(status=415, text="Content-Type must be application/json")
+            try:
+                content = await answer(request)
+            except (ValueError, LookupError) as error:
+                return web.Response(status=400, text=str(error))
+            if content is None:
+                return web.Response(status=204)
+            return web.Response(body=msgspec.json.encode(content), content_type="application/json")
+
+        return handle
+
+    async def _page(self, _request: web.BaseRequest) -> web.StreamResponse:
+        content = resources.files("spotify_ads_async.emulator.server").joinpath("page.html").read_bytes()
+        return web.Response(body=content, content_type="text/html", charset="utf-8")
+
+    async def _statistics(self, _request: web.BaseRequest) -> Any:  # noqa: ANN401 - any JSON
+        return self._server.statistics()
+
+    async def _reset(self, _request: web.BaseRequest) -> None:
+        self._server.reset_statistics()
+
+    async def _data(self, _request: web.BaseRequest) -> Any:  # noqa: ANN401 - any JSON
+        return exported(self._server.store)
+
+    async def _faults(self, _request: web.BaseRequest) -> Any:  # noqa: ANN401 - any JSON
+        return {"faults": [_shown(armed) for armed in self._app.faults]}
+
+    async def _add_fault(self, request: web.BaseRequest) -> Any:  # noqa: ANN401 - any JSON
+        return _shown(self._app.faults.add(msgspec.json.decode(await request.read(), type=Fault)))
+
+    async def _clear_faults(self, _request: web.BaseRequest) -> None:
+        self._app.faults.clear()
+
+    async def _remove_fault(self, request: web.BaseRequest) -> None:
+        number = int(request.path.rsplit("/", 1)[-1])
+        next_one = next((armed for armed in self._app.faults if armed.number == number), None)
+        if next_one is None:
+            raise LookupError(f"no fault has the number {number}")
+        next_one.remove()
+
+    async def _set(self, request: web.BaseRequest) -> None:
+        settings = msgspec.json.decode(await request.read(), type=Settings)
+        if settings.latency is not None:
+            self._server.set_latency(settings.latency)
+        if settings.clock_skew is not None:
+            self._server.clock.skew = settings.clock_skew
+
+    async def _revoke(self, _request: web.BaseRequest) -> None:
+        self._server.tokens.revoke()
+
+    async def _add_ad_sets(self, request: web.BaseRequest) -> Any:  # noqa: ANN401 - any JSON
+        count = msgspec.json.decode(await request.read(), type=dict[str, int]).get("count", 1)
+        return {"ids": self._server.add_ad_sets(count)}
+
+    def _snapshot(self) -> Snapshot:
+        ledger, now = self._app.ledger, time.monotonic()
+        return Snapshot(
+            at=time.time(),
+            requests=ledger.requests,
+            refused=ledger.refused,
+            windows=[Window(*one) for one in sorted(self._app.quota.filling(now))],
+            latest=list(ledger.latest)[-20:],
+        )
+
+    async def _events(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The live feed: server-sent events until the listener leaves."""
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        await response.prepare(request)
+        while request.transport is not None and not request.transport.is_closing():
+            await response.write(b"data: " + msgspec.json.encode(self._snapshot()) + b"\n\n")
+            await asyncio.sleep(FEED_SECONDS)
+        return response
+
+
+def _shown(armed: ArmedFault) -> dict[str, Any]:
+    return {"number": armed.number, "seen": armed.seen, "hits": armed.hits, "fault": armed.fault}

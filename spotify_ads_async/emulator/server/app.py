@@ -1,0 +1,387 @@
+"""A request's context through the emulator: route, count, delay, fault, handler, answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from email.utils import format_datetime
+from typing import Any, Literal, NoReturn, TypeAlias
+from urllib.parse import unquote
+
+import msgspec
+from aiohttp import web
+
+from spotify_ads_async.emulator.domain.answers import Refusal, Response
+from spotify_ads_async.emulator.domain.call import Call, Handler
+from spotify_ads_async.emulator.domain.checking import Checker
+from spotify_ads_async.emulator.domain.handlers import HANDLERS
+from spotify_ads_async.emulator.domain.store import Store
+from spotify_ads_async.emulator.server.faults import Fault, FaultBook, FaultKind, altered
+from spotify_ads_async.emulator.server.forms import read_form
+from spotify_ads_async.emulator.server.idempotency import KeyBook, KeyEntry
+from spotify_ads_async.emulator.server.latency import Latency
+from spotify_ads_async.emulator.server.oauth import TokenBook
+from spotify_ads_async.emulator.server.quota import QuotaBook, QuotaDecision
+from spotify_ads_async.emulator.server.router import Router
+from spotify_ads_async.emulator.server.statistics import LatestRequest, Ledger
+from spotify_ads_async.operation import Repeat
+from spotify_ads_async.operations import OPERATIONS
+
+__all__ = ["PREFIX", "App", "HeaderPolicy", "RetryAfterForm", "SideHandler"]
+
+PREFIX = "/ads/v3"
+HeaderPolicy: TypeAlias = Literal["always", "refusals", "never"]
+"""Which answers carry the ``X-RateLimit`` headers."""
+RetryAfterForm: TypeAlias = Literal["seconds", "date", "absent"]
+"""How a 429 says when to come back."""
+SideHandler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+logger = logging.getLogger("spotify_ads_async.emulator")
+_encode = msgspec.json.Encoder().encode
+_JSON = "application/json"
+_STRICT_QUERIES = frozenset(name for name, operation in OPERATIONS.items() if operation.path.startswith("/targets/"))
+"""Lookups that refuse parameters they do not know."""
+_PROXY_PAGE = b"<html><head><title>Error</title></head><body><h1>Error: Server Error</h1></body></html>"
+
+
+class _Aborted(Exception):
+    """The connection is to be broken instead of answered."""
+
+
+class Route(msgspec.Struct, frozen=True):
+    """What is known of an operation before a request comes."""
+
+    operation: str
+    handler: Handler
+    checker: Checker
+    limits: tuple[str, ...]
+    keyed: bool
+
+
+class RequestContext(msgspec.Struct, kw_only=True):
+    """One request on its way."""
+
+    request: web.BaseRequest
+    route: Route
+    path: dict[str, str]
+    query: str
+    client_id: str | None
+    headers: dict[str, str]
+    changes: frozenset[FaultKind] = frozenset()
+
+
+class App:
+    """Answers requests. Everything it needs comes in; it owns the counts, the keys and nothing else."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        tokens: TokenBook,
+        quota: QuotaBook,
+        faults: FaultBook,
+        latency: Latency,
+        uplink: Latency,
+        rng: random.Random,
+        rate_limit_headers: HeaderPolicy,
+        retry_after: RetryAfterForm,
+    ) -> None:
+        self.store = store
+        self.tokens = tokens
+        self.quota = quota
+        self.faults = faults
+        self.latency = latency
+        self.uplink = uplink
+        self.ledger = Ledger()
+        self.keys = KeyBook()
+        self.base_url = ""
+        self._random = rng
+        self._rate_limit_headers = rate_limit_headers
+        self._retry_after = retry_after
+        self._side: dict[tuple[str, str], SideHandler] = {}
+        self._router: Router[Route] = Router()
+        everybodys = quota.limits.keys() - {limit for operation in OPERATIONS.values() for limit in operation.limits}
+        for name, handler in HANDLERS.items():
+            operation = OPERATIONS[name]
+            spent = tuple(sorted(operation.limits | everybodys))
+            route = Route(name, handler, Checker(name), spent, operation.repeat is Repeat.KEYED)
+            self._router.add(operation.method, operation.path, route)
+
+    def add_side(self, method: str, path: str, handler: SideHandler) -> None:
+        """Serve ``path`` outside of the API, uncounted; a path that ends in ``/`` serves everything below it."""
+        self._side[method, path] = handler
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        path, _, query = request.raw_path.partition("?")
+        try:
+            if path.startswith(PREFIX + "/"):
+                return await self._api(request, path[len(PREFIX) :], query)
+            return await self._beside(request, path)
+        except _Aborted:
+            _break(request.transport)
+            return web.Response()
+        except Exception:
+            logger.exception("%s %s failed", request.method, path)
+            return self._refusal(Refusal(500, "INTERNAL_ERROR", "the emulator failed; its log says why"), {})
+
+    async def _beside(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
+        handler = self._side.get((request.method, path)) or self._side.get((request.method, path[: path.rfind("/", 0, -1) + 1]))
+        if handler is None:
+            return self._refusal(Refusal(404, "NOT_FOUND", f"{request.method} {path}: there is nothing here"), {})
+        return await handler(request)
+
+    async def _api(self, request: web.BaseRequest, path: str, query: str) -> web.StreamResponse:
+        if not self.uplink.none:
+            await asyncio.sleep(self.uplink.draw(self._random))
+        arrived = time.monotonic()
+        client_id = self.tokens.client_of(request.headers.get("Authorization"), arrived)
+        found = self._router.find(request.method, path)
+        if isinstance(found, frozenset):
+            return self._unrouted(found, request.method, path)
+        route, values = found
+        verdict = self._count(request, route, client_id, arrived)
+        context = RequestContext(
+            request=request, route=route, path=values, query=query, client_id=client_id, headers=self._quota_headers(verdict)
+        )
+        status = 0
+        try:
+            answer = await (self._refuse(verdict, context) if verdict.wait > 0.0 else self._perform(context))
+            status = answer.status
+        finally:
+            self._note(route.operation, client_id, status, time.monotonic() - arrived)
+        return answer
+
+    def _count(self, request: web.BaseRequest, route: Route, client_id: str | None, now: float) -> QuotaDecision:
+        address = request.remote or ""
+        keys = {name: address if name.startswith("ip") else client_id or f"nobody at {address}" for name in route.limits}
+        verdict = self.quota.admit(keys, now)
+        self.ledger.requests += 1
+        if verdict.wait > 0.0:
+            self.ledger.refused += 1
+        return verdict
+
+    def _note(self, operation: str, client_id: str | None, status: int, seconds: float) -> None:
+        ledger = self.ledger
+        ledger.statuses[status] += 1
+        ledger.operations[operation] += 1
+        ledger.latest.append(LatestRequest(time.time(), operation, client_id or "", status, seconds))
+
+    def _unrouted(self, methods: frozenset[str], method: str, path: str) -> web.Response:
+        if methods:
+            allow = {"Allow": ", ".join(sorted(methods))}
+            return self._refusal(Refusal(405, "METHOD_NOT_ALLOWED", f"{path} does not take {method}", headers=allow), {})
+        return self._refusal(Refusal(404, "NOT_FOUND", f"the API has no path {path}"), {})
+
+    def _quota_headers(self, verdict: QuotaDecision) -> dict[str, str]:
+        wanted = self._rate_limit_headers == "always" or (self._rate_limit_headers == "refusals" and verdict.wait > 0.0)
+        if not wanted or not verdict.limit:
+            return {}
+        return {
+            "X-RateLimit-Limit": str(verdict.requests),
+            "X-RateLimit-Remaining": str(verdict.remaining),
+            "X-RateLimit-Reset": str(math.ceil(verdict.reset)),
+        }
+
+    async def _refuse(self, verdict: QuotaDecision, context: RequestContext) -> web.Response:
+        seconds = math.ceil(verdict.wait)
+        match self._retry_after:
+            case "seconds":
+                context.headers["Retry-After"] = str(seconds)
+            case "date":
+                context.headers["Retry-After"] = format_datetime(self.store.clock.ahead(seconds), usegmt=True)
+            case _:
+                pass
+        await asyncio.sleep(self.latency.draw(self._random))
+        return self._refusal(Refusal(429, "RATE_LIMITED", f"the {verdict.limit} window is full"), context.headers)
+
+    async def _perform(self, context: RequestContext) -> web.StreamResponse:
+        """Do what the request asks, somewhere within its latency, unless a fault is in the way."""
+        delay, end, changes = self.faults.strike(context.route.operation) if self.faults else (0.0, None, context.changes)
+        context.changes = changes
+        delay += self.latency.draw(self._random)
+        before = delay * self._random.random()
+        try:
+            body = await self._read(context)
+            entry = self._enter(context, body)
+        except Refusal as refusal:
+            await _wait(delay)
+            return self._refusal(refusal, context.headers, context)
+        await _wait(before)
+        answer = self._answer(context, body, end, entry)
+        await _wait(delay - before)
+        if entry is not None and entry.state == "running":
+            entry.state = "done"
+        if isinstance(answer, Refusal):
+            return self._refusal(answer, context.headers, context)
+        if end is not None:
+            return await self._ending(context, answer, end)
+        content = answer.content
+        if changes:
+            content = altered(msgspec.json.decode(_encode(content)) if content is not None else None, changes)
+        return _response(answer.status, None if content is None else _encode(content), {**context.headers, **answer.headers})
+
+    async def _read(self, context: RequestContext) -> bytes | dict[str, Any]:
+        """The request's body: bytes, or the fields of a form."""
+        if context.client_id is None:
+            raise Refusal(401, "UNAUTHORIZED", "the access token is missing, unknown or expired")
+        checker = context.route.checker
+        if not checker.takes_body:
+            return b""
+        if checker.multipart:
+            return await read_form(context.request)
+        content = await context.request.read()
+        if content and context.request.content_type != _JSON:
+            raise Refusal(400, "BAD_REQUEST", f"Content-Type: {context.request.content_type} is not {_JSON}")
+        return content
+
+    def _enter(self, context: RequestContext, body: bytes | dict[str, Any]) -> KeyEntry | None:
+        key = context.request.headers.get("Idempotency-Key") if context.route.keyed else None
+        if key is None or isinstance(body, dict):
+            return None
+        path = context.request.raw_path.partition("?")[0]
+        return self.keys.begin(context.client_id or "", key, context.route.operation, path, body)
+
+    def _answer(
+        self, context: RequestContext, body: bytes | dict[str, Any], end: Fault | None, entry: KeyEntry | None
+    ) -> Response | Refusal:
+        """Let the handler work, or the fault that keeps it from working."""
+        try:
+            if end is not None:
+                _prevent(end)
+            answer = self._handled(context, body)
+        except Refusal as refusal:
+            if entry is not None:
+                self.keys.forget(context.client_id or "", context.request.headers["Idempotency-Key"])
+            return refusal
+        except _Aborted:
+            if entry is not None:
+                self.keys.forget(context.client_id or "", context.request.headers["Idempotency-Key"])
+            raise
+        if entry is not None:
+            entry.resource_uri = self._resource(context.route.operation, entry.path, answer)
+            if end is not None and end.kind == "indeterminate":
+                entry.state = "unknown"
+        return answer
+
+    def _handled(self, context: RequestContext, body: bytes | dict[str, Any]) -> Response:
+        route, path = context.route, context.path
+        for name, value in path.items():
+            if "%" in value:
+                path[name] = unquote(value)
+        checker = route.checker
+        call = Call(
+            operation=route.operation,
+            store=self.store,
+            path=checker.path(path),
+            query=checker.query(context.query, strict=route.operation in _STRICT_QUERIES),
+            body=checker.form(body) if isinstance(body, dict) else checker.body(body),
+            client_id=context.client_id or "",
+            base_url=self.base_url,
+        )
+        return route.handler(call)
+
+    def _resource(self, operation: str, path: str, answer: Response) -> str:
+        """Where the result of a create can be read: the list it was posted to, with its id."""
+        collection = path.removeprefix(PREFIX)
+        if operation.startswith("createDraftFrom"):
+            account, _, kind = collection.removesuffix("/drafts").rpartition("/")[0].rpartition("/")
+            collection = f"{account}/drafts/{kind}"
+        return f"{self.base_url}{collection}/{answer.content['id']}"
+
+    async def _ending(self, context: RequestContext, answer: Response, end: Fault) -> web.StreamResponse:
+        """The end that a fault makes of a request that took effect."""
+        match end.kind:
+            case "truncated":
+                content = b"" if answer.content is None else _encode(answer.content)
+                response = web.StreamResponse(status=answer.status, headers={**context.headers, "Content-Type": _JSON})
+                response.content_length = max(2, len(content))
+                await response.prepare(context.request)
+                await response.write(content[: max(1, len(content) // 2)] or b"{")
+                raise _Aborted
+            case "garbage":
+                return _response(answer.status if answer.status != 204 else 200, b'{"id": \xff\xfe garbage', context.headers)
+            case "indeterminate":
+                return self._refusal(Refusal(500, "INTERNAL_ERROR", "the server failed"), context.headers)
+            case _:
+                raise _Aborted
+
+    def _refusal(self, refusal: Refusal, headers: Mapping[str, str], context: RequestContext | None = None) -> web.Response:
+        """A refusal's answer: with a status that the document declares for the operation, where it declares any."""
+        status = refusal.status
+        if context is not None and status in {400, 403, 404, 409, 422} and refusal.code not in _UNDECLARED:
+            status = _declared(status, context.route.checker.statuses)
+        if refusal.code == "HTML":
+            return web.Response(status=status, body=_PROXY_PAGE, content_type="text/html", headers={**headers, **refusal.headers})
+        content = refusal.content(self.store.new_id())
+        if context is not None and "camel_case" in context.changes:
+            content["errorCodes"] = content.pop("error_codes")
+        return _response(status, _encode(content), {**headers, **refusal.headers})
+
+
+_UNDECLARED = frozenset(
+    {
+        "IDEMPOTENCY_KEY_REUSED",
+        "IDEMPOTENCY_OUTCOME_INDETERMINATE",
+        "IDEMPOTENCY_REQUEST_ALREADY_COMPLETED",
+        "IDEMPOTENCY_REQUEST_IN_PROGRESS",
+    }
+)
+"""Codes that keep their status though the document declares it nowhere."""
+
+
+def _declared(status: int, statuses: frozenset[int]) -> int:
+    """``status``, or the declared one that comes nearest."""
+    for candidate in (status, 400, 404, 409, 403):
+        if candidate in statuses:
+            return candidate
+    return status
+
+
+def _prevent(fault: Fault) -> None:
+    """End a request before it takes effect, where the fault is of that kind."""
+    match fault.kind:
+        case "reset":
+            raise _Aborted
+        case "error":
+            code = "SERVICE_UNAVAILABLE" if fault.status == 503 else "INTERNAL_ERROR"
+            _refuse_with(fault.status, code, "a fault that was asked for", fault)
+        case "html":
+            _refuse_with(fault.status, "HTML", "", fault)
+        case "unauthorized":
+            _refuse_with(401, "UNAUTHORIZED", "the access token expired", fault)
+        case "rate_limited":
+            _refuse_with(429, "RATE_LIMITED", "too many requests", fault)
+        case _:
+            pass
+
+
+def _refuse_with(status: int, code: str, message: str, fault: Fault) -> NoReturn:
+    raise Refusal(status, code, message, headers=fault.headers)
+
+
+def _break(transport: asyncio.Transport | None) -> None:
+    """End a connection the hard way: with a reset, not with an orderly close."""
+    if transport is None:
+        return
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+async def _wait(seconds: float) -> None:
+    if seconds > 0.0:
+        await asyncio.sleep(seconds)
+
+
+def _response(status: int, content: bytes | None, headers: Mapping[str, str]) -> web.Response:
+    if content is None:
+        return web.Response(status=status, headers=headers)
+    return web.Response(status=status, body=content, content_type=_JSON, headers=headers)

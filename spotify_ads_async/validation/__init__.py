@@ -1,0 +1,1 @@
+"""Validation: whether a request may leave, decided before any quota is spent."""

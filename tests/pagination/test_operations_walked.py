@@ -1,0 +1,109 @@
+"""All 37 list operations of the API walk, through the real client, over a real socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from support.raw_server import Connection, RawServer, answer
+
+from spotify_ads_async import AdsClient, Governor
+from spotify_ads_async.errors import WalkIncomplete
+from spotify_ads_async.operation import ListOperation, ListStyle
+from spotify_ads_async.operations import OPERATIONS
+from spotify_ads_async.pagination import ListCall
+
+LISTS = [operation for operation in OPERATIONS.values() if isinstance(operation, ListOperation)]
+COUNT = 130
+ID = "ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a"
+TOKEN = "AMC-fux+/=%3D&x"
+QUERIES: Mapping[str, Mapping[str, object]] = {
+    "getAggregateReport": {"entity_type": "CAMPAIGN", "fields": ["IMPRESSIONS"]},
+    "getAggregatedTotals": {
+        "entity_type": "CAMPAIGN",
+        "entity_ids": [ID],
+        "granularity": "LIFETIME",
+        "fields": ["IMPRESSIONS"],
+    },
+    "getAudienceInsightReport": {"insight_dimension": "GENRE", "fields": ["IMPRESSIONS"]},
+    "getDiagnosticsByDatasetId": {"granularities": ["DAILY"]},
+    "getGeoTargets": {"q": "Oslo"},
+    "getPodcastShows": {"market": "NO"},
+    "getCampaigns": {"fields": ["NAME"]},
+}
+
+
+def item(operation: ListOperation[Any, Any], number: int) -> object:
+    if operation.id == "getExperimentAvailability":
+        return f"EXPERIMENT_{number}"
+    name = "change_id" if operation.id == "getChangeHistory" else "member_id" if operation.id == "getAdAccountMembers" else "id"
+    return {name: f"00000000-0000-4000-8000-{number:012}"}
+
+
+def serve(operation: ListOperation[Any, Any], *, total: int = COUNT, whole: bool = True) -> Any:  # noqa: ANN401  # a Behaviour
+    items = [item(operation, number) for number in range(COUNT)]
+
+    async def behave(connection: Connection) -> None:
+        assert connection.request is not None
+        query = {name: values[-1] for name, values in parse_qs(urlsplit(connection.request.target).query).items()}
+        offset, limit = int(query.get("offset", 0)), int(query.get("limit", 50))
+        body: dict[str, object] = {operation.item_attribute: items}
+        match operation.style:
+            case ListStyle.OFFSET:
+                body = {operation.item_attribute: items[offset : offset + limit], "paging": {"total_results": total, "offset": offset}}
+            case ListStyle.OFFSET_UNCOUNTED:
+                body = {operation.item_attribute: items[offset : offset + limit]}
+            case ListStyle.CONTINUATION:
+                first = "continuation_token" not in query
+                body = {operation.item_attribute: items[:50] if first else items[50:], "continuation_token": TOKEN if first else None}
+            case ListStyle.LIMIT | ListStyle.WHOLE if not whole:
+                body["paging"] = {"total_results": total}
+            case _:
+                pass
+        await answer(200, body)(connection)
+
+    return behave
+
+
+async def walked(operation: ListOperation[Any, Any], server: RawServer, **query: object) -> list[Any]:
+    async with AdsClient("token", base_url=server.base_url, governor=Governor(())) as ads:
+        path = dict.fromkeys((part[1:-1] for part in operation.path.split("/") if part.startswith("{")), ID)
+        call = ListCall(ads, operation, path=path, query={**QUERIES.get(operation.id, {}), **query})
+        return await call.collect()
+
+
+def test_there_are_37_lists() -> None:
+    assert len(LISTS) == 37
+
+
+@pytest.mark.parametrize("operation", LISTS, ids=lambda operation: operation.id)
+async def test_a_list_is_walked_to_its_last_row(operation: ListOperation[Any, Any]) -> None:
+    async with RawServer(otherwise=serve(operation)) as server:
+        found = await walked(operation, server)
+    assert len(found) == COUNT
+    ids = [getattr(row, "id", None) or getattr(row, "change_id", None) or getattr(row, "member_id", None) for row in found]
+    known = [one for one in ids if one is not None]
+    assert known in ([], [f"00000000-0000-4000-8000-{number:012}" for number in range(COUNT)])
+
+
+@pytest.mark.parametrize(
+    "operation", [one for one in LISTS if "paging" in getattr(one.answer, "__struct_fields__", ())], ids=lambda one: one.id
+)
+async def test_rows_that_a_list_counts_and_keeps_are_missed(operation: ListOperation[Any, Any]) -> None:
+    async with RawServer(otherwise=serve(operation, total=COUNT + 1, whole=False)) as server:
+        with pytest.raises(WalkIncomplete, match=operation.id):
+            await walked(operation, server)
+
+
+async def test_a_token_leaves_alone_and_encoded_once() -> None:
+    operation = OPERATIONS["getAggregateReport"]
+    assert isinstance(operation, ListOperation)
+    async with RawServer(otherwise=serve(operation)) as server:
+        await walked(operation, server)
+    first, second = (urlsplit(request.target) for request in server.received)
+    assert parse_qs(first.query) == {"entity_type": ["CAMPAIGN"], "fields": ["IMPRESSIONS"], "limit": ["50"]}
+    assert second.query == "continuation_token=AMC-fux%2B%2F%3D%253D%26x"
+    assert json.dumps(parse_qs(second.query)) == json.dumps({"continuation_token": [TOKEN]})

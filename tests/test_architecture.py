@@ -1,0 +1,86 @@
+"""The order of the packages where import-linter cannot see it: the public API, import cycles, extras."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import spotify_ads_async
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = Path(spotify_ads_async.__file__).parent
+
+EXTRAS = ("keyring", "opentelemetry", "platformdirs", "polars", "pyarrow", "redis", "rich", "typer", "uvloop")
+
+
+BELOW_THE_PUBLIC_API = sorted(
+    file
+    for file in PACKAGE.rglob("*.py")
+    if file.relative_to(PACKAGE).parts[0] not in {"bulk", "telemetry.py", "emulator", "cli", "__init__.py", "__main__.py"}
+)
+
+
+@pytest.mark.parametrize("file", BELOW_THE_PUBLIC_API, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_what_makes_the_public_api_does_not_import_it(file: Path) -> None:
+    """The order of the packages is import-linter's; it cannot see this one, for the public API is the package itself."""
+    packages = {path.name for path in PACKAGE.iterdir()} | {path.stem for path in PACKAGE.glob("*.py")}
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "spotify_ads_async":
+            assert {alias.name for alias in node.names} <= packages
+
+
+MODULES = {
+    ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): file for file in PACKAGE.rglob("*.py")
+}
+
+
+def modules_loaded(file: Path) -> set[str]:
+    """The modules of the package that ``file`` loads: no imports for types alone, none inside of functions."""
+    names: set[str] = set()
+    for statement in ast.parse(file.read_text()).body:
+        if isinstance(statement, ast.Import):
+            names |= {alias.name for alias in statement.names}
+        elif isinstance(statement, ast.ImportFrom) and statement.module is not None:
+            inner = {f"{statement.module}.{alias.name}" for alias in statement.names}
+            names |= inner if inner <= MODULES.keys() else inner | {statement.module}
+    return names & MODULES.keys()
+
+
+def test_no_module_imports_itself_around_a_corner() -> None:
+    try:
+        TopologicalSorter({name: modules_loaded(file) - {name} for name, file in MODULES.items()}).prepare()
+    except CycleError as error:
+        pytest.fail(f"import cycle: {' → '.join(error.args[1])}")
+
+
+def test_the_architecture_page_shows_every_package() -> None:
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"][0]["layers"]
+    kept = [set(re.split(r" [|:] ", layer)) for layer in layers]
+    drawn = [set(re.findall(r"`(\w+)`", names)) for names in re.findall(r"^\| \d+ \| ([^|]+) \|", page, re.MULTILINE)]
+    assert [names for names in drawn if names != {"__init__"}] == kept
+
+
+def test_the_core_imports_no_extra() -> None:
+    program = f"import spotify_ads_async, spotify_ads_async.emulator, sys; print([name for name in {EXTRAS} if name in sys.modules])"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_a_module_holds_the_names_that_it_gives(file: Path) -> None:
+    functions = {node.name for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.FunctionDef)}
+    assert "__getattr__" not in functions
+
+
+def test_the_public_api_loads_no_models() -> None:
+    program = "import spotify_ads_async, sys; print([name for name in sys.modules if name.startswith('spotify_ads_async.models')])"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"
