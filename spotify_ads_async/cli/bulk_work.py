@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from spotify_ads_async import bulk
-from spotify_ads_async.cli.bulk_show import DIFFERENCE_COLUMNS, difference_row, say_fates, say_totals
+from spotify_ads_async.cli.bulk_show import DIFFERENCE_COLUMNS, difference_row, say_outcomes, say_totals
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.progress import shown
@@ -95,7 +95,7 @@ async def show(path: Path, output: Output) -> None:
     await anyio.to_thread.run_sync(_show_plan, path, output, None)
     with bulk.PlanFile.open(path) as plan:
         if plan.begun():
-            say_fates(plan.fates(), path)
+            say_outcomes(plan.outcomes(), path)
 
 
 def _show_plan(path: Path, output: Output, shown: int | None) -> bulk.PlanTotals:
@@ -109,8 +109,8 @@ def _show_plan(path: Path, output: Output, shown: int | None) -> bulk.PlanTotals
                         rows.write(difference_row(difference, output))
         if shown is not None and totals.rows > shown:
             say(f"… and {totals.rows - shown} rows more: spotify-ads bulk show {path}")
-        for row in plan.remarkable():
-            if row.fate is bulk.Fate.REFUSED:
+        for row in plan.noteworthy():
+            if row.outcome is bulk.RowOutcome.REFUSED:
                 column = f"{row.column}: " if row.column else ""
                 say(f"refused: line {row.line}, {row.entity_id}: {column}{row.reason}")
             elif not plan.begun():
@@ -182,24 +182,24 @@ async def _carry_out(client: AdsClient, run: bulk.Run, path: Path, working: Work
     failures = 0
     async with on_interrupt(lambda: run.stop("interrupted")), run, shown(f"{run.header.kind.plural}", run, client):
         async for row in run:
-            if row.fate in {bulk.Fate.FAILED, bulk.Fate.UNKNOWN, bulk.Fate.WAITING} and failures < _SHOWN:
+            if row.outcome in {bulk.RowOutcome.FAILED, bulk.RowOutcome.UNKNOWN, bulk.RowOutcome.WAITING} and failures < _SHOWN:
                 failures += 1
-                say(f"{row.fate}: line {row.line}, {row.entity_id}: {row.reason}")
+                say(f"{row.outcome}: line {row.line}, {row.entity_id}: {row.reason}")
     return await anyio.to_thread.run_sync(_conclude, run.progress.stopped, path, working)
 
 
 def _conclude(stopped: str, path: Path, working: Working) -> int:
     with bulk.PlanFile.open(path) as plan:
-        fates = plan.fates()
+        outcomes = plan.outcomes()
         if stopped:
             say(f"stopped: {stopped}")
         else:
             results = working.results or path.with_name(path.name.removesuffix(".plan") + ".results.csv")
             bulk.write_results(plan.rows(), results)
             say(f"every row's outcome is in {results}")
-        say_fates(fates, path)
+        say_outcomes(outcomes, path)
     if stopped == "interrupted":
         return INTERRUPTED
-    if fates[bulk.Fate.UNKNOWN] or fates[bulk.Fate.REFUSED]:
+    if outcomes[bulk.RowOutcome.UNKNOWN] or outcomes[bulk.RowOutcome.REFUSED]:
         return REFUSED
-    return FAILED if fates[bulk.Fate.FAILED] or fates[bulk.Fate.WAITING] else DONE
+    return FAILED if outcomes[bulk.RowOutcome.FAILED] or outcomes[bulk.RowOutcome.WAITING] else DONE

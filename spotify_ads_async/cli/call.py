@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast
 import msgspec
 import typer
 
-from spotify_ads_async.bulk.columns import is_list
+from spotify_ads_async.bulk.plan.columns import is_list
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccount, json_body
 from spotify_ads_async.cli.output import Output, Rows, show

@@ -10,9 +10,9 @@ import msgspec
 import typer
 
 from spotify_ads_async.bulk import ENTITIES, Entity
-from spotify_ads_async.bulk.columns import CellError, columns_of, parse_cell, suggestion
-from spotify_ads_async.bulk.effects import Refusal, effect, writable_state
-from spotify_ads_async.bulk.expressions import list_query, parse_condition
+from spotify_ads_async.bulk.plan.columns import CellError, columns_of, parse_cell, suggestion
+from spotify_ads_async.bulk.plan.effects import Refusal, effect, writable_state
+from spotify_ads_async.bulk.plan.expressions import list_query, parse_condition
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccount, Fields, OutputForm, json_body, needed
 from spotify_ads_async.cli.output import Output, Rows, show

@@ -11,8 +11,8 @@ import anyio
 import typer
 
 from spotify_ads_async import bulk
-from spotify_ads_async.bulk.groups import first_cause
 from spotify_ads_async.cli.text import printable
+from spotify_ads_async.core.tasks import first_cause
 from spotify_ads_async.errors import ConfigurationError, InvalidRequest, OutcomeUnknown, SpotifyAdsError
 
 __all__ = ["DONE", "EXIT_CODES", "FAILED", "INTERRUPTED", "REFUSED", "USAGE", "run", "say", "usage_error"]
