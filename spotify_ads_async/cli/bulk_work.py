@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio.to_thread
 import msgspec
-import typer
 
 from spotify_ads_async import bulk
 from spotify_ads_async.cli.bulk_show import DIFFERENCE_COLUMNS, difference_row, say_outcomes, say_totals
 from spotify_ads_async.cli.connect import connected
+from spotify_ads_async.cli.consent import agreed
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.progress import shown
 from spotify_ads_async.cli.run import DONE, FAILED, INTERRUPTED, REFUSED, say
@@ -52,7 +51,7 @@ class Working(msgspec.Struct, frozen=True, kw_only=True):
 
     options: bulk.Options
     results: Path | None = None
-    asks: bool = False
+    yes: bool = False
     dry_run: bool = False
 
 
@@ -150,21 +149,21 @@ async def _carry_out_when_wanted(client: AdsClient, path: Path, working: Working
     if working.dry_run:
         say(f"a dry run: nothing was changed; the plan is {path}")
         return REFUSED if totals.refused else DONE
-    if working.asks and totals.requests and not await _agreed(f"make {totals.requests} requests?"):
+    if totals.requests and not await agreed(f"make {totals.requests} requests?", yes=working.yes):
         say(f"nothing was changed; the plan is {path}")
         return DONE
     return await _carry_out(client, bulk.apply(client, path, working.options), path, working)
 
 
-async def _agreed(question: str) -> bool:
-    """Ask, where somebody is there to answer."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return True
-    return await anyio.to_thread.run_sync(lambda: typer.confirm(question, err=True), abandon_on_cancel=True)
-
-
 async def resume(path: Path, working: Working) -> int:
     """Carry on with a plan."""
+    with bulk.PlanFile.open(path) as plan:
+        outcomes = plan.outcomes()
+    open_ones = {bulk.RowOutcome.WAITING, bulk.RowOutcome.UNKNOWN, bulk.RowOutcome.FAILED, bulk.RowOutcome.STAGED}
+    left = sum(count for outcome, count in outcomes.items() if outcome in open_ones)
+    if left and not await agreed(f"carry on with {left} rows?", yes=working.yes):
+        say("nothing was changed")
+        return DONE
     async with connected() as client:
         return await _carry_out(client, bulk.resume(client, path, working.options), path, working)
 
