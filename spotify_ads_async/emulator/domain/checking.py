@@ -35,11 +35,15 @@ _typed_dict = cast("Callable[[str, dict[str, Any]], Any]", TypedDict)  # a type 
 _is_uuid = re.compile(UUID).fullmatch
 
 
+_UNDESCRIBED: dict[str, Any] = {"statuses": (200, 403)}
+"""An operation that stands in no document takes nothing."""
+
+
 class Checker:
     """Checks the requests of one operation."""
 
     def __init__(self, operation: str) -> None:
-        described = shapes.OPERATIONS[operation]
+        described = shapes.OPERATIONS.get(operation, _UNDESCRIBED)
         self.multipart = described.get("media_type") == "multipart/form-data"
         self._path: Shape = described.get("path_parameters", _EMPTY)
         self._query: Shape = described.get("query_parameters", _EMPTY)
