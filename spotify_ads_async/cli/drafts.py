@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from spotify_ads_async.cli.connect import connected
-from spotify_ads_async.cli.options import AdAccount, Fields, OutputForm, needed
+from spotify_ads_async.cli.options import AdAccount, AdAccounts, AllAccounts, Fields, OutputForm, needed, needed_some
 from spotify_ads_async.cli.output import Output
-from spotify_ads_async.cli.reading import rows_of, write_list
+from spotify_ads_async.cli.reading import rows_of, write_rows
 from spotify_ads_async.cli.run import DONE, FAILED, run, say
 from spotify_ads_async.cli.trees import say_errors
 from spotify_ads_async.client import AdAccount as Account
@@ -33,14 +33,16 @@ Ids = Annotated[list[str], typer.Argument(metavar="ID", help="Drafts of campaign
 
 
 @app.command("list")
-def list_(*, fields: Fields = None, ad_account: AdAccount = None, output: OutputForm = Output.TABLE) -> None:
+def list_(
+    *, fields: Fields = None, ad_account: AdAccounts = None, all_accounts: AllAccounts = False, output: OutputForm = Output.TABLE
+) -> None:
     """List the drafts of campaigns, whoever made them; rows appear while pages are read."""
-    account = needed(ad_account)
+    accounts = needed_some(ad_account, every=all_accounts)
 
-    async def command() -> None:
+    async def command() -> int:
         async with connected() as client:
-            rows = rows_of(CampaignDraft, output=output, fields=fields, table=_TABLE_COLUMNS)
-            await write_list(client.ad_account(account).drafts.campaigns.list(), rows, limit=None)
+            rows = rows_of(CampaignDraft, output=output, fields=fields, table=_TABLE_COLUMNS, of_accounts=len(accounts) != 1)
+            return await write_rows(client, accounts, lambda account: account.drafts.campaigns.list(), rows)
 
     run(command)
 
