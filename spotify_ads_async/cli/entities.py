@@ -10,14 +10,15 @@ import msgspec
 import typer
 
 from spotify_ads_async.bulk import ENTITIES, Entity
-from spotify_ads_async.bulk.columns import CellError, columns_of, parse_cell, suggestion
-from spotify_ads_async.bulk.effects import Refusal, effect, writable_state
-from spotify_ads_async.bulk.expressions import list_query, parse_condition
+from spotify_ads_async.bulk.plan.columns import CellError, columns_of, parse_cell, suggestion
+from spotify_ads_async.bulk.plan.effects import Refusal, effect, writable_state
+from spotify_ads_async.bulk.plan.expressions import list_query, parse_condition
 from spotify_ads_async.cli.connect import connected
+from spotify_ads_async.cli.consent import Yes, agreed
 from spotify_ads_async.cli.options import AdAccount, AdAccounts, AllAccounts, Fields, OutputForm, json_body, needed, needed_some
 from spotify_ads_async.cli.output import Output, Rows, show
 from spotify_ads_async.cli.reading import rows_of, write_each, write_rows
-from spotify_ads_async.cli.run import run, usage_error
+from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.trees import CLONES
 from spotify_ads_async.client import AdAccount as Account
 from spotify_ads_async.errors import InvalidRequest
@@ -113,12 +114,13 @@ def group(plural: str) -> typer.Typer:
         *,
         body: Body = None,
         settings: Settings = None,
+        yes: Yes = False,
         ad_account: AdAccount = None,
     ) -> None:
         asked, content, values = _Asked(entity, needed(ad_account)), json_body(body), _values(entity.columns, settings or [])
         if bool(content) == bool(values):
             usage_error("give either --body or --set")
-        run(lambda: _update(asked, entity_id, content, values))
+        run(lambda: _update(asked, entity_id, content, values, yes=yes))
 
     if plural in CLONES:
         app.command("clone")(CLONES[plural])
@@ -180,8 +182,12 @@ async def _create(asked: _Asked, content: dict[str, Any], values: dict[str, Any]
     show(msgspec.to_builtins(created))
 
 
-async def _update(asked: _Asked, entity_id: str, content: dict[str, Any], values: dict[str, Any]) -> None:
+async def _update(asked: _Asked, entity_id: str, content: dict[str, Any], values: dict[str, Any], *, yes: bool) -> None:
     """Send a body as it is, or bring single fields into requests as a bulk change does: parts whole, ``delivery`` alone."""
+    archives = "ARCHIVED" in {content.get("status"), values.get("status")}
+    if archives and not await agreed(f"archive the {asked.entity.name} {entity_id}? It cannot be undone.", yes=yes):
+        say("nothing was changed")
+        return
     entity, path = asked.entity, asked.path(entity_id)
     async with connected() as client:
         if content:

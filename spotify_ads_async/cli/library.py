@@ -11,10 +11,11 @@ import typer
 
 from spotify_ads_async.cli.call import query_values
 from spotify_ads_async.cli.connect import connected
+from spotify_ads_async.cli.consent import Yes, agreed
 from spotify_ads_async.cli.options import AdAccount, AdAccounts, AllAccounts, Fields, OutputForm, json_body, needed, needed_some
 from spotify_ads_async.cli.output import Output, Rows, show
 from spotify_ads_async.cli.reading import rows_of, write_each, write_rows
-from spotify_ads_async.cli.run import DONE, run, say, usage_error
+from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.upload import upload_list, upload_media
 from spotify_ads_async.client import AdAccount as Account
 from spotify_ads_async.models import Asset, AssetUpdate, Audience, AudioType, CustomAudienceUpdate, LookalikeAudienceUpdate
@@ -233,16 +234,16 @@ def update_audience(
 def delete_audience(
     audience_id: One,
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     ad_account: AdAccount = None,
 ) -> None:
     """Delete an audience. It cannot be undone."""
     account = needed(ad_account)
-    if not yes and not typer.confirm(f"delete the audience {audience_id}?", err=True):
-        say("nothing was deleted")
-        raise typer.Exit(DONE)
 
     async def command() -> None:
+        if not await agreed(f"delete the audience {audience_id}?", yes=yes):
+            say("nothing was deleted")
+            return
         async with connected() as client:
             show(msgspec.to_builtins(await client.ad_account(account).audiences.delete(audience_id)))
 
