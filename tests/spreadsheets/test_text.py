@@ -62,8 +62,8 @@ def test_an_encoding_that_is_stated_wrongly() -> None:
 
 
 def test_a_byte_far_into_the_file_tells_the_encoding_of_all_of_it() -> None:
-    content = b"id,name\n" + b"1,plain\n" * 200_000 + "2,Jürgen\n".encode("cp1252")
-    assert rows(content)[-1] == (200_002, ["2", "Jürgen"])
+    content = b"id,name\n" + b"1,plain\n" * 50_000 + "2,Jürgen\n".encode("cp1252")
+    assert rows(content)[-1] == (50_002, ["2", "Jürgen"])
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
