@@ -17,6 +17,7 @@ from urllib.parse import unquote
 import msgspec
 from aiohttp import web
 
+from spotify_ads_async.core.router import Router
 from spotify_ads_async.emulator.domain.answers import Refusal, Response
 from spotify_ads_async.emulator.domain.call import Call, Handler
 from spotify_ads_async.emulator.domain.checking import Checker
@@ -28,7 +29,6 @@ from spotify_ads_async.emulator.server.idempotency import KeyBook, KeyEntry
 from spotify_ads_async.emulator.server.latency import Latency
 from spotify_ads_async.emulator.server.oauth import TokenBook
 from spotify_ads_async.emulator.server.quota import QuotaBook, QuotaDecision
-from spotify_ads_async.emulator.server.router import Router
 from spotify_ads_async.emulator.server.statistics import LatestRequest, Ledger
 from spotify_ads_async.operation import Repeat
 from spotify_ads_async.operations import OPERATIONS
