@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from spotify_ads_async.emulator.domain import ad_products
 from spotify_ads_async.emulator.domain.answers import Response, refused
 from spotify_ads_async.emulator.domain.call import Call, Handlers, page
 from spotify_ads_async.emulator.domain.history import record
@@ -27,8 +28,9 @@ def made_campaign(account: Account, body: Row, identifier: str | None = None) ->
     store = account.store
     now = store.clock.text()
     objective = body.get("objective", DEFAULT_OBJECTIVE)
-    if objective == "UNSET" and body.get("ad_product", "UNSET") not in {"CONTENT", "FPMNG"}:
+    if objective == "UNSET" and body.get("ad_product", "UNSET") in {"UNSET", "UNKNOWN"}:
         raise refused("objective: UNSET is for ad products without an objective; name the ad_product, or the objective")
+    ad_products.hold("campaign", "create", body, body)
     return {
         "id": identifier or store.new_id(),
         "name": body["name"],
@@ -38,6 +40,7 @@ def made_campaign(account: Account, body: Row, identifier: str | None = None) ->
         "status": "ACTIVE",
         "objective": objective,
         "delivery_goal_group": body.get("delivery_goal_group", "AWARENESS"),
+        **ad_products.reserved(body),
     }
 
 
@@ -80,6 +83,7 @@ def update(call: Call) -> Response:
         raise refused("status: an archived campaign cannot be changed")
     if body.get("status", "ACTIVE") not in WRITABLE_STATUSES:
         raise refused(f"status: {body['status']} cannot be set; use ACTIVE, PAUSED or ARCHIVED")
+    ad_products.hold("campaign", "update", body, row, row)
     changed = account.campaigns.put({**row, **body, "updated_at": call.store.clock.text()})
     record(account, "CAMPAIGN", row, changed)
     if body.get("status") == "ARCHIVED":
