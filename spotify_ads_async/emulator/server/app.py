@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import format_datetime
 from typing import Any, Literal, NoReturn, TypeAlias
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 from aiohttp import web
@@ -203,8 +203,9 @@ class App:
 
     async def _perform(self, context: RequestContext) -> web.StreamResponse:
         """Do what the request asks, somewhere within its latency, unless a fault is in the way."""
-        delay, end, changes = self.faults.strike(context.route.operation, context.path) if self.faults else (0.0, None, context.changes)
-        context.changes = changes
+        delay, end = 0.0, None
+        if self.faults:
+            delay, end, context.changes = self.faults.strike(context.route.operation, context.path, parse_qs(context.query))
         delay += self.latency.draw(self._random)
         before = delay * self._random.random()
         try:
@@ -223,8 +224,8 @@ class App:
         if end is not None:
             return await self._ending(context, answer, end)
         content = answer.content
-        if changes:
-            content = altered(msgspec.json.decode(_encode(content)) if content is not None else None, changes)
+        if context.changes:
+            content = altered(msgspec.json.decode(_encode(content)) if content is not None else None, context.changes)
         return _response(answer.status, None if content is None else _encode(content), {**context.headers, **answer.headers})
 
     async def _read(self, context: RequestContext) -> bytes | dict[str, Any]:
