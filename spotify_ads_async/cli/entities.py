@@ -20,6 +20,7 @@ from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import AllowUnusual, Yes, agreed
 from spotify_ads_async.cli.options import AdAccount, AdAccounts, AllAccounts, Fields, OutputForm, json_body, needed, needed_some
 from spotify_ads_async.cli.output import Output, Rows, show
+from spotify_ads_async.cli.products import AdProduct, hold_to_product
 from spotify_ads_async.cli.reading import rows_of, write_each, write_rows
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.trees import CLONES
@@ -106,6 +107,7 @@ def group(plural: str) -> typer.Typer:
         settings: Settings = None,
         idempotency_key: IdempotencyKey = None,
         allow_unusual: AllowUnusual = False,
+        ad_product: AdProduct = None,
         yes: Yes = False,
         ad_account: AdAccount = None,
     ) -> None:
@@ -113,7 +115,7 @@ def group(plural: str) -> typer.Typer:
         columns = columns_of(OPERATIONS[_CREATE[plural]].body)
         values = _values(columns, settings or [])
         _put_values(content, {columns[name]: value for name, value in values.items()})
-        consent = _Consent(yes=yes, allow_unusual=allow_unusual)
+        consent = _Consent(yes=yes, allow_unusual=allow_unusual, ad_product=ad_product)
         run(lambda: _create(asked, content, idempotency_key, consent))
 
     @app.command("update", help=f"Change one {entity.name}.")
@@ -123,13 +125,14 @@ def group(plural: str) -> typer.Typer:
         body: Body = None,
         settings: Settings = None,
         allow_unusual: AllowUnusual = False,
+        ad_product: AdProduct = None,
         yes: Yes = False,
         ad_account: AdAccount = None,
     ) -> None:
         asked, content, values = _Asked(entity, needed(ad_account)), json_body(body), _values(entity.columns, settings or [])
         if bool(content) == bool(values):
             usage_error("give either --body or --set")
-        run(lambda: _update(asked, entity_id, content, values, _Consent(yes=yes, allow_unusual=allow_unusual)))
+        run(lambda: _update(asked, entity_id, content, values, _Consent(yes=yes, allow_unusual=allow_unusual, ad_product=ad_product)))
 
     if plural in CLONES:
         app.command("clone")(CLONES[plural])
@@ -179,10 +182,11 @@ def _values(columns: Mapping[str, Any], settings: list[str]) -> dict[str, Any]:
 
 
 class _Consent(NamedTuple):
-    """What the command line agreed to in advance."""
+    """What the command line agreed to in advance, and the ad product whose rules it names."""
 
     yes: bool
     allow_unusual: bool
+    ad_product: str | None = None
 
 
 async def _money_is_meant(before: Mapping[str, Any], after: Mapping[str, Any], currency: str, consent: _Consent) -> bool:
@@ -197,9 +201,8 @@ async def _money_is_meant(before: Mapping[str, Any], after: Mapping[str, Any], c
     except AmountRefused as refused:
         raise InvalidRequest(f"{refused.field}: {refused}", path=f"body.{refused.field}") from None
     unusual = unusual_changes(before, {**before, **after}, currency, now=datetime.now(UTC))
-    return not unusual or await agreed(
-        f"unusual: {'; '.join(unusual)}. Is that meant?", yes=consent.allow_unusual, option="--allow-unusual"
-    )
+    question = f"unusual: {'; '.join(unusual)}. Is that meant?"
+    return not unusual or await agreed(question, yes=consent.allow_unusual, option="--allow-unusual")
 
 
 def _put_values(content: dict[str, Any], values: Mapping[Column, Any]) -> None:
@@ -214,6 +217,7 @@ def _put_values(content: dict[str, Any], values: Mapping[Column, Any]) -> None:
 
 async def _create(asked: _Asked, content: dict[str, Any], key: str | None, consent: _Consent) -> None:
     async with connected() as client:
+        await hold_to_product(client, asked.ad_account, asked.entity.plural, "create", content, ad_product=consent.ad_product)
         currency = await currency_of(client, asked.ad_account) if asked.entity.has_money else ""
         if not await _money_is_meant({}, content, currency, consent):
             say("nothing was made")
@@ -235,6 +239,9 @@ async def _update(asked: _Asked, entity_id: str, content: dict[str, Any], values
         answer = await client.call(entity.get, path=path)
         state = writable_state(entity, answer)
         if content:
+            await hold_to_product(
+                client, asked.ad_account, entity.plural, "update", content, entity_id=entity_id, ad_product=consent.ad_product
+            )
             if not await _money_is_meant(state, content, currency, consent):
                 say("nothing was changed")
                 return
@@ -243,6 +250,18 @@ async def _update(asked: _Asked, entity_id: str, content: dict[str, Any], values
             outcome = effect(entity, state, values, now=datetime.now(UTC), currency=currency)
             if isinstance(outcome, Refusal):
                 raise InvalidRequest(f"{outcome.column}: {outcome.reason}", operation=entity.update.id)
+            present = msgspec.to_builtins(answer)
+            for step in outcome.steps:
+                await hold_to_product(
+                    client,
+                    asked.ad_account,
+                    entity.plural,
+                    "update",
+                    step,
+                    entity_id=entity_id,
+                    present=present,
+                    ad_product=consent.ad_product,
+                )
             if not await _money_is_meant(state, outcome.after, currency, consent):
                 say("nothing was changed")
                 return
