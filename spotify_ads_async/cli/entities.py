@@ -115,7 +115,7 @@ def group(plural: str) -> typer.Typer:
         columns = columns_of(OPERATIONS[_CREATE[plural]].body)
         values = _values(columns, settings or [])
         _put_values(content, {columns[name]: value for name, value in values.items()})
-        consent = _Consent(yes=yes, allow_unusual=allow_unusual, ad_product=ad_product)
+        consent = _Consent(yes=yes, allow_unusual=allow_unusual, product=ad_product)
         run(lambda: _create(asked, content, idempotency_key, consent))
 
     @app.command("update", help=f"Change one {entity.name}.")
@@ -132,7 +132,7 @@ def group(plural: str) -> typer.Typer:
         asked, content, values = _Asked(entity, needed(ad_account)), json_body(body), _values(entity.columns, settings or [])
         if bool(content) == bool(values):
             usage_error("give either --body or --set")
-        run(lambda: _update(asked, entity_id, content, values, _Consent(yes=yes, allow_unusual=allow_unusual, ad_product=ad_product)))
+        run(lambda: _update(asked, entity_id, content, values, _Consent(yes=yes, allow_unusual=allow_unusual, product=ad_product)))
 
     if plural in CLONES:
         app.command("clone")(CLONES[plural])
@@ -186,7 +186,7 @@ class _Consent(NamedTuple):
 
     yes: bool
     allow_unusual: bool
-    ad_product: str | None = None
+    product: str | None = None
 
 
 async def _money_is_meant(before: Mapping[str, Any], after: Mapping[str, Any], currency: str, consent: _Consent) -> bool:
@@ -217,7 +217,7 @@ def _put_values(content: dict[str, Any], values: Mapping[Column, Any]) -> None:
 
 async def _create(asked: _Asked, content: dict[str, Any], key: str | None, consent: _Consent) -> None:
     async with connected() as client:
-        await hold_to_product(client, asked.ad_account, asked.entity.plural, "create", content, ad_product=consent.ad_product)
+        await hold_to_product(client, asked.ad_account, asked.entity.plural, "create", content, ad_product=consent.product)
         currency = await currency_of(client, asked.ad_account) if asked.entity.has_money else ""
         if not await _money_is_meant({}, content, currency, consent):
             say("nothing was made")
@@ -240,7 +240,7 @@ async def _update(asked: _Asked, entity_id: str, content: dict[str, Any], values
         state = writable_state(entity, answer)
         if content:
             await hold_to_product(
-                client, asked.ad_account, entity.plural, "update", content, entity_id=entity_id, ad_product=consent.ad_product
+                client, asked.ad_account, entity.plural, "update", content, entity_id=entity_id, ad_product=consent.product
             )
             if not await _money_is_meant(state, content, currency, consent):
                 say("nothing was changed")
@@ -260,7 +260,7 @@ async def _update(asked: _Asked, entity_id: str, content: dict[str, Any], values
                     step,
                     entity_id=entity_id,
                     present=present,
-                    ad_product=consent.ad_product,
+                    ad_product=consent.product,
                 )
             if not await _money_is_meant(state, outcome.after, currency, consent):
                 say("nothing was changed")
