@@ -43,10 +43,14 @@ def _operations() -> dict[str, dict[str, Any]]:
     return {item[method]["operationId"]: item[method] for item in items for method in METHODS if method in item}
 
 
+_UNDOCUMENTED: dict[str, Any] = {"responses": {"200": None, "403": None}}
+"""What is known of an operation that stands in no document: it takes nothing."""
+
+
 @functools.cache
 def operation_shape(operation: str) -> OperationShape:
     """The shape of an operation's requests, by its operationId."""
-    given = _operations()[operation]
+    given = _operations().get(operation, _UNDOCUMENTED)
     parameters = [_followed(one) for one in given.get("parameters", ())]
     body = given.get("requestBody", {}).get("content", {})
     ((media_type, media),) = body.items() or [("", None)]
