@@ -417,13 +417,10 @@ class Claims:
                 flow_claims.in_flight[number] = grant, now
                 for account in flow_claims.accounts:
                     accounts.setdefault(account, []).append(number)
-        flows, wishes = list[FlowClaims](), list[tuple[FlowClaims, int, int]]()
-        for flow, flow_claims in list(self._lacking.items()):
-            if flow_claims.ask_at <= now and len(flows) < _MOST_FLOWS_IN_A_MESSAGE:
-                interactive, bulk = self._wish(flow, flow_claims, now)
-                flows.append(flow_claims)
-                wishes.append((flow_claims, interactive, bulk))
-                accounts |= {account: accounts.get(account, []) for account in flow_claims.accounts}
+        asking = [(flow, claims) for flow, claims in self._lacking.items() if claims.ask_at <= now][:_MOST_FLOWS_IN_A_MESSAGE]
+        flows = [flow_claims for _, flow_claims in asking]
+        wishes = [(flow_claims, *self._wish(flow, flow_claims, now)) for flow, flow_claims in asking]
+        accounts |= {account: accounts.get(account, []) for flow_claims in flows for account in flow_claims.accounts}
         for flow, flow_claims in self._flows:
             while len(flow_claims.granted) > len(flow.interactive) + len(flow.bulk):
                 flow_claims.drop(flow_claims.granted.pop().number)
@@ -472,7 +469,7 @@ class Claims:
         for account, report, said in zip(self._told, message.windows, reply.windows, strict=True):
             account.told(report, now)
             replies[account] = said
-            self._hear(account, report, said, now)
+            self._hear(account, said, now)
             account.distrusted = account.distrusted or jumped
             if not (account.settled or account.unused or account.has_news(now)):
                 self._touched.discard(account)
@@ -509,7 +506,7 @@ class Claims:
             logger.warning("the clock of %s was set forward: nothing leaves until what was spent before is over", self.store.name)
         return jumped
 
-    def _hear(self, account: _Account, report: WindowReport, said: WindowReply, now: float) -> None:
+    def _hear(self, account: _Account, said: WindowReply, now: float) -> None:
         """Take in what the store says of one window."""
         window = account.window
         account.epoch = said.epoch

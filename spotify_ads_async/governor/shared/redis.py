@@ -12,8 +12,8 @@ import contextlib
 import hashlib
 import importlib.resources
 import os
-from collections.abc import Awaitable
-from typing import Any, Protocol, cast
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 import msgspec
@@ -36,6 +36,8 @@ except ImportError as missing:
     ) from missing
 
 __all__ = ["RedisStore"]
+
+ResultT = TypeVar("ResultT")
 
 _SCRIPT = (importlib.resources.files("spotify_ads_async.governor.shared") / "ledger.lua").read_text(encoding="utf-8")
 _SCRIPT_NAME = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
@@ -128,7 +130,7 @@ class RedisStore:
     def _state_of(self, key: str) -> str:
         return f"{self._prefix}2:state:{key}"
 
-    async def _within(self, step: Any) -> Any:
+    async def _within(self, step: Callable[[_Client], Awaitable[ResultT]]) -> ResultT:
         """Run ``step(client)`` for so long at most. redis-py's own time limit is off: on Python 3.11 it loses cancellations."""
         loop = asyncio.get_running_loop()
         if self._belongs_to != (os.getpid(), loop):

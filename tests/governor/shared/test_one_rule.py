@@ -96,7 +96,7 @@ def remembered(connection: sqlite3.Connection, client: redis.Redis, key: str) ->
 
 @pytest.mark.parametrize("seed", range(3))
 def test_both_answer_and_remember_the_same(server: Server, seed: int) -> None:
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311 (load, no secrets)
     processes = [Process(name, rng) for name in ("one", "two", "three")]
     now, run, losses, lost = 1_800_000_000_000_000, "first", 0, 0
     memory: tuple[str, int, int] | None = None
