@@ -150,7 +150,7 @@ async def latency(options: argparse.Namespace) -> None:
             async with governor.admit(names):
                 waits.append(time.perf_counter() - began)
             await asyncio.sleep(rng.expovariate(25.0))
-        print(json.dumps({"waits": waits, "exchanges": exchanges}), flush=True)
+        print(json.dumps({"waits": waits, "exchanges": governor.exchanges}), flush=True)
 
 
 def main(arguments: Sequence[str]) -> None:
