@@ -51,7 +51,7 @@ from spotify_ads_async.events import (
     RequestSent,
 )
 from spotify_ads_async.governor import Governor, Priority
-from spotify_ads_async.governor.feedback import retry_after
+from spotify_ads_async.governor.ratelimit_headers import retry_after
 from spotify_ads_async.operation import Operation, Repeat
 from spotify_ads_async.types import Secret
 
