@@ -13,7 +13,7 @@ from spotify_ads_async.operation import ListOperation, Operation
 from spotify_ads_async.operations import GET_AGGREGATE_REPORT, GET_AGGREGATED_TOTALS, GET_AUDIENCE_INSIGHT_REPORT
 from spotify_ads_async.pagination import ListCall, PageWalk
 from spotify_ads_async.pagination.page import Caller
-from spotify_ads_async.pagination.plans import ContinuationPlan, Plan
+from spotify_ads_async.pagination.pagers import ContinuationPager, Pager
 from spotify_ads_async.reports import tables
 from spotify_ads_async.reports.planning import Query, aggregate_batches, insight_batches, totals_batches
 from spotify_ads_async.reports.rows import InsightRow, Insights, Measured, Report, ReportRow, Totals, TotalsRow, summed
@@ -97,16 +97,16 @@ class AggregateReportCall(ReportCall[ReportRow]):
     which the server tells nothing in one part of a divided range may come in several runs, each in order.
     """
 
-    def _plan(self) -> Plan[ReportRow]:
+    def _pager(self) -> Pager[ReportRow]:
         query = self._wish()
         if "continuation_token" in query:
-            return super()._plan()
+            return super()._pager()
         _require_range(query, self._operation.id)
         batches = aggregate_batches(query)
         if not query.get("entity_ids"):
-            return StreamPlan(self._operation, batches[0]) if self._divided(batches) else super()._plan()
+            return StreamPlan(self._operation, batches[0]) if self._divided(batches) else super()._pager()
         if not self._divided(batches) and self._start is not None:
-            return ContinuationPlan(self._operation, query, self._digest(), self._start)
+            return ContinuationPager(self._operation, query, self._digest(), self._start)
         ids = {identifier.lower(): place for place, identifier in enumerate(query["entity_ids"])}
 
         def in_order(parts: list[list[ReportRow]]) -> list[ReportRow]:
@@ -124,10 +124,10 @@ class TotalsCall(ReportCall[TotalsRow]):
     IMPRESSIONS and CLICKS are summed over any number.
     """
 
-    def _plan(self) -> Plan[TotalsRow]:
+    def _pager(self) -> Pager[TotalsRow]:
         _require_range(self._query, self._operation.id)
         batches = totals_batches(self._query)
-        return BatchPlan(self._operation, batches, _summed_by_time, ahead=self._read_ahead) if self._divided(batches) else super()._plan()
+        return BatchPlan(self._operation, batches, _summed_by_time, ahead=self._read_ahead) if self._divided(batches) else super()._pager()
 
 
 def _summed_by_time(parts: list[list[TotalsRow]]) -> list[TotalsRow]:

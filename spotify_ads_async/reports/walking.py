@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from spotify_ads_async.errors import ConfigurationError, WalkIncomplete
 from spotify_ads_async.operation import ListOperation, ListStyle
 from spotify_ads_async.pagination.page import Page
-from spotify_ads_async.pagination.plans import ContinuationPlan, Plan, Request, Verdict, WholePlan
+from spotify_ads_async.pagination.pagers import ContinuationPager, PageOutcome, Pager, Request, WholePager
 from spotify_ads_async.pagination.position import Position
 from spotify_ads_async.reports.planning import PAGE, Query
 from spotify_ads_async.reports.rows import ReportRow
@@ -28,8 +28,8 @@ class _Part(Generic[ItemT]):
     """One request with its pages, and its rows that have not come out yet."""
 
     def __init__(self, operation: ListOperation[Any, ItemT], query: Query) -> None:
-        kind = ContinuationPlan if operation.style is ListStyle.CONTINUATION else WholePlan
-        self.plan: Plan[ItemT] = kind(operation, query, "", None)
+        kind = ContinuationPager if operation.style is ListStyle.CONTINUATION else WholePager
+        self.pager: Pager[ItemT] = kind(operation, query, "", None)
         self.rows: deque[ItemT] = deque()
 
 
@@ -42,7 +42,7 @@ class _Parts(Generic[ItemT]):
 
     def _ask(self, parts: Sequence[_Part[ItemT]]) -> Request | None:
         for part in parts:
-            request = part.plan.upcoming()
+            request = part.pager.next_request()
             if request is not None:
                 self._sent.append(part)
                 return request
@@ -50,12 +50,12 @@ class _Parts(Generic[ItemT]):
 
     def _take(self, request: Request, page: Page[ItemT]) -> None:
         part = self._sent.popleft()
-        part.rows.extend(part.plan.absorb(request, page).rows or ())
+        part.rows.extend(part.pager.accept(request, page).rows or ())
 
     def _rewind(self, parts: Sequence[_Part[ItemT]]) -> None:
         self._sent.clear()
         for part in parts:
-            part.plan.rewind()
+            part.pager.rewind()
 
     def missing(self) -> WalkIncomplete | None:
         """Nothing: no total says what is missing."""
@@ -86,9 +86,9 @@ class BatchPlan(_Parts[ItemT]):
         self.done = False
 
     def _running(self) -> list[_Part[ItemT]]:
-        return [part for batch in self._open for part in batch if not part.plan.done]
+        return [part for batch in self._open for part in batch if not part.pager.done]
 
-    def upcoming(self) -> Request | None:
+    def next_request(self) -> Request | None:
         """The next page of the first request that can go on, or the first one of a further batch."""
         request = self._ask(self._running())
         while request is None and self._waiting and len(self._running()) < self._ahead:
@@ -96,14 +96,14 @@ class BatchPlan(_Parts[ItemT]):
             request = self._ask(self._running())
         return request
 
-    def absorb(self, request: Request, page: Page[ItemT]) -> Verdict[ItemT]:
+    def accept(self, request: Request, page: Page[ItemT]) -> PageOutcome[ItemT]:
         """Take an answer; let out what is complete."""
         self._take(request, page)
         rows: list[ItemT] = []
-        while self._open and all(part.plan.done for part in self._open[0]):
+        while self._open and all(part.pager.done for part in self._open[0]):
             rows.extend(self._merge([list(part.rows) for part in self._open.popleft()]))
         self.done = not self._open and not self._waiting
-        return Verdict(rows)
+        return PageOutcome(rows)
 
     def rewind(self) -> None:
         """Ask again for what was asked and not answered."""
@@ -123,11 +123,11 @@ class StreamPlan(_Parts[ReportRow]):
         self._at = len(self._parts)
         self.done = False
 
-    def upcoming(self) -> Request | None:
+    def next_request(self) -> Request | None:
         """The next page of a window that has less than a page in hand."""
-        return self._ask([part for part in self._parts if len(part.rows) < PAGE and not part.plan.done])
+        return self._ask([part for part in self._parts if len(part.rows) < PAGE and not part.pager.done])
 
-    def absorb(self, request: Request, page: Page[ReportRow]) -> Verdict[ReportRow]:
+    def accept(self, request: Request, page: Page[ReportRow]) -> PageOutcome[ReportRow]:
         """Take an answer; let out the rows whose turn has come."""
         self._take(request, page)
         rows: list[ReportRow] = []
@@ -136,17 +136,17 @@ class StreamPlan(_Parts[ReportRow]):
                 part = self._parts[self._at]
                 while part.rows and part.rows[0].entity_id == self._entity:
                     rows.append(part.rows.popleft())
-                if not part.rows and not part.plan.done:
-                    return Verdict(rows)
+                if not part.rows and not part.pager.done:
+                    return PageOutcome(rows)
                 self._at += 1
-        self.done = all(part.plan.done and not part.rows for part in self._parts)
-        return Verdict(rows)
+        self.done = all(part.pager.done and not part.rows for part in self._parts)
+        return PageOutcome(rows)
 
     def _begin(self) -> bool:
         """Whether an entity's rows can go on, or a next entity is known."""
         if self._at < len(self._parts):
             return True
-        if any(not part.rows and not part.plan.done for part in self._parts):
+        if any(not part.rows and not part.pager.done for part in self._parts):
             return False
         lead = next((part for part in self._parts if part.rows), None)
         if lead is None:
