@@ -14,10 +14,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from opentelemetry import metrics, trace
-from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
-from opentelemetry.util.types import AttributeValue
+try:
+    from opentelemetry import metrics, trace
+    from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
+    from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
+    from opentelemetry.util.types import AttributeValue
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        "telemetry needs OpenTelemetry, the extra otel: pip install 'spotify-ads-async[otel]'", name=missing.name
+    ) from missing
 
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.events import (
@@ -34,7 +39,7 @@ from spotify_ads_async.events import (
 )
 from spotify_ads_async.governor import Governor, WindowSnapshot
 from spotify_ads_async.governor.events import Paused, WaitRefused
-from spotify_ads_async.operations import OPERATIONS
+from spotify_ads_async.undocumented import EVERY_OPERATION
 from spotify_ads_async.version import __version__
 
 __all__ = ["Telemetry"]
@@ -142,7 +147,7 @@ class _Calls:
 
     def _sent(self, event: RequestSent) -> None:
         shared: Attributes = {"http.request.method": event.method, **self._server}
-        operation = OPERATIONS.get(event.operation)
+        operation = EVERY_OPERATION.get(event.operation)
         name = event.method
         if operation is not None and operation.method == event.method:
             shared["url.template"] = template = self._base_path + operation.path

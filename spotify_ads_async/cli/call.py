@@ -8,23 +8,24 @@ from typing import Annotated, Any, cast
 import msgspec
 import typer
 
-from spotify_ads_async.bulk.columns import is_list
+from spotify_ads_async.bulk.plan.columns import is_list
 from spotify_ads_async.cli.connect import connected
+from spotify_ads_async.cli.consent import Yes, agreed
 from spotify_ads_async.cli.options import AdAccount, json_body
 from spotify_ads_async.cli.output import Output, Rows, show
-from spotify_ads_async.cli.run import run, usage_error
+from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.operation import ListOperation, Operation
-from spotify_ads_async.operations import OPERATIONS
 from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.types import Secret
+from spotify_ads_async.undocumented import EVERY_OPERATION
 
 __all__ = ["call", "query_values"]
 
 
 def _completed(incomplete: str) -> list[tuple[str, str]]:
     """The operations whose id begins so, for the shell."""
-    return [(name, one.summary) for name, one in OPERATIONS.items() if name.startswith(incomplete)]
+    return [(name, one.summary) for name, one in EVERY_OPERATION.items() if name.startswith(incomplete)]
 
 
 def call(
@@ -40,6 +41,7 @@ def call(
     ] = None,
     idempotency_key: Annotated[str | None, typer.Option("--idempotency-key", metavar="KEY", help="Where the operation takes one.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Walk a list to its end and write one item a line.")] = False,
+    yes: Yes = False,
     ad_account: AdAccount = None,
 ) -> None:
     """Call one operation of the API by its operationId and write its answer as JSON."""
@@ -50,16 +52,25 @@ def call(
         if ad_account and "{ad_account_id}" in operation.path:
             parts.setdefault("ad_account_id", ad_account)
         parameters = query_values(operation, query)
+        content = json_body(body) if body else None
+        if _is_final(operation, content) and not await agreed(f"call {operation_id}, which cannot be undone?", yes=yes):
+            say("nothing was changed")
+            return
         async with connected() as client:
             if every:
                 await _write_all(client, operation, parts, parameters)
                 return
-            content = json_body(body) if body else None
             answer = await client.call(operation, path=parts, query=parameters, body=content, idempotency_key=idempotency_key)
         if answer is not None:
             show(msgspec.to_builtins(answer, enc_hook=_revealed))
 
     run(command)
+
+
+def _is_final(operation: Operation[Any], body: dict[str, Any] | None) -> bool:
+    """Whether a call does what no other call takes back: it deletes, archives or publishes."""
+    given = body or {}
+    return operation.method == "DELETE" or given.get("status") == "ARCHIVED" or given.get("action") == "PUBLISH"
 
 
 async def _write_all(client: AdsClient, operation: Operation[Any], path: dict[str, str], query: dict[str, Any]) -> None:
@@ -73,10 +84,10 @@ async def _write_all(client: AdsClient, operation: Operation[Any], path: dict[st
 
 
 def _operation(operation_id: str) -> Operation[Any]:
-    operation = OPERATIONS.get(operation_id)
+    operation = EVERY_OPERATION.get(operation_id)
     if operation is not None:
         return operation
-    near = difflib.get_close_matches(operation_id, OPERATIONS, n=3)
+    near = difflib.get_close_matches(operation_id, EVERY_OPERATION, n=3)
     return usage_error(f"there is no operation {operation_id!r}{'; did you mean ' + ', '.join(near) + '?' if near else ''}")
 
 

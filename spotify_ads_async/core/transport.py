@@ -19,7 +19,7 @@ from spotify_ads_async.core.wire import BARE_HEADERS, SHORTEST_SECRET, HttpReque
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed, InvalidAnswer, SpotifyAdsError
 from spotify_ads_async.types import Secret
 
-__all__ = ["Departure", "HttpResponse", "Progress", "Transport", "TransportOptions"]
+__all__ = ["Departure", "HttpResponse", "Progress", "Transport", "TransportOptions", "open_session"]
 
 _MOST_TIMEOUTS = 64
 _PIECE = 32 * 1024
@@ -115,16 +115,7 @@ class Transport:
         if self._closed:
             raise ConfigurationError("the client is closed: make a new one, or keep `async with` open around its calls")
         if self._client is None:
-            tls = self._options.tls
-            self._client = aiohttp.ClientSession(
-                # The slots bound the connections, so that waiting for one is no part of an attempt's time.
-                connector=aiohttp.TCPConnector(limit=0, ssl=True if tls is None else tls),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers=BARE_HEADERS,
-                response_class=_Response,
-                proxy=self._options.proxy,
-                trust_env=False,
-            )
+            self._client = open_session(self._options, headers=BARE_HEADERS)
         return self._client
 
     async def aclose(self) -> None:
@@ -224,6 +215,22 @@ class Transport:
                 raise _TooLargeError(largest)
             chunks.append(chunk)
         return b"".join(chunks)
+
+
+def open_session(
+    options: TransportOptions, *, headers: Mapping[str, str] | None = None, auto_decompress: bool = True
+) -> aiohttp.ClientSession:
+    """An aiohttp session as ``options`` say; it sends nothing twice and keeps no cookies. ``headers`` go with every request."""
+    return aiohttp.ClientSession(
+        # The slots bound the connections, so that waiting for one is no part of an attempt's time.
+        connector=aiohttp.TCPConnector(limit=0, ssl=True if options.tls is None else options.tls),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers=headers,
+        response_class=_Response,
+        proxy=options.proxy,
+        trust_env=False,
+        auto_decompress=auto_decompress,
+    )
 
 
 class _TooLargeError(aiohttp.ClientPayloadError):

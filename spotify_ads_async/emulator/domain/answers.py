@@ -23,6 +23,7 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "IDEMPOTENCY_REQUEST_IN_PROGRESS": "The first request with this key still runs; send it again later.",
         "INSUFFICIENT_DATA": "There is not enough data for this report yet; ask again tomorrow.",
         "INTERNAL_ERROR": "The server failed.",
+        "LIMIT_EXCEEDED": "There are as many as there may be; remove one first.",
         "METHOD_NOT_ALLOWED": "The path does not take this method.",
         "NOT_FOUND": "There is no such thing, or this user cannot see it.",
         "RATE_LIMITED": "Too many requests; wait for the time in Retry-After.",
@@ -49,6 +50,7 @@ class Refusal(Exception):
         messages: what is wrong, one sentence each.
         extra: further attributes of the answer's body.
         headers: further headers of the answer.
+        exact: whether the status is sent though the document declares it nowhere.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Refusal(Exception):
         *messages: str,
         extra: Mapping[str, Any] = _NO_HEADERS,
         headers: Mapping[str, str] = _NO_HEADERS,
+        exact: bool = False,
     ) -> None:
         super().__init__(*messages)
         self.status = status
@@ -65,6 +68,7 @@ class Refusal(Exception):
         self.messages = messages
         self.extra = extra
         self.headers = headers
+        self.exact = exact
 
     def content(self, trace_id: str) -> dict[str, Any]:
         """The body of the answer."""

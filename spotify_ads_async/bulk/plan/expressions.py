@@ -1,0 +1,180 @@
+"""Selections (``status=ACTIVE``) and settings (``budget.micro_amount=+10%``), as people type them. Pure."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+import msgspec
+
+from spotify_ads_async.bulk.entities import Entity
+from spotify_ads_async.bulk.plan.columns import CLEAR, Cell, CellError, Column, Kind, columns_of, parse_cell, suggestion
+from spotify_ads_async.bulk.plan.effects import Refusal, State, leaf, same
+from spotify_ads_async.errors import InvalidRequest
+from spotify_ads_async.money import micros
+
+__all__ = ["BadExpression", "Condition", "Setting", "list_query", "new_values", "parse_condition", "parse_setting"]
+
+_EXPRESSION = re.compile(r"(?P<name>[A-Za-z0-9_.]+)\s*(?P<operator>!=|>=|<=|=|>|<|~)(?P<value>.*)", re.DOTALL)
+_RELATIVE_AMOUNT = re.compile(r"(?P<sign>[+-])(?P<amount>[0-9]+(?:\.[0-9]+)?)(?P<percent>%?)")
+_RELATIVE_TIME = re.compile(r"(?P<sign>[+-])(?P<amount>[0-9]+)(?P<unit>[dhm])")
+_UNITS: Mapping[str, str] = {"d": "days", "h": "hours", "m": "minutes"}
+_ORDERED: Mapping[str, Callable[[Any, Any], bool]] = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le}
+_COUNTABLE = frozenset({Kind.INTEGER, Kind.MONEY, Kind.NUMBER})
+_ORDERABLE = _COUNTABLE | {Kind.TIME, Kind.TEXT}
+
+
+class BadExpression(ValueError):
+    """A selection or a setting cannot be understood."""
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """One condition on an entity: ``name operator values``; equality holds for any of several values."""
+
+    column: Column
+    operator: str
+    values: tuple[Any, ...]
+
+    def holds(self, answer: Mapping[str, Any]) -> bool:
+        """Whether an entity, in the form JSON gives it, satisfies the condition. What is not set satisfies only ``!=``."""
+        found = leaf(answer, self.column.path)
+        match self.operator:
+            case "=":
+                return any(same(found, value) for value in self.values)
+            case "!=":
+                return not any(same(found, value) for value in self.values)
+            case "~":
+                return isinstance(found, str) and str(self.values[0]).casefold() in found.casefold()
+            case _:
+                return found is not None and _ORDERED[self.operator](found, self.values[0])
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """One new value: a plain one, or one relative to the present."""
+
+    column: Column
+    value: Any = None
+    relative: bool = False
+    factor: Decimal = Decimal(1)
+    shift: Decimal = Decimal(0)
+    text: str = ""
+
+
+def parse_condition(entity: Entity, text: str) -> Condition:
+    """Read ``status=ACTIVE,APPROVED``, ``name~autumn``, ``budget.micro_amount>=100.00``, ``end_time<2027-01-01T00:00:00Z``.
+
+    Raises:
+        BadExpression: it is no condition on this kind of entity.
+    """
+    name, sign, value = _parts(text, "a condition such as status=ACTIVE")
+    column = _named(name, columns_of(entity.get.answer), entity)
+    if sign in _ORDERED and column.kind not in _ORDERABLE:
+        raise BadExpression(f"{text}: {name} has no order, so {sign} says nothing")
+    if sign == "~" and column.kind is not Kind.TEXT:
+        raise BadExpression(f"{text}: {name} is no text, so ~ says nothing")
+    alternatives = value.split(",") if sign in {"=", "!="} and column.kind is not Kind.JSON else [value]
+    try:
+        return Condition(column=column, operator=sign, values=tuple(_comparable(column, sign, one.strip()) for one in alternatives))
+    except CellError as problem:
+        raise BadExpression(f"{text}: {problem}") from None
+
+
+def _comparable(column: Column, sign: str, text: str) -> Cell:
+    """A value to compare with: text as it stands (an id, a piece of a name), anything else as in a cell."""
+    return text if column.kind is Kind.TEXT or sign == "~" else parse_cell(column, text)
+
+
+def parse_setting(entity: Entity, text: str, *, clear: str = CLEAR) -> Setting:
+    """Read ``name=Autumn``, ``bid_micro_amount=12.50``, ``budget.micro_amount=+10%``, ``end_time=+7d``.
+
+    Raises:
+        BadExpression: it is no setting for this kind of entity.
+    """
+    name, sign, value = _parts(text, "a setting such as bid_micro_amount=12.50")
+    if sign != "=":
+        raise BadExpression(f"{text}: a setting has one =")
+    if name in entity.read_only:
+        raise BadExpression(f"{text}: {name} is read-only")
+    column = _named(name, entity.columns, entity)
+    if column.kind in _COUNTABLE and (found := _RELATIVE_AMOUNT.fullmatch(value)):
+        return _relative_amount(column, found, text)
+    if column.kind is Kind.TIME and (found := _RELATIVE_TIME.fullmatch(value)):
+        shift = timedelta(**{_UNITS[found["unit"]]: int(found["sign"] + found["amount"])})
+        return Setting(column=column, relative=True, shift=Decimal(int(shift.total_seconds())), text=value)
+    try:
+        return Setting(column=column, value=parse_cell(column, value, clear=clear), text=value)
+    except CellError as problem:
+        raise BadExpression(f"{text}: {problem}") from None
+
+
+def _relative_amount(column: Column, found: re.Match[str], text: str) -> Setting:
+    amount = Decimal(found["sign"] + found["amount"])
+    if found["percent"]:
+        return Setting(column=column, relative=True, factor=1 + amount / 100, text=text.partition("=")[2])
+    if column.kind is Kind.MONEY and "." in found["amount"]:
+        try:
+            amount = Decimal(micros(amount))
+        except InvalidRequest as problem:
+            raise BadExpression(f"{text}: {problem.message}") from None
+    return Setting(column=column, relative=True, shift=amount, text=text.partition("=")[2])
+
+
+def new_values(settings: Sequence[Setting], state: State) -> dict[str, Cell] | Refusal:
+    """The values that settings come to over a present state. Percentages of money are rounded to whole micros, half to even."""
+    values: dict[str, Cell] = {}
+    for setting in settings:
+        column = setting.column
+        if not setting.relative:
+            values[column.name] = setting.value
+            continue
+        present = leaf(state, column.path)
+        if present is None:
+            return Refusal(column=column.name, reason=f"is not set, so it cannot become {setting.text}")
+        value = _moved(column, present, setting)
+        if value is None:
+            return Refusal(column=column.name, reason=f"is {present}, which {setting.text} would make negative")
+        values[column.name] = value
+    return values
+
+
+def _moved(column: Column, present: Cell, setting: Setting) -> Cell:
+    if column.kind is Kind.TIME:
+        moment = datetime.fromisoformat(str(present)) + timedelta(seconds=int(setting.shift))
+        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    exact = Decimal(str(present)) * setting.factor + setting.shift
+    if exact < 0:
+        return None
+    return float(exact) if column.kind is Kind.NUMBER else int(exact.quantize(Decimal(1), rounding=ROUND_HALF_EVEN))
+
+
+def list_query(entity: Entity, conditions: Sequence[Condition]) -> dict[str, object]:
+    """The part of a selection that the server can filter by: ``status=…`` as ``statuses``, ``campaign_id=…`` as ``campaign_ids``.
+
+    Conditions are checked on the answers as well, so this only saves requests.
+    """
+    query: dict[str, object] = {}
+    for condition in conditions:
+        if condition.operator != "=":
+            continue
+        for name in (f"{condition.column.name}s", f"{condition.column.name}es"):
+            if name in entity.list.query and name not in query:
+                query[name] = msgspec.convert(list(condition.values), type=entity.list.query[name])
+    return query
+
+
+def _parts(text: str, wanted: str) -> tuple[str, str, str]:
+    found = _EXPRESSION.fullmatch(text.strip())
+    if found is None:
+        raise BadExpression(f"{text!r} is not {wanted}")
+    return found["name"], found["operator"], found["value"].strip()
+
+
+def _named(name: str, columns: Mapping[str, Column], entity: Entity) -> Column:
+    column = columns.get(name)
+    if column is None:
+        raise BadExpression(f"{name} is no field of {entity.plural}{suggestion(name, columns)}")
+    return column

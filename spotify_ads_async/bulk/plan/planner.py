@@ -1,0 +1,253 @@
+"""From a file of changes, or a selection, to a plan: what every row comes down to against the present state."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+import msgspec
+
+from spotify_ads_async.bulk.entities import Entity
+from spotify_ads_async.bulk.plan.columns import CLEAR
+from spotify_ads_async.bulk.plan.effects import Refusal, effect, merge, writable_state
+from spotify_ads_async.bulk.plan.expressions import Condition, Setting, list_query, new_values
+from spotify_ads_async.bulk.plan.sources import BadChanges, Change, ChangesReader, Problem
+from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
+from spotify_ads_async.bulk.records import Header, PlannedRow
+from spotify_ads_async.bulk.store.journal import Journal
+from spotify_ads_async.bulk.store.plan_file import PlanFile
+from spotify_ads_async.client import AdsClient
+from spotify_ads_async.pagination import ListCall
+
+__all__ = ["Selection", "Source", "new_plan", "plan_changes", "plan_selection"]
+
+_BATCH = 1000
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where changes come from and how they are read.
+
+    Attributes:
+        path: a CSV or JSON Lines file.
+        name: what to call it in problems; by default its path.
+        clear: the CSV token that empties a field.
+        base: an earlier export of the same entities: what somebody else changed since is a conflict.
+        skip_bad_rows: plan the good rows though others are refused.
+        present: entities that were read a moment ago, which spares reading them again.
+    """
+
+    path: Path
+    name: str = ""
+    clear: str = CLEAR
+    base: Path | None = None
+    skip_bad_rows: bool = False
+    present: Iterable[msgspec.Struct] = ()
+
+    @property
+    def shown(self) -> str:
+        """The name for people."""
+        return self.name or str(self.path)
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """What is changed, and how."""
+
+    entity: Entity
+    conditions: Sequence[Condition]
+    settings: Sequence[Setting]
+
+
+@contextlib.asynccontextmanager
+async def new_plan(path: Path, header: Header) -> AsyncGenerator[PlanFile]:
+    """Make a plan file; it goes away again unless it becomes ready."""
+    plan = await anyio.to_thread.run_sync(PlanFile.create, path, header)
+    ready = False
+    try:
+        yield plan
+        await anyio.to_thread.run_sync(plan.mark_ready)
+        ready = True
+    finally:
+        plan.close()
+        if not ready:
+            await anyio.Path(path).unlink(missing_ok=True)
+
+
+async def plan_changes(ads: AdsClient, source: Source, header: Header, path: Path, *, now: datetime | None = None) -> None:
+    """Make the plan at ``path`` from a file of changes.
+
+    Raises:
+        BadChanges: rows are refused, and ``skip_bad_rows`` was not asked for; or the file as a whole cannot be read.
+        FileExistsError: there is a file at ``path``.
+        SpotifyAdsError: the present state cannot be read.
+    """
+    with source.path.open(encoding="utf-8", newline="") as text:
+        reader = await anyio.to_thread.run_sync(partial(ChangesReader, text, name=source.shown, clear=source.clear))
+        header = msgspec.structs.replace(header, entity=reader.entity.plural, source=source.shown)
+        async with new_plan(path, header) as plan:
+            planning = _Planning(plan, reader.entity, source, now)
+            await planning.read_rows(reader)
+            planning.check()
+            if source.base is not None:
+                await planning.read_base(source.base)
+            await planning.decide_all(ads, header.ad_account_id)
+            planning.check()
+
+
+async def plan_selection(ads: AdsClient, selection: Selection, header: Header, path: Path, *, skip_bad_rows: bool = False) -> None:
+    """Make the plan at ``path`` for every entity that satisfies all conditions.
+
+    Raises:
+        BadChanges: some of them cannot be changed so, and ``skip_bad_rows`` was not asked for.
+        FileExistsError: there is a file at ``path``.
+        SpotifyAdsError: the list cannot be walked.
+    """
+    source = Source(path=path, name=header.source, skip_bad_rows=skip_bad_rows)
+    query = {"limit": PAGE_SIZE, **list_query(selection.entity, selection.conditions)}
+    call: ListCall[Any] = ListCall(ads, selection.entity.list, path={"ad_account_id": header.ad_account_id}, query=query)
+    async with new_plan(path, header) as plan:
+        planning = _Planning(plan, selection.entity, source, None)
+        async with call.pages() as pages:
+            async for page in pages:
+                await planning.add_selected(selection, page.items)
+        planning.check()
+
+
+def batches(items: Iterable[msgspec.Struct]) -> Iterator[list[msgspec.Struct]]:
+    """``items`` in lists of a bounded length."""
+    source = iter(items)
+    while batch := list(islice(source, _BATCH)):
+        yield batch
+
+
+class _Planning:
+    """One plan in the making."""
+
+    def __init__(self, plan: PlanFile, entity: Entity, source: Source, now: datetime | None) -> None:
+        self._journal = Journal(plan)
+        self._entity = entity
+        self._source = source
+        self._now = now or datetime.now(UTC)
+        self._problems: list[Problem] = []
+        self._problem_count = 0
+        self._fatal = False
+        self._selected = 0
+
+    def _add_problem(self, problem: Problem) -> None:
+        self._problem_count += 1
+        self._fatal |= problem.fatal
+        if len(self._problems) < _BATCH:
+            self._problems.append(msgspec.structs.replace(problem, file=self._source.shown))
+
+    def check(self) -> None:
+        """Stop here if nothing may be sent."""
+        if self._fatal or (self._problem_count and not self._source.skip_bad_rows):
+            raise BadChanges(sorted(self._problems, key=lambda problem: problem.line), self._problem_count)
+
+    async def read_rows(self, reader: ChangesReader) -> None:
+        """Put every row of the file into the plan."""
+
+        def take(plan: PlanFile, row: Change | Problem) -> None:
+            problem = row if isinstance(row, Problem) else plan.add_change(row)
+            if problem is not None:
+                self._add_problem(problem)
+                plan.add_refused(problem)
+
+        await self._take_all(iter(reader), take)
+
+    async def read_base(self, path: Path) -> None:
+        """Put what an earlier export said beside the rows."""
+        with path.open(encoding="utf-8", newline="") as text:
+            reader = await anyio.to_thread.run_sync(partial(ChangesReader, text, name=str(path), clear=self._source.clear))
+            if reader.entity is not self._entity:
+                reason = f"is about {reader.entity.plural}, not {self._entity.plural}"
+                raise BadChanges([Problem(file=str(path), line=1, reason=reason, fatal=True)])
+            blanks = dict.fromkeys(reader.names)
+
+            def take(plan: PlanFile, row: Change | Problem) -> None:
+                if isinstance(row, Problem):
+                    raise BadChanges([row])
+                plan.add_base(row.entity_id, {**blanks, **row.values})
+
+            await self._take_all(iter(reader), take)
+
+    async def _take_all(self, rows: Iterator[Change | Problem], take: Callable[[PlanFile, Change | Problem], None]) -> None:
+        """Hand every row to ``take``, in batches that are read and written off the event loop."""
+
+        def batch(plan: PlanFile) -> int:
+            taken = 0
+            with plan.transaction():
+                for row in islice(rows, _BATCH):
+                    take(plan, row)
+                    taken += 1
+            return taken
+
+        while await self._journal.read(batch):
+            pass
+
+    async def decide_all(self, ads: AdsClient, ad_account_id: str) -> None:
+        """Read the present state of every row's entity and write down what the row comes down to."""
+
+        def decide(found: Sequence[Found], plan: PlanFile) -> None:
+            answers = dict(found)
+            with plan.transaction():
+                for row in plan.unread_of(list(answers)):
+                    self._decide(plan, row, answers[row.entity_id])
+
+        async def take(found: Sequence[Found]) -> None:
+            await self._journal.read(partial(decide, found))
+
+        for known in batches(self._source.present):
+            await take([(str(getattr(one, "id", "")), one) for one in known])
+        wanted = await self._journal.read(PlanFile.unread_ids)
+        await read_present(ads, self._entity, ad_account_id, wanted, take)
+
+    def _decide(self, plan: PlanFile, row: PlannedRow, answer: msgspec.Struct | None) -> None:
+        """Decide one row."""
+        outcome = self._outcome(plan, row, answer)
+        if outcome is not None:
+            plan.refuse(row.number, outcome.reason, outcome.column)
+            self._add_problem(Problem(file="", line=row.line, column=outcome.column, reason=outcome.reason, entity_id=row.entity_id))
+
+    def _outcome(self, plan: PlanFile, row: PlannedRow, answer: msgspec.Struct | None) -> Refusal | None:
+        if answer is None:
+            reason = f"there is no {self._entity.name} {row.entity_id} in this ad account, or you cannot see it"
+            return Refusal(column=self._entity.id_column, reason=reason)
+        state = writable_state(self._entity, answer)
+        merged = merge(self._entity, row.base, state, row.change)
+        for column, reason in merged.conflicts.items():
+            return Refusal(column=column, reason=f"conflict: {reason}")
+        outcome = effect(self._entity, state, merged.values, now=self._now)
+        if isinstance(outcome, Refusal):
+            return outcome
+        plan.decide(row.number, outcome, elsewhere={field: value for field, value in state.items() if field not in outcome.after})
+        return None
+
+    async def add_selected(self, selection: Selection, items: Sequence[msgspec.Struct]) -> None:
+        """Plan those of ``items`` that satisfy the conditions."""
+
+        def add(plan: PlanFile) -> None:
+            with plan.transaction():
+                for item in items:
+                    answer = msgspec.to_builtins(item)
+                    if all(condition.holds(answer) for condition in selection.conditions):
+                        self._selected += 1
+                        self._add_item(plan, selection, item, str(answer["id"]))
+
+        await self._journal.read(add)
+
+    def _add_item(self, plan: PlanFile, selection: Selection, item: msgspec.Struct, entity_id: str) -> None:
+        values = new_values(selection.settings, writable_state(self._entity, item))
+        if isinstance(values, Refusal):
+            problem = Problem(file="", line=self._selected, column=values.column, reason=values.reason, entity_id=entity_id)
+            plan.add_refused(problem)
+            self._add_problem(problem)
+            return
+        plan.add_change(Change(line=self._selected, entity_id=entity_id, values=values))
+        for row in plan.unread_of([entity_id]):
+            self._decide(plan, row, item)

@@ -1,0 +1,242 @@
+"""Drafts of campaigns: validated, their errors brought back to the rows, and published at the version that was validated."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import anyio
+
+from spotify_ads_async.bulk.entities import CAMPAIGNS
+from spotify_ads_async.bulk.plan.effects import Settled, settle, writable_state
+from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
+from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, StepOutcome, StepState
+from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
+from spotify_ads_async.bulk.run.options import Options
+from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign, StagedRow
+from spotify_ads_async.bulk.store.journal import Journal
+from spotify_ads_async.bulk.store.plan_file import PlanFile
+from spotify_ads_async.client import AdsClient
+from spotify_ads_async.core.tasks import some_at_once
+from spotify_ads_async.errors import SpotifyAdsError
+from spotify_ads_async.models import DraftValidationError
+from spotify_ads_async.pagination import ListCall
+
+__all__ = ["Publishing", "errors_by_row"]
+
+_UNFINISHED = frozenset({StepState.WAITING, StepState.SENT, StepState.UNKNOWN})
+
+Tell = Callable[[PlannedRow], Awaitable[None]]
+
+
+class Publishing:
+    """The campaigns of one plan's drafts."""
+
+    def __init__(self, ads: AdsClient, journal: Journal, header: Header, options: Options, stopping: anyio.Event) -> None:
+        self._ads = ads
+        self._journal = journal
+        self._header = header
+        self._options = options
+        self._stopping = stopping
+        self._entity = header.kind
+        self._entity_type = DRAFT_KINDS[header.entity].entity_type
+        self._trees = ads.ad_account(header.ad_account_id).trees
+
+    async def drafted(self, campaign_ids: Sequence[str]) -> set[str]:
+        """Those of some campaigns that have a draft."""
+        kind = DRAFT_KINDS[CAMPAIGNS.plural]
+        path = {"ad_account_id": self._header.ad_account_id}
+        found: set[str] = set()
+        for start in range(0, len(campaign_ids), PAGE_SIZE):
+            query = {"limit": PAGE_SIZE, kind.within: campaign_ids[start : start + PAGE_SIZE]}
+            call: ListCall[Any] = ListCall(self._ads, kind.list, path=path, query=query)
+            found.update([str(draft.id) async for draft in call])
+        return found
+
+    async def _campaigns(self, state: CampaignState) -> list[DraftCampaign]:
+        return await self._journal.read(lambda plan: plan.drafts.campaigns(state))
+
+    async def _rows(self, campaign: DraftCampaign) -> list[StagedRow]:
+        return await self._journal.read(lambda plan: plan.drafts.rows_of(campaign.id))
+
+    # ---- validating
+
+    async def validate_all(self, tell: Tell) -> None:
+        """Validate every campaign whose rows are all staged, or failed."""
+
+        async def validate(campaign: DraftCampaign) -> None:
+            rows = await self._rows(campaign)
+            staged = [row for row in rows if row.step.state is StepState.STAGED]
+            if staged and not any(row.step.state in _UNFINISHED for row in rows) and not self._stopping.is_set():
+                await self._validate(campaign, staged, tell)
+
+        await some_at_once(validate, await self._campaigns(CampaignState.OPEN))
+
+    async def _validate(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> None:
+        try:
+            version = await self._trees.version(campaign.draft_id)
+            errors = await self._trees.validate(campaign.draft_id, version=version)
+        except SpotifyAdsError as problem:
+            await self._conclude(campaign, CampaignState.OPEN, _all(rows, f"the draft could not be validated: {problem}"), tell)
+            return
+        if errors:
+            await self._refuse(campaign, rows, errors, tell)
+            return
+        # With what follows, publishing tells what became of the rows.
+        silent = self._options.publish
+        await self._conclude(campaign, CampaignState.VALID, _all(rows, ""), None if silent else tell, version)
+
+    async def _refuse(self, campaign: DraftCampaign, rows: Sequence[StagedRow], errors: Sequence[DraftValidationError], tell: Tell) -> None:
+        """Bring each error back to its row; what names no row of the plan fails them all, since nothing can go live."""
+        reasons, others = errors_by_row(self._entity_type, rows, errors)
+        ended: dict[int, StepOutcome] = {}
+        for row in rows:
+            reason = reasons.get(row.step.row)
+            if reason is not None:
+                ended[row.step.row] = StepOutcome(state=StepState.FAILED, status=400, reason=f"the draft is not valid: {reason}")
+            elif reasons:
+                ended[row.step.row] = StepOutcome(state=StepState.STAGED, reason="staged, but another row of its campaign is not valid")
+            else:
+                ended[row.step.row] = StepOutcome(state=StepState.FAILED, reason=f"its campaign's draft is not valid: {others}", status=400)
+        await self._conclude(campaign, CampaignState.INVALID, ended, tell)
+
+    # ---- publishing
+
+    async def publish_all(self, tell: Tell) -> None:
+        """Publish every campaign that is valid and of which no row failed."""
+
+        async def publish(campaign: DraftCampaign) -> None:
+            if self._stopping.is_set():
+                return
+            rows = await self._rows(campaign)
+            staged = [row for row in rows if row.step.state is StepState.STAGED]
+            if len(staged) < len(rows):
+                reason = "staged and valid, but not published: another row of its campaign failed"
+                await self._conclude(campaign, CampaignState.VALID, _all(staged, reason), tell, campaign.version)
+            else:
+                await self._publish(campaign, rows, tell)
+
+        await some_at_once(publish, await self._campaigns(CampaignState.VALID))
+
+    async def _publish(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> None:
+        for _ in range(self._options.attempts):
+            try:
+                version = await self._trees.version(campaign.draft_id)
+            except SpotifyAdsError as problem:
+                await self._conclude(campaign, CampaignState.OPEN, _all(rows, f"not published: {problem}"), tell)
+                return
+            if version != campaign.version:
+                reason = (
+                    f"not published: somebody changed the campaign's draft since it was validated (version {campaign.version}, now "
+                    f"{version}): look at it; resuming validates it again"
+                )
+                await self._conclude(campaign, CampaignState.OPEN, _all(rows, reason), tell)
+                return
+            if await self._attempt(campaign, rows, version, tell):
+                return
+        reason = f"not published: the request took no effect {self._options.attempts} times"
+        await self._conclude(campaign, CampaignState.OPEN, _all(rows, reason), tell)
+
+    async def _attempt(self, campaign: DraftCampaign, rows: Sequence[StagedRow], version: int, tell: Tell) -> bool:
+        """Publish once; False where it surely took no effect though the answer was lost."""
+        await self._journal.write(lambda plan: plan.drafts.conclude(campaign.id, CampaignState.PUBLISHING, version))
+        try:
+            errors = await self._trees.publish(campaign.draft_id, version=version)
+        except SpotifyAdsError as problem:
+            if not problem.may_have_taken_effect:
+                await self._conclude(campaign, CampaignState.OPEN, _all(rows, f"not published: {problem}"), tell)
+                return True
+            await anyio.sleep(self._options.settle_after)
+            return await self._read_back(campaign, rows, tell)
+        if errors:
+            await self._refuse(campaign, rows, errors, tell)
+        else:
+            await self._conclude(campaign, CampaignState.PUBLISHED, _all(rows, "", StepState.DONE), tell)
+        return True
+
+    # ---- settling
+
+    async def settle_lost(self, tell: Tell) -> None:
+        """Settle what an earlier run was publishing when it ended."""
+        publishing = await self._campaigns(CampaignState.PUBLISHING)
+        if publishing:
+            await anyio.sleep(self._options.settle_after)
+        for campaign in publishing:
+            await self._read_back(campaign, await self._rows(campaign), tell)
+
+    async def _read_back(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> bool:
+        """Find out whether a campaign was published: then its draft is gone, and the rows' values are live."""
+        try:
+            if campaign.draft_id in await self.drafted([campaign.draft_id]):
+                await self._journal.write(lambda plan: plan.drafts.conclude(campaign.id, CampaignState.VALID, campaign.version))
+                return False
+            ended = await self._live(rows)
+        except SpotifyAdsError as problem:
+            # It stays "publishing", so the next run reads back again.
+            reason = f"whether it was published could not be read back: {problem}"
+            await self._conclude(campaign, CampaignState.PUBLISHING, _all(rows, reason), tell, campaign.version)
+            return True
+        await self._conclude(campaign, CampaignState.PUBLISHED, ended, tell)
+        return True
+
+    async def _live(self, rows: Sequence[StagedRow]) -> dict[int, StepOutcome]:
+        steps = {row.step.entity_id: row.step for row in rows}
+        ended: dict[int, StepOutcome] = {}
+
+        async def take(found: Sequence[Found]) -> None:
+            for entity_id, answer in found:
+                step = steps[entity_id]
+                state = {} if answer is None else writable_state(self._entity, answer)
+                if settle(state, step.body, step.before) is Settled.DONE:
+                    ended[step.row] = StepOutcome(state=StepState.DONE, found={name: state[name] for name in step.body if name in state})
+                else:
+                    reason = "the draft is gone, and its values are not live: somebody deleted it, or changed the values since"
+                    ended[step.row] = StepOutcome(state=StepState.FAILED, reason=reason)
+
+        await read_present(self._ads, self._entity, self._header.ad_account_id, list(steps), take)
+        return ended
+
+    async def _conclude(
+        self,
+        campaign: DraftCampaign,
+        state: CampaignState,
+        ended: Mapping[int, StepOutcome],
+        tell: Tell | None,
+        version: int | None = None,
+    ) -> None:
+        """Write down where a campaign and its rows stand, in one transaction, and tell the rows."""
+        told: list[PlannedRow] = []
+
+        def write(plan: PlanFile) -> None:
+            plan.drafts.conclude(campaign.id, state, version)
+            for row, verdict in ended.items():
+                plan.settle(row, 0, verdict)
+                told.append(plan.row_of(row))
+
+        with anyio.CancelScope(shield=True):
+            await self._journal.write(write)
+        for row in told if tell is not None else []:
+            if tell is not None and (row.outcome is not RowOutcome.WAITING or row.reason):
+                await tell(row)
+
+
+def _all(rows: Sequence[StagedRow], reason: str, state: StepState = StepState.STAGED) -> dict[int, StepOutcome]:
+    return {row.step.row: StepOutcome(state=state, reason=reason) for row in rows}
+
+
+def errors_by_row(entity_type: str, rows: Sequence[StagedRow], errors: Sequence[DraftValidationError]) -> tuple[dict[int, str], str]:
+    """What is wrong with each row's own draft, and what is wrong with the others in the campaign. Pure."""
+    row_of = {row.draft_id: row.step.row for row in rows}
+    reasons: dict[int, list[str]] = {}
+    others: list[str] = []
+    for error in errors:
+        kind, entity_id, message = (
+            str(error.validation_entity_type or ""),
+            error.validation_entity_id or "",
+            error.message or "no reason given",
+        )
+        if kind == entity_type and entity_id in row_of:
+            reasons.setdefault(row_of[entity_id], []).append(message)
+        else:
+            others.append(f"{kind} {entity_id}: {message}")
+    return {row: "; ".join(messages) for row, messages in reasons.items()}, "; ".join(others)

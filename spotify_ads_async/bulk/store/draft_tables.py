@@ -1,0 +1,136 @@
+"""What a plan's journal says of drafts: which campaigns have one from this plan, and which row is in which draft."""
+
+from __future__ import annotations
+
+import enum
+import sqlite3
+
+import msgspec
+
+from spotify_ads_async.bulk.records import Step, StepState
+from spotify_ads_async.bulk.store.schema import decode
+
+__all__ = ["CampaignState", "DraftCampaign", "DraftTables", "StagedRow"]
+
+
+class CampaignState(enum.StrEnum):
+    """Where a campaign's draft stands."""
+
+    OPEN = "open"
+    """It is filled, or to be validated."""
+    VALID = "valid"
+    INVALID = "invalid"
+    PUBLISHING = "publishing"
+    """The request may have left; what came of it is not known yet."""
+    PUBLISHED = "published"
+
+
+class DraftCampaign(msgspec.Struct, frozen=True, kw_only=True):
+    """A campaign with a draft. ``version`` is the one that was validated."""
+
+    id: str
+    draft_id: str
+    state: CampaignState
+    version: int | None
+
+
+class StagedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row's request with its draft; ``draft_id`` is empty until the draft is known."""
+
+    step: Step
+    draft_id: str
+    campaign_id: str
+    parent_id: str
+
+
+_STAGED = (
+    "SELECT request.row, position, entity_id, body, before, request.state, sent, draft_id, campaign_id, parent_id "
+    "FROM request JOIN draft ON draft.row = request.row "
+)
+
+
+class DraftTables:
+    """The tables of drafts in an open plan."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def requeue(self) -> None:
+        """Campaigns of which a row is to be staged, or staged again, are to be validated again."""
+        self._connection.execute(
+            "UPDATE campaign SET state = 'open' WHERE state IN ('valid', 'invalid') AND EXISTS (SELECT 1 FROM draft JOIN step ON "
+            "step.row = draft.row WHERE campaign_id = campaign.id AND step.state IN ('waiting', 'sent', 'unknown'))"
+        )
+
+    def unlocated(self) -> list[Step]:
+        """Requests of rows whose campaign is not known yet."""
+        found = self._connection.execute(
+            "SELECT row, position, entity_id, body, before, state, sent FROM request WHERE state = 'waiting' "
+            "AND row NOT IN (SELECT row FROM draft) ORDER BY row, position"
+        )
+        return [_step(values) for values in found]
+
+    def locate(self, row: int, *, campaign_id: str, parent_id: str) -> None:
+        """Write down where a row's draft belongs, before anything of it is made."""
+        self._connection.execute("INSERT OR IGNORE INTO campaign (id, state) VALUES (?, 'open')", (campaign_id,))
+        self._connection.execute("INSERT INTO draft (row, campaign_id, parent_id) VALUES (?, ?, ?)", (row, campaign_id, parent_id))
+
+    def remember_campaign(self, campaign_id: str, draft_id: str) -> None:
+        """Write down that a campaign's draft is there."""
+        self._connection.execute("UPDATE campaign SET draft_id = ? WHERE id = ?", (draft_id, campaign_id))
+
+    def remember(self, row: int, draft_id: str) -> None:
+        """Write down that a row's draft is there."""
+        self._connection.execute("UPDATE draft SET draft_id = ? WHERE row = ?", (draft_id, row))
+
+    def conclude(self, campaign_id: str, state: CampaignState, version: int | None = None) -> None:
+        """Write down where a campaign's draft stands."""
+        self._connection.execute("UPDATE campaign SET state = ?, version = ? WHERE id = ?", (state, version, campaign_id))
+
+    def campaigns(self, state: CampaignState | None = None) -> list[DraftCampaign]:
+        """The campaigns with drafts of this plan, in one state or all."""
+        found = self._connection.execute("SELECT id, draft_id, state, version FROM campaign WHERE ? IS NULL OR state = ?", (state, state))
+        return [DraftCampaign(id=one, draft_id=draft, state=CampaignState(now), version=version) for one, draft, now, version in found]
+
+    def draft_of_campaign(self, campaign_id: str) -> str:
+        """The id of a campaign's draft, empty until it is known."""
+        (draft_id,) = self._connection.execute("SELECT draft_id FROM campaign WHERE id = ?", (campaign_id,)).fetchone()
+        return draft_id
+
+    def rows_of(self, campaign_id: str) -> list[StagedRow]:
+        """The requests of a campaign's rows, in input order."""
+        return [
+            _staged(values) for values in self._connection.execute(_STAGED + "WHERE campaign_id = ? ORDER BY request.row", (campaign_id,))
+        ]
+
+    def of_row(self, row: int) -> StagedRow:
+        """One row's request."""
+        return _staged(self._connection.execute(_STAGED + "WHERE request.row = ?", (row,)).fetchone())
+
+    def publishable(self) -> int:
+        """How many rows are in drafts that are valid and not published."""
+        (count,) = self._connection.execute(
+            "SELECT count(*) FROM draft JOIN campaign ON campaign.id = campaign_id WHERE campaign.state = 'valid'"
+        ).fetchone()
+        return count
+
+
+def _step(values: tuple[object, ...]) -> Step:
+    row, position, entity_id, body, before, state, sent = values
+    return msgspec.convert(
+        {
+            "row": row,
+            "position": position,
+            "entity_id": entity_id,
+            "body": decode(str(body)),
+            "before": decode(str(before)),
+            "state": StepState(str(state)),
+            "sent": sent,
+        },
+        Step,
+    )
+
+
+def _staged(values: tuple[object, ...]) -> StagedRow:
+    *step, draft_id, campaign_id, parent_id = values
+    return StagedRow(step=_step(tuple(step)), draft_id=str(draft_id), campaign_id=str(campaign_id), parent_id=str(parent_id))

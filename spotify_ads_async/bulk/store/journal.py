@@ -1,0 +1,75 @@
+"""The plan file off the event loop: reads and writes in a thread, writes of many rows made durable in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from spotify_ads_async.bulk.store.plan_file import PlanFile
+
+__all__ = ["Journal"]
+
+ResultT = TypeVar("ResultT")
+
+
+class _Entry:
+    __slots__ = ("action", "durable", "problem")
+
+    def __init__(self, action: Callable[[PlanFile], None]) -> None:
+        self.action = action
+        self.durable = False
+        self.problem: Exception | None = None
+
+
+class Journal:
+    """Serialises the use of a plan file.
+
+    Whoever finds the file free commits what everybody else wants written as well: while one commit is on its way to the
+    disk, the next one gathers. So a run of many rows at once costs few commits, and each row still waits until its
+    intent is durable.
+    """
+
+    def __init__(self, plan: PlanFile) -> None:
+        self._plan = plan
+        self._turn = anyio.Lock()
+        self._pending: list[_Entry] = []
+        self._limiter = anyio.CapacityLimiter(1)
+
+    async def write(self, action: Callable[[PlanFile], None]) -> None:
+        """Run ``action`` inside a transaction; it is durable when this returns.
+
+        Raises:
+            sqlite3.Error: the file cannot be written; nothing of this transaction is.
+        """
+        entry = _Entry(action)
+        self._pending.append(entry)
+        try:
+            async with self._turn:
+                if not entry.durable and entry.problem is None:
+                    batch, self._pending = self._pending, []
+                    await anyio.to_thread.run_sync(self._commit, batch, limiter=self._limiter)
+        finally:
+            if entry in self._pending:
+                self._pending.remove(entry)
+        if entry.problem is not None:
+            raise entry.problem
+
+    async def read(self, question: Callable[[PlanFile], ResultT]) -> ResultT:
+        """The answer of ``question``, asked between two commits."""
+        async with self._turn:
+            return await anyio.to_thread.run_sync(question, self._plan, limiter=self._limiter)
+
+    def _commit(self, batch: list[_Entry]) -> None:
+        try:
+            with self._plan.transaction():
+                for entry in batch:
+                    entry.action(self._plan)
+        except Exception as problem:  # noqa: BLE001 - handed to everybody whose write it was
+            for entry in batch:
+                entry.problem = problem
+        else:
+            for entry in batch:
+                entry.durable = True
