@@ -285,8 +285,8 @@ class OffsetPager(Generic[ItemT]):
     def _ends(self, page: Page[ItemT], total: int | None, reach: int, *, fresh: bool) -> bool:
         """Whether a page shorter than asked for is the last one, by the server's number or because nothing follows."""
         length = len(page.items)
-        # A page as long as those before it may be as long as the server's pages are.
-        capped = length > 0 and (length == self._size or self._wary)
+        # A page as long as those before it, or as the server says that its pages are, may have another behind it.
+        capped = length > 0 and (length in {self._size, page.page_size} or self._wary)
         if not length or (total is not None and reach == total and not capped):
             return total is None or reach >= total
         if total is not None and reach < total:
