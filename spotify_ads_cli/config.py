@@ -22,7 +22,7 @@ from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import USAGE, say
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor.limits import parse_limits
-from spotify_ads_async.governor.stores import open_store
+from spotify_ads_async.governor.shared import open_store
 
 __all__ = ["apply", "path_of_config"]
 

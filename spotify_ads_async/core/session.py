@@ -51,7 +51,7 @@ from spotify_ads_async.events import (
     RequestSent,
 )
 from spotify_ads_async.governor import Governor, Priority
-from spotify_ads_async.governor.feedback import retry_after
+from spotify_ads_async.governor.ratelimit_headers import retry_after
 from spotify_ads_async.operation import Operation, Repeat
 from spotify_ads_async.types import Secret
 
@@ -70,7 +70,8 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     ``timeout`` bounds one attempt, from connecting to the answer's last byte; ``max_wait`` one wait for quota;
     ``deadline`` the whole call with its waits and repeats: seconds each, None for no bound. ``validate`` off sends
-    what the document forbids, for values that are newer than this package.
+    what the document forbids, for values that are newer than this package. With ``keep_json`` the items of lists remember
+    the JSON that they came from, as single answers always do.
     """
 
     priority: Priority = Priority.INTERACTIVE
@@ -78,6 +79,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_wait: float | None = None
     deadline: float | None = None
     validate: bool = True
+    keep_json: bool = False
 
 
 _PUBLISHING, _VALIDATE = "publishCampaignDraft", "VALIDATE"
@@ -350,7 +352,13 @@ class Session:
                 status = answer.status
                 state.answered(status)
                 if 200 <= status < 300:
-                    return wire.answer(operation, status=status, content_type=answer.content_type, body=answer.body)
+                    return wire.answer(
+                        operation,
+                        status=status,
+                        content_type=answer.content_type,
+                        body=answer.body,
+                        keep_json=options.keep_json,
+                    )
                 state.retry_after = retry_after(answer.headers, _now())
                 failure = wire.error(operation, status=status, retry_after=state.retry_after, body=answer.body)
             except SpotifyAdsError as error:

@@ -22,7 +22,7 @@ from spotify_ads_async.auth.credentials import require_secure
 from spotify_ads_async.core.retry import RetryPolicy, backoff
 from spotify_ads_async.core.transport import TransportOptions
 from spotify_ads_async.errors import ConnectionFailed, InvalidAnswer, RequestRejected, ServerError, SpotifyAdsError
-from spotify_ads_async.governor.feedback import retry_after
+from spotify_ads_async.governor.ratelimit_headers import retry_after
 from spotify_ads_async.types import Secret
 
 __all__ = ["Address", "Storage"]
