@@ -127,12 +127,13 @@ def backfill(
     start: date | str,
     *,
     slice_days: int = 30,
+    tables: Sequence[str] = (),
     **options: Any,  # noqa: ANN401 - those of spotify_ads
 ) -> None:
     """Load reports from ``start`` to today in slices, each loaded before the next is asked for, and everything else at the end.
 
     Run it again after a kill: what was loaded is not asked for again, so at most one slice is read twice. ``options`` are those of
-    :func:`spotify_ads`.
+    :func:`spotify_ads`. ``tables`` names what is wanted of it; everything if left out.
 
     Raises:
         ConfigurationError: as :func:`spotify_ads`.
@@ -144,9 +145,11 @@ def backfill(
         last = first + timedelta(days=slice_days - 1)
         slice_options: dict[str, Any] = {**options, "lookback_days": 0}
         source = spotify_ads(start=first, end=last, **slice_options)
-        pipeline.run(source.with_resources(*(name for name in source.resources if "_report_" in name)))
+        reports = [name for name in tables or source.resources if "_report_" in name]
+        pipeline.run(source.with_resources(*reports))
         first = last + timedelta(days=1)
-    pipeline.run(spotify_ads(start=first, **options))
+    source = spotify_ads(start=first, **options)
+    pipeline.run(source.with_resources(*tables) if tables else source)
 
 
 def _businesses(client: ClientFactory) -> Callable[[], AsyncIterator[Row]]:
