@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from spotify_ads_async.api.facts import PUBLISHED_DOCUMENT
 from spotify_ads_async.auth.credentials import ACCOUNTS_URL, AccessToken, Credentials, RefreshToken
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import PUBLISHED_LIMITS, Limit, parse_limits
@@ -24,6 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     credentials: Credentials | None = None
     base_url: str = BASE_URL
     store: str = "memory"
+    api_document: str = PUBLISHED_DOCUMENT
     limits: tuple[Limit, ...] = PUBLISHED_LIMITS
 
 
@@ -33,7 +35,8 @@ def settings_from(environment: Mapping[str, str], *, default_store: str = "memor
     ``SPOTIFY_ADS_ACCESS_TOKEN``, or ``SPOTIFY_ADS_CLIENT_ID`` with ``SPOTIFY_ADS_CLIENT_SECRET`` and
     ``SPOTIFY_ADS_REFRESH_TOKEN`` (and ``SPOTIFY_ADS_TOKEN_URL`` for another endpoint); ``SPOTIFY_ADS_BASE_URL``;
     ``SPOTIFY_ADS_STORE`` (``memory``, ``sqlite:///path``, ``redis://host``); ``SPOTIFY_ADS_LIMITS``
-    (``client_id=1500/30,ip=500/10,reporting=150/30``, or ``off``). An empty variable counts as absent. An app's client ID and secret
+    (``client_id=1500/30,ip=500/10,reporting=150/30``, or ``off``); ``SPOTIFY_ADS_API_DOCUMENT`` (a path or
+    an address, for ``spotify-ads api changes``). An empty variable counts as absent. An app's client ID and secret
     without a token are no credentials: they are what signing in begins with.
 
     Raises:
@@ -44,6 +47,7 @@ def settings_from(environment: Mapping[str, str], *, default_store: str = "memor
         credentials=_credentials(environment),
         base_url=environment.get("SPOTIFY_ADS_BASE_URL") or BASE_URL,
         store=environment.get("SPOTIFY_ADS_STORE") or default_store,
+        api_document=environment.get("SPOTIFY_ADS_API_DOCUMENT") or PUBLISHED_DOCUMENT,
         limits=parse_limits(limits) if limits else PUBLISHED_LIMITS,
     )
 

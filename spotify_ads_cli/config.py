@@ -31,6 +31,7 @@ _PROFILE_VARIABLE = "SPOTIFY_ADS_PROFILE"
 _DEFAULT_PROFILE = "default"
 _VARIABLES: Mapping[str, str] = {
     "ad_account": "SPOTIFY_ADS_AD_ACCOUNT_ID",
+    "api_document": "SPOTIFY_ADS_API_DOCUMENT",
     "base_url": "SPOTIFY_ADS_BASE_URL",
     "limits": "SPOTIFY_ADS_LIMITS",
     "output": "SPOTIFY_ADS_OUTPUT",
@@ -113,6 +114,7 @@ def _require_form(output: str) -> None:
 # Each setting is looked at here, where its place in the file is known: later it would be called by its variable.
 _CHECKS: Mapping[str, Callable[[str], object]] = {
     "ad_account": str,
+    "api_document": str,
     "base_url": require_secure,
     "limits": parse_limits,
     "output": _require_form,
