@@ -14,10 +14,10 @@ import msgspec
 from spotify_ads_async.auth.credentials import AccessToken, Credentials
 from spotify_ads_async.core.retry import RetryPolicy
 from spotify_ads_async.core.session import CallOptions, Session, Verify
-from spotify_ads_async.core.transport import TransportOptions
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.events import Listener, Listeners
 from spotify_ads_async.governor import Governor, Priority, Snapshot, default_governor
+from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.resources import AdAccountResources, BusinessResources, RootResources
 from spotify_ads_async.settings import BASE_URL, settings_from

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from spotify_ads_async.auth.credentials import ACCOUNTS_URL, AccessToken, Credentials, RefreshToken
+from spotify_ads_async.auth.credentials import AccessToken, Credentials, RefreshToken
+from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import PUBLISHED_LIMITS, Limit, parse_limits
 

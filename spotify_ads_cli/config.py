@@ -17,12 +17,12 @@ from typing import Any, NoReturn, cast
 import platformdirs
 import typer
 
-from spotify_ads_async.auth.credentials import require_secure
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import USAGE, say
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor.limits import parse_limits
 from spotify_ads_async.governor.stores import open_store
+from spotify_ads_async.network.addresses import require_secure
 
 __all__ = ["apply", "path_of_config"]
 

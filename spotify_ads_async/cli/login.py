@@ -10,9 +10,9 @@ from typing import Annotated
 import anyio.to_thread
 import typer
 
-from spotify_ads_async.auth.credentials import ACCOUNTS_URL
 from spotify_ads_async.auth.profiles import DEFAULT_PROFILE, Profiles
 from spotify_ads_async.auth.sign_in import CALLBACK_PORT, sign_in
+from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL
 from spotify_ads_async.cli.run import run, say
 from spotify_ads_async.types import Secret
 

@@ -18,7 +18,7 @@ import anyio
 import msgspec
 from yarl import URL
 
-from spotify_ads_async.auth.credentials import Credentials, SupportsFinish, require_secure
+from spotify_ads_async.auth.credentials import Credentials, SupportsAccepted, SupportsFinish
 from spotify_ads_async.core import wire
 from spotify_ads_async.core.retry import (
     BUDGETED,
@@ -32,9 +32,8 @@ from spotify_ads_async.core.retry import (
     backoff,
     classify,
 )
-from spotify_ads_async.core.transport import Transport, TransportOptions
+from spotify_ads_async.core.transport import Transport
 from spotify_ads_async.errors import (
-    ConfigurationError,
     ConnectionFailed,
     InvalidRequest,
     NotFound,
@@ -51,7 +50,10 @@ from spotify_ads_async.events import (
     RequestSent,
 )
 from spotify_ads_async.governor import Governor, Priority
+from spotify_ads_async.governor.admission import Admission
 from spotify_ads_async.governor.feedback import retry_after
+from spotify_ads_async.network.addresses import require_secure
+from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.operation import Operation, Repeat
 from spotify_ads_async.types import Secret
 
@@ -212,10 +214,8 @@ class Session:
         transport: TransportOptions,
         listeners: Listeners,
     ) -> None:
-        require_secure(base_url)
+        require_secure(base_url, transport.allow_http)
         parts = urlsplit(base_url)
-        if parts.scheme == "http" and transport.proxy is not None:
-            raise ConfigurationError("a proxy would see the access token in the clear: use one with https only")
         self.base_url = base_url.rstrip("/")
         self._base = URL(self.base_url)
         self._base_path = parts.path.rstrip("/")
@@ -223,6 +223,7 @@ class Session:
         self.listeners = listeners
         self.transport_options = transport
         self._credentials = credentials
+        self._accepted = credentials.accepted if isinstance(credentials, SupportsAccepted) else None
         self._quota = governor.scope(origin=f"{parts.scheme}://{parts.netloc}", client_id=credentials.client_id)
         self.policy = policy
         self._budget = RetryBudget(policy)
@@ -315,14 +316,7 @@ class Session:
             state.attempt += 1
             state.phase = _SIGNING_IN
             try:
-                state.token = token = await self._credentials.token(self._transport.client())
-                state.phase = _WAITING
-                state.wanted_at = time.monotonic()
-                max_wait = options.max_wait if state.ends_at is None else _shorter(options.max_wait, state.remaining(state.wanted_at))
-                admission = self._quota.admit(operation.limits, priority=options.priority, max_wait=max_wait)
-                # As `async with admission` does, without its two coroutines.
-                if not admission.enter_nowait():
-                    await admission.enter()
+                admission, token = await self._admitted(operation, state)
                 try:
                     answer = await self._transport.exchange(
                         address, request, token=token, timeout=options.timeout, departure=admission, progress=state
@@ -333,6 +327,8 @@ class Session:
                 status = answer.status
                 state.answered(status)
                 if 200 <= status < 300:
+                    if self._accepted is not None:
+                        self._accepted(token)
                     return wire.answer(operation, status=status, content_type=answer.content_type, body=answer.body)
                 state.retry_after = retry_after(answer.headers, _now())
                 failure = wire.error(operation, status=status, retry_after=state.retry_after, body=answer.body)
@@ -356,6 +352,26 @@ class Session:
             state.phase = _PAUSING
             state.retry_after = None
             await anyio.sleep(delay)
+
+    async def _admitted(self, operation: Operation[Any], state: _CallState) -> tuple[Admission, Secret]:
+        """Sign in and wait for quota: afterwards the request may leave at once, with this token."""
+        options = self.options
+        state.token = token = await self._credentials.token(self._transport.client())
+        state.phase = _WAITING
+        state.wanted_at = time.monotonic()
+        max_wait = options.max_wait if state.ends_at is None else _shorter(options.max_wait, state.remaining(state.wanted_at))
+        admission = self._quota.admit(operation.limits, priority=options.priority, max_wait=max_wait)
+        # As `async with admission` does, without its two coroutines.
+        if not admission.enter_nowait():
+            await admission.enter()
+            state.phase = _SIGNING_IN
+            try:
+                # While the call waited, its token may have expired or been revoked.
+                state.token = token = await self._credentials.token(self._transport.client())
+            except BaseException:
+                admission.not_sent()
+                raise
+        return admission, token
 
     def _judge(self, operation: Operation[Any], failure: SpotifyAdsError, state: _CallState) -> tuple[RetryAction, float]:
         """What follows from the failure, and seconds to wait first."""
