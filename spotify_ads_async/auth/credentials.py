@@ -77,7 +77,7 @@ class _NotCopied:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"{type(self).__name__} is neither pickled nor copied: it holds secrets, and a refresh in one place would make the other's "
+            f"{type(self).__name__} is not pickled and not copied: it holds secrets, and a refresh in one place would make the other's "
             "token void. Pass the object itself, or make it anew where it is needed (AdsClient.from_env(), or a profile's credentials)"
         )
 

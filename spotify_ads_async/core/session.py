@@ -383,7 +383,8 @@ class Session:
         if kind in IN_DOUBT and verdict is not RetryAction.RAISE:
             state.doubt = failure
         if verdict is RetryAction.AGAIN_WITH_NEW_TOKEN:
-            if state.token_replaced or state.token is None or not self._credentials.invalidate(state.token):
+            another = state.token is not None and self._credentials.invalidate(state.token)
+            if state.token_replaced or not another:
                 return RetryAction.RAISE, 0.0
             state.token_replaced = True
             return verdict, 0.0
