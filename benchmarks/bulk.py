@@ -139,7 +139,7 @@ async def seconds_to_apply(environment: dict[str, str], folder: Path) -> tuple[f
         begun = time.perf_counter()
         async with bulk.apply(ads, plan) as run:
             async for row in run:
-                assert row.fate is bulk.Fate.DONE, row
+                assert row.outcome is bulk.RowOutcome.DONE, row
         return time.perf_counter() - begun, run.progress.requests
 
 

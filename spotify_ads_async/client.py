@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -24,7 +24,7 @@ from spotify_ads_async.settings import BASE_URL, settings_from
 from spotify_ads_async.types import UNSET, Secret, UnsetType
 
 if TYPE_CHECKING:
-    from spotify_ads_async import models
+    from spotify_ads_async.accounts import AccountRows, VisibleAccounts
     from spotify_ads_async.reports import Reports
     from spotify_ads_async.trees import Trees
     from spotify_ads_async.uploads import Assets, Audiences
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["AdAccount", "AdsClient", "Business"]
 
 AnswerT = TypeVar("AnswerT")
+RowT = TypeVar("RowT")
 _EMPTY: Mapping[str, Any] = {}
 
 
@@ -170,16 +171,40 @@ class AdsClient(RootResources):
         """The business with this ID."""
         return Business(self._session, business_id)
 
-    async def ad_accounts(self) -> AsyncIterator[models.AdAccount]:
-        """Every ad account of every business that the user belongs to; the API has no list of its own for them."""
-        seen: set[str] = set()
-        async for business in self.businesses.list():
-            if business.id is None:
-                continue
-            async for account in self.business(business.id).ad_accounts.list():
-                if account.id is not None and account.id not in seen:
-                    seen.add(account.id)
-                    yield account
+    def ad_accounts(self) -> VisibleAccounts:
+        """Every ad account of every business that the user belongs to; the API has no list of its own for them.
+
+        A business that refuses is named in ``refused`` when the iteration has ended; the others are asked all the same.
+        """
+        from spotify_ads_async.accounts import VisibleAccounts
+
+        return VisibleAccounts(self.businesses.list(), lambda business_id: self.business(business_id).ad_accounts.list())
+
+    def across_accounts(
+        self, read: Callable[[AdAccount], AsyncIterable[RowT]], ad_accounts: Sequence[str] | None = None, *, at_once: int = 4
+    ) -> AccountRows[RowT]:
+        """The rows of several ad accounts at once: of those that answer, while those that do not are named.
+
+            async with ads.across_accounts(lambda account: account.campaigns.list()) as rows:
+                async for ad_account_id, campaign in rows:
+                    ...
+            for ad_account_id, error in rows.failures.items():
+                ...
+
+        Args:
+            read: what to read of an account: a list, a report, anything that ``async for`` takes.
+            ad_accounts: their IDs; every account that can be seen if left out.
+            at_once: how many accounts are read at the same time; all share the governor's windows.
+
+        Raises:
+            ConfigurationError: no account is named, or none at once.
+        """
+        from spotify_ads_async.accounts import AccountRows
+
+        if at_once < 1 or (ad_accounts is not None and not ad_accounts):
+            raise ConfigurationError("rows across accounts need at least one ad account, and one at once")
+        named = self.ad_accounts() if ad_accounts is None else ad_accounts
+        return AccountRows(lambda ad_account_id: read(self.ad_account(ad_account_id)), named, at_once=at_once)
 
     async def call(
         self,

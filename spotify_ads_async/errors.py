@@ -5,6 +5,7 @@ Each says what happened, to which operation, whether the request may have taken 
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,6 +18,7 @@ __all__ = [
     "ConfigurationError",
     "Conflict",
     "ConnectionFailed",
+    "Denial",
     "ErrorCode",
     "InvalidAnswer",
     "InvalidRequest",
@@ -142,8 +144,27 @@ class AuthenticationError(RequestRejected):
     """The credentials were refused (401, or a refused token refresh)."""
 
 
+class Denial(enum.StrEnum):
+    """What a 403 is about, as far as one answer tells."""
+
+    TERMS = "terms"
+    """The API's terms are not accepted for the app's client ID. The server's own words say so."""
+    AD_ACCOUNT = "ad_account"
+    """One ad account: others may answer, though a business lists them all alike."""
+    BUSINESS = "business"
+    """One business: others may answer."""
+    EVERYTHING = "everything"
+    """What belongs to no account and no business: nothing will answer until that is mended."""
+
+
 class PermissionDenied(RequestRejected):
-    """The user behind the token may not do this (403)."""
+    """The user behind the token may not do this (403).
+
+    Attributes:
+        denial: what is denied; the message says what to do about it.
+    """
+
+    denial: Denial | None = None
 
 
 class NotFound(RequestRejected):

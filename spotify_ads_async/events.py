@@ -2,16 +2,21 @@
 
 Times in events are seconds. A listener is a plain function; it runs on the event loop, in the task that the event is about,
 and must not block. Every :class:`RequestSent` is followed by exactly one :class:`RequestAnswered` or :class:`RequestLost` of the
-same ``call`` and ``attempt``. The governor's events are in :mod:`spotify_ads_async.governor`.
+same ``call`` and ``attempt``, and every call that began ends with one :class:`CallSucceeded` or :class:`CallFailed`, a cancelled
+one too. The governor's events are in :mod:`spotify_ads_async.governor`.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import logging
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias, cast
 
 import msgspec
+
+from spotify_ads_async.errors import ConfigurationError
 
 __all__ = [
     "CallFailed",
@@ -43,21 +48,47 @@ class Listeners(list[Listener]):
     __slots__ = ()
 
     def add(self, listener: Listener) -> Callable[[], None]:
-        """Call ``listener`` with every event from now on; the function returned ends that."""
-        self.append(listener)
+        """Call ``listener`` with every event from now on; the function returned ends that.
+
+        A function that is added twice is called twice, and each of the two subscriptions ends by itself.
+
+        Raises:
+            ConfigurationError: the listener is a coroutine function, which nobody would await.
+        """
+        if _is_async(listener):
+            raise ConfigurationError(
+                "a listener is a plain function, and this one is async: it would be called, but nobody would wait for it; let a plain "
+                "function put the events into a queue that a task of yours reads"
+            )
+        # An object of its own tells this subscription from another of the same function.
+        subscription = functools.partial(listener)
+        self.append(subscription)
 
         def remove() -> None:
-            self[:] = [one for one in self if one is not listener]
+            self[:] = [one for one in self if one is not subscription]
 
         return remove
 
     def emit(self, event: Event) -> None:
-        """Hand ``event`` to every listener; one that raises is logged and harms nobody."""
+        """Hand ``event`` to every listener; whatever one raises, a cancellation of its own included, is logged and harms nobody."""
         for listener in tuple(self):
             try:
-                listener(event)
-            except Exception:
+                # A listener should return nothing, and one that is a lambda may return anything.
+                returned = cast("Callable[[Event], object]", listener)(event)
+            except KeyboardInterrupt:
+                raise
+            except BaseException:
                 logger.exception("an event listener raised on %s", type(event).__name__)
+            else:
+                if inspect.iscoroutine(returned):
+                    cast("Coroutine[Any, Any, Any]", returned).close()
+                    logger.error("an event listener returned a coroutine on %s, which nobody awaits", type(event).__name__)
+
+
+def _is_async(listener: object) -> bool:
+    while isinstance(listener, functools.partial):
+        listener = cast("functools.partial[Any]", listener).func
+    return inspect.iscoroutinefunction(listener) or inspect.iscoroutinefunction(getattr(listener, "__call__", None))  # noqa: B004 - its kind
 
 
 class RequestSent(Event, frozen=True, kw_only=True):
@@ -119,7 +150,7 @@ class CallSucceeded(Event, frozen=True, kw_only=True):
 
 
 class CallFailed(Event, frozen=True, kw_only=True):
-    """A call ended with an error; ``error`` is its class, ``in_doubt`` whether it may have taken effect."""
+    """A call ended with an error or a cancellation; ``error`` is its class, ``in_doubt`` whether it may have taken effect."""
 
     call: int
     operation: str

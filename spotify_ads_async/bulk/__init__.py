@@ -6,7 +6,7 @@ A plan is one SQLite file: the rows with before and after, the requests, and the
     await bulk.plan_changes(ads, ad_account_id, Path("autumn.csv"), plan)
     async with bulk.apply(ads, plan) as run:
         async for row in run:
-            print(row.entity_id, row.fate)
+            print(row.entity_id, row.outcome)
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from pathlib import Path
 
 import msgspec
 
-from spotify_ads_async.bulk import planning, undoing
-from spotify_ads_async.bulk.applying import Run
-from spotify_ads_async.bulk.columns import CLEAR
 from spotify_ads_async.bulk.entities import ENTITIES, Entity
-from spotify_ads_async.bulk.expressions import BadExpression, parse_condition, parse_setting
-from spotify_ads_async.bulk.planfile import PlanFile, is_plan, now_text
-from spotify_ads_async.bulk.records import Fate, Header, NotAPlan, PlanInUse, PlannedRow, WrongPlan
+from spotify_ads_async.bulk.plan import planner, undo
+from spotify_ads_async.bulk.plan.columns import CLEAR
+from spotify_ads_async.bulk.plan.expressions import BadExpression, parse_condition, parse_setting
+from spotify_ads_async.bulk.plan.sources import BadChanges, Problem
+from spotify_ads_async.bulk.records import Header, NotAPlan, PlanInUse, PlannedRow, RowOutcome, WrongPlan
 from spotify_ads_async.bulk.results import Difference, PlanTotals, differences, plan_totals, result, write_results
-from spotify_ads_async.bulk.running import Options, Progress
-from spotify_ads_async.bulk.sources import BadChanges, Problem
+from spotify_ads_async.bulk.run.options import Options, Progress
+from spotify_ads_async.bulk.run.runner import Run
+from spotify_ads_async.bulk.store.plan_file import PlanFile, is_plan, now_text
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.governor import Priority
 
@@ -46,6 +46,7 @@ __all__ = [
     "PlannedRow",
     "Problem",
     "Progress",
+    "RowOutcome",
     "Run",
     "WrongPlan",
     "apply",
@@ -59,6 +60,10 @@ __all__ = [
     "resume",
     "write_results",
 ]
+
+
+Fate = RowOutcome
+"""The same under its former name."""
 
 
 async def plan_changes(
@@ -89,8 +94,8 @@ async def plan_changes(
         FileExistsError: there is a file at ``plan``.
         SpotifyAdsError: the present state cannot be read.
     """
-    source = planning.Source(path=changes, clear=clear, base=base, skip_bad_rows=skip_bad_rows, present=present)
-    await planning.plan_changes(_bulk(ads), source, _header(ads, ad_account_id, str(changes)), plan)
+    source = planner.Source(path=changes, clear=clear, base=base, skip_bad_rows=skip_bad_rows, present=present)
+    await planner.plan_changes(_bulk(ads), source, _header(ads, ad_account_id, str(changes)), plan)
 
 
 async def plan_selection(
@@ -120,17 +125,17 @@ async def plan_selection(
         FileExistsError: there is a file at ``plan``.
         SpotifyAdsError: the list cannot be walked.
     """
-    chosen = planning.Selection(
+    chosen = planner.Selection(
         entity=entity,
         conditions=[parse_condition(entity, text) for text in where],
         settings=[parse_setting(entity, text) for text in settings],
     )
     shown = f"{entity.plural} where {' and '.join(where)}" if where else f"all {entity.plural}"
-    await planning.plan_selection(_bulk(ads), chosen, _header(ads, ad_account_id, shown, entity), plan, skip_bad_rows=skip_bad_rows)
+    await planner.plan_selection(_bulk(ads), chosen, _header(ads, ad_account_id, shown, entity), plan, skip_bad_rows=skip_bad_rows)
 
 
 async def plan_undo(ads: AdsClient, done: Path, plan: Path, *, force: bool = False) -> None:
-    """Make the plan that takes back what another plan did; see :func:`spotify_ads_async.bulk.undoing.plan_undo`.
+    """Make the plan that takes back what another plan did; see :func:`spotify_ads_async.bulk.plan.undo.plan_undo`.
 
     Rows that somebody changed since are refused in it, or overwritten with ``force``.
 
@@ -139,7 +144,7 @@ async def plan_undo(ads: AdsClient, done: Path, plan: Path, *, force: bool = Fal
         FileExistsError: there is a file at ``plan``.
         SpotifyAdsError: the present state cannot be read.
     """
-    await undoing.plan_undo(_bulk(ads), done, plan, force=force)
+    await undo.plan_undo(_bulk(ads), done, plan, force=force)
 
 
 def apply(ads: AdsClient, plan: Path, options: Options | None = None) -> Run:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import msgspec
 
-from spotify_ads_async.bulk.columns import Column, columns_of
+from spotify_ads_async.bulk.plan.columns import Column, columns_of
 from spotify_ads_async.operation import ListOperation, Operation
 from spotify_ads_async.operations import OPERATIONS
 

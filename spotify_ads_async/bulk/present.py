@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
-import anyio
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
-from spotify_ads_async.bulk.groups import first_cause
+from spotify_ads_async.core.tasks import some_at_once
 from spotify_ads_async.errors import NotFound
 from spotify_ads_async.pagination import READ_AHEAD, ListCall
 from spotify_ads_async.pagination.order import with_order
 from spotify_ads_async.pagination.page import Caller
 
-__all__ = ["PAGE_SIZE", "Found", "Take", "read_present", "some_at_once"]
+__all__ = ["PAGE_SIZE", "Found", "Take", "read_present"]
 
 PAGE_SIZE = 50
 """The largest page that the lists of campaigns, ad sets and ads give."""
 
-_AT_ONCE = 16
 _WITHOUT_ASKING = 2
-
-ItemT = TypeVar("ItemT")
 
 Found = tuple[str, msgspec.Struct | None]
 """An id and its entity, None where there is none."""
@@ -108,22 +104,3 @@ class _Reader:
             await self._take([(entity_id, found)])
 
         await some_at_once(read, list(self.missing))
-
-
-async def some_at_once(read: Callable[[ItemT], Awaitable[None]], items: Sequence[ItemT]) -> None:
-    """Run ``read`` for every item, a few at a time."""
-    room = anyio.Semaphore(_AT_ONCE)
-
-    async def limited(item: ItemT) -> None:
-        try:
-            await read(item)
-        finally:
-            room.release()
-
-    try:
-        async with anyio.create_task_group() as tasks:
-            for item in items:
-                await room.acquire()
-                tasks.start_soon(limited, item)
-    except BaseExceptionGroup as group:
-        raise first_cause(group) from None

@@ -6,10 +6,10 @@ import enum
 
 import msgspec
 
-from spotify_ads_async.bulk.columns import Cell
 from spotify_ads_async.bulk.entities import ENTITIES, Entity
+from spotify_ads_async.bulk.plan.columns import Cell
 
-__all__ = ["Fate", "Header", "NotAPlan", "PlanInUse", "PlannedRow", "RowState", "Step", "StepState", "Verdict", "WrongPlan"]
+__all__ = ["Header", "NotAPlan", "PlanInUse", "PlannedRow", "RowOutcome", "RowState", "Step", "StepOutcome", "StepState", "WrongPlan"]
 
 
 class NotAPlan(ValueError):
@@ -49,7 +49,7 @@ class StepState(enum.StrEnum):
     """Reading back could not tell."""
 
 
-class Fate(enum.StrEnum):
+class RowOutcome(enum.StrEnum):
     """What became of a row."""
 
     DONE = "done"
@@ -103,7 +103,7 @@ class PlannedRow(msgspec.Struct, frozen=True, kw_only=True):
         entity_id: what it changes.
         change: the new values by column.
         verdict: what planning said of it.
-        fate: what became of it.
+        outcome: what became of it.
         reason: why it was refused or failed, or a remark.
         column: the column that ``reason`` is about, if it is about one.
         before: the fields that change, as they were when the plan was made.
@@ -122,7 +122,7 @@ class PlannedRow(msgspec.Struct, frozen=True, kw_only=True):
     entity_id: str
     change: dict[str, Cell]
     verdict: RowState
-    fate: Fate
+    outcome: RowOutcome
     reason: str = ""
     column: str = ""
     before: dict[str, Cell] = {}
@@ -136,7 +136,7 @@ class PlannedRow(msgspec.Struct, frozen=True, kw_only=True):
     requests: int = 0
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class StepOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a request.
 
     Attributes:
@@ -145,7 +145,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         status: the HTTP status of the answer, if there was one.
         trace_id: ``sp_trace_id``, which Spotify's support asks for.
         found: the fields that the request touched, as the server has them now.
-        passing: whether a failure is about the moment and not about the request.
+        transient: whether a failure is about the moment and not about the request.
     """
 
     state: StepState
@@ -153,4 +153,4 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     status: int | None = None
     trace_id: str = ""
     found: dict[str, Cell] | None = None
-    passing: bool = False
+    transient: bool = False

@@ -11,10 +11,10 @@ from typing import Any, cast
 
 import msgspec
 
-from spotify_ads_async.bulk.columns import to_cell
-from spotify_ads_async.bulk.effects import leaf
-from spotify_ads_async.bulk.planfile import PlanFile
+from spotify_ads_async.bulk.plan.columns import to_cell
+from spotify_ads_async.bulk.plan.effects import leaf
 from spotify_ads_async.bulk.records import PlannedRow, RowState
+from spotify_ads_async.bulk.store.plan_file import PlanFile
 
 __all__ = ["RESULT_COLUMNS", "Difference", "PlanTotals", "differences", "plan_totals", "result", "write_results"]
 
@@ -28,7 +28,7 @@ def result(row: PlannedRow) -> dict[str, object]:
     return {
         "line": row.line,
         "id": row.entity_id,
-        "outcome": row.fate.value,
+        "outcome": row.outcome.value,
         "fields": " ".join(row.after),
         "column": row.column,
         "reason": row.reason,

@@ -8,7 +8,7 @@ from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import Fields, OutputForm
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.reading import rows_of
-from spotify_ads_async.cli.run import run
+from spotify_ads_async.cli.run import DONE, FAILED, run, say
 from spotify_ads_async.models import AdAccount
 
 __all__ = ["accounts"]
@@ -17,12 +17,16 @@ _TABLE_COLUMNS = ("id", "name", "business_id", "currency_code", "country_code", 
 
 
 def accounts(*, fields: Fields = None, output: OutputForm = Output.TABLE) -> None:
-    """List every ad account of every business that you belong to."""
+    """List every ad account of every business that you belong to; a business that refuses is named, and the others are listed."""
 
-    async def command() -> None:
+    async def command() -> int:
         async with connected() as client:
+            accounts = client.ad_accounts()
             with rows_of(AdAccount, output=output, fields=fields, table=_TABLE_COLUMNS) as rows:
-                async for account in client.ad_accounts():
+                async for account in accounts:
                     rows.write(msgspec.to_builtins(account))
+        for business_id, error in accounts.refused.items():
+            say(f"failed: the ad accounts of business {business_id}: {error}")
+        return FAILED if accounts.refused else DONE
 
     run(command)

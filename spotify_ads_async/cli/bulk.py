@@ -11,6 +11,7 @@ import typer
 from spotify_ads_async import bulk
 from spotify_ads_async.cli import bulk_work
 from spotify_ads_async.cli.bulk_work import Planning, Working
+from spotify_ads_async.cli.consent import Yes
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import run, usage_error
@@ -44,7 +45,6 @@ Conflicts = Annotated[
 ]
 Clear = Annotated[str, typer.Option("--clear", metavar="TOKEN", help="The cell that empties a field; a blank keeps it.")]
 SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="Go on with the good rows when others are refused.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")]
 MaxFailures = Annotated[int | None, typer.Option("--max-failures", metavar="N", min=0, help="Stop when more than N rows have failed.")]
 Concurrency = Annotated[int, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Rows under way at once, at most.")]
@@ -112,7 +112,7 @@ def apply(
 ) -> None:
     """Carry out a plan; or plan a file of changes, and carry that out at once."""
     options = bulk.Options(concurrency=concurrency, max_failures=max_failures, draft=draft, publish=publish)
-    working = Working(options=options, results=results, asks=not yes, dry_run=dry_run)
+    working = Working(options=options, results=results, yes=yes, dry_run=dry_run)
     if bulk.is_plan(changes):
         run(lambda: bulk_work.apply_plan(changes, working))
     planning = Planning(
@@ -130,10 +130,11 @@ def resume(
     retry_failed: RetryFailed = False,
     publish: Publish = False,
     results: Results = None,
+    yes: Yes = False,
 ) -> None:
     """Carry on after an interruption. Requests whose answer was lost are settled by reading back, never sent blindly again."""
     options = bulk.Options(concurrency=concurrency, max_failures=max_failures, retry_failed=retry_failed, publish=publish)
-    run(lambda: bulk_work.resume(plan_file, Working(options=options, results=results)))
+    run(lambda: bulk_work.resume(plan_file, Working(options=options, results=results, yes=yes)))
 
 
 @app.command()
@@ -148,5 +149,5 @@ def undo(
     yes: Yes = False,
 ) -> None:
     """Take back what a plan did. Everything is read again first; what somebody changed since is named and left alone."""
-    working = Working(options=bulk.Options(concurrency=concurrency), results=results, asks=not yes, dry_run=dry_run)
+    working = Working(options=bulk.Options(concurrency=concurrency), results=results, yes=yes, dry_run=dry_run)
     run(lambda: bulk_work.undo(plan_file, to, working, force=force))

@@ -1,4 +1,4 @@
-"""Plans and fates in words."""
+"""Plans and outcomes in words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import say
 from spotify_ads_async.money import format_micros
 
-__all__ = ["DIFFERENCE_COLUMNS", "difference_row", "say_fates", "say_totals"]
+__all__ = ["DIFFERENCE_COLUMNS", "difference_row", "say_outcomes", "say_totals"]
 
 DIFFERENCE_COLUMNS = ("line", "id", "field", "before", "after")
 
@@ -55,15 +55,16 @@ def _states(totals: bulk.PlanTotals) -> list[tuple[int, str]]:
     return [(totals.paused, "paused"), (totals.resumed, "resumed"), (totals.archived, "archived, which cannot be undone")]
 
 
-def say_fates(fates: Mapping[bulk.Fate, int], path: Path) -> None:
+def say_outcomes(outcomes: Mapping[bulk.RowOutcome, int], path: Path) -> None:
     """What became of the rows, and what to do about those that are not done."""
-    say(" · ".join(f"{count} {fate.value}" for fate, count in fates.items() if count or fate is bulk.Fate.DONE))
-    if fates[bulk.Fate.STAGED]:
+    say(" · ".join(f"{count} {fate.value}" for fate, count in outcomes.items() if count or fate is bulk.RowOutcome.DONE))
+    if outcomes[bulk.RowOutcome.STAGED]:
         say(
-            f"{fates[bulk.Fate.STAGED]} rows are in drafts and not live: spotify-ads bulk resume {path} --publish publishes valid campaigns"
+            f"{outcomes[bulk.RowOutcome.STAGED]} rows are in drafts and not live: "
+            f"spotify-ads bulk resume {path} --publish publishes valid campaigns"
         )
-    if fates[bulk.Fate.WAITING] or fates[bulk.Fate.UNKNOWN]:
+    if outcomes[bulk.RowOutcome.WAITING] or outcomes[bulk.RowOutcome.UNKNOWN]:
         say(
-            f"{fates[bulk.Fate.WAITING]} rows have not been sent and {fates[bulk.Fate.UNKNOWN]} are not settled: "
+            f"{outcomes[bulk.RowOutcome.WAITING]} rows have not been sent and {outcomes[bulk.RowOutcome.UNKNOWN]} are not settled: "
             f"spotify-ads bulk resume {path} carries on"
         )

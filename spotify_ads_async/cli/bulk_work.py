@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio.to_thread
 import msgspec
-import typer
 
 from spotify_ads_async import bulk
-from spotify_ads_async.cli.bulk_show import DIFFERENCE_COLUMNS, difference_row, say_fates, say_totals
+from spotify_ads_async.cli.bulk_show import DIFFERENCE_COLUMNS, difference_row, say_outcomes, say_totals
 from spotify_ads_async.cli.connect import connected
+from spotify_ads_async.cli.consent import agreed
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.progress import shown
 from spotify_ads_async.cli.run import DONE, FAILED, INTERRUPTED, REFUSED, say
@@ -52,7 +51,7 @@ class Working(msgspec.Struct, frozen=True, kw_only=True):
 
     options: bulk.Options
     results: Path | None = None
-    asks: bool = False
+    yes: bool = False
     dry_run: bool = False
 
 
@@ -95,7 +94,7 @@ async def show(path: Path, output: Output) -> None:
     await anyio.to_thread.run_sync(_show_plan, path, output, None)
     with bulk.PlanFile.open(path) as plan:
         if plan.begun():
-            say_fates(plan.fates(), path)
+            say_outcomes(plan.outcomes(), path)
 
 
 def _show_plan(path: Path, output: Output, shown: int | None) -> bulk.PlanTotals:
@@ -109,8 +108,8 @@ def _show_plan(path: Path, output: Output, shown: int | None) -> bulk.PlanTotals
                         rows.write(difference_row(difference, output))
         if shown is not None and totals.rows > shown:
             say(f"… and {totals.rows - shown} rows more: spotify-ads bulk show {path}")
-        for row in plan.remarkable():
-            if row.fate is bulk.Fate.REFUSED:
+        for row in plan.noteworthy():
+            if row.outcome is bulk.RowOutcome.REFUSED:
                 column = f"{row.column}: " if row.column else ""
                 say(f"refused: line {row.line}, {row.entity_id}: {column}{row.reason}")
             elif not plan.begun():
@@ -150,21 +149,21 @@ async def _carry_out_when_wanted(client: AdsClient, path: Path, working: Working
     if working.dry_run:
         say(f"a dry run: nothing was changed; the plan is {path}")
         return REFUSED if totals.refused else DONE
-    if working.asks and totals.requests and not await _agreed(f"make {totals.requests} requests?"):
+    if totals.requests and not await agreed(f"make {totals.requests} requests?", yes=working.yes):
         say(f"nothing was changed; the plan is {path}")
         return DONE
     return await _carry_out(client, bulk.apply(client, path, working.options), path, working)
 
 
-async def _agreed(question: str) -> bool:
-    """Ask, where somebody is there to answer."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return True
-    return await anyio.to_thread.run_sync(lambda: typer.confirm(question, err=True), abandon_on_cancel=True)
-
-
 async def resume(path: Path, working: Working) -> int:
     """Carry on with a plan."""
+    with bulk.PlanFile.open(path) as plan:
+        outcomes = plan.outcomes()
+    open_ones = {bulk.RowOutcome.WAITING, bulk.RowOutcome.UNKNOWN, bulk.RowOutcome.FAILED, bulk.RowOutcome.STAGED}
+    left = sum(count for outcome, count in outcomes.items() if outcome in open_ones)
+    if left and not await agreed(f"carry on with {left} rows?", yes=working.yes):
+        say("nothing was changed")
+        return DONE
     async with connected() as client:
         return await _carry_out(client, bulk.resume(client, path, working.options), path, working)
 
@@ -182,24 +181,24 @@ async def _carry_out(client: AdsClient, run: bulk.Run, path: Path, working: Work
     failures = 0
     async with on_interrupt(lambda: run.stop("interrupted")), run, shown(f"{run.header.kind.plural}", run, client):
         async for row in run:
-            if row.fate in {bulk.Fate.FAILED, bulk.Fate.UNKNOWN, bulk.Fate.WAITING} and failures < _SHOWN:
+            if row.outcome in {bulk.RowOutcome.FAILED, bulk.RowOutcome.UNKNOWN, bulk.RowOutcome.WAITING} and failures < _SHOWN:
                 failures += 1
-                say(f"{row.fate}: line {row.line}, {row.entity_id}: {row.reason}")
+                say(f"{row.outcome}: line {row.line}, {row.entity_id}: {row.reason}")
     return await anyio.to_thread.run_sync(_conclude, run.progress.stopped, path, working)
 
 
 def _conclude(stopped: str, path: Path, working: Working) -> int:
     with bulk.PlanFile.open(path) as plan:
-        fates = plan.fates()
+        outcomes = plan.outcomes()
         if stopped:
             say(f"stopped: {stopped}")
         else:
             results = working.results or path.with_name(path.name.removesuffix(".plan") + ".results.csv")
             bulk.write_results(plan.rows(), results)
             say(f"every row's outcome is in {results}")
-        say_fates(fates, path)
+        say_outcomes(outcomes, path)
     if stopped == "interrupted":
         return INTERRUPTED
-    if fates[bulk.Fate.UNKNOWN] or fates[bulk.Fate.REFUSED]:
+    if outcomes[bulk.RowOutcome.UNKNOWN] or outcomes[bulk.RowOutcome.REFUSED]:
         return REFUSED
-    return FAILED if fates[bulk.Fate.FAILED] or fates[bulk.Fate.WAITING] else DONE
+    return FAILED if outcomes[bulk.RowOutcome.FAILED] or outcomes[bulk.RowOutcome.WAITING] else DONE

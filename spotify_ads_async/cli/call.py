@@ -8,11 +8,12 @@ from typing import Annotated, Any, cast
 import msgspec
 import typer
 
-from spotify_ads_async.bulk.columns import is_list
+from spotify_ads_async.bulk.plan.columns import is_list
 from spotify_ads_async.cli.connect import connected
+from spotify_ads_async.cli.consent import Yes, agreed
 from spotify_ads_async.cli.options import AdAccount, json_body
 from spotify_ads_async.cli.output import Output, Rows, show
-from spotify_ads_async.cli.run import run, usage_error
+from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.operation import ListOperation, Operation
 from spotify_ads_async.operations import OPERATIONS
@@ -40,6 +41,7 @@ def call(
     ] = None,
     idempotency_key: Annotated[str | None, typer.Option("--idempotency-key", metavar="KEY", help="Where the operation takes one.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Walk a list to its end and write one item a line.")] = False,
+    yes: Yes = False,
     ad_account: AdAccount = None,
 ) -> None:
     """Call one operation of the API by its operationId and write its answer as JSON."""
@@ -50,16 +52,25 @@ def call(
         if ad_account and "{ad_account_id}" in operation.path:
             parts.setdefault("ad_account_id", ad_account)
         parameters = query_values(operation, query)
+        content = json_body(body) if body else None
+        if _is_final(operation, content) and not await agreed(f"call {operation_id}, which cannot be undone?", yes=yes):
+            say("nothing was changed")
+            return
         async with connected() as client:
             if every:
                 await _write_all(client, operation, parts, parameters)
                 return
-            content = json_body(body) if body else None
             answer = await client.call(operation, path=parts, query=parameters, body=content, idempotency_key=idempotency_key)
         if answer is not None:
             show(msgspec.to_builtins(answer, enc_hook=_revealed))
 
     run(command)
+
+
+def _is_final(operation: Operation[Any], body: dict[str, Any] | None) -> bool:
+    """Whether a call does what no other call takes back: it deletes, archives or publishes."""
+    given = body or {}
+    return operation.method == "DELETE" or given.get("status") == "ARCHIVED" or given.get("action") == "PUBLISH"
 
 
 async def _write_all(client: AdsClient, operation: Operation[Any], path: dict[str, str], query: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from spotify_ads_async import bulk
-from spotify_ads_async.bulk.effects import reached, writable_state
+from spotify_ads_async.bulk.plan.effects import reached, writable_state
 from spotify_ads_async.cli.optimum import optimal_seconds
 from spotify_ads_async.cli.output import show
 from spotify_ads_async.cli.progress import shown

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
 
 from spotify_ads_async.cli.connect import connected
-from spotify_ads_async.cli.options import AdAccount, Fields, OutputForm, needed
+from spotify_ads_async.cli.consent import Yes, agreed
+from spotify_ads_async.cli.options import AdAccount, AdAccounts, AllAccounts, Fields, OutputForm, needed, needed_some
 from spotify_ads_async.cli.output import Output
-from spotify_ads_async.cli.reading import rows_of, write_list
+from spotify_ads_async.cli.reading import rows_of, write_rows
 from spotify_ads_async.cli.run import DONE, FAILED, run, say
 from spotify_ads_async.cli.trees import say_errors
 from spotify_ads_async.client import AdAccount as Account
@@ -33,14 +33,16 @@ Ids = Annotated[list[str], typer.Argument(metavar="ID", help="Drafts of campaign
 
 
 @app.command("list")
-def list_(*, fields: Fields = None, ad_account: AdAccount = None, output: OutputForm = Output.TABLE) -> None:
+def list_(
+    *, fields: Fields = None, ad_account: AdAccounts = None, all_accounts: AllAccounts = False, output: OutputForm = Output.TABLE
+) -> None:
     """List the drafts of campaigns, whoever made them; rows appear while pages are read."""
-    account = needed(ad_account)
+    accounts = needed_some(ad_account, every=all_accounts)
 
-    async def command() -> None:
+    async def command() -> int:
         async with connected() as client:
-            rows = rows_of(CampaignDraft, output=output, fields=fields, table=_TABLE_COLUMNS)
-            await write_list(client.ad_account(account).drafts.campaigns.list(), rows, limit=None)
+            rows = rows_of(CampaignDraft, output=output, fields=fields, table=_TABLE_COLUMNS, of_accounts=len(accounts) != 1)
+            return await write_rows(client, accounts, lambda account: account.drafts.campaigns.list(), rows)
 
     run(command)
 
@@ -59,7 +61,7 @@ def validate(ids: Ids, *, ad_account: AdAccount = None) -> None:
 
 
 @app.command()
-def publish(ids: Ids, *, ad_account: AdAccount = None) -> None:
+def publish(ids: Ids, *, yes: Yes = False, ad_account: AdAccount = None) -> None:
     """Let drafts go live, each whole or not at all. This cannot be undone."""
 
     async def one(account: Account, draft_id: str) -> bool:
@@ -68,13 +70,11 @@ def publish(ids: Ids, *, ad_account: AdAccount = None) -> None:
         say(f"{draft_id}: {'not published' if errors else 'live'}")
         return not errors
 
-    _each(ids, needed(ad_account), one)
+    _each(ids, needed(ad_account), one, "" if yes else f"publish {_counted(ids)}?")
 
 
 @app.command()
-def delete(
-    ids: Ids, *, yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False, ad_account: AdAccount = None
-) -> None:
+def delete(ids: Ids, *, yes: Yes = False, ad_account: AdAccount = None) -> None:
     """Delete drafts with everything in them. What is live stays as it is."""
 
     async def one(account: Account, draft_id: str) -> bool:
@@ -82,16 +82,20 @@ def delete(
         say(f"{draft_id}: deleted")
         return True
 
-    if not yes and sys.stdin.isatty() and sys.stderr.isatty() and not typer.confirm(f"delete {len(ids)} drafts?", err=True):
-        say("nothing was deleted")
-        return
-    _each(ids, needed(ad_account), one)
+    _each(ids, needed(ad_account), one, "" if yes else f"delete {_counted(ids)}?")
 
 
-def _each(ids: list[str], ad_account: str, do: Callable[[Account, str], Awaitable[bool]]) -> None:
-    """Do the same with each; what the server refuses for one does not keep the others from it."""
+def _counted(ids: list[str]) -> str:
+    return f"the draft {ids[0]}" if len(ids) == 1 else f"{len(ids)} drafts"
+
+
+def _each(ids: list[str], ad_account: str, do: Callable[[Account, str], Awaitable[bool]], question: str = "") -> None:
+    """Do the same with each, after a question if there is one; what the server refuses for one does not keep the others from it."""
 
     async def command() -> int:
+        if question and not await agreed(question, yes=False):
+            say("nothing was changed")
+            return DONE
         code = DONE
         async with connected() as client:
             account = client.ad_account(ad_account)

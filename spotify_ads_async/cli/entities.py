@@ -10,15 +10,17 @@ import msgspec
 import typer
 
 from spotify_ads_async.bulk import ENTITIES, Entity
-from spotify_ads_async.bulk.columns import CellError, columns_of, parse_cell, suggestion
-from spotify_ads_async.bulk.effects import Refusal, effect, writable_state
-from spotify_ads_async.bulk.expressions import list_query, parse_condition
+from spotify_ads_async.bulk.plan.columns import CellError, columns_of, parse_cell, suggestion
+from spotify_ads_async.bulk.plan.effects import Refusal, effect, writable_state
+from spotify_ads_async.bulk.plan.expressions import list_query, parse_condition
 from spotify_ads_async.cli.connect import connected
-from spotify_ads_async.cli.options import AdAccount, Fields, OutputForm, json_body, needed
+from spotify_ads_async.cli.consent import Yes, agreed
+from spotify_ads_async.cli.options import AdAccount, AdAccounts, AllAccounts, Fields, OutputForm, json_body, needed, needed_some
 from spotify_ads_async.cli.output import Output, Rows, show
-from spotify_ads_async.cli.reading import rows_of, write_each, write_list
-from spotify_ads_async.cli.run import run, usage_error
+from spotify_ads_async.cli.reading import rows_of, write_each, write_rows
+from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.trees import CLONES
+from spotify_ads_async.client import AdAccount as Account
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.operations import OPERATIONS
 from spotify_ads_async.pagination import ListCall
@@ -56,8 +58,8 @@ class _Asked(NamedTuple):
         return {"ad_account_id": self.ad_account, self.entity.id_column: entity_id}
 
 
-def _rows(entity: Entity, output: Output, fields: str | None) -> Rows:
-    return rows_of(entity.get.answer, output=output, fields=fields, table=_TABLE_COLUMNS[entity.plural])
+def _rows(entity: Entity, output: Output, fields: str | None, *, of_accounts: bool = False) -> Rows:
+    return rows_of(entity.get.answer, output=output, fields=fields, table=_TABLE_COLUMNS[entity.plural], of_accounts=of_accounts)
 
 
 def group(plural: str) -> typer.Typer:
@@ -76,11 +78,12 @@ def group(plural: str) -> typer.Typer:
         where: Where = None,
         limit: Limit = None,
         fields: Fields = None,
-        ad_account: AdAccount = None,
+        ad_account: AdAccounts = None,
+        all_accounts: AllAccounts = False,
         output: OutputForm = Output.TABLE,
     ) -> None:
-        asked = _Asked(entity, needed(ad_account))
-        run(lambda: _list(asked, where or [], limit, _rows(entity, output, fields)))
+        accounts = needed_some(ad_account, every=all_accounts)
+        run(lambda: _list(entity, accounts, where or [], limit, _rows(entity, output, fields, of_accounts=len(accounts) != 1)))
 
     @app.command("get", help=f"Read one {entity.name} or several.")
     def get(
@@ -111,12 +114,13 @@ def group(plural: str) -> typer.Typer:
         *,
         body: Body = None,
         settings: Settings = None,
+        yes: Yes = False,
         ad_account: AdAccount = None,
     ) -> None:
         asked, content, values = _Asked(entity, needed(ad_account)), json_body(body), _values(entity.columns, settings or [])
         if bool(content) == bool(values):
             usage_error("give either --body or --set")
-        run(lambda: _update(asked, entity_id, content, values))
+        run(lambda: _update(asked, entity_id, content, values, yes=yes))
 
     if plural in CLONES:
         app.command("clone")(CLONES[plural])
@@ -130,12 +134,20 @@ ad_sets = group("ad sets")
 ads = group("ads")
 
 
-async def _list(asked: _Asked, where: list[str], limit: int | None, rows: Rows) -> None:
-    conditions = [parse_condition(asked.entity, text) for text in where]
-    query = {"limit": 50, **list_query(asked.entity, conditions)}
+async def _list(entity: Entity, ad_accounts: tuple[str, ...], where: list[str], limit: int | None, rows: Rows) -> int:
+    conditions = [parse_condition(entity, text) for text in where]
+    query = {"limit": 50, **list_query(entity, conditions)}
+
+    def wanted(item: msgspec.Struct) -> dict[str, Any] | None:
+        row = msgspec.to_builtins(item)
+        return row if all(condition.holds(row) for condition in conditions) else None
+
     async with connected() as client:
-        items: ListCall[Any] = ListCall(client, asked.entity.list, path={"ad_account_id": asked.ad_account}, query=query)
-        await write_list(items, rows, limit=limit, wanted=lambda row: all(condition.holds(row) for condition in conditions))
+
+        def read(account: Account) -> ListCall[Any]:
+            return ListCall(client, entity.list, path={"ad_account_id": account.id}, query=query)
+
+        return await write_rows(client, ad_accounts, read, rows, limit=limit, row_of=wanted)
 
 
 async def _get(asked: _Asked, ids: list[str], rows: Rows) -> int:
@@ -170,8 +182,12 @@ async def _create(asked: _Asked, content: dict[str, Any], values: dict[str, Any]
     show(msgspec.to_builtins(created))
 
 
-async def _update(asked: _Asked, entity_id: str, content: dict[str, Any], values: dict[str, Any]) -> None:
+async def _update(asked: _Asked, entity_id: str, content: dict[str, Any], values: dict[str, Any], *, yes: bool) -> None:
     """Send a body as it is, or bring single fields into requests as a bulk change does: parts whole, ``delivery`` alone."""
+    archives = "ARCHIVED" in {content.get("status"), values.get("status")}
+    if archives and not await agreed(f"archive the {asked.entity.name} {entity_id}? It cannot be undone.", yes=yes):
+        say("nothing was changed")
+        return
     entity, path = asked.entity, asked.path(entity_id)
     async with connected() as client:
         if content:

@@ -12,8 +12,8 @@ import msgspec
 import typer
 
 from spotify_ads_async.bulk import ENTITIES
-from spotify_ads_async.bulk.effects import writable_state
-from spotify_ads_async.bulk.expressions import list_query, parse_condition
+from spotify_ads_async.bulk.plan.effects import writable_state
+from spotify_ads_async.bulk.plan.expressions import list_query, parse_condition
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccount, needed
 from spotify_ads_async.cli.output import Output, Rows

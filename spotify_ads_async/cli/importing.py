@@ -9,10 +9,11 @@ import anyio
 import typer
 
 from spotify_ads_async.cli.connect import connected
+from spotify_ads_async.cli.consent import Yes, agreed
 from spotify_ads_async.cli.counter import counting
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output, Rows
-from spotify_ads_async.cli.run import run, say
+from spotify_ads_async.cli.run import DONE, run, say
 from spotify_ads_async.cli.trees import COLUMNS, Publish, Start, conclude, renaming, told_at_the_end, write_made
 from spotify_ads_async.trees import DraftTree, Made, parse
 
@@ -30,6 +31,7 @@ def import_(
     receipt: Annotated[
         Path | None, typer.Option("--receipt", metavar="FILE", dir_okay=False, help="What is done so far; FILE.receipt by default.")
     ] = None,
+    yes: Yes = False,
     ad_account: AdAccount = None,
     output: OutputForm = Output.TABLE,
 ) -> None:
@@ -44,6 +46,9 @@ def import_(
         total = sum(
             1 + len(tree.ad_sets) + sum(len(one.ads) for one in tree.ad_sets) for tree in parse(await anyio.Path(file).read_bytes())
         )
+        if not await agreed(f"make {total} drafts from {file}{', and publish them' if publish else ''}?", yes=yes):
+            say("nothing was made")
+            return DONE
         done: list[DraftTree] = []
         async with connected() as client:
             trees = client.ad_account(account).trees

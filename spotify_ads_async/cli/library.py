@@ -11,10 +11,11 @@ import typer
 
 from spotify_ads_async.cli.call import query_values
 from spotify_ads_async.cli.connect import connected
-from spotify_ads_async.cli.options import AdAccount, Fields, OutputForm, json_body, needed
+from spotify_ads_async.cli.consent import Yes, agreed
+from spotify_ads_async.cli.options import AdAccount, AdAccounts, AllAccounts, Fields, OutputForm, json_body, needed, needed_some
 from spotify_ads_async.cli.output import Output, Rows, show
-from spotify_ads_async.cli.reading import rows_of, write_each, write_list
-from spotify_ads_async.cli.run import DONE, run, say, usage_error
+from spotify_ads_async.cli.reading import rows_of, write_each, write_rows
+from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.upload import upload_list, upload_media
 from spotify_ads_async.client import AdAccount as Account
 from spotify_ads_async.models import Asset, AssetUpdate, Audience, AudioType, CustomAudienceUpdate, LookalikeAudienceUpdate
@@ -38,8 +39,8 @@ class _Kind(NamedTuple):
     structs: tuple[type[Any], ...]
     table: tuple[str, ...]
 
-    def rows(self, output: Output, fields: str | None) -> Rows:
-        return rows_of(*self.structs, output=output, fields=fields, table=self.table)
+    def rows(self, output: Output, fields: str | None, *, of_accounts: bool = False) -> Rows:
+        return rows_of(*self.structs, output=output, fields=fields, table=self.table, of_accounts=of_accounts)
 
 
 async def _asset(account: Account, asset_id: str) -> Asset:
@@ -89,11 +90,12 @@ def _add_reading(app: typer.Typer, kind: _Kind) -> None:
         query: Query = None,
         limit: Limit = None,
         fields: Fields = None,
-        ad_account: AdAccount = None,
+        ad_account: AdAccounts = None,
+        all_accounts: AllAccounts = False,
         output: OutputForm = Output.TABLE,
     ) -> None:
-        account, values = needed(ad_account), query_values(kind.list, query)
-        run(lambda: _list(kind, account, {"limit": _PAGE, **values}, limit, kind.rows(output, fields)))
+        accounts, values = needed_some(ad_account, every=all_accounts), query_values(kind.list, query)
+        run(lambda: _list(kind, accounts, {"limit": _PAGE, **values}, limit, kind.rows(output, fields, of_accounts=len(accounts) != 1)))
 
     @app.command("get", help=f"Read one of the {kind.plural}, or several.")
     def get(ids: Ids, *, fields: Fields = None, ad_account: AdAccount = None, output: OutputForm = Output.JSON) -> None:
@@ -107,10 +109,13 @@ _add_reading(assets, _ASSETS)
 _add_reading(audiences, _AUDIENCES)
 
 
-async def _list(kind: _Kind, ad_account: str, query: dict[str, Any], limit: int | None, rows: Rows) -> None:
+async def _list(kind: _Kind, ad_accounts: tuple[str, ...], query: dict[str, Any], limit: int | None, rows: Rows) -> int:
     async with connected() as client:
-        items: ListCall[Any] = ListCall(client, kind.list, path={"ad_account_id": ad_account}, query=query)
-        await write_list(items, rows, limit=limit)
+
+        def read(account: Account) -> ListCall[Any]:
+            return ListCall(client, kind.list, path={"ad_account_id": account.id}, query=query)
+
+        return await write_rows(client, ad_accounts, read, rows, limit=limit)
 
 
 async def _get(kind: _Kind, ad_account: str, ids: list[str], rows: Rows) -> int:
@@ -229,16 +234,16 @@ def update_audience(
 def delete_audience(
     audience_id: One,
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     ad_account: AdAccount = None,
 ) -> None:
     """Delete an audience. It cannot be undone."""
     account = needed(ad_account)
-    if not yes and not typer.confirm(f"delete the audience {audience_id}?", err=True):
-        say("nothing was deleted")
-        raise typer.Exit(DONE)
 
     async def command() -> None:
+        if not await agreed(f"delete the audience {audience_id}?", yes=yes):
+            say("nothing was deleted")
+            return
         async with connected() as client:
             show(msgspec.to_builtins(await client.ad_account(account).audiences.delete(audience_id)))
 

@@ -11,10 +11,19 @@ import typer
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import usage_error
 
-__all__ = ["AdAccount", "Fields", "OutputForm", "json_body", "needed"]
+__all__ = ["AdAccount", "AdAccounts", "AllAccounts", "Fields", "OutputForm", "json_body", "needed", "needed_some"]
+
+_VARIABLE = "SPOTIFY_ADS_AD_ACCOUNT_ID"
 
 AdAccount: TypeAlias = Annotated[
-    str | None, typer.Option("--ad-account", envvar="SPOTIFY_ADS_AD_ACCOUNT_ID", metavar="ID", help="The ad account.", show_envvar=True)
+    str | None, typer.Option("--ad-account", envvar=_VARIABLE, metavar="ID", help="The ad account.", show_envvar=True)
+]
+AdAccounts: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--ad-account", envvar=_VARIABLE, metavar="ID", help="The ad account; repeat it for several.", show_envvar=True),
+]
+AllAccounts: TypeAlias = Annotated[
+    bool, typer.Option("--all-accounts", help="Every ad account that you can see; those that refuse are named.")
 ]
 OutputForm: TypeAlias = Annotated[Output, typer.Option("--output", "-o", envvar="SPOTIFY_ADS_OUTPUT", help="The form of results.")]
 Fields: TypeAlias = Annotated[
@@ -25,8 +34,13 @@ Fields: TypeAlias = Annotated[
 def needed(ad_account: str | None) -> str:
     """The ad account's ID, or an error that says how to name it."""
     if not ad_account:
-        usage_error("which ad account? give --ad-account ID, or set SPOTIFY_ADS_AD_ACCOUNT_ID (spotify-ads accounts lists yours)")
+        usage_error(f"which ad account? give --ad-account ID, or set {_VARIABLE} (spotify-ads accounts lists yours)")
     return ad_account
+
+
+def needed_some(ad_accounts: list[str] | None, *, every: bool) -> tuple[str, ...]:
+    """The ad accounts' IDs, nothing for every one, or an error that says how to name some."""
+    return () if every else tuple(dict.fromkeys(map(needed, ad_accounts or [""])))
 
 
 def json_body(text: str | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any, Self, TextIO, cast
 
 import msgspec
 
-from spotify_ads_async.bulk.columns import to_cell
+from spotify_ads_async.bulk.plan.columns import to_cell
 from spotify_ads_async.cli.parquet import NO_KINDS, ColumnKind, ParquetRows
 from spotify_ads_async.cli.run import usage_error
 from spotify_ads_async.cli.terminal import fitted, write_line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,13 +14,15 @@ import typer
 
 from spotify_ads_async.cli.chart import Series, svg, text
 from spotify_ads_async.cli.connect import connected
-from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
+from spotify_ads_async.cli.options import AdAccounts, AllAccounts, OutputForm, needed_some
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.parquet import ColumnKind
-from spotify_ads_async.cli.run import run, say, usage_error
+from spotify_ads_async.cli.reading import ACCOUNT_COLUMN, write_rows
+from spotify_ads_async.cli.run import DONE, run, say, usage_error
 from spotify_ads_async.cli.terminal import console
+from spotify_ads_async.client import AdAccount as Account
 from spotify_ads_async.models import ReportEntityType, ReportFieldType, ReportGranularity
-from spotify_ads_async.reports import HIDDEN, ReportRow
+from spotify_ads_async.reports import HIDDEN, AggregateReportCall, ReportRow
 from spotify_ads_async.reports.rows import Kind, kind_of
 from spotify_ads_async.types import UNSET
 
@@ -70,7 +73,8 @@ def report(
     ] = None,
     ids: Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="Only these; repeat for more, any number.")] = None,
     metrics: Annotated[str | None, typer.Option(metavar="A,B", help="Metrics, such as spend,impressions,ctr.")] = None,
-    ad_account: AdAccount = None,
+    ad_account: AdAccounts = None,
+    all_accounts: AllAccounts = False,
     output: OutputForm = Output.TABLE,
 ) -> None:
     """Report metrics of any range and any number of entities. Spend is in currency units; -5 stands for a hidden count of 1 to 4."""
@@ -85,8 +89,10 @@ def report(
         usage_error(f"--metrics {unknown[0].lower()}: there are {', '.join(sorted(one.value.lower() for one in ReportFieldType))}")
     target: Path | bool = chart_file or chart
     span = _range(by, since, until)
-    account = needed(ad_account)
-    run(lambda: _report(of, by, span, ids=ids, fields=fields, ad_account=account, output=output, chart=target))
+    accounts = needed_some(ad_account, every=all_accounts)
+    if chart and len(accounts) != 1:
+        usage_error("--chart is for one ad account: others may have another currency")
+    run(lambda: _report(of, by, span, ids=ids, fields=fields, ad_accounts=accounts, output=output, chart=target))
 
 
 def _range(by: By, since: datetime | None, until: datetime | None) -> tuple[datetime, datetime] | None:
@@ -111,16 +117,19 @@ async def _report(
     *,
     ids: list[str] | None,
     fields: list[ReportFieldType],
-    ad_account: str,
+    ad_accounts: tuple[str, ...],
     output: Output,
     chart: Path | bool,
-) -> None:
+) -> int:
     figures = (*(("start_time",) if span else ()), *(field.lower() for field in fields))
     # On a narrow terminal the last columns go: people read names.
     columns = ("entity_name", *figures, "entity_id") if output is Output.TABLE else ("entity_id", "entity_name", *figures)
+    if len(ad_accounts) != 1:
+        columns = (ACCOUNT_COLUMN, *columns)
     moment = "%Y-%m-%d" if output is Output.TABLE and by is By.DAY else "%Y-%m-%dT%H:%M:%SZ"
-    async with connected() as client:
-        call = client.ad_account(ad_account).reports.aggregate(
+
+    def read(account: Account) -> AggregateReportCall:
+        return account.reports.aggregate(
             entity_type=_TYPES[of],
             entity_ids=ids or UNSET,
             fields=fields,
@@ -128,13 +137,15 @@ async def _report(
             report_start=span[0] if span else UNSET,
             report_end=span[1] if span else UNSET,
         )
+
+    async with connected() as client:
         if chart is not False:
-            await _draw(await call.collect(), fields, f"{of} of {ad_account}", None if chart is True else chart)
-            return
+            rows = await read(client.ad_account(ad_accounts[0])).collect()
+            await _draw(rows, fields, f"{of} of {ad_accounts[0]}", None if chart is True else chart)
+            return DONE
         kinds = {"start_time": ColumnKind.MOMENT, **{field.lower(): _KINDS[kind_of(field)] for field in fields}}
-        with Rows(output, columns, kinds=kinds) as rows:
-            async for row in call:
-                rows.write(_cells(row, fields, moment if span else None))
+        cells = functools.partial(_cells, fields=fields, moment=moment if span else None)
+        return await write_rows(client, ad_accounts, read, Rows(output, columns, kinds=kinds), row_of=cells)
 
 
 def _cells(row: ReportRow, fields: Sequence[ReportFieldType], moment: str | None) -> dict[str, Any]:

@@ -11,8 +11,9 @@ import anyio
 import typer
 
 from spotify_ads_async import bulk
-from spotify_ads_async.bulk.groups import first_cause
+from spotify_ads_async.cli.consent import ConsentNeeded
 from spotify_ads_async.cli.text import printable
+from spotify_ads_async.core.tasks import first_cause
 from spotify_ads_async.errors import ConfigurationError, InvalidRequest, OutcomeUnknown, SpotifyAdsError
 
 __all__ = ["DONE", "EXIT_CODES", "FAILED", "INTERRUPTED", "REFUSED", "USAGE", "run", "say", "usage_error"]
@@ -61,6 +62,9 @@ def _explained(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         say("interrupted")
         return INTERRUPTED
+    if isinstance(error, ConsentNeeded):
+        say(str(error))
+        return USAGE
     if isinstance(error, ConfigurationError | bulk.BadExpression | bulk.NotAPlan | FileNotFoundError | FileExistsError | IsADirectoryError):
         _tell("error", error)
         return USAGE

@@ -14,6 +14,7 @@ import msgspec
 import typer
 
 from spotify_ads_async.cli.connect import connected
+from spotify_ads_async.cli.consent import Yes, agreed
 from spotify_ads_async.cli.counter import counting
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output, Rows
@@ -64,6 +65,7 @@ def clone_campaign(
     rename: RenamePattern = None,
     start: Start = None,
     publish: Publish = False,
+    yes: Yes = False,
     ad_account: AdAccount = None,
     output: OutputForm = Output.TABLE,
 ) -> None:
@@ -73,7 +75,8 @@ def clone_campaign(
     async def clone(trees: Trees, made: Callable[[Made], None]) -> DraftTree:
         return await trees.clone_campaign(campaign_id, name=name, rename=renamed, start=start, publish=publish, on_made=made)
 
-    run(lambda: _clone(account, clone, output))
+    question = "" if yes or not publish else f"make a copy of the campaign {campaign_id} and publish it?"
+    run(lambda: _clone(account, clone, output, question))
 
 
 def clone_ad_set(
@@ -83,6 +86,7 @@ def clone_ad_set(
     rename: RenamePattern = None,
     start: Start = None,
     publish: Publish = False,
+    yes: Yes = False,
     ad_account: AdAccount = None,
     output: OutputForm = Output.TABLE,
 ) -> None:
@@ -92,7 +96,8 @@ def clone_ad_set(
     async def clone(trees: Trees, made: Callable[[Made], None]) -> DraftTree:
         return await trees.clone_ad_set(ad_set_id, name=name, rename=renamed, start=start, publish=publish, on_made=made)
 
-    run(lambda: _clone(account, clone, output))
+    question = "" if yes or not publish else f"make a copy of the ad set {ad_set_id} and publish it?"
+    run(lambda: _clone(account, clone, output, question))
 
 
 CLONES: Mapping[str, Callable[..., None]] = {"campaigns": clone_campaign, "ad sets": clone_ad_set}
@@ -141,7 +146,10 @@ def write_made(rows: Rows, made: Sequence[Made]) -> None:
         rows.write(msgspec.to_builtins(one))
 
 
-async def _clone(ad_account: str, clone: Cloning, output: Output) -> int:
+async def _clone(ad_account: str, clone: Cloning, output: Output, question: str) -> int:
+    if question and not await agreed(question, yes=False):
+        say("nothing was made")
+        return DONE
     every: list[Made] = []
     async with connected() as client:
         with told_at_the_end(), contextlib.ExitStack() as shown:

@@ -82,6 +82,9 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     validate: bool = True
 
 
+_PUBLISHING, _VALIDATE = "publishCampaignDraft", "VALIDATE"
+"""The operation that publishes a draft, and the action with which it changes nothing: lost answers are asked for again."""
+
 _SIGNING_IN = "signing in"
 _WAITING = "waiting for quota"
 _IN_FLIGHT = "waiting for the answer"
@@ -178,9 +181,23 @@ class _CallState:
         doubt = failure.may_have_taken_effect
         if doubt:
             logger.warning("%s", failure)
+        self._end(failure, in_doubt=doubt)
+
+    def abandoned(self, problem: BaseException) -> None:
+        """The caller is cancelled, or ends in another way that is no error of the call."""
+        doubt = self.operation.repeat is not Repeat.SAFE and (self.unanswered or self.doubt is not None)
+        if doubt:
+            said = f"{self.operation.id}: the call was given up after its request left: it may have taken effect, read it back"
+            problem.add_note(said)
+            logger.warning("%s (%s)", said, type(problem).__name__)
+        self._end(problem, in_doubt=doubt)
+
+    def _end(self, problem: BaseException, *, in_doubt: bool) -> None:
         if self.listeners:
-            name = type(failure).__name__
-            self.listeners.emit(CallFailed(call=self.call, operation=self.operation.id, attempts=self.attempt, error=name, in_doubt=doubt))
+            name = type(problem).__name__
+            self.listeners.emit(
+                CallFailed(call=self.call, operation=self.operation.id, attempts=self.attempt, error=name, in_doubt=in_doubt)
+            )
 
     def remaining(self, now: float) -> float | None:
         """Seconds until the deadline, None without one."""
@@ -266,6 +283,8 @@ class Session:
             SpotifyAdsError: everything else of the tree, see :mod:`spotify_ads_async.errors`.
         """
         request = wire.request(operation, path=path, query=query, body=body, now=_now, validate=self.options.validate)
+        if operation.id == _PUBLISHING and getattr(body, "action", None) == _VALIDATE:
+            operation = msgspec.structs.replace(operation, repeat=Repeat.SAFE)
         if operation.repeat is Repeat.KEYED:
             request = wire.with_idempotency_key(operation, request, str(uuid.uuid4()) if idempotency_key is None else idempotency_key)
         elif idempotency_key is not None:
@@ -273,27 +292,25 @@ class Session:
         self._budget.call_made()
         deadline = self.options.deadline
         state = _CallState(operation, request, None if deadline is None else time.monotonic() + deadline, self.listeners)
-        failure: SpotifyAdsError
         try:
-            if deadline is None:
-                answer = await self._repeat(operation, request, state)
-            else:
-                answer = await self._repeat_until(deadline, operation, request, state)
-        except SpotifyAdsError as error:
-            failure = error
-        else:
-            if self.listeners:
-                state.succeeded()
-            return answer
-        if verify is not None and isinstance(failure, OutcomeUnknown):
-            settled = await verify()
-            if settled is not None:
-                if self.listeners:
-                    state.succeeded()
-                return settled
-            failure = _did_not_happen(failure)
-        state.failed(failure)
-        raise failure
+            try:
+                if deadline is None:
+                    answer = await self._repeat(operation, request, state)
+                else:
+                    answer = await self._repeat_until(deadline, operation, request, state)
+            except OutcomeUnknown as unknown:
+                if verify is None:
+                    raise
+                answer = await _settled(unknown, verify)
+        except SpotifyAdsError as failure:
+            state.failed(failure)
+            raise
+        except BaseException as problem:
+            state.abandoned(problem)
+            raise
+        if self.listeners:
+            state.succeeded()
+        return answer
 
     async def _repeat_until(self, deadline: float, operation: Operation[AnswerT], request: wire.HttpRequest, state: _CallState) -> AnswerT:
         """As :meth:`_repeat`, for ``deadline`` seconds."""
@@ -460,13 +477,21 @@ def _unknown(operation: Operation[Any], failure: SpotifyAdsError, doubt: Spotify
     return unknown
 
 
-def _did_not_happen(unknown: OutcomeUnknown) -> SpotifyAdsError:
-    """What ended the attempt, once reading back has shown that it took no effect."""
-    settled = ConnectionFailed(
+async def _settled(unknown: OutcomeUnknown, verify: Verify[AnswerT]) -> AnswerT:
+    """What the write made, read back; an error that nothing is unknown about, where it took no effect."""
+    unread = None
+    try:
+        found = await verify()
+    except SpotifyAdsError as problem:
+        found, unread = None, problem
+    if found is not None:
+        return found
+    if unread is not None:
+        unknown.add_note(f"reading it back failed as well: {unread}")
+        raise unknown
+    raise ConnectionFailed(
         f"the answer was lost, and reading back shows that the request took no effect: it can be sent again ({unknown.cause})",
         operation=unknown.operation,
         status=unknown.status,
         trace_id=unknown.trace_id,
-    )
-    settled.__cause__ = unknown
-    return settled
+    ) from unknown

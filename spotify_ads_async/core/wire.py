@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, TypeVar, cast
@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import msgspec
 
 from spotify_ads_async import errors
-from spotify_ads_async.errors import ErrorCode, InvalidAnswer, RequestRejected, ServerError, SpotifyAdsError
+from spotify_ads_async.errors import Denial, ErrorCode, InvalidAnswer, RequestRejected, ServerError, SpotifyAdsError
 from spotify_ads_async.operation import Operation, Repeat
 from spotify_ads_async.types import UNSET, Secret, decode_hook
 from spotify_ads_async.validation import requests as validation
@@ -49,12 +49,23 @@ _BY_STATUS: Mapping[int, type[RequestRejected]] = {
 
 _WHAT_TO_DO: Mapping[int, str] = {
     401: "the access token was refused: check the credentials, or sign in again",
-    403: "the user behind the token may not do this: check their role in the ad account or business",
     404: "there is no such thing, or this user cannot see it: check the ids",
     409: "the request contradicts the present state: read it again",
     422: "there is not enough data yet: ask again tomorrow",
     429: "too many requests: something else spends the same quota",
 }
+
+# Where the terms are accepted, and that it is done for each client ID and takes effect within an hour: Spotify's tooling for the API.
+_TERMS = "accept them at https://adsmanager.spotify.com/api-terms with the ad account selected; it takes effect within an hour"
+_WHAT_TO_DO_WHEN_DENIED: Mapping[Denial, str] = {
+    Denial.TERMS: f"the API's terms are not accepted for this app's client ID: {_TERMS}",
+    Denial.AD_ACCOUNT: "this user and app may not use this ad account, whichever others answer: let one of its admins give the user a "
+    f"role in it; where the API's terms were never accepted for it, {_TERMS}",
+    Denial.BUSINESS: "this user may not use this business, whichever others answer: let one of its admins give the user a role in it",
+    Denial.EVERYTHING: "this user and app may not use the API at all: most often its terms are not accepted for the app's client ID "
+    f"({_TERMS}), or the user has no ad account",
+}
+_ABOUT_TERMS = "(?i)(?<![a-z])terms(?![a-z])"
 
 _KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
 _LONGEST_EXCERPT = 200
@@ -294,7 +305,11 @@ def error(operation: Operation[Any], *, status: int, retry_after: float | None, 
             operation, status, "the server redirects; redirects are not followed, so that the access token stays with the API"
         )
     kind: type[SpotifyAdsError] = ServerError if status >= 500 else _BY_STATUS.get(status, RequestRejected)
-    advice = _WHAT_TO_DO.get(status, "the server failed" if status >= 500 else "the request was refused for what it says")
+    denial = _denial(operation, told) if status == 403 else None
+    if denial is not None:
+        advice = _WHAT_TO_DO_WHEN_DENIED[denial]
+    else:
+        advice = _WHAT_TO_DO.get(status, "the server failed" if status >= 500 else "the request was refused for what it says")
     if any(one.code == _KEY_REUSED for one in codes):
         advice = "this idempotency key belongs to another request: use a key once, or leave it to the client"
     problem = kind(
@@ -309,7 +324,18 @@ def error(operation: Operation[Any], *, status: int, retry_after: float | None, 
     )
     if isinstance(problem, errors.RateLimited):
         problem.retry_after = retry_after
+    if isinstance(problem, errors.PermissionDenied):
+        problem.denial = denial
     return problem
+
+
+def _denial(operation: Operation[Any], told: Sequence[str]) -> Denial:
+    """What a 403 is about: from the server's words, or from what the operation belongs to."""
+    if any(re.search(_ABOUT_TERMS, one) for one in told):
+        return Denial.TERMS
+    if "{ad_account_id}" in operation.path:
+        return Denial.AD_ACCOUNT
+    return Denial.BUSINESS if "{business_id}" in operation.path else Denial.EVERYTHING
 
 
 def resource_uri(problem: SpotifyAdsError) -> str | None:

@@ -85,9 +85,9 @@ def rows_of(plan: Path) -> list[bulk.PlannedRow]:
         return list(file.rows())
 
 
-def fates_of(plan: Path) -> dict[str, int]:
+def outcomes_of(plan: Path) -> dict[str, int]:
     with bulk.PlanFile.open(plan) as file:
-        return {fate.value: count for fate, count in file.fates().items() if count}
+        return {fate.value: count for fate, count in file.outcomes().items() if count}
 
 
 MakeWorld = Callable[..., AbstractAsyncContextManager[World]]

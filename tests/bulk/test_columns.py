@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotify_ads_async.bulk.columns import CellError, Kind, parse_cell, parse_value, to_cell
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS, ENTITIES
+from spotify_ads_async.bulk.plan.columns import CellError, Kind, parse_cell, parse_value, to_cell
 
 COLUMNS = AD_SETS.columns
 

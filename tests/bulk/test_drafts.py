@@ -17,7 +17,7 @@ from spotify_ads_async import bulk
 from spotify_ads_async.emulator.domain.handlers.drafts import touch
 from spotify_ads_async.events import Event, RequestSent
 
-from .conftest import QUICK, Json, World, fates_of, rows_of
+from .conftest import QUICK, Json, World, outcomes_of, rows_of
 from .test_kills import start
 
 DRAFT = msgspec.structs.replace(QUICK, draft=True)
@@ -49,7 +49,7 @@ def on(world: World, operation: str, act: Callable[[], object]) -> None:
 async def test_staged_rows_are_valid_and_not_live(world: World) -> None:
     plan = await world.plan(world.names(COUNT))
     told, progress = await world.apply(plan, DRAFT)
-    assert fates_of(plan) == {"staged": COUNT}
+    assert outcomes_of(plan) == {"staged": COUNT}
     assert sorted(row.number for row in told) == list(range(1, COUNT + 1))
     assert (progress.done, progress.failed, progress.unknown) == (COUNT, 0, 0)
     assert not any(live_names(world, plan))
@@ -60,7 +60,7 @@ async def test_staged_rows_are_valid_and_not_live(world: World) -> None:
 async def test_published_rows_are_live_once(world: World) -> None:
     plan = await world.plan(world.names(COUNT))
     told, progress = await world.apply(plan, PUBLISH)
-    assert {row.fate for row in told} == {bulk.Fate.DONE}
+    assert {row.outcome for row in told} == {bulk.RowOutcome.DONE}
     assert (len(told), progress.total, progress.done) == (COUNT, COUNT, COUNT)
     assert all(live_names(world, plan))
     assert {world.effects[row.entity_id] for row in rows_of(plan)} == {1}
@@ -73,7 +73,7 @@ async def test_what_was_staged_is_published_by_resuming(world: World) -> None:
     assert (await world.resume(plan))[0] == []
     world.server.reset_statistics()
     _, progress = await world.resume(plan, PUBLISH)
-    assert (progress.total, fates_of(plan)) == (COUNT, {"done": COUNT})
+    assert (progress.total, outcomes_of(plan)) == (COUNT, {"done": COUNT})
     assert all(live_names(world, plan))
     assert sent(world, "updateAdSetDraft") == sent(world, "createDraftFromAdSet") == 0
 
@@ -84,7 +84,7 @@ async def test_campaigns_and_ads_too(world: World) -> None:
     for changes in (campaigns, ads):
         plan = await world.plan(changes, f"{changes.stem}.plan")
         told, _ = await world.apply(plan, PUBLISH)
-        assert {(row.fate, row.reason) for row in told} == {(bulk.Fate.DONE, "")}
+        assert {(row.outcome, row.reason) for row in told} == {(bulk.RowOutcome.DONE, "")}
     assert {row["name"] for row in world.account.campaigns} == {"Renamed"}
     assert [row["tagline"] for row in list(world.account.ads)[:8]] == ["Listen"] * 8
 
@@ -96,18 +96,18 @@ async def test_a_validation_error_comes_back_to_its_row(world: World) -> None:
     drafts = world.account.ad_set_drafts
     on(world, "publishCampaignDraft", lambda: drafts.put({**drafts.get(bad.entity_id), **spoilt}))
     told, _ = await world.apply(plan, PUBLISH)
-    (failed,) = [row for row in told if row.fate is bulk.Fate.FAILED]
+    (failed,) = [row for row in told if row.outcome is bulk.RowOutcome.FAILED]
     assert (failed.number, failed.status) == (bad.number, 400)
     assert failed.reason.startswith("the draft is not valid: ")
     campaign = world.account.ad_sets.get(bad.entity_id)["campaign_id"]
     for row in rows_of(plan):
         together = world.account.ad_sets.get(row.entity_id)["campaign_id"] == campaign
-        assert (row.fate is bulk.Fate.DONE) is not together
+        assert (row.outcome is bulk.RowOutcome.DONE) is not together
         if together and row.number != bad.number:
-            assert (row.fate, row.reason) == (bulk.Fate.STAGED, "staged, but another row of its campaign is not valid")
+            assert (row.outcome, row.reason) == (bulk.RowOutcome.STAGED, "staged, but another row of its campaign is not valid")
     drafts.put({name: value for name, value in drafts.get(bad.entity_id).items() if name not in spoilt})
     await world.resume(plan, msgspec.structs.replace(PUBLISH, retry_failed=True))
-    assert fates_of(plan) == {"done": COUNT}
+    assert outcomes_of(plan) == {"done": COUNT}
     assert {world.effects[row.entity_id] for row in rows_of(plan)} == {1}
 
 
@@ -117,7 +117,7 @@ async def test_an_error_outside_of_the_rows_fails_the_campaign(world: World) -> 
     drafts = world.account.campaign_drafts
     on(world, "publishCampaignDraft", lambda: drafts.put({**drafts.get(campaign), "name": ""}))
     (row,), _ = await world.apply(plan, PUBLISH)
-    assert row.fate is bulk.Fate.FAILED
+    assert row.outcome is bulk.RowOutcome.FAILED
     assert f"CAMPAIGN {campaign}: " in row.reason
 
 
@@ -126,7 +126,7 @@ async def test_a_draft_that_somebody_changed_since_is_not_published(world: World
     await world.apply(plan, DRAFT)
     touch(world.account, world.account.ad_sets.get(rows_of(plan)[0].entity_id)["campaign_id"])
     (row,), _ = await world.resume(plan, PUBLISH)
-    assert row.fate is bulk.Fate.WAITING
+    assert row.outcome is bulk.RowOutcome.WAITING
     assert "somebody changed the campaign's draft since it was validated (version 3, now 4)" in row.reason
     assert live_names(world, plan) == [False]
     await world.resume(plan, PUBLISH)
@@ -139,10 +139,10 @@ async def test_a_version_conflict_at_the_server_is_no_failure_for_good(world: Wo
     campaign = world.account.ad_sets.get(rows_of(plan)[0].entity_id)["campaign_id"]
     on(world, "publishCampaignDraft", lambda: touch(world.account, campaign))
     (row,), _ = await world.resume(plan, PUBLISH)
-    assert (row.fate, live_names(world, plan)) == (bulk.Fate.WAITING, [False])
+    assert (row.outcome, live_names(world, plan)) == (bulk.RowOutcome.WAITING, [False])
     assert "the draft is at 4, not at 3" in row.reason
     await world.resume(plan, PUBLISH)
-    assert fates_of(plan) == {"done": 1}
+    assert outcomes_of(plan) == {"done": 1}
 
 
 async def test_a_campaign_with_a_draft_of_somebody_else_is_left_alone(world: World) -> None:
@@ -153,18 +153,18 @@ async def test_a_campaign_with_a_draft_of_somebody_else_is_left_alone(world: Wor
     await world.ads.call(bulk.ENTITIES["campaigns"].get, path={"ad_account_id": world.server.ad_account_id, "campaign_id": campaign})
     world.account.campaign_drafts.put({"id": campaign, "status": "ACTIVE", "name": "Theirs", "draft_hierarchy_version": 1})
     (row,), _ = await world.apply(plan, PUBLISH)
-    assert row.fate is bulk.Fate.FAILED
+    assert row.outcome is bulk.RowOutcome.FAILED
     assert "has a draft already" in row.reason
     await drafts.campaigns.delete(campaign)
     await world.resume(plan, PUBLISH)
-    assert fates_of(plan) == {"done": 1}
+    assert outcomes_of(plan) == {"done": 1}
 
 
 async def test_what_drafts_do_not_hold_fails(world: World) -> None:
     header = ["ad_set_id", "name", "delivery"]
     plan = await world.plan(world.write("changes.csv", header, [[world.ad_sets[0]["id"], "Paused", "OFF"]]))
     (row,), _ = await world.apply(plan, DRAFT)
-    assert (row.fate, row.reason) == (bulk.Fate.FAILED, "a draft does not hold delivery: change it without drafts")
+    assert (row.outcome, row.reason) == (bulk.RowOutcome.FAILED, "a draft does not hold delivery: change it without drafts")
     assert list(world.account.campaign_drafts) == []
 
 
@@ -176,7 +176,7 @@ async def test_faults_leave_every_row_live_once(world: World, fault: Json, opera
     await world.apply(plan, PUBLISH)
     world.server.clear_faults()
     await world.resume(plan, PUBLISH)
-    assert fates_of(plan) == {"done": COUNT}
+    assert outcomes_of(plan) == {"done": COUNT}
     assert all(live_names(world, plan))
     assert {world.effects[row.entity_id] for row in rows_of(plan)} == {1}
 
@@ -210,7 +210,7 @@ async def test_killed_between_staging_and_publishing(world: World) -> None:
     assert not any(live_names(world, plan))
     assert sent(world, "createDraftFromAdSet") == COUNT
     await world.resume(plan, PUBLISH)
-    assert fates_of(plan) == {"done": COUNT}
+    assert outcomes_of(plan) == {"done": COUNT}
     assert sent(world, "createDraftFromAdSet") == sent(world, "updateAdSetDraft") == COUNT
     assert {world.effects[row.entity_id] for row in rows_of(plan)} == {1}
 
@@ -222,10 +222,10 @@ async def test_killed_while_publishing_is_settled_by_reading_back(world: World) 
     assert any(live)
     requests = sent(world, "publishCampaignDraft")
     await world.resume(plan)
-    assert [row.fate is bulk.Fate.DONE for row in rows_of(plan)] == live
+    assert [row.outcome is bulk.RowOutcome.DONE for row in rows_of(plan)] == live
     assert sent(world, "publishCampaignDraft") == requests
     await world.resume(plan, PUBLISH)
-    assert fates_of(plan) == {"done": COUNT}
+    assert outcomes_of(plan) == {"done": COUNT}
     assert {world.effects[row.entity_id] for row in rows_of(plan)} == {1}
 
 
@@ -235,12 +235,12 @@ async def test_what_cannot_be_read_back_is_unknown_until_the_next_run(world: Wor
     world.server.add_fault("lost_answer", operation="publishCampaignDraft", times=1)
     gone = world.server.add_fault("error", operation="getCampaignDraftsV3", status=403)
     (row,), _ = await world.resume(plan, PUBLISH)
-    assert row.fate is bulk.Fate.UNKNOWN
+    assert row.outcome is bulk.RowOutcome.UNKNOWN
     assert "could not be read back" in row.reason
     gone.remove()
     requests = sent(world, "publishCampaignDraft")
     (row,), _ = await world.resume(plan)
-    assert (row.fate, sent(world, "publishCampaignDraft")) == (bulk.Fate.DONE, requests)
+    assert (row.outcome, sent(world, "publishCampaignDraft")) == (bulk.RowOutcome.DONE, requests)
     assert world.effects[row.entity_id] == 1
 
 
@@ -249,7 +249,7 @@ async def test_a_plan_of_the_format_before_drafts_is_carried_out(world: World) -
     with contextlib.closing(sqlite3.connect(plan)) as connection:
         connection.executescript("DROP TABLE draft; DROP TABLE campaign; PRAGMA user_version=1;")
     await world.apply(plan, PUBLISH)
-    assert fates_of(plan) == {"done": 2}
+    assert outcomes_of(plan) == {"done": 2}
 
 
 async def test_a_plan_that_has_begun_without_drafts_stays_without(world: World) -> None:
@@ -266,5 +266,5 @@ async def test_undo_says_what_cannot_be_undone(world: World, options: bulk.Optio
     undo = world.folder / "undo"
     await bulk.plan_undo(world.ads, plan, undo, force=True)
     rows = rows_of(undo)
-    assert [row.fate for row in rows] == [bulk.Fate.REFUSED] * 2
+    assert [row.outcome for row in rows] == [bulk.RowOutcome.REFUSED] * 2
     assert all(said in row.reason for row in rows)

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotify_ads_async import models
-from spotify_ads_async.bulk.effects import Effect, Refusal, Settled, effect, inverse, merge, same, settle, writable_state
 from spotify_ads_async.bulk.entities import AD_SETS, ADS
+from spotify_ads_async.bulk.plan.effects import Effect, Refusal, Settled, effect, inverse, merge, same, settle, writable_state
 from spotify_ads_async.bulk.records import Step, StepState
-from spotify_ads_async.bulk.verdicts import success
+from spotify_ads_async.bulk.run.outcomes import success
 
 NOW = datetime(2026, 9, 1, tzinfo=UTC)
 CAPS = [{"frequency_unit": "DAY", "frequency_period": 1, "max_impressions": 2}]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotify_ads_async.bulk.effects import Refusal
 from spotify_ads_async.bulk.entities import AD_SETS, CAMPAIGNS
-from spotify_ads_async.bulk.expressions import BadExpression, list_query, new_values, parse_condition, parse_setting
+from spotify_ads_async.bulk.plan.effects import Refusal
+from spotify_ads_async.bulk.plan.expressions import BadExpression, list_query, new_values, parse_condition, parse_setting
 
 CAMPAIGN = "00000000-0000-4000-8000-000000000001"
 ANSWER: dict[str, Any] = {

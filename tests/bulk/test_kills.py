@@ -17,7 +17,7 @@ import pytest
 from spotify_ads_async import bulk
 from spotify_ads_async.governor import Limit
 
-from .conftest import Json, MakeWorld, World, fates_of, rows_of
+from .conftest import Json, MakeWorld, World, outcomes_of, rows_of
 from .test_undoing import state, undone
 
 SHORT = (Limit("client_id", requests=1500, window=1.5), Limit("ip", requests=500, window=0.5))
@@ -47,7 +47,7 @@ async def killed_and_resumed(world: World, plan: Path, kills: int, rng: random.R
     """Kill ``kills`` processes at random moments of their work, let the last one finish; how many requests were in flight."""
     total, lost = len(rows_of(plan)), 0
     for number in range(kills + 1):
-        process = await start(world, "resume", str(plan))
+        process = await start(world, "resume", str(plan), "--yes")
         before = world.effects.total()
         if number < kills:
             # So many more effects, and then a moment: somewhere in the work, whatever the machine's speed.
@@ -67,7 +67,7 @@ async def killed_and_resumed(world: World, plan: Path, kills: int, rng: random.R
 
 def agrees(world: World, plan: Path) -> None:
     for row in rows_of(plan):
-        assert row.fate is bulk.Fate.DONE, row
+        assert row.outcome is bulk.RowOutcome.DONE, row
         there = world.account.ad_sets.get(row.entity_id)
         assert {field: there[field] for field in row.after} == row.after
         assert world.effects[row.entity_id] == 1, row
@@ -83,7 +83,7 @@ async def proof(worlds: MakeWorld, *, rows: int, kills: int, faults: dict[str, J
         world.server.reset_statistics()
         lost = await killed_and_resumed(world, plan, kills, random.Random(seed))  # noqa: S311 - to be replayed
         world.server.clear_faults()
-        assert fates_of(plan) == {"done": rows}
+        assert outcomes_of(plan) == {"done": rows}
         agrees(world, plan)
         harmed = sum(count for status, count in world.server.statistics().statuses.items() if status != 200)
         assert world.server.statistics().operations["updateAdSet"] - rows <= lost + harmed
@@ -91,7 +91,7 @@ async def proof(worlds: MakeWorld, *, rows: int, kills: int, faults: dict[str, J
         world.account.ad_sets.put({**theirs, "name": "Theirs"})
         undo = await undone(world, plan)
         after = state(world)
-        assert [row.entity_id for row in rows_of(undo) if row.fate is bulk.Fate.REFUSED] == [theirs["id"]]
+        assert [row.entity_id for row in rows_of(undo) if row.outcome is bulk.RowOutcome.REFUSED] == [theirs["id"]]
         assert after.pop(theirs["id"])["name"] == "Theirs"
         before.pop(theirs["id"])
         assert after == before

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from spotify_ads_async import bulk
-from spotify_ads_async.bulk.planfile import now_text
-from spotify_ads_async.bulk.sources import Change
+from spotify_ads_async.bulk.plan.sources import Change
+from spotify_ads_async.bulk.store.plan_file import now_text
 
 HEADER = bulk.Header(entity="ad sets", ad_account_id="a", base_url="http://127.0.0.1", source="changes.csv", created_at=now_text())
 ONE = "00000000-0000-4000-8000-000000000001"
@@ -79,6 +79,6 @@ def test_a_transaction_is_whole_or_nothing(tmp_path: Path) -> None:
 
 def test_an_unfinished_plan_is_not_carried_out(tmp_path: Path) -> None:
     with bulk.PlanFile.create(tmp_path / "a.plan", HEADER) as plan:
-        assert plan.fates()[bulk.Fate.WAITING] == 0
+        assert plan.outcomes()[bulk.RowOutcome.WAITING] == 0
         assert not plan.begun()
         assert plan.left_over() == 0

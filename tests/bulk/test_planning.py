@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from spotify_ads_async import bulk, errors
-from spotify_ads_async.bulk.columns import to_cell
-from spotify_ads_async.bulk.effects import leaf, writable_state
+from spotify_ads_async.bulk.plan.columns import to_cell
+from spotify_ads_async.bulk.plan.effects import leaf, writable_state
 
 from .conftest import Json, MakeWorld, World, rows_of
 
@@ -33,7 +33,7 @@ async def test_a_plan_says_what_every_row_comes_down_to(world: World) -> None:
     assert (first.before, first.after) == ({"name": one["name"]}, {"name": "New name"})
     assert [list(body) for body in second.bodies] == [["delivery"], ["budget"]]
     assert second.after["budget"] == {"micro_amount": 77_500_000, "type": two["budget"]["type"]}
-    assert (third.verdict, third.fate, third.bodies) == ("unchanged", "unchanged", ())
+    assert (third.verdict, third.outcome, third.bodies) == ("unchanged", "unchanged", ())
 
 
 async def test_bad_rows_are_refused_before_any_request(world: World) -> None:

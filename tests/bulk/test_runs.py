@@ -15,14 +15,14 @@ import pytest
 from spotify_ads_async import AdsClient, Governor, Limit, bulk
 from spotify_ads_async.events import Event, RowApplied
 
-from .conftest import QUICK, Json, MakeWorld, World, fates_of, rows_of
+from .conftest import QUICK, Json, MakeWorld, World, outcomes_of, rows_of
 
 COUNT = 60
 
 
 def agrees(world: World, plan: Path) -> None:
     """Every row is done, its effect is there exactly once, and the server has what the plan wanted."""
-    assert fates_of(plan) == {"done": COUNT}
+    assert outcomes_of(plan) == {"done": COUNT}
     for row in rows_of(plan):
         assert world.account.ad_sets.get(row.entity_id)["name"] == row.after["name"]
         assert world.effects[row.entity_id] == 1
@@ -38,7 +38,7 @@ async def test_every_row_is_applied_and_told(world: World) -> None:
     told, progress = await world.apply(plan)
     agrees(world, plan)
     assert sorted(row.number for row in told) == list(range(1, COUNT + 1))
-    assert {row.fate for row in told} == {bulk.Fate.DONE}
+    assert {row.outcome for row in told} == {bulk.RowOutcome.DONE}
     assert (progress.total, progress.done, progress.requests, progress.under_way, progress.stopped) == (COUNT, COUNT, COUNT, 0, "")
 
 
@@ -56,7 +56,7 @@ async def test_delivery_goes_in_a_request_of_its_own(world: World) -> None:
     plan = await world.plan(world.write("changes.csv", header, [[row["id"], "Paused", "OFF"] for row in world.ad_sets[:5]]))
     _, progress = await world.apply(plan)
     assert progress.requests == 10
-    assert fates_of(plan) == {"done": 5}
+    assert outcomes_of(plan) == {"done": 5}
     assert [(row["name"], row["delivery"]) for row in world.ad_sets[:5]] == [("Paused", "OFF")] * 5
 
 
@@ -83,7 +83,7 @@ async def test_a_request_that_took_no_effect_is_made_again(world: World) -> None
     plan = await world.plan(world.names(1))
     world.server.add_fault("reset", operation="updateAdSet", times=1)
     (row,), _ = await world.apply(plan)
-    assert row.fate is bulk.Fate.DONE
+    assert row.outcome is bulk.RowOutcome.DONE
     assert world.effects[row.entity_id] == 1
 
 
@@ -92,12 +92,12 @@ async def test_what_cannot_be_read_back_is_unknown_until_the_next_run(world: Wor
     world.server.add_fault("lost_answer", operation="updateAdSet", times=1)
     gone = world.server.add_fault("error", operation="getAdSetById", status=403)
     (row,), progress = await world.apply(plan)
-    assert row.fate is bulk.Fate.UNKNOWN
+    assert row.outcome is bulk.RowOutcome.UNKNOWN
     assert "reading back failed" in row.reason
     assert progress.unknown == 1
     gone.remove()
     (row,), _ = await world.resume(plan)
-    assert row.fate is bulk.Fate.DONE
+    assert row.outcome is bulk.RowOutcome.DONE
     assert world.effects[row.entity_id] == 1
 
 
@@ -113,7 +113,7 @@ async def test_what_somebody_else_changed_meanwhile_stays_unknown(world: World) 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(meddle)
         (row,), _ = await world.apply(plan, msgspec.structs.replace(QUICK, settle_after=0.2))
-    assert row.fate is bulk.Fate.UNKNOWN
+    assert row.outcome is bulk.RowOutcome.UNKNOWN
     assert "somebody else" in row.reason
     assert world.account.ad_sets.get(planned.entity_id)["name"] == "Theirs"
 
@@ -123,7 +123,7 @@ async def test_a_refused_row_fails_with_its_reason_and_trace(world: World) -> No
     second = rows_of(plan)[1]
     world.account.ad_sets.put({**world.account.ad_sets.get(second.entity_id), "status": "ARCHIVED"})
     told, progress = await world.apply(plan)
-    (failed,) = [row for row in told if row.fate is bulk.Fate.FAILED]
+    (failed,) = [row for row in told if row.outcome is bulk.RowOutcome.FAILED]
     assert failed.entity_id == second.entity_id
     assert failed.status == 400
     assert failed.trace_id
@@ -131,7 +131,7 @@ async def test_a_refused_row_fails_with_its_reason_and_trace(world: World) -> No
     assert (progress.done, progress.failed) == (2, 1)
     assert (await world.resume(plan))[0] == []
     retried, _ = await world.resume(plan, msgspec.structs.replace(QUICK, retry_failed=True))
-    assert [row.fate for row in retried] == [bulk.Fate.FAILED]
+    assert [row.outcome for row in retried] == [bulk.RowOutcome.FAILED]
 
 
 async def test_a_row_whose_first_request_fails_makes_no_second(world: World) -> None:
@@ -139,7 +139,7 @@ async def test_a_row_whose_first_request_fails_makes_no_second(world: World) -> 
     plan = await world.plan(world.write("changes.csv", header, [[world.ad_sets[0]["id"], "Paused", "OFF"]]))
     world.server.add_fault("error", operation="updateAdSet", status=400)
     (row,), progress = await world.apply(plan)
-    assert (row.fate, progress.requests) == (bulk.Fate.FAILED, 1)
+    assert (row.outcome, progress.requests) == (bulk.RowOutcome.FAILED, 1)
 
 
 async def test_too_many_failures_stop_the_run(world: World) -> None:
@@ -148,7 +148,7 @@ async def test_too_many_failures_stop_the_run(world: World) -> None:
     _, progress = await world.apply(plan, msgspec.structs.replace(QUICK, max_failures=2, concurrency=1))
     assert progress.stopped == "more than 2 rows failed"
     assert 3 <= progress.failed <= 5
-    assert fates_of(plan)["waiting"] >= COUNT - 5
+    assert outcomes_of(plan)["waiting"] >= COUNT - 5
 
 
 async def test_refused_credentials_stop_the_run(world: World) -> None:
@@ -206,7 +206,7 @@ async def test_stopping_lets_what_is_under_way_end(worlds: MakeWorld) -> None:
                 run.stop("enough")
         assert run.progress.stopped == "enough"
         assert len(told) == sum(world.effects.values()) < COUNT
-        assert fates_of(plan) == {"done": len(told), "waiting": COUNT - len(told)}
+        assert outcomes_of(plan) == {"done": len(told), "waiting": COUNT - len(told)}
 
 
 @pytest.mark.parametrize("cancelled", [False, True])
@@ -222,8 +222,8 @@ async def test_what_still_waits_for_quota_when_a_run_ends_is_not_in_doubt(world:
                     if told == world.effects.total() >= 4:
                         scope.cancel() if cancelled else run.stop("enough")
     done = world.effects.total()
-    assert fates_of(plan) == {"done": done, "waiting": COUNT - done}
-    assert {row.requests for row in rows_of(plan) if row.fate is bulk.Fate.WAITING} == {0}
+    assert outcomes_of(plan) == {"done": done, "waiting": COUNT - done}
+    assert {row.requests for row in rows_of(plan) if row.outcome is bulk.RowOutcome.WAITING} == {0}
     await world.resume(plan)
     agrees(world, plan)
 
@@ -264,7 +264,7 @@ async def test_an_emptied_list_that_reads_back_as_the_defaults_is_done(world: Wo
     )
     world.server.add_fault("lost_answer", operation="updateAdSet", times=1)
     (row,), progress = await world.apply(plan)
-    assert (row.fate, row.reason, progress.requests) == (bulk.Fate.DONE, "", 1)
+    assert (row.outcome, row.reason, progress.requests) == (bulk.RowOutcome.DONE, "", 1)
     assert row.applied["targets"]["platforms"] == ["ANDROID", "DESKTOP", "IOS"]
     assert len(row.applied["frequency_caps"]) == 3
 
@@ -298,6 +298,6 @@ async def test_campaigns_and_ads_too(world: World) -> None:
     for changes in (campaigns, ads):
         plan = await world.plan(changes, f"{changes.stem}.plan")
         told, _ = await world.apply(plan)
-        assert {row.fate for row in told} == {bulk.Fate.DONE}
+        assert {row.outcome for row in told} == {bulk.RowOutcome.DONE}
     assert {row["status"] for row in world.account.campaigns} == {"PAUSED"}
     assert {(row["call_to_action"]["key"], row["delivery"]) for row in world.account.ads} == {("SHOP_NOW", "OFF")}

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotify_ads_async.bulk.columns import to_cell
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS
-from spotify_ads_async.bulk.sources import BadChanges, Change, ChangesReader, Problem
+from spotify_ads_async.bulk.plan.columns import to_cell
+from spotify_ads_async.bulk.plan.sources import BadChanges, Change, ChangesReader, Problem
 
 ONE = "00000000-0000-4000-8000-000000000001"
 TWO = "00000000-0000-4000-8000-000000000002"

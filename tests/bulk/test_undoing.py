@@ -9,7 +9,7 @@ import pytest
 
 from spotify_ads_async import bulk
 
-from .conftest import QUICK, Json, World, fates_of, rows_of
+from .conftest import QUICK, Json, World, outcomes_of, rows_of
 
 UNCHANGING = {"updated_at"}
 
@@ -55,7 +55,7 @@ async def test_everything_is_as_it_was(world: World) -> None:
     assert state(world) != before
     undo = await undone(world, plan)
     assert state(world) == before
-    assert fates_of(undo).keys() <= {"done", "unchanged"}
+    assert outcomes_of(undo).keys() <= {"done", "unchanged"}
     with bulk.PlanFile.open(undo) as file:
         assert file.header.undo_of == str(plan)
 
@@ -66,7 +66,7 @@ async def test_what_somebody_changed_since_is_named_and_left_alone(world: World)
     theirs = world.ad_sets[3]
     world.account.ad_sets.put({**theirs, "name": "Theirs"})
     undo = await undone(world, plan)
-    (refused,) = [row for row in rows_of(undo) if row.fate is bulk.Fate.REFUSED]
+    (refused,) = [row for row in rows_of(undo) if row.outcome is bulk.RowOutcome.REFUSED]
     assert (refused.entity_id, refused.column) == (theirs["id"], "name")
     assert refused.reason == 'somebody changed it since: the plan left "Renamed", it is "Theirs" now'
     after = state(world)
@@ -80,7 +80,11 @@ async def test_what_somebody_changed_elsewhere_stays_and_is_named(world: World) 
     world.account.ad_sets.put({**theirs, "category": "ADV_2_2"})
     undo = await undone(world, plan)
     (named,) = [row for row in rows_of(undo) if row.reason]
-    assert (named.entity_id, named.fate, named.reason) == (theirs["id"], bulk.Fate.DONE, "somebody changed category since, which stays")
+    assert (named.entity_id, named.outcome, named.reason) == (
+        theirs["id"],
+        bulk.RowOutcome.DONE,
+        "somebody changed category since, which stays",
+    )
 
 
 async def test_force_takes_back_what_somebody_changed_since(world: World) -> None:
@@ -98,7 +102,7 @@ async def test_only_what_was_done_is_taken_back(world: World) -> None:
     async with bulk.apply(world.ads, plan, bulk.Options(concurrency=1, grace=0.1)) as run:
         async for _ in run:
             break
-    done = [row.entity_id for row in rows_of(plan) if row.fate is bulk.Fate.DONE]
+    done = [row.entity_id for row in rows_of(plan) if row.outcome is bulk.RowOutcome.DONE]
     assert 0 < len(done) < 20
     await world.resume(plan, bulk.Options(max_failures=0, settle_after=0.01))
     undo = await undone(world, plan)
@@ -121,10 +125,10 @@ async def test_what_was_not_set_before_cannot_be_taken_back(world: World) -> Non
     plan = await world.plan(world.write("changes.csv", header, [[row["id"], "Renamed", "ADV_1_1"]]))
     await world.apply(plan)
     (refused,) = rows_of(await undone(world, plan))
-    assert (refused.fate, refused.column) == (bulk.Fate.REFUSED, "category")
+    assert (refused.outcome, refused.column) == (bulk.RowOutcome.REFUSED, "category")
     assert "no way to unset it" in refused.reason
     (forced,) = rows_of(await undone(world, plan, force=True))
-    assert (forced.fate, forced.reason) == (bulk.Fate.DONE, "cannot be restored: category")
+    assert (forced.outcome, forced.reason) == (bulk.RowOutcome.DONE, "cannot be restored: category")
     assert world.account.ad_sets.get(row["id"])["name"] == row["name"]
 
 

@@ -174,7 +174,7 @@ def test_one_thing_is_read_changed_and_created(spotify_ads: CommandLine) -> None
     assert json.loads(spotify_ads.out("call", "getAdSetById", "--path", f"ad_set_id={one}")) == read
     made = json.loads(spotify_ads.out("campaigns", "create", "--set", "name=Made here", "--set", "objective=REACH"))
     assert made["name"] == "Made here"
-    archived = spotify_ads.out("campaigns", "update", made["id"], "--body", '{"status": "ARCHIVED"}')
+    archived = spotify_ads.out("campaigns", "update", made["id"], "--body", '{"status": "ARCHIVED"}', "--yes")
     assert json.loads(archived)["status"] == "ARCHIVED"
 
 
@@ -219,7 +219,7 @@ def test_plan_apply_undo(spotify_ads: CommandLine) -> None:
     results = list(csv.DictReader(io.StringIO((spotify_ads.folder / "a.results.csv").read_text())))
     assert [(row["id"], row["outcome"]) for row in results] == [(one, "done") for one in some]
     assert spotify_ads.run("bulk", "apply", "a.plan", "--yes").returncode == REFUSED
-    assert spotify_ads.run("bulk", "resume", "a.plan").returncode == DONE
+    assert spotify_ads.run("bulk", "resume", "a.plan", "--yes").returncode == DONE
     assert "5 done" in spotify_ads.run("bulk", "show", "a.plan").stderr
     assert spotify_ads.run("bulk", "undo", "a.plan", "--yes").returncode == DONE
     assert spotify_ads.out("ad-sets", "get", *some, "--fields", "id,name", "-o", "csv") == before
@@ -227,7 +227,7 @@ def test_plan_apply_undo(spotify_ads: CommandLine) -> None:
 
 def test_a_file_is_planned_and_applied_at_once(spotify_ads: CommandLine) -> None:
     (one,) = ids(spotify_ads, 1)
-    ended = spotify_ads.run("bulk", "apply", str(changes(spotify_ads, [[one, "At once"]])))
+    ended = spotify_ads.run("bulk", "apply", str(changes(spotify_ads, [[one, "At once"]])), "--yes")
     assert ended.returncode == DONE, ended.stderr
     assert "1 done" in ended.stderr
     assert {path.suffix for path in spotify_ads.folder.glob("changes.*")} == {".csv", ".plan"}
@@ -240,7 +240,7 @@ def test_bad_rows_are_refused_with_their_place(spotify_ads: CommandLine) -> None
     assert (ended.returncode, ended.stdout) == (REFUSED, "")
     assert f"{file}:3: ad_set_id: 'nothing' is no id" in ended.stderr
     assert not (spotify_ads.folder / "a.plan").exists()
-    skipped = spotify_ads.run("bulk", "apply", str(file), "--plan", "a.plan", "--skip-bad-rows")
+    skipped = spotify_ads.run("bulk", "apply", str(file), "--plan", "a.plan", "--skip-bad-rows", "--yes")
     assert skipped.returncode == REFUSED
     assert "1 done · 1 refused" in skipped.stderr
 

@@ -50,7 +50,7 @@ def test_a_campaign_is_cloned_looked_at_and_published(spotify_ads: CommandLine) 
     assert ids(spotify_ads, "drafts", "list") == [draft]
     assert draft not in ids(spotify_ads, "campaigns", "list")
     assert "could go live" in spotify_ads.run("drafts", "validate", draft).stderr
-    assert spotify_ads.run("drafts", "publish", draft).returncode == DONE
+    assert spotify_ads.run("drafts", "publish", draft, "--yes").returncode == DONE
     assert draft in ids(spotify_ads, "campaigns", "list")
     starts = [row["start_time"] for row in rows(spotify_ads.out("ad-sets", "list", "-o", "jsonl")) if row["campaign_id"] == draft]
     assert min(starts) == "2031-05-01T00:00:00Z"
@@ -58,7 +58,7 @@ def test_a_campaign_is_cloned_looked_at_and_published(spotify_ads: CommandLine) 
 
 def test_an_ad_set_is_cloned_and_goes_live(spotify_ads: CommandLine) -> None:
     ad_set, *others = ids(spotify_ads, "ad-sets", "list")
-    ended = spotify_ads.run("ad-sets", "clone", ad_set, "--start", START, "--publish")
+    ended = spotify_ads.run("ad-sets", "clone", ad_set, "--start", START, "--publish", "--yes")
     assert ended.returncode == DONE, ended.stderr
     assert "live: " in ended.stderr
     assert len(ids(spotify_ads, "ad-sets", "list")) == len(others) + 2
@@ -67,11 +67,11 @@ def test_an_ad_set_is_cloned_and_goes_live(spotify_ads: CommandLine) -> None:
 def test_what_cannot_go_live_is_told_and_deleted(spotify_ads: CommandLine) -> None:
     campaign, *_ = ids(spotify_ads, "campaigns", "list")
     # A draft may have a name that is too short to go live.
-    ended = spotify_ads.run("campaigns", "clone", campaign, "--name", "x", "--start", START, "--publish", "-o", "jsonl")
+    ended = spotify_ads.run("campaigns", "clone", campaign, "--name", "x", "--start", START, "--publish", "--yes", "-o", "jsonl")
     assert ended.returncode == FAILED
     draft = rows(ended.stdout)[0]["draft_id"]
     assert f"cannot go live: campaign {draft}: " in ended.stderr
-    ended = spotify_ads.run("drafts", "delete", draft, "00000000-0000-4000-8000-000000000000")
+    ended = spotify_ads.run("drafts", "delete", draft, "00000000-0000-4000-8000-000000000000", "--yes")
     assert ended.returncode == FAILED
     assert f"{draft}: deleted" in ended.stderr
     assert "failed: 00000000-0000-4000-8000-000000000000: " in ended.stderr
@@ -104,7 +104,7 @@ def test_a_tree_is_exported_once(spotify_ads: CommandLine) -> None:
 
 def test_a_file_that_cannot_be_imported_names_its_line(spotify_ads: CommandLine) -> None:
     (spotify_ads.folder / "account.jsonl").write_text('{"kind": "ad_set", "id": "a", "campaign_id": "b"}\n')
-    ended = spotify_ads.run("import", "account.jsonl")
+    ended = spotify_ads.run("import", "account.jsonl", "--yes")
     assert (ended.returncode, ended.stdout) == (REFUSED, "")
     assert "line 1: its parent b does not come before it" in ended.stderr
     assert "goes on" not in ended.stderr
@@ -113,7 +113,7 @@ def test_a_file_that_cannot_be_imported_names_its_line(spotify_ads: CommandLine)
 def end_when(spotify_ads: CommandLine, lines: int, number: signal.Signals) -> None:
     """Import a file, and send a signal when the receipt has so many lines."""
     receipt = spotify_ads.folder / "account.jsonl.receipt"
-    command = spotify_ads.cold_command("import", "account.jsonl", "--start", START)
+    command = spotify_ads.cold_command("import", "account.jsonl", "--start", START, "--yes")
     with subprocess.Popen(
         command, env=spotify_ads.environment, cwd=spotify_ads.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
@@ -131,11 +131,11 @@ def test_an_import_that_was_killed_or_interrupted_goes_on(warm_programs: Path, t
         expected = Counter(row["kind"] for row in rows((spotify_ads.folder / "account.jsonl").read_text()))
         end_when(spotify_ads, 2, signal.SIGINT)
         end_when(spotify_ads, 6, signal.SIGKILL)
-        ended = spotify_ads.run("import", "account.jsonl", "--start", START)
+        ended = spotify_ads.run("import", "account.jsonl", "--start", START, "--yes")
         assert ended.returncode == DONE, ended.stderr
         assert len(ids(spotify_ads, "drafts", "list")) == expected["campaign"]
         assert len(rows(spotify_ads.out("call", "getAdSetDrafts", "--all"))) == expected["ad_set"]
-        again = spotify_ads.run("import", "account.jsonl", "--start", START)
+        again = spotify_ads.run("import", "account.jsonl", "--start", START, "--yes")
         assert (again.returncode, "nothing was left to do" in again.stderr) == (DONE, True)
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
 
 AD_ACCOUNT_VARIABLE = "SPOTIFY_ADS_AD_ACCOUNT_ID"
 
@@ -28,6 +32,18 @@ class EmulatorProcess:
             "SPOTIFY_ADS_STORE": "memory",
             AD_ACCOUNT_VARIABLE: self.ad_account_id,
         }
+
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """Make a request as another program would; a path below ``/_emulator`` is one of the emulator's own. Its status and its JSON."""
+        address = urlsplit(self.base_url)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
+        with contextlib.closing(connection):
+            target = path if path.startswith("/_emulator") else address.path + path
+            headers = {"Authorization": "Bearer emulated", "Content-Type": "application/json"}
+            connection.request(method, target, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            content = answer.read()
+        return answer.status, json.loads(content) if content else None
 
 
 @contextlib.contextmanager

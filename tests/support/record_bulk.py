@@ -78,7 +78,7 @@ def record() -> Sequence[str]:
         session.type("spotify-ads bulk plan --where budget.type=DAILY --set budget.micro_amount=+10% --plan raise.plan")
         session.type_and_kill("spotify-ads bulk apply raise.plan --yes --concurrency 20", "raise.plan", requests=100)
         session.type("spotify-ads bulk show raise.plan -o csv")
-        session.type("spotify-ads bulk resume raise.plan")
+        session.type("spotify-ads bulk resume raise.plan --yes")
         session.type("spotify-ads bulk undo raise.plan --yes")
         session.type("spotify-ads bulk plan before.csv --plan nothing.plan")
         return session.lines

@@ -133,6 +133,7 @@ async def test_a_cancelled_call_ends_its_span(recorded: Recorded) -> None:
             await call
     (span,) = recorded.spans()
     assert (span.attributes or {})["error.type"] == "CancelledError"
+    assert recorded.values("spotify_ads.calls", "error.type") == {"CancelledError": 1}
 
 
 async def test_refusals_pauses_and_windows_are_measured(recorded: Recorded) -> None:

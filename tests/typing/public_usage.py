@@ -105,7 +105,7 @@ async def changes(ads: AdsClient) -> None:
     async with bulk.apply(ads, Path("plan")) as run:
         async for row in run:
             assert_type(row, bulk.PlannedRow)
-            assert_type(row.fate, bulk.Fate)
+            assert_type(row.outcome, bulk.RowOutcome)
 
 
 async def emulated() -> None:

@@ -49,6 +49,7 @@ class Refusal(Exception):
         messages: what is wrong, one sentence each.
         extra: further attributes of the answer's body.
         headers: further headers of the answer.
+        exact: whether the status is sent though the document declares it nowhere.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Refusal(Exception):
         *messages: str,
         extra: Mapping[str, Any] = _NO_HEADERS,
         headers: Mapping[str, str] = _NO_HEADERS,
+        exact: bool = False,
     ) -> None:
         super().__init__(*messages)
         self.status = status
@@ -65,6 +67,7 @@ class Refusal(Exception):
         self.messages = messages
         self.extra = extra
         self.headers = headers
+        self.exact = exact
 
     def content(self, trace_id: str) -> dict[str, Any]:
         """The body of the answer."""

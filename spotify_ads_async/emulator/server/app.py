@@ -203,7 +203,7 @@ class App:
 
     async def _perform(self, context: RequestContext) -> web.StreamResponse:
         """Do what the request asks, somewhere within its latency, unless a fault is in the way."""
-        delay, end, changes = self.faults.strike(context.route.operation) if self.faults else (0.0, None, context.changes)
+        delay, end, changes = self.faults.strike(context.route.operation, context.path) if self.faults else (0.0, None, context.changes)
         context.changes = changes
         delay += self.latency.draw(self._random)
         before = delay * self._random.random()
@@ -315,7 +315,7 @@ class App:
     def _refusal(self, refusal: Refusal, headers: Mapping[str, str], context: RequestContext | None = None) -> web.Response:
         """A refusal's answer: with a status that the document declares for the operation, where it declares any."""
         status = refusal.status
-        if context is not None and status in {400, 403, 404, 409, 422} and refusal.code not in _UNDECLARED:
+        if context is not None and status in {400, 403, 404, 409, 422} and not refusal.exact and refusal.code not in _UNDECLARED:
             status = _declared(status, context.route.checker.statuses)
         if refusal.code == "HTML":
             return web.Response(status=status, body=_PROXY_PAGE, content_type="text/html", headers={**headers, **refusal.headers})
@@ -350,20 +350,36 @@ def _prevent(fault: Fault) -> None:
         case "reset":
             raise _Aborted
         case "error":
-            code = "SERVICE_UNAVAILABLE" if fault.status == 503 else "INTERNAL_ERROR"
-            _refuse_with(fault.status, code, "a fault that was asked for", fault)
+            _refuse_with(fault.status, _CODES.get(fault.status, "INTERNAL_ERROR"), fault.message, fault)
         case "html":
             _refuse_with(fault.status, "HTML", "", fault)
         case "unauthorized":
             _refuse_with(401, "UNAUTHORIZED", "the access token expired", fault)
+        case "denied":
+            _refuse_with(403, "FORBIDDEN", "the user may not do this", fault)
+        case "terms":
+            _refuse_with(403, "FORBIDDEN", "the terms of the API are not accepted for this client ID", fault)
         case "rate_limited":
             _refuse_with(429, "RATE_LIMITED", "too many requests", fault)
         case _:
             pass
 
 
+_CODES: Mapping[int, str] = {
+    400: "BAD_REQUEST",
+    401: "UNAUTHORIZED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    409: "CONFLICT",
+    422: "INSUFFICIENT_DATA",
+    429: "RATE_LIMITED",
+    503: "SERVICE_UNAVAILABLE",
+}
+"""The code that goes with a failure's status."""
+
+
 def _refuse_with(status: int, code: str, message: str, fault: Fault) -> NoReturn:
-    raise Refusal(status, code, message, headers=fault.headers)
+    raise Refusal(status, code, message, headers=fault.headers, exact=True)
 
 
 def _break(transport: asyncio.Transport | None) -> None:

@@ -239,13 +239,14 @@ class Emulator:
         Args:
             kind: what; see :class:`Fault`.
             operation: the operationIds that it befalls, none for all.
-            details: ``share``, ``times``, ``skip``, ``status``, ``delay``, ``headers`` of :class:`Fault`.
+            details: ``ad_accounts``, ``businesses``, ``share``, ``times``, ``skip``, ``status``, ``message``, ``delay``, ``headers``
+                of :class:`Fault`.
 
         Returns:
             The fault in force: ``.hits`` counts, ``.remove()`` ends it.
 
         Raises:
-            ValueError: no fault is of the kind, ``share`` is none, or no operation has one of the names.
+            ValueError: no fault is of the kind, ``share`` or ``status`` is none, or no operation has one of the names.
         """
         operations = frozenset({operation} if isinstance(operation, str) else operation)
         return self._app.faults.add(Fault(kind=kind, operations=operations, **details))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias, TypedDict, cast, get_args
 
 import msgspec
@@ -15,6 +15,7 @@ __all__ = ["ArmedFault", "Fault", "FaultBook", "FaultDetails", "FaultKind", "alt
 FaultKind: TypeAlias = Literal[
     "camel_case",
     "delay",
+    "denied",
     "error",
     "garbage",
     "html",
@@ -22,6 +23,7 @@ FaultKind: TypeAlias = Literal[
     "lost_answer",
     "rate_limited",
     "reset",
+    "terms",
     "truncated",
     "unauthorized",
     "unknown_fields",
@@ -34,7 +36,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     Attributes:
         kind: ``reset`` (the connection breaks before anything happens) · ``error`` (``status``, before anything happens)
-            · ``unauthorized`` (401) · ``rate_limited`` (a 429 that no window explains) · ``delay`` (``delay`` more seconds)
+            · ``unauthorized`` (401) · ``denied`` (403) · ``terms`` (403, because the API's terms are not accepted for the
+            client ID) · ``rate_limited`` (a 429 that no window explains) · ``delay`` (``delay`` more seconds)
             · ``lost_answer`` (it takes effect, then the connection breaks) · ``truncated`` (half of the answer, then
             the connection breaks) · ``garbage`` (it takes effect, the answer is no JSON) · ``html`` (an error page of a
             proxy with ``status``, before anything happens) · ``indeterminate`` (it takes effect, the answer is a 500, and
@@ -43,22 +46,28 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             attributes and enum values that no document lists).
         share: which share of the matching requests, from 0 to 1.
         operations: the operationIds that match; empty for all.
+        ad_accounts: the ad accounts whose requests match; empty for all.
+        businesses: the businesses whose requests match; empty for all.
         skip: how many matching requests go unharmed first.
         times: how many requests are harmed at most, None for no end.
-        status: the status of ``error`` and ``html``.
+        status: the status of ``error`` and ``html``, from 400 to 599; it is answered as it is, on every operation.
+        message: what an ``error`` says; by default that it was asked for.
         delay: the seconds of ``delay``.
         headers: further headers of the answer that the fault makes.
 
     Raises:
-        ValueError: no fault is of the kind, ``share`` is none, or no operation has one of the names.
+        ValueError: no fault is of the kind, ``share`` or ``status`` is none, or no operation has one of the names.
     """
 
     kind: FaultKind
     share: float = 1.0
     operations: frozenset[str] = frozenset()
+    ad_accounts: frozenset[str] = frozenset()
+    businesses: frozenset[str] = frozenset()
     skip: int = 0
     times: int | None = None
     status: int = 503
+    message: str = "a fault that was asked for"
     delay: float = 0.0
     headers: dict[str, str] = {}
 
@@ -68,6 +77,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError(f"no fault is called {self.kind}; there are {', '.join(get_args(FaultKind))}")
         if not 0.0 <= self.share <= 1.0:
             raise ValueError(f"the share must lie between 0 and 1, not at {self.share}")
+        if not 400 <= self.status <= 599:
+            raise ValueError(f"the status of a failure lies between 400 and 599, not at {self.status}")
         unknown = self.operations - OPERATIONS.keys()
         if unknown:
             raise ValueError(f"no operation is called {', '.join(sorted(unknown))}")
@@ -76,10 +87,13 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class FaultDetails(TypedDict, total=False):
     """The attributes of a :class:`Fault` beside its kind and its operations."""
 
+    ad_accounts: frozenset[str]
+    businesses: frozenset[str]
     share: float
     skip: int
     times: int | None
     status: int
+    message: str
     delay: float
     headers: dict[str, str]
 
@@ -106,10 +120,14 @@ class ArmedFault:
         """Take the fault out of force."""
         self._remove(self)
 
-    def strikes(self, operation: str, rng: random.Random) -> bool:
+    def strikes(self, operation: str, path: Mapping[str, str], rng: random.Random) -> bool:
         """Whether the fault harms this request."""
         fault = self.fault
-        if fault.operations and operation not in fault.operations:
+        if not (
+            _among(operation, fault.operations)
+            and _among(path.get("ad_account_id"), fault.ad_accounts)
+            and _among(path.get("business_id"), fault.businesses)
+        ):
             return False
         if fault.times is not None and self.hits >= fault.times:
             return False
@@ -118,6 +136,11 @@ class ArmedFault:
             return False
         self.hits += 1
         return True
+
+
+def _among(value: str | None, wanted: frozenset[str]) -> bool:
+    """Whether a request's value is one of those that a fault names, none for all."""
+    return not wanted or (value is not None and value in wanted)
 
 
 _PASSING: frozenset[FaultKind] = frozenset({"camel_case", "delay", "unknown_fields", "unknown_values"})
@@ -155,7 +178,7 @@ class FaultBook:
         if armed in self._armed:
             self._armed.remove(armed)
 
-    def strike(self, operation: str) -> tuple[float, Fault | None, frozenset[FaultKind]]:
+    def strike(self, operation: str, path: Mapping[str, str]) -> tuple[float, Fault | None, frozenset[FaultKind]]:
         """What befalls a request: further seconds, the first fault that decides its end, and how its answer changes."""
         delay = 0.0
         end: Fault | None = None
@@ -163,7 +186,7 @@ class FaultBook:
         for armed in self._armed:
             if end is not None and armed.fault.kind not in _PASSING:
                 continue
-            if not armed.strikes(operation, self._random):
+            if not armed.strikes(operation, path, self._random):
                 continue
             match armed.fault.kind:
                 case "delay":

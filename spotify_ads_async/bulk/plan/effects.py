@@ -15,8 +15,8 @@ from typing import Any, cast
 
 import msgspec
 
-from spotify_ads_async.bulk.columns import Cell, in_words, inner_struct, listed_struct
 from spotify_ads_async.bulk.entities import Entity
+from spotify_ads_async.bulk.plan.columns import Cell, in_words, inner_struct, listed_struct
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.validation import requests as validation
 

@@ -1,6 +1,6 @@
 """A plan and its journal: one SQLite file that says what shall happen, what has left, and what came of it.
 
-Everything here blocks; :mod:`spotify_ads_async.bulk.journal` keeps it off the event loop. The file is in WAL mode with
+Everything here blocks; :mod:`spotify_ads_async.bulk.store.journal` keeps it off the event loop. The file is in WAL mode with
 ``synchronous=FULL``, so what is committed survives a kill and a power cut. While a plan is being worked on, its file is
 locked for other processes; the operating system lifts that lock when the process dies.
 """
@@ -17,13 +17,13 @@ from typing import Any, Self
 
 import msgspec
 
-from spotify_ads_async.bulk import storage
-from spotify_ads_async.bulk.columns import Cell
-from spotify_ads_async.bulk.drafttables import DraftTables
-from spotify_ads_async.bulk.effects import Effect
-from spotify_ads_async.bulk.records import Fate, Header, PlannedRow, RowState, Step, StepState, Verdict
-from spotify_ads_async.bulk.sources import Change, Problem
-from spotify_ads_async.bulk.storage import decode, encode
+from spotify_ads_async.bulk.plan.columns import Cell
+from spotify_ads_async.bulk.plan.effects import Effect
+from spotify_ads_async.bulk.plan.sources import Change, Problem
+from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, RowState, Step, StepOutcome, StepState
+from spotify_ads_async.bulk.store import schema
+from spotify_ads_async.bulk.store.draft_tables import DraftTables
+from spotify_ads_async.bulk.store.schema import decode, encode
 
 __all__ = ["PlanFile", "is_plan", "now_text"]
 
@@ -58,7 +58,7 @@ class PlanFile:
         Raises:
             FileExistsError: there is a file at ``path``: a journal is never overwritten.
         """
-        plan = cls(storage.create(path), path)
+        plan = cls(schema.create(path), path)
         try:
             plan.write_header(header)
         except BaseException:
@@ -76,11 +76,11 @@ class PlanFile:
             NotAPlan: it is something else.
             PlanInUse: another process has it open.
         """
-        return cls(storage.open_existing(path), path)
+        return cls(schema.open_existing(path), path)
 
     def survive_power_cuts(self, *, wanted: bool) -> None:
         """Choose whether a commit waits for the disk."""
-        storage.survive_power_cuts(self._connection, wanted=wanted)
+        schema.survive_power_cuts(self._connection, wanted=wanted)
 
     def close(self) -> None:
         """Unlock and close."""
@@ -119,7 +119,7 @@ class PlanFile:
     def mark_ready(self) -> None:
         """Say that planning came to its end: an unfinished plan is never applied."""
         self._connection.execute("INSERT OR REPLACE INTO header VALUES ('ready', 'true')")
-        storage.make_durable(self._connection)
+        schema.make_durable(self._connection)
 
     # Rows while planning
 
@@ -180,7 +180,7 @@ class PlanFile:
                 change=decode(change),
                 base=decode(base),
                 verdict=RowState.READ,
-                fate=Fate.WAITING,
+                outcome=RowOutcome.WAITING,
             )
             for number, line, entity_id, change, base in found
         ]
@@ -233,10 +233,10 @@ class PlanFile:
         found = self._connection.execute("SELECT * FROM request WHERE state IN ('sent', 'unknown') ORDER BY row, position")
         return [_step(values) for values in found]
 
-    def intend(self, row: int, position: int, at: float) -> None:
+    def record_intent(self, row: int, position: int, at: float) -> None:
         """Write down that a request is about to leave."""
         self._connection.execute(
-            "UPDATE step SET state = 'sent', sent = sent + 1, sent_at = ?, reason = '', status = NULL, trace_id = '', passing = 0 "
+            "UPDATE step SET state = 'sent', sent = sent + 1, sent_at = ?, reason = '', status = NULL, trace_id = '', transient = 0 "
             "WHERE row = ? AND position = ?",
             (at, row, position),
         )
@@ -247,17 +247,17 @@ class PlanFile:
             "UPDATE step SET state = 'waiting', sent = sent - 1 WHERE row = ? AND position = ? AND state = 'sent'", (row, position)
         )
 
-    def settle(self, row: int, position: int, verdict: Verdict) -> None:
+    def settle(self, row: int, position: int, verdict: StepOutcome) -> None:
         """Write down what came of a request."""
         found = None if verdict.found is None else encode(verdict.found)
         self._connection.execute(
-            "UPDATE step SET state = ?, reason = ?, status = ?, trace_id = ?, found = ?, passing = ? WHERE row = ? AND position = ?",
-            (verdict.state, verdict.reason, verdict.status, verdict.trace_id, found, verdict.passing, row, position),
+            "UPDATE step SET state = ?, reason = ?, status = ?, trace_id = ?, found = ?, transient = ? WHERE row = ? AND position = ?",
+            (verdict.state, verdict.reason, verdict.status, verdict.trace_id, found, verdict.transient, row, position),
         )
 
-    def rearm(self, *, everything: bool = False) -> None:
+    def requeue(self, *, everything: bool = False) -> None:
         """Make failed requests wait again: those whose failure was about the moment, or all of them."""
-        self._connection.execute("UPDATE step SET state = 'waiting' WHERE state = 'failed' AND (passing OR ?)", (everything,))
+        self._connection.execute("UPDATE step SET state = 'waiting' WHERE state = 'failed' AND (transient OR ?)", (everything,))
 
     @property
     def drafts(self) -> DraftTables:
@@ -273,7 +273,7 @@ class PlanFile:
             yield from found
             after = found[-1].number
 
-    def remarkable(self) -> Iterator[PlannedRow]:
+    def noteworthy(self) -> Iterator[PlannedRow]:
         """The rows that planning refused, or has something to say about, in input order."""
         numbers = self._connection.execute("SELECT number FROM row WHERE reason <> '' ORDER BY number").fetchall()
         for (number,) in numbers:
@@ -283,11 +283,11 @@ class PlanFile:
         """One row."""
         return self._rows(_ROWS + "WHERE row.number = ?", (number,))[0]
 
-    def fates(self) -> Mapping[Fate, int]:
+    def outcomes(self) -> Mapping[RowOutcome, int]:
         """How many rows had which fate."""
-        counts = dict.fromkeys(Fate, 0)
+        counts = dict.fromkeys(RowOutcome, 0)
         for name, count in self._connection.execute("SELECT fate, count(*) FROM fate GROUP BY fate"):
-            counts[Fate(name)] = count
+            counts[RowOutcome(name)] = count
         return counts
 
     def begun(self) -> bool:
@@ -339,7 +339,7 @@ def _planned(row: tuple[Any, ...], steps: Sequence[tuple[Any, ...]]) -> PlannedR
         entity_id=entity_id,
         change=decode(change),
         verdict=RowState(verdict),
-        fate=Fate(fate),
+        outcome=RowOutcome(fate),
         reason=(telling[6] if telling else "") or reason or remark,
         column=column,
         before=decode(before),

@@ -11,14 +11,14 @@ from pathlib import Path
 import anyio.to_thread
 import msgspec
 
-from spotify_ads_async.bulk.effects import Refusal, State, effect, inverse, same, writable_state
 from spotify_ads_async.bulk.entities import Entity
-from spotify_ads_async.bulk.journal import Journal
-from spotify_ads_async.bulk.planfile import PlanFile, now_text
-from spotify_ads_async.bulk.planning import new_plan
+from spotify_ads_async.bulk.plan.effects import Refusal, State, effect, inverse, same, writable_state
+from spotify_ads_async.bulk.plan.planner import new_plan
+from spotify_ads_async.bulk.plan.sources import Change
 from spotify_ads_async.bulk.present import Found, read_present
-from spotify_ads_async.bulk.records import Fate, Header, PlannedRow, WrongPlan
-from spotify_ads_async.bulk.sources import Change
+from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, WrongPlan
+from spotify_ads_async.bulk.store.journal import Journal
+from spotify_ads_async.bulk.store.plan_file import PlanFile, now_text
 from spotify_ads_async.client import AdsClient
 
 __all__ = ["plan_undo"]
@@ -44,9 +44,9 @@ async def plan_undo(ads: AdsClient, done: Path, path: Path, *, force: bool = Fal
         header = plan.header
         if header.base_url != ads.base_url:
             raise WrongPlan(f"the plan was made for {header.base_url}, and calls would go to {ads.base_url}")
-        fates = await anyio.to_thread.run_sync(plan.fates)
-        if fates[Fate.UNKNOWN]:
-            raise WrongPlan(f"{fates[Fate.UNKNOWN]} rows are not settled: resume the plan first, then undo it")
+        outcomes = await anyio.to_thread.run_sync(plan.outcomes)
+        if outcomes[RowOutcome.UNKNOWN]:
+            raise WrongPlan(f"{outcomes[RowOutcome.UNKNOWN]} rows are not settled: resume the plan first, then undo it")
         undo_header = msgspec.structs.replace(
             header, source=f"undo of {done}", undo_of=str(done), created_at=now_text(), ready=False, drafts=False
         )
@@ -71,7 +71,7 @@ class _Undo:
 
     async def fill(self, ads: AdsClient) -> None:
         journal = Journal(self._undo)
-        rows = (row for row in self._done.rows() if row.applied or row.fate is Fate.STAGED)
+        rows = (row for row in self._done.rows() if row.applied or row.outcome is RowOutcome.STAGED)
 
         def take(undo: PlanFile) -> int:
             taken = 0
@@ -119,7 +119,7 @@ class _Undo:
         """Why the row is not taken back."""
         if self._entity.archives and done.applied.get("status") == _ARCHIVED:
             return Refusal(column="status", reason="was archived, which cannot be undone")
-        if done.fate is Fate.STAGED:
+        if done.outcome is RowOutcome.STAGED:
             return Refusal(reason="is staged in a draft and not live: there is nothing to undo; delete the draft to drop it")
         if self._drafts:
             return Refusal(reason="was published from a draft, which cannot be undone: change it anew to restore it")

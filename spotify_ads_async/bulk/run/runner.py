@@ -16,16 +16,16 @@ import anyio.to_thread
 import msgspec
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
-from spotify_ads_async.bulk.effects import writable_state
-from spotify_ads_async.bulk.groups import first_cause
-from spotify_ads_async.bulk.journal import Journal
-from spotify_ads_async.bulk.planfile import PlanFile
+from spotify_ads_async.bulk.plan.effects import writable_state
 from spotify_ads_async.bulk.present import Found, read_present
-from spotify_ads_async.bulk.records import Fate, Header, PlannedRow, Step, StepState, Verdict, WrongPlan
-from spotify_ads_async.bulk.running import Departure, Options, Progress, departure, note_departure
-from spotify_ads_async.bulk.staging import Hands, Staging
-from spotify_ads_async.bulk.verdicts import failure, judge, staged, success
+from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, Step, StepOutcome, StepState, WrongPlan
+from spotify_ads_async.bulk.run.draft_writer import Hands, Staging
+from spotify_ads_async.bulk.run.options import Departure, Options, Progress, departure, note_departure
+from spotify_ads_async.bulk.run.outcomes import failure, judge, staged, success
+from spotify_ads_async.bulk.store.journal import Journal
+from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.client import AdsClient
+from spotify_ads_async.core.tasks import first_cause
 from spotify_ads_async.errors import AuthenticationError, ConnectionFailed, NotFound, SpotifyAdsError, StoreUnavailable
 from spotify_ads_async.events import RowApplied
 
@@ -73,7 +73,7 @@ class Run:
             self._entity = self.header.kind
             self._journal = Journal(self._plan)
             self._staging = self._staging_of(self.header)
-            await self._journal.write(self._rearm)
+            await self._journal.write(self._requeue)
             self.progress.total = await self._journal.read(self._left_over)
             sender, self._outcomes = anyio.create_memory_object_stream[PlannedRow](self._options.concurrency)
             self._tasks = anyio.create_task_group()
@@ -96,11 +96,11 @@ class Run:
     def _left_over(self, plan: PlanFile) -> int:
         return plan.left_over() + (plan.drafts.publishable() if self._options.publish else 0)
 
-    def _rearm(self, plan: PlanFile) -> None:
-        plan.rearm(everything=self._options.retry_failed)
+    def _requeue(self, plan: PlanFile) -> None:
+        plan.requeue(everything=self._options.retry_failed)
         if self._staging is not None:
             plan.write_header(self.header)
-            plan.drafts.rearm()
+            plan.drafts.requeue()
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if not self._finished:
@@ -184,7 +184,7 @@ class Run:
                 finally:
                     self.progress.under_way -= 1
                 # A row that waits is staged, and to be validated: it is told when that is done.
-                if outcome is not None and outcome.fate is not Fate.WAITING:
+                if outcome is not None and outcome.outcome is not RowOutcome.WAITING:
                     await self._tell(outcome, outcomes)
 
     async def _carry_out(self, steps: Sequence[Step]) -> PlannedRow | None:
@@ -194,24 +194,24 @@ class Run:
             if self._stopping.is_set():
                 return None
             row = await self._make(step)
-            if row.fate not in {Fate.DONE, Fate.WAITING}:
+            if row.outcome not in {RowOutcome.DONE, RowOutcome.WAITING}:
                 break
         return row
 
     async def _make(self, step: Step) -> PlannedRow:
         """Make one request, again where reading back shows that it took no effect, and write down what came of it."""
-        verdict = Verdict(state=StepState.WAITING)
+        verdict = StepOutcome(state=StepState.WAITING)
         for _ in range(self._options.attempts):
             verdict = await self._attempt(step)
             if verdict.state is not StepState.WAITING or self._stopping.is_set():
                 break
         if verdict.state is StepState.WAITING:
-            verdict = msgspec.structs.replace(verdict, state=StepState.FAILED, passing=True)
+            verdict = msgspec.structs.replace(verdict, state=StepState.FAILED, transient=True)
         return await self._settle(step, verdict)
 
-    async def _attempt(self, step: Step) -> Verdict:
+    async def _attempt(self, step: Step) -> StepOutcome:
         """Make one request once. A verdict of WAITING says that it surely took no effect, though its answer was lost."""
-        await self._journal.write(lambda plan: plan.intend(step.row, step.position, time.time()))
+        await self._journal.write(lambda plan: plan.record_intent(step.row, step.position, time.time()))
         self.progress.requests += 1
         present = Departure()
         departure.set(present)
@@ -250,7 +250,7 @@ class Run:
         else:
             self._without_network = 0
 
-    async def _read_back(self, step: Step, error: SpotifyAdsError) -> Verdict:
+    async def _read_back(self, step: Step, error: SpotifyAdsError) -> StepOutcome:
         """Find out what came of a request whose answer was lost."""
         await anyio.sleep(self._options.settle_after)
         try:
@@ -260,10 +260,10 @@ class Run:
         except NotFound as gone:
             return failure(gone)
         except SpotifyAdsError as problem:
-            return Verdict(state=StepState.UNKNOWN, reason=f"{error}; reading back failed: {problem}", trace_id=error.trace_id or "")
+            return StepOutcome(state=StepState.UNKNOWN, reason=f"{error}; reading back failed: {problem}", trace_id=error.trace_id or "")
         return judge(step, writable_state(self._entity, answer), str(error))
 
-    async def _settle(self, step: Step, verdict: Verdict) -> PlannedRow:
+    async def _settle(self, step: Step, verdict: StepOutcome) -> PlannedRow:
         found: list[PlannedRow] = []
 
         def write(plan: PlanFile) -> None:
@@ -276,19 +276,19 @@ class Run:
         return found[-1]
 
     async def _tell(self, row: PlannedRow, outcomes: ObjectSendStream[PlannedRow]) -> None:
-        match row.fate:
-            case Fate.WAITING:
+        match row.outcome:
+            case RowOutcome.WAITING:
                 pass  # staged, and held back from publishing: a later run ends it
-            case Fate.DONE | Fate.STAGED:
+            case RowOutcome.DONE | RowOutcome.STAGED:
                 self.progress.done += 1
-            case Fate.FAILED:
+            case RowOutcome.FAILED:
                 self.progress.failed += 1
                 if self._options.max_failures is not None and self.progress.failed > self._options.max_failures:
                     self.stop(f"more than {self._options.max_failures} rows failed")
             case _:
                 self.progress.unknown += 1
         if self._ads.listeners:
-            self._ads.listeners.emit(RowApplied(entity=self._entity.name, entity_id=row.entity_id, fate=row.fate.value))
+            self._ads.listeners.emit(RowApplied(entity=self._entity.name, entity_id=row.entity_id, fate=row.outcome.value))
         with contextlib.suppress(anyio.BrokenResourceError):
             await outcomes.send(row)
 
@@ -305,11 +305,11 @@ class Run:
             for entity_id, answer in found:
                 step = steps[entity_id]
                 if answer is None:
-                    verdict = Verdict(state=StepState.FAILED, reason=f"the {self._entity.name} is not there any more")
+                    verdict = StepOutcome(state=StepState.FAILED, reason=f"the {self._entity.name} is not there any more")
                 else:
                     verdict = judge(step, writable_state(self._entity, answer), "the run ended before the answer came")
                 row = await self._settle(step, verdict)
-                if row.fate is not Fate.WAITING:
+                if row.outcome is not RowOutcome.WAITING:
                     await self._tell(row, outcomes)
 
         try:

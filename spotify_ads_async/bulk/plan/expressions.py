@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from spotify_ads_async.bulk.columns import CLEAR, Cell, CellError, Column, Kind, columns_of, parse_cell, suggestion
-from spotify_ads_async.bulk.effects import Refusal, State, leaf, same
 from spotify_ads_async.bulk.entities import Entity
+from spotify_ads_async.bulk.plan.columns import CLEAR, Cell, CellError, Column, Kind, columns_of, parse_cell, suggestion
+from spotify_ads_async.bulk.plan.effects import Refusal, State, leaf, same
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.money import micros
 

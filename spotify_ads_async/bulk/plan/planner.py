@@ -13,15 +13,15 @@ from typing import Any
 import anyio.to_thread
 import msgspec
 
-from spotify_ads_async.bulk.columns import CLEAR
-from spotify_ads_async.bulk.effects import Refusal, effect, merge, writable_state
 from spotify_ads_async.bulk.entities import Entity
-from spotify_ads_async.bulk.expressions import Condition, Setting, list_query, new_values
-from spotify_ads_async.bulk.journal import Journal
-from spotify_ads_async.bulk.planfile import PlanFile
+from spotify_ads_async.bulk.plan.columns import CLEAR
+from spotify_ads_async.bulk.plan.effects import Refusal, effect, merge, writable_state
+from spotify_ads_async.bulk.plan.expressions import Condition, Setting, list_query, new_values
+from spotify_ads_async.bulk.plan.sources import BadChanges, Change, ChangesReader, Problem
 from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
 from spotify_ads_async.bulk.records import Header, PlannedRow
-from spotify_ads_async.bulk.sources import BadChanges, Change, ChangesReader, Problem
+from spotify_ads_async.bulk.store.journal import Journal
+from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.pagination import ListCall
 

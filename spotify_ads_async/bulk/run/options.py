@@ -59,7 +59,7 @@ class Progress(msgspec.Struct, kw_only=True):
 
     @property
     def ended(self) -> int:
-        """Rows whose fate is known or was given up."""
+        """Rows whose outcome is known or was given up."""
         return self.done + self.failed + self.unknown
 
 

@@ -13,18 +13,19 @@ from typing import Any
 import anyio
 import msgspec
 
-from spotify_ads_async.bulk.draftkinds import DRAFT_KINDS
-from spotify_ads_async.bulk.drafttables import DraftCampaign, StagedRow
-from spotify_ads_async.bulk.effects import writable_state
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS
-from spotify_ads_async.bulk.journal import Journal
-from spotify_ads_async.bulk.planfile import PlanFile
-from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present, some_at_once
-from spotify_ads_async.bulk.publishing import Publishing
-from spotify_ads_async.bulk.records import Fate, Header, PlannedRow, Step, StepState, Verdict
-from spotify_ads_async.bulk.running import Options
-from spotify_ads_async.bulk.verdicts import failure, judge, staged
+from spotify_ads_async.bulk.plan.effects import writable_state
+from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
+from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, Step, StepOutcome, StepState
+from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
+from spotify_ads_async.bulk.run.options import Options
+from spotify_ads_async.bulk.run.outcomes import failure, judge, staged
+from spotify_ads_async.bulk.run.publisher import Publishing
+from spotify_ads_async.bulk.store.draft_tables import DraftCampaign, StagedRow
+from spotify_ads_async.bulk.store.journal import Journal
+from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.client import AdsClient
+from spotify_ads_async.core.tasks import some_at_once
 from spotify_ads_async.errors import SpotifyAdsError
 from spotify_ads_async.pagination import ListCall
 
@@ -37,7 +38,7 @@ Tell = Callable[[PlannedRow], Awaitable[None]]
 class Hands(msgspec.Struct, frozen=True, kw_only=True):
     """What a run lends: how it writes down what came of a request, and how it ends."""
 
-    settle: Callable[[Step, Verdict], Awaitable[PlannedRow]]
+    settle: Callable[[Step, StepOutcome], Awaitable[PlannedRow]]
     stop: Callable[[str], None]
     stopping: anyio.Event
 
@@ -75,19 +76,19 @@ class Staging:
         for row in lost:
             verdict = await self._judge(row, found, "the run ended before the answer came")
             settled = await self._hands.settle(row.step, verdict)
-            if settled.fate is not Fate.WAITING:
+            if settled.outcome is not RowOutcome.WAITING:
                 await tell(settled)
 
-    async def read_back(self, step: Step, why: str) -> Verdict:
+    async def read_back(self, step: Step, why: str) -> StepOutcome:
         """Find out what came of a request whose answer was lost."""
         row = await self._journal.read(lambda plan: plan.drafts.of_row(step.row))
         return await self._judge(row, await self._drafts_in([row.parent_id]), why)
 
-    async def _judge(self, row: StagedRow, found: Mapping[str, msgspec.Struct], why: str) -> Verdict:
+    async def _judge(self, row: StagedRow, found: Mapping[str, msgspec.Struct], why: str) -> StepOutcome:
         draft_id = row.draft_id or row.step.entity_id
         draft = found.get(draft_id)
         if draft is None:
-            return Verdict(state=StepState.WAITING, reason=f"it took no effect: {why}")
+            return StepOutcome(state=StepState.WAITING, reason=f"it took no effect: {why}")
         await self._journal.write(lambda plan: plan.drafts.remember(row.step.row, draft_id))
         return staged(judge(row.step, writable_state(self._entity, draft), why))
 
@@ -126,10 +127,10 @@ class Staging:
         for entity_id, step in steps.items():
             campaign_id = campaigns.get(entity_id, "")
             if not campaign_id:
-                await self._fail(step, f"the {self._entity.name} is not there any more", tell, passing=False)
+                await self._fail(step, f"the {self._entity.name} is not there any more", tell, transient=False)
             elif campaign_id in occupied:
                 reason = f"campaign {campaign_id} has a draft already, which would be published too: publish or delete it first"
-                await self._fail(step, reason, tell, passing=True)
+                await self._fail(step, reason, tell, transient=True)
         placed = [(step.row, campaigns[one], parents[one]) for one, step in steps.items() if campaigns.get(one, "") not in {"", *occupied}]
 
         def place(plan: PlanFile) -> None:
@@ -144,7 +145,7 @@ class Staging:
         unfit = {step.row: step for step in steps if not step.body.keys() <= self._kind.fields}
         for step in unfit.values():
             without = ", ".join(sorted(step.body.keys() - self._kind.fields))
-            await self._fail(step, f"a draft does not hold {without}: change it without drafts", tell, passing=False)
+            await self._fail(step, f"a draft does not hold {without}: change it without drafts", tell, transient=False)
         return {step.entity_id: step for step in steps if step.row not in unfit}
 
     async def _parents(self, entity_ids: Iterable[str]) -> dict[str, str]:
@@ -175,8 +176,8 @@ class Staging:
         wanted = [one for one in dict.fromkeys(campaign_ids) if one not in ours]
         return await self._publishing.drafted(wanted)
 
-    async def _fail(self, step: Step, reason: str, tell: Tell, *, passing: bool) -> None:
-        await tell(await self._hands.settle(step, Verdict(state=StepState.FAILED, reason=reason, passing=passing)))
+    async def _fail(self, step: Step, reason: str, tell: Tell, *, transient: bool) -> None:
+        await tell(await self._hands.settle(step, StepOutcome(state=StepState.FAILED, reason=reason, transient=transient)))
 
     async def _make_campaign_draft(self, campaign_id: str, tell: Tell) -> None:
         try:
@@ -188,7 +189,7 @@ class Staging:
         except SpotifyAdsError as error:
             for row in await self._journal.read(lambda plan: plan.drafts.rows_of(campaign_id)):
                 if row.step.state is StepState.WAITING:
-                    await tell(await self._hands.settle(row.step, msgspec.structs.replace(failure(error), passing=True)))
+                    await tell(await self._hands.settle(row.step, msgspec.structs.replace(failure(error), transient=True)))
             return
         await self._journal.write(lambda plan: plan.drafts.remember_campaign(campaign_id, str(draft.id)))
 

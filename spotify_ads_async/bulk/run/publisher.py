@@ -7,16 +7,17 @@ from typing import Any
 
 import anyio
 
-from spotify_ads_async.bulk.draftkinds import DRAFT_KINDS
-from spotify_ads_async.bulk.drafttables import CampaignState, DraftCampaign, StagedRow
-from spotify_ads_async.bulk.effects import Settled, settle, writable_state
 from spotify_ads_async.bulk.entities import CAMPAIGNS
-from spotify_ads_async.bulk.journal import Journal
-from spotify_ads_async.bulk.planfile import PlanFile
-from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present, some_at_once
-from spotify_ads_async.bulk.records import Fate, Header, PlannedRow, StepState, Verdict
-from spotify_ads_async.bulk.running import Options
+from spotify_ads_async.bulk.plan.effects import Settled, settle, writable_state
+from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
+from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, StepOutcome, StepState
+from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
+from spotify_ads_async.bulk.run.options import Options
+from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign, StagedRow
+from spotify_ads_async.bulk.store.journal import Journal
+from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.client import AdsClient
+from spotify_ads_async.core.tasks import some_at_once
 from spotify_ads_async.errors import SpotifyAdsError
 from spotify_ads_async.models import DraftValidationError
 from spotify_ads_async.pagination import ListCall
@@ -88,16 +89,16 @@ class Publishing:
     async def _refuse(self, campaign: DraftCampaign, rows: Sequence[StagedRow], errors: Sequence[DraftValidationError], tell: Tell) -> None:
         """Bring each error back to its row; what names no row of the plan fails them all, since nothing can go live."""
         reasons, others = errors_by_row(self._entity_type, rows, errors)
-        verdicts: dict[int, Verdict] = {}
+        ended: dict[int, StepOutcome] = {}
         for row in rows:
             reason = reasons.get(row.step.row)
             if reason is not None:
-                verdicts[row.step.row] = Verdict(state=StepState.FAILED, reason=f"the draft is not valid: {reason}", status=400)
+                ended[row.step.row] = StepOutcome(state=StepState.FAILED, status=400, reason=f"the draft is not valid: {reason}")
             elif reasons:
-                verdicts[row.step.row] = Verdict(state=StepState.STAGED, reason="staged, but another row of its campaign is not valid")
+                ended[row.step.row] = StepOutcome(state=StepState.STAGED, reason="staged, but another row of its campaign is not valid")
             else:
-                verdicts[row.step.row] = Verdict(state=StepState.FAILED, reason=f"its campaign's draft is not valid: {others}", status=400)
-        await self._conclude(campaign, CampaignState.INVALID, verdicts, tell)
+                ended[row.step.row] = StepOutcome(state=StepState.FAILED, reason=f"its campaign's draft is not valid: {others}", status=400)
+        await self._conclude(campaign, CampaignState.INVALID, ended, tell)
 
     # ---- publishing
 
@@ -169,53 +170,58 @@ class Publishing:
             if campaign.draft_id in await self.drafted([campaign.draft_id]):
                 await self._journal.write(lambda plan: plan.drafts.conclude(campaign.id, CampaignState.VALID, campaign.version))
                 return False
-            verdicts = await self._live(rows)
+            ended = await self._live(rows)
         except SpotifyAdsError as problem:
             # It stays "publishing", so the next run reads back again.
             reason = f"whether it was published could not be read back: {problem}"
             await self._conclude(campaign, CampaignState.PUBLISHING, _all(rows, reason), tell, campaign.version)
             return True
-        await self._conclude(campaign, CampaignState.PUBLISHED, verdicts, tell)
+        await self._conclude(campaign, CampaignState.PUBLISHED, ended, tell)
         return True
 
-    async def _live(self, rows: Sequence[StagedRow]) -> dict[int, Verdict]:
+    async def _live(self, rows: Sequence[StagedRow]) -> dict[int, StepOutcome]:
         steps = {row.step.entity_id: row.step for row in rows}
-        verdicts: dict[int, Verdict] = {}
+        ended: dict[int, StepOutcome] = {}
 
         async def take(found: Sequence[Found]) -> None:
             for entity_id, answer in found:
                 step = steps[entity_id]
                 state = {} if answer is None else writable_state(self._entity, answer)
                 if settle(state, step.body, step.before) is Settled.DONE:
-                    verdicts[step.row] = Verdict(state=StepState.DONE, found={name: state[name] for name in step.body if name in state})
+                    ended[step.row] = StepOutcome(state=StepState.DONE, found={name: state[name] for name in step.body if name in state})
                 else:
                     reason = "the draft is gone, and its values are not live: somebody deleted it, or changed the values since"
-                    verdicts[step.row] = Verdict(state=StepState.FAILED, reason=reason)
+                    ended[step.row] = StepOutcome(state=StepState.FAILED, reason=reason)
 
         await read_present(self._ads, self._entity, self._header.ad_account_id, list(steps), take)
-        return verdicts
+        return ended
 
     async def _conclude(
-        self, campaign: DraftCampaign, state: CampaignState, verdicts: Mapping[int, Verdict], tell: Tell | None, version: int | None = None
+        self,
+        campaign: DraftCampaign,
+        state: CampaignState,
+        ended: Mapping[int, StepOutcome],
+        tell: Tell | None,
+        version: int | None = None,
     ) -> None:
         """Write down where a campaign and its rows stand, in one transaction, and tell the rows."""
-        ended: list[PlannedRow] = []
+        told: list[PlannedRow] = []
 
         def write(plan: PlanFile) -> None:
             plan.drafts.conclude(campaign.id, state, version)
-            for row, verdict in verdicts.items():
+            for row, verdict in ended.items():
                 plan.settle(row, 0, verdict)
-                ended.append(plan.row_of(row))
+                told.append(plan.row_of(row))
 
         with anyio.CancelScope(shield=True):
             await self._journal.write(write)
-        for row in ended if tell is not None else []:
-            if tell is not None and (row.fate is not Fate.WAITING or row.reason):
+        for row in told if tell is not None else []:
+            if tell is not None and (row.outcome is not RowOutcome.WAITING or row.reason):
                 await tell(row)
 
 
-def _all(rows: Sequence[StagedRow], reason: str, state: StepState = StepState.STAGED) -> dict[int, Verdict]:
-    return {row.step.row: Verdict(state=state, reason=reason) for row in rows}
+def _all(rows: Sequence[StagedRow], reason: str, state: StepState = StepState.STAGED) -> dict[int, StepOutcome]:
+    return {row.step.row: StepOutcome(state=state, reason=reason) for row in rows}
 
 
 def errors_by_row(entity_type: str, rows: Sequence[StagedRow], errors: Sequence[DraftValidationError]) -> tuple[dict[int, str], str]:

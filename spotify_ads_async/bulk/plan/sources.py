@@ -15,8 +15,8 @@ from typing import TextIO, cast
 
 import msgspec
 
-from spotify_ads_async.bulk.columns import CLEAR, Cell, CellError, Column, parse_cell, parse_value, suggestion
 from spotify_ads_async.bulk.entities import ENTITIES, Entity
+from spotify_ads_async.bulk.plan.columns import CLEAR, Cell, CellError, Column, parse_cell, parse_value, suggestion
 
 __all__ = ["BadChanges", "Change", "ChangesReader", "Problem"]
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from spotify_ads_async.bulk.planfile import PlanFile
+from spotify_ads_async.bulk.store.plan_file import PlanFile
 
 __all__ = ["Journal"]
 

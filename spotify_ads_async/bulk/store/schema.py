@@ -43,7 +43,7 @@ CREATE TABLE step (
   trace_id TEXT NOT NULL DEFAULT '',
   reason TEXT NOT NULL DEFAULT '',
   found TEXT,
-  passing INTEGER NOT NULL DEFAULT 0,
+  transient INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (row, position)
 ) WITHOUT ROWID;
 CREATE INDEX step_by_state ON step (state, row, position);

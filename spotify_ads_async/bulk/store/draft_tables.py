@@ -8,7 +8,7 @@ import sqlite3
 import msgspec
 
 from spotify_ads_async.bulk.records import Step, StepState
-from spotify_ads_async.bulk.storage import decode
+from spotify_ads_async.bulk.store.schema import decode
 
 __all__ = ["CampaignState", "DraftCampaign", "DraftTables", "StagedRow"]
 
@@ -55,7 +55,7 @@ class DraftTables:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def rearm(self) -> None:
+    def requeue(self) -> None:
         """Campaigns of which a row is to be staged, or staged again, are to be validated again."""
         self._connection.execute(
             "UPDATE campaign SET state = 'open' WHERE state IN ('valid', 'invalid') AND EXISTS (SELECT 1 FROM draft JOIN step ON "

@@ -1,0 +1,173 @@
+"""Several ad accounts at once: the rows of those that answer, and the errors of those that do not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Generic, NamedTuple, Self, TypeVar
+
+import anyio
+from anyio.abc import ObjectSendStream, TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from spotify_ads_async import models
+from spotify_ads_async.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    SpotifyAdsError,
+)
+from spotify_ads_async.pagination import ListCall
+
+__all__ = ["AccountRow", "AccountRows", "VisibleAccounts"]
+
+RowT = TypeVar("RowT")
+_FOR_ALL = (AuthenticationError, ConfigurationError, InvalidRequest)
+"""Errors that every account would meet alike."""
+_ROWS_AHEAD = 256
+
+
+class VisibleAccounts(AsyncIterator[models.AdAccount]):
+    """Every ad account of every business that the user belongs to: what :meth:`AdsClient.ad_accounts` iterates.
+
+    A business that refuses keeps none of the others from being asked. Where every one refuses, the first refusal is raised.
+
+    Args:
+        businesses: the list of them.
+        accounts_of: from a business's ID to the list of its ad accounts.
+
+    Attributes:
+        refused: business ID → why it did not tell its accounts, complete when the iteration has ended.
+    """
+
+    def __init__(self, businesses: ListCall[models.Business], accounts_of: Callable[[str], ListCall[models.AdAccount]]) -> None:
+        self.refused: dict[str, SpotifyAdsError] = {}
+        self._accounts = self._found(businesses, accounts_of)
+
+    async def _found(
+        self, businesses: ListCall[models.Business], accounts_of: Callable[[str], ListCall[models.AdAccount]]
+    ) -> AsyncGenerator[models.AdAccount]:
+        seen: set[str] = set()
+        answered = False
+        async for business in businesses:
+            if business.id is None:
+                continue
+            try:
+                accounts = await accounts_of(business.id).collect()
+            except (PermissionDenied, NotFound) as error:
+                self.refused[business.id] = error
+                continue
+            answered = True
+            for account in accounts:
+                if account.id is not None and account.id not in seen:
+                    seen.add(account.id)
+                    yield account
+        if self.refused and not answered:
+            raise next(iter(self.refused.values()))
+
+    async def __anext__(self) -> models.AdAccount:
+        """The next account.
+
+        Raises:
+            SpotifyAdsError: the businesses cannot be listed, every one of them refuses, or a call fails otherwise than by a refusal.
+        """
+        return await anext(self._accounts)
+
+    async def aclose(self) -> None:
+        """End the iteration."""
+        await self._accounts.aclose()
+
+
+class AccountRow(NamedTuple, Generic[RowT]):
+    """A row with the ad account that it comes from."""
+
+    ad_account_id: str
+    row: RowT
+
+
+class AccountRows(Generic[RowT]):
+    """The rows of several ad accounts, as they come: what :meth:`AdsClient.across_accounts` makes.
+
+    Use it as ``async with``, and iterate it inside; leaving the block ends what is still being read.
+
+    Args:
+        read: from an ad account's ID to its rows.
+        ad_accounts: the accounts to ask.
+        at_once: how many are asked at the same time.
+
+    Attributes:
+        failures: ad account ID → why it gave no rows, or no more of them; complete when the iteration has ended.
+        refused_businesses: where every account is asked that can be seen: business ID → why its accounts could not be listed.
+    """
+
+    def __init__(self, read: Callable[[str], AsyncIterable[RowT]], ad_accounts: Sequence[str] | VisibleAccounts, *, at_once: int) -> None:
+        self.failures: dict[str, SpotifyAdsError] = {}
+        self.refused_businesses: Mapping[str, SpotifyAdsError] = ad_accounts.refused if isinstance(ad_accounts, VisibleAccounts) else {}
+        self._read = read
+        self._ad_accounts = ad_accounts
+        self._turns = anyio.CapacityLimiter(at_once)
+        self._readers: TaskGroup | None = None
+        self._rows: MemoryObjectReceiveStream[AccountRow[RowT] | SpotifyAdsError] | None = None
+
+    async def __aenter__(self) -> Self:
+        send, self._rows = anyio.create_memory_object_stream[AccountRow[RowT] | SpotifyAdsError](_ROWS_AHEAD)
+        self._readers = await anyio.create_task_group().__aenter__()
+        self._readers.start_soon(self._read_all, send)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if self._readers is not None and self._rows is not None:
+            self._readers.cancel_scope.cancel()
+            self._rows.close()
+            # The block's own error passes by: the group would wrap it.
+            await self._readers.__aexit__(None, None, None)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> AccountRow[RowT]:
+        """The next row of any account.
+
+        Raises:
+            ConfigurationError: outside of ``async with``.
+            SpotifyAdsError: what every account would meet alike, such as a refused sign-in.
+        """
+        if self._rows is None:
+            raise ConfigurationError("rows of several accounts are read inside `async with ads.across_accounts(…) as rows`")
+        try:
+            found = await self._rows.receive()
+        except (anyio.EndOfStream, anyio.ClosedResourceError):
+            raise StopAsyncIteration from None
+        if isinstance(found, SpotifyAdsError):
+            raise found
+        return found
+
+    async def _read_all(self, send: ObjectSendStream[AccountRow[RowT] | SpotifyAdsError]) -> None:
+        async with send, anyio.create_task_group() as readers:
+            if not isinstance(self._ad_accounts, VisibleAccounts):
+                for ad_account_id in dict.fromkeys(self._ad_accounts):
+                    readers.start_soon(self._read_one, ad_account_id, send)
+                return
+            try:
+                async for account in self._ad_accounts:
+                    readers.start_soon(self._read_one, account.id or "", send)
+            except SpotifyAdsError as error:
+                await send.send(error)
+
+    async def _read_one(self, ad_account_id: str, send: ObjectSendStream[AccountRow[RowT] | SpotifyAdsError]) -> None:
+        async with self._turns:
+            rows: Any = None
+            try:
+                rows = aiter(self._read(ad_account_id))
+                async for row in rows:
+                    await send.send(AccountRow(ad_account_id, row))
+            except _FOR_ALL as error:
+                await send.send(error)
+            except SpotifyAdsError as error:
+                self.failures[ad_account_id] = error
+            finally:
+                if hasattr(rows, "aclose"):
+                    with anyio.CancelScope(shield=True):
+                        await rows.aclose()

@@ -1,0 +1,1 @@
+"""Runs: carrying out a plan, live or as drafts."""

@@ -1,0 +1,126 @@
+"""Consent: what changes something asks at a terminal, and without one needs ``--yes``. What a pipe holds is no consent."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import pty
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from spotify_ads_async.cli.run import DONE, USAGE
+
+from .conftest import CommandLine
+
+NOWHERE = "00000000-0000-4000-8000-000000000000"
+
+
+def an_ad_set(spotify_ads: CommandLine) -> tuple[str, str]:
+    """The id and the name of an ad set."""
+    row = json.loads(spotify_ads.out("ad-sets", "list", "--limit", "1", "-o", "jsonl"))
+    return row["id"], row["name"]
+
+
+def name_of(spotify_ads: CommandLine, ad_set: str) -> str:
+    return json.loads(spotify_ads.out("ad-sets", "get", ad_set))[0]["name"]
+
+
+def changes(spotify_ads: CommandLine, ad_set: str, name: str) -> str:
+    with (spotify_ads.folder / "changes.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["ad_set_id", "name"], [ad_set, name]])
+    return "changes.csv"
+
+
+def at_a_terminal(spotify_ads: CommandLine, answer: str, *arguments: str, errors: Path | None = None) -> tuple[int, str]:
+    """The exit code, and what the terminal shows, of a command that a terminal started; with ``errors``, stderr goes to a file."""
+    master, slave = pty.openpty()
+    with contextlib.ExitStack() as files:
+        stderr = slave if errors is None else files.enter_context(errors.open("wb"))
+        process = files.enter_context(
+            subprocess.Popen(
+                spotify_ads.command(*arguments),
+                env=spotify_ads.environment,
+                cwd=spotify_ads.folder,
+                stdin=slave,
+                stdout=slave,
+                stderr=stderr,
+            )
+        )
+        os.close(slave)
+        shown = b""
+        with contextlib.suppress(OSError):  # the end of a terminal is an error on Linux
+            while piece := os.read(master, 4096):
+                shown += piece
+                if b"[y/N]" in piece:
+                    os.write(master, f"{answer}\n".encode())
+        os.close(master)
+        return process.wait(timeout=30), shown.decode()
+
+
+@pytest.mark.parametrize("piped", ["", "n\n", "y\n"])
+def test_without_a_terminal_a_bulk_change_needs_yes(spotify_ads: CommandLine, piped: str) -> None:
+    ad_set, name = an_ad_set(spotify_ads)
+    file = changes(spotify_ads, ad_set, f"{name} x")
+    ended = spotify_ads.run("bulk", "apply", file, "--plan", "a.plan", stdin=piped)
+    assert ended.returncode == USAGE
+    assert "nothing was changed: standard input is no terminal" in ended.stderr
+    assert "--yes does it" in ended.stderr
+    assert name_of(spotify_ads, ad_set) == name
+    for command in ("resume", "apply"):
+        assert spotify_ads.run("bulk", command, "a.plan", stdin=piped).returncode == USAGE
+    assert name_of(spotify_ads, ad_set) == name
+    assert spotify_ads.run("bulk", "apply", "a.plan", "--yes").returncode == DONE
+    assert spotify_ads.run("bulk", "undo", "a.plan", stdin=piped).returncode == USAGE
+    assert name_of(spotify_ads, ad_set) == f"{name} x"
+    assert spotify_ads.run("bulk", "apply", "a.plan.undo", "--yes").returncode == DONE
+    assert name_of(spotify_ads, ad_set) == name
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("drafts", "publish", NOWHERE),
+        ("drafts", "delete", NOWHERE),
+        ("audiences", "delete", NOWHERE),
+        ("campaigns", "clone", NOWHERE, "--publish"),
+        ("ad-sets", "clone", NOWHERE, "--publish"),
+        ("campaigns", "update", NOWHERE, "--set", "status=ARCHIVED"),
+        ("campaigns", "update", NOWHERE, "--body", '{"status": "ARCHIVED"}'),
+        ("call", "deleteAudience", "--path", f"audience_id={NOWHERE}"),
+        ("call", "publishCampaignDraft", "--path", f"draft_campaign_id={NOWHERE}", "--body", '{"action": "PUBLISH"}'),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_taken_back_needs_yes_too(spotify_ads: CommandLine, arguments: tuple[str, ...]) -> None:
+    ended = spotify_ads.run(*arguments, stdin="y\n")
+    assert ended.returncode == USAGE
+    assert "nothing was changed: standard input is no terminal" in ended.stderr
+    agreed = spotify_ads.run(*arguments, "--yes")
+    assert "nothing was changed" not in agreed.stderr
+    assert agreed.returncode != DONE  # there is no such thing
+
+
+def test_an_import_needs_yes(spotify_ads: CommandLine) -> None:
+    spotify_ads.out("export", "tree", "--to", "tree.jsonl")
+    ended = spotify_ads.run("import", "tree.jsonl", stdin="y\n")
+    assert (ended.returncode, "nothing was changed" in ended.stderr) == (USAGE, True)
+    assert not (spotify_ads.folder / "tree.jsonl.receipt").exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "redirected", "changed"), [("n", False, False), ("n", True, False), ("what?\nYES", False, True), ("y", True, True)]
+)
+def test_at_a_terminal_it_asks(spotify_ads: CommandLine, answer: str, *, redirected: bool, changed: bool) -> None:
+    ad_set, name = an_ad_set(spotify_ads)
+    file = changes(spotify_ads, ad_set, f"{name} x")
+    errors = spotify_ads.folder / "errors.txt" if redirected else None
+    code, shown = at_a_terminal(spotify_ads, answer, "bulk", "apply", file, "--plan", "a.plan", errors=errors)
+    assert "[y/N]" in shown
+    assert code == DONE
+    assert (name_of(spotify_ads, ad_set) != name) is changed
+    if changed:
+        assert spotify_ads.run("bulk", "undo", "a.plan", "--yes").returncode == DONE

@@ -1,0 +1,188 @@
+"""Listeners hear of every call, to its end, and can do nothing to it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import subprocess
+import sys
+from collections.abc import Callable
+
+import anyio
+import pytest
+from support import calls
+from support.raw_server import Connection, RawServer, answer, reset, stall
+
+from spotify_ads_async import ConfigurationError, OutcomeUnknown, ServerError
+from spotify_ads_async.events import CallFailed, CallSucceeded, Event, Listener, RequestLost, RequestSent
+from spotify_ads_async.models import CampaignDraftPublish, PublishAction
+from spotify_ads_async.operations import PUBLISH_CAMPAIGN_DRAFT
+
+
+def raises(problem: BaseException) -> Callable[[Event], None]:
+    def listener(event: Event) -> None:
+        del event
+        raise problem
+
+    return listener
+
+
+async def test_the_same_function_twice_is_two_subscriptions() -> None:
+    heard: list[Event] = []
+    listener = heard.append
+    async with RawServer(otherwise=answer(200, {})) as server, calls.client(server.base_url) as ads:
+        ends = [ads.subscribe(listener), ads.subscribe(listener)]
+        for expected in (6, 3, 0):
+            heard.clear()
+            await calls.READ.by(ads)
+            assert len(heard) == expected
+            # Ending one twice does not end the other.
+            for end in ends[:1]:
+                end()
+                end()
+            del ends[:1]
+
+
+@pytest.mark.parametrize("problem", [ValueError("no"), asyncio.CancelledError(), SystemExit(3), GeneratorExit()], ids=repr)
+async def test_nothing_that_a_listener_raises_touches_a_call(problem: BaseException, caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[Event] = []
+    async with RawServer(otherwise=answer(200, calls.WRITE.answer)) as server, calls.client(server.base_url) as ads:
+        ads.subscribe(raises(problem))
+        ads.subscribe(heard.append)
+        with anyio.fail_after(5):
+            assert (await calls.WRITE.by(ads)).id == calls.THING
+    assert isinstance(heard[-1], CallSucceeded)
+    assert all("an event listener raised on" in record.getMessage() for record in caplog.records)
+    assert len(caplog.records) == 3
+
+
+async def test_a_listener_that_is_interrupted_ends_the_program() -> None:
+    async with RawServer(otherwise=answer(200, {})) as server, calls.client(server.base_url) as ads:
+        ads.subscribe(lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            await calls.READ.by(ads)
+
+
+class Told:
+    async def __call__(self, event: Event) -> None:
+        del event
+
+
+async def told(event: Event) -> None:
+    del event
+
+
+@pytest.mark.parametrize("listener", [told, functools.partial(told), Told()], ids=["function", "partial", "object"])
+async def test_an_async_listener_is_refused_with_the_reason(listener: Listener) -> None:
+    async with calls.client("http://127.0.0.1:1/ads/v3") as ads:
+        with pytest.raises(ConfigurationError, match="nobody would wait for it"):
+            ads.subscribe(listener)
+        assert not ads.listeners
+
+
+def returns(function: Callable[[Event], object], event: Event) -> object:
+    return function(event)
+
+
+async def test_a_coroutine_that_a_plain_listener_returns_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    async with RawServer(otherwise=answer(200, {})) as server, calls.client(server.base_url) as ads:
+        ads.subscribe(functools.partial(returns, told))  # type: ignore[arg-type,return-value]
+        await calls.READ.by(ads)
+    assert {record.levelno for record in caplog.records} == {logging.ERROR}
+    assert "a coroutine on RequestSent, which nobody awaits" in caplog.text
+
+
+async def cancelled(call: calls.Call, heard: list[Event]) -> asyncio.CancelledError:
+    """The exception of a call that is cancelled once its request has left."""
+    arrived = asyncio.Event()
+
+    async def keep_waiting(connection: Connection) -> None:
+        arrived.set()
+        await stall(connection)
+
+    async with RawServer(otherwise=keep_waiting) as server, calls.client(server.base_url) as ads:
+        ads.subscribe(heard.append)
+        task = asyncio.create_task(call.by(ads))
+        await arrived.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+    return caught.value
+
+
+async def test_a_write_that_is_cancelled_after_it_left_ends_as_every_other(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[Event] = []
+    problem = await cancelled(calls.WRITE, heard)
+    sent, lost, failed = heard
+    assert isinstance(sent, RequestSent)
+    assert isinstance(lost, RequestLost)
+    assert lost.left
+    assert isinstance(failed, CallFailed)
+    assert (failed.call, failed.attempts, failed.error, failed.in_doubt) == (sent.call, 1, "CancelledError", True)
+    (note,) = problem.__notes__
+    assert note.startswith("updateAdSet: the call was given up after its request left: it may have taken effect")
+    ((name, level, message),) = caplog.record_tuples
+    assert (name, level) == ("spotify_ads_async", logging.WARNING)
+    assert note in message
+
+
+async def test_a_read_that_is_cancelled_leaves_nothing_in_doubt(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[Event] = []
+    problem = await cancelled(calls.READ, heard)
+    assert isinstance(heard[-1], CallFailed)
+    assert not heard[-1].in_doubt
+    assert not hasattr(problem, "__notes__")
+    assert not caplog.records
+
+
+async def test_a_write_that_is_cancelled_while_it_is_read_back_is_in_doubt() -> None:
+    heard: list[Event] = []
+    reading = asyncio.Event()
+
+    async def look() -> None:
+        reading.set()
+        await asyncio.sleep(3600)
+
+    async with RawServer(otherwise=reset) as server, calls.client(server.base_url) as ads:
+        ads.subscribe(heard.append)
+        task = asyncio.create_task(calls.WRITE.by(ads, verify=look))
+        await reading.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert isinstance(heard[-1], CallFailed)
+    assert heard[-1].in_doubt
+
+
+async def test_what_cannot_be_read_back_stays_unknown() -> None:
+    async def look() -> None:
+        raise ServerError("the server failed")
+
+    async with RawServer(otherwise=reset) as server, calls.client(server.base_url) as ads:
+        with pytest.raises(OutcomeUnknown) as caught:
+            await calls.WRITE.by(ads, verify=look)
+    assert caught.value.__notes__ == ["reading it back failed as well: the server failed"]
+
+
+@pytest.mark.parametrize("action", list(PublishAction))
+async def test_a_lost_answer_to_validate_is_asked_again(action: PublishAction, caplog: pytest.LogCaptureFixture) -> None:
+    call = calls.Call(
+        PUBLISH_CAMPAIGN_DRAFT,
+        {"ad_account_id": calls.ACCOUNT, "draft_campaign_id": calls.THING},
+        CampaignDraftPublish(action=action, draft_hierarchy_version=1),
+    )
+    async with RawServer(otherwise=answer(200, {}), script=[reset]) as server, calls.client(server.base_url) as ads:
+        if action == PublishAction.VALIDATE:
+            await call.by(ads)
+            assert not caplog.records
+        else:
+            with pytest.raises(OutcomeUnknown):
+                await call.by(ads)
+        assert len(server.received) == 1 + (action == PublishAction.VALIDATE)
+
+
+def test_without_opentelemetry_the_error_names_the_extra() -> None:
+    program = "import sys; sys.modules['opentelemetry'] = None; import spotify_ads_async.telemetry"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.stderr.splitlines()[-1].endswith("pip install 'spotify-ads-async[otel]'")
