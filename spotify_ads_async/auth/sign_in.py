@@ -131,7 +131,7 @@ async def sign_in(
     client_secret: str | Secret = "",
     *,
     visit: Callable[[str], object],
-    paste: Callable[[], Awaitable[Secret]] | None = None,
+    paste: Callable[[str | None], Awaitable[Secret]] | None = None,
     port: int = CALLBACK_PORT,
     scopes: Sequence[str] = (),
     accounts_url: str = ACCOUNTS_URL,
@@ -145,7 +145,7 @@ async def sign_in(
         client_secret: its secret; empty for PKCE alone.
         visit: called in a thread of its own with the address to open, for example :func:`webbrowser.open`.
         paste: asks for the address that the browser ended at, where the browser runs elsewhere and cannot reach this machine. It is
-            asked beside listening, and again after an answer that is no such address (which raises here what is wrong with it).
+            asked beside listening, and again, with what was wrong, after an answer that is no such address.
         port: where to listen on 127.0.0.1; ``http://127.0.0.1:{port}/callback`` must be registered for the app.
         scopes: OAuth scopes; the Ads API names none.
         accounts_url: the accounts service; the emulator has its own.
@@ -181,12 +181,13 @@ async def sign_in(
     return await exchange(attempt, code, client_id=client_id, client_secret=client_secret, accounts_url=accounts_url, transport=transport)
 
 
-async def _first_of(callback: _Callback, paste: Callable[[], Awaitable[Secret]]) -> Secret:
+async def _first_of(callback: _Callback, paste: Callable[[str | None], Awaitable[Secret]]) -> Secret:
     """The code that the browser brings, or that somebody pastes."""
 
     async def ask() -> None:
-        while callback.take_pasted(await paste()) is not None:
-            pass
+        problem = callback.take_pasted(await paste(None))
+        while problem is not None:
+            problem = callback.take_pasted(await paste(problem))
 
     asking = asyncio.ensure_future(ask())
     asking.add_done_callback(callback.failed)
@@ -239,12 +240,13 @@ class _Callback:
             raise outcome
         return outcome
 
-    def take_pasted(self, address: Secret) -> AuthenticationError | None:
+    def take_pasted(self, address: Secret) -> str | None:
         """Take the address that the browser ended at. Answers what is wrong with it, where it is not the answer to this sign-in."""
         query = dict(parse_qsl(urlsplit(address.reveal().strip()).query))
         if not self._is_ours(query.get("state", "")):
-            return AuthenticationError("that is not where this sign-in ended: copy the whole address that the browser shows at the end")
-        self._take(query)
+            return "that is not where this sign-in ended: copy the whole address that the browser shows at the end"
+        if not self._outcome.done():
+            self._take(query)
         return None
 
     def failed(self, asking: asyncio.Future[None]) -> None:

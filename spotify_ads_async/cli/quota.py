@@ -52,7 +52,7 @@ def quota(
 
 
 async def _quota(output: Output, every: float | None) -> None:
-    store = open_store(environment().store, timeout=_TIMEOUT_SECONDS)
+    store = open_store(environment().store.reveal(), timeout=_TIMEOUT_SECONDS)
     if store is None:
         _show([], output)
         say("the windows are kept in memory, so no process knows of another: SPOTIFY_ADS_STORE says where to keep them")

@@ -19,6 +19,7 @@ from spotify_ads_async.governor.snapshot import Snapshot, shown
 from spotify_ads_async.governor.stores import Store, open_store
 from spotify_ads_async.governor.stores.keeper import LeaseKeeper, OnStoreFailure, checked_policy, lease_seconds, store_timeout
 from spotify_ads_async.governor.window import Window
+from spotify_ads_async.types import Secret
 
 __all__ = ["Governor", "Pace", "Scope", "default_governor"]
 
@@ -192,21 +193,24 @@ class Scope:
 _default_governors: weakref.WeakValueDictionary[str, Governor] = weakref.WeakValueDictionary()
 
 
-def default_governor(*, origin: str) -> Governor:
-    """A governor with the published limits, for a client that was given none.
+def default_governor(*, origin: str, limits: Iterable[Limit] = PUBLISHED_LIMITS, store: Secret | None = None) -> Governor:
+    """A governor for a client that was given none, with its windows in ``store``, or in memory.
 
-    Warns with :class:`RuntimeWarning` where the process has one for the same API already: both spend the window of this
-    machine's address, whichever client ID they use, and together they exceed what each keeps.
+    Warns with :class:`RuntimeWarning` where the process has one in memory for the same API already: both spend the window of this
+    machine's address, whichever client ID they use, and together they exceed what each keeps. In a store they share it.
     """
+    governor = Governor(limits, store="memory" if store is None else store.reveal())
+    if governor.keeper is not None or not governor.limits:
+        return governor
     known = _default_governors.get(origin)
     if known is not None and not known.closed:
         warnings.warn(
             f"a second client for {origin} with a governor of its own: together they exceed the limits that each keeps. "
-            "Make one Governor and pass it to both: AdsClient(…, governor=governor)",
+            "Make one Governor and pass it to both, AdsClient(…, governor=governor), or keep the windows in a store that both use, "
+            "SPOTIFY_ADS_STORE=sqlite:///…",
             RuntimeWarning,
             stacklevel=3,
         )
-    governor = Governor()
     _default_governors[origin] = governor
     return governor
 

@@ -7,14 +7,15 @@ shown, logged and put into an error.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Collection
 from typing import NamedTuple
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.types import Secret
 
-__all__ = ["ALLOW_HTTP_VARIABLE", "Login", "require_secure", "split_login"]
+__all__ = ["ALLOW_HTTP_VARIABLE", "Login", "require_secure", "split_login", "with_escaped_login"]
 
 ALLOW_HTTP_VARIABLE = "SPOTIFY_ADS_ALLOW_HTTP"
 
@@ -77,6 +78,24 @@ def split_login(address: Secret) -> Login:
     scheme, colon, rest = address.reveal().partition("://")
     if not colon:
         scheme, rest = "", scheme
-    login, _, place = rest.rpartition("@")
+    login, _, place = ("", "", rest) if _names_no_login(rest) else rest.rpartition("@")
     username, _, password = login.partition(":")
     return Login(f"{scheme}{colon}{place}", unquote(username), Secret(unquote(password)))
+
+
+def with_escaped_login(address: Secret) -> Secret:
+    """The same address, with user name and password escaped as other programs expect them."""
+    plain, username, password = split_login(address)
+    scheme, colon, rest = plain.partition("://")
+    if not username and not password.reveal():
+        return Secret(plain)
+    return Secret(f"{scheme}{colon}{quote(username, safe='')}:{quote(password.reveal(), safe='')}@{rest}")
+
+
+_PLACE = re.compile(r"[\w.\-\[\]:%,]*")
+
+
+def _names_no_login(rest: str) -> bool:
+    """Whether an ``@`` stands in the query alone, behind what can only be hosts."""
+    place, query, _ = rest.partition("?")
+    return "@" not in place and bool(query) and _PLACE.fullmatch(place.partition("/")[0]) is not None
