@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # Three workers on two cores, for many tests wait; idle ones take tests over.
 IN_PARALLEL := -n 3 --dist worksteal
 
-.PHONY: demo test soak lint audit format bench generate manual docs api dist test-wheel changelog lock clean
+.PHONY: demo test soak lint audit format bench generate follow manual docs api dist test-wheel changelog lock clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/spotify-ads demo
@@ -41,10 +41,14 @@ format: $(VENV)/.lint
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks $(NAME)
 
+# The generated code, from spotify_ads_async/api.json and codegen/overrides.yaml; a test compares.
 generate: $(VENV)/.lint
-	@test -n "$(DOCUMENT)" || { echo "usage: make generate DOCUMENT=<path or URL of the OpenAPI document>" >&2; exit 2; }
-	$(BIN)/python -m codegen "$(DOCUMENT)"
-	$(BIN)/python -m codegen.emulator_shapes "$(DOCUMENT)"
+	$(BIN)/python -m codegen
+
+# Takes the facts of a newer document, generates, and reports what has changed.
+follow: $(VENV)/.lint
+	@test -n "$(DOCUMENT)" || { echo "usage: make follow DOCUMENT=<path or URL of the OpenAPI document>" >&2; exit 2; }
+	$(BIN)/python -m codegen follow "$(DOCUMENT)"
 
 # The command line's pages, from the program itself; a test compares.
 manual: $(VENV)/.test

@@ -8,12 +8,11 @@ import msgspec
 
 from codegen import names
 from codegen.document import Document, GenerationError
-from codegen.overrides import ListOf, Overrides
+from codegen.overrides import Call, ListOf, Overrides
 from codegen.shapes import Shapes, StructShape
+from spotify_ads_async.api.facts import METHODS
 
 __all__ = ["Operation", "Parameter", "read"]
-
-_METHODS = ("get", "put", "post", "patch", "delete")
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +29,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     method: str
     path: str
+    group: str
     tag: str
     summary: str
     call: str
@@ -46,7 +46,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def constant(self) -> str:
-        """The name of its constant in ``operations.py``."""
+        """The name of its constant in ``operations/``."""
         return names.constant(self.id)
 
     @property
@@ -61,12 +61,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Found(msgspec.Struct, frozen=True, kw_only=True):
-    """An operation as it stands in the document; ``shared`` are the parameters of its path."""
+    """An operation as it stands in the document."""
 
     path: str
     method: str
     given: dict[str, Any]
-    shared: list[dict[str, Any]]
 
     @property
     def id(self) -> str:
@@ -78,51 +77,56 @@ class _Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(document: Document, overrides: Overrides) -> tuple[list[Operation], Shapes]:
-    """Every operation, in the order of the document, and the shapes that they need.
+    """Every operation, by group, path and method, and the shapes that they need.
 
-    Raises:
-        GenerationError: an operation has no entry in the overrides, or an entry has no operation.
+    An operation without an entry in the overrides gets a call of its own name, and a note; so does an entry without an operation.
     """
     first = Shapes(document, overrides)
     _read(document, overrides, first)
     shapes = Shapes(document, overrides, first.twofold)
     operations = _read(document, overrides, shapes)
-    left = set(overrides.operations) - {operation.id for operation in operations}
-    if left:
-        raise GenerationError(f"the document has no operation {', '.join(sorted(left))}: drop them from `operations` in the overrides")
+    for gone in sorted(set(overrides.operations) - {operation.id for operation in operations}):
+        document.note(f"the document has no operation {gone}: drop it from `operations` in the overrides")
     return operations, shapes
 
 
 def _read(document: Document, overrides: Overrides, shapes: Shapes) -> list[Operation]:
     found = [
-        _Found(path=path, method=method, given=item[method], shared=item.get("parameters", []))
+        _Found(path=path, method=method, given=item[method])
         for path, item in document.root["paths"].items()
-        for method in _METHODS
+        for method in METHODS
         if method in item
     ]
-    missing = [one.id for one in found if one.id not in overrides.operations]
-    if missing:
-        raise GenerationError(f"give {', '.join(missing)} a call and a summary: add them to `operations` in the overrides")
-    tags = list(dict.fromkeys(one.tag for one in found))
-    found.sort(key=lambda one: tags.index(one.tag))
-    operations = [_operation(overrides, shapes, document, one) for one in found]
+    found.sort(key=lambda one: one.tag)
+    operations = [_operation(_call(document, overrides, found, one), shapes, document, one, overrides) for one in found]
     for name in overrides.errors:
         pointer = f"/components/schemas/{name}"
-        shapes.ask(document.at(pointer), pointer, "answer", "estimates")
+        if document.has(pointer):
+            shapes.ask(document.at(pointer), pointer, "answer", "estimates")
     return operations
 
 
-def _operation(overrides: Overrides, shapes: Shapes, document: Document, found: _Found) -> Operation:
+def _call(document: Document, overrides: Overrides, all_found: list[_Found], found: _Found) -> Call:
+    """What the overrides say about an operation; where they say nothing, a call beside the others of its group."""
+    said = overrides.operations.get(found.id)
+    if said is not None:
+        return said
+    place = max(
+        (root for root, one in overrides.resources.items() if "." not in root and all(f"{{{name}}}" in found.path for name in one.ids)),
+        key=lambda root: len(overrides.resources[root].ids),
+    )
+    beside = [overrides.operations[one.id].call for one in all_found if one.tag == found.tag and one.id in overrides.operations]
+    holders = [call.rpartition(".")[0] for call in beside if call.startswith(f"{place}.")]
+    call = f"{max(holders, key=holders.count) if holders else place}.{names.snake(found.id)}"
+    document.note(f"{found.id} is called {call} until it has a call and a summary: add them to `operations` in the overrides")
+    return Call(call=call, summary=f"{names.words(found.id).capitalize()}.")
+
+
+def _operation(said: Call, shapes: Shapes, document: Document, found: _Found, overrides: Overrides) -> Operation:
     given, tag = found.given, found.tag
-    said = overrides.operations[found.id]
     module = overrides.modules.tags.get(tag, tag.replace("-", "_"))
-    item = f"/paths/{found.path.replace('~', '~0').replace('/', '~1')}"
-    place = f"{item}/{found.method}"
-    written = [
-        *((one, f"{item}/parameters/{at}") for at, one in enumerate(found.shared)),
-        *((one, f"{place}/parameters/{at}") for at, one in enumerate(given.get("parameters", []))),
-    ]
-    parameters = [document.follow(one, at) for one, at in written]
+    place = f"/paths/{found.path.replace('~', '~0').replace('/', '~1')}/{found.method}"
+    parameters = [document.follow(one, f"{place}/parameters/{at}") for at, one in enumerate(given.get("parameters", []))]
     body, multipart = _body(shapes, given, place, module)
     answer = _answer(shapes, given, place, module)
     query = tuple(_parameter(shapes, one, at, module) for one, at in parameters if one["in"] == "query")
@@ -130,6 +134,7 @@ def _operation(overrides: Overrides, shapes: Shapes, document: Document, found: 
         id=found.id,
         method=found.method.upper(),
         path=found.path,
+        group=module,
         tag=tag,
         summary=said.summary,
         call=said.call,

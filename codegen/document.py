@@ -1,12 +1,14 @@
-"""The OpenAPI document: loading it, finding places in it, and mending its slips."""
+"""The facts of the OpenAPI document: finding places in them, and mending the document's slips."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
 from urllib.request import urlopen
 
-import yaml
+from spotify_ads_async.api.facts import Facts, parse_document
 
 __all__ = ["Document", "GenerationError", "load"]
 
@@ -15,30 +17,34 @@ class GenerationError(Exception):
     """The document and the overrides do not fit together; the message says what to do."""
 
 
-def load(source: str) -> dict[str, Any]:
-    """Read a YAML or JSON document from a path or an http(s) URL."""
+def load(source: str) -> Facts:
+    """The facts of a YAML or JSON document at a path or an http(s) URL.
+
+    Raises:
+        GenerationError: it is no OpenAPI document.
+    """
     if source.startswith(("https://", "http://")):
         with urlopen(source, timeout=60) as answer:  # noqa: S310 -- the scheme has just been checked
             text = answer.read().decode()
     else:
         text = Path(source).read_text(encoding="utf-8")
-    return yaml.load(text, Loader=_TextLoader)  # noqa: S506 -- a SafeLoader
-
-
-class _TextLoader(yaml.SafeLoader):
-    """YAML without guesses at dates and at on/off: the document means text there."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 -- PyYAML's way
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp" and first not in "oOyYnN"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+    try:
+        return parse_document(text)
+    except ValueError as problem:
+        raise GenerationError(f"{source}: {problem}") from problem
 
 
 class Document:
-    """An OpenAPI document as nested dicts, addressed by JSON pointers such as ``/components/schemas/AdSetResponse``."""
+    """The facts as nested dicts, addressed by JSON pointers such as ``/components/schemas/AdSetResponse``.
 
-    def __init__(self, root: dict[str, Any]) -> None:
-        self.root = root
+    Attributes:
+        root: the facts, as they are mended.
+        notes: what the overrides say that fits nothing in them, and what was made up because the overrides do not say it.
+    """
+
+    def __init__(self, facts: Facts) -> None:
+        self.root = deepcopy(facts)
+        self.notes: list[str] = []
 
     def at(self, pointer: str) -> Any:  # noqa: ANN401 -- whatever JSON stands there
         """What stands at ``pointer``.
@@ -54,18 +60,39 @@ class Document:
                 raise GenerationError(f"the document has nothing at {pointer}: correct or drop the override") from None
         return place
 
-    def mend(self, pointer: str, value: object) -> None:
-        """Put ``value`` at ``pointer``.
+    def has(self, pointer: str) -> bool:
+        """Whether something stands at ``pointer``; where nothing does, a note says so."""
+        try:
+            self.at(pointer)
+        except GenerationError as problem:
+            self.note(str(problem))
+            return False
+        return True
 
-        Raises:
-            GenerationError: it stands there already, so the slip is gone.
-        """
+    def note(self, text: str) -> None:
+        """Keep a note, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def mend(self, pointer: str, value: object) -> None:
+        """Put ``value`` at ``pointer``, unless it stands there already."""
         parent, _, last = pointer.rpartition("/")
-        place = self.at(parent)
-        key = _keys("/" + last)[0]
+        if not self.has(parent):
+            return
+        place, key = self.at(parent), _keys("/" + last)[0]
         if place.get(key) == value:
-            raise GenerationError(f"the document has been mended at {pointer}: drop the override")
+            self.note(f"the document has been mended at {pointer}: drop the override")
         place[key] = value
+
+    def mend_list(self, pointer: str, *, add: Iterable[str], remove: Iterable[str]) -> None:
+        """Add names to the list at ``pointer`` and remove others, unless that has been done already."""
+        if not self.has(pointer):
+            return
+        names: list[str] = self.at(pointer)
+        mended = sorted({*names, *add} - set(remove))
+        if mended == sorted(names):
+            self.note(f"the document has been mended at {pointer}: drop the override")
+        names[:] = mended
 
     def follow(self, schema: dict[str, Any], pointer: str) -> tuple[dict[str, Any], str]:
         """The schema that ``schema`` refers to and where it stands; itself where it is no reference."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from codegen import names
-from codegen.document import GenerationError
+from codegen.document import Document, GenerationError
 from codegen.shapes import Attribute, EnumShape, Shape, Shapes, StructShape, UnionShape
 from codegen.source import HEADER, identifiers, imports_for
 
@@ -14,8 +14,8 @@ __all__ = ["render"]
 PACKAGE = "spotify_ads_async.models"
 
 
-def render(shapes: Shapes, docs: Mapping[str, str]) -> dict[str, str]:
-    """The files of ``models/`` by name."""
+def render(shapes: Shapes, docs: Mapping[str, str], document: Document) -> dict[str, str]:
+    """The files of ``models/`` by name. What ``docs`` says of a class that is not there becomes a note of the document."""
     modules: dict[str, list[Shape]] = {}
     for shape in shapes.found.values():
         modules.setdefault(shapes.modules[shape.name], []).append(shape)
@@ -23,9 +23,8 @@ def render(shapes: Shapes, docs: Mapping[str, str]) -> dict[str, str]:
     exported = {module: _exported(found) for module, found in modules.items()}
     home = {name: module for module, found in exported.items() for name in found}
     _refuse_cycles({module: {home[name] for name in identifiers(body) & home.keys()} - {module} for module, body in bodies.items()})
-    strangers = docs.keys() - home.keys()
-    if strangers:
-        raise GenerationError(f"nothing is called {', '.join(sorted(strangers))}: drop it from `docs` in the overrides")
+    for stranger in sorted(docs.keys() - home.keys()):
+        document.note(f"nothing is called {stranger}: drop it from `docs` in the overrides")
     files = {f"{module}.py": _module(module, body, exported[module], home) for module, body in bodies.items()}
     files["__init__.py"] = _face(exported)
     return files

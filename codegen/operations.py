@@ -1,8 +1,9 @@
-"""Writes ``operations.py``: every operation as a value, and the table of all."""
+"""Writes ``operations/``: every operation as a value, one file per group, and the table of all."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from codegen.calls import Operation, Parameter
 from codegen.shapes import Shapes
@@ -10,36 +11,55 @@ from codegen.source import HEADER, identifiers, imports_for
 
 __all__ = ["render"]
 
+PACKAGE = "spotify_ads_async.operations"
+_DOCSTRING = '''"""Every operation of the Ads API as a value, and ``OPERATIONS``, the table of all by operationId."""
+'''
 _REPORTING_LIMITS = 'frozenset({"client_id", "ip", "reporting"})'
 
 
-def render(operations: list[Operation], shapes: Shapes) -> str:
-    """The source of ``operations.py``."""
-    constants = "\n".join(_constant(one, shapes) for one in operations)
-    body = "\n\n".join([constants, _table(operations)])
+def render(operations: list[Operation], shapes: Shapes) -> dict[str, str]:
+    """The files of ``operations/`` by name."""
+    groups: dict[str, list[Operation]] = {}
+    for one in operations:
+        groups.setdefault(one.group, []).append(one)
+    files = {f"{group}.py": _module(group, found, shapes) for group, found in groups.items()}
+    files["__init__.py"] = _package(groups)
+    return files
+
+
+def _module(group: str, operations: list[Operation], shapes: Shapes) -> str:
+    body = "\n".join(_constant(one, shapes) for one in operations)
+    models = "from spotify_ads_async import models\n" if "models." in body else ""
     return "\n".join(
         [
-            HEADER + _DOCSTRING,
+            f'{HEADER}"""Operations: {group.replace("_", " ")}."""\n',
             "from __future__ import annotations\n",
-            _imports(body),
-            _exported(operations),
+            f"{imports_for(body)}{models}",
+            f"__all__ = [{_listed(one.constant for one in operations)},]\n",
             body,
         ]
     )
 
 
-_DOCSTRING = '''"""Every operation of the Ads API as a value, and ``OPERATIONS``, the table of all by operationId."""
-'''
+def _package(groups: dict[str, list[Operation]]) -> str:
+    constants = {group: [one.constant for one in found] for group, found in groups.items()}
+    every = [name for found in constants.values() for name in found]
+    imports = "".join(f"from {PACKAGE}.{group} import {', '.join(found)}\n" for group, found in constants.items())
+    return "\n".join(
+        [
+            f"{HEADER}{_DOCSTRING}",
+            "from __future__ import annotations\n",
+            f"{imports_for('Any Mapping MappingProxyType Operation ListOperation cast')}{imports}",
+            f"__all__ = [{_listed(['OPERATIONS', 'ListOperation', 'Operation', *every])},]\n",
+            "OPERATIONS: Mapping[str, Operation[Any]] = MappingProxyType(",
+            "    {value.id: cast('Operation[Any]', value) for value in globals().values() if isinstance(value, Operation)}\n)",
+            '"""Every operation by its operationId."""\n',
+        ]
+    )
 
 
-def _imports(body: str) -> str:
-    lines = imports_for(body + " Operation ListOperation Any Mapping")
-    return f"{lines}from spotify_ads_async import models\n"
-
-
-def _exported(operations: list[Operation]) -> str:
-    listing = ", ".join(f'"{name}"' for name in sorted(["OPERATIONS", "ListOperation", "Operation", *(one.constant for one in operations)]))
-    return f"__all__ = [{listing},]\n"
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in sorted(names))
 
 
 def _constant(one: Operation, shapes: Shapes) -> str:
@@ -82,12 +102,3 @@ def _qualified(kind: str, shapes: Shapes) -> str:
     for name in identifiers(kind) & shapes.found.keys():
         kind = re.sub(rf"(?<![\w.\"']){name}(?![\w\"'])", f"models.{name}", kind)
     return kind
-
-
-def _table(operations: list[Operation]) -> str:
-    listing = ", ".join(one.constant for one in operations)
-    return (
-        "OPERATIONS: Mapping[str, Operation[Any]] = MappingProxyType("
-        f"{{operation.id: operation for operation in ({listing},)}})\n"
-        '"""Every operation by its operationId."""\n'
-    )

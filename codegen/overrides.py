@@ -20,11 +20,13 @@ class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Mend(_Strict, frozen=True, kw_only=True):
-    """A slip of the document, mended."""
+    """A slip of the document, mended: a value set, or names added to a list and removed from it."""
 
     at: str
-    set: Any
     why: str
+    set: Any = None
+    add: list[str] = []
+    remove: list[str] = []
 
 
 class Legacy(_Strict, frozen=True, kw_only=True):
@@ -91,6 +93,7 @@ class Overrides(_Strict, frozen=True, kw_only=True):
     legacy: list[Legacy]
     types: list[TypeOf]
     answer_only: list[str]
+    sendable: list[str]
     errors: list[str]
     modules: Modules
     names: dict[str, str | NameByMode]
@@ -100,18 +103,17 @@ class Overrides(_Strict, frozen=True, kw_only=True):
     operations: dict[str, Call]
 
     def apply(self, document: Document) -> None:
-        """Mend the document in place, and mark what only some answers carry.
-
-        Raises:
-            GenerationError: an entry fits nothing in the document.
-        """
+        """Mend the document in place, and mark what only some answers carry. An entry that fits nothing becomes a note."""
         for mended in self.mend:
-            document.mend(mended.at, mended.set)
+            if mended.add or mended.remove:
+                document.mend_list(mended.at, add=mended.add, remove=mended.remove)
+            else:
+                document.mend(mended.at, mended.set)
         for legacy in self.legacy:
             document.mend(legacy.at, {**legacy.schema, "readOnly": True})
         schemas = (f"/components/schemas/{name}" for name in [*self.names, *self.errors, *self.modules.schemas])
         for pointer in [*schemas, *self.inline, *(one.at for one in self.types)]:
-            document.at(pointer)
+            document.has(pointer)
 
     def type_at(self, pointer: str, mode: str) -> str | None:
         """The Python type that is set for ``pointer``, if one is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -135,13 +136,14 @@ class Shapes:
                 return schema, pointer
             schema, pointer = part, f"{pointer}/allOf/{at}"
 
-    def _name(self, pointer: str, mode: Mode, parent: str = "") -> str:
+    def _name(self, pointer: str, mode: Mode) -> str:
         """The Python name of the class for the schema at ``pointer``."""
         schema_name = _schema_name(pointer)
         if schema_name is None:
             inline = self._overrides.inline.get(pointer)
             if inline is None:
-                raise GenerationError(f"{pointer} needs a Python name{parent}: add it to `inline` in the overrides")
+                inline = _made_up_name(pointer)
+                self._document.note(f"{pointer} is called {inline} until it has a name: add it to `inline` in the overrides")
             return self._by_mode(inline, mode)
         given = self._overrides.names.get(schema_name)
         if isinstance(given, NameByMode):
@@ -163,7 +165,8 @@ class Shapes:
             if not set(values) <= set(known.values) and not set(known.values) <= set(values):
                 raise GenerationError(f"two schemas are called {name} and neither holds all values of the other: give one another name")
             values = max(known.values, values, key=len)
-        answer_only = tuple(value for value in values if value in self._overrides.answer_only)
+        said = self._overrides
+        answer_only = tuple(value for value in values if value in said.answer_only and f"{name}.{value}" not in said.sendable)
         self._keep(EnumShape(name=name, values=values, answer_only=answer_only), pointer)
         return name
 
@@ -230,6 +233,13 @@ class Shapes:
 def _schema_name(pointer: str) -> str | None:
     parent, _, name = pointer.rpartition("/")
     return name if parent == "/components/schemas" else None
+
+
+def _made_up_name(pointer: str) -> str:
+    """A name from the schema or the operation that holds what stands at ``pointer``, and the fields on the way to it."""
+    keys = pointer.split("/")[1:]
+    kept = [key for at, key in enumerate(keys) if key == "items" or (at and keys[at - 1] in {"schemas", "parameters", "properties"})]
+    return "".join(names.pascal("item" if key == "items" else key) for key in kept) or names.pascal(re.sub(r"\W+", "_", pointer))
 
 
 def _properties(document: Document, schema: Schema, pointer: str) -> list[Property]:

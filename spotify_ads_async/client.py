@@ -25,6 +25,7 @@ from spotify_ads_async.types import UNSET, Secret, UnsetType
 
 if TYPE_CHECKING:
     from spotify_ads_async.accounts import AccountRows, VisibleAccounts
+    from spotify_ads_async.ad_products import AdProductCatalog
     from spotify_ads_async.reports import Reports
     from spotify_ads_async.trees import Trees
     from spotify_ads_async.uploads import Assets, Audiences
@@ -204,6 +205,15 @@ class AdsClient(RootResources):
             raise ConfigurationError("rows across accounts need at least one ad account, and one at once")
         named = self.ad_accounts() if ad_accounts is None else ad_accounts
         return AccountRows(lambda ad_account_id: read(self.ad_account(ad_account_id)), named, at_once=at_once)
+
+    async def ad_product_catalog(self) -> AdProductCatalog:
+        """The rules that hold for each ad product, as they are now: what it takes, requires and forbids beyond the API's document.
+
+        Spotify's own tooling reads it before every write; no document has it. See :class:`AdProductCatalog`.
+        """
+        from spotify_ads_async.ad_products import read_catalog
+
+        return await read_catalog(self._session)
 
     async def call(
         self,

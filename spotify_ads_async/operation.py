@@ -1,4 +1,4 @@
-"""What an operation of the API is: a plain value. The table of all of them is ``operations.py``."""
+"""What an operation of the API is: a plain value. The table of all of them is :mod:`spotify_ads_async.operations`."""
 
 from __future__ import annotations
 

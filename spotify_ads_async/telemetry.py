@@ -39,7 +39,7 @@ from spotify_ads_async.events import (
 )
 from spotify_ads_async.governor import Governor, WindowSnapshot
 from spotify_ads_async.governor.events import Paused, WaitRefused
-from spotify_ads_async.operations import OPERATIONS
+from spotify_ads_async.undocumented import EVERY_OPERATION
 from spotify_ads_async.version import __version__
 
 __all__ = ["Telemetry"]
@@ -147,7 +147,7 @@ class _Calls:
 
     def _sent(self, event: RequestSent) -> None:
         shared: Attributes = {"http.request.method": event.method, **self._server}
-        operation = OPERATIONS.get(event.operation)
+        operation = EVERY_OPERATION.get(event.operation)
         name = event.method
         if operation is not None and operation.method == event.method:
             shared["url.template"] = template = self._base_path + operation.path

@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, Entry] = {
     "drafts": Entry("drafts", "app", "List, validate, publish and delete drafts of campaigns."),
     "quota": Entry("quota", "quota", "Show how full the windows are."),
     "call": Entry("call", "call", "Call any operation of the API."),
+    "proxy": Entry("proxy", "proxy", "Share the quota with programs in any language."),
     "emulate": Entry("emulate", "emulate", "Serve an Ads API on this machine, for trying and testing."),
 }
 

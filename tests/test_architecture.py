@@ -17,7 +17,20 @@ import spotify_ads_async
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path(spotify_ads_async.__file__).parent
 
-EXTRAS = ("keyring", "opentelemetry", "platformdirs", "polars", "pyarrow", "redis", "rich", "typer", "uvloop")
+EXTRAS = (
+    "keyring",
+    "olefile",
+    "opentelemetry",
+    "platformdirs",
+    "polars",
+    "pyarrow",
+    "python_calamine",
+    "redis",
+    "rich",
+    "typer",
+    "uvloop",
+    "xlsxwriter",
+)
 
 
 BELOW_THE_PUBLIC_API = sorted(

@@ -16,16 +16,16 @@ from spotify_ads_async.cli.output import Output, Rows, show
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.operation import ListOperation, Operation
-from spotify_ads_async.operations import OPERATIONS
 from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.types import Secret
+from spotify_ads_async.undocumented import EVERY_OPERATION
 
 __all__ = ["call", "query_values"]
 
 
 def _completed(incomplete: str) -> list[tuple[str, str]]:
     """The operations whose id begins so, for the shell."""
-    return [(name, one.summary) for name, one in OPERATIONS.items() if name.startswith(incomplete)]
+    return [(name, one.summary) for name, one in EVERY_OPERATION.items() if name.startswith(incomplete)]
 
 
 def call(
@@ -84,10 +84,10 @@ async def _write_all(client: AdsClient, operation: Operation[Any], path: dict[st
 
 
 def _operation(operation_id: str) -> Operation[Any]:
-    operation = OPERATIONS.get(operation_id)
+    operation = EVERY_OPERATION.get(operation_id)
     if operation is not None:
         return operation
-    near = difflib.get_close_matches(operation_id, OPERATIONS, n=3)
+    near = difflib.get_close_matches(operation_id, EVERY_OPERATION, n=3)
     return usage_error(f"there is no operation {operation_id!r}{'; did you mean ' + ', '.join(near) + '?' if near else ''}")
 
 

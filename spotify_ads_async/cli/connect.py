@@ -12,7 +12,7 @@ from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import Governor
 from spotify_ads_async.settings import Settings, settings_from
 
-__all__ = ["connected", "environment"]
+__all__ = ["connected", "environment", "signed_in"]
 
 
 def environment() -> Settings:
@@ -27,8 +27,14 @@ def environment() -> Settings:
     return settings_from(os.environ, default_store="memory" if named else quota_store())
 
 
-def _signed_in(settings: Settings) -> Credentials:
-    """The credentials of the profile that ``SPOTIFY_ADS_PROFILE`` names, or of the default one."""
+def signed_in(settings: Settings) -> Credentials:
+    """The credentials of the environment, or of the profile that ``SPOTIFY_ADS_PROFILE`` names, or of the default one.
+
+    Raises:
+        ConfigurationError: there are none.
+    """
+    if settings.credentials is not None:
+        return settings.credentials
     from spotify_ads_async.auth.profiles import DEFAULT_PROFILE, Profiles  # noqa: PLC0415 - looking for a keyring takes its time
 
     profiles, name = Profiles(allow_http=settings.transport.allow_http), os.environ.get("SPOTIFY_ADS_PROFILE")
@@ -51,7 +57,7 @@ async def connected() -> AsyncGenerator[AdsClient]:
         ConfigurationError: there are no credentials, or a value cannot be read.
     """
     settings = environment()
-    credentials = settings.credentials or _signed_in(settings)
+    credentials = signed_in(settings)
     governor = Governor(settings.limits, store=settings.store.reveal())
     try:
         async with AdsClient(credentials, base_url=settings.base_url, governor=governor, transport=settings.transport) as client:

@@ -17,6 +17,7 @@ from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
 from spotify_ads_async.cli.options import AdAccount, AdAccounts, AllAccounts, Fields, OutputForm, json_body, needed, needed_some
 from spotify_ads_async.cli.output import Output, Rows, show
+from spotify_ads_async.cli.products import AdProduct, hold_to_product
 from spotify_ads_async.cli.reading import rows_of, write_each, write_rows
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.trees import CLONES
@@ -102,11 +103,12 @@ def group(plural: str) -> typer.Typer:
         body: Body = None,
         settings: Settings = None,
         idempotency_key: IdempotencyKey = None,
+        ad_product: AdProduct = None,
         ad_account: AdAccount = None,
     ) -> None:
         asked, content = _Asked(entity, needed(ad_account)), json_body(body)
         values = _values(columns_of(OPERATIONS[_CREATE[plural]].body), settings or [])
-        run(lambda: _create(asked, content, values, idempotency_key))
+        run(lambda: _create(asked, content, values, idempotency_key, ad_product))
 
     @app.command("update", help=f"Change one {entity.name}.")
     def update(
@@ -114,13 +116,14 @@ def group(plural: str) -> typer.Typer:
         *,
         body: Body = None,
         settings: Settings = None,
+        ad_product: AdProduct = None,
         yes: Yes = False,
         ad_account: AdAccount = None,
     ) -> None:
         asked, content, values = _Asked(entity, needed(ad_account)), json_body(body), _values(entity.columns, settings or [])
         if bool(content) == bool(values):
             usage_error("give either --body or --set")
-        run(lambda: _update(asked, entity_id, content, values, yes=yes))
+        run(lambda: _update(asked, entity_id, content, values, ad_product, yes=yes))
 
     if plural in CLONES:
         app.command("clone")(CLONES[plural])
@@ -169,7 +172,7 @@ def _values(columns: Mapping[str, Any], settings: list[str]) -> dict[str, Any]:
     return values
 
 
-async def _create(asked: _Asked, content: dict[str, Any], values: dict[str, Any], key: str | None) -> None:
+async def _create(asked: _Asked, content: dict[str, Any], values: dict[str, Any], key: str | None, product: str | None) -> None:
     for name, value in values.items():
         holder = content
         *outer, last = name.split(".")
@@ -177,12 +180,15 @@ async def _create(asked: _Asked, content: dict[str, Any], values: dict[str, Any]
             holder = holder.setdefault(part, {})
         holder[last] = value
     async with connected() as client:
+        await hold_to_product(client, asked.ad_account, asked.entity.plural, "create", content, ad_product=product)
         operation = OPERATIONS[_CREATE[asked.entity.plural]]
         created = await client.call(operation, path={"ad_account_id": asked.ad_account}, body=content, idempotency_key=key)
     show(msgspec.to_builtins(created))
 
 
-async def _update(asked: _Asked, entity_id: str, content: dict[str, Any], values: dict[str, Any], *, yes: bool) -> None:
+async def _update(
+    asked: _Asked, entity_id: str, content: dict[str, Any], values: dict[str, Any], product: str | None, *, yes: bool
+) -> None:
     """Send a body as it is, or bring single fields into requests as a bulk change does: parts whole, ``delivery`` alone."""
     archives = "ARCHIVED" in {content.get("status"), values.get("status")}
     if archives and not await agreed(f"archive the {asked.entity.name} {entity_id}? It cannot be undone.", yes=yes):
@@ -191,12 +197,18 @@ async def _update(asked: _Asked, entity_id: str, content: dict[str, Any], values
     entity, path = asked.entity, asked.path(entity_id)
     async with connected() as client:
         if content:
+            await hold_to_product(client, asked.ad_account, entity.plural, "update", content, entity_id=entity_id, ad_product=product)
             answer = await client.call(entity.update, path=path, body=content)
         else:
             answer = await client.call(entity.get, path=path)
             outcome = effect(entity, writable_state(entity, answer), values, now=datetime.now(UTC))
             if isinstance(outcome, Refusal):
                 raise InvalidRequest(f"{outcome.column}: {outcome.reason}", operation=entity.update.id)
+            present = msgspec.to_builtins(answer)
+            for step in outcome.steps:
+                await hold_to_product(
+                    client, asked.ad_account, entity.plural, "update", step, entity_id=entity_id, present=present, ad_product=product
+                )
             for step in outcome.steps:
                 answer = await client.call(entity.update, path=path, body=step)
     show(msgspec.to_builtins(answer))

@@ -15,12 +15,12 @@ from yarl import URL
 from spotify_ads_async.auth.token_endpoint import header_safe
 from spotify_ads_async.core.wire import BARE_HEADERS, SHORTEST_SECRET, HttpRequest, Part, masked
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed, InvalidAnswer, SpotifyAdsError
-from spotify_ads_async.network.connections import Connections
+from spotify_ads_async.network.connections import Connections, open_http
 from spotify_ads_async.network.options import Proxy, TransportOptions
 from spotify_ads_async.network.problems import UNTRUSTED, explained_proxy_error
 from spotify_ads_async.types import Secret
 
-__all__ = ["Departure", "HttpResponse", "Progress", "Transport"]
+__all__ = ["Departure", "HttpResponse", "Progress", "Transport", "open_session"]
 
 _MOST_TIMEOUTS = 64
 _PIECE = 32 * 1024
@@ -189,6 +189,13 @@ class Transport:
                 raise _TooLargeError(largest)
             chunks.append(chunk)
         return b"".join(chunks)
+
+
+def open_session(
+    options: TransportOptions, *, headers: Mapping[str, str] | None = None, auto_decompress: bool = True
+) -> aiohttp.ClientSession:
+    """An aiohttp session as ``options`` say; it sends nothing twice and keeps no cookies. ``headers`` go with every request."""
+    return open_http(options, headers=headers, response_class=_Response, auto_decompress=auto_decompress)
 
 
 class _TooLargeError(aiohttp.ClientPayloadError):

@@ -35,6 +35,7 @@ def open_http(
     skip_auto_headers: Iterable[str] = (),
     timeout: aiohttp.ClientTimeout = _NO_TIMEOUT,
     response_class: type[aiohttp.ClientResponse] = aiohttp.ClientResponse,
+    auto_decompress: bool = True,
     sockets: weakref.WeakSet[socket.socket] | None = None,
 ) -> aiohttp.ClientSession:
     """An aiohttp session that reaches every address by the way that ``options`` name, and keeps no cookies.
@@ -45,6 +46,7 @@ def open_http(
         skip_auto_headers: headers of aiohttp's own that are left out.
         timeout: for requests that name none.
         response_class: what answers are read with.
+        auto_decompress: whether answers are given as they were before they were compressed.
         sockets: is told every socket that is opened.
 
     Raises:
@@ -72,6 +74,7 @@ def open_http(
         skip_auto_headers=skip_auto_headers,
         timeout=timeout,
         response_class=response_class,
+        auto_decompress=auto_decompress,
         middlewares=(routed,) if options.proxied() else (),
         trust_env=False,
     )

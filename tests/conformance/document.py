@@ -1,41 +1,23 @@
-"""The OpenAPI document as a judge: its operations, and its schemas as JSON Schema.
-
-It is reference data that the repository does not hold: name it in ``SPOTIFY_ADS_OPENAPI``, or keep it beside the repository.
-"""
+"""The facts of the OpenAPI document as a judge: its operations, and its schemas as JSON Schema."""
 
 from __future__ import annotations
 
 import functools
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-import pytest
-import yaml
 from jsonschema import Draft202012Validator, FormatChecker
+
+from spotify_ads_async.api.facts import METHODS, known_facts
 
 Schema: TypeAlias = dict[str, Any]
 
-BESIDE = Path(__file__).parents[3] / "shared" / "api" / "openapi-v3.yaml"
-METHODS = ("get", "post", "put", "patch", "delete")
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 INT_BOUNDS = {"int32": 2**31, "int64": 2**63}
-
-
-def path_of_document() -> Path | None:
-    named = os.environ.get("SPOTIFY_ADS_OPENAPI")
-    path = Path(named) if named else BESIDE
-    return path if path.is_file() else None
-
-
-needs_document = pytest.mark.skipif(
-    path_of_document() is None, reason=f"the OpenAPI document is not at hand: set SPOTIFY_ADS_OPENAPI, or put it at {BESIDE}"
-)
 
 
 @dataclass(frozen=True)
@@ -223,22 +205,6 @@ def _is_int64(value: object) -> bool:
     return not isinstance(value, int) or -INT_BOUNDS["int64"] <= value < INT_BOUNDS["int64"]
 
 
-class _TextLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """YAML without guesses at times: the document means text there."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's way
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
-def read() -> dict[str, Any]:
-    """The document as nested dicts."""
-    path = path_of_document()
-    assert path is not None
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=_TextLoader)  # noqa: S506 - a SafeLoader
-
-
 @functools.cache
 def load() -> Document:
-    return Document(read())
+    return Document(known_facts())

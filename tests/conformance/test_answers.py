@@ -11,21 +11,19 @@ from typing import Any
 import msgspec
 import pytest
 from conformance.answers import Answers
-from conformance.document import DocumentedOperation, Schema, load, needs_document, path_of_document
+from conformance.document import DocumentedOperation, Schema, load
 
 from spotify_ads_async.core import wire
 from spotify_ads_async.operations import OPERATIONS
 from spotify_ads_async.types import Secret
-
-pytestmark = needs_document
 
 EACH = 200
 """Answers per operation that keep to the document, and as many that do not."""
 JUDGED = 5
 """So many of the first are shown to the schema library, to keep the generator honest."""
 
-ANSWERED = [one for one in load().operations.values() if one.answer is not None] if path_of_document() else []
-SILENT = [one for one in load().operations.values() if one.answer is None] if path_of_document() else []
+ANSWERED = [one for one in load().operations.values() if one.answer is not None]
+SILENT = [one for one in load().operations.values() if one.answer is None]
 
 
 def by_id(operation: DocumentedOperation) -> str:

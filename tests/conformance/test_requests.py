@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 import pytest
-from conformance.document import DocumentedOperation, Parameter, Schema, load, needs_document, path_of_document
+from conformance.document import DocumentedOperation, Parameter, Schema, load
 from conformance.values import Strategy, values
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -23,13 +23,11 @@ from spotify_ads_async.operation import Operation
 from spotify_ads_async.operations import OPERATIONS
 from spotify_ads_async.types import UNSET
 
-pytestmark = needs_document
-
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(days=30)
 MOST_REPAIRS = 25
 
-DOCUMENTED = list(load().operations.values()) if path_of_document() else []
+DOCUMENTED = list(load().operations.values())
 
 # What satisfies a rule across fields, where leaving the field out does not.
 GIVEN: Mapping[str, object] = {

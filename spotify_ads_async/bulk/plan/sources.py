@@ -17,6 +17,7 @@ import msgspec
 
 from spotify_ads_async.bulk.entities import ENTITIES, Entity
 from spotify_ads_async.bulk.plan.columns import CLEAR, Cell, CellError, Column, parse_cell, parse_value, suggestion
+from spotify_ads_async.errors import Portable
 
 __all__ = ["BadChanges", "Change", "ChangesReader", "Problem"]
 
@@ -39,7 +40,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
         return f"{where}: {self.column}: {self.reason}" if self.column else f"{where}: {self.reason}"
 
 
-class BadChanges(ValueError):
+class BadChanges(Portable, ValueError):
     """Changes were refused; no request has left for any of them.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Whether a request keeps to the document: paths, queries and bodies against the table of shapes.
+"""Whether a request keeps to the document: paths, queries and bodies against their shapes.
 
 A shape becomes a msgspec type once; what msgspec cannot say (unique items, fewest properties, days that exist) follows
 in a second pass, for the shapes that need it.
@@ -15,12 +15,11 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from spotify_ads_async.emulator import shapes
 from spotify_ads_async.emulator.domain.answers import Refusal, refused
+from spotify_ads_async.emulator.domain.shapes import Shape, named_shape, operation_shape
 
 __all__ = ["Checker", "check_named"]
 
-Shape: TypeAlias = dict[str, Any]
 Residue: TypeAlias = Callable[[Any, str], None]
 
 UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
@@ -39,13 +38,12 @@ class Checker:
     """Checks the requests of one operation."""
 
     def __init__(self, operation: str) -> None:
-        described = shapes.OPERATIONS[operation]
-        self.multipart = described.get("media_type") == "multipart/form-data"
-        self._path: Shape = described.get("path_parameters", _EMPTY)
-        self._query: Shape = described.get("query_parameters", _EMPTY)
-        self._body: Shape | None = described.get("body")
-        self._uuids = frozenset(name for name, shape in self._path.get("properties", _EMPTY).items() if shape.get("format") == "uuid")
-        self.statuses = frozenset[int](described["statuses"])
+        shape = operation_shape(operation)
+        self.multipart = shape.multipart
+        self.statuses = shape.statuses
+        self._query = shape.query
+        self._body = shape.body
+        self._uuids = frozenset(name for name, one in shape.path["properties"].items() if one.get("format") == "uuid")
 
     @property
     def takes_body(self) -> bool:
@@ -62,7 +60,7 @@ class Checker:
 
     def query(self, text: str, *, strict: bool = False) -> dict[str, Any]:
         """The query's values, converted and with the published defaults; ``strict`` refuses unknown parameters."""
-        properties: dict[str, Shape] = self._query.get("properties", _EMPTY)
+        properties: dict[str, Shape] = self._query["properties"]
         given: dict[str, Any] = {}
         for name, value in parse_qsl(text, keep_blank_values=True):
             shape = properties.get(name)
@@ -127,7 +125,7 @@ def check_named(name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON
     Raises:
         Refusal: it does not fit (400).
     """
-    return _checked(shapes.NAMED[name], lambda kind: msgspec.convert(value, kind))
+    return _checked(named_shape(name), lambda kind: msgspec.convert(value, kind))
 
 
 class _Key:
@@ -169,7 +167,7 @@ def _worded(text: str) -> str:
 
 
 def _named(shape: Shape) -> Shape:
-    return shapes.NAMED[shape["ref"]] if "ref" in shape else shape
+    return named_shape(shape["ref"]) if "ref" in shape else shape
 
 
 @functools.cache

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 import msgspec
 from aiohttp import web
 
+from spotify_ads_async.core.router import Router
 from spotify_ads_async.emulator.domain.answers import Refusal, Response
 from spotify_ads_async.emulator.domain.call import Call, Handler
 from spotify_ads_async.emulator.domain.checking import Checker
@@ -28,10 +29,9 @@ from spotify_ads_async.emulator.server.idempotency import KeyBook, KeyEntry
 from spotify_ads_async.emulator.server.latency import Latency
 from spotify_ads_async.emulator.server.oauth import TokenBook
 from spotify_ads_async.emulator.server.quota import QuotaBook, QuotaDecision
-from spotify_ads_async.emulator.server.router import Router
 from spotify_ads_async.emulator.server.statistics import LatestRequest, Ledger
 from spotify_ads_async.operation import Repeat
-from spotify_ads_async.operations import OPERATIONS
+from spotify_ads_async.undocumented import EVERY_OPERATION
 
 __all__ = ["PREFIX", "App", "HeaderPolicy", "RetryAfterForm", "SideHandler"]
 
@@ -45,7 +45,7 @@ SideHandler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamRespons
 logger = logging.getLogger("spotify_ads_async.emulator")
 _encode = msgspec.json.Encoder().encode
 _JSON = "application/json"
-_STRICT_QUERIES = frozenset(name for name, operation in OPERATIONS.items() if operation.path.startswith("/targets/"))
+_STRICT_QUERIES = frozenset(name for name, operation in EVERY_OPERATION.items() if operation.path.startswith("/targets/"))
 """Lookups that refuse parameters they do not know."""
 _PROXY_PAGE = b"<html><head><title>Error</title></head><body><h1>Error: Server Error</h1></body></html>"
 
@@ -106,9 +106,9 @@ class App:
         self._retry_after = retry_after
         self._side: dict[tuple[str, str], SideHandler] = {}
         self._router: Router[Route] = Router()
-        everybodys = quota.limits.keys() - {limit for operation in OPERATIONS.values() for limit in operation.limits}
+        everybodys = quota.limits.keys() - {limit for operation in EVERY_OPERATION.values() for limit in operation.limits}
         for name, handler in HANDLERS.items():
-            operation = OPERATIONS[name]
+            operation = EVERY_OPERATION[name]
             spent = tuple(sorted(operation.limits | everybodys))
             route = Route(name, handler, Checker(name), spent, operation.repeat is Repeat.KEYED)
             self._router.add(operation.method, operation.path, route)

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, cast, get_args
 
 import msgspec
 
-from spotify_ads_async.operations import OPERATIONS
+from spotify_ads_async.undocumented import EVERY_OPERATION
 
 __all__ = ["ArmedFault", "Fault", "FaultBook", "FaultDetails", "FaultKind", "altered", "parse_faults"]
 
@@ -79,7 +79,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError(f"the share must lie between 0 and 1, not at {self.share}")
         if not 400 <= self.status <= 599:
             raise ValueError(f"the status of a failure lies between 400 and 599, not at {self.status}")
-        unknown = self.operations - OPERATIONS.keys()
+        unknown = self.operations - EVERY_OPERATION.keys()
         if unknown:
             raise ValueError(f"no operation is called {', '.join(sorted(unknown))}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spotify_ads_async.emulator.domain import ad_products
 from spotify_ads_async.emulator.domain.call import Handlers
 from spotify_ads_async.emulator.domain.handlers import (
     ad_accounts,
@@ -30,6 +31,7 @@ __all__ = ["HANDLERS"]
 
 HANDLERS: Handlers = {
     **ad_accounts.HANDLERS,
+    "getAdProductCatalog": ad_products.answer,
     **ad_sets.HANDLERS,
     **ads.HANDLERS,
     **aggregate_reports.HANDLERS,

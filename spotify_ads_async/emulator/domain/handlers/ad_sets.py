@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from spotify_ads_async.emulator.domain import ad_products
 from spotify_ads_async.emulator.domain.answers import Response, refused
 from spotify_ads_async.emulator.domain.call import Call, Handlers, page
 from spotify_ads_async.emulator.domain.clock import parse
@@ -103,6 +104,7 @@ def new_ad_set(account: Account, body: Row) -> Row:
         raise refused(f"campaign_id: campaign {campaign_id} was not found")
     if account.campaigns.get(campaign_id)["status"] == "ARCHIVED":
         raise refused(f"campaign_id: campaign {campaign_id} is archived")
+    ad_products.hold("ad_set", "create", body, account.campaigns.get(campaign_id))
     row = account.ad_sets.put(made_ad_set(account, body))
     record(account, "AD_SET", None, row)
     return row
@@ -153,6 +155,7 @@ def update(call: Call) -> Response:
         raise refused("status: an archived ad set cannot be changed")
     if "delivery" in body and len(body) > 1:
         raise refused("delivery: must be the only field of the request")
+    ad_products.hold("ad_set", "update", body, account.campaigns.get(row["campaign_id"]), row)
     changed = account.ad_sets.put(changed_ad_set(account, row, body))
     record(account, "AD_SET", row, changed)
     return Response(changed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from spotify_ads_async.emulator.domain import ad_products
 from spotify_ads_async.emulator.domain.answers import Response, refused
 from spotify_ads_async.emulator.domain.call import Call, Handlers, page
 from spotify_ads_async.emulator.domain.clock import parse
@@ -84,6 +85,7 @@ def new_ad(account: Account, body: Row) -> Row:
         raise refused(f"ad_set_id: ad set {ad_set_id} was not found")
     if ad_set["status"] == "ARCHIVED":
         raise refused(f"ad_set_id: ad set {ad_set_id} is archived")
+    ad_products.hold("ad", "create", body, account.campaigns.get(ad_set["campaign_id"]))
     row = account.ads.put(made_ad(account, body, ad_set["asset_format"]))
     record(account, "CREATIVE", None, row)
     return row
@@ -119,6 +121,8 @@ def update(call: Call) -> Response:
     row = account.ads.get(call.path["ad_id"])
     if row["status"] == "ARCHIVED":
         raise refused("status: an archived ad cannot be changed")
+    campaign = account.campaigns.get(account.ad_sets.get(row["ad_set_id"])["campaign_id"])
+    ad_products.hold("ad", "update", call.body, campaign, row)
     changed = account.ads.put(changed_ad(account, row, call.body))
     record(account, "CREATIVE", row, changed)
     return Response(changed)

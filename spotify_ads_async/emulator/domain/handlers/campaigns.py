@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from spotify_ads_async.emulator.domain import ad_products
 from spotify_ads_async.emulator.domain.answers import Response, refused
 from spotify_ads_async.emulator.domain.call import Call, Handlers, page
 from spotify_ads_async.emulator.domain.history import record
@@ -27,6 +28,7 @@ def made_campaign(account: Account, body: Row, identifier: str | None = None) ->
     now = store.clock.text()
     if body["objective"] == "UNSET":
         raise refused("objective: UNSET is for answers only")
+    ad_products.hold("campaign", "create", body, body)
     return {
         "id": identifier or store.new_id(),
         "name": body["name"],
@@ -36,6 +38,7 @@ def made_campaign(account: Account, body: Row, identifier: str | None = None) ->
         "status": "ACTIVE",
         "objective": body["objective"],
         "delivery_goal_group": body.get("delivery_goal_group", "AWARENESS"),
+        **ad_products.reserved(body),
     }
 
 
@@ -78,6 +81,7 @@ def update(call: Call) -> Response:
         raise refused("status: an archived campaign cannot be changed")
     if body.get("status", "ACTIVE") not in WRITABLE_STATUSES:
         raise refused(f"status: {body['status']} cannot be set; use ACTIVE, PAUSED or ARCHIVED")
+    ad_products.hold("campaign", "update", body, row, row)
     changed = account.campaigns.put({**row, **body, "updated_at": call.store.clock.text()})
     record(account, "CAMPAIGN", row, changed)
     if body.get("status") == "ARCHIVED":

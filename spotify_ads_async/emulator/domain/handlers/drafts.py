@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from spotify_ads_async.emulator import shapes
 from spotify_ads_async.emulator.domain.answers import Response, refused
 from spotify_ads_async.emulator.domain.call import Call, Handlers, page
+from spotify_ads_async.emulator.domain.shapes import named_shape
 from spotify_ads_async.emulator.domain.store import Account, Row, Table
 
 __all__ = ["HANDLERS", "touch"]
@@ -26,7 +26,7 @@ def touch(account: Account, campaign_id: str) -> None:
 
 def _drafted(shape: str, live: Row) -> Row:
     """The part of a live row that a draft of this shape holds."""
-    known = shapes.NAMED[shape]["properties"]
+    known = named_shape(shape)["properties"]
     draft = {name: value for name, value in live.items() if name in known}
     if "budget" in draft:
         draft["budget"] = {name: draft["budget"][name] for name in ("micro_amount", "type")}
@@ -63,7 +63,7 @@ def draft_of_campaign(account: Account, campaign_id: str) -> Row:
         return draft
     live = account.campaigns.get(campaign_id)
     body = _drafted("CampaignDraftRequestProperties", live)
-    if body["objective"] not in shapes.NAMED["CampaignDraftRequestProperties"]["properties"]["objective"]["enum"]:
+    if body["objective"] not in named_shape("CampaignDraftRequestProperties")["properties"]["objective"]["enum"]:
         del body["objective"]
     return put_campaign_draft(account, body, campaign_id)
 

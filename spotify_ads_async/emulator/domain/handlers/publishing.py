@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from spotify_ads_async.emulator.domain import ad_products
 from spotify_ads_async.emulator.domain.answers import Refusal, Response, refused
 from spotify_ads_async.emulator.domain.call import Call, Handlers
 from spotify_ads_async.emulator.domain.checking import check_named
@@ -53,12 +54,14 @@ def _campaign(account: Account, draft: Row) -> Row:
     return {**row, "status": draft["status"]}
 
 
-def _ad_set(account: Account, draft: Row) -> Row:
+def _ad_set(account: Account, draft: Row, campaign: Row) -> Row:
+    ad_products.hold("ad_set", "create", draft, campaign)
     row = made_ad_set(account, check_named("AdSetCreateRequest", draft), draft["id"])
     return {**row, "status": "ARCHIVED"} if draft.get("status") == "ARCHIVED" else row
 
 
-def _ad(account: Account, draft: Row, asset_format: str) -> Row:
+def _ad(account: Account, draft: Row, asset_format: str, campaign: Row) -> Row:
+    ad_products.hold("ad", "create", draft, campaign)
     row = made_ad(account, check_named("CreateAdRequest", draft), asset_format, draft["id"])
     return {**row, "status": "ARCHIVED"} if draft.get("status") == "ARCHIVED" else row
 
@@ -67,11 +70,12 @@ def _examine(account: Account, draft: Row) -> Result:
     """What publishing would put, and what keeps it from being published."""
     errors: list[Row] = []
     campaign = _made("CAMPAIGN", draft, errors, lambda: _campaign(account, draft))
+    product = {"ad_product": draft.get("ad_product") or account.campaigns.rows.get(draft["id"], {}).get("ad_product")}
     ad_set_drafts = [row for row in account.ad_set_drafts if row["campaign_id"] == draft["id"]]
     formats = {row["id"]: row.get("asset_format", "AUDIO") for row in ad_set_drafts}
-    ad_sets = [_made("AD_SET", row, errors, lambda row=row: _ad_set(account, row)) for row in ad_set_drafts]
+    ad_sets = [_made("AD_SET", row, errors, lambda row=row: _ad_set(account, row, product)) for row in ad_set_drafts]
     ad_drafts = [row for row in account.ad_drafts if row["ad_set_id"] in formats]
-    ads = [_made("AD", row, errors, lambda row=row: _ad(account, row, formats[row["ad_set_id"]])) for row in ad_drafts]
+    ads = [_made("AD", row, errors, lambda row=row: _ad(account, row, formats[row["ad_set_id"]], product)) for row in ad_drafts]
     return Result(campaign, [row for row in ad_sets if row is not None], [row for row in ads if row is not None], errors)
 
 

@@ -1,0 +1,1 @@
+"""The API's own document: its facts, and what has changed in them."""

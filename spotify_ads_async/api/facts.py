@@ -1,0 +1,199 @@
+"""The facts of the API's OpenAPI document: names, types, constraints, enums, required lists and statuses, and none of its sentences.
+
+They are an OpenAPI document themselves, so that whatever reads one reads them. What carries no order is sorted; properties and
+enum values keep the document's order, for users see them in it. ``api.json`` holds the facts that this version was made from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final, TypeAlias, cast
+
+import msgspec
+
+__all__ = ["FILE", "METHODS", "Facts", "known_facts", "parse_document", "render_facts", "take_facts"]
+
+Facts: TypeAlias = dict[str, Any]
+
+FILE: Final = Path(__file__).parents[1] / "api.json"
+"""Where a checkout holds the facts."""
+METHODS: Final = ("get", "put", "post", "patch", "delete")
+"""The methods of a path, in the order in which the facts name them."""
+WIDTH: Final = 160
+"""The longest line of the file that holds more than one fact."""
+
+_LISTS = frozenset({"enum", "properties", "required"})
+_KEYWORDS = frozenset(
+    {
+        "$ref",
+        "additionalProperties",
+        "default",
+        "deprecated",
+        "discriminator",
+        "enum",
+        "format",
+        "maxItems",
+        "maxLength",
+        "maximum",
+        "minItems",
+        "minLength",
+        "minProperties",
+        "minimum",
+        "nullable",
+        "pattern",
+        "readOnly",
+        "type",
+        "uniqueItems",
+        "writeOnly",
+    }
+)
+"""What is kept of a schema as it stands; the parts of a schema that are schemas are taken apart in turn."""
+
+
+def take_facts(document: Mapping[str, Any]) -> Facts:
+    """The facts of an OpenAPI 3.0 document. Taking the facts of facts changes nothing.
+
+    Args:
+        document: the document as nested dicts.
+
+    Raises:
+        ValueError: it is no OpenAPI document.
+    """
+    try:
+        components = document["components"]
+        shared = components.get("parameters", {})
+        return {
+            "components": {
+                "parameters": {name: _parameter(one) for name, one in sorted(shared.items())},
+                "schemas": {name: _schema(one) for name, one in sorted(components["schemas"].items())},
+            },
+            "info": {key: document["info"][key] for key in ("title", "version") if key in document["info"]},
+            "openapi": document["openapi"],
+            "paths": {path: _path(item, shared) for path, item in sorted(document["paths"].items())},
+            "servers": [{"url": one["url"]} for one in document.get("servers", ())],
+        }
+    except (KeyError, TypeError, AttributeError) as problem:
+        raise ValueError(f"not an OpenAPI 3.0 document: {type(problem).__name__} {problem}") from problem
+
+
+def _path(item: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+    """A path's operations; the parameters that they have in common stand with each."""
+    return {method: _operation(item[method], item.get("parameters", ()), shared) for method in METHODS if method in item}
+
+
+def _operation(given: Mapping[str, Any], common: Iterable[Mapping[str, Any]], shared: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {"operationId": given["operationId"], "tags": list(given["tags"])}
+    parameters: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in [*common, *given.get("parameters", ())]:
+        said = shared[one["$ref"].rpartition("/")[2]] if "$ref" in one else one
+        parameters[said["name"], said["in"]] = _parameter(one)
+    if parameters:
+        found["parameters"] = [one for _, one in sorted(parameters.items())]
+    if "requestBody" in given:
+        body = given["requestBody"]
+        found["requestBody"] = {"content": _content(body["content"]), "required": bool(body.get("required", False))}
+    if given.get("deprecated"):
+        found["deprecated"] = True
+    found["responses"] = {str(status): _response(one) for status, one in sorted(given["responses"].items(), key=lambda pair: str(pair[0]))}
+    return found
+
+
+def _parameter(given: Mapping[str, Any]) -> dict[str, Any]:
+    if "$ref" in given:
+        return {"$ref": given["$ref"]}
+    kept = {key: given[key] for key in ("deprecated", "explode", "in", "name", "required", "style") if key in given}
+    return {**kept, "schema": _schema(given["schema"])}
+
+
+def _response(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {"content": _content(given["content"])} if given.get("content") else {}
+
+
+def _content(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {media: {"schema": _schema(one["schema"])} for media, one in sorted(given.items())}
+
+
+def _schema(given: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {key: given[key] for key in sorted(given) if key in _KEYWORDS}
+    if isinstance(given.get("additionalProperties"), Mapping):
+        found["additionalProperties"] = _schema(given["additionalProperties"])
+    for key in ("allOf", "anyOf", "oneOf"):
+        if key in given:
+            found[key] = [_schema(one) for one in given[key]]
+    if "items" in given:
+        found["items"] = _schema(given["items"])
+    if "properties" in given:
+        found["properties"] = {name: _schema(one) for name, one in given["properties"].items()}
+    if given.get("required"):
+        found["required"] = sorted(given["required"])
+    return dict(sorted(found.items()))
+
+
+def render_facts(facts: Facts) -> str:
+    """The text of ``api.json``: one fact a line as far as it goes, so that a comparison of two versions reads well."""
+    return _laid_out(facts, "") + "\n"
+
+
+def _laid_out(value: object, indent: str, before: str = "", key: str = "") -> str:
+    """A value as JSON, behind ``before`` on its line; in lines of its own where it holds a list of facts or grows too long."""
+    flat = json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, dict | list) or not (_has_list(cast("object", value), key) or len(indent) + len(before) + len(flat) > WIDTH):
+        return f"{before}{flat}"
+    inner = indent + " "
+    if isinstance(value, dict):
+        named = cast("dict[str, object]", value).items()
+        parts = [_laid_out(one, inner, f"{json.dumps(name)}: ", name) for name, one in named]
+        opening, closing = "{", "}"
+    else:
+        parts = [_laid_out(one, inner) for one in cast("list[object]", value)]
+        opening, closing = "[", "]"
+    return f"{before}{opening}\n" + ",\n".join(f"{inner}{part}" for part in parts) + f"\n{indent}{closing}"
+
+
+def _has_list(value: object, key: str = "") -> bool:
+    """Whether a value is or holds a list of facts: enum values, required names, properties."""
+    if isinstance(value, dict):
+        named = cast("dict[str, object]", value)
+        return (key in _LISTS and len(named) > 1) or any(_has_list(one, name) for name, one in named.items())
+    if isinstance(value, list):
+        items = cast("list[object]", value)
+        return (key in _LISTS and len(items) > 1) or any(_has_list(one) for one in items)
+    return False
+
+
+def parse_document(text: str) -> Facts:
+    """The facts of a document's text, YAML or JSON.
+
+    Raises:
+        ValueError: it is neither, or no OpenAPI document.
+        ModuleNotFoundError: it is YAML, and the extra ``cli``, which reads YAML, is not installed.
+    """
+    if text.lstrip().startswith("{"):
+        try:
+            return take_facts(json.loads(text))
+        except json.JSONDecodeError as problem:
+            raise ValueError(f"neither YAML nor JSON: {problem}") from problem
+    import yaml  # noqa: PLC0415 - not needed where the document is JSON
+
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    loader = type("TextLoader", (base,), {"yaml_implicit_resolvers": _resolvers(base.yaml_implicit_resolvers)})
+    try:
+        return take_facts(yaml.load(text, Loader=loader))  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as problem:
+        raise ValueError(f"neither YAML nor JSON: {problem}") from problem
+
+
+def _resolvers(given: Mapping[str, list[tuple[str, Any]]]) -> dict[str, list[tuple[str, Any]]]:
+    """YAML's guesses, without those at dates and at on/off: the document means text there."""
+    return {
+        first: [(tag, pattern) for tag, pattern in guesses if tag != "tag:yaml.org,2002:timestamp" and first not in "oOyYnN"]
+        for first, guesses in given.items()
+    }
+
+
+def known_facts() -> Facts:
+    """The facts that this version of the package was made from."""
+    return msgspec.json.decode(resources.files("spotify_ads_async").joinpath("api.json").read_bytes(), type=Facts)

@@ -1,0 +1,171 @@
+"""The facts of a document as a flat table, one row for each thing that can be new, gone or changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
+
+from spotify_ads_async.api.facts import METHODS, Facts
+
+__all__ = ["FactKind", "FactTable", "Key"]
+
+FactKind: TypeAlias = Literal["operation", "parameter", "field", "enum value", "required", "status", "type"]
+"""What a fact is about. ``type`` is what a body, an answer or a named schema is made of."""
+Schema: TypeAlias = Mapping[str, Any]
+
+_LIMITS = {
+    "maxItems": "at most {} items",
+    "maxLength": "at most {} characters",
+    "maximum": "at most {}",
+    "minItems": "at least {} items",
+    "minLength": "at least {} characters",
+    "minProperties": "at least {} fields",
+    "minimum": "at least {}",
+    "pattern": "like {}",
+    "default": "by default {}",
+}
+_FLAGS = {
+    "deprecated": "deprecated",
+    "nullable": "or null",
+    "readOnly": "only answered",
+    "uniqueItems": "all different",
+    "writeOnly": "only sent",
+}
+
+
+class Key(NamedTuple):
+    """What names a fact: its kind, the operation or schema that it belongs to, and the name below that."""
+
+    kind: FactKind
+    owner: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        """``getCampaigns.updated_at_gt``."""
+        return f"{self.owner}.{self.name}" if self.name else self.owner
+
+    @property
+    def holder(self) -> str:
+        """The name without its last part: ``budget`` for the field ``budget.type``."""
+        return self.name.rpartition(".")[0]
+
+
+class FactTable:
+    """The facts of one document.
+
+    Attributes:
+        rows: each fact with its value in words.
+        sent: the operations and schemas that requests hold.
+        answered: the operations and schemas that answers hold.
+    """
+
+    def __init__(self, facts: Facts, renamed: Mapping[str, str]) -> None:
+        """Read the facts; ``renamed`` maps names of schemas to those to use in their place."""
+        self._schemas: Mapping[str, Schema] = facts["components"]["schemas"]
+        self._parameters: Mapping[str, Schema] = facts["components"]["parameters"]
+        self._renamed = renamed
+        self.rows: dict[Key, str] = {}
+        self.sent: set[str] = set()
+        self.answered: set[str] = set()
+        for path, item in facts["paths"].items():
+            for method in METHODS:
+                if method in item:
+                    self._read_operation(f"{method.upper()} {path}", item[method])
+        for name, schema in self._schemas.items():
+            owner = renamed.get(name, name)
+            self.rows[Key("type", owner)] = self._words(schema)
+            self._read_schema(owner, "", schema)
+
+    def knows_whole_of(self, key: Key) -> bool:
+        """Whether this table has what the fact belongs to, so that the fact's own absence says something."""
+        if key.kind == "operation":
+            return True
+        if not {Key("operation", key.owner), Key("type", key.owner)} & self.rows.keys():
+            return False
+        holder = key.holder.removesuffix("[]")
+        return not holder or bool({Key("field", key.owner, holder), Key("parameter", key.owner, holder)} & self.rows.keys())
+
+    def in_full(self, key: Key) -> str:
+        """A fact's value, with the values of the enum that it names."""
+        words = self.rows[key]
+        values = self._schemas.get(words, {}).get("enum")
+        return f"{words}: {', '.join(map(str, values))}" if values else words
+
+    def _read_operation(self, call: str, given: Schema) -> None:
+        owner = given["operationId"]
+        self.rows[Key("operation", owner)] = call
+        for one in given.get("parameters", ()):
+            parameter = self._parameters[one["$ref"].rpartition("/")[2]] if "$ref" in one else one
+            needed = ", required" if parameter.get("required") else ""
+            self.rows[Key("parameter", owner, parameter["name"])] = f"{self._words(parameter['schema'])}{needed}"
+            self._read_schema(owner, parameter["name"], parameter["schema"])
+            self._reach(parameter["schema"], self.sent)
+        self.sent.add(owner)
+        for media, body in given.get("requestBody", {}).get("content", {}).items():
+            needed = ", required" if given["requestBody"].get("required") else ""
+            self.rows[Key("type", owner, "body")] = f"{media}: {self._words(body['schema'])}{needed}"
+            self._reach(body["schema"], self.sent)
+        for status, answer in given["responses"].items():
+            made_of = [f"{media}: {self._words(one['schema'])}" for media, one in answer.get("content", {}).items()]
+            self.rows[Key("status", owner, status)] = ", ".join(made_of)
+            for one in answer.get("content", {}).values():
+                self._reach(one["schema"], self.answered)
+
+    def _read_schema(self, owner: str, place: str, schema: Schema) -> None:
+        """The fields, enum values and required names of a schema, and of those without a name inside of it."""
+        below = f"{place}." if place else ""
+        for value in schema.get("enum", ()):
+            self.rows[Key("enum value", owner, f"{below}{value}")] = ""
+        for name in schema.get("required", ()):
+            self.rows[Key("required", owner, f"{below}{name}")] = ""
+        for name, field in schema.get("properties", {}).items():
+            self.rows[Key("field", owner, f"{below}{name}")] = self._words(field)
+            self._read_schema(owner, f"{below}{name}", field)
+        if "items" in schema:
+            self._read_schema(owner, f"{place}[]", schema["items"])
+        for part in _parts(schema):
+            self._read_schema(owner, place, part)
+
+    def _words(self, schema: Schema) -> str:
+        """What a schema is, without what has rows of its own."""
+        said = [self._kind(schema)]
+        said += [form.format(schema[key]) for key, form in _LIMITS.items() if key in schema]
+        said += [word for key, word in _FLAGS.items() if schema.get(key)]
+        return ", ".join(said)
+
+    def _kind(self, schema: Schema) -> str:
+        if "$ref" in schema:
+            name = schema["$ref"].rpartition("/")[2]
+            return self._renamed.get(name, name)
+        named = [self._kind(part) for part in _parts(schema) if "$ref" in part]
+        if named:
+            return " and ".join(named)
+        if "items" in schema:
+            return f"list of {self._words(schema['items'])}"
+        return " ".join([schema.get("type", "object"), *([schema["format"]] if "format" in schema else [])])
+
+    def _reach(self, schema: Schema, reached: set[str]) -> None:
+        """Add the names of every schema that this one is made of."""
+        for name in _references(schema):
+            new = self._renamed.get(name, name)
+            if new not in reached:
+                reached.add(new)
+                self._reach(self._schemas[name], reached)
+
+
+def _parts(schema: Schema) -> Iterator[Schema]:
+    for key in ("allOf", "anyOf", "oneOf"):
+        yield from schema.get(key, ())
+
+
+def _references(node: object) -> Iterator[str]:
+    """The names of the schemas that a schema refers to."""
+    if isinstance(node, dict):
+        named = cast("dict[str, Any]", node)
+        if "$ref" in named:
+            yield named["$ref"].rpartition("/")[2]
+        for one in named.values():
+            yield from _references(one)
+    elif isinstance(node, list):
+        for one in cast("list[object]", node):
+            yield from _references(one)

@@ -1,0 +1,363 @@
+"""The quota proxy between programs and an API: what waits, what goes on, what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import logging
+import shutil
+import socket
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from spotify_ads_async import AccessToken, ConfigurationError, Governor, Limit
+from spotify_ads_async.emulator import Emulator
+from spotify_ads_async.proxy import QuotaProxy
+from spotify_ads_async.types import Secret
+from tests.support.raw_server import Connection, RawServer, answer, raw, reset, stall, stall_after
+
+SIGNED = {"Authorization": "Bearer canary-token"}
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False) as session:
+        yield session
+
+
+@contextlib.asynccontextmanager
+async def proxied(server: RawServer, *limits: Limit, **options: object) -> AsyncIterator[QuotaProxy]:
+    async with Governor(limits) as governor, QuotaProxy(governor, upstream=server.base_url, port=0, **options) as proxy:  # type: ignore[arg-type]
+        yield proxy
+
+
+async def seen(condition: object) -> None:
+    """Wait until a condition holds, looking after each turn of the loop."""
+    async with asyncio.timeout(10):
+        while not condition():  # type: ignore[operator] # noqa: ASYNC110 (what is watched tells nobody of its changes)
+            await asyncio.sleep(0.005)
+
+
+async def test_request_and_answer_pass_unchanged(http: aiohttp.ClientSession) -> None:
+    body = gzip.compress(b'{"id": "1"}')
+    headers = {"Content-Encoding": "gzip", "X-RateLimit-Remaining": "7", "X-Request-Id": "r-1", "Connection": "X-Hop", "X-Hop": "1"}
+    async with RawServer(otherwise=answer(207, body, headers=headers)) as server, proxied(server) as proxy:
+        url = f"{proxy.base_url}/ad_accounts/a%2Fb/ads?fields=ID&fields=NAME&q=%20+"
+        sent = {**SIGNED, "X-Quota-Priority": "bulk", "Idempotency-Key": "k", "Content-Type": "application/json", "TE": "trailers"}
+        async with http.post(aiohttp.client.URL(url, encoded=True), data=b'{"name": "x"}', headers=sent) as got:
+            assert (got.status, await got.read()) == (207, body)
+            assert got.headers["X-RateLimit-Remaining"] == "7"
+            assert got.headers["X-Request-Id"] == "r-1"
+            assert "X-Hop" not in got.headers
+            assert "X-Quota-Proxy" not in got.headers
+    (received,) = server.received
+    assert (received.method, received.target) == ("POST", "/ads/v3/ad_accounts/a%2Fb/ads?fields=ID&fields=NAME&q=%20+")
+    assert received.body == b'{"name": "x"}'
+    assert received.headers["authorization"] == "Bearer canary-token"
+    assert received.headers["idempotency-key"] == "k"
+    assert received.headers["host"] == f"127.0.0.1:{server.port}"
+    assert not received.headers.keys() & {"x-quota-priority", "te", "x-quota-proxy-key"}
+
+
+async def test_requests_queue_and_no_window_is_exceeded(http: aiohttp.ClientSession) -> None:
+    limits = (Limit("client_id", requests=60, window=1.2), Limit("ip", requests=20, window=0.4))
+    async with (
+        Emulator(ad_sets=5, limits=limits, latency=(0.0, 0.02)) as server,
+        Governor(limits) as governor,
+        QuotaProxy(governor, upstream=server.base_url, port=0) as proxy,
+    ):
+
+        async def ask(number: int) -> int:
+            headers = SIGNED | {"X-Quota-Priority": "bulk" if number % 2 else "interactive"}
+            async with http.get(f"{proxy.base_url}/ad_accounts/{server.ad_account_id}/ad_sets", headers=headers) as got:
+                await got.read()
+                return got.status
+
+        assert await asyncio.gather(*(ask(number) for number in range(90))) == [200] * 90
+        assert server.statistics().refused == 0
+        assert server.statistics().fullest["ip"] == 20
+
+
+async def test_past_the_longest_wait_it_refuses_at_once_with_the_true_wait(http: aiohttp.ClientSession) -> None:
+    async with RawServer() as server, proxied(server, Limit("ip", requests=1, window=30.0), longest_wait=10.0) as proxy:
+        async with http.get(f"{proxy.base_url}/businesses", headers=SIGNED) as got:
+            assert got.status == 200
+        for url, headers in (
+            (f"{proxy.base_url}/businesses", {}),
+            (f"{proxy.base_url}/businesses", {"X-Quota-Max-Wait": "0.5"}),
+            (f"{proxy.origin}/~max_wait=1,priority=bulk/ads/v3/businesses", {}),
+        ):
+            async with http.get(url, headers=SIGNED | headers) as got:
+                assert got.status == 429
+                assert 28 <= int(got.headers["Retry-After"]) <= 31
+                assert got.headers["X-Quota-Proxy"] == "refused"
+    assert len(server.received) == 1
+
+
+async def test_each_client_id_has_a_window_and_all_share_the_address(http: aiohttp.ClientSession) -> None:
+    limits = (Limit("client_id", requests=1, window=30.0), Limit("ip", requests=3, window=30.0))
+    async with RawServer() as server, proxied(server, *limits, longest_wait=0.0) as proxy:
+        statuses: list[int] = []
+        for owner in ("a", "a", "b", "c", "d"):
+            async with http.get(f"{proxy.origin}/~client_id={owner}/ads/v3/businesses", headers=SIGNED) as got:
+                statuses.append(got.status)
+    assert statuses == [200, 429, 200, 200, 429]
+
+
+async def test_a_pause_that_the_api_asks_for_holds_for_all(http: aiohttp.ClientSession) -> None:
+    async with (
+        RawServer(script=[answer(429, {}, headers={"Retry-After": "20"})]) as server,
+        proxied(server, Limit("ip", requests=50, window=1.0), longest_wait=1.0) as proxy,
+    ):
+        async with http.get(f"{proxy.base_url}/businesses", headers=SIGNED) as got:
+            assert got.status == 429
+            assert "X-Quota-Proxy" not in got.headers, "the API's own refusal passes on"
+        async with http.get(f"{proxy.origin}/~client_id=another/ads/v3/businesses", headers=SIGNED) as got:
+            assert (got.status, got.headers["X-Quota-Proxy"]) == (429, "refused")
+    assert len(server.received) == 1
+
+
+async def test_who_leaves_while_queued_costs_no_quota_and_gives_the_place_back(http: aiohttp.ClientSession) -> None:
+    async with RawServer(otherwise=stall) as server, proxied(server, Limit("ip", requests=1, window=30.0), longest_wait=900.0) as proxy:
+        first = asyncio.create_task(http.get(f"{proxy.base_url}/businesses", headers=SIGNED))
+        await seen(lambda: proxy.counts()["under_way"] == 1)
+        waiting = [asyncio.create_task(http.get(f"{proxy.base_url}/businesses", headers=SIGNED)) for _ in range(5)]
+        await seen(lambda: proxy.counts()["waiting"] == 5)
+        async with http.get(f"{proxy.origin}/-/health") as got:
+            assert await got.json() == {"status": "ok", "waiting": 5, "under_way": 1}
+        for task in waiting:
+            task.cancel()
+        await seen(lambda: proxy.counts()["waiting"] == 0)
+        first.cancel()
+        await seen(lambda: proxy.counts()["under_way"] == 0)
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("behaviour", [reset, raw(b"HTTP/1.1 garbage\r\n\r\n"), raw(b"")], ids=["reset", "garbage", "closed"])
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+async def test_nothing_is_sent_twice(http: aiohttp.ClientSession, method: str, behaviour: object) -> None:
+    async with RawServer(script=[answer(200, {})], otherwise=behaviour) as server, proxied(server) as proxy:  # type: ignore[arg-type]
+        async with http.get(f"{proxy.base_url}/businesses", headers=SIGNED):
+            pass
+        async with http.request(method, f"{proxy.base_url}/businesses", headers=SIGNED, data=b"{}") as got:
+            assert (got.status, got.headers["X-Quota-Proxy"]) == (502, "refused")
+            assert "may have taken effect" in (await got.json())["error"]
+    assert len(server.received) == 2
+
+
+async def test_an_api_that_cannot_be_reached_spends_nothing(http: aiohttp.ClientSession) -> None:
+    async with RawServer() as server, proxied(server, Limit("ip", requests=1, window=30.0), longest_wait=0.0) as proxy:
+        await server.__aexit__()
+        for _ in range(3):
+            async with http.get(f"{proxy.base_url}/businesses", headers=SIGNED) as got:
+                assert got.status == 502
+                assert "was not sent" in (await got.json())["error"]
+
+
+async def test_a_redirect_is_passed_on_and_not_followed(http: aiohttp.ClientSession) -> None:
+    async with (
+        RawServer(otherwise=answer(302, b"", headers={"Location": "http://127.0.0.1:9/elsewhere"})) as server,
+        proxied(server) as proxy,
+        http.get(f"{proxy.base_url}/businesses", headers=SIGNED, allow_redirects=False) as got,
+    ):
+        assert (got.status, got.headers["Location"]) == (302, "http://127.0.0.1:9/elsewhere")
+
+
+async def test_the_first_byte_is_out_before_the_last_is_in(http: aiohttp.ClientSession) -> None:
+    begun = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst"
+    async with RawServer(otherwise=stall_after(begun)) as server, proxied(server) as proxy:
+        async with http.get(f"{proxy.base_url}/businesses", headers=SIGNED) as got:
+            assert await got.content.read(5) == b"first"
+        await seen(lambda: proxy.counts()["under_way"] == 0)
+
+
+async def test_an_answer_that_breaks_off_breaks_off_here_too(http: aiohttp.ClientSession) -> None:
+    async with (
+        RawServer(otherwise=raw(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst")) as server,
+        proxied(server) as proxy,
+        http.get(f"{proxy.base_url}/businesses", headers=SIGNED) as got,
+    ):
+        with pytest.raises(aiohttp.ClientError):
+            await got.read()
+
+
+async def test_a_body_beyond_the_bound_is_refused_before_quota(http: aiohttp.ClientSession) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 1_000_000
+
+    async with RawServer() as server, proxied(server) as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(proxy.origin.rpartition(":")[2]))
+        head = f"POST /ads/v3/x HTTP/1.1\r\nHost: {proxy.origin[7:]}\r\nAuthorization: Bearer x\r\nContent-Length: 2000000000\r\n\r\n"
+        writer.write(head.encode())
+        assert b"413" in await reader.readline()
+        writer.close()
+        with contextlib.suppress(aiohttp.ClientError):
+            async with http.post(f"{proxy.base_url}/businesses", headers=SIGNED, data=endless()) as got:
+                assert got.status == 413
+    assert not server.received
+
+
+async def test_curl_waits_for_a_hundred_continue() -> None:
+    curl = shutil.which("curl")
+    if curl is None:
+        pytest.skip("there is no curl on this machine")
+    async with RawServer(otherwise=answer(200, {"ok": True})) as server, proxied(server) as proxy:
+        arguments = ("-sS", "--max-time", "20", "-H", "Authorization: Bearer x", "-H", "Expect: 100-continue", "--data-binary", "@-")
+        running = await asyncio.create_subprocess_exec(
+            curl, *arguments, f"{proxy.base_url}/businesses", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        out, _ = await running.communicate(b"x" * 3_000_000)
+    assert out == b'{"ok": true}'
+    assert len(server.received[0].body) == 3_000_000
+
+
+async def test_node_programs_share_the_quota() -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("there is no Node.js on this machine")
+    limits = (Limit("client_id", requests=60, window=1.2), Limit("ip", requests=20, window=0.4))
+    program = """
+      const headers = { Authorization: "Bearer x" };
+      const asked = Array.from({ length: 50 }, () => fetch(process.argv[1], { headers }).then((got) => got.status));
+      Promise.all(asked).then((all) => console.log(JSON.stringify([...new Set(all)])));
+    """
+    async with (
+        Emulator(ad_sets=5, limits=limits, latency=0.0) as server,
+        Governor(limits) as governor,
+        QuotaProxy(governor, upstream=server.base_url, port=0) as proxy,
+    ):
+        url = f"{proxy.base_url}/ad_accounts/{server.ad_account_id}/ad_sets"
+        running = await asyncio.create_subprocess_exec(node, "-e", program, url, stdout=asyncio.subprocess.PIPE)
+        out, _ = await running.communicate()
+        assert out.strip() == b"[200]"
+        assert server.statistics().refused == 0
+
+
+async def test_its_own_sign_in_signs_what_brings_none(http: aiohttp.ClientSession) -> None:
+    async with RawServer() as server, proxied(server, credentials=AccessToken("own-token")) as proxy:
+        for headers in ({}, SIGNED):
+            async with http.get(f"{proxy.base_url}/businesses", headers=headers) as got:
+                assert got.status == 200
+    assert [one.headers["authorization"] for one in server.received] == ["Bearer own-token", "Bearer canary-token"]
+
+
+async def test_without_a_sign_in_unsigned_requests_are_told_so(http: aiohttp.ClientSession) -> None:
+    async with RawServer() as server, proxied(server) as proxy, http.get(f"{proxy.base_url}/businesses") as got:
+        assert got.status == 401
+        assert "spotify-ads login" in (await got.json())["error"]
+    assert not server.received
+
+
+async def test_beyond_loopback_it_needs_a_key() -> None:
+    async with Governor([]) as governor:
+        with pytest.raises(ConfigurationError, match="key"):
+            QuotaProxy(governor, host="0.0.0.0")  # noqa: S104 (what is refused)
+
+
+async def test_the_key_is_asked_for_and_never_goes_upstream(http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with RawServer() as server, proxied(server, key=Secret("canary-key")) as proxy:
+        for headers in ({}, {"X-Quota-Proxy-Key": "wrong"}):
+            async with http.get(f"{proxy.base_url}/businesses", headers=SIGNED | headers) as got:
+                assert got.status == 407
+        async with http.get(f"{proxy.base_url}/businesses", headers=SIGNED | {"X-Quota-Proxy-Key": "canary-key"}) as got:
+            assert got.status == 200
+        async with http.get(f"{proxy.origin}/-/windows") as got:
+            assert got.status == 401
+        async with http.get(
+            f"{proxy.origin}/-/windows", headers={"Authorization": aiohttp.encode_basic_auth("anybody", "canary-key")}
+        ) as got:
+            assert got.status == 200
+            assert "canary" not in await got.text()
+        async with http.get(f"{proxy.origin}/-/health") as got:
+            assert got.status == 200
+    (received,) = server.received
+    assert "canary-key" not in str(received)
+    assert "canary" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}],
+    ids=["rebound name", "another page", "an image on another page"],
+)
+async def test_pages_in_a_browser_are_refused(http: aiohttp.ClientSession, headers: dict[str, str]) -> None:
+    async with RawServer() as server, proxied(server, credentials=AccessToken("own-token")) as proxy:
+        for place in (f"{proxy.base_url}/businesses", f"{proxy.origin}/-/windows"):
+            async with http.get(place, headers=headers) as got:
+                assert got.status == 403
+    assert not server.received
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["http://evil.example/ads/v3/businesses", "/ads/v3/../../secret", "/ads/v3/%2e%2e/%2E%2e/x", "/ads/v30/businesses", "/elsewhere", "*"],
+)
+async def test_only_the_api_is_reached(target: str) -> None:
+    async with RawServer() as server, proxied(server) as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(proxy.origin.rpartition(":")[2]))
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: {proxy.origin[7:]}\r\nAuthorization: Bearer x\r\nConnection: close\r\n\r\n".encode())
+        status = int((await reader.readline()).split()[1])
+        writer.close()
+        assert status in {400, 403, 404}
+    assert not server.received
+
+
+@pytest.mark.parametrize("segment", ["priority=urgent", "max_wait=soon", "max_wait=nan", "max_wait=-1", "client_id=", "colour=red"])
+async def test_a_preference_that_cannot_be_read_is_refused(http: aiohttp.ClientSession, segment: str) -> None:
+    async with (
+        RawServer() as server,
+        proxied(server) as proxy,
+        http.get(f"{proxy.origin}/~{segment}/ads/v3/businesses", headers=SIGNED) as got,
+    ):
+        assert got.status == 400
+        assert (await got.json())["error"]
+    assert not server.received
+
+
+async def test_the_line_is_bounded(http: aiohttp.ClientSession) -> None:
+    async with RawServer() as server, proxied(server, Limit("ip", requests=1, window=2.0), most_waiting=3) as proxy:
+        statuses: list[int] = []
+
+        async def ask() -> None:
+            async with http.get(f"{proxy.base_url}/businesses", headers=SIGNED) as got:
+                statuses.append(got.status)
+
+        tasks = [asyncio.create_task(ask()) for _ in range(6)]
+        await seen(lambda: len(statuses) == 3)
+        assert sorted(statuses) == [200, 429, 429]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_metrics_and_page_show_the_windows(http: aiohttp.ClientSession) -> None:
+    async with RawServer() as server, proxied(server, Limit("ip", requests=5, window=30.0)) as proxy:
+        async with http.get(f"{proxy.base_url}/businesses", headers=SIGNED):
+            pass
+        async with http.get(f"{proxy.origin}/-/metrics") as got:
+            text = await got.text()
+        assert "quota_proxy_forwarded_total 1.0" in text
+        assert 'quota_window_available{limit="ip"' in text
+        async with http.get(f"{proxy.origin}/-/") as got:
+            assert "<title>Quota proxy</title>" in await got.text()
+
+
+async def test_a_program_that_stops_reading_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spotify_ads_async.proxy.server._STALL_SECONDS", 0.2)
+
+    async def much(connection: Connection) -> None:
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                await connection.send(b"x" * 1_000_000)
+
+    async with RawServer(otherwise=much) as server, proxied(server) as proxy:
+        with socket.create_connection(("127.0.0.1", int(proxy.origin.rpartition(":")[2]))) as slow:
+            slow.sendall(f"GET /ads/v3/x HTTP/1.1\r\nHost: {proxy.origin[7:]}\r\nAuthorization: Bearer x\r\n\r\n".encode())
+            await seen(lambda: proxy.counts()["under_way"] == 1)
+            await seen(lambda: proxy.counts()["under_way"] == 0)
