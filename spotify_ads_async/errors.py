@@ -52,8 +52,9 @@ class Portable(Exception):
     """
 
     def __reduce__(self) -> tuple[object, ...]:
-        state = {**vars(self), "__cause__": self.__cause__}
-        return _restored, (type(self), self.args), {name: _portable(value) for name, value in state.items() if value is not None}
+        cause = _portable(self.__cause__)
+        state = {name: _portable(value) for name, value in vars(self).items()}
+        return _restored, (type(self), self.args), state if cause is None else {**state, "__cause__": cause}
 
 
 def _restored(kind: type[BaseException], arguments: tuple[object, ...]) -> BaseException:
