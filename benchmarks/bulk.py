@@ -31,7 +31,7 @@ ROWS = 100_000
 CHANGES = 700
 AD_SETS = 2000
 LIMITS = tuple(limit for limit in PUBLISHED_LIMITS if limit.name != "reporting")
-COLUMNS = ("ad_set_id", "name", "bid_micro_amount", "budget.micro_amount", "delivery")
+COLUMNS = ("ad_set_id", "name", "bid_amount", "budget.amount", "delivery")
 
 
 @contextmanager

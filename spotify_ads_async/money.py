@@ -8,12 +8,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import Context, Decimal, Inexact
+from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
+from functools import cache
 
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.types import MicroAmount
 
-__all__ = ["InvalidAmount", "InvalidAmountType", "format_micros", "from_micros", "micros"]
+__all__ = [
+    "InvalidAmount",
+    "InvalidAmountType",
+    "fits_currency",
+    "format_micros",
+    "from_micros",
+    "micros",
+    "minor_units",
+    "read_amount",
+    "round_to_currency",
+]
 
 _DECIMALS = 6
 _PER_UNIT = 10**_DECIMALS
@@ -23,11 +34,45 @@ _PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
 _EXACT = Context(prec=40, traps=[Inexact])
 _USUAL_DECIMALS = 2
 _LONGEST_SHOWN = 80
-# ISO 4217 currencies whose minor unit is not a hundredth.
-_OTHER_DECIMALS: Mapping[str, int] = {
-    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"), 0),
-    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+_LONGEST_READ = 40
+_CODE = re.compile(r"[A-Z]{3}")
+# What people write for a currency. A sign that several share stands for the account's own, where that is one of them.
+_SIGNS: Mapping[str, frozenset[str]] = {
+    "$": frozenset({"USD", "CAD", "AUD", "NZD", "SGD", "HKD", "TWD", "MXN", "ARS", "CLP", "COP", "UYU", "DOP"}),
+    "US$": frozenset({"USD"}),
+    "CA$": frozenset({"CAD"}),
+    "A$": frozenset({"AUD"}),
+    "NZ$": frozenset({"NZD"}),
+    "HK$": frozenset({"HKD"}),
+    "NT$": frozenset({"TWD"}),
+    "S$": frozenset({"SGD"}),
+    "MX$": frozenset({"MXN"}),
+    "R$": frozenset({"BRL"}),
+    "€": frozenset({"EUR"}),
+    "£": frozenset({"GBP", "EGP"}),
+    "¥": frozenset({"JPY", "CNY"}),
+    "￥": frozenset({"JPY", "CNY"}),
+    "円": frozenset({"JPY"}),
+    "₹": frozenset({"INR"}),
+    "₩": frozenset({"KRW"}),
+    "₺": frozenset({"TRY"}),
+    "₱": frozenset({"PHP"}),
+    "₫": frozenset({"VND"}),
+    "฿": frozenset({"THB"}),
+    "₪": frozenset({"ILS"}),
+    "₴": frozenset({"UAH"}),
+    "₦": frozenset({"NGN"}),
+    "zł": frozenset({"PLN"}),
+    "Kč": frozenset({"CZK"}),
+    "Ft": frozenset({"HUF"}),
+    "kr": frozenset({"SEK", "NOK", "DKK", "ISK"}),
+    "kr.": frozenset({"SEK", "NOK", "DKK", "ISK"}),
+    "Fr.": frozenset({"CHF"}),
 }
+_MARKED = re.compile(r"(?P<before>[^0-9.,+()\-]*)(?P<number>.*?)(?P<after>[^0-9.,' )%]*)", re.DOTALL)
+_GROUPING = "' "  # beside comma and point; blanks and apostrophes of all kinds are made plain before
+_APOSTROPHE = "\N{RIGHT SINGLE QUOTATION MARK}"
+_SCIENTIFIC = re.compile(r"(?P<digits>[0-9](?:[.,][0-9]{1,15})?)[eE]\+?(?P<exponent>[0-9]{1,2})")
 
 
 class InvalidAmount(InvalidRequest, ValueError):
@@ -89,10 +134,112 @@ def format_micros(amount: MicroAmount, currency: str | None = None) -> str:
         InvalidAmountType: the amount is no int.
     """
     whole, decimals = _split(amount)
-    shown = decimals.ljust(_OTHER_DECIMALS.get(currency or "", _USUAL_DECIMALS), "0")
+    usual = minor_units(currency) if currency else None
+    shown = decimals.ljust(_USUAL_DECIMALS if usual is None else usual, "0")
     sign, digits = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
     number = f"{sign}{int(digits):,}.{shown}" if shown else f"{sign}{int(digits):,}"
     return f"{number} {currency}" if currency else number
+
+
+@cache
+def minor_units(currency: str) -> int | None:
+    """How many decimals a currency has by ISO 4217: 2 for USD, 0 for JPY, 3 for KWD; None for what is no currency of money."""
+    from iso4217 import Currency  # noqa: PLC0415 - it reads its table when it is loaded, and most programs show no money
+
+    try:
+        return Currency(currency.upper()).exponent
+    except ValueError:
+        return None
+
+
+def fits_currency(amount: MicroAmount, currency: str) -> bool:
+    """Whether an amount is a whole number of the currency's smallest units. Of an unknown currency every amount is."""
+    return amount % _smallest(currency) == 0
+
+
+def round_to_currency(amount: MicroAmount | Decimal, currency: str) -> MicroAmount:
+    """An amount in millionths, rounded half to even to the currency's smallest unit: 1_005_000 becomes 1_000_000 in USD."""
+    smallest = _smallest(currency)
+    return int((Decimal(amount) / smallest).quantize(Decimal(1), rounding=ROUND_HALF_EVEN, context=Context(prec=60))) * smallest
+
+
+def _smallest(currency: str) -> int:
+    """The currency's smallest unit in millionths."""
+    decimals = minor_units(currency)
+    return 10 ** (_DECIMALS - min(_DECIMALS, decimals)) if decimals is not None else 1
+
+
+def read_amount(text: str, currency: str = "") -> MicroAmount:
+    """Read an amount in currency units as people and spreadsheets write it: ``$1,250.00``, ``1.250,00``, ``15000``, ``1.5E+3``.
+
+    A number means the same with a decimal point and without: 15000 and 15,000.00 are equal. What may be meant in two ways
+    (``1,250`` and ``1.250``) is refused, and so are another currency than ``currency``, more decimals than it has, and
+    amounts below zero.
+
+    Args:
+        text: the amount, with or without the currency's sign or code.
+        currency: the account's currency, an ISO 4217 code; without one, an amount that names a currency is refused.
+
+    Raises:
+        InvalidAmount: it is no amount, or not in this currency.
+    """
+    plain = " ".join(text.replace(_APOSTROPHE, "'").split())
+    if not plain or len(plain) > _LONGEST_READ:
+        raise _wrong_value(text, "a number of currency units, such as 1250.00")
+    found = _MARKED.fullmatch(plain)
+    if found is None or not found["number"]:
+        raise _wrong_value(text, "a number of currency units, such as 1250.00")
+    for mark in (found["before"].strip(), found["after"].strip()):
+        if mark:
+            _check_mark(text, mark, currency)
+    amount = _scaled(text, _number(text, found["number"].strip()))
+    if not fits_currency(amount, currency):
+        raise _wrong_value(text, f"an amount of {currency}, which has {minor_units(currency) or 'no'} decimals")
+    return amount
+
+
+def _check_mark(text: str, mark: str, currency: str) -> None:
+    """Refuse the sign or code of another currency."""
+    meant = _SIGNS.get(mark) or ({mark.upper()} if _CODE.fullmatch(mark.upper()) and minor_units(mark) is not None else None)
+    if meant is None:
+        raise _wrong_value(text, f"a number of currency units, and {mark!r} is no currency that is known here")
+    if currency not in meant:
+        raise _wrong_value(text, f"in the account's currency{f', which is {currency}' if currency else ''}: {mark} is another")
+
+
+def _number(given: str, text: str) -> Decimal:
+    """The number in a text without currency; which of point and comma stands before decimals is decided by their places."""
+    if found := _SCIENTIFIC.fullmatch(text):
+        return Decimal(f"{found['digits'].replace(',', '.')}E{found['exponent']}")
+    for mark in _GROUPING:
+        parts = text.split(mark)
+        if len(parts) > 1 and not (re.fullmatch(r"[0-9]{1,3}", parts[0]) and all(re.match(r"[0-9]{3}", one) for one in parts[1:])):
+            raise _wrong_value(given, "a number of currency units: its digits are not grouped by threes")
+        text = "".join(parts)
+    if not re.fullmatch(r"[0-9]+(?:[.,][0-9]+)*", text):
+        raise _wrong_value(given, "a number of currency units, such as 1250.00")
+    last = max(text.rfind("."), text.rfind(","))
+    whole, decimals = (text[:last], text[last + 1 :]) if last >= 0 else (text, "")
+    mark = text[last] if last >= 0 else ""
+    inner = {one for one in whole if not one.isdecimal()}
+    if len(inner) > 1 or (mark in inner and not _is_grouped(text)):
+        raise _wrong_value(given, "a number of currency units: point and comma contradict each other")
+    if mark in inner:  # 1,250,000: the same mark several times groups digits
+        return Decimal(text.replace(mark, ""))
+    if inner and not _is_grouped(whole):
+        raise _wrong_value(given, "a number of currency units: its digits are not grouped by threes")
+    if not inner and len(decimals) == 3 and 1 <= len(whole) <= 3 and whole != "0":
+        either = f"{whole}{decimals}.00 or {Decimal(f'{whole}.{decimals}').normalize():f}"
+        raise _wrong_value(given, f"clear, and it may mean two amounts: write {either}")
+    try:
+        return Decimal(f"{whole.replace(',', '').replace('.', '')}.{decimals}" if decimals else whole)
+    except InvalidOperation:
+        raise _wrong_value(given, "a number of currency units, such as 1250.00") from None
+
+
+def _is_grouped(text: str) -> bool:
+    """Whether digits are grouped by threes, or as in India by twos before the last three."""
+    return bool(re.fullmatch(r"[0-9]{1,3}(?:([.,])[0-9]{3})(?:\1[0-9]{3})*|[0-9]{1,2}(?:,[0-9]{2})*,[0-9]{3}", text))
 
 
 def _split(amount: MicroAmount) -> tuple[str, str]:

@@ -119,7 +119,7 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     """How many attributes must be set."""
 
 
-class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """The root of what is answered. Every attribute may be absent or null, and is ``None`` then; unknown ones are dropped."""
 
 

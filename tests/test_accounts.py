@@ -10,7 +10,7 @@ import pytest
 
 from spotify_ads_async import AdsClient, AuthenticationError, ConfigurationError, Denial, PermissionDenied, RetryPolicy, ServerError
 from spotify_ads_async.emulator import Emulator
-from spotify_ads_async.models import AdAccountCreate, BusinessCreate
+from spotify_ads_async.models import AdAccountCreate, BillToAddress, BusinessCreate
 
 QUICK = RetryPolicy(first_delay=0.0, longest_delay=0.0)
 
@@ -23,7 +23,14 @@ async def two_accounts() -> AsyncIterator[tuple[Emulator, AdsClient, list[str]]]
         AdsClient("token", base_url=server.base_url, policy=QUICK) as ads,
     ):
         business = await ads.businesses.create(BusinessCreate(name="Second business", type="AGENCY"))
-        body = AdAccountCreate(name="Second account", country_code="US", industry="OTHER", type="BRAND_ADVERTISER")
+        body = AdAccountCreate(
+            name="Second account",
+            country_code="US",
+            industry="OTHER",
+            type="BRAND_ADVERTISER",
+            legal_entity_name="Second account Inc.",
+            bill_to_address=BillToAddress(name="Second account Inc."),
+        )
         account = await ads.business(business.id).ad_accounts.create(body)
         server.store.account(account.id).campaigns.put(
             {**next(iter(server.store.account(server.ad_account_id).campaigns)), "id": account.id}

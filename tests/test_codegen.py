@@ -18,7 +18,7 @@ from codegen.overrides import load as load_overrides
 from spotify_ads_async.api.facts import known_facts, render_facts, take_facts
 
 ROOT = Path(__file__).parents[1]
-PLACES = [os.environ.get("SPOTIFY_ADS_OPENAPI"), str(ROOT.parent / "shared" / "api" / "openapi-v3.yaml")]
+PLACES = [os.environ.get("SPOTIFY_ADS_OPENAPI"), str(ROOT.parent / "shared" / "api" / "openapi-v3-2026-10.yaml")]
 PACKAGES = ("models", "operations", "resources")
 LONG_ENOUGH_TO_BE_A_COPY = 45
 

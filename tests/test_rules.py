@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ ITEMS = [
 ]
 
 BODIES: dict[str, Any] = {
+    "createCampaign": m.CampaignCreate(name="Autumn", objective=m.CampaignObjective.REACH),
     "createAdSet": m.AdSetCreate(
         name="Autumn",
         campaign_id=ID,
@@ -111,7 +112,12 @@ BODIES: dict[str, Any] = {
     "createPixelInBusiness": m.PixelCreate(name="Shop", domain="HTTPS://shop.example.com"),
     "updatePixelById": m.PixelUpdate(domain="http://shop.example.com"),
     "createAdAccountForBusiness": m.AdAccountCreate(
-        name="Example", type=m.AdAccountType.BRAND_ADVERTISER, industry=m.Industry.RETAIL, country_code="SE"
+        name="Example",
+        type=m.AdAccountType.BRAND_ADVERTISER,
+        industry=m.Industry.RETAIL,
+        country_code="SE",
+        legal_entity_name="Example AB",
+        bill_to_address=m.BillToAddress(name="Example AB"),
     ),
 }
 
@@ -136,6 +142,7 @@ TOPICS = "targets__sensitive_topic_exclusions__"
 
 BROKEN: list[tuple[str, dict[str, object], str, str]] = [
     ("updateAdSet", {"delivery": m.Delivery.OFF}, "delivery", "alone"),
+    ("updateAdSet", {"bid_strategy": CPR, "pacing": m.Pacing.PACING_ASAP}, "pacing", "PACING_EVEN"),
     ("updateAdSet", {"end_time": START}, "end_time", "later than start_time"),
     ("updateAdSet", {"end_time": START + 366 * DAY}, "end_time", "365 days"),
     ("updateAdSet", {"category": "ADV_35_1"}, "category", "category code"),
@@ -192,7 +199,8 @@ BROKEN: list[tuple[str, dict[str, object], str, str]] = [
     ("estimateAudience", {"objective": m.CampaignObjective.REACH, "bid_strategy": CPR}, "objective", "CLICKS"),
     ("estimateAudience", {"budget__currency": "usd"}, "budget.currency", "ISO 4217"),
     ("estimateAudience", {"objective": m.CampaignObjective.VIDEO_VIEWS}, "asset_format", "VIDEO"),
-    ("estimateAudience", {"objective": m.CampaignObjective.UNSET}, "objective", "one of REACH"),
+    ("createCampaign", {"objective": m.CampaignObjective.UNSET}, "objective", "name the objective, or the ad_product"),
+    ("estimateAudience", {"objective": m.CampaignObjective.UNSET}, "objective", "name the objective, or the ad_product"),
     ("estimateAudience", {"category": "ADV_15_139", "targets__age_ranges": UNSET}, "targets.age_ranges", "minimum age"),
     (
         "estimateAudience",
@@ -285,6 +293,8 @@ ALSO_FINE: list[tuple[str, dict[str, object]]] = [
     ("createAd", {"start_time": None, "end_time": None}),
     ("createAd", {"catalog__catalog_items__0__sku": UNSET, "catalog__catalog_items__1__sku": UNSET}),
     ("publishCampaignDraft", {"action": m.PublishAction.VALIDATE, "draft_hierarchy_version": UNSET}),
+    ("createCampaign", {"objective": m.CampaignObjective.UNSET, "ad_product": m.CampaignAdProduct.CONTENT}),
+    ("createCampaign", {"objective": UNSET}),
     ("estimateAudience", {"bid_strategy": m.BidStrategy.AUTOBID, "bid_micro_amount": 0}),
     (
         "createAsyncReport",
@@ -340,12 +350,7 @@ QUERIES: dict[str, dict[str, object]] = {
         "statuses": [m.ReportEntityStatus.ACTIVE],
         "entity_status_type": m.ReportEntityType.AD_SET,
     },
-    "getPixelsByBusinessId": {
-        "offset": 0,
-        "include_historical_events": True,
-        "historical_events_start_date": date(2030, 1, 1),
-        "historical_events_end_date": date(2030, 1, 1),
-    },
+    "getMobileAppsByBusinessId": {"offset": 0},
     "getGeoTargets": {"q": "Oslo", "country_code": "NO", "language": "en", "limit": 1000},
     "getChangeHistory": {
         "entity_type": m.ChangeHistoryEntityType.CAMPAIGN,
@@ -368,6 +373,8 @@ BROKEN_QUERIES: list[tuple[str, dict[str, object], str, str]] = [
     ("getAggregateReport", {**HOURLY, "report_end": WHOLE_HOUR + HOUR}, "report_end", "two weeks"),
     ("getAggregateReport", {**HOURLY, "report_end": WHOLE_HOUR - timedelta(minutes=1)}, "report_end", "whole hour"),
     ("getAggregateReport", {"entity_ids": [ID] * 51}, "entity_ids", "at most 50"),
+    ("getAggregateReport", {"entity_ids": UNSET, "entity_ids_type": UNSET}, "entity_ids", "is required with granularity DAY"),
+    ("getAggregateReport", {**HOURLY, "entity_ids": [], "entity_ids_type": UNSET}, "entity_ids", "is required with granularity HOUR"),
     ("getAggregateReport", {"entity_ids_type": UNSET}, "entity_ids_type", "is required"),
     ("getAggregateReport", {"entity_ids_type": m.ReportEntityType.CAMPAIGN}, "entity_ids_type", "unless the granularity is LIFETIME"),
     ("getAggregateReport", {"entity_status_type": UNSET}, "entity_status_type", "is required"),
@@ -389,8 +396,6 @@ BROKEN_QUERIES: list[tuple[str, dict[str, object], str, str]] = [
     ("getAudienceInsightReport", {"entity_ids_type": UNSET}, "entity_ids_type", "is required"),
     ("getAudienceInsightReport", {"entity_ids_type": m.ReportEntityType.AD}, "entity_ids_type", "AD_SET or CAMPAIGN"),
     ("getAudienceInsightReport", {"entity_status_type": m.ReportEntityType.CAMPAIGN}, "entity_status_type", "AD_SET"),
-    ("getPixelsByBusinessId", {"historical_events_end_date": UNSET}, "historical_events_end_date", "is required"),
-    ("getPixelsByBusinessId", {"historical_events_end_date": date(2029, 1, 1)}, "historical_events_end_date", "before"),
     ("getGeoTargets", dict.fromkeys(("q", "country_code", "language", "limit"), UNSET), "", "at least one"),
     ("getGeoTargets", {"country_code": "NOR"}, "country_code", "two-letter"),
     ("getGeoTargets", {"language": "EN"}, "language", "must match"),
@@ -398,7 +403,7 @@ BROKEN_QUERIES: list[tuple[str, dict[str, object], str, str]] = [
     ("getChangeHistory", {"entity_type": UNSET}, "entity_type", "beside entity_name"),
     ("getChangeHistory", {"created_lte": START - HOUR}, "created_lte", "before created_gte"),
     ("getPodcastShows", {"market": "USA"}, "market", "two-letter"),
-    ("getPixelsByBusinessId", {"offset": -1}, "offset", "at least 0"),
+    ("getMobileAppsByBusinessId", {"offset": -1}, "offset", "at least 0"),
 ]
 
 
@@ -426,7 +431,7 @@ def test_a_query_that_breaks_a_rule_is_refused(operation: str, changes: dict[str
         ("getAggregateReport", REPORT | ACCOUNT | BARE),
         ("getAggregatedTotals", TOTALS | LIFELONG | {"report_start": UNSET, "report_end": UNSET}),
         ("getGeoTargets", {"ids": ["5259444"]}),
-        ("getPixelsByBusinessId", {}),
+        ("getMobileAppsByBusinessId", {}),
     ],
 )
 def test_queries_that_the_document_allows_pass(operation: str, query: dict[str, object]) -> None:

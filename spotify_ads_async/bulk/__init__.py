@@ -18,7 +18,7 @@ import msgspec
 
 from spotify_ads_async.bulk.entities import ENTITIES, Entity
 from spotify_ads_async.bulk.plan import planner, undo
-from spotify_ads_async.bulk.plan.columns import CLEAR
+from spotify_ads_async.bulk.plan.cells import CLEAR
 from spotify_ads_async.bulk.plan.expressions import BadExpression, parse_condition, parse_setting
 from spotify_ads_async.bulk.plan.sources import BadChanges, Problem
 from spotify_ads_async.bulk.records import Header, NotAPlan, PlanInUse, PlannedRow, RowOutcome, WrongPlan
@@ -115,8 +115,8 @@ async def plan_selection(
         ad_account_id: the ad account.
         entity: one of :data:`ENTITIES`.
         plan: the plan to make; there must be no such file yet.
-        where: conditions, such as ``status=ACTIVE`` or ``budget.micro_amount>=100.00``; none selects everything.
-        settings: new values, such as ``bid_micro_amount=12.50`` or ``budget.micro_amount=+10%``.
+        where: conditions, such as ``status=ACTIVE`` or ``budget.amount>=100.00``; none selects everything.
+        settings: new values, such as ``bid_amount=12.50`` or ``budget.amount=+10%``.
         skip_bad_rows: plan what can be changed though other rows are refused.
 
     Raises:

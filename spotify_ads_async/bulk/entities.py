@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import msgspec
 
-from spotify_ads_async.bulk.plan.columns import Column, columns_of
+from spotify_ads_async.bulk.plan.columns import Column, Kind, columns_of
 from spotify_ads_async.operation import ListOperation, Operation
 from spotify_ads_async.operations import OPERATIONS
 
@@ -48,12 +48,23 @@ class Entity:
         return columns_of(self.update.body)
 
     @functools.cached_property
-    def export_columns(self) -> tuple[Column, ...]:
-        """The columns of an export: a struct of plain values is written as its parts, any other as JSON."""
+    def has_money(self) -> bool:
+        """Whether amounts of money can be written."""
+        return any(column.kind is Kind.AMOUNT for column in self.columns.values())
+
+    def export_columns(self, *, micros: bool = False) -> tuple[Column, ...]:
+        """The columns of an export: a struct of plain values is written as its parts, any other as JSON.
+
+        Args:
+            micros: amounts of money stand in micros, and not in currency units.
+        """
         names = self.columns.keys()
-        parted = {name for name in names if (parts := self._parts(name)) and all(one.kind.value != "JSON" for one in parts)}
+        parted = {name for name in names if (parts := self._parts(name)) and all(one.kind is not Kind.JSON for one in parts)}
+        left_out = Kind.AMOUNT if micros else Kind.MONEY
         return tuple(
-            column for name, column in self.columns.items() if name not in parted and (column.parent == "" or column.parent in parted)
+            column
+            for name, column in self.columns.items()
+            if column.kind is not left_out and name not in parted and (column.parent == "" or column.parent in parted)
         )
 
     def _parts(self, name: str) -> list[Column]:

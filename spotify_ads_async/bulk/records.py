@@ -72,6 +72,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     created_at: str
     undo_of: str = ""
+    currency: str = ""
+    """The account's currency, where money is changed and it is known."""
     ready: bool = False
     drafts: bool = False
     """Whether the rows are staged as drafts: from the first run on, a plan keeps to that."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +10,7 @@ from typing import Any, cast
 
 import msgspec
 
-from spotify_ads_async.bulk.plan.columns import to_cell
+from spotify_ads_async.bulk.plan.cells import CsvRows, to_cell
 from spotify_ads_async.bulk.plan.effects import leaf
 from spotify_ads_async.bulk.records import PlannedRow, RowState
 from spotify_ads_async.bulk.store.plan_file import PlanFile
@@ -46,9 +45,10 @@ def write_results(rows: Iterable[PlannedRow], path: Path) -> None:
             if path.suffix == ".jsonl":
                 file.writelines(msgspec.json.encode(result(row)).decode() + "\n" for row in rows)
             else:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(RESULT_COLUMNS)
-                writer.writerows([_safe(value) for value in result(row).values()] for row in rows)
+                writer = CsvRows(file)
+                writer.write(RESULT_COLUMNS)
+                for row in rows:
+                    writer.write(map(_safe, result(row).values()))
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

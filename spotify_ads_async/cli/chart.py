@@ -22,7 +22,7 @@ class Series(NamedTuple):
 
 
 def _largest(series: Series) -> float:
-    return max((value for value in series.values if value is not None), default=0.0) or 1.0
+    return max([0.0, *(value for value in series.values if value is not None)]) or 1.0
 
 
 def _number(value: float) -> str:

@@ -14,9 +14,12 @@ import typer
 
 from spotify_ads_async.cli.text import printable
 
-__all__ = ["ConsentNeeded", "Yes", "agreed"]
+__all__ = ["AllowUnusual", "ConsentNeeded", "Yes", "agreed"]
 
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+AllowUnusual: TypeAlias = Annotated[
+    bool, typer.Option("--allow-unusual", help="Take unusual amounts of money: more than 5 times, less than a fifth, below one unit.")
+]
 
 _ASKED_AT_MOST = 3
 _ANSWERS = {"y": True, "yes": True, "n": False, "no": False, "": False}

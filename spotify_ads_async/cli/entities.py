@@ -10,11 +10,14 @@ import msgspec
 import typer
 
 from spotify_ads_async.bulk import ENTITIES, Entity
-from spotify_ads_async.bulk.plan.columns import CellError, columns_of, parse_cell, suggestion
+from spotify_ads_async.bulk.plan.cells import CellError, parse_cell
+from spotify_ads_async.bulk.plan.columns import Column, columns_of, suggestion
 from spotify_ads_async.bulk.plan.effects import Refusal, effect, writable_state
 from spotify_ads_async.bulk.plan.expressions import list_query, parse_condition
+from spotify_ads_async.bulk.plan.money import AmountRefused, check_amounts, unusual_changes
+from spotify_ads_async.bulk.plan.planner import currency_of
 from spotify_ads_async.cli.connect import connected
-from spotify_ads_async.cli.consent import Yes, agreed
+from spotify_ads_async.cli.consent import AllowUnusual, Yes, agreed
 from spotify_ads_async.cli.options import AdAccount, AdAccounts, AllAccounts, Fields, OutputForm, json_body, needed, needed_some
 from spotify_ads_async.cli.output import Output, Rows, show
 from spotify_ads_async.cli.products import AdProduct, hold_to_product
@@ -37,13 +40,13 @@ _CREATE: Mapping[str, str] = {"campaigns": "createCampaign", "ad sets": "createA
 
 Where = Annotated[
     list[str] | None,
-    typer.Option("--where", metavar="CONDITION", help="Such as status=ACTIVE, name~autumn, budget.micro_amount>=100.00; all must hold."),
+    typer.Option("--where", metavar="CONDITION", help="Such as status=ACTIVE, name~autumn, budget.amount>=100.00; all must hold."),
 ]
 Body = Annotated[
     str | None, typer.Option("--body", metavar="JSON|@FILE", help="The whole request as JSON, or the name of a file behind @.")
 ]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="One field, such as bid_micro_amount=12.50; repeat for more.")
+    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="One field, such as bid_amount=12.50; repeat for more.")
 ]
 IdempotencyKey = Annotated[str | None, typer.Option("--idempotency-key", metavar="KEY", help="The same key never creates twice.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")]
@@ -103,12 +106,17 @@ def group(plural: str) -> typer.Typer:
         body: Body = None,
         settings: Settings = None,
         idempotency_key: IdempotencyKey = None,
+        allow_unusual: AllowUnusual = False,
         ad_product: AdProduct = None,
+        yes: Yes = False,
         ad_account: AdAccount = None,
     ) -> None:
         asked, content = _Asked(entity, needed(ad_account)), json_body(body)
-        values = _values(columns_of(OPERATIONS[_CREATE[plural]].body), settings or [])
-        run(lambda: _create(asked, content, values, idempotency_key, ad_product))
+        columns = columns_of(OPERATIONS[_CREATE[plural]].body)
+        values = _values(columns, settings or [])
+        _put_values(content, {columns[name]: value for name, value in values.items()})
+        consent = _Consent(yes=yes, allow_unusual=allow_unusual, product=ad_product)
+        run(lambda: _create(asked, content, idempotency_key, consent))
 
     @app.command("update", help=f"Change one {entity.name}.")
     def update(
@@ -116,6 +124,7 @@ def group(plural: str) -> typer.Typer:
         *,
         body: Body = None,
         settings: Settings = None,
+        allow_unusual: AllowUnusual = False,
         ad_product: AdProduct = None,
         yes: Yes = False,
         ad_account: AdAccount = None,
@@ -123,7 +132,7 @@ def group(plural: str) -> typer.Typer:
         asked, content, values = _Asked(entity, needed(ad_account)), json_body(body), _values(entity.columns, settings or [])
         if bool(content) == bool(values):
             usage_error("give either --body or --set")
-        run(lambda: _update(asked, entity_id, content, values, ad_product, yes=yes))
+        run(lambda: _update(asked, entity_id, content, values, _Consent(yes=yes, allow_unusual=allow_unusual, product=ad_product)))
 
     if plural in CLONES:
         app.command("clone")(CLONES[plural])
@@ -172,43 +181,90 @@ def _values(columns: Mapping[str, Any], settings: list[str]) -> dict[str, Any]:
     return values
 
 
-async def _create(asked: _Asked, content: dict[str, Any], values: dict[str, Any], key: str | None, product: str | None) -> None:
-    for name, value in values.items():
+class _Consent(NamedTuple):
+    """What the command line agreed to in advance, and the ad product whose rules it names."""
+
+    yes: bool
+    allow_unusual: bool
+    product: str | None = None
+
+
+async def _money_is_meant(before: Mapping[str, Any], after: Mapping[str, Any], currency: str, consent: _Consent) -> bool:
+    """Whether the amounts of a request may stand: none that nobody means, and the unusual ones only after a question of their own.
+
+    Raises:
+        InvalidRequest: an amount is none of the currency.
+        ConsentNeeded: an amount is unusual, and nobody can be asked.
+    """
+    try:
+        check_amounts(before, after, currency)
+    except AmountRefused as refused:
+        raise InvalidRequest(f"{refused.field}: {refused}", path=f"body.{refused.field}") from None
+    unusual = unusual_changes(before, {**before, **after}, currency, now=datetime.now(UTC))
+    question = f"unusual: {'; '.join(unusual)}. Is that meant?"
+    return not unusual or await agreed(question, yes=consent.allow_unusual, option="--allow-unusual")
+
+
+def _put_values(content: dict[str, Any], values: Mapping[Column, Any]) -> None:
+    """Put values into a request, each where its column writes."""
+    for column, value in values.items():
         holder = content
-        *outer, last = name.split(".")
+        *outer, last = column.path
         for part in outer:
             holder = holder.setdefault(part, {})
         holder[last] = value
+
+
+async def _create(asked: _Asked, content: dict[str, Any], key: str | None, consent: _Consent) -> None:
     async with connected() as client:
-        await hold_to_product(client, asked.ad_account, asked.entity.plural, "create", content, ad_product=product)
+        await hold_to_product(client, asked.ad_account, asked.entity.plural, "create", content, ad_product=consent.product)
+        currency = await currency_of(client, asked.ad_account) if asked.entity.has_money else ""
+        if not await _money_is_meant({}, content, currency, consent):
+            say("nothing was made")
+            return
         operation = OPERATIONS[_CREATE[asked.entity.plural]]
         created = await client.call(operation, path={"ad_account_id": asked.ad_account}, body=content, idempotency_key=key)
     show(msgspec.to_builtins(created))
 
 
-async def _update(
-    asked: _Asked, entity_id: str, content: dict[str, Any], values: dict[str, Any], product: str | None, *, yes: bool
-) -> None:
+async def _update(asked: _Asked, entity_id: str, content: dict[str, Any], values: dict[str, Any], consent: _Consent) -> None:
     """Send a body as it is, or bring single fields into requests as a bulk change does: parts whole, ``delivery`` alone."""
     archives = "ARCHIVED" in {content.get("status"), values.get("status")}
-    if archives and not await agreed(f"archive the {asked.entity.name} {entity_id}? It cannot be undone.", yes=yes):
+    if archives and not await agreed(f"archive the {asked.entity.name} {entity_id}? It cannot be undone.", yes=consent.yes):
         say("nothing was changed")
         return
     entity, path = asked.entity, asked.path(entity_id)
     async with connected() as client:
+        currency = await currency_of(client, asked.ad_account) if entity.has_money else ""
+        answer = await client.call(entity.get, path=path)
+        state = writable_state(entity, answer)
         if content:
-            await hold_to_product(client, asked.ad_account, entity.plural, "update", content, entity_id=entity_id, ad_product=product)
+            await hold_to_product(
+                client, asked.ad_account, entity.plural, "update", content, entity_id=entity_id, ad_product=consent.product
+            )
+            if not await _money_is_meant(state, content, currency, consent):
+                say("nothing was changed")
+                return
             answer = await client.call(entity.update, path=path, body=content)
         else:
-            answer = await client.call(entity.get, path=path)
-            outcome = effect(entity, writable_state(entity, answer), values, now=datetime.now(UTC))
+            outcome = effect(entity, state, values, now=datetime.now(UTC), currency=currency)
             if isinstance(outcome, Refusal):
                 raise InvalidRequest(f"{outcome.column}: {outcome.reason}", operation=entity.update.id)
             present = msgspec.to_builtins(answer)
             for step in outcome.steps:
                 await hold_to_product(
-                    client, asked.ad_account, entity.plural, "update", step, entity_id=entity_id, present=present, ad_product=product
+                    client,
+                    asked.ad_account,
+                    entity.plural,
+                    "update",
+                    step,
+                    entity_id=entity_id,
+                    present=present,
+                    ad_product=consent.product,
                 )
+            if not await _money_is_meant(state, outcome.after, currency, consent):
+                say("nothing was changed")
+                return
             for step in outcome.steps:
                 answer = await client.call(entity.update, path=path, body=step)
     show(msgspec.to_builtins(answer))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import enum
 import io
 import sys
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self, TextIO, cast
 
 import msgspec
 
-from spotify_ads_async.bulk.plan.columns import to_cell
+from spotify_ads_async.bulk.plan.cells import CsvRows, to_cell
 from spotify_ads_async.cli.parquet import NO_KINDS, ColumnKind, ParquetRows
 from spotify_ads_async.cli.run import usage_error
 from spotify_ads_async.cli.terminal import fitted, write_line
@@ -133,15 +133,15 @@ class _Csv:
         self._is_terminal = stream.isatty()
         self._columns = columns
         self._line = io.StringIO(newline="")
-        self._writer = csv.writer(self._line, lineterminator="\n")
+        self._writer = CsvRows(self._line)
         self._put(columns)
 
     def write(self, row: Mapping[str, Any]) -> None:
         values = flat(row)
-        self._put([to_cell(_at(values, row, column)) for column in self._columns])
+        self._put([_number_or_cell(_at(values, row, column)) for column in self._columns])
 
     def _put(self, cells: Sequence[str]) -> None:
-        self._writer.writerow(cells)
+        self._writer.write(cells)
         line = self._line.getvalue()
         self._line.seek(0)
         self._line.truncate()
@@ -151,6 +151,11 @@ class _Csv:
 
     def end(self, *, failed: bool) -> None:
         pass
+
+
+def _number_or_cell(value: object) -> str:
+    """A cell of a CSV file. A Decimal is a number, and no text that a spreadsheet could take for a formula."""
+    return f"{value:f}" if isinstance(value, Decimal) else to_cell(value)
 
 
 class _Parquet:

@@ -43,7 +43,6 @@ _BY_STATUS: Mapping[int, type[RequestRejected]] = {
     403: errors.PermissionDenied,
     404: errors.NotFound,
     409: errors.Conflict,
-    422: errors.NotEnoughData,
     429: errors.RateLimited,
 }
 
@@ -51,7 +50,6 @@ _WHAT_TO_DO: Mapping[int, str] = {
     401: "the access token was refused: check the credentials, or sign in again",
     404: "there is no such thing, or this user cannot see it: check the ids",
     409: "the request contradicts the present state: read it again",
-    422: "there is not enough data yet: ask again tomorrow",
     429: "too many requests: something else spends the same quota",
 }
 
@@ -304,10 +302,15 @@ def error(operation: Operation[Any], *, status: int, retry_after: float | None, 
         return _unreadable(
             operation, status, "the server redirects; redirects are not followed, so that the access token stays with the API"
         )
+    waits_for_data = status == 422 and "reporting" in operation.limits
     kind: type[SpotifyAdsError] = ServerError if status >= 500 else _BY_STATUS.get(status, RequestRejected)
+    if waits_for_data:
+        kind = errors.NotEnoughData
     denial = _denial(operation, told) if status == 403 else None
     if denial is not None:
         advice = _WHAT_TO_DO_WHEN_DENIED[denial]
+    elif waits_for_data:
+        advice = "there is not enough data yet: ask again tomorrow"
     else:
         advice = _WHAT_TO_DO.get(status, "the server failed" if status >= 500 else "the request was refused for what it says")
     if any(one.code == _KEY_REUSED for one in codes):

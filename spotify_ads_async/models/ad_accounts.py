@@ -17,8 +17,10 @@ __all__ = [
     "AdAccountMemberRoleUpdate",
     "AdAccountRole",
     "AdAccountStatus",
+    "AdAccountTestType",
     "AdAccountType",
     "AdAccountUpdate",
+    "BillToAddress",
     "BillingAddress",
     "BusinessAdAccountList",
     "Industry",
@@ -46,6 +48,13 @@ class AdAccountRole(OpenEnum):
     AD_ACCOUNT_ADMIN = "AD_ACCOUNT_ADMIN"
     AD_ACCOUNT_CONTRIBUTOR = "AD_ACCOUNT_CONTRIBUTOR"
     AD_ACCOUNT_VIEWER = "AD_ACCOUNT_VIEWER"
+
+
+class AdAccountTestType(OpenEnum):
+    """Whether an ad account is for tests, without delivery and bills."""
+
+    NONE = "NONE"
+    NO_DELIVERY_NO_BILLING = "NO_DELIVERY_NO_BILLING"
 
 
 class Industry(OpenEnum):
@@ -158,6 +167,7 @@ class AdAccount(Answer, frozen=True, kw_only=True):
     ad_account_role: AdAccountRole | None = None
     tax_id: str | None = None
     currency_code: str | None = None
+    test_account_type: AdAccountTestType | None = None
 
 
 class TaxId(Request, frozen=True, kw_only=True):
@@ -217,6 +227,18 @@ class BusinessAdAccountList(Answer, frozen=True, kw_only=True):
     ad_accounts: list[AdAccount] | None = None
 
 
+class BillToAddress(Request, frozen=True, kw_only=True):
+    """Where the invoices of a new ad account go; the name is required."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=120, pattern="^\\S(.*\\S)?$")]
+    street: str | UnsetType = UNSET
+    city: str | UnsetType = UNSET
+    region: str | UnsetType = UNSET
+    postal_code: str | UnsetType = UNSET
+    region_geo_id: str | UnsetType = UNSET
+    tax_region: str | UnsetType = UNSET
+
+
 class AdAccountCreate(Request, frozen=True, kw_only=True):
     """What it takes to create an ad account."""
 
@@ -224,8 +246,10 @@ class AdAccountCreate(Request, frozen=True, kw_only=True):
     type: AdAccountType
     industry: Industry
     country_code: str
-    legal_entity_name: str | UnsetType = UNSET
+    legal_entity_name: str
+    bill_to_address: BillToAddress
     website: str | UnsetType = UNSET
+    test_account_type: AdAccountTestType | UnsetType = UNSET
 
 
 class MemberAdAccountList(Answer, frozen=True, kw_only=True):

@@ -227,6 +227,7 @@ class AdSetPauseReason(OpenEnum):
     USER_PAUSED = "USER_PAUSED"
     ACCOUNT_GREYLISTED = "ACCOUNT_GREYLISTED"
     ACCOUNT_SUSPENDED = "ACCOUNT_SUSPENDED"
+    ACCOUNT_INACTIVE = "ACCOUNT_INACTIVE"
 
 
 class SlotPosition(OpenEnum):
@@ -638,6 +639,7 @@ class AdSetUpdate(Request, frozen=True, kw_only=True):
     targets: Targets | UnsetType = UNSET
     pacing: Pacing | UnsetType = UNSET
     slot_positions: list[SlotPosition] | UnsetType = UNSET
+    bid_strategy: BidStrategy | UnsetType = UNSET
 
 
 class DraftBudget(Request, frozen=True, kw_only=True):

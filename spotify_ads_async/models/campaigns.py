@@ -64,8 +64,6 @@ class CampaignObjective(OpenEnum):
     APP_INSTALLS = "APP_INSTALLS"
     WEBSITE_VISITS = "WEBSITE_VISITS"
 
-    answer_only = nonmember(frozenset({"UNSET"}))
-
 
 class DeliveryGoalGroup(OpenEnum):
     """The group that the goals of a campaign's ad sets belong to."""
@@ -76,6 +74,7 @@ class DeliveryGoalGroup(OpenEnum):
     APP_PROMOTION = "APP_PROMOTION"
     ENGAGEMENT_ON_SPOTIFY = "ENGAGEMENT_ON_SPOTIFY"
     LEAD_GEN = "LEAD_GEN"
+    VIDEO_VIEWS = "VIDEO_VIEWS"
 
     answer_only = nonmember(frozenset({"UNSET"}))
 
@@ -200,7 +199,7 @@ class CampaignCreate(Request, frozen=True, kw_only=True):
 
     name: Annotated[str, Meta(min_length=2, max_length=200, pattern="^\\S.*\\S$")]
     purchase_order: Annotated[str, Meta(min_length=2, max_length=45)] | UnsetType = UNSET
-    objective: CampaignObjective
+    objective: CampaignObjective | UnsetType = UNSET
     ad_product: CampaignAdProduct | UnsetType = UNSET
     delivery_goal_group: DeliveryGoalGroup | UnsetType = UNSET
 
@@ -272,6 +271,7 @@ class DraftValidationError(Answer, frozen=True, kw_only=True):
     validation_entity_type: DraftEntityType | None = None
     validation_entity_id: str | None = None
     message: str | None = None
+    error_codes: list[str] | None = None
 
 
 class CampaignDraftPublishResult(Answer, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from spotify_ads_async.models.ad_sets import AssetFormat, BidStrategy, BudgetType, CostModel, FrequencyCap, Targets, VideoDeliveryFormat
-from spotify_ads_async.models.campaigns import CampaignObjective
+from spotify_ads_async.models.campaigns import CampaignAdProduct, CampaignObjective
 from spotify_ads_async.types import UNIQUE, UNSET, Answer, MicroAmount, OpenEnum, Request, UnsetType, UtcTime, Uuid
 
 __all__ = [
@@ -54,6 +54,7 @@ class AudienceEstimateQuery(Request, frozen=True, kw_only=True):
     frequency_caps: Annotated[list[FrequencyCap], Meta(max_length=6), UNIQUE] | UnsetType = UNSET
     targets: Targets
     video_delivery_formats: Annotated[list[VideoDeliveryFormat], UNIQUE] | UnsetType = UNSET
+    ad_product: CampaignAdProduct | UnsetType = UNSET
     category: str | UnsetType = UNSET
 
 

@@ -41,6 +41,7 @@ class MobileMeasurementPartner(OpenEnum):
     APPS_FLYER = "APPS_FLYER"
     ADJUST = "ADJUST"
     BRANCH = "BRANCH"
+    SINGULAR = "SINGULAR"
 
 
 class MobileApp(Answer, frozen=True, kw_only=True):

@@ -5,18 +5,17 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from spotify_ads_async.models.common import Paging
 from spotify_ads_async.types import UNSET, URI, Answer, OpenEnum, Request, UnsetType, UtcTime, Uuid
 
 __all__ = [
     "AamField",
+    "AutoCaptureField",
     "FirstEvent",
     "Pixel",
     "PixelCreate",
     "PixelEvent",
     "PixelEventCount",
     "PixelEventType",
-    "PixelPage",
     "PixelUpdate",
     "SignalEventType",
     "UpdatedPixel",
@@ -67,6 +66,17 @@ class AamField(OpenEnum):
     EXTERNAL_ID = "EXTERNAL_ID"
 
 
+class AutoCaptureField(OpenEnum):
+    """What a pixel reads from a page's structured data by itself."""
+
+    VALUE = "VALUE"
+    CURRENCY = "CURRENCY"
+    PRODUCT_NAME = "PRODUCT_NAME"
+    PRODUCT_ID = "PRODUCT_ID"
+    PRODUCT_VENDOR = "PRODUCT_VENDOR"
+    PRODUCT_TYPE = "PRODUCT_TYPE"
+
+
 class FirstEvent(Answer, frozen=True, kw_only=True):
     """When an event of a type first arrived."""
 
@@ -106,13 +116,8 @@ class Pixel(Answer, frozen=True, kw_only=True):
     aam_fields: list[AamField] | None = None
     events_received: list[FirstEvent] | None = None
     cookie_opt_in: bool | None = None
-
-
-class PixelPage(Answer, frozen=True, kw_only=True):
-    """One page of pixels."""
-
-    paging: Paging | None = None
-    pixels: list[Pixel] | None = None
+    auto_capture_opt_in: bool | None = None
+    auto_capture_fields: list[AutoCaptureField] | None = None
 
 
 class PixelCreate(Request, frozen=True, kw_only=True):

@@ -123,7 +123,7 @@ from spotify_ads_async.operations.mobile_apps import (
     UNSHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT,
     UPDATE_MOBILE_APP_BY_BUSINESS_AND_ID,
 )
-from spotify_ads_async.operations.pixels import CREATE_PIXEL_IN_BUSINESS, GET_PIXEL_BY_ID, GET_PIXELS_BY_BUSINESS_ID, UPDATE_PIXEL_BY_ID
+from spotify_ads_async.operations.pixels import CREATE_PIXEL_IN_BUSINESS, GET_PIXEL_BY_ID, UPDATE_PIXEL_BY_ID
 from spotify_ads_async.operations.podcast_shows import GET_PODCAST_SHOWS
 from spotify_ads_async.operations.pricing import GET_RESERVED_PRICING
 from spotify_ads_async.operations.reports import (
@@ -226,7 +226,6 @@ __all__ = [
     "GET_MOBILE_APPS_BY_BUSINESS_ID_AND_AD_ACCOUNT_ID",
     "GET_MOBILE_APP_BY_BUSINESS_AND_ID",
     "GET_PENDING_INVITATIONS",
-    "GET_PIXELS_BY_BUSINESS_ID",
     "GET_PIXEL_BY_ID",
     "GET_PLAYLIST_TARGETS",
     "GET_PODCAST_SHOWS",

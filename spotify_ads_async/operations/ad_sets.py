@@ -90,6 +90,8 @@ GET_AD_SET_DRAFTS: ListOperation[models.AdSetDraftPage, models.AdSetDraft] = Lis
         "campaign_ids": list[Uuid],
         "limit": Annotated[int, Meta(ge=1, le=50)],
         "offset": Annotated[int, Meta(ge=0)],
+        "sort_direction": models.SortDirection,
+        "sort_field": models.AdSetSortField,
         "statuses": Annotated[list[models.AdSetStatus], UNIQUE],
     },
     repeat=Repeat.SAFE,

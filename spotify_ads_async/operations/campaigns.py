@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from spotify_ads_async import models
 from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Repeat
-from spotify_ads_async.types import UNIQUE, Uuid
+from spotify_ads_async.types import UNIQUE, UtcTime, Uuid
 
 __all__ = [
     "CREATE_CAMPAIGN",
@@ -42,6 +42,8 @@ GET_CAMPAIGNS: ListOperation[models.CampaignPage, models.Campaign] = ListOperati
         "sort_direction": models.SortDirection,
         "sort_field": models.CampaignSortField,
         "statuses": list[models.CampaignStatus],
+        "updated_at_gt": UtcTime,
+        "updated_at_gte": UtcTime,
     },
     repeat=Repeat.SAFE,
     item=models.Campaign,

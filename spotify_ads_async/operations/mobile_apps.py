@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from spotify_ads_async import models
 from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Repeat
 
@@ -22,10 +26,12 @@ GET_MOBILE_APPS_BY_BUSINESS_ID_AND_AD_ACCOUNT_ID: ListOperation[models.MobileApp
     path="/businesses/{business_id}/ad_accounts/{ad_account_id}/mobile_apps",
     summary="List the mobile apps that an ad account may use.",
     answer=models.MobileAppList,
+    query={"limit": Annotated[int, Meta(ge=1, le=50)], "offset": Annotated[int, Meta(ge=0)]},
     repeat=Repeat.SAFE,
     item=models.MobileApp,
     item_attribute="mobile_apps",
-    style=ListStyle.WHOLE,
+    style=ListStyle.OFFSET,
+    page_size=50,
 )
 GET_MOBILE_APPS_BY_BUSINESS_ID: ListOperation[models.MobileAppList, models.MobileApp] = ListOperation(
     id="getMobileAppsByBusinessId",
@@ -33,10 +39,12 @@ GET_MOBILE_APPS_BY_BUSINESS_ID: ListOperation[models.MobileAppList, models.Mobil
     path="/businesses/{business_id}/mobile_apps",
     summary="List the mobile apps of the business.",
     answer=models.MobileAppList,
+    query={"limit": Annotated[int, Meta(ge=1, le=50)], "offset": Annotated[int, Meta(ge=0)]},
     repeat=Repeat.SAFE,
     item=models.MobileApp,
     item_attribute="mobile_apps",
-    style=ListStyle.WHOLE,
+    style=ListStyle.OFFSET,
+    page_size=50,
 )
 CREATE_MOBILE_APP_IN_BUSINESS: Operation[models.MobileApp] = Operation(
     id="createMobileAppInBusiness",

@@ -3,41 +3,15 @@
 
 from __future__ import annotations
 
-from datetime import date
-from typing import Annotated
-
-from msgspec import Meta
-
 from spotify_ads_async import models
-from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Repeat
+from spotify_ads_async.operation import Operation, Repeat
 
 __all__ = [
     "CREATE_PIXEL_IN_BUSINESS",
-    "GET_PIXELS_BY_BUSINESS_ID",
     "GET_PIXEL_BY_ID",
     "UPDATE_PIXEL_BY_ID",
 ]
 
-GET_PIXELS_BY_BUSINESS_ID: ListOperation[models.PixelPage, models.Pixel] = ListOperation(
-    id="getPixelsByBusinessId",
-    method="GET",
-    path="/businesses/{business_id}/pixels",
-    summary="List the pixels of the business, with their events if asked for.",
-    answer=models.PixelPage,
-    query={
-        "historical_events_end_date": date,
-        "historical_events_start_date": date,
-        "include_events": bool,
-        "include_historical_events": bool,
-        "limit": Annotated[int, Meta(ge=1, le=50)],
-        "offset": Annotated[int, Meta(ge=0)],
-    },
-    repeat=Repeat.SAFE,
-    item=models.Pixel,
-    item_attribute="pixels",
-    style=ListStyle.OFFSET,
-    page_size=50,
-)
 CREATE_PIXEL_IN_BUSINESS: Operation[models.Pixel] = Operation(
     id="createPixelInBusiness",
     method="POST",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -42,6 +42,7 @@ class PageWalk(Generic[ItemT]):
         *,
         read_ahead: int,
         eager: bool = False,
+        prepare: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._caller = caller
         self._listeners = caller.listeners if isinstance(caller, Heard) else Listeners()
@@ -50,6 +51,8 @@ class PageWalk(Generic[ItemT]):
         self._plan = plan
         self._read_ahead = read_ahead
         self._eager = eager
+        # Tells the plan what it walks, before the first page; asked again where it fails.
+        self._prepare = prepare
         # Starts with one page, and doubles with each unless it is eager, so that a walk which is left early has asked for little
         # that nobody reads.
         self._depth = 0
@@ -94,6 +97,9 @@ class PageWalk(Generic[ItemT]):
 
     async def _take(self) -> Page[ItemT] | None:
         """The oldest page read ahead, None where it holds nothing new."""
+        if self._prepare is not None and not self._closed:
+            await self._prepare()
+            self._prepare = None
         if self._closed or self._plan.done:
             error = None if self._closed else self._plan.missing()
             self._closed = True

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         CampaignUpdate,
         SortDirection,
     )
-    from spotify_ads_async.types import UnsetType
+    from spotify_ads_async.types import UnsetType, UtcTime
 
 __all__ = [
     "Campaigns",
@@ -51,6 +51,8 @@ class Campaigns:
         sort_direction: SortDirection | UnsetType = UNSET,
         sort_field: CampaignSortField | UnsetType = UNSET,
         statuses: Sequence[CampaignStatus] | UnsetType = UNSET,
+        updated_at_gt: UtcTime | UnsetType = UNSET,
+        updated_at_gte: UtcTime | UnsetType = UNSET,
     ) -> ListCall[Campaign]:
         """List campaigns, by id, name, status, or the status of their ad sets (getCampaigns)."""
         return ListCall(
@@ -68,6 +70,8 @@ class Campaigns:
                 "sort_direction": sort_direction,
                 "sort_field": sort_field,
                 "statuses": statuses,
+                "updated_at_gt": updated_at_gt,
+                "updated_at_gte": updated_at_gte,
             },
         )
 

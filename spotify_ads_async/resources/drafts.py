@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         AdSetDraft,
         AdSetDraftCreate,
         AdSetDraftUpdate,
+        AdSetSortField,
         AdSetStatus,
         AdStatus,
         CampaignChannel,
@@ -55,6 +56,8 @@ class AdSetDrafts:
         campaign_ids: Sequence[str] | UnsetType = UNSET,
         limit: int | UnsetType = UNSET,
         offset: int | UnsetType = UNSET,
+        sort_direction: SortDirection | UnsetType = UNSET,
+        sort_field: AdSetSortField | UnsetType = UNSET,
         statuses: Sequence[AdSetStatus] | UnsetType = UNSET,
     ) -> ListCall[AdSetDraft]:
         """List drafts of ad sets, by campaign or status (getAdSetDrafts)."""
@@ -62,7 +65,14 @@ class AdSetDrafts:
             self._session,
             operations.GET_AD_SET_DRAFTS,
             path={"ad_account_id": self._ad_account_id},
-            query={"campaign_ids": campaign_ids, "limit": limit, "offset": offset, "statuses": statuses},
+            query={
+                "campaign_ids": campaign_ids,
+                "limit": limit,
+                "offset": offset,
+                "sort_direction": sort_direction,
+                "sort_field": sort_field,
+                "statuses": statuses,
+            },
         )
 
     async def create(self, body: AdSetDraftCreate, *, idempotency_key: str | None = None) -> AdSetDraft:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from spotify_ads_async import operations
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.types import UNSET
 
 if TYPE_CHECKING:
     from spotify_ads_async.core.session import Session, Verify
     from spotify_ads_async.models import MobileApp, MobileAppCreate, MobileAppDetails
+    from spotify_ads_async.types import UnsetType
 
 __all__ = [
     "MobileApps",
@@ -24,17 +26,25 @@ class MobileApps:
         self._session = session
         self._business_id = business_id
 
-    def list_for_ad_account(self, ad_account_id: str) -> ListCall[MobileApp]:
+    def list_for_ad_account(
+        self, ad_account_id: str, *, limit: int | UnsetType = UNSET, offset: int | UnsetType = UNSET
+    ) -> ListCall[MobileApp]:
         """List the mobile apps that an ad account may use (getMobileAppsByBusinessIdAndAdAccountId)."""
         return ListCall(
             self._session,
             operations.GET_MOBILE_APPS_BY_BUSINESS_ID_AND_AD_ACCOUNT_ID,
             path={"business_id": self._business_id, "ad_account_id": ad_account_id},
+            query={"limit": limit, "offset": offset},
         )
 
-    def list(self) -> ListCall[MobileApp]:
+    def list(self, *, limit: int | UnsetType = UNSET, offset: int | UnsetType = UNSET) -> ListCall[MobileApp]:
         """List the mobile apps of the business (getMobileAppsByBusinessId)."""
-        return ListCall(self._session, operations.GET_MOBILE_APPS_BY_BUSINESS_ID, path={"business_id": self._business_id})
+        return ListCall(
+            self._session,
+            operations.GET_MOBILE_APPS_BY_BUSINESS_ID,
+            path={"business_id": self._business_id},
+            query={"limit": limit, "offset": offset},
+        )
 
     async def create(self, body: MobileAppCreate, *, verify: Verify[MobileApp] | None = None) -> MobileApp:
         """Register a mobile app (createMobileAppInBusiness)."""

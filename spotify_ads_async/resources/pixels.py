@@ -6,15 +6,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spotify_ads_async import operations
-from spotify_ads_async.pagination import ListCall
-from spotify_ads_async.types import UNSET
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from spotify_ads_async.core.session import Session, Verify
     from spotify_ads_async.models import Pixel, PixelCreate, PixelUpdate, UpdatedPixel
-    from spotify_ads_async.types import UnsetType
 
 __all__ = [
     "Pixels",
@@ -27,31 +22,6 @@ class Pixels:
     def __init__(self, session: Session, business_id: str) -> None:
         self._session = session
         self._business_id = business_id
-
-    def list(
-        self,
-        *,
-        historical_events_end_date: date | UnsetType = UNSET,
-        historical_events_start_date: date | UnsetType = UNSET,
-        include_events: bool | UnsetType = UNSET,
-        include_historical_events: bool | UnsetType = UNSET,
-        limit: int | UnsetType = UNSET,
-        offset: int | UnsetType = UNSET,
-    ) -> ListCall[Pixel]:
-        """List the pixels of the business, with their events if asked for (getPixelsByBusinessId)."""
-        return ListCall(
-            self._session,
-            operations.GET_PIXELS_BY_BUSINESS_ID,
-            path={"business_id": self._business_id},
-            query={
-                "historical_events_end_date": historical_events_end_date,
-                "historical_events_start_date": historical_events_start_date,
-                "include_events": include_events,
-                "include_historical_events": include_historical_events,
-                "limit": limit,
-                "offset": offset,
-            },
-        )
 
     async def create(self, body: PixelCreate, *, verify: Verify[Pixel] | None = None) -> Pixel:
         """Create a pixel for a website (createPixelInBusiness)."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS, ENTITIES
-from spotify_ads_async.bulk.plan.columns import CellError, Kind, parse_cell, parse_value, to_cell
+from spotify_ads_async.bulk.plan.cells import CellError, CsvRows, amount_cell, parse_cell, parse_value, to_cell, unguarded
+from spotify_ads_async.bulk.plan.columns import Kind
 
 COLUMNS = AD_SETS.columns
 
@@ -22,8 +27,10 @@ def test_every_field_of_the_update_and_its_parts_is_a_column() -> None:
 
 
 def test_exports_have_plain_values_where_they_can() -> None:
-    names = [column.name for column in AD_SETS.export_columns]
-    assert "budget.micro_amount" in names
+    names = [column.name for column in AD_SETS.export_columns()]
+    assert {"budget.amount", "bid_amount"} <= set(names)
+    assert not any(name.endswith("micro_amount") for name in names)
+    assert "budget.micro_amount" in [column.name for column in AD_SETS.export_columns(micros=True)]
     assert "budget" not in names
     assert "targets" in names
     assert not any(name.startswith("targets.") for name in names)
@@ -34,11 +41,13 @@ def test_exports_have_plain_values_where_they_can() -> None:
     [
         ("name", "Autumn", "Autumn"),
         ("name", " kept as typed ", " kept as typed "),
-        ("bid_micro_amount", "12.50", 12_500_000),
         ("bid_micro_amount", "12500000", 12_500_000),
-        ("bid_micro_amount", "0.1", 100_000),
-        ("bid_micro_amount", "19.990001", 19_990_001),
-        ("bid_micro_amount", "92233720368.547758", 92233720368547758),
+        ("bid_amount", "12.50", 12_500_000),
+        ("bid_amount", "15000", 15_000_000_000),
+        ("bid_amount", "15,000.00", 15_000_000_000),
+        ("bid_amount", "1.5E+4", 15_000_000_000),
+        ("budget.amount", "$1,250.5", 1_250_500_000),
+        ("budget.amount", "'7", 7_000_000),
         ("budget.type", "DAILY", "DAILY"),
         ("delivery", "OFF", "OFF"),
         ("end_time", "2030-05-01T00:00:00Z", "2030-05-01T00:00:00Z"),
@@ -51,7 +60,7 @@ def test_exports_have_plain_values_where_they_can() -> None:
     ],
 )
 def test_cells(name: str, text: str, value: object) -> None:
-    assert parse_cell(COLUMNS[name], text) == value
+    assert parse_cell(COLUMNS[name], text, currency="USD") == value
 
 
 @pytest.mark.parametrize(
@@ -59,13 +68,19 @@ def test_cells(name: str, text: str, value: object) -> None:
     [
         ("name", "x", "expected str of length >= 2"),
         ("name", "<clear>", "cannot be cleared"),
-        ("bid_micro_amount", "20", "less than a hundredth"),
-        ("bid_micro_amount", "12,50", "without separators"),
-        ("bid_micro_amount", "$12.50", "without separators"),
-        ("bid_micro_amount", "-1.00", "no amount"),
-        ("bid_micro_amount", "1.0000001", "millionths"),
-        ("bid_micro_amount", "99999999999999.0", "64 bits"),
-        ("bid_micro_amount", "1e3", "no amount"),
+        ("bid_micro_amount", "12.50", "in the column bid_amount"),
+        ("bid_micro_amount", "12,50", "in the column bid_amount"),
+        ("bid_micro_amount", "15,000.00", "in the column bid_amount"),
+        ("budget.micro_amount", "1.5E+4", "in the column budget.amount"),
+        ("bid_micro_amount", "$12.50", "no whole number of micros"),
+        ("bid_micro_amount", "-1", "no whole number of micros"),
+        ("bid_micro_amount", "9" * 5000, "no whole number of micros"),
+        ("bid_amount", "1250.005", "which has 2 decimals"),
+        ("bid_amount", "-1.00", "no amount"),
+        ("bid_amount", "15%", "no amount"),
+        ("bid_amount", "9" * 5000, "no amount"),
+        ("name", "first\rsecond", "line breaks"),
+        ("cost_modifiers", "[" * 100_000, "JSON|deeply"),
         ("budget.type", "daily", "did you mean DAILY?"),
         ("delivery", "PAUSED", "none of ON, OFF"),
         ("end_time", "2030-05-01", "no time zone"),
@@ -80,7 +95,7 @@ def test_cells(name: str, text: str, value: object) -> None:
 )
 def test_bad_cells(name: str, text: str, reason: str) -> None:
     with pytest.raises(CellError, match=reason):
-        parse_cell(COLUMNS[name], text)
+        parse_cell(COLUMNS[name], text, currency="USD")
 
 
 def test_only_a_nullable_field_is_cleared_to_null() -> None:
@@ -97,12 +112,12 @@ def test_another_clear_token() -> None:
 @given(st.integers(min_value=10_000, max_value=2**63 - 1))
 def test_money_is_exact_in_units_and_in_micros(amount: int) -> None:
     column = COLUMNS["bid_micro_amount"]
-    units, rest = divmod(amount, 1_000_000)
     assert parse_cell(column, str(amount)) == amount
-    assert parse_cell(column, f"{units}.{rest:06}") == amount
+    cents = amount // 10_000 * 10_000
+    assert parse_cell(COLUMNS["bid_amount"], amount_cell(cents, "USD"), currency="USD") == cents
 
 
-@given(st.text(min_size=2, max_size=200).filter(lambda text: text.strip() != ""))
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=2, max_size=200).filter(lambda text: text.strip() != ""))
 def test_exported_text_comes_back_equal(text: str) -> None:
     column = COLUMNS["name"]
     try:
@@ -112,11 +127,39 @@ def test_exported_text_comes_back_equal(text: str) -> None:
     assert parse_cell(column, to_cell(value)) == text
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+49 170", "-5", "@sum", "\tx", "'=1+1", "''-x", "<clear>", "'<clear>"])
+@pytest.mark.parametrize("text", ["=1+1", "+49 170", "-5", "@sum", "\tx", "'=1+1", "''-x", "<clear>", "'<clear>", "\n=1+1"])
 def test_no_exported_text_runs_as_a_formula(text: str) -> None:
     cell = to_cell(text)
     assert cell[0] == "'"
-    assert parse_cell(COLUMNS["name"], cell) == text
+    assert unguarded(cell) == text
+
+
+@pytest.mark.parametrize("text", ["first\n=1+1", "first\r'=1+1", "first\r\n@sum\n-5", "=1\n=2"])
+def test_nor_does_it_behind_a_line_break(text: str) -> None:
+    cell = to_cell(text)
+    assert not re.search(r"(^|[\r\n])[=+\-@\t]", cell)
+    assert unguarded(cell) == text
+
+
+@given(st.text(st.sampled_from("=+-@\t\r\n'a"), max_size=12))
+def test_every_guard_comes_off_again(text: str) -> None:
+    assert unguarded(to_cell(text)) == text
+    assert not re.search(r"(^|[\r\n])[=+\-@\t]", to_cell(text))
+
+
+@given(st.lists(st.lists(st.text(max_size=8), min_size=2, max_size=2), max_size=4))
+def test_csv_that_is_written_reads_back_cell_by_cell(rows: list[list[str]]) -> None:
+    text = io.StringIO(newline="")
+    written = CsvRows(text)
+    for row in rows:
+        written.write(row)
+    assert list(csv.reader(io.StringIO(text.getvalue(), newline=""), strict=True)) == rows
+
+
+def test_a_lone_carriage_return_is_quoted() -> None:
+    text = io.StringIO(newline="")
+    CsvRows(text).write(["a\rb", "c"])
+    assert text.getvalue() == '"a\rb","c"\n'
 
 
 @pytest.mark.parametrize("text", ["'quoted'", "a=b", "Autumn - north"])

@@ -32,7 +32,7 @@ ANSWER: dict[str, Any] = {
         f"campaign_id={CAMPAIGN}",
         "name~autumn",
         "name=Autumn sale",
-        "bid_micro_amount>=10.00",
+        "bid_amount>=10.00",
         "budget.micro_amount<12345679",
         "budget.currency=USD",
         "end_time>2029-12-31T23:59:59Z",
@@ -43,9 +43,7 @@ def test_conditions_that_hold(text: str) -> None:
     assert parse_condition(AD_SETS, text).holds(ANSWER)
 
 
-@pytest.mark.parametrize(
-    "text", ["status=APPROVED", "name~winter", "bid_micro_amount>10.00", "category=ADV_1_1", "base_rate_micro_amount<9.00"]
-)
+@pytest.mark.parametrize("text", ["status=APPROVED", "name~winter", "bid_amount>10.00", "category=ADV_1_1", "base_rate_amount<9.00"])
 def test_conditions_that_do_not(text: str) -> None:
     assert not parse_condition(AD_SETS, text).holds(ANSWER)
 
@@ -68,7 +66,7 @@ def test_conditions_that_cannot_be_understood(text: str, said: str) -> None:
 
 def test_the_server_filters_what_it_can() -> None:
     conditions = [
-        parse_condition(AD_SETS, text) for text in ("status=ACTIVE,READY", f"campaign_id={CAMPAIGN}", "name~x", "bid_micro_amount>1.00")
+        parse_condition(AD_SETS, text) for text in ("status=ACTIVE,READY", f"campaign_id={CAMPAIGN}", "name~x", "bid_amount>1.00")
     ]
     assert list_query(AD_SETS, conditions) == {"statuses": ["ACTIVE", "READY"], "campaign_ids": [CAMPAIGN]}
     assert list_query(CAMPAIGNS, [parse_condition(CAMPAIGNS, "status!=ARCHIVED")]) == {}
@@ -77,12 +75,13 @@ def test_the_server_filters_what_it_can() -> None:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("bid_micro_amount=12.50", 12_500_000),
-        ("bid_micro_amount=+2.50", 12_500_000),
+        ("bid_amount=12.50", 12_500_000),
+        ("bid_amount=+2.50", 12_500_000),
         ("bid_micro_amount=-2500000", 7_500_000),
         ("bid_micro_amount=+10%", 11_000_000),
         ("bid_micro_amount=-12.5%", 8_750_000),
-        ("budget.micro_amount=+10%", 13_580_246),
+        ("budget.micro_amount=+10%", 13_580_000),
+        ("budget.amount=+10%", 13_580_000),
         ("end_time=+7d", "2030-01-08T00:00:00Z"),
         ("end_time=-12h", "2029-12-31T12:00:00Z"),
         ("name=+10%", "+10%"),
@@ -92,12 +91,19 @@ def test_the_server_filters_what_it_can() -> None:
 )
 def test_settings(text: str, value: object) -> None:
     setting = parse_setting(AD_SETS, text)
-    assert new_values([setting], ANSWER) == {setting.column.name: value}
+    assert new_values([setting], ANSWER, "USD") == {setting.column.name: value}
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("status=ACTIVE", "read-only"), ("bid_micro_amount>1.00", "one ="), ("nmae=ab", "did you mean name?"), ("name=a", "name=a")],
+    [
+        ("status=ACTIVE", "read-only"),
+        ("bid_micro_amount>1.00", "one ="),
+        ("nmae=ab", "did you mean name?"),
+        ("name=a", "name=a"),
+        ("bid_micro_amount=12.50", "in the column bid_amount"),
+        ("bid_micro_amount=+2.50", "use bid_amount"),
+    ],
 )
 def test_settings_that_cannot_be_understood(text: str, said: str) -> None:
     with pytest.raises(BadExpression) as caught:
@@ -109,15 +115,16 @@ def test_settings_that_cannot_be_reached() -> None:
     absent = new_values([parse_setting(AD_SETS, "base_rate_micro_amount=+10%")], ANSWER)
     assert isinstance(absent, Refusal)
     assert absent.column == "base_rate_micro_amount"
-    negative = new_values([parse_setting(AD_SETS, "bid_micro_amount=-10.01")], ANSWER)
+    negative = new_values([parse_setting(AD_SETS, "bid_amount=-10.01")], ANSWER)
     assert isinstance(negative, Refusal)
     assert "negative" in negative.reason
 
 
 @given(st.integers(min_value=0, max_value=2**60), st.integers(min_value=0, max_value=1000))
-def test_percentages_of_money_are_whole_micros_within_half_a_micro(amount: int, percent: int) -> None:
-    values = new_values([parse_setting(AD_SETS, f"bid_micro_amount=+{percent}%")], {"bid_micro_amount": amount})
+def test_percentages_of_money_are_whole_cents_within_half_a_cent(amount: int, percent: int) -> None:
+    values = new_values([parse_setting(AD_SETS, f"bid_amount=+{percent}%")], {"bid_micro_amount": amount}, "USD")
     assert isinstance(values, dict)
-    found = values["bid_micro_amount"]
+    found = values["bid_amount"]
     assert isinstance(found, int)
-    assert abs(found * 100 - amount * (100 + percent)) * 2 <= 100
+    assert found % 10_000 == 0
+    assert abs(found * 100 - amount * (100 + percent)) * 2 <= 100 * 10_000

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spotify_ads_async import bulk, errors
-from spotify_ads_async.bulk.plan.columns import to_cell
+from spotify_ads_async.bulk.plan.cells import to_cell
 from spotify_ads_async.bulk.plan.effects import leaf, writable_state
 
 from .conftest import Json, MakeWorld, World, rows_of
@@ -26,7 +26,7 @@ async def test_a_plan_says_what_every_row_comes_down_to(world: World) -> None:
     one, two, three = world.ad_sets[:3]
     changes = world.write(
         "changes.csv",
-        ["ad_set_id", "name", "budget.micro_amount", "delivery"],
+        ["ad_set_id", "name", "budget.amount", "delivery"],
         [[one["id"], "New name", "", ""], [two["id"], "", "77.50", "OFF"], [three["id"], three["name"], "", "ON"]],
     )
     first, second, third = rows_of(await world.plan(changes))
@@ -64,7 +64,7 @@ async def test_an_unknown_id_is_a_bad_row(world: World) -> None:
 async def test_a_row_for_an_id_that_has_one_already(world: World) -> None:
     one = world.ad_sets[0]["id"]
     rows = [[one, "First", ""], [one, "First", ""], [one, "Second", ""], [one.upper(), "", "12.50"]]
-    changes = world.write("changes.csv", ["ad_set_id", "name", "bid_micro_amount"], rows)
+    changes = world.write("changes.csv", ["ad_set_id", "name", "bid_amount"], rows)
     said = str(await refused(world, changes)).splitlines()
     assert [line.partition("changes.csv")[2] for line in said] == [
         ":3: repeats line 2",
@@ -130,7 +130,7 @@ async def test_a_plan_that_cannot_be_finished_goes_away(world: World) -> None:
 async def test_an_export_that_comes_back_changes_nothing(world: World) -> None:
     for plural, listed in (("ad sets", world.account.ad_sets), ("campaigns", world.account.campaigns), ("ads", world.account.ads)):
         entity = bulk.ENTITIES[plural]
-        columns = [column.name for column in entity.export_columns]
+        columns = [column.name for column in entity.export_columns(micros=True)]
         rows: list[list[str]] = []
         for row in listed:
             answer = await world.ads.call(entity.get, path={"ad_account_id": world.server.ad_account_id, entity.id_column: row["id"]})
@@ -147,8 +147,8 @@ async def test_a_selection_and_settings(world: World) -> None:
         world.server.ad_account_id,
         bulk.ENTITIES["ad sets"],
         plan,
-        where=["budget.type=DAILY", "bid_micro_amount>=10.00"],
-        settings=["budget.micro_amount=+10%", "name=Raised"],
+        where=["budget.type=DAILY", "bid_amount>=10.00"],
+        settings=["budget.amount=+10%", "name=Raised"],
     )
     wanted = {row["id"]: row for row in world.ad_sets if row["budget"]["type"] == "DAILY" and row["bid_micro_amount"] >= 10_000_000}
     rows = rows_of(plan)
@@ -179,7 +179,7 @@ async def test_what_others_changed_since_the_export_is_a_conflict(world: World) 
     one, two, three = world.ad_sets[:3]
     header = ["ad_set_id", "name", "bid_micro_amount"]
     base = world.write("base.csv", header, [[row["id"], row["name"], str(row["bid_micro_amount"])] for row in (one, two, three)])
-    edited = [[one["id"], "Mine", str(one["bid_micro_amount"])], [two["id"], two["name"], "33.00"], [three["id"], "Mine", ""]]
+    edited = [[one["id"], "Mine", str(one["bid_micro_amount"])], [two["id"], two["name"], "33000000"], [three["id"], "Mine", ""]]
     changes = world.write("changes.csv", header, edited)
     for row in (one, two):
         world.account.ad_sets.put({**row, "bid_micro_amount": 44_000_000})
@@ -197,7 +197,7 @@ async def test_an_export_of_something_else_is_no_base(world: World) -> None:
 
 async def test_differences_show_parts(world: World) -> None:
     one = world.ad_sets[0]
-    changes = world.write("changes.csv", ["ad_set_id", "budget.micro_amount", "targets.genders"], [[one["id"], "99.50", '["MALE"]']])
+    changes = world.write("changes.csv", ["ad_set_id", "budget.amount", "targets.genders"], [[one["id"], "99.50", '["MALE"]']])
     (row,) = rows_of(await world.plan(changes))
     assert [(difference.field, difference.before, difference.after) for difference in bulk.differences(row)] == [
         ("budget.micro_amount", one["budget"]["micro_amount"], 99_500_000),

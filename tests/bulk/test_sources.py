@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS
-from spotify_ads_async.bulk.plan.columns import to_cell
+from spotify_ads_async.bulk.plan.cells import to_cell
 from spotify_ads_async.bulk.plan.sources import BadChanges, Change, ChangesReader, Problem
 
 ONE = "00000000-0000-4000-8000-000000000001"
@@ -34,8 +34,8 @@ def refused(text: str) -> str:
 
 
 def test_a_row_of_changes() -> None:
-    (row,) = read(f"ad_set_id,name,bid_micro_amount,budget.type\n{ONE},Autumn,12.50,\n")
-    assert row == Change(line=2, entity_id=ONE, values={"name": "Autumn", "bid_micro_amount": 12_500_000})
+    (row,) = read(f"ad_set_id,name,bid_amount,budget.type\n{ONE},Autumn,12.50,\n")
+    assert row == Change(line=2, entity_id=ONE, values={"name": "Autumn", "bid_amount": 12_500_000})
 
 
 def test_the_id_column_says_what_is_changed() -> None:
@@ -44,9 +44,13 @@ def test_the_id_column_says_what_is_changed() -> None:
 
 
 def test_lines_are_those_of_the_file() -> None:
-    rows = read(f'ad_set_id,name\n\n{ONE},"two\nlines"\n{TWO},x\n')
-    assert [row.line for row in rows] == [3, 5]
-    assert str(rows[1]).startswith("changes.csv:5: name: ")
+    one, other, third = read(f'ad_set_id,name\n\n{ONE},"two\nlines"\n{TWO},x\nnothing,Fine\n')
+    assert isinstance(one, Change)
+    assert one.doubts["name"].cell == "two\nlines"
+    assert isinstance(other, Change)
+    assert other.doubts["name"].reason == "expected str of length >= 2"
+    assert [one.line, other.line] == [3, 5]
+    assert str(third).startswith("changes.csv:6: ad_set_id: ")
 
 
 def test_semicolons_tabs_and_byte_order_marks() -> None:
@@ -83,7 +87,7 @@ def test_headers_that_cannot_be_used(header: str, said: str) -> None:
         (f"{ONE},Autumn", "changes.csv:2: has 2 cells where the header has 3"),
         ("nothing,Autumn,", "changes.csv:2: ad_set_id: 'nothing' is no id"),
         (",Autumn,", "changes.csv:2: ad_set_id: is blank"),
-        (f"{ONE},,12", "changes.csv:2: bid_micro_amount: 12 micros are less"),
+        (f"{ONE},,12.50", "changes.csv:2: bid_micro_amount: '12.50' is no whole number of micros"),
         (f'{ONE},"Aut"umn,', "changes.csv:2: cannot be read as CSV"),
     ],
 )
@@ -107,11 +111,11 @@ def test_text_that_is_not_utf8() -> None:
 
 def test_json_lines() -> None:
     rows = read(
-        f'{{"ad_set_id": "{ONE}", "bid_micro_amount": 12.50, "budget.type": "DAILY"}}\n\n'
+        f'{{"ad_set_id": "{ONE}", "bid_amount": 12.50, "budget.type": "DAILY"}}\n\n'
         f'{{"ad_set_id": "{TWO}", "budget": {{"micro_amount": 25000000, "type": "DAILY"}}, "frequency_caps": null}}\n'
     )
     assert rows == [
-        Change(line=1, entity_id=ONE, values={"bid_micro_amount": 12_500_000, "budget.type": "DAILY"}),
+        Change(line=1, entity_id=ONE, values={"bid_amount": 12_500_000, "budget.type": "DAILY"}),
         Change(line=3, entity_id=TWO, values={"budget": {"micro_amount": 25_000_000, "type": "DAILY"}, "frequency_caps": []}),
     ]
 

@@ -20,7 +20,7 @@ def state(world: World) -> dict[str, dict[str, Any]]:
 
 
 async def changed(world: World) -> Path:
-    header = ["ad_set_id", "name", "bid_micro_amount", "budget.micro_amount", "delivery", "frequency_caps", "targets.genders"]
+    header = ["ad_set_id", "name", "bid_amount", "budget.amount", "delivery", "frequency_caps", "targets.genders"]
     caps = '[{"frequency_unit":"DAY","frequency_period":1,"max_impressions":1}]'
     rows = [
         [

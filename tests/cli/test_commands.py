@@ -246,9 +246,7 @@ def test_bad_rows_are_refused_with_their_place(spotify_ads: CommandLine) -> None
 
 
 def test_a_selection_is_planned(spotify_ads: CommandLine) -> None:
-    ended = spotify_ads.run(
-        "bulk", "plan", "--where", "name~students", "--set", "budget.micro_amount=+10%", "--plan", "a.plan", "-o", "csv"
-    )
+    ended = spotify_ads.run("bulk", "plan", "--where", "name~students", "--set", "budget.amount=+10%", "--plan", "a.plan", "-o", "csv")
     assert ended.returncode == DONE, ended.stderr
     assert ended.stdout.splitlines()[0] == "line,id,field,before,after"
     assert "budgets, " in ended.stderr

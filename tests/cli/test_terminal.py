@@ -30,7 +30,7 @@ TABLES = {
     "drafts": ("drafts", "list"),
     "report": ("report", "--from", "2026-01-01", "--to", "2026-01-05"),
     "quota": ("quota",),
-    "plan": ("bulk", "plan", "--where", "name~students", "--set", "bid_micro_amount=+10%"),
+    "plan": ("bulk", "plan", "--where", "name~students", "--set", "bid_amount=+10%"),
 }
 
 
@@ -147,7 +147,7 @@ def test_ctrl_c_leaves_no_bar_of_the_demo(spotify_ads: CommandLine) -> None:
 def test_ctrl_c_leaves_no_bar_of_a_bulk_run(warm_programs: Path, tmp_path: Path) -> None:
     with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0.2") as emulator:
         spotify_ads = command_line(warm_programs, emulator, tmp_path)
-        arguments = ("--where", "name~a", "--set", "bid_micro_amount=+10%", "--plan", "run.plan")
+        arguments = ("--where", "name~a", "--set", "bid_amount=+10%", "--plan", "run.plan")
         spotify_ads.out("bulk", "plan", *arguments)
         lines = interrupted(spotify_ads, "bulk", "apply", "run.plan", "--yes", "--concurrency", "2", when=b" left ")
     assert [line for line in lines if "━" in line] == []

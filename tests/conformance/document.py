@@ -47,7 +47,6 @@ class Document:
     def __init__(self, root: dict[str, Any]) -> None:
         self.root = root
         self.components: dict[str, Schema] = {name: _as_json_schema(schema) for name, schema in root["components"]["schemas"].items()}
-        _mend(self.components)
         self._judged = {"schemas": _by_tags(self.components)}
         self._judges: dict[int, tuple[Schema, Draft202012Validator]] = {}
         self.operations = {one.id: one for one in self._operations()}
@@ -170,11 +169,6 @@ def _by_tags(node: Any) -> Any:  # noqa: ANN401 - any part of a schema
             {"if": {"properties": {tag: {"const": value}}}, "then": {"$ref": reference}} for value, reference in mapping.items()
         ]
     return changed
-
-
-def _mend(components: dict[str, Schema]) -> None:
-    """The one slip that no request can satisfy: a required property that does not exist."""
-    components["CreateAdAccountRequest"]["required"].remove("bill_to_address.name")
 
 
 FORMATS = FormatChecker(formats=())

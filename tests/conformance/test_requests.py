@@ -60,8 +60,6 @@ GIVEN: Mapping[str, object] = {
     "query.insight_dimension": models.InsightDimension.AGE,
     "query.report_start": NOW,
     "query.report_end": NOW + timedelta(days=7),
-    "query.historical_events_start_date": NOW.date(),
-    "query.historical_events_end_date": NOW.date(),
 }
 NEEDED_BESIDE = {"query.entity_ids_type": "entity_ids", "query.entity_status_type": "statuses"}
 

@@ -226,6 +226,7 @@ async def test_businesses_lead_to_their_ad_accounts(api: Api) -> None:
     accounts = (await api.get(f"/businesses/{business['id']}/ad_accounts"))["ad_accounts"]
     assert [account["id"] for account in accounts] == [api.server.ad_account_id]
     body = {"name": "Second account", "industry": "GAMING", "country_code": "SE", "type": "AD_AGENCY"}
+    body |= {"legal_entity_name": "Second AB", "bill_to_address": {"name": "Second AB"}, "test_account_type": "NO_DELIVERY_NO_BILLING"}
     second = await api.expect(200, "POST", f"/businesses/{business['id']}/ad_accounts", json=body)
     assert second["currency_code"] == "SEK"
     assert (await api.get(f"/ad_accounts/{second['id']}/ad_sets"))["paging"]["total_results"] == 0

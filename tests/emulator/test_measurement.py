@@ -34,22 +34,26 @@ async def test_an_integration_has_a_dataset_and_moves_between_them(api: Api) -> 
     assert both["id"] in {row["id"] for row in (await api.get(f"{api.business}/datasets"))["datasets"]}
 
 
-async def test_pixels_show_events_only_on_demand(api: Api) -> None:
-    await pixel(api)
-    rows = (await api.get(f"{api.business}/pixels"))["pixels"]
-    assert not any("events" in row or "historical_events" in row for row in rows)
-    seeded = next(row for row in (await api.get(f"{api.business}/pixels", include_events="true"))["pixels"] if row["events"])
-    assert {event["type"] for event in seeded["events"]} == {"PAGE_VIEW", "LEAD", "PURCHASE", "ADD_TO_CART"}
-    day = api.server.clock.now().strftime("%Y-%m-%d")
-    query = {"include_historical_events": "true", "historical_events_start_date": day, "historical_events_end_date": day}
-    api.server.clock.skew += 86_400
-    found = [row for row in (await api.get(f"{api.business}/pixels", **query))["pixels"] if row["historical_events"]]
-    assert [row["id"] for row in found] == [seeded["id"]]
-    assert all(event["hour_partition"].startswith(day) and event["count"] > 0 for event in found[0]["historical_events"])
-    await api.expect(400, "GET", f"{api.business}/pixels?include_historical_events=true")
-    changed = await api.expect(200, "PATCH", f"{api.business}/pixels/{seeded['id']}", json={"name": "Other"})
+async def test_pixels_are_named_in_their_datasets_and_changed(api: Api) -> None:
+    made = await pixel(api)
+    named = {row["pixel"]["id"] for row in (await api.get(f"{api.business}/datasets"))["datasets"] if row.get("pixel")}
+    assert made["id"] in named
+    await api.expect(405, "GET", f"{api.business}/pixels")
+    changed = await api.expect(200, "PATCH", f"{api.business}/pixels/{made['id']}", json={"name": "Other"})
     assert set(changed) == {"id", "domain", "name", "created_at", "updated_at"}
-    assert (await api.get(f"{api.business}/pixels/{seeded['id']}"))["name"] == "Other"
+    kept = await api.get(f"{api.business}/pixels/{made['id']}")
+    assert (kept["name"], kept["auto_capture_opt_in"], kept["auto_capture_fields"]) == ("Other", False, [])
+
+
+async def test_mobile_apps_are_listed_in_pages_and_limited(api: Api) -> None:
+    for number in range(50):
+        body = {"mobile_app": {"name": f"App {number}", "platform": "IOS", "mobile_measurement_partner": "SINGULAR"}}
+        await api.expect(201, "POST", f"{api.business}/mobile_apps", json=body)
+    answer = await api.get(f"{api.business}/mobile_apps", limit=20, offset=40)
+    assert [row["name"] for row in answer["mobile_apps"]] == [f"App {number}" for number in range(40, 50)]
+    assert answer["paging"]["total_results"] == 50
+    refused = await api.expect(422, "POST", f"{api.business}/mobile_apps", json={"mobile_app": {"name": "One more", "platform": "IOS"}})
+    assert refused["error_codes"][0]["code"] == "LIMIT_EXCEEDED"
 
 
 async def test_datasets_are_shared_and_eligible_once_they_receive_events(api: Api) -> None:

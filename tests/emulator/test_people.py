@@ -126,3 +126,25 @@ async def test_the_history_is_kept_for_180_days(api: Api) -> None:
     api.server.clock.skew += 181 * 86_400
     assert (await api.get(f"{api.account}/change_history", created_gte="2001-01-01T00:00:00Z"))["change_history"] == []
     await api.expect(400, "GET", f"{api.account}/change_history?entity_name=Autumn")
+
+
+@pytest.mark.parametrize(
+    ("name", "email", "shown"),
+    [
+        ("", "ada@example.com", "ada"),
+        ("  Ada  ", "ada@example.com", "Ada"),
+        ("Ada\nLovelace", "ada@example.com", "Ada"),
+        (" ", " @example.com", "Unnamed"),
+        ("", "@", "Unnamed"),
+        ("x" * 119 + " y", "", "x" * 119),
+    ],
+)
+async def test_a_member_of_an_ad_account_has_a_name_that_the_document_allows(api: Api, name: str, email: str, shown: str) -> None:
+    body = {"email_address": email, "business_role": "BUSINESS_MEMBER"}
+    invitation = await api.expect(200, "POST", f"{api.business}/invitations", json=body)
+    accepted = {"name": name, "email_address": email, "has_marketing_opt_in": False, "invitation_id": invitation["id"]}
+    member = await api.expect(200, "POST", f"{api.business}/members", json=accepted)
+    added = {"member_id": member["member_id"], "role": "AD_ACCOUNT_VIEWER"}
+    joined = await api.expect(200, "POST", f"{api.account}/members", json=added)
+    assert joined["name"] == shown
+    assert joined["email_address"] == email

@@ -15,7 +15,7 @@ from pathlib import Path
 from spotify_ads_async.emulator import Emulator
 
 FILE = Path(__file__).parents[2] / "examples" / "ad_set_changes.csv"
-COLUMNS = ("ad_set_id", "name", "bid_micro_amount", "budget.micro_amount", "start_time", "end_time", "delivery")
+COLUMNS = ("ad_set_id", "name", "bid_amount", "budget.amount", "start_time", "end_time", "delivery")
 ROWS = 720
 _FIRST_FLIGHT = datetime(2031, 3, 1, tzinfo=UTC)
 
@@ -38,8 +38,8 @@ def _rows() -> Iterator[dict[str, str]]:
         start = _FIRST_FLIGHT + timedelta(days=number % 90)
         changes = {
             "name": {"name": f"Autumn · {ad_set['name']}"},
-            "bid": {"bid_micro_amount": f"{30 + number % 17}.{number % 100:02}"},
-            "budget": {"budget.micro_amount": f"{110 + number % 40 * 10}.50"},
+            "bid": {"bid_amount": f"{30 + number % 17}.{number % 100:02}"},
+            "budget": {"budget.amount": f"{110 + number % 40 * 10}.50"},
             "flight": {"start_time": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end_time": f"{start + timedelta(days=45):%Y-%m-%dT%H:%M:%SZ}"},
             "off": {"delivery": "OFF"},
         }

@@ -75,7 +75,7 @@ def record() -> Sequence[str]:
         environment = server.environment | {"SPOTIFY_ADS_LIMITS": LIMITS, "COLUMNS": "110", "XDG_STATE_HOME": folder}
         session = Session(Path(folder), environment)
         session.type("spotify-ads export ad-sets --where budget.type=DAILY --to before.csv")
-        session.type("spotify-ads bulk plan --where budget.type=DAILY --set budget.micro_amount=+10% --plan raise.plan")
+        session.type("spotify-ads bulk plan --where budget.type=DAILY --set budget.amount=+10% --plan raise.plan")
         session.type_and_kill("spotify-ads bulk apply raise.plan --yes --concurrency 20", "raise.plan", requests=100)
         session.type("spotify-ads bulk show raise.plan -o csv")
         session.type("spotify-ads bulk resume raise.plan --yes")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from spotify_ads_async.models import (
@@ -38,6 +38,7 @@ from spotify_ads_async.models import (
     AudienceEstimateQuery,
     BidEstimateQuery,
     BidStrategy,
+    BillToAddress,
     Budget,
     BudgetType,
     BusinessCreate,
@@ -278,7 +279,14 @@ def members(business: Business) -> dict[str, Awaitable[Any]]:
         ad_account_invitations=[AdAccountInvitation(ad_account_id=ID, role=AdAccountRole.AD_ACCOUNT_VIEWER)],
     )
     acceptance = BusinessInvitationAccept(name="Someone", email_address="someone@example.com", has_marketing_opt_in=False, invitation_id=ID)
-    account = AdAccountCreate(name="Acme", type=AdAccountType.BRAND_ADVERTISER, industry=Industry.RETAIL, country_code="NO")
+    account = AdAccountCreate(
+        name="Acme",
+        type=AdAccountType.BRAND_ADVERTISER,
+        industry=Industry.RETAIL,
+        country_code="NO",
+        legal_entity_name="Acme AS",
+        bill_to_address=BillToAddress(name="Acme AS"),
+    )
     return {
         "getBusiness": business.get(),
         "updateBusiness": business.update(BusinessUpdate(name="Acme")),
@@ -308,9 +316,6 @@ def measurement(business: Business) -> dict[str, Awaitable[Any]]:
         "getMobileAppsByBusinessIdAndAdAccountId": apps.list_for_ad_account(ID),
         "shareBusinessMobileAppWithAdAccount": apps.share(ID, ID),
         "unshareBusinessMobileAppWithAdAccount": apps.unshare(ID, ID),
-        "getPixelsByBusinessId": pixels.list(
-            include_historical_events=True, historical_events_start_date=date(2026, 1, 1), historical_events_end_date=date(2026, 1, 2)
-        ),
         "createPixelInBusiness": pixels.create(PixelCreate(domain="https://www.example.com", name="Shop")),
         "getPixelById": pixels.get("pixel"),
         "updatePixelById": pixels.update("pixel", PixelUpdate(name="Store")),

@@ -16,7 +16,9 @@ from typing import Any, cast
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
-from spotify_ads_async.bulk.plan.columns import Cell, in_words, inner_struct, listed_struct
+from spotify_ads_async.bulk.plan.cells import in_words
+from spotify_ads_async.bulk.plan.columns import Cell, inner_struct, listed_struct
+from spotify_ads_async.bulk.plan.money import AmountRefused, check_amounts, in_units
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.validation import requests as validation
 
@@ -137,8 +139,8 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def effect(entity: Entity, state: State, values: Mapping[str, Cell], *, now: datetime) -> Effect | Refusal:
-    """What writing ``values`` (by column) over ``state`` comes down to."""
+def effect(entity: Entity, state: State, values: Mapping[str, Cell], *, now: datetime, currency: str = "") -> Effect | Refusal:
+    """What writing ``values`` (by column) over ``state`` comes down to; ``currency`` is the account's, where it is known."""
     after: dict[str, Cell] = {}
     for name, value in values.items():
         refusal = _write(entity, state, after, name, value)
@@ -146,6 +148,10 @@ def effect(entity: Entity, state: State, values: Mapping[str, Cell], *, now: dat
             return refusal
     after = {field: _complete(value, state.get(field)) for field, value in after.items() if not same(state.get(field), value)}
     before = {field: state[field] for field in after if field in state}
+    try:
+        check_amounts(before, after, currency)
+    except AmountRefused as refused:
+        return Refusal(reason=str(refused), column=_column_of(refused.field, values))
     steps = _steps(entity, after)
     for body in steps:
         refusal = _illegal(entity, body, values, now)
@@ -206,6 +212,8 @@ def _illegal(entity: Entity, body: dict[str, Cell], values: Mapping[str, Cell], 
 
 def _column_of(path: str, values: Mapping[str, Cell]) -> str:
     """The row's column nearest to a path in a request."""
+    if (units := in_units(path)) in values:
+        return units
     parts = path.partition("[")[0].split(".")
     for length in range(len(parts), 0, -1):
         name = ".".join(parts[:length])

@@ -12,19 +12,21 @@ from typing import Any
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
-from spotify_ads_async.bulk.plan.columns import CLEAR, Cell, CellError, Column, Kind, columns_of, parse_cell, suggestion
+from spotify_ads_async.bulk.plan.cells import CLEAR, CellError, parse_cell
+from spotify_ads_async.bulk.plan.columns import Cell, Column, Kind, columns_of, suggestion
 from spotify_ads_async.bulk.plan.effects import Refusal, State, leaf, same
-from spotify_ads_async.errors import InvalidRequest
-from spotify_ads_async.money import micros
+from spotify_ads_async.bulk.plan.money import in_units
+from spotify_ads_async.money import round_to_currency
 
 __all__ = ["BadExpression", "Condition", "Setting", "list_query", "new_values", "parse_condition", "parse_setting"]
 
 _EXPRESSION = re.compile(r"(?P<name>[A-Za-z0-9_.]+)\s*(?P<operator>!=|>=|<=|=|>|<|~)(?P<value>.*)", re.DOTALL)
-_RELATIVE_AMOUNT = re.compile(r"(?P<sign>[+-])(?P<amount>[0-9]+(?:\.[0-9]+)?)(?P<percent>%?)")
-_RELATIVE_TIME = re.compile(r"(?P<sign>[+-])(?P<amount>[0-9]+)(?P<unit>[dhm])")
+_RELATIVE_AMOUNT = re.compile(r"(?P<sign>[+-])(?P<amount>[0-9]{1,15}(?:\.[0-9]{1,9})?)(?P<percent>%?)")
+_RELATIVE_TIME = re.compile(r"(?P<sign>[+-])(?P<amount>[0-9]{1,6})(?P<unit>[dhm])")
 _UNITS: Mapping[str, str] = {"d": "days", "h": "hours", "m": "minutes"}
 _ORDERED: Mapping[str, Callable[[Any, Any], bool]] = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le}
-_COUNTABLE = frozenset({Kind.INTEGER, Kind.MONEY, Kind.NUMBER})
+_COUNTABLE = frozenset({Kind.INTEGER, Kind.MONEY, Kind.AMOUNT, Kind.NUMBER})
+_PER_UNIT = 1_000_000
 _ORDERABLE = _COUNTABLE | {Kind.TIME, Kind.TEXT}
 
 
@@ -65,7 +67,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_condition(entity: Entity, text: str) -> Condition:
-    """Read ``status=ACTIVE,APPROVED``, ``name~autumn``, ``budget.micro_amount>=100.00``, ``end_time<2027-01-01T00:00:00Z``.
+    """Read ``status=ACTIVE,APPROVED``, ``name~autumn``, ``budget.amount>=100.00``, ``end_time<2027-01-01T00:00:00Z``.
 
     Raises:
         BadExpression: it is no condition on this kind of entity.
@@ -89,12 +91,12 @@ def _comparable(column: Column, sign: str, text: str) -> Cell:
 
 
 def parse_setting(entity: Entity, text: str, *, clear: str = CLEAR) -> Setting:
-    """Read ``name=Autumn``, ``bid_micro_amount=12.50``, ``budget.micro_amount=+10%``, ``end_time=+7d``.
+    """Read ``name=Autumn``, ``bid_amount=12.50``, ``budget.amount=+10%``, ``end_time=+7d``.
 
     Raises:
         BadExpression: it is no setting for this kind of entity.
     """
-    name, sign, value = _parts(text, "a setting such as bid_micro_amount=12.50")
+    name, sign, value = _parts(text, "a setting such as bid_amount=12.50")
     if sign != "=":
         raise BadExpression(f"{text}: a setting has one =")
     if name in entity.read_only:
@@ -115,16 +117,16 @@ def _relative_amount(column: Column, found: re.Match[str], text: str) -> Setting
     amount = Decimal(found["sign"] + found["amount"])
     if found["percent"]:
         return Setting(column=column, relative=True, factor=1 + amount / 100, text=text.partition("=")[2])
-    if column.kind is Kind.MONEY and "." in found["amount"]:
-        try:
-            amount = Decimal(micros(amount))
-        except InvalidRequest as problem:
-            raise BadExpression(f"{text}: {problem.message}") from None
+    if column.kind is Kind.AMOUNT:
+        amount *= _PER_UNIT
+    elif column.kind in {Kind.MONEY, Kind.INTEGER} and "." in found["amount"]:
+        where = f"; use {in_units(column.name)} for steps in currency units" if column.kind is Kind.MONEY else ""
+        raise BadExpression(f"{text}: {column.name} takes whole numbers{where}")
     return Setting(column=column, relative=True, shift=amount, text=text.partition("=")[2])
 
 
-def new_values(settings: Sequence[Setting], state: State) -> dict[str, Cell] | Refusal:
-    """The values that settings come to over a present state. Percentages of money are rounded to whole micros, half to even."""
+def new_values(settings: Sequence[Setting], state: State, currency: str = "") -> dict[str, Cell] | Refusal:
+    """The values that settings come to over a present state. Money is rounded to the currency's smallest unit, half to even."""
     values: dict[str, Cell] = {}
     for setting in settings:
         column = setting.column
@@ -134,20 +136,26 @@ def new_values(settings: Sequence[Setting], state: State) -> dict[str, Cell] | R
         present = leaf(state, column.path)
         if present is None:
             return Refusal(column=column.name, reason=f"is not set, so it cannot become {setting.text}")
-        value = _moved(column, present, setting)
+        value = _moved(column, present, setting, currency)
         if value is None:
-            return Refusal(column=column.name, reason=f"is {present}, which {setting.text} would make negative")
+            reason = "beyond all dates" if column.kind is Kind.TIME else "negative"
+            return Refusal(column=column.name, reason=f"is {present}, which {setting.text} would make {reason}")
         values[column.name] = value
     return values
 
 
-def _moved(column: Column, present: Cell, setting: Setting) -> Cell:
+def _moved(column: Column, present: Cell, setting: Setting, currency: str) -> Cell:
     if column.kind is Kind.TIME:
-        moment = datetime.fromisoformat(str(present)) + timedelta(seconds=int(setting.shift))
+        try:
+            moment = datetime.fromisoformat(str(present)) + timedelta(seconds=int(setting.shift))
+        except OverflowError:
+            return None
         return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     exact = Decimal(str(present)) * setting.factor + setting.shift
     if exact < 0:
         return None
+    if column.kind in {Kind.MONEY, Kind.AMOUNT}:
+        return round_to_currency(exact, currency)
     return float(exact) if column.kind is Kind.NUMBER else int(exact.quantize(Decimal(1), rounding=ROUND_HALF_EVEN))
 
 

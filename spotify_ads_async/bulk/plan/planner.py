@@ -14,18 +14,21 @@ import anyio.to_thread
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
-from spotify_ads_async.bulk.plan.columns import CLEAR
+from spotify_ads_async.bulk.plan.cells import CLEAR
+from spotify_ads_async.bulk.plan.columns import Kind
 from spotify_ads_async.bulk.plan.effects import Refusal, effect, merge, writable_state
 from spotify_ads_async.bulk.plan.expressions import Condition, Setting, list_query, new_values
+from spotify_ads_async.bulk.plan.opening import opened
 from spotify_ads_async.bulk.plan.sources import BadChanges, Change, ChangesReader, Problem
 from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
 from spotify_ads_async.bulk.records import Header, PlannedRow
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.client import AdsClient
+from spotify_ads_async.operations import GET_AD_ACCOUNT
 from spotify_ads_async.pagination import ListCall
 
-__all__ = ["Selection", "Source", "new_plan", "plan_changes", "plan_selection"]
+__all__ = ["Selection", "Source", "currency_of", "new_plan", "plan_changes", "plan_selection"]
 
 _BATCH = 1000
 
@@ -63,6 +66,12 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     settings: Sequence[Setting]
 
 
+async def currency_of(ads: AdsClient, ad_account_id: str) -> str:
+    """The account's currency; nothing where it has none yet."""
+    account = await ads.call(GET_AD_ACCOUNT, path={"ad_account_id": ad_account_id})
+    return (account.currency_code or "").upper()
+
+
 @contextlib.asynccontextmanager
 async def new_plan(path: Path, header: Header) -> AsyncGenerator[PlanFile]:
     """Make a plan file; it goes away again unless it becomes ready."""
@@ -86,11 +95,14 @@ async def plan_changes(ads: AdsClient, source: Source, header: Header, path: Pat
         FileExistsError: there is a file at ``path``.
         SpotifyAdsError: the present state cannot be read.
     """
-    with source.path.open(encoding="utf-8", newline="") as text:
+    with opened(source.path) as text:
         reader = await anyio.to_thread.run_sync(partial(ChangesReader, text, name=source.shown, clear=source.clear))
         header = msgspec.structs.replace(header, entity=reader.entity.plural, source=source.shown)
+        if reader.needs_currency:
+            header = msgspec.structs.replace(header, currency=await currency_of(ads, header.ad_account_id))
+            reader.use_currency(header.currency)
         async with new_plan(path, header) as plan:
-            planning = _Planning(plan, reader.entity, source, now)
+            planning = _Planning(plan, reader.entity, source, now, header.currency)
             await planning.read_rows(reader)
             planning.check()
             if source.base is not None:
@@ -110,8 +122,10 @@ async def plan_selection(ads: AdsClient, selection: Selection, header: Header, p
     source = Source(path=path, name=header.source, skip_bad_rows=skip_bad_rows)
     query = {"limit": PAGE_SIZE, **list_query(selection.entity, selection.conditions)}
     call: ListCall[Any] = ListCall(ads, selection.entity.list, path={"ad_account_id": header.ad_account_id}, query=query)
+    if any(setting.column.kind in {Kind.AMOUNT, Kind.MONEY} for setting in selection.settings):
+        header = msgspec.structs.replace(header, currency=await currency_of(ads, header.ad_account_id))
     async with new_plan(path, header) as plan:
-        planning = _Planning(plan, selection.entity, source, None)
+        planning = _Planning(plan, selection.entity, source, None, header.currency)
         async with call.pages() as pages:
             async for page in pages:
                 await planning.add_selected(selection, page.items)
@@ -128,7 +142,8 @@ def batches(items: Iterable[msgspec.Struct]) -> Iterator[list[msgspec.Struct]]:
 class _Planning:
     """One plan in the making."""
 
-    def __init__(self, plan: PlanFile, entity: Entity, source: Source, now: datetime | None) -> None:
+    def __init__(self, plan: PlanFile, entity: Entity, source: Source, now: datetime | None, currency: str = "") -> None:
+        self._currency = currency
         self._journal = Journal(plan)
         self._entity = entity
         self._source = source
@@ -153,6 +168,9 @@ class _Planning:
         """Put every row of the file into the plan."""
 
         def take(plan: PlanFile, row: Change | Problem) -> None:
+            if isinstance(row, Change) and row.doubts:
+                column, doubt = next(iter(row.doubts.items()))
+                row = Problem(file="", line=row.line, column=column, reason=doubt.reason, entity_id=row.entity_id)
             problem = row if isinstance(row, Problem) else plan.add_change(row)
             if problem is not None:
                 self._add_problem(problem)
@@ -162,7 +180,7 @@ class _Planning:
 
     async def read_base(self, path: Path) -> None:
         """Put what an earlier export said beside the rows."""
-        with path.open(encoding="utf-8", newline="") as text:
+        with opened(path) as text:
             reader = await anyio.to_thread.run_sync(partial(ChangesReader, text, name=str(path), clear=self._source.clear))
             if reader.entity is not self._entity:
                 reason = f"is about {reader.entity.plural}, not {self._entity.plural}"
@@ -222,7 +240,7 @@ class _Planning:
         merged = merge(self._entity, row.base, state, row.change)
         for column, reason in merged.conflicts.items():
             return Refusal(column=column, reason=f"conflict: {reason}")
-        outcome = effect(self._entity, state, merged.values, now=self._now)
+        outcome = effect(self._entity, state, merged.values, now=self._now, currency=self._currency)
         if isinstance(outcome, Refusal):
             return outcome
         plan.decide(row.number, outcome, elsewhere={field: value for field, value in state.items() if field not in outcome.after})
@@ -242,7 +260,7 @@ class _Planning:
         await self._journal.read(add)
 
     def _add_item(self, plan: PlanFile, selection: Selection, item: msgspec.Struct, entity_id: str) -> None:
-        values = new_values(selection.settings, writable_state(self._entity, item))
+        values = new_values(selection.settings, writable_state(self._entity, item), self._currency)
         if isinstance(values, Refusal):
             problem = Problem(file="", line=self._selected, column=values.column, reason=values.reason, entity_id=entity_id)
             plan.add_refused(problem)

@@ -14,7 +14,7 @@ __all__ = ["CATALOG", "answer", "hold", "reserved"]
 
 _NEVER_KEPT: Mapping[str, str] = {"Cache-Control": "no-cache, no-store, max-age=0, must-revalidate"}
 _RESERVED_CAMPAIGN: Mapping[str, Any] = {
-    "create": {"allowed_values": {"objective": ["EVEN_IMPRESSION_DELIVERY", "REACH"]}},
+    "create": {"allowed_values": {"objective": ["UNSET", "EVEN_IMPRESSION_DELIVERY", "REACH"]}},
     "update": {"allowed_values": {"status": ["ACTIVE", "PAUSED", "ARCHIVED"]}, "restrictions": ["ad_product: fixed once created"]},
 }
 CATALOG: Mapping[str, Any] = {

@@ -25,6 +25,7 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "IDEMPOTENCY_REQUEST_IN_PROGRESS": "The first request with this key still runs; send it again later.",
         "INSUFFICIENT_DATA": "There is not enough data for this report yet; ask again tomorrow.",
         "INTERNAL_ERROR": "The server failed.",
+        "LIMIT_EXCEEDED": "There are as many as there may be; remove one first.",
         "METHOD_NOT_ALLOWED": "The path does not take this method.",
         "NOT_FOUND": "There is no such thing, or this user cannot see it.",
         "RATE_LIMITED": "Too many requests; wait for the time in Retry-After.",

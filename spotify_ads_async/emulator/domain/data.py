@@ -97,9 +97,10 @@ def _business(store: Store, row: Row) -> Business:
 
 def _account(store: Store, row: Row) -> Account:
     kind = row.get("type", "BRAND_ADVERTISER")
-    filled = _filled(store, {"country_code": "US", "industry": "OTHER", **row}, "type")
+    filled = _filled(store, {"country_code": "US", "industry": "OTHER", "legal_entity_name": row.get("name", ""), **row}, "type")
     business = store.business(row["business_id"])
-    account = new_ad_account(store, business, check_named("CreateAdAccountRequest", {**filled, "type": kind}), filled["id"])
+    request = {**filled, "type": kind, "bill_to_address": filled.get("billing_address", {"name": business.row["name"]})}
+    account = new_ad_account(store, business, check_named("CreateAdAccountRequest", request), filled["id"])
     return store.put_account({**account.row, **filled})
 
 

@@ -49,8 +49,9 @@ def seed(store: Store, plan: Plan, number: int) -> Account:
     ids = _ids(number, "owners")
     business_row = new_business(store, {"name": "Emulated Business", "type": "ADVERTISER"}, next(ids))
     business = store.business(business_row["id"])
-    details = {"name": "Emulated Ad Account", "country_code": "US", "industry": "RETAIL", "type": "BRAND_ADVERTISER"}
-    account = new_ad_account(store, business, {**details, "website": "https://www.example.com"}, next(ids))
+    kind = {"country_code": "US", "industry": "RETAIL", "type": "BRAND_ADVERTISER", "website": "https://www.example.com"}
+    names = {"name": "Emulated Ad Account", "legal_entity_name": "Emulated Ad Account", "bill_to_address": {"name": "Emulated Business"}}
+    account = new_ad_account(store, business, {**kind, **names}, next(ids))
     count = plan.campaigns if plan.campaigns is not None else -(-plan.ad_sets // _AD_SETS_PER_CAMPAIGN)
     if plan.ad_sets and not count:
         raise ValueError("ad sets need at least one campaign")

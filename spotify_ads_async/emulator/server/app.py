@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import format_datetime
 from typing import Any, Literal, NoReturn, TypeAlias
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 from aiohttp import web
@@ -45,6 +45,8 @@ SideHandler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamRespons
 logger = logging.getLogger("spotify_ads_async.emulator")
 _encode = msgspec.json.Encoder().encode
 _JSON = "application/json"
+_MESSAGE = "message"
+"""What an answer remembers of why it refuses, for the web page."""
 _STRICT_QUERIES = frozenset(name for name, operation in EVERY_OPERATION.items() if operation.path.startswith("/targets/"))
 """Lookups that refuse parameters they do not know."""
 _PROXY_PAGE = b"<html><head><title>Error</title></head><body><h1>Error: Server Error</h1></body></html>"
@@ -121,15 +123,17 @@ class App:
         """Answer one request."""
         path, _, query = request.raw_path.partition("?")
         try:
-            if path.startswith(PREFIX + "/"):
-                return await self._api(request, path[len(PREFIX) :], query)
-            return await self._beside(request, path)
+            api = path.startswith(PREFIX + "/")
+            response = await (self._api(request, path[len(PREFIX) :], query) if api else self._beside(request, path))
         except _Aborted:
             _break(request.transport)
             return web.Response()
         except Exception:
             logger.exception("%s %s failed", request.method, path)
             return self._refusal(Refusal(500, "INTERNAL_ERROR", "the emulator failed; its log says why"), {})
+        if self.store.clock.skew and not response.prepared:
+            response.headers["Date"] = format_datetime(self.store.clock.now(), usegmt=True)
+        return response
 
     async def _beside(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
         handler = self._side.get((request.method, path)) or self._side.get((request.method, path[: path.rfind("/", 0, -1) + 1]))
@@ -144,34 +148,46 @@ class App:
         client_id = self.tokens.client_of(request.headers.get("Authorization"), arrived)
         found = self._router.find(request.method, path)
         if isinstance(found, frozenset):
-            return self._unrouted(found, request.method, path)
+            refusal = self._unrouted(found, request.method, path)
+            self._show(request, "", client_id, refusal, arrived)
+            return refusal
         route, values = found
         verdict = self._count(request, route, client_id, arrived)
         context = RequestContext(
             request=request, route=route, path=values, query=query, client_id=client_id, headers=self._quota_headers(verdict)
         )
-        status = 0
+        answer: web.StreamResponse | None = None
         try:
             answer = await (self._refuse(verdict, context) if verdict.wait > 0.0 else self._perform(context))
-            status = answer.status
+            return answer
         finally:
-            self._note(route.operation, client_id, status, time.monotonic() - arrived)
-        return answer
+            self.ledger.statuses[0 if answer is None else answer.status] += 1
+            self.ledger.operations[route.operation] += 1
+            self._show(request, route.operation, client_id, answer, arrived)
 
     def _count(self, request: web.BaseRequest, route: Route, client_id: str | None, now: float) -> QuotaDecision:
         address = request.remote or ""
         keys = {name: address if name.startswith("ip") else client_id or f"nobody at {address}" for name in route.limits}
         verdict = self.quota.admit(keys, now)
-        self.ledger.requests += 1
-        if verdict.wait > 0.0:
-            self.ledger.refused += 1
+        self.ledger.count(int(time.time()), refused=verdict.wait > 0.0)
         return verdict
 
-    def _note(self, operation: str, client_id: str | None, status: int, seconds: float) -> None:
-        ledger = self.ledger
-        ledger.statuses[status] += 1
-        ledger.operations[operation] += 1
-        ledger.latest.append(LatestRequest(time.time(), operation, client_id or "", status, seconds))
+    def _show(
+        self, request: web.BaseRequest, operation: str, client_id: str | None, answer: web.StreamResponse | None, arrived: float
+    ) -> None:
+        """Remember a request for the web page; no answer is a connection that was broken on purpose."""
+        self.ledger.latest.append(
+            LatestRequest(
+                at=time.time(),
+                method=request.method,
+                path=request.raw_path.removeprefix(PREFIX),
+                operation=operation,
+                client_id=client_id or "",
+                status=0 if answer is None else answer.status,
+                seconds=time.monotonic() - arrived,
+                message="the connection was broken" if answer is None else answer.get(_MESSAGE, ""),
+            )
+        )
 
     def _unrouted(self, methods: frozenset[str], method: str, path: str) -> web.Response:
         if methods:
@@ -203,8 +219,9 @@ class App:
 
     async def _perform(self, context: RequestContext) -> web.StreamResponse:
         """Do what the request asks, somewhere within its latency, unless a fault is in the way."""
-        delay, end, changes = self.faults.strike(context.route.operation, context.path) if self.faults else (0.0, None, context.changes)
-        context.changes = changes
+        delay, end = 0.0, None
+        if self.faults:
+            delay, end, context.changes = self.faults.strike(context.route.operation, context.path, parse_qs(context.query))
         delay += self.latency.draw(self._random)
         before = delay * self._random.random()
         try:
@@ -223,8 +240,8 @@ class App:
         if end is not None:
             return await self._ending(context, answer, end)
         content = answer.content
-        if changes:
-            content = altered(msgspec.json.decode(_encode(content)) if content is not None else None, changes)
+        if context.changes:
+            content = altered(msgspec.json.decode(_encode(content)) if content is not None else None, context.changes)
         return _response(answer.status, None if content is None else _encode(content), {**context.headers, **answer.headers})
 
     async def _read(self, context: RequestContext) -> bytes | dict[str, Any]:
@@ -318,11 +335,15 @@ class App:
         if context is not None and status in {400, 403, 404, 409, 422} and not refusal.exact and refusal.code not in _UNDECLARED:
             status = _declared(status, context.route.checker.statuses)
         if refusal.code == "HTML":
-            return web.Response(status=status, body=_PROXY_PAGE, content_type="text/html", headers={**headers, **refusal.headers})
+            page = web.Response(status=status, body=_PROXY_PAGE, content_type="text/html", headers={**headers, **refusal.headers})
+            page[_MESSAGE] = "an error page of a proxy"
+            return page
         content = refusal.content(self.store.new_id())
         if context is not None and "camel_case" in context.changes:
             content["errorCodes"] = content.pop("error_codes")
-        return _response(status, _encode(content), {**headers, **refusal.headers})
+        response = _response(status, _encode(content), {**headers, **refusal.headers})
+        response[_MESSAGE] = "; ".join(refusal.messages)
+        return response
 
 
 _UNDECLARED = frozenset(

@@ -239,8 +239,8 @@ class Emulator:
         Args:
             kind: what; see :class:`Fault`.
             operation: the operationIds that it befalls, none for all.
-            details: ``ad_accounts``, ``businesses``, ``share``, ``times``, ``skip``, ``status``, ``message``, ``delay``, ``headers``
-                of :class:`Fault`.
+            details: ``ad_accounts``, ``businesses``, ``query``, ``share``, ``times``, ``skip``, ``status``, ``message``, ``delay``,
+                ``headers`` of :class:`Fault`.
 
         Returns:
             The fault in force: ``.hits`` counts, ``.remove()`` ends it.

@@ -19,11 +19,13 @@ _ESTIMATE: tuple[BodyRule, ...] = (
     *_SHARED,
     campaigns.video_formats,
     campaigns.ages_for_alcohol,
+    campaigns.objective_named,
     campaigns.objective,
     campaigns.currency,
 )
 
 BODY_RULES: Mapping[str, tuple[BodyRule, ...]] = {
+    "createCampaign": (campaigns.objective_named,),
     "createAdSet": (
         campaigns.flight_ahead,
         campaigns.lifetime_ends,
@@ -36,7 +38,7 @@ BODY_RULES: Mapping[str, tuple[BodyRule, ...]] = {
         campaigns.video_formats,
         *_SHARED,
     ),
-    "updateAdSet": (campaigns.delivery_alone, campaigns.flight, campaigns.adults_for_alcohol, *_SHARED),
+    "updateAdSet": (campaigns.delivery_alone, campaigns.cost_per_result, campaigns.flight, campaigns.adults_for_alcohol, *_SHARED),
     "createAdSetDraft": _AD_SET_DRAFT,
     "updateAdSetDraft": _AD_SET_DRAFT,
     "createAd": (campaigns.ad_flight, campaigns.complete_catalog),
@@ -59,7 +61,6 @@ BODY_RULES: Mapping[str, tuple[BodyRule, ...]] = {
 """By operationId, what a body must keep to beyond the checks of its fields."""
 
 QUERY_RULES: Mapping[str, tuple[QueryRule, ...]] = {
-    "getPixelsByBusinessId": (others.historical_range,),
     "getGeoTargets": (others.any_filter, others.geo_country),
     "getChangeHistory": (others.change_history,),
     "getPodcastShows": (others.market_country,),

@@ -198,6 +198,14 @@ def _sensitive_topics(exclusions: Body) -> None:
             raise Refused(topic.id, f"must be one of {listed(SENSITIVE_TOPICS)}", f"{where}.topics[{index}].id")
 
 
+def objective_named(body: Body, now: datetime) -> None:
+    """Schema OptimizationPrefs: UNSET is for ad products that have no objective, and required by them."""
+    del now
+    aim = at(body, "objective")
+    if aim == "UNSET" and at(body, "ad_product") in {UNSET, "UNSET", "UNKNOWN"}:
+        raise Refused(aim, "is for an ad_product without objectives, such as CONTENT: name the objective, or the ad_product", ".objective")
+
+
 def objective(body: Body, now: datetime) -> None:
     """Schema OptimizationPrefs: what an objective takes. A campaign's ad sets come later, an estimate has both."""
     del now

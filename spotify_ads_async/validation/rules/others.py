@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -50,18 +50,6 @@ def account_country(body: Body, now: datetime) -> None:
     """Schema AdAccountCountryCode: ISO alpha-2."""
     del now
     country_code(at(body, "country_code"), ".country_code")
-
-
-def historical_range(query: Mapping[str, Any], now: datetime | None) -> None:
-    """Parameter include_historical_events: both dates are required with it."""
-    del now
-    start, end = query.get("historical_events_start_date"), query.get("historical_events_end_date")
-    if query.get("include_historical_events"):
-        for name in ("historical_events_start_date", "historical_events_end_date"):
-            if not query.get(name):
-                raise Refused(UNSET, "is required with include_historical_events", f".{name}")
-    if isinstance(start, date) and isinstance(end, date) and end < start:
-        raise Refused(end, "must not be before historical_events_start_date", ".historical_events_end_date")
 
 
 def any_filter(query: Mapping[str, Any], now: datetime | None) -> None:

@@ -12,6 +12,8 @@ from spotify_ads_async.emulator.domain.store import Account, Business, Row, Stor
 
 __all__ = ["CURRENCIES", "HANDLERS", "join", "new_ad_account"]
 
+MOST_CHARACTERS = 120
+"""Of the name of a member."""
 CURRENCIES: Mapping[str, str] = {
     "AT": "EUR",
     "AU": "AUD",
@@ -40,6 +42,13 @@ CURRENCIES: Mapping[str, str] = {
 """Country → billing currency, for the markets that the emulator bills in."""
 
 
+def _name(person: Row) -> str:
+    """A name that the document allows for a member of an ad account, whatever the business knows of the person."""
+    known: tuple[str, ...] = (person.get("name", ""), person["email_address"].partition("@")[0])
+    lines = (line.strip()[:MOST_CHARACTERS].strip() for text in known for line in text.splitlines())
+    return next((line for line in lines if line), "Unnamed")
+
+
 def join(account: Account, business: Business, member_id: str, role: str) -> Row:
     """Give a member of the business a role in the ad account."""
     person = business.members.get(member_id)
@@ -49,7 +58,7 @@ def join(account: Account, business: Business, member_id: str, role: str) -> Row
         {
             "member_id": member_id,
             "role": role,
-            "name": person.get("name", ""),
+            "name": _name(person),
             "email_address": person["email_address"],
             "created_at": before.get("created_at", now),
             "updated_at": now,
@@ -79,7 +88,9 @@ def new_ad_account(store: Store, business: Business, body: Row, identifier: str 
         "country_code": country,
         "industry": body["industry"],
         "website": body.get("website", ""),
-        "legal_entity_name": body.get("legal_entity_name", body["name"]),
+        "legal_entity_name": body["legal_entity_name"],
+        "billing_address": body["bill_to_address"],
+        **({"test_account_type": body["test_account_type"]} if "test_account_type" in body else {}),
         "status": "ACTIVE",
         "status_reason": "",
         "name": body["name"],

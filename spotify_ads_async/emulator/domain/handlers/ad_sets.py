@@ -12,7 +12,7 @@ from spotify_ads_async.emulator.domain.clock import parse
 from spotify_ads_async.emulator.domain.history import record
 from spotify_ads_async.emulator.domain.store import Account, Row
 
-__all__ = ["DEFAULT_FREQUENCY_CAPS", "DEFAULT_PLATFORMS", "HANDLERS", "check_rules", "copy_of", "made_ad_set", "new_ad_set"]
+__all__ = ["DEFAULT_FREQUENCY_CAPS", "DEFAULT_PLATFORMS", "HANDLERS", "ORDERS", "check_rules", "copy_of", "made_ad_set", "new_ad_set"]
 
 DEFAULT_FREQUENCY_CAPS: list[dict[str, Any]] = [
     {"frequency_unit": "DAY", "frequency_period": 1, "max_impressions": 5},
@@ -26,20 +26,23 @@ DEFAULT_PLATFORMS = ["ANDROID", "DESKTOP", "IOS"]
 
 PAUSED = {"is_paused": True, "pause_reason": "USER_PAUSED"}
 
-_ORDERS: Mapping[str, Callable[[Row], Any]] = {
+ORDERS: Mapping[str, Callable[[Row], Any]] = {
     "CREATED_AT": lambda row: row["created_at"],
     "UPDATED_AT": lambda row: row["updated_at"],
-    "NAME": lambda row: row["name"],
-    "STATUS": lambda row: row["status"],
-    "BUDGET": lambda row: row["budget"]["micro_amount"],
-    "START_DATE_TIME": lambda row: row["start_time"],
+    "NAME": lambda row: row.get("name", ""),
+    "STATUS": lambda row: row.get("status", ""),
+    "BUDGET": lambda row: row.get("budget", {}).get("micro_amount", 0),
+    "START_DATE_TIME": lambda row: row.get("start_time", ""),
     "END_DATE_TIME": lambda row: row.get("end_time", "9"),
 }
+"""How ad sets and their drafts are sorted; a draft may lack any of it."""
 
 
 def check_rules(row: Row) -> None:
     """Refuse an ad set whose fields contradict one another."""
     budget, targets = row["budget"], row["targets"]
+    if row["bid_strategy"] == "UNSET":
+        raise refused("bid_strategy: UNSET is for answers only")
     if budget["micro_amount"] <= 0:
         raise refused("budget.micro_amount: must be greater than 0")
     if budget["type"] == "LIFETIME" and "end_time" not in row:
@@ -72,8 +75,6 @@ def _state(row: Row, now: str) -> str:
 def made_ad_set(account: Account, body: Row, identifier: str | None = None) -> Row:
     """The ad set that a request makes, whose campaign is known to be there; nothing is put."""
     store = account.store
-    if body["bid_strategy"] == "UNSET":
-        raise refused("bid_strategy: UNSET is for answers only")
     now = store.clock.text()
     row: Row = {
         "pacing": "PACING_EVEN",
@@ -177,7 +178,7 @@ def find(call: Call) -> Response:
     field, direction = query["sort_field"], query["sort_direction"]
     question = (of_campaigns, tuple(statuses or ()), name, field, direction)
     everything = of_campaigns is None and statuses is None and not name
-    rows = account.ad_sets.select(question, None if everything else keep, _ORDERS[field], descending=direction == "DESC")
+    rows = account.ad_sets.select(question, None if everything else keep, ORDERS[field], descending=direction == "DESC")
     return page(call, rows, "ad_sets")
 
 

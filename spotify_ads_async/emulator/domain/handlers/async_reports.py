@@ -52,7 +52,7 @@ _METRICS: Mapping[str, str] = {
 """Names of the CSV → names of the other reports, where they differ."""
 
 _ABSENT = frozenset(
-    {"SKAD_APP_INSTALLS", "KOCHAVA_APP_INSTALLS", "APPSFLYER_APP_INSTALLS"}
+    {"CARD_CLICKS", "CARD_CTR", "CARD_IMPRESSIONS", "SKAD_APP_INSTALLS", "KOCHAVA_APP_INSTALLS", "APPSFLYER_APP_INSTALLS"}
     | {f"MODELED_{name}" for name in ("ADD_TO_CART", "LEADS", "PAGE_VIEWS", "PURCHASES")}
 )
 """Metrics that the emulator has no figures for: 0."""
@@ -73,6 +73,11 @@ _DIMENSIONS: Mapping[str, tuple[str, Callable[[Row], object]]] = {
     "AD_SET_BUDGET": ("AD_SET", lambda row: row["budget"]["micro_amount"] / 1_000_000),
     "AD_SET_COST_MODEL": ("AD_SET", _column("cost_model")),
     "AD_NAME": ("AD", _column("name")),
+    # The emulator has no carousels, so these columns are empty.
+    "CAROUSEL_CARD": ("AD", _column("carousel_card")),
+    "CARD_MEDIA_NAME": ("AD", _column("card_media_name")),
+    "CARD_POSITION": ("AD", _column("card_position")),
+    "CARD_TAGLINE": ("AD", _column("card_tagline")),
 }
 
 

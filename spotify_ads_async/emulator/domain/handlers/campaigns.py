@@ -13,6 +13,7 @@ from spotify_ads_async.emulator.domain.store import Account, Row
 
 __all__ = ["HANDLERS", "archive", "made_campaign", "new_campaign", "trimmed"]
 
+DEFAULT_OBJECTIVE = "EVEN_IMPRESSION_DELIVERY"
 WRITABLE_STATUSES = frozenset({"ACTIVE", "PAUSED", "ARCHIVED"})
 _ORDERS = {"ID": "id", "NAME": "name", "CREATED_AT": "created_at", "UPDATED_AT": "updated_at", "STATUS": "status"}
 
@@ -26,8 +27,9 @@ def made_campaign(account: Account, body: Row, identifier: str | None = None) ->
     """The campaign that a request makes; nothing is put."""
     store = account.store
     now = store.clock.text()
-    if body["objective"] == "UNSET":
-        raise refused("objective: UNSET is for answers only")
+    objective = body.get("objective", DEFAULT_OBJECTIVE)
+    if objective == "UNSET" and body.get("ad_product", "UNSET") in {"UNSET", "UNKNOWN"}:
+        raise refused("objective: UNSET is for ad products without an objective; name the ad_product, or the objective")
     ad_products.hold("campaign", "create", body, body)
     return {
         "id": identifier or store.new_id(),
@@ -36,7 +38,7 @@ def made_campaign(account: Account, body: Row, identifier: str | None = None) ->
         "updated_at": now,
         **({"purchase_order": body["purchase_order"]} if "purchase_order" in body else {}),
         "status": "ACTIVE",
-        "objective": body["objective"],
+        "objective": objective,
         "delivery_goal_group": body.get("delivery_goal_group", "AWARENESS"),
         **ad_products.reserved(body),
     }
@@ -95,6 +97,9 @@ def find(call: Call) -> Response:
     ids, statuses = query.get("campaign_ids"), query.get("statuses")
     name, ad_set_statuses = query.get("name", "").lower(), query.get("ad_set_statuses")
     sales_order = query.get("salesforce_sales_order")
+    after, since = query.get("updated_at_gt"), query.get("updated_at_gte")
+    if after is not None:
+        since = None  # the document: the one takes precedence over the other
     wanted = None if ids is None else {identifier.lower() for identifier in ids}
     if ad_set_statuses is not None:
         having = {row["campaign_id"] for row in account.ad_sets if row["status"] in ad_set_statuses}
@@ -105,6 +110,8 @@ def find(call: Call) -> Response:
             (wanted is None or row["id"] in wanted)
             and (statuses is None or row["status"] in statuses)
             and (not name or name in row["name"].lower())
+            and (after is None or row["updated_at"] > after)
+            and (since is None or row["updated_at"] >= since)
             and (sales_order is None or account.sales_orders.rows.get(row["id"], {}).get("sales_order") == sales_order)
         )
 
@@ -114,7 +121,7 @@ def find(call: Call) -> Response:
         return row[order]
 
     narrowed = None if wanted is None else frozenset(wanted)
-    question = (narrowed, tuple(statuses or ()), name, sales_order, order, query["sort_direction"])
+    question = (narrowed, tuple(statuses or ()), name, sales_order, after, since, order, query["sort_direction"])
     rows = account.campaigns.select(question, keep, key, descending=query["sort_direction"] == "DESC")
     fields = query.get("fields")
     answer = page(call, rows, "campaigns")

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from spotify_ads_async.emulator.domain.answers import Response, refused
 from spotify_ads_async.emulator.domain.call import Call, Handlers, page
+from spotify_ads_async.emulator.domain.handlers.ad_sets import ORDERS
 from spotify_ads_async.emulator.domain.shapes import named_shape
 from spotify_ads_async.emulator.domain.store import Account, Row, Table
 
@@ -244,12 +245,15 @@ def find_campaigns(call: Call) -> Response:
 
 
 def _find(call: Call, drafts: Table, parent: str, parents: Iterable[str] | None, key: str) -> Response:
+    """Drafts in the order that is asked for, where one can be asked for; the newest first where not. A draft may lack the field."""
+    order, direction = call.query.get("sort_field", "CREATED_AT"), call.query.get("sort_direction", "DESC")
     wanted, statuses = _members(parents), call.query.get("statuses")
 
     def keep(row: Row) -> bool:
         return (wanted is None or row[parent] in wanted) and (statuses is None or row.get("status") in statuses)
 
-    rows = drafts.select((wanted, tuple(statuses or ())), keep, lambda row: row["created_at"], descending=True)
+    question = (wanted, tuple(statuses or ()), order, direction)
+    rows = drafts.select(question, keep, ORDERS[order], descending=direction == "DESC")
     return page(call, rows, key)
 
 

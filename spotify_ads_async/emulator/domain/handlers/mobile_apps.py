@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from spotify_ads_async.emulator.domain.answers import Response, refused
-from spotify_ads_async.emulator.domain.call import Call, Handlers, paging
+from spotify_ads_async.emulator.domain.answers import Refusal, Response, refused
+from spotify_ads_async.emulator.domain.call import Call, Handlers, page
 from spotify_ads_async.emulator.domain.handlers.datasets import attach, own_account, shared_with
 from spotify_ads_async.emulator.domain.store import Business, Row
 
 __all__ = ["HANDLERS"]
 
+MOST_APPS = 50
+"""So many mobile apps a business may have, as the document tells."""
 _SERVER_SIDE = frozenset({"id", "dataset_id", "integration_id", "ad_set_count", "shared_ad_accounts"})
 """Attributes of the shape that a request may hold and that do not come from it."""
 
@@ -22,9 +24,8 @@ def _shown(business: Business, row: Row) -> Row:
     return {**row, "ad_set_count": count}
 
 
-def _listed(business: Business, rows: list[Row]) -> Response:
-    apps = [_shown(business, row) for row in rows]
-    return Response({"paging": paging(len(apps), 0, max(1, len(apps))), "mobile_apps": apps})
+def _listed(call: Call, rows: list[Row]) -> Response:
+    return page(call, [_shown(call.business, row) for row in rows], "mobile_apps")
 
 
 def create(call: Call) -> Response:
@@ -33,6 +34,8 @@ def create(call: Call) -> Response:
     body = call.body.get("mobile_app")
     if body is None:
         raise refused("mobile_app: required")
+    if len(business.mobile_apps.rows) >= MOST_APPS:
+        raise Refusal(422, "LIMIT_EXCEEDED", f"the business has {MOST_APPS} mobile apps, and none beyond that")
     row: Row = {
         **{name: value for name, value in body.items() if name not in _SERVER_SIDE},
         "id": store.new_id(),
@@ -45,14 +48,14 @@ def create(call: Call) -> Response:
 
 def find(call: Call) -> Response:
     """``getMobileAppsByBusinessId``."""
-    return _listed(call.business, list(call.business.mobile_apps))
+    return _listed(call, list(call.business.mobile_apps))
 
 
 def find_shared(call: Call) -> Response:
     """``getMobileAppsByBusinessIdAndAdAccountId``."""
     business = call.business
     account = own_account(business, call.path["ad_account_id"])
-    return _listed(business, [row for row in business.mobile_apps if shared_with(row, account)])
+    return _listed(call, [row for row in business.mobile_apps if shared_with(row, account)])
 
 
 def get(call: Call) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import msgspec
@@ -12,7 +13,7 @@ from spotify_ads_async.emulator.domain.call import Call, Handlers
 from spotify_ads_async.emulator.domain.checking import check_named
 from spotify_ads_async.emulator.domain.handlers.ad_sets import made_ad_set
 from spotify_ads_async.emulator.domain.handlers.ads import made_ad
-from spotify_ads_async.emulator.domain.handlers.campaigns import archive, made_campaign
+from spotify_ads_async.emulator.domain.handlers.campaigns import DEFAULT_OBJECTIVE, archive, made_campaign
 from spotify_ads_async.emulator.domain.handlers.drafts import forget
 from spotify_ads_async.emulator.domain.history import record
 from spotify_ads_async.emulator.domain.store import Account, Row, Table
@@ -38,16 +39,20 @@ def _made(kind: str, draft: Row, errors: list[Row], make: Callable[[], Row]) -> 
         return make()
     except Refusal as refusal:
         errors.extend(
-            {"validation_entity_type": kind, "validation_entity_id": draft["id"], "message": message} for message in refusal.messages
+            {
+                "validation_entity_type": kind,
+                "validation_entity_id": draft["id"],
+                "message": message,
+                "error_codes": [f"INVALID.{kind}.{re.sub(r'[^A-Z0-9]+', '_', message.partition(':')[0].upper())}"],
+            }
+            for message in refusal.messages
         )
         return None
 
 
 def _campaign(account: Account, draft: Row) -> Row:
-    body = dict(draft)
     live = account.campaigns.rows.get(draft["id"], {})
-    if live or "delivery_goal_group" in draft:
-        body.setdefault("objective", live.get("objective", "EVEN_IMPRESSION_DELIVERY"))
+    body = {"objective": live.get("objective", DEFAULT_OBJECTIVE), **draft}
     row = made_campaign(account, check_named("CreateCampaignRequest", body), draft["id"])
     if draft["status"] not in {"ACTIVE", "PAUSED", "ARCHIVED"}:
         raise refused(f"status: {draft['status']} cannot be set")

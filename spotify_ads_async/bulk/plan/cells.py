@@ -1,0 +1,322 @@
+"""How a cell becomes a value of its column, and a value a cell that reads back equal."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TextIO, cast
+
+import msgspec
+
+from spotify_ads_async.bulk.plan.columns import Cell, Column, Kind, is_list, suggestion, unannotated
+from spotify_ads_async.bulk.plan.money import in_units
+from spotify_ads_async.errors import InvalidRequest
+from spotify_ads_async.money import from_micros, micros, minor_units, read_amount
+from spotify_ads_async.types import UNSET, OpenEnum
+from spotify_ads_async.validation.checks import Check, Refused, checker
+
+__all__ = ["CLEAR", "CellError", "CsvRows", "amount_cell", "in_words", "parse_cell", "parse_value", "says", "to_cell", "unguarded"]
+
+CLEAR = "<clear>"
+"""The token that empties a field, unless another one is chosen. A blank cell keeps the field."""
+
+_LONGEST_SHOWN = 60
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,19}")
+_PLAIN_AMOUNT = re.compile(r"[0-9]{1,13}\.[0-9]{1,6}")
+_ENUM_VALUE = re.compile(r"[A-Z][A-Z0-9_]*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# What a spreadsheet would run, at the beginning of a cell and behind a line break; and what reads like the clear token.
+_BEGINS = re.compile(rf"'*(?:[=+\-@\t\r\n]|{re.escape(CLEAR)}$)")
+_FOLLOWS = re.compile(r"(?<=[\r\n])(?='*[=+\-@\t])")
+_GUARDED = re.compile(r"(?<=[\r\n])'(?='*[=+\-@\t])")
+
+
+class CellError(ValueError):
+    """A cell cannot become a value of its column.
+
+    Attributes:
+        may_be_live: whether an entity may have the value all the same, such as one that is newer than this package: a
+            cell that equals what is live changes nothing, and is no reason to refuse a row.
+    """
+
+    def __init__(self, reason: str, *, may_be_live: bool = False) -> None:
+        super().__init__(reason)
+        self.may_be_live = may_be_live
+
+
+def parse_cell(column: Column, text: str, *, clear: str = CLEAR, currency: str = "") -> Cell:
+    """Turn a cell that is not blank into a value.
+
+    Args:
+        column: where the cell stands. Money is whole micros, or in a column of amounts currency units as people write them.
+        text: the cell.
+        clear: the token that empties a field.
+        currency: the account's currency, where it is known.
+
+    Raises:
+        CellError: the text is no value of the column.
+    """
+    text = text.strip() if column.kind is not Kind.TEXT else text
+    if text == clear:
+        return _cleared(column)
+    if column.kind is Kind.CHOICE:
+        return _choice(column, text)
+    if column.kind is Kind.MONEY:
+        return _typed(column, _micros(column, text))
+    if column.kind is Kind.AMOUNT:
+        return _typed(column, _amount(text, currency))
+    return _typed(column, _READERS[column.kind](text))
+
+
+def parse_value(column: Column, value: object, *, currency: str = "") -> Cell:
+    """Turn a value of a JSON line into a value of the column; null clears. A number in a column of amounts is currency units.
+
+    Raises:
+        CellError: it is no value of the column.
+    """
+    if value is None:
+        return _cleared(column)
+    match column.kind:
+        case Kind.MONEY if isinstance(value, Decimal | str):
+            return _typed(column, _micros(column, str(value)))
+        case Kind.AMOUNT if isinstance(value, Decimal | int) and not isinstance(value, bool):
+            return _typed(column, _exact(value))
+        case Kind.AMOUNT if isinstance(value, str):
+            return _typed(column, _amount(value, currency))
+        case Kind.TIME if isinstance(value, str):
+            return _typed(column, _time(value))
+        case Kind.CHOICE if isinstance(value, str):
+            return _choice(column, value)
+        case _:
+            return _typed(column, _without_decimals(value))
+
+
+def says(column: Column, cell: object, present: Cell) -> bool:
+    """Whether a cell that could not be read says what is live; ``cell`` is text, or a value of a JSON line."""
+    if not isinstance(cell, str):
+        return cell == present
+    match column.kind:
+        case Kind.AMOUNT if isinstance(present, int) and _PLAIN_AMOUNT.fullmatch(cell.strip()):
+            return Decimal(cell.strip()) == from_micros(present)
+        case Kind.JSON:
+            try:
+                return msgspec.json.decode(cell) == present
+            except (msgspec.DecodeError, RecursionError):
+                return False
+        case Kind.TEXT:
+            return cell in (present, to_cell(present))
+        case _:
+            return cell.strip() == to_cell(present)
+
+
+def _cleared(column: Column) -> Cell:
+    if column.nullable:
+        return None
+    if is_list(column.type):
+        return []
+    raise CellError("cannot be cleared: the API takes no empty value here")
+
+
+def _typed(column: Column, value: object) -> Cell:
+    """Check ``value`` against the column's type and bring it into one form."""
+    may_be_live = column.kind is Kind.JSON or isinstance(value, str)
+    try:
+        converted = msgspec.convert(value, type=column.type, strict=True)
+    except msgspec.ValidationError as problem:
+        raise CellError(in_words(problem), may_be_live=may_be_live) from None
+    except RecursionError:
+        raise CellError("is nested too deeply") from None
+    try:
+        _checker(column)(converted)
+    except Refused as refused:
+        raise CellError(f"{refused.path.lstrip('.')} {refused.rule}".strip(), may_be_live=may_be_live) from None
+    if column.kind is Kind.TEXT and isinstance(value, str) and (found := _CONTROL.search(value)):
+        raise CellError(f"holds {found[0]!r}: control characters and line breaks are not taken", may_be_live=True)
+    return cast("Cell", msgspec.to_builtins(converted))
+
+
+def in_words(problem: msgspec.ValidationError) -> str:
+    """What msgspec says, without its marks: ``expected int >= 1 at [0].max_impressions``."""
+    text = str(problem).replace("`$", "`").replace("`.", "`").replace(" - at ", " at ").replace("`", "")
+    return text[:1].lower() + text[1:]
+
+
+@functools.cache
+def _checker(column: Column) -> Check:
+    return checker(column.type)
+
+
+def _without_decimals(value: object) -> object:
+    """Decimals of a JSON line as floats, where the column is no money."""
+    match value:
+        case Decimal():
+            return float(value)
+        case dict():
+            return {key: _without_decimals(one) for key, one in cast("dict[str, object]", value).items()}
+        case list():
+            return [_without_decimals(one) for one in cast("list[object]", value)]
+        case _:
+            return value
+
+
+def _short(text: str) -> str:
+    return repr(text) if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]!r}…"
+
+
+def _integer(text: str) -> int:
+    sign = text[:1] if text[:1] in {"+", "-"} else ""
+    if not _WHOLE_NUMBER.fullmatch(text.removeprefix(sign)):
+        raise CellError(f"{_short(text)} is no whole number")
+    return int(text)
+
+
+def _micros(column: Column, text: str) -> int:
+    if not _WHOLE_NUMBER.fullmatch(text):
+        raise CellError(
+            f"{_short(text)} is no whole number of micros, and this column takes nothing else: "
+            f"write amounts in currency units, such as 12.50, in the column {in_units(column.name)}"
+        )
+    return int(text)
+
+
+def _amount(text: str, currency: str) -> int:
+    text = text.removeprefix("'")  # some guard numbers, too
+    try:
+        return read_amount(text, currency)
+    except InvalidRequest as problem:
+        raise CellError(problem.message, may_be_live=bool(_PLAIN_AMOUNT.fullmatch(text))) from None
+
+
+def _exact(value: Decimal | int) -> int:
+    try:
+        amount = micros(value)
+    except InvalidRequest as problem:
+        raise CellError(problem.message) from None
+    if amount < 0:
+        raise CellError(f"{value} is less than nothing")
+    return amount
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise CellError(f"{_short(text)} is no number") from None
+    if not math.isfinite(number):
+        raise CellError(f"{_short(text)} is no number")
+    return number
+
+
+def _boolean(text: str) -> bool:
+    match text.lower():
+        case "true":
+            return True
+        case "false":
+            return False
+        case _:
+            raise CellError(f"{_short(text)} is neither true nor false")
+
+
+def _time(text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise CellError(f"{_short(text)} is no time: write 2026-09-23T04:56:07Z") from None
+    if moment.tzinfo is None:
+        raise CellError(f"{text!r} names no time zone: write 2026-09-23T04:56:07Z, or an offset, which is turned into UTC")
+    if moment.microsecond:
+        raise CellError(f"{text!r} has a fraction of a second: the API takes none")
+    try:
+        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except OverflowError:
+        raise CellError(f"{text!r} is no time that exists in UTC") from None
+
+
+def _choice(column: Column, text: str) -> Cell:
+    """One of an enum's values. A value that is newer than this package can only be what is live already."""
+    members = cast("type[OpenEnum]", unannotated(column.type))
+    legal = [one.value for one in members if one.value not in members.answer_only]
+    if text not in legal:
+        reason = f"{_short(text)} is none of {', '.join(legal)}{suggestion(text, legal)}"
+        raise CellError(reason, may_be_live=bool(_ENUM_VALUE.fullmatch(text)))
+    return text
+
+
+def _json(text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as problem:
+        raise CellError(f"is not JSON: {problem}") from None
+    except RecursionError:
+        raise CellError("is nested too deeply") from None
+
+
+def to_cell(value: object) -> str:
+    """Write a value so that :func:`parse_cell` reads it back equal: the form that exports have.
+
+    Text that a spreadsheet would take for a formula, at its beginning or behind a line break, and text that reads like the
+    clear token, gets an apostrophe in front, which reading takes off again. An absent value is a blank.
+    """
+    match value:
+        case None:
+            return ""
+        case _ if value is UNSET:
+            return ""
+        case str():
+            inner = _FOLLOWS.sub("'", value) if "\n" in value or "\r" in value else value
+            return f"'{inner}" if _BEGINS.match(inner) else inner
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return str(value)
+        case _:
+            return msgspec.json.encode(value).decode()
+
+
+def unguarded(text: str) -> str:
+    """Take off the apostrophes that keep a spreadsheet from running a cell."""
+    inner = _GUARDED.sub("", text) if "\n" in text or "\r" in text else text
+    return inner[1:] if inner.startswith("'") and _BEGINS.match(inner) else inner
+
+
+def amount_cell(amount: object, currency: str) -> str:
+    """An amount in micros as a cell in currency units, without grouping: ``1250.00``. What is no amount is a blank."""
+    if not isinstance(amount, int) or isinstance(amount, bool):
+        return ""
+    whole, _, decimals = format(from_micros(amount), "f").partition(".")
+    shown = decimals.ljust(2 if (usual := minor_units(currency) if currency else None) is None else usual, "0")
+    return f"{whole}.{shown}" if shown else whole
+
+
+class CsvRows:
+    """Writes CSV that spreadsheets and this package read back alike.
+
+    Args:
+        stream: text, opened with ``newline=""``.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._plain = csv.writer(stream, lineterminator="\n")
+        self._quoted = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
+
+    def write(self, cells: Iterable[str]) -> None:
+        """Write one row of cells as they are."""
+        row = list(cells)
+        # Python's minimal quoting leaves a lone carriage return bare, and every reader takes it for the end of the row.
+        writer = self._quoted if any("\r" in cell for cell in row) else self._plain
+        writer.writerow(row)
+
+
+_READERS: Mapping[Kind, Callable[[str], object]] = {
+    Kind.TEXT: unguarded,
+    Kind.INTEGER: _integer,
+    Kind.NUMBER: _number,
+    Kind.BOOLEAN: _boolean,
+    Kind.TIME: _time,
+    Kind.JSON: _json,
+}

@@ -1,0 +1,180 @@
+"""Money in changes: what an amount must be, which change of one is unusual, and what a flight may spend at most. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, cast
+
+import msgspec
+
+from spotify_ads_async.money import fits_currency, format_micros, minor_units
+from spotify_ads_async.types import MicroAmount
+
+__all__ = ["MICROS", "UNITS", "AmountRefused", "check_amounts", "in_units", "most_spent", "unusual_changes"]
+
+MICROS = "micro_amount"
+"""The end of the names of fields and columns that hold millionths."""
+UNITS = "amount"
+"""The end of the names of the columns beside them, in currency units."""
+
+_PER_UNIT = 1_000_000
+_HUNDREDTH = 10_000
+_USUAL_FACTOR = 5
+_DAILY = "DAILY"
+_SECONDS_A_DAY = 86_400
+
+
+class AmountRefused(ValueError):
+    """An amount that nobody means.
+
+    Attributes:
+        field: where it stands, such as ``budget.micro_amount``.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(reason)
+        self.field = field
+
+
+class _Amount(msgspec.Struct, frozen=True):
+    """A changed amount: where it stands, what it was (None where there was none) and what it shall be."""
+
+    field: str
+    before: MicroAmount | None
+    after: MicroAmount
+
+
+def in_units(name: str) -> str:
+    """The name of the column in currency units beside one in micros: ``bid_amount`` for ``bid_micro_amount``."""
+    return f"{name.removesuffix(MICROS)}{UNITS}" if name.endswith(MICROS) else name
+
+
+def check_amounts(before: Mapping[str, Any], after: Mapping[str, Any], currency: str) -> None:
+    """Refuse amounts that nobody means, wherever they stand in fields that change: in a part, a whole object, a list.
+
+    Args:
+        before: the fields as they are; empty for something new. An amount that stays as it is is not judged.
+        after: the same fields as they shall be.
+        currency: the account's currency; where it is unknown, the currency's decimals are not held against amounts.
+
+    Raises:
+        AmountRefused: an amount is below zero, below a hundredth of a unit, or has more decimals than the currency.
+    """
+    for amount in _changed(before, after):
+        micros, units = amount.after, in_units(amount.field)
+        meant = f"{micros} units are {micros * _PER_UNIT} micros, or {micros} in {units}"
+        if micros < 0:
+            raise AmountRefused(amount.field, f"{micros} micros are less than nothing")
+        if 0 < micros < _HUNDREDTH:
+            raise AmountRefused(amount.field, f"{micros} micros are no amount of money: they are {_plain(micros)} units; {meant}")
+        if not fits_currency(micros, currency):
+            decimals = minor_units(currency) or "no"
+            raise AmountRefused(amount.field, f"{micros} micros are {_plain(micros)} {currency}, which has {decimals} decimals; {meant}")
+
+
+def _plain(micros: MicroAmount) -> str:
+    return format_micros(micros).rstrip("0").rstrip(".")
+
+
+def unusual_changes(before: Mapping[str, Any], after: Mapping[str, Any], currency: str, *, now: datetime) -> list[str]:
+    """What of a change of money is unusual, in words: nothing for an ordinary one.
+
+    Unusual is more than five times or less than a fifth of what it was, and an amount below one unit; for a budget that
+    becomes one of another type, the factor is that of what may be spent until the flight ends.
+
+    Args:
+        before: the whole state as it is; empty for something new.
+        after: the whole state as it shall be.
+        currency: the account's currency, or nothing where it is unknown.
+        now: the present, which budgets by the day are counted from.
+    """
+    found: list[str] = []
+    types = [state.get("budget", {}).get("type") if isinstance(state.get("budget"), dict) else None for state in (before, after)]
+    retyped = None not in types and types[0] != types[1]
+    for amount in _changed(before, after):
+        shown = f"{amount.field} {_shown(amount.before, currency)} → {_shown(amount.after, currency)}"
+        if amount.after < _PER_UNIT:
+            found.append(f"{shown}, less than one unit")
+        elif amount.before and not (retyped and amount.field == f"budget.{MICROS}") and (factor := _factor(amount.before, amount.after)):
+            found.append(f"{shown}, {factor}")
+    if retyped:
+        spent = [most_spent(state, now) for state in (before, after)]
+        old, new = spent
+        if old is None or new is None or (old and _factor(old, new)):
+            found.append(
+                f"budget.type {types[0]} → {types[1]}: at most {_spent(old, currency)} until the flight ends become {_spent(new, currency)}"
+            )
+    return found
+
+
+def _factor(before: MicroAmount, after: MicroAmount) -> str:
+    """The factor between two amounts in words, where it is unusual."""
+    if after > _USUAL_FACTOR * before:
+        return f"{_times(after / before)} times as much"
+    return f"{_times(before / after)} times less" if before > _USUAL_FACTOR * after and after else ""
+
+
+def _times(factor: float) -> str:
+    return f"{factor:,.1f}".removesuffix(".0")
+
+
+def _shown(amount: MicroAmount | None, currency: str) -> str:
+    return "not set" if amount is None else format_micros(amount, currency or None)
+
+
+def _spent(amount: MicroAmount | None, currency: str) -> str:
+    return "no bound" if amount is None else format_micros(amount, currency or None)
+
+
+def most_spent(state: Mapping[str, Any], now: datetime) -> MicroAmount | None:
+    """What an ad set's budget may spend at most from now until its flight ends; None where nothing bounds it.
+
+    Args:
+        state: the ad set in the form JSON gives it.
+        now: the present.
+    """
+    budget = state.get("budget")
+    amount = cast("dict[str, Any]", budget).get(MICROS) if isinstance(budget, dict) else None
+    if not isinstance(amount, int):
+        return 0
+    if cast("dict[str, Any]", budget).get("type") != _DAILY:
+        return amount
+    end = _moment(state.get("end_time"))
+    if end is None:
+        return None
+    begin = max(now, _moment(state.get("start_time")) or now)
+    return amount * max(0, math.ceil((end - begin).total_seconds() / _SECONDS_A_DAY))
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return found if found is not None and found.tzinfo is not None else None
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[_Amount]:
+    """Every amount in ``after`` that is not the same in ``before``."""
+    for name, value in after.items():
+        yield from _amounts(name, name, before.get(name), value)
+
+
+def _amounts(path: str, name: str, before: Any, after: Any) -> Iterator[_Amount]:  # noqa: ANN401 - any JSON
+    match after:
+        case dict():
+            earlier = cast("dict[str, Any]", before) if isinstance(before, dict) else {}
+            for inner, value in cast("dict[str, Any]", after).items():
+                yield from _amounts(f"{path}.{inner}", inner, earlier.get(inner), value)
+        case list():
+            known = cast("list[Any]", before) if isinstance(before, list) else []
+            for index, value in enumerate(cast("list[Any]", after)):
+                yield from _amounts(f"{path}[{index}]", name, known[index] if index < len(known) else None, value)
+        case bool():
+            pass
+        case int() if name.endswith(MICROS) and after != before:
+            yield _Amount(path, before if isinstance(before, int) else None, after)
+        case _:
+            pass
