@@ -58,7 +58,7 @@ async def connected() -> AsyncGenerator[AdsClient]:
     """
     settings = environment()
     credentials = signed_in(settings)
-    governor = Governor(settings.limits, store=settings.store.reveal())
+    governor = Governor(settings.limits, store=settings.store)
     try:
         async with AdsClient(credentials, base_url=settings.base_url, governor=governor, transport=settings.transport) as client:
             yield client

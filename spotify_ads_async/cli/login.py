@@ -121,7 +121,7 @@ async def _pasted(problem: str | None) -> Secret:
 async def _look(credentials: Credentials) -> None:
     """Ask the API once: whether the app may use it shows only there."""
     settings = environment()
-    governor = Governor(settings.limits, store=settings.store.reveal())
+    governor = Governor(settings.limits, store=settings.store)
     async with governor, AdsClient(credentials, base_url=settings.base_url, governor=governor, transport=settings.transport) as ads:
         try:
             await ads.businesses.list().collect()

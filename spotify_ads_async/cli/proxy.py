@@ -45,7 +45,7 @@ def proxy(
     async def serve() -> None:
         settings = environment()
         ended = asyncio.Event()
-        async with Governor(settings.limits, store=settings.store.reveal()) as governor:
+        async with Governor(settings.limits, store=settings.store) as governor:
             credentials = _credentials(settings, sign=sign)
             server = QuotaProxy(
                 governor,

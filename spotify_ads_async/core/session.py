@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import logging
 import random
 import time
 import uuid
+import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -51,7 +53,7 @@ from spotify_ads_async.events import (
 )
 from spotify_ads_async.governor import Governor, Priority
 from spotify_ads_async.governor.admission import Admission
-from spotify_ads_async.governor.feedback import retry_after
+from spotify_ads_async.governor.ratelimit_headers import retry_after
 from spotify_ads_async.network.addresses import require_secure
 from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.operation import Operation, Repeat
@@ -244,7 +246,7 @@ class Session:
         self._quota = governor.scope(origin=f"{parts.scheme}://{parts.netloc}", client_id=credentials.client_id)
         self.policy = policy
         self._budget = RetryBudget(policy)
-        self._transport = Transport(transport)
+        self._transport = Transport(transport, on_fork=functools.partial(_warn_of_fork, governor))
 
     def with_options(self, options: CallOptions) -> Self:
         """A view with other defaults; connections, quota and retry budget are shared."""
@@ -447,6 +449,16 @@ class Session:
             except SpotifyAdsError as error:
                 failure = error
         raise _ending(operation, failure, state)
+
+
+def _warn_of_fork(governor: Governor) -> None:
+    if governor.limits and not governor.shared:
+        warnings.warn(
+            "this process was forked from one that made the client, and its governor keeps the windows in memory: together the processes "
+            "exceed the limits that each keeps. Keep the windows in a store that all of them use, SPOTIFY_ADS_STORE=sqlite:///…",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _now() -> datetime:

@@ -20,7 +20,7 @@ from yarl import URL
 
 from spotify_ads_async.core.retry import RetryPolicy, backoff
 from spotify_ads_async.errors import ConnectionFailed, InvalidAnswer, RequestRejected, ServerError, SpotifyAdsError
-from spotify_ads_async.governor.feedback import retry_after
+from spotify_ads_async.governor.ratelimit_headers import retry_after
 from spotify_ads_async.network.addresses import require_secure
 from spotify_ads_async.network.connections import open_http
 from spotify_ads_async.network.options import TransportOptions

@@ -75,16 +75,17 @@ class Transport:
 
     Args:
         options: how the network is used.
+        on_fork: called once in a forked child that opens connections of its own.
 
     Raises:
         ConfigurationError: certificates would not be verified, or an address or a file of the options is unfit.
     """
 
-    def __init__(self, options: TransportOptions) -> None:
+    def __init__(self, options: TransportOptions, *, on_fork: Callable[[], None]) -> None:
         self._options = options.checked()
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         self._signature: tuple[Secret | None, Mapping[str, str]] = None, {}
-        self._connections = Connections(options, headers=BARE_HEADERS, response_class=_Response)
+        self._connections = Connections(options, headers=BARE_HEADERS, response_class=_Response, on_fork=on_fork)
 
     def client(self) -> aiohttp.ClientSession:
         """The aiohttp session behind it; credentials ask for their tokens over it.

@@ -1,4 +1,4 @@
-"""One window's tokens: the rule itself. Pure, no clock of its own, no waiting.
+"""Bucket: one window's tokens, the rule itself. Pure, no clock of its own, no waiting.
 
 A bucket holds N tokens. A request takes one when it leaves; the token stays out while the request is in flight and comes
 back one window after its answer's headers arrived. Whoever uses the token next leaves at least one window after the server
@@ -13,7 +13,7 @@ from collections import deque
 
 from spotify_ads_async.governor.limits import Limit
 
-__all__ = ["Bucket"]
+__all__ = ["Bucket", "cycle_of"]
 
 _MARGIN_SECONDS = 0.001
 """Covers a server that rounds arrivals to milliseconds."""
@@ -22,27 +22,39 @@ _MARGIN_SHARE = 0.0001
 """Share of the window that covers a server whose clock runs faster than ours."""
 
 
-class Bucket:
-    """The tokens of one limit.
+def cycle_of(limit: Limit, clock_resolution: float) -> float:
+    """Seconds for which a token stays out after its answer: the window, and what clocks may be wrong by."""
+    return limit.window * (1.0 + _MARGIN_SHARE) + _MARGIN_SECONDS + clock_resolution
 
-    Every time is in seconds of one monotonic clock and never goes back. ``cycle`` is the time that a token stays out after
-    the answer; ``returning`` holds, in order, when the tokens that are out come back, but for those in flight. Used tokens go
-    to ``settled``, which is the same here, and another place where a store takes them back.
+
+class Bucket:
+    """The tokens of one limit: ``available`` ones, those in flight, and in ``returning``, in order, when the others are back.
+
+    Every time is in seconds of one monotonic clock and never goes back. ``cycle`` is for how long a token stays out after
+    its answer.
 
     Args:
         limit: how many tokens there are, and the window after which a used one comes back.
         clock_resolution: seconds by which a reading of the clock may lag.
     """
 
-    __slots__ = ("available", "cycle", "in_flight", "limit", "returning", "settled")
+    __slots__ = ("available", "cycle", "limit", "returning")
 
     def __init__(self, limit: Limit, *, clock_resolution: float = 0.0) -> None:
         self.limit = limit
         self.available: int = limit.requests
-        self.in_flight: int = 0
         self.returning: deque[float] = deque()
-        self.settled: deque[float] = self.returning
-        self.cycle = limit.window * (1.0 + _MARGIN_SHARE) + _MARGIN_SECONDS + clock_resolution
+        self.cycle = cycle_of(limit, clock_resolution)
+
+    @property
+    def out(self) -> int:
+        """Tokens that are in flight or on their way back."""
+        return self.limit.requests - self.available
+
+    @property
+    def in_flight(self) -> int:
+        """Tokens of requests without an answer."""
+        return self.limit.requests - self.available - len(self.returning)
 
     def refresh(self, now: float) -> None:
         """Take in the tokens whose time has come."""
@@ -51,25 +63,14 @@ class Bucket:
             returning.popleft()
             self.available += 1
 
-    def take(self) -> None:
-        """One request leaves."""
-        self.available -= 1
-        self.in_flight += 1
-
     def settle(self, counted_by: float) -> None:
-        """The request is over, and the server counted it no later than ``counted_by``: its token is back one window after."""
-        self.in_flight -= 1
+        """A request is over, and the server counted it no later than ``counted_by``: its token is back one window after."""
         due = counted_by + self.cycle
-        settled = self.settled
-        if settled and due < settled[-1]:
-            insort(settled, due)
+        returning = self.returning
+        if returning and due < returning[-1]:
+            insort(returning, due)
         else:
-            settled.append(due)
-
-    def give_back(self) -> None:
-        """The request did not leave: its token is there again."""
-        self.in_flight -= 1
-        self.available += 1
+            returning.append(due)
 
     def there_at(self, tokens: int) -> float:
         """When so many tokens are there: in the past where they are, infinite where that depends on answers to come."""
@@ -77,7 +78,3 @@ class Bucket:
         if missing <= 0:
             return -math.inf
         return self.returning[missing - 1] if missing <= len(self.returning) else math.inf
-
-    def coming(self) -> deque[float]:
-        """When tokens come that this process may then use, in order."""
-        return self.returning

@@ -12,7 +12,7 @@ import contextlib
 import os
 import socket
 import weakref
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import Any
 
 import aiohttp
@@ -87,12 +87,22 @@ class Connections:
         options: how the network is used.
         headers: what every request says.
         response_class: what answers are read with.
+        on_fork: called once in a forked child that opens connections of its own.
     """
 
-    def __init__(self, options: TransportOptions, *, headers: Mapping[str, str], response_class: type[aiohttp.ClientResponse]) -> None:
+    def __init__(
+        self,
+        options: TransportOptions,
+        *,
+        headers: Mapping[str, str],
+        response_class: type[aiohttp.ClientResponse],
+        on_fork: Callable[[], None],
+    ) -> None:
         self._options = options
         self._headers = headers
         self._response_class = response_class
+        self._on_fork = on_fork
+        self._process = os.getpid()
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._http: aiohttp.ClientSession | None = None
@@ -121,6 +131,9 @@ class Connections:
                 "client for each loop, with a store in which they share the quota (SPOTIFY_ADS_STORE=sqlite:///…), or hand the call to "
                 "that loop with asyncio.run_coroutine_threadsafe"
             )
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._on_fork()
         self._drop()
         self._loop = asyncio.get_running_loop()
         self._http = http = open_http(self._options, headers=self._headers, response_class=self._response_class, sockets=self._sockets)

@@ -1,4 +1,4 @@
-"""How much of a window somebody else spends, judged by what the server says. Pure, no clock of its own.
+"""Foreign usage: how much of a window somebody else spends, judged by what the server says. Pure, no clock of its own.
 
 Two kinds of evidence. A refusal says that the server's window is full: what is not ours in it belongs to others. It is
 believed for long and tried again slowly, the more slowly the more often it comes. A count of what remains says the same
@@ -10,18 +10,20 @@ from __future__ import annotations
 import math
 from collections import deque
 
-__all__ = ["Others"]
+__all__ = ["ForeignUsage"]
 
-_RECOVERY_WINDOWS = (1.0, 4.0, 20.0, 40.0)
+_RECOVERY_WINDOWS = (0.0, 4.0, 20.0, 40.0)
 """Windows until what was left to others is tried again in full: after one refusal in a while, after two, three, and more."""
 
 _SLACK_SHARE = 0.01
 """Share of the tokens left unused on top, once somebody else is known to spend the window."""
 
 _TICK_MARGIN_SECONDS = 0.001
+_TOLD_MARGIN_SECONDS = 0.5
+"""By so much must what is heard go beyond what is known: messages take a while."""
 
 
-class Others:
+class ForeignUsage:
     """The part of one window that is left to others.
 
     Args:
@@ -41,7 +43,6 @@ class Others:
         "_seen_at",
         "_slack",
         "_strikes",
-        "_struck_at",
         "tokens",
     )
 
@@ -53,27 +54,27 @@ class Others:
         self._refused: deque[float] = deque()
         self._contested_until = -math.inf
         self._strikes = 0
-        self._struck_at = -math.inf
         self._peak = 0
         self._recovery_started_at = -math.inf
         self._recovery_ends_at = -math.inf
         self._seen = 0
         self._seen_at = -math.inf
 
-    def refused(self, ours: int, now: float) -> None:
-        """The server refused a request of ours just now, when ``ours`` tokens were out, those of refused requests included."""
+    def refused(self, ours: int, now: float, paused_until: float, *, news: bool) -> None:
+        """The server refused a request of ours just now, when ``ours`` tokens were out, those of refused requests included.
+
+        A first refusal is over with the pause that it caused, for then the server has room again; a second one teaches. Without
+        ``news`` the request was under way with one that was refused before: it teaches how much, not how often.
+        """
         self._refused.append(now + self._cycle)
         self._contested_until = now + _RECOVERY_WINDOWS[-1] * self._cycle
-        estimate = self._within(self._capacity - self._counted(ours, now) + self._slack)
-        if now < self._struck_at + self._cycle / 2:
-            # More of the same event: what it teaches is how much, not how often.
-            estimate = max(estimate, self._believed(now))
-        else:
+        estimate = max(self._within(self._capacity - self._counted(ours, now) + self._slack), self._believed(now))
+        if news:
             self._strikes = self._strikes + 1 if now < self._recovery_ends_at + 2 * self._cycle else 1
-            self._struck_at = now
+        windows = _RECOVERY_WINDOWS[min(self._strikes, len(_RECOVERY_WINDOWS)) - 1] if self._strikes else 0.0
         self._peak = estimate
         self._recovery_started_at = now
-        self._recovery_ends_at = now + self._cycle * _RECOVERY_WINDOWS[min(self._strikes, len(_RECOVERY_WINDOWS)) - 1]
+        self._recovery_ends_at = max(now + self._cycle * windows, paused_until)
         self.ease(now)
 
     def remaining(self, remaining: int, ours: int, departed_since: int, now: float) -> None:
@@ -101,6 +102,17 @@ class Others:
         if wanted < self._still_seen(now):
             at = max(at, _falls_below(self._seen, wanted, self._seen_at, self._seen_at + self._cycle))
         return at + _TICK_MARGIN_SECONDS
+
+    def told(self, now: float) -> tuple[float, float, int, int]:
+        """What refusals taught, for other processes: seconds since and until which, tokens, and how often in a row."""
+        return now - self._recovery_started_at, self._recovery_ends_at - now, self._peak, self._strikes
+
+    def hear(self, since: float, until: float, peak: int, strikes: int, now: float) -> None:
+        """Believe what a refusal of another process's request taught, where it is believed for longer than one's own."""
+        if until > 0.0 and now + until > self._recovery_ends_at + _TOLD_MARGIN_SECONDS:
+            self._recovery_started_at, self._recovery_ends_at = now - since, now + until
+            self._peak, self._strikes = self._within(peak), strikes
+            self.ease(now)
 
     def _believed(self, now: float) -> int:
         """What refusals taught, so far as it is still believed."""

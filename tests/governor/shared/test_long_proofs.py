@@ -31,7 +31,7 @@ def test_the_quota_is_used_up_evenly_and_with_few_messages(name: str) -> None:
     figures = run(name)
     assert figures["used_percent"] >= 97.0, figures
     assert max(figures["share_of_mean"]) <= 1.2 * min(figures["share_of_mean"]), figures
-    assert figures["exchanges_per_call"] <= 0.5, figures
+    assert figures["exchanges_per_call"] <= 0.7, figures
 
 
 @pytest.mark.parametrize("name", TROUBLED)
@@ -42,9 +42,5 @@ def test_trouble_exceeds_nothing(name: str) -> None:
 @pytest.mark.parametrize("name", UNREACHABLE)
 def test_without_the_store_each_policy_does_what_it_says(name: str) -> None:
     figures = run(name)
-    meanwhile, policy = figures["arrived_while_the_store_was_away"], name.rpartition("-")[2]
-    if policy == "share":
-        assert meanwhile >= 300, figures
-    else:
-        assert meanwhile <= 125, figures  # what was lent is used up
-        assert ("StoreUnavailable" in figures["failures"]) == (policy == "fail"), figures
+    assert figures["arrived_while_the_store_was_away"] <= 125, figures  # what was granted is used up
+    assert ("StoreUnavailable" in figures["failures"]) == name.endswith("fail"), figures
