@@ -239,12 +239,21 @@ class AdsClient(RootResources):
         deadline: float | UnsetType | None = UNSET,
         priority: Priority | UnsetType = UNSET,
         validate: bool | UnsetType = UNSET,
+        keep_json: bool | UnsetType = UNSET,
     ) -> Self:
         """A view of this client whose calls are made otherwise; connections and governor are shared.
 
-        ``validate=False`` sends what this version's document forbids, for values that are newer than the package.
+        ``validate=False`` sends what this version's document forbids, for values that are newer than the package. With
+        ``keep_json=True`` the items of lists have :attr:`~spotify_ads_async.types.Answer.json`, as single answers always do.
         """
-        given = {"timeout": timeout, "max_wait": max_wait, "deadline": deadline, "priority": priority, "validate": validate}
+        given = {
+            "timeout": timeout,
+            "max_wait": max_wait,
+            "deadline": deadline,
+            "priority": priority,
+            "validate": validate,
+            "keep_json": keep_json,
+        }
         view = object.__new__(type(self))
         view.governor = self.governor
         view._owned_governor = None

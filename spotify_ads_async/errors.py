@@ -233,4 +233,14 @@ class OutcomeUnknown(SpotifyAdsError):
 
 
 class WalkIncomplete(SpotifyAdsError):
-    """A list could not be walked to its end: rows are missing, or the server repeats itself."""
+    """A list could not be walked to its end: rows are missing, or the server repeats itself. The rows that came are sound.
+
+    Attributes:
+        missing: how many rows are missing at least, or None where that cannot be known.
+        yielded: how many rows came.
+    """
+
+    def __init__(self, message: str, *, operation: str | None = None, missing: int | None = None, yielded: int = 0) -> None:
+        super().__init__(message, operation=operation)
+        self.missing = missing
+        self.yielded = yielded

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from spotify_ads_async.api.facts import PUBLISHED_DOCUMENT
 from spotify_ads_async.auth.credentials import AccessToken, Credentials, RefreshToken
 from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL
 from spotify_ads_async.errors import ConfigurationError
@@ -29,6 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     credentials: Credentials | None = None
     base_url: str = BASE_URL
     store: Secret = Secret("memory")
+    api_document: str = PUBLISHED_DOCUMENT
     limits: tuple[Limit, ...] = PUBLISHED_LIMITS
     transport: TransportOptions = TransportOptions()
 
@@ -45,6 +47,8 @@ def settings_from(environment: Mapping[str, str], *, default_store: str = "memor
 
     Network: ``SPOTIFY_ADS_BASE_URL``, and what :func:`transport_from` reads.
 
+    ``SPOTIFY_ADS_API_DOCUMENT``: a path or an address, for ``spotify-ads api changes``.
+
     An empty variable counts as absent, and white space around a value is no part of it. A secret may stand in a file instead, which
     the variable with ``_FILE`` at its end names, as in ``SPOTIFY_ADS_CLIENT_SECRET_FILE``; that goes for access token, refresh token,
     client secret, store and proxy.
@@ -58,6 +62,7 @@ def settings_from(environment: Mapping[str, str], *, default_store: str = "memor
         credentials=_credentials(environment, transport),
         base_url=_text(environment, "SPOTIFY_ADS_BASE_URL") or BASE_URL,
         store=secret_from(environment, "SPOTIFY_ADS_STORE") or Secret(default_store),
+        api_document=_text(environment, "SPOTIFY_ADS_API_DOCUMENT") or PUBLISHED_DOCUMENT,
         limits=parse_limits(limits) if limits else PUBLISHED_LIMITS,
         transport=transport,
     )

@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, Entry] = {
     "quota": Entry("quota", "quota", "Show how full the windows are."),
     "call": Entry("call", "call", "Call any operation of the API."),
     "proxy": Entry("proxy", "proxy", "Share the quota with programs in any language."),
+    "api": Entry("api", "app", "Say what has changed in the API since this version was made."),
     "emulate": Entry("emulate", "emulate", "Serve an Ads API on this machine, for trying and testing."),
 }
 

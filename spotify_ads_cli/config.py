@@ -35,6 +35,7 @@ _LARGEST_FILE = 1024 * 1024
 _VARIABLES: Mapping[str, str] = {
     "ad_account": "SPOTIFY_ADS_AD_ACCOUNT_ID",
     "allow_http": ALLOW_HTTP_VARIABLE,
+    "api_document": "SPOTIFY_ADS_API_DOCUMENT",
     "base_url": "SPOTIFY_ADS_BASE_URL",
     "ca_file": "SPOTIFY_ADS_CA_FILE",
     "limits": "SPOTIFY_ADS_LIMITS",
@@ -138,6 +139,7 @@ _CHECKS: Mapping[str, Callable[[str], object]] = {
     "allow_http": str,
     "base_url": _require_address,
     "ca_file": lambda file: TransportOptions(ca_file=file).checked(),
+    "api_document": str,
     "limits": parse_limits,
     "no_proxy": str,
     "output": _require_form,

@@ -74,7 +74,8 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     ``timeout`` bounds one attempt, from connecting to the answer's last byte; ``max_wait`` one wait for quota;
     ``deadline`` the whole call with its waits and repeats: seconds each, None for no bound. ``validate`` off sends
-    what the document forbids, for values that are newer than this package.
+    what the document forbids, for values that are newer than this package. With ``keep_json`` the items of lists remember
+    the JSON that they came from, as single answers always do.
     """
 
     priority: Priority = Priority.INTERACTIVE
@@ -82,6 +83,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_wait: float | None = None
     deadline: float | None = None
     validate: bool = True
+    keep_json: bool = False
 
 
 _PUBLISHING, _VALIDATE = "publishCampaignDraft", "VALIDATE"
@@ -348,7 +350,13 @@ class Session:
                 if 200 <= status < 300:
                     if self._accepted is not None:
                         self._accepted(token)
-                    return wire.answer(operation, status=status, content_type=answer.content_type, body=answer.body)
+                    return wire.answer(
+                        operation,
+                        status=status,
+                        content_type=answer.content_type,
+                        body=answer.body,
+                        keep_json=options.keep_json,
+                    )
                 state.retry_after = retry_after(answer.headers, _now())
                 failure = wire.error(operation, status=status, retry_after=state.retry_after, body=answer.body)
             except SpotifyAdsError as error:
