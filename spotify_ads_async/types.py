@@ -29,6 +29,8 @@ __all__ = [
     "Uuid",
     "as_request",
     "decode_hook",
+    "keep_source",
+    "source_of",
 ]
 
 MicroAmount: TypeAlias = int
@@ -102,6 +104,12 @@ class Secret:
     def __hash__(self) -> int:
         return hash((Secret, self._value))
 
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret is not pickled: read it again where it is needed")
 
@@ -114,7 +122,39 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
-    """The root of what is answered. Every attribute may be absent or null, and is ``None`` then; unknown ones are dropped."""
+    """The root of what is answered. Every attribute may be absent or null, and is ``None`` then; unknown ones are in :attr:`json` alone."""
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The JSON object that this came from, in its order, with the keys and values that this version does not know.
+
+        What a call answers has it. The items of lists have it where the client was told to keep it:
+        ``ads.with_options(keep_json=True)``. It is parsed anew at each use, so it may be changed and sent back.
+
+        Raises:
+            LookupError: this was not decoded from an answer, is a part of one, or stood in a list without ``keep_json``.
+        """
+        source = source_of(self)
+        if source is None:
+            raise LookupError(
+                f"this {type(self).__name__} came without its JSON: what one call answers has it, "
+                "and so have the items of lists that are read through ads.with_options(keep_json=True)"
+            )
+        return msgspec.json.decode(source)
+
+
+_SOURCE = "_source"
+
+
+def keep_source(answer: object, source: bytes) -> None:
+    """Let an answer remember the JSON that it was decoded from; anything else has no need to."""
+    if isinstance(answer, Answer):
+        vars(answer)[_SOURCE] = source  # the struct is frozen, and this is no attribute of it
+
+
+def source_of(answer: Answer) -> bytes | None:
+    """The JSON text that an answer was decoded from, None where it is not known."""
+    return vars(answer).get(_SOURCE)
 
 
 RequestT = TypeVar("RequestT", bound=Request)

@@ -14,8 +14,8 @@ import msgspec
 
 from spotify_ads_async import errors
 from spotify_ads_async.errors import Denial, ErrorCode, InvalidAnswer, RequestRejected, ServerError, SpotifyAdsError
-from spotify_ads_async.operation import Operation, Repeat
-from spotify_ads_async.types import UNSET, Secret, decode_hook
+from spotify_ads_async.operation import ListOperation, Operation, Repeat
+from spotify_ads_async.types import UNSET, Secret, decode_hook, keep_source
 from spotify_ads_async.validation import requests as validation
 from spotify_ads_async.version import __version__
 
@@ -226,8 +226,10 @@ def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind, dec_hook=decode_hook)
 
 
-def answer(operation: Operation[AnswerT], *, status: int, content_type: Callable[[], str], body: bytes) -> AnswerT:
+def answer(operation: Operation[AnswerT], *, status: int, content_type: Callable[[], str], body: bytes, keep_json: bool = False) -> AnswerT:
     """Decode a 2xx answer; ``content_type`` is asked only for an error's message.
+
+    A single answer remembers the bytes that it came from, which costs nothing; a list and its items do with ``keep_json``.
 
     Raises:
         InvalidAnswer: the body is empty where it may not be, is not JSON, or has another shape.
@@ -237,14 +239,42 @@ def answer(operation: Operation[AnswerT], *, status: int, content_type: Callable
     if not body:
         raise _unreadable(operation, status, "the answer is empty")
     try:
-        return _decoder(operation.answer).decode(body)
+        decoded = _decoder(operation.answer).decode(body)
+        _keep_sources(operation, decoded, body, items=keep_json)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         reason = str(problem)
+    else:
+        return decoded
     kind = _printable(content_type()[:_LONGEST_EXCERPT]) or "no content type"
     size = len(body)
     # A traceback may show this frame, and the body may hold secrets.
     del body
     raise _unreadable(operation, status, f"the answer ({kind}, {size} bytes) cannot be read: {reason}")
+
+
+def _keep_sources(operation: Operation[Any], decoded: object, body: bytes, *, items: bool) -> None:
+    """Let a single answer remember its JSON; with ``items`` a list too, and each of its items."""
+    if not isinstance(operation, ListOperation):
+        keep_source(decoded, body)
+    elif items:
+        keep_source(decoded, body)
+        _keep_items(cast("ListOperation[Any, Any]", operation), decoded, body)
+
+
+def _keep_items(operation: ListOperation[Any, Any], decoded: object, body: bytes) -> None:
+    items: object = getattr(decoded, operation.item_attribute, None)
+    if isinstance(items, list):
+        texts = _item_texts(operation.answer, operation.item_attribute).decode(body)
+        for item, text in zip(cast("list[object]", items), getattr(texts, operation.item_attribute), strict=True):
+            keep_source(item, bytes(text))
+
+
+@functools.cache
+def _item_texts(kind: type[Any], attribute: str) -> msgspec.json.Decoder[Any]:
+    """A decoder of a list's answer that leaves the items as text."""
+    name = next(field.encode_name for field in msgspec.structs.fields(kind) if field.name == attribute)
+    texts: Any = msgspec.defstruct("ItemTexts", [(attribute, list[msgspec.Raw])], rename={attribute: name})
+    return msgspec.json.Decoder(texts)
 
 
 def no_content(operation: Operation[AnswerT]) -> AnswerT:

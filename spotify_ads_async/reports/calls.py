@@ -22,12 +22,12 @@ from spotify_ads_async.operations import (
 )
 from spotify_ads_async.pagination import ListCall, PageWalk
 from spotify_ads_async.pagination.page import Caller
-from spotify_ads_async.pagination.plans import ContinuationPlan, Plan
+from spotify_ads_async.pagination.pagers import ContinuationPager, Pager
 from spotify_ads_async.reports import tables
 from spotify_ads_async.reports.failed_metrics import MetricGuard
 from spotify_ads_async.reports.planning import Query, aggregate_batches, insight_batches, is_named, named, totals_batches
 from spotify_ads_async.reports.rows import InsightRow, Insights, Measured, Report, ReportRow, Totals, TotalsRow, summed
-from spotify_ads_async.reports.walking import BatchPlan, DistinctPlan, Repeats
+from spotify_ads_async.reports.walking import BatchPager, DistinctPager, Repeats
 from spotify_ads_async.validation.requests import check_query
 
 if TYPE_CHECKING:
@@ -125,15 +125,15 @@ class AggregateReportCall(ReportCall[ReportRow]):
         if self._start is not None:
             raise ConfigurationError("a report that lists its entities first cannot start at a position", operation=self._operation.id)
         ids: list[str] = []
-        plan: BatchPlan[ReportRow] = BatchPlan(self._operation, [], lambda parts: _by_entity(parts, ids), ahead=self._read_ahead)
+        pager: BatchPager[ReportRow] = BatchPager(self._operation, [], lambda parts: _by_entity(parts, ids), ahead=self._read_ahead)
 
         async def name_entities() -> None:
             self._require_legal(query)
             ids[:] = await self._entities(query["entity_type"])
-            plan.add(aggregate_batches(named(query, ids)) if ids else [])
+            pager.add(aggregate_batches(named(query, ids)) if ids else [])
 
         return PageWalk(
-            self._session, self._operation, self._path, plan, read_ahead=self._read_ahead, eager=self._eager, prepare=name_entities
+            self._session, self._operation, self._path, pager, read_ahead=self._read_ahead, eager=self._eager, prepare=name_entities
         )
 
     def _require_legal(self, query: Query) -> None:
@@ -147,16 +147,16 @@ class AggregateReportCall(ReportCall[ReportRow]):
         walk: ListCall[Any] = ListCall(self._session, _LISTS[kind], path=self._path)
         return [entity.id async for entity in walk if entity.id]
 
-    def _plan(self) -> Plan[ReportRow]:
+    def _pager(self) -> Pager[ReportRow]:
         query = self._wish()
         if "continuation_token" in query:
-            return super()._plan()
+            return super()._pager()
         _require_range(query, self._operation.id)
         batches = aggregate_batches(query)
         ids = query.get("entity_ids")
         if not self._divided(batches) and (self._start is not None or not ids):
-            return DistinctPlan(ContinuationPlan(self._operation, query, self._digest(), self._start), self._operation.id)
-        return BatchPlan(self._operation, batches, lambda parts: _by_entity(parts, ids or ()), ahead=self._read_ahead)
+            return DistinctPager(ContinuationPager(self._operation, query, self._digest(), self._start), self._operation.id)
+        return BatchPager(self._operation, batches, lambda parts: _by_entity(parts, ids or ()), ahead=self._read_ahead)
 
 
 def _by_entity(parts: list[list[ReportRow]], ids: Sequence[str]) -> list[ReportRow]:
@@ -174,12 +174,12 @@ class TotalsCall(ReportCall[TotalsRow]):
     IMPRESSIONS and CLICKS are summed over any number.
     """
 
-    def _plan(self) -> Plan[TotalsRow]:
+    def _pager(self) -> Pager[TotalsRow]:
         _require_range(self._query, self._operation.id)
         batches = totals_batches(self._query)
         if not self._divided(batches) and self._start is not None:
-            return super()._plan()
-        return BatchPlan(self._operation, batches, _summed_by_time, ahead=self._read_ahead)
+            return super()._pager()
+        return BatchPager(self._operation, batches, _summed_by_time, ahead=self._read_ahead)
 
 
 def _summed_by_time(parts: list[list[TotalsRow]]) -> list[TotalsRow]:
@@ -209,8 +209,8 @@ class InsightsCall(ReportCall[InsightRow]):
             return super().pages()
         caller = _Patient(self._session)
         self.not_enough_data = caller.lacking
-        plan: BatchPlan[InsightRow] = BatchPlan(self._operation, batches, lambda parts: parts[0], ahead=self._read_ahead)
-        return PageWalk(caller, self._operation, self._path, plan, read_ahead=self._read_ahead, eager=self._eager)
+        pager: BatchPager[InsightRow] = BatchPager(self._operation, batches, lambda parts: parts[0], ahead=self._read_ahead)
+        return PageWalk(caller, self._operation, self._path, pager, read_ahead=self._read_ahead, eager=self._eager)
 
     async def collect(self) -> list[InsightRow]:
         """Every row, in a list.

@@ -12,12 +12,12 @@ from typing import Any, Generic, TypeVar
 from spotify_ads_async.errors import ConfigurationError, WalkIncomplete
 from spotify_ads_async.operation import ListOperation, ListStyle
 from spotify_ads_async.pagination.page import Page
-from spotify_ads_async.pagination.plans import ContinuationPlan, Plan, Request, Verdict, WholePlan
+from spotify_ads_async.pagination.pagers import ContinuationPager, PageOutcome, Pager, Request, WholePager
 from spotify_ads_async.pagination.position import Position
 from spotify_ads_async.reports.planning import Query
 from spotify_ads_async.reports.rows import Measured, row_key
 
-__all__ = ["BatchPlan", "DistinctPlan", "Merge", "Repeats"]
+__all__ = ["BatchPager", "DistinctPager", "Merge", "Repeats"]
 
 RowT = TypeVar("RowT", bound=Measured)
 Merge = Callable[[list[list[RowT]]], list[RowT]]
@@ -58,52 +58,54 @@ class Repeats:
         return [row for row in rows if self.is_new(row)]
 
 
-class DistinctPlan(Generic[RowT]):
-    """Another plan, without the rows that repeat over its pages."""
+class DistinctPager(Generic[RowT]):
+    """Another pager, without the rows that repeat over its pages."""
 
-    def __init__(self, plan: Plan[RowT], operation: str) -> None:
-        self._plan = plan
+    def __init__(self, pager: Pager[RowT], operation: str) -> None:
+        self._pager = pager
         self._repeats = Repeats(operation)
         self._places: list[int] = []
-        self.done = plan.done
+        self.done = pager.done
 
-    def upcoming(self) -> Request | None:
+    def next_request(self) -> Request | None:
         """The next request."""
-        return self._plan.upcoming()
+        return self._pager.next_request()
 
-    def absorb(self, request: Request, page: Page[RowT]) -> Verdict[RowT]:
+    def accept(self, request: Request, page: Page[RowT]) -> PageOutcome[RowT]:
         """Take an answer; let out its rows that are new."""
-        verdict = self._plan.absorb(request, page)
-        self.done = self._plan.done
+        verdict = self._pager.accept(request, page)
+        self.done = self._pager.done
         rows = verdict.rows or []
         self._places = [place for place, row in enumerate(rows) if self._repeats.is_new(row)]
-        return Verdict([rows[place] for place in self._places], restart=verdict.restart)
+        return PageOutcome([rows[place] for place in self._places], restart=verdict.restart)
 
     def rewind(self) -> None:
         """Ask again for what was asked and not answered."""
-        self._plan.rewind()
+        self._pager.rewind()
 
     def missing(self) -> WalkIncomplete | None:
-        """What the plan says is missing."""
-        return self._plan.missing()
+        """What the pager says is missing."""
+        return self._pager.missing()
 
     def position(self, taken: int | None) -> Position:
         """The place after the first ``taken`` of the rows let out last."""
         if taken is None or taken >= len(self._places):
-            return self._plan.position(None)
-        return self._plan.position(self._places[taken])
+            return self._pager.position(None)
+        return self._pager.position(self._places[taken])
 
 
 class _Part(Generic[RowT]):
     """One request with its pages, and its rows so far."""
 
     def __init__(self, operation: ListOperation[Any, RowT], query: Query) -> None:
-        kind: type[ContinuationPlan[RowT] | WholePlan[RowT]] = ContinuationPlan if operation.style is ListStyle.CONTINUATION else WholePlan
-        self.plan = DistinctPlan(kind(operation, query, "", None), operation.id)
+        kind: type[ContinuationPager[RowT] | WholePager[RowT]] = (
+            ContinuationPager if operation.style is ListStyle.CONTINUATION else WholePager
+        )
+        self.pager = DistinctPager(kind(operation, query, "", None), operation.id)
         self.rows: list[RowT] = []
 
 
-class BatchPlan(Generic[RowT]):
+class BatchPager(Generic[RowT]):
     """Batches one after the other; the rows of a batch come out when all its requests are answered.
 
     Requests of later batches are sent while earlier ones are read, ``ahead`` at most. Parts take turns, and answers find the part
@@ -125,17 +127,17 @@ class BatchPlan(Generic[RowT]):
         self.done = not self._open and not self._waiting
 
     def _running(self) -> list[_Part[RowT]]:
-        return [part for batch in self._open for part in batch if not part.plan.done]
+        return [part for batch in self._open for part in batch if not part.pager.done]
 
     def _ask(self) -> Request | None:
         for part in self._running():
-            request = part.plan.upcoming()
+            request = part.pager.next_request()
             if request is not None:
                 self._sent.append(part)
                 return request
         return None
 
-    def upcoming(self) -> Request | None:
+    def next_request(self) -> Request | None:
         """The next page of the first request that can go on, or the first one of a further batch."""
         request = self._ask()
         while request is None and self._waiting and len(self._running()) < self._ahead:
@@ -143,21 +145,21 @@ class BatchPlan(Generic[RowT]):
             request = self._ask()
         return request
 
-    def absorb(self, request: Request, page: Page[RowT]) -> Verdict[RowT]:
+    def accept(self, request: Request, page: Page[RowT]) -> PageOutcome[RowT]:
         """Take an answer; let out what is complete."""
         part = self._sent.popleft()
-        part.rows.extend(part.plan.absorb(request, page).rows or ())
+        part.rows.extend(part.pager.accept(request, page).rows or ())
         rows: list[RowT] = []
-        while self._open and all(one.plan.done for one in self._open[0]):
+        while self._open and all(one.pager.done for one in self._open[0]):
             rows.extend(self._merge([one.rows for one in self._open.popleft()]))
         self.done = not self._open and not self._waiting
-        return Verdict(rows)
+        return PageOutcome(rows)
 
     def rewind(self) -> None:
         """Ask again for what was asked and not answered."""
         self._sent.clear()
         for part in self._running():
-            part.plan.rewind()
+            part.pager.rewind()
 
     def missing(self) -> WalkIncomplete | None:
         """Nothing: no total says what is missing."""

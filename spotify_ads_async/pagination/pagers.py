@@ -1,7 +1,7 @@
 """What to ask next and what of an answer is new, for lists without offsets. Pure: nothing here waits.
 
-A plan is told each answer in order (:meth:`Plan.absorb`) and names the requests that may be sent meanwhile
-(:meth:`Plan.upcoming`). :mod:`spotify_ads_async.pagination.walk` does the sending.
+A pager is told each answer in order (:meth:`Pager.accept`) and names the requests that may be sent meanwhile
+(:meth:`Pager.next_request`). :mod:`spotify_ads_async.pagination.walk` does the sending.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from spotify_ads_async.operation import ListOperation, ListStyle
 from spotify_ads_async.pagination.page import Page, identity
 from spotify_ads_async.pagination.position import REMEMBERED_ROWS, Position
 
-__all__ = ["MAX_ROWS_WITHOUT_TOTAL", "OVERLAP", "ContinuationPlan", "Plan", "Request", "Verdict", "WholePlan"]
+__all__ = ["MAX_ROWS_WITHOUT_TOTAL", "OVERLAP", "ContinuationPager", "PageOutcome", "Pager", "Request", "WholePager"]
 
 ItemT = TypeVar("ItemT")
 
@@ -37,29 +37,29 @@ class Request(msgspec.Struct, frozen=True):
     offset: int | None = None
 
 
-class Verdict(msgspec.Struct, Generic[ItemT], frozen=True):
+class PageOutcome(msgspec.Struct, Generic[ItemT], frozen=True):
     """What an answer meant: its new rows, None where it must be asked again; whether what was read ahead is void."""
 
     rows: list[ItemT] | None
     restart: bool = False
 
 
-class Plan(Protocol[ItemT]):
+class Pager(Protocol[ItemT]):
     """How one style of list is walked."""
 
     done: bool
     """Whether the last row has been handed out."""
 
-    def upcoming(self) -> Request | None:
+    def next_request(self) -> Request | None:
         """The next request that may be sent before earlier answers are known; None where an answer is needed first."""
         ...
 
-    def absorb(self, request: Request, page: Page[ItemT]) -> Verdict[ItemT]:
-        """Take the answer to the oldest request that is not yet absorbed."""
+    def accept(self, request: Request, page: Page[ItemT]) -> PageOutcome[ItemT]:
+        """Take the answer to the oldest request that is not yet accepted."""
         ...
 
     def rewind(self) -> None:
-        """Forget the requests that were named and not absorbed: their answers will never come."""
+        """Forget the requests that were named and not accepted: their answers will never come."""
         ...
 
     def missing(self) -> WalkIncomplete | None:
@@ -67,11 +67,11 @@ class Plan(Protocol[ItemT]):
         ...
 
     def position(self, taken: int | None) -> Position:
-        """The place after the first ``taken`` rows that were new in the answer absorbed last, None for all of them."""
+        """The place after the first ``taken`` rows that were new in the answer accepted last, None for all of them."""
         ...
 
 
-class WholePlan(Generic[ItemT]):
+class WholePager(Generic[ItemT]):
     """Everything in one answer: lists without paging, and those that take a ``limit`` and no offset."""
 
     def __init__(self, operation: ListOperation[Any, ItemT], query: Mapping[str, object], digest: str, start: Position | None) -> None:
@@ -83,28 +83,30 @@ class WholePlan(Generic[ItemT]):
         self._rows: list[ItemT] = []
         self._skipped = 0
         self._missing: int | None = None
+        self._filled = False
         self._query = dict(query)
         self._wants_all = True
         if operation.style is ListStyle.LIMIT:
             asked = self._query.setdefault("limit", operation.page_size)
             self._wants_all = asked == operation.page_size
 
-    def upcoming(self) -> Request | None:
+    def next_request(self) -> Request | None:
         """The one request, once."""
         if self._asked:
             return None
         self._asked = True
         return Request(self._query)
 
-    def absorb(self, request: Request, page: Page[ItemT]) -> Verdict[ItemT]:
+    def accept(self, request: Request, page: Page[ItemT]) -> PageOutcome[ItemT]:
         """Take the one answer."""
         del request
         self.done = True
         if page.total is not None and page.total > len(page.items) and self._wants_all:
             self._missing = page.total - len(page.items)
+        self._filled = page.total is None and self._wants_all and 0 < len(page.items) == self._query.get("limit")
         self._skipped = self._resume_at(page.items)
         self._rows = page.items[self._skipped :]
-        return Verdict(self._rows)
+        return PageOutcome(self._rows)
 
     def _resume_at(self, rows: list[ItemT]) -> int:
         if self._start is None:
@@ -123,12 +125,19 @@ class WholePlan(Generic[ItemT]):
 
     def missing(self) -> WalkIncomplete | None:
         """The rows that ``total_results`` counts beyond those that came."""
+        if self._filled:
+            return WalkIncomplete(
+                f"{len(self._rows)} rows came, as many as can be asked for, and the server neither counts them nor offers more: whether "
+                "there are more cannot be known; narrow the list with filters where it takes some",
+                operation=self._operation.id,
+            )
         if self._missing is None:
             return None
         return WalkIncomplete(
             f"{self._missing} rows are missing: the server counts them in total_results, left them out of its one answer, and "
             "offers no way to ask for more; narrow the list with filters where it takes some",
             operation=self._operation.id,
+            missing=self._missing,
         )
 
     def position(self, taken: int | None) -> Position:
@@ -146,7 +155,7 @@ class WholePlan(Generic[ItemT]):
         )
 
 
-class ContinuationPlan(Generic[ItemT]):
+class ContinuationPager(Generic[ItemT]):
     """Pages that each name the token of the next. A token is sent alone: the server ignores whatever stands beside it."""
 
     def __init__(self, operation: ListOperation[Any, ItemT], query: Mapping[str, object], digest: str, start: Position | None) -> None:
@@ -168,14 +177,14 @@ class ContinuationPlan(Generic[ItemT]):
         self._rows = self._empty = self._equal = 0
         self._last: list[ItemT] = []
 
-    def upcoming(self) -> Request | None:
+    def next_request(self) -> Request | None:
         """The next page, once its token is known."""
         if self._asked or self.done:
             return None
         self._asked = True
         return Request(self._query if self._token is None else {"continuation_token": self._token})
 
-    def absorb(self, request: Request, page: Page[ItemT]) -> Verdict[ItemT]:
+    def accept(self, request: Request, page: Page[ItemT]) -> PageOutcome[ItemT]:
         """Take the next page and its token."""
         del request
         self._watch(page)
@@ -184,7 +193,7 @@ class ContinuationPlan(Generic[ItemT]):
         self._token = page.continuation_token
         self._asked = False
         self.done = self._token is None
-        return Verdict(page.items[skipped:])
+        return PageOutcome(page.items[skipped:])
 
     def _watch(self, page: Page[ItemT]) -> None:
         """Raise where the server leads nowhere."""

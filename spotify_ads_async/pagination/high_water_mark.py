@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from spotify_ads_async.pagination.position import REMEMBERED_ROWS, Position
 
-__all__ = ["Frontier"]
+__all__ = ["HighWaterMark"]
 
 
-class Frontier:
+class HighWaterMark:
     """The rows yielded last, in the list's order.
 
     That is not always the order in which they were yielded. When everything up to the walk's place was pushed on or taken away, the walk
