@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import aiohttp
 import anyio
+from yarl import URL
 
 from spotify_ads_async.api.facts import Facts, parse_document
-from spotify_ads_async.auth.credentials import require_secure
-from spotify_ads_async.core.transport import TransportOptions
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed, InvalidAnswer
+from spotify_ads_async.network.addresses import require_secure
+from spotify_ads_async.network.connections import open_http
+from spotify_ads_async.network.options import TransportOptions
+from spotify_ads_async.network.problems import explained_connection_error
 
 __all__ = ["read_document"]
 
@@ -47,19 +50,18 @@ async def _from_file(source: str) -> str:
 
 
 async def _fetched(address: str, options: TransportOptions) -> str:
-    require_secure(address)
-    timeout = aiohttp.ClientTimeout(total=_LONGEST_SECONDS, sock_connect=options.connect_timeout, sock_read=options.read_timeout)
-    connector = aiohttp.TCPConnector(ssl=True if options.tls is None else options.tls)
-    session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout, proxy=options.proxy)
+    require_secure(address, options.allow_http)
+    timeout = aiohttp.ClientTimeout(total=_LONGEST_SECONDS, connect=options.connect_timeout, sock_read=options.read_timeout)
     try:
-        async with session, session.get(address) as answer:
+        async with open_http(options, timeout=timeout) as session, session.get(address) as answer:
             if answer.status != 200:
                 raise InvalidAnswer(f"{address} has no document", status=answer.status)
             content = await answer.content.read(options.largest_answer + 1)
             while not answer.content.at_eof() and len(content) <= options.largest_answer:
                 content += await answer.content.readany()
     except (aiohttp.ClientError, TimeoutError, OSError) as problem:
-        raise ConnectionFailed(f"{address} cannot be read ({type(problem).__name__}): look at the network, or name a file") from None
+        why = explained_connection_error(problem, options.proxy_for(URL(address)))
+        raise ConnectionFailed(f"{address} cannot be read ({why}): look at the network, or name a file") from None
     if len(content) > options.largest_answer:
         raise InvalidAnswer(f"{address} answers more than {options.largest_answer} bytes, which is no document")
     try:

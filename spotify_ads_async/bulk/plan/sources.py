@@ -20,6 +20,7 @@ from spotify_ads_async.bulk.entities import ENTITIES, Entity
 from spotify_ads_async.bulk.plan.cells import CLEAR, CellError, parse_cell, parse_value
 from spotify_ads_async.bulk.plan.columns import Cell, Column, Kind, suggestion
 from spotify_ads_async.bulk.plan.opening import LONGEST_LINE, SilentPipe
+from spotify_ads_async.errors import Portable
 
 __all__ = ["CURRENCY", "BadChanges", "Change", "ChangesReader", "Doubt", "Problem", "RowReader", "unusable"]
 
@@ -45,7 +46,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
         return f"{where}: {self.column}: {self.reason}" if self.column else f"{where}: {self.reason}"
 
 
-class BadChanges(ValueError):
+class BadChanges(Portable, ValueError):
     """Changes were refused; no request has left for any of them.
 
     Attributes:

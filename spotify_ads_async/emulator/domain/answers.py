@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from spotify_ads_async.errors import Portable
+
 __all__ = ["Refusal", "Response", "missing", "refused"]
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -42,7 +44,7 @@ class Response(msgspec.Struct):
     headers: Mapping[str, str] = _NO_HEADERS
 
 
-class Refusal(Exception):
+class Refusal(Portable):
     """A request that is refused.
 
     Attributes:

@@ -46,8 +46,6 @@ SideHandler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamRespons
 logger = logging.getLogger("spotify_ads_async.emulator")
 _encode = msgspec.json.Encoder().encode
 _JSON = "application/json"
-_MESSAGE = "message"
-"""What an answer remembers of why it refuses, for the web page."""
 _STRICT_QUERIES = frozenset(name for name, operation in EVERY_OPERATION.items() if operation.path.startswith("/targets/"))
 """Lookups that refuse parameters they do not know."""
 _PROXY_PAGE = b"<html><head><title>Error</title></head><body><h1>Error: Server Error</h1></body></html>"
@@ -55,6 +53,12 @@ _PROXY_PAGE = b"<html><head><title>Error</title></head><body><h1>Error: Server E
 
 class _Aborted(Exception):
     """The connection is to be broken instead of answered."""
+
+
+class _Refused(web.Response):
+    """A refusal that remembers why, for the web page."""
+
+    message = ""
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -197,7 +201,7 @@ class App:
                 client_id=client_id or "",
                 status=0 if answer is None else answer.status,
                 seconds=time.monotonic() - arrived,
-                message="the connection was broken" if answer is None else answer.get(_MESSAGE, ""),
+                message="the connection was broken" if answer is None else getattr(answer, "message", ""),
             )
         )
 
@@ -348,14 +352,14 @@ class App:
         if context is not None and status in {400, 403, 404, 409, 422} and not refusal.exact and refusal.code not in _UNDECLARED:
             status = _declared(status, context.route.checker.statuses)
         if refusal.code == "HTML":
-            page = web.Response(status=status, body=_PROXY_PAGE, content_type="text/html", headers={**headers, **refusal.headers})
-            page[_MESSAGE] = "an error page of a proxy"
+            page = _Refused(status=status, body=_PROXY_PAGE, content_type="text/html", headers={**headers, **refusal.headers})
+            page.message = "an error page of a proxy"
             return page
         content = refusal.content(self.store.new_id())
         if context is not None and "camel_case" in context.changes:
             content["errorCodes"] = content.pop("error_codes")
-        response = _response(status, _encode(content), {**headers, **refusal.headers})
-        response[_MESSAGE] = "; ".join(refusal.messages)
+        response = _Refused(status=status, body=_encode(content), content_type=_JSON, headers={**headers, **refusal.headers})
+        response.message = "; ".join(refusal.messages)
         return response
 
 
