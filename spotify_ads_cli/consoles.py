@@ -14,12 +14,14 @@ _HANDLER = "spotify-ads"
 
 
 def take_everything() -> None:
-    r"""Let standard output and standard error take every character.
+    r"""Let standard output, standard error and the arguments hold every character.
 
     Into a pipe or a file goes UTF-8, whatever the locale, unless ``PYTHONIOENCODING`` says otherwise. A console keeps its encoding:
     lines and blocks of charts become plain ones there, and any other character its escape, as in ``\u4e2d``.
     """
     codecs.register_error(_HANDLER, _plainly)
+    # In a locale without UTF-8 the bytes of an argument came as they are; people's terminals send UTF-8 all the same.
+    sys.argv = [os.fsencode(argument).decode("utf-8", "surrogateescape") for argument in sys.argv]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             chosen = os.environ.get("PYTHONIOENCODING") or stream.isatty()

@@ -15,7 +15,7 @@ from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.admission import Admission
 from spotify_ads_async.governor.limits import PUBLISHED_LIMITS, Limit, checked_limits
 from spotify_ads_async.governor.scheduler import Scheduler
-from spotify_ads_async.governor.shared.claims import Claims, OnStoreFailure, store_timeout
+from spotify_ads_async.governor.shared.claims import Claims, OnStoreFailure, checked_policy, lease_seconds
 from spotify_ads_async.governor.shared.store import Store, open_store
 from spotify_ads_async.governor.snapshot import Snapshot, shown
 from spotify_ads_async.governor.wait_queue import Flow, Priority
@@ -80,6 +80,7 @@ class Governor:
             raise ConfigurationError(f"pace is burst, smooth or auto, not {pace!r}")
         if not (longest_pause >= 0.0 and 0.0 <= counted_within < math.inf):
             raise ConfigurationError("longest_pause and counted_within are seconds: zero or more, and no nan")
+        checked_policy(on_store_failure)
         self.limits = checked_limits(limits)
         self.pace: Pace = pace
         self._client_id = client_id
@@ -94,7 +95,7 @@ class Governor:
             shortest_window=min((limit.window for limit in self.limits), default=0.0),
         )
         self._adaptive = AdaptiveLimits(self._scheduler, auto=pace == "auto")
-        opened = open_store(store, timeout=store_timeout(self.limits)) if isinstance(store, str | Secret) else store
+        opened = open_store(store, timeout=max(1.0, lease_seconds(self.limits) / 4)) if isinstance(store, str | Secret) else store
         claims = Claims(opened, self._scheduler, self._adaptive, self.limits, on_store_failure) if opened is not None else None
         self._claims = claims
         self._windows: dict[tuple[str, str, str], Window] = {}
@@ -162,7 +163,7 @@ class Governor:
             if limit in {None, name} and client_id in {None, identity}:
                 lifted += window.lift()
                 if self._claims is not None:
-                    self._claims.lift(window)
+                    self._claims.tell((window,), lift=True)
         self._scheduler.serve()
         return _Lifted(lifted, self._claims)
 
@@ -235,7 +236,7 @@ class _Lifted:
 
     def __await__(self) -> Generator[object, None, int]:
         if self._claims is not None:
-            yield from self._claims.flush().__await__()
+            yield from self._claims.heard().__await__()
         return self._lifted
 
 
