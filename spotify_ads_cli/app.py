@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import os
 from collections.abc import Generator, Mapping
 from typing import Annotated, Any, NamedTuple
 
@@ -45,11 +46,14 @@ COMMANDS: Mapping[str, Entry] = {
     "quota": Entry("quota", "quota", "Show how full the windows are."),
     "call": Entry("call", "call", "Call any operation of the API."),
     "proxy": Entry("proxy", "proxy", "Share the quota with programs in any language."),
+    "api": Entry("api", "app", "Say what has changed in the API since this version was made."),
     "emulate": Entry("emulate", "emulate", "Serve an Ads API on this machine, for trying and testing."),
 }
 
 
 _PROFILE_HELP = "Use this sign-in and its section of the config file."
+_PROXY_HELP = "Reach https through this HTTP proxy. A password belongs in SPOTIFY_ADS_PROXY, where no list of processes shows it."
+_PROXY_VARIABLE = "SPOTIFY_ADS_PROXY"
 _MAKERS = frozenset(name for name, entry in COMMANDS.items() if entry.makes_profile)
 
 
@@ -95,10 +99,10 @@ def load(name: str, entry: Entry) -> Any:  # noqa: ANN401 - typer's own
         found = single
     command = get_command(found)
     command.name = name
-    option = _profile_option()
+    options = _common_options()
     if entry.makes_profile:
-        option.help = "Keep the sign-in under this name."
-    _add_profile(command, option)
+        options[0].help = "Keep the sign-in under this name."
+    _add_options(command, options)
     return command
 
 
@@ -113,13 +117,13 @@ def _nothing_is_garbage() -> Generator[None]:
         gc.enable()
 
 
-def _add_profile(command: Any, option: Any) -> None:  # noqa: ANN401 - typer's own
-    """Let every command take ``--profile`` behind its name too, and read the config file before anything asks the environment."""
+def _add_options(command: Any, options: list[Any]) -> None:  # noqa: ANN401 - typer's own
+    """Let every command take the common options behind its name too, and read the config file before anything asks the environment."""
     if isinstance(command, TyperGroup):
         for inner in command.commands.values():
-            _add_profile(inner, option)
+            _add_options(inner, options)
     else:
-        command.params.append(option)
+        command.params.extend(options)
 
 
 def _configure(context: typer.Context, profile: str | None) -> None:
@@ -130,21 +134,31 @@ def _configure(context: typer.Context, profile: str | None) -> None:
     config.apply(profile or context.find_root().obj, may_be_new=context.command.name in _MAKERS)
 
 
+def _use_proxy(proxy: str | None) -> None:
+    if proxy:
+        os.environ.pop(f"{_PROXY_VARIABLE}_FILE", None)
+        os.environ[_PROXY_VARIABLE] = proxy
+
+
 def _hold(
     *,
     profile: Annotated[
         str | None,
         typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP, is_eager=True, expose_value=False, callback=_configure),
     ] = None,
+    proxy: Annotated[
+        str | None,
+        typer.Option("--proxy", metavar="ADDRESS", help=_PROXY_HELP, is_eager=True, expose_value=False, callback=_use_proxy),
+    ] = None,
 ) -> None:
-    del profile
+    del profile, proxy
 
 
-def _profile_option() -> Any:  # noqa: ANN401 - typer's own
-    """The option as typer makes it for a function."""
+def _common_options() -> list[Any]:
+    """The options as typer makes them for a function."""
     app = typer.Typer(add_completion=False)
     app.command()(_hold)
-    return next(found for found in get_command(app).params if "--profile" in found.opts)
+    return [found for found in get_command(app).params if {"--profile", "--proxy"} & set(found.opts)]
 
 
 app = typer.Typer(
@@ -172,7 +186,8 @@ def root(
     *,
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
     profile: Annotated[str | None, typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP)] = None,
+    proxy: Annotated[str | None, typer.Option("--proxy", metavar="ADDRESS", help=_PROXY_HELP, callback=_use_proxy)] = None,
 ) -> None:
     """The Spotify Ads API on the command line, within its limits."""
-    del version
+    del version, proxy
     context.obj = profile

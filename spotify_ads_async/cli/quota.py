@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import enum
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +17,7 @@ from spotify_ads_async.cli.options import OutputForm
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.run import USAGE, run, say
 from spotify_ads_async.cli.terminal import console
-from spotify_ads_async.governor.shared import Store, WindowView, lift_pauses, open_store
+from spotify_ads_async.governor.shared import KeptWindow, Store, lift_pauses, open_store
 
 __all__ = ["quota"]
 
@@ -75,7 +76,7 @@ def quota(
 
 
 async def _with_store(work: Callable[[Store], Awaitable[int | None]], *, empty: Output | None = None) -> int | None:
-    store = open_store(environment().store, timeout=_TIMEOUT_SECONDS)
+    store = open_store(environment().store.reveal(), timeout=_TIMEOUT_SECONDS)
     if store is None:
         if empty is not None:
             _show([], empty)
@@ -89,14 +90,14 @@ async def _with_store(work: Callable[[Store], Awaitable[int | None]], *, empty: 
 
 
 async def _lift(store: Store, limit: str | None, identity: str | None, *, everybody: bool) -> int | None:
-    paused = [one for one in await store.look() if one.paused_for > 0.0]
-    clients = sorted({one.identity for one in paused if one.limit != "ip"})
+    paused = [_row(one) for one in await store.look()]
+    clients = sorted({row["identity"] for row in paused if row["paused_for"] > 0.0 and row["limit"] != "ip"})
     if len(clients) > 1 and not (everybody or limit or identity):
         say(f"several client IDs are paused ({', '.join(clients)}): say which with --identity, or --all")
         return USAGE
-    lifted = await lift_pauses(store, limit=limit, identity=identity)
-    for one in lifted:
-        say(f"{one.limit} of {one.identity}: no longer paused; {one.paused_for:.0f} s were left ({one.pause_cause})")
+    lifted = [_row(one) for one in await lift_pauses(store, limit=limit, identity=identity)]
+    for row in lifted:
+        say(f"{row['limit']} of {row['identity']}: no longer paused; {row['paused_for']:.0f} s were left ({row['pause_cause']})")
     if not lifted:
         say("nothing is paused")
     return None
@@ -120,22 +121,38 @@ async def _look(store: Store, output: Output, every: float | None) -> None:
         await anyio.sleep(every)
 
 
-def _show(windows: Sequence[WindowView], output: Output) -> None:
+def _show(windows: Sequence[KeptWindow], output: Output) -> None:
     with Rows(output, _COLUMNS) as rows:
         for window in windows:
             rows.write(_row(window))
-    holders = [(window, holder) for window in windows for holder in window.holders]
+    holders = [(window, holder) for window in windows for holder in window.state.owners.values()]
     if output is Output.TABLE and holders:
         sys.stdout.write("\n")
         with Rows(output, _HOLDER_COLUMNS) as rows:
             for window, holder in holders:
-                row = {"process": holder.label, "limit": window.limit, "identity": window.identity, **msgspec.to_builtins(holder)}
-                rows.write({**row, "heard_ago": round(holder.heard_ago, 1)})
+                limit, _, _, identity = window.key.split("|", 3)
+                row = {"process": holder.label, "limit": limit, "identity": identity, **msgspec.to_builtins(holder)}
+                rows.write({**row, "heard_ago": round((window.now - holder.heard) / 1e6, 1)})
 
 
-def _row(window: WindowView) -> dict[str, Any]:
-    row: dict[str, Any] = msgspec.to_builtins(window)
-    for name in ("next_return", "paused_for", "closed_for"):
-        row[name] = None if row[name] is None else round(row[name], 3)
-    row["processes"] = len(window.holders)
-    return row
+def _row(window: KeptWindow) -> dict[str, Any]:
+    """One window as people see it. Of what is held, the store hears when the requests are over; the rest comes back with time."""
+    state, now, dues = window.state, window.now, window.dues
+    limit, length, origin, identity = window.key.split("|", 3)
+    returning = bisect.bisect_right(dues, now + state.cycle)
+    return {
+        "limit": limit,
+        "origin": origin,
+        "identity": identity,
+        "window": float(length),
+        "capacity": state.capacity,
+        "free": max(0, state.capacity - len(dues)),
+        "held": len(dues) - returning,
+        "returning": returning,
+        "next_return": round((dues[0] - now) / 1e6, 3) if returning else None,
+        "waiting": sum(holder.waiting for holder in state.owners.values()),
+        "paused_for": round(max(0, state.paused - now) / 1e6, 3),
+        "pause_cause": state.cause,
+        "closed_for": round(max(0, state.closed - now) / 1e6, 3),
+        "processes": len(state.owners),
+    }

@@ -14,19 +14,19 @@ import anyio
 import msgspec
 import typer
 
-from spotify_ads_async.cli.chart import svg, text
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccounts, AllAccounts, OutputForm, needed_some
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.parquet import ColumnKind
 from spotify_ads_async.cli.reading import ACCOUNT_COLUMN, write_rows
-from spotify_ads_async.cli.report_series import periods, series, title
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
 from spotify_ads_async.cli.terminal import console
 from spotify_ads_async.client import AdAccount as Account
 from spotify_ads_async.models import ReportEntityType, ReportFieldType, ReportGranularity
 from spotify_ads_async.reports import AggregateReportCall, AtLeast, Hidden, ReportRow
+from spotify_ads_async.reports.chart import svg, text
 from spotify_ads_async.reports.rows import Kind, adds_up, kind_of
+from spotify_ads_async.reports.series import periods, series, title
 from spotify_ads_async.types import UNSET
 
 __all__ = ["report"]

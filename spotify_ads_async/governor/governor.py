@@ -15,11 +15,12 @@ from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.admission import Admission
 from spotify_ads_async.governor.limits import PUBLISHED_LIMITS, Limit, checked_limits
 from spotify_ads_async.governor.scheduler import Scheduler
-from spotify_ads_async.governor.shared.claims import Claims, OnStoreFailure, store_timeout
+from spotify_ads_async.governor.shared.claims import Claims, OnStoreFailure, checked_policy, lease_seconds
 from spotify_ads_async.governor.shared.store import Store, open_store
 from spotify_ads_async.governor.snapshot import Snapshot, shown
 from spotify_ads_async.governor.wait_queue import Flow, Priority
 from spotify_ads_async.governor.window import Window
+from spotify_ads_async.types import Secret
 
 __all__ = ["Governor", "Pace", "Scope", "default_governor"]
 
@@ -66,7 +67,7 @@ class Governor:
         limits: Iterable[Limit] = PUBLISHED_LIMITS,
         *,
         pace: Pace = "auto",
-        store: str | Store = "memory",
+        store: str | Secret | Store = "memory",
         on_store_failure: OnStoreFailure = "fail",
         client_id: str = "default",
         ip: str = "this address",
@@ -79,6 +80,7 @@ class Governor:
             raise ConfigurationError(f"pace is burst, smooth or auto, not {pace!r}")
         if not (longest_pause >= 0.0 and 0.0 <= counted_within < math.inf):
             raise ConfigurationError("longest_pause and counted_within are seconds: zero or more, and no nan")
+        checked_policy(on_store_failure)
         self.limits = checked_limits(limits)
         self.pace: Pace = pace
         self._client_id = client_id
@@ -93,7 +95,9 @@ class Governor:
             shortest_window=min((limit.window for limit in self.limits), default=0.0),
         )
         self._adaptive = AdaptiveLimits(self._scheduler, auto=pace == "auto")
-        opened = open_store(store, timeout=store_timeout(self.limits)) if isinstance(store, str) else store
+        if isinstance(store, Secret):
+            store = store.reveal()
+        opened = open_store(store, timeout=max(1.0, lease_seconds(self.limits) / 4)) if isinstance(store, str) else store
         claims = Claims(opened, self._scheduler, self._adaptive, self.limits, on_store_failure) if opened is not None else None
         self._claims = claims
         self._windows: dict[tuple[str, str, str], Window] = {}
@@ -103,6 +107,11 @@ class Governor:
     def closed(self) -> bool:
         """Whether it lets nothing leave any more."""
         return self._scheduler.closed
+
+    @property
+    def shared(self) -> bool:
+        """Whether the windows are in a store, so that other processes keep them too."""
+        return self._claims is not None
 
     @property
     def exchanges(self) -> int:
@@ -156,7 +165,7 @@ class Governor:
             if limit in {None, name} and client_id in {None, identity}:
                 lifted += window.lift()
                 if self._claims is not None:
-                    self._claims.lift(window)
+                    self._claims.tell((window,), lift=True)
         self._scheduler.serve()
         return _Lifted(lifted, self._claims)
 
@@ -229,28 +238,31 @@ class _Lifted:
 
     def __await__(self) -> Generator[object, None, int]:
         if self._claims is not None:
-            yield from self._claims.flush().__await__()
+            yield from self._claims.heard().__await__()
         return self._lifted
 
 
 _default_governors: weakref.WeakValueDictionary[str, Governor] = weakref.WeakValueDictionary()
 
 
-def default_governor(*, origin: str) -> Governor:
-    """A governor with the published limits, for a client that was given none.
+def default_governor(*, origin: str, limits: Iterable[Limit] = PUBLISHED_LIMITS, store: Secret | None = None) -> Governor:
+    """A governor for a client that was given none, with its windows in ``store``, or in memory.
 
-    Warns with :class:`RuntimeWarning` where the process has one for the same API already: both spend the window of this
-    machine's address, whichever client ID they use, and together they exceed what each keeps.
+    Warns with :class:`RuntimeWarning` where the process has one in memory for the same API already: both spend the window of this
+    machine's address, whichever client ID they use, and together they exceed what each keeps. In a store they share it.
     """
+    governor = Governor(limits, store="memory" if store is None else store)
+    if governor.shared or not governor.limits:
+        return governor
     known = _default_governors.get(origin)
     if known is not None and not known.closed:
         warnings.warn(
             f"a second client for {origin} with a governor of its own: together they exceed the limits that each keeps. "
-            "Make one Governor and pass it to both: AdsClient(…, governor=governor)",
+            "Make one Governor and pass it to both, AdsClient(…, governor=governor), or keep the windows in a store that both use, "
+            "SPOTIFY_ADS_STORE=sqlite:///…",
             RuntimeWarning,
             stacklevel=3,
         )
-    governor = Governor()
     _default_governors[origin] = governor
     return governor
 

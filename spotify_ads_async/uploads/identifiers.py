@@ -16,6 +16,8 @@ from pathlib import Path
 
 import msgspec
 
+from spotify_ads_async.errors import Portable
+
 __all__ = ["Counts", "NotCsvError", "distinct", "hashed", "identifiers", "normalised"]
 
 _EMAIL = re.compile(r"[^@\s,;\"<>]+@[^@\s,;\"<>.]+(?:\.[^@\s,;\"<>.]+)+")
@@ -43,7 +45,7 @@ class Counts(msgspec.Struct):
     """The first lines, from 1, that hold no identifier."""
 
 
-class NotCsvError(ValueError):
+class NotCsvError(Portable, ValueError):
     """Quotation marks do not pair in the record that begins at ``line``."""
 
     def __init__(self, line: int) -> None:

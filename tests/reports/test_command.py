@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from support.emulator_process import EmulatorProcess, emulator_process
 
-from spotify_ads_async.cli.chart import Series, svg, text
+from spotify_ads_async.reports.chart import Series, svg, text
 
 TIMES = [datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=number) for number in range(60)]
 

@@ -18,6 +18,7 @@ RESOURCES = Path(resources.__file__).parent
 MODULES = (
     "spotify_ads_async",
     "spotify_ads_async.bulk",
+    "spotify_ads_async.dlt",
     "spotify_ads_async.emulator",
     "spotify_ads_async.errors",
     "spotify_ads_async.events",
@@ -27,6 +28,7 @@ MODULES = (
     "spotify_ads_async.operation",
     "spotify_ads_async.operations",
     "spotify_ads_async.pagination",
+    "spotify_ads_async.proxy",
     "spotify_ads_async.reports",
     *sorted(f"spotify_ads_async.resources.{file.stem}" for file in RESOURCES.glob("[a-z]*.py")),
     "spotify_ads_async.settings",

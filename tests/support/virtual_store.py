@@ -12,7 +12,7 @@ import msgspec
 from spotify_ads_async.errors import StoreUnavailable
 from spotify_ads_async.governor import Limit
 from spotify_ads_async.governor.shared.ledger import SCHEMA, Surroundings, exchange
-from spotify_ads_async.governor.shared.store import Exchange, Reply, State, WindowView, view
+from spotify_ads_async.governor.shared.store import Exchange, KeptWindow, Reply, State
 
 TIMEOUT_SECONDS = 1.0
 
@@ -48,12 +48,12 @@ class VirtualServer:
         self.exchanges += 1
         return exchange(self.connection, message, self.surroundings())
 
-    def look(self) -> list[WindowView]:
+    def look(self) -> list[KeptWindow]:
         now = self.surroundings().now
-        found: list[WindowView] = []
+        found: list[KeptWindow] = []
         for key, data in self.connection.execute("SELECT key, state FROM windows ORDER BY key").fetchall():
             dues = [due for (due,) in self.connection.execute("SELECT due FROM tokens WHERE key = ? AND due > ? ORDER BY due", (key, now))]
-            found.append(view(key, msgspec.msgpack.decode(data, type=State), dues, now))
+            found.append(KeptWindow(key, msgspec.msgpack.decode(data, type=State), dues, now))
         return found
 
 
@@ -82,7 +82,7 @@ class VirtualStore:
         await asyncio.sleep(TIMEOUT_SECONDS)
         raise StoreUnavailable("the virtual store does not answer")
 
-    async def look(self) -> list[WindowView]:
+    async def look(self) -> list[KeptWindow]:
         return self.server.look()
 
     async def aclose(self) -> None:
@@ -105,3 +105,13 @@ def assert_kept(arrivals: dict[str, list[float]], limits: list[Limit]) -> None:
         for owner, moments in arrivals.items():
             if owner.startswith(limit.name):
                 assert fullest(moments, limit.window) <= limit.requests, f"{owner}: {fullest(moments, limit.window)} of {limit}"
+
+
+def held(window: KeptWindow) -> int:
+    """Tokens of requests that are under way, as far as the store knows."""
+    return sum(due > window.now + window.state.cycle for due in window.dues)
+
+
+def returning(window: KeptWindow) -> int:
+    """Tokens that come back with time."""
+    return len(window.dues) - held(window)

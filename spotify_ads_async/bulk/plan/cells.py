@@ -15,7 +15,7 @@ import msgspec
 
 from spotify_ads_async.bulk.plan.columns import Cell, Column, Kind, is_list, suggestion, unannotated
 from spotify_ads_async.bulk.plan.money import in_units
-from spotify_ads_async.errors import InvalidRequest
+from spotify_ads_async.errors import InvalidRequest, Portable
 from spotify_ads_async.money import from_micros, micros, minor_units, read_amount
 from spotify_ads_async.types import UNSET, OpenEnum
 from spotify_ads_async.validation.checks import Check, Refused, checker
@@ -36,7 +36,7 @@ _FOLLOWS = re.compile(r"(?<=[\r\n])(?='*[=+\-@\t])")
 _GUARDED = re.compile(r"(?<=[\r\n])'(?='*[=+\-@\t])")
 
 
-class CellError(ValueError):
+class CellError(Portable, ValueError):
     """A cell cannot become a value of its column.
 
     Attributes:

@@ -16,6 +16,7 @@ from spotify_ads_async.bulk.plan.cells import CLEAR, CellError, parse_cell
 from spotify_ads_async.bulk.plan.columns import Cell, Column, Kind, columns_of, suggestion
 from spotify_ads_async.bulk.plan.effects import Refusal, State, leaf, same
 from spotify_ads_async.bulk.plan.money import in_units
+from spotify_ads_async.errors import Portable
 from spotify_ads_async.money import round_to_currency
 
 __all__ = ["BadExpression", "Condition", "Setting", "list_query", "new_values", "parse_condition", "parse_setting"]
@@ -30,7 +31,7 @@ _PER_UNIT = 1_000_000
 _ORDERABLE = _COUNTABLE | {Kind.TIME, Kind.TEXT}
 
 
-class BadExpression(ValueError):
+class BadExpression(Portable, ValueError):
     """A selection or a setting cannot be understood."""
 
 

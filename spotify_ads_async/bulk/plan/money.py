@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import msgspec
 
+from spotify_ads_async.errors import Portable
 from spotify_ads_async.money import fits_currency, format_micros, minor_units
 from spotify_ads_async.types import MicroAmount
 
@@ -26,7 +27,7 @@ _DAILY = "DAILY"
 _SECONDS_A_DAY = 86_400
 
 
-class AmountRefused(ValueError):
+class AmountRefused(Portable, ValueError):
     """An amount that nobody means.
 
     Attributes:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 import msgspec
 from aiohttp import web
 
+from spotify_ads_async.api.facts import FILE
 from spotify_ads_async.emulator.domain.data import exported
 from spotify_ads_async.emulator.domain.store import Row
 from spotify_ads_async.emulator.server.faults import ArmedFault, Fault, FaultKind
@@ -75,6 +76,7 @@ class Admin:
     def serve(self) -> None:
         """Add the endpoints to the server."""
         add = self._app.add_side
+        add("GET", "/api.json", self._document)
         add("GET", "/", self._page)
         add("GET", "/_emulator/events", self._events)
         add("GET", "/_emulator/statistics", self._json(self._statistics))
@@ -105,6 +107,9 @@ class Admin:
             return web.Response(body=msgspec.json.encode(content), content_type="application/json")
 
         return handle
+
+    async def _document(self, _request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=FILE.read_bytes(), content_type="application/json")
 
     async def _page(self, _request: web.BaseRequest) -> web.StreamResponse:
         content = resources.files("spotify_ads_async.emulator.server").joinpath("page.html").read_bytes()

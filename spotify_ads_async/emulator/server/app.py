@@ -25,6 +25,7 @@ from spotify_ads_async.emulator.domain.handlers import HANDLERS
 from spotify_ads_async.emulator.domain.store import Store
 from spotify_ads_async.emulator.server.faults import Fault, FaultBook, FaultKind, altered
 from spotify_ads_async.emulator.server.forms import read_form
+from spotify_ads_async.emulator.server.hosts import HostPolicy
 from spotify_ads_async.emulator.server.idempotency import KeyBook, KeyEntry
 from spotify_ads_async.emulator.server.latency import Latency
 from spotify_ads_async.emulator.server.oauth import TokenBook
@@ -45,8 +46,6 @@ SideHandler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamRespons
 logger = logging.getLogger("spotify_ads_async.emulator")
 _encode = msgspec.json.Encoder().encode
 _JSON = "application/json"
-_MESSAGE = "message"
-"""What an answer remembers of why it refuses, for the web page."""
 _STRICT_QUERIES = frozenset(name for name, operation in EVERY_OPERATION.items() if operation.path.startswith("/targets/"))
 """Lookups that refuse parameters they do not know."""
 _PROXY_PAGE = b"<html><head><title>Error</title></head><body><h1>Error: Server Error</h1></body></html>"
@@ -54,6 +53,12 @@ _PROXY_PAGE = b"<html><head><title>Error</title></head><body><h1>Error: Server E
 
 class _Aborted(Exception):
     """The connection is to be broken instead of answered."""
+
+
+class _Refused(web.Response):
+    """A refusal that remembers why, for the web page."""
+
+    message = ""
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -77,6 +82,11 @@ class RequestContext(msgspec.Struct, kw_only=True):
     headers: dict[str, str]
     changes: frozenset[FaultKind] = frozenset()
 
+    @property
+    def origin(self) -> str:
+        """Where the request came to, for the links of its answer."""
+        return f"{self.request.scheme}://{self.request.host}"
+
 
 class App:
     """Answers requests. Everything it needs comes in; it owns the counts, the keys and nothing else."""
@@ -90,6 +100,7 @@ class App:
         faults: FaultBook,
         latency: Latency,
         uplink: Latency,
+        hosts: HostPolicy,
         rng: random.Random,
         rate_limit_headers: HeaderPolicy,
         retry_after: RetryAfterForm,
@@ -102,7 +113,7 @@ class App:
         self.uplink = uplink
         self.ledger = Ledger()
         self.keys = KeyBook()
-        self.base_url = ""
+        self._hosts = hosts
         self._random = rng
         self._rate_limit_headers = rate_limit_headers
         self._retry_after = retry_after
@@ -122,6 +133,11 @@ class App:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         path, _, query = request.raw_path.partition("?")
+        host = request.headers.get("Host", "")
+        if not self._hosts.admits(host):
+            return self._refusal(
+                Refusal(421, "MISDIRECTED_REQUEST", f"Host: {host!r} is not this emulator; allow the name, or use an address"), {}
+            )
         try:
             api = path.startswith(PREFIX + "/")
             response = await (self._api(request, path[len(PREFIX) :], query) if api else self._beside(request, path))
@@ -185,7 +201,7 @@ class App:
                 client_id=client_id or "",
                 status=0 if answer is None else answer.status,
                 seconds=time.monotonic() - arrived,
-                message="the connection was broken" if answer is None else answer.get(_MESSAGE, ""),
+                message="the connection was broken" if answer is None else getattr(answer, "message", ""),
             )
         )
 
@@ -282,7 +298,7 @@ class App:
                 self.keys.forget(context.client_id or "", context.request.headers["Idempotency-Key"])
             raise
         if entry is not None:
-            entry.resource_uri = self._resource(context.route.operation, entry.path, answer)
+            entry.resource_uri = self._resource(context, entry.path, answer)
             if end is not None and end.kind == "indeterminate":
                 entry.state = "unknown"
         return answer
@@ -300,17 +316,18 @@ class App:
             query=checker.query(context.query, strict=route.operation in _STRICT_QUERIES),
             body=checker.form(body) if isinstance(body, dict) else checker.body(body),
             client_id=context.client_id or "",
-            base_url=self.base_url,
+            origin=context.origin,
         )
         return route.handler(call)
 
-    def _resource(self, operation: str, path: str, answer: Response) -> str:
+    @staticmethod
+    def _resource(context: RequestContext, path: str, answer: Response) -> str:
         """Where the result of a create can be read: the list it was posted to, with its id."""
         collection = path.removeprefix(PREFIX)
-        if operation.startswith("createDraftFrom"):
+        if context.route.operation.startswith("createDraftFrom"):
             account, _, kind = collection.removesuffix("/drafts").rpartition("/")[0].rpartition("/")
             collection = f"{account}/drafts/{kind}"
-        return f"{self.base_url}{collection}/{answer.content['id']}"
+        return f"{context.origin}{PREFIX}{collection}/{answer.content['id']}"
 
     async def _ending(self, context: RequestContext, answer: Response, end: Fault) -> web.StreamResponse:
         """The end that a fault makes of a request that took effect."""
@@ -335,14 +352,14 @@ class App:
         if context is not None and status in {400, 403, 404, 409, 422} and not refusal.exact and refusal.code not in _UNDECLARED:
             status = _declared(status, context.route.checker.statuses)
         if refusal.code == "HTML":
-            page = web.Response(status=status, body=_PROXY_PAGE, content_type="text/html", headers={**headers, **refusal.headers})
-            page[_MESSAGE] = "an error page of a proxy"
+            page = _Refused(status=status, body=_PROXY_PAGE, content_type="text/html", headers={**headers, **refusal.headers})
+            page.message = "an error page of a proxy"
             return page
         content = refusal.content(self.store.new_id())
         if context is not None and "camel_case" in context.changes:
             content["errorCodes"] = content.pop("error_codes")
-        response = _response(status, _encode(content), {**headers, **refusal.headers})
-        response[_MESSAGE] = "; ".join(refusal.messages)
+        response = _Refused(status=status, body=_encode(content), content_type=_JSON, headers={**headers, **refusal.headers})
+        response.message = "; ".join(refusal.messages)
         return response
 
 

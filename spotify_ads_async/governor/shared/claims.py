@@ -12,10 +12,9 @@ import logging
 import math
 import os
 import socket
-import time
 import uuid
 from collections import deque
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from spotify_ads_async.errors import ConfigurationError, StoreUnavailable
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
@@ -23,18 +22,19 @@ from spotify_ads_async.governor.events import StoreLost, StoreRegained
 from spotify_ads_async.governor.forecast import Outlook
 from spotify_ads_async.governor.limits import Limit
 from spotify_ads_async.governor.scheduler import Scheduler
-from spotify_ads_async.governor.shared.store import Claim, Exchange, Pause, Reply, Store, WindowReply, WindowReport
+from spotify_ads_async.governor.shared.grants import Account, FlowGrants, Grant, awake, microseconds
+from spotify_ads_async.governor.shared.store import Claim, Exchange, Reply, Store, WindowReply
 from spotify_ads_async.governor.wait_queue import Flow, PendingRequest
 from spotify_ads_async.governor.window import Window
 
-__all__ = ["Claims", "FlowClaims", "OnStoreFailure", "lease_seconds", "store_timeout"]
+__all__ = ["Claims", "OnStoreFailure", "checked_policy", "lease_seconds"]
 
 OnStoreFailure = Literal["fail", "pause"]
 """What happens while the store is away: waiting calls fail, or they wait."""
 
 logger = logging.getLogger("spotify_ads_async")
 
-_LONGEST_LEASE_SECONDS, _SHORTEST_LEASE_SECONDS, _LEASE_SHARE = 6.0, 0.6, 0.6
+_SHORTEST_LEASE_SECONDS, _LONGEST_LEASE_SECONDS, _LEASE_SHARE = 2.0, 6.0, 0.6
 _POLL_SECONDS, _POLL_SHARE = 0.2, 0.1
 _TRIPS_AHEAD = 1.5
 _MOST_FLOWS_IN_A_MESSAGE = 256
@@ -49,140 +49,8 @@ def lease_seconds(limits: tuple[Limit, ...]) -> float:
     return min(_LONGEST_LEASE_SECONDS, max(_SHORTEST_LEASE_SECONDS, shortest * _LEASE_SHARE))
 
 
-def store_timeout(limits: tuple[Limit, ...]) -> float:
-    """Seconds after which one exchange has failed."""
-    return max(1.0, lease_seconds(limits) / 4)
-
-
-def _awake() -> float:
-    """A clock that goes on while the machine sleeps, where there is one."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
-
-
-class _Grant(NamedTuple):
-    """Leave for one request, from ``usable_at`` on; void after ``use_by``, and after ``awake_by`` of the clock that never stands still."""
-
-    usable_at: float
-    number: int
-    use_by: float
-    awake_by: float
-
-
-class _Account:
-    """What is to be told of one window."""
-
-    def __init__(self, window: Window, key: str) -> None:
-        self.window, self.key = window, key
-        self.epoch = ""
-        self.distrusted = False
-        self.settled: dict[int, float] = {}
-        self.unused: set[int] = set()
-        self.pause_told_until = -math.inf
-        self.foreign_told_until = 0.0
-        self.smooth_told = window.smooth
-        self.lift = False
-        self.lifts = -1
-
-    def has_news(self, now: float) -> bool:
-        """Whether there is something that everybody should know at once."""
-        window = self.window
-        paused = window.paused_until > max(now, self.pause_told_until + _PAUSE_MARGIN_SECONDS)
-        return self.lift or self.distrusted or paused or (window.smooth and not self.smooth_told) or self.foreign_news(now)
-
-    def foreign_news(self, now: float) -> bool:
-        return now + self.window.foreign.told(now)[1] > max(now, self.foreign_told_until + 1.0)
-
-    def report(self, now: float, extended: list[int]) -> WindowReport:
-        """What to tell the store now."""
-        window = self.window
-        window.refresh(now)
-        report = WindowReport(
-            key=self.key,
-            capacity=window.limit.requests,
-            cycle=_microseconds(window.cycle * (1.0 + _DRIFT / 2)),
-            epoch="?" if self.distrusted else self.epoch if window.out else "",
-            held=window.out,
-            in_flight=window.in_flight,
-            waiting=window.waiting,
-            interactive=window.demand(now),
-            withheld=max(window.held_back, window.foreign.tokens),
-            settled=[(number, int((now - counted_by) * 1e6)) for number, counted_by in self.settled.items()],
-            unused=list(self.unused),
-            extended=extended,
-            lift=self.lift,
-            smooth=window.smooth,
-        )
-        if window.paused_until > max(now, self.pause_told_until + _PAUSE_MARGIN_SECONDS) and not self.lift:
-            asked = max(window.paused_until, min(window.asked_until, now + 1e9))
-            report.pause = Pause(_microseconds(window.paused_until - now), _microseconds(asked - now), window.pause_cause or "")
-        if self.foreign_news(now):
-            since, until, tokens, strikes = window.foreign.told(now)
-            report.foreign = int(since * 1e6), int(until * 1e6), tokens, strikes
-        return report
-
-    def told(self, report: WindowReport, now: float) -> None:
-        """The store has taken it in."""
-        for number, _ in report.settled:
-            self.settled.pop(number, None)
-        self.unused.difference_update(report.unused)
-        self.distrusted = self.distrusted and report.epoch != "?"
-        self.lift = self.lift and not report.lift
-        self.smooth_told = self.smooth_told or report.smooth
-        if report.pause is not None:
-            self.pause_told_until = max(self.pause_told_until, now + report.pause.left / 1e6)
-        if report.foreign is not None:
-            self.foreign_told_until = now + report.foreign[1] / 1e6
-
-
-class FlowClaims:
-    """What the store granted the requests of one flow. See :class:`~spotify_ads_async.governor.wait_queue.Grants`."""
-
-    def __init__(self, claims: Claims, accounts: tuple[_Account, ...]) -> None:
-        self._claims = claims
-        self.accounts = accounts
-        self.ask_at = -math.inf
-        self.granted: deque[_Grant] = deque()
-        self.in_flight: dict[int, tuple[_Grant, float]] = {}
-
-    def due_at(self) -> float:
-        """When the first grant may be used, infinite without one."""
-        while self.granted and self._claims.is_void(self.granted[0]):
-            self.drop(self.granted.popleft().number)
-        return self.granted[0].usable_at if self.granted else math.inf
-
-    def usable(self, grant: int) -> bool:
-        """Whether a grant that was used just now is still good."""
-        return not self._claims.is_void(self.in_flight[grant][0])
-
-    def pop(self) -> int:
-        """Use the first grant."""
-        grant = self.granted.popleft()
-        self.in_flight[grant.number] = grant, self._claims.now()
-        return grant.number
-
-    def give_back(self, grant: int) -> None:
-        """The request did not leave: another may, or the store hears of it."""
-        found = self.in_flight.pop(grant, None)
-        if found is not None:
-            self.granted.appendleft(found[0])
-            self._claims.poke()
-
-    def settle(self, grant: int, counted_by: float) -> None:
-        """The request is over."""
-        if self.in_flight.pop(grant, None) is not None:
-            for account in self.accounts:
-                account.settled[grant] = counted_by
-            self._claims.touched(self.accounts)
-
-    def drop(self, number: int) -> None:
-        """No request will use it."""
-        for account in self.accounts:
-            account.unused.add(number)
-        self._claims.touched(self.accounts)
-
-
 class Claims:
-    """Claims tokens for a governor's requests, and tells the store what became of them.
+    """Claims tokens for a governor's requests, and tells the store what became of them. ``exchanges`` counts the round trips.
 
     Args:
         store: where the windows are kept.
@@ -190,85 +58,56 @@ class Claims:
         adaptive: whom to tell of what other processes' requests met.
         limits: the governor's limits.
         on_failure: what happens while the store is away.
-
-    Attributes:
-        exchanges: round trips to the store so far.
     """
 
     def __init__(
         self, store: Store, scheduler: Scheduler, adaptive: AdaptiveLimits, limits: tuple[Limit, ...], on_failure: OnStoreFailure
     ) -> None:
-        if on_failure not in {"fail", "pause"}:
-            raise ConfigurationError(
-                f"on_store_failure is fail or pause, not {on_failure!r}; to carry on without a store, divide the limits: "
-                "Governor([limit.divided(4) for limit in PUBLISHED_LIMITS]) for four processes"
-            )
-        self.store = store
-        self.exchanges = 0
-        self.now = scheduler.clock
+        self.store, self.exchanges = store, 0
+        self._now = scheduler.clock
         self._scheduler, self._adaptive, self._on_failure = scheduler, adaptive, on_failure
         self._lease = lease_seconds(limits)
         self._poll = min([_POLL_SECONDS, *(limit.window * _POLL_SHARE for limit in limits)])
         self._longest_cycle = max((limit.window for limit in limits), default=0.0)
-        self._accounts: dict[Window, _Account] = {}
-        self._flows: list[tuple[Flow, FlowClaims]] = []
-        self._lacking: dict[Flow, FlowClaims] = {}
-        self._touched: set[_Account] = set()
+        self._accounts: dict[Window, Account] = {}
+        self._flows: dict[Flow, FlowGrants] = {}
+        self._lacking: dict[Flow, FlowGrants] = {}
+        self._touched: set[Account] = set()
         self._doubts: list[PendingRequest] = []
         self._task: asyncio.Task[None] | None = None
-        self._wake = asyncio.Event()
+        self._wake, self._news_told = asyncio.Event(), asyncio.Event()
         self._closing = False
         self._problem: StoreUnavailable | None = None
         self._away_since: float | None = None
         self._begin_anew()
-        scheduler.on_starved, scheduler.on_fork, scheduler.on_news = self._starved, self._forked, self.tell_news
+        scheduler.on_starved, scheduler.on_fork, scheduler.on_news = self._starved, self._forked, self.tell
 
     @property
     def away_for(self) -> float | None:
         """Seconds since the store was last heard of, None while it answers."""
-        return None if self._away_since is None else self.now() - self._away_since
+        return None if self._away_since is None else self._now() - self._away_since
 
     def flow(self, windows: tuple[Window, ...], keys: list[str], owner: str) -> Flow:
         """A flow whose windows the store keeps under these names."""
-        accounts = tuple(self._accounts.setdefault(window, _Account(window, key)) for window, key in zip(windows, keys, strict=True))
-        claims = FlowClaims(self, accounts)
-        flow = Flow(windows, owner, claims)
-        self._flows.append((flow, claims))
+        accounts = tuple(self._accounts.setdefault(window, Account(window, key)) for window, key in zip(windows, keys, strict=True))
+        grants = FlowGrants(accounts, self._now, self._has_to_tell)
+        flow = Flow(windows, owner, grants)
+        self._flows[flow] = grants
         return flow
 
-    def is_void(self, grant: _Grant) -> bool:
-        """Whether the time for using it is over: also where the process was stopped, or the machine slept."""
-        return self.now() > grant.use_by or _awake() > grant.awake_by
-
-    def touched(self, accounts: tuple[_Account, ...]) -> None:
-        """There is something to tell, with the next exchange."""
-        self._touched.update(accounts)
-        self._matters_until = self.now() + self._lease + self._longest_cycle
-
-    def poke(self) -> None:
-        """Look again what there is to do."""
-        if self._task is not None:
-            self._wake.set()
-
-    def tell_news(self, windows: tuple[Window, ...]) -> None:
-        """The server said something that other processes should know at once."""
-        if self._task is None or self._task.done():
-            self._start()
-        self._touched.update(self._accounts[window] for window in windows if window in self._accounts)
+    def tell(self, windows: tuple[Window, ...], *, lift: bool = False) -> None:
+        """Something happened that other processes should know at once: a refusal, or a pause that is ended by hand."""
+        for account in (self._accounts[window] for window in windows):
+            account.news, account.lift = True, account.lift or lift
+            self._touched.add(account)
+        self._start()
+        self._news_told.clear()
         self._wake.set()
 
-    def lift(self, window: Window) -> None:
-        """End a pause in the store, too."""
-        account = self._accounts[window]
-        account.lift, account.pause_told_until = True, -math.inf
-        self._touched.add(account)
-
-    async def flush(self) -> None:
-        """Return when the store has heard everything, or cannot be reached."""
-        self._start()
-        while any(account.lift for account in self._touched) and self._away_since is None and self._task and not self._task.done():
-            self._wake.set()
-            await asyncio.sleep(0.005)
+    async def heard(self) -> None:
+        """Return when the store knows all news, or cannot be reached."""
+        if any(account.news for account in self._touched) and self._away_since is None:
+            await self._news_told.wait()
 
     async def aclose(self) -> None:
         """Tell the store the rest, and end."""
@@ -282,42 +121,40 @@ class Claims:
             task.cancel()
             await asyncio.wait([task])
 
+    def _has_to_tell(self, accounts: tuple[Account, ...]) -> None:
+        """With the next exchange, that is: there is no hurry."""
+        self._touched.update(accounts)
+        self._matters_until = self._now() + self._lease + self._longest_cycle
+
     def _starved(self, request: PendingRequest) -> Exception | None:
         """A request has to wait: see to it that the store is asked. Answers why it need not wait."""
         self._start()
         if self._problem is not None and self._on_failure == "fail":
             return _lost(self._problem)
-        flow = request.flow
-        claims = self._lacking.get(flow)
-        if claims is None:
-            claims = self._lacking[flow] = next(claims for other, claims in self._flows if other is flow)
-            claims.ask_at = -math.inf
-        elif len(flow.interactive) == 1 and request.number in flow.interactive:
-            claims.ask_at = -math.inf  # those who wait already are bulk, and leave a reserve
+        flow, grants = request.flow, self._flows[request.flow]
+        if flow not in self._lacking or (len(flow.interactive) == 1 and request.number in flow.interactive):
+            grants.ask_at = -math.inf  # those who wait already are bulk, and leave a reserve
+        self._lacking[flow] = grants
         if request.expires_at < math.inf:
             self._doubts.append(request)
-        if claims.ask_at <= self.now():
+        if grants.ask_at <= self._now():
             self._wake.set()
         return None
 
     def _start(self) -> None:
         loop = asyncio.get_running_loop()
-        if self._task is not None and not self._task.done() and self._task.get_loop() is loop:
+        task = self._task
+        if task is not None and not task.done() and task.get_loop() is loop:
             return
-        if self._task is not None and self._task.get_loop() is not loop:
+        if task is not None and task.get_loop() is not loop:  # nobody will hear the answers to what was sent from a loop that is over
             self._lacking.clear()
-            self._give_up_what_is_in_flight()
-        self._wake = asyncio.Event()
+            for grants in self._flows.values():
+                for number in list(grants.in_flight):
+                    grants.settle(number, self._now() + self._scheduler.counted_within)
+                grants.drop_granted()
+        self._wake, self._news_told = asyncio.Event(), asyncio.Event()
         # An empty context: the task outlives the call that happened to start it, and must not carry its variables.
         self._task = loop.create_task(self._run(), name="shared quota", context=contextvars.Context())
-
-    def _give_up_what_is_in_flight(self) -> None:
-        """Requests of an event loop that is over: nobody will hear their answers."""
-        for _, claims in self._flows:
-            for grant in list(claims.in_flight):
-                claims.settle(grant, self.now() + self._scheduler.counted_within)
-            while claims.granted:
-                claims.drop(claims.granted.popleft().number)
 
     def _begin_anew(self) -> None:
         """A process of its own."""
@@ -328,24 +165,21 @@ class Claims:
 
     def _forked(self) -> None:
         """Nothing of the parent's is this process's."""
-        self._task = None
+        self._task = self._problem = self._away_since = None
         for collection in (self._lacking, self._touched, self._doubts):
             collection.clear()
         for account in self._accounts.values():
-            account.settled, account.unused = {}, set()
-        for _, claims in self._flows:
-            claims.granted.clear()
-            claims.in_flight.clear()
-        self._problem = self._away_since = None
+            account.settled, account.unused, account.news = {}, set(), False
+        for grants in self._flows.values():
+            grants.granted.clear()
+            grants.in_flight.clear()
         self._begin_anew()
-
-    # The task.
 
     async def _run(self) -> None:
         try:
-            while not self._closing:
+            while not self._closing and not _is_cancelled():
                 self._wake.clear()
-                now = self.now()
+                now = self._now()
                 due = self._due(now)
                 if due <= now:
                     await self._exchange()
@@ -355,12 +189,8 @@ class Claims:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(due - now):
                             await self._wake.wait()
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():
-                    break  # a library below may have swallowed it
             await self._goodbye()
         except asyncio.CancelledError:
-            self._closing = self._closing or self._scheduler.closed
             await self._goodbye()
             raise
         except Exception as problem:
@@ -371,162 +201,150 @@ class Claims:
 
     def _due(self, now: float) -> float:
         """When the store is to be spoken to next, infinite where there is nothing to say any more."""
-        for flow in [flow for flow in self._lacking if not _lacks(flow, self._lacking[flow])]:
+        for flow in [flow for flow, grants in self._lacking.items() if not grants.lacks(flow)]:
             del self._lacking[flow]
-        beat = self._last_at + self._lease / 3
-        waiting = self._scheduler.queue.length > 0
+        busy = self._scheduler.queue.length > 0 or self._touched or now < self._matters_until
         if self._away_since is not None:
-            return self._retry_at if waiting or self._touched or now < self._matters_until else math.inf
-        dues = [claims.ask_at for claims in self._lacking.values()]
-        if any(account.has_news(now) for account in self._touched):
+            return self._retry_at if busy else math.inf
+        if any(account.news for account in self._touched):
             return now
-        if waiting or self._touched or now < self._matters_until:
-            dues.append(beat)
-        return min(dues, default=math.inf)
+        dues = [grants.ask_at for grants in self._lacking.values()]
+        return min([*dues, self._last_at + self._lease / 3] if busy else dues, default=math.inf)
 
     async def _exchange(self) -> None:
         """One exchange; a second try where the first failed at once, as it does on a connection that the store closed."""
         for attempt in (1, 2):
-            asked_at, awake_at = self.now(), _awake()
-            message, flows = self._message(asked_at)
+            asked_at, awake_at = self._now(), awake()
+            message, accounts, asking = self._message(asked_at)
             self.exchanges += 1
             try:
                 reply = await self.store.exchange(message)
-            except StoreUnavailable as problem:
-                self._unanswered(message, flows)
-                if attempt == 2 or self.now() - asked_at > self._lease / 12:
+            except BaseException as problem:
+                # It may or may not have arrived: whatever it claimed is unused.
+                for grants, claim in zip(asking, message.claims, strict=True):
+                    grants.drop([*range(claim.first, claim.first + claim.interactive + claim.bulk)])
+                self._news_told.set()
+                if not isinstance(problem, StoreUnavailable):
+                    raise
+                if attempt == 2 or self._now() - asked_at > self._lease / 12:
                     self._store_lost(problem)
                     return
-            except BaseException:
-                self._unanswered(message, flows)
-                raise
             else:
-                self._take_in(message, flows, reply, asked_at, awake_at)
+                self._take_in(message, accounts, asking, reply, asked_at, awake_at)
                 return
 
-    def _message(self, now: float) -> tuple[Exchange, list[FlowClaims]]:
-        accounts: dict[_Account, list[int]] = {account: [] for account in self._touched}
-        if now >= self._last_at + self._lease / 3:
-            accounts |= {account: [] for account in self._accounts.values() if account.window.out}
-        extend_before = now - self._lease / 3
-        for _, flow_claims in self._flows:
-            for number, (grant, told_at) in list(flow_claims.in_flight.items()):
-                if told_at > extend_before:
-                    break
-                del flow_claims.in_flight[number]
-                flow_claims.in_flight[number] = grant, now
-                for account in flow_claims.accounts:
-                    accounts.setdefault(account, []).append(number)
-        asking = [(flow, claims) for flow, claims in self._lacking.items() if claims.ask_at <= now][:_MOST_FLOWS_IN_A_MESSAGE]
-        flows = [flow_claims for _, flow_claims in asking]
-        wishes = [(flow_claims, *self._wish(flow, flow_claims, now)) for flow, flow_claims in asking]
-        accounts |= {account: accounts.get(account, []) for flow_claims in flows for account in flow_claims.accounts}
-        for flow, flow_claims in self._flows:
-            while len(flow_claims.granted) > len(flow.interactive) + len(flow.bulk):
-                flow_claims.drop(flow_claims.granted.pop().number)
-                accounts |= {account: accounts.get(account, []) for account in flow_claims.accounts}
+    def _message(self, now: float, *, leaving: bool = False) -> tuple[Exchange, list[Account], list[FlowGrants]]:
+        """What to tell and to ask; and the accounts and the flows that it is about, in its order."""
+        lacking = [(flow, grants) for flow, grants in self._lacking.items() if grants.ask_at <= now][:_MOST_FLOWS_IN_A_MESSAGE]
+        extended: dict[Account, list[int]] = {}
+        for flow, grants in self._flows.items():
+            grants.drop_granted(flow)
+            for number in grants.long_in_flight(now - self._lease / 3, now):
+                for account in grants.accounts:
+                    extended.setdefault(account, []).append(number)
+        accounts = dict.fromkeys([*self._touched, *extended, *(account for _, grants in lacking for account in grants.accounts)])
+        if leaving or now >= self._last_at + self._lease / 3:
+            accounts |= dict.fromkeys(account for account in self._accounts.values() if account.window.out)
         places = {account: place for place, account in enumerate(accounts)}
         claims: list[Claim] = []
-        for flow_claims, interactive, bulk in wishes:
-            claims.append(Claim([places[account] for account in flow_claims.accounts], self._numbers, interactive, bulk))
+        for flow, grants in lacking:
+            interactive, bulk = self._wish(flow, grants, now)
+            claims.append(Claim([places[account] for account in grants.accounts], self._numbers, interactive, bulk))
             self._numbers += interactive + bulk
         message = Exchange(
             owner=self._owner,
             label=self._label,
-            lease=_microseconds(self._lease),
-            horizon=_microseconds(self._horizon()),
-            windows=[account.report(now, extended) for account, extended in accounts.items()],
+            lease=microseconds(self._lease),
+            horizon=microseconds(self._horizon()),
+            windows=[account.report(now, extended.get(account, [])) for account in accounts],
             claims=claims,
+            leaving=leaving,
         )
-        self._told = list(accounts)
-        return message, flows
+        return message, list(accounts), [grants for _, grants in lacking]
 
     def _horizon(self) -> float:
         """How far ahead tokens are claimed: until after the next exchange, and well within the time for using them."""
         return min(self._poll + _TRIPS_AHEAD * self._trip, self._lease / 4)
 
-    def _wish(self, flow: Flow, claims: FlowClaims, now: float) -> tuple[int, int]:
+    def _wish(self, flow: Flow, grants: FlowGrants, now: float) -> tuple[int, int]:
         """For how many requests of each class to claim: for those that can leave soon and have no grant."""
-        most = math.inf
+        most = 1_000_000
         for window in flow.windows:
             if window.paused_until > now + self._horizon():
                 return 0, 0
             if window.pacer is not None:
                 most = min(most, 1 + math.ceil(2 * (self._horizon() + self._trip) / window.pacer.interval + window.waiting / 10))
-        interactive = max(0, min(len(flow.interactive) - len(claims.granted), int(min(most, 1e6))))
-        spare = max(0, len(claims.granted) - len(flow.interactive))
-        return interactive, max(0, int(min(len(flow.bulk) - spare, most - interactive)))
+        interactive = max(0, min(len(flow.interactive) - len(grants.granted), most))
+        spare = max(0, len(grants.granted) - len(flow.interactive))
+        return interactive, max(0, min(len(flow.bulk) - spare, most - interactive))
 
-    def _take_in(self, message: Exchange, flows: list[FlowClaims], reply: Reply, asked_at: float, awake_at: float) -> None:
-        now = self.now()
-        took = max(now - asked_at, _awake() - awake_at)
+    def _take_in(  # noqa: PLR0917 (what was asked, and what was answered)
+        self, message: Exchange, accounts: list[Account], asking: list[FlowGrants], reply: Reply, asked_at: float, awake_at: float
+    ) -> None:
+        now = self._now()
+        took = max(now - asked_at, awake() - awake_at)
         self._trip = took if self._trip == 0.0 else self._trip + (took - self._trip) * 0.2
         self._last_at = now
         if self._away_since is not None:
             self._store_regained(now)
-        jumped = self._clock_jumped(reply, now)
-        replies: dict[_Account, WindowReply] = {}
-        for account, report, said in zip(self._told, message.windows, reply.windows, strict=True):
-            account.told(report, now)
-            replies[account] = said
+        jumped = self._clock_jumped(reply, asked_at, awake_at)
+        for account, report, said in zip(accounts, message.windows, reply.windows, strict=True):
+            account.told(report)
             self._hear(account, said, now)
-            account.distrusted = account.distrusted or jumped
-            if not (account.settled or account.unused or account.has_news(now)):
+            account.epoch = "?" if jumped else said.epoch
+            if not (account.settled or account.unused or account.news or jumped):
                 self._touched.discard(account)
+        self._news_told.set()
+        replies = dict(zip(accounts, reply.windows, strict=True))
         use_by, awake_by = asked_at + self._lease / 2, awake_at + self._lease / 2
-        for claims, claim, delays in zip(flows, message.claims, reply.grants, strict=True):
-            numbers = [*range(claim.first, claim.first + len(delays[0]))]
-            numbers += range(claim.first + claim.interactive, claim.first + claim.interactive + len(delays[1]))
-            for number, delay in zip(numbers, [*delays[0], *delays[1]], strict=True):
-                if jumped:
-                    claims.drop(number)
-                else:
-                    claims.granted.append(_Grant(now + delay / 1e6 if delay else now, number, use_by, awake_by))
-            claims.granted = deque(sorted(claims.granted))
-            if numbers:
-                self._matters_until = now + self._lease + self._longest_cycle
-            wait = max((max(replies[account].next, replies[account].opens) / 1e6 for account in claims.accounts), default=0.0)
-            paused = max((account.window.paused_until - now for account in claims.accounts), default=0.0)
-            claims.ask_at = now + max(self._poll, max(wait, paused) - self._horizon())
+        for grants, claim, (interactive, bulk) in zip(asking, message.claims, reply.grants, strict=True):
+            numbers = [*range(claim.first, claim.first + len(interactive))]
+            numbers += range(claim.first + claim.interactive, claim.first + claim.interactive + len(bulk))
+            if jumped:
+                grants.drop(numbers)
+            else:
+                granted = [
+                    Grant(now + delay / 1e6, number, use_by, awake_by) for number, delay in zip(numbers, interactive + bulk, strict=True)
+                ]
+                grants.granted = deque(sorted([*grants.granted, *granted]))
+            self._has_to_tell(())
+            wait = max((max(replies[account].next, replies[account].opens) / 1e6 for account in grants.accounts), default=0.0)
+            wait = max(wait, *(account.window.paused_until - now for account in grants.accounts))
+            grants.ask_at = now + max(self._poll, wait - self._horizon())
         self._scheduler.serve()
         doubts, self._doubts = self._doubts, []
         for request in doubts:
             if not request.gone():
                 self._scheduler.refuse_if_hopeless(request, now)
 
-    def _clock_jumped(self, reply: Reply, now: float) -> bool:
-        """Whether the store's clock went further since the last reply than any time that can have passed here: somebody set it."""
-        awake = _awake()
-        before, self._heard = self._heard, (reply.windows[0].time, now, awake) if reply.windows else self._heard
-        if before is None or self._heard is None:
+    def _clock_jumped(self, reply: Reply, asked_at: float, awake_at: float) -> bool:
+        """Whether the store's clock went further between two replies than all the time around both: somebody set it forward."""
+        if not reply.windows:
             return False
-        passed = max(now - before[1], awake - before[2]) + 2 * self._trip + _JUMP_SECONDS
-        jumped = (self._heard[0] - before[0]) / 1e6 > passed * (1.0 + _DRIFT)
+        before, self._heard = self._heard, (reply.windows[0].time, asked_at, awake_at)
+        if before is None:
+            return False
+        passed = max(self._now() - before[1], awake() - before[2])
+        jumped = (reply.windows[0].time - before[0]) / 1e6 > passed * (1.0 + _DRIFT) + _JUMP_SECONDS
         if jumped:
             logger.warning("the clock of %s was set forward: nothing leaves until what was spent before is over", self.store.name)
         return jumped
 
-    def _hear(self, account: _Account, said: WindowReply, now: float) -> None:
+    def _hear(self, account: Account, said: WindowReply, now: float) -> None:
         """Take in what the store says of one window."""
         window = account.window
-        account.epoch = said.epoch
-        if said.lifts > account.lifts >= 0 and not account.has_news(now):
+        if said.lifts > account.lifts >= 0 and not account.news:
             window.lift()
         account.lifts = said.lifts
         if said.pause is not None and now + said.pause.left / 1e6 > window.paused_until + _PAUSE_MARGIN_SECONDS:
-            until = now + said.pause.left / 1e6
-            window.pause(until, now, said.pause.cause, asked_until=now + said.pause.asked / 1e6)
-            account.pause_told_until = window.paused_until
+            window.pause(now + said.pause.left / 1e6, now, said.pause.cause, asked_until=now + said.pause.asked / 1e6)
             self._scheduler.drop_hopeless(window, now)
         if said.foreign is not None:
             since, until, tokens, strikes = said.foreign
             window.foreign.hear(since / 1e6, until / 1e6, tokens, strikes, now)
-            account.foreign_told_until = max(account.foreign_told_until, now + until / 1e6)
-        if said.smooth and not window.smooth:
-            account.smooth_told = True
+        if said.smooth:
             self._adaptive.smooth_out(window)
-        if window.active != max(1, said.active):
-            window.active = max(1, said.active)
+        window.active = max(1, said.active)
         if window.smooth or window.foreign.tokens:
             window.reckon_reserved()
         known = self._scheduler.outlooks.get(window)
@@ -539,21 +357,13 @@ class Claims:
             others_waiting=said.waiting,
         )
 
-    def _unanswered(self, message: Exchange, flows: list[FlowClaims]) -> None:
-        """The message may or may not have arrived: whatever it claimed is unused."""
-        for claims, claim in zip(flows, message.claims, strict=True):
-            for number in range(claim.first, claim.first + claim.interactive + claim.bulk):
-                claims.drop(number)
-
     def _store_lost(self, problem: StoreUnavailable) -> None:
-        now = self.now()
-        self._retry_at = now + self._lease / 12
-        self._problem = problem
+        now = self._now()
+        self._retry_at, self._problem = now + self._lease / 12, problem
         if self._away_since is None:
             self._away_since = now
             logger.warning("%s (until it can: %s)", problem, self._on_failure)
-            if self._scheduler.listeners:
-                self._scheduler.listeners.emit(StoreLost(store=self.store.name, policy=self._on_failure, problem=str(problem)))
+            self._scheduler.listeners.emit(StoreLost(store=self.store.name, policy=self._on_failure, problem=str(problem)))
         if self._on_failure == "fail":
             self._scheduler.refuse_everybody(lambda: _lost(problem))
 
@@ -561,37 +371,43 @@ class Claims:
         away = now - (self._away_since or now)
         self._away_since = self._problem = None
         logger.warning("%s answers again after %.1f s", self.store.name, away)
-        if self._scheduler.listeners:
-            self._scheduler.listeners.emit(StoreRegained(store=self.store.name, away=away))
+        self._scheduler.listeners.emit(StoreRegained(store=self.store.name, away=away))
 
     async def _goodbye(self) -> None:
         """The last exchange: the store hears of everything that is over."""
         with contextlib.suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(_GOODBYE_SECONDS):
                 self._lacking.clear()
-                for _, claims in self._flows:
-                    while claims.granted:
-                        claims.drop(claims.granted.popleft().number)
-                self._last_at = -math.inf
-                message, _ = self._message(self.now())
-                message.leaving = True
+                for grants in self._flows.values():
+                    grants.drop_granted()
+                message, accounts, _ = self._message(self._now(), leaving=True)
                 if message.windows and self._away_since is None:
-                    reply = await self.store.exchange(message)
-                    for account, report, _ in zip(self._told, message.windows, reply.windows, strict=True):
-                        account.told(report, self.now())
+                    await self.store.exchange(message)
+                    for account, report in zip(accounts, message.windows, strict=True):
+                        account.told(report)
         with contextlib.suppress(StoreUnavailable, TimeoutError, OSError):
             async with asyncio.timeout(_GOODBYE_SECONDS):
                 await self.store.aclose()
 
 
-def _lacks(flow: Flow, claims: FlowClaims) -> bool:
-    """Whether somebody waits without a grant."""
-    return len(flow.interactive) + len(flow.bulk) > len(claims.granted)
+def checked_policy(on_failure: str) -> None:
+    """See that the policy is one.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if on_failure not in {"fail", "pause"}:
+        raise ConfigurationError(
+            f"on_store_failure is fail or pause, not {on_failure!r}; to carry on without a store, divide the limits: "
+            "Governor([limit.divided(4) for limit in PUBLISHED_LIMITS]) for four processes"
+        )
+
+
+def _is_cancelled() -> bool:
+    """A library below may have swallowed the cancellation."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _lost(problem: StoreUnavailable) -> StoreUnavailable:
     return StoreUnavailable(f"{problem.message}. Nothing was sent: on_store_failure='fail' was asked for")
-
-
-def _microseconds(seconds: float) -> int:
-    return math.ceil(seconds * 1e6)

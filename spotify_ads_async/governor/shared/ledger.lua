@@ -5,6 +5,7 @@
 local DUE_PARTS = 16
 local LIFE = 60000000
 local STEP_BACK = 1000000
+local NEWS = 1000000
 
 local function text(number)
   return string.format('%.0f', number)
@@ -94,7 +95,7 @@ local function settle(window)
   if report.pause and at + report.pause[1] > state.paused then
     state.paused, state.asked, state.cause = at + report.pause[1], at + report.pause[2], report.pause[3]
   end
-  if report.foreign and (not state.foreign or at + report.foreign[2] > state.foreign[2]) then
+  if report.foreign and (not state.foreign or at + report.foreign[2] > state.foreign[2] + NEWS) then
     state.foreign = {at - report.foreign[1], at + report.foreign[2], report.foreign[3], report.foreign[4]}
   end
   state.smooth = state.smooth or report.smooth or false

@@ -19,6 +19,7 @@ __all__ = ["SCHEMA", "Surroundings", "exchange"]
 
 DUE_PARTS = 16
 STEP_BACK = 1_000_000
+NEWS = 1_000_000
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS windows (key TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
@@ -75,7 +76,7 @@ class _Window:
             state.paused, state.asked, state.cause, state.lifts = 0, 0, "", state.lifts + 1
         if report.pause is not None and at + report.pause.left > state.paused:
             state.paused, state.asked, state.cause = at + report.pause.left, at + report.pause.asked, report.pause.cause
-        if report.foreign is not None and (state.foreign is None or at + report.foreign[1] > state.foreign[1]):
+        if report.foreign is not None and (state.foreign is None or at + report.foreign[1] > state.foreign[1] + NEWS):
             since, until, *rest = report.foreign
             state.foreign = (at - since, at + until, rest[0], rest[1])
         state.smooth = state.smooth or report.smooth

@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 import msgspec
 
 from spotify_ads_async.errors import ConfigurationError, StoreUnavailable
-from spotify_ads_async.governor.shared.store import Exchange, Reply, State, WindowView, view
+from spotify_ads_async.governor.shared.store import Exchange, KeptWindow, Reply, State
 from spotify_ads_async.types import Secret
 
 try:
@@ -100,11 +100,11 @@ class RedisStore:
 
         return msgspec.msgpack.decode(await self._within(step), type=Reply)
 
-    async def look(self) -> list[WindowView]:
+    async def look(self) -> list[KeptWindow]:
         """Every window of the namespace."""
 
-        async def step(client: _Client) -> list[WindowView]:
-            found: list[WindowView] = []
+        async def step(client: _Client) -> list[KeptWindow]:
+            found: list[KeptWindow] = []
             for key in sorted(await client.hkeys(self._index)):
                 data = await client.get(self._state_of(key.decode()))
                 if data is None:
@@ -114,7 +114,7 @@ class RedisStore:
                 now = int(seconds) * 1_000_000 + int(rest)
                 tokens = await client.zrange(f"{self._prefix}2:tokens:{key.decode()}", 0, -1, withscores=True)
                 dues = [int(due) for _, due in tokens if due > now]
-                found.append(view(key.decode(), msgspec.msgpack.decode(data, type=State), dues, now))
+                found.append(KeptWindow(key.decode(), msgspec.msgpack.decode(data, type=State), dues, now))
             return found
 
         return await self._within(step)

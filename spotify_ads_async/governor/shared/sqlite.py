@@ -24,7 +24,7 @@ import msgspec
 
 from spotify_ads_async.errors import ConfigurationError, StoreUnavailable
 from spotify_ads_async.governor.shared.ledger import SCHEMA, Surroundings, exchange
-from spotify_ads_async.governor.shared.store import Exchange, Reply, State, WindowView, view
+from spotify_ads_async.governor.shared.store import Exchange, KeptWindow, Reply, State
 
 __all__ = ["SqliteStore", "path_of"]
 
@@ -76,7 +76,7 @@ class SqliteStore:
         """One step, inside of a transaction."""
         return await self._run(lambda connection: exchange(connection, message, _surroundings(connection)))
 
-    async def look(self) -> list[WindowView]:
+    async def look(self) -> list[KeptWindow]:
         """Every window in the file."""
         return await self._run(_look)
 
@@ -247,13 +247,13 @@ def _forget(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM tokens WHERE key = ?", (key,))
 
 
-def _look(connection: sqlite3.Connection) -> list[WindowView]:
-    now, found = _now(), list[WindowView]()
+def _look(connection: sqlite3.Connection) -> list[KeptWindow]:
+    now, found = _now(), list[KeptWindow]()
     for key, data in connection.execute("SELECT key, state FROM windows ORDER BY key").fetchall():
         state = msgspec.msgpack.decode(data, type=State)
         if state.run == _boot():
             dues = [due for (due,) in connection.execute("SELECT due FROM tokens WHERE key = ? AND due > ? ORDER BY due", (key, now))]
-            found.append(view(key, state, dues, now))
+            found.append(KeptWindow(key, state, dues, now))
     return found
 
 

@@ -7,7 +7,6 @@ a little later, than the receiver reckons: the error is always on the safe side.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -15,26 +14,14 @@ import msgspec
 
 from spotify_ads_async.errors import ConfigurationError
 
-__all__ = [
-    "Claim",
-    "Exchange",
-    "HolderView",
-    "Owner",
-    "Pause",
-    "Reply",
-    "State",
-    "Store",
-    "WindowReply",
-    "WindowReport",
-    "WindowView",
-    "lift_pauses",
-    "open_store",
-    "view",
-]
+__all__ = ["Claim", "Exchange", "KeptWindow", "Owner", "Pause", "Reply", "State", "Store", "WindowReply", "WindowReport"]
+__all__ += ["lift_pauses", "open_store"]
 
-_REDIS_SCHEMES = frozenset(
-    kind + suffix for kind in ("redis", "rediss", "valkey", "valkeys") for suffix in ("", "+sentinel", "+cluster")
-) | {"unix"}
+Foreign = tuple[int, int, int, int]
+"""What others are believed to spend: since and until when, tokens, refusals in a row. Stores keep it and do not read it."""
+
+_KINDS = ("redis", "rediss", "valkey", "valkeys")
+_REDIS_SCHEMES = frozenset(kind + suffix for kind in _KINDS for suffix in ("", "+sentinel", "+cluster")) | {"unix"}
 
 
 class Pause(msgspec.Struct, array_like=True):
@@ -46,25 +33,15 @@ class Pause(msgspec.Struct, array_like=True):
 
 
 class WindowReport(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What one process says about one window.
+    """What one process says about one window, which the store keeps under ``key``.
 
-    Attributes:
-        key: the window's name in the store.
-        capacity: tokens in all, as this process was told.
-        cycle: for how long a token stays out after the answer.
-        epoch: which set of tokens this process's requests are in, "" where none of them matters any more.
-        held: tokens that this process has out, with those on their way back.
-        in_flight: those whose requests have no answer yet.
-        waiting: requests in its queue.
-        interactive: interactive requests that it sent within a window lately.
-        withheld: tokens to leave unused: for the rhythm, or to other programs.
-        settled: numbers of requests that are over, and how long ago the server had counted them; negative where it may yet.
-        unused: numbers of claims that no request used, or whose answer was lost.
-        extended: numbers of requests that are in flight for long.
-        pause: a pause of which the store does not know.
-        lift: the pause is ended by hand.
-        smooth: the server refused so that departures are spaced from now on.
-        foreign: what others are believed to spend: since and until when, tokens, refusals in a row. Opaque to the store.
+    ``capacity`` tokens in all, each out for ``cycle`` after its answer; ``epoch`` is the set that this process's requests are in, empty
+    where none of them matters any more. It has ``held`` tokens out, ``in_flight`` of them without an answer, ``waiting`` requests in its
+    queue, sent ``interactive`` ones within a window lately, and leaves ``withheld`` tokens unused.
+
+    ``settled`` requests are over, so long ago (below zero where the server may yet count them); ``unused`` are claims that no request
+    used, or whose answer was lost; ``extended`` requests are in flight for long. ``pause`` is news, ``lift`` ends one by hand, ``smooth``
+    says that departures are spaced.
     """
 
     key: str
@@ -82,7 +59,7 @@ class WindowReport(msgspec.Struct, kw_only=True, omit_defaults=True):
     pause: Pause | None = None
     lift: bool = False
     smooth: bool = False
-    foreign: tuple[int, int, int, int] | None = None
+    foreign: Foreign | None = None
 
 
 class Claim(msgspec.Struct, array_like=True):
@@ -98,16 +75,9 @@ class Claim(msgspec.Struct, array_like=True):
 
 
 class Exchange(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One message of a process.
+    """One message of the process ``owner``, for people ``label``.
 
-    Attributes:
-        owner: the process.
-        label: the process, for people.
-        lease: for how long its claims are its own without another message.
-        horizon: how far ahead a claim may be granted a token that is not back yet.
-        windows: one report for each window that the message is about.
-        claims: in the order of their arrival.
-        leaving: the process wants nothing more.
+    Claims are its own for ``lease`` without another message. They may be granted tokens that come back within ``horizon``.
     """
 
     owner: str
@@ -120,22 +90,11 @@ class Exchange(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class WindowReply(msgspec.Struct, kw_only=True):
-    """What the store says about one window.
+    """What the store says about one window: its ``epoch``, and the ``time`` of its clock.
 
-    Attributes:
-        epoch: which set of tokens this is.
-        time: the store's clock.
-        opens: in how long anything may be granted; 0 but where the store may have lost tokens.
-        free: tokens that are not out.
-        out: tokens that are.
-        due: in how long each sixteenth of those that are out is back. Empty where every claim was granted.
-        next: in how long the next token may be granted, -1 where every claim was granted.
-        active: processes that wait for this window, this one with them.
-        waiting: requests in the queues of the others.
-        pause: a pause, None without one.
-        lifts: how often a pause was ended by hand.
-        smooth: whether departures are spaced.
-        foreign: see :class:`WindowReport`.
+    Nothing is granted before ``opens``. ``free`` tokens are not out, ``out`` are; ``due`` says in how long each sixteenth of these is back,
+    and ``next`` in how long one may be granted: empty and -1 where every claim was. ``active`` processes wait for it, this one with them;
+    ``waiting`` are the requests of the others. ``lifts`` counts the pauses that were ended by hand.
     """
 
     epoch: str
@@ -150,7 +109,7 @@ class WindowReply(msgspec.Struct, kw_only=True):
     lifts: int
     smooth: bool
     pause: Pause | None = None
-    foreign: tuple[int, int, int, int] | None = None
+    foreign: Foreign | None = None
 
 
 class Reply(msgspec.Struct, kw_only=True):
@@ -173,7 +132,7 @@ class Owner(msgspec.Struct):
 
 
 class State(msgspec.Struct):
-    """What the store keeps of a window beside its tokens. Times are of the store's clock."""
+    """What the store keeps of a window beside its tokens. Times are of the store's clock, in its run ``run``."""
 
     epoch: str
     run: str
@@ -186,77 +145,21 @@ class State(msgspec.Struct):
     closed: int = 0
     capacity: int = 0
     cycle: int = 0
-    foreign: tuple[int, int, int, int] | None = None
+    foreign: Foreign | None = None
     owners: dict[str, Owner] = {}
 
 
-class HolderView(msgspec.Struct, frozen=True, kw_only=True):
-    """One process of a shared window: what it holds, and how many seconds ago it was heard of."""
-
-    label: str
-    held: int
-    in_flight: int
-    waiting: int
-    heard_ago: float
-
-
-class WindowView(msgspec.Struct, frozen=True, kw_only=True):
-    """One shared window as the store has it, under the name ``key``. Times are seconds.
-
-    Of ``capacity`` tokens, ``free`` ones are nobody's, ``held`` ones belong to requests under way, and ``returning`` ones come
-    back with time.
-    """
+class KeptWindow(msgspec.Struct, frozen=True):
+    """One window as it is kept: its key (``limit|window|origin|identity``), when those tokens are free that are out, and the time now."""
 
     key: str
-    limit: str
-    window: float
-    origin: str
-    identity: str
-    capacity: int
-    free: int
-    held: int
-    returning: int
-    waiting: int
-    next_return: float | None
-    paused_for: float
-    pause_cause: str
-    closed_for: float
-    holders: tuple[HolderView, ...]
-
-
-def view(key: str, state: State, dues: list[int], now: int) -> WindowView:
-    """What people are shown of a window. ``dues`` are the times, in order, at which those tokens are free that are not."""
-    limit, window, origin, identity = key.split("|", 3)
-    returning = bisect_right(dues, now + state.cycle)  # what a request under way has is due only after its lease
-    holders = tuple(
-        HolderView(label=one.label, held=one.held, in_flight=one.in_flight, waiting=one.waiting, heard_ago=max(0, now - one.heard) / 1e6)
-        for one in state.owners.values()
-    )
-    return WindowView(
-        key=key,
-        limit=limit,
-        window=float(window),
-        origin=origin,
-        identity=identity,
-        capacity=state.capacity,
-        free=max(0, state.capacity - len(dues)),
-        held=len(dues) - returning,
-        returning=returning,
-        waiting=sum(one.waiting for one in holders),
-        next_return=(dues[0] - now) / 1e6 if returning else None,
-        paused_for=max(0, state.paused - now) / 1e6,
-        pause_cause=state.cause,
-        closed_for=max(0, state.closed - now) / 1e6,
-        holders=holders,
-    )
+    state: State
+    dues: list[int]
+    now: int
 
 
 class Store(Protocol):
-    """A place outside of the process that keeps windows. Its methods raise ``StoreUnavailable``.
-
-    Attributes:
-        name: which store this is, for people: nothing secret.
-    """
+    """A place outside of the process that keeps windows. Its methods raise ``StoreUnavailable``; ``name`` is for people."""
 
     name: str
 
@@ -264,7 +167,7 @@ class Store(Protocol):
         """One atomic step over all windows of ``message``, in one round trip."""
         ...
 
-    async def look(self) -> list[WindowView]:
+    async def look(self) -> list[KeptWindow]:
         """Every window that the store keeps."""
         ...
 
@@ -273,25 +176,24 @@ class Store(Protocol):
         ...
 
 
-async def lift_pauses(store: Store, *, limit: str | None = None, identity: str | None = None) -> list[WindowView]:
-    """End pauses by hand: of every window, or of those of one limit, one client ID or address. Answers the windows that were paused."""
-    paused = [one for one in await store.look() if one.paused_for > 0.0 and limit in {None, one.limit} and identity in {None, one.identity}]
+async def lift_pauses(store: Store, *, limit: str | None = None, identity: str | None = None) -> list[KeptWindow]:
+    """End pauses by hand: of every window, or of those of one limit, client ID or address. Answers the windows that were paused."""
+    paused: list[KeptWindow] = []
+    for one in await store.look():
+        name, _, _, owner = one.key.split("|", 3)
+        if one.state.paused > one.now and limit in {None, name} and identity in {None, owner}:
+            paused.append(one)
     if paused:
-        reports = [WindowReport(key=one.key, capacity=one.capacity, cycle=int(one.window * 1e6), lift=True) for one in paused]
+        reports = [WindowReport(key=one.key, capacity=one.state.capacity, cycle=one.state.cycle, lift=True) for one in paused]
         await store.exchange(Exchange(owner="by hand", label="", lease=0, horizon=0, windows=reports, leaving=True))
     return paused
 
 
 def open_store(url: str, *, timeout: float) -> Store | None:
-    """The store behind ``url``, None for ``memory``. Nothing is connected yet.
-
-    Args:
-        url: ``memory``; ``sqlite:///path``, absolute or a bare file name; ``redis://``, ``rediss://``, ``unix://``,
-            ``redis+sentinel://`` or ``redis+cluster://``, and the same with ``valkey``.
-        timeout: seconds after which one exchange has failed.
+    """The store behind ``url``, None for ``memory``. Nothing is connected yet. ``timeout``: seconds after which an exchange has failed.
 
     Raises:
-        ConfigurationError: another form, or a package is missing.
+        ConfigurationError: the URL has a form that :class:`~spotify_ads_async.Governor` does not name, or a package is missing.
     """
     if url == "memory":
         return None

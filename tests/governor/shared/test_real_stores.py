@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from support.redis_servers import Cluster, Program, Server, free_port
 from support.redis_servers import server as running_server
-from support.virtual_store import fullest
+from support.virtual_store import fullest, held, returning
 
 from spotify_ads_async import ConfigurationError, StoreUnavailable
 from spotify_ads_async.governor import Governor, Limit
@@ -61,7 +61,7 @@ async def test_a_fresh_process_does_not_forget_the_last_window(store: str) -> No
     async with Governor([Limit("ip", requests=20, window=WINDOW)], store=store) as fresh, fresh.admit({"ip"}):
         pass
     views = await look(store)
-    assert all(view.held == 0 for view in views)
+    assert all(held(view) == 0 for view in views)
 
 
 async def test_a_killed_process_gives_back_after_its_lease_and_a_window(store: str) -> None:
@@ -88,12 +88,12 @@ async def test_a_killed_process_gives_back_after_its_lease_and_a_window(store: s
 
 async def test_looking_shows_who_holds_what(store: str) -> None:
     async with governor(store) as first, first.admit(NAMES):
-        views = {view.limit: view for view in await look(store)}
-        assert views["ip"].capacity == 20
-        assert views["ip"].holders[0].label.endswith(f":{os.getpid()}")
-        assert views["ip"].held >= 1
-    views = {view.limit: view for view in await look(store)}
-    assert (views["ip"].holders, views["ip"].held, views["ip"].returning) == ((), 0, 1)
+        views = {view.key.partition("|")[0]: view for view in await look(store)}
+        assert views["ip"].state.capacity == 20
+        assert next(iter(views["ip"].state.owners.values())).label.endswith(f":{os.getpid()}")
+        assert held(views["ip"]) >= 1
+    views = {view.key.partition("|")[0]: view for view in await look(store)}
+    assert (views["ip"].state.owners, held(views["ip"]), returning(views["ip"])) == ({}, 0, 1)
 
 
 async def look(store: str):  # type: ignore[no-untyped-def]  # noqa: ANN201
@@ -274,8 +274,8 @@ def test_a_governor_that_nobody_closes_leaves_no_task_and_gives_back(store: str)
 
     asyncio.run(careless())
     views = asyncio.run(look(store))
-    assert [view.held for view in views] == [0, 0]
-    assert all(not view.holders for view in views)
+    assert [held(view) for view in views] == [0, 0]
+    assert all(not view.state.owners for view in views)
 
 
 def test_one_governor_serves_one_event_loop_after_the_other(store: str) -> None:
@@ -283,4 +283,4 @@ def test_one_governor_serves_one_event_loop_after_the_other(store: str) -> None:
     for _ in range(2):
         asyncio.run(spend(kept, 3))
     views = asyncio.run(look(store))
-    assert all(view.held == 0 and view.returning >= 6 for view in views)
+    assert all(held(view) == 0 and returning(view) >= 6 for view in views)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.virtual_store import VirtualServer, VirtualStore, assert_kept
+from support.virtual_store import VirtualServer, VirtualStore, assert_kept, held, returning
 from support.virtual_time import run_virtually
 
 from spotify_ads_async import QuotaTimeout, StoreUnavailable
@@ -286,7 +286,7 @@ def test_leaving_gives_back_what_was_unused() -> None:
             await asyncio.gather(*(fleet.request(second, 1) for _ in range(30)))
             assert asyncio.get_running_loop().time() - began < 0.5
         (_, ip) = await VirtualStore(fleet.server, fleet.rng).look()
-        assert (ip.held, ip.free, ip.returning, ip.holders) == (0, 0, 50, ())
+        assert (held(ip), returning(ip), ip.state.owners) == (0, 50, {})
 
     run_virtually(lambda _: scenario())
 
@@ -299,7 +299,7 @@ def test_what_is_unused_goes_back_when_a_process_has_nothing_to_do() -> None:
                 await fleet.request(governor, 0)
             await asyncio.sleep(10.0)
             views = await VirtualStore(fleet.server, fleet.rng).look()
-            assert [view.held for view in views] == [0, 0]
+            assert [held(view) for view in views] == [0, 0]
 
     run_virtually(lambda _: scenario())
 
@@ -347,6 +347,6 @@ def test_cancelled_waiters_leave_nothing_behind() -> None:
             assert governor.snapshot().waiting == 0
             await asyncio.sleep(15.0)
             views = await VirtualStore(fleet.server, fleet.rng).look()
-            assert [(view.held, view.free) for view in views if view.limit == "ip"] == [(0, 50)]
+            assert [len(view.dues) for view in views if view.key.startswith("ip")] == [0]
 
     run_virtually(lambda _: scenario())

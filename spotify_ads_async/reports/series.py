@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from spotify_ads_async.cli.chart import Series
 from spotify_ads_async.models import ReportFieldType
 from spotify_ads_async.reports import AtLeast, Hidden, ReportRow, Value, total_of
+from spotify_ads_async.reports.chart import Series
 from spotify_ads_async.reports.rows import adds_up
 
 __all__ = ["periods", "series", "title"]
