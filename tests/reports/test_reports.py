@@ -13,7 +13,17 @@ import pytest
 from support.calls import ACCOUNT, client
 from support.raw_server import Behaviour, RawServer, answer
 
-from spotify_ads_async import UNSET, AdAccount, AdsClient, ConfigurationError, InvalidRequest, NotEnoughData, RequestRejected, ServerError
+from spotify_ads_async import (
+    UNSET,
+    AdAccount,
+    AdsClient,
+    ConfigurationError,
+    InvalidAnswer,
+    InvalidRequest,
+    NotEnoughData,
+    RequestRejected,
+    ServerError,
+)
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.models import InsightDimension, ReportEntityType, ReportField, ReportFieldType, ReportGranularity
 from spotify_ads_async.reports import HIDDEN, AggregateReportCall, AtLeast, ReportRow
@@ -158,6 +168,18 @@ async def test_a_report_on_no_entities_has_no_rows() -> None:
         )
         assert await wish.collect() == []
         assert server.statistics().operations == {"getCampaigns": 1}
+
+
+async def test_a_listed_entity_without_an_id_does_not_drop_out() -> None:
+    async with (
+        RawServer(otherwise=answer(200, {"campaigns": [{"id": ACCOUNT}, {"name": "Autumn"}]})) as server,
+        client(server.base_url) as ads,
+    ):
+        wish = ads.ad_account(ACCOUNT).reports.aggregate(
+            entity_type=CAMPAIGN, fields=[CLICKS], granularity=DAY, report_start=today(), report_end=today()
+        )
+        with pytest.raises(InvalidAnswer, match="a list leaves out ids"):
+            await wish.collect()
 
 
 async def test_ids_that_differ_in_case_are_one(account: AdAccount) -> None:
