@@ -97,11 +97,11 @@ class Flow:
         """Whether a request of this class may leave now."""
         if self.grants is not None and self.grants.due_at() > now:
             return False
-        return may_take(self.windows, now, interactive=priority is Priority.INTERACTIVE)
+        return may_take(self.windows, now, priority is Priority.INTERACTIVE)
 
     def take(self, priority: Priority, now: float) -> int:
         """A request leaves; answers the number of its grant."""
-        take(self.windows, now, interactive=priority is Priority.INTERACTIVE)
+        take(self.windows, now, priority is Priority.INTERACTIVE)
         return 0 if self.grants is None else self.grants.pop()
 
     def give_back(self, grant: int) -> None:

@@ -170,10 +170,7 @@ class Window(Bucket):
 
     def refresh(self, now: float) -> None:
         """Take in what has become due: tokens, the end of a pause and of what follows it, tokens that were left to others."""
-        returning = self.returning
-        while returning and returning[0] <= now:  # as in Bucket; a call of that would cost more than it does
-            returning.popleft()
-            self.available += 1
+        super().refresh(now)
         if self.guarded:
             self._refresh_guard(now)
 
@@ -224,9 +221,9 @@ class Window(Bucket):
         # In the smallest windows nothing would be left beside the reserve.
         return max(1, min(kept + 1 + self.reserve(now), self.limit.requests))
 
-    def open(self, now: float) -> bool:
-        """Whether neither a pause nor the rhythm is in the way now."""
-        if self.paused_until > now:
+    def lets_through(self, now: float, *, interactive: bool) -> bool:
+        """Whether there are tokens enough for a request of this class, and neither a pause nor the rhythm is in the way."""
+        if self.available < self.needed(interactive=interactive, now=now) or self.paused_until > now:
             return False
         if self._spread_until > now:
             return self._spread_next <= now
@@ -240,7 +237,7 @@ class Window(Bucket):
             self.pacer.take(now)
 
     def opens_at(self, now: float) -> float:
-        """A time before which :meth:`open` cannot become true by itself."""
+        """A time before which a pause or the rhythm is in the way."""
         if self._spread_until > now:
             return max(self.paused_until, min(self._spread_next, self._spread_until))
         return max(self.paused_until, now + self.pacer.wait(now) if self.pacer is not None else now)
@@ -253,28 +250,25 @@ class Window(Bucket):
         return max(at, self.opens_at(now))
 
 
-def may_take(windows: Iterable[Window], now: float, *, interactive: bool) -> bool:
+def may_take(windows: Iterable[Window], now: float, interactive: bool) -> bool:  # noqa: FBT001 (called for every request)
     """Whether a request may take a token from every one of ``windows`` now."""
     for window in windows:
-        returning = window.returning
-        if window.guarded or (returning and returning[0] <= now):
+        if window.guarded or window.available < 1 or not interactive:  # else what has come back meanwhile changes nothing
             window.refresh(now)
-        if window.available < (1 if interactive and not window.guarded else window.needed(interactive=interactive, now=now)):
-            return False
-        if window.guarded and not window.open(now):
-            return False
+            if not window.lets_through(now, interactive=interactive):
+                return False
     return True
 
 
-def take(windows: Iterable[Window], now: float, *, interactive: bool) -> None:
+def take(windows: Iterable[Window], now: float, interactive: bool) -> None:  # noqa: FBT001 (the same)
     """Take a token from every one of ``windows``: a request leaves. Only after :func:`may_take`."""
     for window in windows:
         window.available -= 1
-        if interactive:
+        if not interactive:
+            window.overtaken = 0
+        else:
             window.interactive_taken += 1
             if window.waiting_bulk:
                 window.overtaken += 1
-        else:
-            window.overtaken = 0
         if window.guarded:
             window.departed(now)
