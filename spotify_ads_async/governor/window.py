@@ -36,13 +36,13 @@ _LARGEST_RESERVE_SHARE = 0.25
 def reserve_for(demand: int, capacity: int) -> int:
     """Tokens that bulk requests leave to interactive ones, of which ``demand`` came within a window lately.
 
-    A token or so where none came: a job that is alone uses all. Else as many as come again, a quarter more for the bulk
-    requests whose turn it is meanwhile, and some for chance. ``ledger.lua`` has the same formula.
+    A token or so where none came: a job that is alone uses all. Else as many as come again, and some for chance. The formula stands in
+    ``ledger.lua`` too.
     """
     standing = min(capacity - 1, math.ceil(capacity * _STANDING_RESERVE_SHARE))
     if demand <= 0:
         return standing
-    wanted = math.ceil(1.25 * demand + 1.5 * math.sqrt(demand)) + 1
+    wanted = demand + math.ceil(1.5 * math.sqrt(demand)) + 1
     least = math.ceil(capacity * _DEMANDED_RESERVE_SHARE) + 1
     return max(standing, min(int(capacity * _LARGEST_RESERVE_SHARE), max(wanted, least)))
 
@@ -51,7 +51,7 @@ class Window(Bucket):
     """One limit's tokens in one scope.
 
     ``guarded`` says that more than the count of tokens decides: a pause, tokens reserved for others, spaced departures.
-    ``overtaken`` counts the interactive requests that left while bulk ones waited.
+    ``overtaken`` counts the interactive requests that had to wait and left before bulk ones; ``bulk_left_at`` is when one of these left.
 
     Args:
         limit: the limit.
@@ -71,6 +71,7 @@ class Window(Bucket):
         "_spread_until",
         "active",
         "asked_until",
+        "bulk_left_at",
         "foreign",
         "guarded",
         "held_back",
@@ -113,6 +114,7 @@ class Window(Bucket):
         self.waiting_interactive = 0
         self.waiting_bulk = 0
         self.overtaken = 0
+        self.bulk_left_at = now
         self.interactive_taken = 0
         self.held_back = 0
         self._demand = 0
@@ -213,10 +215,14 @@ class Window(Bucket):
         """When the demand is counted anew."""
         return self._demand_counted_from + self.limit.window
 
+    def turn_of_bulk(self, now: float) -> bool:
+        """Whether interactive requests that had to wait overtook the bulk ones long enough, or none of these left for a whole window."""
+        return self.overtaken >= BULK_TURN or (self.waiting_bulk > 0 and now > self.bulk_left_at + self.limit.window)
+
     def needed(self, *, interactive: bool, now: float) -> int:
         """How many tokens must be there for a request to take one."""
         kept = self.reserved_for_others
-        if interactive or self.shared or self.overtaken >= BULK_TURN:
+        if interactive or self.shared or self.turn_of_bulk(now):
             return kept + 1
         # In the smallest windows nothing would be left beside the reserve.
         return max(1, min(kept + 1 + self.reserve(now), self.limit.requests))
@@ -264,11 +270,9 @@ def take(windows: Iterable[Window], now: float, interactive: bool) -> None:  # n
     """Take a token from every one of ``windows``: a request leaves. Only after :func:`may_take`."""
     for window in windows:
         window.available -= 1
-        if not interactive:
-            window.overtaken = 0
-        else:
+        if interactive:
             window.interactive_taken += 1
-            if window.waiting_bulk:
-                window.overtaken += 1
+        else:
+            window.overtaken, window.bulk_left_at = 0, now
         if window.guarded:
             window.departed(now)

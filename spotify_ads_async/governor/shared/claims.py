@@ -34,7 +34,7 @@ OnStoreFailure = Literal["fail", "pause"]
 
 logger = logging.getLogger("spotify_ads_async")
 
-_SHORTEST_LEASE_SECONDS, _LONGEST_LEASE_SECONDS, _LEASE_SHARE = 2.0, 6.0, 0.6
+_SHORTEST_LEASE_SECONDS, _LONGEST_LEASE_SECONDS, _LEASE_SHARE = 1.2, 6.0, 0.6
 _POLL_SECONDS, _POLL_SHARE = 0.2, 0.1
 _TRIPS_AHEAD = 1.5
 _MOST_FLOWS_IN_A_MESSAGE = 256
