@@ -203,13 +203,13 @@ class Window(Bucket):
         return reserve_for(self.demand(now), self.limit.requests)
 
     def demand(self, now: float) -> int:
-        """Interactive requests that took a token within a window lately: the last whole one, or the present one so far."""
+        """Interactive requests of a window: of the last whole one, or of the present one so far with those who wait."""
         windows = (now - self._demand_counted_from) / self.limit.window
         if windows >= 1.0:
             self._demand = math.ceil(self.interactive_taken / windows)
             self.interactive_taken = 0
             self._demand_counted_from = now
-        return max(self._demand, self.interactive_taken)
+        return max(self._demand, self.interactive_taken + self.waiting_interactive)
 
     def demand_changes_at(self) -> float:
         """When the demand is counted anew."""
