@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
+from support.api_document import document
 
 from codegen.__main__ import follow, generate
 from codegen.document import Document, GenerationError
@@ -18,7 +18,6 @@ from codegen.overrides import load as load_overrides
 from spotify_ads_async.api.facts import known_facts, render_facts, take_facts
 
 ROOT = Path(__file__).parents[1]
-PLACES = [os.environ.get("SPOTIFY_ADS_OPENAPI"), str(ROOT.parent / "shared" / "api" / "openapi-v3-2026-10.yaml")]
 PACKAGES = ("models", "operations", "resources")
 LONG_ENOUGH_TO_BE_A_COPY = 45
 
@@ -42,12 +41,11 @@ def test_every_file_says_that_it_is_generated() -> None:
 
 def test_the_facts_are_those_of_the_document_and_hold_no_sentence_of_it() -> None:
     """Where a document is at hand. Where none is, the facts stand for it: taking facts of facts changes nothing."""
-    at_hand = next((Path(place) for place in PLACES if place and Path(place).is_file()), None)
-    document = known_facts() if at_hand is None else yaml.load(at_hand.read_text(), Loader=yaml.CSafeLoader)
-    assert render_facts(take_facts(document)) == render_facts(known_facts())
+    published = document()
+    assert render_facts(take_facts(published)) == render_facts(known_facts())
     sentences = {
         " ".join(sentence.split())
-        for description in _descriptions(document)
+        for description in _descriptions(published)
         for sentence in re.split(r"(?<=[.!?])\s", description)
         if len(sentence) >= LONG_ENOUGH_TO_BE_A_COPY
     }

@@ -128,7 +128,8 @@ def say_errors(campaign_id: str, errors: Sequence[DraftValidationError]) -> None
     """What keeps a draft from going live."""
     for error in errors:
         part = (error.validation_entity_type or "campaign").lower().replace("_", " ")
-        say(f"cannot go live: {part} {error.validation_entity_id or campaign_id}: {error.message}")
+        codes = f" ({', '.join(error.error_codes)})" if error.error_codes else ""
+        say(f"cannot go live: {part} {error.validation_entity_id or campaign_id}: {error.message}{codes}")
 
 
 def renaming(pattern: str | None) -> Rename | None:
