@@ -12,14 +12,14 @@ from mcp.server.mcpserver import Image
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
-from spotify_ads_async import AdsClient
+from spotify_ads_async import AdsClient, InvalidRequest
 from spotify_ads_async.bulk import ENTITIES
 from spotify_ads_async.bulk.plan.expressions import parse_condition
 from spotify_ads_async.mcp.answers import Results, as_text, in_plain_words, in_units
 from spotify_ads_async.mcp.writing import Kind, Writer
 from spotify_ads_async.models import ReportEntityType, ReportFieldType, ReportGranularity
 from spotify_ads_async.reports import chart, total_of
-from spotify_ads_async.reports.rows import ReportRow
+from spotify_ads_async.reports.rows import ReportRow, adds_up
 from spotify_ads_async.reports.series import periods, series
 from spotify_ads_async.version import __version__
 
@@ -46,7 +46,7 @@ def ads_server(ads: AdsClient, writer: Writer | None = None) -> MCPServer:
     return server
 
 
-def _add_reading_tools(server: MCPServer, ads: AdsClient, results: Results) -> None:
+def _add_reading_tools(server: MCPServer, ads: AdsClient, results: Results) -> None:  # noqa: C901 - one tool after the other
     def tool(function: Any) -> None:  # noqa: ANN401 - any tool
         # The text is the whole answer: a client that showed structured content too would show everything twice.
         server.tool(annotations=_READS, structured_output=False)(in_plain_words(function))
@@ -88,7 +88,7 @@ def _add_reading_tools(server: MCPServer, ads: AdsClient, results: Results) -> N
         return results.first_page([_row(await getattr(ads.ad_account(ad_account_id), kind).get(id))])
 
     @tool
-    async def report(
+    async def report(  # noqa: PLR0917 - a tool is called with names
         ad_account_id: Account,
         entity_type: Literal["CAMPAIGN", "AD_SET", "AD"],
         metrics: Annotated[list[str], Field(description="Such as IMPRESSIONS, CLICKS, SPEND")],
@@ -109,7 +109,8 @@ def _add_reading_tools(server: MCPServer, ads: AdsClient, results: Results) -> N
         totals = {metric.value: _total(found, metric) for metric in fields}
         currency = (await account.get()).currency_code
         text = results.first_page([_report_row(row, fields) for row in found], currency=currency, totals=totals)
-        return [text, _chart(found, fields, first_day, last_day)] if with_chart and by == "DAY" else [text]
+        drawn = [metric for metric in fields if adds_up(metric)] if with_chart and by == "DAY" else []
+        return [text, _chart(found, drawn, first_day, last_day)] if drawn else [text]
 
     @tool
     async def quota() -> str:
@@ -178,7 +179,7 @@ def _add_writing_tools(server: MCPServer, writer: Writer) -> None:
 
 
 def _row(item: msgspec.Struct) -> dict[str, Any]:
-    return {name: in_units(value) for name, value in msgspec.to_builtins(item).items() if value is not None}
+    return in_units({name: value for name, value in msgspec.to_builtins(item).items() if value is not None})
 
 
 def _total(rows: list[ReportRow], metric: ReportFieldType) -> object:
