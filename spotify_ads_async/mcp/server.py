@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -135,8 +136,11 @@ def _add_reading_tools(server: MCPServer, ads: AdsClient, results: Results) -> N
 
 
 def _add_writing_tools(server: MCPServer, writer: Writer) -> None:
-    def tool(annotations: ToolAnnotations) -> Any:  # noqa: ANN401 - a decorator of any tool
-        return lambda function: server.tool(annotations=annotations, structured_output=False)(in_plain_words(function))
+    def tool(annotations: ToolAnnotations) -> Callable[[Any], None]:
+        def add(function: Any) -> None:  # noqa: ANN401 - any tool
+            server.tool(annotations=annotations, structured_output=False)(in_plain_words(function))
+
+        return add
 
     @tool(_PLANS)
     async def plan_changes(
