@@ -20,6 +20,7 @@ from spotify_ads_async.resources import AdAccountResources
 from spotify_ads_async.trees.bodies import AdSetTree, Bodies, CampaignTree, Rename, ad_set_bodies, bodies, same, shift
 from spotify_ads_async.trees.files import KINDS, Event, Receipt, line_of, parse
 from spotify_ads_async.trees.making import Maker, OnMade, is_there
+from spotify_ads_async.trees.products import hold_ad_set, hold_campaigns
 from spotify_ads_async.types import Answer, decode_hook
 
 __all__ = ["DraftTree", "Trees"]
@@ -48,6 +49,7 @@ class Trees:
     """Campaigns with everything in them, of one ad account."""
 
     def __init__(self, session: Session, ad_account_id: str) -> None:
+        self._session = session
         self._account = AdAccountResources(session, ad_account_id)
         self._ad_account_id = ad_account_id
 
@@ -120,6 +122,7 @@ class Trees:
         ad_set = await self._account.ad_sets.get(ad_set_id)
         (tree,) = await self._with_ads([ad_set], archived=False)
         parts = ad_set_bodies(tree, rename or same, shift([tree], start), name=name or f"{ad_set.name} (copy)")
+        await hold_ad_set(self._session, self._ad_account_id, parts, ad_set.campaign_id or "")
         maker = Maker(self._account, on_made)
         await maker.ad_set(parts, ad_set.campaign_id or "")
         return await self._finished(ad_set.campaign_id or "", maker.ids, publish=publish)
@@ -139,8 +142,10 @@ class Trees:
             InvalidRequest: something in it cannot be made; nothing was sent.
             SpotifyAdsError: what a call raised; its notes say what became of the drafts.
         """
+        parts = bodies(tree, rename or same, shift(tree.ad_sets, start))
+        await hold_campaigns(self._session, [parts])
         maker = Maker(self._account, on_made)
-        draft_id = await maker.campaign(bodies(tree, rename or same, shift(tree.ad_sets, start)))
+        draft_id = await maker.campaign(parts)
         return await self._finished(draft_id, maker.ids, publish=publish)
 
     # ---- checking and publishing
@@ -266,6 +271,7 @@ class Trees:
         for tree in trees:
             campaign = msgspec.structs.replace(tree.campaign, name=name(tree.campaign.name or ""))
             planned.append(bodies(msgspec.structs.replace(tree, campaign=campaign), name, shift(tree.ad_sets, start)))
+        await hold_campaigns(self._session, planned)
         kept = None if receipt is None else await anyio.to_thread.run_sync(Receipt, Path(receipt), self._ad_account_id)
         done: list[DraftTree] = []
         for parts in planned:
