@@ -155,7 +155,13 @@ async def check_store(examination: Examination) -> AsyncIterator[Finding]:
     finally:
         with anyio.CancelScope(shield=True):
             await store.aclose()
-    processes = sorted({holder.label for window in windows for holder in window.holders})
+    processes = sorted({owner.label for window in windows for owner in window.state.owners.values()})
+    for window in windows:
+        if window.state.paused > window.now:
+            seconds = (window.state.paused - window.now) / 1e6
+            limit, _, _, identity = window.key.split("|", 3)
+            text = f"{limit} of {identity} is paused for {seconds:.0f} s more: {window.state.cause}"
+            yield Finding("store", Outcome.NOTE, text, "wait, or end the pause: spotify-ads quota lift")
     yield Finding("store", Outcome.OK, f"{_place(address)} answers: {len(windows)} windows, shared by {_counted(processes)}")
 
 
