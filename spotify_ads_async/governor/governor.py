@@ -95,9 +95,7 @@ class Governor:
             shortest_window=min((limit.window for limit in self.limits), default=0.0),
         )
         self._adaptive = AdaptiveLimits(self._scheduler, auto=pace == "auto")
-        if isinstance(store, Secret):
-            store = store.reveal()
-        opened = open_store(store, timeout=max(1.0, lease_seconds(self.limits) / 4)) if isinstance(store, str) else store
+        opened = open_store(store, timeout=max(1.0, lease_seconds(self.limits) / 4)) if isinstance(store, str | Secret) else store
         claims = Claims(opened, self._scheduler, self._adaptive, self.limits, on_store_failure) if opened is not None else None
         self._claims = claims
         self._windows: dict[tuple[str, str, str], Window] = {}
