@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, Entry] = {
     "call": Entry("call", "call", "Call any operation of the API."),
     "proxy": Entry("proxy", "proxy", "Share the quota with programs in any language."),
     "api": Entry("api", "app", "Say what has changed in the API since this version was made."),
+    "mcp": Entry("mcp", "mcp", "Give an agent tools for the Ads API."),
     "emulate": Entry("emulate", "emulate", "Serve an Ads API on this machine, for trying and testing."),
 }
 
