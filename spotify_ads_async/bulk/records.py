@@ -77,6 +77,10 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     ready: bool = False
     drafts: bool = False
     """Whether the rows are staged as drafts: from the first run on, a plan keeps to that."""
+    remarks: str = ""
+    """What was taken for granted in reading the file, a line each."""
+    guessed: bool = False
+    """Whether the file's encoding is among that."""
 
     @property
     def kind(self) -> Entity:

@@ -76,7 +76,7 @@ def quota(
 
 
 async def _with_store(work: Callable[[Store], Awaitable[int | None]], *, empty: Output | None = None) -> int | None:
-    store = open_store(environment().store.reveal(), timeout=_TIMEOUT_SECONDS)
+    store = open_store(environment().store, timeout=_TIMEOUT_SECONDS)
     if store is None:
         if empty is not None:
             _show([], empty)

@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.types import Secret
 
-__all__ = ["ALLOW_HTTP_VARIABLE", "Login", "require_secure", "split_login", "with_escaped_login"]
+__all__ = ["ALLOW_HTTP_VARIABLE", "Login", "require_secure", "split_login", "with_login"]
 
 ALLOW_HTTP_VARIABLE = "SPOTIFY_ADS_ALLOW_HTTP"
 
@@ -83,16 +83,16 @@ def split_login(address: Secret) -> Login:
     return Login(f"{scheme}{colon}{place}", unquote(username), Secret(unquote(password)))
 
 
-def with_escaped_login(address: Secret) -> Secret:
-    """The same address, with user name and password escaped as other programs expect them."""
-    plain, username, password = split_login(address)
-    scheme, colon, rest = plain.partition("://")
+def with_login(address: str, username: str, password: Secret) -> Secret:
+    """The address with a login in it, escaped as other programs expect it."""
     if not username and not password.reveal():
-        return Secret(plain)
+        return Secret(address)
+    scheme, colon, rest = address.partition("://") if "://" in address else ("", "", address)
     return Secret(f"{scheme}{colon}{quote(username, safe='')}:{quote(password.reveal(), safe='')}@{rest}")
 
 
-_PLACE = re.compile(r"[\w.\-\[\]:%,]*")
+_HOST = r"(?:\[[^\]]+\]|[\w.\-]+)(?::\d+)?"
+_PLACE = re.compile(rf"(?:{_HOST}(?:,{_HOST})*)?")
 
 
 def _names_no_login(rest: str) -> bool:

@@ -6,6 +6,7 @@ used for https alone, where they see an encrypted stream: for plain http they wo
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import re
@@ -157,15 +158,13 @@ def _avoids(no_proxy: str, host: str, port: int | None) -> bool:
 def _names(entry: str, host: str, port: int | None) -> bool:
     if entry == "*":
         return True
-    try:
+    with contextlib.suppress(ValueError):
         return ipaddress.ip_address(host) in ipaddress.ip_network(entry.strip("[]"), strict=False)
-    except ValueError:
-        pass
     name, colon, entry_port = entry.rpartition(":")
     if colon and entry_port.isdigit():
         return int(entry_port) == port and _names(name, host, port)
     name = entry.removeprefix("*").removeprefix(".")
-    return host == name or host.endswith(f".{name}")
+    return host == name or (host.endswith(f".{name}") and not host.rpartition(".")[2].isdigit())
 
 
 def _trust(context: ssl.SSLContext, authorities: Path) -> None:

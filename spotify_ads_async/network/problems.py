@@ -20,10 +20,8 @@ def explained_proxy_error(problem: aiohttp.ClientHttpProxyError | aiohttp.Client
     if isinstance(problem, aiohttp.ClientProxyConnectionError):
         reason = problem.os_error.strerror or type(problem.os_error).__name__
         return f"{name} cannot be reached ({reason}): check that it runs, and its address (SPOTIFY_ADS_PROXY, proxy, or HTTPS_PROXY)"
-    if problem.status == 407:
-        return (
-            f"{name} asks for a user name and password that it takes (HTTP 407): put them into its address, http://user:password@host:port"
-        )
+    if problem.status in {401, 407}:  # tinyproxy says the former
+        return f"{name} asks for a user name and password that it takes (HTTP {problem.status}): put them into its address, http://user:password@host:port"
     return f"{name} refused to connect (HTTP {problem.status}): ask whoever runs it, or list the host in NO_PROXY (no_proxy)"
 
 

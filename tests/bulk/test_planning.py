@@ -67,7 +67,6 @@ async def test_a_row_for_an_id_that_has_one_already(world: World) -> None:
     changes = world.write("changes.csv", ["ad_set_id", "name", "bid_amount"], rows)
     said = str(await refused(world, changes)).splitlines()
     assert [line.partition("changes.csv")[2] for line in said] == [
-        ":3: repeats line 2",
         ':4: name: contradicts line 2, which sets it to "First"',
         ":5: is the second row for this id, after line 2: put the changes of one id into one row",
     ]

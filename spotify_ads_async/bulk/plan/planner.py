@@ -14,19 +14,20 @@ import anyio.to_thread
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
-from spotify_ads_async.bulk.plan.cells import CLEAR
-from spotify_ads_async.bulk.plan.columns import Kind
-from spotify_ads_async.bulk.plan.effects import Refusal, effect, merge, writable_state
+from spotify_ads_async.bulk.plan.columns import Cell, Kind
+from spotify_ads_async.bulk.plan.effects import Refusal, State, effect, leaf, merge, writable_state
 from spotify_ads_async.bulk.plan.expressions import Condition, Setting, list_query, new_values
-from spotify_ads_async.bulk.plan.opening import opened
-from spotify_ads_async.bulk.plan.sources import BadChanges, Change, ChangesReader, Problem
+from spotify_ads_async.bulk.plan.opening import ChangesReader, open_changes
+from spotify_ads_async.bulk.plan.sources import BadChanges, Change, Problem
+from spotify_ads_async.bulk.plan.tables import HiddenRows, NewRow, Reading
 from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
 from spotify_ads_async.bulk.records import Header, PlannedRow
 from spotify_ads_async.bulk.store.journal import Journal
-from spotify_ads_async.bulk.store.plan_file import PlanFile
+from spotify_ads_async.bulk.store.plan_file import PlanFile, Repeated
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.operations import GET_AD_ACCOUNT
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.spreadsheets import trimmed
 
 __all__ = ["Selection", "Source", "currency_of", "new_plan", "plan_changes", "plan_selection"]
 
@@ -37,9 +38,9 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """Where changes come from and how they are read.
 
     Attributes:
-        path: a CSV or JSON Lines file.
+        path: the file.
         name: what to call it in problems; by default its path.
-        clear: the CSV token that empties a field.
+        reading: how it is read.
         base: an earlier export of the same entities: what somebody else changed since is a conflict.
         skip_bad_rows: plan the good rows though others are refused.
         present: entities that were read a moment ago, which spares reading them again.
@@ -47,7 +48,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
     path: Path
     name: str = ""
-    clear: str = CLEAR
+    reading: Reading = Reading()
     base: Path | None = None
     skip_bad_rows: bool = False
     present: Iterable[msgspec.Struct] = ()
@@ -87,28 +88,24 @@ async def new_plan(path: Path, header: Header) -> AsyncGenerator[PlanFile]:
             await anyio.Path(path).unlink(missing_ok=True)
 
 
-async def plan_changes(ads: AdsClient, source: Source, header: Header, path: Path, *, now: datetime | None = None) -> None:
-    """Make the plan at ``path`` from a file of changes.
+async def plan_changes(ads: AdsClient, reader: ChangesReader, source: Source, header: Header, path: Path) -> None:
+    """Make the plan at ``path`` from changes of one kind.
 
     Raises:
         BadChanges: rows are refused, and ``skip_bad_rows`` was not asked for; or the file as a whole cannot be read.
         FileExistsError: there is a file at ``path``.
         SpotifyAdsError: the present state cannot be read.
     """
-    with opened(source.path) as text:
-        reader = await anyio.to_thread.run_sync(partial(ChangesReader, text, name=source.shown, clear=source.clear))
-        header = msgspec.structs.replace(header, entity=reader.entity.plural, source=source.shown)
-        if reader.needs_currency:
-            header = msgspec.structs.replace(header, currency=await currency_of(ads, header.ad_account_id))
-            reader.use_currency(header.currency)
-        async with new_plan(path, header) as plan:
-            planning = _Planning(plan, reader.entity, source, now, header.currency)
-            await planning.read_rows(reader)
-            planning.check()
-            if source.base is not None:
-                await planning.read_base(source.base)
-            await planning.decide_all(ads, header.ad_account_id)
-            planning.check()
+    header = msgspec.structs.replace(header, entity=reader.entity.plural, source=source.shown)
+    async with new_plan(path, header) as plan:
+        planning = _Planning(plan, reader.entity, source, None, header.currency)
+        await planning.read_rows(reader)
+        planning.check()
+        if source.base is not None:
+            await planning.read_base(source.base)
+        await planning.decide_all(ads, header.ad_account_id)
+        planning.check()
+        plan.write_header(msgspec.structs.replace(header, remarks="\n".join([*header.remarks.splitlines(), *planning.remarks])))
 
 
 async def plan_selection(ads: AdsClient, selection: Selection, header: Header, path: Path, *, skip_bad_rows: bool = False) -> None:
@@ -139,6 +136,11 @@ def batches(items: Iterable[msgspec.Struct]) -> Iterator[list[msgspec.Struct]]:
         yield batch
 
 
+def _nowhere(line: int, column: str) -> str:
+    del line, column
+    return ""
+
+
 class _Planning:
     """One plan in the making."""
 
@@ -152,12 +154,22 @@ class _Planning:
         self._problem_count = 0
         self._fatal = False
         self._selected = 0
+        self._place: Callable[[int, str], str] = _nowhere
+        self._repeated = 0
+        self._first_repeated = ""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What there is to say of the file, apart from its rows."""
+        rows = "1 row" if self._repeated == 1 else f"{self._repeated} rows"
+        return [f"{rows} repeat others word by word and count once, first {self._first_repeated}"] if self._repeated else []
 
     def _add_problem(self, problem: Problem) -> None:
         self._problem_count += 1
         self._fatal |= problem.fatal
         if len(self._problems) < _BATCH:
-            self._problems.append(msgspec.structs.replace(problem, file=self._source.shown))
+            place = problem.place or self._place(problem.line, problem.column)
+            self._problems.append(msgspec.structs.replace(problem, file=self._source.shown, place=place))
 
     def check(self) -> None:
         """Stop here if nothing may be sent."""
@@ -166,13 +178,19 @@ class _Planning:
 
     async def read_rows(self, reader: ChangesReader) -> None:
         """Put every row of the file into the plan."""
+        self._place = reader.place
 
-        def take(plan: PlanFile, row: Change | Problem) -> None:
+        def take(plan: PlanFile, row: Change | NewRow | Problem) -> None:
+            if isinstance(row, NewRow):
+                return  # something new, which another part of the plan makes
             if isinstance(row, Change) and row.doubts:
                 column, doubt = next(iter(row.doubts.items()))
                 row = Problem(file="", line=row.line, column=column, reason=doubt.reason, entity_id=row.entity_id)
             problem = row if isinstance(row, Problem) else plan.add_change(row)
-            if problem is not None:
+            if isinstance(problem, Repeated):
+                self._repeated += 1
+                self._first_repeated = self._first_repeated or f"line {problem.line}, which repeats line {problem.earlier}"
+            elif problem is not None:
                 self._add_problem(problem)
                 plan.add_refused(problem)
 
@@ -180,21 +198,27 @@ class _Planning:
 
     async def read_base(self, path: Path) -> None:
         """Put what an earlier export said beside the rows."""
-        with opened(path) as text:
-            reader = await anyio.to_thread.run_sync(partial(ChangesReader, text, name=str(path), clear=self._source.clear))
+        # Nobody edited it, so that nothing of it needs to be asked about.
+        reading = Reading(clear=self._source.reading.clear, hidden=HiddenRows.INCLUDE)
+        async with open_changes(path, name=str(path), reading=reading) as found:
+            (reader, *_) = await anyio.to_thread.run_sync(partial(found.readers, currency=self._currency))
             if reader.entity is not self._entity:
                 reason = f"is about {reader.entity.plural}, not {self._entity.plural}"
                 raise BadChanges([Problem(file=str(path), line=1, reason=reason, fatal=True)])
             blanks = dict.fromkeys(reader.names)
 
-            def take(plan: PlanFile, row: Change | Problem) -> None:
+            def take(plan: PlanFile, row: Change | NewRow | Problem) -> None:
                 if isinstance(row, Problem):
                     raise BadChanges([row])
+                if isinstance(row, NewRow):
+                    return
                 plan.add_base(row.entity_id, {**blanks, **row.values})
 
             await self._take_all(iter(reader), take)
 
-    async def _take_all(self, rows: Iterator[Change | Problem], take: Callable[[PlanFile, Change | Problem], None]) -> None:
+    async def _take_all(
+        self, rows: Iterator[Change | NewRow | Problem], take: Callable[[PlanFile, Change | NewRow | Problem], None]
+    ) -> None:
         """Hand every row to ``take``, in batches that are read and written off the event loop."""
 
         def batch(plan: PlanFile) -> int:
@@ -240,11 +264,17 @@ class _Planning:
         merged = merge(self._entity, row.base, state, row.change)
         for column, reason in merged.conflicts.items():
             return Refusal(column=column, reason=f"conflict: {reason}")
-        outcome = effect(self._entity, state, merged.values, now=self._now, currency=self._currency)
+        values = {name: self._as_it_is(state, name, value) for name, value in merged.values.items()}
+        outcome = effect(self._entity, state, values, now=self._now, currency=self._currency)
         if isinstance(outcome, Refusal):
             return outcome
         plan.decide(row.number, outcome, elsewhere={field: value for field, value in state.items() if field not in outcome.after})
         return None
+
+    def _as_it_is(self, state: State, name: str, value: Cell) -> Cell:
+        """A value, or the live one that differs from it by nothing but white space at its ends, which cells are read without."""
+        live = leaf(state, self._entity.columns[name].path) if isinstance(value, str) else None
+        return live if isinstance(live, str) and trimmed(live) == value else value
 
     async def add_selected(self, selection: Selection, items: Sequence[msgspec.Struct]) -> None:
         """Plan those of ``items`` that satisfy the conditions."""

@@ -25,7 +25,7 @@ from spotify_ads_async.bulk.store import schema
 from spotify_ads_async.bulk.store.draft_tables import DraftTables
 from spotify_ads_async.bulk.store.schema import decode, encode
 
-__all__ = ["PlanFile", "is_plan", "now_text"]
+__all__ = ["PlanFile", "Repeated", "is_plan", "now_text"]
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 
@@ -42,6 +42,13 @@ def is_plan(path: Path) -> bool:
             return file.read(len(_SQLITE_MAGIC)) == _SQLITE_MAGIC
     except OSError:
         return False
+
+
+class Repeated(msgspec.Struct, frozen=True):
+    """A row that says the same of the same entity as an earlier one: it counts once."""
+
+    line: int
+    earlier: int
 
 
 class PlanFile:
@@ -123,8 +130,8 @@ class PlanFile:
 
     # Rows while planning
 
-    def add_change(self, change: Change) -> Problem | None:
-        """Add a row that was read; a second row for the same entity is answered with a problem."""
+    def add_change(self, change: Change) -> Problem | Repeated | None:
+        """Add a row that was read; a second row for the same entity is answered with a problem, unless it says the same."""
         text = encode(change.values)
         try:
             self._connection.execute(
@@ -135,7 +142,7 @@ class PlanFile:
             return self._duplicate(change)
         return None
 
-    def _duplicate(self, change: Change) -> Problem:
+    def _duplicate(self, change: Change) -> Problem | Repeated:
         line, text = self._connection.execute(
             "SELECT line, change FROM row WHERE entity_id = ? AND verdict <> 'refused'", (change.entity_id,)
         ).fetchone()
@@ -144,7 +151,7 @@ class PlanFile:
         if differing:
             reason = f"contradicts line {line}, which sets it to {encode(earlier[differing])}"
         elif earlier == change.values:
-            reason = f"repeats line {line}"
+            return Repeated(line=change.line, earlier=line)
         else:
             reason = f"is the second row for this id, after line {line}: put the changes of one id into one row"
         return Problem(file="", line=change.line, column=differing, reason=reason, entity_id=change.entity_id)

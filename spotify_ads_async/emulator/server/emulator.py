@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
@@ -61,6 +62,7 @@ class Emulator:
         allowed_hosts: names in ``Host`` that are answered beside addresses and names without a dot; others are refused (421), so that
             no web page can point a name of its own at the emulator.
         port: the port, 0 for a free one.
+        tls: serves https with this context, where a certificate or a proxy is what is to be tried.
         clients: client ID → secret of those who may have tokens, None for anybody.
         tokens: access token → client ID of tokens that are good from the start.
         refresh_tokens: refresh token → client ID of tokens that are good from the start.
@@ -101,6 +103,7 @@ class Emulator:
         host: str = "127.0.0.1",
         allowed_hosts: Iterable[str] = (),
         port: int = 0,
+        tls: ssl.SSLContext | None = None,
         clients: Mapping[str, str] | None = None,
         tokens: Mapping[str, str] | None = None,
         refresh_tokens: Mapping[str, str] | None = None,
@@ -118,6 +121,7 @@ class Emulator:
         self._plan = Plan(ad_sets=ad_sets, campaigns=campaigns, ads=ads)
         self._seed = seed
         self._address = (host, port)
+        self._tls = tls
         self.clock = Clock(now)
         self.store = Store(self.clock, _stream(seed, "identifiers"))
         self.store.processing_seconds = processing
@@ -203,13 +207,14 @@ class Emulator:
         if self._database is not None:
             self._database.start()
         try:
-            await web.TCPSite(runner, *self._address, backlog=1024).start()
+            await web.TCPSite(runner, *self._address, backlog=1024, ssl_context=self._tls).start()
         except BaseException:
             await self._stop(runner)
             raise
         host, port = runner.addresses[0][:2]
         here = _HERE.get(host, host)
-        self._origin = f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}"
+        scheme = "http" if self._tls is None else "https"
+        self._origin = f"{scheme}://[{here}]:{port}" if ":" in here else f"{scheme}://{here}:{port}"
         return self
 
     async def __aexit__(self, *exception: object) -> None:

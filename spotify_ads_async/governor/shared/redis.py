@@ -20,6 +20,7 @@ import msgspec
 
 from spotify_ads_async.errors import ConfigurationError, StoreUnavailable
 from spotify_ads_async.governor.shared.store import Exchange, KeptWindow, Reply, State
+from spotify_ads_async.network.addresses import split_login, with_login
 from spotify_ads_async.types import Secret
 
 try:
@@ -74,8 +75,8 @@ class RedisStore:
         ConfigurationError: the URL cannot be read.
     """
 
-    def __init__(self, url: str, *, timeout: float) -> None:
-        self._address = _Address.read(url)
+    def __init__(self, url: str | Secret, *, timeout: float) -> None:
+        self._address = _Address.read(url if isinstance(url, Secret) else Secret(url))
         self.name = self._address.name
         self._timeout = timeout
         self._prefix = f"{{{self._address.namespace}}}:"
@@ -166,25 +167,25 @@ class _Address(msgspec.Struct, frozen=True):
     name: str
 
     @classmethod
-    def read(cls, url: str) -> _Address:
-        parts = urlsplit(url)
+    def read(cls, url: Secret) -> _Address:
+        plain, username, password = split_login(url)
+        parts = urlsplit(plain)
         scheme, _, kind = parts.scheme.replace("valkey", "redis").partition("+")
-        options = dict(parse_qsl(parts.query))
-        namespace = options.pop("namespace", _DEFAULT_NAMESPACE)
-        if not namespace or set(namespace) & set("{}| "):
-            raise ConfigurationError(f"store: namespace {namespace!r} is empty or has one of the characters {{ }} | and space")
-        credentials, at, addresses = parts.netloc.rpartition("@")
-        hosts = tuple(_host(address, 26379 if kind == "sentinel" else 6379) for address in addresses.split(","))
+        hosts = tuple(_host(address, 26379 if kind == "sentinel" else 6379) for address in parts.netloc.split(","))
         service, path = "", parts.path
         if kind == "sentinel":
             service, _, database = parts.path.strip("/").partition("/")
             path = f"/{database or 0}"
             if not service:
                 raise ConfigurationError("store: a Sentinel's URL names the service: redis+sentinel://host:26379/service")
-        netloc = parts.netloc if not kind else f"{credentials}{at}{_shown(hosts[0])}"
-        plain = urlunsplit((scheme, netloc, path, urlencode(options), ""))
+        options = dict(parse_qsl(parts.query))
+        namespace = options.pop("namespace", _DEFAULT_NAMESPACE)
+        if not namespace or set(namespace) & set("{}| "):
+            raise ConfigurationError(f"store: namespace {namespace!r} is empty or has one of the characters {{ }} | and space")
+        bare = urlunsplit((scheme, _shown(hosts[0]) if kind else parts.netloc, path, urlencode(options), ""))
         where = parts.path if scheme == "unix" else ",".join(_shown(host) for host in hosts)
-        return cls(kind, Secret(plain), hosts, unquote(service), namespace, f"the store {parts.scheme}://{where}")
+        complete = with_login(bare, username, password)
+        return cls(kind, complete, hosts, unquote(service), namespace, f"the store {parts.scheme}://{where}")
 
     def clients(self) -> list[_Client]:
         """A client that tries a command once, for whether to repeat is decided elsewhere; after it others that it needs."""

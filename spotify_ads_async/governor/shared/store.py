@@ -8,11 +8,11 @@ a little later, than the receiver reckons: the error is always on the safe side.
 from __future__ import annotations
 
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import msgspec
 
 from spotify_ads_async.errors import ConfigurationError
+from spotify_ads_async.types import Secret
 
 __all__ = ["Claim", "Exchange", "KeptWindow", "Owner", "Pause", "Reply", "State", "Store", "WindowReply", "WindowReport"]
 __all__ += ["lift_pauses", "open_store"]
@@ -189,23 +189,25 @@ async def lift_pauses(store: Store, *, limit: str | None = None, identity: str |
     return paused
 
 
-def open_store(url: str, *, timeout: float) -> Store | None:
+def open_store(url: str | Secret, *, timeout: float) -> Store | None:
     """The store behind ``url``, None for ``memory``. Nothing is connected yet. ``timeout``: seconds after which an exchange has failed.
 
     Raises:
         ConfigurationError: the URL has a form that :class:`~spotify_ads_async.Governor` does not name, or a package is missing.
     """
-    if url == "memory":
+    # From here on no frame holds the address, which may have a password in it: a traceback may show frames.
+    address, url = url if isinstance(url, Secret) else Secret(url), ""
+    if address.reveal() == "memory":
         return None
-    scheme = urlsplit(url).scheme
+    scheme = address.reveal().partition(":")[0].lower()
     if scheme == "sqlite":
         from spotify_ads_async.governor.shared.sqlite import SqliteStore  # noqa: PLC0415 (who keeps windows in memory needs none)
 
-        return SqliteStore(url)
+        return SqliteStore(address.reveal())
     if scheme in _REDIS_SCHEMES:
         from spotify_ads_async.governor.shared.redis import RedisStore  # noqa: PLC0415 (the extra is imported where it is used)
 
-        return RedisStore(url, timeout=timeout)
+        return RedisStore(address, timeout=timeout)
     raise ConfigurationError(
         f"store is memory, sqlite:///path, redis://host, redis+sentinel://host/service or redis+cluster://host; not {scheme!r}"
     )
