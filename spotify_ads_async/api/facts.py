@@ -13,14 +13,12 @@ from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
-__all__ = ["FILE", "METHODS", "PUBLISHED_DOCUMENT", "Facts", "known_facts", "parse_document", "render_facts", "take_facts"]
+__all__ = ["FILE", "METHODS", "Facts", "known_facts", "parse_document", "render_facts", "take_facts"]
 
 Facts: TypeAlias = dict[str, Any]
 
 FILE: Final = Path(__file__).parents[1] / "api.json"
 """Where the package holds the facts that it was made from."""
-PUBLISHED_DOCUMENT: Final = "https://developer.spotify.com/reference/ads-api/v3/api.yaml"
-"""Where Spotify publishes the document."""
 METHODS: Final = ("get", "put", "post", "patch", "delete")
 """The methods of a path, in the order in which the facts name them."""
 WIDTH: Final = 160
