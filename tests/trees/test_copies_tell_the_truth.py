@@ -466,7 +466,7 @@ async def test_a_device_is_no_file(account: AdAccount) -> None:
         await account.trees.load("/dev/zero")
 
 
-@pytest.mark.parametrize("place", ["/dev/full", "/dev/zero", "/nowhere/receipt"])
+@pytest.mark.parametrize("place", ["/dev/full", "/dev/zero", "missing/folder/receipt"])
 async def test_a_device_is_no_place_for_a_receipt(account: AdAccount, tmp_path: Path, place: str) -> None:
     file = tmp_path / "account.jsonl"
     await account.trees.export(file)
