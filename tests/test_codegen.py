@@ -225,6 +225,11 @@ def _set(part: str, value: object) -> Any:  # noqa: ANN401 -- the same
     return lambda small: small.said[part].append(value) if isinstance(small.said[part], list) else small.said[part].update(value)
 
 
+def _parameter(name: str, schema: object) -> Any:  # noqa: ANN401 -- the same
+    parameter = {"name": name, "in": "query", "schema": schema}
+    return lambda small: small.document["paths"]["/boxes/{box_id}/things"]["get"]["parameters"].append(parameter)
+
+
 def _schema(name: str, value: object) -> Any:  # noqa: ANN401 -- the same
     return lambda small: small.document["components"]["schemas"].update({name: value})
 
@@ -265,6 +270,7 @@ def test_what_somebody_must_decide_is_named(small: Small, change: Any, message: 
         (_set("inline", {"/components/schemas/Gone": "Here"}), "Gone"),
         (_set("docs", {"Nobody": "Nothing."}), "nothing is called Nobody"),
         (_schema("Size", {"type": "object", "properties": {"deep": {"type": "string", "enum": ["A"]}}}), "is called SizeDeep until"),
+        (_parameter("mood", {"type": "array", "items": {"type": "string", "enum": ["A"]}}), "is called GetThingsMoodItem until"),
     ],
 )
 def test_what_does_not_fit_is_noted_and_the_rest_is_made(small: Small, change: Any, note: str) -> None:  # noqa: ANN401

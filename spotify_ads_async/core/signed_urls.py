@@ -19,7 +19,7 @@ import anyio
 from yarl import URL
 
 from spotify_ads_async.core.retry import RetryPolicy, backoff
-from spotify_ads_async.errors import ConnectionFailed, InvalidAnswer, RequestRejected, ServerError, SpotifyAdsError
+from spotify_ads_async.errors import ConfigurationError, ConnectionFailed, InvalidAnswer, RequestRejected, ServerError, SpotifyAdsError
 from spotify_ads_async.governor.ratelimit_headers import retry_after
 from spotify_ads_async.network.addresses import require_secure
 from spotify_ads_async.network.connections import open_http
@@ -85,6 +85,13 @@ class Storage:
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
 
+    def _session_url(self, location: str) -> URL:
+        """Where the storage wants the file."""
+        try:
+            return self._url(Secret(location))
+        except (ConfigurationError, ValueError):
+            raise InvalidAnswer("the storage answers an upload session at an address that is none, or not encrypted") from None
+
     def _url(self, address: Secret) -> URL:
         text = address.reveal()
         parts = urlsplit(text)
@@ -143,15 +150,18 @@ class Storage:
             RequestRejected: the storage refuses.
             ConnectionFailed: the connection breaks again and again.
             ServerError: the storage fails again and again.
+            InvalidAnswer: the storage says what cannot be.
         """
         url = self._url(address)
         size = (await anyio.Path(file).stat()).st_size
         session = await self._begin(url, content_type)
+        # The session knows the type already; a plain PUT names it, for the signature may cover it.
+        plain = {} if session is not None else {"Content-Type": content_type}
         attempts = _Attempts(self._policy)
         received = 0
         while True:
             try:
-                return await self._send(session or url, file, received, size)
+                return await self._send(session or url, file, received, size, plain)
             except _BrokenError as broken:
                 await attempts.pause(broken, received)
             except _RefusedError as refused:
@@ -170,7 +180,7 @@ class Storage:
                 async with self._client.post(url, headers=headers, allow_redirects=False) as response:
                     if response.status in _DONE:
                         location = response.headers.get("Location")
-                        return None if location is None else self._url(Secret(location))
+                        return None if location is None else self._session_url(location)
                     if response.status < 500 and response.status not in _PASSING:
                         return None
                     broken = _BrokenError(f"the storage failed (HTTP {response.status})", _asked(response.headers), by_server=True)
@@ -178,11 +188,11 @@ class Storage:
                 broken = _BrokenError(f"the storage cannot be reached ({self._why(problem, url)})")
             await attempts.pause(broken, 0)
 
-    async def _send(self, url: URL, file: Path, start: int, size: int) -> None:
+    async def _send(self, url: URL, file: Path, start: int, size: int, further: Mapping[str, str]) -> None:
         """Send the file from ``start`` on."""
-        headers = {"Content-Length": str(size - start)}
+        headers = {"Content-Length": str(size - start), **further}
         if start:
-            headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
+            headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}" if start < size else f"bytes */{size}"
         try:
             async with await anyio.open_file(file, "rb") as content:
                 await content.seek(start)
@@ -201,8 +211,7 @@ class Storage:
             try:
                 async with self._client.put(session, headers=headers, allow_redirects=False) as response:
                     if response.status == _GOES_ON:
-                        received = _RECEIVED.match(response.headers.get("Range", ""))
-                        return int(received[1]) + 1 if received else 0
+                        return _received(response.headers.get("Range"), size)
                     _judge(response, 0)
                     return None
             except (aiohttp.ClientError, TimeoutError, OSError) as problem:
@@ -282,6 +291,19 @@ class _Attempts:
             kind: type[SpotifyAdsError] = ServerError if broken.by_server else ConnectionFailed
             raise kind(f"{broken}, {self._failures} times: try again later") from None
         await anyio.sleep(max(broken.delay, backoff(policy, self._in_vain, random.random)))
+
+
+def _received(ranges: str | None, size: int) -> int:
+    """How many bytes the storage says that it has of ``size``; without a Range it has none."""
+    if not ranges:
+        return 0
+    found = _RECEIVED.fullmatch(ranges.strip())
+    if found is None or int(found[1]) >= size:
+        raise InvalidAnswer(
+            f"the storage says that it has {ranges[:40]!r} of a file of {size} bytes, which cannot be: begin the upload anew",
+            status=_GOES_ON,
+        )
+    return int(found[1]) + 1
 
 
 def _judge(response: aiohttp.ClientResponse, received: int) -> None:

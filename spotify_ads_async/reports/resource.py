@@ -171,6 +171,7 @@ class Reports(reports.Reports):
         attribution_window: AttributionWindow | UnsetType = UNSET,
         name: str = "spotify-ads-async",
         timeout: float = 3600.0,
+        any_header: bool = False,
     ) -> CsvReport:
         """A report as a CSV file: ordered, awaited and fetched when it is saved or iterated (createAsyncReport).
 
@@ -188,6 +189,7 @@ class Reports(reports.Reports):
             attribution_window: for how long after an impression a conversion counts.
             name: the name of the report in Ads Manager: 2 to 120 letters, digits, spaces, ``_`` and ``-``.
             timeout: seconds to wait for each order until it is ready.
+            any_header: take a file whose header does not name what was ordered.
         """
         body = AsyncReportCreate(
             name=name,
@@ -201,7 +203,7 @@ class Reports(reports.Reports):
             insight_dimension=insight_dimension,
             attribution_window=attribution_window,
         )
-        return CsvReport(self._session, self._ad_account_id, body, timeout=timeout)
+        return CsvReport(self._session, self._ad_account_id, body, timeout=timeout, any_header=any_header)
 
 
 def _type_beside(

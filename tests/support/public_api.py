@@ -23,6 +23,7 @@ MODULES = (
     "spotify_ads_async.errors",
     "spotify_ads_async.events",
     "spotify_ads_async.governor",
+    "spotify_ads_async.mcp",
     "spotify_ads_async.models",
     "spotify_ads_async.money",
     "spotify_ads_async.operation",
