@@ -179,7 +179,7 @@ class Governor:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    def flow(self, origin: str, client_id: str, limits: Collection[str]) -> Flow:
+    def _flow(self, origin: str, client_id: str, limits: Collection[str]) -> Flow:
         """The windows that a request spends."""
         found = [self._window(limit, origin, client_id) for limit in self.limits if limit.name in limits]
         windows, owner = tuple(window for window, _ in found), f"client ID {_place(client_id, origin)}"
@@ -225,7 +225,7 @@ class Scope:
             names = frozenset(limits)
             flow = self._flows.get(names)
             if flow is None:
-                flow = self._flows[names] = self.governor.flow(self._origin, self._client_id, names)
+                flow = self._flows[names] = self.governor._flow(self._origin, self._client_id, names)
         return Admission(self._adaptive, flow, priority, max_wait)
 
 
