@@ -19,7 +19,7 @@ _ROUNDS = 4
 _FLOWS_LOOKED_AT = 64
 
 
-class Outlook(msgspec.Struct, frozen=True, kw_only=True):
+class Outlook(msgspec.Struct, frozen=True):
     """What the store last said about a window. Times are of the local clock.
 
     ``free`` tokens can be used from ``opens_at`` on; the others come back at ``due``, of which there are so many evenly

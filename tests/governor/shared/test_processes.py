@@ -191,12 +191,12 @@ async def test_a_file_of_an_older_version_is_left_alone_and_waited_out(tmp_path:
     began = time.monotonic()
     async with Governor([Limit("ip", requests=5, window=0.5)], store=f"sqlite://{path}", on_store_failure="pause") as through:
         with pytest.raises(QuotaTimeout) as refused:
-            async with through.admit({"ip"}, max_wait=0.2):
+            async with through.admit({"ip"}, max_wait=1.0):
                 pass
         async with through.admit({"ip"}):
             waited = time.monotonic() - began
     assert 0.5 <= waited < 0.5 + 1.2 + 1.0
-    assert refused.value.predicted_wait == pytest.approx(waited, abs=0.5)
+    assert refused.value.predicted_wait == pytest.approx(waited, abs=0.7)
 
 
 def test_many_processes_with_many_governors_each_on_one_file(tmp_path: Path) -> None:
