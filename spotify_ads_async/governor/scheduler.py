@@ -201,21 +201,24 @@ class Scheduler:
             self._depart(now)
         if request.granted:
             return request
-        if self.on_starved is not None and (problem := self.on_starved(request)) is not None:
+        if (problem := self._why_not_wait(request, max_wait, now)) is not None:
             self.queue.leave(request)
             raise problem
         if max_wait is not None:
-            if self.on_starved is None:
-                predicted, binding = predicted_wait(request, self.queue, self.outlooks, now)
-                if predicted > max_wait:
-                    self.queue.leave(request)
-                    raise self._too_long(binding, predicted, max_wait)
             heapq.heappush(self._expiries, (expires_at, request.number, request))
         request.future = asyncio.get_running_loop().create_future()
         if self.listeners:
             self.listeners.emit(Waiting(limits=names_of(flow), priority=priority.value, length=self.queue.length))
         self._ring_at(flow.next_at(now), now)
         return request
+
+    def _why_not_wait(self, request: PendingRequest, max_wait: float | None, now: float) -> Exception | None:
+        if self.on_starved is not None:  # the store knows how long it would be
+            return self.on_starved(request)
+        if max_wait is None:
+            return None
+        predicted, binding = predicted_wait(request, self.queue, self.outlooks, now)
+        return self._too_long(binding, predicted, max_wait) if predicted > max_wait else None
 
     async def _wait(self, request: PendingRequest) -> None:
         """Until the request may leave. Cancelled while waiting, it leaves the queue; granted and cancelled, its tokens go back."""
