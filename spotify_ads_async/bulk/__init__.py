@@ -19,9 +19,10 @@ import msgspec
 from spotify_ads_async.bulk.entities import ENTITIES, Entity
 from spotify_ads_async.bulk.plan import planner, undo
 from spotify_ads_async.bulk.plan.cells import CLEAR
+from spotify_ads_async.bulk.plan.effects import Conflict
 from spotify_ads_async.bulk.plan.expressions import BadExpression, parse_condition, parse_setting
 from spotify_ads_async.bulk.plan.sources import BadChanges, Problem
-from spotify_ads_async.bulk.records import Header, NotAPlan, PlanInUse, PlannedRow, RowOutcome, WrongPlan
+from spotify_ads_async.bulk.records import Decision, Header, NotAPlan, PlanDamaged, PlanInUse, PlannedRow, RowOutcome, WrongPlan
 from spotify_ads_async.bulk.results import Difference, PlanTotals, differences, plan_totals, result, write_results
 from spotify_ads_async.bulk.run.options import Options, Progress
 from spotify_ads_async.bulk.run.runner import Run
@@ -34,12 +35,15 @@ __all__ = [
     "ENTITIES",
     "BadChanges",
     "BadExpression",
+    "Conflict",
+    "Decision",
     "Difference",
     "Entity",
     "Fate",
     "Header",
     "NotAPlan",
     "Options",
+    "PlanDamaged",
     "PlanFile",
     "PlanInUse",
     "PlanTotals",
@@ -76,6 +80,7 @@ async def plan_changes(
     base: Path | None = None,
     skip_bad_rows: bool = False,
     present: Iterable[msgspec.Struct] = (),
+    force: bool = False,
 ) -> None:
     """Read a file of changes and the present state, and make the plan. No request changes anything.
 
@@ -87,14 +92,16 @@ async def plan_changes(
         clear: the CSV token that empties a field; a blank keeps it.
         base: an earlier export: a field that somebody else changed since, and that the file changes too, is a conflict.
         skip_bad_rows: plan the good rows though others are refused; those keep their place and their reason.
-        present: what was read a moment ago, such as every ad set of the account: it is not read again.
+        present: what was read a moment ago, such as every ad set of the account: it is not read again. Read it through
+            ``ads.with_options(keep_json=True)``, so that what this version does not know is in the plan as well.
+        force: overwrite what somebody else changed since ``base``.
 
     Raises:
         BadChanges: rows are refused, with file, line, column and reason.
         FileExistsError: there is a file at ``plan``.
         SpotifyAdsError: the present state cannot be read.
     """
-    source = planner.Source(path=changes, clear=clear, base=base, skip_bad_rows=skip_bad_rows, present=present)
+    source = planner.Source(path=changes, clear=clear, base=base, skip_bad_rows=skip_bad_rows, present=present, force=force)
     await planner.plan_changes(_bulk(ads), source, _header(ads, ad_account_id, str(changes)), plan)
 
 
@@ -161,7 +168,7 @@ def resume(ads: AdsClient, plan: Path, options: Options | None = None) -> Run:
 
 
 def _bulk(ads: AdsClient) -> AdsClient:
-    return ads.with_options(priority=Priority.BULK)
+    return ads.with_options(priority=Priority.BULK, keep_json=True)
 
 
 def _header(ads: AdsClient, ad_account_id: str, source: str, entity: Entity | None = None) -> Header:

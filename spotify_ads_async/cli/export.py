@@ -8,16 +8,15 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
 from spotify_ads_async.bulk import ENTITIES
 from spotify_ads_async.bulk.plan.cells import amount_cell
 from spotify_ads_async.bulk.plan.columns import Kind as ColumnKind
-from spotify_ads_async.bulk.plan.effects import leaf, writable_state
 from spotify_ads_async.bulk.plan.expressions import list_query, parse_condition
 from spotify_ads_async.bulk.plan.planner import currency_of
 from spotify_ads_async.bulk.plan.sources import CURRENCY
+from spotify_ads_async.bulk.plan.state import leaf, writable_state
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccount, needed
 from spotify_ads_async.cli.output import Output, Rows
@@ -78,7 +77,10 @@ async def _export(plural: str, to: Path | None, form: Form, where: list[str], ad
     async with connected() as client:
         currency = await currency_of(client, ad_account) if amounts else ""
         items: ListCall[Any] = ListCall(
-            client, entity.list, path={"ad_account_id": ad_account}, query={"limit": 50, **list_query(entity, conditions)}
+            client.with_options(keep_json=True),
+            entity.list,
+            path={"ad_account_id": ad_account},
+            query={"limit": 50, **list_query(entity, conditions)},
         )
         with (
             to.open("x", encoding="utf-8", newline="") if to else nullcontext(sys.stdout) as stream,
@@ -86,7 +88,8 @@ async def _export(plural: str, to: Path | None, form: Form, where: list[str], ad
         ):
             async with items.walk() as walk:
                 async for item in walk:
-                    if all(condition.holds(msgspec.to_builtins(item)) for condition in conditions):
+                    answer: dict[str, Any] = item.json
+                    if all(condition.holds(answer) for condition in conditions):
                         state = writable_state(entity, item)
                         in_units = {column.name: amount_cell(leaf(state, column.path), currency) for column in amounts}
                         rows.write({entity.id_column: str(item.id), **state, **in_units, **({CURRENCY: currency} if amounts else {})})

@@ -29,6 +29,9 @@ EXIT_CODES: Mapping[int, str] = {
 """What a command's exit code says."""
 
 
+_USAGE_ERRORS = (ConfigurationError, bulk.BadExpression, bulk.NotAPlan, OSError)
+
+
 def say(message: str) -> None:
     """Write a line for people to stderr; results go to stdout."""
     typer.echo(printable(message), err=True)
@@ -65,7 +68,7 @@ def _explained(error: BaseException) -> int:
     if isinstance(error, ConsentNeeded):
         say(str(error))
         return USAGE
-    if isinstance(error, ConfigurationError | bulk.BadExpression | bulk.NotAPlan | FileNotFoundError | FileExistsError | IsADirectoryError):
+    if isinstance(error, _USAGE_ERRORS):
         _tell("error", error)
         return USAGE
     if isinstance(error, InvalidRequest | OutcomeUnknown | bulk.BadChanges | bulk.PlanInUse | bulk.WrongPlan):

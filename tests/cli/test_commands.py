@@ -248,8 +248,9 @@ def test_bad_rows_are_refused_with_their_place(spotify_ads: CommandLine) -> None
 def test_a_selection_is_planned(spotify_ads: CommandLine) -> None:
     ended = spotify_ads.run("bulk", "plan", "--where", "name~students", "--set", "budget.amount=+10%", "--plan", "a.plan", "-o", "csv")
     assert ended.returncode == DONE, ended.stderr
-    assert ended.stdout.splitlines()[0] == "line,id,field,before,after"
-    assert "budgets, " in ended.stderr
+    assert ended.stdout.splitlines()[0] == "name,field,before,after,line,id"
+    assert " budgets: " in ended.stderr
+    assert "USD (+" in ended.stderr
 
 
 def test_quota_needs_no_credentials(spotify_ads: CommandLine) -> None:
