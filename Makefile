@@ -75,7 +75,7 @@ test-wheel: dist
 	$(PYTHON) -m venv $(WHEEL_ROOM)/venv
 	$(WHEEL_ROOM)/venv/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt pip
 	$(WHEEL_ROOM)/venv/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt --group test --group bench --group contract \
-	  "$$(ls dist/*.whl)[cli,redis,otel,speed,tables]"
+	  "$$(ls dist/*.whl)[cli,redis,otel,speed,tables,dlt,mcp]"
 	git archive HEAD | tar -x -C $(WHEEL_ROOM) --exclude='spotify_ads_async' --exclude='spotify_ads_cli' --exclude='pytest_spotify_ads.py'
 	cd $(WHEEL_ROOM) && venv/bin/python -m pytest $(IN_PARALLEL)
 
@@ -103,7 +103,7 @@ $(VENV)/.demo: $(VENV)/.base pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.base pyproject.toml
-	$(PIP) install -q -c constraints.txt --build-constraint constraints.txt -e '.[cli,redis,otel,speed,tables]' --group test --group bench --group contract
+	$(PIP) install -q -c constraints.txt --build-constraint constraints.txt -e '.[cli,redis,otel,speed,tables,dlt,mcp]' --group test --group bench --group contract
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.lint: $(VENV)/.test pyproject.toml

@@ -104,7 +104,6 @@ async def worker(options: argparse.Namespace) -> None:
         limits,
         store=options.store,
         on_store_failure=options.on_store_failure,
-        expected_processes=options.expected_processes,
         client_id="one client",
         ip=options.ip,
         clock=lambda: time.monotonic() + offset,
@@ -132,8 +131,10 @@ async def worker(options: argparse.Namespace) -> None:
             for _ in range(options.concurrency):
                 group.create_task(send(session))
         late = time.monotonic() - ends_at
-    exchanges = governor.keeper.exchanges if governor.keeper is not None else 0
-    print(json.dumps({"ip": options.ip, "departures": departures, "exchanges": exchanges, "failures": failures, "late": late}), flush=True)
+    print(
+        json.dumps({"ip": options.ip, "departures": departures, "exchanges": governor.exchanges, "failures": failures, "late": late}),
+        flush=True,
+    )
 
 
 async def latency(options: argparse.Namespace) -> None:
@@ -149,8 +150,7 @@ async def latency(options: argparse.Namespace) -> None:
             async with governor.admit(names):
                 waits.append(time.perf_counter() - began)
             await asyncio.sleep(rng.expovariate(25.0))
-        exchanges = governor.keeper.exchanges if governor.keeper is not None else 0
-    print(json.dumps({"waits": waits, "exchanges": exchanges}), flush=True)
+        print(json.dumps({"waits": waits, "exchanges": governor.exchanges}), flush=True)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -167,7 +167,6 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--start-at", type=float, default=0.0)
     parser.add_argument("--clock-offset", type=float, default=0.0)
     parser.add_argument("--on-store-failure", default="pause")
-    parser.add_argument("--expected-processes", type=int)
     options = parser.parse_args(arguments)
     part = {"origin": origin, "worker": worker, "latency": latency}[options.part]
     asyncio.run(part(options))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -17,6 +17,7 @@ Mode: TypeAlias = Literal["request", "answer"]
 Schema: TypeAlias = dict[str, Any]
 
 UUID = "Uuid"
+_PLACES = {"requestBody": "Body", "responses": "Answer"}
 _NOTES = {"uri": "URI", "int32": "INT32"}
 _MEANINGFUL = {"$ref", "allOf", "oneOf", "enum", "properties", "required", "minProperties", "items"}
 
@@ -142,7 +143,7 @@ class Shapes:
         if schema_name is None:
             inline = self._overrides.inline.get(pointer)
             if inline is None:
-                inline = _made_up_name(pointer)
+                inline = _made_up_name(self._document, pointer)
                 self._document.note(f"{pointer} is called {inline} until it has a name: add it to `inline` in the overrides")
             return self._by_mode(inline, mode)
         given = self._overrides.names.get(schema_name)
@@ -226,8 +227,7 @@ class Shapes:
 
     def _keep(self, shape: Shape, pointer: str) -> None:
         self.found[shape.name] = shape
-        schema_name = _schema_name(pointer)
-        self.modules.setdefault(shape.name, self._overrides.modules.schemas.get(schema_name or "", self._module))
+        self.modules.setdefault(shape.name, self._overrides.modules.schemas.get(_component(pointer), self._module))
 
 
 def _schema_name(pointer: str) -> str | None:
@@ -235,11 +235,22 @@ def _schema_name(pointer: str) -> str | None:
     return name if parent == "/components/schemas" else None
 
 
-def _made_up_name(pointer: str) -> str:
+def _made_up_name(document: Document, pointer: str) -> str:
     """A name from the schema or the operation that holds what stands at ``pointer``, and the fields on the way to it."""
-    keys = pointer.split("/")[1:]
-    kept = [key for at, key in enumerate(keys) if key == "items" or (at and keys[at - 1] in {"schemas", "parameters", "properties"})]
-    return "".join(names.pascal("item" if key == "items" else key) for key in kept) or names.pascal(re.sub(r"\W+", "_", pointer))
+    top, *keys = pointer.split("/")[1:]
+    if top == "paths":
+        operation = document.at("/".join(["", top, *keys[:2]]))
+        of_parameter = keys[2] == "parameters"
+        said = [operation["operationId"], operation["parameters"][int(keys[3])]["name"] if of_parameter else _PLACES[keys[2]]]
+    else:
+        said = [keys[1]]
+    fields = ["item" if key == "items" else key for before, key in pairwise(keys) if key == "items" or before == "properties"]
+    return "".join(names.pascal(one) for one in [*said, *fields])
+
+
+def _component(pointer: str) -> str:
+    """The named schema that holds what stands at ``pointer``; empty where none does."""
+    return pointer.split("/")[3] if pointer.startswith("/components/schemas/") else ""
 
 
 def _properties(document: Document, schema: Schema, pointer: str) -> list[Property]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from spotify_ads_async.auth.credentials import AccessToken, Credentials, RefreshToken
 from spotify_ads_async.client import AdAccount, AdsClient, Business
 from spotify_ads_async.core.retry import RetryPolicy
-from spotify_ads_async.core.transport import TransportOptions
 from spotify_ads_async.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -32,6 +31,7 @@ from spotify_ads_async.errors import (
 )
 from spotify_ads_async.governor import CAUTIOUS_LIMITS, PUBLISHED_LIMITS, Governor, Limit, Priority
 from spotify_ads_async.money import from_micros, micros
+from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.types import UNSET, MicroAmount, Secret, UnsetType, UtcTime
 from spotify_ads_async.version import __version__
 

@@ -14,10 +14,10 @@ import msgspec
 from spotify_ads_async.auth.credentials import AccessToken, Credentials
 from spotify_ads_async.core.retry import RetryPolicy
 from spotify_ads_async.core.session import CallOptions, Session, Verify
-from spotify_ads_async.core.transport import TransportOptions
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.events import Listener, Listeners
 from spotify_ads_async.governor import Governor, Priority, Snapshot, default_governor
+from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.resources import AdAccountResources, BusinessResources, RootResources
 from spotify_ads_async.settings import BASE_URL, settings_from
@@ -124,8 +124,7 @@ class AdsClient(RootResources):
             credentials = AccessToken(credentials)
         self._owned_governor: Governor | None = None
         if governor is None:
-            parts = urlsplit(base_url)
-            governor = default_governor(origin=f"{parts.scheme}://{parts.netloc}")
+            governor = default_governor(origin=_origin(base_url))
             self._owned_governor = governor
         self.governor = governor
         self._listeners = Listeners()
@@ -154,8 +153,8 @@ class AdsClient(RootResources):
                 "the environment holds no credentials: set SPOTIFY_ADS_ACCESS_TOKEN, or SPOTIFY_ADS_REFRESH_TOKEN beside the "
                 "SPOTIFY_ADS_CLIENT_ID (and, where the app has one, the SPOTIFY_ADS_CLIENT_SECRET) that it was given to"
             )
-        governor = Governor(settings.limits, store=settings.store)
-        client = cls(settings.credentials, base_url=settings.base_url, governor=governor)
+        governor = default_governor(origin=_origin(settings.base_url), limits=settings.limits, store=settings.store)
+        client = cls(settings.credentials, base_url=settings.base_url, governor=governor, transport=settings.transport)
         client._owned_governor = governor
         return client
 
@@ -292,6 +291,11 @@ class AdsClient(RootResources):
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+
+def _origin(base_url: str) -> str:
+    parts = urlsplit(base_url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _viewed(session: Session, given: Mapping[str, object]) -> Session:

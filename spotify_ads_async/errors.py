@@ -6,6 +6,7 @@ Each says what happened, to which operation, whether the request may have taken 
 from __future__ import annotations
 
 import enum
+import pickle
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,6 +27,7 @@ __all__ = [
     "NotFound",
     "OutcomeUnknown",
     "PermissionDenied",
+    "Portable",
     "QuotaTimeout",
     "RateLimited",
     "RequestRejected",
@@ -45,7 +47,32 @@ class ErrorCode(msgspec.Struct, frozen=True):
     definition: str = ""
 
 
-class SpotifyAdsError(Exception):
+class Portable(Exception):
+    """An error that comes through pickle and copy with all that it holds: to another process, or from a task queue.
+
+    What cannot be pickled, such as a lock that somebody gave as a value, becomes its repr.
+    """
+
+    def __reduce__(self) -> tuple[object, ...]:
+        cause = _portable(self.__cause__)
+        state = {name: _portable(value) for name, value in vars(self).items()}
+        return _restored, (type(self), self.args), state if cause is None else {**state, "__cause__": cause}
+
+
+def _restored(kind: type[BaseException], arguments: tuple[object, ...]) -> BaseException:
+    # Not through __init__, which may take other arguments than those that the error shows.
+    return kind.__new__(kind, *arguments)
+
+
+def _portable(value: object) -> object:
+    try:
+        pickle.dumps(value)
+    except Exception:  # noqa: BLE001 (whatever a value raises)
+        return None if isinstance(value, BaseException) else repr(value)
+    return value
+
+
+class SpotifyAdsError(Portable):
     """The root of the tree.
 
     Attributes:
@@ -221,4 +248,14 @@ class OutcomeUnknown(SpotifyAdsError):
 
 
 class WalkIncomplete(SpotifyAdsError):
-    """A list could not be walked to its end: rows are missing, or the server repeats itself."""
+    """A list could not be walked to its end: rows are missing, or the server repeats itself. The rows that came are sound.
+
+    Attributes:
+        missing: how many rows are missing at least, or None where that cannot be known.
+        yielded: how many rows came.
+    """
+
+    def __init__(self, message: str, *, operation: str | None = None, missing: int | None = None, yielded: int = 0) -> None:
+        super().__init__(message, operation=operation)
+        self.missing = missing
+        self.yielded = yielded

@@ -3,61 +3,130 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 
-from spotify_ads_async.auth.credentials import ACCOUNTS_URL, AccessToken, Credentials, RefreshToken
+from spotify_ads_async.api.facts import PUBLISHED_DOCUMENT
+from spotify_ads_async.auth.credentials import AccessToken, Credentials, RefreshToken
+from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import PUBLISHED_LIMITS, Limit, parse_limits
+from spotify_ads_async.network.addresses import ALLOW_HTTP_VARIABLE
+from spotify_ads_async.network.options import TransportOptions
+from spotify_ads_async.types import Secret
 
-__all__ = ["BASE_URL", "Settings", "settings_from"]
+__all__ = ["BASE_URL", "Settings", "secret_from", "settings_from", "transport_from"]
 
 BASE_URL = "https://api-partner.spotify.com/ads/v3"
 """The production server; the version is part of its path."""
 
-_REFRESH_NAMES = ("SPOTIFY_ADS_CLIENT_ID", "SPOTIFY_ADS_CLIENT_SECRET", "SPOTIFY_ADS_REFRESH_TOKEN")
+_LONGEST_SECRET = 64 * 1024
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the environment says. ``credentials`` is None where it names none."""
+    """What the environment says. ``credentials`` is None where it names none; ``store`` is an address that may hold a password."""
 
     credentials: Credentials | None = None
     base_url: str = BASE_URL
-    store: str = "memory"
+    store: Secret = Secret("memory")
+    api_document: str = PUBLISHED_DOCUMENT
     limits: tuple[Limit, ...] = PUBLISHED_LIMITS
+    transport: TransportOptions = TransportOptions()
 
 
 def settings_from(environment: Mapping[str, str], *, default_store: str = "memory") -> Settings:
     """Read ``SPOTIFY_ADS_*``.
 
-    ``SPOTIFY_ADS_ACCESS_TOKEN``, or ``SPOTIFY_ADS_CLIENT_ID`` with ``SPOTIFY_ADS_CLIENT_SECRET`` and
-    ``SPOTIFY_ADS_REFRESH_TOKEN`` (and ``SPOTIFY_ADS_TOKEN_URL`` for another endpoint); ``SPOTIFY_ADS_BASE_URL``;
-    ``SPOTIFY_ADS_STORE`` (``memory``, ``sqlite:///path``, ``redis://host``); ``SPOTIFY_ADS_LIMITS``
-    (``client_id=1500/30,ip=500/10,reporting=150/30``, or ``off``). An empty variable counts as absent. An app's client ID and secret
-    without a token are no credentials: they are what signing in begins with.
+    Credentials: ``SPOTIFY_ADS_ACCESS_TOKEN``, or ``SPOTIFY_ADS_CLIENT_ID`` with ``SPOTIFY_ADS_CLIENT_SECRET`` and
+    ``SPOTIFY_ADS_REFRESH_TOKEN`` (and ``SPOTIFY_ADS_TOKEN_URL`` for another endpoint). An app's client ID and secret without a token
+    are no credentials: they are what signing in begins with.
+
+    Quota: ``SPOTIFY_ADS_STORE`` (``memory``, ``sqlite:///path``, ``redis://host``); ``SPOTIFY_ADS_LIMITS``
+    (``client_id=1500/30,ip=500/10,reporting=150/30``, or ``off``).
+
+    Network: ``SPOTIFY_ADS_BASE_URL``, and what :func:`transport_from` reads.
+
+    ``SPOTIFY_ADS_API_DOCUMENT``: a path or an address, for ``spotify-ads api changes``.
+
+    An empty variable counts as absent, and white space around a value is no part of it. A secret may stand in a file instead, which
+    the variable with ``_FILE`` at its end names, as in ``SPOTIFY_ADS_CLIENT_SECRET_FILE``; that goes for access token, refresh token,
+    client secret, store and proxy.
 
     Raises:
-        ConfigurationError: the credentials are incomplete, or a value cannot be read.
+        ConfigurationError: the credentials are incomplete, or a value or a file cannot be read.
     """
-    limits = environment.get("SPOTIFY_ADS_LIMITS")
+    limits = _text(environment, "SPOTIFY_ADS_LIMITS")
+    transport = transport_from(environment)
     return Settings(
-        credentials=_credentials(environment),
-        base_url=environment.get("SPOTIFY_ADS_BASE_URL") or BASE_URL,
-        store=environment.get("SPOTIFY_ADS_STORE") or default_store,
+        credentials=_credentials(environment, transport),
+        base_url=_text(environment, "SPOTIFY_ADS_BASE_URL") or BASE_URL,
+        store=secret_from(environment, "SPOTIFY_ADS_STORE") or Secret(default_store),
+        api_document=_text(environment, "SPOTIFY_ADS_API_DOCUMENT") or PUBLISHED_DOCUMENT,
         limits=parse_limits(limits) if limits else PUBLISHED_LIMITS,
+        transport=transport,
     )
 
 
-def _credentials(environment: Mapping[str, str]) -> Credentials | None:
-    client_id, client_secret, refresh_token = (environment.get(name, "") for name in _REFRESH_NAMES)
-    access_token = environment.get("SPOTIFY_ADS_ACCESS_TOKEN")
-    if access_token:
+def transport_from(environment: Mapping[str, str]) -> TransportOptions:
+    """How the network is used.
+
+    ``SPOTIFY_ADS_PROXY`` (or its file, or else ``HTTPS_PROXY``), ``SPOTIFY_ADS_NO_PROXY`` (or else ``NO_PROXY``),
+    ``SPOTIFY_ADS_CA_FILE``: certificate authorities in PEM, besides the system's, and ``SPOTIFY_ADS_ALLOW_HTTP``: hosts, with commas
+    between them, that plain http may go to.
+
+    Raises:
+        ConfigurationError: the proxy's file cannot be read.
+    """
+    return TransportOptions(
+        proxy=secret_from(environment, "SPOTIFY_ADS_PROXY"),
+        no_proxy=_text(environment, "SPOTIFY_ADS_NO_PROXY") or None,
+        ca_file=_text(environment, "SPOTIFY_ADS_CA_FILE") or None,
+        allow_http=tuple(host.strip() for host in _text(environment, ALLOW_HTTP_VARIABLE).split(",") if host.strip()),
+    )
+
+
+def secret_from(environment: Mapping[str, str], name: str) -> Secret | None:
+    """A secret from its variable, or from the file that the variable with ``_FILE`` at its end names; None for neither.
+
+    Raises:
+        ConfigurationError: both are there, or the file cannot be read.
+    """
+    given, file = Secret(environment.get(name, "").strip()), _text(environment, f"{name}_FILE")
+    if not file:
+        return given if given.reveal() else None
+    if given.reveal():
+        raise ConfigurationError(f"the environment holds both {name} and {name}_FILE: leave one of them out")
+    try:
+        with Path(file).expanduser().open("rb") as content:
+            found = Secret(content.read(_LONGEST_SECRET).decode("utf-8-sig").strip())
+    except (OSError, RuntimeError) as problem:
+        reason = getattr(problem, "strerror", None) or str(problem)
+    except UnicodeDecodeError:
+        reason = "it is no text in UTF-8"
+    else:
+        if found.reveal():
+            return found
+        reason = "it is empty"
+    raise ConfigurationError(f"{name}_FILE: {file} cannot be read ({reason})")
+
+
+def _text(environment: Mapping[str, str], name: str) -> str:
+    return environment.get(name, "").strip()
+
+
+def _credentials(environment: Mapping[str, str], transport: TransportOptions) -> Credentials | None:
+    client_id = _text(environment, "SPOTIFY_ADS_CLIENT_ID")
+    access_token = secret_from(environment, "SPOTIFY_ADS_ACCESS_TOKEN")
+    if access_token is not None:
         return AccessToken(access_token, client_id=client_id or None)
-    if not refresh_token:
+    refresh_token = secret_from(environment, "SPOTIFY_ADS_REFRESH_TOKEN")
+    if refresh_token is None:
         return None
     if not client_id:
         raise ConfigurationError(
             "the environment holds SPOTIFY_ADS_REFRESH_TOKEN and lacks SPOTIFY_ADS_CLIENT_ID, the app that it was given to"
         )
-    token_url = environment.get("SPOTIFY_ADS_TOKEN_URL") or f"{ACCOUNTS_URL}/api/token"
-    return RefreshToken(client_id, client_secret, refresh_token, token_url=token_url)
+    client_secret = secret_from(environment, "SPOTIFY_ADS_CLIENT_SECRET") or Secret("")
+    token_url = _text(environment, "SPOTIFY_ADS_TOKEN_URL") or f"{ACCOUNTS_URL}/api/token"
+    return RefreshToken(client_id, client_secret, refresh_token, token_url=token_url, allow_http=transport.allow_http)

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import sys
 
+from spotify_ads_cli.consoles import take_everything
+
 __all__ = ["main"]
 
 
@@ -22,4 +24,5 @@ def main() -> None:
         if missing.name not in {"typer", "rich"}:
             raise
         sys.exit(f"the command line needs {missing.name}: pip install 'spotify-ads-async[cli]'")
+    take_everything()
     app()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import os
 from collections.abc import Generator, Mapping
 from typing import Annotated, Any, NamedTuple
 
@@ -18,18 +19,20 @@ __all__ = ["COMMANDS", "Entry", "app"]
 class Entry(NamedTuple):
     """Where a command is found: ``attribute`` is a typer app for a group, or a function.
 
-    With ``makes_profile``, ``--profile`` may name one that is not there yet.
+    With ``makes_profile``, ``--profile`` may name one that is not there yet. One that is ``tolerant`` goes on with a broken config file.
     """
 
     module: str
     attribute: str
     help: str
     makes_profile: bool = False
+    tolerant: bool = False
 
 
 COMMANDS: Mapping[str, Entry] = {
     "demo": Entry("demo", "demo", "See everything work against an emulator on this machine."),
     "login": Entry("login", "login", "Sign in with Spotify and keep the tokens on this machine.", makes_profile=True),
+    "doctor": Entry("doctor.command", "doctor", "Find out what keeps this from working, and what to do.", tolerant=True),
     "accounts": Entry("accounts", "accounts", "List the ad accounts you can use."),
     "campaigns": Entry("entities", "campaigns", "List, read, create, change and clone campaigns."),
     "ad-sets": Entry("entities", "ad_sets", "List, read, create, change and clone ad sets."),
@@ -45,12 +48,17 @@ COMMANDS: Mapping[str, Entry] = {
     "quota": Entry("quota", "quota", "Show how full the windows are."),
     "call": Entry("call", "call", "Call any operation of the API."),
     "proxy": Entry("proxy", "proxy", "Share the quota with programs in any language."),
+    "api": Entry("api", "app", "Say what has changed in the API since this version was made."),
+    "mcp": Entry("mcp", "mcp", "Give an agent tools for the Ads API."),
     "emulate": Entry("emulate", "emulate", "Serve an Ads API on this machine, for trying and testing."),
 }
 
 
 _PROFILE_HELP = "Use this sign-in and its section of the config file."
+_PROXY_HELP = "Reach https through this HTTP proxy. A password belongs in SPOTIFY_ADS_PROXY, where no list of processes shows it."
+_PROXY_VARIABLE = "SPOTIFY_ADS_PROXY"
 _MAKERS = frozenset(name for name, entry in COMMANDS.items() if entry.makes_profile)
+_TOLERANT = frozenset(name for name, entry in COMMANDS.items() if entry.tolerant)
 
 
 class _Root(TyperGroup):
@@ -95,10 +103,10 @@ def load(name: str, entry: Entry) -> Any:  # noqa: ANN401 - typer's own
         found = single
     command = get_command(found)
     command.name = name
-    option = _profile_option()
+    options = _common_options()
     if entry.makes_profile:
-        option.help = "Keep the sign-in under this name."
-    _add_profile(command, option)
+        options[0].help = "Keep the sign-in under this name."
+    _add_options(command, options)
     return command
 
 
@@ -113,13 +121,13 @@ def _nothing_is_garbage() -> Generator[None]:
         gc.enable()
 
 
-def _add_profile(command: Any, option: Any) -> None:  # noqa: ANN401 - typer's own
-    """Let every command take ``--profile`` behind its name too, and read the config file before anything asks the environment."""
+def _add_options(command: Any, options: list[Any]) -> None:  # noqa: ANN401 - typer's own
+    """Let every command take the common options behind its name too, and read the config file before anything asks the environment."""
     if isinstance(command, TyperGroup):
         for inner in command.commands.values():
-            _add_profile(inner, option)
+            _add_options(inner, options)
     else:
-        command.params.append(option)
+        command.params.extend(options)
 
 
 def _configure(context: typer.Context, profile: str | None) -> None:
@@ -127,7 +135,14 @@ def _configure(context: typer.Context, profile: str | None) -> None:
         return
     from spotify_ads_cli import config  # noqa: PLC0415 - help needs none
 
-    config.apply(profile or context.find_root().obj, may_be_new=context.command.name in _MAKERS)
+    name = context.command.name
+    config.apply(profile or context.find_root().obj, may_be_new=name in _MAKERS, tolerant=name in _TOLERANT)
+
+
+def _use_proxy(proxy: str | None) -> None:
+    if proxy:
+        os.environ.pop(f"{_PROXY_VARIABLE}_FILE", None)
+        os.environ[_PROXY_VARIABLE] = proxy
 
 
 def _hold(
@@ -136,15 +151,19 @@ def _hold(
         str | None,
         typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP, is_eager=True, expose_value=False, callback=_configure),
     ] = None,
+    proxy: Annotated[
+        str | None,
+        typer.Option("--proxy", metavar="ADDRESS", help=_PROXY_HELP, is_eager=True, expose_value=False, callback=_use_proxy),
+    ] = None,
 ) -> None:
-    del profile
+    del profile, proxy
 
 
-def _profile_option() -> Any:  # noqa: ANN401 - typer's own
-    """The option as typer makes it for a function."""
+def _common_options() -> list[Any]:
+    """The options as typer makes them for a function."""
     app = typer.Typer(add_completion=False)
     app.command()(_hold)
-    return next(found for found in get_command(app).params if "--profile" in found.opts)
+    return [found for found in get_command(app).params if {"--profile", "--proxy"} & set(found.opts)]
 
 
 app = typer.Typer(
@@ -172,7 +191,8 @@ def root(
     *,
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
     profile: Annotated[str | None, typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP)] = None,
+    proxy: Annotated[str | None, typer.Option("--proxy", metavar="ADDRESS", help=_PROXY_HELP, callback=_use_proxy)] = None,
 ) -> None:
     """The Spotify Ads API on the command line, within its limits."""
-    del version
+    del version, proxy
     context.obj = profile

@@ -14,26 +14,35 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-import platformdirs
 import typer
 
-from spotify_ads_async.auth.credentials import require_secure
+from spotify_ads_async.auth.homes import config_folder
+from spotify_ads_async.cli.origins import origins
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import USAGE, say
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor.limits import parse_limits
-from spotify_ads_async.governor.stores import open_store
+from spotify_ads_async.governor.shared import open_store
+from spotify_ads_async.network.addresses import ALLOW_HTTP_VARIABLE, require_secure
+from spotify_ads_async.network.options import TransportOptions
+from spotify_ads_async.settings import transport_from
 
 __all__ = ["apply", "path_of_config"]
 
 _PATH_VARIABLE = "SPOTIFY_ADS_CONFIG"
 _PROFILE_VARIABLE = "SPOTIFY_ADS_PROFILE"
 _DEFAULT_PROFILE = "default"
+_LARGEST_FILE = 1024 * 1024
 _VARIABLES: Mapping[str, str] = {
     "ad_account": "SPOTIFY_ADS_AD_ACCOUNT_ID",
+    "allow_http": ALLOW_HTTP_VARIABLE,
+    "api_document": "SPOTIFY_ADS_API_DOCUMENT",
     "base_url": "SPOTIFY_ADS_BASE_URL",
+    "ca_file": "SPOTIFY_ADS_CA_FILE",
     "limits": "SPOTIFY_ADS_LIMITS",
+    "no_proxy": "SPOTIFY_ADS_NO_PROXY",
     "output": "SPOTIFY_ADS_OUTPUT",
+    "proxy": "SPOTIFY_ADS_PROXY",
     "store": "SPOTIFY_ADS_STORE",
 }
 _AT_THE_TOP = (*_VARIABLES, "profile", "profiles")
@@ -43,20 +52,35 @@ _SECRET_NAME = re.compile(r"token|secret|password")
 def path_of_config() -> Path:
     """Where the file is: ``config.toml`` in the user's config directory, or what ``SPOTIFY_ADS_CONFIG`` names."""
     named = os.environ.get(_PATH_VARIABLE)
-    return Path(named).expanduser() if named else platformdirs.user_config_path("spotify-ads") / "config.toml"
+    return Path(os.path.expanduser(named)) if named else config_folder() / "config.toml"  # noqa: PTH111 (without a home, pathlib's raises)
 
 
-def apply(profile: str | None, *, may_be_new: bool = False) -> None:
+def apply(profile: str | None, *, may_be_new: bool = False, tolerant: bool = False) -> None:
     """Put what the file says into the environment, where it does not say anything yet.
 
     Args:
         profile: what ``--profile`` says: whose section counts before the rest of the file. By default the one that
             ``SPOTIFY_ADS_PROFILE`` or the file itself names.
         may_be_new: whether there may be no such profile yet.
+        tolerant: whether the command goes on without the file where that is broken, and tells what is wrong with it.
 
     Raises:
         typer.Exit: the file cannot be read, or holds what it may not, or there is no such profile; why has been said.
     """
+    try:
+        _apply(profile, may_be_new=may_be_new)
+    except _Broken as problem:
+        if not tolerant:
+            say(f"error: {problem}")
+            raise typer.Exit(USAGE) from None
+        origins.problem = str(problem)
+
+
+class _Broken(Exception):
+    """The file cannot be used; the text is for people."""
+
+
+def _apply(profile: str | None, *, may_be_new: bool) -> None:
     path = path_of_config()
     content = _content(path)
     top = _texts(path, "", {name: value for name, value in content.items() if name != "profiles"}, _AT_THE_TOP)
@@ -74,22 +98,34 @@ def apply(profile: str | None, *, may_be_new: bool = False) -> None:
     section = chosen or _DEFAULT_PROFILE
     settings = {name: (name, value) for name, value in top.items()}
     settings |= {name: (f"profiles.{section}.{name}", value) for name, value in sections.get(section, {}).items()}
-    for name, (place, value) in settings.items():
-        if not os.environ.get(_VARIABLES[name]):
+    for name, (place, value) in sorted(settings.items()):  # the hosts of allow_http before the address that may need them
+        if not os.environ.get(_VARIABLES[name]) and not os.environ.get(f"{_VARIABLES[name]}_FILE"):
             try:
                 _CHECKS[name](value)
             except ConfigurationError as problem:
                 _end(f"{path}: {place}: {problem}")
             os.environ[_VARIABLES[name]] = value
+            origins.places[_VARIABLES[name]] = f"{path}: {place}"
 
 
 def _content(path: Path) -> Mapping[str, Any]:
+    named = bool(os.environ.get(_PATH_VARIABLE))
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if os.environ.get(_PATH_VARIABLE):
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_FILE + 1)
+        if len(content) > _LARGEST_FILE:
+            _end(f"{path}: this is larger than {_LARGEST_FILE} bytes, and no config file")
+        return tomllib.loads(content.decode("utf-8-sig").replace("\r\n", "\n"))
+    except (FileNotFoundError, NotADirectoryError):
+        if named:
             _end(f"{path}: there is no such file, and {_PATH_VARIABLE} names it")
         return {}
+    except RecursionError:
+        _end(f"{path}: this is nested too deeply for a config file")
+    except PermissionError as problem:
+        if named or os.path.exists(path):  # noqa: PTH110 (pathlib's raises where a folder may not be read)
+            _end(f"{path}: {problem.strerror}")
+        return {}  # a home that is somebody else's
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
         _end(f"{path}: {problem}")
 
@@ -110,12 +146,21 @@ def _require_form(output: str) -> None:
         raise ConfigurationError(f"{output!r} is not one of {', '.join(Output)}")
 
 
+def _require_address(base_url: str) -> None:
+    require_secure(base_url, transport_from(os.environ).allow_http)
+
+
 # Each setting is looked at here, where its place in the file is known: later it would be called by its variable.
 _CHECKS: Mapping[str, Callable[[str], object]] = {
     "ad_account": str,
-    "base_url": require_secure,
+    "allow_http": str,
+    "base_url": _require_address,
+    "ca_file": lambda file: TransportOptions(ca_file=file).checked(),
+    "api_document": str,
     "limits": parse_limits,
+    "no_proxy": str,
     "output": _require_form,
+    "proxy": lambda proxy: TransportOptions(proxy=proxy).checked(),
     "store": functools.partial(open_store, timeout=1.0),
 }
 
@@ -143,5 +188,4 @@ def _texts(path: Path, place: str, section: Mapping[str, object], known: tuple[s
 
 
 def _end(problem: str) -> NoReturn:
-    say(f"error: {problem}")
-    raise typer.Exit(USAGE)
+    raise _Broken(problem)

@@ -36,7 +36,8 @@ EXTRAS = (
 BELOW_THE_PUBLIC_API = sorted(
     file
     for file in PACKAGE.rglob("*.py")
-    if file.relative_to(PACKAGE).parts[0] not in {"bulk", "telemetry.py", "emulator", "cli", "__init__.py", "__main__.py"}
+    if file.relative_to(PACKAGE).parts[0]
+    not in {"bulk", "dlt", "mcp", "proxy", "telemetry.py", "emulator", "cli", "__init__.py", "__main__.py"}
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
+from support.api_document import document
 
 from codegen.__main__ import follow, generate
 from codegen.document import Document, GenerationError
@@ -18,7 +18,6 @@ from codegen.overrides import load as load_overrides
 from spotify_ads_async.api.facts import known_facts, render_facts, take_facts
 
 ROOT = Path(__file__).parents[1]
-PLACES = [os.environ.get("SPOTIFY_ADS_OPENAPI"), str(ROOT.parent / "shared" / "api" / "openapi-v3-2026-10.yaml")]
 PACKAGES = ("models", "operations", "resources")
 LONG_ENOUGH_TO_BE_A_COPY = 45
 
@@ -42,12 +41,11 @@ def test_every_file_says_that_it_is_generated() -> None:
 
 def test_the_facts_are_those_of_the_document_and_hold_no_sentence_of_it() -> None:
     """Where a document is at hand. Where none is, the facts stand for it: taking facts of facts changes nothing."""
-    at_hand = next((Path(place) for place in PLACES if place and Path(place).is_file()), None)
-    document = known_facts() if at_hand is None else yaml.load(at_hand.read_text(), Loader=yaml.CSafeLoader)
-    assert render_facts(take_facts(document)) == render_facts(known_facts())
+    published = document()
+    assert render_facts(take_facts(published)) == render_facts(known_facts())
     sentences = {
         " ".join(sentence.split())
-        for description in _descriptions(document)
+        for description in _descriptions(published)
         for sentence in re.split(r"(?<=[.!?])\s", description)
         if len(sentence) >= LONG_ENOUGH_TO_BE_A_COPY
     }
@@ -227,6 +225,11 @@ def _set(part: str, value: object) -> Any:  # noqa: ANN401 -- the same
     return lambda small: small.said[part].append(value) if isinstance(small.said[part], list) else small.said[part].update(value)
 
 
+def _parameter(name: str, schema: object) -> Any:  # noqa: ANN401 -- the same
+    parameter = {"name": name, "in": "query", "schema": schema}
+    return lambda small: small.document["paths"]["/boxes/{box_id}/things"]["get"]["parameters"].append(parameter)
+
+
 def _schema(name: str, value: object) -> Any:  # noqa: ANN401 -- the same
     return lambda small: small.document["components"]["schemas"].update({name: value})
 
@@ -267,6 +270,7 @@ def test_what_somebody_must_decide_is_named(small: Small, change: Any, message: 
         (_set("inline", {"/components/schemas/Gone": "Here"}), "Gone"),
         (_set("docs", {"Nobody": "Nothing."}), "nothing is called Nobody"),
         (_schema("Size", {"type": "object", "properties": {"deep": {"type": "string", "enum": ["A"]}}}), "is called SizeDeep until"),
+        (_parameter("mood", {"type": "array", "items": {"type": "string", "enum": ["A"]}}), "is called GetThingsMoodItem until"),
     ],
 )
 def test_what_does_not_fit_is_noted_and_the_rest_is_made(small: Small, change: Any, note: str) -> None:  # noqa: ANN401

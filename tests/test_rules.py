@@ -373,6 +373,8 @@ BROKEN_QUERIES: list[tuple[str, dict[str, object], str, str]] = [
     ("getAggregateReport", {**HOURLY, "report_end": WHOLE_HOUR + HOUR}, "report_end", "two weeks"),
     ("getAggregateReport", {**HOURLY, "report_end": WHOLE_HOUR - timedelta(minutes=1)}, "report_end", "whole hour"),
     ("getAggregateReport", {"entity_ids": [ID] * 51}, "entity_ids", "at most 50"),
+    ("getAggregateReport", {"entity_ids": UNSET, "entity_ids_type": UNSET}, "entity_ids", "is required with granularity DAY"),
+    ("getAggregateReport", {**HOURLY, "entity_ids": [], "entity_ids_type": UNSET}, "entity_ids", "is required with granularity HOUR"),
     ("getAggregateReport", {"entity_ids_type": UNSET}, "entity_ids_type", "is required"),
     ("getAggregateReport", {"entity_ids_type": m.ReportEntityType.CAMPAIGN}, "entity_ids_type", "unless the granularity is LIFETIME"),
     ("getAggregateReport", {"entity_status_type": UNSET}, "entity_status_type", "is required"),

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
-__all__ = ["FILE", "METHODS", "Facts", "known_facts", "parse_document", "render_facts", "take_facts"]
+__all__ = ["FILE", "METHODS", "PUBLISHED_DOCUMENT", "Facts", "known_facts", "parse_document", "render_facts", "take_facts"]
 
 Facts: TypeAlias = dict[str, Any]
 
 FILE: Final = Path(__file__).parents[1] / "api.json"
-"""Where a checkout holds the facts."""
+"""Where the package holds the facts that it was made from."""
+PUBLISHED_DOCUMENT: Final = "https://developer.spotify.com/reference/ads-api/v3/api.yaml"
+"""Where Spotify publishes the document."""
 METHODS: Final = ("get", "put", "post", "patch", "delete")
 """The methods of a path, in the order in which the facts name them."""
 WIDTH: Final = 160
@@ -196,4 +197,4 @@ def _resolvers(given: Mapping[str, list[tuple[str, Any]]]) -> dict[str, list[tup
 
 def known_facts() -> Facts:
     """The facts that this version of the package was made from."""
-    return msgspec.json.decode(resources.files("spotify_ads_async").joinpath("api.json").read_bytes(), type=Facts)
+    return msgspec.json.decode(FILE.read_bytes(), type=Facts)

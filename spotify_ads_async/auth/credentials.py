@@ -1,63 +1,42 @@
-"""From credentials to access tokens.
+"""From credentials to access tokens: refreshed in time, once for everybody who shares a sign-in.
 
-Source: Spotify's Authorization guide: tokens live 3600 s; ``/api/token`` takes HTTP Basic with client ID and secret;
-a refresh may answer with a new refresh token, which then replaces the old one.
+Source: Spotify's Authorization guide: tokens live 3600 s, and a refresh may answer with a new refresh token, which then replaces
+the old one.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
+import contextlib
 import logging
-import random
-import re
+import os
+import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
-from urllib.parse import SplitResult, urlsplit
+from collections.abc import AsyncGenerator, Callable, Collection
+from typing import NoReturn, Protocol, runtime_checkable
 
 import aiohttp
 import anyio
 import msgspec
 
-from spotify_ads_async.errors import (
-    AuthenticationError,
-    ConfigurationError,
-    ConnectionFailed,
-    ErrorCode,
-    InvalidAnswer,
-    ServerError,
-    SpotifyAdsError,
-)
-from spotify_ads_async.types import Secret, decode_hook
+from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL, FINAL_CODES, TokenAnswer, header_safe, token_request
+from spotify_ads_async.auth.token_stores import SharedTokenStore, Tokens, TokenStore, as_shared
+from spotify_ads_async.errors import AuthenticationError, ConfigurationError, ConnectionFailed, SpotifyAdsError
+from spotify_ads_async.network.addresses import require_secure
+from spotify_ads_async.types import Secret
 
-__all__ = [
-    "ACCOUNTS_URL",
-    "AccessToken",
-    "Credentials",
-    "RefreshToken",
-    "SupportsFinish",
-    "TokenAnswer",
-    "TokenStore",
-    "header_safe",
-    "require_secure",
-    "token_request",
-]
+__all__ = ["AccessToken", "Credentials", "RefreshToken", "SupportsAccepted", "SupportsFinish"]
 
 logger = logging.getLogger("spotify_ads_async")
 
-ACCOUNTS_URL = "https://accounts.spotify.com"
-
 _REFRESH_EARLY_SECONDS = 60.0
-_SUSPICIOUS_SECONDS = 60.0
-_USUAL_LIFETIME = 3600.0
-_ATTEMPTS = 3
-_TIMEOUT = aiohttp.ClientTimeout(total=15.0)
-_LARGEST_ANSWER = 64 * 1024
-_FINAL = {"invalid_grant", "invalid_client", "unauthorized_client"}
-"""OAuth's codes (RFC 6749, 5.2) after which asking again with the same credentials cannot help."""
+_YOUNG_SECONDS = 60.0
+_LONGEST_REFUSAL_SECONDS = 60.0
+_CLOCK_TOLERANCE_SECONDS = 60.0
+_POLL_SECONDS = 0.02
 
 
+@runtime_checkable
 class Credentials(Protocol):
     """What a client signs its requests with."""
 
@@ -76,6 +55,15 @@ class Credentials(Protocol):
 
 
 @runtime_checkable
+class SupportsAccepted(Protocol):
+    """Credentials that want to know which token worked."""
+
+    def accepted(self, token: Secret) -> None:
+        """The server took ``token``; told after every such call."""
+        ...
+
+
+@runtime_checkable
 class SupportsFinish(Protocol):
     """Credentials that may have work under way which must not be cut off when the client closes."""
 
@@ -84,23 +72,21 @@ class SupportsFinish(Protocol):
         ...
 
 
-class TokenStore(Protocol):
-    """Where a refresh token is kept between runs: a profile, a database row, a secret manager."""
+class _NotCopied:
+    """Credentials stay where they are: no pickle and no copy holds a secret, or a token that a refresh here makes void there."""
 
-    async def load(self) -> Secret | None:
-        """The refresh token as last saved, None where there is none."""
-        ...
-
-    async def save(self, refresh_token: Secret) -> None:
-        """Replace the refresh token, all or nothing: from now on the old one may be void."""
-        ...
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} is not pickled and not copied: it holds secrets, and a refresh in one place would make the other's "
+            "token void. Pass the object itself, or make it anew where it is needed (AdsClient.from_env(), or a profile's credentials)"
+        )
 
 
-class AccessToken:
+class AccessToken(_NotCopied):
     """A token that somebody else keeps fresh.
 
     Args:
-        token: the bearer token.
+        token: the bearer token; a line break at its end is no part of it.
         client_id: the app's client ID, so that programs of the same app share their quota.
 
     Raises:
@@ -132,24 +118,27 @@ class AccessToken:
         return "AccessToken('***')"
 
 
-class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``/api/token`` answers. ``expires_in`` is seconds."""
+class _Access(msgspec.Struct, frozen=True):
+    """An access token in use. It is stale when either clock says so: one stands still while the machine sleeps, the other may be set."""
 
-    access_token: Secret
-    expires_in: float = _USUAL_LIFETIME
-    refresh_token: Secret | None = None
+    token: Secret
+    since: float
+    stale_at: float
+    stale_at_posix: float
 
 
-class RefreshToken:
-    """Access tokens from a refresh token, refreshed a minute before they expire, once however many calls wait.
+class RefreshToken(_NotCopied):
+    """Access tokens from a refresh token, refreshed a minute before they expire, once however many calls, loops and processes wait.
 
     Args:
         client_id: the app's client ID.
         client_secret: its secret; empty for an app that signed in with PKCE alone.
         refresh_token: from ``spotify-ads login`` or your own sign-in. A token that ``store`` holds goes before it.
         token_url: the endpoint; the emulator has its own.
-        store: keeps a refresh token that replaces this one. It is asked first, and again when a token was refused:
-            another process may have replaced it.
+        store: keeps a refresh token that replaces this one. It is read before every refresh: another process may have
+            replaced the token. A :class:`~spotify_ads_async.auth.token_stores.SharedTokenStore`, such as a profile's, also
+            shares access tokens, and lets one process at a time refresh.
+        allow_http: hosts that plain http may go to, for a test server on a network of your own.
         clock: a monotonic clock, in seconds.
 
     Raises:
@@ -163,46 +152,61 @@ class RefreshToken:
         refresh_token: str | Secret,
         *,
         token_url: str = f"{ACCOUNTS_URL}/api/token",
-        store: TokenStore | None = None,
+        store: TokenStore | SharedTokenStore | None = None,
+        allow_http: Collection[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client_id = client_id
         self._client_secret = client_secret = _secret(client_secret)
         self._refresh_token = refresh_token = _secret(refresh_token)
-        require_secure(token_url)
+        require_secure(token_url, allow_http)
         self._token_url = token_url
-        self._store = store
+        self._kept_elsewhere = store is not None
+        self._store = as_shared(store)
         self._clock = clock
-        self._store_asked = False
-        self._access_token: Secret | None = None
-        self._fetched_at = 0.0
-        self._stale_at = 0.0
-        self._follows_refusal = False
-        self._refreshing: asyncio.Task[Secret] | None = None
+        self._access: _Access | None = None
+        self._worked: Secret | None = None
+        self._refused: Secret | None = None
+        self._refused_in_vain = 0
+        self._next_refresh_at = 0.0
+        self._replaced: Secret | None = None
+        self._refreshing: dict[asyncio.AbstractEventLoop, asyncio.Task[Secret]] = {}
         self._refusal: AuthenticationError | None = None
+        self._lock = threading.Lock()
+        self._process = os.getpid()
 
     @property
     def client_id(self) -> str | None:
         """The app's client ID."""
         return self._client_id
 
+    @property
+    def token_url(self) -> str:
+        """The endpoint that gives access tokens."""
+        return self._token_url
+
     async def token(self, http: aiohttp.ClientSession) -> Secret:
         """A token with at least a minute to live, if the endpoint gives such.
 
         Raises:
-            AuthenticationError: the refresh was refused; every call that waited for it gets this, and so does each later one.
+            AuthenticationError: the refresh was refused; every call that waited for it gets this, and so does each later one. Or
+                the API refused the tokens that were just issued.
             ConnectionFailed, ServerError, InvalidAnswer: the token endpoint cannot be reached, fails, or answers something else.
         """
-        if self._access_token is not None and self._clock() < self._stale_at:
-            return self._access_token
-        if self._refusal is not None:
+        access = self._access
+        if access is not None and self._fresh(access):
+            return access.token
+        if self._refusal is not None and not self._kept_elsewhere:
             raise _again(self._refusal)
-        refreshing = self._refreshing
+        self._require_patience()
+        loop = asyncio.get_running_loop()
+        refreshing = self._refreshing.get(loop)
         if refreshing is None:
             # A task of its own: the call that needs it first may be cancelled, and the answer may hold the only refresh token
             # that is valid from now on. `finish` waits for it.
-            refreshing = self._refreshing = asyncio.create_task(self._refresh(http), name="refresh of an access token")
-            refreshing.add_done_callback(self._refreshed)
+            refreshing = loop.create_task(self._refresh(http), name="refresh of an access token")
+            self._refreshing = {one: task for one, task in self._refreshing.items() if not one.is_closed()} | {loop: refreshing}
+            refreshing.add_done_callback(lambda _: self._refreshing.pop(loop, None))
         await asyncio.wait([refreshing])
         if refreshing.cancelled():
             raise ConnectionFailed("the token refresh was cut off: the event loop is closing")
@@ -211,235 +215,169 @@ class RefreshToken:
             raise _again(failure)
         return refreshing.result()
 
+    def accepted(self, token: Secret) -> None:
+        """The API took ``token``: should it be refused later, it was revoked, and another one will help."""
+        if self._access is not None and self._access.token is token:
+            self._worked = token
+
     def invalidate(self, token: Secret) -> bool:
         """Forget ``token``, unless another one took its place meanwhile.
 
-        Answers false where ``token`` is new and replaced one that was refused as well: yet another will not help.
+        Answers false where tokens are refused as soon as they are issued: after the second, the next is asked for a second later, then
+        two, four and so on up to a minute, and no request is sent with a token that is known to be bad.
         """
-        if self._access_token != token:
+        access = self._access
+        if access is None or access.token != token:
             return True
-        if self._follows_refusal and self._clock() - self._fetched_at < _SUSPICIOUS_SECONDS:
-            return False
-        self._access_token = None
-        self._follows_refusal = True
-        return True
+        now = self._clock()
+        self._access = None
+        self._refused = token
+        if self._worked == token or now - access.since >= _YOUNG_SECONDS:
+            self._refused_in_vain = 0
+        self._refused_in_vain += 1
+        wait = 0.0 if self._refused_in_vain < 2 else min(_LONGEST_REFUSAL_SECONDS, 2.0 ** min(self._refused_in_vain - 2, 10))
+        self._next_refresh_at = now + wait
+        return wait == 0.0
 
     async def finish(self) -> None:
         """Wait for a refresh under way, so that a new refresh token is stored."""
-        if self._refreshing is not None:
-            await asyncio.wait([self._refreshing])
+        refreshing = self._refreshing.get(asyncio.get_running_loop())
+        if refreshing is not None:
+            await asyncio.wait([refreshing])
 
-    def _refreshed(self, refreshing: asyncio.Task[Secret]) -> None:
-        self._refreshing = None
-        if not refreshing.cancelled():
-            failure = refreshing.exception()
-            if isinstance(failure, AuthenticationError) and _FINAL & {entry.code for entry in failure.error_codes}:
-                self._refusal = failure
+    def _fresh(self, access: _Access) -> bool:
+        return self._clock() < access.stale_at and time.time() < access.stale_at_posix
+
+    def _require_patience(self) -> None:
+        wait = self._next_refresh_at - self._clock() if self._refused_in_vain else 0.0
+        if wait > 0.0:
+            raise AuthenticationError(
+                f"the API refused {self._refused_in_vain} access tokens as soon as they were issued, and the next is asked for in "
+                f"{wait:.0f} s: check that token endpoint and API belong together, and that the app may use the Ads API",
+                status=401,
+            )
 
     async def _refresh(self, http: aiohttp.ClientSession) -> Secret:
-        if not self._store_asked:
-            self._refresh_token = await self._stored() or self._refresh_token
-            self._store_asked = True
-        asked_at = self._clock()
-        try:
-            answer = await self._ask(http)
-        except AuthenticationError:
-            stored = await self._stored()
-            if stored is None or stored == self._refresh_token:
+        async with self._turn():
+            if self._access is not None and self._fresh(self._access):
+                return self._access.token  # another loop was faster
+            kept = await self._read()
+            if kept is not None and (shared := self._shared(kept)) is not None:
+                self._access = shared
+                return shared.token
+            refresh_token = self._newest(kept)
+            if self._refusal is not None and refresh_token == self._refresh_token:
+                raise _again(self._refusal)
+            self._refusal, self._refresh_token = None, refresh_token
+            begun = Tokens(refresh_token=refresh_token) if kept is None else kept
+            await self._note(msgspec.structs.replace(begun, refreshing_since=time.time()))
+            try:
+                asked_at, answer = await self._ask(http)
+            except AuthenticationError as refusal:
+                await self._note(begun)
+                if FINAL_CODES & {entry.code for entry in refusal.error_codes}:
+                    self._refusal = refusal
+                if begun.refreshing_since is not None:
+                    ago = max(0.0, time.time() - begun.refreshing_since)
+                    refusal.add_note(f"a refresh that began {ago:.0f} s ago was cut off, and may have replaced the token")
                 raise
-            self._refresh_token = stored
-            answer = await self._ask(http)
-        if answer.refresh_token is not None and answer.refresh_token != self._refresh_token:
-            await self._rotate(answer.refresh_token)
-        self._fetched_at = self._clock()
-        self._stale_at = asked_at + answer.expires_in - min(_REFRESH_EARLY_SECONDS, answer.expires_in / 2)
-        self._access_token = answer.access_token
+            return await self._take(asked_at, answer)
+
+    async def _ask(self, http: aiohttp.ClientSession) -> tuple[float, TokenAnswer]:
+        """When was asked, and the answer. A store without turns may hold another token by now."""
+        while True:
+            asked_at = self._clock()
+            form = {"grant_type": "refresh_token", "refresh_token": self._refresh_token}
+            try:
+                return asked_at, await token_request(
+                    http, self._token_url, form, client_id=self._client_id, client_secret=self._client_secret
+                )
+            except AuthenticationError:
+                kept = await self._read() if self._kept_elsewhere else None
+                if kept is None or self._newest(kept) == self._refresh_token:
+                    raise
+                self._refresh_token = self._newest(kept)
+
+    async def _take(self, asked_at: float, answer: TokenAnswer) -> Secret:
+        lifetime = answer.expires_in
+        early = min(_REFRESH_EARLY_SECONDS, lifetime / 2)
+        now = time.time()
+        rotated = answer.refresh_token is not None and answer.refresh_token != self._refresh_token
+        if answer.refresh_token is not None and rotated:
+            self._replaced, self._refresh_token = self._refresh_token, answer.refresh_token
+        self._access = _Access(answer.access_token, self._clock(), asked_at + lifetime - early, now + lifetime - early)
+        tokens = Tokens(refresh_token=self._refresh_token, access_token=answer.access_token, issued_at=now, expires_at=now + lifetime)
+        await self._write(tokens, rotated=rotated)
         return answer.access_token
 
-    async def _stored(self) -> Secret | None:
-        if self._store is None:
+    def _shared(self, kept: Tokens) -> _Access | None:
+        """The access token that another process has got meanwhile."""
+        now = time.time()
+        early = min(_REFRESH_EARLY_SECONDS, (kept.expires_at - kept.issued_at) / 2)
+        if kept.access_token is None or kept.access_token == self._refused:
             return None
+        if not kept.issued_at - _CLOCK_TOLERANCE_SECONDS <= now < kept.expires_at - early:
+            return None
+        clock = self._clock()
+        return _Access(kept.access_token, clock, clock + kept.expires_at - early - now, kept.expires_at - early)
+
+    def _newest(self, kept: Tokens | None) -> Secret:
+        """The refresh token to use: the store's, unless it is the one that was replaced here and could not be kept."""
+        return self._refresh_token if kept is None or kept.refresh_token == self._replaced else kept.refresh_token
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None]:
+        """Be the only one who refreshes: among the loops of this process, and among those who share the store."""
+        if self._process != os.getpid():
+            # A fork: whoever held the lock in the parent will never give it back here.
+            self._process, self._lock = os.getpid(), threading.Lock()
+        lock = self._lock
+        while not lock.acquire(blocking=False):  # noqa: ASYNC110 (no event of one loop wakes another)
+            await anyio.sleep(_POLL_SECONDS)
         try:
-            return await self._store.load()
+            async with self._store.turn():
+                yield
+        finally:
+            lock.release()
+
+    async def _read(self) -> Tokens | None:
+        try:
+            return await self._store.read()
+        except SpotifyAdsError:
+            raise
         except Exception as problem:  # noqa: BLE001 (somebody else's code)
             failure = ConfigurationError(f"the token store cannot be read ({type(problem).__name__})")
         raise failure
 
-    async def _rotate(self, refresh_token: Secret) -> None:
-        self._refresh_token = refresh_token
-        if self._store is None:
+    async def _note(self, tokens: Tokens) -> None:
+        """Keep that a refresh begins. Where that fails, keeping its answer will fail as well, and say so."""
+        with contextlib.suppress(Exception):
+            await self._store.write(tokens)
+
+    async def _write(self, tokens: Tokens, *, rotated: bool) -> None:
+        if not self._kept_elsewhere:
+            if rotated:
+                logger.warning("the refresh token was replaced, and no store keeps the new one: the next run may have to sign in again")
             return
         try:
-            await self._store.save(refresh_token)
-        except Exception as problem:  # noqa: BLE001 (the same; this run goes on with what it holds)
+            await self._store.write(tokens)
+        except Exception as problem:  # noqa: BLE001 (somebody else's code; this run goes on with what it holds)
             logger.error(  # noqa: TRY400 (a traceback may show the token)
                 "the new refresh token could not be stored (%s): sign in again before the next run", type(problem).__name__
             )
-
-    async def _ask(self, http: aiohttp.ClientSession) -> TokenAnswer:
-        form = {"grant_type": "refresh_token", "refresh_token": self._refresh_token}
-        return await token_request(http, self._token_url, form, client_id=self._client_id, client_secret=self._client_secret)
 
     def __repr__(self) -> str:
         return f"RefreshToken(client_id={self._client_id!r}, client_secret='***', refresh_token='***')"
 
 
-async def token_request(
-    http: aiohttp.ClientSession, url: str, form: Mapping[str, str | Secret], *, client_id: str, client_secret: Secret
-) -> TokenAnswer:
-    """Ask the token endpoint; transport errors, 429 and 5xx are tried again, a refusal is not.
-
-    Raises:
-        AuthenticationError: the endpoint refused (4xx), with what to do; ``error_codes`` holds OAuth's code where it named one.
-        ConnectionFailed, ServerError, InvalidAnswer: it cannot be reached, fails, or answers something else.
-    """
-    failure: SpotifyAdsError = ConnectionFailed("the token endpoint was not asked")
-    for attempt in range(_ATTEMPTS):
-        if attempt:
-            await anyio.sleep(0.2 * 2**attempt * random.random())  # noqa: S311 (no secret)
-        outcome = await _ask_once(http, url, form, client_id, client_secret)
-        if isinstance(outcome, TokenAnswer):
-            return outcome
-        failure = outcome
-        if not isinstance(failure, ConnectionFailed | ServerError):
-            break
-    raise failure
-
-
-async def _ask_once(
-    http: aiohttp.ClientSession, url: str, form: Mapping[str, str | Secret], client_id: str, client_secret: Secret
-) -> TokenAnswer | SpotifyAdsError:
-    """One request. What fails is returned, or loses its frames: those of aiohttp hold the secrets."""
-    try:
-        async with http.post(
-            url,
-            data=_revealed(form, client_id, client_secret),
-            headers=_headers(client_id, client_secret),
-            timeout=_TIMEOUT,
-            allow_redirects=False,
-        ) as response:
-            status, body = response.status, await _read(response)
-    except (aiohttp.ClientError, OSError, RuntimeError) as cause:
-        # RuntimeError: the client was closed meanwhile.
-        return ConnectionFailed(f"the token endpoint cannot be reached ({type(cause).__name__}): check the network and try again")
-    except BaseException as cause:  # noqa: BLE001 (raised again)
-        raise cause.with_traceback(None) from None
-    return _outcome(status, body)
-
-
-def _revealed(form: Mapping[str, str | Secret], client_id: str, client_secret: Secret) -> dict[str, str]:
-    fields = {name: value.reveal() if isinstance(value, Secret) else value for name, value in form.items()}
-    return fields if client_secret.reveal() else {**fields, "client_id": client_id}
-
-
-def _headers(client_id: str, client_secret: Secret) -> dict[str, str]:
-    if not client_secret.reveal():
-        return {"Accept": "application/json"}
-    return {"Accept": "application/json", "Authorization": aiohttp.encode_basic_auth(client_id, client_secret.reveal())}
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > _LARGEST_ANSWER:
-            response.close()
-            return b""
-    return bytes(body)
-
-
-class _Fields(msgspec.Struct):
-    access_token: Secret
-    expires_in: Any = None
-    refresh_token: Secret | None = None
-
-
-class _Refusal(msgspec.Struct):
-    error: str = ""
-
-
-def _outcome(status: int, body: bytes) -> TokenAnswer | SpotifyAdsError:
-    if 200 <= status < 300:
-        return _granted(status, body)
-    if status >= 500 or status == 429:
-        return ServerError(f"the token endpoint failed (HTTP {status}): try again later", status=status)
-    if status < 400:
-        return InvalidAnswer("the token endpoint redirects, and secrets do not follow: check its address", status=status)
-    try:
-        code = msgspec.json.decode(body, type=_Refusal).error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        code = ""
-    if not re.fullmatch(r"[a-z_]{1,40}", code):
-        code = ""
-    return AuthenticationError(
-        f"the token request was refused ({code or f'HTTP {status}'}): {_ADVICE.get(code, _GENERAL_ADVICE)}",
-        status=status,
-        error_codes=[ErrorCode(code=code)] if code else [],
-    )
-
-
-_ADVICE = {
-    "invalid_grant": "the refresh token or code is void: sign in again, for example with `spotify-ads login`",
-    "invalid_client": "client ID and client secret do not fit together: check both",
-}
-_GENERAL_ADVICE = "check client ID, client secret and refresh token, or sign in again"
-
-
-def _granted(status: int, body: bytes) -> TokenAnswer | SpotifyAdsError:
-    try:
-        fields = msgspec.json.decode(body, type=_Fields, dec_hook=decode_hook)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        fields = None
-    if fields is None or not header_safe(fields.access_token.reveal()):
-        # Nothing of the body is shown: it may hold a token.
-        return InvalidAnswer("the token endpoint answered without a usable access token: check its address", status=status)
-    seconds = fields.expires_in
-    lifetime = float(seconds) if isinstance(seconds, int | float) and seconds >= 0 else _USUAL_LIFETIME
-    return TokenAnswer(access_token=fields.access_token, expires_in=lifetime, refresh_token=fields.refresh_token)
-
-
 def _again(failure: SpotifyAdsError) -> SpotifyAdsError:
     """The same failure for another waiter: an exception object carries one traceback only."""
-    return type(failure)(failure.message, status=failure.status, error_codes=failure.error_codes)
+    again = type(failure)(failure.message, status=failure.status, error_codes=failure.error_codes)
+    for note in getattr(failure, "__notes__", ()):
+        again.add_note(note)
+    return again
 
 
 def _secret(value: str | Secret) -> Secret:
-    return value if isinstance(value, Secret) else Secret(value)
-
-
-def header_safe(token: str) -> bool:
-    """Whether a header may hold ``token``: printable ASCII without spaces, and not empty."""
-    return token.isascii() and token.isprintable() and " " not in token and token != ""
-
-
-def require_secure(url: str) -> None:
-    """Refuse an address that would send secrets in the clear: HTTPS, or plain HTTP to this machine.
-
-    Raises:
-        ConfigurationError: the scheme is wrong for the host, or it is no plain address.
-    """
-    parts = _split(url)
-    if parts is None or not parts.hostname or parts.query or parts.fragment:
-        raise ConfigurationError("an address is https://host/path, without query and fragment")
-    if parts.username is not None or parts.password is not None:
-        raise ConfigurationError("an address with credentials in it ends up in logs: leave them out")
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname)):
-        raise ConfigurationError(
-            f"{parts.scheme}://{parts.hostname} would carry secrets in the clear: use https (plain http is for loopback)"
-        )
-
-
-def _split(url: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises where it is no number
-    except ValueError:
-        return None
-    return parts
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    """The secret without the line break that files and ``$(cat …)`` leave at its end."""
+    return Secret((value.reveal() if isinstance(value, Secret) else value).rstrip("\r\n"))

@@ -1,59 +1,55 @@
 """Sign-ins kept on this machine, by name: secrets in the system keyring, or, where there is none, in a file of mode 0600.
 
-Needs the extra ``cli`` (keyring, platformdirs).
+Any number of processes may use one profile at once: a lock beside its file lets one of them refresh, and the others use what it
+got. Needs the extra ``cli`` (keyring, platformdirs).
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import tempfile
+import time
+from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Protocol, cast
 
+import anyio
 import anyio.to_thread
-import keyring
-import keyring.errors
 import msgspec
-import platformdirs
 
-from spotify_ads_async.auth.credentials import RefreshToken, TokenStore
+from spotify_ads_async.auth.credentials import RefreshToken
+from spotify_ads_async.auth.homes import config_folder
+from spotify_ads_async.auth.keyrings import Keyring, KeyringProblem, SystemKeyring
 from spotify_ads_async.auth.sign_in import SignIn
-from spotify_ads_async.errors import ConfigurationError
+from spotify_ads_async.auth.token_stores import SharedTokenStore, Tokens
+from spotify_ads_async.errors import ConfigurationError, ConnectionFailed
+from spotify_ads_async.locks import try_lock, unlock
 from spotify_ads_async.types import Secret, decode_hook
 
-__all__ = ["DEFAULT_PROFILE", "Keyring", "Profiles"]
+__all__ = ["DEFAULT_PROFILE", "Profiles"]
+
+logger = logging.getLogger("spotify_ads_async")
 
 DEFAULT_PROFILE = "default"
-_SERVICE = "spotify-ads"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_SYSTEM_PRIORITY = 1.0
-"""From here on, keyring's backends are those of the system; below are plain files and the one that always fails."""
+_LARGEST_FILE = 1024 * 1024
+_POLL_SECONDS = 0.02
+_PATIENCE_SECONDS = 120.0
+_SILENT_SECONDS = 3.0
+"""A refresh takes less; who waits longer is told what for."""
 
 
-class Keyring(Protocol):
-    """What is used of a :class:`keyring.backend.KeyringBackend`."""
+class _Secrets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All that must not be seen: the app's secret, and the tokens as in :class:`Tokens`."""
 
-    priority: float
-    name: str
-
-    def get_password(self, service: str, username: str) -> str | None:
-        """The password, None where there is none."""
-        ...
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        """Keep a password."""
-        ...
-
-    def delete_password(self, service: str, username: str) -> None:
-        """Forget a password."""
-        ...
-
-
-class _Secrets(msgspec.Struct, frozen=True, kw_only=True):
     client_secret: Secret
     refresh_token: Secret
+    access_token: Secret | None = None
+    issued_at: float = 0.0
+    expires_at: float = 0.0
+    refreshing_since: float | None = None
 
 
 class _Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,15 +66,32 @@ class Profiles:
     Args:
         folder: where their files are; by default the user's configuration directory.
         backend: the keyring; by default the system's, where there is one.
+        allow_http: hosts that plain http may go to, for the accounts service of a test server.
     """
 
-    def __init__(self, folder: Path | None = None, *, backend: Keyring | None = None) -> None:
-        self._folder = (platformdirs.user_config_path("spotify-ads") if folder is None else folder) / "profiles"
-        self._backend = cast("Keyring", keyring.get_keyring()) if backend is None else backend
+    def __init__(self, folder: Path | None = None, *, backend: Keyring | None = None, allow_http: tuple[str, ...] = ()) -> None:
+        self._folder = (config_folder() if folder is None else folder) / "profiles"
+        self._keyring = SystemKeyring(backend)
+        self._allow_http = allow_http
 
     def names(self) -> list[str]:
         """The profiles there are."""
         return sorted(file.stem for file in self._folder.glob("*.json") if _NAME.fullmatch(file.stem))
+
+    def require_place(self, name: str) -> None:
+        """Make sure that a sign-in of that name can be kept, before anybody is asked to agree to one.
+
+        Raises:
+            ConfigurationError: the name is unfit, or the folder cannot be written.
+        """
+        file = self._file(name)
+        try:
+            _make_folder(file.parent)
+            reason = None if os.access(file.parent, os.W_OK | os.X_OK) else "no permission, or a read-only file system"
+        except OSError as problem:
+            reason = problem.strerror
+        if reason is not None:
+            raise _unwritable(file, reason)
 
     def save(self, name: str, sign_in: SignIn) -> str:
         """Keep a sign-in, in place of the one of that name. Answers where its secrets are, for people.
@@ -86,14 +99,8 @@ class Profiles:
         Raises:
             ConfigurationError: the name is unfit, or the file cannot be written.
         """
-        file = self._file(name)
         kept = _Kept(client_id=sign_in.client_id, token_url=sign_in.token_url)
-        hidden = _Secrets(client_secret=sign_in.client_secret, refresh_token=sign_in.refresh_token)
-        if self._to_keyring(name, hidden):
-            _replace(file, _encoder.encode(kept))
-            return f"the system keyring ({self._backend.name})"
-        _replace(file, _encoder.encode(msgspec.structs.replace(kept, secrets=hidden)))
-        return str(file)
+        return self._save(name, kept, _Secrets(client_secret=sign_in.client_secret, refresh_token=sign_in.refresh_token))
 
     def load(self, name: str) -> SignIn:
         """The sign-in of that name.
@@ -101,24 +108,10 @@ class Profiles:
         Raises:
             ConfigurationError: there is none, or it cannot be read.
         """
-        file = self._file(name)
-        try:
-            kept = msgspec.json.decode(file.read_bytes(), type=_Kept, dec_hook=decode_hook)
-        except FileNotFoundError:
-            raise ConfigurationError(f"there is no profile {name}: sign in with `spotify-ads login --profile {name}`") from None
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as problem:
-            reason = type(problem).__name__
-        else:
-            hidden = kept.secrets or self._from_keyring(name)
-            if hidden is not None:
-                return SignIn(
-                    client_id=kept.client_id,
-                    client_secret=hidden.client_secret,
-                    refresh_token=hidden.refresh_token,
-                    token_url=kept.token_url,
-                )
-            reason = "the keyring does not have its secrets"
-        raise ConfigurationError(f"profile {name} cannot be read ({reason}): sign in again with `spotify-ads login --profile {name}`")
+        kept, hidden = self._load(name)
+        return SignIn(
+            client_id=kept.client_id, client_secret=hidden.client_secret, refresh_token=hidden.refresh_token, token_url=kept.token_url
+        )
 
     def remove(self, name: str) -> None:
         """Forget a sign-in; nothing happens where there is none.
@@ -127,60 +120,139 @@ class Profiles:
             ConfigurationError: the name is unfit.
         """
         file = self._file(name)
-        with contextlib.suppress(keyring.errors.KeyringError):
-            self._backend.delete_password(_SERVICE, name)
+        self._keyring.delete(name)
         file.unlink(missing_ok=True)
+        file.with_suffix(".lock").unlink(missing_ok=True)
 
     def credentials(self, name: str) -> RefreshToken:
-        """Credentials of that profile; a new refresh token is kept in it.
+        """Credentials of that profile; tokens that replace others are kept in it, for every process that uses it.
 
         Raises:
             ConfigurationError: there is no such profile, or it cannot be read.
         """
-        return self.load(name).credentials(self.store(name))
+        return self.load(name).credentials(self.store(name), allow_http=self._allow_http)
 
-    def store(self, name: str) -> TokenStore:
-        """The place where the profile's refresh token is."""
+    def store(self, name: str) -> SharedTokenStore:
+        """The place where the profile's tokens are."""
         return _ProfileStore(self, name)
+
+    def tokens(self, name: str) -> Tokens:
+        """The tokens of that profile.
+
+        Raises:
+            ConfigurationError: there is no such profile, or it cannot be read.
+        """
+        _, hidden = self._load(name)
+        return msgspec.convert(hidden, Tokens, from_attributes=True, dec_hook=_as_it_is)
+
+    def replace_tokens(self, name: str, tokens: Tokens) -> None:
+        """Keep these tokens in place of the profile's.
+
+        Raises:
+            ConfigurationError: there is no such profile, or it cannot be read or written.
+        """
+        kept, hidden = self._load(name)
+        changes = {field: getattr(tokens, field) for field in tokens.__struct_fields__}
+        self._save(name, msgspec.structs.replace(kept, secrets=None), msgspec.structs.replace(hidden, **changes))
+
+    def lock_file(self, name: str) -> Path:
+        """Where those who refresh the profile's tokens take turns."""
+        return self._file(name).with_suffix(".lock")
 
     def _file(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
             raise ConfigurationError(f"{name!r} cannot name a profile: letters, digits, dots, dashes and underscores, at most 64")
         return self._folder / f"{name}.json"
 
-    def _to_keyring(self, name: str, hidden: _Secrets) -> bool:
-        if self._backend.priority < _SYSTEM_PRIORITY:
-            return False
+    def _save(self, name: str, kept: _Kept, hidden: _Secrets) -> str:
+        file = self._file(name)
+        problem = self._keyring.save(name, _encoder.encode(hidden).decode())
+        if problem is None:
+            _replace(file, _encoder.encode(kept))
+            return f"the system keyring ({self._keyring.name})"
+        _replace(file, _encoder.encode(msgspec.structs.replace(kept, secrets=hidden)))
+        return f"{file}{problem}"
+
+    def _load(self, name: str) -> tuple[_Kept, _Secrets]:
+        file = self._file(name)
         try:
-            self._backend.set_password(_SERVICE, name, _encoder.encode(hidden).decode())
-        except Exception:  # noqa: BLE001 (backends raise what their systems raise; the file is the way out)
-            return False
-        return True
+            with file.open("rb") as content:
+                kept = msgspec.json.decode(content.read(_LARGEST_FILE), type=_Kept, dec_hook=decode_hook)
+        except (FileNotFoundError, NotADirectoryError):
+            raise ConfigurationError(f"there is no profile {name}: sign in with `spotify-ads login --profile {name}`") from None
+        except PermissionError:
+            raise ConfigurationError(f"profile {name} cannot be read: {file} is somebody else's, or its permissions are wrong") from None
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as problem:
+            reason = type(problem).__name__
+        else:
+            hidden = kept.secrets or self._from_keyring(name)
+            if hidden is not None:
+                return kept, hidden
+            reason = "the keyring does not have its secrets"
+        raise ConfigurationError(f"profile {name} cannot be read ({reason}): sign in again with `spotify-ads login --profile {name}`")
 
     def _from_keyring(self, name: str) -> _Secrets | None:
         try:
-            text = self._backend.get_password(_SERVICE, name)
-            return None if text is None else msgspec.json.decode(text, type=_Secrets, dec_hook=decode_hook)
-        except Exception:  # noqa: BLE001 (the same; the caller says what to do)
+            text = self._keyring.load(name)
+        except KeyringProblem as problem:
+            # Signing in again would not help: what is kept is still there.
+            failure = ConfigurationError(f"profile {name} is in the system keyring, which {problem}")
+        else:
+            with contextlib.suppress(msgspec.DecodeError):
+                return None if text is None else msgspec.json.decode(text, type=_Secrets, dec_hook=decode_hook)
             return None
+        raise failure
 
 
 class _ProfileStore:
-    """A profile as a :class:`TokenStore`. Keyrings and files block, so a worker thread asks them."""
+    """A profile as a :class:`SharedTokenStore`. Keyrings and files block, so a worker thread asks them."""
 
     def __init__(self, profiles: Profiles, name: str) -> None:
         self._profiles = profiles
         self._name = name
 
-    async def load(self) -> Secret | None:
-        return (await anyio.to_thread.run_sync(self._profiles.load, self._name)).refresh_token
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None]:
+        path = self._profiles.lock_file(self._name)
+        try:
+            file = await anyio.to_thread.run_sync(_opened, path)
+        except OSError as problem:
+            logger.warning("%s cannot be made (%s): processes that use this profile may refresh its token at once", path, problem.strerror)
+            yield
+            return
+        try:
+            await self._wait_for(file, path)
+            try:
+                yield
+            finally:
+                unlock(file)
+        finally:
+            os.close(file)
 
-    async def save(self, refresh_token: Secret) -> None:
-        await anyio.to_thread.run_sync(self._replace, refresh_token)
+    async def _wait_for(self, file: int, path: Path) -> None:
+        begun, told = time.monotonic(), False
+        while not try_lock(file):
+            waited = time.monotonic() - begun
+            if waited > _SILENT_SECONDS and not told:
+                told = True
+                logger.warning("waiting for another process that renews the access token of profile %s", self._name)
+            if waited > _PATIENCE_SECONDS:
+                raise ConnectionFailed(
+                    f"another process has been renewing the access token of profile {self._name} for {waited:.0f} s: end it and try again "
+                    f"(it holds {path})"
+                )
+            await anyio.sleep(_POLL_SECONDS)
 
-    def _replace(self, refresh_token: Secret) -> None:
-        present = self._profiles.load(self._name)
-        self._profiles.save(self._name, msgspec.structs.replace(present, refresh_token=refresh_token))
+    async def read(self) -> Tokens | None:
+        return await anyio.to_thread.run_sync(self._profiles.tokens, self._name)
+
+    async def write(self, tokens: Tokens) -> None:
+        await anyio.to_thread.run_sync(self._profiles.replace_tokens, self._name, tokens)
+
+
+def _opened(path: Path) -> int:
+    _make_folder(path.parent)
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def _encode_secret(value: object) -> object:
@@ -189,13 +261,25 @@ def _encode_secret(value: object) -> object:
     raise NotImplementedError(f"{type(value).__name__} has no JSON form")
 
 
+def _as_it_is(kind: type, value: object) -> object:
+    del kind
+    return value
+
+
 _encoder = msgspec.json.Encoder(enc_hook=_encode_secret)
+
+
+def _make_folder(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _replace(file: Path, content: bytes) -> None:
     """Write a file of mode 0600 all or nothing: whoever reads it sees the old content or the new."""
+    with contextlib.suppress(OSError):
+        if file.read_bytes() == content:
+            return
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(file.parent)
         # mkstemp makes files of mode 0600.
         handle, name = tempfile.mkstemp(prefix=f".{file.stem}.", dir=file.parent)
         try:
@@ -211,4 +295,10 @@ def _replace(file: Path, content: bytes) -> None:
         reason = problem.strerror
     else:
         return
-    raise ConfigurationError(f"{file} cannot be written ({reason})")
+    raise _unwritable(file, reason)
+
+
+def _unwritable(file: Path, reason: str | None) -> ConfigurationError:
+    return ConfigurationError(
+        f"{file} cannot be written ({reason}): set HOME or XDG_CONFIG_HOME to a folder that can, or give the credentials in the environment"
+    )

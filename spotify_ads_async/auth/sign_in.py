@@ -12,17 +12,21 @@ import contextlib
 import hashlib
 import hmac
 import secrets
-from collections.abc import AsyncGenerator, Callable, Sequence
-from urllib.parse import urlencode
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import aiohttp
 import anyio
-import anyio.to_thread
 import msgspec
 from aiohttp import web
 
-from spotify_ads_async.auth.credentials import ACCOUNTS_URL, RefreshToken, TokenStore, require_secure, token_request
+from spotify_ads_async.auth.credentials import RefreshToken
+from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL, token_request
+from spotify_ads_async.auth.token_stores import SharedTokenStore, TokenStore
 from spotify_ads_async.errors import AuthenticationError, ConfigurationError
+from spotify_ads_async.network.addresses import require_secure
+from spotify_ads_async.network.connections import open_http
+from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.types import Secret
 
 __all__ = ["CALLBACK_PORT", "Attempt", "SignIn", "begin", "exchange", "sign_in"]
@@ -40,9 +44,11 @@ class SignIn(msgspec.Struct, frozen=True, kw_only=True):
     refresh_token: Secret
     token_url: str = f"{ACCOUNTS_URL}/api/token"
 
-    def credentials(self, store: TokenStore | None = None) -> RefreshToken:
-        """Credentials for a client; ``store`` keeps a refresh token that replaces this one."""
-        return RefreshToken(self.client_id, self.client_secret, self.refresh_token, token_url=self.token_url, store=store)
+    def credentials(self, store: TokenStore | SharedTokenStore | None = None, *, allow_http: Collection[str] = ()) -> RefreshToken:
+        """Credentials for a client; ``store`` keeps tokens that replace these."""
+        return RefreshToken(
+            self.client_id, self.client_secret, self.refresh_token, token_url=self.token_url, store=store, allow_http=allow_http
+        )
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,14 +60,23 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     verifier: Secret
 
 
-def begin(client_id: str, *, redirect_uri: str, scopes: Sequence[str] = (), accounts_url: str = ACCOUNTS_URL) -> Attempt:
+def begin(
+    client_id: str,
+    *,
+    redirect_uri: str,
+    scopes: Sequence[str] = (),
+    accounts_url: str = ACCOUNTS_URL,
+    allow_http: Collection[str] = (),
+) -> Attempt:
     """Make the address of the consent page, with a new state and a new PKCE verifier.
 
     Raises:
-        ConfigurationError: no client ID, or an address that would carry secrets in the clear.
+        ConfigurationError: no client ID, an address that would carry secrets in the clear, or a redirect that Spotify refuses.
     """
-    require_secure(accounts_url)
+    require_secure(accounts_url, allow_http)
     require_secure(redirect_uri)
+    if urlsplit(redirect_uri).hostname == "localhost":
+        raise ConfigurationError("Spotify takes no redirect to localhost: name the address, as in http://127.0.0.1:8080/callback")
     if not client_id:
         raise ConfigurationError("a sign-in needs the app's client ID, from its page in Spotify's developer dashboard")
     state, verifier = Secret(secrets.token_urlsafe(32)), Secret(secrets.token_urlsafe(64))
@@ -80,22 +95,31 @@ def begin(client_id: str, *, redirect_uri: str, scopes: Sequence[str] = (), acco
     return Attempt(address=address, redirect_uri=redirect_uri, state=state, verifier=verifier)
 
 
-async def exchange(attempt: Attempt, code: Secret, *, client_id: str, client_secret: Secret, accounts_url: str = ACCOUNTS_URL) -> SignIn:
+async def exchange(
+    attempt: Attempt,
+    code: Secret,
+    *,
+    client_id: str,
+    client_secret: Secret,
+    accounts_url: str = ACCOUNTS_URL,
+    transport: TransportOptions | None = None,
+) -> SignIn:
     """Trade the code that came back for tokens.
 
     Raises:
         AuthenticationError: the code or the client was refused, or no refresh token came.
         ConnectionFailed, ServerError, InvalidAnswer: the endpoint cannot be reached, fails, or answers something else.
     """
+    transport = transport or TransportOptions()
     token_url = f"{accounts_url.rstrip('/')}/api/token"
-    require_secure(token_url)
+    require_secure(token_url, transport.allow_http)
     form: dict[str, str | Secret] = {
         "grant_type": "authorization_code",
         "code": code,
         "redirect_uri": attempt.redirect_uri,
         "code_verifier": attempt.verifier,
     }
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
+    async with open_http(transport) as http:
         answer = await token_request(http, token_url, form, client_id=client_id, client_secret=client_secret)
     if answer.refresh_token is None:
         raise AuthenticationError("the sign-in gave no refresh token: check the app's settings in the developer dashboard")
@@ -107,38 +131,71 @@ async def sign_in(
     client_secret: str | Secret = "",
     *,
     visit: Callable[[str], object],
+    paste: Callable[[str | None], Awaitable[Secret]] | None = None,
     port: int = CALLBACK_PORT,
     scopes: Sequence[str] = (),
     accounts_url: str = ACCOUNTS_URL,
     patience: float = _PATIENCE_SECONDS,
+    transport: TransportOptions | None = None,
 ) -> SignIn:
-    """Let the user sign in with a browser on this machine.
+    """Let the user sign in with a browser, on this machine or on another one.
 
     Args:
         client_id: the app's client ID.
         client_secret: its secret; empty for PKCE alone.
-        visit: called in a worker thread with the address to open, for example :func:`webbrowser.open`.
+        visit: called in a thread of its own with the address to open, for example :func:`webbrowser.open`.
+        paste: asks for the address that the browser ended at, where the browser runs elsewhere and cannot reach this machine. It is
+            asked beside listening, and again, with what was wrong, after an answer that is no such address.
         port: where to listen on 127.0.0.1; ``http://127.0.0.1:{port}/callback`` must be registered for the app.
         scopes: OAuth scopes; the Ads API names none.
         accounts_url: the accounts service; the emulator has its own.
         patience: seconds to wait for the user.
+        transport: how the network is used.
 
     Raises:
-        ConfigurationError: no client ID, or the port is taken.
+        ConfigurationError: no client ID, or the port is taken and nothing can be pasted.
         AuthenticationError: the user declined, nobody signed in, or the code was refused.
         ConnectionFailed, ServerError, InvalidAnswer: the accounts service cannot be reached, fails, or answers something else.
     """
+    transport = transport or TransportOptions()
     client_secret = client_secret if isinstance(client_secret, Secret) else Secret(client_secret)
-    attempt = begin(client_id, redirect_uri=f"http://127.0.0.1:{port}/callback", scopes=scopes, accounts_url=accounts_url)
+    redirect_uri = f"http://127.0.0.1:{port}/callback"
+    attempt = begin(client_id, redirect_uri=redirect_uri, scopes=scopes, accounts_url=accounts_url, allow_http=transport.allow_http)
     callback = _Callback(attempt.state)
     code: Secret | None = None
-    async with callback.listening(port):
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(callback.listening(port))
+        except ConfigurationError:
+            if paste is None:
+                raise
+        # A daemon: some browsers run in the terminal until they are left, and must not keep the time, or this program, with them.
+        threading.Thread(target=visit, args=(attempt.address,), name="browser", daemon=True).start()
         with anyio.move_on_after(patience):
-            await anyio.to_thread.run_sync(visit, attempt.address, abandon_on_cancel=True)
-            code = await callback.code()
+            code = await (callback.code() if paste is None else _first_of(callback, paste))
     if code is None:
-        raise AuthenticationError(f"nobody signed in within {patience:g} s: start again")
-    return await exchange(attempt, code, client_id=client_id, client_secret=client_secret, accounts_url=accounts_url)
+        raise AuthenticationError(
+            f"nobody signed in within {patience:g} s: start again. Where Spotify's page says INVALID_CLIENT, the client ID is not that of "
+            f"an app, or {redirect_uri} is not registered for it letter by letter"
+        )
+    return await exchange(attempt, code, client_id=client_id, client_secret=client_secret, accounts_url=accounts_url, transport=transport)
+
+
+async def _first_of(callback: _Callback, paste: Callable[[str | None], Awaitable[Secret]]) -> Secret:
+    """The code that the browser brings, or that somebody pastes."""
+
+    async def ask() -> None:
+        problem = callback.take_pasted(await paste(None))
+        while problem is not None:
+            problem = callback.take_pasted(await paste(problem))
+
+    asking = asyncio.ensure_future(ask())
+    asking.add_done_callback(callback.failed)
+    try:
+        return await callback.code()
+    finally:
+        asking.cancel()
+        await asyncio.wait([asking])
 
 
 class _Callback:
@@ -183,20 +240,51 @@ class _Callback:
             raise outcome
         return outcome
 
+    def take_pasted(self, address: Secret) -> str | None:
+        """Take the address that the browser ended at. Answers what is wrong with it, where it is not the answer to this sign-in."""
+        query = dict(parse_qsl(urlsplit(address.reveal().strip()).query))
+        if not self._is_ours(query.get("state", "")):
+            return "that is not where this sign-in ended: copy the whole address that the browser shows at the end"
+        if not self._outcome.done():
+            self._take(query)
+        return None
+
+    def failed(self, asking: asyncio.Future[None]) -> None:
+        """Asking for the address came to an end without one."""
+        if not asking.cancelled() and (problem := asking.exception()) is not None and not self._outcome.done():
+            self._outcome.set_exception(problem)
+
+    def _is_ours(self, state: str) -> bool:
+        return hmac.compare_digest(state.encode(), self._state.reveal().encode())
+
+    def _take(self, query: Mapping[str, str]) -> bool:
+        """Take the answer of the consent page: whether the user agreed."""
+        code, refusal = query.get("code"), query.get("error")
+        if refusal is None and code:
+            self._outcome.set_result(Secret(code))
+            return True
+        reason = refusal if refusal is not None and refusal.isidentifier() else "no code came"
+        advice = _DECLINED.get(reason, "start again and agree to it")
+        self._outcome.set_result(AuthenticationError(f"the sign-in was declined ({reason}): {advice}"))
+        return False
+
     async def _answer(self, request: web.Request) -> web.Response:
-        given = request.query.get("state", "")
-        if not hmac.compare_digest(given.encode(), self._state.reveal().encode()):
+        if not self._is_ours(request.query.get("state", "")):
             # Whoever sent this does not know the state: the real answer may still come.
             return _page(400, "This is not the answer to the sign-in that is under way. Start again from the terminal.")
-        code, refusal = request.query.get("code"), request.query.get("error")
         if self._outcome.done():
             return _page(409, "This sign-in is over. You can close this window.")
-        if refusal is not None or not code:
-            reason = refusal if refusal is not None and refusal.isidentifier() else "no code came"
-            self._outcome.set_result(AuthenticationError(f"the sign-in was declined ({reason}): start again and agree to it"))
+        if not self._take(request.query):
             return _page(403, "You have not signed in. You can close this window.")
-        self._outcome.set_result(Secret(code))
         return _page(200, "You have signed in. You can close this window and go back to the terminal.")
+
+
+_DECLINED = {
+    "unauthorized_client": "the app may not sign in this way; check its settings in the developer dashboard",
+    "invalid_scope": "the app may not have these scopes; leave them out, the Ads API names none",
+    "server_error": "the accounts service failed; start again later",
+    "temporarily_unavailable": "the accounts service is busy; start again later",
+}
 
 
 def _page(status: int, text: str) -> web.Response:

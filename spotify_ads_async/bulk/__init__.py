@@ -11,8 +11,9 @@ A plan is one SQLite file: the rows with before and after, the requests, and the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -21,12 +22,17 @@ from spotify_ads_async.bulk.plan import planner, undo
 from spotify_ads_async.bulk.plan.cells import CLEAR
 from spotify_ads_async.bulk.plan.effects import Conflict
 from spotify_ads_async.bulk.plan.expressions import BadExpression, parse_condition, parse_setting
-from spotify_ads_async.bulk.plan.sources import BadChanges, Problem
+from spotify_ads_async.bulk.plan.sources import BadChanges, HiddenRowsFound, Problem
+from spotify_ads_async.bulk.plan.tables import HiddenRows, Reading
 from spotify_ads_async.bulk.records import Decision, Header, NotAPlan, PlanDamaged, PlanInUse, PlannedRow, RowOutcome, WrongPlan
 from spotify_ads_async.bulk.results import Difference, PlanTotals, differences, plan_totals, result, write_results
 from spotify_ads_async.bulk.run.options import Options, Progress
 from spotify_ads_async.bulk.run.runner import Run
 from spotify_ads_async.bulk.store.plan_file import PlanFile, is_plan, now_text
+from spotify_ads_async.bulk.workbook.making import WorkbookRun, remove
+from spotify_ads_async.bulk.workbook.planning import plan_file
+from spotify_ads_async.bulk.workbook.store import NewItem, NewState, WorkbookHeader, WorkbookPlan, is_workbook_plan
+from spotify_ads_async.bulk.workbook.template import write_template
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.governor import Priority
 
@@ -41,6 +47,10 @@ __all__ = [
     "Entity",
     "Fate",
     "Header",
+    "HiddenRows",
+    "HiddenRowsFound",
+    "NewItem",
+    "NewState",
     "NotAPlan",
     "Options",
     "PlanDamaged",
@@ -52,17 +62,24 @@ __all__ = [
     "Progress",
     "RowOutcome",
     "Run",
+    "WorkbookHeader",
+    "WorkbookPlan",
+    "WorkbookRun",
     "WrongPlan",
     "apply",
+    "apply_workbook",
     "differences",
     "is_plan",
+    "is_workbook_plan",
     "plan_changes",
     "plan_selection",
     "plan_totals",
     "plan_undo",
+    "remove_new",
     "result",
     "resume",
     "write_results",
+    "write_template",
 ]
 
 
@@ -81,28 +98,43 @@ async def plan_changes(
     skip_bad_rows: bool = False,
     present: Iterable[msgspec.Struct] = (),
     force: bool = False,
+    encoding: str | None = None,
+    sheets: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    hidden: HiddenRows | None = None,
+    zone: ZoneInfo | None = None,
 ) -> None:
     """Read a file of changes and the present state, and make the plan. No request changes anything.
+
+    Rows without an id are new: their campaigns, ad sets and ads are made as drafts when the plan is carried out.
 
     Args:
         ads: the client.
         ad_account_id: the ad account that holds what is changed.
-        changes: a CSV or JSON Lines file; its id column says whether it is about ad sets, campaigns or ads.
+        changes: a workbook (.xlsx, .xls, .ods), a text with separators, or JSON Lines, told apart by content; the id column of each
+            table says whether it is about ad sets, campaigns or ads.
         plan: the plan to make; there must be no such file yet.
-        clear: the CSV token that empties a field; a blank keeps it.
+        clear: the cell that empties a field; a blank keeps it.
         base: an earlier export: a field that somebody else changed since, and that the file changes too, is a conflict.
         skip_bad_rows: plan the good rows though others are refused; those keep their place and their reason.
         present: what was read a moment ago, such as every ad set of the account: it is not read again. Read it through
             ``ads.with_options(keep_json=True)``, so that what this version does not know is in the plan as well.
         force: overwrite what somebody else changed since ``base``.
+        encoding: the encoding of a text, where it should not be found out.
+        sheets: the sheets of a workbook to read; every visible one with an id column if left out.
+        ignore: headers of columns to leave out.
+        hidden: whether rows that the spreadsheet hides are taken, or left out; where there are such, it must be said.
+        zone: the zone of times that name none.
 
     Raises:
-        BadChanges: rows are refused, with file, line, column and reason.
+        BadChanges: rows are refused, with file, line or cell, column and reason.
+        HiddenRowsFound: rows are hidden, and ``hidden`` is left out.
         FileExistsError: there is a file at ``plan``.
         SpotifyAdsError: the present state cannot be read.
     """
-    source = planner.Source(path=changes, clear=clear, base=base, skip_bad_rows=skip_bad_rows, present=present, force=force)
-    await planner.plan_changes(_bulk(ads), source, _header(ads, ad_account_id, str(changes)), plan)
+    reading = Reading(clear=clear, encoding=encoding, sheets=tuple(sheets), ignore=tuple(ignore), hidden=hidden, zone=zone)
+    source = planner.Source(path=changes, reading=reading, base=base, skip_bad_rows=skip_bad_rows, present=present, force=force)
+    await plan_file(_bulk(ads), source, _header(ads, ad_account_id, str(changes)), plan)
 
 
 async def plan_selection(
@@ -156,7 +188,7 @@ async def plan_undo(ads: AdsClient, done: Path, plan: Path, *, force: bool = Fal
 
 def apply(ads: AdsClient, plan: Path, options: Options | None = None) -> Run:
     """Carry out a plan that has not begun yet: enter it with ``async with``, iterate it for the rows as they end."""
-    return Run(_bulk(ads), plan, options or Options(), resumes=False)
+    return Run(_bulk(ads), _of_one_kind(plan), options or Options(), resumes=False)
 
 
 def resume(ads: AdsClient, plan: Path, options: Options | None = None) -> Run:
@@ -164,7 +196,46 @@ def resume(ads: AdsClient, plan: Path, options: Options | None = None) -> Run:
 
     Requests whose answer was lost are settled by reading back, and made again only where they took no effect.
     """
-    return Run(_bulk(ads), plan, options or Options(), resumes=True)
+    return Run(_bulk(ads), _of_one_kind(plan), options or Options(), resumes=True)
+
+
+def _of_one_kind(plan: Path) -> Path:
+    if is_workbook_plan(plan):
+        raise WrongPlan(f"{plan} is about new things, or things of several kinds: bulk.apply_workbook carries it out")
+    return plan
+
+
+def apply_workbook(ads: AdsClient, plan: Path, options: Options | None = None, *, resumes: bool = False) -> WorkbookRun:
+    """Carry out the plan of a file with new rows, or with rows about several kinds of things; or carry on with it after an interruption.
+
+    What is new is made as drafts and validated; ``Options(publish=True)`` also publishes what is valid. See :func:`is_workbook_plan`.
+    """
+    return WorkbookRun(_bulk(ads), plan, options or Options(), resumes=resumes)
+
+
+async def remove_new(
+    ads: AdsClient, plan: Path, *, archive: bool = False, tell: Callable[[NewItem, str], Awaitable[None]] | None = None
+) -> int:
+    """Take back what the plan of a workbook made; :func:`plan_undo` takes back the changes of its parts.
+
+    Args:
+        ads: the client.
+        plan: the plan.
+        archive: also archive what was published.
+        tell: told of each new thing, and of what became of it.
+
+    Returns:
+        How many stay, since they are published.
+
+    Raises:
+        NotAPlan: it is no plan of a workbook.
+        SpotifyAdsError: a request failed.
+    """
+    return await remove(_bulk(ads), plan, archive=archive, tell=tell or _ignore)
+
+
+async def _ignore(item: NewItem, became: str) -> None:
+    del item, became
 
 
 def _bulk(ads: AdsClient) -> AdsClient:

@@ -104,6 +104,10 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     """Whether somebody agreed to its unusual amounts."""
     former: bool = False
     """Whether it was made by the version before, which kept no present state: it is shown and undone, and carried out no more."""
+    remarks: str = ""
+    """What was taken for granted in reading the file, a line each."""
+    guessed: bool = False
+    """Whether the file's encoding is among that."""
 
     @property
     def kind(self) -> Entity:

@@ -17,6 +17,7 @@ from spotify_ads_async.bulk.plan.money import most_spent
 from spotify_ads_async.bulk.plan.state import leaf, same
 from spotify_ads_async.bulk.records import Decision, PlannedRow
 from spotify_ads_async.bulk.store.plan_file import PlanFile
+from spotify_ads_async.spreadsheets.writing import Emphasis, SheetColumn, WorkbookWriter
 
 __all__ = ["RESULT_COLUMNS", "Difference", "PlanTotals", "differences", "plan_totals", "result", "write_results"]
 
@@ -66,9 +67,16 @@ def _values(conflicts: Sequence[Conflict], name: str) -> str:
 
 
 def write_results(rows: Iterable[PlannedRow], path: Path) -> None:
-    """Write every row's outcome: JSON Lines where the name ends in ``.jsonl``, CSV otherwise. The file appears whole or not at all."""
+    """Write every row's outcome, by the name's end as JSON Lines, a workbook or CSV. The file appears whole or not at all.
+
+    A workbook has what failed or was refused first, with the reason at the cell that it is about.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        if path.suffix.lower() == ".xlsx":
+            _write_workbook(rows, part)
+            part.replace(path)
+            return
         with part.open("w", encoding="utf-8", newline="") as file:
             if path.suffix == ".jsonl":
                 file.writelines(msgspec.json.encode(result(row)).decode() + "\n" for row in rows)
@@ -80,6 +88,24 @@ def write_results(rows: Iterable[PlannedRow], path: Path) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+_COLOURS = {"failed": "#FFE0E0", "refused": "#FFE0E0", "unknown": "#FFE0E0", "conflict": "#FFF0D0", "waiting": "#FFF0D0"}
+
+
+def _write_workbook(rows: Iterable[PlannedRow], path: Path) -> None:
+    ordered = sorted(map(result, rows), key=lambda one: str(one["outcome"]) not in _COLOURS)
+    widths = {"reason": 70.0, "id": 38.0, "trace_id": 38.0}
+    columns = [SheetColumn(name=one, width=widths.get(one, 16), number_format="0" if one == "line" else "@") for one in RESULT_COLUMNS]
+    with WorkbookWriter(path) as book:
+        sheet = book.sheet("Results", columns)
+        for row in ordered:
+            cells = [row[name] if name == "line" else _plain(row[name]) for name in RESULT_COLUMNS]
+            sheet.write(cells, Emphasis(colour=_COLOURS.get(str(row["outcome"]), "")))
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
 
 
 def _safe(value: object) -> str:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import enum
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
 from spotify_ads_async import bulk
 from spotify_ads_async.cli import bulk_work
-from spotify_ads_async.cli.bulk_work import Planning, Working
+from spotify_ads_async.cli.bulk_work import FileReading, Planning
 from spotify_ads_async.cli.consent import AllowUnusual, Yes
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import run, usage_error
+from spotify_ads_async.cli.workbooks import Working
 
 __all__ = ["app"]
 
@@ -41,7 +43,10 @@ class Kind(enum.StrEnum):
     ADS = "ads"
 
 
-Changes = Annotated[Path | None, typer.Argument(metavar="CHANGES", help="A CSV or JSON Lines file.", show_default=False)]
+Changes = Annotated[
+    Path | None,
+    typer.Argument(metavar="CHANGES", help="A workbook (.xlsx, .xls, .ods), CSV or JSON Lines; - is standard input.", show_default=False),
+]
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan, as bulk plan writes it.")]
 PlanTo = Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="The plan to write; named after changes and time by default.")]
 Where = Annotated[list[str] | None, typer.Option("--where", metavar="CONDITION", help="Without a file: change what satisfies every one.")]
@@ -52,10 +57,18 @@ Conflicts = Annotated[
 ]
 Clear = Annotated[str, typer.Option("--clear", metavar="TOKEN", help="The cell that empties a field; a blank keeps it.")]
 SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="Go on with the good rows when others are refused.")]
+Sheet = Annotated[list[str] | None, typer.Option("--sheet", metavar="NAME", help="Read this sheet of a workbook; repeat for more.")]
+Encoding = Annotated[str | None, typer.Option("--encoding", metavar="NAME", help="How a text is encoded, such as windows-1252.")]
+Ignore = Annotated[list[str] | None, typer.Option("--ignore", metavar="COLUMN", help="Leave out this column; repeat for more.")]
+Hidden = Annotated[bulk.HiddenRows | None, typer.Option("--hidden", help="What to do with rows that the spreadsheet hides.")]
+Zone = Annotated[
+    str | None,
+    typer.Option("--zone", metavar="ZONE", envvar="SPOTIFY_ADS_ZONE", help="The zone of times that name none, such as Europe/Berlin."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")]
 MaxFailures = Annotated[int | None, typer.Option("--max-failures", metavar="N", min=0, help="Stop when more than N rows have failed.")]
 Concurrency = Annotated[int, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Rows under way at once, at most.")]
-Results = Annotated[Path | None, typer.Option("--results", metavar="FILE", help="Where every row's outcome goes, .csv or .jsonl.")]
+Results = Annotated[Path | None, typer.Option("--results", metavar="FILE", help="Where every row's outcome goes, .csv, .jsonl or .xlsx.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Also make requests again that the server refused.")]
 Draft = Annotated[bool, typer.Option("--draft", help="Stage the rows as drafts, and validate them by campaign; nothing goes live.")]
 Publish = Annotated[bool, typer.Option("--publish", help="With drafts: publish every campaign of which all rows are valid.")]
@@ -66,6 +79,16 @@ SendOption = Annotated[
     Send, typer.Option("--send", help="The whole object that a change is about, or, for an API that merges objects, the changes.")
 ]
 _CONCURRENCY = bulk.Options().concurrency
+
+
+def _reading(
+    sheet: list[str] | None, encoding: str | None, ignore: list[str] | None, hidden: bulk.HiddenRows | None, zone: str | None
+) -> FileReading:
+    try:
+        found = ZoneInfo(zone) if zone else None
+    except (ValueError, OSError, KeyError):
+        usage_error(f"--zone {zone}: there is no such time zone; write one such as Europe/Berlin or UTC")
+    return FileReading(encoding=encoding, sheets=tuple(sheet or ()), ignore=tuple(ignore or ()), hidden=hidden, zone=found)
 
 
 @app.command()
@@ -81,6 +104,11 @@ def plan(
     skip_bad_rows: SkipBadRows = False,
     force: Force = False,
     replace: Replace = False,
+    sheet: Sheet = None,
+    encoding: Encoding = None,
+    ignore: Ignore = None,
+    hidden: Hidden = None,
+    zone: Zone = None,
     ad_account: AdAccount = None,
     output: OutputForm = Output.TABLE,
 ) -> None:
@@ -98,9 +126,24 @@ def plan(
         skip_bad_rows=skip_bad_rows,
         force=force,
         replace=replace,
+        reading=_reading(sheet, encoding, ignore, hidden, zone),
         ad_account=needed(ad_account),
     )
     run(lambda: bulk_work.plan(planning, output))
+
+
+@app.command()
+def template(
+    *,
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", dir_okay=False, help="The workbook to write, an .xlsx file.")],
+    campaign: Annotated[str | None, typer.Option("--from", metavar="CAMPAIGN", help="Fill it with this campaign, by its id.")] = None,
+    ad_account: AdAccount = None,
+) -> None:
+    """Write the workbook to plan campaigns in: choices, a note on each column, and an example of each kind."""
+    account = needed(ad_account)
+    if to.suffix.lower() != ".xlsx":
+        usage_error(f"--to {to}: the name must end in .xlsx")
+    run(lambda: bulk_work.template(account, to, campaign))
 
 
 @app.command()
@@ -117,6 +160,11 @@ def apply(
     check_conflicts: Conflicts = None,
     clear: Clear = bulk.CLEAR,
     skip_bad_rows: SkipBadRows = False,
+    sheet: Sheet = None,
+    encoding: Encoding = None,
+    ignore: Ignore = None,
+    hidden: Hidden = None,
+    zone: Zone = None,
     dry_run: DryRun = False,
     draft: Draft = False,
     publish: Publish = False,
@@ -153,6 +201,7 @@ def apply(
         skip_bad_rows=skip_bad_rows,
         force=force,
         replace=replace,
+        reading=_reading(sheet, encoding, ignore, hidden, zone),
         ad_account=needed(ad_account),
     )
     run(lambda: bulk_work.apply_changes(planning, working))
@@ -194,6 +243,7 @@ def undo(
     to: Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="The plan of the undo; PLAN.undo by default.")] = None,
     force: Force = False,
     keep_going: KeepGoing = False,
+    archive: Annotated[bool, typer.Option("--archive", help="Archive what was new and is published by now.")] = False,
     dry_run: DryRun = False,
     concurrency: Concurrency = _CONCURRENCY,
     results: Results = None,
@@ -203,4 +253,4 @@ def undo(
     working = Working(
         options=bulk.Options(concurrency=concurrency, force=force, keep_going=keep_going), results=results, yes=yes, dry_run=dry_run
     )
-    run(lambda: bulk_work.undo(plan_file, to, working, force=force))
+    run(lambda: bulk_work.undo(plan_file, to, working, force=force, archive=archive))

@@ -6,11 +6,13 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import anyio.to_thread
 import msgspec
 
 from spotify_ads_async import bulk
+from spotify_ads_async.cli import workbooks
 from spotify_ads_async.cli.bulk_show import DIFFERENCE_COLUMNS, difference_row, row_name, say_outcomes, say_totals
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import agreed
@@ -18,12 +20,24 @@ from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.progress import shown
 from spotify_ads_async.cli.run import DONE, FAILED, INTERRUPTED, REFUSED, say
 from spotify_ads_async.cli.signals import on_interrupt
+from spotify_ads_async.cli.workbooks import Working
 from spotify_ads_async.client import AdsClient
+from spotify_ads_async.errors import ConfigurationError
 
-__all__ = ["Planning", "Working", "apply_changes", "apply_plan", "plan", "resume", "show", "undo"]
+__all__ = ["FileReading", "Planning", "Working", "apply_changes", "apply_plan", "plan", "resume", "show", "template", "undo"]
 
 _SHOWN = 20
 _GOOD = frozenset({bulk.RowOutcome.DONE, bulk.RowOutcome.STAGED, bulk.RowOutcome.UNCHANGED})
+
+
+class FileReading(msgspec.Struct, frozen=True, kw_only=True):
+    """How a file of changes is to be read."""
+
+    encoding: str | None = None
+    sheets: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    hidden: bulk.HiddenRows | None = None
+    zone: ZoneInfo | None = None
 
 
 class Planning(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,23 +54,15 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
     skip_bad_rows: bool = False
     force: bool = False
     replace: bool = False
+    reading: FileReading = FileReading()
 
     @property
     def target(self) -> Path:
         """Where the plan goes: never over an earlier one, which may still be undone."""
         if self.to is not None:
             return self.to
-        stem = self.changes.stem if self.changes else self.entity.plural.replace(" ", "_")
+        stem = "standard-input" if str(self.changes) == "-" else self.changes.stem if self.changes else self.entity.plural.replace(" ", "_")
         return Path(f"{stem}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.plan")
-
-
-class Working(msgspec.Struct, frozen=True, kw_only=True):
-    """How a plan is to be carried out."""
-
-    options: bulk.Options
-    results: Path | None = None
-    yes: bool = False
-    dry_run: bool = False
 
 
 async def _make_plan(client: AdsClient, planning: Planning) -> Path:
@@ -73,17 +79,33 @@ async def _make_plan(client: AdsClient, planning: Planning) -> Path:
             skip_bad_rows=planning.skip_bad_rows,
         )
     else:
-        await bulk.plan_changes(
-            client,
-            planning.ad_account,
-            planning.changes,
-            target,
-            clear=planning.clear,
-            base=planning.base,
-            skip_bad_rows=planning.skip_bad_rows,
-            force=planning.force,
-        )
+        try:
+            await _plan_file(client, planning, planning.changes, target, planning.reading.hidden)
+        except bulk.HiddenRowsFound as found:
+            option = "--hidden include takes them, and --hidden skip leaves them out; one of them"
+            takes = await agreed(f"{found.shown}: take what is hidden, too?", yes=False, option=option)
+            hidden = bulk.HiddenRows.INCLUDE if takes else bulk.HiddenRows.SKIP
+            await _plan_file(client, planning, planning.changes, target, hidden)
     return target
+
+
+async def _plan_file(client: AdsClient, planning: Planning, changes: Path, target: Path, hidden: bulk.HiddenRows | None) -> None:
+    reading = planning.reading
+    await bulk.plan_changes(
+        client,
+        planning.ad_account,
+        changes,
+        target,
+        clear=planning.clear,
+        base=planning.base,
+        skip_bad_rows=planning.skip_bad_rows,
+        encoding=reading.encoding,
+        sheets=reading.sheets,
+        ignore=reading.ignore,
+        hidden=hidden,
+        zone=reading.zone,
+        force=planning.force,
+    )
 
 
 def _make_room(target: Path, replace: bool) -> None:  # noqa: FBT001 - run_sync passes no names
@@ -106,13 +128,27 @@ async def plan(planning: Planning, output: Output) -> int:
     """Make a plan and show it."""
     async with connected() as client:
         target = await _make_plan(client, planning)
+    if bulk.is_workbook_plan(target):
+        await anyio.to_thread.run_sync(workbooks.show_plan, target, output, None, _show_plan)
+        say(f"the plan is {target}; spotify-ads bulk apply {target} carries it out")
+        return DONE
     totals = await anyio.to_thread.run_sync(_show_plan, target, output, None)
     say(f"the plan is {target}; spotify-ads bulk apply {target} carries it out")
     return REFUSED if totals.refused else DONE
 
 
+async def template(ad_account: str, to: Path, campaign: str | None) -> None:
+    """Write the workbook to plan campaigns in."""
+    async with connected() as client:
+        await bulk.write_template(client, ad_account, to, campaign_id=campaign)
+    say(f"{to} is ready: open it in a spreadsheet, fill it, and spotify-ads bulk plan {to} shows what it comes to")
+
+
 async def show(path: Path, output: Output) -> None:
     """Show a plan and what became of it."""
+    if bulk.is_workbook_plan(path):
+        await anyio.to_thread.run_sync(workbooks.show_plan, path, output, None, _show_plan)
+        return
     await anyio.to_thread.run_sync(_show_plan, path, output, None)
     with bulk.PlanFile.open(path) as plan:
         if plan.begun():
@@ -147,8 +183,8 @@ def _say_remarks(plan: bulk.PlanFile) -> None:
             say(f"{row.outcome}: {row_name(row, header)}: {column}{row.reason}")
         elif row.reason and not begun:
             say(f"note: {row_name(row, header)}: {row.reason}")
-    for note in plan.notes():
-        say(f"note: {note}")
+    for remark in header.remarks.splitlines():
+        say(f"note: {remark}")
 
 
 def _counted(plan: bulk.PlanFile, totals: bulk.PlanTotals) -> Iterator[bulk.PlannedRow]:
@@ -162,8 +198,26 @@ async def apply_changes(planning: Planning, working: Working) -> int:
     async with connected() as client:
         looked_at = time.monotonic()
         target = await _make_plan(client, planning)
+        if working.yes and not working.dry_run:
+            _require_known_encoding(target, planning)
         options = msgspec.structs.replace(working.options, looked_at=looked_at)
         return await _carry_out_when_wanted(client, target, msgspec.structs.replace(working, options=options))
+
+
+def _require_known_encoding(target: Path, planning: Planning) -> None:
+    """Refuse what was read in an encoding that nobody stated, where nobody looks at the plan either.
+
+    Raises:
+        ConfigurationError: the file does not tell its encoding.
+    """
+    opened = bulk.WorkbookPlan.open(target) if bulk.is_workbook_plan(target) else bulk.PlanFile.open(target)
+    with opened as plan:
+        guessed, remarks = plan.header.guessed, plan.header.remarks
+    if guessed:
+        raise ConfigurationError(
+            f"nothing was changed: {planning.changes} is {remarks.splitlines()[0]}. Nobody looks with --yes: state it, as in "
+            f"--encoding windows-1252; or look at the plan, and spotify-ads bulk apply {target} carries it out"
+        )
 
 
 async def apply_plan(path: Path, working: Working) -> int:
@@ -172,7 +226,8 @@ async def apply_plan(path: Path, working: Working) -> int:
     Raises:
         WrongPlan: it has begun before.
     """
-    with bulk.PlanFile.open(path) as plan:
+    opened = bulk.WorkbookPlan.open(path) if bulk.is_workbook_plan(path) else bulk.PlanFile.open(path)
+    with opened as plan:
         if plan.begun():
             raise bulk.WrongPlan(f"the plan has begun before: spotify-ads bulk resume {path} carries on")
     async with connected() as client:
@@ -180,6 +235,8 @@ async def apply_plan(path: Path, working: Working) -> int:
 
 
 async def _carry_out_when_wanted(client: AdsClient, path: Path, working: Working) -> int:
+    if bulk.is_workbook_plan(path):
+        return await workbooks.carry_out_when_wanted(client, path, working, _show_plan)
     totals = await anyio.to_thread.run_sync(_show_plan, path, Output.TABLE, _SHOWN)
     if working.dry_run:
         say(f"a dry run: nothing was changed; the plan is {path}")
@@ -214,6 +271,9 @@ async def _with_unusual(path: Path, options: bulk.Options) -> bulk.Options | Non
 
 async def resume(path: Path, working: Working) -> int:
     """Carry on with a plan."""
+    if bulk.is_workbook_plan(path):
+        async with connected() as client:
+            return await workbooks.carry_on(client, path, working)
     with bulk.PlanFile.open(path) as plan:
         outcomes = plan.outcomes()
     open_ones = {bulk.RowOutcome.WAITING, bulk.RowOutcome.UNKNOWN, bulk.RowOutcome.FAILED, bulk.RowOutcome.STAGED, bulk.RowOutcome.CONFLICT}
@@ -229,14 +289,29 @@ async def resume(path: Path, working: Working) -> int:
         return await _carry_out(client, bulk.resume(client, path, options), path, working)
 
 
-async def undo(done: Path, to: Path | None, working: Working, *, force: bool) -> int:
+async def undo(done: Path, to: Path | None, working: Working, *, force: bool, archive: bool = False) -> int:
     """Plan the inverse of a plan and carry that out."""
+    if bulk.is_workbook_plan(done):
+        return await _undo_workbook(done, working, force=force, archive=archive)
     path = to or done.with_name(f"{done.name}.undo")
     await anyio.to_thread.run_sync(_make_room, path, False)  # noqa: FBT003 - run_sync passes no names
     async with connected() as client:
         options = msgspec.structs.replace(working.options, looked_at=time.monotonic())
         await bulk.plan_undo(client, done, path, force=force)
         return await _carry_out_when_wanted(client, path, msgspec.structs.replace(working, options=options))
+
+
+async def _undo_workbook(done: Path, working: Working, *, force: bool, archive: bool) -> int:
+    """Take back the changes of every part, and what is new."""
+    with bulk.WorkbookPlan.open(done) as plan:
+        parts = [part for _, part in reversed(plan.parts())]
+    code = DONE
+    async with connected() as client:
+        for part in parts:
+            inverse = part.with_name(f"{part.name}.undo")
+            await bulk.plan_undo(client, part, inverse, force=force)
+            code = max(code, await _carry_out_when_wanted(client, inverse, working))
+        return max(code, await workbooks.undo(client, done, working, archive=archive))
 
 
 async def _carry_out(client: AdsClient, run: bulk.Run, path: Path, working: Working) -> int:

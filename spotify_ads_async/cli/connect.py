@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import AsyncGenerator
-
-import platformdirs
+from pathlib import Path
 
 from spotify_ads_async.auth.credentials import Credentials
 from spotify_ads_async.client import AdsClient
@@ -14,7 +13,7 @@ from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import Governor
 from spotify_ads_async.settings import Settings, settings_from
 
-__all__ = ["connected", "environment", "signed_in"]
+__all__ = ["connected", "environment", "facts_file", "signed_in"]
 
 
 def environment() -> Settings:
@@ -23,8 +22,17 @@ def environment() -> Settings:
     Raises:
         ConfigurationError: a value cannot be read.
     """
-    quota = platformdirs.user_state_path("spotify-ads") / "quota.db"
-    return settings_from(os.environ, default_store=f"sqlite:///{quota}")
+    from spotify_ads_async.auth.homes import quota_store  # noqa: PLC0415 - looked for where nothing names a store
+
+    named = any(os.environ.get(name) for name in ("SPOTIFY_ADS_STORE", "SPOTIFY_ADS_STORE_FILE"))
+    return settings_from(os.environ, default_store="memory" if named else quota_store())
+
+
+def facts_file() -> Path:
+    """Where ``doctor --probe`` keeps what it found out about the API."""
+    import platformdirs  # noqa: PLC0415 - few commands need it
+
+    return platformdirs.user_state_path("spotify-ads") / "api-facts.json"
 
 
 def signed_in(settings: Settings) -> Credentials:
@@ -37,7 +45,7 @@ def signed_in(settings: Settings) -> Credentials:
         return settings.credentials
     from spotify_ads_async.auth.profiles import DEFAULT_PROFILE, Profiles  # noqa: PLC0415 - looking for a keyring takes its time
 
-    profiles, name = Profiles(), os.environ.get("SPOTIFY_ADS_PROFILE")
+    profiles, name = Profiles(allow_http=settings.transport.allow_http), os.environ.get("SPOTIFY_ADS_PROFILE")
     if not name and DEFAULT_PROFILE not in profiles.names():
         raise ConfigurationError(
             "no credentials: sign in with `spotify-ads login`, or set SPOTIFY_ADS_ACCESS_TOKEN, or SPOTIFY_ADS_CLIENT_ID with "
@@ -60,7 +68,7 @@ async def connected() -> AsyncGenerator[AdsClient]:
     credentials = signed_in(settings)
     governor = Governor(settings.limits, store=settings.store)
     try:
-        async with AdsClient(credentials, base_url=settings.base_url, governor=governor) as client:
+        async with AdsClient(credentials, base_url=settings.base_url, governor=governor, transport=settings.transport) as client:
             yield client
     finally:
         await governor.aclose()

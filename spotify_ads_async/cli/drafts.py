@@ -16,7 +16,7 @@ from spotify_ads_async.cli.run import DONE, FAILED, run, say
 from spotify_ads_async.cli.trees import say_errors
 from spotify_ads_async.client import AdAccount as Account
 from spotify_ads_async.errors import RequestRejected
-from spotify_ads_async.models import CampaignDraft
+from spotify_ads_async.models import CampaignDraft, CampaignStatus
 
 __all__ = ["app"]
 
@@ -67,7 +67,11 @@ def publish(ids: Ids, *, yes: Yes = False, ad_account: AdAccount = None) -> None
     async def one(account: Account, draft_id: str) -> bool:
         errors = await account.trees.publish(draft_id)
         say_errors(draft_id, errors)
-        say(f"{draft_id}: {'not published' if errors else 'live'}")
+        if errors:
+            say(f"{draft_id}: not published")
+        else:
+            paused = (await account.campaigns.get(draft_id)).status == CampaignStatus.PAUSED
+            say(f"{draft_id}: live{', and paused' if paused else ''}")
         return not errors
 
     _each(ids, needed(ad_account), one, "" if yes else f"publish {_counted(ids)}?")

@@ -12,6 +12,7 @@ import typer
 
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.emulator.server.faults import parse_faults
+from spotify_ads_async.emulator.server.hosts import is_loopback
 from spotify_ads_async.emulator.server.latency import Latency
 from spotify_ads_async.emulator.server.quota import Algorithm
 from spotify_ads_async.errors import ConfigurationError
@@ -22,7 +23,13 @@ __all__ = ["emulate"]
 
 def emulate(
     *,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; 0.0.0.0 in a container opens it to the container's network.")
+    ] = "127.0.0.1",
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Answer to this name too. Addresses and names without a dot need none. Again for more."),
+    ] = None,
     port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 8090,
     ad_sets: Annotated[int, typer.Option(help="How many ad sets there are to begin with.")] = 2000,
     limits: Annotated[str, typer.Option(help="published, cautious, off, or NAME=REQUESTS/SECONDS,…")] = "published",
@@ -50,6 +57,7 @@ def emulate(
             faults=parse_faults(faults),
             seed=seed,
             host=host,
+            allowed_hosts=allow_host or (),
             port=port,
             any_token=not strict_tokens,
             rotate_refresh_tokens=rotate_refresh_tokens,
@@ -61,13 +69,13 @@ def emulate(
     server.clock.skew += clock_skew
     try:
         with suppress(KeyboardInterrupt):
-            asyncio.run(_serve(server))
+            asyncio.run(_serve(server, host))
     except OSError as error:
         typer.echo(f"cannot listen on {host}:{port}: {error.strerror or error}", err=True)
         raise typer.Exit(2) from None
 
 
-async def _serve(server: Emulator) -> None:
+async def _serve(server: Emulator, host: str) -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -76,5 +84,10 @@ async def _serve(server: Emulator) -> None:
     async with server:
         typer.echo(server.base_url)
         typer.echo(f"ad account {server.ad_account_id}")
+        if not is_loopback(host):
+            typer.echo(
+                f"listening on {host}: whoever reaches this machine can read and change what is emulated; nothing in it is real",
+                err=True,
+            )
         typer.echo(f"web page {server.origin}/ · token endpoint {server.token_url} · Ctrl-C ends it", err=True)
         await ended.wait()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import anyio
+import anyio.to_thread
 import typer
 
 from spotify_ads_async.cli.connect import connected
@@ -13,9 +13,12 @@ from spotify_ads_async.cli.consent import Yes, agreed
 from spotify_ads_async.cli.counter import counting
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output, Rows
-from spotify_ads_async.cli.run import DONE, run, say
-from spotify_ads_async.cli.trees import COLUMNS, Publish, Start, conclude, renaming, told_at_the_end, write_made
-from spotify_ads_async.trees import DraftTree, Made, parse
+from spotify_ads_async.cli.run import DONE, run, say, usage_error
+from spotify_ads_async.cli.trees import COLUMNS, Ignore, Publish, Start, conclude, renaming, told_at_the_end, write_made
+from spotify_ads_async.errors import InvalidRequest
+from spotify_ads_async.trees import CampaignTree, DraftTree, Made, parse
+from spotify_ads_async.trees.files import read_file
+from spotify_ads_async.trees.rates import read_rates
 
 __all__ = ["import_"]
 
@@ -31,6 +34,11 @@ def import_(
     receipt: Annotated[
         Path | None, typer.Option("--receipt", metavar="FILE", dir_okay=False, help="What is done so far; FILE.receipt by default.")
     ] = None,
+    rate: Annotated[
+        list[str] | None,
+        typer.Option("--rate", metavar="CURRENCY=RATE", help="For budgets in another currency: JPY=0.0067 makes 150 JPY 1.00; repeatable."),
+    ] = None,
+    ignore: Ignore = None,
     yes: Yes = False,
     ad_account: AdAccount = None,
     output: OutputForm = Output.TABLE,
@@ -42,16 +50,18 @@ def import_(
     account, renamed = needed(ad_account), renaming(rename)
     kept = receipt or file.with_name(f"{file.name}.receipt")
 
+    rates = _rates(rate or [])
+
     async def command() -> int:
-        total = sum(
-            1 + len(tree.ad_sets) + sum(len(one.ads) for one in tree.ad_sets) for tree in parse(await anyio.Path(file).read_bytes())
-        )
+        trees = parse(await anyio.to_thread.run_sync(read_file, file), ignore=ignore or ())
+        archived = [tree.campaign for tree in trees if str(tree.campaign.status) == "ARCHIVED"]
+        total = sum(_count(tree) for tree in trees)
         if not await agreed(f"make {total} drafts from {file}{', and publish them' if publish else ''}?", yes=yes):
             say("nothing was made")
             return DONE
         done: list[DraftTree] = []
         async with connected() as client:
-            trees = client.ad_account(account).trees
+            copies = client.ad_account(account).trees
             made: list[Made] = []
             with told_at_the_end(kept), Rows(output, COLUMNS) as rows:
                 whole: list[Made] = []
@@ -72,11 +82,45 @@ def import_(
                             made.append(one)
                             count()
 
-                        await trees.load(file, receipt=kept, rename=renamed, start=start, publish=publish, on_made=take, on_done=finish)
+                        await copies.load(
+                            file,
+                            receipt=kept,
+                            rename=renamed,
+                            start=start,
+                            publish=publish,
+                            on_made=take,
+                            on_done=finish,
+                            rates=rates,
+                            ignore=ignore or (),
+                        )
                 finally:
                     write_made(rows, whole)
+        for one in archived:
+            say(f"left out, archived: campaign {one.name} ({one.id}) with all that is in it")
         if not done:
             say(f"nothing was left to do: the receipt {kept} has every campaign of the file; another --receipt makes them once more")
-        return conclude(done)
+        return conclude(done, publish=publish, again="run the same command with --publish")
 
     run(command)
+
+
+def _count(tree: CampaignTree) -> int:
+    """How many drafts a tree makes: what is archived is left out."""
+    if str(tree.campaign.status) == "ARCHIVED":
+        return 0
+    ad_sets = [one for one in tree.ad_sets if str(one.ad_set.status) != "ARCHIVED"]
+    return 1 + len(ad_sets) + sum(str(ad.status) != "ARCHIVED" for one in ad_sets for ad in one.ads)
+
+
+def _rates(given: list[str]) -> dict[str, str]:
+    rates: dict[str, str] = {}
+    for text in given:
+        currency, equals, rate = text.partition("=")
+        if not equals or currency.upper() in rates:
+            usage_error(f"--rate {text}: write each currency once, as JPY=0.0067")
+        rates[currency.upper()] = rate
+    try:
+        read_rates(rates)
+    except InvalidRequest as problem:
+        usage_error(f"--rate {problem.message}")
+    return rates

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import sys
+import threading
 import webbrowser
+from collections.abc import Callable
 from typing import Annotated
 
 import anyio.to_thread
 import typer
 
-from spotify_ads_async.auth.credentials import ACCOUNTS_URL
+from spotify_ads_async.auth.credentials import Credentials
 from spotify_ads_async.auth.profiles import DEFAULT_PROFILE, Profiles
 from spotify_ads_async.auth.sign_in import CALLBACK_PORT, sign_in
+from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL
+from spotify_ads_async.cli.connect import environment
 from spotify_ads_async.cli.run import run, say
+from spotify_ads_async.client import AdsClient
+from spotify_ads_async.errors import PermissionDenied, SpotifyAdsError
+from spotify_ads_async.governor import Governor
+from spotify_ads_async.settings import secret_from, transport_from
 from spotify_ads_async.types import Secret
 
 __all__ = ["login"]
 
 _SECRET_VARIABLE = "SPOTIFY_ADS_CLIENT_SECRET"  # noqa: S105 (a name)
+_LONGEST_LINE = 16 * 1024
 
 
 def login(
@@ -45,27 +56,87 @@ def login(
 
     The app's client secret is read from SPOTIFY_ADS_CLIENT_SECRET, or asked for; leave it empty to sign in with PKCE alone.
     """
-    secret = _client_secret()
-
-    def visit(address: str) -> None:
-        say(f"sign in at {address}")
-        if browser and not webbrowser.open(address):
-            say("no browser could be opened: open the address by hand")
-
-    profiles, profile = Profiles(), os.environ.get("SPOTIFY_ADS_PROFILE") or DEFAULT_PROFILE
+    profile = os.environ.get("SPOTIFY_ADS_PROFILE") or DEFAULT_PROFILE
 
     async def command() -> None:
-        say(f"waiting for the answer on http://127.0.0.1:{port}/callback")
-        signed_in = await sign_in(client_id, secret, visit=visit, port=port, accounts_url=accounts_url)
+        transport = transport_from(os.environ)
+        profiles = Profiles(allow_http=transport.allow_http)
+        # Nobody shall agree to a sign-in that cannot be kept.
+        await anyio.to_thread.run_sync(profiles.require_place, profile)
+        signed_in = await sign_in(
+            client_id.strip(),
+            _client_secret(),
+            visit=_visitor(port=port, browser=browser),
+            paste=_pasted if sys.stdin.isatty() else None,
+            port=port,
+            accounts_url=accounts_url,
+            transport=transport,
+        )
         place = await anyio.to_thread.run_sync(profiles.save, profile, signed_in)
         say(f"signed in: profile {profile}, kept in {place}")
+        await _look(profiles.credentials(profile))
 
     run(command)
 
 
+def _visitor(*, port: int, browser: bool) -> Callable[[str], None]:
+    """Shows the address, and opens it where there is a screen: a browser in the terminal would take the keyboard."""
+
+    def visit(address: str) -> None:
+        say(f"waiting for the answer on http://127.0.0.1:{port}/callback")
+        if sys.stdin.isatty():
+            say("A browser on another machine ends at that address, too, and cannot show it: paste here what its address bar says then.")
+        say(f"sign in at {address}")
+        if browser and _has_screen() and not webbrowser.open(address):
+            say("no browser could be opened: open the address by hand")
+
+    return visit
+
+
+def _has_screen() -> bool:
+    return sys.platform in {"win32", "darwin"} or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+
+
+async def _pasted(problem: str | None) -> Secret:
+    """A line from the terminal, read in a thread that nobody has to wait for."""
+    if problem is not None:
+        say(problem)
+    loop = asyncio.get_running_loop()
+    line: asyncio.Future[Secret] = loop.create_future()
+
+    def answer(text: str) -> None:
+        if text and not line.done():
+            line.set_result(Secret(text.strip()))
+
+    def read() -> None:
+        # Not through sys.stdin, whose lock would outlive the program's end.
+        text = os.read(sys.stdin.fileno(), _LONGEST_LINE).decode(errors="replace")
+        with contextlib.suppress(RuntimeError):  # the sign-in is over, and its loop closed
+            loop.call_soon_threadsafe(answer, text)
+
+    threading.Thread(target=read, name="pasted address", daemon=True).start()
+    return await line
+
+
+async def _look(credentials: Credentials) -> None:
+    """Ask the API once: whether the app may use it shows only there."""
+    settings = environment()
+    governor = Governor(settings.limits, store=settings.store)
+    async with governor, AdsClient(credentials, base_url=settings.base_url, governor=governor, transport=settings.transport) as ads:
+        try:
+            await ads.businesses.list().collect()
+        except PermissionDenied:
+            say(
+                "the API refuses this app as yet (HTTP 403): accept the Ads API's terms for it in Spotify's developer dashboard, "
+                "which takes effect within an hour"
+            )
+        except SpotifyAdsError as problem:
+            say(f"whether the API can be used is not known: {problem}")
+
+
 def _client_secret() -> Secret:
-    """From the environment or a prompt: an argument would stand in the list of processes and the shell's history."""
-    given = os.environ.get(_SECRET_VARIABLE)
-    if given is None and sys.stdin.isatty():
-        given = typer.prompt("Client secret (empty for PKCE alone)", default="", hide_input=True, show_default=False, err=True)
-    return Secret(given or "")
+    """From the environment, a file or a prompt: an argument would stand in the list of processes and the shell's history."""
+    given = secret_from(os.environ, _SECRET_VARIABLE)
+    if given is None and _SECRET_VARIABLE not in os.environ and sys.stdin.isatty():
+        return Secret(typer.prompt("Client secret (empty for PKCE alone)", default="", hide_input=True, show_default=False, err=True))
+    return given or Secret("")

@@ -6,6 +6,7 @@ import enum
 import io
 import sys
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self, TextIO, cast
 
@@ -137,7 +138,7 @@ class _Csv:
 
     def write(self, row: Mapping[str, Any]) -> None:
         values = flat(row)
-        self._put([to_cell(_at(values, row, column)) for column in self._columns])
+        self._put([_number_or_cell(_at(values, row, column)) for column in self._columns])
 
     def _put(self, cells: Sequence[str]) -> None:
         self._writer.write(cells)
@@ -150,6 +151,11 @@ class _Csv:
 
     def end(self, *, failed: bool) -> None:
         pass
+
+
+def _number_or_cell(value: object) -> str:
+    """A cell of a CSV file. A Decimal is a number, and no text that a spreadsheet could take for a formula."""
+    return f"{value:f}" if isinstance(value, Decimal) else to_cell(value)
 
 
 class _Parquet:

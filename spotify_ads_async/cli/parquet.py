@@ -15,10 +15,13 @@ from typing import Any, BinaryIO, cast
 import msgspec
 from msgspec import inspect
 
+from spotify_ads_async.errors import InvalidAnswer
+from spotify_ads_async.reports.tables import money_decimals
+
 __all__ = ["NO_KINDS", "ColumnKind", "ParquetRows", "kinds_of"]
 
 _ROWS_PER_GROUP = 5_000
-_STEP = Decimal("1E-10")
+_DIGITS = 38
 
 
 class ColumnKind(enum.Enum):
@@ -109,17 +112,26 @@ class ParquetRows:
                 ColumnKind.TEXT: pa.string(),
                 ColumnKind.WHOLE: pa.int64(),
                 ColumnKind.NUMBER: pa.float64(),
-                ColumnKind.MONEY: pa.decimal128(38, 10),
                 ColumnKind.FLAG: pa.bool_(),
                 ColumnKind.MOMENT: pa.timestamp("us", tz="UTC"),
             }
-            schema = pa.schema([(name, types[self._kinds[name]]) for name in self._columns])
+            schema = pa.schema(
+                [
+                    (name, types.get(self._kinds[name]) or pa.decimal128(_DIGITS, money_decimals(map(_amount, group))))
+                    for name, group in zip(self._columns, groups, strict=True)
+                ]
+            )
             self._writer = pq.ParquetWriter(self._stream, schema, compression="zstd")
         schema = self._writer.schema
-        arrays = [
-            pa.array([_cell(value, self._kinds[name]) for value in group], schema.field(name).type)
-            for name, group in zip(self._columns, groups, strict=True)
-        ]
+        arrays: list[Any] = []
+        for name, group in zip(self._columns, groups, strict=True):
+            kind, kept = self._kinds[name], schema.field(name).type
+            if kind is ColumnKind.MONEY and money_decimals(map(_amount, group)) > kept.scale:
+                raise InvalidAnswer(
+                    f"{name} has more than {kept.scale} decimals here and had not in the first {_ROWS_PER_GROUP:,} rows, after which a "
+                    "Parquet file cannot change: write CSV (--output csv)"
+                )
+            arrays.append(pa.array([_cell(value, kind) for value in group], kept))
         self._writer.write_table(pa.table(arrays, schema=schema))
 
 
@@ -132,6 +144,10 @@ def _seen(values: Sequence[object]) -> ColumnKind:
     return ColumnKind.NUMBER if there and there <= {int, float} else ColumnKind.TEXT
 
 
+def _amount(value: object) -> Decimal | None:
+    return None if value is None else Decimal(str(value))
+
+
 def _cell(value: object, kind: ColumnKind) -> object:
     if value is None:
         return None
@@ -141,7 +157,7 @@ def _cell(value: object, kind: ColumnKind) -> object:
         case ColumnKind.MOMENT:
             return datetime.fromisoformat(str(value))
         case ColumnKind.MONEY:
-            return Decimal(str(value)).quantize(_STEP)
+            return _amount(value)
         case ColumnKind.NUMBER:
             return float(cast("float | str", value))
         case _:

@@ -19,7 +19,7 @@ _EVERY = 0.1
 
 
 @contextlib.asynccontextmanager
-async def shown(title: str, run: bulk.Run, client: AdsClient) -> AsyncGenerator[None]:
+async def shown(title: str, run: bulk.Run | bulk.WorkbookRun, client: AdsClient) -> AsyncGenerator[None]:
     """Show the progress of ``run`` while the block lasts."""
     if not somebody_watches():
         yield

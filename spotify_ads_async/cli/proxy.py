@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from spotify_ads_async.auth.credentials import Credentials
@@ -49,6 +50,7 @@ def proxy(
             server = QuotaProxy(
                 governor,
                 upstream=settings.base_url,
+                transport=msgspec.structs.replace(settings.transport, connections=1_000),
                 credentials=credentials,
                 host=host,
                 port=port,

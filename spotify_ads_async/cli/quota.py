@@ -1,9 +1,11 @@
-"""``spotify-ads quota``: the shared windows, and which process holds what."""
+"""``spotify-ads quota``: the shared windows, which process holds what, and an end to pauses."""
 
 from __future__ import annotations
 
+import bisect
+import enum
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
 import anyio
@@ -13,10 +15,9 @@ import typer
 from spotify_ads_async.cli.connect import environment
 from spotify_ads_async.cli.options import OutputForm
 from spotify_ads_async.cli.output import Output, Rows
-from spotify_ads_async.cli.run import run, say
+from spotify_ads_async.cli.run import USAGE, run, say
 from spotify_ads_async.cli.terminal import console
-from spotify_ads_async.governor.stores import Store, open_store
-from spotify_ads_async.governor.stores.messages import PoolView
+from spotify_ads_async.governor.shared import KeptWindow, Store, lift_pauses, open_store
 
 __all__ = ["quota"]
 
@@ -29,75 +30,129 @@ _COLUMNS = (
     "free",
     "held",
     "returning",
-    "withheld",
     "next_return",
     "waiting",
     "paused_for",
     "pause_cause",
+    "closed_for",
     "processes",
 )
-_HOLDER_COLUMNS = ("process", "limit", "identity", "held", "in_flight", "waiting", "lease_ends_in")
+_HOLDER_COLUMNS = ("process", "limit", "identity", "held", "in_flight", "waiting", "heard_ago")
 _TIMEOUT_SECONDS = 5.0
+
+
+class Action(enum.Enum):
+    """What ``quota`` does besides showing."""
+
+    LIFT = "lift"
 
 
 def quota(
     *,
+    action: Annotated[
+        Action | None, typer.Argument(help="End pauses that the server asked for, before their time.", metavar="[lift]")
+    ] = None,
+    limit: Annotated[str | None, typer.Option("--limit", metavar="NAME", help="Lift the pauses of this limit only.")] = None,
+    identity: Annotated[
+        str | None, typer.Option("--identity", metavar="ID", help="Lift the pauses of this client ID or address only.")
+    ] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Lift the pauses of every client ID that shares the windows.")] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again and again, until interrupted.")] = False,
     every: Annotated[float, typer.Option("--every", metavar="SECONDS", min=0.1, help="How often --watch looks.")] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --output json; with --watch one line each time.")] = False,
     output: OutputForm = Output.TABLE,
 ) -> None:
-    """Show how full each window is that processes share: who holds what, the line, pauses. It spends nothing."""
-    run(lambda: _quota(Output.JSON if as_json else output, every if watch else None))
+    """Show how full each window is that processes share: who holds what, the queue, pauses. It spends nothing."""
+    form = Output.JSON if as_json else output
+
+    async def lift(store: Store) -> int | None:
+        return await _lift(store, limit, identity, everybody=everybody)
+
+    async def look(store: Store) -> int | None:
+        await _look(store, form, every if watch else None)
+        return None
+
+    run(lambda: _with_store(lift) if action is Action.LIFT else _with_store(look, empty=form))
 
 
-async def _quota(output: Output, every: float | None) -> None:
+async def _with_store(work: Callable[[Store], Awaitable[int | None]], *, empty: Output | None = None) -> int | None:
     store = open_store(environment().store, timeout=_TIMEOUT_SECONDS)
     if store is None:
-        _show([], output)
+        if empty is not None:
+            _show([], empty)
         say("the windows are kept in memory, so no process knows of another: SPOTIFY_ADS_STORE says where to keep them")
-        return
+        return None
     try:
-        await _look(store, output, every)
+        return await work(store)
     finally:
         with anyio.CancelScope(shield=True):
             await store.aclose()
 
 
+async def _lift(store: Store, limit: str | None, identity: str | None, *, everybody: bool) -> int | None:
+    paused = [_row(one) for one in await store.look()]
+    clients = sorted({row["identity"] for row in paused if row["paused_for"] > 0.0 and row["limit"] != "ip"})
+    if len(clients) > 1 and not (everybody or limit or identity):
+        say(f"several client IDs are paused ({', '.join(clients)}): say which with --identity, or --all")
+        return USAGE
+    lifted = [_row(one) for one in await lift_pauses(store, limit=limit, identity=identity)]
+    for row in lifted:
+        say(f"{row['limit']} of {row['identity']}: no longer paused; {row['paused_for']:.0f} s were left ({row['pause_cause']})")
+    if not lifted:
+        say("nothing is paused")
+    return None
+
+
 async def _look(store: Store, output: Output, every: float | None) -> None:
     while True:
-        pools = await store.look()
+        windows = await store.look()
         if every is None:
-            _show(pools, output)
-            if not pools:
+            _show(windows, output)
+            if not windows:
                 say("no window has been used yet")
             return
         if output is Output.TABLE:
             if sys.stdout.isatty():
                 console().clear()
-            _show(pools, output)
+            _show(windows, output)
         else:
-            _show(pools, Output.JSONL if output is Output.JSON else output)
+            _show(windows, Output.JSONL if output is Output.JSON else output)
         sys.stdout.flush()
         await anyio.sleep(every)
 
 
-def _show(pools: Sequence[PoolView], output: Output) -> None:
+def _show(windows: Sequence[KeptWindow], output: Output) -> None:
     with Rows(output, _COLUMNS) as rows:
-        for pool in pools:
-            rows.write(_row(pool))
-    holders = [(pool, holder) for pool in pools for holder in pool.holders]
+        for window in windows:
+            rows.write(_row(window))
+    holders = [(window, holder) for window in windows for holder in window.state.owners.values()]
     if output is Output.TABLE and holders:
         sys.stdout.write("\n")
         with Rows(output, _HOLDER_COLUMNS) as rows:
-            for pool, holder in holders:
-                row = {"process": holder.label, "limit": pool.limit, "identity": pool.identity, **msgspec.to_builtins(holder)}
-                rows.write({**row, "lease_ends_in": round(holder.lease_ends_in, 1)})
+            for window, holder in holders:
+                limit, _, _, identity = window.key.split("|", 3)
+                row = {"process": holder.label, "limit": limit, "identity": identity, **msgspec.to_builtins(holder)}
+                rows.write({**row, "heard_ago": round((window.now - holder.heard) / 1e6, 1)})
 
 
-def _row(pool: PoolView) -> dict[str, Any]:
-    row: dict[str, Any] = msgspec.to_builtins(pool)
-    row["next_return"] = None if pool.next_return is None else round(pool.next_return, 3)
-    row["paused_for"] = round(pool.paused_for, 3)
-    row["processes"] = len(pool.holders)
-    return row
+def _row(window: KeptWindow) -> dict[str, Any]:
+    """One window as people see it. Of what is held, the store hears when the requests are over; the rest comes back with time."""
+    state, now, dues = window.state, window.now, window.dues
+    limit, length, origin, identity = window.key.split("|", 3)
+    returning = bisect.bisect_right(dues, now + state.cycle)
+    return {
+        "limit": limit,
+        "origin": origin,
+        "identity": identity,
+        "window": float(length),
+        "capacity": state.capacity,
+        "free": max(0, state.capacity - len(dues)),
+        "held": len(dues) - returning,
+        "returning": returning,
+        "next_return": round((dues[0] - now) / 1e6, 3) if returning else None,
+        "waiting": sum(holder.waiting for holder in state.owners.values()),
+        "paused_for": round(max(0, state.paused - now) / 1e6, 3),
+        "pause_cause": state.cause,
+        "closed_for": round(max(0, state.closed - now) / 1e6, 3),
+        "processes": len(state.owners),
+    }

@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import enum
-import functools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import anyio
+import msgspec
 import typer
 
-from spotify_ads_async.cli.chart import Series, svg, text
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccounts, AllAccounts, OutputForm, needed_some
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.parquet import ColumnKind
 from spotify_ads_async.cli.reading import ACCOUNT_COLUMN, write_rows
-from spotify_ads_async.cli.run import DONE, run, say, usage_error
+from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
 from spotify_ads_async.cli.terminal import console
 from spotify_ads_async.client import AdAccount as Account
 from spotify_ads_async.models import ReportEntityType, ReportFieldType, ReportGranularity
-from spotify_ads_async.reports import HIDDEN, AggregateReportCall, ReportRow
-from spotify_ads_async.reports.rows import Kind, kind_of
+from spotify_ads_async.reports import AggregateReportCall, AtLeast, Hidden, ReportRow
+from spotify_ads_async.reports.chart import svg, text
+from spotify_ads_async.reports.rows import Kind, adds_up, kind_of
+from spotify_ads_async.reports.series import periods, series, title
 from spotify_ads_async.types import UNSET
 
 __all__ = ["report"]
 
 _CHARTED = ("SPEND", "IMPRESSIONS", "COMPLETES")
 _COUNTED = ("SPEND", "IMPRESSIONS", "CLICKS", "REACH")
+_HIDDEN = "hidden"
+"""The column that names a row's hidden metrics, and what a table shows in their cells."""
 
 
 class Of(enum.StrEnum):
@@ -49,6 +54,13 @@ class By(enum.StrEnum):
     LIFETIME = "lifetime"
 
 
+class OnFailedMetric(enum.StrEnum):
+    """What happens where the server fails to report a metric."""
+
+    RAISE = "raise"
+    DROP = "drop"
+
+
 _KINDS: Mapping[Kind, ColumnKind] = {Kind.COUNT: ColumnKind.WHOLE, Kind.MONEY: ColumnKind.MONEY, Kind.SHARE: ColumnKind.NUMBER}
 _TYPES: Mapping[Of, ReportEntityType] = {
     Of.AD_SETS: ReportEntityType.AD_SET,
@@ -66,117 +78,176 @@ def report(
     by: Annotated[By, typer.Option(help="A row per day, per hour (two weeks at most), or one in all.")] = By.DAY,
     since: Annotated[
         datetime | None,
-        typer.Option("--from", formats=["%Y-%m-%d"], metavar="DATE", help="The first day (UTC), as 2031-12-31; 30 days ago by default."),
+        typer.Option(
+            "--from", formats=["%Y-%m-%d"], metavar="DATE", help="The first day (UTC), as 2031-12-31; by default 30 days, or 24 hours."
+        ),
     ] = None,
     until: Annotated[
         datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], metavar="DATE", help="The last day, included; today by default.")
     ] = None,
     ids: Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="Only these; repeat for more, any number.")] = None,
     metrics: Annotated[str | None, typer.Option(metavar="A,B", help="Metrics, such as spend,impressions,ctr.")] = None,
+    on_failed_metric: Annotated[
+        OnFailedMetric, typer.Option(help="What to do where the server fails with a metric, as with revenue by the hour.")
+    ] = OnFailedMetric.RAISE,
     ad_account: AdAccounts = None,
     all_accounts: AllAccounts = False,
     output: OutputForm = Output.TABLE,
 ) -> None:
-    """Report metrics of any range and any number of entities. Spend is in currency units; -5 stands for a hidden count of 1 to 4."""
+    """Report metrics of any range and any number of entities. Spend is in currency units.
+
+    What the API hides for privacy, such as counts of 1 to 4, is empty, and named in the column hidden.
+    """
     if chart_file is not None and (not chart or chart_file.suffix.lower() != ".svg"):
         usage_error(f"{chart_file}: a chart goes to a file by --chart FILE.svg")
     if chart and by is By.LIFETIME:
         usage_error("--chart needs days or hours: leave out --by lifetime")
     names = [name.strip().upper().replace("-", "_") for name in (metrics or ",".join(_CHARTED if chart else _COUNTED)).split(",")]
-    fields = [ReportFieldType(name) for name in names if name]
+    fields = list(dict.fromkeys(ReportFieldType(name) for name in names if name))
     unknown = [field for field in fields if not field.known]
     if unknown:
         usage_error(f"--metrics {unknown[0].lower()}: there are {', '.join(sorted(one.value.lower() for one in ReportFieldType))}")
-    target: Path | bool = chart_file or chart
-    span = _range(by, since, until)
-    accounts = needed_some(ad_account, every=all_accounts)
-    if chart and len(accounts) != 1:
+    if chart:
+        _require_chartable(of, fields, ids)
+    request = _Request(
+        of=of,
+        by=by,
+        span=_range(by, since, until, datetime.now(UTC)),
+        ids=ids,
+        fields=fields,
+        ad_accounts=needed_some(ad_account, every=all_accounts),
+        on_failed_metric=on_failed_metric.value,
+    )
+    if chart and len(request.ad_accounts) != 1:
         usage_error("--chart is for one ad account: others may have another currency")
-    run(lambda: _report(of, by, span, ids=ids, fields=fields, ad_accounts=accounts, output=output, chart=target))
+    told = _Told(request, output)
+    run(lambda: _draw(told, chart_file) if chart else _write(told))
 
 
-def _range(by: By, since: datetime | None, until: datetime | None) -> tuple[datetime, datetime] | None:
-    """First and last period."""
+class _Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What is reported; ``span`` is the first and the last period."""
+
+    of: Of
+    by: By
+    span: tuple[datetime, datetime] | None
+    ids: list[str] | None
+    fields: list[ReportFieldType]
+    ad_accounts: tuple[str, ...]
+    on_failed_metric: Literal["raise", "drop"]
+
+
+class _Told:
+    """A report, and what is to be said of it once it is read."""
+
+    def __init__(self, request: _Request, output: Output) -> None:
+        self.request = request
+        self.output = output
+        self.hidden: Counter[str] = Counter()
+        self._calls: list[AggregateReportCall] = []
+
+    def call(self, account: Account) -> AggregateReportCall:
+        """The report of one account, not yet asked for."""
+        request = self.request
+        call = account.reports.aggregate(
+            entity_type=_TYPES[request.of],
+            entity_ids=request.ids or UNSET,
+            fields=request.fields,
+            granularity=ReportGranularity(request.by.upper()),
+            report_start=request.span[0] if request.span else UNSET,
+            report_end=request.span[1] if request.span else UNSET,
+            on_failed_metric=request.on_failed_metric,
+        )
+        self._calls.append(call)
+        return call
+
+    def row(self, row: ReportRow) -> dict[str, Any]:
+        """What is written of a row."""
+        self.hidden.update(row.hidden)
+        moment = "%Y-%m-%d" if self.output is Output.TABLE and self.request.by is By.DAY else "%Y-%m-%dT%H:%M:%SZ"
+        return _cells(row, self.request.fields, moment if self.request.span else None, self.output)
+
+    def say(self) -> int:
+        """Say what is hidden, and what is missing because the report failed with it. Answers the exit code."""
+        counts = [f"{self.hidden[name]} of {title(name)}" for name in self.request.fields if self.hidden[name]]
+        if counts:
+            say(f"hidden by the API for privacy, as counts of 1 to 4 are: {', '.join(counts)}; no sum holds them")
+        failed = {metric: problem for call in self._calls for metric, problem in call.failed_metrics.items()}
+        for metric, problem in failed.items():
+            say(f"{title(metric)} is missing: {problem}")
+        return FAILED if failed else DONE
+
+
+def _require_chartable(of: Of, fields: Sequence[ReportFieldType], ids: Sequence[str] | None) -> None:
+    """A chart adds up what its entities did: refuse metrics of which there is no sum."""
+    wrong = [title(field) for field in fields if not adds_up(field)]
+    if wrong and of is not Of.ACCOUNT and len({one.lower() for one in ids or ()}) != 1:
+        usage_error(f"{', '.join(wrong)} of several {of} cannot be added up: chart the account, or one of the {of} with --id ID")
+
+
+def _range(by: By, since: datetime | None, until: datetime | None, now: datetime) -> tuple[datetime, datetime] | None:
+    """First and last period. By the hour a day ends at 23:00, and at the present hour while it lasts."""
     if by is By.LIFETIME:
+        if since is not None or until is not None:
+            usage_error("--by lifetime is over all time: leave out --from and --to, or report --by day")
         return None
-    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    if by is By.HOUR:
-        return (
-            now - timedelta(days=1) if since is None else since.replace(tzinfo=UTC),
-            now if until is None else until.replace(tzinfo=UTC),
-        )
+    now = now.replace(minute=0, second=0, microsecond=0)
     today = now.replace(hour=0)
-    last = today if until is None else until.replace(tzinfo=UTC)
-    return (last - timedelta(days=29) if since is None else since.replace(tzinfo=UTC), last)
+    day = today if until is None else until.replace(tzinfo=UTC)
+    last, usual = day, timedelta(days=29)
+    if by is By.HOUR:
+        last, usual = now if until is None else min(now, day.replace(hour=23)), timedelta(hours=23)
+    try:
+        first = last - usual if since is None else since.replace(tzinfo=UTC)
+    except OverflowError:
+        usage_error(f"--to {day.date()}: name the first day with --from")
+    if first > last:
+        usage_error(f"--from {first.date()} lies after {f'--to {day.date()}' if until else 'the present'}")
+    return first, last
 
 
-async def _report(
-    of: Of,
-    by: By,
-    span: tuple[datetime, datetime] | None,
-    *,
-    ids: list[str] | None,
-    fields: list[ReportFieldType],
-    ad_accounts: tuple[str, ...],
-    output: Output,
-    chart: Path | bool,
-) -> int:
-    figures = (*(("start_time",) if span else ()), *(field.lower() for field in fields))
+async def _write(told: _Told) -> int:
+    """Write the report's rows. Answers the exit code."""
+    fields, output = told.request.fields, told.output
+    figures = (*(("start_time",) if told.request.span else ()), *(field.lower() for field in fields))
     # On a narrow terminal the last columns go: people read names.
-    columns = ("entity_name", *figures, "entity_id") if output is Output.TABLE else ("entity_id", "entity_name", *figures)
-    if len(ad_accounts) != 1:
+    columns = ("entity_name", *figures, "entity_id") if output is Output.TABLE else ("entity_id", "entity_name", *figures, _HIDDEN)
+    if len(told.request.ad_accounts) != 1:
         columns = (ACCOUNT_COLUMN, *columns)
-    moment = "%Y-%m-%d" if output is Output.TABLE and by is By.DAY else "%Y-%m-%dT%H:%M:%SZ"
-
-    def read(account: Account) -> AggregateReportCall:
-        return account.reports.aggregate(
-            entity_type=_TYPES[of],
-            entity_ids=ids or UNSET,
-            fields=fields,
-            granularity=ReportGranularity(by.upper()),
-            report_start=span[0] if span else UNSET,
-            report_end=span[1] if span else UNSET,
-        )
-
+    kinds = {"start_time": ColumnKind.MOMENT, _HIDDEN: ColumnKind.TEXT, **{field.lower(): _KINDS[kind_of(field)] for field in fields}}
     async with connected() as client:
-        if chart is not False:
-            rows = await read(client.ad_account(ad_accounts[0])).collect()
-            await _draw(rows, fields, f"{of} of {ad_accounts[0]}", None if chart is True else chart)
-            return DONE
-        kinds = {"start_time": ColumnKind.MOMENT, **{field.lower(): _KINDS[kind_of(field)] for field in fields}}
-        cells = functools.partial(_cells, fields=fields, moment=moment if span else None)
-        return await write_rows(client, ad_accounts, read, Rows(output, columns, kinds=kinds), row_of=cells)
+        code = await write_rows(client, told.request.ad_accounts, told.call, Rows(output, columns, kinds=kinds), row_of=told.row)
+    return told.say() or code
 
 
-def _cells(row: ReportRow, fields: Sequence[ReportFieldType], moment: str | None) -> dict[str, Any]:
+def _cells(row: ReportRow, fields: Sequence[ReportFieldType], moment: str | None, output: Output) -> dict[str, Any]:
     values = row.values()
     cells: dict[str, Any] = {"entity_id": row.entity_id, "entity_name": row.entity_name}
     if moment is not None and row.start_time is not None:
         cells["start_time"] = row.start_time.strftime(moment)
+    hidden: list[str] = []
     for field in fields:
-        value = values.get(field)
-        # A Decimal as text keeps every digit.
-        cells[field.lower()] = -5 if value is HIDDEN else value if value is None or isinstance(value, int) else str(value)
-    return cells
+        match values.get(field):
+            case Hidden() | AtLeast():
+                hidden.append(field.lower())
+                cells[field.lower()] = _HIDDEN if output is Output.TABLE else None
+            case Decimal() as value:
+                # In JSON it keeps every digit as text.
+                cells[field.lower()] = value if output is Output.CSV else f"{value:f}"
+            case value:
+                cells[field.lower()] = value
+    return {**cells, _HIDDEN: hidden if output in {Output.JSON, Output.JSONL} else ", ".join(hidden) or None}
 
 
-async def _draw(rows: Sequence[ReportRow], fields: Sequence[ReportFieldType], title: str, file: Path | None) -> None:
-    times = sorted({row.start_time for row in rows if row.start_time is not None})
-    sums: dict[str, dict[datetime, float]] = {field: {} for field in fields}
-    for row in rows:
-        for field, value in row.values().items():
-            if row.start_time is not None and value is not HIDDEN and field in sums:
-                sums[field][row.start_time] = sums[field].get(row.start_time, 0.0) + float(value)
-    every = [Series(field.lower().replace("_", " "), [sums[field].get(time) for time in times]) for field in sums if field != "COMPLETES"]
-    if {"COMPLETES", "IMPRESSIONS"} <= sums.keys():
-        shares = [_share(sums["COMPLETES"].get(time), sums["IMPRESSIONS"].get(time)) for time in times]
-        every.append(Series("completion, %", shares))
+async def _draw(told: _Told, file: Path | None) -> int:
+    """Draw the report. Answers the exit code."""
+    request, (ad_account,) = told.request, told.request.ad_accounts
+    async with connected() as client:
+        rows = await told.call(client.ad_account(ad_account)).collect()
+    times = periods(rows, request.span, timedelta(hours=1) if request.by is By.HOUR else timedelta(days=1))
+    every = list(series(rows, request.fields, times))
     if file is None:
         console().out(text(times, every, console().width), highlight=False, end="")
     else:
-        await anyio.Path(file).write_text(svg(times, every, title), encoding="utf-8")
+        await anyio.Path(file).write_text(svg(times, every, f"{request.of} of {ad_account}"), encoding="utf-8")
         say(f"the chart is in {file}")
-
-
-def _share(part: float | None, whole: float | None) -> float | None:
-    return None if part is None or not whole else 100.0 * part / whole
+    return told.say()

@@ -39,6 +39,7 @@ __all__ = [
 
 COLUMNS = ("kind", "name", "draft_id", "original_id")
 _NAME = "{name}"
+_MOST_SAID = 20
 
 NewName = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Its new name; the old one with ' (copy)' by default.")]
 RenamePattern = Annotated[
@@ -55,6 +56,11 @@ Start = Annotated[
 ]
 Publish = Annotated[bool, typer.Option("--publish", help="Go live at once, if nothing is wrong; drafts deliver nothing.")]
 
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option("--ignore", metavar="KEY", help="Leave out a key, such as one that is newer than this program; repeatable."),
+]
+
 Cloning: TypeAlias = "Callable[[Trees, Callable[[Made], None]], Awaitable[DraftTree]]"
 
 
@@ -65,18 +71,24 @@ def clone_campaign(
     rename: RenamePattern = None,
     start: Start = None,
     publish: Publish = False,
+    ignore: Ignore = None,
     yes: Yes = False,
     ad_account: AdAccount = None,
     output: OutputForm = Output.TABLE,
 ) -> None:
-    """Make a campaign anew with its ad sets and ads, as drafts under new names and dates."""
+    """Make a campaign anew with its ad sets and ads, as drafts under new names and dates.
+
+    What is paused stays paused; with --publish, what drafts cannot hold is set before anything can run, and all is compared.
+    """
     account, renamed = needed(ad_account), renaming(rename)
 
     async def clone(trees: Trees, made: Callable[[Made], None]) -> DraftTree:
-        return await trees.clone_campaign(campaign_id, name=name, rename=renamed, start=start, publish=publish, on_made=made)
+        return await trees.clone_campaign(
+            campaign_id, name=name, rename=renamed, start=start, publish=publish, on_made=made, ignore=ignore or ()
+        )
 
     question = "" if yes or not publish else f"make a copy of the campaign {campaign_id} and publish it?"
-    run(lambda: _clone(account, clone, output, question))
+    run(lambda: _clone(account, clone, output, question, publish=publish))
 
 
 def clone_ad_set(
@@ -86,6 +98,7 @@ def clone_ad_set(
     rename: RenamePattern = None,
     start: Start = None,
     publish: Publish = False,
+    ignore: Ignore = None,
     yes: Yes = False,
     ad_account: AdAccount = None,
     output: OutputForm = Output.TABLE,
@@ -94,10 +107,12 @@ def clone_ad_set(
     account, renamed = needed(ad_account), renaming(rename)
 
     async def clone(trees: Trees, made: Callable[[Made], None]) -> DraftTree:
-        return await trees.clone_ad_set(ad_set_id, name=name, rename=renamed, start=start, publish=publish, on_made=made)
+        return await trees.clone_ad_set(
+            ad_set_id, name=name, rename=renamed, start=start, publish=publish, on_made=made, ignore=ignore or ()
+        )
 
     question = "" if yes or not publish else f"make a copy of the ad set {ad_set_id} and publish it?"
-    run(lambda: _clone(account, clone, output, question))
+    run(lambda: _clone(account, clone, output, question, publish=publish))
 
 
 CLONES: Mapping[str, Callable[..., None]] = {"campaigns": clone_campaign, "ad sets": clone_ad_set}
@@ -128,7 +143,8 @@ def say_errors(campaign_id: str, errors: Sequence[DraftValidationError]) -> None
     """What keeps a draft from going live."""
     for error in errors:
         part = (error.validation_entity_type or "campaign").lower().replace("_", " ")
-        say(f"cannot go live: {part} {error.validation_entity_id or campaign_id}: {error.message}")
+        codes = f" ({', '.join(error.error_codes)})" if error.error_codes else ""
+        say(f"cannot go live: {part} {error.validation_entity_id or campaign_id}: {error.message}{codes}")
 
 
 def renaming(pattern: str | None) -> Rename | None:
@@ -146,7 +162,7 @@ def write_made(rows: Rows, made: Sequence[Made]) -> None:
         rows.write(msgspec.to_builtins(one))
 
 
-async def _clone(ad_account: str, clone: Cloning, output: Output, question: str) -> int:
+async def _clone(ad_account: str, clone: Cloning, output: Output, question: str, *, publish: bool) -> int:
     if question and not await agreed(question, yes=False):
         say("nothing was made")
         return DONE
@@ -167,7 +183,7 @@ async def _clone(ad_account: str, clone: Cloning, output: Output, question: str)
             done = await clone(client.ad_account(ad_account).trees, made)
     with Rows(output, COLUMNS) as rows:
         write_made(rows, every)
-    return conclude([done])
+    return conclude([done], publish=publish, again="clone it with --publish")
 
 
 @contextlib.contextmanager
@@ -184,10 +200,17 @@ def told_at_the_end(receipt: Path | None = None) -> Generator[None]:
         raise
 
 
-def conclude(done: Sequence[DraftTree]) -> int:
-    """Say what is live, what is not and why, and what to do about it."""
+def conclude(done: Sequence[DraftTree], *, publish: bool, again: str) -> int:
+    """Say what is live, what is not and why, what is not as it was wanted, and what to do about it.
+
+    Args:
+        done: what was made.
+        publish: whether it should have gone live.
+        again: the command that publishes it with what drafts cannot hold.
+    """
     for tree in done:
         say_errors(tree.campaign_id, tree.errors)
+        _say_what_is_not_vouched_for(tree)
     live = [tree for tree in done if tree.published]
     drafts = [tree for tree in done if not tree.published]
     if live:
@@ -196,6 +219,37 @@ def conclude(done: Sequence[DraftTree]) -> int:
         ids = " ".join(tree.campaign_id for tree in drafts)
         valid = sum(not tree.errors for tree in drafts)
         say(f"drafts that are not live: {len(drafts)}, of which {valid} could go live")
+        if any(tree.unheld for tree in drafts):
+            say(f"  {again} to set what drafts cannot hold; published otherwise, the campaign is live and paused without it")
         say(f"  spotify-ads drafts publish {ids}")
         say(f"  spotify-ads drafts delete {ids}")
-    return FAILED if any(tree.errors for tree in done) else DONE
+    return FAILED if any(tree.errors or tree.differences or (publish and not tree.published) for tree in done) else DONE
+
+
+def _say_what_is_not_vouched_for(tree: DraftTree) -> None:
+    said = [f"left out, {one.reason}: {_noun(one.kind)} {one.name} ({one.original_id})" for one in tree.left_out]
+    said += [
+        f"a draft cannot hold {name}={value} of {_noun(one.kind)} {one.name} ({one.draft_id})"
+        for one in tree.unheld
+        for name, value in one.values.items()
+    ]
+    for line in said[:_MOST_SAID]:
+        say(line)
+    if len(said) > _MOST_SAID:
+        say(f"… and {len(said) - _MOST_SAID} more such lines")
+    for one in tree.differences:
+        where = f"{_noun(one.kind)} {one.name}{f' ({one.id})' if one.id else ''}"
+        if one.attribute:
+            say(f"not as it was wanted: {where}: {one.attribute} is {_value(one.found)}, and should be {_value(one.wanted)}")
+        else:
+            say(f"not as it was wanted: {where} {'is not there' if one.found is None else 'is there, and was not wanted'}")
+    for note in tree.notes:
+        say(note)
+
+
+def _noun(kind: str) -> str:
+    return kind.replace("_", " ")
+
+
+def _value(value: object) -> str:
+    return "not there" if value is None else msgspec.json.encode(value).decode()

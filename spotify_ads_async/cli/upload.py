@@ -13,9 +13,10 @@ import typer
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output, Rows
-from spotify_ads_async.cli.run import FAILED, run, say, usage_error
+from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
 from spotify_ads_async.cli.terminal import somebody_watches
 from spotify_ads_async.errors import SpotifyAdsError
+from spotify_ads_async.models import AudienceStatus
 from spotify_ads_async.uploads import UploadProgress
 
 __all__ = ["upload", "upload_list", "upload_media"]
@@ -31,6 +32,9 @@ def upload(
     replace: Annotated[str | None, typer.Option("--replace", metavar="ID", help="Replace the list of this audience.")] = None,
     name: Annotated[str | None, typer.Option(metavar="NAME", help="The name of what is made; the file's by default.")] = None,
     skip_invalid: Annotated[bool, typer.Option("--skip-invalid", help="Leave out lines of a list that hold no identifier.")] = False,
+    encoding: Annotated[
+        str | None, typer.Option("--encoding", metavar="NAME", help="The encoding of a list, such as windows-1252; told by its bytes else.")
+    ] = None,
     wait: Annotated[float, typer.Option(metavar="SECONDS", help="Seconds to wait until it is processed.", min=0.0)] = 900.0,
     ad_account: AdAccount = None,
     output: OutputForm = Output.TABLE,
@@ -38,11 +42,15 @@ def upload(
     """Upload media files, whole or in sections; the same command goes on after an interruption."""
     if name is not None and len(files) > 1:
         usage_error("--name is for one file")
-    if (replace is not None or skip_invalid) and not audience:
-        usage_error("--replace and --skip-invalid are for lists: add --audience")
+    if (replace is not None or skip_invalid or encoding is not None) and not audience:
+        usage_error("--replace, --skip-invalid and --encoding are for lists: add --audience")
     account = needed(ad_account)
     if audience:
-        run(lambda: upload_list(files, replace, name, skip_invalid=skip_invalid, wait=wait, ad_account=account, output=output))
+        run(
+            lambda: upload_list(
+                files, replace, name, skip_invalid=skip_invalid, encoding=encoding, wait=wait, ad_account=account, output=output
+            )
+        )
     else:
         run(lambda: upload_media(files, name, wait, account, output))
 
@@ -73,19 +81,31 @@ async def upload_list(
     name: str | None,
     *,
     skip_invalid: bool,
+    encoding: str | None = None,
     wait: float,
     ad_account: str,
     output: Output,
-) -> None:
-    """Make an audience from a customer list, or replace the one with the id ``replace``, and write a row about it."""
+) -> int:
+    """Make an audience from a customer list, or replace the one with the id ``replace``, and write a row about it.
+
+    Answers the exit code.
+    """
     if len(files) > 1:
         usage_error("one list at a time becomes an audience")
     async with connected() as client:
         audiences = client.ad_account(ad_account).audiences
         with Rows(output, _LIST_COLUMNS) as rows:
-            done = await audiences.upload_file(files[0], name=name, audience_id=replace, skip_invalid=skip_invalid, timeout=wait)
+            done = await audiences.upload_file(
+                files[0], name=name, audience_id=replace, skip_invalid=skip_invalid, encoding=encoding, timeout=wait
+            )
             facts = msgspec.structs.asdict(done)
             rows.write({"file": str(files[0]), "id": done.id, "status": done.status, **{one: facts[one] for one in _LIST_COLUMNS[3:]}})
+    if done.encoding_assumed:
+        say("the list was read as Windows-1252, which the file does not tell: --encoding says what it is where that is wrong")
+    if done.status == AudienceStatus.EMPTY:
+        say(f"audience {done.id} is empty: nobody on the list was found on Spotify; check the list, and replace it (--replace {done.id})")
+        return FAILED
+    return DONE
 
 
 @contextlib.contextmanager

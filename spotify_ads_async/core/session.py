@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import logging
 import random
 import time
 import uuid
+import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -18,7 +20,7 @@ import anyio
 import msgspec
 from yarl import URL
 
-from spotify_ads_async.auth.credentials import Credentials, SupportsFinish, require_secure
+from spotify_ads_async.auth.credentials import Credentials, SupportsAccepted, SupportsFinish
 from spotify_ads_async.core import wire
 from spotify_ads_async.core.retry import (
     BUDGETED,
@@ -32,9 +34,8 @@ from spotify_ads_async.core.retry import (
     backoff,
     classify,
 )
-from spotify_ads_async.core.transport import Transport, TransportOptions
+from spotify_ads_async.core.transport import Transport
 from spotify_ads_async.errors import (
-    ConfigurationError,
     ConnectionFailed,
     InvalidRequest,
     NotFound,
@@ -52,7 +53,10 @@ from spotify_ads_async.events import (
     RequestSent,
 )
 from spotify_ads_async.governor import Governor, Priority
-from spotify_ads_async.governor.feedback import retry_after
+from spotify_ads_async.governor.admission import Admission
+from spotify_ads_async.governor.ratelimit_headers import retry_after
+from spotify_ads_async.network.addresses import require_secure
+from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.operation import Operation, Repeat
 from spotify_ads_async.types import Secret
 
@@ -233,10 +237,8 @@ class Session:
         transport: TransportOptions,
         listeners: Listeners,
     ) -> None:
-        require_secure(base_url)
+        require_secure(base_url, transport.allow_http)
         parts = urlsplit(base_url)
-        if parts.scheme == "http" and transport.proxy is not None:
-            raise ConfigurationError("a proxy would see the access token in the clear: use one with https only")
         self.base_url = base_url.rstrip("/")
         self._base = URL(self.base_url)
         self._base_path = parts.path.rstrip("/")
@@ -244,10 +246,11 @@ class Session:
         self.listeners = listeners
         self.transport_options = transport
         self._credentials = credentials
+        self._accepted = credentials.accepted if isinstance(credentials, SupportsAccepted) else None
         self._quota = governor.scope(origin=f"{parts.scheme}://{parts.netloc}", client_id=credentials.client_id)
         self.policy = policy
         self._budget = RetryBudget(policy)
-        self._transport = Transport(transport)
+        self._transport = Transport(transport, on_fork=functools.partial(_warn_of_fork, governor))
 
     def with_options(self, options: CallOptions) -> Self:
         """A view with other defaults; connections, quota and retry budget are shared."""
@@ -336,14 +339,7 @@ class Session:
             state.attempt += 1
             state.phase = _SIGNING_IN
             try:
-                state.token = token = await self._credentials.token(self._transport.client())
-                state.phase = _WAITING
-                state.wanted_at = time.monotonic()
-                max_wait = options.max_wait if state.ends_at is None else _shorter(options.max_wait, state.remaining(state.wanted_at))
-                admission = self._quota.admit(operation.limits, priority=options.priority, max_wait=max_wait)
-                # As `async with admission` does, without its two coroutines.
-                if not admission.enter_nowait():
-                    await admission.enter()
+                admission, token = await self._admitted(operation, state)
                 try:
                     answer = await self._transport.exchange(
                         address, request, token=token, timeout=options.timeout, departure=admission, progress=state
@@ -354,6 +350,8 @@ class Session:
                 status = answer.status
                 state.answered(status)
                 if 200 <= status < 300:
+                    if self._accepted is not None:
+                        self._accepted(token)
                     return wire.answer(
                         operation,
                         status=status,
@@ -384,6 +382,26 @@ class Session:
             state.retry_after = None
             await anyio.sleep(delay)
 
+    async def _admitted(self, operation: Operation[Any], state: _CallState) -> tuple[Admission, Secret]:
+        """Sign in and wait for quota: afterwards the request may leave at once, with this token."""
+        options = self.options
+        state.token = token = await self._credentials.token(self._transport.client())
+        state.phase = _WAITING
+        state.wanted_at = time.monotonic()
+        max_wait = options.max_wait if state.ends_at is None else _shorter(options.max_wait, state.remaining(state.wanted_at))
+        admission = self._quota.admit(operation.limits, priority=options.priority, max_wait=max_wait)
+        # As `async with admission` does, without its two coroutines.
+        if not admission.enter_nowait():
+            await admission.enter()
+            state.phase = _SIGNING_IN
+            try:
+                # While the call waited, its token may have expired or been revoked.
+                state.token = token = await self._credentials.token(self._transport.client())
+            except BaseException:
+                admission.not_sent()
+                raise
+        return admission, token
+
     def _judge(self, operation: Operation[Any], failure: SpotifyAdsError, state: _CallState) -> tuple[RetryAction, float]:
         """What follows from the failure, and seconds to wait first."""
         if state.phase != _IN_FLIGHT:
@@ -394,7 +412,8 @@ class Session:
         if kind in IN_DOUBT and verdict is not RetryAction.RAISE:
             state.doubt = failure
         if verdict is RetryAction.AGAIN_WITH_NEW_TOKEN:
-            if state.token_replaced or state.token is None or not self._credentials.invalidate(state.token):
+            another = state.token is not None and self._credentials.invalidate(state.token)
+            if state.token_replaced or not another:
                 return RetryAction.RAISE, 0.0
             state.token_replaced = True
             return verdict, 0.0
@@ -440,6 +459,16 @@ class Session:
             except SpotifyAdsError as error:
                 failure = error
         raise _ending(operation, failure, state)
+
+
+def _warn_of_fork(governor: Governor) -> None:
+    if governor.limits and not governor.shared:
+        warnings.warn(
+            "this process was forked from one that made the client, and its governor keeps the windows in memory: together the processes "
+            "exceed the limits that each keeps. Keep the windows in a store that all of them use, SPOTIFY_ADS_STORE=sqlite:///…",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _now() -> datetime:

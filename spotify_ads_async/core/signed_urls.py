@@ -18,11 +18,13 @@ import aiohttp
 import anyio
 from yarl import URL
 
-from spotify_ads_async.auth.credentials import require_secure
 from spotify_ads_async.core.retry import RetryPolicy, backoff
-from spotify_ads_async.core.transport import TransportOptions
-from spotify_ads_async.errors import ConnectionFailed, InvalidAnswer, RequestRejected, ServerError, SpotifyAdsError
-from spotify_ads_async.governor.feedback import retry_after
+from spotify_ads_async.errors import ConfigurationError, ConnectionFailed, InvalidAnswer, RequestRejected, ServerError, SpotifyAdsError
+from spotify_ads_async.governor.ratelimit_headers import retry_after
+from spotify_ads_async.network.addresses import require_secure
+from spotify_ads_async.network.connections import open_http
+from spotify_ads_async.network.options import TransportOptions
+from spotify_ads_async.network.problems import explained_connection_error
 from spotify_ads_async.types import Secret
 
 __all__ = ["Address", "Storage"]
@@ -43,9 +45,10 @@ _NO_HEADERS = ("User-Agent", "Content-Type", "Accept")
 class _BrokenError(Exception):
     """An exchange failed in a way that passes: worth another attempt, after ``delay`` seconds where the server named them."""
 
-    def __init__(self, what: str, delay: float = 0.0) -> None:
+    def __init__(self, what: str, delay: float = 0.0, *, by_server: bool = False) -> None:
         super().__init__(what)
         self.delay = delay
+        self.by_server = by_server
 
 
 class _RefusedError(Exception):
@@ -72,18 +75,31 @@ class Storage:
 
     async def __aenter__(self) -> Self:
         options = self._options
-        self._client = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=True if options.tls is None else options.tls),
-            cookie_jar=aiohttp.DummyCookieJar(),
+        self._client = open_http(
+            options,
             skip_auto_headers=_NO_HEADERS,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=options.connect_timeout, sock_read=options.read_timeout),
-            proxy=options.proxy,
-            trust_env=False,
+            timeout=aiohttp.ClientTimeout(total=None, connect=options.connect_timeout, sock_read=options.read_timeout),
         )
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
+
+    def _session_url(self, location: str) -> URL:
+        """Where the storage wants the file."""
+        try:
+            return self._url(Secret(location))
+        except (ConfigurationError, ValueError):
+            raise InvalidAnswer("the storage answers an upload session at an address that is none, or not encrypted") from None
+
+    def _url(self, address: Secret) -> URL:
+        text = address.reveal()
+        parts = urlsplit(text)
+        require_secure(f"{parts.scheme}://{parts.netloc}", self._options.allow_http)
+        return URL(text, encoded=True)
+
+    def _why(self, problem: BaseException, url: URL) -> str:
+        return explained_connection_error(problem, self._options.proxy_for(url))
 
     async def download(self, address: Address) -> AsyncGenerator[bytes]:
         """The file's bytes, piece by piece, each once, however often the connection breaks.
@@ -97,7 +113,7 @@ class Storage:
         """
         fetch = _Fetch()
         attempts = _Attempts(self._policy)
-        url, fresh = _url(await address()), True
+        url, fresh = self._url(await address()), True
         while not fetch.done:
             try:
                 async for piece in self._pieces(url, fetch):
@@ -108,7 +124,7 @@ class Storage:
             except _RefusedError as refused:
                 if fresh:
                     raise _rejected("the storage refuses the download", refused.status) from None
-                url, fresh = _url(await address()), True
+                url, fresh = self._url(await address()), True
 
     async def _pieces(self, url: URL, fetch: _Fetch) -> AsyncGenerator[bytes]:
         """What one exchange brings that did not come before."""
@@ -123,7 +139,7 @@ class Storage:
                         fetch.received += len(new)
                         yield new
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
-            raise _BrokenError(f"the download broke after {fetch.received} bytes ({type(problem).__name__})") from None
+            raise _BrokenError(f"the download broke after {fetch.received} bytes ({self._why(problem, url)})") from None
         fetch.end()
 
     async def put(self, address: Secret, file: Path, *, content_type: str) -> None:
@@ -134,15 +150,18 @@ class Storage:
             RequestRejected: the storage refuses.
             ConnectionFailed: the connection breaks again and again.
             ServerError: the storage fails again and again.
+            InvalidAnswer: the storage says what cannot be.
         """
-        url = _url(address)
+        url = self._url(address)
         size = (await anyio.Path(file).stat()).st_size
         session = await self._begin(url, content_type)
+        # The session knows the type already; a plain PUT names it, for the signature may cover it.
+        plain = {} if session is not None else {"Content-Type": content_type}
         attempts = _Attempts(self._policy)
         received = 0
         while True:
             try:
-                return await self._send(session or url, file, received, size)
+                return await self._send(session or url, file, received, size, plain)
             except _BrokenError as broken:
                 await attempts.pause(broken, received)
             except _RefusedError as refused:
@@ -161,19 +180,19 @@ class Storage:
                 async with self._client.post(url, headers=headers, allow_redirects=False) as response:
                     if response.status in _DONE:
                         location = response.headers.get("Location")
-                        return None if location is None else _url(Secret(location))
+                        return None if location is None else self._session_url(location)
                     if response.status < 500 and response.status not in _PASSING:
                         return None
-                    broken = _BrokenError(f"the storage failed (HTTP {response.status})", _asked(response.headers))
+                    broken = _BrokenError(f"the storage failed (HTTP {response.status})", _asked(response.headers), by_server=True)
             except (aiohttp.ClientError, TimeoutError, OSError) as problem:
-                broken = _BrokenError(f"the storage cannot be reached ({type(problem).__name__})")
+                broken = _BrokenError(f"the storage cannot be reached ({self._why(problem, url)})")
             await attempts.pause(broken, 0)
 
-    async def _send(self, url: URL, file: Path, start: int, size: int) -> None:
+    async def _send(self, url: URL, file: Path, start: int, size: int, further: Mapping[str, str]) -> None:
         """Send the file from ``start`` on."""
-        headers = {"Content-Length": str(size - start)}
+        headers = {"Content-Length": str(size - start), **further}
         if start:
-            headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
+            headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}" if start < size else f"bytes */{size}"
         try:
             async with await anyio.open_file(file, "rb") as content:
                 await content.seek(start)
@@ -183,7 +202,7 @@ class Storage:
                         raise _BrokenError("the storage has only a part of the file")
                     _judge(response, 0)
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
-            raise _BrokenError(f"the upload broke ({type(problem).__name__})") from None
+            raise _BrokenError(f"the upload broke ({self._why(problem, url)})") from None
 
     async def _ask(self, session: URL, size: int, attempts: _Attempts) -> int | None:
         """How many bytes the storage has, None for all of them."""
@@ -192,12 +211,11 @@ class Storage:
             try:
                 async with self._client.put(session, headers=headers, allow_redirects=False) as response:
                     if response.status == _GOES_ON:
-                        received = _RECEIVED.match(response.headers.get("Range", ""))
-                        return int(received[1]) + 1 if received else 0
+                        return _received(response.headers.get("Range"), size)
                     _judge(response, 0)
                     return None
             except (aiohttp.ClientError, TimeoutError, OSError) as problem:
-                broken = _BrokenError(f"the storage cannot be reached ({type(problem).__name__})")
+                broken = _BrokenError(f"the storage cannot be reached ({self._why(problem, session)})")
             except _BrokenError as problem:
                 broken = problem
             except _RefusedError as refused:
@@ -270,16 +288,22 @@ class _Attempts:
         self._received = received
         exhausted = self._in_vain >= policy.attempts or self._failures >= 10 * policy.attempts + received // _MIB
         if exhausted or broken.delay > policy.retry_after_cap:
-            kind: type[SpotifyAdsError] = ServerError if "HTTP" in str(broken) else ConnectionFailed
+            kind: type[SpotifyAdsError] = ServerError if broken.by_server else ConnectionFailed
             raise kind(f"{broken}, {self._failures} times: try again later") from None
         await anyio.sleep(max(broken.delay, backoff(policy, self._in_vain, random.random)))
 
 
-def _url(address: Secret) -> URL:
-    text = address.reveal()
-    parts = urlsplit(text)
-    require_secure(f"{parts.scheme}://{parts.netloc}")
-    return URL(text, encoded=True)
+def _received(ranges: str | None, size: int) -> int:
+    """How many bytes the storage says that it has of ``size``; without a Range it has none."""
+    if not ranges:
+        return 0
+    found = _RECEIVED.fullmatch(ranges.strip())
+    if found is None or int(found[1]) >= size:
+        raise InvalidAnswer(
+            f"the storage says that it has {ranges[:40]!r} of a file of {size} bytes, which cannot be: begin the upload anew",
+            status=_GOES_ON,
+        )
+    return int(found[1]) + 1
 
 
 def _judge(response: aiohttp.ClientResponse, received: int) -> None:
@@ -288,7 +312,7 @@ def _judge(response: aiohttp.ClientResponse, received: int) -> None:
     if status in _DONE or status == 206 or (status == 416 and received):
         return
     if status >= 500 or status in _PASSING:
-        raise _BrokenError(f"the storage failed (HTTP {status})", _asked(response.headers))
+        raise _BrokenError(f"the storage failed (HTTP {status})", _asked(response.headers), by_server=True)
     if 300 <= status < 400:
         raise InvalidAnswer("the storage redirects; a signed URL is not followed anywhere else", status=status)
     raise _RefusedError(status)

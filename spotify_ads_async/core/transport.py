@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Mapping
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import aiohttp
 import anyio
@@ -14,34 +12,20 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
 from yarl import URL
 
-from spotify_ads_async.auth.credentials import header_safe
+from spotify_ads_async.auth.token_endpoint import header_safe
 from spotify_ads_async.core.wire import BARE_HEADERS, SHORTEST_SECRET, HttpRequest, Part, masked
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed, InvalidAnswer, SpotifyAdsError
+from spotify_ads_async.network.connections import Connections, open_http
+from spotify_ads_async.network.options import Proxy, TransportOptions
+from spotify_ads_async.network.problems import UNTRUSTED, explained_proxy_error
 from spotify_ads_async.types import Secret
 
-__all__ = ["Departure", "HttpResponse", "Progress", "Transport", "TransportOptions", "open_session"]
+__all__ = ["Departure", "HttpResponse", "Progress", "Transport", "open_session"]
 
 _MOST_TIMEOUTS = 64
 _PIECE = 32 * 1024
 """Bytes of a body written at once. With its headers below aiohttp's 64 KiB, above which a write also waits."""
 _NO_CONTENT_TYPE = frozenset({"Content-Type"})
-
-
-class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How the network is used.
-
-    ``connections`` is how many requests are under way at once; ``connect_timeout`` is seconds to connect, ``read_timeout``
-    seconds of silence until an answer counts as lost where the call has no ``timeout`` of its own; ``largest_answer`` is
-    bytes, after decompression. ``proxy`` is the address of an HTTP proxy; the environment's proxies are not used. ``tls`` is
-    a context with other certificate authorities.
-    """
-
-    connections: int = 100
-    connect_timeout: float = 10.0
-    read_timeout: float = 60.0
-    largest_answer: int = 64 * 1024 * 1024
-    proxy: str | None = None
-    tls: ssl.SSLContext | None = None
 
 
 class HttpResponse(msgspec.Struct, frozen=True):
@@ -87,43 +71,33 @@ class Progress(Protocol):
 
 
 class Transport:
-    """Pooled connections, opened with the first exchange.
+    """Exchanges over pooled connections, which are opened with the first of them.
 
     Args:
         options: how the network is used.
+        on_fork: called once in a forked child that opens connections of its own.
 
     Raises:
-        ConfigurationError: the TLS context does not verify certificates, or the proxy's address is unfit.
+        ConfigurationError: certificates would not be verified, or an address or a file of the options is unfit.
     """
 
-    def __init__(self, options: TransportOptions) -> None:
-        _require_verification(options.tls)
-        _require_plain_proxy(options.proxy)
-        self._options = options
-        self._slots = anyio.Semaphore(options.connections, fast_acquire=True)
+    def __init__(self, options: TransportOptions, *, on_fork: Callable[[], None]) -> None:
+        self._options = options.checked()
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         self._signature: tuple[Secret | None, Mapping[str, str]] = None, {}
-        self._closed = False
-        self._client: aiohttp.ClientSession | None = None
+        self._connections = Connections(options, headers=BARE_HEADERS, response_class=_Response, on_fork=on_fork)
 
     def client(self) -> aiohttp.ClientSession:
         """The aiohttp session behind it; credentials ask for their tokens over it.
 
         Raises:
-            ConfigurationError: the transport is closed.
+            ConfigurationError: the transport is closed, or another event loop uses it.
         """
-        if self._closed:
-            raise ConfigurationError("the client is closed: make a new one, or keep `async with` open around its calls")
-        if self._client is None:
-            self._client = open_session(self._options, headers=BARE_HEADERS)
-        return self._client
+        return self._connections.http()
 
     async def aclose(self) -> None:
         """Close the connections; later exchanges are refused."""
-        self._closed = True
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+        await self._connections.aclose()
 
     async def exchange(
         self,
@@ -143,14 +117,15 @@ class Transport:
             ConfigurationError: the access token holds characters that no header may hold.
         """
         body = None if request.method == "GET" else await _body(request, progress)
+        slots = self._connections.slots
         slot_taken = False
         try:
             try:
-                self._slots.acquire_nowait()
+                slots.acquire_nowait()
             except anyio.WouldBlock:
-                await self._slots.acquire()
+                await slots.acquire()
             slot_taken = True
-            client = self._client or self.client()
+            client = self._connections.http()
             if self._signature[0] is not token:
                 self._sign(token)
             progress.leaving()
@@ -178,15 +153,15 @@ class Transport:
             if _unsent(problem, body):
                 departure.not_sent()
             left = _left(problem, body)
-            failure = _explained(problem, timeout, left=left, token=token)
+            failure = _explained(problem, timeout, left=left, token=token, proxy=self._options.proxy_for(url))
         except BaseException as problem:  # noqa: BLE001 (raised again)
-            if not slot_taken or (body is not None and not body.begun):
+            if not slot_taken or (body is not None and not body.begun) or isinstance(problem, ConfigurationError):
                 departure.not_sent()
             # Without the frames below, which hold the token.
             raise problem.with_traceback(None) from None
         finally:
             if slot_taken:
-                self._slots.release()
+                slots.release()
         # Raised outside of the handler for the same reason.
         raise failure
 
@@ -199,7 +174,7 @@ class Transport:
     def _timeout(self, timeout: float | None) -> aiohttp.ClientTimeout:
         """The timeout in aiohttp's form; the first few are kept, for most calls have the same."""
         silence = self._options.read_timeout if timeout is None else None
-        made = aiohttp.ClientTimeout(total=timeout, sock_connect=self._options.connect_timeout, sock_read=silence)
+        made = aiohttp.ClientTimeout(total=timeout, connect=self._options.connect_timeout, sock_read=silence)
         if len(self._timeouts) < _MOST_TIMEOUTS:
             self._timeouts[timeout] = made
         return made
@@ -221,16 +196,7 @@ def open_session(
     options: TransportOptions, *, headers: Mapping[str, str] | None = None, auto_decompress: bool = True
 ) -> aiohttp.ClientSession:
     """An aiohttp session as ``options`` say; it sends nothing twice and keeps no cookies. ``headers`` go with every request."""
-    return aiohttp.ClientSession(
-        # The slots bound the connections, so that waiting for one is no part of an attempt's time.
-        connector=aiohttp.TCPConnector(limit=0, ssl=True if options.tls is None else options.tls),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers=headers,
-        response_class=_Response,
-        proxy=options.proxy,
-        trust_env=False,
-        auto_decompress=auto_decompress,
-    )
+    return open_http(options, headers=headers, response_class=_Response, auto_decompress=auto_decompress)
 
 
 class _TooLargeError(aiohttp.ClientPayloadError):
@@ -340,13 +306,13 @@ def _left(problem: BaseException, body: _Body | None) -> bool:
     return not _unsent(problem, body) if body is None else body.left
 
 
-def _explained(problem: BaseException, timeout: float | None, *, left: bool, token: Secret) -> SpotifyAdsError:
+def _explained(problem: BaseException, timeout: float | None, *, left: bool, token: Secret, proxy: Proxy | None) -> SpotifyAdsError:
     if isinstance(problem, _UnsafeTokenError):
         return ConfigurationError(str(problem))
     if isinstance(problem, _TooLargeError):
         return InvalidAnswer(f"{problem}: ask for less, or raise TransportOptions(largest_answer=…)", may_have_taken_effect=True)
-    if isinstance(problem, aiohttp.ClientHttpProxyError):
-        return ConnectionFailed(f"the proxy refused to connect (HTTP {problem.status})")
+    if isinstance(problem, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
+        return ConnectionFailed(explained_proxy_error(problem, proxy))
     if isinstance(problem, aiohttp.ClientResponseError):
         # The answer's head cannot be parsed; the message shows bytes of it.
         text = " ".join(problem.message.split())[:200]
@@ -356,19 +322,6 @@ def _explained(problem: BaseException, timeout: float | None, *, left: bool, tok
     else:
         text = str(problem) if isinstance(problem, _ConnectionLostError) else f"{type(problem).__name__}: {problem}"
     where = "the connection failed after the request left" if left else "the request could not be sent"
-    return ConnectionFailed(f"{where} ({text.replace(token.reveal(), '***')})", may_have_taken_effect=left)
-
-
-def _require_verification(context: ssl.SSLContext | None) -> None:
-    if context is not None and (context.verify_mode != ssl.CERT_REQUIRED or not context.check_hostname):
-        raise ConfigurationError(
-            "the TLS context does not verify the server's certificate: start from ssl.create_default_context() and add authorities to it"
-        )
-
-
-def _require_plain_proxy(proxy: str | None) -> None:
-    if proxy is None:
-        return
-    parts = urlsplit(proxy)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
-        raise ConfigurationError("a proxy's address is http://host:port; credentials in it would end up in logs")
+    way = f", by way of the proxy {proxy.name}" if proxy is not None else ""
+    advice = f": {UNTRUSTED}" if isinstance(problem, aiohttp.ClientConnectorCertificateError) else ""
+    return ConnectionFailed(f"{where} ({text.replace(token.reveal(), '***')}{way}){advice}", may_have_taken_effect=left)

@@ -1,17 +1,20 @@
-"""Leave to send one request."""
+"""Admission: leave to send one request."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from threading import get_ident
 from types import MappingProxyType, TracebackType
 from typing import Self
 
-from spotify_ads_async.governor.gate import Gate
-from spotify_ads_async.governor.learning import Learning
-from spotify_ads_async.governor.line import Lane, Priority
+from spotify_ads_async.governor.adaptive import AdaptiveLimits
+from spotify_ads_async.governor.wait_queue import Flow, Priority
+from spotify_ads_async.governor.window import may_take, take
 
 __all__ = ["Admission"]
 
+_INTERACTIVE = Priority.INTERACTIVE
+_REFRESHED_AFTER = 256
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -19,57 +22,47 @@ class Admission:
     """Leave to send one request. Enter it, send, and tell it when the answer's headers arrived.
 
     Leaving the block counts as the answer where nothing was told before, and as giving the request up where an exception
-    ends the block: then the server may still count it for as long as requests are under way lately.
+    ends the block: then the server may count it for as long as ``counted_within`` says.
     """
 
-    __slots__ = ("_departed_at", "_departure", "_gate", "_learning", "_open", "lane", "max_wait", "priority")
+    __slots__ = ("_adaptive", "_departed_at", "_departure", "_flow", "_grant", "_open", "max_wait", "priority")
 
-    _departed_at: float
-    _departure: int
-
-    def __init__(self, gate: Gate, learning: Learning, lane: Lane, priority: Priority, max_wait: float | None) -> None:
-        self._gate = gate
-        self._learning = learning
+    def __init__(self, adaptive: AdaptiveLimits, flow: Flow, priority: Priority, max_wait: float | None) -> None:
+        self._adaptive = adaptive
+        self._flow = flow
         self._open = False
-        self.lane = lane
         self.priority = priority
         self.max_wait = max_wait
-
-    # Entering and the answer are walked by every request: they do in place what Bucket and Line do in methods.
 
     def enter_nowait(self) -> bool:
         """Whether the request may leave without a wait; then its tokens are taken."""
         if self._open:
             raise RuntimeError("an admission is for one request: ask the governor for another")
-        gate = self._gate
-        windows = self.lane.windows
-        now = gate.clock()
-        interactive = self.priority is Priority.INTERACTIVE
-        if gate.line.length or gate.closed:
+        scheduler = self._adaptive.scheduler
+        # The loop's thread: asking for the loop itself asks the system for the process each time. A fork or a closed governor has none.
+        if scheduler.queue.length or scheduler.thread != get_ident():
             return False
-        for window in windows:
-            returning = window.returning
-            if returning and returning[0] <= now:
-                window.refresh(now)
-            if window.guarded or window.available < (1 if interactive else window.needed_for_bulk(now)):
-                return False
-        for window in windows:
-            window.available -= 1
-            window.in_flight += 1
-            if interactive:
-                window.interactive_taken += 1
+        now = scheduler.clock()
+        windows, interactive = self._flow.windows, self.priority is _INTERACTIVE
+        if self._flow.grants is not None or not may_take(windows, now, interactive):
+            return False
+        take(windows, now, interactive)
         self._open = True
+        self._grant = 0
         self._departed_at = now
-        self._departure = gate.departures = gate.departures + 1
+        self._departure = departure = scheduler.departures = scheduler.departures + 1
+        if not departure % _REFRESHED_AFTER:
+            for window in windows:  # which otherwise remember every request while tokens are left
+                window.refresh(now)
         return True
 
     async def enter(self) -> None:
         """Return when the request may leave, with its tokens taken; raises what entering the block does."""
-        gate = self._gate
-        await gate.admit(self.lane, self.priority, self.max_wait, gate.clock())
+        scheduler = self._adaptive.scheduler
+        self._grant = await scheduler.admit(self._flow, self.priority, self.max_wait)
         self._open = True
-        self._departed_at = gate.clock()
-        self._departure = gate.departures = gate.departures + 1
+        self._departed_at = scheduler.clock()
+        self._departure = scheduler.departures = scheduler.departures + 1
 
     async def __aenter__(self) -> Self:
         if not self.enter_nowait():
@@ -77,49 +70,45 @@ class Admission:
         return self
 
     async def __aexit__(self, problem: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
-        if problem is None:
-            self.answered(status=200)
-        else:
-            self.give_up()
+        if self._open:
+            if problem is None:
+                self.answered(status=200)
+            else:
+                self.give_up()
 
     def answered(self, *, status: int, headers: Mapping[str, str] = _NO_HEADERS) -> None:
         """The answer's headers arrived: the tokens are back one window from now. What they say about quota is heeded."""
         if not self._open:
             return
         self._open = False
-        gate = self._gate
-        now = gate.clock()
-        trip = now - self._departed_at
-        if trip > gate.longest_trip:  # noqa: PLR1730 (a call of max costs more than the rest of the line)
-            gate.longest_trip = trip
-        if now < gate.strays_counted_by:
-            for window in self.lane.windows:
-                window.settle(now)
+        scheduler, flow = self._adaptive.scheduler, self._flow
+        now = scheduler.clock()
+        if now < scheduler.late_until or flow.grants is not None:
+            flow.settle(self._grant, now)
         else:
-            for window in self.lane.windows:
-                window.in_flight -= 1
-                window.settled.append(now + window.cycle)
-        if gate.line.length:
-            gate.settled(now)
-        if status == 429 or gate.refusing or (headers and ("X-RateLimit-Remaining" in headers or "x-ratelimit-remaining" in headers)):
-            self._learning.heed(self.lane, self._departure, status, headers, now)
+            for window in flow.windows:  # the same, without a call for each
+                window.settled.append(now)
+        if scheduler.queue.length:
+            scheduler.settled(now)
+        if status == 429 or scheduler.refusing or (headers and ("X-RateLimit-Remaining" in headers or "x-ratelimit-remaining" in headers)):
+            self._adaptive.on_response(flow, self._departure, status, headers, now)
 
     def not_sent(self) -> None:
         """No byte of the request left: the tokens go straight back."""
-        if self._open:
+        if self._is_this_process_s():
             self._open = False
-            self.lane.give_back()
-            self._gate.serve()
+            self._flow.give_back(self._grant)
+            self._adaptive.scheduler.serve()
 
     def give_up(self) -> None:
         """Nobody waits for the answer any more, and the server may count the request yet."""
-        if not self._open:
-            return
-        self._open = False
-        gate = self._gate
-        now = gate.clock()
-        counted_by = gate.counted_by(self._departed_at, now)
-        for window in self.lane.windows:
-            window.settle(counted_by)
-        if gate.line.length:
-            gate.settled(now)
+        if self._is_this_process_s():
+            self._open = False
+            now = self._adaptive.scheduler.clock()
+            self._flow.settle(self._grant, self._adaptive.scheduler.given_up(self._departed_at, now))
+            if self._adaptive.scheduler.queue.length:
+                self._adaptive.scheduler.settled(now)
+
+    def _is_this_process_s(self) -> bool:
+        """Whether the request is under way, and no copy of one that a parent process sent."""
+        return self._open and self._departure > self._adaptive.scheduler.forked_at_departure

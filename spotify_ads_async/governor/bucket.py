@@ -1,4 +1,4 @@
-"""One window's tokens: the rule itself. Pure, no clock of its own, no waiting.
+"""Bucket: one window's tokens, the rule itself. Pure, no clock of its own, no waiting.
 
 A bucket holds N tokens. A request takes one when it leaves; the token stays out while the request is in flight and comes
 back one window after its answer's headers arrived. Whoever uses the token next leaves at least one window after the server
@@ -23,61 +23,51 @@ _MARGIN_SHARE = 0.0001
 
 
 class Bucket:
-    """The tokens of one limit.
+    """The tokens of one limit: ``available`` ones, those in flight, and those that come back ``cycle`` seconds after a time in ``settled``.
 
-    Every time is in seconds of one monotonic clock and never goes back. ``cycle`` is the time that a token stays out after
-    the answer; ``returning`` holds, in order, when the tokens that are out come back, but for those in flight. Used tokens go
-    to ``settled``, which is the same here, and another place where a store takes them back.
+    Every time is in seconds of one monotonic clock and never goes back. ``settled`` is in order, and says by when the server had counted
+    the requests that are over; what is due there is taken in by :meth:`refresh`.
 
     Args:
         limit: how many tokens there are, and the window after which a used one comes back.
         clock_resolution: seconds by which a reading of the clock may lag.
     """
 
-    __slots__ = ("available", "cycle", "in_flight", "limit", "returning", "settled")
+    __slots__ = ("available", "cycle", "limit", "settled")
 
     def __init__(self, limit: Limit, *, clock_resolution: float = 0.0) -> None:
         self.limit = limit
         self.available: int = limit.requests
-        self.in_flight: int = 0
-        self.returning: deque[float] = deque()
-        self.settled: deque[float] = self.returning
+        self.settled: deque[float] = deque()
         self.cycle = limit.window * (1.0 + _MARGIN_SHARE) + _MARGIN_SECONDS + clock_resolution
+
+    @property
+    def out(self) -> int:
+        """Tokens that are in flight or on their way back."""
+        return self.limit.requests - self.available
+
+    @property
+    def in_flight(self) -> int:
+        """Tokens of requests without an answer."""
+        return self.limit.requests - self.available - len(self.settled)
 
     def refresh(self, now: float) -> None:
         """Take in the tokens whose time has come."""
-        returning = self.returning
-        while returning and returning[0] <= now:
-            returning.popleft()
+        settled, over = self.settled, now - self.cycle
+        while settled and settled[0] <= over:
+            settled.popleft()
             self.available += 1
 
-    def take(self) -> None:
-        """One request leaves."""
-        self.available -= 1
-        self.in_flight += 1
-
     def settle(self, counted_by: float) -> None:
-        """The request is over, and the server counted it no later than ``counted_by``: its token is back one window after."""
-        self.in_flight -= 1
-        due = counted_by + self.cycle
-        settled = self.settled
-        if settled and due < settled[-1]:
-            insort(settled, due)
+        """A request is over, and the server counted it no later than ``counted_by``: its token is back one window after."""
+        if self.settled and counted_by < self.settled[-1]:
+            insort(self.settled, counted_by)
         else:
-            settled.append(due)
-
-    def give_back(self) -> None:
-        """The request did not leave: its token is there again."""
-        self.in_flight -= 1
-        self.available += 1
+            self.settled.append(counted_by)
 
     def there_at(self, tokens: int) -> float:
         """When so many tokens are there: in the past where they are, infinite where that depends on answers to come."""
         missing = tokens - self.available
         if missing <= 0:
             return -math.inf
-        return self.returning[missing - 1] if missing <= len(self.returning) else math.inf
-
-    def coming(self) -> deque[float]:
-        """When tokens come that this process may then use, in order."""
-        return self.returning
+        return self.settled[missing - 1] + self.cycle if missing <= len(self.settled) else math.inf

@@ -40,11 +40,11 @@ class Paused(Event, frozen=True, kw_only=True):
 
 
 class LimitTightened(Event, frozen=True, kw_only=True):
-    """Tokens are withheld because somebody else spends the same window."""
+    """Tokens are reserved for others, because somebody else spends the same window."""
 
     limit: str
     owner: str
-    withheld: int
+    reserved_for_others: int
 
 
 class RhythmChanged(Event, frozen=True, kw_only=True):

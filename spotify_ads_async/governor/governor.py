@@ -1,36 +1,43 @@
-"""The governor as callers hold it: its limits, its windows, and who shares them."""
+"""Governor: its limits, its windows, and who shares them."""
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterable
 from typing import Literal, Self
 
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.events import Listener, Listeners
+from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.admission import Admission
-from spotify_ads_async.governor.gate import Gate
-from spotify_ads_async.governor.learning import Learning
 from spotify_ads_async.governor.limits import PUBLISHED_LIMITS, Limit, checked_limits
-from spotify_ads_async.governor.line import Lane, Priority
+from spotify_ads_async.governor.scheduler import Scheduler
+from spotify_ads_async.governor.shared.claims import Claims, OnStoreFailure, checked_policy, lease_seconds
+from spotify_ads_async.governor.shared.store import Store, open_store
 from spotify_ads_async.governor.snapshot import Snapshot, shown
-from spotify_ads_async.governor.stores import Store, open_store
-from spotify_ads_async.governor.stores.keeper import LeaseKeeper, OnStoreFailure, checked_policy, lease_seconds, store_timeout
+from spotify_ads_async.governor.wait_queue import Flow, Priority
 from spotify_ads_async.governor.window import Window
+from spotify_ads_async.types import Secret
 
 __all__ = ["Governor", "Pace", "Scope", "default_governor"]
 
 Pace = Literal["burst", "smooth", "auto"]
 
 _MONOTONIC_RESOLUTION = time.get_clock_info("monotonic").resolution
+_LONGEST_PAUSE_SECONDS = 1e9
 
 
 class Governor:
-    """Lets requests leave so that no window is ever exceeded, whatever the network does.
+    """Lets requests leave so that the server never counts more than a window takes.
 
-    One governor may serve many clients; it belongs to one event loop at a time.
+    That holds whatever the network's latency is and however it changes. One thing is assumed: a request that was given up
+    (a timeout, a cancellation, a lost connection) is counted within ``counted_within`` seconds of its departure, or never.
+
+    One governor may serve many clients; it belongs to one event loop at a time. A forked process is one of its own: share
+    windows with it through a store.
 
     Args:
         limits: the windows to keep. An empty collection keeps none.
@@ -38,20 +45,21 @@ class Governor:
             unused; ``auto`` is burst until the server refuses something, and smooth from then on.
         store: where the windows are kept: ``memory`` serves one process, ``sqlite:///path`` the processes of a machine,
             ``redis://host`` (also ``rediss``, ``redis+sentinel``, ``redis+cluster``) many machines; or a
-            :class:`~spotify_ads_async.governor.stores.Store` of your own.
+            :class:`~spotify_ads_async.governor.shared.Store` of your own.
         on_store_failure: what happens while the store cannot be reached: ``fail`` raises
-            :class:`~spotify_ads_async.errors.StoreUnavailable`, ``pause`` waits, ``share`` carries on within the limits
-            divided by ``expected_processes``.
-        expected_processes: how many processes share the windows; needed for ``share``.
+            :class:`~spotify_ads_async.errors.StoreUnavailable`, ``pause`` waits. To carry on without a store, divide the limits:
+            :meth:`Limit.divided`.
         client_id: the owner of the client window, where a scope names none.
         ip: the owner of the IP window.
         longest_pause: seconds; where the server asks for more, calls fail with
-            :class:`~spotify_ads_async.errors.RateLimited` instead of waiting.
+            :class:`~spotify_ads_async.errors.RateLimited` instead of waiting, and after so long the server is asked again.
+        counted_within: seconds after its departure within which the server has counted a request that was given up. Its
+            tokens stay out for so long, and one window more.
         clock: a monotonic clock, in seconds.
         clock_resolution: seconds by which a reading of the clock may lag.
 
     Raises:
-        ConfigurationError: an unknown pace, store or policy, a missing package, or two limits of one name.
+        ConfigurationError: an unknown pace, store or policy, a missing package, a bound that is negative, or two limits of one name.
     """
 
     def __init__(
@@ -59,53 +67,61 @@ class Governor:
         limits: Iterable[Limit] = PUBLISHED_LIMITS,
         *,
         pace: Pace = "auto",
-        store: str | Store = "memory",
+        store: str | Secret | Store = "memory",
         on_store_failure: OnStoreFailure = "fail",
-        expected_processes: int | None = None,
         client_id: str = "default",
         ip: str = "this address",
         longest_pause: float = 120.0,
+        counted_within: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
         clock_resolution: float = _MONOTONIC_RESOLUTION,
     ) -> None:
         if pace not in {"burst", "smooth", "auto"}:
             raise ConfigurationError(f"pace is burst, smooth or auto, not {pace!r}")
-        checked_policy(on_store_failure, expected_processes)
+        if not (longest_pause >= 0.0 and 0.0 <= counted_within < math.inf):
+            raise ConfigurationError("longest_pause and counted_within are seconds: zero or more, and no nan")
+        checked_policy(on_store_failure)
         self.limits = checked_limits(limits)
         self.pace: Pace = pace
         self._client_id = client_id
         self._ip = ip
         self._clock_resolution = clock_resolution
         self._listeners = Listeners()
-        shortest_window = min((limit.window for limit in self.limits), default=0.0)
-        self.gate = Gate(clock=clock, listeners=self._listeners, longest_pause=longest_pause, shortest_window=shortest_window)
-        self.keeper: LeaseKeeper | None = None
-        shared = open_store(store, timeout=store_timeout(self.limits)) if isinstance(store, str) else store
-        if shared is not None:
-            self.keeper = LeaseKeeper(
-                shared,
-                self.gate,
-                lease=lease_seconds(self.limits),
-                on_failure=on_store_failure,
-                expected_processes=expected_processes,
-                auto=pace == "auto",
-            )
-            self.gate.for_want_of_tokens = self.keeper.ask
-        self.learning = Learning(self.gate, auto=pace == "auto")
+        self._scheduler = Scheduler(
+            clock=clock,
+            listeners=self._listeners,
+            longest_pause=min(longest_pause, _LONGEST_PAUSE_SECONDS),
+            counted_within=counted_within,
+            shortest_window=min((limit.window for limit in self.limits), default=0.0),
+        )
+        self._adaptive = AdaptiveLimits(self._scheduler, auto=pace == "auto")
+        opened = open_store(store, timeout=max(1.0, lease_seconds(self.limits) / 4)) if isinstance(store, str | Secret) else store
+        claims = Claims(opened, self._scheduler, self._adaptive, self.limits, on_store_failure) if opened is not None else None
+        self._claims = claims
         self._windows: dict[tuple[str, str, str], Window] = {}
         self._scopes: dict[tuple[str, str], Scope] = {}
 
     @property
     def closed(self) -> bool:
         """Whether it lets nothing leave any more."""
-        return self.gate.closed
+        return self._scheduler.closed
+
+    @property
+    def shared(self) -> bool:
+        """Whether the windows are in a store, so that other processes keep them too."""
+        return self._claims is not None
+
+    @property
+    def exchanges(self) -> int:
+        """Round trips to the store so far, 0 without one."""
+        return 0 if self._claims is None else self._claims.exchanges
 
     def scope(self, *, origin: str = "", client_id: str | None = None) -> Scope:
         """The same governor for calls to one API origin in one client's name: windows are shared where their owners are."""
         key = (origin, client_id or self._client_id)
         found = self._scopes.get(key)
         if found is None:
-            found = self._scopes[key] = Scope(self, *key)
+            found = self._scopes[key] = Scope(self, self._adaptive, *key)
         return found
 
     def admit(self, limits: Collection[str], *, priority: Priority = Priority.INTERACTIVE, max_wait: float | None = None) -> Admission:
@@ -117,7 +133,8 @@ class Governor:
         Raises:
             QuotaTimeout: on entering, where the wait would exceed ``max_wait`` seconds; nothing was spent.
             RateLimited: on entering, where the server asked for a pause longer than ``longest_pause``.
-            ConfigurationError: on entering, where the governor is closed.
+            StoreUnavailable: on entering, where the store is away and ``on_store_failure`` is ``fail``.
+            ConfigurationError: on entering, where the governor is closed, or another running event loop has it.
         """
         return self.scope().admit(limits, priority=priority, max_wait=max_wait)
 
@@ -127,19 +144,34 @@ class Governor:
 
     def snapshot(self) -> Snapshot:
         """The present state of every window in use."""
-        now = self.gate.clock()
+        now, outlooks = self._scheduler.clock(), self._scheduler.outlooks
         return Snapshot(
             pace=self.pace,
-            waiting=self.gate.line.length,
-            windows=tuple(shown(window, now) for window in self._windows.values()),
-            store_away_for=None if self.keeper is None else self.keeper.away_for,
+            waiting=self._scheduler.queue.length,
+            windows=tuple(shown(window, now, outlooks.get(window)) for window in self._windows.values()),
+            store_away_for=None if self._claims is None else self._claims.away_for,
         )
 
+    def lift(self, *, limit: str | None = None, client_id: str | None = None) -> Awaitable[int]:
+        """End pauses by hand: of every window in use, or of those of one limit or of one client ID.
+
+        Who waits here leaves at once. Awaiting what is returned waits until the store knows too, where there is one, and
+        answers how many windows were paused.
+        """
+        lifted = 0
+        for (name, _, identity), window in self._windows.items():
+            if limit in {None, name} and client_id in {None, identity}:
+                lifted += window.lift()
+                if self._claims is not None:
+                    self._claims.tell((window,), lift=True)
+        self._scheduler.serve()
+        return _Lifted(lifted, self._claims)
+
     async def aclose(self) -> None:
-        """Refuse whoever still waits, and all who come later. Tokens lent by a store and unused go back to it."""
-        self.gate.close()
-        if self.keeper is not None:
-            await self.keeper.aclose()
+        """Refuse whoever still waits, and all who come later. A store hears what became of the requests."""
+        self._scheduler.close()
+        if self._claims is not None:
+            await self._claims.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -147,66 +179,90 @@ class Governor:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    def lane(self, origin: str, client_id: str, limits: Collection[str]) -> Lane:
+    def flow(self, origin: str, client_id: str, limits: Collection[str]) -> Flow:
         """The windows that a request spends."""
-        windows = tuple(self._window(limit, origin, client_id) for limit in self.limits if limit.name in limits)
-        return Lane(windows, f"client ID {_place(client_id, origin)}")
+        found = [self._window(limit, origin, client_id) for limit in self.limits if limit.name in limits]
+        windows, owner = tuple(window for window, _ in found), f"client ID {_place(client_id, origin)}"
+        if self._claims is None or not windows:
+            return Flow(windows, owner)
+        return self._claims.flow(windows, [key for _, key in found], owner)
 
-    def _window(self, limit: Limit, origin: str, client_id: str) -> Window:
+    def _window(self, limit: Limit, origin: str, client_id: str) -> tuple[Window, str]:
+        """The window, and its name in a store."""
         identity = self._ip if limit.name == "ip" else client_id
         key = (limit.name, origin, identity)
         found = self._windows.get(key)
         if found is None:
-            owner, smooth = _place(identity, origin), self.pace == "smooth"
-            if self.keeper is None:
-                found = Window(limit, owner=owner, smooth=smooth, clock_resolution=self._clock_resolution)
-            else:
-                key_there = f"{limit.name}|{limit.window:g}|{origin}|{identity}"
-                found = self.keeper.window(limit, key=key_there, owner=owner, smooth=smooth, clock_resolution=self._clock_resolution)
-            self._windows[key] = found
-        return found
+            found = self._windows[key] = Window(
+                limit,
+                owner=_place(identity, origin),
+                smooth=self.pace == "smooth",
+                now=self._scheduler.clock(),
+                clock_resolution=self._clock_resolution,
+                shared=self._claims is not None,
+            )
+            self._scheduler.windows.append(found)
+        return found, f"{limit.name}|{limit.window:g}|{origin}|{identity}"
 
 
 class Scope:
     """A governor, for one API origin and one client ID. Made by :meth:`Governor.scope`."""
 
-    __slots__ = ("_client_id", "_gate", "_lanes", "_learning", "_origin", "governor")
+    __slots__ = ("_adaptive", "_client_id", "_flows", "_origin", "governor")
 
-    def __init__(self, governor: Governor, origin: str, client_id: str) -> None:
+    def __init__(self, governor: Governor, adaptive: AdaptiveLimits, origin: str, client_id: str) -> None:
         self.governor = governor
-        self._gate = governor.gate
-        self._learning = governor.learning
+        self._adaptive = adaptive
         self._origin = origin
         self._client_id = client_id
-        self._lanes: dict[frozenset[str], Lane] = {}
+        self._flows: dict[Collection[str], Flow] = {}
 
     def admit(self, limits: Collection[str], *, priority: Priority = Priority.INTERACTIVE, max_wait: float | None = None) -> Admission:
         """As :meth:`Governor.admit`, for this scope's windows."""
-        names = limits if isinstance(limits, frozenset) else frozenset(limits)
-        lane = self._lanes.get(names)
-        if lane is None:
-            lane = self._lanes[names] = self.governor.lane(self._origin, self._client_id, names)
-        return Admission(self._gate, self._learning, lane, priority, max_wait)
+        try:
+            flow = self._flows[limits]
+        except (KeyError, TypeError):  # not seen yet, or a set that can change
+            names = frozenset(limits)
+            flow = self._flows.get(names)
+            if flow is None:
+                flow = self._flows[names] = self.governor.flow(self._origin, self._client_id, names)
+        return Admission(self._adaptive, flow, priority, max_wait)
+
+
+class _Lifted:
+    """How many pauses were ended; await it to know that the store has heard of it."""
+
+    def __init__(self, lifted: int, claims: Claims | None) -> None:
+        self._lifted = lifted
+        self._claims = claims
+
+    def __await__(self) -> Generator[object, None, int]:
+        if self._claims is not None:
+            yield from self._claims.heard().__await__()
+        return self._lifted
 
 
 _default_governors: weakref.WeakValueDictionary[str, Governor] = weakref.WeakValueDictionary()
 
 
-def default_governor(*, origin: str) -> Governor:
-    """A governor with the published limits, for a client that was given none.
+def default_governor(*, origin: str, limits: Iterable[Limit] = PUBLISHED_LIMITS, store: Secret | None = None) -> Governor:
+    """A governor for a client that was given none, with its windows in ``store``, or in memory.
 
-    Warns with :class:`RuntimeWarning` where the process has one for the same API already: both spend the window of this
-    machine's address, whichever client ID they use, and together they exceed what each keeps.
+    Warns with :class:`RuntimeWarning` where the process has one in memory for the same API already: both spend the window of this
+    machine's address, whichever client ID they use, and together they exceed what each keeps. In a store they share it.
     """
+    governor = Governor(limits, store="memory" if store is None else store)
+    if governor.shared or not governor.limits:
+        return governor
     known = _default_governors.get(origin)
     if known is not None and not known.closed:
         warnings.warn(
             f"a second client for {origin} with a governor of its own: together they exceed the limits that each keeps. "
-            "Make one Governor and pass it to both: AdsClient(…, governor=governor)",
+            "Make one Governor and pass it to both, AdsClient(…, governor=governor), or keep the windows in a store that both use, "
+            "SPOTIFY_ADS_STORE=sqlite:///…",
             RuntimeWarning,
             stacklevel=3,
         )
-    governor = Governor()
     _default_governors[origin] = governor
     return governor
 

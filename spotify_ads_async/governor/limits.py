@@ -37,6 +37,18 @@ class Limit(msgspec.Struct, frozen=True):
         if not (self.window > 0.0 and math.isfinite(self.window)):
             raise ConfigurationError(f"limit {self.name}: window must be a positive number of seconds, not {self.window}")
 
+    def divided(self, processes: int) -> Limit:
+        """One process's part of this limit, for so many processes that share no store: together they never exceed the whole.
+
+        Rounded down, so a limit of fewer requests than processes cannot be divided.
+
+        Raises:
+            ConfigurationError: ``processes`` is below 1, or nothing would be left for each.
+        """
+        if not 1 <= processes <= self.requests:
+            raise ConfigurationError(f"limit {self.name}: {self.requests} requests cannot be divided among {processes} processes")
+        return Limit(self.name, requests=self.requests // processes, window=self.window)
+
 
 PUBLISHED_LIMITS: tuple[Limit, ...] = (
     Limit("client_id", requests=1500, window=30.0),

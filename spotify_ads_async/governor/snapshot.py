@@ -1,9 +1,10 @@
-"""What the governor shows of itself: plain values, cheap enough to take ten times a second."""
+"""Snapshot: what the governor shows of itself. Plain values, cheap enough to take ten times a second."""
 
 from __future__ import annotations
 
 import msgspec
 
+from spotify_ads_async.governor.forecast import Outlook, wait_for
 from spotify_ads_async.governor.window import Window
 
 __all__ = ["Snapshot", "WindowSnapshot", "shown"]
@@ -13,9 +14,10 @@ class WindowSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """One window.
 
     ``capacity`` tokens in all: ``available`` ones can be used now, ``in_flight`` ones belong to requests without an
-    answer, ``returning`` ones come back with time, the first of them in ``next_return`` seconds; ``withheld`` ones are
-    left to others; ``reserve`` of the available ones are kept for interactive requests. ``predicted_wait`` is for an
-    interactive request that came now. ``paused_for`` counts down a pause, and ``pause_cause`` says who met it.
+    answer, ``returning`` ones come back with time, the first of them in ``next_return`` seconds;
+    ``reserved_for_others`` ones are left to other programs; ``reserve`` of the available ones are kept for interactive requests.
+    ``predicted_wait`` is for an interactive request that came now. ``paused_for`` counts down a pause, and ``pause_cause`` says
+    who met it.
     """
 
     limit: str
@@ -25,7 +27,7 @@ class WindowSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     available: int
     in_flight: int
     returning: int
-    withheld: int
+    reserved_for_others: int
     reserve: int
     next_return: float | None
     waiting: int
@@ -36,10 +38,10 @@ class WindowSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """The governor at one instant: its pace, how many requests wait in the line, and every window in use.
+    """The governor at one instant: its pace, how many requests wait in the queue, and every window in use.
 
-    Where windows are shared, they show this process's part; ``store_away_for`` is for how many seconds the store has not
-    answered, None while it does.
+    Where a store keeps the windows, ``in_flight``, ``returning`` and ``waiting`` are this process's, and ``available`` is what the
+    store last said; ``store_away_for`` is for how many seconds the store has not answered, None while it does.
     """
 
     pace: str
@@ -48,23 +50,24 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     store_away_for: float | None = None
 
 
-def shown(window: Window, now: float) -> WindowSnapshot:
+def shown(window: Window, now: float, outlook: Outlook | None = None) -> WindowSnapshot:
     """One window as it is now."""
     window.refresh(now)
-    coming = window.coming()
+    reserved = max(window.reserved_for_others, window.foreign.tokens)
+    available = window.available - reserved if outlook is None else min(window.available, outlook.free)
     return WindowSnapshot(
         limit=window.limit.name,
         owner=window.owner,
         window=window.limit.window,
         capacity=window.limit.requests,
-        available=max(0, window.available - window.withheld),
+        available=max(0, available),
         in_flight=window.in_flight,
-        returning=len(coming),
-        withheld=window.withheld,
+        returning=len(window.settled),
+        reserved_for_others=reserved,
         reserve=window.reserve(now),
-        next_return=max(0.0, coming[0] - now) if coming else None,
+        next_return=max(0.0, window.settled[0] + window.cycle - now) if window.settled else None,
         waiting=window.waiting,
-        predicted_wait=window.predicted(window.waiting_interactive + 1, now),
+        predicted_wait=wait_for(window, window.waiting_interactive + 1, now, outlook=outlook),
         smooth=window.smooth,
         paused_for=max(0.0, window.paused_until - now),
         pause_cause=window.pause_cause,

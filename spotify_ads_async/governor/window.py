@@ -1,18 +1,20 @@
-"""A bucket with all that decides whether its tokens may be used now: pauses, what is left to others, rhythm and reserve."""
+"""Window: a bucket with all that decides whether its tokens may be used now, and the one rule of admission.
+
+A request needs a token from each of its windows, all or none: :func:`may_take` asks, :func:`take` takes. Both ways of an
+admission, the short one and the one through the queue, go through these two.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import math
-from bisect import bisect_right
-
-from aiolimiter import AsyncLimiter
+from collections.abc import Iterable
 
 from spotify_ads_async.governor.bucket import Bucket
+from spotify_ads_async.governor.foreign_usage import ForeignUsage
 from spotify_ads_async.governor.limits import Limit
-from spotify_ads_async.governor.others import Others
+from spotify_ads_async.governor.pacer import Pacer
 
-__all__ = ["BULK_TURN", "Pacer", "Window"]
+__all__ = ["BULK_TURN", "Window", "may_take", "reserve_for", "take"]
 
 BULK_TURN = 4
 """So many interactive requests overtake the bulk ones that wait; then it is the turn of one of these."""
@@ -22,243 +24,255 @@ _HELD_BACK_SHARE = 0.004
 """The smooth rhythm stays so far below the full rate, and leaves so many tokens unused, that a weighted two-window counter,
 which takes the requests of its last window as evenly spread, does not refuse for the unevenness that the network adds."""
 
-_BURST_SECONDS = 0.03
-"""What the smooth rhythm lets leave together, in seconds of its rate: it makes up for a timer that rings late."""
-
 _RESPACING_SHARE = 0.02
+_SPREAD_SECONDS = 0.4
+"""Those who waited for the end of a pause leave within this time, one after the other."""
+
 _STANDING_RESERVE_SHARE = 0.002
+_DEMANDED_RESERVE_SHARE = 0.02
 _LARGEST_RESERVE_SHARE = 0.25
 
 
-class Pacer:
-    """Spaces departures evenly, with a small burst.
+def reserve_for(demand: int, capacity: int) -> int:
+    """Tokens that bulk requests leave to interactive ones, of which ``demand`` came within a window lately.
 
-    Args:
-        requests: departures in ``window`` seconds.
-        window: seconds.
+    A token or so where none came: a job that is alone uses all. Else as many as come again, and some for chance. The formula stands in
+    ``ledger.lua`` too.
     """
-
-    __slots__ = ("_burst", "_drained_at", "_limiter", "_loop", "interval", "requests")
-
-    def __init__(self, requests: int, window: float) -> None:
-        self.requests = requests
-        self.interval = window / requests
-        self._burst = max(1, math.ceil(_BURST_SECONDS / self.interval))
-        self._drained_at = -math.inf
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._limiter = AsyncLimiter(self._burst, self._burst * self.interval)
-
-    def ready(self) -> bool:
-        """Whether a departure fits now."""
-        return self._current().has_capacity()
-
-    def wait(self, now: float) -> float:
-        """Seconds until a departure fits. The limiter does not tell, but it drains evenly from what was taken."""
-        return max(0.0, self._drained_at - (self._burst - 1) * self.interval - now)
-
-    def take(self, now: float) -> None:
-        """One departure. Only after :meth:`ready`: the limiter then has nothing to wait for."""
-        acquisition = self._current().acquire()
-        try:
-            acquisition.send(None)
-        except StopIteration:
-            self._drained_at = max(self._drained_at, now) + self.interval
-            return
-        acquisition.close()
-        raise RuntimeError("the pacer was not ready")
-
-    def _current(self) -> AsyncLimiter:
-        """The limiter of the running loop: it belongs to one loop, a governor may outlive that."""
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            if self._loop is not None:
-                self._limiter = AsyncLimiter(self._burst, self._burst * self.interval)
-            self._loop = loop
-        return self._limiter
+    standing = min(capacity - 1, math.ceil(capacity * _STANDING_RESERVE_SHARE))
+    if demand <= 0:
+        return standing
+    wanted = demand + math.ceil(1.5 * math.sqrt(demand)) + 1
+    least = math.ceil(capacity * _DEMANDED_RESERVE_SHARE) + 1
+    return max(standing, min(int(capacity * _LARGEST_RESERVE_SHARE), max(wanted, least)))
 
 
 class Window(Bucket):
     """One limit's tokens in one scope.
 
-    ``guarded`` says that more than the count of tokens decides: a pause, tokens withheld, spaced departures. ``withheld``
-    tokens stay unused, ``withheld_told`` of which listeners know. ``overtaken`` counts the interactive requests that left
-    while bulk ones waited.
+    ``guarded`` says that more than the count of tokens decides: a pause, tokens reserved for others, spaced departures.
+    ``overtaken`` counts the interactive requests that had to wait and left before bulk ones; ``bulk_left_at`` is when one of these left.
 
     Args:
         limit: the limit.
         owner: whose window it is, for people: an origin with a client ID or an address.
         smooth: whether departures are spaced from the start.
+        now: the present of the clock that all later times are from.
         clock_resolution: see :class:`Bucket`.
+        shared: whether a store keeps the window. It then decides about reserves and what is left to others, and the bucket
+            counts this process's requests alone.
     """
 
     __slots__ = (
         "_demand",
         "_demand_counted_from",
-        "_held_back",
-        "_largest_reserve",
-        "_smooth_requests",
-        "_standing_reserve",
+        "_spread_interval",
+        "_spread_next",
+        "_spread_until",
+        "active",
+        "asked_until",
+        "bulk_left_at",
+        "foreign",
         "guarded",
-        "heard_at_departure",
+        "held_back",
         "interactive_taken",
-        "others",
         "overtaken",
         "owner",
         "pacer",
-        "pacing_ends_at",
         "pause_cause",
+        "pause_length",
         "paused_until",
         "refused_at_departure",
         "refused_in_a_row",
+        "remaining_heard_at_departure",
+        "reserved_for_others",
+        "reserved_told",
+        "shared",
+        "smooth",
         "waiting_bulk",
         "waiting_interactive",
-        "withheld",
-        "withheld_told",
     )
 
-    def __init__(self, limit: Limit, *, owner: str, smooth: bool, clock_resolution: float) -> None:
+    def __init__(self, limit: Limit, *, owner: str, smooth: bool, now: float, clock_resolution: float = 0.0, shared: bool = False) -> None:
         super().__init__(limit, clock_resolution=clock_resolution)
         self.owner = owner
+        self.shared = shared
+        self.active = 1
         self.guarded = False
-        self.withheld = 0
-        self.withheld_told = 0
-        self.others = Others(limit.requests, self.cycle)
+        self.reserved_for_others = 0
+        self.reserved_told = 0
+        self.foreign = ForeignUsage(limit.requests, self.cycle)
+        self.smooth = False
         self.pacer: Pacer | None = None
-        self.pacing_ends_at = -math.inf
         self.paused_until = -math.inf
+        self.asked_until = -math.inf
+        self.pause_length = 0.0
         self.pause_cause: str | None = None
         self.refused_in_a_row = 0
         self.refused_at_departure = 0
-        self.heard_at_departure = 0
+        self.remaining_heard_at_departure = 0
         self.waiting_interactive = 0
         self.waiting_bulk = 0
         self.overtaken = 0
+        self.bulk_left_at = now
         self.interactive_taken = 0
-        self._held_back = 0
-        self._smooth_requests = max(1, int(limit.requests * _SMOOTH_RATE_SHARE))
+        self.held_back = 0
         self._demand = 0
-        self._demand_counted_from = -math.inf
-        self._standing_reserve = min(limit.requests - 1, math.ceil(limit.requests * _STANDING_RESERVE_SHARE))
-        self._largest_reserve = max(self._standing_reserve, int(limit.requests * _LARGEST_RESERVE_SHARE))
+        self._demand_counted_from = now
+        self._spread_until = self._spread_next = -math.inf
+        self._spread_interval = 0.0
         if smooth:
             self.smooth_out()
 
     @property
-    def smooth(self) -> bool:
-        """Whether departures are spaced for good."""
-        return self.pacing_ends_at == math.inf
-
-    @property
     def waiting(self) -> int:
-        """Requests in the line that need a token of this window."""
+        """Requests in the queue that need a token of this window."""
         return self.waiting_interactive + self.waiting_bulk
 
     def smooth_out(self) -> None:
         """Space departures from now on, and leave a few tokens unused."""
-        requests = self.limit.requests
-        self._held_back = min(requests - 1, math.ceil(requests * _HELD_BACK_SHARE))
-        self.pacing_ends_at = math.inf
-        self.reckon_withheld()
+        self.smooth = True
+        self.held_back = min(self.limit.requests - 1, math.ceil(self.limit.requests * _HELD_BACK_SHARE))
+        self.reckon_reserved()
 
-    def pause(self, until: float, cause: str) -> bool:
+    def pause(self, until: float, now: float, cause: str, *, asked_until: float = -math.inf) -> bool:
         """Let nothing leave until then; the later of two pauses wins. Answers whether this one does.
 
-        The first departures after it are spaced for a window, so that the line does not leave in one tick.
+        ``asked_until`` is how long the server asked for, where a cap made the pause shorter.
         """
+        self.asked_until = max(self.asked_until, asked_until)
         if until <= self.paused_until:
             return False
+        self.pause_length = until - now + (self.pause_length - self.paused_until + now if self.paused_until > now else 0.0)
         self.guarded = True
         self.paused_until = until
         self.pause_cause = cause
-        self.pacing_ends_at = max(self.pacing_ends_at, until + self.limit.window)
-        self.reckon_withheld()
         return True
 
-    def reckon_withheld(self) -> None:
+    def lift(self) -> bool:
+        """End a pause by hand, and forget what refusals taught. Answers whether there was a pause."""
+        paused = self.paused_until > -math.inf
+        self.paused_until = self.asked_until = self._spread_until = -math.inf
+        self.pause_cause = None
+        self.refused_in_a_row = 0
+        self.foreign = ForeignUsage(self.limit.requests, self.cycle)
+        self.reckon_reserved()
+        return paused
+
+    def reckon_reserved(self) -> None:
         """Take in what is left to others, and space departures accordingly."""
-        self.withheld = max(self._held_back, self.others.tokens)
-        self.withheld_told = min(self.withheld_told, self.withheld)
-        if self.pacing_ends_at > -math.inf:
-            requests = min(self.limit.requests - self.withheld, self._smooth_requests)
-            if self.pacer is None or abs(self.pacer.requests - requests) > self.limit.requests * _RESPACING_SHARE:
+        reserved = max(self.held_back, self.foreign.tokens)
+        self.reserved_for_others = 0 if self.shared else reserved
+        self.reserved_told = min(self.reserved_told, reserved)
+        if self.smooth:
+            requests = max(1, min(self.limit.requests - reserved, int(self.limit.requests * _SMOOTH_RATE_SHARE)) // self.active)
+            if self.pacer is None or abs(self.pacer.requests - requests) > requests * _RESPACING_SHARE:
                 self.pacer = Pacer(requests, self.limit.window)
-        self.guarded = self.withheld > 0 or self.pacer is not None
+        self.guarded = reserved > 0 or self.pacer is not None or self.paused_until > -math.inf or self._spread_until > -math.inf
 
     def refresh(self, now: float) -> None:
-        """Take in what has become due: tokens, the end of a pause, the end of spacing, tokens that were left to others."""
-        returning = self.returning
-        while returning and returning[0] <= now:  # as in Bucket; a call of that would cost more than it does
-            returning.popleft()
-            self.available += 1
+        """Take in what has become due: tokens, the end of a pause and of what follows it, tokens that were left to others."""
+        super().refresh(now)
         if self.guarded:
             self._refresh_guard(now)
 
     def _refresh_guard(self, now: float) -> None:
-        if self.others.tokens:
-            self.others.ease(now)
-        if self.paused_until <= now:
-            self.paused_until = -math.inf
+        if self.foreign.tokens:
+            self.foreign.ease(now)
+        if self._spread_until <= now:
+            self._spread_until = -math.inf
+        ended_at = self.paused_until
+        if ended_at <= now:
+            self.paused_until = self.asked_until = -math.inf
             self.pause_cause = None
-        if self.pacing_ends_at <= now:
-            self.pacing_ends_at = -math.inf
-            self.pacer = None
-        self.reckon_withheld()
+        self.reckon_reserved()
+        if -math.inf < ended_at <= now < ended_at + _SPREAD_SECONDS:
+            self._spread(ended_at)
+
+    def _spread(self, since: float) -> None:
+        """A pause is over: those who waited for it leave one after the other, and what is spaced catches up with the pause."""
+        leaving = self.waiting
+        if self.pacer is not None:
+            leaving = min(leaving, int(self.pause_length / self.pacer.interval))
+        if leaving > 0:
+            self._spread_next, self._spread_until, self._spread_interval = since, since + _SPREAD_SECONDS, _SPREAD_SECONDS / leaving
+            self.guarded = True
 
     def reserve(self, now: float) -> int:
-        """Tokens that bulk requests leave for interactive ones: half as many again as took one within a window lately.
+        """Tokens that bulk requests leave to interactive ones, by the demand of the last window: see :func:`reserve_for`."""
+        return reserve_for(self.demand(now), self.limit.requests)
 
-        None but a token or so where nobody interactive came: a job that is alone uses all.
-        """
-        if now >= self._demand_counted_from + self.limit.window:
-            windows = (now - self._demand_counted_from) / self.limit.window
-            self._demand = max(math.ceil(self.interactive_taken / windows), self._demand // 2 if windows < 2.0 else 0)
+    def demand(self, now: float) -> int:
+        """Interactive requests of a window: of the last whole one, or of the present one so far with those who wait."""
+        windows = (now - self._demand_counted_from) / self.limit.window
+        if windows >= 1.0:
+            self._demand = math.ceil(self.interactive_taken / windows)
             self.interactive_taken = 0
             self._demand_counted_from = now
-        demand = max(self._demand, self.interactive_taken)
-        if demand == 0:
-            return self._standing_reserve
-        return min(self._largest_reserve, max(self._standing_reserve, demand + demand // 2 + 2))
+        return max(self._demand, self.interactive_taken + self.waiting_interactive)
 
-    def needed_for_bulk(self, now: float) -> int:
-        """How many tokens must be there for a bulk request to take one."""
-        if self.overtaken >= BULK_TURN:
-            return 1
-        # In the smallest windows nothing would be left beside the reserve.
-        return max(1, min(1 + self.reserve(now), self.limit.requests - self.withheld))
-
-    def reserve_changes_at(self) -> float:
-        """When the reserve is reckoned anew at the latest."""
+    def demand_changes_at(self) -> float:
+        """When the demand is counted anew."""
         return self._demand_counted_from + self.limit.window
 
-    def grants(self, needed: int, now: float) -> bool:
-        """Whether a request that leaves ``needed - 1`` tokens for others may leave now."""
-        if self.available - self.withheld < needed or self.paused_until > now:
+    def turn_of_bulk(self, now: float) -> bool:
+        """Whether interactive requests that had to wait overtook the bulk ones long enough, or none of these left for a whole window."""
+        return self.overtaken >= BULK_TURN or (self.waiting_bulk > 0 and now > self.bulk_left_at + self.limit.window)
+
+    def needed(self, *, interactive: bool, now: float) -> int:
+        """How many tokens must be there for a request to take one."""
+        kept = self.reserved_for_others
+        if interactive or self.shared or self.turn_of_bulk(now):
+            return kept + 1
+        # In the smallest windows nothing would be left beside the reserve.
+        return max(1, min(kept + 1 + self.reserve(now), self.limit.requests))
+
+    def lets_through(self, now: float, *, interactive: bool) -> bool:
+        """Whether there are tokens enough for a request of this class, and neither a pause nor the rhythm is in the way."""
+        if self.available < self.needed(interactive=interactive, now=now) or self.paused_until > now:
             return False
+        if self._spread_until > now:
+            return self._spread_next <= now
         return self.pacer is None or self.pacer.ready()
 
+    def departed(self, now: float) -> None:
+        """One request leaves: the rhythm's part of it."""
+        if self._spread_until > now:
+            self._spread_next += self._spread_interval
+        elif self.pacer is not None:
+            self.pacer.take(now)
+
+    def opens_at(self, now: float) -> float:
+        """A time before which a pause or the rhythm is in the way."""
+        if self._spread_until > now:
+            return max(self.paused_until, min(self._spread_next, self._spread_until))
+        return max(self.paused_until, now + self.pacer.wait(now) if self.pacer is not None else now)
+
     def next_grant(self, needed: int, now: float) -> float:
-        """A time before which :meth:`grants` cannot become true by itself, infinite while that depends on answers."""
-        at = self.there_at(needed + self.withheld)
-        if at > now and self.others.tokens > self._held_back:
-            at = min(at, self.others.next_ease(now))
-        if self.pacer is not None:
-            at = max(at, now + self.pacer.wait(now))
-        return max(at, self.paused_until)
+        """A time before which ``needed`` tokens cannot be there and usable, infinite while that depends on answers."""
+        at = self.there_at(needed)
+        if at > now and self.foreign.tokens > self.held_back and not self.shared:
+            at = min(at, self.foreign.next_ease(now))
+        return max(at, self.opens_at(now))
 
-    def usable_within(self, seconds: float, now: float) -> int:
-        """At most so many requests can take a token of this window within so many seconds."""
-        rounds, rest = divmod(seconds, self.cycle)
-        soon = self.available - self.withheld + bisect_right(self.returning, now + rest)
-        return max(0, soon + int(rounds) * self.limit.requests)
 
-    def predicted(self, position: int, now: float, kept: int = 0) -> float:
-        """Seconds until the request at ``position`` of the line can leave, were every answer in flight to come now.
+def may_take(windows: Iterable[Window], now: float, interactive: bool) -> bool:  # noqa: FBT001 (called for every request)
+    """Whether a request may take a token from every one of ``windows`` now."""
+    for window in windows:
+        if window.guarded or window.available < 1 or not interactive:  # else what has come back meanwhile changes nothing
+            window.refresh(now)
+            if not window.lets_through(now, interactive=interactive):
+                return False
+    return True
 
-        ``kept`` tokens are left to others of the line besides those withheld.
-        """
-        usable = max(1, self.limit.requests - self.withheld - kept)
-        rounds, rest = divmod(position - 1, usable)
-        at = self.there_at(rest + 1 + self.withheld + kept)
-        wait = (self.cycle if at == math.inf else max(0.0, at - now)) + rounds * self.cycle
-        spacing = 0.0 if self.pacer is None else self.pacer.wait(now) + (position - 1) * self.pacer.interval
-        return max(wait, max(0.0, self.paused_until - now) + spacing)
+
+def take(windows: Iterable[Window], now: float, interactive: bool) -> None:  # noqa: FBT001 (the same)
+    """Take a token from every one of ``windows``: a request leaves. Only after :func:`may_take`."""
+    for window in windows:
+        window.available -= 1
+        if interactive:
+            window.interactive_taken += 1
+        else:
+            window.overtaken, window.bulk_left_at = 0, now
+        if window.guarded:
+            window.departed(now)

@@ -6,12 +6,12 @@ from collections.abc import Generator, Mapping
 from types import MappingProxyType
 from typing import Any, Generic, Self, TypeVar
 
-from spotify_ads_async.errors import ConfigurationError
+from spotify_ads_async.errors import ConfigurationError, InvalidRequest
 from spotify_ads_async.operation import ListOperation, ListStyle
-from spotify_ads_async.pagination.offsets import OffsetPlan
+from spotify_ads_async.pagination.offsets import OffsetPager
 from spotify_ads_async.pagination.order import is_fixed, with_identity, with_order
 from spotify_ads_async.pagination.page import Caller, Page, page_of
-from spotify_ads_async.pagination.plans import ContinuationPlan, Plan, WholePlan
+from spotify_ads_async.pagination.pagers import ContinuationPager, Pager, WholePager
 from spotify_ads_async.pagination.position import Position, list_digest
 from spotify_ads_async.pagination.walk import PageWalk, Walk
 from spotify_ads_async.types import UNSET
@@ -33,8 +33,9 @@ class ListCall(Generic[ItemT]):
     :meth:`pages` for every page. Each use asks the server anew.
 
     A walk keeps this promise: a row that is in the list from the walk's first request to its last is yielded exactly once, whatever
-    is created and archived meanwhile, and no row is yielded twice. It holds under orders that edits cannot change (``CREATED_AT``, ``ID``,
-    ``TIMESTAMP``); where the query names no order and the operation offers one, the walk asks for such a one.
+    is created and archived meanwhile, or the walk ends with :class:`WalkIncomplete`; and no row is yielded twice. It holds under orders
+    that edits cannot change (``CREATED_AT``, ``ID``, ``TIMESTAMP``); where the query names no order and the operation offers one, the
+    walk asks for such a one.
     ``docs/explanation/walking.md`` says what holds under the others.
 
     Args:
@@ -77,6 +78,7 @@ class ListCall(Generic[ItemT]):
             raise ConfigurationError(
                 "a position is for walking: iterate over this call, or await one with an offset", operation=self._operation.id
             )
+        self._check_place()
         answer = await self._session.call(self._operation, path=self._path, query=self._query)
         return page_of(self._operation, self._query, answer)
 
@@ -88,8 +90,26 @@ class ListCall(Generic[ItemT]):
         return Walk(self.pages())
 
     def pages(self) -> PageWalk[ItemT]:
-        """An iterator over every page. Each holds the rows that no earlier one held, so most hold a few less than ``limit``."""
-        return PageWalk(self._session, self._operation, self._path, self._plan(), read_ahead=self._read_ahead, eager=self._eager)
+        """An iterator over every page. Each holds the rows that no earlier one held, so most hold a few less than ``limit``.
+
+        Raises:
+            InvalidRequest: ``limit`` is less than 1, or ``offset`` less than 0.
+        """
+        self._check_place()
+        return PageWalk(self._session, self._operation, self._path, self._pager(), read_ahead=self._read_ahead, eager=self._eager)
+
+    def _check_place(self) -> None:
+        """Refuse what no page can begin at or hold."""
+        for name, least in (("limit", 1), ("offset", 0)):
+            value = self._query.get(name)
+            if isinstance(value, int) and value < least:
+                raise InvalidRequest(
+                    f"{name}={value} is not possible: it is {least} or more",
+                    operation=self._operation.id,
+                    path=f"query.{name}",
+                    value=value,
+                    rule=f"at least {least}",
+                )
 
     async def collect(self) -> list[ItemT]:
         """Every item, in a list.
@@ -153,12 +173,12 @@ class ListCall(Generic[ItemT]):
     def _digest(self) -> str:
         return list_digest(self._path, self._walked_query())
 
-    def _plan(self) -> Plan[ItemT]:
+    def _pager(self) -> Pager[ItemT]:
         query, digest = self._walked_query(), self._digest()
         match self._operation.style:
             case ListStyle.OFFSET | ListStyle.OFFSET_UNCOUNTED:
-                return OffsetPlan(self._operation, query, fixed=is_fixed(query), digest=digest, start=self._start)
+                return OffsetPager(self._operation, query, fixed=is_fixed(query), digest=digest, start=self._start)
             case ListStyle.CONTINUATION:
-                return ContinuationPlan(self._operation, query, digest, self._start)
+                return ContinuationPager(self._operation, query, digest, self._start)
             case ListStyle.LIMIT | ListStyle.WHOLE:
-                return WholePlan(self._operation, query, digest, self._start)
+                return WholePager(self._operation, query, digest, self._start)

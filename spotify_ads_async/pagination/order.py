@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 import msgspec.inspect
 
 from spotify_ads_async.operation import ListOperation
+from spotify_ads_async.pagination.page import identity
 
-__all__ = ["is_fixed", "with_identity", "with_order"]
+__all__ = ["is_fixed", "sort_key", "with_identity", "with_order"]
 
 _PREFERRED = {"CREATED_AT": "DESC", "TIMESTAMP": "DESC", "ID": "ASC", "NAME": "ASC"}
 """Sort fields from the one that serves a walk best, each with its direction (the published default where there is one)."""
 
 _FIXED = frozenset({"CREATED_AT", "TIMESTAMP", "ID", "ENTITY_TYPE", "PRINCIPAL_TYPE"})
 """Fields that nothing changes once the row exists; ENTITY_TYPE and PRINCIPAL_TYPE belong to change history, whose rows are final."""
+
+
+_SHOWN = {"CREATED_AT": "created_at", "TIMESTAMP": "timestamp"}
+"""Sort fields of this kind whose value stands in the rows, and the attribute that holds it."""
 
 
 def with_order(operation: ListOperation[Any, Any], query: Mapping[str, object]) -> dict[str, object]:
@@ -52,6 +57,17 @@ def is_fixed(query: Mapping[str, object]) -> bool:
     A list without ``sort_field`` counts as fixed: nothing is published about its order, and nothing could be asked for.
     """
     return "sort_field" not in query or str(query["sort_field"]) in _FIXED
+
+
+def sort_key(query: Mapping[str, object]) -> Callable[[object], Any]:
+    """What a row is sorted by under an order that no edit changes; None for a row that does not show it, or under another order."""
+    name = str(query.get("sort_field", ""))
+    if name == "ID":
+        return identity
+    attribute = _SHOWN.get(name)
+    if attribute is None:
+        return lambda _: None
+    return lambda row: cast("Mapping[str, object]", row).get(attribute) if isinstance(row, Mapping) else getattr(row, attribute, None)
 
 
 def _offered(operation: ListOperation[Any, Any], name: str) -> Mapping[str, enum.Enum] | None:

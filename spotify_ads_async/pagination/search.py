@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spotify_ads_async.pagination.plans import OVERLAP
+from spotify_ads_async.pagination.pagers import OVERLAP
 
 __all__ = ["Search", "step_after"]
 

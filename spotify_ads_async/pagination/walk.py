@@ -1,10 +1,10 @@
-"""The iterators: they send what a plan names, several requests at once, and hand the answers out in order."""
+"""The iterators: they send what a pager names, several requests at once, and hand the answers out in order."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -15,7 +15,7 @@ from spotify_ads_async.errors import InvalidRequest, SpotifyAdsError, WalkIncomp
 from spotify_ads_async.events import Listeners, PageWalked
 from spotify_ads_async.operation import ListOperation
 from spotify_ads_async.pagination.page import Caller, Heard, Page, page_of
-from spotify_ads_async.pagination.plans import Plan, Request
+from spotify_ads_async.pagination.pagers import Pager, Request
 
 __all__ = ["PageWalk", "Walk"]
 
@@ -38,18 +38,21 @@ class PageWalk(Generic[ItemT]):
         caller: Caller,
         operation: ListOperation[Any, ItemT],
         path: Mapping[str, str],
-        plan: Plan[ItemT],
+        pager: Pager[ItemT],
         *,
         read_ahead: int,
         eager: bool = False,
+        prepare: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._caller = caller
         self._listeners = caller.listeners if isinstance(caller, Heard) else Listeners()
         self._operation = operation
         self._path = path
-        self._plan = plan
+        self._pager = pager
         self._read_ahead = read_ahead
         self._eager = eager
+        # Tells the pager what it walks, before the first page; asked again where it fails.
+        self._prepare = prepare
         # Starts with one page, and doubles with each unless it is eager, so that a walk which is left early has asked for little
         # that nobody reads.
         self._depth = 0
@@ -57,6 +60,7 @@ class PageWalk(Generic[ItemT]):
         self._ending: set[asyncio.Task[Page[ItemT]]] = set()
         self._turn = asyncio.Lock()
         self._began = False
+        self._yielded = 0
         self._closed = False
 
     @property
@@ -66,7 +70,7 @@ class PageWalk(Generic[ItemT]):
 
     def position_within(self, taken: int | None) -> str:
         """The place after the first ``taken`` items of the last page taken, None for all of them."""
-        return str(self._plan.position(taken))
+        return str(self._pager.position(taken))
 
     def __aiter__(self) -> Self:
         return self
@@ -88,14 +92,19 @@ class PageWalk(Generic[ItemT]):
                 self._cancel()
                 raise
             except BaseException as error:
-                self._closed |= isinstance(error, WalkIncomplete)
+                if isinstance(error, WalkIncomplete):
+                    self._closed = True
+                    error.yielded = self._yielded
                 await self._end()
                 raise
 
     async def _take(self) -> Page[ItemT] | None:
         """The oldest page read ahead, None where it holds nothing new."""
-        if self._closed or self._plan.done:
-            error = None if self._closed else self._plan.missing()
+        if self._prepare is not None and not self._closed:
+            await self._prepare()
+            self._prepare = None
+        if self._closed or self._pager.done:
+            error = None if self._closed else self._pager.missing()
             self._closed = True
             if error is not None:
                 raise error
@@ -106,19 +115,20 @@ class PageWalk(Generic[ItemT]):
             raise StopAsyncIteration
         # From here on nothing waits: a cancellation must not take rows away that count as yielded.
         self._ahead.popleft()
-        verdict = self._plan.absorb(request, page)
-        if verdict.restart:
+        outcome = self._pager.accept(request, page)
+        if outcome.restart:
             self._depth //= 2
             self._cancel()
         else:
             self._depth = self._read_ahead if self._eager else min(self._read_ahead, max(1, self._depth * 2))
         self._fill(self._depth)
-        if not verdict.rows and (self._began or verdict.rows is None):
+        if not outcome.rows and (self._began or outcome.rows is None):
             return None
         self._began = True
+        self._yielded += len(outcome.rows)
         if self._listeners:
-            self._listeners.emit(PageWalked(operation=self._operation.id, rows=len(verdict.rows)))
-        return msgspec.structs.replace(page, items=verdict.rows)
+            self._listeners.emit(PageWalked(operation=self._operation.id, rows=len(outcome.rows)))
+        return msgspec.structs.replace(page, items=outcome.rows)
 
     async def _oldest(self) -> tuple[Request, Page[ItemT]]:
         """The oldest request that was sent, and its answer."""
@@ -147,7 +157,7 @@ class PageWalk(Generic[ItemT]):
     def _fill(self, depth: int) -> None:
         """Send requests until ``depth`` pages are read or being read ahead."""
         while len(self._ahead) < depth:
-            request = self._plan.upcoming()
+            request = self._pager.next_request()
             if request is None:
                 return
             self._ahead.append((request, self._ask(request)))
@@ -164,7 +174,7 @@ class PageWalk(Generic[ItemT]):
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
         self._ahead.clear()
-        self._plan.rewind()
+        self._pager.rewind()
 
     async def _end(self) -> None:
         """End what is read ahead, and wait until it has ended."""

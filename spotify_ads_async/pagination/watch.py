@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spotify_ads_async.errors import WalkIncomplete
-from spotify_ads_async.pagination.plans import MAX_ROWS_WITHOUT_TOTAL, OVERLAP
+from spotify_ads_async.pagination.pagers import MAX_ROWS_WITHOUT_TOTAL, OVERLAP
 
 __all__ = ["Watch"]
 

@@ -13,6 +13,7 @@ import msgspec
 from multidict import CIMultiDict
 
 from spotify_ads_async.core.router import Router
+from spotify_ads_async.errors import Portable
 from spotify_ads_async.governor import Priority
 from spotify_ads_async.operations import OPERATIONS
 from spotify_ads_async.types import Secret
@@ -40,7 +41,7 @@ for _operation in OPERATIONS.values():
     _routes.add(_operation.method, _operation.path, frozenset(_operation.limits))
 
 
-class Refusal(Exception):
+class Refusal(Portable):
     """The proxy's own answer to a request that it does not forward."""
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:

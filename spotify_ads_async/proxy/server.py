@@ -21,10 +21,12 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from spotify_ads_async.auth.credentials import Credentials, require_secure
-from spotify_ads_async.core.transport import TransportOptions, open_session
+from spotify_ads_async.auth.credentials import Credentials
+from spotify_ads_async.core.transport import open_session
 from spotify_ads_async.errors import ConfigurationError, QuotaTimeout, RateLimited, SpotifyAdsError, StoreUnavailable
 from spotify_ads_async.governor import Admission, Governor, Scope
+from spotify_ads_async.network.addresses import require_secure
+from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.proxy.metrics import CONTENT_TYPE_LATEST, Metrics
 from spotify_ads_async.proxy.requests import Refusal, Wish, allowed_sender, end_to_end, has_key, limits_spent, wish
 from spotify_ads_async.settings import BASE_URL
@@ -82,7 +84,7 @@ class QuotaProxy:
         most_waiting: int = 10_000,
         transport: TransportOptions | None = None,
     ) -> None:
-        require_secure(upstream)
+        require_secure(upstream, () if transport is None else transport.allow_http)
         if not _is_loopback(host) and key is None:
             raise ConfigurationError(
                 f"{host} can be reached from other machines: give the proxy a key that programs must send, or listen on 127.0.0.1"

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
 
 import msgspec
 
-from spotify_ads_async.errors import ConfigurationError, InvalidRequest, NotEnoughData
+from spotify_ads_async.errors import ConfigurationError, InvalidRequest, NotEnoughData, ServerError
+from spotify_ads_async.models.reports import ReportFieldType
 from spotify_ads_async.operation import ListOperation, Operation
-from spotify_ads_async.operations import GET_AGGREGATE_REPORT, GET_AGGREGATED_TOTALS, GET_AUDIENCE_INSIGHT_REPORT
+from spotify_ads_async.operations import (
+    GET_AD_SETS_BY_AD_ACCOUNT_ID,
+    GET_ADS,
+    GET_AGGREGATE_REPORT,
+    GET_AGGREGATED_TOTALS,
+    GET_AUDIENCE_INSIGHT_REPORT,
+    GET_CAMPAIGNS,
+)
 from spotify_ads_async.pagination import ListCall, PageWalk
 from spotify_ads_async.pagination.page import Caller
-from spotify_ads_async.pagination.plans import ContinuationPlan, Plan
+from spotify_ads_async.pagination.pagers import ContinuationPager, Pager
 from spotify_ads_async.reports import tables
-from spotify_ads_async.reports.planning import Query, aggregate_batches, insight_batches, totals_batches
+from spotify_ads_async.reports.failed_metrics import MetricGuard
+from spotify_ads_async.reports.planning import Query, aggregate_batches, insight_batches, is_named, named, totals_batches
 from spotify_ads_async.reports.rows import InsightRow, Insights, Measured, Report, ReportRow, Totals, TotalsRow, summed
-from spotify_ads_async.reports.walking import BatchPlan, StreamPlan
+from spotify_ads_async.reports.walking import BatchPager, DistinctPager, Repeats
+from spotify_ads_async.validation.requests import check_query
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,6 +50,8 @@ AGGREGATE: ListOperation[Report, ReportRow] = _typed(GET_AGGREGATE_REPORT, Repor
 TOTALS: ListOperation[Totals, TotalsRow] = _typed(GET_AGGREGATED_TOTALS, Totals, TotalsRow)
 INSIGHTS: ListOperation[Insights, InsightRow] = _typed(GET_AUDIENCE_INSIGHT_REPORT, Insights, InsightRow)
 
+_LISTS: Mapping[str, ListOperation[Any, Any]] = {"CAMPAIGN": GET_CAMPAIGNS, "AD_SET": GET_AD_SETS_BY_AD_ACCOUNT_ID, "AD": GET_ADS}
+_ANY_ID = str(UUID(int=0))
 _FAR_PAST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -49,13 +62,14 @@ class ReportCall(ListCall[RowT]):
     may be is divided into the fewest requests that are legal. ``await`` it for the first page of a wish that is one request.
     """
 
-    async def to_arrow(self, *, hidden: int | None = -5) -> tables.ArrowTable:
+    async def to_arrow(self, *, hidden: int | None = None) -> tables.ArrowTable:
         """Every row, as a table with a column per metric. Needs the extra ``tables``.
 
-        Counts are int64, money is decimal128(38, 10) in currency units, shares are float64; absent values are null.
+        Counts are int64, money is decimal128 in currency units with 10 decimals, or 18 where an amount has more, shares are float64.
+        An absent value is null. So is one that the API hides: the column ``hidden`` lists, row by row, which metrics those are.
 
         Args:
-            hidden: what stands for a count of 1 to 4, which the API hides: its own -5, or None for null.
+            hidden: what stands for a hidden value: None for null, or a number such as the API's own -5, for counts and amounts alike.
 
         Raises:
             ConfigurationError: pyarrow is not installed.
@@ -64,7 +78,7 @@ class ReportCall(ListCall[RowT]):
         tables.require("pyarrow")
         return tables.arrow_table(await self.collect(), self._metrics(), hidden)
 
-    async def to_polars(self, *, hidden: int | None = -5) -> pl.DataFrame:
+    async def to_polars(self, *, hidden: int | None = None) -> pl.DataFrame:
         """Every row, as a data frame; otherwise as :meth:`to_arrow`.
 
         Raises:
@@ -92,29 +106,65 @@ class ReportCall(ListCall[RowT]):
 class AggregateReportCall(ReportCall[ReportRow]):
     """Metrics by entity and period (getAggregateReport).
 
-    Rows come entity by entity, in the order of the ids, and each entity's periods in order. Without ids the entities stand
-    in the server's order, and rows are handed on as they come; with ids, 50 entities at a time. Without ids, an entity of
-    which the server tells nothing in one part of a divided range may come in several runs, each in order.
+    Rows come entity by entity, in the order of the ids, and each entity's periods in order; a row that the server repeats comes
+    once. With DAY and HOUR the API wants the entities named: where no ids were given, the walk lists the account's campaigns, ad
+    sets or ads first, archived ones too, and names them 50 at a time.
     """
 
-    def _plan(self) -> Plan[ReportRow]:
+    @property
+    def failed_metrics(self) -> Mapping[ReportFieldType, ServerError]:
+        """Metrics that were left out because the report failed with them (``on_failed_metric``), and with what."""
+        return self._session.failed if isinstance(self._session, MetricGuard) else {}
+
+    def pages(self) -> PageWalk[ReportRow]:
+        """An iterator over every page."""
+        query = self._wish()
+        if "continuation_token" in query or not is_named(query) or query.get("entity_ids"):
+            return super().pages()
+        _require_range(query, self._operation.id)
+        if self._start is not None:
+            raise ConfigurationError("a report that lists its entities first cannot start at a position", operation=self._operation.id)
+        ids: list[str] = []
+        pager: BatchPager[ReportRow] = BatchPager(self._operation, [], lambda parts: _by_entity(parts, ids), ahead=self._read_ahead)
+
+        async def name_entities() -> None:
+            self._require_legal(query)
+            ids[:] = await self._entities(query["entity_type"])
+            pager.add(aggregate_batches(named(query, ids)) if ids else [])
+
+        return PageWalk(
+            self._session, self._operation, self._path, pager, read_ahead=self._read_ahead, eager=self._eager, prepare=name_entities
+        )
+
+    def _require_legal(self, query: Query) -> None:
+        """Refuse what no request could ask before the entities are listed: the list spends quota too."""
+        if isinstance(self._session, MetricGuard) and self._session.validates:
+            for one in aggregate_batches(named(query, [_ANY_ID]))[0]:
+                check_query(self._operation, one, now=datetime.now(UTC))
+
+    async def _entities(self, kind: str) -> list[str]:
+        """The ids of the account's entities of a kind, in the server's order."""
+        walk: ListCall[Any] = ListCall(self._session, _LISTS[kind], path=self._path)
+        return [entity.id async for entity in walk if entity.id]
+
+    def _pager(self) -> Pager[ReportRow]:
         query = self._wish()
         if "continuation_token" in query:
-            return super()._plan()
+            return super()._pager()
         _require_range(query, self._operation.id)
         batches = aggregate_batches(query)
-        if not query.get("entity_ids"):
-            return StreamPlan(self._operation, batches[0]) if self._divided(batches) else super()._plan()
-        if not self._divided(batches) and self._start is not None:
-            return ContinuationPlan(self._operation, query, self._digest(), self._start)
-        ids = {identifier.lower(): place for place, identifier in enumerate(query["entity_ids"])}
+        ids = query.get("entity_ids")
+        if not self._divided(batches) and (self._start is not None or not ids):
+            return DistinctPager(ContinuationPager(self._operation, query, self._digest(), self._start), self._operation.id)
+        return BatchPager(self._operation, batches, lambda parts: _by_entity(parts, ids or ()), ahead=self._read_ahead)
 
-        def in_order(parts: list[list[ReportRow]]) -> list[ReportRow]:
-            rows = [row for part in parts for row in part]
-            # A stable sort: entities that the ids do not name, as their parents do, stay in the server's order.
-            return sorted(rows, key=lambda row: (ids.get(row.entity_id or "", len(ids)), row.start_time or _FAR_PAST))
 
-        return BatchPlan(self._operation, batches, in_order, ahead=self._read_ahead)
+def _by_entity(parts: list[list[ReportRow]], ids: Sequence[str]) -> list[ReportRow]:
+    """The rows of a batch, each once, in the order of the ids and of time."""
+    places = {identifier.lower(): place for place, identifier in reversed(list(enumerate(ids)))}
+    rows = Repeats(AGGREGATE.id).without(row for part in parts for row in part)
+    # A stable sort: entities that the ids do not name, as their parents do, stay in the server's order.
+    return sorted(rows, key=lambda row: (places.get((row.entity_id or "").lower(), len(places)), row.start_time or _FAR_PAST))
 
 
 class TotalsCall(ReportCall[TotalsRow]):
@@ -124,10 +174,12 @@ class TotalsCall(ReportCall[TotalsRow]):
     IMPRESSIONS and CLICKS are summed over any number.
     """
 
-    def _plan(self) -> Plan[TotalsRow]:
+    def _pager(self) -> Pager[TotalsRow]:
         _require_range(self._query, self._operation.id)
         batches = totals_batches(self._query)
-        return BatchPlan(self._operation, batches, _summed_by_time, ahead=self._read_ahead) if self._divided(batches) else super()._plan()
+        if not self._divided(batches) and self._start is not None:
+            return super()._pager()
+        return BatchPager(self._operation, batches, _summed_by_time, ahead=self._read_ahead)
 
 
 def _summed_by_time(parts: list[list[TotalsRow]]) -> list[TotalsRow]:
@@ -157,8 +209,8 @@ class InsightsCall(ReportCall[InsightRow]):
             return super().pages()
         caller = _Patient(self._session)
         self.not_enough_data = caller.lacking
-        plan: BatchPlan[InsightRow] = BatchPlan(self._operation, batches, lambda parts: parts[0], ahead=self._read_ahead)
-        return PageWalk(caller, self._operation, self._path, plan, read_ahead=self._read_ahead, eager=self._eager)
+        pager: BatchPager[InsightRow] = BatchPager(self._operation, batches, lambda parts: parts[0], ahead=self._read_ahead)
+        return PageWalk(caller, self._operation, self._path, pager, read_ahead=self._read_ahead, eager=self._eager)
 
     async def collect(self) -> list[InsightRow]:
         """Every row, in a list.

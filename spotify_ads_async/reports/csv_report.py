@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
 import os
 import random
 import secrets
@@ -21,10 +19,11 @@ from spotify_ads_async.core.session import Session
 from spotify_ads_async.core.signed_urls import Storage
 from spotify_ads_async.errors import ConnectionFailed, InvalidAnswer, SpotifyAdsError
 from spotify_ads_async.models.reports import AsyncReport, AsyncReportCreate, AsyncReportStatus
+from spotify_ads_async.reports.csv_files import CsvFiles
 from spotify_ads_async.reports.planning import CSV_DAYS, windows
 from spotify_ads_async.types import Secret
 
-__all__ = ["CsvReport", "Join", "Records", "ReportFailed"]
+__all__ = ["CsvReport", "ReportFailed"]
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.25, 30.0, 1.6
 _DAY = timedelta(days=1)
@@ -47,13 +46,15 @@ class ReportFailed(SpotifyAdsError):
 class CsvReport:
     """A report that becomes a CSV file: :meth:`save` it, or iterate it for its rows. Each use orders it anew.
 
-    A row is a dict from column to text, as the file has it: a value that is absent is the empty text.
+    A row is a dict from column to text, as the file has it: a value that is absent is the empty text, and one that the API hides
+    is -5.
     """
 
-    def __init__(self, session: Session, ad_account_id: str, body: AsyncReportCreate, *, timeout: float) -> None:
+    def __init__(self, session: Session, ad_account_id: str, body: AsyncReportCreate, *, timeout: float, any_header: bool = False) -> None:
         self._session = session
         self._path = {"ad_account_id": ad_account_id}
         self._timeout = timeout
+        self._columns = [] if any_header else [str(column) for column in (*body.dimensions, *body.metrics)]
         self.orders: list[AsyncReportCreate] = _orders(body)
         """What will be ordered: one report, or one per 365 days."""
 
@@ -63,16 +64,17 @@ class CsvReport:
         Raises:
             ReportFailed: the server could not make the report.
             ConnectionFailed: it was not ready in time, or the download broke for good.
-            InvalidAnswer: the file changed while it was read, or the files of several orders differ in their columns.
+            InvalidAnswer: what came is no CSV file in UTF-8, has another header than was ordered, changed while it was read, or the
+                files of several orders differ in their columns. Nothing is saved under the name.
             SpotifyAdsError: what a call raised.
         """
         target = Path(file)
         # Whoever saves to the same place meanwhile has a file of their own.
         partial = anyio.Path(target.with_name(f".{target.name}.{secrets.token_hex(4)}.part"))
         try:
-            async with await partial.open("wb") as out, aclosing(self._joined()) as pieces:
-                async for piece in pieces:
-                    await out.write(piece)
+            async with await partial.open("wb") as out, aclosing(self._joined(CsvFiles(self._columns))) as pieces:
+                async for content, _ in pieces:
+                    await out.write(content)
             await partial.replace(target)
         finally:
             with anyio.CancelScope(shield=True):
@@ -83,34 +85,24 @@ class CsvReport:
         return self._rows()
 
     async def _rows(self) -> AsyncGenerator[dict[str, str]]:
-        header: list[str] | None = None
-        records = Records()
-        async with aclosing(self._joined()) as pieces:
-            async for piece in pieces:
-                for record in records.feed(piece):
-                    if header is None:
-                        header = record
-                    else:
-                        yield _row(header, record)
-        for record in records.end():
-            if header is not None:
-                yield _row(header, record)
+        files = CsvFiles(self._columns)
+        async with aclosing(self._joined(files)) as pieces:
+            async for _, rows in pieces:
+                for row in rows:
+                    yield dict(zip(files.header or (), row, strict=True))
 
     async def collect(self) -> list[dict[str, str]]:
         """Every row, in a list."""
         return [row async for row in self]
 
-    async def _joined(self) -> AsyncGenerator[bytes]:
-        """The files one after the other; the header of the first one only."""
-        join = Join()
+    async def _joined(self, files: CsvFiles) -> AsyncGenerator[tuple[bytes, list[list[str]]]]:
+        """The files one after the other, with the header of the first one only: their bytes, and the rows that end in them."""
         async with Storage(self._session.transport_options, self._session.policy) as storage, aclosing(self._reports()) as ready:
             async for report_id, url in ready:
                 async with aclosing(storage.download(_Address(self, report_id, url))) as pieces:
                     async for piece in pieces:
-                        if content := join.feed(piece):
-                            yield content
-                if rest := join.end_file():
-                    yield rest
+                        yield files.feed(piece)
+                yield files.end_file()
 
     async def _reports(self) -> AsyncGenerator[tuple[str, Secret]]:
         """The orders' files in order. All are ordered first, so that the server makes them side by side."""
@@ -173,91 +165,3 @@ def _orders(body: AsyncReportCreate) -> list[AsyncReportCreate]:
         return [body]
     spans = windows(start, end, _DAY, 1, longest=CSV_DAYS, page=1)
     return [msgspec.structs.replace(body, report_start=first, report_end=last) for first, last in spans]
-
-
-def _row(header: list[str], record: list[str]) -> dict[str, str]:
-    if len(record) != len(header):
-        raise InvalidAnswer(f"a row of the report has {len(record)} columns, and its header {len(header)}")
-    return dict(zip(header, record, strict=True))
-
-
-class Join:
-    """CSV files that come in pieces of any size, joined to one: the header of the first, and the rows of all. Pure.
-
-    Rows of other columns under the first file's header would be wrong without anybody noticing, so they are refused.
-    """
-
-    def __init__(self) -> None:
-        self._columns: bytes | None = None
-        self._begin()
-
-    def _begin(self) -> None:
-        self._head: bytes | None = b""
-        self._ended = True
-
-    def feed(self, piece: bytes) -> bytes:
-        """What of the joined file is known with ``piece``.
-
-        Raises:
-            InvalidAnswer: the file's columns are not the first file's.
-        """
-        if self._head is not None:
-            head, newline, rest = (self._head + piece).partition(b"\n")
-            if not newline:
-                self._head = head
-                return b""
-            self._head, piece = None, self._header(head + newline) + rest
-        self._ended = piece.endswith(b"\n") if piece else self._ended
-        return piece
-
-    def end_file(self) -> bytes:
-        """What follows the last piece of a file: the end of its last line, where it has none."""
-        rest = self._header(self._head + b"\n") if self._head else b"" if self._ended else b"\n"
-        self._begin()
-        return rest
-
-    def _header(self, line: bytes) -> bytes:
-        columns = line.removeprefix(codecs.BOM_UTF8).rstrip()
-        if self._columns is None:
-            self._columns = columns
-            return line
-        if columns != self._columns:
-            raise InvalidAnswer(
-                "the report's files differ in their columns, so they cannot be joined: order at most 365 days at a time",
-                operation=operations.GET_ASYNC_REPORT.id,
-            )
-        return b""
-
-
-class Records:
-    """CSV records from bytes that come in pieces of any size. Pure.
-
-    A record ends with a line, unless the line ends within quotes.
-    """
-
-    def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
-        self._text = ""
-        self._open = False
-        self._record: list[str] = []
-
-    def feed(self, piece: bytes) -> list[list[str]]:
-        """The records that are complete with ``piece``."""
-        self._text += self._decoder.decode(piece)
-        *lines, self._text = self._text.split("\n")
-        return [record for line in lines if (record := self._line(line)) is not None]
-
-    def end(self) -> list[list[str]]:
-        """The last record, where no line end follows it."""
-        line, self._text = self._text + self._decoder.decode(b"", final=True), ""
-        record = self._line(line) if line or self._record else None
-        return [] if record is None else [record]
-
-    def _line(self, line: str) -> list[str] | None:
-        self._record.append(line)
-        self._open ^= line.count('"') % 2 == 1
-        if self._open:
-            return None
-        text = "\n".join(self._record)
-        self._record.clear()
-        return next(csv.reader([text.removesuffix("\r")]), None) if text.strip() else None

@@ -24,7 +24,9 @@ __all__ = [
     "batched",
     "insight_batches",
     "instant",
+    "is_named",
     "lengths",
+    "named",
     "totals_batches",
     "windows",
 ]
@@ -47,7 +49,12 @@ _ADDING_UP = frozenset({"IMPRESSIONS", "CLICKS"})
 def instant(moment: date | datetime | UnsetType) -> datetime | UnsetType:
     """A date as its midnight in UTC, a time with an offset in UTC; a time without one is UTC already."""
     if isinstance(moment, datetime):
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        try:
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except OverflowError:
+            raise InvalidRequest(
+                f"{moment.isoformat()} is no time in UTC", path="query", rule="a time between the years 1 and 9999"
+            ) from None
     return datetime.combine(moment, time(), UTC) if isinstance(moment, date) else moment
 
 
@@ -83,11 +90,11 @@ def windows(start: datetime, end: datetime, step: timedelta, rows_per_period: in
     """Divide the periods from ``start`` to ``end``, both included, see :func:`lengths`."""
     found: list[Window] = []
     periods = max(1, (end - start) // step + 1)
+    passed = 0
     for span in lengths(periods, rows_per_period, longest=longest, page=page):
         # The last window ends where the wish does: an end amid a period is for the rules to refuse.
-        last = start + (span - 1) * step
-        found.append((start, last))
-        start = last + step
+        found.append((start + passed * step, start + (passed + span - 1) * step))
+        passed += span
     found[-1] = (found[-1][0], end)
     return found
 
@@ -104,7 +111,21 @@ def _ranges(query: Query, rows_per_period: int, page: int) -> list[Query]:
 
 
 def _unique(ids: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(ids))
+    """Each id once, as it was written first: ids that differ in case alone are one."""
+    found: dict[str, str] = {}
+    for identifier in ids:
+        found.setdefault(identifier.lower(), identifier)
+    return list(found.values())
+
+
+def is_named(query: Query) -> bool:
+    """Whether the API wants the report's entities named: by day and by hour, unless it is about the account itself."""
+    return query.get("granularity") in _STEPS and query.get("entity_type") in {"CAMPAIGN", "AD_SET", "AD"}
+
+
+def named(query: Query, ids: Sequence[str]) -> Query:
+    """The query about these entities."""
+    return {**query, "entity_ids": list(ids), "entity_ids_type": query["entity_type"]}
 
 
 def aggregate_batches(query: Query) -> list[list[Query]]:

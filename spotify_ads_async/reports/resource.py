@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 
-from spotify_ads_async.errors import InvalidRequest
+from spotify_ads_async.errors import ConfigurationError, InvalidRequest
 from spotify_ads_async.models.reports import (
     AsyncReportCreate,
     AsyncReportDimension,
@@ -21,6 +21,7 @@ from spotify_ads_async.models.reports import (
 )
 from spotify_ads_async.reports.calls import AGGREGATE, AT_ONCE, INSIGHTS, TOTALS, AggregateReportCall, InsightsCall, TotalsCall
 from spotify_ads_async.reports.csv_report import CsvReport
+from spotify_ads_async.reports.failed_metrics import MetricGuard, OnFailedMetric
 from spotify_ads_async.reports.planning import instant
 from spotify_ads_async.resources import reports
 from spotify_ads_async.types import UNSET, UnsetType
@@ -51,14 +52,21 @@ class Reports(reports.Reports):
         statuses: Sequence[ReportEntityStatus] | UnsetType = UNSET,
         continuation_token: str | UnsetType = UNSET,
         limit: int | UnsetType = UNSET,
+        on_failed_metric: OnFailedMetric = "raise",
     ) -> AggregateReportCall:
         """Report metrics per campaign, ad set, ad or ad account, by day or hour (getAggregateReport).
 
         Any range and any number of ids: iterated, it makes the fewest requests that are legal, several at once.
-        ``entity_ids_type`` and ``entity_status_type`` are ``entity_type`` unless given.
+        ``entity_ids_type`` and ``entity_status_type`` are ``entity_type`` unless given. Without ids, a report by day or hour lists the
+        entities first, for the API wants them named; awaited for one page it must name them itself.
+
+        ``on_failed_metric`` is for reports that the server fails to make with one of their metrics (REVENUE by the hour is known for
+        it): ``"raise"`` names the metric in the error, ``"drop"`` makes the report without it, and a list names the metrics that may
+        be dropped. Which ones were is in the call's ``failed_metrics``; their values are absent.
 
         Raises:
             InvalidRequest: ``entity_ids`` is empty. On the wire that would be no filter: a report on everything.
+            ConfigurationError: ``on_failed_metric`` is neither.
         """
         if entity_ids is not UNSET and not entity_ids:
             raise InvalidRequest(
@@ -68,8 +76,10 @@ class Reports(reports.Reports):
                 value=[],
                 rule="one id at least, or left out",
             )
+        if isinstance(on_failed_metric, str) and on_failed_metric not in {"raise", "drop"}:
+            raise ConfigurationError(f"on_failed_metric is 'raise', 'drop' or a list of metrics, not {on_failed_metric!r}")
         return AggregateReportCall(
-            self._session,
+            MetricGuard(self._session, on_failed_metric),
             AGGREGATE,
             path={"ad_account_id": self._ad_account_id},
             query={
@@ -161,6 +171,7 @@ class Reports(reports.Reports):
         attribution_window: AttributionWindow | UnsetType = UNSET,
         name: str = "spotify-ads-async",
         timeout: float = 3600.0,
+        any_header: bool = False,
     ) -> CsvReport:
         """A report as a CSV file: ordered, awaited and fetched when it is saved or iterated (createAsyncReport).
 
@@ -178,6 +189,7 @@ class Reports(reports.Reports):
             attribution_window: for how long after an impression a conversion counts.
             name: the name of the report in Ads Manager: 2 to 120 letters, digits, spaces, ``_`` and ``-``.
             timeout: seconds to wait for each order until it is ready.
+            any_header: take a file whose header does not name what was ordered.
         """
         body = AsyncReportCreate(
             name=name,
@@ -191,7 +203,7 @@ class Reports(reports.Reports):
             insight_dimension=insight_dimension,
             attribution_window=attribution_window,
         )
-        return CsvReport(self._session, self._ad_account_id, body, timeout=timeout)
+        return CsvReport(self._session, self._ad_account_id, body, timeout=timeout, any_header=any_header)
 
 
 def _type_beside(

@@ -1,16 +1,24 @@
 """Rows of reports: what was measured, of which entity, in which period.
 
-Three things look alike and are kept apart: zero, a count that is hidden because it lies between 1 and 4 (the API writes
--5), and a metric without a value, which is absent. SPEND is in currency units, not in millionths.
+Three things look alike and are kept apart: zero, a value that is hidden for privacy (the API writes -5), and a metric without
+a value, which is absent. SPEND is in currency units, not in millionths.
+
+A value that no table could hold is refused where the answer is read, so that rows, tables, files and charts tell the same.
 """
 
 from __future__ import annotations
 
+import decimal
 import enum
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
+import msgspec
+
+from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.models.reports import (
     AggregatedTotals,
     AggregatedTotalsRow,
@@ -22,7 +30,24 @@ from spotify_ads_async.models.reports import (
     ReportFieldType,
 )
 
-__all__ = ["HIDDEN", "HIDDEN_AS_SENT", "Hidden", "InsightRow", "Kind", "ReportRow", "TotalsRow", "Value", "kind_of", "summed"]
+__all__ = [
+    "HIDDEN",
+    "HIDDEN_AS_SENT",
+    "MONEY_DECIMALS",
+    "AtLeast",
+    "Hidden",
+    "InsightRow",
+    "Kind",
+    "Measured",
+    "ReportRow",
+    "TotalsRow",
+    "Value",
+    "adds_up",
+    "kind_of",
+    "row_key",
+    "summed",
+    "total_of",
+]
 
 HIDDEN_AS_SENT: Final = Decimal(-5)
 
@@ -39,10 +64,26 @@ class Hidden(enum.Enum):
 
 
 HIDDEN: Final = Hidden.HIDDEN
-"""A count of 1 to 4, which the API does not tell for privacy."""
+"""A value that the API does not tell for privacy: a count of 1 to 4, or an amount or rate that belongs to such a count."""
 
-Value: TypeAlias = int | Decimal | Hidden
-"""A count is an int, money and shares are Decimals, and any of them but spend and revenue may be hidden."""
+
+class AtLeast(msgspec.Struct, frozen=True):
+    """A sum of which the API hides parts.
+
+    Attributes:
+        known: the sum of the parts that are told.
+        hidden: how many parts are hidden.
+    """
+
+    known: int | Decimal
+    hidden: int
+
+    def __str__(self) -> str:
+        return f"at least {self.known:,}, {self.hidden} hidden"
+
+
+Value: TypeAlias = int | Decimal | Hidden | AtLeast
+"""A count is an int, money and shares are Decimals; any but spend may be hidden, and sums may have hidden parts."""
 
 
 class Kind(enum.Enum):
@@ -69,9 +110,20 @@ _SHARES = frozenset(
         "VIDEO_EXPAND_RATE",
     }
 )
-_NEVER_HIDDEN = frozenset({"SPEND", "REVENUE"})
+_UNIQUES = frozenset({"LISTENERS", "NEW_LISTENERS", "PAID_LISTENS_REACH", "REACH"})
+"""People, each counted once."""
+_NEVER_HIDDEN = "SPEND"
+
+_MOST_COUNTED = 2**63
+_MOST_MONEY = Decimal(10) ** 20
+MONEY_DECIMALS = 18
+"""Decimals that an amount may have: with 20 digits before them they fill a decimal of 128 bits."""
+_LARGEST_SHARE = Decimal(2) ** 53
+_EXACTLY = decimal.Context(prec=100, traps=[decimal.InvalidOperation, decimal.Overflow])
+"""Adds without rounding what :func:`_fault` lets through."""
 
 
+@functools.lru_cache(maxsize=1024)
 def kind_of(metric: ReportFieldType) -> Kind:
     """What a metric is made of; one that is newer than this package counts as a share, which keeps every digit."""
     if metric in _MONEY:
@@ -79,15 +131,50 @@ def kind_of(metric: ReportFieldType) -> Kind:
     return Kind.SHARE if metric in _SHARES or not metric.known else Kind.COUNT
 
 
+def adds_up(metric: ReportFieldType) -> bool:
+    """Whether values of different rows may be added: counts, SPEND and REVENUE, but neither people nor rates nor averages."""
+    return metric in {"SPEND", "REVENUE"} or (kind_of(metric) is Kind.COUNT and metric not in _UNIQUES)
+
+
+def _fault(metric: ReportFieldType, value: Decimal) -> str | None:
+    """Why a value can be no value of the metric; None where it can."""
+    if not value.is_finite():
+        return "no number"
+    # Before anything counts the digits of a value such as 1E+999999999.
+    exponent = value.adjusted()
+    match kind_of(metric):
+        case Kind.COUNT:
+            if exponent > 18 or abs(value) >= _MOST_COUNTED:
+                return "more than 64 bits hold"
+            return None if value == value.to_integral_value() else "no whole number, as a count is"
+        case Kind.MONEY:
+            if exponent > 20 or abs(value) >= _MOST_MONEY:
+                return "more than any amount of money"
+            return None if exponent >= -MONEY_DECIMALS - 1 and decimals(value) <= MONEY_DECIMALS else "finer than any amount of money"
+        case Kind.SHARE:
+            return "more than any rate" if exponent > 16 or abs(value) >= _LARGEST_SHARE else None
+
+
+def decimals(value: Decimal) -> int:
+    """How many digits of a finite value stand after the point, without zeros at the end."""
+    exponent = value.normalize(_EXACTLY).as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) and value else 0
+
+
+class _SumField(ReportField, frozen=True, kw_only=True):
+    """A metric that was summed here: its value is the sum of the parts that are told."""
+
+    hidden_parts: int = 0
+
+
 def _value(field: ReportField) -> Value | None:
     metric, value = field.field_type, field.field_value
     if metric is None or value is None:
         return None
-    if value == HIDDEN_AS_SENT and metric not in _NEVER_HIDDEN:
-        return HIDDEN
-    if kind_of(metric) is Kind.COUNT and value == value.to_integral_value():
-        return int(value)
-    return value
+    told = int(value) if kind_of(metric) is Kind.COUNT else value
+    if isinstance(field, _SumField):
+        return AtLeast(told, field.hidden_parts) if field.hidden_parts else told
+    return HIDDEN if value == HIDDEN_AS_SENT and metric != _NEVER_HIDDEN else told
 
 
 class Measured:
@@ -97,9 +184,27 @@ class Measured:
 
     stats: list[ReportField] | None
 
+    def __post_init__(self) -> None:
+        """Refuse values that are none, where an answer is decoded: the decoder makes an InvalidAnswer of it."""
+        known: dict[ReportFieldType, Decimal] = {}
+        for field in self.stats or ():
+            metric, value = field.field_type, field.field_value
+            if metric is None or value is None:
+                continue
+            fault = _fault(metric, value)
+            if fault is not None:
+                raise ValueError(f"{metric} is {_shown(value)}, which is {fault}: leave the metric out to have the others")
+            if known.setdefault(metric, value) != value:
+                raise ValueError(f"{metric} is both {_shown(known[metric])} and {_shown(value)} in one row")
+        for name in ("start_time", "end_time"):
+            moment: datetime | None = getattr(self, name, None)
+            if moment is not None:
+                msgspec.structs.force_setattr(cast("msgspec.Struct", self), name, _utc(moment))
+
     def get(self, metric: ReportFieldType | str) -> Value | None:
         """The metric's value, None where it is absent (which is not zero)."""
-        return next((_value(field) for field in self.stats or () if field.field_type == metric), None)
+        found = (_value(field) for field in self.stats or () if field.field_type == metric)
+        return next((value for value in found if value is not None), None)
 
     def values(self) -> dict[ReportFieldType, Value]:
         """Every metric that has a value, in the order of the answer."""
@@ -111,6 +216,11 @@ class Measured:
         """SPEND, in units of the account's currency: 12.5 is 12.50."""
         value = self.get(ReportFieldType.SPEND)
         return value if isinstance(value, Decimal) else None
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The metrics that are hidden here, or have hidden parts."""
+        return tuple(str(metric) for metric, value in self.values().items() if isinstance(value, Hidden | AtLeast))
 
     @property
     def impressions(self) -> Value | None:
@@ -158,25 +268,82 @@ class Insights(AudienceInsightReport, frozen=True, kw_only=True):
     rows: list[InsightRow] | None = None  # type: ignore[assignment]  # the same
 
 
-def summed(rows: Iterable[TotalsRow]) -> TotalsRow:
-    """One row for rows of the same period and different entities.
+def _shown(value: Decimal) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:40]}…"
 
-    A metric that one of them lacks counts as nothing there; the sum with a hidden count is hidden, as nobody knows it.
-    """
-    parts = list(rows)
-    found: dict[ReportFieldType, Decimal] = {}
-    for part in parts:
-        for field in part.stats or ():
-            if field.field_type is None or field.field_value is None:
+
+def _utc(moment: datetime) -> datetime:
+    """A time in UTC; one without an offset is that already."""
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{moment.isoformat()} is no time in UTC") from None
+
+
+def row_key(row: Measured) -> tuple[object, ...] | None:
+    """What tells a row from every other of its report; None where the server left that out."""
+    match row:
+        case ReportRow(entity_id=str() as entity):
+            return (row.entity_type, entity.lower(), row.start_time)
+        case InsightRow(id=str() as entity):
+            return (entity.lower(), row.insight_value)
+        case TotalsRow():
+            return (row.start_time,)
+        case _:
+            return None
+
+
+def _sum(metric: ReportFieldType, values: Iterable[Value | None]) -> Value | None:
+    """The sum of values of one metric, None where none is there."""
+    total, hidden, there = Decimal(0), 0, False
+    for value in values:
+        match value:
+            case None:
                 continue
-            before = found.get(field.field_type, Decimal(0))
-            hidden = HIDDEN_AS_SENT in (before, field.field_value)
-            found[field.field_type] = HIDDEN_AS_SENT if hidden else before + field.field_value
-    stats = [ReportField(field_type=metric, field_value=value) for metric, value in found.items()]
+            case Hidden():
+                hidden += 1
+            case AtLeast():
+                total, hidden = _EXACTLY.add(total, Decimal(value.known)), hidden + value.hidden
+            case _:
+                total = _EXACTLY.add(total, Decimal(value))
+        there = True
+    if not there:
+        return None
+    told = int(total) if kind_of(metric) is Kind.COUNT else total
+    return AtLeast(told, hidden) if hidden else told
+
+
+def total_of(rows: Iterable[Measured], metric: ReportFieldType | str) -> Value | None:
+    """The metric of all rows together; None where no row has a value.
+
+    Where the API hides some of the values, the sum is :class:`AtLeast` what the others are, and tells how many are hidden.
+
+    Raises:
+        InvalidRequest: the metric does not add up: people would be counted several times, and rates have no sum.
+    """
+    metric = ReportFieldType(metric)
+    if not adds_up(metric):
+        raise InvalidRequest(
+            f"{metric} does not add up over rows: ask for totals of at most 50 entities, or for the account's own row",
+            path="metric",
+            value=str(metric),
+            rule="a count, SPEND or REVENUE",
+        )
+    return _sum(metric, (row.get(metric) for row in rows))
+
+
+def summed(rows: Iterable[TotalsRow]) -> TotalsRow:
+    """One row for rows of the same period and different entities; a metric that one of them lacks counts as nothing there."""
+    parts = list(rows)
+    metrics = dict.fromkeys(metric for part in parts for metric in part.values())
+    stats: list[ReportField] = []
+    for metric in metrics:
+        match total_of(parts, metric):
+            case None | Hidden():
+                continue
+            case AtLeast(known, hidden):
+                stats.append(_SumField(field_type=metric, field_value=Decimal(known), hidden_parts=hidden))
+            case total:
+                stats.append(_SumField(field_type=metric, field_value=Decimal(total)))
     return TotalsRow(start_time=parts[0].start_time, end_time=parts[-1].end_time, stats=stats)
-
-
-def as_sent(values: Mapping[ReportFieldType, Value], metric: ReportFieldType, hidden: int | None) -> int | Decimal | None:
-    """A value for a table: ``hidden`` stands for a hidden count."""
-    value = values.get(metric)
-    return hidden if value is HIDDEN else value

@@ -6,18 +6,18 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
-from decimal import ROUND_HALF_EVEN, Decimal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.models.reports import ReportFieldType
-from spotify_ads_async.reports.rows import InsightRow, Kind, Measured, ReportRow, as_sent, kind_of
+from spotify_ads_async.reports.rows import MONEY_DECIMALS, AtLeast, Hidden, InsightRow, Kind, Measured, ReportRow, Value, decimals, kind_of
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["ArrowTable", "arrow_table", "polars_frame", "require"]
+__all__ = ["ArrowTable", "arrow_table", "money_decimals", "polars_frame", "require"]
 
 RowT = TypeVar("RowT", bound=Measured)
 
@@ -25,7 +25,6 @@ ArrowTable: TypeAlias = Any
 """A ``pyarrow.Table``, which has no type stubs."""
 
 _DIGITS, _DECIMALS = 38, 10
-_STEP = Decimal(1).scaleb(-_DECIMALS)
 _TEXT, _TIME = "text", "time"
 _Columns = Mapping[str, tuple[str, Callable[[Any], object]]]
 
@@ -66,23 +65,33 @@ def _columns(rows: Sequence[Measured]) -> _Columns:
     return _ENTITY if isinstance(first, ReportRow) else _PERIOD
 
 
-def _number(value: Decimal | int | None, kind: Kind) -> object:
+def _number(value: Value | None, kind: Kind, hidden: int | None) -> object:
+    match value:
+        case Hidden() | AtLeast():
+            value = hidden
+        case _:
+            pass
     if value is None:
         return None
-    if kind is Kind.MONEY:
-        return Decimal(value).quantize(_STEP, rounding=ROUND_HALF_EVEN)
-    return float(value) if kind is Kind.SHARE else value
+    return Decimal(value) if kind is Kind.MONEY else float(value) if kind is Kind.SHARE else value
+
+
+def money_decimals(amounts: Iterable[Decimal | None]) -> int:
+    """The decimals of a column that holds these amounts exactly: 10 if they fit, else as many as an amount may have."""
+    return _DECIMALS if all(amount is None or decimals(amount) <= _DECIMALS for amount in amounts) else MONEY_DECIMALS
 
 
 def arrow_table(rows: Sequence[Measured], metrics: Sequence[str], hidden: int | None) -> ArrowTable:
-    """The rows as an Arrow table; a column per metric that was asked for, in lower case, whether any row has it or not."""
+    """The rows as an Arrow table; a column per metric that was asked for, in lower case, whether any row has it or not.
+
+    The last column, ``hidden``, lists the metrics of the row that the API hides.
+    """
     import pyarrow as pa  # noqa: PLC0415 - an extra
 
     types = {
         _TEXT: pa.string(),
         _TIME: pa.timestamp("s", tz="UTC"),
         Kind.COUNT: pa.int64(),
-        Kind.MONEY: pa.decimal128(_DIGITS, _DECIMALS),
         Kind.SHARE: pa.float64(),
     }
     arrays: dict[str, Any] = {}
@@ -92,8 +101,14 @@ def arrow_table(rows: Sequence[Measured], metrics: Sequence[str], hidden: int | 
     values = [row.values() for row in rows]
     for metric in map(ReportFieldType, metrics):
         kind_of_metric = kind_of(metric)
-        cells = [_number(as_sent(one, metric, hidden), kind_of_metric) for one in values]
-        arrays[metric.value.lower()] = pa.array(cells, types[kind_of_metric])
+        numbers: list[Any] = [_number(one.get(metric), kind_of_metric, hidden) for one in values]
+        money = kind_of_metric is Kind.MONEY
+        arrays[metric.value.lower()] = pa.array(
+            numbers, pa.decimal128(_DIGITS, money_decimals(numbers)) if money else types[kind_of_metric]
+        )
+    asked = {metric.lower() for metric in metrics}
+    names = [[metric.lower() for metric in row.hidden if metric.lower() in asked] for row in rows]
+    arrays["hidden"] = pa.array(names, pa.list_(pa.string()))
     return pa.table(arrays)
 
 

@@ -6,56 +6,160 @@ A :class:`~spotify_ads_async.pagination.PageWalk` does the sending; it hands the
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 from spotify_ads_async.errors import ConfigurationError, WalkIncomplete
 from spotify_ads_async.operation import ListOperation, ListStyle
 from spotify_ads_async.pagination.page import Page
-from spotify_ads_async.pagination.plans import ContinuationPlan, Plan, Request, Verdict, WholePlan
+from spotify_ads_async.pagination.pagers import ContinuationPager, PageOutcome, Pager, Request, WholePager
 from spotify_ads_async.pagination.position import Position
-from spotify_ads_async.reports.planning import PAGE, Query
-from spotify_ads_async.reports.rows import ReportRow
+from spotify_ads_async.reports.planning import Query
+from spotify_ads_async.reports.rows import Measured, row_key
 
-__all__ = ["BatchPlan", "Merge", "StreamPlan"]
+__all__ = ["BatchPager", "DistinctPager", "Merge", "Repeats"]
 
-ItemT = TypeVar("ItemT")
-Merge = Callable[[list[list[ItemT]]], list[ItemT]]
+RowT = TypeVar("RowT", bound=Measured)
+Merge = Callable[[list[list[RowT]]], list[RowT]]
 """From the rows of each request of a batch to the rows of the batch, in order."""
 
 
-class _Part(Generic[ItemT]):
-    """One request with its pages, and its rows that have not come out yet."""
+class Repeats:
+    """Tells rows that came before. The API's pages may repeat rows; none of them counts twice."""
 
-    def __init__(self, operation: ListOperation[Any, ItemT], query: Query) -> None:
-        kind = ContinuationPlan if operation.style is ListStyle.CONTINUATION else WholePlan
-        self.plan: Plan[ItemT] = kind(operation, query, "", None)
-        self.rows: deque[ItemT] = deque()
-
-
-class _Parts(Generic[ItemT]):
-    """What both plans share: parts take turns, and answers find the part that they belong to."""
-
-    def __init__(self, operation: ListOperation[Any, ItemT]) -> None:
+    def __init__(self, operation: str) -> None:
         self._operation = operation
-        self._sent: deque[_Part[ItemT]] = deque()
+        self._seen: dict[int, int] = {}
 
-    def _ask(self, parts: Sequence[_Part[ItemT]]) -> Request | None:
-        for part in parts:
-            request = part.plan.upcoming()
+    def is_new(self, row: Measured) -> bool:
+        """Whether the row is the first of its entity and period.
+
+        Raises:
+            WalkIncomplete: another row of the same entity and period says something else.
+        """
+        key = row_key(row)
+        if key is None:
+            return True
+        values = hash(frozenset((field.field_type, field.field_value) for field in row.stats or ()))
+        before = self._seen.get(hash(key))
+        if before is None:
+            self._seen[hash(key)] = values
+        elif before != values:
+            what = " ".join(str(part) for part in key if part is not None)
+            raise WalkIncomplete(
+                f"the server tells two rows of {what or 'the same period'} with different values, and which is right cannot be known: "
+                "ask for the report again",
+                operation=self._operation,
+            )
+        return before is None
+
+    def without(self, rows: Iterable[RowT]) -> list[RowT]:
+        """The rows that are new."""
+        return [row for row in rows if self.is_new(row)]
+
+
+class DistinctPager(Generic[RowT]):
+    """Another pager, without the rows that repeat over its pages."""
+
+    def __init__(self, pager: Pager[RowT], operation: str) -> None:
+        self._pager = pager
+        self._repeats = Repeats(operation)
+        self._places: list[int] = []
+        self.done = pager.done
+
+    def next_request(self) -> Request | None:
+        """The next request."""
+        return self._pager.next_request()
+
+    def accept(self, request: Request, page: Page[RowT]) -> PageOutcome[RowT]:
+        """Take an answer; let out its rows that are new."""
+        verdict = self._pager.accept(request, page)
+        self.done = self._pager.done
+        rows = verdict.rows or []
+        self._places = [place for place, row in enumerate(rows) if self._repeats.is_new(row)]
+        return PageOutcome([rows[place] for place in self._places], restart=verdict.restart)
+
+    def rewind(self) -> None:
+        """Ask again for what was asked and not answered."""
+        self._pager.rewind()
+
+    def missing(self) -> WalkIncomplete | None:
+        """What the pager says is missing."""
+        return self._pager.missing()
+
+    def position(self, taken: int | None) -> Position:
+        """The place after the first ``taken`` of the rows let out last."""
+        if taken is None or taken >= len(self._places):
+            return self._pager.position(None)
+        return self._pager.position(self._places[taken])
+
+
+class _Part(Generic[RowT]):
+    """One request with its pages, and its rows so far."""
+
+    def __init__(self, operation: ListOperation[Any, RowT], query: Query) -> None:
+        kind: type[ContinuationPager[RowT] | WholePager[RowT]] = (
+            ContinuationPager if operation.style is ListStyle.CONTINUATION else WholePager
+        )
+        self.pager = DistinctPager(kind(operation, query, "", None), operation.id)
+        self.rows: list[RowT] = []
+
+
+class BatchPager(Generic[RowT]):
+    """Batches one after the other; the rows of a batch come out when all its requests are answered.
+
+    Requests of later batches are sent while earlier ones are read, ``ahead`` at most. Parts take turns, and answers find the part
+    that they belong to.
+    """
+
+    def __init__(self, operation: ListOperation[Any, RowT], batches: Sequence[Sequence[Query]], merge: Merge[RowT], *, ahead: int) -> None:
+        self._operation = operation
+        self._sent: deque[_Part[RowT]] = deque()
+        self._waiting = deque(batches)
+        self._open: deque[list[_Part[RowT]]] = deque()
+        self._merge = merge
+        self._ahead = max(1, ahead)
+        self.done = False
+
+    def add(self, batches: Sequence[Sequence[Query]]) -> None:
+        """Walk these batches too; without any, the walk is at its end."""
+        self._waiting.extend(batches)
+        self.done = not self._open and not self._waiting
+
+    def _running(self) -> list[_Part[RowT]]:
+        return [part for batch in self._open for part in batch if not part.pager.done]
+
+    def _ask(self) -> Request | None:
+        for part in self._running():
+            request = part.pager.next_request()
             if request is not None:
                 self._sent.append(part)
                 return request
         return None
 
-    def _take(self, request: Request, page: Page[ItemT]) -> None:
-        part = self._sent.popleft()
-        part.rows.extend(part.plan.absorb(request, page).rows or ())
+    def next_request(self) -> Request | None:
+        """The next page of the first request that can go on, or the first one of a further batch."""
+        request = self._ask()
+        while request is None and self._waiting and len(self._running()) < self._ahead:
+            self._open.append([_Part(self._operation, query) for query in self._waiting.popleft()])
+            request = self._ask()
+        return request
 
-    def _rewind(self, parts: Sequence[_Part[ItemT]]) -> None:
+    def accept(self, request: Request, page: Page[RowT]) -> PageOutcome[RowT]:
+        """Take an answer; let out what is complete."""
+        part = self._sent.popleft()
+        part.rows.extend(part.pager.accept(request, page).rows or ())
+        rows: list[RowT] = []
+        while self._open and all(one.pager.done for one in self._open[0]):
+            rows.extend(self._merge([one.rows for one in self._open.popleft()]))
+        self.done = not self._open and not self._waiting
+        return PageOutcome(rows)
+
+    def rewind(self) -> None:
+        """Ask again for what was asked and not answered."""
         self._sent.clear()
-        for part in parts:
-            part.plan.rewind()
+        for part in self._running():
+            part.pager.rewind()
 
     def missing(self) -> WalkIncomplete | None:
         """Nothing: no total says what is missing."""
@@ -67,93 +171,3 @@ class _Parts(Generic[ItemT]):
         raise ConfigurationError(
             "a report of several requests has no position to go on from: ask for it again", operation=self._operation.id
         )
-
-
-class BatchPlan(_Parts[ItemT]):
-    """Batches one after the other; the rows of a batch come out when all its requests are answered.
-
-    Requests of later batches are sent while earlier ones are read, ``ahead`` at most.
-    """
-
-    def __init__(
-        self, operation: ListOperation[Any, ItemT], batches: Sequence[Sequence[Query]], merge: Merge[ItemT], *, ahead: int
-    ) -> None:
-        super().__init__(operation)
-        self._waiting = deque(batches)
-        self._open: deque[list[_Part[ItemT]]] = deque()
-        self._merge = merge
-        self._ahead = max(1, ahead)
-        self.done = False
-
-    def _running(self) -> list[_Part[ItemT]]:
-        return [part for batch in self._open for part in batch if not part.plan.done]
-
-    def upcoming(self) -> Request | None:
-        """The next page of the first request that can go on, or the first one of a further batch."""
-        request = self._ask(self._running())
-        while request is None and self._waiting and len(self._running()) < self._ahead:
-            self._open.append([_Part(self._operation, query) for query in self._waiting.popleft()])
-            request = self._ask(self._running())
-        return request
-
-    def absorb(self, request: Request, page: Page[ItemT]) -> Verdict[ItemT]:
-        """Take an answer; let out what is complete."""
-        self._take(request, page)
-        rows: list[ItemT] = []
-        while self._open and all(part.plan.done for part in self._open[0]):
-            rows.extend(self._merge([list(part.rows) for part in self._open.popleft()]))
-        self.done = not self._open and not self._waiting
-        return Verdict(rows)
-
-    def rewind(self) -> None:
-        """Ask again for what was asked and not answered."""
-        self._rewind(self._running())
-
-
-class StreamPlan(_Parts[ReportRow]):
-    """One request per window, over all entities: rows come out entity by entity, each entity's periods in order.
-
-    It holds a page or two per window, however long the report is. Entities stand in the server's order.
-    """
-
-    def __init__(self, operation: ListOperation[Any, ReportRow], queries: Sequence[Query]) -> None:
-        super().__init__(operation)
-        self._parts = [_Part(operation, query) for query in queries]
-        self._entity: str | None = None
-        self._at = len(self._parts)
-        self.done = False
-
-    def upcoming(self) -> Request | None:
-        """The next page of a window that has less than a page in hand."""
-        return self._ask([part for part in self._parts if len(part.rows) < PAGE and not part.plan.done])
-
-    def absorb(self, request: Request, page: Page[ReportRow]) -> Verdict[ReportRow]:
-        """Take an answer; let out the rows whose turn has come."""
-        self._take(request, page)
-        rows: list[ReportRow] = []
-        while self._begin():
-            while self._at < len(self._parts):
-                part = self._parts[self._at]
-                while part.rows and part.rows[0].entity_id == self._entity:
-                    rows.append(part.rows.popleft())
-                if not part.rows and not part.plan.done:
-                    return Verdict(rows)
-                self._at += 1
-        self.done = all(part.plan.done and not part.rows for part in self._parts)
-        return Verdict(rows)
-
-    def _begin(self) -> bool:
-        """Whether an entity's rows can go on, or a next entity is known."""
-        if self._at < len(self._parts):
-            return True
-        if any(not part.rows and not part.plan.done for part in self._parts):
-            return False
-        lead = next((part for part in self._parts if part.rows), None)
-        if lead is None:
-            return False
-        self._entity, self._at = lead.rows[0].entity_id, 0
-        return True
-
-    def rewind(self) -> None:
-        """Ask again for what was asked and not answered."""
-        self._rewind(self._parts)

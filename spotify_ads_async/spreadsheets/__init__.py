@@ -15,8 +15,10 @@ from spotify_ads_async.spreadsheets.cells import (
 )
 from spotify_ads_async.spreadsheets.detection import Format
 from spotify_ads_async.spreadsheets.reading import Spreadsheet, Table, open_spreadsheet
+from spotify_ads_async.spreadsheets.spooling import STANDARD_INPUT
 
 __all__ = [
+    "STANDARD_INPUT",
     "CellValue",
     "Format",
     "FormattedNumber",

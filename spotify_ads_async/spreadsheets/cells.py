@@ -12,6 +12,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from spotify_ads_async.errors import Portable
+
 __all__ = [
     "CellValue",
     "FormattedNumber",
@@ -36,7 +38,7 @@ _EDGE = rf"[\s{_INVISIBLE}]+"
 _EDGES = re.compile(rf"\A{_EDGE}|{_EDGE}\Z")
 
 
-class SpreadsheetError(ValueError):
+class SpreadsheetError(Portable, ValueError):
     """A file, or a place in it, cannot be read. The message is for people, and says what to do.
 
     Attributes:

@@ -1,10 +1,8 @@
-"""Exported files: a tree as JSON Lines and back, and the receipt of an import."""
+"""Exported files: a tree as JSON Lines and back."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,34 +10,64 @@ import msgspec
 
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.models import Ad, AdSet, Campaign
-from spotify_ads_async.trees.bodies import AdSetTree, CampaignTree
-from spotify_ads_async.types import Answer, decode_hook
+from spotify_ads_async.trees.tree import AdSetTree, CampaignTree, json_of
+from spotify_ads_async.trees.unknown import path_text, unknown_in
+from spotify_ads_async.types import Answer, decode_hook, keep_source
 
-__all__ = ["KINDS", "Event", "Receipt", "line_of", "parse"]
+__all__ = ["KINDS", "line_of", "parse", "read_file"]
 
 KINDS: Mapping[str, type[Answer]] = {"campaign": Campaign, "ad_set": AdSet, "ad": Ad}
+_KIND, _NEWER = "kind", "newer"
+_LARGEST_FILE = 1 << 30
+_LONGEST_LINE = 16 << 20
 
 TreeT = TypeVar("TreeT")
 
 
 def line_of(kind: str, one: Answer) -> bytes:
-    """One line of an exported file."""
-    return msgspec.json.encode({"kind": kind, **msgspec.to_builtins(one, builtin_types=(datetime,))}) + b"\n"
+    """One line of an exported file: whatever the API answered, and under ``newer`` which of its keys and values no model knows."""
+    source = json_of(one)
+    newer = [path_text(found.path) for found in unknown_in(KINDS[kind], source)]
+    return msgspec.json.encode({_KIND: kind, **({_NEWER: newer} if newer else {}), **source}) + b"\n"
 
 
-def parse(content: bytes) -> list[CampaignTree]:
-    """The trees in an exported file. Pure.
+def read_file(path: Path) -> bytes:
+    """A whole file. Blocks.
 
     Raises:
-        InvalidRequest: a line cannot be read, has no id or one that was there before, or its parent does not come before it.
+        InvalidRequest: it is no plain file, or larger than a gigabyte.
+    """
+    if not path.exists():
+        raise InvalidRequest(f"{path} is not there; nothing was sent", path=str(path), rule="a file")
+    if not path.is_file():
+        raise InvalidRequest(f"{path} is no plain file: save what it holds to one; nothing was sent", path=str(path), rule="a plain file")
+    with path.open("rb") as file:
+        content = file.read(_LARGEST_FILE + 1)
+    if len(content) > _LARGEST_FILE:
+        raise InvalidRequest(
+            f"{path} is larger than a gigabyte: divide it by campaigns; nothing was sent", path=str(path), rule="at most 1 GB"
+        )
+    return content
+
+
+def parse(content: bytes, *, ignore: Collection[str] = ()) -> list[CampaignTree]:
+    """The trees in an exported file. Pure.
+
+    Args:
+        content: the file's bytes.
+        ignore: keys that may be unknown; they are left out of copies.
+
+    Raises:
+        InvalidRequest: a line cannot be read, has a key or a value that is not known and that ``newer`` does not name, has no id or
+            one that was there before, or its parent does not come before it.
     """
     campaigns: dict[str, CampaignTree] = {}
     ad_sets: dict[str, AdSetTree] = {}
     seen: dict[str, int] = {}
-    for number, line in enumerate(content.splitlines(), start=1):
+    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
         if not line.strip():
             continue
-        one = _parsed(number, line)
+        one = _parsed(number, line, frozenset(ignore))
         if not one.id:
             raise _unreadable(number, "it has no id, by which its parts and the receipt know it")
         if seen.setdefault(one.id, number) != number:
@@ -61,76 +89,33 @@ def _parent(found: Mapping[str, TreeT], identifier: str | None, number: int) -> 
     return parent
 
 
-def _parsed(number: int, line: bytes) -> Campaign | AdSet | Ad:
+def _parsed(number: int, line: bytes, ignore: frozenset[str]) -> Campaign | AdSet | Ad:
+    if len(line) > _LONGEST_LINE:
+        raise _unreadable(number, "it is longer than 16 MB")
     try:
         facts = msgspec.json.decode(line, type=dict[str, Any])
-        kind = KINDS.get(str(facts.pop("kind", None)))
+        kind = KINDS.get(str(facts.pop(_KIND, None)))
         if kind is None:
             raise _unreadable(number, f"kind must be one of {', '.join(KINDS)}")
-        return msgspec.convert(facts, kind, dec_hook=decode_hook)  # type: ignore[return-value]  # one of the three
-    except msgspec.DecodeError as problem:
+        newer = msgspec.convert(facts.pop(_NEWER, []), list[str])
+        _check_known(number, kind, facts, ignore.union(newer))
+        one: Any = msgspec.convert(facts, kind, dec_hook=decode_hook)
+        keep_source(one, msgspec.json.encode(facts))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         raise _unreadable(number, str(problem)) from None
+    return one
+
+
+def _check_known(number: int, kind: type[Answer], facts: Mapping[str, Any], allowed: Collection[str]) -> None:
+    """Refuse what no model knows, unless it is said to come from a newer API."""
+    for found in unknown_in(kind, facts):
+        text = path_text(found.path)
+        if text in allowed or str(found.path[-1]) in allowed:
+            continue
+        meant = f": did you mean {found.suggestion}?" if found.suggestion else ""
+        what = f"{text} is no key that is known" if found.is_key else f"{text} is {found.value!r}, which is no value that is known"
+        raise _unreadable(number, f'{what}{meant or ""} (if a newer API gave it, "newer": ["{text}"] in the line says so)')
 
 
 def _unreadable(number: int, what: str) -> InvalidRequest:
     return InvalidRequest(f"line {number}: {what}", path=f"line {number}", rule="as export writes it")
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One line of a receipt: how far a campaign has come.
-
-    Attributes:
-        ad_account_id: where it is made.
-        original_id: the campaign in the file.
-        key: the idempotency key under which its draft is made; written before the request leaves.
-        draft_id: its draft, once it is known.
-        whole: whether the draft has everything in it.
-        published: whether it is live.
-    """
-
-    ad_account_id: str
-    original_id: str
-    key: str
-    draft_id: str = ""
-    whole: bool = False
-    published: bool = False
-
-
-class Receipt:
-    """What an import has made so far, a line for each step, so that another one goes on after a crash.
-
-    Raises:
-        InvalidRequest: a line cannot be read, or is about another ad account. The last one may be torn: what wrote it was killed.
-    """
-
-    def __init__(self, path: Path, ad_account_id: str) -> None:
-        self._path = path
-        self._events: dict[str, Event] = {}
-        content = path.read_bytes() if path.exists() else b""
-        # What was torn off is cut off, so that the next line does not continue it.
-        whole = content[: content.rfind(b"\n") + 1]
-        for number, line in enumerate(whole.splitlines(), start=1):
-            try:
-                event = msgspec.json.decode(line, type=Event)
-            except msgspec.DecodeError as problem:
-                raise InvalidRequest(f"{path} is no receipt of an import: line {number}: {problem}", path=f"line {number}") from None
-            if event.ad_account_id != ad_account_id:
-                raise InvalidRequest(
-                    f"{path} is the receipt of an import into another ad account, {event.ad_account_id}", path=f"line {number}"
-                )
-            self._events[event.original_id] = event
-        if whole != content:
-            with path.open("r+b") as file:
-                file.truncate(len(whole))
-
-    def of(self, original_id: str) -> Event | None:
-        """How far a campaign has come, None for not begun."""
-        return self._events.get(original_id)
-
-    def write(self, event: Event) -> None:
-        """Keep a step: it is on the disk when this returns. Blocks."""
-        self._events[event.original_id] = event
-        with self._path.open("ab") as file:
-            file.write(msgspec.json.encode(event) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())

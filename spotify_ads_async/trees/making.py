@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import anyio
 import msgspec
 
+from spotify_ads_async.core.session import Session
 from spotify_ads_async.errors import InvalidAnswer, OutcomeUnknown, SpotifyAdsError
+from spotify_ads_async.operation import Operation
+from spotify_ads_async.operations import CREATE_AD_DRAFT, CREATE_AD_SET_DRAFT, CREATE_CAMPAIGN_DRAFT
 from spotify_ads_async.resources import AdAccountResources
-from spotify_ads_async.trees.bodies import AdSetBodies, Bodies
+from spotify_ads_async.trees.plans import AdSetPlan, CampaignPlan, PartPlan
 
 __all__ = ["Made", "Maker", "OnMade", "is_there"]
 
@@ -45,69 +49,90 @@ class Maker:
     """Makes drafts one by one, and keeps which draft is whose.
 
     Args:
-        account: where.
+        session: what makes the calls.
+        ad_account_id: where.
         on_made: told of every draft.
     """
 
-    def __init__(self, account: AdAccountResources, on_made: OnMade | None) -> None:
-        self._account = account
+    def __init__(self, session: Session, ad_account_id: str, on_made: OnMade | None) -> None:
+        # Plans are held to the rules when they are made; what a newer API gave is for the API to judge.
+        self._session = session.with_options(msgspec.structs.replace(session.options, validate=False))
+        self._path = {"ad_account_id": ad_account_id}
+        self._drafts = AdAccountResources(session, ad_account_id).drafts
         self._on_made = on_made
         self.ids: dict[str, str] = {}
 
-    async def campaign(self, parts: Bodies, *, key: str | None = None, begun: Callable[[str], Awaitable[None]] | None = None) -> str:
+    async def campaign(
+        self, plan: CampaignPlan, *, status: str, key: str | None = None, begun: Callable[[str], Awaitable[None]] | None = None
+    ) -> str:
         """Make a campaign's draft with everything in it; its id.
 
         Args:
-            parts: what to make.
+            plan: what to make.
+            status: of the draft: what the campaign is at once when it is published.
             key: the idempotency key of the campaign's own draft.
             begun: told the id of the campaign's draft, before anything is made in it.
 
         Raises:
             SpotifyAdsError: what a call raised; its notes say what became of the drafts.
         """
-        drafts = self._account.drafts.campaigns
         try:
-            made = await drafts.create(parts.body, idempotency_key=key)
+            made = await self._create(CREATE_CAMPAIGN_DRAFT, {**plan.part.body, "status": status}, key)
         except OutcomeUnknown as unknown:
-            unknown.add_note(f"a draft of a campaign named {parts.body.name!r} may have been made: look through the account's drafts")
+            unknown.add_note(f"a draft of a campaign named {plan.part.name!r} may have been made: look through the account's drafts")
             raise
-        draft_id = self._took("campaign", parts.original_id, made.id, parts.body.name)
-        async with _TakingBack(drafts.delete, "the draft of the campaign", lambda: draft_id):
+        draft_id = _id_of("campaign", made)
+        async with _TakingBack(self._drafts.campaigns.delete, "the draft of the campaign", lambda: draft_id):
+            self._took(plan.part, draft_id)
             if begun is not None:
                 await begun(draft_id)
-            for one in parts.ad_sets:
+            for one in plan.ad_sets:
                 await self._ad_set(one, draft_id)
         return draft_id
 
-    async def ad_set(self, parts: AdSetBodies, campaign_id: str) -> None:
-        """Make an ad set's draft with its ads, in a campaign.
+    async def ad_set(self, plan: AdSetPlan, campaign_id: str, *, alone: bool) -> None:
+        """Make an ad set's draft with its ads, in a campaign; ``alone`` says that the campaign had no draft before.
 
         Raises:
             SpotifyAdsError: what a call raised; its notes say what became of the drafts.
         """
-        async with _TakingBack(self._account.drafts.ad_sets.delete, "the draft of the ad set", lambda: self.ids.get(parts.original_id)):
+
+        async def delete(draft_id: str) -> None:
+            await self._drafts.ad_sets.delete(draft_id)
+            # The ad set's draft made one of the campaign, which nobody else may have filled meanwhile.
+            if alone and not (await self._drafts.ad_sets.list(campaign_ids=[campaign_id])).items:
+                await self._drafts.campaigns.delete(campaign_id)
+
+        original_id = plan.part.original_id
+        async with _TakingBack(delete, "the draft of the ad set", lambda: self.ids.get(original_id)):
             try:
-                await self._ad_set(parts, campaign_id)
+                await self._ad_set(plan, campaign_id)
             except OutcomeUnknown as unknown:
-                if parts.original_id not in self.ids:
-                    unknown.add_note(f"a draft of an ad set named {parts.body.name!r} may be in campaign {campaign_id}: look there")
+                if original_id not in self.ids:
+                    unknown.add_note(f"a draft of an ad set named {plan.part.name!r} may be in campaign {campaign_id}: look there")
                 raise
 
-    async def _ad_set(self, parts: AdSetBodies, campaign_id: str) -> None:
-        body = msgspec.structs.replace(parts.body, campaign_id=campaign_id)
-        made = await self._account.drafts.ad_sets.create(body)
-        draft_id = self._took("ad_set", parts.original_id, made.id, body.name)
-        for original_id, ad in parts.ads:
-            one = await self._account.drafts.ads.create(msgspec.structs.replace(ad, ad_set_id=draft_id))
-            self._took("ad", original_id, one.id, ad.name)
+    async def _ad_set(self, plan: AdSetPlan, campaign_id: str) -> None:
+        made = await self._create(CREATE_AD_SET_DRAFT, {**plan.part.body, "campaign_id": campaign_id})
+        draft_id = self._took(plan.part, _id_of("ad set", made))
+        for ad in plan.ads:
+            one = await self._create(CREATE_AD_DRAFT, {**ad.body, "ad_set_id": draft_id})
+            self._took(ad, _id_of("ad", one))
 
-    def _took(self, kind: str, original_id: str, draft_id: str | None, name: object) -> str:
-        if draft_id is None:
-            raise InvalidAnswer(f"the answer names no draft of the {kind}", may_have_taken_effect=True)
-        self.ids[original_id] = draft_id
+    async def _create(self, operation: Operation[Any], body: dict[str, Any], key: str | None = None) -> Any:  # noqa: ANN401 - a draft
+        return await self._session.call(operation, path=self._path, body=body, idempotency_key=key)
+
+    def _took(self, part: PartPlan, draft_id: str) -> str:
+        self.ids[part.original_id] = draft_id
         if self._on_made is not None:
-            self._on_made(Made(kind=kind, name=str(name), original_id=original_id, draft_id=draft_id))
+            self._on_made(Made(kind=part.kind, name=part.name, original_id=part.original_id, draft_id=draft_id))
         return draft_id
+
+
+def _id_of(noun: str, draft: Any) -> str:  # noqa: ANN401 - a draft
+    if not draft.id:
+        raise InvalidAnswer(f"the answer names no draft of the {noun}", may_have_taken_effect=True)
+    return str(draft.id)
 
 
 class _TakingBack:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spotify_ads_async.uploads.assets import Assets
-from spotify_ads_async.uploads.audiences import Audiences, UploadedAudience
+from spotify_ads_async.uploads.audiences import AudienceFailed, Audiences, UploadedAudience
 from spotify_ads_async.uploads.media import AssetFailed, Uploaded, UploadProgress
 
-__all__ = ["AssetFailed", "Assets", "Audiences", "UploadProgress", "Uploaded", "UploadedAudience"]
+__all__ = ["AssetFailed", "Assets", "AudienceFailed", "Audiences", "UploadProgress", "Uploaded", "UploadedAudience"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -16,22 +16,36 @@ import msgspec
 
 from spotify_ads_async import operations
 from spotify_ads_async.core.signed_urls import Storage
-from spotify_ads_async.errors import ConnectionFailed, InvalidAnswer, InvalidRequest, NotFound, OutcomeUnknown, ServerError
+from spotify_ads_async.errors import ConfigurationError, InvalidAnswer, InvalidRequest, NotFound, RequestRejected
 from spotify_ads_async.models import Audience, AudienceStatus, AudienceSubtype, AudienceUpload, CustomAudienceCreate
+from spotify_ads_async.operation import Repeat
 from spotify_ads_async.resources import audiences
+from spotify_ads_async.spreadsheets.cells import SpreadsheetError
+from spotify_ads_async.spreadsheets.spooling import open_content
+from spotify_ads_async.spreadsheets.text import TextFile, lines_of
 from spotify_ads_async.types import UNSET, Secret
-from spotify_ads_async.uploads.identifiers import Counts, NotCsvError, distinct, identifiers
+from spotify_ads_async.uploads.hash_folder import hash_folder
+from spotify_ads_async.uploads.identifiers import Counts, NotCsvError, distinct, encoding_of, identifiers, missing_from
 from spotify_ads_async.validation.requests import check_body
 
-__all__ = ["Audiences", "UploadedAudience"]
+__all__ = ["AudienceFailed", "Audiences", "UploadedAudience"]
 
+_NEW_PLACE = msgspec.structs.replace(operations.CREATE_UPLOAD_URL, repeat=Repeat.SAFE)
+_PLACE = msgspec.structs.replace(operations.REPLACE_UPLOAD_URL, repeat=Repeat.SAFE)
+"""Asking twice for a signed URL leaves one behind that nobody uses."""
 _SETTLED = frozenset({AudienceStatus.BOOKABLE, AudienceStatus.LIVE, AudienceStatus.EMPTY, AudienceStatus.ARCHIVED})
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.25, 60.0, 1.6
 _NOTICED_AFTER = 30.0
 _CONTENT_TYPE = "text/csv"
-_ADDRESS_ATTEMPTS = 3
 _NO_ID = str(UUID(int=0))
 """Stands for the id that the server gives with the address."""
+
+
+logger = logging.getLogger("spotify_ads_async")
+
+
+class AudienceFailed(RequestRejected):
+    """The audience's status is final, and nobody can use it. The message says what to do."""
 
 
 class UploadedAudience(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,13 +55,17 @@ class UploadedAudience(msgspec.Struct, frozen=True, kw_only=True):
         audience: the audience as it was read last; it may still be PROCESSING, which can take days.
         identifiers: how many different identifiers the list has.
         repeated: how many came again and were left out.
-        refused: how many lines held none.
+        refused: how many lines held none, or something that may be one and cannot be read.
+        encoding: what the file was read as, empty where there was no file.
+        encoding_assumed: whether the file does not tell that.
     """
 
     audience: Audience
     identifiers: int
     repeated: int
     refused: int
+    encoding: str = ""
+    encoding_assumed: bool = False
 
     @property
     def id(self) -> str:
@@ -72,6 +90,7 @@ class Audiences(audiences.Audiences):
         audience_id: str | None = None,
         columns: Sequence[str] | None = None,
         skip_invalid: bool = False,
+        encoding: str | None = None,
         timeout: float | None = 600.0,  # noqa: ASYNC109 - it covers processing alone
     ) -> UploadedAudience:
         """Upload a customer list: a new audience, or with ``audience_id`` a new list for an audience that is there.
@@ -86,20 +105,25 @@ class Audiences(audiences.Audiences):
             audience_id: the audience whose list is replaced.
             columns: the columns of a CSV file that hold identifiers, where their names don't tell.
             skip_invalid: leave out lines without an identifier, instead of refusing the list.
+            encoding: the file's encoding. By default UTF-8, or UTF-16 where its bytes say so; else Windows-1252 is taken for granted, and
+                an identifier with other letters than ASCII is refused, for its hash would depend on that.
             timeout: seconds to wait until the audience can be used; after them it is returned as it is. None does not wait.
 
         Raises:
-            InvalidRequest: the list holds no identifier, or lines without one; nothing was sent. It names lines, never contents.
+            InvalidRequest: the list holds no identifier, lines without one, or is in no encoding that can be told; nothing was sent. It
+                names lines, never contents.
+            ConfigurationError: the hashes that were written to the disk are not those that were read; nothing was sent.
+            AudienceFailed: the audience is archived: nobody can use it.
             RequestRejected: the storage or the API refuses.
             SpotifyAdsError: what else a call raised.
         """
         if audience_id is None:
             name = name or _name_of(source)
             self._require_creatable(name, description)
-        with tempfile.TemporaryDirectory(prefix="spotify-ads-") as folder:
+        with hash_folder() as folder:
             # Only hashes reach the disk, and only this user can read them.
-            ready = Path(folder) / "list.csv"
-            counts = await anyio.to_thread.run_sync(_prepare, source, columns, ready)
+            ready = folder / "list.csv"
+            counts, read_as, assumed = await anyio.to_thread.run_sync(_prepare, source, columns, encoding, ready)
             _require(counts, skip_invalid=skip_invalid)
             before = None if audience_id is None else await self.get(audience_id)
             place = await self._place(audience_id)
@@ -112,19 +136,22 @@ class Audiences(audiences.Audiences):
             audience = await self.get(audience_id)
         if timeout is not None:
             audience = await self._settled(audience, before, timeout)
-        return UploadedAudience(audience=audience, identifiers=counts.identifiers, repeated=counts.repeated, refused=counts.refused)
+        _require_usable(audience)
+        return UploadedAudience(
+            audience=audience,
+            identifiers=counts.identifiers,
+            repeated=counts.repeated,
+            refused=counts.refused,
+            encoding=read_as,
+            encoding_assumed=assumed,
+        )
 
     async def _place(self, audience_id: str | None) -> AudienceUpload:
-        """A signed URL. Asking twice leaves one behind that nobody uses, so it is asked again."""
-        for _ in range(_ADDRESS_ATTEMPTS - 1):
-            try:
-                return await self._address(audience_id)
-            except (ConnectionFailed, OutcomeUnknown, ServerError):
-                await anyio.sleep(self._session.policy.first_delay)
-        return await self._address(audience_id)
-
-    async def _address(self, audience_id: str | None) -> AudienceUpload:
-        return await (self.create_upload_url() if audience_id is None else self.replace_upload_url(audience_id))
+        """A signed URL, and the id of its audience."""
+        path = {"ad_account_id": self._ad_account_id}
+        if audience_id is None:
+            return await self._session.call(_NEW_PLACE, path=path)
+        return await self._session.call(_PLACE, path={**path, "audience_id": audience_id})
 
     async def _put(self, address: Secret, file: Path) -> None:
         async with Storage(self._session.transport_options, self._session.policy) as storage:
@@ -177,21 +204,35 @@ def _name_of(source: str | os.PathLike[str] | Iterable[str]) -> str:
     raise InvalidRequest("a new audience needs a name (name=…)", operation=operations.CREATE_AUDIENCE.id, path="body.name", rule="given")
 
 
-def _prepare(source: str | os.PathLike[str] | Iterable[str], columns: Sequence[str] | None, ready: Path) -> Counts:
-    """Write the hashed list to ``ready``. It blocks: it runs in a thread."""
-    counts = Counts(refused_lines=[])
-    if not isinstance(source, str | os.PathLike):
-        _write(source, columns, ready, counts)
-        return counts
-    with Path(source).open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-        _write(lines, columns, ready, counts)
-    return counts
+def _require_usable(audience: Audience) -> None:
+    """Say what to do where the audience's status is final and of no use."""
+    if audience.status == AudienceStatus.ARCHIVED:
+        raise AudienceFailed(
+            f"audience {audience.id} is archived and cannot be used: upload the list as a new audience",
+            operation=operations.GET_AUDIENCE.id,
+        )
+    if audience.status == AudienceStatus.EMPTY:
+        logger.warning("audience %s is EMPTY: nobody on its list was found on Spotify; check the list, and replace it", audience.id)
 
 
-def _write(lines: Iterable[str], columns: Sequence[str] | None, ready: Path, counts: Counts) -> None:
+def _prepare(
+    source: str | os.PathLike[str] | Iterable[str], columns: Sequence[str] | None, stated: str | None, ready: Path
+) -> tuple[Counts, str, bool]:
+    """Write the hashed list to ``ready``. It blocks: it runs in a thread.
+
+    Returns:
+        What was counted; the encoding, and whether it was taken for granted.
+    """
+    counts = Counts(refused_lines=[], sample=[])
+    encoding, assumed = "", False
     try:
-        with ready.open("w", encoding="ascii") as out:
-            out.writelines(f"{one}\n" for one in distinct(identifiers(lines, columns, counts), ready.parent, counts))
+        if isinstance(source, str | os.PathLike):
+            with open_content(Path(source)) as content:
+                encoding, assumed = encoding_of(content, stated)
+                lines = (line for _, line in lines_of(content, TextFile(encoding=encoding)))
+                _write(lines, columns, ready, counts, ascii_only=assumed)
+        else:
+            _write(source, columns, ready, counts, ascii_only=False)
     except KeyError as missing:
         raise _refusal(f"has no column {missing}", "the columns that are named") from None
     except NotCsvError as wrong:
@@ -199,6 +240,19 @@ def _write(lines: Iterable[str], columns: Sequence[str] | None, ready: Path, cou
             f"has quotation marks that do not pair, in the row that begins at line {wrong.line}: where it ends is not clear",
             "a CSV file: a value with a quotation mark stands between quotation marks, and doubles it",
         ) from None
+    except SpreadsheetError as wrong:
+        raise _refusal(wrong.reason, "a text in UTF-8, UTF-16 or an encoding that is stated") from None
+    with ready.open(encoding="ascii", errors="replace") as written:
+        lost = missing_from(written, counts)
+    if lost:
+        raise ConfigurationError(f"the hashed list in {ready.parent} is not what was read ({lost}): is the disk full? nothing was sent")
+    return counts, encoding, assumed
+
+
+def _write(lines: Iterable[str], columns: Sequence[str] | None, ready: Path, counts: Counts, *, ascii_only: bool) -> None:
+    with ready.open("w", encoding="ascii") as out:
+        found = identifiers(lines, columns, counts, ascii_only=ascii_only)
+        out.writelines(f"{one}\n" for one in distinct(found, ready.parent, counts))
 
 
 def _require(counts: Counts, *, skip_invalid: bool) -> None:

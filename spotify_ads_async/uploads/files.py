@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from spotify_ads_async.errors import InvalidRequest
+from spotify_ads_async.errors import InvalidAnswer, InvalidRequest
 from spotify_ads_async.models import AssetType
 
-__all__ = ["MediaFile", "inspect", "kind_of", "read_at", "section_size", "sections"]
+__all__ = ["MediaFile", "digests", "inspect", "kind_of", "read_at", "section_size", "sections"]
 
 MOST_SECTIONS = 1000
 LARGEST_SECTION = 20_000_000
@@ -88,7 +88,13 @@ def section_size(size: int, max_chunk_size_mb: int | None) -> int:
 
     Raises:
         InvalidRequest: the file is larger than 1000 sections of the largest size.
+        InvalidAnswer: the server allows sections of no size.
     """
+    if max_chunk_size_mb is not None and max_chunk_size_mb < 1:
+        raise InvalidAnswer(
+            f"the server allows sections of {max_chunk_size_mb} MB, which no file can be sent in: upload it again later",
+            operation="startUploadChunkedAsset",
+        )
     allowed = min(LARGEST_SECTION, (max_chunk_size_mb or 1) * _MEGABYTE)
     needed = -(-size // MOST_SECTIONS)
     if needed > allowed:
@@ -104,8 +110,19 @@ def sections(size: int, length: int) -> list[tuple[int, int, int]]:
     return [(number + 1, start, min(length, size - start)) for number, start in enumerate(range(0, size, length))]
 
 
-def read_at(path: Path, start: int, length: int) -> bytes:
-    """A part of a file. It blocks: run it in a thread."""
+def read_at(path: Path, start: int, length: int) -> tuple[bytes, str]:
+    """A part of a file, and its SHA-256. It blocks: run it in a thread."""
     with path.open("rb", buffering=0) as content:
         content.seek(start)
-        return content.read(length)
+        found = content.read(length)
+    return found, hashlib.sha256(found).hexdigest()
+
+
+def digests(path: Path, length: int) -> tuple[str, list[str]]:
+    """The SHA-256 of a file, and of each of its sections. It blocks: run it in a thread."""
+    whole, parts = hashlib.sha256(), list[str]()
+    with path.open("rb", buffering=0) as content:
+        while part := content.read(length):
+            whole.update(part)
+            parts.append(hashlib.sha256(part).hexdigest())
+    return whole.hexdigest(), parts

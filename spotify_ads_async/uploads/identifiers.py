@@ -6,17 +6,24 @@ advertising ids (IDFA, AAID), in lower case without spaces, as SHA-256 in hexade
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
-__all__ = ["Counts", "NotCsvError", "distinct", "hashed", "identifiers", "normalised"]
+from spotify_ads_async.errors import Portable
+from spotify_ads_async.spreadsheets.cells import SpreadsheetError
+from spotify_ads_async.spreadsheets.detection import HEAD, Format, format_of, known_encoding, marked_encoding, stated_separator
+
+__all__ = ["Counts", "NotCsvError", "distinct", "encoding_of", "hashed", "identifiers", "missing_from", "normalised"]
 
 _EMAIL = re.compile(r"[^@\s,;\"<>]+@[^@\s,;\"<>.]+(?:\.[^@\s,;\"<>.]+)+")
 _DEVICE = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
@@ -28,7 +35,14 @@ _HEADER = re.compile(
     r"(mobile[ _-]*|device[ _-]*)?(advertising[ _-]*)?ids?|identifiers?)[ _-]*(hashed|sha256|hash)?",
     re.IGNORECASE,
 )
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffd]")
+"""Characters that no list of identifiers holds unless something went wrong: controls, and what stands for an unreadable byte."""
+_BETWEEN = re.compile(r"[;,\t\r\n]")
+"""What stands between several identifiers of one cell. None of them holds any of these."""
+_SEPARATORS = (",", ";", "\t")
+_CHUNK = 1024 * 1024
 _SHOWN = 10
+_SAMPLED = 256
 _PARTS = 64
 """Files to sort a list into: a million hashes are 16,000 a file."""
 
@@ -40,10 +54,12 @@ class Counts(msgspec.Struct):
     repeated: int = 0
     refused: int = 0
     refused_lines: list[int] = []
-    """The first lines, from 1, that hold no identifier."""
+    """The first lines, from 1, that hold no identifier, or something that may be one and cannot be read."""
+    sample: list[str] = []
+    """Some of the identifiers, normalised, to be hashed again."""
 
 
-class NotCsvError(ValueError):
+class NotCsvError(Portable, ValueError):
     """Quotation marks do not pair in the record that begins at ``line``."""
 
     def __init__(self, line: int) -> None:
@@ -71,8 +87,14 @@ def distinct(hashes: Iterable[str], folder: Path, counts: Counts) -> Iterator[st
 
 
 def normalised(text: str) -> str | None:
-    """An identifier without spaces around it and in lower case, None where it is none. A hash stays a hash."""
-    text = text.strip().strip("\ufeff").strip().lower()
+    """An identifier as it is hashed, None where it is none: in lower case, without spaces around it, invisible characters and ``mailto:``.
+
+    A hash stays a hash.
+    """
+    if _CONTROL.search(text):
+        return None
+    text = "".join(one for one in unicodedata.normalize("NFC", text) if unicodedata.category(one) != "Cf")
+    text = text.strip().lower().removeprefix("mailto:")
     if text == _NO_DEVICE:
         return None
     return text if any(kind.fullmatch(text) for kind in (_HASH, _EMAIL, _DEVICE)) else None
@@ -81,53 +103,125 @@ def normalised(text: str) -> str | None:
 def hashed(text: str) -> str | None:
     """An identifier as it is uploaded: its SHA-256, or itself where it is one; None where it is no identifier."""
     plain = normalised(text)
-    if plain is None or _HASH.fullmatch(plain):
-        return plain
-    return hashlib.sha256(plain.encode()).hexdigest()
+    return None if plain is None else _hash(plain)
 
 
-def identifiers(lines: Iterable[str], columns: Sequence[str] | None, counts: Counts) -> Iterator[str]:
+def encoding_of(content: BinaryIO, stated: str | None) -> tuple[str, bool]:
+    """The encoding of a list, and whether it was taken for granted. All of it is looked at, since one byte can tell.
+
+    Raises:
+        SpreadsheetError: it is no text, not in the encoding that was stated, or in none that can be told.
+    """
+    content.seek(0)
+    head = content.read(HEAD)
+    if format_of(head) not in {Format.DELIMITED, Format.JSON_LINES}:
+        raise SpreadsheetError("is a workbook: save the sheet with the identifiers as CSV")
+    marked = marked_encoding(head)
+    encoding = known_encoding(stated) if stated else marked or "utf-8-sig"
+    if _decodes(content, encoding):
+        return encoding, False
+    if stated or marked:
+        raise SpreadsheetError(f"is not {encoding.removesuffix('-sig')} throughout: state its encoding (encoding=…), or save it as UTF-8")
+    if _decodes(content, "cp1252"):
+        return "cp1252", True
+    raise SpreadsheetError("is neither UTF-8, UTF-16 nor Windows-1252: state its encoding (encoding=…), or save it as UTF-8")
+
+
+def _decodes(content: BinaryIO, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    content.seek(0)
+    try:
+        while chunk := content.read(_CHUNK):
+            decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def identifiers(lines: Iterable[str], columns: Sequence[str] | None, counts: Counts, *, ascii_only: bool = False) -> Iterator[str]:
     """The hashed identifiers of a list, with repeats: of a text with one a line, or of a CSV file.
 
     A first line that names columns is a header. Without ``columns`` those that hold identifiers are used, by their names,
-    and all of them where there is no header. ``counts`` tells which lines were refused.
+    and all of them where there is no header. ``counts`` tells which lines were refused. With ``ascii_only``, an identifier with other
+    letters is none: in which encoding it was written is not known, and it would have another hash.
 
     Raises:
         KeyError: a column of ``columns`` is not in the header.
         NotCsvError: quotation marks in a file with a header do not pair.
     """
-    rest = iter(lines)
-    first = next(rest, "")
-    cells = _line(first)
-    if columns is not None or _is_header(cells):
-        chosen = _chosen(cells, columns)
-        records = ((number, [record[at] for at in chosen if at < len(record)]) for number, record in _below_header(rest))
-    else:
-        records = ((number, _line(line)) for number, line in enumerate(chain([first], rest), start=1))
-    for number, record in records:
-        cells = [cell for cell in record if cell.strip()]
-        found = [one for one in map(hashed, cells) if one is not None]
-        if cells and not found:
+    for number, cells, controls in _records(iter(lines), columns):
+        pieces = [piece for cell in cells for piece in _BETWEEN.split(cell) if piece.strip()]
+        found: list[str] = []
+        refused = controls
+        for piece in pieces:
+            plain = normalised(piece)
+            if plain is None or (ascii_only and not plain.isascii()):
+                # Words beside an identifier are a name; what looks like an address must be one.
+                refused |= "@" in piece and len(piece.split()) == 1
+            else:
+                found.append(_hash(plain))
+                if len(counts.sample) < _SAMPLED:
+                    counts.sample.append(plain)
+        if refused or (pieces and not found):
             counts.refused += 1
             if len(counts.refused_lines) < _SHOWN:
                 counts.refused_lines.append(number)
-        yield from found
+        if not controls:
+            yield from found
 
 
-def _line(line: str) -> list[str]:
+def _records(lines: Iterator[str], columns: Sequence[str] | None) -> Iterator[tuple[int, list[str], bool]]:
+    """The cells of each line, or of each record below a header, with its number and whether it holds control characters."""
+    first, begun = next(lines, ""), 1
+    stated = stated_separator(first)
+    if stated:
+        first, begun = next(lines, ""), 2
+    for separator in [stated] if stated else _SEPARATORS:
+        header = _line(first, separator)
+        if _has(header, columns) if columns is not None else _is_header(header):
+            chosen = _chosen(header, columns)
+            for number, record in _below_header(lines, separator, begun):
+                yield number, [record[at] for at in chosen if at < len(record)], any(map(_CONTROL.search, record))
+            return
+    if columns is not None:
+        _chosen(_line(first, stated or ","), columns)
+    for number, line in enumerate(chain([first], lines), start=begun):
+        yield number, _line(line, stated or ","), _CONTROL.search(line) is not None
+
+
+def missing_from(lines: Iterable[str], counts: Counts) -> str:
+    """What is wrong with a list that was written, compared with what was read; nothing where it is whole."""
+    sampled = {_hash(plain) for plain in counts.sample}
+    written = 0
+    for line in lines:
+        if not _HASH.fullmatch(line.rstrip("\n")):
+            return f"line {written + 1} is no hash"
+        written += 1
+        sampled.discard(line.rstrip("\n"))
+    if written != counts.identifiers:
+        return f"{written} of {counts.identifiers} hashes are there"
+    return f"{len(sampled)} of {len(counts.sample)} identifiers that were hashed again are not there" if sampled else ""
+
+
+def _hash(plain: str) -> str:
+    return plain if _HASH.fullmatch(plain) else hashlib.sha256(plain.encode()).hexdigest()
+
+
+def _line(line: str, separator: str) -> list[str]:
     """The cells of one line. A quotation mark that nothing closes harms this line alone, not those below."""
     nothing: list[str] = []
     try:
-        return next(csv.reader([line], skipinitialspace=True), nothing)
+        return next(csv.reader([line], delimiter=separator, skipinitialspace=True), nothing)
     except csv.Error:
         return [line]
 
 
-def _below_header(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+def _below_header(lines: Iterator[str], separator: str, header: int) -> Iterator[tuple[int, list[str]]]:
     """Records of a CSV file, each with the number of its first line; cells may hold lines of their own."""
     # Not strict, a mark that nothing closes would take all lines below for one cell.
-    reader = csv.reader(lines, skipinitialspace=True, strict=True)
-    number = 2
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator != "\t", strict=True)
+    number = header + 1
     while True:
         try:
             record = next(reader, None)
@@ -136,19 +230,27 @@ def _below_header(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
         if record is None:
             return
         yield number, record
-        number = reader.line_num + 2
+        number = reader.line_num + header + 1
 
 
 def _is_header(record: Sequence[str]) -> bool:
     return any(_named(cell) for cell in record) and not any(map(hashed, record))
 
 
+def _has(header: Sequence[str], columns: Sequence[str]) -> bool:
+    return {name.lower() for name in columns} <= {_trimmed(cell).lower() for cell in header}
+
+
+def _trimmed(cell: str) -> str:
+    return cell.strip().strip("\ufeff").strip()
+
+
 def _named(cell: str) -> bool:
-    return _HEADER.fullmatch(cell.strip().strip("\ufeff").strip()) is not None
+    return _HEADER.fullmatch(_trimmed(cell)) is not None
 
 
 def _chosen(header: Sequence[str], columns: Sequence[str] | None) -> list[int]:
-    names = [cell.strip().strip("\ufeff").strip() for cell in header]
+    names = [_trimmed(cell) for cell in header]
     if columns is None:
         return [at for at, name in enumerate(names) if _named(name)]
     places = {name.lower(): at for at, name in enumerate(names)}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import anyio.to_thread
 import msgspec
@@ -38,14 +38,24 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class State(msgspec.Struct, kw_only=True):
-    """What is certain so far. ``creating_since`` is a POSIX time."""
+    """What is certain so far.
+
+    Attributes:
+        mark: what the name of the asset carries that this upload registers, so that it is told from others of the same name.
+        named: whether the asset bears its own name.
+        sent: the sections that arrived, by number, with the SHA-256 of what was sent.
+    """
 
     asset_id: str | None = None
-    creating_since: float | None = None
+    mark: str | None = None
+    named: bool = False
     session: str | None = None
     section_size: int = 0
-    sent: set[int] = msgspec.field(default_factory=set[int])
+    sent: dict[int, str] = msgspec.field(default_factory=dict[int, str])
     complete: bool = False
+
+
+_FACTS = frozenset(State.__struct_fields__)
 
 
 def journal_beside(path: Path) -> Path:
@@ -143,11 +153,14 @@ class Journal:
         state = self.state
         for name, value in facts.items():
             if name == "sent":
-                state.sent.add(value)
-            else:
+                # An earlier version noted no hashes: what it sent is sent again.
+                if isinstance(value, list):
+                    number, digest = cast("list[Any]", value)
+                    state.sent[number] = digest
+            elif name in _FACTS:
                 setattr(state, name, value)
                 if name == "session":
-                    state.sent = set()
+                    state.sent = {}
 
     async def remove(self) -> None:
         """The upload is done: nothing is left to go on with."""

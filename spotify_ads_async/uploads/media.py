@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import secrets
 import time
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,30 +24,52 @@ from spotify_ads_async.models import (
     AssetCreate,
     AssetStatus,
     AssetSubtype,
+    AssetUpdate,
     AssetUpload,
     ChunkedUploadComplete,
 )
+from spotify_ads_async.operation import Repeat
 from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.types import UNSET
-from spotify_ads_async.uploads.files import WHOLE_UP_TO, MediaFile, read_at, section_size, sections
+from spotify_ads_async.uploads.files import WHOLE_UP_TO, MediaFile, digests, read_at, section_size, sections
 from spotify_ads_async.uploads.journal import Journal
+from spotify_ads_async.validation.requests import check_body
 
 __all__ = ["AssetFailed", "MediaUpload", "UploadProgress", "Uploaded"]
 
 AnswerT = TypeVar("AnswerT")
 
-_PASSING = (ConnectionFailed, OutcomeUnknown, ServerError)
+_PASSING = (ConnectionFailed, InvalidAnswer, OutcomeUnknown, ServerError)
 """After these, what can be repeated without harm is repeated."""
+_START = msgspec.structs.replace(operations.START_UPLOAD_CHUNKED_ASSET, repeat=Repeat.SAFE)
+"""Whoever starts twice has one session too many, which nobody completes."""
+_TRANSFER = msgspec.structs.replace(operations.TRANSFER_CHUNKED_ASSET, repeat=Repeat.SAFE)
+"""A section has its number: sent twice, it is there once."""
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.25, 10.0, 1.6
 _ROUNDS = 2
 _FORGOTTEN = frozenset({400, 404, 409, 410})
 _GONE = frozenset({400, 404, 410})
 _WAITING = frozenset({None, AssetStatus.WAITING_UPLOAD, AssetStatus.ERROR})
-_CLOCKS_APART = timedelta(minutes=10)
+_FINAL: Mapping[str, str] = {
+    "ERROR": "the server cannot use it: check its format against the specifications, and upload it again",
+    "FAILED": "the server cannot use it: check its format against the specifications, and upload it again",
+    "REJECTED": "it was rejected: check it against Spotify's policies for ads, and upload another file",
+    "ARCHIVED": "somebody archived the asset meanwhile: upload the file again",
+    "DELETED": "somebody deleted the asset meanwhile: upload the file again",
+    "EXPIRED": "the asset waited too long for its file: upload the file again",
+}
+"""Statuses that no waiting changes, with what to do; those that no document lists among them, for they may come."""
+_LONGEST_NAME = 120
+
+
+def marked(name: str, mark: str) -> str:
+    """The name under which an asset is registered: no other asset has it, so one that is found by it is surely this upload's."""
+    suffix = f" ({mark})"
+    return name[: _LONGEST_NAME - len(suffix)] + suffix
 
 
 class AssetFailed(RequestRejected):
-    """The server could not make anything of the file: its status is ERROR."""
+    """The asset's status is final and not READY: the server cannot use the file, or the asset is gone. The message says what to do."""
 
 
 class Uploaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,8 +142,14 @@ class MediaUpload:
         asset = await self._asset(name, subtype, asset_id)
         if asset.status in _WAITING and not self._journal.state.complete:
             asset = await (self._whole() if self._file.size <= WHOLE_UP_TO else self._in_sections())
+        try:
+            asset = await self._named(asset, name)
+        except RequestRejected:
+            # It may not be renamed before it is ready.
+            if self._timeout is None:
+                raise
         if self._timeout is not None:
-            asset = await self._until_ready(asset, self._timeout)
+            asset = await self._named(await self._until_ready(asset, self._timeout), name)
         await self._journal.remove()
         self._progress("ready" if asset.status == AssetStatus.READY else "processing")
         return Uploaded(asset=asset, sha256=self._file.sha256, size=self._file.size, sections=self._sections, resumed=self._journal.resumed)
@@ -147,36 +176,62 @@ class MediaUpload:
                 f"asset {given} has its file already (it is {asset.status}): nothing was sent. Leave out into=… for an asset of its own",
                 operation=operations.UPLOAD_ASSET.id,
             )
-        await journal.note(asset_id=given)
+        await journal.note(asset_id=given, named=True)
         return asset
 
     async def _register(self, name: str, subtype: AssetSubtype | None) -> str:
-        """Create the asset, or find the one that an interrupted run created."""
-        kind = self._file.asset_type
-        found = None
-        if self._journal.state.creating_since is not None:
-            found = await self._registered(name)
+        """Create the asset under a name with a mark of this upload, or find the one that an interrupted run created."""
+        body = AssetCreate(asset_type=self._file.asset_type, name=name, asset_subtype=UNSET if subtype is None else subtype)
+        if self._session.options.validate:
+            check_body(operations.CREATE_ASSET, body, now=datetime.now(UTC))
+        found, mark = None, self._journal.state.mark
+        if mark is None:
+            mark = f"upload {secrets.token_hex(4)}"
+            await self._journal.note(mark=mark)
+        else:
+            found = await self._registered(marked(name, mark))
         if found is None:
-            await self._journal.note(creating_since=time.time())
-            body = AssetCreate(asset_type=kind, name=name, asset_subtype=UNSET if subtype is None else subtype)
-            try:
-                found = await self._session.call(
-                    operations.CREATE_ASSET, path=self._account, body=body, verify=lambda: self._registered(name)
+            body = msgspec.structs.replace(body, name=marked(name, mark))
+
+            async def create() -> Asset:
+                made: Asset = await self._session.call(
+                    operations.CREATE_ASSET, path=self._account, body=body, verify=lambda: self._registered(body.name)
                 )
-            except InvalidRequest:
-                await self._journal.note(creating_since=None)
-                raise
+                return made
+
+            found = await self._patiently(create)
         if not found.id:
             raise InvalidAnswer("the answer names no asset", operation=operations.CREATE_ASSET.id)
         return found.id
 
     async def _registered(self, name: str) -> Asset | None:
-        """The asset of this name that waits for its file and is new, None unless there is just one."""
+        """The asset of this name that waits for its file, None where there is none."""
         query = {"name": name, "asset_types": [self._file.asset_type], "statuses": [AssetStatus.WAITING_UPLOAD]}
-        since = datetime.fromtimestamp(self._journal.state.creating_since or time.time(), UTC) - _CLOCKS_APART
         walk: ListCall[Asset] = ListCall(self._session, operations.GET_ASSETS_BY_AD_ACCOUNT, path=self._account, query=query)
-        found = [one async for one in walk if one.name == name and (one.created_at or since) >= since]
-        return found[0] if len(found) == 1 else None
+        async with walk.walk() as found:
+            return await anext((one async for one in found if one.name == name), None)
+
+    async def _named(self, asset: Asset, name: str) -> Asset:
+        """The asset under its own name."""
+        if self._journal.state.named:
+            return asset
+        body = AssetUpdate(asset_type=self._file.asset_type, name=name)
+
+        async def renamed() -> Asset | None:
+            found = await self._current()
+            return found if found.name == name else None
+
+        async def rename() -> Asset:
+            found: Asset = await self._session.call(operations.UPDATE_ASSET, path=self._asset_path, body=body, verify=renamed)
+            return found
+
+        try:
+            found = await self._patiently(rename)
+        except RequestRejected as refused:
+            refused.add_note(f"the file is there: asset {asset.id} is called {asset.name!r}, and the same upload goes on with its name")
+            raise
+        await self._journal.note(named=True)
+        return asset if found.status is None else found
 
     # ---- sending
 
@@ -186,6 +241,9 @@ class MediaUpload:
 
     async def _current(self) -> Asset:
         asset: Asset = await self._session.call(operations.GET_ASSET, path=self._asset_path)
+        wanted = self._asset_path["asset_id"]
+        if asset.id and asset.id.lower() != wanted.lower():
+            raise InvalidAnswer(f"the answer is about asset {asset.id} and not about {wanted}", operation=operations.GET_ASSET.id)
         return asset
 
     async def _arrived(self) -> Asset | None:
@@ -194,8 +252,9 @@ class MediaUpload:
         return None if asset.status in {None, AssetStatus.WAITING_UPLOAD} else asset
 
     async def _whole(self) -> Asset:
-        content = await self._read(0, self._file.size)
-        await self._require_unchanged()
+        content, digest = await self._read(0, self._file.size)
+        if digest != self._file.sha256:
+            raise self._changed()
         body = AssetUpload(media=content, asset_type=self._file.asset_type)
         self._progress("sending")
 
@@ -227,9 +286,8 @@ class MediaUpload:
         if state.session is None or anew:
 
             async def start() -> Any:  # noqa: ANN401 - a session
-                return await self._session.call(operations.START_UPLOAD_CHUNKED_ASSET, path=self._asset_path)
+                return await self._session.call(_START, path=self._asset_path)
 
-            # Whoever starts twice has one session too many, which nobody completes.
             opened = await self._patiently(start)
             if not opened.upload_session_id:
                 raise InvalidAnswer("the answer names no upload session", operation=operations.START_UPLOAD_CHUNKED_ASSET.id)
@@ -246,8 +304,7 @@ class MediaUpload:
 
         async def worker() -> None:
             for number, start, length in missing:
-                await self._send_section(number, start, length)
-                await self._journal.note(sent=number)
+                await self._journal.note(sent=[number, await self._send_section(number, start, length)])
                 self._sent += length
                 self._progress("sending")
 
@@ -260,8 +317,18 @@ class MediaUpload:
             raise problems.exceptions[0] from None
         await self._require_unchanged()
 
-    async def _send_section(self, number: int, start: int, length: int) -> None:
-        content = await self._read(start, length)
+    async def _require_unchanged(self) -> None:
+        """What was sent must be what was looked at, byte by byte: a file's size and time say little."""
+        state = self._journal.state
+        whole, parts = await anyio.to_thread.run_sync(digests, self._path, state.section_size, limiter=self._reader)
+        if whole != self._file.sha256 or state.sent != dict(enumerate(parts, start=1)):
+            # Whoever goes on must not trust a section of it.
+            await self._journal.note(session=None)
+            raise self._changed()
+
+    async def _send_section(self, number: int, start: int, length: int) -> str:
+        """Send a section; the SHA-256 of what was sent."""
+        content, digest = await self._read(start, length)
         if len(content) != length:
             raise self._changed()
         body = AssetChunk(
@@ -269,12 +336,12 @@ class MediaUpload:
         )
 
         async def send() -> None:
-            receipt = await self._session.call(operations.TRANSFER_CHUNKED_ASSET, path=self._asset_path, body=body)
+            receipt = await self._session.call(_TRANSFER, path=self._asset_path, body=body)
             if receipt.success is False:
-                raise ServerError(f"section {number} did not arrive", operation=operations.TRANSFER_CHUNKED_ASSET.id)
+                raise ServerError(f"section {number} did not arrive", operation=_TRANSFER.id)
 
-        # A section has its number: sent twice, it is there once.
         await self._patiently(send)
+        return digest
 
     async def _complete(self) -> Asset:
         state = self._journal.state
@@ -302,7 +369,7 @@ class MediaUpload:
                 return await send()
             except _PASSING:
                 failures += 1
-                if failures >= max(2, policy.attempts) * 2:
+                if failures >= max(2, policy.attempts):
                     raise
             # A connection that broke leaves the section it was sending in a cycle; only the young are looked through.
             gc.collect(1)
@@ -315,10 +382,10 @@ class MediaUpload:
         ends_at = time.monotonic() + timeout
         pause = _FIRST_PAUSE
         while asset.status != AssetStatus.READY:
-            if asset.status == AssetStatus.ERROR:
+            if asset.status in _FINAL:
                 await self._journal.remove()
                 raise AssetFailed(
-                    f"the server cannot use {self._file.name}: check its format against the specifications",
+                    f"{self._file.name} will not be ready, for asset {asset.id} is {asset.status}: {_FINAL[str(asset.status)]}",
                     operation=operations.GET_ASSET.id,
                 )
             if time.monotonic() + pause > ends_at:
@@ -333,12 +400,7 @@ class MediaUpload:
             asset = await self._current()
         return asset
 
-    async def _require_unchanged(self) -> None:
-        about = await anyio.Path(self._path).stat()
-        if (about.st_size, about.st_mtime_ns) != (self._file.size, self._file.changed_at):
-            raise self._changed()
-
-    async def _read(self, start: int, length: int) -> bytes:
+    async def _read(self, start: int, length: int) -> tuple[bytes, str]:
         # One thread reads: each further one would keep memory of its own.
         return await anyio.to_thread.run_sync(read_at, self._path, start, length, limiter=self._reader)
 

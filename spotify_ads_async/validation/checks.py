@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from enum import Enum
     from typing import Self
 
+from spotify_ads_async.errors import Portable
+
 __all__ = ["UUID_PATTERN", "Check", "Refused", "checker", "show"]
 
 Check: TypeAlias = Callable[[Any], None]
@@ -41,7 +43,7 @@ _UUID = re.compile(UUID_PATTERN)
 _UTC_RULE = "must be a time in UTC with whole seconds, as in datetime(2030, 1, 31, 8, 0, tzinfo=UTC)"
 
 
-class Refused(Exception):
+class Refused(Portable):
     """A value breaks a rule. ``steps`` lead to it, the innermost first."""
 
     def __init__(self, value: object, rule: str, *steps: str) -> None:

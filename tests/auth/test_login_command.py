@@ -72,7 +72,7 @@ async def test_login_and_then_a_command(tmp_path: Path) -> None:
             shown, errors = await listing.communicate()
             assert listing.returncode == 0, errors.decode()
             assert server.ad_account_id in shown.decode()
-        assert file.read_bytes() != before, "the refresh token was replaced, and the new one kept"
+        assert file.read_bytes() == before, "the commands use the access token that signing in got"
         nobody = await command("accounts", env=environment(tmp_path / "other", server))
         _, errors = await nobody.communicate()
         assert nobody.returncode == 2

@@ -158,7 +158,7 @@ def test_a_reader_sees_the_old_sign_in_or_the_new_one(tmp_path: Path) -> None:
 
 async def test_a_rotated_token_replaces_the_kept_one(tmp_path: Path, backend: KeyringBackend) -> None:
     profiles = Profiles(tmp_path, backend=backend)
-    async with Accounts(rotate=True, valid="canary-refresh") as accounts:
+    async with Accounts(rotate=True, valid="canary-refresh", lifetime=0) as accounts:
         kept = SignIn(client_id="an-app", client_secret=Secret("s"), refresh_token=Secret("canary-refresh"), token_url=accounts.token_url)
         profiles.save("default", kept)
         async with client(accounts.api.base_url, profiles.credentials("default")) as ads:

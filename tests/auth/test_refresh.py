@@ -96,7 +96,7 @@ async def test_a_token_that_is_refused_at_once_is_not_fetched_again_and_again() 
                 with pytest.raises(AuthenticationError):
                     await calls.READ.by(ads)
         assert accounts.asked == 2
-        assert len(api.received) == 2 + 19
+        assert len(api.received) == 2, "a token that is known to be bad is not sent"
 
 
 @pytest.mark.parametrize(("lifetime", "used_for"), [(3600, 3540.0), (300.0, 240.0), (100, 50.0), (1, 0.5)])
@@ -146,7 +146,7 @@ async def test_a_token_that_another_process_replaced_is_read_from_the_store() ->
         store.saved.append("refresh-7")
         accounts.valid = "refresh-7"
         await calls.READ.by(ads)
-        assert [form(request)["refresh_token"] for request in accounts.server.received] == ["refresh-0", "refresh-0", "refresh-7"]
+        assert [form(request)["refresh_token"] for request in accounts.server.received] == ["refresh-0", "refresh-7"]
 
 
 class Broken(Memory):

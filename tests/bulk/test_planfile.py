@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from spotify_ads_async import bulk
-from spotify_ads_async.bulk.plan.sources import Change
+from spotify_ads_async.bulk.plan.sources import Change, Problem
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import now_text
 
@@ -154,7 +154,7 @@ def test_only_the_owner_may_read_a_plan(tmp_path: Path) -> None:
     former = os.umask(0)
     try:
         with bulk.PlanFile.create(tmp_path / "a.plan", HEADER) as plan:
-            plan.add_note("x")
+            plan.add_refused(Problem(file="", line=1, reason="x"))
             assert {stat.S_IMODE(one.stat().st_mode) for one in tmp_path.iterdir()} == {0o600}
     finally:
         os.umask(former)
@@ -222,4 +222,4 @@ async def test_a_full_disk_ends_in_one_sentence(world: World) -> None:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count={pages}")
         with pytest.raises(bulk.PlanDamaged, match="the disk is full"):
-            await Journal(file).write(lambda one: one.add_note("x" * 10_000_000))
+            await Journal(file).write(lambda one: one.add_refused(Problem(file="", line=1, reason="x" * 10_000_000)))

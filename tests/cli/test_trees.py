@@ -161,3 +161,62 @@ def test_ctrl_c_takes_a_clone_back(warm_programs: Path, tmp_path: Path) -> None:
         assert shown == ""
         assert "was deleted again" in said
         assert ids(spotify_ads, "drafts", "list") == []
+
+
+def turn_off(spotify_ads: CommandLine, ad_set: str) -> None:
+    assert spotify_ads.run("ad-sets", "update", ad_set, "--set", "delivery=OFF", "--yes").returncode == DONE
+
+
+def test_what_is_off_stays_off_in_a_clone_that_goes_live(spotify_ads: CommandLine) -> None:
+    ad_set = rows(spotify_ads.out("ad-sets", "list", "-o", "jsonl"))[0]
+    turn_off(spotify_ads, ad_set["id"])
+    ended = spotify_ads.run("campaigns", "clone", ad_set["campaign_id"], "--start", START, "--yes", "-o", "jsonl")
+    assert ended.returncode == DONE, ended.stderr
+    draft = rows(ended.stdout)[0]["draft_id"]
+    assert f"a draft cannot hold delivery=OFF of ad set {ad_set['name']}" in ended.stderr
+    assert "clone it with --publish" in ended.stderr
+    assert "live, and paused" in spotify_ads.run("drafts", "publish", draft, "--yes").stderr
+    ended = spotify_ads.run("campaigns", "clone", ad_set["campaign_id"], "--start", START, "--publish", "--yes", "-o", "jsonl")
+    assert ended.returncode == DONE, ended.stderr
+    made = {row["original_id"]: row["draft_id"] for row in rows(ended.stdout)}
+    live = {row["id"]: row["delivery"] for row in rows(spotify_ads.out("ad-sets", "list", "-o", "jsonl"))}
+    assert live[made[ad_set["id"]]] == "OFF"
+
+
+def test_an_ad_set_that_is_off_is_not_published_into_a_campaign_that_runs(spotify_ads: CommandLine) -> None:
+    ad_set = rows(spotify_ads.out("ad-sets", "list", "-o", "jsonl"))[0]
+    turn_off(spotify_ads, ad_set["id"])
+    ended = spotify_ads.run("ad-sets", "clone", ad_set["id"], "--start", START, "--publish", "--yes")
+    assert ended.returncode == FAILED
+    assert "not published: campaign" in ended.stderr
+
+
+def test_budgets_in_another_currency_need_a_rate(spotify_ads: CommandLine) -> None:
+    spotify_ads.out("export", "tree", "--to", "account.jsonl")
+    file = spotify_ads.folder / "account.jsonl"
+    file.write_text(file.read_text().replace('"currency":"USD"', '"currency":"JPY"'))
+    ended = spotify_ads.run("import", "account.jsonl", "--start", START, "--yes")
+    assert (ended.returncode, ended.stdout) == (REFUSED, "")
+    assert "is in JPY, and the ad account is in USD" in ended.stderr
+    assert spotify_ads.run("import", "account.jsonl", "--start", START, "--yes", "--rate", "JPY").returncode == USAGE
+    assert spotify_ads.run("import", "account.jsonl", "--start", START, "--yes", "--rate", "JPY=0.5").returncode == DONE
+
+
+def test_a_misspelt_key_is_refused_and_can_be_left_out(spotify_ads: CommandLine) -> None:
+    spotify_ads.out("export", "tree", "--to", "account.jsonl")
+    file = spotify_ads.folder / "account.jsonl"
+    file.write_text(file.read_text().replace('"pacing":', '"paceing":'))
+    ended = spotify_ads.run("import", "account.jsonl", "--start", START, "--yes")
+    assert ended.returncode == REFUSED
+    assert "paceing is no key that is known: did you mean pacing?" in ended.stderr
+    assert spotify_ads.run("import", "account.jsonl", "--start", START, "--yes", "--ignore", "paceing").returncode == DONE
+
+
+@pytest.mark.parametrize("start", ["9999-12-31", "0001-01-01"])
+def test_a_start_at_the_ends_of_the_calendar_is_a_sentence(spotify_ads: CommandLine, start: str) -> None:
+    campaign, *_ = ids(spotify_ads, "campaigns", "list")
+    ended = spotify_ads.run("campaigns", "clone", campaign, "--start", start, "--publish", "--yes")
+    assert ended.returncode in {FAILED, REFUSED}
+    assert "Traceback" not in ended.stderr
+    assert ("calendar" if start > START else "lies in the past") in ended.stderr
+    assert ids(spotify_ads, "drafts", "list") == []

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+import msgspec
 import pytest
 from support.emulated import Api, Apis, Json
 
@@ -77,3 +82,43 @@ async def test_rows_move_under_a_walk(api: Api) -> None:
     assert (await api.get(path, statuses="ACTIVE"))["ad_sets"][:40] == active[1:41]
     history = await api.get(f"{api.account}/change_history", entity_ids=active[0]["id"])
     assert history["change_history"][0]["changes"][0]["after"] == {"value": "ARCHIVED"}
+
+
+async def test_the_feed_tells_windows_seconds_requests_and_faults(apis: Apis) -> None:
+    api = await apis.start(limits=[Limit("ip", requests=5, window=60.0), Limit("client_id", requests=20, window=60.0)])
+    await api.send("GET", "/businesses")
+    await api.send("GET", f"{api.account}/campaigns?limit=0")
+    await admin(api, 200, "POST", "faults", json={"kind": "reset", "times": 1})
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await api.send("POST", "/businesses", json={})
+    async with api.client.get(f"{api.server.origin}/_emulator/events") as feed:
+        assert feed.content_type == "text/event-stream"
+        line = await feed.content.readline()
+    snapshot = msgspec.json.decode(line.removeprefix(b"data: "))
+    assert (snapshot["requests"], snapshot["refused"]) == (3, 0)
+    assert [(one["limit"], one["requests"], one["most"]) for one in snapshot["windows"]] == [("client_id", 3, 20), ("ip", 3, 5)]
+    assert sum(one["requests"] for one in snapshot["seconds"]) == 3
+    good, bad, broken = snapshot["latest"]
+    assert (good["method"], good["path"], good["status"], good["message"]) == ("GET", "/businesses", 200, "")
+    assert (bad["path"], bad["status"], "limit" in bad["message"]) == (f"{api.account}/campaigns?limit=0", 400, True)
+    assert (broken["status"], broken["message"]) == (0, "the connection was broken")
+    assert [(one["fault"]["kind"], one["hits"]) for one in snapshot["faults"]] == [("reset", 1)]
+
+
+async def test_rows_are_paged_and_searched(api: Api) -> None:
+    made = await api.expect(200, "POST", f"{api.account}/campaigns", json={"name": "Brand new", "objective": "REACH"})
+    found = await admin(api, 200, "GET", "rows/campaigns?limit=1")
+    assert (found["rows"], found["total"]) == ([made], len(api.server.store.account(api.server.ad_account_id).campaigns))
+    account = f"ad_account_id={api.server.ad_account_id}"
+    assert (await admin(api, 200, "GET", f"rows/campaigns?{account}&search=BRAND%20n"))["rows"] == [made]
+    assert (await admin(api, 200, "GET", f"rows/campaigns?{account}&search={made['id']}"))["total"] == 1
+    assert (await admin(api, 200, "GET", f"rows/ad_sets?{account}&offset=55&limit=20"))["total"] == 60
+    for path in ("rows/secrets", "rows/campaigns?ad_account_id=nobody", "rows/ads?offset=x"):
+        await admin(api, 400, "GET", path)
+
+
+async def test_the_clock_that_is_set_apart_shows_in_the_date_of_answers(api: Api) -> None:
+    await admin(api, 204, "PATCH", "settings", json={"clock_skew": 86_400.0})
+    _, _, headers = await api.send("GET", "/businesses")
+    ahead = parsedate_to_datetime(headers["Date"]) - datetime.now(UTC)
+    assert timedelta(hours=23, minutes=59) < ahead < timedelta(hours=24, minutes=1)

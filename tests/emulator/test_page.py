@@ -1,99 +1,210 @@
+"""The emulator's page in a real Chromium, driven over WebDriver."""
+
 from __future__ import annotations
 
-import asyncio
+import json
+import os
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
 
-import aiohttp
-import msgspec
 import pytest
-from support.emulated import Api, Apis, Json
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.select import Select
+from selenium.webdriver.support.wait import WebDriverWait
 
-from spotify_ads_async.governor.limits import Limit
+from tests.support.emulator_process import EmulatorProcess, emulator_process
 
+Json: TypeAlias = Any
+REQUIRED_VARIABLE = "SPOTIFY_ADS_REQUIRE_BROWSER"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-LIMITS = [Limit("ip", requests=5, window=60.0), Limit("client_id", requests=20, window=60.0)]
+DRIVER = shutil.which("chromedriver")
+PHONE, DESKTOP = (390, 844), (1366, 900)
+
+
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    if CHROMIUM is None or DRIVER is None:
+        missing = f"no {'Chromium' if CHROMIUM is None else 'chromedriver'} on this machine: apt-get install chromium chromium-driver"
+        if os.environ.get(REQUIRED_VARIABLE):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    options = ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"):
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
+    with Chrome(options=options, service=ChromeService(DRIVER)) as driver:
+        yield driver
+
+
+@pytest.fixture
+def emulator() -> Iterator[EmulatorProcess]:
+    limits = "ip=5/60,client_id=20/60"
+    with emulator_process("--ad-sets", "60", "--latency", "0", "--limits", limits) as running:
+        yield running
 
 
 class Page:
-    """One page of a headless browser, over its DevTools protocol."""
+    """The page, as somebody who looks at it and clicks."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self.socket = socket
-        self.number = 0
+    def __init__(self, chrome: Chrome, emulator: EmulatorProcess) -> None:
+        self.chrome = chrome
+        self.emulator = emulator
 
-    async def evaluate(self, expression: str) -> Json:
-        """The value of an expression; None while the page is still on its way."""
-        self.number += 1
-        parameters = {"expression": expression, "returnByValue": True}
-        await self.socket.send_json({"id": self.number, "method": "Runtime.evaluate", "params": parameters})
-        while True:
-            answer = await self.socket.receive_json(timeout=20)
-            if answer.get("id") == self.number:
-                return answer.get("result", {}).get("result", {}).get("value")
+    def open(self, size: tuple[int, int] = DESKTOP) -> None:
+        # A window of Chromium has a least width; a phone is emulated.
+        self.chrome.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": size[0], "height": size[1], "deviceScaleFactor": 2, "mobile": size is PHONE},
+        )
+        self.chrome.get(self.emulator.base_url.removesuffix("ads/v3"))
+        self.until(lambda: self.text("#state") == "live")
+        self.until(lambda: bool(self.all("#rows tr")))
 
-    async def until(self, condition: str) -> None:
-        """Wait until an expression holds in the page."""
-        async with asyncio.timeout(15):
-            while await self.evaluate(condition) is not True:  # noqa: ASYNC110 - only the page knows
-                await asyncio.sleep(0.02)
+    def request(self, path: str = "/businesses", method: str = "GET", body: object = None) -> int:
+        """Ask the emulator as a program would."""
+        status, _ = self.emulator.ask(method, path, body)
+        return status
 
+    def all(self, selector: str) -> list[WebElement]:
+        return self.chrome.find_elements(By.CSS_SELECTOR, selector)
 
-@asynccontextmanager
-async def browser(url: str, profile: Path) -> AsyncIterator[Page]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    flags = ("--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", f"--user-data-dir={profile}")
-    process = await asyncio.create_subprocess_exec(CHROMIUM, *flags, "about:blank", stderr=asyncio.subprocess.PIPE)
-    assert process.stderr is not None
-    try:
-        async for line in process.stderr:
-            if b"DevTools listening on" in line:
-                break
-        host = line.decode().split("ws://")[1].split("/")[0]
-        drain = asyncio.create_task(process.stderr.read())
-        async with aiohttp.ClientSession() as client:
-            async with client.put(f"http://{host}/json/new?{url}") as answer:
-                address = msgspec.json.decode(await answer.read())["webSocketDebuggerUrl"]
-            async with client.ws_connect(address) as socket:
-                yield Page(socket)
-    finally:
-        process.kill()
-        await process.wait()
-    await drain
+    def one(self, selector: str) -> WebElement:
+        return self.chrome.find_element(By.CSS_SELECTOR, selector)
 
+    def text(self, selector: str) -> str:
+        return self.one(selector).text
 
-async def requests(api: Api, count: int) -> None:
-    for _ in range(count):
-        await api.send("GET", "/businesses")
+    def texts(self, selector: str) -> list[str]:
+        return self.run("return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent)", selector)
 
+    def run(self, script: str, *arguments: object) -> Json:
+        return self.chrome.execute_script(script, *arguments)
 
-async def test_the_page_shows_windows_refusals_and_requests_live(apis: Apis, tmp_path: Path) -> None:
-    api = await apis.start(limits=LIMITS)
-    async with browser(f"{api.server.origin}/", tmp_path / "profile") as page:
-        await page.until("document.getElementById('state')?.textContent === 'live'")
-        await requests(api, 3)
-        await page.until("document.getElementById('requests').textContent === '3'")
-        assert await page.evaluate("[...document.querySelectorAll('.window output')].map((one) => one.textContent)") == ["3 / 20", "3 / 5"]
-        assert await page.evaluate("document.querySelectorAll('.bar i.full').length") == 0
-        await requests(api, 4)
-        await page.until("document.getElementById('refused').textContent === '2'")
-        assert await page.evaluate("[...document.querySelectorAll('.bar i')].map((one) => one.className)") == ["", "full"]
-        rows = await page.evaluate("[...document.querySelectorAll('#latest tr')].map((row) => row.cells[3].textContent)")
-        assert rows == ["429", "429", "200", "200", "200", "200", "200"]
-        assert not await page.evaluate("document.body.innerHTML.includes('test-token')")
-        lit = "document.getElementById('chart').getContext('2d').getImageData(0, 0, 1200, 220).data.some((one) => one > 0)"
-        await page.until(lit)
+    def until(self, condition: Callable[[], bool]) -> None:
+        WebDriverWait(self.chrome, 15, poll_frequency=0.05).until(lambda _: condition())
+
+    def painted(self) -> int:
+        """How many pixels of the chart's right half are of a bar's colour."""
+        return self.run(
+            """
+            const canvas = document.getElementById("chart"), half = canvas.width / 2;
+            const seen = canvas.getContext("2d").getImageData(half, 0, half, canvas.height).data;
+            let count = 0;
+            for (let i = 3; i < seen.length; i += 4) count += seen[i] > 0;
+            return count;
+            """
+        )
 
 
-async def test_the_feed_speaks_without_a_browser(apis: Apis) -> None:
-    api = await apis.start(limits=LIMITS)
-    await requests(api, 2)
-    async with api.client.get(f"{api.server.origin}/_emulator/events") as feed:
-        assert feed.content_type == "text/event-stream"
-        line = await feed.content.readline()
-    snapshot = msgspec.json.decode(line.removeprefix(b"data: "))
-    assert (snapshot["requests"], snapshot["refused"]) == (2, 0)
-    assert [(one["limit"], one["requests"], one["most"]) for one in snapshot["windows"]] == [("client_id", 2, 20), ("ip", 2, 5)]
+@pytest.fixture
+def page(chrome: Chrome, emulator: EmulatorProcess) -> Page:
+    return Page(chrome, emulator)
+
+
+def test_windows_refusals_and_requests_appear_live(page: Page) -> None:
+    page.open()
+    for _ in range(3):
+        page.request()
+    page.until(lambda: page.text("#requests") == "3")
+    assert page.texts(".window output") == ["3 / 20", "3 / 5"]
+    assert not page.all(".bar i.full")
+    for _ in range(4):
+        page.request()
+    page.until(lambda: page.text("#refused") == "2")
+    assert page.run("return [...document.querySelectorAll('.bar i')].map((one) => one.className)") == ["", "full"]
+    assert page.texts("#latest tr td:nth-child(2)") == ["429", "429", "200", "200", "200", "200", "200"]
+    assert "emulated" not in page.run("return document.body.innerHTML")
+
+
+def test_every_request_shows_its_path_its_status_and_what_the_server_said(page: Page) -> None:
+    page.open()
+    account = f"/ad_accounts/{page.emulator.ad_account_id}"
+    page.request(f"{account}/campaigns?limit=2")
+    page.request(f"{account}/campaigns", "POST", {"name": "x", "objective": "REACH"})
+    page.request("/no/such/path")
+    page.until(lambda: len(page.all("#latest tr")) == 3)
+    unknown, refused, listed = [row.find_elements(By.TAG_NAME, "td") for row in page.all("#latest tr")]
+    assert [one.text for one in (listed[1], listed[3], listed[5])] == ["200", f"GET {account}/campaigns?limit=2", ""]
+    assert [one.text for one in (refused[1], refused[3])] == ["400", f"POST {account}/campaigns"]
+    assert "name" in refused[5].text
+    assert (unknown[1].text, unknown[3].text) == ("404", "GET /no/such/path")
+
+
+def test_the_chart_holds_the_traffic_from_before_the_page_was_opened(page: Page) -> None:
+    for _ in range(12):
+        page.request()
+    page.open()
+    page.until(lambda: page.painted() > 0)
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["390 px", "1366 px"])
+def test_the_page_fits_its_window(page: Page, size: tuple[int, int]) -> None:
+    for _ in range(7):
+        page.request()
+    page.open(size)
+    page.until(lambda: page.text("#requests") == "7")
+    assert page.run("return document.documentElement.scrollWidth <= innerWidth")
+    widths = page.run("return [...document.querySelectorAll('.window .bar')].map((one) => one.getBoundingClientRect().width)")
+    assert min(widths) >= 150
+    # A canvas whose own size follows neither its place nor the screen's pixels stretches what it draws.
+    width, height, own_width, own_height = page.run(
+        "const c = document.getElementById('chart'); return [c.clientWidth, c.clientHeight, c.width, c.height]"
+    )
+    assert (own_width / width, own_height / height) == (2, 2)
+
+
+def test_faults_are_switched_and_armed(page: Page) -> None:
+    page.open()
+    page.one("#switches input[name=error]").click()
+    page.until(lambda: bool(page.all("#armed .controls")))
+    assert page.request() == 503
+    page.until(lambda: "hit 1 of 1" in page.text("#armed"))
+    page.one("#switches input[name=error]").click()
+    page.until(lambda: not page.all("#armed .controls"))
+    assert page.request() == 200
+    Select(page.one("#arm select[name=kind]")).select_by_value("html")
+    status = page.one("#arm input[name=status]")
+    status.clear()
+    status.send_keys("502")
+    page.one("#arm input[name=operation]").send_keys("getBusinesses")
+    page.one("#arm button").click()
+    page.until(lambda: bool(page.all("#armed .controls")))
+    assert page.request() == 502
+    page.one("#armed button").click()
+    page.until(lambda: not page.all("#armed .controls"))
+    page.one("#arm input[name=operation]").clear()
+    page.one("#arm input[name=operation]").send_keys("getBusinesess")
+    page.one("#arm button").click()
+    page.until(lambda: "getBusinesess" in page.text("#problem"))
+
+
+def test_an_account_that_is_denied_answers_403_until_it_is_allowed_again(page: Page) -> None:
+    page.open()
+    page.one("#switches input[name=denied]").click()
+    page.until(lambda: bool(page.all("#armed .controls")))
+    account = f"/ad_accounts/{page.emulator.ad_account_id}"
+    assert (page.request(f"{account}/campaigns"), page.request("/businesses")) == (403, 200)
+    page.chrome.refresh()
+    page.until(lambda: page.one("#switches input[name=denied]").is_selected())
+    page.one("#switches input[name=denied]").click()
+    page.until(lambda: not page.all("#armed .controls"))
+    assert page.request(f"{account}/campaigns") == 200
+
+
+def test_the_data_is_shown_as_it_is_now(page: Page) -> None:
+    page.open()
+    account = f"/ad_accounts/{page.emulator.ad_account_id}"
+    assert page.request(f"{account}/campaigns", "POST", {"name": "Brand new", "objective": "REACH"}) == 200
+    page.until(lambda: any("Brand new" in one for one in page.texts("#rows tr td:first-child")))
+    page.one("#kinds button[data-kind=ad_sets]").click()
+    page.until(lambda: page.text("#place") == "1 to 20 of 60")
+    page.one("#next").click()
+    page.until(lambda: page.text("#place") == "21 to 40 of 60")
+    page.one("#rows tr").click()
+    assert json.loads(page.text("#whole"))["targets"]
+    page.one("#search").send_keys("no such ad set")
+    page.until(lambda: page.text("#place") == "none")

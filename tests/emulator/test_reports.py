@@ -8,7 +8,9 @@ import aiohttp
 import pytest
 from support.emulated import Api, Apis, Json
 
-RANGE = {"entity_type": "CAMPAIGN", "fields": "CLICKS"}
+ID = "ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a"
+NAMED = {"entity_type": "CAMPAIGN", "entity_ids": ID, "entity_ids_type": "CAMPAIGN", "fields": "CLICKS"}
+DAYS = {"granularity": "DAY", "report_start": "2026-01-01T00:00:00Z", "report_end": "2026-01-02T00:00:00Z"}
 COUNTED = ["IMPRESSIONS", "CLICKS", "COMPLETES", "STREAMS", "SPEND"]
 
 
@@ -35,6 +37,12 @@ def added(found: list[Json]) -> dict[str, float]:
     return totals
 
 
+async def every(api: Api, kind: str) -> dict[str, Json]:
+    """The parameters that name all entities of a kind, which may be 50 at most."""
+    found = (await api.get(f"{api.account}/{kind.lower()}s", limit=50))[f"{kind.lower()}s"]
+    return {"entity_type": kind, "entity_ids": [row["id"] for row in found], "entity_ids_type": kind}
+
+
 async def test_entities_days_and_hours_add_up(api: Api) -> None:
     whole = added(await rows(api, entity_type="AD_ACCOUNT"))
     assert whole["IMPRESSIONS"] > 1000
@@ -45,25 +53,26 @@ async def test_entities_days_and_hours_add_up(api: Api) -> None:
     assert [row["start_time"] for row in by_day] == [day(api, ago) for ago in range(9, 1, -1)]
     hours = {"report_start": day(api, 9), "report_end": day(api, 2, 23)}
     assert added(await rows(api, entity_type="AD_ACCOUNT", granularity="HOUR", **hours)) == added(by_day)
-    assert added(await rows(api, entity_type="AD_SET", granularity="DAY", **span)) == added(by_day)
+    assert added(await rows(api, **await every(api, "CAMPAIGN"), granularity="DAY", **span)) == added(by_day)
 
 
 async def test_a_report_is_read_page_by_page_with_the_token_alone(api: Api) -> None:
     path = f"{api.account}/aggregate_reports"
     span = {"granularity": "DAY", "report_start": day(api, 5), "report_end": day(api, 1)}
-    query = {"entity_type": "CAMPAIGN", "fields": ["IMPRESSIONS"], "limit": 4, **span}
+    named = await every(api, "CAMPAIGN")
+    query = {**named, "fields": ["IMPRESSIONS"], "limit": 4, **span}
     first = await api.get(path, **query)
     second = await api.get(path, continuation_token=first["continuation_token"])
     assert (len(first["rows"]), len(second["rows"])) == (4, 4)
     assert {(row["entity_id"], row["start_time"]) for row in first["rows"]}.isdisjoint(
         (row["entity_id"], row["start_time"]) for row in second["rows"]
     )
-    with_more = await api.get(path, continuation_token=first["continuation_token"], **query | {"entity_type": "AD"})
+    with_more = await api.get(path, continuation_token=first["continuation_token"], **query | {"limit": 50})
     assert with_more["rows"] == second["rows"]
     assert with_more["warnings"]
     for token in ("nonsense", first["continuation_token"][:-8], "ü"):
         await api.expect(400, "GET", path, params={"continuation_token": token})
-    assert len(await rows(api, entity_type="CAMPAIGN", limit=1, **span)) == 15
+    assert len(await rows(api, **named, limit=1, **span)) == 15
 
 
 async def test_entities_are_chosen_by_id_status_and_parent(api: Api) -> None:
@@ -89,9 +98,12 @@ async def test_entities_are_chosen_by_id_status_and_parent(api: Api) -> None:
         {"entity_type": "CAMPAIGN", "fields": "CLICKS", "include_parent_entity": "true"},
         {"entity_type": "CAMPAIGN", "fields": "CLICKS", "granularity": "DAY"},
         {"entity_type": "CAMPAIGN", "fields": "CLICKS", "report_start": "2026-01-01T00:00:00Z"},
-        RANGE | {"granularity": "DAY", "report_start": "2026-01-01T00:00:00Z", "report_end": "2026-04-01T00:00:00Z"},
-        RANGE | {"granularity": "DAY", "report_start": "2026-01-01T01:00:00Z", "report_end": "2026-01-02T00:00:00Z"},
-        RANGE | {"granularity": "HOUR", "report_start": "2020-01-01T00:00:00Z", "report_end": "2020-01-01T05:00:00Z"},
+        {"entity_type": "CAMPAIGN", "fields": "CLICKS", **DAYS},
+        {"entity_type": "CAMPAIGN", "fields": "CLICKS", **DAYS, "granularity": "HOUR"},
+        NAMED | DAYS | {"report_end": "2026-04-01T00:00:00Z"},
+        NAMED | DAYS | {"report_start": "2026-01-01T01:00:00Z"},
+        NAMED | DAYS | {"entity_ids_type": "AD_SET"},
+        NAMED | {"granularity": "HOUR", "report_start": "2020-01-01T00:00:00Z", "report_end": "2020-01-01T05:00:00Z"},
     ],
 )
 async def test_reports_against_the_rules_are_refused(api: Api, query: Json) -> None:

@@ -65,6 +65,8 @@ def queries(server: Emulator, known: dict[str, str]) -> dict[str, Json]:
             "granularity": "DAY",
             "report_start": now - timedelta(days=3),
             "report_end": now,
+            "entity_ids": [known["ad_set_id"]],
+            "entity_ids_type": "AD_SET",
         },
         "getAggregatedTotals": {
             "entity_type": "CAMPAIGN",

@@ -51,7 +51,7 @@ class Bench:
 
     def __init__(self, server: RawServer, limits: Sequence[Limit] = LIMITS, **options: object) -> None:
         self.clock = Clock()
-        self.governor = Governor(limits, clock=self.clock)
+        self.governor = Governor(limits, clock=self.clock, counted_within=LONGEST_AFTERMATH)
         self.events: list[Event] = []
         settings = {"transport": TransportOptions(largest_answer=faults.LARGEST_ANSWER), **options}
         self.ads: AdsClient = client(server.base_url, governor=self.governor, **settings)
@@ -70,8 +70,8 @@ class Bench:
         """Close the client; every token must be back one window later."""
         await self.ads.aclose()
         assert all(window.in_flight == 0 for window in self.governor.snapshot().windows)
-        self.clock.ahead += WINDOW + LONGEST_AFTERMATH
-        assert all(window.available + window.withheld == window.capacity for window in self.governor.snapshot().windows)
+        self.clock.ahead += 1.01 * WINDOW + LONGEST_AFTERMATH
+        assert all(window.available + window.reserved_for_others == window.capacity for window in self.governor.snapshot().windows)
 
 
 def sound(call: Call) -> Callable[[Connection], object]:

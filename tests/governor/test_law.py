@@ -68,7 +68,14 @@ class Traffic:
         self.loop = loop
         self.limits = limits
         self.strays = min(1.0, min(limit.window for limit in limits) / 10)
-        self.governor = Governor(limits, pace=pace, clock=coarse(loop, resolution), clock_resolution=resolution, longest_pause=1e9)
+        self.governor = Governor(
+            limits,
+            pace=pace,
+            clock=coarse(loop, resolution),
+            clock_resolution=resolution,
+            longest_pause=1e9,
+            counted_within=self.strays,
+        )
         self.requests: list[Request] = []
         self.checks_order = True
 
@@ -122,7 +129,7 @@ class Traffic:
         assert snapshot.waiting == 0
         for window in snapshot.windows:
             assert (window.in_flight, window.returning, window.waiting) == (0, 0, 0)
-            assert window.available + window.withheld == window.capacity
+            assert window.available + window.reserved_for_others == window.capacity
 
 
 class GovernorMachine(RuleBasedStateMachine):

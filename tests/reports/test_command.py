@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from support.emulator_process import EmulatorProcess, emulator_process
 
-from spotify_ads_async.cli.chart import Series, svg, text
+from spotify_ads_async.reports.chart import Series, svg, text
 
 TIMES = [datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=number) for number in range(60)]
 
@@ -50,7 +50,7 @@ def test_rows_of_any_range(command: Command) -> None:
     ended = command("report", "campaigns", "--from", "2026-01-01", "--to", "2026-04-30", "-o", "csv")
     rows = list(csv.DictReader(io.StringIO(ended.stdout)))
     assert len(rows) == 2 * 120
-    assert rows[0].keys() == {"entity_id", "entity_name", "start_time", "spend", "impressions", "clicks", "reach"}
+    assert list(rows[0]) == ["entity_id", "entity_name", "start_time", "spend", "impressions", "clicks", "reach", "hidden"]
     assert ended.stderr == ""
 
 
@@ -69,6 +69,31 @@ def test_a_chart_here_or_in_a_file(command: Command, tmp_path: Path) -> None:
     file = tmp_path / "out.svg"
     command("report", "account", str(file), "--chart")
     assert len(ET.fromstring(file.read_text()).findall("{http://www.w3.org/2000/svg}polyline")) >= 3  # noqa: S314 - our own file
+
+
+def test_a_day_by_the_hour_is_whole(command: Command) -> None:
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    for arguments, hours in ((["--to", f"{yesterday}"], 24), (["--from", f"{yesterday}"], 24 + datetime.now(UTC).hour + 1)):
+        ended = command("report", "account", "--by", "hour", *arguments, "-o", "csv")
+        times = [row["start_time"] for row in csv.DictReader(io.StringIO(ended.stdout))]
+        assert times[:24] == [f"{yesterday}T{hour:02}:00:00Z" for hour in range(24)]
+        # The present hour may pass while this runs.
+        assert len(times) - hours in {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--by", "lifetime", "--from", "2026-01-01"], "--by lifetime is over all time: leave out --from and --to"),
+        (["--by", "lifetime", "--to", "2026-01-01"], "--by lifetime is over all time: leave out --from and --to"),
+        (["--from", "2026-01-02", "--to", "2026-01-01"], "--from 2026-01-02 lies after --to 2026-01-01"),
+        (["--to", "0001-01-05"], "--to 0001-01-05: name the first day with --from"),
+        (["--by", "hour", "--from", "9999-12-31"], "lies after the present"),
+    ],
+)
+def test_a_range_that_is_none_is_wrong_usage(command: Command, arguments: list[str], said: str) -> None:
+    ended = command("report", *arguments, expect=2)
+    assert said in " ".join(ended.stderr.replace("│", " ").split())
 
 
 def test_wrong_usage_says_what_is_right(command: Command) -> None:

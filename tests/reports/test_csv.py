@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import gzip
 import io
+import tracemalloc
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import anyio
@@ -19,7 +23,7 @@ from spotify_ads_async import AdAccount, ConnectionFailed, InvalidAnswer, Reques
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.models import AsyncReportDimension, AsyncReportGranularity, AsyncReportMetric
 from spotify_ads_async.reports import CsvReport, ReportFailed
-from spotify_ads_async.reports.csv_report import Join, Records
+from spotify_ads_async.reports.csv_files import CsvFiles
 
 DIMENSIONS = [AsyncReportDimension.CAMPAIGN_NAME]
 METRICS = [AsyncReportMetric.SPEND, AsyncReportMetric.CLICKS]
@@ -252,7 +256,7 @@ async def test_files_of_other_columns_are_not_joined(opened: list[object], tmp_p
         told = storage.file
 
         async def differing(connection: Connection, headers: dict[str, str]) -> None:
-            storage.content = b"NAME,CLICKS\nA,1\n" if len(storage.fetches) == 1 else b"CLICKS,NAME\n2,A\n"
+            storage.content = b"CAMPAIGN_NAME,SPEND\nA,1\n" if len(storage.fetches) == 1 else b"SPEND,CAMPAIGN_NAME\n2,A\n"
             await told(connection, headers)
 
         storage.file = differing  # type: ignore[method-assign]
@@ -290,32 +294,112 @@ async def test_two_savers_to_one_place_do_not_meet(account: AdAccount, tmp_path:
     assert list(csv.DictReader((await anyio.Path(target).read_text()).splitlines())) == await report.collect()
 
 
-@given(st.lists(st.tuples(st.text("xy,\n", max_size=12), st.booleans()), min_size=1, max_size=4), st.integers(1, 5))
-def test_files_are_joined_the_same_however_the_bytes_come(files: list[tuple[str, bool]], size: int) -> None:
-    join, out = Join(), b""
-    for rows, ends in files:
-        content = f"A,B\r\n{rows}{'z' * (not ends)}".encode()
-        out += b"".join(join.feed(content[start : start + size]) for start in range(0, len(content), size)) + join.end_file()
-    lines = [f"{rows}{'z' * (not ends)}" for rows, ends in files]
-    assert out.decode() == "A,B\r\n" + "".join(text if not text or text.endswith("\n") else f"{text}\n" for text in lines)
+def fed(files: CsvFiles, content: bytes, cuts: list[int]) -> tuple[bytes, list[list[str]]]:
+    """One file, in pieces that end at the cuts."""
+    ends = [0, *sorted(cut % (len(content) + 1) for cut in cuts), len(content)]
+    parts = [files.feed(content[start:end]) for start, end in pairwise(ends)] + [files.end_file()]
+    return b"".join(out for out, _ in parts), [row for _, rows in parts for row in rows]
 
 
 cells = st.text(st.characters(codec="utf-8", exclude_characters="\r\0"), max_size=8)
+some_rows = st.lists(st.lists(cells, min_size=2, max_size=2), max_size=8)
 
 
-@given(st.lists(st.lists(cells, min_size=1, max_size=4).filter(lambda row: any(cell.strip() for cell in row)), max_size=20), st.data())
-def test_records_are_the_same_however_the_bytes_come(rows: list[list[str]], data: st.DataObject) -> None:
-    out = io.StringIO(newline="")
-    csv.writer(out).writerows(rows)
-    content = data.draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + out.getvalue().encode()
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(content)), max_size=6)))
-    records = Records()
-    found = [record for start, end in zip([0, *cuts], [*cuts, len(content)], strict=True) for record in records.feed(content[start:end])]
-    assert found + records.end() == rows
+@given(st.lists(st.tuples(some_rows, st.booleans()), min_size=1, max_size=4), st.lists(st.integers(0, 500), max_size=6), st.booleans())
+def test_files_are_read_and_joined_the_same_however_the_bytes_come(
+    parts: list[tuple[list[list[str]], bool]],
+    cuts: list[int],
+    mark: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    files, joined, found = CsvFiles(["A", "B"]), b"", []
+    for rows, ends in parts:
+        out = io.StringIO(newline="")
+        csv.writer(out).writerows([["A", "B"], *rows])
+        content = (codecs.BOM_UTF8 if mark else b"") + out.getvalue().encode()
+        more, records = fed(files, content if ends else content.removesuffix(b"\r\n"), cuts)
+        joined += more
+        found += records
+    expected = [row for rows, _ in parts for row in rows]
+    assert files.header == ["A", "B"]
+    assert found == expected
+    assert list(csv.reader(io.StringIO(joined.decode("utf-8-sig"), newline=""))) == [["A", "B"], *expected]
 
 
-def test_a_row_without_a_line_end_is_the_last() -> None:
-    records = Records()
-    assert records.feed(b'a,b\n1,"2\n3"') == [["a", "b"]]
-    assert records.end() == [["1", "2\n3"]]
-    assert records.end() == []
+PAGE = b"<!DOCTYPE html>\n<html><body>Sign in to go on</body></html>"
+NOT_A_REPORT = {
+    "an unpaired quotation mark": (
+        b'CAMPAIGN_NAME,SPEND\r\nA,1\r\n"B,2\r\n' + b"C,3\r\n" * 9,
+        r"row that begins at line 3 is no CSV \(unexpected end",
+    ),
+    "a mark far from its pair": (b'CAMPAIGN_NAME,SPEND\n"A,1\nB,2\n"C",3\n', r"row that begins at line 2 is no CSV \(',' expected after"),
+    "a mark that nothing closes": (b'CAMPAIGN_NAME,SPEND\n"A,1\n' + b"B,2\n" * 300_000, "begins at line 2 is no CSV"),
+    "another encoding": ("CAMPAIGN_NAME,SPEND\nMüller,1\n".encode("cp1252"), r"not in UTF-8 \(byte 0xfc\)"),
+    "UTF-16 with a mark": ("CAMPAIGN_NAME,SPEND\nA,1\n".encode("utf-16"), "is text in UTF-16"),
+    "UTF-16 without one": ("CAMPAIGN_NAME,SPEND\nA,1\n".encode("utf-16-le"), "is text in UTF-16, or no text"),
+    "a web page": (PAGE, r"is a web page; it begins with '<!DOCTYPE html>'"),
+    "XML": (b"<?xml version='1.0'?><Error><Code>NoSuchKey</Code></Error>", "is XML; it begins with"),
+    "JSON": (b'{"error": "not found"}', "is JSON; it begins with"),
+    "gzip that nobody declared": (gzip.compress(CONTENT), "is compressed with gzip"),
+    "nothing": (b"", "is an empty file"),
+    "blank lines": (b"\n\n", "is an empty file"),
+    "another header": (b"CAMPAIGN_NAME,CLICKS\nA,1\n", "it lacks SPEND and is 'CAMPAIGN_NAME,CLICKS'"),
+    "a header twice": (b"CAMPAIGN_NAME,SPEND,SPEND\nA,1,2\n", "names SPEND more than once"),
+    "a row that is too short": (b"CAMPAIGN_NAME,SPEND\nA\n", "has 1 columns, and its header 2: 'A'"),
+    "a row that is too long": (b"CAMPAIGN_NAME,SPEND\nA,1,2\n", "has 3 columns, and its header 2"),
+    "a NUL": (b"CAMPAIGN_NAME,SPEND\nA\0,1\n", "holds a NUL character"),
+    "lines of an old Macintosh": (b"CAMPAIGN_NAME,SPEND\rA,1\r", "new-line character seen in unquoted field"),
+    "no line end at all": (b"CAMPAIGN_NAME,SPEND" * 9999, "has no line end in its first 65536 bytes"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_A_REPORT)
+async def test_what_is_no_report_is_said_and_never_saved(opened: list[object], tmp_path: Path, name: str) -> None:
+    content, said = NOT_A_REPORT[name]
+    target = tmp_path / "report.csv"
+    async with RawServer() as server:
+        Storage(server, []).content = content
+        report = ordered(server.base_url, opened)
+        with pytest.raises(InvalidAnswer, match=said) as caught:
+            await report.save(target)
+        with pytest.raises(InvalidAnswer, match=said):
+            await report.collect()
+    assert listed(tmp_path) == []
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "header", ["CAMPAIGN_NAME,SPEND", "Campaign name,Start date,Spend (USD)", '"campaignName","spend"', "\ufeffSpend,Campaign Name"]
+)
+async def test_a_header_may_be_written_for_people(opened: list[object], tmp_path: Path, header: str) -> None:
+    content = f"{header}\r\n{','.join('1' for _ in header.split(','))}\r\n".encode()
+    async with RawServer() as server:
+        Storage(server, []).content = content
+        file = await ordered(server.base_url, opened).save(tmp_path / "report.csv")
+    assert file.read_bytes() == content
+
+
+async def test_any_header_is_taken_on_demand(opened: list[object]) -> None:
+    async with RawServer() as server:
+        Storage(server, []).content = b"NAME,COST\nA,1\n"
+        ads = client(server.base_url)
+        opened.append(ads)
+        report = ads.ad_account(ACCOUNT).reports.csv(
+            dimensions=DIMENSIONS, metrics=METRICS, granularity=AsyncReportGranularity.LIFETIME, any_header=True
+        )
+        assert await report.collect() == [{"NAME": "A", "COST": "1"}]
+
+
+def test_a_long_file_takes_no_more_memory_than_a_piece() -> None:
+    piece = b'"Autumn, 1",17.25\r\n' * 3000
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        try:
+            files = CsvFiles()
+            files.feed(b"A,B\r\n")
+            assert sum(len(files.feed(piece)[1]) for _ in range(count)) == 3000 * count
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(40) < 1.2 * peak(4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -122,3 +122,15 @@ def test_a_date_is_its_midnight_and_an_offset_becomes_utc() -> None:
     assert instant(date(2026, 3, 1)) == datetime(2026, 3, 1, tzinfo=UTC)
     assert instant(datetime.fromisoformat("2026-03-01T02:00:00+02:00")) == datetime(2026, 3, 1, tzinfo=UTC)
     assert instant(UNSET) is UNSET
+
+
+def test_a_range_may_end_where_time_ends() -> None:
+    end = datetime(9999, 12, 31, tzinfo=UTC)
+    query = {"entity_type": "AD_ACCOUNT", "granularity": "DAY", "report_start": end - 199 * DAY, "report_end": end}
+    (batch,) = aggregate_batches(query)
+    assert batch[-1]["report_end"] == end
+
+
+def test_a_time_beyond_the_ends_of_utc_is_refused_in_one_sentence() -> None:
+    with pytest.raises(InvalidRequest, match="is no time in UTC"):
+        instant(datetime.min.replace(tzinfo=timezone(timedelta(hours=1))))

@@ -6,18 +6,21 @@ from collections.abc import AsyncIterable, AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
+from typing import Any
 
 import pytest
 from support.calls import client
 
-from spotify_ads_async import UNSET, AdAccount, AdsClient, InvalidRequest, NotEnoughData, RequestRejected
+from spotify_ads_async import UNSET, AdAccount, AdsClient, ConfigurationError, InvalidRequest, NotEnoughData, RequestRejected, ServerError
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.models import InsightDimension, ReportEntityType, ReportField, ReportFieldType, ReportGranularity
-from spotify_ads_async.reports import HIDDEN, ReportRow
+from spotify_ads_async.reports import HIDDEN, AggregateReportCall, ReportRow
 
 AD_SET, CAMPAIGN = ReportEntityType.AD_SET, ReportEntityType.CAMPAIGN
 DAY, HOUR, LIFETIME = ReportGranularity.DAY, ReportGranularity.HOUR, ReportGranularity.LIFETIME
-IMPRESSIONS, CLICKS, SPEND, LEADS, REACH, CTR = map(ReportFieldType, ("IMPRESSIONS", "CLICKS", "SPEND", "LEADS", "REACH", "CTR"))
+IMPRESSIONS, CLICKS, SPEND, LEADS, REACH, CTR, REVENUE = map(
+    ReportFieldType, ("IMPRESSIONS", "CLICKS", "SPEND", "LEADS", "REACH", "CTR", "REVENUE")
+)
 ONE_DAY = timedelta(days=1)
 
 
@@ -120,6 +123,91 @@ async def test_what_no_division_makes_legal_is_refused_before_anything_is_spent(
     assert server.statistics().requests == 0
 
 
+@pytest.mark.parametrize("granularity", [DAY, HOUR])
+async def test_days_and_hours_name_their_entities_50_at_a_time(
+    server: Emulator, account: AdAccount, granularity: ReportGranularity
+) -> None:
+    ids = [ad_set.id or "" async for ad_set in account.ad_sets.list()]
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    end = today() if granularity == DAY else hour
+    wish = account.reports.aggregate(entity_type=AD_SET, fields=[CLICKS], granularity=granularity, report_start=end, report_end=end)
+    server.reset_statistics()
+    assert [row.entity_id for row in await wish.collect()] == ids
+    # The emulator refuses, as the API does, what names no entities or more than 50.
+    assert server.statistics().operations == {"getAdSetsByAdAccountId": 3, "getAggregateReport": 3}
+    with pytest.raises(InvalidRequest, match=f"is required with granularity {granularity}: iterate over the report"):
+        await wish
+
+
+async def test_an_account_is_named_by_nothing(server: Emulator, account: AdAccount) -> None:
+    kind = ReportEntityType.AD_ACCOUNT
+    server.reset_statistics()
+    rows = await account.reports.aggregate(
+        entity_type=kind, fields=[CLICKS], granularity=DAY, report_start=today() - 99 * ONE_DAY, report_end=today()
+    ).collect()
+    assert [row.start_time for row in rows] == [today() - number * ONE_DAY for number in range(99, -1, -1)]
+    assert server.statistics().operations.keys() == {"getAggregateReport"}
+
+
+async def test_a_report_on_no_entities_has_no_rows() -> None:
+    async with Emulator(ad_sets=0, campaigns=0, latency=0.0, limits=None) as server, client(server.base_url) as ads:
+        wish = ads.ad_account(server.ad_account_id).reports.aggregate(
+            entity_type=CAMPAIGN, fields=[CLICKS], granularity=DAY, report_start=today(), report_end=today()
+        )
+        assert await wish.collect() == []
+        assert server.statistics().operations == {"getCampaigns": 1}
+
+
+async def test_ids_that_differ_in_case_are_one(account: AdAccount) -> None:
+    ids = [ad_set.id or "" async for ad_set in account.ad_sets.list()][:3]
+    asked = [ids[2].upper(), ids[0], ids[2], ids[1].upper(), ids[0].upper()]
+    rows = await account.reports.aggregate(entity_type=AD_SET, entity_ids=asked, fields=[IMPRESSIONS]).collect()
+    assert [row.entity_id for row in rows] == [ids[2], ids[0], ids[1]]
+    both = [ids[0], ids[0].upper()]
+    (total,) = await account.reports.totals(entity_type=AD_SET, entity_ids=both, granularity=LIFETIME, fields=[IMPRESSIONS]).collect()
+    assert total.impressions == rows[1].impressions
+
+
+def hourly(account: AdAccount, **options: Any) -> AggregateReportCall:  # noqa: ANN401 - as aggregate takes them
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    fields = options.pop("fields", [IMPRESSIONS, REVENUE])
+    call: AggregateReportCall = account.reports.aggregate(
+        entity_type=CAMPAIGN, fields=fields, granularity=HOUR, report_start=hour, report_end=hour, **options
+    )
+    return call
+
+
+async def test_a_metric_that_a_report_fails_with_is_named_or_dropped(server: Emulator, account: AdAccount) -> None:
+    fault = server.add_fault("error", status=502, operation="getAggregateReport", query={"granularity": "HOUR", "fields": "REVENUE"})
+    with pytest.raises(ServerError, match=r"REVENUE by the hour may be to blame: .* \(HTTP 502") as caught:
+        await hourly(account).collect()
+    assert caught.value.status == 502
+    hits = fault.hits
+    wish = hourly(account, on_failed_metric="drop")
+    rows = await wish.collect()
+    assert [list(row.values()) for row in rows] == [[IMPRESSIONS]] * len(rows)
+    assert rows
+    assert list(wish.failed_metrics) == [REVENUE]
+    assert wish.failed_metrics[REVENUE].status == 502
+    await wish.collect()
+    # It is dropped from the first request that failed on.
+    assert fault.hits - hits <= 4
+    with pytest.raises(ServerError):
+        await hourly(account, on_failed_metric="drop", fields=[REVENUE]).collect()
+    with pytest.raises(ConfigurationError, match="'raise', 'drop' or a list of metrics, not 'skip'"):
+        hourly(account, on_failed_metric="skip")
+
+
+async def test_the_caller_may_name_what_is_dropped(server: Emulator, account: AdAccount) -> None:
+    server.add_fault("error", status=500, operation="getAggregateReport", query={"fields": "LEADS"})
+    wish = account.reports.aggregate(entity_type=CAMPAIGN, fields=[LEADS, CLICKS], on_failed_metric=[LEADS, SPEND])
+    assert all(row.clicks is not None and row.get(LEADS) is None for row in await wish.collect())
+    assert list(wish.failed_metrics) == [LEADS]
+    with pytest.raises(ServerError) as caught:
+        await account.reports.aggregate(entity_type=CAMPAIGN, fields=[LEADS, CLICKS], on_failed_metric="drop").collect()
+    assert "may be to blame" not in str(caught.value)
+
+
 def test_no_ids_are_not_all_ids() -> None:
     account = AdsClient("a-token").ad_account("ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a")
     with pytest.raises(InvalidRequest, match="leave it out to ask for all"):
@@ -208,8 +296,9 @@ def test_spend_keeps_every_digit() -> None:
 async def test_a_walk_left_early_asks_for_little(server: Emulator, account: AdAccount) -> None:
     server.reset_statistics()
     wish = account.reports.aggregate(
-        entity_type=AD_SET, fields=[CLICKS], granularity=DAY, report_start=today() - 399 * ONE_DAY, report_end=today(), entity_ids=UNSET
+        entity_type=AD_SET, fields=[CLICKS], granularity=DAY, report_start=today() - 29 * ONE_DAY, report_end=today(), entity_ids=UNSET
     )
-    async with wish.walk() as walk:
+    async with wish.reading_ahead(1).walk() as walk:
         await anext(walk)
-    assert server.statistics().requests < 20
+    # Three pages of ad sets, the days of the first 50 of them, and what is read ahead.
+    assert server.statistics().requests <= 3 + 30 + 2

@@ -51,9 +51,10 @@ async def test_a_table_has_a_typed_column_per_metric(call: AggregateReportCall) 
     assert table.schema.field("start_time").type == pa.timestamp("s", tz="UTC")
     assert table["spend"].to_pylist() == [Decimal("17.482913"), Decimal("0.1")]
     assert table["ctr"].to_pylist() == [0.25, None]
-    assert table["leads"].to_pylist() == [-5, 0]
+    assert table["leads"].to_pylist() == [None, 0]
     assert table["clicks"].to_pylist() == [250, None]
-    assert (await call.to_arrow(hidden=None))["leads"].to_pylist() == [None, 0]
+    assert table["hidden"].to_pylist() == [["leads"], []]
+    assert (await call.to_arrow(hidden=-5))["leads"].to_pylist() == [-5, 0]
 
 
 async def test_a_frame_is_the_same(call: AggregateReportCall) -> None:

@@ -199,8 +199,8 @@ async def test_a_cancelled_call_shows_nothing(caplog: pytest.LogCaptureFixture) 
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: AccessToken(f"{CANARY}\r\n"),
-        lambda: AdsClient(f"{CANARY}\r\n"),
+        lambda: AccessToken(f"{CANARY}\r\n."),
+        lambda: AdsClient(f"{CANARY}\r\n."),
         lambda: RefreshToken("an-app", CANARY, CANARY, token_url="http://example.com/api/token"),
     ],
 )

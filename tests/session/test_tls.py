@@ -108,13 +108,18 @@ async def test_a_proxy_that_refuses_took_no_effect() -> None:
     assert all(request.method == "CONNECT" and "authorization" not in request.headers for request in proxy.received)
 
 
-@pytest.mark.parametrize("proxy", ["http://me:it@proxy.example:3128", "socks5://proxy.example", "proxy.example:3128", ""])
+@pytest.mark.parametrize(
+    "proxy", ["socks5://me:canary@proxy.example", "", "http://", "http://me:canary@", "http://me:canary@proxy.example/path", "http://p:x"]
+)
 def test_unfit_proxies_are_refused(proxy: str) -> None:
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError, match="http://host:port") as caught:
         client("https://127.0.0.1/ads/v3", transport=TransportOptions(proxy=proxy))
-    assert "me:it" not in str(caught.value)
+    assert "canary" not in str(caught.value)
 
 
-def test_no_proxy_for_plain_http() -> None:
-    with pytest.raises(ConfigurationError, match="in the clear"):
-        client("http://127.0.0.1/ads/v3", transport=TransportOptions(proxy="http://proxy.example:3128"))
+async def test_plain_http_never_meets_a_proxy() -> None:
+    """It would see the access token in the clear."""
+    async with RawServer() as proxy, RawServer(otherwise=answer(200, calls.READ.answer)) as api:
+        async with client(api.base_url, transport=TransportOptions(proxy=proxy.origin)) as ads:
+            await calls.READ.by(ads)
+        assert not proxy.received

@@ -24,6 +24,7 @@ class Accounts:
     before_answer: Callable[[], object] | None = None
     granted: int = 0
     valid: str = FIRST
+    revoked: int = 0
 
     async def __aenter__(self) -> Self:
         self.server = RawServer(otherwise=self._grant, script=self.script)
@@ -47,6 +48,10 @@ class Accounts:
     def credentials(self, refresh_token: str = FIRST, **options: object) -> RefreshToken:
         return RefreshToken("an-app", "its-secret", refresh_token, token_url=self.token_url, **options)
 
+    def revoke(self) -> None:
+        """The access token is refused from now on; a refresh gives a better one."""
+        self.revoked = self.granted
+
     async def _grant(self, connection: Connection) -> None:
         request = connection.request
         assert request is not None
@@ -65,7 +70,7 @@ class Accounts:
 
     async def _call(self, connection: Connection) -> None:
         assert connection.request is not None
-        fits = connection.request.headers["authorization"] == f"Bearer access-{self.granted}"
+        fits = connection.request.headers["authorization"] == f"Bearer access-{self.granted}" and self.granted > self.revoked
         await answer(200 if fits else 401, {"id": "d1f5ad71-4a32-4d25-a3e2-8e5f0f25a6a1"})(connection)
 
 

@@ -43,7 +43,8 @@ class EmulatorProcess:
             connection.request(method, target, None if body is None else json.dumps(body), headers)
             answer = connection.getresponse()
             content = answer.read()
-        return answer.status, json.loads(content) if content else None
+        is_json = answer.getheader("Content-Type", "").startswith("application/json")
+        return answer.status, json.loads(content) if is_json else None
 
 
 @contextlib.contextmanager

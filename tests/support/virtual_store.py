@@ -5,53 +5,56 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import sqlite3
 
 import msgspec
 
 from spotify_ads_async.errors import StoreUnavailable
 from spotify_ads_async.governor import Limit
-from spotify_ads_async.governor.stores.messages import Answer, Exchange, PoolView
-from spotify_ads_async.governor.stores.pool import Pool, exchange
+from spotify_ads_async.governor.shared.ledger import SCHEMA, Surroundings, exchange
+from spotify_ads_async.governor.shared.store import Exchange, KeptWindow, Reply, State
 
 TIMEOUT_SECONDS = 1.0
 
 
 class VirtualServer:
-    """What all links lead to: the pools, on the clock of the loop."""
+    """What all links lead to: the ledger, on the clock of the loop."""
 
     def __init__(self, *, ahead_by: float = 0.0) -> None:
-        self.pools: dict[str, Pool] = {}
+        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        self.connection.executescript(SCHEMA)
         self.reachable = True
         self.run = "1"
         self.up_since = -math.inf
+        self.lost = 0
         self.ahead_by = ahead_by
         self.exchanges = 0
 
-    def lose_data(self) -> None:
-        """Start anew, empty."""
-        self.pools.clear()
-        self.run += "1"
-        self.up_since = asyncio.get_running_loop().time()
+    def lose_data(self, *, restart: bool = True) -> None:
+        """Be empty: started anew, or flushed."""
+        self.connection.execute("DELETE FROM tokens")
+        self.connection.execute("DELETE FROM windows")
+        if restart:
+            self.run += "1"
+            self.up_since = asyncio.get_running_loop().time()
+        else:
+            self.lost = self.surroundings().now
 
-    def exchange(self, message: Exchange) -> list[Answer]:
-        self.exchanges += 1
+    def surroundings(self) -> Surroundings:
         clock = asyncio.get_running_loop().time()
-        now = int((clock + self.ahead_by) * 1e6)
-        up_for = (clock - self.up_since) * 1e6 if message.fresh else math.inf
-        for report in message.windows:
-            if report.key not in self.pools:
-                self.pools[report.key] = Pool.new(report, now, run=self.run)
-        answers = exchange([self.pools[report.key] for report in message.windows], message, now, self.run, up_for)
-        for report in message.windows:
-            self.check(self.pools[report.key])
-        return answers
+        return Surroundings(int((clock + self.ahead_by) * 1e6), self.run, (clock - self.up_since) * 1e6, self.lost)
 
-    @staticmethod
-    def check(pool: Pool) -> None:
-        """Every token is somewhere: free, on its way back, or with a process."""
-        assert pool.out == sum(pool.ring) + sum(member.held for member in pool.members.values())
-        assert min(pool.ring) >= 0
-        assert all(member.held >= 0 for member in pool.members.values())
+    def exchange(self, message: Exchange) -> Reply:
+        self.exchanges += 1
+        return exchange(self.connection, message, self.surroundings())
+
+    def look(self) -> list[KeptWindow]:
+        now = self.surroundings().now
+        found: list[KeptWindow] = []
+        for key, data in self.connection.execute("SELECT key, state FROM windows ORDER BY key").fetchall():
+            dues = [due for (due,) in self.connection.execute("SELECT due FROM tokens WHERE key = ? AND due > ? ORDER BY due", (key, now))]
+            found.append(KeptWindow(key, msgspec.msgpack.decode(data, type=State), dues, now))
+        return found
 
 
 class VirtualStore:
@@ -64,24 +67,23 @@ class VirtualStore:
         self.latency = latency
         self.loss = loss
 
-    async def exchange(self, message: Exchange) -> list[Answer]:
+    async def exchange(self, message: Exchange) -> Reply:
         sent = msgspec.msgpack.encode(message)
         await asyncio.sleep(self.rng.uniform(0.0, self.latency))
         if not self.server.reachable or self.rng.random() < self.loss:
             await self._hang()
-        answers = self.server.exchange(msgspec.msgpack.decode(sent, type=Exchange))
+        answers = msgspec.msgpack.encode(self.server.exchange(msgspec.msgpack.decode(sent, type=Exchange)))
         await asyncio.sleep(self.rng.uniform(0.0, self.latency))
         if self.rng.random() < self.loss:
             await self._hang()
-        return answers
+        return msgspec.msgpack.decode(answers, type=Reply)
 
     async def _hang(self) -> None:
         await asyncio.sleep(TIMEOUT_SECONDS)
         raise StoreUnavailable("the virtual store does not answer")
 
-    async def look(self) -> list[PoolView]:
-        now = int((asyncio.get_running_loop().time() + self.server.ahead_by) * 1e6)
-        return [pool.view(key, now) for key, pool in self.server.pools.items()]
+    async def look(self) -> list[KeptWindow]:
+        return self.server.look()
 
     async def aclose(self) -> None:
         pass
@@ -103,3 +105,13 @@ def assert_kept(arrivals: dict[str, list[float]], limits: list[Limit]) -> None:
         for owner, moments in arrivals.items():
             if owner.startswith(limit.name):
                 assert fullest(moments, limit.window) <= limit.requests, f"{owner}: {fullest(moments, limit.window)} of {limit}"
+
+
+def held(window: KeptWindow) -> int:
+    """Tokens of requests that are under way, as far as the store knows."""
+    return sum(due > window.now + window.state.cycle for due in window.dues)
+
+
+def returning(window: KeptWindow) -> int:
+    """Tokens that come back with time."""
+    return len(window.dues) - held(window)

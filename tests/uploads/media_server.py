@@ -37,6 +37,11 @@ class MediaServer:
     broken: int = 0
     transfers: list[int] = field(default_factory=list)
     refuse_session: str | None = None
+    name: str = "spot.mp3"
+    names: list[str] = field(default_factory=list)
+    """What the asset was called, one after the other."""
+    status: str = "READY"
+    """What the asset is once it is complete."""
     before_section: Callable[[int], None] | None = None
     after_create: Callable[[], object] | None = None
     port: int = 0
@@ -121,7 +126,15 @@ class MediaServer:
         return 200, {"success": True}
 
     def _answer(self, method: str, target: str, body: bytes) -> tuple[int, object]:
-        asset = {"id": ASSET, "asset_type": "AUDIO", "name": "spot.mp3", "status": "WAITING_UPLOAD" if self.completed is None else "READY"}
+        if (method == "POST" and target.endswith("/assets")) or method == "PATCH":
+            self.name = json.loads(body)["name"]
+            self.names.append(self.name)
+        asset = {
+            "id": ASSET,
+            "asset_type": "AUDIO",
+            "name": self.name,
+            "status": "WAITING_UPLOAD" if self.completed is None else self.status,
+        }
         if target.endswith("/start"):
             self.starts += 1
             session = SESSION[:-1] + str(self.starts)

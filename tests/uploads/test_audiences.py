@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
+import io
+import os
+import sys
 import tempfile
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.calls import ACCOUNT, client
 from support.raw_server import Connection, RawServer, answer
 
-from spotify_ads_async import AdAccount, InvalidRequest, RequestRejected
+from spotify_ads_async import AdAccount, ConfigurationError, InvalidAnswer, InvalidRequest, RequestRejected
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.models import AudienceStatus
-from spotify_ads_async.uploads.identifiers import Counts, distinct, hashed, identifiers
+from spotify_ads_async.uploads import AudienceFailed
+from spotify_ads_async.uploads.hash_folder import hash_folder
+from spotify_ads_async.uploads.identifiers import Counts, distinct, encoding_of, hashed, identifiers, missing_from
 
 PEOPLE = [f"Listener.{number}@Example.com" for number in range(1234)]
 DEVICE = "AEBE52E7-03EE-455A-B3C4-E57283966239"
@@ -70,6 +77,9 @@ class SignedPlace:
         self.breaks = breaks
         self.refuses = refuses
         self.content = b""
+        self.status = "LIVE"
+        self.claims = ""
+        self.location = f"{server.origin}/session"
         server.otherwise = self.behave
 
     async def behave(self, connection: Connection) -> None:
@@ -77,16 +87,16 @@ class SignedPlace:
         assert request is not None
         if request.target.startswith("/ads/v3/"):
             place = {"id": ACCOUNT, "upload_url": f"{self.server.origin}/signed?X-Goog-Signature=s3cret"}
-            await answer(200, place if "upload_url" in request.target else {"id": ACCOUNT, "status": "LIVE"})(connection)
+            await answer(200, place if "upload_url" in request.target else {"id": ACCOUNT, "status": self.status})(connection)
             return
         assert not {"authorization", "x-spotify-ads-sdk"} & request.headers.keys()
         if self.refuses:
             await answer(403, b"<Error/>")(connection)
         elif request.method == "POST":
-            place = {"Location": f"{self.server.origin}/session"} if self.resumable else {}
+            place = {"Location": self.location} if self.resumable else {}
             await answer(201 if self.resumable else 405, b"", headers=place)(connection)
         elif request.headers.get("content-range", "").startswith("bytes */"):
-            got = {"Range": f"bytes=0-{len(self.content) - 1}"} if self.content else {}
+            got = {"Range": self.claims or f"bytes=0-{len(self.content) - 1}"} if self.content or self.claims else {}
             await answer(308, b"", headers=got)(connection)
         elif self.breaks:
             self.breaks -= 1
@@ -125,6 +135,14 @@ async def test_a_refusing_storage_shows_no_secret() -> None:
         ("00000000-0000-0000-0000-000000000000", None),
         ("jane@example", None),
         ("jane doe@example.com", None),
+        ("jane\u200b@exam\u00adple.com\u200e", "jane@example.com"),
+        ("mailto:Jane@example.com", "jane@example.com"),
+        ("\u00a0jane@example.com\u00a0", "jane@example.com"),
+        ("jo\u0308rg@example.com", "j\u00f6rg@example.com"),
+        ("jane\0@example.com", None),
+        ("jane@example.com\x1f", None),
+        ("ja\x07ne@example.com", None),
+        ("j\ufffdrg@example.com", None),
         ("+491701234567", None),
         ("", None),
     ],
@@ -147,6 +165,11 @@ def test_a_hash_is_taken_as_it_is(text: str) -> None:
         (["who,mail_of_customer", "Ann,a@b.co"], ["mail_of_customer"], ["a@b.co"]),
         (["a@b.co,Ann", "c@d.co,Carl"], None, ["a@b.co", "c@d.co"]),
         (["", "a@b.co", ""], None, ["a@b.co"]),
+        (["Name;E-Mail", "Ann;a@b.co", "Carl;c@d.co"], None, ["a@b.co", "c@d.co"]),
+        (["Name\tE-Mail\n", "Ann\ta@b.co\n"], None, ["a@b.co"]),
+        (["sep=;\n", "who;mail_of_customer\n", "Ann;a@b.co\n"], ["Mail_of_customer"], ["a@b.co"]),
+        (["a@b.co; c@d.co", "Ann\te@f.co"], None, ["a@b.co", "c@d.co", "e@f.co"]),
+        (["email", '"a@b.co, c@d.co"'], None, ["a@b.co", "c@d.co"]),
     ],
 )
 def test_files_with_and_without_a_header(lines: list[str], columns: list[str] | None, expected: list[str]) -> None:
@@ -186,6 +209,7 @@ async def test_what_no_audience_can_be_called_is_refused_before_the_list_is_sent
     assert server.statistics().requests == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([sha256(str(number)) for number in range(200)]), max_size=400))
 def test_each_hash_is_kept_once(hashes: list[str]) -> None:
     counts = Counts()
@@ -206,3 +230,162 @@ def test_a_long_list_takes_no_more_memory_than_its_part(tmp_path: Path) -> None:
             tracemalloc.stop()
 
     assert peak(100_000) < peak(1000) + 1_000_000
+
+
+def test_no_identifier_is_lost_silently_beside_another() -> None:
+    counts = Counts(refused_lines=[])
+    lines = ["a@b.co,c@d", "e@f.co,Ann @ work", "g@h.co\0", "i@j.co,\x07", "k@l.co"]
+    assert list(identifiers(lines, None, counts)) == [sha256(one) for one in ("a@b.co", "e@f.co", "k@l.co")]
+    assert counts.refused_lines == [1, 3, 4]
+
+
+ADDRESSES = "listener1@example.com\nlistener2@example.com"
+NAMED = "Name,E-Mail\nMüller,listener1@example.com\nJosé,listener2@example.com\n"
+READ = {
+    "UTF-8": (NAMED.encode(), "utf-8-sig", False),
+    "UTF-8 with a mark": (NAMED.encode("utf-8-sig"), "utf-8-sig", False),
+    "UTF-16 with a mark": (ADDRESSES.encode("utf-16"), "utf-16", False),
+    "UTF-16, big end first, with a mark": (codecs.BOM_UTF16_BE + NAMED.encode("utf-16-be"), "utf-16", False),
+    "UTF-16 without a mark": (f"{ADDRESSES}\n".encode("utf-16-le"), "utf-16-le", False),
+    "UTF-16 without a mark and a last line end": (ADDRESSES.encode("utf-16-be"), "utf-16-be", False),
+    "Windows-1252": (NAMED.encode("cp1252"), "cp1252", True),
+    "lines of an old Macintosh": (ADDRESSES.replace("\n", "\r").encode(), "utf-8-sig", False),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+async def test_a_list_is_read_in_the_encoding_that_it_is_in(account: AdAccount, tmp_path: Path, name: str) -> None:
+    content, encoding, assumed = READ[name]
+    path = tmp_path / "crm.csv"
+    path.write_bytes(content)
+    done = await account.audiences.upload_file(path)
+    assert (done.identifiers, done.repeated, done.refused) == (2, 0, 0)
+    assert (done.encoding, done.encoding_assumed) == (encoding, assumed)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (NAMED.encode("utf-16")[:-1], "is not utf-16 throughout"),
+        (b"a@b.co\n\x81\x8d@b.co\n", "is neither UTF-8, UTF-16 nor Windows-1252"),
+        ("jörg@example.com\na@b.co\n".encode("cp1252"), r"1 lines without an identifier \(lines 1\)"),
+        (b"PK\x03\x04" + bytes(100), "ZIP archive"),
+        (b"<html><body>Sign in</body></html>", "is a web page"),
+        (b"a@b.co\nc\0@d.co\n", r"1 lines without an identifier \(lines 2\)"),
+    ],
+)
+async def test_what_cannot_be_read_for_sure_is_refused(
+    server: Emulator, account: AdAccount, tmp_path: Path, content: bytes, said: str
+) -> None:
+    path = tmp_path / "crm.csv"
+    path.write_bytes(content)
+    with pytest.raises(InvalidRequest, match=said):
+        await account.audiences.upload_file(path)
+    assert server.statistics().requests == 0
+
+
+async def test_an_encoding_can_be_stated(account: AdAccount, tmp_path: Path) -> None:
+    path = tmp_path / "crm.csv"
+    path.write_bytes("jörg@example.com\nbjörn@example.com\n".encode("cp1252"))
+    done = await account.audiences.upload_file(path, encoding="windows-1252")
+    assert (done.identifiers, done.encoding_assumed) == (2, False)
+    with pytest.raises(InvalidRequest, match="there is no encoding 'klingon'"):
+        await account.audiences.upload_file(path, encoding="klingon")
+
+
+@given(
+    st.sets(st.integers(0, 10_000), min_size=1, max_size=50),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"]),
+    st.booleans(),
+)
+def test_the_same_people_have_the_same_hashes_in_every_encoding(people: set[int], encoding: str, ends: bool) -> None:  # noqa: FBT001
+    text = "\r\n".join(f"Señor {one},s{one}@example.com" for one in sorted(people)) + "\r\n" * ends
+    content = io.BytesIO(text.encode(encoding))
+    found, assumed = encoding_of(content, None)
+    lines = text.encode(encoding).decode(found).splitlines(keepends=True)
+    counts = Counts(refused_lines=[])
+    assert list(identifiers(lines, None, counts, ascii_only=assumed)) == [sha256(f"s{one}@example.com") for one in sorted(people)]
+    assert not counts.refused
+
+
+def test_what_is_uploaded_is_held_to_what_was_read() -> None:
+    counts = Counts(sample=[])
+    hashes = [f"{one}\n" for one in identifiers(["a@b.co", "c@d.co", sha256("e")], None, counts)]
+    counts.identifiers = 3
+    assert missing_from(hashes, counts) == ""
+    assert missing_from(hashes[:2], counts) == "2 of 3 hashes are there"
+    assert missing_from([*hashes[:2], f"{sha256('f')}\n"], counts) == "1 of 3 identifiers that were hashed again are not there"
+    assert missing_from([hashes[0], "a@b.co\n"], counts) == "line 2 is no hash"
+
+
+async def test_a_list_that_the_disk_lost_is_not_uploaded(server: Emulator, account: AdAccount, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.open
+
+    def half(self: Path, mode: str = "r", **how: Any) -> Any:  # noqa: ANN401 - as Path.open
+        if self.name == "list.csv" and mode == "r":
+            self.write_bytes(self.read_bytes()[:-130])
+        return real(self, mode, **how)
+
+    monkeypatch.setattr(Path, "open", half)
+    with pytest.raises(ConfigurationError, match="is not what was read"):
+        await account.audiences.upload_file(PEOPLE, name="Fans")
+    assert server.statistics().requests == 0
+
+
+def folders() -> set[Path]:
+    return set(Path(tempfile.gettempdir()).glob("spotify-ads-list-*"))
+
+
+async def test_hashes_that_a_kill_left_behind_are_cleared_by_the_next_run(account: AdAccount, tmp_path: Path) -> None:
+    tempfile.tempdir = str(tmp_path)
+    try:
+        program = "import os, signal\nfrom spotify_ads_async.uploads.hash_folder import hash_folder\n"
+        program += "with hash_folder() as folder:\n    (folder / 'list.csv').write_text('x')\n    os.kill(os.getpid(), signal.SIGKILL)"
+        await anyio.run_process([sys.executable, "-c", program], check=False, env={**os.environ, "TMPDIR": str(tmp_path)})
+        (left,) = folders()
+        strangers = tmp_path / "spotify-ads-list-of-somebody"
+        strangers.mkdir()
+        with hash_folder() as mine:
+            assert not left.exists()
+            await account.audiences.upload_file(PEOPLE[:300], name="Fans")
+            # Neither one that is in use nor one of which nobody knows whose it is.
+            assert folders() == {mine, strangers}
+        assert folders() == {strangers}
+    finally:
+        tempfile.tempdir = None
+
+
+async def test_an_archived_audience_ends_the_wait_and_an_empty_one_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    async with RawServer() as server, client(server.base_url) as ads:
+        place = SignedPlace(server, resumable=True)
+        place.status = "ARCHIVED"
+        with pytest.raises(AudienceFailed, match="is archived and cannot be used: upload the list as a new audience"):
+            await ads.ad_account(ACCOUNT).audiences.upload_file(PEOPLE, name="Fans")
+        place.status = "EMPTY"
+        await ads.ad_account(ACCOUNT).audiences.upload_file(PEOPLE, name="Fans")
+    assert "nobody on its list was found" in caplog.text
+
+
+async def test_a_plain_put_names_its_type_and_a_session_does_not_need_to() -> None:
+    for resumable in (True, False):
+        async with RawServer() as server, client(server.base_url) as ads:
+            SignedPlace(server, resumable=resumable)
+            await ads.ad_account(ACCOUNT).audiences.upload_file(PEOPLE, name="Fans")
+            (put,) = [one for one in server.received if one.method == "PUT"]
+            assert put.headers.get("content-type") == (None if resumable else "text/csv")
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ({"claims": "bytes=0-99999999"}, r"says that it has 'bytes=0-99999999' of a file of 80210 bytes"),
+        ({"claims": "bytes 5"}, "which cannot be"),
+        ({"location": "http://storage.example.com/session"}, "at an address that is none, or not encrypted"),
+        ({"location": "/session"}, "at an address that is none, or not encrypted"),
+    ],
+)
+async def test_a_storage_that_says_what_cannot_be_is_not_believed(place: dict[str, str], said: str) -> None:
+    async with RawServer() as server, client(server.base_url) as ads:
+        vars(SignedPlace(server, resumable=True, breaks=1)).update(place)
+        with pytest.raises(InvalidAnswer, match=said):
+            await ads.ad_account(ACCOUNT).audiences.upload_file(PEOPLE, name="Fans")

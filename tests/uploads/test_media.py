@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
+import os
+import re
 import signal
 import stat
 import sys
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,11 +25,12 @@ from spotify_ads_async import (
     ConfigurationError,
     Conflict,
     ConnectionFailed,
+    InvalidAnswer,
     InvalidRequest,
     RequestRejected,
 )
 from spotify_ads_async.emulator import Emulator
-from spotify_ads_async.models import AssetStatus, AssetType
+from spotify_ads_async.models import AssetCreate, AssetStatus, AssetSubtype, AssetType
 from spotify_ads_async.uploads import AssetFailed, UploadProgress
 from spotify_ads_async.uploads.files import kind_of, section_size, sections
 from tests.uploads.media_server import ASSET, SESSION, MediaServer
@@ -195,7 +200,7 @@ async def test_a_crash_right_after_registering_registers_nothing_twice(tmp_path:
             server.after_create = crash.cancel
             await assets.upload(path, journal=journal, timeout=None)
         assert crash.cancelled_caught
-        assert b'"creating_since"' in await anyio.Path(journal).read_bytes()
+        assert b'"mark"' in await anyio.Path(journal).read_bytes()
         server.after_create = None
         done = await assets.upload(path, journal=journal, timeout=None)
         assert done.id == ASSET
@@ -389,3 +394,128 @@ def test_sections_hold_the_file_within_every_limit(size: int, largest: int) -> N
 )
 def test_first_bytes_tell_the_type(head: bytes, kind: AssetType | None) -> None:
     assert kind_of(head) is kind
+
+
+async def test_an_asset_of_the_same_name_is_not_taken_for_ours(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+    path = media(tmp_path, 1000)
+    # Somebody else has just registered one, and waits to send a file of his own.
+    others = await account.assets.create(
+        AssetCreate(asset_type=AssetType.AUDIO, name="spot.mp3", asset_subtype=AssetSubtype.USER_UPLOADED_AUDIO)
+    )
+    server.add_fault("lost_answer", operation="createAsset", times=1)
+    done = await account.assets.upload(path)
+    assert done.id != others.id
+    assert (await account.assets.get(done.id)).name == "spot.mp3"
+    server.add_fault("reset", operation="createAsset", times=1)
+    again = await account.assets.upload(media(tmp_path, 2000, "again.mp3"), name="spot.mp3")
+    assert again.id not in {others.id, done.id}
+    assert others.id
+    assert (await account.assets.get(others.id)).status == AssetStatus.WAITING_UPLOAD
+    assert len([one async for one in account.assets.list(name="spot.mp3") if one.name == "spot.mp3"]) == 3
+
+
+async def test_an_asset_carries_a_mark_until_it_has_its_file(tmp_path: Path) -> None:
+    async with MediaServer() as server, client(server.base_url) as ads:
+        await ads.ad_account(ACCOUNT).assets.upload(media(tmp_path, 1000), name="n" * 120, timeout=None)
+    registered, name = server.names
+    assert re.fullmatch(r"n{102} \(upload [0-9a-f]{8}\)", registered)
+    assert name == "n" * 120
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        ("ERROR", "check its format"),
+        ("REJECTED", "policies for ads"),
+        ("ARCHIVED", "somebody archived the asset meanwhile: upload the file again"),
+    ],
+)
+async def test_a_final_status_ends_the_wait_at_once_with_what_to_do(tmp_path: Path, status: str, advice: str) -> None:
+    path = media(tmp_path, 6 * MIB)
+    async with MediaServer(status=status) as server, client(server.base_url) as ads:
+        with (
+            anyio.fail_after(20),
+            pytest.raises(AssetFailed, match=f"spot.mp3 will not be ready, for asset {ASSET} is {status}: .*{advice}"),
+        ):
+            await ads.ad_account(ACCOUNT).assets.upload(path)
+    assert names(tmp_path) == ["spot.mp3"]
+
+
+@pytest.mark.parametrize("size", [-1, 0])
+async def test_sections_of_no_size_are_no_answer(tmp_path: Path, size: int) -> None:
+    async with MediaServer(max_chunk_size_mb=size) as server, client(server.base_url) as ads:
+        with pytest.raises(InvalidAnswer, match=f"allows sections of {size} MB"):
+            await ads.ad_account(ACCOUNT).assets.upload(media(tmp_path, 6 * MIB))
+        assert server.transfers == []
+        assert server.completed is None
+
+
+@pytest.mark.parametrize("size", [1000, 6 * MIB])
+async def test_a_file_that_changes_in_flight_is_found_by_its_hash(tmp_path: Path, size: int) -> None:
+    path = media(tmp_path, size)
+    about = path.stat()
+
+    def meddle(_: object = None) -> None:
+        """One byte, and the time as it was: neither size nor time tells."""
+        with path.open("r+b") as content:
+            content.seek(-1, 2)
+            content.write(b"?")
+        os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+
+    async with MediaServer(after_create=meddle) as server, client(server.base_url) as ads:
+        with pytest.raises(InvalidRequest, match="changed while it was uploaded"):
+            await ads.ad_account(ACCOUNT).assets.upload(path)
+        assert server.completed is None
+        server.after_create = None
+        done = await ads.ad_account(ACCOUNT).assets.upload(path, timeout=None)
+        assert not done.resumed
+        assert done.sha256 == digest(path)
+
+
+async def test_a_section_that_was_read_amid_a_change_is_not_trusted(tmp_path: Path) -> None:
+    path = media(tmp_path, 6 * MIB)
+    sound, about = path.read_bytes(), path.stat()
+
+    def meddle(number: int) -> None:
+        # The file is another one while the third section is read, and itself again before the end.
+        if number == 2:
+            path.write_bytes(sound[: 2 * MIB // 2] + b"?" * (len(sound) - MIB))
+        elif number == 3:
+            path.write_bytes(sound)
+            os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+
+    async with MediaServer(before_section=meddle) as server, client(server.base_url) as ads:
+        with pytest.raises(InvalidRequest, match="changed while it was uploaded"):
+            await ads.ad_account(ACCOUNT).assets.upload(path, concurrency=1)
+        assert server.completed is None
+        server.before_section = None
+        done = await ads.ad_account(ACCOUNT).assets.upload(path)
+        assert done.resumed
+        assert server.starts == 2
+        assert hashlib.sha256(server.content()).hexdigest() == done.sha256 == hashlib.sha256(sound).hexdigest()
+
+
+async def test_lost_answers_of_sections_are_no_matter_for_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with MediaServer(lost_answers=8) as server, client(server.base_url) as ads:
+        await ads.ad_account(ACCOUNT).assets.upload(media(tmp_path, 6 * MIB))
+        assert server.lost_answers == 0
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_a_journal_of_an_earlier_version_is_gone_on_with(tmp_path: Path) -> None:
+    path = media(tmp_path, 6 * MIB)
+    async with MediaServer() as server:
+        with anyio.CancelScope() as crash:
+            server.before_section = lambda _: crash.cancel() if len(server.transfers) >= 3 else None
+            async with client(server.base_url) as ads:
+                await ads.ad_account(ACCOUNT).assets.upload(path)
+        server.before_section = None
+        journal = tmp_path / "spot.mp3.upload"
+        lines = [json.loads(line) for line in journal.read_text().splitlines()]
+        plain = [{"sent": line["sent"][0]} if "sent" in line else {"creating_since": 1.5} if "mark" in line else line for line in lines]
+        journal.write_text("".join(msgspec.json.encode(line).decode() + "\n" for line in plain))
+        async with client(server.base_url) as ads:
+            done = await ads.ad_account(ACCOUNT).assets.upload(path)
+        assert done.resumed
+        assert server.creates == 1
+        assert hashlib.sha256(server.content()).hexdigest() == digest(path)

@@ -7,7 +7,7 @@ import functools
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import TextIO, cast
 
@@ -15,9 +15,9 @@ import msgspec
 
 from spotify_ads_async.bulk.plan.columns import Cell, Column, Kind, is_list, suggestion, unannotated
 from spotify_ads_async.bulk.plan.money import in_units
-from spotify_ads_async.errors import InvalidRequest
+from spotify_ads_async.errors import InvalidRequest, Portable
 from spotify_ads_async.money import from_micros, micros, minor_units, read_amount
-from spotify_ads_async.types import UNSET, OpenEnum
+from spotify_ads_async.types import UNSET, OpenEnum, time_text
 from spotify_ads_async.validation.checks import Check, Refused, checker
 
 __all__ = [
@@ -48,7 +48,7 @@ _FOLLOWS = re.compile(r"(?<=[\r\n])(?='*[=+\-@\t])")
 _GUARDED = re.compile(r"(?<=[\r\n])'(?='*[=+\-@\t])")
 
 
-class CellError(ValueError):
+class CellError(Portable, ValueError):
     """A cell cannot become a value of its column.
 
     Attributes:
@@ -255,7 +255,7 @@ def _time(text: str) -> str:
     if moment.microsecond:
         raise CellError(f"{text!r} has a fraction of a second: the API takes none")
     try:
-        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return time_text(moment)
     except OverflowError:
         raise CellError(f"{text!r} is no time that exists in UTC") from None
 

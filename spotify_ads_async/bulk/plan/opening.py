@@ -1,69 +1,98 @@
-"""Opening a file of changes so that reading it ends: no line without a bound, and no pipe that is waited on for ever."""
+"""Opening files of changes of any format, so that reading them ends: no pipe is waited on for ever."""
 
 from __future__ import annotations
 
 import contextlib
-import io
-import os
-import select
-import stat
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+import anyio.from_thread
+import anyio.to_thread
 
-__all__ = ["LONGEST_LINE", "SilentPipe", "opened"]
+from spotify_ads_async.bulk.plan.columns import Column
+from spotify_ads_async.bulk.plan.headers import may_need_currency
+from spotify_ads_async.bulk.plan.sources import BadChanges, JsonLinesReader, Problem
+from spotify_ads_async.bulk.plan.tables import Reading, TableReader, first_texts, tables_of_changes
+from spotify_ads_async.spreadsheets import STANDARD_INPUT, Format, Spreadsheet, SpreadsheetError, Table, open_spreadsheet
 
-LONGEST_LINE = 16 * 1024 * 1024
-"""Characters of a line or a cell, at most."""
+__all__ = ["ChangesFile", "ChangesReader", "open_changes"]
 
-_PATIENCE_MS = 20_000
+_PATIENCE = 20.0
+_PATIENCE_WITH_PROGRAMS = 600.0
 
-
-class SilentPipe(OSError):
-    """A pipe gave nothing for too long."""
-
-
-class _Pipe(io.RawIOBase):
-    """The reading end of a pipe that gives up where nothing comes."""
-
-    def __init__(self, descriptor: int, name: str) -> None:
-        self._descriptor = descriptor
-        self._name = name
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        waiting = select.poll()
-        waiting.register(self._descriptor, select.POLLIN)
-        if not waiting.poll(_PATIENCE_MS):
-            raise SilentPipe(f"{self._name} is a pipe, and nothing came out of it for {_PATIENCE_MS // 1000} seconds")
-        view = memoryview(buffer).cast("B")
-        piece = os.read(self._descriptor, len(view))
-        view[: len(piece)] = piece
-        return len(piece)
-
-    def close(self) -> None:
-        if not self.closed:
-            os.close(self._descriptor)
-        super().close()
+ChangesReader: TypeAlias = TableReader | JsonLinesReader
+"""Gives a change or a problem for every row."""
 
 
-@contextlib.contextmanager
-def opened(path: Path) -> Generator[TextIO]:
-    """A file of changes as text in UTF-8, with its line ends as they are.
+class ChangesFile:
+    """An open file of changes: what it holds, and what was taken for granted in reading it.
+
+    Attributes:
+        name: what to call it in problems.
+        remarks: what was taken for granted, in words.
+        encoding_is_guessed: whether a text's encoding is among that.
+        needs_currency: whether the account's currency must be known to read it.
 
     Raises:
-        OSError: it cannot be opened or read; :class:`SilentPipe` where a pipe gives nothing.
+        BadChanges: no table of it holds changes.
     """
-    if not stat.S_ISFIFO(path.stat().st_mode):
-        with path.open(encoding="utf-8", newline="") as text:
-            yield text
-        return
-    # Opening a pipe waits for somebody who writes, unless it is opened so.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with _Pipe(descriptor, str(path)) as raw, io.TextIOWrapper(io.BufferedReader(raw), encoding="utf-8", newline="") as text:
-        yield text
+
+    def __init__(self, opened: Spreadsheet, *, name: str, reading: Reading) -> None:
+        self._opened = opened
+        self._reading = reading
+        self.name = name
+        self.remarks = list(opened.remarks)
+        self.encoding_is_guessed = opened.encoding_is_guessed
+        self.is_table = opened.format is not Format.JSON_LINES
+        self._tables: list[Table] = []
+        if self.is_table:
+            self._tables, left_out = tables_of_changes(opened, name=name, reading=reading)
+            self.remarks += left_out
+        self.needs_currency = not self.is_table or any(may_need_currency(text) for table in self._tables for text in first_texts(table))
+
+    def readers(self, *, currency: str, new: Mapping[str, Mapping[str, Column]] | None = None) -> list[ChangesReader]:
+        """Readers of all changes in it, from the first row on; see :class:`TableReader` for the arguments.
+
+        Raises:
+            BadChanges: a header cannot be used.
+        """
+        if not self.is_table:
+            return [JsonLinesReader(self._opened, name=self.name, clear=self._reading.clear, currency=currency)]
+        return [TableReader(table, name=self.name, reading=self._reading, currency=currency, new=new) for table in self._tables]
+
+
+@contextlib.asynccontextmanager
+async def open_changes(path: Path, *, name: str, reading: Reading) -> AsyncGenerator[ChangesFile]:
+    """Open a file of changes.
+
+    Args:
+        path: the file, or ``-`` for standard input.
+        name: what to call it in problems.
+        reading: how it is read.
+
+    Raises:
+        OSError: it cannot be opened.
+        BadChanges: it is no table and no JSON Lines, or cannot be read; the reason says what to do.
+        ConfigurationError: it is a workbook, and the extra ``spreadsheets`` is missing.
+    """
+    patience = _PATIENCE_WITH_PROGRAMS if str(path) == STANDARD_INPUT else _PATIENCE
+
+    def check(waited: float) -> None:
+        anyio.from_thread.check_cancelled()
+        if waited > patience:
+            raise SpreadsheetError(f"gives nothing: no byte came for {patience:.0f} seconds")
+
+    manager = open_spreadsheet(path, encoding=reading.encoding, check=check)
+
+    def begin() -> ChangesFile:
+        return ChangesFile(manager.__enter__(), name=name, reading=reading)
+
+    with contextlib.ExitStack() as stack:
+        try:
+            found = await anyio.to_thread.run_sync(begin)
+        except SpreadsheetError as problem:
+            place = problem.sheet
+            raise BadChanges([Problem(file=name, line=problem.row, place=place, reason=problem.reason, fatal=True)]) from None
+        stack.push(manager)
+        yield found

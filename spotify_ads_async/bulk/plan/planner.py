@@ -15,21 +15,23 @@ import anyio.to_thread
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
-from spotify_ads_async.bulk.plan.cells import CLEAR, CellError, json_value, parse_value, says
+from spotify_ads_async.bulk.plan.cells import CellError, json_value, parse_value, says
 from spotify_ads_async.bulk.plan.columns import Cell, Column
 from spotify_ads_async.bulk.plan.effects import Effect, Refusal, effect, merge, without_own
 from spotify_ads_async.bulk.plan.expressions import Condition, Setting, list_query, new_values
 from spotify_ads_async.bulk.plan.money import unusual_changes
-from spotify_ads_async.bulk.plan.opening import opened
-from spotify_ads_async.bulk.plan.sources import BadChanges, Change, ChangesReader, Doubt, Problem
+from spotify_ads_async.bulk.plan.opening import ChangesReader, open_changes
+from spotify_ads_async.bulk.plan.sources import BadChanges, Change, Doubt, Problem
 from spotify_ads_async.bulk.plan.state import Shape, entity_shape, leaf, left_out, state_of
+from spotify_ads_async.bulk.plan.tables import HiddenRows, NewRow, Reading
 from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
 from spotify_ads_async.bulk.records import Header
 from spotify_ads_async.bulk.store.journal import Journal
-from spotify_ads_async.bulk.store.plan_file import Decided, PlanFile, ReadRow
+from spotify_ads_async.bulk.store.plan_file import Decided, PlanFile, ReadRow, Repeated
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.operations import GET_AD_ACCOUNT
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.spreadsheets import trimmed
 from spotify_ads_async.types import Answer, source_of
 
 __all__ = ["Selection", "Source", "currency_of", "new_plan", "plan_changes", "plan_selection"]
@@ -42,9 +44,9 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """Where changes come from and how they are read.
 
     Attributes:
-        path: a CSV or JSON Lines file.
+        path: the file.
         name: what to call it in problems; by default its path.
-        clear: the CSV token that empties a field.
+        reading: how it is read.
         base: an earlier export of the same entities: what somebody else changed since is a conflict.
         skip_bad_rows: plan the good rows though others are refused.
         present: entities that were read a moment ago, which spares reading them again.
@@ -53,7 +55,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
     path: Path
     name: str = ""
-    clear: str = CLEAR
+    reading: Reading = Reading()
     base: Path | None = None
     skip_bad_rows: bool = False
     present: Iterable[msgspec.Struct] = ()
@@ -94,30 +96,24 @@ async def new_plan(path: Path, header: Header) -> AsyncGenerator[PlanFile]:
             await anyio.Path(path).unlink(missing_ok=True)
 
 
-async def plan_changes(ads: AdsClient, source: Source, header: Header, path: Path, *, now: datetime | None = None) -> None:
-    """Make the plan at ``path`` from a file of changes.
+async def plan_changes(ads: AdsClient, reader: ChangesReader, source: Source, header: Header, path: Path) -> None:
+    """Make the plan at ``path`` from changes of one kind.
 
     Raises:
         BadChanges: rows are refused, and ``skip_bad_rows`` was not asked for; or the file as a whole cannot be read.
         FileExistsError: there is a file at ``path``.
         SpotifyAdsError: the present state cannot be read.
     """
-    with opened(source.path) as text:
-        reader = await anyio.to_thread.run_sync(partial(ChangesReader, text, name=source.shown, clear=source.clear), abandon_on_cancel=True)
-        header = msgspec.structs.replace(header, entity=reader.entity.plural, source=source.shown)
-        if reader.needs_currency:
-            header = msgspec.structs.replace(header, currency=await currency_of(ads, header.ad_account_id))
-            reader.use_currency(header.currency)
-        async with new_plan(path, header) as plan:
-            planning = _Planning(plan, reader.entity, source, now, header.currency)
-            await planning.read_rows(reader)
-            planning.check(with_doubts=True)
-            if source.base is not None:
-                await planning.read_base(source.base)
-            await planning.decide_all(ads, header.ad_account_id)
-            planning.check()
-            await planning.note_what_is_left_out()
-            await planning.note_currency(header)
+    header = msgspec.structs.replace(header, entity=reader.entity.plural, source=source.shown)
+    async with new_plan(path, header) as plan:
+        planning = _Planning(plan, reader.entity, source, None, header.currency)
+        await planning.read_rows(reader)
+        planning.check(with_doubts=True)
+        if source.base is not None:
+            await planning.read_base(source.base)
+        await planning.decide_all(ads, header.ad_account_id)
+        planning.check()
+        await planning.conclude(header)
 
 
 async def plan_selection(ads: AdsClient, selection: Selection, header: Header, path: Path, *, skip_bad_rows: bool = False) -> None:
@@ -137,8 +133,7 @@ async def plan_selection(ads: AdsClient, selection: Selection, header: Header, p
             async for page in pages:
                 await planning.add_selected(selection, page.items)
         planning.check()
-        await planning.note_what_is_left_out()
-        await planning.note_currency(header)
+        await planning.conclude(header)
 
 
 def batches(items: Iterable[msgspec.Struct]) -> Iterator[list[msgspec.Struct]]:
@@ -146,6 +141,11 @@ def batches(items: Iterable[msgspec.Struct]) -> Iterator[list[msgspec.Struct]]:
     source = iter(items)
     while batch := list(islice(source, _BATCH)):
         yield batch
+
+
+def _nowhere(line: int, column: str) -> str:
+    del line, column
+    return ""
 
 
 class _Planning:
@@ -164,12 +164,22 @@ class _Planning:
         self._selected = 0
         self._left_out: Counter[str] = Counter()
         self._doubtful: list[Problem] = []
+        self._place: Callable[[int, str], str] = _nowhere
+        self._repeated = 0
+        self._first_repeated = ""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What there is to say of the file, apart from its rows."""
+        rows = "1 row" if self._repeated == 1 else f"{self._repeated} rows"
+        return [f"{rows} repeat others word by word and count once, first {self._first_repeated}"] if self._repeated else []
 
     def _add_problem(self, problem: Problem) -> None:
         self._problem_count += 1
         self._fatal |= problem.fatal
         if len(self._problems) < _BATCH:
-            self._problems.append(msgspec.structs.replace(problem, file=self._source.shown))
+            place = problem.place or self._place(problem.line, problem.column)
+            self._problems.append(msgspec.structs.replace(problem, file=self._source.shown, place=place))
 
     def check(self, *, with_doubts: bool = False) -> None:
         """Stop here if nothing may be sent; ``with_doubts`` names the cells that cannot be read as well, as nothing is read for them."""
@@ -178,29 +188,37 @@ class _Planning:
             count = self._problem_count + (len(self._doubtful) if with_doubts else 0)
             raise BadChanges(sorted(told, key=lambda problem: problem.line), count)
 
-    async def note_currency(self, header: Header) -> None:
-        """Keep the account's currency, where the present state told it."""
-        if self._currency != header.currency:
-            known = msgspec.structs.replace(header, currency=self._currency)
-            await self._journal.write(lambda plan: plan.write_header(known))
+    async def conclude(self, header: Header) -> None:
+        """Write down what there is to say of the plan as a whole: its currency, what was taken for granted, and what is left out.
 
-    async def note_what_is_left_out(self) -> None:
-        """Say once what stands in objects that are sent, and is not sent, since the document declares it for answers only."""
+        Left out is what stands in objects that are sent, and that the document declares for answers only.
+        """
+        remarks = [*header.remarks.splitlines(), *self.remarks]
         if self._left_out:
             parts = ", ".join(f"{name} ({count} {'row' if count == 1 else 'rows'})" for name, count in sorted(self._left_out.items()))
-            text = f"left out of what is sent, since the API declares it for answers only: {parts}"
-            await self._journal.write(lambda plan: plan.add_note(text))
+            remarks.append(f"left out of what is sent, since the API declares it for answers only: {parts}")
+        known = msgspec.structs.replace(header, currency=self._currency, remarks="\n".join(remarks))
+        await self._journal.write(lambda plan: plan.write_header(known))
 
     async def read_rows(self, reader: ChangesReader) -> None:
         """Put every row of the file into the plan."""
+        self._place = reader.place
 
-        def take(plan: PlanFile, row: Change | Problem) -> None:
+        def take(plan: PlanFile, row: Change | NewRow | Problem) -> None:
+            if isinstance(row, NewRow):
+                return  # something new, which another part of the plan makes
             problem = row if isinstance(row, Problem) else plan.add_change(row)
             if isinstance(row, Change) and row.doubts and len(self._doubtful) < _BATCH:
                 column, doubt = next(iter(row.doubts.items()))
-                reason = Problem(file=self._source.shown, line=row.line, column=column, reason=doubt.reason, entity_id=row.entity_id)
-                self._doubtful.append(reason)
-            if problem is not None:
+                place = self._place(row.line, column)
+                found = Problem(
+                    file=self._source.shown, line=row.line, column=column, reason=doubt.reason, entity_id=row.entity_id, place=place
+                )
+                self._doubtful.append(found)
+            if isinstance(problem, Repeated):
+                self._repeated += 1
+                self._first_repeated = self._first_repeated or f"line {problem.line}, which repeats line {problem.earlier}"
+            elif problem is not None:
                 self._add_problem(problem)
                 plan.add_refused(problem)
 
@@ -208,34 +226,37 @@ class _Planning:
 
     async def read_base(self, path: Path) -> None:
         """Put what an earlier export said beside the rows."""
-        with opened(path) as text:
-            reader = await anyio.to_thread.run_sync(
-                partial(ChangesReader, text, name=str(path), clear=self._source.clear), abandon_on_cancel=True
-            )
+        # Nobody edited it, so that nothing of it needs to be asked about.
+        reading = Reading(clear=self._source.reading.clear, hidden=HiddenRows.INCLUDE)
+        async with open_changes(path, name=str(path), reading=reading) as found:
+            (reader, *_) = await anyio.to_thread.run_sync(partial(found.readers, currency=self._currency))
             if reader.entity is not self._entity:
                 reason = f"is about {reader.entity.plural}, not {self._entity.plural}"
                 raise BadChanges([Problem(file=str(path), line=1, reason=reason, fatal=True)])
-            reader.use_currency(self._currency)
             blanks = dict.fromkeys(reader.names)
 
-            def take(plan: PlanFile, row: Change | Problem) -> None:
+            def take(plan: PlanFile, row: Change | NewRow | Problem) -> None:
                 if isinstance(row, Problem):
                     raise BadChanges([row])
+                if isinstance(row, NewRow):
+                    return
                 # What was live and cannot be read by this version is no value to compare with.
                 known = {name: value for name, value in {**blanks, **row.values}.items() if name not in row.doubts}
                 plan.add_base(row.entity_id, known)
 
             await self._take_all(iter(reader), take)
 
-    async def _take_all(self, rows: Iterator[Change | Problem], take: Callable[[PlanFile, Change | Problem], None]) -> None:
+    async def _take_all(
+        self, rows: Iterator[Change | NewRow | Problem], take: Callable[[PlanFile, Change | NewRow | Problem], None]
+    ) -> None:
         """Hand every row to ``take``, in batches that are read and written off the event loop. Ctrl-C does not wait for a read."""
 
-        def write(batch: Sequence[Change | Problem], plan: PlanFile) -> None:
+        def write(batch: Sequence[Change | NewRow | Problem], plan: PlanFile) -> None:
             with plan.transaction():
                 for row in batch:
                     take(plan, row)
 
-        def read() -> list[Change | Problem]:
+        def read() -> list[Change | NewRow | Problem]:
             return list(islice(rows, _BATCH))
 
         while batch := await anyio.to_thread.run_sync(read, abandon_on_cancel=True):
@@ -276,6 +297,7 @@ class _Planning:
             for column, reason in merged.conflicts.items():
                 return self._refuse(plan, row, Refusal(column=column, reason=f"conflict: {reason}"), state)
             values = merged.values
+        values = {name: self._as_it_is(state, name, value) for name, value in values.items()}
         outcome = effect(self._entity, state, values, now=self._now, currency=self._currency or currency_in(state))
         if isinstance(outcome, Refusal):
             return self._refuse(plan, row, outcome, state)
@@ -327,6 +349,11 @@ class _Planning:
         name = str((state or {}).get("name") or "")
         plan.refuse(row.number, refusal.reason, refusal.column, name=name)
         self._add_problem(Problem(file="", line=row.line, column=refusal.column, reason=refusal.reason, entity_id=row.entity_id, name=name))
+
+    def _as_it_is(self, state: Mapping[str, Any], name: str, value: Cell) -> Cell:
+        """A value, or the live one that differs from it by nothing but white space at its ends, which cells are read without."""
+        live = leaf(state, self._entity.columns[name].path) if isinstance(value, str) else None
+        return live if isinstance(live, str) and trimmed(live) == value else value
 
     async def add_selected(self, selection: Selection, items: Sequence[msgspec.Struct]) -> None:
         """Plan those of ``items`` that satisfy the conditions."""

@@ -1,32 +1,30 @@
-"""Files of changes, read row by row: CSV and JSON Lines. A bad row becomes a problem with its place, not an exception.
+"""Changes, row by row: a bad row becomes a problem with its place, not an exception.
 
-CSV: the first line names the columns; one of them is the id (``ad_set_id``, ``campaign_id`` or ``ad_id``) and says what
-the file changes. JSON Lines: one object a line with the same names, dotted or nested. :class:`RowReader` turns the cells of one
-row into a change, wherever they come from; :class:`ChangesReader` reads the two formats.
+:class:`RowReader` turns the cells of one row into a change, wherever they come from. :class:`JsonLinesReader` reads JSON Lines, one
+object a line with the names of columns, dotted or nested; tables are read by :mod:`~spotify_ads_async.bulk.plan.tables`.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import TextIO, cast
+from typing import cast
 
 import msgspec
 
 from spotify_ads_async.bulk.entities import ENTITIES, Entity
 from spotify_ads_async.bulk.plan.cells import CLEAR, CellError, parse_cell, parse_value
-from spotify_ads_async.bulk.plan.columns import Cell, Column, Kind, suggestion
-from spotify_ads_async.bulk.plan.opening import LONGEST_LINE, SilentPipe
+from spotify_ads_async.bulk.plan.columns import Cell, suggestion
+from spotify_ads_async.errors import Portable
+from spotify_ads_async.spreadsheets import Spreadsheet, SpreadsheetError
 
-__all__ = ["CURRENCY", "BadChanges", "Change", "ChangesReader", "Doubt", "Problem", "RowReader", "unusable"]
+__all__ = ["CURRENCY", "BadChanges", "Change", "Doubt", "HiddenRowsFound", "JsonLinesReader", "Problem", "RowReader", "unusable"]
 
 CURRENCY = "currency"
 """The column that says in what currency a row's amounts are; it changes nothing."""
 
-_SEPARATORS = ",;\t"
 _SHOWN = 20
 
 
@@ -37,18 +35,20 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     line: int
     reason: str
     column: str = ""
+    place: str = ""
+    """The cell or the row of a workbook, such as ``Changes!C4``; a text's place is its line."""
     entity_id: str = ""
     fatal: bool = False
     name: str = ""
     """The name of what the row is about, where it is known."""
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}" if self.line else self.file
+        where = f"{self.file}: {self.place}" if self.place else f"{self.file}:{self.line}" if self.line else self.file
         parts = (where, self.name, self.column, self.reason)
         return ": ".join(part for part in parts if part)
 
 
-class BadChanges(ValueError):
+class BadChanges(Portable, ValueError):
     """Changes were refused; no request has left for any of them.
 
     Attributes:
@@ -68,6 +68,26 @@ class Doubt(msgspec.Struct, frozen=True):
 
     cell: str | int | float | bool | list[object] | dict[str, object] | None
     reason: str
+
+
+class HiddenRowsFound(BadChanges):
+    """Rows are hidden, by hand or by a filter, and nobody said whether they count.
+
+    Attributes:
+        rows: the places of the first of them.
+        count: how many there are.
+    """
+
+    def __init__(self, file: str, rows: Sequence[str], count: int) -> None:
+        self.rows = tuple(rows)
+        self.count = count
+        super().__init__([Problem(file=file, line=0, reason=f"{self.shown}: --hidden include takes them, --hidden skip leaves them out")])
+
+    @property
+    def shown(self) -> str:
+        """How many there are, and where."""
+        more = ", …" if self.count > len(self.rows) else ""
+        return f"{self.count} rows are hidden ({', '.join(self.rows)}{more})" if self.count > 1 else f"a row is hidden ({self.rows[0]})"
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,97 +179,44 @@ class RowReader:
         return None
 
 
-class ChangesReader:
-    """Reads changes from text: iterating gives a :class:`Change` or a :class:`Problem` for every row.
+class JsonLinesReader:
+    """Reads changes from JSON Lines: iterating gives a :class:`Change` or a :class:`Problem` for every line that is not blank.
 
     Args:
-        text: CSV or JSON Lines; told apart by the first character.
+        opened: the file.
         name: the file's name, for problems.
-        entity: what the changes are for; by default the id column says it.
-        clear: the CSV token that empties a field.
-
-    Attributes:
-        entity: what the changes are for.
-        names: the columns that a CSV file has, without the id: a blank in one of them means not set.
-        needs_currency: whether amounts in currency units may stand in the file, or the currency itself.
+        entity: what the changes are for; by default the id in the first line says it.
+        clear: the text that empties a field, in files of text.
+        currency: the account's currency, or nothing where it is not known.
 
     Raises:
-        BadChanges: the header cannot be used, so that no row can be read.
+        BadChanges: the first line cannot be read.
     """
 
-    def __init__(self, text: TextIO, *, name: str, entity: Entity | None = None, clear: str = CLEAR) -> None:
+    def __init__(self, opened: Spreadsheet, *, name: str, entity: Entity | None = None, clear: str = CLEAR, currency: str = "") -> None:
         self.name = name
-        self._lines = _Lines(text, name)
-        first = self._lines.peek()
-        self._is_json = first.lstrip().startswith("{")
         self.names: tuple[str, ...] = ()
-        if self._is_json:
-            named = _keys(first, name)
-            self.entity = entity or _entity_of(named, name)
-        else:
-            csv.field_size_limit(LONGEST_LINE)
-            self._rows = csv.reader(self._lines, delimiter=_separator(first), strict=True)
-            self._header = named = self._read_header()
-            self.entity = entity or _entity_of(named, name)
-            self._check_header()
-            self.names = tuple(one for one in named if one not in {self.entity.id_column, CURRENCY})
-        columns = self.entity.columns
-        self.needs_currency = self.entity.has_money and any(one == CURRENCY or _is_amount(columns.get(one)) for one in named)
-        self._reader = RowReader(self.entity, name=name, clear=clear)
-
-    def use_currency(self, currency: str) -> None:
-        """Say what the account's currency is, before rows are read."""
-        self._reader.currency = currency
+        self.remarks: list[str] = []
+        self._opened = opened
+        try:
+            first = next((text for _, text in opened.lines() if text.strip()), "")
+        except SpreadsheetError as problem:
+            raise BadChanges([Problem(file=name, line=problem.row, reason=problem.reason, fatal=True)]) from None
+        self.entity = entity or _entity_of(_keys(first, name), name)
+        self._reader = RowReader(self.entity, name=name, clear=clear, currency=currency)
 
     def __iter__(self) -> Iterator[Change | Problem]:
         try:
-            yield from self._json_lines() if self._is_json else self._csv_rows()
-        except UnicodeDecodeError as problem:
-            yield Problem(file=self.name, line=self._lines.number + 1, reason=f"is not UTF-8: {problem.reason}", fatal=True)
-        except (_TooLong, SilentPipe) as problem:
-            yield Problem(file=self.name, line=self._lines.number + 1, reason=str(problem), fatal=True)
+            for number, text in self._opened.lines():
+                if text.strip():
+                    yield self._json_row(number, text)
+        except SpreadsheetError as problem:
+            yield Problem(file=self.name, line=problem.row, reason=problem.reason, fatal=True)
 
-    def _read_header(self) -> list[str]:
-        try:
-            return [cell.strip() for cell in next(self._rows, list[str]())]
-        except csv.Error as problem:
-            raise BadChanges([Problem(file=self.name, line=1, reason=str(problem), fatal=True)]) from None
-
-    def _check_header(self) -> None:
-        header = self._header
-        problems = [
-            Problem(file=self.name, line=1, column=name, reason=reason, fatal=True)
-            for position, name in enumerate(header)
-            if (reason := "is there twice" if name in header[:position] else unusable(self.entity, name))
-        ]
-        if self.entity.id_column not in header:
-            problems.append(Problem(file=self.name, line=1, column=self.entity.id_column, reason="is missing", fatal=True))
-        if problems:
-            raise BadChanges(problems)
-
-    def _csv_rows(self) -> Iterator[Change | Problem]:
-        while True:
-            line = self._lines.number + 1
-            try:
-                cells = next(self._rows, None)
-            except csv.Error as problem:
-                yield Problem(file=self.name, line=line, reason=f"cannot be read as CSV: {problem}", fatal=True)
-                return
-            if cells is None:
-                return
-            if any(cell.strip() for cell in cells):
-                yield self._csv_row(line, cells)
-
-    def _csv_row(self, line: int, cells: Sequence[str]) -> Change | Problem:
-        header = self._header
-        if len(cells) != len(header):
-            return Problem(file=self.name, line=line, reason=f"has {len(cells)} cells where the header has {len(header)}")
-        return self._reader.read(line, zip(header, cells, strict=True))
-
-    def _json_lines(self) -> Iterator[Change | Problem]:
-        for text in self._lines:
-            if text.strip():
-                yield self._json_row(self._lines.number, text)
+    def place(self, line: int, column: str = "") -> str:
+        """Nothing: the number of a line says where it is."""
+        del line, column
+        return ""
 
     def _json_row(self, line: int, text: str) -> Change | Problem:
         try:
@@ -262,54 +229,6 @@ class ChangesReader:
                 entity_id = str(row.get(self.entity.id_column, ""))
                 return Problem(file=self.name, line=line, column=name, reason=reason, entity_id=entity_id)
         return self._reader.read(line, row.items(), typed=True)
-
-
-class _TooLong(Exception):
-    pass
-
-
-class _Lines:
-    """The lines of a text with a look at the first; ``number`` counts those handed out."""
-
-    def __init__(self, text: TextIO, name: str) -> None:
-        self._text = text
-        self.number = 0
-        try:
-            self._first: str | None = self._read().removeprefix("\ufeff")
-        except UnicodeDecodeError as problem:
-            raise BadChanges([Problem(file=name, line=1, reason=f"is not UTF-8: {problem.reason}", fatal=True)]) from None
-        except (_TooLong, SilentPipe) as problem:
-            raise BadChanges([Problem(file=name, line=1, reason=str(problem), fatal=True)]) from None
-        if not self._first:
-            raise BadChanges([Problem(file=name, line=1, reason="is empty", fatal=True)])
-
-    def peek(self) -> str:
-        return self._first or ""
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line, self._first = (self._first, None) if self._first is not None else (self._read(), None)
-        if not line:
-            raise StopIteration
-        self.number += 1
-        return line
-
-    def _read(self) -> str:
-        line = self._text.readline(LONGEST_LINE + 1)
-        if len(line) > LONGEST_LINE:
-            raise _TooLong(f"is longer than {LONGEST_LINE // 2**20} million characters, or the file has no line ends")
-        return line
-
-
-def _separator(header: str) -> str:
-    """The separator that the header has most of: spreadsheets write semicolons in many countries."""
-    return max(_SEPARATORS, key=header.count)
-
-
-def _is_amount(column: Column | None) -> bool:
-    return column is not None and column.kind is Kind.AMOUNT
 
 
 def _keys(line: str, file: str) -> Sequence[str]:

@@ -27,7 +27,7 @@ from spotify_ads_async.bulk.store import schema
 from spotify_ads_async.bulk.store.draft_tables import DraftTables
 from spotify_ads_async.bulk.store.schema import decode, encode
 
-__all__ = ["Decided", "PlanFile", "ReadRow", "is_plan", "now_text"]
+__all__ = ["Decided", "PlanFile", "ReadRow", "Repeated", "is_plan", "now_text"]
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 
@@ -88,6 +88,13 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     change: Mapping[str, Cell] | None = None
     remark: str = ""
     unusual: str = ""
+
+
+class Repeated(msgspec.Struct, frozen=True):
+    """A row that says the same of the same entity as an earlier one: it counts once."""
+
+    line: int
+    earlier: int
 
 
 class PlanFile:
@@ -178,18 +185,10 @@ class PlanFile:
         self._connection.execute("INSERT OR REPLACE INTO header VALUES ('ready', 'true')")
         schema.make_durable(self._connection)
 
-    def add_note(self, text: str) -> None:
-        """Keep something that people should know of the plan as a whole."""
-        self._connection.execute("INSERT INTO note (text) VALUES (?)", (text,))
-
-    def notes(self) -> list[str]:
-        """What people should know of the plan as a whole."""
-        return [text for (text,) in self._connection.execute("SELECT text FROM note ORDER BY number")]
-
     # Rows while planning
 
-    def add_change(self, change: Change) -> Problem | None:
-        """Add a row that was read. A second row for the same entity is noted where it says the same, and a problem otherwise."""
+    def add_change(self, change: Change) -> Problem | Repeated | None:
+        """Add a row that was read. A second row for the same entity is answered with a problem, unless it says the same."""
         doubts = encode(change.doubts) if change.doubts else None
         try:
             self._connection.execute(
@@ -200,15 +199,14 @@ class PlanFile:
             return self._duplicate(change)
         return None
 
-    def _duplicate(self, change: Change) -> Problem | None:
+    def _duplicate(self, change: Change) -> Problem | Repeated:
         line, text = self._connection.execute(
             "SELECT line, change FROM row WHERE entity_id = ? AND decision <> 'refused'", (change.entity_id,)
         ).fetchone()
         earlier = decode(text)
         differing = next((name for name, value in change.values.items() if name in earlier and earlier[name] != value), "")
         if not differing and earlier == change.values and not change.doubts:
-            self.add_note(f"line {change.line} repeats line {line}: it counts once")
-            return None
+            return Repeated(line=change.line, earlier=line)
         if differing:
             reason = f"contradicts line {line}, which sets it to {encode(earlier[differing])}"
         else:

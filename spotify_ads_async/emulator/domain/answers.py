@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from spotify_ads_async.errors import Portable
+
 __all__ = ["Refusal", "Response", "missing", "refused"]
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -25,6 +27,7 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "INTERNAL_ERROR": "The server failed.",
         "LIMIT_EXCEEDED": "There are as many as there may be; remove one first.",
         "METHOD_NOT_ALLOWED": "The path does not take this method.",
+        "MISDIRECTED_REQUEST": "The request was meant for another server.",
         "NOT_FOUND": "There is no such thing, or this user cannot see it.",
         "RATE_LIMITED": "Too many requests; wait for the time in Retry-After.",
         "SERVICE_UNAVAILABLE": "The service is not available at the moment.",
@@ -41,7 +44,7 @@ class Response(msgspec.Struct):
     headers: Mapping[str, str] = _NO_HEADERS
 
 
-class Refusal(Exception):
+class Refusal(Portable):
     """A request that is refused.
 
     Attributes:

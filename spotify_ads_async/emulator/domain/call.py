@@ -22,7 +22,7 @@ class Call(msgspec.Struct, kw_only=True):
     query: dict[str, Any]
     body: Any = None
     client_id: str = ""
-    base_url: str = ""
+    origin: str = ""
 
     @property
     def account(self) -> Account:

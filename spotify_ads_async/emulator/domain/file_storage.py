@@ -42,7 +42,6 @@ class Storage:
     """Signed URLs and what lies behind them."""
 
     def __init__(self, store: Store) -> None:
-        self.origin = ""
         self._store = store
         self._uploads: dict[str, Upload] = {}
         self._reports: dict[str, bytes] = {}
@@ -60,16 +59,16 @@ class Storage:
         """Call ``received`` with ad account id, audience id and number of rows when a list has come."""
         self._received = received
 
-    def upload_url(self, account_id: str, identifier: str) -> str:
+    def upload_url(self, origin: str, account_id: str, identifier: str) -> str:
         """A signed URL that takes one customer list."""
         self._uploads.setdefault(identifier, Upload(account_id))
-        return self._signed(_UPLOADS + identifier)
+        return self._signed(origin, _UPLOADS + identifier)
 
-    def report_url(self, identifier: str, content: Callable[[], bytes]) -> str:
+    def report_url(self, origin: str, identifier: str, content: Callable[[], bytes]) -> str:
         """A signed URL that gives one report's file."""
         if identifier not in self._reports:
             self._reports[identifier] = content()
-        return self._signed(_REPORTS + identifier)
+        return self._signed(origin, _REPORTS + identifier)
 
     def knows(self, account_id: str, identifier: str) -> bool:
         """Whether a URL was given out for this audience id in this ad account."""
@@ -83,9 +82,9 @@ class Storage:
     def _signature(self, path: str, expires: str) -> str:
         return hmac.digest(self._store.secret, f"{path}?{expires}".encode(), "sha256").hex()
 
-    def _signed(self, path: str) -> str:
+    def _signed(self, origin: str, path: str) -> str:
         expires = str(int(self._store.clock.now().timestamp()) + _LIFETIME_SECONDS)
-        return f"{self.origin}{path}?X-Goog-Expires={expires}&X-Goog-Signature={self._signature(path, expires)}"
+        return f"{origin}{path}?X-Goog-Expires={expires}&X-Goog-Signature={self._signature(path, expires)}"
 
     def _refusal(self, request: web.BaseRequest) -> web.Response | None:
         """What speaks against a request, None where nothing does."""
@@ -128,7 +127,7 @@ class Storage:
         session = self._store.random.randbytes(16).hex()
         self._sessions[session] = identifier
         self._uploads[identifier].content = b""
-        return web.Response(status=201, headers={"Location": f"{self.origin}{_SESSIONS}{session}"})
+        return web.Response(status=201, headers={"Location": f"{request.scheme}://{request.host}{_SESSIONS}{session}"})
 
     async def _continue(self, request: web.BaseRequest) -> web.StreamResponse:
         """Take the rest of a file, or say how much of it is there."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Awaitable, Callable
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
+from urllib.parse import parse_qs
 
 import msgspec
 from aiohttp import web
 
+from spotify_ads_async.api.facts import FILE
 from spotify_ads_async.emulator.domain.data import exported
-from spotify_ads_async.emulator.server.faults import ArmedFault, Fault
-from spotify_ads_async.emulator.server.statistics import LatestRequest
+from spotify_ads_async.emulator.domain.store import Row
+from spotify_ads_async.emulator.server.faults import ArmedFault, Fault, FaultKind
+from spotify_ads_async.emulator.server.statistics import LatestRequest, Second
+from spotify_ads_async.undocumented import EVERY_OPERATION
 
 if TYPE_CHECKING:
     from spotify_ads_async.emulator.server.app import App
@@ -48,7 +53,10 @@ class Snapshot(msgspec.Struct, frozen=True):
     requests: int
     refused: int
     windows: list[Window]
+    seconds: list[Second]
     latest: list[LatestRequest]
+    faults: list[Any]
+    changes: int
 
 
 class Admin:
@@ -57,15 +65,25 @@ class Admin:
     def __init__(self, server: Emulator, app: App) -> None:
         self._server = server
         self._app = app
+        self._changes = 0
+        server.store.listeners.append(self._changed)
+
+    def _changed(self, table: str, identifier: str, row: Row | None) -> None:
+        """Let pages know that what they show of the data is old."""
+        del table, identifier, row
+        self._changes += 1
 
     def serve(self) -> None:
         """Add the endpoints to the server."""
         add = self._app.add_side
+        add("GET", "/api.json", self._document)
         add("GET", "/", self._page)
         add("GET", "/_emulator/events", self._events)
         add("GET", "/_emulator/statistics", self._json(self._statistics))
         add("DELETE", "/_emulator/statistics", self._json(self._reset))
         add("GET", "/_emulator/data", self._json(self._data))
+        add("GET", "/_emulator/about", self._json(self._about))
+        add("GET", "/_emulator/rows/", self._json(self._rows))
         add("GET", "/_emulator/faults", self._json(self._faults))
         add("POST", "/_emulator/faults", self._json(self._add_fault))
         add("DELETE", "/_emulator/faults", self._json(self._clear_faults))
@@ -90,6 +108,9 @@ class Admin:
 
         return handle
 
+    async def _document(self, _request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=FILE.read_bytes(), content_type="application/json")
+
     async def _page(self, _request: web.BaseRequest) -> web.StreamResponse:
         content = resources.files("spotify_ads_async.emulator.server").joinpath("page.html").read_bytes()
         return web.Response(body=content, content_type="text/html", charset="utf-8")
@@ -102,6 +123,30 @@ class Admin:
 
     async def _data(self, _request: web.BaseRequest) -> Any:  # noqa: ANN401 - any JSON
         return exported(self._server.store)
+
+    async def _about(self, _request: web.BaseRequest) -> Any:  # noqa: ANN401 - any JSON
+        """What the page offers to choose from."""
+        return {
+            "ad_accounts": [{"id": row["id"], "name": row["name"]} for row in self._server.store.account_rows],
+            "fault_kinds": get_args(FaultKind),
+            "operations": sorted(EVERY_OPERATION),
+        }
+
+    async def _rows(self, request: web.BaseRequest) -> Any:  # noqa: ANN401 - any JSON
+        """One page of a table of an ad account, the newest rows first: those whose name or id holds the search text."""
+        path, _, query = request.raw_path.partition("?")
+        asked = {name: values[-1] for name, values in parse_qs(query).items()}
+        kind, search = path.rsplit("/", 1)[-1], asked.get("search", "").lower()
+        account = self._server.store.accounts.get(asked.get("ad_account_id", self._server.ad_account_id))
+        if account is None or kind not in account.tables:
+            raise LookupError(f"there is no such ad account, or it has no {kind}")
+        offset, limit = max(0, int(asked.get("offset", "0"))), max(0, int(asked.get("limit", "20")))
+        rows = [
+            row
+            for row in reversed(account.tables[kind].rows.values())
+            if search in str(row.get("name", "")).lower() or search in str(row.get("id", ""))
+        ]
+        return {"total": len(rows), "rows": list(itertools.islice(rows, offset, offset + limit))}
 
     async def _faults(self, _request: web.BaseRequest) -> Any:  # noqa: ANN401 - any JSON
         return {"faults": [_shown(armed) for armed in self._app.faults]}
@@ -140,7 +185,10 @@ class Admin:
             requests=ledger.requests,
             refused=ledger.refused,
             windows=[Window(*one) for one in sorted(self._app.quota.filling(now))],
+            seconds=list(ledger.seconds),
             latest=list(ledger.latest)[-20:],
+            faults=[_shown(armed) for armed in self._app.faults],
+            changes=self._changes,
         )
 
     async def _events(self, request: web.BaseRequest) -> web.StreamResponse:

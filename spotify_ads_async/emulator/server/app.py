@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import format_datetime
 from typing import Any, Literal, NoReturn, TypeAlias
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 from aiohttp import web
@@ -25,6 +25,7 @@ from spotify_ads_async.emulator.domain.handlers import HANDLERS
 from spotify_ads_async.emulator.domain.store import Store
 from spotify_ads_async.emulator.server.faults import Fault, FaultBook, FaultKind, altered
 from spotify_ads_async.emulator.server.forms import read_form
+from spotify_ads_async.emulator.server.hosts import HostPolicy
 from spotify_ads_async.emulator.server.idempotency import KeyBook, KeyEntry
 from spotify_ads_async.emulator.server.latency import Latency
 from spotify_ads_async.emulator.server.oauth import TokenBook
@@ -54,6 +55,12 @@ class _Aborted(Exception):
     """The connection is to be broken instead of answered."""
 
 
+class _Refused(web.Response):
+    """A refusal that remembers why, for the web page."""
+
+    message = ""
+
+
 class Route(msgspec.Struct, frozen=True):
     """What is known of an operation before a request comes."""
 
@@ -75,6 +82,11 @@ class RequestContext(msgspec.Struct, kw_only=True):
     headers: dict[str, str]
     changes: frozenset[FaultKind] = frozenset()
 
+    @property
+    def origin(self) -> str:
+        """Where the request came to, for the links of its answer."""
+        return f"{self.request.scheme}://{self.request.host}"
+
 
 class App:
     """Answers requests. Everything it needs comes in; it owns the counts, the keys and nothing else."""
@@ -88,6 +100,7 @@ class App:
         faults: FaultBook,
         latency: Latency,
         uplink: Latency,
+        hosts: HostPolicy,
         rng: random.Random,
         rate_limit_headers: HeaderPolicy,
         retry_after: RetryAfterForm,
@@ -100,7 +113,7 @@ class App:
         self.uplink = uplink
         self.ledger = Ledger()
         self.keys = KeyBook()
-        self.base_url = ""
+        self._hosts = hosts
         self._random = rng
         self._rate_limit_headers = rate_limit_headers
         self._retry_after = retry_after
@@ -120,16 +133,23 @@ class App:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         path, _, query = request.raw_path.partition("?")
+        host = request.headers.get("Host", "")
+        if not self._hosts.admits(host):
+            return self._refusal(
+                Refusal(421, "MISDIRECTED_REQUEST", f"Host: {host!r} is not this emulator; allow the name, or use an address"), {}
+            )
         try:
-            if path.startswith(PREFIX + "/"):
-                return await self._api(request, path[len(PREFIX) :], query)
-            return await self._beside(request, path)
+            api = path.startswith(PREFIX + "/")
+            response = await (self._api(request, path[len(PREFIX) :], query) if api else self._beside(request, path))
         except _Aborted:
             _break(request.transport)
             return web.Response()
         except Exception:
             logger.exception("%s %s failed", request.method, path)
             return self._refusal(Refusal(500, "INTERNAL_ERROR", "the emulator failed; its log says why"), {})
+        if self.store.clock.skew and not response.prepared:
+            response.headers["Date"] = format_datetime(self.store.clock.now(), usegmt=True)
+        return response
 
     async def _beside(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
         handler = self._side.get((request.method, path)) or self._side.get((request.method, path[: path.rfind("/", 0, -1) + 1]))
@@ -144,34 +164,46 @@ class App:
         client_id = self.tokens.client_of(request.headers.get("Authorization"), arrived)
         found = self._router.find(request.method, path)
         if isinstance(found, frozenset):
-            return self._unrouted(found, request.method, path)
+            refusal = self._unrouted(found, request.method, path)
+            self._show(request, "", client_id, refusal, arrived)
+            return refusal
         route, values = found
         verdict = self._count(request, route, client_id, arrived)
         context = RequestContext(
             request=request, route=route, path=values, query=query, client_id=client_id, headers=self._quota_headers(verdict)
         )
-        status = 0
+        answer: web.StreamResponse | None = None
         try:
             answer = await (self._refuse(verdict, context) if verdict.wait > 0.0 else self._perform(context))
-            status = answer.status
+            return answer
         finally:
-            self._note(route.operation, client_id, status, time.monotonic() - arrived)
-        return answer
+            self.ledger.statuses[0 if answer is None else answer.status] += 1
+            self.ledger.operations[route.operation] += 1
+            self._show(request, route.operation, client_id, answer, arrived)
 
     def _count(self, request: web.BaseRequest, route: Route, client_id: str | None, now: float) -> QuotaDecision:
         address = request.remote or ""
         keys = {name: address if name.startswith("ip") else client_id or f"nobody at {address}" for name in route.limits}
         verdict = self.quota.admit(keys, now)
-        self.ledger.requests += 1
-        if verdict.wait > 0.0:
-            self.ledger.refused += 1
+        self.ledger.count(int(time.time()), refused=verdict.wait > 0.0)
         return verdict
 
-    def _note(self, operation: str, client_id: str | None, status: int, seconds: float) -> None:
-        ledger = self.ledger
-        ledger.statuses[status] += 1
-        ledger.operations[operation] += 1
-        ledger.latest.append(LatestRequest(time.time(), operation, client_id or "", status, seconds))
+    def _show(
+        self, request: web.BaseRequest, operation: str, client_id: str | None, answer: web.StreamResponse | None, arrived: float
+    ) -> None:
+        """Remember a request for the web page; no answer is a connection that was broken on purpose."""
+        self.ledger.latest.append(
+            LatestRequest(
+                at=time.time(),
+                method=request.method,
+                path=request.raw_path.removeprefix(PREFIX),
+                operation=operation,
+                client_id=client_id or "",
+                status=0 if answer is None else answer.status,
+                seconds=time.monotonic() - arrived,
+                message="the connection was broken" if answer is None else getattr(answer, "message", ""),
+            )
+        )
 
     def _unrouted(self, methods: frozenset[str], method: str, path: str) -> web.Response:
         if methods:
@@ -203,8 +235,9 @@ class App:
 
     async def _perform(self, context: RequestContext) -> web.StreamResponse:
         """Do what the request asks, somewhere within its latency, unless a fault is in the way."""
-        delay, end, changes = self.faults.strike(context.route.operation, context.path) if self.faults else (0.0, None, context.changes)
-        context.changes = changes
+        delay, end = 0.0, None
+        if self.faults:
+            delay, end, context.changes = self.faults.strike(context.route.operation, context.path, parse_qs(context.query))
         delay += self.latency.draw(self._random)
         before = delay * self._random.random()
         try:
@@ -223,8 +256,8 @@ class App:
         if end is not None:
             return await self._ending(context, answer, end)
         content = answer.content
-        if changes:
-            content = altered(msgspec.json.decode(_encode(content)) if content is not None else None, changes)
+        if context.changes:
+            content = altered(msgspec.json.decode(_encode(content)) if content is not None else None, context.changes)
         return _response(answer.status, None if content is None else _encode(content), {**context.headers, **answer.headers})
 
     async def _read(self, context: RequestContext) -> bytes | dict[str, Any]:
@@ -265,7 +298,7 @@ class App:
                 self.keys.forget(context.client_id or "", context.request.headers["Idempotency-Key"])
             raise
         if entry is not None:
-            entry.resource_uri = self._resource(context.route.operation, entry.path, answer)
+            entry.resource_uri = self._resource(context, entry.path, answer)
             if end is not None and end.kind == "indeterminate":
                 entry.state = "unknown"
         return answer
@@ -283,17 +316,18 @@ class App:
             query=checker.query(context.query, strict=route.operation in _STRICT_QUERIES),
             body=checker.form(body) if isinstance(body, dict) else checker.body(body),
             client_id=context.client_id or "",
-            base_url=self.base_url,
+            origin=context.origin,
         )
         return route.handler(call)
 
-    def _resource(self, operation: str, path: str, answer: Response) -> str:
+    @staticmethod
+    def _resource(context: RequestContext, path: str, answer: Response) -> str:
         """Where the result of a create can be read: the list it was posted to, with its id."""
         collection = path.removeprefix(PREFIX)
-        if operation.startswith("createDraftFrom"):
+        if context.route.operation.startswith("createDraftFrom"):
             account, _, kind = collection.removesuffix("/drafts").rpartition("/")[0].rpartition("/")
             collection = f"{account}/drafts/{kind}"
-        return f"{self.base_url}{collection}/{answer.content['id']}"
+        return f"{context.origin}{PREFIX}{collection}/{answer.content['id']}"
 
     async def _ending(self, context: RequestContext, answer: Response, end: Fault) -> web.StreamResponse:
         """The end that a fault makes of a request that took effect."""
@@ -318,11 +352,15 @@ class App:
         if context is not None and status in {400, 403, 404, 409, 422} and not refusal.exact and refusal.code not in _UNDECLARED:
             status = _declared(status, context.route.checker.statuses)
         if refusal.code == "HTML":
-            return web.Response(status=status, body=_PROXY_PAGE, content_type="text/html", headers={**headers, **refusal.headers})
+            page = _Refused(status=status, body=_PROXY_PAGE, content_type="text/html", headers={**headers, **refusal.headers})
+            page.message = "an error page of a proxy"
+            return page
         content = refusal.content(self.store.new_id())
         if context is not None and "camel_case" in context.changes:
             content["errorCodes"] = content.pop("error_codes")
-        return _response(status, _encode(content), {**headers, **refusal.headers})
+        response = _Refused(status=status, body=_encode(content), content_type=_JSON, headers={**headers, **refusal.headers})
+        response.message = "; ".join(refusal.messages)
+        return response
 
 
 _UNDECLARED = frozenset(

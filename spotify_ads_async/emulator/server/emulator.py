@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
@@ -25,6 +26,7 @@ from spotify_ads_async.emulator.server.accounts_service import AccountsService
 from spotify_ads_async.emulator.server.admin import Admin
 from spotify_ads_async.emulator.server.app import PREFIX, App, HeaderPolicy, RetryAfterForm
 from spotify_ads_async.emulator.server.faults import ArmedFault, Fault, FaultBook, FaultDetails, FaultKind
+from spotify_ads_async.emulator.server.hosts import HostPolicy
 from spotify_ads_async.emulator.server.latency import Latency, LatencyLike
 from spotify_ads_async.emulator.server.oauth import TokenBook
 from spotify_ads_async.emulator.server.quota import Algorithm, QuotaBook
@@ -33,6 +35,8 @@ from spotify_ads_async.governor.limits import PUBLISHED_LIMITS, Limit, checked_l
 
 __all__ = ["Emulator"]
 
+_HERE: Mapping[str, str] = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing listens there
+"""What listens everywhere → an address by which this machine reaches it."""
 _LARGEST_BODY_BYTES = 64 * 1024 * 1024
 _SHUTDOWN_SECONDS = 0.2
 
@@ -54,8 +58,11 @@ class Emulator:
             A request is counted when it arrives and takes effect somewhere in between.
         uplink: seconds before a request arrives: what a slow way to the server costs before it is counted.
         seed: where identifiers, latencies and faults come from; the same number, the same run.
-        host: the address to listen on.
+        host: the address to listen on. Whoever reaches another one than a loopback address can read and change what is emulated.
+        allowed_hosts: names in ``Host`` that are answered beside addresses and names without a dot; others are refused (421), so that
+            no web page can point a name of its own at the emulator.
         port: the port, 0 for a free one.
+        tls: serves https with this context, where a certificate or a proxy is what is to be tried.
         clients: client ID → secret of those who may have tokens, None for anybody.
         tokens: access token → client ID of tokens that are good from the start.
         refresh_tokens: refresh token → client ID of tokens that are good from the start.
@@ -94,7 +101,9 @@ class Emulator:
         uplink: LatencyLike = 0.0,
         seed: int = 0,
         host: str = "127.0.0.1",
+        allowed_hosts: Iterable[str] = (),
         port: int = 0,
+        tls: ssl.SSLContext | None = None,
         clients: Mapping[str, str] | None = None,
         tokens: Mapping[str, str] | None = None,
         refresh_tokens: Mapping[str, str] | None = None,
@@ -112,6 +121,7 @@ class Emulator:
         self._plan = Plan(ad_sets=ad_sets, campaigns=campaigns, ads=ads)
         self._seed = seed
         self._address = (host, port)
+        self._tls = tls
         self.clock = Clock(now)
         self.store = Store(self.clock, _stream(seed, "identifiers"))
         self.store.processing_seconds = processing
@@ -131,6 +141,7 @@ class Emulator:
             faults=FaultBook(_stream(seed, "faults"), faults),
             latency=Latency.of(latency),
             uplink=Latency.of(uplink),
+            hosts=HostPolicy(allowed_hosts),
             rng=_stream(seed, "latencies"),
             rate_limit_headers=rate_limit_headers,
             retry_after=retry_after,
@@ -196,14 +207,14 @@ class Emulator:
         if self._database is not None:
             self._database.start()
         try:
-            await web.TCPSite(runner, *self._address, backlog=1024).start()
+            await web.TCPSite(runner, *self._address, backlog=1024, ssl_context=self._tls).start()
         except BaseException:
             await self._stop(runner)
             raise
         host, port = runner.addresses[0][:2]
-        self._origin = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        self._app.base_url = self.base_url
-        self.store.storage.origin = self._origin
+        here = _HERE.get(host, host)
+        scheme = "http" if self._tls is None else "https"
+        self._origin = f"{scheme}://[{here}]:{port}" if ":" in here else f"{scheme}://{here}:{port}"
         return self
 
     async def __aexit__(self, *exception: object) -> None:
@@ -239,8 +250,8 @@ class Emulator:
         Args:
             kind: what; see :class:`Fault`.
             operation: the operationIds that it befalls, none for all.
-            details: ``ad_accounts``, ``businesses``, ``share``, ``times``, ``skip``, ``status``, ``message``, ``delay``, ``headers``
-                of :class:`Fault`.
+            details: ``ad_accounts``, ``businesses``, ``query``, ``share``, ``times``, ``skip``, ``status``, ``message``, ``delay``,
+                ``headers`` of :class:`Fault`.
 
         Returns:
             The fault in force: ``.hits`` counts, ``.remove()`` ends it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict, cast, get_args
 
 import msgspec
@@ -11,6 +11,9 @@ import msgspec
 from spotify_ads_async.undocumented import EVERY_OPERATION
 
 __all__ = ["ArmedFault", "Fault", "FaultBook", "FaultDetails", "FaultKind", "altered", "parse_faults"]
+
+Query: TypeAlias = Mapping[str, Sequence[str]]
+"""The parameters of a request, each with its values."""
 
 FaultKind: TypeAlias = Literal[
     "camel_case",
@@ -48,6 +51,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         operations: the operationIds that match; empty for all.
         ad_accounts: the ad accounts whose requests match; empty for all.
         businesses: the businesses whose requests match; empty for all.
+        query: parameters that a request must have to match, each with a value that must be among its own:
+            ``{"granularity": "HOUR", "fields": "REVENUE"}`` with ``kind="error"`` and ``status=502`` is what an account was seen to do.
         skip: how many matching requests go unharmed first.
         times: how many requests are harmed at most, None for no end.
         status: the status of ``error`` and ``html``, from 400 to 599; it is answered as it is, on every operation.
@@ -64,6 +69,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     operations: frozenset[str] = frozenset()
     ad_accounts: frozenset[str] = frozenset()
     businesses: frozenset[str] = frozenset()
+    query: dict[str, str] = {}
     skip: int = 0
     times: int | None = None
     status: int = 503
@@ -90,6 +96,7 @@ class FaultDetails(TypedDict, total=False):
     ad_accounts: frozenset[str]
     businesses: frozenset[str]
     share: float
+    query: dict[str, str]
     skip: int
     times: int | None
     status: int
@@ -120,7 +127,7 @@ class ArmedFault:
         """Take the fault out of force."""
         self._remove(self)
 
-    def strikes(self, operation: str, path: Mapping[str, str], rng: random.Random) -> bool:
+    def strikes(self, operation: str, path: Mapping[str, str], query: Query, rng: random.Random) -> bool:
         """Whether the fault harms this request."""
         fault = self.fault
         if not (
@@ -128,6 +135,8 @@ class ArmedFault:
             and _among(path.get("ad_account_id"), fault.ad_accounts)
             and _among(path.get("business_id"), fault.businesses)
         ):
+            return False
+        if any(value not in query.get(name, ()) for name, value in fault.query.items()):
             return False
         if fault.times is not None and self.hits >= fault.times:
             return False
@@ -178,7 +187,7 @@ class FaultBook:
         if armed in self._armed:
             self._armed.remove(armed)
 
-    def strike(self, operation: str, path: Mapping[str, str]) -> tuple[float, Fault | None, frozenset[FaultKind]]:
+    def strike(self, operation: str, path: Mapping[str, str], query: Query) -> tuple[float, Fault | None, frozenset[FaultKind]]:
         """What befalls a request: further seconds, the first fault that decides its end, and how its answer changes."""
         delay = 0.0
         end: Fault | None = None
@@ -186,7 +195,7 @@ class FaultBook:
         for armed in self._armed:
             if end is not None and armed.fault.kind not in _PASSING:
                 continue
-            if not armed.strikes(operation, path, self._random):
+            if not armed.strikes(operation, path, query, self._random):
                 continue
             match armed.fault.kind:
                 case "delay":

@@ -13,10 +13,12 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
+from spotify_ads_async.errors import Portable
+
 __all__ = ["Grant", "OAuthError", "TokenBook"]
 
 
-class OAuthError(Exception):
+class OAuthError(Portable):
     """A refusal of the accounts service, in RFC 6749's shape."""
 
     def __init__(self, error: str, description: str, status: int = 400) -> None:

@@ -73,7 +73,10 @@ def entities(query: Mapping[str, Any], now: datetime | None) -> None:
                 raise Refused(query[name], "must be left out with entity_type AD_ACCOUNT", f".{name}")
     if ids and not given(query.get("entity_ids_type", UNSET)):
         raise Refused(UNSET, "is required beside entity_ids", ".entity_ids_type")
-    if ids_kind and kind and query.get("granularity", "LIFETIME") != "LIFETIME" and ids_kind != kind:
+    granularity = query.get("granularity", "LIFETIME")
+    if granularity in {"DAY", "HOUR"} and kind in STATUSES and not ids:
+        raise Refused(UNSET, f"is required with granularity {granularity!s}: iterate over the report to have them listed", ".entity_ids")
+    if ids_kind and kind and granularity != "LIFETIME" and ids_kind != kind:
         raise Refused(ids_kind, f"must be entity_type, {kind!s}, unless the granularity is LIFETIME", ".entity_ids_type")
     if status_kind and kind and status_kind != kind:
         raise Refused(status_kind, f"must be entity_type, {kind!s}", ".entity_status_type")

@@ -149,6 +149,8 @@ def _checked(query: dict[str, Any], now: datetime) -> tuple[str, datetime | None
         raise refused(f"include_parent_entity: {level} has no parent in reports")
     if granularity == "LIFETIME" and ("report_start" in query or "report_end" in query):
         raise refused("report_start, report_end: not permitted when granularity is LIFETIME")
+    if granularity != "LIFETIME" and level != "AD_ACCOUNT" and not query.get("entity_ids"):
+        raise refused(f"entity_ids: required when granularity is {granularity}")
     if granularity != "LIFETIME" and query.get("entity_ids") and query["entity_ids_type"] != level:
         raise refused(f"entity_ids_type: must equal entity_type when granularity is {granularity}")
     return level, *_range(query, granularity, now)

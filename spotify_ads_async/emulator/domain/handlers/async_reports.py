@@ -139,7 +139,7 @@ def get(call: Call) -> Response:
     answer["completed_at"] = row["completed_at"]
     if now >= done + timedelta(seconds=KEPT_SECONDS):
         return Response({**answer, "status": "EXPIRED"})
-    url = call.store.storage.report_url(row["id"], lambda: write(account, row["request"]))
+    url = call.store.storage.report_url(call.origin, row["id"], lambda: write(account, row["request"]))
     return Response({**answer, "status": "READY", "report_url": url})
 
 

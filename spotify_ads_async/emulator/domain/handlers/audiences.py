@@ -39,7 +39,7 @@ def _outcome(people: int) -> Row:
 def upload_url(call: Call) -> Response:
     """``createUploadUrl``: the id is the one to create the audience with."""
     identifier = call.store.new_id()
-    return Response({"id": identifier, "upload_url": call.store.storage.upload_url(call.account.id, identifier)})
+    return Response({"id": identifier, "upload_url": call.store.storage.upload_url(call.origin, call.account.id, identifier)})
 
 
 def replace_url(call: Call) -> Response:
@@ -48,7 +48,7 @@ def replace_url(call: Call) -> Response:
     row = account.audiences.get(call.path["audience_id"])
     if row.get("subtype") != "CUSTOMER_LIST":
         raise refused("audience_id: only a customer list has a file")
-    return Response({"id": row["id"], "upload_url": call.store.storage.upload_url(account.id, row["id"])})
+    return Response({"id": row["id"], "upload_url": call.store.storage.upload_url(call.origin, account.id, row["id"])})
 
 
 def create(call: Call) -> Response:

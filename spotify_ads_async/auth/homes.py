@@ -1,0 +1,63 @@
+"""Homes: the folders of this user, also where there is no home, or one that cannot be written. Needs the extra ``cli`` (platformdirs)."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from pathlib import Path
+from urllib.parse import quote
+
+import platformdirs
+
+__all__ = ["config_folder", "quota_store"]
+
+logger = logging.getLogger("spotify_ads_async")
+
+_NAME = "spotify-ads"
+_NOWHERE = Path(os.devnull)
+
+
+def config_folder() -> Path:
+    """Where settings and sign-ins are kept. Without a home it is a place where no file can be, and errors name it."""
+    return _absolute(platformdirs.user_config_path(_NAME))
+
+
+def quota_store() -> str:
+    """The store that the commands of this user share: a file in the state folder, or else in the folder for temporary files.
+
+    Where neither can be written, each command keeps its own windows, and a warning says so.
+    """
+    for folder in (_absolute(platformdirs.user_state_path(_NAME)), _temporary()):
+        if folder is not None and _can_hold_files(folder):
+            return f"sqlite:///{quote((folder / 'quota.db').as_posix())}"
+    logger.warning(
+        "no folder for the quota's file can be written: commands that run at the same time do not know of each other. "
+        "Name a place with SPOTIFY_ADS_STORE=sqlite:///…"
+    )
+    return "memory"
+
+
+def _absolute(folder: Path) -> Path:
+    """Without a home, ``~`` stays as it is, and would make a folder of that name wherever the command runs."""
+    return folder if folder.is_absolute() else _NOWHERE / _NAME
+
+
+def _temporary() -> Path | None:
+    try:
+        folder = Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        return None
+    if not hasattr(os, "getuid"):
+        return folder / _NAME  # elsewhere each user has a folder of their own
+    return folder / f"{_NAME}-{os.getuid()}"
+
+
+def _can_hold_files(folder: Path) -> bool:
+    """Whether the folder is there, or can be made, and is this user's own: in a folder for everybody, somebody else may have made it."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        foreign = hasattr(os, "getuid") and folder.stat().st_uid != os.getuid()
+    except OSError:
+        return False
+    return not foreign and os.access(folder, os.W_OK | os.X_OK)

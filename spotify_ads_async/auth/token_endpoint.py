@@ -1,0 +1,171 @@
+"""Token endpoint: what is asked of ``/api/token``, and what its answers mean.
+
+Source: Spotify's Authorization guide: tokens live 3600 s; ``/api/token`` takes HTTP Basic with client ID and secret; a refresh may
+answer with a new refresh token, which then replaces the old one. RFC 6749 (5.2) has the codes of refusals.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import anyio
+import msgspec
+
+from spotify_ads_async.errors import (
+    AuthenticationError,
+    ConnectionFailed,
+    ErrorCode,
+    InvalidAnswer,
+    ServerError,
+    SpotifyAdsError,
+)
+from spotify_ads_async.network.problems import explained_connection_error
+from spotify_ads_async.types import Secret, decode_hook
+
+__all__ = ["ACCOUNTS_URL", "FINAL_CODES", "TokenAnswer", "header_safe", "token_request"]
+
+ACCOUNTS_URL = "https://accounts.spotify.com"
+FINAL_CODES = frozenset({"invalid_grant", "invalid_client", "unauthorized_client"})
+"""OAuth's codes after which asking again with the same credentials cannot help."""
+
+_USUAL_LIFETIME = 3600.0
+_ATTEMPTS = 3
+_TIMEOUT = aiohttp.ClientTimeout(total=15.0)
+_LARGEST_ANSWER = 64 * 1024
+
+
+class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``/api/token`` answers. ``expires_in`` is seconds."""
+
+    access_token: Secret
+    expires_in: float = _USUAL_LIFETIME
+    refresh_token: Secret | None = None
+
+
+async def token_request(
+    http: aiohttp.ClientSession, url: str, form: Mapping[str, str | Secret], *, client_id: str, client_secret: Secret
+) -> TokenAnswer:
+    """Ask the token endpoint; transport errors, 429 and 5xx are tried again, a refusal is not.
+
+    Raises:
+        AuthenticationError: the endpoint refused (4xx), with what to do; ``error_codes`` holds OAuth's code where it named one.
+        ConnectionFailed, ServerError, InvalidAnswer: it cannot be reached, fails, or answers something else.
+    """
+    failure: SpotifyAdsError = ConnectionFailed("the token endpoint was not asked")
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            await anyio.sleep(0.2 * 2**attempt * random.random())  # noqa: S311 (no secret)
+        outcome = await _ask_once(http, url, form, client_id, client_secret)
+        if isinstance(outcome, TokenAnswer):
+            return outcome
+        if isinstance(outcome, AuthenticationError) and isinstance(failure, ConnectionFailed) and attempt:
+            outcome.add_note("an attempt before this one got no answer, and that answer may have replaced the token")
+        failure = outcome
+        if not isinstance(failure, ConnectionFailed | ServerError):
+            break
+    raise failure
+
+
+async def _ask_once(
+    http: aiohttp.ClientSession, url: str, form: Mapping[str, str | Secret], client_id: str, client_secret: Secret
+) -> TokenAnswer | SpotifyAdsError:
+    """One request. What fails is returned, or loses its frames: those of aiohttp hold the secrets."""
+    try:
+        async with http.post(
+            url,
+            data=_revealed(form, client_id, client_secret),
+            headers=_headers(client_id, client_secret),
+            timeout=_TIMEOUT,
+            allow_redirects=False,
+        ) as response:
+            status, body = response.status, await _read(response)
+    except (aiohttp.ClientError, OSError, RuntimeError) as cause:
+        # RuntimeError: the client was closed meanwhile.
+        return ConnectionFailed(
+            f"the token endpoint cannot be reached ({explained_connection_error(cause, None)}): check the network and try again"
+        )
+    except BaseException as cause:  # noqa: BLE001 (raised again)
+        raise cause.with_traceback(None) from None
+    return _outcome(status, body)
+
+
+def _revealed(form: Mapping[str, str | Secret], client_id: str, client_secret: Secret) -> dict[str, str]:
+    fields = {name: value.reveal() if isinstance(value, Secret) else value for name, value in form.items()}
+    return fields if client_secret.reveal() else {**fields, "client_id": client_id}
+
+
+def _headers(client_id: str, client_secret: Secret) -> dict[str, str]:
+    if not client_secret.reveal():
+        return {"Accept": "application/json"}
+    return {"Accept": "application/json", "Authorization": aiohttp.encode_basic_auth(client_id, client_secret.reveal())}
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > _LARGEST_ANSWER:
+            response.close()
+            return b""
+    return bytes(body)
+
+
+class _Fields(msgspec.Struct):
+    access_token: Secret
+    expires_in: Any = None
+    refresh_token: Secret | None = None
+
+
+class _Refusal(msgspec.Struct):
+    error: str = ""
+
+
+def _outcome(status: int, body: bytes) -> TokenAnswer | SpotifyAdsError:
+    if 200 <= status < 300:
+        return _granted(status, body)
+    if status >= 500 or status == 429:
+        return ServerError(f"the token endpoint failed (HTTP {status}): try again later", status=status)
+    if status < 400:
+        return InvalidAnswer("the token endpoint redirects, and secrets do not follow: check its address", status=status)
+    try:
+        code = msgspec.json.decode(body, type=_Refusal).error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        code = ""
+    if not re.fullmatch(r"[a-z_]{1,40}", code):
+        code = ""
+    return AuthenticationError(
+        f"the token request was refused ({code or f'HTTP {status}'}): {_ADVICE.get(code, _GENERAL_ADVICE)}",
+        status=status,
+        error_codes=[ErrorCode(code=code)] if code else [],
+    )
+
+
+_ADVICE = {
+    "invalid_grant": "the refresh token or code is void: sign in again, for example with `spotify-ads login`",
+    "invalid_client": "client ID and client secret do not fit together, or the app is gone: check both in the developer dashboard",
+    "unauthorized_client": "the app may not sign in this way: check its settings in the developer dashboard",
+    "invalid_request": "a part of the request is wrong, often the redirect address: register it for the app letter by letter",
+}
+_GENERAL_ADVICE = "check client ID, client secret and refresh token, or sign in again"
+
+
+def _granted(status: int, body: bytes) -> TokenAnswer | SpotifyAdsError:
+    try:
+        fields = msgspec.json.decode(body, type=_Fields, dec_hook=decode_hook)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        fields = None
+    if fields is None or not header_safe(fields.access_token.reveal()):
+        # Nothing of the body is shown: it may hold a token.
+        return InvalidAnswer("the token endpoint answered without a usable access token: check its address", status=status)
+    seconds = fields.expires_in
+    lifetime = float(seconds) if isinstance(seconds, int | float) and seconds >= 0 else _USUAL_LIFETIME
+    return TokenAnswer(access_token=fields.access_token, expires_in=lifetime, refresh_token=fields.refresh_token)
+
+
+def header_safe(token: str) -> bool:
+    """Whether a header may hold ``token``: printable ASCII without spaces, and not empty."""
+    return token.isascii() and token.isprintable() and " " not in token and token != ""

@@ -1,0 +1,326 @@
+"""Tables of changes, of any format: which rows there are, and what their headers and cells mean. Conversions of one row are RowReader's."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from spotify_ads_async.bulk.entities import ENTITIES, Entity
+from spotify_ads_async.bulk.plan.cells import CLEAR, CellError
+from spotify_ads_async.bulk.plan.columns import Column, Kind
+from spotify_ads_async.bulk.plan.headers import Header, HeaderProblem, entity_of, header_text, plain, read_header
+from spotify_ads_async.bulk.plan.sources import CURRENCY, BadChanges, Change, Problem, RowReader
+from spotify_ads_async.bulk.plan.typed import cell_text, id_text
+from spotify_ads_async.spreadsheets import (
+    CellValue,
+    FormattedNumber,
+    Row,
+    Spreadsheet,
+    SpreadsheetError,
+    Table,
+    UnreadableCell,
+    is_blank,
+)
+
+__all__ = ["HiddenRows", "NewRow", "Reading", "Survey", "TableReader", "first_texts", "tables_of_changes"]
+
+_LOOKED_FOR_HEADER = 20
+_LONGEST_SHOWN = 60
+
+
+class HiddenRows(enum.StrEnum):
+    """What to do with rows that a spreadsheet hides, by hand or by a filter."""
+
+    INCLUDE = "include"
+    SKIP = "skip"
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """How a file of changes is read.
+
+    Attributes:
+        clear: the token that empties a field.
+        encoding: the encoding of a text, where it should not be found out.
+        sheets: the sheets of a workbook to read; every visible one with an id column if left out.
+        ignore: headers of columns to leave out.
+        hidden: what to do with hidden rows; they are refused where it is left out.
+        zone: the zone of times that name none.
+    """
+
+    clear: str = CLEAR
+    encoding: str | None = None
+    sheets: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    hidden: HiddenRows | None = None
+    zone: ZoneInfo | None = None
+
+
+class NewRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row without an id: the cells that it has, by their headers' meaning, as text for its columns."""
+
+    line: int
+    cells: dict[str, str]
+    problems: tuple[Problem, ...] = ()
+
+
+class Survey(msgspec.Struct, frozen=True, kw_only=True):
+    """What a look at a table's rows says: the numbers of hidden ones that hold something, and whether any has no id."""
+
+    hidden: tuple[int, ...]
+    new: bool
+
+
+class TableReader:
+    """Reads changes from one table: iterating gives a :class:`Change`, a :class:`NewRow` or a :class:`Problem` for every row.
+
+    Args:
+        table: the table.
+        name: the file's name, for problems.
+        reading: how it is read.
+        currency: the account's currency, or nothing where it is not known.
+        entity: what the changes are for; by default the id column says it.
+        new: the columns that rows without an id may have beside those of changes, by kind of thing; without it such rows are refused.
+
+    Attributes:
+        entity: what the changes are for.
+        names: the columns that the table has, without the id: a blank in one of them means not set.
+        remarks: what was taken for granted, in words.
+
+    Raises:
+        BadChanges: the header cannot be used, so that no row can be read.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        *,
+        name: str,
+        reading: Reading,
+        currency: str = "",
+        entity: Entity | None = None,
+        new: Mapping[str, Mapping[str, Column]] | None = None,
+    ) -> None:
+        self.name = name
+        self.table = table
+        self._reading = reading
+        self._currency = currency
+        self._columns: list[Header | None] = []
+        try:
+            first = next((row for row in table.rows() if not _is_empty(row)), None)
+        except SpreadsheetError as problem:
+            raise BadChanges([self._problem(problem.row or 1, problem.reason, fatal=True)]) from None
+        if first is None:
+            raise BadChanges([self._problem(0, "is empty", fatal=True)])
+        self._header_row = first.number
+        texts = [header_text(cell) for cell in first.cells]
+        self.entity = entity or self._entity_of(texts, first.number)
+        self._new = (new or {}).get(self.entity.plural)
+        self._reader = RowReader(self.entity, name=name, clear=reading.clear, currency=currency)
+        self._columns = self._usable(texts, first.number)
+        named = [one for one in self._columns if one is not None]
+        self.names = tuple(one.column.name for one in named if one.column is not None and one.column.name in self.entity.columns)
+        read = [
+            f"“{one.text}” is {one.column.name}{f', in the zone {one.zone.key}' if one.zone else ''}"
+            for one in named
+            if one.column is not None and one.column.name != one.text
+        ]
+        self.remarks = [f"headers: {', '.join(read)}"] if read else []
+        if reading.zone is not None and any(one.column is not None and one.column.kind is Kind.TIME and one.zone is None for one in named):
+            self.remarks.append(f"times without a zone are those of {reading.zone.key}")
+
+    def __iter__(self) -> Iterator[Change | NewRow | Problem]:
+        try:
+            for row in self._filled_rows():
+                if not row.hidden or self._reading.hidden is HiddenRows.INCLUDE:
+                    yield self._read(row)
+        except SpreadsheetError as problem:
+            yield self._problem(problem.row, problem.reason, fatal=True)
+
+    def _filled_rows(self) -> Iterator[Row]:
+        """The rows below the header that hold something."""
+        return (row for row in self.table.rows() if row.number > self._header_row and not _is_empty(row))
+
+    def survey(self) -> Survey:
+        """A look at all rows without reading them: which are hidden, and whether any is new. Blocks."""
+        at = next(number for number, one in enumerate(self._columns) if one is not None and one.is_id)
+        hidden: list[int] = []
+        new = False
+        with contextlib.suppress(SpreadsheetError):  # reading says what is wrong, and where
+            for row in self._filled_rows():
+                if row.hidden:
+                    hidden.append(row.number)
+                    if self._reading.hidden is not HiddenRows.INCLUDE:
+                        continue
+                new = new or len(row.cells) <= at or is_blank(row.cells[at])
+        return Survey(hidden=tuple(hidden), new=new)
+
+    def place(self, line: int, column: str = "") -> str:
+        """Where a row, or its cell in a column, is in a workbook: ``Changes!C4``; nothing for a text, whose lines say it."""
+        if not self.table.name:
+            return ""
+        for number, one in enumerate(self._columns, start=1):
+            if one is not None and column and column in _meanings(one, self.entity):
+                return self.table.address(line, number)
+        return self.table.address(line)
+
+    def _problem(self, line: int, reason: str, column: str = "", *, entity_id: str = "", at: int = 0, fatal: bool = False) -> Problem:
+        """A problem with its place; ``at`` is the number of its column, where that has no name."""
+        place = self.table.address(line, at) if self.table.name and at else self.place(line, column) if line else self.table.name
+        return Problem(file=self.name, line=line, place=place, reason=reason, column=column, entity_id=entity_id, fatal=fatal)
+
+    def _entity_of(self, texts: Sequence[str], line: int) -> Entity:
+        found = entity_of(texts)
+        lists = {"id", "name"} <= {plain(text) for text in texts}
+        if len(found) == 1 and not lists:
+            return found[0]
+        columns = ", ".join(entity.id_column for entity in ENTITIES.values())
+        own = [entity for entity in found if entity.plural.replace(" ", "") == plain(self.table.name)]
+        if len(own) == 1 and not lists:
+            return own[0]
+        if lists:
+            reason = (
+                f"is what a list writes, and no file of changes: its id column must say what is changed ({columns}); "
+                "`spotify-ads export ad-sets --to changes.csv` writes a file of changes"
+            )
+        elif found:
+            reason = f"has more than one id column of {columns}"
+        else:
+            reason = f"has no id column: one of {columns} says what is changed{self._header_below()}"
+        raise BadChanges([self._problem(line, reason, fatal=True)])
+
+    def _header_below(self) -> str:
+        """Where the header seems to be, when it is not the first row."""
+        for row in islice(self._filled_rows(), _LOOKED_FOR_HEADER):
+            if entity_of([header_text(cell) for cell in row.cells]):
+                return f"; row {row.number} looks like the header: delete the rows above it"
+        return ""
+
+    def _usable(self, texts: Sequence[str], line: int) -> list[Header | None]:
+        """The columns in the file's order, None standing for those without a name."""
+        found: list[Header | None] = []
+        problems: list[Problem] = []
+        seen: dict[str, str] = {}
+        for number, text in enumerate(texts, start=1):
+            header = None
+            try:
+                header = self._header(text) if text else None
+            except HeaderProblem as problem:
+                problems.append(self._problem(line, str(problem), text, at=number, fatal=True))
+            meaning = "" if header is None or header.ignored else header.column.writes if header.column else plain(text)
+            if meaning and meaning in seen:
+                twice = "is there twice" if seen[meaning] == text else f"means the same as {seen[meaning]}"
+                problems.append(self._problem(line, twice, text, at=number, fatal=True))
+            seen.setdefault(meaning, text)
+            found.append(header)
+        if not any(one is not None and one.is_id for one in found):
+            problems.append(self._problem(line, "is missing", self.entity.id_column, fatal=True))
+        if problems:
+            raise BadChanges(problems)
+        return found
+
+    def _header(self, text: str) -> Header:
+        return read_header(self.entity, text, currency=self._currency, ignored=self._reading.ignore, more=self._new or {})
+
+    def _read(self, row: Row) -> Change | NewRow | Problem:
+        cells, problems = self._cells(row)
+        if self._new is not None and self.entity.id_column not in cells:
+            return NewRow(line=row.number, cells=cells, problems=tuple(problems))
+        if problems:
+            return problems[0]
+        fixed = [name for name in cells if name not in self.entity.columns and name not in {self.entity.id_column, CURRENCY}]
+        if fixed:
+            reason = f"can be given to what is new alone: leave it blank for {self.entity.plural} that are there"
+            return self._problem(row.number, reason, fixed[0], entity_id=cells[self.entity.id_column])
+        read = self._reader.read(row.number, cells.items())
+        return read if isinstance(read, Change) else msgspec.structs.replace(read, place=self.place(row.number, read.column))
+
+    def _cells(self, row: Row) -> tuple[dict[str, str], list[Problem]]:
+        """The cells of a row as text, by the columns that they stand in, and what cannot be read."""
+        cells: dict[str, str] = {}
+        problems: list[Problem] = []
+        for number, cell in enumerate(row.cells, start=1):
+            if is_blank(cell):
+                continue
+            header = self._columns[number - 1] if number <= len(self._columns) else None
+            if header is not None and header.ignored:
+                continue
+            try:
+                if header is None:
+                    raise CellError(f"{_shown(cell)} stands in a column without a name")  # noqa: TRY301 - its place is added below
+                self._take(cells, header, cell)
+            except CellError as problem:
+                named = "" if header is None else header.column.name if header.column else header.text
+                entity_id = cells.get(self.entity.id_column, "")
+                problems.append(self._problem(row.number, str(problem), named, entity_id=entity_id, at=number))
+        return cells, problems
+
+    def _take(self, cells: dict[str, str], header: Header, cell: CellValue) -> None:
+        if header.is_id:
+            cells[self.entity.id_column] = ""  # what cannot be read is no blank
+            cells[self.entity.id_column] = id_text(cell)
+        elif header.is_currency:
+            cells[CURRENCY] = header_text(cell)
+        elif header.column is not None:
+            cells[header.column.name] = cell_text(header.column, cell, zone=header.zone or self._reading.zone)
+
+
+def _is_empty(row: Row) -> bool:
+    return all(is_blank(cell) for cell in row.cells)
+
+
+def _meanings(header: Header, entity: Entity) -> set[str]:
+    found = {header.text}
+    if header.is_id:
+        found.add(entity.id_column)
+    if header.column is not None:
+        found |= {header.column.name, header.column.writes}
+    return found
+
+
+def _shown(cell: CellValue) -> str:
+    text = cell.reason if isinstance(cell, UnreadableCell) else str(cell.value if isinstance(cell, FormattedNumber) else cell)
+    return repr(text[:_LONGEST_SHOWN])
+
+
+def tables_of_changes(opened: Spreadsheet, *, name: str, reading: Reading) -> tuple[list[Table], list[str]]:
+    """The tables that hold changes, and what was left out, in words: every visible sheet with an id column, or those that were asked for.
+
+    Raises:
+        BadChanges: there is none.
+    """
+    sheets = ", ".join(table.name for table in opened.tables)
+    if missing := set(reading.sheets) - {table.name for table in opened.tables}:
+        reason = f"has no sheet {', '.join(sorted(missing))}: it has {sheets}" if sheets else "is no workbook, and has no sheets"
+        raise BadChanges([Problem(file=name, line=0, reason=reason, fatal=True)])
+    if reading.sheets or len(opened.tables) == 1:
+        return [table for table in opened.tables if not reading.sheets or table.name in reading.sheets], []
+    with_ids = [table for table in opened.tables if _has_id_column(table)]
+    usable = [table for table in with_ids if not table.hidden]
+    if not usable:
+        columns = ", ".join(entity.id_column for entity in ENTITIES.values())
+        reason = f"has no sheet with an id column: one of {columns} says what is changed (sheets: {sheets})"
+        raise BadChanges([Problem(file=name, line=0, reason=reason, fatal=True)])
+    left_out = [
+        f"sheet {table.name} {'is hidden' if table.hidden else 'has no id column'} and is left out"
+        for table in opened.tables
+        if table not in usable and (table in with_ids or not table.hidden)
+    ]
+    return usable, left_out
+
+
+def first_texts(table: Table) -> list[str]:
+    """The headers of a table, as they stand there; none where it cannot be read, which reading it will say."""
+    try:
+        first = next((row for row in table.rows() if not _is_empty(row)), None)
+    except SpreadsheetError:
+        return []
+    return [] if first is None else [header_text(cell) for cell in first.cells]
+
+
+def _has_id_column(table: Table) -> bool:
+    return bool(entity_of(first_texts(table)))

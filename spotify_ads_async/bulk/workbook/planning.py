@@ -1,0 +1,294 @@
+"""Planning files of changes: of one kind, or of several kinds and of what is new. No request changes anything."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+import msgspec
+
+from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS
+from spotify_ads_async.bulk.plan.opening import ChangesReader, open_changes
+from spotify_ads_async.bulk.plan.planner import Source, currency_of, plan_changes
+from spotify_ads_async.bulk.plan.sources import BadChanges, Change, HiddenRowsFound, Problem
+from spotify_ads_async.bulk.plan.tables import HiddenRows, NewRow, TableReader
+from spotify_ads_async.bulk.records import Header
+from spotify_ads_async.bulk.workbook import resolving
+from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS, new_columns
+from spotify_ads_async.bulk.workbook.resolving import Known, Resolver
+from spotify_ads_async.bulk.workbook.store import MediaItem, NewItem, WorkbookHeader, WorkbookPlan
+from spotify_ads_async.client import AdsClient
+from spotify_ads_async.errors import InvalidRequest
+from spotify_ads_async.models import AssetType
+from spotify_ads_async.operations import GET_ASSETS_BY_AD_ACCOUNT
+from spotify_ads_async.pagination import ListCall
+
+__all__ = ["plan_file"]
+
+_SHOWN_HIDDEN = 5
+
+_PAGE = 50
+_ARCHIVED = "ARCHIVED"
+_PICTURES = frozenset({"logo", "companion"})
+
+
+async def plan_file(ads: AdsClient, source: Source, header: Header, path: Path) -> None:
+    """Make the plan of a file: an ordinary one where it changes things of one kind, and one of a workbook where it does more.
+
+    Raises:
+        BadChanges: rows are refused; or the file as a whole cannot be read.
+        HiddenRowsFound: rows are hidden, and ``source.reading`` does not say what to do with them.
+        FileExistsError: there is a file at ``path``, or where a part of the plan would be.
+        SpotifyAdsError: what is there cannot be read.
+    """
+    async with open_changes(source.path, name=source.shown, reading=source.reading) as file:
+        if file.needs_currency:
+            header = msgspec.structs.replace(header, currency=await currency_of(ads, header.ad_account_id))
+        read = partial(file.readers, currency=header.currency, new=new_columns())
+        readers = await anyio.to_thread.run_sync(read)
+        new = await anyio.to_thread.run_sync(_survey, readers, source)
+        remarks = [*file.remarks, *(remark for one in readers for remark in one.remarks), *new.remarks]
+        header = msgspec.structs.replace(header, remarks="\n".join(remarks), guessed=file.encoding_is_guessed)
+        if len(readers) == 1 and not new.readers:
+            await plan_changes(ads, readers[0], source, header, path)
+        else:
+            await _plan_workbook(ads, readers, source, header, path, has_new=bool(new.readers))
+
+
+class _Surveyed(msgspec.Struct, frozen=True, kw_only=True):
+    readers: list[TableReader]
+    """The tables with rows that have no id."""
+    remarks: list[str]
+
+
+def _survey(readers: Sequence[ChangesReader], source: Source) -> _Surveyed:
+    """Look through all rows, and refuse hidden ones of which nobody said what to do with them. Blocks."""
+    found: list[TableReader] = []
+    hidden: list[str] = []
+    for reader in readers:
+        if isinstance(reader, TableReader):
+            survey = reader.survey()
+            found += [reader] if survey.new else []
+            hidden += [reader.table.address(row) for row in survey.hidden]
+    if hidden and source.reading.hidden is None:
+        raise HiddenRowsFound(source.shown, hidden[:_SHOWN_HIDDEN], len(hidden))
+    what = "taken as if they were not" if source.reading.hidden is HiddenRows.INCLUDE else "left out"
+    return _Surveyed(readers=found, remarks=[f"{len(hidden)} hidden rows are {what} ({hidden[0]} is the first)"] if hidden else [])
+
+
+async def _plan_workbook(
+    ads: AdsClient, readers: Sequence[ChangesReader], source: Source, header: Header, path: Path, *, has_new: bool
+) -> None:
+    kinds = [reader.entity.plural for reader in readers]
+    if len(set(kinds)) < len(kinds):
+        twice = next(one for one in kinds if kinds.count(one) > 1)
+        names = ", ".join(reader.table.name for reader in readers if isinstance(reader, TableReader) and reader.entity.plural == twice)
+        reason = f"has more than one sheet of {twice} ({names}): --sheet says which one, or put them into one sheet"
+        raise BadChanges([Problem(file=source.shown, line=0, reason=reason, fatal=True)])
+    rows, named = await anyio.to_thread.run_sync(_read_new_rows, readers)
+    made: list[Path] = []
+    try:
+        for reader in readers:
+            if not await anyio.to_thread.run_sync(_has_changes, reader):
+                continue
+            part = path.with_name(f"{path.name}.{reader.entity.plural.replace(' ', '-')}")
+            await plan_changes(ads, reader, source, msgspec.structs.replace(header, remarks=""), part)
+            made.append(part)
+        things = _NewThings([], [])
+        if has_new:
+            currency = header.currency or await currency_of(ads, header.ad_account_id)
+            things = await _resolve(ads, header.ad_account_id, rows, named, source.path.parent, currency=currency)
+        await anyio.to_thread.run_sync(_write, path, header, made, things)
+    except BaseException:
+        for part in made:
+            part.unlink(missing_ok=True)
+        raise
+
+
+def _has_changes(reader: ChangesReader) -> bool:
+    return any(not isinstance(row, NewRow) for row in reader)
+
+
+def _write(path: Path, header: Header, parts: Sequence[Path], things: _NewThings) -> None:
+    """Write the plan of a workbook; nothing is left of it where that fails. Blocks."""
+    about = WorkbookHeader(
+        ad_account_id=header.ad_account_id,
+        base_url=header.base_url,
+        source=header.source,
+        created_at=header.created_at,
+        currency=header.currency,
+        remarks=header.remarks,
+        guessed=header.guessed,
+    )
+    with WorkbookPlan.create(path, about) as plan:
+        try:
+            with plan.transaction():
+                for part in parts:
+                    plan.add_part(part.name.rpartition(".")[2].replace("-", " "), part)
+                plan.add_media(things.media)
+                plan.add_items(things.items)
+                plan.write_header(msgspec.structs.replace(about, ready=True))
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+
+class _NewThings:
+    """What rows without an id come to: ``items`` and ``media`` to write down."""
+
+    def __init__(self, items: Sequence[NewItem], media: Sequence[MediaItem]) -> None:
+        self.items = items
+        self.media = media
+
+
+def _read_new_rows(readers: Sequence[ChangesReader]) -> tuple[list[resolving.Row], dict[str, list[Known]]]:
+    """The rows without an id, campaigns first; and the rows with one, by kind, which others may name as their parents. Blocks."""
+    rows: list[resolving.Row] = []
+    named: defaultdict[str, list[Known]] = defaultdict(list)
+    for reader in readers:
+        kind = NEW_KINDS[reader.entity.plural]
+        for one in reader:
+            if isinstance(one, NewRow):
+                rows.append(resolving.Row(kind=kind, row=one, file=reader.name, place=_placing(reader, one.line)))
+            elif isinstance(one, Change) and isinstance(name := one.values.get("name"), str):
+                named[reader.entity.plural].append(Known(one.entity_id, name))
+    order = list(NEW_KINDS)
+    return sorted(rows, key=lambda row: order.index(row.kind.plural)), named
+
+
+def _placing(reader: ChangesReader, line: int) -> Callable[[str], str]:
+    def place(column: str) -> str:
+        return reader.place(line, column)
+
+    return place
+
+
+async def _resolve(
+    ads: AdsClient, ad_account_id: str, rows: Sequence[resolving.Row], named: Mapping[str, Sequence[Known]], folder: Path, *, currency: str
+) -> _NewThings:
+    """Resolve rows without an id.
+
+    Args:
+        ads: the client.
+        ad_account_id: the ad account.
+        rows: the rows, parents before children.
+        named: rows with an id, by kind.
+        folder: where media files are looked for.
+        currency: the account's currency.
+
+    Raises:
+        BadChanges: rows are refused, each with everything that is wrong.
+        SpotifyAdsError: what is there cannot be read.
+    """
+    media, numbers, refused = await anyio.to_thread.run_sync(_look_at_media, rows, folder)
+    reading = resolving.Reading(
+        currency=currency,
+        now=datetime.now(UTC),
+        live=await _live(ads, ad_account_id, rows, named),
+        assets=await _assets(ads, ad_account_id, rows, numbers, refused),
+        media=numbers,
+        refused_media=refused,
+    )
+    resolver = Resolver(rows, reading)
+    resolver.resolve()
+    resolver.refuse_twins()
+    if resolver.problems:
+        raise BadChanges(resolver.problems)
+    return _NewThings(resolver.items, media)
+
+
+async def _live(
+    ads: AdsClient, ad_account_id: str, rows: Sequence[resolving.Row], named: Mapping[str, Sequence[Known]]
+) -> dict[str, list[Known]]:
+    """What is there already and may be a parent or a twin: campaigns where any row is new; ad sets and ads where a row's parent is live."""
+    found: dict[str, list[Known]] = {CAMPAIGNS.plural: await _listed(ads, ad_account_id, CAMPAIGNS.plural, "", {})}
+    new_campaigns = {row.name.casefold() for row in rows if row.kind.plural == CAMPAIGNS.plural}
+    new_ad_sets = {row.name.casefold() for row in rows if row.kind.plural == AD_SETS.plural}
+    in_live_campaigns = _parents(rows, AD_SETS.plural) - new_campaigns
+    in_live_ad_sets = _parents(rows, ADS.plural) - new_ad_sets
+    if in_live_campaigns or in_live_ad_sets:
+        found[AD_SETS.plural] = await _listed(ads, ad_account_id, AD_SETS.plural, "campaign_id", {})
+    if in_live_ad_sets:
+        parents = [one.id for one in found[AD_SETS.plural] if {one.name.casefold(), one.id} & in_live_ad_sets]
+        found[ADS.plural] = []
+        for start in range(0, len(parents), _PAGE):
+            found[ADS.plural] += await _listed(ads, ad_account_id, ADS.plural, "ad_set_id", {"ad_set_ids": parents[start : start + _PAGE]})
+    for plural, rows_with_ids in named.items():
+        renamed = {one.id: one for one in rows_with_ids}
+        kept = [one for one in found.get(plural, []) if one.id not in renamed]
+        parents_of = {one.id: one.parent_id for one in found.get(plural, [])}
+        found[plural] = [*kept, *(Known(one.id, one.name, parents_of.get(one.id, "")) for one in rows_with_ids)]
+    return found
+
+
+def _parents(rows: Sequence[resolving.Row], plural: str) -> set[str]:
+    """What the rows of a kind say of what they are in."""
+    return {row.row.cells.get(row.kind.parent_column, "").casefold() for row in rows if row.kind.plural == plural} - {""}
+
+
+async def _listed(ads: AdsClient, ad_account_id: str, plural: str, parent_field: str, query: Mapping[str, Any]) -> list[Known]:
+    """What is live and not archived, and what is in drafts."""
+    kind = NEW_KINDS[plural]
+    found: dict[str, Known] = {}
+    for operation in (kind.entity.list, kind.drafts):
+        call: ListCall[Any] = ListCall(ads, operation, path={"ad_account_id": ad_account_id}, query={"limit": _PAGE, **query})
+        async for one in call:
+            if one.status != _ARCHIVED:
+                found.setdefault(str(one.id), Known(str(one.id), one.name or "", str(getattr(one, parent_field, "") or "")))
+    return list(found.values())
+
+
+def _media_cells(rows: Sequence[resolving.Row]) -> list[tuple[str, str]]:
+    return [(column, text) for row in rows for column in row.kind.media if (text := row.row.cells.get(column, ""))]
+
+
+async def _assets(
+    ads: AdsClient, ad_account_id: str, rows: Sequence[resolving.Row], media: Mapping[str, int], refused: Mapping[str, str]
+) -> dict[str, list[str]]:
+    """The ids of assets by name, where a cell may be one."""
+    wanted = {text.casefold() for _, text in _media_cells(rows) if text not in media and text not in refused and not _is_id(text)}
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    if wanted:
+        call: ListCall[Any] = ListCall(ads, GET_ASSETS_BY_AD_ACCOUNT, path={"ad_account_id": ad_account_id}, query={"limit": _PAGE})
+        async for one in call:
+            if (one.name or "").casefold() in wanted:
+                found[one.name.casefold()].append(str(one.id))
+    return found
+
+
+def _is_id(text: str) -> bool:
+    return len(text) == 36 and text.count("-") == 4
+
+
+def _look_at_media(rows: Sequence[resolving.Row], folder: Path) -> tuple[list[MediaItem], dict[str, int], dict[str, str]]:
+    """The media files that rows name, each once by its content; their numbers, and why some cannot be used. Blocks."""
+    from spotify_ads_async.uploads.files import inspect  # noqa: PLC0415 - most plans upload nothing
+
+    by_hash: dict[tuple[str, str], MediaItem] = {}
+    numbers: dict[str, int] = {}
+    refused: dict[str, str] = {}
+    for column, text in _media_cells(rows):
+        if text in numbers or text in refused:
+            continue
+        path = folder / text
+        if not path.is_file():
+            continue
+        if not path.resolve().is_relative_to(folder.resolve()):
+            refused[text] = f"{text} is not beside the workbook: move it into {folder}"
+            continue
+        try:
+            found = inspect(path, AssetType.IMAGE if column in _PICTURES else None)
+        except (InvalidRequest, OSError) as problem:
+            refused[text] = str(getattr(problem, "message", problem))
+            continue
+        item = by_hash.setdefault(
+            (found.sha256, found.asset_type),
+            MediaItem(number=len(by_hash) + 1, path=str(path.resolve()), sha256=found.sha256, asset_type=str(found.asset_type)),
+        )
+        numbers[text] = item.number
+    return list(by_hash.values()), numbers, refused

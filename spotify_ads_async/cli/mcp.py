@@ -1,0 +1,48 @@
+"""``spotify-ads mcp``: tools for agents, over standard input and output or over HTTP on this machine."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Annotated
+
+import platformdirs
+import typer
+
+from spotify_ads_async.cli.connect import connected
+from spotify_ads_async.cli.run import run, say, usage_error
+
+__all__ = ["mcp"]
+
+
+def mcp(
+    *,
+    http: Annotated[bool, typer.Option("--http", help="Serve streamable HTTP on 127.0.0.1 instead of standard input and output.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port of --http.")] = 8792,
+    allow_writes: Annotated[
+        bool, typer.Option("--allow-writes", help="Let the agent plan and apply changes; otherwise it only reads.")
+    ] = False,
+    most_rows: Annotated[int, typer.Option(min=0, help="Rows that a session may change at most.")] = 1_000,
+    most_money: Annotated[
+        float | None, typer.Option(min=0.0, help="By how much a session may let budgets grow, in units of the account's currency.")
+    ] = None,
+) -> None:
+    """Give an agent tools for the Ads API (Model Context Protocol)."""
+    try:
+        from spotify_ads_async.mcp import Caps, Writer, ads_server  # noqa: PLC0415 - an extra
+    except ImportError as missing:
+        usage_error(f"{missing.name} is not installed: pip install 'spotify-ads-async[cli,mcp]'")
+
+    async def serve() -> None:
+        async with connected() as ads, AsyncExitStack() as stack:
+            writer: Writer | None = None
+            if allow_writes:
+                folder = platformdirs.user_state_path("spotify-ads") / "mcp"
+                writer = await stack.enter_async_context(Writer(ads, folder, Caps(rows=most_rows, money=most_money)))
+            server = ads_server(ads, writer)
+            if http:
+                say(f"http://127.0.0.1:{port}/mcp · Ctrl-C ends it")
+                await server.run_streamable_http_async(host="127.0.0.1", port=port)
+            else:
+                await server.run_stdio_async()
+
+    run(serve)

@@ -1,0 +1,116 @@
+"""Forecast: when a request that waits can leave. Pure: it looks at the queue and the windows, and changes neither.
+
+Where a window is kept in this process, its return times say it. Where a store keeps it, the store's last :class:`Outlook` does.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+
+import msgspec
+
+from spotify_ads_async.governor.wait_queue import Flow, PendingRequest, Priority, WaitQueue
+from spotify_ads_async.governor.window import BULK_TURN, Window
+
+__all__ = ["Outlook", "predicted_wait", "wait_for"]
+
+_ROUNDS = 4
+_FLOWS_LOOKED_AT = 64
+
+
+class Outlook(msgspec.Struct, frozen=True, kw_only=True):
+    """What the store last said about a window. Times are of the local clock.
+
+    ``free`` tokens can be used from ``opens_at`` on; the others come back at ``due``, of which there are so many evenly
+    spread over their number ``out``. Of ``active`` processes, ``active`` - 1 others have ``others_waiting`` requests in their queues.
+    """
+
+    free: int
+    out: int
+    due: tuple[float, ...]
+    opens_at: float
+    active: int
+    others_waiting: int
+
+    def wait(self, position: int, now: float, cycle: float) -> float:
+        """Seconds until this process can have been granted the token at ``position``."""
+        opens = max(0.0, self.opens_at - now)
+        needed = position + min(self.others_waiting, position * (self.active - 1)) - self.free
+        if needed <= 0 or not self.due:
+            return opens
+        rounds, rest = divmod(needed - 1, max(1, self.out))
+        place = rest / max(1, self.out) * len(self.due)
+        below = min(int(place), len(self.due) - 1)
+        above = min(below + 1, len(self.due) - 1)
+        at = self.due[below] + (self.due[above] - self.due[below]) * (place - below)
+        return max(opens, max(0.0, at - now) + rounds * cycle)
+
+
+def predicted_wait(request: PendingRequest, queue: WaitQueue, outlooks: dict[Window, Outlook], now: float) -> tuple[float, Window]:
+    """Seconds until the last of the request's class in its flow can leave, and the window that binds. The request is in the queue."""
+    waits = [(_predicted_for(request, window, queue, outlooks, now), window) for window in request.flow.windows]
+    return max(waits, key=lambda pair: pair[0])
+
+
+def wait_for(window: Window, position: int, now: float, *, kept: int = 0, outlook: Outlook | None = None) -> float:
+    """Seconds until the request at ``position`` of the queue can leave, were every answer in flight to come now.
+
+    ``kept`` tokens are left to others of the queue besides those reserved for other programs.
+    """
+    spacing = 0.0 if window.pacer is None else window.pacer.wait(now) + (position - 1) * window.pacer.interval
+    pause = max(0.0, window.paused_until - now) + spacing
+    if outlook is not None:
+        return max(pause, outlook.wait(position, now, window.cycle))
+    if window.shared:
+        return pause
+    kept += window.reserved_for_others
+    rounds, rest = divmod(position - 1, max(1, window.limit.requests - kept))
+    at = window.there_at(rest + 1 + kept)
+    return max(pause, (window.cycle if at == math.inf else max(0.0, at - now)) + rounds * window.cycle)
+
+
+def _predicted_for(request: PendingRequest, window: Window, queue: WaitQueue, outlooks: dict[Window, Outlook], now: float) -> float:
+    bulk = request.priority is Priority.BULK
+    kept = 0
+    predicted = math.inf
+    # Others who need further windows are held up there: how many go before depends on the wait, which depends on them.
+    for _ in range(_ROUNDS):
+        interactive, other = _ahead(request.flow, window, queue, predicted, now)
+        if bulk:
+            # Either all interactive ones go first, and the reserve stays, or so many that it is its turn.
+            turn = max(0, other * BULK_TURN - window.overtaken)
+            kept = 0 if interactive >= turn else window.reserve(now)
+            position = other + min(interactive, turn)
+        else:
+            position = interactive + min(other, interactive // BULK_TURN)
+        closer = wait_for(window, max(1, position), now, kept=kept, outlook=outlooks.get(window))
+        if closer >= predicted:
+            break
+        predicted = closer
+    return predicted
+
+
+def _ahead(flow: Flow, window: Window, queue: WaitQueue, horizon: float, now: float) -> tuple[int, int]:
+    """How many interactive and how many bulk requests can take a token of ``window`` within ``horizon`` seconds."""
+    if window.waiting == len(flow.interactive) + len(flow.bulk):
+        return len(flow.interactive), len(flow.bulk)
+    flows = queue.flows_for(window)
+    if horizon == math.inf or len(flows) > _FLOWS_LOOKED_AT:
+        return window.waiting_interactive, window.waiting_bulk
+    interactive = bulk = 0
+    for other in flows:
+        passing = math.inf
+        if other is not flow:
+            further = (_usable_within(one, horizon, now) for one in other.windows if one not in flow.windows)
+            passing = min(further, default=passing)
+        interactive += int(min(len(other.interactive), passing))
+        bulk += int(min(len(other.bulk), passing))
+    return interactive, bulk
+
+
+def _usable_within(window: Window, seconds: float, now: float) -> int:
+    """At most so many requests can take a token of this window within so many seconds."""
+    rounds, rest = divmod(seconds, window.cycle)
+    soon = window.available - window.reserved_for_others + bisect_right(window.settled, now + rest - window.cycle)
+    return max(0, soon + int(rounds) * window.limit.requests)

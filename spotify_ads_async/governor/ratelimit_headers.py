@@ -1,0 +1,75 @@
+"""Rate-limit headers: what the server's answers say about quota. Pure; headers may be absent, wrong or contradictory.
+
+Sources: ``Retry-After`` in the Ads API's introduction, ``X-RateLimit-*`` on its v3 pages; RFC 9110 for seconds and dates.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+__all__ = ["RateHeaders", "rate_headers", "retry_after"]
+
+_NUMBER = re.compile(r"[0-9]{1,300}(\.[0-9]{1,300})?", re.ASCII)
+
+
+class RateHeaders(msgspec.Struct, frozen=True, kw_only=True):
+    """``X-RateLimit-Limit``, ``-Remaining`` and ``-Reset`` (seconds left), each None where absent or senseless."""
+
+    limit: int | None = None
+    remaining: int | None = None
+    reset: float | None = None
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds that the server asks to wait: from ``Retry-After`` as seconds or as an HTTP date, None where it names none.
+
+    Zero is a value, and so is a time beyond all patience. A date counts from the answer's own ``Date``, for the server's clock
+    may be wrong; from ``now``, the present in UTC, where the answer has none. A date in the past means zero.
+    """
+    text = _value(headers, "Retry-After")
+    if not text:
+        return None
+    seconds = _seconds(text)
+    if seconds is not None:
+        return seconds
+    date = _date(text)
+    if date is None:
+        return None
+    return max(0.0, (date - (_date(_value(headers, "Date")) or now)).total_seconds())
+
+
+def rate_headers(headers: Mapping[str, str]) -> RateHeaders | None:
+    """The three headers, or None where there is none that makes sense."""
+    limit = _seconds(_value(headers, "X-RateLimit-Limit"))
+    remaining = _seconds(_value(headers, "X-RateLimit-Remaining"))
+    reset = _seconds(_value(headers, "X-RateLimit-Reset"))
+    if limit is None and remaining is None and reset is None:
+        return None
+    if limit is not None and remaining is not None and remaining > limit:
+        remaining = None
+    return RateHeaders(limit=None if limit is None else int(limit), remaining=None if remaining is None else int(remaining), reset=reset)
+
+
+def _value(headers: Mapping[str, str], name: str) -> str:
+    """A header's text; mappings that know no difference of case and plain ones in either spelling will do."""
+    return headers.get(name, headers.get(name.lower(), "")).strip()
+
+
+def _seconds(text: str) -> float | None:
+    """A number as HTTP writes it: digits, and a fraction at most. No sign, no exponent, no ``nan``."""
+    return float(text) if _NUMBER.fullmatch(text) else None
+
+
+def _date(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        date = parsedate_to_datetime(text)
+        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None

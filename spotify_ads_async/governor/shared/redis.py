@@ -1,0 +1,224 @@
+"""RedisStore: windows shared by many machines, in Redis or Valkey.
+
+One Lua function does one step over all windows of a message: one round trip, and nobody sees half of it. The server's
+``TIME`` is the only clock. Every key has a lifetime, and all keys of a deployment one hash tag, so that a Cluster keeps
+them in one slot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import importlib.resources
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar, cast
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+import msgspec
+
+from spotify_ads_async.errors import ConfigurationError, StoreUnavailable
+from spotify_ads_async.governor.shared.store import Exchange, KeptWindow, Reply, State
+from spotify_ads_async.network.addresses import split_login, with_login
+from spotify_ads_async.types import Secret
+
+try:
+    import redis.asyncio
+    from redis.asyncio.cluster import ClusterNode, RedisCluster
+    from redis.asyncio.connection import parse_url
+    from redis.asyncio.retry import Retry
+    from redis.asyncio.sentinel import Sentinel
+    from redis.backoff import NoBackoff
+    from redis.exceptions import NoScriptError, RedisError
+except ImportError as missing:
+    raise ConfigurationError(
+        "a store in Redis needs the package redis: pip install 'spotify-ads-async[redis]' (or keep windows in memory or in SQLite)"
+    ) from missing
+
+__all__ = ["RedisStore"]
+
+ResultT = TypeVar("ResultT")
+
+_SCRIPT = (importlib.resources.files("spotify_ads_async.governor.shared") / "ledger.lua").read_text(encoding="utf-8")
+_SCRIPT_NAME = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
+_DEFAULT_NAMESPACE = "spotify-ads"
+_FIRST_PATIENCE = 4.0
+"""The first exchange is several trips: to connect, to greet, to send the script."""
+
+
+_GOODBYE_SECONDS = 0.5
+
+
+class _Client(Protocol):
+    """The few calls that are made of any of the three kinds of client."""
+
+    def evalsha(self, sha: str, numkeys: int, *keys_and_args: str | bytes) -> Awaitable[bytes]: ...
+    def eval(self, script: str, numkeys: int, *keys_and_args: str | bytes) -> Awaitable[bytes]: ...
+    def hkeys(self, name: str) -> Awaitable[list[bytes]]: ...
+    def hdel(self, name: str, *keys: bytes) -> Awaitable[int]: ...
+    def get(self, name: str) -> Awaitable[bytes | None]: ...
+    def zrange(self, name: str, start: int, end: int, *, withscores: bool) -> Awaitable[list[tuple[bytes, float]]]: ...
+    def aclose(self) -> Awaitable[None]: ...
+
+
+class RedisStore:
+    """Shares windows through a Redis or Valkey server, a Sentinel's service, or a Cluster.
+
+    Args:
+        url: ``redis://user:password@host:port/db`` (``rediss://`` with TLS, ``unix://`` for a socket),
+            ``redis+sentinel://user:password@host:port,host:port/service/db``, or ``redis+cluster://host:port,host:port``.
+            ``?namespace=name`` keeps deployments apart; redis-py's own options may follow.
+        timeout: seconds after which an exchange has failed; the first on a connection may take longer.
+
+    Raises:
+        ConfigurationError: the URL cannot be read.
+    """
+
+    def __init__(self, url: str | Secret, *, timeout: float) -> None:
+        self._address = _Address.read(url if isinstance(url, Secret) else Secret(url))
+        self.name = self._address.name
+        self._timeout = timeout
+        self._prefix = f"{{{self._address.namespace}}}:"
+        self._index = f"{self._prefix}2:windows"
+        self._clients: list[_Client] = []
+        self._reached = False
+        self._belongs_to: tuple[int, asyncio.AbstractEventLoop] | None = None
+        self._forked_from: list[_Client] = []
+
+    async def exchange(self, message: Exchange) -> Reply:
+        """One call of the function."""
+        keys = [f"{self._prefix}2:memory", self._index]
+        for report in message.windows:
+            keys += [f"{self._prefix}2:tokens:{report.key}", self._state_of(report.key)]
+        values = [*keys, msgspec.msgpack.encode(message), self._prefix]
+
+        async def step(client: _Client) -> bytes:
+            try:
+                return await client.evalsha(_SCRIPT_NAME, len(keys), *values)
+            except NoScriptError:  # a fresh server, a flush or a failover: send the text, which the server then keeps
+                return await client.eval(_SCRIPT, len(keys), *values)
+
+        return msgspec.msgpack.decode(await self._within(step), type=Reply)
+
+    async def look(self) -> list[KeptWindow]:
+        """Every window of the namespace."""
+
+        async def step(client: _Client) -> list[KeptWindow]:
+            found: list[KeptWindow] = []
+            for key in sorted(await client.hkeys(self._index)):
+                data = await client.get(self._state_of(key.decode()))
+                if data is None:
+                    await client.hdel(self._index, key)
+                    continue
+                seconds, rest = cast("list[bytes]", await client.eval("return redis.call('TIME')", 1, self._index))
+                now = int(seconds) * 1_000_000 + int(rest)
+                tokens = await client.zrange(f"{self._prefix}2:tokens:{key.decode()}", 0, -1, withscores=True)
+                dues = [int(due) for _, due in tokens if due > now]
+                found.append(KeptWindow(key.decode(), msgspec.msgpack.decode(data, type=State), dues, now))
+            return found
+
+        return await self._within(step)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        clients, self._clients = self._clients, []
+        for client in clients:
+            with contextlib.suppress(RedisError, OSError, TimeoutError):
+                async with asyncio.timeout(_GOODBYE_SECONDS):
+                    await client.aclose()
+
+    def _state_of(self, key: str) -> str:
+        return f"{self._prefix}2:state:{key}"
+
+    async def _within(self, step: Callable[[_Client], Awaitable[ResultT]]) -> ResultT:
+        """Run ``step(client)`` for so long at most. redis-py's own time limit is off: on Python 3.11 it loses cancellations."""
+        loop = asyncio.get_running_loop()
+        if self._belongs_to != (os.getpid(), loop):
+            if self._belongs_to is not None and self._belongs_to[0] != os.getpid():
+                self._forked_from += self._clients  # freed here, they might take the parent's sockets out of its poll
+            self._clients, self._reached, self._belongs_to = [], False, (os.getpid(), loop)
+        if not self._clients:
+            self._clients, self._reached = self._address.clients(), False
+        patience = self._timeout if self._reached else self._timeout * _FIRST_PATIENCE
+        try:
+            async with asyncio.timeout(patience):
+                result = await step(self._clients[0])
+        except (RedisError, OSError, TimeoutError) as problem:
+            if isinstance(problem, TimeoutError):
+                await self.aclose()  # what comes on this connection now is the answer to another question
+            self._reached = False
+            reason = f"no answer within {patience:g} s" if isinstance(problem, TimeoutError) else str(problem).rstrip(". ")
+            raise StoreUnavailable(
+                f"{self.name} cannot be reached: {reason}. Look whether it runs and whether the URL is right"
+            ) from problem
+        self._reached = True
+        return result
+
+
+class _Address(msgspec.Struct, frozen=True):
+    """A store's URL, taken apart. ``plain`` is what redis-py reads: scheme, credentials, the first host, options."""
+
+    kind: str
+    plain: Secret
+    hosts: tuple[tuple[str, int], ...]
+    service: str
+    namespace: str
+    name: str
+
+    @classmethod
+    def read(cls, url: Secret) -> _Address:
+        plain, username, password = split_login(url)
+        parts = urlsplit(plain)
+        scheme, _, kind = parts.scheme.replace("valkey", "redis").partition("+")
+        hosts = tuple(_host(address, 26379 if kind == "sentinel" else 6379) for address in parts.netloc.split(","))
+        service, path = "", parts.path
+        if kind == "sentinel":
+            service, _, database = parts.path.strip("/").partition("/")
+            path = f"/{database or 0}"
+            if not service:
+                raise ConfigurationError("store: a Sentinel's URL names the service: redis+sentinel://host:26379/service")
+        options = dict(parse_qsl(parts.query))
+        namespace = options.pop("namespace", _DEFAULT_NAMESPACE)
+        if not namespace or set(namespace) & set("{}| "):
+            raise ConfigurationError(f"store: namespace {namespace!r} is empty or has one of the characters {{ }} | and space")
+        bare = urlunsplit((scheme, _shown(hosts[0]) if kind else parts.netloc, path, urlencode(options), ""))
+        where = parts.path if scheme == "unix" else ",".join(_shown(host) for host in hosts)
+        complete = with_login(bare, username, password)
+        return cls(kind, complete, hosts, unquote(service), namespace, f"the store {parts.scheme}://{where}")
+
+    def clients(self) -> list[_Client]:
+        """A client that tries a command once, for whether to repeat is decided elsewhere; after it others that it needs."""
+        try:
+            options: dict[str, Any] = {**parse_url(self.plain.reveal()), "socket_timeout": None, "retry": Retry(NoBackoff(), 0)}
+        except ValueError as problem:
+            raise ConfigurationError(f"store: the URL cannot be read: {problem}") from None
+        if self.kind:
+            for unused in ("host", "port"):
+                options.pop(unused, None)
+            if options.pop("connection_class", None) is not None:
+                options["ssl"] = True
+        if self.kind == "sentinel":
+            kept = {name: value for name, value in options.items() if name.startswith(("ssl", "socket"))}
+            sentinel: Any = Sentinel(list(self.hosts), sentinel_kwargs=kept, **options)
+            return [cast("_Client", sentinel.master_for(self.service)), *cast("list[_Client]", list(sentinel.sentinels))]
+        if self.kind == "cluster":
+            options.pop("db", None)
+            options["retry"] = Retry(NoBackoff(), 1)
+            nodes = [ClusterNode(host, port) for host, port in self.hosts]
+            return [cast("_Client", RedisCluster(startup_nodes=nodes, **options))]
+        return [cast("_Client", redis.asyncio.Redis.from_pool(redis.asyncio.ConnectionPool(**options)))]
+
+
+def _host(address: str, default_port: int) -> tuple[str, int]:
+    parts = urlsplit(f"//{address}")
+    try:
+        port = parts.port
+    except ValueError:
+        raise ConfigurationError(f"store: {address!r} is no host:port") from None
+    return parts.hostname or "localhost", default_port if port is None else port
+
+
+def _shown(host: tuple[str, int]) -> str:
+    name, port = host
+    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"

@@ -1,0 +1,48 @@
+"""File lock: one holder among all processes of a machine; the operating system gives it back when its holder dies."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+__all__ = ["try_lock", "unlock"]
+
+if sys.platform == "win32":
+    import msvcrt
+
+    _FAR_AWAY = 1 << 30
+    """A locked byte cannot be read by others, so it is one that no content has."""
+
+    def try_lock(file: int) -> bool:
+        """Lock an open file, unless somebody else has it."""
+        return _at_its_place(file, msvcrt.LK_NBLCK)
+
+    def unlock(file: int) -> None:
+        """Give the lock back."""
+        _at_its_place(file, msvcrt.LK_UNLCK)
+
+    def _at_its_place(file: int, mode: int) -> bool:
+        position = os.lseek(file, 0, os.SEEK_CUR)
+        os.lseek(file, _FAR_AWAY, os.SEEK_SET)
+        try:
+            msvcrt.locking(file, mode, 1)
+        except OSError:
+            return False
+        finally:
+            os.lseek(file, position, os.SEEK_SET)
+        return True
+
+else:
+    import fcntl
+
+    def try_lock(file: int) -> bool:
+        """Lock an open file, unless somebody else has it."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def unlock(file: int) -> None:
+        """Give the lock back, also where a forked child has the file open as well."""
+        fcntl.flock(file, fcntl.LOCK_UN)

@@ -1,0 +1,1 @@
+"""Network: addresses, proxies, certificate authorities, and the connections of one event loop."""

@@ -1,0 +1,101 @@
+"""Addresses: which may carry a secret, and those that hold one.
+
+A secret in an address, such as a proxy's password, is taken out of it before anything else sees the address: what is left can be
+shown, logged and put into an error.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Collection
+from typing import NamedTuple
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+from spotify_ads_async.errors import ConfigurationError
+from spotify_ads_async.types import Secret
+
+__all__ = ["ALLOW_HTTP_VARIABLE", "Login", "require_secure", "split_login", "with_login"]
+
+ALLOW_HTTP_VARIABLE = "SPOTIFY_ADS_ALLOW_HTTP"
+
+
+def require_secure(url: str, allow_http: Collection[str] = ()) -> None:
+    """Refuse an address that would send secrets in the clear: HTTPS, or plain HTTP to this machine or to a host that is named.
+
+    Args:
+        url: the address.
+        allow_http: hosts that plain HTTP may go to, such as an emulator in the container next door.
+
+    Raises:
+        ConfigurationError: the scheme is wrong for the host, or it is no plain address.
+    """
+    parts = _split(url)
+    if parts is None or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigurationError("an address is https://host/path, without query and fragment")
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError("an address with credentials in it ends up in logs: leave them out")
+    host = parts.hostname
+    if parts.scheme == "https" or (parts.scheme == "http" and (_is_loopback(host) or host in {name.lower() for name in allow_http})):
+        return
+    raise ConfigurationError(
+        f"{parts.scheme}://{host} would carry secrets in the clear: use https (plain http is for loopback). For a test server on a "
+        f"network of your own, allow that host by name: {ALLOW_HTTP_VARIABLE}={host}, or allow_http=({host!r},) in TransportOptions "
+        "and RefreshToken"
+    )
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it is no number
+    except ValueError:
+        return None
+    return parts
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Login(NamedTuple):
+    """An address without its login, and the login. ``username`` and ``password`` are as they were meant, without percent signs' escapes."""
+
+    address: str
+    username: str
+    password: Secret
+
+
+def split_login(address: Secret) -> Login:
+    """Take user name and password out of ``scheme://user:password@host…``.
+
+    A password is meant to be escaped in an address, and people paste it as it is: whatever stands before the last ``@`` is the
+    login, also where it holds ``/``, ``?``, ``#`` or ``@``. Percent signs that escape nothing stand for themselves.
+    """
+    scheme, colon, rest = address.reveal().partition("://")
+    if not colon:
+        scheme, rest = "", scheme
+    login, _, place = ("", "", rest) if _names_no_login(rest) else rest.rpartition("@")
+    username, _, password = login.partition(":")
+    return Login(f"{scheme}{colon}{place}", unquote(username), Secret(unquote(password)))
+
+
+def with_login(address: str, username: str, password: Secret) -> Secret:
+    """The address with a login in it, escaped as other programs expect it."""
+    if not username and not password.reveal():
+        return Secret(address)
+    scheme, colon, rest = address.partition("://") if "://" in address else ("", "", address)
+    return Secret(f"{scheme}{colon}{quote(username, safe='')}:{quote(password.reveal(), safe='')}@{rest}")
+
+
+_HOST = r"(?:\[[^\]]+\]|[\w.\-]+)(?::\d+)?"
+_PLACE = re.compile(rf"(?:{_HOST}(?:,{_HOST})*)?")
+
+
+def _names_no_login(rest: str) -> bool:
+    """Whether an ``@`` stands in the query alone, behind what can only be hosts."""
+    place, query, _ = rest.partition("?")
+    return "@" not in place and bool(query) and _PLACE.fullmatch(place.partition("/")[0]) is not None

@@ -1,0 +1,215 @@
+"""Connections: one pool at a time, of one event loop and one process.
+
+A pool ends with its loop: it is an asynchronous generator, and those are closed by whatever runs a loop to its end
+(``asyncio.run``, ``asyncio.Runner``, uvloop, anyio). So a client may be used in one loop after another. After a fork the child
+has none of its parent's connections: what ends on one side would end on both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import weakref
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from typing import Any
+
+import aiohttp
+import anyio
+
+from spotify_ads_async.errors import ConfigurationError
+from spotify_ads_async.network.options import TransportOptions
+
+__all__ = ["Connections", "open_http"]
+
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
+_HANDOVER_SECONDS = 5.0
+"""How long closing waits for another thread's loop, which may be blocked."""
+
+
+def open_http(
+    options: TransportOptions,
+    *,
+    headers: Mapping[str, str] | None = None,
+    skip_auto_headers: Iterable[str] = (),
+    timeout: aiohttp.ClientTimeout = _NO_TIMEOUT,
+    response_class: type[aiohttp.ClientResponse] = aiohttp.ClientResponse,
+    auto_decompress: bool = True,
+    sockets: weakref.WeakSet[socket.socket] | None = None,
+) -> aiohttp.ClientSession:
+    """An aiohttp session that reaches every address by the way that ``options`` name, and keeps no cookies.
+
+    Args:
+        options: proxies and certificate authorities.
+        headers: what every request says.
+        skip_auto_headers: headers of aiohttp's own that are left out.
+        timeout: for requests that name none.
+        response_class: what answers are read with.
+        auto_decompress: whether answers are given as they were before they were compressed.
+        sockets: is told every socket that is opened.
+
+    Raises:
+        ConfigurationError: the certificate authorities cannot be read.
+    """
+
+    def opened(address: tuple[Any, ...]) -> socket.socket:
+        made = socket.socket(*address[:3])
+        if sockets is not None:
+            sockets.add(made)
+        return made
+
+    async def routed(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        proxy = options.proxy_for(request.url)
+        if proxy is not None:
+            request.update_proxy(proxy.url, None, proxy.headers())
+        return await send(request)
+
+    tls = options.tls_context()
+    return aiohttp.ClientSession(
+        # No limit: whoever wants one counts the requests, so that waiting for a connection is no part of an attempt's time.
+        connector=aiohttp.TCPConnector(limit=0, ssl=True if tls is None else tls, socket_factory=opened),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers=headers,
+        skip_auto_headers=skip_auto_headers,
+        timeout=timeout,
+        response_class=response_class,
+        auto_decompress=auto_decompress,
+        middlewares=(routed,) if options.proxied() else (),
+        trust_env=False,
+    )
+
+
+class Connections:
+    """The connections of a client, opened when they are first needed.
+
+    Args:
+        options: how the network is used.
+        headers: what every request says.
+        response_class: what answers are read with.
+        on_fork: called once in a forked child that opens connections of its own.
+    """
+
+    def __init__(
+        self,
+        options: TransportOptions,
+        *,
+        headers: Mapping[str, str],
+        response_class: type[aiohttp.ClientResponse],
+        on_fork: Callable[[], None],
+    ) -> None:
+        self._options = options
+        self._headers = headers
+        self._response_class = response_class
+        self._on_fork = on_fork
+        self._process = os.getpid()
+        self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._http: aiohttp.ClientSession | None = None
+        self._lifetime: AsyncGenerator[None] | None = None
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self.slots = anyio.Semaphore(options.connections, fast_acquire=True)
+        """One for each request that may be under way at once."""
+        _EVERY.add(self)
+
+    def http(self) -> aiohttp.ClientSession:
+        """The session of the running loop.
+
+        Raises:
+            ConfigurationError: the connections are closed, or in use by another loop that runs.
+        """
+        if self._loop is asyncio.get_running_loop() and self._http is not None:
+            return self._http
+        return self._opened()
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise ConfigurationError("the client is closed: make a new one, or keep `async with` open around its calls")
+        if self._loop is not None and self._loop.is_running():
+            raise ConfigurationError(
+                "this client is in use by another event loop, which runs in another thread, and serves one loop at a time: make a "
+                "client for each loop, with a store in which they share the quota (SPOTIFY_ADS_STORE=sqlite:///…), or hand the call to "
+                "that loop with asyncio.run_coroutine_threadsafe"
+            )
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._on_fork()
+        self._drop()
+        self._loop = asyncio.get_running_loop()
+        self._http = http = open_http(self._options, headers=self._headers, response_class=self._response_class, sockets=self._sockets)
+        self.slots = anyio.Semaphore(self._options.connections, fast_acquire=True)
+        self._lifetime = lifetime = _until_closed(http)
+        with contextlib.suppress(StopIteration):
+            # The first step waits for nothing. With it the loop knows the generator, and closes it at its end.
+            lifetime.__anext__().__await__().send(None)
+        return http
+
+    async def aclose(self) -> None:
+        """Close the connections, in whichever loop they are; later requests are refused."""
+        self._closed = True
+        loop, lifetime = self._loop, self._lifetime
+        if loop is None or lifetime is None:
+            return
+        if loop is asyncio.get_running_loop():
+            self._loop = self._http = self._lifetime = None
+            await lifetime.aclose()
+        elif loop.is_running():
+            self._loop = self._http = self._lifetime = None
+            closing = asyncio.run_coroutine_threadsafe(_closed(lifetime), loop)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.wrap_future(closing), _HANDOVER_SECONDS)
+        else:
+            self._drop()
+
+    def _drop(self) -> None:
+        """Forget the connections of a loop that does not run."""
+        loop, http = self._loop, self._http
+        self._loop = self._http = self._lifetime = None
+        if loop is None or http is None or http.closed:
+            return
+        connector = http.connector
+        http.detach()
+        if connector is not None and not loop.is_closed():
+            # What it does at once is all that is needed: no connection stays registered with the loop.
+            with contextlib.suppress(RuntimeError):
+                connector.close(abort_ssl=True)
+        for one in list(self._sockets):
+            one.close()
+
+    def forget_parent(self) -> None:
+        """In a child, right after a fork: let go of the parent's connections without a word to anybody."""
+        if self._http is None:
+            return
+        # Ending them would tell the other side, and the parent's loop, which has them in its poll.
+        _LEFT_TO_THE_PARENT.append((self._http, self._lifetime))
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for one in list(self._sockets):
+            if one.fileno() >= 0:
+                os.dup2(nothing, one.fileno(), inheritable=False)
+        os.close(nothing)
+        self._sockets = weakref.WeakSet()
+        self._loop = self._http = self._lifetime = None
+
+
+_EVERY = weakref.WeakSet[Connections]()
+_LEFT_TO_THE_PARENT: list[object] = []
+
+
+def _after_fork() -> None:
+    for connections in list(_EVERY):
+        connections.forget_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+async def _until_closed(http: aiohttp.ClientSession) -> AsyncGenerator[None]:
+    try:
+        yield
+    finally:
+        await http.close()
+
+
+async def _closed(lifetime: AsyncGenerator[None]) -> None:
+    await lifetime.aclose()

@@ -1,0 +1,180 @@
+"""Transport options: how the network is used, and by which way an address is reached.
+
+Proxies: the one that is named, or else the environment's (``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY``) or the system's. They are
+used for https alone, where they see an encrypted stream: for plain http they would see the access token.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import re
+import ssl
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from spotify_ads_async.errors import ConfigurationError
+from spotify_ads_async.network.addresses import split_login
+from spotify_ads_async.types import Secret
+
+__all__ = ["Proxy", "TransportOptions"]
+
+
+class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How the network is used.
+
+    ``connections`` is how many requests are under way at once; ``connect_timeout`` is seconds to connect, the search for the
+    address included, ``read_timeout`` seconds of silence until an answer counts as lost where the call has no ``timeout`` of its
+    own; ``largest_answer`` is bytes, after decompression.
+
+    ``proxy`` is an HTTP proxy for https, ``http://user:password@host:port``; without one, the environment's ``HTTPS_PROXY`` or
+    ``ALL_PROXY`` is used. ``no_proxy`` lists hosts that are reached without, as ``NO_PROXY`` does: names with all that is below
+    them, addresses, networks (``10.0.0.0/8``), or ``*`` for all; without one, the environment's ``NO_PROXY`` counts.
+
+    ``ca_file`` is a file or a folder of certificate authorities in PEM that are trusted besides the system's (``SSL_CERT_FILE``
+    replaces those); ``tls`` is a context of your own, and then ``ca_file`` is not read. ``allow_http`` names hosts that plain http
+    may go to, for a test server on a network of your own.
+    """
+
+    connections: int = 100
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+    largest_answer: int = 64 * 1024 * 1024
+    proxy: str | Secret | None = None
+    no_proxy: str | None = None
+    ca_file: str | Path | None = None
+    tls: ssl.SSLContext | None = None
+    allow_http: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.proxy, str):
+            # Its password must not stand in a repr.
+            msgspec.structs.force_setattr(self, "proxy", Secret(self.proxy))
+
+    def checked(self) -> TransportOptions:
+        """The same options.
+
+        Raises:
+            ConfigurationError: the TLS context does not verify certificates, the authorities cannot be read, or the proxy's
+                address is unfit.
+        """
+        if isinstance(self.proxy, Secret):
+            _proxy(self.proxy, "the proxy's address")
+        self.tls_context()
+        return self
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """What certificates are verified with, None for the system's authorities.
+
+        Raises:
+            ConfigurationError: the context does not verify certificates, or the authorities cannot be read.
+        """
+        if self.tls is not None:
+            if self.tls.verify_mode != ssl.CERT_REQUIRED or not self.tls.check_hostname:
+                raise ConfigurationError(
+                    "the TLS context does not verify the server's certificate: start from ssl.create_default_context() and add "
+                    "authorities to it"
+                )
+            return self.tls
+        if self.ca_file is None and not os.environ.get("SSL_CERT_FILE") and not os.environ.get("SSL_CERT_DIR"):
+            return None
+        context = ssl.create_default_context()
+        if self.ca_file is not None:
+            _trust(context, Path(self.ca_file).expanduser())
+        return context
+
+    def proxied(self) -> bool:
+        """Whether any address is reached through a proxy."""
+        return self.proxy is not None or _system_proxy() is not None
+
+    def proxy_for(self, url: URL) -> Proxy | None:
+        """The proxy on the way to ``url``, None for none.
+
+        Raises:
+            ConfigurationError: the environment names a proxy of another kind.
+        """
+        if url.scheme != "https" or url.host is None:
+            return None
+        named, origin = self.proxy, "the proxy's address"
+        if named is None:
+            named, origin = _system_proxy(), "the environment's proxy (HTTPS_PROXY or ALL_PROXY)"
+        if not isinstance(named, Secret):
+            return None
+        avoided = getproxies().get("no", "") if self.no_proxy is None else self.no_proxy
+        return None if _avoids(avoided, url.host, url.port) else _proxy(named, origin)
+
+
+def _system_proxy() -> Secret | None:
+    """The proxy for https that the environment, or else the system, names."""
+    found = getproxies()
+    named = Secret(found.pop("https", "") or found.pop("all", ""))
+    return named if named.reveal() else None
+
+
+class Proxy(msgspec.Struct, frozen=True):
+    """An HTTP proxy: an address that can be shown, and the header that opens it."""
+
+    url: URL
+    login: Secret | None
+
+    @property
+    def name(self) -> str:
+        """Where it is, without its login."""
+        return f"{self.url.host}:{self.url.port}"
+
+    def headers(self) -> dict[str, str] | None:
+        """What the proxy is told of who asks."""
+        return None if self.login is None else {"Proxy-Authorization": self.login.reveal()}
+
+
+def _proxy(address: Secret, origin: str) -> Proxy:
+    """Read a proxy's address. No name of this frame stands for what may be a password: a traceback may show it."""
+    plain, username, password = split_login(address)
+    parts = urlsplit(plain if "://" in plain else f"http://{plain}")
+    try:
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.path in {"", "/"} and (parts.port or 1) > 0
+    except ValueError:
+        fits = False
+    if not fits or parts.query or parts.fragment:
+        kind = f", and {parts.scheme} is of another kind" if re.fullmatch(r"socks\w*", parts.scheme) else ""
+        raise ConfigurationError(f"{origin} is http://host:port or http://user:password@host:port{kind}")
+    url = URL(f"{parts.scheme}://{parts.netloc}")
+    if not username and not password.reveal():
+        return Proxy(url, None)
+    return Proxy(url, Secret(aiohttp.encode_basic_auth(username, password.reveal())))
+
+
+def _avoids(no_proxy: str, host: str, port: int | None) -> bool:
+    """Whether ``no_proxy`` lists the host."""
+    return any(_names(entry.lower(), host.lower(), port) for entry in re.split(r"[,\s]+", no_proxy) if entry)
+
+
+def _names(entry: str, host: str, port: int | None) -> bool:
+    if entry == "*":
+        return True
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry.strip("[]"), strict=False)
+    name, colon, entry_port = entry.rpartition(":")
+    if colon and entry_port.isdigit():
+        return int(entry_port) == port and _names(name, host, port)
+    name = entry.removeprefix("*").removeprefix(".")
+    return host == name or (host.endswith(f".{name}") and not host.rpartition(".")[2].isdigit())
+
+
+def _trust(context: ssl.SSLContext, authorities: Path) -> None:
+    try:
+        if authorities.is_dir():
+            context.load_verify_locations(capath=authorities)
+        else:
+            context.load_verify_locations(cafile=authorities)
+    except (OSError, ssl.SSLError) as problem:
+        reason = "it holds no certificate in PEM" if isinstance(problem, ssl.SSLError) else problem.strerror
+    else:
+        return
+    raise ConfigurationError(f"the certificate authorities in {authorities} cannot be read ({reason}): name a PEM file")

@@ -1,0 +1,35 @@
+"""Problems of the network in words: what to do about a proxy or a certificate."""
+
+from __future__ import annotations
+
+import aiohttp
+
+from spotify_ads_async.network.options import Proxy
+
+__all__ = ["UNTRUSTED", "explained_connection_error", "explained_proxy_error"]
+
+UNTRUSTED = (
+    "where a proxy or a firewall of your company opens TLS, name its certificate authority (SPOTIFY_ADS_CA_FILE, ca_file, or SSL_CERT_FILE)"
+)
+"""What to do about a certificate that is not trusted."""
+
+
+def explained_proxy_error(problem: aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError, proxy: Proxy | None) -> str:
+    """What a proxy's failure means, and what to do. Nothing left for the server behind it."""
+    name = "the proxy" if proxy is None else f"the proxy {proxy.name}"
+    if isinstance(problem, aiohttp.ClientProxyConnectionError):
+        reason = problem.os_error.strerror or type(problem.os_error).__name__
+        return f"{name} cannot be reached ({reason}): check that it runs, and its address (SPOTIFY_ADS_PROXY, proxy, or HTTPS_PROXY)"
+    if problem.status in {401, 407}:  # tinyproxy says the former
+        return f"{name} asks for a user name and password that it takes (HTTP {problem.status}): put them into its address, http://user:password@host:port"
+    return f"{name} refused to connect (HTTP {problem.status}): ask whoever runs it, or list the host in NO_PROXY (no_proxy)"
+
+
+def explained_connection_error(problem: BaseException, proxy: Proxy | None) -> str:
+    """Why a connection failed, in a few words that hold nothing of what was sent."""
+    if isinstance(problem, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
+        return explained_proxy_error(problem, proxy)
+    if isinstance(problem, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is not trusted: {UNTRUSTED}"
+    way = f", by way of the proxy {proxy.name}" if proxy is not None else ""
+    return f"{type(problem).__name__}{way}"

@@ -1,0 +1,100 @@
+"""Figures over time: drawn with block characters, or as an SVG file. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from xml.sax.saxutils import escape
+
+__all__ = ["Series", "svg", "text"]
+
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+_ROWS = 6
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BETWEEN = 880, 150, 80, 34, 44
+
+
+class Series(NamedTuple):
+    """One figure over time; None where there is no value."""
+
+    name: str
+    values: Sequence[float | None]
+
+
+def _largest(series: Series) -> float:
+    return max([0.0, *(value for value in series.values if value is not None)]) or 1.0
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:,.3g}"
+
+
+def _fitted(values: Sequence[float | None], width: int) -> list[float | None]:
+    """At most ``width`` values: means of neighbours."""
+    if len(values) <= width:
+        return list(values)
+    found: list[float | None] = []
+    for column in range(width):
+        part = [value for value in values[column * len(values) // width : (column + 1) * len(values) // width] if value is not None]
+        found.append(sum(part) / len(part) if part else None)
+    return found
+
+
+def text(times: Sequence[datetime], every: Sequence[Series], width: int) -> str:
+    """Column charts, one below the other, ``width`` characters wide at most."""
+    lines: list[str] = []
+    for series in every:
+        largest = _largest(series)
+        label = _number(largest)
+        columns = _fitted(series.values, max(1, width - len(label) - 2))
+        lines.append(series.name)
+        for row in range(_ROWS, 0, -1):
+            # A row holds eight steps; what lies below it is full, what lies above it is empty.
+            steps = [0 if value is None else min(8, max(0, round(value / largest * 8 * _ROWS) - 8 * (row - 1))) for value in columns]
+            lines.append(f"{label if row == _ROWS else '':>{len(label)}} ┤{''.join(_BLOCKS[step] for step in steps)}".rstrip())
+        lines.append(f"{'0':>{len(label)}} └{'─' * len(columns)}")
+        if times:
+            first, last = f"{times[0]:%Y-%m-%d}", f"{times[-1]:%Y-%m-%d}"
+            room = max(1, len(columns) - len(first) - len(last))
+            lines.append(
+                f"{'':>{len(label)}}  {first}{' ' * room}{last}" if len(columns) > len(first) + len(last) else f"{first} to {last}"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+def svg(times: Sequence[datetime], every: Sequence[Series], title: str) -> str:
+    """The same as lines, in an SVG document that needs nothing else."""
+    height = _TOP + len(every) * (_HEIGHT + _BETWEEN)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDTH + 20}" height="{height}" font-family="sans-serif" font-size="12">',
+        '<rect width="100%" height="100%" fill="white"/>',
+        f'<text x="{_LEFT}" y="18" font-size="15">{escape(title)}</text>',
+    ]
+    for number, series in enumerate(every):
+        parts.extend(_panel(times, series, _TOP + number * (_HEIGHT + _BETWEEN)))
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def _panel(times: Sequence[datetime], series: Series, top: int) -> list[str]:
+    largest, bottom = _largest(series), top + 16 + _HEIGHT - 16
+    step = _WIDTH / max(1, len(series.values) - 1)
+    parts = [
+        f'<text x="{_LEFT}" y="{top + 10}">{escape(series.name)}</text>',
+        f'<path d="M{_LEFT} {top + 16}V{bottom}H{_LEFT + _WIDTH}" fill="none" stroke="#888"/>',
+        f'<text x="{_LEFT - 6}" y="{top + 24}" text-anchor="end">{_number(largest)}</text>',
+        f'<text x="{_LEFT - 6}" y="{bottom}" text-anchor="end">0</text>',
+    ]
+    if times:
+        parts.append(f'<text x="{_LEFT}" y="{bottom + 16}">{times[0]:%Y-%m-%d}</text>')
+        parts.append(f'<text x="{_LEFT + _WIDTH}" y="{bottom + 16}" text-anchor="end">{times[-1]:%Y-%m-%d}</text>')
+    points: list[str] = []
+    for place, value in enumerate([*series.values, None]):
+        if value is not None:
+            points.append(f"{_LEFT + place * step:.1f},{bottom - value / largest * (bottom - top - 16):.1f}")
+        elif points:
+            # A gap in the figures is a gap in the line.
+            joined = " ".join(points if len(points) > 1 else points * 2)
+            parts.append(f'<polyline points="{joined}" fill="none" stroke="#1a7f4b" stroke-width="2" stroke-linecap="round"/>')
+            points = []
+    return parts

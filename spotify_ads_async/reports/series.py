@@ -1,0 +1,79 @@
+"""From the rows of a report to figures over time: what adds up is added, and what is hidden is counted. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from spotify_ads_async.models import ReportFieldType
+from spotify_ads_async.reports import AtLeast, Hidden, ReportRow, Value, total_of
+from spotify_ads_async.reports.chart import Series
+from spotify_ads_async.reports.rows import adds_up
+
+__all__ = ["periods", "series", "title"]
+
+_PART, _WHOLE = ReportFieldType.COMPLETES, ReportFieldType.IMPRESSIONS
+"""What completion is made of."""
+
+
+def title(metric: str) -> str:
+    """A metric as people read it."""
+    return metric.lower().replace("_", " ")
+
+
+def periods(rows: Sequence[ReportRow], span: tuple[datetime, datetime] | None, step: timedelta) -> list[datetime]:
+    """Every period that was asked for, whether it has rows or not: a gap in the figures is one in the chart."""
+    found = {row.start_time for row in rows if row.start_time is not None}
+    if span is not None and rows:
+        first, last = span
+        found |= {first + number * step for number in range((last - first) // step + 1)}
+    return sorted(found)
+
+
+def series(rows: Sequence[ReportRow], metrics: Sequence[ReportFieldType], times: Sequence[datetime]) -> Iterator[Series]:
+    """A series for each metric, over all entities; completion in place of the completes, where its parts are there."""
+    by_time: dict[datetime, list[ReportRow]] = {}
+    for row in rows:
+        if row.start_time is not None:
+            by_time.setdefault(row.start_time, []).append(row)
+    values = {metric: [_together(by_time.get(time, ()), metric) for time in times] for metric in metrics}
+    completion = values.keys() >= {_PART, _WHOLE}
+    for metric, every in values.items():
+        if not (completion and metric == _PART):
+            yield Series(_heading(metric, rows, every), [_height(value) for value in every])
+    if completion:
+        yield Series("completion, %", [_share(part, whole) for part, whole in zip(values[_PART], values[_WHOLE], strict=True)])
+
+
+def _together(rows: Sequence[ReportRow], metric: ReportFieldType) -> Value | None:
+    """The value of one period: of its one row, or of all of them where there is a sum."""
+    if len(rows) <= 1:
+        return rows[0].get(metric) if rows else None
+    return total_of(rows, metric)
+
+
+def _heading(metric: ReportFieldType, rows: Sequence[ReportRow], every: Sequence[Value | None]) -> str:
+    """The metric's name, and what is hidden of it."""
+    hidden = sum(isinstance(value, Hidden | AtLeast) for value in every)
+    if not hidden:
+        return title(metric)
+    return f"{title(metric)}: {total_of(rows, metric) if adds_up(metric) else f'{hidden} hidden'}"
+
+
+def _height(value: Value | None) -> float | None:
+    """Of a sum with hidden parts what is known; nothing where nothing is."""
+    match value:
+        case None | Hidden():
+            return None
+        case AtLeast(known):
+            return float(known) or None
+        case _:
+            return float(value)
+
+
+def _share(part: Value | None, whole: Value | None) -> float | None:
+    """Per cent, where both are known whole."""
+    if not isinstance(part, int | Decimal) or not isinstance(whole, int | Decimal) or not whole:
+        return None
+    return float(100 * part / whole)

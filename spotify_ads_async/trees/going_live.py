@@ -1,0 +1,218 @@
+"""From drafts to live: paused until everything is as it was wanted, and never running before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from spotify_ads_async.core.session import Session
+from spotify_ads_async.errors import InvalidAnswer, NotFound, OutcomeUnknown, RequestRejected
+from spotify_ads_async.models import (
+    AdSetUpdate,
+    AdUpdate,
+    CampaignDraft,
+    CampaignDraftPublish,
+    CampaignDraftPublishResult,
+    CampaignDraftUpdate,
+    CampaignStatus,
+    CampaignUpdate,
+    DraftValidationError,
+    PublishAction,
+)
+from spotify_ads_async.resources import AdAccountResources
+from spotify_ads_async.trees.comparing import Difference, differences, differences_in_ad_sets
+from spotify_ads_async.trees.plans import AdSetPlan, CampaignPlan, PartPlan
+from spotify_ads_async.trees.reading import Reader
+from spotify_ads_async.types import decode_hook
+
+__all__ = ["GoingLive", "Published"]
+
+_TRIES = 2
+
+
+class Published(msgspec.Struct, kw_only=True):
+    """What became of publishing: errors of the draft, or a live campaign with its differences, and what else is to be said."""
+
+    errors: list[DraftValidationError] = []
+    live: bool = False
+    differences: list[Difference] = []
+    notes: list[str] = []
+
+
+class GoingLive:
+    """Publishes drafts of one ad account."""
+
+    def __init__(self, session: Session, ad_account_id: str) -> None:
+        self._account = AdAccountResources(session, ad_account_id)
+        self._reader = Reader(session, ad_account_id)
+
+    # ---- the two steps of the API
+
+    async def draft(self, campaign_id: str) -> tuple[CampaignDraft, int]:
+        """A campaign's draft and its version."""
+        draft = await self._account.drafts.campaigns.get(campaign_id)
+        if draft.draft_hierarchy_version is None:
+            raise InvalidAnswer("the draft has no version", operation="getCampaignDraft")
+        return draft, draft.draft_hierarchy_version
+
+    async def act(self, campaign_id: str, action: PublishAction, version: int) -> CampaignDraftPublishResult:
+        """VALIDATE or PUBLISH a campaign's draft at a version."""
+        body = CampaignDraftPublish(action=action, draft_hierarchy_version=version)
+        try:
+            return await self._account.drafts.campaigns.publish(campaign_id, body)
+        except RequestRejected as refused:
+            # What is wrong with a draft comes with a 400.
+            found = refused.details.get("validation_errors")
+            if not found:
+                raise
+            errors = msgspec.convert(found, list[DraftValidationError], dec_hook=decode_hook)
+            return CampaignDraftPublishResult(validation_errors=errors)
+
+    async def is_live(self, campaign_id: str) -> bool:
+        """Whether there is a live campaign of this id, whatever its status."""
+        try:
+            await self._account.campaigns.get(campaign_id)
+        except NotFound:
+            return False
+        except RequestRejected as refused:
+            if refused.status == 400:  # as ids that are not there are refused elsewhere
+                return False
+            raise
+        return True
+
+    # ---- whole campaigns
+
+    async def campaign(self, plan: CampaignPlan, campaign_id: str, ids: Mapping[str, str]) -> Published:
+        """Publish a campaign's draft: paused, until what drafts cannot hold is set and all is as it was wanted; then as wanted."""
+        done = Published(notes=[])
+        draft, version = await self.draft(campaign_id)
+        paused = draft.status == CampaignStatus.PAUSED
+        if not paused:
+            await self._account.drafts.campaigns.update(campaign_id, CampaignDraftUpdate(status=CampaignStatus.PAUSED))
+            draft, version = await self.draft(campaign_id)
+            paused = draft.status == CampaignStatus.PAUSED
+        checked = await self.act(campaign_id, PublishAction.VALIDATE, version)
+        if checked.validation_errors:
+            done.errors = checked.validation_errors
+            return done
+        if checked.campaign is not None and checked.campaign.status is not None:
+            paused = paused and checked.campaign.status == CampaignStatus.PAUSED
+        if not paused and (plan.unheld() or not plan.runs):
+            done.notes.append(
+                f"not published: the draft of campaign {campaign_id} does not stay paused, so what is in it would run before it is as "
+                "it was wanted; delete it, or publish it by hand"
+            )
+            return done
+        try:
+            published = await self.act(campaign_id, PublishAction.PUBLISH, version)
+        except OutcomeUnknown:
+            if not await self.is_live(campaign_id):
+                raise
+            published = CampaignDraftPublishResult()
+        if published.validation_errors:
+            done.errors = published.validation_errors
+            return done
+        return await self.finish(plan, campaign_id, ids, done)
+
+    async def finish(self, plan: CampaignPlan, campaign_id: str, ids: Mapping[str, str], done: Published) -> Published:
+        """Set what the drafts of a live campaign could not hold, compare, and let it run if it shall and all is well."""
+        done.live = True
+        if (await self._account.campaigns.get(campaign_id)).status == CampaignStatus.ACTIVE and (plan.unheld() or not plan.runs):
+            await self._run(campaign_id, CampaignStatus.PAUSED)
+            done.notes.append(
+                f"campaign {campaign_id} ({plan.part.name}) was live and running before it was as it was wanted, and is paused now: "
+                "see what it delivered"
+            )
+        parts = plan.unheld()
+        for _ in range(_TRIES):
+            for part in parts:
+                await self._set(part, ids.get(part.original_id, ""))
+            done.differences = differences(plan, ids, await self._reader.read(campaign_id, archived=True))
+            parts = _settable(plan.unheld(), done.differences)
+            if not parts:
+                break
+        if done.differences:
+            if await self._run(campaign_id, CampaignStatus.PAUSED) == CampaignStatus.PAUSED:
+                done.notes.append(f"campaign {campaign_id} ({plan.part.name}) stays paused: it is not as it was wanted")
+            return done
+        wanted = CampaignStatus.ACTIVE if plan.runs else CampaignStatus.PAUSED
+        found = await self._run(campaign_id, wanted)
+        if found != wanted:
+            done.differences = [
+                Difference(kind="campaign", name=plan.part.name, id=campaign_id, attribute="status", wanted=str(wanted), found=str(found))
+            ]
+        return done
+
+    async def _run(self, campaign_id: str, status: CampaignStatus) -> CampaignStatus | None:
+        """Let a campaign run or not; its status then."""
+        found = (await self._account.campaigns.get(campaign_id)).status
+        if found == status:
+            return found
+        try:
+            return (await self._account.campaigns.update(campaign_id, CampaignUpdate(status=status))).status
+        except OutcomeUnknown:
+            found = (await self._account.campaigns.get(campaign_id)).status
+            if found != status:
+                raise
+            return found
+
+    async def _set(self, part: PartPlan, identifier: str) -> None:
+        """Set what a draft could not hold. An answer that is lost is no matter: all is read again."""
+        if not identifier:
+            return
+        try:
+            if part.kind == "ad_set":
+                await self._account.ad_sets.update(identifier, msgspec.convert(part.unheld, AdSetUpdate))
+            elif part.kind == "ad":
+                await self._account.ads.update(identifier, msgspec.convert(part.unheld, AdUpdate))
+        except OutcomeUnknown:
+            return
+
+    # ---- ad sets within a campaign that is live
+
+    async def ad_set(self, plan: AdSetPlan, campaign_id: str, ids: Mapping[str, str]) -> Published:
+        """Publish a campaign's draft for the sake of an ad set that was made in it."""
+        done = Published(notes=[])
+        unheld = [part for part in plan.parts() if part.unheld]
+        paused = (await self._account.campaigns.get(campaign_id)).status == CampaignStatus.PAUSED
+        if unheld and not paused:
+            done.notes.append(
+                f"not published: campaign {campaign_id} runs, and so would ad set {plan.part.name} before it is as it was wanted, for a "
+                f"draft cannot hold {_named(unheld)}; pause the campaign and publish again, or clone the whole campaign"
+            )
+            return done
+        draft, version = await self.draft(campaign_id)
+        if paused and draft.status != CampaignStatus.PAUSED:
+            # The draft is older than the pause, and would end it.
+            await self._account.drafts.campaigns.update(campaign_id, CampaignDraftUpdate(status=CampaignStatus.PAUSED))
+            draft, version = await self.draft(campaign_id)
+            if draft.status != CampaignStatus.PAUSED:
+                done.notes.append(f"not published: campaign {campaign_id} is paused, and its draft does not stay so")
+                return done
+        for action in (PublishAction.VALIDATE, PublishAction.PUBLISH):
+            done.errors = (await self.act(campaign_id, action, version)).validation_errors or []
+            if done.errors:
+                return done
+        done.live = True
+        parts: Sequence[PartPlan] = unheld
+        for _ in range(_TRIES):
+            for part in parts:
+                await self._set(part, ids.get(part.original_id, ""))
+            found = await self._reader.ad_sets([await self._reader.ad_set(ids[plan.part.original_id])], archived=True)
+            done.differences = differences_in_ad_sets([plan], ids, found)
+            parts = _settable(unheld, done.differences)
+            if not parts:
+                break
+        return done
+
+
+def _settable(parts: Sequence[PartPlan], found: Sequence[Difference]) -> list[PartPlan]:
+    """The parts of which something that drafts cannot hold still differs."""
+    different = {(one.kind, one.name, one.attribute) for one in found}
+    return [part for part in parts if any((part.kind, part.name, name) in different for name in part.unheld)]
+
+
+def _named(parts: Sequence[PartPlan]) -> str:
+    """What drafts cannot hold, for people."""
+    return ", ".join(f"{'/'.join(part.unheld)} of {part.kind.replace('_', ' ')} {part.name}" for part in parts)

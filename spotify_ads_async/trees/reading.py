@@ -1,0 +1,44 @@
+"""Reading campaigns with everything in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from spotify_ads_async.core.session import Session
+from spotify_ads_async.models import Ad, AdSet
+from spotify_ads_async.resources import AdAccountResources
+from spotify_ads_async.trees.tree import AdSetTree, CampaignTree
+
+__all__ = ["Reader"]
+
+_ARCHIVED = "ARCHIVED"
+_PARENTS = 50
+
+
+class Reader:
+    """Reads trees of one ad account, each part with the JSON that it came from."""
+
+    def __init__(self, session: Session, ad_account_id: str) -> None:
+        self.account = AdAccountResources(session.with_options(msgspec.structs.replace(session.options, keep_json=True)), ad_account_id)
+
+    async def read(self, campaign_id: str, *, archived: bool = False) -> CampaignTree:
+        """A campaign with its ad sets and ads; those that are archived only if asked for."""
+        campaign = await self.account.campaigns.get(campaign_id)
+        ad_sets = [one async for one in self.account.ad_sets.list(campaign_ids=[campaign_id]) if archived or one.status != _ARCHIVED]
+        return CampaignTree(campaign=campaign, ad_sets=await self.ad_sets(ad_sets, archived=archived))
+
+    async def ad_set(self, ad_set_id: str) -> AdSet:
+        """One ad set."""
+        return await self.account.ad_sets.get(ad_set_id)
+
+    async def ad_sets(self, ad_sets: Sequence[AdSet], *, archived: bool) -> list[AdSetTree]:
+        """Ad sets with their ads."""
+        ads: dict[str, list[Ad]] = {}
+        ids = [one.id for one in ad_sets if one.id is not None]
+        for start in range(0, len(ids), _PARENTS):
+            async for ad in self.account.ads.list(ad_set_ids=ids[start : start + _PARENTS]):
+                if archived or ad.status != _ARCHIVED:
+                    ads.setdefault(ad.ad_set_id or "", []).append(ad)
+        return [AdSetTree(ad_set=one, ads=ads.get(one.id or "", [])) for one in ad_sets]

@@ -1,0 +1,279 @@
+"""New campaigns, ad sets and ads from a workbook: planned, made as drafts, validated, published, and taken back."""
+
+from __future__ import annotations
+
+import io
+import uuid
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+
+from spotify_ads_async import bulk
+from spotify_ads_async.operations import CREATE_DRAFT_FROM_CAMPAIGN
+
+from .conftest import MakeWorld, World
+
+START, END = "2030-01-01T06:00:00Z", "2030-02-01T06:00:00Z"
+AD_SET = {
+    "name": "Students",
+    "start_time": START,
+    "end_time": END,
+    "budget.amount": 50,
+    "budget.type": "daily",
+    "bid_strategy": "max bid",
+    "bid_amount": 15,
+    "asset_format": "audio",
+    "category": "ADV_1_1",
+    "targets.geo_targets.country_code": "US",
+    "targets.age_ranges": "18-34",
+    "targets.genders": "male, female",
+    "targets.platforms": "ios",
+    "targets.placements": "music",
+}
+AD = {
+    "name": "Spot A",
+    "advertiser_name": "Our company",
+    "tagline": "Autumn is here",
+    "media": "spot.mp3",
+    "logo": "logo.png",
+    "companion": "logo.png",
+    "call_to_action.key": "learn more",
+    "call_to_action.language": "english",
+    "call_to_action.clickthrough_url": "https://example.com/autumn",
+}
+Rows = list[dict[str, Any]]
+MP3 = b"ID3\x04\x00\x00\x00\x00\x00\x00" + bytes(2000)
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(2000)
+
+
+def book(path: Path, **sheets: Rows) -> Path:
+    """A workbook with a sheet for each kind; ids are blank where a row names none."""
+    made = openpyxl.Workbook()
+    made.remove(made.active)
+    for title, rows in sheets.items():
+        sheet = made.create_sheet(title.replace("_", " "))
+        names = [f"{title[:-1]}_id", *dict.fromkeys(name for row in rows for name in row if name != f"{title[:-1]}_id")]
+        sheet.append(names)
+        for row in rows:
+            sheet.append([row.get(name) for name in names])
+    out = io.BytesIO()
+    made.save(out)
+    path.write_bytes(out.getvalue())
+    return path
+
+
+def media(folder: Path) -> None:
+    (folder / "spot.mp3").write_bytes(MP3)
+    (folder / "logo.png").write_bytes(PNG)
+
+
+def one_of_each(folder: Path, **changes: Any) -> Path:  # noqa: ANN401 - cells
+    media(folder)
+    return book(
+        folder / "book.xlsx",
+        campaigns=[{"name": "Autumn", "objective": "reach"}],
+        ad_sets=[{"campaign": "Autumn", **AD_SET, **changes}],
+        ads=[{"ad_set": "Students", **AD}],
+    )
+
+
+async def run(world: World, plan: Path, *, resumes: bool = False, **options: Any) -> list[Any]:  # noqa: ANN401 - options
+    async with bulk.apply_workbook(world.ads, plan, bulk.Options(settle_after=0.02, grace=0.1, **options), resumes=resumes) as working:
+        return [row async for row in working]
+
+
+def items(plan: Path) -> list[bulk.NewItem]:
+    with bulk.WorkbookPlan.open(plan) as opened:
+        return opened.items()
+
+
+async def refused(world: World, path: Path, **options: Any) -> str:  # noqa: ANN401 - options
+    with pytest.raises(bulk.BadChanges) as caught:
+        await world.plan(path, **options)
+    return str(caught.value)
+
+
+async def test_one_of_each_becomes_valid_drafts_and_is_published(world: World) -> None:
+    plan = await world.plan(one_of_each(world.folder))
+    before = len(list(world.account.campaigns))
+    made = await run(world, plan)
+    assert [row.outcome for row in made] == [bulk.RowOutcome.STAGED] * 3
+    assert len(list(world.account.campaigns)) == before
+    published = await run(world, plan, resumes=True, publish=True)
+    assert [row.outcome for row in published] == [bulk.RowOutcome.DONE] * 3
+    campaign, ad_set, ad = items(plan)
+    live = world.account.ad_sets.get(ad_set.draft_id)
+    assert live["budget"]["micro_amount"] == 50_000_000
+    assert live["campaign_id"] == campaign.draft_id
+    assert live["targets"]["genders"] == ["MALE", "FEMALE"]
+    assert world.account.ads.get(ad.draft_id)["ad_set_id"] == ad_set.draft_id
+
+
+async def test_a_file_is_uploaded_once_however_often_it_is_named(world: World) -> None:
+    before = len(list(world.account.assets))
+    await run(world, await world.plan(one_of_each(world.folder)))
+    assert len(list(world.account.assets)) == before + 2
+
+
+async def test_everything_that_a_row_lacks_is_said_at_once(world: World) -> None:
+    path = book(world.folder / "book.xlsx", campaigns=[{"objective": "REACH"}], ad_sets=[{"name": "Students", "budget.amount": "nothing"}])
+    said = await refused(world, path)
+    assert "campaigns, row 2: a row without an id is a new campaign, and this one lacks name" in said
+    assert "ad sets!C2: budget.amount: 'nothing'" in said
+    assert "lacks campaign, start_time, budget.type, " in said
+    assert "asset_format" in said
+
+
+async def test_an_unknown_parent_makes_nothing(world: World) -> None:
+    path = book(world.folder / "book.xlsx", ad_sets=[{"campaign": "Nowhere", **AD_SET}])
+    assert "there is no campaign 'Nowhere', in this workbook or live" in await refused(world, path)
+
+
+async def test_a_parent_of_an_ambiguous_name_is_refused(world: World) -> None:
+    live = next(iter(world.account.campaigns))
+    twin = {"name": live["name"], "objective": "REACH"}
+    path = book(world.folder / "book.xlsx", campaigns=[twin], ad_sets=[{"campaign": live["name"], **AD_SET}])
+    said = await refused(world, path)
+    assert "more than one campaign is called" in said
+    assert f"there is a campaign of this name already, {live['id']}" in said
+
+
+async def test_an_ad_set_in_a_live_campaign_by_name_or_id(worlds: MakeWorld) -> None:
+    for named in ("name", "id"):
+        async with worlds(campaigns=8) as world:
+            live = next(iter(world.account.campaigns))
+            folder = world.folder / named
+            folder.mkdir()
+            path = book(folder / "book.xlsx", ad_sets=[{"campaign": live[named], **AD_SET}])
+            plan = await world.plan(path, f"{named}/new.plan")
+            (made,) = await run(world, plan, publish=True)
+            assert made.outcome is bulk.RowOutcome.DONE, made.reason
+            assert world.account.ad_sets.get(made.draft_id)["campaign_id"] == live["id"]
+
+
+async def test_a_live_campaign_with_somebody_elses_draft_is_left_alone(world: World) -> None:
+    live = next(iter(world.account.campaigns))
+    path = {"ad_account_id": world.server.ad_account_id, "campaign_id": live["id"]}
+    await world.ads.call(CREATE_DRAFT_FROM_CAMPAIGN, path=path)
+    plan = await world.plan(book(world.folder / "book.xlsx", ad_sets=[{"campaign": live["id"], **AD_SET}]))
+    (made,) = await run(world, plan)
+    assert made.outcome is bulk.RowOutcome.FAILED
+    assert "has a draft already" in made.reason
+
+
+async def test_the_same_names_twice_make_nothing_twice(world: World) -> None:
+    path = one_of_each(world.folder)
+    await run(world, await world.plan(path))
+    assert "there is a campaign of this name already" in await refused(world, path, name="again.plan")
+    twins = book(world.folder / "twins.xlsx", campaigns=[{"name": "Same", "objective": "REACH"}, {"name": "same", "objective": "REACH"}])
+    assert "is the name of campaigns, row 2, too" in await refused(world, twins, name="twins.plan")
+
+
+async def test_new_and_changed_rows_are_one_plan(world: World) -> None:
+    live = next(iter(world.account.campaigns))
+    rows = [{"campaign_id": live["id"], "name": "Renamed"}, {"name": "Autumn", "objective": "REACH"}]
+    path = book(world.folder / "book.xlsx", campaigns=rows, ad_sets=[{"campaign": "Renamed", **AD_SET}])
+    plan = await world.plan(path)
+    outcomes = [row.outcome for row in await run(world, plan)]
+    assert outcomes.count(bulk.RowOutcome.STAGED) == 2
+    assert outcomes.count(bulk.RowOutcome.DONE) == 1
+    assert world.account.campaigns.get(live["id"])["name"] == "Renamed"
+
+
+async def test_what_is_there_cannot_be_moved(world: World) -> None:
+    path = book(world.folder / "book.xlsx", ad_sets=[{"ad_set_id": world.ad_sets[0]["id"], "campaign": "Autumn"}])
+    assert "can be given to what is new alone" in await refused(world, path)
+
+
+async def test_validation_errors_come_back_to_their_cells(world: World) -> None:
+    path = one_of_each(world.folder)
+    sheet = openpyxl.load_workbook(path)
+    sheet["ads"]["F2"] = str(uuid.UUID(int=7))
+    sheet.save(path)
+    made = await run(world, await world.plan(path))
+    bad = [row for row in made if row.state is bulk.NewState.INVALID]
+    assert [row.plural for row in bad] == ["ads"]
+    assert bad[0].cell == "ads!F2", bad[0].reason
+
+
+async def test_children_of_what_cannot_be_made_are_not_tried(world: World) -> None:
+    plan = await world.plan(one_of_each(world.folder))
+    (world.folder / "spot.mp3").write_bytes(MP3 + b"changed")
+    made = await run(world, plan)
+    assert [row.state for row in made if row.plural == "ads"] == [bulk.NewState.FAILED]
+    assert "changed since" in next(row.reason for row in made if row.plural == "ads")
+
+
+async def test_media_that_are_not_there_or_not_of_their_kind(world: World) -> None:
+    path = one_of_each(world.folder)
+    (world.folder / "logo.png").write_bytes(MP3)
+    (world.folder / "spot.mp3").unlink()
+    said = await refused(world, path)
+    assert "ads!F2: media: 'spot.mp3' is no file beside the workbook" in said
+    assert "logo: " in said
+
+
+async def test_drafts_are_deleted_again_and_what_is_live_stays_unless_asked(world: World) -> None:
+    plan = await world.plan(one_of_each(world.folder))
+    await run(world, plan)
+    assert await bulk.remove_new(world.ads, plan) == 0
+    assert list(world.account.campaign_drafts) == []
+    assert {item.state for item in items(plan)} == {bulk.NewState.DELETED}
+
+
+async def test_what_is_published_is_archived_on_request(world: World) -> None:
+    plan = await world.plan(one_of_each(world.folder))
+    await run(world, plan, publish=True)
+    assert await bulk.remove_new(world.ads, plan) == 3
+    assert await bulk.remove_new(world.ads, plan, archive=True) == 0
+    campaign = items(plan)[0]
+    assert world.account.campaigns.get(campaign.draft_id)["status"] == "ARCHIVED"
+
+
+async def test_the_template_makes_what_its_example_says(world: World) -> None:
+    path = world.folder / "plan.xlsx"
+    await bulk.write_template(world.ads, world.server.ad_account_id, path)
+    media(world.folder)
+    plan = await world.plan(path)
+    assert [row.outcome for row in await run(world, plan)] == [bulk.RowOutcome.STAGED] * 3
+
+
+async def test_a_template_of_a_live_campaign_changes_nothing(world: World) -> None:
+    campaign = next(iter(world.account.campaigns))
+    path = world.folder / "plan.xlsx"
+    await bulk.write_template(world.ads, world.server.ad_account_id, path, campaign_id=campaign["id"])
+    plan = await world.plan(path)
+    assert items(plan) == []
+    with bulk.WorkbookPlan.open(plan) as opened:
+        parts = [part for _, part in opened.parts()]
+    for part in parts:
+        with bulk.PlanFile.open(part) as changes:
+            assert {row.outcome for row in changes.rows()} == {bulk.RowOutcome.UNCHANGED}
+
+
+async def test_a_cancelled_run_is_resumed_and_makes_everything_once(world: World) -> None:
+    media(world.folder)
+    campaigns = [{"name": f"Campaign {number}", "objective": "REACH"} for number in range(4)]
+    ad_sets = [{"campaign": f"Campaign {number % 4}", **AD_SET, "name": f"Set {number}"} for number in range(20)]
+    ads = [{"ad_set": f"Set {number % 20}", **AD, "name": f"Ad {number}"} for number in range(60)]
+    plan = await world.plan(book(world.folder / "book.xlsx", campaigns=campaigns, ad_sets=ad_sets, ads=ads))
+    first = True
+    for stop_after in (1, 5, 20, 40, 1000):
+        options = bulk.Options(settle_after=0.02, grace=0.0)
+        async with bulk.apply_workbook(world.ads, plan, options, resumes=not first) as working:
+            first = False
+            count = len(list(world.account.ad_drafts)) + len(list(world.account.ad_set_drafts))
+            world.server.store.listeners.append(partial(_stop, working, world, count + stop_after))
+            async for _ in working:
+                pass
+    account = world.account
+    assert (len(list(account.campaign_drafts)), len(list(account.ad_set_drafts)), len(list(account.ad_drafts))) == (4, 20, 60)
+    assert {item.state for item in items(plan)} == {bulk.NewState.MADE}
+
+
+def _stop(working: bulk.WorkbookRun, world: World, count: int, *_: object) -> None:
+    if len(list(world.account.ad_drafts)) + len(list(world.account.ad_set_drafts)) >= count:
+        working.stop("enough")

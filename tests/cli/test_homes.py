@@ -1,0 +1,178 @@
+"""Homes, locales, consoles and secrets of every kind of machine: commands work, and say what is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.emulator_process import EmulatorProcess
+
+from .conftest import CommandLine
+
+NOWHERE = "/proc"
+"""A folder in which nobody can make anything, not even root."""
+linux = pytest.mark.skipif(sys.platform != "linux", reason="folders are others, or /proc is missing")
+
+
+def bare(emulator: EmulatorProcess, *arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """A command with nothing in its environment but what is given, as `env -i` runs it."""
+    known = emulator.environment
+    needed = {name: known[name] for name in ("SPOTIFY_ADS_BASE_URL", "SPOTIFY_ADS_ACCESS_TOKEN", "SPOTIFY_ADS_AD_ACCOUNT_ID")}
+    return subprocess.run(
+        [sys.executable, "-m", "spotify_ads_async.cli", *arguments],
+        env={**needed, **environment}, cwd=folder, capture_output=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+HOMES: Mapping[str, dict[str, str]] = {
+    "nothing at all": {},
+    "a file": {"HOME": "/dev/null"},
+    "read-only": {"HOME": NOWHERE, "TMPDIR": NOWHERE},
+    "not absolute": {"HOME": "", "XDG_CONFIG_HOME": "relative", "XDG_STATE_HOME": "relative"},
+    "no locale": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+}
+
+
+@linux
+@pytest.mark.parametrize("name", HOMES)
+def test_reads_work_in_any_home(emulator: EmulatorProcess, tmp_path: Path, name: str) -> None:
+    ended = bare(emulator, "accounts", "--output", "json", folder=tmp_path, **HOMES[name])
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)
+    assert not list(tmp_path.iterdir()), "nothing is left where the command ran"
+
+
+@linux
+def test_a_home_with_odd_characters_keeps_the_quota(emulator: EmulatorProcess, tmp_path: Path) -> None:
+    home = tmp_path / "an odd%20 #?home ä"
+    home.mkdir()
+    assert bare(emulator, "accounts", folder=tmp_path, HOME=str(home)).returncode == 0
+    assert (home / ".local" / "state" / "spotify-ads" / "quota.db").exists()
+
+
+@linux
+def test_a_sign_in_that_cannot_be_kept_is_refused_before_anybody_agrees_to_it(emulator: EmulatorProcess, tmp_path: Path) -> None:
+    for home, profile, reason in (
+        ("/dev/null", "work", b"cannot be written"),
+        (NOWHERE, "work", b"cannot be written"),
+        (".", "../x", b"cannot name"),
+    ):
+        ended = bare(
+            emulator, "login", "--client-id", "x", "--profile", profile, folder=tmp_path, HOME=str(tmp_path / home),
+            PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",
+        )  # fmt: skip
+        assert ended.returncode == 2, ended.stderr
+        assert reason in ended.stderr
+        assert b"sign in at" not in ended.stderr
+
+
+def test_a_chart_on_a_console_of_another_encoding(spotify_ads: CommandLine) -> None:
+    for encoding in ("cp1252", "ascii", "cp437"):
+        ended = subprocess.run(
+            spotify_ads.cold_command("report", "--chart"), env={**spotify_ads.environment, "PYTHONIOENCODING": encoding},
+            capture_output=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stderr
+        assert ended.stdout.decode(encoding)
+        assert b"Traceback" not in ended.stderr
+
+
+def test_what_goes_into_a_file_is_utf_8_whatever_the_locale(spotify_ads: CommandLine) -> None:
+    environment = {**spotify_ads.environment, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = spotify_ads.cold_command("campaigns", "create", "--body", '{"name": "Größe 中文", "objective": "REACH"}')
+    ended = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout.decode("utf-8"))["name"] == "Größe 中文"
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\n\n", " \n"])
+def test_a_line_break_at_a_secrets_end_is_no_part_of_it(spotify_ads: CommandLine, ending: str) -> None:
+    assert spotify_ads.out("accounts", SPOTIFY_ADS_ACCESS_TOKEN=f"emulated{ending}", SPOTIFY_ADS_CLIENT_ID=f"an-app{ending}")
+
+
+def test_a_secret_in_a_file(spotify_ads: CommandLine) -> None:
+    file = spotify_ads.folder / "token"
+    file.write_bytes(b"\xef\xbb\xbfemulated\r\n")
+    del spotify_ads.environment["SPOTIFY_ADS_ACCESS_TOKEN"]
+    assert spotify_ads.out("accounts", SPOTIFY_ADS_ACCESS_TOKEN_FILE=str(file))
+    for more, reason in (
+        ({"SPOTIFY_ADS_ACCESS_TOKEN": "canary"}, "both SPOTIFY_ADS_ACCESS_TOKEN and SPOTIFY_ADS_ACCESS_TOKEN_FILE"),
+        ({"SPOTIFY_ADS_ACCESS_TOKEN_FILE": str(file.with_name("none"))}, "none cannot be read (No such file"),
+        ({"SPOTIFY_ADS_ACCESS_TOKEN_FILE": "/dev/null"}, "it is empty"),
+    ):
+        ended = spotify_ads.run("accounts", **{"SPOTIFY_ADS_ACCESS_TOKEN_FILE": str(file), **more})
+        assert ended.returncode == 2
+        assert reason in ended.stderr
+        assert "canary" not in ended.stderr
+
+
+def configure(spotify_ads: CommandLine, content: bytes) -> None:
+    folder = spotify_ads.folder / "config" / "spotify-ads"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.toml").write_bytes(content)
+
+
+def test_a_config_file_as_editors_of_every_system_write_it(spotify_ads: CommandLine) -> None:
+    for content in (b'\xef\xbb\xbfoutput = "json"\r\n', b"output = 'json'\r\n\r\n[profiles.x]\r\noutput = \"csv\"\r\n"):
+        configure(spotify_ads, content)
+        assert json.loads(spotify_ads.out("accounts"))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"x = " + b"[" * 5000, "nested too deeply"),
+        (b"a = 1\n" * 400_000, "larger than"),
+        (b"proxi = 'http://x:1'", "did you mean proxy"),
+        (b"proxy = 'socks5://me:canary@x:1'", "socks5 is of another kind"),
+        (b"ca_file = '/missing.pem'", "cannot be read"),
+        (b"base_url = 'http://emulator:8090/ads/v3'", "SPOTIFY_ADS_ALLOW_HTTP=emulator"),
+        (b"\xff\xfe", "config.toml"),
+    ],
+)  # fmt: skip
+def test_a_config_file_that_cannot_be_used_is_named(spotify_ads: CommandLine, content: bytes, reason: str) -> None:
+    configure(spotify_ads, content)
+    del spotify_ads.environment["SPOTIFY_ADS_BASE_URL"]
+    ended = spotify_ads.run("accounts")
+    assert ended.returncode == 2
+    assert reason in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "canary" not in ended.stderr
+
+
+def test_a_config_file_may_allow_a_host_for_its_address(spotify_ads: CommandLine) -> None:
+    del spotify_ads.environment["SPOTIFY_ADS_BASE_URL"]
+    configure(spotify_ads, b"base_url = 'http://emulator.invalid:8090/ads/v3'\nallow_http = 'emulator.invalid'\n")
+    ended = spotify_ads.run("accounts")
+    assert ended.returncode == 1, "it was tried"
+    assert "emulator.invalid" in ended.stderr
+
+
+def test_an_option_names_the_proxy_before_or_behind_the_command(spotify_ads: CommandLine) -> None:
+    configure(spotify_ads, b"proxy = 'http://127.0.0.1:2'\n")
+    address = {"SPOTIFY_ADS_BASE_URL": "https://api.invalid/ads/v3"}
+    for arguments in (["--proxy", "http://127.0.0.1:9", "accounts"], ["accounts", "--proxy", "http://127.0.0.1:9"]):
+        assert "the proxy 127.0.0.1:9 cannot be reached" in spotify_ads.run(*arguments, **address).stderr
+    assert "the proxy 127.0.0.1:2 cannot be reached" in spotify_ads.run("accounts", **address).stderr
+
+
+@linux
+@pytest.mark.skipif(shutil.which("unshare") is None or os.geteuid() != 0, reason="only root can make a whole disk read-only")
+@pytest.mark.soak
+def test_the_demo_runs_on_a_read_only_disk_with_one_folder(tmp_path: Path) -> None:
+    script = (
+        f"mount --bind {tmp_path} {tmp_path} && mount -o remount,ro,bind / && exec {sys.executable} -m spotify_ads_async.cli demo --json"
+    )
+    ended = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script], env={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)}, cwd=tmp_path,
+        capture_output=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["refused"] == 0

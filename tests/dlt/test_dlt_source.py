@@ -1,0 +1,242 @@
+"""The dlt source: what is in the warehouse after a load, and after the next."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import dlt
+import pytest
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from spotify_ads_async import AdsClient, ConfigurationError, Governor, RetryPolicy
+from spotify_ads_async.dlt import backfill, spotify_ads
+from spotify_ads_async.dlt.reports import ReportStream
+from spotify_ads_async.models import ReportEntityType, ReportGranularity
+from tests.dlt.ads_server import AdsServer, ads_server, row
+
+pytestmark = pytest.mark.filterwarnings("default")  # dlt's own
+
+TODAY = datetime.now(UTC).date()
+A, B, C = (f"{letter * 8}-0000-4000-8000-000000000000" for letter in "abc")
+CAMPAIGN = "c1c1c1c1-c1c1-41c1-81c1-c1c1c1c1c1c1"
+METRICS = ("IMPRESSIONS", "SPEND", "REACH")
+
+
+def day(back: int) -> str:
+    return (TODAY - timedelta(days=back)).isoformat()
+
+
+@pytest.fixture
+def server() -> Iterator[AdsServer]:
+    with ads_server({A: "USD", B: "JPY", C: "USD"}) as running:
+        for account in (A, B, C):
+            running.entities.setdefault("campaigns", {})[account] = [{"id": CAMPAIGN, "name": "Autumn", "status": "ACTIVE"}]
+        yield running
+
+
+class Warehouse:
+    """A pipeline into a database of the test's own."""
+
+    def __init__(self, server: AdsServer, folder: Path, destination: object = None) -> None:
+        self._server = server
+        self.folder = folder
+        self._destination = destination or dlt.destinations.duckdb(str(folder / "warehouse.duckdb"))
+        self.governor = Governor([])
+        self.pipeline = self.reopened()
+
+    def reopened(self) -> dlt.Pipeline:
+        return dlt.pipeline("ads", destination=self._destination, dataset_name="ads", pipelines_dir=str(self.folder / "pipelines"))
+
+    def client(self) -> AdsClient:
+        policy = RetryPolicy(first_delay=0.001, longest_delay=0.002)
+        return AdsClient("token", base_url=self._server.base_url, governor=self.governor, policy=policy)
+
+    def load(self, *tables: str, **options: object) -> None:
+        wanted: dict[str, Any] = {"accounts": [A], "start": day(20), "metrics": METRICS, "client": self.client, **options}
+        source = spotify_ads(**wanted)
+        self.pipeline.run(source.with_resources(*(tables or ("campaign_report_daily",))))
+
+    def read(self, columns: str, table: str = "campaign_report_daily") -> list[Any]:
+        with self.pipeline.sql_client() as sql:
+            return [tuple(one) for one in sql.execute_sql(f"SELECT {columns} FROM {table} ORDER BY 1, 2") or ()]  # noqa: S608 - the test's
+
+
+@pytest.fixture
+def warehouse(server: AdsServer, tmp_path: Path) -> Warehouse:
+    return Warehouse(server, tmp_path)
+
+
+def test_a_second_load_has_late_figures_and_no_ghosts(server: AdsServer, warehouse: Warehouse) -> None:
+    server.rows[A] = [
+        row(day(20), impressions=1),
+        row(day(5), impressions=50),
+        row(day(4), impressions=40),
+        row(day(4), "c2", impressions=4),
+    ]
+    warehouse.load(lookback_days=7)
+    assert len(warehouse.read("entity_id, start_time")) == 4
+
+    server.rows[A] = [row(day(20), impressions=99), row(day(5), impressions=55)]
+    for _ in range(2):
+        warehouse.load(lookback_days=7)
+        found = [(str(start)[:10], impressions) for start, impressions in warehouse.read("start_time, impressions")]
+        assert found == [(day(20), 1), (day(5), 55)], "what is gone is gone, also where a day is empty now; older days stay"
+    assert server.reports_asked(A)[-1] == (day(7), day(0)), "days outside of the lookback are not asked for"
+
+
+def test_hidden_figures_and_money(server: AdsServer, warehouse: Warehouse) -> None:
+    server.rows[A] = [row(day(2), impressions=-5, spend=5), row(day(1), impressions=0, spend=3.7), row(day(0), spend=983.084134)]
+    server.rows[B] = [row(day(1), spend=160)]
+    warehouse.load(accounts=[A, B])
+    assert warehouse.read("start_time, ad_account_id, impressions, impressions_hidden, spend, currency, reach") == [
+        (*found[:2], *told)
+        for found, told in zip(
+            warehouse.read("start_time, ad_account_id"),
+            [
+                (None, True, Decimal(5), "USD", None),
+                (0, False, Decimal("3.7"), "USD", None),
+                (None, False, Decimal(160), "JPY", None),
+                (None, False, Decimal("983.084134"), "USD", None),
+            ],
+            strict=True,
+        )
+    ]
+    columns = warehouse.pipeline.default_schema.get_table("campaign_report_daily")["columns"]
+    assert (columns["spend"]["data_type"], columns["spend"]["precision"]) == ("decimal", 38)
+    assert "Does not add up" in columns["reach"]["description"]
+    assert not [name for name in columns if name.startswith("spend__v")]
+
+
+def test_one_account_that_refuses_is_named_and_the_others_load(server: AdsServer, warehouse: Warehouse) -> None:
+    for account in (A, B, C):
+        server.rows[account] = [row(day(1), impressions=1)]
+    server.refuses[B] = 403
+    warehouse.load("campaign_report_daily", "campaigns", accounts=None)
+    assert warehouse.read("ad_account_id, impressions") == [(A, 1), (C, 1)]
+    assert [place for place, _ in warehouse.read("place, stream", "load_problems")] == [f"ad account {B}"] * 2
+
+    server.refuses.clear()
+    warehouse.load(accounts=None, lookback_days=0)
+    assert warehouse.read("ad_account_id, impressions") == [(A, 1), (B, 1), (C, 1)], "its days were not taken for loaded"
+
+
+def test_where_the_api_fails_nothing_is_remembered(server: AdsServer, warehouse: Warehouse) -> None:
+    server.rows[A] = server.rows[B] = [row(day(9), impressions=1)]
+    server.refuses[B] = 500
+    with pytest.raises(PipelineStepFailed):
+        warehouse.load(accounts=[A, B], lookback_days=0)
+    server.refuses.clear()
+    warehouse.load(accounts=[A, B], lookback_days=0)
+    assert warehouse.read("ad_account_id, impressions") == [(A, 1), (B, 1)]
+
+
+def test_a_refused_metric_is_named_and_other_streams_load(server: AdsServer, warehouse: Warehouse) -> None:
+    server.rows[A] = [row(day(1), impressions=1)]
+    server.refuses["NEWEST"] = 400
+    warehouse.load("campaign_report_daily", "campaigns", metrics=("IMPRESSIONS", "NEWEST"))
+    assert len(warehouse.read("id, name", "campaigns")) == 1
+    assert [stream for stream, _ in warehouse.read("stream, place", "load_problems")] == ["campaign_report_daily"]
+
+
+def test_new_values_load_and_archived_entities_stay(server: AdsServer, warehouse: Warehouse) -> None:
+    server.entities["campaigns"][A] = [
+        {"id": "1", "name": "One", "status": "ACTIVE", "updated_at": "2026-01-01T00:00:00Z"},
+        {"id": "2", "name": "Two", "status": "SNOOZED", "updated_at": "2026-01-02T00:00:00Z"},
+    ]
+    warehouse.load("campaigns")
+    server.entities["campaigns"][A] = [{"id": "1", "name": "One", "status": "ARCHIVED", "updated_at": "2026-02-01T00:00:00Z"}]
+    warehouse.load("campaigns")
+    assert warehouse.read("id, status", "campaigns") == [("1", "ARCHIVED"), ("2", "SNOOZED")]
+    lists = [one.query.get("updated_at_gte") for one in server.asked if one.path.endswith("/campaigns")]
+    assert lists == [None, "2026-01-01T23:50:00Z"], "the second load asks for what changed since the first"
+
+
+def test_the_state_stays_small(server: AdsServer, warehouse: Warehouse) -> None:
+    server.rows[A] = [row(day(1), f"c{number}", impressions=number) for number in range(2_000)]
+    warehouse.load()
+    assert len(warehouse.read("entity_id, impressions")) == 2_000
+    assert len(json.dumps(warehouse.pipeline.state, default=str)) < 10_000
+
+
+def test_a_backfill_goes_on_where_it_was_killed(server: AdsServer, warehouse: Warehouse) -> None:
+    server.rows[A] = [row(day(back), impressions=back) for back in range(100)]
+    options = {"accounts": [A], "metrics": METRICS, "client": warehouse.client, "slice_days": 30}
+    server.refuses[day(99 - 60)] = 500
+    with pytest.raises(PipelineStepFailed):
+        backfill(warehouse.pipeline, day(99), **options)
+    server.refuses.clear()
+    before = len(server.reports_asked(A))
+    again = warehouse.pipeline = warehouse.reopened()
+    backfill(again, day(99), **options)
+    assert len(warehouse.read("start_time, impressions")) == 100
+    asked_twice = [asked for asked in server.reports_asked(A)[before:] if asked[1] < day(99 - 60)]
+    assert not asked_twice, "what was loaded before is not asked for again"
+
+
+@pytest.mark.parametrize(
+    ("granularity", "loaded", "expected"),
+    [
+        (ReportGranularity.DAY, None, (date(2026, 1, 1), date(2026, 3, 10))),
+        (ReportGranularity.DAY, date(2026, 3, 9), (date(2026, 3, 2), date(2026, 3, 10))),
+        (ReportGranularity.DAY, date(2026, 1, 2), (date(2026, 1, 1), date(2026, 3, 10))),
+        (ReportGranularity.HOUR, None, (date(2026, 2, 25), date(2026, 3, 10))),
+    ],
+    ids=["first load", "with lookback", "never before the start", "hours are kept two weeks"],
+)
+def test_days_asked_for(granularity: ReportGranularity, loaded: date | None, expected: tuple[date, date]) -> None:
+    stream = ReportStream(ReportEntityType.AD, granularity, (), date(2026, 1, 1), None, timedelta(days=7))
+    days = stream.days(loaded, datetime(2026, 3, 10, 12, tzinfo=UTC))
+    assert (days[0], days[-1]) == expected
+    assert len(days) == (expected[1] - expected[0]).days + 1
+
+
+@pytest.mark.parametrize("options", [{"start": "31/01/2026"}, {"start": "2026-02-01", "end": "2026-01-01"}, {"lookback_days": -1}])
+def test_wrong_options_are_refused_before_anything_is_asked(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        spotify_ads(["a"], **options)
+
+
+@pytest.fixture
+def postgres() -> Iterator[str]:
+    """The address of a PostgreSQL of the test's own."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not programs:
+        pytest.skip("there is no PostgreSQL on this machine: apt-get install postgresql")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = Path(f"/tmp/spotify-ads-test-postgres-{port}")  # noqa: S108 - its user must reach it
+    folder.mkdir(mode=0o777)
+    user = None
+    if os.geteuid() == 0:  # which PostgreSQL refuses to run as
+        user = "postgres"
+        shutil.chown(folder, user)
+
+    def call(*words: str) -> None:
+        subprocess.run(words, check=True, capture_output=True, cwd="/", user=user)
+
+    call(str(programs[-1] / "initdb"), "-D", str(folder / "data"), "-U", "ads", "--auth", "trust")
+    call(str(programs[-1] / "pg_ctl"), "-D", str(folder / "data"), "-w", "-l", str(folder / "log"), "-o", f"-p {port} -k {folder}", "start")
+    try:
+        yield f"postgresql://ads:trusted@127.0.0.1:{port}/postgres"
+    finally:
+        call(str(programs[-1] / "pg_ctl"), "-D", str(folder / "data"), "-m", "immediate", "stop")
+        shutil.rmtree(folder)
+
+
+def test_into_postgres(server: AdsServer, postgres: str, tmp_path: Path) -> None:
+    warehouse = Warehouse(server, tmp_path, dlt.destinations.postgres(postgres))
+    server.rows[A] = [row(day(2), spend=5), row(day(1), spend=3.7, impressions=-5)]
+    warehouse.load("campaign_report_daily", "campaigns")
+    server.rows[A] = [row(day(1), spend=3.8, impressions=7)]
+    warehouse.load("campaign_report_daily", "campaigns")
+    assert warehouse.read("spend, impressions, impressions_hidden") == [(Decimal("3.8"), 7, False)]

@@ -1,0 +1,143 @@
+"""The rule in Lua, for Redis, does exactly what the rule in Python does, for SQLite."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from importlib.resources import files
+
+import msgspec
+import pytest
+import redis
+from support.redis_servers import Server
+
+from spotify_ads_async.governor.shared.ledger import SCHEMA, Surroundings, exchange
+from spotify_ads_async.governor.shared.store import Claim, Exchange, Pause, Reply, State, WindowReport
+
+KEYS = ("client_id|3||ann", "ip|1||here")
+CAPACITIES = (60, 20)
+CYCLES = (3_001_000, 1_001_000)
+LEASE = 600_000
+PREFIX = "{spotify-ads}:"
+SCRIPT = (files("spotify_ads_async.governor.shared") / "ledger.lua").read_text(encoding="utf-8")
+AT_A_GIVEN_TIME = SCRIPT.replace("server_state()\nlocal lease", "tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])\nlocal lease").replace(
+    "= count_losses(), ", "= tonumber(ARGV[6]), "
+)
+assert AT_A_GIVEN_TIME.count("ARGV[") == 6
+
+
+class Process:
+    """Says what a process could say, and now and then what a confused one would."""
+
+    def __init__(self, owner: str, rng: random.Random) -> None:
+        self.owner = owner
+        self.rng = rng
+        self.number = 1
+        self.out: list[int] = []
+        self.lost: list[int] = []
+        self.epochs = ["", ""]
+
+    def message(self) -> Exchange:
+        rng = self.rng
+        settled = [(number, rng.choice((0, 40_000, 2_000_000, -300_000))) for number in self.out if rng.random() < 0.5]
+        self.over = {number for number, _ in settled}
+        windows = [
+            WindowReport(
+                key=KEYS[window],
+                capacity=CAPACITIES[window],
+                cycle=CYCLES[window],
+                epoch=rng.choice((self.epochs[window],) * 20 + ("another", "")),
+                held=rng.randint(0, 12),
+                in_flight=rng.randint(0, 5),
+                waiting=rng.randint(0, 30),
+                interactive=rng.choice((0, 1, 3)),
+                withheld=rng.choice((0, 0, 1, 15)),
+                settled=settled,
+                unused=self.lost,
+                extended=[number for number in self.out if number not in self.over and rng.random() < 0.2],
+                pause=rng.choice((None,) * 20 + (Pause(300_000, 90_000_000, "429"),)),
+                lift=rng.random() < 0.03,
+                smooth=rng.random() < 0.01,
+                foreign=rng.choice((None,) * 20 + ((0, 2_000_000, 7, 2),)),
+            )
+            for window in (0, 1)
+        ]
+        claims: list[Claim] = []
+        for both in ([0, 1], [1]):
+            wanted = rng.randint(0, 12), rng.randint(0, 12)
+            claims.append(Claim(both, self.number, *wanted))
+            self.number += sum(wanted)
+        horizon = rng.choice((0, 50_000, 200_000))
+        leaving = rng.random() < 0.05
+        return Exchange(owner=self.owner, label=self.owner, lease=LEASE, horizon=horizon, windows=windows, claims=claims, leaving=leaving)
+
+    def heard(self, reply: Reply, message: Exchange) -> None:
+        numbers = [number for claim in message.claims for number in range(claim.first, claim.first + claim.interactive + claim.bulk)]
+        if self.rng.random() < 0.1:
+            self.lost = numbers  # the answer was lost
+            return
+        self.lost = []
+        self.out = [number for number in self.out if number not in self.over]
+        for claim, (interactive, bulk) in zip(message.claims, reply.grants, strict=True):
+            self.out += range(claim.first, claim.first + len(interactive))
+            self.out += range(claim.first + claim.interactive, claim.first + claim.interactive + len(bulk))
+        self.epochs = [window.epoch for window in reply.windows]
+
+
+def remembered(connection: sqlite3.Connection, client: redis.Redis, key: str) -> tuple[object, object]:
+    """What each twin keeps of a window."""
+    (ours,) = connection.execute("SELECT state FROM windows WHERE key = ?", (key,)).fetchone()
+    tokens = connection.execute("SELECT member, due FROM tokens WHERE key = ? ORDER BY due, member", (key,)).fetchall()
+    theirs = client.get(f"{PREFIX}2:state:{key}")
+    members = [(member.decode(), int(due)) for member, due in client.zrange(f"{PREFIX}2:tokens:{key}", 0, -1, withscores=True)]
+    decode = msgspec.msgpack.Decoder(State).decode
+    return (decode(ours), tokens), (decode(theirs), members)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_both_answer_and_remember_the_same(server: Server, seed: int) -> None:
+    rng = random.Random(seed)  # noqa: S311 (load, no secrets)
+    processes = [Process(name, rng) for name in ("one", "two", "three")]
+    now, run, losses, lost = 1_800_000_000_000_000, "first", 0, 0
+    memory: tuple[str, int, int] | None = None
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.executescript(SCHEMA)
+    with redis.Redis(port=server.port, protocol=2) as client:
+        for _ in range(400):
+            now += rng.choice((0, 1_000, 20_000, 200_000, 900_000, 900_000 if rng.random() < 0.9 else 5_000_000, -2_000))
+            if rng.random() < 0.02:
+                event = rng.choice(("flush", "restart", "back", "set"))
+                now -= 20_000_000 if event == "back" else 0
+                run += "x" if event == "restart" else ""
+                losses += event in {"flush", "set"}
+                if event == "flush":
+                    client.flushall()
+                    memory = None
+                if event in {"flush", "set"}:
+                    connection.execute("DELETE FROM tokens")
+                    connection.execute("DELETE FROM windows")
+                    client.delete(*client.keys(f"{PREFIX}2:[ts]*"), "none")
+            process = rng.choice(processes)
+            message = process.message()
+            age = rng.choice((0, 100_000, 9_000_000))
+            fresh = [report for report in message.windows if not client.exists(f"{PREFIX}2:state:{report.key}")]
+            if fresh:
+                lost = (
+                    now
+                    if (memory is not None and memory[:2] != (run, losses)) or (memory is None and losses)
+                    else memory[2]
+                    if memory
+                    else 0
+                )
+                memory = (run, losses, lost) if any(not report.epoch for report in fresh) else memory
+            expected = exchange(connection, message, Surroundings(now, run, age, lost))
+            keys = [f"{PREFIX}2:memory", f"{PREFIX}2:windows"]
+            for key in KEYS:
+                keys += [f"{PREFIX}2:tokens:{key}", f"{PREFIX}2:state:{key}"]
+            values = (msgspec.msgpack.encode(message), PREFIX, now, run, age, losses)
+            found = client.eval(AT_A_GIVEN_TIME, len(keys), *keys, *values)
+            assert msgspec.msgpack.decode(found, type=Reply) == expected
+            for key in KEYS:
+                ours, theirs = remembered(connection, client, key)
+                assert theirs == ours
+            process.heard(expected, message)

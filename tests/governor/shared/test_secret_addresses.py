@@ -1,0 +1,69 @@
+"""A store's address with a password that nobody escaped: it works, or is refused without being shown."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import traceback
+from urllib.parse import quote
+
+import pytest
+import redis
+from support.redis_servers import Program
+from support.redis_servers import server as running_server
+
+from spotify_ads_async import AdsClient, Secret, SpotifyAdsError
+from spotify_ads_async.governor import Governor, Limit
+
+LIMITS = [Limit("ip", 5, 0.05)]
+PASSWORD = "p/a?s#s@w:o%rd%zz"
+
+
+async def test_a_password_of_every_kind_works_escaped_or_not(one_program: Program) -> None:
+    with running_server(one_program) as server, redis.Redis(port=server.port, protocol=2) as admin:
+        admin.config_set("requirepass", PASSWORD)
+        for given in (PASSWORD, quote(PASSWORD, safe="")):
+            url = f"redis://:{given}@127.0.0.1:{server.port}/0?namespace=n"
+            async with asyncio.timeout(20.0), Governor(LIMITS, store=Secret(url)) as governor, governor.admit({"ip"}):
+                pass
+        async with Governor(LIMITS, store=f"redis://:wrong-canary@127.0.0.1:{server.port}") as governor:
+            with pytest.raises(SpotifyAdsError) as caught:
+                async with governor.admit({"ip"}, max_wait=2.0):
+                    pass
+        assert "canary" not in everything_shown(caught.value)
+        admin.auth(PASSWORD)
+
+
+def everything_shown(error: BaseException) -> str:
+    """What printing an error can show, the values of every frame of the package included."""
+    text = io.StringIO()
+    told = traceback.TracebackException.from_exception(error, capture_locals=True)
+    for frame in told.stack:
+        if "/tests/" in frame.filename and frame.locals is not None:
+            frame.locals.clear()  # the test knows the canary
+    text.write("".join(told.format(chain=True)))
+    return text.getvalue()
+
+
+REFUSED = [
+    "redis://u:canary@host:port",
+    "redis://:canary/x@host:port",
+    "redis://u:canary@host?namespace={x}",
+    "redis+sentinel://u:canary@host:1",
+    "redis+cluster://u:can/canary@host:1,two:x",
+    "postgres://u:canary@host/db",
+]
+
+
+@pytest.mark.parametrize("url", REFUSED)
+def test_an_address_that_cannot_be_used_shows_no_password(url: str) -> None:
+    for wrong in (
+        lambda: Governor(LIMITS, store=Secret(url)),
+        lambda: AdsClient.from_env({"SPOTIFY_ADS_ACCESS_TOKEN": "x", "SPOTIFY_ADS_STORE": url}),
+    ):
+        with pytest.raises(SpotifyAdsError) as caught:
+            wrong()
+        frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__) if "/tests/" not in frame.f_code.co_filename]
+        shown = "".join(f"{name}={value!r}" for frame in frames for name, value in frame.f_locals.items() if name != "environment")
+        assert frames
+        assert "canary" not in f"{shown} {caught.value!r}"

@@ -1,0 +1,352 @@
+"""Several processes under one quota, in virtual time: no window is ever exceeded, whatever is lost, and nobody waits in vain."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.virtual_store import VirtualServer, VirtualStore, assert_kept, held, returning
+from support.virtual_time import run_virtually
+
+from spotify_ads_async import QuotaTimeout, StoreUnavailable
+from spotify_ads_async.governor import PUBLISHED_LIMITS, Governor, Limit, StoreLost, StoreRegained
+from spotify_ads_async.governor.shared.claims import OnStoreFailure
+
+POLICIES = st.sampled_from(["fail", "pause"])
+LIMITS = [Limit("client_id", requests=150, window=15.0), Limit("ip", requests=50, window=5.0)]
+RECOVERED = 27.0
+"""Seconds after which a store that came back lets requests go again, whatever it lost: its longest window, leases, retries."""
+
+
+class Fleet:
+    """Processes that send as much as they may."""
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        processes: int = 4,
+        policy: OnStoreFailure = "pause",
+        latency: float = 0.002,
+        loss: float = 0.0,
+        limits: Sequence[Limit] = LIMITS,
+    ) -> None:
+        self.rng = random.Random(seed)  # noqa: S311 (load, no secrets)
+        self.limits = limits
+        self.server = VirtualServer(ahead_by=1e6)
+        self.arrivals: dict[str, list[float]] = defaultdict(list)
+        self.calls = [0] * processes
+        self.failures: dict[str, int] = defaultdict(int)
+        self.ips = ["one address"] * processes
+        self.clock_offsets = [0.0] * processes
+        self.policy = policy
+        self.latency = latency
+        self.loss = loss
+        self.governors: list[Governor] = []
+        self.ended = False
+
+    def governor(self, process: int) -> Governor:
+        loop = asyncio.get_running_loop()
+        offset = self.clock_offsets[process]
+        made = Governor(
+            self.limits,
+            store=VirtualStore(self.server, self.rng, latency=self.latency, loss=self.loss),
+            on_store_failure=self.policy,
+            ip=self.ips[process],
+            clock=lambda: loop.time() + offset,
+            clock_resolution=0.0,
+        )
+        self.governors.append(made)
+        return made
+
+    async def request(self, governor: Governor, process: int, max_wait: float | None = None) -> None:
+        async with governor.admit({"client_id", "ip"}, max_wait=max_wait) as admission:
+            self.calls[process] += 1
+            trip = self.rng.uniform(0.02, 0.12)
+            before = trip * self.rng.random()
+            await asyncio.sleep(before)
+            now = asyncio.get_running_loop().time()
+            self.arrivals["client_id"].append(now)
+            self.arrivals[f"ip {self.ips[process]}"].append(now)
+            await asyncio.sleep(trip - before)
+            admission.answered(status=200)
+
+    async def send(self, governor: Governor, process: int, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + seconds
+        while (left := ends_at - loop.time()) > 0:
+            try:
+                await self.request(governor, process, left)
+            except (QuotaTimeout, StoreUnavailable) as problem:
+                self.failures[type(problem).__name__] += 1
+                await asyncio.sleep(0.5)
+
+    async def process(self, process: int, seconds: float, concurrency: int) -> None:
+        async with self.governor(process) as governor, asyncio.TaskGroup() as group:
+            for _ in range(concurrency):
+                group.create_task(self.send(governor, process, seconds))
+
+    async def outage(self, starts: float, lasts: float, *, loses_data: bool = False) -> None:
+        await asyncio.sleep(starts)
+        self.server.reachable = False
+        await asyncio.sleep(lasts)
+        if loses_data:
+            self.server.lose_data()
+        self.server.reachable = True
+
+    async def run(self, seconds: float, *troubles: Coroutine[Any, Any, None], concurrency: int = 15) -> None:
+        async with asyncio.TaskGroup() as group:
+            for process in range(len(self.calls)):
+                group.create_task(self.process(process, seconds, concurrency))
+            for trouble in troubles:
+                group.create_task(trouble)
+        assert_kept(self.arrivals, self.limits)
+
+
+@pytest.mark.parametrize("ips", [["a"] * 4, ["a", "b", "c", "d"]], ids=["one address", "four addresses"])
+def test_four_processes_use_the_quota_evenly_and_never_exceed_it(ips: list[str]) -> None:
+    fleet = Fleet(seed=1, limits=PUBLISHED_LIMITS[:2])
+    fleet.ips = ips
+    run_virtually(lambda _: fleet.run(60.0, concurrency=40))
+    assert sum(fleet.calls) >= 0.97 * 3000
+    assert max(fleet.calls) <= 1.2 * min(fleet.calls)
+    assert fleet.server.exchanges <= 0.7 * sum(fleet.calls)
+
+
+def test_one_process_alone_may_use_everything() -> None:
+    fleet = Fleet(seed=2, processes=1)
+    run_virtually(lambda _: fleet.run(60.0))
+    assert sum(fleet.calls) >= 0.97 * 600
+
+
+def test_who_shares_with_idle_processes_may_use_what_they_leave() -> None:
+    fleet = Fleet(seed=2)
+
+    async def now_and_then(process: int) -> None:
+        async with fleet.governor(process) as governor:
+            for _ in range(40):
+                await fleet.request(governor, process)
+                await asyncio.sleep(1.4)
+
+    async def scenario() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fleet.process(0, 60.0, 40))
+            for process in (1, 2, 3):
+                group.create_task(now_and_then(process))
+
+    run_virtually(lambda _: scenario())
+    assert sum(fleet.calls) >= 0.95 * 600
+
+
+def test_clocks_that_are_apart_have_no_effect() -> None:
+    fleet = Fleet(seed=3, processes=2)
+    fleet.clock_offsets = [0.0, 5.0]
+    run_virtually(lambda _: fleet.run(60.0))
+    assert sum(fleet.calls) >= 0.97 * 600
+
+
+def test_a_store_that_is_far_away_slows_nothing_down_but_a_little() -> None:
+    fleet = Fleet(seed=4, latency=0.3)
+    run_virtually(lambda _: fleet.run(60.0))
+    assert sum(fleet.calls) >= 0.9 * 600
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32), loss=st.floats(0.0, 0.2), latency=st.floats(0.0, 0.4), policy=POLICIES)
+def test_lost_messages_never_exceed_a_window(seed: int, loss: float, latency: float, policy: OnStoreFailure) -> None:
+    fleet = Fleet(seed=seed, policy=policy, loss=loss, latency=latency)
+    run_virtually(lambda _: fleet.run(20.0))
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32),
+    policy=POLICIES,
+    starts=st.floats(0.5, 15.0),
+    lasts=st.floats(0.05, 20.0),
+    loses_data=st.booleans(),
+)
+def test_a_store_that_goes_away_and_comes_back_never_exceeds_a_window(
+    seed: int, policy: OnStoreFailure, starts: float, lasts: float, *, loses_data: bool
+) -> None:
+    fleet = Fleet(seed=seed, policy=policy)
+    run_virtually(lambda _: fleet.run(starts + lasts + RECOVERED, fleet.outage(starts, lasts, loses_data=loses_data)))
+    after = [at for at in fleet.arrivals["client_id"] if at > starts + lasts]
+    assert after, "nothing left after the store was back"
+
+
+def check_an_uneven_outage(seed: int) -> None:
+    """Processes that are busy now and then, an outage of their store, and one more process that starts when it is over."""
+    rng = random.Random(seed)  # noqa: S311 (load, no secrets)
+    policy: OnStoreFailure = rng.choice(["fail", "pause", "pause"])
+    fleet = Fleet(seed=seed, processes=5, policy=policy, latency=rng.choice([0.002, 0.002, 0.1, 0.3]))
+    starts, lasts = rng.uniform(3.0, 25.0), rng.uniform(0.1, 20.0)
+    ends = starts + lasts + RECOVERED
+
+    async def moody(process: int, begins: float) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(begins)
+        async with fleet.governor(process) as governor:
+            while (left := ends - loop.time()) > 0:
+                seconds = min(left, rng.uniform(0.5, starts + lasts))
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(rng.choice([1, 5, 15, 60])):
+                        group.create_task(fleet.send(governor, process, seconds))
+                await asyncio.sleep(min(max(0.0, ends - loop.time()), rng.choice([0.0, rng.uniform(0.0, 6.0)])))
+
+    async def scenario() -> None:
+        async with asyncio.TaskGroup() as group:
+            for process in range(4):
+                group.create_task(moody(process, rng.choice([0.0, rng.uniform(0.0, starts), max(0.0, starts - rng.uniform(0.0, 2.0))])))
+            group.create_task(moody(4, starts + lasts + rng.choice([0.0, 0.01, 0.3])))
+            group.create_task(fleet.outage(starts, lasts, loses_data=rng.random() < 0.3))
+
+    run_virtually(lambda _: scenario())
+    assert_kept(fleet.arrivals, fleet.limits)
+    assert max(fleet.arrivals["client_id"]) > starts + lasts, "nothing left after the store was back"
+
+
+@settings(max_examples=6, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32))
+def test_whoever_is_busy_when_and_whoever_joins_after_an_outage_no_window_is_exceeded(seed: int) -> None:
+    check_an_uneven_outage(seed)
+
+
+@pytest.mark.soak
+def test_the_shared_law_holds_at_length() -> None:
+    for seed in range(1_500):
+        check_an_uneven_outage(seed)
+
+
+def test_while_the_store_is_away_pause_waits() -> None:
+    fleet = Fleet(seed=5, limits=PUBLISHED_LIMITS[:2])
+    run_virtually(lambda _: fleet.run(60.0, fleet.outage(19.5, 10.0), concurrency=60))
+    arrivals = fleet.arrivals["client_id"]
+    assert not [at for at in arrivals if 22.0 < at < 29.0]  # until then what was granted is used
+    assert [at for at in arrivals if at > 30.0]
+
+
+def test_while_the_store_is_away_fail_raises_at_once() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=6, policy="fail", processes=1)
+        heard: list[object] = []
+        async with fleet.governor(0) as governor:
+            governor.subscribe(heard.append)
+            await fleet.request(governor, 0)
+            fleet.server.reachable = False
+            with pytest.raises(StoreUnavailable, match="Nothing was sent"):
+                await asyncio.gather(*(fleet.request(governor, 0) for _ in range(40)))
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(StoreUnavailable):
+                await fleet.request(governor, 0)
+            assert asyncio.get_running_loop().time() == began
+            assert governor.snapshot().store_away_for is not None
+            fleet.server.reachable = True
+            await asyncio.sleep(3.0)
+            await fleet.request(governor, 0)
+            assert governor.snapshot().store_away_for is None
+        assert [type(event) for event in heard if isinstance(event, StoreLost | StoreRegained)] == [StoreLost, StoreRegained]
+
+    run_virtually(lambda _: scenario())
+
+
+def test_a_process_that_dies_gives_its_tokens_back_one_window_after_its_lease() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=7, processes=2)
+        dead, alive = fleet.governor(0), fleet.governor(1)
+        admissions = [dead.admit({"client_id", "ip"}) for _ in range(50)]
+        for admission in admissions:
+            await admission.__aenter__()
+        died_at = asyncio.get_running_loop().time()
+        dead._claims.store.latency = 1e9  # type: ignore[union-attr]  # it is heard of no more
+        async with alive:
+            await fleet.request(alive, 1)
+            waited = asyncio.get_running_loop().time() - died_at
+        lease, window = 3.0, 5.0
+        assert window + lease - 0.1 <= waited <= window + lease + 2.0
+        closing = asyncio.create_task(dead.aclose())
+        await asyncio.wait([closing])
+
+    run_virtually(lambda _: scenario())
+
+
+def test_leaving_gives_back_what_was_unused() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=8, processes=2)
+        async with fleet.governor(0) as first:
+            await asyncio.gather(*(fleet.request(first, 0) for _ in range(20)))
+        async with fleet.governor(1) as second:
+            began = asyncio.get_running_loop().time()
+            await asyncio.gather(*(fleet.request(second, 1) for _ in range(30)))
+            assert asyncio.get_running_loop().time() - began < 0.5
+        (_, ip) = await VirtualStore(fleet.server, fleet.rng).look()
+        assert (held(ip), returning(ip), ip.state.owners) == (0, 50, {})
+
+    run_virtually(lambda _: scenario())
+
+
+def test_what_is_unused_goes_back_when_a_process_has_nothing_to_do() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=9, processes=1)
+        async with fleet.governor(0) as governor:
+            for _ in range(20):
+                await fleet.request(governor, 0)
+            await asyncio.sleep(10.0)
+            views = await VirtualStore(fleet.server, fleet.rng).look()
+            assert [held(view) for view in views] == [0, 0]
+
+    run_virtually(lambda _: scenario())
+
+
+def test_a_wait_longer_than_allowed_is_refused_at_once_with_the_time() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=10, processes=2)
+        async with fleet.governor(0) as first, fleet.governor(1) as second:
+            await asyncio.gather(*(fleet.request(first, 0) for _ in range(50)))
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(QuotaTimeout) as refusal:
+                await fleet.request(second, 1, max_wait=1.0)
+            assert asyncio.get_running_loop().time() - began < 0.1
+            assert 3.5 < refusal.value.predicted_wait < 6.0
+            await fleet.request(second, 1, max_wait=8.0)
+
+    run_virtually(lambda _: scenario())
+
+
+def test_a_refusal_pauses_every_process() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=11, processes=2)
+        async with fleet.governor(0) as first, fleet.governor(1) as second:
+            await fleet.request(second, 1)
+            async with first.admit({"client_id", "ip"}) as admission:
+                admission.answered(status=429, headers={"Retry-After": "3"})
+            await asyncio.sleep(0.6)
+            began = asyncio.get_running_loop().time()
+            await fleet.request(second, 1)
+            assert asyncio.get_running_loop().time() - began > 1.5
+            assert all(window.smooth for window in second.snapshot().windows)
+
+    run_virtually(lambda _: scenario())
+
+
+def test_cancelled_waiters_leave_nothing_behind() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=12, processes=1)
+        async with fleet.governor(0) as governor:
+            waiting = [asyncio.create_task(fleet.request(governor, 0)) for _ in range(80)]
+            await asyncio.sleep(0.5)
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            assert governor.snapshot().waiting == 0
+            await asyncio.sleep(15.0)
+            views = await VirtualStore(fleet.server, fleet.rng).look()
+            assert [len(view.dues) for view in views if view.key.startswith("ip")] == [0]
+
+    run_virtually(lambda _: scenario())

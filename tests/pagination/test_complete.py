@@ -1,0 +1,161 @@
+"""Complete, or an error: whatever the server does, a walk is never short without saying so."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable
+from typing import TypeVar
+
+import pytest
+from pagination.hostile_server import Dated, DatedListing, HostileServer
+from pagination.list_server import LIMITED, ORDERED_QUERY, ROWS, UNCOUNTED, Listing, ListServer, Paging, Row, offset_answers, rows
+
+from spotify_ads_async.errors import InvalidRequest, WalkIncomplete
+from spotify_ads_async.operation import ListOperation, ListStyle
+from spotify_ads_async.pagination import ListCall
+
+DATED = ListOperation(
+    id="getRows",
+    method="GET",
+    path="/rows",
+    summary="Rows.",
+    answer=DatedListing,
+    query=ORDERED_QUERY,
+    item=Dated,
+    item_attribute="rows",
+    style=ListStyle.OFFSET,
+    page_size=50,
+)
+WALKS = 2000
+
+RowT = TypeVar("RowT")
+
+
+async def walked(server: HostileServer, read_ahead: int) -> tuple[list[str], WalkIncomplete | None]:
+    found: list[Dated] = []
+    error: WalkIncomplete | None = None
+    try:
+        await walk_into(found, ListCall(server, DATED, query={"limit": server.limit}).reading_ahead(read_ahead))
+    except WalkIncomplete as caught:
+        error = caught
+    return [row.id for row in found], error
+
+
+def indistinguishable(server: HostileServer) -> bool:
+    """One answer that is, word for word, what a list of so many rows would give."""
+    return server.answers == 1
+
+
+async def walk_into(found: list[RowT], walk: AsyncIterable[RowT]) -> None:
+    async for row in walk:
+        found.append(row)  # noqa: PERF401  # an error must leave what came before it
+
+
+async def check(seeds: range) -> int:
+    complete = 0
+    for seed in seeds:
+        server = HostileServer(seed)
+        found, error = await walked(server, seed % 4)
+        assert len(found) == len(set(found)), f"seed {seed}: yielded twice by {server}"
+        if error is None and not indistinguishable(server):
+            assert server.throughout <= set(found), f"seed {seed}: {len(server.throughout - set(found))} rows lost to {server}"
+            complete += 1
+        if error is not None:
+            assert error.yielded == len(found)
+            honest = server.totals == "honest" and server.pages == "full" and not server.shuffles
+            assert not honest, f"seed {seed}: {server} gave no reason for {error}"
+    return complete
+
+
+@pytest.mark.parametrize("part", range(4))
+async def test_a_walk_is_complete_or_says_that_it_is_not(part: int) -> None:
+    assert await check(range(part * 50, part * 50 + 50)) > 10
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("part", range(8))
+async def test_two_thousand_walks_are_complete_or_say_that_they_are_not(part: int) -> None:
+    each = WALKS // 8
+    assert await check(range(part * each, part * each + each)) > each // 4
+
+
+class Shuffled(HostileServer):
+    """An honest server of 500 rows, so many of which were made in each second, and which keeps no order among those."""
+
+    def __init__(self, seed: int, in_a_second: int, *, shows_dates: bool) -> None:
+        super().__init__(seed)
+        self.limit, self.shuffles, self.changes, self.totals, self.pages = 50, True, 0.0, "honest", "full"
+        self.shows_dates = shows_dates
+        self.rows = [(number // in_a_second, f"row {number}") for number in range(500)]
+        self.throughout = {name for _, name in self.rows}
+
+
+@pytest.mark.parametrize("shows_dates", [True, False], ids=["with dates", "without dates"])
+@pytest.mark.parametrize("in_a_second", [3, 10, 49])
+async def test_rows_of_one_second_that_change_places_all_come(in_a_second: int, shows_dates: bool) -> None:  # noqa: FBT001  # a parameter
+    for seed in range(3):
+        server = Shuffled(seed, in_a_second, shows_dates=shows_dates)
+        found, error = await walked(server, 4)
+        assert error is None
+        assert sorted(found) == sorted(server.throughout)
+
+
+async def test_what_no_pass_meets_is_counted() -> None:
+    """The server counts 500 throughout and shows 473 of them, in whatever order."""
+
+    class Hiding(Shuffled):
+        def answer(self, query: object) -> DatedListing:
+            kept, self.rows = self.rows, [row for row in self.rows if int(row[1].split()[1]) >= 27]
+            shown = super().answer(query)  # type: ignore[arg-type]  # as generic as the query
+            self.rows = kept
+            return DatedListing(rows=shown.rows, paging=Paging(total_results=500))
+
+    found, error = await walked(Hiding(1, 10, shows_dates=True), 4)
+    assert len(found) == 473
+    assert error is not None
+    assert (error.missing, error.yielded) == (27, 473)
+
+
+async def test_a_list_that_stands_still_costs_no_request_more() -> None:
+    server = ListServer(offset_answers(rows(1000)))
+    assert await ListCall(server, ROWS).collect() == rows(1000)
+    assert len(server.queries) == 21
+
+
+async def test_small_pages_without_a_count_are_read_to_the_end() -> None:
+    """Twenty rows where fifty were asked for, and nothing said of how many there are."""
+    server = ListServer(offset_answers(rows(95), total=None, cap=20))
+    assert await ListCall(server, UNCOUNTED, query={"limit": 50}).collect() == rows(95)
+
+
+async def test_a_small_page_whose_count_is_too_low_is_not_the_end() -> None:
+    assert await ListCall(ListServer(offset_answers(rows(95), total=15, cap=20)), ROWS).collect() == rows(95)
+
+
+async def test_an_ignored_offset_without_a_count_is_noticed_on_a_small_page() -> None:
+    server = ListServer(lambda _: Listing(rows=rows(20)))
+    with pytest.raises(WalkIncomplete):
+        await ListCall(server, UNCOUNTED, query={"limit": 50}).collect()
+    assert len(server.queries) < 40
+
+
+async def test_as_many_rows_as_can_be_asked_for_may_not_be_all() -> None:
+    server = ListServer(lambda _: Listing(rows=rows(50)))
+    found: list[Row] = []
+    with pytest.raises(WalkIncomplete, match="cannot be known"):
+        await walk_into(found, ListCall(server, LIMITED))
+    assert found == rows(50)
+
+
+@pytest.mark.parametrize("query", [{"limit": 0}, {"limit": -1}, {"offset": -1}])
+async def test_a_limit_below_one_is_refused(query: dict[str, object]) -> None:
+    server = ListServer(offset_answers(rows(9)))
+    (name,) = query
+    for use in (ListCall(server, ROWS, query=query).collect, lambda: _awaited(ListCall(server, ROWS, query=query))):
+        with pytest.raises(InvalidRequest) as told:
+            await use()
+        assert told.value.path == f"query.{name}"
+    assert not server.queries
+
+
+async def _awaited(call: ListCall[Row]) -> object:
+    return await call

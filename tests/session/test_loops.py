@@ -1,0 +1,255 @@
+"""One client and the event loops, threads and processes around it."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import copy
+import gc
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+from support import calls
+from support.calls import client
+from support.raw_server import RawServer
+from support.server_thread import server_in_a_thread
+
+from spotify_ads_async import AdsClient, ConfigurationError, Governor, Limit
+
+
+@pytest.fixture
+def server() -> Iterator[RawServer]:
+    with server_in_a_thread() as running:
+        yield running
+
+
+def open_sockets() -> set[str]:
+    """Which sockets this process has open."""
+    found: set[str] = set()
+    for name in Path("/proc/self/fd").iterdir():
+        try:
+            target = str(name.readlink())
+        except OSError:
+            continue
+        if target.startswith("socket:"):
+            found.add(target)
+    return found
+
+
+def asyncio_runner(call: Callable[[], object]) -> None:
+    with asyncio.Runner() as runner:
+        runner.run(call())  # type: ignore[arg-type]
+
+
+def uvloop_run(call: Callable[[], object]) -> None:
+    uvloop = pytest.importorskip("uvloop", reason="it does not run on this system")
+    uvloop.run(call())
+
+
+def by_hand(call: Callable[[], object]) -> None:
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(call())  # type: ignore[arg-type]
+    loop.close()
+
+
+RUNNERS = {
+    "asyncio.run": lambda call: asyncio.run(call()),
+    "asyncio.Runner": asyncio_runner,
+    "anyio.run": anyio.run,
+    "uvloop.run": uvloop_run,
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+@pytest.mark.parametrize("name", RUNNERS)
+def test_a_client_serves_one_loop_after_another_and_leaves_nothing_behind(server: RawServer, name: str) -> None:
+    before = open_sockets()
+    ads = client(server.base_url, governor=Governor([Limit("ip", 5, 0.05), Limit("client_id", 5, 0.05)]))
+
+    async def several() -> None:
+        await asyncio.gather(*(calls.READ.by(ads) for _ in range(12)))
+
+    for _ in range(3):
+        RUNNERS[name](several)
+        gc.collect()
+        assert not open_sockets() - before, "the loop's end is the connections' end"
+    assert len(server.received) == 36
+    asyncio.run(ads.aclose())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+def test_a_loop_that_is_closed_by_hand_takes_its_connections_with_it(server: RawServer) -> None:
+    before = open_sockets()
+    ads = client(server.base_url)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # asyncio's own, about a loop that was not run to its end
+        for _ in range(3):
+            by_hand(lambda: calls.READ.by(ads))
+        asyncio.run(ads.aclose())
+        gc.collect()
+    assert len(server.received) == 3
+    assert not open_sockets() - before
+
+
+def test_two_loops_at_once_are_told_what_to_do(server: RawServer) -> None:
+    ads = client(server.base_url)
+    in_use, over = threading.Event(), threading.Event()
+
+    async def use() -> None:
+        await calls.READ.by(ads)
+        in_use.set()
+        await asyncio.to_thread(over.wait)
+        await calls.READ.by(ads)
+
+    thread = threading.Thread(target=lambda: asyncio.run(use()))
+    thread.start()
+    in_use.wait()
+    with pytest.raises(ConfigurationError, match=r"another event loop.*make a client for each loop.*run_coroutine_threadsafe"):
+        asyncio.run(calls.READ.by(ads))
+    over.set()
+    thread.join()
+    asyncio.run(calls.READ.by(ads))
+    assert len(server.received) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+def test_closing_from_another_loop_closes_the_connections(server: RawServer) -> None:
+    before = open_sockets()
+    ads = client(server.base_url)
+    in_use, over = threading.Event(), threading.Event()
+
+    async def use() -> None:
+        await calls.READ.by(ads)
+        in_use.set()
+        await asyncio.to_thread(over.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(use()))
+    thread.start()
+    in_use.wait()
+    with_connection = len(open_sockets() - before)
+    asyncio.run(ads.aclose())
+    assert len(open_sockets() - before) < with_connection
+    over.set()
+    thread.join()
+    with pytest.raises(ConfigurationError, match="closed"):
+        asyncio.run(calls.READ.by(ads))
+
+
+def test_a_client_that_is_forgotten_closes_with_its_loop(server: RawServer) -> None:
+    async def use() -> None:
+        await calls.READ.by(client(server.base_url))
+
+    asyncio.run(use())
+    gc.collect()
+    assert len(server.received) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_forked_child_has_connections_of_its_own(server: RawServer) -> None:
+    """In the parent the connection stays open through the fork, through the child's calls and through the child's end."""
+    ads = client(server.base_url)
+
+    def child(channel: multiprocessing.connection.Connection) -> None:
+        asyncio.run(calls.READ.by(ads))
+        asyncio.run(ads.aclose())
+        channel.send("done")
+
+    async def parent() -> None:
+        await calls.READ.by(ads)
+        context = multiprocessing.get_context("fork")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=child, args=(theirs,))
+        process.start()
+        assert await asyncio.to_thread(ours.poll, 20)
+        process.join()
+        assert process.exitcode == 0
+        await calls.READ.by(ads)
+
+    asyncio.run(parent())
+    asyncio.run(ads.aclose())
+    assert len(server.received) == 3
+    assert server.connections == 2, "the parent's connection outlived its child, and the child did not use it"
+
+
+def job(base_url: str) -> str:
+    async def call() -> str:
+        async with AdsClient("a-token", base_url=base_url, governor=Governor([])) as ads:
+            return (await calls.READ.by(ads)).id
+
+    return asyncio.run(call())
+
+
+@pytest.mark.parametrize("method", sorted({"fork", "spawn"} & set(multiprocessing.get_all_start_methods())))
+def test_process_pools_make_their_calls(server: RawServer, method: str) -> None:
+    async def use_before() -> None:
+        async with client(server.base_url) as ads:
+            await calls.READ.by(ads)
+
+    asyncio.run(use_before())
+    with concurrent.futures.ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
+        assert set(pool.map(job, [server.base_url] * 4)) == {calls.THING}
+
+
+def test_many_threads_each_with_a_client_share_credentials(server: RawServer) -> None:
+    def use() -> None:
+        async def several() -> None:
+            async with client(server.base_url) as ads:
+                await asyncio.gather(*(calls.READ.by(ads) for _ in range(5)))
+
+        asyncio.run(several())
+
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        for one in [threads.submit(use) for _ in range(16)]:
+            one.result()
+    assert len(server.received) == 80
+
+
+def test_a_client_is_not_pickled_or_copied_and_says_why() -> None:
+    ads = client("http://127.0.0.1:1/ads/v3")
+    for refuse in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(TypeError, match="not pickled"):
+            refuse(ads)
+
+
+def test_ipython_like_use_of_one_loop_bit_by_bit(server: RawServer) -> None:
+    loop = asyncio.new_event_loop()
+    ads = client(server.base_url)
+    for _ in range(3):
+        loop.run_until_complete(calls.READ.by(ads))
+    loop.run_until_complete(ads.aclose())
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+    assert server.connections == 1
+
+
+PROGRAM = """
+import asyncio, sys
+from spotify_ads_async import AdsClient, Governor
+from support import calls
+
+ads = AdsClient("a-token", base_url=sys.argv[1], governor=Governor([]))
+asyncio.run(calls.READ.by(ads))
+asyncio.run(calls.READ.by(ads))
+"""
+
+
+def test_a_program_that_never_closes_ends_without_a_word(server: RawServer) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(PROGRAM), server.base_url],
+        env={**os.environ, "PYTHONPATH": "tests"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == ""

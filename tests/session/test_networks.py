@@ -1,0 +1,336 @@
+"""Proxies, certificate authorities, plain http by name, IPv6, and resolvers that answer late."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+import trustme
+from support import calls
+from support.calls import client
+from support.connect_proxy import ConnectProxy
+from support.raw_server import RawServer, answer
+from support.tinyproxy import tinyproxy
+
+from spotify_ads_async import AdsClient, ConfigurationError, ConnectionFailed, Governor, RefreshToken, RetryPolicy, Secret, TransportOptions
+from spotify_ads_async.auth.sign_in import sign_in
+from spotify_ads_async.core.api_document import read_document
+from spotify_ads_async.emulator import Emulator
+from spotify_ads_async.models import AsyncReportDimension, AsyncReportMetric
+from spotify_ads_async.network.addresses import require_secure, split_login, with_login
+from spotify_ads_async.settings import settings_from, transport_from
+
+PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+ODD_PASSWORD = "p/a?s#s@w:o%rd%41 "
+HOST = "api.example.test"
+"""A name that the proxy alone finds: what does not go through it fails."""
+
+
+@pytest.fixture(autouse=True)
+def _no_proxies_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROXY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def authority_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("authority") / "authority.pem"
+    authority.cert_pem.write_to_path(file)
+    return file
+
+
+@asynccontextmanager
+async def emulator_with_tls(authority: trustme.CA) -> AsyncIterator[tuple[Emulator, int]]:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(HOST, "127.0.0.1").configure_cert(context)
+    async with Emulator(
+        ad_sets=20, latency=0.0, limits=None, tls=context, allowed_hosts=[HOST], processing=0.0, any_token=False,
+        clients={"an-app": "its-secret"}, refresh_tokens={"refresh-0": "an-app"}, rotate_refresh_tokens=True,
+    ) as server:  # fmt: skip
+        yield server, int(server.origin.rpartition(":")[2])
+
+
+async def use_everything(origin: str, account_id: str, options: TransportOptions, folder: Path) -> None:
+    """The API, a refresh, an upload to a signed address, and a download from one."""
+    credentials = RefreshToken("an-app", "its-secret", "refresh-0", token_url=f"{origin}/api/token")
+    async with AdsClient(credentials, base_url=f"{origin}/ads/v3", governor=Governor([]), transport=options, policy=calls.QUICK) as ads:
+        account = ads.ad_account(account_id)
+        assert (await account.ad_sets.list(limit=1)).items
+        await account.audiences.upload_file([f"somebody{number}@example.com" for number in range(1000)], name="Known")
+        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        report = account.reports.csv(
+            dimensions=[AsyncReportDimension.CAMPAIGN_NAME], metrics=[AsyncReportMetric.SPEND, AsyncReportMetric.CLICKS],
+            report_start=today - timedelta(days=7), report_end=today,
+        )  # fmt: skip
+        assert (await report.save(folder / "report.csv")).stat().st_size > 10
+
+
+async def test_everything_goes_through_the_proxy_with_whatever_password(
+    authority: trustme.CA, authority_file: Path, tmp_path: Path
+) -> None:
+    async with emulator_with_tls(authority) as (server, port), ConnectProxy(port, user="me", password=ODD_PASSWORD) as proxy:
+        for password in (ODD_PASSWORD.replace("%41", "%2541"), quote(ODD_PASSWORD, safe="")):
+            options = TransportOptions(proxy=f"http://me:{password}@127.0.0.1:{proxy.port}", ca_file=authority_file)
+            assert "p/a" not in repr(options)
+        await use_everything(f"https://{HOST}:{port}", server.ad_account_id, options, tmp_path)
+        assert len(proxy.asked) >= 3
+        assert set(proxy.asked) == {f"{HOST}:{port}"}
+        assert b"Bearer" not in proxy.seen
+
+
+async def test_signing_in_goes_through_the_environments_proxy(
+    authority: trustme.CA, authority_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with emulator_with_tls(authority) as (_, port), ConnectProxy(port, user="me", password="x") as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:x@127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority_file))
+        loop, callbacks = asyncio.get_running_loop(), asyncio.Queue[str]()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            free = probe.getsockname()[1]
+        signing = asyncio.create_task(
+            sign_in(
+                "an-app",
+                "its-secret",
+                port=free,
+                accounts_url=f"https://{HOST}:{port}",
+                visit=lambda address: loop.call_soon_threadsafe(callbacks.put_nowait, address),
+            )
+        )
+        address = await callbacks.get()
+        context = ssl.create_default_context(cafile=authority_file)
+        async with aiohttp.ClientSession(trust_env=True) as browser, browser.get(address, ssl=context) as page:
+            assert page.status == 200
+        assert (await signing).refresh_token.reveal()
+        assert len(proxy.asked) == 2
+
+
+async def test_the_live_document_is_read_through_the_proxy(authority: trustme.CA, authority_file: Path) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(HOST).configure_cert(context)
+    api = RawServer(otherwise=answer(404, b""))
+    async with api, await asyncio.start_server(api._serve, "127.0.0.1", 0, ssl=context) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with ConnectProxy(port) as proxy:
+            options = TransportOptions(proxy=f"http://127.0.0.1:{proxy.port}", ca_file=authority_file)
+            with pytest.raises(Exception, match="has no document"):
+                await read_document(f"https://{HOST}:{port}/api.yaml", options)
+            assert proxy.asked == [f"{HOST}:{port}"]
+
+
+async def test_a_proxy_of_the_distribution(authority: trustme.CA, authority_file: Path, tmp_path: Path) -> None:
+    with tinyproxy(tmp_path) as proxy:
+        async with emulator_with_tls(authority) as (server, port):
+            options = TransportOptions(proxy=proxy.address, ca_file=authority_file)
+            await use_everything(f"https://127.0.0.1:{port}", server.ad_account_id, options, tmp_path)
+            assert proxy.tunnels() >= 3
+            for wrong in (proxy.origin, proxy.address.replace("pass", "sap")):
+                refused = TransportOptions(proxy=wrong, ca_file=authority_file)
+                async with client(server.base_url, transport=refused, policy=calls.ONCE) as ads:
+                    with pytest.raises(ConnectionFailed, match=r"127\.0\.0\.1:\d+ asks for a user name and password") as caught:
+                        await calls.WRITE.by(ads)
+                assert not caught.value.may_have_taken_effect
+
+
+async def test_a_proxy_that_is_down_is_named(authority_file: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = TransportOptions(proxy=f"http://me:canary@127.0.0.1:{port}", ca_file=authority_file)
+    credentials = RefreshToken("an-app", "its-secret", "refresh-0")
+    for given, expected in (
+        ("a-token", rf"the proxy 127\.0\.0\.1:{port} cannot be reached"),
+        (credentials, "the proxy.* cannot be reached"),
+    ):
+        async with client("https://api-partner.spotify.com/ads/v3", given, transport=options, policy=calls.ONCE) as ads:
+            with pytest.raises(ConnectionFailed, match=expected) as caught:
+                await calls.WRITE.by(ads)
+        assert "canary" not in f"{caught.value!r}"
+        assert not caught.value.may_have_taken_effect
+
+
+def test_a_command_says_that_the_proxy_is_down(tmp_path: Path) -> None:
+    environment = {
+        **os.environ, "HOME": str(tmp_path), "SPOTIFY_ADS_ACCESS_TOKEN": "x", "SPOTIFY_ADS_STORE": "memory",
+        "HTTPS_PROXY": "http://me:canary@127.0.0.1:9",
+    }  # fmt: skip
+    ended = subprocess.run(
+        [sys.executable, "-m", "spotify_ads_async.cli", "accounts"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert "the proxy 127.0.0.1:9 cannot be reached" in ended.stderr
+    assert "canary" not in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "direct"),
+    [
+        ("127.0.0.1", True), ("127.0.0.0/8", True), ("*", True), ("elsewhere.example, 127.0.0.1", True), ("127.0.0.1:{port}", True),
+        ("127.0.0.1:1", False), ("10.0.0.0/8", False), ("0.0.1", False), ("", False),
+    ],
+)  # fmt: skip
+async def test_hosts_that_are_reached_without_a_proxy(
+    authority: trustme.CA,
+    authority_file: Path,
+    no_proxy: str,
+    direct: bool,  # noqa: FBT001 (a parameter)
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    async with emulator_with_tls(authority) as (server, port):
+        for told in ("NO_PROXY", "no_proxy="):
+            listed = no_proxy.replace("{port}", str(port))
+            monkeypatch.setenv("NO_PROXY", listed if told == "NO_PROXY" else "wrong.example")
+            options = TransportOptions(ca_file=authority_file, no_proxy=None if told == "NO_PROXY" else listed)
+            async with client(server.base_url, transport=options, policy=calls.ONCE) as ads:
+                with pytest.raises(Exception, match="HTTP 401" if direct else "proxy"):
+                    await calls.READ.by(ads)
+
+
+async def test_a_proxy_of_another_kind_is_refused_where_it_would_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://me:canary@127.0.0.1:9")
+    async with client("https://api-partner.spotify.com/ads/v3", policy=calls.ONCE) as ads:
+        with pytest.raises(
+            ConfigurationError, match=r"environment's proxy \(HTTPS_PROXY or ALL_PROXY\).*socks5 is of another kind"
+        ) as caught:
+            await calls.READ.by(ads)
+    assert "canary" not in str(caught.value)
+    async with RawServer(otherwise=answer(200, calls.READ.answer)) as api, client(api.base_url) as ads:
+        await calls.READ.by(ads)
+
+
+async def test_the_systems_authorities_can_be_replaced_by_the_environment(
+    authority: trustme.CA, authority_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with emulator_with_tls(authority) as (server, _):
+        async with client(server.base_url, policy=calls.ONCE) as ads:
+            with pytest.raises(ConnectionFailed, match=r"certificate.*SPOTIFY_ADS_CA_FILE, ca_file, or SSL_CERT_FILE"):
+                await calls.READ.by(ads)
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority_file))
+        async with client(server.base_url, policy=calls.ONCE) as ads:
+            with pytest.raises(Exception, match="HTTP 401"):
+                await calls.READ.by(ads)
+
+
+def test_authorities_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "empty.pem").write_text("nothing", encoding="utf-8")
+    for file, reason in ((tmp_path / "missing.pem", "No such file"), (tmp_path / "empty.pem", "no certificate in PEM")):
+        with pytest.raises(ConfigurationError, match=rf"{file.name}.*{reason}"):
+            client("https://127.0.0.1/ads/v3", transport=TransportOptions(ca_file=file))
+
+
+def test_plain_http_goes_to_a_host_that_is_named_and_the_error_names_the_setting() -> None:
+    address = "http://emulator:8090/ads/v3"
+    with pytest.raises(ConfigurationError, match=r"SPOTIFY_ADS_ALLOW_HTTP=emulator, or allow_http=\('emulator',\)"):
+        client(address)
+    client(address, transport=TransportOptions(allow_http=("Emulator",)))
+    with pytest.raises(ConfigurationError):
+        client("http://elsewhere:8090/ads/v3", transport=TransportOptions(allow_http=("emulator",)))
+    environment = {
+        "SPOTIFY_ADS_ALLOW_HTTP": "emulator, other", "SPOTIFY_ADS_BASE_URL": address, "SPOTIFY_ADS_LIMITS": "off",
+        "SPOTIFY_ADS_CLIENT_ID": "an-app", "SPOTIFY_ADS_REFRESH_TOKEN": "r", "SPOTIFY_ADS_TOKEN_URL": "http://emulator:8090/api/token",
+    }  # fmt: skip
+    assert AdsClient.from_env(environment).base_url == address
+    with pytest.raises(ConfigurationError, match="SPOTIFY_ADS_ALLOW_HTTP=emulator"):
+        AdsClient.from_env({**environment, "SPOTIFY_ADS_ALLOW_HTTP": "other"})
+
+
+async def test_ipv6() -> None:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    async with (
+        Emulator(ad_sets=5, latency=0.0, host="::1") as server,
+        AdsClient("x", base_url=server.base_url, governor=Governor([])) as ads,
+    ):
+        assert "[::1]" in server.base_url
+        assert (await ads.ad_account(server.ad_account_id).ad_sets.list(limit=1)).items
+
+
+async def test_a_resolver_that_answers_late_is_no_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: object, **__: object) -> list[object]:
+        await asyncio.Event().wait()
+        return []
+
+    monkeypatch.setattr(aiohttp.DefaultResolver, "resolve", never)
+    async with client(
+        "https://late.example/ads/v3", timeout=None, policy=calls.ONCE, transport=TransportOptions(connect_timeout=0.05)
+    ) as ads:
+        with pytest.raises(ConnectionFailed, match="could not be sent") as caught:
+            await calls.WRITE.by(ads)
+    assert not caught.value.may_have_taken_effect
+
+
+async def test_a_server_that_drops_connections_between_requests_loses_nothing() -> None:
+    async def answer_and_reset(connection: object) -> None:
+        await answer(200, calls.WRITE.answer)(connection)  # type: ignore[arg-type]
+        connection.reset()  # type: ignore[attr-defined]
+
+    async with RawServer(otherwise=answer_and_reset) as api, client(api.base_url, policy=RetryPolicy(first_delay=0.001)) as ads:
+        for _ in range(20):
+            await calls.WRITE.by(ads)
+            for _ in range(10):
+                await asyncio.sleep(0)  # the reset arrives
+        assert len(api.received) == 20
+
+
+ADDRESSES = {
+    "redis://host:6379/0": ("redis://host:6379/0", "", ""),
+    "redis://:secret@host:6379/0": ("redis://host:6379/0", "", "secret"),
+    "redis://me:se%40cret@host/0": ("redis://host/0", "me", "se@cret"),
+    "redis://:a/b@host:6379/0?namespace=x": ("redis://host:6379/0?namespace=x", "", "a/b"),
+    "redis://:a#b?c@d@host": ("redis://host", "", "a#b?c@d"),
+    "redis://:100%@host": ("redis://host", "", "100%"),
+    "redis://u:1/2@host": ("redis://host", "u", "1/2"),
+    "redis://host/0?client_name=a@b": ("redis://host/0?client_name=a@b", "", ""),
+    "rediss+cluster://me:p/w@one:1,two:2": ("rediss+cluster://one:1,two:2", "me", "p/w"),
+    "proxy.example:3128": ("proxy.example:3128", "", ""),
+    "me:it@proxy.example:3128": ("proxy.example:3128", "me", "it"),
+}
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_a_login_in_an_address_is_understood_escaped_or_not(address: str) -> None:
+    plain, username, password = split_login(Secret(address))
+    assert (plain, username, password.reveal()) == ADDRESSES[address]
+    assert split_login(with_login(plain, username, password)) == (plain, username, password)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://u:canary@127.0.0.1", "https://canary@x", "https://x/?canary", "ftp://x", "x", "https://x:y", ""]
+)
+def test_an_unfit_address_is_refused_without_being_shown(address: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        require_secure(address)
+    assert "canary" not in str(caught.value)
+
+
+def test_settings_of_the_network_come_from_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "proxy"
+    file.write_text("http://me:canary@proxy.example:3128\r\n", encoding="utf-8")
+    environment = {"SPOTIFY_ADS_PROXY_FILE": str(file), "SPOTIFY_ADS_NO_PROXY": "a,b", "SPOTIFY_ADS_CA_FILE": "/ca.pem"}
+    options = transport_from(environment)
+    assert isinstance(options.proxy, Secret)
+    assert options.proxy.reveal() == "http://me:canary@proxy.example:3128"
+    assert (options.no_proxy, options.ca_file) == ("a,b", "/ca.pem")
+    assert "canary" not in repr(settings_from(environment))
