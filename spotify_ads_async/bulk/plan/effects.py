@@ -217,9 +217,22 @@ def without_own(value: Any, present: Any, holder: Shape, name: str) -> Any:  # n
         theirs = cast("dict[str, Any]", present) if isinstance(present, dict) else {}
         return _without_own(cast("dict[str, Any]", value), theirs, inner)
     if isinstance(value, list) and (listed := holder.listed.get(name)) is not None and isinstance(present, list):
-        items = cast("list[Any]", present)
-        return [_known(one, listed) if any(same(one, item) for item in items) else one for one in cast("list[Any]", value)]
+        return [_without_theirs(one, cast("list[Any]", present), listed) for one in cast("list[Any]", value)]
+    if isinstance(value, list) and isinstance(present, list):
+        return [one for one in cast("list[Any]", value) if one not in present]
     return cast("Any", value)
+
+
+def _without_theirs(one: Any, present: list[Any], shape: Shape) -> Any:  # noqa: ANN401 - any JSON
+    """An element of a list without the unknown names that some element has alike."""
+    if not isinstance(one, dict):
+        return one
+    items = [cast("dict[str, Any]", item) for item in present if isinstance(item, dict)]
+    return {
+        name: value
+        for name, value in cast("dict[str, Any]", one).items()
+        if name in shape.known or not any(name in item and same(item[name], value) for item in items)
+    }
 
 
 def _without_own(value: dict[str, Any], present: dict[str, Any], shape: Shape) -> dict[str, Any]:
