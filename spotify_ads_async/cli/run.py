@@ -15,6 +15,7 @@ from spotify_ads_async.cli.consent import ConsentNeeded
 from spotify_ads_async.cli.text import printable
 from spotify_ads_async.core.tasks import first_cause
 from spotify_ads_async.errors import ConfigurationError, InvalidRequest, OutcomeUnknown, SpotifyAdsError
+from spotify_ads_async.spreadsheets import SpreadsheetError
 
 __all__ = ["DONE", "EXIT_CODES", "FAILED", "INTERRUPTED", "REFUSED", "USAGE", "run", "say", "usage_error"]
 
@@ -29,7 +30,7 @@ EXIT_CODES: Mapping[int, str] = {
 """What a command's exit code says."""
 
 
-_USAGE_ERRORS = (ConfigurationError, bulk.BadExpression, bulk.NotAPlan, OSError)
+_USAGE_ERRORS = (ConfigurationError, SpreadsheetError, bulk.BadExpression, bulk.NotAPlan, OSError)
 
 
 def say(message: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlencode, urlsplit
@@ -215,6 +215,10 @@ def _parts(body: object) -> tuple[Part, ...]:
 def _encode_extra(value: object) -> object:
     if isinstance(value, Secret):
         return value.reveal()
+    if isinstance(value, datetime):  # of another library, such as pandas or pendulum
+        return _text(value)
+    if isinstance(value, date):
+        return f"{value:%Y-%m-%d}"
     raise NotImplementedError(f"{type(value).__name__} has no JSON form")
 
 

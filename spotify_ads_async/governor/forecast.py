@@ -112,5 +112,5 @@ def _ahead(flow: Flow, window: Window, queue: WaitQueue, horizon: float, now: fl
 def _usable_within(window: Window, seconds: float, now: float) -> int:
     """At most so many requests can take a token of this window within so many seconds."""
     rounds, rest = divmod(seconds, window.cycle)
-    soon = window.available - window.reserved_for_others + bisect_right(window.settled, now + rest - window.cycle)
+    soon = window.available - window.reserved_for_others + bisect_right(window.returning, now + rest)
     return max(0, soon + int(rounds) * window.limit.requests)

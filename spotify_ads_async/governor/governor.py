@@ -121,7 +121,7 @@ class Governor:
         key = (origin, client_id or self._client_id)
         found = self._scopes.get(key)
         if found is None:
-            found = self._scopes[key] = Scope(self, self._adaptive, *key)
+            found = self._scopes[key] = Scope(self, self._scheduler, self._adaptive, *key)
         return found
 
     def admit(self, limits: Collection[str], *, priority: Priority = Priority.INTERACTIVE, max_wait: float | None = None) -> Admission:
@@ -208,25 +208,23 @@ class Governor:
 class Scope:
     """A governor, for one API origin and one client ID. Made by :meth:`Governor.scope`."""
 
-    __slots__ = ("_adaptive", "_client_id", "_flows", "_origin", "governor")
+    __slots__ = ("_adaptive", "_client_id", "_flows", "_origin", "_scheduler", "governor")
 
-    def __init__(self, governor: Governor, adaptive: AdaptiveLimits, origin: str, client_id: str) -> None:
+    def __init__(self, governor: Governor, scheduler: Scheduler, adaptive: AdaptiveLimits, origin: str, client_id: str) -> None:
         self.governor = governor
+        self._scheduler = scheduler
         self._adaptive = adaptive
         self._origin = origin
         self._client_id = client_id
-        self._flows: dict[Collection[str], Flow] = {}
+        self._flows: dict[frozenset[str], Flow] = {}
 
     def admit(self, limits: Collection[str], *, priority: Priority = Priority.INTERACTIVE, max_wait: float | None = None) -> Admission:
         """As :meth:`Governor.admit`, for this scope's windows."""
-        try:
-            flow = self._flows[limits]
-        except (KeyError, TypeError):  # not seen yet, or a set that can change
-            names = frozenset(limits)
-            flow = self._flows.get(names)
-            if flow is None:
-                flow = self._flows[names] = self.governor.flow(self._origin, self._client_id, names)
-        return Admission(self._adaptive, flow, priority, max_wait)
+        names = limits if isinstance(limits, frozenset) else frozenset(limits)
+        flow = self._flows.get(names)
+        if flow is None:
+            flow = self._flows[names] = self.governor.flow(self._origin, self._client_id, names)
+        return Admission(self._scheduler, self._adaptive, flow, priority, max_wait)
 
 
 class _Lifted:

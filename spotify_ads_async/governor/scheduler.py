@@ -6,7 +6,6 @@ import asyncio
 import heapq
 import math
 import os
-import threading
 import weakref
 from collections.abc import Callable
 
@@ -61,7 +60,6 @@ class Scheduler:
         self.wakes_at = math.inf
         self.late_until = -math.inf
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.thread = 0
         self._arrivals = 0
         self._shortest_window = shortest_window
         self._expiries: list[tuple[float, int, PendingRequest]] = []
@@ -129,7 +127,6 @@ class Scheduler:
         self.closed = True
         self.refuse_everybody(lambda: ConfigurationError("the governor was closed while the request waited for leave: nothing was sent"))
         self._disarm()
-        self.loop, self.thread = None, 0
 
     def refuse_everybody(self, error: Callable[[], Exception]) -> None:
         """Nobody who waits now can leave: each of them gets an error of its own."""
@@ -161,20 +158,20 @@ class Scheduler:
                 "for each loop, with a common store (store='sqlite:///quota.db') where they share windows"
             )
         self._abandon()
-        self.loop, self.thread = loop, threading.get_ident()
+        self.loop = loop
 
     def begin_anew(self) -> None:
         """This process is a fork: nobody waits here, and what the parent has under way is no business of this process."""
         self._timer = None  # it is the parent's loop's
         self._abandon()
-        self.loop, self.thread = None, 0
+        self.loop = None
         self.forked_at_departure = self.departures
         counted_by = self.clock() + self.counted_within
         for window in self.windows:
             for _ in range(window.in_flight):
                 window.settle(counted_by)
             if window.shared:  # what the parent has out is in the store
-                window.settled.clear()
+                window.returning.clear()
                 window.available = window.limit.requests
         if self.on_fork is not None:
             self.on_fork()

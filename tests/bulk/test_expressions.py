@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -70,6 +71,11 @@ def test_the_server_filters_what_it_can() -> None:
     ]
     assert list_query(AD_SETS, conditions) == {"statuses": ["ACTIVE", "READY"], "campaign_ids": [CAMPAIGN]}
     assert list_query(CAMPAIGNS, [parse_condition(CAMPAIGNS, "status!=ARCHIVED")]) == {}
+    moment = datetime(2030, 1, 1, tzinfo=UTC)
+    assert list_query(CAMPAIGNS, [parse_condition(CAMPAIGNS, "updated_at>=2030-01-01T00:00:00Z")]) == {"updated_at_gte": moment}
+    assert list_query(CAMPAIGNS, [parse_condition(CAMPAIGNS, "updated_at>2030-01-01T00:00:00Z")]) == {"updated_at_gt": moment}
+    assert list_query(CAMPAIGNS, [parse_condition(CAMPAIGNS, "updated_at<2030-01-01T00:00:00Z")]) == {}
+    assert list_query(AD_SETS, [parse_condition(AD_SETS, "updated_at>2030-01-01T00:00:00Z")]) == {}
 
 
 @pytest.mark.parametrize(

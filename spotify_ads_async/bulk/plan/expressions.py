@@ -36,6 +36,10 @@ class BadExpression(Portable, ValueError):
     """A selection or a setting cannot be understood."""
 
 
+_PARAMETER_ENDINGS: Mapping[str, tuple[str, ...]] = {"=": ("s", "es"), ">": ("_gt",), ">=": ("_gte",)}
+"""By operator, what the API's parameters put behind a field's name."""
+
+
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """One condition on an entity: ``name operator values``; equality holds for any of several values."""
 
@@ -171,17 +175,19 @@ def _moved(column: Column, present: Cell, setting: Setting, currency: str) -> Ce
 
 
 def list_query(entity: Entity, conditions: Sequence[Condition]) -> dict[str, object]:
-    """The part of a selection that the server can filter by: ``status=…`` as ``statuses``, ``campaign_id=…`` as ``campaign_ids``.
+    """The part of a selection that the server can filter by.
 
-    Conditions are checked on the answers as well, so this only saves requests.
+    ``status=…`` as ``statuses``, ``campaign_id=…`` as ``campaign_ids``, ``updated_at>=…`` as ``updated_at_gte``. Conditions are checked on
+    the answers as well, so this only saves requests.
     """
     query: dict[str, object] = {}
     for condition in conditions:
-        if condition.operator != "=":
-            continue
-        for name in (f"{condition.column.name}s", f"{condition.column.name}es"):
+        column = condition.column.name
+        for ending in _PARAMETER_ENDINGS.get(condition.operator, ()):
+            name = f"{column}{ending}"
             if name in entity.list.query and name not in query:
-                query[name] = msgspec.convert(list(condition.values), type=entity.list.query[name])
+                value = list(condition.values) if condition.operator == "=" else condition.values[0]
+                query[name] = msgspec.convert(value, type=entity.list.query[name])
     return query
 
 

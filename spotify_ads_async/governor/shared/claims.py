@@ -34,7 +34,7 @@ OnStoreFailure = Literal["fail", "pause"]
 
 logger = logging.getLogger("spotify_ads_async")
 
-_SHORTEST_LEASE_SECONDS, _LONGEST_LEASE_SECONDS, _LEASE_SHARE = 1.2, 6.0, 0.6
+_SHORTEST_LEASE_SECONDS, _LONGEST_LEASE_SECONDS, _LEASE_SHARE = 2.0, 6.0, 0.6
 _POLL_SECONDS, _POLL_SHARE = 0.2, 0.1
 _TRIPS_AHEAD = 1.5
 _MOST_FLOWS_IN_A_MESSAGE = 256
@@ -100,8 +100,6 @@ class Claims:
         for account in (self._accounts[window] for window in windows):
             account.news, account.lift = True, account.lift or lift
             self._touched.add(account)
-        if lift:
-            self._ask_soon()
         self._start()
         self._news_told.clear()
         self._wake.set()
@@ -122,11 +120,6 @@ class Claims:
         if late:  # the store does not answer
             task.cancel()
             await asyncio.wait([task])
-
-    def _ask_soon(self) -> None:
-        """What is known of when tokens come holds no longer."""
-        for grants in self._lacking.values():
-            grants.ask_at = -math.inf
 
     def _has_to_tell(self, accounts: tuple[Account, ...]) -> None:
         """With the next exchange, that is: there is no hurry."""
@@ -342,7 +335,6 @@ class Claims:
         window = account.window
         if said.lifts > account.lifts >= 0 and not account.news:
             window.lift()
-            self._ask_soon()
         account.lifts = said.lifts
         if said.pause is not None and now + said.pause.left / 1e6 > window.paused_until + _PAUSE_MARGIN_SECONDS:
             window.pause(now + said.pause.left / 1e6, now, said.pause.cause, asked_until=now + said.pause.asked / 1e6)

@@ -117,7 +117,7 @@ end
 local function reserve_for(demand, capacity)
   local standing = math.min(capacity - 1, math.ceil(capacity * 0.002))
   if demand <= 0 then return standing end
-  local wanted = math.max(demand + math.ceil(1.5 * math.sqrt(demand)) + 1, math.ceil(capacity * 0.02) + 1)
+  local wanted = math.max(math.ceil(1.25 * demand + 1.5 * math.sqrt(demand)) + 1, math.ceil(capacity * 0.02) + 1)
   return math.max(standing, math.min(math.floor(capacity * 0.25), wanted))
 end
 
@@ -211,7 +211,7 @@ local function answer(window)
       reply.due[part] = math.max(0, math.min(tonumber(found[2]) - at, state.cycle))
     end
     reply.next = math.max(window.opens - at, 0)
-    if window.free + #window.soon <= 0 then
+    if window.active == 1 and window.allowed <= 0 then
       local later = redis.call('ZRANGEBYSCORE', window.tokens, '(' .. text(at + message.horizon), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
       if later[2] then reply.next = math.max(reply.next, math.min(tonumber(later[2]) - at, state.cycle)) end
     end
