@@ -24,6 +24,7 @@ from spotify_ads_async.cli.products import AdProduct, hold_to_product
 from spotify_ads_async.cli.reading import rows_of, write_each, write_rows
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.trees import CLONES
+from spotify_ads_async.cli.verbs import add_verbs
 from spotify_ads_async.client import AdAccount as Account
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.operations import OPERATIONS
@@ -134,6 +135,7 @@ def group(plural: str) -> typer.Typer:
             usage_error("give either --body or --set")
         run(lambda: _update(asked, entity_id, content, values, _Consent(yes=yes, allow_unusual=allow_unusual, product=ad_product)))
 
+    add_verbs(app, entity)
     if plural in CLONES:
         app.command("clone")(CLONES[plural])
 
