@@ -7,17 +7,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, NamedTuple
 
+import anyio.to_thread
 import msgspec
 import typer
 
-from spotify_ads_async import bulk
-from spotify_ads_async.bulk import Entity
-from spotify_ads_async.cli import bulk_work
-from spotify_ads_async.cli.bulk_work import Planning
+from spotify_ads_async.bulk import Entity, Options
+from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes
 from spotify_ads_async.cli.options import AdAccount, needed
 from spotify_ads_async.cli.run import run, usage_error
-from spotify_ads_async.cli.workbooks import Working
+from spotify_ads_async.cli.short_ids import whole_ids
 
 __all__ = ["add_verbs"]
 
@@ -82,19 +81,29 @@ def _add(app: typer.Typer, entity: Entity, verb: str, setting: str) -> None:
     ) -> None:
         if bool(ids) == bool(where):
             usage_error(f"which {entity.plural}? give their IDs, or --where with a condition")
-        account, working = needed(ad_account), Working(options=bulk.Options(), results=None, yes=yes, dry_run=dry_run)
-        with TemporaryDirectory() as folder:
-            planning = Planning(where=tuple(where or ()), settings=(setting,), entity=entity, to=to, ad_account=account)
-            if ids:
+        account = needed(ad_account)
+
+        async def command() -> int:
+            from spotify_ads_async.cli import bulk_work  # noqa: PLC0415 - lists, in the same group, shall not wait for it
+
+            working = bulk_work.Working(options=Options(), results=None, yes=yes, dry_run=dry_run)
+            if where:
+                planning = bulk_work.Planning(where=tuple(where), settings=(setting,), entity=entity, to=to, ad_account=account)
+                return await bulk_work.apply_changes(planning, working)
+            with TemporaryDirectory() as folder:
                 changes = Path(folder) / f"{verb}-{entity.plural.replace(' ', '-')}.jsonl"
-                changes.write_bytes(_changes(entity, ids, setting))
-                planning = Planning(changes=changes, to=to, ad_account=account)
-            run(lambda: bulk_work.apply_changes(planning, working))
+                content = await _changes(entity, account, ids or (), setting)
+                await anyio.to_thread.run_sync(changes.write_bytes, content)
+                return await bulk_work.apply_changes(bulk_work.Planning(changes=changes, to=to, ad_account=account), working)
+
+        run(command)
 
     del carry_out
 
 
-def _changes(entity: Entity, ids: Sequence[str], setting: str) -> bytes:
-    """A file of changes: each of these, so that one which is not there is named."""
+async def _changes(entity: Entity, ad_account: str, given: Sequence[str], setting: str) -> bytes:
+    """IDs as a file of changes, so that one which is not there is named."""
+    async with connected() as client:
+        ids = await whole_ids(client, entity, ad_account, given)
     field, _, value = setting.partition("=")
     return b"".join(msgspec.json.encode({entity.id_column: one, field: value}) + b"\n" for one in ids)
