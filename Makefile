@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # Three workers on two cores, for many tests wait; idle ones take tests over.
 IN_PARALLEL := -n 3 --dist worksteal
 
-.PHONY: demo test soak lint audit format bench generate follow manual docs api dist test-wheel changelog lock clean
+.PHONY: demo test soak lint audit format bench generate follow manual docs api dist test-wheel test-lowest sbom changelog lock clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/spotify-ads demo
@@ -78,6 +78,28 @@ test-wheel: dist
 	  "$$(ls dist/*.whl)[cli,redis,otel,speed,tables,dlt,mcp]"
 	git archive HEAD | tar -x -C $(WHEEL_ROOM) --exclude='spotify_ads_async' --exclude='spotify_ads_cli' --exclude='pytest_spotify_ads.py'
 	cd $(WHEEL_ROOM) && venv/bin/python -m pytest $(IN_PARALLEL)
+
+# The suite with the oldest versions that pyproject.toml allows, so that they are true. What they pull in is as new as it is for users.
+LOWEST_ROOM := build/lowest
+test-lowest: $(VENV)/.base
+	rm -rf $(LOWEST_ROOM)
+	mkdir -p $(LOWEST_ROOM)
+	$(PIP) install -q uv
+	$(BIN)/uv pip compile --quiet --resolution lowest-direct --python-version 3.11 --all-extras --group test --no-annotate \
+	  --output-file $(LOWEST_ROOM)/requirements.txt pyproject.toml
+	$(BIN)/uv venv --quiet --python $(PYTHON) $(LOWEST_ROOM)/venv
+	$(BIN)/uv pip install --quiet --python $(LOWEST_ROOM)/venv/bin/python -r $(LOWEST_ROOM)/requirements.txt
+	$(BIN)/uv pip install --quiet --python $(LOWEST_ROOM)/venv/bin/python --no-deps -e .
+	$(LOWEST_ROOM)/venv/bin/python -m pytest $(IN_PARALLEL) $(LOWEST_TESTS)
+
+# What the package needs where it runs, as CycloneDX.
+sbom: $(VENV)/.base
+	mkdir -p build
+	$(PIP) install -q uv
+	rm -rf build/sbom-venv
+	$(BIN)/uv venv --quiet --python $(PYTHON) build/sbom-venv
+	$(BIN)/uv pip install --quiet --python build/sbom-venv/bin/python -c constraints.txt '.[cli,redis,otel,speed,tables]'
+	$(BIN)/uvx --from 'cyclonedx-bom>=7' cyclonedx-py environment --pyproject pyproject.toml --output-file build/sbom.json build/sbom-venv/bin/python
 
 # Moves the fragments of changes/ into CHANGELOG.md under the version of spotify_ads_async/version.py.
 changelog: $(VENV)/.release

@@ -5,7 +5,7 @@ The catalogue is read for every run anew, as Spotify's own tooling does; the ans
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import anyio
@@ -27,7 +27,7 @@ from spotify_ads_async.validation.ad_products import (
     product_of,
 )
 
-__all__ = ["DEFAULT_PRODUCT", "AdProductCatalog", "AdProductRules", "AdProducts", "Violation", "read_catalog"]
+__all__ = ["DEFAULT_PRODUCT", "AdProductCatalog", "AdProductRules", "AdProducts", "Violation", "product_of", "read_catalog"]
 
 _PATIENCE_SECONDS = 20.0
 _AT_ONCE = 50
@@ -73,6 +73,8 @@ class AdProducts:
         self.problem = problem
         self._campaigns: dict[str, str] = {}
         self._ad_sets: dict[str, str] = {}
+        self._known: set[str] = set()
+        self._everything = False
 
     @classmethod
     async def read(cls, caller: Caller) -> Self:
@@ -86,23 +88,57 @@ class AdProducts:
             problem = f"no answer within {_PATIENCE_SECONDS:.0f} s"
         return cls(AdProductCatalog({}), f"the catalogue of ad products cannot be read, so its rules were not checked: {problem}")
 
-    async def learn_all(self, caller: Caller, ad_account_id: str, *, ad_sets: bool = False) -> None:
-        """Find every campaign of the account that is not of the default product, and with ``ad_sets`` what ad sets are in them.
+    def matters(self, entity: EntityKind, action: Action) -> bool:
+        """Whether the catalogue asks anything of such requests that a program can check, for any product."""
+        return any(self.catalog.rules(product, entity, action).checkable for product in self.catalog.products)
+
+    async def learn(self, caller: Caller, ad_account_id: str, entity: EntityKind, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Find the ad products of what was read, with a request for fifty campaigns that are not known yet.
+
+        Args:
+            caller: makes the calls.
+            ad_account_id: where.
+            entity: what was read.
+            rows: as the API answers them.
 
         Raises:
-            SpotifyAdsError: the lists cannot be walked.
+            SpotifyAdsError: a list cannot be read.
         """
-        path = {"ad_account_id": ad_account_id}
-        campaigns: ListCall[Any] = ListCall(caller, _GET_CAMPAIGNS, path=path, query={"limit": _AT_ONCE})
+        match entity:
+            case "campaign":
+                for row in rows:
+                    self._know(str(row.get("id")), product_of(row))
+            case "ad_set":
+                wanted = {str(row["campaign_id"]) for row in rows if row.get("campaign_id")} - self._known
+                await self._learn_campaigns(caller, ad_account_id, sorted(wanted))
+            case _:
+                if not self._everything:
+                    await self._learn_everything(caller, ad_account_id)
+
+    def _know(self, campaign_id: str, product: str) -> None:
+        self._known.add(campaign_id)
+        if product != DEFAULT_PRODUCT:
+            self._campaigns[campaign_id] = product
+
+    async def _learn_campaigns(self, caller: Caller, ad_account_id: str, ids: Sequence[str]) -> None:
+        """Ask for campaigns by their ids."""
+        for start in range(0, len(ids), _AT_ONCE):
+            query = {"limit": _AT_ONCE, "campaign_ids": ids[start : start + _AT_ONCE]}
+            campaigns: ListCall[Any] = ListCall(caller, _GET_CAMPAIGNS, path={"ad_account_id": ad_account_id}, query=query)
+            for campaign in (await campaigns).items:
+                self._know(campaign.id or "", product_of({"ad_product": campaign.ad_product}))
+
+    async def _learn_everything(self, caller: Caller, ad_account_id: str) -> None:
+        """Ads name their ad set alone, which cannot be asked for by its id: so find the ad sets of every reserved campaign."""
+        self._everything = True
+        campaigns: ListCall[Any] = ListCall(caller, _GET_CAMPAIGNS, path={"ad_account_id": ad_account_id}, query={"limit": _AT_ONCE})
         async for campaign in campaigns:
-            product = product_of({"ad_product": campaign.ad_product})
-            if product != DEFAULT_PRODUCT:
-                self._campaigns[campaign.id or ""] = product
+            self._know(campaign.id or "", product_of({"ad_product": campaign.ad_product}))
         reserved = list(self._campaigns)
-        for start in range(0, len(reserved) if ad_sets else 0, _AT_ONCE):
+        for start in range(0, len(reserved), _AT_ONCE):
             query = {"limit": _AT_ONCE, "campaign_ids": reserved[start : start + _AT_ONCE]}
-            async for ad_set in ListCall(caller, GET_AD_SETS_BY_AD_ACCOUNT_ID, path=path, query=query):
-                self._ad_sets[ad_set.id or ""] = self._campaigns.get(ad_set.campaign_id or "", DEFAULT_PRODUCT)
+            async for ad_set in ListCall(caller, GET_AD_SETS_BY_AD_ACCOUNT_ID, path={"ad_account_id": ad_account_id}, query=query):
+                self._ad_sets[ad_set.id or ""] = self._campaigns[ad_set.campaign_id or ""]
 
     @staticmethod
     async def learn_one(
@@ -123,21 +159,20 @@ class AdProducts:
         campaign: Any = await caller.call(_GET_CAMPAIGN, path={**path, "campaign_id": campaign_id})
         return product_of({"ad_product": campaign.ad_product})
 
-    def product(self, entity: EntityKind, body: Mapping[str, Any], entity_id: str = "") -> str:
-        """The ad product that an entity belongs to, as far as it was learnt; the default one else.
-
-        Args:
-            entity: what it is.
-            body: what is known of it: its parent's ID, or its product.
-            entity_id: its own ID, empty for what is yet to be made.
-        """
+    def product(self, entity: EntityKind, row: Mapping[str, Any]) -> str:
+        """The ad product that an entity belongs to, as far as it was learnt; the default one else."""
         match entity:
             case "campaign":
-                return self._campaigns.get(entity_id) or product_of(body)
+                return self._campaigns.get(str(row.get("id"))) or product_of(row)
             case "ad_set":
-                return self._ad_sets.get(entity_id) or self._campaigns.get(str(body.get("campaign_id")), DEFAULT_PRODUCT)
+                return self._campaigns.get(str(row.get("campaign_id")), DEFAULT_PRODUCT)
             case _:
-                return self._ad_sets.get(str(body.get("ad_set_id")), DEFAULT_PRODUCT)
+                return self._ad_sets.get(str(row.get("ad_set_id")), DEFAULT_PRODUCT)
+
+    def sentences(self, entity: EntityKind, action: Action) -> list[str]:
+        """The rules that only people can read, of the default product and of those that were learnt of, each with its product."""
+        products = dict.fromkeys([DEFAULT_PRODUCT, *self._campaigns.values()])
+        return [f"{product}: {sentence}" for product in products for sentence in self.catalog.rules(product, entity, action).sentences]
 
     def violations(
         self, product: str, entity: EntityKind, action: Action, body: Mapping[str, Any], present: Mapping[str, Any] | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, NoReturn, Protocol, Self, TypeAlias, TypeVar, cast, runtime_checkable
 
 import msgspec
@@ -31,6 +31,7 @@ __all__ = [
     "decode_hook",
     "keep_source",
     "source_of",
+    "time_text",
 ]
 
 MicroAmount: TypeAlias = int
@@ -42,6 +43,16 @@ UtcTime: TypeAlias = datetime
 
 Uuid: TypeAlias = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
 """An id as the API writes it, such as ``ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a``."""
+
+
+def time_text(moment: datetime) -> str:
+    """A moment as the API writes it, ``2030-01-31T18:30:00Z``, with four digits of the year whatever the year is.
+
+    Raises:
+        OverflowError: it has no place in UTC's calendar, at either end.
+    """
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+
 
 UNIQUE = msgspec.Meta(extra_json_schema={"uniqueItems": True})
 """A list that holds every item once only."""

@@ -19,18 +19,20 @@ __all__ = ["COMMANDS", "Entry", "app"]
 class Entry(NamedTuple):
     """Where a command is found: ``attribute`` is a typer app for a group, or a function.
 
-    With ``makes_profile``, ``--profile`` may name one that is not there yet.
+    With ``makes_profile``, ``--profile`` may name one that is not there yet. One that is ``tolerant`` goes on with a broken config file.
     """
 
     module: str
     attribute: str
     help: str
     makes_profile: bool = False
+    tolerant: bool = False
 
 
 COMMANDS: Mapping[str, Entry] = {
     "demo": Entry("demo", "demo", "See everything work against an emulator on this machine."),
     "login": Entry("login", "login", "Sign in with Spotify and keep the tokens on this machine.", makes_profile=True),
+    "doctor": Entry("doctor.command", "doctor", "Find out what keeps this from working, and what to do.", tolerant=True),
     "accounts": Entry("accounts", "accounts", "List the ad accounts you can use."),
     "campaigns": Entry("entities", "campaigns", "List, read, create, change and clone campaigns."),
     "ad-sets": Entry("entities", "ad_sets", "List, read, create, change and clone ad sets."),
@@ -56,6 +58,7 @@ _PROFILE_HELP = "Use this sign-in and its section of the config file."
 _PROXY_HELP = "Reach https through this HTTP proxy. A password belongs in SPOTIFY_ADS_PROXY, where no list of processes shows it."
 _PROXY_VARIABLE = "SPOTIFY_ADS_PROXY"
 _MAKERS = frozenset(name for name, entry in COMMANDS.items() if entry.makes_profile)
+_TOLERANT = frozenset(name for name, entry in COMMANDS.items() if entry.tolerant)
 
 
 class _Root(TyperGroup):
@@ -132,7 +135,8 @@ def _configure(context: typer.Context, profile: str | None) -> None:
         return
     from spotify_ads_cli import config  # noqa: PLC0415 - help needs none
 
-    config.apply(profile or context.find_root().obj, may_be_new=context.command.name in _MAKERS)
+    name = context.command.name
+    config.apply(profile or context.find_root().obj, may_be_new=name in _MAKERS, tolerant=name in _TOLERANT)
 
 
 def _use_proxy(proxy: str | None) -> None:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn, cast
 import typer
 
 from spotify_ads_async.auth.homes import config_folder
+from spotify_ads_async.cli.origins import origins
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import USAGE, say
 from spotify_ads_async.errors import ConfigurationError
@@ -54,17 +55,32 @@ def path_of_config() -> Path:
     return Path(os.path.expanduser(named)) if named else config_folder() / "config.toml"  # noqa: PTH111 (without a home, pathlib's raises)
 
 
-def apply(profile: str | None, *, may_be_new: bool = False) -> None:
+def apply(profile: str | None, *, may_be_new: bool = False, tolerant: bool = False) -> None:
     """Put what the file says into the environment, where it does not say anything yet.
 
     Args:
         profile: what ``--profile`` says: whose section counts before the rest of the file. By default the one that
             ``SPOTIFY_ADS_PROFILE`` or the file itself names.
         may_be_new: whether there may be no such profile yet.
+        tolerant: whether the command goes on without the file where that is broken, and tells what is wrong with it.
 
     Raises:
         typer.Exit: the file cannot be read, or holds what it may not, or there is no such profile; why has been said.
     """
+    try:
+        _apply(profile, may_be_new=may_be_new)
+    except _Broken as problem:
+        if not tolerant:
+            say(f"error: {problem}")
+            raise typer.Exit(USAGE) from None
+        origins.problem = str(problem)
+
+
+class _Broken(Exception):
+    """The file cannot be used; the text is for people."""
+
+
+def _apply(profile: str | None, *, may_be_new: bool) -> None:
     path = path_of_config()
     content = _content(path)
     top = _texts(path, "", {name: value for name, value in content.items() if name != "profiles"}, _AT_THE_TOP)
@@ -89,6 +105,7 @@ def apply(profile: str | None, *, may_be_new: bool = False) -> None:
             except ConfigurationError as problem:
                 _end(f"{path}: {place}: {problem}")
             os.environ[_VARIABLES[name]] = value
+            origins.places[_VARIABLES[name]] = f"{path}: {place}"
 
 
 def _content(path: Path) -> Mapping[str, Any]:
@@ -171,5 +188,4 @@ def _texts(path: Path, place: str, section: Mapping[str, object], known: tuple[s
 
 
 def _end(problem: str) -> NoReturn:
-    say(f"error: {problem}")
-    raise typer.Exit(USAGE)
+    raise _Broken(problem)

@@ -158,12 +158,22 @@ async def test_the_client_reads_it_and_the_emulator_holds_requests_to_it() -> No
             path={"ad_account_id": account.id},
             body={**body, "targets": {**RESERVED, "placements": ["PODCAST"]}},
         )
-        every = await AdProducts.read(ads)
-        await every.learn_all(ads, account.id, ad_sets=True)
-        assert every.product("ad_set", {"campaign_id": podcasts.id}) == "CONTENT"
-        assert every.product("ad", {"ad_set_id": made.id}) == "CONTENT"
         other = (await account.ad_sets.list(limit=50)).items[-1]
-        assert (every.product("ad_set", {}, other.id), every.product("ad", {"ad_set_id": other.id})) == ("AUCTION", "AUCTION")
+        rows = {
+            "campaign": [{"id": podcasts.id, "ad_product": "CONTENT"}, {"id": other.campaign_id}],
+            "ad_set": [{"campaign_id": podcasts.id}, {"campaign_id": other.campaign_id}],
+            "ad": [{"ad_set_id": made.id}, {"ad_set_id": other.id}],
+        }
+        for kind, (reserved, auctioned) in rows.items():
+            learnt = await AdProducts.read(ads)
+            server.reset_statistics()
+            for _ in range(2):
+                await learnt.learn(ads, account.id, kind, [reserved, auctioned])
+            assert server.statistics().requests <= {"campaign": 0, "ad_set": 1, "ad": 6}[kind]
+            assert (learnt.product(kind, reserved), learnt.product(kind, auctioned)) == ("CONTENT", "AUCTION")
+        assert products.matters("ad_set", "update")
+        assert not products.matters("ad", "update")
+        assert products.sentences("ad", "update") == ["AUCTION: An archived ad stays as it is"]
 
 
 async def test_a_catalogue_that_cannot_be_read_asks_for_nothing_and_says_so() -> None:

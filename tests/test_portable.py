@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 import msgspec
 import pytest
+from support import calls
+from support.raw_server import RawServer, answer
 
 import spotify_ads_async
 from spotify_ads_async import (
@@ -219,3 +221,14 @@ def test_a_report_row_comes_back_with_what_is_hidden(way: str) -> None:
     again = WAYS[way](row)
     assert again == row
     assert repr(again) == repr(row)
+
+
+class Timestamp(datetime):
+    """A time as other libraries have it: pandas and pendulum derive theirs from datetime."""
+
+
+async def test_times_of_other_libraries_are_times() -> None:
+    at = Timestamp(2030, 1, 31, 8, tzinfo=UTC)
+    async with RawServer(otherwise=answer(200, calls.WRITE.answer)) as api, calls.client(api.base_url) as ads:
+        await ads.ad_account(calls.ACCOUNT).ad_sets.update(calls.THING, models.AdSetUpdate(end_time=at))
+    assert api.received[0].json() == {"end_time": "2030-01-31T08:00:00Z"}

@@ -180,6 +180,11 @@ class RefreshToken(_NotCopied):
         """The app's client ID."""
         return self._client_id
 
+    @property
+    def token_url(self) -> str:
+        """The endpoint that gives access tokens."""
+        return self._token_url
+
     async def token(self, http: aiohttp.ClientSession) -> Secret:
         """A token with at least a minute to live, if the endpoint gives such.
 

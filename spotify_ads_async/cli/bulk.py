@@ -13,6 +13,7 @@ from spotify_ads_async import bulk
 from spotify_ads_async.cli import bulk_work
 from spotify_ads_async.cli.bulk_work import FileReading, Planning
 from spotify_ads_async.cli.consent import Yes
+from spotify_ads_async.cli.fields import complete_condition, complete_setting
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import run, usage_error
@@ -42,8 +43,18 @@ Changes = Annotated[
 ]
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan, as bulk plan writes it.")]
 PlanTo = Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="The plan to write; named after changes and time by default.")]
-Where = Annotated[list[str] | None, typer.Option("--where", metavar="CONDITION", help="Without a file: change what satisfies every one.")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="With --where: 12.50, +10%, -2.00, +7d, or any value.")]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where", metavar="CONDITION", help="Without a file: change what satisfies every one.", autocompletion=complete_condition
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="FIELD=VALUE", help="With --where: 12.50, +10%, -2.00, +7d, or any value.", autocompletion=complete_setting
+    ),
+]
 KindOf = Annotated[Kind, typer.Option("--kind", help="What --where selects.")]
 Conflicts = Annotated[
     Path | None, typer.Option("--check-conflicts", metavar="FILE", help="An earlier export: refuse what others changed since.")

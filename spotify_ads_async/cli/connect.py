@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import AsyncGenerator
+from pathlib import Path
 
 from spotify_ads_async.auth.credentials import Credentials
 from spotify_ads_async.client import AdsClient
@@ -12,7 +13,7 @@ from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import Governor
 from spotify_ads_async.settings import Settings, settings_from
 
-__all__ = ["connected", "environment", "signed_in"]
+__all__ = ["connected", "environment", "facts_file", "signed_in"]
 
 
 def environment() -> Settings:
@@ -25,6 +26,13 @@ def environment() -> Settings:
 
     named = any(os.environ.get(name) for name in ("SPOTIFY_ADS_STORE", "SPOTIFY_ADS_STORE_FILE"))
     return settings_from(os.environ, default_store="memory" if named else quota_store())
+
+
+def facts_file() -> Path:
+    """Where ``doctor --probe`` keeps what it found out about the API."""
+    import platformdirs  # noqa: PLC0415 - few commands need it
+
+    return platformdirs.user_state_path("spotify-ads") / "api-facts.json"
 
 
 def signed_in(settings: Settings) -> Credentials:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from spotify_ads_async.cli.signals import on_signals
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.emulator.server.faults import parse_faults
 from spotify_ads_async.emulator.server.hosts import is_loopback
@@ -76,18 +76,15 @@ def emulate(
 
 
 async def _serve(server: Emulator, host: str) -> None:
-    loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):  # Windows: there an interrupt ends the loop itself
-            loop.add_signal_handler(number, ended.set)
-    async with server:
-        typer.echo(server.base_url)
-        typer.echo(f"ad account {server.ad_account_id}")
-        if not is_loopback(host):
-            typer.echo(
-                f"listening on {host}: whoever reaches this machine can read and change what is emulated; nothing in it is real",
-                err=True,
-            )
-        typer.echo(f"web page {server.origin}/ · token endpoint {server.token_url} · Ctrl-C ends it", err=True)
-        await ended.wait()
+    with on_signals(ended.set):
+        async with server:
+            typer.echo(server.base_url)
+            typer.echo(f"ad account {server.ad_account_id}")
+            if not is_loopback(host):
+                typer.echo(
+                    f"listening on {host}: whoever reaches this machine can read and change what is emulated; nothing in it is real",
+                    err=True,
+                )
+            typer.echo(f"web page {server.origin}/ · token endpoint {server.token_url} · Ctrl-C ends it", err=True)
+            await ended.wait()

@@ -16,8 +16,11 @@ from spotify_ads_async.bulk.plan.effects import Refusal, effect, writable_state
 from spotify_ads_async.bulk.plan.expressions import list_query, parse_condition
 from spotify_ads_async.bulk.plan.money import AmountRefused, check_amounts, unusual_changes
 from spotify_ads_async.bulk.plan.planner import currency_of
+from spotify_ads_async.bulk.plan.typed import cell_text
+from spotify_ads_async.bulk.workbook.describing import describe
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import AllowUnusual, Yes, agreed
+from spotify_ads_async.cli.fields import complete_condition, complete_setting, example_body, field_help, put_value, what_is_wrong
 from spotify_ads_async.cli.options import AdAccount, AdAccounts, AllAccounts, Fields, OutputForm, json_body, needed, needed_some
 from spotify_ads_async.cli.output import Output, Rows, show
 from spotify_ads_async.cli.products import AdProduct, hold_to_product
@@ -28,6 +31,7 @@ from spotify_ads_async.cli.trees import CLONES
 from spotify_ads_async.cli.verbs import add_verbs
 from spotify_ads_async.client import AdAccount as Account
 from spotify_ads_async.errors import InvalidRequest
+from spotify_ads_async.operation import Operation
 from spotify_ads_async.operations import OPERATIONS
 from spotify_ads_async.pagination import ListCall
 
@@ -42,14 +46,23 @@ _CREATE: Mapping[str, str] = {"campaigns": "createCampaign", "ad sets": "createA
 
 Where = Annotated[
     list[str] | None,
-    typer.Option("--where", metavar="CONDITION", help="Such as status=ACTIVE, name~autumn, budget.amount>=100.00; all must hold."),
+    typer.Option(
+        "--where",
+        metavar="CONDITION",
+        help="Such as status=ACTIVE, name~autumn, budget.amount>=100.00; all must hold.",
+        autocompletion=complete_condition,
+    ),
 ]
 Body = Annotated[
     str | None, typer.Option("--body", metavar="JSON|@FILE", help="The whole request as JSON, or the name of a file behind @.")
 ]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="One field, such as bid_amount=12.50; repeat for more.")
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="FIELD=VALUE", help="One field, such as bid_amount=12.50; repeat for more.", autocompletion=complete_setting
+    ),
 ]
+Example = Annotated[bool, typer.Option("--example", help="Print a body that works, and make nothing.")]
 IdempotencyKey = Annotated[str | None, typer.Option("--idempotency-key", metavar="KEY", help="The same key never creates twice.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")]
 
@@ -102,7 +115,7 @@ def group(plural: str) -> typer.Typer:
         asked = _Asked(entity, needed(ad_account))
         run(lambda: _get(asked, ids, _rows(entity, output, fields), whole=output is Output.JSON and not fields))
 
-    @app.command("create", help=f"Create one {entity.name}.")
+    @app.command("create", help=f"Create one {entity.name}.", cls=field_help(OPERATIONS[_CREATE[plural]].body, whole=True))
     def create(
         *,
         body: Body = None,
@@ -110,17 +123,20 @@ def group(plural: str) -> typer.Typer:
         idempotency_key: IdempotencyKey = None,
         allow_unusual: AllowUnusual = False,
         ad_product: AdProduct = None,
+        example: Example = False,
         yes: Yes = False,
         ad_account: AdAccount = None,
     ) -> None:
         asked, content = _Asked(entity, needed(ad_account)), json_body(body)
+        if example:
+            run(lambda: _show_example(asked))
         columns = columns_of(OPERATIONS[_CREATE[plural]].body)
-        values = _values(columns, settings or [])
-        _put_values(content, {columns[name]: value for name, value in values.items()})
+        for name, value in _values(columns, settings or []).items():
+            put_value(content, columns[name], value)
         consent = _Consent(yes=yes, allow_unusual=allow_unusual, product=ad_product)
         run(lambda: _create(asked, content, idempotency_key, consent))
 
-    @app.command("update", help=f"Change one {entity.name}.")
+    @app.command("update", help=f"Change one {entity.name}.", cls=field_help(entity.update.body, whole=False))
     def update(
         entity_id: Annotated[str, typer.Argument(metavar="ID")],
         *,
@@ -175,17 +191,21 @@ async def _get(asked: _Asked, given: list[str], rows: Rows, *, whole: bool) -> i
         return await write_each(ids, lambda one: client.call(asked.entity.get, path=asked.path(one)), rows)
 
 
-def _values(columns: Mapping[str, Any], settings: list[str]) -> dict[str, Any]:
-    """Values by column, from FIELD=VALUE."""
+def _values(columns: Mapping[str, Column], settings: list[str]) -> dict[str, Any]:
+    """Values by column, from FIELD=VALUE; everything that is wrong with them at once."""
     values: dict[str, Any] = {}
+    problems: list[str] = []
     for text in settings:
         name, sign, value = text.partition("=")
         if not sign or name not in columns:
-            usage_error(f"--set {text}: {'FIELD=VALUE is wanted' if not sign else f'there is no field {name}{suggestion(name, columns)}'}")
+            problems.append(f"--set {text}: {f'there is no field {name}{suggestion(name, columns)}' if sign else 'FIELD=VALUE is wanted'}")
+            continue
         try:
-            values[name] = parse_cell(columns[name], value)
+            values[name] = parse_cell(columns[name], cell_text(columns[name], value))
         except CellError as problem:
-            usage_error(f"--set {text}: {problem}")
+            problems.append(f"--set {text}: {problem}; it is {describe(columns[name])}")
+    if problems:
+        usage_error("\n".join(problems))
     return values
 
 
@@ -213,17 +233,26 @@ async def _money_is_meant(before: Mapping[str, Any], after: Mapping[str, Any], c
     return not unusual or await agreed(question, yes=consent.allow_unusual, option="--allow-unusual")
 
 
-def _put_values(content: dict[str, Any], values: Mapping[Column, Any]) -> None:
-    """Put values into a request, each where its column writes."""
-    for column, value in values.items():
-        holder = content
-        *outer, last = column.path
-        for part in outer:
-            holder = holder.setdefault(part, {})
-        holder[last] = value
+def _require_right(asked: _Asked, operation: Operation[Any], content: Mapping[str, Any], *, whole: bool) -> None:
+    """End with everything that is missing or wrong in a request, where anything is.
+
+    Raises:
+        InvalidRequest: something is.
+    """
+    if problems := what_is_wrong(operation.body, content, whole=whole):
+        command = f"spotify-ads {asked.entity.plural.replace(' ', '-')} create --example"
+        hint = f"\n{command} prints a body that works" if whole else ""
+        lines = "".join(f"\n  body.{one}" for one in problems)
+        raise InvalidRequest(f"nothing was sent, for the request is not right:{lines}{hint}", operation=operation.id, path="body")
+
+
+async def _show_example(asked: _Asked) -> None:
+    async with connected() as client:
+        show(await example_body(client, asked.ad_account, asked.entity))
 
 
 async def _create(asked: _Asked, content: dict[str, Any], key: str | None, consent: _Consent) -> None:
+    _require_right(asked, OPERATIONS[_CREATE[asked.entity.plural]], content, whole=True)
     async with connected() as client:
         await hold_to_product(client, asked.ad_account, asked.entity.plural, "create", content, ad_product=consent.product)
         currency = await currency_of(client, asked.ad_account) if asked.entity.has_money else ""
@@ -242,6 +271,7 @@ async def _update(asked: _Asked, entity_id: str, content: dict[str, Any], values
         say("nothing was changed")
         return
     entity = asked.entity
+    _require_right(asked, entity.update, content, whole=False)
     async with connected() as client:
         (entity_id,) = await whole_ids(client, entity, asked.ad_account, [entity_id])
         path = asked.path(entity_id)

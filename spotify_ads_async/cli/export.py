@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import sys
+from collections.abc import Callable, Generator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 import typer
 
-from spotify_ads_async.bulk import ENTITIES
+from spotify_ads_async.bulk import ENTITIES, Entity
 from spotify_ads_async.bulk.plan.cells import amount_cell
+from spotify_ads_async.bulk.plan.columns import Column, suggestion
 from spotify_ads_async.bulk.plan.columns import Kind as ColumnKind
-from spotify_ads_async.bulk.plan.effects import leaf, writable_state
+from spotify_ads_async.bulk.plan.effects import State, leaf, writable_state
 from spotify_ads_async.bulk.plan.expressions import list_query, parse_condition
+from spotify_ads_async.bulk.plan.headers import plain
 from spotify_ads_async.bulk.plan.planner import currency_of
 from spotify_ads_async.bulk.plan.sources import CURRENCY
+from spotify_ads_async.bulk.workbook.describing import describe
+from spotify_ads_async.bulk.workbook.template import cell_of, sheet_column
 from spotify_ads_async.cli.connect import connected
+from spotify_ads_async.cli.fields import complete_condition, complete_writable
 from spotify_ads_async.cli.options import AdAccount, needed
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.trees import export_tree
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.spreadsheets.writing import SheetColumn, WorkbookWriter
 
 __all__ = ["export"]
 
@@ -42,14 +50,34 @@ class Form(enum.StrEnum):
 
     CSV = "csv"
     JSONL = "jsonl"
+    XLSX = "xlsx"
 
 
 def export(
     kind: Annotated[Kind, typer.Argument(help="What to export.")],
     *,
-    to: Annotated[Path | None, typer.Option("--to", help="The file to write; stdout by default.", dir_okay=False)] = None,
-    form: Annotated[Form, typer.Option("--output", "-o", help="The form; a tree is jsonl always.")] = Form.CSV,
-    where: Annotated[list[str] | None, typer.Option("--where", metavar="CONDITION", help="Such as status=ACTIVE; all must hold.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="The file to write, .csv, .jsonl or .xlsx; stdout by default.", dir_okay=False)
+    ] = None,
+    form: Annotated[
+        Form | None, typer.Option("--output", "-o", help="The form; by the file's name, else csv. A tree is jsonl always.")
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", metavar="CONDITION", help="Such as status=ACTIVE; all must hold.", autocompletion=complete_condition),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            metavar="A,B",
+            help="These columns alone, beside the id; all writable ones by default.",
+            autocompletion=complete_writable,
+        ),
+    ] = None,
+    mark: Annotated[
+        bool, typer.Option("--mark/--no-mark", help="Begin a .csv file with the mark by which spreadsheets know UTF-8.")
+    ] = True,
     micros: Annotated[
         bool, typer.Option("--micros", help="Amounts of money in micros, and not in currency units; JSON Lines always.")
     ] = False,
@@ -61,34 +89,138 @@ def export(
     With tree: every campaign with its ad sets and ads, whole, as JSON Lines that import makes anew.
     """
     if kind is Kind.TREE:
-        if where:
-            usage_error("--where is not for a tree, which is exported whole")
+        if where or columns:
+            usage_error(f"{'--where' if where else '--columns'} is not for a tree, which is exported whole")
         run(lambda: export_tree(needed(ad_account), to, archived=archived))
     if archived:
         usage_error("--archived is for a tree; with other kinds use --where status=ARCHIVED")
-    run(lambda: _export(kind.value.replace("-", " "), to, form, where or [], needed(ad_account), micros=micros or form is Form.JSONL))
+    chosen = form or _form_of(to)
+    if chosen is Form.XLSX and to is None:
+        usage_error("a workbook is no text for standard output: name a file, as in --to ad-sets.xlsx")
+    entity = ENTITIES[kind.value.replace("-", " ")]
+    asked = _Asked(
+        entity=entity,
+        ad_account=needed(ad_account),
+        where=tuple(where or ()),
+        columns=_chosen(entity, columns, micros=micros or chosen is Form.JSONL),
+        form=chosen,
+        to=to,
+        mark=mark,
+    )
+    run(lambda: _export(asked))
 
 
-async def _export(plural: str, to: Path | None, form: Form, where: list[str], ad_account: str, *, micros: bool) -> None:
-    entity = ENTITIES[plural]
-    conditions = [parse_condition(entity, text) for text in where]
-    amounts = [] if micros else [column for column in entity.columns.values() if column.kind is ColumnKind.AMOUNT]
-    columns = [entity.id_column, *(column.name for column in entity.export_columns(micros=micros)), *(CURRENCY for _ in amounts[:1])]
+def _form_of(to: Path | None) -> Form:
+    """The form that a file's name says."""
+    suffix = "" if to is None else to.suffix.lower().removeprefix(".")
+    return Form(suffix) if suffix in {"jsonl", "xlsx"} else Form.CSV
+
+
+class _Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be exported, and how."""
+
+    entity: Entity
+    ad_account: str
+    where: tuple[str, ...]
+    columns: tuple[Column, ...]
+    form: Form
+    to: Path | None
+    mark: bool
+
+    @property
+    def has_amounts(self) -> bool:
+        return any(column.kind is ColumnKind.AMOUNT for column in self.columns)
+
+
+def _chosen(entity: Entity, names: str | None, *, micros: bool) -> tuple[Column, ...]:
+    """The columns to write: those that are named, in any spelling, or all of an export."""
+    if names is None:
+        return tuple(entity.export_columns(micros=micros))
+    found: list[Column] = []
+    for name in filter(None, (one.strip() for one in names.split(","))):
+        column = next((one for one in entity.columns.values() if plain(one.name) == plain(name)), None)
+        if column is None and plain(name) not in {plain(entity.id_column), CURRENCY}:
+            usage_error(f"--columns {names}: there is no column {name}{suggestion(name, entity.columns)}")
+        found += [column] if column is not None and column not in found else []
+    if not found:
+        usage_error("--columns names no column that can be changed")
+    return tuple(found)
+
+
+async def _export(asked: _Asked) -> None:
+    entity = asked.entity
+    conditions = [parse_condition(entity, text) for text in asked.where]
     count = 0
     async with connected() as client:
-        currency = await currency_of(client, ad_account) if amounts else ""
+        currency = await currency_of(client, asked.ad_account) if asked.has_amounts else ""
         items: ListCall[Any] = ListCall(
-            client, entity.list, path={"ad_account_id": ad_account}, query={"limit": 50, **list_query(entity, conditions)}
+            client, entity.list, path={"ad_account_id": asked.ad_account}, query={"limit": 50, **list_query(entity, conditions)}
         )
-        with (
-            to.open("x", encoding="utf-8", newline="") if to else nullcontext(sys.stdout) as stream,
-            Rows(Output(form.value), columns, stream=stream) as rows,
-        ):
+        with _writer(asked, currency) as write:
             async with items.walk() as walk:
                 async for item in walk:
                     if all(condition.holds(msgspec.to_builtins(item)) for condition in conditions):
-                        state = writable_state(entity, item)
-                        in_units = {column.name: amount_cell(leaf(state, column.path), currency) for column in amounts}
-                        rows.write({entity.id_column: str(item.id), **state, **in_units, **({CURRENCY: currency} if amounts else {})})
+                        write(str(item.id), writable_state(entity, item))
                         count += 1
-    say(f"{count} {plural} exported{f' to {to}' if to else ''}")
+    say(f"{count} {entity.plural} exported{f' to {asked.to}' if asked.to else ''}")
+
+
+Write: TypeAlias = Callable[[str, State], None]
+"""Writes a row: an id, and the state that it has."""
+
+
+@contextlib.contextmanager
+def _writer(asked: _Asked, currency: str) -> Generator[Write]:
+    if asked.form is Form.XLSX and asked.to is not None:
+        with _workbook(asked, asked.to, currency) as into_sheet:
+            yield into_sheet
+        return
+    names = [asked.entity.id_column, *(column.name for column in asked.columns), *([CURRENCY] if asked.has_amounts else [])]
+    amounts = [column for column in asked.columns if column.kind is ColumnKind.AMOUNT]
+    # Spreadsheets take a file without the mark for one of the machine's own encoding.
+    encoding = "utf-8-sig" if asked.mark and asked.form is Form.CSV else "utf-8"
+    with (
+        asked.to.open("x", encoding=encoding, newline="") if asked.to else nullcontext(sys.stdout) as stream,
+        Rows(Output(asked.form.value), names, stream=stream) as rows,
+    ):
+
+        def write(entity_id: str, state: State) -> None:
+            in_units = {column.name: amount_cell(leaf(state, column.path), currency) for column in amounts}
+            values = {column.name: leaf(state, column.path) for column in asked.columns} if asked.form is Form.CSV else state
+            rows.write({asked.entity.id_column: entity_id, **values, **in_units, **({CURRENCY: currency} if amounts else {})})
+
+        yield write
+
+
+@contextlib.contextmanager
+def _workbook(asked: _Asked, to: Path, currency: str) -> Generator[Write]:
+    entity = asked.entity
+    columns = [
+        SheetColumn(name=entity.id_column, width=38, shaded=True, note="Which one the row changes. Leave it as it is."),
+        *(sheet_column(column, currency) for column in asked.columns),
+        *([SheetColumn(name=CURRENCY, width=10, shaded=True, note="The currency of the amounts.")] if asked.has_amounts else []),
+    ]
+    with WorkbookWriter(to) as book:
+        sheet = book.sheet(entity.plural, columns)
+
+        def write(entity_id: str, state: State) -> None:
+            cells = [cell_of(column, leaf(state, column.path), currency) for column in asked.columns]
+            sheet.write([entity_id, *cells, *([currency] if asked.has_amounts else [])])
+
+        yield write
+        notes = [f"{column.name}\t{describe(column, currency=currency)}" for column in asked.columns]
+        book.text("How to", [*_EXPLANATION, "# Columns", *notes])
+
+
+_EXPLANATION = (
+    "# How this workbook is used",
+    "1\tChange cells, delete rows and columns that you do not need. Grey columns are there to be read.",
+    "2\tspotify-ads bulk plan THIS_FILE\tshows what would change. Nothing is changed by that.",
+    "3\tspotify-ads bulk apply THIS_FILE\tshows it again, asks, and changes it.",
+    "4\tspotify-ads bulk undo PLAN\ttakes it back.",
+    "",
+    "# Cells",
+    "blank\tkeeps what is there",
+    "<clear>\tempties a field",
+    "",
+)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 import typer
 
+from spotify_ads_async.cli.fields import complete_column
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import usage_error
 
@@ -27,7 +28,8 @@ AllAccounts: TypeAlias = Annotated[
 ]
 OutputForm: TypeAlias = Annotated[Output, typer.Option("--output", "-o", envvar="SPOTIFY_ADS_OUTPUT", help="The form of results.")]
 Fields: TypeAlias = Annotated[
-    str | None, typer.Option("--fields", metavar="A,B", help="Columns of a table or CSV; nested ones are dotted.")
+    str | None,
+    typer.Option("--fields", metavar="A,B", help="Columns of a table or CSV; nested ones are dotted.", autocompletion=complete_column),
 ]
 
 

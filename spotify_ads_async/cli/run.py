@@ -15,6 +15,7 @@ from spotify_ads_async.cli.consent import ConsentNeeded
 from spotify_ads_async.cli.text import printable
 from spotify_ads_async.core.tasks import first_cause
 from spotify_ads_async.errors import ConfigurationError, InvalidRequest, OutcomeUnknown, SpotifyAdsError
+from spotify_ads_async.spreadsheets import SpreadsheetError
 
 __all__ = ["DONE", "EXIT_CODES", "FAILED", "INTERRUPTED", "REFUSED", "USAGE", "run", "say", "usage_error"]
 
@@ -65,7 +66,16 @@ def _explained(error: BaseException) -> int:
     if isinstance(error, ConsentNeeded):
         say(str(error))
         return USAGE
-    if isinstance(error, ConfigurationError | bulk.BadExpression | bulk.NotAPlan | FileNotFoundError | FileExistsError | IsADirectoryError):
+    if isinstance(
+        error,
+        ConfigurationError
+        | SpreadsheetError
+        | bulk.BadExpression
+        | bulk.NotAPlan
+        | FileNotFoundError
+        | FileExistsError
+        | IsADirectoryError,
+    ):
         _tell("error", error)
         return USAGE
     if isinstance(error, InvalidRequest | OutcomeUnknown | bulk.BadChanges | bulk.PlanInUse | bulk.WrongPlan):

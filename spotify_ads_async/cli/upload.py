@@ -22,7 +22,7 @@ from spotify_ads_async.uploads import UploadProgress
 __all__ = ["upload", "upload_list", "upload_media"]
 
 _COLUMNS = ("file", "id", "status", "size", "sha256")
-_LIST_COLUMNS = ("file", "id", "status", "identifiers", "repeated", "refused")
+_LIST_COLUMNS = ("file", "id", "status", "identifiers", "repeated", "cleaned", "refused")
 
 
 def upload(

@@ -89,6 +89,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
 _PUBLISHING, _VALIDATE = "publishCampaignDraft", "VALIDATE"
 """The operation that publishes a draft, and the action with which it changes nothing: lost answers are asked for again."""
 
+_LONG_WAIT_SECONDS = 1.0
 _SIGNING_IN = "signing in"
 _WAITING = "waiting for quota"
 _IN_FLIGHT = "waiting for the answer"
@@ -391,6 +392,8 @@ class Session:
         # As `async with admission` does, without its two coroutines.
         if not admission.enter_nowait():
             await admission.enter()
+            if time.monotonic() - state.wanted_at < _LONG_WAIT_SECONDS:
+                return admission, token
             state.phase = _SIGNING_IN
             try:
                 # While the call waited, its token may have expired or been revoked.

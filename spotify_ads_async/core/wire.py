@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import date, datetime
 from enum import Enum
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlencode, urlsplit
@@ -15,7 +15,7 @@ import msgspec
 from spotify_ads_async import errors
 from spotify_ads_async.errors import Denial, ErrorCode, InvalidAnswer, RequestRejected, ServerError, SpotifyAdsError
 from spotify_ads_async.operation import ListOperation, Operation, Repeat
-from spotify_ads_async.types import UNSET, Secret, decode_hook, keep_source
+from spotify_ads_async.types import UNSET, Secret, decode_hook, keep_source, time_text
 from spotify_ads_async.validation import requests as validation
 from spotify_ads_async.version import __version__
 
@@ -192,7 +192,7 @@ def _text(value: object) -> str:
         case Enum():
             return str(value.value)
         case datetime():
-            return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            return time_text(value)
         case _:
             return str(value)
 
@@ -215,6 +215,10 @@ def _parts(body: object) -> tuple[Part, ...]:
 def _encode_extra(value: object) -> object:
     if isinstance(value, Secret):
         return value.reveal()
+    if isinstance(value, datetime):  # of another library, such as pandas or pendulum
+        return _text(value)
+    if isinstance(value, date):
+        return f"{value:%Y-%m-%d}"
     raise NotImplementedError(f"{type(value).__name__} has no JSON form")
 
 

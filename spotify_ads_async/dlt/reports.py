@@ -14,7 +14,7 @@ import msgspec
 from spotify_ads_async import AdAccount, NotEnoughData
 from spotify_ads_async.models import InsightDimension, ReportEntityType, ReportFieldType, ReportGranularity
 from spotify_ads_async.reports import HIDDEN, ReportRow
-from spotify_ads_async.reports.rows import InsightRow, Kind, Measured, kind_of
+from spotify_ads_async.reports.rows import InsightRow, Kind, Measured, adds_up, kind_of
 
 __all__ = ["InsightStream", "ReportStream", "row_of"]
 
@@ -29,8 +29,6 @@ _TYPES: Mapping[Kind, Row] = {
     Kind.MONEY: {"data_type": "decimal", "precision": 38, "scale": 9},
     Kind.SHARE: {"data_type": "decimal", "precision": 38, "scale": 12},
 }
-_ADD_UP = frozenset({"SPEND", "REVENUE"})
-_DO_NOT_ADD_UP = frozenset({"REACH", "LISTENERS", "NEW_LISTENERS", "PAID_LISTENS_REACH", "AVERAGE_ORDER_VALUE", "E_CPCL"})
 _SLICE_COLUMNS: Mapping[str, Row] = {
     "slice": {"data_type": "text", "nullable": False, "description": "What is replaced as a whole when it is read again."},
     "removed": {"data_type": "bool", "hard_delete": True, "description": "Always null: dlt uses it to delete what is gone upstream."},
@@ -51,10 +49,8 @@ def metric_columns(metrics: Iterable[ReportFieldType]) -> dict[str, Row]:
     """The columns of each metric, so that they are there also while nothing was measured."""
     columns: dict[str, Row] = {}
     for metric in metrics:
-        kind = kind_of(metric)
-        adds_up = kind is Kind.COUNT or metric in _ADD_UP
-        text = "Adds up over rows." if adds_up and metric not in _DO_NOT_ADD_UP else "Does not add up over rows."
-        columns[metric.lower()] = {**_TYPES[kind], "description": text}
+        text = "Adds up over rows." if adds_up(metric) else "Does not add up over rows."
+        columns[metric.lower()] = {**_TYPES[kind_of(metric)], "description": text}
         columns[f"{metric.lower()}_hidden"] = {"data_type": "bool", "description": "Whether the API hides the figure for privacy."}
     return columns
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from spotify_ads_async.errors import ConfigurationError, InvalidRequest, NotEnoughData, ServerError
+from spotify_ads_async.errors import ConfigurationError, InvalidAnswer, InvalidRequest, NotEnoughData, ServerError
 from spotify_ads_async.models.reports import ReportFieldType
 from spotify_ads_async.operation import ListOperation, Operation
 from spotify_ads_async.operations import (
@@ -145,7 +145,10 @@ class AggregateReportCall(ReportCall[ReportRow]):
     async def _entities(self, kind: str) -> list[str]:
         """The ids of the account's entities of a kind, in the server's order."""
         walk: ListCall[Any] = ListCall(self._session, _LISTS[kind], path=self._path)
-        return [entity.id async for entity in walk if entity.id]
+        ids = [entity.id async for entity in walk]
+        if not all(ids):
+            raise InvalidAnswer("a list leaves out ids, so that the report cannot name what it is about", operation=_LISTS[kind].id)
+        return ids
 
     def _pager(self) -> Pager[ReportRow]:
         query = self._wish()
@@ -211,6 +214,9 @@ class InsightsCall(ReportCall[InsightRow]):
         self.not_enough_data = caller.lacking
         pager: BatchPager[InsightRow] = BatchPager(self._operation, batches, lambda parts: parts[0], ahead=self._read_ahead)
         return PageWalk(caller, self._operation, self._path, pager, read_ahead=self._read_ahead, eager=self._eager)
+
+    def _pager(self) -> Pager[InsightRow]:
+        return DistinctPager(super()._pager(), self._operation.id)
 
     async def collect(self) -> list[InsightRow]:
         """Every row, in a list.

@@ -6,10 +6,21 @@ import codecs
 import enum
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import BinaryIO
 
 from spotify_ads_async.spreadsheets.cells import SpreadsheetError
 
-__all__ = ["HEAD", "Format", "format_of", "guessed_encoding", "known_encoding", "marked_encoding", "separator_of", "stated_separator"]
+__all__ = [
+    "HEAD",
+    "Format",
+    "format_of",
+    "guessed_encoding",
+    "is_workbook",
+    "known_encoding",
+    "marked_encoding",
+    "separator_of",
+    "stated_separator",
+]
 
 HEAD = 64 * 1024
 """How many bytes of a file tell what it is."""
@@ -75,6 +86,12 @@ def format_of(head: bytes, members: Iterable[str] | None = None) -> Format:
     text = head.decode(encoding, "replace") if encoding else head.decode("latin-1")
     _require_table(text.lstrip("\ufeff \t\r\n").lower())
     return Format.JSON_LINES if text.lstrip("\ufeff \t\r\n").startswith("{") else Format.DELIMITED
+
+
+def is_workbook(content: BinaryIO) -> bool:
+    """Whether a file begins as workbooks do."""
+    content.seek(0)
+    return content.read(8).startswith((b"PK\x03\x04", _OLE))
 
 
 def _archive(members: set[str], head: bytes) -> Format:

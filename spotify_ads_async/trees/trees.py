@@ -23,6 +23,7 @@ from spotify_ads_async.trees.files import KINDS, line_of, parse, read_file
 from spotify_ads_async.trees.going_live import GoingLive, Published
 from spotify_ads_async.trees.making import Maker, OnMade, is_there
 from spotify_ads_async.trees.plans import AdSetPlan, CampaignPlan, LeftOut, PartPlan, Planner, copy_name, shift
+from spotify_ads_async.trees.products import hold_ad_set, hold_campaigns
 from spotify_ads_async.trees.rates import Rates, read_rates
 from spotify_ads_async.trees.reading import Reader
 from spotify_ads_async.trees.receipts import Event, Receipt
@@ -151,6 +152,7 @@ class Trees:
         planner = Planner(rename or same, ignore=ignore)
         plan = planner.ad_set(tree, shift([tree], start), left_out, name=name or copy_name(ad_set.name or ""))
         campaign_id = ad_set.campaign_id or ""
+        await hold_ad_set(self._session, self._ad_account_id, plan.parts(), campaign_id)
         alone = not await is_there(self._account, campaign_id)
         maker = Maker(self._session, self._ad_account_id, on_made)
         await maker.ad_set(plan, campaign_id, alone=alone)
@@ -186,6 +188,7 @@ class Trees:
                 path="status",
                 rule="not archived",
             )
+        await hold_campaigns(self._session, [plan.parts()])
         maker = Maker(self._session, self._ad_account_id, on_made)
         draft_id = await maker.campaign(plan, status=_status(plan, publish=publish))
         return await self._finished(draft_id, maker.ids, plan.parts(), plan.left_out, self._publishing(plan, draft_id, maker.ids, publish))
@@ -373,6 +376,7 @@ class Trees:
     ) -> list[DraftTree]:
         done: list[DraftTree] = []
         wanted = [plan for plan in plans if isinstance(plan, CampaignPlan)]
+        await hold_campaigns(self._session, [plan.parts() for plan in wanted])
         for plan in wanted:
             try:
                 made = await self._load_one(plan, kept, publish=publish, on_made=on_made)

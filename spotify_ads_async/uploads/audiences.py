@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 from uuid import UUID
 
 import anyio
@@ -20,12 +21,13 @@ from spotify_ads_async.errors import ConfigurationError, InvalidAnswer, InvalidR
 from spotify_ads_async.models import Audience, AudienceStatus, AudienceSubtype, AudienceUpload, CustomAudienceCreate
 from spotify_ads_async.operation import Repeat
 from spotify_ads_async.resources import audiences
-from spotify_ads_async.spreadsheets.cells import SpreadsheetError
+from spotify_ads_async.spreadsheets import SpreadsheetError, Table, is_blank, open_spreadsheet
+from spotify_ads_async.spreadsheets.detection import is_workbook
 from spotify_ads_async.spreadsheets.spooling import open_content
 from spotify_ads_async.spreadsheets.text import TextFile, lines_of
 from spotify_ads_async.types import UNSET, Secret
 from spotify_ads_async.uploads.hash_folder import hash_folder
-from spotify_ads_async.uploads.identifiers import Counts, NotCsvError, distinct, encoding_of, identifiers, missing_from
+from spotify_ads_async.uploads.identifiers import Counts, NotCsvError, distinct, encoding_of, identifiers, lines_of_workbook, missing_from
 from spotify_ads_async.validation.requests import check_body
 
 __all__ = ["AudienceFailed", "Audiences", "UploadedAudience"]
@@ -55,6 +57,7 @@ class UploadedAudience(msgspec.Struct, frozen=True, kw_only=True):
         audience: the audience as it was read last; it may still be PROCESSING, which can take days.
         identifiers: how many different identifiers the list has.
         repeated: how many came again and were left out.
+        cleaned: how many had something around or in them that does not belong to them, such as ``mailto:`` or invisible characters.
         refused: how many lines held none, or something that may be one and cannot be read.
         encoding: what the file was read as, empty where there was no file.
         encoding_assumed: whether the file does not tell that.
@@ -64,6 +67,7 @@ class UploadedAudience(msgspec.Struct, frozen=True, kw_only=True):
     identifiers: int
     repeated: int
     refused: int
+    cleaned: int = 0
     encoding: str = ""
     encoding_assumed: bool = False
 
@@ -142,6 +146,7 @@ class Audiences(audiences.Audiences):
             identifiers=counts.identifiers,
             repeated=counts.repeated,
             refused=counts.refused,
+            cleaned=counts.cleaned,
             encoding=read_as,
             encoding_assumed=assumed,
         )
@@ -228,9 +233,12 @@ def _prepare(
     try:
         if isinstance(source, str | os.PathLike):
             with open_content(Path(source)) as content:
-                encoding, assumed = encoding_of(content, stated)
-                lines = (line for _, line in lines_of(content, TextFile(encoding=encoding)))
-                _write(lines, columns, ready, counts, ascii_only=assumed)
+                if is_workbook(content):
+                    _write_sheet(content, columns, ready, counts)
+                else:
+                    encoding, assumed = encoding_of(content, stated)
+                    lines = (line for _, line in lines_of(content, TextFile(encoding=encoding)))
+                    _write(lines, columns, ready, counts, ascii_only=assumed)
         else:
             _write(source, columns, ready, counts, ascii_only=False)
     except KeyError as missing:
@@ -253,6 +261,20 @@ def _write(lines: Iterable[str], columns: Sequence[str] | None, ready: Path, cou
     with ready.open("w", encoding="ascii") as out:
         found = identifiers(lines, columns, counts, ascii_only=ascii_only)
         out.writelines(f"{one}\n" for one in distinct(found, ready.parent, counts))
+
+
+def _write_sheet(content: BinaryIO, columns: Sequence[str] | None, ready: Path, counts: Counts) -> None:
+    """Write the hashed list of a workbook, whose one visible sheet holds it."""
+    with open_spreadsheet(content) as opened:
+        tables = [table for table in opened.tables if not table.hidden and _is_filled(table)]
+        if len(tables) != 1:
+            names = ", ".join(table.name for table in tables) or "none"
+            raise SpreadsheetError(f"is a workbook in which one sheet must hold the list; sheets that hold something: {names}")
+        _write(lines_of_workbook(tables[0]), columns, ready, counts, ascii_only=False)
+
+
+def _is_filled(table: Table) -> bool:
+    return any(not is_blank(cell) for row in table.rows() for cell in row.cells)
 
 
 def _require(counts: Counts, *, skip_invalid: bool) -> None:

@@ -24,6 +24,7 @@ USUAL_SECTION = 512 * 1024
 """Small, within what the server allows, so that a connection that breaks often re-sends little."""
 _MEGABYTE = 1_000_000
 _HEAD = 16
+_NO_VIDEO = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis", b"M4A ", b"M4B ", b"M4P "})
 _MP3 = (b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xfa")
 
 
@@ -43,6 +44,9 @@ def kind_of(head: bytes) -> AssetType | None:
         return AssetType.IMAGE
     if head.startswith((b"OggS", *_MP3)) or (head[:4] == b"RIFF" and head[8:12] == b"WAVE"):
         return AssetType.AUDIO
+    # Pictures (.heic, .avif) and sound alone (.m4a) come in the container that videos have, and the API takes neither.
+    if head[4:8] == b"ftyp" and head[8:12] in _NO_VIDEO:
+        return None
     # QuickTime files may begin with other atoms than ftyp.
     return AssetType.VIDEO if head[4:8] in {b"ftyp", b"moov", b"wide", b"mdat", b"free", b"skip"} else None
 

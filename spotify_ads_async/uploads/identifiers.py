@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import hashlib
+import io
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,10 +21,10 @@ from typing import BinaryIO
 import msgspec
 
 from spotify_ads_async.errors import Portable
-from spotify_ads_async.spreadsheets.cells import SpreadsheetError
-from spotify_ads_async.spreadsheets.detection import HEAD, Format, format_of, known_encoding, marked_encoding, stated_separator
+from spotify_ads_async.spreadsheets import SpreadsheetError, Table, UnreadableCell, is_blank
+from spotify_ads_async.spreadsheets.detection import HEAD, format_of, known_encoding, marked_encoding, stated_separator
 
-__all__ = ["Counts", "NotCsvError", "distinct", "encoding_of", "hashed", "identifiers", "missing_from", "normalised"]
+__all__ = ["Counts", "NotCsvError", "distinct", "encoding_of", "hashed", "identifiers", "lines_of_workbook", "missing_from", "normalised"]
 
 _EMAIL = re.compile(r"[^@\s,;\"<>]+@[^@\s,;\"<>.]+(?:\.[^@\s,;\"<>.]+)+")
 _DEVICE = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
@@ -37,6 +38,10 @@ _HEADER = re.compile(
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffd]")
 """Characters that no list of identifiers holds unless something went wrong: controls, and what stands for an unreadable byte."""
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+"""Letters and signs as Japanese keyboards write them, by those that they stand for."""
+_AROUND = " \t\"'<>`\u2018\u2019\u201c\u201d\u00ab\u00bb"
+"""What people and programs put around an address."""
 _BETWEEN = re.compile(r"[;,\t\r\n]")
 """What stands between several identifiers of one cell. None of them holds any of these."""
 _SEPARATORS = (",", ";", "\t")
@@ -57,6 +62,8 @@ class Counts(msgspec.Struct):
     """The first lines, from 1, that hold no identifier, or something that may be one and cannot be read."""
     sample: list[str] = []
     """Some of the identifiers, normalised, to be hashed again."""
+    cleaned: int = 0
+    """How many identifiers had something around or in them that does not belong to them; letters in upper case do not count."""
 
 
 class NotCsvError(Portable, ValueError):
@@ -87,14 +94,15 @@ def distinct(hashes: Iterable[str], folder: Path, counts: Counts) -> Iterator[st
 
 
 def normalised(text: str) -> str | None:
-    """An identifier as it is hashed, None where it is none: in lower case, without spaces around it, invisible characters and ``mailto:``.
+    """An identifier as it is hashed, None where it is none: in lower case, without what does not belong to it.
 
+    That are spaces, quotation marks and brackets around it, a dot behind it, invisible characters, ``mailto:``, and full-width letters.
     A hash stays a hash.
     """
     if _CONTROL.search(text):
         return None
-    text = "".join(one for one in unicodedata.normalize("NFC", text) if unicodedata.category(one) != "Cf")
-    text = text.strip().lower().removeprefix("mailto:")
+    text = "".join(one for one in unicodedata.normalize("NFC", text.translate(_FULL_WIDTH)) if unicodedata.category(one) != "Cf")
+    text = text.strip().lower().removeprefix("mailto:").strip(_AROUND).rstrip(".")
     if text == _NO_DEVICE:
         return None
     return text if any(kind.fullmatch(text) for kind in (_HASH, _EMAIL, _DEVICE)) else None
@@ -114,8 +122,7 @@ def encoding_of(content: BinaryIO, stated: str | None) -> tuple[str, bool]:
     """
     content.seek(0)
     head = content.read(HEAD)
-    if format_of(head) not in {Format.DELIMITED, Format.JSON_LINES}:
-        raise SpreadsheetError("is a workbook: save the sheet with the identifiers as CSV")
+    format_of(head)  # which refuses pictures, documents and archives by what they are
     marked = marked_encoding(head)
     encoding = known_encoding(stated) if stated else marked or "utf-8-sig"
     if _decodes(content, encoding):
@@ -125,6 +132,26 @@ def encoding_of(content: BinaryIO, stated: str | None) -> tuple[str, bool]:
     if _decodes(content, "cp1252"):
         return "cp1252", True
     raise SpreadsheetError("is neither UTF-8, UTF-16 nor Windows-1252: state its encoding (encoding=…), or save it as UTF-8")
+
+
+def lines_of_workbook(table: Table) -> Iterator[str]:
+    """The rows of a sheet as lines of CSV, a blank one for each blank row, so that the numbers of lines are those of rows.
+
+    Raises:
+        SpreadsheetError: a row cannot be read, or a cell of it.
+    """
+    line = io.StringIO(newline="")
+    writer = csv.writer(line, lineterminator="\n")
+    for row in table.rows():
+        broken = next((cell for cell in row.cells if isinstance(cell, UnreadableCell)), None)
+        if broken is not None:
+            raise SpreadsheetError(f"has a cell in {table.address(row.number)} that {broken.reason}", sheet=table.name, row=row.number)
+        if row.hidden and any(not is_blank(cell) for cell in row.cells):
+            raise SpreadsheetError(f"has hidden rows ({table.address(row.number)} is the first): show them, or delete them", row=row.number)
+        writer.writerow([" ".join(str(cell).split()) for cell in row.cells])
+        yield line.getvalue()
+        line.seek(0)
+        line.truncate()
 
 
 def _decodes(content: BinaryIO, encoding: str) -> bool:
@@ -161,6 +188,7 @@ def identifiers(lines: Iterable[str], columns: Sequence[str] | None, counts: Cou
                 refused |= "@" in piece and len(piece.split()) == 1
             else:
                 found.append(_hash(plain))
+                counts.cleaned += plain != piece.strip().lower()
                 if len(counts.sample) < _SAMPLED:
                     counts.sample.append(plain)
         if refused or (pieces and not found):

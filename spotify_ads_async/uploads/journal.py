@@ -16,10 +16,8 @@ import anyio.to_thread
 import msgspec
 
 from spotify_ads_async.errors import ConfigurationError
+from spotify_ads_async.locks import try_lock, unlock
 from spotify_ads_async.uploads.files import MediaFile
-
-if sys.platform != "win32":
-    import fcntl
 
 __all__ = ["Journal", "Wish", "journal_beside"]
 
@@ -164,12 +162,16 @@ class Journal:
 
     async def remove(self) -> None:
         """The upload is done: nothing is left to go on with."""
-        if self._path is not None:
-            with anyio.CancelScope(shield=True):
-                await anyio.Path(self._path).unlink(missing_ok=True)
+        if self._path is None:
+            return
+        if sys.platform == "win32":
+            self._close()  # an open file cannot be removed there
+        with anyio.CancelScope(shield=True):
+            await anyio.Path(self._path).unlink(missing_ok=True)
 
     def _close(self) -> None:
         if self._file >= 0:
+            unlock(self._file)
             os.close(self._file)
             self._file = -1
 
@@ -181,18 +183,15 @@ def _line(facts: dict[str, Any]) -> bytes:
 def _locked(path: Path) -> int:
     """The file, open and locked. It may be removed by the upload that is just ending: then it is made again."""
     while True:
-        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        # Windows would write line feeds as two characters otherwise.
+        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
         try:
-            if sys.platform != "win32":
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.exists() and os.path.samestat(os.fstat(file), path.stat()):
+            locked = try_lock(file)
+            if locked and path.exists() and os.path.samestat(os.fstat(file), path.stat()):
                 return file
-        except BlockingIOError:
-            os.close(file)
-            raise ConfigurationError(
-                f"another upload works with the journal {path}: let it end, or name another place (journal=…)"
-            ) from None
         except BaseException:
             os.close(file)
             raise
         os.close(file)
+        if not locked:
+            raise ConfigurationError(f"another upload works with the journal {path}: let it end, or name another place (journal=…)")

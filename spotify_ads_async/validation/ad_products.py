@@ -60,6 +60,11 @@ class AdProductRules(msgspec.Struct, frozen=True, kw_only=True):
     most_impressions: Mapping[str, int] = {}
     sentences: tuple[str, ...] = ()
 
+    @property
+    def checkable(self) -> bool:
+        """Whether there is anything that a program can check."""
+        return bool(self.allowed_values or self.required_fields or self.forbidden_fields or self.most_impressions)
+
     def violations(self, body: Mapping[str, Any], present: Mapping[str, Any] | None = None) -> list[Violation]:
         """Every way in which a request breaks the rules.
 

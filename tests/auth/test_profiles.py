@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import stat
+import sys
 import threading
 from pathlib import Path
 
@@ -185,3 +187,51 @@ async def test_two_programs_with_one_profile(tmp_path: Path, backend: KeyringBac
             for _ in range(3):
                 await calls.READ.by(one)
                 await calls.READ.by(other)
+
+
+class Locked(SystemKeyring):
+    def get_password(self, service: str, username: str) -> str | None:
+        raise keyring.errors.KeyringLocked(f"canary {service} {username}")
+
+
+class Broken(SystemKeyring):
+    def get_password(self, service: str, username: str) -> str | None:
+        raise OSError(f"canary {service} {username}")
+
+
+@pytest.mark.parametrize(("kind", "reason"), [(Locked, "which is locked: unlock it"), (Broken, r"which fails \(OSError\): repair it")])
+def test_a_keyring_that_does_not_answer_is_named_and_nobody_is_asked_to_sign_in_for_ever(
+    tmp_path: Path, kind: type[SystemKeyring], reason: str
+) -> None:
+    backend = kind()
+    profiles = Profiles(tmp_path, backend=backend)
+    profiles.save("default", SIGN_IN)
+    with pytest.raises(ConfigurationError, match=rf"profile default is in the system keyring, {reason}.*PYTHON_KEYRING_BACKEND") as caught:
+        profiles.load("default")
+    assert "canary" not in str(caught.value)
+    # As the message says: without the keyring, signing in again lasts.
+    without = Profiles(tmp_path, backend=NoKeyring())
+    without.save("default", SIGN_IN)
+    assert without.load("default") == SIGN_IN
+    assert Profiles(tmp_path, backend=kind()).load("default") == SIGN_IN
+
+
+def test_a_keyring_that_refuses_to_keep_is_told_with_the_place_that_keeps(tmp_path: Path) -> None:
+    backend = SystemKeyring()
+    backend.locked = True
+    assert "because the system keyring is locked" in Profiles(tmp_path, backend=backend).save("default", SIGN_IN)
+
+
+def test_a_keyring_setting_that_names_nothing_is_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keyring.get_keyring", lambda: importlib.import_module("no.such.keyring"))
+    profiles = Profiles(tmp_path)
+    profiles.save("default", SIGN_IN)
+    assert profiles.load("default") == SIGN_IN
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is elsewhere")
+def test_a_place_that_cannot_be_written_is_found_before_signing_in(tmp_path: Path) -> None:
+    Profiles(tmp_path, backend=NoKeyring()).require_place("work")
+    for folder, name, reason in ((Path("/proc"), "work", "cannot be written"), (tmp_path, "../x", "cannot name a profile")):
+        with pytest.raises(ConfigurationError, match=reason):
+            Profiles(folder, backend=NoKeyring()).require_place(name)

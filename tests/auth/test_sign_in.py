@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -193,3 +194,74 @@ def test_no_two_attempts_are_alike() -> None:
 def test_a_sign_in_needs_a_client_id() -> None:
     with pytest.raises(ConfigurationError, match="client ID"):
         begin("", redirect_uri="http://127.0.0.1:8080/callback")
+
+
+async def test_what_the_browser_ended_at_elsewhere_can_be_pasted(accounts: Emulator) -> None:
+    """Over SSH: the browser runs on another machine, and cannot reach this one."""
+    loop, addresses, problems = asyncio.get_running_loop(), asyncio.Queue[str](), []
+
+    async def paste(problem: str | None) -> Secret:
+        problems.append(problem)
+        if len(problems) == 1:
+            return Secret("yes?")
+        async with aiohttp.ClientSession() as elsewhere, elsewhere.get(await addresses.get(), allow_redirects=False) as consent:
+            return Secret(f"  {consent.headers['Location']}\n")
+
+    signed_in = await sign_in(
+        APP,
+        APP_SECRET,
+        visit=lambda address: loop.call_soon_threadsafe(addresses.put_nowait, address),
+        paste=paste,
+        port=free_port(),
+        accounts_url=accounts.origin,
+    )
+    assert signed_in.refresh_token.reveal()
+    assert problems == [None, "that is not where this sign-in ended: copy the whole address that the browser shows at the end"]
+
+
+async def test_a_port_that_is_taken_does_not_matter_where_the_address_can_be_pasted(accounts: Emulator) -> None:
+    loop, addresses = asyncio.get_running_loop(), asyncio.Queue[str]()
+
+    async def paste(_: str | None) -> Secret:
+        async with aiohttp.ClientSession() as elsewhere, elsewhere.get(await addresses.get(), allow_redirects=False) as consent:
+            return Secret(consent.headers["Location"])
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        await sign_in(
+            APP,
+            APP_SECRET,
+            visit=lambda address: loop.call_soon_threadsafe(addresses.put_nowait, address),
+            paste=paste,
+            port=other.getsockname()[1],
+            accounts_url=accounts.origin,
+        )
+
+
+async def test_a_browser_that_blocks_does_not_eat_the_time(accounts: Emulator) -> None:
+    browser, over = Browser(), threading.Event()
+
+    def visit(address: str) -> None:
+        browser.visit(address)
+        over.wait(60)  # as a browser in the terminal does, until it is left
+
+    try:
+        await sign_in(APP, APP_SECRET, visit=visit, port=free_port(), accounts_url=accounts.origin)
+        assert not over.is_set()
+    finally:
+        over.set()
+    await browser.closed()
+
+
+def test_a_redirect_to_localhost_is_refused_as_spotify_does() -> None:
+    with pytest.raises(ConfigurationError, match=r"no redirect to localhost.*127\.0\.0\.1"):
+        begin(APP, redirect_uri="http://localhost:8080/callback")
+
+
+async def test_a_declined_app_says_what_to_do(accounts: Emulator) -> None:
+    browser = Browser()
+    browser.change = lambda callback: [callback.partition("?")[0] + "?error=unauthorized_client&state=" + callback.rpartition("state=")[2]]
+    with pytest.raises(AuthenticationError, match=r"unauthorized_client.*developer dashboard"):
+        await sign_in(APP, APP_SECRET, visit=browser.visit, port=free_port(), accounts_url=accounts.origin)
+    await browser.closed()

@@ -128,3 +128,41 @@ def test_percentages_of_money_are_whole_cents_within_half_a_cent(amount: int, pe
     assert isinstance(found, int)
     assert found % 10_000 == 0
     assert abs(found * 100 - amount * (100 + percent)) * 2 <= 100 * 10_000
+
+
+@pytest.mark.parametrize("text", ["end_time=+9999999999d", "end_time=-99999999999999d", "end_time=+999999999999999999999999h"])
+def test_a_step_beyond_all_dates_is_a_sentence(text: str) -> None:
+    with pytest.raises(BadExpression, match="beyond all dates"):
+        parse_setting(AD_SETS, text)
+
+
+@pytest.mark.parametrize("text", ["end_time=+2920000d", "end_time=-800000d", "end_time=+99999999d"])
+def test_a_step_out_of_the_calendar_is_refused_where_it_is_taken(text: str) -> None:
+    refused = new_values([parse_setting(AD_SETS, text)], ANSWER)
+    assert isinstance(refused, Refusal)
+    assert "beyond all dates" in refused.reason
+
+
+@pytest.mark.parametrize(("value", "written"), [("0001-01-01T00:00:00Z",) * 2, ("9999-12-31T23:59:59Z",) * 2])
+def test_times_at_the_ends_are_written_with_four_digits(value: str, written: str) -> None:
+    assert parse_setting(AD_SETS, f"end_time={value}").value == written
+
+
+@pytest.mark.parametrize("value", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "10000-01-01T00:00:00Z"])
+def test_times_beyond_the_ends_are_a_sentence(value: str) -> None:
+    with pytest.raises(BadExpression, match="is no time"):
+        parse_setting(AD_SETS, f"end_time={value}")
+
+
+@pytest.mark.parametrize("text", ["bid_micro_amount=+10", "bid_micro_amount=-10", "budget.micro_amount=+9999", "bid_amount=+0.001"])
+def test_a_step_in_micros_follows_the_rule_of_amounts_in_micros(text: str) -> None:
+    with pytest.raises(BadExpression, match="micros are no amount of money"):
+        parse_setting(AD_SETS, text)
+
+
+def test_a_step_that_the_currency_cannot_take_is_refused() -> None:
+    step = parse_setting(AD_SETS, "bid_amount=+0.50")
+    assert new_values([step], ANSWER, "USD") == {"bid_amount": 10_500_000}
+    refused = new_values([step], ANSWER, "JPY")
+    assert isinstance(refused, Refusal)
+    assert "JPY has no decimals" in refused.reason

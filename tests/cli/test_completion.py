@@ -39,6 +39,10 @@ def test_commands_are_completed_and_none_is_imported() -> None:
         (("call", "createAdSet"), {"createAdSet", "createAdSetDraft"}),
         (("assets", "update", "x", "--subtype", "USER"), {"USER_UPLOADED_AUDIO"}),
         (("accounts", "--output", "js"), {"json", "jsonl"}),
+        (("ad-sets", "update", "x", "--set", "bid_a"), {"bid_amount="}),
+        (("ad-sets", "list", "--where", "budget.a"), {"budget.amount="}),
+        (("ads", "list", "--fields", "id,tagl"), {"id,tagline"}),
+        (("export", "campaigns", "--columns", "purchase"), {"purchase_order"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

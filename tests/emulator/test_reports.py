@@ -225,3 +225,12 @@ async def test_conversions_below_five_are_hidden(api: Api) -> None:
     values = {stat["field_value"] for row in answer["rows"] for stat in row["stats"]}
     assert -5 in values
     assert values.isdisjoint({1, 2, 3, 4})
+
+
+async def test_what_a_hidden_count_earned_is_hidden(api: Api) -> None:
+    span = {"granularity": "DAY", "report_start": day(api, 20), "report_end": day(api, 1)}
+    path, ads = f"{api.account}/aggregate_reports", await every(api, "AD")
+    answer = await api.get(path, **ads | {"entity_ids": ads["entity_ids"][:2]}, **span, fields=["PURCHASES", "REVENUE"], limit=50)
+    stats = [{stat["field_type"]: stat["field_value"] for stat in row["stats"]} for row in answer["rows"]]
+    assert any(one["REVENUE"] == -5 for one in stats)
+    assert all((one["REVENUE"] == -5) == (one["PURCHASES"] == -5) for one in stats)

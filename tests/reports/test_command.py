@@ -7,6 +7,7 @@ import io
 import json
 import os
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -94,6 +95,29 @@ def test_a_day_by_the_hour_is_whole(command: Command) -> None:
 def test_a_range_that_is_none_is_wrong_usage(command: Command, arguments: list[str], said: str) -> None:
     ended = command("report", *arguments, expect=2)
     assert said in " ".join(ended.stderr.replace("│", " ").split())
+
+
+def test_a_metric_that_a_report_fails_with_can_be_left_out_by_an_option(command: Command, emulator: EmulatorProcess) -> None:
+    query = {"granularity": "HOUR", "fields": "REVENUE"}
+    fault = {"kind": "error", "status": 502, "operations": ["getAggregateReport"], "query": query}
+    faults = emulator.environment["SPOTIFY_ADS_BASE_URL"].removesuffix("/ads/v3") + "/_emulator/faults"
+
+    def ask(method: str, body: bytes | None = None) -> None:
+        request = urllib.request.Request(faults, body, {"Content-Type": "application/json"}, method=method)  # noqa: S310 - the emulator
+        urllib.request.urlopen(request).close()  # noqa: S310 - the same
+
+    ask("POST", json.dumps(fault).encode())
+    try:
+        arguments = ("report", "account", "--by", "hour", "--metrics", "impressions,revenue", "-o", "jsonl")
+        assert "REVENUE by the hour may be to blame" in command(*arguments, expect=1).stderr
+        ended = command(*arguments, "--on-failed-metric", "drop", expect=1)
+        rows = [json.loads(line) for line in ended.stdout.splitlines()]
+        assert len(rows) == 24
+        assert {row["revenue"] for row in rows} == {None}
+        assert all(isinstance(row["impressions"], int) for row in rows)
+        assert "revenue is missing: getAggregateReport: " in ended.stderr
+    finally:
+        ask("DELETE")
 
 
 def test_wrong_usage_says_what_is_right(command: Command) -> None:

@@ -7,14 +7,26 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
+from uuid import UUID
 
 import pytest
-from support.calls import client
+from support.calls import ACCOUNT, client
+from support.raw_server import Behaviour, RawServer, answer
 
-from spotify_ads_async import UNSET, AdAccount, AdsClient, ConfigurationError, InvalidRequest, NotEnoughData, RequestRejected, ServerError
+from spotify_ads_async import (
+    UNSET,
+    AdAccount,
+    AdsClient,
+    ConfigurationError,
+    InvalidAnswer,
+    InvalidRequest,
+    NotEnoughData,
+    RequestRejected,
+    ServerError,
+)
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.models import InsightDimension, ReportEntityType, ReportField, ReportFieldType, ReportGranularity
-from spotify_ads_async.reports import HIDDEN, AggregateReportCall, ReportRow
+from spotify_ads_async.reports import HIDDEN, AggregateReportCall, AtLeast, ReportRow
 
 AD_SET, CAMPAIGN = ReportEntityType.AD_SET, ReportEntityType.CAMPAIGN
 DAY, HOUR, LIFETIME = ReportGranularity.DAY, ReportGranularity.HOUR, ReportGranularity.LIFETIME
@@ -158,6 +170,18 @@ async def test_a_report_on_no_entities_has_no_rows() -> None:
         assert server.statistics().operations == {"getCampaigns": 1}
 
 
+async def test_a_listed_entity_without_an_id_does_not_drop_out() -> None:
+    async with (
+        RawServer(otherwise=answer(200, {"campaigns": [{"id": ACCOUNT}, {"name": "Autumn"}]})) as server,
+        client(server.base_url) as ads,
+    ):
+        wish = ads.ad_account(ACCOUNT).reports.aggregate(
+            entity_type=CAMPAIGN, fields=[CLICKS], granularity=DAY, report_start=today(), report_end=today()
+        )
+        with pytest.raises(InvalidAnswer, match="a list leaves out ids"):
+            await wish.collect()
+
+
 async def test_ids_that_differ_in_case_are_one(account: AdAccount) -> None:
     ids = [ad_set.id or "" async for ad_set in account.ad_sets.list()][:3]
     asked = [ids[2].upper(), ids[0], ids[2], ids[1].upper(), ids[0].upper()]
@@ -249,6 +273,26 @@ async def test_a_lack_of_data_is_an_outcome_of_its_own(server: Emulator, account
     assert {row.insight_value for row in await wish.collect()} == {"MALE", "FEMALE", "NON_BINARY"}
     with pytest.raises(NotEnoughData):
         await account.reports.insights(insight_dimension=InsightDimension.GENDER, fields=[IMPRESSIONS], entity_ids=poor[:1]).collect()
+
+
+async def test_what_totals_and_insights_repeat_comes_once_and_hidden_parts_are_counted() -> None:
+    def told(rows: list[dict[str, object]]) -> Behaviour:
+        return answer(200, {"rows": rows + rows})
+
+    def part(value: int, **facts: object) -> dict[str, object]:
+        return {"stats": [{"field_type": "IMPRESSIONS", "field_value": value}], **facts}
+
+    ids = [str(UUID(int=number)) for number in range(120)]
+    async with RawServer(script=[told([part(5000)]), told([part(-5)]), told([part(2000)])]) as server, client(server.base_url) as ads:
+        reports = ads.ad_account(ACCOUNT).reports
+        wish = reports.totals(entity_type=AD_SET, entity_ids=ids, granularity=LIFETIME, fields=[IMPRESSIONS])
+        (total,) = await wish.reading_ahead(0).collect()
+        assert total.impressions == AtLeast(7000, 1)
+        assert total.hidden == ("IMPRESSIONS",)
+        server.otherwise = told([part(7, id=ids[0], insight_value=value) for value in ("MALE", "FEMALE")])
+        for some in (ids[:1], ids[:2]):
+            rows = await reports.insights(insight_dimension=InsightDimension.GENDER, fields=[IMPRESSIONS], entity_ids=some).collect()
+            assert [row.insight_value for row in rows] == ["MALE", "FEMALE"] * len(some)
 
 
 async def extend(rows: list[ReportRow], walk: AsyncIterable[ReportRow]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import openpyxl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -239,6 +240,41 @@ def test_no_identifier_is_lost_silently_beside_another() -> None:
     assert counts.refused_lines == [1, 3, 4]
 
 
+async def test_a_list_in_a_workbook(account: AdAccount, tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in (["Name", "E-Mail"], ["Ann", "mailto:Listener1@example.com"], [None, None], ["Bob", "listener2@example.com."]):
+        book.active.append(row)
+    path = tmp_path / "crm.xlsx"
+    book.save(path)
+    done = await account.audiences.upload_file(path)
+    assert (done.identifiers, done.repeated, done.refused, done.cleaned) == (2, 0, 0, 2)
+    book.active.append(["Eve", "nobody"])
+    book.save(path)
+    with pytest.raises(InvalidRequest, match=r"lines 5"):
+        await account.audiences.upload_file(path)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "mailto:a@b.co",
+        "A@B.CO.",
+        "'a@b.co'",
+        "“a@b.co”",
+        "<a@b.co>",
+        "\u200ba@b.co\u200b",
+        "\uff41\uff20\uff42\uff0e\uff43\uff4f",
+        "\ufeffa@b.co",
+        "a\u00ad@b.co",
+        "\u00a0a@b.co\u2009",
+    ],
+)
+def test_what_does_not_belong_to_an_address_is_cleaned_before_it_is_hashed_and_counted(typed: str) -> None:
+    counts = Counts(refused_lines=[])
+    assert list(identifiers([typed], None, counts)) == [sha256("a@b.co")]
+    assert counts.cleaned == (typed.strip().lower() != "a@b.co")
+
+
 ADDRESSES = "listener1@example.com\nlistener2@example.com"
 NAMED = "Name,E-Mail\nMüller,listener1@example.com\nJosé,listener2@example.com\n"
 READ = {
@@ -269,7 +305,7 @@ async def test_a_list_is_read_in_the_encoding_that_it_is_in(account: AdAccount, 
         (NAMED.encode("utf-16")[:-1], "is not utf-16 throughout"),
         (b"a@b.co\n\x81\x8d@b.co\n", "is neither UTF-8, UTF-16 nor Windows-1252"),
         ("jörg@example.com\na@b.co\n".encode("cp1252"), r"1 lines without an identifier \(lines 1\)"),
-        (b"PK\x03\x04" + bytes(100), "ZIP archive"),
+        (b"PK\x03\x04" + bytes(100), "is damaged"),
         (b"<html><body>Sign in</body></html>", "is a web page"),
         (b"a@b.co\nc\0@d.co\n", r"1 lines without an identifier \(lines 2\)"),
     ],

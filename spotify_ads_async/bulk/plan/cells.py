@@ -7,7 +7,7 @@ import functools
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import TextIO, cast
 
@@ -17,7 +17,7 @@ from spotify_ads_async.bulk.plan.columns import Cell, Column, Kind, is_list, sug
 from spotify_ads_async.bulk.plan.money import in_units
 from spotify_ads_async.errors import InvalidRequest, Portable
 from spotify_ads_async.money import from_micros, micros, minor_units, read_amount
-from spotify_ads_async.types import UNSET, OpenEnum
+from spotify_ads_async.types import UNSET, OpenEnum, time_text
 from spotify_ads_async.validation.checks import Check, Refused, checker
 
 __all__ = ["CLEAR", "CellError", "CsvRows", "amount_cell", "in_words", "parse_cell", "parse_value", "says", "to_cell", "unguarded"]
@@ -232,7 +232,7 @@ def _time(text: str) -> str:
     if moment.microsecond:
         raise CellError(f"{text!r} has a fraction of a second: the API takes none")
     try:
-        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return time_text(moment)
     except OverflowError:
         raise CellError(f"{text!r} is no time that exists in UTC") from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
@@ -15,15 +15,16 @@ from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.cells import CLEAR, CellError, parse_cell
 from spotify_ads_async.bulk.plan.columns import Cell, Column, Kind, columns_of, suggestion
 from spotify_ads_async.bulk.plan.effects import Refusal, State, leaf, same
-from spotify_ads_async.bulk.plan.money import in_units
+from spotify_ads_async.bulk.plan.money import in_units, no_money
 from spotify_ads_async.errors import Portable
-from spotify_ads_async.money import round_to_currency
+from spotify_ads_async.money import fits_currency, minor_units, round_to_currency
+from spotify_ads_async.types import time_text
 
 __all__ = ["BadExpression", "Condition", "Setting", "list_query", "new_values", "parse_condition", "parse_setting"]
 
 _EXPRESSION = re.compile(r"(?P<name>[A-Za-z0-9_.]+)\s*(?P<operator>!=|>=|<=|=|>|<|~)(?P<value>.*)", re.DOTALL)
 _RELATIVE_AMOUNT = re.compile(r"(?P<sign>[+-])(?P<amount>[0-9]{1,15}(?:\.[0-9]{1,9})?)(?P<percent>%?)")
-_RELATIVE_TIME = re.compile(r"(?P<sign>[+-])(?P<amount>[0-9]{1,6})(?P<unit>[dhm])")
+_RELATIVE_TIME = re.compile(r"(?P<sign>[+-])(?P<amount>[0-9]{1,30})(?P<unit>[dhm])")
 _UNITS: Mapping[str, str] = {"d": "days", "h": "hours", "m": "minutes"}
 _ORDERED: Mapping[str, Callable[[Any, Any], bool]] = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le}
 _COUNTABLE = frozenset({Kind.INTEGER, Kind.MONEY, Kind.AMOUNT, Kind.NUMBER})
@@ -106,7 +107,10 @@ def parse_setting(entity: Entity, text: str, *, clear: str = CLEAR) -> Setting:
     if column.kind in _COUNTABLE and (found := _RELATIVE_AMOUNT.fullmatch(value)):
         return _relative_amount(column, found, text)
     if column.kind is Kind.TIME and (found := _RELATIVE_TIME.fullmatch(value)):
-        shift = timedelta(**{_UNITS[found["unit"]]: int(found["sign"] + found["amount"])})
+        try:
+            shift = timedelta(**{_UNITS[found["unit"]]: int(found["sign"] + found["amount"])})
+        except OverflowError:
+            raise BadExpression(f"{text}: {value} leads beyond all dates, which end with the year 9999") from None
         return Setting(column=column, relative=True, shift=Decimal(int(shift.total_seconds())), text=value)
     try:
         return Setting(column=column, value=parse_cell(column, value, clear=clear), text=value)
@@ -123,6 +127,8 @@ def _relative_amount(column: Column, found: re.Match[str], text: str) -> Setting
     elif column.kind in {Kind.MONEY, Kind.INTEGER} and "." in found["amount"]:
         where = f"; use {in_units(column.name)} for steps in currency units" if column.kind is Kind.MONEY else ""
         raise BadExpression(f"{text}: {column.name} takes whole numbers{where}")
+    if column.kind in {Kind.MONEY, Kind.AMOUNT} and (problem := no_money(abs(amount), column.name)):
+        raise BadExpression(f"{text}: {problem}")
     return Setting(column=column, relative=True, shift=amount, text=text.partition("=")[2])
 
 
@@ -137,6 +143,10 @@ def new_values(settings: Sequence[Setting], state: State, currency: str = "") ->
         present = leaf(state, column.path)
         if present is None:
             return Refusal(column=column.name, reason=f"is not set, so it cannot become {setting.text}")
+        if column.kind in {Kind.MONEY, Kind.AMOUNT} and not fits_currency(int(setting.shift), currency):
+            return Refusal(
+                column=column.name, reason=f"cannot take a step of {setting.text}: {currency} has {minor_units(currency) or 'no'} decimals"
+            )
         value = _moved(column, present, setting, currency)
         if value is None:
             reason = "beyond all dates" if column.kind is Kind.TIME else "negative"
@@ -151,7 +161,7 @@ def _moved(column: Column, present: Cell, setting: Setting, currency: str) -> Ce
             moment = datetime.fromisoformat(str(present)) + timedelta(seconds=int(setting.shift))
         except OverflowError:
             return None
-        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return time_text(moment)
     exact = Decimal(str(present)) * setting.factor + setting.shift
     if exact < 0:
         return None

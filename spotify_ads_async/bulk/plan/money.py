@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, cast
 
 import msgspec
@@ -13,7 +14,7 @@ from spotify_ads_async.errors import Portable
 from spotify_ads_async.money import fits_currency, format_micros, minor_units
 from spotify_ads_async.types import MicroAmount
 
-__all__ = ["MICROS", "UNITS", "AmountRefused", "check_amounts", "in_units", "most_spent", "unusual_changes"]
+__all__ = ["MICROS", "UNITS", "AmountRefused", "check_amounts", "in_units", "most_spent", "no_money", "unusual_changes"]
 
 MICROS = "micro_amount"
 """The end of the names of fields and columns that hold millionths."""
@@ -68,11 +69,19 @@ def check_amounts(before: Mapping[str, Any], after: Mapping[str, Any], currency:
         meant = f"{micros} units are {micros * _PER_UNIT} micros, or {micros} in {units}"
         if micros < 0:
             raise AmountRefused(amount.field, f"{micros} micros are less than nothing")
-        if 0 < micros < _HUNDREDTH:
-            raise AmountRefused(amount.field, f"{micros} micros are no amount of money: they are {_plain(micros)} units; {meant}")
+        if problem := no_money(micros, amount.field):
+            raise AmountRefused(amount.field, problem)
         if not fits_currency(micros, currency):
             decimals = minor_units(currency) or "no"
             raise AmountRefused(amount.field, f"{micros} micros are {_plain(micros)} {currency}, which has {decimals} decimals; {meant}")
+
+
+def no_money(micros: MicroAmount | Decimal, field: str) -> str:
+    """Why an amount, or a step, is too small to be meant; nothing where it is not."""
+    if not 0 < micros < _HUNDREDTH:
+        return ""
+    shown = f"{int(micros)} micros are no amount of money: they are {_plain(int(micros))} units"
+    return f"{shown}; {int(micros)} units are {int(micros) * _PER_UNIT} micros, or {int(micros)} in {in_units(field)}"
 
 
 def _plain(micros: MicroAmount) -> str:

@@ -30,6 +30,8 @@ from spotify_ads_async.spreadsheets import (
 __all__ = ["HiddenRows", "NewRow", "Reading", "Survey", "TableReader", "first_texts", "tables_of_changes"]
 
 _LOOKED_FOR_HEADER = 20
+# Sheets that exports and templates have beside their tables.
+_OUR_OWN = frozenset({"How to", "Lists"})
 _LONGEST_SHOWN = 60
 
 
@@ -308,7 +310,7 @@ def tables_of_changes(opened: Spreadsheet, *, name: str, reading: Reading) -> tu
     left_out = [
         f"sheet {table.name} {'is hidden' if table.hidden else 'has no id column'} and is left out"
         for table in opened.tables
-        if table not in usable and (table in with_ids or not table.hidden)
+        if table not in usable and table.name not in _OUR_OWN and (table in with_ids or not table.hidden)
     ]
     return usable, left_out
 

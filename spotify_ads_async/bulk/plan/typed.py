@@ -13,7 +13,7 @@ import msgspec
 from spotify_ads_async.bulk.plan.cells import CellError
 from spotify_ads_async.bulk.plan.columns import Column, Kind, is_list, listed_struct, unannotated
 from spotify_ads_async.spreadsheets import CellValue, FormattedNumber, UnreadableCell, trimmed
-from spotify_ads_async.types import OpenEnum
+from spotify_ads_async.types import OpenEnum, time_text
 
 __all__ = ["at_zone", "cell_text", "id_text"]
 
@@ -191,4 +191,4 @@ def at_zone(moment: datetime, zone: ZoneInfo | None) -> str:
         raise CellError(
             f"{shown} is there twice in {zone.key}, when the clocks go back: write it with its offset, such as {moment.isoformat()}{offset}"
         )
-    return in_utc.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time_text(in_utc)

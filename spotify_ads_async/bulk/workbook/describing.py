@@ -49,7 +49,7 @@ def describe(column: Column, *, currency: str = "") -> str:
         case Kind.MONEY:
             return "a whole number of millionths of the account's currency, such as 12500000"
         case Kind.TIME:
-            return "a time, such as 2030-01-31T18:30:00Z; without a zone it needs --zone"
+            return "a time, such as 2030-01-31T18:30:00Z"
         case Kind.JSON:
             return _json(column)
         case _:
@@ -69,6 +69,8 @@ def _length(kind: Any) -> str:  # noqa: ANN401 - any annotation
 
 def _json(column: Column) -> str:
     struct = listed_struct(column.type)
+    if struct is not None and set(struct.__struct_fields__) == {"min", "max"}:
+        return "one or more ranges, such as 18-24, 25-34"
     if struct is not None:
         return f"JSON, such as {msgspec.json.encode([_object(struct)]).decode()}"
     if is_list(column.type):

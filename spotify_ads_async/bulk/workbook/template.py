@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio.to_thread
 import msgspec
@@ -22,7 +22,7 @@ from spotify_ads_async.spreadsheets.writing import SheetColumn, WorkbookWriter
 if TYPE_CHECKING:
     from spotify_ads_async.trees import CampaignTree
 
-__all__ = ["cell_of", "number_format_of", "write_template"]
+__all__ = ["cell_of", "example_cells", "sheet_column", "write_template"]
 
 # What most people need, in the order in which they think of it. Every other column may be added by its name.
 _USUAL: Mapping[str, Sequence[str]] = {
@@ -165,24 +165,32 @@ def _sheet_column(kind: NewKind, name: str, currency: str) -> SheetColumn:
     column = kind.columns.get(name)
     if column is None:
         return SheetColumn(name=name, width=14, shaded=True, note=_note(kind, name, currency))
+    shown = sheet_column(column, currency)
+    return msgspec.structs.replace(shown, note=_note(kind, name, currency), required=_is_needed(kind, name))
+
+
+# Ids and times are texts, which no program changes.
+_NUMBER_FORMATS = {Kind.AMOUNT: "#,##0.00", Kind.MONEY: "#,##0", Kind.INTEGER: "0", Kind.NUMBER: "General"}
+
+
+def sheet_column(column: Column, currency: str) -> SheetColumn:
+    """How a workbook shows a column: its width, its numbers, what there is to choose from, and what it holds."""
     return SheetColumn(
-        name=name,
-        width=max(len(name) + 3, 14),
-        number_format=number_format_of(column),
+        name=column.name,
+        width=38 if column.name == "name" else max(len(column.name) + 3, 14),
+        number_format=_NUMBER_FORMATS.get(column.kind, "@"),
         choices=choices_of(column),
         strict=not is_list(column.type),
-        note=_note(kind, name, currency),
-        required=_is_needed(kind, name),
+        note=f"{describe(column, currency=currency)[:1].upper()}{describe(column, currency=currency)[1:]}.",
     )
 
 
-def number_format_of(column: Column) -> str:
-    """How a workbook shows a column's cells. Ids and times are texts, which no program changes."""
-    return {Kind.AMOUNT: "#,##0.00", Kind.MONEY: "#,##0", Kind.INTEGER: "0", Kind.NUMBER: "General"}.get(column.kind, "@")
+def _example(kind: NewKind) -> Mapping[str, str | int]:
+    return example_cells(kind, (datetime.now(UTC) + timedelta(days=30)).replace(hour=6, minute=0, second=0, microsecond=0))
 
 
-def _example(kind: NewKind) -> Mapping[str, Any]:
-    begin = (datetime.now(UTC) + timedelta(days=30)).replace(hour=6, minute=0, second=0, microsecond=0)
+def example_cells(kind: NewKind, begin: datetime) -> Mapping[str, str | int]:
+    """The cells of one example, whose flight begins at a time."""
     times = {"start_time": begin, "end_time": begin + timedelta(days=30)} if kind.plural == "ad sets" else {}
     return {**_EXAMPLES[kind.plural], **{name: moment.strftime("%Y-%m-%dT%H:%M:%SZ") for name, moment in times.items()}}
 
@@ -211,4 +219,6 @@ def cell_of(column: Column, value: object, currency: str) -> object:
         return float(shown) if shown else None
     if column.kind in {Kind.MONEY, Kind.INTEGER} and isinstance(value, int):
         return value
-    return to_cell(value)
+    if isinstance(value, list) and choices_of(column):
+        return ", ".join(map(str, cast("list[object]", value)))  # as people type it
+    return to_cell(cast("object", value))

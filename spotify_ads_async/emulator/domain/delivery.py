@@ -153,11 +153,12 @@ class Delivery:
 
 
 def measured(field: str, counts: Mapping[str, int]) -> float | int | None:
-    """A metric from counts; None where it has no value (a share of nothing). Conversions between 1 and 4 are -5."""
+    """A metric from counts; None where it has no value (a share of nothing). Conversions of 1 to 4 are -5, and so is what they earned."""
     value = _exact(field, counts)
     if value is None:
         return None
-    return -5 if field in CONVERSIONS and 0 < value < 5 else value
+    hides = counts["PURCHASES"] if field == "REVENUE" else value if field in CONVERSIONS else 0
+    return -5 if 0 < hides < 5 else value
 
 
 def _exact(field: str, counts: Mapping[str, int]) -> float | int | None:

@@ -1,0 +1,175 @@
+"""Checks of this machine: versions, settings, folders, the sign-in, the store of the windows."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.metadata
+import os
+import platform
+import re
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import anyio
+import anyio.to_thread
+import platformdirs
+
+from spotify_ads_async.auth.homes import config_folder
+from spotify_ads_async.cli.connect import environment, signed_in
+from spotify_ads_async.cli.doctor.examination import Examination, Finding, Outcome
+from spotify_ads_async.cli.origins import origins
+from spotify_ads_async.errors import ConfigurationError
+from spotify_ads_async.governor.shared import open_store
+from spotify_ads_async.settings import Settings
+
+__all__ = ["check_configuration", "check_folders", "check_sign_in", "check_store", "check_versions"]
+
+_PREFIX = "SPOTIFY_ADS_"
+_SECRET_NAME = re.compile(r"TOKEN$|SECRET$|PASSWORD")
+_PACKAGES = ("aiohttp", "msgspec", "anyio", "typer", "redis", "keyring", "uvloop")
+_VARIABLES = (
+    *("ACCESS_TOKEN", "AD_ACCOUNT_ID", "ALLOW_HTTP", "API_DOCUMENT", "BASE_URL", "CA_FILE", "CLIENT_ID", "CLIENT_SECRET", "CONFIG"),
+    *("LIMITS", "NO_PROXY", "OUTPUT", "PROFILE", "PROXY", "REFRESH_TOKEN", "STORE", "TOKEN_URL", "ACCOUNTS_URL"),
+    *("ACCESS_TOKEN_FILE", "CLIENT_SECRET_FILE", "PROXY_FILE", "REFRESH_TOKEN_FILE", "STORE_FILE"),
+)
+_STORE_SECONDS = 2.0
+
+
+async def check_versions(examination: Examination) -> AsyncIterator[Finding]:
+    """Which versions are at work."""
+    del examination
+    parts = [f"spotify-ads-async {_version('spotify-ads-async')}", f"Python {platform.python_version()}", platform.platform()]
+    parts += [f"{name} {version}" for name in _PACKAGES if (version := _version(name))]
+    yield Finding("versions", Outcome.OK, ", ".join(parts))
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+async def check_configuration(examination: Examination) -> AsyncIterator[Finding]:
+    """What is set, and where each setting came from. Leaves ``settings``."""
+    if origins.problem:
+        yield Finding("configuration", Outcome.PROBLEM, origins.problem, "correct the config file, or move it away")
+        return
+    for name in sorted(name.removeprefix(_PREFIX) for name in os.environ if name.startswith(_PREFIX)):
+        if name not in _VARIABLES and not name.startswith("REQUIRE_"):
+            near = difflib.get_close_matches(name, _VARIABLES, n=1)
+            text = f"nothing reads {_PREFIX}{name}"
+            yield Finding("configuration", Outcome.NOTE, text, f"did you mean {_PREFIX}{near[0]}?" if near else "take it away")
+    try:
+        examination.facts["settings"] = environment()
+    except ConfigurationError as problem:
+        yield Finding("configuration", Outcome.PROBLEM, str(problem), "correct it where it is set: " + "; ".join(_told()))
+        return
+    told = list(_told())
+    yield Finding("configuration", Outcome.OK, "; ".join(told) if told else "nothing is set, so all defaults hold")
+
+
+def _told() -> Iterator[str]:
+    """Each setting with its origin; of a secret only that it is there."""
+    for name in sorted(os.environ):
+        if name.startswith(_PREFIX) and name.removeprefix(_PREFIX) in _VARIABLES and os.environ[name]:
+            yield f"{name}={_shown(name, os.environ[name])} (from {origins.places.get(name, 'the environment')})"
+
+
+def _shown(name: str, value: str) -> str:
+    """A setting's value without what may be secret in it: all that stands before the host of an address, and its query."""
+    if _SECRET_NAME.search(name):
+        return "***"
+    shown = re.sub(r"^(\w[\w+.-]*://)?.*@", r"\1***@", value, flags=re.DOTALL)
+    return shown.partition("?")[0] if "://" in shown or shown != value else shown
+
+
+async def check_folders(examination: Examination) -> AsyncIterator[Finding]:
+    """Whether what must be kept can be kept."""
+    del examination
+    folders = {
+        "settings and sign-ins": config_folder(),
+        "windows": platformdirs.user_state_path("spotify-ads"),
+    }
+    fine: list[str] = []
+    for what, folder in folders.items():
+        reason = await anyio.to_thread.run_sync(_unwritable, folder)
+        if reason:
+            remedy = "give this user the folder, or set HOME, XDG_CONFIG_HOME and XDG_STATE_HOME to folders that can be written"
+            yield Finding("folders", Outcome.PROBLEM, f"{folder}, for {what}, cannot be written: {reason}", remedy)
+        else:
+            fine.append(f"{folder} ({what})")
+    if fine:
+        yield Finding("folders", Outcome.OK, "can be written: " + ", ".join(fine))
+
+
+def _unwritable(folder: Path) -> str:
+    """Why the folder cannot be written or made, empty where it can. Nothing is made."""
+    if not folder.is_absolute():
+        return "there is no home"
+    there = folder
+    while not os.path.lexists(there) and there.parent != there:
+        there = there.parent
+    if not there.is_dir():
+        return f"{there} is no folder"
+    return "" if os.access(there, os.W_OK | os.X_OK) and _keeps_files(there) else f"no permission for {there}, or a read-only file system"
+
+
+def _keeps_files(folder: Path) -> bool:
+    """Whether a file can be made: what permissions say is not all, for root and on read-only mounts."""
+    probe = folder / f".spotify-ads-doctor-{os.getpid()}"
+    try:
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError:
+        return False
+    return True
+
+
+async def check_sign_in(examination: Examination) -> AsyncIterator[Finding]:
+    """Whether there is something to sign in with. Leaves ``credentials``."""
+    settings: Settings = examination.facts["settings"]
+    try:
+        credentials = await anyio.to_thread.run_sync(signed_in, settings)
+    except ConfigurationError as problem:
+        yield Finding("sign-in", Outcome.PROBLEM, str(problem), "spotify-ads login")
+        return
+    examination.facts["credentials"] = credentials
+    origin = "the environment" if settings.credentials is not None else f"profile {os.environ.get('SPOTIFY_ADS_PROFILE') or 'default'}"
+    kind = "a refresh token" if hasattr(credentials, "finish") else "an access token alone, which lasts an hour and is not renewed"
+    app = f"client ID {credentials.client_id}" if credentials.client_id else "no client ID"
+    yield Finding("sign-in", Outcome.OK, f"{kind}, with {app}, from {origin}")
+
+
+async def check_store(examination: Examination) -> AsyncIterator[Finding]:
+    """Whether the windows' store answers, and who shares it."""
+    settings: Settings = examination.facts["settings"]
+    address = settings.store.reveal()
+    store = open_store(address, timeout=_STORE_SECONDS)
+    if store is None:
+        text = "the windows are kept in memory: programs that run at the same time do not know of each other"
+        yield Finding("store", Outcome.NOTE, text, "leave SPOTIFY_ADS_STORE out, or set it to sqlite:///… or redis://…")
+        return
+    try:
+        windows = await store.look()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await store.aclose()
+    processes = sorted({owner.label for window in windows for owner in window.state.owners.values()})
+    for window in windows:
+        if window.state.paused > window.now:
+            seconds = (window.state.paused - window.now) / 1e6
+            limit, _, _, identity = window.key.split("|", 3)
+            text = f"{limit} of {identity} is paused for {seconds:.0f} s more: {window.state.cause}"
+            yield Finding("store", Outcome.NOTE, text, "wait, or end the pause: spotify-ads quota lift")
+    yield Finding("store", Outcome.OK, f"{_place(address)} answers: {len(windows)} windows, shared by {_counted(processes)}")
+
+
+def _place(address: str) -> str:
+    parts = urlsplit(address)
+    return unquote(parts.path.removeprefix("/")) if parts.scheme == "sqlite" else f"{parts.scheme}://{parts.hostname or ''}"
+
+
+def _counted(processes: list[str]) -> str:
+    return f"{len(processes)} other processes ({', '.join(processes)})" if processes else "no other process now"

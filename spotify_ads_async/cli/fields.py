@@ -1,0 +1,166 @@
+"""The fields of campaigns, ad sets and ads on the command line: in help, offered while typing, checked all at once, and as an example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import typer
+from typer.core import TyperCommand
+
+from spotify_ads_async.bulk import ENTITIES, Entity
+from spotify_ads_async.bulk.plan.cells import in_words, parse_cell
+from spotify_ads_async.bulk.plan.columns import Column, Kind, columns_of
+from spotify_ads_async.bulk.plan.typed import cell_text
+from spotify_ads_async.bulk.workbook.describing import describe
+from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS, lacking
+from spotify_ads_async.bulk.workbook.template import example_cells
+from spotify_ads_async.client import AdsClient
+from spotify_ads_async.pagination import ListCall
+
+__all__ = [
+    "complete_column",
+    "complete_condition",
+    "complete_setting",
+    "complete_writable",
+    "example_body",
+    "field_help",
+    "put_value",
+    "what_is_wrong",
+]
+
+_ARCHIVED = "ARCHIVED"
+
+
+def what_is_wrong(struct: type[msgspec.Struct], body: Mapping[str, Any], *, whole: bool) -> list[str]:
+    """Everything that is missing from a request, or wrong in it, each with its shape; nothing where all is well.
+
+    Args:
+        struct: the request.
+        body: what is to be sent, as JSON.
+        whole: whether what must be there must be there.
+    """
+    columns = columns_of(struct)
+    fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    found = [f"{name} is missing: {_shape(columns, name)}" for name in (lacking(struct, body) if whole else ())]
+    for name, value in body.items():
+        if name not in fields:
+            continue  # the call itself names it, and what it may have meant
+        try:
+            msgspec.convert(value, type=fields[name].type)
+        except msgspec.ValidationError as problem:
+            if "missing required field" not in str(problem):
+                found.append(f"{name}: {in_words(problem)}; it is {_shape(columns, name)}")
+    return found
+
+
+def _shape(columns: Mapping[str, Column], name: str) -> str:
+    column = columns.get(name.partition(" ")[0])
+    return "it must be there" if column is None else describe(column)
+
+
+def put_value(content: dict[str, Any], column: Column, value: object) -> None:
+    """Put a value into a request, where its column writes."""
+    holder = content
+    *outer, last = column.path
+    for part in outer:
+        holder = holder.setdefault(part, {})
+    holder[last] = value
+
+
+async def example_body(client: AdsClient, ad_account: str, entity: Entity) -> dict[str, Any]:
+    """A request that makes one, with ids of what is in the ad account."""
+    kind = NEW_KINDS[entity.plural]
+    body: dict[str, Any] = {}
+    begin = (datetime.now(UTC) + timedelta(days=30)).replace(hour=6, minute=0, second=0, microsecond=0)
+    for name, cell in example_cells(kind, begin).items():
+        column = kind.columns[name]
+        if name not in kind.media and name not in {kind.parent_column, "campaign"}:
+            put_value(body, column, parse_cell(column, cell_text(column, cell)))
+    if kind.parent:
+        body[kind.parent_field] = await _first(client, ad_account, ENTITIES[kind.parent])
+    if kind.media:
+        body["assets"] = {
+            "asset_id": await _first_asset(client, ad_account, "AUDIO"),
+            "companion_asset_id": (picture := await _first_asset(client, ad_account, "IMAGE")),
+            "logo_asset_id": picture,
+        }
+    return body
+
+
+async def _first(client: AdsClient, ad_account: str, entity: Entity) -> str:
+    call: ListCall[Any] = ListCall(client, entity.list, path={"ad_account_id": ad_account}, query={"limit": 50})
+    return next((str(one.id) for one in (await call).items if one.status != _ARCHIVED), f"ID OF AN {entity.name.upper()}")
+
+
+async def _first_asset(client: AdsClient, ad_account: str, asset_type: str) -> str:
+    async for one in client.ad_account(ad_account).assets.list():
+        if str(getattr(one, "asset_type", "")) == asset_type and one.id:
+            return str(one.id)
+    return f"ID OF AN {asset_type} ASSET"
+
+
+def field_help(struct: type[msgspec.Struct], *, whole: bool) -> type[TyperCommand]:
+    """A command whose help ends with the fields of a request: what each holds, in which unit, and which must be there."""
+
+    class WithFields(TyperCommand):
+        def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - click's own
+            """Write the fields."""
+            super().format_epilog(ctx, formatter)
+            columns = columns_of(struct)
+            needed = set(lacking(struct, {})) if whole else set[str]()
+            shown = {name: one for name, one in columns.items() if one.kind is not Kind.MONEY and not _is_whole(name, columns)}
+            with formatter.section("Fields (--set FIELD=VALUE), * must be there" if whole else "Fields (--set FIELD=VALUE)"):
+                formatter.write_dl([(f"{name}{' *' if name in needed else ''}", describe(one)) for name, one in shown.items()])
+
+    return WithFields
+
+
+def _is_whole(name: str, columns: Mapping[str, Column]) -> bool:
+    """Whether a column is an object whose parts are columns themselves."""
+    return any(one.startswith(f"{name}.") for one in columns)
+
+
+def _entity(ctx: typer.Context) -> Entity | None:
+    """What the command that is being typed is about."""
+    words = [word for one in _upwards(ctx) for word in (one.info_name or "", *one.args)]
+    named = next((word.replace("-", " ") for word in words if word.replace("-", " ") in ENTITIES), "")
+    given = str(ctx.params.get("kind") or "").replace("-", " ")
+    return ENTITIES.get(named or given)
+
+
+def _upwards(ctx: Any) -> Iterator[Any]:  # noqa: ANN401 - click's own
+    while ctx is not None:
+        yield ctx
+        ctx = ctx.parent
+
+
+def _offered(ctx: typer.Context, incomplete: str, ending: str, columns: Callable[[Entity], Mapping[str, Column]]) -> list[tuple[str, str]]:
+    entity = _entity(ctx)
+    if entity is None:
+        return []
+    before, comma, word = incomplete.rpartition(",") if not ending else ("", "", incomplete)
+    return [(f"{before}{comma}{name}{ending}", describe(one)) for name, one in columns(entity).items() if name.startswith(word)]
+
+
+def complete_setting(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """The fields that may be set."""
+    made = ctx.info_name == "create"
+    return _offered(ctx, incomplete, "=", lambda entity: columns_of(NEW_KINDS[entity.plural].create.body) if made else entity.columns)
+
+
+def complete_condition(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """The fields that a condition may be about."""
+    return _offered(ctx, incomplete, "=", lambda entity: columns_of(entity.get.answer))
+
+
+def complete_column(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """The fields that may be shown, behind those that are typed already."""
+    return _offered(ctx, incomplete, "", lambda entity: columns_of(entity.get.answer))
+
+
+def complete_writable(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """The fields that an export may have, behind those that are typed already."""
+    return _offered(ctx, incomplete, "", lambda entity: entity.columns)

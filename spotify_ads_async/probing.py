@@ -1,0 +1,228 @@
+"""Probing: what is published nowhere, found out on drafts that are deleted again and never go live.
+
+Whether a PATCH merges the objects and lists that it names or replaces them, and whether keys that the API does not know are refused, kept
+or dropped. Bulk changes send what such an answer allows.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, cast
+
+import anyio
+import msgspec
+
+from spotify_ads_async.client import AdsClient
+from spotify_ads_async.errors import InvalidAnswer, OutcomeUnknown, RequestRejected, SpotifyAdsError
+from spotify_ads_async.governor import Limit
+from spotify_ads_async.governor.ratelimit_headers import rate_headers
+from spotify_ads_async.operations import (
+    CREATE_AD_SET_DRAFT,
+    CREATE_CAMPAIGN_DRAFT,
+    DELETE_CAMPAIGN_DRAFT,
+    GET_AD_SET_DRAFT,
+    UPDATE_AD_SET_DRAFT,
+)
+from spotify_ads_async.version import __version__
+
+__all__ = ["ApiFacts", "Patching", "RateWindow", "UnknownKeys", "described_window", "load_facts", "probe", "save_facts"]
+
+Patching: TypeAlias = Literal["merge", "replace"]
+"""What a PATCH does to an object or a list that it names."""
+UnknownKeys: TypeAlias = Literal["refused", "kept", "dropped"]
+"""What becomes of keys that the API does not know."""
+
+logger = logging.getLogger("spotify_ads_async")
+
+_NAME = "spotify-ads doctor (deleted again at once)"
+_TARGETS: Mapping[str, Any] = {"placements": ["MUSIC"], "genders": ["FEMALE"], "platforms": ["IOS", "ANDROID"]}
+_OTHER_GENDER = ["MALE"]
+_UNKNOWN = "spotify_ads_async_probe"
+_CLEANUP_SECONDS = 20.0
+_LARGEST_FILE = 64 * 1024
+
+
+class RateWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """Which window the ``X-RateLimit`` headers of answers describe.
+
+    Attributes:
+        limit: the name of the limit among those kept that fits, empty where none does.
+        requests: what the headers call the limit.
+        longest_reset: the most seconds until the window's end that an answer told.
+    """
+
+    limit: str = ""
+    requests: int = 0
+    longest_reset: float = 0.0
+
+
+class ApiFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found out about an API, None for what was not.
+
+    Attributes:
+        base_url: of which API.
+        found_at: when, in UTC.
+        version: of this package.
+        objects: what a PATCH does to an object that it names.
+        lists: what a PATCH does to a list that it names.
+        unknown_keys: what becomes of keys that the API does not know, within an object.
+        unknown_fields: the same, beside the fields of the request itself.
+        rate_window: which window the ``X-RateLimit`` headers describe.
+        rate_window_of_reports: which one they describe on reports.
+    """
+
+    base_url: str
+    found_at: str
+    version: str = __version__
+    objects: Patching | None = None
+    lists: Patching | None = None
+    unknown_keys: UnknownKeys | None = None
+    unknown_fields: UnknownKeys | None = None
+    rate_window: RateWindow | None = None
+    rate_window_of_reports: RateWindow | None = None
+
+
+async def probe(ads: AdsClient, ad_account_id: str) -> ApiFacts:
+    """Find out how PATCH works, on the draft of a campaign with one ad set that is deleted again.
+
+    Raises:
+        SpotifyAdsError: a call failed; a note says what became of the draft.
+    """
+    # What is asked about is what no document has.
+    lenient = ads.with_options(validate=False)
+    path = {"ad_account_id": ad_account_id}
+    try:
+        draft = await lenient.call(CREATE_CAMPAIGN_DRAFT, path=path, body={"name": _NAME})
+    except OutcomeUnknown as unknown:
+        unknown.add_note(f"a draft of a campaign named {_NAME!r} may have been made: delete it with spotify-ads drafts delete")
+        raise
+    if draft.id is None:
+        raise InvalidAnswer("the answer names no draft of the campaign", may_have_taken_effect=True)
+    failure: BaseException | None = None
+    try:
+        return await _probe_in(lenient, path, draft.id)
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        left = await _deleted(lenient, {**path, "draft_campaign_id": draft.id})
+        if failure is not None:
+            failure.add_note(left or f"the draft of the probe, {draft.id}, was deleted again: nothing is left")
+        elif left:
+            logger.warning("%s", left)
+
+
+async def _deleted(ads: AdsClient, path: Mapping[str, str]) -> str:
+    """Delete the draft with what is in it; why it may be there still, empty where it is gone."""
+    with anyio.move_on_after(_CLEANUP_SECONDS, shield=True):
+        try:
+            await ads.call(DELETE_CAMPAIGN_DRAFT, path=path)
+        except SpotifyAdsError as problem:
+            return f"the draft of the probe, {path['draft_campaign_id']}, could not be deleted again: {problem}"
+        return ""
+    return f"the draft of the probe, {path['draft_campaign_id']}, may be there still: deleting it took longer than {_CLEANUP_SECONDS:.0f} s"
+
+
+async def _probe_in(ads: AdsClient, path: Mapping[str, str], campaign_id: str) -> ApiFacts:
+    body = {"name": _NAME, "campaign_id": campaign_id, "targets": _TARGETS}
+    made = await _raw(ads, CREATE_AD_SET_DRAFT, path, body)
+    path = {**path, "draft_ad_set_id": str(made.get("id"))}
+    before = _targets(await _raw(ads, GET_AD_SET_DRAFT, path))
+    await _raw(ads, UPDATE_AD_SET_DRAFT, path, {"targets": {"genders": _OTHER_GENDER}})
+    after = _targets(await _raw(ads, GET_AD_SET_DRAFT, path))
+    return ApiFacts(
+        base_url=ads.base_url,
+        found_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        objects=_patching(before, after),
+        lists=_listing(after.get("genders")),
+        unknown_keys=await _unknown(ads, path, {"targets": {**after, "genders": _OTHER_GENDER, _UNKNOWN: "x"}}, inside="targets"),
+        unknown_fields=await _unknown(ads, path, {"name": _NAME, _UNKNOWN: "x"}),
+    )
+
+
+def _patching(before: Mapping[str, Any], after: Mapping[str, Any]) -> Patching | None:
+    """Whether what the PATCH did not name is still there. Placements are left out: the server may ask for them and keep them."""
+    others = [name for name in ("platforms",) if before.get(name)]
+    if not others:
+        return None
+    return "merge" if all(after.get(name) == before[name] for name in others) else "replace"
+
+
+def _listing(genders: object) -> Patching | None:
+    """Whether the list is the new one alone, or has the old value too."""
+    if not isinstance(genders, list):
+        return None
+    found = set(cast("list[str]", genders))
+    if found == set(_OTHER_GENDER):
+        return "replace"
+    return "merge" if found == {*_OTHER_GENDER, *_TARGETS["genders"]} else None
+
+
+async def _unknown(ads: AdsClient, path: Mapping[str, str], body: dict[str, Any], *, inside: str = "") -> UnknownKeys:
+    """What becomes of a key that the API does not know."""
+    try:
+        await _raw(ads, UPDATE_AD_SET_DRAFT, path, body)
+    except RequestRejected as refused:
+        if refused.status != 400:
+            raise
+        return "refused"
+    there = await _raw(ads, GET_AD_SET_DRAFT, path)
+    return "kept" if _UNKNOWN in (there.get(inside) or {} if inside else there) else "dropped"
+
+
+async def _raw(ads: AdsClient, operation: Any, path: Mapping[str, str], body: dict[str, Any] | None = None) -> dict[str, Any]:  # noqa: ANN401 - any operation
+    """The answer as plain JSON: with the keys that this version does not know."""
+    return await ads.call(msgspec.structs.replace(operation, answer=dict[str, Any]), path=path, body=body)
+
+
+def _targets(draft: Mapping[str, Any]) -> dict[str, Any]:
+    targets = draft.get("targets")
+    return cast("dict[str, Any]", targets) if isinstance(targets, dict) else {}
+
+
+def described_window(limits: Iterable[Limit], seen: Iterable[Mapping[str, str]]) -> RateWindow | None:
+    """Which window the headers of several answers describe; None where they hold none.
+
+    Args:
+        limits: those that are kept.
+        seen: the headers of answers.
+    """
+    told = [one for headers in seen if (one := rate_headers(headers)) is not None and one.limit is not None]
+    if not told:
+        return None
+    requests = told[-1].limit or 0
+    longest_reset = max(one.reset or 0.0 for one in told)
+    fitting = sorted((one for one in limits if one.requests == requests and one.window >= longest_reset), key=lambda one: one.window)
+    return RateWindow(limit=fitting[0].name if fitting else "", requests=requests, longest_reset=longest_reset)
+
+
+def save_facts(facts: ApiFacts, file: Path) -> None:
+    """Write what was found out, all or nothing, in place of what was there.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{file.stem}.", dir=file.parent)
+    try:
+        with os.fdopen(handle, "wb") as temporary:
+            temporary.write(msgspec.json.format(msgspec.json.encode(facts)) + b"\n")
+        Path(name).replace(file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def load_facts(file: Path, base_url: str) -> ApiFacts | None:
+    """What was found out about the API at ``base_url``; None where nothing was, or where the file cannot be read."""
+    try:
+        with file.open("rb") as content:
+            facts = msgspec.json.decode(content.read(_LARGEST_FILE), type=ApiFacts)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return facts if facts.base_url == base_url else None

@@ -1,0 +1,217 @@
+"""``doctor`` names what is broken first, says what to do, and shows no secret."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spotify_ads_async.api.facts import known_facts
+from tests.support.emulator_process import EmulatorProcess, emulator_process
+
+from .conftest import CommandLine, command_line
+
+SECONDS = 10.0
+SECRET = "a-very-secret-token"
+
+
+def closed_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def document(folder: Path, *, newer: bool = False) -> str:
+    """The API's document as this version knows it, or with an operation more."""
+    facts = deepcopy(known_facts())
+    if newer:
+        facts["paths"]["/things"] = {"get": {"operationId": "getThings", "tags": ["things"], "responses": {"204": {"description": ""}}}}
+    file = folder / "document.json"
+    file.write_text(json.dumps(facts))
+    return str(file)
+
+
+class Doctor:
+    """An emulator, and a home in which ``doctor`` is run."""
+
+    def __init__(self, program: Path, folder: Path, emulator: EmulatorProcess) -> None:
+        self.emulator = emulator
+        self.line: CommandLine = command_line(program, emulator, folder)
+        self.line.environment |= {"SPOTIFY_ADS_API_DOCUMENT": document(folder), "SPOTIFY_ADS_ACCESS_TOKEN": SECRET}
+        for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"):
+            self.line.environment.pop(name, None)
+
+    def sees(self, **environment: str) -> tuple[int, list[str]]:
+        """The exit code and what is written, within the time that somebody waits."""
+        begun = time.monotonic()
+        ended = self.line.run("doctor", **environment)
+        assert time.monotonic() - begun < SECONDS
+        assert SECRET not in ended.stdout + ended.stderr
+        assert "Traceback" not in ended.stderr
+        return ended.returncode, ended.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def shared_emulator() -> Iterator[EmulatorProcess]:
+    with emulator_process("--ad-sets", "5", "--latency", "0") as running:
+        yield running
+
+
+@pytest.fixture(params=[()])
+def doctor(request: pytest.FixtureRequest, shared_emulator: EmulatorProcess, warm_programs: Path, tmp_path: Path) -> Iterator[Doctor]:
+    """A doctor with an emulator that is well, or one with the options that a test asks for."""
+    if request.param:
+        with emulator_process("--ad-sets", "5", "--latency", "0", *request.param) as emulator:
+            yield Doctor(warm_programs, tmp_path, emulator)
+    else:
+        yield Doctor(warm_programs, tmp_path, shared_emulator)
+        shared_emulator.ask("DELETE", "/_emulator/faults")
+        shared_emulator.ask("PATCH", "/_emulator/settings", {"clock_skew": 0.0})
+
+
+def test_what_is_well_is_said_to_be(doctor: Doctor) -> None:
+    code, lines = doctor.sees()
+    assert code == 0, lines
+    assert not [line for line in lines if line.startswith("problem")]
+    told = {line.split()[1].rstrip(":") for line in lines if line.startswith("ok")}
+    assert told >= {"versions", "configuration", "folders", "sign-in", "proxy", "network", "clock", "token", "accounts", "limits", "API"}
+    (configuration,) = [line for line in lines if line.startswith("ok      configuration")]
+    assert "SPOTIFY_ADS_ACCESS_TOKEN=*** (from the environment)" in configuration
+    assert doctor.emulator.base_url in configuration
+
+
+FAULTS: Mapping[str, tuple[str, str, dict[str, Any]]] = {
+    "terms missing": ("POST", "/_emulator/faults", {"kind": "terms"}),
+    "one account denied": ("POST", "/_emulator/faults", {"kind": "denied", "operations": ["getCampaigns", "getAggregateReport"]}),
+    "clock ten minutes off": ("PATCH", "/_emulator/settings", {"clock_skew": 600.0}),
+}
+CLOSED = f"127.0.0.1:{closed_port()}"
+ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
+    "no network": {"SPOTIFY_ADS_BASE_URL": f"http://{CLOSED}/ads/v3"},
+    "proxy refusing": {"SPOTIFY_ADS_PROXY": f"http://me:{SECRET}@{CLOSED}", "SPOTIFY_ADS_API_DOCUMENT": f"https://{CLOSED}/api.yaml"},
+    "store gone": {"SPOTIFY_ADS_STORE": f"redis://:{SECRET}@{CLOSED}"},
+    "no profile": {"SPOTIFY_ADS_ACCESS_TOKEN": ""},
+    "unwritable home": dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"), "/dev/null/home"),
+}
+
+
+def broken(doctor: Doctor, state: str) -> Mapping[str, str]:
+    """Break what the state names; the environment that goes with it."""
+    if state in FAULTS:
+        doctor.emulator.ask(*FAULTS[state])
+    if state == "a newer API":
+        return {"SPOTIFY_ADS_API_DOCUMENT": document(doctor.line.folder, newer=True)}
+    if state == "broken config":
+        config = doctor.line.folder / "config.toml"
+        config.write_text('base_url = "https://example.com\n')
+        return {"SPOTIFY_ADS_CONFIG": str(config)}
+    return ENVIRONMENTS.get(state, {})
+
+
+@pytest.mark.parametrize(
+    ("doctor", "state", "found", "remedy"),
+    [
+        ((), "no network", "network: 127.0.0.1:", "look at the network"),
+        (("--strict-tokens",), "wrong token", "token: getBusinesses: the access token was refused", "sign in again: spotify-ads login"),
+        ((), "terms missing", "terms: getBusinesses: the API's terms are not accepted", "accept the terms at https://"),
+        ((), "one account denied", "accounts: Emulated Ad Account", "ask one of the account's admins"),
+        ((), "clock ten minutes off", "clock: this machine's clock is ", "set this machine's clock"),
+        ((), "proxy refusing", "proxy: the proxy 127.0.0.1:", "start the proxy"),
+        ((), "store gone", "store: ", "start it, or name another one"),
+        (
+            ("--limits", "client_id=100/30"),
+            "limits that differ",
+            "limits: the answers' headers speak of 100 requests",
+            "set SPOTIFY_ADS_LIMITS",
+        ),
+        ((), "a newer API", "API: one change since this version was made", "spotify-ads api changes"),
+        ((), "no profile", "sign-in: no credentials", "spotify-ads login"),
+        ((), "broken config", "configuration: ", "correct the config file"),
+        ((), "unwritable home", "folders: /dev/null/home", "give this user the folder"),
+    ],
+    indirect=["doctor"],
+    ids=lambda value: value if isinstance(value, str) and " " in value and ":" not in value else "",
+)
+def test_each_state_of_brokenness_is_named_first_with_its_remedy(doctor: Doctor, state: str, found: str, remedy: str) -> None:
+    code, lines = doctor.sees(**broken(doctor, state))
+    assert code == 1, lines
+    assert lines[0].startswith(f"problem {found}"), lines
+    assert remedy in lines[1], lines
+
+
+@pytest.mark.parametrize("doctor", [("--strict-tokens",)], indirect=True)
+def test_a_sign_in_that_was_revoked_is_named_first(doctor: Doctor) -> None:
+    code, lines = doctor.sees(
+        SPOTIFY_ADS_ACCESS_TOKEN="",
+        SPOTIFY_ADS_CLIENT_ID="an-app",
+        SPOTIFY_ADS_CLIENT_SECRET=SECRET,
+        SPOTIFY_ADS_REFRESH_TOKEN=SECRET,
+        SPOTIFY_ADS_TOKEN_URL=doctor.emulator.base_url.removesuffix("/ads/v3") + "/api/token",
+    )
+    assert code == 1
+    assert lines[0].startswith("problem token: the token request was refused (invalid_grant)"), lines
+    assert "spotify-ads login" in lines[1]
+
+
+@pytest.mark.parametrize(
+    "address", ["http://me:{}@proxy.example:3128", "me:{}@proxy.example:3128", "http://me:x/{}@y@proxy.example:3128/?a={}"]
+)
+def test_no_form_of_an_address_shows_its_password(doctor: Doctor, address: str) -> None:
+    _, lines = doctor.sees(SPOTIFY_ADS_PROXY=address.replace("{}", SECRET))
+    assert any("***@proxy.example:3128" in line for line in lines)
+
+
+def test_findings_come_as_json_too(doctor: Doctor) -> None:
+    told: Any = json.loads(doctor.line.run("doctor", "--json", SPOTIFY_ADS_ACCESS_TOKEN="").stdout)
+    assert [one["check"] for one in told["findings"] if one["outcome"] == "problem"] == ["sign-in"]
+    assert [one["check"] for one in told["findings"] if one["outcome"] == "skipped"] == ["access", "limits"]
+
+
+def test_settings_say_where_they_came_from(doctor: Doctor) -> None:
+    config = doctor.line.folder / "config.toml"
+    config.write_text(f'base_url = "{doctor.emulator.base_url}"\n')
+    _, lines = doctor.sees(SPOTIFY_ADS_CONFIG=str(config), SPOTIFY_ADS_BASE_URL="", SPOTIFY_ADS_STOER="memory")
+    assert f"SPOTIFY_ADS_BASE_URL={doctor.emulator.base_url} (from {config}: base_url)" in "\n".join(lines)
+    assert lines[0].startswith("note    configuration: nothing reads SPOTIFY_ADS_STOER")
+    assert "did you mean SPOTIFY_ADS_STORE?" in lines[1]
+
+
+def test_probing_finds_out_how_changes_work_and_leaves_nothing_behind(doctor: Doctor) -> None:
+    facts = doctor.line.folder / "state" / "spotify-ads" / "api-facts.json"
+    refused = doctor.line.run("doctor", "--probe")
+    assert (refused.returncode, facts.exists()) == (2, False)
+    assert "--yes does it" in refused.stderr
+    told = doctor.line.out("doctor", "--probe", "--yes")
+    assert "objects that it names: merge" in told
+    found = json.loads(facts.read_text())
+    assert {name: found[name] for name in ("objects", "lists", "unknown_keys", "unknown_fields", "base_url")} == {
+        "objects": "merge",
+        "lists": "replace",
+        "unknown_keys": "dropped",
+        "unknown_fields": "dropped",
+        "base_url": doctor.emulator.base_url,
+    }
+    assert (found["rate_window"]["limit"], found["rate_window"]["requests"]) == ("ip", 500)
+    assert found["rate_window_of_reports"]["limit"] == "reporting"
+    assert SECRET not in facts.read_text() + told
+    _, drafts = doctor.emulator.ask("GET", f"/ad_accounts/{doctor.emulator.ad_account_id}/drafts/campaigns")
+    assert drafts["campaign_drafts"] == []
+    _, left = doctor.emulator.ask("GET", "/_emulator/rows/ad_set_drafts")
+    assert left["total"] == 0
+
+
+def test_a_probe_that_fails_leaves_no_draft_and_no_answers(doctor: Doctor) -> None:
+    doctor.emulator.ask("POST", "/_emulator/faults", {"kind": "error", "status": 403, "operations": ["updateAdSetDraft"]})
+    ended = doctor.line.run("doctor", "--probe", "--yes")
+    assert ended.returncode == 1
+    assert "may not use this ad account" in ended.stderr
+    assert "was deleted again" in ended.stderr
+    _, left = doctor.emulator.ask("GET", "/_emulator/rows/campaign_drafts")
+    assert left["total"] == 0
+    assert not (doctor.line.folder / "state" / "spotify-ads" / "api-facts.json").exists()

@@ -1,0 +1,47 @@
+"""What requests hold, said all at once, as help, and as an example that works."""
+
+from __future__ import annotations
+
+import json
+
+from spotify_ads_async.cli.run import DONE, REFUSED, USAGE
+
+from .conftest import CommandLine
+
+
+def test_everything_that_a_new_one_lacks_is_named_at_once_with_its_shape(spotify_ads: CommandLine) -> None:
+    ended = spotify_ads.run("ad-sets", "create", "--set", "name=Autumn", "--yes")
+    assert ended.returncode == REFUSED
+    for name in ("start_time", "budget.amount", "budget.type", "bid_strategy", "campaign_id", "asset_format"):
+        assert f"body.{name} is missing" in ended.stderr
+    assert "one of DAILY, LIFETIME" in ended.stderr
+    assert "--example" in ended.stderr
+
+
+def test_every_wrong_setting_is_named_at_once(spotify_ads: CommandLine) -> None:
+    ended = spotify_ads.run("ad-sets", "create", "--set", "name=x", "--set", "bid_amount=abc", "--set", "nmae=Autumn", "--yes")
+    assert ended.returncode == USAGE
+    assert all(one in ended.stderr for one in ("--set name=x", "--set bid_amount=abc", "did you mean name?"))
+
+
+def test_everything_wrong_in_a_change_is_named_at_once(spotify_ads: CommandLine) -> None:
+    one = spotify_ads.out("ads", "list", "--limit", "1", "--fields", "id", "-o", "csv").split()[1]
+    ended = spotify_ads.run("ads", "update", one, "--body", '{"name": "x", "tagline": 5}', "--yes")
+    assert ended.returncode == REFUSED
+    assert "body.name: expected" in ended.stderr
+    assert "body.tagline: expected" in ended.stderr
+
+
+def test_an_example_works(spotify_ads: CommandLine) -> None:
+    for kind in ("campaigns", "ad-sets", "ads"):
+        body = spotify_ads.out(kind, "create", "--example")
+        made = spotify_ads.run(kind, "create", "--body", body, "--yes")
+        assert made.returncode == DONE, made.stderr
+        assert json.loads(made.stdout)["name"] == json.loads(body)["name"]
+
+
+def test_help_lists_the_fields_with_units_and_what_must_be_there(spotify_ads: CommandLine) -> None:
+    text = " ".join(spotify_ads.out("ad-sets", "create", "-h").split())
+    assert "budget.amount * an amount in units of" in text
+    assert "budget.type * one of DAILY, LIFETIME" in text
+    assert "category text" in text

@@ -1,0 +1,139 @@
+"""Spreadsheets on the command line: exported, planned, carried out, and asked about."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from spotify_ads_async.cli.run import DONE, REFUSED, USAGE
+
+from .conftest import CommandLine
+
+MP3 = b"ID3\x04\x00\x00\x00\x00\x00\x00" + bytes(2000)
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(2000)
+KINDS = ("ad-sets", "campaigns", "ads")
+
+
+def ids(command: CommandLine, count: int) -> list[str]:
+    return command.out("ad-sets", "list", "--limit", str(count), "--fields", "id", "-o", "csv").split()[1:]
+
+
+def unchanged(command: CommandLine, file: Path) -> None:
+    ended = command.run("bulk", "plan", str(file), "--plan", f"{file.name}.plan", "-o", "jsonl")
+    assert (ended.returncode, ended.stdout) == (DONE, ""), ended.stderr
+    assert " 0 refused" in ended.stderr
+
+
+def test_an_exported_workbook_comes_straight_back_and_changes_nothing(spotify_ads: CommandLine) -> None:
+    for kind in KINDS:
+        file = spotify_ads.folder / f"{kind}.xlsx"
+        spotify_ads.out("export", kind, "--to", str(file))
+        unchanged(spotify_ads, file)
+    sheet = openpyxl.load_workbook(spotify_ads.folder / "ad-sets.xlsx")["ad sets"]
+    header = [cell.value for cell in sheet[1]]
+    assert sheet.freeze_panes == "B2"
+    assert isinstance(sheet.cell(2, header.index("budget.amount") + 1).value, int | float)
+    assert header[-1] == "currency"
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
+@pytest.mark.parametrize("form", ["csv", "ods", "xls", "xlsx"])
+def test_what_libreoffice_saves_of_an_export_changes_nothing(spotify_ads: CommandLine, form: str) -> None:
+    for kind in KINDS:
+        file = spotify_ads.folder / f"{kind}.xlsx"
+        spotify_ads.out("export", kind, "--to", str(file))
+        out = spotify_ads.folder / form
+        profile = f"-env:UserInstallation=file://{spotify_ads.folder}/profile"
+        command = ["soffice", profile, "--headless", "--convert-to", form, "--outdir", str(out), str(file)]
+        subprocess.run(command, check=True, capture_output=True, timeout=300)
+        unchanged(spotify_ads, out / f"{kind}.{form}")
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(shutil.which("ssconvert") is None, reason="Gnumeric is not installed")
+def test_what_gnumeric_saves_of_an_export_changes_nothing(spotify_ads: CommandLine) -> None:
+    file, out = spotify_ads.folder / "ad-sets.xlsx", spotify_ads.folder / "out.xlsx"
+    spotify_ads.out("export", "ad-sets", "--to", str(file))
+    subprocess.run(["ssconvert", str(file), str(out)], check=True, capture_output=True, timeout=300)
+    unchanged(spotify_ads, out)
+
+
+def test_an_exported_csv_file_begins_with_the_mark_that_spreadsheets_need(spotify_ads: CommandLine) -> None:
+    spotify_ads.out("export", "ad-sets", "--to", "marked.csv")
+    spotify_ads.out("export", "ad-sets", "--to", "plain.csv", "--no-mark")
+    assert (spotify_ads.folder / "marked.csv").read_bytes().startswith(b"\xef\xbb\xbfad_set_id")
+    assert (spotify_ads.folder / "plain.csv").read_bytes().startswith(b"ad_set_id")
+    assert spotify_ads.out("export", "ad-sets").startswith("ad_set_id")
+    unchanged(spotify_ads, spotify_ads.folder / "marked.csv")
+
+
+def test_chosen_columns_in_any_spelling(spotify_ads: CommandLine) -> None:
+    out = spotify_ads.out("export", "ad-sets", "--columns", "Name, Budget amount", "--where", "status=ACTIVE")
+    assert out.splitlines()[0] == "ad_set_id,name,budget.amount,currency"
+    assert "did you mean name?" in spotify_ads.run("export", "ad-sets", "--columns", "nmae").stderr
+
+
+def test_a_workbook_needs_a_file(spotify_ads: CommandLine) -> None:
+    ended = spotify_ads.run("export", "ad-sets", "-o", "xlsx")
+    assert ended.returncode == USAGE
+    assert "--to ad-sets.xlsx" in ended.stderr
+
+
+def test_hidden_rows_need_an_option_where_nobody_can_be_asked(spotify_ads: CommandLine) -> None:
+    one, two = ids(spotify_ads, 2)
+    book = openpyxl.Workbook()
+    for row in (["ad_set_id", "name"], [one, "Shown"], [two, "Hidden"]):
+        book.active.append(row)
+    book.active.row_dimensions[3].hidden = True
+    out = io.BytesIO()
+    book.save(out)
+    (spotify_ads.folder / "book.xlsx").write_bytes(out.getvalue())
+    ended = spotify_ads.run("bulk", "plan", "book.xlsx", "--plan", "a.plan")
+    assert ended.returncode == USAGE
+    assert "a row is hidden (Sheet, row 3)" in ended.stderr
+    assert "--hidden include" in ended.stderr
+    assert "1 ad sets change" in spotify_ads.run("bulk", "plan", "book.xlsx", "--plan", "b.plan", "--hidden", "skip").stderr
+
+
+def test_an_encoding_that_was_guessed_needs_somebody_who_looks(spotify_ads: CommandLine) -> None:
+    (one,) = ids(spotify_ads, 1)
+    (spotify_ads.folder / "old.csv").write_bytes(f"ad_set_id;name\n{one};Été\n".encode("cp1252"))
+    ended = spotify_ads.run("bulk", "apply", "old.csv", "--plan", "a.plan", "--yes")
+    assert ended.returncode == USAGE
+    assert "--encoding windows-1252" in ended.stderr
+    assert spotify_ads.run("bulk", "apply", "old.csv", "--plan", "b.plan", "--yes", "--encoding", "windows-1252").returncode == DONE
+    assert "Été" in spotify_ads.out("ad-sets", "get", one)
+
+
+def test_standard_input_and_zones(spotify_ads: CommandLine) -> None:
+    (one,) = ids(spotify_ads, 1)
+    text = f"ad_set_id,end_time\n{one},2031-01-31 18:30\n"
+    assert spotify_ads.run("bulk", "plan", "-", "--plan", "a.plan", stdin=text).returncode == REFUSED
+    ended = spotify_ads.run("bulk", "plan", "-", "--plan", "b.plan", "--zone", "Europe/Berlin", stdin=text)
+    assert "2031-01-31T17:30:00Z" in ended.stdout
+    assert "Europe/Berlin" in ended.stderr
+    assert "there is no such time zone" in spotify_ads.run("bulk", "plan", "-", "--zone", "Nowhere").stderr
+
+
+def test_from_the_template_to_a_live_campaign_and_back(spotify_ads: CommandLine) -> None:
+    spotify_ads.run("bulk", "template", "--to", "plan.xlsx")
+    (spotify_ads.folder / "spot.mp3").write_bytes(MP3)
+    (spotify_ads.folder / "logo.png").write_bytes(PNG)
+    planned = spotify_ads.run("bulk", "plan", "plan.xlsx", "--plan", "a.plan")
+    assert planned.returncode == DONE, planned.stderr
+    assert "new: 1 campaign, 1 ad set, 1 ad" in planned.stderr
+    assert spotify_ads.run("bulk", "apply", "a.plan").returncode == USAGE
+    made = spotify_ads.run("bulk", "apply", "a.plan", "--yes", "--results", "made.xlsx")
+    assert made.returncode == DONE, made.stderr
+    assert "3 are drafts and not live" in made.stderr
+    results = openpyxl.load_workbook(spotify_ads.folder / "made.xlsx")["Results"]
+    assert [row[5].value for row in results.iter_rows(min_row=2)] == ["made"] * 3
+    assert spotify_ads.run("bulk", "resume", "a.plan", "--publish", "--yes").returncode == DONE
+    assert "EXAMPLE Autumn" in spotify_ads.out("campaigns", "list", "--where", "name~EXAMPLE", "-o", "csv")
+    assert "3 archived" in spotify_ads.run("bulk", "undo", "a.plan", "--archive", "--yes").stderr

@@ -1,0 +1,120 @@
+"""Whole clients over forks, threads and loops, before a judge that counts windows under an exact log: none is exceeded, nothing hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from support import calls
+from support.calls import client
+from support.server_thread import server_in_a_thread
+
+from spotify_ads_async import Governor, Limit
+from spotify_ads_async.emulator import Emulator
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+
+PROGRAM = """
+import asyncio, multiprocessing, os, sys, threading
+from spotify_ads_async import AdsClient
+
+account, calls = sys.argv[1], int(sys.argv[2])
+ads = AdsClient.from_env()
+
+async def several(of):
+    await asyncio.gather(*(of.ad_account(account).ad_sets.list(limit=1) for _ in range(calls)))
+
+def with_a_client_of_its_own():
+    async def use():
+        async with AdsClient.from_env() as own:
+            await several(own)
+    asyncio.run(use())
+
+def as_a_child():
+    asyncio.run(several(ads))
+    asyncio.run(ads.aclose())
+
+async def fork_amid_requests():
+    under_way = asyncio.ensure_future(several(ads))
+    await asyncio.sleep(0.05)
+    child = os.fork()
+    if child == 0:
+        as_a_child()
+        os._exit(0)
+    await under_way
+    return child
+
+asyncio.run(several(ads))
+fork = multiprocessing.get_context("fork")
+children = [fork.Process(target=as_a_child) for _ in range(2)]
+for child in children:
+    child.start()
+amid = asyncio.run(fork_amid_requests())
+threads = [threading.Thread(target=with_a_client_of_its_own) for _ in range(2)]
+for thread in threads:
+    thread.start()
+asyncio.run(several(ads))
+for one in (*children, *threads):
+    one.join()
+assert [child.exitcode for child in children] == [0, 0]
+assert os.waitpid(amid, 0)[1] == 0
+asyncio.run(ads.aclose())
+"""
+LOAD = 8
+"""How many times the program makes its calls: three times in the parent, in three children, in two threads."""
+
+
+async def judged(limits: list[Limit], calls_each: int, folder: Path, algorithm: str) -> None:
+    async with Emulator(ad_sets=20, latency=(0.005, 0.05), limits=limits, algorithm=algorithm) as server:  # type: ignore[arg-type]
+        specification = ",".join(f"{limit.name}={limit.requests}/{limit.window:g}" for limit in limits)
+        program = await asyncio.create_subprocess_exec(
+            sys.executable, "-W", "ignore::DeprecationWarning", "-c", PROGRAM, server.ad_account_id, str(calls_each),
+            env={
+                **os.environ, "SPOTIFY_ADS_BASE_URL": server.base_url, "SPOTIFY_ADS_ACCESS_TOKEN": "x", "SPOTIFY_ADS_CLIENT_ID": "an-app",
+                "SPOTIFY_ADS_STORE": f"sqlite:///{folder / 'quota.db'}", "SPOTIFY_ADS_LIMITS": specification,
+            },
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        async with asyncio.timeout(240.0):
+            _, errors = await program.communicate()
+        assert program.returncode == 0, errors.decode()
+        counted = server.statistics()
+        assert counted.refused == 0
+        assert counted.requests == LOAD * calls_each
+
+
+async def test_no_window_is_exceeded_by_children_threads_and_loops(tmp_path: Path) -> None:
+    await judged([Limit("client_id", 60, 0.6), Limit("ip", 30, 0.3)], 25, tmp_path, "log")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("algorithm", ["log", "fixed", "bucket"])
+async def test_no_window_is_exceeded_by_children_threads_and_loops_for_longer(tmp_path: Path, algorithm: str) -> None:
+    await judged([Limit("client_id", 300, 6.0), Limit("ip", 100, 2.0)], 150, tmp_path, algorithm)
+
+
+def test_a_forked_child_whose_windows_are_in_memory_is_told_once() -> None:
+    with server_in_a_thread() as server:
+        ads = client(server.base_url, governor=Governor([Limit("ip", 100, 1.0)]))
+        asyncio.run(calls.READ.by(ads))
+        context = multiprocessing.get_context("fork")
+        ours, theirs = context.Pipe()
+
+        def child() -> None:
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                asyncio.run(calls.READ.by(ads))
+                asyncio.run(calls.READ.by(ads))
+            theirs.send([str(warning.message) for warning in told if warning.category is RuntimeWarning])
+
+        process = context.Process(target=child)
+        process.start()
+        (told,) = ours.recv()
+        process.join()
+        assert "SPOTIFY_ADS_STORE=sqlite" in told
+        asyncio.run(ads.aclose())

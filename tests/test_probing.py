@@ -1,0 +1,56 @@
+"""What was found out about an API: which window the headers describe, and the file that keeps it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spotify_ads_async import PUBLISHED_LIMITS, AdsClient, PermissionDenied
+from spotify_ads_async.emulator import Emulator
+from spotify_ads_async.probing import ApiFacts, RateWindow, described_window, load_facts, probe, save_facts
+
+
+def headers(limit: object, reset: object) -> dict[str, str]:
+    return {"X-RateLimit-Limit": str(limit), "X-RateLimit-Reset": str(reset)}
+
+
+@pytest.mark.parametrize(
+    ("seen", "window"),
+    [
+        ([], None),
+        ([{}, {"Date": "today"}], None),
+        ([headers("many", 1)], None),
+        ([headers(500, 3), headers(500, 10)], RateWindow(limit="ip", requests=500, longest_reset=10.0)),
+        ([headers(1500, 29)], RateWindow(limit="client_id", requests=1500, longest_reset=29.0)),
+        # A window that is over later than the limit's own is another one.
+        ([headers(500, 25)], RateWindow(limit="", requests=500, longest_reset=25.0)),
+        ([headers(77, 1)], RateWindow(limit="", requests=77, longest_reset=1.0)),
+    ],
+)
+def test_the_headers_describe_the_window_that_fits(seen: list[dict[str, str]], window: RateWindow | None) -> None:
+    assert described_window(PUBLISHED_LIMITS, seen) == window
+
+
+def test_what_was_found_out_is_kept_for_the_api_that_it_is_about(tmp_path: Path) -> None:
+    facts = ApiFacts(base_url="https://one.example/ads/v3", found_at="2026-11-27T00:00:00Z", objects="merge")
+    file = tmp_path / "state" / "api-facts.json"
+    assert load_facts(file, facts.base_url) is None
+    save_facts(facts, file)
+    assert load_facts(file, facts.base_url) == facts
+    assert load_facts(file, "https://other.example/ads/v3") is None
+    for broken in (b"", b"[]", b'{"base_url": 1}', b"\xff\xfe"):
+        file.write_bytes(broken)
+        assert load_facts(file, facts.base_url) is None
+
+
+async def test_a_draft_that_cannot_be_deleted_again_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    async with Emulator(ad_sets=1, latency=0.0, limits=None) as server, AdsClient("token", base_url=server.base_url) as ads:
+        server.add_fault("error", operation="deleteCampaignDraft", status=400)
+        assert (await probe(ads, server.ad_account_id)).objects == "merge"
+        (draft,) = server.store.account(server.ad_account_id).campaign_drafts
+        assert f"{draft['id']}, could not be deleted again" in caplog.text
+        server.add_fault("denied", operation="updateAdSetDraft")
+        with pytest.raises(PermissionDenied) as refused:
+            await probe(ads, server.ad_account_id)
+        assert "could not be deleted again" in refused.value.__notes__[0]
