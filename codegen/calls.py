@@ -73,7 +73,7 @@ class _Found(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tag(self) -> str:
-        return self.given["tags"][0]
+        return next(iter(self.given["tags"]), "other")
 
 
 def read(document: Document, overrides: Overrides) -> tuple[list[Operation], Shapes]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from spotify_ads_async.api.facts import PUBLISHED_DOCUMENT
+from spotify_ads_async.api import PUBLISHED_DOCUMENT
 from spotify_ads_async.auth.credentials import AccessToken, Credentials, RefreshToken
 from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL
 from spotify_ads_async.errors import ConfigurationError

@@ -237,6 +237,12 @@ BROKEN: list[tuple[str, dict[str, object], str, str]] = [
     ("createAsyncReport", {"report_end": START - 366 * DAY}, "report_end", "before report_start"),
     ("createAsyncReport", {"insight_dimension": m.InsightDimension.AGE}, "insight_dimension", "LIFETIME"),
     ("createAsyncReport", {"statuses": [m.AsyncReportEntityStatus.PAUSED]}, "statuses[0]", "a status of AD_SET"),
+    (
+        "createAsyncReport",
+        {"dimensions": [m.AsyncReportDimension.CARD_TAGLINE], "statuses": [m.AsyncReportEntityStatus.COMPLETED]},
+        "statuses[0]",
+        "a status of AD:",
+    ),
     ("createAsset", {"asset_subtype": UNSET}, "asset_subtype", "AUDIO"),
     ("uploadAsset", {"media": bytes(20 * 1024 * 1024 + 1)}, "media", "20 MB"),
     ("transferChunkedAsset", {"media": bytes(20 * 1024 * 1024 + 1)}, "media", "20 MB"),

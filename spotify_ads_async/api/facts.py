@@ -13,19 +13,18 @@ from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
-__all__ = ["FILE", "METHODS", "PUBLISHED_DOCUMENT", "Facts", "known_facts", "parse_document", "render_facts", "take_facts"]
+__all__ = ["FILE", "METHODS", "Facts", "known_facts", "parse_document", "render_facts", "take_facts"]
 
 Facts: TypeAlias = dict[str, Any]
 
 FILE: Final = Path(__file__).parents[1] / "api.json"
 """Where the package holds the facts that it was made from."""
-PUBLISHED_DOCUMENT: Final = "https://developer.spotify.com/reference/ads-api/v3/api.yaml"
-"""Where Spotify publishes the document."""
 METHODS: Final = ("get", "put", "post", "patch", "delete")
 """The methods of a path, in the order in which the facts name them."""
 WIDTH: Final = 160
 """The longest line of the file that holds more than one fact."""
 
+_TEXTS = frozenset({"$ref", "format", "type"})
 _LISTS = frozenset({"enum", "properties", "required"})
 _KEYWORDS = frozenset(
     {
@@ -65,48 +64,56 @@ def take_facts(document: Mapping[str, Any]) -> Facts:
     """
     try:
         components = document["components"]
-        shared = components.get("parameters", {})
         return {
             "components": {
-                "parameters": {name: _parameter(one) for name, one in sorted(shared.items())},
+                "parameters": {name: _parameter(one) for name, one in sorted(components.get("parameters", {}).items())},
                 "schemas": {name: _schema(one) for name, one in sorted(components["schemas"].items())},
             },
-            "info": {key: document["info"][key] for key in ("title", "version") if key in document["info"]},
+            "info": {key: document["info"][key] for key in ("title", "version") if key in document.get("info", ())},
             "openapi": document["openapi"],
-            "paths": {path: _path(item, shared) for path, item in sorted(document["paths"].items())},
+            "paths": {path: _path(item, components) for path, item in sorted(document["paths"].items())},
             "servers": [{"url": one["url"]} for one in document.get("servers", ())],
         }
-    except (KeyError, TypeError, AttributeError) as problem:
+    except (KeyError, TypeError, AttributeError, ValueError) as problem:
         raise ValueError(f"not an OpenAPI 3.0 document: {type(problem).__name__} {problem}") from problem
 
 
-def _path(item: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+def _path(item: Mapping[str, Any], components: Mapping[str, Any]) -> dict[str, Any]:
     """A path's operations; the parameters that they have in common stand with each."""
-    return {method: _operation(item[method], item.get("parameters", ()), shared) for method in METHODS if method in item}
+    return {method: _operation(item[method], item.get("parameters", ()), components) for method in METHODS if method in item}
 
 
-def _operation(given: Mapping[str, Any], common: Iterable[Mapping[str, Any]], shared: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"operationId": given["operationId"], "tags": list(given["tags"])}
+def _operation(given: Mapping[str, Any], common: Iterable[Mapping[str, Any]], components: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {"operationId": _text(given["operationId"]), "tags": list(given.get("tags", ()))}
     parameters: dict[tuple[str, str], dict[str, Any]] = {}
     for one in [*common, *given.get("parameters", ())]:
-        said = shared[one["$ref"].rpartition("/")[2]] if "$ref" in one else one
+        said = _followed(one, components)
         parameters[said["name"], said["in"]] = _parameter(one)
     if parameters:
         found["parameters"] = [one for _, one in sorted(parameters.items())]
     if "requestBody" in given:
-        body = given["requestBody"]
+        body = _followed(given["requestBody"], components)
         found["requestBody"] = {"content": _content(body["content"]), "required": bool(body.get("required", False))}
     if given.get("deprecated"):
         found["deprecated"] = True
-    found["responses"] = {str(status): _response(one) for status, one in sorted(given["responses"].items(), key=lambda pair: str(pair[0]))}
+    answers = {str(status): _response(_followed(one, components)) for status, one in given["responses"].items()}
+    found["responses"] = dict(sorted(answers.items()))
     return found
+
+
+def _followed(given: Mapping[str, Any], components: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a reference to a shared parameter, body or answer leads to."""
+    if "$ref" not in given:
+        return given
+    _, _, kind, name = given["$ref"].split("/")
+    return components[kind][name]
 
 
 def _parameter(given: Mapping[str, Any]) -> dict[str, Any]:
     if "$ref" in given:
-        return {"$ref": given["$ref"]}
+        return {"$ref": _text(given["$ref"])}
     kept = {key: given[key] for key in ("deprecated", "explode", "in", "name", "required", "style") if key in given}
-    return {**kept, "schema": _schema(given["schema"])}
+    return {**kept, "schema": _schema(given.get("schema", {}))}
 
 
 def _response(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,11 +121,19 @@ def _response(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _content(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {media: {"schema": _schema(one["schema"])} for media, one in sorted(given.items())}
+    return {media: {"schema": _schema(one.get("schema", {}))} for media, one in sorted(given.items())}
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} stands where a text should")
+    return value
 
 
 def _schema(given: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {key: given[key] for key in sorted(given) if key in _KEYWORDS}
+    found: dict[str, Any] = {key: _text(given[key]) if key in _TEXTS else given[key] for key in given if key in _KEYWORDS}
+    if "enum" in given:
+        found["enum"] = list(given["enum"])
     if isinstance(given.get("additionalProperties"), Mapping):
         found["additionalProperties"] = _schema(given["additionalProperties"])
     for key in ("allOf", "anyOf", "oneOf"):

@@ -148,7 +148,7 @@ class FactTable:
         """Add the names of every schema that this one is made of."""
         for name in _references(schema):
             new = self._renamed.get(name, name)
-            if new not in reached:
+            if new not in reached and name in self._schemas:
                 reached.add(new)
                 self._reach(self._schemas[name], reached)
 

@@ -13,7 +13,7 @@ from spotify_ads_async.cli.consent import Yes, agreed
 from spotify_ads_async.cli.counter import counting
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output, Rows
-from spotify_ads_async.cli.run import DONE, run, say, usage_error
+from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
 from spotify_ads_async.cli.trees import COLUMNS, Ignore, Publish, Start, conclude, renaming, told_at_the_end, write_made
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.trees import CampaignTree, DraftTree, Made, parse
@@ -55,6 +55,9 @@ def import_(
     async def command() -> int:
         trees = parse(await anyio.to_thread.run_sync(read_file, file), ignore=ignore or ())
         archived = [tree.campaign for tree in trees if str(tree.campaign.status) == "ARCHIVED"]
+        if not trees:
+            say(f"{file} holds no campaign: nothing was made")
+            return FAILED
         total = sum(_count(tree) for tree in trees)
         if not await agreed(f"make {total} drafts from {file}{', and publish them' if publish else ''}?", yes=yes):
             say("nothing was made")

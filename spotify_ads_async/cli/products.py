@@ -9,15 +9,14 @@ import msgspec
 import typer
 
 from spotify_ads_async.ad_products import AdProducts, Violation
+from spotify_ads_async.bulk.plan.products import KINDS
 from spotify_ads_async.cli.run import say
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import InvalidRequest, SpotifyAdsError
 from spotify_ads_async.validation.ad_products import DEFAULT_PRODUCT, Action, EntityKind, product_of
 
-__all__ = ["KINDS", "AdProduct", "hold_to_product", "refusal"]
+__all__ = ["AdProduct", "hold_to_product", "refusal"]
 
-KINDS: Mapping[str, EntityKind] = {"campaigns": "campaign", "ad sets": "ad_set", "ads": "ad"}
-"""What the catalogue calls the kinds of things."""
 _PARENTS: Mapping[EntityKind, str] = {"campaign": "", "ad_set": "campaign_id", "ad": "ad_set_id"}
 _UNCHECKED = "none"
 

@@ -101,7 +101,7 @@ class OffsetPager(Generic[ItemT]):
         self._confirming = self._wary = self._lied = False
         # Passes over the list, and what they said of it.
         self._sweeps, self._fruitless = 1, 0
-        self._sweep = Sweep(self._seen)
+        self._sweep = Sweep(self._seen, self._sort_key, closely=False)
         self._watch = Watch(operation.id, self._limit)
         self._reordered = self._disturbed = False
         self._first_keys: list[str] = []
@@ -162,19 +162,18 @@ class OffsetPager(Generic[ItemT]):
         if not self._begun and not self._resumed:
             self._blind = any(identity(row) is None for row in page.items)
         keys = [identity(row) or _content(row) for row in page.items]
-        sort_keys = [self._sort_key(row) for row in page.items]
-        if not self._connects(offset, keys, sort_keys, total):
+        if not self._connects(offset, keys, page):
             self._watch.step_back(offset, total)
             self._disturbed = True
             return PageOutcome(None, restart=self._void(calm=False))
-        return self._take_in(offset, page, keys, sort_keys, total)
+        return self._take_in(offset, page, keys, total)
 
-    def _connects(self, offset: int, keys: list[str], sort_keys: list[Any], total: int | None) -> bool:
+    def _connects(self, offset: int, keys: list[str], page: Page[ItemT]) -> bool:
         """Whether nothing lies between the rows met so far and this page; where to look otherwise."""
         if self._search is not None:
             last = max((index for index, key in enumerate(keys) if key in self._seen), default=None)
             if last is None:
-                if not self._search.miss(len(keys), total):
+                if not self._search.miss(len(keys), page.total if page.total or not keys else None):
                     raise lost_place(self._operation.id)
                 self._next = self._search.offset
                 return False
@@ -188,7 +187,7 @@ class OffsetPager(Generic[ItemT]):
         if not keys and self._confirming and offset == self._next:
             return True
         if keys and keys[0] in self._sweep.met:
-            stuck = self._again_and_closely and self._sweep.tied(sort_keys) and self._steps_out_of_a_tie < _MAX_STEPS_OUT_OF_A_TIE
+            stuck = self._again_and_closely and self._sweep.tied(page.items) and self._steps_out_of_a_tie < _MAX_STEPS_OUT_OF_A_TIE
             if not stuck:
                 return True
             self._steps_out_of_a_tie += 1
@@ -201,20 +200,20 @@ class OffsetPager(Generic[ItemT]):
             self._next = max(self._floor, offset - self._back)
         return False
 
-    def _take_in(self, offset: int, page: Page[ItemT], keys: list[str], sort_keys: list[Any], total: int | None) -> PageOutcome[ItemT]:
+    def _take_in(self, offset: int, page: Page[ItemT], keys: list[str], total: int | None) -> PageOutcome[ItemT]:
         rows, sweep = page.items, self._sweep
         self._disturbed |= bool(sweep.tail) and keys[: len(sweep.tail)] != sweep.tail
         ends = sweep.ends_here(keys)
-        fresh = len(keys) if self._blind else sum(key not in sweep.met for key in keys)
+        met = sweep.take(rows, keys, total, first=offset <= self._floor)
+        fresh = len(keys) if self._blind else len(met)
         self._watch.page(offset, keys, fresh, total)
-        met = sweep.take(keys, sort_keys, total, first=offset <= self._floor)
         self._reordered |= sweep.reordered and self._fixed
-        new = list(range(len(keys))) if self._blind else met if sweep.met is self._seen else self._unseen(offset, keys, sort_keys, met)
+        new = list(range(len(keys))) if self._blind else met if sweep.met is self._seen else self._unseen(offset, keys, rows, met)
         # Equal rows without ids are different rows to a blind walk.
         names = [f"{offset + index}" for index in range(len(keys))] if self._blind else keys
         self._mark.page(offset, names, new, total=total, first=offset <= self._floor)
         if not self._begun:
-            self._first_keys, self._newest = keys[: 2 * OVERLAP], sort_keys[0] if sort_keys else None
+            self._first_keys, self._newest = keys[: 2 * OVERLAP], self._sort_key(rows[0]) if rows else None
         self._begun = self._calm = True
         self._back = 0
         if fresh:
@@ -222,7 +221,7 @@ class OffsetPager(Generic[ItemT]):
         self._gained = len(new)
         self._yielded += len(new)
         sweep.found += len(new)
-        overlap = self._overlap and sweep.overlap(sort_keys, strict=self._again_and_closely)
+        overlap = self._overlap and sweep.overlap(rows)
         self._next = offset + sweep.next_from(keys, overlap)
         self._confirming = self._next == offset + len(keys)
         void = self._settle(offset, page, total, fresh=bool(fresh), ends=ends)
@@ -230,7 +229,7 @@ class OffsetPager(Generic[ItemT]):
             void = self._void()
         return PageOutcome([rows[index] for index in new], restart=void)
 
-    def _unseen(self, offset: int, keys: list[str], sort_keys: list[Any], met: list[int]) -> list[int]:
+    def _unseen(self, offset: int, keys: list[str], rows: list[ItemT], met: list[int]) -> list[int]:
         """Of the rows that a later pass meets, those that the walk has not yielded, and that are not newer than the walk.
 
         Rows that stand before the walk's first one were created meanwhile. To yield them now would never end where each row that
@@ -239,6 +238,7 @@ class OffsetPager(Generic[ItemT]):
         begins, grown = 0, (self._total or 0) - (self._least_total or 0)
         if self._fixed and offset <= self._floor and not self._reordered:
             begins = next((index for index, key in enumerate(keys[: grown + 1]) if key in self._first_keys), 0)
+        sort_keys = [self._sort_key(row) for row in rows]
         new: list[int] = []
         for index in met:
             newer = index < begins or self._newer(sort_keys[0], sort_keys[index], sort_keys[-1])
@@ -315,7 +315,7 @@ class OffsetPager(Generic[ItemT]):
         self._sweeps += 1
         self._disturbed = False
         self._contradictions = 0
-        self._sweep = Sweep(SeenIds())
+        self._sweep = Sweep(SeenIds(), self._sort_key, closely=self._fixed)
         self._watch = Watch(self._operation.id, self._limit)
         self._next = self._floor
         return self._void()

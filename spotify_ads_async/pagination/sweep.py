@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -23,6 +23,8 @@ class Sweep:
 
     Args:
         met: what the pass has met: the walk's own rows in the first pass, a set of its own in later ones.
+        sort_key: what a row is sorted by, None where that is not known.
+        closely: whether each page shall prove itself by its sort keys.
 
     Attributes:
         found: how many rows were new to the walk.
@@ -32,13 +34,15 @@ class Sweep:
         tail: the keys with which the next page begins if nothing moves.
     """
 
-    def __init__(self, met: SeenIds) -> None:
+    def __init__(self, met: SeenIds, sort_key: Callable[[object], Any], *, closely: bool) -> None:
         self.met = met
         self.found = 0
         self.unproven = self.reordered = False
         self.by_keys = self._ordered = True
         self.tail: list[str] = []
-        self._last: dict[str, int] = {}
+        self._sort_key = sort_key
+        self._closely = closely
+        self._last: Sequence[str] = ()
         self._edge: Any = None
         self._total: int | None = None
         self._totals: set[int | None] = set()
@@ -48,45 +52,52 @@ class Sweep:
         """The list's length as every answer of the pass gave it, None where they differ or gave none."""
         return next(iter(self._totals)) if len(self._totals) == 1 else None
 
-    def tied(self, sort_keys: Sequence[Any]) -> bool:
+    def tied(self, rows: Sequence[object]) -> bool:
         """Whether a page begins with the sort key that the last one ended with, so that rows may lie between them."""
-        return self._ordered and bool(sort_keys) and self._edge is not None and sort_keys[0] == self._edge
+        return self._ordered and bool(rows) and self._edge is not None and self._sort_key(rows[0]) == self._edge
 
-    def take(self, keys: Sequence[str], sort_keys: Sequence[Any], total: int | None, *, first: bool) -> list[int]:
+    def take(self, rows: Sequence[object], keys: Sequence[str], total: int | None, *, first: bool) -> list[int]:
         """Take in a page that counts; the indexes of the rows that this pass had not met.
 
         Args:
-            keys: what tells its rows apart.
-            sort_keys: what they are sorted by, None where that is not known.
+            rows: its rows.
+            keys: what tells them apart.
             total: the list's length as it came with the page.
             first: whether the page is where the pass began.
         """
         self._totals.add(total)
         if not keys:
             return []
-        known = sum(key in self.met for key in keys)
-        still = bool(self.tail) and list(keys[: len(self.tail)]) == self.tail and known == len(self.tail) and total == self._total
-        self._ordered &= _is_ordered(sort_keys)
-        strict = self._ordered and None not in {self._edge, sort_keys[0]} and sort_keys[0] != self._edge
+        new = [index for index, key in enumerate(keys) if self.met.add(key)]
+        tail = len(self.tail)
+        still = tail > 0 and len(keys) - len(new) == tail and list(keys[:tail]) == self.tail and total == self._total
+        # A page on which nothing moved proves itself; most are such, and looking at each row's sort key costs time.
+        strict = (self._closely or not still) and self._is_strict(rows)
         self.unproven |= not (first or still or strict)
         self.by_keys &= first or strict
-        self.reordered |= self._swapped(keys)
-        self._total = total
-        self._last = {key: index for index, key in enumerate(keys)}
-        self._edge = sort_keys[-1]
-        return [index for index, key in enumerate(keys) if self.met.add(key)]
+        self.reordered |= not still and self._swapped(keys)
+        self._total, self._last, self._edge = total, keys, self._sort_key(rows[-1])
+        return new
+
+    def _is_strict(self, rows: Sequence[object]) -> bool:
+        """Whether a page begins with a sort key before the last one's end."""
+        sort_keys = [self._sort_key(row) for row in rows]
+        self._ordered &= _is_ordered(sort_keys)
+        return self._ordered and None not in {self._edge, sort_keys[0]} and sort_keys[0] != self._edge
 
     def _swapped(self, keys: Sequence[str]) -> bool:
         """Whether two rows of the last page stand the other way round."""
-        places = [self._last[key] for key in keys if key in self._last]
+        last = {key: index for index, key in enumerate(self._last)}
+        places = [last[key] for key in keys if key in last]
         return any(after < before for before, after in pairwise(places))
 
-    def overlap(self, sort_keys: Sequence[Any], *, strict: bool) -> int:
-        """How many rows the next page shall share with this one: where it is ``strict``, back to a sort key before the last one."""
-        if strict and self._ordered and sort_keys and sort_keys[-1] is not None:
-            equal = next((count for count, key in enumerate(reversed(sort_keys)) if key != sort_keys[-1]), None)
+    def overlap(self, rows: Sequence[object]) -> int:
+        """How many rows the next page shall share with this one: in a pass that looks closely, back to a key before the last one."""
+        if self._closely and self._ordered and rows:
+            last = self._sort_key(rows[-1])
+            equal = next((count for count, row in enumerate(reversed(rows)) if self._sort_key(row) != last), None)
             # Equal keys that fill a page have no beginning that it could share.
-            if equal is not None and equal + 1 < len(sort_keys):
+            if last is not None and equal is not None and equal + 1 < len(rows):
                 return max(OVERLAP, equal + 1)
         return OVERLAP
 

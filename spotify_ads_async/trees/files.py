@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -94,6 +95,8 @@ def _parsed(number: int, line: bytes, ignore: frozenset[str]) -> Campaign | AdSe
         raise _unreadable(number, "it is longer than 16 MB")
     try:
         facts = msgspec.json.decode(line, type=dict[str, Any])
+        # Of a key that is there twice, parsers take the last one: nobody knows which was meant.
+        json.loads(line, object_pairs_hook=_once)
         kind = KINDS.get(str(facts.pop(_KIND, None)))
         if kind is None:
             raise _unreadable(number, f"kind must be one of {', '.join(KINDS)}")
@@ -101,9 +104,21 @@ def _parsed(number: int, line: bytes, ignore: frozenset[str]) -> Campaign | AdSe
         _check_known(number, kind, facts, ignore.union(newer))
         one: Any = msgspec.convert(facts, kind, dec_hook=decode_hook)
         keep_source(one, msgspec.json.encode(facts))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _Twice) as problem:
         raise _unreadable(number, str(problem)) from None
     return one
+
+
+class _Twice(ValueError):
+    """A key is there twice."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    keys: set[str] = set()
+    for key, _ in pairs:
+        if key in keys:
+            raise _Twice(f"{key} is there twice")
+        keys.add(key)
 
 
 def _check_known(number: int, kind: type[Answer], facts: Mapping[str, Any], allowed: Collection[str]) -> None:

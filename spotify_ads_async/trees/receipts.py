@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -82,6 +83,8 @@ class Receipt:
         except OSError as problem:
             raise ConfigurationError(f"the receipt {path} cannot be opened: {problem.strerror}; nothing was sent") from None
         try:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                raise ConfigurationError(f"{path} is no plain file, and no place for a receipt: name another; nothing was sent")
             if sys.platform != "win32":
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spotify_ads_async.api.changes import find_changes, render_changes
-from spotify_ads_async.api.facts import Facts, known_facts
+from spotify_ads_async.api.facts import Facts, known_facts, take_facts
 
 Edit: TypeAlias = Callable[[Facts], object]
 ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorResponse"}}}
@@ -154,7 +154,30 @@ FIELDS = [
 ]
 
 
-@settings(max_examples=25, deadline=None)
+PLACES = st.recursive(st.just(()), lambda inner: st.tuples(st.integers(0, 10**6), inner), max_leaves=9)
+
+
+@settings(max_examples=15, deadline=None)
+@given(place=PLACES, value=st.sampled_from([None, {}, [], "text", 5]))
+def test_a_document_of_any_form_is_compared_or_refused_in_words(place: Any, value: object) -> None:  # noqa: ANN401 - nested tuples
+    after: Any = copy.deepcopy(known_facts())
+    node = after
+    while place:
+        (at, place), keys = place, list(node) if isinstance(node, dict) else range(len(node))
+        key = keys[at % len(keys)]
+        if not place or not isinstance(node[key], dict | list) or not node[key]:
+            node[key] = value
+            break
+        node = node[key]
+    try:
+        facts = take_facts(after)
+    except ValueError as problem:
+        assert str(problem).startswith("not an OpenAPI 3.0 document")  # noqa: PT017 - one of two ends
+    else:
+        assert all(line.strip() for line in render_changes(find_changes(known_facts(), facts)))
+
+
+@settings(max_examples=15, deadline=None)
 @given(st.sampled_from(FIELDS))
 def test_any_field_that_goes_is_named_and_so_is_its_return(place: tuple[str, str]) -> None:
     name, field = place

@@ -130,7 +130,7 @@ def broken(doctor: Doctor, state: str) -> Mapping[str, str]:
             "limits: the answers' headers speak of 100 requests",
             "set SPOTIFY_ADS_LIMITS",
         ),
-        ((), "a newer API", "API: 1 changes since this version was made", "spotify-ads api changes"),
+        ((), "a newer API", "API: one change since this version was made", "spotify-ads api changes"),
         ((), "no profile", "sign-in: no credentials", "spotify-ads login"),
         ((), "broken config", "configuration: ", "correct the config file"),
         ((), "unwritable home", "folders: /dev/null/home", "give this user the folder"),
@@ -143,6 +143,28 @@ def test_each_state_of_brokenness_is_named_first_with_its_remedy(doctor: Doctor,
     assert code == 1, lines
     assert lines[0].startswith(f"problem {found}"), lines
     assert remedy in lines[1], lines
+
+
+@pytest.mark.parametrize("doctor", [("--strict-tokens",)], indirect=True)
+def test_a_sign_in_that_was_revoked_is_named_first(doctor: Doctor) -> None:
+    code, lines = doctor.sees(
+        SPOTIFY_ADS_ACCESS_TOKEN="",
+        SPOTIFY_ADS_CLIENT_ID="an-app",
+        SPOTIFY_ADS_CLIENT_SECRET=SECRET,
+        SPOTIFY_ADS_REFRESH_TOKEN=SECRET,
+        SPOTIFY_ADS_TOKEN_URL=doctor.emulator.base_url.removesuffix("/ads/v3") + "/api/token",
+    )
+    assert code == 1
+    assert lines[0].startswith("problem token: the token request was refused (invalid_grant)"), lines
+    assert "spotify-ads login" in lines[1]
+
+
+@pytest.mark.parametrize(
+    "address", ["http://me:{}@proxy.example:3128", "me:{}@proxy.example:3128", "http://me:x/{}@y@proxy.example:3128/?a={}"]
+)
+def test_no_form_of_an_address_shows_its_password(doctor: Doctor, address: str) -> None:
+    _, lines = doctor.sees(SPOTIFY_ADS_PROXY=address.replace("{}", SECRET))
+    assert any("***@proxy.example:3128" in line for line in lines)
 
 
 def test_findings_come_as_json_too(doctor: Doctor) -> None:

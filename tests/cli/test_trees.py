@@ -220,3 +220,10 @@ def test_a_start_at_the_ends_of_the_calendar_is_a_sentence(spotify_ads: CommandL
     assert "Traceback" not in ended.stderr
     assert ("calendar" if start > START else "lies in the past") in ended.stderr
     assert ids(spotify_ads, "drafts", "list") == []
+
+
+def test_an_empty_file_is_not_taken_for_done(spotify_ads: CommandLine) -> None:
+    (spotify_ads.folder / "account.jsonl").write_text("")
+    ended = spotify_ads.run("import", "account.jsonl", "--yes")
+    assert ended.returncode == FAILED
+    assert "holds no campaign" in ended.stderr

@@ -391,6 +391,7 @@ def written(lines: list[Row]) -> bytes:
             "'ANDROIT', which is no value that is known: did you mean ANDROID",
         ),
         (lambda line: line.update(weather="RAIN"), "weather is no key that is known"),
+        (lambda line: line.update(delivery="off"), "'off', which is no value that is known: did you mean OFF"),
     ],
 )
 async def test_a_key_that_is_not_known_is_refused_with_its_line(
@@ -447,6 +448,11 @@ async def test_a_newer_key_is_sent_as_it_came(server: Emulator, account: AdAccou
     assert "currency" not in part.body["budget"]
 
 
+def test_a_key_that_is_there_twice_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="line 1: status is there twice"):
+        parse(b'{"kind": "campaign", "id": "a", "name": "An", "status": "PAUSED", "status": "ACTIVE"}')
+
+
 @pytest.mark.parametrize("content", [b"\x00\x00", b"\xff\xfe{}", b"[" * 100_000, b'{"kind": "campaign", "id": 7}', b'{"kind": "campaign"'])
 async def test_a_file_that_is_none_is_refused_in_a_sentence(account: AdAccount, tmp_path: Path, content: bytes) -> None:
     file = anyio.Path(tmp_path / "account.jsonl")
@@ -458,6 +464,14 @@ async def test_a_file_that_is_none_is_refused_in_a_sentence(account: AdAccount, 
 async def test_a_device_is_no_file(account: AdAccount) -> None:
     with pytest.raises(InvalidRequest, match="no plain file"):
         await account.trees.load("/dev/zero")
+
+
+@pytest.mark.parametrize("place", ["/dev/full", "/dev/zero", "missing/folder/receipt"])
+async def test_a_device_is_no_place_for_a_receipt(account: AdAccount, tmp_path: Path, place: str) -> None:
+    file = tmp_path / "account.jsonl"
+    await account.trees.export(file)
+    with pytest.raises(ConfigurationError, match="nothing was sent"):
+        await account.trees.load(file, receipt=place)
 
 
 # ---- receipts

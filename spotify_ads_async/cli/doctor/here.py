@@ -81,7 +81,8 @@ def _shown(name: str, value: str) -> str:
     """A setting's value without what may be secret in it: all that stands before the host of an address, and its query."""
     if _SECRET_NAME.search(name):
         return "***"
-    return re.sub(r"://.*@", "://***@", value, flags=re.DOTALL).partition("?")[0] if "://" in value else value
+    shown = re.sub(r"^(\w[\w+.-]*://)?.*@", r"\1***@", value, flags=re.DOTALL)
+    return shown.partition("?")[0] if "://" in shown or shown != value else shown
 
 
 async def check_folders(examination: Examination) -> AsyncIterator[Finding]:
@@ -167,7 +168,7 @@ async def check_store(examination: Examination) -> AsyncIterator[Finding]:
 
 def _place(address: str) -> str:
     parts = urlsplit(address)
-    return unquote(parts.path) if parts.scheme == "sqlite" else f"{parts.scheme}://{parts.hostname or ''}"
+    return unquote(parts.path.removeprefix("/")) if parts.scheme == "sqlite" else f"{parts.scheme}://{parts.hostname or ''}"
 
 
 def _counted(processes: list[str]) -> str:

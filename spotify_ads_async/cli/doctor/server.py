@@ -110,6 +110,7 @@ async def _reached(examination: Examination, settings: Settings, what: str, url:
             "network", Outcome.PROBLEM, f"{url.host}:{url.port}, for {what}, cannot be reached: {_why(problem)}", _NETWORK_REMEDY
         )
     way = "" if proxy is None else f" by way of the proxy {proxy.name}"
+    way += ", and its certificate is good" if url.scheme == "https" else ""
     return Finding("network", Outcome.OK, f"{url.host}, for {what}, answers within {seconds * 1000:.0f} ms{way}")
 
 
@@ -304,7 +305,8 @@ async def check_api(examination: Examination) -> AsyncIterator[Finding]:
     if not changes:
         yield Finding("API", Outcome.OK, f"{settings.api_document} is as this version knows it")
         return
-    text = f"{len(changes)} changes since this version was made: " + "; ".join(_first(render_changes(changes)))
+    many = f"{len(changes)} changes" if len(changes) > 1 else "one change"
+    text = f"{many} since this version was made: " + "; ".join(_first(render_changes(changes)))
     yield Finding(
         "API", Outcome.PROBLEM, text, "spotify-ads api changes lists them; a newer version may know them: pip install -U spotify-ads-async"
     )

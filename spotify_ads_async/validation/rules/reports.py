@@ -185,7 +185,7 @@ def async_report(body: Body, now: datetime) -> None:
 def primary_entity(dimensions: Value) -> str:
     """What the rows of an asynchronous report are about: the lowest level that its dimensions name."""
     names = [str(one) for one in dimensions]
-    if any(name == "AD_NAME" for name in names):
+    if any(name == "AD_NAME" or name.startswith(("CARD_", "CAROUSEL_")) for name in names):
         return "AD"
     for kind in ("AD_SET", "CAMPAIGN"):
         if any(name.startswith(f"{kind}_") for name in names):
