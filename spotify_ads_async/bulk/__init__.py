@@ -139,6 +139,7 @@ async def plan_selection(
     where: Sequence[str] = (),
     settings: Sequence[str],
     skip_bad_rows: bool = False,
+    zone: ZoneInfo | None = None,
 ) -> None:
     """Make a plan that gives new values to everything that satisfies all conditions.
 
@@ -150,6 +151,7 @@ async def plan_selection(
         where: conditions, such as ``status=ACTIVE`` or ``budget.amount>=100.00``; none selects everything.
         settings: new values, such as ``bid_amount=12.50`` or ``budget.amount=+10%``.
         skip_bad_rows: plan what can be changed though other rows are refused.
+        zone: the zone of times that name none.
 
     Raises:
         BadExpression: a condition or a setting cannot be understood.
@@ -160,7 +162,7 @@ async def plan_selection(
     chosen = planner.Selection(
         entity=entity,
         conditions=[parse_condition(entity, text) for text in where],
-        settings=[parse_setting(entity, text) for text in settings],
+        settings=[parse_setting(entity, text, zone=zone) for text in settings],
     )
     shown = f"{entity.plural} where {' and '.join(where)}" if where else f"all {entity.plural}"
     await planner.plan_selection(_bulk(ads), chosen, _header(ads, ad_account_id, shown, entity), plan, skip_bad_rows=skip_bad_rows)

@@ -72,6 +72,7 @@ async def _make_plan(client: AdsClient, planning: Planning) -> Path:
             where=planning.where,
             settings=planning.settings,
             skip_bad_rows=planning.skip_bad_rows,
+            zone=planning.reading.zone,
         )
     else:
         try:

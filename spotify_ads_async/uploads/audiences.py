@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -237,8 +238,8 @@ def _prepare(
                     _write_sheet(content, columns, ready, counts)
                 else:
                     encoding, assumed = encoding_of(content, stated)
-                    lines = (line for _, line in lines_of(content, TextFile(encoding=encoding)))
-                    _write(lines, columns, ready, counts, ascii_only=assumed)
+                    with contextlib.closing(_lines_of(content, encoding)) as lines:
+                        _write(lines, columns, ready, counts, ascii_only=assumed)
         else:
             _write(source, columns, ready, counts, ascii_only=False)
     except KeyError as missing:
@@ -255,6 +256,11 @@ def _prepare(
     if lost:
         raise ConfigurationError(f"the hashed list in {ready.parent} is not what was read ({lost}): is the disk full? nothing was sent")
     return counts, encoding, assumed
+
+
+def _lines_of(content: BinaryIO, encoding: str) -> Generator[str]:
+    for _, line in lines_of(content, TextFile(encoding=encoding)):
+        yield line
 
 
 def _write(lines: Iterable[str], columns: Sequence[str] | None, ready: Path, counts: Counts, *, ascii_only: bool) -> None:

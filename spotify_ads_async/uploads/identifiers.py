@@ -177,30 +177,26 @@ def identifiers(lines: Iterable[str], columns: Sequence[str] | None, counts: Cou
         KeyError: a column of ``columns`` is not in the header.
         NotCsvError: quotation marks in a file with a header do not pair.
     """
-    for number, cells, controls in _records(iter(lines), columns):
+    for number, cells, others in _records(iter(lines), columns):
         pieces = [piece for cell in cells for piece in _BETWEEN.split(cell) if piece.strip()]
-        found: list[str] = []
-        refused = controls
-        for piece in pieces:
-            plain = normalised(piece)
-            if plain is None or (ascii_only and not plain.isascii()):
-                # Words beside an identifier are a name; what looks like an address must be one.
-                refused |= "@" in piece and len(piece.split()) == 1
-            else:
-                found.append(_hash(plain))
-                counts.cleaned += plain != piece.strip().lower()
-                if len(counts.sample) < _SAMPLED:
-                    counts.sample.append(plain)
-        if refused or (pieces and not found):
+        plain = [normalised(piece) for piece in pieces]
+        found = [one for one in plain if one is not None and (one.isascii() or not ascii_only)]
+        counts.cleaned += sum(one in found and one != piece.strip().lower() for piece, one in zip(pieces, plain, strict=True))
+        unsafe = any(map(_CONTROL.search, (*cells, *others)))
+        # Words beside an identifier are a name; what looks like an address must be one, and stand where addresses do.
+        broken = any("@" in piece and len(piece.split()) == 1 and one not in found for piece, one in zip(pieces, plain, strict=True))
+        misplaced = not found and any("@" in cell for cell in others)
+        if unsafe or broken or misplaced or (pieces and not found):
             counts.refused += 1
             if len(counts.refused_lines) < _SHOWN:
                 counts.refused_lines.append(number)
-        if not controls:
-            yield from found
+        if not unsafe:
+            counts.sample.extend(found[: max(0, _SAMPLED - len(counts.sample))])
+            yield from map(_hash, found)
 
 
-def _records(lines: Iterator[str], columns: Sequence[str] | None) -> Iterator[tuple[int, list[str], bool]]:
-    """The cells of each line, or of each record below a header, with its number and whether it holds control characters."""
+def _records(lines: Iterator[str], columns: Sequence[str] | None) -> Iterator[tuple[int, list[str], list[str]]]:
+    """Each line, or each record below a header: its number, the cells that hold identifiers, and the others."""
     first, begun = next(lines, ""), 1
     stated = stated_separator(first)
     if stated:
@@ -210,12 +206,13 @@ def _records(lines: Iterator[str], columns: Sequence[str] | None) -> Iterator[tu
         if _has(header, columns) if columns is not None else _is_header(header):
             chosen = _chosen(header, columns)
             for number, record in _below_header(lines, separator, begun):
-                yield number, [record[at] for at in chosen if at < len(record)], any(map(_CONTROL.search, record))
+                cells = [record[at] for at in chosen if at < len(record)]
+                yield number, cells, [cell for at, cell in enumerate(record) if at not in chosen]
             return
     if columns is not None:
         _chosen(_line(first, stated or ","), columns)
     for number, line in enumerate(chain([first], lines), start=begun):
-        yield number, _line(line, stated or ","), _CONTROL.search(line) is not None
+        yield number, _line(line, stated or ","), []
 
 
 def missing_from(lines: Iterable[str], counts: Counts) -> str:

@@ -171,10 +171,9 @@ async def test_a_report_on_no_entities_has_no_rows() -> None:
 
 
 async def test_a_listed_entity_without_an_id_does_not_drop_out() -> None:
-    async with (
-        RawServer(otherwise=answer(200, {"campaigns": [{"id": ACCOUNT}, {"name": "Autumn"}]})) as server,
-        client(server.base_url) as ads,
-    ):
+    listed = answer(200, {"campaigns": [{"id": ACCOUNT}, {"name": "Autumn"}], "paging": {"total_results": 2}})
+    nothing_more = answer(200, {"campaigns": [], "paging": {"total_results": 2}})
+    async with RawServer(script=[listed], otherwise=nothing_more) as server, client(server.base_url) as ads:
         wish = ads.ad_account(ACCOUNT).reports.aggregate(
             entity_type=CAMPAIGN, fields=[CLICKS], granularity=DAY, report_start=today(), report_end=today()
         )

@@ -238,6 +238,15 @@ def test_no_identifier_is_lost_silently_beside_another() -> None:
     lines = ["a@b.co,c@d", "e@f.co,Ann @ work", "g@h.co\0", "i@j.co,\x07", "k@l.co"]
     assert list(identifiers(lines, None, counts)) == [sha256(one) for one in ("a@b.co", "e@f.co", "k@l.co")]
     assert counts.refused_lines == [1, 3, 4]
+    # No identifier of a line that is refused is looked for in what is uploaded.
+    assert counts.sample == ["a@b.co", "e@f.co", "k@l.co"]
+
+
+def test_an_address_in_another_column_is_not_passed_over() -> None:
+    counts = Counts(refused_lines=[])
+    lines = ["name;email", "Ann;a@b.co", "Ben c@d.co", "Carl", "Dora;", "e@f.co;", "Fay;f@g.co;also f2@g.co"]
+    assert list(identifiers(lines, None, counts)) == [sha256("a@b.co"), sha256("f@g.co")]
+    assert counts.refused_lines == [3, 6]
 
 
 async def test_a_list_in_a_workbook(account: AdAccount, tmp_path: Path) -> None:
