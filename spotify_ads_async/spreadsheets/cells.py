@@ -146,12 +146,13 @@ def cell_address(row: int, column: int) -> str:
 
 def is_blank(value: CellValue) -> bool:
     """Whether a cell shows nothing."""
-    return isinstance(value, str) and not trimmed(value)
+    return value == "" or (isinstance(value, str) and not trimmed(value))
 
 
 def trimmed(text: str) -> str:
     """A text without what nobody sees at its ends: white space of every kind, no-break spaces, byte order marks."""
-    return _EDGES.sub("", text)
+    # Most cells have nothing to trim, and there may be millions of them.
+    return text if text and text[0].isalnum() and text[-1].isalnum() else _EDGES.sub("", text)
 
 
 def number_of(value: float) -> int | Decimal | UnreadableCell:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -172,3 +173,10 @@ def test_a_step_that_the_currency_cannot_take_is_refused() -> None:
     refused = new_values([step], ANSWER, "JPY")
     assert isinstance(refused, Refusal)
     assert "JPY has no decimals" in refused.reason
+
+
+def test_times_of_a_setting_may_be_those_of_a_zone() -> None:
+    setting = parse_setting(AD_SETS, "end_time=2030-01-31 18:30", zone=ZoneInfo("Europe/Berlin"))
+    assert setting.value == "2030-01-31T17:30:00Z"
+    with pytest.raises(BadExpression, match="names no time zone"):
+        parse_setting(AD_SETS, "end_time=2030-01-31 18:30")

@@ -227,6 +227,11 @@ async def test_every_bad_cell_of_a_workbook_is_named_by_its_address(desk: Desk) 
     assert "Ad sets!A6: ad_set_id: holds 1.23456789012346e+16" in said
 
 
+async def test_a_header_that_cannot_be_read_is_named_by_its_address(desk: Desk) -> None:
+    said = await desk.refused(workbook(("Changes", [["ad_set_id", "=1+1"], [desk.ids[0], "x"]])), "book.xlsx")
+    assert "Changes!B1: holds a formula that was never calculated" in said
+
+
 async def test_percentages_and_other_currencies_are_no_amounts(desk: Desk) -> None:
     book = openpyxl.Workbook()
     sheet = book.active

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -16,6 +17,7 @@ from spotify_ads_async.bulk.plan.cells import CLEAR, CellError, parse_cell
 from spotify_ads_async.bulk.plan.columns import Cell, Column, Kind, columns_of, suggestion
 from spotify_ads_async.bulk.plan.effects import Refusal, State, leaf, same
 from spotify_ads_async.bulk.plan.money import in_units, no_money
+from spotify_ads_async.bulk.plan.typed import cell_text
 from spotify_ads_async.errors import Portable
 from spotify_ads_async.money import fits_currency, minor_units, round_to_currency
 from spotify_ads_async.types import time_text
@@ -96,8 +98,14 @@ def _comparable(column: Column, sign: str, text: str) -> Cell:
     return text if column.kind is Kind.TEXT or sign == "~" else parse_cell(column, text)
 
 
-def parse_setting(entity: Entity, text: str, *, clear: str = CLEAR) -> Setting:
+def parse_setting(entity: Entity, text: str, *, clear: str = CLEAR, zone: ZoneInfo | None = None) -> Setting:
     """Read ``name=Autumn``, ``bid_amount=12.50``, ``budget.amount=+10%``, ``end_time=+7d``.
+
+    Args:
+        entity: what is set.
+        text: the setting.
+        clear: the value that empties a field.
+        zone: the zone of times that name none.
 
     Raises:
         BadExpression: it is no setting for this kind of entity.
@@ -117,7 +125,7 @@ def parse_setting(entity: Entity, text: str, *, clear: str = CLEAR) -> Setting:
             raise BadExpression(f"{text}: {value} leads beyond all dates, which end with the year 9999") from None
         return Setting(column=column, relative=True, shift=Decimal(int(shift.total_seconds())), text=value)
     try:
-        return Setting(column=column, value=parse_cell(column, value, clear=clear), text=value)
+        return Setting(column=column, value=parse_cell(column, cell_text(column, value, zone=zone), clear=clear), text=value)
     except CellError as problem:
         raise BadExpression(f"{text}: {problem}") from None
 

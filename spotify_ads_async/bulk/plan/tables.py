@@ -119,6 +119,8 @@ class TableReader:
         if first is None:
             raise BadChanges([self._problem(0, "is empty", fatal=True)])
         self._header_row = first.number
+        if broken := [(number, cell) for number, cell in enumerate(first.cells, start=1) if isinstance(cell, UnreadableCell)]:
+            raise BadChanges([self._problem(first.number, cell.reason, at=number, fatal=True) for number, cell in broken])
         texts = [header_text(cell) for cell in first.cells]
         self.entity = entity or self._entity_of(texts, first.number)
         self._new = (new or {}).get(self.entity.plural)

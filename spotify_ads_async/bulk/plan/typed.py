@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -87,6 +88,7 @@ def _from_text(column: Column, text: str, zone: ZoneInfo | None) -> str:
             return text
 
 
+@functools.lru_cache(maxsize=4096)
 def _as_member(kind: object, text: str) -> str:
     """The member of an enum that a text means: case does not count, and blanks and hyphens are underscores."""
     members = unannotated(kind)

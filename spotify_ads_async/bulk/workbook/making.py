@@ -34,7 +34,7 @@ from spotify_ads_async.pagination import ListCall
 __all__ = ["WorkbookRun", "remove"]
 
 _PAGE = 50
-_UPLOADS_AT_ONCE = 4
+_UPLOADS_AT_ONCE = 12
 _FIELD = re.compile(r"[a-z_]+(?:\.[a-z_]+)*")
 
 T = TypeVar("T")
@@ -173,17 +173,21 @@ class WorkbookRun:
             return
         await self._settle_publishing()
         await self._refuse_occupied()
-        await self._upload_everything()
-        for plural in NEW_KINDS:
-            if not self._stopping.is_set():
-                await self._make_kind(plural)
+        # Files take their time to be processed, and only ads need them.
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._upload_everything)
+            for plural in NEW_KINDS:
+                if plural != ADS.plural and not self._stopping.is_set():
+                    await self._make_kind(plural)
+        if not self._stopping.is_set():
+            await self._make_kind(ADS.plural)
         if not self._stopping.is_set():
             await self._validate_everything()
         if self._options.publish and not self._stopping.is_set():
             await self._publish_everything()
 
     async def _tell(self, number: int) -> None:
-        item = next(one for one in await self._write(self._plan.items) if one.number == number)
+        item = await self._write(lambda: self._plan.item(number))
         if item.outcome in {RowOutcome.FAILED, RowOutcome.REFUSED}:
             self.progress.failed += 1
         else:

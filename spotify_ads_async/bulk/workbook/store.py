@@ -39,6 +39,12 @@ CREATE TABLE campaign (id TEXT PRIMARY KEY, draft_id TEXT NOT NULL DEFAULT '', s
 """
 
 
+_ITEMS = (
+    "SELECT number, plural, line, place, name, body, columns, media, parent, parent_id, campaign, key, state, draft_id, reason, field "
+    "FROM item"
+)
+
+
 class NewState(enum.StrEnum):
     """Where a new thing stands."""
 
@@ -330,11 +336,14 @@ class WorkbookPlan:
     def items(self, *, plural: str = "", campaign: str = "") -> list[NewItem]:
         """The new things, all of them, or those of a kind or a campaign."""
         found = self._connection.execute(
-            "SELECT number, plural, line, place, name, body, columns, media, parent, parent_id, campaign, key, state, draft_id, reason, "
-            "field FROM item WHERE (? = '' OR plural = ?) AND (? = '' OR campaign = ?) ORDER BY number",
+            f"{_ITEMS} WHERE (? = '' OR plural = ?) AND (? = '' OR campaign = ?) ORDER BY number",
             (plural, plural, campaign, campaign),
         )
         return [_item(values) for values in found]
+
+    def item(self, number: int) -> NewItem:
+        """One new thing."""
+        return _item(self._connection.execute(f"{_ITEMS} WHERE number = ?", (number,)).fetchone())
 
     def settle(self, number: int, state: NewState, *, draft_id: str | None = None, reason: str = "", field: str = "") -> None:
         """Write down what became of a new thing."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from spotify_ads_async.emulator.domain.answers import Response, refused
 from spotify_ads_async.emulator.domain.call import Call, Handlers, page
 from spotify_ads_async.emulator.domain.handlers.ad_sets import ORDERS
+from spotify_ads_async.emulator.domain.patching import PatchMode
 from spotify_ads_async.emulator.domain.shapes import named_shape
 from spotify_ads_async.emulator.domain.store import Account, Row, Table
 
@@ -168,7 +169,7 @@ def update_ad_set(call: Call) -> Response:
     account = call.account
     row = account.ad_set_drafts.get(call.path["draft_ad_set_id"])
     changed = {**row, **call.body, **_dated(account, row)}
-    if "targets" in call.body:
+    if "targets" in call.body and account.store.patch is PatchMode.MERGE:
         changed["targets"] = {**row.get("targets", {}), **call.body["targets"]}
     touch(account, row["campaign_id"])
     return Response(account.ad_set_drafts.put(changed))
