@@ -362,9 +362,12 @@ class RefreshToken(_NotCopied):
         try:
             await self._store.write(tokens)
         except Exception as problem:  # noqa: BLE001 (somebody else's code; this run goes on with what it holds)
-            logger.error(  # noqa: TRY400 (a traceback may show the token)
-                "the new refresh token could not be stored (%s): sign in again before the next run", type(problem).__name__
-            )
+            if rotated:
+                logger.error(  # noqa: TRY400 (a traceback may show the token)
+                    "the new refresh token could not be stored (%s): sign in again before the next run", type(problem).__name__
+                )
+            else:
+                logger.warning("the access token could not be shared (%s): each process refreshes for itself", type(problem).__name__)
 
     def __repr__(self) -> str:
         return f"RefreshToken(client_id={self._client_id!r}, client_secret='***', refresh_token='***')"

@@ -13,7 +13,7 @@ from spotify_ads_async.models import AdAccount
 
 __all__ = ["accounts"]
 
-_TABLE_COLUMNS = ("id", "name", "business_id", "currency_code", "country_code", "status")
+_TABLE_COLUMNS = ("name", "currency_code", "status", "id", "country_code", "business_id")
 
 
 def accounts(*, fields: Fields = None, output: OutputForm = Output.TABLE) -> None:

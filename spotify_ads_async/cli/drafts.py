@@ -27,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_TABLE_COLUMNS = ("id", "name", "objective", "draft_hierarchy_version", "created_at", "updated_at")
+_TABLE_COLUMNS = ("name", "objective", "id", "draft_hierarchy_version", "created_at", "updated_at")
 
 Ids = Annotated[list[str], typer.Argument(metavar="ID", help="Drafts of campaigns.")]
 

@@ -26,8 +26,10 @@ from spotify_ads_async.cli.options import AdAccount, AdAccounts, AllAccounts, Fi
 from spotify_ads_async.cli.output import Output, Rows, show
 from spotify_ads_async.cli.products import AdProduct, hold_to_product
 from spotify_ads_async.cli.reading import rows_of, write_each, write_rows
-from spotify_ads_async.cli.run import run, say, usage_error
+from spotify_ads_async.cli.run import DONE, run, say, usage_error
+from spotify_ads_async.cli.short_ids import whole_ids
 from spotify_ads_async.cli.trees import CLONES
+from spotify_ads_async.cli.verbs import add_verbs
 from spotify_ads_async.client import AdAccount as Account
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.operation import Operation
@@ -37,9 +39,9 @@ from spotify_ads_async.pagination import ListCall
 __all__ = ["ad_sets", "ads", "campaigns"]
 
 _TABLE_COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "campaigns": ("id", "name", "status", "objective", "purchase_order", "created_at"),
-    "ad sets": ("id", "name", "status", "delivery", "budget.micro_amount", "budget.type", "bid_micro_amount", "start_time", "end_time"),
-    "ads": ("id", "name", "status", "delivery", "ad_set_id", "tagline", "start_time", "end_time"),
+    "campaigns": ("name", "status", "objective", "id", "purchase_order", "created_at"),
+    "ad sets": ("name", "status", "delivery", "budget.micro_amount", "budget.type", "id", "bid_micro_amount", "start_time", "end_time"),
+    "ads": ("name", "status", "delivery", "id", "ad_set_id", "tagline", "start_time", "end_time"),
 }
 _CREATE: Mapping[str, str] = {"campaigns": "createCampaign", "ad sets": "createAdSet", "ads": "createAd"}
 
@@ -112,7 +114,7 @@ def group(plural: str) -> typer.Typer:
         output: OutputForm = Output.JSON,
     ) -> None:
         asked = _Asked(entity, needed(ad_account))
-        run(lambda: _get(asked, ids, _rows(entity, output, fields)))
+        run(lambda: _get(asked, ids, _rows(entity, output, fields), whole=output is Output.JSON and not fields))
 
     @app.command("create", help=f"Create one {entity.name}.", cls=field_help(OPERATIONS[_CREATE[plural]].body, whole=True))
     def create(
@@ -151,6 +153,7 @@ def group(plural: str) -> typer.Typer:
             usage_error("give either --body or --set")
         run(lambda: _update(asked, entity_id, content, values, _Consent(yes=yes, allow_unusual=allow_unusual, product=ad_product)))
 
+    add_verbs(app, entity)
     if plural in CLONES:
         app.command("clone")(CLONES[plural])
 
@@ -179,8 +182,13 @@ async def _list(entity: Entity, ad_accounts: tuple[str, ...], where: list[str], 
         return await write_rows(client, ad_accounts, read, rows, limit=limit, row_of=wanted)
 
 
-async def _get(asked: _Asked, ids: list[str], rows: Rows) -> int:
+async def _get(asked: _Asked, given: list[str], rows: Rows, *, whole: bool) -> int:
+    """One thing as an object of its own; several as rows."""
     async with connected() as client:
+        ids = await whole_ids(client, asked.entity, asked.ad_account, given)
+        if whole and len(ids) == 1:
+            show(msgspec.to_builtins(await client.call(asked.entity.get, path=asked.path(ids[0]))))
+            return DONE
         return await write_each(ids, lambda one: client.call(asked.entity.get, path=asked.path(one)), rows)
 
 
@@ -263,9 +271,11 @@ async def _update(asked: _Asked, entity_id: str, content: dict[str, Any], values
     if archives and not await agreed(f"archive the {asked.entity.name} {entity_id}? It cannot be undone.", yes=consent.yes):
         say("nothing was changed")
         return
-    entity, path = asked.entity, asked.path(entity_id)
+    entity = asked.entity
     _require_right(asked, entity.update, content, whole=False)
     async with connected() as client:
+        (entity_id,) = await whole_ids(client, entity, asked.ad_account, [entity_id])
+        path = asked.path(entity_id)
         currency = await currency_of(client, asked.ad_account) if entity.has_money else ""
         answer = await client.call(entity.get, path=path)
         state = writable_state(entity, answer)

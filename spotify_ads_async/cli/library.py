@@ -56,14 +56,14 @@ _ASSETS = _Kind(
     GET_ASSETS_BY_AD_ACCOUNT,
     _asset,
     tuple(Asset.variants().values()),
-    ("id", "name", "asset_type", "status", "duration_ms", "width", "height", "created_at"),
+    ("name", "asset_type", "status", "id", "duration_ms", "width", "height", "created_at"),
 )
 _AUDIENCES = _Kind(
     "audiences",
     BATCH_GET_AUDIENCES,
     _audience,
     (Audience,),
-    ("id", "name", "type", "subtype", "status", "size.min", "size.max", "created_at"),
+    ("name", "type", "subtype", "status", "id", "size.min", "size.max", "created_at"),
 )
 
 assets = typer.Typer(help="List, read, upload and rename assets.", no_args_is_help=True, add_completion=False, rich_markup_mode=None)

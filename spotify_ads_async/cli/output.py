@@ -15,13 +15,31 @@ import msgspec
 from spotify_ads_async.bulk.plan.cells import CsvRows, to_cell
 from spotify_ads_async.cli.parquet import NO_KINDS, ColumnKind, ParquetRows
 from spotify_ads_async.cli.run import usage_error
-from spotify_ads_async.cli.terminal import fitted, write_line
+from spotify_ads_async.cli.terminal import console, fitted, write_line
 from spotify_ads_async.cli.text import printable, printable_json
 from spotify_ads_async.money import format_micros
 
 __all__ = ["Output", "Rows", "flat", "show"]
 
 _SAMPLE = 50
+_CURRENCIES = ("budget.currency", "currency_code", "currency")
+"""Where a row says what its amounts are in."""
+_HEADS: Mapping[str, str] = {
+    "ad_account_id": "ad account id",
+    "ad_set_id": "ad set id",
+    "bid_micro_amount": "bid",
+    "budget.micro_amount": "budget",
+    "budget.type": "per",
+    "business_id": "business id",
+    "country_code": "country",
+    "created_at": "created",
+    "currency_code": "currency",
+    "end_time": "ends",
+    "purchase_order": "purchase order",
+    "start_time": "starts",
+    "updated_at": "updated",
+}
+"""Columns as people say them, in tables."""
 _WIDEST = 48
 
 
@@ -94,8 +112,12 @@ def _json(value: object) -> str:
 
 
 def show(value: object) -> None:
-    """Write one value to stdout as JSON that people can read."""
-    sys.stdout.write(printable_json(msgspec.json.format(msgspec.json.encode(value)).decode()) + "\n")
+    """Write one value to stdout as JSON that people can read, in colours on a terminal."""
+    text = printable_json(msgspec.json.format(msgspec.json.encode(value)).decode())
+    if sys.stdout.isatty():
+        console().print_json(text)
+    else:
+        sys.stdout.write(text + "\n")
 
 
 class _JsonLines:
@@ -190,10 +212,16 @@ class _Table:
         self._columns = columns
         self._sample: list[list[str]] = []
         self._widths: list[int] = []
+        self._right: set[int] = set()
 
     def write(self, row: Mapping[str, Any]) -> None:
         values = flat(row)
-        cells = [_shown(column, _at(values, row, column)) for column in self._columns]
+        currency = next((values[name] for name in _CURRENCIES if values.get(name)), None)
+        found = [_at(values, row, column) for column in self._columns]
+        self._right |= {
+            index for index, value in enumerate(found) if isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+        }
+        cells = [_shown(column, value, currency) for column, value in zip(self._columns, found, strict=True)]
         if self._widths:
             self._put(cells)
             return
@@ -207,26 +235,27 @@ class _Table:
             self._begin()
 
     def _begin(self) -> None:
-        self._widths = fitted(self._stream, self._columns, self._sample, widest=_WIDEST)
-        self._put([column.upper() for column in self._columns], bold=True)
+        heads = [_HEADS.get(column, column) for column in self._columns]
+        self._widths = fitted(self._stream, heads, self._sample, widest=_WIDEST)
+        self._put([head.upper() for head in heads], bold=True)
         for cells in self._sample:
             self._put(cells)
         self._sample.clear()
 
     def _put(self, cells: Sequence[str], *, bold: bool = False) -> None:
-        write_line(self._stream, cells, self._widths, bold=bold)
+        write_line(self._stream, cells, self._widths, right=self._right, bold=bold)
         self._stream.flush()
 
 
-def _shown(column: str, value: object) -> str:
-    """A cell for people: money in units, lists in short."""
+def _shown(column: str, value: object, currency: str | None) -> str:
+    """A cell for people: money in units of its currency, lists in short."""
     match value:
         case None:
             return ""
         case bool():
             return "yes" if value else "no"
         case int() if column.endswith("micro_amount"):
-            return format_micros(value)
+            return format_micros(value, currency)
         case list() if all(isinstance(one, str) for one in cast("list[object]", value)):
             return printable(", ".join(cast("list[str]", value)))
         case str() | int() | float():

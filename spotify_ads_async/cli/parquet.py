@@ -16,7 +16,6 @@ import msgspec
 from msgspec import inspect
 
 from spotify_ads_async.errors import InvalidAnswer
-from spotify_ads_async.reports.tables import money_decimals
 
 __all__ = ["NO_KINDS", "ColumnKind", "ParquetRows", "kinds_of"]
 
@@ -103,6 +102,8 @@ class ParquetRows:
     def _put(self) -> None:
         import pyarrow as pa  # noqa: PLC0415 - an extra
         import pyarrow.parquet as pq  # noqa: PLC0415 - the same
+
+        from spotify_ads_async.reports.tables import money_decimals  # noqa: PLC0415 - lists shall not wait for reports
 
         groups = list(zip(*self._group, strict=True)) if self._group else [()] * len(self._columns)
         self._group = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from rich.cells import cell_len, set_cell_size
@@ -12,11 +12,13 @@ from rich.cells import cell_len, set_cell_size
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["console", "errors", "fitted", "somebody_watches", "write_line"]
+__all__ = ["SHORT_ID", "console", "errors", "fitted", "is_id", "somebody_watches", "write_line"]
 
 _GAP = "  "
 _MORE = "  …"
 _NARROWEST = 8
+SHORT_ID = 8
+"""Characters of an ID on a terminal without room for all."""
 
 
 @functools.lru_cache(maxsize=4)
@@ -44,18 +46,23 @@ def somebody_watches() -> bool:
 def fitted(stream: TextIO, columns: Sequence[str], rows: Sequence[Sequence[str]], *, widest: int) -> list[int]:
     """The columns' widths: what the rows need, and on a terminal no more than it has. Zero stands for a column without room.
 
-    Ids after the first column go first, then the last columns. Of the others the widest give way, but never ids and times,
-    which are of use only as a whole.
+    IDs are shortened first, to what commands still take for them; then other things' IDs go, and then the last columns. Of the
+    others the widest give way, but never times, which are of use only as a whole.
     """
     needed = [max([cell_len(column), *(cell_len(row[index]) for row in rows)]) for index, column in enumerate(columns)]
     if not stream.isatty():
         return needed
     room = _console(stream).width
-    whole = [_is_id(column) or column.lower().endswith(("_at", "_time")) for column in columns]
-    least = [width if kept else min(width, _NARROWEST) for width, kept in zip(needed, whole, strict=True)]
-    widths = [width if kept else min(width, widest) for width, kept in zip(needed, whole, strict=True)]
-    leaving = [index for index in range(1, len(columns)) if not _is_id(columns[index])]
-    leaving += [index for index in range(1, len(columns)) if _is_id(columns[index])]
+    times = [_is_time(column) for column in columns]
+    widths = [width if kept else min(width, widest) for width, kept in zip(needed, times, strict=True)]
+    for index, column in enumerate(columns):
+        if is_id(column) and _total(widths) > room:
+            widths[index] = min(widths[index], SHORT_ID + 1)
+    least = [width if kept else min(width, _NARROWEST) for width, kept in zip(widths, times, strict=True)]
+    for index, column in enumerate(columns):
+        if is_id(column):
+            least[index] = widths[index]
+    leaving = sorted(range(1, len(columns)), key=lambda index: (is_id(columns[index]) - 2 * (columns[index] == "id"), index))
     if _total(least) > room:
         room -= len(_MORE)  # the head says that there is more
     while leaving and _total(least) > room:
@@ -69,9 +76,14 @@ def fitted(stream: TextIO, columns: Sequence[str], rows: Sequence[Sequence[str]]
     return widths
 
 
-def _is_id(column: str) -> bool:
+def is_id(column: str) -> bool:
+    """Whether a column holds IDs."""
     name = column.rpartition(".")[2].lower()
-    return name == "id" or name.endswith("_id")
+    return name == "id" or name.endswith(("_id", " id"))
+
+
+def _is_time(column: str) -> bool:
+    return column.lower().endswith(("_at", "_time")) or column.lower() in {"starts", "ends", "created", "updated"}
 
 
 def _total(widths: Sequence[int]) -> int:
@@ -79,10 +91,17 @@ def _total(widths: Sequence[int]) -> int:
     return sum(shown) + len(_GAP) * (len(shown) - 1)
 
 
-def write_line(stream: TextIO, cells: Sequence[str], widths: Sequence[int], *, bold: bool = False) -> None:
-    """One line of a table. In a pipe nothing is cut off; on a terminal a cell that is too long ends in an ellipsis."""
+def write_line(stream: TextIO, cells: Sequence[str], widths: Sequence[int], *, right: Collection[int] = (), bold: bool = False) -> None:
+    """One line of a table, the cells of ``right`` aligned to the right.
+
+    In a pipe nothing is cut off; on a terminal a cell that is too long ends in an ellipsis.
+    """
     cut = stream.isatty()
-    parts = [_sized(cell, width, cut=cut) for cell, width in zip(cells, widths, strict=True) if width]
+    parts = [
+        _sized(f"{' ' * max(0, width - cell_len(cell))}{cell}" if index in right else cell, width, cut=cut)
+        for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        if width
+    ]
     line = _GAP.join(parts).rstrip()
     if bold and cut and 0 in widths:
         line += _MORE

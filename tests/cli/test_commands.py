@@ -130,7 +130,7 @@ def test_lists_in_every_form(spotify_ads: CommandLine, emulator: EmulatorProcess
     table = list(csv.DictReader(io.StringIO(spotify_ads.out("ad-sets", "list", "-o", "csv"))))
     assert [row["id"] for row in table] == [row["id"] for row in rows]
     shown = spotify_ads.out("ad-sets", "list")
-    assert shown.splitlines()[0].split()[:3] == ["ID", "NAME", "STATUS"]
+    assert shown.splitlines()[0].split()[:3] == ["NAME", "STATUS", "DELIVERY"]
     assert len(shown.splitlines()) == 121
     some = spotify_ads.out("ad-sets", "list", "--where", "budget.type=DAILY", "--fields", "id,budget.micro_amount", "-o", "csv")
     assert some.splitlines()[0] == "id,budget.micro_amount"
@@ -169,7 +169,7 @@ def test_one_thing_is_read_changed_and_created(spotify_ads: CommandLine) -> None
     (one,) = ids(spotify_ads, 1)
     changed = json.loads(spotify_ads.out("ad-sets", "update", one, "--set", "name=Renamed", "--set", "delivery=OFF"))
     assert (changed["name"], changed["delivery"]) == ("Renamed", "OFF")
-    (read,) = json.loads(spotify_ads.out("ad-sets", "get", one))
+    read = json.loads(spotify_ads.out("ad-sets", "get", one))
     assert read == changed
     assert json.loads(spotify_ads.out("call", "getAdSetById", "--path", f"ad_set_id={one}")) == read
     made = json.loads(spotify_ads.out("campaigns", "create", "--set", "name=Made here", "--set", "objective=REACH"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -96,6 +97,48 @@ async def test_no_window_is_exceeded_by_children_threads_and_loops(tmp_path: Pat
 @pytest.mark.parametrize("algorithm", ["log", "fixed", "bucket"])
 async def test_no_window_is_exceeded_by_children_threads_and_loops_for_longer(tmp_path: Path, algorithm: str) -> None:
     await judged([Limit("client_id", 300, 6.0), Limit("ip", 100, 2.0)], 150, tmp_path, algorithm)
+
+
+ASLEEP = """
+import asyncio, sys
+from spotify_ads_async import AdsClient
+
+async def main(account, calls):
+    async with AdsClient.from_env() as ads:
+        await ads.ad_account(account).ad_sets.list(limit=1)
+        print("begun", flush=True)
+        await asyncio.gather(*(ads.ad_account(account).ad_sets.list(limit=1) for _ in range(calls)))
+
+asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+"""
+
+
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
+async def test_a_process_that_slept_with_tokens_out_exceeds_no_window(tmp_path: Path, store: str) -> None:
+    """Stopped amid its requests for several windows, as when a machine sleeps, and woken again, three times."""
+    limits = [Limit("client_id", 60, 0.6), Limit("ip", 30, 0.3)]
+    async with Emulator(ad_sets=20, latency=(0.005, 0.05), limits=limits, algorithm="log") as server:
+        program = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", ASLEEP, server.ad_account_id, "120",
+            env={
+                **os.environ, "SPOTIFY_ADS_BASE_URL": server.base_url, "SPOTIFY_ADS_ACCESS_TOKEN": "x",
+                "SPOTIFY_ADS_STORE": "memory" if store == "memory" else f"sqlite:///{tmp_path / 'quota.db'}",
+                "SPOTIFY_ADS_LIMITS": "client_id=60/0.6,ip=30/0.3",
+            },
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert program.stdout is not None
+        assert await program.stdout.readline() == b"begun\n"
+        for awake, asleep in ((0.1, 0.5), (0.2, 1.0), (0.1, 0.2)):
+            await asyncio.sleep(awake)
+            program.send_signal(signal.SIGSTOP)
+            await asyncio.sleep(asleep)
+            program.send_signal(signal.SIGCONT)
+        async with asyncio.timeout(60.0):
+            _, errors = await program.communicate()
+        assert program.returncode == 0, errors.decode()
+        assert server.statistics().refused == 0
 
 
 def test_a_forked_child_whose_windows_are_in_memory_is_told_once() -> None:
