@@ -59,7 +59,7 @@ def without_newer(sent: Any, present: Any, shape: dict[str, Any]) -> Any:  # noq
         return {
             name: without_newer(one, theirs.get(name), parts.get(name, _EMPTY))
             for name, one in cast("dict[str, Any]", sent).items()
-            if one is not None or name not in theirs
+            if one is not None or name not in theirs or theirs[name] is not None
         }
     if isinstance(sent, list):
         legal = _named(shape.get("items", _EMPTY)).get("enum")
