@@ -12,7 +12,7 @@ import typer
 from spotify_ads_async import bulk
 from spotify_ads_async.cli import bulk_work
 from spotify_ads_async.cli.bulk_work import FileReading, Planning
-from spotify_ads_async.cli.consent import Yes
+from spotify_ads_async.cli.consent import AllowUnusual, Yes
 from spotify_ads_async.cli.fields import complete_condition, complete_setting
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output
@@ -27,6 +27,13 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+
+
+class Send(enum.StrEnum):
+    """What of an object a request holds."""
+
+    WHOLE = "whole"
+    CHANGES = "changes"
 
 
 class Kind(enum.StrEnum):
@@ -76,7 +83,12 @@ Results = Annotated[Path | None, typer.Option("--results", metavar="FILE", help=
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Also make requests again that the server refused.")]
 Draft = Annotated[bool, typer.Option("--draft", help="Stage the rows as drafts, and validate them by campaign; nothing goes live.")]
 Publish = Annotated[bool, typer.Option("--publish", help="With drafts: publish every campaign of which all rows are valid.")]
-Force = Annotated[bool, typer.Option("--force", help="Also take back rows that somebody changed since.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what somebody else changed since, in the values that a row changes.")]
+KeepGoing = Annotated[bool, typer.Option("--keep-going", help="Carry on where the server changes more than a row says.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Write over a plan that is there already and has not begun.")]
+SendOption = Annotated[
+    Send, typer.Option("--send", help="The whole object that a change is about, or, for an API that merges objects, the changes.")
+]
 _CONCURRENCY = bulk.Options().concurrency
 
 
@@ -101,6 +113,8 @@ def plan(
     check_conflicts: Conflicts = None,
     clear: Clear = bulk.CLEAR,
     skip_bad_rows: SkipBadRows = False,
+    force: Force = False,
+    replace: Replace = False,
     sheet: Sheet = None,
     encoding: Encoding = None,
     ignore: Ignore = None,
@@ -121,6 +135,8 @@ def plan(
         base=check_conflicts,
         clear=clear,
         skip_bad_rows=skip_bad_rows,
+        force=force,
+        replace=replace,
         reading=_reading(sheet, encoding, ignore, hidden, zone),
         ad_account=needed(ad_account),
     )
@@ -166,11 +182,25 @@ def apply(
     max_failures: MaxFailures = None,
     concurrency: Concurrency = _CONCURRENCY,
     results: Results = None,
+    force: Force = False,
+    keep_going: KeepGoing = False,
+    send: SendOption = Send.WHOLE,
+    allow_unusual: AllowUnusual = False,
+    replace: Replace = False,
     yes: Yes = False,
     ad_account: AdAccount = None,
 ) -> None:
     """Carry out a plan; or plan a file of changes, and carry that out at once."""
-    options = bulk.Options(concurrency=concurrency, max_failures=max_failures, draft=draft, publish=publish)
+    options = bulk.Options(
+        concurrency=concurrency,
+        max_failures=max_failures,
+        draft=draft,
+        publish=publish,
+        force=force,
+        keep_going=keep_going,
+        send=send.value,
+        allow_unusual=allow_unusual,
+    )
     working = Working(options=options, results=results, yes=yes, dry_run=dry_run)
     if bulk.is_plan(changes):
         run(lambda: bulk_work.apply_plan(changes, working))
@@ -180,6 +210,8 @@ def apply(
         base=check_conflicts,
         clear=clear,
         skip_bad_rows=skip_bad_rows,
+        force=force,
+        replace=replace,
         reading=_reading(sheet, encoding, ignore, hidden, zone),
         ad_account=needed(ad_account),
     )
@@ -195,10 +227,23 @@ def resume(
     retry_failed: RetryFailed = False,
     publish: Publish = False,
     results: Results = None,
+    force: Force = False,
+    keep_going: KeepGoing = False,
+    send: SendOption = Send.WHOLE,
+    allow_unusual: AllowUnusual = False,
     yes: Yes = False,
 ) -> None:
     """Carry on after an interruption. Requests whose answer was lost are settled by reading back, never sent blindly again."""
-    options = bulk.Options(concurrency=concurrency, max_failures=max_failures, retry_failed=retry_failed, publish=publish)
+    options = bulk.Options(
+        concurrency=concurrency,
+        max_failures=max_failures,
+        retry_failed=retry_failed,
+        publish=publish,
+        force=force,
+        keep_going=keep_going,
+        send=send.value,
+        allow_unusual=allow_unusual,
+    )
     run(lambda: bulk_work.resume(plan_file, Working(options=options, results=results, yes=yes)))
 
 
@@ -208,6 +253,7 @@ def undo(
     *,
     to: Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="The plan of the undo; PLAN.undo by default.")] = None,
     force: Force = False,
+    keep_going: KeepGoing = False,
     archive: Annotated[bool, typer.Option("--archive", help="Archive what was new and is published by now.")] = False,
     dry_run: DryRun = False,
     concurrency: Concurrency = _CONCURRENCY,
@@ -215,5 +261,7 @@ def undo(
     yes: Yes = False,
 ) -> None:
     """Take back what a plan did. Everything is read again first; what somebody changed since is named and left alone."""
-    working = Working(options=bulk.Options(concurrency=concurrency), results=results, yes=yes, dry_run=dry_run)
+    working = Working(
+        options=bulk.Options(concurrency=concurrency, force=force, keep_going=keep_going), results=results, yes=yes, dry_run=dry_run
+    )
     run(lambda: bulk_work.undo(plan_file, to, working, force=force, archive=archive))

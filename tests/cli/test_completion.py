@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from spotify_ads_async.operations import OPERATIONS
+from spotify_ads_async.undocumented import EVERY_OPERATION
 from spotify_ads_cli.app import COMMANDS
 
 PROGRAM = Path(sys.executable).with_name("spotify-ads")
@@ -35,7 +36,7 @@ def test_commands_are_completed_and_none_is_imported() -> None:
         (("--prof",), {"--profile"}),
         (("drafts", "p"), {"publish"}),
         (("--profile", "gone", "drafts", "v"), {"validate"}),
-        (("call", ""), OPERATIONS.keys()),
+        (("call", ""), EVERY_OPERATION.keys()),
         (("call", "createAdSet"), {"createAdSet", "createAdSetDraft"}),
         (("assets", "update", "x", "--subtype", "USER"), {"USER_UPLOADED_AUDIO"}),
         (("accounts", "--output", "js"), {"json", "jsonl"}),
