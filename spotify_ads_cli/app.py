@@ -32,6 +32,9 @@ class Entry(NamedTuple):
 COMMANDS: Mapping[str, Entry] = {
     "demo": Entry("demo", "demo", "See everything work against an emulator on this machine."),
     "login": Entry("login", "login", "Sign in with Spotify and keep the tokens on this machine.", makes_profile=True),
+    "whoami": Entry("identity", "whoami", "Show as whom commands run, and where each setting came from."),
+    "logout": Entry("identity", "logout", "Forget a sign-in that is kept on this machine."),
+    "config": Entry("configuring", "app", "Show and change the config file.", tolerant=True),
     "doctor": Entry("doctor.command", "doctor", "Find out what keeps this from working, and what to do.", tolerant=True),
     "accounts": Entry("accounts", "accounts", "List the ad accounts you can use."),
     "campaigns": Entry("entities", "campaigns", "List, read, create, change and clone campaigns."),
@@ -135,7 +138,10 @@ def _configure(context: typer.Context, profile: str | None) -> None:
         return
     from spotify_ads_cli import config  # noqa: PLC0415 - help needs none
 
-    name = context.command.name
+    command = context
+    while command.parent is not None and command.parent.parent is not None:
+        command = command.parent  # up to the word behind `spotify-ads`
+    name = command.command.name
     config.apply(profile or context.find_root().obj, may_be_new=name in _MAKERS, tolerant=name in _TOLERANT)
 
 
