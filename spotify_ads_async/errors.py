@@ -35,6 +35,8 @@ __all__ = [
     "SpotifyAdsError",
     "StoreUnavailable",
     "WalkIncomplete",
+    "may_have_left",
+    "say_whether_left",
 ]
 
 
@@ -113,6 +115,19 @@ class SpotifyAdsError(Portable):
             *("it may have taken effect" for _ in range(self.may_have_taken_effect)),
         ]
         return f"{head} ({', '.join(facts)})" if facts else head
+
+
+_MAY_HAVE_LEFT = "request_may_have_left"
+
+
+def say_whether_left(error: BaseException, *, may_have_left: bool) -> None:
+    """Write on what ended a call, such as a cancellation, whether a request of it may have left."""
+    setattr(error, _MAY_HAVE_LEFT, may_have_left)
+
+
+def may_have_left(error: BaseException) -> bool:
+    """Whether a request of the call that this ended may have left; true where nothing is known."""
+    return getattr(error, _MAY_HAVE_LEFT, True)
 
 
 class ConfigurationError(SpotifyAdsError):

@@ -20,10 +20,11 @@ import msgspec
 from spotify_ads_async.bulk.entities import ENTITIES, Entity
 from spotify_ads_async.bulk.plan import planner, undo
 from spotify_ads_async.bulk.plan.cells import CLEAR
+from spotify_ads_async.bulk.plan.effects import Conflict
 from spotify_ads_async.bulk.plan.expressions import BadExpression, parse_condition, parse_setting
 from spotify_ads_async.bulk.plan.sources import BadChanges, HiddenRowsFound, Problem
 from spotify_ads_async.bulk.plan.tables import HiddenRows, Reading
-from spotify_ads_async.bulk.records import Header, NotAPlan, PlanInUse, PlannedRow, RowOutcome, WrongPlan
+from spotify_ads_async.bulk.records import Decision, Header, NotAPlan, PlanDamaged, PlanInUse, PlannedRow, RowOutcome, WrongPlan
 from spotify_ads_async.bulk.results import Difference, PlanTotals, differences, plan_totals, result, write_results
 from spotify_ads_async.bulk.run.options import Options, Progress
 from spotify_ads_async.bulk.run.runner import Run
@@ -40,6 +41,8 @@ __all__ = [
     "ENTITIES",
     "BadChanges",
     "BadExpression",
+    "Conflict",
+    "Decision",
     "Difference",
     "Entity",
     "Fate",
@@ -50,6 +53,7 @@ __all__ = [
     "NewState",
     "NotAPlan",
     "Options",
+    "PlanDamaged",
     "PlanFile",
     "PlanInUse",
     "PlanTotals",
@@ -93,6 +97,7 @@ async def plan_changes(
     base: Path | None = None,
     skip_bad_rows: bool = False,
     present: Iterable[msgspec.Struct] = (),
+    force: bool = False,
     encoding: str | None = None,
     sheets: Sequence[str] = (),
     ignore: Sequence[str] = (),
@@ -112,7 +117,9 @@ async def plan_changes(
         clear: the cell that empties a field; a blank keeps it.
         base: an earlier export: a field that somebody else changed since, and that the file changes too, is a conflict.
         skip_bad_rows: plan the good rows though others are refused; those keep their place and their reason.
-        present: what was read a moment ago, such as every ad set of the account: it is not read again.
+        present: what was read a moment ago, such as every ad set of the account: it is not read again. Read it through
+            ``ads.with_options(keep_json=True)``, so that what this version does not know is in the plan as well.
+        force: overwrite what somebody else changed since ``base``.
         encoding: the encoding of a text, where it should not be found out.
         sheets: the sheets of a workbook to read; every visible one with an id column if left out.
         ignore: headers of columns to leave out.
@@ -126,7 +133,7 @@ async def plan_changes(
         SpotifyAdsError: the present state cannot be read.
     """
     reading = Reading(clear=clear, encoding=encoding, sheets=tuple(sheets), ignore=tuple(ignore), hidden=hidden, zone=zone)
-    source = planner.Source(path=changes, reading=reading, base=base, skip_bad_rows=skip_bad_rows, present=present)
+    source = planner.Source(path=changes, reading=reading, base=base, skip_bad_rows=skip_bad_rows, present=present, force=force)
     await plan_file(_bulk(ads), source, _header(ads, ad_account_id, str(changes)), plan)
 
 
@@ -234,7 +241,7 @@ async def _ignore(item: NewItem, became: str) -> None:
 
 
 def _bulk(ads: AdsClient) -> AdsClient:
-    return ads.with_options(priority=Priority.BULK)
+    return ads.with_options(priority=Priority.BULK, keep_json=True)
 
 
 def _header(ads: AdsClient, ad_account_id: str, source: str, entity: Entity | None = None) -> Header:

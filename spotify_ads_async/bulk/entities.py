@@ -28,10 +28,20 @@ class Entity:
         list: the operation that reads many.
         id_filter: the list's query parameter for ids of the entity itself, or None where it has none.
         alone: fields that the API takes only without others in one request.
+        parent_field: the field that holds the id of what it is in, or nothing.
+        parent_filter: the list's query parameter for such ids, or None.
     """
 
     def __init__(
-        self, *, name: str, update: str, get: str, listing: str, id_filter: str | None = None, alone: frozenset[str] = frozenset()
+        self,
+        *,
+        name: str,
+        update: str,
+        get: str,
+        listing: str,
+        id_filter: str | None = None,
+        alone: frozenset[str] = frozenset(),
+        parent_field: str = "",
     ) -> None:
         self.name = name
         self.plural = f"{name}s"
@@ -41,6 +51,8 @@ class Entity:
         self.list: ListOperation[Any, Any] = _list_operation(listing)
         self.id_filter = id_filter
         self.alone = alone
+        self.parent_field = parent_field
+        self.parent_filter = f"{parent_field}s" if parent_field else None
 
     @functools.cached_property
     def columns(self) -> Mapping[str, Column]:
@@ -104,9 +116,10 @@ AD_SETS = Entity(
     listing="getAdSetsByAdAccountId",
     # Published with the schema Delivery: it must be the only field of an ad set PATCH.
     alone=frozenset({"delivery"}),
+    parent_field="campaign_id",
 )
 CAMPAIGNS = Entity(name="campaign", update="updateCampaign", get="getCampaign", listing="getCampaigns", id_filter="campaign_ids")
-ADS = Entity(name="ad", update="updateAd", get="getAd", listing="getAds")
+ADS = Entity(name="ad", update="updateAd", get="getAd", listing="getAds", parent_field="ad_set_id")
 
 ENTITIES: Mapping[str, Entity] = types.MappingProxyType({entity.plural: entity for entity in (AD_SETS, CAMPAIGNS, ADS)})
 """The kinds by their plural name."""

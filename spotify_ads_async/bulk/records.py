@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 import enum
+from typing import Any
 
 import msgspec
 
 from spotify_ads_async.bulk.entities import ENTITIES, Entity
 from spotify_ads_async.bulk.plan.columns import Cell
+from spotify_ads_async.bulk.plan.effects import Conflict
 
-__all__ = ["Header", "NotAPlan", "PlanInUse", "PlannedRow", "RowOutcome", "RowState", "Step", "StepOutcome", "StepState", "WrongPlan"]
+__all__ = [
+    "Decision",
+    "Header",
+    "NotAPlan",
+    "PlanDamaged",
+    "PlanInUse",
+    "PlannedRow",
+    "RowOutcome",
+    "RowWork",
+    "Step",
+    "StepOutcome",
+    "StepState",
+    "WrongPlan",
+]
 
 
 class NotAPlan(ValueError):
     """The file is no plan of this program, or of a newer version of it."""
+
+
+class PlanDamaged(NotAPlan):
+    """The plan cannot be read or written as it should: bytes of it changed, it was cut off, or the disk takes no more."""
 
 
 class PlanInUse(RuntimeError):
@@ -24,14 +43,16 @@ class WrongPlan(ValueError):
     """The plan cannot be carried out here, or not now."""
 
 
-class RowState(enum.StrEnum):
-    """What planning said of a row."""
+class Decision(enum.StrEnum):
+    """What a row comes down to."""
 
     READ = "read"
     """Read from the file; the present state is not known yet."""
     PLANNED = "planned"
     UNCHANGED = "unchanged"
     REFUSED = "refused"
+    CONFLICT = "conflict"
+    """Somebody else changed what the row changes, between planning and carrying out."""
 
 
 class StepState(enum.StrEnum):
@@ -55,6 +76,8 @@ class RowOutcome(enum.StrEnum):
     DONE = "done"
     UNCHANGED = "unchanged"
     REFUSED = "refused"
+    CONFLICT = "conflict"
+    """Somebody else changed the same values since the plan was made: left alone."""
     FAILED = "failed"
     UNKNOWN = "unknown"
     WAITING = "waiting"
@@ -77,6 +100,10 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     ready: bool = False
     drafts: bool = False
     """Whether the rows are staged as drafts: from the first run on, a plan keeps to that."""
+    allow_unusual: bool = False
+    """Whether somebody agreed to its unusual amounts."""
+    former: bool = False
+    """Whether it was made by the version before, which kept no present state: it is shown and undone, and carried out no more."""
     remarks: str = ""
     """What was taken for granted in reading the file, a line each."""
     guessed: bool = False
@@ -89,15 +116,46 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One request of a row. ``sent`` counts how often it was about to leave."""
+    """One request of a row."""
 
     row: int
     position: int
     entity_id: str
-    body: dict[str, Cell]
-    before: dict[str, Cell]
+    body: dict[str, Any]
     state: StepState
     sent: int = 0
+
+
+class RowWork(msgspec.Struct, frozen=True, kw_only=True):
+    """A row as it is carried out: what was read, what changes, and its requests in their order.
+
+    Attributes:
+        number: its place in the order of the input, from 1.
+        entity_id: what it changes.
+        name: the name of that.
+        text: the entity's JSON as it was last looked at; empty where it is not known.
+        before: the fields that change, as they were then.
+        after: the same fields, as they shall be.
+        steps: its requests, those that are done among them.
+    """
+
+    number: int
+    entity_id: str
+    name: str
+    text: str
+    before: dict[str, Any]
+    after: dict[str, Any]
+    steps: tuple[Step, ...]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The entity as it was last looked at."""
+        return msgspec.json.decode(self.text) if self.text else {}
+
+    @property
+    def pending(self) -> tuple[Step, ...]:
+        """The requests to make."""
+        return tuple(step for step in self.steps if step.state is StepState.WAITING)
 
 
 class PlannedRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,15 +165,18 @@ class PlannedRow(msgspec.Struct, frozen=True, kw_only=True):
         number: its place in the order of the input, from 1.
         line: its line in the file.
         entity_id: what it changes.
+        name: the name of that, as it was when it was looked at.
         change: the new values by column.
-        verdict: what planning said of it.
+        decision: what it comes down to.
         outcome: what became of it.
         reason: why it was refused or failed, or a remark.
         column: the column that ``reason`` is about, if it is about one.
-        before: the fields that change, as they were when the plan was made.
+        unusual: what is unusual about its amounts of money, if anything is.
+        conflicts: the values that somebody else changed too.
+        before: the fields that change, as they were when it was last looked at.
         after: the same fields, as they shall be.
         applied: the fields that requests did change, as the server answered them.
-        elsewhere: the writable fields that the row leaves alone, as they were when the plan was made.
+        state: the whole entity as it was last looked at.
         base: the values of an earlier export.
         bodies: the requests in their order.
         status: the HTTP status that ended it, where one did.
@@ -127,16 +188,19 @@ class PlannedRow(msgspec.Struct, frozen=True, kw_only=True):
     line: int
     entity_id: str
     change: dict[str, Cell]
-    verdict: RowState
+    decision: Decision
     outcome: RowOutcome
+    name: str = ""
     reason: str = ""
     column: str = ""
-    before: dict[str, Cell] = {}
-    after: dict[str, Cell] = {}
-    applied: dict[str, Cell] = {}
-    elsewhere: dict[str, Cell] = {}
+    unusual: str = ""
+    conflicts: tuple[Conflict, ...] = ()
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    applied: dict[str, Any] = {}
+    state: dict[str, Any] = {}
     base: dict[str, Cell] = {}
-    bodies: tuple[dict[str, Cell], ...] = ()
+    bodies: tuple[dict[str, Any], ...] = ()
     status: int | None = None
     trace_id: str = ""
     requests: int = 0
@@ -152,11 +216,17 @@ class StepOutcome(msgspec.Struct, frozen=True, kw_only=True):
         trace_id: ``sp_trace_id``, which Spotify's support asks for.
         found: the fields that the request touched, as the server has them now.
         transient: whether a failure is about the moment and not about the request.
+        text: the whole entity's JSON after the request, where it is known.
+        damage: the fields that changed besides, as they were.
+        surprises: what changed though the row did not say so, in words.
     """
 
     state: StepState
     reason: str = ""
     status: int | None = None
     trace_id: str = ""
-    found: dict[str, Cell] | None = None
+    found: dict[str, Any] | None = None
     transient: bool = False
+    text: str = ""
+    damage: dict[str, Any] = {}
+    surprises: tuple[str, ...] = ()

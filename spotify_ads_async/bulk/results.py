@@ -4,38 +4,66 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
 from spotify_ads_async.bulk.plan.cells import CsvRows, to_cell
-from spotify_ads_async.bulk.plan.effects import leaf
-from spotify_ads_async.bulk.records import PlannedRow, RowState
+from spotify_ads_async.bulk.plan.effects import Conflict, shown
+from spotify_ads_async.bulk.plan.money import most_spent
+from spotify_ads_async.bulk.plan.state import leaf, same
+from spotify_ads_async.bulk.records import Decision, PlannedRow
 from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.spreadsheets.writing import Emphasis, SheetColumn, WorkbookWriter
 
 __all__ = ["RESULT_COLUMNS", "Difference", "PlanTotals", "differences", "plan_totals", "result", "write_results"]
 
-RESULT_COLUMNS = ("line", "id", "outcome", "fields", "column", "reason", "http_status", "trace_id", "requests")
+RESULT_COLUMNS = (
+    "name",
+    "outcome",
+    "fields",
+    "column",
+    "reason",
+    "planned_from",
+    "found",
+    "wanted",
+    "http_status",
+    "trace_id",
+    "requests",
+    "line",
+    "id",
+)
 _ARCHIVED = "ARCHIVED"
 _MONEY = "micro_amount"
+_FLIGHT = frozenset({"budget", "start_time", "end_time"})
 
 
 def result(row: PlannedRow) -> dict[str, object]:
     """One row of the results, by :data:`RESULT_COLUMNS`."""
+    planned, found, wanted = (_values(row.conflicts, name) for name in ("planned", "found", "wanted"))
     return {
-        "line": row.line,
-        "id": row.entity_id,
+        "name": row.name,
         "outcome": row.outcome.value,
         "fields": " ".join(row.after),
         "column": row.column,
         "reason": row.reason,
+        "planned_from": planned,
+        "found": found,
+        "wanted": wanted,
         "http_status": row.status,
         "trace_id": row.trace_id,
         "requests": row.requests,
+        "line": row.line,
+        "id": row.entity_id,
     }
+
+
+def _values(conflicts: Sequence[Conflict], name: str) -> str:
+    """One of the three values of every conflict."""
+    return "; ".join(f"{one.field}={shown(getattr(one, name))}" for one in conflicts)
 
 
 def write_results(rows: Iterable[PlannedRow], path: Path) -> None:
@@ -88,6 +116,7 @@ def _safe(value: object) -> str:
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """One field that a row changes."""
 
+    name: str
     entity_id: str
     line: int
     field: str
@@ -106,10 +135,10 @@ def _differences(row: PlannedRow, name: str, before: Any, after: Any) -> Iterato
         case dict(), dict():
             old, new = cast("dict[str, Any]", before), cast("dict[str, Any]", after)
             for key in {**old, **new}:
-                if old.get(key) != new.get(key):
+                if not same(old.get(key), new.get(key)):
                     yield from _differences(row, f"{name}.{key}", old.get(key), new.get(key))
         case _:
-            yield Difference(entity_id=row.entity_id, line=row.line, field=name, before=before, after=after)
+            yield Difference(name=row.name, entity_id=row.entity_id, line=row.line, field=name, before=before, after=after)
 
 
 class PlanTotals(msgspec.Struct, kw_only=True):
@@ -120,10 +149,16 @@ class PlanTotals(msgspec.Struct, kw_only=True):
         planned: rows with something to do.
         unchanged: rows that are as wanted already.
         refused: rows that cannot be carried out.
+        conflicts: rows that somebody else changed.
+        unusual: rows with unusual amounts of money.
         requests: requests that the plan takes.
         fields: how many rows change a field.
         budget_before: micros over the rows that change a budget, by the budget's type.
         budget_after: the same afterwards.
+        most_before: micros that the ad sets whose budgets or flights change may spend at most until their flights end.
+        most_after: the same afterwards.
+        unbounded_before: how many of them nothing bounds, since they have a budget a day and no end.
+        unbounded_after: the same afterwards.
         paused: rows that stop delivering.
         resumed: rows that start delivering.
         archived: rows that are archived, which nothing takes back.
@@ -133,20 +168,29 @@ class PlanTotals(msgspec.Struct, kw_only=True):
     planned: int = 0
     unchanged: int = 0
     refused: int = 0
+    conflicts: int = 0
+    unusual: int = 0
     requests: int = 0
     fields: Counter[str] = msgspec.field(default_factory=Counter[str])
     budget_before: Counter[str] = msgspec.field(default_factory=Counter[str])
     budget_after: Counter[str] = msgspec.field(default_factory=Counter[str])
+    most_before: int = 0
+    most_after: int = 0
+    unbounded_before: int = 0
+    unbounded_after: int = 0
     paused: int = 0
     resumed: int = 0
     archived: int = 0
+    now: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
 
     def add(self, row: PlannedRow) -> None:
         """Count one row."""
         self.rows += 1
-        self.planned += row.verdict is RowState.PLANNED
-        self.unchanged += row.verdict is RowState.UNCHANGED
-        self.refused += row.verdict is RowState.REFUSED
+        self.planned += row.decision is Decision.PLANNED
+        self.unchanged += row.decision is Decision.UNCHANGED
+        self.refused += row.decision is Decision.REFUSED
+        self.conflicts += row.decision is Decision.CONFLICT
+        self.unusual += bool(row.unusual)
         self.requests += len(row.bodies)
         self.fields.update(row.after.keys())
         off_before, off_after = (_is_off(values) for values in (row.before, row.after))
@@ -157,6 +201,16 @@ class PlanTotals(msgspec.Struct, kw_only=True):
             amount = leaf(values, ("budget", _MONEY))
             if isinstance(amount, int):
                 budgets[str(leaf(values, ("budget", "type")))] += amount
+        if not _FLIGHT.isdisjoint(row.after):
+            self._add_flight(row)
+
+    def _add_flight(self, row: PlannedRow) -> None:
+        """Count what an ad set may spend until its flight ends."""
+        before, after = (most_spent(state, self.now) for state in (row.state, {**row.state, **row.after}))
+        self.most_before += before or 0
+        self.most_after += after or 0
+        self.unbounded_before += before is None
+        self.unbounded_after += after is None
 
 
 def _is_off(values: Mapping[str, object]) -> bool:

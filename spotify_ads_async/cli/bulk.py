@@ -5,19 +5,19 @@ from __future__ import annotations
 import enum
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import typer
 
 from spotify_ads_async import bulk
 from spotify_ads_async.cli import bulk_work
 from spotify_ads_async.cli.bulk_work import FileReading, Planning
-from spotify_ads_async.cli.consent import Yes
+from spotify_ads_async.cli.consent import AllowUnusual, Yes
 from spotify_ads_async.cli.fields import complete_condition, complete_setting
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import run, usage_error
 from spotify_ads_async.cli.workbooks import Working
+from spotify_ads_async.cli.zones import Zone, zone_of
 
 __all__ = ["app"]
 
@@ -27,6 +27,13 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+
+
+class Send(enum.StrEnum):
+    """What of an object a request holds."""
+
+    WHOLE = "whole"
+    CHANGES = "changes"
 
 
 class Kind(enum.StrEnum):
@@ -65,10 +72,6 @@ Sheet = Annotated[list[str] | None, typer.Option("--sheet", metavar="NAME", help
 Encoding = Annotated[str | None, typer.Option("--encoding", metavar="NAME", help="How a text is encoded, such as windows-1252.")]
 Ignore = Annotated[list[str] | None, typer.Option("--ignore", metavar="COLUMN", help="Leave out this column; repeat for more.")]
 Hidden = Annotated[bulk.HiddenRows | None, typer.Option("--hidden", help="What to do with rows that the spreadsheet hides.")]
-Zone = Annotated[
-    str | None,
-    typer.Option("--zone", metavar="ZONE", envvar="SPOTIFY_ADS_ZONE", help="The zone of times that name none, such as Europe/Berlin."),
-]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")]
 MaxFailures = Annotated[int | None, typer.Option("--max-failures", metavar="N", min=0, help="Stop when more than N rows have failed.")]
 Concurrency = Annotated[int, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Rows under way at once, at most.")]
@@ -76,18 +79,19 @@ Results = Annotated[Path | None, typer.Option("--results", metavar="FILE", help=
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Also make requests again that the server refused.")]
 Draft = Annotated[bool, typer.Option("--draft", help="Stage the rows as drafts, and validate them by campaign; nothing goes live.")]
 Publish = Annotated[bool, typer.Option("--publish", help="With drafts: publish every campaign of which all rows are valid.")]
-Force = Annotated[bool, typer.Option("--force", help="Also take back rows that somebody changed since.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what somebody else changed since, in the values that a row changes.")]
+KeepGoing = Annotated[bool, typer.Option("--keep-going", help="Carry on where the server changes more than a row says.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Write over a plan that is there already and has not begun.")]
+SendOption = Annotated[
+    Send, typer.Option("--send", help="The whole object that a change is about, or, for an API that merges objects, the changes.")
+]
 _CONCURRENCY = bulk.Options().concurrency
 
 
 def _reading(
     sheet: list[str] | None, encoding: str | None, ignore: list[str] | None, hidden: bulk.HiddenRows | None, zone: str | None
 ) -> FileReading:
-    try:
-        found = ZoneInfo(zone) if zone else None
-    except (ValueError, OSError, KeyError):
-        usage_error(f"--zone {zone}: there is no such time zone; write one such as Europe/Berlin or UTC")
-    return FileReading(encoding=encoding, sheets=tuple(sheet or ()), ignore=tuple(ignore or ()), hidden=hidden, zone=found)
+    return FileReading(encoding=encoding, sheets=tuple(sheet or ()), ignore=tuple(ignore or ()), hidden=hidden, zone=zone_of(zone))
 
 
 @app.command()
@@ -101,6 +105,8 @@ def plan(
     check_conflicts: Conflicts = None,
     clear: Clear = bulk.CLEAR,
     skip_bad_rows: SkipBadRows = False,
+    force: Force = False,
+    replace: Replace = False,
     sheet: Sheet = None,
     encoding: Encoding = None,
     ignore: Ignore = None,
@@ -121,6 +127,8 @@ def plan(
         base=check_conflicts,
         clear=clear,
         skip_bad_rows=skip_bad_rows,
+        force=force,
+        replace=replace,
         reading=_reading(sheet, encoding, ignore, hidden, zone),
         ad_account=needed(ad_account),
     )
@@ -166,11 +174,25 @@ def apply(
     max_failures: MaxFailures = None,
     concurrency: Concurrency = _CONCURRENCY,
     results: Results = None,
+    force: Force = False,
+    keep_going: KeepGoing = False,
+    send: SendOption = Send.WHOLE,
+    allow_unusual: AllowUnusual = False,
+    replace: Replace = False,
     yes: Yes = False,
     ad_account: AdAccount = None,
 ) -> None:
     """Carry out a plan; or plan a file of changes, and carry that out at once."""
-    options = bulk.Options(concurrency=concurrency, max_failures=max_failures, draft=draft, publish=publish)
+    options = bulk.Options(
+        concurrency=concurrency,
+        max_failures=max_failures,
+        draft=draft,
+        publish=publish,
+        force=force,
+        keep_going=keep_going,
+        send=send.value,
+        allow_unusual=allow_unusual,
+    )
     working = Working(options=options, results=results, yes=yes, dry_run=dry_run)
     if bulk.is_plan(changes):
         run(lambda: bulk_work.apply_plan(changes, working))
@@ -180,6 +202,8 @@ def apply(
         base=check_conflicts,
         clear=clear,
         skip_bad_rows=skip_bad_rows,
+        force=force,
+        replace=replace,
         reading=_reading(sheet, encoding, ignore, hidden, zone),
         ad_account=needed(ad_account),
     )
@@ -195,10 +219,23 @@ def resume(
     retry_failed: RetryFailed = False,
     publish: Publish = False,
     results: Results = None,
+    force: Force = False,
+    keep_going: KeepGoing = False,
+    send: SendOption = Send.WHOLE,
+    allow_unusual: AllowUnusual = False,
     yes: Yes = False,
 ) -> None:
     """Carry on after an interruption. Requests whose answer was lost are settled by reading back, never sent blindly again."""
-    options = bulk.Options(concurrency=concurrency, max_failures=max_failures, retry_failed=retry_failed, publish=publish)
+    options = bulk.Options(
+        concurrency=concurrency,
+        max_failures=max_failures,
+        retry_failed=retry_failed,
+        publish=publish,
+        force=force,
+        keep_going=keep_going,
+        send=send.value,
+        allow_unusual=allow_unusual,
+    )
     run(lambda: bulk_work.resume(plan_file, Working(options=options, results=results, yes=yes)))
 
 
@@ -208,6 +245,7 @@ def undo(
     *,
     to: Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="The plan of the undo; PLAN.undo by default.")] = None,
     force: Force = False,
+    keep_going: KeepGoing = False,
     archive: Annotated[bool, typer.Option("--archive", help="Archive what was new and is published by now.")] = False,
     dry_run: DryRun = False,
     concurrency: Concurrency = _CONCURRENCY,
@@ -215,5 +253,7 @@ def undo(
     yes: Yes = False,
 ) -> None:
     """Take back what a plan did. Everything is read again first; what somebody changed since is named and left alone."""
-    working = Working(options=bulk.Options(concurrency=concurrency), results=results, yes=yes, dry_run=dry_run)
+    working = Working(
+        options=bulk.Options(concurrency=concurrency, force=force, keep_going=keep_going), results=results, yes=yes, dry_run=dry_run
+    )
     run(lambda: bulk_work.undo(plan_file, to, working, force=force, archive=archive))

@@ -12,25 +12,31 @@ from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import say
 from spotify_ads_async.money import format_micros
 
-__all__ = ["DIFFERENCE_COLUMNS", "difference_row", "say_outcomes", "say_totals"]
+__all__ = ["DIFFERENCE_COLUMNS", "difference_row", "row_name", "say_outcomes", "say_totals"]
 
-DIFFERENCE_COLUMNS = ("line", "id", "field", "before", "after")
+DIFFERENCE_COLUMNS = ("name", "field", "before", "after", "line", "id")
 
 
-def difference_row(difference: bulk.Difference, output: Output) -> dict[str, object]:
+def row_name(row: bulk.PlannedRow, header: bulk.Header) -> str:
+    """What a row is about: its name first, and last what it is found by."""
+    kind = header.kind.name
+    return f"{row.name} · {kind} (line {row.line}, {row.entity_id})" if row.name else f"line {row.line}, {kind} {row.entity_id}"
+
+
+def difference_row(difference: bulk.Difference, output: Output, currency: str) -> dict[str, object]:
     """One field that changes, as a row of results."""
-    row: dict[str, object] = {"line": difference.line, "id": difference.entity_id, "field": difference.field}
+    row: dict[str, object] = {"name": difference.name, "field": difference.field}
     values = {"before": difference.before, "after": difference.after}
     if output in {Output.TABLE, Output.CSV}:
-        return row | {name: _shown(difference.field, value, output) for name, value in values.items()}
-    return row | values
+        values = {name: _shown(difference.field, value, output, currency) for name, value in values.items()}
+    return row | values | {"line": difference.line, "id": difference.entity_id}
 
 
-def _shown(field: str, value: object, output: Output) -> object:
+def _shown(field: str, value: object, output: Output, currency: str) -> object:
     if value is None:
         return ""
     if output is Output.TABLE and field.endswith("micro_amount") and isinstance(value, int):
-        return format_micros(value)
+        return format_micros(value, currency or None)
     return value if isinstance(value, str | int | float) else msgspec.json.encode(value).decode()
 
 
@@ -39,16 +45,30 @@ def say_totals(totals: bulk.PlanTotals, header: bulk.Header) -> None:
     plural = header.kind.plural
     say(
         f"{header.source}: {totals.rows} rows · {totals.planned} {plural} change with {totals.requests} requests · "
-        f"{totals.unchanged} are as wanted · {totals.refused} refused"
+        f"{totals.unchanged} are as wanted · {totals.refused} refused{f' · {totals.unusual} unusual' if totals.unusual else ''}"
     )
     if totals.fields:
         say("changed: " + ", ".join(f"{field} {count}" for field, count in totals.fields.most_common()))
     for kind in sorted(totals.budget_before.keys() | totals.budget_after.keys()):
         before, after = totals.budget_before[kind], totals.budget_after[kind]
-        say(f"budgets, {kind.lower()}: {format_micros(before)} → {format_micros(after)} ({format_micros(after - before)})")
+        say(f"{kind.lower()} budgets: {_change(before, after, header.currency)}")
+    if totals.most_before or totals.most_after or totals.unbounded_before or totals.unbounded_after:
+        say(f"at most until the flights end: {_change(totals.most_before, totals.most_after, header.currency)}{_unbounded(totals)}")
     states = [f"{count} {word}" for count, word in _states(totals) if count]
     if states:
         say(f"{', '.join(states)}")
+
+
+def _change(before: int, after: int, currency: str) -> str:
+    """Two amounts and what lies between them: ``34,250.00 → 37,675.00 USD (+3,425.00)``."""
+    sign = "+" if after >= before else ""
+    return f"{format_micros(before)} → {format_micros(after, currency or None)} ({sign}{format_micros(after - before)})"
+
+
+def _unbounded(totals: bulk.PlanTotals) -> str:
+    """How many ad sets go on without an end."""
+    before, after = totals.unbounded_before, totals.unbounded_after
+    return f", beside {before} ad sets without an end before and {after} after" if before or after else ""
 
 
 def _states(totals: bulk.PlanTotals) -> list[tuple[int, str]]:
@@ -62,6 +82,11 @@ def say_outcomes(outcomes: Mapping[bulk.RowOutcome, int], path: Path) -> None:
         say(
             f"{outcomes[bulk.RowOutcome.STAGED]} rows are in drafts and not live: "
             f"spotify-ads bulk resume {path} --publish publishes valid campaigns"
+        )
+    if outcomes[bulk.RowOutcome.CONFLICT]:
+        say(
+            f"{outcomes[bulk.RowOutcome.CONFLICT]} rows were changed by somebody else and left alone: "
+            f"spotify-ads bulk resume {path} --force overwrites that"
         )
     if outcomes[bulk.RowOutcome.WAITING] or outcomes[bulk.RowOutcome.UNKNOWN]:
         say(

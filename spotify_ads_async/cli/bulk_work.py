@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ import msgspec
 
 from spotify_ads_async import bulk
 from spotify_ads_async.cli import workbooks
-from spotify_ads_async.cli.bulk_show import DIFFERENCE_COLUMNS, difference_row, say_outcomes, say_totals
+from spotify_ads_async.cli.bulk_show import DIFFERENCE_COLUMNS, difference_row, row_name, say_outcomes, say_totals
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import agreed
 from spotify_ads_async.cli.output import Output, Rows
@@ -26,6 +27,7 @@ from spotify_ads_async.errors import ConfigurationError
 __all__ = ["FileReading", "Planning", "Working", "apply_changes", "apply_plan", "plan", "resume", "show", "template", "undo"]
 
 _SHOWN = 20
+_GOOD = frozenset({bulk.RowOutcome.DONE, bulk.RowOutcome.STAGED, bulk.RowOutcome.UNCHANGED})
 
 
 class FileReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +52,8 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
     base: Path | None = None
     clear: str = bulk.CLEAR
     skip_bad_rows: bool = False
+    force: bool = False
+    replace: bool = False
     reading: FileReading = FileReading()
 
     @property
@@ -63,6 +67,7 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
 
 async def _make_plan(client: AdsClient, planning: Planning) -> Path:
     target = planning.target
+    await anyio.to_thread.run_sync(_make_room, target, planning.replace)
     if planning.changes is None:
         await bulk.plan_selection(
             client,
@@ -100,7 +105,24 @@ async def _plan_file(client: AdsClient, planning: Planning, changes: Path, targe
         ignore=reading.ignore,
         hidden=hidden,
         zone=reading.zone,
+        force=planning.force,
     )
+
+
+def _make_room(target: Path, replace: bool) -> None:  # noqa: FBT001 - run_sync passes no names
+    """See to it that a plan may be written.
+
+    Raises:
+        FileExistsError: something is there that is not to be replaced, or that can still be undone.
+    """
+    if not target.exists():
+        return
+    if not replace:
+        raise FileExistsError(f"there is a file at {target} already: name another, or write over it with --replace")
+    with bulk.PlanFile.open(target) as former:
+        if former.begun():
+            raise FileExistsError(f"the plan {target} has begun and can be undone, so it is not written over: name another file")
+    target.unlink()
 
 
 async def plan(planning: Planning, output: Output) -> int:
@@ -137,24 +159,33 @@ async def show(path: Path, output: Output) -> None:
 def _show_plan(path: Path, output: Output, shown: int | None) -> bulk.PlanTotals:
     """Write the differences to stdout and the totals to stderr; ``shown`` bounds the rows of a table."""
     with bulk.PlanFile.open(path) as plan:
-        totals = bulk.PlanTotals()
+        header, totals = plan.header, bulk.PlanTotals()
+        for row in plan.noteworthy():
+            if row.unusual and row.decision is bulk.Decision.PLANNED:
+                say(f"unusual: {row_name(row, header)}: {row.unusual}")
         with Rows(output, DIFFERENCE_COLUMNS) as rows:
             for row in _counted(plan, totals):
                 if shown is None or totals.rows <= shown:
                     for difference in bulk.differences(row):
-                        rows.write(difference_row(difference, output))
+                        rows.write(difference_row(difference, output, header.currency))
         if shown is not None and totals.rows > shown:
             say(f"… and {totals.rows - shown} rows more: spotify-ads bulk show {path}")
-        for row in plan.noteworthy():
-            if row.outcome is bulk.RowOutcome.REFUSED:
-                column = f"{row.column}: " if row.column else ""
-                say(f"refused: line {row.line}, {row.entity_id}: {column}{row.reason}")
-            elif not plan.begun():
-                say(f"note: line {row.line}, {row.entity_id}: {row.reason}")
-        for remark in plan.header.remarks.splitlines():
-            say(f"note: {remark}")
-        say_totals(totals, plan.header)
+        _say_remarks(plan)
+        say_totals(totals, header)
     return totals
+
+
+def _say_remarks(plan: bulk.PlanFile) -> None:
+    """What was refused and why, and what people should know besides."""
+    header, begun = plan.header, plan.begun()
+    for row in plan.noteworthy():
+        if row.outcome in {bulk.RowOutcome.REFUSED, bulk.RowOutcome.CONFLICT}:
+            column = f"{row.column}: " if row.column and row.outcome is bulk.RowOutcome.REFUSED else ""
+            say(f"{row.outcome}: {row_name(row, header)}: {column}{row.reason}")
+        elif row.reason and not begun:
+            say(f"note: {row_name(row, header)}: {row.reason}")
+    for remark in header.remarks.splitlines():
+        say(f"note: {remark}")
 
 
 def _counted(plan: bulk.PlanFile, totals: bulk.PlanTotals) -> Iterator[bulk.PlannedRow]:
@@ -166,10 +197,12 @@ def _counted(plan: bulk.PlanFile, totals: bulk.PlanTotals) -> Iterator[bulk.Plan
 async def apply_changes(planning: Planning, working: Working) -> int:
     """Plan a file of changes and carry the plan out."""
     async with connected() as client:
+        looked_at = time.monotonic()
         target = await _make_plan(client, planning)
         if working.yes and not working.dry_run:
             _require_known_encoding(target, planning)
-        return await _carry_out_when_wanted(client, target, working)
+        options = msgspec.structs.replace(working.options, looked_at=looked_at)
+        return await _carry_out_when_wanted(client, target, msgspec.structs.replace(working, options=options))
 
 
 def _require_known_encoding(target: Path, planning: Planning) -> None:
@@ -209,10 +242,32 @@ async def _carry_out_when_wanted(client: AdsClient, path: Path, working: Working
     if working.dry_run:
         say(f"a dry run: nothing was changed; the plan is {path}")
         return REFUSED if totals.refused else DONE
-    if totals.requests and not await agreed(f"make {totals.requests} requests?", yes=working.yes):
+    if not totals.requests:
+        return await _carry_out(client, bulk.apply(client, path, working.options), path, working)
+    if not await agreed(f"make {totals.requests} requests?", yes=working.yes):
         say(f"nothing was changed; the plan is {path}")
         return DONE
-    return await _carry_out(client, bulk.apply(client, path, working.options), path, working)
+    options = await _with_unusual(path, working.options)
+    if options is None:
+        say(f"nothing was changed; the plan is {path}")
+        return DONE
+    return await _carry_out(client, bulk.apply(client, path, options), path, working)
+
+
+async def _with_unusual(path: Path, options: bulk.Options) -> bulk.Options | None:
+    """The options with what was said about unusual amounts of money, None for a no.
+
+    Raises:
+        ConsentNeeded: there are some, and nobody can be asked.
+    """
+    with bulk.PlanFile.open(path) as plan:
+        unusual = 0 if plan.header.allow_unusual else plan.unusual()
+    if not unusual or options.allow_unusual:
+        return options
+    rows = "1 row has an unusual amount" if unusual == 1 else f"{unusual} rows have unusual amounts"
+    if not await agreed(f"{rows} of money, listed above: is that meant?", yes=False, option="--allow-unusual"):
+        return None
+    return msgspec.structs.replace(options, allow_unusual=True)
 
 
 async def resume(path: Path, working: Working) -> int:
@@ -222,13 +277,17 @@ async def resume(path: Path, working: Working) -> int:
             return await workbooks.carry_on(client, path, working)
     with bulk.PlanFile.open(path) as plan:
         outcomes = plan.outcomes()
-    open_ones = {bulk.RowOutcome.WAITING, bulk.RowOutcome.UNKNOWN, bulk.RowOutcome.FAILED, bulk.RowOutcome.STAGED}
+    open_ones = {bulk.RowOutcome.WAITING, bulk.RowOutcome.UNKNOWN, bulk.RowOutcome.FAILED, bulk.RowOutcome.STAGED, bulk.RowOutcome.CONFLICT}
     left = sum(count for outcome, count in outcomes.items() if outcome in open_ones)
     if left and not await agreed(f"carry on with {left} rows?", yes=working.yes):
         say("nothing was changed")
         return DONE
+    options = await _with_unusual(path, working.options)
+    if options is None:
+        say("nothing was changed")
+        return DONE
     async with connected() as client:
-        return await _carry_out(client, bulk.resume(client, path, working.options), path, working)
+        return await _carry_out(client, bulk.resume(client, path, options), path, working)
 
 
 async def undo(done: Path, to: Path | None, working: Working, *, force: bool, archive: bool = False) -> int:
@@ -236,9 +295,11 @@ async def undo(done: Path, to: Path | None, working: Working, *, force: bool, ar
     if bulk.is_workbook_plan(done):
         return await _undo_workbook(done, working, force=force, archive=archive)
     path = to or done.with_name(f"{done.name}.undo")
+    await anyio.to_thread.run_sync(_make_room, path, False)  # noqa: FBT003 - run_sync passes no names
     async with connected() as client:
+        options = msgspec.structs.replace(working.options, looked_at=time.monotonic())
         await bulk.plan_undo(client, done, path, force=force)
-        return await _carry_out_when_wanted(client, path, working)
+        return await _carry_out_when_wanted(client, path, msgspec.structs.replace(working, options=options))
 
 
 async def _undo_workbook(done: Path, working: Working, *, force: bool, archive: bool) -> int:
@@ -259,9 +320,9 @@ async def _carry_out(client: AdsClient, run: bulk.Run, path: Path, working: Work
     failures = 0
     async with on_interrupt(lambda: run.stop("interrupted")), run, shown(f"{run.header.kind.plural}", run, client):
         async for row in run:
-            if row.outcome in {bulk.RowOutcome.FAILED, bulk.RowOutcome.UNKNOWN, bulk.RowOutcome.WAITING} and failures < _SHOWN:
+            if row.outcome not in _GOOD and failures < _SHOWN:
                 failures += 1
-                say(f"{row.outcome}: line {row.line}, {row.entity_id}: {row.reason}")
+                say(f"{row.outcome}: {row_name(row, run.header)}: {row.reason}")
     return await anyio.to_thread.run_sync(_conclude, run.progress.stopped, path, working)
 
 
@@ -277,6 +338,6 @@ def _conclude(stopped: str, path: Path, working: Working) -> int:
         say_outcomes(outcomes, path)
     if stopped == "interrupted":
         return INTERRUPTED
-    if outcomes[bulk.RowOutcome.UNKNOWN] or outcomes[bulk.RowOutcome.REFUSED]:
+    if outcomes[bulk.RowOutcome.UNKNOWN] or outcomes[bulk.RowOutcome.REFUSED] or outcomes[bulk.RowOutcome.CONFLICT]:
         return REFUSED
     return FAILED if outcomes[bulk.RowOutcome.FAILED] or outcomes[bulk.RowOutcome.WAITING] else DONE

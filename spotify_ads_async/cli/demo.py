@@ -13,7 +13,8 @@ import msgspec
 import typer
 
 from spotify_ads_async import bulk
-from spotify_ads_async.bulk.plan.effects import reached, writable_state
+from spotify_ads_async.bulk.plan.effects import reached
+from spotify_ads_async.bulk.plan.state import writable_state
 from spotify_ads_async.cli.optimum import optimal_seconds
 from spotify_ads_async.cli.output import show
 from spotify_ads_async.cli.progress import shown
@@ -140,13 +141,17 @@ class _Demo:
                     self._judge_windows(server)
 
     async def _work(self, client: AdsClient, account: AdAccount, plan: Path) -> None:
-        ad_sets = await account.ad_sets.list().reading_ahead(_READ_AHEAD).collect()
+        looked_at = time.monotonic()
+        keeping = client.with_options(keep_json=True).ad_account(account.id)
+        ad_sets = await keeping.ad_sets.list().reading_ahead(_READ_AHEAD).collect()
         self._report.walked = len(ad_sets)
         await bulk.plan_changes(client, account.id, changes_file(), plan, present=ad_sets)
-        await self._apply(client, plan)
+        await self._apply(client, plan, looked_at)
 
-    async def _apply(self, client: AdsClient, plan: Path) -> None:
-        self._run = bulk.apply(client, plan, bulk.Options(concurrency=_CONCURRENCY, survives_power_cut=False, grace=0.4))
+    async def _apply(self, client: AdsClient, plan: Path, looked_at: float) -> None:
+        # The amounts are made up: what is unusual about some of them is meant.
+        options = bulk.Options(concurrency=_CONCURRENCY, survives_power_cut=False, grace=0.4, allow_unusual=True, looked_at=looked_at)
+        self._run = bulk.apply(client, plan, options)
         try:
             async with self._run as run, shown("ad sets", run, client):
                 self._report.rows = run.progress.total

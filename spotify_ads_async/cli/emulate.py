@@ -11,6 +11,7 @@ import typer
 
 from spotify_ads_async.cli.signals import on_signals
 from spotify_ads_async.emulator import Emulator
+from spotify_ads_async.emulator.domain.patching import PatchMode
 from spotify_ads_async.emulator.server.faults import parse_faults
 from spotify_ads_async.emulator.server.hosts import is_loopback
 from spotify_ads_async.emulator.server.latency import Latency
@@ -42,6 +43,7 @@ def emulate(
     clock_skew: Annotated[float, typer.Option(help="Seconds by which the emulator's clock runs ahead.")] = 0.0,
     strict_tokens: Annotated[bool, typer.Option("--strict-tokens", help="Take only access tokens that the emulator issued.")] = False,
     rotate_refresh_tokens: Annotated[bool, typer.Option("--rotate-refresh-tokens", help="A refresh replaces the refresh token.")] = False,
+    patch: Annotated[PatchMode, typer.Option(help="What a change makes of objects inside an entity.")] = PatchMode.MERGE,
     data: Annotated[
         Path | None, typer.Option(help="A JSON file to begin with, instead of made-up data.", exists=True, dir_okay=False)
     ] = None,
@@ -61,6 +63,7 @@ def emulate(
             port=port,
             any_token=not strict_tokens,
             rotate_refresh_tokens=rotate_refresh_tokens,
+            patch=patch,
             data=data,
             database=database,
         )

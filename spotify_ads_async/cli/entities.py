@@ -12,10 +12,11 @@ import typer
 from spotify_ads_async.bulk import ENTITIES, Entity
 from spotify_ads_async.bulk.plan.cells import CellError, parse_cell
 from spotify_ads_async.bulk.plan.columns import Column, columns_of, suggestion
-from spotify_ads_async.bulk.plan.effects import Refusal, effect, writable_state
+from spotify_ads_async.bulk.plan.effects import Refusal, effect
 from spotify_ads_async.bulk.plan.expressions import list_query, parse_condition
 from spotify_ads_async.bulk.plan.money import AmountRefused, check_amounts, unusual_changes
 from spotify_ads_async.bulk.plan.planner import currency_of
+from spotify_ads_async.bulk.plan.state import writable_state
 from spotify_ads_async.bulk.plan.typed import cell_text
 from spotify_ads_async.bulk.workbook.describing import describe
 from spotify_ads_async.cli.connect import connected
@@ -306,5 +307,6 @@ async def _update(asked: _Asked, entity_id: str, content: dict[str, Any], values
                 say("nothing was changed")
                 return
             for step in outcome.steps:
-                answer = await client.call(entity.update, path=path, body=step)
+                # What came from the server goes back as it came, whether this version's document knows it or not.
+                answer = await client.with_options(validate=False).call(entity.update, path=path, body=step)
     show(msgspec.to_builtins(answer))

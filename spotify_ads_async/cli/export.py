@@ -17,11 +17,11 @@ from spotify_ads_async.bulk import ENTITIES, Entity
 from spotify_ads_async.bulk.plan.cells import amount_cell
 from spotify_ads_async.bulk.plan.columns import Column, suggestion
 from spotify_ads_async.bulk.plan.columns import Kind as ColumnKind
-from spotify_ads_async.bulk.plan.effects import State, leaf, writable_state
 from spotify_ads_async.bulk.plan.expressions import list_query, parse_condition
 from spotify_ads_async.bulk.plan.headers import plain
 from spotify_ads_async.bulk.plan.planner import currency_of
 from spotify_ads_async.bulk.plan.sources import CURRENCY
+from spotify_ads_async.bulk.plan.state import State, leaf, writable_state
 from spotify_ads_async.bulk.workbook.describing import describe
 from spotify_ads_async.bulk.workbook.template import cell_of, sheet_column
 from spotify_ads_async.cli.connect import connected
@@ -154,12 +154,16 @@ async def _export(asked: _Asked) -> None:
     async with connected() as client:
         currency = await currency_of(client, asked.ad_account) if asked.has_amounts else ""
         items: ListCall[Any] = ListCall(
-            client, entity.list, path={"ad_account_id": asked.ad_account}, query={"limit": 50, **list_query(entity, conditions)}
+            client.with_options(keep_json=True),
+            entity.list,
+            path={"ad_account_id": asked.ad_account},
+            query={"limit": 50, **list_query(entity, conditions)},
         )
         with _writer(asked, currency) as write:
             async with items.walk() as walk:
                 async for item in walk:
-                    if all(condition.holds(msgspec.to_builtins(item)) for condition in conditions):
+                    answer: dict[str, Any] = item.json
+                    if all(condition.holds(answer) for condition in conditions):
                         write(str(item.id), writable_state(entity, item))
                         count += 1
     say(f"{count} {entity.plural} exported{f' to {asked.to}' if asked.to else ''}")

@@ -60,6 +60,8 @@ def _facts(progress: bulk.Progress, client: AdsClient, elapsed: float) -> list[s
         facts.append(f"{tightest.limit} {tightest.capacity - tightest.available}/{tightest.capacity}")
     if progress.failed:
         facts.append(f"{progress.failed} failed")
+    if progress.conflicts:
+        facts.append(f"{progress.conflicts} in conflict")
     if progress.unknown:
         facts.append(f"{progress.unknown} unknown")
     return facts

@@ -30,6 +30,9 @@ EXIT_CODES: Mapping[int, str] = {
 """What a command's exit code says."""
 
 
+_USAGE_ERRORS = (ConfigurationError, SpreadsheetError, bulk.BadExpression, bulk.NotAPlan, OSError)
+
+
 def say(message: str) -> None:
     """Write a line for people to stderr; results go to stdout."""
     typer.echo(printable(message), err=True)
@@ -66,16 +69,7 @@ def _explained(error: BaseException) -> int:
     if isinstance(error, ConsentNeeded):
         say(str(error))
         return USAGE
-    if isinstance(
-        error,
-        ConfigurationError
-        | SpreadsheetError
-        | bulk.BadExpression
-        | bulk.NotAPlan
-        | FileNotFoundError
-        | FileExistsError
-        | IsADirectoryError,
-    ):
+    if isinstance(error, _USAGE_ERRORS):
         _tell("error", error)
         return USAGE
     if isinstance(error, InvalidRequest | OutcomeUnknown | bulk.BadChanges | bulk.PlanInUse | bulk.WrongPlan):

@@ -41,6 +41,7 @@ from spotify_ads_async.errors import (
     NotFound,
     OutcomeUnknown,
     SpotifyAdsError,
+    say_whether_left,
 )
 from spotify_ads_async.events import (
     CallFailed,
@@ -214,6 +215,7 @@ class _CallState:
 
     def abandoned(self, problem: BaseException) -> None:
         """The caller is cancelled, or ends in another way that is no error of the call."""
+        say_whether_left(problem, may_have_left=self.phase == _IN_FLIGHT or self.doubt is not None)
         doubt = self.operation.repeat is not Repeat.SAFE and (self.unanswered or self.doubt is not None)
         if doubt:
             said = f"{self.operation.id}: the call was given up after its request left: it may have taken effect, read it back"

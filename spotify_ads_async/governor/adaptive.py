@@ -30,10 +30,10 @@ class AdaptiveLimits:
         auto: whether a refusal switches the rhythm from burst to smooth.
     """
 
-    __slots__ = ("_auto", "_listeners", "_scheduler")
+    __slots__ = ("_auto", "_listeners", "scheduler")
 
     def __init__(self, scheduler: Scheduler, *, auto: bool) -> None:
-        self._scheduler = scheduler
+        self.scheduler = scheduler
         self._listeners = scheduler.listeners
         self._auto = auto
 
@@ -50,18 +50,18 @@ class AdaptiveLimits:
                 news = departure > window.refused_at_departure
                 self._refused(window, flow, asked, None if seen is None else seen.reset, now, news=news)
                 if window is fullest:
-                    outlook = self._scheduler.outlooks.get(window)
+                    outlook = self.scheduler.outlooks.get(window)
                     out = window.out if outlook is None else max(window.out, outlook.out)
                     window.foreign.refused(out, now, window.paused_until, news=news)
                     self._tightened(window)
-            if self._scheduler.on_news is not None:
-                self._scheduler.on_news(flow.windows)
+            if self.scheduler.on_news is not None:
+                self.scheduler.on_news(flow.windows)
         else:
             if status < 500:
                 self._accepted(flow, departure)
             if seen is not None and seen.remaining is not None:
                 self._count_remaining(_named(flow, seen), departure, seen.remaining, now)
-        self._scheduler.serve()
+        self.scheduler.serve()
 
     def smooth_out(self, window: Window) -> None:
         """Space a window's departures from now on, if that is for the server to decide."""
@@ -79,18 +79,18 @@ class AdaptiveLimits:
         if news:
             # It left after the last refusal was known: no pause yet, or one too short.
             window.refused_in_a_row += 1
-            window.refused_at_departure = self._scheduler.departures
-            self._scheduler.refusing.add(window)
+            window.refused_at_departure = self.scheduler.departures
+            self.scheduler.refusing.add(window)
         self.smooth_out(window)
         if not news and asked is None:
             return  # it was under way with the one that caused the pause
         wanted = _pause(window, asked, reset)
-        seconds = min(wanted, _longest_pause(window, self._scheduler.longest_pause))
+        seconds = min(wanted, _longest_pause(window, self.scheduler.longest_pause))
         until = now + seconds
         news = news or until > window.paused_until + _NEWS_SECONDS
         cause = f"429{'' if asked is None else ' with Retry-After'}, to {flow.owner}"
         if window.pause(until, now, cause, asked_until=until if window.limit.name == "ip" else now + wanted):
-            self._scheduler.drop_hopeless(window, now)
+            self.scheduler.drop_hopeless(window, now)
             if news:
                 logger.warning("the window %s of %s is paused for %.3f s: %s", window.limit.name, window.owner, seconds, cause)
             if news and self._listeners:
@@ -100,7 +100,7 @@ class AdaptiveLimits:
         for window in flow.windows:
             if window.refused_in_a_row and departure > window.refused_at_departure:
                 window.refused_in_a_row = 0
-                self._scheduler.refusing.discard(window)
+                self.scheduler.refusing.discard(window)
 
     def _count_remaining(self, named: list[Window], departure: int, remaining: int, now: float) -> None:
         if len(named) != 1 or departure <= named[0].remaining_heard_at_departure:
@@ -109,7 +109,7 @@ class AdaptiveLimits:
         if window.shared:
             return  # nor which of the processes spent the rest
         window.remaining_heard_at_departure = departure
-        window.foreign.remaining(remaining, window.out, min(window.in_flight, self._scheduler.departures - departure), now)
+        window.foreign.remaining(remaining, window.out, min(window.in_flight, self.scheduler.departures - departure), now)
         self._tightened(window)
 
     def _tightened(self, window: Window) -> None:

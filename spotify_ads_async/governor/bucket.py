@@ -13,7 +13,7 @@ from collections import deque
 
 from spotify_ads_async.governor.limits import Limit
 
-__all__ = ["Bucket", "cycle_of"]
+__all__ = ["Bucket"]
 
 _MARGIN_SECONDS = 0.001
 """Covers a server that rounds arrivals to milliseconds."""
@@ -22,29 +22,24 @@ _MARGIN_SHARE = 0.0001
 """Share of the window that covers a server whose clock runs faster than ours."""
 
 
-def cycle_of(limit: Limit, clock_resolution: float) -> float:
-    """Seconds for which a token stays out after its answer: the window, and what clocks may be wrong by."""
-    return limit.window * (1.0 + _MARGIN_SHARE) + _MARGIN_SECONDS + clock_resolution
-
-
 class Bucket:
-    """The tokens of one limit: ``available`` ones, those in flight, and in ``returning``, in order, when the others are back.
+    """The tokens of one limit: ``available`` ones, those in flight, and those that come back ``cycle`` seconds after a time in ``settled``.
 
-    Every time is in seconds of one monotonic clock and never goes back. ``cycle`` is for how long a token stays out after
-    its answer.
+    Every time is in seconds of one monotonic clock and never goes back. ``settled`` is in order, and says by when the server had counted
+    the requests that are over; what is due there is taken in by :meth:`refresh`.
 
     Args:
         limit: how many tokens there are, and the window after which a used one comes back.
         clock_resolution: seconds by which a reading of the clock may lag.
     """
 
-    __slots__ = ("available", "cycle", "limit", "returning")
+    __slots__ = ("available", "cycle", "limit", "settled")
 
     def __init__(self, limit: Limit, *, clock_resolution: float = 0.0) -> None:
         self.limit = limit
         self.available: int = limit.requests
-        self.returning: deque[float] = deque()
-        self.cycle = cycle_of(limit, clock_resolution)
+        self.settled: deque[float] = deque()
+        self.cycle = limit.window * (1.0 + _MARGIN_SHARE) + _MARGIN_SECONDS + clock_resolution
 
     @property
     def out(self) -> int:
@@ -54,27 +49,25 @@ class Bucket:
     @property
     def in_flight(self) -> int:
         """Tokens of requests without an answer."""
-        return self.limit.requests - self.available - len(self.returning)
+        return self.limit.requests - self.available - len(self.settled)
 
     def refresh(self, now: float) -> None:
         """Take in the tokens whose time has come."""
-        returning = self.returning
-        while returning and returning[0] <= now:
-            returning.popleft()
+        settled, over = self.settled, now - self.cycle
+        while settled and settled[0] <= over:
+            settled.popleft()
             self.available += 1
 
     def settle(self, counted_by: float) -> None:
         """A request is over, and the server counted it no later than ``counted_by``: its token is back one window after."""
-        due = counted_by + self.cycle
-        returning = self.returning
-        if returning and due < returning[-1]:
-            insort(returning, due)
+        if self.settled and counted_by < self.settled[-1]:
+            insort(self.settled, counted_by)
         else:
-            returning.append(due)
+            self.settled.append(counted_by)
 
     def there_at(self, tokens: int) -> float:
         """When so many tokens are there: in the past where they are, infinite where that depends on answers to come."""
         missing = tokens - self.available
         if missing <= 0:
             return -math.inf
-        return self.returning[missing - 1] if missing <= len(self.returning) else math.inf
+        return self.settled[missing - 1] + self.cycle if missing <= len(self.settled) else math.inf

@@ -19,7 +19,7 @@ _ROUNDS = 4
 _FLOWS_LOOKED_AT = 64
 
 
-class Outlook(msgspec.Struct, frozen=True, kw_only=True):
+class Outlook(msgspec.Struct, frozen=True):
     """What the store last said about a window. Times are of the local clock.
 
     ``free`` tokens can be used from ``opens_at`` on; the others come back at ``due``, of which there are so many evenly
@@ -112,5 +112,5 @@ def _ahead(flow: Flow, window: Window, queue: WaitQueue, horizon: float, now: fl
 def _usable_within(window: Window, seconds: float, now: float) -> int:
     """At most so many requests can take a token of this window within so many seconds."""
     rounds, rest = divmod(seconds, window.cycle)
-    soon = window.available - window.reserved_for_others + bisect_right(window.returning, now + rest)
+    soon = window.available - window.reserved_for_others + bisect_right(window.settled, now + rest - window.cycle)
     return max(0, soon + int(rounds) * window.limit.requests)

@@ -15,7 +15,8 @@ from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.admission import Admission
 from spotify_ads_async.governor.limits import PUBLISHED_LIMITS, Limit, checked_limits
 from spotify_ads_async.governor.scheduler import Scheduler
-from spotify_ads_async.governor.shared.claims import Claims, OnStoreFailure, checked_policy, lease_seconds
+from spotify_ads_async.governor.shared.claims import Claims, OnStoreFailure, checked_policy
+from spotify_ads_async.governor.shared.conversation import lease_seconds
 from spotify_ads_async.governor.shared.store import Store, open_store
 from spotify_ads_async.governor.snapshot import Snapshot, shown
 from spotify_ads_async.governor.wait_queue import Flow, Priority
@@ -121,7 +122,7 @@ class Governor:
         key = (origin, client_id or self._client_id)
         found = self._scopes.get(key)
         if found is None:
-            found = self._scopes[key] = Scope(self, self._scheduler, self._adaptive, *key)
+            found = self._scopes[key] = Scope(self, self._adaptive, lambda limits: self._flow(*key, limits))
         return found
 
     def admit(self, limits: Collection[str], *, priority: Priority = Priority.INTERACTIVE, max_wait: float | None = None) -> Admission:
@@ -179,13 +180,13 @@ class Governor:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    def flow(self, origin: str, client_id: str, limits: Collection[str]) -> Flow:
+    def _flow(self, origin: str, client_id: str, limits: Collection[str]) -> Flow:
         """The windows that a request spends."""
         found = [self._window(limit, origin, client_id) for limit in self.limits if limit.name in limits]
         windows, owner = tuple(window for window, _ in found), f"client ID {_place(client_id, origin)}"
         if self._claims is None or not windows:
             return Flow(windows, owner)
-        return self._claims.flow(windows, [key for _, key in found], owner)
+        return self._claims.conversation.flow(windows, [key for _, key in found], owner)
 
     def _window(self, limit: Limit, origin: str, client_id: str) -> tuple[Window, str]:
         """The window, and its name in a store."""
@@ -208,23 +209,24 @@ class Governor:
 class Scope:
     """A governor, for one API origin and one client ID. Made by :meth:`Governor.scope`."""
 
-    __slots__ = ("_adaptive", "_client_id", "_flows", "_origin", "_scheduler", "governor")
+    __slots__ = ("_adaptive", "_flow_of", "_flows", "governor")
 
-    def __init__(self, governor: Governor, scheduler: Scheduler, adaptive: AdaptiveLimits, origin: str, client_id: str) -> None:
+    def __init__(self, governor: Governor, adaptive: AdaptiveLimits, flow_of: Callable[[Collection[str]], Flow]) -> None:
         self.governor = governor
-        self._scheduler = scheduler
         self._adaptive = adaptive
-        self._origin = origin
-        self._client_id = client_id
-        self._flows: dict[frozenset[str], Flow] = {}
+        self._flow_of = flow_of
+        self._flows: dict[Collection[str], Flow] = {}
 
     def admit(self, limits: Collection[str], *, priority: Priority = Priority.INTERACTIVE, max_wait: float | None = None) -> Admission:
         """As :meth:`Governor.admit`, for this scope's windows."""
-        names = limits if isinstance(limits, frozenset) else frozenset(limits)
-        flow = self._flows.get(names)
-        if flow is None:
-            flow = self._flows[names] = self.governor.flow(self._origin, self._client_id, names)
-        return Admission(self._scheduler, self._adaptive, flow, priority, max_wait)
+        try:
+            flow = self._flows[limits]
+        except (KeyError, TypeError):  # not seen yet, or a set that can change
+            names = frozenset(limits)
+            flow = self._flows.get(names)
+            if flow is None:
+                flow = self._flows[names] = self._flow_of(names)
+        return Admission(self._adaptive, flow, priority, max_wait)
 
 
 class _Lifted:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
-import os
-import weakref
+import threading
 from collections.abc import Callable
 
-from spotify_ads_async.errors import ConfigurationError, QuotaTimeout, RateLimited
+from spotify_ads_async.errors import ConfigurationError, QuotaTimeout
 from spotify_ads_async.events import Listeners
+from spotify_ads_async.governor import forks
 from spotify_ads_async.governor.events import Admitted, Waiting, WaitRefused
 from spotify_ads_async.governor.forecast import Outlook, predicted_wait
+from spotify_ads_async.governor.refusals import names_of, pause_too_long, wait_too_long
 from spotify_ads_async.governor.wait_queue import Flow, PendingRequest, Priority, WaitQueue
 from spotify_ads_async.governor.window import Window
 
@@ -28,16 +29,12 @@ class Scheduler:
     Args:
         clock: a monotonic clock, in seconds.
         listeners: who hears of waits.
-        longest_pause: seconds; where the server asks for more, requests fail instead of waiting.
-        counted_within: seconds after its departure within which the server has counted a request that was given up.
+        longest_pause: see :class:`~spotify_ads_async.governor.Governor`.
+        counted_within: the same.
         shortest_window: the length of the shortest window, in seconds.
 
-    Attributes:
-        on_starved: called with each request that has to wait for a store; answers why it need not wait.
-        on_fork: called where this process turns out to be a fork.
-        on_news: called with the windows of a refused request, where a store should tell other processes.
-        forked_at_departure: up to this departure, requests are the parent process's.
-        outlooks: what a store last said of each window.
+    A store sets ``on_starved`` (a request has to wait for it; answers why it need not wait), ``on_fork`` and ``on_news`` (other processes
+    should hear of these windows), and ``outlooks``. Up to ``forked_at_departure``, requests are the parent process's.
     """
 
     def __init__(
@@ -60,12 +57,13 @@ class Scheduler:
         self.wakes_at = math.inf
         self.late_until = -math.inf
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.thread = 0
         self._arrivals = 0
         self._shortest_window = shortest_window
         self._expiries: list[tuple[float, int, PendingRequest]] = []
         self._expiries_gone = 0
         self._timer: asyncio.TimerHandle | None = None
-        _alive.add(self)
+        forks.watch(self)
 
     async def admit(self, flow: Flow, priority: Priority, max_wait: float | None) -> int:
         """Return when the request may leave, with its tokens taken; answers the number of its grant.
@@ -107,8 +105,8 @@ class Scheduler:
 
     def settled(self, now: float) -> None:
         """A request is over while others wait: its tokens are back a window from now."""
-        if now + self._shortest_window < self.wakes_at:
-            self.arm(now)
+        if now + self._shortest_window < self.wakes_at and self.loop is not None and not self.loop.is_closed():
+            self._ring_at(now + self._shortest_window, now)
 
     def drop_hopeless(self, window: Window, now: float) -> None:
         """A pause came: refuse at once those who will not get through it in time."""
@@ -118,7 +116,7 @@ class Scheduler:
         for flow in self.queue.flows_for(window):
             for request in [*flow.interactive.values(), *flow.bulk.values()]:
                 if too_long:
-                    self._fail(request, _pause_too_long(window, now))
+                    self._fail(request, pause_too_long(window, now))
                 elif request.expires_at < window.paused_until:
                     self.refuse(request, window, window.paused_until - now)
 
@@ -127,6 +125,7 @@ class Scheduler:
         self.closed = True
         self.refuse_everybody(lambda: ConfigurationError("the governor was closed while the request waited for leave: nothing was sent"))
         self._disarm()
+        self.loop, self.thread = None, 0
 
     def refuse_everybody(self, error: Callable[[], Exception]) -> None:
         """Nobody who waits now can leave: each of them gets an error of its own."""
@@ -136,7 +135,7 @@ class Scheduler:
     def refuse(self, request: PendingRequest, window: Window, predicted: float) -> None:
         """A request that waits turns out to have to wait longer than it allows."""
         if not request.gone():
-            self._fail(request, self._refusal(window, predicted, request.expires_at - request.arrived_at))
+            self._fail(request, self._too_long(window, predicted, request.expires_at - request.arrived_at))
 
     def refuse_if_hopeless(self, request: PendingRequest, now: float) -> None:
         """Refuse a request whose wait, as it can now be foretold, is longer than it allows."""
@@ -158,20 +157,20 @@ class Scheduler:
                 "for each loop, with a common store (store='sqlite:///quota.db') where they share windows"
             )
         self._abandon()
-        self.loop = loop
+        self.loop, self.thread = loop, threading.get_ident()
 
     def begin_anew(self) -> None:
         """This process is a fork: nobody waits here, and what the parent has under way is no business of this process."""
         self._timer = None  # it is the parent's loop's
         self._abandon()
-        self.loop = None
+        self.loop, self.thread = None, 0
         self.forked_at_departure = self.departures
         counted_by = self.clock() + self.counted_within
         for window in self.windows:
             for _ in range(window.in_flight):
                 window.settle(counted_by)
             if window.shared:  # what the parent has out is in the store
-                window.returning.clear()
+                window.settled.clear()
                 window.available = window.limit.requests
         if self.on_fork is not None:
             self.on_fork()
@@ -192,29 +191,33 @@ class Scheduler:
         for window in flow.windows:
             window.refresh(now)
             if window.asked_until - now > self.longest_pause:
-                raise _pause_too_long(window, now)
+                raise pause_too_long(window, now)
         self._arrivals += 1
         expires_at = math.inf if max_wait is None else now + max(0.0, max_wait)
         request = PendingRequest(self._arrivals, flow, priority, now, expires_at)
         self.queue.join(request)
-        self._depart(now)
+        if len(flow.pending(priority)) == 1 and flow.may_take(priority, now):  # whoever came before is looked at first all the same
+            self._depart(now)
         if request.granted:
             return request
-        if self.on_starved is not None and (problem := self.on_starved(request)) is not None:
+        if (problem := self._why_not_wait(request, max_wait, now)) is not None:
             self.queue.leave(request)
             raise problem
         if max_wait is not None:
-            if self.on_starved is None:
-                predicted, binding = predicted_wait(request, self.queue, self.outlooks, now)
-                if predicted > max_wait:
-                    self.queue.leave(request)
-                    raise self._refusal(binding, predicted, max_wait)
             heapq.heappush(self._expiries, (expires_at, request.number, request))
         request.future = asyncio.get_running_loop().create_future()
         if self.listeners:
-            self.listeners.emit(Waiting(limits=_names(flow), priority=priority.value, length=self.queue.length))
+            self.listeners.emit(Waiting(limits=names_of(flow), priority=priority.value, length=self.queue.length))
         self._ring_at(flow.next_at(now), now)
         return request
+
+    def _why_not_wait(self, request: PendingRequest, max_wait: float | None, now: float) -> Exception | None:
+        if self.on_starved is not None:  # the store knows how long it would be
+            return self.on_starved(request)
+        if max_wait is None:
+            return None
+        predicted, binding = predicted_wait(request, self.queue, self.outlooks, now)
+        return self._too_long(binding, predicted, max_wait) if predicted > max_wait else None
 
     async def _wait(self, request: PendingRequest) -> None:
         """Until the request may leave. Cancelled while waiting, it leaves the queue; granted and cancelled, its tokens go back."""
@@ -233,7 +236,7 @@ class Scheduler:
                 self._expiry_gone()
         if self.listeners:
             waited = self.clock() - request.arrived_at
-            self.listeners.emit(Admitted(limits=_names(request.flow), priority=request.priority.value, waited=waited))
+            self.listeners.emit(Admitted(limits=names_of(request.flow), priority=request.priority.value, waited=waited))
 
     def _depart(self, now: float) -> None:
         for request in self.queue.depart(now):
@@ -276,6 +279,11 @@ class Scheduler:
             self.queue.leave(request)
             request.future.set_exception(error)
 
+    def _too_long(self, window: Window, predicted: float, max_wait: float) -> QuotaTimeout:
+        if self.listeners:
+            self.listeners.emit(WaitRefused(limit=window.limit.name, predicted_wait=predicted))
+        return wait_too_long(window, predicted, max_wait)
+
     def _expiry_gone(self) -> None:
         """Keep requests that left early from filling the heap: sweep when half of it can be stale."""
         self._expiries_gone += 1
@@ -283,43 +291,3 @@ class Scheduler:
             self._expiries = [entry for entry in self._expiries if not entry[2].gone()]
             heapq.heapify(self._expiries)
             self._expiries_gone = 0
-
-    def _refusal(self, window: Window, predicted: float, max_wait: float) -> QuotaTimeout:
-        if self.listeners:
-            self.listeners.emit(WaitRefused(limit=window.limit.name, predicted_wait=predicted))
-        if predicted > max_wait:
-            reason = f"leave to send would take about {predicted:.1f} s, longer than max_wait allows ({max_wait:g} s)"
-        else:
-            reason = f"no leave to send came within max_wait ({max_wait:g} s)"
-        return QuotaTimeout(
-            f"{reason}; the limit {window.limit.name} binds ({window.limit.requests} in {window.limit.window:g} s): wait longer, "
-            "or send less",
-            predicted_wait=predicted,
-            limit=window.limit.name,
-        )
-
-
-_alive: weakref.WeakSet[Scheduler] = weakref.WeakSet()
-
-
-def _begin_anew() -> None:
-    for scheduler in list(_alive):
-        scheduler.begin_anew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
-
-
-def _names(flow: Flow) -> tuple[str, ...]:
-    return tuple(window.limit.name for window in flow.windows)
-
-
-def _pause_too_long(window: Window, now: float) -> RateLimited:
-    asked, pause = window.asked_until - now, window.paused_until - now
-    problem = RateLimited(
-        f"the server asked for a pause of {asked:.0f} s on {window.limit.name} ({window.owner}), longer than the governor waits: "
-        f"nothing was sent. It asks the server again in {pause:.0f} s; Governor.lift() or `spotify-ads quota lift` ends the pause by hand"
-    )
-    problem.retry_after = asked
-    return problem

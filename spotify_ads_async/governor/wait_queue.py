@@ -97,11 +97,11 @@ class Flow:
         """Whether a request of this class may leave now."""
         if self.grants is not None and self.grants.due_at() > now:
             return False
-        return may_take(self.windows, now, interactive=priority is Priority.INTERACTIVE)
+        return may_take(self.windows, now, priority is Priority.INTERACTIVE)
 
     def take(self, priority: Priority, now: float) -> int:
         """A request leaves; answers the number of its grant."""
-        take(self.windows, now, interactive=priority is Priority.INTERACTIVE)
+        take(self.windows, now, priority is Priority.INTERACTIVE)
         return 0 if self.grants is None else self.grants.pop()
 
     def give_back(self, grant: int) -> None:
@@ -118,9 +118,9 @@ class Flow:
         if self.grants is not None:
             self.grants.settle(grant, counted_by)
 
-    def turn_of_bulk(self) -> bool:
-        """Whether enough interactive requests overtook its bulk ones."""
-        return any(window.overtaken >= BULK_TURN for window in self.windows)
+    def turn_of_bulk(self, now: float) -> bool:
+        """Whether its bulk requests have waited long enough for interactive ones."""
+        return any(window.turn_of_bulk(now) for window in self.windows)
 
     def next_at(self, now: float) -> float:
         """A time before which none of its requests can leave, infinite while that depends on answers or on the store."""
@@ -169,7 +169,7 @@ class WaitQueue:
         while True:
             flow, priority = self._first_able(interactive, Priority.INTERACTIVE, now), Priority.INTERACTIVE
             other = self._first_able(bulk, Priority.BULK, now)
-            if flow is None or (other is not None and other.turn_of_bulk()):
+            if flow is None or (other is not None and other.turn_of_bulk(now)):
                 flow, priority = other, Priority.BULK
             if flow is None:
                 return
@@ -185,7 +185,7 @@ class WaitQueue:
                 continue  # cancelled in this very tick
             request.grant = flow.take(priority, now)
             request.granted = True
-            if priority is Priority.INTERACTIVE and flow.turn_of_bulk():
+            if priority is Priority.INTERACTIVE and request.arrived_at < now and self._overtakes_bulk(flow):
                 bulk = _in_order_of_arrival(self._flows, Priority.BULK)
             yield request
 
@@ -207,6 +207,14 @@ class WaitQueue:
         """All who wait."""
         for flow in list(self._flows):
             yield from [*flow.interactive.values(), *flow.bulk.values()]
+
+    def _overtakes_bulk(self, flow: Flow) -> bool:
+        """Count that an interactive request which had to wait left before bulk ones; whether it is the turn of these now."""
+        turn = False
+        for window in flow.windows:
+            window.overtaken += window.waiting_bulk > 0
+            turn = turn or window.overtaken == BULK_TURN
+        return turn
 
     def _first_able(self, heap: list[tuple[int, int, Flow]], priority: Priority, now: float) -> Flow | None:
         """The flow whose first request of this class came first among those that may leave; others are not looked at again."""

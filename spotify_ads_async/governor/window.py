@@ -36,13 +36,13 @@ _LARGEST_RESERVE_SHARE = 0.25
 def reserve_for(demand: int, capacity: int) -> int:
     """Tokens that bulk requests leave to interactive ones, of which ``demand`` came within a window lately.
 
-    A token or so where none came: a job that is alone uses all. Else as many as come again, a quarter more for the bulk
-    requests whose turn it is meanwhile, and some for chance. ``ledger.lua`` has the same formula.
+    A token or so where none came: a job that is alone uses all. Else as many as come again, and some for chance. The formula stands in
+    ``ledger.lua`` too.
     """
     standing = min(capacity - 1, math.ceil(capacity * _STANDING_RESERVE_SHARE))
     if demand <= 0:
         return standing
-    wanted = math.ceil(1.25 * demand + 1.5 * math.sqrt(demand)) + 1
+    wanted = demand + math.ceil(1.5 * math.sqrt(demand)) + 1
     least = math.ceil(capacity * _DEMANDED_RESERVE_SHARE) + 1
     return max(standing, min(int(capacity * _LARGEST_RESERVE_SHARE), max(wanted, least)))
 
@@ -51,7 +51,7 @@ class Window(Bucket):
     """One limit's tokens in one scope.
 
     ``guarded`` says that more than the count of tokens decides: a pause, tokens reserved for others, spaced departures.
-    ``overtaken`` counts the interactive requests that left while bulk ones waited.
+    ``overtaken`` counts the interactive requests that had to wait and left before bulk ones; ``bulk_left_at`` is when one of these left.
 
     Args:
         limit: the limit.
@@ -71,6 +71,7 @@ class Window(Bucket):
         "_spread_until",
         "active",
         "asked_until",
+        "bulk_left_at",
         "foreign",
         "guarded",
         "held_back",
@@ -113,6 +114,7 @@ class Window(Bucket):
         self.waiting_interactive = 0
         self.waiting_bulk = 0
         self.overtaken = 0
+        self.bulk_left_at = now
         self.interactive_taken = 0
         self.held_back = 0
         self._demand = 0
@@ -170,10 +172,7 @@ class Window(Bucket):
 
     def refresh(self, now: float) -> None:
         """Take in what has become due: tokens, the end of a pause and of what follows it, tokens that were left to others."""
-        returning = self.returning
-        while returning and returning[0] <= now:  # as in Bucket; a call of that would cost more than it does
-            returning.popleft()
-            self.available += 1
+        super().refresh(now)
         if self.guarded:
             self._refresh_guard(now)
 
@@ -204,29 +203,33 @@ class Window(Bucket):
         return reserve_for(self.demand(now), self.limit.requests)
 
     def demand(self, now: float) -> int:
-        """Interactive requests that took a token within a window lately: the last whole one, or the present one so far."""
+        """Interactive requests of a window: of the last whole one, or of the present one so far with those who wait."""
         windows = (now - self._demand_counted_from) / self.limit.window
         if windows >= 1.0:
             self._demand = math.ceil(self.interactive_taken / windows)
             self.interactive_taken = 0
             self._demand_counted_from = now
-        return max(self._demand, self.interactive_taken)
+        return max(self._demand, self.interactive_taken + self.waiting_interactive)
 
     def demand_changes_at(self) -> float:
         """When the demand is counted anew."""
         return self._demand_counted_from + self.limit.window
 
+    def turn_of_bulk(self, now: float) -> bool:
+        """Whether interactive requests that had to wait overtook the bulk ones long enough, or none of these left for a whole window."""
+        return self.overtaken >= BULK_TURN or (self.waiting_bulk > 0 and now > self.bulk_left_at + self.limit.window)
+
     def needed(self, *, interactive: bool, now: float) -> int:
         """How many tokens must be there for a request to take one."""
         kept = self.reserved_for_others
-        if interactive or self.shared or self.overtaken >= BULK_TURN:
+        if interactive or self.shared or self.turn_of_bulk(now):
             return kept + 1
         # In the smallest windows nothing would be left beside the reserve.
         return max(1, min(kept + 1 + self.reserve(now), self.limit.requests))
 
-    def open(self, now: float) -> bool:
-        """Whether neither a pause nor the rhythm is in the way now."""
-        if self.paused_until > now:
+    def lets_through(self, now: float, *, interactive: bool) -> bool:
+        """Whether there are tokens enough for a request of this class, and neither a pause nor the rhythm is in the way."""
+        if self.available < self.needed(interactive=interactive, now=now) or self.paused_until > now:
             return False
         if self._spread_until > now:
             return self._spread_next <= now
@@ -240,7 +243,7 @@ class Window(Bucket):
             self.pacer.take(now)
 
     def opens_at(self, now: float) -> float:
-        """A time before which :meth:`open` cannot become true by itself."""
+        """A time before which a pause or the rhythm is in the way."""
         if self._spread_until > now:
             return max(self.paused_until, min(self._spread_next, self._spread_until))
         return max(self.paused_until, now + self.pacer.wait(now) if self.pacer is not None else now)
@@ -253,28 +256,23 @@ class Window(Bucket):
         return max(at, self.opens_at(now))
 
 
-def may_take(windows: Iterable[Window], now: float, *, interactive: bool) -> bool:
+def may_take(windows: Iterable[Window], now: float, interactive: bool) -> bool:  # noqa: FBT001 (called for every request)
     """Whether a request may take a token from every one of ``windows`` now."""
     for window in windows:
-        returning = window.returning
-        if window.guarded or (returning and returning[0] <= now):
+        if window.guarded or window.available < 1 or not interactive:  # else what has come back meanwhile changes nothing
             window.refresh(now)
-        if window.available < (1 if interactive and not window.guarded else window.needed(interactive=interactive, now=now)):
-            return False
-        if window.guarded and not window.open(now):
-            return False
+            if not window.lets_through(now, interactive=interactive):
+                return False
     return True
 
 
-def take(windows: Iterable[Window], now: float, *, interactive: bool) -> None:
+def take(windows: Iterable[Window], now: float, interactive: bool) -> None:  # noqa: FBT001 (the same)
     """Take a token from every one of ``windows``: a request leaves. Only after :func:`may_take`."""
     for window in windows:
         window.available -= 1
         if interactive:
             window.interactive_taken += 1
-            if window.waiting_bulk:
-                window.overtaken += 1
         else:
-            window.overtaken = 0
+            window.overtaken, window.bulk_left_at = 0, now
         if window.guarded:
             window.departed(now)

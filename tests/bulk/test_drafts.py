@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
-import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -242,14 +240,6 @@ async def test_what_cannot_be_read_back_is_unknown_until_the_next_run(world: Wor
     (row,), _ = await world.resume(plan)
     assert (row.outcome, sent(world, "publishCampaignDraft")) == (bulk.RowOutcome.DONE, requests)
     assert world.effects[row.entity_id] == 1
-
-
-async def test_a_plan_of_the_format_before_drafts_is_carried_out(world: World) -> None:
-    plan = await world.plan(world.names(2))
-    with contextlib.closing(sqlite3.connect(plan)) as connection:
-        connection.executescript("DROP TABLE draft; DROP TABLE campaign; PRAGMA user_version=1;")
-    await world.apply(plan, PUBLISH)
-    assert outcomes_of(plan) == {"done": 2}
 
 
 async def test_a_plan_that_has_begun_without_drafts_stays_without(world: World) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spotify_ads_async import models
 from spotify_ads_async.bulk.entities import AD_SETS, ADS
-from spotify_ads_async.bulk.plan.effects import Effect, Refusal, Settled, effect, inverse, merge, same, settle, writable_state
-from spotify_ads_async.bulk.records import Step, StepState
+from spotify_ads_async.bulk.plan.effects import Effect, Rebased, Refusal, Settled, effect, merge, rebase, settle
+from spotify_ads_async.bulk.plan.state import same, writable_state
+from spotify_ads_async.bulk.records import RowWork, Step, StepOutcome, StepState
 from spotify_ads_async.bulk.run.outcomes import success
 
 NOW = datetime(2026, 9, 1, tzinfo=UTC)
@@ -89,17 +91,91 @@ def test_rules_across_fields_name_the_column() -> None:
 
 
 def test_reading_back() -> None:
-    body, before = {"name": "Autumn"}, {"name": "Summer"}
-    assert settle({"name": "Autumn"}, body, before) is Settled.DONE
-    assert settle({"name": "Summer"}, body, before) is Settled.NOT_DONE
-    assert settle({"name": "Winter"}, body, before) is Settled.CHANGED_BY_OTHERS
+    after, before = {"name": "Autumn"}, {"name": "Summer"}
+    assert settle({"name": "Autumn"}, before, after) is Settled.DONE
+    assert settle({"name": "Summer"}, before, after) is Settled.NOT_DONE
+    assert settle({"name": "Winter"}, before, after) is Settled.CHANGED_BY_OTHERS
+
+
+def test_reading_back_looks_at_what_the_row_changes_alone() -> None:
+    before = {"targets": {"language": "en", "genders": ["MALE"]}}
+    after = {"targets": {"language": "en", "genders": ["FEMALE"]}}
+    assert settle({"targets": {"language": "de", "genders": ["FEMALE"]}}, before, after) is Settled.DONE
+    assert settle({"targets": {"language": "de", "genders": ["MALE"]}}, before, after) is Settled.NOT_DONE
 
 
 def test_an_emptied_list_may_read_back_as_the_defaults() -> None:
-    body, before = {"frequency_caps": []}, {"frequency_caps": CAPS}
-    assert settle({"frequency_caps": [{**CAPS[0], "max_impressions": 5}]}, body, before) is Settled.DONE
-    assert settle({}, body, before) is Settled.DONE
-    assert settle({"frequency_caps": CAPS}, body, before) is Settled.NOT_DONE
+    after, before = {"frequency_caps": []}, {"frequency_caps": CAPS}
+    assert settle({"frequency_caps": [{**CAPS[0], "max_impressions": 5}]}, before, after) is Settled.DONE
+    assert settle({}, before, after) is Settled.DONE
+    assert settle({"frequency_caps": CAPS}, before, after) is Settled.NOT_DONE
+
+
+def test_a_change_goes_on_top_of_what_others_changed_beside_it() -> None:
+    found = wanted({"targets.genders": ["MALE"]})
+    theirs = {**STATE, "targets": {**STATE["targets"], "language": "de", "weather": ["RAIN"]}}
+    assert rebase(AD_SETS, found.before, found.after, theirs) == Rebased(
+        before={"targets": theirs["targets"]}, after={"targets": {**theirs["targets"], "genders": ["MALE"]}}
+    )
+
+
+def test_a_value_that_others_changed_too_is_a_conflict_with_all_three_values() -> None:
+    found = wanted({"bid_micro_amount": 11_000_000, "name": "Autumn"})
+    theirs = {**STATE, "bid_micro_amount": 12_000_000}
+    (conflict,) = rebase(AD_SETS, found.before, found.after, theirs).conflicts
+    assert (conflict.field, conflict.planned, conflict.found, conflict.wanted) == ("bid_micro_amount", 10_000_000, 12_000_000, 11_000_000)
+    forced = rebase(AD_SETS, found.before, found.after, theirs, force=True)
+    assert (forced.before["bid_micro_amount"], forced.after["bid_micro_amount"]) == (12_000_000, 11_000_000)
+
+
+def test_what_others_made_as_wanted_is_not_made_again() -> None:
+    found = wanted({"name": "Autumn"})
+    assert rebase(AD_SETS, found.before, found.after, {**STATE, "name": "Autumn"}) == Rebased(before={}, after={})
+
+
+NEWER: dict[str, Any] = {
+    **STATE,
+    "budget": {**STATE["budget"], "currency": "USD", "ceiling": {"shared": True}},
+    "frequency_caps": [{**CAPS[0], "scope": "HOUSEHOLD"}],
+    "targets": {
+        **STATE["targets"],
+        "weather": ["RAIN"],
+        "platforms": ["SMART_FRIDGE"],
+        "geo_targets": {"country_code": "US", "dma_ids": [1]},
+    },
+}
+
+
+def test_what_no_model_knows_is_sent_back_as_it_came() -> None:
+    found = wanted({"targets.genders": ["MALE"], "budget.micro_amount": 30_000_000}, NEWER)
+    (body,) = found.steps
+    assert body["targets"] == {**NEWER["targets"], "genders": ["MALE"]}
+    assert list(body["targets"]) == list(NEWER["targets"])
+    assert body["budget"] == {"micro_amount": 30_000_000, "type": "DAILY", "ceiling": {"shared": True}}  # the currency is an answer only
+
+
+def test_a_whole_that_was_written_keeps_what_only_the_server_knows() -> None:
+    whole = {"language": "de", "geo_targets": {"country_code": "US"}}
+    (body,) = wanted({"targets": whole}, NEWER).steps
+    assert body["targets"] == {
+        "language": "de",
+        "genders": [],
+        "geo_targets": {"country_code": "US", "dma_ids": [1]},
+        "weather": ["RAIN"],
+        "platforms": [],
+    }
+
+
+def test_a_list_of_objects_keeps_what_only_the_server_knows_of_those_that_stay() -> None:
+    assert wanted({"frequency_caps": CAPS}, NEWER).steps == ()
+    more = {"frequency_unit": "WEEK", "frequency_period": 1, "max_impressions": 9}
+    (body,) = wanted({"frequency_caps": [more, *CAPS]}, NEWER).steps
+    assert body["frequency_caps"] == [more, NEWER["frequency_caps"][0]]
+
+
+def test_values_that_came_from_the_server_are_no_reason_to_refuse() -> None:
+    state = {**NEWER, "targets": {**NEWER["targets"], "age_ranges": [{"min": 99, "max": 1}]}}
+    assert wanted({"targets.genders": ["MALE"]}, state).steps
 
 
 CHANGES = st.fixed_dictionaries(
@@ -129,17 +205,12 @@ def test_a_change_is_done_once_and_taken_back(values: dict[str, Any]) -> None:
     after = written(STATE, found)
     assert {field: after[field] for field in found.after} == found.after
     assert wanted(values, after).steps == ()
-    for step in found.steps:
-        assert settle(after, step, found.before) is Settled.DONE
-        assert settle(STATE, step, found.before) is Settled.NOT_DONE
-    back = inverse(AD_SETS, found.before, found.after)
-    assert not back.impossible
-    assert written(after, wanted(back.values, after)) == STATE
-
-
-def test_what_was_not_set_before_cannot_always_be_unset() -> None:
-    assert inverse(AD_SETS, {}, ["category"]).impossible.keys() == {"category"}
-    assert inverse(ADS, {}, ["end_time"]).values == {"end_time": None}
+    if found.after:
+        assert settle(after, found.before, found.after) is Settled.DONE
+        assert settle(STATE, found.before, found.after) is Settled.NOT_DONE
+    back = rebase(AD_SETS, found.after, found.before, after)
+    assert not back.conflicts
+    assert {**after, **back.after} == STATE
 
 
 def test_a_three_way_comparison() -> None:
@@ -165,10 +236,45 @@ def test_what_counts_as_the_same() -> None:
     assert not same("1", 1)
 
 
-def test_a_value_that_the_server_makes_something_else_of_is_remarked() -> None:
-    step = Step(row=1, position=0, entity_id="x", body={"name": "Autumn "}, before={"name": "Summer"}, state=StepState.SENT)
-    verdict = success(step, {"name": "Autumn", "category": "ADV_1_1"})
-    assert (verdict.state, verdict.found) == (StepState.DONE, {"name": "Autumn"})
-    assert verdict.reason == "the server made something else of name"
-    assert success(step, {"name": "Autumn "}).reason == ""
-    assert success(step, {}).reason == ""
+def work(state: dict[str, Any], after: dict[str, Any]) -> tuple[RowWork, Step]:
+    step = Step(row=1, position=0, entity_id="x", body=after, state=StepState.SENT)
+    before = {name: state[name] for name in after if name in state}
+    text = msgspec.json.encode(state).decode()
+    return RowWork(number=1, entity_id="x", name="Summer", text=text, before=before, after=after, steps=(step,)), step
+
+
+def answered(state: dict[str, Any], after: dict[str, Any], **changed: Any) -> StepOutcome:  # noqa: ANN401 - any JSON
+    answer = {**state, **after, "updated_at": "2030-01-01T00:00:00Z", **changed}
+    return success(AD_SETS, *work(state, after), msgspec.json.encode({k: v for k, v in answer.items() if v is not None}).decode())
+
+
+def test_a_value_that_the_server_writes_in_its_own_way_is_remarked() -> None:
+    outcome = answered({"name": "Summer"}, {"name": "Autumn "}, name="Autumn")
+    assert (outcome.state, outcome.found, outcome.surprises) == (StepState.DONE, {"name": "Autumn"}, ())
+    assert outcome.reason == "the server made something else of name"
+    assert answered({"name": "Summer"}, {"name": "Autumn "}).reason == ""
+
+
+TARGETS = {"targets": {**NEWER["targets"], "genders": ["MALE"]}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "fields"),
+    [
+        ({}, []),
+        ({"status": "READY", "is_paused": True, "pause_reason": "X"}, []),
+        ({"category": None}, ["category"]),
+        ({"bid_micro_amount": 1}, ["bid_micro_amount"]),
+        ({"targets": {**TARGETS["targets"], "weather": []}}, ["targets.weather"]),
+        ({"targets": {**TARGETS["targets"], "geo_targets": {"country_code": "US"}}}, ["targets.geo_targets.dma_ids"]),
+        ({"targets": {**TARGETS["targets"], "genders": ["FEMALE", "MALE"]}}, ["targets.genders"]),
+        ({"zeal": None}, ["zeal"]),
+        ({"frequency_caps": CAPS}, ["frequency_caps"]),
+        ({"status": "ARCHIVED"}, ["status"]),
+        ({"version": 8}, []),
+    ],
+)
+def test_what_changed_besides_is_seen(changed: dict[str, Any], fields: list[str]) -> None:
+    state = {**NEWER, "category": "ADV_1_1", "zeal": {"a": 1}, "version": 7, "status": "ACTIVE"}
+    outcome = answered(state, TARGETS, **changed)
+    assert [one.partition(" ")[0] for one in outcome.surprises] == fields

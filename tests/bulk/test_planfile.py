@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import sqlite3
+import stat
 from pathlib import Path
 
 import pytest
 
 from spotify_ads_async import bulk
-from spotify_ads_async.bulk.plan.sources import Change
+from spotify_ads_async.bulk.plan.sources import Change, Problem
+from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import now_text
+
+from .conftest import World, rows_of
 
 HEADER = bulk.Header(entity="ad sets", ad_account_id="a", base_url="http://127.0.0.1", source="changes.csv", created_at=now_text())
 ONE = "00000000-0000-4000-8000-000000000001"
@@ -82,3 +89,137 @@ def test_an_unfinished_plan_is_not_carried_out(tmp_path: Path) -> None:
         assert plan.outcomes()[bulk.RowOutcome.WAITING] == 0
         assert not plan.begun()
         assert plan.left_over() == 0
+
+
+FORMER = """
+CREATE TABLE header (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE row (number INTEGER PRIMARY KEY, line INTEGER NOT NULL, entity_id TEXT NOT NULL, change TEXT NOT NULL, verdict TEXT NOT NULL,
+  reason TEXT NOT NULL DEFAULT '', field TEXT NOT NULL DEFAULT '', before TEXT, after TEXT, elsewhere TEXT, base TEXT);
+CREATE UNIQUE INDEX row_by_entity ON row (entity_id) WHERE verdict <> 'refused';
+CREATE TABLE step (row INTEGER NOT NULL, position INTEGER NOT NULL, body TEXT NOT NULL, state TEXT NOT NULL,
+  sent INTEGER NOT NULL DEFAULT 0, sent_at REAL, status INTEGER, trace_id TEXT NOT NULL DEFAULT '',
+  reason TEXT NOT NULL DEFAULT '', found TEXT,
+  passing INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (row, position)) WITHOUT ROWID;
+CREATE INDEX step_by_state ON step (state, row, position);
+"""
+DRAFTS = """
+CREATE TABLE campaign (id TEXT PRIMARY KEY, draft_id TEXT NOT NULL DEFAULT '', state TEXT NOT NULL, version INTEGER) WITHOUT ROWID;
+CREATE TABLE draft (row INTEGER PRIMARY KEY, campaign_id TEXT NOT NULL, parent_id TEXT NOT NULL, draft_id TEXT NOT NULL DEFAULT '');
+CREATE INDEX draft_by_campaign ON draft (campaign_id);
+CREATE VIEW fate AS SELECT number, 'done' AS fate FROM row;
+CREATE VIEW request AS SELECT step.row, position, entity_id, body, before, state, sent FROM step JOIN row ON number = step.row;
+"""
+
+
+def former_plan(path: Path, version: int, base_url: str, ad_account_id: str, row: dict[str, str]) -> Path:
+    """A plan as the version before left it: one row that is done."""
+    header = {
+        "entity": "ad sets",
+        "ad_account_id": ad_account_id,
+        "base_url": base_url,
+        "source": "changes.csv",
+        "created_at": now_text(),
+        "undo_of": "",
+        "ready": "true",
+        "drafts": "false",
+    }
+    body = json.dumps({"name": row["after"]})
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(FORMER + (DRAFTS if version == 2 else ""))
+        connection.executemany("INSERT INTO header VALUES (?, ?)", header.items())
+        before = json.dumps({"name": row["before"]})
+        connection.execute("INSERT INTO row VALUES (1, 2, ?, ?, 'planned', '', '', ?, ?, '{}', NULL)", (row["id"], body, before, body))
+        connection.execute("INSERT INTO step VALUES (1, 0, ?, 'done', 1, 0.0, NULL, '', '', ?, 0)", (body, body))
+        connection.executescript(f"PRAGMA application_id=1396785744; PRAGMA user_version={version};")
+        connection.commit()
+    return path
+
+
+@pytest.mark.parametrize("version", [1, 2])
+async def test_a_plan_of_the_version_before_is_shown_and_undone_and_not_carried_out(world: World, version: int) -> None:
+    one = world.ad_sets[0]
+    row = {"id": one["id"], "before": "As it was", "after": one["name"]}
+    plan = former_plan(world.folder / "former.plan", version, world.server.base_url, world.server.ad_account_id, row)
+    (shown,) = rows_of(plan)
+    assert (shown.outcome, shown.before, shown.applied) == ("done", {"name": "As it was"}, {"name": one["name"]})
+    with pytest.raises(bulk.WrongPlan, match="the version before"):
+        await world.resume(plan)
+    undo = world.folder / "undo.plan"
+    await bulk.plan_undo(world.ads, plan, undo)
+    await world.apply(undo)
+    assert world.account.ad_sets.get(one["id"])["name"] == "As it was"
+
+
+def test_only_the_owner_may_read_a_plan(tmp_path: Path) -> None:
+    former = os.umask(0)
+    try:
+        with bulk.PlanFile.create(tmp_path / "a.plan", HEADER) as plan:
+            plan.add_refused(Problem(file="", line=1, reason="x"))
+            assert {stat.S_IMODE(one.stat().st_mode) for one in tmp_path.iterdir()} == {0o600}
+    finally:
+        os.umask(former)
+
+
+async def test_a_flipped_byte_is_found_before_it_is_sent(world: World) -> None:
+    plan = await world.plan(world.names(3))
+    content = plan.read_bytes()
+    one = world.ad_sets[1]
+    before = one["name"]
+    wanted = f"Renamed {before}".encode()
+    places = [place for place in range(len(content)) if content.startswith(wanted, place)]
+    assert places
+    found = 0
+    for number, place in enumerate(places):
+        damaged = bytearray(content)
+        damaged[place] ^= 1
+        other = world.folder / f"{number}.plan"
+        other.write_bytes(bytes(damaged))
+        try:
+            await world.apply(other)
+        except bulk.PlanDamaged:
+            found += 1
+        # What is not sent, such as the row as it was read, may differ: what arrives is as it was planned, or nothing.
+        assert world.account.ad_sets.get(one["id"])["name"] in {before, f"Renamed {before}"}
+        world.account.ad_sets.put(one)
+    assert found >= 2
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.95])
+async def test_a_truncated_plan_is_said_to_be_damaged(world: World, share: float) -> None:
+    plan = await world.plan(world.names(60))
+    content = plan.read_bytes()
+    plan.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(bulk.NotAPlan):
+        await world.apply(plan)
+    assert "updateAdSet" not in world.server.statistics().operations
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_file_is_no_plan_and_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.plan"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path = Path("/dev/zero")
+    assert not bulk.is_plan(path)
+    with pytest.raises(bulk.NotAPlan, match="it is no file"):
+        bulk.PlanFile.open(path)
+
+
+def test_a_place_that_takes_no_file_is_said(tmp_path: Path) -> None:
+    with pytest.raises(bulk.PlanDamaged, match="no plan can be written"):
+        bulk.PlanFile.create(tmp_path / "nowhere" / "a.plan", HEADER)
+    with pytest.raises(FileExistsError, match="never overwritten"):
+        bulk.PlanFile.create(tmp_path, HEADER)
+
+
+async def test_a_full_disk_ends_in_one_sentence(world: World) -> None:
+    plan = await world.plan(world.names(30))
+    with bulk.PlanFile.open(plan) as file:
+        connection = file._connection
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count={pages}")
+        with pytest.raises(bulk.PlanDamaged, match="the disk is full"):
+            await Journal(file).write(lambda one: one.add_refused(Problem(file="", line=1, reason="x" * 10_000_000)))

@@ -8,7 +8,7 @@ import pytest
 
 from spotify_ads_async import bulk, errors
 from spotify_ads_async.bulk.plan.cells import to_cell
-from spotify_ads_async.bulk.plan.effects import leaf, writable_state
+from spotify_ads_async.bulk.plan.state import leaf, writable_state
 
 from .conftest import Json, MakeWorld, World, rows_of
 
@@ -33,7 +33,7 @@ async def test_a_plan_says_what_every_row_comes_down_to(world: World) -> None:
     assert (first.before, first.after) == ({"name": one["name"]}, {"name": "New name"})
     assert [list(body) for body in second.bodies] == [["delivery"], ["budget"]]
     assert second.after["budget"] == {"micro_amount": 77_500_000, "type": two["budget"]["type"]}
-    assert (third.verdict, third.outcome, third.bodies) == ("unchanged", "unchanged", ())
+    assert (third.decision, third.outcome, third.bodies) == ("unchanged", "unchanged", ())
 
 
 async def test_bad_rows_are_refused_before_any_request(world: World) -> None:
@@ -50,7 +50,7 @@ async def test_other_rows_go_on_when_asked(world: World) -> None:
     good = world.ad_sets[0]["id"]
     changes = world.write("changes.csv", ["ad_set_id", "name"], [["nothing", "Fine"], [good, "Renamed"], [NOWHERE, "Renamed"]])
     rows = rows_of(await world.plan(changes, skip_bad_rows=True))
-    assert [(row.line, row.verdict) for row in rows] == [(2, "refused"), (3, "planned"), (4, "refused")]
+    assert [(row.line, row.decision) for row in rows] == [(2, "refused"), (3, "planned"), (4, "refused")]
     assert "there is no ad set" in rows[2].reason
     outcomes, _ = await world.apply(world.folder / "changes.plan")
     assert [row.entity_id for row in outcomes] == [good]
@@ -136,7 +136,7 @@ async def test_an_export_that_comes_back_changes_nothing(world: World) -> None:
             state = writable_state(entity, answer)
             rows.append([row["id"], *(to_cell(leaf(state, name.split("."))) for name in columns)])
         plan = await world.plan(world.write("export.csv", [entity.id_column, *columns], rows), f"{plural}.plan")
-        assert {row.verdict for row in rows_of(plan)} == {"unchanged"}
+        assert {row.decision for row in rows_of(plan)} == {"unchanged"}
 
 
 async def test_a_selection_and_settings(world: World) -> None:
@@ -182,7 +182,7 @@ async def test_what_others_changed_since_the_export_is_a_conflict(world: World) 
     changes = world.write("changes.csv", header, edited)
     for row in (one, two):
         world.account.ad_sets.put({**row, "bid_micro_amount": 44_000_000})
-    assert f"changes.csv:3: bid_micro_amount: conflict: was {two['bid_micro_amount']} when exported" in str(
+    assert f"changes.csv:3: {two['name']}: bid_micro_amount: conflict: was {two['bid_micro_amount']} when exported" in str(
         await refused(world, changes, base=base)
     )
     rows = rows_of(await world.plan(changes, base=base, skip_bad_rows=True))

@@ -21,7 +21,13 @@ def two() -> Iterator[tuple[EmulatorProcess, str]]:
     """An emulator with a second ad account that refuses, and its ID."""
     with emulator_process("--ad-sets", "20", "--limits", "off", "--latency", "0") as emulator:
         _, business = emulator.ask("POST", "/businesses", {"name": "Second business", "type": "AGENCY"})
-        body = {"name": "Second account", "country_code": "US", "industry": "OTHER", "type": "BRAND_ADVERTISER"}
+        body = {
+            "name": "Second account",
+            "country_code": "US",
+            "industry": "OTHER",
+            "type": "BRAND_ADVERTISER",
+            "legal_entity_name": "Second Ltd",
+        }
         _, account = emulator.ask("POST", f"/businesses/{business['id']}/ad_accounts", body)
         emulator.ask("POST", f"/ad_accounts/{account['id']}/campaigns", {"name": "Only here", "objective": "REACH"})
         yield emulator, account["id"]

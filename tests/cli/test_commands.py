@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -21,6 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from spotify_ads_async.cli.demo import changes_file
+from spotify_ads_async.governor import Governor, Limit
 from tests.support import demo_changes
 from tests.support.emulator_process import EmulatorProcess
 
@@ -248,8 +250,9 @@ def test_bad_rows_are_refused_with_their_place(spotify_ads: CommandLine) -> None
 def test_a_selection_is_planned(spotify_ads: CommandLine) -> None:
     ended = spotify_ads.run("bulk", "plan", "--where", "name~students", "--set", "budget.amount=+10%", "--plan", "a.plan", "-o", "csv")
     assert ended.returncode == DONE, ended.stderr
-    assert ended.stdout.splitlines()[0] == "line,id,field,before,after"
-    assert "budgets, " in ended.stderr
+    assert ended.stdout.splitlines()[0] == "name,field,before,after,line,id"
+    assert " budgets: " in ended.stderr
+    assert "USD (+" in ended.stderr
 
 
 def test_quota_needs_no_credentials(spotify_ads: CommandLine) -> None:
@@ -335,3 +338,24 @@ def test_parquet_is_not_for_a_terminal(spotify_ads: CommandLine) -> None:
         os.close(theirs)
     assert ended.returncode == USAGE
     assert "no text for a terminal" in " ".join(ended.stderr.split())
+
+
+def test_a_pause_is_seen_and_lifted(spotify_ads: CommandLine) -> None:
+    store = f"sqlite://{spotify_ads.folder / 'paused.db'}"
+
+    async def refused() -> None:
+        async with Governor([Limit("client_id", requests=10, window=5.0)], store=store) as governor:
+            for client_id in ("ann", "ben"):
+                async with governor.scope(client_id=client_id).admit({"client_id"}) as admission:
+                    admission.answered(status=429, headers={"Retry-After": "60"})
+
+    asyncio.run(refused())
+    rows = json.loads(spotify_ads.out("quota", "-o", "json", SPOTIFY_ADS_STORE=store))
+    assert all(50.0 < row["paused_for"] <= 60.0 and "Retry-After" in row["pause_cause"] for row in rows)
+    asked = spotify_ads.run("quota", "lift", SPOTIFY_ADS_STORE=store)
+    assert asked.returncode == 2
+    assert "--identity" in asked.stderr
+    spotify_ads.out("quota", "lift", "--identity", "ann", SPOTIFY_ADS_STORE=store)
+    spotify_ads.out("quota", "lift", "--all", SPOTIFY_ADS_STORE=store)
+    rows = json.loads(spotify_ads.out("quota", "-o", "json", SPOTIFY_ADS_STORE=store))
+    assert [row["paused_for"] for row in rows] == [0.0, 0.0]

@@ -20,7 +20,19 @@ from spotify_ads_async.money import from_micros, micros, minor_units, read_amoun
 from spotify_ads_async.types import UNSET, OpenEnum, time_text
 from spotify_ads_async.validation.checks import Check, Refused, checker
 
-__all__ = ["CLEAR", "CellError", "CsvRows", "amount_cell", "in_words", "parse_cell", "parse_value", "says", "to_cell", "unguarded"]
+__all__ = [
+    "CLEAR",
+    "CellError",
+    "CsvRows",
+    "amount_cell",
+    "in_words",
+    "json_value",
+    "parse_cell",
+    "parse_value",
+    "says",
+    "to_cell",
+    "unguarded",
+]
 
 CLEAR = "<clear>"
 """The token that empties a field, unless another one is chosen. A blank cell keeps the field."""
@@ -112,6 +124,17 @@ def says(column: Column, cell: object, present: Cell) -> bool:
             return cell in (present, to_cell(present))
         case _:
             return cell.strip() == to_cell(present)
+
+
+def json_value(column: Column, cell: object) -> object:
+    """What a cell of a JSON column says, whether the document knows it or not.
+
+    Raises:
+        CellError: the column holds no JSON, or the cell does not.
+    """
+    if column.kind is not Kind.JSON:
+        raise CellError("is no JSON")
+    return _json(cell) if isinstance(cell, str) else cell
 
 
 def _cleared(column: Column) -> Cell:

@@ -1,45 +1,47 @@
 """What a change does to a present state, and what a present state says about a change. Pure.
 
-A state is the writable part of an answer in the form JSON gives it: read-only parts (a budget's ``currency``) are left
-out. A request sends every field it touches whole, since nothing published says whether nested objects merge.
+States are the server's JSON. A request sends every field it touches whole, with everything in it that was read, since
+nothing published says whether nested objects merge.
 """
 
 from __future__ import annotations
 
 import copy
 import enum
-import functools
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.cells import in_words
-from spotify_ads_async.bulk.plan.columns import Cell, inner_struct, listed_struct
+from spotify_ads_async.bulk.plan.columns import Cell
 from spotify_ads_async.bulk.plan.money import AmountRefused, check_amounts, in_units
+from spotify_ads_async.bulk.plan.state import Edit, Shape, State, edits_between, entity_shape, leaf, same, sendable, with_edit
 from spotify_ads_async.errors import InvalidRequest
-from spotify_ads_async.validation import requests as validation
+from spotify_ads_async.validation.requests import check_body
 
 __all__ = [
+    "Conflict",
     "Effect",
-    "Inverse",
     "Merge",
+    "Rebased",
     "Refusal",
     "Settled",
-    "State",
+    "bodies_of",
     "effect",
-    "inverse",
-    "leaf",
     "merge",
-    "same",
+    "reached",
+    "rebase",
+    "refusal_of",
     "settle",
-    "writable_state",
+    "shown",
+    "without_own",
 ]
 
-State = Mapping[str, Cell]
 _OFF = "OFF"
+_UNSET: Any = msgspec.UNSET
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,9 +53,9 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
         steps: the bodies of the requests, in the order in which they must be made.
     """
 
-    before: dict[str, Cell]
-    after: dict[str, Cell]
-    steps: tuple[dict[str, Cell], ...]
+    before: dict[str, Any]
+    after: dict[str, Any]
+    steps: tuple[dict[str, Any], ...]
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +63,28 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
     reason: str
     column: str = ""
+
+
+class Conflict(msgspec.Struct, frozen=True, kw_only=True):
+    """A value that the row changes and that somebody else changed, too."""
+
+    field: str
+    planned: Any
+    found: Any
+    wanted: Any
+
+    def __str__(self) -> str:
+        return (
+            f"{self.field} was {shown(self.planned)} when it was planned, is {shown(self.found)} now, and shall become {shown(self.wanted)}"
+        )
+
+
+class Rebased(msgspec.Struct, frozen=True, kw_only=True):
+    """A change on top of another state than it was planned for: the fields before and after, and what is in the way."""
+
+    before: dict[str, Any]
+    after: dict[str, Any]
+    conflicts: tuple[Conflict, ...] = ()
 
 
 class Settled(enum.Enum):
@@ -71,13 +95,6 @@ class Settled(enum.Enum):
     CHANGED_BY_OTHERS = "changed by others"
 
 
-class Inverse(msgspec.Struct, frozen=True, kw_only=True):
-    """How a row is taken back: ``values`` to write, and why some fields can't be restored."""
-
-    values: dict[str, Cell]
-    impossible: dict[str, str]
-
-
 class Merge(msgspec.Struct, frozen=True, kw_only=True):
     """A change after a three-way comparison: what is left of it, and the columns in conflict."""
 
@@ -85,110 +102,151 @@ class Merge(msgspec.Struct, frozen=True, kw_only=True):
     conflicts: dict[str, str]
 
 
-def writable_state(entity: Entity, answer: msgspec.Struct) -> dict[str, Cell]:
-    """The writable part of an answer; what is null or not set is left out."""
-    return cast("dict[str, Cell]", _pruned(msgspec.to_builtins(answer), entity.update.body))
-
-
-def _pruned(value: dict[str, Any], struct: type[msgspec.Struct]) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    for name, inner, listed in _shape(struct):
-        found = value.get(name)
-        if inner is not None and isinstance(found, dict):
-            kept[name] = _pruned(cast("dict[str, Any]", found), inner)
-        elif listed is not None and isinstance(found, list):
-            kept[name] = [_pruned(one, listed) for one in cast("list[dict[str, Any]]", found)]
-        elif found is not None:
-            kept[name] = found
-    return kept
-
-
-@functools.cache
-def _shape(struct: type[msgspec.Struct]) -> tuple[tuple[str, type[msgspec.Struct] | None, type[msgspec.Struct] | None], ...]:
-    """The struct's fields, each with the struct that it holds, or holds a list of."""
-    return tuple((field.encode_name, inner_struct(field.type), listed_struct(field.type)) for field in msgspec.structs.fields(struct))
-
-
-def leaf(state: State, path: Iterable[str]) -> Cell:
-    """The value at a dotted path, None where there is none."""
-    found: object = state
-    for name in path:
-        found = cast("Mapping[str, object]", found).get(name) if isinstance(found, Mapping) else None
-    return cast("Cell", found)
-
-
-def same(one: object, other: object) -> bool:
-    """Whether two values mean the same to the API: the order of a list does not count, nor do nulls and empty lists beside absence."""
-    match one, other:
-        case (None | [], None | []):
-            return True
-        case dict(), dict():
-            ours, theirs = cast("dict[str, object]", one), cast("dict[str, object]", other)
-            return all(same(ours.get(name), theirs.get(name)) for name in ours.keys() | theirs.keys())
-        case list(), list():
-            return one == other or _canonical(cast("list[object]", one)) == _canonical(cast("list[object]", other))
-        case _:
-            return one == other and (type(one) is type(other) or (_is_number(one) and _is_number(other)))
-
-
-def _canonical(values: list[object]) -> list[bytes]:
-    return sorted(msgspec.json.encode(one, order="sorted") for one in values)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def effect(entity: Entity, state: State, values: Mapping[str, Cell], *, now: datetime, currency: str = "") -> Effect | Refusal:
-    """What writing ``values`` (by column) over ``state`` comes down to; ``currency`` is the account's, where it is known."""
-    after: dict[str, Cell] = {}
+    """What writing ``values`` (by column) over ``state`` comes down to.
+
+    Args:
+        entity: what is changed.
+        state: the present, as the server answered it.
+        values: the new values by column.
+        now: the present in UTC.
+        currency: the account's, where it is known.
+    """
+    after: dict[str, Any] = {}
     for name, value in values.items():
-        refusal = _write(entity, state, after, name, value)
-        if refusal is not None:
-            return refusal
-    after = {field: _complete(value, state.get(field)) for field, value in after.items() if not same(state.get(field), value)}
-    before = {field: state[field] for field in after if field in state}
+        _write(entity, state, after, name, value)
+    shape = entity_shape(entity)
+    after = {field: sendable(value, shape, field) for field, value in after.items() if not same(state.get(field), value)}
+    if not after:
+        return Effect(before={}, after={}, steps=())
+    before = {field: sendable(state[field], shape, field) for field in after if state.get(field) is not None}
     try:
         check_amounts(before, after, currency)
     except AmountRefused as refused:
         return Refusal(reason=str(refused), column=_column_of(refused.field, values))
-    steps = _steps(entity, after)
-    for body in steps:
-        refusal = _illegal(entity, body, values, now)
-        if refusal is not None:
-            return refusal
+    steps = bodies_of(entity, after)
+    refusal = refusal_of(entity, steps, before, values, now)
+    if refusal is not None:
+        return refusal
     return Effect(before=before, after=after, steps=steps)
 
 
-def _write(entity: Entity, state: State, after: dict[str, Cell], name: str, value: Cell) -> Refusal | None:
-    """Put one column's value into the field that it belongs to."""
+def _write(entity: Entity, state: State, after: dict[str, Any], name: str, value: Cell) -> None:
+    """Put one column's value into the field that it belongs to, and leave everything else in that as it came."""
     field, *path = entity.columns[name].path
+    shape = entity_shape(entity)
     if not path:
-        after[field] = value
-        return None
+        after[field] = _on_top_of(value, after.get(field, state.get(field)), shape, field)
+        return
     if field not in after:
-        after[field] = copy.deepcopy(state.get(field, {}))
+        after[field] = copy.deepcopy(state.get(field)) or {}
     holder: Any = after[field]
     for part in path[:-1]:
-        holder = holder.setdefault(part, {})
-    holder[path[-1]] = value
-    return None
+        shape, field = shape.inner.get(field, _NO_SHAPE), part
+        if not isinstance(holder.get(part), dict):
+            holder[part] = {}
+        holder = holder[part]
+    holder[path[-1]] = _on_top_of(value, holder.get(path[-1]), shape.inner.get(field, _NO_SHAPE), path[-1])
 
 
-def _complete(wanted: Cell, present: Cell) -> Cell:
-    """``wanted`` with ``[]`` for the lists that it leaves out: where the API merges objects, leaving one out would keep it."""
-    if not isinstance(wanted, dict) or not isinstance(present, dict):
-        return wanted
-    completed: dict[str, Any] = {name: _complete(value, present.get(name)) for name, value in wanted.items()}
-    for name, value in present.items():
-        if name not in completed and isinstance(value, list):
-            completed[name] = []
-    return completed
+_NO_SHAPE = Shape(frozenset(), frozenset(), {}, {})
 
 
-def _steps(entity: Entity, after: dict[str, Cell]) -> tuple[dict[str, Cell], ...]:
-    """Split what must be alone into its own request. Off comes first and on comes last: nothing is delivered half changed."""
-    together = {field: value for field, value in after.items() if field not in entity.alone}
+def _on_top_of(value: Any, present: Any, holder: Shape, name: str) -> Any:  # noqa: ANN401 - any JSON
+    """A whole value that somebody wrote, with what only the server knows of the value that it replaces."""
+    if same(value, present):
+        return value if present is None else present
+    if isinstance(value, dict) and isinstance(present, dict):
+        return _whole(cast("dict[str, Any]", value), cast("dict[str, Any]", present), holder.inner.get(name, _NO_SHAPE))
+    if isinstance(value, list) and isinstance(present, list):
+        listed = holder.listed.get(name)
+        return cast("Any", value) if listed is None else _elements(cast("list[Any]", value), cast("list[Any]", present), listed)
+    return cast("Any", value)
+
+
+def _whole(value: dict[str, Any], present: dict[str, Any], shape: Shape) -> dict[str, Any]:
+    """What is known is as it was written; what is not known stays, unless it was written.
+
+    A known list that was left out is emptied: where the API merges objects, leaving it out would keep it.
+    """
+    whole: dict[str, Any] = {}
+    for name, old in present.items():
+        if name in value:
+            whole[name] = _on_top_of(value[name], old, shape, name)
+        elif name not in shape.known:
+            whole[name] = old
+        elif isinstance(old, list):
+            whole[name] = []
+        elif isinstance(old, dict) and (rest := _whole({}, cast("dict[str, Any]", old), shape.inner.get(name, _NO_SHAPE))):
+            whole[name] = rest
+    whole.update((name, one) for name, one in value.items() if name not in whole)
+    return whole
+
+
+def _elements(value: list[Any], present: list[Any], shape: Shape) -> list[Any]:
+    """A list of objects: as it came where nothing known of it changes; else what stays keeps what only the server knows of it."""
+    known = [_known(one, shape) for one in present]
+    if same([_known(one, shape) for one in value], known) and not any(_unknown(one, shape) for one in value):
+        return present
+    left = list(zip(known, present, strict=True))
+    found: list[Any] = []
+    for one in value:
+        match_ = next((pair for pair in left if not _unknown(one, shape) and same(pair[0], one)), None)
+        if match_ is not None:
+            left.remove(match_)
+        found.append(one if match_ is None else match_[1])
+    return found
+
+
+def _known(value: Any, shape: Shape) -> Any:  # noqa: ANN401 - any JSON
+    if not isinstance(value, dict):
+        return value
+    return {name: one for name, one in cast("dict[str, Any]", value).items() if name in shape.known}
+
+
+def _unknown(value: Any, shape: Shape) -> bool:  # noqa: ANN401 - any JSON
+    return isinstance(value, dict) and not cast("dict[str, Any]", value).keys() <= shape.known
+
+
+def without_own(value: Any, present: Any, holder: Shape, name: str) -> Any:  # noqa: ANN401 - any JSON
+    """A value without the names that the document does not know, where what they hold is what is there already.
+
+    What is left is what somebody wrote: that is held to the document.
+    """
+    if isinstance(value, dict) and (inner := holder.inner.get(name)) is not None:
+        theirs = cast("dict[str, Any]", present) if isinstance(present, dict) else {}
+        return _without_own(cast("dict[str, Any]", value), theirs, inner)
+    if isinstance(value, list) and (listed := holder.listed.get(name)) is not None and isinstance(present, list):
+        return [_without_theirs(one, cast("list[Any]", present), listed) for one in cast("list[Any]", value)]
+    if isinstance(value, list) and isinstance(present, list):
+        return [one for one in cast("list[Any]", value) if one not in present]
+    return cast("Any", value)
+
+
+def _without_theirs(one: Any, present: list[Any], shape: Shape) -> Any:  # noqa: ANN401 - any JSON
+    """An element of a list without the unknown names that some element has alike."""
+    if not isinstance(one, dict):
+        return one
+    items = [cast("dict[str, Any]", item) for item in present if isinstance(item, dict)]
+    return {
+        name: value
+        for name, value in cast("dict[str, Any]", one).items()
+        if name in shape.known or not any(name in item and same(item[name], value) for item in items)
+    }
+
+
+def _without_own(value: dict[str, Any], present: dict[str, Any], shape: Shape) -> dict[str, Any]:
+    return {
+        name: without_own(one, present.get(name), shape, name)
+        for name, one in value.items()
+        if name in shape.known or name not in present or not same(one, present[name])
+    }
+
+
+def bodies_of(entity: Entity, after: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """The requests of a change. What must be alone has its own; off comes first and on last: nothing is delivered half changed."""
+    shape = entity_shape(entity)
+    together = {field: sendable(value, shape, field) for field, value in after.items() if field not in entity.alone}
     steps = [together] if together else []
     for field in sorted(entity.alone & after.keys()):
         step = {field: after[field]}
@@ -199,15 +257,54 @@ def _steps(entity: Entity, after: dict[str, Cell]) -> tuple[dict[str, Cell], ...
     return tuple(steps)
 
 
-def _illegal(entity: Entity, body: dict[str, Cell], values: Mapping[str, Cell], now: datetime) -> Refusal | None:
-    """Check one request against the rules of the API document."""
+class _Broken(NamedTuple):
+    """A rule that a request breaks, and where."""
+
+    path: str
+    reason: str
+
+
+def refusal_of(entity: Entity, steps: Iterable[dict[str, Any]], before: State, values: Mapping[str, Cell], now: datetime) -> Refusal | None:
+    """Why the requests of a row break a rule of the API document, None where they break none."""
+    return next((refusal for body in steps if (refusal := _illegal(entity, body, before, values, now)) is not None), None)
+
+
+def _illegal(entity: Entity, body: dict[str, Any], before: State, values: Mapping[str, Cell], now: datetime) -> Refusal | None:
+    """Hold one request to the rules of the API document. What came from the server is never a reason to refuse."""
+    broken = _broken(entity, body, now)
+    if broken is None:
+        return None
+    as_it_is = {field: before[field] for field in body if field in before}
+    if as_it_is and _broken(entity, as_it_is, now) == broken:
+        return None
+    return Refusal(reason=broken.reason, column=_column_of(broken.path, values))
+
+
+def _broken(entity: Entity, body: dict[str, Any], now: datetime) -> _Broken | None:
     try:
-        validation.check_body(entity.update, msgspec.convert(body, type=entity.update.body), now=now)
+        known = _known_only(body, entity_shape(entity))
+        check_body(entity.update, msgspec.convert(known, type=entity.update.body), now=now)
     except msgspec.ValidationError as problem:
-        return Refusal(reason=in_words(problem), column=_column_of(str(problem).rpartition("$.")[2].rstrip("`"), values))
+        return _Broken(str(problem).rpartition("$.")[2].rstrip("`"), in_words(problem))
     except InvalidRequest as problem:
-        return Refusal(reason=problem.message, column=_column_of(problem.path.removeprefix("body."), values))
+        return _Broken(problem.path.removeprefix("body."), problem.message)
     return None
+
+
+def _known_only(value: dict[str, Any], shape: Shape) -> dict[str, Any]:
+    """The part of an object that the document knows; a null inside of it stands for nothing."""
+    found: dict[str, Any] = {}
+    for name, one in value.items():
+        if name not in shape.known:
+            continue
+        if (inner := shape.inner.get(name)) is not None and isinstance(one, dict):
+            found[name] = {part: kept for part, kept in _known_only(cast("dict[str, Any]", one), inner).items() if kept is not None}
+        elif (listed := shape.listed.get(name)) is not None and isinstance(one, list):
+            items = cast("list[Any]", one)
+            found[name] = [_known_only(cast("dict[str, Any]", item), listed) if isinstance(item, dict) else item for item in items]
+        else:
+            found[name] = one
+    return found
 
 
 def _column_of(path: str, values: Mapping[str, Cell]) -> str:
@@ -222,11 +319,50 @@ def _column_of(path: str, values: Mapping[str, Cell]) -> str:
     return next((name for name in values if name.partition(".")[0] == parts[0]), next(iter(values), ""))
 
 
-def settle(state: State, body: State, before: State) -> Settled:
-    """Whether a write of ``body`` over ``before`` took effect, by the state read afterwards."""
-    if all(reached(value, state.get(field), before.get(field)) for field, value in body.items()):
+def rebase(entity: Entity, before: State, after: State, present: State, *, force: bool = False) -> Rebased:
+    """Make the change from ``before`` to ``after`` on top of what is there now, value by value.
+
+    A value that is as it was before is changed; one that is as it shall be already is left; anything else is a conflict,
+    unless ``force`` overwrites it. What the change does not touch stays as it is now.
+
+    Args:
+        entity: what is changed.
+        before: the fields of the change, as they were.
+        after: the same fields, as they shall be.
+        present: the state now.
+        force: whether a conflict is overwritten.
+    """
+    shape = entity_shape(entity)
+    changed: dict[str, Any] = {}
+    conflicts: list[Conflict] = []
+    for edit in edits_between(before, after):
+        now = leaf(present, edit.path)
+        if same(now, edit.after):
+            continue
+        field = edit.path[0]
+        if not same(now, edit.before) and not force:
+            conflicts.append(_conflict(edit, now))
+            continue
+        if field not in changed:
+            changed[field] = None if len(edit.path) == 1 else copy.deepcopy(sendable(present.get(field) or {}, shape, field))
+        if not with_edit(changed, edit.path, edit.after):
+            conflicts.append(_conflict(edit, now))
+    earlier = {field: sendable(present[field], shape, field) for field in changed if present.get(field) is not None}
+    return Rebased(before=earlier, after=changed, conflicts=tuple(conflicts))
+
+
+def _conflict(edit: Edit, now: object) -> Conflict:
+    values = (None if value is _UNSET else value for value in (edit.before, now, edit.after))
+    planned, found, wanted = values
+    return Conflict(field=edit.name, planned=planned, found=found, wanted=wanted)
+
+
+def settle(present: State, before: State, after: State) -> Settled:
+    """Whether a write took effect, by the state read afterwards; only the values that it changes are looked at."""
+    edits = list(edits_between(before, after))
+    if all(reached(edit.after, leaf(present, edit.path), edit.before) for edit in edits):
         return Settled.DONE
-    if all(same(state.get(field), before.get(field)) for field in body):
+    if all(same(leaf(present, edit.path), edit.before) for edit in edits):
         return Settled.NOT_DONE
     return Settled.CHANGED_BY_OTHERS
 
@@ -242,43 +378,36 @@ def reached(wanted: object, present: object, before: object = None) -> bool:
         case dict(), dict():
             ours, theirs = cast("dict[str, object]", wanted), cast("dict[str, object]", present)
             earlier = cast("dict[str, object]", before) if isinstance(before, dict) else {}
-            names = ours.keys() | theirs.keys()
-            return all(reached(ours.get(name), theirs.get(name), earlier.get(name)) for name in names)
+            return all(reached(value, theirs.get(name), earlier.get(name)) for name, value in ours.items())
         case _:
             return same(wanted, present)
 
 
-def inverse(entity: Entity, before: State, fields: Iterable[str]) -> Inverse:
-    """The change that restores ``fields`` to what they were."""
-    values: dict[str, Cell] = {}
-    impossible: dict[str, str] = {}
-    for field in fields:
-        column = entity.columns[field]
-        if field in before:
-            values[field] = before[field]
-        elif column.nullable:
-            values[field] = None
-        else:
-            impossible[field] = "was not set before, and the API has no way to unset it"
-    return Inverse(values=values, impossible=impossible)
-
-
-def merge(entity: Entity, base: Mapping[str, Cell], state: State, values: Mapping[str, Cell]) -> Merge:
+def merge(entity: Entity, base: Mapping[str, Cell], state: State, values: Mapping[str, Cell], *, force: bool = False) -> Merge:
     """Compare a change with what was exported earlier (``base``) and with the present state.
 
     A value that equals the export was not edited: it never undoes what somebody else did since. A value that was
-    edited, in a field that somebody else changed to something third, is a conflict.
+    edited, in a field that somebody else changed to something third, is a conflict, unless ``force`` overwrites it.
     """
+    if not base:
+        return Merge(values=dict(values), conflicts={})
     kept: dict[str, Cell] = {}
     conflicts: dict[str, str] = {}
+    exported = {entity.columns[name].writes: value for name, value in base.items()}
     for name, value in values.items():
-        present = leaf(state, entity.columns[name].path)
-        if name not in base or same(base[name], present) or same(value, present):
+        column = entity.columns[name]
+        present = leaf(state, column.path)
+        then = exported.get(column.writes)
+        if column.writes not in exported or same(then, present) or same(value, present):
             kept[name] = value
-        elif not same(value, base[name]):
-            conflicts[name] = f"was {_shown(base[name])} when exported, is {_shown(present)} now, and shall become {_shown(value)}"
+        elif not same(value, then):
+            if force:
+                kept[name] = value
+            else:
+                conflicts[name] = f"was {shown(then)} when exported, is {shown(present)} now, and shall become {shown(value)}"
     return Merge(values=kept, conflicts=conflicts)
 
 
-def _shown(value: Cell) -> str:
-    return "not set" if value is None else msgspec.json.encode(value).decode()
+def shown(value: object) -> str:
+    """A value for people, in one line."""
+    return "not set" if value is None or value is _UNSET else msgspec.json.encode(value).decode()

@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio.to_thread
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
-from spotify_ads_async.bulk.plan.columns import Cell, Kind
-from spotify_ads_async.bulk.plan.effects import Refusal, State, effect, leaf, merge, writable_state
+from spotify_ads_async.bulk.plan.cells import CellError, json_value, parse_value, says
+from spotify_ads_async.bulk.plan.columns import Cell, Column
+from spotify_ads_async.bulk.plan.effects import Effect, Refusal, effect, merge, without_own
 from spotify_ads_async.bulk.plan.expressions import Condition, Setting, list_query, new_values
+from spotify_ads_async.bulk.plan.money import unusual_changes
 from spotify_ads_async.bulk.plan.opening import ChangesReader, open_changes
-from spotify_ads_async.bulk.plan.sources import BadChanges, Change, Problem
+from spotify_ads_async.bulk.plan.sources import BadChanges, Change, Doubt, Problem
+from spotify_ads_async.bulk.plan.state import Shape, entity_shape, leaf, left_out, state_of
 from spotify_ads_async.bulk.plan.tables import HiddenRows, NewRow, Reading
 from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
-from spotify_ads_async.bulk.records import Header, PlannedRow
+from spotify_ads_async.bulk.records import Header
 from spotify_ads_async.bulk.store.journal import Journal
-from spotify_ads_async.bulk.store.plan_file import PlanFile, Repeated
+from spotify_ads_async.bulk.store.plan_file import Decided, PlanFile, ReadRow, Repeated
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.operations import GET_AD_ACCOUNT
 from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.spreadsheets import trimmed
+from spotify_ads_async.types import Answer, source_of
 
 __all__ = ["Selection", "Source", "currency_of", "new_plan", "plan_changes", "plan_selection"]
 
 _BATCH = 1000
+_MONEY_FIELDS = frozenset({"budget", "bid_micro_amount", "base_rate_micro_amount", "start_time", "end_time"})
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +50,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         base: an earlier export of the same entities: what somebody else changed since is a conflict.
         skip_bad_rows: plan the good rows though others are refused.
         present: entities that were read a moment ago, which spares reading them again.
+        force: overwrite what somebody else changed since ``base``.
     """
 
     path: Path
@@ -52,6 +59,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     base: Path | None = None
     skip_bad_rows: bool = False
     present: Iterable[msgspec.Struct] = ()
+    force: bool = False
 
     @property
     def shown(self) -> str:
@@ -100,12 +108,12 @@ async def plan_changes(ads: AdsClient, reader: ChangesReader, source: Source, he
     async with new_plan(path, header) as plan:
         planning = _Planning(plan, reader.entity, source, None, header.currency)
         await planning.read_rows(reader)
-        planning.check()
+        planning.check(with_doubts=True)
         if source.base is not None:
             await planning.read_base(source.base)
         await planning.decide_all(ads, header.ad_account_id)
         planning.check()
-        plan.write_header(msgspec.structs.replace(header, remarks="\n".join([*header.remarks.splitlines(), *planning.remarks])))
+        await planning.conclude(header)
 
 
 async def plan_selection(ads: AdsClient, selection: Selection, header: Header, path: Path, *, skip_bad_rows: bool = False) -> None:
@@ -119,14 +127,13 @@ async def plan_selection(ads: AdsClient, selection: Selection, header: Header, p
     source = Source(path=path, name=header.source, skip_bad_rows=skip_bad_rows)
     query = {"limit": PAGE_SIZE, **list_query(selection.entity, selection.conditions)}
     call: ListCall[Any] = ListCall(ads, selection.entity.list, path={"ad_account_id": header.ad_account_id}, query=query)
-    if any(setting.column.kind in {Kind.AMOUNT, Kind.MONEY} for setting in selection.settings):
-        header = msgspec.structs.replace(header, currency=await currency_of(ads, header.ad_account_id))
     async with new_plan(path, header) as plan:
         planning = _Planning(plan, selection.entity, source, None, header.currency)
         async with call.pages() as pages:
             async for page in pages:
                 await planning.add_selected(selection, page.items)
         planning.check()
+        await planning.conclude(header)
 
 
 def batches(items: Iterable[msgspec.Struct]) -> Iterator[list[msgspec.Struct]]:
@@ -145,15 +152,18 @@ class _Planning:
     """One plan in the making."""
 
     def __init__(self, plan: PlanFile, entity: Entity, source: Source, now: datetime | None, currency: str = "") -> None:
-        self._currency = currency
         self._journal = Journal(plan)
         self._entity = entity
+        self._shape = entity_shape(entity)
         self._source = source
         self._now = now or datetime.now(UTC)
+        self._currency = currency
         self._problems: list[Problem] = []
         self._problem_count = 0
         self._fatal = False
         self._selected = 0
+        self._left_out: Counter[str] = Counter()
+        self._doubtful: list[Problem] = []
         self._place: Callable[[int, str], str] = _nowhere
         self._repeated = 0
         self._first_repeated = ""
@@ -171,10 +181,24 @@ class _Planning:
             place = problem.place or self._place(problem.line, problem.column)
             self._problems.append(msgspec.structs.replace(problem, file=self._source.shown, place=place))
 
-    def check(self) -> None:
-        """Stop here if nothing may be sent."""
+    def check(self, *, with_doubts: bool = False) -> None:
+        """Stop here if nothing may be sent; ``with_doubts`` names the cells that cannot be read as well, as nothing is read for them."""
         if self._fatal or (self._problem_count and not self._source.skip_bad_rows):
-            raise BadChanges(sorted(self._problems, key=lambda problem: problem.line), self._problem_count)
+            told = [*self._problems, *(self._doubtful if with_doubts else [])]
+            count = self._problem_count + (len(self._doubtful) if with_doubts else 0)
+            raise BadChanges(sorted(told, key=lambda problem: problem.line), count)
+
+    async def conclude(self, header: Header) -> None:
+        """Write down what there is to say of the plan as a whole: its currency, what was taken for granted, and what is left out.
+
+        Left out is what stands in objects that are sent, and that the document declares for answers only.
+        """
+        remarks = [*header.remarks.splitlines(), *self.remarks]
+        if self._left_out:
+            parts = ", ".join(f"{name} ({count} {'row' if count == 1 else 'rows'})" for name, count in sorted(self._left_out.items()))
+            remarks.append(f"left out of what is sent, since the API declares it for answers only: {parts}")
+        known = msgspec.structs.replace(header, currency=self._currency, remarks="\n".join(remarks))
+        await self._journal.write(lambda plan: plan.write_header(known))
 
     async def read_rows(self, reader: ChangesReader) -> None:
         """Put every row of the file into the plan."""
@@ -183,10 +207,14 @@ class _Planning:
         def take(plan: PlanFile, row: Change | NewRow | Problem) -> None:
             if isinstance(row, NewRow):
                 return  # something new, which another part of the plan makes
-            if isinstance(row, Change) and row.doubts:
-                column, doubt = next(iter(row.doubts.items()))
-                row = Problem(file="", line=row.line, column=column, reason=doubt.reason, entity_id=row.entity_id)
             problem = row if isinstance(row, Problem) else plan.add_change(row)
+            if isinstance(row, Change) and row.doubts and len(self._doubtful) < _BATCH:
+                column, doubt = next(iter(row.doubts.items()))
+                place = self._place(row.line, column)
+                found = Problem(
+                    file=self._source.shown, line=row.line, column=column, reason=doubt.reason, entity_id=row.entity_id, place=place
+                )
+                self._doubtful.append(found)
             if isinstance(problem, Repeated):
                 self._repeated += 1
                 self._first_repeated = self._first_repeated or f"line {problem.line}, which repeats line {problem.earlier}"
@@ -212,25 +240,27 @@ class _Planning:
                     raise BadChanges([row])
                 if isinstance(row, NewRow):
                     return
-                plan.add_base(row.entity_id, {**blanks, **row.values})
+                # What was live and cannot be read by this version is no value to compare with.
+                known = {name: value for name, value in {**blanks, **row.values}.items() if name not in row.doubts}
+                plan.add_base(row.entity_id, known)
 
             await self._take_all(iter(reader), take)
 
     async def _take_all(
         self, rows: Iterator[Change | NewRow | Problem], take: Callable[[PlanFile, Change | NewRow | Problem], None]
     ) -> None:
-        """Hand every row to ``take``, in batches that are read and written off the event loop."""
+        """Hand every row to ``take``, in batches that are read and written off the event loop. Ctrl-C does not wait for a read."""
 
-        def batch(plan: PlanFile) -> int:
-            taken = 0
+        def write(batch: Sequence[Change | NewRow | Problem], plan: PlanFile) -> None:
             with plan.transaction():
-                for row in islice(rows, _BATCH):
+                for row in batch:
                     take(plan, row)
-                    taken += 1
-            return taken
 
-        while await self._journal.read(batch):
-            pass
+        def read() -> list[Change | NewRow | Problem]:
+            return list(islice(rows, _BATCH))
+
+        while batch := await anyio.to_thread.run_sync(read, abandon_on_cancel=True):
+            await self._journal.read(partial(write, batch))
 
     async def decide_all(self, ads: AdsClient, ad_account_id: str) -> None:
         """Read the present state of every row's entity and write down what the row comes down to."""
@@ -238,8 +268,8 @@ class _Planning:
         def decide(found: Sequence[Found], plan: PlanFile) -> None:
             answers = dict(found)
             with plan.transaction():
-                for row in plan.unread_of(list(answers)):
-                    self._decide(plan, row, answers[row.entity_id])
+                rows = plan.unread_of(list(answers))
+                plan.decide([one for row in rows if (one := self._decided(plan, row, answers[row.entity_id])) is not None])
 
         async def take(found: Sequence[Found]) -> None:
             await self._journal.read(partial(decide, found))
@@ -249,29 +279,78 @@ class _Planning:
         wanted = await self._journal.read(PlanFile.unread_ids)
         await read_present(ads, self._entity, ad_account_id, wanted, take)
 
-    def _decide(self, plan: PlanFile, row: PlannedRow, answer: msgspec.Struct | None) -> None:
-        """Decide one row."""
-        outcome = self._outcome(plan, row, answer)
-        if outcome is not None:
-            plan.refuse(row.number, outcome.reason, outcome.column)
-            self._add_problem(Problem(file="", line=row.line, column=outcome.column, reason=outcome.reason, entity_id=row.entity_id))
-
-    def _outcome(self, plan: PlanFile, row: PlannedRow, answer: msgspec.Struct | None) -> Refusal | None:
+    def _decided(self, plan: PlanFile, row: ReadRow, answer: msgspec.Struct | None) -> Decided | None:
+        """What one row comes down to, None where it is refused."""
         if answer is None:
             reason = f"there is no {self._entity.name} {row.entity_id} in this ad account, or you cannot see it"
-            return Refusal(column=self._entity.id_column, reason=reason)
-        state = writable_state(self._entity, answer)
-        merged = merge(self._entity, row.base, state, row.change)
-        for column, reason in merged.conflicts.items():
-            return Refusal(column=column, reason=f"conflict: {reason}")
-        values = {name: self._as_it_is(state, name, value) for name, value in merged.values.items()}
-        outcome = effect(self._entity, state, values, now=self._now, currency=self._currency)
+            return self._refuse(plan, row, Refusal(column=self._entity.id_column, reason=reason))
+        text = state_of(answer)
+        state: dict[str, Any] = msgspec.json.decode(text)
+        values = row.change
+        if row.doubts:
+            try:
+                values = {**values, **self._resolved(row.doubts, state)}
+            except _Doubted as doubted:
+                return self._refuse(plan, row, doubted.refusal, state)
+        if row.base:
+            merged = merge(self._entity, row.base, state, values, force=self._source.force)
+            for column, reason in merged.conflicts.items():
+                return self._refuse(plan, row, Refusal(column=column, reason=f"conflict: {reason}"), state)
+            values = merged.values
+        values = {name: self._as_it_is(state, name, value) for name, value in values.items()}
+        outcome = effect(self._entity, state, values, now=self._now, currency=self._currency or currency_in(state))
         if isinstance(outcome, Refusal):
-            return outcome
-        plan.decide(row.number, outcome, elsewhere={field: value for field, value in state.items() if field not in outcome.after})
-        return None
+            return self._refuse(plan, row, outcome, state)
+        # A model's JSON is no state to build on: such a row is looked at before it goes, whenever that is.
+        own = isinstance(answer, Answer) and source_of(answer) is not None
+        return self._described(row, text if own else "", state, outcome)
 
-    def _as_it_is(self, state: State, name: str, value: Cell) -> Cell:
+    def _described(self, row: ReadRow, text: str, state: dict[str, Any], outcome: Effect) -> Decided:
+        for field in outcome.after:
+            self._left_out.update(left_out(state.get(field), self._shape, field))
+        unusual: list[str] = []
+        if not self._currency and self._entity.has_money:
+            self._currency = currency_in(state)
+        if self._entity.has_money and not outcome.after.keys().isdisjoint(_MONEY_FIELDS):
+            unusual = unusual_changes(state, {**state, **outcome.after}, self._currency, now=self._now)
+        return Decided(
+            number=row.number,
+            entity_id=row.entity_id,
+            effect=outcome,
+            text=text,
+            name=str(state.get("name") or ""),
+            parent=str(state.get(self._entity.parent_field) or "") if self._entity.parent_field else "",
+            unusual="; ".join(unusual),
+        )
+
+    def _resolved(self, doubts: Mapping[str, Doubt], state: dict[str, Any]) -> dict[str, Cell]:
+        """The values of cells that could not be read: none where they say what is live, and what was edited in them otherwise."""
+        found: dict[str, Cell] = {}
+        for name, doubt in doubts.items():
+            column = self._entity.columns[name]
+            present = leaf(state, column.path)
+            if says(column, doubt.cell, present):
+                continue
+            try:
+                value = json_value(column, doubt.cell)
+                parse_value(column, without_own(value, present, self._holder(column), column.path[-1]), currency=self._currency)
+            except CellError:
+                raise _Doubted(Refusal(column=name, reason=doubt.reason)) from None
+            found[name] = cast("Cell", value)
+        return found
+
+    def _holder(self, column: Column) -> Shape:
+        shape = self._shape
+        for part in column.path[:-1]:
+            shape = shape.inner[part]
+        return shape
+
+    def _refuse(self, plan: PlanFile, row: ReadRow, refusal: Refusal, state: Mapping[str, Any] | None = None) -> None:
+        name = str((state or {}).get("name") or "")
+        plan.refuse(row.number, refusal.reason, refusal.column, name=name)
+        self._add_problem(Problem(file="", line=row.line, column=refusal.column, reason=refusal.reason, entity_id=row.entity_id, name=name))
+
+    def _as_it_is(self, state: Mapping[str, Any], name: str, value: Cell) -> Cell:
         """A value, or the live one that differs from it by nothing but white space at its ends, which cells are read without."""
         live = leaf(state, self._entity.columns[name].path) if isinstance(value, str) else None
         return live if isinstance(live, str) and trimmed(live) == value else value
@@ -282,20 +361,35 @@ class _Planning:
         def add(plan: PlanFile) -> None:
             with plan.transaction():
                 for item in items:
-                    answer = msgspec.to_builtins(item)
-                    if all(condition.holds(answer) for condition in selection.conditions):
+                    text = state_of(item)
+                    state: dict[str, Any] = msgspec.json.decode(text)
+                    if all(condition.holds(state) for condition in selection.conditions):
                         self._selected += 1
-                        self._add_item(plan, selection, item, str(answer["id"]))
+                        self._add_item(plan, selection, item, state)
 
         await self._journal.read(add)
 
-    def _add_item(self, plan: PlanFile, selection: Selection, item: msgspec.Struct, entity_id: str) -> None:
-        values = new_values(selection.settings, writable_state(self._entity, item), self._currency)
+    def _add_item(self, plan: PlanFile, selection: Selection, item: msgspec.Struct, state: dict[str, Any]) -> None:
+        entity_id, name = str(state["id"]), str(state.get("name") or "")
+        values = new_values(selection.settings, state, self._currency or currency_in(state))
         if isinstance(values, Refusal):
-            problem = Problem(file="", line=self._selected, column=values.column, reason=values.reason, entity_id=entity_id)
+            problem = Problem(file="", line=self._selected, column=values.column, reason=values.reason, entity_id=entity_id, name=name)
             plan.add_refused(problem)
             self._add_problem(problem)
             return
         plan.add_change(Change(line=self._selected, entity_id=entity_id, values=values))
-        for row in plan.unread_of([entity_id]):
-            self._decide(plan, row, item)
+        rows = plan.unread_of([entity_id])
+        plan.decide([one for row in rows if (one := self._decided(plan, row, item)) is not None])
+
+
+class _Doubted(Exception):
+    """A cell that cannot be read says something else than what is live."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
+
+
+def currency_in(state: Mapping[str, Any]) -> str:
+    """The currency that an entity's budget is in, as it was answered."""
+    return str(leaf(state, ("budget", "currency")) or "").upper()

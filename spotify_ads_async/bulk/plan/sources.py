@@ -39,10 +39,13 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """The cell or the row of a workbook, such as ``Changes!C4``; a text's place is its line."""
     entity_id: str = ""
     fatal: bool = False
+    name: str = ""
+    """The name of what the row is about, where it is known."""
 
     def __str__(self) -> str:
         where = f"{self.file}: {self.place}" if self.place else f"{self.file}:{self.line}" if self.line else self.file
-        return f"{where}: {self.column}: {self.reason}" if self.column else f"{where}: {self.reason}"
+        parts = (where, self.name, self.column, self.reason)
+        return ": ".join(part for part in parts if part)
 
 
 class BadChanges(Portable, ValueError):

@@ -7,18 +7,20 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
-from spotify_ads_async.bulk.plan.effects import Refusal, State, effect, inverse, same, writable_state
+from spotify_ads_async.bulk.plan.effects import Conflict, Effect, Refusal, bodies_of, rebase, refusal_of, shown
 from spotify_ads_async.bulk.plan.planner import new_plan
 from spotify_ads_async.bulk.plan.sources import Change
+from spotify_ads_async.bulk.plan.state import edits_between, state_of, writable
 from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, WrongPlan
 from spotify_ads_async.bulk.store.journal import Journal
-from spotify_ads_async.bulk.store.plan_file import PlanFile, now_text
+from spotify_ads_async.bulk.store.plan_file import Decided, PlanFile, ReadRow, now_text
 from spotify_ads_async.client import AdsClient
 
 __all__ = ["plan_undo"]
@@ -42,13 +44,22 @@ async def plan_undo(ads: AdsClient, done: Path, path: Path, *, force: bool = Fal
     plan = await anyio.to_thread.run_sync(PlanFile.open, done)
     try:
         header = plan.header
+        if not header.ready:
+            raise WrongPlan("the plan is unfinished, so it has done nothing that could be undone")
         if header.base_url != ads.base_url:
             raise WrongPlan(f"the plan was made for {header.base_url}, and calls would go to {ads.base_url}")
         outcomes = await anyio.to_thread.run_sync(plan.outcomes)
         if outcomes[RowOutcome.UNKNOWN]:
             raise WrongPlan(f"{outcomes[RowOutcome.UNKNOWN]} rows are not settled: resume the plan first, then undo it")
         undo_header = msgspec.structs.replace(
-            header, source=f"undo of {done}", undo_of=str(done), created_at=now_text(), ready=False, drafts=False
+            header,
+            source=f"undo of {done}",
+            undo_of=str(done),
+            created_at=now_text(),
+            ready=False,
+            drafts=False,
+            former=False,
+            allow_unusual=True,
         )
         async with new_plan(path, undo_header) as undo:
             await _Undo(plan, undo, undo_header, force=force, now=now or datetime.now(UTC)).fill(ads)
@@ -93,62 +104,85 @@ class _Undo:
     def _decide_found(self, found: Sequence[Found], undo: PlanFile) -> None:
         answers = dict(found)
         with undo.transaction():
-            for row in undo.unread_of(list(answers)):
-                self._decide(row, self._done.row_of(self._rows[row.entity_id]), answers[row.entity_id])
+            rows = undo.unread_of(list(answers))
+            decided = [self._decided(row, self._done.row_of(self._rows[row.entity_id]), answers[row.entity_id]) for row in rows]
+            for row, outcome in zip(rows, decided, strict=True):
+                if isinstance(outcome, Refusal):
+                    undo.refuse(row.number, outcome.reason, outcome.column, name=self._done.row_of(self._rows[row.entity_id]).name)
+            undo.decide([outcome for outcome in decided if isinstance(outcome, Decided)])
 
-    def _decide(self, row: PlannedRow, done: PlannedRow, answer: msgspec.Struct | None) -> None:
+    def _decided(self, row: ReadRow, done: PlannedRow, answer: msgspec.Struct | None) -> Decided | Refusal:
         if answer is None:
-            self._undo.refuse(row.number, f"the {self._entity.name} is not there any more")
-            return
-        state = writable_state(self._entity, answer)
-        refusal = self._refusal(done, state)
-        if refusal is not None:
-            self._undo.refuse(row.number, refusal.reason, refusal.column)
-            return
-        wanted = inverse(self._entity, done.before, done.applied)
-        outcome = effect(self._entity, state, wanted.values, now=self._now)
-        if isinstance(outcome, Refusal):
-            self._undo.refuse(row.number, outcome.reason, outcome.column)
-            return
-        elsewhere = {field: value for field, value in state.items() if field not in outcome.after}
-        self._undo.decide(
-            row.number, outcome, elsewhere=elsewhere, change=wanted.values, remark=self._remark(done, state, wanted.impossible)
-        )
-
-    def _refusal(self, done: PlannedRow, state: State) -> Refusal | None:
-        """Why the row is not taken back."""
+            return Refusal(reason=f"the {self._entity.name} is not there any more")
         if self._entity.archives and done.applied.get("status") == _ARCHIVED:
             return Refusal(column="status", reason="was archived, which cannot be undone")
         if done.outcome is RowOutcome.STAGED:
             return Refusal(reason="is staged in a draft and not live: there is nothing to undo; delete the draft to drop it")
         if self._drafts:
             return Refusal(reason="was published from a draft, which cannot be undone: change it anew to restore it")
-        if self._force:
-            return None
-        for field, left in done.applied.items():
-            present = state.get(field)
-            if not same(present, left) and not same(present, done.before.get(field)):
-                return Refusal(column=field, reason=f"somebody changed it since: the plan left {_shown(left)}, it is {_shown(present)} now")
-        impossible = inverse(self._entity, done.before, done.applied).impossible
-        for field, reason in impossible.items():
+        text = state_of(answer)
+        state: dict[str, Any] = msgspec.json.decode(text)
+        earlier, impossible = self._earlier(done)
+        later = {field: value for field, value in done.applied.items() if field in earlier}
+        rebased = rebase(self._entity, later, earlier, state)
+        if rebased.conflicts and not self._force:
+            conflict = rebased.conflicts[0]
+            reason = f"somebody changed it since: the plan left {shown(conflict.planned)}, it is {shown(conflict.found)} now"
+            return Refusal(column=conflict.field, reason=reason)
+        if impossible and not self._force:
+            field, reason = next(iter(impossible.items()))
             return Refusal(column=field, reason=reason)
-        return None
-
-    def _remark(self, done: PlannedRow, state: State, impossible: dict[str, str]) -> str:
-        """What people should know of a row that is taken back."""
-        elsewhere = sorted(
-            field
-            for field in self._entity.fields - done.applied.keys()
-            if field in done.elsewhere.keys() | state.keys() and not same(done.elsewhere.get(field), state.get(field))
+        overwritten = fields_named(rebased.conflicts)
+        if rebased.conflicts:
+            rebased = rebase(self._entity, later, earlier, state, force=True)
+        steps = bodies_of(self._entity, rebased.after)
+        illegal = refusal_of(self._entity, steps, rebased.before, rebased.after, self._now)
+        if illegal is not None:
+            return illegal
+        return Decided(
+            number=row.number,
+            entity_id=row.entity_id,
+            effect=Effect(before=rebased.before, after=rebased.after, steps=steps),
+            text=text,
+            name=str(state.get("name") or ""),
+            parent=str(state.get(self._entity.parent_field) or "") if self._entity.parent_field else "",
+            change=rebased.after,
+            remark=self._remark(done, state, overwritten, impossible),
         )
-        overwritten = [field for field, left in done.applied.items() if not same(state.get(field), left) and field in done.before]
+
+    def _earlier(self, done: PlannedRow) -> tuple[dict[str, Any], dict[str, str]]:
+        """The fields that the plan changed, as they were at the moment of writing; and why some cannot be restored."""
+        earlier: dict[str, Any] = {}
+        impossible: dict[str, str] = {}
+        for field, left in done.applied.items():
+            column = self._entity.columns.get(field)
+            if field in self._entity.read_only:
+                impossible[field] = "was changed by the server, and the API takes no change of it"
+            elif done.before.get(field) is not None:
+                earlier[field] = done.before[field]
+            elif isinstance(left, list):
+                earlier[field] = []
+            elif column is not None and column.nullable:
+                earlier[field] = None
+            else:
+                impossible[field] = "was not set before, and the API has no way to unset it"
+        return earlier, impossible
+
+    def _remark(self, done: PlannedRow, state: dict[str, Any], overwritten: Sequence[str], impossible: dict[str, str]) -> str:
+        """What people should know of a row that is taken back."""
+        before, now = (
+            {field: value for field, value in writable(self._entity, one).items() if field not in done.applied}
+            for one in (done.state, state)
+        )
+        elsewhere = sorted({edit.path[0] for edit in edits_between(before, now)})
         parts = [
             f"somebody changed {', '.join(elsewhere)} since, which stays" if elsewhere else "",
-            f"somebody changed {', '.join(overwritten)} since, which is overwritten" if overwritten and self._force else "",
+            f"somebody changed {', '.join(overwritten)} since, which is overwritten" if overwritten else "",
             f"cannot be restored: {', '.join(impossible)}" if impossible else "",
         ]
         return "; ".join(part for part in parts if part)
 
 
-def _shown(value: object) -> str:
-    return "not set" if value is None else msgspec.json.encode(value).decode()
+def fields_named(conflicts: Sequence[Conflict]) -> list[str]:
+    """The fields that conflicts are in, each once."""
+    return list(dict.fromkeys(conflict.field.partition(".")[0] for conflict in conflicts))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from typing import Literal
 
 import msgspec
 
-from spotify_ads_async.events import Event, RequestSent
-
-__all__ = ["Departure", "Options", "Progress", "departure", "note_departure"]
+__all__ = ["Options", "Progress"]
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +25,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         publish: the same, and then publish every campaign of which all rows are valid.
         survives_power_cut: wait for the disk at every commit. Without it the journal survives the process but not a
             power cut, and a slow disk slows nothing down.
+        force: overwrite what somebody else changed since the plan was made, in the values that a row changes.
+        keep_going: carry on where an answer shows that the server changed more than a row said.
+        send: ``whole`` sends the object that a change is about with everything in it; ``changes`` sends the changed
+            parts alone, which is for an API that is known to merge objects.
+        allow_unusual: carry out rows with unusual amounts of money.
+        looked_at: when the present state was read for the plan, by :func:`time.monotonic` of this process: for a minute after
+            that, a row is not looked at again.
     """
 
     concurrency: int = 128
@@ -39,6 +44,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     draft: bool = False
     publish: bool = False
     survives_power_cut: bool = True
+    force: bool = False
+    keep_going: bool = False
+    send: Literal["whole", "changes"] = "whole"
+    allow_unusual: bool = False
+    looked_at: float | None = None
 
     @property
     def stages(self) -> bool:
@@ -53,6 +63,8 @@ class Progress(msgspec.Struct, kw_only=True):
     done: int = 0
     failed: int = 0
     unknown: int = 0
+    conflicts: int = 0
+    refused: int = 0
     under_way: int = 0
     requests: int = 0
     stopped: str = ""
@@ -60,23 +72,4 @@ class Progress(msgspec.Struct, kw_only=True):
     @property
     def ended(self) -> int:
         """Rows whose outcome is known or was given up."""
-        return self.done + self.failed + self.unknown
-
-
-class Departure:
-    """Whether the request that a task makes has left."""
-
-    __slots__ = ("left",)
-
-    def __init__(self) -> None:
-        self.left = False
-
-
-departure: ContextVar[Departure | None] = ContextVar("departure", default=None)
-
-
-def note_departure(event: Event) -> None:
-    """A client's listener: events are emitted in the task that makes the call."""
-    present = departure.get()
-    if present is not None and isinstance(event, RequestSent):
-        present.left = True
+        return self.done + self.failed + self.unknown + self.conflicts + self.refused

@@ -1,11 +1,18 @@
-"""What an answer, its absence, or a state that was read back says about a request. Pure."""
+"""What a look before a request, an answer, its absence, or a state that was read back says about a row. Pure."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, cast
+
 import msgspec
 
-from spotify_ads_async.bulk.plan.effects import Settled, State, reached, settle
-from spotify_ads_async.bulk.records import Step, StepOutcome, StepState
+from spotify_ads_async.bulk.entities import Entity
+from spotify_ads_async.bulk.plan.effects import Conflict, Refusal, Settled, reached, rebase, settle, shown
+from spotify_ads_async.bulk.plan.state import Shape, State, edits_between, entity_shape, same, sendable, with_edit
+from spotify_ads_async.bulk.records import RowWork, Step, StepOutcome, StepState
 from spotify_ads_async.errors import (
     AuthenticationError,
     ConnectionFailed,
@@ -16,44 +23,246 @@ from spotify_ads_async.errors import (
     StoreUnavailable,
 )
 
-__all__ = ["failure", "judge", "staged", "success"]
+__all__ = ["Surprise", "changes_alone", "failure", "judged", "renewed", "staged", "success", "surprises", "unheard_of"]
 
 _TRANSIENT = (AuthenticationError, ConnectionFailed, QuotaTimeout, RateLimited, ServerError, StoreUnavailable)
+_ARCHIVED = "ARCHIVED"
+_DERIVED = frozenset({"updated_at", "status", "is_paused", "pause_reason", "reject_reason", "reject_reasons", "draft_hierarchy_version"})
+"""What the server makes of everything else: it may change with every request."""
+_ABSENT: Any = msgspec.UNSET
 
 
-def success(step: Step, state: State) -> StepOutcome:
-    """What an answer says: done, with a remark where the server made something else of a value."""
-    found = {field: state[field] for field in step.body if field in state}
-    different = [field for field, value in step.body.items() if field in found and not reached(value, found[field], step.before.get(field))]
-    reason = f"the server made something else of {', '.join(different)}" if different else ""
-    return StepOutcome(state=StepState.DONE, found=found, reason=reason)
+# ---- before a request
 
 
-def staged(verdict: StepOutcome) -> StepOutcome:
+def renewed(entity: Entity, work: RowWork, text: str, *, force: bool) -> RowWork | Refusal | tuple[Conflict, ...]:
+    """The row on top of what is there now, or why it does not go.
+
+    Args:
+        entity: what the row is about.
+        work: the row as it was planned, or as it was looked at last.
+        text: the entity's JSON now.
+        force: whether values that somebody else changed are overwritten.
+    """
+    if text == work.text:
+        return work
+    planned, present = work.state, cast("dict[str, Any]", msgspec.json.decode(text))
+    gone = _out_of_reach(entity, planned, present)
+    if gone is not None:
+        return gone
+    fields = {field for step in work.pending for field in step.body}
+    before = {field: value for field, value in work.before.items() if field in fields}
+    after = {field: value for field, value in work.after.items() if field in fields}
+    rebased = rebase(entity, before, after, present, force=force)
+    if rebased.conflicts:
+        return rebased.conflicts
+    shape = entity_shape(entity)
+    steps = tuple(_renewed_step(step, rebased.after, shape) for step in work.steps)
+    done = {field: value for field, value in work.before.items() if field not in fields}
+    kept = {field: value for field, value in work.after.items() if field not in fields}
+    return msgspec.structs.replace(
+        work,
+        text=text,
+        name=str(present.get("name") or work.name),
+        before={**done, **rebased.before},
+        after={**kept, **rebased.after},
+        steps=steps,
+    )
+
+
+def _renewed_step(step: Step, after: Mapping[str, Any], shape: Shape) -> Step:
+    if step.state is not StepState.WAITING:
+        return step
+    body = {field: sendable(after[field], shape, field) for field in step.body if field in after}
+    # Where somebody else made the same change, there is nothing left to send.
+    return msgspec.structs.replace(step, body=body, state=StepState.WAITING if body else StepState.DONE)
+
+
+def _out_of_reach(entity: Entity, planned: State, present: State) -> Refusal | None:
+    if present.get("status") == _ARCHIVED and planned.get("status") != _ARCHIVED:
+        return Refusal(reason="was archived since it was planned: what is archived takes no change", column="status")
+    parent = entity.parent_field
+    if parent and planned.get(parent) and present.get(parent) != planned.get(parent):
+        reason = f"was moved since it was planned: {parent} was {shown(planned.get(parent))} and is {shown(present.get(parent))}"
+        return Refusal(reason=reason, column=parent)
+    return None
+
+
+def changes_alone(before: State, body: State) -> dict[str, Any]:
+    """A request with nothing but what changes in it, for an API that merges objects."""
+    alone: dict[str, Any] = {}
+    for edit in edits_between({name: before.get(name) for name in body}, body):
+        with_edit(alone, edit.path, [] if edit.after is _ABSENT else edit.after)
+    return alone
+
+
+def unheard_of(body: Any, shape: Shape, path: str = "") -> Iterator[str]:  # noqa: ANN401 - any JSON
+    """What a request holds that only the server knows of: names that the document lacks, and nulls."""
+    if not isinstance(body, dict):
+        return
+    for name, value in cast("dict[str, Any]", body).items():
+        place = f"{path}.{name}".lstrip(".")
+        if name not in shape.known or (value is None and path):
+            yield place
+        elif (inner := shape.inner.get(name)) is not None:
+            yield from unheard_of(value, inner, place)
+        elif (listed := shape.listed.get(name)) is not None and isinstance(value, list):
+            for index, one in enumerate(cast("list[Any]", value)):
+                yield from unheard_of(one, listed, f"{place}[{index}]")
+
+
+# ---- after a request
+
+
+class Surprise(NamedTuple):
+    """Something that changed though the row did not say so, or did not become what the row said."""
+
+    field: str
+    before: Any
+    found: Any
+
+    def __str__(self) -> str:
+        if same(self.found, None):
+            return f"{self.field} was {_short(self.before)} and is gone"
+        return f"{self.field} was {_short(self.before)} and is {_short(self.found)}"
+
+
+def _short(value: object) -> str:
+    text = shown(None if value is _ABSENT else value)
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def surprises(entity: Entity, before: State, sent: State, found: State) -> list[Surprise]:
+    """What an answer shows to have changed besides what was sent.
+
+    Args:
+        entity: what was changed.
+        before: the whole entity as it was just before.
+        sent: the fields of the request as they shall be, with what the document declares for answers only.
+        found: the whole entity as the server answered it.
+    """
+    shape = entity_shape(entity)
+    unexpected: list[Surprise] = []
+    for name in dict.fromkeys((*before, *found)):
+        old, new = before.get(name, _ABSENT), found.get(name, _ABSENT)
+        if name in sent:
+            unexpected.extend(_inside(name, sent[name], old, new, shape.inner.get(name)))
+        elif not same(old, new) and _counts(entity, shape, name, old, new):
+            unexpected.append(Surprise(name, old, new))
+    return unexpected
+
+
+def _counts(entity: Entity, shape: Shape, name: str, old: object, new: object) -> bool:
+    """Whether a change of a field that was not sent is more than what servers do on their own."""
+    if name in _DERIVED:
+        return name == "status" and new == _ARCHIVED
+    if name in shape.known or name in {"id", entity.parent_field}:
+        return True
+    if same(old, None):
+        return False  # something new that nobody knew of before
+    return same(new, None) or (name not in shape.answer_only and not _advanced(old, new))
+
+
+def _advanced(old: object, new: object) -> bool:
+    """Whether a value is a counter or a time that went on."""
+    match old, new:
+        case int(), int():
+            return new > old
+        case str(), str():
+            try:
+                return datetime.fromisoformat(new) >= datetime.fromisoformat(old)
+            except (ValueError, TypeError):
+                return False
+        case _:
+            return False
+
+
+def _inside(path: str, wanted: object, old: object, new: object, shape: Shape | None) -> Iterator[Surprise]:
+    if not all(isinstance(one, dict) for one in (wanted, new)):
+        if not (reached(None if wanted is _ABSENT else wanted, new, old) or _told_otherwise(wanted, old, new)):
+            yield Surprise(path, old, new)
+        return
+    ours, theirs = cast("dict[str, Any]", wanted), cast("dict[str, Any]", new)
+    earlier = cast("dict[str, Any]", old) if isinstance(old, dict) else {}
+    for name in dict.fromkeys((*ours, *theirs)):
+        place, was, own, found = f"{path}.{name}", earlier.get(name, _ABSENT), ours.get(name, _ABSENT), theirs.get(name, _ABSENT)
+        if shape is not None and name in shape.answer_only:
+            if not same(was, None) and same(found, None):
+                yield Surprise(place, was, found)
+        elif not same(own, found):
+            yield from _inside(place, own, was, found, shape.inner.get(name) if shape is not None else None)
+
+
+def _told_otherwise(wanted: object, old: object, new: object) -> bool:
+    """Whether the server wrote a value in its own way, or kept what could not be taken away: said in the results, and no reason to stop."""
+    if wanted is _ABSENT:
+        return same(old, new) or same(old, None)
+    if same(wanted, old) or not (isinstance(wanted, str) and isinstance(new, str)):
+        return False
+    return _plain(wanted) == _plain(new)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip().casefold()
+
+
+def success(entity: Entity, work: RowWork, step: Step, text: str) -> StepOutcome:
+    """What an answer says: done, with a remark where the server made something else of a value, and with what changed besides."""
+    found: dict[str, Any] = msgspec.json.decode(text)
+    before = work.state
+    sent = {field: work.after.get(field, value) for field, value in step.body.items()}
+    unexpected = surprises(entity, before, sent, found) if before else []
+    damaged = {one.field.partition(".")[0] for one in unexpected}
+    touched = {field: found.get(field) for field in {*step.body, *damaged}}
+    different = [
+        edit.name
+        for edit in edits_between({name: work.before.get(name) for name in sent}, sent)
+        if not reached(None if edit.after is _ABSENT else edit.after, _at(found, edit.path), edit.before)
+    ]
+    remark = f"the server made something else of {', '.join(different)}" if different and not unexpected else ""
+    if unexpected:
+        remark = f"the server changed more than the row said: {'; '.join(map(str, unexpected))}"
+    return StepOutcome(
+        state=StepState.DONE,
+        found={field: value for field, value in touched.items() if value is not None},
+        reason=remark,
+        text=text,
+        damage={field: before[field] for field in damaged - step.body.keys() if before.get(field) is not None},
+        surprises=tuple(map(str, unexpected)),
+    )
+
+
+def _at(state: Any, path: tuple[str, ...]) -> Any:  # noqa: ANN401 - any JSON
+    for name in path:
+        state = cast("dict[str, Any]", state).get(name) if isinstance(state, dict) else None
+    return state
+
+
+def staged(outcome: StepOutcome) -> StepOutcome:
     """The same of a draft: what arrived there is not live yet."""
-    return msgspec.structs.replace(verdict, state=StepState.STAGED) if verdict.state is StepState.DONE else verdict
+    return msgspec.structs.replace(outcome, state=StepState.STAGED) if outcome.state is StepState.DONE else outcome
 
 
 def failure(error: SpotifyAdsError) -> StepOutcome:
     """A request that surely took no effect."""
-    return StepOutcome(
-        state=StepState.FAILED,
-        reason=str(error),
-        status=error.status,
-        trace_id=error.trace_id or "",
-        transient=isinstance(error, _TRANSIENT),
-    )
+    transient = isinstance(error, _TRANSIENT)
+    return StepOutcome(state=StepState.FAILED, reason=str(error), status=error.status, trace_id=error.trace_id or "", transient=transient)
 
 
-def judge(step: Step, state: State, why: str) -> StepOutcome:
+def judged(work: RowWork, step: Step, text: str, why: str) -> StepOutcome:
     """What the state that was read back says of a request whose answer was lost."""
-    match settle(state, step.body, step.before):
+    present: dict[str, Any] = msgspec.json.decode(text)
+    before = {field: work.before[field] for field in step.body if field in work.before}
+    after = {field: work.after.get(field, value) for field, value in step.body.items()}
+    match settle(present, before, after):
         case Settled.DONE:
-            return StepOutcome(state=StepState.DONE, found={field: state[field] for field in step.body if field in state})
+            found = {field: present[field] for field in step.body if present.get(field) is not None}
+            return StepOutcome(state=StepState.DONE, found=found, text=text)
         case Settled.NOT_DONE:
-            return StepOutcome(state=StepState.WAITING, reason=f"it took no effect: {why}")
+            return StepOutcome(state=StepState.WAITING, reason=f"it took no effect: {why}", text=text)
         case Settled.CHANGED_BY_OTHERS:
             return StepOutcome(
                 state=StepState.UNKNOWN,
                 reason=f"{why}, and the values now are neither the old nor the new ones: somebody else changed them",
+                text=text,
             )

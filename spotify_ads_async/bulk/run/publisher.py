@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import anyio
+import msgspec
 
 from spotify_ads_async.bulk.entities import CAMPAIGNS
-from spotify_ads_async.bulk.plan.effects import Settled, settle, writable_state
+from spotify_ads_async.bulk.plan.effects import Conflict, Settled, settle
+from spotify_ads_async.bulk.plan.state import edits_between, leaf, state_of, writable
 from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
-from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, StepOutcome, StepState
+from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, RowWork, StepOutcome, StepState
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
 from spotify_ads_async.bulk.run.options import Options
+from spotify_ads_async.bulk.run.outcomes import surprises
+from spotify_ads_async.bulk.run.writer import RunControl, Tell
 from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign, StagedRow
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import PlanFile
@@ -22,24 +26,23 @@ from spotify_ads_async.errors import SpotifyAdsError
 from spotify_ads_async.models import DraftValidationError
 from spotify_ads_async.pagination import ListCall
 
-__all__ = ["Publishing", "errors_by_row"]
+__all__ = ["Publisher", "errors_by_row"]
 
 _UNFINISHED = frozenset({StepState.WAITING, StepState.SENT, StepState.UNKNOWN})
 
-Tell = Callable[[PlannedRow], Awaitable[None]]
 
-
-class Publishing:
+class Publisher:
     """The campaigns of one plan's drafts."""
 
-    def __init__(self, ads: AdsClient, journal: Journal, header: Header, options: Options, stopping: anyio.Event) -> None:
+    def __init__(self, ads: AdsClient, journal: Journal, header: Header, options: Options, control: RunControl) -> None:
         self._ads = ads
         self._journal = journal
         self._header = header
         self._options = options
-        self._stopping = stopping
+        self._control = control
         self._entity = header.kind
         self._entity_type = DRAFT_KINDS[header.entity].entity_type
+        self._proven = options.keep_going
         self._trees = ads.ad_account(header.ad_account_id).trees
 
     async def drafted(self, campaign_ids: Sequence[str]) -> set[str]:
@@ -67,7 +70,7 @@ class Publishing:
         async def validate(campaign: DraftCampaign) -> None:
             rows = await self._rows(campaign)
             staged = [row for row in rows if row.step.state is StepState.STAGED]
-            if staged and not any(row.step.state in _UNFINISHED for row in rows) and not self._stopping.is_set():
+            if staged and not any(row.step.state in _UNFINISHED for row in rows) and not self._control.stopping.is_set():
                 await self._validate(campaign, staged, tell)
 
         await some_at_once(validate, await self._campaigns(CampaignState.OPEN))
@@ -106,7 +109,7 @@ class Publishing:
         """Publish every campaign that is valid and of which no row failed."""
 
         async def publish(campaign: DraftCampaign) -> None:
-            if self._stopping.is_set():
+            if self._control.stopping.is_set():
                 return
             rows = await self._rows(campaign)
             staged = [row for row in rows if row.step.state is StepState.STAGED]
@@ -116,9 +119,15 @@ class Publishing:
             else:
                 await self._publish(campaign, rows, tell)
 
-        await some_at_once(publish, await self._campaigns(CampaignState.VALID))
+        campaigns = await self._campaigns(CampaignState.VALID)
+        # The first goes alone: what publishing makes of live entities is looked at before the second.
+        while campaigns and not self._proven:
+            await publish(campaigns.pop(0))
+        await some_at_once(publish, campaigns)
 
     async def _publish(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> None:
+        if not self._options.force and await self._is_changed(campaign, rows, tell):
+            return
         for _ in range(self._options.attempts):
             try:
                 version = await self._trees.version(campaign.draft_id)
@@ -151,8 +160,78 @@ class Publishing:
         if errors:
             await self._refuse(campaign, rows, errors, tell)
         else:
-            await self._conclude(campaign, CampaignState.PUBLISHED, _all(rows, "", StepState.DONE), tell)
+            await self._conclude(campaign, CampaignState.PUBLISHED, await self._compared(rows), tell)
         return True
+
+    async def _works(self, rows: Sequence[StagedRow]) -> dict[str, RowWork]:
+        works = await self._journal.read(lambda plan: plan.work([row.step.row for row in rows]))
+        return {work.entity_id: work for work in works}
+
+    async def _is_changed(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> bool:
+        """Hold a campaign back of which somebody changed a live entity since it was staged: publishing would undo that."""
+        works = await self._works(rows)
+        conflicts: dict[int, list[Conflict]] = {}
+
+        async def take(found: Sequence[Found]) -> None:
+            for entity_id, answer in found:
+                work = works[entity_id]
+                now: dict[str, Any] = {} if answer is None else msgspec.json.decode(state_of(answer))
+                edits = edits_between(writable(self._entity, work.state), writable(self._entity, now))
+                changed = [
+                    Conflict(field=edit.name, planned=_known(edit.before), found=_known(edit.after), wanted=leaf(work.after, edit.path))
+                    for edit in edits
+                ]
+                if changed:
+                    conflicts[work.number] = changed
+
+        try:
+            await read_present(self._ads, self._entity, self._header.ad_account_id, list(works), take)
+        except SpotifyAdsError as problem:
+            await self._conclude(campaign, CampaignState.OPEN, _all(rows, f"not published: {problem}"), tell)
+            return True
+        if not conflicts:
+            return False
+        reasons = {number: "; ".join(map(str, found)) for number, found in conflicts.items()}
+        ended = {
+            row.step.row: StepOutcome(
+                state=StepState.STAGED,
+                reason=f"not published: somebody changed it since it was staged: {reasons[row.step.row]}; --force publishes it all the same"
+                if row.step.row in reasons
+                else "not published: somebody changed another row of its campaign since it was staged",
+            )
+            for row in rows
+        }
+        await self._conclude(campaign, CampaignState.VALID, ended, tell, campaign.version)
+        return True
+
+    async def _compared(self, rows: Sequence[StagedRow]) -> dict[int, StepOutcome]:
+        """What publishing made of live entities, against what was staged."""
+        works = await self._works(rows)
+        ended = _all(rows, "", StepState.DONE)
+
+        async def take(found: Sequence[Found]) -> None:
+            for entity_id, answer in found:
+                if answer is None:
+                    continue
+                work = works[entity_id]
+                now: dict[str, Any] = msgspec.json.decode(state_of(answer))
+                unexpected = surprises(self._entity, work.state, work.after, now)
+                outcome = StepOutcome(
+                    state=StepState.DONE,
+                    found={name: now[name] for name in work.after if now.get(name) is not None},
+                    reason=f"publishing changed more than the row said: {'; '.join(map(str, unexpected))}" if unexpected else "",
+                    surprises=tuple(map(str, unexpected)),
+                )
+                ended[work.number] = outcome
+                if unexpected:
+                    self._control.surprised(work, outcome)
+
+        try:
+            await read_present(self._ads, self._entity, self._header.ad_account_id, list(works), take)
+        except SpotifyAdsError as problem:
+            self._control.stop(f"what publishing made of the campaign could not be read: {problem}")
+        self._proven = True
+        return ended
 
     # ---- settling
 
@@ -180,20 +259,21 @@ class Publishing:
         return True
 
     async def _live(self, rows: Sequence[StagedRow]) -> dict[int, StepOutcome]:
-        steps = {row.step.entity_id: row.step for row in rows}
+        works = await self._works(rows)
         ended: dict[int, StepOutcome] = {}
 
         async def take(found: Sequence[Found]) -> None:
             for entity_id, answer in found:
-                step = steps[entity_id]
-                state = {} if answer is None else writable_state(self._entity, answer)
-                if settle(state, step.body, step.before) is Settled.DONE:
-                    ended[step.row] = StepOutcome(state=StepState.DONE, found={name: state[name] for name in step.body if name in state})
+                work = works[entity_id]
+                state: dict[str, Any] = {} if answer is None else msgspec.json.decode(state_of(answer))
+                if settle(state, work.before, work.after) is Settled.DONE:
+                    found_now = {name: state[name] for name in work.after if name in state}
+                    ended[work.number] = StepOutcome(state=StepState.DONE, found=found_now)
                 else:
                     reason = "the draft is gone, and its values are not live: somebody deleted it, or changed the values since"
-                    ended[step.row] = StepOutcome(state=StepState.FAILED, reason=reason)
+                    ended[work.number] = StepOutcome(state=StepState.FAILED, reason=reason)
 
-        await read_present(self._ads, self._entity, self._header.ad_account_id, list(steps), take)
+        await read_present(self._ads, self._entity, self._header.ad_account_id, list(works), take)
         return ended
 
     async def _conclude(
@@ -240,3 +320,7 @@ def errors_by_row(entity_type: str, rows: Sequence[StagedRow], errors: Sequence[
         else:
             others.append(f"{kind} {entity_id}: {message}")
     return {row: "; ".join(messages) for row, messages in reasons.items()}, "; ".join(others)
+
+
+def _known(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    return None if value is msgspec.UNSET else value

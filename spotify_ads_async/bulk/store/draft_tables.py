@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import sqlite3
+from typing import Any
 
 import msgspec
 
@@ -44,8 +45,8 @@ class StagedRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _STAGED = (
-    "SELECT request.row, position, entity_id, body, before, request.state, sent, draft_id, campaign_id, parent_id "
-    "FROM request JOIN draft ON draft.row = request.row "
+    "SELECT step.row, position, entity_id, body, step.state, sent, draft_id, campaign_id, parent_id "
+    "FROM step JOIN row ON number = step.row JOIN draft ON draft.row = step.row "
 )
 
 
@@ -62,13 +63,12 @@ class DraftTables:
             "step.row = draft.row WHERE campaign_id = campaign.id AND step.state IN ('waiting', 'sent', 'unknown'))"
         )
 
-    def unlocated(self) -> list[Step]:
-        """Requests of rows whose campaign is not known yet."""
-        found = self._connection.execute(
-            "SELECT row, position, entity_id, body, before, state, sent FROM request WHERE state = 'waiting' "
-            "AND row NOT IN (SELECT row FROM draft) ORDER BY row, position"
-        )
-        return [_step(values) for values in found]
+    def unlocated(self) -> list[int]:
+        """Rows whose campaign is not known yet."""
+        return [
+            number
+            for (number,) in self._connection.execute("SELECT number FROM open WHERE number NOT IN (SELECT row FROM draft) ORDER BY 1")
+        ]
 
     def locate(self, row: int, *, campaign_id: str, parent_id: str) -> None:
         """Write down where a row's draft belongs, before anything of it is made."""
@@ -99,13 +99,11 @@ class DraftTables:
 
     def rows_of(self, campaign_id: str) -> list[StagedRow]:
         """The requests of a campaign's rows, in input order."""
-        return [
-            _staged(values) for values in self._connection.execute(_STAGED + "WHERE campaign_id = ? ORDER BY request.row", (campaign_id,))
-        ]
+        return [_staged(values) for values in self._connection.execute(_STAGED + "WHERE campaign_id = ? ORDER BY step.row", (campaign_id,))]
 
     def of_row(self, row: int) -> StagedRow:
         """One row's request."""
-        return _staged(self._connection.execute(_STAGED + "WHERE request.row = ?", (row,)).fetchone())
+        return _staged(self._connection.execute(_STAGED + "WHERE step.row = ?", (row,)).fetchone())
 
     def publishable(self) -> int:
         """How many rows are in drafts that are valid and not published."""
@@ -115,22 +113,7 @@ class DraftTables:
         return count
 
 
-def _step(values: tuple[object, ...]) -> Step:
-    row, position, entity_id, body, before, state, sent = values
-    return msgspec.convert(
-        {
-            "row": row,
-            "position": position,
-            "entity_id": entity_id,
-            "body": decode(str(body)),
-            "before": decode(str(before)),
-            "state": StepState(str(state)),
-            "sent": sent,
-        },
-        Step,
-    )
-
-
-def _staged(values: tuple[object, ...]) -> StagedRow:
-    *step, draft_id, campaign_id, parent_id = values
-    return StagedRow(step=_step(tuple(step)), draft_id=str(draft_id), campaign_id=str(campaign_id), parent_id=str(parent_id))
+def _staged(values: tuple[Any, ...]) -> StagedRow:
+    row, position, entity_id, body, state, sent, draft_id, campaign_id, parent_id = values
+    step = Step(row=row, position=position, entity_id=entity_id, body=decode(body), state=StepState(state), sent=sent)
+    return StagedRow(step=step, draft_id=draft_id, campaign_id=campaign_id, parent_id=parent_id)

@@ -8,6 +8,7 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
+from spotify_ads_async.bulk.store import schema
 from spotify_ads_async.bulk.store.plan_file import PlanFile
 
 __all__ = ["Journal"]
@@ -42,7 +43,7 @@ class Journal:
         """Run ``action`` inside a transaction; it is durable when this returns.
 
         Raises:
-            sqlite3.Error: the file cannot be written; nothing of this transaction is.
+            PlanDamaged: the file cannot be written; nothing of this transaction is.
         """
         entry = _Entry(action)
         self._pending.append(entry)
@@ -58,13 +59,21 @@ class Journal:
             raise entry.problem
 
     async def read(self, question: Callable[[PlanFile], ResultT]) -> ResultT:
-        """The answer of ``question``, asked between two commits."""
+        """The answer of ``question``, asked between two commits.
+
+        Raises:
+            PlanDamaged: the file cannot be read.
+        """
         async with self._turn:
-            return await anyio.to_thread.run_sync(question, self._plan, limiter=self._limiter)
+            return await anyio.to_thread.run_sync(self._answer, question, limiter=self._limiter)
+
+    def _answer(self, question: Callable[[PlanFile], ResultT]) -> ResultT:
+        with schema.in_one_sentence(self._plan.path):
+            return question(self._plan)
 
     def _commit(self, batch: list[_Entry]) -> None:
         try:
-            with self._plan.transaction():
+            with schema.in_one_sentence(self._plan.path), self._plan.transaction():
                 for entry in batch:
                     entry.action(self._plan)
         except Exception as problem:  # noqa: BLE001 - handed to everybody whose write it was

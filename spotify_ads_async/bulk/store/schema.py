@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
+import stat
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from spotify_ads_async.bulk.records import NotAPlan, PlanInUse
+from spotify_ads_async.bulk.records import NotAPlan, PlanDamaged, PlanInUse
 
-__all__ = ["create", "decode", "encode", "make_durable", "open_existing", "survive_power_cuts"]
+__all__ = ["create", "decode", "encode", "in_one_sentence", "make_durable", "open_existing", "survive_power_cuts"]
 
 _APPLICATION_ID = 0x53414250  # "SABP"
-_FORMAT = 2
-_BEFORE_DRAFTS = 1
+_FORMAT = 3
+_BEFORE_DRAFTS, _BEFORE_STATES = 1, 2
 
 _SCHEMA = """
 CREATE TABLE header (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -22,16 +26,24 @@ CREATE TABLE row (
   number INTEGER PRIMARY KEY,
   line INTEGER NOT NULL,
   entity_id TEXT NOT NULL,
+  name TEXT NOT NULL DEFAULT '',
+  -- What the entity is listed by: its campaign, its ad set.
+  parent TEXT NOT NULL DEFAULT '',
   change TEXT NOT NULL,
-  verdict TEXT NOT NULL,
+  doubts TEXT,
+  decision TEXT NOT NULL,
   reason TEXT NOT NULL DEFAULT '',
   field TEXT NOT NULL DEFAULT '',
+  unusual TEXT NOT NULL DEFAULT '',
+  conflicts TEXT,
   before TEXT,
   after TEXT,
-  elsewhere TEXT,
-  base TEXT
+  -- The entity's JSON as it was when it was last looked at.
+  state TEXT,
+  base TEXT,
+  checksum INTEGER
 );
-CREATE UNIQUE INDEX row_by_entity ON row (entity_id) WHERE verdict <> 'refused';
+CREATE UNIQUE INDEX row_by_entity ON row (entity_id) WHERE decision <> 'refused';
 CREATE TABLE step (
   row INTEGER NOT NULL,
   position INTEGER NOT NULL,
@@ -59,38 +71,62 @@ CREATE TABLE campaign (
 ) WITHOUT ROWID;
 CREATE TABLE draft (row INTEGER PRIMARY KEY, campaign_id TEXT NOT NULL, parent_id TEXT NOT NULL, draft_id TEXT NOT NULL DEFAULT '');
 CREATE INDEX draft_by_campaign ON draft (campaign_id);
-DROP VIEW IF EXISTS fate;
+"""
+
+_VIEWS = """
 -- The worst of a row's requests says what became of the row.
-CREATE VIEW fate AS SELECT number, CASE
-  WHEN verdict = 'refused' THEN 'refused'
-  WHEN verdict = 'unchanged' THEN 'unchanged'
+CREATE VIEW outcome AS SELECT number, CASE
+  WHEN decision IN ('refused', 'unchanged', 'conflict') THEN decision
   WHEN EXISTS (SELECT 1 FROM step WHERE step.row = number AND state IN ('unknown', 'sent')) THEN 'unknown'
   WHEN EXISTS (SELECT 1 FROM step WHERE step.row = number AND state = 'failed') THEN 'failed'
   WHEN EXISTS (SELECT 1 FROM step WHERE step.row = number AND state = 'staged') THEN
     (SELECT CASE campaign.state WHEN 'publishing' THEN 'unknown' WHEN 'open' THEN 'waiting' ELSE 'staged' END
      FROM draft JOIN campaign ON campaign.id = campaign_id WHERE draft.row = number)
-  WHEN verdict = 'read' OR EXISTS (SELECT 1 FROM step WHERE step.row = number AND state = 'waiting') THEN 'waiting'
-  ELSE 'done' END AS fate FROM row;
+  WHEN decision = 'read' OR EXISTS (SELECT 1 FROM step WHERE step.row = number AND state = 'waiting') THEN 'waiting'
+  ELSE 'done' END AS outcome FROM row;
+-- Rows of which requests are to be made: none of theirs failed, or is not settled.
+CREATE VIEW open AS SELECT number, parent FROM row WHERE decision = 'planned'
+  AND EXISTS (SELECT 1 FROM step WHERE step.row = number AND state = 'waiting')
+  AND NOT EXISTS (SELECT 1 FROM step WHERE step.row = number AND state NOT IN ('waiting', 'done'));
+"""
+
+_FROM_BEFORE_STATES = """
+DROP VIEW IF EXISTS fate;
 DROP VIEW IF EXISTS request;
--- Requests with what is needed to make them.
-CREATE VIEW request AS SELECT step.row, position, entity_id, body, before, state, sent FROM step JOIN row ON number = step.row;
+ALTER TABLE row RENAME COLUMN verdict TO decision;
+ALTER TABLE step RENAME COLUMN passing TO transient;
+ALTER TABLE row ADD COLUMN name TEXT NOT NULL DEFAULT '';
+ALTER TABLE row ADD COLUMN parent TEXT NOT NULL DEFAULT '';
+ALTER TABLE row ADD COLUMN doubts TEXT;
+ALTER TABLE row ADD COLUMN unusual TEXT NOT NULL DEFAULT '';
+ALTER TABLE row ADD COLUMN conflicts TEXT;
+ALTER TABLE row ADD COLUMN state TEXT;
+ALTER TABLE row ADD COLUMN checksum INTEGER;
+UPDATE row SET state = json_patch(coalesce(elsewhere, '{}'), coalesce(before, '{}'));
+INSERT OR REPLACE INTO header VALUES ('former', 'true');
 """
 
 
 def create(path: Path) -> sqlite3.Connection:
-    """Make an empty plan file. Until :func:`make_durable`, a power cut may leave nothing of it: a plan is made again then.
+    """Make an empty plan file that its owner alone may read. Until :func:`make_durable`, a power cut may leave nothing of it.
 
     Raises:
         FileExistsError: there is a file at ``path``: a journal is never overwritten.
+        OSError: it cannot be made there.
     """
-    path.touch(exist_ok=False)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        if hasattr(os, "fchmod"):  # a strange umask may have taken more away than it should
+            os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
     connection = _connect(path)
     try:
         connection.execute("PRAGMA synchronous=OFF")
         _lock(connection)
         connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={_FORMAT}")
-        connection.executescript(f"BEGIN; {_SCHEMA} {_DRAFTS} COMMIT;")
+        connection.executescript(f"BEGIN; {_SCHEMA} {_DRAFTS} {_VIEWS} COMMIT;")
     except BaseException:
         connection.close()
         path.unlink(missing_ok=True)
@@ -115,27 +151,61 @@ def open_existing(path: Path) -> sqlite3.Connection:
     Raises:
         FileNotFoundError: there is no such file.
         NotAPlan: it is something else.
+        PlanDamaged: it was a plan once.
         PlanInUse: another process has it open.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"there is no plan at {path}")
-    connection = _connect(path)
-    try:
-        _check_format(connection, path)
-        _lock(connection)
-        survive_power_cuts(connection, wanted=True)
-        _upgrade(connection)
-    except sqlite3.DatabaseError as problem:
-        connection.close()
-        if problem.sqlite_errorcode in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-            raise PlanInUse(f"another process works on {path}: wait for it, or end it first") from None
-        if problem.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
-            raise NotAPlan(f"{path} is no plan") from None
-        raise
-    except BaseException:
-        connection.close()
-        raise
+    check_place(path)
+    with in_one_sentence(path):
+        connection = _connect(path)
+        try:
+            _check_format(connection, path)
+            _lock(connection)
+            survive_power_cuts(connection, wanted=True)
+            _upgrade(connection)
+        except BaseException:
+            connection.close()
+            raise
     return connection
+
+
+def check_place(path: Path) -> None:
+    """Refuse what cannot be a plan, without opening it: a pipe would wait for whoever writes, and a device never ends.
+
+    Raises:
+        FileNotFoundError, NotAPlan: there is no plan.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no plan at {path}") from None
+    except OSError as problem:
+        raise NotAPlan(f"{path} cannot be read: {problem.strerror or problem}") from None
+    if not stat.S_ISREG(mode):
+        raise NotAPlan(f"{path} is no plan: it is no file")
+
+
+@contextlib.contextmanager
+def in_one_sentence(path: Path) -> Generator[None]:
+    """What SQLite says of a file, as an error of this package.
+
+    Raises:
+        NotAPlan, PlanDamaged, PlanInUse: what became of the file.
+    """
+    try:
+        yield
+    except sqlite3.Error as problem:
+        code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
+        if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            raise PlanInUse(f"another process works on {path}: wait for it, or end it first") from None
+        if code == sqlite3.SQLITE_NOTADB:
+            raise NotAPlan(f"{path} is no plan") from None
+        if code == sqlite3.SQLITE_FULL:
+            raise PlanDamaged(f"{path} cannot be written: the disk is full; make room, and resume the plan") from None
+        if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR}:
+            raise PlanDamaged(f"{path} cannot be opened or written ({problem}): check the disk, and who may write there") from None
+        raise PlanDamaged(f"{path} is damaged ({problem}): nothing was sent from it; restore it, or plan again") from None
+    except (msgspec.ValidationError, msgspec.DecodeError) as problem:
+        raise PlanDamaged(f"{path} is damaged ({problem}): nothing was sent from it; restore it, or plan again") from None
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -148,15 +218,17 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != _APPLICATION_ID:
         raise NotAPlan(f"{path} is no plan")
-    if version not in {_BEFORE_DRAFTS, _FORMAT}:
+    if version not in {_BEFORE_DRAFTS, _BEFORE_STATES, _FORMAT}:
         raise NotAPlan(f"{path} has format {version}, and this version of the program reads format {_FORMAT}")
 
 
 def _upgrade(connection: sqlite3.Connection) -> None:
-    """Give a plan of the format before drafts what it lacks."""
+    """Give a plan of a former format what it lacks."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version == _BEFORE_DRAFTS:
-        connection.executescript(f"BEGIN; {_DRAFTS} PRAGMA user_version={_FORMAT}; COMMIT;")
+    if version == _FORMAT:
+        return
+    drafts = _DRAFTS if version == _BEFORE_DRAFTS else ""
+    connection.executescript(f"BEGIN; {drafts} {_FROM_BEFORE_STATES} {_VIEWS} PRAGMA user_version={_FORMAT}; COMMIT;")
 
 
 def _lock(connection: sqlite3.Connection) -> None:

@@ -12,8 +12,8 @@ import msgspec
 
 from spotify_ads_async.bulk.plan.cells import amount_cell, to_cell
 from spotify_ads_async.bulk.plan.columns import Column, Kind, is_list
-from spotify_ads_async.bulk.plan.effects import leaf
 from spotify_ads_async.bulk.plan.planner import currency_of
+from spotify_ads_async.bulk.plan.state import leaf
 from spotify_ads_async.bulk.workbook.describing import choices_of, describe
 from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS, NewKind, lacking
 from spotify_ads_async.client import AdsClient

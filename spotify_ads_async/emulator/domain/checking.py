@@ -46,6 +46,11 @@ class Checker:
         self._uuids = frozenset(name for name, one in shape.path["properties"].items() if one.get("format") == "uuid")
 
     @property
+    def shape(self) -> Shape | None:
+        """The shape of the request body, None where there is none."""
+        return self._body
+
+    @property
     def takes_body(self) -> bool:
         """Whether the operation has a request body."""
         return self._body is not None

@@ -16,6 +16,7 @@ from spotify_ads_async.emulator.domain.answers import missing
 from spotify_ads_async.emulator.domain.clock import Clock
 from spotify_ads_async.emulator.domain.delivery import Delivery
 from spotify_ads_async.emulator.domain.file_storage import Storage
+from spotify_ads_async.emulator.domain.patching import PatchMode
 
 __all__ = ["Account", "Business", "Listener", "Row", "Store", "Table"]
 
@@ -222,6 +223,7 @@ class Store:
         self.random = rng
         self.user = User()
         self.processing_seconds = 0.0
+        self.patch = PatchMode.MERGE
         self.secret = rng.randbytes(32)
         self.storage = Storage(self)
         self.listeners: list[Listener] = []

@@ -10,8 +10,9 @@ import socket
 import struct
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from email.utils import format_datetime
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import Any, Literal, NoReturn, TypeAlias, cast
 from urllib.parse import parse_qs, unquote
 
 import msgspec
@@ -22,6 +23,7 @@ from spotify_ads_async.emulator.domain.answers import Refusal, Response
 from spotify_ads_async.emulator.domain.call import Call, Handler
 from spotify_ads_async.emulator.domain.checking import Checker
 from spotify_ads_async.emulator.domain.handlers import HANDLERS
+from spotify_ads_async.emulator.domain.patching import patched
 from spotify_ads_async.emulator.domain.store import Store
 from spotify_ads_async.emulator.server.faults import Fault, FaultBook, FaultKind, altered
 from spotify_ads_async.emulator.server.forms import read_form
@@ -48,6 +50,15 @@ _encode = msgspec.json.Encoder().encode
 _JSON = "application/json"
 _STRICT_QUERIES = frozenset(name for name, operation in EVERY_OPERATION.items() if operation.path.startswith("/targets/"))
 """Lookups that refuse parameters they do not know."""
+_PATCHED: Mapping[str, tuple[str, str]] = {
+    "updateCampaign": ("campaigns", "campaign_id"),
+    "updateAdSet": ("ad_sets", "ad_set_id"),
+    "updateAd": ("ads", "ad_id"),
+    "updateCampaignDraft": ("campaign_drafts", "draft_campaign_id"),
+    "updateAdSetDraft": ("ad_set_drafts", "draft_ad_set_id"),
+    "updateAdDraft": ("ad_drafts", "draft_ad_id"),
+}
+"""The changes of entities: in which table they are, and which part of the path names one."""
 _PROXY_PAGE = b"<html><head><title>Error</title></head><body><h1>Error: Server Error</h1></body></html>"
 
 
@@ -314,11 +325,24 @@ class App:
             store=self.store,
             path=checker.path(path),
             query=checker.query(context.query, strict=route.operation in _STRICT_QUERIES),
-            body=checker.form(body) if isinstance(body, dict) else checker.body(body),
+            body=checker.form(body) if isinstance(body, dict) else self._body(route, path, body),
             client_id=context.client_id or "",
             origin=context.origin,
         )
         return route.handler(call)
+
+    def _body(self, route: Route, path: dict[str, str], content: bytes) -> Any:  # noqa: ANN401 - whatever the document says
+        """A request's body, checked; that of a change as :attr:`Store.patch` says it is put."""
+        place = _PATCHED.get(route.operation)
+        sent: Any = None
+        if place is not None:
+            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                sent = msgspec.json.decode(content)
+        if place is None or not isinstance(sent, dict):
+            return route.checker.body(content)
+        kind, parameter = place
+        present = self.store.account(path["ad_account_id"]).tables[kind].rows.get(path[parameter], {})
+        return patched(self.store.patch, route.checker, present, cast("dict[str, Any]", sent), content)
 
     @staticmethod
     def _resource(context: RequestContext, path: str, answer: Response) -> str:

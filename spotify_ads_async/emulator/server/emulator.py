@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any, Self, Unpack
+from typing import Any, Literal, Self, Unpack
 
 from aiohttp import web
 
@@ -20,6 +20,7 @@ from spotify_ads_async.emulator.domain.database import Database
 from spotify_ads_async.emulator.domain.handlers.ad_sets import copy_of
 from spotify_ads_async.emulator.domain.handlers.audiences import list_received
 from spotify_ads_async.emulator.domain.history import record
+from spotify_ads_async.emulator.domain.patching import PatchMode
 from spotify_ads_async.emulator.domain.seeding import Plan, seed
 from spotify_ads_async.emulator.domain.store import Account, Store
 from spotify_ads_async.emulator.server.accounts_service import AccountsService
@@ -75,6 +76,8 @@ class Emulator:
         processing: seconds for which an uploaded file or a report is worked on before it is ready.
         data: a JSON file to begin with, instead of made-up data.
         database: a SQLite file that keeps the data from run to run; what it holds goes before ``data`` and ``ad_sets``.
+        patch: what a change makes of objects inside an entity: ``merge`` merges them, ``replace`` replaces them by what was sent, and
+            ``replace-known`` replaces them and loses the names that the API document does not know.
         now: the time at which the emulator's clock starts, None for the present.
 
     Raises:
@@ -116,6 +119,7 @@ class Emulator:
         processing: float = 1.0,
         data: Path | None = None,
         database: Path | None = None,
+        patch: PatchMode | Literal["merge", "replace", "replace-known"] = "merge",
         now: datetime | None = None,
     ) -> None:
         self._plan = Plan(ad_sets=ad_sets, campaigns=campaigns, ads=ads)
@@ -125,6 +129,7 @@ class Emulator:
         self.clock = Clock(now)
         self.store = Store(self.clock, _stream(seed, "identifiers"))
         self.store.processing_seconds = processing
+        self.store.patch = PatchMode(patch)
         self.tokens = TokenBook(
             clients=clients or {},
             tokens=tokens or {},

@@ -7,9 +7,7 @@ local LIFE = 60000000
 local STEP_BACK = 1000000
 local NEWS = 1000000
 
-local function text(number)
-  return string.format('%.0f', number)
-end
+local function text(number) return string.format('%.0f', number) end
 
 local function server_state()
   local time = redis.call('TIME')
@@ -78,20 +76,13 @@ end
 -- Write down what the process says of its requests, of pauses and of itself.
 local function settle(window)
   local report, state, at = window.report, window.state, window.now
-  local prefix_of_owner = message.owner .. ':'
-  for _, number in ipairs(report.unused or {}) do
-    redis.call('ZREM', window.tokens, prefix_of_owner .. text(number))
-  end
-  for _, entry in ipairs(report.settled or {}) do
-    redis.call('ZADD', window.tokens, text(at - entry[2] + report.cycle), prefix_of_owner .. text(entry[1]))
-  end
-  for _, number in ipairs(report.extended or {}) do
-    redis.call('ZADD', window.tokens, text(at + lease + report.cycle), prefix_of_owner .. text(number))
-  end
+  local mine = message.owner .. ':'
+  local function put(number, due) redis.call('ZADD', window.tokens, text(due), mine .. text(number)) end
+  for _, number in ipairs(report.unused or {}) do redis.call('ZREM', window.tokens, mine .. text(number)) end
+  for _, entry in ipairs(report.settled or {}) do put(entry[1], at - entry[2] + report.cycle) end
+  for _, number in ipairs(report.extended or {}) do put(number, at + lease + report.cycle) end
   redis.call('ZREMRANGEBYSCORE', window.tokens, '-inf', text(at))
-  if report.lift then
-    state.paused, state.asked, state.cause, state.lifts = 0, 0, '', state.lifts + 1
-  end
+  if report.lift then state.paused, state.asked, state.cause, state.lifts = 0, 0, '', state.lifts + 1 end
   if report.pause and at + report.pause[1] > state.paused then
     state.paused, state.asked, state.cause = at + report.pause[1], at + report.pause[2], report.pause[3]
   end
@@ -102,22 +93,18 @@ local function settle(window)
   for owner, other in pairs(state.owners) do
     if other.heard + report.cycle + lease < at then state.owners[owner] = nil end
   end
-  if message.leaving then
-    state.owners[message.owner] = nil
-  else
-    local before = state.owners[message.owner] or {asked = 0}
-    state.owners[message.owner] = {
-      heard = at, asked = before.asked, held = report.held or 0, in_flight = report.in_flight or 0, waiting = report.waiting or 0,
-      interactive = report.interactive or 0, label = message.label,
-    }
-  end
+  local before = state.owners[message.owner] or {asked = 0}
+  state.owners[message.owner] = not message.leaving and {
+    heard = at, asked = before.asked, held = report.held or 0, in_flight = report.in_flight or 0, waiting = report.waiting or 0,
+    interactive = report.interactive or 0, label = message.label,
+  } or nil
 end
 
 -- What bulk requests leave to interactive ones: reserve_for() in window.py.
 local function reserve_for(demand, capacity)
   local standing = math.min(capacity - 1, math.ceil(capacity * 0.002))
   if demand <= 0 then return standing end
-  local wanted = math.max(math.ceil(1.25 * demand + 1.5 * math.sqrt(demand)) + 1, math.ceil(capacity * 0.02) + 1)
+  local wanted = math.max(demand + math.ceil(1.5 * math.sqrt(demand)) + 1, math.ceil(capacity * 0.02) + 1)
   return math.max(standing, math.min(math.floor(capacity * 0.25), wanted))
 end
 
@@ -196,9 +183,7 @@ local function answer(window)
     epoch = state.epoch, time = now, opens = math.max(0, state.closed - at), free = math.max(0, window.free), out = out, due = {}, next = -1,
     active = window.active, waiting = 0, lifts = state.lifts, smooth = state.smooth,
   }
-  for owner, other in pairs(state.owners) do
-    if owner ~= message.owner then reply.waiting = reply.waiting + other.waiting end
-  end
+  for owner, other in pairs(state.owners) do reply.waiting = reply.waiting + (owner == message.owner and 0 or other.waiting) end
   if state.paused > at then reply.pause = {state.paused - at, state.asked - at, state.cause} end
   if state.foreign and state.foreign[2] > at then
     reply.foreign = {at - state.foreign[1], state.foreign[2] - at, state.foreign[3], state.foreign[4]}
@@ -211,7 +196,7 @@ local function answer(window)
       reply.due[part] = math.max(0, math.min(tonumber(found[2]) - at, state.cycle))
     end
     reply.next = math.max(window.opens - at, 0)
-    if window.active == 1 and window.allowed <= 0 then
+    if window.free + #window.soon <= 0 then
       local later = redis.call('ZRANGEBYSCORE', window.tokens, '(' .. text(at + message.horizon), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
       if later[2] then reply.next = math.max(reply.next, math.min(tonumber(later[2]) - at, state.cycle)) end
     end
@@ -225,9 +210,7 @@ for number, report in ipairs(message.windows) do
   settle(windows[number])
   share(windows[number])
 end
-for place, claim in ipairs(message.claims or {}) do
-  reply.grants[place] = {grant(windows, claim, claim[2], claim[3], false), {}}
-end
+for place, claim in ipairs(message.claims or {}) do reply.grants[place] = {grant(windows, claim, claim[2], claim[3], false), {}} end
 for place, claim in ipairs(message.claims or {}) do
   reply.grants[place][2] = grant(windows, claim, claim[2] + claim[3], claim[4], true)
 end

@@ -157,7 +157,7 @@ class _Window:
             ranks = [part * out // parts for part in range(parts)]
             reply.due = [max(0, min(self._due(f"LIMIT 1 OFFSET {rank}") - at, state.cycle)) for rank in ranks]
             reply.next = max(self.opens - at, 0)
-            if self.active == 1 and self.allowed <= 0:
+            if self.free + len(self.soon) <= 0:
                 later = self._due("LIMIT 1", after=at + self.message.horizon)
                 reply.next = max(reply.next, min(later - at, state.cycle)) if later else reply.next
         row = (self.report.key, msgspec.msgpack.encode(state))

@@ -35,7 +35,7 @@ _LOCK_SECONDS = 10.0
 _FORGET_AFTER = 24 * 3600 * 1_000_000
 _SURELY_OVER = 60 * 1_000_000
 _OLDER_TABLE = "windows_1"
-_NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.rclone"})
+_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.rclone"})
 
 
 def path_of(url: str) -> Path:
@@ -60,11 +60,7 @@ def path_of(url: str) -> Path:
 class SqliteStore:
     """Shares windows through an SQLite file in WAL mode, which only the user may read and write.
 
-    Args:
-        url: ``sqlite:///path``, see :func:`path_of`. The file and the directories above it are made where they are missing.
-
-    Raises:
-        ConfigurationError: the URL has another form.
+    The file and the directories above it are made where they are missing. For ``url`` see :func:`path_of`, which may raise.
     """
 
     def __init__(self, url: str) -> None:
@@ -183,7 +179,7 @@ class _File:
             return self._connection
         self._close()
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if (kind := _file_system(self.path.parent)) in _NETWORK_FILE_SYSTEMS:
+        if (kind := _file_system(self.path.parent)) in _NETWORK:
             raise OSError(f"it is on a network drive ({kind}), where processes do not see each other's locks")
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = sqlite3.connect(self.path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False)
@@ -282,26 +278,23 @@ def _now() -> int:
 @functools.cache
 def _boot() -> str:
     """Which start of the machine the clock counts from, "" where the system does not say."""
-    try:
+    with contextlib.suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
+    return ""
 
 
 def _file_system(folder: Path) -> str:
     """The kind of file system that a folder is on, "" where the system does not say."""
-    try:
+    mounts: list[list[str]] = []
+    with contextlib.suppress(OSError):
         mounts = [line.split() for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
-    except OSError:
-        return ""
     folder = folder.resolve()
     inside = [(len(mount[1]), mount[2]) for mount in mounts if folder.is_relative_to(mount[1].replace("\\040", " "))]
     return max(inside, default=(0, ""))[1]
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    try:
+    with contextlib.suppress(FileNotFoundError):
         found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
+        return found.st_dev, found.st_ino
+    return None

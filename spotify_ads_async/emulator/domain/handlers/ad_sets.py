@@ -10,6 +10,7 @@ from spotify_ads_async.emulator.domain.answers import Response, refused
 from spotify_ads_async.emulator.domain.call import Call, Handlers, page
 from spotify_ads_async.emulator.domain.clock import parse
 from spotify_ads_async.emulator.domain.history import record
+from spotify_ads_async.emulator.domain.patching import PatchMode
 from spotify_ads_async.emulator.domain.store import Account, Row
 
 __all__ = ["DEFAULT_FREQUENCY_CAPS", "DEFAULT_PLATFORMS", "HANDLERS", "ORDERS", "check_rules", "copy_of", "made_ad_set", "new_ad_set"]
@@ -128,7 +129,8 @@ def changed_ad_set(account: Account, row: Row, body: Row) -> Row:
     if body.get("frequency_caps") == []:
         changed["frequency_caps"] = DEFAULT_FREQUENCY_CAPS
     if "targets" in body:
-        changed["targets"] = _targets({**row["targets"], **body["targets"]})
+        merges = account.store.patch is PatchMode.MERGE
+        changed["targets"] = _targets({**row["targets"], **body["targets"]} if merges else body["targets"])
     if "delivery" in body:
         changed.pop("pause_reason", None)
         changed |= PAUSED if body["delivery"] == "OFF" else {"is_paused": False}

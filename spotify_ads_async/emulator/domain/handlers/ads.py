@@ -10,6 +10,7 @@ from spotify_ads_async.emulator.domain.call import Call, Handlers, page
 from spotify_ads_async.emulator.domain.clock import parse
 from spotify_ads_async.emulator.domain.handlers.campaigns import trimmed
 from spotify_ads_async.emulator.domain.history import record
+from spotify_ads_async.emulator.domain.patching import PatchMode
 from spotify_ads_async.emulator.domain.store import Account, Row
 
 __all__ = ["HANDLERS", "check_assets", "made_ad", "new_ad"]
@@ -98,7 +99,9 @@ def changed_ad(account: Account, row: Row, body: Row) -> Row:
         if changed.get(name, "") is None:
             del changed[name]
     if "call_to_action" in body:
-        changed["call_to_action"] = _call_to_action(body["call_to_action"], row["call_to_action"])
+        changed["call_to_action"] = _call_to_action(
+            body["call_to_action"], row["call_to_action"] if account.store.patch is PatchMode.MERGE else None
+        )
     if "assets" in body:
         check_assets(account, body["assets"], account.ad_sets.get(row["ad_set_id"])["asset_format"])
     _check_times(changed)

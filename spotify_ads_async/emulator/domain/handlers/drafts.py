@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from spotify_ads_async.emulator.domain.answers import Response, refused
 from spotify_ads_async.emulator.domain.call import Call, Handlers, page
 from spotify_ads_async.emulator.domain.handlers.ad_sets import ORDERS
+from spotify_ads_async.emulator.domain.patching import PatchMode
 from spotify_ads_async.emulator.domain.shapes import named_shape
 from spotify_ads_async.emulator.domain.store import Account, Row, Table
 
@@ -30,7 +31,7 @@ def _drafted(shape: str, live: Row) -> Row:
     known = named_shape(shape)["properties"]
     draft = {name: value for name, value in live.items() if name in known}
     if "budget" in draft:
-        draft["budget"] = {name: draft["budget"][name] for name in ("micro_amount", "type")}
+        draft["budget"] = {name: value for name, value in draft["budget"].items() if name != "currency"}
     if "call_to_action" in draft:
         draft["call_to_action"] = {name: value for name, value in draft["call_to_action"].items() if name != "text"}
     return draft
@@ -168,7 +169,7 @@ def update_ad_set(call: Call) -> Response:
     account = call.account
     row = account.ad_set_drafts.get(call.path["draft_ad_set_id"])
     changed = {**row, **call.body, **_dated(account, row)}
-    if "targets" in call.body:
+    if "targets" in call.body and account.store.patch is PatchMode.MERGE:
         changed["targets"] = {**row.get("targets", {}), **call.body["targets"]}
     touch(account, row["campaign_id"])
     return Response(account.ad_set_drafts.put(changed))

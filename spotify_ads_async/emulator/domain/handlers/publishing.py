@@ -16,6 +16,8 @@ from spotify_ads_async.emulator.domain.handlers.ads import made_ad
 from spotify_ads_async.emulator.domain.handlers.campaigns import DEFAULT_OBJECTIVE, archive, made_campaign
 from spotify_ads_async.emulator.domain.handlers.drafts import forget
 from spotify_ads_async.emulator.domain.history import record
+from spotify_ads_async.emulator.domain.patching import put_back, without_newer
+from spotify_ads_async.emulator.domain.shapes import named_shape
 from spotify_ads_async.emulator.domain.store import Account, Row, Table
 
 __all__ = ["HANDLERS"]
@@ -59,15 +61,20 @@ def _campaign(account: Account, draft: Row) -> Row:
     return {**row, "status": draft["status"]}
 
 
+def _known(table: Table, draft: Row, shape: str) -> Row:
+    """A draft without what is live already and newer than the document."""
+    return without_newer(draft, table.rows.get(draft["id"], {}), named_shape(shape))
+
+
 def _ad_set(account: Account, draft: Row, campaign: Row) -> Row:
     ad_products.hold("ad_set", "create", draft, campaign)
-    row = made_ad_set(account, check_named("AdSetCreateRequest", draft), draft["id"])
+    row = made_ad_set(account, check_named("AdSetCreateRequest", _known(account.ad_sets, draft, "AdSetCreateRequest")), draft["id"])
     return {**row, "status": "ARCHIVED"} if draft.get("status") == "ARCHIVED" else row
 
 
 def _ad(account: Account, draft: Row, asset_format: str, campaign: Row) -> Row:
     ad_products.hold("ad", "create", draft, campaign)
-    row = made_ad(account, check_named("CreateAdRequest", draft), asset_format, draft["id"])
+    row = made_ad(account, check_named("CreateAdRequest", _known(account.ads, draft, "CreateAdRequest")), asset_format, draft["id"])
     return {**row, "status": "ARCHIVED"} if draft.get("status") == "ARCHIVED" else row
 
 
@@ -84,11 +91,13 @@ def _examine(account: Account, draft: Row) -> Result:
     return Result(campaign, [row for row in ad_sets if row is not None], [row for row in ads if row is not None], errors)
 
 
-def _go_live(account: Account, table: Table, entity_type: str, row: Row) -> Row:
+def _go_live(account: Account, tables: tuple[Table, Table], entity_type: str, row: Row) -> Row:
     """Put a published row; one that was live before keeps its age and whether it is paused."""
-    before = table.rows.get(row["id"])
+    drafts, table = tables
+    before, draft = table.rows.get(row["id"]), drafts.rows.get(row["id"], {})
     if before is not None:
         row = {**before, **{name: value for name, value in row.items() if name not in _KEPT}}
+        row = put_back(account.store.patch, before, draft, row)
     table.put(row)
     record(account, entity_type, before, row)
     return row
@@ -109,13 +118,13 @@ def publish(call: Call) -> Response:
         raise refused("the draft is not valid", validation_errors=result.errors)
     if action == "VALIDATE":
         return Response({"campaign": result.campaign, "validation_errors": []})
-    campaign = _go_live(account, account.campaigns, "CAMPAIGN", result.campaign)
+    campaign = _go_live(account, (account.campaign_drafts, account.campaigns), "CAMPAIGN", result.campaign)
     if "salesforce_sales_order" in draft:
         account.sales_orders.put({"id": draft["id"], "sales_order": draft["salesforce_sales_order"]})
     for row in result.ad_sets:
-        _go_live(account, account.ad_sets, "AD_SET", row)
+        _go_live(account, (account.ad_set_drafts, account.ad_sets), "AD_SET", row)
     for row in result.ads:
-        _go_live(account, account.ads, "CREATIVE", row)
+        _go_live(account, (account.ad_drafts, account.ads), "CREATIVE", row)
     if campaign["status"] == "ARCHIVED":
         archive(account, campaign["id"])
     forget(account, campaign["id"])

@@ -1,0 +1,200 @@
+"""The present state of an entity: the server's JSON as it came, and what of it is sent back. Pure.
+
+A state is never a model: what this package does not know is in it too, at any depth, and stays in what is sent.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, cast
+
+import msgspec
+
+from spotify_ads_async.bulk.entities import Entity
+from spotify_ads_async.bulk.plan.columns import Cell, inner_struct, listed_struct
+from spotify_ads_async.types import Answer, source_of
+
+__all__ = [
+    "Edit",
+    "Shape",
+    "State",
+    "edits_between",
+    "entity_shape",
+    "leaf",
+    "left_out",
+    "same",
+    "sendable",
+    "shape_of",
+    "state_of",
+    "with_edit",
+    "writable",
+    "writable_state",
+]
+
+State = Mapping[str, Any]
+"""An entity in the form JSON gives it, with everything that was answered."""
+
+_CURRENCY = "currency"
+_SENT_BACK = frozenset({"dma_ids"})
+"""Known from published answers, and to no document: without it the targeting would be wider, and nothing took its place."""
+_ABSENT: Any = msgspec.UNSET
+
+
+def state_of(answer: msgspec.Struct) -> str:
+    """The JSON text of an answer: the server's own, or the model's where the server's is not known."""
+    source = source_of(answer) if isinstance(answer, Answer) else None
+    return (msgspec.json.encode(answer) if source is None else source).decode()
+
+
+class Shape(NamedTuple):
+    """What the document knows of an object: the names of a request, those that are answers only, and the objects inside."""
+
+    known: frozenset[str]
+    answer_only: frozenset[str]
+    inner: Mapping[str, Shape]
+    listed: Mapping[str, Shape]
+
+    @property
+    def sends_all(self) -> bool:
+        """Whether nothing at any depth is left out of what is sent."""
+        return not self.answer_only and all(one.sends_all for one in (*self.inner.values(), *self.listed.values()))
+
+
+@functools.cache
+def shape_of(request: type[msgspec.Struct], answer: type[msgspec.Struct] | None) -> Shape:
+    """The shape of an object that is sent as ``request`` and answered as ``answer``."""
+    sent = {field.encode_name: field.type for field in msgspec.structs.fields(request)}
+    answered = {} if answer is None else {field.encode_name: field.type for field in msgspec.structs.fields(answer)}
+    inner, listed = {}, {}
+    for name, kind in sent.items():
+        theirs = answered.get(name)
+        if (struct := inner_struct(kind)) is not None:
+            inner[name] = shape_of(struct, None if theirs is None else inner_struct(theirs))
+        elif (struct := listed_struct(kind)) is not None:
+            listed[name] = shape_of(struct, None if theirs is None else listed_struct(theirs))
+    return Shape(frozenset(sent), frozenset(answered.keys() - sent.keys() - _SENT_BACK), inner, listed)
+
+
+def entity_shape(entity: Entity) -> Shape:
+    """The shape of an entity's updates."""
+    return shape_of(entity.update.body, entity.get.answer)
+
+
+def writable_state(entity: Entity, answer: msgspec.Struct) -> dict[str, Cell]:
+    """The part of an answer that may be written, with what this package does not know inside; null counts as not set."""
+    state: dict[str, Any] = msgspec.json.decode(state_of(answer))
+    return writable(entity, state)
+
+
+def writable(entity: Entity, state: State) -> dict[str, Any]:
+    """The writable fields of a state as they are sent."""
+    shape = entity_shape(entity)
+    return {name: sendable(value, shape, name) for name, value in state.items() if name in shape.known and value is not None}
+
+
+def sendable(value: Any, shape: Shape, name: str) -> Any:  # noqa: ANN401 - any JSON
+    """A field's value without what the document declares for answers only; everything else as it came."""
+    if isinstance(value, dict) and (inner := shape.inner.get(name)) is not None:
+        return _sendable(cast("dict[str, Any]", value), inner)
+    if isinstance(value, list) and (listed := shape.listed.get(name)) is not None and not listed.sends_all:
+        return [_sendable(cast("dict[str, Any]", one), listed) if isinstance(one, dict) else one for one in cast("list[Any]", value)]
+    return cast("Any", value)
+
+
+def _sendable(value: dict[str, Any], shape: Shape) -> dict[str, Any]:
+    if shape.sends_all:
+        return value
+    return {name: sendable(one, shape, name) for name, one in value.items() if name not in shape.answer_only}
+
+
+def left_out(value: Any, shape: Shape, name: str) -> Iterator[str]:  # noqa: ANN401 - any JSON
+    """What :func:`sendable` leaves out of a field though it holds something, by dotted names.
+
+    The currency is no loss: it says what the amount beside it is in, and is the account's.
+    """
+    if isinstance(value, dict) and (inner := shape.inner.get(name)) is not None and not inner.sends_all:
+        for part, one in cast("dict[str, Any]", value).items():
+            if part in inner.answer_only and not same(one, None) and part != _CURRENCY:
+                yield f"{name}.{part}"
+            yield from (f"{name}.{deeper}" for deeper in left_out(one, inner, part))
+
+
+def leaf(state: State, path: Iterable[str]) -> Cell:
+    """The value at a dotted path, None where there is none."""
+    found: object = state
+    for name in path:
+        found = cast("Mapping[str, object]", found).get(name) if isinstance(found, Mapping) else None
+    return cast("Cell", found)
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two values mean the same to the API: the order of a list does not count, nor do nulls and empty lists beside absence."""
+    if one is other:
+        return True
+    match one, other:
+        case (None | [] | msgspec.UNSET, None | [] | msgspec.UNSET):
+            return True
+        case dict(), dict():
+            ours, theirs = cast("dict[str, object]", one), cast("dict[str, object]", other)
+            return all(same(ours.get(name), theirs.get(name)) for name in ours.keys() | theirs.keys())
+        case list(), list():
+            return one == other or _canonical(cast("list[object]", one)) == _canonical(cast("list[object]", other))
+        case _:
+            return one == other and (type(one) is type(other) or (_is_number(one) and _is_number(other)))
+
+
+def _canonical(values: list[object]) -> list[bytes]:
+    return sorted(msgspec.json.encode(one, order="sorted") for one in values)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+class Edit(NamedTuple):
+    """One value that changes: a plain one, or a whole list. UNSET stands for a name that is not there."""
+
+    path: tuple[str, ...]
+    before: Any
+    after: Any
+
+    @property
+    def name(self) -> str:
+        """The dotted name."""
+        return ".".join(self.path)
+
+
+def _are_objects(one: object, other: object) -> bool:
+    return isinstance(one, dict) and isinstance(other, dict)
+
+
+def edits_between(before: State, after: State, path: tuple[str, ...] = ()) -> Iterator[Edit]:
+    """What differs between two objects, value by value; lists count as one value each."""
+    for name in dict.fromkeys((*before, *after)):
+        old: object = before.get(name, _ABSENT)
+        new: object = after.get(name, _ABSENT)
+        if _are_objects(old, new):
+            yield from edits_between(cast("dict[str, Any]", old), cast("dict[str, Any]", new), (*path, name))
+        elif not same(old, new):
+            yield Edit((*path, name), old, new)
+
+
+def with_edit(holder: dict[str, Any], path: tuple[str, ...], value: Any) -> bool:  # noqa: ANN401 - any JSON
+    """Put a value into an object in place; UNSET takes it away, and empties a list. False where the path leads through no object."""
+    *outer, last = path
+    for name in outer:
+        if holder.get(name) is None:
+            if value is _ABSENT:
+                return True
+            holder[name] = {}
+        if not isinstance(holder[name], dict):
+            return False
+        holder = cast("dict[str, Any]", holder[name])
+    if value is not _ABSENT:
+        holder[last] = value
+    elif isinstance(cast("object", holder.get(last)), list):
+        holder[last] = []  # where the API merges objects, leaving a list out would keep it
+    else:
+        holder.pop(last, None)
+    return True

@@ -1,0 +1,113 @@
+"""What others change between plan, apply, kill and resume is never lost: it stays, or is a conflict with its three values."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from spotify_ads_async import bulk
+
+from .conftest import QUICK, MakeWorld, World, outcomes_of, rows_of
+
+COUNT = 30
+
+
+def edit(world: World, number: int, **fields: object) -> str:
+    row = world.ad_sets[number]
+    world.account.ad_sets.put({**row, **fields})
+    return row["id"]
+
+
+async def test_the_row_goes_on_top_of_what_others_changed_beside_it(world: World) -> None:
+    rows = [[row["id"], '["MALE"]'] for row in world.ad_sets[:COUNT]]
+    plan = await world.plan(world.write("changes.csv", ["ad_set_id", "targets.genders"], rows))
+    for number in range(0, COUNT, 3):
+        targets = world.ad_sets[number]["targets"]
+        edit(world, number, name="Theirs", targets={**targets, "language": "sv", "weather": ["RAIN"]})
+    await world.apply(plan)
+    assert outcomes_of(plan) == {"done": COUNT}
+    for number in range(0, COUNT, 3):
+        row = world.ad_sets[number]
+        assert (row["name"], row["targets"]["language"], row["targets"]["weather"]) == ("Theirs", "sv", ["RAIN"])
+        assert row["targets"]["genders"] == ["MALE"]
+    undo = world.folder / "undo.plan"
+    await bulk.plan_undo(world.ads, plan, undo)
+    await world.apply(undo)
+    assert {world.ad_sets[number]["targets"]["language"] for number in range(0, COUNT, 3)} == {"sv"}
+
+
+async def test_a_value_that_others_changed_too_is_a_conflict_and_the_other_rows_are_done(world: World, tmp_path: Path) -> None:
+    plan = await world.plan(world.names(COUNT))
+    before = world.ad_sets[3]["name"]
+    theirs = {edit(world, number, name="Theirs") for number in range(0, COUNT, 3)}
+    told, progress = await world.apply(plan)
+    assert outcomes_of(plan) == {"done": COUNT - len(theirs), "conflict": len(theirs)}
+    assert progress.conflicts == len(theirs)
+    conflicts = [row for row in told if row.outcome is bulk.RowOutcome.CONFLICT]
+    assert {row.entity_id for row in conflicts} == theirs
+    assert all(world.account.ad_sets.get(one)["name"] == "Theirs" for one in theirs)
+    with bulk.PlanFile.open(plan) as file:
+        bulk.write_results(file.rows(), tmp_path / "results.csv")
+    with (tmp_path / "results.csv").open(encoding="utf-8-sig", newline="") as text:
+        row = next(one for one in csv.DictReader(text) if one["id"] == world.ad_sets[3]["id"])
+    assert (row["outcome"], row["planned_from"], row["found"], row["wanted"]) == (
+        "conflict",
+        f'name="{before}"',
+        'name="Theirs"',
+        f'name="Renamed {before}"',
+    )
+    await world.resume(plan)
+    assert outcomes_of(plan)["conflict"] == len(theirs)
+    await world.resume(plan, msgspec.structs.replace(QUICK, force=True))
+    assert outcomes_of(plan) == {"done": COUNT}
+    undo = world.folder / "undo.plan"
+    await bulk.plan_undo(world.ads, plan, undo)
+    await world.apply(undo)
+    assert all(world.account.ad_sets.get(one)["name"] == "Theirs" for one in theirs)  # as it was at the moment of writing
+
+
+async def test_edits_between_a_stop_and_resume_are_kept_as_well(worlds: MakeWorld) -> None:
+    async with worlds(latency=(0.01, 0.03)) as world:
+        plan = await world.plan(world.names(COUNT))
+        async with bulk.apply(world.ads, plan, msgspec.structs.replace(QUICK, concurrency=2)) as run:
+            async for _ in run:
+                run.stop("enough")
+        waiting = [row.entity_id for row in rows_of(plan) if row.outcome is bulk.RowOutcome.WAITING]
+        assert len(waiting) > 3
+        world.account.ad_sets.put({**world.account.ad_sets.get(waiting[0]), "name": "Theirs"})
+        world.account.ad_sets.put({**world.account.ad_sets.get(waiting[1]), "category": "ADV_2_2"})
+        await world.resume(plan)
+        assert outcomes_of(plan) == {"done": COUNT - 1, "conflict": 1}
+        assert world.account.ad_sets.get(waiting[0])["name"] == "Theirs"
+        assert world.account.ad_sets.get(waiting[1])["category"] == "ADV_2_2"
+
+
+async def test_what_is_gone_archived_or_moved_is_refused_with_the_reason(world: World) -> None:
+    plan = await world.plan(world.names(6))
+    archived = edit(world, 0, status="ARCHIVED")
+    moved = edit(world, 1, campaign_id=world.account.ad_sets.get(world.ad_sets[-1]["id"])["campaign_id"])
+    gone = world.ad_sets[2]["id"]
+    world.account.ad_sets.remove(gone)
+    told, _ = await world.apply(plan)
+    reasons = {row.entity_id: row.reason for row in told if row.outcome is bulk.RowOutcome.REFUSED}
+    assert reasons.keys() == {archived, moved, gone}
+    assert ("archived" in reasons[archived], "moved" in reasons[moved], "not there" in reasons[gone]) == (True, True, True)
+
+
+async def test_an_old_plan_on_an_unchanged_account_sends_what_it_shows(world: World) -> None:
+    plan = await world.plan(world.names(5))
+    bodies = [row.bodies for row in rows_of(plan)]
+    await world.apply(plan)
+    assert [row.bodies for row in rows_of(plan)] == bodies
+
+
+@pytest.mark.parametrize(("rows", "most"), [(1, 1), (2, 2), (120, 21), (1000, 25)])
+async def test_looking_again_costs_few_requests(worlds: MakeWorld, rows: int, most: int) -> None:
+    async with worlds(ad_sets=1000) as world:
+        plan = await world.plan(world.names(rows))
+        world.server.reset_statistics()
+        await world.apply(plan)
+        assert world.server.statistics().requests - rows <= most

@@ -1,0 +1,221 @@
+"""Processes as they are: forked, with many threads that wait, paused by another's refusal, beside a bulk job."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import anyio.to_thread
+import pytest
+from support.virtual_store import fullest
+
+from spotify_ads_async import QuotaTimeout, StoreUnavailable
+from spotify_ads_async.governor import Governor, Limit, Priority
+from spotify_ads_async.governor.shared import lift_pauses, open_store
+
+WINDOW = 2.0
+LIMITS = [Limit("client_id", requests=90, window=3 * WINDOW), Limit("ip", requests=30, window=WINDOW)]
+NAMES = frozenset({"client_id", "ip"})
+
+
+def governor(store: str) -> Governor:
+    return Governor(LIMITS, store=store, on_store_failure="pause")
+
+
+async def send(through: Governor, log: Path, seconds: float, at_once: int = 15) -> None:
+    """Send what may be sent, and write down when."""
+    ends_at = time.monotonic() + seconds
+
+    async def one() -> None:
+        while (left := ends_at - time.monotonic()) > 0:
+            try:
+                async with through.admit(NAMES, max_wait=left):
+                    with log.open("a") as file:
+                        file.write(f"{time.monotonic()}\n")
+                    await asyncio.sleep(0.02)
+            except QuotaTimeout:
+                await asyncio.sleep(0.1)
+
+    await asyncio.gather(*(one() for _ in range(at_once)))
+
+
+def fork(through: Governor, log: Path, seconds: float) -> int:
+    """A child that goes on with the governor that it was copied with."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+        child = os.fork()
+    if child == 0:
+        try:
+            asyncio.run(send(through, log, seconds))
+        finally:
+            os._exit(0)
+    return child
+
+
+async def ended(children: list[int]) -> None:
+    for child in children:
+        with anyio.fail_after(20.0):
+            await anyio.to_thread.run_sync(os.waitpid, child, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.parametrize("busy", [True, False], ids=["while it works", "while it rests"])
+async def test_forked_processes_spend_nothing_of_their_parents(store: str, tmp_path: Path, *, busy: bool) -> None:
+    log = tmp_path / "log"
+    through = governor(store)
+    work = asyncio.create_task(send(through, log, 4.0, at_once=25 if busy else 3))
+    await asyncio.sleep(0.1)
+    children = [fork(through, log, 3.0) for _ in range(3)]
+    await work
+    await through.aclose()
+    await ended(children)
+    moments = [float(line) for line in log.read_text().split()]
+    assert fullest(moments, WINDOW) <= 30
+    assert len(moments) > 40
+
+
+async def test_eighty_threads_that_wait_are_all_served(store: str) -> None:
+    served: list[int] = []
+    loop = asyncio.get_running_loop()
+    async with Governor([Limit("ip", requests=50, window=0.5)], store=store, on_store_failure="pause") as through:
+
+        async def one(number: int) -> None:
+            async with through.admit({"ip"}):
+                served.append(number)
+
+        def thread(number: int) -> None:
+            asyncio.run_coroutine_threadsafe(one(number), loop).result(20.0)
+
+        # More than there are worker threads: a store that needed one of them would wait for ever.
+        await asyncio.gather(*(anyio.to_thread.run_sync(thread, number) for number in range(80)))
+    assert sorted(served) == list(range(80))
+
+
+async def test_everybody_leaves_within_half_a_second_of_a_pauses_end(store: str) -> None:
+    async with governor(store) as first, governor(store) as second:
+        async with second.admit(NAMES):
+            pass
+        async with first.admit(NAMES) as admission:
+            admission.answered(status=429, headers={"Retry-After": "1"})
+        ends_at = time.monotonic() + 1.0
+        await asyncio.sleep(0.1)
+        left: list[float] = []
+
+        async def one(through: Governor) -> None:
+            async with through.admit(NAMES):
+                left.append(time.monotonic() - ends_at)
+
+        await asyncio.gather(*(one(through) for through in (first, second) for _ in range(5)))
+    assert min(left) >= -0.01
+    assert max(left) < 0.9  # half a second, and a loaded machine
+
+
+async def test_a_pause_is_lifted_by_hand_for_every_process(store: str) -> None:
+    async with governor(store) as first, governor(store) as second:
+        async with second.admit(NAMES), first.admit(NAMES) as admission:
+            admission.answered(status=429, headers={"Retry-After": "30"})
+        await asyncio.sleep(0.1)
+        waiting = asyncio.create_task(send(second, Path(os.devnull), 0.0))
+        held = asyncio.create_task(admitted(second))
+        await asyncio.sleep(0.2)
+        assert not held.done()
+        opened = open_store(store, timeout=5.0)
+        assert opened is not None
+        lifted = await lift_pauses(opened)
+        await opened.aclose()
+        assert {one.key.partition("|")[0] for one in lifted} == {"client_id", "ip"}
+        await asyncio.wait_for(held, 5.0)
+        await waiting
+        assert await first.lift() >= 0
+        await asyncio.wait_for(admitted(first), 5.0)
+
+
+async def admitted(through: Governor) -> None:
+    async with through.admit(NAMES):
+        pass
+
+
+async def test_an_interactive_call_finds_a_token_beside_another_processes_bulk_job(store: str) -> None:
+    async with governor(store) as bulk, governor(store) as calls:
+        await admitted(calls)
+        ends_at = time.monotonic() + 2.5 * WINDOW
+
+        async def job() -> None:
+            while (left := ends_at - time.monotonic()) > 0:
+                try:
+                    async with bulk.admit(NAMES, priority=Priority.BULK, max_wait=left):
+                        await asyncio.sleep(0.02)
+                except QuotaTimeout:
+                    await asyncio.sleep(0.1)
+
+        jobs = [asyncio.create_task(job()) for _ in range(20)]
+        waits: list[float] = []
+        while time.monotonic() < ends_at:
+            began = time.monotonic()
+            await admitted(calls)
+            waits.append(time.monotonic() - began)
+            await asyncio.sleep(WINDOW / 4)
+        await asyncio.gather(*jobs)
+    assert sorted(waits)[-2] < WINDOW / 2  # all but one need not wait for the next burst
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda path: path.write_bytes(b"no database at all" * 100), "damaged"),
+        (lambda path: path.mkdir(), "cannot be used"),
+    ],
+)
+async def test_a_file_that_is_no_quota_file_is_named_with_what_to_do(tmp_path: Path, spoil: object, says: str) -> None:
+    path = tmp_path / "quota.db"
+    spoil(path)  # type: ignore[operator]
+    async with Governor(LIMITS, store=f"sqlite://{path}") as through:
+        with pytest.raises(StoreUnavailable, match=says) as failure:
+            await admitted(through)
+    assert str(path) in str(failure.value)
+
+
+async def test_a_file_of_an_older_version_is_left_alone_and_waited_out(tmp_path: Path) -> None:
+    path = tmp_path / "quota.db"
+    with sqlite3.connect(path) as older:
+        older.execute("CREATE TABLE windows_1 (key TEXT PRIMARY KEY, used_at INTEGER NOT NULL, pool BLOB NOT NULL)")
+        older.execute("INSERT INTO windows_1 VALUES ('ip|1||here', ?, ?)", (time.monotonic_ns() // 1000, b"\xc1 nobody can read this"))
+    older.close()
+    began = time.monotonic()
+    async with Governor([Limit("ip", requests=5, window=0.5)], store=f"sqlite://{path}", on_store_failure="pause") as through:
+        with pytest.raises(QuotaTimeout) as refused:
+            async with through.admit({"ip"}, max_wait=1.0):
+                pass
+        async with through.admit({"ip"}):
+            waited = time.monotonic() - began
+    assert 0.5 <= waited < 0.5 + 1.2 + 1.0
+    assert refused.value.predicted_wait == pytest.approx(waited, abs=0.7)
+
+
+def test_many_processes_with_many_governors_each_on_one_file(tmp_path: Path) -> None:
+    program = (
+        "import asyncio, json, sys, time\n"
+        "from spotify_ads_async.governor import Governor, Limit\n"
+        "async def main():\n"
+        "    limits = [Limit('client_id', requests=1000, window=1.0)]\n"
+        "    made = [Governor(limits, store=sys.argv[1], client_id=f'c{n}') for n in range(20)]\n"
+        "    async def one(governor):\n"
+        "        for _ in range(5):\n"
+        "            async with governor.admit({'client_id'}): pass\n"
+        "    await asyncio.gather(*(one(governor) for governor in made))\n"
+        "    await asyncio.gather(*(governor.aclose() for governor in made))\n"
+        "    print(json.dumps('done'))\n"
+        "asyncio.run(main())\n"
+    )
+    command = [sys.executable, "-c", program, f"sqlite://{tmp_path}/quota.db"]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
+    for process in running:
+        output, errors = process.communicate(timeout=60)
+        assert json.loads(output or b"null") == "done", errors.decode()
