@@ -71,12 +71,12 @@ def _facts() -> dict[str, Any]:
 
 def _tell(facts: dict[str, Any]) -> None:
     """The facts for people, a line each."""
-    name = facts["profile"]
+    name: str | None = facts["profile"]
     if name is None:
         profile = "none: the environment holds the credentials"
     else:
         profile = f"{name} (from {origins.places.get(_PROFILE_VARIABLE) or _environment_or_default()})"
-    signed_in = facts["credentials_from"] or f"no: {_login(name)}"
+    signed_in = facts["credentials_from"] or f"no: {_login(name or DEFAULT_PROFILE)}"
     lines = [
         ("profile", profile),
         ("signed in", f"credentials from {signed_in}" if facts["signed_in"] else signed_in),
