@@ -1,6 +1,6 @@
 """Growth: cost of a walked row, of an admission out of a line, and of a planned row, at 100, 10,000 and 1,000,000 of each.
 
-Run: ``python -m benchmarks growth [rows] [waiters] [plans]``; without names, all three. Each cost stands beside a peer's in the same run
+Run: ``python -m benchmarks growth [rows] [waiters] [clients] [plans]``; without names, all. Each cost stands beside a peer's of that run
 that does the least that can be done: a bare loop over pages, an ``asyncio.Semaphore``, and ``csv`` with ``sqlite3``. A million tasks that
 wait take 3 GB of memory.
 """
@@ -30,11 +30,14 @@ from benchmarks._same_answer import ACCOUNT_ID, AD_SET
 from benchmarks.governor_cost import handed_on
 from benchmarks.memory import untyped_rows
 from benchmarks.walking import ad_sets, serve
-from spotify_ads_async import AdsClient, Governor, Priority, bulk
+from spotify_ads_async import AdsClient, Governor, Limit, Priority, bulk
+from spotify_ads_async.governor import Scope
 from spotify_ads_async.models import AdSet
+from tests.support import redis_servers
 
 SIZES = {100: 7, 10_000: 3, 1_000_000: 1}
 """Sizes to rounds."""
+CLIENTS = {1: 1, 10: 1, 100: 1, 1_000: 1}
 PASSES = 5_000
 
 Found = Mapping[int, Mapping[str, object]]
@@ -171,6 +174,33 @@ def measured_rows() -> Found:
         server.join()
 
 
+async def many_clients(store: str, clients: int) -> float:
+    """CPU of one admission of so many client IDs that share a governor and a store, each of which sends 20 requests."""
+    async with Governor([Limit("client_id", requests=1500, window=30.0)], store=store, on_store_failure="pause") as governor:
+
+        async def one(scope: Scope) -> None:
+            for _ in range(20):
+                async with scope.admit({"client_id"}):
+                    pass
+
+        scopes = [governor.scope(client_id=f"client {number}") for number in range(clients)]
+        began = time.process_time()
+        await asyncio.gather(*(one(scope) for scope in scopes))
+        return (time.process_time() - began) / clients / 20 * 1e6
+
+
+def measured_clients() -> Found:
+    """One governor for many client IDs: in memory, in SQLite, in Redis."""
+    with tempfile.TemporaryDirectory() as folder, redis_servers.server(redis_servers.programs()[0]) as server:
+        stores = {"memory": "memory", "SQLite": f"sqlite://{folder}/quota.db", "Redis": server.url}
+
+        async def by_store(clients: int, rounds: int) -> Mapping[str, object]:
+            cases = {name: lambda url=url: many_clients(url, clients) for name, url in stores.items()}
+            return await compare_async(cases, base="memory", rounds=rounds, warm_up=False)
+
+        return asyncio.run(grow("one admission, client IDs", CLIENTS, by_store))
+
+
 MEASURED: Mapping[str, tuple[str, str, Callable[[], Found]]] = {
     "rows": ("Walking a list: cost of a row", "rows of the list", measured_rows),
     "waiters": (
@@ -178,6 +208,7 @@ MEASURED: Mapping[str, tuple[str, str, Callable[[], Found]]] = {
         "requests that wait",
         lambda: asyncio.run(grow("one admission handed on, waiters", SIZES, admitted)),
     ),
+    "clients": ("One governor for many client IDs: cost of an admission", "client IDs", measured_clients),
     "plans": ("A bulk plan: cost of a row", "rows of the plan", lambda: asyncio.run(grow("one row of a plan", SIZES, planned))),
 }
 

@@ -10,6 +10,7 @@ import importlib
 import multiprocessing
 import pickle
 import pkgutil
+import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar
@@ -57,10 +58,12 @@ def below(root: type[KindT]) -> Iterator[type[KindT]]:
 
 
 def every_public_error() -> list[type[BaseException]]:
-    for module in pkgutil.walk_packages(spotify_ads_async.__path__, "spotify_ads_async.", onerror=lambda _: None):
-        if not module.name.endswith("__main__"):
-            with contextlib.suppress(ImportError, errors.ConfigurationError):  # an extra that is not installed here
-                importlib.import_module(module.name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # other packages about each other
+        for module in pkgutil.walk_packages(spotify_ads_async.__path__, "spotify_ads_async.", onerror=lambda _: None):
+            if not module.name.endswith("__main__"):
+                with contextlib.suppress(ImportError, errors.ConfigurationError):  # an extra that is not installed here
+                    importlib.import_module(module.name)
     ours = [kind for kind in below(Exception) if kind.__module__.startswith("spotify_ads_async") and not kind.__name__.startswith("_")]
     return sorted(set(ours), key=lambda kind: (kind.__module__, kind.__name__))
 

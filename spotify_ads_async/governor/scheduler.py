@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
-import os
 import threading
-import weakref
 from collections.abc import Callable
 
 from spotify_ads_async.errors import ConfigurationError, QuotaTimeout
 from spotify_ads_async.events import Listeners
+from spotify_ads_async.governor import forks
 from spotify_ads_async.governor.events import Admitted, Waiting, WaitRefused
 from spotify_ads_async.governor.forecast import Outlook, predicted_wait
 from spotify_ads_async.governor.refusals import names_of, pause_too_long, wait_too_long
@@ -64,7 +63,7 @@ class Scheduler:
         self._expiries: list[tuple[float, int, PendingRequest]] = []
         self._expiries_gone = 0
         self._timer: asyncio.TimerHandle | None = None
-        _alive.add(self)
+        forks.watch(self)
 
     async def admit(self, flow: Flow, priority: Priority, max_wait: float | None) -> int:
         """Return when the request may leave, with its tokens taken; answers the number of its grant.
@@ -292,15 +291,3 @@ class Scheduler:
             self._expiries = [entry for entry in self._expiries if not entry[2].gone()]
             heapq.heapify(self._expiries)
             self._expiries_gone = 0
-
-
-_alive: weakref.WeakSet[Scheduler] = weakref.WeakSet()
-
-
-def _begin_anew() -> None:
-    for scheduler in list(_alive):
-        scheduler.begin_anew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)

@@ -25,7 +25,7 @@ NEWER: dict[str, Any] = {"weather": ["RAIN"], "income": {"ranges": [{"from": 1, 
 def modernise(world: World) -> None:
     """Give ad sets what no model knows: at the top, in objects, in lists of objects; and values that no enum lists."""
     for number, row in enumerate(world.ad_sets):
-        targets = {**row["targets"], **copy.deepcopy(NEWER), "platforms": ["IOS", "SMART_FRIDGE"]}
+        targets = {**row["targets"], "language": "en", "genders": ["FEMALE"], **copy.deepcopy(NEWER), "platforms": ["IOS", "SMART_FRIDGE"]}
         targets["geo_targets"] = {**targets.get("geo_targets", {"country_code": "US"}), "dma_ids": ["503"], "radius": {"km": number}}
         caps = [{**cap, "scope": "HOUSEHOLD"} for cap in row["frequency_caps"]]
         world.account.ad_sets.put(
@@ -34,8 +34,10 @@ def modernise(world: World) -> None:
 
 
 def everything(world: World) -> dict[str, str]:
-    """Every ad set byte by byte, but for the time of its last change."""
-    return {row["id"]: json.dumps({name: value for name, value in row.items() if name != "updated_at"}) for row in world.ad_sets}
+    """Every ad set byte by byte, in one order, but for the time of its last change."""
+    return {
+        row["id"]: json.dumps({name: value for name, value in row.items() if name != "updated_at"}, sort_keys=True) for row in world.ad_sets
+    }
 
 
 def wanted(world: World, number: int, row: Json) -> dict[str, Any]:
@@ -80,7 +82,7 @@ async def test_nothing_else_differs_and_undo_restores_every_byte(worlds: MakeWor
         modernise(world)
         before = everything(world)
         plan, _, progress = await changed(world)
-        assert (outcomes_of(plan), progress.stopped) == ({"done": COUNT}, "")
+        assert (outcomes_of(plan), progress.stopped) == ({"done": COUNT}, ""), rows_of(plan)[0].reason
         after = {identifier: json.loads(text) for identifier, text in everything(world).items()}
         assert after == as_planned(before, plan)
         undo = world.folder / "undo.plan"
@@ -95,7 +97,7 @@ async def test_nor_does_it_through_drafts(worlds: MakeWorld, patch: str) -> None
         modernise(world)
         before = everything(world)
         plan, _, progress = await changed(world, bulk.Options(settle_after=0.02, publish=True, allow_unusual=True))
-        assert (outcomes_of(plan), progress.stopped) == ({"done": COUNT}, "")
+        assert (outcomes_of(plan), progress.stopped) == ({"done": COUNT}, ""), rows_of(plan)[0].reason
         after = {identifier: json.loads(text) for identifier, text in everything(world).items()}
         assert after == as_planned(before, plan)
 

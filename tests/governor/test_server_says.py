@@ -12,6 +12,7 @@ from support.counting import SimulatedServer
 from support.virtual_time import VirtualTimeLoop, run_virtually
 
 from spotify_ads_async.governor import PUBLISHED_LIMITS, Governor, Limit, Pace, WindowSnapshot
+from spotify_ads_async.governor.foreign_usage import ForeignUsage
 from spotify_ads_async.governor.ratelimit_headers import rate_headers, retry_after
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -219,3 +220,17 @@ def test_a_small_job_is_instant() -> None:
         assert loop.time() == pytest.approx(0.2)
 
     run_virtually(program)
+
+
+def test_a_refusal_that_was_under_way_with_another_forgets_nothing_of_what_others_were_believed_to_spend() -> None:
+    usage = ForeignUsage(100, 10.0)
+    usage.refused(10, 0.0, 1.0, news=True)
+    usage.ease(1.5)
+    assert usage.tokens == 0  # a first refusal is over with its pause
+    usage.refused(40, 2.0, 3.0, news=True)
+    believed = usage.tokens
+    assert believed > 50
+    usage.refused(95, 2.1, 3.1, news=False)  # many of ours are out now, which says nothing of the others
+    assert usage.tokens >= believed - 1
+    usage.refused(95, 4.0, 5.0, news=True)
+    assert usage.tokens >= believed - 1

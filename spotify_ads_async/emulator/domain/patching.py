@@ -11,7 +11,7 @@ from spotify_ads_async.emulator.domain.answers import Refusal
 from spotify_ads_async.emulator.domain.checking import Checker
 from spotify_ads_async.emulator.domain.shapes import named_shape
 
-__all__ = ["PatchMode", "combined", "known_only", "patched", "put_back", "without_own"]
+__all__ = ["PatchMode", "combined", "known_only", "patched", "put_back", "without_newer"]
 
 _EMPTY: dict[str, Any] = {}
 
@@ -50,14 +50,22 @@ def known_only(value: Any, shape: dict[str, Any]) -> Any:  # noqa: ANN401 - any 
     return cast("Any", value)
 
 
-def without_own(sent: Any, present: Any) -> Any:  # noqa: ANN401 - any JSON
-    """What was sent without what is there already: a server does not refuse what it answered itself."""
-    if isinstance(sent, dict) and isinstance(present, dict):
-        theirs = cast("dict[str, Any]", present)
-        return {name: without_own(one, theirs.get(name)) for name, one in cast("dict[str, Any]", sent).items() if one is not None}
-    if isinstance(sent, list) and isinstance(present, list):
-        return [one for one in cast("list[Any]", sent) if one not in present]
-    return cast("Any", sent)
+def without_newer(sent: Any, present: Any, shape: dict[str, Any]) -> Any:  # noqa: ANN401 - any JSON
+    """What was sent without nulls, and without values that are there already and newer than the document: no server refuses its own."""
+    shape = _named(shape)
+    if isinstance(sent, dict):
+        theirs = cast("dict[str, Any]", present) if isinstance(present, dict) else {}
+        parts: dict[str, Any] = shape.get("properties", _EMPTY)
+        return {
+            name: without_newer(one, theirs.get(name), parts.get(name, _EMPTY))
+            for name, one in cast("dict[str, Any]", sent).items()
+            if one is not None or name not in theirs or theirs[name] is not None
+        }
+    if isinstance(sent, list):
+        legal = _named(shape.get("items", _EMPTY)).get("enum")
+        own = cast("list[Any]", present) if isinstance(present, list) else []
+        return [one for one in cast("list[Any]", sent) if legal is None or one in legal or one not in own]
+    return sent
 
 
 def patched(mode: PatchMode, checker: Checker, present: dict[str, Any], sent: dict[str, Any], content: bytes) -> dict[str, Any]:
@@ -69,7 +77,7 @@ def patched(mode: PatchMode, checker: Checker, present: dict[str, Any], sent: di
     try:
         checked = checker.body(content)
     except Refusal:
-        new = {name: without_own(value, present.get(name)) for name, value in sent.items()}
+        new = without_newer(sent, present, checker.shape or _EMPTY)
         checked = checker.body(msgspec.json.encode(new))
     fields = {name: value for name, value in sent.items() if name in checked or (name in present and mode is not PatchMode.REPLACE_KNOWN)}
     if mode is PatchMode.REPLACE_KNOWN and checker.shape is not None:

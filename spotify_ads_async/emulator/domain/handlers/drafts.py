@@ -31,7 +31,7 @@ def _drafted(shape: str, live: Row) -> Row:
     known = named_shape(shape)["properties"]
     draft = {name: value for name, value in live.items() if name in known}
     if "budget" in draft:
-        draft["budget"] = {name: draft["budget"][name] for name in ("micro_amount", "type")}
+        draft["budget"] = {name: value for name, value in draft["budget"].items() if name != "currency"}
     if "call_to_action" in draft:
         draft["call_to_action"] = {name: value for name, value in draft["call_to_action"].items() if name != "text"}
     return draft

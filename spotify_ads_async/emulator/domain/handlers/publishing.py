@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import cast
 
 import msgspec
 
@@ -17,7 +16,8 @@ from spotify_ads_async.emulator.domain.handlers.ads import made_ad
 from spotify_ads_async.emulator.domain.handlers.campaigns import DEFAULT_OBJECTIVE, archive, made_campaign
 from spotify_ads_async.emulator.domain.handlers.drafts import forget
 from spotify_ads_async.emulator.domain.history import record
-from spotify_ads_async.emulator.domain.patching import put_back, without_own
+from spotify_ads_async.emulator.domain.patching import put_back, without_newer
+from spotify_ads_async.emulator.domain.shapes import named_shape
 from spotify_ads_async.emulator.domain.store import Account, Row, Table
 
 __all__ = ["HANDLERS"]
@@ -61,27 +61,20 @@ def _campaign(account: Account, draft: Row) -> Row:
     return {**row, "status": draft["status"]}
 
 
-def _new_in(table: Table, draft: Row) -> Row:
-    """A draft without what is live already in its lists: the server does not refuse what it answered itself."""
-    live = table.rows.get(draft["id"], {})
-    found = dict(draft)
-    for name, value in draft.items():
-        parts: object = live.get(name)
-        if isinstance(value, dict) and isinstance(parts, dict):
-            ours, theirs = cast("Row", value), cast("Row", parts)
-            found[name] = {part: without_own(one, theirs.get(part)) if isinstance(one, list) else one for part, one in ours.items()}
-    return found
+def _known(table: Table, draft: Row, shape: str) -> Row:
+    """A draft without what is live already and newer than the document."""
+    return without_newer(draft, table.rows.get(draft["id"], {}), named_shape(shape))
 
 
 def _ad_set(account: Account, draft: Row, campaign: Row) -> Row:
     ad_products.hold("ad_set", "create", draft, campaign)
-    row = made_ad_set(account, check_named("AdSetCreateRequest", _new_in(account.ad_sets, draft)), draft["id"])
+    row = made_ad_set(account, check_named("AdSetCreateRequest", _known(account.ad_sets, draft, "AdSetCreateRequest")), draft["id"])
     return {**row, "status": "ARCHIVED"} if draft.get("status") == "ARCHIVED" else row
 
 
 def _ad(account: Account, draft: Row, asset_format: str, campaign: Row) -> Row:
     ad_products.hold("ad", "create", draft, campaign)
-    row = made_ad(account, check_named("CreateAdRequest", _new_in(account.ads, draft)), asset_format, draft["id"])
+    row = made_ad(account, check_named("CreateAdRequest", _known(account.ads, draft, "CreateAdRequest")), asset_format, draft["id"])
     return {**row, "status": "ARCHIVED"} if draft.get("status") == "ARCHIVED" else row
 
 
