@@ -111,8 +111,8 @@ def write_changes(changes: Path, present: Sequence[AdSet]) -> None:
     """A CSV that renames every ad set and changes every other bid."""
     with changes.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("ad_set_id", "name", "bid_amount"))
-        writer.writerows((row.id, f"Renamed {number}", "31.25" if number % 2 else "") for number, row in enumerate(present))
+        writer.writerow(("ad_set_id", "name", "bid_micro_amount"))
+        writer.writerows((row.id, f"Renamed {number}", "31250000" if number % 2 else "") for number, row in enumerate(present))
 
 
 def move_rows(changes: Path, present: Sequence[AdSet], file: Path) -> None:
