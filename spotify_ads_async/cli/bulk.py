@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import typer
 
@@ -18,6 +17,7 @@ from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import run, usage_error
 from spotify_ads_async.cli.workbooks import Working
+from spotify_ads_async.cli.zones import Zone, zone_of
 
 __all__ = ["app"]
 
@@ -72,10 +72,6 @@ Sheet = Annotated[list[str] | None, typer.Option("--sheet", metavar="NAME", help
 Encoding = Annotated[str | None, typer.Option("--encoding", metavar="NAME", help="How a text is encoded, such as windows-1252.")]
 Ignore = Annotated[list[str] | None, typer.Option("--ignore", metavar="COLUMN", help="Leave out this column; repeat for more.")]
 Hidden = Annotated[bulk.HiddenRows | None, typer.Option("--hidden", help="What to do with rows that the spreadsheet hides.")]
-Zone = Annotated[
-    str | None,
-    typer.Option("--zone", metavar="ZONE", envvar="SPOTIFY_ADS_ZONE", help="The zone of times that name none, such as Europe/Berlin."),
-]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")]
 MaxFailures = Annotated[int | None, typer.Option("--max-failures", metavar="N", min=0, help="Stop when more than N rows have failed.")]
 Concurrency = Annotated[int, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Rows under way at once, at most.")]
@@ -95,11 +91,7 @@ _CONCURRENCY = bulk.Options().concurrency
 def _reading(
     sheet: list[str] | None, encoding: str | None, ignore: list[str] | None, hidden: bulk.HiddenRows | None, zone: str | None
 ) -> FileReading:
-    try:
-        found = ZoneInfo(zone) if zone else None
-    except (ValueError, OSError, KeyError):
-        usage_error(f"--zone {zone}: there is no such time zone; write one such as Europe/Berlin or UTC")
-    return FileReading(encoding=encoding, sheets=tuple(sheet or ()), ignore=tuple(ignore or ()), hidden=hidden, zone=found)
+    return FileReading(encoding=encoding, sheets=tuple(sheet or ()), ignore=tuple(ignore or ()), hidden=hidden, zone=zone_of(zone))
 
 
 @app.command()

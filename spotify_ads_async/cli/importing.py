@@ -15,6 +15,7 @@ from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
 from spotify_ads_async.cli.trees import COLUMNS, Ignore, Publish, Start, conclude, renaming, told_at_the_end, write_made
+from spotify_ads_async.cli.zones import Zone, in_zone
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.trees import CampaignTree, DraftTree, Made, parse
 from spotify_ads_async.trees.files import read_file
@@ -30,6 +31,7 @@ def import_(
         str | None, typer.Option("--rename", metavar="PATTERN", help="New names of everything, such as '{name} II', from the old {name}.")
     ] = None,
     start: Start = None,
+    zone: Zone = None,
     publish: Publish = False,
     receipt: Annotated[
         Path | None, typer.Option("--receipt", metavar="FILE", dir_okay=False, help="What is done so far; FILE.receipt by default.")
@@ -47,7 +49,7 @@ def import_(
 
     The receipt keeps what is done: the same command goes on after an interruption, and makes nothing twice.
     """
-    account, renamed = needed(ad_account), renaming(rename)
+    account, renamed, begin = needed(ad_account), renaming(rename), in_zone(start, zone)
     kept = receipt or file.with_name(f"{file.name}.receipt")
 
     rates = _rates(rate or [])
@@ -89,7 +91,7 @@ def import_(
                             file,
                             receipt=kept,
                             rename=renamed,
-                            start=start,
+                            start=begin,
                             publish=publish,
                             on_made=take,
                             on_done=finish,

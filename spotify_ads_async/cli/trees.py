@@ -19,6 +19,7 @@ from spotify_ads_async.cli.counter import counting
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
+from spotify_ads_async.cli.zones import Zone, in_zone, moment_of
 from spotify_ads_async.models import DraftValidationError
 
 if TYPE_CHECKING:  # most commands on campaigns and ad sets have nothing to do with trees
@@ -49,9 +50,9 @@ Start = Annotated[
     datetime | None,
     typer.Option(
         "--start",
-        metavar="DATE",
-        formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"],
-        help="When the first ad set starts (UTC); all dates move alike. They stay by default.",
+        metavar="TIME",
+        parser=moment_of,
+        help="When the first ad set starts, UTC without --zone; all dates move alike. They stay by default.",
     ),
 ]
 Publish = Annotated[bool, typer.Option("--publish", help="Go live at once, if nothing is wrong; drafts deliver nothing.")]
@@ -70,6 +71,7 @@ def clone_campaign(
     name: NewName = None,
     rename: RenamePattern = None,
     start: Start = None,
+    zone: Zone = None,
     publish: Publish = False,
     ignore: Ignore = None,
     yes: Yes = False,
@@ -80,11 +82,11 @@ def clone_campaign(
 
     What is paused stays paused; with --publish, what drafts cannot hold is set before anything can run, and all is compared.
     """
-    account, renamed = needed(ad_account), renaming(rename)
+    account, renamed, begin = needed(ad_account), renaming(rename), in_zone(start, zone)
 
     async def clone(trees: Trees, made: Callable[[Made], None]) -> DraftTree:
         return await trees.clone_campaign(
-            campaign_id, name=name, rename=renamed, start=start, publish=publish, on_made=made, ignore=ignore or ()
+            campaign_id, name=name, rename=renamed, start=begin, publish=publish, on_made=made, ignore=ignore or ()
         )
 
     question = "" if yes or not publish else f"make a copy of the campaign {campaign_id} and publish it?"
@@ -97,6 +99,7 @@ def clone_ad_set(
     name: NewName = None,
     rename: RenamePattern = None,
     start: Start = None,
+    zone: Zone = None,
     publish: Publish = False,
     ignore: Ignore = None,
     yes: Yes = False,
@@ -104,11 +107,11 @@ def clone_ad_set(
     output: OutputForm = Output.TABLE,
 ) -> None:
     """Make an ad set anew with its ads in the same campaign, as drafts; --publish takes along what else the campaign's draft holds."""
-    account, renamed = needed(ad_account), renaming(rename)
+    account, renamed, begin = needed(ad_account), renaming(rename), in_zone(start, zone)
 
     async def clone(trees: Trees, made: Callable[[Made], None]) -> DraftTree:
         return await trees.clone_ad_set(
-            ad_set_id, name=name, rename=renamed, start=start, publish=publish, on_made=made, ignore=ignore or ()
+            ad_set_id, name=name, rename=renamed, start=begin, publish=publish, on_made=made, ignore=ignore or ()
         )
 
     question = "" if yes or not publish else f"make a copy of the ad set {ad_set_id} and publish it?"

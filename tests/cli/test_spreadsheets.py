@@ -137,3 +137,17 @@ def test_from_the_template_to_a_live_campaign_and_back(spotify_ads: CommandLine)
     assert spotify_ads.run("bulk", "resume", "a.plan", "--publish", "--yes").returncode == DONE
     assert "EXAMPLE Autumn" in spotify_ads.out("campaigns", "list", "--where", "name~EXAMPLE", "-o", "csv")
     assert "3 archived" in spotify_ads.run("bulk", "undo", "a.plan", "--archive", "--yes").stderr
+
+
+def test_a_copy_may_start_at_a_time_of_a_zone(spotify_ads: CommandLine) -> None:
+    campaign = spotify_ads.out("campaigns", "list", "--limit", "1", "--fields", "id", "-o", "csv").split()[1]
+    for start, zone in (("2031-03-01T06:00", "Europe/Berlin"), ("2031-03-01T05:00:00Z", "Europe/Berlin"), ("2031-03-01T05:00", "")):
+        words = ["--start", start, *(["--zone", zone] if zone else []), "--name", f"Copy {start} {zone or 'UTC'}"]
+        ended = spotify_ads.run("campaigns", "clone", campaign, *words, "-o", "json", "--yes")
+        assert ended.returncode == DONE, ended.stderr
+    starts = spotify_ads.out("call", "getAdSetDrafts", "--all").count("2031-03-01T05:00:00Z")
+    assert starts >= 3
+    assert "is no time" in spotify_ads.run("campaigns", "clone", campaign, "--start", "01/03/2031").stderr
+    assert (
+        "does not exist" in spotify_ads.run("campaigns", "clone", campaign, "--start", "2031-03-30T02:30", "--zone", "Europe/Berlin").stderr
+    )
