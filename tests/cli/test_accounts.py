@@ -27,6 +27,7 @@ def two() -> Iterator[tuple[EmulatorProcess, str]]:
             "industry": "OTHER",
             "type": "BRAND_ADVERTISER",
             "legal_entity_name": "Second Ltd",
+            "bill_to_address": {"name": "Second Ltd"},
         }
         _, account = emulator.ask("POST", f"/businesses/{business['id']}/ad_accounts", body)
         emulator.ask("POST", f"/ad_accounts/{account['id']}/campaigns", {"name": "Only here", "objective": "REACH"})
