@@ -74,7 +74,7 @@ class AdProducts:
         self._campaigns: dict[str, str] = {}
         self._ad_sets: dict[str, str] = {}
         self._known: set[str] = set()
-        self._everything = False
+        self._looked = self._everything = self._walked = False
 
     @classmethod
     async def read(cls, caller: Caller) -> Self:
@@ -93,7 +93,7 @@ class AdProducts:
         return any(self.catalog.rules(product, entity, action).checkable for product in self.catalog.products)
 
     async def learn(self, caller: Caller, ad_account_id: str, entity: EntityKind, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Find the ad products of what was read, with a request for fifty campaigns that are not known yet.
+        """Find the ad products of what was read, with one request for fifty campaigns that are not known yet.
 
         Args:
             caller: makes the calls.
@@ -109,10 +109,14 @@ class AdProducts:
                 for row in rows:
                     self._know(str(row.get("id")), product_of(row))
             case "ad_set":
-                wanted = {str(row["campaign_id"]) for row in rows if row.get("campaign_id")} - self._known
-                await self._learn_campaigns(caller, ad_account_id, sorted(wanted))
+                wanted = {str(row["campaign_id"]) for row in rows if row.get("campaign_id")}
+                if wanted - self._known and not self._looked:
+                    await self._learn_page(caller, ad_account_id)
+                unknown = [] if self._everything else sorted(wanted - self._known)
+                for start in range(0, len(unknown), _AT_ONCE):
+                    await self._learn_page(caller, ad_account_id, unknown[start : start + _AT_ONCE])
             case _:
-                if not self._everything:
+                if not self._walked:
                     await self._learn_everything(caller, ad_account_id)
 
     def _know(self, campaign_id: str, product: str) -> None:
@@ -120,17 +124,20 @@ class AdProducts:
         if product != DEFAULT_PRODUCT:
             self._campaigns[campaign_id] = product
 
-    async def _learn_campaigns(self, caller: Caller, ad_account_id: str, ids: Sequence[str]) -> None:
-        """Ask for campaigns by their ids."""
-        for start in range(0, len(ids), _AT_ONCE):
-            query = {"limit": _AT_ONCE, "campaign_ids": ids[start : start + _AT_ONCE]}
-            campaigns: ListCall[Any] = ListCall(caller, _GET_CAMPAIGNS, path={"ad_account_id": ad_account_id}, query=query)
-            for campaign in (await campaigns).items:
-                self._know(campaign.id or "", product_of({"ad_product": campaign.ad_product}))
+    async def _learn_page(self, caller: Caller, ad_account_id: str, ids: Sequence[str] | None = None) -> None:
+        """Read one page of campaigns: those of these ids, or the first fifty, which are all that most accounts have."""
+        query = {"limit": _AT_ONCE, **({} if ids is None else {"campaign_ids": ids})}
+        campaigns: ListCall[Any] = ListCall(caller, _GET_CAMPAIGNS, path={"ad_account_id": ad_account_id}, query=query)
+        page = await campaigns
+        for campaign in page.items:
+            self._know(campaign.id or "", product_of({"ad_product": campaign.ad_product}))
+        if ids is None:
+            self._looked = True
+            self._everything = page.total is not None and page.total <= len(page.items)
 
     async def _learn_everything(self, caller: Caller, ad_account_id: str) -> None:
         """Ads name their ad set alone, which cannot be asked for by its id: so find the ad sets of every reserved campaign."""
-        self._everything = True
+        self._walked = True
         campaigns: ListCall[Any] = ListCall(caller, _GET_CAMPAIGNS, path={"ad_account_id": ad_account_id}, query={"limit": _AT_ONCE})
         async for campaign in campaigns:
             self._know(campaign.id or "", product_of({"ad_product": campaign.ad_product}))

@@ -28,8 +28,8 @@ class Emulated(RuleBasedStateMachine):
         self.throughout: set[str] = set()
 
     @initialize(
-        count=st.integers(0, 80),
-        limit=st.integers(2, 12),
+        count=st.integers(0, 40),
+        limit=st.integers(4, 12),
         read_ahead=st.sampled_from([0, 1, 4, 16]),
         field=st.sampled_from([None, CampaignSortField.CREATED_AT, CampaignSortField.ID]),
         direction=st.sampled_from(SortDirection),

@@ -21,6 +21,7 @@ from spotify_ads_async.bulk.plan.effects import Effect, Refusal, effect, merge, 
 from spotify_ads_async.bulk.plan.expressions import Condition, Setting, list_query, new_values
 from spotify_ads_async.bulk.plan.money import unusual_changes
 from spotify_ads_async.bulk.plan.opening import ChangesReader, open_changes
+from spotify_ads_async.bulk.plan.products import PlannedProducts
 from spotify_ads_async.bulk.plan.sources import BadChanges, Change, Doubt, Problem
 from spotify_ads_async.bulk.plan.state import Shape, entity_shape, leaf, left_out, state_of
 from spotify_ads_async.bulk.plan.tables import HiddenRows, NewRow, Reading
@@ -106,7 +107,8 @@ async def plan_changes(ads: AdsClient, reader: ChangesReader, source: Source, he
     """
     header = msgspec.structs.replace(header, entity=reader.entity.plural, source=source.shown)
     async with new_plan(path, header) as plan:
-        planning = _Planning(plan, reader.entity, source, None, header.currency)
+        products = PlannedProducts(ads, header.ad_account_id, reader.entity)
+        planning = _Planning(plan, reader.entity, source, header.currency, products)
         await planning.read_rows(reader)
         planning.check(with_doubts=True)
         if source.base is not None:
@@ -128,7 +130,8 @@ async def plan_selection(ads: AdsClient, selection: Selection, header: Header, p
     query = {"limit": PAGE_SIZE, **list_query(selection.entity, selection.conditions)}
     call: ListCall[Any] = ListCall(ads, selection.entity.list, path={"ad_account_id": header.ad_account_id}, query=query)
     async with new_plan(path, header) as plan:
-        planning = _Planning(plan, selection.entity, source, None, header.currency)
+        products = PlannedProducts(ads, header.ad_account_id, selection.entity)
+        planning = _Planning(plan, selection.entity, source, header.currency, products)
         async with call.pages() as pages:
             async for page in pages:
                 await planning.add_selected(selection, page.items)
@@ -151,12 +154,13 @@ def _nowhere(line: int, column: str) -> str:
 class _Planning:
     """One plan in the making."""
 
-    def __init__(self, plan: PlanFile, entity: Entity, source: Source, now: datetime | None, currency: str = "") -> None:
+    def __init__(self, plan: PlanFile, entity: Entity, source: Source, currency: str, products: PlannedProducts) -> None:
         self._journal = Journal(plan)
+        self._products = products
         self._entity = entity
         self._shape = entity_shape(entity)
         self._source = source
-        self._now = now or datetime.now(UTC)
+        self._now = datetime.now(UTC)
         self._currency = currency
         self._problems: list[Problem] = []
         self._problem_count = 0
@@ -193,7 +197,7 @@ class _Planning:
 
         Left out is what stands in objects that are sent, and that the document declares for answers only.
         """
-        remarks = [*header.remarks.splitlines(), *self.remarks]
+        remarks = [*header.remarks.splitlines(), *self.remarks, *self._products.remarks()]
         if self._left_out:
             parts = ", ".join(f"{name} ({count} {'row' if count == 1 else 'rows'})" for name, count in sorted(self._left_out.items()))
             remarks.append(f"left out of what is sent, since the API declares it for answers only: {parts}")
@@ -272,6 +276,7 @@ class _Planning:
                 plan.decide([one for row in rows if (one := self._decided(plan, row, answers[row.entity_id])) is not None])
 
         async def take(found: Sequence[Found]) -> None:
+            await self._products.learn(item for _, item in found)
             await self._journal.read(partial(decide, found))
 
         for known in batches(self._source.present):
@@ -301,6 +306,9 @@ class _Planning:
         outcome = effect(self._entity, state, values, now=self._now, currency=self._currency or currency_in(state))
         if isinstance(outcome, Refusal):
             return self._refuse(plan, row, outcome, state)
+        broken = self._products.broken(state, outcome.steps)
+        if broken is not None:
+            return self._refuse(plan, row, broken, state)
         # A model's JSON is no state to build on: such a row is looked at before it goes, whenever that is.
         own = isinstance(answer, Answer) and source_of(answer) is not None
         return self._described(row, text if own else "", state, outcome)
@@ -367,6 +375,7 @@ class _Planning:
                         self._selected += 1
                         self._add_item(plan, selection, item, state)
 
+        await self._products.learn(items)
         await self._journal.read(add)
 
     def _add_item(self, plan: PlanFile, selection: Selection, item: msgspec.Struct, state: dict[str, Any]) -> None:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import anyio
+import msgspec
+
 from spotify_ads_async.ad_products import AdProducts
 from spotify_ads_async.bulk.entities import Entity
+from spotify_ads_async.bulk.plan.effects import Refusal
+from spotify_ads_async.bulk.plan.state import state_of
 from spotify_ads_async.pagination.page import Caller
 from spotify_ads_async.validation.ad_products import EntityKind
 
 __all__ = ["KINDS", "PlannedProducts"]
+
+_MOST_TOLD = 10
 
 KINDS: Mapping[str, EntityKind] = {"campaigns": "campaign", "ad sets": "ad_set", "ads": "ad"}
 """What the catalogue calls the kinds of things, by their plural."""
@@ -30,32 +37,43 @@ class PlannedProducts:
         self._ad_account_id = ad_account_id
         self._kind: EntityKind = KINDS[entity.plural]
         self._products: AdProducts | None = None
+        self._turn = anyio.Lock()
 
-    async def learn(self, states: Iterable[Mapping[str, Any]]) -> None:
+    async def learn(self, items: Iterable[msgspec.Struct | None]) -> None:
         """Find the ad products of what was read, before it is decided on; with the first of it, read the catalogue.
 
         Raises:
             SpotifyAdsError: the campaigns cannot be read.
         """
-        if self._products is None:
-            self._products = await AdProducts.read(self._caller)
-        if self._products.matters(self._kind, "update"):
-            await self._products.learn(self._caller, self._ad_account_id, self._kind, states)
+        async with self._turn:
+            if self._products is None:
+                self._products = await AdProducts.read(self._caller)
+            if self._products.matters(self._kind, "update"):
+                rows = [self._row(item) for item in items if item is not None]
+                await self._products.learn(self._caller, self._ad_account_id, self._kind, rows)
 
-    def broken(self, state: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
-        """The field and the reason where a row's requests break a rule; what stands in the present state is never the reason."""
+    def _row(self, item: msgspec.Struct) -> Mapping[str, Any]:
+        """What tells the product of something that was read; a campaign's own is in its JSON alone, for the document does not have it."""
+        if self._kind == "campaign":
+            return msgspec.json.decode(state_of(item))
+        return {"campaign_id": getattr(item, "campaign_id", None), "ad_set_id": getattr(item, "ad_set_id", None)}
+
+    def broken(self, state: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> Refusal | None:
+        """The refusal of a row whose requests break a rule; what stands in the present state is never the reason."""
         if self._products is None:
             return None
         product = self._products.product(self._kind, state)
         for body in steps:
             for violation in self._products.violations(product, self._kind, "update", body, state):
-                return violation.field, violation.rule
+                return Refusal(column=violation.field, reason=violation.rule)
         return None
 
-    def notes(self) -> list[str]:
+    def remarks(self) -> list[str]:
         """What the plan says of it: that the rules could not be read, or those that only people can."""
         if self._products is None:
             return []
         if self._products.problem:
             return [self._products.problem]
-        return [f"a rule of the ad product, for people to look at: {one}" for one in self._products.sentences(self._kind, "update")]
+        told = self._products.sentences(self._kind, "update")
+        more = [f"… and {len(told) - _MOST_TOLD} rules more: spotify-ads call getAdProductCatalog"] if len(told) > _MOST_TOLD else []
+        return [*(f"a rule of the ad product, for people to look at: {one}" for one in told[:_MOST_TOLD]), *more]

@@ -1,0 +1,64 @@
+"""Rows of a plan are held to the rules of their campaign's ad product; the rules for people stand in the plan."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from spotify_ads_async import bulk
+
+from .conftest import MakeWorld, World, rows_of
+
+
+def reserve(world: World, campaign_id: str, product: str) -> None:
+    """Let a campaign be of another ad product."""
+    account = world.server.store.account(world.server.ad_account_id)
+    account.campaigns.put({**account.campaigns.get(campaign_id), "ad_product": product})
+
+
+async def test_rows_are_held_to_the_product_of_their_campaign(world: World) -> None:
+    reserved = world.ad_sets[0]
+    auctioned = next(row for row in world.ad_sets if row["campaign_id"] != reserved["campaign_id"])
+    reserve(world, reserved["campaign_id"], "CONTENT")
+    caps = json.dumps([{"frequency_unit": "DAY", "frequency_period": 1, "max_impressions": 4}])
+    changes = world.write("changes.csv", ["ad_set_id", "frequency_caps"], [[reserved["id"], caps], [auctioned["id"], caps]])
+    with pytest.raises(bulk.BadChanges) as refused:
+        await world.plan(changes)
+    (problem,) = refused.value.problems
+    assert (problem.line, problem.column) == (2, "frequency_caps.max_impressions")
+    assert problem.reason == "CONTENT allows at most 3 impressions per day, not 4"
+    first, second = rows_of(await world.plan(changes, skip_bad_rows=True))
+    assert (first.decision, second.decision) == ("refused", "planned")
+    assert world.server.statistics().operations["getAdProductCatalog"] == 2
+
+
+async def test_what_the_server_has_is_never_held_against_a_row(world: World) -> None:
+    ad_set = world.ad_sets[0]
+    reserve(world, ad_set["campaign_id"], "CONTENT")
+    account: Any = world.server.store.account(world.server.ad_account_id)
+    account.ad_sets.put({**ad_set, "targets": {**ad_set["targets"], "placements": ["MUSIC"], "genre_ids": ["jazz"]}})
+    changes = world.write("changes.csv", ["ad_set_id", "targets.genders"], [[ad_set["id"], "FEMALE"]])
+    (row,) = rows_of(await world.plan(changes))
+    assert row.decision == "planned"
+
+
+async def test_a_plan_tells_the_rules_for_people_or_that_none_could_be_read(world: World) -> None:
+    plan = await world.plan(world.names(1))
+    with bulk.PlanFile.open(plan) as opened:
+        assert "AUCTION: A flight lasts 365 days at most" in opened.header.remarks
+    plan.unlink()
+    world.server.add_fault("error", operation="getAdProductCatalog", status=404)
+    plan = await world.plan(world.names(1))
+    with bulk.PlanFile.open(plan) as opened:
+        assert "its rules were not checked" in opened.header.remarks
+
+
+async def test_ads_find_their_product_by_their_ad_sets(worlds: MakeWorld) -> None:
+    async with worlds(ad_sets=4, campaigns=2) as world:
+        reserve(world, world.ad_sets[0]["campaign_id"], "CONTENT")
+        ads = list(world.account.ads)
+        changes = world.write("changes.csv", ["ad_id", "name"], [[ads[0]["id"], "New name"]])
+        (row,) = rows_of(await world.plan(changes))
+        assert row.decision == "planned"
