@@ -32,6 +32,9 @@ class Entry(NamedTuple):
 COMMANDS: Mapping[str, Entry] = {
     "demo": Entry("demo", "demo", "See everything work against an emulator on this machine."),
     "login": Entry("login", "login", "Sign in with Spotify and keep the tokens on this machine.", makes_profile=True),
+    "whoami": Entry("identity", "whoami", "Show as whom commands run, and where each setting came from."),
+    "logout": Entry("identity", "logout", "Forget a sign-in that is kept on this machine."),
+    "config": Entry("configuring", "app", "Show and change the config file.", tolerant=True),
     "doctor": Entry("doctor.command", "doctor", "Find out what keeps this from working, and what to do.", tolerant=True),
     "accounts": Entry("accounts", "accounts", "List the ad accounts you can use."),
     "campaigns": Entry("entities", "campaigns", "List, read, create, change and clone campaigns."),
@@ -56,6 +59,7 @@ COMMANDS: Mapping[str, Entry] = {
 
 _PROFILE_HELP = "Use this sign-in and its section of the config file."
 _PROXY_HELP = "Reach https through this HTTP proxy. A password belongs in SPOTIFY_ADS_PROXY, where no list of processes shows it."
+_DEBUG_HELP = "Log each request to stderr: method, path, status, times and trace ID; no secret."
 _PROXY_VARIABLE = "SPOTIFY_ADS_PROXY"
 _MAKERS = frozenset(name for name, entry in COMMANDS.items() if entry.makes_profile)
 _TOLERANT = frozenset(name for name, entry in COMMANDS.items() if entry.tolerant)
@@ -135,14 +139,32 @@ def _configure(context: typer.Context, profile: str | None) -> None:
         return
     from spotify_ads_cli import config  # noqa: PLC0415 - help needs none
 
-    name = context.command.name
+    command = context
+    while command.parent is not None and command.parent.parent is not None:
+        command = command.parent  # up to the word behind `spotify-ads`
+    name = command.command.name
     config.apply(profile or context.find_root().obj, may_be_new=name in _MAKERS, tolerant=name in _TOLERANT)
 
 
 def _use_proxy(proxy: str | None) -> None:
     if proxy:
+        from spotify_ads_async.cli.origins import origins  # noqa: PLC0415 - help needs none
+
+        origins.places[_PROXY_VARIABLE] = "--proxy"
         os.environ.pop(f"{_PROXY_VARIABLE}_FILE", None)
         os.environ[_PROXY_VARIABLE] = proxy
+
+
+def _debug(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        import logging  # noqa: PLC0415 - only here
+
+        log = logging.getLogger("spotify_ads_async")
+        if not log.handlers:  # given before and behind the command's name
+            handler = logging.StreamHandler()
+            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+            log.addHandler(handler)
+            log.setLevel(logging.DEBUG)
 
 
 def _hold(
@@ -155,15 +177,16 @@ def _hold(
         str | None,
         typer.Option("--proxy", metavar="ADDRESS", help=_PROXY_HELP, is_eager=True, expose_value=False, callback=_use_proxy),
     ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help=_DEBUG_HELP, is_eager=True, expose_value=False, callback=_debug)] = False,
 ) -> None:
-    del profile, proxy
+    del profile, proxy, debug
 
 
 def _common_options() -> list[Any]:
     """The options as typer makes them for a function."""
     app = typer.Typer(add_completion=False)
     app.command()(_hold)
-    return [found for found in get_command(app).params if {"--profile", "--proxy"} & set(found.opts)]
+    return [found for found in get_command(app).params if {"--profile", "--proxy", "--debug"} & set(found.opts)]
 
 
 app = typer.Typer(
@@ -192,7 +215,8 @@ def root(
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
     profile: Annotated[str | None, typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP)] = None,
     proxy: Annotated[str | None, typer.Option("--proxy", metavar="ADDRESS", help=_PROXY_HELP, callback=_use_proxy)] = None,
+    debug: Annotated[bool, typer.Option("--debug", help=_DEBUG_HELP, callback=_debug)] = False,
 ) -> None:
     """The Spotify Ads API on the command line, within its limits."""
-    del version, proxy
+    del version, proxy, debug
     context.obj = profile

@@ -27,13 +27,13 @@ from spotify_ads_async.network.addresses import ALLOW_HTTP_VARIABLE, require_sec
 from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.settings import transport_from
 
-__all__ = ["apply", "path_of_config"]
+__all__ = ["SETTINGS", "BadSetting", "apply", "check_setting", "path_of_config", "text_of_config"]
 
 _PATH_VARIABLE = "SPOTIFY_ADS_CONFIG"
 _PROFILE_VARIABLE = "SPOTIFY_ADS_PROFILE"
 _DEFAULT_PROFILE = "default"
 _LARGEST_FILE = 1024 * 1024
-_VARIABLES: Mapping[str, str] = {
+SETTINGS: Mapping[str, str] = {
     "ad_account": "SPOTIFY_ADS_AD_ACCOUNT_ID",
     "allow_http": ALLOW_HTTP_VARIABLE,
     "api_document": "SPOTIFY_ADS_API_DOCUMENT",
@@ -45,7 +45,8 @@ _VARIABLES: Mapping[str, str] = {
     "proxy": "SPOTIFY_ADS_PROXY",
     "store": "SPOTIFY_ADS_STORE",
 }
-_AT_THE_TOP = (*_VARIABLES, "profile", "profiles")
+"""What the file may set, and the variables that say the same."""
+_AT_THE_TOP = (*SETTINGS, "profile", "profiles")
 _SECRET_NAME = re.compile(r"token|secret|password")
 
 
@@ -69,22 +70,22 @@ def apply(profile: str | None, *, may_be_new: bool = False, tolerant: bool = Fal
     """
     try:
         _apply(profile, may_be_new=may_be_new)
-    except _Broken as problem:
+    except BadSetting as problem:
         if not tolerant:
             say(f"error: {problem}")
             raise typer.Exit(USAGE) from None
         origins.problem = str(problem)
 
 
-class _Broken(Exception):
-    """The file cannot be used; the text is for people."""
+class BadSetting(Exception):
+    """The file, or what shall go into it, cannot be used; the text is for people."""
 
 
 def _apply(profile: str | None, *, may_be_new: bool) -> None:
     path = path_of_config()
     content = _content(path)
-    top = _texts(path, "", {name: value for name, value in content.items() if name != "profiles"}, _AT_THE_TOP)
-    sections = {name: _texts(path, f"profiles.{name}.", section, tuple(_VARIABLES)) for name, section in _sections(path, content).items()}
+    top = _texts(f"{path}: ", {name: value for name, value in content.items() if name != "profiles"}, _AT_THE_TOP)
+    sections = {name: _texts(f"{path}: profiles.{name}.", section, tuple(SETTINGS)) for name, section in _sections(path, content).items()}
     named = {
         "--profile": profile,
         _PROFILE_VARIABLE: os.environ.get(_PROFILE_VARIABLE),
@@ -95,38 +96,68 @@ def _apply(profile: str | None, *, may_be_new: bool) -> None:
         if chosen not in sections and not may_be_new:
             _require_sign_in(chosen, where, path, sections)
         os.environ[_PROFILE_VARIABLE] = chosen
+        if where != _PROFILE_VARIABLE:
+            origins.places[_PROFILE_VARIABLE] = where
     section = chosen or _DEFAULT_PROFILE
     settings = {name: (name, value) for name, value in top.items()}
     settings |= {name: (f"profiles.{section}.{name}", value) for name, value in sections.get(section, {}).items()}
     for name, (place, value) in sorted(settings.items()):  # the hosts of allow_http before the address that may need them
-        if not os.environ.get(_VARIABLES[name]) and not os.environ.get(f"{_VARIABLES[name]}_FILE"):
-            try:
-                _CHECKS[name](value)
-            except ConfigurationError as problem:
-                _end(f"{path}: {place}: {problem}")
-            os.environ[_VARIABLES[name]] = value
-            origins.places[_VARIABLES[name]] = f"{path}: {place}"
+        if not os.environ.get(SETTINGS[name]) and not os.environ.get(f"{SETTINGS[name]}_FILE"):
+            _check(name, value, f"{path}: {place}")
+            os.environ[SETTINGS[name]] = value
+            origins.places[SETTINGS[name]] = f"{path}: {place}"
 
 
-def _content(path: Path) -> Mapping[str, Any]:
-    named = bool(os.environ.get(_PATH_VARIABLE))
+def text_of_config() -> str:
+    """What the file holds, empty where it is not there.
+
+    Raises:
+        BadSetting: it cannot be read.
+    """
+    path, named = path_of_config(), bool(os.environ.get(_PATH_VARIABLE))
     try:
         with path.open("rb") as file:
             content = file.read(_LARGEST_FILE + 1)
         if len(content) > _LARGEST_FILE:
             _end(f"{path}: this is larger than {_LARGEST_FILE} bytes, and no config file")
-        return tomllib.loads(content.decode("utf-8-sig").replace("\r\n", "\n"))
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
     except (FileNotFoundError, NotADirectoryError):
         if named:
             _end(f"{path}: there is no such file, and {_PATH_VARIABLE} names it")
-        return {}
-    except RecursionError:
-        _end(f"{path}: this is nested too deeply for a config file")
+        return ""
     except PermissionError as problem:
         if named or os.path.exists(path):  # noqa: PTH110 (pathlib's raises where a folder may not be read)
             _end(f"{path}: {problem.strerror}")
-        return {}  # a home that is somebody else's
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        return ""  # a home that is somebody else's
+    except (OSError, UnicodeDecodeError) as problem:
+        _end(f"{path}: {getattr(problem, 'strerror', None) or problem}")
+
+
+def check_setting(name: str, value: str) -> None:
+    """Make sure that a setting of the file may have this value; an empty one takes it away.
+
+    Raises:
+        BadSetting: there is no such setting, or the value is none of it.
+    """
+    _texts("", {name: value or "none"}, (*SETTINGS, "profile"))
+    if value and name in _CHECKS:
+        _check(name, value, name)
+
+
+def _check(name: str, value: str, place: str) -> None:
+    try:
+        _CHECKS[name](value)
+    except ConfigurationError as problem:
+        _end(f"{place}: {problem}")
+
+
+def _content(path: Path) -> Mapping[str, Any]:
+    text = text_of_config()
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        _end(f"{path}: this is nested too deeply for a config file")
+    except tomllib.TOMLDecodeError as problem:
         _end(f"{path}: {problem}")
 
 
@@ -172,20 +203,20 @@ def _sections(path: Path, content: Mapping[str, Any]) -> Mapping[str, Mapping[st
     return cast("Mapping[str, Mapping[str, object]]", sections)
 
 
-def _texts(path: Path, place: str, section: Mapping[str, object], known: tuple[str, ...]) -> dict[str, str]:
+def _texts(place: str, section: Mapping[str, object], known: tuple[str, ...]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in section.items():
         if _SECRET_NAME.search(name.lower()):
-            _end(f"{path}: {place}{name}: no secrets here; `spotify-ads login` keeps them in the keyring")
+            _end(f"{place}{name}: no secrets here; `spotify-ads login` keeps them in the keyring")
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            _end(f"{path}: {place}{name}: there is no such setting; {hint}")
+            _end(f"{place}{name}: there is no such setting; {hint}")
         if not isinstance(value, str) or not value:
-            _end(f'{path}: {place}{name}: a text in quotation marks is wanted, as in {name} = "…"')
+            _end(f'{place}{name}: a text in quotation marks is wanted, as in {name} = "…"')
         found[name] = value
     return found
 
 
 def _end(problem: str) -> NoReturn:
-    raise _Broken(problem)
+    raise BadSetting(problem)

@@ -28,7 +28,7 @@ from spotify_ads_async.errors import ConfigurationError, ConnectionFailed
 from spotify_ads_async.locks import try_lock, unlock
 from spotify_ads_async.types import Secret, decode_hook
 
-__all__ = ["DEFAULT_PROFILE", "Profiles"]
+__all__ = ["DEFAULT_PROFILE", "Profiles", "replace_file"]
 
 logger = logging.getLogger("spotify_ads_async")
 
@@ -113,6 +113,15 @@ class Profiles:
             client_id=kept.client_id, client_secret=hidden.client_secret, refresh_token=hidden.refresh_token, token_url=kept.token_url
         )
 
+    def place(self, name: str) -> str:
+        """Where the secrets of that sign-in are, for people.
+
+        Raises:
+            ConfigurationError: there is none, or it cannot be read.
+        """
+        kept, _ = self._load(name)
+        return f"the system keyring ({self._keyring.name})" if kept.secrets is None else str(self._file(name))
+
     def remove(self, name: str) -> None:
         """Forget a sign-in; nothing happens where there is none.
 
@@ -168,9 +177,9 @@ class Profiles:
         file = self._file(name)
         problem = self._keyring.save(name, _encoder.encode(hidden).decode())
         if problem is None:
-            _replace(file, _encoder.encode(kept))
+            replace_file(file, _encoder.encode(kept))
             return f"the system keyring ({self._keyring.name})"
-        _replace(file, _encoder.encode(msgspec.structs.replace(kept, secrets=hidden)))
+        replace_file(file, _encoder.encode(msgspec.structs.replace(kept, secrets=hidden)))
         return f"{file}{problem}"
 
     def _load(self, name: str) -> tuple[_Kept, _Secrets]:
@@ -273,8 +282,12 @@ def _make_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def _replace(file: Path, content: bytes) -> None:
-    """Write a file of mode 0600 all or nothing: whoever reads it sees the old content or the new."""
+def replace_file(file: Path, content: bytes) -> None:
+    """Write a file of mode 0600 all or nothing: whoever reads it sees the old content or the new.
+
+    Raises:
+        ConfigurationError: it cannot be written.
+    """
     with contextlib.suppress(OSError):
         if file.read_bytes() == content:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Annotated, Any, cast
 
 import msgspec
@@ -21,6 +22,8 @@ from spotify_ads_async.types import Secret
 from spotify_ads_async.undocumented import EVERY_OPERATION
 
 __all__ = ["call", "query_values"]
+
+_PATH_PART = re.compile(r"\{(\w+)\}")
 
 
 def _completed(incomplete: str) -> list[tuple[str, str]]:
@@ -53,6 +56,7 @@ def call(
             parts.setdefault("ad_account_id", ad_account)
         parameters = query_values(operation, query)
         content = json_body(body) if body else None
+        _require_whole(operation, parts, parameters, content)
         if _is_final(operation, content) and not await agreed(f"call {operation_id}, which cannot be undone?", yes=yes):
             say("nothing was changed")
             return
@@ -65,6 +69,17 @@ def call(
             show(msgspec.to_builtins(answer, enc_hook=_revealed))
 
     run(command)
+
+
+def _require_whole(operation: Operation[Any], path: dict[str, str], query: dict[str, Any], body: dict[str, Any] | None) -> None:
+    """End with the options that give what is missing, where anything is."""
+    wanted = [name for name in _PATH_PART.findall(operation.path) if not path.get(name)]
+    missing = ["--ad-account ID" if name == "ad_account_id" else f"--path {name}=…" for name in wanted]
+    missing += [f"--query {name}=…" for name in sorted(operation.query_required) if name not in query]
+    if operation.body_required and body is None:
+        missing.append("--body JSON|@FILE")
+    if missing:
+        usage_error(f"{operation.id} needs more: add {' '.join(missing)}")
 
 
 def _is_final(operation: Operation[Any], body: dict[str, Any] | None) -> bool:

@@ -1,15 +1,29 @@
-"""Where settings came from: told by the reader of the config file, asked for by ``doctor``."""
+"""Where settings came from: told by the reader of the config file, asked for by ``doctor``, ``whoami`` and ``config show``."""
 
 from __future__ import annotations
 
-__all__ = ["Origins", "origins"]
+import os
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+__all__ = ["PREFIX", "VARIABLES", "Origins", "Setting", "origins", "settings_in_force"]
+
+PREFIX = "SPOTIFY_ADS_"
+VARIABLES = (
+    *("ACCESS_TOKEN", "AD_ACCOUNT_ID", "ALLOW_HTTP", "API_DOCUMENT", "BASE_URL", "CA_FILE", "CLIENT_ID", "CLIENT_SECRET", "CONFIG"),
+    *("LIMITS", "NO_PROXY", "OUTPUT", "PROFILE", "PROXY", "REFRESH_TOKEN", "STORE", "TOKEN_URL", "ACCOUNTS_URL"),
+    *("ACCESS_TOKEN_FILE", "CLIENT_SECRET_FILE", "PROXY_FILE", "REFRESH_TOKEN_FILE", "STORE_FILE"),
+)
+"""The variables that something reads, without their prefix."""
+_SECRET_NAME = re.compile(r"TOKEN$|SECRET$|PASSWORD")
 
 
 class Origins:
     """What the reading of the config file came to.
 
     Attributes:
-        places: variable → the place in the config file that its value came from.
+        places: variable → what its value came from where that is not the environment: a place in the config file, or an option.
         problem: what is wrong with the config file; empty where nothing is, or where it ended the command.
     """
 
@@ -20,3 +34,26 @@ class Origins:
 
 origins = Origins()
 """Of this process: one command reads one config file."""
+
+
+class Setting(NamedTuple):
+    """A setting that is in force. Of a secret, ``value`` says only that it is there."""
+
+    variable: str
+    value: str
+    origin: str
+
+
+def settings_in_force() -> Iterator[Setting]:
+    """Each variable that says something, by name."""
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX) in VARIABLES and os.environ[name]:
+            yield Setting(name, _shown(name, os.environ[name]), origins.places.get(name, "the environment"))
+
+
+def _shown(name: str, value: str) -> str:
+    """A setting's value without what may be secret in it: all that stands before the host of an address, and its query."""
+    if _SECRET_NAME.search(name):
+        return "***"
+    shown = re.sub(r"^(\w[\w+.-]*://)?.*@", r"\1***@", value, flags=re.DOTALL)
+    return shown.partition("?")[0] if "://" in shown or shown != value else shown

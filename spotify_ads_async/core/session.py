@@ -68,6 +68,8 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _CALLS = itertools.count(1)
 
 logger = logging.getLogger("spotify_ads_async")
+request_log = logging.getLogger("spotify_ads_async.requests")
+"""Says each attempt at DEBUG: method, path, status, seconds, seconds waited for quota, trace ID; never a header or a body."""
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,20 +115,23 @@ class _CallState:
     """The failure after which the call may have taken effect."""
     wanted_at = 0.0
     left_at = 0.0
+    seconds = 0.0
+    """From the last answered attempt's departure to its end."""
     under_way = False
-    """Whether listeners were told of the present attempt's departure, and not yet of its end."""
+    """Whether somebody was told of the present attempt's departure, and not yet of its end."""
 
     def __init__(self, operation: Operation[Any], request: wire.HttpRequest, ends_at: float | None, listeners: Listeners) -> None:
         self.operation = operation
         self.request = request
         self.ends_at = ends_at
         self.listeners = listeners
+        self.logged = request_log.isEnabledFor(logging.DEBUG)
         self.call = next(_CALLS)
 
     def leaving(self) -> None:
         """The present attempt has its quota and a connection."""
         self.phase = _IN_FLIGHT
-        if self.listeners:
+        if self.listeners or self.logged:
             self.left_at = time.monotonic()
             self.under_way = True
             self.listeners.emit(
@@ -148,22 +153,41 @@ class _CallState:
         """The present attempt's answer was read to its end."""
         self.unanswered = False
         if self.under_way:
-            seconds = time.monotonic() - self.left_at
+            self.seconds = time.monotonic() - self.left_at
             self.under_way = False
             self.listeners.emit(
-                RequestAnswered(call=self.call, operation=self.operation.id, attempt=self.attempt, status=status, seconds=seconds)
+                RequestAnswered(call=self.call, operation=self.operation.id, attempt=self.attempt, status=status, seconds=self.seconds)
             )
+
+    def log(self, result: object, trace_id: str | None = None) -> None:
+        """Say how the present attempt ended, to whoever reads the log of requests."""
+        if not self.logged:
+            return
+        request = self.request
+        request_log.debug(
+            "%s %s → %s in %.3f s, after %.3f s of waiting for quota; %s, attempt %d%s",
+            request.method,
+            request.target,
+            result,
+            self.seconds,
+            max(0.0, self.left_at - self.wanted_at),
+            self.operation.id,
+            self.attempt,
+            f", trace {trace_id}" if trace_id else "",
+        )
 
     def lost(self, problem: BaseException) -> None:
         """The present attempt ended without a whole answer."""
         if self.under_way:
             self.under_way = False
+            self.seconds = time.monotonic() - self.left_at
+            self.log(f"no answer ({type(problem).__name__})")
             self.listeners.emit(
                 RequestLost(
                     call=self.call,
                     operation=self.operation.id,
                     attempt=self.attempt,
-                    seconds=time.monotonic() - self.left_at,
+                    seconds=self.seconds,
                     error=type(problem).__name__,
                     left=self.unanswered,
                 )
@@ -351,6 +375,7 @@ class Session:
                 status = answer.status
                 state.answered(status)
                 if 200 <= status < 300:
+                    state.log(status)
                     if self._accepted is not None:
                         self._accepted(token)
                     return wire.answer(
@@ -362,6 +387,7 @@ class Session:
                     )
                 state.retry_after = retry_after(answer.headers, _now())
                 failure = wire.error(operation, status=status, retry_after=state.retry_after, body=answer.body)
+                state.log(status, failure.trace_id)
             except SpotifyAdsError as error:
                 state.lost(error)
                 error.operation = operation.id

@@ -17,7 +17,7 @@ from spotify_ads_async.core.wire import BARE_HEADERS, SHORTEST_SECRET, HttpReque
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed, InvalidAnswer, SpotifyAdsError
 from spotify_ads_async.network.connections import Connections, open_http
 from spotify_ads_async.network.options import Proxy, TransportOptions
-from spotify_ads_async.network.problems import UNTRUSTED, explained_proxy_error
+from spotify_ads_async.network.problems import explained_connection_error, explained_proxy_error
 from spotify_ads_async.types import Secret
 
 __all__ = ["Departure", "HttpResponse", "Progress", "Transport", "open_session"]
@@ -220,7 +220,7 @@ class _Response(aiohttp.ClientResponse):
         try:
             return await super().start(connection)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as problem:
-            raise _ConnectionLostError(f"{type(problem).__name__}: {problem}") from problem
+            raise _ConnectionLostError from problem
 
 
 class _Body(Payload):
@@ -320,8 +320,6 @@ def _explained(problem: BaseException, timeout: float | None, *, left: bool, tok
     if isinstance(problem, TimeoutError) and not isinstance(problem, aiohttp.ServerTimeoutError):
         text = f"no whole answer within {timeout} s"
     else:
-        text = str(problem) if isinstance(problem, _ConnectionLostError) else f"{type(problem).__name__}: {problem}"
+        text = explained_connection_error(problem, proxy)
     where = "the connection failed after the request left" if left else "the request could not be sent"
-    way = f", by way of the proxy {proxy.name}" if proxy is not None else ""
-    advice = f": {UNTRUSTED}" if isinstance(problem, aiohttp.ClientConnectorCertificateError) else ""
-    return ConnectionFailed(f"{where} ({text.replace(token.reveal(), '***')}{way}){advice}", may_have_taken_effect=left)
+    return ConnectionFailed(f"{where}: {text.replace(token.reveal(), '***')}", may_have_taken_effect=left)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import ssl
+
 import aiohttp
 
 from spotify_ads_async.network.options import Proxy
@@ -32,4 +35,39 @@ def explained_connection_error(problem: BaseException, proxy: Proxy | None) -> s
     if isinstance(problem, aiohttp.ClientConnectorCertificateError):
         return f"its certificate is not trusted: {UNTRUSTED}"
     way = f", by way of the proxy {proxy.name}" if proxy is not None else ""
-    return f"{type(problem).__name__}{way}"
+    return f"{_words(problem)}{way}"
+
+
+def _words(problem: BaseException) -> str:
+    """A failure of the network in a sentence without the names of classes."""
+    match problem:
+        case aiohttp.ClientConnectorDNSError():
+            return f"the name {problem.host} is not known here: check the network, a VPN, and the address"
+        case aiohttp.ClientSSLError():
+            place = f"{problem.host}:{problem.port}"
+            return f"no secure connection to {place} ({_reason(problem.os_error)}): check the address, and proxies on the way"
+        case aiohttp.ClientConnectorError():
+            return f"{problem.host}:{problem.port} cannot be reached ({_reason(problem.os_error)}): check the network and the address"
+        case aiohttp.ConnectionTimeoutError():
+            return "the server takes no connection in time: check the network, and whether a proxy or a firewall stands in the way"
+        case aiohttp.ServerTimeoutError() | TimeoutError():
+            return "the server was silent for too long"
+        case aiohttp.ServerDisconnectedError():
+            return "the server closed the connection"
+        case aiohttp.ClientPayloadError():
+            return "the answer broke off"
+        case OSError():
+            return f"the connection broke: {_reason(problem)}"
+        case _ if isinstance(problem.__cause__, aiohttp.ClientError | OSError):
+            return _words(problem.__cause__)
+        case _:
+            return "the connection failed"
+
+
+def _reason(problem: OSError) -> str:
+    """What the system says, without its number."""
+    if isinstance(problem, ssl.SSLError):
+        return (problem.reason or "TLS failed").lower().replace("_", " ")
+    reason = problem.strerror or "no reason given"
+    # asyncio gives a sentence of its own in place of the system's.
+    return os.strerror(problem.errno) if problem.errno and "Connect call failed" in reason else reason

@@ -6,8 +6,7 @@ import difflib
 import importlib.metadata
 import os
 import platform
-import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -18,21 +17,14 @@ import platformdirs
 from spotify_ads_async.auth.homes import config_folder
 from spotify_ads_async.cli.connect import environment, signed_in
 from spotify_ads_async.cli.doctor.examination import Examination, Finding, Outcome
-from spotify_ads_async.cli.origins import origins
+from spotify_ads_async.cli.origins import PREFIX, VARIABLES, origins, settings_in_force
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor.shared import open_store
 from spotify_ads_async.settings import Settings
 
 __all__ = ["check_configuration", "check_folders", "check_sign_in", "check_store", "check_versions"]
 
-_PREFIX = "SPOTIFY_ADS_"
-_SECRET_NAME = re.compile(r"TOKEN$|SECRET$|PASSWORD")
 _PACKAGES = ("aiohttp", "msgspec", "anyio", "typer", "redis", "keyring", "uvloop")
-_VARIABLES = (
-    *("ACCESS_TOKEN", "AD_ACCOUNT_ID", "ALLOW_HTTP", "API_DOCUMENT", "BASE_URL", "CA_FILE", "CLIENT_ID", "CLIENT_SECRET", "CONFIG"),
-    *("LIMITS", "NO_PROXY", "OUTPUT", "PROFILE", "PROXY", "REFRESH_TOKEN", "STORE", "TOKEN_URL", "ACCOUNTS_URL"),
-    *("ACCESS_TOKEN_FILE", "CLIENT_SECRET_FILE", "PROXY_FILE", "REFRESH_TOKEN_FILE", "STORE_FILE"),
-)
 _STORE_SECONDS = 2.0
 
 
@@ -56,33 +48,22 @@ async def check_configuration(examination: Examination) -> AsyncIterator[Finding
     if origins.problem:
         yield Finding("configuration", Outcome.PROBLEM, origins.problem, "correct the config file, or move it away")
         return
-    for name in sorted(name.removeprefix(_PREFIX) for name in os.environ if name.startswith(_PREFIX)):
-        if name not in _VARIABLES and not name.startswith("REQUIRE_"):
-            near = difflib.get_close_matches(name, _VARIABLES, n=1)
-            text = f"nothing reads {_PREFIX}{name}"
-            yield Finding("configuration", Outcome.NOTE, text, f"did you mean {_PREFIX}{near[0]}?" if near else "take it away")
+    for name in sorted(name.removeprefix(PREFIX) for name in os.environ if name.startswith(PREFIX)):
+        if name not in VARIABLES and not name.startswith("REQUIRE_"):
+            near = difflib.get_close_matches(name, VARIABLES, n=1)
+            text = f"nothing reads {PREFIX}{name}"
+            yield Finding("configuration", Outcome.NOTE, text, f"did you mean {PREFIX}{near[0]}?" if near else "take it away")
     try:
         examination.facts["settings"] = environment()
     except ConfigurationError as problem:
         yield Finding("configuration", Outcome.PROBLEM, str(problem), "correct it where it is set: " + "; ".join(_told()))
         return
-    told = list(_told())
+    told = _told()
     yield Finding("configuration", Outcome.OK, "; ".join(told) if told else "nothing is set, so all defaults hold")
 
 
-def _told() -> Iterator[str]:
-    """Each setting with its origin; of a secret only that it is there."""
-    for name in sorted(os.environ):
-        if name.startswith(_PREFIX) and name.removeprefix(_PREFIX) in _VARIABLES and os.environ[name]:
-            yield f"{name}={_shown(name, os.environ[name])} (from {origins.places.get(name, 'the environment')})"
-
-
-def _shown(name: str, value: str) -> str:
-    """A setting's value without what may be secret in it: all that stands before the host of an address, and its query."""
-    if _SECRET_NAME.search(name):
-        return "***"
-    shown = re.sub(r"^(\w[\w+.-]*://)?.*@", r"\1***@", value, flags=re.DOTALL)
-    return shown.partition("?")[0] if "://" in shown or shown != value else shown
+def _told() -> list[str]:
+    return [f"{one.variable}={one.value} (from {one.origin})" for one in settings_in_force()]
 
 
 async def check_folders(examination: Examination) -> AsyncIterator[Finding]:

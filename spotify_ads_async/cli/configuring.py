@@ -1,0 +1,100 @@
+"""``spotify-ads config show|path|set``: the config file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import anyio.to_thread
+import tomlkit
+import typer
+from tomlkit.exceptions import TOMLKitError
+
+from spotify_ads_async.auth.profiles import replace_file
+from spotify_ads_async.cli.options import OutputForm
+from spotify_ads_async.cli.origins import origins, settings_in_force
+from spotify_ads_async.cli.output import Output, Rows
+from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
+from spotify_ads_cli.config import SETTINGS, BadSetting, check_setting, path_of_config, text_of_config
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Show and change the config file: what commands use where neither an option nor the environment says otherwise.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+_COLUMNS = ("setting", "value", "origin", "variable")
+
+
+def _complete_setting(incomplete: str) -> list[str]:
+    return [name for name in (*SETTINGS, "profile") if name.startswith(incomplete)]
+
+
+@app.command("show")
+def show_(*, output: OutputForm = Output.TABLE) -> None:
+    """Show every setting that is in force, and where it came from. Of a secret, only that it is there."""
+
+    async def command() -> int:
+        names = {variable: name for name, variable in SETTINGS.items()} | {"SPOTIFY_ADS_PROFILE": "profile"}
+        with Rows(output, _COLUMNS) as rows:
+            for one in settings_in_force():
+                row = {"setting": names.get(one.variable, ""), "value": one.value, "origin": one.origin, "variable": one.variable}
+                rows.write(row)
+        if origins.problem:
+            say(f"error: {origins.problem}")
+        return FAILED if origins.problem else DONE
+
+    run(command)
+
+
+@app.command("path")
+def path_() -> None:
+    """Print where the config file is, or would be."""
+    sys.stdout.write(f"{path_of_config()}\n")
+
+
+@app.command("set")
+def set_(
+    name: Annotated[str, typer.Argument(metavar="SETTING", help=f"{', '.join(SETTINGS)} or profile.", autocompletion=_complete_setting)],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="Its value; an empty one takes the setting out of the file.")],
+) -> None:
+    """Write a setting into the config file, which keeps its other lines. With `--profile`, into the section of that profile."""
+    profile = os.environ.get("SPOTIFY_ADS_PROFILE", "") if origins.places.get("SPOTIFY_ADS_PROFILE") == "--profile" else ""
+
+    async def command() -> None:
+        path = path_of_config()
+        try:
+            check_setting(name, value)
+            text = _with_setting(text_of_config(), profile, name, value)
+        except BadSetting as problem:
+            usage_error(str(problem))
+        # What a link leads to is written, and the link stays.
+        await anyio.to_thread.run_sync(replace_file, path.resolve(), text.encode())
+        place = f"profiles.{profile}.{name}" if profile else name
+        say(f"{path}: {place} {f'is {value}' if value else 'is not set any more'}")
+
+    run(command)
+
+
+def _with_setting(text: str, profile: str, name: str, value: str) -> str:
+    """The file's text with a setting in it, or without it where the value is empty; all else stays as it is.
+
+    Raises:
+        BadSetting: the text is no TOML, or no config file.
+    """
+    try:
+        content = tomlkit.parse(text)
+        section: Any = content
+        if profile:
+            section = content.setdefault("profiles", tomlkit.table(is_super_table=True)).setdefault(profile, tomlkit.table())
+        if value:
+            section[name] = value
+        else:
+            section.pop(name, None)
+        return tomlkit.dumps(content)
+    except (TOMLKitError, AttributeError, TypeError) as problem:
+        raise BadSetting(f"the config file is broken, so nothing was written: {problem}") from None

@@ -1,0 +1,53 @@
+"""``--debug`` says each request without a secret, and what fails on the network is said in words."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+import pytest
+
+from .conftest import CommandLine
+
+FAILED, USAGE = 1, 2
+
+
+def test_each_request_is_logged_with_its_times_and_without_a_secret(spotify_ads: CommandLine) -> None:
+    ended = spotify_ads.run("ad-sets", "list", "--limit", "1", "--debug", SPOTIFY_ADS_ACCESS_TOKEN="hush-hush-hush")
+    assert ended.returncode == 0, ended.stderr
+    assert re.search(r"DEBUG GET /ad_accounts/\S+/ad_sets\S* → 200 in \d\.\d+ s, after \d\.\d+ s of waiting for quota", ended.stderr)
+    assert "hush" not in ended.stderr
+    assert "DEBUG" not in spotify_ads.run("ad-sets", "list", "--limit", "1").stderr
+
+
+def test_a_refusal_is_logged_with_its_status(spotify_ads: CommandLine) -> None:
+    ended = spotify_ads.run("--debug", "call", "getAdSetById", "--path", "ad_set_id=00000000-0000-4000-8000-000000000000")
+    assert "→ 404 in" in ended.stderr
+
+
+def closed_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("127.0.0.1", "cannot be reached (Connection refused): check the network"),
+        ("nowhere.invalid", "the name nowhere.invalid is not known here"),
+    ],
+)
+def test_a_server_that_is_not_there_is_told_in_words(spotify_ads: CommandLine, host: str, said: str) -> None:
+    address = f"https://{host}:{closed_port()}/ads/v3"
+    ended = spotify_ads.run("call", "getBusinesses", SPOTIFY_ADS_BASE_URL=address)
+    assert ended.returncode == FAILED
+    assert said in ended.stderr
+    assert not re.search(r"Errno|[A-Z]\w+Error\b|Traceback", ended.stderr)
+
+
+def test_call_names_the_options_that_give_what_is_missing(spotify_ads: CommandLine) -> None:
+    ended = spotify_ads.run("call", "updateAdSet")
+    told = " ".join(ended.stderr.replace("│", " ").split())
+    assert ended.returncode == USAGE
+    assert "--path ad_set_id=… --body JSON|@FILE" in told

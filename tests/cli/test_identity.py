@@ -1,0 +1,95 @@
+"""``whoami``, ``logout`` and ``config``: who one is, and what is set, without a secret."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from .conftest import CommandLine
+
+USAGE, FAILED = 2, 1
+
+
+@pytest.fixture
+def signed_in(spotify_ads: CommandLine) -> CommandLine:
+    """A command line with a sign-in called shop, whose token is two minutes old, and none in the environment."""
+    folder = spotify_ads.folder / "config" / "spotify-ads" / "profiles"
+    folder.mkdir(parents=True)
+    now = time.time()
+    hidden = {
+        "client_secret": "hush-1",
+        "refresh_token": "hush-2",
+        "access_token": "hush-3",
+        "issued_at": now - 120,
+        "expires_at": now + 3480,
+    }
+    profile = {"client_id": "the-app", "token_url": "https://accounts.spotify.com/api/token", "secrets": hidden}
+    (folder / "shop.json").write_text(json.dumps(profile))
+    spotify_ads.environment.pop("SPOTIFY_ADS_ACCESS_TOKEN", None)
+    spotify_ads.environment["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
+    return spotify_ads
+
+
+def test_whoami_tells_profile_app_and_the_age_of_the_token(signed_in: CommandLine) -> None:
+    told = signed_in.out("whoami", "--profile", "shop")
+    assert "profile     shop (from --profile)" in told
+    assert "client ID   the-app" in told
+    assert "2 min old, valid for 57 min more" in told
+    assert "hush" not in told
+    facts = json.loads(signed_in.out("whoami", "--json", "--profile", "shop"))
+    assert facts["client_id"] == "the-app"
+    assert 119 <= facts["token_age_seconds"] <= 180
+
+
+def test_whoami_without_a_sign_in_says_how_to_get_one(signed_in: CommandLine) -> None:
+    ended = signed_in.run("whoami")
+    assert ended.returncode == FAILED
+    assert "signed in   no: spotify-ads login" in ended.stdout
+
+
+def test_logout_forgets_the_sign_in_after_consent_alone(signed_in: CommandLine) -> None:
+    file = signed_in.folder / "config" / "spotify-ads" / "profiles" / "shop.json"
+    assert signed_in.run("logout", "--profile", "shop").returncode == USAGE
+    assert file.exists()
+    signed_in.out("logout", "--profile", "shop", "--yes")
+    assert not file.exists()
+
+
+def test_a_setting_is_written_and_the_rest_of_the_file_stays(signed_in: CommandLine) -> None:
+    file = signed_in.folder / "config" / "spotify-ads" / "config.toml"
+    file.write_text('# ours\noutput = "csv"  # for sheets\n')
+    assert signed_in.out("config", "path").strip() == str(file)
+    signed_in.out("config", "set", "output", "jsonl")
+    signed_in.out("config", "set", "ad_account", "an-account", "--profile", "shop")
+    assert file.read_text().startswith('# ours\noutput = "jsonl"  # for sheets\n')
+    assert 'ad_account = "an-account"' in file.read_text().partition("[profiles.shop]")[2]
+    lines = [json.loads(line) for line in signed_in.out("config", "show").splitlines()]
+    assert {"setting": "output", "value": "jsonl", "origin": f"{file}: output", "variable": "SPOTIFY_ADS_OUTPUT"} in lines
+    signed_in.out("config", "set", "output", "")
+    assert "output" not in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("outptu", "csv"), "did you mean output?"),
+        (("output", "cvs"), "'cvs' is not one of"),
+        (("access_token", "hush"), "no secrets here"),
+    ],
+)
+def test_what_the_file_may_not_hold_is_refused_before_it_is_written(signed_in: CommandLine, arguments: tuple[str, str], said: str) -> None:
+    ended = signed_in.run("config", "set", *arguments)
+    assert ended.returncode == USAGE
+    assert said in " ".join(ended.stderr.replace("│", " ").split())
+    assert not (signed_in.folder / "config" / "spotify-ads" / "config.toml").exists()
+
+
+def test_a_broken_file_is_shown_as_such_and_not_written_over(signed_in: CommandLine) -> None:
+    file = signed_in.folder / "config" / "spotify-ads" / "config.toml"
+    file.write_text("output = \n")
+    assert str(file) in signed_in.out("config", "path")
+    assert signed_in.run("config", "show").returncode == FAILED
+    assert signed_in.run("config", "set", "output", "csv").returncode != 0
+    assert file.read_text() == "output = \n"
