@@ -7,7 +7,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Collection, Generator, Iterable
-from typing import Literal, Self
+from typing import Literal, NoReturn, Self
 
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.events import Listener, Listeners
@@ -101,6 +101,11 @@ class Governor:
         self._claims = claims
         self._windows: dict[tuple[str, str, str], Window] = {}
         self._scopes: dict[tuple[str, str], Scope] = {}
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Governor is not pickled and not copied: two would exceed what one keeps. Make one where it is needed, with a store"
+        )
 
     @property
     def closed(self) -> bool:
