@@ -204,6 +204,14 @@ def test_budgets_in_another_currency_need_a_rate(spotify_ads: CommandLine) -> No
     assert spotify_ads.run("import", "account.jsonl", "--start", START, "--yes", "--rate", "JPY=0.5").returncode == DONE
 
 
+def test_a_file_of_archived_campaigns_alone_makes_nothing_and_says_so(spotify_ads: CommandLine) -> None:
+    file = spotify_ads.folder / "archived.jsonl"
+    file.write_text('{"kind":"campaign","id":"ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a","name":"Old","status":"ARCHIVED"}\n')
+    ended = spotify_ads.run("import", "archived.jsonl", "--yes")
+    assert (ended.returncode, ended.stdout) == (FAILED, "")
+    assert "holds archived campaigns alone" in ended.stderr
+
+
 def test_a_misspelt_key_is_refused_and_can_be_left_out(spotify_ads: CommandLine) -> None:
     spotify_ads.out("export", "tree", "--to", "account.jsonl")
     file = spotify_ads.folder / "account.jsonl"
