@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,13 +12,16 @@ import typer
 from spotify_ads_async import bulk
 from spotify_ads_async.cli import bulk_work
 from spotify_ads_async.cli.bulk_work import FileReading, Planning
+from spotify_ads_async.cli.connect import facts_file
 from spotify_ads_async.cli.consent import AllowUnusual, Yes
 from spotify_ads_async.cli.fields import complete_condition, complete_setting
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output
-from spotify_ads_async.cli.run import run, usage_error
+from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.workbooks import Working
 from spotify_ads_async.cli.zones import Zone, zone_of
+from spotify_ads_async.probing import load_facts
+from spotify_ads_async.settings import BASE_URL
 
 __all__ = ["app"]
 
@@ -83,9 +87,25 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite what somebody el
 KeepGoing = Annotated[bool, typer.Option("--keep-going", help="Carry on where the server changes more than a row says.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Write over a plan that is there already and has not begun.")]
 SendOption = Annotated[
-    Send, typer.Option("--send", help="The whole object that a change is about, or, for an API that merges objects, the changes.")
+    Send | None,
+    typer.Option(
+        "--send",
+        help="The whole object that a change is about, or, for an API that merges objects, the changes. By default the whole object, "
+        "unless doctor --probe found that the API merges.",
+    ),
 ]
 _CONCURRENCY = bulk.Options().concurrency
+
+
+def _wanted(send: Send | None) -> Send:
+    """What of an object is sent: as asked for, or as ``doctor --probe`` found out about the API."""
+    if send is not None:
+        return send
+    facts = load_facts(facts_file(), os.environ.get("SPOTIFY_ADS_BASE_URL", "").strip().rstrip("/") or BASE_URL)
+    if facts is None or facts.objects != "merge":
+        return Send.WHOLE
+    say(f"note: of an object only what changes is sent, for this API merges objects (doctor --probe, {facts.found_at}); see --send")
+    return Send.CHANGES
 
 
 def _reading(
@@ -176,7 +196,7 @@ def apply(
     results: Results = None,
     force: Force = False,
     keep_going: KeepGoing = False,
-    send: SendOption = Send.WHOLE,
+    send: SendOption = None,
     allow_unusual: AllowUnusual = False,
     replace: Replace = False,
     yes: Yes = False,
@@ -190,7 +210,7 @@ def apply(
         publish=publish,
         force=force,
         keep_going=keep_going,
-        send=send.value,
+        send=_wanted(send).value,
         allow_unusual=allow_unusual,
     )
     working = Working(options=options, results=results, yes=yes, dry_run=dry_run)
@@ -221,7 +241,7 @@ def resume(
     results: Results = None,
     force: Force = False,
     keep_going: KeepGoing = False,
-    send: SendOption = Send.WHOLE,
+    send: SendOption = None,
     allow_unusual: AllowUnusual = False,
     yes: Yes = False,
 ) -> None:
@@ -233,7 +253,7 @@ def resume(
         publish=publish,
         force=force,
         keep_going=keep_going,
-        send=send.value,
+        send=_wanted(send).value,
         allow_unusual=allow_unusual,
     )
     run(lambda: bulk_work.resume(plan_file, Working(options=options, results=results, yes=yes)))

@@ -15,7 +15,7 @@ from spotify_ads_async.cli.consent import Yes, agreed
 from spotify_ads_async.cli.options import AdAccount, AdAccounts, AllAccounts, Fields, Limit, OutputForm, json_body, needed, needed_some
 from spotify_ads_async.cli.output import Output, Rows, show
 from spotify_ads_async.cli.reading import rows_of, write_each, write_rows
-from spotify_ads_async.cli.run import run, say, usage_error
+from spotify_ads_async.cli.run import DONE, run, say, usage_error
 from spotify_ads_async.cli.upload import upload_list, upload_media
 from spotify_ads_async.client import AdAccount as Account
 from spotify_ads_async.models import Asset, AssetUpdate, Audience, AudioType, CustomAudienceUpdate, LookalikeAudienceUpdate
@@ -99,7 +99,7 @@ def _add_reading(app: typer.Typer, kind: _Kind) -> None:
     @app.command("get", help=f"Read one of the {kind.plural}, or several.")
     def get(ids: Ids, *, fields: Fields = None, ad_account: AdAccount = None, output: OutputForm = Output.JSON) -> None:
         account = needed(ad_account)
-        run(lambda: _get(kind, account, ids, kind.rows(output, fields)))
+        run(lambda: _get(kind, account, ids, kind.rows(output, fields), whole=output is Output.JSON and not fields))
 
     del list_, get
 
@@ -117,9 +117,13 @@ async def _list(kind: _Kind, ad_accounts: tuple[str, ...], query: dict[str, Any]
         return await write_rows(client, ad_accounts, read, rows, limit=limit)
 
 
-async def _get(kind: _Kind, ad_account: str, ids: list[str], rows: Rows) -> int:
+async def _get(kind: _Kind, ad_account: str, ids: list[str], rows: Rows, *, whole: bool) -> int:
+    """One thing as an object of its own; several as rows."""
     async with connected() as client:
         account = client.ad_account(ad_account)
+        if whole and len(ids) == 1:
+            show(msgspec.to_builtins(await kind.get(account, ids[0])))
+            return DONE
         return await write_each(ids, lambda one: kind.get(account, one), rows)
 
 

@@ -7,7 +7,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Collection, Generator, Iterable
-from typing import Literal, Self
+from typing import Literal, NoReturn, Self
 
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.events import Listener, Listeners
@@ -106,6 +106,11 @@ class Governor:
         limits = ", ".join(f"{limit.name} {limit.requests}/{limit.window:g} s" for limit in self.limits) or "no limits"
         kept = "in a store that processes share" if self.shared else "in memory"
         return f"<{type(self).__name__}: {limits}; kept {kept}{'; closed' if self.closed else ''}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Governor is not pickled and not copied: two would exceed what one keeps. Make one where it is needed, with a store"
+        )
 
     @property
     def closed(self) -> bool:

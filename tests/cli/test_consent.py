@@ -26,7 +26,7 @@ def an_ad_set(spotify_ads: CommandLine) -> tuple[str, str]:
 
 
 def name_of(spotify_ads: CommandLine, ad_set: str) -> str:
-    return json.loads(spotify_ads.out("ad-sets", "get", ad_set))[0]["name"]
+    return json.loads(spotify_ads.out("ad-sets", "get", ad_set))["name"]
 
 
 def changes(spotify_ads: CommandLine, ad_set: str, name: str) -> str:

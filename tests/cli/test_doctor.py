@@ -182,18 +182,23 @@ def test_settings_say_where_they_came_from(doctor: Doctor) -> None:
     assert "did you mean SPOTIFY_ADS_STORE?" in lines[1]
 
 
-def test_probing_finds_out_how_changes_work_and_leaves_nothing_behind(doctor: Doctor) -> None:
+PATCHES = {"merge": ("merge", "kept"), "replace": ("replace", "kept"), "replace-known": ("replace", "dropped")}
+
+
+@pytest.mark.parametrize(("doctor", "patch"), [(("--patch", patch), patch) for patch in PATCHES], indirect=["doctor"], ids=[*PATCHES])
+def test_probing_finds_out_how_changes_work_and_leaves_nothing_behind(doctor: Doctor, patch: str) -> None:
     facts = doctor.line.folder / "state" / "spotify-ads" / "api-facts.json"
     refused = doctor.line.run("doctor", "--probe")
     assert (refused.returncode, facts.exists()) == (2, False)
     assert "--yes does it" in refused.stderr
     told = doctor.line.out("doctor", "--probe", "--yes")
-    assert "objects that it names: merge" in told
+    objects, unknown_keys = PATCHES[patch]
+    assert f"objects that it names: {objects}" in told
     found = json.loads(facts.read_text())
     assert {name: found[name] for name in ("objects", "lists", "unknown_keys", "unknown_fields", "base_url")} == {
-        "objects": "merge",
+        "objects": objects,
         "lists": "replace",
-        "unknown_keys": "dropped",
+        "unknown_keys": unknown_keys,
         "unknown_fields": "dropped",
         "base_url": doctor.emulator.base_url,
     }
@@ -204,6 +209,14 @@ def test_probing_finds_out_how_changes_work_and_leaves_nothing_behind(doctor: Do
     assert drafts["campaign_drafts"] == []
     _, left = doctor.emulator.ask("GET", "/_emulator/rows/ad_set_drafts")
     assert left["total"] == 0
+    # Bulk changes go by it, unless they are told otherwise.
+    (ad_set,) = json.loads(doctor.line.out("ad-sets", "list", "--limit", "1", "-o", "json"))
+    changes = doctor.line.folder / "changes.csv"
+    changes.write_text(f"ad_set_id,name\n{ad_set['id']},Renamed\n")
+    for asked, said in (((), objects == "merge"), (("--send", "whole"), False)):
+        ended = doctor.line.run("bulk", "apply", str(changes), "--plan", f"{len(asked)}.plan", "--yes", *asked)
+        assert ended.returncode == 0, ended.stderr
+        assert ("of an object only what changes is sent" in ended.stderr) == said
 
 
 def test_a_probe_that_fails_leaves_no_draft_and_no_answers(doctor: Doctor) -> None:

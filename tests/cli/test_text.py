@@ -80,9 +80,9 @@ def test_the_forms_of_rows() -> None:
     assert json.loads(written(Output.JSON, rows, columns)) == rows
     assert [json.loads(line) for line in written(Output.JSONL, rows, columns).splitlines()] == rows
     assert written(Output.TABLE, rows, columns).splitlines() == [
-        "NAME  BUDGET.MICRO_AMOUNT  IDS",
-        "a     12.50",
-        "b                          x, y",
+        "NAME  BUDGET  IDS",
+        "a      12.50",
+        "b             x, y",
     ]
 
 

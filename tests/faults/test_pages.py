@@ -23,7 +23,13 @@ def test_the_matrix_has_a_verdict_for_everything() -> None:
     assert all(row.keys() == set(Repeat) for row in MATRIX.values())
 
 
-@pytest.mark.parametrize("name", [name for name in errors.__all__ if name not in {"ErrorCode", "SpotifyAdsError"}])
+RAISED = [
+    name
+    for name in errors.__all__
+    if isinstance(getattr(errors, name), type) and issubclass(getattr(errors, name), SpotifyAdsError) and name != "SpotifyAdsError"
+]
+
+
+@pytest.mark.parametrize("name", RAISED)
 def test_every_error_is_in_the_table(name: str) -> None:
-    assert issubclass(getattr(errors, name), SpotifyAdsError)
     assert f"\n| `{name}` |" in (REFERENCE / "errors.md").read_text()

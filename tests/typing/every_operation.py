@@ -250,6 +250,7 @@ def reports(account: AdAccount) -> dict[str, Awaitable[Any]]:
     return {
         "getAggregateReport": account.reports.aggregate(
             entity_type=ReportEntityType.CAMPAIGN,
+            entity_ids=[ID],
             fields=[ReportFieldType.SPEND],
             granularity=ReportGranularity.DAY,
             report_start=TODAY - timedelta(days=9),
