@@ -101,6 +101,8 @@ def test_what_cannot_go_live_is_told_and_deleted(spotify_ads: CommandLine) -> No
     [
         (["campaigns", "clone", "x", "--rename", "II"], "{name} must be in it"),
         (["export", "tree", "--where", "status=ACTIVE"], "--where is not for a tree"),
+        (["export", "tree", "--to", "tree.csv"], "a tree is exported as JSON Lines"),
+        (["export", "tree", "-o", "xlsx"], "a tree is exported as JSON Lines"),
         (["export", "ads", "--archived"], "--archived is for a tree"),
         (["import", "nothing.jsonl"], "nothing.jsonl"),
     ],
