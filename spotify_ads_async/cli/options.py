@@ -10,7 +10,7 @@ import typer
 
 from spotify_ads_async.cli.fields import complete_column
 from spotify_ads_async.cli.output import Output
-from spotify_ads_async.cli.run import usage_error
+from spotify_ads_async.cli.run import in_words, usage_error
 
 __all__ = ["AdAccount", "AdAccounts", "AllAccounts", "Fields", "Limit", "OutputForm", "json_body", "needed", "needed_some"]
 
@@ -54,4 +54,4 @@ def json_body(text: str | None) -> dict[str, Any]:
         content = Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
         return msgspec.json.decode(content, type=dict[str, Any])
     except (OSError, msgspec.DecodeError) as problem:
-        return usage_error(f"--body {text}: {problem}")
+        return usage_error(f"--body {text}: {in_words(problem)}")

@@ -75,3 +75,10 @@ def test_version_and_help_work_as_words_and_the_package_runs(spotify_ads: Comman
     assert spotify_ads.out("help", "ad-sets", "list") == spotify_ads.out("ad-sets", "list", "--help")
     program = [sys.executable, "-m", "spotify_ads_async", "version"]
     assert subprocess.run(program, capture_output=True, text=True, check=True).stdout == spotify_ads.out("version")
+
+
+@pytest.mark.parametrize("arguments", [("bulk", "resume", "no.plan"), ("campaigns", "create", "--body", "@no.json")])
+def test_files_that_are_not_there_are_told_without_the_system_s_number(spotify_ads: CommandLine, arguments: tuple[str, ...]) -> None:
+    ended = spotify_ads.run(*arguments)
+    assert ended.returncode == USAGE
+    assert not re.search(r"Errno|Traceback", ended.stderr)
