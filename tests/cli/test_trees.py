@@ -56,6 +56,24 @@ def test_a_campaign_is_cloned_looked_at_and_published(spotify_ads: CommandLine) 
     assert min(starts) == "2031-05-01T00:00:00Z"
 
 
+def test_every_draft_is_named_and_published(spotify_ads: CommandLine) -> None:
+    campaign, *_ = ids(spotify_ads, "campaigns", "list")
+    for name in ("First", "Second"):
+        spotify_ads.out("campaigns", "clone", campaign, "--name", name, "--start", START)
+    drafts = ids(spotify_ads, "drafts", "list")
+    assert len(drafts) == 2
+    assert len(ids(spotify_ads, "drafts", "list", "--limit", "1")) == 1
+    unasked = spotify_ads.run("drafts", "publish", "--all")
+    assert unasked.returncode == USAGE
+    assert "First" in unasked.stderr
+    assert "publish 2 drafts?" in unasked.stderr
+    assert spotify_ads.run("drafts", "publish").returncode == USAGE
+    assert spotify_ads.run("drafts", "publish", "--all", "--yes").returncode == DONE
+    assert ids(spotify_ads, "drafts", "list") == []
+    assert set(drafts) <= set(ids(spotify_ads, "campaigns", "list"))
+    assert "there are no drafts" in spotify_ads.run("drafts", "publish", "--all", "--yes").stderr
+
+
 def test_an_ad_set_is_cloned_and_goes_live(spotify_ads: CommandLine) -> None:
     ad_set, *others = ids(spotify_ads, "ad-sets", "list")
     ended = spotify_ads.run("ad-sets", "clone", ad_set, "--start", START, "--publish", "--yes")
