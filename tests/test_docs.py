@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,3 +27,13 @@ async def test_examples_run(
 ) -> None:
     programs = INSTALLED if page.name == "README.md" else warm_programs
     await run_page(page, programs, emulator, tmp_path, monkeypatch)
+
+
+def test_the_test_with_the_emulator_passes_in_a_new_folder(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "how-to" / "testing-with-the-emulator.md"
+    (tmp_path / "test_ad_sets.py").write_text(next(block.code for block in blocks_of(page) if block.kind == "python"))
+    _, _, settings = page.read_text().partition("```toml\n")
+    (tmp_path / "pyproject.toml").write_text(settings.partition("```")[0])
+    ended = subprocess.run([sys.executable, "-m", "pytest", "-q"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "1 passed" in ended.stdout

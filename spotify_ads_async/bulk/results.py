@@ -67,27 +67,35 @@ def _values(conflicts: Sequence[Conflict], name: str) -> str:
 
 
 def write_results(rows: Iterable[PlannedRow], path: Path) -> None:
-    """Write every row's outcome, by the name's end as JSON Lines, a workbook or CSV. The file appears whole or not at all.
+    """Write every row's outcome, by the name's end as JSON Lines, a workbook or CSV. A file appears whole or not at all.
+
+    What is there and no file, such as a device or a pipe, is written to and never replaced.
 
     A workbook has what failed or was refused first, with the reason at the cell that it is about.
     """
+    if path.exists() and not path.is_file():
+        _write_table(rows, path, path.suffix)
+        return
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         if path.suffix.lower() == ".xlsx":
             _write_workbook(rows, part)
-            part.replace(path)
-            return
-        with part.open("w", encoding="utf-8", newline="") as file:
-            if path.suffix == ".jsonl":
-                file.writelines(msgspec.json.encode(result(row)).decode() + "\n" for row in rows)
-            else:
-                writer = CsvRows(file)
-                writer.write(RESULT_COLUMNS)
-                for row in rows:
-                    writer.write(map(_safe, result(row).values()))
+        else:
+            _write_table(rows, part, path.suffix)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _write_table(rows: Iterable[PlannedRow], path: Path, suffix: str) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        if suffix == ".jsonl":
+            file.writelines(msgspec.json.encode(result(row)).decode() + "\n" for row in rows)
+            return
+        writer = CsvRows(file)
+        writer.write(RESULT_COLUMNS)
+        for row in rows:
+            writer.write(map(_safe, result(row).values()))
 
 
 _COLOURS = {"failed": "#FFE0E0", "refused": "#FFE0E0", "unknown": "#FFE0E0", "conflict": "#FFF0D0", "waiting": "#FFF0D0"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -75,9 +74,13 @@ def _states(totals: bulk.PlanTotals) -> list[tuple[int, str]]:
     return [(totals.paused, "paused"), (totals.resumed, "resumed"), (totals.archived, "archived, which cannot be undone")]
 
 
-def say_outcomes(outcomes: Mapping[bulk.RowOutcome, int], path: Path) -> None:
-    """What became of the rows, and what to do about those that are not done."""
+def say_outcomes(plan: bulk.PlanFile, path: Path) -> None:
+    """What became of the rows, and what to do about those that are not done, or not as they said."""
+    outcomes = plan.outcomes()
     say(" · ".join(f"{count} {fate.value}" for fate, count in outcomes.items() if count or fate is bulk.RowOutcome.DONE))
+    if remarked := plan.remarked():
+        rows = "1 row" if remarked == 1 else f"{remarked} rows"
+        say(f"the server made something else of {rows} than was sent: the column reason of the results names the fields")
     if outcomes[bulk.RowOutcome.STAGED]:
         say(
             f"{outcomes[bulk.RowOutcome.STAGED]} rows are in drafts and not live: "

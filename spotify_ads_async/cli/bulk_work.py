@@ -153,7 +153,7 @@ async def show(path: Path, output: Output) -> None:
     await anyio.to_thread.run_sync(_show_plan, path, output, None)
     with bulk.PlanFile.open(path) as plan:
         if plan.begun():
-            say_outcomes(plan.outcomes(), path)
+            say_outcomes(plan, path)
 
 
 def _show_plan(path: Path, output: Output, shown: int | None) -> bulk.PlanTotals:
@@ -196,6 +196,7 @@ def _counted(plan: bulk.PlanFile, totals: bulk.PlanTotals) -> Iterator[bulk.Plan
 
 async def apply_changes(planning: Planning, working: Working) -> int:
     """Plan a file of changes and carry the plan out."""
+    _check_place(working.results)
     async with connected() as client:
         looked_at = time.monotonic()
         target = await _make_plan(client, planning)
@@ -221,12 +222,24 @@ def _require_known_encoding(target: Path, planning: Planning) -> None:
         )
 
 
+def _check_place(results: Path | None) -> None:
+    """Refuse, before anything is sent, results that could not be written afterwards.
+
+    Raises:
+        FileNotFoundError: their folder is not there, or they are a folder.
+    """
+    if results is not None and (results.is_dir() or not results.parent.is_dir()):
+        raise FileNotFoundError(f"no results can be written to {results}: name a file in a folder that is there; nothing was changed")
+
+
 async def apply_plan(path: Path, working: Working) -> int:
     """Carry out a plan.
 
     Raises:
         WrongPlan: it has begun before.
+        FileNotFoundError: the results have no folder to be written to.
     """
+    _check_place(working.results)
     opened = bulk.WorkbookPlan.open(path) if bulk.is_workbook_plan(path) else bulk.PlanFile.open(path)
     with opened as plan:
         if plan.begun():
@@ -272,6 +285,7 @@ async def _with_unusual(path: Path, options: bulk.Options) -> bulk.Options | Non
 
 async def resume(path: Path, working: Working) -> int:
     """Carry on with a plan."""
+    _check_place(working.results)
     if bulk.is_workbook_plan(path):
         async with connected() as client:
             return await workbooks.carry_on(client, path, working)
@@ -335,7 +349,7 @@ def _conclude(stopped: str, path: Path, working: Working) -> int:
             results = working.results or path.with_name(path.name.removesuffix(".plan") + ".results.csv")
             bulk.write_results(plan.rows(), results)
             say(f"every row's outcome is in {results}")
-        say_outcomes(outcomes, path)
+        say_outcomes(plan, path)
     if stopped == "interrupted":
         return INTERRUPTED
     if outcomes[bulk.RowOutcome.UNKNOWN] or outcomes[bulk.RowOutcome.REFUSED] or outcomes[bulk.RowOutcome.CONFLICT]:

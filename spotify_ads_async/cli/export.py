@@ -91,6 +91,8 @@ def export(
     if kind is Kind.TREE:
         if where or columns:
             usage_error(f"{'--where' if where else '--columns'} is not for a tree, which is exported whole")
+        if (form or Form.JSONL) is not Form.JSONL or (to is not None and to.suffix.lower() in {".csv", ".xlsx"}):
+            usage_error("a tree is exported as JSON Lines: name a file such as tree.jsonl, and leave out other forms")
         run(lambda: export_tree(needed(ad_account), to, archived=archived))
     if archived:
         usage_error("--archived is for a tree; with other kinds use --where status=ARCHIVED")

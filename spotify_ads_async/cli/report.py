@@ -14,6 +14,7 @@ import anyio
 import msgspec
 import typer
 
+from spotify_ads_async.bulk.plan.columns import suggestion
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccounts, AllAccounts, OutputForm, needed_some
 from spotify_ads_async.cli.output import Output, Rows
@@ -21,6 +22,7 @@ from spotify_ads_async.cli.parquet import ColumnKind
 from spotify_ads_async.cli.reading import ACCOUNT_COLUMN, write_rows
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
 from spotify_ads_async.cli.terminal import console
+from spotify_ads_async.cli.text import printable
 from spotify_ads_async.client import AdAccount as Account
 from spotify_ads_async.models import ReportEntityType, ReportFieldType, ReportGranularity
 from spotify_ads_async.reports import AggregateReportCall, AtLeast, Hidden, ReportRow
@@ -106,7 +108,9 @@ def report(
     fields = list(dict.fromkeys(ReportFieldType(name) for name in names if name))
     unknown = [field for field in fields if not field.known]
     if unknown:
-        usage_error(f"--metrics {unknown[0].lower()}: there are {', '.join(sorted(one.value.lower() for one in ReportFieldType))}")
+        metric, known = unknown[0].lower(), sorted(one.value.lower() for one in ReportFieldType)
+        hint = suggestion(metric, known) or f"; there are {', '.join(known)}"
+        usage_error(f"--metrics {metric}: there is no such metric{hint}")
     if chart:
         _require_chartable(of, fields, ids)
     request = _Request(
@@ -143,6 +147,7 @@ class _Told:
         self.request = request
         self.output = output
         self.hidden: Counter[str] = Counter()
+        self._without_rows = {one.lower(): one for one in request.ids or ()}
         self._calls: list[AggregateReportCall] = []
 
     def call(self, account: Account) -> AggregateReportCall:
@@ -160,9 +165,14 @@ class _Told:
         self._calls.append(call)
         return call
 
+    def came(self, row: ReportRow) -> None:
+        """Note that the entity has a row."""
+        self._without_rows.pop((row.entity_id or "").lower(), None)
+
     def row(self, row: ReportRow) -> dict[str, Any]:
         """What is written of a row."""
         self.hidden.update(row.hidden)
+        self.came(row)
         moment = "%Y-%m-%d" if self.output is Output.TABLE and self.request.by is By.DAY else "%Y-%m-%dT%H:%M:%SZ"
         return _cells(row, self.request.fields, moment if self.request.span else None, self.output)
 
@@ -171,6 +181,11 @@ class _Told:
         counts = [f"{self.hidden[name]} of {title(name)}" for name in self.request.fields if self.hidden[name]]
         if counts:
             say(f"hidden by the API for privacy, as counts of 1 to 4 are: {', '.join(counts)}; no sum holds them")
+        for warning in dict.fromkeys(warning for call in self._calls for warning in call.warnings):
+            say(f"the server says: {printable(warning)}")
+        if self._without_rows:
+            ids = ", ".join(self._without_rows.values())
+            say(f"no rows came of {ids}: nothing was delivered, or the ad account has no such {self.request.of}")
         failed = {metric: problem for call in self._calls for metric, problem in call.failed_metrics.items()}
         for metric, problem in failed.items():
             say(f"{title(metric)} is missing: {problem}")
@@ -243,6 +258,8 @@ async def _draw(told: _Told, file: Path | None) -> int:
     request, (ad_account,) = told.request, told.request.ad_accounts
     async with connected() as client:
         rows = await told.call(client.ad_account(ad_account)).collect()
+    for row in rows:
+        told.came(row)
     times = periods(rows, request.span, timedelta(hours=1) if request.by is By.HOUR else timedelta(days=1))
     every = list(series(rows, request.fields, times))
     if file is None:

@@ -40,6 +40,9 @@ def upload(
     output: OutputForm = Output.TABLE,
 ) -> None:
     """Upload media files, whole or in sections; the same command goes on after an interruption."""
+    twice = next((file for number, file in enumerate(files) if file.resolve() in {one.resolve() for one in files[:number]}), None)
+    if twice is not None:
+        usage_error(f"{twice} is named twice: each file is uploaded once")
     if name is not None and len(files) > 1:
         usage_error("--name is for one file")
     if (replace is not None or skip_invalid or encoding is not None) and not audience:

@@ -116,6 +116,11 @@ class AggregateReportCall(ReportCall[ReportRow]):
         """Metrics that were left out because the report failed with them (``on_failed_metric``), and with what."""
         return self._session.failed if isinstance(self._session, MetricGuard) else {}
 
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What the server remarked on answers that it gave nevertheless, each once; the log has it too."""
+        return self._session.warnings if isinstance(self._session, MetricGuard) else ()
+
     def pages(self) -> PageWalk[ReportRow]:
         """An iterator over every page."""
         query = self._wish()
@@ -158,7 +163,7 @@ class AggregateReportCall(ReportCall[ReportRow]):
         batches = aggregate_batches(query)
         ids = query.get("entity_ids")
         if not self._divided(batches) and (self._start is not None or not ids):
-            return DistinctPager(ContinuationPager(self._operation, query, self._digest(), self._start), self._operation.id)
+            return DistinctPager(ContinuationPager(self._operation, query, self._digest(), self._start), self._operation.id, query)
         return BatchPager(self._operation, batches, lambda parts: _by_entity(parts, ids or ()), ahead=self._read_ahead)
 
 
@@ -216,7 +221,7 @@ class InsightsCall(ReportCall[InsightRow]):
         return PageWalk(caller, self._operation, self._path, pager, read_ahead=self._read_ahead, eager=self._eager)
 
     def _pager(self) -> Pager[InsightRow]:
-        return DistinctPager(super()._pager(), self._operation.id)
+        return DistinctPager(super()._pager(), self._operation.id, self._query)
 
     async def collect(self) -> list[InsightRow]:
         """Every row, in a list.

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias, TypeVar, cast
 from spotify_ads_async.core.session import Session
 from spotify_ads_async.errors import ServerError
 from spotify_ads_async.events import Listeners
-from spotify_ads_async.models.reports import ReportFieldType
+from spotify_ads_async.models.reports import AggregateReport, ReportFieldType
 from spotify_ads_async.operation import Operation
 
 __all__ = ["MetricGuard", "OnFailedMetric"]
@@ -34,12 +34,14 @@ class MetricGuard:
 
     Attributes:
         failed: the metrics that were left out, and the error each came with.
+        warnings: what the server remarked on answers that it gave nevertheless, each once.
     """
 
     def __init__(self, session: Session, on_failed_metric: OnFailedMetric) -> None:
         self._session = session
         self._on_failed = on_failed_metric
         self.failed: dict[ReportFieldType, ServerError] = {}
+        self.warnings: list[str] = []
 
     @property
     def listeners(self) -> Listeners:
@@ -62,7 +64,7 @@ class MetricGuard:
         if self.failed and fields:
             query = {**query, "fields": [field for field in fields if field not in self.failed] or fields}
         try:
-            return await self._session.call(operation, path=path, query=query)
+            return self._heard(await self._session.call(operation, path=path, query=query))
         except ServerError as problem:
             asked = cast("Sequence[ReportFieldType]", query.get("fields") or ())
             known = _KNOWN_TO_FAIL.get(str(query.get("granularity")), frozenset())
@@ -78,6 +80,15 @@ class MetricGuard:
             if metric not in self.failed:
                 self.failed[metric] = failure
                 logger.warning("%s is left out of the report, which failed with it: %s", metric, failure)
+        return self._heard(answer)
+
+    def _heard(self, answer: AnswerT) -> AnswerT:
+        """The answer, once what the server remarks on it is logged."""
+        if isinstance(answer, AggregateReport):
+            for warning in answer.warnings or ():
+                if warning not in self.warnings:
+                    self.warnings.append(warning)
+                    logger.warning("the server says of a report: %s", warning)
         return answer
 
 

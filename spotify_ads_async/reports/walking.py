@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
-from spotify_ads_async.errors import ConfigurationError, WalkIncomplete
+from spotify_ads_async.errors import ConfigurationError, InvalidAnswer, WalkIncomplete
 from spotify_ads_async.operation import ListOperation, ListStyle
 from spotify_ads_async.pagination.page import Page
 from spotify_ads_async.pagination.pagers import ContinuationPager, PageOutcome, Pager, Request, WholePager
 from spotify_ads_async.pagination.position import Position
 from spotify_ads_async.reports.planning import Query
-from spotify_ads_async.reports.rows import Measured, row_key
+from spotify_ads_async.reports.rows import Measured, ReportRow, TotalsRow, row_key
 
 __all__ = ["BatchPager", "DistinctPager", "Merge", "Repeats"]
 
@@ -23,20 +24,37 @@ RowT = TypeVar("RowT", bound=Measured)
 Merge = Callable[[list[list[RowT]]], list[RowT]]
 """From the rows of each request of a batch to the rows of the batch, in order."""
 
+_NO_QUERY: Query = {}
+
+
+_CLOCKS_APART = timedelta(days=1)
+"""How far a period may lie outside the range that was asked for: accounts keep the days of their own time zone."""
+
 
 class Repeats:
-    """Tells rows that came before. The API's pages may repeat rows; none of them counts twice."""
+    """Tells rows that came before. The API's pages may repeat rows; none of them counts twice.
 
-    def __init__(self, operation: str) -> None:
+    Args:
+        operation: what answers the rows.
+        query: what was asked for. A row of another entity or another time is refused.
+    """
+
+    def __init__(self, operation: str, query: Query = _NO_QUERY) -> None:
         self._operation = operation
+        same = query.get("entity_ids_type") == query.get("entity_type")
+        # Ids of parents name none of the rows.
+        self._ids = frozenset(str(one).lower() for one in query.get("entity_ids") or ()) if same else frozenset[str]()
+        self._range = (query.get("report_start"), query.get("report_end"))
         self._seen: dict[int, int] = {}
 
     def is_new(self, row: Measured) -> bool:
         """Whether the row is the first of its entity and period.
 
         Raises:
+            InvalidAnswer: nobody asked for this row.
             WalkIncomplete: another row of the same entity and period says something else.
         """
+        self._require_asked(row)
         key = row_key(row)
         if key is None:
             return True
@@ -53,6 +71,24 @@ class Repeats:
             )
         return before is None
 
+    def _require_asked(self, row: Measured) -> None:
+        if not isinstance(row, ReportRow | TotalsRow):
+            return
+        what = None
+        if isinstance(row, ReportRow) and self._ids and row.entity_id is not None and row.entity_id.lower() not in self._ids:
+            what = f"a row of {row.entity_id}"
+        first, last = self._range
+        time = row.start_time
+        if time is not None and isinstance(first, datetime) and isinstance(last, datetime):
+            # As differences: the ends of the calendar have no day beyond them.
+            outside = first - time > _CLOCKS_APART or time - last > _CLOCKS_APART
+            what = f"a row of {time.isoformat()}" if outside else what
+        if what is not None:
+            raise InvalidAnswer(
+                f"the report has {what}, which was not asked for: the server seems to ignore what was, and no sum can be trusted",
+                operation=self._operation,
+            )
+
     def without(self, rows: Iterable[RowT]) -> list[RowT]:
         """The rows that are new."""
         return [row for row in rows if self.is_new(row)]
@@ -61,9 +97,9 @@ class Repeats:
 class DistinctPager(Generic[RowT]):
     """Another pager, without the rows that repeat over its pages."""
 
-    def __init__(self, pager: Pager[RowT], operation: str) -> None:
+    def __init__(self, pager: Pager[RowT], operation: str, query: Query) -> None:
         self._pager = pager
-        self._repeats = Repeats(operation)
+        self._repeats = Repeats(operation, query)
         self._places: list[int] = []
         self.done = pager.done
 
@@ -101,7 +137,7 @@ class _Part(Generic[RowT]):
         kind: type[ContinuationPager[RowT] | WholePager[RowT]] = (
             ContinuationPager if operation.style is ListStyle.CONTINUATION else WholePager
         )
-        self.pager = DistinctPager(kind(operation, query, "", None), operation.id)
+        self.pager = DistinctPager(kind(operation, query, "", None), operation.id, query)
         self.rows: list[RowT] = []
 
 

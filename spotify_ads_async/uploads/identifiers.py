@@ -26,14 +26,17 @@ from spotify_ads_async.spreadsheets.detection import HEAD, format_of, known_enco
 
 __all__ = ["Counts", "NotCsvError", "distinct", "encoding_of", "hashed", "identifiers", "lines_of_workbook", "missing_from", "normalised"]
 
-_EMAIL = re.compile(r"[^@\s,;\"<>]+@[^@\s,;\"<>.]+(?:\.[^@\s,;\"<>.]+)+")
+_LABEL = r"[^@\s!-,./:-@\[-`{-~]+"
+"""A part of a domain: letters of any script, digits and hyphens. ``a@b.example|Bob`` is an address and more, not an address."""
+_EMAIL = re.compile(rf"[^@\s,;:|\"<>()\[\]{{}}\\]+@{_LABEL}(?:\.{_LABEL})+")
+"""Without the signs that separate and enclose, although a domain's owner might allow some: what else they would stand for is likelier."""
 _DEVICE = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _NO_DEVICE = "00000000-0000-0000-0000-000000000000"
 """What a phone answers whose owner forbids tracking."""
 _HEADER = re.compile(
     r"(hashed|sha256|customer|user|mobile|device)?[ _-]*(e-?mail|e-?mail[ _-]*address|idfa|aaid|gaid|maid|"
-    r"(mobile[ _-]*|device[ _-]*)?(advertising[ _-]*)?ids?|identifiers?)[ _-]*(hashed|sha256|hash)?",
+    r"(mobile[ _-]*|device[ _-]*)?(advertising[ _-]*)?ids?|identifiers?)[ _-]*(hashed|sha256|hash)?[ _-]*\d*",
     re.IGNORECASE,
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffd]")

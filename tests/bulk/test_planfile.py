@@ -40,6 +40,7 @@ def test_other_files_are_no_plans(tmp_path: Path, content: bytes) -> None:
         bulk.PlanFile.open(path)
     assert path.read_bytes() == content
     assert not bulk.is_plan(path)
+    assert not bulk.is_workbook_plan(path)
 
 
 def test_databases_of_others_are_no_plans(tmp_path: Path) -> None:
@@ -204,6 +205,7 @@ def test_what_is_no_file_is_no_plan_and_is_not_waited_for(tmp_path: Path, kind: 
     else:
         path = Path("/dev/zero")
     assert not bulk.is_plan(path)
+    assert not bulk.is_workbook_plan(path)
     with pytest.raises(bulk.NotAPlan, match="it is no file"):
         bulk.PlanFile.open(path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -312,3 +313,18 @@ async def test_campaigns_and_ads_too(world: World) -> None:
         assert {row.outcome for row in told} == {bulk.RowOutcome.DONE}
     assert {row["status"] for row in world.account.campaigns} == {"PAUSED"}
     assert {(row["call_to_action"]["key"], row["delivery"]) for row in world.account.ads} == {("SHOP_NOW", "OFF")}
+
+
+async def test_results_never_take_the_place_of_what_is_no_file(world: World, tmp_path: Path) -> None:
+    plan = await world.plan(world.names(3))
+    await world.apply(plan)
+    device = tmp_path / "pipe"
+    os.mkfifo(device)
+    reading = os.open(device, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with bulk.PlanFile.open(plan) as file:
+            bulk.write_results(file.rows(), device)
+        assert device.is_fifo()
+        assert os.read(reading, 1 << 16).decode("utf-8-sig").startswith("name,outcome")
+    finally:
+        os.close(reading)

@@ -9,7 +9,7 @@ import pytest
 
 from spotify_ads_async import bulk
 
-from .conftest import QUICK, Json, World, outcomes_of, rows_of
+from .conftest import QUICK, Json, MakeWorld, World, outcomes_of, rows_of
 
 UNCHANGING = {"updated_at"}
 
@@ -153,3 +153,17 @@ async def test_an_undo_is_undone(world: World) -> None:
         async for _ in run:
             pass
     assert state(world) == after
+
+
+async def test_what_a_merging_server_keeps_is_counted_and_named(worlds: MakeWorld) -> None:
+    async with worlds(ad_sets=4, patch="merge") as world:
+        rows = [[row["id"], "de", ""] for row in world.ad_sets[:3]] + [[world.ad_sets[3]["id"], "", "Renamed"]]
+        plan = await world.plan(world.write("changes.csv", ["ad_set_id", "targets.language", "name"], rows))
+        await world.apply(plan)
+        undo = world.folder / "undo.plan"
+        await bulk.plan_undo(world.ads, plan, undo)
+        await world.apply(undo)
+        reasons = [row.reason for row in rows_of(undo)]
+        assert sorted(reasons) == ["", *["the server made something else of targets.language"] * 3]
+        with bulk.PlanFile.open(undo) as file:
+            assert file.remarked() == 3

@@ -124,3 +124,12 @@ def test_at_a_terminal_it_asks(spotify_ads: CommandLine, answer: str, *, redirec
     assert (name_of(spotify_ads, ad_set) != name) is changed
     if changed:
         assert spotify_ads.run("bulk", "undo", "a.plan", "--yes").returncode == DONE
+
+
+def test_nothing_is_changed_when_the_results_could_not_be_written(spotify_ads: CommandLine) -> None:
+    ad_set, name = an_ad_set(spotify_ads)
+    file = changes(spotify_ads, ad_set, f"{name} x")
+    ended = spotify_ads.run("bulk", "apply", file, "--plan", "results.plan", "--yes", "--results", "nowhere/results.csv")
+    assert ended.returncode == USAGE
+    assert "no results can be written to nowhere/results.csv" in ended.stderr
+    assert name_of(spotify_ads, ad_set) == name

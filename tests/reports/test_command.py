@@ -120,6 +120,17 @@ def test_a_metric_that_a_report_fails_with_can_be_left_out_by_an_option(command:
         ask("DELETE")
 
 
+def test_an_entity_that_has_no_rows_is_named(command: Command, tmp_path: Path) -> None:
+    nobody = "00000000-0000-4000-8000-00000000000A"
+    rows = csv.DictReader(io.StringIO(command("report", "campaigns", "--by", "lifetime", "-o", "csv").stdout))
+    one = next(rows)["entity_id"].upper()
+    for form in (["--by", "lifetime"], ["--by", "day"], ["--chart", str(tmp_path / "out.svg")]):
+        ended = command("report", "campaigns", *form, "--id", nobody, "--id", one)
+        assert f"no rows came of {nobody}: " in ended.stderr
+        assert one not in ended.stderr
+    assert command("report", "campaigns", "--by", "lifetime", "--id", one).stderr == ""
+
+
 def test_wrong_usage_says_what_is_right(command: Command) -> None:
     assert "spend" in command("report", "--metrics", "spent", expect=2).stderr
     assert "--chart FILE.svg" in command("report", "account", "out.svg", expect=2).stderr
@@ -133,6 +144,7 @@ def test_media_and_lists_are_uploaded(command: Command, tmp_path: Path) -> None:
     assert (row["status"], row["size"]) == ("READY", 5004)
     (row,) = [json.loads(line) for line in command("upload", "--audience", str(people), "-o", "jsonl").stdout.splitlines()]
     assert (row["status"], row["identifiers"]) == ("LIVE", 500)
+    assert "is named twice" in command("upload", str(spot), str(tmp_path / "." / "spot.mp3"), expect=2).stderr
     assert command("upload", str(people), expect=3).stderr.startswith("refused: uploadAsset: people.txt")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
@@ -292,6 +292,64 @@ async def test_what_totals_and_insights_repeat_comes_once_and_hidden_parts_are_c
         for some in (ids[:1], ids[:2]):
             rows = await reports.insights(insight_dimension=InsightDimension.GENDER, fields=[IMPRESSIONS], entity_ids=some).collect()
             assert [row.insight_value for row in rows] == ["MALE", "FEMALE"] * len(some)
+
+
+def told_of(identifier: str, time: datetime, **facts: object) -> Behaviour:
+    stats = [{"field_type": "CLICKS", "field_value": 70}]
+    row = {"entity_type": "CAMPAIGN", "entity_id": identifier, "start_time": time.isoformat(), "stats": stats}
+    return answer(200, {"rows": [row], **facts})
+
+
+async def test_rows_that_nobody_asked_for_are_no_answer() -> None:
+    one, other = str(UUID(int=1)), str(UUID(int=2))
+    async with RawServer() as server, client(server.base_url) as ads:
+        reports = ads.ad_account(ACCOUNT).reports
+
+        def wish(**options: Any) -> AggregateReportCall:  # noqa: ANN401 - as aggregate takes them
+            days: Mapping[str, Any] = {"granularity": DAY, "report_start": today() - 2 * ONE_DAY, "report_end": today()}
+            return reports.aggregate(entity_type=CAMPAIGN, fields=[CLICKS], **{"entity_ids": [one], **days, **options})
+
+        server.otherwise = told_of(other, today())
+        with pytest.raises(InvalidAnswer, match=f"a row of {other}, which was not asked for"):
+            await wish().collect()
+        server.otherwise = told_of(one, today() - 30 * ONE_DAY)
+        with pytest.raises(InvalidAnswer, match="which was not asked for"):
+            await wish().collect()
+        with pytest.raises(InvalidAnswer, match="which was not asked for"):
+            await reports.totals(
+                entity_type=CAMPAIGN, entity_ids=[one], fields=[CLICKS], granularity=DAY, report_start=today(), report_end=today()
+            ).collect()
+        # Days may begin at the account's midnight, and ids of parents name none of the rows.
+        server.otherwise = told_of(one.upper(), today() - 2 * ONE_DAY - timedelta(hours=8))
+        assert len(await wish().collect()) == 1
+        server.otherwise = told_of(other, today())
+        below = reports.aggregate(entity_type=AD_SET, fields=[CLICKS], granularity=LIFETIME, entity_ids=[one], entity_ids_type=CAMPAIGN)
+        assert len(await below.collect()) == 1
+
+
+async def test_what_the_server_remarks_on_a_report_is_kept_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    told = told_of(str(UUID(int=1)), today(), warnings=["yesterday is incomplete"])
+    async with RawServer(otherwise=told) as server, client(server.base_url) as ads:
+        wish = ads.ad_account(ACCOUNT).reports.aggregate(
+            entity_type=CAMPAIGN, entity_ids=[str(UUID(int=1))], fields=[CLICKS], granularity=DAY, report_start=today(), report_end=today()
+        )
+        for _ in range(2):
+            await wish.collect()
+        assert list(wish.warnings) == ["yesterday is incomplete"]
+    assert [record.getMessage() for record in caplog.records].count("the server says of a report: yesterday is incomplete") == 1
+
+
+async def test_reports_at_the_ends_of_time(account: AdAccount) -> None:
+    (campaign, *_) = [one.id or "" async for one in account.campaigns.list()]
+
+    async def days(first: datetime) -> list[ReportRow]:
+        return await account.reports.aggregate(
+            entity_type=CAMPAIGN, entity_ids=[campaign], fields=[CLICKS], granularity=DAY, report_start=first, report_end=first
+        ).collect()
+
+    assert [row.start_time for row in await days(datetime(1, 1, 1, tzinfo=UTC))] == [datetime(1, 1, 1, tzinfo=UTC)]
+    with pytest.raises(RequestRejected, match="leaves the calendar"):
+        await days(datetime(9999, 12, 31, tzinfo=UTC))
 
 
 async def extend(rows: list[ReportRow], walk: AsyncIterable[ReportRow]) -> None:

@@ -27,6 +27,7 @@ from pathlib import Path
 
 import pytest
 
+from spotify_ads_async import AdsClient, ConfigurationError
 from support.emulator_process import EmulatorProcess
 
 ROOT = Path(__file__).parents[2]
@@ -102,22 +103,29 @@ async def run_page(page: Path, programs: Path, emulator: EmulatorProcess, tmp_pa
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": "__example__"}
     with contextlib.ExitStack() as others:
+        for block in blocks:
+            for name, value in environment.items():
+                monkeypatch.setenv(name, value)
+            if block.answers is not None:
+                others.enter_context(another_terminal(block, block.answers, environment, tmp_path))
+            elif block.kind == "console":
+                environment = run_console(block, environment, tmp_path)
+            elif ".run(" in block.code:
+                run_script(block, environment, tmp_path)
+            else:
+                await run_in(namespace, block, page)
+    await check_closed(namespace)
+
+
+async def check_closed(namespace: dict[str, object]) -> None:
+    """A reader who copies a page must not be told of an unclosed session: the page closes its client itself."""
+    client = namespace.get("ads")
+    if isinstance(client, AdsClient):
         try:
-            for block in blocks:
-                for name, value in environment.items():
-                    monkeypatch.setenv(name, value)
-                if block.answers is not None:
-                    others.enter_context(another_terminal(block, block.answers, environment, tmp_path))
-                elif block.kind == "console":
-                    environment = run_console(block, environment, tmp_path)
-                elif ".run(" in block.code:
-                    run_script(block, environment, tmp_path)
-                else:
-                    await run_in(namespace, block, page)
+            with pytest.raises(ConfigurationError, match="closed"):
+                await client.businesses.list()
         finally:
-            client = namespace.get("ads")
-            if client is not None:
-                await client.aclose()  # type: ignore[attr-defined]
+            await client.aclose()
 
 
 @contextlib.contextmanager

@@ -284,6 +284,43 @@ def test_what_does_not_belong_to_an_address_is_cleaned_before_it_is_hashed_and_c
     assert counts.cleaned == (typed.strip().lower() != "a@b.co")
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "a@b.co|Bob",
+        "1|a@b.co",
+        "a@b.co:Bob",
+        "a@b.co/c",
+        "(a@b.co)",
+        "[a@b.co]",
+        "smtp:a@b.co",
+        "a@b.co?subject=hi",
+        "mailto:a@b.co?subject=hi",
+        "a@b.co*",
+        "a@b.co!",
+        "a@b.co_",
+        "a@b.co\\n",
+    ],
+)
+def test_an_address_with_something_more_is_refused_and_never_hashed_as_one(typed: str) -> None:
+    counts = Counts(refused_lines=[])
+    assert list(identifiers([typed, "c@d.co"], None, counts)) == [sha256("c@d.co")]
+    assert (counts.refused, counts.refused_lines) == (1, [1])
+
+
+@pytest.mark.parametrize(
+    "typed", ["o'neil+list@b-c.example.co.uk", "a!#$%&*/=?^_`~.b@b.co", "jörg@münchen.example", "a@例え.jp", "a@xn--r8jz45g.jp"]
+)
+def test_an_address_keeps_what_it_may_hold(typed: str) -> None:
+    counts = Counts(refused_lines=[])
+    assert list(identifiers([typed], None, counts)) == [sha256(typed)]
+
+
+def test_columns_with_numbers_hold_identifiers_too() -> None:
+    counts = Counts(refused_lines=[])
+    assert set(identifiers(["Email 1,E-mail_2,Name\n", "a@b.co,c@d.co,Bob\n"], None, counts)) == {sha256("a@b.co"), sha256("c@d.co")}
+
+
 ADDRESSES = "listener1@example.com\nlistener2@example.com"
 NAMED = "Name,E-Mail\nMüller,listener1@example.com\nJosé,listener2@example.com\n"
 READ = {

@@ -430,6 +430,10 @@ class PlanFile:
             counts[RowOutcome(name)] = count
         return counts
 
+    def remarked(self) -> int:
+        """How many rows are done of which the server made something else, or more, than they said."""
+        return self._connection.execute("SELECT count(DISTINCT row) FROM step WHERE state = 'done' AND reason <> ''").fetchone()[0]
+
     def unusual(self) -> int:
         """How many rows that are to be carried out have unusual amounts of money."""
         return self._connection.execute("SELECT count(*) FROM row WHERE unusual <> '' AND decision = 'planned'").fetchone()[0]

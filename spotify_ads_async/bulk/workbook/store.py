@@ -178,8 +178,10 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_workbook_plan(path: Path) -> bool:
-    """Whether a file is the plan of a workbook, by its first bytes."""
+    """Whether a file is the plan of a workbook, by its first bytes. What is no file, such as a pipe, is none, and is not opened."""
     try:
+        if not path.is_file():
+            return False
         with path.open("rb") as file:
             head = file.read(100)
     except OSError:

@@ -10,7 +10,8 @@ __all__ = ["Clock", "parse", "stamp"]
 
 def stamp(moment: datetime) -> str:
     """``moment`` as the API writes times: ``2026-01-23T04:56:07Z``."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    # strftime writes years before 1000 with fewer digits.
+    return f"{moment.year:04}{moment:-%m-%dT%H:%M:%SZ}"
 
 
 def parse(text: str) -> datetime:

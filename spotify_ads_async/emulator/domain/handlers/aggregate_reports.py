@@ -6,7 +6,7 @@ import base64
 import hmac
 import zlib
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -31,6 +31,7 @@ _STATUSES = {
     ),
     "CAMPAIGN": frozenset({"ACTIVE", "ARCHIVED", "PAUSED"}),
 }
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 _STEPS = {"DAY": timedelta(days=1), "HOUR": timedelta(hours=1)}
 
 
@@ -116,6 +117,8 @@ def _range(query: dict[str, Any], granularity: str, now: datetime) -> tuple[date
         raise refused(f"report_start, report_end: required when granularity is {granularity}")
     if end < start:
         raise refused("report_end: must not be earlier than report_start")
+    if end > _END_OF_TIME - timedelta(days=1):
+        raise refused("report_end: leaves the calendar")
     if granularity == "DAY":
         if any((moment.hour, moment.minute, moment.second) != (0, 0, 0) for moment in (start, end)):
             raise refused("report_start, report_end: midnights are needed when granularity is DAY")
