@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Generic, NamedTuple, Self, TypeVar
+from typing import Any, Generic, NamedTuple, NoReturn, Self, TypeVar
 
 import anyio
 from anyio.abc import ObjectSendStream, TaskGroup
@@ -74,6 +74,20 @@ class VisibleAccounts(AsyncIterator[models.AdAccount]):
             SpotifyAdsError: the businesses cannot be listed, every one of them refuses, or a call fails otherwise than by a refusal.
         """
         return await anext(self._accounts)
+
+    async def collect(self) -> list[models.AdAccount]:
+        """Every account that is left, in a list; ``refused`` is complete then.
+
+        Raises:
+            SpotifyAdsError: as in an iteration.
+        """
+        return [account async for account in self]
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError("ad accounts are read from the network: write `async for`, or `await ….collect()`")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: `async for` every ad account of every business, or `await` its collect()>"
 
     async def aclose(self) -> None:
         """End the iteration."""

@@ -40,6 +40,9 @@ _EMPTY: Mapping[str, Any] = {}
 class AdAccount(AdAccountResources):
     """One ad account and everything in it. Made by :meth:`AdsClient.ad_account`; making one asks nothing."""
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id} at {self._session.base_url}>"
+
     @property
     def id(self) -> str:
         """The ad account's ID."""
@@ -76,6 +79,9 @@ class AdAccount(AdAccountResources):
 
 class Business(BusinessResources):
     """One business and everything in it. Made by :meth:`AdsClient.business`; making one asks nothing."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id} at {self._session.base_url}>"
 
     @property
     def id(self) -> str:
@@ -157,6 +163,9 @@ class AdsClient(RootResources):
         client = cls(settings.credentials, base_url=settings.base_url, governor=governor, transport=settings.transport)
         client._owned_governor = governor
         return client
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {self.base_url}, {self.governor!r}>"
 
     @property
     def base_url(self) -> str:

@@ -72,6 +72,17 @@ class _Root(TyperGroup):
         super().__init__(**attributes)
         self.commands = dict.fromkeys(COMMANDS)  # type: ignore[assignment]  # names alone, for suggestions
 
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Take `version` and `help` as words too: `help bulk plan` is `bulk plan --help`."""
+        match args:
+            case ["version"]:
+                args = ["--version"]
+            case ["help", *words]:
+                args = [*words, "--help"]
+            case _:
+                pass
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         del ctx
         return list(COMMANDS)

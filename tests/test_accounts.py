@@ -92,6 +92,9 @@ async def test_leaving_early_ends_what_is_being_read_and_keeps_the_blocks_own_er
 async def test_every_business_is_asked_for_its_accounts() -> None:
     async with two_accounts() as (server, ads, (first, second)):
         assert {account.id async for account in ads.ad_accounts()} == {first, second}
+        assert {account.id for account in await ads.ad_accounts().collect()} == {first, second}
+        with pytest.raises(TypeError, match="async for"):
+            iter(ads.ad_accounts())
         server.add_fault("denied", operation="getAdAccountsInBusiness", businesses=frozenset({server.business_id}))
         accounts = ads.ad_accounts()
         assert [account.id async for account in accounts] == [second]

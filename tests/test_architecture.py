@@ -18,12 +18,15 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = Path(spotify_ads_async.__file__).parent
 
 EXTRAS = (
+    "dlt",
     "keyring",
+    "mcp",
     "olefile",
     "opentelemetry",
     "platformdirs",
     "polars",
     "pyarrow",
+    "prometheus_client",
     "python_calamine",
     "redis",
     "rich",

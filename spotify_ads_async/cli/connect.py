@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from spotify_ads_async.auth.credentials import Credentials
+from spotify_ads_async.cli.waiting import waits_told
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import Governor
@@ -68,7 +69,10 @@ async def connected() -> AsyncGenerator[AdsClient]:
     credentials = signed_in(settings)
     governor = Governor(settings.limits, store=settings.store)
     try:
-        async with AdsClient(credentials, base_url=settings.base_url, governor=governor, transport=settings.transport) as client:
+        async with (
+            AdsClient(credentials, base_url=settings.base_url, governor=governor, transport=settings.transport) as client,
+            waits_told(client.quota),
+        ):
             yield client
     finally:
         await governor.aclose()

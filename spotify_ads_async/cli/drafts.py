@@ -9,10 +9,10 @@ import typer
 
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
-from spotify_ads_async.cli.options import AdAccount, AdAccounts, AllAccounts, Fields, OutputForm, needed, needed_some
+from spotify_ads_async.cli.options import AdAccount, AdAccounts, AllAccounts, Fields, Limit, OutputForm, needed, needed_some
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.reading import rows_of, write_rows
-from spotify_ads_async.cli.run import DONE, FAILED, run, say
+from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
 from spotify_ads_async.cli.trees import say_errors
 from spotify_ads_async.client import AdAccount as Account
 from spotify_ads_async.errors import RequestRejected
@@ -30,11 +30,17 @@ app = typer.Typer(
 _TABLE_COLUMNS = ("name", "objective", "id", "draft_hierarchy_version", "created_at", "updated_at")
 
 Ids = Annotated[list[str], typer.Argument(metavar="ID", help="Drafts of campaigns.")]
+IdsOrAll = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Drafts of campaigns.")]
 
 
 @app.command("list")
 def list_(
-    *, fields: Fields = None, ad_account: AdAccounts = None, all_accounts: AllAccounts = False, output: OutputForm = Output.TABLE
+    *,
+    limit: Limit = None,
+    fields: Fields = None,
+    ad_account: AdAccounts = None,
+    all_accounts: AllAccounts = False,
+    output: OutputForm = Output.TABLE,
 ) -> None:
     """List the drafts of campaigns, whoever made them; rows appear while pages are read."""
     accounts = needed_some(ad_account, every=all_accounts)
@@ -42,7 +48,7 @@ def list_(
     async def command() -> int:
         async with connected() as client:
             rows = rows_of(CampaignDraft, output=output, fields=fields, table=_TABLE_COLUMNS, of_accounts=len(accounts) != 1)
-            return await write_rows(client, accounts, lambda account: account.drafts.campaigns.list(), rows)
+            return await write_rows(client, accounts, lambda account: account.drafts.campaigns.list(), rows, limit=limit)
 
     run(command)
 
@@ -61,8 +67,16 @@ def validate(ids: Ids, *, ad_account: AdAccount = None) -> None:
 
 
 @app.command()
-def publish(ids: Ids, *, yes: Yes = False, ad_account: AdAccount = None) -> None:
+def publish(
+    ids: IdsOrAll = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Every draft of the ad account, whoever made it; they are named first.")] = False,
+    yes: Yes = False,
+    ad_account: AdAccount = None,
+) -> None:
     """Let drafts go live, each whole or not at all. This cannot be undone."""
+    if bool(ids) == every:
+        usage_error("which drafts? give their IDs, or --all")
 
     async def one(account: Account, draft_id: str) -> bool:
         errors = await account.trees.publish(draft_id)
@@ -74,7 +88,7 @@ def publish(ids: Ids, *, yes: Yes = False, ad_account: AdAccount = None) -> None
             say(f"{draft_id}: live{', and paused' if paused else ''}")
         return not errors
 
-    _each(ids, needed(ad_account), one, "" if yes else f"publish {_counted(ids)}?")
+    _each(ids or [], needed(ad_account), one, "" if yes else "publish")
 
 
 @app.command()
@@ -86,24 +100,43 @@ def delete(ids: Ids, *, yes: Yes = False, ad_account: AdAccount = None) -> None:
         say(f"{draft_id}: deleted")
         return True
 
-    _each(ids, needed(ad_account), one, "" if yes else f"delete {_counted(ids)}?")
+    _each(ids, needed(ad_account), one, "" if yes else "delete")
 
 
 def _counted(ids: list[str]) -> str:
     return f"the draft {ids[0]}" if len(ids) == 1 else f"{len(ids)} drafts"
 
 
+async def _all_drafts(account: Account) -> list[str]:
+    """The drafts of an ad account, which are named to whoever will be asked about them."""
+    found: list[str] = []
+    async for draft in account.drafts.campaigns.list():
+        if draft.id is not None:
+            say(f"{draft.id}: {draft.name}")
+            found.append(draft.id)
+    return found
+
+
 def _each(ids: list[str], ad_account: str, do: Callable[[Account, str], Awaitable[bool]], question: str = "") -> None:
-    """Do the same with each, after a question if there is one; what the server refuses for one does not keep the others from it."""
+    """Do the same with each, or with every draft where none is named, after a question if there is a word for it.
+
+    What the server refuses for one does not keep the others from it.
+    """
 
     async def command() -> int:
-        if question and not await agreed(question, yes=False):
+        if question and ids and not await agreed(f"{question} {_counted(ids)}?", yes=False):
             say("nothing was changed")
             return DONE
         code = DONE
         async with connected() as client:
             account = client.ad_account(ad_account)
-            for draft_id in ids:
+            named = ids or await _all_drafts(account)
+            if not named:
+                say("there are no drafts")
+            elif question and not ids and not await agreed(f"{question} {_counted(named)}?", yes=False):
+                say("nothing was changed")
+                return DONE
+            for draft_id in named:
                 try:
                     good = await do(account, draft_id)
                 except RequestRejected as refused:

@@ -22,7 +22,7 @@ from spotify_ads_async.bulk.workbook.describing import describe
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import AllowUnusual, Yes, agreed
 from spotify_ads_async.cli.fields import complete_condition, complete_setting, example_body, field_help, put_value, what_is_wrong
-from spotify_ads_async.cli.options import AdAccount, AdAccounts, AllAccounts, Fields, OutputForm, json_body, needed, needed_some
+from spotify_ads_async.cli.options import AdAccount, AdAccounts, AllAccounts, Fields, Limit, OutputForm, json_body, needed, needed_some
 from spotify_ads_async.cli.output import Output, Rows, show
 from spotify_ads_async.cli.products import AdProduct, hold_to_product
 from spotify_ads_async.cli.reading import rows_of, write_each, write_rows
@@ -65,7 +65,6 @@ Settings = Annotated[
 ]
 Example = Annotated[bool, typer.Option("--example", help="Print a body that works, and make nothing.")]
 IdempotencyKey = Annotated[str | None, typer.Option("--idempotency-key", metavar="KEY", help="The same key never creates twice.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")]
 
 
 class _Asked(NamedTuple):

@@ -60,6 +60,9 @@ def import_(
         if not trees:
             say(f"{file} holds no campaign: nothing was made")
             return FAILED
+        if len(archived) == len(trees):
+            say(f"{file} holds archived campaigns alone, which are not made again: nothing was made")
+            return FAILED
         total = sum(_count(tree) for tree in trees)
         if not await agreed(f"make {total} drafts from {file}{', and publish them' if publish else ''}?", yes=yes):
             say("nothing was made")

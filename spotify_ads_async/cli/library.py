@@ -12,7 +12,7 @@ import typer
 from spotify_ads_async.cli.call import query_values
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
-from spotify_ads_async.cli.options import AdAccount, AdAccounts, AllAccounts, Fields, OutputForm, json_body, needed, needed_some
+from spotify_ads_async.cli.options import AdAccount, AdAccounts, AllAccounts, Fields, Limit, OutputForm, json_body, needed, needed_some
 from spotify_ads_async.cli.output import Output, Rows, show
 from spotify_ads_async.cli.reading import rows_of, write_each, write_rows
 from spotify_ads_async.cli.run import DONE, run, say, usage_error
@@ -73,7 +73,6 @@ audiences = typer.Typer(
 
 Ids = Annotated[list[str], typer.Argument(metavar="ID")]
 One = Annotated[str, typer.Argument(metavar="ID")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")]
 Query = Annotated[
     list[str] | None,
     typer.Option("--query", metavar="NAME=VALUE", help="What the API shall choose by; repeat it for more, or for a list."),

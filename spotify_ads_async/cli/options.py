@@ -10,9 +10,9 @@ import typer
 
 from spotify_ads_async.cli.fields import complete_column
 from spotify_ads_async.cli.output import Output
-from spotify_ads_async.cli.run import usage_error
+from spotify_ads_async.cli.run import in_words, usage_error
 
-__all__ = ["AdAccount", "AdAccounts", "AllAccounts", "Fields", "OutputForm", "json_body", "needed", "needed_some"]
+__all__ = ["AdAccount", "AdAccounts", "AllAccounts", "Fields", "Limit", "OutputForm", "json_body", "needed", "needed_some"]
 
 _VARIABLE = "SPOTIFY_ADS_AD_ACCOUNT_ID"
 
@@ -27,6 +27,7 @@ AllAccounts: TypeAlias = Annotated[
     bool, typer.Option("--all-accounts", help="Every ad account that you can see; those that refuse are named.")
 ]
 OutputForm: TypeAlias = Annotated[Output, typer.Option("--output", "-o", envvar="SPOTIFY_ADS_OUTPUT", help="The form of results.")]
+Limit: TypeAlias = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")]
 Fields: TypeAlias = Annotated[
     str | None,
     typer.Option("--fields", metavar="A,B", help="Columns of a table or CSV; nested ones are dotted.", autocompletion=complete_column),
@@ -53,4 +54,4 @@ def json_body(text: str | None) -> dict[str, Any]:
         content = Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
         return msgspec.json.decode(content, type=dict[str, Any])
     except (OSError, msgspec.DecodeError) as problem:
-        return usage_error(f"--body {text}: {problem}")
+        return usage_error(f"--body {text}: {in_words(problem)}")

@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
+from spotify_ads_async.bulk.plan.columns import suggestion
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.parquet import NO_KINDS, kinds_of
-from spotify_ads_async.cli.run import DONE, FAILED, say
+from spotify_ads_async.cli.run import DONE, FAILED, say, usage_error
 from spotify_ads_async.client import AdAccount, AdsClient
 from spotify_ads_async.errors import NotFound
 
@@ -24,12 +25,28 @@ def rows_of(*structs: type[Any], output: Output, fields: str | None, table: Sequ
     """Rows of structs with the columns that are asked for; by default ``table`` for people, and every field of any of them else.
 
     With ``of_accounts``, the first column is the ad account that a row comes from.
+
+    Raises:
+        typer.BadParameter: a column is asked for that none of the structs has.
     """
     everything = {field.encode_name: None for struct in structs for field in msgspec.structs.fields(struct)}
     columns = [name.strip() for name in fields.split(",")] if fields else table if output is Output.TABLE else list(everything)
+    if fields:
+        _require_known(columns, structs)
     typed = output is Output.PARQUET
     kinds = {name: kind for struct in structs for name, kind in kinds_of(struct).items()} if typed else NO_KINDS
     return Rows(output, [ACCOUNT_COLUMN, *columns] if of_accounts else columns, kinds=kinds)
+
+
+def _require_known(columns: Sequence[str], structs: Sequence[type[Any]]) -> None:
+    known = dict.fromkeys([ACCOUNT_COLUMN, *(name for struct in structs for name in kinds_of(struct))])
+    for column in columns:
+        parts = column.split(".")
+        nearest = next((name for count in range(len(parts), 0, -1) if (name := ".".join(parts[:count])) in known), None)
+        # Below a value of several kinds, any name may be found.
+        if nearest is None or (nearest != column and any(name.startswith(f"{nearest}.") for name in known)):
+            hint = suggestion(column, known) or f"; there are {', '.join(known)}"
+            usage_error(f"--fields {column}: there is no such field{hint}")
 
 
 async def write_rows(

@@ -14,6 +14,7 @@ import anyio
 import msgspec
 import typer
 
+from spotify_ads_async.bulk.plan.columns import suggestion
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccounts, AllAccounts, OutputForm, needed_some
 from spotify_ads_async.cli.output import Output, Rows
@@ -107,7 +108,9 @@ def report(
     fields = list(dict.fromkeys(ReportFieldType(name) for name in names if name))
     unknown = [field for field in fields if not field.known]
     if unknown:
-        usage_error(f"--metrics {unknown[0].lower()}: there are {', '.join(sorted(one.value.lower() for one in ReportFieldType))}")
+        metric, known = unknown[0].lower(), sorted(one.value.lower() for one in ReportFieldType)
+        hint = suggestion(metric, known) or f"; there are {', '.join(known)}"
+        usage_error(f"--metrics {metric}: there is no such metric{hint}")
     if chart:
         _require_chartable(of, fields, ids)
     request = _Request(

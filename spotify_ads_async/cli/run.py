@@ -17,7 +17,7 @@ from spotify_ads_async.core.tasks import first_cause
 from spotify_ads_async.errors import ConfigurationError, InvalidRequest, OutcomeUnknown, SpotifyAdsError
 from spotify_ads_async.spreadsheets import SpreadsheetError
 
-__all__ = ["DONE", "EXIT_CODES", "FAILED", "INTERRUPTED", "REFUSED", "USAGE", "run", "say", "usage_error"]
+__all__ = ["DONE", "EXIT_CODES", "FAILED", "INTERRUPTED", "REFUSED", "USAGE", "in_words", "run", "say", "usage_error"]
 
 DONE, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
 EXIT_CODES: Mapping[int, str] = {
@@ -84,8 +84,16 @@ def _explained(error: BaseException) -> int:
     raise error
 
 
+def in_words(error: BaseException) -> str:
+    """An error without the number that the system gives it: `plan.csv: No such file or directory`."""
+    if isinstance(error, OSError) and error.strerror:
+        place = "" if error.filename is None else f"{error.filename}: "
+        return f"{place}{error.strerror}"
+    return str(error)
+
+
 def _tell(word: str, error: BaseException) -> None:
     """An error with its notes: what became of the rest, and what to do."""
-    say(f"{word}: {error}")
+    say(f"{word}: {in_words(error)}")
     for note in getattr(error, "__notes__", ()):
         say(f"  {note}")

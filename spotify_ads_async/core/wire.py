@@ -244,6 +244,7 @@ def answer(operation: Operation[AnswerT], *, status: int, content_type: Callable
         raise _unreadable(operation, status, "the answer is empty")
     try:
         decoded = _decoder(operation.answer).decode(body)
+        _require_list(operation, decoded, body)
         _keep_sources(operation, decoded, body, items=keep_json)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         reason = str(problem)
@@ -254,6 +255,19 @@ def answer(operation: Operation[AnswerT], *, status: int, content_type: Callable
     # A traceback may show this frame, and the body may hold secrets.
     del body
     raise _unreadable(operation, status, f"the answer ({kind}, {size} bytes) cannot be read: {reason}")
+
+
+def _require_list(operation: Operation[Any], decoded: object, body: bytes) -> None:
+    """An answer without anything may be an empty list; one that says something else instead, such as an error, is none."""
+    if not isinstance(operation, ListOperation) or not isinstance(decoded, msgspec.Struct):
+        return
+    fields = msgspec.structs.fields(type(decoded))
+    if any(getattr(decoded, field.name) is not None for field in fields):
+        return
+    others = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).keys() - {field.encode_name for field in fields}
+    if others:
+        shown = ", ".join(repr(name[:40]) for name in sorted(others)[:5])
+        raise msgspec.DecodeError(f"it holds no {operation.item_attribute}, and in their place {shown}")
 
 
 def _keep_sources(operation: Operation[Any], decoded: object, body: bytes, *, items: bool) -> None:

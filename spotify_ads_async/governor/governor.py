@@ -102,6 +102,11 @@ class Governor:
         self._windows: dict[tuple[str, str, str], Window] = {}
         self._scopes: dict[tuple[str, str], Scope] = {}
 
+    def __repr__(self) -> str:
+        limits = ", ".join(f"{limit.name} {limit.requests}/{limit.window:g} s" for limit in self.limits) or "no limits"
+        kept = "in a store that processes share" if self.shared else "in memory"
+        return f"<{type(self).__name__}: {limits}; kept {kept}{'; closed' if self.closed else ''}>"
+
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             "a Governor is not pickled and not copied: two would exceed what one keeps. Make one where it is needed, with a store"

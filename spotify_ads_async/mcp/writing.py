@@ -235,7 +235,7 @@ def _changes_file(plan: Path, entity: Entity, rows: Sequence[Mapping[str, Any]])
 
 
 def _named(row: bulk.PlannedRow) -> dict[str, Any]:
-    return {"name": getattr(row, "name", ""), "id": row.entity_id}
+    return {"name": row.name, "id": row.entity_id}
 
 
 def _change(difference: bulk.Difference) -> dict[str, Any]:

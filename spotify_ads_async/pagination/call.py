@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from types import MappingProxyType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, NoReturn, Self, TypeVar
 
 from spotify_ads_async.errors import ConfigurationError, InvalidRequest
 from spotify_ads_async.operation import ListOperation, ListStyle
@@ -68,7 +68,9 @@ class ListCall(Generic[ItemT]):
         self._start = start
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._operation.id}>"
+        """What is listed, and by what; each use of it asks the server."""
+        asked = ", ".join(f"{name}={value!r}" for name, value in {**self._path, **self._query}.items())
+        return f"<{type(self).__name__} {self._operation.id}({asked}): `await` it for a page, `async for` for every item>"
 
     def __await__(self) -> Generator[Any, None, Page[ItemT]]:
         return self._one_page().__await__()
@@ -81,6 +83,9 @@ class ListCall(Generic[ItemT]):
         self._check_place()
         answer = await self._session.call(self._operation, path=self._path, query=self._query)
         return page_of(self._operation, self._query, answer)
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} {self._operation.id} is read from the network: write `async for`, or `await ….collect()`")
 
     def __aiter__(self) -> Walk[ItemT]:
         return self.walk()

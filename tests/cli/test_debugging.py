@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -51,3 +53,32 @@ def test_call_names_the_options_that_give_what_is_missing(spotify_ads: CommandLi
     told = " ".join(ended.stderr.replace("│", " ").split())
     assert ended.returncode == USAGE
     assert "--path ad_set_id=… --body JSON|@FILE" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("accounts", "--fields", "nmae"), "did you mean name?"),
+        (("ad-sets", "list", "--fields", "budget.mikro_amount"), "did you mean budget.micro_amount?"),
+        (("drafts", "list", "--fields", "x"), "there are ad_account_id, "),
+        (("report", "--metrics", "spnd"), "did you mean spend?"),
+    ],
+)
+def test_names_that_are_not_there_are_errors_with_suggestions(spotify_ads: CommandLine, arguments: tuple[str, ...], said: str) -> None:
+    ended = spotify_ads.run(*arguments)
+    assert ended.returncode == USAGE
+    assert said in " ".join(ended.stderr.replace("│", " ").split())
+
+
+def test_version_and_help_work_as_words_and_the_package_runs(spotify_ads: CommandLine) -> None:
+    assert spotify_ads.out("version") == spotify_ads.out("--version")
+    assert spotify_ads.out("help", "ad-sets", "list") == spotify_ads.out("ad-sets", "list", "--help")
+    program = [sys.executable, "-m", "spotify_ads_async", "version"]
+    assert subprocess.run(program, capture_output=True, text=True, check=True).stdout == spotify_ads.out("version")
+
+
+@pytest.mark.parametrize("arguments", [("bulk", "resume", "no.plan"), ("campaigns", "create", "--body", "@no.json")])
+def test_files_that_are_not_there_are_told_without_the_system_s_number(spotify_ads: CommandLine, arguments: tuple[str, ...]) -> None:
+    ended = spotify_ads.run(*arguments)
+    assert ended.returncode == USAGE
+    assert not re.search(r"Errno|Traceback", ended.stderr)

@@ -56,6 +56,24 @@ def test_a_campaign_is_cloned_looked_at_and_published(spotify_ads: CommandLine) 
     assert min(starts) == "2031-05-01T00:00:00Z"
 
 
+def test_every_draft_is_named_and_published(spotify_ads: CommandLine) -> None:
+    campaign, *_ = ids(spotify_ads, "campaigns", "list")
+    for name in ("First", "Second"):
+        spotify_ads.out("campaigns", "clone", campaign, "--name", name, "--start", START)
+    drafts = ids(spotify_ads, "drafts", "list")
+    assert len(drafts) == 2
+    assert len(ids(spotify_ads, "drafts", "list", "--limit", "1")) == 1
+    unasked = spotify_ads.run("drafts", "publish", "--all")
+    assert unasked.returncode == USAGE
+    assert "First" in unasked.stderr
+    assert "publish 2 drafts?" in unasked.stderr
+    assert spotify_ads.run("drafts", "publish").returncode == USAGE
+    assert spotify_ads.run("drafts", "publish", "--all", "--yes").returncode == DONE
+    assert ids(spotify_ads, "drafts", "list") == []
+    assert set(drafts) <= set(ids(spotify_ads, "campaigns", "list"))
+    assert "there are no drafts" in spotify_ads.run("drafts", "publish", "--all", "--yes").stderr
+
+
 def test_an_ad_set_is_cloned_and_goes_live(spotify_ads: CommandLine) -> None:
     ad_set, *others = ids(spotify_ads, "ad-sets", "list")
     ended = spotify_ads.run("ad-sets", "clone", ad_set, "--start", START, "--publish", "--yes")
@@ -202,6 +220,14 @@ def test_budgets_in_another_currency_need_a_rate(spotify_ads: CommandLine) -> No
     assert "is in JPY, and the ad account is in USD" in ended.stderr
     assert spotify_ads.run("import", "account.jsonl", "--start", START, "--yes", "--rate", "JPY").returncode == USAGE
     assert spotify_ads.run("import", "account.jsonl", "--start", START, "--yes", "--rate", "JPY=0.5").returncode == DONE
+
+
+def test_a_file_of_archived_campaigns_alone_makes_nothing_and_says_so(spotify_ads: CommandLine) -> None:
+    file = spotify_ads.folder / "archived.jsonl"
+    file.write_text('{"kind":"campaign","id":"ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a","name":"Old","status":"ARCHIVED"}\n')
+    ended = spotify_ads.run("import", "archived.jsonl", "--yes")
+    assert (ended.returncode, ended.stdout) == (FAILED, "")
+    assert "holds archived campaigns alone" in ended.stderr
 
 
 def test_a_misspelt_key_is_refused_and_can_be_left_out(spotify_ads: CommandLine) -> None:

@@ -116,6 +116,7 @@ async def test_two_steps_that_cannot_be_skipped(server: Emulator, ads: AdsClient
     assert confirmation.startswith(f"change {plan['rows']} rows, budgets grow by ")
     assert confirmation.endswith(" USD")
     change = next(one for one in plan["changes"] if one["field"] == "budget.amount")
+    assert change["name"], "a person reads names"
     assert float(change["after"]) == pytest.approx(float(change["before"]) * 1.1)
     before = await ads.ad_account(here).ad_sets.get(change["id"])
 

@@ -11,7 +11,7 @@ import pytest
 from support.raw_server import Connection, RawServer, answer
 
 from spotify_ads_async import AdsClient, Governor
-from spotify_ads_async.errors import WalkIncomplete
+from spotify_ads_async.errors import InvalidAnswer, WalkIncomplete
 from spotify_ads_async.operation import ListOperation, ListStyle
 from spotify_ads_async.operations import OPERATIONS
 from spotify_ads_async.pagination import ListCall
@@ -96,6 +96,17 @@ async def test_rows_that_a_list_counts_and_keeps_are_missed(operation: ListOpera
     async with RawServer(otherwise=serve(operation, total=COUNT + 1, whole=False)) as server:
         with pytest.raises(WalkIncomplete, match=operation.id):
             await walked(operation, server)
+
+
+@pytest.mark.parametrize("body", [{"error": {"message": "the backend is down"}}, {"items": [{"id": ID}]}, {"campaigns": None, "data": []}])
+async def test_an_answer_that_says_something_else_is_no_empty_list(body: Mapping[str, object]) -> None:
+    operation = OPERATIONS["getCampaigns"]
+    assert isinstance(operation, ListOperation)
+    async with RawServer(otherwise=answer(200, body)) as server:
+        with pytest.raises(InvalidAnswer, match=r"it holds no campaigns, and in their place '(error|items|data)'"):
+            await walked(operation, server)
+        server.otherwise = answer(200, {})
+        assert await walked(operation, server) == []
 
 
 async def test_a_token_leaves_alone_and_encoded_once() -> None:

@@ -479,5 +479,11 @@ def test_reading_a_negative_number_of_pages_ahead_is_refused() -> None:
         ListCall(report([]), REPORT).reading_ahead(-1)
 
 
-def test_a_call_names_its_operation() -> None:
-    assert repr(ListCall(report([]), list_operation(operation_id="getAds"))) == "<ListCall getAds>"
+def test_a_call_names_its_operation_and_what_is_asked() -> None:
+    call = ListCall(report([]), list_operation(operation_id="getAds"), query={"limit": 5})
+    assert repr(call).startswith("<ListCall getAds(limit=5): ")
+
+
+def test_a_plain_for_over_a_call_says_what_is_wanted() -> None:
+    with pytest.raises(TypeError, match="async for"):
+        iter(ListCall(report([]), list_operation(operation_id="getAds")))
