@@ -62,7 +62,9 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
         if self.to is not None:
             return self.to
         stem = "standard-input" if str(self.changes) == "-" else self.changes.stem if self.changes else self.entity.plural.replace(" ", "_")
-        return Path(f"{stem}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.plan")
+        named = f"{stem}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        names = (f"{named}.plan", *(f"{named}-{number}.plan" for number in range(2, 1000)))
+        return next((path for path in map(Path, names) if not path.exists()), Path(f"{named}.plan"))
 
 
 async def _make_plan(client: AdsClient, planning: Planning) -> Path:

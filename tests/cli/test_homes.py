@@ -136,6 +136,7 @@ def test_a_config_file_as_editors_of_every_system_write_it(spotify_ads: CommandL
         (b"base_url = 'http://emulator:8090/ads/v3'", "SPOTIFY_ADS_ALLOW_HTTP=emulator"),
         (b"\xff\xfe", "config.toml"),
     ],
+    ids=["deep", "large", "misspelt", "another kind of proxy", "a missing file", "plain http", "no text"],
 )  # fmt: skip
 def test_a_config_file_that_cannot_be_used_is_named(spotify_ads: CommandLine, content: bytes, reason: str) -> None:
     configure(spotify_ads, content)

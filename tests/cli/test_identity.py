@@ -23,7 +23,7 @@ def signed_in(spotify_ads: CommandLine) -> CommandLine:
         "refresh_token": "hush-2",
         "access_token": "hush-3",
         "issued_at": now - 120,
-        "expires_at": now + 3480,
+        "expires_at": now + 3510,
     }
     profile = {"client_id": "the-app", "token_url": "https://accounts.spotify.com/api/token", "secrets": hidden}
     (folder / "shop.json").write_text(json.dumps(profile))
@@ -36,7 +36,7 @@ def test_whoami_tells_profile_app_and_the_age_of_the_token(signed_in: CommandLin
     told = signed_in.out("whoami", "--profile", "shop")
     assert "profile     shop (from --profile)" in told
     assert "client ID   the-app" in told
-    assert "2 min old, valid for 57 min more" in told
+    assert "2 min old, valid for 58 min more" in told
     assert "hush" not in told
     facts = json.loads(signed_in.out("whoami", "--json", "--profile", "shop"))
     assert facts["client_id"] == "the-app"

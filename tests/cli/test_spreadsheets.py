@@ -5,18 +5,27 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import openpyxl
 import pytest
 
 from spotify_ads_async.cli.run import DONE, REFUSED, USAGE
+from tests.support.emulator_process import EmulatorProcess, emulator_process
 
 from .conftest import CommandLine
 
 MP3 = b"ID3\x04\x00\x00\x00\x00\x00\x00" + bytes(2000)
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(2000)
 KINDS = ("ad-sets", "campaigns", "ads")
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[EmulatorProcess]:
+    """One of this file's own: campaigns are made here, and others count them."""
+    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0") as running:
+        yield running
 
 
 def ids(command: CommandLine, count: int) -> list[str]:
