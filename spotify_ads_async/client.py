@@ -165,6 +165,8 @@ class AdsClient(RootResources):
         return client
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_session"):  # in a traceback from its own making
+            return f"<{type(self).__name__}>"
         return f"<{type(self).__name__} at {self.base_url}, {self.governor!r}>"
 
     @property

@@ -103,6 +103,8 @@ class Governor:
         self._scopes: dict[tuple[str, str], Scope] = {}
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_claims"):  # in a traceback from its own making
+            return f"<{type(self).__name__}>"
         limits = ", ".join(f"{limit.name} {limit.requests}/{limit.window:g} s" for limit in self.limits) or "no limits"
         kept = "in a store that processes share" if self.shared else "in memory"
         return f"<{type(self).__name__}: {limits}; kept {kept}{'; closed' if self.closed else ''}>"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
-from tests.support.emulator_process import EmulatorProcess
+import pytest
+
+from tests.support.emulator_process import EmulatorProcess, emulator_process
 
 from .conftest import CommandLine
 
@@ -19,6 +22,13 @@ BODY = {
     "bid_micro_amount": 12_000_000,
     "targets": {"geo_targets": {"country_code": "US"}, "placements": ["MUSIC"]},
 }
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[EmulatorProcess]:
+    """One of this file's own, for its rows are counted."""
+    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0") as running:
+        yield running
 
 
 def creates(emulator: EmulatorProcess) -> int:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from decimal import Decimal
 from importlib import metadata
 from pathlib import Path
@@ -24,11 +25,18 @@ import pytest
 from spotify_ads_async.cli.demo import changes_file
 from spotify_ads_async.governor import Governor, Limit
 from tests.support import demo_changes
-from tests.support.emulator_process import EmulatorProcess
+from tests.support.emulator_process import EmulatorProcess, emulator_process
 
 from .conftest import CommandLine
 
 DONE, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[EmulatorProcess]:
+    """One of this file's own, for its rows are counted."""
+    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0") as running:
+        yield running
 
 
 def ids(spotify_ads: CommandLine, count: int = 3) -> list[str]:

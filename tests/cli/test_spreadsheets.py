@@ -149,7 +149,7 @@ def test_from_the_template_to_a_live_campaign_and_back(spotify_ads: CommandLine)
 
 
 def test_a_copy_may_start_at_a_time_of_a_zone(spotify_ads: CommandLine) -> None:
-    campaign = spotify_ads.out("campaigns", "list", "--limit", "1", "--fields", "id", "-o", "csv").split()[1]
+    campaign = spotify_ads.out("campaigns", "list", "--where", "status=ACTIVE", "--limit", "1", "--fields", "id", "-o", "csv").split()[1]
     for start, zone in (("2031-03-01T06:00", "Europe/Berlin"), ("2031-03-01T05:00:00Z", "Europe/Berlin"), ("2031-03-01T05:00", "")):
         words = ["--start", start, *(["--zone", zone] if zone else []), "--name", f"Copy {start} {zone or 'UTC'}"]
         ended = spotify_ads.run("campaigns", "clone", campaign, *words, "-o", "json", "--yes")

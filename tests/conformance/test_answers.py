@@ -14,6 +14,8 @@ from conformance.answers import Answers
 from conformance.document import DocumentedOperation, Schema, load
 
 from spotify_ads_async.core import wire
+from spotify_ads_async.errors import InvalidAnswer
+from spotify_ads_async.operation import ListOperation
 from spotify_ads_async.operations import OPERATIONS
 from spotify_ads_async.types import Secret
 
@@ -36,7 +38,7 @@ def reveal(value: object) -> str:
 
 
 def decoded(operation: DocumentedOperation, sent: object) -> Any:  # noqa: ANN401 - the answer of any operation
-    return wire.answer(OPERATIONS[operation.id], status=200, content_type="application/json", body=msgspec.json.encode(sent))
+    return wire.answer(OPERATIONS[operation.id], status=200, content_type=lambda: "application/json", body=msgspec.json.encode(sent))
 
 
 def lost(schema: Schema, sent: Any, kept: Any, place: str = "$") -> Iterator[str]:  # noqa: ANN401 - any JSON values
@@ -79,7 +81,14 @@ def test_random_answers_decode_and_nothing_is_lost(operation: DocumentedOperatio
         sent = answers.make(operation.answer)
         if not loose and at < JUDGED:
             assert load().problems(operation.answer, sent) == []
-        kept = msgspec.json.decode(msgspec.json.encode(decoded(operation, sent), enc_hook=reveal))
+        try:
+            answer = decoded(operation, sent)
+        except InvalidAnswer as problem:
+            # Of a list only this may be refused: nothing in its place, and something else beside it.
+            assert isinstance(OPERATIONS[operation.id], ListOperation), sent
+            assert "in their place" in str(problem), sent
+            continue
+        kept = msgspec.json.decode(msgspec.json.encode(answer, enc_hook=reveal))
         assert list(lost(operation.answer, sent, kept)) == [], sent
 
 
@@ -91,7 +100,7 @@ def test_an_empty_object_decodes(operation: DocumentedOperation) -> None:
 @pytest.mark.parametrize("operation", SILENT, ids=by_id)
 def test_operations_without_an_answer_have_none(operation: DocumentedOperation) -> None:
     assert OPERATIONS[operation.id].answer is None
-    assert wire.answer(OPERATIONS[operation.id], status=204, content_type="", body=b"") is None
+    assert wire.answer(OPERATIONS[operation.id], status=204, content_type=lambda: "", body=b"") is None
 
 
 def test_the_generator_reaches_what_nobody_has_published() -> None:

@@ -76,11 +76,13 @@ def warehouse(server: AdsServer, tmp_path: Path) -> Warehouse:
 
 
 def test_a_second_load_has_late_figures_and_no_ghosts(server: AdsServer, warehouse: Warehouse) -> None:
+    second = "c2c2c2c2-c2c2-42c2-82c2-c2c2c2c2c2c2"
+    server.entities["campaigns"][A].append({"id": second, "name": "Spring"})
     server.rows[A] = [
         row(day(20), impressions=1),
         row(day(5), impressions=50),
         row(day(4), impressions=40),
-        row(day(4), "c2", impressions=4),
+        row(day(4), second, impressions=4),
     ]
     warehouse.load(lookback_days=7)
     assert len(warehouse.read("entity_id, start_time")) == 4
@@ -161,9 +163,11 @@ def test_new_values_load_and_archived_entities_stay(server: AdsServer, warehouse
 
 
 def test_the_state_stays_small(server: AdsServer, warehouse: Warehouse) -> None:
-    server.rows[A] = [row(day(1), f"c{number}", impressions=number) for number in range(2_000)]
+    names = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(40)]
+    server.entities["campaigns"][A] = [{"id": name, "name": name} for name in names]
+    server.rows[A] = [row(day(back), name, impressions=back) for name in names for back in range(20)]
     warehouse.load()
-    assert len(warehouse.read("entity_id, impressions")) == 2_000
+    assert len(warehouse.read("entity_id, impressions")) == 800
     assert len(json.dumps(warehouse.pipeline.state, default=str)) < 10_000
 
 
