@@ -85,8 +85,8 @@ def test_random_answers_decode_and_nothing_is_lost(operation: DocumentedOperatio
             answer = decoded(operation, sent)
         except InvalidAnswer as problem:
             # Of a list only this may be refused: nothing in its place, and something else beside it.
-            assert isinstance(OPERATIONS[operation.id], ListOperation), sent
-            assert "in their place" in str(problem), sent
+            if not isinstance(OPERATIONS[operation.id], ListOperation) or "in their place" not in str(problem):
+                raise
             continue
         kept = msgspec.json.decode(msgspec.json.encode(answer, enc_hook=reveal))
         assert list(lost(operation.answer, sent, kept)) == [], sent
