@@ -13,11 +13,11 @@ from spotify_ads_async.cli.signals import on_signals
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.emulator.domain.patching import PatchMode
 from spotify_ads_async.emulator.server.faults import parse_faults
-from spotify_ads_async.emulator.server.hosts import is_loopback
 from spotify_ads_async.emulator.server.latency import Latency
 from spotify_ads_async.emulator.server.quota import Algorithm
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor.limits import parse_limits
+from spotify_ads_async.network.addresses import is_loopback
 
 __all__ = ["emulate"]
 

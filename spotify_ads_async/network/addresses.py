@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.types import Secret
 
-__all__ = ["ALLOW_HTTP_VARIABLE", "Login", "require_secure", "split_login", "with_login"]
+__all__ = ["ALLOW_HTTP_VARIABLE", "Login", "is_loopback", "require_secure", "split_login", "with_login"]
 
 ALLOW_HTTP_VARIABLE = "SPOTIFY_ADS_ALLOW_HTTP"
 
@@ -36,7 +36,7 @@ def require_secure(url: str, allow_http: Collection[str] = ()) -> None:
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError("an address with credentials in it ends up in logs: leave them out")
     host = parts.hostname
-    if parts.scheme == "https" or (parts.scheme == "http" and (_is_loopback(host) or host in {name.lower() for name in allow_http})):
+    if parts.scheme == "https" or (parts.scheme == "http" and (is_loopback(host) or host in {name.lower() for name in allow_http})):
         return
     raise ConfigurationError(
         f"{parts.scheme}://{host} would carry secrets in the clear: use https (plain http is for loopback). For a test server on a "
@@ -54,7 +54,8 @@ def _split(url: str) -> SplitResult | None:
     return parts
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens on ``host``."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

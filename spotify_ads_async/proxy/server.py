@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import importlib.resources
 import io
-import ipaddress
 import json
 import logging
 import math
@@ -25,7 +24,7 @@ from spotify_ads_async.auth.credentials import Credentials
 from spotify_ads_async.core.transport import open_session
 from spotify_ads_async.errors import ConfigurationError, QuotaTimeout, RateLimited, SpotifyAdsError, StoreUnavailable
 from spotify_ads_async.governor import Admission, Governor, Scope
-from spotify_ads_async.network.addresses import require_secure
+from spotify_ads_async.network.addresses import is_loopback, require_secure
 from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.proxy.metrics import CONTENT_TYPE_LATEST, Metrics
 from spotify_ads_async.proxy.requests import Refusal, Wish, allowed_sender, end_to_end, has_key, limits_spent, wish
@@ -85,7 +84,7 @@ class QuotaProxy:
         transport: TransportOptions | None = None,
     ) -> None:
         require_secure(upstream, () if transport is None else transport.allow_http)
-        if not _is_loopback(host) and key is None:
+        if not is_loopback(host) and key is None:
             raise ConfigurationError(
                 f"{host} can be reached from other machines: give the proxy a key that programs must send, or listen on 127.0.0.1"
             )
@@ -134,7 +133,7 @@ class QuotaProxy:
             await site.start()
             self._port = runner.addresses[0][1]
             names = {"127.0.0.1", "localhost", "[::1]", self._host}
-            self._hosts = frozenset(f"{name}:{self._port}" for name in names) if _is_loopback(self._host) else frozenset[str]()
+            self._hosts = frozenset(f"{name}:{self._port}" for name in names) if is_loopback(self._host) else frozenset[str]()
             self._stack = stack.pop_all()
         return self
 
@@ -323,12 +322,3 @@ def _own_answer(status: int, content: Mapping[str, Any], headers: Mapping[str, s
 
 def _whole(seconds: float) -> str:
     return str(max(1, math.ceil(seconds)))
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-__all__ = ["HostPolicy", "is_loopback"]
+__all__ = ["HostPolicy"]
 
 _MOST_REMEMBERED = 64
 
@@ -45,8 +45,3 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens on ``host``."""
-    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
