@@ -20,11 +20,6 @@ from spotify_ads_async.models import CampaignDraftPublish, PublishAction
 from spotify_ads_async.operations import PUBLISH_CAMPAIGN_DRAFT
 
 
-def said(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    """What the log says to people: without the line of each request, which is for whoever looks for a fault."""
-    return [record for record in caplog.records if record.levelno > logging.DEBUG]
-
-
 def raises(problem: BaseException) -> Callable[[Event], None]:
     def listener(event: Event) -> None:
         del event
@@ -58,8 +53,8 @@ async def test_nothing_that_a_listener_raises_touches_a_call(problem: BaseExcept
         with anyio.fail_after(5):
             assert (await calls.WRITE.by(ads)).id == calls.THING
     assert isinstance(heard[-1], CallSucceeded)
-    assert all("an event listener raised on" in record.getMessage() for record in said(caplog))
-    assert len(said(caplog)) == 3
+    assert all("an event listener raised on" in record.getMessage() for record in caplog.records)
+    assert len(caplog.records) == 3
 
 
 async def test_a_listener_that_is_interrupted_ends_the_program() -> None:
@@ -94,7 +89,7 @@ async def test_a_coroutine_that_a_plain_listener_returns_is_told_of(caplog: pyte
     async with RawServer(otherwise=answer(200, {})) as server, calls.client(server.base_url) as ads:
         ads.subscribe(functools.partial(returns, told))  # type: ignore[arg-type,return-value]
         await calls.READ.by(ads)
-    assert {record.levelno for record in said(caplog)} == {logging.ERROR}
+    assert {record.levelno for record in caplog.records} == {logging.ERROR}
     assert "a coroutine on RequestSent, which nobody awaits" in caplog.text
 
 
@@ -127,7 +122,7 @@ async def test_a_write_that_is_cancelled_after_it_left_ends_as_every_other(caplo
     assert (failed.call, failed.attempts, failed.error, failed.in_doubt) == (sent.call, 1, "CancelledError", True)
     (note,) = problem.__notes__
     assert note.startswith("updateAdSet: the call was given up after its request left: it may have taken effect")
-    ((name, level, message),) = [one for one in caplog.record_tuples if one[1] > logging.DEBUG]
+    ((name, level, message),) = caplog.record_tuples
     assert (name, level) == ("spotify_ads_async", logging.WARNING)
     assert note in message
 
@@ -138,7 +133,7 @@ async def test_a_read_that_is_cancelled_leaves_nothing_in_doubt(caplog: pytest.L
     assert isinstance(heard[-1], CallFailed)
     assert not heard[-1].in_doubt
     assert not hasattr(problem, "__notes__")
-    assert not said(caplog)
+    assert not caplog.records
 
 
 async def test_a_write_that_is_cancelled_while_it_is_read_back_is_in_doubt() -> None:
@@ -180,7 +175,7 @@ async def test_a_lost_answer_to_validate_is_asked_again(action: PublishAction, c
     async with RawServer(otherwise=answer(200, {}), script=[reset]) as server, calls.client(server.base_url) as ads:
         if action == PublishAction.VALIDATE:
             await call.by(ads)
-            assert not said(caplog)
+            assert not caplog.records
         else:
             with pytest.raises(OutcomeUnknown):
                 await call.by(ads)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import inspect
+import logging
 import os
 import re
 import shlex
@@ -103,6 +104,7 @@ async def run_page(page: Path, programs: Path, emulator: EmulatorProcess, tmp_pa
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": "__example__"}
     with contextlib.ExitStack() as others:
+        others.enter_context(logging_as_before())
         for block in blocks:
             for name, value in environment.items():
                 monkeypatch.setenv(name, value)
@@ -115,6 +117,19 @@ async def run_page(page: Path, programs: Path, emulator: EmulatorProcess, tmp_pa
             else:
                 await run_in(namespace, block, page)
     await check_closed(namespace)
+
+
+@contextlib.contextmanager
+def logging_as_before() -> Iterator[None]:
+    """Take back what a page set about logging: it is the process's, and later tests read logs."""
+    root, own = logging.getLogger(), [logging.getLogger(name) for name in ("spotify_ads_async", "spotify_ads_async.requests")]
+    handlers, levels = list(root.handlers), [logger.level for logger in (root, *own)]
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        for logger, level in zip((root, *own), levels, strict=True):
+            logger.setLevel(level)
 
 
 async def check_closed(namespace: dict[str, object]) -> None:
