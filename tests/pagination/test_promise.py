@@ -7,6 +7,7 @@ import bisect
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -32,11 +33,11 @@ class Pending:
 
 
 class ChangingList:
-    """A list that changes under the walk. Each row stands at a key; keys never meet."""
+    """A list that changes under the walk. Each row stands at a key; keys never meet, however often a gap is halved."""
 
     def __init__(self) -> None:
-        self.keys: list[float] = []
-        self.rows: dict[float, str] = {}
+        self.keys: list[Fraction] = []
+        self.rows: dict[Fraction, str] = {}
         self.pending: list[Pending] = []
         self.created = 0
 
@@ -52,12 +53,12 @@ class ChangingList:
     def create(self, place: float) -> None:
         """A new row before the one that is ``place`` of the way through: 0 is the front, 1 behind the last."""
         index = round(place * len(self.keys))
-        below = self.keys[index - 1] if index else (self.keys[0] - 2 if self.keys else 0.0)
+        below = self.keys[index - 1] if index else (self.keys[0] - 2 if self.keys else Fraction(0))
         above = self.keys[index] if index < len(self.keys) else below + 2
         self._put((below + above) / 2, f"row-{self.created}")
         self.created += 1
 
-    def _put(self, key: float, row: str) -> None:
+    def _put(self, key: Fraction, row: str) -> None:
         bisect.insort(self.keys, key)
         self.rows[key] = row
 

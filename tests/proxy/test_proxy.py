@@ -110,7 +110,7 @@ async def test_each_client_id_has_a_window_and_all_share_the_address(http: aioht
 async def test_a_pause_that_the_api_asks_for_holds_for_all(http: aiohttp.ClientSession) -> None:
     async with (
         RawServer(script=[answer(429, {}, headers={"Retry-After": "20"})]) as server,
-        proxied(server, Limit("ip", requests=50, window=1.0), longest_wait=1.0) as proxy,
+        proxied(server, Limit("ip", requests=50, window=30.0), longest_wait=1.0) as proxy,
     ):
         async with http.get(f"{proxy.base_url}/businesses", headers=SIGNED) as got:
             assert got.status == 429
