@@ -24,7 +24,9 @@ _MARKER = "spotify_ads_emulator"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker that carries the emulator's options."""
-    config.addinivalue_line("markers", f"{_MARKER}(**options): options of the Emulator behind the fixture of the same name")
+    config.addinivalue_line(
+        "markers", f"{_MARKER}(**options): options of the Emulator behind the fixture of the same name"
+    )
 
 
 @contextmanager

@@ -49,7 +49,9 @@ def run_all(names: list[str]) -> None:
     began = time.monotonic()
     failed: list[str] = []
     for number, name in enumerate(names, start=1):
-        print(f"\n== {number} of {len(names)}: {name}, {(time.monotonic() - began) / 60:.0f} minutes so far", flush=True)
+        print(
+            f"\n== {number} of {len(names)}: {name}, {(time.monotonic() - began) / 60:.0f} minutes so far", flush=True
+        )
         command = [sys.executable, "-m", "benchmarks", name]
         try:
             subprocess.run(command, check=True, cwd=HERE.parent, timeout=AT_MOST_SECONDS)  # noqa: S603 - this package itself

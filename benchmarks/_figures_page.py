@@ -52,18 +52,33 @@ def _rows(found: dict[str, Any]) -> Iterator[Row]:
     yield _at_most("Decode a page of 50 ad sets", "untyped `msgspec`", structs, decoding["goals"]["to_untyped"])
     least = decoding["goals"]["pydantic_to_ours"]
     yield Row(
-        "The same", "pydantic models of the same shape", f"pydantic takes {models:.1f} times ours", f"at least {least:g}", models < least
+        "The same",
+        "pydantic models of the same shape",
+        f"pydantic takes {models:.1f} times ours",
+        f"at least {least:g}",
+        models < least,
     )
-    for what, case in (("Import every public name", "every public name"), ("With every model", "every public name and model")):
+    for what, case in (
+        ("Import every public name", "every public name"),
+        ("With every model", "every public name and model"),
+    ):
         yield _at_most(what, "`import aiohttp, msgspec`", imports[case]["median"], found["imports"]["goal"])
     call = calls["against_bare"]["ratios"]["spotify-ads-async on asyncio"]["median"]
-    yield _at_most("One governed, typed call, 32 at a time", "bare `aiohttp` and untyped `msgspec`", call, calls["goal"])
+    yield _at_most(
+        "One governed, typed call, 32 at a time", "bare `aiohttp` and untyped `msgspec`", call, calls["goal"]
+    )
     others = calls["against_ours"]["ratios"]["httpx + pydantic on asyncio"]["median"]
     yield Row("The same", "`httpx` and pydantic", f"they take {others:.1f} times ours")
     for latency, goal in (("20 ms", None), ("100 ms", 8), ("300 ms", None)):
         faster = found["walking"][latency]["page_by_page_to_read_ahead"]
         told = f"{faster:.1f} times as fast"
-        yield Row(f"Walk 10,000 rows at {latency}", "page by page", told, f"at least {goal}" if goal else "", bool(goal) and faster < goal)
+        yield Row(
+            f"Walk 10,000 rows at {latency}",
+            "page by page",
+            told,
+            f"at least {goal}" if goal else "",
+            bool(goal) and faster < goal,
+        )
     memory = found["memory"]
     grown, bound = memory["growth"]["walking 1,000,000 rows"], memory["goal_megabytes"]
     told = f"{grown:.0f} MB of growth, {_percent(memory['share_of_keeping_all'])}"
@@ -74,7 +89,11 @@ def _rows(found: dict[str, Any]) -> Iterator[Row]:
     yield _flat("A row of a bulk plan, by rows", growth["plans"], "bulk plan", "`csv` and `sqlite3` alone")
     bulk = found["bulk"]
     applied, few, many = bulk["apply"], bulk["plan_of_few"], bulk["plan"]
-    yield Row(f"{applied['changes']} changes in bulk", "the least that the windows allow", f"{applied['ratio']:.2f} times its seconds")
+    yield Row(
+        f"{applied['changes']} changes in bulk",
+        "the least that the windows allow",
+        f"{applied['ratio']:.2f} times its seconds",
+    )
     yield Row("The same", "one call after the other", f"{applied['one_after_the_other_to_bulk']:.1f} times as fast")
     told = f"{many['megabytes']:.0f} MB, against {few['megabytes']:.0f} MB"
     yield Row(f"Memory of planning {many['rows']:,} rows", f"planning {few['rows']:,} rows", told)
@@ -100,7 +119,13 @@ def _quota_rows(alone: dict[str, Any], shared: dict[str, Any]) -> Iterator[Row]:
     )
     one, none = shared["saturated-redis"], shared["unshared"]
     told = f"{one['used_percent']:.1f} % used, {one['would_refuse']['log']} refusals, against {none['would_refuse']['log']:,}"
-    yield Row("Four processes, one quota in Redis", "a governor in each", told, "none refused", bool(one["would_refuse"]["log"]))
+    yield Row(
+        "Four processes, one quota in Redis",
+        "a governor in each",
+        told,
+        "none refused",
+        bool(one["would_refuse"]["log"]),
+    )
     told = f"{shared['alone-redis']['used_percent']:.0f} % of the quota used, against {shared['divided-by-hand']['used_percent']:.0f} %"
     yield Row("One of four has work, quota in Redis", "a quota divided by hand", told)
 
@@ -143,9 +168,13 @@ def _stores(found: dict[str, Any]) -> Iterator[Iterable[str]]:
     }
     columns = [found["shared_quota"]["scenarios"][name] for name in names]
     rows: dict[str, Callable[[dict[str, Any]], str]] = {
-        "refusals by a log, fixed windows or a token bucket, over both windows": lambda one: f"{max(one['would_refuse'].values()):,}",
+        "refusals by a log, fixed windows or a token bucket, over both windows": lambda one: (
+            f"{max(one['would_refuse'].values()):,}"
+        ),
         "of the binding window used": lambda one: f"{one['used_percent']:.1f} %",
-        "smallest and largest share of the mean": lambda one: f"{min(one['share_of_mean']):.2f}, {max(one['share_of_mean']):.2f}",
+        "smallest and largest share of the mean": lambda one: (
+            f"{min(one['share_of_mean']):.2f}, {max(one['share_of_mean']):.2f}"
+        ),
         "round trips to the store for each request": lambda one: f"{one['exchanges_per_call']:.2f}",
     }
     yield ("", *names.values())

@@ -16,7 +16,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["RESULTS", "Comparison", "Report", "compare", "compare_async", "processor_seconds", "show", "summed_up", "write"]
+__all__ = [
+    "RESULTS",
+    "Comparison",
+    "Report",
+    "compare",
+    "compare_async",
+    "processor_seconds",
+    "show",
+    "summed_up",
+    "write",
+]
 
 RESULTS = Path(__file__).parents[1] / "docs" / "benchmarks"
 ROUNDS = 9
@@ -44,7 +54,9 @@ def summed_up(costs: Mapping[str, Sequence[float]], base: str, unit: str) -> Com
     for name, mine in costs.items():
         if name != base:
             by_round = [one / other for one, other in zip(mine, costs[base], strict=True)]
-            low, middle, high = statistics.quantiles(by_round * 2 if len(by_round) == 1 else by_round, n=4, method="inclusive")
+            low, middle, high = statistics.quantiles(
+                by_round * 2 if len(by_round) == 1 else by_round, n=4, method="inclusive"
+            )
             ratios[name] = {"median": round(middle, 3), "quartiles": [round(low, 3), round(high, 3)]}
     medians = {name: round(statistics.median(mine), 3) for name, mine in costs.items()}
     return {"unit": unit, "rounds": len(costs[base]), "medians": medians, "base": base, "ratios": ratios}
@@ -60,7 +72,11 @@ def compare(cases: Mapping[str, Callable[[], object]], *, base: str, times: int,
             work()
         return (time.process_time() - began) / times * 1e6
 
-    return asyncio.run(compare_async({name: lambda work=work: measured(work) for name, work in cases.items()}, base=base, rounds=rounds))
+    return asyncio.run(
+        compare_async(
+            {name: lambda work=work: measured(work) for name, work in cases.items()}, base=base, rounds=rounds
+        )
+    )
 
 
 async def compare_async(

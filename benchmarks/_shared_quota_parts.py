@@ -119,7 +119,9 @@ async def worker(options: argparse.Namespace) -> None:
             try:
                 async with governor.admit(names, max_wait=left) as admission:
                     departures.append(time.monotonic())
-                    async with session.post(f"{options.origin}/{options.ip}", skip_auto_headers=("Content-Type",)) as answer:
+                    async with session.post(
+                        f"{options.origin}/{options.ip}", skip_auto_headers=("Content-Type",)
+                    ) as answer:
                         admission.answered(status=answer.status, headers=answer.headers)
                         await answer.read()
             except SpotifyAdsError as problem:
@@ -132,7 +134,15 @@ async def worker(options: argparse.Namespace) -> None:
                 group.create_task(send(session))
         late = time.monotonic() - ends_at
     print(
-        json.dumps({"ip": options.ip, "departures": departures, "exchanges": governor.exchanges, "failures": failures, "late": late}),
+        json.dumps(
+            {
+                "ip": options.ip,
+                "departures": departures,
+                "exchanges": governor.exchanges,
+                "failures": failures,
+                "late": late,
+            }
+        ),
         flush=True,
     )
 

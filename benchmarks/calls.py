@@ -39,7 +39,10 @@ AT_MOST = 1.15
 ROUNDS = 60
 """So many that the load of a shared machine, which changes from minute to minute, weighs on all alike."""
 LOOKUPS = 200
-LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
 
 Call = Callable[[], Awaitable[object]]
 
@@ -62,7 +65,9 @@ async def clients(target: Target, stack: AsyncExitStack) -> dict[str, Call]:
     """One way to make a call for each client, open until the stack closes. Every call is about another ad set, as in life."""
     ids = itertools.cycle(target.ad_set_ids)
     # Windows so wide that nothing waits, and so short that tokens come back while it runs: the cost of asking is what counts here.
-    governor = Governor([Limit("client_id", requests=10_000_000, window=0.3), Limit("ip", requests=10_000_000, window=0.1)])
+    governor = Governor(
+        [Limit("client_id", requests=10_000_000, window=0.3), Limit("ip", requests=10_000_000, window=0.1)]
+    )
     ads = await stack.enter_async_context(AdsClient(target.token, base_url=target.base_url, governor=governor))
     bare = await stack.enter_async_context(aiohttp.ClientSession())
     bounds = httpx.Limits(max_connections=100, max_keepalive_connections=100)
@@ -118,7 +123,9 @@ async def lookups() -> Comparison:
 
     threads, aiodns = ThreadedResolver(), AsyncResolver()
     try:
-        return await compare_async({"threads": lambda: measured(threads), "aiodns": lambda: measured(aiodns)}, base="threads", rounds=5)
+        return await compare_async(
+            {"threads": lambda: measured(threads), "aiodns": lambda: measured(aiodns)}, base="threads", rounds=5
+        )
     finally:
         await aiodns.close()
 
@@ -156,7 +163,9 @@ def report(costs: Mapping[str, Sequence[float]], calls: int, found_lookups: Comp
     figures = {
         "against_bare": summed_up(costs, bare, unit),
         "against_ours": summed_up(costs, ours, unit),
-        "against_bare_on_uvloop": summed_up({name: cost for name, cost in costs.items() if "uvloop" in name}, f"{BARE} on uvloop", unit),
+        "against_bare_on_uvloop": summed_up(
+            {name: cost for name, cost in costs.items() if "uvloop" in name}, f"{BARE} on uvloop", unit
+        ),
     }
     for comparison in figures.values():
         show(f"one call, {CONCURRENT} at a time", comparison)
@@ -164,7 +173,9 @@ def report(costs: Mapping[str, Sequence[float]], calls: int, found_lookups: Comp
     print(f"goal: {OURS} at most {AT_MOST} times {BARE}")
     medians: dict[str, float] = figures["against_bare"]["medians"]  # pyright: ignore[reportAssignmentType]
     title, goal = f"One call, {CONCURRENT} at a time", medians[bare] * AT_MOST
-    chart = charts.bars(title, medians, unit=f"{unit} of the client, less is better", goal=goal, goal_says="goal: at most")
+    chart = charts.bars(
+        title, medians, unit=f"{unit} of the client, less is better", goal=goal, goal_says="goal: at most"
+    )
     facts = {"concurrent": CONCURRENT, "calls_a_round": calls, "goal": AT_MOST}
     return Report({**facts, **figures, "lookup": found_lookups}, {"calls": chart})
 
@@ -178,7 +189,11 @@ def main() -> Report | None:
     chosen = parser.parse_args()
     found_lookups = asyncio.run(lookups())
     if chosen.base_url:
-        report(on_both_loops(asyncio.run(named_server(chosen.base_url, chosen.ad_account)), chosen.calls), chosen.calls, found_lookups)
+        report(
+            on_both_loops(asyncio.run(named_server(chosen.base_url, chosen.ad_account)), chosen.calls),
+            chosen.calls,
+            found_lookups,
+        )
         return None
     with own_server() as target:
         return report(on_both_loops(target, chosen.calls), chosen.calls, found_lookups)

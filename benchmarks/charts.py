@@ -20,7 +20,9 @@ _STYLE = (
 )
 
 
-def bars(title: str, values: Mapping[str, float], *, unit: str, goal: float | None = None, goal_says: str = "goal") -> str:
+def bars(
+    title: str, values: Mapping[str, float], *, unit: str, goal: float | None = None, goal_says: str = "goal"
+) -> str:
     """A bar for each value, and a dashed line where the goal is."""
     left, row, top = 300, 30, 58 if goal is None else 80
     most = max([*values.values(), goal or 0.0]) or 1.0
@@ -64,7 +66,11 @@ def lines(title: str, series: Mapping[str, Mapping[float, float]], *, across: st
     for power in columns:
         x, _ = place(10.0**power, 10.0 ** rows[0])
         parts += [f'<line class="grid" x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{top + tall}"/>']
-        parts += [_text(x, top + tall + 18, f"{10**power:,}" if power >= 0 else _figure(10.0**power), "quiet", anchor="middle")]
+        parts += [
+            _text(
+                x, top + tall + 18, f"{10**power:,}" if power >= 0 else _figure(10.0**power), "quiet", anchor="middle"
+            )
+        ]
     parts += [_text((left + WIDTH - right) / 2, top + tall + 38, across, "quiet", anchor="middle")]
     for number, (name, points) in enumerate(series.items()):
         colour = COLOURS[number % len(COLOURS)]
@@ -98,4 +104,6 @@ def _text(x: float, y: float, text: str, kind: str = "", *, anchor: str = "start
 
 def _svg(height: float, title: str, parts: Sequence[str]) -> str:
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(title)}">'
-    return "\n".join([head, f"<style>{_STYLE}</style>", '<rect class="paper" width="100%" height="100%"/>', *parts, "</svg>", ""])
+    return "\n".join(
+        [head, f"<style>{_STYLE}</style>", '<rect class="paper" width="100%" height="100%"/>', *parts, "</svg>", ""]
+    )

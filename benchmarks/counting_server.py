@@ -128,7 +128,9 @@ class TokenBucket:
     def fill(self, now: float) -> None:
         """Add what has come since."""
         if self.filled_at is not None:
-            self.tokens = min(self.limit.requests, self.tokens + (now - self.filled_at) * self.limit.requests / self.limit.window)
+            self.tokens = min(
+                self.limit.requests, self.tokens + (now - self.filled_at) * self.limit.requests / self.limit.window
+            )
         self.filled_at = now
 
     def wait(self, now: float) -> float:
@@ -238,14 +240,22 @@ class CountingServer:
             case "seconds":
                 return b"Retry-After: %d\r\n" % seconds
             case "date":
-                return b"Retry-After: %s\r\n" % format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True).encode()
+                return (
+                    b"Retry-After: %s\r\n"
+                    % format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True).encode()
+                )
             case number:
                 return b"Retry-After: %s\r\n" % number.encode()
 
     @staticmethod
     def answer(status: bytes, headers: bytes, body: bytes) -> bytes:
         """The bytes of an answer."""
-        return b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n%s" % (status, len(body), headers, body)
+        return b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n%s" % (
+            status,
+            len(body),
+            headers,
+            body,
+        )
 
     def control(self, target: str, body: bytes) -> bytes:
         """Answer one of the requests that count for nothing."""
@@ -342,7 +352,9 @@ def options_from(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--enforce", choices=sorted(ALGORITHMS), help="refuse with 429 what this algorithm refuses")
     parser.add_argument("--headers", action="store_true", help="send X-RateLimit-Limit and -Remaining")
     parser.add_argument("--retry-after", default="seconds", help="seconds, date, none, or a fixed value to send")
-    parser.add_argument("--others", type=float, default=0.0, help="requests per second of another program on the same windows")
+    parser.add_argument(
+        "--others", type=float, default=0.0, help="requests per second of another program on the same windows"
+    )
     parser.add_argument("--seed", type=int)
     return parser.parse_args(arguments)
 

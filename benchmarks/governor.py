@@ -70,7 +70,9 @@ def nested(scale: float, *, wide: bool = False) -> Leave:
     from aiolimiter import AsyncLimiter  # noqa: PLC0415 (each case loads what it measures)
 
     many = 100_000 if wide else 1
-    return acquiring(AsyncLimiter(1500 * scale * many, 30 * scale).acquire, AsyncLimiter(500 * scale * many, 10 * scale).acquire)
+    return acquiring(
+        AsyncLimiter(1500 * scale * many, 30 * scale).acquire, AsyncLimiter(500 * scale * many, 10 * scale).acquire
+    )
 
 
 def safe(scale: float, *, wide: bool = False) -> Leave:
@@ -96,7 +98,9 @@ def pyrate(scale: float, *, wide: bool = False) -> Leave:
     from pyrate_limiter import Limiter, Rate  # noqa: PLC0415 (the same)
 
     many = 100_000 if wide else 1
-    limiter = Limiter([Rate(int(500 * scale) * many, int(10_000 * scale)), Rate(int(1500 * scale) * many, int(30_000 * scale))])
+    limiter = Limiter(
+        [Rate(int(500 * scale) * many, int(10_000 * scale)), Rate(int(1500 * scale) * many, int(30_000 * scale))]
+    )
     return acquiring(limiter.try_acquire_async)
 
 
@@ -108,7 +112,9 @@ def throttled(scale: float, *, wide: bool = False) -> Leave:
 
     def limiter(requests: float, window: float) -> Callable[[], Awaitable[object]]:
         count = int(requests * scale) * many
-        one = Throttled(key="k", quota=per_duration(timedelta(seconds=window * scale), count, burst=count), timeout=3600.0)
+        one = Throttled(
+            key="k", quota=per_duration(timedelta(seconds=window * scale), count, burst=count), timeout=3600.0
+        )
         return one.limit
 
     return acquiring(limiter(1500, 30), limiter(500, 10))
@@ -220,7 +226,9 @@ def in_windows(arrivals: list[float], window: float, start: float, end: float) -
 
 def fullest(arrivals: list[float], window: float) -> int:
     """The most arrivals within any window."""
-    return max((number + 1 - bisect_right(arrivals, moment - window) for number, moment in enumerate(arrivals)), default=0)
+    return max(
+        (number + 1 - bisect_right(arrivals, moment - window) for number, moment in enumerate(arrivals)), default=0
+    )
 
 
 async def saturate(name: str, seconds: float, latency: tuple[float, float], scale: float) -> dict[str, Any]:
@@ -298,7 +306,9 @@ async def case(options: argparse.Namespace) -> dict[str, Any]:
         return await enforced("auto", options.seconds, options.scale, "--enforce", "weighted", "--seed", "1")
     if options.case.startswith("another program"):
         headers = ["--headers"] if options.case.endswith("headers") else []
-        return await enforced("auto", options.seconds, options.scale, "--enforce", "log", "--others", "25", "--seed", "1", *headers)
+        return await enforced(
+            "auto", options.seconds, options.scale, "--enforce", "log", "--others", "25", "--seed", "1", *headers
+        )
     return await saturate(options.case, options.seconds, tuple(options.latency), options.scale)
 
 
@@ -338,7 +348,8 @@ def chart(found: dict[str, Any], seconds: float) -> str:
         mood = "bad" if one["fullest_10_s"] > one["limit_10_s"] else "good"
         told = f"at most {one['fullest_10_s']} in 10 s, {one['would_refuse']['log']} refusals"
         points = " ".join(
-            f"{x + left + at / seconds * (across - left):.1f},{y + tall - count * scale:.1f}" for at, count in one["trailing"]
+            f"{x + left + at / seconds * (across - left):.1f},{y + tall - count * scale:.1f}"
+            for at, count in one["trailing"]
         )
         line = y + tall - one["limit_10_s"] * scale
         parts += [

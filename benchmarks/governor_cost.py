@@ -73,7 +73,9 @@ async def uncontended() -> dict[str, float]:
     return {name: statistics.median(costs) for name, costs in times.items()}
 
 
-async def crowd(governor: Governor, size: int, *, max_wait: float | None, priority: Priority) -> list[asyncio.Task[None]]:
+async def crowd(
+    governor: Governor, size: int, *, max_wait: float | None, priority: Priority
+) -> list[asyncio.Task[None]]:
     """``size`` tasks that wait for leave, and give it back as soon as they have it."""
 
     async def one() -> None:
@@ -125,7 +127,9 @@ async def handed_on(size: int, priority: Priority, max_wait: float | None) -> fl
 
 async def returning(size: int) -> float:
     """Tokens come back with time, and the timer wakes the next of the crowd."""
-    governor = Governor([Limit("client_id", requests=60, window=0.03), Limit("ip", requests=20, window=0.01)], pace="burst")
+    governor = Governor(
+        [Limit("client_id", requests=60, window=0.03), Limit("ip", requests=20, window=0.01)], pace="burst"
+    )
     admitted = 0
 
     async def one() -> None:
@@ -210,9 +214,14 @@ def main() -> Report:
     for name, by_size in crowds.items():
         print(f"{name:45} " + " ".join(f"{cost:6.1f} µs" for cost in by_size.values()))
     drawn = {
-        "governor-cost": charts.bars("One admission that need not wait", costs, unit="microseconds of CPU, less is better"),
+        "governor-cost": charts.bars(
+            "One admission that need not wait", costs, unit="microseconds of CPU, less is better"
+        ),
         "governor-cost-waiters": charts.lines(
-            "One admission, by how many wait", crowds, across="requests that wait", up="microseconds of CPU, flat is better"
+            "One admission, by how many wait",
+            crowds,
+            across="requests that wait",
+            up="microseconds of CPU, flat is better",
         ),
     }
     return Report(found, drawn)

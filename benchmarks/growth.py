@@ -105,7 +105,10 @@ async def handed_on_by_semaphore(size: int) -> float:
 
 async def admitted(size: int, rounds: int) -> Mapping[str, object]:
     """CPU of handing one admission on through a line of ``size``, against a semaphore that hands one slot on."""
-    cases = {"asyncio.Semaphore": lambda: handed_on_by_semaphore(size), "governor": lambda: handed_on(size, Priority.INTERACTIVE, None)}
+    cases = {
+        "asyncio.Semaphore": lambda: handed_on_by_semaphore(size),
+        "governor": lambda: handed_on(size, Priority.INTERACTIVE, None),
+    }
     return await compare_async(cases, base="asyncio.Semaphore", rounds=rounds, warm_up=rounds > 1)
 
 
@@ -114,14 +117,20 @@ def write_changes(changes: Path, present: Sequence[AdSet]) -> None:
     with changes.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("ad_set_id", "name", "bid_micro_amount"))
-        writer.writerows((row.id, f"Renamed {number}", "31250000" if number % 2 else "") for number, row in enumerate(present))
+        writer.writerows(
+            (row.id, f"Renamed {number}", "31250000" if number % 2 else "") for number, row in enumerate(present)
+        )
 
 
 def move_rows(changes: Path, present: Sequence[AdSet], file: Path) -> None:
     """Move the CSV's rows into SQLite, each beside its present state."""
     by_id = {row.id: row for row in present}
     encode = msgspec.json.encode
-    with contextlib.closing(sqlite3.connect(file)) as database, database, changes.open(encoding="utf-8", newline="") as text:
+    with (
+        contextlib.closing(sqlite3.connect(file)) as database,
+        database,
+        changes.open(encoding="utf-8", newline="") as text,
+    ):
         database.execute("CREATE TABLE rows (id TEXT PRIMARY KEY, before BLOB, after BLOB)")
         rows = ((row["ad_set_id"], encode(by_id[row["ad_set_id"]]), encode(row)) for row in csv.DictReader(text))
         database.executemany("INSERT INTO rows VALUES (?, ?, ?)", rows)
@@ -150,7 +159,10 @@ async def planned(rows: int, rounds: int) -> Mapping[str, object]:
             return (processor_seconds() - began) / rows * 1e6
 
         async with Emulator(ad_sets=0) as server:  # each plan asks it once, for the account's currency
-            cases = {"csv and sqlite3 alone": lambda: cost(bare), "bulk plan": lambda: cost(functools.partial(ours, server))}
+            cases = {
+                "csv and sqlite3 alone": lambda: cost(bare),
+                "bulk plan": lambda: cost(functools.partial(ours, server)),
+            }
             return await compare_async(cases, base="csv and sqlite3 alone", rounds=rounds, warm_up=rounds > 1)
 
 
@@ -179,7 +191,9 @@ def measured_rows() -> Found:
 
 async def many_clients(store: str, clients: int) -> float:
     """CPU of one admission of so many client IDs that share a governor and a store, each of which sends 20 requests."""
-    async with Governor([Limit("client_id", requests=1500, window=30.0)], store=store, on_store_failure="pause") as governor:
+    async with Governor(
+        [Limit("client_id", requests=1500, window=30.0)], store=store, on_store_failure="pause"
+    ) as governor:
 
         async def one(scope: Scope) -> None:
             for _ in range(20):
@@ -212,7 +226,11 @@ MEASURED: Mapping[str, tuple[str, str, Callable[[], Found]]] = {
         lambda: asyncio.run(grow("one admission handed on, waiters", SIZES, admitted)),
     ),
     "clients": ("One governor for many client IDs: cost of an admission", "client IDs", measured_clients),
-    "plans": ("A bulk plan: cost of a row", "rows of the plan", lambda: asyncio.run(grow("one row of a plan", SIZES, planned))),
+    "plans": (
+        "A bulk plan: cost of a row",
+        "rows of the plan",
+        lambda: asyncio.run(grow("one row of a plan", SIZES, planned)),
+    ),
 }
 
 

@@ -42,7 +42,9 @@ def main() -> Report:
     print(f"goal: at most {AT_MOST} times {BASE}")
     medians: dict[str, float] = found["medians"]  # pyright: ignore[reportAssignmentType]
     unit = "milliseconds of CPU with the interpreter's start, less is better"
-    chart = charts.bars("Importing, in a fresh process", medians, unit=unit, goal=medians[BASE] * AT_MOST, goal_says="goal: at most")
+    chart = charts.bars(
+        "Importing, in a fresh process", medians, unit=unit, goal=medians[BASE] * AT_MOST, goal_says="goal: at most"
+    )
     return Report({"goal": AT_MOST, "import": found}, {"imports": chart})
 
 

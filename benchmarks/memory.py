@@ -50,14 +50,18 @@ async def typed_walk(base_url: str, rows: int) -> float:
         return most - before
 
 
-async def untyped_rows(client: aiohttp.ClientSession, base_url: str, rows: int, kept: list[object] | None = None) -> int:
+async def untyped_rows(
+    client: aiohttp.ClientSession, base_url: str, rows: int, kept: list[object] | None = None
+) -> int:
     """Read every page with bare aiohttp and msgspec, as a loop over offsets does; ``kept`` holds the rows where it is given."""
     account, decoder, seen = f"{rows:08}-0000-4000-8000-{ACCOUNT_ID[-12:]}", msgspec.json.Decoder(), 0
     headers = {"Authorization": "Bearer token", "Accept": "application/json"}
     for offset in itertools.count(0, PAGE):
         if offset >= rows:
             return seen
-        async with client.get(f"{base_url}/ad_accounts/{account}/ad_sets?limit={PAGE}&offset={offset}", headers=headers) as answer:
+        async with client.get(
+            f"{base_url}/ad_accounts/{account}/ad_sets?limit={PAGE}&offset={offset}", headers=headers
+        ) as answer:
             page = decoder.decode(await answer.read())
         seen += len(page["ad_sets"])
         if kept is not None:
@@ -105,11 +109,18 @@ def main() -> Report:
     for name, megabytes in grown.items():
         print(f"{name:34} {megabytes:8.1f} MB of growth")
     share = grown[f"walking {LENGTHS[-1]:,} rows"] / (grown[kept] * LENGTHS[-1] / KEPT)
-    print(f"walking {LENGTHS[-1]:,} rows holds {share:.4f} of what as many untyped rows would; goal: under {AT_MOST_MB} MB")
+    print(
+        f"walking {LENGTHS[-1]:,} rows holds {share:.4f} of what as many untyped rows would; goal: under {AT_MOST_MB} MB"
+    )
     print(f"{time.perf_counter() - began:.0f} s")
     unit = "megabytes by which the process grows at most, less is better"
     chart = charts.bars("Memory of walking a list", grown, unit=unit, goal=AT_MOST_MB, goal_says="goal: under")
-    figures = {"unit": "megabytes of growth", "growth": grown, "share_of_keeping_all": round(share, 5), "goal_megabytes": AT_MOST_MB}
+    figures = {
+        "unit": "megabytes of growth",
+        "growth": grown,
+        "share_of_keeping_all": round(share, 5),
+        "goal_megabytes": AT_MOST_MB,
+    }
     return Report(figures, {"memory": chart})
 
 

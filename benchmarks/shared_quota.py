@@ -40,7 +40,9 @@ Figures = dict[str, Any]
 class Fleet:
     """Four workers and the origin that counts what they send."""
 
-    def __init__(self, store: str, *, ips: Sequence[str] = "aaaa", seconds: float = 60.0, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, store: str, *, ips: Sequence[str] = "aaaa", seconds: float = 60.0, options: Sequence[str] = ()
+    ) -> None:
         self.store = store
         self.ips = ips
         self.seconds = seconds
@@ -154,7 +156,13 @@ def _longest_gap(moments: Sequence[float]) -> float:
 
 async def _part(*arguments: str, stdin: int | None = asyncio.subprocess.DEVNULL) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks._shared_quota_parts", *arguments, stdin=stdin, stdout=asyncio.subprocess.PIPE, limit=2**26
+        sys.executable,
+        "-m",
+        "benchmarks._shared_quota_parts",
+        *arguments,
+        stdin=stdin,
+        stdout=asyncio.subprocess.PIPE,
+        limit=2**26,
     )
 
 
@@ -330,7 +338,9 @@ def _unreachable(policy: str, *, frozen: bool) -> Callable[[float], Awaitable[Fi
                 options = ("--on-store-failure", policy)
                 return await Fleet(f"redis://127.0.0.1:{link.port}", seconds=seconds, options=options).run(trouble)
 
-    scenario.__doc__ = f"The store {'answers nothing' if frozen else 'refuses connections'} for 10 s under the policy {policy}."
+    scenario.__doc__ = (
+        f"The store {'answers nothing' if frozen else 'refuses connections'} for 10 s under the policy {policy}."
+    )
     return scenario
 
 
@@ -339,9 +349,17 @@ async def _latency(store: str, seconds: float) -> Figures:
     output, _ = await process.communicate()
     told = json.loads(output)
     waits = sorted(told["waits"])
-    at = {name: waits[min(len(waits) - 1, int(len(waits) * share))] * 1000 for name, share in (("p50", 0.5), ("p99", 0.99))}
+    at = {
+        name: waits[min(len(waits) - 1, int(len(waits) * share))] * 1000
+        for name, share in (("p50", 0.5), ("p99", 0.99))
+    }
     shown = {f"{name}_ms": round(value, 3) for name, value in at.items()}
-    return {"admissions": len(waits), **shown, "slowest_ms": round(waits[-1] * 1000, 3), "first_ms": round(told["waits"][0] * 1000, 3)}
+    return {
+        "admissions": len(waits),
+        **shown,
+        "slowest_ms": round(waits[-1] * 1000, 3),
+        "first_ms": round(told["waits"][0] * 1000, 3),
+    }
 
 
 async def latency_redis(seconds: float) -> Figures:

@@ -32,14 +32,19 @@ async def measure(target: Target) -> Comparison:
     """Microseconds of CPU, all taking turns. Spans are made and dropped: where they are sent is no matter of the package."""
     async with AsyncExitStack() as stack:
         clients = [
-            await stack.enter_async_context(AdsClient(target.token, base_url=target.base_url, governor=Governor([]))) for _ in range(3)
+            await stack.enter_async_context(AdsClient(target.token, base_url=target.base_url, governor=Governor([])))
+            for _ in range(3)
         ]
         silent, heard, traced = clients
         heard.subscribe(lambda _: None)
         meters = MeterProvider([InMemoryMetricReader()])
         stack.callback(meters.shutdown)
         stack.callback(Telemetry(tracer_provider=TracerProvider(), meter_provider=meters).watch(traced))
-        calls = {NOBODY: calling(silent, target), "one listener": calling(heard, target), "OpenTelemetry": calling(traced, target)}
+        calls = {
+            NOBODY: calling(silent, target),
+            "one listener": calling(heard, target),
+            "OpenTelemetry": calling(traced, target),
+        }
         cases = {name: lambda call=call: cpu_per_call(call, CALLS) for name, call in calls.items()}
         return await compare_async(cases, base=NOBODY, rounds=ROUNDS)
 

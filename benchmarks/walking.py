@@ -45,7 +45,10 @@ class _Lists(asyncio.Protocol):
         last = min(total, offset + asked.get(b"limit", 50))
         rows = b",".join(self._row % number for number in range(offset, last))
         body = b'{"paging":{"total_results":%d,"offset":%d},"ad_sets":[%b]}' % (total, offset, rows)
-        answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+            len(body),
+            body,
+        )
         asyncio.get_running_loop().call_later(int(latency_ms) / 1000, self._transport.write, answer)
 
 

@@ -96,7 +96,9 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m codegen", description=__doc__)
     commands = parser.add_subparsers(dest="command")
-    following = commands.add_parser("follow", help="take the facts of a newer document first, and report what has changed")
+    following = commands.add_parser(
+        "follow", help="take the facts of a newer document first, and report what has changed"
+    )
     following.add_argument("document", help="path or URL of the OpenAPI document")
     options = parser.parse_args()
     try:

@@ -112,13 +112,23 @@ def _call(document: Document, overrides: Overrides, all_found: list[_Found], fou
     if said is not None:
         return said
     place = max(
-        (root for root, one in overrides.resources.items() if "." not in root and all(f"{{{name}}}" in found.path for name in one.ids)),
+        (
+            root
+            for root, one in overrides.resources.items()
+            if "." not in root and all(f"{{{name}}}" in found.path for name in one.ids)
+        ),
         key=lambda root: len(overrides.resources[root].ids),
     )
-    beside = [overrides.operations[one.id].call for one in all_found if one.tag == found.tag and one.id in overrides.operations]
+    beside = [
+        overrides.operations[one.id].call
+        for one in all_found
+        if one.tag == found.tag and one.id in overrides.operations
+    ]
     holders = [call.rpartition(".")[0] for call in beside if call.startswith(f"{place}.")]
     call = f"{max(holders, key=holders.count) if holders else place}.{names.snake(found.id)}"
-    document.note(f"{found.id} is called {call} until it has a call and a summary: add them to `operations` in the overrides")
+    document.note(
+        f"{found.id} is called {call} until it has a call and a summary: add them to `operations` in the overrides"
+    )
     return Call(call=call, summary=f"{names.words(found.id).capitalize()}.")
 
 
@@ -126,7 +136,9 @@ def _operation(said: Call, shapes: Shapes, document: Document, found: _Found, ov
     given, tag = found.given, found.tag
     module = overrides.modules.tags.get(tag, tag.replace("-", "_"))
     place = f"/paths/{found.path.replace('~', '~0').replace('/', '~1')}/{found.method}"
-    parameters = [document.follow(one, f"{place}/parameters/{at}") for at, one in enumerate(given.get("parameters", []))]
+    parameters = [
+        document.follow(one, f"{place}/parameters/{at}") for at, one in enumerate(given.get("parameters", []))
+    ]
     body, multipart = _body(shapes, given, place, module)
     answer = _answer(shapes, given, place, module)
     query = tuple(_parameter(shapes, one, at, module) for one, at in parameters if one["in"] == "query")
@@ -138,7 +150,9 @@ def _operation(said: Call, shapes: Shapes, document: Document, found: _Found, ov
         tag=tag,
         summary=said.summary,
         call=said.call,
-        path_parameters=_in_order(found.path, [_parameter(shapes, one, at, module) for one, at in parameters if one["in"] == "path"]),
+        path_parameters=_in_order(
+            found.path, [_parameter(shapes, one, at, module) for one, at in parameters if one["in"] == "path"]
+        ),
         query=query,
         body=body,
         body_required=bool(given.get("requestBody", {}).get("required")),

@@ -19,10 +19,15 @@ def render(shapes: Shapes, docs: Mapping[str, str], document: Document) -> dict[
     modules: dict[str, list[Shape]] = {}
     for shape in shapes.found.values():
         modules.setdefault(shapes.modules[shape.name], []).append(shape)
-    bodies = {module: "\n\n".join(_class(shape, shapes, docs) for shape in _in_order(found, shapes)) for module, found in modules.items()}
+    bodies = {
+        module: "\n\n".join(_class(shape, shapes, docs) for shape in _in_order(found, shapes))
+        for module, found in modules.items()
+    }
     exported = {module: _exported(found) for module, found in modules.items()}
     home = {name: module for module, found in exported.items() for name in found}
-    _refuse_cycles({module: {home[name] for name in identifiers(body) & home.keys()} - {module} for module, body in bodies.items()})
+    _refuse_cycles(
+        {module: {home[name] for name in identifiers(body) & home.keys()} - {module} for module, body in bodies.items()}
+    )
     for stranger in sorted(docs.keys() - home.keys()):
         document.note(f"nothing is called {stranger}: drop it from `docs` in the overrides")
     files = {f"{module}.py": _module(module, body, exported[module], home) for module, body in bodies.items()}
@@ -76,7 +81,9 @@ def _module(module: str, body: str, exported: list[str], home: dict[str, str]) -
 
 
 def _face(exported: dict[str, list[str]]) -> str:
-    imports = "".join(f"from {PACKAGE}.{module} import {', '.join(found)}\n" for module, found in sorted(exported.items()))
+    imports = "".join(
+        f"from {PACKAGE}.{module} import {', '.join(found)}\n" for module, found in sorted(exported.items())
+    )
     listing = ", ".join(f'"{name}"' for name in sorted(name for found in exported.values() for name in found))
     return f'{HEADER}"""Every struct and enum of the API."""\n\n{imports}\n__all__ = [{listing},]\n'
 
@@ -87,7 +94,9 @@ def _refuse_cycles(needs: dict[str, set[str]]) -> None:
     while left:
         free = [module for module, needed in left.items() if not needed & left.keys()]
         if not free:
-            raise GenerationError(f"modules need each other: {', '.join(sorted(left))}; move a schema in `modules` of the overrides")
+            raise GenerationError(
+                f"modules need each other: {', '.join(sorted(left))}; move a schema in `modules` of the overrides"
+            )
         for module in free:
             del left[module]
 
@@ -99,10 +108,14 @@ def _class(shape: Shape, shapes: Shapes, docs: Mapping[str, str]) -> str:
     if isinstance(shape, StructShape):
         twin = _twin(shape, shapes)
         sent = (
-            f"{docs.get(twin) or _about(shape)}\n\n    This is what is answered; :class:`{twin}` is what is sent.\n    " if twin else None
+            f"{docs.get(twin) or _about(shape)}\n\n    This is what is answered; :class:`{twin}` is what is sent.\n    "
+            if twin
+            else None
         )
         return _struct(shape, shapes, about or sent or _about(shape))
-    return _union(shape, about or f"{_sentence(names.words(shape.name))}.") if shape.mode == "request" else _family(shape)
+    return (
+        _union(shape, about or f"{_sentence(names.words(shape.name))}.") if shape.mode == "request" else _family(shape)
+    )
 
 
 def _enum(shape: EnumShape, about: str) -> str:
@@ -193,7 +206,9 @@ def _about(shape: StructShape) -> str:
         if shape.mode == "answer" and shape.name.endswith(suffix):
             thing = names.words(shape.name.removesuffix(suffix))
             return form.format(thing.removesuffix("y") + "ie" if thing.endswith("y") else thing)
-    thing = _sentence(names.article(names.words(shape.name.removeprefix("Stored") if shape.mode == "answer" else shape.name)))
+    thing = _sentence(
+        names.article(names.words(shape.name.removeprefix("Stored") if shape.mode == "answer" else shape.name))
+    )
     pronoun = "them" if names.plural(thing) else "it"
     return f"{thing}, as the API answers {pronoun}." if shape.mode == "answer" else f"{thing}, for a request."
 

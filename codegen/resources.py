@@ -39,8 +39,12 @@ def render(operations: list[Operation], overrides: Overrides, shapes: Shapes) ->
     home = {resources[path].name: module for path, module in modules.items()}
     files: dict[str, str] = {}
     for module in sorted(set(modules.values())):
-        paths = [path for path in sorted(resources, key=lambda path: (-path.count("."), path)) if modules[path] == module]
-        files[f"{module}.py"] = _module(module, [_class(path, overrides, operations, home) for path in paths], home, shapes)
+        paths = [
+            path for path in sorted(resources, key=lambda path: (-path.count("."), path)) if modules[path] == module
+        ]
+        files[f"{module}.py"] = _module(
+            module, [_class(path, overrides, operations, home) for path in paths], home, shapes
+        )
     files["__init__.py"] = _face(overrides, home)
     return files
 
@@ -59,7 +63,9 @@ def _module(module: str, classes: list[str], home: dict[str, str], shapes: Shape
     exported = ", ".join(f'"{name}"' for name in sorted(re.findall(r"^class (\w+)", body, re.MULTILINE)))
     return "\n".join(
         [
-            HEADER + noqa + f'"""Calls: {module.replace("_", " ")}. Each method raises what :meth:`Session.call` raises."""',
+            HEADER
+            + noqa
+            + f'"""Calls: {module.replace("_", " ")}. Each method raises what :meth:`Session.call` raises."""',
             "from __future__ import annotations\n",
             f"from typing import TYPE_CHECKING\n{operations}{for_running}",
             f"if TYPE_CHECKING:\n{_indented(for_types)}",
@@ -85,7 +91,9 @@ def _class(path: str, overrides: Overrides, operations: list[Operation], home: d
     resource = overrides.resources[path]
     lazy = "." not in path
     ids = overrides.resources[path.split(".", 1)[0]].ids
-    children = {child.rpartition(".")[2]: one for child, one in overrides.resources.items() if child.rpartition(".")[0] == path}
+    children = {
+        child.rpartition(".")[2]: one for child, one in overrides.resources.items() if child.rpartition(".")[0] == path
+    }
     held = [_held_lazily(name, one, ids, home) for name, one in children.items()] if lazy else []
     methods = [_method(one, ids, lazy=lazy) for one in operations if one.holder == path]
     initializer = _initializer(ids, {} if lazy else children)
@@ -143,7 +151,10 @@ def _arguments(one: Operation, held: tuple[str, ...]) -> list[str]:
     """What the session is called with, up to the body."""
     arguments = [f"operations.{one.constant}"]
     if one.path_parameters:
-        values = {name: f"self._{name}" if name in held else name for name in (parameter.name for parameter in one.path_parameters)}
+        values = {
+            name: f"self._{name}" if name in held else name
+            for name in (parameter.name for parameter in one.path_parameters)
+        }
         arguments.append(f"path={_mapping(values)}")
     if one.query:
         arguments.append(f"query={_mapping({parameter.name: parameter.name for parameter in one.query})}")

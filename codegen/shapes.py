@@ -130,7 +130,12 @@ class Shapes:
         while True:
             schema, pointer = self._document.follow(schema, pointer)
             parts = [(part, at) for at, part in enumerate(schema.get("allOf", ())) if set(part) & _MEANINGFUL]
-            if len(parts) != 1 or "properties" in schema or "required" in schema or _schema_name(pointer) in self._overrides.names:
+            if (
+                len(parts) != 1
+                or "properties" in schema
+                or "required" in schema
+                or _schema_name(pointer) in self._overrides.names
+            ):
                 return schema, pointer
             part, at = parts[0]
             if "$ref" not in part:
@@ -144,7 +149,9 @@ class Shapes:
             inline = self._overrides.inline.get(pointer)
             if inline is None:
                 inline = _made_up_name(self._document, pointer)
-                self._document.note(f"{pointer} is called {inline} until it has a name: add it to `inline` in the overrides")
+                self._document.note(
+                    f"{pointer} is called {inline} until it has a name: add it to `inline` in the overrides"
+                )
             return self._by_mode(inline, mode)
         given = self._overrides.names.get(schema_name)
         if isinstance(given, NameByMode):
@@ -164,14 +171,20 @@ class Shapes:
         known = self.found.get(name)
         if isinstance(known, EnumShape):
             if not set(values) <= set(known.values) and not set(known.values) <= set(values):
-                raise GenerationError(f"two schemas are called {name} and neither holds all values of the other: give one another name")
+                raise GenerationError(
+                    f"two schemas are called {name} and neither holds all values of the other: give one another name"
+                )
             values = max(known.values, values, key=len)
         said = self._overrides
-        answer_only = tuple(value for value in values if value in said.answer_only and f"{name}.{value}" not in said.sendable)
+        answer_only = tuple(
+            value for value in values if value in said.answer_only and f"{name}.{value}" not in said.sendable
+        )
         self._keep(EnumShape(name=name, values=values, answer_only=answer_only), pointer)
         return name
 
-    def _struct(self, schema: Schema, pointer: str, mode: Mode, *, tag: tuple[str, str] | None = None, family: str | None = None) -> str:
+    def _struct(
+        self, schema: Schema, pointer: str, mode: Mode, *, tag: tuple[str, str] | None = None, family: str | None = None
+    ) -> str:
         name = self._name(pointer, mode)
         if (pointer, mode) in self._visiting:
             return name
@@ -187,7 +200,9 @@ class Shapes:
         self._visiting.discard((pointer, mode))
         known = self.found.get(name)
         if self._final and known is not None and known != shape:
-            raise GenerationError(f"two different schemas are called {name} (one at {pointer}): give one of them another name")
+            raise GenerationError(
+                f"two different schemas are called {name} (one at {pointer}): give one of them another name"
+            )
         self._keep(shape, pointer)
         return name
 
@@ -204,7 +219,10 @@ class Shapes:
             variants[value] = self._struct(variant, at, mode, family=name)
             theirs = self.attributes(variant, at, mode)
             shared = theirs if shared is None else [one for one in shared if one in theirs]
-        self._keep(UnionShape(name=name, mode=mode, tag_field=tag_field, variants=variants, shared=tuple(shared or ())), pointer)
+        self._keep(
+            UnionShape(name=name, mode=mode, tag_field=tag_field, variants=variants, shared=tuple(shared or ())),
+            pointer,
+        )
         return name
 
     def attributes(self, schema: Schema, pointer: str, mode: Mode, without: str | None = None) -> list[Attribute]:
@@ -241,10 +259,15 @@ def _made_up_name(document: Document, pointer: str) -> str:
     if top == "paths":
         operation = document.at("/".join(["", top, *keys[:2]]))
         of_parameter = keys[2] == "parameters"
-        said = [operation["operationId"], operation["parameters"][int(keys[3])]["name"] if of_parameter else _PLACES[keys[2]]]
+        said = [
+            operation["operationId"],
+            operation["parameters"][int(keys[3])]["name"] if of_parameter else _PLACES[keys[2]],
+        ]
     else:
         said = [keys[1]]
-    fields = ["item" if key == "items" else key for before, key in pairwise(keys) if key == "items" or before == "properties"]
+    fields = [
+        "item" if key == "items" else key for before, key in pairwise(keys) if key == "items" or before == "properties"
+    ]
     return "".join(names.pascal(one) for one in [*said, *fields])
 
 
@@ -264,7 +287,11 @@ def _properties(document: Document, schema: Schema, pointer: str) -> list[Proper
 
 def _own_properties(document: Document, schema: Schema, pointer: str) -> list[Property]:
     schema, pointer = document.follow(schema, pointer)
-    inherited = [one for at, part in enumerate(schema.get("allOf", ())) for one in _own_properties(document, part, f"{pointer}/allOf/{at}")]
+    inherited = [
+        one
+        for at, part in enumerate(schema.get("allOf", ()))
+        for one in _own_properties(document, part, f"{pointer}/allOf/{at}")
+    ]
     own = [
         Property(name=name, schema=value, pointer=f"{pointer}/properties/{name}", required=False)
         for name, value in schema.get("properties", {}).items()
@@ -274,7 +301,10 @@ def _own_properties(document: Document, schema: Schema, pointer: str) -> list[Pr
 
 def _required(document: Document, schema: Schema) -> list[str]:
     schema, _ = document.follow(schema, "")
-    return [*schema.get("required", ()), *(name for part in schema.get("allOf", ()) for name in _required(document, part))]
+    return [
+        *schema.get("required", ()),
+        *(name for part in schema.get("allOf", ()) for name in _required(document, part)),
+    ]
 
 
 def _deep(document: Document, schema: Schema, keyword: str) -> int:

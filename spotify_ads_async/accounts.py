@@ -42,7 +42,9 @@ class VisibleAccounts(AsyncIterator[models.AdAccount]):
         refused: business ID → why it did not tell its accounts, complete when the iteration has ended.
     """
 
-    def __init__(self, businesses: ListCall[models.Business], accounts_of: Callable[[str], ListCall[models.AdAccount]]) -> None:
+    def __init__(
+        self, businesses: ListCall[models.Business], accounts_of: Callable[[str], ListCall[models.AdAccount]]
+    ) -> None:
         self.refused: dict[str, SpotifyAdsError] = {}
         self._accounts = self._found(businesses, accounts_of)
 
@@ -116,9 +118,13 @@ class AccountRows(Generic[RowT]):
         refused_businesses: where every account is asked that can be seen: business ID → why its accounts could not be listed.
     """
 
-    def __init__(self, read: Callable[[str], AsyncIterable[RowT]], ad_accounts: Sequence[str] | VisibleAccounts, *, at_once: int) -> None:
+    def __init__(
+        self, read: Callable[[str], AsyncIterable[RowT]], ad_accounts: Sequence[str] | VisibleAccounts, *, at_once: int
+    ) -> None:
         self.failures: dict[str, SpotifyAdsError] = {}
-        self.refused_businesses: Mapping[str, SpotifyAdsError] = ad_accounts.refused if isinstance(ad_accounts, VisibleAccounts) else {}
+        self.refused_businesses: Mapping[str, SpotifyAdsError] = (
+            ad_accounts.refused if isinstance(ad_accounts, VisibleAccounts) else {}
+        )
         self._read = read
         self._ad_accounts = ad_accounts
         self._turns = anyio.CapacityLimiter(at_once)
@@ -131,7 +137,9 @@ class AccountRows(Generic[RowT]):
         self._readers.start_soon(self._read_all, send)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         if self._readers is not None and self._rows is not None:
             self._readers.cancel_scope.cancel()
             self._rows.close()
@@ -149,7 +157,9 @@ class AccountRows(Generic[RowT]):
             SpotifyAdsError: what every account would meet alike, such as a refused sign-in.
         """
         if self._rows is None:
-            raise ConfigurationError("rows of several accounts are read inside `async with ads.across_accounts(…) as rows`")
+            raise ConfigurationError(
+                "rows of several accounts are read inside `async with ads.across_accounts(…) as rows`"
+            )
         try:
             found = await self._rows.receive()
         except (anyio.EndOfStream, anyio.ClosedResourceError):

@@ -12,7 +12,13 @@ import anyio
 import msgspec
 
 from spotify_ads_async.errors import SpotifyAdsError
-from spotify_ads_async.operations import GET_AD, GET_AD_SET_BY_ID, GET_AD_SETS_BY_AD_ACCOUNT_ID, GET_CAMPAIGN, GET_CAMPAIGNS
+from spotify_ads_async.operations import (
+    GET_AD,
+    GET_AD_SET_BY_ID,
+    GET_AD_SETS_BY_AD_ACCOUNT_ID,
+    GET_CAMPAIGN,
+    GET_CAMPAIGNS,
+)
 from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.pagination.page import Caller
 from spotify_ads_async.types import Answer
@@ -27,7 +33,15 @@ from spotify_ads_async.validation.ad_products import (
     product_of,
 )
 
-__all__ = ["DEFAULT_PRODUCT", "AdProductCatalog", "AdProductRules", "AdProducts", "Violation", "product_of", "read_catalog"]
+__all__ = [
+    "DEFAULT_PRODUCT",
+    "AdProductCatalog",
+    "AdProductRules",
+    "AdProducts",
+    "Violation",
+    "product_of",
+    "read_catalog",
+]
 
 _PATIENCE_SECONDS = 20.0
 _AT_ONCE = 50
@@ -86,13 +100,18 @@ class AdProducts:
             problem = str(error)
         except TimeoutError:
             problem = f"no answer within {_PATIENCE_SECONDS:.0f} s"
-        return cls(AdProductCatalog({}), f"the catalogue of ad products cannot be read, so its rules were not checked: {problem}")
+        return cls(
+            AdProductCatalog({}),
+            f"the catalogue of ad products cannot be read, so its rules were not checked: {problem}",
+        )
 
     def matters(self, entity: EntityKind, action: Action) -> bool:
         """Whether the catalogue asks anything of such requests that a program can check, for any product."""
         return any(self.catalog.rules(product, entity, action).checkable for product in self.catalog.products)
 
-    async def learn(self, caller: Caller, ad_account_id: str, entity: EntityKind, rows: Iterable[Mapping[str, Any]]) -> None:
+    async def learn(
+        self, caller: Caller, ad_account_id: str, entity: EntityKind, rows: Iterable[Mapping[str, Any]]
+    ) -> None:
         """Find the ad products of what was read, with one request for fifty campaigns that are not known yet.
 
         Args:
@@ -138,18 +157,27 @@ class AdProducts:
     async def _learn_everything(self, caller: Caller, ad_account_id: str) -> None:
         """Ads name their ad set alone, which cannot be asked for by its id: so find the ad sets of every reserved campaign."""
         self._walked = True
-        campaigns: ListCall[Any] = ListCall(caller, _GET_CAMPAIGNS, path={"ad_account_id": ad_account_id}, query={"limit": _AT_ONCE})
+        campaigns: ListCall[Any] = ListCall(
+            caller, _GET_CAMPAIGNS, path={"ad_account_id": ad_account_id}, query={"limit": _AT_ONCE}
+        )
         async for campaign in campaigns:
             self._know(campaign.id or "", product_of({"ad_product": campaign.ad_product}))
         reserved = list(self._campaigns)
         for start in range(0, len(reserved), _AT_ONCE):
             query = {"limit": _AT_ONCE, "campaign_ids": reserved[start : start + _AT_ONCE]}
-            async for ad_set in ListCall(caller, GET_AD_SETS_BY_AD_ACCOUNT_ID, path={"ad_account_id": ad_account_id}, query=query):
+            async for ad_set in ListCall(
+                caller, GET_AD_SETS_BY_AD_ACCOUNT_ID, path={"ad_account_id": ad_account_id}, query=query
+            ):
                 self._ad_sets[ad_set.id or ""] = self._campaigns[ad_set.campaign_id or ""]
 
     @staticmethod
     async def learn_one(
-        caller: Caller, ad_account_id: str, *, campaign_id: str | None = None, ad_set_id: str | None = None, ad_id: str | None = None
+        caller: Caller,
+        ad_account_id: str,
+        *,
+        campaign_id: str | None = None,
+        ad_set_id: str | None = None,
+        ad_id: str | None = None,
     ) -> str:
         """The ad product of one campaign, or of the campaign that an ad set or an ad is in.
 
@@ -179,10 +207,19 @@ class AdProducts:
     def sentences(self, entity: EntityKind, action: Action) -> list[str]:
         """The rules that only people can read, of the default product and of those that were learnt of, each with its product."""
         products = dict.fromkeys([DEFAULT_PRODUCT, *self._campaigns.values()])
-        return [f"{product}: {sentence}" for product in products for sentence in self.catalog.rules(product, entity, action).sentences]
+        return [
+            f"{product}: {sentence}"
+            for product in products
+            for sentence in self.catalog.rules(product, entity, action).sentences
+        ]
 
     def violations(
-        self, product: str, entity: EntityKind, action: Action, body: Mapping[str, Any], present: Mapping[str, Any] | None = None
+        self,
+        product: str,
+        entity: EntityKind,
+        action: Action,
+        body: Mapping[str, Any],
+        present: Mapping[str, Any] | None = None,
     ) -> list[Violation]:
         """Every way in which a request breaks the product's rules, see :meth:`AdProductRules.violations`."""
         return self.catalog.rules(product, entity, action).violations(body, present)

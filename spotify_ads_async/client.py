@@ -189,10 +189,16 @@ class AdsClient(RootResources):
         """
         from spotify_ads_async.accounts import VisibleAccounts
 
-        return VisibleAccounts(self.businesses.list(), lambda business_id: self.business(business_id).ad_accounts.list())
+        return VisibleAccounts(
+            self.businesses.list(), lambda business_id: self.business(business_id).ad_accounts.list()
+        )
 
     def across_accounts(
-        self, read: Callable[[AdAccount], AsyncIterable[RowT]], ad_accounts: Sequence[str] | None = None, *, at_once: int = 4
+        self,
+        read: Callable[[AdAccount], AsyncIterable[RowT]],
+        ad_accounts: Sequence[str] | None = None,
+        *,
+        at_once: int = 4,
     ) -> AccountRows[RowT]:
         """The rows of several ad accounts at once: of those that answer, while those that do not are named.
 
@@ -240,7 +246,9 @@ class AdsClient(RootResources):
     ) -> AnswerT:
         """Make one call of any operation: what every method comes down to. See :meth:`Session.call`."""
         session = _viewed(self._session, {"priority": priority, "max_wait": max_wait})
-        return await session.call(operation, path=path, query=query, body=body, idempotency_key=idempotency_key, verify=verify)
+        return await session.call(
+            operation, path=path, query=query, body=body, idempotency_key=idempotency_key, verify=verify
+        )
 
     def with_options(
         self,

@@ -143,7 +143,9 @@ class InvalidRequest(SpotifyAdsError):
         rule: the rule, in words.
     """
 
-    def __init__(self, message: str, *, operation: str | None = None, path: str = "", value: object = None, rule: str = "") -> None:
+    def __init__(
+        self, message: str, *, operation: str | None = None, path: str = "", value: object = None, rule: str = ""
+    ) -> None:
         super().__init__(message, operation=operation)
         self.path = path
         self.value = value
@@ -241,7 +243,13 @@ class OutcomeUnknown(SpotifyAdsError):
     """
 
     def __init__(
-        self, message: str, *, cause: Exception, operation: str | None = None, status: int | None = None, trace_id: str | None = None
+        self,
+        message: str,
+        *,
+        cause: Exception,
+        operation: str | None = None,
+        status: int | None = None,
+        trace_id: str | None = None,
     ) -> None:
         super().__init__(message, operation=operation, status=status, trace_id=trace_id, may_have_taken_effect=True)
         self.cause = cause
@@ -255,7 +263,9 @@ class WalkIncomplete(SpotifyAdsError):
         yielded: how many rows came.
     """
 
-    def __init__(self, message: str, *, operation: str | None = None, missing: int | None = None, yielded: int = 0) -> None:
+    def __init__(
+        self, message: str, *, operation: str | None = None, missing: int | None = None, yielded: int = 0
+    ) -> None:
         super().__init__(message, operation=operation)
         self.missing = missing
         self.yielded = yielded

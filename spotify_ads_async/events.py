@@ -82,7 +82,9 @@ class Listeners(list[Listener]):
             else:
                 if inspect.iscoroutine(returned):
                     cast("Coroutine[Any, Any, Any]", returned).close()
-                    logger.error("an event listener returned a coroutine on %s, which nobody awaits", type(event).__name__)
+                    logger.error(
+                        "an event listener returned a coroutine on %s, which nobody awaits", type(event).__name__
+                    )
 
 
 def _is_async(listener: object) -> bool:

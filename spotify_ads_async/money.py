@@ -100,7 +100,10 @@ def micros(amount: str | int | Decimal) -> MicroAmount:
             return _in_range(amount, amount * _PER_UNIT)
         case str():
             if not _PLAIN_NUMBER.fullmatch(amount):
-                raise _wrong_value(amount, 'a plain number such as "19.99": digits and one point, no separators, signs of money or spaces')
+                raise _wrong_value(
+                    amount,
+                    'a plain number such as "19.99": digits and one point, no separators, signs of money or spaces',
+                )
             return _scaled(amount, Decimal(amount))
         case Decimal():
             if not amount.is_finite():
@@ -160,7 +163,10 @@ def fits_currency(amount: MicroAmount, currency: str) -> bool:
 def round_to_currency(amount: MicroAmount | Decimal, currency: str) -> MicroAmount:
     """An amount in millionths, rounded half to even to the currency's smallest unit: 1_005_000 becomes 1_000_000 in USD."""
     smallest = _smallest(currency)
-    return int((Decimal(amount) / smallest).quantize(Decimal(1), rounding=ROUND_HALF_EVEN, context=Context(prec=60))) * smallest
+    return (
+        int((Decimal(amount) / smallest).quantize(Decimal(1), rounding=ROUND_HALF_EVEN, context=Context(prec=60)))
+        * smallest
+    )
 
 
 def _smallest(currency: str) -> int:
@@ -200,11 +206,15 @@ def read_amount(text: str, currency: str = "") -> MicroAmount:
 
 def _check_mark(text: str, mark: str, currency: str) -> None:
     """Refuse the sign or code of another currency."""
-    meant = _SIGNS.get(mark) or ({mark.upper()} if _CODE.fullmatch(mark.upper()) and minor_units(mark) is not None else None)
+    meant = _SIGNS.get(mark) or (
+        {mark.upper()} if _CODE.fullmatch(mark.upper()) and minor_units(mark) is not None else None
+    )
     if meant is None:
         raise _wrong_value(text, f"a number of currency units, and {mark!r} is no currency that is known here")
     if currency not in meant:
-        raise _wrong_value(text, f"in the account's currency{f', which is {currency}' if currency else ''}: {mark} is another")
+        raise _wrong_value(
+            text, f"in the account's currency{f', which is {currency}' if currency else ''}: {mark} is another"
+        )
 
 
 def _number(given: str, text: str) -> Decimal:
@@ -213,7 +223,9 @@ def _number(given: str, text: str) -> Decimal:
         return Decimal(f"{found['digits'].replace(',', '.')}E{found['exponent']}")
     for mark in _GROUPING:
         parts = text.split(mark)
-        if len(parts) > 1 and not (re.fullmatch(r"[0-9]{1,3}", parts[0]) and all(re.match(r"[0-9]{3}", one) for one in parts[1:])):
+        if len(parts) > 1 and not (
+            re.fullmatch(r"[0-9]{1,3}", parts[0]) and all(re.match(r"[0-9]{3}", one) for one in parts[1:])
+        ):
             raise _wrong_value(given, "a number of currency units: its digits are not grouped by threes")
         text = "".join(parts)
     if not re.fullmatch(r"[0-9]+(?:[.,][0-9]+)*", text):
@@ -245,7 +257,9 @@ def _is_grouped(text: str) -> bool:
 def _split(amount: MicroAmount) -> tuple[str, str]:
     """The signed whole units and the decimals without trailing zeros."""
     if type(amount) is not int:
-        raise InvalidAmountType(f"a micro amount is an int, not {type(amount).__name__} {amount!r}", value=amount, rule="int")
+        raise InvalidAmountType(
+            f"a micro amount is an int, not {type(amount).__name__} {amount!r}", value=amount, rule="int"
+        )
     units, rest = divmod(abs(amount), _PER_UNIT)
     return f"{'-' if amount < 0 else ''}{units}", f"{rest:0{_DECIMALS}}".rstrip("0")
 
@@ -283,11 +297,19 @@ def _wrong_value(given: object, rule: str) -> InvalidAmount:
 
 def _shown(given: object) -> str:
     # Python refuses to write integers of thousands of digits.
-    text = given if isinstance(given, str) else f"an integer of {given.bit_length()} bits" if isinstance(given, int) else str(given)
+    text = (
+        given
+        if isinstance(given, str)
+        else f"an integer of {given.bit_length()} bits"
+        if isinstance(given, int)
+        else str(given)
+    )
     return repr(text) if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]!r}…"
 
 
 def _wrong_type(given: object) -> InvalidAmountType:
     rule = 'a str, an int or a Decimal, as in micros("19.99")'
     why = ": a float cannot hold most decimal amounts" if isinstance(given, float) else ""
-    return InvalidAmountType(f"an amount of money is {rule}, not {type(given).__name__} {given!r}{why}", value=given, rule=rule)
+    return InvalidAmountType(
+        f"an amount of money is {rule}, not {type(given).__name__} {given!r}{why}", value=given, rule=rule
+    )

@@ -99,7 +99,9 @@ async def probe(ads: AdsClient, ad_account_id: str) -> ApiFacts:
     try:
         draft = await lenient.call(CREATE_CAMPAIGN_DRAFT, path=path, body={"name": _NAME})
     except OutcomeUnknown as unknown:
-        unknown.add_note(f"a draft of a campaign named {_NAME!r} may have been made: delete it with spotify-ads drafts delete")
+        unknown.add_note(
+            f"a draft of a campaign named {_NAME!r} may have been made: delete it with spotify-ads drafts delete"
+        )
         raise
     if draft.id is None:
         raise InvalidAnswer("the answer names no draft of the campaign", may_have_taken_effect=True)
@@ -140,7 +142,9 @@ async def _probe_in(ads: AdsClient, path: Mapping[str, str], campaign_id: str) -
         found_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         objects=_patching(before, after),
         lists=_listing(after.get("genders")),
-        unknown_keys=await _unknown(ads, path, {"targets": {**after, "genders": _OTHER_GENDER, _UNKNOWN: "x"}}, inside="targets"),
+        unknown_keys=await _unknown(
+            ads, path, {"targets": {**after, "genders": _OTHER_GENDER, _UNKNOWN: "x"}}, inside="targets"
+        ),
         unknown_fields=await _unknown(ads, path, {"name": _NAME, _UNKNOWN: "x"}),
     )
 
@@ -175,7 +179,12 @@ async def _unknown(ads: AdsClient, path: Mapping[str, str], body: dict[str, Any]
     return "kept" if _UNKNOWN in (there.get(inside) or {} if inside else there) else "dropped"
 
 
-async def _raw(ads: AdsClient, operation: Any, path: Mapping[str, str], body: dict[str, Any] | None = None) -> dict[str, Any]:  # noqa: ANN401 - any operation
+async def _raw(
+    ads: AdsClient,
+    operation: Any,  # noqa: ANN401 - any operation
+    path: Mapping[str, str],
+    body: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """The answer as plain JSON: with the keys that this version does not know."""
     return await ads.call(msgspec.structs.replace(operation, answer=dict[str, Any]), path=path, body=body)
 
@@ -197,7 +206,9 @@ def described_window(limits: Iterable[Limit], seen: Iterable[Mapping[str, str]])
         return None
     requests = told[-1].limit or 0
     longest_reset = max(one.reset or 0.0 for one in told)
-    fitting = sorted((one for one in limits if one.requests == requests and one.window >= longest_reset), key=lambda one: one.window)
+    fitting = sorted(
+        (one for one in limits if one.requests == requests and one.window >= longest_reset), key=lambda one: one.window
+    )
     return RateWindow(limit=fitting[0].name if fitting else "", requests=requests, longest_reset=longest_reset)
 
 

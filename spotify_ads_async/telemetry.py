@@ -64,7 +64,9 @@ class Telemetry:
         meter_provider: where metrics go; by default the global one.
     """
 
-    def __init__(self, *, tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None) -> None:
+    def __init__(
+        self, *, tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None
+    ) -> None:
         meter = metrics.get_meter(_SCOPE, __version__, meter_provider, _SCHEMA)
         self._tracer = trace.get_tracer(_SCOPE, __version__, tracer_provider, _SCHEMA)
         self._instruments = _Instruments(meter)
@@ -104,11 +106,19 @@ class _Instruments:
             "How long requests waited for quota and a connection before they left.",
             explicit_bucket_boundaries_advisory=_WAIT_BOUNDARIES,
         )
-        self.refusals = meter.create_counter("spotify_ads.refusals", "{request}", "Requests that the server refused with 429.")
-        self.retries = meter.create_counter("spotify_ads.retries", "{request}", "Attempts that failed and were followed by another.")
-        self.calls = meter.create_counter("spotify_ads.calls", "{call}", "Calls by outcome: succeeded, failed or unknown.")
+        self.refusals = meter.create_counter(
+            "spotify_ads.refusals", "{request}", "Requests that the server refused with 429."
+        )
+        self.retries = meter.create_counter(
+            "spotify_ads.retries", "{request}", "Attempts that failed and were followed by another."
+        )
+        self.calls = meter.create_counter(
+            "spotify_ads.calls", "{call}", "Calls by outcome: succeeded, failed or unknown."
+        )
         self.walked = meter.create_counter("spotify_ads.rows.walked", "{row}", "Rows that walks handed out.")
-        self.applied = meter.create_counter("spotify_ads.rows.applied", "{row}", "Rows of bulk changes by fate: done, failed or unknown.")
+        self.applied = meter.create_counter(
+            "spotify_ads.rows.applied", "{row}", "Rows of bulk changes by fate: done, failed or unknown."
+        )
 
 
 class _Calls:
@@ -189,7 +199,11 @@ class _Calls:
 
     def _failed(self, event: CallFailed) -> None:
         outcome = "unknown" if event.in_doubt else "failed"
-        attributes = {"spotify_ads.operation": event.operation, "spotify_ads.outcome": outcome, "error.type": event.error}
+        attributes = {
+            "spotify_ads.operation": event.operation,
+            "spotify_ads.outcome": outcome,
+            "error.type": event.error,
+        }
         self._instruments.calls.add(1, attributes)
 
     def _walked(self, event: PageWalked) -> None:
@@ -204,12 +218,20 @@ class _Quota:
 
     def __init__(self, meter: Meter) -> None:
         self._watched: dict[Governor, _Watched] = {}
-        self._pauses = meter.create_counter("spotify_ads.quota.pauses", "{pause}", "Pauses of a window after a refusal.")
-        self._timeouts = meter.create_counter("spotify_ads.quota.timeouts", "{request}", "Waits for quota refused as longer than allowed.")
-        self._gauge(meter, "capacity", "{request}", "Requests that a window lets through.", lambda window: window.capacity)
+        self._pauses = meter.create_counter(
+            "spotify_ads.quota.pauses", "{pause}", "Pauses of a window after a refusal."
+        )
+        self._timeouts = meter.create_counter(
+            "spotify_ads.quota.timeouts", "{request}", "Waits for quota refused as longer than allowed."
+        )
+        self._gauge(
+            meter, "capacity", "{request}", "Requests that a window lets through.", lambda window: window.capacity
+        )
         self._gauge(meter, "available", "{request}", "Requests that could leave now.", lambda window: window.available)
         self._gauge(meter, "waiting", "{request}", "Requests that wait for the window.", lambda window: window.waiting)
-        self._gauge(meter, "paused", "s", "Seconds until a pause ends; 0 without one.", lambda window: window.paused_for)
+        self._gauge(
+            meter, "paused", "s", "Seconds until a pause ends; 0 without one.", lambda window: window.paused_for
+        )
 
     def watch(self, governor: Governor) -> Callable[[], None]:
         """Record this governor until the function returned is called."""
@@ -235,11 +257,15 @@ class _Quota:
             case _:
                 pass
 
-    def _gauge(self, meter: Meter, name: str, unit: str, description: str, value: Callable[[WindowSnapshot], float]) -> None:
+    def _gauge(
+        self, meter: Meter, name: str, unit: str, description: str, value: Callable[[WindowSnapshot], float]
+    ) -> None:
         def observe(_: CallbackOptions) -> Iterable[Observation]:
             for watched in tuple(self._watched.values()):
                 for window in watched.windows():
-                    yield Observation(value(window), {"spotify_ads.limit": window.limit, "spotify_ads.owner": window.owner})
+                    yield Observation(
+                        value(window), {"spotify_ads.limit": window.limit, "spotify_ads.owner": window.owner}
+                    )
 
         meter.create_observable_gauge(f"spotify_ads.quota.{name}", [observe], unit, description)
 

@@ -35,7 +35,9 @@ COMMANDS: Mapping[str, Entry] = {
     "whoami": Entry("identity", "whoami", "Show as whom commands run, and where each setting came from."),
     "logout": Entry("identity", "logout", "Forget a sign-in that is kept on this machine."),
     "config": Entry("configuring", "app", "Show and change the config file.", tolerant=True),
-    "doctor": Entry("doctor.command", "doctor", "Find out what keeps this from working, and what to do.", tolerant=True),
+    "doctor": Entry(
+        "doctor.command", "doctor", "Find out what keeps this from working, and what to do.", tolerant=True
+    ),
     "accounts": Entry("accounts", "accounts", "List the ad accounts you can use."),
     "campaigns": Entry("entities", "campaigns", "List, read, create, change and clone campaigns."),
     "ad-sets": Entry("entities", "ad_sets", "List, read, create, change and clone ad sets."),
@@ -58,7 +60,9 @@ COMMANDS: Mapping[str, Entry] = {
 
 
 _PROFILE_HELP = "Use this sign-in and its section of the config file."
-_PROXY_HELP = "Reach https through this HTTP proxy. A password belongs in SPOTIFY_ADS_PROXY, where no list of processes shows it."
+_PROXY_HELP = (
+    "Reach https through this HTTP proxy. A password belongs in SPOTIFY_ADS_PROXY, where no list of processes shows it."
+)
 _DEBUG_HELP = "Log each request to stderr: method, path, status, times and trace ID; no secret."
 _PROXY_VARIABLE = "SPOTIFY_ADS_PROXY"
 _MAKERS = frozenset(name for name, entry in COMMANDS.items() if entry.makes_profile)
@@ -182,13 +186,19 @@ def _hold(
     *,
     profile: Annotated[
         str | None,
-        typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP, is_eager=True, expose_value=False, callback=_configure),
+        typer.Option(
+            "--profile", metavar="NAME", help=_PROFILE_HELP, is_eager=True, expose_value=False, callback=_configure
+        ),
     ] = None,
     proxy: Annotated[
         str | None,
-        typer.Option("--proxy", metavar="ADDRESS", help=_PROXY_HELP, is_eager=True, expose_value=False, callback=_use_proxy),
+        typer.Option(
+            "--proxy", metavar="ADDRESS", help=_PROXY_HELP, is_eager=True, expose_value=False, callback=_use_proxy
+        ),
     ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help=_DEBUG_HELP, is_eager=True, expose_value=False, callback=_debug)] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help=_DEBUG_HELP, is_eager=True, expose_value=False, callback=_debug)
+    ] = False,
 ) -> None:
     del profile, proxy, debug
 
@@ -215,7 +225,9 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
     if wanted:
         from importlib.metadata import version  # noqa: PLC0415 - only here
 
-        typer.echo(f"spotify-ads {version('spotify-ads-async')}")  # the package says the same, and takes half a second to import
+        typer.echo(
+            f"spotify-ads {version('spotify-ads-async')}"
+        )  # the package says the same, and takes half a second to import
         raise typer.Exit
 
 
@@ -223,9 +235,13 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
 def root(
     context: typer.Context,
     *,
-    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
     profile: Annotated[str | None, typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP)] = None,
-    proxy: Annotated[str | None, typer.Option("--proxy", metavar="ADDRESS", help=_PROXY_HELP, callback=_use_proxy)] = None,
+    proxy: Annotated[
+        str | None, typer.Option("--proxy", metavar="ADDRESS", help=_PROXY_HELP, callback=_use_proxy)
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help=_DEBUG_HELP, callback=_debug)] = False,
 ) -> None:
     """The Spotify Ads API on the command line, within its limits."""

@@ -85,7 +85,10 @@ def _apply(profile: str | None, *, may_be_new: bool) -> None:
     path = path_of_config()
     content = _content(path)
     top = _texts(f"{path}: ", {name: value for name, value in content.items() if name != "profiles"}, _AT_THE_TOP)
-    sections = {name: _texts(f"{path}: profiles.{name}.", section, tuple(SETTINGS)) for name, section in _sections(path, content).items()}
+    sections = {
+        name: _texts(f"{path}: profiles.{name}.", section, tuple(SETTINGS))
+        for name, section in _sections(path, content).items()
+    }
     named = {
         "--profile": profile,
         _PROFILE_VARIABLE: os.environ.get(_PROFILE_VARIABLE),
@@ -101,7 +104,9 @@ def _apply(profile: str | None, *, may_be_new: bool) -> None:
     section = chosen or _DEFAULT_PROFILE
     settings = {name: (name, value) for name, value in top.items()}
     settings |= {name: (f"profiles.{section}.{name}", value) for name, value in sections.get(section, {}).items()}
-    for name, (place, value) in sorted(settings.items()):  # the hosts of allow_http before the address that may need them
+    for name, (place, value) in sorted(
+        settings.items()
+    ):  # the hosts of allow_http before the address that may need them
         if not os.environ.get(SETTINGS[name]) and not os.environ.get(f"{SETTINGS[name]}_FILE"):
             _check(name, value, f"{path}: {place}")
             os.environ[SETTINGS[name]] = value
@@ -198,7 +203,9 @@ _CHECKS: Mapping[str, Callable[[str], object]] = {
 
 def _sections(path: Path, content: Mapping[str, Any]) -> Mapping[str, Mapping[str, object]]:
     sections: Any = content.get("profiles", {})
-    if not isinstance(sections, dict) or not all(isinstance(section, dict) for section in cast("dict[str, object]", sections).values()):
+    if not isinstance(sections, dict) or not all(
+        isinstance(section, dict) for section in cast("dict[str, object]", sections).values()
+    ):
         _end(f"{path}: profiles holds sections, as in [profiles.work]")
     return cast("Mapping[str, Mapping[str, object]]", sections)
 

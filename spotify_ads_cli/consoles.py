@@ -32,4 +32,6 @@ def _plainly(problem: UnicodeError) -> tuple[str, int]:
     if not isinstance(problem, UnicodeEncodeError):
         raise problem
     text = problem.object[problem.start : problem.end].translate(_PLAIN)
-    return "".join(one if one.isascii() else one.encode("ascii", "backslashreplace").decode() for one in text), problem.end
+    return "".join(
+        one if one.isascii() else one.encode("ascii", "backslashreplace").decode() for one in text
+    ), problem.end

@@ -8,7 +8,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from spotify_ads_async import AdsClient, AuthenticationError, ConfigurationError, Denial, PermissionDenied, RetryPolicy, ServerError
+from spotify_ads_async import (
+    AdsClient,
+    AuthenticationError,
+    ConfigurationError,
+    Denial,
+    PermissionDenied,
+    RetryPolicy,
+    ServerError,
+)
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.models import AdAccountCreate, BillToAddress, BusinessCreate
 
@@ -112,14 +120,26 @@ async def test_every_business_is_asked_for_its_accounts() -> None:
 @pytest.mark.parametrize(
     ("fault", "operation", "denial", "advice"),
     [
-        ("terms", "campaigns", Denial.TERMS, "terms are not accepted for this app's client ID: accept them at https://"),
+        (
+            "terms",
+            "campaigns",
+            Denial.TERMS,
+            "terms are not accepted for this app's client ID: accept them at https://",
+        ),
         ("terms", "businesses", Denial.TERMS, "takes effect within an hour"),
-        ("denied", "campaigns", Denial.AD_ACCOUNT, "whichever others answer: let one of its admins give the user a role"),
+        (
+            "denied",
+            "campaigns",
+            Denial.AD_ACCOUNT,
+            "whichever others answer: let one of its admins give the user a role",
+        ),
         ("denied", "ad_accounts", Denial.BUSINESS, "may not use this business"),
         ("denied", "businesses", Denial.EVERYTHING, "may not use the API at all"),
     ],
 )
-async def test_a_403_says_what_is_denied_and_what_to_do(fault: str, operation: str, denial: Denial, advice: str) -> None:
+async def test_a_403_says_what_is_denied_and_what_to_do(
+    fault: str, operation: str, denial: Denial, advice: str
+) -> None:
     async with two_accounts() as (server, ads, (first, _)):
         server.add_fault(fault)
         calls = {

@@ -27,7 +27,10 @@ SECTIONS = {
         "forbidden_fields": ["targets.playlist_ids", "bid_strategy: only without a price"],
         "cross_field_rules": ["When X: Y"],
     },
-    "update": {"allowed_values": {"status": ["ACTIVE", "PAUSED"]}, "restrictions": ["objective: cannot change after creation"]},
+    "update": {
+        "allowed_values": {"status": ["ACTIVE", "PAUSED"]},
+        "restrictions": ["objective: cannot change after creation"],
+    },
     "both": {"frequency_caps": {"max_impressions": {"DAY": 5}}, "constraints": ["It lasts 365 days at most"]},
 }
 
@@ -37,7 +40,12 @@ def rules(action: Action = "create", **sections: Json) -> AdProductRules:
     return AdProductCatalog(raw).rules("AUCTION", "ad_set", action)
 
 
-GOOD: dict[str, Any] = {"name": "Autumn", "objective": "REACH", "assets": {"asset_id": "a"}, "targets": {"platforms": ["IOS"]}}
+GOOD: dict[str, Any] = {
+    "name": "Autumn",
+    "objective": "REACH",
+    "assets": {"asset_id": "a"},
+    "targets": {"platforms": ["IOS"]},
+}
 
 
 def broken(body: dict[str, Any], present: dict[str, Any] | None = None, action: Action = "create") -> list[str]:
@@ -53,7 +61,10 @@ def broken(body: dict[str, Any], present: dict[str, Any] | None = None, action: 
         ({"targets": {"platforms": ["IOS"], "playlist_ids": ["p"]}}, ["targets.playlist_ids"]),
         ({"targets": {"platforms": ["IOS"], "playlist_ids": []}}, []),
         ({"name": None, "assets": {}}, ["name", "assets.asset_id"]),
-        ({"frequency_caps": [{"frequency_unit": "DAY", "frequency_period": 1, "max_impressions": 6}]}, ["frequency_caps.max_impressions"]),
+        (
+            {"frequency_caps": [{"frequency_unit": "DAY", "frequency_period": 1, "max_impressions": 6}]},
+            ["frequency_caps.max_impressions"],
+        ),
         ({"frequency_caps": [{"frequency_unit": "DAY", "frequency_period": 1, "max_impressions": 5}]}, []),
         ({"frequency_caps": [{"frequency_unit": "DAY", "frequency_period": 7, "max_impressions": 30}]}, []),
         ({"frequency_caps": [{"frequency_unit": "WEEK", "max_impressions": 99}]}, []),
@@ -68,8 +79,14 @@ def test_a_new_entity_is_held_to_what_programs_can_read(change: dict[str, Any], 
 def test_an_update_answers_for_what_it_changes_alone() -> None:
     assert broken({"status": "ARCHIVED"}, {"status": "ACTIVE"}, "update") == ["status"]
     assert broken({"status": "ARCHIVED"}, {"status": "ARCHIVED"}, "update") == []
-    both = AdProductCatalog({"ad_products": {"AUCTION": {"ad_set": {"both": SECTIONS["create"]}}}}).rules("AUCTION", "ad_set", "update")
-    present = {"targets": {"platforms": ["SMART_FRIDGE"], "playlist_ids": ["p"]}, "name": "Autumn", "frequency_caps": []}
+    both = AdProductCatalog({"ad_products": {"AUCTION": {"ad_set": {"both": SECTIONS["create"]}}}}).rules(
+        "AUCTION", "ad_set", "update"
+    )
+    present = {
+        "targets": {"platforms": ["SMART_FRIDGE"], "playlist_ids": ["p"]},
+        "name": "Autumn",
+        "frequency_caps": [],
+    }
     assert both.violations({"targets": {"platforms": ["SMART_FRIDGE", "IOS"], "playlist_ids": ["p"]}}, present) == []
     assert [one.value for one in both.violations({"targets": {"platforms": ["SMART_FRIDGE", "TV"]}}, present)] == ["TV"]
     assert [one.field for one in both.violations({"name": None}, present)] == ["name"]
@@ -93,7 +110,9 @@ def test_a_rule_tells_what_the_catalogue_says_of_it() -> None:
     assert str(violation) == "objective: VIDEO_VIEWS is not among the values of AUCTION: REACH, CLICKS"
 
 
-@pytest.mark.parametrize(("named", "product"), [(None, "AUCTION"), ("UNSET", "AUCTION"), ("UNKNOWN", "AUCTION"), ("CONTENT", "CONTENT")])
+@pytest.mark.parametrize(
+    ("named", "product"), [(None, "AUCTION"), ("UNSET", "AUCTION"), ("UNKNOWN", "AUCTION"), ("CONTENT", "CONTENT")]
+)
 def test_a_campaign_that_names_no_product_is_an_auction(named: str | None, product: str) -> None:
     assert product_of({"ad_product": named}) == product
     assert product_of({}) == "AUCTION"
@@ -102,13 +121,22 @@ def test_a_campaign_that_names_no_product_is_an_auction(named: str | None, produ
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=5),
     lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "a.b", "DAY", "x: y", "max_impressions"]), inner, max_size=3)
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "a.b", "DAY", "x: y", "max_impressions"]), inner, max_size=3)
     ),
     max_leaves=8,
 )
 SECTION = st.dictionaries(
     st.sampled_from(
-        ["allowed_values", "required_fields", "forbidden_fields", "frequency_caps", "constraints", "restrictions", "new_rules"]
+        [
+            "allowed_values",
+            "required_fields",
+            "forbidden_fields",
+            "frequency_caps",
+            "constraints",
+            "restrictions",
+            "new_rules",
+        ]
     ),
     JSON,
 )
@@ -132,11 +160,16 @@ RESERVED = {"geo_targets": {"country_code": "US"}, "placements": ["MUSIC"]}
 
 
 async def test_the_client_reads_it_and_the_emulator_holds_requests_to_it() -> None:
-    async with Emulator(ad_sets=20, campaigns=2, latency=0.0, limits=None) as server, AdsClient("token", base_url=server.base_url) as ads:
+    async with (
+        Emulator(ad_sets=20, campaigns=2, latency=0.0, limits=None) as server,
+        AdsClient("token", base_url=server.base_url) as ads,
+    ):
         catalog = await ads.ad_product_catalog()
         assert catalog.products == ("AUCTION", "CONTENT", "FPMNG")
         account = ads.ad_account(server.ad_account_id)
-        podcasts = await account.campaigns.create(CampaignCreate(name="Podcasts", objective="REACH", ad_product="CONTENT"))
+        podcasts = await account.campaigns.create(
+            CampaignCreate(name="Podcasts", objective="REACH", ad_product="CONTENT")
+        )
         products = await AdProducts.read(ads)
         assert await AdProducts.learn_one(ads, account.id, campaign_id=podcasts.id) == "CONTENT"
         body = {

@@ -54,7 +54,8 @@ def test_what_makes_the_public_api_does_not_import_it(file: Path) -> None:
 
 
 MODULES = {
-    ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): file for file in PACKAGE.rglob("*.py")
+    ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): file
+    for file in PACKAGE.rglob("*.py")
 }
 
 
@@ -79,7 +80,9 @@ def test_no_module_imports_itself_around_a_corner() -> None:
 
 def test_the_architecture_page_shows_every_package() -> None:
     page = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
-    layers = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"][0]["layers"]
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"][
+        0
+    ]["layers"]
     kept = [set(re.split(r" [|:] ", layer)) for layer in layers]
     drawn = [set(re.findall(r"`(\w+)`", names)) for names in re.findall(r"^\| \d+ \| ([^|]+) \|", page, re.MULTILINE)]
     assert [names for names in drawn if names != {"__init__"}] == kept

@@ -212,7 +212,9 @@ def test_what_the_type_allows_passes(kind: object, value: object) -> None:
 
 
 @pytest.mark.parametrize(("kind", "value", "path", "rule"), REFUSED, ids=str)
-def test_what_the_type_does_not_allow_is_refused_with_its_place_and_rule(kind: object, value: object, path: str, rule: str) -> None:
+def test_what_the_type_does_not_allow_is_refused_with_its_place_and_rule(
+    kind: object, value: object, path: str, rule: str
+) -> None:
     with pytest.raises(Refused, match=re.escape(rule)) as caught:
         checker(kind)(value)
     assert caught.value.path == path
@@ -253,7 +255,10 @@ CHECK_THING = checker(Thing)
         Thing,
         name=st.text(max_size=7) | st.none() | st.integers(),
         ranges=st.just(UNSET)
-        | st.lists(st.builds(Range, min=st.just(UNSET) | st.integers(10, 101), max=st.just(UNSET) | st.integers(10, 101)), max_size=4),
+        | st.lists(
+            st.builds(Range, min=st.just(UNSET) | st.integers(10, 101), max=st.just(UNSET) | st.integers(10, 101)),
+            max_size=4,
+        ),
         color=st.just(UNSET) | st.sampled_from([*Color, Color("BLUE")]),
     )
 )

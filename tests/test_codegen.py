@@ -79,15 +79,26 @@ SMALL: dict[str, Any] = {
     "info": {"title": "Boxes", "version": "1"},
     "paths": {
         "/boxes/{box_id}/things": {
-            "parameters": [{"name": "box_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}],
+            "parameters": [
+                {"name": "box_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+            ],
             "get": {
                 "operationId": "getThings",
                 "tags": ["the-things"],
                 "parameters": [
                     {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 7}},
-                    {"name": "colour", "in": "query", "required": True, "schema": {"$ref": "#/components/schemas/Colour"}},
+                    {
+                        "name": "colour",
+                        "in": "query",
+                        "required": True,
+                        "schema": {"$ref": "#/components/schemas/Colour"},
+                    },
                 ],
-                "responses": {"200": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/ThingsResponse"}}}}},
+                "responses": {
+                    "200": {
+                        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ThingsResponse"}}}
+                    }
+                },
             },
             "post": {
                 "operationId": "createThing",
@@ -96,16 +107,24 @@ SMALL: dict[str, Any] = {
                     "required": True,
                     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/CreateThingRequest"}}},
                 },
-                "responses": {"201": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Thing"}}}}},
+                "responses": {
+                    "201": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Thing"}}}}
+                },
             },
         }
     },
     "components": {
         "schemas": {
             "Colour": {"type": "string", "enum": ["RED", "UNSET"]},
-            "Size": {"type": "object", "required": ["width"], "properties": {"width": {"type": "integer", "format": "int32"}}},
+            "Size": {
+                "type": "object",
+                "required": ["width"],
+                "properties": {"width": {"type": "integer", "format": "int32"}},
+            },
             "Thing": THING,
-            "CreateThingRequest": {"allOf": [{"$ref": "#/components/schemas/Thing"}, {"type": "object", "minProperties": 1}]},
+            "CreateThingRequest": {
+                "allOf": [{"$ref": "#/components/schemas/Thing"}, {"type": "object", "minProperties": 1}]
+            },
             "ThingsResponse": {
                 "type": "object",
                 "properties": {"things": {"type": "array", "items": {"$ref": "#/components/schemas/Thing"}}},
@@ -115,7 +134,13 @@ SMALL: dict[str, Any] = {
 }
 SAID: dict[str, Any] = {
     "mend": [],
-    "legacy": [{"at": "/components/schemas/Size/properties/depth", "schema": {"type": "integer"}, "why": "Old answers have it."}],
+    "legacy": [
+        {
+            "at": "/components/schemas/Size/properties/depth",
+            "schema": {"type": "integer"},
+            "why": "Old answers have it.",
+        }
+    ],
     "types": [],
     "answer_only": ["UNSET"],
     "sendable": [],
@@ -129,7 +154,11 @@ SAID: dict[str, Any] = {
         "box.things": {"class": "Things", "summary": "What is in it."},
     },
     "operations": {
-        "getThings": {"call": "box.things.list", "summary": "List things.", "list": {"items": "things", "style": "offset"}},
+        "getThings": {
+            "call": "box.things.list",
+            "summary": "List things.",
+            "list": {"items": "things", "style": "offset"},
+        },
         "createThing": {"call": "box.things.create", "summary": "Make a thing.", "repeat": "keyed"},
     },
 }
@@ -222,7 +251,9 @@ def _drop(name: str) -> Any:  # noqa: ANN401 -- a function of the small document
 
 
 def _set(part: str, value: object) -> Any:  # noqa: ANN401 -- the same
-    return lambda small: small.said[part].append(value) if isinstance(small.said[part], list) else small.said[part].update(value)
+    return lambda small: (
+        small.said[part].append(value) if isinstance(small.said[part], list) else small.said[part].update(value)
+    )
 
 
 def _parameter(name: str, schema: object) -> Any:  # noqa: ANN401 -- the same
@@ -240,12 +271,18 @@ def _schema(name: str, value: object) -> Any:  # noqa: ANN401 -- the same
         (_set("operations", {"getThings": {"call": "crate.list", "summary": "List."}}), "crate.list"),
         (_set("operations", {"getThings": {"call": "box.things.create", "summary": "List."}}), "box.things.create"),
         (
-            _set("operations", {"getThings": {"call": "box.things.list", "summary": "L", "list": {"items": "bits", "style": "whole"}}}),
+            _set(
+                "operations",
+                {"getThings": {"call": "box.things.list", "summary": "L", "list": {"items": "bits", "style": "whole"}}},
+            ),
             "no list called bits",
         ),
         (_set("mend", {"at": "/components/schemas/Size/type", "set": "object"}), "why"),
         (_schema("Colour", {"type": "string", "enum": ["not a name"]}), "not a name"),
-        (_schema("Size", {"type": "object", "properties": {"class": {"type": "string"}}}), "'class' cannot be an attribute"),
+        (
+            _schema("Size", {"type": "object", "properties": {"class": {"type": "string"}}}),
+            "'class' cannot be an attribute",
+        ),
         (_schema("Size", {"type": "object", "properties": {"odd": {"type": "quaternion"}}}), "quaternion"),
         (_set("names", {"Size": "Thing"}), "two different schemas are called StoredThing"),
     ],
@@ -261,16 +298,28 @@ def test_what_somebody_must_decide_is_named(small: Small, change: Any, message: 
     [
         (_drop("getThings"), "getThings is called box.things.get_things until it has a call and a summary"),
         (_set("operations", {"getMore": {"call": "box.more", "summary": "More."}}), "no operation getMore"),
-        (_set("mend", {"at": "/components/schemas/Gone/type", "set": "x", "why": "y"}), "nothing at /components/schemas/Gone"),
-        (_set("mend", {"at": "/components/schemas/Gone/required", "add": ["x"], "why": "y"}), "nothing at /components/schemas/Gone"),
+        (
+            _set("mend", {"at": "/components/schemas/Gone/type", "set": "x", "why": "y"}),
+            "nothing at /components/schemas/Gone",
+        ),
+        (
+            _set("mend", {"at": "/components/schemas/Gone/required", "add": ["x"], "why": "y"}),
+            "nothing at /components/schemas/Gone",
+        ),
         (_set("mend", {"at": "/components/schemas/Size/type", "set": "object", "why": "y"}), "has been mended"),
         (_set("mend", {"at": "/components/schemas/Size/required", "add": ["width"], "why": "y"}), "has been mended"),
         (_set("types", {"at": "/components/schemas/Gone", "type": "str", "why": "y"}), "nothing at"),
         (_set("names", {"Gone": "Here"}), "Gone"),
         (_set("inline", {"/components/schemas/Gone": "Here"}), "Gone"),
         (_set("docs", {"Nobody": "Nothing."}), "nothing is called Nobody"),
-        (_schema("Size", {"type": "object", "properties": {"deep": {"type": "string", "enum": ["A"]}}}), "is called SizeDeep until"),
-        (_parameter("mood", {"type": "array", "items": {"type": "string", "enum": ["A"]}}), "is called GetThingsMoodItem until"),
+        (
+            _schema("Size", {"type": "object", "properties": {"deep": {"type": "string", "enum": ["A"]}}}),
+            "is called SizeDeep until",
+        ),
+        (
+            _parameter("mood", {"type": "array", "items": {"type": "string", "enum": ["A"]}}),
+            "is called GetThingsMoodItem until",
+        ),
     ],
 )
 def test_what_does_not_fit_is_noted_and_the_rest_is_made(small: Small, change: Any, note: str) -> None:  # noqa: ANN401
@@ -280,7 +329,9 @@ def test_what_does_not_fit_is_noted_and_the_rest_is_made(small: Small, change: A
 
 
 def test_names_are_added_to_a_list_and_removed_from_it_whatever_else_it_holds(small: Small) -> None:
-    small.said["mend"].append({"at": "/components/schemas/Thing/required", "add": ["home"], "remove": ["size"], "why": "So it is."})
+    small.said["mend"].append(
+        {"at": "/components/schemas/Thing/required", "add": ["home"], "remove": ["size"], "why": "So it is."}
+    )
     models = small.generate()["spotify_ads_async/models/things.py"].partition("class ThingCreate")[2]
     assert "    size: Size | UnsetType = UNSET\n" in models
     assert "    home: Annotated[str, Meta(max_length=9), URI]\n" in models

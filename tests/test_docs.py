@@ -12,7 +12,11 @@ from support.emulator_process import EmulatorProcess, emulator_process
 from support.examples import INSTALLED, ROOT, blocks_of, run_page
 
 ELSEWHERE = ROOT / "docs" / "reference" / "command-line"
-PAGES = [page for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))] if page.parent != ELSEWHERE and blocks_of(page)]
+PAGES = [
+    page
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    if page.parent != ELSEWHERE and blocks_of(page)
+]
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +38,8 @@ def test_the_test_with_the_emulator_passes_in_a_new_folder(tmp_path: Path) -> No
     (tmp_path / "test_ad_sets.py").write_text(next(block.code for block in blocks_of(page) if block.kind == "python"))
     _, _, settings = page.read_text().partition("```toml\n")
     (tmp_path / "pyproject.toml").write_text(settings.partition("```")[0])
-    ended = subprocess.run([sys.executable, "-m", "pytest", "-q"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "1 passed" in ended.stdout

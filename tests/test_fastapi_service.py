@@ -87,7 +87,9 @@ def app(folder: Path, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(("error", "status", "retry_after"), ANSWERS, ids=lambda given: type(given).__name__)
-async def test_every_error_has_a_status(app: FastAPI, error: SpotifyAdsError, status: int, retry_after: str | None) -> None:
+async def test_every_error_has_a_status(
+    app: FastAPI, error: SpotifyAdsError, status: int, retry_after: str | None
+) -> None:
     @app.get("/failing")
     async def failing() -> None:
         raise error
@@ -96,11 +98,19 @@ async def test_every_error_has_a_status(app: FastAPI, error: SpotifyAdsError, st
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as browser:
         answer = await browser.get("/failing")
     assert (answer.status_code, answer.headers.get("Retry-After")) == (status, retry_after)
-    assert answer.json() == {"detail": str(error), "may_have_taken_effect": error.may_have_taken_effect, "trace_id": None}
+    assert answer.json() == {
+        "detail": str(error),
+        "may_have_taken_effect": error.may_have_taken_effect,
+        "trace_id": None,
+    }
 
 
 def test_no_error_is_left_out() -> None:
-    public = {value for name in errors.__all__ if isinstance(value := getattr(errors, name), type) and issubclass(value, SpotifyAdsError)}
+    public = {
+        value
+        for name in errors.__all__
+        if isinstance(value := getattr(errors, name), type) and issubclass(value, SpotifyAdsError)
+    }
     assert public <= {type(error) for error, _, _ in ANSWERS}
 
 
@@ -128,7 +138,11 @@ def serving(command: list[str], folder: Path, settings: dict[str, str], address:
     with (
         said.open("w") as output,
         subprocess.Popen(
-            [sys.executable, "-m", *command], cwd=folder, env={**kept, **settings}, stdout=output, stderr=subprocess.STDOUT
+            [sys.executable, "-m", *command],
+            cwd=folder,
+            env={**kept, **settings},
+            stdout=output,
+            stderr=subprocess.STDOUT,
         ) as process,
     ):
         try:
@@ -160,16 +174,29 @@ def check_service(command: list[str], folder: Path, settings: dict[str, str], ad
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(4, marks=pytest.mark.soak)])
-def test_it_runs_under_uvicorn(workers: int, folder: Path, settings: dict[str, str], spotify_ads_emulator: Emulator) -> None:
+def test_it_runs_under_uvicorn(
+    workers: int, folder: Path, settings: dict[str, str], spotify_ads_emulator: Emulator
+) -> None:
     port = free_port()
     command = ["uvicorn", "service:app", "--port", port, "--workers", str(workers)]
     check_service(command, folder, settings, f"http://127.0.0.1:{port}", spotify_ads_emulator)
 
 
 @pytest.mark.soak
-def test_it_runs_under_gunicorn_with_preloading(folder: Path, settings: dict[str, str], spotify_ads_emulator: Emulator) -> None:
+def test_it_runs_under_gunicorn_with_preloading(
+    folder: Path, settings: dict[str, str], spotify_ads_emulator: Emulator
+) -> None:
     pytest.importorskip("gunicorn")
     pytest.importorskip("uvicorn_worker")
     port = free_port()
-    command = ["gunicorn", "--preload", "--workers", "4", "--worker-class", "uvicorn_worker.UvicornWorker", "-b", f"127.0.0.1:{port}"]
+    command = [
+        "gunicorn",
+        "--preload",
+        "--workers",
+        "4",
+        "--worker-class",
+        "uvicorn_worker.UvicornWorker",
+        "-b",
+        f"127.0.0.1:{port}",
+    ]
     check_service([*command, "service:app"], folder, settings, f"http://127.0.0.1:{port}", spotify_ads_emulator)

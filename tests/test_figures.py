@@ -12,7 +12,9 @@ ROOT = Path(__file__).parent.parent
 
 
 def figures_page() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("figures_page_of_the_benchmarks", ROOT / "benchmarks" / "_figures_page.py")
+    spec = importlib.util.spec_from_file_location(
+        "figures_page_of_the_benchmarks", ROOT / "benchmarks" / "_figures_page.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -23,7 +23,9 @@ def test_the_pages_are_those_of_the_program() -> None:
 def test_the_navigation_names_every_page() -> None:
     text = manual.NAVIGATION.read_text(encoding="utf-8")
     assert manual.navigation(text) == text, "run `make manual`"
-    assert [f'"reference/command-line/{name}.md"' for name in COMMANDS if f'"reference/command-line/{name}.md"' not in text] == []
+    assert [
+        f'"reference/command-line/{name}.md"' for name in COMMANDS if f'"reference/command-line/{name}.md"' not in text
+    ] == []
 
 
 def test_every_example_is_of_a_command() -> None:

@@ -126,7 +126,9 @@ def test_what_was_read_can_be_sent_in_parts() -> None:
     assert ad_set.budget.as_request() == Budget(micro_amount=500_000_000, type=BudgetType.DAILY)
     assert isinstance(ad_set.targets, StoredTargets)
     assert ad_set.targets.as_request() == Targets(
-        age_ranges=[AgeRange(min=18, max=65)], geo_targets=GeoTargets(country_code="US", city_ids=[]), genders=[Gender.MALE]
+        age_ranges=[AgeRange(min=18, max=65)],
+        geo_targets=GeoTargets(country_code="US", city_ids=[]),
+        genders=[Gender.MALE],
     )
 
 
@@ -173,12 +175,15 @@ def test_audiences_say_their_kind() -> None:
     custom = msgspec.to_builtins(CustomAudienceCreate(name="Fans"))
     assert custom == {"audience_type": "CUSTOM", "name": "Fans"}
     assert isinstance(
-        decode({"audience_type": "LOOKALIKE", "name": "More", "seed_audience_id": "x"}, models.AudienceCreate), LookalikeAudienceCreate
+        decode({"audience_type": "LOOKALIKE", "name": "More", "seed_audience_id": "x"}, models.AudienceCreate),
+        LookalikeAudienceCreate,
     )  # type: ignore[arg-type]
 
 
 def test_assets_are_told_apart_by_their_type() -> None:
-    page: AssetPage = decode({"assets": [{"asset_type": "IMAGE", "width": 5}, {"asset_type": "VIDEO", "has_audio": True}]}, AssetPage)
+    page: AssetPage = decode(
+        {"assets": [{"asset_type": "IMAGE", "width": 5}, {"asset_type": "VIDEO", "has_audio": True}]}, AssetPage
+    )
     assert page.assets is not None
     image, video = page.assets
     assert isinstance(image, ImageAsset)
@@ -224,7 +229,11 @@ def test_an_asset_that_is_none_is_refused(given_asset: object) -> None:
         (AsyncReport, {"report_url": "https://storage/?hush"}, lambda answer: answer.report_url),
     ],
 )
-def test_tokens_and_signed_urls_show_themselves_only_when_asked(kind: type[Answer], given_answer: object, secret: Any) -> None:  # noqa: ANN401
+def test_tokens_and_signed_urls_show_themselves_only_when_asked(
+    kind: type[Answer],
+    given_answer: object,
+    secret: Any,  # noqa: ANN401
+) -> None:
     answer = decode(given_answer, kind)
     assert "hush" not in f"{answer} {answer!r}"
     assert "hush" in secret(answer).reveal()
@@ -233,9 +242,9 @@ def test_tokens_and_signed_urls_show_themselves_only_when_asked(kind: type[Answe
 
 
 def test_money_of_reports_is_exact() -> None:
-    assert msgspec.json.decode(b'{"field_type":"SPEND","field_value":12345678901.23}', type=ReportField).field_value == Decimal(
-        "12345678901.23"
-    )
+    assert msgspec.json.decode(
+        b'{"field_type":"SPEND","field_value":12345678901.23}', type=ReportField
+    ).field_value == Decimal("12345678901.23")
 
 
 def test_the_server_sets_what_only_it_may_set() -> None:

@@ -82,7 +82,13 @@ def test_what_is_no_plain_number_is_refused(amount: str | Decimal) -> None:
 
 
 @pytest.mark.parametrize(
-    "amount", ["0.0000001", Decimal("1E-7"), Decimal("0.12345678901234567890123456789012345678901234567890"), Decimal("1E-999999")]
+    "amount",
+    [
+        "0.0000001",
+        Decimal("1E-7"),
+        Decimal("0.12345678901234567890123456789012345678901234567890"),
+        Decimal("1E-999999"),
+    ],
 )
 def test_more_than_six_decimals_are_refused_not_rounded(amount: str | Decimal) -> None:
     with pytest.raises(InvalidAmount, match="6 decimals"):
@@ -90,7 +96,9 @@ def test_more_than_six_decimals_are_refused_not_rounded(amount: str | Decimal) -
 
 
 @pytest.mark.parametrize(
-    "amount", ["9223372036854.775808", "-9223372036854.775808", 2**63, "1" * 5000, 10**5000, Decimal("1E+999999")], ids=range(6)
+    "amount",
+    ["9223372036854.775808", "-9223372036854.775808", 2**63, "1" * 5000, 10**5000, Decimal("1E+999999")],
+    ids=range(6),
 )
 def test_more_than_64_bits_are_refused(amount: str | int | Decimal) -> None:
     with pytest.raises(InvalidAmount, match="64 bits"):
@@ -125,7 +133,9 @@ def test_sums_agree_on_both_sides(one: int, other: int) -> None:
     assert from_micros(one) + from_micros(other) == Decimal(one + other) / 1_000_000
 
 
-@pytest.mark.parametrize(("amount", "expected"), [(19_990_000, "19.99"), (20_000_000, "20"), (0, "0"), (-500_000, "-0.5"), (1, "0.000001")])
+@pytest.mark.parametrize(
+    ("amount", "expected"), [(19_990_000, "19.99"), (20_000_000, "20"), (0, "0"), (-500_000, "-0.5"), (1, "0.000001")]
+)
 def test_currency_units_have_no_trailing_zeros(amount: int, expected: str) -> None:
     assert str(Decimal(expected)) == expected
     assert format(from_micros(amount), "f") == expected

@@ -66,7 +66,12 @@ PUBLISHED_LISTS = {
     },
 }
 
-LARGEST_PAGES = {ListStyle.OFFSET: 50, ListStyle.LIMIT: 50, ListStyle.CONTINUATION: 50, ListStyle.OFFSET_UNCOUNTED: 1000}
+LARGEST_PAGES = {
+    ListStyle.OFFSET: 50,
+    ListStyle.LIMIT: 50,
+    ListStyle.CONTINUATION: 50,
+    ListStyle.OFFSET_UNCOUNTED: 1000,
+}
 
 CREATES_WITH_A_KEY = {
     *("createCampaign", "createAdSet", "createAd"),
@@ -77,7 +82,13 @@ SAFE_WITHOUT_GET = {
     *("estimateAudience", "estimateBid", "getReservedPricing"),
     *("deleteCampaignDraft", "deleteAdSetDraft", "deleteAdDraft"),
 }
-REPORTING = {"getAggregateReport", "getAggregatedTotals", "getAudienceInsightReport", "createAsyncReport", "getAsyncReport"}
+REPORTING = {
+    "getAggregateReport",
+    "getAggregatedTotals",
+    "getAudienceInsightReport",
+    "createAsyncReport",
+    "getAsyncReport",
+}
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +154,11 @@ def test_no_two_are_the_same_request() -> None:
 
 
 def test_the_lists_are_walked_as_published() -> None:
-    walked = {operation.id: (operation.style, operation.items) for operation in OPERATIONS.values() if isinstance(operation, ListOperation)}
+    walked = {
+        operation.id: (operation.style, operation.items)
+        for operation in OPERATIONS.values()
+        if isinstance(operation, ListOperation)
+    }
     assert walked == {name: (style, items) for style, lists in PUBLISHED_LISTS.items() for name, items in lists.items()}
 
 
@@ -166,7 +181,10 @@ def test_creates_that_honour_a_key_have_one_and_only_harmless_calls_are_repeated
 def test_reports_spend_a_limit_of_their_own() -> None:
     limits = {operation.id: operation.limits for operation in OPERATIONS.values()}
     assert {name for name, spent in limits.items() if spent == {"client_id", "ip", "reporting"}} == REPORTING
-    assert Counter(limits.values()) == {frozenset({"client_id", "ip", "reporting"}): 5, frozenset({"client_id", "ip"}): 109}
+    assert Counter(limits.values()) == {
+        frozenset({"client_id", "ip", "reporting"}): 5,
+        frozenset({"client_id", "ip"}): 109,
+    }
 
 
 @pytest.mark.parametrize("operation", ALL)
@@ -178,7 +196,10 @@ def test_bodies_are_requests_and_answers_are_answers(operation: Operation[Any]) 
 
 
 def test_the_two_uploads_are_multipart_and_nothing_else() -> None:
-    assert {operation.id for operation in OPERATIONS.values() if operation.multipart} == {"uploadAsset", "transferChunkedAsset"}
+    assert {operation.id for operation in OPERATIONS.values() if operation.multipart} == {
+        "uploadAsset",
+        "transferChunkedAsset",
+    }
 
 
 def test_nine_posts_take_no_body() -> None:

@@ -64,7 +64,11 @@ def every_public_error() -> list[type[BaseException]]:
             if not module.name.endswith("__main__"):
                 with contextlib.suppress(ImportError, errors.ConfigurationError):  # an extra that is not installed here
                     importlib.import_module(module.name)
-    ours = [kind for kind in below(Exception) if kind.__module__.startswith("spotify_ads_async") and not kind.__name__.startswith("_")]
+    ours = [
+        kind
+        for kind in below(Exception)
+        if kind.__module__.startswith("spotify_ads_async") and not kind.__name__.startswith("_")
+    ]
     return sorted(set(ours), key=lambda kind: (kind.__module__, kind.__name__))
 
 
@@ -170,7 +174,9 @@ def test_every_struct_and_every_enum_of_the_package_comes_back(way: str) -> None
     every_public_error()  # imports all there is
     made = 0
     for kind in below(msgspec.Struct):
-        if kind.__module__.startswith(("spotify_ads_async.models", "spotify_ads_async.bulk", "spotify_ads_async.events")):
+        if kind.__module__.startswith(
+            ("spotify_ads_async.models", "spotify_ads_async.bulk", "spotify_ads_async.events")
+        ):
             try:
                 value = kind()
             except TypeError:
@@ -204,7 +210,9 @@ def test_a_process_pool_takes_and_gives_them() -> None:
     assert caught.value.limit == "ip"
 
 
-@pytest.mark.parametrize("credential", [AccessToken("canary"), RefreshToken("an-app", "canary", "canary")], ids=["access", "refresh"])
+@pytest.mark.parametrize(
+    "credential", [AccessToken("canary"), RefreshToken("an-app", "canary", "canary")], ids=["access", "refresh"]
+)
 @pytest.mark.parametrize("way", WAYS)
 def test_credentials_stay_where_they_are_and_say_why(credential: object, way: str) -> None:
     with pytest.raises(TypeError, match=r"is not pickled and not copied: it holds secrets.*make it anew") as caught:

@@ -45,7 +45,10 @@ def test_what_was_found_out_is_kept_for_the_api_that_it_is_about(tmp_path: Path)
 
 
 async def test_a_draft_that_cannot_be_deleted_again_is_named(caplog: pytest.LogCaptureFixture) -> None:
-    async with Emulator(ad_sets=1, latency=0.0, limits=None) as server, AdsClient("token", base_url=server.base_url) as ads:
+    async with (
+        Emulator(ad_sets=1, latency=0.0, limits=None) as server,
+        AdsClient("token", base_url=server.base_url) as ads,
+    ):
         server.add_fault("error", operation="deleteCampaignDraft", status=400)
         assert (await probe(ads, server.ad_account_id)).objects == "merge"
         (draft,) = server.store.account(server.ad_account_id).campaign_drafts

@@ -11,7 +11,9 @@ from support.public_api import FILE, MODULES, names, public_api
 
 def test_the_public_api_is_as_announced() -> None:
     announced = FILE.read_text()
-    changes = list(difflib.unified_diff(announced.splitlines(), public_api().splitlines(), "announced", "now", lineterm="", n=0))
+    changes = list(
+        difflib.unified_diff(announced.splitlines(), public_api().splitlines(), "announced", "now", lineterm="", n=0)
+    )
     assert not changes, "\n".join(["the public API changed: add a changelog fragment and run `make api`", *changes])
 
 

@@ -35,5 +35,7 @@ def test_changelog_fragments_have_a_kind_and_a_sentence(fragment: Path) -> None:
 
 
 def test_the_pythons_declared_start_with_the_one_required() -> None:
-    declared = [line.rpartition(" ")[2] for line in PROJECT["project"]["classifiers"] if re.search(r"Python :: 3\.\d+$", line)]
+    declared = [
+        line.rpartition(" ")[2] for line in PROJECT["project"]["classifiers"] if re.search(r"Python :: 3\.\d+$", line)
+    ]
     assert PROJECT["project"]["requires-python"] == f">={declared[0]}"

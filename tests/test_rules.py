@@ -40,7 +40,10 @@ TARGETS = m.Targets(
 BUDGET = m.Budget(micro_amount=500_000_000, type=m.BudgetType.DAILY)
 LIFETIME = m.Budget(micro_amount=500_000_000, type=m.BudgetType.LIFETIME)
 ITEMS = [
-    m.CatalogItem(position=at, sku=f"SKU-{at}", asset_id=ID, clickthrough_url="https://www.example.com", tagline="Fresh") for at in range(3)
+    m.CatalogItem(
+        position=at, sku=f"SKU-{at}", asset_id=ID, clickthrough_url="https://www.example.com", tagline="Fresh"
+    )
+    for at in range(3)
 ]
 
 BODIES: dict[str, Any] = {
@@ -73,7 +76,9 @@ BODIES: dict[str, Any] = {
         catalog=m.Catalog(catalog_items=ITEMS),
     ),
     "updateAd": m.AdUpdate(start_time=START, end_time=None, catalog=m.Catalog(catalog_items=ITEMS)),
-    "createAdDraft": m.AdDraftCreate(ad_set_id=ID, catalog=m.Catalog(catalog_items=[m.CatalogItem(position=1), m.CatalogItem(position=2)])),
+    "createAdDraft": m.AdDraftCreate(
+        ad_set_id=ID, catalog=m.Catalog(catalog_items=[m.CatalogItem(position=1), m.CatalogItem(position=2)])
+    ),
     "updateAdDraft": m.AdDraftUpdate(catalog=m.Catalog(catalog_items=ITEMS)),
     "updateCampaign": m.CampaignUpdate(name="Autumn"),
     "publishCampaignDraft": m.CampaignDraftPublish(action=m.PublishAction.PUBLISH, draft_hierarchy_version=3),
@@ -95,7 +100,9 @@ BODIES: dict[str, Any] = {
         currency="JPY",
         targets=TARGETS,
     ),
-    "getReservedPricing": m.ReservedPriceQuery(ad_product=m.ReservedAdProduct.CONTENT, start_date=START, end_date=END, targets=TARGETS),
+    "getReservedPricing": m.ReservedPriceQuery(
+        ad_product=m.ReservedAdProduct.CONTENT, start_date=START, end_date=END, targets=TARGETS
+    ),
     "createAsyncReport": m.AsyncReportCreate(
         name="Autumn 2030_1-a",
         granularity=m.AsyncReportGranularity.DAY,
@@ -105,9 +112,13 @@ BODIES: dict[str, Any] = {
         report_start=START - 365 * DAY,
         report_end=START,
     ),
-    "createAsset": m.AssetCreate(asset_type=m.AssetType.AUDIO, asset_subtype=m.AssetSubtype.USER_UPLOADED_AUDIO, name="Spot"),
+    "createAsset": m.AssetCreate(
+        asset_type=m.AssetType.AUDIO, asset_subtype=m.AssetSubtype.USER_UPLOADED_AUDIO, name="Spot"
+    ),
     "uploadAsset": m.AssetUpload(asset_type=m.AssetType.AUDIO, media=bytes(20 * 1024 * 1024)),
-    "transferChunkedAsset": m.AssetChunk(asset_type=m.AssetType.AUDIO, media=b"RIFF", upload_session_id=ID, upload_section=1),
+    "transferChunkedAsset": m.AssetChunk(
+        asset_type=m.AssetType.AUDIO, media=b"RIFF", upload_session_id=ID, upload_section=1
+    ),
     "createAudience": m.CustomAudienceCreate(name="Visitors", lookback_days=60),
     "createPixelInBusiness": m.PixelCreate(name="Shop", domain="HTTPS://shop.example.com"),
     "updatePixelById": m.PixelUpdate(domain="http://shop.example.com"),
@@ -146,9 +157,24 @@ BROKEN: list[tuple[str, dict[str, object], str, str]] = [
     ("updateAdSet", {"end_time": START}, "end_time", "later than start_time"),
     ("updateAdSet", {"end_time": START + 366 * DAY}, "end_time", "365 days"),
     ("updateAdSet", {"category": "ADV_35_1"}, "category", "category code"),
-    ("updateAdSet", {"category": "ADV_15_139", "targets__age_ranges__0__min": 17}, "targets.age_ranges[0].min", "at least 18"),
-    ("updateAdSet", {f"{TOPICS}filter_option": GLOBAL_FILTER}, "targets.sensitive_topic_exclusions.filter_option", "beside topics"),
-    ("updateAdSet", {f"{TOPICS}topics__0__id": "cheese"}, "targets.sensitive_topic_exclusions.topics[0].id", "one of alcohol"),
+    (
+        "updateAdSet",
+        {"category": "ADV_15_139", "targets__age_ranges__0__min": 17},
+        "targets.age_ranges[0].min",
+        "at least 18",
+    ),
+    (
+        "updateAdSet",
+        {f"{TOPICS}filter_option": GLOBAL_FILTER},
+        "targets.sensitive_topic_exclusions.filter_option",
+        "beside topics",
+    ),
+    (
+        "updateAdSet",
+        {f"{TOPICS}topics__0__id": "cheese"},
+        "targets.sensitive_topic_exclusions.topics[0].id",
+        "one of alcohol",
+    ),
     ("createAdSet", {"campaign_id": UNSET}, "campaign_id", "is required"),
     ("createAdSet", {"campaign_id": None}, "campaign_id", "a string"),
     ("createAdSet", {"start_time": NOW - timedelta(seconds=16)}, "start_time", "in the future"),
@@ -158,7 +184,12 @@ BROKEN: list[tuple[str, dict[str, object], str, str]] = [
     ("createAdSet", {"budget": LIFETIME, "end_time": UNSET}, "end_time", "LIFETIME"),
     ("createAdSet", {"bid_micro_amount": UNSET}, "bid_micro_amount", "MAX_BID"),
     ("createAdSet", {"bid_micro_amount": 0}, "bid_micro_amount", "above zero"),
-    ("createAdSet", {"bid_micro_amount": UNSET, "bid_strategy": CPR, "budget": LIFETIME}, "bid_micro_amount", "COST_PER_RESULT"),
+    (
+        "createAdSet",
+        {"bid_micro_amount": UNSET, "bid_strategy": CPR, "budget": LIFETIME},
+        "bid_micro_amount",
+        "COST_PER_RESULT",
+    ),
     ("createAdSet", {"bid_strategy": CPR}, "budget.type", "LIFETIME"),
     ("createAdSet", {"bid_strategy": CPR, "budget": LIFETIME, "pacing": m.Pacing.PACING_ASAP}, "pacing", "PACING_EVEN"),
     ("createAdSet", {"bid_strategy": m.BidStrategy.UNSET}, "bid_strategy", "one of COST_PER_RESULT, MAX_BID, AUTOBID"),
@@ -172,22 +203,52 @@ BROKEN: list[tuple[str, dict[str, object], str, str]] = [
         "PODCAST_PROMO",
     ),
     ("createAdSet", {"category": "ADV_15_139", "targets__age_ranges": UNSET}, "targets.age_ranges", "minimum age"),
-    ("createAdSet", {"category": "ADV_15_139", "targets__age_ranges__0__min": 17}, "targets.age_ranges[0].min", "at least 18"),
+    (
+        "createAdSet",
+        {"category": "ADV_15_139", "targets__age_ranges__0__min": 17},
+        "targets.age_ranges[0].min",
+        "at least 18",
+    ),
     ("createAdSet", {"frequency_caps__0__max_impressions": 6}, "frequency_caps[0].max_impressions", "5 per DAY"),
     ("createAdSet", {"targets__geo_targets__country_code": "USA"}, "targets.geo_targets.country_code", "two-letter"),
     ("createAdSet", {"targets__age_ranges__0__max": 17}, "targets.age_ranges[0].min", "at most the range's max"),
-    ("createAdSet", {"targets__podcast_episode_topic_ids": ["automotive", "cheese"]}, "targets.podcast_episode_topic_ids[1]", "one of"),
-    ("createAdSet", {f"{TOPICS}filter_option": GLOBAL_FILTER}, "targets.sensitive_topic_exclusions.filter_option", "beside topics"),
+    (
+        "createAdSet",
+        {"targets__podcast_episode_topic_ids": ["automotive", "cheese"]},
+        "targets.podcast_episode_topic_ids[1]",
+        "one of",
+    ),
+    (
+        "createAdSet",
+        {f"{TOPICS}filter_option": GLOBAL_FILTER},
+        "targets.sensitive_topic_exclusions.filter_option",
+        "beside topics",
+    ),
     ("createAdSetDraft", {"end_time": START}, "end_time", "later than start_time"),
-    ("createAdSetDraft", {f"{TOPICS}filter_option": GLOBAL_FILTER}, "targets.sensitive_topic_exclusions.filter_option", "beside topics"),
+    (
+        "createAdSetDraft",
+        {f"{TOPICS}filter_option": GLOBAL_FILTER},
+        "targets.sensitive_topic_exclusions.filter_option",
+        "beside topics",
+    ),
     ("updateAdSetDraft", {"end_time": START + 366 * DAY}, "end_time", "365 days"),
     ("createAd", {"end_time": START}, "end_time", "later than start_time"),
     ("createAd", {"catalog__catalog_items": ITEMS[:1]}, "catalog.catalog_items", "2 to 6"),
     ("createAd", {"catalog__catalog_items": [*ITEMS, *ITEMS, *ITEMS]}, "catalog.catalog_items", "2 to 6"),
     ("createAd", {"catalog__catalog_items__1__sku": "SKU-0"}, "catalog.catalog_items[1].sku", "differ"),
-    ("createAd", {"catalog__catalog_items__1__asset_id": UNSET}, "catalog.catalog_items[1].asset_id", "outside of drafts"),
+    (
+        "createAd",
+        {"catalog__catalog_items__1__asset_id": UNSET},
+        "catalog.catalog_items[1].asset_id",
+        "outside of drafts",
+    ),
     ("updateAd", {"end_time": START - DAY}, "end_time", "later than start_time"),
-    ("updateAd", {"catalog__catalog_items__0__tagline": UNSET}, "catalog.catalog_items[0].tagline", "outside of drafts"),
+    (
+        "updateAd",
+        {"catalog__catalog_items__0__tagline": UNSET},
+        "catalog.catalog_items[0].tagline",
+        "outside of drafts",
+    ),
     ("updateAd", {"start_time": UNSET, "end_time": UNSET, "catalog": UNSET}, "", "at least 1 of"),
     ("createAdDraft", {"catalog__catalog_items": []}, "catalog.catalog_items", "2 to 6"),
     ("updateAdDraft", {"catalog__catalog_items__1__sku": "SKU-0"}, "catalog.catalog_items[1].sku", "differ"),
@@ -200,7 +261,12 @@ BROKEN: list[tuple[str, dict[str, object], str, str]] = [
     ("estimateAudience", {"budget__currency": "usd"}, "budget.currency", "ISO 4217"),
     ("estimateAudience", {"objective": m.CampaignObjective.VIDEO_VIEWS}, "asset_format", "VIDEO"),
     ("createCampaign", {"objective": m.CampaignObjective.UNSET}, "objective", "name the objective, or the ad_product"),
-    ("estimateAudience", {"objective": m.CampaignObjective.UNSET}, "objective", "name the objective, or the ad_product"),
+    (
+        "estimateAudience",
+        {"objective": m.CampaignObjective.UNSET},
+        "objective",
+        "name the objective, or the ad_product",
+    ),
     ("estimateAudience", {"category": "ADV_15_139", "targets__age_ranges": UNSET}, "targets.age_ranges", "minimum age"),
     (
         "estimateAudience",
@@ -210,13 +276,21 @@ BROKEN: list[tuple[str, dict[str, object], str, str]] = [
     ),
     (
         "estimateBid",
-        {"objective": m.CampaignObjective.VIDEO_VIEWS, "asset_format": m.AssetFormat.VIDEO, "targets__placements": list(m.Placement)},
+        {
+            "objective": m.CampaignObjective.VIDEO_VIEWS,
+            "asset_format": m.AssetFormat.VIDEO,
+            "targets__placements": list(m.Placement),
+        },
         "targets.placements",
         "MUSIC alone",
     ),
     (
         "estimateBid",
-        {"objective": m.CampaignObjective.VIDEO_VIEWS, "asset_format": m.AssetFormat.VIDEO, "targets__platforms": list(m.Platform)},
+        {
+            "objective": m.CampaignObjective.VIDEO_VIEWS,
+            "asset_format": m.AssetFormat.VIDEO,
+            "targets__platforms": list(m.Platform),
+        },
         "targets.platforms",
         "DESKTOP",
     ),
@@ -228,7 +302,12 @@ BROKEN: list[tuple[str, dict[str, object], str, str]] = [
     ),
     ("estimateBid", {"currency": "US$"}, "currency", "ISO 4217"),
     ("getReservedPricing", {"end_date": START}, "end_date", "later than start_date"),
-    ("getReservedPricing", {f"{TOPICS}filter_option": GLOBAL_FILTER}, "targets.sensitive_topic_exclusions.filter_option", "beside topics"),
+    (
+        "getReservedPricing",
+        {f"{TOPICS}filter_option": GLOBAL_FILTER},
+        "targets.sensitive_topic_exclusions.filter_option",
+        "beside topics",
+    ),
     ("createAsyncReport", {"name": "x"}, "name", "2 to 120"),
     ("createAsyncReport", {"name": "Q1/Q2"}, "name", "2 to 120"),
     ("createAsyncReport", {"report_end": UNSET}, "report_end", "granularity DAY"),
@@ -255,7 +334,14 @@ BROKEN: list[tuple[str, dict[str, object], str, str]] = [
 
 DAILY_SIX = [m.FrequencyCap(frequency_unit=m.FrequencyUnit.DAY, frequency_period=1, max_impressions=6)]
 ALCOHOL = {"category": "ADV_15_139", "targets__age_ranges__0__min": 17}
-SHAPED_LIKE_AD_SETS = ("createAdSet", "updateAdSet", "createAdSetDraft", "updateAdSetDraft", "estimateAudience", "estimateBid")
+SHAPED_LIKE_AD_SETS = (
+    "createAdSet",
+    "updateAdSet",
+    "createAdSetDraft",
+    "updateAdSetDraft",
+    "estimateAudience",
+    "estimateBid",
+)
 for _operation in SHAPED_LIKE_AD_SETS:
     BROKEN += [
         (_operation, {"frequency_caps": DAILY_SIX}, "frequency_caps[0].max_impressions", "5 per DAY"),
@@ -273,7 +359,9 @@ def test_a_body_that_keeps_to_all_rules_passes(operation: str) -> None:
     check_body(OPERATIONS[operation], BODIES[operation], now=NOW)
 
 
-@pytest.mark.parametrize(("operation", "changes", "path", "rule"), BROKEN, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("operation", "changes", "path", "rule"), BROKEN, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_a_body_that_breaks_a_rule_is_refused(operation: str, changes: dict[str, object], path: str, rule: str) -> None:
     problem = refusal(lambda: check_body(OPERATIONS[operation], changed(operation, **changes), now=NOW))
     assert problem.path == f"body.{path}".rstrip(".")
@@ -304,9 +392,16 @@ ALSO_FINE: list[tuple[str, dict[str, object]]] = [
     ("estimateAudience", {"bid_strategy": m.BidStrategy.AUTOBID, "bid_micro_amount": 0}),
     (
         "createAsyncReport",
-        {"granularity": m.AsyncReportGranularity.LIFETIME, "insight_dimension": m.InsightDimension.AGE, "report_end": UNSET},
+        {
+            "granularity": m.AsyncReportGranularity.LIFETIME,
+            "insight_dimension": m.InsightDimension.AGE,
+            "report_end": UNSET,
+        },
     ),
-    ("createAsyncReport", {"dimensions": [m.AsyncReportDimension.AD_ACCOUNT_NAME], "statuses": [m.AsyncReportEntityStatus.PAUSED]}),
+    (
+        "createAsyncReport",
+        {"dimensions": [m.AsyncReportDimension.AD_ACCOUNT_NAME], "statuses": [m.AsyncReportEntityStatus.PAUSED]},
+    ),
     ("createAsset", {"asset_type": m.AssetType.IMAGE, "asset_subtype": UNSET}),
 ]
 
@@ -339,11 +434,15 @@ REPORT: dict[str, object] = {
     "entity_status_type": m.ReportEntityType.AD_SET,
     "include_parent_entity": True,
 }
-TOTALS = {name: REPORT[name] for name in ("entity_type", "fields", "granularity", "report_start", "report_end", "entity_ids")}
+TOTALS = {
+    name: REPORT[name] for name in ("entity_type", "fields", "granularity", "report_start", "report_end", "entity_ids")
+}
 HOURLY = {"granularity": m.ReportGranularity.HOUR, "report_start": WHOLE_HOUR - 13 * DAY, "report_end": WHOLE_HOUR}
 LIFELONG = {"granularity": m.ReportGranularity.LIFETIME}
 ACCOUNT = {"entity_type": m.ReportEntityType.AD_ACCOUNT}
-BARE: dict[str, object] = dict.fromkeys(("entity_ids", "entity_ids_type", "statuses", "entity_status_type", "include_parent_entity"), UNSET)
+BARE: dict[str, object] = dict.fromkeys(
+    ("entity_ids", "entity_ids_type", "statuses", "entity_status_type", "include_parent_entity"), UNSET
+)
 
 QUERIES: dict[str, dict[str, object]] = {
     "getAggregateReport": REPORT,
@@ -379,15 +478,45 @@ BROKEN_QUERIES: list[tuple[str, dict[str, object], str, str]] = [
     ("getAggregateReport", {**HOURLY, "report_end": WHOLE_HOUR + HOUR}, "report_end", "two weeks"),
     ("getAggregateReport", {**HOURLY, "report_end": WHOLE_HOUR - timedelta(minutes=1)}, "report_end", "whole hour"),
     ("getAggregateReport", {"entity_ids": [ID] * 51}, "entity_ids", "at most 50"),
-    ("getAggregateReport", {"entity_ids": UNSET, "entity_ids_type": UNSET}, "entity_ids", "is required with granularity DAY"),
-    ("getAggregateReport", {**HOURLY, "entity_ids": [], "entity_ids_type": UNSET}, "entity_ids", "is required with granularity HOUR"),
+    (
+        "getAggregateReport",
+        {"entity_ids": UNSET, "entity_ids_type": UNSET},
+        "entity_ids",
+        "is required with granularity DAY",
+    ),
+    (
+        "getAggregateReport",
+        {**HOURLY, "entity_ids": [], "entity_ids_type": UNSET},
+        "entity_ids",
+        "is required with granularity HOUR",
+    ),
     ("getAggregateReport", {"entity_ids_type": UNSET}, "entity_ids_type", "is required"),
-    ("getAggregateReport", {"entity_ids_type": m.ReportEntityType.CAMPAIGN}, "entity_ids_type", "unless the granularity is LIFETIME"),
+    (
+        "getAggregateReport",
+        {"entity_ids_type": m.ReportEntityType.CAMPAIGN},
+        "entity_ids_type",
+        "unless the granularity is LIFETIME",
+    ),
     ("getAggregateReport", {"entity_status_type": UNSET}, "entity_status_type", "is required"),
-    ("getAggregateReport", {"entity_status_type": m.ReportEntityType.CAMPAIGN}, "entity_status_type", "entity_type, AD_SET"),
-    ("getAggregateReport", {"statuses": [m.ReportEntityStatus.READY, m.ReportEntityStatus.PAUSED]}, "statuses[1]", "a status of AD_SET"),
+    (
+        "getAggregateReport",
+        {"entity_status_type": m.ReportEntityType.CAMPAIGN},
+        "entity_status_type",
+        "entity_type, AD_SET",
+    ),
+    (
+        "getAggregateReport",
+        {"statuses": [m.ReportEntityStatus.READY, m.ReportEntityStatus.PAUSED]},
+        "statuses[1]",
+        "a status of AD_SET",
+    ),
     ("getAggregateReport", ACCOUNT, "entity_ids", "AD_ACCOUNT"),
-    ("getAggregateReport", {**ACCOUNT, **BARE, "entity_status_type": m.ReportEntityType.AD_ACCOUNT}, "entity_status_type", "AD_ACCOUNT"),
+    (
+        "getAggregateReport",
+        {**ACCOUNT, **BARE, "entity_status_type": m.ReportEntityType.AD_ACCOUNT},
+        "entity_status_type",
+        "AD_ACCOUNT",
+    ),
     ("getAggregateReport", {**ACCOUNT, **BARE, "include_parent_entity": True}, "include_parent_entity", "AD or AD_SET"),
     ("getAggregatedTotals", ACCOUNT, "entity_type", "CAMPAIGN, AD_SET or AD"),
     ("getAggregatedTotals", {"granularity": m.ReportGranularity.HOUR}, "granularity", "DAY or LIFETIME"),
@@ -421,7 +550,9 @@ def test_a_query_that_keeps_to_all_rules_passes(operation: str) -> None:
 @pytest.mark.parametrize(
     ("operation", "changes", "path", "rule"), BROKEN_QUERIES, ids=lambda value: value if isinstance(value, str) else ""
 )
-def test_a_query_that_breaks_a_rule_is_refused(operation: str, changes: dict[str, object], path: str, rule: str) -> None:
+def test_a_query_that_breaks_a_rule_is_refused(
+    operation: str, changes: dict[str, object], path: str, rule: str
+) -> None:
     problem = refusal(lambda: check_query(OPERATIONS[operation], QUERIES[operation] | changes, now=NOW))
     assert problem.path == f"query.{path}".rstrip(".")
     assert rule in problem.rule
@@ -445,7 +576,10 @@ def test_queries_that_the_document_allows_pass(operation: str, query: dict[str, 
 
 
 def test_without_the_present_the_server_judges_the_past() -> None:
-    check_query(OPERATIONS["getAggregateReport"], REPORT | HOURLY | {"report_start": START - 999 * DAY, "report_end": START - 998 * DAY})
+    check_query(
+        OPERATIONS["getAggregateReport"],
+        REPORT | HOURLY | {"report_start": START - 999 * DAY, "report_end": START - 998 * DAY},
+    )
 
 
 def test_every_rule_belongs_to_an_operation_and_is_broken_above() -> None:
@@ -463,7 +597,9 @@ def test_the_reference_names_every_operation_with_rules() -> None:
         assert f"`{operation}`" in page
 
 
-MOMENTS = st.datetimes(datetime(2030, 1, 16), datetime(2033, 1, 1)).map(lambda moment: moment.replace(microsecond=0, tzinfo=UTC))  # noqa: DTZ001 - hypothesis takes naive bounds
+MOMENTS = st.datetimes(datetime(2030, 1, 16), datetime(2033, 1, 1)).map(  # noqa: DTZ001 - hypothesis takes naive bounds
+    lambda moment: moment.replace(microsecond=0, tzinfo=UTC)
+)
 
 
 @given(MOMENTS, MOMENTS)
@@ -477,5 +613,7 @@ def test_flights_pass_exactly_when_they_are_ordered_and_short_enough(start: date
 
 @given(MOMENTS, st.sampled_from([1, -5, 14]))
 def test_times_with_an_offset_are_refused_even_where_they_name_the_same_instant(moment: datetime, hours: int) -> None:
-    body = msgspec.structs.replace(BODIES["createAdSet"], start_time=moment.astimezone(timezone(hours * HOUR)), end_time=UNSET)
+    body = msgspec.structs.replace(
+        BODIES["createAdSet"], start_time=moment.astimezone(timezone(hours * HOUR)), end_time=UNSET
+    )
     assert refusal(lambda: check_body(OPERATIONS["createAdSet"], body, now=NOW)).path == "body.start_time"

@@ -59,7 +59,9 @@ SAMPLE: dict[str, Any] = {
 
 
 def decoded() -> models.AdSet:
-    return wire.answer(UPDATE_AD_SET, status=200, content_type=lambda: "application/json", body=msgspec.json.encode(SAMPLE))
+    return wire.answer(
+        UPDATE_AD_SET, status=200, content_type=lambda: "application/json", body=msgspec.json.encode(SAMPLE)
+    )
 
 
 def test_the_sample_decodes_and_encodes_back_as_it_was() -> None:
@@ -87,7 +89,11 @@ def test_what_v3_dropped_is_not_sent_back() -> None:
     assert ad_set.budget is not None
     targets = ad_set.targets.as_request()
     sent = msgspec.json.decode(msgspec.json.encode(targets))
-    kept = {name: value for name, value in SAMPLE["targets"].items() if name not in {"exclude_placements", "sensitive_topic_exclusion_ids"}}
+    kept = {
+        name: value
+        for name, value in SAMPLE["targets"].items()
+        if name not in {"exclude_placements", "sensitive_topic_exclusion_ids"}
+    }
     kept["geo_targets"] = {name: value for name, value in kept["geo_targets"].items() if name != "dma_ids"}
     assert sent == kept
     update = models.AdSetUpdate(targets=targets, budget=ad_set.budget.as_request(), name=ad_set.name or UNSET)

@@ -23,7 +23,8 @@ def test_an_app_alone_is_no_credentials() -> None:
 
 def test_a_client_without_credentials_names_what_to_set() -> None:
     with pytest.raises(
-        ConfigurationError, match=r"SPOTIFY_ADS_ACCESS_TOKEN, or SPOTIFY_ADS_REFRESH_TOKEN beside the SPOTIFY_ADS_CLIENT_ID"
+        ConfigurationError,
+        match=r"SPOTIFY_ADS_ACCESS_TOKEN, or SPOTIFY_ADS_REFRESH_TOKEN beside the SPOTIFY_ADS_CLIENT_ID",
     ):
         AdsClient.from_env(APP)
 

@@ -62,4 +62,6 @@ def test_every_public_name_is_shown(module: str, shown: set[str]) -> None:
         # A constant or an alias does not know where it was defined.
         return any(place.endswith(f".{name}") for place in shown)
 
-    assert [name for name, value in names(module).items() if not name.startswith("__") and not is_shown(name, value)] == []
+    assert [
+        name for name, value in names(module).items() if not name.startswith("__") and not is_shown(name, value)
+    ] == []

@@ -52,7 +52,13 @@ class LookalikeBody(msgspec.Struct, frozen=True, kw_only=True, tag_field="audien
 
 def operation(body: object = Body, **more: Any) -> Operation[None]:  # noqa: ANN401 - fields of Operation
     return Operation(
-        id="updateThing", method="PATCH", path="/things/{thing_id}/members/{member_id}", summary="", answer=None, body=body, **more
+        id="updateThing",
+        method="PATCH",
+        path="/things/{thing_id}/members/{member_id}",
+        summary="",
+        answer=None,
+        body=body,
+        **more,
     )
 
 
@@ -95,7 +101,10 @@ def test_a_refusal_names_the_operation_the_place_the_value_and_the_rule() -> Non
     assert problem.path == "body.geo_targets[1].country_code"
     assert problem.value == "USA"
     assert problem.rule == "must be a string of at most 2 characters"
-    assert str(problem) == "updateThing: body.geo_targets[1].country_code must be a string of at most 2 characters (it is 'USA')"
+    assert (
+        str(problem)
+        == "updateThing: body.geo_targets[1].country_code must be a string of at most 2 characters (it is 'USA')"
+    )
     assert not problem.may_have_taken_effect
     assert problem.status is None
 
@@ -132,7 +141,9 @@ def test_a_mapping_becomes_the_struct() -> None:
         "link_token": UNSET,
     }
     assert check_body(operation(), given, now=NOW) == Body(
-        name="Autumn", status=Status.ACTIVE, geo_targets=[Inner(country_code="US", ends=datetime(2030, 5, 1, tzinfo=UTC))]
+        name="Autumn",
+        status=Status.ACTIVE,
+        geo_targets=[Inner(country_code="US", ends=datetime(2030, 5, 1, tzinfo=UTC))],
     )
 
 
@@ -146,7 +157,11 @@ def test_a_mapping_may_hold_python_values() -> None:
         "media": b"RIFF",
     }
     assert check_body(operation(), given, now=NOW) == Body(
-        name="Autumn", status=Status.ACTIVE, geo_targets=[inner, Inner(ends=NOW)], password=Secret("hunter2"), media=b"RIFF"
+        name="Autumn",
+        status=Status.ACTIVE,
+        geo_targets=[inner, Inner(ends=NOW)],
+        password=Secret("hunter2"),
+        media=b"RIFF",
     )
     made = check_body(operation(), {"name": "Autumn", "password": "hunter2"}, now=NOW)
     assert isinstance(made, Body)
@@ -156,7 +171,10 @@ def test_a_mapping_may_hold_python_values() -> None:
 def test_a_mapping_finds_its_struct_of_a_union_by_the_tag() -> None:
     made = check_body(operation(CustomBody | LookalikeBody), {"audience_type": "LOOKALIKE", "seed": ID}, now=NOW)
     assert made == LookalikeBody(seed=ID)
-    assert refused_body({"audience_type": "LOOKALIKE", "seed": ID, "name": "x"}, CustomBody | LookalikeBody).path == "body.name"
+    assert (
+        refused_body({"audience_type": "LOOKALIKE", "seed": ID, "name": "x"}, CustomBody | LookalikeBody).path
+        == "body.name"
+    )
     assert "OTHER" in str(refused_body({"audience_type": "OTHER"}, CustomBody | LookalikeBody))
 
 
@@ -164,14 +182,39 @@ MAPPINGS: list[tuple[dict[Any, Any], str, object, str]] = [
     ({"nmae": "Autumn"}, "body.nmae", "Autumn", "did you mean name?"),
     ({"name": "Autumn", "budget": 5}, "body.budget", 5, "it has name, status, geo_targets"),
     ({"name": "Autumn", 5: 5}, "body.5", 5, "no field of Body"),
-    ({"name": "Autumn", "geo_targets": [{}, {"country": "US"}]}, "body.geo_targets[1].country", "US", "did you mean country_code?"),
+    (
+        {"name": "Autumn", "geo_targets": [{}, {"country": "US"}]},
+        "body.geo_targets[1].country",
+        "US",
+        "did you mean country_code?",
+    ),
     ({}, "body.name", None, "is required"),
     ({"name": "x"}, "body.name", "x", "`str` of length >= 2"),
-    ({"name": "Autumn", "geo_targets": [{}, {"country_code": "USA"}]}, "body.geo_targets[1].country_code", "USA", "length <= 2"),
-    ({"name": "Autumn", "geo_targets": {"country_code": "US"}}, "body.geo_targets", {"country_code": "US"}, "expected `array`"),
-    ({"name": "Autumn", "geo_targets": [{"ends": "2030-05-01T00:00:00+02:00"}]}, "body.geo_targets[0].ends", None, "in UTC"),
+    (
+        {"name": "Autumn", "geo_targets": [{}, {"country_code": "USA"}]},
+        "body.geo_targets[1].country_code",
+        "USA",
+        "length <= 2",
+    ),
+    (
+        {"name": "Autumn", "geo_targets": {"country_code": "US"}},
+        "body.geo_targets",
+        {"country_code": "US"},
+        "expected `array`",
+    ),
+    (
+        {"name": "Autumn", "geo_targets": [{"ends": "2030-05-01T00:00:00+02:00"}]},
+        "body.geo_targets[0].ends",
+        None,
+        "in UTC",
+    ),
     ({"name": "Autumn", "geo_targets": [{"ends": "2030-05-01T00:00:00"}]}, "body.geo_targets[0].ends", None, "in UTC"),
-    ({"name": "Autumn", "geo_targets": [{"ends": "2030-05-01T00:00:00.5Z"}]}, "body.geo_targets[0].ends", None, "whole seconds"),
+    (
+        {"name": "Autumn", "geo_targets": [{"ends": "2030-05-01T00:00:00.5Z"}]},
+        "body.geo_targets[0].ends",
+        None,
+        "whole seconds",
+    ),
     ({"name": "Autumn", "status": "STOPPED"}, "body.status", "STOPPED", "one of ACTIVE, PAUSED"),
     ({"name": "Autumn", "status": None}, "body.status", None, "expected `str`"),
 ]
@@ -193,7 +236,10 @@ def test_a_mapping_that_holds_itself_is_refused() -> None:
 
 
 def test_secrets_are_never_shown() -> None:
-    for problem in (refused_body(Body(name="Autumn", link_token="s3cr")), refused_body(Body(name="Autumn", password="s3cr"))):  # type: ignore[arg-type]
+    for problem in (
+        refused_body(Body(name="Autumn", link_token="s3cr")),
+        refused_body(Body(name="Autumn", password="s3cr")),
+    ):  # type: ignore[arg-type]
         assert "s3cr" not in str(problem)
         assert "s3cr" not in repr(problem)
         assert "s3cr" not in repr(vars(problem))
@@ -266,7 +312,10 @@ def test_path_parameters_are_ids() -> None:
                 "a;b",
             )
         ),
-        *(({"thing_id": text, "member_id": "x"}, "path.thing_id", "UUID") for text in (f"{ID}/..", f"{ID}\n", f" {ID}", "")),
+        *(
+            ({"thing_id": text, "member_id": "x"}, "path.thing_id", "UUID")
+            for text in (f"{ID}/..", f"{ID}\n", f" {ID}", "")
+        ),
     ],
     ids=str,
 )

@@ -28,11 +28,17 @@ class ModelFields(griffe.Extension):
         """Move the attributes of a model into its docstring."""
         if not cls.path.startswith("spotify_ads_async.models."):
             return
-        fields = [field for field in cls.members.values() if isinstance(field, griffe.Attribute) and not field.name.startswith("_")]
+        fields = [
+            field
+            for field in cls.members.values()
+            if isinstance(field, griffe.Attribute) and not field.name.startswith("_")
+        ]
         if not fields:
             return
         typed = all(field.annotation is not None for field in fields)
-        shown = "\n".join(_item(field) for field in fields) if typed else ", ".join(f"`{field.name}`" for field in fields)
+        shown = (
+            "\n".join(_item(field) for field in fields) if typed else ", ".join(f"`{field.name}`" for field in fields)
+        )
         first = "" if cls.docstring is None else cls.docstring.value
         cls.docstring = griffe.Docstring(f"{first}\n\n{shown}", parent=cls)
         for field in fields:

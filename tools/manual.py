@@ -25,7 +25,9 @@ NAVIGATION = ROOT / "zensical.toml"
 EXAMPLES = Path(__file__).with_name("manual_examples.md")
 
 _PROGRAM = "spotify-ads"
-_NOTICE = "<!-- Written by `make manual` from the program and tools/manual_examples.md: change those, not this page. -->"
+_NOTICE = (
+    "<!-- Written by `make manual` from the program and tools/manual_examples.md: change those, not this page. -->"
+)
 _TYPES = {"str": "TEXT", "int": "NUMBER", "float": "NUMBER", "path": "FILE", "file": "FILE"}
 _MENU = re.compile(r'(?P<indent> *)\{ "Command line" = \[\n.*?\n *\] \},\n', re.DOTALL)
 
@@ -107,13 +109,24 @@ def _page(name: str, command: Any, context: typer.Context, example: str) -> str:
         help_text = _prose(command.help)
         lines += [] if help_text == COMMANDS[name].help else [help_text, ""]
         lines += ["| Command | What it does |", "|---|---|"]
-        lines += [f"| [`{name} {one}`](#{name}-{one}) | {_text(_first_paragraph(part.help))} |" for one, part in inner.items()]
+        lines += [
+            f"| [`{name} {one}`](#{name}-{one}) | {_text(_first_paragraph(part.help))} |" for one, part in inner.items()
+        ]
         lines += ["", "## Examples", "", example, ""]
         for one, part in inner.items():
             deeper = typer.Context(part, info_name=one, parent=context)
             lines += [f"## {name} {one}", "", *_synopsis(part, deeper), *_parameters(part, deeper)]
     else:
-        lines += [*_synopsis(command, context), "## Examples", "", example, "", "## Options", "", *_parameters(command, context)]
+        lines += [
+            *_synopsis(command, context),
+            "## Examples",
+            "",
+            example,
+            "",
+            "## Options",
+            "",
+            *_parameters(command, context),
+        ]
     codes = " · ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
     return "\n".join([*lines, "## Exit codes", "", f"{codes}.", ""])
 
@@ -163,7 +176,9 @@ def _code(text: str) -> str:
 
 def _text(text: str) -> str:
     """Text outside of code, in which a ``<`` would begin a tag."""
-    return "`".join(part if index % 2 else part.replace("<", "&lt;") for index, part in enumerate(_in_a_cell(text).split("`")))
+    return "`".join(
+        part if index % 2 else part.replace("<", "&lt;") for index, part in enumerate(_in_a_cell(text).split("`"))
+    )
 
 
 def _in_a_cell(text: str) -> str:

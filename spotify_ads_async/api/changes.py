@@ -85,14 +85,21 @@ def _renamed_schemas(before: Facts, after: Facts) -> dict[str, str]:
     gone = {name: old[name] for name in old.keys() - new.keys()}
     came = {name: new[name] for name in new.keys() - old.keys()}
     pairs = {name: [other for other, schema in came.items() if schema == content] for name, content in gone.items()}
-    return {name: others[0] for name, others in pairs.items() if len(others) == 1 and list(gone.values()).count(gone[name]) == 1}
+    return {
+        name: others[0]
+        for name, others in pairs.items()
+        if len(others) == 1 and list(gone.values()).count(gone[name]) == 1
+    }
 
 
 def _renamed_fields(gone: set[Key], came: set[Key], old: FactTable, new: FactTable) -> dict[Key, Key]:
     """Fields that went, with the field that took their place: one of the same type for one, in the same object."""
     renamed: dict[Key, Key] = {}
     for key in gone:
-        beside = [[one for one in keys if (one.kind, one.owner, one.holder) == ("field", key.owner, key.holder)] for keys in (gone, came)]
+        beside = [
+            [one for one in keys if (one.kind, one.owner, one.holder) == ("field", key.owner, key.holder)]
+            for keys in (gone, came)
+        ]
         if key.kind == "field" and [len(keys) for keys in beside] == [1, 1] and old.rows[key] == new.rows[beside[1][0]]:
             renamed[key] = beside[1][0]
     return renamed

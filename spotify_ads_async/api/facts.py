@@ -80,10 +80,14 @@ def take_facts(document: Mapping[str, Any]) -> Facts:
 
 def _path(item: Mapping[str, Any], components: Mapping[str, Any]) -> dict[str, Any]:
     """A path's operations; the parameters that they have in common stand with each."""
-    return {method: _operation(item[method], item.get("parameters", ()), components) for method in METHODS if method in item}
+    return {
+        method: _operation(item[method], item.get("parameters", ()), components) for method in METHODS if method in item
+    }
 
 
-def _operation(given: Mapping[str, Any], common: Iterable[Mapping[str, Any]], components: Mapping[str, Any]) -> dict[str, Any]:
+def _operation(
+    given: Mapping[str, Any], common: Iterable[Mapping[str, Any]], components: Mapping[str, Any]
+) -> dict[str, Any]:
     found: dict[str, Any] = {"operationId": _text(given["operationId"]), "tags": list(given.get("tags", ()))}
     parameters: dict[tuple[str, str], dict[str, Any]] = {}
     for one in [*common, *given.get("parameters", ())]:
@@ -131,7 +135,9 @@ def _text(value: object) -> str:
 
 
 def _schema(given: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {key: _text(given[key]) if key in _TEXTS else given[key] for key in given if key in _KEYWORDS}
+    found: dict[str, Any] = {
+        key: _text(given[key]) if key in _TEXTS else given[key] for key in given if key in _KEYWORDS
+    }
     if "enum" in given:
         found["enum"] = list(given["enum"])
     if isinstance(given.get("additionalProperties"), Mapping):
@@ -156,7 +162,9 @@ def render_facts(facts: Facts) -> str:
 def _laid_out(value: object, indent: str, before: str = "", key: str = "") -> str:
     """A value as JSON, behind ``before`` on its line; in lines of its own where it holds a list of facts or grows too long."""
     flat = json.dumps(value, ensure_ascii=False)
-    if not isinstance(value, dict | list) or not (_has_list(cast("object", value), key) or len(indent) + len(before) + len(flat) > WIDTH):
+    if not isinstance(value, dict | list) or not (
+        _has_list(cast("object", value), key) or len(indent) + len(before) + len(flat) > WIDTH
+    ):
         return f"{before}{flat}"
     inner = indent + " "
     if isinstance(value, dict):
@@ -205,7 +213,9 @@ def parse_document(text: str) -> Facts:
 def _resolvers(given: Mapping[str, list[tuple[str, Any]]]) -> dict[str, list[tuple[str, Any]]]:
     """YAML's guesses, without those at dates and at on/off: the document means text there."""
     return {
-        first: [(tag, pattern) for tag, pattern in guesses if tag != "tag:yaml.org,2002:timestamp" and first not in "oOyYnN"]
+        first: [
+            (tag, pattern) for tag, pattern in guesses if tag != "tag:yaml.org,2002:timestamp" and first not in "oOyYnN"
+        ]
         for first, guesses in given.items()
     }
 

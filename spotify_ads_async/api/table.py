@@ -83,7 +83,9 @@ class FactTable:
         if not {Key("operation", key.owner), Key("type", key.owner)} & self.rows.keys():
             return False
         holder = key.holder.removesuffix("[]")
-        return not holder or bool({Key("field", key.owner, holder), Key("parameter", key.owner, holder)} & self.rows.keys())
+        return not holder or bool(
+            {Key("field", key.owner, holder), Key("parameter", key.owner, holder)} & self.rows.keys()
+        )
 
     def in_full(self, key: Key) -> str:
         """A fact's value, with the values of the enum that it names."""

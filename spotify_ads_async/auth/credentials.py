@@ -205,7 +205,9 @@ class RefreshToken(_NotCopied):
             # A task of its own: the call that needs it first may be cancelled, and the answer may hold the only refresh token
             # that is valid from now on. `finish` waits for it.
             refreshing = loop.create_task(self._refresh(http), name="refresh of an access token")
-            self._refreshing = {one: task for one, task in self._refreshing.items() if not one.is_closed()} | {loop: refreshing}
+            self._refreshing = {one: task for one, task in self._refreshing.items() if not one.is_closed()} | {
+                loop: refreshing
+            }
             refreshing.add_done_callback(lambda _: self._refreshing.pop(loop, None))
         await asyncio.wait([refreshing])
         if refreshing.cancelled():
@@ -235,7 +237,11 @@ class RefreshToken(_NotCopied):
         if self._worked == token or now - access.since >= _YOUNG_SECONDS:
             self._refused_in_vain = 0
         self._refused_in_vain += 1
-        wait = 0.0 if self._refused_in_vain < 2 else min(_LONGEST_REFUSAL_SECONDS, 2.0 ** min(self._refused_in_vain - 2, 10))
+        wait = (
+            0.0
+            if self._refused_in_vain < 2
+            else min(_LONGEST_REFUSAL_SECONDS, 2.0 ** min(self._refused_in_vain - 2, 10))
+        )
         self._next_refresh_at = now + wait
         return wait == 0.0
 
@@ -279,7 +285,9 @@ class RefreshToken(_NotCopied):
                     self._refusal = refusal
                 if begun.refreshing_since is not None:
                     ago = max(0.0, time.time() - begun.refreshing_since)
-                    refusal.add_note(f"a refresh that began {ago:.0f} s ago was cut off, and may have replaced the token")
+                    refusal.add_note(
+                        f"a refresh that began {ago:.0f} s ago was cut off, and may have replaced the token"
+                    )
                 raise
             return await self._take(asked_at, answer)
 
@@ -306,7 +314,12 @@ class RefreshToken(_NotCopied):
         if answer.refresh_token is not None and rotated:
             self._replaced, self._refresh_token = self._refresh_token, answer.refresh_token
         self._access = _Access(answer.access_token, self._clock(), asked_at + lifetime - early, now + lifetime - early)
-        tokens = Tokens(refresh_token=self._refresh_token, access_token=answer.access_token, issued_at=now, expires_at=now + lifetime)
+        tokens = Tokens(
+            refresh_token=self._refresh_token,
+            access_token=answer.access_token,
+            issued_at=now,
+            expires_at=now + lifetime,
+        )
         await self._write(tokens, rotated=rotated)
         return answer.access_token
 
@@ -357,17 +370,23 @@ class RefreshToken(_NotCopied):
     async def _write(self, tokens: Tokens, *, rotated: bool) -> None:
         if not self._kept_elsewhere:
             if rotated:
-                logger.warning("the refresh token was replaced, and no store keeps the new one: the next run may have to sign in again")
+                logger.warning(
+                    "the refresh token was replaced, and no store keeps the new one: the next run may have to sign in again"
+                )
             return
         try:
             await self._store.write(tokens)
         except Exception as problem:  # noqa: BLE001 (somebody else's code; this run goes on with what it holds)
             if rotated:
                 logger.error(  # noqa: TRY400 (a traceback may show the token)
-                    "the new refresh token could not be stored (%s): sign in again before the next run", type(problem).__name__
+                    "the new refresh token could not be stored (%s): sign in again before the next run",
+                    type(problem).__name__,
                 )
             else:
-                logger.warning("the access token could not be shared (%s): each process refreshes for itself", type(problem).__name__)
+                logger.warning(
+                    "the access token could not be shared (%s): each process refreshes for itself",
+                    type(problem).__name__,
+                )
 
     def __repr__(self) -> str:
         return f"RefreshToken(client_id={self._client_id!r}, client_secret='***', refresh_token='***')"

@@ -92,7 +92,9 @@ def _system_backend() -> Keyring:
     try:
         return cast("Keyring", keyring.get_keyring())
     except Exception as problem:  # noqa: BLE001 (what a setting names may be missing, and backends raise what they like)
-        logger.warning("the system keyring cannot be used (%s): secrets are kept in a file of mode 0600", type(problem).__name__)
+        logger.warning(
+            "the system keyring cannot be used (%s): secrets are kept in a file of mode 0600", type(problem).__name__
+        )
         return cast("Keyring", keyring.backends.fail.Keyring())
 
 
@@ -111,7 +113,9 @@ def _asked(question: Callable[[], AnswerT]) -> AnswerT:
         except keyring.errors.KeyringLocked:
             problems.append(f"is locked: unlock it, or do without ({_WITHOUT}) and sign in again")
         except Exception as problem:  # noqa: BLE001 (backends raise what their systems raise)
-            problems.append(f"fails ({type(problem).__name__}): repair it, or do without ({_WITHOUT}) and sign in again")
+            problems.append(
+                f"fails ({type(problem).__name__}): repair it, or do without ({_WITHOUT}) and sign in again"
+            )
 
     asking = threading.Thread(target=ask, name="system keyring", daemon=True)
     asking.start()
@@ -121,4 +125,6 @@ def _asked(question: Callable[[], AnswerT]) -> AnswerT:
         asking.join(_PATIENCE_SECONDS)
     if answers:
         return answers[0]
-    raise KeyringProblem(problems[0] if problems else f"gives no answer: unlock it, or do without ({_WITHOUT}) and sign in again")
+    raise KeyringProblem(
+        problems[0] if problems else f"gives no answer: unlock it, or do without ({_WITHOUT}) and sign in again"
+    )

@@ -69,7 +69,9 @@ class Profiles:
         allow_http: hosts that plain http may go to, for the accounts service of a test server.
     """
 
-    def __init__(self, folder: Path | None = None, *, backend: Keyring | None = None, allow_http: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, folder: Path | None = None, *, backend: Keyring | None = None, allow_http: tuple[str, ...] = ()
+    ) -> None:
         self._folder = (config_folder() if folder is None else folder) / "profiles"
         self._keyring = SystemKeyring(backend)
         self._allow_http = allow_http
@@ -100,7 +102,9 @@ class Profiles:
             ConfigurationError: the name is unfit, or the file cannot be written.
         """
         kept = _Kept(client_id=sign_in.client_id, token_url=sign_in.token_url)
-        return self._save(name, kept, _Secrets(client_secret=sign_in.client_secret, refresh_token=sign_in.refresh_token))
+        return self._save(
+            name, kept, _Secrets(client_secret=sign_in.client_secret, refresh_token=sign_in.refresh_token)
+        )
 
     def load(self, name: str) -> SignIn:
         """The sign-in of that name.
@@ -110,7 +114,10 @@ class Profiles:
         """
         kept, hidden = self._load(name)
         return SignIn(
-            client_id=kept.client_id, client_secret=hidden.client_secret, refresh_token=hidden.refresh_token, token_url=kept.token_url
+            client_id=kept.client_id,
+            client_secret=hidden.client_secret,
+            refresh_token=hidden.refresh_token,
+            token_url=kept.token_url,
         )
 
     def place(self, name: str) -> str:
@@ -170,7 +177,9 @@ class Profiles:
 
     def _file(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
-            raise ConfigurationError(f"{name!r} cannot name a profile: letters, digits, dots, dashes and underscores, at most 64")
+            raise ConfigurationError(
+                f"{name!r} cannot name a profile: letters, digits, dots, dashes and underscores, at most 64"
+            )
         return self._folder / f"{name}.json"
 
     def _save(self, name: str, kept: _Kept, hidden: _Secrets) -> str:
@@ -188,9 +197,13 @@ class Profiles:
             with file.open("rb") as content:
                 kept = msgspec.json.decode(content.read(_LARGEST_FILE), type=_Kept, dec_hook=decode_hook)
         except (FileNotFoundError, NotADirectoryError):
-            raise ConfigurationError(f"there is no profile {name}: sign in with `spotify-ads login --profile {name}`") from None
+            raise ConfigurationError(
+                f"there is no profile {name}: sign in with `spotify-ads login --profile {name}`"
+            ) from None
         except PermissionError:
-            raise ConfigurationError(f"profile {name} cannot be read: {file} is somebody else's, or its permissions are wrong") from None
+            raise ConfigurationError(
+                f"profile {name} cannot be read: {file} is somebody else's, or its permissions are wrong"
+            ) from None
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as problem:
             reason = type(problem).__name__
         else:
@@ -198,7 +211,9 @@ class Profiles:
             if hidden is not None:
                 return kept, hidden
             reason = "the keyring does not have its secrets"
-        raise ConfigurationError(f"profile {name} cannot be read ({reason}): sign in again with `spotify-ads login --profile {name}`")
+        raise ConfigurationError(
+            f"profile {name} cannot be read ({reason}): sign in again with `spotify-ads login --profile {name}`"
+        )
 
     def _from_keyring(self, name: str) -> _Secrets | None:
         try:
@@ -226,7 +241,11 @@ class _ProfileStore:
         try:
             file = await anyio.to_thread.run_sync(_opened, path)
         except OSError as problem:
-            logger.warning("%s cannot be made (%s): processes that use this profile may refresh its token at once", path, problem.strerror)
+            logger.warning(
+                "%s cannot be made (%s): processes that use this profile may refresh its token at once",
+                path,
+                problem.strerror,
+            )
             yield
             return
         try:

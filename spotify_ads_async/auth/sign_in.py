@@ -33,7 +33,11 @@ __all__ = ["CALLBACK_PORT", "Attempt", "SignIn", "begin", "exchange", "sign_in"]
 
 CALLBACK_PORT = 8080
 _PATIENCE_SECONDS = 300.0
-_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "Content-Security-Policy": "default-src 'none'"}
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'",
+}
 
 
 class SignIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,10 +48,17 @@ class SignIn(msgspec.Struct, frozen=True, kw_only=True):
     refresh_token: Secret
     token_url: str = f"{ACCOUNTS_URL}/api/token"
 
-    def credentials(self, store: TokenStore | SharedTokenStore | None = None, *, allow_http: Collection[str] = ()) -> RefreshToken:
+    def credentials(
+        self, store: TokenStore | SharedTokenStore | None = None, *, allow_http: Collection[str] = ()
+    ) -> RefreshToken:
         """Credentials for a client; ``store`` keeps tokens that replace these."""
         return RefreshToken(
-            self.client_id, self.client_secret, self.refresh_token, token_url=self.token_url, store=store, allow_http=allow_http
+            self.client_id,
+            self.client_secret,
+            self.refresh_token,
+            token_url=self.token_url,
+            store=store,
+            allow_http=allow_http,
         )
 
 
@@ -76,7 +87,9 @@ def begin(
     require_secure(accounts_url, allow_http)
     require_secure(redirect_uri)
     if urlsplit(redirect_uri).hostname == "localhost":
-        raise ConfigurationError("Spotify takes no redirect to localhost: name the address, as in http://127.0.0.1:8080/callback")
+        raise ConfigurationError(
+            "Spotify takes no redirect to localhost: name the address, as in http://127.0.0.1:8080/callback"
+        )
     if not client_id:
         raise ConfigurationError("a sign-in needs the app's client ID, from its page in Spotify's developer dashboard")
     state, verifier = Secret(secrets.token_urlsafe(32)), Secret(secrets.token_urlsafe(64))
@@ -122,8 +135,12 @@ async def exchange(
     async with open_http(transport) as http:
         answer = await token_request(http, token_url, form, client_id=client_id, client_secret=client_secret)
     if answer.refresh_token is None:
-        raise AuthenticationError("the sign-in gave no refresh token: check the app's settings in the developer dashboard")
-    return SignIn(client_id=client_id, client_secret=client_secret, refresh_token=answer.refresh_token, token_url=token_url)
+        raise AuthenticationError(
+            "the sign-in gave no refresh token: check the app's settings in the developer dashboard"
+        )
+    return SignIn(
+        client_id=client_id, client_secret=client_secret, refresh_token=answer.refresh_token, token_url=token_url
+    )
 
 
 async def sign_in(
@@ -160,7 +177,9 @@ async def sign_in(
     transport = transport or TransportOptions()
     client_secret = client_secret if isinstance(client_secret, Secret) else Secret(client_secret)
     redirect_uri = f"http://127.0.0.1:{port}/callback"
-    attempt = begin(client_id, redirect_uri=redirect_uri, scopes=scopes, accounts_url=accounts_url, allow_http=transport.allow_http)
+    attempt = begin(
+        client_id, redirect_uri=redirect_uri, scopes=scopes, accounts_url=accounts_url, allow_http=transport.allow_http
+    )
     callback = _Callback(attempt.state)
     code: Secret | None = None
     async with contextlib.AsyncExitStack() as stack:
@@ -178,7 +197,9 @@ async def sign_in(
             f"nobody signed in within {patience:g} s: start again. Where Spotify's page says INVALID_CLIENT, the client ID is not that of "
             f"an app, or {redirect_uri} is not registered for it letter by letter"
         )
-    return await exchange(attempt, code, client_id=client_id, client_secret=client_secret, accounts_url=accounts_url, transport=transport)
+    return await exchange(
+        attempt, code, client_id=client_id, client_secret=client_secret, accounts_url=accounts_url, transport=transport
+    )
 
 
 async def _first_of(callback: _Callback, paste: Callable[[str | None], Awaitable[Secret]]) -> Secret:

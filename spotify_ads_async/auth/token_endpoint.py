@@ -130,7 +130,9 @@ def _outcome(status: int, body: bytes) -> TokenAnswer | SpotifyAdsError:
     if status >= 500 or status == 429:
         return ServerError(f"the token endpoint failed (HTTP {status}): try again later", status=status)
     if status < 400:
-        return InvalidAnswer("the token endpoint redirects, and secrets do not follow: check its address", status=status)
+        return InvalidAnswer(
+            "the token endpoint redirects, and secrets do not follow: check its address", status=status
+        )
     try:
         code = msgspec.json.decode(body, type=_Refusal).error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -160,7 +162,9 @@ def _granted(status: int, body: bytes) -> TokenAnswer | SpotifyAdsError:
         fields = None
     if fields is None or not header_safe(fields.access_token.reveal()):
         # Nothing of the body is shown: it may hold a token.
-        return InvalidAnswer("the token endpoint answered without a usable access token: check its address", status=status)
+        return InvalidAnswer(
+            "the token endpoint answered without a usable access token: check its address", status=status
+        )
     seconds = fields.expires_in
     lifetime = float(seconds) if isinstance(seconds, int | float) and seconds >= 0 else _USUAL_LIFETIME
     return TokenAnswer(access_token=fields.access_token, expires_in=lifetime, refresh_token=fields.refresh_token)

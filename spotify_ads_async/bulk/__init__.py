@@ -24,7 +24,16 @@ from spotify_ads_async.bulk.plan.effects import Conflict
 from spotify_ads_async.bulk.plan.expressions import BadExpression, parse_condition, parse_setting
 from spotify_ads_async.bulk.plan.sources import BadChanges, HiddenRowsFound, Problem
 from spotify_ads_async.bulk.plan.tables import HiddenRows, Reading
-from spotify_ads_async.bulk.records import Decision, Header, NotAPlan, PlanDamaged, PlanInUse, PlannedRow, RowOutcome, WrongPlan
+from spotify_ads_async.bulk.records import (
+    Decision,
+    Header,
+    NotAPlan,
+    PlanDamaged,
+    PlanInUse,
+    PlannedRow,
+    RowOutcome,
+    WrongPlan,
+)
 from spotify_ads_async.bulk.results import Difference, PlanTotals, differences, plan_totals, result, write_results
 from spotify_ads_async.bulk.run.options import Options, Progress
 from spotify_ads_async.bulk.run.runner import Run
@@ -132,8 +141,12 @@ async def plan_changes(
         FileExistsError: there is a file at ``plan``.
         SpotifyAdsError: the present state cannot be read.
     """
-    reading = Reading(clear=clear, encoding=encoding, sheets=tuple(sheets), ignore=tuple(ignore), hidden=hidden, zone=zone)
-    source = planner.Source(path=changes, reading=reading, base=base, skip_bad_rows=skip_bad_rows, present=present, force=force)
+    reading = Reading(
+        clear=clear, encoding=encoding, sheets=tuple(sheets), ignore=tuple(ignore), hidden=hidden, zone=zone
+    )
+    source = planner.Source(
+        path=changes, reading=reading, base=base, skip_bad_rows=skip_bad_rows, present=present, force=force
+    )
     await plan_file(_bulk(ads), source, _header(ads, ad_account_id, str(changes)), plan)
 
 
@@ -172,7 +185,9 @@ async def plan_selection(
         settings=[parse_setting(entity, text, zone=zone) for text in settings],
     )
     shown = f"{entity.plural} where {' and '.join(where)}" if where else f"all {entity.plural}"
-    await planner.plan_selection(_bulk(ads), chosen, _header(ads, ad_account_id, shown, entity), plan, skip_bad_rows=skip_bad_rows)
+    await planner.plan_selection(
+        _bulk(ads), chosen, _header(ads, ad_account_id, shown, entity), plan, skip_bad_rows=skip_bad_rows
+    )
 
 
 async def plan_undo(ads: AdsClient, done: Path, plan: Path, *, force: bool = False) -> None:

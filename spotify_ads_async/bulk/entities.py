@@ -71,7 +71,9 @@ class Entity:
             micros: amounts of money stand in micros, and not in currency units.
         """
         names = self.columns.keys()
-        parted = {name for name in names if (parts := self._parts(name)) and all(one.kind is not Kind.JSON for one in parts)}
+        parted = {
+            name for name in names if (parts := self._parts(name)) and all(one.kind is not Kind.JSON for one in parts)
+        }
         left_out = Kind.AMOUNT if micros else Kind.MONEY
         return tuple(
             column
@@ -118,7 +120,9 @@ AD_SETS = Entity(
     alone=frozenset({"delivery"}),
     parent_field="campaign_id",
 )
-CAMPAIGNS = Entity(name="campaign", update="updateCampaign", get="getCampaign", listing="getCampaigns", id_filter="campaign_ids")
+CAMPAIGNS = Entity(
+    name="campaign", update="updateCampaign", get="getCampaign", listing="getCampaigns", id_filter="campaign_ids"
+)
 ADS = Entity(name="ad", update="updateAd", get="getAd", listing="getAds", parent_field="ad_set_id")
 
 ENTITIES: Mapping[str, Entity] = types.MappingProxyType({entity.plural: entity for entity in (AD_SETS, CAMPAIGNS, ADS)})

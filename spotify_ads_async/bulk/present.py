@@ -97,7 +97,9 @@ class _Reader:
         async def read(entity_id: str) -> None:
             found: msgspec.Struct | None = None
             try:
-                found = await self._caller.call(self._entity.get, path={**self._path, self._entity.id_column: entity_id})
+                found = await self._caller.call(
+                    self._entity.get, path={**self._path, self._entity.id_column: entity_id}
+                )
             except NotFound:
                 found = None
             self.missing.pop(entity_id, None)

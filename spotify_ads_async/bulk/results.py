@@ -98,13 +98,22 @@ def _write_table(rows: Iterable[PlannedRow], path: Path, suffix: str) -> None:
             writer.write(map(_safe, result(row).values()))
 
 
-_COLOURS = {"failed": "#FFE0E0", "refused": "#FFE0E0", "unknown": "#FFE0E0", "conflict": "#FFF0D0", "waiting": "#FFF0D0"}
+_COLOURS = {
+    "failed": "#FFE0E0",
+    "refused": "#FFE0E0",
+    "unknown": "#FFE0E0",
+    "conflict": "#FFF0D0",
+    "waiting": "#FFF0D0",
+}
 
 
 def _write_workbook(rows: Iterable[PlannedRow], path: Path) -> None:
     ordered = sorted(map(result, rows), key=lambda one: str(one["outcome"]) not in _COLOURS)
     widths = {"reason": 70.0, "id": 38.0, "trace_id": 38.0}
-    columns = [SheetColumn(name=one, width=widths.get(one, 16), number_format="0" if one == "line" else "@") for one in RESULT_COLUMNS]
+    columns = [
+        SheetColumn(name=one, width=widths.get(one, 16), number_format="0" if one == "line" else "@")
+        for one in RESULT_COLUMNS
+    ]
     with WorkbookWriter(path) as book:
         sheet = book.sheet("Results", columns)
         for row in ordered:
@@ -146,7 +155,9 @@ def _differences(row: PlannedRow, name: str, before: Any, after: Any) -> Iterato
                 if not same(old.get(key), new.get(key)):
                     yield from _differences(row, f"{name}.{key}", old.get(key), new.get(key))
         case _:
-            yield Difference(name=row.name, entity_id=row.entity_id, line=row.line, field=name, before=before, after=after)
+            yield Difference(
+                name=row.name, entity_id=row.entity_id, line=row.line, field=name, before=before, after=after
+            )
 
 
 class PlanTotals(msgspec.Struct, kw_only=True):

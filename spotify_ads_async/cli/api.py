@@ -22,7 +22,9 @@ from spotify_ads_async.version import __version__
 
 __all__ = ["app"]
 
-app = typer.Typer(help="The API itself, and how it moves.", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+app = typer.Typer(
+    help="The API itself, and how it moves.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
 
 
 @app.callback()
@@ -34,7 +36,10 @@ def group() -> None:
 def changes(
     document: Annotated[
         str | None,
-        typer.Argument(metavar="DOCUMENT", help="A file or an https address; by default where Spotify publishes the API's document."),
+        typer.Argument(
+            metavar="DOCUMENT",
+            help="A file or an https address; by default where Spotify publishes the API's document.",
+        ),
     ] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,

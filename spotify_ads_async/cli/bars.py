@@ -42,11 +42,22 @@ def counting_bar(total: int | None) -> Progress:
 
 def run_bar() -> Progress:
     """How far a bulk run is, with the field ``facts``; it is drawn when it is refreshed."""
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[facts]}"),
+    )
     return _Bar(*columns, console=errors(), auto_refresh=False, transient=True, expand=True)
 
 
 def upload_bar() -> Progress:
     """How much of a file has been sent, with the field ``phase``."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), TextColumn("{task.fields[phase]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[phase]}"),
+    )
     return _Bar(*columns, console=errors(), transient=True)

@@ -50,41 +50,80 @@ class Kind(enum.StrEnum):
 
 Changes = Annotated[
     Path | None,
-    typer.Argument(metavar="CHANGES", help="A workbook (.xlsx, .xls, .ods), CSV or JSON Lines; - is standard input.", show_default=False),
+    typer.Argument(
+        metavar="CHANGES",
+        help="A workbook (.xlsx, .xls, .ods), CSV or JSON Lines; - is standard input.",
+        show_default=False,
+    ),
 ]
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan, as bulk plan writes it.")]
-PlanTo = Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="The plan to write; named after changes and time by default.")]
+PlanTo = Annotated[
+    Path | None,
+    typer.Option("--plan", metavar="FILE", help="The plan to write; named after changes and time by default."),
+]
 Where = Annotated[
     list[str] | None,
     typer.Option(
-        "--where", metavar="CONDITION", help="Without a file: change what satisfies every one.", autocompletion=complete_condition
+        "--where",
+        metavar="CONDITION",
+        help="Without a file: change what satisfies every one.",
+        autocompletion=complete_condition,
     ),
 ]
 Set = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="FIELD=VALUE", help="With --where: 12.50, +10%, -2.00, +7d, or any value.", autocompletion=complete_setting
+        "--set",
+        metavar="FIELD=VALUE",
+        help="With --where: 12.50, +10%, -2.00, +7d, or any value.",
+        autocompletion=complete_setting,
     ),
 ]
 KindOf = Annotated[Kind, typer.Option("--kind", help="What --where selects.")]
 Conflicts = Annotated[
-    Path | None, typer.Option("--check-conflicts", metavar="FILE", help="An earlier export: refuse what others changed since.")
+    Path | None,
+    typer.Option("--check-conflicts", metavar="FILE", help="An earlier export: refuse what others changed since."),
 ]
-Clear = Annotated[str, typer.Option("--clear", metavar="TOKEN", help="The cell that empties a field; a blank keeps it.")]
+Clear = Annotated[
+    str, typer.Option("--clear", metavar="TOKEN", help="The cell that empties a field; a blank keeps it.")
+]
 SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="Go on with the good rows when others are refused.")]
-Sheet = Annotated[list[str] | None, typer.Option("--sheet", metavar="NAME", help="Read this sheet of a workbook; repeat for more.")]
-Encoding = Annotated[str | None, typer.Option("--encoding", metavar="NAME", help="How a text is encoded, such as windows-1252.")]
-Ignore = Annotated[list[str] | None, typer.Option("--ignore", metavar="COLUMN", help="Leave out this column; repeat for more.")]
-Hidden = Annotated[bulk.HiddenRows | None, typer.Option("--hidden", help="What to do with rows that the spreadsheet hides.")]
+Sheet = Annotated[
+    list[str] | None, typer.Option("--sheet", metavar="NAME", help="Read this sheet of a workbook; repeat for more.")
+]
+Encoding = Annotated[
+    str | None, typer.Option("--encoding", metavar="NAME", help="How a text is encoded, such as windows-1252.")
+]
+Ignore = Annotated[
+    list[str] | None, typer.Option("--ignore", metavar="COLUMN", help="Leave out this column; repeat for more.")
+]
+Hidden = Annotated[
+    bulk.HiddenRows | None, typer.Option("--hidden", help="What to do with rows that the spreadsheet hides.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")]
-MaxFailures = Annotated[int | None, typer.Option("--max-failures", metavar="N", min=0, help="Stop when more than N rows have failed.")]
-Concurrency = Annotated[int, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Rows under way at once, at most.")]
-Results = Annotated[Path | None, typer.Option("--results", metavar="FILE", help="Where every row's outcome goes, .csv, .jsonl or .xlsx.")]
+MaxFailures = Annotated[
+    int | None, typer.Option("--max-failures", metavar="N", min=0, help="Stop when more than N rows have failed.")
+]
+Concurrency = Annotated[
+    int, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Rows under way at once, at most.")
+]
+Results = Annotated[
+    Path | None,
+    typer.Option("--results", metavar="FILE", help="Where every row's outcome goes, .csv, .jsonl or .xlsx."),
+]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Also make requests again that the server refused.")]
-Draft = Annotated[bool, typer.Option("--draft", help="Stage the rows as drafts, and validate them by campaign; nothing goes live.")]
-Publish = Annotated[bool, typer.Option("--publish", help="With drafts: publish every campaign of which all rows are valid.")]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite what somebody else changed since, in the values that a row changes.")]
-KeepGoing = Annotated[bool, typer.Option("--keep-going", help="Carry on where the server changes more than a row says.")]
+Draft = Annotated[
+    bool, typer.Option("--draft", help="Stage the rows as drafts, and validate them by campaign; nothing goes live.")
+]
+Publish = Annotated[
+    bool, typer.Option("--publish", help="With drafts: publish every campaign of which all rows are valid.")
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Overwrite what somebody else changed since, in the values that a row changes.")
+]
+KeepGoing = Annotated[
+    bool, typer.Option("--keep-going", help="Carry on where the server changes more than a row says.")
+]
 Replace = Annotated[bool, typer.Option("--replace", help="Write over a plan that is there already and has not begun.")]
 SendOption = Annotated[
     Send | None,
@@ -104,14 +143,22 @@ def _wanted(send: Send | None) -> Send:
     facts = load_facts(facts_file(), os.environ.get("SPOTIFY_ADS_BASE_URL", "").strip().rstrip("/") or BASE_URL)
     if facts is None or facts.objects != "merge":
         return Send.WHOLE
-    say(f"note: of an object only what changes is sent, for this API merges objects (doctor --probe, {facts.found_at}); see --send")
+    say(
+        f"note: of an object only what changes is sent, for this API merges objects (doctor --probe, {facts.found_at}); see --send"
+    )
     return Send.CHANGES
 
 
 def _reading(
-    sheet: list[str] | None, encoding: str | None, ignore: list[str] | None, hidden: bulk.HiddenRows | None, zone: str | None
+    sheet: list[str] | None,
+    encoding: str | None,
+    ignore: list[str] | None,
+    hidden: bulk.HiddenRows | None,
+    zone: str | None,
 ) -> FileReading:
-    return FileReading(encoding=encoding, sheets=tuple(sheet or ()), ignore=tuple(ignore or ()), hidden=hidden, zone=zone_of(zone))
+    return FileReading(
+        encoding=encoding, sheets=tuple(sheet or ()), ignore=tuple(ignore or ()), hidden=hidden, zone=zone_of(zone)
+    )
 
 
 @app.command()
@@ -158,8 +205,12 @@ def plan(
 @app.command()
 def template(
     *,
-    to: Annotated[Path, typer.Option("--to", metavar="FILE", dir_okay=False, help="The workbook to write, an .xlsx file.")],
-    campaign: Annotated[str | None, typer.Option("--from", metavar="CAMPAIGN", help="Fill it with this campaign, by its id.")] = None,
+    to: Annotated[
+        Path, typer.Option("--to", metavar="FILE", dir_okay=False, help="The workbook to write, an .xlsx file.")
+    ],
+    campaign: Annotated[
+        str | None, typer.Option("--from", metavar="CAMPAIGN", help="Fill it with this campaign, by its id.")
+    ] = None,
     ad_account: AdAccount = None,
 ) -> None:
     """Write the workbook to plan campaigns in: choices, a note on each column, and an example of each kind."""
@@ -263,7 +314,9 @@ def resume(
 def undo(
     plan_file: PlanFile,
     *,
-    to: Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="The plan of the undo; PLAN.undo by default.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--plan", metavar="FILE", help="The plan of the undo; PLAN.undo by default.")
+    ] = None,
     force: Force = False,
     keep_going: KeepGoing = False,
     archive: Annotated[bool, typer.Option("--archive", help="Archive what was new and is published by now.")] = False,
@@ -274,6 +327,9 @@ def undo(
 ) -> None:
     """Take back what a plan did. Everything is read again first; what somebody changed since is named and left alone."""
     working = Working(
-        options=bulk.Options(concurrency=concurrency, force=force, keep_going=keep_going), results=results, yes=yes, dry_run=dry_run
+        options=bulk.Options(concurrency=concurrency, force=force, keep_going=keep_going),
+        results=results,
+        yes=yes,
+        dry_run=dry_run,
     )
     run(lambda: bulk_work.undo(plan_file, to, working, force=force, archive=archive))

@@ -19,7 +19,11 @@ DIFFERENCE_COLUMNS = ("name", "field", "before", "after", "line", "id")
 def row_name(row: bulk.PlannedRow, header: bulk.Header) -> str:
     """What a row is about: its name first, and last what it is found by."""
     kind = header.kind.name
-    return f"{row.name} · {kind} (line {row.line}, {row.entity_id})" if row.name else f"line {row.line}, {kind} {row.entity_id}"
+    return (
+        f"{row.name} · {kind} (line {row.line}, {row.entity_id})"
+        if row.name
+        else f"line {row.line}, {kind} {row.entity_id}"
+    )
 
 
 def difference_row(difference: bulk.Difference, output: Output, currency: str) -> dict[str, object]:
@@ -52,7 +56,9 @@ def say_totals(totals: bulk.PlanTotals, header: bulk.Header) -> None:
         before, after = totals.budget_before[kind], totals.budget_after[kind]
         say(f"{kind.lower()} budgets: {_change(before, after, header.currency)}")
     if totals.most_before or totals.most_after or totals.unbounded_before or totals.unbounded_after:
-        say(f"at most until the flights end: {_change(totals.most_before, totals.most_after, header.currency)}{_unbounded(totals)}")
+        say(
+            f"at most until the flights end: {_change(totals.most_before, totals.most_after, header.currency)}{_unbounded(totals)}"
+        )
     states = [f"{count} {word}" for count, word in _states(totals) if count]
     if states:
         say(f"{', '.join(states)}")
@@ -71,16 +77,24 @@ def _unbounded(totals: bulk.PlanTotals) -> str:
 
 
 def _states(totals: bulk.PlanTotals) -> list[tuple[int, str]]:
-    return [(totals.paused, "paused"), (totals.resumed, "resumed"), (totals.archived, "archived, which cannot be undone")]
+    return [
+        (totals.paused, "paused"),
+        (totals.resumed, "resumed"),
+        (totals.archived, "archived, which cannot be undone"),
+    ]
 
 
 def say_outcomes(plan: bulk.PlanFile, path: Path) -> None:
     """What became of the rows, and what to do about those that are not done, or not as they said."""
     outcomes = plan.outcomes()
-    say(" · ".join(f"{count} {fate.value}" for fate, count in outcomes.items() if count or fate is bulk.RowOutcome.DONE))
+    say(
+        " · ".join(f"{count} {fate.value}" for fate, count in outcomes.items() if count or fate is bulk.RowOutcome.DONE)
+    )
     if remarked := plan.remarked():
         rows = "1 row" if remarked == 1 else f"{remarked} rows"
-        say(f"the server made something else of {rows} than was sent: the column reason of the results names the fields")
+        say(
+            f"the server made something else of {rows} than was sent: the column reason of the results names the fields"
+        )
     if outcomes[bulk.RowOutcome.STAGED]:
         say(
             f"{outcomes[bulk.RowOutcome.STAGED]} rows are in drafts and not live: "

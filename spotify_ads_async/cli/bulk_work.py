@@ -24,7 +24,18 @@ from spotify_ads_async.cli.workbooks import Working
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import ConfigurationError
 
-__all__ = ["FileReading", "Planning", "Working", "apply_changes", "apply_plan", "plan", "resume", "show", "template", "undo"]
+__all__ = [
+    "FileReading",
+    "Planning",
+    "Working",
+    "apply_changes",
+    "apply_plan",
+    "plan",
+    "resume",
+    "show",
+    "template",
+    "undo",
+]
 
 _SHOWN = 20
 _GOOD = frozenset({bulk.RowOutcome.DONE, bulk.RowOutcome.STAGED, bulk.RowOutcome.UNCHANGED})
@@ -61,7 +72,13 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
         """Where the plan goes: never over an earlier one, which may still be undone."""
         if self.to is not None:
             return self.to
-        stem = "standard-input" if str(self.changes) == "-" else self.changes.stem if self.changes else self.entity.plural.replace(" ", "_")
+        stem = (
+            "standard-input"
+            if str(self.changes) == "-"
+            else self.changes.stem
+            if self.changes
+            else self.entity.plural.replace(" ", "_")
+        )
         named = f"{stem}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         names = (f"{named}.plan", *(f"{named}-{number}.plan" for number in range(2, 1000)))
         return next((path for path in map(Path, names) if not path.exists()), Path(f"{named}.plan"))
@@ -92,7 +109,9 @@ async def _make_plan(client: AdsClient, planning: Planning) -> Path:
     return target
 
 
-async def _plan_file(client: AdsClient, planning: Planning, changes: Path, target: Path, hidden: bulk.HiddenRows | None) -> None:
+async def _plan_file(
+    client: AdsClient, planning: Planning, changes: Path, target: Path, hidden: bulk.HiddenRows | None
+) -> None:
     reading = planning.reading
     await bulk.plan_changes(
         client,
@@ -123,7 +142,9 @@ def _make_room(target: Path, replace: bool) -> None:  # noqa: FBT001 - run_sync 
         raise FileExistsError(f"there is a file at {target} already: name another, or write over it with --replace")
     with bulk.PlanFile.open(target) as former:
         if former.begun():
-            raise FileExistsError(f"the plan {target} has begun and can be undone, so it is not written over: name another file")
+            raise FileExistsError(
+                f"the plan {target} has begun and can be undone, so it is not written over: name another file"
+            )
     target.unlink()
 
 
@@ -231,7 +252,9 @@ def _check_place(results: Path | None) -> None:
         FileNotFoundError: their folder is not there, or they are a folder.
     """
     if results is not None and (results.is_dir() or not results.parent.is_dir()):
-        raise FileNotFoundError(f"no results can be written to {results}: name a file in a folder that is there; nothing was changed")
+        raise FileNotFoundError(
+            f"no results can be written to {results}: name a file in a folder that is there; nothing was changed"
+        )
 
 
 async def apply_plan(path: Path, working: Working) -> int:
@@ -293,7 +316,13 @@ async def resume(path: Path, working: Working) -> int:
             return await workbooks.carry_on(client, path, working)
     with bulk.PlanFile.open(path) as plan:
         outcomes = plan.outcomes()
-    open_ones = {bulk.RowOutcome.WAITING, bulk.RowOutcome.UNKNOWN, bulk.RowOutcome.FAILED, bulk.RowOutcome.STAGED, bulk.RowOutcome.CONFLICT}
+    open_ones = {
+        bulk.RowOutcome.WAITING,
+        bulk.RowOutcome.UNKNOWN,
+        bulk.RowOutcome.FAILED,
+        bulk.RowOutcome.STAGED,
+        bulk.RowOutcome.CONFLICT,
+    }
     left = sum(count for outcome, count in outcomes.items() if outcome in open_ones)
     if left and not await agreed(f"carry on with {left} rows?", yes=working.yes):
         say("nothing was changed")

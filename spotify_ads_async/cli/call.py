@@ -34,15 +34,24 @@ def _completed(incomplete: str) -> list[tuple[str, str]]:
 def call(
     operation_id: Annotated[
         str,
-        typer.Argument(metavar="OPERATION_ID", help="Such as getAdSetById; see docs/reference/operations.md.", autocompletion=_completed),
+        typer.Argument(
+            metavar="OPERATION_ID",
+            help="Such as getAdSetById; see docs/reference/operations.md.",
+            autocompletion=_completed,
+        ),
     ],
     *,
     path: Annotated[list[str] | None, typer.Option("--path", metavar="NAME=VALUE", help="A part of the path.")] = None,
-    query: Annotated[list[str] | None, typer.Option("--query", metavar="NAME=VALUE", help="A parameter; repeat it for a list.")] = None,
-    body: Annotated[
-        str | None, typer.Option("--body", metavar="JSON|@FILE", help="The request as JSON, or the name of a file behind @.")
+    query: Annotated[
+        list[str] | None, typer.Option("--query", metavar="NAME=VALUE", help="A parameter; repeat it for a list.")
     ] = None,
-    idempotency_key: Annotated[str | None, typer.Option("--idempotency-key", metavar="KEY", help="Where the operation takes one.")] = None,
+    body: Annotated[
+        str | None,
+        typer.Option("--body", metavar="JSON|@FILE", help="The request as JSON, or the name of a file behind @."),
+    ] = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option("--idempotency-key", metavar="KEY", help="Where the operation takes one.")
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Walk a list to its end and write one item a line.")] = False,
     yes: Yes = False,
     ad_account: AdAccount = None,
@@ -64,14 +73,18 @@ def call(
             if every:
                 await _write_all(client, operation, parts, parameters)
                 return
-            answer = await client.call(operation, path=parts, query=parameters, body=content, idempotency_key=idempotency_key)
+            answer = await client.call(
+                operation, path=parts, query=parameters, body=content, idempotency_key=idempotency_key
+            )
         if answer is not None:
             show(msgspec.to_builtins(answer, enc_hook=_revealed))
 
     run(command)
 
 
-def _require_whole(operation: Operation[Any], path: dict[str, str], query: dict[str, Any], body: dict[str, Any] | None) -> None:
+def _require_whole(
+    operation: Operation[Any], path: dict[str, str], query: dict[str, Any], body: dict[str, Any] | None
+) -> None:
     """End with the options that give what is missing, where anything is."""
     wanted = [name for name in _PATH_PART.findall(operation.path) if not path.get(name)]
     missing = ["--ad-account ID" if name == "ad_account_id" else f"--path {name}=…" for name in wanted]
@@ -103,7 +116,9 @@ def _operation(operation_id: str) -> Operation[Any]:
     if operation is not None:
         return operation
     near = difflib.get_close_matches(operation_id, EVERY_OPERATION, n=3)
-    return usage_error(f"there is no operation {operation_id!r}{'; did you mean ' + ', '.join(near) + '?' if near else ''}")
+    return usage_error(
+        f"there is no operation {operation_id!r}{'; did you mean ' + ', '.join(near) + '?' if near else ''}"
+    )
 
 
 def _pairs(option: str, given: list[str] | None) -> dict[str, str]:

@@ -42,7 +42,12 @@ def show_(*, output: OutputForm = Output.TABLE) -> None:
         names = {variable: name for name, variable in SETTINGS.items()} | {"SPOTIFY_ADS_PROFILE": "profile"}
         with Rows(output, _COLUMNS) as rows:
             for one in settings_in_force():
-                row = {"setting": names.get(one.variable, ""), "value": one.value, "origin": one.origin, "variable": one.variable}
+                row = {
+                    "setting": names.get(one.variable, ""),
+                    "value": one.value,
+                    "origin": one.origin,
+                    "variable": one.variable,
+                }
                 rows.write(row)
         if origins.problem:
             say(f"error: {origins.problem}")
@@ -59,11 +64,18 @@ def path_() -> None:
 
 @app.command("set")
 def set_(
-    name: Annotated[str, typer.Argument(metavar="SETTING", help=f"{', '.join(SETTINGS)} or profile.", autocompletion=_complete_setting)],
-    value: Annotated[str, typer.Argument(metavar="VALUE", help="Its value; an empty one takes the setting out of the file.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="SETTING", help=f"{', '.join(SETTINGS)} or profile.", autocompletion=_complete_setting),
+    ],
+    value: Annotated[
+        str, typer.Argument(metavar="VALUE", help="Its value; an empty one takes the setting out of the file.")
+    ],
 ) -> None:
     """Write a setting into the config file, which keeps its other lines. With `--profile`, into the section of that profile."""
-    profile = os.environ.get("SPOTIFY_ADS_PROFILE", "") if origins.places.get("SPOTIFY_ADS_PROFILE") == "--profile" else ""
+    profile = (
+        os.environ.get("SPOTIFY_ADS_PROFILE", "") if origins.places.get("SPOTIFY_ADS_PROFILE") == "--profile" else ""
+    )
 
     async def command() -> None:
         path = path_of_config()
@@ -90,7 +102,9 @@ def _with_setting(text: str, profile: str, name: str, value: str) -> str:
         content = tomlkit.parse(text)
         section: Any = content
         if profile:
-            section = content.setdefault("profiles", tomlkit.table(is_super_table=True)).setdefault(profile, tomlkit.table())
+            section = content.setdefault("profiles", tomlkit.table(is_super_table=True)).setdefault(
+                profile, tomlkit.table()
+            )
         if value:
             section[name] = value
         else:

@@ -70,7 +70,9 @@ async def connected() -> AsyncGenerator[AdsClient]:
     governor = Governor(settings.limits, store=settings.store)
     try:
         async with (
-            AdsClient(credentials, base_url=settings.base_url, governor=governor, transport=settings.transport) as client,
+            AdsClient(
+                credentials, base_url=settings.base_url, governor=governor, transport=settings.transport
+            ) as client,
             waits_told(client.quota),
         ):
             yield client

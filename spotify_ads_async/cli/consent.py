@@ -18,7 +18,10 @@ __all__ = ["AllowUnusual", "ConsentNeeded", "Yes", "agreed"]
 
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 AllowUnusual: TypeAlias = Annotated[
-    bool, typer.Option("--allow-unusual", help="Take unusual amounts of money: more than 5 times, less than a fifth, below one unit.")
+    bool,
+    typer.Option(
+        "--allow-unusual", help="Take unusual amounts of money: more than 5 times, less than a fifth, below one unit."
+    ),
 ]
 
 _ASKED_AT_MOST = 3
@@ -44,7 +47,9 @@ async def agreed(question: str, *, yes: bool, option: str = "--yes") -> bool:
     if yes:
         return True
     if not _is_terminal(sys.stdin):
-        raise ConsentNeeded(f"nothing was changed: standard input is no terminal, so nobody can be asked “{question}”; {option} does it")
+        raise ConsentNeeded(
+            f"nothing was changed: standard input is no terminal, so nobody can be asked “{question}”; {option} does it"
+        )
     return await anyio.to_thread.run_sync(partial(_ask, question, option), abandon_on_cancel=True)
 
 
@@ -80,6 +85,8 @@ def _shown_on(question: str, option: str) -> Generator[TextIO]:
     try:
         terminal = _CONTROLLING_TERMINAL.open("w", encoding="utf-8", errors="replace")
     except OSError:
-        raise ConsentNeeded(f"nothing was changed: there is no terminal to ask “{question}” on; {option} does it") from None
+        raise ConsentNeeded(
+            f"nothing was changed: there is no terminal to ask “{question}” on; {option} does it"
+        ) from None
     with terminal:
         yield terminal

@@ -97,7 +97,8 @@ def changes_file() -> Path:
 class _Demo:
     def __init__(self, *, fast: bool) -> None:
         self._limits = tuple(
-            Limit(one.name, requests=one.requests, window=one.window / (_FASTER if fast else 1)) for one in PUBLISHED_LIMITS
+            Limit(one.name, requests=one.requests, window=one.window / (_FASTER if fast else 1))
+            for one in PUBLISHED_LIMITS
         )
         self._report = Report()
         self._interrupted = False
@@ -150,7 +151,9 @@ class _Demo:
 
     async def _apply(self, client: AdsClient, plan: Path, looked_at: float) -> None:
         # The amounts are made up: what is unusual about some of them is meant.
-        options = bulk.Options(concurrency=_CONCURRENCY, survives_power_cut=False, grace=0.4, allow_unusual=True, looked_at=looked_at)
+        options = bulk.Options(
+            concurrency=_CONCURRENCY, survives_power_cut=False, grace=0.4, allow_unusual=True, looked_at=looked_at
+        )
         self._run = bulk.apply(client, plan, options)
         try:
             async with self._run as run, shown("ad sets", run, client):
@@ -172,14 +175,18 @@ class _Demo:
         with bulk.PlanFile.open(plan) as file:
             for row in file.rows():
                 state = writable_state(bulk.ENTITIES["ad sets"], found[row.entity_id])
-                self._report.read_back_equal += all(reached(value, state.get(field)) for field, value in row.after.items())
+                self._report.read_back_equal += all(
+                    reached(value, state.get(field)) for field, value in row.after.items()
+                )
 
     def _count(self, server: Emulator, seconds: float) -> None:
         """Take down how long the job took, and what the windows would have allowed."""
         self._judge_windows(server)
         report = self._report
         report.seconds, report.requests = round(seconds, 3), server.statistics().requests
-        report.optimal_seconds = optimal_seconds(report.requests, [limit for limit in self._limits if limit.name in report.windows])
+        report.optimal_seconds = optimal_seconds(
+            report.requests, [limit for limit in self._limits if limit.name in report.windows]
+        )
 
     def _judge_windows(self, server: Emulator) -> None:
         seen = server.statistics()
@@ -204,6 +211,9 @@ class _Demo:
             f"took      {report.seconds:.2f} s for {report.requests} requests; the windows need {report.optimal_seconds:.2f} s at least",
             f"read back {report.read_back_equal} rows as they were wanted, in {report.read_back_seconds:.2f} s",
             f"refused   {report.refused} requests",
-            *(f"{name:<9} {one['fullest']} of {one['allowed']} in the fullest window" for name, one in report.windows.items()),
+            *(
+                f"{name:<9} {one['fullest']} of {one['allowed']} in the fullest window"
+                for name, one in report.windows.items()
+            ),
         ]
         sys.stdout.write("\n".join(lines) + "\n")

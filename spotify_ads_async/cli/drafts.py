@@ -9,7 +9,16 @@ import typer
 
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
-from spotify_ads_async.cli.options import AdAccount, AdAccounts, AllAccounts, Fields, Limit, OutputForm, needed, needed_some
+from spotify_ads_async.cli.options import (
+    AdAccount,
+    AdAccounts,
+    AllAccounts,
+    Fields,
+    Limit,
+    OutputForm,
+    needed,
+    needed_some,
+)
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.reading import rows_of, write_rows
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
@@ -47,8 +56,12 @@ def list_(
 
     async def command() -> int:
         async with connected() as client:
-            rows = rows_of(CampaignDraft, output=output, fields=fields, table=_TABLE_COLUMNS, of_accounts=len(accounts) != 1)
-            return await write_rows(client, accounts, lambda account: account.drafts.campaigns.list(), rows, limit=limit)
+            rows = rows_of(
+                CampaignDraft, output=output, fields=fields, table=_TABLE_COLUMNS, of_accounts=len(accounts) != 1
+            )
+            return await write_rows(
+                client, accounts, lambda account: account.drafts.campaigns.list(), rows, limit=limit
+            )
 
     run(command)
 
@@ -70,7 +83,9 @@ def validate(ids: Ids, *, ad_account: AdAccount = None) -> None:
 def publish(
     ids: IdsOrAll = None,
     *,
-    every: Annotated[bool, typer.Option("--all", help="Every draft of the ad account, whoever made it; they are named first.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every draft of the ad account, whoever made it; they are named first.")
+    ] = False,
     yes: Yes = False,
     ad_account: AdAccount = None,
 ) -> None:

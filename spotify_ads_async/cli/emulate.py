@@ -29,7 +29,9 @@ def emulate(
     ] = "127.0.0.1",
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Answer to this name too. Addresses and names without a dot need none. Again for more."),
+        typer.Option(
+            metavar="NAME", help="Answer to this name too. Addresses and names without a dot need none. Again for more."
+        ),
     ] = None,
     port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 8090,
     ad_sets: Annotated[int, typer.Option(help="How many ad sets there are to begin with.")] = 2000,
@@ -38,16 +40,27 @@ def emulate(
     latency: Annotated[
         str, typer.Option(help="Seconds: 0.05, 0.02-0.12, lognormal:MEDIAN,SIGMA or exponential:SHORTEST,MEAN.")
     ] = "0.02-0.12",
-    faults: Annotated[str, typer.Option(help="What goes wrong, as KIND=SHARE,…; for example reset=0.01,error=0.02:500.")] = "",
+    faults: Annotated[
+        str, typer.Option(help="What goes wrong, as KIND=SHARE,…; for example reset=0.01,error=0.02:500.")
+    ] = "",
     seed: Annotated[int, typer.Option(help="Where data, latencies and faults come from.")] = 0,
     clock_skew: Annotated[float, typer.Option(help="Seconds by which the emulator's clock runs ahead.")] = 0.0,
-    strict_tokens: Annotated[bool, typer.Option("--strict-tokens", help="Take only access tokens that the emulator issued.")] = False,
-    rotate_refresh_tokens: Annotated[bool, typer.Option("--rotate-refresh-tokens", help="A refresh replaces the refresh token.")] = False,
-    patch: Annotated[PatchMode, typer.Option(help="What a change makes of objects inside an entity.")] = PatchMode.MERGE,
+    strict_tokens: Annotated[
+        bool, typer.Option("--strict-tokens", help="Take only access tokens that the emulator issued.")
+    ] = False,
+    rotate_refresh_tokens: Annotated[
+        bool, typer.Option("--rotate-refresh-tokens", help="A refresh replaces the refresh token.")
+    ] = False,
+    patch: Annotated[
+        PatchMode, typer.Option(help="What a change makes of objects inside an entity.")
+    ] = PatchMode.MERGE,
     data: Annotated[
-        Path | None, typer.Option(help="A JSON file to begin with, instead of made-up data.", exists=True, dir_okay=False)
+        Path | None,
+        typer.Option(help="A JSON file to begin with, instead of made-up data.", exists=True, dir_okay=False),
     ] = None,
-    database: Annotated[Path | None, typer.Option(help="A SQLite file that keeps the data from run to run.", dir_okay=False)] = None,
+    database: Annotated[
+        Path | None, typer.Option(help="A SQLite file that keeps the data from run to run.", dir_okay=False)
+    ] = None,
 ) -> None:
     """Serve an Ads API on loopback until interrupted; the first line printed is its base URL."""
     try:

@@ -21,8 +21,25 @@ from spotify_ads_async.bulk.plan.typed import cell_text
 from spotify_ads_async.bulk.workbook.describing import describe
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import AllowUnusual, Yes, agreed
-from spotify_ads_async.cli.fields import complete_condition, complete_setting, example_body, field_help, put_value, what_is_wrong
-from spotify_ads_async.cli.options import AdAccount, AdAccounts, AllAccounts, Fields, Limit, OutputForm, json_body, needed, needed_some
+from spotify_ads_async.cli.fields import (
+    complete_condition,
+    complete_setting,
+    example_body,
+    field_help,
+    put_value,
+    what_is_wrong,
+)
+from spotify_ads_async.cli.options import (
+    AdAccount,
+    AdAccounts,
+    AllAccounts,
+    Fields,
+    Limit,
+    OutputForm,
+    json_body,
+    needed,
+    needed_some,
+)
 from spotify_ads_async.cli.output import Output, Rows, show
 from spotify_ads_async.cli.products import AdProduct, hold_to_product
 from spotify_ads_async.cli.reading import rows_of, write_each, write_rows
@@ -40,7 +57,17 @@ __all__ = ["ad_sets", "ads", "campaigns"]
 
 _TABLE_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "campaigns": ("name", "status", "objective", "id", "purchase_order", "created_at"),
-    "ad sets": ("name", "status", "delivery", "budget.micro_amount", "budget.type", "id", "bid_micro_amount", "start_time", "end_time"),
+    "ad sets": (
+        "name",
+        "status",
+        "delivery",
+        "budget.micro_amount",
+        "budget.type",
+        "id",
+        "bid_micro_amount",
+        "start_time",
+        "end_time",
+    ),
     "ads": ("name", "status", "delivery", "id", "ad_set_id", "tagline", "start_time", "end_time"),
 }
 _CREATE: Mapping[str, str] = {"campaigns": "createCampaign", "ad sets": "createAdSet", "ads": "createAd"}
@@ -55,16 +82,22 @@ Where = Annotated[
     ),
 ]
 Body = Annotated[
-    str | None, typer.Option("--body", metavar="JSON|@FILE", help="The whole request as JSON, or the name of a file behind @.")
+    str | None,
+    typer.Option("--body", metavar="JSON|@FILE", help="The whole request as JSON, or the name of a file behind @."),
 ]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="FIELD=VALUE", help="One field, such as bid_amount=12.50; repeat for more.", autocompletion=complete_setting
+        "--set",
+        metavar="FIELD=VALUE",
+        help="One field, such as bid_amount=12.50; repeat for more.",
+        autocompletion=complete_setting,
     ),
 ]
 Example = Annotated[bool, typer.Option("--example", help="Print a body that works, and make nothing.")]
-IdempotencyKey = Annotated[str | None, typer.Option("--idempotency-key", metavar="KEY", help="The same key never creates twice.")]
+IdempotencyKey = Annotated[
+    str | None, typer.Option("--idempotency-key", metavar="KEY", help="The same key never creates twice.")
+]
 
 
 class _Asked(NamedTuple):
@@ -78,7 +111,9 @@ class _Asked(NamedTuple):
 
 
 def _rows(entity: Entity, output: Output, fields: str | None, *, of_accounts: bool = False) -> Rows:
-    return rows_of(entity.get.answer, output=output, fields=fields, table=_TABLE_COLUMNS[entity.plural], of_accounts=of_accounts)
+    return rows_of(
+        entity.get.answer, output=output, fields=fields, table=_TABLE_COLUMNS[entity.plural], of_accounts=of_accounts
+    )
 
 
 def group(plural: str) -> typer.Typer:
@@ -102,7 +137,11 @@ def group(plural: str) -> typer.Typer:
         output: OutputForm = Output.TABLE,
     ) -> None:
         accounts = needed_some(ad_account, every=all_accounts)
-        run(lambda: _list(entity, accounts, where or [], limit, _rows(entity, output, fields, of_accounts=len(accounts) != 1)))
+        run(
+            lambda: _list(
+                entity, accounts, where or [], limit, _rows(entity, output, fields, of_accounts=len(accounts) != 1)
+            )
+        )
 
     @app.command("get", help=f"Read one {entity.name} or several.")
     def get(
@@ -115,7 +154,9 @@ def group(plural: str) -> typer.Typer:
         asked = _Asked(entity, needed(ad_account))
         run(lambda: _get(asked, ids, _rows(entity, output, fields), whole=output is Output.JSON and not fields))
 
-    @app.command("create", help=f"Create one {entity.name}.", cls=field_help(OPERATIONS[_CREATE[plural]].body, whole=True))
+    @app.command(
+        "create", help=f"Create one {entity.name}.", cls=field_help(OPERATIONS[_CREATE[plural]].body, whole=True)
+    )
     def create(
         *,
         body: Body = None,
@@ -147,10 +188,18 @@ def group(plural: str) -> typer.Typer:
         yes: Yes = False,
         ad_account: AdAccount = None,
     ) -> None:
-        asked, content, values = _Asked(entity, needed(ad_account)), json_body(body), _values(entity.columns, settings or [])
+        asked, content, values = (
+            _Asked(entity, needed(ad_account)),
+            json_body(body),
+            _values(entity.columns, settings or []),
+        )
         if bool(content) == bool(values):
             usage_error("give either --body or --set")
-        run(lambda: _update(asked, entity_id, content, values, _Consent(yes=yes, allow_unusual=allow_unusual, product=ad_product)))
+        run(
+            lambda: _update(
+                asked, entity_id, content, values, _Consent(yes=yes, allow_unusual=allow_unusual, product=ad_product)
+            )
+        )
 
     add_verbs(app, entity)
     if plural in CLONES:
@@ -198,7 +247,9 @@ def _values(columns: Mapping[str, Column], settings: list[str]) -> dict[str, Any
     for text in settings:
         name, sign, value = text.partition("=")
         if not sign or name not in columns:
-            problems.append(f"--set {text}: {f'there is no field {name}{suggestion(name, columns)}' if sign else 'FIELD=VALUE is wanted'}")
+            problems.append(
+                f"--set {text}: {f'there is no field {name}{suggestion(name, columns)}' if sign else 'FIELD=VALUE is wanted'}"
+            )
             continue
         try:
             values[name] = parse_cell(columns[name], cell_text(columns[name], value))
@@ -217,7 +268,9 @@ class _Consent(NamedTuple):
     product: str | None = None
 
 
-async def _money_is_meant(before: Mapping[str, Any], after: Mapping[str, Any], currency: str, consent: _Consent) -> bool:
+async def _money_is_meant(
+    before: Mapping[str, Any], after: Mapping[str, Any], currency: str, consent: _Consent
+) -> bool:
     """Whether the amounts of a request may stand: none that nobody means, and the unusual ones only after a question of their own.
 
     Raises:
@@ -243,7 +296,9 @@ def _require_right(asked: _Asked, operation: Operation[Any], content: Mapping[st
         command = f"spotify-ads {asked.entity.plural.replace(' ', '-')} create --example"
         hint = f"\n{command} prints a body that works" if whole else ""
         lines = "".join(f"\n  body.{one}" for one in problems)
-        raise InvalidRequest(f"nothing was sent, for the request is not right:{lines}{hint}", operation=operation.id, path="body")
+        raise InvalidRequest(
+            f"nothing was sent, for the request is not right:{lines}{hint}", operation=operation.id, path="body"
+        )
 
 
 async def _show_example(asked: _Asked) -> None:
@@ -254,20 +309,28 @@ async def _show_example(asked: _Asked) -> None:
 async def _create(asked: _Asked, content: dict[str, Any], key: str | None, consent: _Consent) -> None:
     _require_right(asked, OPERATIONS[_CREATE[asked.entity.plural]], content, whole=True)
     async with connected() as client:
-        await hold_to_product(client, asked.ad_account, asked.entity.plural, "create", content, ad_product=consent.product)
+        await hold_to_product(
+            client, asked.ad_account, asked.entity.plural, "create", content, ad_product=consent.product
+        )
         currency = await currency_of(client, asked.ad_account) if asked.entity.has_money else ""
         if not await _money_is_meant({}, content, currency, consent):
             say("nothing was made")
             return
         operation = OPERATIONS[_CREATE[asked.entity.plural]]
-        created = await client.call(operation, path={"ad_account_id": asked.ad_account}, body=content, idempotency_key=key)
+        created = await client.call(
+            operation, path={"ad_account_id": asked.ad_account}, body=content, idempotency_key=key
+        )
     show(msgspec.to_builtins(created))
 
 
-async def _update(asked: _Asked, entity_id: str, content: dict[str, Any], values: dict[str, Any], consent: _Consent) -> None:
+async def _update(
+    asked: _Asked, entity_id: str, content: dict[str, Any], values: dict[str, Any], consent: _Consent
+) -> None:
     """Send a body as it is, or bring single fields into requests as a bulk change does: parts whole, ``delivery`` alone."""
     archives = "ARCHIVED" in {content.get("status"), values.get("status")}
-    if archives and not await agreed(f"archive the {asked.entity.name} {entity_id}? It cannot be undone.", yes=consent.yes):
+    if archives and not await agreed(
+        f"archive the {asked.entity.name} {entity_id}? It cannot be undone.", yes=consent.yes
+    ):
         say("nothing was changed")
         return
     entity = asked.entity
@@ -280,7 +343,13 @@ async def _update(asked: _Asked, entity_id: str, content: dict[str, Any], values
         state = writable_state(entity, answer)
         if content:
             await hold_to_product(
-                client, asked.ad_account, entity.plural, "update", content, entity_id=entity_id, ad_product=consent.product
+                client,
+                asked.ad_account,
+                entity.plural,
+                "update",
+                content,
+                entity_id=entity_id,
+                ad_product=consent.product,
             )
             if not await _money_is_meant(state, content, currency, consent):
                 say("nothing was changed")

@@ -57,14 +57,21 @@ def export(
     kind: Annotated[Kind, typer.Argument(help="What to export.")],
     *,
     to: Annotated[
-        Path | None, typer.Option("--to", help="The file to write, .csv, .jsonl or .xlsx; stdout by default.", dir_okay=False)
+        Path | None,
+        typer.Option("--to", help="The file to write, .csv, .jsonl or .xlsx; stdout by default.", dir_okay=False),
     ] = None,
     form: Annotated[
-        Form | None, typer.Option("--output", "-o", help="The form; by the file's name, else csv. A tree is jsonl always.")
+        Form | None,
+        typer.Option("--output", "-o", help="The form; by the file's name, else csv. A tree is jsonl always."),
     ] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option("--where", metavar="CONDITION", help="Such as status=ACTIVE; all must hold.", autocompletion=complete_condition),
+        typer.Option(
+            "--where",
+            metavar="CONDITION",
+            help="Such as status=ACTIVE; all must hold.",
+            autocompletion=complete_condition,
+        ),
     ] = None,
     columns: Annotated[
         str | None,
@@ -181,7 +188,11 @@ def _writer(asked: _Asked, currency: str) -> Generator[Write]:
         with _workbook(asked, asked.to, currency) as into_sheet:
             yield into_sheet
         return
-    names = [asked.entity.id_column, *(column.name for column in asked.columns), *([CURRENCY] if asked.has_amounts else [])]
+    names = [
+        asked.entity.id_column,
+        *(column.name for column in asked.columns),
+        *([CURRENCY] if asked.has_amounts else []),
+    ]
     amounts = [column for column in asked.columns if column.kind is ColumnKind.AMOUNT]
     # Spreadsheets take a file without the mark for one of the machine's own encoding.
     encoding = "utf-8-sig" if asked.mark and asked.form is Form.CSV else "utf-8"
@@ -192,8 +203,12 @@ def _writer(asked: _Asked, currency: str) -> Generator[Write]:
 
         def write(entity_id: str, state: State) -> None:
             in_units = {column.name: amount_cell(leaf(state, column.path), currency) for column in amounts}
-            values = {column.name: leaf(state, column.path) for column in asked.columns} if asked.form is Form.CSV else state
-            rows.write({asked.entity.id_column: entity_id, **values, **in_units, **({CURRENCY: currency} if amounts else {})})
+            values = (
+                {column.name: leaf(state, column.path) for column in asked.columns} if asked.form is Form.CSV else state
+            )
+            rows.write(
+                {asked.entity.id_column: entity_id, **values, **in_units, **({CURRENCY: currency} if amounts else {})}
+            )
 
         yield write
 
@@ -204,7 +219,11 @@ def _workbook(asked: _Asked, to: Path, currency: str) -> Generator[Write]:
     columns = [
         SheetColumn(name=entity.id_column, width=38, shaded=True, note="Which one the row changes. Leave it as it is."),
         *(sheet_column(column, currency) for column in asked.columns),
-        *([SheetColumn(name=CURRENCY, width=10, shaded=True, note="The currency of the amounts.")] if asked.has_amounts else []),
+        *(
+            [SheetColumn(name=CURRENCY, width=10, shaded=True, note="The currency of the amounts.")]
+            if asked.has_amounts
+            else []
+        ),
     ]
     with WorkbookWriter(to) as book:
         sheet = book.sheet(entity.plural, columns)

@@ -92,7 +92,9 @@ async def example_body(client: AdsClient, ad_account: str, entity: Entity) -> di
 
 async def _first(client: AdsClient, ad_account: str, entity: Entity) -> str:
     call: ListCall[Any] = ListCall(client, entity.list, path={"ad_account_id": ad_account}, query={"limit": 50})
-    return next((str(one.id) for one in (await call).items if one.status != _ARCHIVED), f"ID OF AN {entity.name.upper()}")
+    return next(
+        (str(one.id) for one in (await call).items if one.status != _ARCHIVED), f"ID OF AN {entity.name.upper()}"
+    )
 
 
 async def _first_asset(client: AdsClient, ad_account: str, asset_type: str) -> str:
@@ -111,9 +113,17 @@ def field_help(struct: type[msgspec.Struct], *, whole: bool) -> type[TyperComman
             super().format_epilog(ctx, formatter)
             columns = columns_of(struct)
             needed = set(lacking(struct, {})) if whole else set[str]()
-            shown = {name: one for name, one in columns.items() if one.kind is not Kind.MONEY and not _is_whole(name, columns)}
-            with formatter.section("Fields (--set FIELD=VALUE), * must be there" if whole else "Fields (--set FIELD=VALUE)"):
-                formatter.write_dl([(f"{name}{' *' if name in needed else ''}", describe(one)) for name, one in shown.items()])
+            shown = {
+                name: one
+                for name, one in columns.items()
+                if one.kind is not Kind.MONEY and not _is_whole(name, columns)
+            }
+            with formatter.section(
+                "Fields (--set FIELD=VALUE), * must be there" if whole else "Fields (--set FIELD=VALUE)"
+            ):
+                formatter.write_dl(
+                    [(f"{name}{' *' if name in needed else ''}", describe(one)) for name, one in shown.items()]
+                )
 
     return WithFields
 
@@ -137,18 +147,29 @@ def _upwards(ctx: Any) -> Iterator[Any]:  # noqa: ANN401 - click's own
         ctx = ctx.parent
 
 
-def _offered(ctx: typer.Context, incomplete: str, ending: str, columns: Callable[[Entity], Mapping[str, Column]]) -> list[tuple[str, str]]:
+def _offered(
+    ctx: typer.Context, incomplete: str, ending: str, columns: Callable[[Entity], Mapping[str, Column]]
+) -> list[tuple[str, str]]:
     entity = _entity(ctx)
     if entity is None:
         return []
     before, comma, word = incomplete.rpartition(",") if not ending else ("", "", incomplete)
-    return [(f"{before}{comma}{name}{ending}", describe(one)) for name, one in columns(entity).items() if name.startswith(word)]
+    return [
+        (f"{before}{comma}{name}{ending}", describe(one))
+        for name, one in columns(entity).items()
+        if name.startswith(word)
+    ]
 
 
 def complete_setting(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """The fields that may be set."""
     made = ctx.info_name == "create"
-    return _offered(ctx, incomplete, "=", lambda entity: columns_of(NEW_KINDS[entity.plural].create.body) if made else entity.columns)
+    return _offered(
+        ctx,
+        incomplete,
+        "=",
+        lambda entity: columns_of(NEW_KINDS[entity.plural].create.body) if made else entity.columns,
+    )
 
 
 def complete_condition(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:

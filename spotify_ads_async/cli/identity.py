@@ -58,7 +58,10 @@ def _facts() -> dict[str, Any]:
     }
     if settings.credentials is not None:
         return {**facts, "client_id": settings.credentials.client_id}
-    profiles, name = Profiles(allow_http=settings.transport.allow_http), os.environ.get(_PROFILE_VARIABLE) or DEFAULT_PROFILE
+    profiles, name = (
+        Profiles(allow_http=settings.transport.allow_http),
+        os.environ.get(_PROFILE_VARIABLE) or DEFAULT_PROFILE,
+    )
     facts["profile"] = name
     if name not in profiles.names():
         return {**facts, "signed_in": False, "credentials_from": None}
@@ -103,12 +106,18 @@ def _token(facts: dict[str, Any]) -> str:
     age, left = facts["token_age_seconds"], facts["token_valid_seconds"]
     if age is None:
         return "its age is not known" if facts["profile"] is None else "none yet: the next command gets one"
-    return f"{_minutes(age)} old, {f'valid for {_minutes(left)} more' if left else 'expired: the next command renews it'}"
+    return (
+        f"{_minutes(age)} old, {f'valid for {_minutes(left)} more' if left else 'expired: the next command renews it'}"
+    )
 
 
 def _minutes(seconds: int) -> str:
     return (
-        f"{seconds} s" if seconds < 60 else f"{seconds // 60} min" if seconds < 3600 else f"{seconds // 3600} h {seconds % 3600 // 60} min"
+        f"{seconds} s"
+        if seconds < 60
+        else f"{seconds // 60} min"
+        if seconds < 3600
+        else f"{seconds // 3600} h {seconds % 3600 // 60} min"
     )
 
 

@@ -25,20 +25,30 @@ __all__ = ["import_"]
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="As export tree writes it.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="As export tree writes it.")
+    ],
     *,
     rename: Annotated[
-        str | None, typer.Option("--rename", metavar="PATTERN", help="New names of everything, such as '{name} II', from the old {name}.")
+        str | None,
+        typer.Option(
+            "--rename", metavar="PATTERN", help="New names of everything, such as '{name} II', from the old {name}."
+        ),
     ] = None,
     start: Start = None,
     zone: Zone = None,
     publish: Publish = False,
     receipt: Annotated[
-        Path | None, typer.Option("--receipt", metavar="FILE", dir_okay=False, help="What is done so far; FILE.receipt by default.")
+        Path | None,
+        typer.Option("--receipt", metavar="FILE", dir_okay=False, help="What is done so far; FILE.receipt by default."),
     ] = None,
     rate: Annotated[
         list[str] | None,
-        typer.Option("--rate", metavar="CURRENCY=RATE", help="For budgets in another currency: JPY=0.0067 makes 150 JPY 1.00; repeatable."),
+        typer.Option(
+            "--rate",
+            metavar="CURRENCY=RATE",
+            help="For budgets in another currency: JPY=0.0067 makes 150 JPY 1.00; repeatable.",
+        ),
     ] = None,
     ignore: Ignore = None,
     yes: Yes = False,
@@ -106,7 +116,9 @@ def import_(
         for one in archived:
             say(f"left out, archived: campaign {one.name} ({one.id}) with all that is in it")
         if not done:
-            say(f"nothing was left to do: the receipt {kept} has every campaign of the file; another --receipt makes them once more")
+            say(
+                f"nothing was left to do: the receipt {kept} has every campaign of the file; another --receipt makes them once more"
+            )
         return conclude(done, publish=publish, again="run the same command with --publish")
 
     run(command)

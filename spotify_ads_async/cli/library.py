@@ -12,13 +12,30 @@ import typer
 from spotify_ads_async.cli.call import query_values
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
-from spotify_ads_async.cli.options import AdAccount, AdAccounts, AllAccounts, Fields, Limit, OutputForm, json_body, needed, needed_some
+from spotify_ads_async.cli.options import (
+    AdAccount,
+    AdAccounts,
+    AllAccounts,
+    Fields,
+    Limit,
+    OutputForm,
+    json_body,
+    needed,
+    needed_some,
+)
 from spotify_ads_async.cli.output import Output, Rows, show
 from spotify_ads_async.cli.reading import rows_of, write_each, write_rows
 from spotify_ads_async.cli.run import DONE, run, say, usage_error
 from spotify_ads_async.cli.upload import upload_list, upload_media
 from spotify_ads_async.client import AdAccount as Account
-from spotify_ads_async.models import Asset, AssetUpdate, Audience, AudioType, CustomAudienceUpdate, LookalikeAudienceUpdate
+from spotify_ads_async.models import (
+    Asset,
+    AssetUpdate,
+    Audience,
+    AudioType,
+    CustomAudienceUpdate,
+    LookalikeAudienceUpdate,
+)
 from spotify_ads_async.operation import ListOperation
 from spotify_ads_async.operations import BATCH_GET_AUDIENCES, GET_ASSETS_BY_AD_ACCOUNT
 from spotify_ads_async.pagination import ListCall
@@ -66,16 +83,23 @@ _AUDIENCES = _Kind(
     ("name", "type", "subtype", "status", "id", "size.min", "size.max", "created_at"),
 )
 
-assets = typer.Typer(help="List, read, upload and rename assets.", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+assets = typer.Typer(
+    help="List, read, upload and rename assets.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
 audiences = typer.Typer(
-    help="List, read, create, change and delete audiences.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+    help="List, read, create, change and delete audiences.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
 )
 
 Ids = Annotated[list[str], typer.Argument(metavar="ID")]
 One = Annotated[str, typer.Argument(metavar="ID")]
 Query = Annotated[
     list[str] | None,
-    typer.Option("--query", metavar="NAME=VALUE", help="What the API shall choose by; repeat it for more, or for a list."),
+    typer.Option(
+        "--query", metavar="NAME=VALUE", help="What the API shall choose by; repeat it for more, or for a list."
+    ),
 ]
 Name = Annotated[str | None, typer.Option("--name", help="The new name.")]
 
@@ -94,7 +118,15 @@ def _add_reading(app: typer.Typer, kind: _Kind) -> None:
         output: OutputForm = Output.TABLE,
     ) -> None:
         accounts, values = needed_some(ad_account, every=all_accounts), query_values(kind.list, query)
-        run(lambda: _list(kind, accounts, {"limit": _PAGE, **values}, limit, kind.rows(output, fields, of_accounts=len(accounts) != 1)))
+        run(
+            lambda: _list(
+                kind,
+                accounts,
+                {"limit": _PAGE, **values},
+                limit,
+                kind.rows(output, fields, of_accounts=len(accounts) != 1),
+            )
+        )
 
     @app.command("get", help=f"Read one of the {kind.plural}, or several.")
     def get(ids: Ids, *, fields: Fields = None, ad_account: AdAccount = None, output: OutputForm = Output.JSON) -> None:
@@ -162,7 +194,11 @@ def update_asset(
             kind = (await assets_of.get(asset_id)).asset_type
             if kind is None:
                 usage_error(f"{asset_id}: the API does not say what kind of asset it is")
-            change = AssetUpdate(asset_type=kind, name=UNSET if name is None else name, asset_subtype=UNSET if subtype is None else subtype)
+            change = AssetUpdate(
+                asset_type=kind,
+                name=UNSET if name is None else name,
+                asset_subtype=UNSET if subtype is None else subtype,
+            )
             show(msgspec.to_builtins(await assets_of.update(asset_id, change)))
 
     run(command)
@@ -171,17 +207,31 @@ def update_asset(
 @audiences.command("create")
 def create_audience(
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A customer list; it is hashed on this machine.")
+        Path | None,
+        typer.Argument(
+            metavar="FILE", exists=True, dir_okay=False, help="A customer list; it is hashed on this machine."
+        ),
     ] = None,
     *,
     name: Annotated[str | None, typer.Option("--name", help="The audience's name; the file's name by default.")] = None,
-    skip_invalid: Annotated[bool, typer.Option("--skip-invalid", help="Leave out lines of a list that hold no identifier.")] = False,
-    body: Annotated[str | None, typer.Option("--body", metavar="JSON|@FILE", help="Any other kind: the whole request.")] = None,
-    wait: Annotated[float | None, typer.Option(help=f"Seconds to wait until a list is processed; {_WAIT:.0f} by default.", min=0.0)] = None,
+    skip_invalid: Annotated[
+        bool, typer.Option("--skip-invalid", help="Leave out lines of a list that hold no identifier.")
+    ] = False,
+    body: Annotated[
+        str | None, typer.Option("--body", metavar="JSON|@FILE", help="Any other kind: the whole request.")
+    ] = None,
+    wait: Annotated[
+        float | None, typer.Option(help=f"Seconds to wait until a list is processed; {_WAIT:.0f} by default.", min=0.0)
+    ] = None,
     ad_account: AdAccount = None,
     output: Annotated[
         Output | None,
-        typer.Option("--output", "-o", envvar="SPOTIFY_ADS_OUTPUT", help="The form of results; a table of a list by default, else JSON."),
+        typer.Option(
+            "--output",
+            "-o",
+            envvar="SPOTIFY_ADS_OUTPUT",
+            help="The form of results; a table of a list by default, else JSON.",
+        ),
     ] = None,
 ) -> None:
     """Make an audience from a customer list, as `upload --audience` does, or any other kind from a body."""
@@ -194,7 +244,11 @@ def create_audience(
     account = needed(ad_account)
     if file is not None:
         seconds, form = _WAIT if wait is None else wait, output or Output.TABLE
-        run(lambda: upload_list([file], None, name, skip_invalid=skip_invalid, wait=seconds, ad_account=account, output=form))
+        run(
+            lambda: upload_list(
+                [file], None, name, skip_invalid=skip_invalid, wait=seconds, ad_account=account, output=form
+            )
+        )
     content = json_body(body)
 
     async def command() -> None:
@@ -227,7 +281,10 @@ def update_audience(
             audiences_of = client.ad_account(account).audiences
             kind = (await audiences_of.get(audience_id)).type
             change = LookalikeAudienceUpdate if kind == "LOOKALIKE" else CustomAudienceUpdate
-            texts = {"name": UNSET if name is None else name, "description": UNSET if description is None else description}
+            texts = {
+                "name": UNSET if name is None else name,
+                "description": UNSET if description is None else description,
+            }
             show(msgspec.to_builtins(await audiences_of.update(audience_id, change(**texts))))
 
     run(command)

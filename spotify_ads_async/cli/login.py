@@ -47,9 +47,16 @@ def login(
     ],
     port: Annotated[
         int,
-        typer.Option("--port", min=1, max=65535, help="Listen here; http://127.0.0.1:PORT/callback must be registered for the app."),
+        typer.Option(
+            "--port",
+            min=1,
+            max=65535,
+            help="Listen here; http://127.0.0.1:PORT/callback must be registered for the app.",
+        ),
     ] = CALLBACK_PORT,
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the browser, or only show the address.")] = True,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the browser, or only show the address.")
+    ] = True,
     accounts_url: Annotated[str, typer.Option(envvar="SPOTIFY_ADS_ACCOUNTS_URL", hidden=True)] = ACCOUNTS_URL,
 ) -> None:
     """Sign in with Spotify in the browser and keep the tokens on this machine.
@@ -85,7 +92,9 @@ def _visitor(*, port: int, browser: bool) -> Callable[[str], None]:
     def visit(address: str) -> None:
         say(f"waiting for the answer on http://127.0.0.1:{port}/callback")
         if sys.stdin.isatty():
-            say("A browser on another machine ends at that address, too, and cannot show it: paste here what its address bar says then.")
+            say(
+                "A browser on another machine ends at that address, too, and cannot show it: paste here what its address bar says then."
+            )
         say(f"sign in at {address}")
         if browser and _has_screen() and not webbrowser.open(address):
             say("no browser could be opened: open the address by hand")
@@ -94,7 +103,9 @@ def _visitor(*, port: int, browser: bool) -> Callable[[str], None]:
 
 
 def _has_screen() -> bool:
-    return sys.platform in {"win32", "darwin"} or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+    return sys.platform in {"win32", "darwin"} or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    )
 
 
 async def _pasted(problem: str | None) -> Secret:
@@ -122,7 +133,10 @@ async def _look(credentials: Credentials) -> None:
     """Ask the API once: whether the app may use it shows only there."""
     settings = environment()
     governor = Governor(settings.limits, store=settings.store)
-    async with governor, AdsClient(credentials, base_url=settings.base_url, governor=governor, transport=settings.transport) as ads:
+    async with (
+        governor,
+        AdsClient(credentials, base_url=settings.base_url, governor=governor, transport=settings.transport) as ads,
+    ):
         try:
             await ads.businesses.list().collect()
         except PermissionDenied:
@@ -138,5 +152,9 @@ def _client_secret() -> Secret:
     """From the environment, a file or a prompt: an argument would stand in the list of processes and the shell's history."""
     given = secret_from(os.environ, _SECRET_VARIABLE)
     if given is None and _SECRET_VARIABLE not in os.environ and sys.stdin.isatty():
-        return Secret(typer.prompt("Client secret (empty for PKCE alone)", default="", hide_input=True, show_default=False, err=True))
+        return Secret(
+            typer.prompt(
+                "Client secret (empty for PKCE alone)", default="", hide_input=True, show_default=False, err=True
+            )
+        )
     return given or Secret("")

@@ -16,14 +16,17 @@ __all__ = ["mcp"]
 
 def mcp(
     *,
-    http: Annotated[bool, typer.Option("--http", help="Serve streamable HTTP on 127.0.0.1 instead of standard input and output.")] = False,
+    http: Annotated[
+        bool, typer.Option("--http", help="Serve streamable HTTP on 127.0.0.1 instead of standard input and output.")
+    ] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port of --http.")] = 8792,
     allow_writes: Annotated[
         bool, typer.Option("--allow-writes", help="Let the agent plan and apply changes; otherwise it only reads.")
     ] = False,
     most_rows: Annotated[int, typer.Option(min=0, help="Rows that a session may change at most.")] = 1_000,
     most_money: Annotated[
-        float | None, typer.Option(min=0.0, help="By how much a session may let budgets grow, in units of the account's currency.")
+        float | None,
+        typer.Option(min=0.0, help="By how much a session may let budgets grow, in units of the account's currency."),
     ] = None,
 ) -> None:
     """Give an agent tools for the Ads API (Model Context Protocol)."""

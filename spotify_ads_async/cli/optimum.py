@@ -17,7 +17,12 @@ def optimal_seconds(requests: int, limits: Iterable[Limit]) -> float:
     bounds = list(limits)
     departures: list[float] = []
     for number in range(requests):
-        departures.append(max((departures[number - one.requests] + one.window for one in bounds if number >= one.requests), default=0.0))
+        departures.append(
+            max(
+                (departures[number - one.requests] + one.window for one in bounds if number >= one.requests),
+                default=0.0,
+            )
+        )
     return departures[-1] if departures else 0.0
 
 

@@ -12,7 +12,17 @@ from spotify_ads_async.cli.fields import complete_column
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import in_words, usage_error
 
-__all__ = ["AdAccount", "AdAccounts", "AllAccounts", "Fields", "Limit", "OutputForm", "json_body", "needed", "needed_some"]
+__all__ = [
+    "AdAccount",
+    "AdAccounts",
+    "AllAccounts",
+    "Fields",
+    "Limit",
+    "OutputForm",
+    "json_body",
+    "needed",
+    "needed_some",
+]
 
 _VARIABLE = "SPOTIFY_ADS_AD_ACCOUNT_ID"
 
@@ -21,16 +31,25 @@ AdAccount: TypeAlias = Annotated[
 ]
 AdAccounts: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--ad-account", envvar=_VARIABLE, metavar="ID", help="The ad account; repeat it for several.", show_envvar=True),
+    typer.Option(
+        "--ad-account", envvar=_VARIABLE, metavar="ID", help="The ad account; repeat it for several.", show_envvar=True
+    ),
 ]
 AllAccounts: TypeAlias = Annotated[
     bool, typer.Option("--all-accounts", help="Every ad account that you can see; those that refuse are named.")
 ]
-OutputForm: TypeAlias = Annotated[Output, typer.Option("--output", "-o", envvar="SPOTIFY_ADS_OUTPUT", help="The form of results.")]
+OutputForm: TypeAlias = Annotated[
+    Output, typer.Option("--output", "-o", envvar="SPOTIFY_ADS_OUTPUT", help="The form of results.")
+]
 Limit: TypeAlias = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")]
 Fields: TypeAlias = Annotated[
     str | None,
-    typer.Option("--fields", metavar="A,B", help="Columns of a table or CSV; nested ones are dotted.", autocompletion=complete_column),
+    typer.Option(
+        "--fields",
+        metavar="A,B",
+        help="Columns of a table or CSV; nested ones are dotted.",
+        autocompletion=complete_column,
+    ),
 ]
 
 

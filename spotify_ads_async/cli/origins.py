@@ -11,7 +11,17 @@ __all__ = ["PREFIX", "VARIABLES", "Origins", "Setting", "origins", "settings_in_
 
 PREFIX = "SPOTIFY_ADS_"
 VARIABLES = (
-    *("ACCESS_TOKEN", "AD_ACCOUNT_ID", "ALLOW_HTTP", "API_DOCUMENT", "BASE_URL", "CA_FILE", "CLIENT_ID", "CLIENT_SECRET", "CONFIG"),
+    *(
+        "ACCESS_TOKEN",
+        "AD_ACCOUNT_ID",
+        "ALLOW_HTTP",
+        "API_DOCUMENT",
+        "BASE_URL",
+        "CA_FILE",
+        "CLIENT_ID",
+        "CLIENT_SECRET",
+        "CONFIG",
+    ),
     *("LIMITS", "NO_PROXY", "OUTPUT", "PROFILE", "PROXY", "REFRESH_TOKEN", "STORE", "TOKEN_URL", "ACCOUNTS_URL"),
     *("ACCESS_TOKEN_FILE", "CLIENT_SECRET_FILE", "PROXY_FILE", "REFRESH_TOKEN_FILE", "STORE_FILE"),
 )

@@ -68,7 +68,12 @@ class Rows:
     """
 
     def __init__(
-        self, output: Output, columns: Sequence[str], *, stream: TextIO | None = None, kinds: Mapping[str, ColumnKind] = NO_KINDS
+        self,
+        output: Output,
+        columns: Sequence[str],
+        *,
+        stream: TextIO | None = None,
+        kinds: Mapping[str, ColumnKind] = NO_KINDS,
     ) -> None:
         self._stream = stream or sys.stdout
         if output is Output.PARQUET:
@@ -89,7 +94,9 @@ class Rows:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is not None and issubclass(kind, BrokenPipeError):
             return
         self._writer.end(failed=kind is not None)
@@ -186,7 +193,9 @@ class _Parquet:
 
         require("pyarrow")
         if stream.isatty():
-            usage_error("a Parquet file is no text for a terminal: send it to a file, as in `… --output parquet > rows.parquet`")
+            usage_error(
+                "a Parquet file is no text for a terminal: send it to a file, as in `… --output parquet > rows.parquet`"
+            )
         self._columns = columns
         self._rows = ParquetRows(stream.buffer, columns, kinds)
 
@@ -219,7 +228,9 @@ class _Table:
         currency = next((values[name] for name in _CURRENCIES if values.get(name)), None)
         found = [_at(values, row, column) for column in self._columns]
         self._right |= {
-            index for index, value in enumerate(found) if isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+            index
+            for index, value in enumerate(found)
+            if isinstance(value, int | float | Decimal) and not isinstance(value, bool)
         }
         cells = [_shown(column, value, currency) for column, value in zip(self._columns, found, strict=True)]
         if self._widths:

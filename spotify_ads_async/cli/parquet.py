@@ -63,7 +63,9 @@ def _plain(node: inspect.Type) -> inspect.Type:
     while isinstance(node, inspect.Metadata):
         node = node.type
     if isinstance(node, inspect.UnionType):
-        kinds = [kind for kind in map(_plain, node.types) if not isinstance(kind, inspect.NoneType) and not _is_unset(kind)]
+        kinds = [
+            kind for kind in map(_plain, node.types) if not isinstance(kind, inspect.NoneType) and not _is_unset(kind)
+        ]
         return kinds[0] if len(kinds) == 1 else inspect.AnyType()
     return node
 
@@ -108,7 +110,9 @@ class ParquetRows:
         groups = list(zip(*self._group, strict=True)) if self._group else [()] * len(self._columns)
         self._group = []
         if self._writer is None:
-            self._kinds = {name: self._kinds.get(name) or _seen(group) for name, group in zip(self._columns, groups, strict=True)}
+            self._kinds = {
+                name: self._kinds.get(name) or _seen(group) for name, group in zip(self._columns, groups, strict=True)
+            }
             types = {
                 ColumnKind.TEXT: pa.string(),
                 ColumnKind.WHOLE: pa.int64(),

@@ -60,7 +60,9 @@ async def hold_to_product(
         raise refusal(broken, kind)
 
 
-async def _product(client: AdsClient, ad_account: str, kind: EntityKind, content: Mapping[str, Any], entity_id: str) -> str:
+async def _product(
+    client: AdsClient, ad_account: str, kind: EntityKind, content: Mapping[str, Any], entity_id: str
+) -> str:
     """The ad product of the campaign, the default one where it cannot be found: then the request itself will say why."""
     if kind == "campaign" and not entity_id:
         return product_of(content)

@@ -53,7 +53,10 @@ def _facts(progress: bulk.Progress, client: AdsClient, elapsed: float) -> list[s
     snapshot = client.quota()
     left = progress.total - progress.ended
     if left > 0:
-        seconds = max(seconds_left(left, snapshot), left * elapsed / progress.ended if 0 < progress.ended < left and elapsed > 60 else 0.0)
+        seconds = max(
+            seconds_left(left, snapshot),
+            left * elapsed / progress.ended if 0 < progress.ended < left and elapsed > 60 else 0.0,
+        )
         facts.append(f"{_clock(seconds)} left")
     tightest = min(snapshot.windows, key=lambda window: window.available / max(1, window.capacity), default=None)
     if tightest is not None:

@@ -24,16 +24,24 @@ __all__ = ["proxy"]
 
 def proxy(
     *,
-    host: Annotated[str, typer.Option(help="The address to listen on; beyond this machine it needs --key-file.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; beyond this machine it needs --key-file.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8791,
     key_file: Annotated[
-        Path | None, typer.Option(help="A file with the key that programs must send as X-Quota-Proxy-Key.", exists=True, dir_okay=False)
+        Path | None,
+        typer.Option(
+            help="A file with the key that programs must send as X-Quota-Proxy-Key.", exists=True, dir_okay=False
+        ),
     ] = None,
-    longest_wait: Annotated[float, typer.Option(min=0.0, help="Seconds that a request waits for quota at most.")] = 60.0,
+    longest_wait: Annotated[
+        float, typer.Option(min=0.0, help="Seconds that a request waits for quota at most.")
+    ] = 60.0,
     sign: Annotated[
         bool | None,
         typer.Option(
-            help="Sign requests that bring no authorization with your sign-in, or answer them with 401.", show_default="where there is one"
+            help="Sign requests that bring no authorization with your sign-in, or answer them with 401.",
+            show_default="where there is one",
         ),
     ] = None,
 ) -> None:
@@ -63,7 +71,11 @@ def proxy(
                 usage_error(f"cannot listen on {host}:{port}: {error.strerror or error}")
             try:
                 typer.echo(server.base_url)
-                signing = "signs what brings no authorization" if credentials else "passes on the authorization that programs bring"
+                signing = (
+                    "signs what brings no authorization"
+                    if credentials
+                    else "passes on the authorization that programs bring"
+                )
                 say(f"for {settings.base_url}, {signing} · windows at {server.origin}/-/ · Ctrl-C ends it")
                 async with on_interrupt(ended.set):
                     await ended.wait()

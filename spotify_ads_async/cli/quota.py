@@ -52,14 +52,20 @@ def quota(
     action: Annotated[
         Action | None, typer.Argument(help="End pauses that the server asked for, before their time.", metavar="[lift]")
     ] = None,
-    limit: Annotated[str | None, typer.Option("--limit", metavar="NAME", help="Lift the pauses of this limit only.")] = None,
+    limit: Annotated[
+        str | None, typer.Option("--limit", metavar="NAME", help="Lift the pauses of this limit only.")
+    ] = None,
     identity: Annotated[
         str | None, typer.Option("--identity", metavar="ID", help="Lift the pauses of this client ID or address only.")
     ] = None,
-    everybody: Annotated[bool, typer.Option("--all", help="Lift the pauses of every client ID that shares the windows.")] = False,
+    everybody: Annotated[
+        bool, typer.Option("--all", help="Lift the pauses of every client ID that shares the windows.")
+    ] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again and again, until interrupted.")] = False,
     every: Annotated[float, typer.Option("--every", metavar="SECONDS", min=0.1, help="How often --watch looks.")] = 1.0,
-    as_json: Annotated[bool, typer.Option("--json", help="The same as --output json; with --watch one line each time.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The same as --output json; with --watch one line each time.")
+    ] = False,
     output: OutputForm = Output.TABLE,
 ) -> None:
     """Show how full each window is that processes share: who holds what, the queue, pauses. It spends nothing."""
@@ -97,7 +103,9 @@ async def _lift(store: Store, limit: str | None, identity: str | None, *, everyb
         return USAGE
     lifted = [_row(one) for one in await lift_pauses(store, limit=limit, identity=identity)]
     for row in lifted:
-        say(f"{row['limit']} of {row['identity']}: no longer paused; {row['paused_for']:.0f} s were left ({row['pause_cause']})")
+        say(
+            f"{row['limit']} of {row['identity']}: no longer paused; {row['paused_for']:.0f} s were left ({row['pause_cause']})"
+        )
     if not lifted:
         say("nothing is paused")
     return None

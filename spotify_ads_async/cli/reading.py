@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from typing import Any
 
 import msgspec
@@ -21,7 +30,9 @@ ACCOUNT_COLUMN = "ad_account_id"
 """The column of rows of several ad accounts."""
 
 
-def rows_of(*structs: type[Any], output: Output, fields: str | None, table: Sequence[str], of_accounts: bool = False) -> Rows:
+def rows_of(
+    *structs: type[Any], output: Output, fields: str | None, table: Sequence[str], of_accounts: bool = False
+) -> Rows:
     """Rows of structs with the columns that are asked for; by default ``table`` for people, and every field of any of them else.
 
     With ``of_accounts``, the first column is the ad account that a row comes from.
@@ -30,7 +41,13 @@ def rows_of(*structs: type[Any], output: Output, fields: str | None, table: Sequ
         typer.BadParameter: a column is asked for that none of the structs has.
     """
     everything = {field.encode_name: None for struct in structs for field in msgspec.structs.fields(struct)}
-    columns = [name.strip() for name in fields.split(",")] if fields else table if output is Output.TABLE else list(everything)
+    columns = (
+        [name.strip() for name in fields.split(",")]
+        if fields
+        else table
+        if output is Output.TABLE
+        else list(everything)
+    )
     if fields:
         _require_known(columns, structs)
     typed = output is Output.PARQUET
@@ -79,7 +96,10 @@ async def write_rows(
 
 
 async def _write(
-    found: AsyncIterable[tuple[str, Any]], rows: Rows, limit: int | None, row_of: Callable[[Any], Mapping[str, Any] | None]
+    found: AsyncIterable[tuple[str, Any]],
+    rows: Rows,
+    limit: int | None,
+    row_of: Callable[[Any], Mapping[str, Any] | None],
 ) -> None:
     left = limit
     async for ad_account_id, item in found:

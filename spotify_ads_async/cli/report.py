@@ -63,7 +63,11 @@ class OnFailedMetric(enum.StrEnum):
     DROP = "drop"
 
 
-_KINDS: Mapping[Kind, ColumnKind] = {Kind.COUNT: ColumnKind.WHOLE, Kind.MONEY: ColumnKind.MONEY, Kind.SHARE: ColumnKind.NUMBER}
+_KINDS: Mapping[Kind, ColumnKind] = {
+    Kind.COUNT: ColumnKind.WHOLE,
+    Kind.MONEY: ColumnKind.MONEY,
+    Kind.SHARE: ColumnKind.NUMBER,
+}
 _TYPES: Mapping[Of, ReportEntityType] = {
     Of.AD_SETS: ReportEntityType.AD_SET,
     Of.ADS: ReportEntityType.AD,
@@ -74,23 +78,32 @@ _TYPES: Mapping[Of, ReportEntityType] = {
 
 def report(
     of: Annotated[Of, typer.Argument(help="What rows are about.")] = Of.CAMPAIGNS,
-    chart_file: Annotated[Path | None, typer.Argument(metavar="FILE.svg", help="Where --chart draws to, instead of here.")] = None,
+    chart_file: Annotated[
+        Path | None, typer.Argument(metavar="FILE.svg", help="Where --chart draws to, instead of here.")
+    ] = None,
     *,
     chart: Annotated[bool, typer.Option("--chart", help="Draw spend, impressions and completion over time.")] = False,
     by: Annotated[By, typer.Option(help="A row per day, per hour (two weeks at most), or one in all.")] = By.DAY,
     since: Annotated[
         datetime | None,
         typer.Option(
-            "--from", formats=["%Y-%m-%d"], metavar="DATE", help="The first day (UTC), as 2031-12-31; by default 30 days, or 24 hours."
+            "--from",
+            formats=["%Y-%m-%d"],
+            metavar="DATE",
+            help="The first day (UTC), as 2031-12-31; by default 30 days, or 24 hours.",
         ),
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], metavar="DATE", help="The last day, included; today by default.")
+        datetime | None,
+        typer.Option("--to", formats=["%Y-%m-%d"], metavar="DATE", help="The last day, included; today by default."),
     ] = None,
-    ids: Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="Only these; repeat for more, any number.")] = None,
+    ids: Annotated[
+        list[str] | None, typer.Option("--id", metavar="ID", help="Only these; repeat for more, any number.")
+    ] = None,
     metrics: Annotated[str | None, typer.Option(metavar="A,B", help="Metrics, such as spend,impressions,ctr.")] = None,
     on_failed_metric: Annotated[
-        OnFailedMetric, typer.Option(help="What to do where the server fails with a metric, as with revenue by the hour.")
+        OnFailedMetric,
+        typer.Option(help="What to do where the server fails with a metric, as with revenue by the hour."),
     ] = OnFailedMetric.RAISE,
     ad_account: AdAccounts = None,
     all_accounts: AllAccounts = False,
@@ -104,7 +117,10 @@ def report(
         usage_error(f"{chart_file}: a chart goes to a file by --chart FILE.svg")
     if chart and by is By.LIFETIME:
         usage_error("--chart needs days or hours: leave out --by lifetime")
-    names = [name.strip().upper().replace("-", "_") for name in (metrics or ",".join(_CHARTED if chart else _COUNTED)).split(",")]
+    names = [
+        name.strip().upper().replace("-", "_")
+        for name in (metrics or ",".join(_CHARTED if chart else _COUNTED)).split(",")
+    ]
     fields = list(dict.fromkeys(ReportFieldType(name) for name in names if name))
     unknown = [field for field in fields if not field.known]
     if unknown:
@@ -196,7 +212,9 @@ def _require_chartable(of: Of, fields: Sequence[ReportFieldType], ids: Sequence[
     """A chart adds up what its entities did: refuse metrics of which there is no sum."""
     wrong = [title(field) for field in fields if not adds_up(field)]
     if wrong and of is not Of.ACCOUNT and len({one.lower() for one in ids or ()}) != 1:
-        usage_error(f"{', '.join(wrong)} of several {of} cannot be added up: chart the account, or one of the {of} with --id ID")
+        usage_error(
+            f"{', '.join(wrong)} of several {of} cannot be added up: chart the account, or one of the {of} with --id ID"
+        )
 
 
 def _range(by: By, since: datetime | None, until: datetime | None, now: datetime) -> tuple[datetime, datetime] | None:
@@ -225,12 +243,22 @@ async def _write(told: _Told) -> int:
     fields, output = told.request.fields, told.output
     figures = (*(("start_time",) if told.request.span else ()), *(field.lower() for field in fields))
     # On a narrow terminal the last columns go: people read names.
-    columns = ("entity_name", *figures, "entity_id") if output is Output.TABLE else ("entity_id", "entity_name", *figures, _HIDDEN)
+    columns = (
+        ("entity_name", *figures, "entity_id")
+        if output is Output.TABLE
+        else ("entity_id", "entity_name", *figures, _HIDDEN)
+    )
     if len(told.request.ad_accounts) != 1:
         columns = (ACCOUNT_COLUMN, *columns)
-    kinds = {"start_time": ColumnKind.MOMENT, _HIDDEN: ColumnKind.TEXT, **{field.lower(): _KINDS[kind_of(field)] for field in fields}}
+    kinds = {
+        "start_time": ColumnKind.MOMENT,
+        _HIDDEN: ColumnKind.TEXT,
+        **{field.lower(): _KINDS[kind_of(field)] for field in fields},
+    }
     async with connected() as client:
-        code = await write_rows(client, told.request.ad_accounts, told.call, Rows(output, columns, kinds=kinds), row_of=told.row)
+        code = await write_rows(
+            client, told.request.ad_accounts, told.call, Rows(output, columns, kinds=kinds), row_of=told.row
+        )
     return told.say() or code
 
 

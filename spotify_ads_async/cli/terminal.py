@@ -62,7 +62,9 @@ def fitted(stream: TextIO, columns: Sequence[str], rows: Sequence[Sequence[str]]
     for index, column in enumerate(columns):
         if is_id(column):
             least[index] = widths[index]
-    leaving = sorted(range(1, len(columns)), key=lambda index: (is_id(columns[index]) - 2 * (columns[index] == "id"), index))
+    leaving = sorted(
+        range(1, len(columns)), key=lambda index: (is_id(columns[index]) - 2 * (columns[index] == "id"), index)
+    )
     if _total(least) > room:
         room -= len(_MORE)  # the head says that there is more
     while leaving and _total(least) > room:
@@ -91,7 +93,9 @@ def _total(widths: Sequence[int]) -> int:
     return sum(shown) + len(_GAP) * (len(shown) - 1)
 
 
-def write_line(stream: TextIO, cells: Sequence[str], widths: Sequence[int], *, right: Collection[int] = (), bold: bool = False) -> None:
+def write_line(
+    stream: TextIO, cells: Sequence[str], widths: Sequence[int], *, right: Collection[int] = (), bold: bool = False
+) -> None:
     """One line of a table, the cells of ``right`` aligned to the right.
 
     In a pipe nothing is cut off; on a terminal a cell that is too long ends in an ellipsis.

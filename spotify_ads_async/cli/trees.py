@@ -42,9 +42,14 @@ COLUMNS = ("kind", "name", "draft_id", "original_id")
 _NAME = "{name}"
 _MOST_SAID = 20
 
-NewName = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Its new name; the old one with ' (copy)' by default.")]
+NewName = Annotated[
+    str | None, typer.Option("--name", metavar="NAME", help="Its new name; the old one with ' (copy)' by default.")
+]
 RenamePattern = Annotated[
-    str | None, typer.Option("--rename", metavar="PATTERN", help="New names of what is in it, such as '{name} II', from the old {name}.")
+    str | None,
+    typer.Option(
+        "--rename", metavar="PATTERN", help="New names of what is in it, such as '{name} II', from the old {name}."
+    ),
 ]
 Start = Annotated[
     datetime | None,
@@ -55,11 +60,15 @@ Start = Annotated[
         help="When the first ad set starts, UTC without --zone; all dates move alike. They stay by default.",
     ),
 ]
-Publish = Annotated[bool, typer.Option("--publish", help="Go live at once, if nothing is wrong; drafts deliver nothing.")]
+Publish = Annotated[
+    bool, typer.Option("--publish", help="Go live at once, if nothing is wrong; drafts deliver nothing.")
+]
 
 Ignore = Annotated[
     list[str] | None,
-    typer.Option("--ignore", metavar="KEY", help="Leave out a key, such as one that is newer than this program; repeatable."),
+    typer.Option(
+        "--ignore", metavar="KEY", help="Leave out a key, such as one that is newer than this program; repeatable."
+    ),
 ]
 
 Cloning: TypeAlias = "Callable[[Trees, Callable[[Made], None]], Awaitable[DraftTree]]"
@@ -138,7 +147,10 @@ async def export_tree(ad_account: str, to: Path | None, *, archived: bool) -> No
                     counts[kind] = counts.get(kind, 0) + 1
                     count()
                 sys.stdout.buffer.flush()
-    parts = (f"{counts.get(kind, 0)} {plural}" for kind, plural in (("campaign", "campaigns"), ("ad_set", "ad sets"), ("ad", "ads")))
+    parts = (
+        f"{counts.get(kind, 0)} {plural}"
+        for kind, plural in (("campaign", "campaigns"), ("ad_set", "ad sets"), ("ad", "ads"))
+    )
     say(f"{', '.join(parts)} exported{f' to {to}' if to else ''}")
 
 
@@ -223,7 +235,9 @@ def conclude(done: Sequence[DraftTree], *, publish: bool, again: str) -> int:
         valid = sum(not tree.errors for tree in drafts)
         say(f"drafts that are not live: {len(drafts)}, of which {valid} could go live")
         if any(tree.unheld for tree in drafts):
-            say(f"  {again} to set what drafts cannot hold; published otherwise, the campaign is live and paused without it")
+            say(
+                f"  {again} to set what drafts cannot hold; published otherwise, the campaign is live and paused without it"
+            )
         say(f"  spotify-ads drafts publish {ids}")
         say(f"  spotify-ads drafts delete {ids}")
     return FAILED if any(tree.errors or tree.differences or (publish and not tree.published) for tree in done) else DONE
@@ -243,9 +257,13 @@ def _say_what_is_not_vouched_for(tree: DraftTree) -> None:
     for one in tree.differences:
         where = f"{_noun(one.kind)} {one.name}{f' ({one.id})' if one.id else ''}"
         if one.attribute:
-            say(f"not as it was wanted: {where}: {one.attribute} is {_value(one.found)}, and should be {_value(one.wanted)}")
+            say(
+                f"not as it was wanted: {where}: {one.attribute} is {_value(one.found)}, and should be {_value(one.wanted)}"
+            )
         else:
-            say(f"not as it was wanted: {where} {'is not there' if one.found is None else 'is there, and was not wanted'}")
+            say(
+                f"not as it was wanted: {where} {'is not there' if one.found is None else 'is there, and was not wanted'}"
+            )
     for note in tree.notes:
         say(note)
 

@@ -26,21 +26,38 @@ _LIST_COLUMNS = ("file", "id", "status", "identifiers", "repeated", "cleaned", "
 
 
 def upload(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="Media files, or a customer list.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="Media files, or a customer list.")
+    ],
     *,
-    audience: Annotated[bool, typer.Option("--audience", help="The file is a customer list for an audience; it is hashed here.")] = False,
-    replace: Annotated[str | None, typer.Option("--replace", metavar="ID", help="Replace the list of this audience.")] = None,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="The name of what is made; the file's by default.")] = None,
-    skip_invalid: Annotated[bool, typer.Option("--skip-invalid", help="Leave out lines of a list that hold no identifier.")] = False,
-    encoding: Annotated[
-        str | None, typer.Option("--encoding", metavar="NAME", help="The encoding of a list, such as windows-1252; told by its bytes else.")
+    audience: Annotated[
+        bool, typer.Option("--audience", help="The file is a customer list for an audience; it is hashed here.")
+    ] = False,
+    replace: Annotated[
+        str | None, typer.Option("--replace", metavar="ID", help="Replace the list of this audience.")
     ] = None,
-    wait: Annotated[float, typer.Option(metavar="SECONDS", help="Seconds to wait until it is processed.", min=0.0)] = 900.0,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The name of what is made; the file's by default.")
+    ] = None,
+    skip_invalid: Annotated[
+        bool, typer.Option("--skip-invalid", help="Leave out lines of a list that hold no identifier.")
+    ] = False,
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            "--encoding", metavar="NAME", help="The encoding of a list, such as windows-1252; told by its bytes else."
+        ),
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Seconds to wait until it is processed.", min=0.0)
+    ] = 900.0,
     ad_account: AdAccount = None,
     output: OutputForm = Output.TABLE,
 ) -> None:
     """Upload media files, whole or in sections; the same command goes on after an interruption."""
-    twice = next((file for number, file in enumerate(files) if file.resolve() in {one.resolve() for one in files[:number]}), None)
+    twice = next(
+        (file for number, file in enumerate(files) if file.resolve() in {one.resolve() for one in files[:number]}), None
+    )
     if twice is not None:
         usage_error(f"{twice} is named twice: each file is uploaded once")
     if name is not None and len(files) > 1:
@@ -51,7 +68,14 @@ def upload(
     if audience:
         run(
             lambda: upload_list(
-                files, replace, name, skip_invalid=skip_invalid, encoding=encoding, wait=wait, ad_account=account, output=output
+                files,
+                replace,
+                name,
+                skip_invalid=skip_invalid,
+                encoding=encoding,
+                wait=wait,
+                ad_account=account,
+                output=output,
             )
         )
     else:
@@ -74,7 +98,9 @@ async def upload_media(files: list[Path], name: str | None, wait: float, ad_acco
                     failed = True
                     say(f"{file}: {error}")
                     continue
-                rows.write({"file": str(file), "id": done.id, "status": done.status, "size": done.size, "sha256": done.sha256})
+                rows.write(
+                    {"file": str(file), "id": done.id, "status": done.status, "size": done.size, "sha256": done.sha256}
+                )
     return FAILED if failed else None
 
 
@@ -102,11 +128,22 @@ async def upload_list(
                 files[0], name=name, audience_id=replace, skip_invalid=skip_invalid, encoding=encoding, timeout=wait
             )
             facts = msgspec.structs.asdict(done)
-            rows.write({"file": str(files[0]), "id": done.id, "status": done.status, **{one: facts[one] for one in _LIST_COLUMNS[3:]}})
+            rows.write(
+                {
+                    "file": str(files[0]),
+                    "id": done.id,
+                    "status": done.status,
+                    **{one: facts[one] for one in _LIST_COLUMNS[3:]},
+                }
+            )
     if done.encoding_assumed:
-        say("the list was read as Windows-1252, which the file does not tell: --encoding says what it is where that is wrong")
+        say(
+            "the list was read as Windows-1252, which the file does not tell: --encoding says what it is where that is wrong"
+        )
     if done.status == AudienceStatus.EMPTY:
-        say(f"audience {done.id} is empty: nobody on the list was found on Spotify; check the list, and replace it (--replace {done.id})")
+        say(
+            f"audience {done.id} is empty: nobody on the list was found on Spotify; check the list, and replace it (--replace {done.id})"
+        )
         return FAILED
     return DONE
 

@@ -55,7 +55,9 @@ def add_verbs(app: typer.Typer, entity: Entity) -> None:
 
 
 def _add_refusal(app: typer.Typer, entity: Entity, verb: str) -> None:
-    @app.command(verb, help=f"The API cannot {verb} {entity.plural} by themselves; this says what it can do.", hidden=True)
+    @app.command(
+        verb, help=f"The API cannot {verb} {entity.plural} by themselves; this says what it can do.", hidden=True
+    )
     def refuse(ids: Annotated[list[str] | None, typer.Argument(metavar="ID", show_default=False)] = None) -> None:
         del ids
         usage_error(
@@ -72,10 +74,15 @@ def _add(app: typer.Typer, entity: Entity, verb: str, setting: str) -> None:
         ids: Annotated[list[str] | None, typer.Argument(metavar="ID", show_default=False)] = None,
         *,
         where: Annotated[
-            list[str] | None, typer.Option("--where", metavar="CONDITION", help="Instead of IDs, such as name~autumn; all must hold.")
+            list[str] | None,
+            typer.Option("--where", metavar="CONDITION", help="Instead of IDs, such as name~autumn; all must hold."),
         ] = None,
-        to: Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="The plan to write, which can be undone.")] = None,
-        dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")] = False,
+        to: Annotated[
+            Path | None, typer.Option("--plan", metavar="FILE", help="The plan to write, which can be undone.")
+        ] = None,
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")
+        ] = False,
         yes: Yes = False,
         ad_account: AdAccount = None,
     ) -> None:
@@ -88,13 +95,17 @@ def _add(app: typer.Typer, entity: Entity, verb: str, setting: str) -> None:
 
             working = bulk_work.Working(options=Options(), results=None, yes=yes, dry_run=dry_run)
             if where:
-                planning = bulk_work.Planning(where=tuple(where), settings=(setting,), entity=entity, to=to, ad_account=account)
+                planning = bulk_work.Planning(
+                    where=tuple(where), settings=(setting,), entity=entity, to=to, ad_account=account
+                )
                 return await bulk_work.apply_changes(planning, working)
             with TemporaryDirectory() as folder:
                 changes = Path(folder) / f"{verb}-{entity.plural.replace(' ', '-')}.jsonl"
                 content = await _changes(entity, account, ids or (), setting)
                 await anyio.to_thread.run_sync(changes.write_bytes, content)
-                return await bulk_work.apply_changes(bulk_work.Planning(changes=changes, to=to, ad_account=account), working)
+                return await bulk_work.apply_changes(
+                    bulk_work.Planning(changes=changes, to=to, ad_account=account), working
+                )
 
         run(command)
 

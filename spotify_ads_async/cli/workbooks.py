@@ -68,9 +68,13 @@ def show_plan(path: Path, output: Output, limit: int | None, show_part: ShowPart
         say(f"note: {remark}")
     if items:
         counts = Counter(one.plural for one in items)
-        say(f"{header.source}: new: {', '.join(f'{count} {plural if count > 1 else plural[:-1]}' for plural, count in counts.items())}")
+        say(
+            f"{header.source}: new: {', '.join(f'{count} {plural if count > 1 else plural[:-1]}' for plural, count in counts.items())}"
+        )
         if media:
-            say(f"{len(media)} media files are uploaded first: {', '.join(Path(one.path).name for one in media[:_SHOWN])}")
+            say(
+                f"{len(media)} media files are uploaded first: {', '.join(Path(one.path).name for one in media[:_SHOWN])}"
+            )
         _say_budgets(items, header.currency)
         for item in items:
             if item.reason:
@@ -121,7 +125,11 @@ def _question(about: _About, working: Working) -> str:
         parts.append(f"make {len(about.items)} drafts{' and publish them' if working.options.publish else ''}")
     changes = sum(one.planned for one in about.totals)
     if changes:
-        parts.append(f"change {changes} things that are live" if not working.options.stages else f"stage {changes} changes as drafts")
+        parts.append(
+            f"change {changes} things that are live"
+            if not working.options.stages
+            else f"stage {changes} changes as drafts"
+        )
     return f"{', and '.join(parts)}?"
 
 
@@ -161,7 +169,9 @@ def _conclude(stopped: str, path: Path, working: Working) -> int:
     if states:
         say(" · ".join(f"{count} {state.value}" for state, count in states.items()))
     if states[bulk.NewState.MADE]:
-        say(f"{states[bulk.NewState.MADE]} are drafts and not live: spotify-ads bulk resume {path} --publish publishes what is valid")
+        say(
+            f"{states[bulk.NewState.MADE]} are drafts and not live: spotify-ads bulk resume {path} --publish publishes what is valid"
+        )
     if states[bulk.NewState.WAITING] or states[bulk.NewState.FAILED] or states[bulk.NewState.NOT_TRIED]:
         say(f"spotify-ads bulk resume {path} carries on with what is not made")
     for part in parts:
@@ -186,9 +196,13 @@ def _write_results(items: list[bulk.NewItem], path: Path) -> None:
     if path.suffix.lower() == ".xlsx":
         path.unlink(missing_ok=True)
         with WorkbookWriter(path) as book:
-            sheet = book.sheet("Results", [SheetColumn(name=one, width=60 if one == "reason" else 24) for one in _COLUMNS])
+            sheet = book.sheet(
+                "Results", [SheetColumn(name=one, width=60 if one == "reason" else 24) for one in _COLUMNS]
+            )
             for item, row in zip(ordered, rows, strict=True):
-                sheet.write([row[name] for name in _COLUMNS], Emphasis(colour="#FFE0E0" if item.state in _UNHAPPY else ""))
+                sheet.write(
+                    [row[name] for name in _COLUMNS], Emphasis(colour="#FFE0E0" if item.state in _UNHAPPY else "")
+                )
         return
     with path.open("w", encoding="utf-8", newline="") as file:
         if path.suffix == ".jsonl":

@@ -17,7 +17,12 @@ __all__ = ["Zone", "in_zone", "moment_of", "zone_of"]
 
 Zone: TypeAlias = Annotated[
     str | None,
-    typer.Option("--zone", metavar="ZONE", envvar="SPOTIFY_ADS_ZONE", help="The zone of times that name none, such as Europe/Berlin."),
+    typer.Option(
+        "--zone",
+        metavar="ZONE",
+        envvar="SPOTIFY_ADS_ZONE",
+        help="The zone of times that name none, such as Europe/Berlin.",
+    ),
 ]
 
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?(?:Z|[+-]\d{2}:\d{2})?)?")

@@ -51,7 +51,9 @@ async def _from_file(source: str) -> str:
 
 async def _fetched(address: str, options: TransportOptions) -> str:
     require_secure(address, options.allow_http)
-    timeout = aiohttp.ClientTimeout(total=_LONGEST_SECONDS, connect=options.connect_timeout, sock_read=options.read_timeout)
+    timeout = aiohttp.ClientTimeout(
+        total=_LONGEST_SECONDS, connect=options.connect_timeout, sock_read=options.read_timeout
+    )
     try:
         async with open_http(options, timeout=timeout) as session, session.get(address) as answer:
             if answer.status != 200:

@@ -55,14 +55,38 @@ class RetryAction(enum.Enum):
 MATRIX: Mapping[Failure, Mapping[Repeat, RetryAction]] = {
     Failure.NOT_SENT: dict.fromkeys(Repeat, RetryAction.AGAIN),
     Failure.LOST: {Repeat.SAFE: RetryAction.AGAIN, Repeat.KEYED: RetryAction.AGAIN, Repeat.NEVER: RetryAction.UNKNOWN},
-    Failure.SERVER_ERROR: {Repeat.SAFE: RetryAction.AGAIN, Repeat.KEYED: RetryAction.AGAIN, Repeat.NEVER: RetryAction.UNKNOWN},
-    Failure.UNREADABLE: {Repeat.SAFE: RetryAction.RAISE, Repeat.KEYED: RetryAction.AGAIN, Repeat.NEVER: RetryAction.UNKNOWN},
-    Failure.REDIRECTED: {Repeat.SAFE: RetryAction.RAISE, Repeat.KEYED: RetryAction.UNKNOWN, Repeat.NEVER: RetryAction.UNKNOWN},
+    Failure.SERVER_ERROR: {
+        Repeat.SAFE: RetryAction.AGAIN,
+        Repeat.KEYED: RetryAction.AGAIN,
+        Repeat.NEVER: RetryAction.UNKNOWN,
+    },
+    Failure.UNREADABLE: {
+        Repeat.SAFE: RetryAction.RAISE,
+        Repeat.KEYED: RetryAction.AGAIN,
+        Repeat.NEVER: RetryAction.UNKNOWN,
+    },
+    Failure.REDIRECTED: {
+        Repeat.SAFE: RetryAction.RAISE,
+        Repeat.KEYED: RetryAction.UNKNOWN,
+        Repeat.NEVER: RetryAction.UNKNOWN,
+    },
     Failure.RATE_LIMITED: dict.fromkeys(Repeat, RetryAction.AGAIN),
     Failure.UNAUTHORIZED: dict.fromkeys(Repeat, RetryAction.AGAIN_WITH_NEW_TOKEN),
-    Failure.KEY_IN_PROGRESS: {Repeat.SAFE: RetryAction.RAISE, Repeat.KEYED: RetryAction.AGAIN, Repeat.NEVER: RetryAction.RAISE},
-    Failure.KEY_COMPLETED: {Repeat.SAFE: RetryAction.RAISE, Repeat.KEYED: RetryAction.FOLLOW, Repeat.NEVER: RetryAction.RAISE},
-    Failure.KEY_INDETERMINATE: {Repeat.SAFE: RetryAction.RAISE, Repeat.KEYED: RetryAction.UNKNOWN, Repeat.NEVER: RetryAction.RAISE},
+    Failure.KEY_IN_PROGRESS: {
+        Repeat.SAFE: RetryAction.RAISE,
+        Repeat.KEYED: RetryAction.AGAIN,
+        Repeat.NEVER: RetryAction.RAISE,
+    },
+    Failure.KEY_COMPLETED: {
+        Repeat.SAFE: RetryAction.RAISE,
+        Repeat.KEYED: RetryAction.FOLLOW,
+        Repeat.NEVER: RetryAction.RAISE,
+    },
+    Failure.KEY_INDETERMINATE: {
+        Repeat.SAFE: RetryAction.RAISE,
+        Repeat.KEYED: RetryAction.UNKNOWN,
+        Repeat.NEVER: RetryAction.RAISE,
+    },
     Failure.KEY_REUSED: dict.fromkeys(Repeat, RetryAction.RAISE),
     Failure.REJECTED: dict.fromkeys(Repeat, RetryAction.RAISE),
 }
@@ -169,5 +193,8 @@ def matrix_table() -> str:
     """The matrix in Markdown, one row a failure and one column a kind of operation."""
     kinds = {Repeat.SAFE: "reads, deletes of drafts", Repeat.KEYED: "creates with a key", Repeat.NEVER: "other writes"}
     lines = ["| what happened | " + " | ".join(kinds.values()) + " |", "|---|" + "---|" * len(kinds)]
-    lines.extend(f"| {failure.value} | " + " | ".join(row[kind].value for kind in kinds) + " |" for failure, row in MATRIX.items())
+    lines.extend(
+        f"| {failure.value} | " + " | ".join(row[kind].value for kind in kinds) + " |"
+        for failure, row in MATRIX.items()
+    )
     return "\n".join(lines)

@@ -120,7 +120,9 @@ class _CallState:
     under_way = False
     """Whether somebody was told of the present attempt's departure, and not yet of its end."""
 
-    def __init__(self, operation: Operation[Any], request: wire.HttpRequest, ends_at: float | None, listeners: Listeners) -> None:
+    def __init__(
+        self, operation: Operation[Any], request: wire.HttpRequest, ends_at: float | None, listeners: Listeners
+    ) -> None:
         self.operation = operation
         self.request = request
         self.ends_at = ends_at
@@ -156,7 +158,13 @@ class _CallState:
             self.seconds = time.monotonic() - self.left_at
             self.under_way = False
             self.listeners.emit(
-                RequestAnswered(call=self.call, operation=self.operation.id, attempt=self.attempt, status=status, seconds=self.seconds)
+                RequestAnswered(
+                    call=self.call,
+                    operation=self.operation.id,
+                    attempt=self.attempt,
+                    status=status,
+                    seconds=self.seconds,
+                )
             )
 
     def log(self, result: object, trace_id: str | None = None) -> None:
@@ -199,7 +207,14 @@ class _CallState:
         logger.info("attempt %d failed, again in %.3f s: %s", self.attempt, delay, reason)
         if self.listeners:
             self.listeners.emit(
-                RequestRetried(call=self.call, operation=self.operation.id, attempt=self.attempt, delay=delay, error=name, reason=reason)
+                RequestRetried(
+                    call=self.call,
+                    operation=self.operation.id,
+                    attempt=self.attempt,
+                    delay=delay,
+                    error=name,
+                    reason=reason,
+                )
             )
 
     def succeeded(self) -> None:
@@ -227,7 +242,9 @@ class _CallState:
         if self.listeners:
             name = type(problem).__name__
             self.listeners.emit(
-                CallFailed(call=self.call, operation=self.operation.id, attempts=self.attempt, error=name, in_doubt=in_doubt)
+                CallFailed(
+                    call=self.call, operation=self.operation.id, attempts=self.attempt, error=name, in_doubt=in_doubt
+                )
             )
 
     def remaining(self, now: float) -> float | None:
@@ -317,12 +334,21 @@ class Session:
         if operation.id == _PUBLISHING and getattr(body, "action", None) == _VALIDATE:
             operation = msgspec.structs.replace(operation, repeat=Repeat.SAFE)
         if operation.repeat is Repeat.KEYED:
-            request = wire.with_idempotency_key(operation, request, str(uuid.uuid4()) if idempotency_key is None else idempotency_key)
+            request = wire.with_idempotency_key(
+                operation, request, str(uuid.uuid4()) if idempotency_key is None else idempotency_key
+            )
         elif idempotency_key is not None:
-            raise InvalidRequest("the operation takes no idempotency key", operation=operation.id, path="idempotency_key", rule="none here")
+            raise InvalidRequest(
+                "the operation takes no idempotency key",
+                operation=operation.id,
+                path="idempotency_key",
+                rule="none here",
+            )
         self._budget.call_made()
         deadline = self.options.deadline
-        state = _CallState(operation, request, None if deadline is None else time.monotonic() + deadline, self.listeners)
+        state = _CallState(
+            operation, request, None if deadline is None else time.monotonic() + deadline, self.listeners
+        )
         try:
             try:
                 if deadline is None:
@@ -343,11 +369,15 @@ class Session:
             state.succeeded()
         return answer
 
-    async def _repeat_until(self, deadline: float, operation: Operation[AnswerT], request: wire.HttpRequest, state: _CallState) -> AnswerT:
+    async def _repeat_until(
+        self, deadline: float, operation: Operation[AnswerT], request: wire.HttpRequest, state: _CallState
+    ) -> AnswerT:
         """As :meth:`_repeat`, for ``deadline`` seconds."""
         with anyio.move_on_after(deadline):
             return await self._repeat(operation, request, state)
-        late = ConnectionFailed(f"the call's deadline of {deadline:g} s passed while {state.phase}", operation=operation.id)
+        late = ConnectionFailed(
+            f"the call's deadline of {deadline:g} s passed while {state.phase}", operation=operation.id
+        )
         if state.unanswered:
             state.doubt = late
         raise _ending(operation, late, state)
@@ -357,7 +387,9 @@ class Session:
         options, target = self.options, request.target
         # A query has its own encoding; without one, there is a way in a third of the time.
         address = (
-            URL(self.base_url + target, encoded=True) if "?" in target else self._base.with_path(self._base_path + target, encoded=True)
+            URL(self.base_url + target, encoded=True)
+            if "?" in target
+            else self._base.with_path(self._base_path + target, encoded=True)
         )
         failure: SpotifyAdsError
         while True:
@@ -415,7 +447,9 @@ class Session:
         state.token = token = await self._credentials.token(self._transport.client())
         state.phase = _WAITING
         state.wanted_at = time.monotonic()
-        max_wait = options.max_wait if state.ends_at is None else _shorter(options.max_wait, state.remaining(state.wanted_at))
+        max_wait = (
+            options.max_wait if state.ends_at is None else _shorter(options.max_wait, state.remaining(state.wanted_at))
+        )
         admission = self._quota.admit(operation.limits, priority=options.priority, max_wait=max_wait)
         # As `async with admission` does, without its two coroutines.
         if not admission.enter_nowait():
@@ -431,7 +465,9 @@ class Session:
                 raise
         return admission, token
 
-    def _judge(self, operation: Operation[Any], failure: SpotifyAdsError, state: _CallState) -> tuple[RetryAction, float]:
+    def _judge(
+        self, operation: Operation[Any], failure: SpotifyAdsError, state: _CallState
+    ) -> tuple[RetryAction, float]:
         """What follows from the failure, and seconds to wait first."""
         if state.phase != _IN_FLIGHT:
             # Signing in has repeats of its own, and the governor's word is final.
@@ -476,7 +512,9 @@ class Session:
             self._budget.take()
         return delay
 
-    async def _read_completed(self, operation: Operation[AnswerT], conflict: SpotifyAdsError, state: _CallState) -> AnswerT:
+    async def _read_completed(
+        self, operation: Operation[AnswerT], conflict: SpotifyAdsError, state: _CallState
+    ) -> AnswerT:
         """The idempotency key belongs to a create that is done: read what it made."""
         target = wire.target_below(self.base_url, wire.resource_uri(conflict))
         failure = conflict
@@ -522,7 +560,11 @@ def _unknown(operation: Operation[Any], failure: SpotifyAdsError, doubt: Spotify
     else:
         said = "the request left and nothing tells whether it took effect: read it back before sending it again"
     unknown = OutcomeUnknown(
-        f"{said}; last seen: {failure.message}", cause=doubt, operation=operation.id, status=failure.status, trace_id=failure.trace_id
+        f"{said}; last seen: {failure.message}",
+        cause=doubt,
+        operation=operation.id,
+        status=failure.status,
+        trace_id=failure.trace_id,
     )
     unknown.__cause__ = doubt
     return unknown

@@ -19,7 +19,14 @@ import anyio
 from yarl import URL
 
 from spotify_ads_async.core.retry import RetryPolicy, backoff
-from spotify_ads_async.errors import ConfigurationError, ConnectionFailed, InvalidAnswer, RequestRejected, ServerError, SpotifyAdsError
+from spotify_ads_async.errors import (
+    ConfigurationError,
+    ConnectionFailed,
+    InvalidAnswer,
+    RequestRejected,
+    ServerError,
+    SpotifyAdsError,
+)
 from spotify_ads_async.governor.ratelimit_headers import retry_after
 from spotify_ads_async.network.addresses import require_secure
 from spotify_ads_async.network.connections import open_http
@@ -90,7 +97,9 @@ class Storage:
         try:
             return self._url(Secret(location))
         except (ConfigurationError, ValueError):
-            raise InvalidAnswer("the storage answers an upload session at an address that is none, or not encrypted") from None
+            raise InvalidAnswer(
+                "the storage answers an upload session at an address that is none, or not encrypted"
+            ) from None
 
     def _url(self, address: Secret) -> URL:
         text = address.reveal()
@@ -183,7 +192,9 @@ class Storage:
                         return None if location is None else self._session_url(location)
                     if response.status < 500 and response.status not in _PASSING:
                         return None
-                    broken = _BrokenError(f"the storage failed (HTTP {response.status})", _asked(response.headers), by_server=True)
+                    broken = _BrokenError(
+                        f"the storage failed (HTTP {response.status})", _asked(response.headers), by_server=True
+                    )
             except (aiohttp.ClientError, TimeoutError, OSError) as problem:
                 broken = _BrokenError(f"the storage cannot be reached ({self._why(problem, url)})")
             await attempts.pause(broken, 0)
@@ -254,7 +265,9 @@ class _Fetch:
         self._ranged = not encoded
         ranged = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "")) if response.status == 206 else None
         start = int(ranged[1]) if ranged else 0
-        total = int(ranged[2]) if ranged and ranged[2] != "*" else None if ranged or encoded else response.content_length
+        total = (
+            int(ranged[2]) if ranged and ranged[2] != "*" else None if ranged or encoded else response.content_length
+        )
         changed = (tag is not None and self._tag != tag) or (None not in {self.total, total} and self.total != total)
         if self.received and (changed or start > self.received):
             raise self._changed()

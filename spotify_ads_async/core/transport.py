@@ -288,7 +288,12 @@ def _append(form: aiohttp.MultipartWriter, part: Part) -> None:
         payload.set_content_disposition("form-data", name=part.name, filename=part.filename)
 
 
-_NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError, _UnsafeTokenError)
+_NEVER_LEFT = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientHttpProxyError,
+    _UnsafeTokenError,
+)
 
 
 def _unsent(problem: BaseException, body: _Body | None) -> bool:
@@ -306,17 +311,23 @@ def _left(problem: BaseException, body: _Body | None) -> bool:
     return not _unsent(problem, body) if body is None else body.left
 
 
-def _explained(problem: BaseException, timeout: float | None, *, left: bool, token: Secret, proxy: Proxy | None) -> SpotifyAdsError:
+def _explained(
+    problem: BaseException, timeout: float | None, *, left: bool, token: Secret, proxy: Proxy | None
+) -> SpotifyAdsError:
     if isinstance(problem, _UnsafeTokenError):
         return ConfigurationError(str(problem))
     if isinstance(problem, _TooLargeError):
-        return InvalidAnswer(f"{problem}: ask for less, or raise TransportOptions(largest_answer=…)", may_have_taken_effect=True)
+        return InvalidAnswer(
+            f"{problem}: ask for less, or raise TransportOptions(largest_answer=…)", may_have_taken_effect=True
+        )
     if isinstance(problem, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
         return ConnectionFailed(explained_proxy_error(problem, proxy))
     if isinstance(problem, aiohttp.ClientResponseError):
         # The answer's head cannot be parsed; the message shows bytes of it.
         text = " ".join(problem.message.split())[:200]
-        return InvalidAnswer(f"the answer is no HTTP: {text.replace(token.reveal(), '***')}", may_have_taken_effect=True)
+        return InvalidAnswer(
+            f"the answer is no HTTP: {text.replace(token.reveal(), '***')}", may_have_taken_effect=True
+        )
     if isinstance(problem, TimeoutError) and not isinstance(problem, aiohttp.ServerTimeoutError):
         text = f"no whole answer within {timeout} s"
     else:

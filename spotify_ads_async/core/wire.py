@@ -199,7 +199,9 @@ def _text(value: object) -> str:
 
 def _parts(body: object) -> tuple[Part, ...]:
     if not isinstance(body, msgspec.Struct):
-        raise errors.InvalidRequest("a multipart body is a struct", path="body", value=type(body).__name__, rule="struct")
+        raise errors.InvalidRequest(
+            "a multipart body is a struct", path="body", value=type(body).__name__, rule="struct"
+        )
     parts: list[Part] = []
     for field in body.__struct_fields__:
         value = getattr(body, field)
@@ -230,7 +232,9 @@ def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind, dec_hook=decode_hook)
 
 
-def answer(operation: Operation[AnswerT], *, status: int, content_type: Callable[[], str], body: bytes, keep_json: bool = False) -> AnswerT:
+def answer(
+    operation: Operation[AnswerT], *, status: int, content_type: Callable[[], str], body: bytes, keep_json: bool = False
+) -> AnswerT:
     """Decode a 2xx answer; ``content_type`` is asked only for an error's message.
 
     A single answer remembers the bytes that it came from, which costs nothing; a list and its items do with ``keep_json``.
@@ -332,7 +336,9 @@ def target_below(base_url: str, uri: str | None) -> str | None:
 
 
 def _unreadable(operation: Operation[Any], status: int, message: str) -> InvalidAnswer:
-    return InvalidAnswer(message, operation=operation.id, status=status, may_have_taken_effect=operation.repeat is not Repeat.SAFE)
+    return InvalidAnswer(
+        message, operation=operation.id, status=status, may_have_taken_effect=operation.repeat is not Repeat.SAFE
+    )
 
 
 def error(operation: Operation[Any], *, status: int, retry_after: float | None, body: bytes) -> SpotifyAdsError:
@@ -348,7 +354,9 @@ def error(operation: Operation[Any], *, status: int, retry_after: float | None, 
     said = _printable("; ".join(told)[:_LONGEST_SAID]) or _excerpt(body, details)
     if 300 <= status < 400:
         return _unreadable(
-            operation, status, "the server redirects; redirects are not followed, so that the access token stays with the API"
+            operation,
+            status,
+            "the server redirects; redirects are not followed, so that the access token stays with the API",
         )
     waits_for_data = status == 422 and "reporting" in operation.limits
     kind: type[SpotifyAdsError] = ServerError if status >= 500 else _BY_STATUS.get(status, RequestRejected)
@@ -360,7 +368,9 @@ def error(operation: Operation[Any], *, status: int, retry_after: float | None, 
     elif waits_for_data:
         advice = "there is not enough data yet: ask again tomorrow"
     else:
-        advice = _WHAT_TO_DO.get(status, "the server failed" if status >= 500 else "the request was refused for what it says")
+        advice = _WHAT_TO_DO.get(
+            status, "the server failed" if status >= 500 else "the request was refused for what it says"
+        )
     if any(one.code == _KEY_REUSED for one in codes):
         advice = "this idempotency key belongs to another request: use a key once, or leave it to the client"
     problem = kind(

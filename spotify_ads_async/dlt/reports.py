@@ -30,8 +30,16 @@ _TYPES: Mapping[Kind, Row] = {
     Kind.SHARE: {"data_type": "decimal", "precision": 38, "scale": 12},
 }
 _SLICE_COLUMNS: Mapping[str, Row] = {
-    "slice": {"data_type": "text", "nullable": False, "description": "What is replaced as a whole when it is read again."},
-    "removed": {"data_type": "bool", "hard_delete": True, "description": "Always null: dlt uses it to delete what is gone upstream."},
+    "slice": {
+        "data_type": "text",
+        "nullable": False,
+        "description": "What is replaced as a whole when it is read again.",
+    },
+    "removed": {
+        "data_type": "bool",
+        "hard_delete": True,
+        "description": "Always null: dlt uses it to delete what is gone upstream.",
+    },
     "ad_account_id": {"data_type": "text"},
     "currency": {"data_type": "text", "description": "ISO 4217, of every amount in the row."},
     "entity_id": {"data_type": "text"},
@@ -51,7 +59,10 @@ def metric_columns(metrics: Iterable[ReportFieldType]) -> dict[str, Row]:
     for metric in metrics:
         text = "Adds up over rows." if adds_up(metric) else "Does not add up over rows."
         columns[metric.lower()] = {**_TYPES[kind_of(metric)], "description": text}
-        columns[f"{metric.lower()}_hidden"] = {"data_type": "bool", "description": "Whether the API hides the figure for privacy."}
+        columns[f"{metric.lower()}_hidden"] = {
+            "data_type": "bool",
+            "description": "Whether the API hides the figure for privacy.",
+        }
     return columns
 
 
@@ -125,7 +136,11 @@ class ReportStream(msgspec.Struct, frozen=True):
         end = last if by_day else min(datetime.combine(last, time(23), UTC), this_hour)
         return aiter(
             account.reports.aggregate(
-                entity_type=self.entity_type, fields=self.metrics, report_start=first, report_end=end, granularity=self.granularity
+                entity_type=self.entity_type,
+                fields=self.metrics,
+                report_start=first,
+                report_end=end,
+                granularity=self.granularity,
             )
         )
 
@@ -164,7 +179,10 @@ class InsightStream(msgspec.Struct, frozen=True):
             found: list[InsightRow] = []
             with contextlib.suppress(NotEnoughData):  # the only campaign has not enough yet
                 found = await account.reports.insights(
-                    entity_ids=ids, entity_ids_type=ReportEntityType.CAMPAIGN, insight_dimension=dimension, fields=self.metrics
+                    entity_ids=ids,
+                    entity_ids_type=ReportEntityType.CAMPAIGN,
+                    insight_dimension=dimension,
+                    fields=self.metrics,
                 ).collect()
             for campaign_id in ids:
                 yield {"slice": f"{campaign_id}/{dimension}", "ad_account_id": account.id, "removed": True}

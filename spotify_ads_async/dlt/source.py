@@ -103,9 +103,13 @@ def spotify_ads(
     known = all(metric.known for metric in fields)
 
     def resources() -> Iterable[DltResource]:
-        yield dlt.resource(_businesses(client), name="businesses", primary_key="id", write_disposition="merge", max_table_nesting=0)
+        yield dlt.resource(
+            _businesses(client), name="businesses", primary_key="id", write_disposition="merge", max_table_nesting=0
+        )
         for name, read in _MERGED.items():
-            yield _each_account(client, accounts, name, read, primary_key=_KEYS.get(name, "id"), write_disposition="merge")
+            yield _each_account(
+                client, accounts, name, read, primary_key=_KEYS.get(name, "id"), write_disposition="merge"
+            )
         streams: list[ReportStream | InsightStream] = [
             ReportStream(entity_type, granularity, fields, first, last, timedelta(days=lookback_days))
             for entity_type in _ENTITIES
@@ -116,8 +120,13 @@ def spotify_ads(
             streams.append(InsightStream([InsightDimension(name) for name in insights], told))
         for stream in streams:
             # dlt deletes what has a slice that comes again, and inserts what is not marked as removed.
-            replaced: Row = {"merge_key": "slice", "write_disposition": {"disposition": "merge", "strategy": "delete-insert"}}
-            yield _each_account(client, accounts, stream.name, stream.rows, known=known, columns=stream.columns(), **replaced)
+            replaced: Row = {
+                "merge_key": "slice",
+                "write_disposition": {"disposition": "merge", "strategy": "delete-insert"},
+            }
+            yield _each_account(
+                client, accounts, stream.name, stream.rows, known=known, columns=stream.columns(), **replaced
+            )
 
     return dlt.source(resources, name="spotify_ads", max_table_nesting=0)()
 
@@ -178,7 +187,9 @@ def _each_account(
             # A metric that is newer than this package is the API's to judge.
             ads = made.with_options(validate=known)
             visible = ads.ad_accounts() if accounts is None else None
-            ids = [account.id async for account in visible if account.id] if visible is not None else list(accounts or ())
+            ids = (
+                [account.id async for account in visible if account.id] if visible is not None else list(accounts or ())
+            )
             for business_id, error in (visible.refused if visible is not None else {}).items():
                 problems.append(_problem(stream, f"business {business_id}", error))
             for account_id in ids:
@@ -199,7 +210,13 @@ def _each_account(
 
 
 def _problem(stream: str, place: str, error: SpotifyAdsError) -> Row:
-    return {"stream": stream, "place": place, "error": str(error), "trace_id": error.trace_id, "noticed_at": datetime.now(UTC)}
+    return {
+        "stream": stream,
+        "place": place,
+        "error": str(error),
+        "trace_id": error.trace_id,
+        "noticed_at": datetime.now(UTC),
+    }
 
 
 async def _ad_account(account: AdAccount) -> AsyncIterator[Row]:
@@ -242,7 +259,9 @@ _MERGED: Mapping[str, Callable[[AdAccount], AsyncIterator[Row]]] = {
     "ads": _listed(lambda account: account.ads.list()),
     "assets": _listed(lambda account: account.assets.list()),
     "audiences": _listed(lambda account: account.audiences.list()),
-    "change_history": _since("change_history", "timestamp", lambda account, since: account.change_history.list(created_gte=since)),
+    "change_history": _since(
+        "change_history", "timestamp", lambda account, since: account.change_history.list(created_gte=since)
+    ),
 }
 
 

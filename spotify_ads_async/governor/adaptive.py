@@ -75,7 +75,9 @@ class AdaptiveLimits:
             if self._listeners:
                 self._listeners.emit(RhythmChanged(limit=window.limit.name, owner=window.owner))
 
-    def _refused(self, window: Window, flow: Flow, asked: float | None, reset: float | None, now: float, *, news: bool) -> None:
+    def _refused(
+        self, window: Window, flow: Flow, asked: float | None, reset: float | None, now: float, *, news: bool
+    ) -> None:
         if news:
             # It left after the last refusal was known: no pause yet, or one too short.
             window.refused_in_a_row += 1
@@ -92,7 +94,9 @@ class AdaptiveLimits:
         if window.pause(until, now, cause, asked_until=until if window.limit.name == "ip" else now + wanted):
             self.scheduler.drop_hopeless(window, now)
             if news:
-                logger.warning("the window %s of %s is paused for %.3f s: %s", window.limit.name, window.owner, seconds, cause)
+                logger.warning(
+                    "the window %s of %s is paused for %.3f s: %s", window.limit.name, window.owner, seconds, cause
+                )
             if news and self._listeners:
                 self._listeners.emit(Paused(limit=window.limit.name, owner=window.owner, seconds=seconds, cause=cause))
 
@@ -109,7 +113,9 @@ class AdaptiveLimits:
         if window.shared:
             return  # nor which of the processes spent the rest
         window.remaining_heard_at_departure = departure
-        window.foreign.remaining(remaining, window.out, min(window.in_flight, self.scheduler.departures - departure), now)
+        window.foreign.remaining(
+            remaining, window.out, min(window.in_flight, self.scheduler.departures - departure), now
+        )
         self._tightened(window)
 
     def _tightened(self, window: Window) -> None:
@@ -118,7 +124,9 @@ class AdaptiveLimits:
         if reserved >= window.reserved_told + window.limit.requests * _NEWS_SHARE:
             window.reserved_told = reserved
             if self._listeners:
-                self._listeners.emit(LimitTightened(limit=window.limit.name, owner=window.owner, reserved_for_others=reserved))
+                self._listeners.emit(
+                    LimitTightened(limit=window.limit.name, owner=window.owner, reserved_for_others=reserved)
+                )
 
 
 def _named(flow: Flow, seen: RateHeaders) -> list[Window]:

@@ -69,7 +69,9 @@ class Admission:
             await self.enter()
         return self
 
-    async def __aexit__(self, problem: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+    async def __aexit__(
+        self, problem: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
         if self._open:
             if problem is None:
                 self.answered(status=200)
@@ -90,7 +92,11 @@ class Admission:
                 window.settled.append(now)
         if scheduler.queue.length:
             scheduler.settled(now)
-        if status == 429 or scheduler.refusing or (headers and ("X-RateLimit-Remaining" in headers or "x-ratelimit-remaining" in headers)):
+        if (
+            status == 429
+            or scheduler.refusing
+            or (headers and ("X-RateLimit-Remaining" in headers or "x-ratelimit-remaining" in headers))
+        ):
             self._adaptive.on_response(flow, self._departure, status, headers, now)
 
     def not_sent(self) -> None:

@@ -47,7 +47,9 @@ class Outlook(msgspec.Struct, frozen=True):
         return max(opens, max(0.0, at - now) + rounds * cycle)
 
 
-def predicted_wait(request: PendingRequest, queue: WaitQueue, outlooks: dict[Window, Outlook], now: float) -> tuple[float, Window]:
+def predicted_wait(
+    request: PendingRequest, queue: WaitQueue, outlooks: dict[Window, Outlook], now: float
+) -> tuple[float, Window]:
     """Seconds until the last of the request's class in its flow can leave, and the window that binds. The request is in the queue."""
     waits = [(_predicted_for(request, window, queue, outlooks, now), window) for window in request.flow.windows]
     return max(waits, key=lambda pair: pair[0])
@@ -70,7 +72,9 @@ def wait_for(window: Window, position: int, now: float, *, kept: int = 0, outloo
     return max(pause, (window.cycle if at == math.inf else max(0.0, at - now)) + rounds * window.cycle)
 
 
-def _predicted_for(request: PendingRequest, window: Window, queue: WaitQueue, outlooks: dict[Window, Outlook], now: float) -> float:
+def _predicted_for(
+    request: PendingRequest, window: Window, queue: WaitQueue, outlooks: dict[Window, Outlook], now: float
+) -> float:
     bulk = request.priority is Priority.BULK
     kept = 0
     predicted = math.inf

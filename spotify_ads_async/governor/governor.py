@@ -96,8 +96,16 @@ class Governor:
             shortest_window=min((limit.window for limit in self.limits), default=0.0),
         )
         self._adaptive = AdaptiveLimits(self._scheduler, auto=pace == "auto")
-        opened = open_store(store, timeout=max(1.0, lease_seconds(self.limits) / 4)) if isinstance(store, str | Secret) else store
-        claims = Claims(opened, self._scheduler, self._adaptive, self.limits, on_store_failure) if opened is not None else None
+        opened = (
+            open_store(store, timeout=max(1.0, lease_seconds(self.limits) / 4))
+            if isinstance(store, str | Secret)
+            else store
+        )
+        claims = (
+            Claims(opened, self._scheduler, self._adaptive, self.limits, on_store_failure)
+            if opened is not None
+            else None
+        )
         self._claims = claims
         self._windows: dict[tuple[str, str, str], Window] = {}
         self._scopes: dict[tuple[str, str], Scope] = {}
@@ -137,7 +145,9 @@ class Governor:
             found = self._scopes[key] = Scope(self, self._adaptive, lambda limits: self._flow(*key, limits))
         return found
 
-    def admit(self, limits: Collection[str], *, priority: Priority = Priority.INTERACTIVE, max_wait: float | None = None) -> Admission:
+    def admit(
+        self, limits: Collection[str], *, priority: Priority = Priority.INTERACTIVE, max_wait: float | None = None
+    ) -> Admission:
         """Wait for leave to send one request that spends ``limits``; held until the answer's headers arrived.
 
         Names that the governor keeps no window for are ignored. Use as ``async with``: inside the block the request is
@@ -223,13 +233,17 @@ class Scope:
 
     __slots__ = ("_adaptive", "_flow_of", "_flows", "governor")
 
-    def __init__(self, governor: Governor, adaptive: AdaptiveLimits, flow_of: Callable[[Collection[str]], Flow]) -> None:
+    def __init__(
+        self, governor: Governor, adaptive: AdaptiveLimits, flow_of: Callable[[Collection[str]], Flow]
+    ) -> None:
         self.governor = governor
         self._adaptive = adaptive
         self._flow_of = flow_of
         self._flows: dict[Collection[str], Flow] = {}
 
-    def admit(self, limits: Collection[str], *, priority: Priority = Priority.INTERACTIVE, max_wait: float | None = None) -> Admission:
+    def admit(
+        self, limits: Collection[str], *, priority: Priority = Priority.INTERACTIVE, max_wait: float | None = None
+    ) -> Admission:
         """As :meth:`Governor.admit`, for this scope's windows."""
         try:
             flow = self._flows[limits]
@@ -257,7 +271,9 @@ class _Lifted:
 _default_governors: weakref.WeakValueDictionary[str, Governor] = weakref.WeakValueDictionary()
 
 
-def default_governor(*, origin: str, limits: Iterable[Limit] = PUBLISHED_LIMITS, store: Secret | None = None) -> Governor:
+def default_governor(
+    *, origin: str, limits: Iterable[Limit] = PUBLISHED_LIMITS, store: Secret | None = None
+) -> Governor:
     """A governor for a client that was given none, with its windows in ``store``, or in memory.
 
     Warns with :class:`RuntimeWarning` where the process has one in memory for the same API already: both spend the window of this

@@ -35,7 +35,9 @@ class Limit(msgspec.Struct, frozen=True):
         if self.requests < 1:
             raise ConfigurationError(f"limit {self.name}: requests must be at least 1, not {self.requests}")
         if not (self.window > 0.0 and math.isfinite(self.window)):
-            raise ConfigurationError(f"limit {self.name}: window must be a positive number of seconds, not {self.window}")
+            raise ConfigurationError(
+                f"limit {self.name}: window must be a positive number of seconds, not {self.window}"
+            )
 
     def divided(self, processes: int) -> Limit:
         """One process's part of this limit, for so many processes that share no store: together they never exceed the whole.
@@ -46,7 +48,9 @@ class Limit(msgspec.Struct, frozen=True):
             ConfigurationError: ``processes`` is below 1, or nothing would be left for each.
         """
         if not 1 <= processes <= self.requests:
-            raise ConfigurationError(f"limit {self.name}: {self.requests} requests cannot be divided among {processes} processes")
+            raise ConfigurationError(
+                f"limit {self.name}: {self.requests} requests cannot be divided among {processes} processes"
+            )
         return Limit(self.name, requests=self.requests // processes, window=self.window)
 
 

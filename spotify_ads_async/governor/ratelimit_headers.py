@@ -52,7 +52,11 @@ def rate_headers(headers: Mapping[str, str]) -> RateHeaders | None:
         return None
     if limit is not None and remaining is not None and remaining > limit:
         remaining = None
-    return RateHeaders(limit=None if limit is None else int(limit), remaining=None if remaining is None else int(remaining), reset=reset)
+    return RateHeaders(
+        limit=None if limit is None else int(limit),
+        remaining=None if remaining is None else int(remaining),
+        reset=reset,
+    )
 
 
 def _value(headers: Mapping[str, str], name: str) -> str:

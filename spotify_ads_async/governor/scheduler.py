@@ -38,7 +38,13 @@ class Scheduler:
     """
 
     def __init__(
-        self, *, clock: Callable[[], float], listeners: Listeners, longest_pause: float, counted_within: float, shortest_window: float
+        self,
+        *,
+        clock: Callable[[], float],
+        listeners: Listeners,
+        longest_pause: float,
+        counted_within: float,
+        shortest_window: float,
     ) -> None:
         self.clock = clock
         self.listeners = listeners
@@ -123,7 +129,9 @@ class Scheduler:
     def close(self) -> None:
         """Refuse whoever still waits, and all who come later."""
         self.closed = True
-        self.refuse_everybody(lambda: ConfigurationError("the governor was closed while the request waited for leave: nothing was sent"))
+        self.refuse_everybody(
+            lambda: ConfigurationError("the governor was closed while the request waited for leave: nothing was sent")
+        )
         self._disarm()
         self.loop, self.thread = None, 0
 
@@ -196,7 +204,9 @@ class Scheduler:
         expires_at = math.inf if max_wait is None else now + max(0.0, max_wait)
         request = PendingRequest(self._arrivals, flow, priority, now, expires_at)
         self.queue.join(request)
-        if len(flow.pending(priority)) == 1 and flow.may_take(priority, now):  # whoever came before is looked at first all the same
+        if len(flow.pending(priority)) == 1 and flow.may_take(
+            priority, now
+        ):  # whoever came before is looked at first all the same
             self._depart(now)
         if request.granted:
             return request

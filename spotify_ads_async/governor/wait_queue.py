@@ -127,10 +127,14 @@ class Flow:
         granted_at = now if self.grants is None else self.grants.due_at()
         if granted_at == math.inf:
             return math.inf
-        plain = max((window.next_grant(window.needed(interactive=True, now=now), now) for window in self.windows), default=now)
+        plain = max(
+            (window.next_grant(window.needed(interactive=True, now=now), now) for window in self.windows), default=now
+        )
         if self.interactive:
             return max(granted_at, plain)
-        by_tokens = max((window.next_grant(window.needed(interactive=False, now=now), now) for window in self.windows), default=now)
+        by_tokens = max(
+            (window.next_grant(window.needed(interactive=False, now=now), now) for window in self.windows), default=now
+        )
         by_reserve = min((window.demand_changes_at() for window in self.windows), default=now)
         return max(granted_at, min(by_tokens, max(plain, by_reserve)))
 

@@ -93,7 +93,9 @@ class Window(Bucket):
         "waiting_interactive",
     )
 
-    def __init__(self, limit: Limit, *, owner: str, smooth: bool, now: float, clock_resolution: float = 0.0, shared: bool = False) -> None:
+    def __init__(
+        self, limit: Limit, *, owner: str, smooth: bool, now: float, clock_resolution: float = 0.0, shared: bool = False
+    ) -> None:
         super().__init__(limit, clock_resolution=clock_resolution)
         self.owner = owner
         self.shared = shared
@@ -143,7 +145,9 @@ class Window(Bucket):
         self.asked_until = max(self.asked_until, asked_until)
         if until <= self.paused_until:
             return False
-        self.pause_length = until - now + (self.pause_length - self.paused_until + now if self.paused_until > now else 0.0)
+        self.pause_length = (
+            until - now + (self.pause_length - self.paused_until + now if self.paused_until > now else 0.0)
+        )
         self.guarded = True
         self.paused_until = until
         self.pause_cause = cause
@@ -165,10 +169,14 @@ class Window(Bucket):
         self.reserved_for_others = 0 if self.shared else reserved
         self.reserved_told = min(self.reserved_told, reserved)
         if self.smooth:
-            requests = max(1, min(self.limit.requests - reserved, int(self.limit.requests * _SMOOTH_RATE_SHARE)) // self.active)
+            requests = max(
+                1, min(self.limit.requests - reserved, int(self.limit.requests * _SMOOTH_RATE_SHARE)) // self.active
+            )
             if self.pacer is None or abs(self.pacer.requests - requests) > requests * _RESPACING_SHARE:
                 self.pacer = Pacer(requests, self.limit.window)
-        self.guarded = reserved > 0 or self.pacer is not None or self.paused_until > -math.inf or self._spread_until > -math.inf
+        self.guarded = (
+            reserved > 0 or self.pacer is not None or self.paused_until > -math.inf or self._spread_until > -math.inf
+        )
 
     def refresh(self, now: float) -> None:
         """Take in what has become due: tokens, the end of a pause and of what follows it, tokens that were left to others."""
@@ -195,7 +203,11 @@ class Window(Bucket):
         if self.pacer is not None:
             leaving = min(leaving, int(self.pause_length / self.pacer.interval))
         if leaving > 0:
-            self._spread_next, self._spread_until, self._spread_interval = since, since + _SPREAD_SECONDS, _SPREAD_SECONDS / leaving
+            self._spread_next, self._spread_until, self._spread_interval = (
+                since,
+                since + _SPREAD_SECONDS,
+                _SPREAD_SECONDS / leaving,
+            )
             self.guarded = True
 
     def reserve(self, now: float) -> int:
@@ -259,7 +271,9 @@ class Window(Bucket):
 def may_take(windows: Iterable[Window], now: float, interactive: bool) -> bool:  # noqa: FBT001 (called for every request)
     """Whether a request may take a token from every one of ``windows`` now."""
     for window in windows:
-        if window.guarded or window.available < 1 or not interactive:  # else what has come back meanwhile changes nothing
+        if (
+            window.guarded or window.available < 1 or not interactive
+        ):  # else what has come back meanwhile changes nothing
             window.refresh(now)
             if not window.lets_through(now, interactive=interactive):
                 return False

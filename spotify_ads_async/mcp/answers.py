@@ -105,7 +105,9 @@ class Results:
 def _cut(row: Row) -> Row:
     """A row that is longer than an answer may be: its long values are named instead of told."""
     return {
-        name: value if len(as_text(value)) <= 500 else f"({len(as_text(value))} characters left out: read this one with get)"
+        name: value
+        if len(as_text(value)) <= 500
+        else f"({len(as_text(value))} characters left out: read this one with get)"
         for name, value in row.items()
     }
 
@@ -119,7 +121,14 @@ def in_plain_words(tool: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]
             return await tool(*arguments, **named)
         except AuthenticationError:
             raise ToolError("the sign-in has expired or was revoked: a person must run `spotify-ads login`") from None
-        except (SpotifyAdsError, bulk.BadChanges, bulk.BadExpression, bulk.PlanInUse, bulk.WrongPlan, bulk.NotAPlan) as error:
+        except (
+            SpotifyAdsError,
+            bulk.BadChanges,
+            bulk.BadExpression,
+            bulk.PlanInUse,
+            bulk.WrongPlan,
+            bulk.NotAPlan,
+        ) as error:
             raise ToolError(as_text(str(error))[1:-1][:LARGEST_ANSWER_BYTES]) from None
 
     return told

@@ -63,7 +63,9 @@ def _add_reading_tools(server: MCPServer, ads: AdsClient, results: Results) -> N
     async def list_entities(
         ad_account_id: Account,
         kind: Literal["campaigns", "ad_sets", "ads", "assets", "audiences"],
-        where: Annotated[list[str], Field(description="Conditions such as status=ACTIVE or budget.amount>=100; all must hold")] = [],  # noqa: B006 - never changed
+        where: Annotated[
+            list[str], Field(description="Conditions such as status=ACTIVE or budget.amount>=100; all must hold")
+        ] = [],  # noqa: B006 - never changed
         fields: Annotated[list[str], Field(description="Only these fields; all if empty")] = [],  # noqa: B006 - the same
     ) -> str:
         """List campaigns, ad sets, ads, assets or audiences of an ad account."""
@@ -84,7 +86,11 @@ def _add_reading_tools(server: MCPServer, ads: AdsClient, results: Results) -> N
         return results.page(cursor)
 
     @tool
-    async def get_entity(ad_account_id: Account, kind: Literal["campaigns", "ad_sets", "ads", "assets", "audiences"], id: str) -> str:  # noqa: A002 - the API's word
+    async def get_entity(
+        ad_account_id: Account,
+        kind: Literal["campaigns", "ad_sets", "ads", "assets", "audiences"],
+        id: str,  # noqa: A002 - the API's word
+    ) -> str:
         """Read one campaign, ad set, ad, asset or audience whole."""
         return results.first_page([_row(await getattr(ads.ad_account(ad_account_id), kind).get(id))])
 
@@ -148,7 +154,9 @@ def _add_writing_tools(server: MCPServer, writer: Writer) -> None:
         kind: Kind,
         set: Annotated[list[str], Field(description="New values, such as budget.amount=+10% or name=Autumn")] = [],  # noqa: A002, B006 - the command line's word
         where: Annotated[list[str], Field(description="Conditions that choose what is changed; all must hold")] = [],  # noqa: B006 - never changed
-        rows: Annotated[list[dict[str, Any]], Field(description="Instead of set and where: objects with id and new values")] = [],  # noqa: B006 - the same
+        rows: Annotated[
+            list[dict[str, Any]], Field(description="Instead of set and where: objects with id and new values")
+        ] = [],  # noqa: B006 - the same
     ) -> str:
         """Plan changes and show them: names, before, after, totals. Nothing is changed. Show the plan to a person."""
         return as_text(await writer.plan(ad_account_id, kind, where=where, settings=set, rows=rows))
@@ -176,7 +184,9 @@ def _add_writing_tools(server: MCPServer, writer: Writer) -> None:
 
     @tool(_CHANGES)
     async def undo_plan(
-        ad_account_id: Account, plan_id: str, confirmation: Annotated[str, Field(description="undo N rows, with the plan's number")]
+        ad_account_id: Account,
+        plan_id: str,
+        confirmation: Annotated[str, Field(description="undo N rows, with the plan's number")],
     ) -> str:
         """Take back what a live plan did. What somebody changed since is left alone and named."""
         return as_text(await writer.undo(plan_id, ad_account_id, confirmation))
@@ -203,7 +213,10 @@ def _report_row(row: ReportRow, metrics: list[ReportFieldType]) -> dict[str, Any
 
 
 def _chart(rows: list[ReportRow], metrics: list[ReportFieldType], first: date, last: date) -> Image:
-    span = datetime(first.year, first.month, first.day, tzinfo=UTC), datetime(last.year, last.month, last.day, tzinfo=UTC)
+    span = (
+        datetime(first.year, first.month, first.day, tzinfo=UTC),
+        datetime(last.year, last.month, last.day, tzinfo=UTC),
+    )
     times = periods(rows, span, timedelta(days=1))
     drawn = chart.svg(times, list(series(rows, metrics, times)), f"{first} to {last}")
     return Image(data=bytes(resvg_py.svg_to_bytes(svg_string=drawn)), format="png")

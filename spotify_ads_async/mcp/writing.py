@@ -82,7 +82,13 @@ class Writer:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def plan(
-        self, ad_account_id: str, kind: Kind, *, where: Sequence[str], settings: Sequence[str], rows: Sequence[Mapping[str, Any]]
+        self,
+        ad_account_id: str,
+        kind: Kind,
+        *,
+        where: Sequence[str],
+        settings: Sequence[str],
+        rows: Sequence[Mapping[str, Any]],
     ) -> dict[str, Any]:
         """Plan changes by conditions and new values, or row by row; nothing is sent that changes anything."""
         if bool(settings) == bool(rows):
@@ -98,7 +104,9 @@ class Writer:
 
     async def plan_pause(self, ad_account_id: str, kind: Kind, ids: Sequence[str]) -> dict[str, Any]:
         """Plan to pause what has these IDs."""
-        return await self.plan(ad_account_id, kind, where=(), settings=(), rows=[{"id": one, **_PAUSED[kind]} for one in ids])
+        return await self.plan(
+            ad_account_id, kind, where=(), settings=(), rows=[{"id": one, **_PAUSED[kind]} for one in ids]
+        )
 
     def _shown(self, ad_account_id: str, path: Path) -> dict[str, Any]:
         """What a person must see before a plan is carried out."""
@@ -110,7 +118,9 @@ class Writer:
         growth = sum((totals.budget_after - totals.budget_before).values())
         money = f", budgets grow by {format_micros(growth)} {header.currency}" if growth else ""
         if growth and not header.currency and self._money_left_micros is not None:
-            raise ToolError("the account's currency is not known, so the cap on money cannot be kept: nothing was planned")
+            raise ToolError(
+                "the account's currency is not known, so the cap on money cannot be kept: nothing was planned"
+            )
         plan_id = path.stem
         made = self._plans[plan_id] = _Made(
             ad_account_id=ad_account_id,
@@ -195,7 +205,11 @@ class Writer:
         if not made.task.done():
             return {**about, "state": "running", "next": "plan_status tells more"}
         outcomes = await made.task
-        unknown = {"next": f"a person can settle these: spotify-ads bulk resume {made.path}"} if outcomes.get("unknown") else {}
+        unknown = (
+            {"next": f"a person can settle these: spotify-ads bulk resume {made.path}"}
+            if outcomes.get("unknown")
+            else {}
+        )
         return {**about, "state": "undone" if made.undone else "ended", "outcomes": outcomes, **unknown}
 
     async def undo(self, plan_id: str, ad_account_id: str, confirmation: str) -> dict[str, Any]:
@@ -204,7 +218,9 @@ class Writer:
         if made.task is None or not made.task.done():
             raise ToolError("there is nothing to undo: the plan was not applied, or still runs")
         if not made.live:
-            raise ToolError("the plan made drafts, which are not live: there is nothing to undo; a person can delete the drafts")
+            raise ToolError(
+                "the plan made drafts, which are not live: there is nothing to undo; a person can delete the drafts"
+            )
         if made.undone:
             raise ToolError("this plan was undone already")
         if confirmation != f"undo {made.rows} rows":
@@ -213,11 +229,20 @@ class Writer:
         await bulk.plan_undo(self._ads, made.path, back)
         made.undone = True
         self._log("undoes", plan_id, made)
-        outcomes = await asyncio.shield(asyncio.create_task(self._run(plan_id, msgspec.structs.replace(made, path=back), bulk.Options())))
+        outcomes = await asyncio.shield(
+            asyncio.create_task(self._run(plan_id, msgspec.structs.replace(made, path=back), bulk.Options()))
+        )
         return {"plan_id": plan_id, "state": "undone", "outcomes": outcomes}
 
     def _log(self, action: str, plan_id: str, made: _Made, **more: Any) -> None:  # noqa: ANN401 - any JSON
-        entry = {"at": datetime.now(UTC), "action": action, "plan": plan_id, "ad_account_id": made.ad_account_id, "rows": made.rows, **more}
+        entry = {
+            "at": datetime.now(UTC),
+            "action": action,
+            "plan": plan_id,
+            "ad_account_id": made.ad_account_id,
+            "rows": made.rows,
+            **more,
+        }
         descriptor = os.open(self._folder / "actions.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(f"{as_text(entry)}\n")
@@ -226,7 +251,10 @@ class Writer:
 @contextlib.contextmanager
 def _changes_file(plan: Path, entity: Entity, rows: Sequence[Mapping[str, Any]]) -> Generator[Path]:
     changes = plan.with_suffix(".jsonl")
-    lines = ({entity.id_column: row.get("id"), **{name: value for name, value in row.items() if name != "id"}} for row in rows)
+    lines = (
+        {entity.id_column: row.get("id"), **{name: value for name, value in row.items() if name != "id"}}
+        for row in rows
+    )
     changes.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
     try:
         yield changes

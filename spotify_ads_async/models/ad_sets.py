@@ -7,7 +7,19 @@ from typing import Annotated
 from msgspec import Meta
 
 from spotify_ads_async.models.common import Paging
-from spotify_ads_async.types import INT32, UNIQUE, UNSET, Answer, MicroAmount, OpenEnum, Request, UnsetType, UtcTime, Uuid, as_request
+from spotify_ads_async.types import (
+    INT32,
+    UNIQUE,
+    UNSET,
+    Answer,
+    MicroAmount,
+    OpenEnum,
+    Request,
+    UnsetType,
+    UtcTime,
+    Uuid,
+    as_request,
+)
 
 __all__ = [
     "AdSet",

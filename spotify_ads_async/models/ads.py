@@ -8,7 +8,19 @@ from msgspec import Meta
 
 from spotify_ads_async.models.ad_sets import AssetFormat, Delivery, Placement, RejectReason
 from spotify_ads_async.models.common import Paging
-from spotify_ads_async.types import INT32, UNSET, URI, Answer, MicroAmount, OpenEnum, Request, UnsetType, UtcTime, Uuid, as_request
+from spotify_ads_async.types import (
+    INT32,
+    UNSET,
+    URI,
+    Answer,
+    MicroAmount,
+    OpenEnum,
+    Request,
+    UnsetType,
+    UtcTime,
+    Uuid,
+    as_request,
+)
 
 __all__ = [
     "Ad",

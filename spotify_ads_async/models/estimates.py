@@ -5,7 +5,15 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from spotify_ads_async.models.ad_sets import AssetFormat, BidStrategy, BudgetType, CostModel, FrequencyCap, Targets, VideoDeliveryFormat
+from spotify_ads_async.models.ad_sets import (
+    AssetFormat,
+    BidStrategy,
+    BudgetType,
+    CostModel,
+    FrequencyCap,
+    Targets,
+    VideoDeliveryFormat,
+)
 from spotify_ads_async.models.campaigns import CampaignAdProduct, CampaignObjective
 from spotify_ads_async.types import UNIQUE, UNSET, Answer, MicroAmount, OpenEnum, Request, UnsetType, UtcTime, Uuid
 

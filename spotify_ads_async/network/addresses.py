@@ -36,7 +36,9 @@ def require_secure(url: str, allow_http: Collection[str] = ()) -> None:
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError("an address with credentials in it ends up in logs: leave them out")
     host = parts.hostname
-    if parts.scheme == "https" or (parts.scheme == "http" and (is_loopback(host) or host in {name.lower() for name in allow_http})):
+    if parts.scheme == "https" or (
+        parts.scheme == "http" and (is_loopback(host) or host in {name.lower() for name in allow_http})
+    ):
         return
     raise ConfigurationError(
         f"{parts.scheme}://{host} would carry secrets in the clear: use https (plain http is for loopback). For a test server on a "

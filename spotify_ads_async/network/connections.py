@@ -136,7 +136,9 @@ class Connections:
             self._on_fork()
         self._drop()
         self._loop = asyncio.get_running_loop()
-        self._http = http = open_http(self._options, headers=self._headers, response_class=self._response_class, sockets=self._sockets)
+        self._http = http = open_http(
+            self._options, headers=self._headers, response_class=self._response_class, sockets=self._sockets
+        )
         self.slots = anyio.Semaphore(self._options.connections, fast_acquire=True)
         self._lifetime = lifetime = _until_closed(http)
         with contextlib.suppress(StopIteration):

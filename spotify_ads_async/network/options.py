@@ -138,7 +138,12 @@ def _proxy(address: Secret, origin: str) -> Proxy:
     plain, username, password = split_login(address)
     parts = urlsplit(plain if "://" in plain else f"http://{plain}")
     try:
-        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.path in {"", "/"} and (parts.port or 1) > 0
+        fits = (
+            parts.scheme in {"http", "https"}
+            and bool(parts.hostname)
+            and parts.path in {"", "/"}
+            and (parts.port or 1) > 0
+        )
     except ValueError:
         fits = False
     if not fits or parts.query or parts.fragment:

@@ -11,13 +11,13 @@ from spotify_ads_async.network.options import Proxy
 
 __all__ = ["UNTRUSTED", "explained_connection_error", "explained_proxy_error"]
 
-UNTRUSTED = (
-    "where a proxy or a firewall of your company opens TLS, name its certificate authority (SPOTIFY_ADS_CA_FILE, ca_file, or SSL_CERT_FILE)"
-)
+UNTRUSTED = "where a proxy or a firewall of your company opens TLS, name its certificate authority (SPOTIFY_ADS_CA_FILE, ca_file, or SSL_CERT_FILE)"
 """What to do about a certificate that is not trusted."""
 
 
-def explained_proxy_error(problem: aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError, proxy: Proxy | None) -> str:
+def explained_proxy_error(
+    problem: aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError, proxy: Proxy | None
+) -> str:
     """What a proxy's failure means, and what to do. Nothing left for the server behind it."""
     name = "the proxy" if proxy is None else f"the proxy {proxy.name}"
     if isinstance(problem, aiohttp.ClientProxyConnectionError):

@@ -59,16 +59,18 @@ UPDATE_BUSINESS: Operation[models.Business] = Operation(
     body=models.BusinessUpdate,
     body_required=True,
 )
-GET_PENDING_INVITATIONS: ListOperation[models.PendingBusinessInvitationList, models.PendingBusinessInvitation] = ListOperation(
-    id="getPendingInvitations",
-    method="GET",
-    path="/businesses/{business_id}/invitations",
-    summary="List invitations that nobody has answered yet.",
-    answer=models.PendingBusinessInvitationList,
-    repeat=Repeat.SAFE,
-    item=models.PendingBusinessInvitation,
-    item_attribute="business_invitations",
-    style=ListStyle.WHOLE,
+GET_PENDING_INVITATIONS: ListOperation[models.PendingBusinessInvitationList, models.PendingBusinessInvitation] = (
+    ListOperation(
+        id="getPendingInvitations",
+        method="GET",
+        path="/businesses/{business_id}/invitations",
+        summary="List invitations that nobody has answered yet.",
+        answer=models.PendingBusinessInvitationList,
+        repeat=Repeat.SAFE,
+        item=models.PendingBusinessInvitation,
+        item_attribute="business_invitations",
+        style=ListStyle.WHOLE,
+    )
 )
 CREATE_BUSINESS_INVITATION: Operation[models.BusinessInvitation] = Operation(
     id="createBusinessInvitation",

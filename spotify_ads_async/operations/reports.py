@@ -86,23 +86,25 @@ GET_ASYNC_REPORT: Operation[models.AsyncReport] = Operation(
     limits=frozenset({"client_id", "ip", "reporting"}),
     repeat=Repeat.SAFE,
 )
-GET_AUDIENCE_INSIGHT_REPORT: ListOperation[models.AudienceInsightReport, models.AudienceInsightReportRow] = ListOperation(
-    id="getAudienceInsightReport",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/insight_reports",
-    summary="Break the metrics of one campaign, ad set or ad down by audience.",
-    answer=models.AudienceInsightReport,
-    query={
-        "entity_ids": Annotated[list[Uuid], Meta(min_length=1, max_length=1)],
-        "entity_ids_type": models.ReportEntityType,
-        "entity_status_type": models.ReportEntityType,
-        "fields": list[models.ReportFieldType],
-        "insight_dimension": models.InsightDimension,
-        "statuses": list[models.ReportEntityStatus],
-    },
-    limits=frozenset({"client_id", "ip", "reporting"}),
-    repeat=Repeat.SAFE,
-    item=models.AudienceInsightReportRow,
-    item_attribute="rows",
-    style=ListStyle.WHOLE,
+GET_AUDIENCE_INSIGHT_REPORT: ListOperation[models.AudienceInsightReport, models.AudienceInsightReportRow] = (
+    ListOperation(
+        id="getAudienceInsightReport",
+        method="GET",
+        path="/ad_accounts/{ad_account_id}/insight_reports",
+        summary="Break the metrics of one campaign, ad set or ad down by audience.",
+        answer=models.AudienceInsightReport,
+        query={
+            "entity_ids": Annotated[list[Uuid], Meta(min_length=1, max_length=1)],
+            "entity_ids_type": models.ReportEntityType,
+            "entity_status_type": models.ReportEntityType,
+            "fields": list[models.ReportFieldType],
+            "insight_dimension": models.InsightDimension,
+            "statuses": list[models.ReportEntityStatus],
+        },
+        limits=frozenset({"client_id", "ip", "reporting"}),
+        repeat=Repeat.SAFE,
+        item=models.AudienceInsightReportRow,
+        item_attribute="rows",
+        style=ListStyle.WHOLE,
+    )
 )

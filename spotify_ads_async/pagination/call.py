@@ -70,7 +70,9 @@ class ListCall(Generic[ItemT]):
     def __repr__(self) -> str:
         """What is listed, and by what; each use of it asks the server."""
         asked = ", ".join(f"{name}={value!r}" for name, value in {**self._path, **self._query}.items())
-        return f"<{type(self).__name__} {self._operation.id}({asked}): `await` it for a page, `async for` for every item>"
+        return (
+            f"<{type(self).__name__} {self._operation.id}({asked}): `await` it for a page, `async for` for every item>"
+        )
 
     def __await__(self) -> Generator[Any, None, Page[ItemT]]:
         return self._one_page().__await__()
@@ -78,14 +80,17 @@ class ListCall(Generic[ItemT]):
     async def _one_page(self) -> Page[ItemT]:
         if self._start is not None:
             raise ConfigurationError(
-                "a position is for walking: iterate over this call, or await one with an offset", operation=self._operation.id
+                "a position is for walking: iterate over this call, or await one with an offset",
+                operation=self._operation.id,
             )
         self._check_place()
         answer = await self._session.call(self._operation, path=self._path, query=self._query)
         return page_of(self._operation, self._query, answer)
 
     def __iter__(self) -> NoReturn:
-        raise TypeError(f"{type(self).__name__} {self._operation.id} is read from the network: write `async for`, or `await ….collect()`")
+        raise TypeError(
+            f"{type(self).__name__} {self._operation.id} is read from the network: write `async for`, or `await ….collect()`"
+        )
 
     def __aiter__(self) -> Walk[ItemT]:
         return self.walk()
@@ -101,7 +106,9 @@ class ListCall(Generic[ItemT]):
             InvalidRequest: ``limit`` is less than 1, or ``offset`` less than 0.
         """
         self._check_place()
-        return PageWalk(self._session, self._operation, self._path, self._pager(), read_ahead=self._read_ahead, eager=self._eager)
+        return PageWalk(
+            self._session, self._operation, self._path, self._pager(), read_ahead=self._read_ahead, eager=self._eager
+        )
 
     def _check_place(self) -> None:
         """Refuse what no page can begin at or hold."""
@@ -155,10 +162,14 @@ class ListCall(Generic[ItemT]):
             ConfigurationError: ``pages`` is negative.
         """
         if pages < 0:
-            raise ConfigurationError(f"reading {pages} pages ahead is not possible: 0 reads page by page", operation=self._operation.id)
+            raise ConfigurationError(
+                f"reading {pages} pages ahead is not possible: 0 reads page by page", operation=self._operation.id
+            )
         return self._changed(read_ahead=pages, eager=eager)
 
-    def _changed(self, *, start: Position | None = None, read_ahead: int | None = None, eager: bool | None = None) -> Self:
+    def _changed(
+        self, *, start: Position | None = None, read_ahead: int | None = None, eager: bool | None = None
+    ) -> Self:
         return type(self)(
             self._session,
             self._operation,

@@ -62,7 +62,13 @@ class OffsetPager(Generic[ItemT]):
     """
 
     def __init__(
-        self, operation: ListOperation[Any, ItemT], query: Mapping[str, object], *, fixed: bool, digest: str, start: Position | None
+        self,
+        operation: ListOperation[Any, ItemT],
+        query: Mapping[str, object],
+        *,
+        fixed: bool,
+        digest: str,
+        start: Position | None,
     ) -> None:
         self.done = False
         self._operation = operation
@@ -187,7 +193,11 @@ class OffsetPager(Generic[ItemT]):
         if not keys and self._confirming and offset == self._next:
             return True
         if keys and keys[0] in self._sweep.met:
-            stuck = self._again_and_closely and self._sweep.tied(page.items) and self._steps_out_of_a_tie < _MAX_STEPS_OUT_OF_A_TIE
+            stuck = (
+                self._again_and_closely
+                and self._sweep.tied(page.items)
+                and self._steps_out_of_a_tie < _MAX_STEPS_OUT_OF_A_TIE
+            )
             if not stuck:
                 return True
             self._steps_out_of_a_tie += 1
@@ -208,7 +218,13 @@ class OffsetPager(Generic[ItemT]):
         fresh = len(keys) if self._blind else len(met)
         self._watch.page(offset, keys, fresh, total)
         self._reordered |= sweep.reordered and self._fixed
-        new = list(range(len(keys))) if self._blind else met if sweep.met is self._seen else self._unseen(offset, keys, rows, met)
+        new = (
+            list(range(len(keys)))
+            if self._blind
+            else met
+            if sweep.met is self._seen
+            else self._unseen(offset, keys, rows, met)
+        )
         # Equal rows without ids are different rows to a blind walk.
         names = [f"{offset + index}" for index in range(len(keys))] if self._blind else keys
         self._mark.page(offset, names, new, total=total, first=offset <= self._floor)
@@ -308,7 +324,9 @@ class OffsetPager(Generic[ItemT]):
             return True
         self._fruitless = 0 if self._sweep.found else self._fruitless + 1
         in_doubt = self._fixed and (unseen > 0 or self._reordered or (self._lied and self._sweep.unproven))
-        if self._sweeps >= (_MAX_SWEEPS_IN_DOUBT if in_doubt else _MAX_SWEEPS) or (in_doubt and self._fruitless >= _MAX_FRUITLESS):
+        if self._sweeps >= (_MAX_SWEEPS_IN_DOUBT if in_doubt else _MAX_SWEEPS) or (
+            in_doubt and self._fruitless >= _MAX_FRUITLESS
+        ):
             self._missing = max(unseen, 1 if in_doubt else 0)
             return True
         self.done = False
@@ -332,7 +350,11 @@ class OffsetPager(Generic[ItemT]):
         if not self._fixed:
             return not (self._disturbed and sweep.found)
         whole = sweep.total is not None and sweep.total - self._floor == len(sweep.met)
-        if not sweep.unproven and not sweep.reordered and (not self._reordered or sweep.by_keys or whole or self._least_total is None):
+        if (
+            not sweep.unproven
+            and not sweep.reordered
+            and (not self._reordered or sweep.by_keys or whole or self._least_total is None)
+        ):
             return True
         # Counted alike all along, each row met, and nothing that had not come before.
         every = self._least_total == self._most_total and unseen == 0
@@ -356,9 +378,13 @@ class OffsetPager(Generic[ItemT]):
                 f"{self._sweeps} passes did not meet them: edits keep moving them under the order that the list was asked for; "
                 "walk it by CREATED_AT or ID where the operation offers that, or when less is edited"
             )
-            return WalkIncomplete(f"{self._missing} rows are missing: {why}", operation=self._operation.id, missing=self._missing)
+            return WalkIncomplete(
+                f"{self._missing} rows are missing: {why}", operation=self._operation.id, missing=self._missing
+            )
         counted = "" if self._least_total is None else f"the server counts {self._least_total} throughout; "
-        return self._incomplete(self._missing, f"{counted}{self._yielded} came in {self._sweeps} passes, and rows change places meanwhile")
+        return self._incomplete(
+            self._missing, f"{counted}{self._yielded} came in {self._sweeps} passes, and rows change places meanwhile"
+        )
 
     def _incomplete(self, missing: int, what: str) -> WalkIncomplete:
         return WalkIncomplete(

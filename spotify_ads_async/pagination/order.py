@@ -45,7 +45,13 @@ def with_identity(operation: ListOperation[Any, Any], query: Mapping[str, object
     offered = _offered(operation, "fields")
     fields = query.get("fields")
     # What is no list of fields, or an empty one, is left for the session to refuse.
-    if not fields or isinstance(fields, str) or not isinstance(fields, Iterable) or offered is None or "ID" not in offered:
+    if (
+        not fields
+        or isinstance(fields, str)
+        or not isinstance(fields, Iterable)
+        or offered is None
+        or "ID" not in offered
+    ):
         return dict(query)
     asked = list(cast("Iterable[object]", fields))
     return {**query, "fields": asked if any(str(one) == "ID" for one in asked) else [*asked, offered["ID"]]}
@@ -67,7 +73,9 @@ def sort_key(query: Mapping[str, object]) -> Callable[[object], Any]:
     attribute = _SHOWN.get(name)
     if attribute is None:
         return lambda _: None
-    return lambda row: cast("Mapping[str, object]", row).get(attribute) if isinstance(row, Mapping) else getattr(row, attribute, None)
+    return lambda row: (
+        cast("Mapping[str, object]", row).get(attribute) if isinstance(row, Mapping) else getattr(row, attribute, None)
+    )
 
 
 def _offered(operation: ListOperation[Any, Any], name: str) -> Mapping[str, enum.Enum] | None:

@@ -90,7 +90,9 @@ def page_of(operation: ListOperation[Any, ItemT], query: Mapping[str, object], a
 def identity(row: object) -> str | None:
     """What tells a row from every other of its list, or None where the server sent no id (report rows, some geos)."""
     for name in _ID_ATTRIBUTES:
-        value: object = cast("Mapping[str, object]", row).get(name) if isinstance(row, Mapping) else getattr(row, name, None)
+        value: object = (
+            cast("Mapping[str, object]", row).get(name) if isinstance(row, Mapping) else getattr(row, name, None)
+        )
         if isinstance(value, str | int) and value != "":
             return str(value)
     return None

@@ -74,7 +74,9 @@ class Pager(Protocol[ItemT]):
 class WholePager(Generic[ItemT]):
     """Everything in one answer: lists without paging, and those that take a ``limit`` and no offset."""
 
-    def __init__(self, operation: ListOperation[Any, ItemT], query: Mapping[str, object], digest: str, start: Position | None) -> None:
+    def __init__(
+        self, operation: ListOperation[Any, ItemT], query: Mapping[str, object], digest: str, start: Position | None
+    ) -> None:
         self.done = False
         self._operation = operation
         self._digest = digest
@@ -158,7 +160,9 @@ class WholePager(Generic[ItemT]):
 class ContinuationPager(Generic[ItemT]):
     """Pages that each name the token of the next. A token is sent alone: the server ignores whatever stands beside it."""
 
-    def __init__(self, operation: ListOperation[Any, ItemT], query: Mapping[str, object], digest: str, start: Position | None) -> None:
+    def __init__(
+        self, operation: ListOperation[Any, ItemT], query: Mapping[str, object], digest: str, start: Position | None
+    ) -> None:
         if "continuation_token" in query:
             raise ConfigurationError(
                 "a walk begins without a continuation_token and follows those that it gets; to begin at one, save a walk's "
@@ -233,7 +237,10 @@ class ContinuationPager(Generic[ItemT]):
         """The place after ``taken`` rows of the page read last, None for all of them."""
         token, skipped, count = self._here
         return Position(
-            operation=self._operation.id, list=self._digest, token=token, skip=skipped + (count if taken is None else min(taken, count))
+            operation=self._operation.id,
+            list=self._digest,
+            token=token,
+            skip=skipped + (count if taken is None else min(taken, count)),
         )
 
 

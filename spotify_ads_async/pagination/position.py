@@ -53,7 +53,9 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         try:
             return msgspec.json.decode(text, type=cls)
         except msgspec.DecodeError as error:
-            raise ConfigurationError(f"this is not the position of a walk: {text[:80]!r}; pass what walk.position gave") from error
+            raise ConfigurationError(
+                f"this is not the position of a walk: {text[:80]!r}; pass what walk.position gave"
+            ) from error
 
 
 def list_digest(path: Mapping[str, str], query: Mapping[str, object]) -> str:

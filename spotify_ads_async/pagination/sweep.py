@@ -121,6 +121,8 @@ def _is_ordered(sort_keys: Sequence[Any]) -> bool:
     if None in sort_keys:
         return False
     try:
-        return all(one <= other for one, other in pairwise(sort_keys)) or all(one >= other for one, other in pairwise(sort_keys))
+        return all(one <= other for one, other in pairwise(sort_keys)) or all(
+            one >= other for one, other in pairwise(sort_keys)
+        )
     except TypeError:
         return False

@@ -163,7 +163,9 @@ class PageWalk(Generic[ItemT]):
             self._ahead.append((request, self._ask(request)))
 
     def _ask(self, request: Request) -> asyncio.Task[Page[ItemT]]:
-        task = asyncio.create_task(_read(self._caller, self._operation, self._path, request.query), name=f"read {self._operation.id}")
+        task = asyncio.create_task(
+            _read(self._caller, self._operation, self._path, request.query), name=f"read {self._operation.id}"
+        )
         task.add_done_callback(_look_at)
         return task
 
@@ -191,7 +193,9 @@ class PageWalk(Generic[ItemT]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         await self.aclose()
 
     def __del__(self) -> None:
@@ -202,7 +206,9 @@ class PageWalk(Generic[ItemT]):
                 loop.call_soon_threadsafe(task.cancel)
 
 
-async def _read(caller: Caller, operation: ListOperation[Any, ItemT], path: Mapping[str, str], query: Mapping[str, object]) -> Page[ItemT]:
+async def _read(
+    caller: Caller, operation: ListOperation[Any, ItemT], path: Mapping[str, str], query: Mapping[str, object]
+) -> Page[ItemT]:
     # A function of its own: the task must not hold the walk, or dropping the walk could not end it.
     return page_of(operation, query, await caller.call(operation, path=path, query=query))
 
@@ -261,5 +267,7 @@ class Walk(Generic[ItemT]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         await self.aclose()

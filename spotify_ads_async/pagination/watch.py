@@ -47,7 +47,9 @@ class Watch:
         if self._equal_pages >= _MAX_EQUAL_PAGES:
             raise self._error(offset, "the server answers the same rows whatever the offset")
         if self._passed_over > 2 * self.yielded + 10 * self._limit:
-            raise self._error(offset, f"the last {self._passed_over} rows were all read before: the server repeats itself")
+            raise self._error(
+                offset, f"the last {self._passed_over} rows were all read before: the server repeats itself"
+            )
         if self._overruns >= _MAX_OVERRUNS:
             raise self._error(offset, f"the server counts {total} rows and goes on beyond them")
         if self.yielded > self._bound():

@@ -29,7 +29,16 @@ _PREFERENCES: Mapping[str, str] = {
 }
 _OWN_HEADERS = frozenset({KEY_HEADER.lower(), *(name.lower() for name in _PREFERENCES)})
 _HOP_BY_HOP = frozenset(
-    {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding"}
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+    }
     | {"upgrade", "host", "expect"}
 )
 """RFC 9110, 7.6.1, and what the next hop's own HTTP says anew."""
@@ -79,7 +88,9 @@ def wish(target: str, headers: Mapping[str, str], *, base_path: str, longest_wai
             given[name] = unquote(value)
         unknown = given.keys() - set(_PREFERENCES.values())
         if unknown:
-            raise Refusal(400, f"the path's first segment holds {min(unknown)!r}; it takes priority, max_wait and client_id")
+            raise Refusal(
+                400, f"the path's first segment holds {min(unknown)!r}; it takes priority, max_wait and client_id"
+            )
     given |= {name: headers[header] for header, name in _PREFERENCES.items() if header in headers}
     path = target.partition("?")[0]
     if not target.startswith(f"{base_path}/") or any(unquote(part) in {".", ".."} for part in path.split("/")):

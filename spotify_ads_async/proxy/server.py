@@ -45,7 +45,9 @@ _STALL_SECONDS = 60.0
 """A program that sends or takes nothing for so long is given up."""
 _MOST_CLIENT_IDS = 1_000
 """Each has windows of its own in memory."""
-_UNSIGNED = "no Authorization came with the request, and the proxy has no sign-in of its own: sign in with `spotify-ads login`"
+_UNSIGNED = (
+    "no Authorization came with the request, and the proxy has no sign-in of its own: sign in with `spotify-ads login`"
+)
 
 
 class QuotaProxy:
@@ -133,7 +135,9 @@ class QuotaProxy:
             await site.start()
             self._port = runner.addresses[0][1]
             names = {"127.0.0.1", "localhost", "[::1]", self._host}
-            self._hosts = frozenset(f"{name}:{self._port}" for name in names) if is_loopback(self._host) else frozenset[str]()
+            self._hosts = (
+                frozenset(f"{name}:{self._port}" for name in names) if is_loopback(self._host) else frozenset[str]()
+            )
             self._stack = stack.pop_all()
         return self
 
@@ -149,7 +153,9 @@ class QuotaProxy:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if not allowed_sender(request.headers, hosts=self._hosts, origin=self.origin):
-            raise Refusal(403, "the proxy serves programs, not pages of other sites: the Host or Origin header is not its own")
+            raise Refusal(
+                403, "the proxy serves programs, not pages of other sites: the Host or Origin header is not its own"
+            )
         own = self._own.get(request.path)
         if own is not None:
             if own != self._health and not has_key(request.headers, self._key, in_browser=True):
@@ -175,7 +181,11 @@ class QuotaProxy:
                 if max(size, announced) > _LARGEST_BODY:
                     raise Refusal(413, f"the body is larger than {_LARGEST_BODY} bytes", {"Connection": "close"})
                 if self._buffered > _LARGEST_BODIES:
-                    raise Refusal(503, "too many large requests wait: try again later", {"Retry-After": "5", "Connection": "close"})
+                    raise Refusal(
+                        503,
+                        "too many large requests wait: try again later",
+                        {"Retry-After": "5", "Connection": "close"},
+                    )
                 async with asyncio.timeout(_STALL_SECONDS):
                     chunk = await request.content.readany()
                 if not chunk:
@@ -185,7 +195,9 @@ class QuotaProxy:
                 self._buffered += len(chunk)
             yield b"".join(chunks)
         except TimeoutError:
-            raise Refusal(408, f"no byte of the request came for {_STALL_SECONDS:g} s", {"Connection": "close"}) from None
+            raise Refusal(
+                408, f"no byte of the request came for {_STALL_SECONDS:g} s", {"Connection": "close"}
+            ) from None
         finally:
             self._buffered -= size
 
@@ -275,7 +287,9 @@ class QuotaProxy:
         return _own_answer(200, {"counts": self.counts(), "governor": msgspec.to_builtins(self._governor.snapshot())})
 
     def _exposition(self) -> web.Response:
-        return web.Response(body=self._metrics.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST, _MADE_BY_PROXY: "metrics"})
+        return web.Response(
+            body=self._metrics.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST, _MADE_BY_PROXY: "metrics"}
+        )
 
     def _page(self) -> web.Response:
         page = importlib.resources.files("spotify_ads_async.proxy").joinpath("page.html").read_bytes()
@@ -291,7 +305,9 @@ def _refused_by_governor() -> Generator[None]:
         headers = {"Retry-After": _whole(refused.predicted_wait)}
         raise Refusal(429, f"no quota within the longest wait: the {refused.limit} window is full", headers) from None
     except RateLimited as refused:
-        raise Refusal(429, "the API asked for a long pause", {"Retry-After": _whole(refused.retry_after or 1.0)}) from None
+        raise Refusal(
+            429, "the API asked for a long pause", {"Retry-After": _whole(refused.retry_after or 1.0)}
+        ) from None
     except StoreUnavailable as problem:
         raise Refusal(503, f"the shared quota cannot be read: {problem}", {"Retry-After": "1"}) from None
     except ConfigurationError:
@@ -299,7 +315,9 @@ def _refused_by_governor() -> Generator[None]:
 
 
 async def _streamed(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:
-    response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=end_to_end(answer.headers.items()))
+    response = web.StreamResponse(
+        status=answer.status, reason=answer.reason, headers=end_to_end(answer.headers.items())
+    )
     try:
         async with asyncio.timeout(_STALL_SECONDS):
             await response.prepare(request)
@@ -316,7 +334,11 @@ async def _streamed(request: web.BaseRequest, answer: aiohttp.ClientResponse) ->
 
 
 def _own_answer(status: int, content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> web.Response:
-    told = {**(headers or {}), _MADE_BY_PROXY: "refused" if status >= 400 else "answered", "Content-Type": "application/json"}
+    told = {
+        **(headers or {}),
+        _MADE_BY_PROXY: "refused" if status >= 400 else "answered",
+        "Content-Type": "application/json",
+    }
     return web.Response(status=status, body=json.dumps(content).encode(), headers=told)
 
 

@@ -25,7 +25,14 @@ from spotify_ads_async.pagination.page import Caller
 from spotify_ads_async.pagination.pagers import ContinuationPager, Pager
 from spotify_ads_async.reports import tables
 from spotify_ads_async.reports.failed_metrics import MetricGuard
-from spotify_ads_async.reports.planning import Query, aggregate_batches, insight_batches, is_named, named, totals_batches
+from spotify_ads_async.reports.planning import (
+    Query,
+    aggregate_batches,
+    insight_batches,
+    is_named,
+    named,
+    totals_batches,
+)
 from spotify_ads_async.reports.rows import InsightRow, Insights, Measured, Report, ReportRow, Totals, TotalsRow, summed
 from spotify_ads_async.reports.walking import BatchPager, DistinctPager, Repeats
 from spotify_ads_async.validation.requests import check_query
@@ -50,7 +57,11 @@ AGGREGATE: ListOperation[Report, ReportRow] = _typed(GET_AGGREGATE_REPORT, Repor
 TOTALS: ListOperation[Totals, TotalsRow] = _typed(GET_AGGREGATED_TOTALS, Totals, TotalsRow)
 INSIGHTS: ListOperation[Insights, InsightRow] = _typed(GET_AUDIENCE_INSIGHT_REPORT, Insights, InsightRow)
 
-_LISTS: Mapping[str, ListOperation[Any, Any]] = {"CAMPAIGN": GET_CAMPAIGNS, "AD_SET": GET_AD_SETS_BY_AD_ACCOUNT_ID, "AD": GET_ADS}
+_LISTS: Mapping[str, ListOperation[Any, Any]] = {
+    "CAMPAIGN": GET_CAMPAIGNS,
+    "AD_SET": GET_AD_SETS_BY_AD_ACCOUNT_ID,
+    "AD": GET_ADS,
+}
 _ANY_ID = str(UUID(int=0))
 _FAR_PAST = datetime.min.replace(tzinfo=UTC)
 
@@ -99,7 +110,9 @@ class ReportCall(ListCall[RowT]):
         """Whether it takes more than one request."""
         several = len(batches) > 1 or len(batches[0]) > 1
         if several and self._start is not None:
-            raise ConfigurationError("a report of several requests cannot start at a position", operation=self._operation.id)
+            raise ConfigurationError(
+                "a report of several requests cannot start at a position", operation=self._operation.id
+            )
         return several
 
 
@@ -128,9 +141,13 @@ class AggregateReportCall(ReportCall[ReportRow]):
             return super().pages()
         _require_range(query, self._operation.id)
         if self._start is not None:
-            raise ConfigurationError("a report that lists its entities first cannot start at a position", operation=self._operation.id)
+            raise ConfigurationError(
+                "a report that lists its entities first cannot start at a position", operation=self._operation.id
+            )
         ids: list[str] = []
-        pager: BatchPager[ReportRow] = BatchPager(self._operation, [], lambda parts: _by_entity(parts, ids), ahead=self._read_ahead)
+        pager: BatchPager[ReportRow] = BatchPager(
+            self._operation, [], lambda parts: _by_entity(parts, ids), ahead=self._read_ahead
+        )
 
         async def name_entities() -> None:
             self._require_legal(query)
@@ -138,7 +155,13 @@ class AggregateReportCall(ReportCall[ReportRow]):
             pager.add(aggregate_batches(named(query, ids)) if ids else [])
 
         return PageWalk(
-            self._session, self._operation, self._path, pager, read_ahead=self._read_ahead, eager=self._eager, prepare=name_entities
+            self._session,
+            self._operation,
+            self._path,
+            pager,
+            read_ahead=self._read_ahead,
+            eager=self._eager,
+            prepare=name_entities,
         )
 
     def _require_legal(self, query: Query) -> None:
@@ -152,7 +175,9 @@ class AggregateReportCall(ReportCall[ReportRow]):
         walk: ListCall[Any] = ListCall(self._session, _LISTS[kind], path=self._path)
         ids = [entity.id async for entity in walk]
         if not all(ids):
-            raise InvalidAnswer("a list leaves out ids, so that the report cannot name what it is about", operation=_LISTS[kind].id)
+            raise InvalidAnswer(
+                "a list leaves out ids, so that the report cannot name what it is about", operation=_LISTS[kind].id
+            )
         return ids
 
     def _pager(self) -> Pager[ReportRow]:
@@ -163,7 +188,9 @@ class AggregateReportCall(ReportCall[ReportRow]):
         batches = aggregate_batches(query)
         ids = query.get("entity_ids")
         if not self._divided(batches) and (self._start is not None or not ids):
-            return DistinctPager(ContinuationPager(self._operation, query, self._digest(), self._start), self._operation.id, query)
+            return DistinctPager(
+                ContinuationPager(self._operation, query, self._digest(), self._start), self._operation.id, query
+            )
         return BatchPager(self._operation, batches, lambda parts: _by_entity(parts, ids or ()), ahead=self._read_ahead)
 
 
@@ -172,7 +199,9 @@ def _by_entity(parts: list[list[ReportRow]], ids: Sequence[str]) -> list[ReportR
     places = {identifier.lower(): place for place, identifier in reversed(list(enumerate(ids)))}
     rows = Repeats(AGGREGATE.id).without(row for part in parts for row in part)
     # A stable sort: entities that the ids do not name, as their parents do, stay in the server's order.
-    return sorted(rows, key=lambda row: (places.get((row.entity_id or "").lower(), len(places)), row.start_time or _FAR_PAST))
+    return sorted(
+        rows, key=lambda row: (places.get((row.entity_id or "").lower(), len(places)), row.start_time or _FAR_PAST)
+    )
 
 
 class TotalsCall(ReportCall[TotalsRow]):
@@ -217,7 +246,9 @@ class InsightsCall(ReportCall[InsightRow]):
             return super().pages()
         caller = _Patient(self._session)
         self.not_enough_data = caller.lacking
-        pager: BatchPager[InsightRow] = BatchPager(self._operation, batches, lambda parts: parts[0], ahead=self._read_ahead)
+        pager: BatchPager[InsightRow] = BatchPager(
+            self._operation, batches, lambda parts: parts[0], ahead=self._read_ahead
+        )
         return PageWalk(caller, self._operation, self._path, pager, read_ahead=self._read_ahead, eager=self._eager)
 
     def _pager(self) -> Pager[InsightRow]:
@@ -241,7 +272,9 @@ class _Patient:
         self._caller = caller
         self.lacking: dict[str, NotEnoughData] = {}
 
-    async def call(self, operation: Operation[AnswerT], *, path: Mapping[str, str] = {}, query: Mapping[str, object] = {}) -> AnswerT:
+    async def call(
+        self, operation: Operation[AnswerT], *, path: Mapping[str, str] = {}, query: Mapping[str, object] = {}
+    ) -> AnswerT:
         try:
             return await self._caller.call(operation, path=path, query=query)
         except NotEnoughData as problem:

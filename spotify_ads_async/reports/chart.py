@@ -35,7 +35,11 @@ def _fitted(values: Sequence[float | None], width: int) -> list[float | None]:
         return list(values)
     found: list[float | None] = []
     for column in range(width):
-        part = [value for value in values[column * len(values) // width : (column + 1) * len(values) // width] if value is not None]
+        part = [
+            value
+            for value in values[column * len(values) // width : (column + 1) * len(values) // width]
+            if value is not None
+        ]
         found.append(sum(part) / len(part) if part else None)
     return found
 
@@ -50,14 +54,21 @@ def text(times: Sequence[datetime], every: Sequence[Series], width: int) -> str:
         lines.append(series.name)
         for row in range(_ROWS, 0, -1):
             # A row holds eight steps; what lies below it is full, what lies above it is empty.
-            steps = [0 if value is None else min(8, max(0, round(value / largest * 8 * _ROWS) - 8 * (row - 1))) for value in columns]
-            lines.append(f"{label if row == _ROWS else '':>{len(label)}} ┤{''.join(_BLOCKS[step] for step in steps)}".rstrip())
+            steps = [
+                0 if value is None else min(8, max(0, round(value / largest * 8 * _ROWS) - 8 * (row - 1)))
+                for value in columns
+            ]
+            lines.append(
+                f"{label if row == _ROWS else '':>{len(label)}} ┤{''.join(_BLOCKS[step] for step in steps)}".rstrip()
+            )
         lines.append(f"{'0':>{len(label)}} └{'─' * len(columns)}")
         if times:
             first, last = f"{times[0]:%Y-%m-%d}", f"{times[-1]:%Y-%m-%d}"
             room = max(1, len(columns) - len(first) - len(last))
             lines.append(
-                f"{'':>{len(label)}}  {first}{' ' * room}{last}" if len(columns) > len(first) + len(last) else f"{first} to {last}"
+                f"{'':>{len(label)}}  {first}{' ' * room}{last}"
+                if len(columns) > len(first) + len(last)
+                else f"{first} to {last}"
             )
         lines.append("")
     return "\n".join(lines)
@@ -95,6 +106,8 @@ def _panel(times: Sequence[datetime], series: Series, top: int) -> list[str]:
         elif points:
             # A gap in the figures is a gap in the line.
             joined = " ".join(points if len(points) > 1 else points * 2)
-            parts.append(f'<polyline points="{joined}" fill="none" stroke="#1a7f4b" stroke-width="2" stroke-linecap="round"/>')
+            parts.append(
+                f'<polyline points="{joined}" fill="none" stroke="#1a7f4b" stroke-width="2" stroke-linecap="round"/>'
+            )
             points = []
     return parts

@@ -83,7 +83,9 @@ class CsvFiles:
         width = len(self.header or ())
         for row in rows:
             if len(row) != width:
-                raise _invalid(f"a row of the report has {len(row)} columns, and its header {width}: {_cut(','.join(row))}")
+                raise _invalid(
+                    f"a row of the report has {len(row)} columns, and its header {width}: {_cut(','.join(row))}"
+                )
         return rows
 
     def _take_header(self, line: bytes) -> bytes:
@@ -92,11 +94,15 @@ class CsvFiles:
         if kind is not None:
             raise _invalid(f"what came instead of the report is {kind}; it begins with {_cut(line)}")
         if len(line) > _LONGEST_HEADER:
-            raise _invalid(f"what came instead of the report has no line end in its first {_LONGEST_HEADER} bytes: {_cut(line)}")
+            raise _invalid(
+                f"what came instead of the report has no line end in its first {_LONGEST_HEADER} bytes: {_cut(line)}"
+            )
         (header,) = _header_of(line)
         if self.header is not None:
             if header != self.header:
-                raise _invalid("the report's files differ in their columns, so they cannot be joined: order at most 365 days at a time")
+                raise _invalid(
+                    "the report's files differ in their columns, so they cannot be joined: order at most 365 days at a time"
+                )
             return b""
         # "Spend (USD)" is SPEND too.
         found = {_letters(text) for name in header for text in (name, name.partition("(")[0])}

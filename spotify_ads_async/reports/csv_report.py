@@ -50,7 +50,9 @@ class CsvReport:
     is -5.
     """
 
-    def __init__(self, session: Session, ad_account_id: str, body: AsyncReportCreate, *, timeout: float, any_header: bool = False) -> None:
+    def __init__(
+        self, session: Session, ad_account_id: str, body: AsyncReportCreate, *, timeout: float, any_header: bool = False
+    ) -> None:
         self._session = session
         self._path = {"ad_account_id": ad_account_id}
         self._timeout = timeout
@@ -97,7 +99,10 @@ class CsvReport:
 
     async def _joined(self, files: CsvFiles) -> AsyncGenerator[tuple[bytes, list[list[str]]]]:
         """The files one after the other, with the header of the first one only: their bytes, and the rows that end in them."""
-        async with Storage(self._session.transport_options, self._session.policy) as storage, aclosing(self._reports()) as ready:
+        async with (
+            Storage(self._session.transport_options, self._session.policy) as storage,
+            aclosing(self._reports()) as ready,
+        ):
             async for report_id, url in ready:
                 async with aclosing(storage.download(_Address(self, report_id, url))) as pieces:
                     async for piece in pieces:
@@ -140,9 +145,14 @@ class CsvReport:
             pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
     def _require_hope(self, report: AsyncReport, report_id: str) -> None:
-        for status, why in ((AsyncReportStatus.FAILED, "could not be made"), (AsyncReportStatus.EXPIRED, "was thrown away")):
+        for status, why in (
+            (AsyncReportStatus.FAILED, "could not be made"),
+            (AsyncReportStatus.EXPIRED, "was thrown away"),
+        ):
             if report.status == status:
-                raise ReportFailed(f"report {report_id} {why}: order it again", report_id=report_id, report_status=status)
+                raise ReportFailed(
+                    f"report {report_id} {why}: order it again", report_id=report_id, report_status=status
+                )
 
 
 class _Address:

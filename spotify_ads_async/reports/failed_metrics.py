@@ -53,7 +53,9 @@ class MetricGuard:
         """Whether requests are checked before they leave."""
         return self._session.options.validate
 
-    async def call(self, operation: Operation[AnswerT], *, path: Mapping[str, str] = {}, query: Mapping[str, object] = {}) -> AnswerT:
+    async def call(
+        self, operation: Operation[AnswerT], *, path: Mapping[str, str] = {}, query: Mapping[str, object] = {}
+    ) -> AnswerT:
         """Make a call; where it fails with a metric that may be left out, make it without.
 
         Raises:
@@ -96,7 +98,5 @@ def _blame(problem: ServerError, metrics: Sequence[str]) -> None:
     """Say in the error which metrics may be to blame."""
     if metrics:
         names = ", ".join(metrics)
-        problem.message += (
-            f"; {names} by the hour may be to blame: leave it out, or have it dropped (--on-failed-metric drop, on_failed_metric='drop')"
-        )
+        problem.message += f"; {names} by the hour may be to blame: leave it out, or have it dropped (--on-failed-metric drop, on_failed_metric='drop')"
         problem.args = (problem.message,)

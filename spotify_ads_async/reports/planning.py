@@ -86,7 +86,9 @@ def _requests(spans: Sequence[int], rows_per_period: int, page: int) -> int:
     return sum(-(-span * rows_per_period // page) for span in spans)
 
 
-def windows(start: datetime, end: datetime, step: timedelta, rows_per_period: int, *, longest: int, page: int = PAGE) -> list[Window]:
+def windows(
+    start: datetime, end: datetime, step: timedelta, rows_per_period: int, *, longest: int, page: int = PAGE
+) -> list[Window]:
     """Divide the periods from ``start`` to ``end``, both included, see :func:`lengths`."""
     found: list[Window] = []
     periods = max(1, (end - start) // step + 1)
@@ -138,7 +140,9 @@ def aggregate_batches(query: Query) -> list[list[Query]]:
         one = query.get("entity_type") == "AD_ACCOUNT"
         return [_ranges(query, 1 if one else page, page)]
     # With LIFETIME, ids may name parents, and how many rows each has is not known.
-    return [_ranges({**query, "entity_ids": list(group)}, len(group), page) for group in batched(_unique(ids), ENTITIES)]
+    return [
+        _ranges({**query, "entity_ids": list(group)}, len(group), page) for group in batched(_unique(ids), ENTITIES)
+    ]
 
 
 def totals_batches(query: Query) -> list[list[Query]]:

@@ -19,7 +19,15 @@ from spotify_ads_async.models.reports import (
     ReportFieldType,
     ReportGranularity,
 )
-from spotify_ads_async.reports.calls import AGGREGATE, AT_ONCE, INSIGHTS, TOTALS, AggregateReportCall, InsightsCall, TotalsCall
+from spotify_ads_async.reports.calls import (
+    AGGREGATE,
+    AT_ONCE,
+    INSIGHTS,
+    TOTALS,
+    AggregateReportCall,
+    InsightsCall,
+    TotalsCall,
+)
 from spotify_ads_async.reports.csv_report import CsvReport
 from spotify_ads_async.reports.failed_metrics import MetricGuard, OnFailedMetric
 from spotify_ads_async.reports.planning import instant
@@ -77,7 +85,9 @@ class Reports(reports.Reports):
                 rule="one id at least, or left out",
             )
         if isinstance(on_failed_metric, str) and on_failed_metric not in {"raise", "drop"}:
-            raise ConfigurationError(f"on_failed_metric is 'raise', 'drop' or a list of metrics, not {on_failed_metric!r}")
+            raise ConfigurationError(
+                f"on_failed_metric is 'raise', 'drop' or a list of metrics, not {on_failed_metric!r}"
+            )
         return AggregateReportCall(
             MetricGuard(self._session, on_failed_metric),
             AGGREGATE,

@@ -150,7 +150,11 @@ def _fault(metric: ReportFieldType, value: Decimal) -> str | None:
         case Kind.MONEY:
             if exponent > 20 or abs(value) >= _MOST_MONEY:
                 return "more than any amount of money"
-            return None if exponent >= -MONEY_DECIMALS - 1 and decimals(value) <= MONEY_DECIMALS else "finer than any amount of money"
+            return (
+                None
+                if exponent >= -MONEY_DECIMALS - 1 and decimals(value) <= MONEY_DECIMALS
+                else "finer than any amount of money"
+            )
         case Kind.SHARE:
             return "more than any rate" if exponent > 16 or abs(value) >= _LARGEST_SHARE else None
 
@@ -193,7 +197,9 @@ class Measured:
                 continue
             fault = _fault(metric, value)
             if fault is not None:
-                raise ValueError(f"{metric} is {_shown(value)}, which is {fault}: leave the metric out to have the others")
+                raise ValueError(
+                    f"{metric} is {_shown(value)}, which is {fault}: leave the metric out to have the others"
+                )
             if known.setdefault(metric, value) != value:
                 raise ValueError(f"{metric} is both {_shown(known[metric])} and {_shown(value)} in one row")
         for name in ("start_time", "end_time"):

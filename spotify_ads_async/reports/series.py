@@ -31,7 +31,9 @@ def periods(rows: Sequence[ReportRow], span: tuple[datetime, datetime] | None, s
     return sorted(found)
 
 
-def series(rows: Sequence[ReportRow], metrics: Sequence[ReportFieldType], times: Sequence[datetime]) -> Iterator[Series]:
+def series(
+    rows: Sequence[ReportRow], metrics: Sequence[ReportFieldType], times: Sequence[datetime]
+) -> Iterator[Series]:
     """A series for each metric, over all entities; completion in place of the completes, where its parts are there."""
     by_time: dict[datetime, list[ReportRow]] = {}
     for row in rows:
@@ -43,7 +45,9 @@ def series(rows: Sequence[ReportRow], metrics: Sequence[ReportFieldType], times:
         if not (completion and metric == _PART):
             yield Series(_heading(metric, rows, every), [_height(value) for value in every])
     if completion:
-        yield Series("completion, %", [_share(part, whole) for part, whole in zip(values[_PART], values[_WHOLE], strict=True)])
+        yield Series(
+            "completion, %", [_share(part, whole) for part, whole in zip(values[_PART], values[_WHOLE], strict=True)]
+        )
 
 
 def _together(rows: Sequence[ReportRow], metric: ReportFieldType) -> Value | None:

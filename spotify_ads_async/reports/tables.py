@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.models.reports import ReportFieldType
-from spotify_ads_async.reports.rows import MONEY_DECIMALS, AtLeast, Hidden, InsightRow, Kind, Measured, ReportRow, Value, decimals, kind_of
+from spotify_ads_async.reports.rows import (
+    MONEY_DECIMALS,
+    AtLeast,
+    Hidden,
+    InsightRow,
+    Kind,
+    Measured,
+    ReportRow,
+    Value,
+    decimals,
+    kind_of,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -97,7 +108,9 @@ def arrow_table(rows: Sequence[Measured], metrics: Sequence[str], hidden: int | 
     arrays: dict[str, Any] = {}
     for name, (kind, read) in _columns(rows).items():
         cells = [read(row) for row in rows]
-        arrays[name] = pa.array([None if cell is None else str(cell) for cell in cells] if kind == _TEXT else cells, types[kind])
+        arrays[name] = pa.array(
+            [None if cell is None else str(cell) for cell in cells] if kind == _TEXT else cells, types[kind]
+        )
     values = [row.values() for row in rows]
     for metric in map(ReportFieldType, metrics):
         kind_of_metric = kind_of(metric)

@@ -75,7 +75,12 @@ class Repeats:
         if not isinstance(row, ReportRow | TotalsRow):
             return
         what = None
-        if isinstance(row, ReportRow) and self._ids and row.entity_id is not None and row.entity_id.lower() not in self._ids:
+        if (
+            isinstance(row, ReportRow)
+            and self._ids
+            and row.entity_id is not None
+            and row.entity_id.lower() not in self._ids
+        ):
             what = f"a row of {row.entity_id}"
         first, last = self._range
         time = row.start_time
@@ -148,7 +153,9 @@ class BatchPager(Generic[RowT]):
     that they belong to.
     """
 
-    def __init__(self, operation: ListOperation[Any, RowT], batches: Sequence[Sequence[Query]], merge: Merge[RowT], *, ahead: int) -> None:
+    def __init__(
+        self, operation: ListOperation[Any, RowT], batches: Sequence[Sequence[Query]], merge: Merge[RowT], *, ahead: int
+    ) -> None:
         self._operation = operation
         self._sent: deque[_Part[RowT]] = deque()
         self._waiting = deque(batches)

@@ -121,4 +121,6 @@ class AdAccountResources:
         """Change the ad account's name, address, tax or legal details (updateAdAccount)."""
         from spotify_ads_async import operations
 
-        return await self._session.call(operations.UPDATE_AD_ACCOUNT, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify)
+        return await self._session.call(
+            operations.UPDATE_AD_ACCOUNT, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify
+        )

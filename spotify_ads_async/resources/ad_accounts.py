@@ -30,7 +30,10 @@ class BusinessAdAccounts:
     def list(self, *, type: AdAccountType | UnsetType = UNSET) -> ListCall[AdAccount]:
         """List the ad accounts of the business that the user may see (getAdAccountsInBusiness)."""
         return ListCall(
-            self._session, operations.GET_AD_ACCOUNTS_IN_BUSINESS, path={"business_id": self._business_id}, query={"type": type}
+            self._session,
+            operations.GET_AD_ACCOUNTS_IN_BUSINESS,
+            path={"business_id": self._business_id},
+            query={"type": type},
         )
 
     async def create(self, body: AdAccountCreate, *, verify: Verify[AdAccount] | None = None) -> AdAccount:

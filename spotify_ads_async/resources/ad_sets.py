@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import AdSet, AdSetCreate, AdSetDraft, AdSetSortField, AdSetStatus, AdSetUpdate, SortDirection
+    from spotify_ads_async.models import (
+        AdSet,
+        AdSetCreate,
+        AdSetDraft,
+        AdSetSortField,
+        AdSetStatus,
+        AdSetUpdate,
+        SortDirection,
+    )
     from spotify_ads_async.types import UnsetType
 
 __all__ = [
@@ -58,17 +66,25 @@ class AdSets:
     async def create(self, body: AdSetCreate, *, idempotency_key: str | None = None) -> AdSet:
         """Create an ad set in a campaign (createAdSet)."""
         return await self._session.call(
-            operations.CREATE_AD_SET, path={"ad_account_id": self._ad_account_id}, body=body, idempotency_key=idempotency_key
+            operations.CREATE_AD_SET,
+            path={"ad_account_id": self._ad_account_id},
+            body=body,
+            idempotency_key=idempotency_key,
         )
 
     async def get(self, ad_set_id: str) -> AdSet:
         """Read one ad set (getAdSetById)."""
-        return await self._session.call(operations.GET_AD_SET_BY_ID, path={"ad_account_id": self._ad_account_id, "ad_set_id": ad_set_id})
+        return await self._session.call(
+            operations.GET_AD_SET_BY_ID, path={"ad_account_id": self._ad_account_id, "ad_set_id": ad_set_id}
+        )
 
     async def update(self, ad_set_id: str, body: AdSetUpdate, *, verify: Verify[AdSet] | None = None) -> AdSet:
         """Change an ad set; `delivery` is changed alone (updateAdSet)."""
         return await self._session.call(
-            operations.UPDATE_AD_SET, path={"ad_account_id": self._ad_account_id, "ad_set_id": ad_set_id}, body=body, verify=verify
+            operations.UPDATE_AD_SET,
+            path={"ad_account_id": self._ad_account_id, "ad_set_id": ad_set_id},
+            body=body,
+            verify=verify,
         )
 
     async def create_draft(self, ad_set_id: str, *, idempotency_key: str | None = None) -> AdSetDraft:

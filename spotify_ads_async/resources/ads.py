@@ -62,7 +62,10 @@ class Ads:
     async def create(self, body: AdCreate, *, idempotency_key: str | None = None) -> Ad:
         """Create an ad in an ad set (createAd)."""
         return await self._session.call(
-            operations.CREATE_AD, path={"ad_account_id": self._ad_account_id}, body=body, idempotency_key=idempotency_key
+            operations.CREATE_AD,
+            path={"ad_account_id": self._ad_account_id},
+            body=body,
+            idempotency_key=idempotency_key,
         )
 
     async def get(self, ad_id: str, *, fields: Sequence[AdField] | UnsetType = UNSET) -> Ad:
@@ -80,5 +83,7 @@ class Ads:
     async def create_draft(self, ad_id: str, *, idempotency_key: str | None = None) -> AdDraft:
         """Make a draft from a live ad (createDraftFromAd)."""
         return await self._session.call(
-            operations.CREATE_DRAFT_FROM_AD, path={"ad_account_id": self._ad_account_id, "ad_id": ad_id}, idempotency_key=idempotency_key
+            operations.CREATE_DRAFT_FROM_AD,
+            path={"ad_account_id": self._ad_account_id, "ad_id": ad_id},
+            idempotency_key=idempotency_key,
         )

@@ -78,19 +78,28 @@ class Assets:
 
     async def create(self, body: AssetCreate, *, verify: Verify[Asset] | None = None) -> Asset:
         """Register an asset, whose media is uploaded afterwards (createAsset)."""
-        return await self._session.call(operations.CREATE_ASSET, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify)
+        return await self._session.call(
+            operations.CREATE_ASSET, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify
+        )
 
     async def get(self, asset_id: str) -> Asset:
         """Read one asset and how far its processing is (getAsset)."""
-        return await self._session.call(operations.GET_ASSET, path={"ad_account_id": self._ad_account_id, "asset_id": asset_id})
+        return await self._session.call(
+            operations.GET_ASSET, path={"ad_account_id": self._ad_account_id, "asset_id": asset_id}
+        )
 
     async def update(self, asset_id: str, body: AssetUpdate, *, verify: Verify[Asset] | None = None) -> Asset:
         """Rename an asset or change its subtype (updateAsset)."""
         return await self._session.call(
-            operations.UPDATE_ASSET, path={"ad_account_id": self._ad_account_id, "asset_id": asset_id}, body=body, verify=verify
+            operations.UPDATE_ASSET,
+            path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
+            body=body,
+            verify=verify,
         )
 
-    async def complete_chunked_upload(self, asset_id: str, body: ChunkedUploadComplete, *, verify: Verify[Asset] | None = None) -> Asset:
+    async def complete_chunked_upload(
+        self, asset_id: str, body: ChunkedUploadComplete, *, verify: Verify[Asset] | None = None
+    ) -> Asset:
         """End an upload in sections; processing begins (completeUploadChunkedAsset)."""
         return await self._session.call(
             operations.COMPLETE_UPLOAD_CHUNKED_ASSET,
@@ -99,10 +108,14 @@ class Assets:
             verify=verify,
         )
 
-    async def start_chunked_upload(self, asset_id: str, *, verify: Verify[ChunkedUploadSession] | None = None) -> ChunkedUploadSession:
+    async def start_chunked_upload(
+        self, asset_id: str, *, verify: Verify[ChunkedUploadSession] | None = None
+    ) -> ChunkedUploadSession:
         """Begin to upload an asset's media in sections (startUploadChunkedAsset)."""
         return await self._session.call(
-            operations.START_UPLOAD_CHUNKED_ASSET, path={"ad_account_id": self._ad_account_id, "asset_id": asset_id}, verify=verify
+            operations.START_UPLOAD_CHUNKED_ASSET,
+            path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
+            verify=verify,
         )
 
     async def transfer_chunk(
@@ -110,11 +123,17 @@ class Assets:
     ) -> AssetChunkReceipt:
         """Send one section of an asset's media, counted from 1 (transferChunkedAsset)."""
         return await self._session.call(
-            operations.TRANSFER_CHUNKED_ASSET, path={"ad_account_id": self._ad_account_id, "asset_id": asset_id}, body=body, verify=verify
+            operations.TRANSFER_CHUNKED_ASSET,
+            path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
+            body=body,
+            verify=verify,
         )
 
     async def upload(self, asset_id: str, body: AssetUpload, *, verify: Verify[Asset] | None = None) -> Asset:
         """Upload an asset's media in one piece, at most 20 MB (uploadAsset)."""
         return await self._session.call(
-            operations.UPLOAD_ASSET, path={"ad_account_id": self._ad_account_id, "asset_id": asset_id}, body=body, verify=verify
+            operations.UPLOAD_ASSET,
+            path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
+            body=body,
+            verify=verify,
         )

@@ -67,9 +67,13 @@ class Audiences:
 
     async def create(self, body: AudienceCreate, *, verify: Verify[Audience] | None = None) -> Audience:
         """Create a custom or a lookalike audience (createAudience)."""
-        return await self._session.call(operations.CREATE_AUDIENCE, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify)
+        return await self._session.call(
+            operations.CREATE_AUDIENCE, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify
+        )
 
-    def eligible_datasets(self, *, limit: int | UnsetType = UNSET, q: str | UnsetType = UNSET) -> ListCall[EligibleDataset]:
+    def eligible_datasets(
+        self, *, limit: int | UnsetType = UNSET, q: str | UnsetType = UNSET
+    ) -> ListCall[EligibleDataset]:
         """List datasets that an audience can be built from, with their events (getAudienceEligibleDatasets)."""
         return ListCall(
             self._session,
@@ -80,26 +84,41 @@ class Audiences:
 
     async def create_upload_url(self, *, verify: Verify[AudienceUpload] | None = None) -> AudienceUpload:
         """Get a signed URL to upload a customer list for a new audience (createUploadUrl)."""
-        return await self._session.call(operations.CREATE_UPLOAD_URL, path={"ad_account_id": self._ad_account_id}, verify=verify)
+        return await self._session.call(
+            operations.CREATE_UPLOAD_URL, path={"ad_account_id": self._ad_account_id}, verify=verify
+        )
 
-    async def replace_upload_url(self, audience_id: str, *, verify: Verify[AudienceUpload] | None = None) -> AudienceUpload:
+    async def replace_upload_url(
+        self, audience_id: str, *, verify: Verify[AudienceUpload] | None = None
+    ) -> AudienceUpload:
         """Get a fresh signed URL to upload an audience's customer list (replaceUploadUrl)."""
         return await self._session.call(
-            operations.REPLACE_UPLOAD_URL, path={"ad_account_id": self._ad_account_id, "audience_id": audience_id}, verify=verify
+            operations.REPLACE_UPLOAD_URL,
+            path={"ad_account_id": self._ad_account_id, "audience_id": audience_id},
+            verify=verify,
         )
 
     async def get(self, audience_id: str) -> Audience:
         """Read one audience, its size and its status (getAudience)."""
-        return await self._session.call(operations.GET_AUDIENCE, path={"ad_account_id": self._ad_account_id, "audience_id": audience_id})
+        return await self._session.call(
+            operations.GET_AUDIENCE, path={"ad_account_id": self._ad_account_id, "audience_id": audience_id}
+        )
 
-    async def update(self, audience_id: str, body: AudienceUpdate, *, verify: Verify[Audience] | None = None) -> Audience:
+    async def update(
+        self, audience_id: str, body: AudienceUpdate, *, verify: Verify[Audience] | None = None
+    ) -> Audience:
         """Rename or describe an audience anew (editAudience)."""
         return await self._session.call(
-            operations.EDIT_AUDIENCE, path={"ad_account_id": self._ad_account_id, "audience_id": audience_id}, body=body, verify=verify
+            operations.EDIT_AUDIENCE,
+            path={"ad_account_id": self._ad_account_id, "audience_id": audience_id},
+            body=body,
+            verify=verify,
         )
 
     async def delete(self, audience_id: str, *, verify: Verify[AudienceDeletion] | None = None) -> AudienceDeletion:
         """Delete an audience that no ad set uses, and its lookalikes (deleteAudience)."""
         return await self._session.call(
-            operations.DELETE_AUDIENCE, path={"ad_account_id": self._ad_account_id, "audience_id": audience_id}, verify=verify
+            operations.DELETE_AUDIENCE,
+            path={"ad_account_id": self._ad_account_id, "audience_id": audience_id},
+            verify=verify,
         )

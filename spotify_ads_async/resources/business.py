@@ -89,4 +89,6 @@ class BusinessResources:
         """Rename the business (updateBusiness)."""
         from spotify_ads_async import operations
 
-        return await self._session.call(operations.UPDATE_BUSINESS, path={"business_id": self._business_id}, body=body, verify=verify)
+        return await self._session.call(
+            operations.UPDATE_BUSINESS, path={"business_id": self._business_id}, body=body, verify=verify
+        )

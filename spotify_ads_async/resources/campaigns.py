@@ -78,19 +78,29 @@ class Campaigns:
     async def create(self, body: CampaignCreate, *, idempotency_key: str | None = None) -> Campaign:
         """Create a campaign (createCampaign)."""
         return await self._session.call(
-            operations.CREATE_CAMPAIGN, path={"ad_account_id": self._ad_account_id}, body=body, idempotency_key=idempotency_key
+            operations.CREATE_CAMPAIGN,
+            path={"ad_account_id": self._ad_account_id},
+            body=body,
+            idempotency_key=idempotency_key,
         )
 
     async def get(self, campaign_id: str, *, fields: Sequence[CampaignField] | UnsetType = UNSET) -> Campaign:
         """Read one campaign, or some fields of it (getCampaign)."""
         return await self._session.call(
-            operations.GET_CAMPAIGN, path={"ad_account_id": self._ad_account_id, "campaign_id": campaign_id}, query={"fields": fields}
+            operations.GET_CAMPAIGN,
+            path={"ad_account_id": self._ad_account_id, "campaign_id": campaign_id},
+            query={"fields": fields},
         )
 
-    async def update(self, campaign_id: str, body: CampaignUpdate, *, verify: Verify[Campaign] | None = None) -> Campaign:
+    async def update(
+        self, campaign_id: str, body: CampaignUpdate, *, verify: Verify[Campaign] | None = None
+    ) -> Campaign:
         """Rename, pause, resume or archive a campaign (updateCampaign)."""
         return await self._session.call(
-            operations.UPDATE_CAMPAIGN, path={"ad_account_id": self._ad_account_id, "campaign_id": campaign_id}, body=body, verify=verify
+            operations.UPDATE_CAMPAIGN,
+            path={"ad_account_id": self._ad_account_id, "campaign_id": campaign_id},
+            body=body,
+            verify=verify,
         )
 
     async def create_draft(self, campaign_id: str, *, idempotency_key: str | None = None) -> CampaignDraft:

@@ -10,7 +10,13 @@ from spotify_ads_async.pagination import ListCall
 
 if TYPE_CHECKING:
     from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import CapiAuthToken, CapiAuthTokenCreated, CapiIntegration, CapiIntegrationCreate, CapiIntegrationUpdate
+    from spotify_ads_async.models import (
+        CapiAuthToken,
+        CapiAuthTokenCreated,
+        CapiIntegration,
+        CapiIntegrationCreate,
+        CapiIntegrationUpdate,
+    )
 
 __all__ = [
     "CapiIntegrations",
@@ -33,7 +39,9 @@ class CapiTokens:
             path={"business_id": self._business_id, "capi_connection_id": capi_connection_id},
         )
 
-    async def create(self, capi_connection_id: str, *, verify: Verify[CapiAuthTokenCreated] | None = None) -> CapiAuthTokenCreated:
+    async def create(
+        self, capi_connection_id: str, *, verify: Verify[CapiAuthTokenCreated] | None = None
+    ) -> CapiAuthTokenCreated:
         """Issue a token for an integration of the Conversions API (createCapiAuthToken)."""
         return await self._session.call(
             operations.CREATE_CAPI_AUTH_TOKEN,
@@ -45,7 +53,11 @@ class CapiTokens:
         """Revoke a token of an integration of the Conversions API (deleteCapiAuthToken)."""
         await self._session.call(
             operations.DELETE_CAPI_AUTH_TOKEN,
-            path={"business_id": self._business_id, "capi_connection_id": capi_connection_id, "capi_auth_token_id": capi_auth_token_id},
+            path={
+                "business_id": self._business_id,
+                "capi_connection_id": capi_connection_id,
+                "capi_auth_token_id": capi_auth_token_id,
+            },
         )
 
 
@@ -57,7 +69,9 @@ class CapiIntegrations:
         self._business_id = business_id
         self.tokens = CapiTokens(session, business_id)
 
-    async def create(self, body: CapiIntegrationCreate, *, verify: Verify[CapiIntegration] | None = None) -> CapiIntegration:
+    async def create(
+        self, body: CapiIntegrationCreate, *, verify: Verify[CapiIntegration] | None = None
+    ) -> CapiIntegration:
         """Create an integration of the Conversions API (createCapiIntegration)."""
         return await self._session.call(
             operations.CREATE_CAPI_INTEGRATION, path={"business_id": self._business_id}, body=body, verify=verify
@@ -66,7 +80,8 @@ class CapiIntegrations:
     async def get(self, capi_connection_id: str) -> CapiIntegration:
         """Read one integration of the Conversions API (getCapiIntegrationById)."""
         return await self._session.call(
-            operations.GET_CAPI_INTEGRATION_BY_ID, path={"business_id": self._business_id, "capi_connection_id": capi_connection_id}
+            operations.GET_CAPI_INTEGRATION_BY_ID,
+            path={"business_id": self._business_id, "capi_connection_id": capi_connection_id},
         )
 
     async def update(

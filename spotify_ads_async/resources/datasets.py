@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import Dataset, DatasetCreate, DatasetUpdate, DiagnosticDatasource, DiagnosticsGranularity
+    from spotify_ads_async.models import (
+        Dataset,
+        DatasetCreate,
+        DatasetUpdate,
+        DiagnosticDatasource,
+        DiagnosticsGranularity,
+    )
     from spotify_ads_async.types import UnsetType
 
 __all__ = [
@@ -31,7 +37,9 @@ class Datasets:
     def list_for_ad_account(self, ad_account_id: str) -> ListCall[Dataset]:
         """List the datasets that an ad account may use (getDatasetsByAdAccountId)."""
         return ListCall(
-            self._session, operations.GET_DATASETS_BY_AD_ACCOUNT_ID, path={"business_id": self._business_id, "ad_account_id": ad_account_id}
+            self._session,
+            operations.GET_DATASETS_BY_AD_ACCOUNT_ID,
+            path={"business_id": self._business_id, "ad_account_id": ad_account_id},
         )
 
     def list(self) -> ListCall[Dataset]:
@@ -40,16 +48,23 @@ class Datasets:
 
     async def create(self, body: DatasetCreate, *, verify: Verify[Dataset] | None = None) -> Dataset:
         """Create a dataset from integrations (createDataset)."""
-        return await self._session.call(operations.CREATE_DATASET, path={"business_id": self._business_id}, body=body, verify=verify)
+        return await self._session.call(
+            operations.CREATE_DATASET, path={"business_id": self._business_id}, body=body, verify=verify
+        )
 
     async def get(self, dataset_id: str) -> Dataset:
         """Read one dataset (getDatasetById)."""
-        return await self._session.call(operations.GET_DATASET_BY_ID, path={"business_id": self._business_id, "dataset_id": dataset_id})
+        return await self._session.call(
+            operations.GET_DATASET_BY_ID, path={"business_id": self._business_id, "dataset_id": dataset_id}
+        )
 
     async def update(self, dataset_id: str, body: DatasetUpdate, *, verify: Verify[Dataset] | None = None) -> Dataset:
         """Rename a dataset (updateDatasetById)."""
         return await self._session.call(
-            operations.UPDATE_DATASET_BY_ID, path={"business_id": self._business_id, "dataset_id": dataset_id}, body=body, verify=verify
+            operations.UPDATE_DATASET_BY_ID,
+            path={"business_id": self._business_id, "dataset_id": dataset_id},
+            body=body,
+            verify=verify,
         )
 
     async def share(self, dataset_id: str, ad_account_id: str) -> None:
@@ -67,7 +82,11 @@ class Datasets:
         )
 
     def diagnostics(
-        self, dataset_id: str, *, granularities: Sequence[DiagnosticsGranularity], datasource_ids: Sequence[str] | UnsetType = UNSET
+        self,
+        dataset_id: str,
+        *,
+        granularities: Sequence[DiagnosticsGranularity],
+        datasource_ids: Sequence[str] | UnsetType = UNSET,
     ) -> ListCall[DiagnosticDatasource]:
         """Count the events that reached a dataset over time (getDiagnosticsByDatasetId)."""
         return ListCall(
@@ -77,7 +96,9 @@ class Datasets:
             query={"datasource_ids": datasource_ids, "granularities": granularities},
         )
 
-    async def remove_integration(self, dataset_id: str, integration_id: str, *, verify: Verify[Dataset] | None = None) -> Dataset:
+    async def remove_integration(
+        self, dataset_id: str, integration_id: str, *, verify: Verify[Dataset] | None = None
+    ) -> Dataset:
         """Take an integration out of a dataset (removeIntegrationFromDataset)."""
         return await self._session.call(
             operations.REMOVE_INTEGRATION_FROM_DATASET,

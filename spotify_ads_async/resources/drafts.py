@@ -78,7 +78,10 @@ class AdSetDrafts:
     async def create(self, body: AdSetDraftCreate, *, idempotency_key: str | None = None) -> AdSetDraft:
         """Create a draft of an ad set (createAdSetDraft)."""
         return await self._session.call(
-            operations.CREATE_AD_SET_DRAFT, path={"ad_account_id": self._ad_account_id}, body=body, idempotency_key=idempotency_key
+            operations.CREATE_AD_SET_DRAFT,
+            path={"ad_account_id": self._ad_account_id},
+            body=body,
+            idempotency_key=idempotency_key,
         )
 
     async def get(self, draft_ad_set_id: str) -> AdSetDraft:
@@ -87,7 +90,9 @@ class AdSetDrafts:
             operations.GET_AD_SET_DRAFT, path={"ad_account_id": self._ad_account_id, "draft_ad_set_id": draft_ad_set_id}
         )
 
-    async def update(self, draft_ad_set_id: str, body: AdSetDraftUpdate, *, verify: Verify[AdSetDraft] | None = None) -> AdSetDraft:
+    async def update(
+        self, draft_ad_set_id: str, body: AdSetDraftUpdate, *, verify: Verify[AdSetDraft] | None = None
+    ) -> AdSetDraft:
         """Change a draft of an ad set (updateAdSetDraft)."""
         return await self._session.call(
             operations.UPDATE_AD_SET_DRAFT,
@@ -99,7 +104,8 @@ class AdSetDrafts:
     async def delete(self, draft_ad_set_id: str) -> None:
         """Delete a draft of an ad set (deleteAdSetDraft)."""
         await self._session.call(
-            operations.DELETE_AD_SET_DRAFT, path={"ad_account_id": self._ad_account_id, "draft_ad_set_id": draft_ad_set_id}
+            operations.DELETE_AD_SET_DRAFT,
+            path={"ad_account_id": self._ad_account_id, "draft_ad_set_id": draft_ad_set_id},
         )
 
 
@@ -129,22 +135,32 @@ class AdDrafts:
     async def create(self, body: AdDraftCreate, *, idempotency_key: str | None = None) -> AdDraft:
         """Create a draft of an ad (createAdDraft)."""
         return await self._session.call(
-            operations.CREATE_AD_DRAFT, path={"ad_account_id": self._ad_account_id}, body=body, idempotency_key=idempotency_key
+            operations.CREATE_AD_DRAFT,
+            path={"ad_account_id": self._ad_account_id},
+            body=body,
+            idempotency_key=idempotency_key,
         )
 
     async def get(self, draft_ad_id: str) -> AdDraft:
         """Read one draft of an ad (getAdDraft)."""
-        return await self._session.call(operations.GET_AD_DRAFT, path={"ad_account_id": self._ad_account_id, "draft_ad_id": draft_ad_id})
+        return await self._session.call(
+            operations.GET_AD_DRAFT, path={"ad_account_id": self._ad_account_id, "draft_ad_id": draft_ad_id}
+        )
 
     async def update(self, draft_ad_id: str, body: AdDraftUpdate, *, verify: Verify[AdDraft] | None = None) -> AdDraft:
         """Change a draft of an ad (updateAdDraft)."""
         return await self._session.call(
-            operations.UPDATE_AD_DRAFT, path={"ad_account_id": self._ad_account_id, "draft_ad_id": draft_ad_id}, body=body, verify=verify
+            operations.UPDATE_AD_DRAFT,
+            path={"ad_account_id": self._ad_account_id, "draft_ad_id": draft_ad_id},
+            body=body,
+            verify=verify,
         )
 
     async def delete(self, draft_ad_id: str) -> None:
         """Delete a draft of an ad (deleteAdDraft)."""
-        await self._session.call(operations.DELETE_AD_DRAFT, path={"ad_account_id": self._ad_account_id, "draft_ad_id": draft_ad_id})
+        await self._session.call(
+            operations.DELETE_AD_DRAFT, path={"ad_account_id": self._ad_account_id, "draft_ad_id": draft_ad_id}
+        )
 
 
 class CampaignDrafts:
@@ -184,17 +200,25 @@ class CampaignDrafts:
     async def create(self, body: CampaignDraftCreate, *, idempotency_key: str | None = None) -> CampaignDraft:
         """Create a draft of a campaign (createCampaignDraft)."""
         return await self._session.call(
-            operations.CREATE_CAMPAIGN_DRAFT, path={"ad_account_id": self._ad_account_id}, body=body, idempotency_key=idempotency_key
+            operations.CREATE_CAMPAIGN_DRAFT,
+            path={"ad_account_id": self._ad_account_id},
+            body=body,
+            idempotency_key=idempotency_key,
         )
 
     async def get(self, draft_campaign_id: str) -> CampaignDraft:
         """Read one draft of a campaign, with the version of everything in it (getCampaignDraft)."""
         return await self._session.call(
-            operations.GET_CAMPAIGN_DRAFT, path={"ad_account_id": self._ad_account_id, "draft_campaign_id": draft_campaign_id}
+            operations.GET_CAMPAIGN_DRAFT,
+            path={"ad_account_id": self._ad_account_id, "draft_campaign_id": draft_campaign_id},
         )
 
     async def publish(
-        self, draft_campaign_id: str, body: CampaignDraftPublish, *, verify: Verify[CampaignDraftPublishResult] | None = None
+        self,
+        draft_campaign_id: str,
+        body: CampaignDraftPublish,
+        *,
+        verify: Verify[CampaignDraftPublishResult] | None = None,
     ) -> CampaignDraftPublishResult:
         """Check a draft with all its ad sets and ads, or make it live (publishCampaignDraft)."""
         return await self._session.call(
@@ -218,7 +242,8 @@ class CampaignDrafts:
     async def delete(self, draft_campaign_id: str) -> None:
         """Delete a draft of a campaign (deleteCampaignDraft)."""
         await self._session.call(
-            operations.DELETE_CAMPAIGN_DRAFT, path={"ad_account_id": self._ad_account_id, "draft_campaign_id": draft_campaign_id}
+            operations.DELETE_CAMPAIGN_DRAFT,
+            path={"ad_account_id": self._ad_account_id, "draft_campaign_id": draft_campaign_id},
         )
 
 

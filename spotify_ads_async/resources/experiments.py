@@ -26,4 +26,6 @@ class Experiments:
 
     def availability(self) -> ListCall[ActiveExperiment]:
         """Tell which experiments the ad account may start and which run (getExperimentAvailability)."""
-        return ListCall(self._session, operations.GET_EXPERIMENT_AVAILABILITY, path={"ad_account_id": self._ad_account_id})
+        return ListCall(
+            self._session, operations.GET_EXPERIMENT_AVAILABILITY, path={"ad_account_id": self._ad_account_id}
+        )

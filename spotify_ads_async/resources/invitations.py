@@ -31,10 +31,13 @@ class BusinessInvitations:
     async def cancel(self, invitation_id: str) -> None:
         """Withdraw an invitation (cancelBusinessInvitation)."""
         await self._session.call(
-            operations.CANCEL_BUSINESS_INVITATION, path={"business_id": self._business_id, "invitation_id": invitation_id}
+            operations.CANCEL_BUSINESS_INVITATION,
+            path={"business_id": self._business_id, "invitation_id": invitation_id},
         )
 
-    async def accept(self, body: BusinessInvitationAccept, *, verify: Verify[BusinessMember] | None = None) -> BusinessMember:
+    async def accept(
+        self, body: BusinessInvitationAccept, *, verify: Verify[BusinessMember] | None = None
+    ) -> BusinessMember:
         """Accept an invitation, and so join the business (acceptBusinessInvitation)."""
         return await self._session.call(
             operations.ACCEPT_BUSINESS_INVITATION, path={"business_id": self._business_id}, body=body, verify=verify

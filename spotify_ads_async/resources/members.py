@@ -58,7 +58,9 @@ class AdAccountMembers:
 
     async def remove(self, member_id: str) -> None:
         """Take a member's access to the ad account away (removeAdAccountMember)."""
-        await self._session.call(operations.REMOVE_AD_ACCOUNT_MEMBER, path={"ad_account_id": self._ad_account_id, "member_id": member_id})
+        await self._session.call(
+            operations.REMOVE_AD_ACCOUNT_MEMBER, path={"ad_account_id": self._ad_account_id, "member_id": member_id}
+        )
 
 
 class BusinessMembers:
@@ -71,10 +73,14 @@ class BusinessMembers:
     def ad_accounts(self, member_id: str) -> ListCall[AdAccount]:
         """List the ad accounts that a member of the business may work in (getAdAccountsForBusinessMember)."""
         return ListCall(
-            self._session, operations.GET_AD_ACCOUNTS_FOR_BUSINESS_MEMBER, path={"business_id": self._business_id, "member_id": member_id}
+            self._session,
+            operations.GET_AD_ACCOUNTS_FOR_BUSINESS_MEMBER,
+            path={"business_id": self._business_id, "member_id": member_id},
         )
 
-    async def invite(self, body: BusinessInvitationCreate, *, verify: Verify[BusinessInvitation] | None = None) -> BusinessInvitation:
+    async def invite(
+        self, body: BusinessInvitationCreate, *, verify: Verify[BusinessInvitation] | None = None
+    ) -> BusinessInvitation:
         """Invite someone into the business, and into ad accounts of it (createBusinessInvitation)."""
         return await self._session.call(
             operations.CREATE_BUSINESS_INVITATION, path={"business_id": self._business_id}, body=body, verify=verify
@@ -86,17 +92,26 @@ class BusinessMembers:
 
     async def get(self, member_id: str) -> BusinessMember:
         """Read one member of the business (getBusinessMember)."""
-        return await self._session.call(operations.GET_BUSINESS_MEMBER, path={"business_id": self._business_id, "member_id": member_id})
+        return await self._session.call(
+            operations.GET_BUSINESS_MEMBER, path={"business_id": self._business_id, "member_id": member_id}
+        )
 
-    async def update(self, member_id: str, body: BusinessMemberUpdate, *, verify: Verify[BusinessMember] | None = None) -> BusinessMember:
+    async def update(
+        self, member_id: str, body: BusinessMemberUpdate, *, verify: Verify[BusinessMember] | None = None
+    ) -> BusinessMember:
         """Change a member's name, address or consent to marketing (updateBusinessMember)."""
         return await self._session.call(
-            operations.UPDATE_BUSINESS_MEMBER, path={"business_id": self._business_id, "member_id": member_id}, body=body, verify=verify
+            operations.UPDATE_BUSINESS_MEMBER,
+            path={"business_id": self._business_id, "member_id": member_id},
+            body=body,
+            verify=verify,
         )
 
     async def remove(self, member_id: str) -> None:
         """Take a member out of the business (removeBusinessMember)."""
-        await self._session.call(operations.REMOVE_BUSINESS_MEMBER, path={"business_id": self._business_id, "member_id": member_id})
+        await self._session.call(
+            operations.REMOVE_BUSINESS_MEMBER, path={"business_id": self._business_id, "member_id": member_id}
+        )
 
     async def update_role(
         self, member_id: str, body: BusinessMemberRoleUpdate, *, verify: Verify[BusinessMember] | None = None

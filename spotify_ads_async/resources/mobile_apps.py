@@ -55,10 +55,13 @@ class MobileApps:
     async def get(self, mobile_app_id: str) -> MobileApp:
         """Read one mobile app (getMobileAppByBusinessAndId)."""
         return await self._session.call(
-            operations.GET_MOBILE_APP_BY_BUSINESS_AND_ID, path={"business_id": self._business_id, "mobile_app_id": mobile_app_id}
+            operations.GET_MOBILE_APP_BY_BUSINESS_AND_ID,
+            path={"business_id": self._business_id, "mobile_app_id": mobile_app_id},
         )
 
-    async def update(self, mobile_app_id: str, body: MobileAppDetails, *, verify: Verify[MobileApp] | None = None) -> MobileApp:
+    async def update(
+        self, mobile_app_id: str, body: MobileAppDetails, *, verify: Verify[MobileApp] | None = None
+    ) -> MobileApp:
         """Change a mobile app (updateMobileAppByBusinessAndId)."""
         return await self._session.call(
             operations.UPDATE_MOBILE_APP_BY_BUSINESS_AND_ID,

@@ -31,10 +31,17 @@ class Pixels:
 
     async def get(self, pixel_id: str) -> Pixel:
         """Read one pixel (getPixelById)."""
-        return await self._session.call(operations.GET_PIXEL_BY_ID, path={"business_id": self._business_id, "pixel_id": pixel_id})
+        return await self._session.call(
+            operations.GET_PIXEL_BY_ID, path={"business_id": self._business_id, "pixel_id": pixel_id}
+        )
 
-    async def update(self, pixel_id: str, body: PixelUpdate, *, verify: Verify[UpdatedPixel] | None = None) -> UpdatedPixel:
+    async def update(
+        self, pixel_id: str, body: PixelUpdate, *, verify: Verify[UpdatedPixel] | None = None
+    ) -> UpdatedPixel:
         """Rename a pixel or move it to another domain (updatePixelById)."""
         return await self._session.call(
-            operations.UPDATE_PIXEL_BY_ID, path={"business_id": self._business_id, "pixel_id": pixel_id}, body=body, verify=verify
+            operations.UPDATE_PIXEL_BY_ID,
+            path={"business_id": self._business_id, "pixel_id": pixel_id},
+            body=body,
+            verify=verify,
         )

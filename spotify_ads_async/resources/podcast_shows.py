@@ -27,6 +27,8 @@ class PodcastShows:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def list(self, *, market: str, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET) -> ListCall[ContentTarget]:
+    def list(
+        self, *, market: str, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET
+    ) -> ListCall[ContentTarget]:
         """Look up podcast shows that are available in a market (getPodcastShows)."""
         return ListCall(self._session, operations.GET_PODCAST_SHOWS, query={"ids": ids, "market": market, "q": q})

@@ -25,4 +25,6 @@ class Pricing:
 
     async def reserved(self, body: ReservedPriceQuery) -> ReservedPrice:
         """Ask for the price of a reserved campaign (getReservedPricing)."""
-        return await self._session.call(operations.GET_RESERVED_PRICING, path={"ad_account_id": self._ad_account_id}, body=body)
+        return await self._session.call(
+            operations.GET_RESERVED_PRICING, path={"ad_account_id": self._ad_account_id}, body=body
+        )

@@ -102,7 +102,9 @@ class Reports:
             },
         )
 
-    async def create(self, body: AsyncReportCreate, *, verify: Verify[AsyncReportCreated] | None = None) -> AsyncReportCreated:
+    async def create(
+        self, body: AsyncReportCreate, *, verify: Verify[AsyncReportCreated] | None = None
+    ) -> AsyncReportCreated:
         """Order a CSV report (createAsyncReport)."""
         return await self._session.call(
             operations.CREATE_ASYNC_REPORT, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify
@@ -110,7 +112,9 @@ class Reports:
 
     async def get(self, report_id: str) -> AsyncReport:
         """Read whether a CSV report is ready, and where it lies (getAsyncReport)."""
-        return await self._session.call(operations.GET_ASYNC_REPORT, path={"ad_account_id": self._ad_account_id, "report_id": report_id})
+        return await self._session.call(
+            operations.GET_ASYNC_REPORT, path={"ad_account_id": self._ad_account_id, "report_id": report_id}
+        )
 
     def insights(
         self,

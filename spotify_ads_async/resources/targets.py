@@ -65,20 +65,30 @@ class TargetLookups:
             },
         )
 
-    def interests(self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET) -> ListCall[InterestTarget]:
+    def interests(
+        self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET
+    ) -> ListCall[InterestTarget]:
         """Look up interests that can be targeted (getInterestTargets)."""
         return ListCall(self._session, operations.GET_INTEREST_TARGETS, query={"ids": ids, "q": q})
 
     def languages(
-        self, *, ad_account_id: str | UnsetType = UNSET, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET
+        self,
+        *,
+        ad_account_id: str | UnsetType = UNSET,
+        ids: Sequence[str] | UnsetType = UNSET,
+        q: str | UnsetType = UNSET,
     ) -> ListCall[Target]:
         """Look up languages that can be targeted (getLanguageTargets)."""
-        return ListCall(self._session, operations.GET_LANGUAGE_TARGETS, query={"ad_account_id": ad_account_id, "ids": ids, "q": q})
+        return ListCall(
+            self._session, operations.GET_LANGUAGE_TARGETS, query={"ad_account_id": ad_account_id, "ids": ids, "q": q}
+        )
 
     def playlists(self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET) -> ListCall[Target]:
         """Look up kinds of playlists that can be targeted (getPlaylistTargets)."""
         return ListCall(self._session, operations.GET_PLAYLIST_TARGETS, query={"ids": ids, "q": q})
 
-    def sensitive_topics(self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET) -> ListCall[Target]:
+    def sensitive_topics(
+        self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET
+    ) -> ListCall[Target]:
         """Look up sensitive topics that ads can stay away from (getSensitiveTopicTargets)."""
         return ListCall(self._session, operations.GET_SENSITIVE_TOPIC_TARGETS, query={"ids": ids, "q": q})

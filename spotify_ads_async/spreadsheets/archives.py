@@ -18,7 +18,16 @@ LARGEST_UNPACKED = 1024 * 1024 * 1024
 _LARGEST_DOCUMENT = 64 * 1024 * 1024
 _MOST_MEMBERS = 10_000
 _CHUNK = 256 * 1024
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, expat.ExpatError, ET.ParseError, ValueError, OSError)
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    expat.ExpatError,
+    ET.ParseError,
+    ValueError,
+    OSError,
+)
 
 
 def open_archive(content: BinaryIO) -> zipfile.ZipFile:

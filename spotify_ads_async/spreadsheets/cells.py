@@ -76,7 +76,9 @@ class UnreadableCell(msgspec.Struct, frozen=True):
     reason: str
 
 
-CellValue: TypeAlias = str | int | Decimal | bool | datetime | date | time | timedelta | FormattedNumber | UnreadableCell
+CellValue: TypeAlias = (
+    str | int | Decimal | bool | datetime | date | time | timedelta | FormattedNumber | UnreadableCell
+)
 """What a cell holds; a blank one is an empty text. Times are those that the sheet shows, without a zone."""
 
 

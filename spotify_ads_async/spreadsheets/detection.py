@@ -96,7 +96,9 @@ def is_workbook(content: BinaryIO) -> bool:
 
 def _archive(members: set[str], head: bytes) -> Format:
     lowered = {name.lower() for name in members}
-    if b"application/vnd.oasis.opendocument.spreadsheet" in head[:200] or ("content.xml" in lowered and "mimetype" in lowered):
+    if b"application/vnd.oasis.opendocument.spreadsheet" in head[:200] or (
+        "content.xml" in lowered and "mimetype" in lowered
+    ):
         return Format.ODS
     if "xl/workbook.xml" in lowered:
         return Format.XLSX
@@ -111,7 +113,9 @@ def _archive(members: set[str], head: bytes) -> Format:
 
 def _require_table(text: str) -> None:
     if text.startswith(("<!doctype html", "<html", "<table", "<meta", "<head")):
-        raise SpreadsheetError("is a web page, whatever its name says: open it in a spreadsheet and save it as .xlsx or CSV")
+        raise SpreadsheetError(
+            "is a web page, whatever its name says: open it in a spreadsheet and save it as .xlsx or CSV"
+        )
     if text.startswith(("<?xml", "<workbook")):
         raise SpreadsheetError("is XML, whatever its name says: open it in a spreadsheet and save it as .xlsx or CSV")
     if text.startswith("[") and re.match(r"\[\s*(\{|\])", text):

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from spotify_ads_async.spreadsheets.cells import CellValue, FormattedNumber, Runs, SpreadsheetError, UnreadableCell, cell_address, number_of
+from spotify_ads_async.spreadsheets.cells import (
+    CellValue,
+    FormattedNumber,
+    Runs,
+    SpreadsheetError,
+    UnreadableCell,
+    cell_address,
+    number_of,
+)
 
 __all__ = ["LARGEST_AREA", "SheetFacts", "currency_of", "is_percent"]
 
@@ -68,7 +76,9 @@ class SheetFacts:
         self._broken.setdefault(row, {})[column] = UnreadableCell(reason)
         self._broken_count += 1
         if self._broken_count > _MOST_BROKEN:
-            raise SpreadsheetError(f"more than {_MOST_BROKEN} cells cannot be read; this one {reason}", sheet=self.name, row=row)
+            raise SpreadsheetError(
+                f"more than {_MOST_BROKEN} cells cannot be read; this one {reason}", sheet=self.name, row=row
+            )
 
     def show_as(self, row: int, column: int, number_format: FormattedNumber, rows: int = 1) -> None:
         """Note how a cell shows its number; the value in ``number_format`` does not matter."""

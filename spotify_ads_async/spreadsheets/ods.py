@@ -82,7 +82,9 @@ class _Content:
         self._depth += 1
         if self._depth > 1:
             raise SpreadsheetError("holds a table inside of a cell", sheet=self._sheet.name)
-        self._sheet = SheetFacts(attributes.get("table:name", ""), hidden=attributes.get("table:style-name", "") in self._hidden_styles)
+        self._sheet = SheetFacts(
+            attributes.get("table:name", ""), hidden=attributes.get("table:style-name", "") in self._hidden_styles
+        )
         self.sheets.append(self._sheet)
         self._row = self._wide_column = 0
 
@@ -110,7 +112,9 @@ class _Content:
                 "holds a formula that was never calculated: open the file in a spreadsheet and save it, or put the value in its place",
             )
         elif kind in {"percentage", "currency"}:
-            shown = _PERCENT if kind == "percentage" else FormattedNumber(0, currency=attributes.get("office:currency", ""))
+            shown = (
+                _PERCENT if kind == "percentage" else FormattedNumber(0, currency=attributes.get("office:currency", ""))
+            )
             for column in range(first, first + min(columns, self._sheet.last_column)):
                 self._sheet.show_as(self._row, column, shown, self._rows)
 

@@ -120,7 +120,9 @@ def open_spreadsheet(
         head = content.read(HEAD)
         if not head:
             raise SpreadsheetError("is empty")
-        opened = Spreadsheet(content, format_of(head, _members(content) if head.startswith(b"PK\x03\x04") else None), encoding)
+        opened = Spreadsheet(
+            content, format_of(head, _members(content) if head.startswith(b"PK\x03\x04") else None), encoding
+        )
         stack.callback(opened.close)
         yield opened
 

@@ -64,7 +64,9 @@ def inspect(content: BinaryIO, encoding: str | None) -> TextFile:
     marked = marked_encoding(head)
     named = known_encoding(encoding) if encoding else ""
     if marked and named and not marked.startswith(named.split("-")[0]) and not named.startswith("utf-16"):
-        raise SpreadsheetError(f"begins with the mark of {marked.removesuffix('-sig')}, and is said to be {encoding}", option="encoding")
+        raise SpreadsheetError(
+            f"begins with the mark of {marked.removesuffix('-sig')}, and is said to be {encoding}", option="encoding"
+        )
     chosen = marked or named or "utf-8-sig"
     failed_at = _first_undecodable(content, chosen)
     guessed = failed_at is not None and not marked and not named
@@ -82,7 +84,9 @@ def inspect(content: BinaryIO, encoding: str | None) -> TextFile:
     lines = list(islice(_lines(content, chosen), _SAMPLED_LINES))
     stated = stated_separator(lines[0]) if lines else ""
     sample = _sample(content, chosen) if guessed else ""
-    return TextFile(encoding=chosen, separator=stated or separator_of(lines), guessed=guessed, sample=sample, stated=bool(stated))
+    return TextFile(
+        encoding=chosen, separator=stated or separator_of(lines), guessed=guessed, sample=sample, stated=bool(stated)
+    )
 
 
 def _first_undecodable(content: BinaryIO, encoding: str) -> int | None:
@@ -174,7 +178,8 @@ def rows_of(content: BinaryIO, how: TextFile) -> Iterator[Row]:
             cells = next(reader, None)
         except csv.Error as problem:
             raise SpreadsheetError(
-                f"cannot be read as CSV: {problem}; a cell with a quotation mark stands between quotation marks, and doubles it", row=number
+                f"cannot be read as CSV: {problem}; a cell with a quotation mark stands between quotation marks, and doubles it",
+                row=number,
             ) from None
         if cells is None:
             return
@@ -210,4 +215,6 @@ def described(how: TextFile) -> Sequence[str]:
     if not how.guessed:
         return ()
     name = {"cp1252": "Windows-1252", "mac_roman": "Mac Roman"}[how.encoding]
-    return (f"read as {name}, which the file does not tell (“{how.sample}”): --encoding says what it is where that looks wrong",)
+    return (
+        f"read as {name}, which the file does not tell (“{how.sample}”): --encoding says what it is where that looks wrong",
+    )

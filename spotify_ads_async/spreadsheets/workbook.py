@@ -9,7 +9,14 @@ from typing import Any, BinaryIO
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.spreadsheets import ods, xls, xlsx
 from spotify_ads_async.spreadsheets.archives import open_archive
-from spotify_ads_async.spreadsheets.cells import CellValue, Row, SpreadsheetError, UnreadableCell, cell_address, number_of
+from spotify_ads_async.spreadsheets.cells import (
+    CellValue,
+    Row,
+    SpreadsheetError,
+    UnreadableCell,
+    cell_address,
+    number_of,
+)
 from spotify_ads_async.spreadsheets.detection import Format
 from spotify_ads_async.spreadsheets.facts import SheetFacts
 
@@ -28,7 +35,9 @@ class Workbook:
         try:
             import python_calamine  # noqa: PLC0415 - what few commands need shall delay none
         except ImportError:
-            raise ConfigurationError('workbooks need the extra "spreadsheets": pip install "spotify-ads-async[spreadsheets]"') from None
+            raise ConfigurationError(
+                'workbooks need the extra "spreadsheets": pip install "spotify-ads-async[spreadsheets]"'
+            ) from None
         content.seek(0)
         self.sheets: Sequence[SheetFacts] = self._look(content, kind)
         content.seek(0)
@@ -80,7 +89,9 @@ class _Merges:
         return self._present
 
 
-def _cells(sheet: SheetFacts, row: int, before: Sequence[CellValue], values: Sequence[Any], merges: _Merges) -> list[CellValue]:
+def _cells(
+    sheet: SheetFacts, row: int, before: Sequence[CellValue], values: Sequence[Any], merges: _Merges
+) -> list[CellValue]:
     cells: list[CellValue] = [*before, *values]
     formatted = sheet.formatted_columns
     for place, value in enumerate(cells):
@@ -91,7 +102,13 @@ def _cells(sheet: SheetFacts, row: int, before: Sequence[CellValue], values: Seq
     for top, left, bottom, right in merges.at(row):
         named = f"{cell_address(top, left)}:{cell_address(bottom, right)}"
         for column in range(left, min(right, max(len(cells), left)) + 1):
-            _put(cells, column, UnreadableCell(f"is one of the merged cells {named}: take the merge apart, and give each cell its value"))
+            _put(
+                cells,
+                column,
+                UnreadableCell(
+                    f"is one of the merged cells {named}: take the merge apart, and give each cell its value"
+                ),
+            )
     return cells
 
 

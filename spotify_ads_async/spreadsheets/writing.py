@@ -73,10 +73,17 @@ class WorkbookWriter:
         try:
             import xlsxwriter  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] - what few commands need shall delay none
         except ImportError:
-            raise ConfigurationError('workbooks need the extra "spreadsheets": pip install "spotify-ads-async[spreadsheets]"') from None
+            raise ConfigurationError(
+                'workbooks need the extra "spreadsheets": pip install "spotify-ads-async[spreadsheets]"'
+            ) from None
         self.path = path
         self._stream = path.open("xb")
-        options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+        options = {
+            "constant_memory": True,
+            "strings_to_formulas": False,
+            "strings_to_urls": False,
+            "strings_to_numbers": False,
+        }
         self._book: Any = xlsxwriter.Workbook(self._stream, options)  # pyright: ignore[reportUnknownMemberType, reportArgumentType] - no types
         self._formats: dict[tuple[tuple[str, Any], ...], Any] = {}
         self._lists: list[Sequence[str]] = []
@@ -85,7 +92,9 @@ class WorkbookWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             if kind is None:
                 self._write_lists()
@@ -169,7 +178,9 @@ class SheetWriter:
             shade = {"bg_color": "#EEEEEE", "font_color": "#666666"} if column.shaded else {}
             sheet.set_column(place, place, column.width, book.format(num_format=column.number_format, **shade))
             head = {"bold": True, "bottom": 1, "num_format": "@", "bg_color": "#DDDDDD" if column.shaded else "#D5F5DC"}
-            sheet.write_string(0, place, column.name, book.format(**head, **({"font_color": "#A00000"} if column.required else {})))
+            sheet.write_string(
+                0, place, column.name, book.format(**head, **({"font_color": "#A00000"} if column.required else {}))
+            )
             if column.note:
                 sheet.write_comment(0, place, column.note, {"x_scale": 2.2, "y_scale": 1.4})
             if column.choices:
@@ -210,7 +221,13 @@ class SheetWriter:
         return self._row + 1
 
     def _put(self, place: int, column: SheetColumn, value: object, colour: str) -> None:
-        shade = {"bg_color": colour} if colour else {"bg_color": "#EEEEEE", "font_color": "#666666"} if column.shaded else {}
+        shade = (
+            {"bg_color": colour}
+            if colour
+            else {"bg_color": "#EEEEEE", "font_color": "#666666"}
+            if column.shaded
+            else {}
+        )
         shown = self._book.format(num_format=column.number_format, **shade)
         match value:
             case bool():

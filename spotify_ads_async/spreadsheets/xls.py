@@ -22,7 +22,15 @@ _BIFF8 = 0x0600
 _ERROR, _NOTHING, _CALCULATE_ON_LOAD = 2, 3, 2
 _WORKSHEET = 0
 _BUILT_IN: Mapping[int, str] = {9: "0%", 10: "0.00%", 5: "$0", 6: "$0", 7: "$0", 8: "$0", 42: "$0", 44: "$0"}
-_ERRORS: Mapping[int, str] = {0: "#NULL!", 7: "#DIV/0!", 15: "#VALUE!", 23: "#REF!", 29: "#NAME?", 36: "#NUM!", 42: "#N/A"}
+_ERRORS: Mapping[int, str] = {
+    0: "#NULL!",
+    7: "#DIV/0!",
+    15: "#VALUE!",
+    23: "#REF!",
+    29: "#NAME?",
+    36: "#NUM!",
+    42: "#N/A",
+}
 _LARGEST_STREAM = 256 * 1024 * 1024
 
 
@@ -36,7 +44,9 @@ def look(content: BinaryIO) -> list[SheetFacts]:
     try:
         return _Workbook(stream).sheets
     except (struct.error, IndexError, UnicodeDecodeError):
-        raise SpreadsheetError("is damaged: its records cannot be read; open it in a spreadsheet and save it as .xlsx") from None
+        raise SpreadsheetError(
+            "is damaged: its records cannot be read; open it in a spreadsheet and save it as .xlsx"
+        ) from None
 
 
 def _workbook_stream(content: BinaryIO) -> bytes:
@@ -160,7 +170,9 @@ class _Sheet:
         elif kind == _FORMULA:
             if body[12:14] == b"\xff\xff" and body[6] == _ERROR:
                 facts.spoil(row, column, _error(body[8]))
-            elif (body[12:14] == b"\xff\xff" and body[6] == _NOTHING) or struct.unpack_from("<H", body, 14)[0] & _CALCULATE_ON_LOAD:
+            elif (body[12:14] == b"\xff\xff" and body[6] == _NOTHING) or struct.unpack_from("<H", body, 14)[
+                0
+            ] & _CALCULATE_ON_LOAD:
                 facts.spoil(
                     row,
                     column,

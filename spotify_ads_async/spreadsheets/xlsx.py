@@ -61,7 +61,13 @@ def _formats(archive: zipfile.ZipFile, names: Mapping[str, str]) -> list[Formatt
         return []
     styles = document(archive, names["xl/styles.xml"])
     codes = dict(_BUILT_IN)
-    codes.update({int(one.get("numFmtId", "0")): one.get("formatCode", "") for one in styles.iter() if _local(one.tag) == "numFmt"})
+    codes.update(
+        {
+            int(one.get("numFmtId", "0")): one.get("formatCode", "")
+            for one in styles.iter()
+            if _local(one.tag) == "numFmt"
+        }
+    )
     cells = next((one for one in styles.iter() if _local(one.tag) == "cellXfs"), ())
     return [_shown(codes.get(int(one.get("numFmtId", "0")), "")) for one in cells]
 
@@ -169,7 +175,9 @@ class _Sheet:
         reference = cell["r"]
         column = self._column_of(reference)
         if not self._column < column <= _MOST_COLUMNS:
-            raise SpreadsheetError(f"is damaged: cell {reference} is out of order", sheet=self._facts.name, row=self._row)
+            raise SpreadsheetError(
+                f"is damaged: cell {reference} is out of order", sheet=self._facts.name, row=self._row
+            )
         self._column = column
         facts = self._facts
         if column > facts.last_column or self._row > facts.last_row:
@@ -179,12 +187,16 @@ class _Sheet:
 
     def _column_of(self, reference: str) -> int:
         if not reference.endswith(self._row_text):
-            raise SpreadsheetError(f"is damaged: cell {reference} is in row {self._row}", sheet=self._facts.name, row=self._row)
+            raise SpreadsheetError(
+                f"is damaged: cell {reference} is in row {self._row}", sheet=self._facts.name, row=self._row
+            )
         letters = reference[: -len(self._row_text)]
         found = self._columns.get(letters)
         if found is None:
             if not (letters.isascii() and letters.isalpha() and len(letters) <= 3):
-                raise SpreadsheetError(f"is damaged: there is no cell {reference}", sheet=self._facts.name, row=self._row)
+                raise SpreadsheetError(
+                    f"is damaged: there is no cell {reference}", sheet=self._facts.name, row=self._row
+                )
             found = self._columns[letters] = column_number(letters)
         return found
 
@@ -199,7 +211,9 @@ class _Sheet:
     def _end_cell(self, value: str) -> None:
         kind = self._cell.get("t", "")
         if kind == "e":
-            self._facts.spoil(self._row, self._column, f"holds the error {value or '#N/A'}: mend its formula, or type the value")
+            self._facts.spoil(
+                self._row, self._column, f"holds the error {value or '#N/A'}: mend its formula, or type the value"
+            )
         elif not (value or (self._has_value and kind == "str")) or (self._recalculates and value in {"", "0"}):
             self._facts.spoil(
                 self._row,

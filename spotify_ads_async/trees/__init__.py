@@ -14,4 +14,16 @@ from spotify_ads_async.trees.plans import LeftOut
 from spotify_ads_async.trees.tree import AdSetTree, CampaignTree, Rename, moved
 from spotify_ads_async.trees.trees import DraftTree, Trees, Unheld
 
-__all__ = ["AdSetTree", "CampaignTree", "Difference", "DraftTree", "LeftOut", "Made", "Rename", "Trees", "Unheld", "moved", "parse"]
+__all__ = [
+    "AdSetTree",
+    "CampaignTree",
+    "Difference",
+    "DraftTree",
+    "LeftOut",
+    "Made",
+    "Rename",
+    "Trees",
+    "Unheld",
+    "moved",
+    "parse",
+]

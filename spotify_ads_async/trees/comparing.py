@@ -41,11 +41,18 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 def differences(plan: CampaignPlan, ids: Mapping[str, str], found: CampaignTree) -> list[Difference]:
     """What differs between a plan and the live campaign; ``ids`` leads from originals to copies. Whether it runs is left out."""
-    campaign = msgspec.structs.replace(plan.part, wanted={name: value for name, value in plan.part.wanted.items() if name != "status"})
-    return [*_of_part(campaign, ids, {found.campaign.id or "": found.campaign}), *differences_in_ad_sets(plan.ad_sets, ids, found.ad_sets)]
+    campaign = msgspec.structs.replace(
+        plan.part, wanted={name: value for name, value in plan.part.wanted.items() if name != "status"}
+    )
+    return [
+        *_of_part(campaign, ids, {found.campaign.id or "": found.campaign}),
+        *differences_in_ad_sets(plan.ad_sets, ids, found.ad_sets),
+    ]
 
 
-def differences_in_ad_sets(plans: Sequence[AdSetPlan], ids: Mapping[str, str], found: Sequence[AdSetTree]) -> list[Difference]:
+def differences_in_ad_sets(
+    plans: Sequence[AdSetPlan], ids: Mapping[str, str], found: Sequence[AdSetTree]
+) -> list[Difference]:
     """What differs between the plans of ad sets and what is live, ads included; also what is there and was not wanted."""
     ad_sets: dict[str, Answer] = {one.ad_set.id or "": one.ad_set for one in found}
     ads: dict[str, Answer] = {ad.id or "": ad for one in found for ad in one.ads}
@@ -66,7 +73,9 @@ def differences_in_ad_sets(plans: Sequence[AdSetPlan], ids: Mapping[str, str], f
         for identifier, one in there.items():
             if identifier not in wanted:
                 name = str(json_of(one).get("name", ""))
-                different.append(Difference(kind=kind, name=name, id=identifier, attribute="", wanted=None, found="there"))
+                different.append(
+                    Difference(kind=kind, name=name, id=identifier, attribute="", wanted=None, found="there")
+                )
     return different
 
 

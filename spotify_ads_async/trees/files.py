@@ -41,12 +41,16 @@ def read_file(path: Path) -> bytes:
     if not path.exists():
         raise InvalidRequest(f"{path} is not there; nothing was sent", path=str(path), rule="a file")
     if not path.is_file():
-        raise InvalidRequest(f"{path} is no plain file: save what it holds to one; nothing was sent", path=str(path), rule="a plain file")
+        raise InvalidRequest(
+            f"{path} is no plain file: save what it holds to one; nothing was sent", path=str(path), rule="a plain file"
+        )
     with path.open("rb") as file:
         content = file.read(_LARGEST_FILE + 1)
     if len(content) > _LARGEST_FILE:
         raise InvalidRequest(
-            f"{path} is larger than a gigabyte: divide it by campaigns; nothing was sent", path=str(path), rule="at most 1 GB"
+            f"{path} is larger than a gigabyte: divide it by campaigns; nothing was sent",
+            path=str(path),
+            rule="at most 1 GB",
         )
     return content
 
@@ -128,8 +132,14 @@ def _check_known(number: int, kind: type[Answer], facts: Mapping[str, Any], allo
         if text in allowed or str(found.path[-1]) in allowed:
             continue
         meant = f": did you mean {found.suggestion}?" if found.suggestion else ""
-        what = f"{text} is no key that is known" if found.is_key else f"{text} is {found.value!r}, which is no value that is known"
-        raise _unreadable(number, f'{what}{meant or ""} (if a newer API gave it, "newer": ["{text}"] in the line says so)')
+        what = (
+            f"{text} is no key that is known"
+            if found.is_key
+            else f"{text} is {found.value!r}, which is no value that is known"
+        )
+        raise _unreadable(
+            number, f'{what}{meant or ""} (if a newer API gave it, "newer": ["{text}"] in the line says so)'
+        )
 
 
 def _unreadable(number: int, what: str) -> InvalidRequest:

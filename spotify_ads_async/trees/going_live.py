@@ -118,7 +118,9 @@ class GoingLive:
     async def finish(self, plan: CampaignPlan, campaign_id: str, ids: Mapping[str, str], done: Published) -> Published:
         """Set what the drafts of a live campaign could not hold, compare, and let it run if it shall and all is well."""
         done.live = True
-        if (await self._account.campaigns.get(campaign_id)).status == CampaignStatus.ACTIVE and (plan.unheld() or not plan.runs):
+        if (await self._account.campaigns.get(campaign_id)).status == CampaignStatus.ACTIVE and (
+            plan.unheld() or not plan.runs
+        ):
             await self._run(campaign_id, CampaignStatus.PAUSED)
             done.notes.append(
                 f"campaign {campaign_id} ({plan.part.name}) was live and running before it was as it was wanted, and is paused now: "
@@ -140,7 +142,14 @@ class GoingLive:
         found = await self._run(campaign_id, wanted)
         if found != wanted:
             done.differences = [
-                Difference(kind="campaign", name=plan.part.name, id=campaign_id, attribute="status", wanted=str(wanted), found=str(found))
+                Difference(
+                    kind="campaign",
+                    name=plan.part.name,
+                    id=campaign_id,
+                    attribute="status",
+                    wanted=str(wanted),
+                    found=str(found),
+                )
             ]
         return done
 

@@ -63,7 +63,12 @@ class Maker:
         self.ids: dict[str, str] = {}
 
     async def campaign(
-        self, plan: CampaignPlan, *, status: str, key: str | None = None, begun: Callable[[str], Awaitable[None]] | None = None
+        self,
+        plan: CampaignPlan,
+        *,
+        status: str,
+        key: str | None = None,
+        begun: Callable[[str], Awaitable[None]] | None = None,
     ) -> str:
         """Make a campaign's draft with everything in it; its id.
 
@@ -79,7 +84,9 @@ class Maker:
         try:
             made = await self._create(CREATE_CAMPAIGN_DRAFT, {**plan.part.body, "status": status}, key)
         except OutcomeUnknown as unknown:
-            unknown.add_note(f"a draft of a campaign named {plan.part.name!r} may have been made: look through the account's drafts")
+            unknown.add_note(
+                f"a draft of a campaign named {plan.part.name!r} may have been made: look through the account's drafts"
+            )
             raise
         draft_id = _id_of("campaign", made)
         async with _TakingBack(self._drafts.campaigns.delete, "the draft of the campaign", lambda: draft_id):
@@ -109,7 +116,9 @@ class Maker:
                 await self._ad_set(plan, campaign_id)
             except OutcomeUnknown as unknown:
                 if original_id not in self.ids:
-                    unknown.add_note(f"a draft of an ad set named {plan.part.name!r} may be in campaign {campaign_id}: look there")
+                    unknown.add_note(
+                        f"a draft of an ad set named {plan.part.name!r} may be in campaign {campaign_id}: look there"
+                    )
                 raise
 
     async def _ad_set(self, plan: AdSetPlan, campaign_id: str) -> None:
@@ -154,9 +163,13 @@ class _TakingBack:
             try:
                 await self._delete(draft_id)
             except SpotifyAdsError as problem:
-                error.add_note(f"{self._noun} could not be deleted again and is still there, with id {draft_id}: {problem}")
+                error.add_note(
+                    f"{self._noun} could not be deleted again and is still there, with id {draft_id}: {problem}"
+                )
                 return
         if waiting.cancelled_caught:
-            error.add_note(f"{self._noun} may still be there, with id {draft_id}: deleting it took longer than {_CLEANUP_SECONDS:.0f} s")
+            error.add_note(
+                f"{self._noun} may still be there, with id {draft_id}: deleting it took longer than {_CLEANUP_SECONDS:.0f} s"
+            )
         else:
             error.add_note(f"{self._noun}, {draft_id}, was deleted again with what was in it: nothing is left")

@@ -127,7 +127,11 @@ def copy_name(name: str) -> str:
 
 def shift(ad_sets: Iterable[AdSetTree], start: datetime | None) -> timedelta:
     """By how much dates move so that the first ad set that is made starts at ``start``."""
-    starts = [one.ad_set.start_time for one in ad_sets if one.ad_set.start_time is not None and str(one.ad_set.status) != _ARCHIVED]
+    starts = [
+        one.ad_set.start_time
+        for one in ad_sets
+        if one.ad_set.start_time is not None and str(one.ad_set.status) != _ARCHIVED
+    ]
     if start is None:
         return timedelta(0)
     try:
@@ -138,7 +142,10 @@ def shift(ad_sets: Iterable[AdSetTree], start: datetime | None) -> timedelta:
         ) from None
     if wanted < datetime.now(UTC) - _TODAY:
         raise InvalidRequest(
-            f"a start of {wanted.date()} lies in the past; nothing was sent", path="start", value=start, rule="not before today"
+            f"a start of {wanted.date()} lies in the past; nothing was sent",
+            path="start",
+            value=start,
+            rule="not before today",
         )
     return wanted - min(starts) if starts else timedelta(0)
 
@@ -153,7 +160,9 @@ class Planner:
         ignore: keys that are left out of the copy.
     """
 
-    def __init__(self, rename: Rename, *, start: datetime | None = None, rates: Rates | None = None, ignore: Collection[str] = ()) -> None:
+    def __init__(
+        self, rename: Rename, *, start: datetime | None = None, rates: Rates | None = None, ignore: Collection[str] = ()
+    ) -> None:
         self._rename = rename
         self._start = start
         self._rates = rates
@@ -198,7 +207,9 @@ class Planner:
         notes: list[str] = []
         # An account that is suspended pauses its ad sets too: that is no wish of whoever made them.
         forced = ad_set.is_paused and ad_set.pause_reason is not None and str(ad_set.pause_reason) != "USER_PAUSED"
-        wanted["delivery"] = "OFF" if ad_set.delivery is None and ad_set.is_paused and not forced else _delivery(ad_set.delivery, notes)
+        wanted["delivery"] = (
+            "OFF" if ad_set.delivery is None and ad_set.is_paused and not forced else _delivery(ad_set.delivery, notes)
+        )
         part = self._part("ad_set", ad_set, changes, wanted=wanted, notes=notes)
         ads: list[PartPlan] = []
         for ad in tree.ads:
@@ -240,8 +251,19 @@ class Planner:
     ) -> PartPlan:
         operation, live, draft = _REQUESTS[kind]
         source = json_of(answer)
-        unknown = [one for one in unknown_in(type(answer), source) if not self._ignore & {path_text(one.path), str(one.path[-1])}]
-        body = _draft(kind, msgspec.structs.replace(answer, **changes), operation, live, draft, checked=all(one.is_key for one in unknown))
+        unknown = [
+            one
+            for one in unknown_in(type(answer), source)
+            if not self._ignore & {path_text(one.path), str(one.path[-1])}
+        ]
+        body = _draft(
+            kind,
+            msgspec.structs.replace(answer, **changes),
+            operation,
+            live,
+            draft,
+            checked=all(one.is_key for one in unknown),
+        )
         if self._rates is not None:
             self._rates.convert(body, answer)
         newer: dict[str, Any] = {}
@@ -284,7 +306,13 @@ def _delivery(value: object, notes: list[str]) -> str:
 
 
 def _draft(
-    kind: str, answer: Campaign | AdSet | Ad, operation: Operation[Any], live: type[Request], draft: type[Request], *, checked: bool
+    kind: str,
+    answer: Campaign | AdSet | Ad,
+    operation: Operation[Any],
+    live: type[Request],
+    draft: type[Request],
+    *,
+    checked: bool,
 ) -> dict[str, Any]:
     """What was answered, as the JSON of a draft's request: without what only answers have."""
     # Nested parts know how to become those of live requests; drafts have the same, with fewer that must be there.

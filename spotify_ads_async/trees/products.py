@@ -19,7 +19,11 @@ logger = logging.getLogger("spotify_ads_async")
 
 _PARENTS = ("campaign_id", "ad_set_id")
 _TO_COME = "00000000-0000-4000-8000-000000000000"
-_OPERATIONS: Mapping[EntityKind, str] = {"campaign": CREATE_CAMPAIGN_DRAFT.id, "ad_set": CREATE_AD_SET_DRAFT.id, "ad": CREATE_AD_DRAFT.id}
+_OPERATIONS: Mapping[EntityKind, str] = {
+    "campaign": CREATE_CAMPAIGN_DRAFT.id,
+    "ad_set": CREATE_AD_SET_DRAFT.id,
+    "ad": CREATE_AD_DRAFT.id,
+}
 
 
 async def hold_campaigns(caller: Caller, trees: Sequence[Sequence[PartPlan]]) -> None:
@@ -66,7 +70,11 @@ def _hold(products: AdProducts | None, product: str, part: PartPlan) -> None:
         first = broken[0]
         problem = "; ".join(str(one) for one in broken)
         error = InvalidRequest(
-            problem, operation=_OPERATIONS[kind], path=f"body.{first.field}", value=first.value, rule=f"as {product} takes it"
+            problem,
+            operation=_OPERATIONS[kind],
+            path=f"body.{first.field}",
+            value=first.value,
+            rule=f"as {product} takes it",
         )
         error.add_note(f"{kind.replace('_', ' ')} {part.name!r} cannot be made as {product}; nothing was sent")
         raise error

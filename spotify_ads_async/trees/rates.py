@@ -31,7 +31,10 @@ def read_rates(given: Mapping[str, Decimal | str | int]) -> dict[str, Decimal]:
             rate = Decimal(0)
         if minor_units(currency) is None or isinstance(value, float) or not rate.is_finite() or not 0 < rate < 10**9:
             raise InvalidRequest(
-                f"{code}={value} is no rate: write it as JPY=0.0067", path="rates", value=value, rule="a currency and a number"
+                f"{code}={value} is no rate: write it as JPY=0.0067",
+                path="rates",
+                value=value,
+                rule="a currency and a number",
             )
         rates[currency] = rate
     return rates
@@ -73,7 +76,9 @@ class Rates:
             return None
         if theirs in self._rates:
             if not self._currency:
-                raise InvalidRequest(f"the ad account names no currency, so {what} cannot be converted; nothing was sent", path="rates")
+                raise InvalidRequest(
+                    f"the ad account names no currency, so {what} cannot be converted; nothing was sent", path="rates"
+                )
             return self._rates[theirs]
         if not theirs:
             raise InvalidRequest(

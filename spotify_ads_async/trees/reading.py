@@ -21,12 +21,18 @@ class Reader:
     """Reads trees of one ad account, each part with the JSON that it came from."""
 
     def __init__(self, session: Session, ad_account_id: str) -> None:
-        self.account = AdAccountResources(session.with_options(msgspec.structs.replace(session.options, keep_json=True)), ad_account_id)
+        self.account = AdAccountResources(
+            session.with_options(msgspec.structs.replace(session.options, keep_json=True)), ad_account_id
+        )
 
     async def read(self, campaign_id: str, *, archived: bool = False) -> CampaignTree:
         """A campaign with its ad sets and ads; those that are archived only if asked for."""
         campaign = await self.account.campaigns.get(campaign_id)
-        ad_sets = [one async for one in self.account.ad_sets.list(campaign_ids=[campaign_id]) if archived or one.status != _ARCHIVED]
+        ad_sets = [
+            one
+            async for one in self.account.ad_sets.list(campaign_ids=[campaign_id])
+            if archived or one.status != _ARCHIVED
+        ]
         return CampaignTree(campaign=campaign, ad_sets=await self.ad_sets(ad_sets, archived=archived))
 
     async def ad_set(self, ad_set_id: str) -> AdSet:

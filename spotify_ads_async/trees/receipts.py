@@ -63,7 +63,9 @@ class Receipt:
             self._take(number, line, ad_account_id)
         torn = content[end:]
         if torn:
-            if not ((self._events and torn.startswith(b"{")) or torn.startswith(_BEGINNING) or _BEGINNING.startswith(torn)):
+            if not (
+                (self._events and torn.startswith(b"{")) or torn.startswith(_BEGINNING) or _BEGINNING.startswith(torn)
+            ):
                 raise self._unreadable(content.count(b"\n") + 1, "it is no line of a receipt")
             os.ftruncate(file, end)
 
@@ -81,10 +83,14 @@ class Receipt:
         try:
             file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         except OSError as problem:
-            raise ConfigurationError(f"the receipt {path} cannot be opened: {problem.strerror}; nothing was sent") from None
+            raise ConfigurationError(
+                f"the receipt {path} cannot be opened: {problem.strerror}; nothing was sent"
+            ) from None
         try:
             if not stat.S_ISREG(os.fstat(file).st_mode):
-                raise ConfigurationError(f"{path} is no plain file, and no place for a receipt: name another; nothing was sent")
+                raise ConfigurationError(
+                    f"{path} is no plain file, and no place for a receipt: name another; nothing was sent"
+                )
             if sys.platform != "win32":
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

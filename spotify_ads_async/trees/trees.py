@@ -124,7 +124,9 @@ class Trees:
         """
         tree = await self._reader.read(campaign_id, archived=True)
         planner = Planner(rename or same, start=start, ignore=ignore)
-        return await self._create(planner.campaign(tree, name or copy_name(tree.campaign.name or "")), publish=publish, on_made=on_made)
+        return await self._create(
+            planner.campaign(tree, name or copy_name(tree.campaign.name or "")), publish=publish, on_made=on_made
+        )
 
     async def clone_ad_set(
         self,
@@ -157,7 +159,11 @@ class Trees:
         maker = Maker(self._session, self._ad_account_id, on_made)
         await maker.ad_set(plan, campaign_id, alone=alone)
         return await self._finished(
-            campaign_id, maker.ids, plan.parts(), left_out, self._publishing_ad_set(plan, campaign_id, maker.ids) if publish else None
+            campaign_id,
+            maker.ids,
+            plan.parts(),
+            left_out,
+            self._publishing_ad_set(plan, campaign_id, maker.ids) if publish else None,
         )
 
     async def create(
@@ -191,7 +197,9 @@ class Trees:
         await hold_campaigns(self._session, [plan.parts()])
         maker = Maker(self._session, self._ad_account_id, on_made)
         draft_id = await maker.campaign(plan, status=_status(plan, publish=publish))
-        return await self._finished(draft_id, maker.ids, plan.parts(), plan.left_out, self._publishing(plan, draft_id, maker.ids, publish))
+        return await self._finished(
+            draft_id, maker.ids, plan.parts(), plan.left_out, self._publishing(plan, draft_id, maker.ids, publish)
+        )
 
     # ---- checking and publishing
 
@@ -204,7 +212,9 @@ class Trees:
     ) -> Callable[[], Awaitable[Published]] | None:
         return (lambda: self._going_live.campaign(plan, campaign_id, ids)) if publish else None
 
-    def _publishing_ad_set(self, plan: AdSetPlan, campaign_id: str, ids: Mapping[str, str]) -> Callable[[], Awaitable[Published]]:
+    def _publishing_ad_set(
+        self, plan: AdSetPlan, campaign_id: str, ids: Mapping[str, str]
+    ) -> Callable[[], Awaitable[Published]]:
         return lambda: self._going_live.ad_set(plan, campaign_id, ids)
 
     async def _finished(
@@ -381,7 +391,9 @@ class Trees:
             try:
                 made = await self._load_one(plan, kept, publish=publish, on_made=on_made)
             except Exception as error:
-                error.add_note(f"{len(done)} of {len(wanted)} campaigns are done: {', '.join(one.campaign_id for one in done) or 'none'}")
+                error.add_note(
+                    f"{len(done)} of {len(wanted)} campaigns are done: {', '.join(one.campaign_id for one in done) or 'none'}"
+                )
                 raise
             if made is not None:
                 done.append(made)
@@ -389,7 +401,9 @@ class Trees:
                     on_done(made)
         return done
 
-    async def _load_one(self, plan: CampaignPlan, kept: Receipt | None, *, publish: bool, on_made: OnMade | None) -> DraftTree | None:
+    async def _load_one(
+        self, plan: CampaignPlan, kept: Receipt | None, *, publish: bool, on_made: OnMade | None
+    ) -> DraftTree | None:
         """Make one campaign, or find that it is made: then None."""
         maker = Maker(self._session, self._ad_account_id, on_made)
         status = _status(plan, publish=publish)
@@ -404,7 +418,12 @@ class Trees:
             await self._delete_half_made(plan, event.draft_id)
             event = None
         if event is None:
-            event = Event(ad_account_id=self._ad_account_id, original_id=plan.part.original_id, key=str(uuid.uuid4()), digest=plan.digest())
+            event = Event(
+                ad_account_id=self._ad_account_id,
+                original_id=plan.part.original_id,
+                key=str(uuid.uuid4()),
+                digest=plan.digest(),
+            )
             await anyio.to_thread.run_sync(kept.write, event)
 
         async def begun(draft_id: str) -> None:
@@ -441,7 +460,9 @@ class Trees:
         if await is_there(self._account, campaign_id):
             return await self._recorded(plan, event, kept, self._publishing(plan, campaign_id, ids, publish=True))
         if await self._going_live.is_live(campaign_id):
-            return await self._recorded(plan, event, kept, lambda: self._going_live.finish(plan, campaign_id, ids, Published(notes=[])))
+            return await self._recorded(
+                plan, event, kept, lambda: self._going_live.finish(plan, campaign_id, ids, Published(notes=[]))
+            )
         raise InvalidRequest(
             f"the draft {campaign_id} of campaign {plan.part.name} is neither a draft any more nor live: somebody deleted it; "
             "take its lines out of the receipt to make it anew",
@@ -460,7 +481,9 @@ def _check_unchanged(plans: list[CampaignPlan | LeftOut], kept: Receipt, path: P
     changed = [
         plan.part.name
         for plan in plans
-        if isinstance(plan, CampaignPlan) and (event := kept.of(plan.part.original_id)) is not None and event.digest != plan.digest()
+        if isinstance(plan, CampaignPlan)
+        and (event := kept.of(plan.part.original_id)) is not None
+        and event.digest != plan.digest()
     ]
     if changed:
         shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3} others" if len(changed) > 3 else "")

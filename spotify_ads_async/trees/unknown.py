@@ -74,8 +74,12 @@ def _walk(node: inspect.Type, value: object, path: Path) -> Iterator[Unknown]:
         case inspect.CollectionType() if isinstance(value, list):
             for index, one in enumerate(cast("list[object]", value)):
                 yield from _walk(node.item_type, one, (*path, index))
-        case inspect.EnumType() if isinstance(value, str) and issubclass(node.cls, OpenEnum) and not node.cls(value).known:
-            yield Unknown(path, value, is_key=False, suggestion=_nearest(value, [str(member.value) for member in node.cls]))
+        case inspect.EnumType() if (
+            isinstance(value, str) and issubclass(node.cls, OpenEnum) and not node.cls(value).known
+        ):
+            yield Unknown(
+                path, value, is_key=False, suggestion=_nearest(value, [str(member.value) for member in node.cls])
+            )
         case _:
             pass
 
@@ -90,5 +94,9 @@ def _in_struct(node: inspect.StructType, value: Mapping[str, object], path: Path
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    alike = [found for text in (name.lower(), name.upper()) for found in difflib.get_close_matches(text, known, n=1, cutoff=0.6)]
+    alike = [
+        found
+        for text in (name.lower(), name.upper())
+        for found in difflib.get_close_matches(text, known, n=1, cutoff=0.6)
+    ]
     return alike[0] if alike else ""

@@ -102,7 +102,9 @@ class Assets(assets.Assets):
             file=file,
         )
         async with Journal(_place(journal, source), wish) as book:
-            one = MediaUpload(self._session, self._ad_account_id, source, file, book, concurrency=concurrency, timeout=timeout)
+            one = MediaUpload(
+                self._session, self._ad_account_id, source, file, book, concurrency=concurrency, timeout=timeout
+            )
             if progress is not None:
                 one.follow(progress)
             return await one.run(wish.name, subtype, into)

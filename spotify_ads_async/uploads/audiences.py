@@ -28,7 +28,15 @@ from spotify_ads_async.spreadsheets.spooling import open_content
 from spotify_ads_async.spreadsheets.text import TextFile, lines_of
 from spotify_ads_async.types import UNSET, Secret
 from spotify_ads_async.uploads.hash_folder import hash_folder
-from spotify_ads_async.uploads.identifiers import Counts, NotCsvError, distinct, encoding_of, identifiers, lines_of_workbook, missing_from
+from spotify_ads_async.uploads.identifiers import (
+    Counts,
+    NotCsvError,
+    distinct,
+    encoding_of,
+    identifiers,
+    lines_of_workbook,
+    missing_from,
+)
 from spotify_ads_async.validation.requests import check_body
 
 __all__ = ["AudienceFailed", "Audiences", "UploadedAudience"]
@@ -133,7 +141,9 @@ class Audiences(audiences.Audiences):
             before = None if audience_id is None else await self.get(audience_id)
             place = await self._place(audience_id)
             if not place.id or place.upload_url is None:
-                raise InvalidAnswer("the answer names no address to upload to", operation=operations.CREATE_UPLOAD_URL.id)
+                raise InvalidAnswer(
+                    "the answer names no address to upload to", operation=operations.CREATE_UPLOAD_URL.id
+                )
             await self._put(place.upload_url, ready)
         if audience_id is None:
             audience = await self._create(place.id, name or "", description)
@@ -207,7 +217,9 @@ def _new_audience(identifier: str, name: str, description: str | None) -> Custom
 def _name_of(source: str | os.PathLike[str] | Iterable[str]) -> str:
     if isinstance(source, str | os.PathLike):
         return Path(source).stem
-    raise InvalidRequest("a new audience needs a name (name=…)", operation=operations.CREATE_AUDIENCE.id, path="body.name", rule="given")
+    raise InvalidRequest(
+        "a new audience needs a name (name=…)", operation=operations.CREATE_AUDIENCE.id, path="body.name", rule="given"
+    )
 
 
 def _require_usable(audience: Audience) -> None:
@@ -218,7 +230,9 @@ def _require_usable(audience: Audience) -> None:
             operation=operations.GET_AUDIENCE.id,
         )
     if audience.status == AudienceStatus.EMPTY:
-        logger.warning("audience %s is EMPTY: nobody on its list was found on Spotify; check the list, and replace it", audience.id)
+        logger.warning(
+            "audience %s is EMPTY: nobody on its list was found on Spotify; check the list, and replace it", audience.id
+        )
 
 
 def _prepare(
@@ -254,7 +268,9 @@ def _prepare(
     with ready.open(encoding="ascii", errors="replace") as written:
         lost = missing_from(written, counts)
     if lost:
-        raise ConfigurationError(f"the hashed list in {ready.parent} is not what was read ({lost}): is the disk full? nothing was sent")
+        raise ConfigurationError(
+            f"the hashed list in {ready.parent} is not what was read ({lost}): is the disk full? nothing was sent"
+        )
     return counts, encoding, assumed
 
 
@@ -263,7 +279,9 @@ def _lines_of(content: BinaryIO, encoding: str) -> Generator[str]:
         yield line
 
 
-def _write(lines: Iterable[str], columns: Sequence[str] | None, ready: Path, counts: Counts, *, ascii_only: bool) -> None:
+def _write(
+    lines: Iterable[str], columns: Sequence[str] | None, ready: Path, counts: Counts, *, ascii_only: bool
+) -> None:
     with ready.open("w", encoding="ascii") as out:
         found = identifiers(lines, columns, counts, ascii_only=ascii_only)
         out.writelines(f"{one}\n" for one in distinct(found, ready.parent, counts))
@@ -275,7 +293,9 @@ def _write_sheet(content: BinaryIO, columns: Sequence[str] | None, ready: Path, 
         tables = [table for table in opened.tables if not table.hidden and _is_filled(table)]
         if len(tables) != 1:
             names = ", ".join(table.name for table in tables) or "none"
-            raise SpreadsheetError(f"is a workbook in which one sheet must hold the list; sheets that hold something: {names}")
+            raise SpreadsheetError(
+                f"is a workbook in which one sheet must hold the list; sheets that hold something: {names}"
+            )
         _write(lines_of_workbook(tables[0]), columns, ready, counts, ascii_only=False)
 
 
@@ -285,7 +305,9 @@ def _is_filled(table: Table) -> bool:
 
 def _require(counts: Counts, *, skip_invalid: bool) -> None:
     if counts.refused and not skip_invalid:
-        shown = ", ".join(map(str, counts.refused_lines)) + (", …" if counts.refused > len(counts.refused_lines) else "")
+        shown = ", ".join(map(str, counts.refused_lines)) + (
+            ", …" if counts.refused > len(counts.refused_lines) else ""
+        )
         raise _refusal(
             f"has {counts.refused} lines without an identifier (lines {shown}): mend them, or leave them out with skip_invalid=True",
             "an e-mail address, a mobile advertising id or a SHA-256 hash in every line",

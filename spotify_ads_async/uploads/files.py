@@ -24,7 +24,9 @@ USUAL_SECTION = 512 * 1024
 """Small, within what the server allows, so that a connection that breaks often re-sends little."""
 _MEGABYTE = 1_000_000
 _HEAD = 16
-_NO_VIDEO = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis", b"M4A ", b"M4B ", b"M4P "})
+_NO_VIDEO = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis", b"M4A ", b"M4B ", b"M4P "}
+)
 _MP3 = (b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xfa")
 
 
@@ -83,7 +85,11 @@ def _require(path: Path, size: int, found: AssetType | None, wanted: AssetType |
         rule = f"at most {MOST_SECTIONS * LARGEST_SECTION:,} bytes"
     if rule:
         raise InvalidRequest(
-            f"{path.name} ({size:,} bytes) must be {rule}", operation="uploadAsset", path="media", value=path.name, rule=rule
+            f"{path.name} ({size:,} bytes) must be {rule}",
+            operation="uploadAsset",
+            path="media",
+            value=path.name,
+            rule=rule,
         )
 
 
@@ -104,7 +110,11 @@ def section_size(size: int, max_chunk_size_mb: int | None) -> int:
     if needed > allowed:
         rule = f"at most {MOST_SECTIONS * allowed:,} bytes: the server takes {MOST_SECTIONS} sections of {allowed:,}"
         raise InvalidRequest(
-            f"the file ({size:,} bytes) must be {rule}", operation="transferChunkedAsset", path="media", value=size, rule=rule
+            f"the file ({size:,} bytes) must be {rule}",
+            operation="transferChunkedAsset",
+            path="media",
+            value=size,
+            rule=rule,
         )
     return min(allowed, max(USUAL_SECTION, needed))
 

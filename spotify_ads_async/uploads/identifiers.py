@@ -24,7 +24,17 @@ from spotify_ads_async.errors import Portable
 from spotify_ads_async.spreadsheets import SpreadsheetError, Table, UnreadableCell, is_blank
 from spotify_ads_async.spreadsheets.detection import HEAD, format_of, known_encoding, marked_encoding, stated_separator
 
-__all__ = ["Counts", "NotCsvError", "distinct", "encoding_of", "hashed", "identifiers", "lines_of_workbook", "missing_from", "normalised"]
+__all__ = [
+    "Counts",
+    "NotCsvError",
+    "distinct",
+    "encoding_of",
+    "hashed",
+    "identifiers",
+    "lines_of_workbook",
+    "missing_from",
+    "normalised",
+]
 
 _LABEL = r"[^@\s!-,./:-@\[-`{-~]+"
 """A part of a domain: letters of any script, digits and hyphens. ``a@b.example|Bob`` is an address and more, not an address."""
@@ -84,7 +94,9 @@ def distinct(hashes: Iterable[str], folder: Path, counts: Counts) -> Iterator[st
     """
     total = 0
     with ExitStack() as stack:
-        parts = [stack.enter_context((folder / f"part-{number}").open("w+", encoding="ascii")) for number in range(_PARTS)]
+        parts = [
+            stack.enter_context((folder / f"part-{number}").open("w+", encoding="ascii")) for number in range(_PARTS)
+        ]
         for one in hashes:
             total += 1
             parts[int(one[:2], 16) % _PARTS].write(f"{one}\n")
@@ -104,7 +116,9 @@ def normalised(text: str) -> str | None:
     """
     if _CONTROL.search(text):
         return None
-    text = "".join(one for one in unicodedata.normalize("NFC", text.translate(_FULL_WIDTH)) if unicodedata.category(one) != "Cf")
+    text = "".join(
+        one for one in unicodedata.normalize("NFC", text.translate(_FULL_WIDTH)) if unicodedata.category(one) != "Cf"
+    )
     text = text.strip().lower().removeprefix("mailto:").strip(_AROUND).rstrip(".")
     if text == _NO_DEVICE:
         return None
@@ -131,10 +145,14 @@ def encoding_of(content: BinaryIO, stated: str | None) -> tuple[str, bool]:
     if _decodes(content, encoding):
         return encoding, False
     if stated or marked:
-        raise SpreadsheetError(f"is not {encoding.removesuffix('-sig')} throughout: state its encoding (encoding=…), or save it as UTF-8")
+        raise SpreadsheetError(
+            f"is not {encoding.removesuffix('-sig')} throughout: state its encoding (encoding=…), or save it as UTF-8"
+        )
     if _decodes(content, "cp1252"):
         return "cp1252", True
-    raise SpreadsheetError("is neither UTF-8, UTF-16 nor Windows-1252: state its encoding (encoding=…), or save it as UTF-8")
+    raise SpreadsheetError(
+        "is neither UTF-8, UTF-16 nor Windows-1252: state its encoding (encoding=…), or save it as UTF-8"
+    )
 
 
 def lines_of_workbook(table: Table) -> Iterator[str]:
@@ -148,9 +166,13 @@ def lines_of_workbook(table: Table) -> Iterator[str]:
     for row in table.rows():
         broken = next((cell for cell in row.cells if isinstance(cell, UnreadableCell)), None)
         if broken is not None:
-            raise SpreadsheetError(f"has a cell in {table.address(row.number)} that {broken.reason}", sheet=table.name, row=row.number)
+            raise SpreadsheetError(
+                f"has a cell in {table.address(row.number)} that {broken.reason}", sheet=table.name, row=row.number
+            )
         if row.hidden and any(not is_blank(cell) for cell in row.cells):
-            raise SpreadsheetError(f"has hidden rows ({table.address(row.number)} is the first): show them, or delete them", row=row.number)
+            raise SpreadsheetError(
+                f"has hidden rows ({table.address(row.number)} is the first): show them, or delete them", row=row.number
+            )
         writer.writerow([" ".join(str(cell).split()) for cell in row.cells])
         yield line.getvalue()
         line.seek(0)
@@ -169,7 +191,9 @@ def _decodes(content: BinaryIO, encoding: str) -> bool:
     return True
 
 
-def identifiers(lines: Iterable[str], columns: Sequence[str] | None, counts: Counts, *, ascii_only: bool = False) -> Iterator[str]:
+def identifiers(
+    lines: Iterable[str], columns: Sequence[str] | None, counts: Counts, *, ascii_only: bool = False
+) -> Iterator[str]:
     """The hashed identifiers of a list, with repeats: of a text with one a line, or of a CSV file.
 
     A first line that names columns is a header. Without ``columns`` those that hold identifiers are used, by their names,
@@ -184,10 +208,15 @@ def identifiers(lines: Iterable[str], columns: Sequence[str] | None, counts: Cou
         pieces = [piece for cell in cells for piece in _BETWEEN.split(cell) if piece.strip()]
         plain = [normalised(piece) for piece in pieces]
         found = [one for one in plain if one is not None and (one.isascii() or not ascii_only)]
-        counts.cleaned += sum(one in found and one != piece.strip().lower() for piece, one in zip(pieces, plain, strict=True))
+        counts.cleaned += sum(
+            one in found and one != piece.strip().lower() for piece, one in zip(pieces, plain, strict=True)
+        )
         unsafe = any(map(_CONTROL.search, (*cells, *others)))
         # Words beside an identifier are a name; what looks like an address must be one, and stand where addresses do.
-        broken = any("@" in piece and len(piece.split()) == 1 and one not in found for piece, one in zip(pieces, plain, strict=True))
+        broken = any(
+            "@" in piece and len(piece.split()) == 1 and one not in found
+            for piece, one in zip(pieces, plain, strict=True)
+        )
         misplaced = not found and any("@" in cell for cell in others)
         if unsafe or broken or misplaced or (pieces and not found):
             counts.refused += 1

@@ -108,7 +108,9 @@ class Journal:
         with os.fdopen(os.dup(self._file), "rb") as content:
             found = content.read()
         if not found.startswith(_BEGINNING[: len(found)]):
-            raise ConfigurationError(f"{path} is no journal of an upload, and stays as it is: name another place (journal=…)")
+            raise ConfigurationError(
+                f"{path} is no journal of an upload, and stays as it is: name another place (journal=…)"
+            )
         begun = _line({"wish": self._wish})
         if not found.startswith(begun):
             self._restart()
@@ -194,4 +196,6 @@ def _locked(path: Path) -> int:
             raise
         os.close(file)
         if not locked:
-            raise ConfigurationError(f"another upload works with the journal {path}: let it end, or name another place (journal=…)")
+            raise ConfigurationError(
+                f"another upload works with the journal {path}: let it end, or name another place (journal=…)"
+            )

@@ -16,7 +16,15 @@ import msgspec
 
 from spotify_ads_async import operations
 from spotify_ads_async.core.session import Session
-from spotify_ads_async.errors import Conflict, ConnectionFailed, InvalidAnswer, InvalidRequest, OutcomeUnknown, RequestRejected, ServerError
+from spotify_ads_async.errors import (
+    Conflict,
+    ConnectionFailed,
+    InvalidAnswer,
+    InvalidRequest,
+    OutcomeUnknown,
+    RequestRejected,
+    ServerError,
+)
 from spotify_ads_async.events import Event, Listeners
 from spotify_ads_async.models import (
     Asset,
@@ -152,7 +160,13 @@ class MediaUpload:
             asset = await self._named(await self._until_ready(asset, self._timeout), name)
         await self._journal.remove()
         self._progress("ready" if asset.status == AssetStatus.READY else "processing")
-        return Uploaded(asset=asset, sha256=self._file.sha256, size=self._file.size, sections=self._sections, resumed=self._journal.resumed)
+        return Uploaded(
+            asset=asset,
+            sha256=self._file.sha256,
+            size=self._file.size,
+            sections=self._sections,
+            resumed=self._journal.resumed,
+        )
 
     # ---- registering
 
@@ -181,7 +195,9 @@ class MediaUpload:
 
     async def _register(self, name: str, subtype: AssetSubtype | None) -> str:
         """Create the asset under a name with a mark of this upload, or find the one that an interrupted run created."""
-        body = AssetCreate(asset_type=self._file.asset_type, name=name, asset_subtype=UNSET if subtype is None else subtype)
+        body = AssetCreate(
+            asset_type=self._file.asset_type, name=name, asset_subtype=UNSET if subtype is None else subtype
+        )
         if self._session.options.validate:
             check_body(operations.CREATE_ASSET, body, now=datetime.now(UTC))
         found, mark = None, self._journal.state.mark
@@ -207,7 +223,9 @@ class MediaUpload:
     async def _registered(self, name: str) -> Asset | None:
         """The asset of this name that waits for its file, None where there is none."""
         query = {"name": name, "asset_types": [self._file.asset_type], "statuses": [AssetStatus.WAITING_UPLOAD]}
-        walk: ListCall[Asset] = ListCall(self._session, operations.GET_ASSETS_BY_AD_ACCOUNT, path=self._account, query=query)
+        walk: ListCall[Asset] = ListCall(
+            self._session, operations.GET_ASSETS_BY_AD_ACCOUNT, path=self._account, query=query
+        )
         async with walk.walk() as found:
             return await anext((one async for one in found if one.name == name), None)
 
@@ -222,13 +240,17 @@ class MediaUpload:
             return found if found.name == name else None
 
         async def rename() -> Asset:
-            found: Asset = await self._session.call(operations.UPDATE_ASSET, path=self._asset_path, body=body, verify=renamed)
+            found: Asset = await self._session.call(
+                operations.UPDATE_ASSET, path=self._asset_path, body=body, verify=renamed
+            )
             return found
 
         try:
             found = await self._patiently(rename)
         except RequestRejected as refused:
-            refused.add_note(f"the file is there: asset {asset.id} is called {asset.name!r}, and the same upload goes on with its name")
+            refused.add_note(
+                f"the file is there: asset {asset.id} is called {asset.name!r}, and the same upload goes on with its name"
+            )
             raise
         await self._journal.note(named=True)
         return asset if found.status is None else found
@@ -243,7 +265,9 @@ class MediaUpload:
         asset: Asset = await self._session.call(operations.GET_ASSET, path=self._asset_path)
         wanted = self._asset_path["asset_id"]
         if asset.id and asset.id.lower() != wanted.lower():
-            raise InvalidAnswer(f"the answer is about asset {asset.id} and not about {wanted}", operation=operations.GET_ASSET.id)
+            raise InvalidAnswer(
+                f"the answer is about asset {asset.id} and not about {wanted}", operation=operations.GET_ASSET.id
+            )
         return asset
 
     async def _arrived(self) -> Asset | None:
@@ -259,7 +283,9 @@ class MediaUpload:
         self._progress("sending")
 
         async def send() -> Asset:
-            asset: Asset = await self._session.call(operations.UPLOAD_ASSET, path=self._asset_path, body=body, verify=self._arrived)
+            asset: Asset = await self._session.call(
+                operations.UPLOAD_ASSET, path=self._asset_path, body=body, verify=self._arrived
+            )
             return asset
 
         asset = await self._patiently(send)
@@ -290,7 +316,9 @@ class MediaUpload:
 
             opened = await self._patiently(start)
             if not opened.upload_session_id:
-                raise InvalidAnswer("the answer names no upload session", operation=operations.START_UPLOAD_CHUNKED_ASSET.id)
+                raise InvalidAnswer(
+                    "the answer names no upload session", operation=operations.START_UPLOAD_CHUNKED_ASSET.id
+                )
             length = section_size(self._file.size, opened.max_chunk_size_mb)
             await self._journal.note(session=opened.upload_session_id, section_size=length)
 
@@ -332,7 +360,10 @@ class MediaUpload:
         if len(content) != length:
             raise self._changed()
         body = AssetChunk(
-            upload_session_id=self._journal.state.session or "", upload_section=number, media=content, asset_type=self._file.asset_type
+            upload_session_id=self._journal.state.session or "",
+            upload_section=number,
+            media=content,
+            asset_type=self._file.asset_type,
         )
 
         async def send() -> None:
@@ -417,7 +448,11 @@ class MediaUpload:
         if not self._session.listeners and not self._followers:
             return
         event = UploadProgress(
-            file=self._file.name, asset_id=self._journal.state.asset_id or "", phase=phase, sent=self._sent, size=self._file.size
+            file=self._file.name,
+            asset_id=self._journal.state.asset_id or "",
+            phase=phase,
+            sent=self._sent,
+            size=self._file.size,
         )
         self._session.listeners.emit(event)
         self._followers.emit(event)

@@ -21,8 +21,12 @@ DEFAULT_PRODUCT = "AUCTION"
 _DEFAULTED = frozenset({None, "", "UNSET", "UNKNOWN"})
 _ALWAYS = "both"
 _SENTENCES = ("constraints", "restrictions", "cross_field_rules")
-_FIELD = re.compile(r"\s*(?P<path>[A-Za-z_]\w*(?:(?:\[\])?\.[A-Za-z_]\w*)*)(?:\[\])?\s*(?::\s*(?P<text>.*))?", re.DOTALL)
-_CONDITION = re.compile(r"\b(when|if|unless|except|only|depend\w*|for|with|without|or|either|after|before|until)\b", re.IGNORECASE)
+_FIELD = re.compile(
+    r"\s*(?P<path>[A-Za-z_]\w*(?:(?:\[\])?\.[A-Za-z_]\w*)*)(?:\[\])?\s*(?::\s*(?P<text>.*))?", re.DOTALL
+)
+_CONDITION = re.compile(
+    r"\b(when|if|unless|except|only|depend\w*|for|with|without|or|either|after|before|until)\b", re.IGNORECASE
+)
 """Words of a rule that holds sometimes: such a rule is for people."""
 
 
@@ -85,7 +89,9 @@ class AdProductRules(msgspec.Struct, frozen=True, kw_only=True):
             there = _leaves(old, path)
             for value in _leaves(body, path):
                 if value not in allowed and value not in there:
-                    yield Violation(path, value, f"{_shown(value)} is not among the values of {self.product}: {_listed(allowed)}")
+                    yield Violation(
+                        path, value, f"{_shown(value)} is not among the values of {self.product}: {_listed(allowed)}"
+                    )
 
     def _missing(self, body: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Violation]:
         for path, text in self.required_fields:
@@ -170,7 +176,12 @@ class _Reading:
         for path, values in _mapping(section.get("allowed_values")).items():
             field = _FIELD.fullmatch(path)
             allowed = _list(values)
-            if field is not None and field["text"] is None and isinstance(values, list) and all(map(_is_plain, allowed)):
+            if (
+                field is not None
+                and field["text"] is None
+                and isinstance(values, list)
+                and all(map(_is_plain, allowed))
+            ):
                 self.allowed.append((_path(field), tuple(allowed)))
             else:
                 self.sentences.append(f"{path}: {_text(cast('object', values))}")

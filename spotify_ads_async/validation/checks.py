@@ -94,7 +94,9 @@ def checker(kind: object) -> Check:
 
 def _compile(node: inspect.Type, extra: Mapping[str, object]) -> Check:
     if isinstance(node, inspect.Metadata):
-        more = cast("list[Mapping[str, object] | None]", [getattr(node, name) for name in ("extra_json_schema", "extra")])
+        more = cast(
+            "list[Mapping[str, object] | None]", [getattr(node, name) for name in ("extra_json_schema", "extra")]
+        )
         return _compile(node.type, {**extra, **(more[0] or {}), **(more[1] or {})})
     for kind, build in _BUILDERS.items():
         if isinstance(node, kind):
@@ -172,7 +174,9 @@ def _is_time(value: str) -> bool:
 def _is_uri(value: str) -> bool:
     try:
         parts = urlsplit(value)
-        return bool(parts.scheme and (parts.netloc or parts.path)) and not any(one.isspace() or not one.isprintable() for one in value)
+        return bool(parts.scheme and (parts.netloc or parts.path)) and not any(
+            one.isspace() or not one.isprintable() for one in value
+        )
     except ValueError:
         return False
 
@@ -231,7 +235,11 @@ def _time(node: object, extra: object) -> Check:
     del node, extra
 
     def check(value: object) -> None:
-        if not isinstance(value, datetime) or value.microsecond or (value.tzinfo is not UTC and value.utcoffset() != _NO_OFFSET):
+        if (
+            not isinstance(value, datetime)
+            or value.microsecond
+            or (value.tzinfo is not UTC and value.utcoffset() != _NO_OFFSET)
+        ):
             raise Refused(value, _UTC_RULE)
 
     return check
@@ -315,7 +323,9 @@ def _union(node: inspect.UnionType, extra: Mapping[str, object]) -> Check:
     if len(checks) == 1:
         check_one = checks[0]
     elif all(isinstance(one, inspect.StructType) for one in kinds):
-        check_one = _one_of_structs({cast("inspect.StructType", one).cls: check for one, check in zip(kinds, checks, strict=True)})
+        check_one = _one_of_structs(
+            {cast("inspect.StructType", one).cls: check for one, check in zip(kinds, checks, strict=True)}
+        )
     else:
         check_one = _first_that_fits(checks)
     return (lambda value: None if value is None else check_one(value)) if optional else check_one
@@ -358,7 +368,9 @@ def _struct(node: inspect.StructType, extra: object) -> Check:
     names = [field.name for field in node.fields]
     shown = [f".{field.encode_name}" for field in node.fields]
     # Where a field may not be left out, the type's own check refuses UNSET.
-    checks = [_required(_compile(field.type, {})) if field.required else _compile(field.type, {}) for field in node.fields]
+    checks = [
+        _required(_compile(field.type, {})) if field.required else _compile(field.type, {}) for field in node.fields
+    ]
     required = [field.required for field in node.fields]
     read = _reader(names)
     at_least: int = getattr(kind, "at_least", 0)

@@ -102,7 +102,12 @@ def _has_required_fields(node: inspect.Type) -> bool:
 
 
 def check_request(
-    operation: Operation[Any], *, path: Mapping[str, str], query: Mapping[str, object], body: object, now: Callable[[], datetime]
+    operation: Operation[Any],
+    *,
+    path: Mapping[str, str],
+    query: Mapping[str, object],
+    body: object,
+    now: Callable[[], datetime],
 ) -> tuple[str | None, object]:
     """Hold a whole request to the operation; what it has not, and need not have, costs nothing.
 
@@ -175,7 +180,9 @@ def check_query(operation: Operation[Any], query: Mapping[str, object], *, now: 
                 continue
             check = checks.get(name)
             if check is None:
-                raise _invalid(operation, f"query.{name}", value, f"is no parameter of this operation{_nearest(name, checks)}")
+                raise _invalid(
+                    operation, f"query.{name}", value, f"is no parameter of this operation{_nearest(name, checks)}"
+                )
             check(value)
     except Refused as refused:
         raise _invalid(operation, f"query.{name}{refused.path}", refused.value, refused.rule) from None
@@ -223,7 +230,9 @@ def _from_mapping(plan: _Plan, body: Mapping[Any, Any]) -> object:
     operation = plan.operation
     try:
         _check_keys(plan.body_type, body)
-        return msgspec.convert(_given(body), operation.body, builtin_types=(bytes, bytearray, memoryview), dec_hook=_decode_secret)
+        return msgspec.convert(
+            _given(body), operation.body, builtin_types=(bytes, bytearray, memoryview), dec_hook=_decode_secret
+        )
     except Refused as refused:
         raise _invalid(operation, f"body{refused.path}", refused.value, refused.rule) from None
     except (msgspec.ValidationError, RecursionError) as problem:
@@ -322,4 +331,6 @@ def _invalid(operation: Operation[Any], path: str, value: object, rule: str) -> 
         return InvalidRequest(f"{path} {rule}", operation=operation.id, path=path, value=None, rule=rule)
     if re.search(_SECRET_NAME, path.rpartition(".")[2]) and value is not None:
         value = Secret(str(value))
-    return InvalidRequest(f"{path} {rule} (it is {show(value)})", operation=operation.id, path=path, value=value, rule=rule)
+    return InvalidRequest(
+        f"{path} {rule} (it is {show(value)})", operation=operation.id, path=path, value=value, rule=rule
+    )

@@ -29,13 +29,19 @@ def schema(facts: Facts, name: str) -> Any:  # noqa: ANN401 - part of a document
 
 
 def add_operation(facts: Facts) -> None:
-    facts["components"]["schemas"]["Sticker"] = {"properties": {"name": {"type": "string"}}, "required": ["name"], "type": "object"}
+    facts["components"]["schemas"]["Sticker"] = {
+        "properties": {"name": {"type": "string"}},
+        "required": ["name"],
+        "type": "object",
+    }
     facts["paths"]["/stickers"] = {
         "get": {
             "operationId": "getSticker",
             "tags": ["stickers"],
             "parameters": [{"in": "query", "name": "q", "schema": {"type": "string"}}],
-            "responses": {"200": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Sticker"}}}}},
+            "responses": {
+                "200": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Sticker"}}}}
+            },
         }
     }
 
@@ -142,7 +148,9 @@ def test_a_change_says_whether_it_concerns_what_is_sent_or_what_is_answered() ->
     after = copy.deepcopy(known_facts())
     schema(after, "AdSetPauseReason")["enum"].append("BORED")
     schema(after, "UpdateCampaignRequest")["properties"]["reason"] = {"type": "string"}
-    sent, answered = ([one.name for one in find_changes(known_facts(), after) if getattr(one, way)] for way in ("sent", "answered"))
+    sent, answered = (
+        [one.name for one in find_changes(known_facts(), after) if getattr(one, way)] for way in ("sent", "answered")
+    )
     assert (sent, answered) == (["UpdateCampaignRequest.reason"], ["AdSetPauseReason.BORED"])
 
 

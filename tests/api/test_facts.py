@@ -15,7 +15,9 @@ DOCUMENT: dict[str, Any] = {
     "servers": [{"url": "https://example.com", "description": "The server."}],
     "paths": {
         "/boxes/{id}": {
-            "parameters": [{"name": "id", "in": "path", "required": True, "description": "Which.", "schema": {"type": "string"}}],
+            "parameters": [
+                {"name": "id", "in": "path", "required": True, "description": "Which.", "schema": {"type": "string"}}
+            ],
             "get": {
                 "operationId": "getBox",
                 "summary": "Read a box.",
@@ -28,16 +30,27 @@ DOCUMENT: dict[str, Any] = {
                     404: {"description": "No such box."},
                     "200": {
                         "description": "A box.",
-                        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Box"}, "example": {"name": "x"}}},
+                        "content": {
+                            "application/json": {
+                                "schema": {"$ref": "#/components/schemas/Box"},
+                                "example": {"name": "x"},
+                            }
+                        },
                     },
                 },
             },
         }
     },
     "components": {
-        "parameters": {"size_of_box": {"name": "size", "in": "query", "schema": {"type": "integer", "maximum": 9, "example": 3}}},
+        "parameters": {
+            "size_of_box": {"name": "size", "in": "query", "schema": {"type": "integer", "maximum": 9, "example": 3}}
+        },
         "schemas": {
-            "Colour": {"type": "string", "enum": ["RED", "BLUE"], "x-spotify-enum-descriptions": {"RED": "Like blood."}},
+            "Colour": {
+                "type": "string",
+                "enum": ["RED", "BLUE"],
+                "x-spotify-enum-descriptions": {"RED": "Like blood."},
+            },
             "Box": {
                 "type": "object",
                 "title": "A box",
@@ -66,7 +79,10 @@ def test_sentences_go_and_facts_stay() -> None:
                 {"in": "path", "name": "id", "required": True, "schema": {"type": "string"}},
                 {"$ref": "#/components/parameters/size_of_box"},
             ],
-            "responses": {"200": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Box"}}}}, "404": {}},
+            "responses": {
+                "200": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Box"}}}},
+                "404": {},
+            },
         }
     }
     assert facts["components"]["schemas"] == {
@@ -106,7 +122,9 @@ components: {schemas: {Switch: {type: string, enum: [ON, OFF, NO, 2023-09-23T04:
     assert schemas["Age"] == {"minimum": 3, "nullable": True, "type": "integer"}
 
 
-@pytest.mark.parametrize("text", ["", "just text", "[1, 2]", "{", "a: b: c", "openapi: 3.0.3\npaths: {}", "<html></html>"])
+@pytest.mark.parametrize(
+    "text", ["", "just text", "[1, 2]", "{", "a: b: c", "openapi: 3.0.3\npaths: {}", "<html></html>"]
+)
 def test_what_is_no_document_is_refused_in_words(text: str) -> None:
     with pytest.raises(ValueError, match=r"not an OpenAPI 3.0 document|neither YAML nor JSON"):
         parse_document(text)

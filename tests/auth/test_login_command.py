@@ -48,8 +48,12 @@ async def test_login_and_then_a_command(tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    async with Emulator(ad_sets=20, latency=0.0, any_token=False, clients={"an-app": SECRET}, rotate_refresh_tokens=True) as server:
-        login = await command("login", "--profile", "shop", "--no-browser", "--port", port, env=environment(tmp_path, server))
+    async with Emulator(
+        ad_sets=20, latency=0.0, any_token=False, clients={"an-app": SECRET}, rotate_refresh_tokens=True
+    ) as server:
+        login = await command(
+            "login", "--profile", "shop", "--no-browser", "--port", port, env=environment(tmp_path, server)
+        )
         assert login.stderr is not None
         told = ""
         async for line in login.stderr:
@@ -68,7 +72,9 @@ async def test_login_and_then_a_command(tmp_path: Path) -> None:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         before = file.read_bytes()
         for _ in range(2):
-            listing = await command("--profile", "shop", "accounts", "--output", "json", env=environment(tmp_path, server))
+            listing = await command(
+                "--profile", "shop", "accounts", "--output", "json", env=environment(tmp_path, server)
+            )
             shown, errors = await listing.communicate()
             assert listing.returncode == 0, errors.decode()
             assert server.ad_account_id in shown.decode()

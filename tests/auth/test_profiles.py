@@ -67,7 +67,10 @@ def test_the_keyring_has_the_secrets_and_the_file_has_none(tmp_path: Path) -> No
     backend = SystemKeyring()
     assert "keyring" in Profiles(tmp_path, backend=backend).save("default", SIGN_IN)
     assert "canary" not in files(tmp_path)[0].read_text()
-    assert json.loads(backend.passwords["spotify-ads", "default"]) == {"client_secret": "canary-secret", "refresh_token": "canary-refresh"}
+    assert json.loads(backend.passwords["spotify-ads", "default"]) == {
+        "client_secret": "canary-secret",
+        "refresh_token": "canary-refresh",
+    }
 
 
 def test_without_a_keyring_the_file_is_private(tmp_path: Path) -> None:
@@ -111,7 +114,9 @@ def test_a_name_leads_nowhere_else(tmp_path: Path, name: str) -> None:
     assert not files(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"client_id": "canary", "token_url": "https://x", "secrets": {"a": 1}}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"\xff", b'{"client_id": "canary", "token_url": "https://x", "secrets": {"a": 1}}']
+)
 def test_a_file_that_is_damaged_says_what_to_do(tmp_path: Path, content: bytes) -> None:
     profiles = Profiles(tmp_path, backend=NoKeyring())
     profiles.save("default", SIGN_IN)
@@ -139,7 +144,10 @@ def test_a_folder_that_cannot_be_written_is_an_error_of_the_tree(tmp_path: Path)
 
 def test_a_reader_sees_the_old_sign_in_or_the_new_one(tmp_path: Path) -> None:
     profiles = Profiles(tmp_path, backend=NoKeyring())
-    sign_ins = [SignIn(client_id="an-app", client_secret=Secret("x"), refresh_token=Secret(str(size) * size)) for size in (1, 5000)]
+    sign_ins = [
+        SignIn(client_id="an-app", client_secret=Secret("x"), refresh_token=Secret(str(size) * size))
+        for size in (1, 5000)
+    ]
     profiles.save("default", sign_ins[0])
     over = threading.Event()
 
@@ -161,7 +169,12 @@ def test_a_reader_sees_the_old_sign_in_or_the_new_one(tmp_path: Path) -> None:
 async def test_a_rotated_token_replaces_the_kept_one(tmp_path: Path, backend: KeyringBackend) -> None:
     profiles = Profiles(tmp_path, backend=backend)
     async with Accounts(rotate=True, valid="canary-refresh", lifetime=0) as accounts:
-        kept = SignIn(client_id="an-app", client_secret=Secret("s"), refresh_token=Secret("canary-refresh"), token_url=accounts.token_url)
+        kept = SignIn(
+            client_id="an-app",
+            client_secret=Secret("s"),
+            refresh_token=Secret("canary-refresh"),
+            token_url=accounts.token_url,
+        )
         profiles.save("default", kept)
         async with client(accounts.api.base_url, profiles.credentials("default")) as ads:
             await calls.READ.by(ads)
@@ -178,7 +191,12 @@ async def test_two_programs_with_one_profile(tmp_path: Path, backend: KeyringBac
     async with Accounts(rotate=True, valid="canary-refresh", lifetime=0) as accounts:
         profiles.save(
             "default",
-            SignIn(client_id="an-app", client_secret=Secret("s"), refresh_token=Secret("canary-refresh"), token_url=accounts.token_url),
+            SignIn(
+                client_id="an-app",
+                client_secret=Secret("s"),
+                refresh_token=Secret("canary-refresh"),
+                token_url=accounts.token_url,
+            ),
         )
         async with (
             client(accounts.api.base_url, profiles.credentials("default")) as one,
@@ -199,14 +217,18 @@ class Broken(SystemKeyring):
         raise OSError(f"canary {service} {username}")
 
 
-@pytest.mark.parametrize(("kind", "reason"), [(Locked, "which is locked: unlock it"), (Broken, r"which fails \(OSError\): repair it")])
+@pytest.mark.parametrize(
+    ("kind", "reason"), [(Locked, "which is locked: unlock it"), (Broken, r"which fails \(OSError\): repair it")]
+)
 def test_a_keyring_that_does_not_answer_is_named_and_nobody_is_asked_to_sign_in_for_ever(
     tmp_path: Path, kind: type[SystemKeyring], reason: str
 ) -> None:
     backend = kind()
     profiles = Profiles(tmp_path, backend=backend)
     profiles.save("default", SIGN_IN)
-    with pytest.raises(ConfigurationError, match=rf"profile default is in the system keyring, {reason}.*PYTHON_KEYRING_BACKEND") as caught:
+    with pytest.raises(
+        ConfigurationError, match=rf"profile default is in the system keyring, {reason}.*PYTHON_KEYRING_BACKEND"
+    ) as caught:
         profiles.load("default")
     assert "canary" not in str(caught.value)
     # As the message says: without the keyring, signing in again lasts.
@@ -232,6 +254,9 @@ def test_a_keyring_setting_that_names_nothing_is_no_traceback(tmp_path: Path, mo
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is elsewhere")
 def test_a_place_that_cannot_be_written_is_found_before_signing_in(tmp_path: Path) -> None:
     Profiles(tmp_path, backend=NoKeyring()).require_place("work")
-    for folder, name, reason in ((Path("/proc"), "work", "cannot be written"), (tmp_path, "../x", "cannot name a profile")):
+    for folder, name, reason in (
+        (Path("/proc"), "work", "cannot be written"),
+        (tmp_path, "../x", "cannot name a profile"),
+    ):
         with pytest.raises(ConfigurationError, match=reason):
             Profiles(folder, backend=NoKeyring()).require_place(name)

@@ -86,7 +86,10 @@ async def test_one_replay_on_401() -> None:
         accounts.granted += 1
         accounts.api.received.clear()
         await calls.WRITE.by(ads)
-        assert [request.headers["authorization"] for request in accounts.api.received] == ["Bearer access-1", "Bearer access-3"]
+        assert [request.headers["authorization"] for request in accounts.api.received] == [
+            "Bearer access-1",
+            "Bearer access-3",
+        ]
 
 
 async def test_a_token_that_is_refused_at_once_is_not_fetched_again_and_again() -> None:
@@ -129,7 +132,11 @@ async def test_a_rotated_token_is_used_and_saved() -> None:
             for _ in range(3):
                 await calls.READ.by(ads)
         assert store.saved == ["refresh-1", "refresh-2", "refresh-3"]
-        assert [form(request)["refresh_token"] for request in accounts.server.received] == ["refresh-0", "refresh-1", "refresh-2"]
+        assert [form(request)["refresh_token"] for request in accounts.server.received] == [
+            "refresh-0",
+            "refresh-1",
+            "refresh-2",
+        ]
 
 
 async def test_what_a_store_holds_goes_before_what_the_program_was_given() -> None:
@@ -141,7 +148,10 @@ async def test_what_a_store_holds_goes_before_what_the_program_was_given() -> No
 
 async def test_a_token_that_another_process_replaced_is_read_from_the_store() -> None:
     store = Memory("refresh-0")
-    async with Accounts(lifetime=0) as accounts, client(accounts.api.base_url, accounts.credentials(store=store)) as ads:
+    async with (
+        Accounts(lifetime=0) as accounts,
+        client(accounts.api.base_url, accounts.credentials(store=store)) as ads,
+    ):
         await calls.READ.by(ads)
         store.saved.append("refresh-7")
         accounts.valid = "refresh-7"
@@ -155,7 +165,10 @@ class Broken(Memory):
 
 
 async def test_a_store_that_cannot_save_stops_nothing_and_is_reported(caplog: pytest.LogCaptureFixture) -> None:
-    async with Accounts(rotate=True, lifetime=0) as accounts, client(accounts.api.base_url, accounts.credentials(store=Broken())) as ads:
+    async with (
+        Accounts(rotate=True, lifetime=0) as accounts,
+        client(accounts.api.base_url, accounts.credentials(store=Broken())) as ads,
+    ):
         with caplog.at_level(logging.ERROR):
             await calls.READ.by(ads)
             await calls.READ.by(ads)
@@ -195,11 +208,19 @@ async def test_a_refused_refresh_is_the_same_error_for_every_waiter_and_is_not_a
         (faults.failed(429, Retry_After="1"), ServerError),
     ],
 )
-async def test_a_passing_failure_of_the_endpoint_is_tried_again(behaviour: Behaviour, error: type[SpotifyAdsError]) -> None:
-    async with Accounts(script=[behaviour, behaviour]) as accounts, client(accounts.api.base_url, accounts.credentials()) as ads:
+async def test_a_passing_failure_of_the_endpoint_is_tried_again(
+    behaviour: Behaviour, error: type[SpotifyAdsError]
+) -> None:
+    async with (
+        Accounts(script=[behaviour, behaviour]) as accounts,
+        client(accounts.api.base_url, accounts.credentials()) as ads,
+    ):
         await calls.READ.by(ads)
         assert accounts.asked == 3
-    async with Accounts(script=[behaviour] * 3) as accounts, client(accounts.api.base_url, accounts.credentials()) as ads:
+    async with (
+        Accounts(script=[behaviour] * 3) as accounts,
+        client(accounts.api.base_url, accounts.credentials()) as ads,
+    ):
         outcomes = await asyncio.gather(*(calls.READ.by(ads) for _ in range(10)), return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {error}
         assert accounts.asked == 3
@@ -265,7 +286,9 @@ def test_a_token_that_no_header_can_hold_is_refused_when_it_is_given(token: str)
         AccessToken(token)
 
 
-@pytest.mark.parametrize("address", ["http://accounts.spotify.com/api/token", "https://me:it@example.com/", "accounts.spotify.com"])
+@pytest.mark.parametrize(
+    "address", ["http://accounts.spotify.com/api/token", "https://me:it@example.com/", "accounts.spotify.com"]
+)
 def test_an_endpoint_that_would_show_the_secret_is_refused(address: str) -> None:
     with pytest.raises(ConfigurationError):
         RefreshToken("an-app", "secret", "refresh", token_url=address)

@@ -40,7 +40,10 @@ asyncio.run(main(*sys.argv[1:]))
 
 def sign_in(folder: Path, token_url: str, refresh_token: str = "refresh-0") -> Profiles:  # noqa: S107 (made up)
     profiles = Profiles(folder, backend=NoKeyring())
-    profiles.save("work", SignIn(client_id="an-app", client_secret=Secret("s"), refresh_token=Secret(refresh_token), token_url=token_url))
+    profiles.save(
+        "work",
+        SignIn(client_id="an-app", client_secret=Secret("s"), refresh_token=Secret(refresh_token), token_url=token_url),
+    )
     return profiles
 
 
@@ -153,7 +156,9 @@ async def test_who_signs_in_again_is_let_in_again_without_a_restart(tmp_path: Pa
 
 
 @pytest.mark.parametrize("hours", [-30.0, 30.0])
-async def test_a_clock_that_jumps_costs_a_refresh_and_no_call(tmp_path: Path, hours: float, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_clock_that_jumps_costs_a_refresh_and_no_call(
+    tmp_path: Path, hours: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with Accounts(rotate=True) as accounts:
         profiles = sign_in(tmp_path, accounts.token_url)
         async with client(accounts.api.base_url, profiles.credentials("work")) as ads:
@@ -167,11 +172,16 @@ async def test_a_clock_that_jumps_costs_a_refresh_and_no_call(tmp_path: Path, ho
         assert accounts.asked <= 3
 
 
-async def test_a_token_that_expired_while_the_machine_slept_is_replaced_before_it_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_token_that_expired_while_the_machine_slept_is_replaced_before_it_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A monotonic clock stands still while a machine sleeps."""
     async with Accounts() as accounts, client(accounts.api.base_url, accounts.credentials()) as ads:
         await calls.READ.by(ads)
         now = time.time
         monkeypatch.setattr(time, "time", lambda: now() + 2 * 3600)
         await calls.READ.by(ads)
-        assert [request.headers["authorization"] for request in accounts.api.received] == ["Bearer access-1", "Bearer access-2"]
+        assert [request.headers["authorization"] for request in accounts.api.received] == [
+            "Bearer access-1",
+            "Bearer access-2",
+        ]

@@ -90,10 +90,14 @@ async def test_what_is_sent_for_the_code() -> None:
 
         def visit(address: str) -> None:
             query = dict(parse_qsl(urlsplit(address).query))
-            browser.loop.call_soon_threadsafe(callback.set_result, f"{query['redirect_uri']}?code=the-code&state={query['state']}")
+            browser.loop.call_soon_threadsafe(
+                callback.set_result, f"{query['redirect_uri']}?code=the-code&state={query['state']}"
+            )
 
         callback: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(sign_in(APP, APP_SECRET, visit=visit, port=port, scopes=["a", "b"], accounts_url=server.origin))
+        task = asyncio.create_task(
+            sign_in(APP, APP_SECRET, visit=visit, port=port, scopes=["a", "b"], accounts_url=server.origin)
+        )
         async with aiohttp.ClientSession() as http, http.get(await callback) as page:
             assert page.status == 200
             assert "the-code" not in await page.text()
@@ -102,7 +106,11 @@ async def test_what_is_sent_for_the_code() -> None:
     sent = form(request)
     assert basic(request) == f"{APP}:{APP_SECRET}"
     assert 43 <= len(sent.pop("code_verifier")) <= 128
-    assert sent == {"grant_type": "authorization_code", "code": "the-code", "redirect_uri": f"http://127.0.0.1:{port}/callback"}
+    assert sent == {
+        "grant_type": "authorization_code",
+        "code": "the-code",
+        "redirect_uri": f"http://127.0.0.1:{port}/callback",
+    }
 
 
 async def test_answers_with_another_state_are_turned_away_and_do_no_harm(accounts: Emulator) -> None:
@@ -121,7 +129,9 @@ async def test_answers_with_another_state_are_turned_away_and_do_no_harm(account
 
 async def test_a_user_who_declines(accounts: Emulator) -> None:
     browser = Browser()
-    browser.change = lambda callback: [callback.partition("?")[0] + "?error=access_denied&state=" + callback.rpartition("state=")[2]]
+    browser.change = lambda callback: [
+        callback.partition("?")[0] + "?error=access_denied&state=" + callback.rpartition("state=")[2]
+    ]
     with pytest.raises(AuthenticationError, match="access_denied"):
         await sign_in(APP, APP_SECRET, visit=browser.visit, port=free_port(), accounts_url=accounts.origin)
     await browser.closed()
@@ -133,7 +143,9 @@ async def test_a_code_that_was_not_meant_for_this_attempt_is_refused(accounts: E
     other = begin(APP, redirect_uri=f"http://127.0.0.1:{port}/callback", accounts_url=accounts.origin)
     async with aiohttp.ClientSession() as http, http.get(other.address, allow_redirects=False) as consent:
         code = dict(parse_qsl(urlsplit(consent.headers["Location"]).query))["code"]
-    browser.change = lambda callback: [f"http://127.0.0.1:{port}/callback?code={code}&state={callback.rpartition('state=')[2]}"]
+    browser.change = lambda callback: [
+        f"http://127.0.0.1:{port}/callback?code={code}&state={callback.rpartition('state=')[2]}"
+    ]
     with pytest.raises(AuthenticationError, match="sign in again"):
         await sign_in(APP, APP_SECRET, visit=browser.visit, port=port, accounts_url=accounts.origin)
     await browser.closed()
@@ -178,7 +190,9 @@ async def test_it_listens_on_loopback_alone(accounts: Emulator) -> None:
         await task
 
 
-@pytest.mark.parametrize("accounts_url", ["http://accounts.spotify.com", "https://u:p@accounts.spotify.com", "accounts"])
+@pytest.mark.parametrize(
+    "accounts_url", ["http://accounts.spotify.com", "https://u:p@accounts.spotify.com", "accounts"]
+)
 def test_an_accounts_service_that_would_see_secrets_in_the_clear_is_refused(accounts_url: str) -> None:
     with pytest.raises(ConfigurationError):
         begin(APP, redirect_uri="http://127.0.0.1:8080/callback", accounts_url=accounts_url)
@@ -204,7 +218,10 @@ async def test_what_the_browser_ended_at_elsewhere_can_be_pasted(accounts: Emula
         problems.append(problem)
         if len(problems) == 1:
             return Secret("yes?")
-        async with aiohttp.ClientSession() as elsewhere, elsewhere.get(await addresses.get(), allow_redirects=False) as consent:
+        async with (
+            aiohttp.ClientSession() as elsewhere,
+            elsewhere.get(await addresses.get(), allow_redirects=False) as consent,
+        ):
             return Secret(f"  {consent.headers['Location']}\n")
 
     signed_in = await sign_in(
@@ -216,14 +233,20 @@ async def test_what_the_browser_ended_at_elsewhere_can_be_pasted(accounts: Emula
         accounts_url=accounts.origin,
     )
     assert signed_in.refresh_token.reveal()
-    assert problems == [None, "that is not where this sign-in ended: copy the whole address that the browser shows at the end"]
+    assert problems == [
+        None,
+        "that is not where this sign-in ended: copy the whole address that the browser shows at the end",
+    ]
 
 
 async def test_a_port_that_is_taken_does_not_matter_where_the_address_can_be_pasted(accounts: Emulator) -> None:
     loop, addresses = asyncio.get_running_loop(), asyncio.Queue[str]()
 
     async def paste(_: str | None) -> Secret:
-        async with aiohttp.ClientSession() as elsewhere, elsewhere.get(await addresses.get(), allow_redirects=False) as consent:
+        async with (
+            aiohttp.ClientSession() as elsewhere,
+            elsewhere.get(await addresses.get(), allow_redirects=False) as consent,
+        ):
             return Secret(consent.headers["Location"])
 
     with socket.socket() as other:
@@ -261,7 +284,9 @@ def test_a_redirect_to_localhost_is_refused_as_spotify_does() -> None:
 
 async def test_a_declined_app_says_what_to_do(accounts: Emulator) -> None:
     browser = Browser()
-    browser.change = lambda callback: [callback.partition("?")[0] + "?error=unauthorized_client&state=" + callback.rpartition("state=")[2]]
+    browser.change = lambda callback: [
+        callback.partition("?")[0] + "?error=unauthorized_client&state=" + callback.rpartition("state=")[2]
+    ]
     with pytest.raises(AuthenticationError, match=r"unauthorized_client.*developer dashboard"):
         await sign_in(APP, APP_SECRET, visit=browser.visit, port=free_port(), accounts_url=accounts.origin)
     await browser.closed()

@@ -60,7 +60,9 @@ class World:
 
     def names(self, count: int, *, suffix: str = "") -> Path:
         return self.write(
-            "changes.csv", ["ad_set_id", "name"], [[row["id"], f"Renamed {row['name']}{suffix}"] for row in self.ad_sets[:count]]
+            "changes.csv",
+            ["ad_set_id", "name"],
+            [[row["id"], f"Renamed {row['name']}{suffix}"] for row in self.ad_sets[:count]],
         )
 
     async def plan(self, changes: Path, name: str = "changes.plan", **options: Json) -> Path:
@@ -98,7 +100,10 @@ def worlds(tmp_path: Path) -> MakeWorld:
     @contextlib.asynccontextmanager
     async def make(**options: Json) -> AsyncIterator[World]:
         chosen = {"ad_sets": 120, "limits": None, "latency": 0.0} | options
-        async with Emulator(**chosen) as server, AdsClient("token", base_url=server.base_url, governor=Governor([])) as ads:
+        async with (
+            Emulator(**chosen) as server,
+            AdsClient("token", base_url=server.base_url, governor=Governor([])) as ads,
+        ):
             yield World(server, ads, tmp_path)
 
     return make

@@ -11,14 +11,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS, ENTITIES
-from spotify_ads_async.bulk.plan.cells import CellError, CsvRows, amount_cell, parse_cell, parse_value, to_cell, unguarded
+from spotify_ads_async.bulk.plan.cells import (
+    CellError,
+    CsvRows,
+    amount_cell,
+    parse_cell,
+    parse_value,
+    to_cell,
+    unguarded,
+)
 from spotify_ads_async.bulk.plan.columns import Kind
 
 COLUMNS = AD_SETS.columns
 
 
 def test_every_field_of_the_update_and_its_parts_is_a_column() -> None:
-    assert {"name", "start_time", "end_time", "bid_micro_amount", "delivery", "category", "frequency_caps", "targets"} <= COLUMNS.keys()
+    assert {
+        "name",
+        "start_time",
+        "end_time",
+        "bid_micro_amount",
+        "delivery",
+        "category",
+        "frequency_caps",
+        "targets",
+    } <= COLUMNS.keys()
     assert {"budget", "budget.micro_amount", "budget.type", "targets.genders"} <= COLUMNS.keys()
     assert CAMPAIGNS.columns.keys() == {"name", "purchase_order", "status"}
     assert "call_to_action.clickthrough_url" in ADS.columns
@@ -117,7 +134,11 @@ def test_money_is_exact_in_units_and_in_micros(amount: int) -> None:
     assert parse_cell(COLUMNS["bid_amount"], amount_cell(cents, "USD"), currency="USD") == cents
 
 
-@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=2, max_size=200).filter(lambda text: text.strip() != ""))
+@given(
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=2, max_size=200).filter(
+        lambda text: text.strip() != ""
+    )
+)
 def test_exported_text_comes_back_equal(text: str) -> None:
     column = COLUMNS["name"]
     try:
@@ -127,7 +148,9 @@ def test_exported_text_comes_back_equal(text: str) -> None:
     assert parse_cell(column, to_cell(value)) == text
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+49 170", "-5", "@sum", "\tx", "'=1+1", "''-x", "<clear>", "'<clear>", "\n=1+1"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+49 170", "-5", "@sum", "\tx", "'=1+1", "''-x", "<clear>", "'<clear>", "\n=1+1"]
+)
 def test_no_exported_text_runs_as_a_formula(text: str) -> None:
     cell = to_cell(text)
     assert cell[0] == "'"

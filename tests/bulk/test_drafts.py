@@ -77,7 +77,9 @@ async def test_what_was_staged_is_published_by_resuming(world: World) -> None:
 
 
 async def test_campaigns_and_ads_too(world: World) -> None:
-    campaigns = world.write("c.csv", ["campaign_id", "name"], [[row["id"], "Renamed"] for row in world.account.campaigns])
+    campaigns = world.write(
+        "c.csv", ["campaign_id", "name"], [[row["id"], "Renamed"] for row in world.account.campaigns]
+    )
     ads = world.write("a.csv", ["ad_id", "tagline"], [[row["id"], "Listen"] for row in list(world.account.ads)[:8]])
     for changes in (campaigns, ads):
         plan = await world.plan(changes, f"{changes.stem}.plan")
@@ -102,7 +104,10 @@ async def test_a_validation_error_comes_back_to_its_row(world: World) -> None:
         together = world.account.ad_sets.get(row.entity_id)["campaign_id"] == campaign
         assert (row.outcome is bulk.RowOutcome.DONE) is not together
         if together and row.number != bad.number:
-            assert (row.outcome, row.reason) == (bulk.RowOutcome.STAGED, "staged, but another row of its campaign is not valid")
+            assert (row.outcome, row.reason) == (
+                bulk.RowOutcome.STAGED,
+                "staged, but another row of its campaign is not valid",
+            )
     drafts.put({name: value for name, value in drafts.get(bad.entity_id).items() if name not in spoilt})
     await world.resume(plan, msgspec.structs.replace(PUBLISH, retry_failed=True))
     assert outcomes_of(plan) == {"done": COUNT}
@@ -148,8 +153,12 @@ async def test_a_campaign_with_a_draft_of_somebody_else_is_left_alone(world: Wor
     (row,) = rows_of(plan)
     campaign = world.account.ad_sets.get(row.entity_id)["campaign_id"]
     drafts = world.ads.ad_account(world.server.ad_account_id).drafts
-    await world.ads.call(bulk.ENTITIES["campaigns"].get, path={"ad_account_id": world.server.ad_account_id, "campaign_id": campaign})
-    world.account.campaign_drafts.put({"id": campaign, "status": "ACTIVE", "name": "Theirs", "draft_hierarchy_version": 1})
+    await world.ads.call(
+        bulk.ENTITIES["campaigns"].get, path={"ad_account_id": world.server.ad_account_id, "campaign_id": campaign}
+    )
+    world.account.campaign_drafts.put(
+        {"id": campaign, "status": "ACTIVE", "name": "Theirs", "draft_hierarchy_version": 1}
+    )
     (row,), _ = await world.apply(plan, PUBLISH)
     assert row.outcome is bulk.RowOutcome.FAILED
     assert "has a draft already" in row.reason
@@ -162,12 +171,17 @@ async def test_what_drafts_do_not_hold_fails(world: World) -> None:
     header = ["ad_set_id", "name", "delivery"]
     plan = await world.plan(world.write("changes.csv", header, [[world.ad_sets[0]["id"], "Paused", "OFF"]]))
     (row,), _ = await world.apply(plan, DRAFT)
-    assert (row.outcome, row.reason) == (bulk.RowOutcome.FAILED, "a draft does not hold delivery: change it without drafts")
+    assert (row.outcome, row.reason) == (
+        bulk.RowOutcome.FAILED,
+        "a draft does not hold delivery: change it without drafts",
+    )
     assert list(world.account.campaign_drafts) == []
 
 
 @pytest.mark.parametrize("fault", ["lost_answer", "reset", "truncated", "error"])
-@pytest.mark.parametrize("operation", ["createDraftFromAdSet", "updateAdSetDraft", "createDraftFromCampaign", "publishCampaignDraft"])
+@pytest.mark.parametrize(
+    "operation", ["createDraftFromAdSet", "updateAdSetDraft", "createDraftFromCampaign", "publishCampaignDraft"]
+)
 async def test_faults_leave_every_row_live_once(world: World, fault: Json, operation: str) -> None:
     plan = await world.plan(world.names(COUNT))
     world.server.add_fault(fault, operation=operation, share=0.5)
@@ -249,7 +263,9 @@ async def test_a_plan_that_has_begun_without_drafts_stays_without(world: World) 
         await world.resume(plan, PUBLISH)
 
 
-@pytest.mark.parametrize(("options", "said"), [(DRAFT, "is staged in a draft"), (PUBLISH, "was published from a draft")])
+@pytest.mark.parametrize(
+    ("options", "said"), [(DRAFT, "is staged in a draft"), (PUBLISH, "was published from a draft")]
+)
 async def test_undo_says_what_cannot_be_undone(world: World, options: bulk.Options, said: str) -> None:
     plan = await world.plan(world.names(2))
     await world.apply(plan, options)

@@ -67,7 +67,9 @@ def test_what_is_there_already_is_not_sent() -> None:
     assert wanted({"name": "Summer", "bid_micro_amount": 11_000_000}).steps == ({"bid_micro_amount": 11_000_000},)
 
 
-@pytest.mark.parametrize(("delivery", "before", "order"), [("OFF", "ON", ["delivery", "name"]), ("ON", "OFF", ["name", "delivery"])])
+@pytest.mark.parametrize(
+    ("delivery", "before", "order"), [("OFF", "ON", ["delivery", "name"]), ("ON", "OFF", ["name", "delivery"])]
+)
 def test_delivery_is_alone_off_first_and_on_last(delivery: str, before: str, order: list[str]) -> None:
     found = wanted({"name": "Autumn", "delivery": delivery}, {**STATE, "delivery": before})
     assert [list(step) for step in found.steps] == [[name] for name in order]
@@ -123,7 +125,12 @@ def test_a_value_that_others_changed_too_is_a_conflict_with_all_three_values() -
     found = wanted({"bid_micro_amount": 11_000_000, "name": "Autumn"})
     theirs = {**STATE, "bid_micro_amount": 12_000_000}
     (conflict,) = rebase(AD_SETS, found.before, found.after, theirs).conflicts
-    assert (conflict.field, conflict.planned, conflict.found, conflict.wanted) == ("bid_micro_amount", 10_000_000, 12_000_000, 11_000_000)
+    assert (conflict.field, conflict.planned, conflict.found, conflict.wanted) == (
+        "bid_micro_amount",
+        10_000_000,
+        12_000_000,
+        11_000_000,
+    )
     forced = rebase(AD_SETS, found.before, found.after, theirs, force=True)
     assert (forced.before["bid_micro_amount"], forced.after["bid_micro_amount"]) == (12_000_000, 11_000_000)
 
@@ -151,7 +158,11 @@ def test_what_no_model_knows_is_sent_back_as_it_came() -> None:
     (body,) = found.steps
     assert body["targets"] == {**NEWER["targets"], "genders": ["MALE"]}
     assert list(body["targets"]) == list(NEWER["targets"])
-    assert body["budget"] == {"micro_amount": 30_000_000, "type": "DAILY", "ceiling": {"shared": True}}  # the currency is an answer only
+    assert body["budget"] == {
+        "micro_amount": 30_000_000,
+        "type": "DAILY",
+        "ceiling": {"shared": True},
+    }  # the currency is an answer only
 
 
 def test_a_whole_that_was_written_keeps_what_only_the_server_knows() -> None:
@@ -218,7 +229,9 @@ def test_a_three_way_comparison() -> None:
     values = {"name": "Autumn", "bid_micro_amount": 12_000_000, "delivery": "OFF"}
     found = merge(AD_SETS, base, STATE, values)
     assert found.values == {"name": "Autumn", "delivery": "OFF"}
-    assert found.conflicts == {"bid_micro_amount": "was 9000000 when exported, is 10000000 now, and shall become 12000000"}
+    assert found.conflicts == {
+        "bid_micro_amount": "was 9000000 when exported, is 10000000 now, and shall become 12000000"
+    }
 
 
 def test_an_unedited_cell_never_undoes_somebody_elses_change() -> None:
@@ -245,7 +258,9 @@ def work(state: dict[str, Any], after: dict[str, Any]) -> tuple[RowWork, Step]:
 
 def answered(state: dict[str, Any], after: dict[str, Any], **changed: Any) -> StepOutcome:  # noqa: ANN401 - any JSON
     answer = {**state, **after, "updated_at": "2030-01-01T00:00:00Z", **changed}
-    return success(AD_SETS, *work(state, after), msgspec.json.encode({k: v for k, v in answer.items() if v is not None}).decode())
+    return success(
+        AD_SETS, *work(state, after), msgspec.json.encode({k: v for k, v in answer.items() if v is not None}).decode()
+    )
 
 
 def test_a_value_that_the_server_writes_in_its_own_way_is_remarked() -> None:

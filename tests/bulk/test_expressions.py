@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from spotify_ads_async.bulk.entities import AD_SETS, CAMPAIGNS
 from spotify_ads_async.bulk.plan.effects import Refusal
-from spotify_ads_async.bulk.plan.expressions import BadExpression, list_query, new_values, parse_condition, parse_setting
+from spotify_ads_async.bulk.plan.expressions import (
+    BadExpression,
+    list_query,
+    new_values,
+    parse_condition,
+    parse_setting,
+)
 
 CAMPAIGN = "00000000-0000-4000-8000-000000000001"
 ANSWER: dict[str, Any] = {
@@ -45,7 +51,9 @@ def test_conditions_that_hold(text: str) -> None:
     assert parse_condition(AD_SETS, text).holds(ANSWER)
 
 
-@pytest.mark.parametrize("text", ["status=APPROVED", "name~winter", "bid_amount>10.00", "category=ADV_1_1", "base_rate_amount<9.00"])
+@pytest.mark.parametrize(
+    "text", ["status=APPROVED", "name~winter", "bid_amount>10.00", "category=ADV_1_1", "base_rate_amount<9.00"]
+)
 def test_conditions_that_do_not(text: str) -> None:
     assert not parse_condition(AD_SETS, text).holds(ANSWER)
 
@@ -68,13 +76,18 @@ def test_conditions_that_cannot_be_understood(text: str, said: str) -> None:
 
 def test_the_server_filters_what_it_can() -> None:
     conditions = [
-        parse_condition(AD_SETS, text) for text in ("status=ACTIVE,READY", f"campaign_id={CAMPAIGN}", "name~x", "bid_amount>1.00")
+        parse_condition(AD_SETS, text)
+        for text in ("status=ACTIVE,READY", f"campaign_id={CAMPAIGN}", "name~x", "bid_amount>1.00")
     ]
     assert list_query(AD_SETS, conditions) == {"statuses": ["ACTIVE", "READY"], "campaign_ids": [CAMPAIGN]}
     assert list_query(CAMPAIGNS, [parse_condition(CAMPAIGNS, "status!=ARCHIVED")]) == {}
     moment = datetime(2030, 1, 1, tzinfo=UTC)
-    assert list_query(CAMPAIGNS, [parse_condition(CAMPAIGNS, "updated_at>=2030-01-01T00:00:00Z")]) == {"updated_at_gte": moment}
-    assert list_query(CAMPAIGNS, [parse_condition(CAMPAIGNS, "updated_at>2030-01-01T00:00:00Z")]) == {"updated_at_gt": moment}
+    assert list_query(CAMPAIGNS, [parse_condition(CAMPAIGNS, "updated_at>=2030-01-01T00:00:00Z")]) == {
+        "updated_at_gte": moment
+    }
+    assert list_query(CAMPAIGNS, [parse_condition(CAMPAIGNS, "updated_at>2030-01-01T00:00:00Z")]) == {
+        "updated_at_gt": moment
+    }
     assert list_query(CAMPAIGNS, [parse_condition(CAMPAIGNS, "updated_at<2030-01-01T00:00:00Z")]) == {}
     assert list_query(AD_SETS, [parse_condition(AD_SETS, "updated_at>2030-01-01T00:00:00Z")]) == {}
 
@@ -137,7 +150,9 @@ def test_percentages_of_money_are_whole_cents_within_half_a_cent(amount: int, pe
     assert abs(found * 100 - amount * (100 + percent)) * 2 <= 100 * 10_000
 
 
-@pytest.mark.parametrize("text", ["end_time=+9999999999d", "end_time=-99999999999999d", "end_time=+999999999999999999999999h"])
+@pytest.mark.parametrize(
+    "text", ["end_time=+9999999999d", "end_time=-99999999999999d", "end_time=+999999999999999999999999h"]
+)
 def test_a_step_beyond_all_dates_is_a_sentence(text: str) -> None:
     with pytest.raises(BadExpression, match="beyond all dates"):
         parse_setting(AD_SETS, text)
@@ -161,7 +176,9 @@ def test_times_beyond_the_ends_are_a_sentence(value: str) -> None:
         parse_setting(AD_SETS, f"end_time={value}")
 
 
-@pytest.mark.parametrize("text", ["bid_micro_amount=+10", "bid_micro_amount=-10", "budget.micro_amount=+9999", "bid_amount=+0.001"])
+@pytest.mark.parametrize(
+    "text", ["bid_micro_amount=+10", "bid_micro_amount=-10", "budget.micro_amount=+9999", "bid_amount=+0.001"]
+)
 def test_a_step_in_micros_follows_the_rule_of_amounts_in_micros(text: str) -> None:
     with pytest.raises(BadExpression, match="micros are no amount of money"):
         parse_setting(AD_SETS, text)

@@ -34,7 +34,11 @@ async def start(world: World, *arguments: str) -> asyncio.subprocess.Process:
     }
     command = [sys.executable, "-m", "spotify_ads_async.cli", "bulk", *arguments]
     return await asyncio.create_subprocess_exec(
-        *command, env=environment, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE, start_new_session=True
+        *command,
+        env=environment,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )
 
 

@@ -25,18 +25,35 @@ NEWER: dict[str, Any] = {"weather": ["RAIN"], "income": {"ranges": [{"from": 1, 
 def modernise(world: World) -> None:
     """Give ad sets what no model knows: at the top, in objects, in lists of objects; and values that no enum lists."""
     for number, row in enumerate(world.ad_sets):
-        targets = {**row["targets"], "language": "en", "genders": ["FEMALE"], **copy.deepcopy(NEWER), "platforms": ["IOS", "SMART_FRIDGE"]}
-        targets["geo_targets"] = {**targets.get("geo_targets", {"country_code": "US"}), "dma_ids": ["503"], "radius": {"km": number}}
+        targets = {
+            **row["targets"],
+            "language": "en",
+            "genders": ["FEMALE"],
+            **copy.deepcopy(NEWER),
+            "platforms": ["IOS", "SMART_FRIDGE"],
+        }
+        targets["geo_targets"] = {
+            **targets.get("geo_targets", {"country_code": "US"}),
+            "dma_ids": ["503"],
+            "radius": {"km": number},
+        }
         caps = [{**cap, "scope": "HOUSEHOLD"} for cap in row["frequency_caps"]]
         world.account.ad_sets.put(
-            {**row, "zeal": {"level": number}, "budget": {**row["budget"], "ceiling": 1.5}, "targets": targets, "frequency_caps": caps}
+            {
+                **row,
+                "zeal": {"level": number},
+                "budget": {**row["budget"], "ceiling": 1.5},
+                "targets": targets,
+                "frequency_caps": caps,
+            }
         )
 
 
 def everything(world: World) -> dict[str, str]:
     """Every ad set byte by byte, in one order, but for the time of its last change."""
     return {
-        row["id"]: json.dumps({name: value for name, value in row.items() if name != "updated_at"}, sort_keys=True) for row in world.ad_sets
+        row["id"]: json.dumps({name: value for name, value in row.items() if name != "updated_at"}, sort_keys=True)
+        for row in world.ad_sets
     }
 
 
@@ -54,9 +71,18 @@ def wanted(world: World, number: int, row: Json) -> dict[str, Any]:
 
 
 async def changed(world: World, options: bulk.Options = QUICK) -> Json:
-    header = ["ad_set_id", "name", "budget.amount", "bid_amount", "targets.genders", "targets.language", "frequency_caps"]
+    header = [
+        "ad_set_id",
+        "name",
+        "budget.amount",
+        "bid_amount",
+        "targets.genders",
+        "targets.language",
+        "frequency_caps",
+    ]
     rows = [
-        [row["id"], *(wanted(world, number, row).get(name, "") for name in header[1:])] for number, row in enumerate(world.ad_sets[:COUNT])
+        [row["id"], *(wanted(world, number, row).get(name, "") for name in header[1:])]
+        for number, row in enumerate(world.ad_sets[:COUNT])
     ]
     plan = await world.plan(world.write("changes.csv", header, rows))
     told, progress = await world.apply(plan, options)
@@ -106,11 +132,15 @@ async def test_a_server_that_loses_what_it_does_not_know_loses_it_of_one_row(wor
     async with worlds(ad_sets=COUNT, patch="replace-known") as world:
         modernise(world)
         before = everything(world)
-        changes = world.write("changes.csv", ["ad_set_id", "targets.genders"], [[row["id"], '["MALE"]'] for row in world.ad_sets])
+        changes = world.write(
+            "changes.csv", ["ad_set_id", "targets.genders"], [[row["id"], '["MALE"]'] for row in world.ad_sets]
+        )
         plan = await world.plan(changes)
         told, progress = await world.apply(plan)
         (row,) = told
-        assert [identifier for identifier, text in everything(world).items() if text != before[identifier]] == [row.entity_id]
+        assert [identifier for identifier, text in everything(world).items() if text != before[identifier]] == [
+            row.entity_id
+        ]
         for said in (row.name, row.entity_id, "targets.weather", "targets.income", "is gone", f"bulk undo {plan}"):
             assert said in progress.stopped
         assert outcomes_of(plan) == {"done": 1, "waiting": COUNT - 1}
@@ -119,7 +149,9 @@ async def test_a_server_that_loses_what_it_does_not_know_loses_it_of_one_row(wor
 async def test_it_is_passed_over_by_those_who_know_why(worlds: MakeWorld) -> None:
     async with worlds(ad_sets=6, patch="replace-known") as world:
         modernise(world)
-        changes = world.write("changes.csv", ["ad_set_id", "targets.genders"], [[row["id"], '["MALE"]'] for row in world.ad_sets])
+        changes = world.write(
+            "changes.csv", ["ad_set_id", "targets.genders"], [[row["id"], '["MALE"]'] for row in world.ad_sets]
+        )
         plan = await world.plan(changes)
         await world.apply(plan, bulk.Options(keep_going=True))
         assert outcomes_of(plan) == {"done": 6}
@@ -135,7 +167,9 @@ async def test_an_export_with_values_that_are_newer_changes_nothing(world: World
     (row,) = rows_of(await world.plan(world.write("same.csv", header, [cells]), "same.plan"))
     assert row.outcome is bulk.RowOutcome.UNCHANGED
     edited = json.dumps({**one["targets"], "genders": ["MALE"]})
-    (row,) = rows_of(await world.plan(world.write("edited.csv", header, [[one["id"], "NEW_ON", edited, ""]]), "edited.plan"))
+    (row,) = rows_of(
+        await world.plan(world.write("edited.csv", header, [[one["id"], "NEW_ON", edited, ""]]), "edited.plan")
+    )
     assert [difference.field for difference in bulk.differences(row)] == ["targets.genders"]
     with pytest.raises(bulk.BadChanges, match="none of ON, OFF"):
         await world.plan(world.write("other.csv", header, [[one["id"], "NEWER_ON", "", ""]]), "other.plan")
@@ -147,13 +181,18 @@ EXTRA = st.recursive(
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(codec="utf-8"), max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(codec="ascii"), max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(st.characters(codec="ascii"), max_size=3), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 EXTRAS = st.dictionaries(st.sampled_from(["zeal", "weather", "radius", "x"]), EXTRA, max_size=3)
 
 
-@given(EXTRAS, EXTRAS, EXTRAS, st.sampled_from(["targets.genders", "targets.language", "targets.geo_targets.country_code"]))
+@given(
+    EXTRAS, EXTRAS, EXTRAS, st.sampled_from(["targets.genders", "targets.language", "targets.geo_targets.country_code"])
+)
 @settings(max_examples=150)
 def test_random_extra_names_survive_at_any_depth(top: Json, inside: Json, deeper: Json, column: str) -> None:
     targets = {**inside, **STATE["targets"], "geo_targets": {**STATE["targets"]["geo_targets"], **deeper}}

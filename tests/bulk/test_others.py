@@ -39,7 +39,9 @@ async def test_the_row_goes_on_top_of_what_others_changed_beside_it(world: World
     assert {world.ad_sets[number]["targets"]["language"] for number in range(0, COUNT, 3)} == {"sv"}
 
 
-async def test_a_value_that_others_changed_too_is_a_conflict_and_the_other_rows_are_done(world: World, tmp_path: Path) -> None:
+async def test_a_value_that_others_changed_too_is_a_conflict_and_the_other_rows_are_done(
+    world: World, tmp_path: Path
+) -> None:
     plan = await world.plan(world.names(COUNT))
     before = world.ad_sets[3]["name"]
     theirs = {edit(world, number, name="Theirs") for number in range(0, COUNT, 3)}
@@ -66,7 +68,9 @@ async def test_a_value_that_others_changed_too_is_a_conflict_and_the_other_rows_
     undo = world.folder / "undo.plan"
     await bulk.plan_undo(world.ads, plan, undo)
     await world.apply(undo)
-    assert all(world.account.ad_sets.get(one)["name"] == "Theirs" for one in theirs)  # as it was at the moment of writing
+    assert all(
+        world.account.ad_sets.get(one)["name"] == "Theirs" for one in theirs
+    )  # as it was at the moment of writing
 
 
 async def test_edits_between_a_stop_and_resume_are_kept_as_well(worlds: MakeWorld) -> None:
@@ -94,7 +98,11 @@ async def test_what_is_gone_archived_or_moved_is_refused_with_the_reason(world: 
     told, _ = await world.apply(plan)
     reasons = {row.entity_id: row.reason for row in told if row.outcome is bulk.RowOutcome.REFUSED}
     assert reasons.keys() == {archived, moved, gone}
-    assert ("archived" in reasons[archived], "moved" in reasons[moved], "not there" in reasons[gone]) == (True, True, True)
+    assert ("archived" in reasons[archived], "moved" in reasons[moved], "not there" in reasons[gone]) == (
+        True,
+        True,
+        True,
+    )
 
 
 async def test_an_old_plan_on_an_unchanged_account_sends_what_it_shows(world: World) -> None:

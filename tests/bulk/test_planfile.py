@@ -18,7 +18,9 @@ from spotify_ads_async.bulk.store.plan_file import now_text
 
 from .conftest import World, rows_of
 
-HEADER = bulk.Header(entity="ad sets", ad_account_id="a", base_url="http://127.0.0.1", source="changes.csv", created_at=now_text())
+HEADER = bulk.Header(
+    entity="ad sets", ad_account_id="a", base_url="http://127.0.0.1", source="changes.csv", created_at=now_text()
+)
 ONE = "00000000-0000-4000-8000-000000000001"
 
 
@@ -129,7 +131,9 @@ def former_plan(path: Path, version: int, base_url: str, ad_account_id: str, row
         connection.executescript(FORMER + (DRAFTS if version == 2 else ""))
         connection.executemany("INSERT INTO header VALUES (?, ?)", header.items())
         before = json.dumps({"name": row["before"]})
-        connection.execute("INSERT INTO row VALUES (1, 2, ?, ?, 'planned', '', '', ?, ?, '{}', NULL)", (row["id"], body, before, body))
+        connection.execute(
+            "INSERT INTO row VALUES (1, 2, ?, ?, 'planned', '', '', ?, ?, '{}', NULL)", (row["id"], body, before, body)
+        )
         connection.execute("INSERT INTO step VALUES (1, 0, ?, 'done', 1, 0.0, NULL, '', '', ?, 0)", (body, body))
         connection.executescript(f"PRAGMA application_id=1396785744; PRAGMA user_version={version};")
         connection.commit()

@@ -48,7 +48,9 @@ async def test_bad_rows_are_refused_before_any_request(world: World) -> None:
 
 async def test_other_rows_go_on_when_asked(world: World) -> None:
     good = world.ad_sets[0]["id"]
-    changes = world.write("changes.csv", ["ad_set_id", "name"], [["nothing", "Fine"], [good, "Renamed"], [NOWHERE, "Renamed"]])
+    changes = world.write(
+        "changes.csv", ["ad_set_id", "name"], [["nothing", "Fine"], [good, "Renamed"], [NOWHERE, "Renamed"]]
+    )
     rows = rows_of(await world.plan(changes, skip_bad_rows=True))
     assert [(row.line, row.decision) for row in rows] == [(2, "refused"), (3, "planned"), (4, "refused")]
     assert "there is no ad set" in rows[2].reason
@@ -74,7 +76,9 @@ async def test_a_row_for_an_id_that_has_one_already(world: World) -> None:
 
 async def test_rules_that_need_the_present_state_are_checked_too(world: World) -> None:
     changes = world.write(
-        "changes.csv", ["ad_set_id", "start_time", "end_time"], [[world.ad_sets[0]["id"], "2031-01-01T00:00:00Z", "2030-01-01T00:00:00Z"]]
+        "changes.csv",
+        ["ad_set_id", "start_time", "end_time"],
+        [[world.ad_sets[0]["id"], "2031-01-01T00:00:00Z", "2030-01-01T00:00:00Z"]],
     )
     assert "end_time" in str(await refused(world, changes))
 
@@ -98,7 +102,9 @@ async def test_the_present_state_is_read_by_few_requests(worlds: MakeWorld, rows
 async def test_campaigns_are_read_by_their_ids(worlds: MakeWorld) -> None:
     async with worlds(ad_sets=200, campaigns=200) as world:
         campaigns = list(world.account.campaigns)[:120]
-        changes = world.write("changes.csv", ["campaign_id", "name"], [[row["id"], f"{row['name']} new"] for row in campaigns])
+        changes = world.write(
+            "changes.csv", ["campaign_id", "name"], [[row["id"], f"{row['name']} new"] for row in campaigns]
+        )
         plan = await world.plan(changes)
         assert world.server.statistics().operations == {"getCampaigns": 3, "getAdProductCatalog": 1}
         assert len(rows_of(plan)) == 120
@@ -129,12 +135,18 @@ async def test_a_plan_that_cannot_be_finished_goes_away(world: World) -> None:
 
 
 async def test_an_export_that_comes_back_changes_nothing(world: World) -> None:
-    for plural, listed in (("ad sets", world.account.ad_sets), ("campaigns", world.account.campaigns), ("ads", world.account.ads)):
+    for plural, listed in (
+        ("ad sets", world.account.ad_sets),
+        ("campaigns", world.account.campaigns),
+        ("ads", world.account.ads),
+    ):
         entity = bulk.ENTITIES[plural]
         columns = [column.name for column in entity.export_columns(micros=True)]
         rows: list[list[str]] = []
         for row in listed:
-            answer = await world.ads.call(entity.get, path={"ad_account_id": world.server.ad_account_id, entity.id_column: row["id"]})
+            answer = await world.ads.call(
+                entity.get, path={"ad_account_id": world.server.ad_account_id, entity.id_column: row["id"]}
+            )
             state = writable_state(entity, answer)
             rows.append([row["id"], *(to_cell(leaf(state, name.split("."))) for name in columns)])
         plan = await world.plan(world.write("export.csv", [entity.id_column, *columns], rows), f"{plural}.plan")
@@ -151,11 +163,18 @@ async def test_a_selection_and_settings(world: World) -> None:
         where=["budget.type=DAILY", "bid_amount>=10.00"],
         settings=["budget.amount=+10%", "name=Raised"],
     )
-    wanted = {row["id"]: row for row in world.ad_sets if row["budget"]["type"] == "DAILY" and row["bid_micro_amount"] >= 10_000_000}
+    wanted = {
+        row["id"]: row
+        for row in world.ad_sets
+        if row["budget"]["type"] == "DAILY" and row["bid_micro_amount"] >= 10_000_000
+    }
     rows = rows_of(plan)
     assert {row.entity_id for row in rows} == wanted.keys()
     for row in rows:
-        assert row.after["budget"] == {"micro_amount": wanted[row.entity_id]["budget"]["micro_amount"] * 11 // 10, "type": "DAILY"}
+        assert row.after["budget"] == {
+            "micro_amount": wanted[row.entity_id]["budget"]["micro_amount"] * 11 // 10,
+            "type": "DAILY",
+        }
     with bulk.PlanFile.open(plan) as file:
         totals = bulk.plan_totals(file)
     before = sum(row["budget"]["micro_amount"] for row in wanted.values())
@@ -179,13 +198,20 @@ async def test_a_selection_that_cannot_be_changed_so(world: World) -> None:
 async def test_what_others_changed_since_the_export_is_a_conflict(world: World) -> None:
     one, two, three = world.ad_sets[:3]
     header = ["ad_set_id", "name", "bid_micro_amount"]
-    base = world.write("base.csv", header, [[row["id"], row["name"], str(row["bid_micro_amount"])] for row in (one, two, three)])
-    edited = [[one["id"], "Mine", str(one["bid_micro_amount"])], [two["id"], two["name"], "33000000"], [three["id"], "Mine", ""]]
+    base = world.write(
+        "base.csv", header, [[row["id"], row["name"], str(row["bid_micro_amount"])] for row in (one, two, three)]
+    )
+    edited = [
+        [one["id"], "Mine", str(one["bid_micro_amount"])],
+        [two["id"], two["name"], "33000000"],
+        [three["id"], "Mine", ""],
+    ]
     changes = world.write("changes.csv", header, edited)
     for row in (one, two):
         world.account.ad_sets.put({**row, "bid_micro_amount": 44_000_000})
-    assert f"changes.csv:3: {two['name']}: bid_micro_amount: conflict: was {two['bid_micro_amount']} when exported" in str(
-        await refused(world, changes, base=base)
+    assert (
+        f"changes.csv:3: {two['name']}: bid_micro_amount: conflict: was {two['bid_micro_amount']} when exported"
+        in str(await refused(world, changes, base=base))
     )
     rows = rows_of(await world.plan(changes, base=base, skip_bad_rows=True))
     assert [row.after for row in rows] == [{"name": "Mine"}, {}, {"name": "Mine"}]
@@ -198,7 +224,9 @@ async def test_an_export_of_something_else_is_no_base(world: World) -> None:
 
 async def test_differences_show_parts(world: World) -> None:
     one = world.ad_sets[0]
-    changes = world.write("changes.csv", ["ad_set_id", "budget.amount", "targets.genders"], [[one["id"], "99.50", '["MALE"]']])
+    changes = world.write(
+        "changes.csv", ["ad_set_id", "budget.amount", "targets.genders"], [[one["id"], "99.50", '["MALE"]']]
+    )
     (row,) = rows_of(await world.plan(changes))
     assert [(difference.field, difference.before, difference.after) for difference in bulk.differences(row)] == [
         ("budget.micro_amount", one["budget"]["micro_amount"], 99_500_000),

@@ -23,7 +23,9 @@ async def test_rows_are_held_to_the_product_of_their_campaign(world: World) -> N
     auctioned = next(row for row in world.ad_sets if row["campaign_id"] != reserved["campaign_id"])
     reserve(world, reserved["campaign_id"], "CONTENT")
     caps = json.dumps([{"frequency_unit": "DAY", "frequency_period": 1, "max_impressions": 4}])
-    changes = world.write("changes.csv", ["ad_set_id", "frequency_caps"], [[reserved["id"], caps], [auctioned["id"], caps]])
+    changes = world.write(
+        "changes.csv", ["ad_set_id", "frequency_caps"], [[reserved["id"], caps], [auctioned["id"], caps]]
+    )
     with pytest.raises(bulk.BadChanges) as refused:
         await world.plan(changes)
     (problem,) = refused.value.problems

@@ -40,7 +40,13 @@ async def test_every_row_is_applied_and_told(world: World) -> None:
     agrees(world, plan)
     assert sorted(row.number for row in told) == list(range(1, COUNT + 1))
     assert {row.outcome for row in told} == {bulk.RowOutcome.DONE}
-    assert (progress.total, progress.done, progress.requests, progress.under_way, progress.stopped) == (COUNT, COUNT, COUNT, 0, "")
+    assert (progress.total, progress.done, progress.requests, progress.under_way, progress.stopped) == (
+        COUNT,
+        COUNT,
+        COUNT,
+        0,
+        "",
+    )
 
 
 async def test_listeners_hear_of_every_row(world: World) -> None:
@@ -49,12 +55,16 @@ async def test_listeners_hear_of_every_row(world: World) -> None:
     world.ads.subscribe(heard.append)
     told, _ = await world.apply(plan)
     rows = [event for event in heard if isinstance(event, RowApplied)]
-    assert [(event.entity, event.entity_id, event.fate) for event in rows] == [("ad set", row.entity_id, "done") for row in told]
+    assert [(event.entity, event.entity_id, event.fate) for event in rows] == [
+        ("ad set", row.entity_id, "done") for row in told
+    ]
 
 
 async def test_delivery_goes_in_a_request_of_its_own(world: World) -> None:
     header = ["ad_set_id", "name", "delivery"]
-    plan = await world.plan(world.write("changes.csv", header, [[row["id"], "Paused", "OFF"] for row in world.ad_sets[:5]]))
+    plan = await world.plan(
+        world.write("changes.csv", header, [[row["id"], "Paused", "OFF"] for row in world.ad_sets[:5]])
+    )
     _, progress = await world.apply(plan)
     assert progress.requests == 10
     assert outcomes_of(plan) == {"done": 5}
@@ -259,7 +269,9 @@ async def test_a_second_process_refuses(world: World) -> None:
     plan = await world.plan(world.names(COUNT))
     program = f"from pathlib import Path; from spotify_ads_async import bulk; bulk.PlanFile.open(Path({str(plan)!r}))"
     async with bulk.apply(world.ads, plan, QUICK) as run:
-        second = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        second = await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-c", program], capture_output=True, text=True, check=False
+        )
         assert "PlanInUse: another process works on" in second.stderr
         with pytest.raises(bulk.PlanInUse):
             await world.resume(plan)
@@ -270,7 +282,9 @@ async def test_a_second_process_refuses(world: World) -> None:
 
 async def test_an_emptied_list_that_reads_back_as_the_defaults_is_done(world: World) -> None:
     one = world.ad_sets[0]
-    world.account.ad_sets.put({**one, "frequency_caps": one["frequency_caps"][:1], "targets": {**one["targets"], "platforms": ["IOS"]}})
+    world.account.ad_sets.put(
+        {**one, "frequency_caps": one["frequency_caps"][:1], "targets": {**one["targets"], "platforms": ["IOS"]}}
+    )
     plan = await world.plan(
         world.write("changes.csv", ["ad_set_id", "frequency_caps", "targets.platforms"], [[one["id"], "<clear>", "[]"]])
     )
@@ -304,9 +318,15 @@ async def test_results_are_in_the_order_of_the_file(world: World) -> None:
 
 async def test_campaigns_and_ads_too(world: World) -> None:
     campaigns = world.write(
-        "campaigns.csv", ["campaign_id", "status"], [[row["id"], "PAUSED"] for row in world.account.campaigns if row["status"] == "ACTIVE"]
+        "campaigns.csv",
+        ["campaign_id", "status"],
+        [[row["id"], "PAUSED"] for row in world.account.campaigns if row["status"] == "ACTIVE"],
     )
-    ads = world.write("ads.csv", ["ad_id", "call_to_action.key", "delivery"], [[row["id"], "SHOP_NOW", "OFF"] for row in world.account.ads])
+    ads = world.write(
+        "ads.csv",
+        ["ad_id", "call_to_action.key", "delivery"],
+        [[row["id"], "SHOP_NOW", "OFF"] for row in world.account.ads],
+    )
     for changes in (campaigns, ads):
         plan = await world.plan(changes, f"{changes.stem}.plan")
         told, _ = await world.apply(plan)

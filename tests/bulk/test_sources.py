@@ -113,7 +113,11 @@ def test_json_lines() -> None:
     )
     assert rows == [
         Change(line=1, entity_id=ONE, values={"bid_amount": 12_500_000, "budget.type": "DAILY"}),
-        Change(line=3, entity_id=TWO, values={"budget": {"micro_amount": 25_000_000, "type": "DAILY"}, "frequency_caps": []}),
+        Change(
+            line=3,
+            entity_id=TWO,
+            values={"budget": {"micro_amount": 25_000_000, "type": "DAILY"}, "frequency_caps": []},
+        ),
     ]
 
 
@@ -142,9 +146,9 @@ def test_bad_json_lines(line: str, said: str) -> None:
         st.fixed_dictionaries(
             {},
             optional={
-                "name": st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=2, max_size=30).filter(
-                    lambda name: trimmed(name) == name
-                ),
+                "name": st.text(
+                    st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=2, max_size=30
+                ).filter(lambda name: trimmed(name) == name),
                 "bid_micro_amount": st.integers(min_value=10_000, max_value=10**12),
                 "delivery": st.sampled_from(["ON", "OFF"]),
                 "frequency_caps": st.just([{"frequency_unit": "DAY", "frequency_period": 1, "max_impressions": 2}]),

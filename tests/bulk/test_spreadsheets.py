@@ -99,7 +99,9 @@ async def test_an_encoding_that_is_stated_is_no_guess(desk: Desk) -> None:
 
 async def test_headers_as_people_type_them(desk: Desk) -> None:
     text = f"Ad Set ID,Name,Budget (USD),End Time\n{desk.ids[0]},Autumn A,150,2030-01-01T00:00:00Z\n"
-    assert await desk.plan(text) == [{"name": "Autumn A", "budget.amount": 150_000_000, "end_time": "2030-01-01T00:00:00Z"}]
+    assert await desk.plan(text) == [
+        {"name": "Autumn A", "budget.amount": 150_000_000, "end_time": "2030-01-01T00:00:00Z"}
+    ]
     assert "“Budget (USD)” is budget.amount" in desk.remarks
     assert "is in EUR, and the account's currency is USD" in await desk.refused(text.replace("USD", "EUR"))
 
@@ -122,7 +124,9 @@ async def test_two_headers_that_mean_the_same(desk: Desk) -> None:
 
 
 async def test_a_title_above_the_header(desk: Desk) -> None:
-    assert "row 3 looks like the header" in await desk.refused(f"Our plan for autumn\n\nad_set_id,name\n{desk.ids[0]},x\n")
+    assert "row 3 looks like the header" in await desk.refused(
+        f"Our plan for autumn\n\nad_set_id,name\n{desk.ids[0]},x\n"
+    )
 
 
 async def test_what_a_list_writes_is_no_file_of_changes(desk: Desk) -> None:
@@ -158,14 +162,17 @@ async def test_times_need_a_zone(desk: Desk) -> None:
     assert "names no time zone" in await desk.refused(local)
     assert await desk.plan(local, zone=BERLIN) == [{"end_time": "2030-01-31T17:30:00Z"}]
     assert "Europe/Berlin" in desk.remarks
-    assert await desk.plan(f"ad_set_id,End time (Europe/Berlin)\n{one},2030-01-31 18:30\n") == [{"end_time": "2030-01-31T17:30:00Z"}]
+    assert await desk.plan(f"ad_set_id,End time (Europe/Berlin)\n{one},2030-01-31 18:30\n") == [
+        {"end_time": "2030-01-31T17:30:00Z"}
+    ]
     assert "an end needs a time of day" in await desk.refused(f"ad_set_id,end_time\n{one},2030-01-31\n", zone=BERLIN)
     assert "is no time" in await desk.refused(f"ad_set_id,end_time\n{one},31/01/2030\n", zone=BERLIN)
     assert "no time zone: write" in await desk.refused(f"ad_set_id,End time (Nowhere)\n{one},2030-01-31 18:30\n")
 
 
 @pytest.mark.parametrize(
-    ("shown", "said"), [("2030-03-31 02:30", "does not exist in Europe/Berlin"), ("2030-10-27 02:30", "is there twice in Europe/Berlin")]
+    ("shown", "said"),
+    [("2030-03-31 02:30", "does not exist in Europe/Berlin"), ("2030-10-27 02:30", "is there twice in Europe/Berlin")],
 )
 async def test_hours_that_clocks_skip_or_repeat(desk: Desk, shown: str, said: str) -> None:
     assert said in await desk.refused(f"ad_set_id,end_time\n{desk.ids[0]},{shown}\n", zone=BERLIN)
@@ -204,7 +211,12 @@ async def test_a_workbook_of_cells_of_their_own_kinds(desk: Desk) -> None:
         [two, 2030, 150.0, 7, None],
     ]
     assert await desk.plan(workbook(("Changes", table), ("Notes", [["not a table"]])), "book.xlsx", zone=BERLIN) == [
-        {"name": "Autumn A", "budget.amount": 15_000_000_000, "bid_amount": 16_500_000, "end_time": "2030-01-31T17:30:00Z"},
+        {
+            "name": "Autumn A",
+            "budget.amount": 15_000_000_000,
+            "bid_amount": 16_500_000,
+            "end_time": "2030-01-31T17:30:00Z",
+        },
         {"name": "2030", "budget.amount": 150_000_000, "bid_amount": 7_000_000},
     ]
     assert "sheet Notes has no id column and is left out" in desk.remarks
@@ -236,7 +248,9 @@ async def test_percentages_and_other_currencies_are_no_amounts(desk: Desk) -> No
     book = openpyxl.Workbook()
     sheet = book.active
     sheet.append(["ad_set_id", "budget.amount"])
-    for row, (one, number_format) in enumerate(zip(desk.ids, ["0%", "#,##0.00 [$€-407]", '"$"#,##0.00'], strict=False), start=2):
+    for row, (one, number_format) in enumerate(
+        zip(desk.ids, ["0%", "#,##0.00 [$€-407]", '"$"#,##0.00'], strict=False), start=2
+    ):
         sheet.append([one, 150])
         sheet.cell(row, 2).number_format = number_format
     out = io.BytesIO()
@@ -262,7 +276,9 @@ async def test_hidden_rows_are_counted_and_asked_about(desk: Desk) -> None:
 
 async def test_one_sheet_of_several(desk: Desk) -> None:
     one, two, *_ = desk.ids
-    content = workbook(("One", [["ad_set_id", "name"], [one, "Autumn A"]]), ("Two", [["ad_set_id", "name"], [two, "Autumn B"]]))
+    content = workbook(
+        ("One", [["ad_set_id", "name"], [one, "Autumn A"]]), ("Two", [["ad_set_id", "name"], [two, "Autumn B"]])
+    )
     assert await desk.plan(content, "book.xlsx", sheets=["One"]) == NAMES[:1]
     assert "more than one sheet of ad sets (One, Two)" in await desk.refused(content, "book.xlsx")
     assert "has no sheet Three: it has One, Two" in await desk.refused(content, "book.xlsx", sheets=["Three"])

@@ -29,9 +29,17 @@ def plan_of_everything(folder: Path) -> Path:
     return book(
         folder / "book.xlsx",
         campaigns=[{"name": f"Killed {number}", "objective": "REACH"} for number in range(CAMPAIGNS)],
-        ad_sets=[{"campaign": f"Killed {number % CAMPAIGNS}", **AD_SET, "name": f"Killed set {number}"} for number in range(AD_SETS)],
+        ad_sets=[
+            {"campaign": f"Killed {number % CAMPAIGNS}", **AD_SET, "name": f"Killed set {number}"}
+            for number in range(AD_SETS)
+        ],
         ads=[
-            {"ad_set": f"Killed set {number % AD_SETS}", **AD, "name": f"Killed ad {number}", "media": f"spot{number % FILES}.mp3"}
+            {
+                "ad_set": f"Killed set {number % AD_SETS}",
+                **AD,
+                "name": f"Killed ad {number}",
+                "media": f"spot{number % FILES}.mp3",
+            }
             for number in range(ADS)
         ],
     )
@@ -56,7 +64,9 @@ async def test_ten_kills_leave_everything_once(tmp_path: Path) -> None:
             return [sys.executable, "-m", "spotify_ads_async.cli", *words]
 
         def run(*words: str) -> subprocess.CompletedProcess[str]:
-            return subprocess.run(command(*words), env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+            return subprocess.run(
+                command(*words), env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+            )
 
         planned = run("bulk", "plan", "book.xlsx", "--plan", "a.plan")
         assert planned.returncode == 0, planned.stderr
@@ -74,7 +84,11 @@ async def test_ten_kills_leave_everything_once(tmp_path: Path) -> None:
             assert (len(names), set(names.values())) == (AD_SETS, {1})
             names = Counter([one.name async for one in drafts.ads.list()])
             assert (len(names), set(names.values())) == (ADS, {1})
-            assets = [one.name async for one in ads.ad_account(account_id).assets.list() if (one.name or "").startswith(("spot", "logo"))]
+            assets = [
+                one.name
+                async for one in ads.ad_account(account_id).assets.list()
+                if (one.name or "").startswith(("spot", "logo"))
+            ]
             assert len(assets) == FILES + 1
         published = run("bulk", "resume", "a.plan", "--publish", "--yes")
         assert f"{CAMPAIGNS + AD_SETS + ADS} published" in published.stderr, published.stderr

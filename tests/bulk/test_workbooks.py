@@ -81,7 +81,9 @@ def one_of_each(folder: Path, **changes: Any) -> Path:  # noqa: ANN401 - cells
 
 
 async def run(world: World, plan: Path, *, resumes: bool = False, **options: Any) -> list[Any]:  # noqa: ANN401 - options
-    async with bulk.apply_workbook(world.ads, plan, bulk.Options(settle_after=0.02, grace=0.1, **options), resumes=resumes) as working:
+    async with bulk.apply_workbook(
+        world.ads, plan, bulk.Options(settle_after=0.02, grace=0.1, **options), resumes=resumes
+    ) as working:
         return [row async for row in working]
 
 
@@ -119,7 +121,11 @@ async def test_a_file_is_uploaded_once_however_often_it_is_named(world: World) -
 
 
 async def test_everything_that_a_row_lacks_is_said_at_once(world: World) -> None:
-    path = book(world.folder / "book.xlsx", campaigns=[{"objective": "REACH"}], ad_sets=[{"name": "Students", "budget.amount": "nothing"}])
+    path = book(
+        world.folder / "book.xlsx",
+        campaigns=[{"objective": "REACH"}],
+        ad_sets=[{"name": "Students", "budget.amount": "nothing"}],
+    )
     said = await refused(world, path)
     assert "campaigns, row 2: a row without an id is a new campaign, and this one lacks name" in said
     assert "ad sets!C2: budget.amount: 'nothing'" in said
@@ -168,7 +174,10 @@ async def test_the_same_names_twice_make_nothing_twice(world: World) -> None:
     path = one_of_each(world.folder)
     await run(world, await world.plan(path))
     assert "there is a campaign of this name already" in await refused(world, path, name="again.plan")
-    twins = book(world.folder / "twins.xlsx", campaigns=[{"name": "Same", "objective": "REACH"}, {"name": "same", "objective": "REACH"}])
+    twins = book(
+        world.folder / "twins.xlsx",
+        campaigns=[{"name": "Same", "objective": "REACH"}, {"name": "same", "objective": "REACH"}],
+    )
     assert "is the name of campaigns, row 2, too" in await refused(world, twins, name="twins.plan")
 
 
@@ -270,7 +279,11 @@ async def test_a_cancelled_run_is_resumed_and_makes_everything_once(world: World
             async for _ in working:
                 pass
     account = world.account
-    assert (len(list(account.campaign_drafts)), len(list(account.ad_set_drafts)), len(list(account.ad_drafts))) == (4, 20, 60)
+    assert (len(list(account.campaign_drafts)), len(list(account.ad_set_drafts)), len(list(account.ad_drafts))) == (
+        4,
+        20,
+        60,
+    )
     assert {item.state for item in items(plan)} == {bulk.NewState.MADE}
 
 

@@ -43,7 +43,9 @@ def test_the_rows_of_several_accounts_name_theirs(spotify_ads: CommandLine, two:
     emulator, second = two
     named = ("--ad-account", emulator.ad_account_id, "--ad-account", second)
     for accounts in (named, ("--all-accounts",)):
-        rows = [json.loads(line) for line in spotify_ads.out("campaigns", "list", *accounts, "-o", "jsonl").splitlines()]
+        rows = [
+            json.loads(line) for line in spotify_ads.out("campaigns", "list", *accounts, "-o", "jsonl").splitlines()
+        ]
         assert {row["ad_account_id"] for row in rows} == {emulator.ad_account_id, second}
         assert [row["name"] for row in rows if row["ad_account_id"] == second] == ["Only here"]
     for command in (["ad-sets", "list"], ["assets", "list"], ["drafts", "list"], ["report", "--by", "lifetime"]):
@@ -52,7 +54,9 @@ def test_the_rows_of_several_accounts_name_theirs(spotify_ads: CommandLine, two:
     assert len(spotify_ads.out("campaigns", "list", "--all-accounts", "--limit", "1", "-o", "jsonl").splitlines()) == 1
 
 
-def test_an_account_that_refuses_is_named_beside_the_rows_of_the_others(spotify_ads: CommandLine, two: tuple[EmulatorProcess, str]) -> None:
+def test_an_account_that_refuses_is_named_beside_the_rows_of_the_others(
+    spotify_ads: CommandLine, two: tuple[EmulatorProcess, str]
+) -> None:
     emulator, second = two
     emulator.ask("POST", "/_emulator/faults", {"kind": "denied", "ad_accounts": [second]})
     ended = spotify_ads.run("ad-sets", "list", "--all-accounts", "-o", "jsonl")
@@ -62,7 +66,9 @@ def test_an_account_that_refuses_is_named_beside_the_rows_of_the_others(spotify_
     assert "whichever others answer" in ended.stderr
 
 
-def test_accounts_lists_those_of_every_business_that_answers(spotify_ads: CommandLine, two: tuple[EmulatorProcess, str]) -> None:
+def test_accounts_lists_those_of_every_business_that_answers(
+    spotify_ads: CommandLine, two: tuple[EmulatorProcess, str]
+) -> None:
     emulator, second = two
     businesses = json.loads(spotify_ads.out("call", "getBusinesses"))["businesses"]
     first = next(one["id"] for one in businesses if one["name"] != "Second business")

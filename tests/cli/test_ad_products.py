@@ -36,7 +36,9 @@ def creates(emulator: EmulatorProcess) -> int:
     return seen["operations"].get("createAdSet", 0) + seen["operations"].get("updateAdSet", 0)
 
 
-def test_what_breaks_a_rule_of_its_campaigns_product_is_not_sent(spotify_ads: CommandLine, emulator: EmulatorProcess) -> None:
+def test_what_breaks_a_rule_of_its_campaigns_product_is_not_sent(
+    spotify_ads: CommandLine, emulator: EmulatorProcess
+) -> None:
     body = {"name": "Podcasts", "objective": "REACH", "ad_product": "CONTENT"}
     campaign = json.loads(spotify_ads.out("campaigns", "create", "--body", json.dumps(body)))["id"]
     before = creates(emulator)
@@ -56,8 +58,12 @@ def test_what_breaks_a_rule_of_its_campaigns_product_is_not_sent(spotify_ads: Co
     spotify_ads.out("ad-sets", "update", made, "--set", "name=Evening podcasts")
 
 
-def test_a_catalogue_that_cannot_be_read_is_said_and_the_command_goes_on(spotify_ads: CommandLine, emulator: EmulatorProcess) -> None:
-    _, armed = emulator.ask("POST", "/_emulator/faults", {"kind": "error", "status": 404, "operations": ["getAdProductCatalog"]})
+def test_a_catalogue_that_cannot_be_read_is_said_and_the_command_goes_on(
+    spotify_ads: CommandLine, emulator: EmulatorProcess
+) -> None:
+    _, armed = emulator.ask(
+        "POST", "/_emulator/faults", {"kind": "error", "status": 404, "operations": ["getAdProductCatalog"]}
+    )
     try:
         ended = spotify_ads.run("campaigns", "create", "--body", '{"name": "Autumn", "objective": "REACH"}')
     finally:
@@ -67,4 +73,8 @@ def test_a_catalogue_that_cannot_be_read_is_said_and_the_command_goes_on(spotify
 
 
 def test_the_catalogue_is_an_operation_like_others(spotify_ads: CommandLine) -> None:
-    assert set(json.loads(spotify_ads.out("call", "getAdProductCatalog"))["ad_products"]) == {"AUCTION", "CONTENT", "FPMNG"}
+    assert set(json.loads(spotify_ads.out("call", "getAdProductCatalog"))["ad_products"]) == {
+        "AUCTION",
+        "CONTENT",
+        "FPMNG",
+    }

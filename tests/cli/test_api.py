@@ -49,8 +49,12 @@ def newer() -> dict[str, Any]:
     """A document with a new operation, a renamed field, an enum value less and a new required field."""
     facts: dict[str, Any] = copy.deepcopy(known_facts())
     schemas = facts["components"]["schemas"]
-    facts["paths"]["/stickers"] = {"get": {"operationId": "getStickers", "tags": ["stickers"], "responses": {"204": {"description": ""}}}}
-    schemas["CampaignResponse"]["properties"]["order_number"] = schemas["CampaignResponse"]["properties"].pop("purchase_order")
+    facts["paths"]["/stickers"] = {
+        "get": {"operationId": "getStickers", "tags": ["stickers"], "responses": {"204": {"description": ""}}}
+    }
+    schemas["CampaignResponse"]["properties"]["order_number"] = schemas["CampaignResponse"]["properties"].pop(
+        "purchase_order"
+    )
     schemas["AdSetPauseReason"]["enum"].remove("ACCOUNT_INACTIVE")
     schemas["CreateCampaignRequest"]["properties"]["reason"] = {"type": "string", "description": "Why."}
     schemas["CreateCampaignRequest"]["required"].append("reason")

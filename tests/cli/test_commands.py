@@ -40,7 +40,10 @@ def emulator() -> Iterator[EmulatorProcess]:
 
 
 def ids(spotify_ads: CommandLine, count: int = 3) -> list[str]:
-    return [json.loads(line)["id"] for line in spotify_ads.out("ad-sets", "list", "--limit", str(count), "-o", "jsonl").splitlines()]
+    return [
+        json.loads(line)["id"]
+        for line in spotify_ads.out("ad-sets", "list", "--limit", str(count), "-o", "jsonl").splitlines()
+    ]
 
 
 def changes(spotify_ads: CommandLine, rows: list[list[str]], header: str = "ad_set_id,name") -> Path:
@@ -71,7 +74,15 @@ def test_the_version_is_said_without_the_package() -> None:
 
 
 def test_a_list_in_a_pipe_imports_only_what_it_needs(spotify_ads: CommandLine) -> None:
-    names = {"aiohttp", "keyring", "pyarrow", "rich.console", "rich.progress", "spotify_ads_async.reports", "spotify_ads_async.trees"}
+    names = {
+        "aiohttp",
+        "keyring",
+        "pyarrow",
+        "rich.console",
+        "rich.progress",
+        "spotify_ads_async.reports",
+        "spotify_ads_async.trees",
+    }
     written, modules = imported(names, "ad-sets", "list", "--limit", "2", environment=spotify_ads.environment)
     assert len(written.splitlines()) == 3
     assert modules == {"aiohttp"}
@@ -142,7 +153,9 @@ def test_lists_in_every_form(spotify_ads: CommandLine, emulator: EmulatorProcess
     shown = spotify_ads.out("ad-sets", "list")
     assert shown.splitlines()[0].split()[:3] == ["NAME", "STATUS", "DELIVERY"]
     assert len(shown.splitlines()) == 121
-    some = spotify_ads.out("ad-sets", "list", "--where", "budget.type=DAILY", "--fields", "id,budget.micro_amount", "-o", "csv")
+    some = spotify_ads.out(
+        "ad-sets", "list", "--where", "budget.type=DAILY", "--fields", "id,budget.micro_amount", "-o", "csv"
+    )
     assert some.splitlines()[0] == "id,budget.micro_amount"
     assert len(some.splitlines()) == 1 + sum(row["budget"]["type"] == "DAILY" for row in rows)
     assert emulator.ad_account_id in spotify_ads.out("accounts")
@@ -153,7 +166,12 @@ def test_lists_in_every_form(spotify_ads: CommandLine, emulator: EmulatorProcess
 def test_a_reader_that_has_seen_enough_ends_the_command_quietly(spotify_ads: CommandLine) -> None:
     command = " ".join([*spotify_ads.command("ad-sets", "list", "-o", "jsonl"), "| head -1; echo ${PIPESTATUS[0]}"])
     ended = subprocess.run(
-        ["bash", "-c", command], env=spotify_ads.environment, cwd=spotify_ads.folder, capture_output=True, text=True, check=True
+        ["bash", "-c", command],
+        env=spotify_ads.environment,
+        cwd=spotify_ads.folder,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     first, status = ended.stdout.splitlines()
     assert json.loads(first)["id"]
@@ -200,7 +218,9 @@ def test_what_is_not_there_fails_and_what_is_illegal_is_refused(spotify_ads: Com
 
 
 def test_any_call_and_any_list(spotify_ads: CommandLine) -> None:
-    answer = json.loads(spotify_ads.out("call", "getAdSetsByAdAccountId", "--query", "limit=2", "--query", "statuses=ACTIVE"))
+    answer = json.loads(
+        spotify_ads.out("call", "getAdSetsByAdAccountId", "--query", "limit=2", "--query", "statuses=ACTIVE")
+    )
     assert len(answer["ad_sets"]) == 2
     assert len(spotify_ads.out("call", "getAdSetsByAdAccountId", "--all").splitlines()) == 120
 
@@ -256,7 +276,9 @@ def test_bad_rows_are_refused_with_their_place(spotify_ads: CommandLine) -> None
 
 
 def test_a_selection_is_planned(spotify_ads: CommandLine) -> None:
-    ended = spotify_ads.run("bulk", "plan", "--where", "name~students", "--set", "budget.amount=+10%", "--plan", "a.plan", "-o", "csv")
+    ended = spotify_ads.run(
+        "bulk", "plan", "--where", "name~students", "--set", "budget.amount=+10%", "--plan", "a.plan", "-o", "csv"
+    )
     assert ended.returncode == DONE, ended.stderr
     assert ended.stdout.splitlines()[0] == "name,field,before,after,line,id"
     assert " budgets: " in ended.stderr
@@ -316,12 +338,16 @@ def parquet(spotify_ads: CommandLine, *arguments: str) -> pa.Table:
 
 def test_rows_as_parquet_have_types(spotify_ads: CommandLine) -> None:
     rows = json.loads(spotify_ads.out("ad-sets", "list", "-o", "json"))
-    table = parquet(spotify_ads, "ad-sets", "list", "--fields", "id,bid_micro_amount,budget.micro_amount,start_time,targets")
+    table = parquet(
+        spotify_ads, "ad-sets", "list", "--fields", "id,bid_micro_amount,budget.micro_amount,start_time,targets"
+    )
     assert table.schema.types == [pa.string(), pa.int64(), pa.int64(), pa.timestamp("us", "UTC"), pa.string()]
     assert table.column("id").to_pylist() == [row["id"] for row in rows]
     assert table.column("budget.micro_amount").to_pylist() == [row["budget"]["micro_amount"] for row in rows]
     assert [json.loads(one) for one in table.column("targets").to_pylist()] == [row["targets"] for row in rows]
-    assert [f"{one:%Y-%m-%dT%H:%M:%SZ}" for one in table.column("start_time").to_pylist()] == [row["start_time"] for row in rows]
+    assert [f"{one:%Y-%m-%dT%H:%M:%SZ}" for one in table.column("start_time").to_pylist()] == [
+        row["start_time"] for row in rows
+    ]
     assert parquet(spotify_ads, "ads", "list", "--where", "name=nothing has this name").num_rows == 0
 
 
@@ -339,7 +365,13 @@ def test_parquet_is_not_for_a_terminal(spotify_ads: CommandLine) -> None:
     try:
         command = spotify_ads.command("ad-sets", "list", "-o", "parquet")
         ended = subprocess.run(
-            command, env=spotify_ads.environment, stdout=ours, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+            command,
+            env=spotify_ads.environment,
+            stdout=ours,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
         )
     finally:
         os.close(ours)

@@ -18,8 +18,14 @@ PROGRAM = Path(sys.executable).with_name("spotify-ads")
 
 def completed(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """What bash gets when the last of ``words`` is to be completed."""
-    asked = {"_SPOTIFY_ADS_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(["spotify-ads", *words]), "COMP_CWORD": str(len(words))}
-    return subprocess.run([PROGRAM], env=os.environ | asked | environment, capture_output=True, text=True, check=True, timeout=30)
+    asked = {
+        "_SPOTIFY_ADS_COMPLETE": "complete_bash",
+        "COMP_WORDS": " ".join(["spotify-ads", *words]),
+        "COMP_CWORD": str(len(words)),
+    }
+    return subprocess.run(
+        [PROGRAM], env=os.environ | asked | environment, capture_output=True, text=True, check=True, timeout=30
+    )
 
 
 def test_commands_are_completed_and_none_is_imported() -> None:

@@ -72,7 +72,10 @@ def test_the_file_names_the_profile(configured: CommandLine) -> None:
         ("profiles = 5", "as in [profiles.work]"),
         ("= nonsense", "line 1"),
         ('output = "xml"', "output: 'xml' is not one of table, json"),
-        ('[profiles.default]\nbase_url = "http://ads.example.com"', "profiles.default.base_url: http://ads.example.com would carry"),
+        (
+            '[profiles.default]\nbase_url = "http://ads.example.com"',
+            "profiles.default.base_url: http://ads.example.com would carry",
+        ),
         ('profile = "work"\n[profiles.work]\nlimits = "many"', "profiles.work.limits: limits: cannot read 'many'"),
         ('store = "mongodb://host"', "store: store is memory, sqlite:///path"),
     ],
@@ -95,7 +98,9 @@ def test_a_profile_must_be_there(configured: CommandLine, named: str) -> None:
     file = configured.folder / "config" / "spotify-ads" / "config.toml"
     file.write_text(("profile = 'gone'\n" if named == "file" else "") + file.read_text())
     before, behind = (["--profile", "gone"] if named == f"--profile {place}" else [] for place in ("before", "behind"))
-    ended = configured.run(*before, "accounts", *behind, SPOTIFY_ADS_PROFILE="gone" if named.startswith("SPOTIFY") else "")
+    ended = configured.run(
+        *before, "accounts", *behind, SPOTIFY_ADS_PROFILE="gone" if named.startswith("SPOTIFY") else ""
+    )
     assert (ended.returncode, ended.stdout) == (USAGE, "")
     where = f"{file}: profile" if named == "file" else named.split(maxsplit=1)[0]
     assert ended.stderr == (
@@ -114,7 +119,9 @@ def test_a_sign_in_without_a_section_is_a_profile(configured: CommandLine) -> No
 
 
 @pytest.mark.parametrize("named", ["--profile before", "--profile behind", "SPOTIFY_ADS_PROFILE", "file", "nowhere"])
-def test_login_takes_the_name_of_a_new_profile_from_the_same_places(configured: CommandLine, emulator: EmulatorProcess, named: str) -> None:
+def test_login_takes_the_name_of_a_new_profile_from_the_same_places(
+    configured: CommandLine, emulator: EmulatorProcess, named: str
+) -> None:
     file = configured.folder / "config" / "spotify-ads" / "config.toml"
     file.write_text(("profile = 'new'\n" if named == "file" else "") + file.read_text())
     before, behind = (["--profile", "new"] if named == f"--profile {place}" else [] for place in ("before", "behind"))
@@ -138,4 +145,7 @@ def test_login_takes_the_name_of_a_new_profile_from_the_same_places(configured: 
 def test_a_file_that_the_environment_names_must_be_there(spotify_ads: CommandLine) -> None:
     ended = spotify_ads.run("accounts", SPOTIFY_ADS_CONFIG=str(spotify_ads.folder / "missing.toml"))
     assert ended.returncode == USAGE
-    assert ended.stderr == f"error: {spotify_ads.folder / 'missing.toml'}: there is no such file, and SPOTIFY_ADS_CONFIG names it\n"
+    assert (
+        ended.stderr
+        == f"error: {spotify_ads.folder / 'missing.toml'}: there is no such file, and SPOTIFY_ADS_CONFIG names it\n"
+    )

@@ -35,7 +35,9 @@ def changes(spotify_ads: CommandLine, ad_set: str, name: str) -> str:
     return "changes.csv"
 
 
-def at_a_terminal(spotify_ads: CommandLine, answer: str, *arguments: str, errors: Path | None = None) -> tuple[int, str]:
+def at_a_terminal(
+    spotify_ads: CommandLine, answer: str, *arguments: str, errors: Path | None = None
+) -> tuple[int, str]:
     """The exit code, and what the terminal shows, of a command that a terminal started; with ``errors``, stderr goes to a file."""
     master, slave = pty.openpty()
     with contextlib.ExitStack() as files:
@@ -112,7 +114,8 @@ def test_an_import_needs_yes(spotify_ads: CommandLine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "redirected", "changed"), [("n", False, False), ("n", True, False), ("what?\nYES", False, True), ("y", True, True)]
+    ("answer", "redirected", "changed"),
+    [("n", False, False), ("n", True, False), ("what?\nYES", False, True), ("y", True, True)],
 )
 def test_at_a_terminal_it_asks(spotify_ads: CommandLine, answer: str, *, redirected: bool, changed: bool) -> None:
     ad_set, name = an_ad_set(spotify_ads)
@@ -129,7 +132,9 @@ def test_at_a_terminal_it_asks(spotify_ads: CommandLine, answer: str, *, redirec
 def test_nothing_is_changed_when_the_results_could_not_be_written(spotify_ads: CommandLine) -> None:
     ad_set, name = an_ad_set(spotify_ads)
     file = changes(spotify_ads, ad_set, f"{name} x")
-    ended = spotify_ads.run("bulk", "apply", file, "--plan", "results.plan", "--yes", "--results", "nowhere/results.csv")
+    ended = spotify_ads.run(
+        "bulk", "apply", file, "--plan", "results.plan", "--yes", "--results", "nowhere/results.csv"
+    )
     assert ended.returncode == USAGE
     assert "no results can be written to nowhere/results.csv" in ended.stderr
     assert name_of(spotify_ads, ad_set) == name

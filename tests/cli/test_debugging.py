@@ -17,13 +17,17 @@ FAILED, USAGE = 1, 2
 def test_each_request_is_logged_with_its_times_and_without_a_secret(spotify_ads: CommandLine) -> None:
     ended = spotify_ads.run("ad-sets", "list", "--limit", "1", "--debug", SPOTIFY_ADS_ACCESS_TOKEN="hush-hush-hush")
     assert ended.returncode == 0, ended.stderr
-    assert re.search(r"DEBUG GET /ad_accounts/\S+/ad_sets\S* → 200 in \d\.\d+ s, after \d\.\d+ s of waiting for quota", ended.stderr)
+    assert re.search(
+        r"DEBUG GET /ad_accounts/\S+/ad_sets\S* → 200 in \d\.\d+ s, after \d\.\d+ s of waiting for quota", ended.stderr
+    )
     assert "hush" not in ended.stderr
     assert "DEBUG" not in spotify_ads.run("ad-sets", "list", "--limit", "1").stderr
 
 
 def test_a_refusal_is_logged_with_its_status(spotify_ads: CommandLine) -> None:
-    ended = spotify_ads.run("--debug", "call", "getAdSetById", "--path", "ad_set_id=00000000-0000-4000-8000-000000000000")
+    ended = spotify_ads.run(
+        "--debug", "call", "getAdSetById", "--path", "ad_set_id=00000000-0000-4000-8000-000000000000"
+    )
     assert "→ 404 in" in ended.stderr
 
 
@@ -64,7 +68,9 @@ def test_call_names_the_options_that_give_what_is_missing(spotify_ads: CommandLi
         (("report", "--metrics", "spnd"), "did you mean spend?"),
     ],
 )
-def test_names_that_are_not_there_are_errors_with_suggestions(spotify_ads: CommandLine, arguments: tuple[str, ...], said: str) -> None:
+def test_names_that_are_not_there_are_errors_with_suggestions(
+    spotify_ads: CommandLine, arguments: tuple[str, ...], said: str
+) -> None:
     ended = spotify_ads.run(*arguments)
     assert ended.returncode == USAGE
     assert said in " ".join(ended.stderr.replace("│", " ").split())
@@ -78,7 +84,9 @@ def test_version_and_help_work_as_words_and_the_package_runs(spotify_ads: Comman
 
 
 @pytest.mark.parametrize("arguments", [("bulk", "resume", "no.plan"), ("campaigns", "create", "--body", "@no.json")])
-def test_files_that_are_not_there_are_told_without_the_system_s_number(spotify_ads: CommandLine, arguments: tuple[str, ...]) -> None:
+def test_files_that_are_not_there_are_told_without_the_system_s_number(
+    spotify_ads: CommandLine, arguments: tuple[str, ...]
+) -> None:
     ended = spotify_ads.run(*arguments)
     assert ended.returncode == USAGE
     assert not re.search(r"Errno|Traceback", ended.stderr)

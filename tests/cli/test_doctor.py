@@ -31,7 +31,9 @@ def document(folder: Path, *, newer: bool = False) -> str:
     """The API's document as this version knows it, or with an operation more."""
     facts = deepcopy(known_facts())
     if newer:
-        facts["paths"]["/things"] = {"get": {"operationId": "getThings", "tags": ["things"], "responses": {"204": {"description": ""}}}}
+        facts["paths"]["/things"] = {
+            "get": {"operationId": "getThings", "tags": ["things"], "responses": {"204": {"description": ""}}}
+        }
     file = folder / "document.json"
     file.write_text(json.dumps(facts))
     return str(file)
@@ -64,7 +66,9 @@ def shared_emulator() -> Iterator[EmulatorProcess]:
 
 
 @pytest.fixture(params=[()])
-def doctor(request: pytest.FixtureRequest, shared_emulator: EmulatorProcess, warm_programs: Path, tmp_path: Path) -> Iterator[Doctor]:
+def doctor(
+    request: pytest.FixtureRequest, shared_emulator: EmulatorProcess, warm_programs: Path, tmp_path: Path
+) -> Iterator[Doctor]:
     """A doctor with an emulator that is well, or one with the options that a test asks for."""
     if request.param:
         with emulator_process("--ad-sets", "5", "--latency", "0", *request.param) as emulator:
@@ -80,7 +84,19 @@ def test_what_is_well_is_said_to_be(doctor: Doctor) -> None:
     assert code == 0, lines
     assert not [line for line in lines if line.startswith("problem")]
     told = {line.split()[1].rstrip(":") for line in lines if line.startswith("ok")}
-    assert told >= {"versions", "configuration", "folders", "sign-in", "proxy", "network", "clock", "token", "accounts", "limits", "API"}
+    assert told >= {
+        "versions",
+        "configuration",
+        "folders",
+        "sign-in",
+        "proxy",
+        "network",
+        "clock",
+        "token",
+        "accounts",
+        "limits",
+        "API",
+    }
     (configuration,) = [line for line in lines if line.startswith("ok      configuration")]
     assert "SPOTIFY_ADS_ACCESS_TOKEN=*** (from the environment)" in configuration
     assert doctor.emulator.base_url in configuration
@@ -88,13 +104,20 @@ def test_what_is_well_is_said_to_be(doctor: Doctor) -> None:
 
 FAULTS: Mapping[str, tuple[str, str, dict[str, Any]]] = {
     "terms missing": ("POST", "/_emulator/faults", {"kind": "terms"}),
-    "one account denied": ("POST", "/_emulator/faults", {"kind": "denied", "operations": ["getCampaigns", "getAggregateReport"]}),
+    "one account denied": (
+        "POST",
+        "/_emulator/faults",
+        {"kind": "denied", "operations": ["getCampaigns", "getAggregateReport"]},
+    ),
     "clock ten minutes off": ("PATCH", "/_emulator/settings", {"clock_skew": 600.0}),
 }
 CLOSED = f"127.0.0.1:{closed_port()}"
 ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
     "no network": {"SPOTIFY_ADS_BASE_URL": f"http://{CLOSED}/ads/v3"},
-    "proxy refusing": {"SPOTIFY_ADS_PROXY": f"http://me:{SECRET}@{CLOSED}", "SPOTIFY_ADS_API_DOCUMENT": f"https://{CLOSED}/api.yaml"},
+    "proxy refusing": {
+        "SPOTIFY_ADS_PROXY": f"http://me:{SECRET}@{CLOSED}",
+        "SPOTIFY_ADS_API_DOCUMENT": f"https://{CLOSED}/api.yaml",
+    },
     "store gone": {"SPOTIFY_ADS_STORE": f"redis://:{SECRET}@{CLOSED}"},
     "no profile": {"SPOTIFY_ADS_ACCESS_TOKEN": ""},
     "unwritable home": dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"), "/dev/null/home"),
@@ -118,7 +141,12 @@ def broken(doctor: Doctor, state: str) -> Mapping[str, str]:
     ("doctor", "state", "found", "remedy"),
     [
         ((), "no network", "network: 127.0.0.1:", "look at the network"),
-        (("--strict-tokens",), "wrong token", "token: getBusinesses: the access token was refused", "sign in again: spotify-ads login"),
+        (
+            ("--strict-tokens",),
+            "wrong token",
+            "token: getBusinesses: the access token was refused",
+            "sign in again: spotify-ads login",
+        ),
         ((), "terms missing", "terms: getBusinesses: the API's terms are not accepted", "accept the terms at https://"),
         ((), "one account denied", "accounts: Emulated Ad Account", "ask one of the account's admins"),
         ((), "clock ten minutes off", "clock: this machine's clock is ", "set this machine's clock"),
@@ -138,7 +166,9 @@ def broken(doctor: Doctor, state: str) -> Mapping[str, str]:
     indirect=["doctor"],
     ids=lambda value: value if isinstance(value, str) and " " in value and ":" not in value else "",
 )
-def test_each_state_of_brokenness_is_named_first_with_its_remedy(doctor: Doctor, state: str, found: str, remedy: str) -> None:
+def test_each_state_of_brokenness_is_named_first_with_its_remedy(
+    doctor: Doctor, state: str, found: str, remedy: str
+) -> None:
     code, lines = doctor.sees(**broken(doctor, state))
     assert code == 1, lines
     assert lines[0].startswith(f"problem {found}"), lines
@@ -160,7 +190,8 @@ def test_a_sign_in_that_was_revoked_is_named_first(doctor: Doctor) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["http://me:{}@proxy.example:3128", "me:{}@proxy.example:3128", "http://me:x/{}@y@proxy.example:3128/?a={}"]
+    "address",
+    ["http://me:{}@proxy.example:3128", "me:{}@proxy.example:3128", "http://me:x/{}@y@proxy.example:3128/?a={}"],
 )
 def test_no_form_of_an_address_shows_its_password(doctor: Doctor, address: str) -> None:
     _, lines = doctor.sees(SPOTIFY_ADS_PROXY=address.replace("{}", SECRET))
@@ -185,7 +216,9 @@ def test_settings_say_where_they_came_from(doctor: Doctor) -> None:
 PATCHES = {"merge": ("merge", "kept"), "replace": ("replace", "kept"), "replace-known": ("replace", "dropped")}
 
 
-@pytest.mark.parametrize(("doctor", "patch"), [(("--patch", patch), patch) for patch in PATCHES], indirect=["doctor"], ids=[*PATCHES])
+@pytest.mark.parametrize(
+    ("doctor", "patch"), [(("--patch", patch), patch) for patch in PATCHES], indirect=["doctor"], ids=[*PATCHES]
+)
 def test_probing_finds_out_how_changes_work_and_leaves_nothing_behind(doctor: Doctor, patch: str) -> None:
     facts = doctor.line.folder / "state" / "spotify-ads" / "api-facts.json"
     refused = doctor.line.run("doctor", "--probe")
@@ -220,7 +253,9 @@ def test_probing_finds_out_how_changes_work_and_leaves_nothing_behind(doctor: Do
 
 
 def test_a_probe_that_fails_leaves_no_draft_and_no_answers(doctor: Doctor) -> None:
-    doctor.emulator.ask("POST", "/_emulator/faults", {"kind": "error", "status": 403, "operations": ["updateAdSetDraft"]})
+    doctor.emulator.ask(
+        "POST", "/_emulator/faults", {"kind": "error", "status": 403, "operations": ["updateAdSetDraft"]}
+    )
     ended = doctor.line.run("doctor", "--probe", "--yes")
     assert ended.returncode == 1
     assert "may not use this ad account" in ended.stderr

@@ -19,7 +19,9 @@ def test_everything_that_a_new_one_lacks_is_named_at_once_with_its_shape(spotify
 
 
 def test_every_wrong_setting_is_named_at_once(spotify_ads: CommandLine) -> None:
-    ended = spotify_ads.run("ad-sets", "create", "--set", "name=x", "--set", "bid_amount=abc", "--set", "nmae=Autumn", "--yes")
+    ended = spotify_ads.run(
+        "ad-sets", "create", "--set", "name=x", "--set", "bid_amount=abc", "--set", "nmae=Autumn", "--yes"
+    )
     assert ended.returncode == USAGE
     assert all(one in ended.stderr for one in ("--set name=x", "--set bid_amount=abc", "did you mean name?"))
 

@@ -21,10 +21,14 @@ NOWHERE = "/proc"
 linux = pytest.mark.skipif(sys.platform != "linux", reason="folders are others, or /proc is missing")
 
 
-def bare(emulator: EmulatorProcess, *arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
+def bare(
+    emulator: EmulatorProcess, *arguments: str, folder: Path, **environment: str
+) -> subprocess.CompletedProcess[bytes]:
     """A command with nothing in its environment but what is given, as `env -i` runs it."""
     known = emulator.environment
-    needed = {name: known[name] for name in ("SPOTIFY_ADS_BASE_URL", "SPOTIFY_ADS_ACCESS_TOKEN", "SPOTIFY_ADS_AD_ACCOUNT_ID")}
+    needed = {
+        name: known[name] for name in ("SPOTIFY_ADS_BASE_URL", "SPOTIFY_ADS_ACCESS_TOKEN", "SPOTIFY_ADS_AD_ACCOUNT_ID")
+    }
     return subprocess.run(
         [sys.executable, "-m", "spotify_ads_async.cli", *arguments],
         env={**needed, **environment}, cwd=folder, capture_output=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
@@ -58,7 +62,9 @@ def test_a_home_with_odd_characters_keeps_the_quota(emulator: EmulatorProcess, t
 
 
 @linux
-def test_a_sign_in_that_cannot_be_kept_is_refused_before_anybody_agrees_to_it(emulator: EmulatorProcess, tmp_path: Path) -> None:
+def test_a_sign_in_that_cannot_be_kept_is_refused_before_anybody_agrees_to_it(
+    emulator: EmulatorProcess, tmp_path: Path
+) -> None:
     for home, profile, reason in (
         ("/dev/null", "work", b"cannot be written"),
         (NOWHERE, "work", b"cannot be written"),
@@ -94,7 +100,9 @@ def test_what_goes_into_a_file_is_utf_8_whatever_the_locale(spotify_ads: Command
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\n\n", " \n"])
 def test_a_line_break_at_a_secrets_end_is_no_part_of_it(spotify_ads: CommandLine, ending: str) -> None:
-    assert spotify_ads.out("accounts", SPOTIFY_ADS_ACCESS_TOKEN=f"emulated{ending}", SPOTIFY_ADS_CLIENT_ID=f"an-app{ending}")
+    assert spotify_ads.out(
+        "accounts", SPOTIFY_ADS_ACCESS_TOKEN=f"emulated{ending}", SPOTIFY_ADS_CLIENT_ID=f"an-app{ending}"
+    )
 
 
 def test_a_secret_in_a_file(spotify_ads: CommandLine) -> None:
@@ -165,12 +173,12 @@ def test_an_option_names_the_proxy_before_or_behind_the_command(spotify_ads: Com
 
 
 @linux
-@pytest.mark.skipif(shutil.which("unshare") is None or os.geteuid() != 0, reason="only root can make a whole disk read-only")
+@pytest.mark.skipif(
+    shutil.which("unshare") is None or os.geteuid() != 0, reason="only root can make a whole disk read-only"
+)
 @pytest.mark.soak
 def test_the_demo_runs_on_a_read_only_disk_with_one_folder(tmp_path: Path) -> None:
-    script = (
-        f"mount --bind {tmp_path} {tmp_path} && mount -o remount,ro,bind / && exec {sys.executable} -m spotify_ads_async.cli demo --json"
-    )
+    script = f"mount --bind {tmp_path} {tmp_path} && mount -o remount,ro,bind / && exec {sys.executable} -m spotify_ads_async.cli demo --json"
     ended = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script], env={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)}, cwd=tmp_path,
         capture_output=True, timeout=300, check=False,

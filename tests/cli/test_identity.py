@@ -66,7 +66,12 @@ def test_a_setting_is_written_and_the_rest_of_the_file_stays(signed_in: CommandL
     assert file.read_text().startswith('# ours\noutput = "jsonl"  # for sheets\n')
     assert 'ad_account = "an-account"' in file.read_text().partition("[profiles.shop]")[2]
     lines = [json.loads(line) for line in signed_in.out("config", "show").splitlines()]
-    assert {"setting": "output", "value": "jsonl", "origin": f"{file}: output", "variable": "SPOTIFY_ADS_OUTPUT"} in lines
+    assert {
+        "setting": "output",
+        "value": "jsonl",
+        "origin": f"{file}: output",
+        "variable": "SPOTIFY_ADS_OUTPUT",
+    } in lines
     signed_in.out("config", "set", "output", "")
     assert "output" not in file.read_text()
 
@@ -79,7 +84,9 @@ def test_a_setting_is_written_and_the_rest_of_the_file_stays(signed_in: CommandL
         (("access_token", "hush"), "no secrets here"),
     ],
 )
-def test_what_the_file_may_not_hold_is_refused_before_it_is_written(signed_in: CommandLine, arguments: tuple[str, str], said: str) -> None:
+def test_what_the_file_may_not_hold_is_refused_before_it_is_written(
+    signed_in: CommandLine, arguments: tuple[str, str], said: str
+) -> None:
     ended = signed_in.run("config", "set", *arguments)
     assert ended.returncode == USAGE
     assert said in " ".join(ended.stderr.replace("│", " ").split())

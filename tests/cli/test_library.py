@@ -25,11 +25,15 @@ def spot(spotify_ads: CommandLine) -> Path:
 
 
 def test_an_asset_is_made_read_listed_and_renamed(spotify_ads: CommandLine, spot: Path) -> None:
-    (made,) = csv.DictReader(io.StringIO(spotify_ads.out("assets", "create", str(spot), "--name", "Autumn spot", "-o", "csv")))
+    (made,) = csv.DictReader(
+        io.StringIO(spotify_ads.out("assets", "create", str(spot), "--name", "Autumn spot", "-o", "csv"))
+    )
     assert made["status"] == "READY"
     read = json.loads(spotify_ads.out("assets", "get", made["id"]))
     assert (read["name"], read["asset_type"]) == ("Autumn spot", "AUDIO")
-    listed = spotify_ads.out("assets", "list", "--query", "asset_types=AUDIO", "--query", "name=Autumn spot", "-o", "jsonl")
+    listed = spotify_ads.out(
+        "assets", "list", "--query", "asset_types=AUDIO", "--query", "name=Autumn spot", "-o", "jsonl"
+    )
     assert made["id"] in [json.loads(line)["id"] for line in listed.splitlines()]
     changed = json.loads(spotify_ads.out("assets", "update", made["id"], "--name", "Winter spot"))
     assert (changed["id"], changed["name"]) == (made["id"], "Winter spot")
@@ -39,15 +43,26 @@ def test_an_asset_is_made_read_listed_and_renamed(spotify_ads: CommandLine, spot
 def test_an_audience_is_made_read_listed_changed_and_deleted(spotify_ads: CommandLine) -> None:
     people = spotify_ads.folder / "people.txt"
     people.write_text("".join(f"person{number}@example.com\n" for number in range(1500)))
-    (made,) = csv.DictReader(io.StringIO(spotify_ads.out("audiences", "create", str(people), "--name", "Customers", "-o", "csv")))
+    (made,) = csv.DictReader(
+        io.StringIO(spotify_ads.out("audiences", "create", str(people), "--name", "Customers", "-o", "csv"))
+    )
     assert (made["identifiers"], made["refused"]) == ("1500", "0")
     changed = json.loads(spotify_ads.out("audiences", "update", made["id"], "--description", "Bought last year"))
     read = json.loads(spotify_ads.out("audiences", "get", made["id"]))
-    assert (read["name"], read["description"]) == ("Customers", "Bought last year") == (changed["name"], changed["description"])
+    assert (
+        (read["name"], read["description"])
+        == ("Customers", "Bought last year")
+        == (changed["name"], changed["description"])
+    )
     alike = {"audience_type": "LOOKALIKE", "name": "Alike", "seed_audience_id": made["id"]}
     other = json.loads(spotify_ads.out("audiences", "create", "--body", json.dumps(alike)))
-    assert json.loads(spotify_ads.out("audiences", "create", "--body", json.dumps(alike), "-o", "jsonl"))["name"] == "Alike"
-    head, row = spotify_ads.out("audiences", "create", "--body", json.dumps(alike), SPOTIFY_ADS_OUTPUT="table").splitlines()
+    assert (
+        json.loads(spotify_ads.out("audiences", "create", "--body", json.dumps(alike), "-o", "jsonl"))["name"]
+        == "Alike"
+    )
+    head, row = spotify_ads.out(
+        "audiences", "create", "--body", json.dumps(alike), SPOTIFY_ADS_OUTPUT="table"
+    ).splitlines()
     assert (head.split()[:2], row.split()[0]) == (["NAME", "TYPE"], "Alike")
     renamed = json.loads(spotify_ads.out("audiences", "update", other["id"], "--name", "Much alike"))
     assert renamed["name"] == "Much alike"

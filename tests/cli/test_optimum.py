@@ -14,7 +14,8 @@ CLIENT = Limit("client_id", requests=1500, window=30.0)
 
 
 @pytest.mark.parametrize(
-    ("requests", "seconds"), [(0, 0.0), (1, 0.0), (500, 0.0), (501, 10.0), (1000, 10.0), (1001, 20.0), (1500, 20.0), (1501, 30.0)]
+    ("requests", "seconds"),
+    [(0, 0.0), (1, 0.0), (500, 0.0), (501, 10.0), (1000, 10.0), (1001, 20.0), (1500, 20.0), (1501, 30.0)],
 )
 def test_the_published_windows(requests: int, seconds: float) -> None:
     assert optimal_seconds(requests, [IP, CLIENT]) == seconds

@@ -107,7 +107,10 @@ def test_hidden_rows_need_an_option_where_nobody_can_be_asked(spotify_ads: Comma
     assert ended.returncode == USAGE
     assert "a row is hidden (Sheet, row 3)" in ended.stderr
     assert "--hidden include" in ended.stderr
-    assert "1 ad sets change" in spotify_ads.run("bulk", "plan", "book.xlsx", "--plan", "b.plan", "--hidden", "skip").stderr
+    assert (
+        "1 ad sets change"
+        in spotify_ads.run("bulk", "plan", "book.xlsx", "--plan", "b.plan", "--hidden", "skip").stderr
+    )
 
 
 def test_an_encoding_that_was_guessed_needs_somebody_who_looks(spotify_ads: CommandLine) -> None:
@@ -116,7 +119,12 @@ def test_an_encoding_that_was_guessed_needs_somebody_who_looks(spotify_ads: Comm
     ended = spotify_ads.run("bulk", "apply", "old.csv", "--plan", "a.plan", "--yes")
     assert ended.returncode == USAGE
     assert "--encoding windows-1252" in ended.stderr
-    assert spotify_ads.run("bulk", "apply", "old.csv", "--plan", "b.plan", "--yes", "--encoding", "windows-1252").returncode == DONE
+    assert (
+        spotify_ads.run(
+            "bulk", "apply", "old.csv", "--plan", "b.plan", "--yes", "--encoding", "windows-1252"
+        ).returncode
+        == DONE
+    )
     assert "Été" in spotify_ads.out("ad-sets", "get", one)
 
 
@@ -149,8 +157,14 @@ def test_from_the_template_to_a_live_campaign_and_back(spotify_ads: CommandLine)
 
 
 def test_a_copy_may_start_at_a_time_of_a_zone(spotify_ads: CommandLine) -> None:
-    campaign = spotify_ads.out("campaigns", "list", "--where", "status=ACTIVE", "--limit", "1", "--fields", "id", "-o", "csv").split()[1]
-    for start, zone in (("2031-03-01T06:00", "Europe/Berlin"), ("2031-03-01T05:00:00Z", "Europe/Berlin"), ("2031-03-01T05:00", "")):
+    campaign = spotify_ads.out(
+        "campaigns", "list", "--where", "status=ACTIVE", "--limit", "1", "--fields", "id", "-o", "csv"
+    ).split()[1]
+    for start, zone in (
+        ("2031-03-01T06:00", "Europe/Berlin"),
+        ("2031-03-01T05:00:00Z", "Europe/Berlin"),
+        ("2031-03-01T05:00", ""),
+    ):
         words = ["--start", start, *(["--zone", zone] if zone else []), "--name", f"Copy {start} {zone or 'UTC'}"]
         ended = spotify_ads.run("campaigns", "clone", campaign, *words, "-o", "json", "--yes")
         assert ended.returncode == DONE, ended.stderr
@@ -158,5 +172,8 @@ def test_a_copy_may_start_at_a_time_of_a_zone(spotify_ads: CommandLine) -> None:
     assert starts >= 3
     assert "is no time" in spotify_ads.run("campaigns", "clone", campaign, "--start", "01/03/2031").stderr
     assert (
-        "does not exist" in spotify_ads.run("campaigns", "clone", campaign, "--start", "2031-03-30T02:30", "--zone", "Europe/Berlin").stderr
+        "does not exist"
+        in spotify_ads.run(
+            "campaigns", "clone", campaign, "--start", "2031-03-30T02:30", "--zone", "Europe/Berlin"
+        ).stderr
     )

@@ -49,7 +49,12 @@ def in_terminal(spotify_ads: CommandLine, width: int, *arguments: str) -> list[s
     environment = {name: value for name, value in spotify_ads.environment.items() if name not in {"COLUMNS", "LINES"}}
     environment |= {"TERM": "xterm-256color", "SPOTIFY_ADS_STORE": f"sqlite://{spotify_ads.folder / 'quota.db'}"}
     with subprocess.Popen(
-        spotify_ads.command(*arguments), env=environment, cwd=spotify_ads.folder, stdout=slave, stdin=slave, stderr=subprocess.PIPE
+        spotify_ads.command(*arguments),
+        env=environment,
+        cwd=spotify_ads.folder,
+        stdout=slave,
+        stdin=slave,
+        stderr=subprocess.PIPE,
     ) as process:
         os.close(slave)
         pieces: list[bytes] = []
@@ -119,7 +124,9 @@ def test_a_table_fits_the_terminal(spotify_ads: CommandLine, name: str, width: i
     header = lines[0]
     for column in re.finditer(r"\S+", header):
         if column[0] == "ID" and header[: column.start()].endswith("  "):
-            cells = [line[column.start() :].split(maxsplit=1)[0] for line in lines[1:] if line[column.start() :].strip()]
+            cells = [
+                line[column.start() :].split(maxsplit=1)[0] for line in lines[1:] if line[column.start() :].strip()
+            ]
             assert [cell for cell in cells if not ID.match(cell)] == []
 
 

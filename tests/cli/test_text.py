@@ -61,7 +61,10 @@ def everything_in(terminal: int) -> str:
 
 def test_csv_steers_no_terminal() -> None:
     master, slave = pty.openpty()
-    with os.fdopen(slave, "w", encoding="utf-8", newline="") as stream, Rows(Output.CSV, ("name",), stream=stream) as rows:
+    with (
+        os.fdopen(slave, "w", encoding="utf-8", newline="") as stream,
+        Rows(Output.CSV, ("name",), stream=stream) as rows,
+    ):
         rows.write({"name": "\x1b[31mred"})
     shown = everything_in(master)
     assert "\x1b" not in shown
@@ -74,7 +77,10 @@ def test_csv_runs_no_formula(name: str) -> None:
 
 
 def test_the_forms_of_rows() -> None:
-    rows: list[dict[str, object]] = [{"name": "a", "budget": {"micro_amount": 12_500_000}}, {"name": "b", "ids": ["x", "y"]}]
+    rows: list[dict[str, object]] = [
+        {"name": "a", "budget": {"micro_amount": 12_500_000}},
+        {"name": "b", "ids": ["x", "y"]},
+    ]
     columns = ("name", "budget.micro_amount", "ids")
     assert written(Output.CSV, rows, columns) == 'name,budget.micro_amount,ids\na,12500000,\nb,,"[""x"",""y""]"\n'
     assert json.loads(written(Output.JSON, rows, columns)) == rows

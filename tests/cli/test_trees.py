@@ -52,7 +52,11 @@ def test_a_campaign_is_cloned_looked_at_and_published(spotify_ads: CommandLine) 
     assert "could go live" in spotify_ads.run("drafts", "validate", draft).stderr
     assert spotify_ads.run("drafts", "publish", draft, "--yes").returncode == DONE
     assert draft in ids(spotify_ads, "campaigns", "list")
-    starts = [row["start_time"] for row in rows(spotify_ads.out("ad-sets", "list", "-o", "jsonl")) if row["campaign_id"] == draft]
+    starts = [
+        row["start_time"]
+        for row in rows(spotify_ads.out("ad-sets", "list", "-o", "jsonl"))
+        if row["campaign_id"] == draft
+    ]
     assert min(starts) == "2031-05-01T00:00:00Z"
 
 
@@ -85,7 +89,9 @@ def test_an_ad_set_is_cloned_and_goes_live(spotify_ads: CommandLine) -> None:
 def test_what_cannot_go_live_is_told_and_deleted(spotify_ads: CommandLine) -> None:
     campaign, *_ = ids(spotify_ads, "campaigns", "list")
     # A draft may have a name that is too short to go live.
-    ended = spotify_ads.run("campaigns", "clone", campaign, "--name", "x", "--start", START, "--publish", "--yes", "-o", "jsonl")
+    ended = spotify_ads.run(
+        "campaigns", "clone", campaign, "--name", "x", "--start", START, "--publish", "--yes", "-o", "jsonl"
+    )
     assert ended.returncode == FAILED
     draft = rows(ended.stdout)[0]["draft_id"]
     assert f"cannot go live: campaign {draft}: " in ended.stderr
@@ -135,7 +141,11 @@ def end_when(spotify_ads: CommandLine, lines: int, number: signal.Signals) -> No
     receipt = spotify_ads.folder / "account.jsonl.receipt"
     command = spotify_ads.cold_command("import", "account.jsonl", "--start", START, "--yes")
     with subprocess.Popen(
-        command, env=spotify_ads.environment, cwd=spotify_ads.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        env=spotify_ads.environment,
+        cwd=spotify_ads.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     ) as process:
         while not receipt.exists() or receipt.read_text().count("\n") < lines:
             assert process.poll() is None
@@ -196,7 +206,9 @@ def test_what_is_off_stays_off_in_a_clone_that_goes_live(spotify_ads: CommandLin
     assert f"a draft cannot hold delivery=OFF of ad set {ad_set['name']}" in ended.stderr
     assert "clone it with --publish" in ended.stderr
     assert "live, and paused" in spotify_ads.run("drafts", "publish", draft, "--yes").stderr
-    ended = spotify_ads.run("campaigns", "clone", ad_set["campaign_id"], "--start", START, "--publish", "--yes", "-o", "jsonl")
+    ended = spotify_ads.run(
+        "campaigns", "clone", ad_set["campaign_id"], "--start", START, "--publish", "--yes", "-o", "jsonl"
+    )
     assert ended.returncode == DONE, ended.stderr
     made = {row["original_id"]: row["draft_id"] for row in rows(ended.stdout)}
     live = {row["id"]: row["delivery"] for row in rows(spotify_ads.out("ad-sets", "list", "-o", "jsonl"))}
@@ -224,7 +236,9 @@ def test_budgets_in_another_currency_need_a_rate(spotify_ads: CommandLine) -> No
 
 def test_a_file_of_archived_campaigns_alone_makes_nothing_and_says_so(spotify_ads: CommandLine) -> None:
     file = spotify_ads.folder / "archived.jsonl"
-    file.write_text('{"kind":"campaign","id":"ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a","name":"Old","status":"ARCHIVED"}\n')
+    file.write_text(
+        '{"kind":"campaign","id":"ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a","name":"Old","status":"ARCHIVED"}\n'
+    )
     ended = spotify_ads.run("import", "archived.jsonl", "--yes")
     assert (ended.returncode, ended.stdout) == (FAILED, "")
     assert "holds archived campaigns alone" in ended.stderr
@@ -237,7 +251,9 @@ def test_a_misspelt_key_is_refused_and_can_be_left_out(spotify_ads: CommandLine)
     ended = spotify_ads.run("import", "account.jsonl", "--start", START, "--yes")
     assert ended.returncode == REFUSED
     assert "paceing is no key that is known: did you mean pacing?" in ended.stderr
-    assert spotify_ads.run("import", "account.jsonl", "--start", START, "--yes", "--ignore", "paceing").returncode == DONE
+    assert (
+        spotify_ads.run("import", "account.jsonl", "--start", START, "--yes", "--ignore", "paceing").returncode == DONE
+    )
 
 
 @pytest.mark.parametrize("start", ["9999-12-31", "0001-01-01"])

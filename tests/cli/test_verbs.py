@@ -53,4 +53,6 @@ def test_archiving_is_for_campaigns(spotify_ads: CommandLine) -> None:
 def test_a_shortened_id_stands_for_the_one_thing_that_it_fits(spotify_ads: CommandLine) -> None:
     every = [json.loads(line)["id"] for line in spotify_ads.out("ad-sets", "list", "--output", "jsonl").splitlines()]
     assert json.loads(spotify_ads.out("ad-sets", "get", f"{every[0][:8]}…"))["id"] == every[0]
-    assert "begins with" in spotify_ads.run("ad-sets", "get", "ffff0000").stderr or any(one.startswith("ffff0000") for one in every)
+    assert "begins with" in spotify_ads.run("ad-sets", "get", "ffff0000").stderr or any(
+        one.startswith("ffff0000") for one in every
+    )

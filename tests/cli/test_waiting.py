@@ -20,7 +20,9 @@ async def test_who_waits_is_told_for_how_long_and_for_what() -> None:
             tasks.start_soon(governor.admit({"client_id", "ip"}).enter)
             await anyio.lowlevel.checkpoint()
             await anyio.lowlevel.checkpoint()
-            assert waiting_text(governor.snapshot()) in {f"waiting {seconds} s for quota: client_id window" for seconds in (30, 31)}
+            assert waiting_text(governor.snapshot()) in {
+                f"waiting {seconds} s for quota: client_id window" for seconds in (30, 31)
+            }
             tasks.cancel_scope.cancel()
 
 

@@ -35,7 +35,9 @@ class Answers:
             if self.chance.random() < 0.2:
                 return None
             kind = kind[0]
-        return self._member([one for one in flat["enum"] if one is not None]) if "enum" in flat else self._of(kind, flat)
+        return (
+            self._member([one for one in flat["enum"] if one is not None]) if "enum" in flat else self._of(kind, flat)
+        )
 
     def _of(self, kind: str | None, flat: Schema) -> Any:  # noqa: ANN401 - any JSON value
         match kind:
@@ -46,7 +48,9 @@ class Answers:
             case "integer":
                 return self._integer(flat)
             case "number":
-                return round(self.chance.uniform(flat.get("minimum", -1e6), flat.get("maximum", 1e6)), self.chance.randint(0, 6))
+                return round(
+                    self.chance.uniform(flat.get("minimum", -1e6), flat.get("maximum", 1e6)), self.chance.randint(0, 6)
+                )
             case "boolean":
                 return self.chance.random() < 0.5
             case "string":
@@ -83,12 +87,18 @@ class Answers:
         return made
 
     def _member(self, values: list[Any]) -> Any:  # noqa: ANN401 - any JSON value
-        return f"BRAND_NEW_{self.chance.randint(0, 9)}" if self.loose and self.chance.random() < 0.15 else self.chance.choice(values)
+        return (
+            f"BRAND_NEW_{self.chance.randint(0, 9)}"
+            if self.loose and self.chance.random() < 0.15
+            else self.chance.choice(values)
+        )
 
     def _integer(self, flat: Schema) -> int:
         bound = 2**31 if flat.get("format") == "int32" else 2**63
         low, high = max(flat.get("minimum", -bound), -bound), min(flat.get("maximum", bound - 1), bound - 1)
-        return self.chance.choice([low, high, self.chance.randint(low, high), max(low, min(high, self.chance.randint(0, 1000)))])
+        return self.chance.choice(
+            [low, high, self.chance.randint(low, high), max(low, min(high, self.chance.randint(0, 1000)))]
+        )
 
     def _string(self, flat: Schema) -> str:
         match flat.get("format"):

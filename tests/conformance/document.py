@@ -46,7 +46,9 @@ class DocumentedOperation:
 class Document:
     def __init__(self, root: dict[str, Any]) -> None:
         self.root = root
-        self.components: dict[str, Schema] = {name: _as_json_schema(schema) for name, schema in root["components"]["schemas"].items()}
+        self.components: dict[str, Schema] = {
+            name: _as_json_schema(schema) for name, schema in root["components"]["schemas"].items()
+        }
         self._judged = {"schemas": _by_tags(self.components)}
         self._judges: dict[int, tuple[Schema, Draft202012Validator]] = {}
         self.operations = {one.id: one for one in self._operations()}
@@ -63,7 +65,9 @@ class Document:
                     id=node["operationId"],
                     method=method.upper(),
                     path=path,
-                    parameters=tuple(self._parameter(one) for one in [*item.get("parameters", ()), *node.get("parameters", ())]),
+                    parameters=tuple(
+                        self._parameter(one) for one in [*item.get("parameters", ()), *node.get("parameters", ())]
+                    ),
                     body=_as_json_schema(body[media_type]["schema"]) if media_type else None,
                     media_type=media_type,
                     answer=self._answer(node["responses"]),
@@ -93,7 +97,10 @@ class Document:
         while "$ref" in schema:
             schema = self.components[schema["$ref"].rpartition("/")[2]]
         merged: Schema = {}
-        for part in [*map(self.flat, schema.get("allOf", ())), {name: value for name, value in schema.items() if name != "allOf"}]:
+        for part in [
+            *map(self.flat, schema.get("allOf", ())),
+            {name: value for name, value in schema.items() if name != "allOf"},
+        ]:
             properties = {**merged.get("properties", {}), **part.get("properties", {})}
             required = [*merged.get("required", ()), *part.get("required", ())]
             merged |= part
@@ -109,7 +116,9 @@ class Document:
         if "oneOf" not in flat:
             return None
         discriminator = flat["discriminator"]
-        return discriminator["propertyName"], {tag: {"$ref": reference} for tag, reference in discriminator["mapping"].items()}
+        return discriminator["propertyName"], {
+            tag: {"$ref": reference} for tag, reference in discriminator["mapping"].items()
+        }
 
     def problems(self, schema: Schema, value: object) -> list[str]:
         """What the schema library finds wrong with a JSON value."""
@@ -125,12 +134,19 @@ class Document:
             schema = variants[1][value[variants[0]]]
         flat = self.flat(schema)
         if isinstance(value, list):
-            return [found for at, one in enumerate(value) for found in self.strangers(flat["items"], one, f"{place}[{at}]")]
+            return [
+                found for at, one in enumerate(value) for found in self.strangers(flat["items"], one, f"{place}[{at}]")
+            ]
         if not isinstance(value, dict):
             return []
         known = flat.get("properties", {})
         here = [f"{place}.{name}" for name in value if name not in known]
-        return here + [found for name in value if name in known for found in self.strangers(known[name], value[name], f"{place}.{name}")]
+        return here + [
+            found
+            for name in value
+            if name in known
+            for found in self.strangers(known[name], value[name], f"{place}.{name}")
+        ]
 
 
 def _as_json_schema(node: Any) -> Any:  # noqa: ANN401 - any part of a schema
@@ -142,9 +158,14 @@ def _as_json_schema(node: Any) -> Any:  # noqa: ANN401 - any part of a schema
     if isinstance(node.get("$ref"), str):
         return {"$ref": node["$ref"]}
     kept = {
-        name: ({inner: _as_json_schema(one) for inner, one in value.items()} if name == "properties" else _as_json_schema(value))
+        name: (
+            {inner: _as_json_schema(one) for inner, one in value.items()}
+            if name == "properties"
+            else _as_json_schema(value)
+        )
         for name, value in node.items()
-        if name not in {"example", "description", "nullable", "default", "deprecated", "title"} and not name.startswith("x-")
+        if name not in {"example", "description", "nullable", "default", "deprecated", "title"}
+        and not name.startswith("x-")
     }
     if node.get("nullable"):
         if isinstance(kept.get("type"), str):
@@ -166,7 +187,8 @@ def _by_tags(node: Any) -> Any:  # noqa: ANN401 - any part of a schema
         del changed["oneOf"], changed["discriminator"]
         changed |= {"type": "object", "required": [tag], "properties": {tag: {"enum": list(mapping)}}}
         changed["allOf"] = [
-            {"if": {"properties": {tag: {"const": value}}}, "then": {"$ref": reference}} for value, reference in mapping.items()
+            {"if": {"properties": {tag: {"const": value}}}, "then": {"$ref": reference}}
+            for value, reference in mapping.items()
         ]
     return changed
 

@@ -38,7 +38,9 @@ def reveal(value: object) -> str:
 
 
 def decoded(operation: DocumentedOperation, sent: object) -> Any:  # noqa: ANN401 - the answer of any operation
-    return wire.answer(OPERATIONS[operation.id], status=200, content_type=lambda: "application/json", body=msgspec.json.encode(sent))
+    return wire.answer(
+        OPERATIONS[operation.id], status=200, content_type=lambda: "application/json", body=msgspec.json.encode(sent)
+    )
 
 
 def lost(schema: Schema, sent: Any, kept: Any, place: str = "$") -> Iterator[str]:  # noqa: ANN401 - any JSON values

@@ -90,7 +90,9 @@ class Call:
             self.query |= GIVEN[place]  # type: ignore[arg-type, operator]
         elif place.startswith("query."):
             name = re.split(r"[.\[]", place)[1]
-            needed = place in GIVEN and (problem.rule.startswith("is required") or name in self.operation.query_required)
+            needed = place in GIVEN and (
+                problem.rule.startswith("is required") or name in self.operation.query_required
+            )
             self.query[name] = GIVEN[place] if needed else UNSET
             if place in NEEDED_BESIDE and problem.rule.startswith("is required"):
                 self.query.pop(NEEDED_BESIDE[place])
@@ -179,7 +181,9 @@ def judge_body(documented: DocumentedOperation, request: wire.HttpRequest) -> No
         assert documented.media_type == "multipart/form-data"
         properties = load().flat(documented.body)["properties"]
         sent: Any = {
-            part.name: typed(load().flat(properties[part.name]), part.content) if isinstance(part.content, str) else "(file)"
+            part.name: typed(load().flat(properties[part.name]), part.content)
+            if isinstance(part.content, str)
+            else "(file)"
             for part in request.body
         }
     else:

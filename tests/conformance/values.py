@@ -59,7 +59,11 @@ def _plain(node: inspect.Type, extra: dict[str, Any]) -> Strategy:
         case inspect.DateTimeType():
             return TIMES.map(lambda one: one.replace(microsecond=0, tzinfo=UTC))
         case inspect.EnumType():
-            return st.sampled_from([one for one in node.cls if one.value not in node.cls.answer_only]) if _sendable(node) else st.nothing()
+            return (
+                st.sampled_from([one for one in node.cls if one.value not in node.cls.answer_only])
+                if _sendable(node)
+                else st.nothing()
+            )
         case _:
             return PLAIN[type(node)]
 
@@ -88,7 +92,9 @@ def _texts(node: inspect.StrType, extra: dict[str, Any]) -> Strategy:
     if node.pattern == "^[a-z]{2}$":
         return st.text("abcdefghijklmnopqrstuvwxyz", min_size=2, max_size=2)
     if node.pattern:
-        return st.text("ab é🎧夏", min_size=low, max_size=high).filter(lambda text: len(text) > 1 and text == text.strip())
+        return st.text("ab é🎧夏", min_size=low, max_size=high).filter(
+            lambda text: len(text) > 1 and text == text.strip()
+        )
     return st.text(TEXT, min_size=low, max_size=high)
 
 

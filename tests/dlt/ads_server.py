@@ -28,7 +28,11 @@ class AdsServer:
     def reports_asked(self, account: str) -> list[tuple[str, str]]:
         """First and last day of each report that was asked for."""
         reports = [one for one in self.asked if one.path.endswith(f"{account}/aggregate_reports")]
-        return [(one.query["report_start"][:10], one.query["report_end"][:10]) for one in reports if "report_start" in one.query]
+        return [
+            (one.query["report_start"][:10], one.query["report_end"][:10])
+            for one in reports
+            if "report_start" in one.query
+        ]
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked.append(request)
@@ -63,7 +67,14 @@ def row(day: str, entity: str = "c1c1c1c1-c1c1-41c1-81c1-c1c1c1c1c1c1", **metric
     """One row of a report by day, its metrics as the API writes them."""
     stats = [{"field_type": name.upper(), "field_value": value} for name, value in metrics.items()]
     times = {"start_time": f"{day}T00:00:00Z", "end_time": f"{day}T23:59:59Z"}
-    return {"entity_type": "CAMPAIGN", "entity_id": entity, "entity_name": "Autumn", "entity_status": "ACTIVE", **times, "stats": stats}
+    return {
+        "entity_type": "CAMPAIGN",
+        "entity_id": entity,
+        "entity_name": "Autumn",
+        "entity_status": "ACTIVE",
+        **times,
+        "stats": stats,
+    }
 
 
 @contextmanager

@@ -39,7 +39,9 @@ def day(back: int) -> str:
 def server() -> Iterator[AdsServer]:
     with ads_server({A: "USD", B: "JPY", C: "USD"}) as running:
         for account in (A, B, C):
-            running.entities.setdefault("campaigns", {})[account] = [{"id": CAMPAIGN, "name": "Autumn", "status": "ACTIVE"}]
+            running.entities.setdefault("campaigns", {})[account] = [
+                {"id": CAMPAIGN, "name": "Autumn", "status": "ACTIVE"}
+            ]
         yield running
 
 
@@ -54,14 +56,22 @@ class Warehouse:
         self.pipeline = self.reopened()
 
     def reopened(self) -> dlt.Pipeline:
-        return dlt.pipeline("ads", destination=self._destination, dataset_name="ads", pipelines_dir=str(self.folder / "pipelines"))
+        return dlt.pipeline(
+            "ads", destination=self._destination, dataset_name="ads", pipelines_dir=str(self.folder / "pipelines")
+        )
 
     def client(self) -> AdsClient:
         policy = RetryPolicy(first_delay=0.001, longest_delay=0.002)
         return AdsClient("token", base_url=self._server.base_url, governor=self.governor, policy=policy)
 
     def load(self, *tables: str, **options: object) -> None:
-        wanted: dict[str, Any] = {"accounts": [A], "start": day(20), "metrics": METRICS, "client": self.client, **options}
+        wanted: dict[str, Any] = {
+            "accounts": [A],
+            "start": day(20),
+            "metrics": METRICS,
+            "client": self.client,
+            **options,
+        }
         source = spotify_ads(**wanted)
         self.pipeline.run(source.with_resources(*(tables or ("campaign_report_daily",))))
 
@@ -91,12 +101,18 @@ def test_a_second_load_has_late_figures_and_no_ghosts(server: AdsServer, warehou
     for _ in range(2):
         warehouse.load(lookback_days=7)
         found = [(str(start)[:10], impressions) for start, impressions in warehouse.read("start_time, impressions")]
-        assert found == [(day(20), 1), (day(5), 55)], "what is gone is gone, also where a day is empty now; older days stay"
+        assert found == [(day(20), 1), (day(5), 55)], (
+            "what is gone is gone, also where a day is empty now; older days stay"
+        )
     assert server.reports_asked(A)[-1] == (day(7), day(0)), "days outside of the lookback are not asked for"
 
 
 def test_hidden_figures_and_money(server: AdsServer, warehouse: Warehouse) -> None:
-    server.rows[A] = [row(day(2), impressions=-5, spend=5), row(day(1), impressions=0, spend=3.7), row(day(0), spend=983.084134)]
+    server.rows[A] = [
+        row(day(2), impressions=-5, spend=5),
+        row(day(1), impressions=0, spend=3.7),
+        row(day(0), spend=983.084134),
+    ]
     server.rows[B] = [row(day(1), spend=160)]
     warehouse.load(accounts=[A, B])
     assert warehouse.read("start_time, ad_account_id, impressions, impressions_hidden, spend, currency, reach") == [
@@ -128,7 +144,9 @@ def test_one_account_that_refuses_is_named_and_the_others_load(server: AdsServer
 
     server.refuses.clear()
     warehouse.load(accounts=None, lookback_days=0)
-    assert warehouse.read("ad_account_id, impressions") == [(A, 1), (B, 1), (C, 1)], "its days were not taken for loaded"
+    assert warehouse.read("ad_account_id, impressions") == [(A, 1), (B, 1), (C, 1)], (
+        "its days were not taken for loaded"
+    )
 
 
 def test_where_the_api_fails_nothing_is_remembered(server: AdsServer, warehouse: Warehouse) -> None:
@@ -155,7 +173,9 @@ def test_new_values_load_and_archived_entities_stay(server: AdsServer, warehouse
         {"id": "2", "name": "Two", "status": "SNOOZED", "updated_at": "2026-01-02T00:00:00Z"},
     ]
     warehouse.load("campaigns")
-    server.entities["campaigns"][A] = [{"id": "1", "name": "One", "status": "ARCHIVED", "updated_at": "2026-02-01T00:00:00Z"}]
+    server.entities["campaigns"][A] = [
+        {"id": "1", "name": "One", "status": "ARCHIVED", "updated_at": "2026-02-01T00:00:00Z"}
+    ]
     warehouse.load("campaigns")
     assert warehouse.read("id, status", "campaigns") == [("1", "ARCHIVED"), ("2", "SNOOZED")]
     lists = [one.query.get("updated_at_gte") for one in server.asked if one.path.endswith("/campaigns")]
@@ -203,7 +223,9 @@ def test_days_asked_for(granularity: ReportGranularity, loaded: date | None, exp
     assert len(days) == (expected[1] - expected[0]).days + 1
 
 
-@pytest.mark.parametrize("options", [{"start": "31/01/2026"}, {"start": "2026-02-01", "end": "2026-01-01"}, {"lookback_days": -1}])
+@pytest.mark.parametrize(
+    "options", [{"start": "31/01/2026"}, {"start": "2026-02-01", "end": "2026-01-01"}, {"lookback_days": -1}]
+)
 def test_wrong_options_are_refused_before_anything_is_asked(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         spotify_ads(["a"], **options)
@@ -229,7 +251,17 @@ def postgres() -> Iterator[str]:
         subprocess.run(words, check=True, capture_output=True, cwd="/", user=user)
 
     call(str(programs[-1] / "initdb"), "-D", str(folder / "data"), "-U", "ads", "--auth", "trust")
-    call(str(programs[-1] / "pg_ctl"), "-D", str(folder / "data"), "-w", "-l", str(folder / "log"), "-o", f"-p {port} -k {folder}", "start")
+    call(
+        str(programs[-1] / "pg_ctl"),
+        "-D",
+        str(folder / "data"),
+        "-w",
+        "-l",
+        str(folder / "log"),
+        "-o",
+        f"-p {port} -k {folder}",
+        "start",
+    )
     try:
         yield f"postgresql://ads:trusted@127.0.0.1:{port}/postgres"
     finally:

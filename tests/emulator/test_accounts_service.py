@@ -16,7 +16,10 @@ async def token(api: Api, *, secret: str = CLIENTS["client"], **form: str) -> tu
 
 
 async def post(api: Api, form: dict[str, str], headers: dict[str, str]) -> tuple[int, Any]:
-    async with aiohttp.ClientSession() as client, client.post(api.server.token_url, data=form, headers=headers) as answer:
+    async with (
+        aiohttp.ClientSession() as client,
+        client.post(api.server.token_url, data=form, headers=headers) as answer,
+    ):
         return answer.status, await answer.json()
 
 
@@ -50,7 +53,9 @@ async def test_wrong_secrets_tokens_and_grants_are_refused(apis: Apis) -> None:
     api = await strict(apis)
     status, answer = await token(api, secret="wrong", grant_type="refresh_token", refresh_token="first")
     assert (status, answer["error"]) == (401, "invalid_client")
-    status, _ = await post(api, {"grant_type": "refresh_token", "refresh_token": "first", "client_id": "client", "client_secret": "no"}, {})
+    status, _ = await post(
+        api, {"grant_type": "refresh_token", "refresh_token": "first", "client_id": "client", "client_secret": "no"}, {}
+    )
     assert status == 401
     assert (await token(api, grant_type="refresh_token", refresh_token="other"))[1]["error"] == "invalid_grant"
     assert (await token(api, grant_type="password"))[1]["error"] == "unsupported_grant_type"
@@ -94,8 +99,18 @@ async def test_the_authorization_code_flow_with_pkce(apis: Apis) -> None:
 
 async def test_a_wrong_verifier_is_refused(apis: Apis) -> None:
     api = await strict(apis)
-    query = {"response_type": "code", "client_id": "client", "redirect_uri": "http://127.0.0.1:1/", "code_challenge": "abc"}
+    query = {
+        "response_type": "code",
+        "client_id": "client",
+        "redirect_uri": "http://127.0.0.1:1/",
+        "code_challenge": "abc",
+    }
     _, _, headers = await api.send("GET", api.server.authorize_url, params=query)
     code = parse_qs(urlsplit(headers["Location"]).query)["code"][0]
-    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": "http://127.0.0.1:1/", "code_verifier": "nope"}
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": "http://127.0.0.1:1/",
+        "code_verifier": "nope",
+    }
     assert (await token(api, **form))[1]["error"] == "invalid_grant"

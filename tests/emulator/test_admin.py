@@ -52,7 +52,12 @@ async def test_statistics_are_read_and_reset(apis: Apis) -> None:
     for _ in range(3):
         await api.send("GET", "/businesses")
     seen = await admin(api, 200, "GET", "statistics")
-    assert (seen["requests"], seen["refused"], seen["fullest"], seen["statuses"]) == (3, 2, {"ip": 3}, {"200": 1, "429": 2})
+    assert (seen["requests"], seen["refused"], seen["fullest"], seen["statuses"]) == (
+        3,
+        2,
+        {"ip": 3},
+        {"200": 1, "429": 2},
+    )
     assert seen["operations"] == {"getBusinesses": 3}
     await admin(api, 204, "DELETE", "statistics")
     assert (await admin(api, 200, "GET", "statistics"))["requests"] == 0
@@ -96,7 +101,10 @@ async def test_the_feed_tells_windows_seconds_requests_and_faults(apis: Apis) ->
         line = await feed.content.readline()
     snapshot = msgspec.json.decode(line.removeprefix(b"data: "))
     assert (snapshot["requests"], snapshot["refused"]) == (3, 0)
-    assert [(one["limit"], one["requests"], one["most"]) for one in snapshot["windows"]] == [("client_id", 3, 20), ("ip", 3, 5)]
+    assert [(one["limit"], one["requests"], one["most"]) for one in snapshot["windows"]] == [
+        ("client_id", 3, 20),
+        ("ip", 3, 5),
+    ]
     assert sum(one["requests"] for one in snapshot["seconds"]) == 3
     good, bad, broken = snapshot["latest"]
     assert (good["method"], good["path"], good["status"], good["message"]) == ("GET", "/businesses", 200, "")
@@ -108,7 +116,10 @@ async def test_the_feed_tells_windows_seconds_requests_and_faults(apis: Apis) ->
 async def test_rows_are_paged_and_searched(api: Api) -> None:
     made = await api.expect(200, "POST", f"{api.account}/campaigns", json={"name": "Brand new", "objective": "REACH"})
     found = await admin(api, 200, "GET", "rows/campaigns?limit=1")
-    assert (found["rows"], found["total"]) == ([made], len(api.server.store.account(api.server.ad_account_id).campaigns))
+    assert (found["rows"], found["total"]) == (
+        [made],
+        len(api.server.store.account(api.server.ad_account_id).campaigns),
+    )
     account = f"ad_account_id={api.server.ad_account_id}"
     assert (await admin(api, 200, "GET", f"rows/campaigns?{account}&search=BRAND%20n"))["rows"] == [made]
     assert (await admin(api, 200, "GET", f"rows/campaigns?{account}&search={made['id']}"))["total"] == 1

@@ -16,7 +16,8 @@ COMMAND = [sys.executable, "-m", "spotify_ads_async.cli", "emulate"]
 
 def ask(url: str, token: str = "any") -> tuple[int, bytes]:  # noqa: S107 - any token will do
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})) as answer:  # noqa: S310 - loopback
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})  # noqa: S310 - loopback
+        with urllib.request.urlopen(request) as answer:  # noqa: S310 - loopback
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -25,7 +26,18 @@ def ask(url: str, token: str = "any") -> tuple[int, bytes]:  # noqa: S107 - any 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_serves_until_it_is_interrupted(number: signal.Signals, tmp_path: Path) -> None:
-    arguments = ["--port", "0", "--ad-sets", "7", "--latency", "0", "--faults", "error=1:502", "--database", str(tmp_path / "data.sqlite")]
+    arguments = [
+        "--port",
+        "0",
+        "--ad-sets",
+        "7",
+        "--latency",
+        "0",
+        "--faults",
+        "error=1:502",
+        "--database",
+        str(tmp_path / "data.sqlite"),
+    ]
     with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         base_url, account = process.stdout.readline().strip(), process.stdout.readline().split()[-1]
@@ -49,7 +61,13 @@ def test_strict_tokens_are_issued_ones_only() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--latency", "slow"], ["--faults", "nonsense=1"], ["--limits", "ip"], ["--algorithm", "guess"], ["--data", "absent.json"]],
+    [
+        ["--latency", "slow"],
+        ["--faults", "nonsense=1"],
+        ["--limits", "ip"],
+        ["--algorithm", "guess"],
+        ["--data", "absent.json"],
+    ],
     ids=lambda arguments: arguments[0],
 )
 def test_mistakes_in_the_arguments_are_named(arguments: list[str]) -> None:

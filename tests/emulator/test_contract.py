@@ -53,7 +53,17 @@ def run(root: Json, server: Emulator, directory: Path, *options: str) -> None:
         pytest.skip("schemathesis is not installed (dependency group contract)")
     (directory / "document.json").write_text(json.dumps(described(root)))
     (directory / "schemathesis.toml").write_text(settings(server))
-    command = [SCHEMATHESIS, "run", "document.json", "--url", server.base_url, "-H", "Authorization: Bearer good", "--checks", CHECKS]
+    command = [
+        SCHEMATHESIS,
+        "run",
+        "document.json",
+        "--url",
+        server.base_url,
+        "-H",
+        "Authorization: Bearer good",
+        "--checks",
+        CHECKS,
+    ]
     quiet = ("--continue-on-failure", "--suppress-health-check", "all", "--generation-deterministic", "--no-color")
     ended = subprocess.run([*command, *quiet, *options], cwd=directory, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout[-10_000:]
@@ -72,4 +82,12 @@ def test_the_document_finds_nothing_wrong(spotify_ads_emulator: Emulator, tmp_pa
 @pytest.mark.soak
 @pytest.mark.spotify_ads_emulator(**OPTIONS)
 def test_the_document_finds_nothing_wrong_in_many_tries(spotify_ads_emulator: Emulator, tmp_path: Path) -> None:
-    run(document(), spotify_ads_emulator, tmp_path, "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "60")
+    run(
+        document(),
+        spotify_ads_emulator,
+        tmp_path,
+        "--phases",
+        "examples,coverage,fuzzing,stateful",
+        "--max-examples",
+        "60",
+    )

@@ -42,7 +42,11 @@ async def test_a_file_gives_the_data_to_begin_with(apis: Apis, tmp_path: Path) -
     api = await apis.start(data=written(tmp_path / "data.json", CONTENT))
     assert (api.server.ad_account_id, api.server.business_id) == (ACCOUNT, BUSINESS)
     ad_set = await api.first("ad_sets", campaign_ids=CAMPAIGN)
-    assert (ad_set["status"], ad_set["budget"]["currency"], ad_set["pacing"]) == ("PENDING_APPROVAL", "SEK", "PACING_EVEN")
+    assert (ad_set["status"], ad_set["budget"]["currency"], ad_set["pacing"]) == (
+        "PENDING_APPROVAL",
+        "SEK",
+        "PACING_EVEN",
+    )
     assert (await api.get(f"{api.business}/datasets"))["datasets"][0]["pixel"]["name"] == "Shop"
 
 
@@ -94,7 +98,9 @@ async def created(api: Api) -> set[str]:
     made: set[str] = set()
     for _ in range(6):
         await api.expect(400, "POST", f"{api.account}/campaigns", json={})
-        made |= {(await api.expect(200, "POST", f"{api.account}/campaigns", json=CAMPAIGN_BODY))["id"] for _ in range(3)}
+        made |= {
+            (await api.expect(200, "POST", f"{api.account}/campaigns", json=CAMPAIGN_BODY))["id"] for _ in range(3)
+        }
     return made
 
 
@@ -120,7 +126,10 @@ async def test_signed_urls_of_an_earlier_run_lead_nowhere(apis: Apis, tmp_path: 
     origin = api.server.origin
     await apis.close()
     again = await apis.start(database=path)
-    async with aiohttp.ClientSession() as client, client.put(place["upload_url"].replace(origin, again.server.origin), data=b"x") as answer:
+    async with (
+        aiohttp.ClientSession() as client,
+        client.put(place["upload_url"].replace(origin, again.server.origin), data=b"x") as answer,
+    ):
         assert answer.status == 404
 
 

@@ -16,14 +16,22 @@ AD_SET = {
 
 async def hierarchy(api: Api) -> tuple[Json, Json, Json]:
     assets = {kind: (await api.first("assets", asset_types=kind))["id"] for kind in ("AUDIO", "IMAGE")}
-    campaign = await api.expect(200, "POST", f"{api.account}/drafts/campaigns", json={"name": "Draft", "objective": "REACH"})
-    ad_set = await api.expect(200, "POST", f"{api.account}/drafts/ad_sets", json={**AD_SET, "campaign_id": campaign["id"]})
+    campaign = await api.expect(
+        200, "POST", f"{api.account}/drafts/campaigns", json={"name": "Draft", "objective": "REACH"}
+    )
+    ad_set = await api.expect(
+        200, "POST", f"{api.account}/drafts/ad_sets", json={**AD_SET, "campaign_id": campaign["id"]}
+    )
     ad_body = {
         "ad_set_id": ad_set["id"],
         "name": "Spot",
         "advertiser_name": "Example",
         "tagline": "Listen in",
-        "assets": {"asset_id": assets["AUDIO"], "companion_asset_id": assets["IMAGE"], "logo_asset_id": assets["IMAGE"]},
+        "assets": {
+            "asset_id": assets["AUDIO"],
+            "companion_asset_id": assets["IMAGE"],
+            "logo_asset_id": assets["IMAGE"],
+        },
         "call_to_action": {"clickthrough_url": "https://example.com"},
     }
     ad = await api.expect(200, "POST", f"{api.account}/drafts/ads", json=ad_body)
@@ -102,7 +110,9 @@ async def test_drafts_are_listed_by_parent(api: Api) -> None:
     other = await api.expect(200, "POST", f"{api.account}/campaigns/{(await api.first('campaigns'))['id']}/drafts")
     listed = await api.get(f"{api.account}/drafts/campaigns", sort_field="NAME", sort_direction="ASC")
     assert [row["name"] for row in listed["campaign_drafts"]] == sorted([campaign["name"], other["name"]])
-    assert (await api.get(f"{api.account}/drafts/ad_sets", campaign_ids=campaign["id"]))["ad_set_drafts"][0]["id"] == ad_set["id"]
+    assert (await api.get(f"{api.account}/drafts/ad_sets", campaign_ids=campaign["id"]))["ad_set_drafts"][0][
+        "id"
+    ] == ad_set["id"]
     assert (await api.get(f"{api.account}/drafts/ad_sets", campaign_ids=other["id"]))["ad_set_drafts"] == []
     assert (await api.get(f"{api.account}/drafts/ads", ad_set_ids=ad_set["id"]))["ad_drafts"][0]["id"] == ad["id"]
 
@@ -116,7 +126,9 @@ async def test_deleting_a_campaign_draft_deletes_what_is_in_it_and_nothing_live(
 
 
 @pytest.mark.parametrize(
-    ("kind", "parent", "path"), [("campaigns", "campaign_id", "ad_sets"), ("ad_sets", "ad_set_id", "ads")], ids=["campaign", "ad set"]
+    ("kind", "parent", "path"),
+    [("campaigns", "campaign_id", "ad_sets"), ("ad_sets", "ad_set_id", "ads")],
+    ids=["campaign", "ad set"],
 )
 async def test_a_draft_needs_a_parent_that_is_there(api: Api, kind: str, parent: str, path: str) -> None:
     nobody = "00000000-0000-4000-8000-000000000000"

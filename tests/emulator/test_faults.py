@@ -184,7 +184,13 @@ def test_faults_are_written_as_shares() -> None:
         ("eror", "getBusinesses", 1.0, "no fault is called eror; there are camel_case, delay, denied, error"),
     ],
 )
-async def test_faults_that_could_not_strike_as_meant_are_refused(api: Api, kind: Any, operation: str, share: float, said: str) -> None:  # noqa: ANN401 - also none
+async def test_faults_that_could_not_strike_as_meant_are_refused(
+    api: Api,
+    kind: Any,  # noqa: ANN401 - also none
+    operation: str,
+    share: float,
+    said: str,
+) -> None:
     with pytest.raises(ValueError, match=said):
         api.server.add_fault(kind, operation=operation, share=share)
     assert (await api.send("GET", "/businesses"))[0] == 200
@@ -212,7 +218,13 @@ def test_latencies_are_written_as_text(text: str, latency: Latency) -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 418, 422, 429, 500, 502, 599])
 async def test_a_failure_has_the_status_that_was_asked_for_on_every_operation(api: Api, status: int) -> None:
     api.server.add_fault("error", status=status, message="as asked")
-    for path in ("/businesses", f"{api.account}/campaigns", f"{api.account}/drafts/campaigns", "/ad_categories", "/targets/genres"):
+    for path in (
+        "/businesses",
+        f"{api.account}/campaigns",
+        f"{api.account}/drafts/campaigns",
+        "/ad_categories",
+        "/targets/genres",
+    ):
         got, content, _ = await api.send("GET", path)
         assert (got, content["messages"]) == (status, ["as asked"]), path
 
@@ -222,7 +234,9 @@ async def test_one_ad_account_or_one_business_can_be_denied(api: Api) -> None:
     assert [(await api.send("GET", path))[0] for path in (f"{api.account}/campaigns", "/businesses")] == [403, 200]
     armed.remove()
     api.server.add_fault("denied", businesses=frozenset({api.server.business_id}))
-    assert [(await api.send("GET", path))[0] for path in (f"{api.business}/ad_accounts", f"{api.account}/campaigns")] == [403, 200]
+    assert [
+        (await api.send("GET", path))[0] for path in (f"{api.business}/ad_accounts", f"{api.account}/campaigns")
+    ] == [403, 200]
     api.server.clear_faults()
     api.server.add_fault("terms")
     status, content, _ = await api.send("GET", "/businesses")

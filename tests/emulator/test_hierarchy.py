@@ -27,7 +27,11 @@ async def test_a_campaign_with_an_ad_set_and_an_ad_is_created_read_and_listed(ap
         "advertiser_name": "Example",
         "tagline": "Listen in",
         "ad_set_id": ad_set["id"],
-        "assets": {"asset_id": assets["AUDIO"], "companion_asset_id": assets["IMAGE"], "logo_asset_id": assets["IMAGE"]},
+        "assets": {
+            "asset_id": assets["AUDIO"],
+            "companion_asset_id": assets["IMAGE"],
+            "logo_asset_id": assets["IMAGE"],
+        },
         "call_to_action": {"clickthrough_url": "https://example.com"},
     }
     ad = await api.expect(201, "POST", f"{api.account}/ads", json=body)
@@ -95,7 +99,14 @@ async def test_delivery_goes_alone_and_says_why_the_ad_set_is_paused(api: Api) -
         {"targets": {"age_ranges": [{"min": 40, "max": 20}]}},
         {"targets": {"age_ranges": [{"min": 12}]}},
         {"targets": {"placements": []}},
-        {"targets": {"sensitive_topic_exclusions": {"filter_option": "STANDARD", "topics": [{"id": "drugs", "filter_option": "LIMITED"}]}}},
+        {
+            "targets": {
+                "sensitive_topic_exclusions": {
+                    "filter_option": "STANDARD",
+                    "topics": [{"id": "drugs", "filter_option": "LIMITED"}],
+                }
+            }
+        },
         ["name"],
         "name",
     ],
@@ -166,7 +177,9 @@ async def test_an_ad_needs_assets_that_are_there_and_fit(api: Api) -> None:
 
 
 async def test_lists_are_filtered_sorted_and_paged(api: Api) -> None:
-    everything = [row for offset in (0, 50) for row in (await api.get(f"{api.account}/ad_sets", offset=offset))["ad_sets"]]
+    everything = [
+        row for offset in (0, 50) for row in (await api.get(f"{api.account}/ad_sets", offset=offset))["ad_sets"]
+    ]
     assert len({row["id"] for row in everything}) == 60
     assert [row["created_at"] for row in everything] == sorted((row["created_at"] for row in everything), reverse=True)
     page = await api.get(f"{api.account}/ad_sets", sort_field="BUDGET", sort_direction="ASC", limit=7, offset=14)
@@ -175,7 +188,9 @@ async def test_lists_are_filtered_sorted_and_paged(api: Api) -> None:
     assert [row["budget"]["micro_amount"] for row in page["ad_sets"]] == amounts[14:21]
     wanted = [everything[0]["status"], "ARCHIVED"]
     found = (await api.get(f"{api.account}/ad_sets", statuses=wanted, name="STUDENTS"))["ad_sets"]
-    assert [row["id"] for row in found] == [row["id"] for row in everything if row["status"] == wanted[0] and "students" in row["name"]]
+    assert [row["id"] for row in found] == [
+        row["id"] for row in everything if row["status"] == wanted[0] and "students" in row["name"]
+    ]
     assert (await api.get(f"{api.account}/ad_sets", offset=1000))["ad_sets"] == []
 
 
@@ -196,7 +211,16 @@ async def test_fields_trim_the_answer(api: Api, kind: str) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["statuses=ACTIVE,READY", "limit=0", "limit=51", "limit=x", "offset=-1", "limit=1&limit=2", "sort_field=AGE", "campaign_ids=12"],
+    [
+        "statuses=ACTIVE,READY",
+        "limit=0",
+        "limit=51",
+        "limit=x",
+        "offset=-1",
+        "limit=1&limit=2",
+        "sort_field=AGE",
+        "campaign_ids=12",
+    ],
 )
 async def test_a_query_against_the_rules_is_refused(api: Api, query: str) -> None:
     await api.expect(400, "GET", f"{api.account}/ad_sets?{query}")
@@ -215,7 +239,9 @@ async def test_what_is_not_there_is_answered_with_a_declared_status(api: Api) ->
 async def test_the_same_seed_gives_the_same_rows(apis: Apis) -> None:
     one, same, other = [await apis.start(seed=seed, ad_sets=count) for seed, count in ((3, 30), (3, 60), (4, 30))]
     ids = [{row["id"] for row in (await api.get(f"{api.account}/ad_sets"))["ad_sets"]} for api in (one, other)]
-    every = {row["id"] for offset in (0, 50) for row in (await same.get(f"{same.account}/ad_sets", offset=offset))["ad_sets"]}
+    every = {
+        row["id"] for offset in (0, 50) for row in (await same.get(f"{same.account}/ad_sets", offset=offset))["ad_sets"]
+    }
     assert one.account == same.account
     assert ids[0] < every
     assert not ids[0] & ids[1]
@@ -226,7 +252,11 @@ async def test_businesses_lead_to_their_ad_accounts(api: Api) -> None:
     accounts = (await api.get(f"/businesses/{business['id']}/ad_accounts"))["ad_accounts"]
     assert [account["id"] for account in accounts] == [api.server.ad_account_id]
     body = {"name": "Second account", "industry": "GAMING", "country_code": "SE", "type": "AD_AGENCY"}
-    body |= {"legal_entity_name": "Second AB", "bill_to_address": {"name": "Second AB"}, "test_account_type": "NO_DELIVERY_NO_BILLING"}
+    body |= {
+        "legal_entity_name": "Second AB",
+        "bill_to_address": {"name": "Second AB"},
+        "test_account_type": "NO_DELIVERY_NO_BILLING",
+    }
     second = await api.expect(200, "POST", f"/businesses/{business['id']}/ad_accounts", json=body)
     assert second["currency_code"] == "SEK"
     assert (await api.get(f"/ad_accounts/{second['id']}/ad_sets"))["paging"]["total_results"] == 0

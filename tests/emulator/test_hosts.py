@@ -10,7 +10,8 @@ from support.emulated import Api, Apis
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "localhost:8090", "127.0.0.1", "[::1]:80", "10.1.2.3:99", "emulator", "ads.localhost", "EMULATOR"]
+    "host",
+    ["localhost", "localhost:8090", "127.0.0.1", "[::1]:80", "10.1.2.3:99", "emulator", "ads.localhost", "EMULATOR"],
 )
 async def test_addresses_and_names_without_a_dot_are_answered(api: Api, host: str) -> None:
     status, _, _ = await api.send("GET", "/businesses", headers={"Host": host})
@@ -37,7 +38,9 @@ async def test_links_lead_where_the_request_came_from(api: Api) -> None:
     port = api.server.origin.rpartition(":")[2]
     api.server.store.processing_seconds = 0.0
     made = await api.expect(201, "POST", f"{api.account}/async_reports", json=body)
-    report = await api.expect(200, "GET", f"{api.account}/async_reports/{made['id']}", headers={"Host": f"localhost:{port}"})
+    report = await api.expect(
+        200, "GET", f"{api.account}/async_reports/{made['id']}", headers={"Host": f"localhost:{port}"}
+    )
     assert report["report_url"].startswith(f"http://localhost:{port}/")
 
 
@@ -49,7 +52,18 @@ async def test_what_listens_everywhere_is_called_by_an_address_of_this_machine(a
 
 @pytest.mark.parametrize(("host", "warned"), [("0.0.0.0", True), ("127.0.0.1", False)])  # noqa: S104 - the same
 def test_the_command_says_what_another_address_opens(host: str, warned: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    command = [sys.executable, "-m", "spotify_ads_async.cli", "emulate", "--port", "0", "--ad-sets", "1", "--host", host]
+    command = [
+        sys.executable,
+        "-m",
+        "spotify_ads_async.cli",
+        "emulate",
+        "--port",
+        "0",
+        "--ad-sets",
+        "1",
+        "--host",
+        host,
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("http://127.0.0.1:")

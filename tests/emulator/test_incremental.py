@@ -46,7 +46,9 @@ async def test_a_walk_from_the_moment_at_which_the_last_one_began_misses_no_chan
 async def test_drafts_of_ad_sets_come_in_the_order_that_is_asked_for(api: Api) -> None:
     campaign = await api.first("campaigns")
     for name, budget in (("b", 3_000_000), ("c", 1_000_000), ("a", None)):
-        body = {"campaign_id": campaign["id"], "name": name} | ({"budget": {"micro_amount": budget, "type": "DAILY"}} if budget else {})
+        body = {"campaign_id": campaign["id"], "name": name} | (
+            {"budget": {"micro_amount": budget, "type": "DAILY"}} if budget else {}
+        )
         await api.expect(200, "POST", f"{api.account}/drafts/ad_sets", json=body)
 
     async def names(**query: str) -> list[str]:
@@ -68,7 +70,9 @@ async def test_a_campaign_needs_no_objective_and_an_ad_set_changes_its_bid_strat
 async def test_what_is_wrong_with_a_draft_has_codes(api: Api) -> None:
     draft = await api.expect(200, "POST", f"{api.account}/drafts/campaigns", json={"name": "Draft"})
     await api.expect(200, "POST", f"{api.account}/drafts/ad_sets", json={"campaign_id": draft["id"], "name": "Bare"})
-    refused = await api.expect(400, "POST", f"{api.account}/drafts/campaigns/{draft['id']}", json={"action": "VALIDATE"})
+    refused = await api.expect(
+        400, "POST", f"{api.account}/drafts/campaigns/{draft['id']}", json={"action": "VALIDATE"}
+    )
     codes = [code for error in refused["validation_errors"] for code in error["error_codes"]]
     assert codes
     assert all(code.startswith("INVALID.AD_SET.") for code in codes)

@@ -38,7 +38,9 @@ async def test_estimates_answer_to_budget_and_targeting(api: Api) -> None:
     endless = await estimate(api, budget={"micro_amount": 10**13, "type": "DAILY", "currency": "USD"})
     assert not endless["likely_to_deliver_budget"]
     lifetime = await estimate(
-        api, end_date="2030-01-11T00:00:00Z", budget={"micro_amount": 500_000_000, "type": "LIFETIME", "currency": "USD"}
+        api,
+        end_date="2030-01-11T00:00:00Z",
+        budget={"micro_amount": 500_000_000, "type": "LIFETIME", "currency": "USD"},
     )
     assert [one["forecast_type"] for one in lifetime["audience_forecast"]] == ["LIFETIME"]
 
@@ -72,7 +74,9 @@ async def test_a_low_bid_is_refused_with_a_better_one(api: Api) -> None:
     better = refused["bid_suggestion"]["bid_estimate_min"]
     await estimate(api, bid_micro_amount=better)
     names = ("asset_format", "objective", "bid_strategy", "targets")
-    bid = await api.expect(200, "POST", "/estimates/bid", json={**{name: ESTIMATE[name] for name in names}, "currency": "USD"})
+    bid = await api.expect(
+        200, "POST", "/estimates/bid", json={**{name: ESTIMATE[name] for name in names}, "currency": "USD"}
+    )
     assert (bid["bid_estimate_min"], bid["currency"]) == (better, "USD")
 
 
@@ -86,13 +90,22 @@ async def test_a_low_bid_is_refused_with_a_better_one(api: Api) -> None:
     ],
 )
 async def test_estimates_against_the_rules_are_refused(api: Api, change: Json) -> None:
-    await api.expect(400, "POST", "/estimates/audience", json={**ESTIMATE, "ad_account_id": api.server.ad_account_id, **change})
+    await api.expect(
+        400, "POST", "/estimates/audience", json={**ESTIMATE, "ad_account_id": api.server.ad_account_id, **change}
+    )
 
 
 async def test_reserved_prices_grow_with_the_flight(api: Api) -> None:
-    body = {"ad_product": "CONTENT", "start_date": "2030-01-01T00:00:00Z", "end_date": "2030-01-11T00:00:00Z", "targets": {}}
+    body = {
+        "ad_product": "CONTENT",
+        "start_date": "2030-01-01T00:00:00Z",
+        "end_date": "2030-01-11T00:00:00Z",
+        "targets": {},
+    }
     ten = await api.expect(200, "POST", f"{api.account}/reserved_prices", json=body)
-    twenty = await api.expect(200, "POST", f"{api.account}/reserved_prices", json=body | {"end_date": "2030-01-21T00:00:00Z"})
+    twenty = await api.expect(
+        200, "POST", f"{api.account}/reserved_prices", json=body | {"end_date": "2030-01-21T00:00:00Z"}
+    )
     assert (twenty["cost_micro"], twenty["currency"]) == (2 * ten["cost_micro"], "USD")
 
 
@@ -149,4 +162,7 @@ async def test_experiments_need_something_to_compare(api: Api) -> None:
 
 async def test_a_place_is_found_by_name_and_country(api: Api) -> None:
     found = await api.expect(200, "GET", "/targets/geos", params={"q": "Oslo", "country_code": "NO"})
-    assert {(geo["name"], geo["type"], geo["country_code"]) for geo in found["geos"]} == {("Oslo", "REGION", "NO"), ("Oslo", "CITY", "NO")}
+    assert {(geo["name"], geo["type"], geo["country_code"]) for geo in found["geos"]} == {
+        ("Oslo", "REGION", "NO"),
+        ("Oslo", "CITY", "NO"),
+    }

@@ -16,12 +16,16 @@ async def test_an_integration_has_a_dataset_and_moves_between_them(api: Api) -> 
     one = await pixel(api)
     await api.expect(409, "POST", f"{api.business}/pixels", json={"name": "Shop", "domain": "https://shop.example.com"})
     await api.expect(409, "POST", f"{api.business}/pixels", json={"name": "Mail", "domain": "mailto:someone"})
-    capi = await api.expect(201, "POST", f"{api.business}/capi", json={"name": "Server", "dataset_id": one["dataset_id"]})
+    capi = await api.expect(
+        201, "POST", f"{api.business}/capi", json={"name": "Server", "dataset_id": one["dataset_id"]}
+    )
     shared = await dataset(api, one["dataset_id"])
     assert (shared["pixel"]["id"], shared["capi_integration"]["name"]) == (one["id"], "Server")
     await api.expect(409, "POST", f"{api.business}/capi", json={"name": "Server"})
     await api.expect(409, "POST", f"{api.business}/capi", json={"name": "Another", "dataset_id": one["dataset_id"]})
-    left = await api.expect(200, "DELETE", f"{api.business}/datasets/{one['dataset_id']}/integrations/{capi['integration_id']}")
+    left = await api.expect(
+        200, "DELETE", f"{api.business}/datasets/{one['dataset_id']}/integrations/{capi['integration_id']}"
+    )
     assert "capi_integration" not in left
     alone = (await api.get(f"{api.business}/capi/{capi['capi_connection_id']}"))["dataset_id"]
     assert alone != one["dataset_id"]
@@ -52,13 +56,17 @@ async def test_mobile_apps_are_listed_in_pages_and_limited(api: Api) -> None:
     answer = await api.get(f"{api.business}/mobile_apps", limit=20, offset=40)
     assert [row["name"] for row in answer["mobile_apps"]] == [f"App {number}" for number in range(40, 50)]
     assert answer["paging"]["total_results"] == 50
-    refused = await api.expect(422, "POST", f"{api.business}/mobile_apps", json={"mobile_app": {"name": "One more", "platform": "IOS"}})
+    refused = await api.expect(
+        422, "POST", f"{api.business}/mobile_apps", json={"mobile_app": {"name": "One more", "platform": "IOS"}}
+    )
     assert refused["error_codes"][0]["code"] == "LIMIT_EXCEEDED"
 
 
 async def test_datasets_are_shared_and_eligible_once_they_receive_events(api: Api) -> None:
     quiet = (await pixel(api))["dataset_id"]
-    loud = next(row for row in (await api.get(f"{api.business}/datasets"))["datasets"] if row["is_receiving_events"])["id"]
+    loud = next(row for row in (await api.get(f"{api.business}/datasets"))["datasets"] if row["is_receiving_events"])[
+        "id"
+    ]
     for identifier in (quiet, loud):
         path = f"{api.business}/datasets/{identifier}{api.account}"
         await api.expect(204, "POST", path)
@@ -81,7 +89,9 @@ async def test_datasets_are_shared_and_eligible_once_they_receive_events(api: Ap
 
 
 async def test_diagnostics_add_up(api: Api) -> None:
-    loud = next(row for row in (await api.get(f"{api.business}/datasets"))["datasets"] if row["is_receiving_events"])["id"]
+    loud = next(row for row in (await api.get(f"{api.business}/datasets"))["datasets"] if row["is_receiving_events"])[
+        "id"
+    ]
     found = await api.get(f"{api.business}/datasets/{loud}/diagnostics", granularities=["DAILY", "HOURLY"])
     assert [source["granularity"] for source in found["datasources"]] == ["DAILY", "HOURLY"]
     assert [len(source["timeseries"]) for source in found["datasources"]] == [7, 24]

@@ -148,7 +148,9 @@ def test_the_page_fits_its_window(page: Page, size: tuple[int, int]) -> None:
     page.open(size)
     page.until(lambda: page.text("#requests") == "7")
     assert page.run("return document.documentElement.scrollWidth <= innerWidth")
-    widths = page.run("return [...document.querySelectorAll('.window .bar')].map((one) => one.getBoundingClientRect().width)")
+    widths = page.run(
+        "return [...document.querySelectorAll('.window .bar')].map((one) => one.getBoundingClientRect().width)"
+    )
     assert min(widths) >= 150
     # A canvas whose own size follows neither its place nor the screen's pixels stretches what it draws.
     width, height, own_width, own_height = page.run(

@@ -21,8 +21,16 @@ async def test_an_invitation_makes_a_member_of_business_and_ad_account(api: Api)
     pending = (await api.get(f"{api.business}/invitations"))["business_invitations"]
     assert [row["business_invitation_id"] for row in pending] == [invitation["id"]]
     listed = (await api.get(f"{api.business}/members"))["members"]
-    assert [(row["permission_status"], row["assigned_ad_accounts"]) for row in listed] == [("ACCEPTED", 1), ("PENDING", 1)]
-    body = {"name": "New Person", "email_address": EMAIL, "has_marketing_opt_in": False, "invitation_id": invitation["id"]}
+    assert [(row["permission_status"], row["assigned_ad_accounts"]) for row in listed] == [
+        ("ACCEPTED", 1),
+        ("PENDING", 1),
+    ]
+    body = {
+        "name": "New Person",
+        "email_address": EMAIL,
+        "has_marketing_opt_in": False,
+        "invitation_id": invitation["id"],
+    }
     member = await api.expect(200, "POST", f"{api.business}/members", json=body)
     assert member["role"] == "BUSINESS_MEMBER"
     await api.expect(400, "POST", f"{api.business}/members", json=body)
@@ -40,16 +48,28 @@ async def test_an_invitation_makes_a_member_of_business_and_ad_account(api: Api)
 
 async def test_a_cancelled_invitation_is_gone(api: Api) -> None:
     invitation = await invite(api)
-    await api.expect(400, "POST", f"{api.business}/invitations", json={"email_address": EMAIL, "business_role": "BUSINESS_MEMBER"})
+    await api.expect(
+        400, "POST", f"{api.business}/invitations", json={"email_address": EMAIL, "business_role": "BUSINESS_MEMBER"}
+    )
     await api.expect(204, "DELETE", f"{api.business}/invitations/{invitation['id']}")
     assert (await api.get(f"{api.business}/invitations"))["business_invitations"] == []
-    body = {"name": "New Person", "email_address": EMAIL, "has_marketing_opt_in": True, "invitation_id": invitation["id"]}
+    body = {
+        "name": "New Person",
+        "email_address": EMAIL,
+        "has_marketing_opt_in": True,
+        "invitation_id": invitation["id"],
+    }
     await api.expect(400, "POST", f"{api.business}/members", json=body)
 
 
 async def test_an_invitation_is_for_one_person(api: Api) -> None:
     invitation = await invite(api)
-    body = {"name": "Mallory", "email_address": "other@example.com", "has_marketing_opt_in": False, "invitation_id": invitation["id"]}
+    body = {
+        "name": "Mallory",
+        "email_address": "other@example.com",
+        "has_marketing_opt_in": False,
+        "invitation_id": invitation["id"],
+    }
     await api.expect(403, "POST", f"{api.business}/members", json=body)
 
 
@@ -66,9 +86,16 @@ async def test_ad_account_members_come_from_the_business(api: Api) -> None:
     invitation = await api.expect(
         200, "POST", f"{api.business}/invitations", json={"email_address": EMAIL, "business_role": "BUSINESS_MEMBER"}
     )
-    body = {"name": "New Person", "email_address": EMAIL, "has_marketing_opt_in": False, "invitation_id": invitation["id"]}
+    body = {
+        "name": "New Person",
+        "email_address": EMAIL,
+        "has_marketing_opt_in": False,
+        "invitation_id": invitation["id"],
+    }
     member = (await api.expect(200, "POST", f"{api.business}/members", json=body))["member_id"]
-    added = await api.expect(200, "POST", f"{api.account}/members", json={"member_id": member, "role": "AD_ACCOUNT_CONTRIBUTOR"})
+    added = await api.expect(
+        200, "POST", f"{api.account}/members", json={"member_id": member, "role": "AD_ACCOUNT_CONTRIBUTOR"}
+    )
     assert added["email_address"] == EMAIL
     changed = await api.expect(200, "PATCH", f"{api.account}/members/{member}", json={"role": "AD_ACCOUNT_ADMIN"})
     assert changed["role"] == "AD_ACCOUNT_ADMIN"
@@ -139,7 +166,9 @@ async def test_the_history_is_kept_for_180_days(api: Api) -> None:
         ("x" * 119 + " y", "", "x" * 119),
     ],
 )
-async def test_a_member_of_an_ad_account_has_a_name_that_the_document_allows(api: Api, name: str, email: str, shown: str) -> None:
+async def test_a_member_of_an_ad_account_has_a_name_that_the_document_allows(
+    api: Api, name: str, email: str, shown: str
+) -> None:
     body = {"email_address": email, "business_role": "BUSINESS_MEMBER"}
     invitation = await api.expect(200, "POST", f"{api.business}/invitations", json=body)
     accepted = {"name": name, "email_address": email, "has_marketing_opt_in": False, "invitation_id": invitation["id"]}

@@ -16,7 +16,9 @@ from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor.limits import Limit
 
 FIVE = (Limit("client_id", requests=5, window=60.0),)
-MOMENTS = st.lists(st.floats(0.0, 3.0), min_size=1, max_size=200).map(lambda gaps: [sum(gaps[: i + 1]) for i in range(len(gaps))])
+MOMENTS = st.lists(st.floats(0.0, 3.0), min_size=1, max_size=200).map(
+    lambda gaps: [sum(gaps[: i + 1]) for i in range(len(gaps))]
+)
 NAMES: tuple[Algorithm, ...] = ("log", "fixed", "bucket", "weighted")
 
 
@@ -52,7 +54,9 @@ def test_no_algorithm_takes_more_than_two_windows_worth(
 
 
 @given(st.sampled_from(NAMES), MOMENTS, st.integers(1, 6), st.floats(0.5, 10.0), st.integers(0, 9))
-def test_who_waits_as_long_as_told_is_taken(algorithm: Algorithm, moments: list[float], requests: int, window: float, seed: int) -> None:
+def test_who_waits_as_long_as_told_is_taken(
+    algorithm: Algorithm, moments: list[float], requests: int, window: float, seed: int
+) -> None:
     counting = book(algorithm, requests, window, seed)
     now = 0.0
     for moment in moments:
@@ -84,7 +88,11 @@ def test_the_fullest_window_counts_every_arrival(moments: list[float]) -> None:
 
 
 def test_a_request_that_one_window_refuses_spends_nothing_in_the_other() -> None:
-    counting = QuotaBook([Limit("ip", requests=1, window=10.0), Limit("client_id", requests=5, window=30.0)], "log", random.Random(0))  # noqa: S311 - phases
+    counting = QuotaBook(
+        [Limit("ip", requests=1, window=10.0), Limit("client_id", requests=5, window=30.0)],
+        "log",
+        random.Random(0),  # noqa: S311 - phases
+    )
     assert counting.admit({"ip": "a", "client_id": "c"}, 0.0).wait == 0.0
     assert all(counting.admit({"ip": "a", "client_id": "c"}, 1.0).wait == 9.0 for _ in range(9))
     assert sum(counting.admit({"ip": str(n), "client_id": "c"}, 1.0).wait == 0.0 for n in range(9)) == 4
@@ -174,7 +182,9 @@ async def test_a_request_counts_when_it_arrives(apis: Apis) -> None:
 
 @pytest.mark.parametrize(("form", "header"), [("seconds", True), ("date", True), ("absent", False)])
 async def test_retry_after_takes_three_forms(apis: Apis, form: str, *, header: bool) -> None:
-    api = await apis.start(limits=[Limit("ip", requests=1, window=60.0)], retry_after=form, rate_limit_headers="refusals")
+    api = await apis.start(
+        limits=[Limit("ip", requests=1, window=60.0)], retry_after=form, rate_limit_headers="refusals"
+    )
     _, _, headers = await api.send("GET", "/businesses")
     assert "X-RateLimit-Limit" not in headers
     _, _, headers = await api.send("GET", "/businesses")

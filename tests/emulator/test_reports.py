@@ -77,7 +77,9 @@ async def test_a_report_is_read_page_by_page_with_the_token_alone(api: Api) -> N
 
 async def test_entities_are_chosen_by_id_status_and_parent(api: Api) -> None:
     ad = await api.first("ads")
-    by_parent = await rows(api, entity_type="AD", entity_ids=ad["ad_set_id"], entity_ids_type="AD_SET", include_parent_entity="true")
+    by_parent = await rows(
+        api, entity_type="AD", entity_ids=ad["ad_set_id"], entity_ids_type="AD_SET", include_parent_entity="true"
+    )
     assert [row["entity_id"] for row in by_parent] == [ad["id"]]
     assert by_parent[0]["parent_entity"]["id"] == ad["ad_set_id"]
     paused = (await api.get(f"{api.account}/campaigns", statuses="PAUSED"))["campaigns"]
@@ -128,7 +130,12 @@ async def test_totals_cover_all_entities_and_reach_does_not_add_up(api: Api) -> 
     span = {"report_start": day(api, 6), "report_end": day(api, 3)}
     days = await totals(granularity="DAY", **span)
     assert (len(days), sum(one["IMPRESSIONS"] for one in days)) == (4, (await totals(**span))[0]["IMPRESSIONS"])
-    for change in ({"granularity": "HOUR", **span}, {"entity_type": "AD_ACCOUNT"}, {"fields": "SPEND"}, {"granularity": "DAY"}):
+    for change in (
+        {"granularity": "HOUR", **span},
+        {"entity_type": "AD_ACCOUNT"},
+        {"fields": "SPEND"},
+        {"granularity": "DAY"},
+    ):
         params = [
             (k, v)
             for k, value in (query | {"granularity": "LIFETIME"} | change).items()
@@ -146,7 +153,12 @@ async def test_insights_divide_a_campaign_and_need_enough_data(api: Api) -> None
     assert added(answer["rows"])["IMPRESSIONS"] == delivered["stats"][0]["field_value"]
     assert answer["summary_totals"][0] == {"stat": "IMPRESSIONS", "value": delivered["stats"][0]["field_value"]}
     fresh = await api.expect(200, "POST", f"{api.account}/campaigns", json={"name": "Fresh", "objective": "REACH"})
-    params = [("entity_ids", fresh["id"]), ("entity_ids_type", "CAMPAIGN"), ("insight_dimension", "AGE"), ("fields", "CLICKS")]
+    params = [
+        ("entity_ids", fresh["id"]),
+        ("entity_ids_type", "CAMPAIGN"),
+        ("insight_dimension", "AGE"),
+        ("fields", "CLICKS"),
+    ]
     await api.expect(422, "GET", path, params=params)
     await api.expect(400, "GET", path, params=[*params, ("fields", "SPEND")])
     await api.expect(400, "GET", path, params=params[1:3])
@@ -230,7 +242,9 @@ async def test_conversions_below_five_are_hidden(api: Api) -> None:
 async def test_what_a_hidden_count_earned_is_hidden(api: Api) -> None:
     span = {"granularity": "DAY", "report_start": day(api, 20), "report_end": day(api, 1)}
     path, ads = f"{api.account}/aggregate_reports", await every(api, "AD")
-    answer = await api.get(path, **ads | {"entity_ids": ads["entity_ids"][:2]}, **span, fields=["PURCHASES", "REVENUE"], limit=50)
+    answer = await api.get(
+        path, **ads | {"entity_ids": ads["entity_ids"][:2]}, **span, fields=["PURCHASES", "REVENUE"], limit=50
+    )
     stats = [{stat["field_type"]: stat["field_value"] for stat in row["stats"]} for row in answer["rows"]]
     assert any(one["REVENUE"] == -5 for one in stats)
     assert all((one["REVENUE"] == -5) == (one["PURCHASES"] == -5) for one in stats)

@@ -39,7 +39,9 @@ async def ids(server: Emulator, ads: AdsClient) -> dict[str, str]:
     async def make(operation: str, body: Json = None, **path: str) -> Json:
         known = {name: found[name] for name in VARIABLES.findall(OPERATIONS[operation].path)}
         kind = OPERATIONS[operation].body
-        return await ads.call(OPERATIONS[operation], path=known | path, body=None if kind is None else msgspec.convert(body, kind))
+        return await ads.call(
+            OPERATIONS[operation], path=known | path, body=None if kind is None else msgspec.convert(body, kind)
+        )
 
     draft = await make("createDraftFromAd")
     found["draft_ad_id"], found["draft_ad_set_id"] = draft.id, draft.ad_set_id
@@ -99,7 +101,9 @@ async def test_the_sdk_reads_answers_with_what_no_document_lists() -> None:
     async with Emulator(ad_sets=60, ads=60, latency=0.0, limits=None, processing=0.0) as server:
         async with AdsClient("any", base_url=server.base_url) as ads:
             known = await ids(server, ads)
-            plain = await ads.call(OPERATIONS["getAsset"], path={name: known[name] for name in ("ad_account_id", "asset_id")})
+            plain = await ads.call(
+                OPERATIONS["getAsset"], path={name: known[name] for name in ("ad_account_id", "asset_id")}
+            )
             server.add_fault("unknown_fields")
             server.add_fault("unknown_values")
             for name in READS:

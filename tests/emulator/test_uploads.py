@@ -17,7 +17,9 @@ def form(media: bytes, **fields: str) -> aiohttp.FormData:
 
 
 async def create(api: Api, kind: str, **details: str) -> Json:
-    asset = await api.expect(200, "POST", f"{api.account}/assets", json={"asset_type": kind, "name": "A file", **details})
+    asset = await api.expect(
+        200, "POST", f"{api.account}/assets", json={"asset_type": kind, "name": "A file", **details}
+    )
     assert asset["status"] == "WAITING_UPLOAD"
     return asset
 
@@ -67,7 +69,12 @@ async def test_sections_are_bounded_by_what_the_start_answered(api: Api) -> None
 
 async def test_files_over_20_mb_are_refused(api: Api) -> None:
     asset = await create(api, "IMAGE")
-    await api.expect(400, "POST", f"{api.account}/assets/{asset['id']}/upload", data=form(bytes(20 * 1024 * 1024 + 1), asset_type="IMAGE"))
+    await api.expect(
+        400,
+        "POST",
+        f"{api.account}/assets/{asset['id']}/upload",
+        data=form(bytes(20 * 1024 * 1024 + 1), asset_type="IMAGE"),
+    )
 
 
 async def test_a_file_of_the_wrong_type_ends_in_error_and_may_come_again(apis: Apis) -> None:
@@ -85,7 +92,9 @@ async def test_assets_are_renamed_by_type(api: Api) -> None:
     asset = await api.first("assets", asset_types="AUDIO")
     path = f"{api.account}/assets/{asset['id']}"
     await api.expect(400, "PATCH", path, json={"asset_type": "VIDEO", "name": "New name"})
-    assert (await api.expect(200, "PATCH", path, json={"asset_type": "AUDIO", "name": "New name"}))["name"] == "New name"
+    assert (await api.expect(200, "PATCH", path, json={"asset_type": "AUDIO", "name": "New name"}))[
+        "name"
+    ] == "New name"
     assert (await api.get(f"{api.account}/assets", name="new NAME"))["paging"]["total_results"] == 1
     assert (await api.get(f"{api.account}/assets", asset_subtypes="BACKGROUND_MUSIC"))["assets"] == []
 
@@ -124,7 +133,12 @@ async def test_signed_urls_expire(api: Api) -> None:
 async def test_audiences_in_use_are_not_deleted(apis: Apis) -> None:
     api = await apis.start(processing=0.0)
     campaign = await api.first("campaigns")
-    body = {"audience_type": "CUSTOM", "subtype": "AD_ENGAGEMENT", "name": "Listeners", "campaign_ids": [campaign["id"]]}
+    body = {
+        "audience_type": "CUSTOM",
+        "subtype": "AD_ENGAGEMENT",
+        "name": "Listeners",
+        "campaign_ids": [campaign["id"]],
+    }
     seed = await api.expect(201, "POST", f"{api.account}/audiences", json=body)
     look = {"audience_type": "LOOKALIKE", "name": "Alike", "seed_audience_id": seed["id"]}
     alike = await api.expect(201, "POST", f"{api.account}/audiences", json=look)
@@ -150,10 +164,14 @@ async def test_audiences_are_edited_listed_and_checked(apis: Apis) -> None:
     ):
         await api.expect(400, "POST", path, json=body)
     made = [
-        await api.expect(201, "POST", path, json={"audience_type": "CUSTOM", "subtype": "LIVERAMP", "name": name}) for name in ("Bb", "Aa")
+        await api.expect(201, "POST", path, json={"audience_type": "CUSTOM", "subtype": "LIVERAMP", "name": name})
+        for name in ("Bb", "Aa")
     ]
     edit = {"audience_type": "CUSTOM", "name": "Cc", "description": "New"}
     assert (await api.expect(200, "PATCH", f"{path}/{made[0]['id']}", json=edit))["description"] == "New"
     await api.expect(400, "PATCH", f"{path}/{made[0]['id']}", json={**edit, "audience_type": "LOOKALIKE"})
-    assert [row["name"] for row in (await api.get(path, sort_field="NAME", sort_direction="ASC"))["audiences"]] == ["Aa", "Cc"]
+    assert [row["name"] for row in (await api.get(path, sort_field="NAME", sort_direction="ASC"))["audiences"]] == [
+        "Aa",
+        "Cc",
+    ]
     assert [row["name"] for row in (await api.get(path, q="c", audience_types="CUSTOM"))["audiences"]] == ["Cc"]

@@ -42,7 +42,10 @@ AD_SET = {
     "targets": {"age_ranges": [{"min": 18, "max": 34}], "geo_targets": {"country_code": "US"}, "genders": ["MALE"]},
 }
 ANSWERS: dict[str, Any] = {
-    GET_AD_SETS_BY_AD_ACCOUNT_ID.id: {"ad_sets": [AD_SET, AD_SET], "paging": {"page_size": 50, "total_results": 2, "offset": 0}},
+    GET_AD_SETS_BY_AD_ACCOUNT_ID.id: {
+        "ad_sets": [AD_SET, AD_SET],
+        "paging": {"page_size": 50, "total_results": 2, "offset": 0},
+    },
     GET_CAMPAIGNS.id: {"campaigns": [{"id": calls.THING, "objective": "REACH"}], "paging": {"total_results": 1}},
     GET_AD.id: {
         "id": calls.THING,
@@ -62,7 +65,9 @@ SCALARS = st.one_of(
     st.sampled_from(["", "UNKNOWN", "2030-13-01T00:00:00Z", "2030-01-01", "-1", "\x00", "9" * 400]),
 )
 JUNK = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3), max_leaves=6
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
 )
 
 
@@ -82,8 +87,15 @@ def changed(draw: st.DrawFn, value: Any) -> Any:  # noqa: ANN401 (JSON)
 def damaged(draw: st.DrawFn, content: bytes) -> bytes:
     """The same bytes cut, overwritten, or with something let in."""
     at = draw(st.integers(0, len(content)))
-    junk = draw(st.binary(max_size=6) | st.sampled_from([b"\xef\xbb\xbf", b"[" * 3000, b"\\ud800", b'"', b"1e999", b"-0", b"\x00" * 9]))
-    return draw(st.sampled_from([content[:at], content[:at] + junk + content[at:], content[:at] + junk + content[at + len(junk) :]]))
+    junk = draw(
+        st.binary(max_size=6)
+        | st.sampled_from([b"\xef\xbb\xbf", b"[" * 3000, b"\\ud800", b'"', b"1e999", b"-0", b"\x00" * 9])
+    )
+    return draw(
+        st.sampled_from(
+            [content[:at], content[:at] + junk + content[at:], content[:at] + junk + content[at + len(junk) :]]
+        )
+    )
 
 
 @st.composite
@@ -140,7 +152,9 @@ def exchanges(draw: st.DrawFn) -> bytes:
 
 
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
 @given(st.lists(exchanges(), min_size=10, max_size=20))
 def test_mutated_exchanges(answers: list[bytes]) -> None:

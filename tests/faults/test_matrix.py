@@ -71,7 +71,10 @@ class Bench:
         await self.ads.aclose()
         assert all(window.in_flight == 0 for window in self.governor.snapshot().windows)
         self.clock.ahead += 1.01 * WINDOW + LONGEST_AFTERMATH
-        assert all(window.available + window.reserved_for_others == window.capacity for window in self.governor.snapshot().windows)
+        assert all(
+            window.available + window.reserved_for_others == window.capacity
+            for window in self.governor.snapshot().windows
+        )
 
 
 def sound(call: Call) -> Callable[[Connection], object]:
@@ -271,7 +274,16 @@ async def test_a_create_whose_result_cannot_be_read_is_an_unknown_outcome_with_t
 
 
 @pytest.mark.parametrize(
-    "uri", ["https://example.com/steal", "//example.com/steal", "/ads/v3/../../x", "/ads/v3/x y", "ads", "/ads/v3/x#y", r"/ads/v3/..\x"]
+    "uri",
+    [
+        "https://example.com/steal",
+        "//example.com/steal",
+        "/ads/v3/../../x",
+        "/ads/v3/x y",
+        "ads",
+        "/ads/v3/x#y",
+        r"/ads/v3/..\x",
+    ],
 )
 async def test_where_a_create_is_said_to_stand_is_read_at_the_api_only(uri: str) -> None:
     async with RawServer(script=[faults.conflict("IDEMPOTENCY_REQUEST_ALREADY_COMPLETED", resource_uri=uri)]) as server:

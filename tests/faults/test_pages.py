@@ -26,7 +26,9 @@ def test_the_matrix_has_a_verdict_for_everything() -> None:
 RAISED = [
     name
     for name in errors.__all__
-    if isinstance(getattr(errors, name), type) and issubclass(getattr(errors, name), SpotifyAdsError) and name != "SpotifyAdsError"
+    if isinstance(getattr(errors, name), type)
+    and issubclass(getattr(errors, name), SpotifyAdsError)
+    and name != "SpotifyAdsError"
 ]
 
 

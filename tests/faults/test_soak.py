@@ -48,7 +48,9 @@ async def test_soak(recwarn: pytest.WarningsRecorder, caplog: pytest.LogCaptureF
             return
         last = connection.request.target.rpartition("/")[2]
         call = answers.get(connection.request.method + last)
-        await answer(200 if call is None else call.status, calls.READ.answer if call is None else call.answer)(connection)
+        await answer(200 if call is None else call.status, calls.READ.answer if call is None else call.answer)(
+            connection
+        )
 
     async with RawServer(otherwise=spotify) as server:
         options = TransportOptions(connections=WORKERS, largest_answer=faults.LARGEST_ANSWER)
@@ -90,4 +92,8 @@ async def test_soak(recwarn: pytest.WarningsRecorder, caplog: pytest.LogCaptureF
     await asyncio.sleep(0.1)
     assert files <= open_files() + 2 * WORKERS + 5
     assert not [warning for warning in recwarn if "nclosed" in str(warning.message) or "never" in str(warning.message)]
-    assert not [record for record in caplog.records if "never retrieved" in record.getMessage() or "nclosed" in record.getMessage()]
+    assert not [
+        record
+        for record in caplog.records
+        if "never retrieved" in record.getMessage() or "nclosed" in record.getMessage()
+    ]

@@ -17,7 +17,11 @@ from support.windows import Interval, fullest_window, fullest_window_slowly
 from spotify_ads_async.errors import SpotifyAdsError
 from spotify_ads_async.governor import Admission, Governor, Limit, Pace, Priority
 
-LANES: tuple[frozenset[str], ...] = (frozenset({"client_id", "ip"}), frozenset({"client_id", "ip", "reporting"}), frozenset({"ip"}))
+LANES: tuple[frozenset[str], ...] = (
+    frozenset({"client_id", "ip"}),
+    frozenset({"client_id", "ip", "reporting"}),
+    frozenset({"ip"}),
+)
 OWNERS = ("ann", "ben")
 PACES: tuple[Pace, ...] = ("burst", "auto", "smooth")
 
@@ -144,7 +148,9 @@ class GovernorMachine(RuleBasedStateMachine):
     def start(self, sizes: list[int], lengths: list[float], pace: Pace, resolution: float) -> None:
         self.loop = VirtualTimeLoop()
         names = ("client_id", "ip", "reporting")
-        limits = tuple(Limit(name, requests=size, window=length) for name, size, length in zip(names, sizes, lengths, strict=True))
+        limits = tuple(
+            Limit(name, requests=size, window=length) for name, size, length in zip(names, sizes, lengths, strict=True)
+        )
         self.traffic = Traffic(self.loop, limits, pace, resolution)
         self.numbers = 0
 
@@ -169,7 +175,14 @@ class GovernorMachine(RuleBasedStateMachine):
         timeout=st.none() | st.floats(0.01, 8.0),
     )
     def ask(
-        self, *, count: int, lane: frozenset[str], owner: str, priority: Priority, max_wait: float | None, timeout: float | None
+        self,
+        *,
+        count: int,
+        lane: frozenset[str],
+        owner: str,
+        priority: Priority,
+        max_wait: float | None,
+        timeout: float | None,
     ) -> None:
         for _ in range(count):
             request = Request(self.numbers, lane, owner, priority)
@@ -192,10 +205,15 @@ class GovernorMachine(RuleBasedStateMachine):
 
     @rule(draw=st.integers(0, 99), remaining=st.none() | st.integers(0, 6), limit=st.integers(1, 6))
     def answer(self, draw: int, remaining: int | None, limit: int) -> None:
-        headers = {} if remaining is None else {"X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": str(remaining)}
+        headers = (
+            {} if remaining is None else {"X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": str(remaining)}
+        )
         self.end(draw, (200, headers))
 
-    @rule(draw=st.integers(0, 99), after=st.sampled_from([None, "0", "0.5", "2", "nonsense", "Wed, 21 Oct 2015 07:28:00 GMT"]))
+    @rule(
+        draw=st.integers(0, 99),
+        after=st.sampled_from([None, "0", "0.5", "2", "nonsense", "Wed, 21 Oct 2015 07:28:00 GMT"]),
+    )
     def refuse(self, draw: int, after: str | None) -> None:
         self.end(draw, (429, {} if after is None else {"Retry-After": after}))
 
@@ -315,7 +333,9 @@ async def one_of_many(traffic: Traffic, rng: random.Random, until: float) -> Non
         traffic.requests.append(request)
         fate = rng.random()
         timeout = rng.expovariate(0.2) if fate < 0.05 else None
-        request.task = loop.create_task(traffic.send(request, rng.uniform(0.0, 20.0) if rng.random() < 0.2 else None, timeout))
+        request.task = loop.create_task(
+            traffic.send(request, rng.uniform(0.0, 20.0) if rng.random() < 0.2 else None, timeout)
+        )
         if fate > 0.97:
             loop.call_later(rng.expovariate(0.5), request.task.cancel)
         while request.departed is None and not request.task.done():
@@ -349,8 +369,14 @@ def storm(seed: int, requests: int) -> int:
         await asyncio.gather(*(one_of_many(traffic, rng, requests / 50.0) for _ in range(80)))
         for limit in limits:
             for owner in OWNERS:
-                mine = [one for one in traffic.requests if limit.name in one.lane and (limit.name == "ip" or one.owner == owner)]
-                counted = [interval for one in mine if (interval := one.interval(loop.time(), traffic.strays)) is not None]
+                mine = [
+                    one
+                    for one in traffic.requests
+                    if limit.name in one.lane and (limit.name == "ip" or one.owner == owner)
+                ]
+                counted = [
+                    interval for one in mine if (interval := one.interval(loop.time(), traffic.strays)) is not None
+                ]
                 assert fullest_window(counted, limit.window) <= limit.requests
         await asyncio.sleep(10.0 * limits[0].window)
         traffic.check_quiet()

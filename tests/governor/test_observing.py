@@ -29,7 +29,9 @@ IP = (Limit("ip", requests=2, window=10.0),)
 
 def test_a_snapshot_shows_where_the_tokens_are() -> None:
     async def program(loop: VirtualTimeLoop) -> None:
-        governor = Governor([Limit("client_id", requests=9, window=30.0), Limit("ip", requests=3, window=10.0)], clock=loop.time)
+        governor = Governor(
+            [Limit("client_id", requests=9, window=30.0), Limit("ip", requests=3, window=10.0)], clock=loop.time
+        )
         scope = governor.scope(origin="https://api.example", client_id="ann")
         async with scope.admit({"client_id", "ip"}):
             await asyncio.sleep(1.0)
@@ -81,7 +83,9 @@ def test_events_tell_what_happens() -> None:
 
 def test_windows_belong_to_an_origin_and_a_client_or_an_address() -> None:
     async def program(loop: VirtualTimeLoop) -> None:
-        governor = Governor([Limit("client_id", requests=1, window=30.0), Limit("ip", requests=2, window=10.0)], clock=loop.time)
+        governor = Governor(
+            [Limit("client_id", requests=1, window=30.0), Limit("ip", requests=2, window=10.0)], clock=loop.time
+        )
         both = frozenset({"client_id", "ip"})
 
         async def send(origin: str, client_id: str) -> None:

@@ -41,7 +41,10 @@ def test_retry_after_in_every_form(text: str, seconds: float | None) -> None:
     assert retry_after({"retry-after": text}, NOW) == seconds
 
 
-@given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, \d{1,4} [A-Z][a-z]{2} \d{1,9} \d{1,4}:\d{2}:\d{2} ([A-Z]{3}|[+-]\d{4,9})"))
+@given(
+    st.text()
+    | st.from_regex(r"[A-Z][a-z]{2}, \d{1,4} [A-Z][a-z]{2} \d{1,9} \d{1,4}:\d{2}:\d{2} ([A-Z]{3}|[+-]\d{4,9})")
+)
 def test_no_header_raises(text: str) -> None:
     headers = {"Retry-After": text, "X-RateLimit-Limit": text, "X-RateLimit-Remaining": text, "X-RateLimit-Reset": text}
     seconds = retry_after(headers, NOW)
@@ -97,9 +100,15 @@ def test_a_refusal_that_says_there_is_room_names_nobody() -> None:
 
 
 def test_what_remains_takes_tokens_out_and_never_adds_any() -> None:
-    assert one_answer(200, {"X-RateLimit-Limit": "500", "X-RateLimit-Remaining": "100"}, before=10)["ip"].available <= 100
-    assert one_answer(200, {"X-RateLimit-Limit": "500", "X-RateLimit-Remaining": "499"}, before=10)["ip"].available == 489
-    assert one_answer(200, {"X-RateLimit-Limit": "500", "X-RateLimit-Remaining": "9999"}, before=10)["ip"].available == 489
+    assert (
+        one_answer(200, {"X-RateLimit-Limit": "500", "X-RateLimit-Remaining": "100"}, before=10)["ip"].available <= 100
+    )
+    assert (
+        one_answer(200, {"X-RateLimit-Limit": "500", "X-RateLimit-Remaining": "499"}, before=10)["ip"].available == 489
+    )
+    assert (
+        one_answer(200, {"X-RateLimit-Limit": "500", "X-RateLimit-Remaining": "9999"}, before=10)["ip"].available == 489
+    )
     assert one_answer(200, {"X-RateLimit-Limit": "123", "X-RateLimit-Remaining": "3"}, before=10)["ip"].available == 489
     assert one_answer(200, {"X-RateLimit-Remaining": "3"}, before=10)["ip"].available == 489
 
@@ -132,7 +141,9 @@ def test_refusals_in_a_row_pause_for_longer_each_time() -> None:
     run_virtually(program)
 
 
-async def saturate(loop: VirtualTimeLoop, server: SimulatedServer, pace: Pace, seconds: float, *, others: float = 0.0) -> None:
+async def saturate(
+    loop: VirtualTimeLoop, server: SimulatedServer, pace: Pace, seconds: float, *, others: float = 0.0
+) -> None:
     """Two hundred workers through a governor, beside another program."""
     governor = Governor(PUBLISHED_LIMITS, pace=pace, clock=loop.time)
 
@@ -177,7 +188,9 @@ AT_LENGTH = [
 ]
 
 
-@pytest.mark.parametrize(("algorithm", "headers", "retry"), [*IN_SHORT, *(pytest.param(*one, marks=pytest.mark.soak) for one in AT_LENGTH)])
+@pytest.mark.parametrize(
+    ("algorithm", "headers", "retry"), [*IN_SHORT, *(pytest.param(*one, marks=pytest.mark.soak) for one in AT_LENGTH)]
+)
 def test_another_program_that_spends_half_of_the_quota(algorithm: str, *, headers: bool, retry: str | None) -> None:
     server = SimulatedServer(enforce=algorithm, headers=headers, retry_after=retry, seed=2)
     run_virtually(lambda loop: saturate(loop, server, "auto", 300.0, others=25.0))

@@ -15,7 +15,11 @@ from spotify_ads_async.errors import ConfigurationError, QuotaTimeout, RateLimit
 from spotify_ads_async.governor import Governor, Limit, Priority
 
 IP = (Limit("ip", requests=10, window=10.0),)
-ALL = (Limit("client_id", requests=30, window=30.0), Limit("ip", requests=10, window=10.0), Limit("reporting", requests=3, window=30.0))
+ALL = (
+    Limit("client_id", requests=30, window=30.0),
+    Limit("ip", requests=10, window=10.0),
+    Limit("reporting", requests=3, window=30.0),
+)
 
 
 def virtual(test: Callable[[VirtualTimeLoop], Awaitable[None]]) -> Callable[[], None]:
@@ -312,7 +316,9 @@ async def test_an_absurd_pause_is_an_error_with_its_time_and_is_tried_again(loop
 
 
 @virtual
-async def test_an_absurd_pause_bars_other_clients_for_no_longer_than_the_window_of_the_address(loop: VirtualTimeLoop) -> None:
+async def test_an_absurd_pause_bars_other_clients_for_no_longer_than_the_window_of_the_address(
+    loop: VirtualTimeLoop,
+) -> None:
     governor = Governor(ALL, clock=loop.time)
     first, second = governor.scope(client_id="ann"), governor.scope(client_id="ben")
     async with first.admit({"client_id", "ip"}) as admission:
@@ -341,10 +347,14 @@ async def test_a_pause_is_lifted_by_hand(loop: VirtualTimeLoop) -> None:
 
 @pytest.mark.parametrize("length", [1.0, 2.0, 10.0])
 @pytest.mark.parametrize("pace", ["auto", "burst", "smooth"])
-def test_those_who_wait_for_a_pause_leave_within_half_a_second_of_its_end_one_after_the_other(pace: str, length: float) -> None:
+def test_those_who_wait_for_a_pause_leave_within_half_a_second_of_its_end_one_after_the_other(
+    pace: str, length: float
+) -> None:
     async def program(loop: VirtualTimeLoop) -> list[float]:
         governor = Governor(
-            [Limit("client_id", requests=1500, window=30.0), Limit("ip", requests=500, window=10.0)], pace=pace, clock=loop.time
+            [Limit("client_id", requests=1500, window=30.0), Limit("ip", requests=500, window=10.0)],
+            pace=pace,
+            clock=loop.time,
         )  # type: ignore[arg-type]
         async with governor.admit({"client_id", "ip"}) as admission:
             admission.answered(status=429, headers={"Retry-After": f"{length:g}"})

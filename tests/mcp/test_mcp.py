@@ -35,7 +35,10 @@ async def server() -> AsyncIterator[Emulator]:
 
 @pytest.fixture
 async def ads(server: Emulator) -> AsyncIterator[AdsClient]:
-    async with Governor([]) as governor, AdsClient("canary-token", base_url=server.base_url, governor=governor) as client:
+    async with (
+        Governor([]) as governor,
+        AdsClient("canary-token", base_url=server.base_url, governor=governor) as client,
+    ):
         yield client
 
 
@@ -111,7 +114,9 @@ async def test_a_name_that_gives_orders_is_data() -> None:
 
 async def test_two_steps_that_cannot_be_skipped(server: Emulator, ads: AdsClient, call: Call, tmp_path: Path) -> None:
     here, kind = server.ad_account_id, "ad_sets"
-    plan = await call("plan_changes", ad_account_id=here, kind=kind, set=["budget.amount=+10%"], where=["budget.type=DAILY", "name~1"])
+    plan = await call(
+        "plan_changes", ad_account_id=here, kind=kind, set=["budget.amount=+10%"], where=["budget.type=DAILY", "name~1"]
+    )
     confirmation = plan["to_apply"]["confirmation"]
     assert confirmation.startswith(f"change {plan['rows']} rows, budgets grow by ")
     assert confirmation.endswith(" USD")
@@ -122,7 +127,9 @@ async def test_two_steps_that_cannot_be_skipped(server: Emulator, ads: AdsClient
 
     wrong = {"ad_account_id": here, "plan_id": plan["plan_id"], "confirmation": "yes, do it"}
     assert confirmation in await call("apply_plan", **wrong)
-    assert "no such plan" in await call("apply_plan", **{**wrong, "ad_account_id": "another", "confirmation": confirmation})
+    assert "no such plan" in await call(
+        "apply_plan", **{**wrong, "ad_account_id": "another", "confirmation": confirmation}
+    )
     assert await ads.ad_account(here).ad_sets.get(change["id"]) == before
 
     ended = await call("apply_plan", **{**wrong, "confirmation": confirmation, "live": True})
@@ -139,7 +146,9 @@ async def test_two_steps_that_cannot_be_skipped(server: Emulator, ads: AdsClient
 
 async def test_drafts_by_default(server: Emulator, ads: AdsClient, call: Call) -> None:
     target = (await ads.ad_account(server.ad_account_id).ad_sets.list(limit=1)).items[0]
-    plan = await call("plan_changes", ad_account_id=server.ad_account_id, kind="ad_sets", rows=[{"id": target.id, "name": "Changed"}])
+    plan = await call(
+        "plan_changes", ad_account_id=server.ad_account_id, kind="ad_sets", rows=[{"id": target.id, "name": "Changed"}]
+    )
     about = {"ad_account_id": server.ad_account_id, "plan_id": plan["plan_id"]}
     ended = await call("apply_plan", **about, confirmation=plan["to_apply"]["confirmation"])
     assert ended["live"] is False
@@ -168,22 +177,32 @@ async def test_caps_hold_over_the_session(server: Emulator, ads: AdsClient, tmp_
     async with Writer(ads, tmp_path / "few", Caps(rows=3, money=10.0)) as few, Client(ads_server(ads, few)) as client:
 
         async def change(*rows: dict[str, object]) -> Json:
-            plan = await told(client, "plan_changes", ad_account_id=server.ad_account_id, kind="ad_sets", rows=list(rows))
+            plan = await told(
+                client, "plan_changes", ad_account_id=server.ad_account_id, kind="ad_sets", rows=list(rows)
+            )
             about = {"ad_account_id": server.ad_account_id, "plan_id": plan["plan_id"], "live": True}
             return await told(client, "apply_plan", **about, confirmation=plan["to_apply"]["confirmation"])
 
-        assert (await change({"id": targets[0].id, "name": "One"}, {"id": targets[1].id, "name": "Two"}))["outcomes"] == {"done": 2}
-        assert "may change 1 more" in await change({"id": targets[0].id, "name": "Other A"}, {"id": targets[1].id, "name": "Other B"})
+        assert (await change({"id": targets[0].id, "name": "One"}, {"id": targets[1].id, "name": "Two"}))[
+            "outcomes"
+        ] == {"done": 2}
+        assert "may change 1 more" in await change(
+            {"id": targets[0].id, "name": "Other A"}, {"id": targets[1].id, "name": "Other B"}
+        )
         assert "10.00 left" in await change({"id": targets[2].id, "budget.amount": 2000})
 
 
-async def test_a_plan_that_was_tampered_with_is_refused(server: Emulator, ads: AdsClient, call: Call, tmp_path: Path) -> None:
+async def test_a_plan_that_was_tampered_with_is_refused(
+    server: Emulator, ads: AdsClient, call: Call, tmp_path: Path
+) -> None:
     target = (await ads.ad_account(server.ad_account_id).ad_sets.list(limit=1)).items[0]
     plan = await call("plan_pause", ad_account_id=server.ad_account_id, kind="ad_sets", ids=[target.id])
     file = tmp_path / "plans" / f"{plan['plan_id']}.plan"
     file.write_bytes(file.read_bytes() + b"\0")
     about = {"ad_account_id": server.ad_account_id, "plan_id": plan["plan_id"]}
-    assert "not what was shown" in await call("apply_plan", **about, confirmation=plan["to_apply"]["confirmation"], live=True)
+    assert "not what was shown" in await call(
+        "apply_plan", **about, confirmation=plan["to_apply"]["confirmation"], live=True
+    )
 
 
 async def test_wrong_wishes_are_refused_at_planning(server: Emulator, call: Call) -> None:
@@ -197,7 +216,9 @@ async def test_reports_with_totals_and_a_picture_when_asked_for(server: Emulator
     asked = {"ad_account_id": server.ad_account_id, "entity_type": "CAMPAIGN", "metrics": ["IMPRESSIONS", "REACH"]}
     async with Client(ads_server(ads)) as client:
         plain = await client.call_tool("report", {**asked, "first_day": "2026-11-01", "last_day": "2026-11-03"})
-        drawn = await client.call_tool("report", {**asked, "first_day": "2026-11-01", "last_day": "2026-11-03", "with_chart": True})
+        drawn = await client.call_tool(
+            "report", {**asked, "first_day": "2026-11-01", "last_day": "2026-11-03", "with_chart": True}
+        )
     content = json.loads(plain.content[0].text)  # type: ignore[union-attr]
     assert content["totals"]["REACH"] == "does not add up over rows"
     assert content["currency"] == "USD"
@@ -220,7 +241,12 @@ def emulator() -> Iterator[EmulatorProcess]:
 
 
 def _environment(emulator: EmulatorProcess, home: Path) -> dict[str, str]:
-    return {**emulator.environment, "HOME": str(home), "XDG_STATE_HOME": str(home / "state"), "XDG_CONFIG_HOME": str(home / "config")}
+    return {
+        **emulator.environment,
+        "HOME": str(home),
+        "XDG_STATE_HOME": str(home / "state"),
+        "XDG_CONFIG_HOME": str(home / "config"),
+    }
 
 
 async def test_over_standard_input_and_output(emulator: EmulatorProcess, tmp_path: Path) -> None:
@@ -245,7 +271,9 @@ async def test_over_http_on_this_machine(emulator: EmulatorProcess, tmp_path: Pa
             while b"running on" not in await running.stderr.readline():
                 assert running.returncode is None
         async with Client(f"http://127.0.0.1:{port}/mcp") as client:
-            plan = await told(client, "plan_changes", ad_account_id=emulator.ad_account_id, kind="ad_sets", set=["name=Same"])
+            plan = await told(
+                client, "plan_changes", ad_account_id=emulator.ad_account_id, kind="ad_sets", set=["name=Same"]
+            )
             assert plan["rows"] == 20
         async with (
             aiohttp.ClientSession() as web,

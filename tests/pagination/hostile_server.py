@@ -57,7 +57,9 @@ class HostileServer:
         self.made += 1
         return f"row-{self.made}"
 
-    async def call(self, operation: Operation[Any], *, path: Mapping[str, str] = {}, query: Mapping[str, object] = {}) -> Any:  # noqa: ANN401  # as generic as the operation
+    async def call(
+        self, operation: Operation[Any], *, path: Mapping[str, str] = {}, query: Mapping[str, object] = {}
+    ) -> Any:  # noqa: ANN401  # as generic as the operation
         del operation, path
         self.answers += 1
         await asyncio.sleep(0)

@@ -60,7 +60,11 @@ ORDERED_QUERY: Mapping[str, Any] = {
 
 
 def list_operation(
-    style: ListStyle = ListStyle.OFFSET, *, query: Mapping[str, Any] = ORDERED_QUERY, page_size: int = 50, operation_id: str = "getRows"
+    style: ListStyle = ListStyle.OFFSET,
+    *,
+    query: Mapping[str, Any] = ORDERED_QUERY,
+    page_size: int = 50,
+    operation_id: str = "getRows",
 ) -> ListOperation[Listing, Row]:
     return ListOperation(
         id=operation_id,
@@ -108,7 +112,9 @@ class ListServer:
     keep: bool = True
     number: int = 0
 
-    async def call(self, operation: Operation[Any], *, path: Mapping[str, str] = {}, query: Mapping[str, object] = {}) -> Any:  # noqa: ANN401  # as generic as the operation
+    async def call(
+        self, operation: Operation[Any], *, path: Mapping[str, str] = {}, query: Mapping[str, object] = {}
+    ) -> Any:  # noqa: ANN401  # as generic as the operation
         del operation, path
         self.number = number = self.number + 1
         if self.keep:
@@ -131,12 +137,16 @@ class ListServer:
         return [query["offset"] for query in self.queries]
 
 
-def offset_answers(listed: Sequence[Row], *, total: int | Literal["counted"] | None = "counted", cap: int = 1000) -> Answering:
+def offset_answers(
+    listed: Sequence[Row], *, total: int | Literal["counted"] | None = "counted", cap: int = 1000
+) -> Answering:
     """Pages of ``listed`` as it stands when asked, at most ``cap`` rows each."""
 
     def answer(query: Mapping[str, Any]) -> Listing:
         offset, limit = query.get("offset", 0), query.get("limit", 50)
         count = len(listed) if total == "counted" else total
-        return Listing(rows=list(listed[offset : offset + min(limit, cap)]), paging=Paging(total_results=count, offset=offset))
+        return Listing(
+            rows=list(listed[offset : offset + min(limit, cap)]), paging=Paging(total_results=count, offset=offset)
+        )
 
     return answer

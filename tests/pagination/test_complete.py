@@ -7,7 +7,18 @@ from typing import TypeVar
 
 import pytest
 from pagination.hostile_server import Dated, DatedListing, HostileServer
-from pagination.list_server import LIMITED, ORDERED_QUERY, ROWS, UNCOUNTED, Listing, ListServer, Paging, Row, offset_answers, rows
+from pagination.list_server import (
+    LIMITED,
+    ORDERED_QUERY,
+    ROWS,
+    UNCOUNTED,
+    Listing,
+    ListServer,
+    Paging,
+    Row,
+    offset_answers,
+    rows,
+)
 
 from spotify_ads_async.errors import InvalidRequest, WalkIncomplete
 from spotify_ads_async.operation import ListOperation, ListStyle
@@ -57,7 +68,9 @@ async def check(seeds: range) -> int:
         found, error = await walked(server, seed % 4)
         assert len(found) == len(set(found)), f"seed {seed}: yielded twice by {server}"
         if error is None and not indistinguishable(server):
-            assert server.throughout <= set(found), f"seed {seed}: {len(server.throughout - set(found))} rows lost to {server}"
+            assert server.throughout <= set(found), (
+                f"seed {seed}: {len(server.throughout - set(found))} rows lost to {server}"
+            )
             complete += 1
         if error is not None:
             assert error.yielded == len(found)

@@ -42,7 +42,9 @@ def test_seen_ids_take_nine_bytes_each() -> None:
 
 async def test_a_long_walk_holds_no_rows() -> None:
     def answer(query: Mapping[str, Any]) -> Listing:
-        return Listing(rows=rows(min(50, 100_000 - query["offset"]), query["offset"]), paging=Paging(total_results=100_000))
+        return Listing(
+            rows=rows(min(50, 100_000 - query["offset"]), query["offset"]), paging=Paging(total_results=100_000)
+        )
 
     server = ListServer(answer, keep=False)
     gc.collect()

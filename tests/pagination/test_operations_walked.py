@@ -39,7 +39,13 @@ QUERIES: Mapping[str, Mapping[str, object]] = {
 def item(operation: ListOperation[Any, Any], number: int) -> object:
     if operation.id == "getExperimentAvailability":
         return f"EXPERIMENT_{number}"
-    name = "change_id" if operation.id == "getChangeHistory" else "member_id" if operation.id == "getAdAccountMembers" else "id"
+    name = (
+        "change_id"
+        if operation.id == "getChangeHistory"
+        else "member_id"
+        if operation.id == "getAdAccountMembers"
+        else "id"
+    )
     return {name: f"00000000-0000-4000-8000-{number:012}"}
 
 
@@ -53,12 +59,18 @@ def serve(operation: ListOperation[Any, Any], *, total: int = COUNT, whole: bool
         body: dict[str, object] = {operation.item_attribute: items}
         match operation.style:
             case ListStyle.OFFSET:
-                body = {operation.item_attribute: items[offset : offset + limit], "paging": {"total_results": total, "offset": offset}}
+                body = {
+                    operation.item_attribute: items[offset : offset + limit],
+                    "paging": {"total_results": total, "offset": offset},
+                }
             case ListStyle.OFFSET_UNCOUNTED:
                 body = {operation.item_attribute: items[offset : offset + limit]}
             case ListStyle.CONTINUATION:
                 first = "continuation_token" not in query
-                body = {operation.item_attribute: items[:50] if first else items[50:], "continuation_token": TOKEN if first else None}
+                body = {
+                    operation.item_attribute: items[:50] if first else items[50:],
+                    "continuation_token": TOKEN if first else None,
+                }
             case ListStyle.LIMIT | ListStyle.WHOLE if not whole:
                 body["paging"] = {"total_results": total}
             case _:
@@ -84,13 +96,17 @@ async def test_a_list_is_walked_to_its_last_row(operation: ListOperation[Any, An
     async with RawServer(otherwise=serve(operation)) as server:
         found = await walked(operation, server)
     assert len(found) == COUNT
-    ids = [getattr(row, "id", None) or getattr(row, "change_id", None) or getattr(row, "member_id", None) for row in found]
+    ids = [
+        getattr(row, "id", None) or getattr(row, "change_id", None) or getattr(row, "member_id", None) for row in found
+    ]
     known = [one for one in ids if one is not None]
     assert known in ([], [f"00000000-0000-4000-8000-{number:012}" for number in range(COUNT)])
 
 
 @pytest.mark.parametrize(
-    "operation", [one for one in LISTS if "paging" in getattr(one.answer, "__struct_fields__", ())], ids=lambda one: one.id
+    "operation",
+    [one for one in LISTS if "paging" in getattr(one.answer, "__struct_fields__", ())],
+    ids=lambda one: one.id,
 )
 async def test_rows_that_a_list_counts_and_keeps_are_missed(operation: ListOperation[Any, Any]) -> None:
     async with RawServer(otherwise=serve(operation, total=COUNT + 1, whole=False)) as server:
@@ -98,7 +114,9 @@ async def test_rows_that_a_list_counts_and_keeps_are_missed(operation: ListOpera
             await walked(operation, server)
 
 
-@pytest.mark.parametrize("body", [{"error": {"message": "the backend is down"}}, {"items": [{"id": ID}]}, {"campaigns": None, "data": []}])
+@pytest.mark.parametrize(
+    "body", [{"error": {"message": "the backend is down"}}, {"items": [{"id": ID}]}, {"campaigns": None, "data": []}]
+)
 async def test_an_answer_that_says_something_else_is_no_empty_list(body: Mapping[str, object]) -> None:
     operation = OPERATIONS["getCampaigns"]
     assert isinstance(operation, ListOperation)

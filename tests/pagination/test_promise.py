@@ -41,7 +41,9 @@ class ChangingList:
         self.pending: list[Pending] = []
         self.created = 0
 
-    async def call(self, operation: Operation[Any], *, path: Mapping[str, str] = {}, query: Mapping[str, object] = {}) -> Any:  # noqa: ANN401  # as generic as the operation
+    async def call(
+        self, operation: Operation[Any], *, path: Mapping[str, str] = {}, query: Mapping[str, object] = {}
+    ) -> Any:  # noqa: ANN401  # as generic as the operation
         del operation, path
         pending = Pending(query, asyncio.get_running_loop().create_future())
         self.pending.append(pending)
@@ -105,7 +107,9 @@ class Walking(RuleBasedStateMachine):
         for _ in range(count):
             self.server.create(1)
         self.throughout = self.server.present()
-        self.call = ListCall(self.server, ROWS, query={"limit": limit, "sort_field": self.order}).reading_ahead(read_ahead)
+        self.call = ListCall(self.server, ROWS, query={"limit": limit, "sort_field": self.order}).reading_ahead(
+            read_ahead
+        )
         self.walk = self.call.walk()
         if eager:
             self.permits = asyncio.Semaphore(10_000)

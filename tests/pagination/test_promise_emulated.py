@@ -11,7 +11,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from spotify_ads_async import AdsClient, Governor
 from spotify_ads_async.emulator import Emulator
-from spotify_ads_async.models import CampaignCreate, CampaignObjective, CampaignSortField, CampaignStatus, CampaignUpdate, SortDirection
+from spotify_ads_async.models import (
+    CampaignCreate,
+    CampaignObjective,
+    CampaignSortField,
+    CampaignStatus,
+    CampaignUpdate,
+    SortDirection,
+)
 from spotify_ads_async.pagination import Walk
 
 ALIVE = [CampaignStatus.ACTIVE, CampaignStatus.PAUSED]
@@ -34,7 +41,9 @@ class Emulated(RuleBasedStateMachine):
         field=st.sampled_from([None, CampaignSortField.CREATED_AT, CampaignSortField.ID]),
         direction=st.sampled_from(SortDirection),
     )
-    def begin(self, count: int, limit: int, read_ahead: int, field: CampaignSortField | None, direction: SortDirection) -> None:
+    def begin(
+        self, count: int, limit: int, read_ahead: int, field: CampaignSortField | None, direction: SortDirection
+    ) -> None:
         async def begin() -> Walk[object]:
             self.server = await Emulator(ad_sets=0, campaigns=count, limits=None, latency=(0.0, 0.002)).__aenter__()
             self.ads = AdsClient("token", base_url=self.server.base_url, governor=Governor(()))

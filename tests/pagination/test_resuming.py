@@ -53,13 +53,19 @@ def server_of(operation: ListOperation[Listing, Row], listed: list[Row]) -> List
     return ListServer(offset_answers(listed, total="counted" if operation is ROWS else None))
 
 
-every_style = pytest.mark.parametrize("operation", [ROWS, UNCOUNTED, REPORT, LIMITED, WHOLE], ids=lambda operation: operation.style.value)
+every_style = pytest.mark.parametrize(
+    "operation", [ROWS, UNCOUNTED, REPORT, LIMITED, WHOLE], ids=lambda operation: operation.style.value
+)
 
 
 @every_style
 @pytest.mark.parametrize("count", [0, 1, 31, 49, 50, 51, 98, 99, 130])
 @pytest.mark.parametrize("anonymous", [False, True], ids=["ids", "no ids"])
-async def test_a_walk_goes_on_where_it_stood(operation: ListOperation[Listing, Row], count: int, anonymous: bool) -> None:  # noqa: FBT001  # drawn by pytest
+async def test_a_walk_goes_on_where_it_stood(
+    operation: ListOperation[Listing, Row],
+    count: int,
+    anonymous: bool,  # noqa: FBT001  # drawn by pytest
+) -> None:
     listed = [Row(name=str(number)) for number in range(130)] if anonymous else rows(130)
     call = ListCall(server_of(operation, listed), operation)
     found, position = await walk_some(call, count)
@@ -186,7 +192,11 @@ async def test_a_position_of_another_list_is_refused() -> None:
     call = ListCall(server, ROWS, path={"ad_account_id": "a"}, query={"name": "x", "limit": 5})
     _, position = await walk_some(call, 10)
     assert (
-        len(await ListCall(server, ROWS, path={"ad_account_id": "a"}, query={"limit": 50, "name": "x"}).starting_at(position).collect())
+        len(
+            await ListCall(server, ROWS, path={"ad_account_id": "a"}, query={"limit": 50, "name": "x"})
+            .starting_at(position)
+            .collect()
+        )
         == 290
     )
     others = [

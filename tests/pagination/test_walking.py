@@ -60,8 +60,12 @@ async def test_a_page_of_a_report_holds_the_token_of_the_next() -> None:
 
 
 @pytest.mark.parametrize("answer", [Listing(), Listing(rows=None, paging=None, continuation_token=None), None])
-@pytest.mark.parametrize("operation", [ROWS, UNCOUNTED, REPORT, LIMITED, WHOLE], ids=lambda operation: operation.style.value)
-async def test_what_the_server_leaves_out_counts_as_empty(operation: ListOperation[Listing, Row], answer: object) -> None:
+@pytest.mark.parametrize(
+    "operation", [ROWS, UNCOUNTED, REPORT, LIMITED, WHOLE], ids=lambda operation: operation.style.value
+)
+async def test_what_the_server_leaves_out_counts_as_empty(
+    operation: ListOperation[Listing, Row], answer: object
+) -> None:
     server = ListServer(lambda _: answer)
     page = await ListCall(server, operation)
     assert (page.items, page.total, page.continuation_token) == ([], None, None)
@@ -84,7 +88,9 @@ async def test_each_use_of_a_call_asks_anew() -> None:
 @by_operation
 @pytest.mark.parametrize("read_ahead", [0, 1, 16])
 @pytest.mark.parametrize("count", [0, 1, 2, 6, 7, 8, 12, 13, 100])
-async def test_every_row_comes_once_and_in_order(operation: ListOperation[Listing, Row], read_ahead: int, count: int) -> None:
+async def test_every_row_comes_once_and_in_order(
+    operation: ListOperation[Listing, Row], read_ahead: int, count: int
+) -> None:
     server = ListServer(offset_answers(rows(count), total="counted" if operation is ROWS else None))
     found = await ListCall(server, operation, query={"limit": 7}).reading_ahead(read_ahead).collect()
     assert found == rows(count)
@@ -101,7 +107,9 @@ async def test_a_walk_begins_at_the_offset_and_reads_pages_of_the_limit() -> Non
 
 async def test_what_lies_before_the_first_offset_is_not_missed_under_a_moving_order() -> None:
     server = ListServer(offset_answers(rows(30)))
-    assert await ListCall(server, ROWS, query={"limit": 10, "offset": 12, "sort_field": "NAME"}).collect() == rows(30)[12:]
+    assert (
+        await ListCall(server, ROWS, query={"limit": 10, "offset": 12, "sort_field": "NAME"}).collect() == rows(30)[12:]
+    )
     assert len(server.queries) == 3
 
 
@@ -175,7 +183,9 @@ async def test_a_server_that_gives_smaller_pages_than_asked_for_is_walked_to_its
 
 
 @pytest.mark.parametrize("said", [20, None], ids=["the size", "the count"])
-async def test_a_server_without_a_total_that_says_how_small_its_pages_are_is_walked_to_its_end(said: int | None) -> None:
+async def test_a_server_without_a_total_that_says_how_small_its_pages_are_is_walked_to_its_end(
+    said: int | None,
+) -> None:
     """Whether ``page_size`` says how many rows there are in a page or how many there are at most."""
     listed = rows(95)
 
@@ -232,7 +242,9 @@ async def test_an_operation_without_orders_is_asked_for_none() -> None:
     assert server.queries == [{"offset": 0, "limit": 1000}]
 
 
-@pytest.mark.parametrize(("asked", "sent"), [([Field.NAME], ["NAME", "ID"]), (["ID"], ["ID"]), ((Field.ID, Field.NAME), ["ID", "NAME"])])
+@pytest.mark.parametrize(
+    ("asked", "sent"), [([Field.NAME], ["NAME", "ID"]), (["ID"], ["ID"]), ((Field.ID, Field.NAME), ["ID", "NAME"])]
+)
 async def test_ids_are_asked_for_where_fields_are_named(asked: object, sent: list[str]) -> None:
     server = ListServer(offset_answers(rows(1)))
     await ListCall(server, ROWS, query={"fields": asked}).collect()
@@ -262,7 +274,11 @@ def report(pages: list[list[Row]]) -> ListServer:
 async def test_a_token_is_sent_alone_and_as_it_came() -> None:
     server = report([rows(3), [], rows(2, 3)])
     assert await ListCall(server, REPORT, query={"name": "x"}).collect() == rows(5)
-    assert server.queries == [{"limit": 50, "name": "x"}, {"continuation_token": "1%3D="}, {"continuation_token": "2%3D="}]
+    assert server.queries == [
+        {"limit": 50, "name": "x"},
+        {"continuation_token": "1%3D="},
+        {"continuation_token": "2%3D="},
+    ]
 
 
 async def test_equal_rows_of_a_report_are_all_yielded() -> None:
@@ -296,7 +312,9 @@ async def test_a_limited_list_gives_as_few_as_the_caller_wanted() -> None:
 
 
 @pytest.mark.parametrize("operation", [WHOLE, LIMITED], ids=lambda operation: operation.style.value)
-async def test_rows_that_the_server_counts_and_keeps_are_missed_after_those_that_came(operation: ListOperation[Listing, Row]) -> None:
+async def test_rows_that_the_server_counts_and_keeps_are_missed_after_those_that_came(
+    operation: ListOperation[Listing, Row],
+) -> None:
     server = ListServer(lambda _: Listing(rows=rows(50), paging=Paging(total_results=53)))
     found: list[Row] = []
     with pytest.raises(WalkIncomplete, match="getRows: 3 rows are missing"):
@@ -320,7 +338,9 @@ async def walk_to_the_error(server: ListServer, operation: ListOperation[Listing
 
 @pytest.mark.parametrize("total", [None, 50, 100, 10_000])
 @by_operation
-async def test_a_server_that_ignores_the_offset_is_noticed(operation: ListOperation[Listing, Row], total: int | None) -> None:
+async def test_a_server_that_ignores_the_offset_is_noticed(
+    operation: ListOperation[Listing, Row], total: int | None
+) -> None:
     server = ListServer(lambda _: Listing(rows=rows(50), paging=Paging(total_results=total)))
     assert await walk_to_the_error(server, operation) == rows(50)
     assert len(server.queries) < 60
@@ -350,7 +370,9 @@ async def test_a_list_that_goes_on_beyond_its_total_is_noticed() -> None:
 async def test_a_list_whose_total_flees_is_noticed() -> None:
     def answer(query: Mapping[str, Any]) -> Listing:
         offset = query["offset"]
-        return Listing(rows=[Row(id=str(offset + step)) for step in range(50)], paging=Paging(total_results=offset + 5000))
+        return Listing(
+            rows=[Row(id=str(offset + step)) for step in range(50)], paging=Paging(total_results=offset + 5000)
+        )
 
     assert len(await walk_to_the_error(ListServer(answer), ROWS)) < 200_000
 
@@ -389,7 +411,9 @@ async def test_missing_rows_are_asked_for_again_and_then_missed() -> None:
 
 async def test_a_total_that_was_counted_a_moment_earlier_does_no_harm() -> None:
     totals = iter([71, 71, 70])
-    server = ListServer(lambda query: Listing(rows=rows(70)[query["offset"] :][:50], paging=Paging(total_results=next(totals, 70))))
+    server = ListServer(
+        lambda query: Listing(rows=rows(70)[query["offset"] :][:50], paging=Paging(total_results=next(totals, 70)))
+    )
     assert await ListCall(server, ROWS).collect() == rows(70)
 
 
@@ -397,7 +421,9 @@ async def test_a_full_last_page_is_not_taken_for_the_end() -> None:
     """The total may have been counted just before a row was created in front."""
     totals = iter([100, 100, 100])
     listed = rows(98 + 2 + 1)
-    server = ListServer(lambda query: Listing(rows=listed[query["offset"] :][:50], paging=Paging(total_results=next(totals, 101))))
+    server = ListServer(
+        lambda query: Listing(rows=listed[query["offset"] :][:50], paging=Paging(total_results=next(totals, 101)))
+    )
     assert await ListCall(server, ROWS, query={"limit": 50, "offset": 2}).collect() == listed[2:]
 
 

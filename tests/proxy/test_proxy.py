@@ -43,10 +43,22 @@ async def seen(condition: object) -> None:
 
 async def test_request_and_answer_pass_unchanged(http: aiohttp.ClientSession) -> None:
     body = gzip.compress(b'{"id": "1"}')
-    headers = {"Content-Encoding": "gzip", "X-RateLimit-Remaining": "7", "X-Request-Id": "r-1", "Connection": "X-Hop", "X-Hop": "1"}
+    headers = {
+        "Content-Encoding": "gzip",
+        "X-RateLimit-Remaining": "7",
+        "X-Request-Id": "r-1",
+        "Connection": "X-Hop",
+        "X-Hop": "1",
+    }
     async with RawServer(otherwise=answer(207, body, headers=headers)) as server, proxied(server) as proxy:
         url = f"{proxy.base_url}/ad_accounts/a%2Fb/ads?fields=ID&fields=NAME&q=%20+"
-        sent = {**SIGNED, "X-Quota-Priority": "bulk", "Idempotency-Key": "k", "Content-Type": "application/json", "TE": "trailers"}
+        sent = {
+            **SIGNED,
+            "X-Quota-Priority": "bulk",
+            "Idempotency-Key": "k",
+            "Content-Type": "application/json",
+            "TE": "trailers",
+        }
         async with http.post(aiohttp.client.URL(url, encoded=True), data=b'{"name": "x"}', headers=sent) as got:
             assert (got.status, await got.read()) == (207, body)
             assert got.headers["X-RateLimit-Remaining"] == "7"
@@ -121,7 +133,10 @@ async def test_a_pause_that_the_api_asks_for_holds_for_all(http: aiohttp.ClientS
 
 
 async def test_who_leaves_while_queued_costs_no_quota_and_gives_the_place_back(http: aiohttp.ClientSession) -> None:
-    async with RawServer(otherwise=stall) as server, proxied(server, Limit("ip", requests=1, window=30.0), longest_wait=900.0) as proxy:
+    async with (
+        RawServer(otherwise=stall) as server,
+        proxied(server, Limit("ip", requests=1, window=30.0), longest_wait=900.0) as proxy,
+    ):
         first = asyncio.create_task(http.get(f"{proxy.base_url}/businesses", headers=SIGNED))
         await seen(lambda: proxy.counts()["under_way"] == 1)
         waiting = [asyncio.create_task(http.get(f"{proxy.base_url}/businesses", headers=SIGNED)) for _ in range(5)]
@@ -136,7 +151,9 @@ async def test_who_leaves_while_queued_costs_no_quota_and_gives_the_place_back(h
     assert len(server.received) == 1
 
 
-@pytest.mark.parametrize("behaviour", [reset, raw(b"HTTP/1.1 garbage\r\n\r\n"), raw(b"")], ids=["reset", "garbage", "closed"])
+@pytest.mark.parametrize(
+    "behaviour", [reset, raw(b"HTTP/1.1 garbage\r\n\r\n"), raw(b"")], ids=["reset", "garbage", "closed"]
+)
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
 async def test_nothing_is_sent_twice(http: aiohttp.ClientSession, method: str, behaviour: object) -> None:
     async with RawServer(script=[answer(200, {})], otherwise=behaviour) as server, proxied(server) as proxy:  # type: ignore[arg-type]
@@ -206,9 +223,23 @@ async def test_curl_waits_for_a_hundred_continue() -> None:
     if curl is None:
         pytest.skip("there is no curl on this machine")
     async with RawServer(otherwise=answer(200, {"ok": True})) as server, proxied(server) as proxy:
-        arguments = ("-sS", "--max-time", "20", "-H", "Authorization: Bearer x", "-H", "Expect: 100-continue", "--data-binary", "@-")
+        arguments = (
+            "-sS",
+            "--max-time",
+            "20",
+            "-H",
+            "Authorization: Bearer x",
+            "-H",
+            "Expect: 100-continue",
+            "--data-binary",
+            "@-",
+        )
         running = await asyncio.create_subprocess_exec(
-            curl, *arguments, f"{proxy.base_url}/businesses", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            curl,
+            *arguments,
+            f"{proxy.base_url}/businesses",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
         )
         out, _ = await running.communicate(b"x" * 3_000_000)
     assert out == b'{"ok": true}'
@@ -258,13 +289,17 @@ async def test_beyond_loopback_it_needs_a_key() -> None:
             QuotaProxy(governor, host="0.0.0.0")  # noqa: S104 (what is refused)
 
 
-async def test_the_key_is_asked_for_and_never_goes_upstream(http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_key_is_asked_for_and_never_goes_upstream(
+    http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     async with RawServer() as server, proxied(server, key=Secret("canary-key")) as proxy:
         for headers in ({}, {"X-Quota-Proxy-Key": "wrong"}):
             async with http.get(f"{proxy.base_url}/businesses", headers=SIGNED | headers) as got:
                 assert got.status == 407
-        async with http.get(f"{proxy.base_url}/businesses", headers=SIGNED | {"X-Quota-Proxy-Key": "canary-key"}) as got:
+        async with http.get(
+            f"{proxy.base_url}/businesses", headers=SIGNED | {"X-Quota-Proxy-Key": "canary-key"}
+        ) as got:
             assert got.status == 200
         async with http.get(f"{proxy.origin}/-/windows") as got:
             assert got.status == 401
@@ -295,19 +330,30 @@ async def test_pages_in_a_browser_are_refused(http: aiohttp.ClientSession, heade
 
 @pytest.mark.parametrize(
     "target",
-    ["http://evil.example/ads/v3/businesses", "/ads/v3/../../secret", "/ads/v3/%2e%2e/%2E%2e/x", "/ads/v30/businesses", "/elsewhere", "*"],
+    [
+        "http://evil.example/ads/v3/businesses",
+        "/ads/v3/../../secret",
+        "/ads/v3/%2e%2e/%2E%2e/x",
+        "/ads/v30/businesses",
+        "/elsewhere",
+        "*",
+    ],
 )
 async def test_only_the_api_is_reached(target: str) -> None:
     async with RawServer() as server, proxied(server) as proxy:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(proxy.origin.rpartition(":")[2]))
-        writer.write(f"GET {target} HTTP/1.1\r\nHost: {proxy.origin[7:]}\r\nAuthorization: Bearer x\r\nConnection: close\r\n\r\n".encode())
+        writer.write(
+            f"GET {target} HTTP/1.1\r\nHost: {proxy.origin[7:]}\r\nAuthorization: Bearer x\r\nConnection: close\r\n\r\n".encode()
+        )
         status = int((await reader.readline()).split()[1])
         writer.close()
         assert status in {400, 403, 404}
     assert not server.received
 
 
-@pytest.mark.parametrize("segment", ["priority=urgent", "max_wait=soon", "max_wait=nan", "max_wait=-1", "client_id=", "colour=red"])
+@pytest.mark.parametrize(
+    "segment", ["priority=urgent", "max_wait=soon", "max_wait=nan", "max_wait=-1", "client_id=", "colour=red"]
+)
 async def test_a_preference_that_cannot_be_read_is_refused(http: aiohttp.ClientSession, segment: str) -> None:
     async with (
         RawServer() as server,
@@ -358,6 +404,8 @@ async def test_a_program_that_stops_reading_is_given_up(monkeypatch: pytest.Monk
 
     async with RawServer(otherwise=much) as server, proxied(server) as proxy:
         with socket.create_connection(("127.0.0.1", int(proxy.origin.rpartition(":")[2]))) as slow:
-            slow.sendall(f"GET /ads/v3/x HTTP/1.1\r\nHost: {proxy.origin[7:]}\r\nAuthorization: Bearer x\r\n\r\n".encode())
+            slow.sendall(
+                f"GET /ads/v3/x HTTP/1.1\r\nHost: {proxy.origin[7:]}\r\nAuthorization: Bearer x\r\n\r\n".encode()
+            )
             await seen(lambda: proxy.counts()["under_way"] == 1)
             await seen(lambda: proxy.counts()["under_way"] == 0)

@@ -51,7 +51,16 @@ def test_rows_of_any_range(command: Command) -> None:
     ended = command("report", "campaigns", "--from", "2026-01-01", "--to", "2026-04-30", "-o", "csv")
     rows = list(csv.DictReader(io.StringIO(ended.stdout)))
     assert len(rows) == 2 * 120
-    assert list(rows[0]) == ["entity_id", "entity_name", "start_time", "spend", "impressions", "clicks", "reach", "hidden"]
+    assert list(rows[0]) == [
+        "entity_id",
+        "entity_name",
+        "start_time",
+        "spend",
+        "impressions",
+        "clicks",
+        "reach",
+        "hidden",
+    ]
     assert ended.stderr == ""
 
 
@@ -74,7 +83,10 @@ def test_a_chart_here_or_in_a_file(command: Command, tmp_path: Path) -> None:
 
 def test_a_day_by_the_hour_is_whole(command: Command) -> None:
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
-    for arguments, hours in ((["--to", f"{yesterday}"], 24), (["--from", f"{yesterday}"], 24 + datetime.now(UTC).hour + 1)):
+    for arguments, hours in (
+        (["--to", f"{yesterday}"], 24),
+        (["--from", f"{yesterday}"], 24 + datetime.now(UTC).hour + 1),
+    ):
         ended = command("report", "account", "--by", "hour", *arguments, "-o", "csv")
         times = [row["start_time"] for row in csv.DictReader(io.StringIO(ended.stdout))]
         assert times[:24] == [f"{yesterday}T{hour:02}:00:00Z" for hour in range(24)]
@@ -97,7 +109,9 @@ def test_a_range_that_is_none_is_wrong_usage(command: Command, arguments: list[s
     assert said in " ".join(ended.stderr.replace("│", " ").split())
 
 
-def test_a_metric_that_a_report_fails_with_can_be_left_out_by_an_option(command: Command, emulator: EmulatorProcess) -> None:
+def test_a_metric_that_a_report_fails_with_can_be_left_out_by_an_option(
+    command: Command, emulator: EmulatorProcess
+) -> None:
     query = {"granularity": "HOUR", "fields": "REVENUE"}
     fault = {"kind": "error", "status": 502, "operations": ["getAggregateReport"], "query": query}
     faults = emulator.environment["SPOTIFY_ADS_BASE_URL"].removesuffix("/ads/v3") + "/_emulator/faults"
@@ -142,7 +156,9 @@ def test_media_and_lists_are_uploaded(command: Command, tmp_path: Path) -> None:
     people.write_text("\n".join(f"listener{number}@example.com" for number in range(500)))
     (row,) = [json.loads(line) for line in command("upload", str(spot), "-o", "jsonl").stdout.splitlines()]
     assert (row["status"], row["size"]) == ("READY", 5004)
-    (row,) = [json.loads(line) for line in command("upload", "--audience", str(people), "-o", "jsonl").stdout.splitlines()]
+    (row,) = [
+        json.loads(line) for line in command("upload", "--audience", str(people), "-o", "jsonl").stdout.splitlines()
+    ]
     assert (row["status"], row["identifiers"]) == ("LIVE", 500)
     assert "is named twice" in command("upload", str(spot), str(tmp_path / "." / "spot.mp3"), expect=2).stderr
     assert command("upload", str(people), expect=3).stderr.startswith("refused: uploadAsset: people.txt")

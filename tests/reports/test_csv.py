@@ -51,7 +51,9 @@ async def account(server: Emulator) -> AsyncIterator[AdAccount]:
         yield ads.ad_account(server.ad_account_id)
 
 
-async def test_a_report_longer_than_a_year_is_several_orders_and_one_file(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+async def test_a_report_longer_than_a_year_is_several_orders_and_one_file(
+    server: Emulator, account: AdAccount, tmp_path: Path
+) -> None:
     start, end = today() - 399 * ONE_DAY, today()
     report = account.reports.csv(dimensions=DIMENSIONS, metrics=METRICS, report_start=start.date(), report_end=end)
     assert [(order.report_start, order.report_end) for order in report.orders] == [
@@ -75,14 +77,18 @@ async def test_a_lifetime_report_is_one_order(account: AdAccount) -> None:
 
 async def test_an_order_is_awaited(server: Emulator, account: AdAccount) -> None:
     server.store.processing_seconds = 1.0
-    rows = await account.reports.csv(dimensions=DIMENSIONS, metrics=METRICS, report_start=today(), report_end=today()).collect()
+    rows = await account.reports.csv(
+        dimensions=DIMENSIONS, metrics=METRICS, report_start=today(), report_end=today()
+    ).collect()
     assert rows
     assert 2 <= server.statistics().operations["getAsyncReport"] <= 6
 
 
 async def test_an_order_that_takes_too_long_is_given_up(server: Emulator, account: AdAccount) -> None:
     server.store.processing_seconds = 60.0
-    report = account.reports.csv(dimensions=DIMENSIONS, metrics=METRICS, report_start=today(), report_end=today(), timeout=0.0)
+    report = account.reports.csv(
+        dimensions=DIMENSIONS, metrics=METRICS, report_start=today(), report_end=today(), timeout=0.0
+    )
     with pytest.raises(ConnectionFailed, match="PROCESSING after 0 s"):
         await report.collect()
 
@@ -108,7 +114,11 @@ class Storage:
         if request.target.startswith("/ads/v3/"):
             assert request.headers["authorization"] == "Bearer a-token"
             created = request.method == "POST"
-            body = {"id": ACCOUNT} if created else {"status": self.status, "report_url": f"{self.server.origin}/file?signature=s%2Fecret"}
+            body = (
+                {"id": ACCOUNT}
+                if created
+                else {"status": self.status, "report_url": f"{self.server.origin}/file?signature=s%2Fecret"}
+            )
             await answer(201 if created else 200, body)(connection)
         elif self.refusals:
             self.refusals -= 1
@@ -117,7 +127,9 @@ class Storage:
             await self.file(connection, request.headers)
 
     async def file(self, connection: Connection, headers: dict[str, str]) -> None:
-        start = int(headers["range"].removeprefix("bytes=").removesuffix("-")) if self.ranges and "range" in headers else 0
+        start = (
+            int(headers["range"].removeprefix("bytes=").removesuffix("-")) if self.ranges and "range" in headers else 0
+        )
         size = len(self.content)
         head = f"HTTP/1.1 {206 if start else 200} OK\r\nContent-Length: {size - start}\r\n"
         head += f"Content-Range: bytes {start}-{size - 1}/{size}\r\n" if start else ""
@@ -256,7 +268,9 @@ async def test_files_of_other_columns_are_not_joined(opened: list[object], tmp_p
         told = storage.file
 
         async def differing(connection: Connection, headers: dict[str, str]) -> None:
-            storage.content = b"CAMPAIGN_NAME,SPEND\nA,1\n" if len(storage.fetches) == 1 else b"SPEND,CAMPAIGN_NAME\n2,A\n"
+            storage.content = (
+                b"CAMPAIGN_NAME,SPEND\nA,1\n" if len(storage.fetches) == 1 else b"SPEND,CAMPAIGN_NAME\n2,A\n"
+            )
             await told(connection, headers)
 
         storage.file = differing  # type: ignore[method-assign]
@@ -276,7 +290,9 @@ async def test_a_redirect_of_the_storage_is_not_followed(opened: list[object]) -
 
         async def redirecting(connection: Connection, headers: dict[str, str]) -> None:
             assert "authorization" not in headers
-            await connection.send(f"HTTP/1.1 302 X\r\nLocation: {elsewhere.origin}/file\r\nContent-Length: 0\r\n\r\n".encode())
+            await connection.send(
+                f"HTTP/1.1 302 X\r\nLocation: {elsewhere.origin}/file\r\nContent-Length: 0\r\n\r\n".encode()
+            )
 
         storage.file = redirecting  # type: ignore[method-assign]
         with pytest.raises(InvalidAnswer, match="redirects"):
@@ -305,7 +321,11 @@ cells = st.text(st.characters(codec="utf-8", exclude_characters="\r\0"), max_siz
 some_rows = st.lists(st.lists(cells, min_size=2, max_size=2), max_size=8)
 
 
-@given(st.lists(st.tuples(some_rows, st.booleans()), min_size=1, max_size=4), st.lists(st.integers(0, 500), max_size=6), st.booleans())
+@given(
+    st.lists(st.tuples(some_rows, st.booleans()), min_size=1, max_size=4),
+    st.lists(st.integers(0, 500), max_size=6),
+    st.booleans(),
+)
 def test_files_are_read_and_joined_the_same_however_the_bytes_come(
     parts: list[tuple[list[list[str]], bool]],
     cuts: list[int],
@@ -331,7 +351,10 @@ NOT_A_REPORT = {
         b'CAMPAIGN_NAME,SPEND\r\nA,1\r\n"B,2\r\n' + b"C,3\r\n" * 9,
         r"row that begins at line 3 is no CSV \(unexpected end",
     ),
-    "a mark far from its pair": (b'CAMPAIGN_NAME,SPEND\n"A,1\nB,2\n"C",3\n', r"row that begins at line 2 is no CSV \(',' expected after"),
+    "a mark far from its pair": (
+        b'CAMPAIGN_NAME,SPEND\n"A,1\nB,2\n"C",3\n',
+        r"row that begins at line 2 is no CSV \(',' expected after",
+    ),
     "a mark that nothing closes": (b'CAMPAIGN_NAME,SPEND\n"A,1\n' + b"B,2\n" * 300_000, "begins at line 2 is no CSV"),
     "another encoding": ("CAMPAIGN_NAME,SPEND\nMüller,1\n".encode("cp1252"), r"not in UTF-8 \(byte 0xfc\)"),
     "UTF-16 with a mark": ("CAMPAIGN_NAME,SPEND\nA,1\n".encode("utf-16"), "is text in UTF-16"),
@@ -368,7 +391,13 @@ async def test_what_is_no_report_is_said_and_never_saved(opened: list[object], t
 
 
 @pytest.mark.parametrize(
-    "header", ["CAMPAIGN_NAME,SPEND", "Campaign name,Start date,Spend (USD)", '"campaignName","spend"', "\ufeffSpend,Campaign Name"]
+    "header",
+    [
+        "CAMPAIGN_NAME,SPEND",
+        "Campaign name,Start date,Spend (USD)",
+        '"campaignName","spend"',
+        "\ufeffSpend,Campaign Name",
+    ],
 )
 async def test_a_header_may_be_written_for_people(opened: list[object], tmp_path: Path, header: str) -> None:
     content = f"{header}\r\n{','.join('1' for _ in header.split(','))}\r\n".encode()

@@ -54,11 +54,21 @@ def test_windows_follow_each_other_without_a_gap_or_an_overlap(periods: int, row
 
 def test_a_report_of_400_days_and_120_ad_sets_is_15_requests() -> None:
     ids = [f"id-{number}" for number in range(120)]
-    query = {"entity_type": "AD_SET", "granularity": "DAY", "entity_ids": ids, "report_start": START, "report_end": START + 399 * DAY}
+    query = {
+        "entity_type": "AD_SET",
+        "granularity": "DAY",
+        "entity_ids": ids,
+        "report_start": START,
+        "report_end": START + 399 * DAY,
+    }
     batches = aggregate_batches(query)
     assert [len(batch) for batch in batches] == [5, 5, 5]
     assert [batch[0]["entity_ids"] for batch in batches] == [ids[:50], ids[50:100], ids[100:]]
-    rows = [len(part["entity_ids"]) * ((part["report_end"] - part["report_start"]).days + 1) for batch in batches for part in batch]
+    rows = [
+        len(part["entity_ids"]) * ((part["report_end"] - part["report_start"]).days + 1)
+        for batch in batches
+        for part in batch
+    ]
     assert sum(rows) == 48_000
     assert sum(-(-count // 50) for count in rows) == 960
 

@@ -61,12 +61,19 @@ def true_counts(server: Emulator, start: datetime, end: datetime) -> dict[str, d
     }
 
 
-async def test_400_days_of_120_ad_sets_take_the_fewest_requests_and_add_up(server: Emulator, account: AdAccount) -> None:
+async def test_400_days_of_120_ad_sets_take_the_fewest_requests_and_add_up(
+    server: Emulator, account: AdAccount
+) -> None:
     ids = [ad_set.id or "" async for ad_set in account.ad_sets.list()]
     start, end = today() - 399 * ONE_DAY, today()
     server.reset_statistics()
     rows = account.reports.aggregate(
-        entity_type=AD_SET, entity_ids=ids, fields=[IMPRESSIONS, SPEND], granularity=DAY, report_start=start.date(), report_end=end.date()
+        entity_type=AD_SET,
+        entity_ids=ids,
+        fields=[IMPRESSIONS, SPEND],
+        granularity=DAY,
+        report_start=start.date(),
+        report_end=end.date(),
     )
     impressions, spend, seen = dict.fromkeys(ids, 0), dict.fromkeys(ids, Decimal(0)), []
     async for row in rows:
@@ -86,12 +93,18 @@ async def test_400_days_of_120_ad_sets_take_the_fewest_requests_and_add_up(serve
     assert sum(impressions.values()) > 0
 
 
-async def test_without_ids_every_entity_comes_whole_though_the_range_is_divided(server: Emulator, account: AdAccount) -> None:
+async def test_without_ids_every_entity_comes_whole_though_the_range_is_divided(
+    server: Emulator, account: AdAccount
+) -> None:
     start, end = today() - 129 * ONE_DAY, today()
-    wish = account.reports.aggregate(entity_type=CAMPAIGN, fields=[CLICKS], granularity=DAY, report_start=start, report_end=end)
+    wish = account.reports.aggregate(
+        entity_type=CAMPAIGN, fields=[CLICKS], granularity=DAY, report_start=start, report_end=end
+    )
     rows = await wish.collect()
     days = [start + number * ONE_DAY for number in range(130)]
-    entities = [(entity, [row.start_time for row in group]) for entity, group in groupby(rows, lambda row: row.entity_id)]
+    entities = [
+        (entity, [row.start_time for row in group]) for entity, group in groupby(rows, lambda row: row.entity_id)
+    ]
     assert [one for one, _ in entities] == list(server.store.account(server.ad_account_id).campaigns.rows)
     assert all(times == days for _, times in entities)
     assert [row async for row in wish] == rows
@@ -121,12 +134,18 @@ async def test_one_request_can_still_be_awaited_for_a_page(account: AdAccount) -
     assert more.items[0].entity_id not in {row.entity_id for row in page.items}
 
 
-async def test_what_no_division_makes_legal_is_refused_before_anything_is_spent(server: Emulator, account: AdAccount) -> None:
+async def test_what_no_division_makes_legal_is_refused_before_anything_is_spent(
+    server: Emulator, account: AdAccount
+) -> None:
     month_ago = today() - 30 * ONE_DAY
     wishes = [
         account.reports.aggregate(entity_type=AD_SET, fields=[CLICKS], granularity=DAY, report_start=month_ago),
-        account.reports.aggregate(entity_type=AD_SET, fields=[CLICKS], granularity=HOUR, report_start=month_ago, report_end=today()),
-        account.reports.aggregate(entity_type=AD_SET, fields=[CLICKS], granularity=DAY, report_start=today(), report_end=today(), limit=0),
+        account.reports.aggregate(
+            entity_type=AD_SET, fields=[CLICKS], granularity=HOUR, report_start=month_ago, report_end=today()
+        ),
+        account.reports.aggregate(
+            entity_type=AD_SET, fields=[CLICKS], granularity=DAY, report_start=today(), report_end=today(), limit=0
+        ),
         account.reports.totals(entity_type=AD_SET, entity_ids=list("abcd"), granularity=HOUR, fields=[CLICKS]),
     ]
     for wish in wishes:
@@ -142,7 +161,9 @@ async def test_days_and_hours_name_their_entities_50_at_a_time(
     ids = [ad_set.id or "" async for ad_set in account.ad_sets.list()]
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     end = today() if granularity == DAY else hour
-    wish = account.reports.aggregate(entity_type=AD_SET, fields=[CLICKS], granularity=granularity, report_start=end, report_end=end)
+    wish = account.reports.aggregate(
+        entity_type=AD_SET, fields=[CLICKS], granularity=granularity, report_start=end, report_end=end
+    )
     server.reset_statistics()
     assert [row.entity_id for row in await wish.collect()] == ids
     # The emulator refuses, as the API does, what names no entities or more than 50.
@@ -187,7 +208,9 @@ async def test_ids_that_differ_in_case_are_one(account: AdAccount) -> None:
     rows = await account.reports.aggregate(entity_type=AD_SET, entity_ids=asked, fields=[IMPRESSIONS]).collect()
     assert [row.entity_id for row in rows] == [ids[2], ids[0], ids[1]]
     both = [ids[0], ids[0].upper()]
-    (total,) = await account.reports.totals(entity_type=AD_SET, entity_ids=both, granularity=LIFETIME, fields=[IMPRESSIONS]).collect()
+    (total,) = await account.reports.totals(
+        entity_type=AD_SET, entity_ids=both, granularity=LIFETIME, fields=[IMPRESSIONS]
+    ).collect()
     assert total.impressions == rows[1].impressions
 
 
@@ -201,7 +224,9 @@ def hourly(account: AdAccount, **options: Any) -> AggregateReportCall:  # noqa: 
 
 
 async def test_a_metric_that_a_report_fails_with_is_named_or_dropped(server: Emulator, account: AdAccount) -> None:
-    fault = server.add_fault("error", status=502, operation="getAggregateReport", query={"granularity": "HOUR", "fields": "REVENUE"})
+    fault = server.add_fault(
+        "error", status=502, operation="getAggregateReport", query={"granularity": "HOUR", "fields": "REVENUE"}
+    )
     with pytest.raises(ServerError, match=r"REVENUE by the hour may be to blame: .* \(HTTP 502") as caught:
         await hourly(account).collect()
     assert caught.value.status == 502
@@ -242,7 +267,12 @@ async def test_totals_of_any_range_and_number_of_ids_add_up(server: Emulator, ac
     start, end = today() - 199 * ONE_DAY, today()
     server.reset_statistics()
     wish = account.reports.totals(
-        entity_type=AD_SET, entity_ids=ids, granularity=DAY, fields=[IMPRESSIONS, CLICKS], report_start=start, report_end=end
+        entity_type=AD_SET,
+        entity_ids=ids,
+        granularity=DAY,
+        fields=[IMPRESSIONS, CLICKS],
+        report_start=start,
+        report_end=end,
     )
     rows = await wish.collect()
     assert server.statistics().operations == {"getAggregatedTotals": 9}
@@ -254,24 +284,34 @@ async def test_totals_of_any_range_and_number_of_ids_add_up(server: Emulator, ac
 
 async def test_listeners_are_counted_once_within_50_ids_and_not_at_all_beyond(account: AdAccount) -> None:
     ids = [ad_set.id or "" async for ad_set in account.ad_sets.list()]
-    (row,) = await account.reports.totals(entity_type=AD_SET, entity_ids=ids[:50], granularity=LIFETIME, fields=[REACH]).collect()
+    (row,) = await account.reports.totals(
+        entity_type=AD_SET, entity_ids=ids[:50], granularity=LIFETIME, fields=[REACH]
+    ).collect()
     assert isinstance(row.reach, int)
     with pytest.raises(InvalidRequest, match="REACH of more than 50 entities"):
-        await account.reports.totals(entity_type=AD_SET, entity_ids=ids[:51], granularity=LIFETIME, fields=[REACH]).collect()
+        await account.reports.totals(
+            entity_type=AD_SET, entity_ids=ids[:51], granularity=LIFETIME, fields=[REACH]
+        ).collect()
 
 
 async def test_a_lack_of_data_is_an_outcome_of_its_own(server: Emulator, account: AdAccount) -> None:
     true = true_counts(server, today() - 400 * ONE_DAY, today())
     rich = [one for one, counts in true.items() if counts["IMPRESSIONS"] >= 1000][:3]
     poor = [one for one, counts in true.items() if counts["IMPRESSIONS"] < 1000][:2]
-    wish = account.reports.insights(insight_dimension=InsightDimension.GENDER, fields=[IMPRESSIONS], entity_ids=[rich[0], *poor, *rich[1:]])
+    wish = account.reports.insights(
+        insight_dimension=InsightDimension.GENDER, fields=[IMPRESSIONS], entity_ids=[rich[0], *poor, *rich[1:]]
+    )
     rows = [row async for row in wish]
     assert list(dict.fromkeys(row.id for row in rows)) == rich
     assert list(wish.not_enough_data) == poor
-    assert all(isinstance(problem, NotEnoughData) and problem.status == 422 for problem in wish.not_enough_data.values())
+    assert all(
+        isinstance(problem, NotEnoughData) and problem.status == 422 for problem in wish.not_enough_data.values()
+    )
     assert {row.insight_value for row in await wish.collect()} == {"MALE", "FEMALE", "NON_BINARY"}
     with pytest.raises(NotEnoughData):
-        await account.reports.insights(insight_dimension=InsightDimension.GENDER, fields=[IMPRESSIONS], entity_ids=poor[:1]).collect()
+        await account.reports.insights(
+            insight_dimension=InsightDimension.GENDER, fields=[IMPRESSIONS], entity_ids=poor[:1]
+        ).collect()
 
 
 async def test_what_totals_and_insights_repeat_comes_once_and_hidden_parts_are_counted() -> None:
@@ -282,7 +322,10 @@ async def test_what_totals_and_insights_repeat_comes_once_and_hidden_parts_are_c
         return {"stats": [{"field_type": "IMPRESSIONS", "field_value": value}], **facts}
 
     ids = [str(UUID(int=number)) for number in range(120)]
-    async with RawServer(script=[told([part(5000)]), told([part(-5)]), told([part(2000)])]) as server, client(server.base_url) as ads:
+    async with (
+        RawServer(script=[told([part(5000)]), told([part(-5)]), told([part(2000)])]) as server,
+        client(server.base_url) as ads,
+    ):
         reports = ads.ad_account(ACCOUNT).reports
         wish = reports.totals(entity_type=AD_SET, entity_ids=ids, granularity=LIFETIME, fields=[IMPRESSIONS])
         (total,) = await wish.reading_ahead(0).collect()
@@ -290,7 +333,9 @@ async def test_what_totals_and_insights_repeat_comes_once_and_hidden_parts_are_c
         assert total.hidden == ("IMPRESSIONS",)
         server.otherwise = told([part(7, id=ids[0], insight_value=value) for value in ("MALE", "FEMALE")])
         for some in (ids[:1], ids[:2]):
-            rows = await reports.insights(insight_dimension=InsightDimension.GENDER, fields=[IMPRESSIONS], entity_ids=some).collect()
+            rows = await reports.insights(
+                insight_dimension=InsightDimension.GENDER, fields=[IMPRESSIONS], entity_ids=some
+            ).collect()
             assert [row.insight_value for row in rows] == ["MALE", "FEMALE"] * len(some)
 
 
@@ -317,13 +362,20 @@ async def test_rows_that_nobody_asked_for_are_no_answer() -> None:
             await wish().collect()
         with pytest.raises(InvalidAnswer, match="which was not asked for"):
             await reports.totals(
-                entity_type=CAMPAIGN, entity_ids=[one], fields=[CLICKS], granularity=DAY, report_start=today(), report_end=today()
+                entity_type=CAMPAIGN,
+                entity_ids=[one],
+                fields=[CLICKS],
+                granularity=DAY,
+                report_start=today(),
+                report_end=today(),
             ).collect()
         # Days may begin at the account's midnight, and ids of parents name none of the rows.
         server.otherwise = told_of(one.upper(), today() - 2 * ONE_DAY - timedelta(hours=8))
         assert len(await wish().collect()) == 1
         server.otherwise = told_of(other, today())
-        below = reports.aggregate(entity_type=AD_SET, fields=[CLICKS], granularity=LIFETIME, entity_ids=[one], entity_ids_type=CAMPAIGN)
+        below = reports.aggregate(
+            entity_type=AD_SET, fields=[CLICKS], granularity=LIFETIME, entity_ids=[one], entity_ids_type=CAMPAIGN
+        )
         assert len(await below.collect()) == 1
 
 
@@ -331,12 +383,19 @@ async def test_what_the_server_remarks_on_a_report_is_kept_and_logged_once(caplo
     told = told_of(str(UUID(int=1)), today(), warnings=["yesterday is incomplete"])
     async with RawServer(otherwise=told) as server, client(server.base_url) as ads:
         wish = ads.ad_account(ACCOUNT).reports.aggregate(
-            entity_type=CAMPAIGN, entity_ids=[str(UUID(int=1))], fields=[CLICKS], granularity=DAY, report_start=today(), report_end=today()
+            entity_type=CAMPAIGN,
+            entity_ids=[str(UUID(int=1))],
+            fields=[CLICKS],
+            granularity=DAY,
+            report_start=today(),
+            report_end=today(),
         )
         for _ in range(2):
             await wish.collect()
         assert list(wish.warnings) == ["yesterday is incomplete"]
-    assert [record.getMessage() for record in caplog.records].count("the server says of a report: yesterday is incomplete") == 1
+    assert [record.getMessage() for record in caplog.records].count(
+        "the server says of a report: yesterday is incomplete"
+    ) == 1
 
 
 async def test_reports_at_the_ends_of_time(account: AdAccount) -> None:
@@ -344,7 +403,12 @@ async def test_reports_at_the_ends_of_time(account: AdAccount) -> None:
 
     async def days(first: datetime) -> list[ReportRow]:
         return await account.reports.aggregate(
-            entity_type=CAMPAIGN, entity_ids=[campaign], fields=[CLICKS], granularity=DAY, report_start=first, report_end=first
+            entity_type=CAMPAIGN,
+            entity_ids=[campaign],
+            fields=[CLICKS],
+            granularity=DAY,
+            report_start=first,
+            report_end=first,
         ).collect()
 
     assert [row.start_time for row in await days(datetime(1, 1, 1, tzinfo=UTC))] == [datetime(1, 1, 1, tzinfo=UTC)]
@@ -359,7 +423,9 @@ async def extend(rows: list[ReportRow], walk: AsyncIterable[ReportRow]) -> None:
 
 async def test_a_report_goes_on_after_an_error_where_it_stood(server: Emulator, account: AdAccount) -> None:
     start = today() - 99 * ONE_DAY
-    wish = account.reports.aggregate(entity_type=CAMPAIGN, fields=[CLICKS], granularity=DAY, report_start=start, report_end=today())
+    wish = account.reports.aggregate(
+        entity_type=CAMPAIGN, fields=[CLICKS], granularity=DAY, report_start=start, report_end=today()
+    )
     whole = await wish.collect()
     server.add_fault("error", operation="getAggregateReport", skip=7, times=1, status=400)
     rows: list[ReportRow] = []
@@ -374,7 +440,9 @@ def test_zero_hidden_and_absent_are_three_things() -> None:
     def field(metric: ReportFieldType, value: str | None) -> ReportField:
         return ReportField(field_type=metric, field_value=None if value is None else Decimal(value))
 
-    row = ReportRow(stats=[field(LEADS, "-5"), field(CLICKS, "0"), field(SPEND, "-5"), field(CTR, "0.25"), field(REACH, None)])
+    row = ReportRow(
+        stats=[field(LEADS, "-5"), field(CLICKS, "0"), field(SPEND, "-5"), field(CTR, "0.25"), field(REACH, None)]
+    )
     assert row.get(LEADS) is HIDDEN
     assert row.clicks == 0
     assert row.spend == Decimal(-5)
@@ -388,7 +456,10 @@ def test_zero_hidden_and_absent_are_three_things() -> None:
 def test_spend_keeps_every_digit() -> None:
     newer = ReportFieldType("ADDED_LATER")
     row = ReportRow(
-        stats=[ReportField(field_type=SPEND, field_value=Decimal("17.482913")), ReportField(field_type=newer, field_value=Decimal(7))]
+        stats=[
+            ReportField(field_type=SPEND, field_value=Decimal("17.482913")),
+            ReportField(field_type=newer, field_value=Decimal(7)),
+        ]
     )
     assert row.spend == Decimal("17.482913")
     assert isinstance(row.get(newer), Decimal)
@@ -397,7 +468,12 @@ def test_spend_keeps_every_digit() -> None:
 async def test_a_walk_left_early_asks_for_little(server: Emulator, account: AdAccount) -> None:
     server.reset_statistics()
     wish = account.reports.aggregate(
-        entity_type=AD_SET, fields=[CLICKS], granularity=DAY, report_start=today() - 29 * ONE_DAY, report_end=today(), entity_ids=UNSET
+        entity_type=AD_SET,
+        fields=[CLICKS],
+        granularity=DAY,
+        report_start=today() - 29 * ONE_DAY,
+        report_end=today(),
+        entity_ids=UNSET,
     )
     async with wish.reading_ahead(1).walk() as walk:
         await anext(walk)

@@ -67,7 +67,11 @@ async def test_a_frame_is_the_same(call: AggregateReportCall) -> None:
 
 async def test_an_empty_report_has_its_columns_too() -> None:
     async with RawServer(answer(200, {"rows": []})) as server, client(server.base_url) as ads:
-        table = await ads.ad_account(ACCOUNT).reports.aggregate(entity_type=ReportEntityType.AD_SET, fields=FIELDS).to_arrow()
+        table = (
+            await ads.ad_account(ACCOUNT)
+            .reports.aggregate(entity_type=ReportEntityType.AD_SET, fields=FIELDS)
+            .to_arrow()
+        )
     assert table.num_rows == 0
     assert {"entity_id", "start_time", "spend", "leads"} <= set(table.column_names)
 
@@ -82,5 +86,10 @@ async def test_a_missing_extra_is_named_before_anything_is_asked(monkeypatch: py
 
 
 def test_reports_import_no_extra() -> None:
-    program = "import spotify_ads_async.reports, sys; print([name for name in ('pyarrow', 'polars') if name in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    program = (
+        "import spotify_ads_async.reports, sys; print([name for name in ('pyarrow', 'polars') if name in sys.modules])"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
+        == "[]"
+    )

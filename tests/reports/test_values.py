@@ -47,7 +47,9 @@ def stamped(moment: datetime) -> str:
 def row(stats: Stats, entity: str = ENTITIES[0], day: datetime = START) -> str:
     values = ", ".join(f'{{"field_type": "{name}", "field_value": {value}}}' for name, value in stats.items())
     times = f'"start_time": "{stamped(day)}", "end_time": "{stamped(day + timedelta(days=1))}"'
-    return f'{{"entity_type": "CAMPAIGN", "entity_id": "{entity}", "entity_name": "Autumn", {times}, "stats": [{values}]}}'
+    return (
+        f'{{"entity_type": "CAMPAIGN", "entity_id": "{entity}", "entity_name": "Autumn", {times}, "stats": [{values}]}}'
+    )
 
 
 def report(*rows: str) -> bytes:
@@ -154,7 +156,9 @@ def test_such_a_value_is_a_message_on_the_command_line(served: Served) -> None:
 
 
 def test_one_metric_twice_in_a_row_is_no_answer(served: Served) -> None:
-    twice = row({"IMPRESSIONS": "1"}).replace('"stats": [', '"stats": [{"field_type": "IMPRESSIONS", "field_value": 2}, ')
+    twice = row({"IMPRESSIONS": "1"}).replace(
+        '"stats": [', '"stats": [{"field_type": "IMPRESSIONS", "field_value": 2}, '
+    )
     served.tell(report(twice))
     with pytest.raises(InvalidAnswer, match="IMPRESSIONS is both 2 and 1 in one row"):
         served.read(AggregateReportCall.collect)
@@ -194,7 +198,9 @@ def test_what_does_not_add_up_has_no_sum() -> None:
 
 def test_hidden_parts_of_a_sum_are_counted_and_shown(served: Served, tmp_path: Path) -> None:
     values = ["400", "-5", "504", "-5", "-5", "0"]
-    rows = [row({"LEADS": value}, entity, day) for value, (entity, day) in zip(values, product(ENTITIES, DAYS), strict=True)]
+    rows = [
+        row({"LEADS": value}, entity, day) for value, (entity, day) in zip(values, product(ENTITIES, DAYS), strict=True)
+    ]
     served.tell(report(*rows))
     total = total_of(served.read(AggregateReportCall.collect), "LEADS")
     assert total == AtLeast(904, 3)
@@ -228,7 +234,12 @@ def points(file: Path) -> dict[str, list[list[tuple[float, float]]]]:
     found: dict[str, list[list[tuple[float, float]]]] = {}
     for element in ET.fromstring(file.read_text()):  # noqa: S314 - our own file
         kind = element.tag.rpartition("}")[2]
-        if kind == "text" and element.get("x") == "80" and element.get("font-size") is None and not (element.text or "")[:4].isdigit():
+        if (
+            kind == "text"
+            and element.get("x") == "80"
+            and element.get("font-size") is None
+            and not (element.text or "")[:4].isdigit()
+        ):
             found[name := str(element.text).partition(":")[0]] = []
         elif kind == "polyline":
             pairs = [tuple(map(float, pair.split(","))) for pair in str(element.get("points")).split()]
@@ -237,10 +248,16 @@ def points(file: Path) -> dict[str, list[list[tuple[float, float]]]]:
 
 
 counts = st.integers(0, 2**63 - 1).map(str) | st.integers(0, 9).map(str) | st.just("-5") | st.just("12E3")
-amounts = st.decimals(0, Decimal("9E14"), places=6).map(str) | st.sampled_from(["-5", "0.30000000000000004", "983.084134", "1E+3", "-5.00"])
+amounts = st.decimals(0, Decimal("9E14"), places=6).map(str) | st.sampled_from(
+    ["-5", "0.30000000000000004", "983.084134", "1E+3", "-5.00"]
+)
 shares = st.floats(0, 1e6).map(repr) | st.just("-5")
 kinds = {**dict.fromkeys(COUNTS, counts), **dict.fromkeys(MONEY, amounts), "REACH": counts, "CTR": shares}
-grids = st.lists(st.fixed_dictionaries({}, optional={name: kind | st.just("null") for name, kind in kinds.items()}), min_size=6, max_size=6)
+grids = st.lists(
+    st.fixed_dictionaries({}, optional={name: kind | st.just("null") for name, kind in kinds.items()}),
+    min_size=6,
+    max_size=6,
+)
 
 
 def told(stats: Stats, metric: str) -> Decimal | None:
@@ -251,12 +268,23 @@ def told(stats: Stats, metric: str) -> Decimal | None:
 
 
 def hides(stats: Stats) -> list[str]:
-    return [name for name in METRICS if name != "SPEND" and stats.get(name, "null") != "null" and Decimal(stats[name]) == -5]
+    return [
+        name for name in METRICS if name != "SPEND" and stats.get(name, "null") != "null" and Decimal(stats[name]) == -5
+    ]
 
 
 @example(grid=[{"SPEND": "0.30000000000000004"}, {"SPEND": "292350174636.986240"}, {}, {}, {}, {}])
 @example(grid=[{"SPEND": "-5"}, {"REVENUE": "-12.5"}, {}, {}, {}, {"REVENUE": "1E-7"}])
-@example(grid=[{"REVENUE": "-5", "IMPRESSIONS": "9223372036854775807"}, {}, {"SPEND": "0.30000000000000004"}, {"CTR": "-5"}, {}, {}])
+@example(
+    grid=[
+        {"REVENUE": "-5", "IMPRESSIONS": "9223372036854775807"},
+        {},
+        {"SPEND": "0.30000000000000004"},
+        {"CTR": "-5"},
+        {},
+        {},
+    ]
+)
 @given(grid=grids)
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_form_of_a_report_tells_the_same(served: Served, tmp_path: Path, grid: list[Stats]) -> None:
@@ -282,7 +310,9 @@ def test_every_form_of_a_report_tells_the_same(served: Served, tmp_path: Path, g
     table = served.read(AggregateReportCall.to_arrow)
     parquet = pq.read_table(io.BytesIO(served.command("--metrics", ",".join(METRICS), "-o", "parquet").stdout_bytes))
     lines = list(csv.DictReader(io.StringIO(served.command("--metrics", ",".join(METRICS), "-o", "csv").stdout)))
-    objects = [json.loads(line) for line in served.command("--metrics", ",".join(METRICS), "-o", "jsonl").stdout.splitlines()]
+    objects = [
+        json.loads(line) for line in served.command("--metrics", ",".join(METRICS), "-o", "jsonl").stdout.splitlines()
+    ]
     for metric in METRICS:
         name, expected = metric.lower(), [told(stats, metric) for stats in grid]
         plain: list[Any] = [None if value is None else float(value) if metric == "CTR" else value for value in expected]
@@ -312,6 +342,10 @@ def _same_chart(served: Served, file: Path, grid: list[Stats]) -> None:
         bottom_up = {round(x): y for line in drawn[metric.lower()] for x, y in line}
         xs = [80 + place * 440 for place in range(len(DAYS))]
         assert bottom_up.keys() == {x for x, height in zip(xs, heights, strict=True) if height is not None}
-        bottoms = {round(bottom_up[x] + height / largest * 134) for x, height in zip(xs, heights, strict=True) if height is not None}
+        bottoms = {
+            round(bottom_up[x] + height / largest * 134)
+            for x, height in zip(xs, heights, strict=True)
+            if height is not None
+        }
         # Every height stands on the same ground, within the drawing's tenths.
         assert len(bottoms) <= 1 or max(bottoms) - min(bottoms) <= 1

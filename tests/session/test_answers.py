@@ -13,7 +13,14 @@ from support import calls, faults
 from support.calls import client
 from support.raw_server import Connection, RawServer, answer, raw
 
-from spotify_ads_async import ConnectionFailed, InvalidAnswer, OutcomeUnknown, RequestRejected, ServerError, TransportOptions
+from spotify_ads_async import (
+    ConnectionFailed,
+    InvalidAnswer,
+    OutcomeUnknown,
+    RequestRejected,
+    ServerError,
+    TransportOptions,
+)
 
 MEBIBYTE = 1024 * 1024
 
@@ -52,7 +59,10 @@ async def test_a_compression_bomb_costs_little_memory(status: int) -> None:
 
 async def test_a_length_that_promises_too_much_is_not_believed_but_counted() -> None:
     lie = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n" + b" " * 300_000)
-    async with RawServer(otherwise=lie) as server, client(server.base_url, transport=TransportOptions(largest_answer=200_000)) as ads:
+    async with (
+        RawServer(otherwise=lie) as server,
+        client(server.base_url, transport=TransportOptions(largest_answer=200_000)) as ads,
+    ):
         with pytest.raises(InvalidAnswer, match="larger than 200000 bytes"):
             await calls.READ.by(ads)
 
@@ -69,14 +79,20 @@ def drip(every: float) -> faults.Behaviour:
 
 
 async def test_a_slow_drip_ends_with_the_timeout() -> None:
-    async with RawServer(otherwise=drip(0.02)) as server, client(server.base_url, timeout=0.2, policy=calls.ONCE) as ads:
+    async with (
+        RawServer(otherwise=drip(0.02)) as server,
+        client(server.base_url, timeout=0.2, policy=calls.ONCE) as ads,
+    ):
         with pytest.raises(ConnectionFailed, match=r"within 0\.2 s"):
             await calls.READ.by(ads)
 
 
 async def test_without_a_timeout_silence_ends_it() -> None:
     options = TransportOptions(read_timeout=0.1)
-    async with RawServer(otherwise=drip(5.0)) as server, client(server.base_url, timeout=None, transport=options, policy=calls.ONCE) as ads:
+    async with (
+        RawServer(otherwise=drip(5.0)) as server,
+        client(server.base_url, timeout=None, transport=options, policy=calls.ONCE) as ads,
+    ):
         began = time.monotonic()
         with pytest.raises(ConnectionFailed):
             await calls.READ.by(ads)
@@ -84,7 +100,11 @@ async def test_without_a_timeout_silence_ends_it() -> None:
 
 
 async def test_json_of_another_declared_type_is_read_all_the_same() -> None:
-    odd = answer(200, b'{"name": "Autumn", "new_field": {"a": [1, null]}, "status": "NEWEST"}', headers={"Content-Type": "text/plain"})
+    odd = answer(
+        200,
+        b'{"name": "Autumn", "new_field": {"a": [1, null]}, "status": "NEWEST"}',
+        headers={"Content-Type": "text/plain"},
+    )
     async with RawServer(otherwise=odd) as server, client(server.base_url) as ads:
         ad_set = await calls.READ.by(ads)
     assert (ad_set.name, ad_set.status, ad_set.status.known) == ("Autumn", "NEWEST", False)
@@ -115,7 +135,11 @@ async def test_a_write_that_was_accepted_and_whose_answer_is_empty_is_an_unknown
 )
 async def test_an_error_carries_what_the_server_said_however_it_spells_it(names: tuple[str, str, str]) -> None:
     trace, messages, codes = names
-    said = {codes: [{"code": "BID_TOO_LOW", "definition": "the bid is too low"}, None, 3], messages: ["raise it", 7], trace: "abc"}
+    said = {
+        codes: [{"code": "BID_TOO_LOW", "definition": "the bid is too low"}, None, 3],
+        messages: ["raise it", 7],
+        trace: "abc",
+    }
     async with RawServer(otherwise=answer(400, said)) as server, client(server.base_url) as ads:
         with pytest.raises(RequestRejected) as caught:
             await calls.WRITE.by(ads)
@@ -141,7 +165,11 @@ async def test_an_error_that_is_no_json_is_shown_in_part_and_without_control_cha
 
 
 async def test_what_a_server_says_cannot_reach_into_a_terminal() -> None:
-    said = {"sp_trace_id": "\x1b]0;owned\x07", "messages": ["\x1b[2Jgone\r\nnext"], "error_codes": [{"code": "\x9b31m"}]}
+    said = {
+        "sp_trace_id": "\x1b]0;owned\x07",
+        "messages": ["\x1b[2Jgone\r\nnext"],
+        "error_codes": [{"code": "\x9b31m"}],
+    }
     async with RawServer(otherwise=answer(400, said)) as server, client(server.base_url) as ads:
         with pytest.raises(RequestRejected) as caught:
             await calls.READ.by(ads)

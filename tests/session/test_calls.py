@@ -58,7 +58,9 @@ async def test_retry_after_is_kept_without_a_window_to_pause() -> None:
 
     async def refuse_once(connection: Connection) -> None:
         arrivals.append(time.monotonic())
-        await (faults.failed(429, Retry_After="0.2") if len(arrivals) == 1 else answer(200, calls.READ.answer))(connection)
+        await (faults.failed(429, Retry_After="0.2") if len(arrivals) == 1 else answer(200, calls.READ.answer))(
+            connection
+        )
 
     async with RawServer(otherwise=refuse_once) as server, client(server.base_url) as ads:
         await calls.READ.by(ads)
@@ -70,7 +72,10 @@ async def test_retry_after_is_kept_on_other_answers_too(status: int) -> None:
     events: list[Event] = []
     body = {"error_codes": [{"code": "IDEMPOTENCY_REQUEST_IN_PROGRESS"}]}
     later = faults.failed(status, body, Retry_After="0.1")
-    async with RawServer(otherwise=answer(201, calls.CREATE.answer), script=[later]) as server, client(server.base_url) as ads:
+    async with (
+        RawServer(otherwise=answer(201, calls.CREATE.answer), script=[later]) as server,
+        client(server.base_url) as ads,
+    ):
         ads.subscribe(events.append)
         await calls.CREATE.by(ads)
     (retried,) = (event for event in events if isinstance(event, RequestRetried))
@@ -80,7 +85,10 @@ async def test_retry_after_is_kept_on_other_answers_too(status: int) -> None:
 async def test_a_retry_after_of_one_attempt_says_nothing_about_the_next_failure() -> None:
     events: list[Event] = []
     script = [faults.failed(429, Retry_After="0.2"), faults.reset]
-    async with RawServer(otherwise=answer(200, calls.READ.answer), script=script) as server, client(server.base_url) as ads:
+    async with (
+        RawServer(otherwise=answer(200, calls.READ.answer), script=script) as server,
+        client(server.base_url) as ads,
+    ):
         ads.subscribe(events.append)
         await calls.READ.by(ads)
     first, second = (event.delay for event in events if isinstance(event, RequestRetried))
@@ -89,7 +97,10 @@ async def test_a_retry_after_of_one_attempt_says_nothing_about_the_next_failure(
 
 
 async def test_a_refusal_longer_than_patience_is_raised_at_once() -> None:
-    async with RawServer(otherwise=faults.failed(429, Retry_After="30")) as server, client(server.base_url, max_wait=1.0) as ads:
+    async with (
+        RawServer(otherwise=faults.failed(429, Retry_After="30")) as server,
+        client(server.base_url, max_wait=1.0) as ads,
+    ):
         with pytest.raises(RateLimited) as caught:
             await calls.WRITE.by(ads)
         assert len(server.received) == 1
@@ -139,7 +150,10 @@ async def test_a_deadline_does_not_sleep_longer_than_it_lasts() -> None:
 
 async def test_every_create_has_a_key_of_its_own_and_keeps_it() -> None:
     lost_twice = [faults.reset, faults.failed(500)]
-    async with RawServer(otherwise=answer(201, calls.CREATE.answer), script=lost_twice) as server, client(server.base_url) as ads:
+    async with (
+        RawServer(otherwise=answer(201, calls.CREATE.answer), script=lost_twice) as server,
+        client(server.base_url) as ads,
+    ):
         await calls.CREATE.by(ads)
         await calls.CREATE.by(ads)
         await calls.CREATE.by(ads, idempotency_key="my-own")
@@ -195,7 +209,10 @@ async def test_verify_is_not_asked_where_nothing_is_in_doubt() -> None:
     async def look() -> object:
         raise AssertionError
 
-    async with RawServer(otherwise=answer(200, calls.WRITE.answer), script=[faults.failed(400)]) as server, client(server.base_url) as ads:
+    async with (
+        RawServer(otherwise=answer(200, calls.WRITE.answer), script=[faults.failed(400)]) as server,
+        client(server.base_url) as ads,
+    ):
         with pytest.raises(SpotifyAdsError):
             await calls.WRITE.by(ads, verify=look)
         await calls.WRITE.by(ads, verify=look)
@@ -218,7 +235,9 @@ async def test_cancelled_calls_give_everything_back() -> None:
             await asyncio.sleep(0)
         for task in tasks:
             task.cancel()
-        assert all(isinstance(one, asyncio.CancelledError) for one in await asyncio.gather(*tasks, return_exceptions=True))
+        assert all(
+            isinstance(one, asyncio.CancelledError) for one in await asyncio.gather(*tasks, return_exceptions=True)
+        )
         assert governor.snapshot().windows[0].in_flight == 0
         server.otherwise = answer(200, calls.READ.answer)
         await calls.READ.by(ads)

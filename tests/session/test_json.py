@@ -24,8 +24,15 @@ AD_SET: dict[str, Any] = {
     "targets": {"weather": ["RAIN"], "platforms": ["SMART_FRIDGE"], "language": None},
 }
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(st.characters(codec="utf-8")),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8")),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -34,7 +41,9 @@ def decoded(body: dict[str, Any]) -> AdSet:
     return wire.answer(GET_AD_SET_BY_ID, status=200, content_type=str, body=json.dumps(body).encode())
 
 
-@given(st.dictionaries(st.text(st.characters(codec="utf-8"), min_size=1).map(lambda name: f"new {name}"), JSON, max_size=4))
+@given(
+    st.dictionaries(st.text(st.characters(codec="utf-8"), min_size=1).map(lambda name: f"new {name}"), JSON, max_size=4)
+)
 def test_a_single_answer_has_its_json_in_its_order(extra: dict[str, Any]) -> None:
     body = {**extra, **AD_SET}
     found = decoded(body).json
@@ -80,4 +89,7 @@ async def test_a_get_and_the_items_of_a_list() -> None:
 
 def test_an_empty_list_keeps_nothing() -> None:
     body = b'{"paging": null, "ad_sets": null}'
-    assert wire.answer(GET_AD_SETS_BY_AD_ACCOUNT_ID, status=200, content_type=str, body=body, keep_json=True).ad_sets is None
+    assert (
+        wire.answer(GET_AD_SETS_BY_AD_ACCOUNT_ID, status=200, content_type=str, body=body, keep_json=True).ad_sets
+        is None
+    )

@@ -44,8 +44,12 @@ async def test_the_same_function_twice_is_two_subscriptions() -> None:
             del ends[:1]
 
 
-@pytest.mark.parametrize("problem", [ValueError("no"), asyncio.CancelledError(), SystemExit(3), GeneratorExit()], ids=repr)
-async def test_nothing_that_a_listener_raises_touches_a_call(problem: BaseException, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    "problem", [ValueError("no"), asyncio.CancelledError(), SystemExit(3), GeneratorExit()], ids=repr
+)
+async def test_nothing_that_a_listener_raises_touches_a_call(
+    problem: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
     heard: list[Event] = []
     async with RawServer(otherwise=answer(200, calls.WRITE.answer)) as server, calls.client(server.base_url) as ads:
         ads.subscribe(raises(problem))
@@ -166,7 +170,9 @@ async def test_what_cannot_be_read_back_stays_unknown() -> None:
 
 
 @pytest.mark.parametrize("action", list(PublishAction))
-async def test_a_lost_answer_to_validate_is_asked_again(action: PublishAction, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_lost_answer_to_validate_is_asked_again(
+    action: PublishAction, caplog: pytest.LogCaptureFixture
+) -> None:
     call = calls.Call(
         PUBLISH_CAMPAIGN_DRAFT,
         {"ad_account_id": calls.ACCOUNT, "draft_campaign_id": calls.THING},

@@ -125,7 +125,9 @@ def test_two_loops_at_once_are_told_what_to_do(server: RawServer) -> None:
     thread = threading.Thread(target=lambda: asyncio.run(use()))
     thread.start()
     in_use.wait()
-    with pytest.raises(ConfigurationError, match=r"another event loop.*make a client for each loop.*run_coroutine_threadsafe"):
+    with pytest.raises(
+        ConfigurationError, match=r"another event loop.*make a client for each loop.*run_coroutine_threadsafe"
+    ):
         asyncio.run(calls.READ.by(ads))
     over.set()
     thread.join()

@@ -21,7 +21,9 @@ URL = re.compile(r"https://api-partner\.spotify\.com/ads/v3/.*")
 @pytest.fixture
 def mocked(monkeypatch: pytest.MonkeyPatch) -> Iterator[aioresponses]:
     """aioresponses with what it lacks on aiohttp 3.14: https://github.com/pnuckowski/aioresponses/issues/289."""
-    monkeypatch.setattr("aioresponses.core.ClientResponse", partial(aiohttp.ClientResponse, stream_writer=Mock(output_size=0)))
+    monkeypatch.setattr(
+        "aioresponses.core.ClientResponse", partial(aiohttp.ClientResponse, stream_writer=Mock(output_size=0))
+    )
     with aioresponses() as mock:
         yield mock
 

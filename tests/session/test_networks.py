@@ -23,7 +23,16 @@ from support.connect_proxy import ConnectProxy
 from support.raw_server import RawServer, answer
 from support.tinyproxy import tinyproxy
 
-from spotify_ads_async import AdsClient, ConfigurationError, ConnectionFailed, Governor, RefreshToken, RetryPolicy, Secret, TransportOptions
+from spotify_ads_async import (
+    AdsClient,
+    ConfigurationError,
+    ConnectionFailed,
+    Governor,
+    RefreshToken,
+    RetryPolicy,
+    Secret,
+    TransportOptions,
+)
 from spotify_ads_async.auth.sign_in import sign_in
 from spotify_ads_async.core.api_document import read_document
 from spotify_ads_async.emulator import Emulator
@@ -70,7 +79,9 @@ async def emulator_with_tls(authority: trustme.CA) -> AsyncIterator[tuple[Emulat
 async def use_everything(origin: str, account_id: str, options: TransportOptions, folder: Path) -> None:
     """The API, a refresh, an upload to a signed address, and a download from one."""
     credentials = RefreshToken("an-app", "its-secret", "refresh-0", token_url=f"{origin}/api/token")
-    async with AdsClient(credentials, base_url=f"{origin}/ads/v3", governor=Governor([]), transport=options, policy=calls.QUICK) as ads:
+    async with AdsClient(
+        credentials, base_url=f"{origin}/ads/v3", governor=Governor([]), transport=options, policy=calls.QUICK
+    ) as ads:
         account = ads.ad_account(account_id)
         assert (await account.ad_sets.list(limit=1)).items
         await account.audiences.upload_file([f"somebody{number}@example.com" for number in range(1000)], name="Known")
@@ -85,7 +96,10 @@ async def use_everything(origin: str, account_id: str, options: TransportOptions
 async def test_everything_goes_through_the_proxy_with_whatever_password(
     authority: trustme.CA, authority_file: Path, tmp_path: Path
 ) -> None:
-    async with emulator_with_tls(authority) as (server, port), ConnectProxy(port, user="me", password=ODD_PASSWORD) as proxy:
+    async with (
+        emulator_with_tls(authority) as (server, port),
+        ConnectProxy(port, user="me", password=ODD_PASSWORD) as proxy,
+    ):
         for password in (ODD_PASSWORD.replace("%41", "%2541"), quote(ODD_PASSWORD, safe="")):
             options = TransportOptions(proxy=f"http://me:{password}@127.0.0.1:{proxy.port}", ca_file=authority_file)
             assert "p/a" not in repr(options)
@@ -144,7 +158,9 @@ async def test_a_proxy_of_the_distribution(authority: trustme.CA, authority_file
             for wrong in (proxy.origin, proxy.address.replace("pass", "sap")):
                 refused = TransportOptions(proxy=wrong, ca_file=authority_file)
                 async with client(server.base_url, transport=refused, policy=calls.ONCE) as ads:
-                    with pytest.raises(ConnectionFailed, match=r"127\.0\.0\.1:\d+ asks for a user name and password") as caught:
+                    with pytest.raises(
+                        ConnectionFailed, match=r"127\.0\.0\.1:\d+ asks for a user name and password"
+                    ) as caught:
                         await calls.WRITE.by(ads)
                 assert not caught.value.may_have_taken_effect
 
@@ -172,7 +188,11 @@ def test_a_command_says_that_the_proxy_is_down(tmp_path: Path) -> None:
         "HTTPS_PROXY": "http://me:canary@127.0.0.1:9",
     }  # fmt: skip
     ended = subprocess.run(
-        [sys.executable, "-m", "spotify_ads_async.cli", "accounts"], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "spotify_ads_async.cli", "accounts"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ended.returncode == 1
     assert "the proxy 127.0.0.1:9 cannot be reached" in ended.stderr
@@ -286,7 +306,10 @@ async def test_a_server_that_drops_connections_between_requests_loses_nothing() 
         await answer(200, calls.WRITE.answer)(connection)  # type: ignore[arg-type]
         connection.reset()  # type: ignore[attr-defined]
 
-    async with RawServer(otherwise=answer_and_reset) as api, client(api.base_url, policy=RetryPolicy(first_delay=0.001)) as ads:
+    async with (
+        RawServer(otherwise=answer_and_reset) as api,
+        client(api.base_url, policy=RetryPolicy(first_delay=0.001)) as ads,
+    ):
         for _ in range(20):
             await calls.WRITE.by(ads)
             for _ in range(10):

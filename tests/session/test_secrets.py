@@ -57,7 +57,9 @@ def rich_traceback(error: BaseException) -> str:
     """The same as a terminal shows it: rich asks objects for more than their repr, and takes its time."""
     text = io.StringIO()
     console = Console(file=text, width=400)
-    console.print(Traceback.from_exception(type(error), error, error.__traceback__, show_locals=True, locals_max_length=None))
+    console.print(
+        Traceback.from_exception(type(error), error, error.__traceback__, show_locals=True, locals_max_length=None)
+    )
     return text.getvalue()
 
 
@@ -88,7 +90,11 @@ def echoing(behaviour: Behaviour) -> Behaviour:
         send = connection.send
 
         async def send_more(data: bytes) -> None:
-            await send(data.replace(b"no", CANARY.encode()).replace(b"garbage", CANARY.encode()).replace(b"hotel", CANARY.encode()))
+            await send(
+                data.replace(b"no", CANARY.encode())
+                .replace(b"garbage", CANARY.encode())
+                .replace(b"hotel", CANARY.encode())
+            )
 
         connection.send = send_more  # type: ignore[method-assign]
         await behaviour(connection)
@@ -106,7 +112,9 @@ async def test_no_failure_shows_the_access_token(name: str, caplog: pytest.LogCa
                     options = faults.OPTIONS | {"policy": calls.ONCE, "timeout": 0.05, "deadline": 1.0}
                     async with client(server.base_url, AccessToken(CANARY), **options) as ads:
                         await failing(ads, call, told)
-                assert all(CANARY in request.headers["authorization"] for request in server.received), "or it would prove nothing"
+                assert all(CANARY in request.headers["authorization"] for request in server.received), (
+                    "or it would prove nothing"
+                )
             assert TRACE not in "".join(told), call.operation.id
 
 
@@ -207,7 +215,11 @@ async def test_a_cancelled_call_shows_nothing(caplog: pytest.LogCaptureFixture) 
 def test_credentials_that_cannot_be_show_nothing(wrong: Callable[[], object]) -> None:
     with pytest.raises(SpotifyAdsError) as caught:
         wrong()
-    frames = [frame for frame in traceback.walk_tb(caught.value.__traceback__) if "spotify_ads_async" in frame[0].f_code.co_filename]
+    frames = [
+        frame
+        for frame in traceback.walk_tb(caught.value.__traceback__)
+        if "spotify_ads_async" in frame[0].f_code.co_filename
+    ]
     shown = "".join(repr(frame.f_locals) for frame, _ in frames)
     assert frames
     assert TRACE not in f"{shown} {caught.value!r}"
@@ -227,7 +239,9 @@ def test_a_secret_is_not_pickled(protocol: int) -> None:
         pickle.dumps(Secret(CANARY), protocol)
 
 
-@pytest.mark.parametrize(("token", "told"), [("a", "a bad name; a token"), ("the-token-in-use", "a bad name; a token ***")])
+@pytest.mark.parametrize(
+    ("token", "told"), [("a", "a bad name; a token"), ("the-token-in-use", "a bad name; a token ***")]
+)
 async def test_a_token_too_short_to_be_a_secret_garbles_no_message(token: str, told: str) -> None:
     body = {"messages": [told.replace("***", token)]}
     async with RawServer(otherwise=answer(400, body)) as server, client(server.base_url, AccessToken(token)) as ads:

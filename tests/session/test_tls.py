@@ -39,7 +39,9 @@ async def secured(authority: trustme.CA, name: str = "127.0.0.1") -> AsyncIterat
 
 async def test_an_authority_that_is_trusted(authority: trustme.CA) -> None:
     async with secured(authority) as (api, port):
-        async with client(f"https://127.0.0.1:{port}/ads/v3", transport=TransportOptions(tls=trusting(authority))) as ads:
+        async with client(
+            f"https://127.0.0.1:{port}/ads/v3", transport=TransportOptions(tls=trusting(authority))
+        ) as ads:
             await calls.READ.by(ads)
         assert len(api.received) == 1
 
@@ -87,7 +89,9 @@ async def test_a_proxy_sees_where_to_and_nothing_else(authority: trustme.CA) -> 
             group.create_task(pump(there_reader, writer))
 
     async with secured(authority) as (api, port), await asyncio.start_server(proxy, "127.0.0.1", 0) as server:
-        options = TransportOptions(tls=trusting(authority), proxy=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        options = TransportOptions(
+            tls=trusting(authority), proxy=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        )
         async with client(f"https://127.0.0.1:{port}/ads/v3", "a-canary", transport=options) as ads:
             await calls.READ.by(ads)
         assert api.received[0].headers["authorization"] == "Bearer a-canary"
@@ -109,7 +113,15 @@ async def test_a_proxy_that_refuses_took_no_effect() -> None:
 
 
 @pytest.mark.parametrize(
-    "proxy", ["socks5://me:canary@proxy.example", "", "http://", "http://me:canary@", "http://me:canary@proxy.example/path", "http://p:x"]
+    "proxy",
+    [
+        "socks5://me:canary@proxy.example",
+        "",
+        "http://",
+        "http://me:canary@",
+        "http://me:canary@proxy.example/path",
+        "http://p:x",
+    ],
 )
 def test_unfit_proxies_are_refused(proxy: str) -> None:
     with pytest.raises(ConfigurationError, match="http://host:port") as caught:

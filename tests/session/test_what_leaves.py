@@ -56,7 +56,10 @@ async def test_headers_of_a_read() -> None:
 
 
 async def test_a_write_is_json_and_one_without_a_body_declares_no_type() -> None:
-    async with RawServer(otherwise=answer(200, {"id": THING, "max_chunk_size_mb": 5})) as server, client(server.base_url) as ads:
+    async with (
+        RawServer(otherwise=answer(200, {"id": THING, "max_chunk_size_mb": 5})) as server,
+        client(server.base_url) as ads,
+    ):
         await calls.WRITE.by(ads)
         await calls.WRITE_BARE.by(ads)
         written, bare = server.received
@@ -82,14 +85,21 @@ async def test_an_upload_is_multipart() -> None:
 async def test_arrays_are_repeated_keys() -> None:
     async with RawServer(otherwise=answer(200, {"ad_sets": []})) as server, client(server.base_url) as ads:
         statuses = [AdSetStatus.ACTIVE, AdSetStatus.REJECTED]
-        await ads.call(GET_AD_SETS_BY_AD_ACCOUNT_ID, path={"ad_account_id": ACCOUNT}, query={"statuses": statuses, "name": "a&b c/é"})
+        await ads.call(
+            GET_AD_SETS_BY_AD_ACCOUNT_ID,
+            path={"ad_account_id": ACCOUNT},
+            query={"statuses": statuses, "name": "a&b c/é"},
+        )
         (request,) = server.received
     assert request.target.partition("?")[2] == "statuses=ACTIVE&statuses=REJECTED&name=a%26b%20c%2F%C3%A9"
 
 
 async def test_cookies_are_not_kept() -> None:
     first = answer(200, calls.READ.answer, headers={"Set-Cookie": "session=1; Path=/"})
-    async with RawServer(otherwise=answer(200, calls.READ.answer), script=[first]) as server, client(server.base_url) as ads:
+    async with (
+        RawServer(otherwise=answer(200, calls.READ.answer), script=[first]) as server,
+        client(server.base_url) as ads,
+    ):
         await calls.READ.by(ads)
         await calls.READ.by(ads)
         assert all("cookie" not in request.headers for request in server.received)
@@ -122,7 +132,9 @@ async def test_a_path_parameter_stays_in_its_segment(value: str) -> None:
     async with RawServer() as server, client(server.base_url) as ads:
         for view in (ads, ads.with_options(validate=False)):
             with pytest.raises(InvalidRequest):
-                await view.call(UPDATE_PIXEL_BY_ID, path={"business_id": ACCOUNT, "pixel_id": value}, body={"name": "Pixel"})
+                await view.call(
+                    UPDATE_PIXEL_BY_ID, path={"business_id": ACCOUNT, "pixel_id": value}, body={"name": "Pixel"}
+                )
         assert not server.received
 
 
@@ -203,7 +215,9 @@ def test_addresses_that_would_show_the_token_are_refused(address: str) -> None:
     assert "password" not in str(caught.value)
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:1/ads/v3", "http://localhost/x", "http://[::1]:80", "https://example.com/"])
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:1/ads/v3", "http://localhost/x", "http://[::1]:80", "https://example.com/"]
+)
 async def test_addresses_that_will_do(address: str) -> None:
     async with client(address) as ads:
         assert ads.base_url == address.rstrip("/")

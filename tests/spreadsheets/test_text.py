@@ -98,11 +98,19 @@ def test_semicolons_inside_of_cells_do_not_separate() -> None:
 
 def test_lines_are_those_of_the_file() -> None:
     assert [number for number, _ in rows(b'id,name\n\n1,"two\nlines"\n2,x\n')] == [1, 2, 3, 5]
-    assert rows(b'id,name\n1,"first\rsecond"\n2,x\n') == [(1, ["id", "name"]), (2, ["1", "first\rsecond"]), (4, ["2", "x"])]
+    assert rows(b'id,name\n1,"first\rsecond"\n2,x\n') == [
+        (1, ["id", "name"]),
+        (2, ["1", "first\rsecond"]),
+        (4, ["2", "x"]),
+    ]
 
 
 def test_formulas_that_guard_a_text() -> None:
-    assert rows(b'id,name\n"=""00123""",x\n="219E01",y\n') == [(1, ["id", "name"]), (2, ["00123", "x"]), (3, ["219E01", "y"])]
+    assert rows(b'id,name\n"=""00123""",x\n="219E01",y\n') == [
+        (1, ["id", "name"]),
+        (2, ["00123", "x"]),
+        (3, ["219E01", "y"]),
+    ]
 
 
 def test_blanks_before_quotation_marks() -> None:
@@ -188,7 +196,11 @@ def test_what_nobody_sees_at_the_ends(text: str) -> None:
     assert trimmed(text) == "Name"
 
 
-@given(st.lists(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\x1a")), min_size=2, max_size=4), min_size=1))
+@given(
+    st.lists(
+        st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\x1a")), min_size=2, max_size=4), min_size=1
+    )
+)
 def test_whatever_is_written_as_csv_reads_back(table: list[list[str]]) -> None:
     import csv  # noqa: PLC0415 - here alone
 

@@ -75,7 +75,13 @@ def test_values_of_every_kind_at_their_addresses() -> None:
     read = rows(openpyxl_content(fill))
     assert [row.number for row in read] == [1, 2, 3, 4, 5, 6]
     assert list(read[2].cells) == ["", "text", 15000, Decimal("16.5"), True]
-    assert list(read[4].cells) == ["", datetime.fromisoformat("2030-01-31T18:30"), date(2030, 1, 31), time(12, 30), timedelta(hours=30)]
+    assert list(read[4].cells) == [
+        "",
+        datetime.fromisoformat("2030-01-31T18:30"),
+        date(2030, 1, 31),
+        time(12, 30),
+        timedelta(hours=30),
+    ]
     assert read[5].cells[1] == Decimal("150.3")
 
 
@@ -136,7 +142,9 @@ def test_the_zero_that_a_writer_puts_in_a_formulas_place_is_no_value() -> None:
 
 def test_cells_without_an_address_are_the_next_ones() -> None:
     content = openpyxl_content(lambda sheet: sheet.append(["x", None, "=1+1"]))
-    (row,) = rows(edited(content, SHEET, lambda text: re.sub(r'(<c|<row) r="\w+"', r"\1", text).replace("<c ", "<c /><c ", 1)))
+    (row,) = rows(
+        edited(content, SHEET, lambda text: re.sub(r'(<c|<row) r="\w+"', r"\1", text).replace("<c ", "<c /><c ", 1))
+    )
     assert row.cells[1] == "x"
     assert isinstance(row.cells[2], UnreadableCell)
 
@@ -192,7 +200,9 @@ def test_a_five_kilobyte_workbook_that_spans_everything_is_refused_in_a_process_
     def fill(sheet: Sheet) -> None:
         sheet["A1"], sheet["XFD1048576"] = "x", "y"
 
-    content = edited(openpyxl_content(fill), SHEET, lambda text: re.sub(r'<dimension ref="[^"]*"', '<dimension ref="A1:B2"', text))
+    content = edited(
+        openpyxl_content(fill), SHEET, lambda text: re.sub(r'<dimension ref="[^"]*"', '<dimension ref="A1:B2"', text)
+    )
     path.write_bytes(content.getvalue())
     program = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))\n"
@@ -200,7 +210,9 @@ def test_a_five_kilobyte_workbook_that_spans_everything_is_refused_in_a_process_
         "try:\n    with open_spreadsheet(Path(sys.argv[1])) as book: list(book.tables[0].rows())\n"
         "except SpreadsheetError as error: print(error)"
     )
-    ended = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True, timeout=60)
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True, timeout=60
+    )
     assert "reaches to XFD1048576" in ended.stdout
 
 
@@ -249,7 +261,12 @@ def test_an_archive_that_holds_a_name_twice() -> None:
 
 @pytest.mark.parametrize(
     ("member", "said"),
-    [("xl/workbook.bin", ".xlsb"), ("Index/Document.iwa", "Numbers"), ("word/document.xml", "Word"), ("changes.csv", "ZIP archive")],
+    [
+        ("xl/workbook.bin", ".xlsb"),
+        ("Index/Document.iwa", "Numbers"),
+        ("word/document.xml", "Word"),
+        ("changes.csv", "ZIP archive"),
+    ],
 )
 def test_other_archives_are_named(member: str, said: str) -> None:
     content = io.BytesIO()
@@ -324,7 +341,9 @@ def test_opendocument_values_hidden_rows_and_formats() -> None:
 
 
 def test_opendocument_traps() -> None:
-    content = ods([[ods_text("x"), TableCell(formula="of:=1+1")], [ods_text("y", numbercolumnsspanned=2), CoveredTableCell()]])
+    content = ods(
+        [[ods_text("x"), TableCell(formula="of:=1+1")], [ods_text("y", numbercolumnsspanned=2), CoveredTableCell()]]
+    )
     first, second = rows(content)
     assert isinstance(first.cells[1], UnreadableCell)
     assert all(isinstance(one, UnreadableCell) for one in second.cells[:2])

@@ -55,7 +55,11 @@ def test_what_is_written_reads_back(tmp_path: Path) -> None:
     path = tmp_path / "out.xlsx"
     write(path)
     with open_spreadsheet(path) as opened:
-        assert [(table.name, table.hidden) for table in opened.tables] == [("About", False), ("Rows", False), ("Lists", True)]
+        assert [(table.name, table.hidden) for table in opened.tables] == [
+            ("About", False),
+            ("Rows", False),
+            ("Lists", True),
+        ]
         rows = [list(row.cells) for row in opened.tables[1].rows()]
     assert rows[0] == [column.name for column in COLUMNS]
     assert [row[1] for row in rows[1 : 1 + len(TEXTS)]] == TEXTS
@@ -102,7 +106,9 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
 
 @given(text=st.text(min_size=1, max_size=50), number=st.decimals(min_value=0, max_value=10**9, places=3))
 @settings(max_examples=40, deadline=None)
-def test_any_text_and_amount_survives_a_workbook(tmp_path_factory: pytest.TempPathFactory, text: str, number: Decimal) -> None:
+def test_any_text_and_amount_survives_a_workbook(
+    tmp_path_factory: pytest.TempPathFactory, text: str, number: Decimal
+) -> None:
     path = tmp_path_factory.mktemp("any") / "out.xlsx"
     with WorkbookWriter(path) as book:
         book.sheet("Rows", COLUMNS).write(["x", text, number, None])
@@ -118,7 +124,11 @@ def test_libreoffice_reads_what_is_written_and_is_read(tmp_path: Path) -> None:
     path = tmp_path / "out.xlsx"
     write(path)
     profile = f"-env:UserInstallation=file://{tmp_path}/profile"
-    filters = {"csv": "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,2", "ods": "ods", "xls": "xls"}
+    filters = {
+        "csv": "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,2",
+        "ods": "ods",
+        "xls": "xls",
+    }
     for suffix, form in filters.items():
         subprocess.run(
             ["soffice", profile, "--headless", "--convert-to", form, "--outdir", str(tmp_path / suffix), str(path)],
@@ -133,7 +143,9 @@ def test_libreoffice_reads_what_is_written_and_is_read(tmp_path: Path) -> None:
     for suffix in ("ods", "xls"):
         with open_spreadsheet(tmp_path / suffix / f"out.{suffix}") as opened:
             rows = [list(row.cells) for row in opened.tables[1].rows()]
-        assert [str(row[1]).replace("\r\n", "\n") for row in rows[1 : 1 + len(TEXTS)]] == [text.replace("\r\n", "\n") for text in TEXTS]
+        assert [str(row[1]).replace("\r\n", "\n") for row in rows[1 : 1 + len(TEXTS)]] == [
+            text.replace("\r\n", "\n") for text in TEXTS
+        ]
 
 
 @pytest.mark.skipif(shutil.which("ssconvert") is None, reason="Gnumeric is not installed")
@@ -141,7 +153,9 @@ def test_libreoffice_reads_what_is_written_and_is_read(tmp_path: Path) -> None:
 def test_gnumeric_reads_what_is_written(tmp_path: Path) -> None:
     path, out = tmp_path / "out.xlsx", tmp_path / "out.csv"
     write(path)
-    subprocess.run(["ssconvert", "-S", str(path), str(tmp_path / "out-%s.csv")], check=True, capture_output=True, timeout=300)
+    subprocess.run(
+        ["ssconvert", "-S", str(path), str(tmp_path / "out-%s.csv")], check=True, capture_output=True, timeout=300
+    )
     out = tmp_path / "out-Rows.csv"
     with out.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))

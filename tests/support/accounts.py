@@ -70,7 +70,10 @@ class Accounts:
 
     async def _call(self, connection: Connection) -> None:
         assert connection.request is not None
-        fits = connection.request.headers["authorization"] == f"Bearer access-{self.granted}" and self.granted > self.revoked
+        fits = (
+            connection.request.headers["authorization"] == f"Bearer access-{self.granted}"
+            and self.granted > self.revoked
+        )
         await answer(200 if fits else 401, {"id": "d1f5ad71-4a32-4d25-a3e2-8e5f0f25a6a1"})(connection)
 
 

@@ -18,7 +18,10 @@ BESIDE = Path(__file__).parents[3] / "shared" / "api" / "openapi-v3-2026-10.yaml
 
 def document() -> dict[str, Any]:
     """The document as JSON values, with its sentences and examples; where none is at hand the facts, which stand for it."""
-    file = next((Path(place) for place in (os.environ.get("SPOTIFY_ADS_OPENAPI"), BESIDE) if place and Path(place).is_file()), None)
+    file = next(
+        (Path(place) for place in (os.environ.get("SPOTIFY_ADS_OPENAPI"), BESIDE) if place and Path(place).is_file()),
+        None,
+    )
     if file is None:
         return known_facts()
     found = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)

@@ -69,13 +69,23 @@ READ_BY_POST = Call(
     ),
     answer={"currency": "USD"},
 )
-DELETE_DRAFT = Call(DELETE_CAMPAIGN_DRAFT, {"ad_account_id": ACCOUNT, "draft_campaign_id": THING}, status=204, answer=b"")
+DELETE_DRAFT = Call(
+    DELETE_CAMPAIGN_DRAFT, {"ad_account_id": ACCOUNT, "draft_campaign_id": THING}, status=204, answer=b""
+)
 CREATE = Call(CREATE_CAMPAIGN, {"ad_account_id": ACCOUNT}, campaign(), status=201)
 CREATE_BARE = Call(CREATE_DRAFT_FROM_CAMPAIGN, {"ad_account_id": ACCOUNT, "campaign_id": THING}, status=201)
 WRITE = Call(UPDATE_AD_SET, {"ad_account_id": ACCOUNT, "ad_set_id": THING}, AdSetUpdate(name="Autumn"))
-WRITE_BARE = Call(START_UPLOAD_CHUNKED_ASSET, {"ad_account_id": ACCOUNT, "asset_id": THING}, answer={"max_chunk_size_mb": 5})
-UPLOAD = Call(UPLOAD_ASSET, {"ad_account_id": ACCOUNT, "asset_id": THING}, AssetUpload(media=b"sound" * 9000, asset_type=AssetType.AUDIO))
-LARGE_UPLOAD = Call(UPLOAD.operation, UPLOAD.path, AssetUpload(media=bytes(MORE_THAN_SOCKETS_HOLD), asset_type=AssetType.AUDIO))
+WRITE_BARE = Call(
+    START_UPLOAD_CHUNKED_ASSET, {"ad_account_id": ACCOUNT, "asset_id": THING}, answer={"max_chunk_size_mb": 5}
+)
+UPLOAD = Call(
+    UPLOAD_ASSET,
+    {"ad_account_id": ACCOUNT, "asset_id": THING},
+    AssetUpload(media=b"sound" * 9000, asset_type=AssetType.AUDIO),
+)
+LARGE_UPLOAD = Call(
+    UPLOAD.operation, UPLOAD.path, AssetUpload(media=bytes(MORE_THAN_SOCKETS_HOLD), asset_type=AssetType.AUDIO)
+)
 
 SAFE = {"read": READ, "read by POST": READ_BY_POST, "delete of a draft": DELETE_DRAFT}
 KEYED = {"create": CREATE, "create without body": CREATE_BARE}

@@ -40,7 +40,10 @@ def _rows() -> Iterator[dict[str, str]]:
             "name": {"name": f"Autumn · {ad_set['name']}"},
             "bid": {"bid_amount": f"{30 + number % 17}.{number % 100:02}"},
             "budget": {"budget.amount": f"{110 + number % 40 * 10}.50"},
-            "flight": {"start_time": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end_time": f"{start + timedelta(days=45):%Y-%m-%dT%H:%M:%SZ}"},
+            "flight": {
+                "start_time": f"{start:%Y-%m-%dT%H:%M:%SZ}",
+                "end_time": f"{start + timedelta(days=45):%Y-%m-%dT%H:%M:%SZ}",
+            },
             "off": {"delivery": "OFF"},
         }
         kinds = ("name", "bid", "budget", "flight", "bid", "name", "budget", "name bid", "bid budget", "off")[

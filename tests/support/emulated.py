@@ -38,7 +38,11 @@ class Api:
         return content
 
     async def get(self, path: str, **query: Json) -> Json:
-        params = [(name, str(item)) for name, value in query.items() for item in (value if isinstance(value, list) else [value])]
+        params = [
+            (name, str(item))
+            for name, value in query.items()
+            for item in (value if isinstance(value, list) else [value])
+        ]
         return await self.expect(200, "GET", path, params=params)
 
     async def first(self, kind: str, **query: Json) -> Json:

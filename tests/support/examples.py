@@ -96,7 +96,9 @@ def surroundings(programs: Path, emulator: EmulatorProcess, folder: Path, *, alo
     }
 
 
-async def run_page(page: Path, programs: Path, emulator: EmulatorProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def run_page(
+    page: Path, programs: Path, emulator: EmulatorProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Run every example of a page, in order, with the ``spotify-ads`` of the folder ``programs``."""
     blocks = with_free_ports(blocks_of(page))
     environment = surroundings(programs, emulator, tmp_path, alone=any(block.answers for block in blocks))
@@ -122,7 +124,10 @@ async def run_page(page: Path, programs: Path, emulator: EmulatorProcess, tmp_pa
 @contextlib.contextmanager
 def logging_as_before() -> Iterator[None]:
     """Take back what a page set about logging: it is the process's, and later tests read logs."""
-    root, own = logging.getLogger(), [logging.getLogger(name) for name in ("spotify_ads_async", "spotify_ads_async.requests")]
+    root, own = (
+        logging.getLogger(),
+        [logging.getLogger(name) for name in ("spotify_ads_async", "spotify_ads_async.requests")],
+    )
     handlers, levels = list(root.handlers), [logger.level for logger in (root, *own)]
     try:
         yield
@@ -172,7 +177,13 @@ def run_script(block: Block, environment: dict[str, str], folder: Path) -> None:
     script = folder / "example.py"
     script.write_text(block.code)
     ended = subprocess.run(
-        [sys.executable, str(script)], env=environment, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, str(script)],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert ended.returncode == 0, f"line {block.line}: {ended.stderr}"
 
@@ -183,7 +194,9 @@ def run_console(block: Block, environment: dict[str, str], folder: Path) -> dict
     for line in block.code.splitlines():
         if line.startswith("$ "):
             script = f"set -a\n{line[2:]}\nstatus=$?\nenv -0 > '{left}'\nexit $status"
-            ended = subprocess.run(script, shell=True, env=environment, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+            ended = subprocess.run(
+                script, shell=True, env=environment, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+            )
             assert ended.returncode == 0, f"line {block.line}: {line}\n{ended.stdout}\n{ended.stderr}"
             environment = dict(item.split("=", 1) for item in left.read_text().rstrip("\0").split("\0"))
     return environment

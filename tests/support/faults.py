@@ -52,7 +52,11 @@ def unreadable(behaviour: Behaviour, *, needs_answer: bool = True) -> Fault:
 
 
 def failed(status: int, body: object = None, **headers: str) -> Behaviour:
-    said = {"sp_trace_id": "trace", "messages": ["no"], "error_codes": [{"code": "NO", "definition": "no"}]} if body is None else body
+    said = (
+        {"sp_trace_id": "trace", "messages": ["no"], "error_codes": [{"code": "NO", "definition": "no"}]}
+        if body is None
+        else body
+    )
     return answer(status, said, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
@@ -73,7 +77,9 @@ TRANSPORT: Mapping[str, Fault] = {
     "reset amid the answer": Fault(raw(HEAD + b'{"id": "d1f', then_reset=True)),
     "truncated": Fault(raw(HEAD + b'{"id": "d1f')),
     "truncated, chunked": Fault(raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{}")),
-    "compression broken": Fault(raw(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08X")),
+    "compression broken": Fault(
+        raw(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08X")
+    ),
 }
 STALLS: Mapping[str, Fault] = {
     "stalled head": Fault(stall),
@@ -92,7 +98,9 @@ STATUSES: Mapping[str, Fault] = {
     "422": refusing(RequestRejected, failed(422)),
     "401": refusing(AuthenticationError, failed(401)),
     "redirect": Fault(failed(307, Location="https://example.com/"), InvalidAnswer, OutcomeUnknown, OutcomeUnknown),
-    "redirect to where it was": Fault(failed(302, b"", Location="/ads/v3"), InvalidAnswer, OutcomeUnknown, OutcomeUnknown),
+    "redirect to where it was": Fault(
+        failed(302, b"", Location="/ads/v3"), InvalidAnswer, OutcomeUnknown, OutcomeUnknown
+    ),
 }
 REFUSALS: Mapping[str, Fault] = {
     "429": harmless(failed(429)),
@@ -101,15 +109,21 @@ REFUSALS: Mapping[str, Fault] = {
     "429 with Retry-After": harmless(failed(429, Retry_After="0.01")),
     "429 with a past date": harmless(failed(429, Retry_After="Wed, 21 Oct 2015 07:28:00 GMT")),
     "429 with nonsense": harmless(failed(429, Retry_After="soon", X_RateLimit_Limit="-1", X_RateLimit_Reset="x")),
-    "429 with X-RateLimit": harmless(failed(429, X_RateLimit_Limit="1500", X_RateLimit_Remaining="0", X_RateLimit_Reset="0")),
+    "429 with X-RateLimit": harmless(
+        failed(429, X_RateLimit_Limit="1500", X_RateLimit_Remaining="0", X_RateLimit_Reset="0")
+    ),
     "429 for 22 hours": refusing(RateLimited, failed(429, Retry_After="79892")),
     "429 until 2099": refusing(RateLimited, failed(429, Retry_After="Wed, 21 Oct 2099 07:28:00 GMT")),
 }
 CREATED = "/ads/v3/ad_accounts/ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a/campaigns/d1f5ad71-4a32-4d25-a3e2-8e5f0f25a6a1"
 KEYS: Mapping[str, Fault] = {
     "key in progress": Fault(conflict("IDEMPOTENCY_REQUEST_IN_PROGRESS"), Conflict, AGAIN, Conflict),
-    "key completed": Fault(conflict("IDEMPOTENCY_REQUEST_ALREADY_COMPLETED", resource_uri=CREATED), Conflict, AGAIN, Conflict),
-    "key completed, nowhere": Fault(conflict("IDEMPOTENCY_REQUEST_ALREADY_COMPLETED"), Conflict, OutcomeUnknown, Conflict),
+    "key completed": Fault(
+        conflict("IDEMPOTENCY_REQUEST_ALREADY_COMPLETED", resource_uri=CREATED), Conflict, AGAIN, Conflict
+    ),
+    "key completed, nowhere": Fault(
+        conflict("IDEMPOTENCY_REQUEST_ALREADY_COMPLETED"), Conflict, OutcomeUnknown, Conflict
+    ),
     "key indeterminate": Fault(conflict("IDEMPOTENCY_OUTCOME_INDETERMINATE"), Conflict, OutcomeUnknown, Conflict),
     "key reused": Fault(conflict("IDEMPOTENCY_KEY_REUSED"), Conflict, Conflict, Conflict),
 }

@@ -151,7 +151,9 @@ class RawServer:
 async def _read_request(reader: asyncio.StreamReader) -> Received:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     method, target, _ = head[0].split(" ", 2)
-    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
+    headers = {
+        name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)
+    }
     if headers.get("transfer-encoding") == "chunked":
         body = b""
         while size := int((await reader.readline()).strip(), 16):

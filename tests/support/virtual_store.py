@@ -52,7 +52,12 @@ class VirtualServer:
         now = self.surroundings().now
         found: list[KeptWindow] = []
         for key, data in self.connection.execute("SELECT key, state FROM windows ORDER BY key").fetchall():
-            dues = [due for (due,) in self.connection.execute("SELECT due FROM tokens WHERE key = ? AND due > ? ORDER BY due", (key, now))]
+            dues = [
+                due
+                for (due,) in self.connection.execute(
+                    "SELECT due FROM tokens WHERE key = ? AND due > ? ORDER BY due", (key, now)
+                )
+            ]
             found.append(KeptWindow(key, msgspec.msgpack.decode(data, type=State), dues, now))
         return found
 
@@ -104,7 +109,9 @@ def assert_kept(arrivals: dict[str, list[float]], limits: list[Limit]) -> None:
     for limit in limits:
         for owner, moments in arrivals.items():
             if owner.startswith(limit.name):
-                assert fullest(moments, limit.window) <= limit.requests, f"{owner}: {fullest(moments, limit.window)} of {limit}"
+                assert fullest(moments, limit.window) <= limit.requests, (
+                    f"{owner}: {fullest(moments, limit.window)} of {limit}"
+                )
 
 
 def held(window: KeptWindow) -> int:

@@ -45,7 +45,9 @@ def warm_start() -> Iterator[Path]:
         address, program = str(folder / "socket"), folder / "spotify-ads"
         program.write_text(_PROGRAM.format(python=sys.executable, address=address))
         program.chmod(0o700)
-        with subprocess.Popen([sys.executable, __file__, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        with subprocess.Popen(
+            [sys.executable, __file__, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as process:
             assert process.stdin is not None
             assert process.stdout is not None
             assert process.stdout.readline() == b"ready\n"

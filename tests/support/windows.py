@@ -27,5 +27,9 @@ def fullest_window(requests: Sequence[Interval], window: float) -> int:
 def fullest_window_slowly(requests: Sequence[Interval], window: float) -> int:
     """The same, as its definition reads."""
     return max(
-        (sum(departed < start + window and answered >= start for departed, answered in requests) for _, start in requests), default=0
+        (
+            sum(departed < start + window and answered >= start for departed, answered in requests)
+            for _, start in requests
+        ),
+        default=0,
     )

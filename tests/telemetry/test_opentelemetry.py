@@ -99,7 +99,11 @@ async def test_each_attempt_is_a_span_and_a_measurement(recorded: Recorded) -> N
     assert [span.get("http.request.resend_count") for span in spans] == [None, 1, 2]
     assert [span.get("http.response.status_code") for span in spans] == [503, None, 200]
     assert [span.get("error.type") for span in spans] == ["503", "ConnectionFailed", None]
-    assert [span.status.status_code for span in recorded.spans()] == [StatusCode.ERROR, StatusCode.ERROR, StatusCode.UNSET]
+    assert [span.status.status_code for span in recorded.spans()] == [
+        StatusCode.ERROR,
+        StatusCode.ERROR,
+        StatusCode.UNSET,
+    ]
     assert recorded.values("spotify_ads.retries", "error.type") == {"ServerError": 1, "ConnectionFailed": 1}
     durations = {point.attributes.get("error.type"): point for point in recorded.points("http.client.request.duration")}
     assert {kind: point.count for kind, point in durations.items()} == {"503": 1, "ConnectionFailed": 1, None: 1}
@@ -195,7 +199,10 @@ async def test_nothing_is_recorded_after_the_end(recorded: Recorded) -> None:
 
 
 async def test_no_secret_is_recorded(recorded: Recorded) -> None:
-    async with RawServer(script=[answer(401, {"message": "a-token"}), reset], otherwise=answer(200, {})) as server, client(server) as ads:
+    async with (
+        RawServer(script=[answer(401, {"message": "a-token"}), reset], otherwise=answer(200, {})) as server,
+        client(server) as ads,
+    ):
         recorded.telemetry.watch(ads)
         with pytest.raises(Exception, match=r"."):
             await READ.by(ads)

@@ -22,7 +22,17 @@ from spotify_ads_async.trees.plans import Planner
 
 SOON = datetime(2031, 5, 1, tzinfo=UTC)
 Row = dict[str, Any]
-OWN = {"id", "campaign_id", "ad_set_id", "created_at", "updated_at", "ad_preview_url", "status", "is_paused", "pause_reason"}
+OWN = {
+    "id",
+    "campaign_id",
+    "ad_set_id",
+    "created_at",
+    "updated_at",
+    "ad_preview_url",
+    "status",
+    "is_paused",
+    "pause_reason",
+}
 """What a copy cannot share with its original. Whether a campaign runs is looked at apart."""
 
 
@@ -41,7 +51,9 @@ async def account(server: Emulator) -> AsyncIterator[AdAccount]:
 def first_campaign(server: Emulator) -> Row:
     """A campaign that has everything in it."""
     found = server.store.account(server.ad_account_id)
-    with_ads = {ad_set["campaign_id"] for ad_set in found.ad_sets for ad in found.ads if ad["ad_set_id"] == ad_set["id"]}
+    with_ads = {
+        ad_set["campaign_id"] for ad_set in found.ad_sets for ad in found.ads if ad["ad_set_id"] == ad_set["id"]
+    }
     return next(row for row in found.campaigns if row["id"] in with_ads)
 
 
@@ -118,13 +130,20 @@ def check_copy(server: Emulator, original_id: str, done: DraftTree, start: datet
     assert done.published
     assert (done.errors, done.differences) == ([], [])
     campaign = found.campaigns.get(original_id)
-    alike(campaign, found.campaigns.get(done.campaign_id), timedelta(0), name=found.campaigns.get(done.campaign_id)["name"])
+    alike(
+        campaign,
+        found.campaigns.get(done.campaign_id),
+        timedelta(0),
+        name=found.campaigns.get(done.campaign_id)["name"],
+    )
     assert found.campaigns.get(done.campaign_id)["status"] == campaign["status"]
     ad_sets = [row for row in ad_sets_of(server, original_id) if row["status"] != "ARCHIVED"]
     by = timedelta(0)
     if start is not None and ad_sets:
         by = start - min(datetime.fromisoformat(row["start_time"]) for row in ad_sets)
-    copies = {row["id"] for row in ad_sets_of(server, done.campaign_id)} | {row["id"] for row in ads_of(server, done.campaign_id)}
+    copies = {row["id"] for row in ad_sets_of(server, done.campaign_id)} | {
+        row["id"] for row in ads_of(server, done.campaign_id)
+    }
     made = {original_id}
     for ad_set in ad_sets:
         alike(ad_set, found.ad_sets.get(done.ids[ad_set["id"]]), by)
@@ -140,13 +159,19 @@ def check_copy(server: Emulator, original_id: str, done: DraftTree, start: datet
         for identifier in delivering(state).keys() & copies:
             ad = found.ads.get(originals[identifier])
             ad_set = found.ad_sets.get(ad["ad_set_id"])
-            assert (campaign["status"], ad_set["delivery"], ad["delivery"]) == ("ACTIVE", "ON", "ON"), "what was paused could deliver"
+            assert (campaign["status"], ad_set["delivery"], ad["delivery"]) == ("ACTIVE", "ON", "ON"), (
+                "what was paused could deliver"
+            )
             for name in ("start_time", "end_time"):
-                assert state[identifier].get(name) == later(ad.get(name), by), "an ad could deliver outside of its own flight"
+                assert state[identifier].get(name) == later(ad.get(name), by), (
+                    "an ad could deliver outside of its own flight"
+                )
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_a_clone_of_a_random_tree_is_what_its_original_is(server: Emulator, account: AdAccount, seed: int) -> None:
+async def test_a_clone_of_a_random_tree_is_what_its_original_is(
+    server: Emulator, account: AdAccount, seed: int
+) -> None:
     vary(server, seed)
     campaign = first_campaign(server)
     start = SOON if seed % 2 else datetime(2027, 8, 1, tzinfo=UTC)
@@ -156,12 +181,17 @@ async def test_a_clone_of_a_random_tree_is_what_its_original_is(server: Emulator
         row["id"]
         for row in [*ad_sets_of(server, campaign["id"]), *ads_of(server, campaign["id"])]
         if row["status"] == "ARCHIVED"
-        or (row.get("ad_set_id") and server.store.account(server.ad_account_id).ad_sets.get(row["ad_set_id"])["status"] == "ARCHIVED")
+        or (
+            row.get("ad_set_id")
+            and server.store.account(server.ad_account_id).ad_sets.get(row["ad_set_id"])["status"] == "ARCHIVED"
+        )
     }
 
 
 @pytest.mark.parametrize("seed", range(6, 10))
-async def test_an_import_of_random_trees_is_what_was_exported(server: Emulator, account: AdAccount, tmp_path: Path, seed: int) -> None:
+async def test_an_import_of_random_trees_is_what_was_exported(
+    server: Emulator, account: AdAccount, tmp_path: Path, seed: int
+) -> None:
     vary(server, seed)
     file, receipt = tmp_path / "account.jsonl", tmp_path / "receipt"
     await account.trees.export(file, archived=True)
@@ -171,7 +201,9 @@ async def test_an_import_of_random_trees_is_what_was_exported(server: Emulator, 
         assert all(one.errors == [] and not one.published for one in drafts)
     done = await account.trees.load(file, receipt=receipt, start=SOON, publish=True)
     assert len(done) == 3
-    original_of = {one.campaign_id: original for one in done for original, copy in one.ids.items() if copy == one.campaign_id}
+    original_of = {
+        one.campaign_id: original for one in done for original, copy in one.ids.items() if copy == one.campaign_id
+    }
     for one in done:
         check_copy(server, original_of[one.campaign_id], one, SOON)
     assert await account.trees.load(file, receipt=receipt, start=SOON, publish=True) == []
@@ -186,17 +218,25 @@ def without_ids_and_times(content: bytes) -> list[Any]:
         return json.dumps(kept, sort_keys=True)
 
     return sorted(
-        [plain(tree.campaign, status=True), sorted([plain(one.ad_set), sorted(map(plain, one.ads))] for one in tree.ad_sets)]
+        [
+            plain(tree.campaign, status=True),
+            sorted([plain(one.ad_set), sorted(map(plain, one.ads))] for one in tree.ad_sets),
+        ]
         for tree in parse(content)
     )
 
 
 @pytest.mark.parametrize("seed", range(10, 14))
-async def test_what_was_exported_and_imported_is_exported_alike(account: AdAccount, server: Emulator, tmp_path: Path, seed: int) -> None:
+async def test_what_was_exported_and_imported_is_exported_alike(
+    account: AdAccount, server: Emulator, tmp_path: Path, seed: int
+) -> None:
     vary(server, seed)
     first, second = anyio.Path(tmp_path / "first.jsonl"), anyio.Path(tmp_path / "second.jsonl")
     await account.trees.export(first)
-    async with Emulator(ad_sets=0, campaigns=0, ads=0, latency=0.0, limits=None) as other, client(other.base_url) as ads:
+    async with (
+        Emulator(ad_sets=0, campaigns=0, ads=0, latency=0.0, limits=None) as other,
+        client(other.base_url) as ads,
+    ):
         for asset in server.store.account(server.ad_account_id).assets:
             other.store.account(other.ad_account_id).assets.put(asset)
         there = ads.ad_account(other.ad_account_id)
@@ -228,7 +268,9 @@ async def test_a_clone_in_which_everything_runs_is_a_draft_that_runs(server: Emu
     assert (await account.campaigns.get(done.campaign_id)).status == "ACTIVE"
 
 
-async def test_an_ad_set_that_is_off_is_not_published_into_a_campaign_that_runs(server: Emulator, account: AdAccount) -> None:
+async def test_an_ad_set_that_is_off_is_not_published_into_a_campaign_that_runs(
+    server: Emulator, account: AdAccount
+) -> None:
     campaign = first_campaign(server)
     ad_set = change(server, "ad_sets", ad_sets_of(server, campaign["id"])[0], delivery="OFF", is_paused=True)
     done = await account.trees.clone_ad_set(ad_set["id"], start=SOON, publish=True)
@@ -259,7 +301,9 @@ async def test_a_draft_that_does_not_stay_paused_is_not_published(
 ) -> None:
     campaign = first_campaign(server)
     change(server, "campaigns", campaign, status="PAUSED")
-    let_put(monkeypatch, server.store.account(server.ad_account_id).campaign_drafts, lambda row: {**row, "status": "ACTIVE"})
+    let_put(
+        monkeypatch, server.store.account(server.ad_account_id).campaign_drafts, lambda row: {**row, "status": "ACTIVE"}
+    )
     done = await account.trees.clone_campaign(campaign["id"], start=SOON, publish=True)
     assert not done.published
     assert "does not stay paused" in done.notes[-1]
@@ -272,7 +316,9 @@ async def test_what_differs_in_the_end_is_named_and_stays_paused(
     """A server that forgets a part of what it is told."""
     campaign = first_campaign(server)
     ad_set = ad_sets_of(server, campaign["id"])[0]
-    let_put(monkeypatch, server.store.account(server.ad_account_id).ad_sets, lambda row: {**row, "category": "ADV_34_9"})
+    let_put(
+        monkeypatch, server.store.account(server.ad_account_id).ad_sets, lambda row: {**row, "category": "ADV_34_9"}
+    )
     done = await account.trees.clone_campaign(campaign["id"], start=SOON, publish=True)
     assert done.published
     told = {(one.name, one.attribute, one.wanted, one.found) for one in done.differences}
@@ -342,7 +388,9 @@ async def export_in(server: Emulator, account: AdAccount, file: Path, currency: 
     await account.trees.export(file)
 
 
-async def test_a_budget_goes_into_no_account_of_another_currency(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+async def test_a_budget_goes_into_no_account_of_another_currency(
+    server: Emulator, account: AdAccount, tmp_path: Path
+) -> None:
     file = tmp_path / "account.jsonl"
     await export_in(server, account, file, "JPY")
     with pytest.raises(InvalidRequest, match=r"is in JPY, and the ad account is in USD: state a rate"):
@@ -361,8 +409,12 @@ async def test_a_budget_is_converted_at_a_stated_rate(server: Emulator, account:
     assert {(budget["micro_amount"], budget["currency"]) for budget in budgets} == {(1_070_000, "USD")}
 
 
-@pytest.mark.parametrize("rates", [{"JPY": "0"}, {"JPY": "much"}, {"JPY": "-1"}, {"YEN": "1"}, {"JPY": "nan"}, {"JPY": "0.00001"}])
-async def test_a_rate_that_makes_no_amount_is_refused(server: Emulator, account: AdAccount, tmp_path: Path, rates: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "rates", [{"JPY": "0"}, {"JPY": "much"}, {"JPY": "-1"}, {"YEN": "1"}, {"JPY": "nan"}, {"JPY": "0.00001"}]
+)
+async def test_a_rate_that_makes_no_amount_is_refused(
+    server: Emulator, account: AdAccount, tmp_path: Path, rates: dict[str, str]
+) -> None:
     file = tmp_path / "account.jsonl"
     await export_in(server, account, file, "JPY")
     with pytest.raises(InvalidRequest):
@@ -384,8 +436,14 @@ def written(lines: list[Row]) -> bytes:
 @pytest.mark.parametrize(
     ("change_line", "said"),
     [
-        (lambda line: line.update(biid_micro_amount=1), "biid_micro_amount is no key that is known: did you mean bid_micro_amount"),
-        (lambda line: line["targets"].update(gendres=["MALE"]), "targets.gendres is no key that is known: did you mean genders"),
+        (
+            lambda line: line.update(biid_micro_amount=1),
+            "biid_micro_amount is no key that is known: did you mean bid_micro_amount",
+        ),
+        (
+            lambda line: line["targets"].update(gendres=["MALE"]),
+            "targets.gendres is no key that is known: did you mean genders",
+        ),
         (
             lambda line: line["targets"].update(platforms=["IOS", "ANDROIT"]),
             "'ANDROIT', which is no value that is known: did you mean ANDROID",
@@ -432,7 +490,9 @@ async def test_keys_of_a_newer_api_are_carried_or_named(server: Emulator, accoun
     assert told.keys() == {"quality_score", "targets"}
     assert told["quality_score"] is None
     assert (await account.campaigns.get(done.campaign_id)).status == "PAUSED"
-    done = await account.trees.clone_campaign(campaign["id"], start=SOON, publish=True, ignore=["quality_score", "weather"])
+    done = await account.trees.clone_campaign(
+        campaign["id"], start=SOON, publish=True, ignore=["quality_score", "weather"]
+    )
     assert done.differences == []
     assert (await account.campaigns.get(done.campaign_id)).status == campaign["status"]
 
@@ -453,7 +513,9 @@ def test_a_key_that_is_there_twice_is_refused() -> None:
         parse(b'{"kind": "campaign", "id": "a", "name": "An", "status": "PAUSED", "status": "ACTIVE"}')
 
 
-@pytest.mark.parametrize("content", [b"\x00\x00", b"\xff\xfe{}", b"[" * 100_000, b'{"kind": "campaign", "id": 7}', b'{"kind": "campaign"'])
+@pytest.mark.parametrize(
+    "content", [b"\x00\x00", b"\xff\xfe{}", b"[" * 100_000, b'{"kind": "campaign", "id": 7}', b'{"kind": "campaign"']
+)
 async def test_a_file_that_is_none_is_refused_in_a_sentence(account: AdAccount, tmp_path: Path, content: bytes) -> None:
     file = anyio.Path(tmp_path / "account.jsonl")
     await file.write_bytes(content)
@@ -477,7 +539,9 @@ async def test_a_device_is_no_place_for_a_receipt(account: AdAccount, tmp_path: 
 # ---- receipts
 
 
-async def test_two_imports_with_one_receipt_make_nothing_twice(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+async def test_two_imports_with_one_receipt_make_nothing_twice(
+    server: Emulator, account: AdAccount, tmp_path: Path
+) -> None:
     file, receipt = tmp_path / "account.jsonl", tmp_path / "receipt"
     await account.trees.export(file)
     results: list[object] = []
@@ -506,16 +570,22 @@ async def test_a_file_that_is_no_receipt_is_left_alone(account: AdAccount, tmp_p
     assert await receipt.read_bytes() == content
 
 
-async def test_a_receipt_of_other_lines_or_options_is_refused(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+async def test_a_receipt_of_other_lines_or_options_is_refused(
+    server: Emulator, account: AdAccount, tmp_path: Path
+) -> None:
     file, receipt = tmp_path / "account.jsonl", tmp_path / "receipt"
     await account.trees.export(file)
     await account.trees.load(file, receipt=receipt, start=SOON)
     with pytest.raises(InvalidRequest, match="of other lines or options"):
-        await account.trees.load(file, receipt=receipt, start=SOON, rename=lambda name: f"{name} II"[:200], publish=True)
+        await account.trees.load(
+            file, receipt=receipt, start=SOON, rename=lambda name: f"{name} II"[:200], publish=True
+        )
     assert len(server.store.account(server.ad_account_id).campaigns) == 3
 
 
-async def test_publishing_that_ended_early_is_gone_on_with(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+async def test_publishing_that_ended_early_is_gone_on_with(
+    server: Emulator, account: AdAccount, tmp_path: Path
+) -> None:
     """The campaign went live, and the connection broke before what drafts cannot hold was set."""
     vary(server, 3)
     file, receipt = tmp_path / "account.jsonl", tmp_path / "receipt"
@@ -526,7 +596,9 @@ async def test_publishing_that_ended_early_is_gone_on_with(server: Emulator, acc
         await account.trees.load(file, receipt=receipt, start=SOON, publish=True)
     server.clear_faults()
     done = await account.trees.load(file, receipt=receipt, start=SOON, publish=True)
-    original_of = {one.campaign_id: original for one in done for original, copy in one.ids.items() if copy == one.campaign_id}
+    original_of = {
+        one.campaign_id: original for one in done for original, copy in one.ids.items() if copy == one.campaign_id
+    }
     for one in done:
         check_copy(server, original_of[one.campaign_id], one, SOON)
     assert len(server.store.account(server.ad_account_id).campaigns) == 6
@@ -547,7 +619,9 @@ async def test_a_half_made_draft_that_somebody_published_is_not_made_twice(accou
 
 
 @pytest.mark.parametrize("start", [datetime(9999, 12, 31, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59)])  # noqa: DTZ001 - taken for UTC
-async def test_a_start_at_the_end_of_the_calendar_is_refused(server: Emulator, account: AdAccount, start: datetime) -> None:
+async def test_a_start_at_the_end_of_the_calendar_is_refused(
+    server: Emulator, account: AdAccount, start: datetime
+) -> None:
     before = len(server.store.account(server.ad_account_id).campaign_drafts)
     with pytest.raises(InvalidRequest, match="calendar"):
         await account.trees.clone_campaign(first_campaign(server)["id"], start=start)

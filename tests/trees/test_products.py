@@ -58,7 +58,9 @@ async def test_nothing_is_made_of_what_breaks_a_rule(
     assert drafts(server) == 0
 
 
-async def test_the_catalogue_is_read_once_for_a_whole_file(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+async def test_the_catalogue_is_read_once_for_a_whole_file(
+    server: Emulator, account: AdAccount, tmp_path: Path
+) -> None:
     await account.trees.export(tmp_path / "tree.jsonl")
     server.reset_statistics()
     assert len(await account.trees.load(tmp_path / "tree.jsonl")) == 2

@@ -47,7 +47,9 @@ def alike(original: AdSet, by: timedelta) -> AdSet:
 async def test_a_campaign_is_cloned_with_its_children_under_new_names_and_dates(account: AdAccount) -> None:
     campaign = await first_campaign(account)
     before = await account.trees.read(campaign)
-    done = await account.trees.clone_campaign(campaign, name="Encore", rename=lambda name: f"{name} II", start=SOON, publish=True)
+    done = await account.trees.clone_campaign(
+        campaign, name="Encore", rename=lambda name: f"{name} II", start=SOON, publish=True
+    )
     assert done.errors == []
     assert done.published
     after = await account.trees.read(done.campaign_id)
@@ -76,7 +78,9 @@ async def test_a_clone_is_a_draft_until_it_is_published(server: Emulator, accoun
 
 async def test_what_keeps_a_clone_from_going_live_is_told(server: Emulator, account: AdAccount) -> None:
     # A draft may have a name that is too short to go live.
-    done = await account.trees.clone_campaign(await first_campaign(account), rename=lambda _: "x", start=SOON, publish=True)
+    done = await account.trees.clone_campaign(
+        await first_campaign(account), rename=lambda _: "x", start=SOON, publish=True
+    )
     assert done.errors
     assert not done.published
     assert {error.validation_entity_id for error in done.errors} <= set(done.ids.values())
@@ -142,7 +146,9 @@ async def test_a_tree_that_cannot_be_made_costs_nothing(server: Emulator, accoun
     assert server.statistics().requests == before
 
 
-async def test_an_export_leaves_out_what_is_archived_with_what_is_in_it(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+async def test_an_export_leaves_out_what_is_archived_with_what_is_in_it(
+    server: Emulator, account: AdAccount, tmp_path: Path
+) -> None:
     # The campaign alone: whether archiving it archives what is in it is up to the server.
     campaigns = server.store.account(server.ad_account_id).campaigns
     campaigns.put({**campaigns.get(await first_campaign(account)), "status": "ARCHIVED"})
@@ -152,7 +158,9 @@ async def test_an_export_leaves_out_what_is_archived_with_what_is_in_it(server: 
     assert (await account.trees.export(file, archived=True))["campaign"] == 3
 
 
-async def test_an_export_that_fails_keeps_the_earlier_file(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+async def test_an_export_that_fails_keeps_the_earlier_file(
+    server: Emulator, account: AdAccount, tmp_path: Path
+) -> None:
     file = anyio.Path(tmp_path / "account.jsonl")
     await account.trees.export(file)
     before = await file.read_bytes()
@@ -181,13 +189,17 @@ async def test_an_import_goes_on_where_its_receipt_ends(server: Emulator, accoun
     drafts = (len(found.campaign_drafts), len(found.ad_set_drafts), len(found.ad_drafts))
     assert drafts == (counts["campaign"], counts["ad_set"], counts["ad"])
     assert await account.trees.load(file, receipt=receipt, start=SOON) == []
-    assert [one.published for one in await account.trees.load(file, receipt=receipt, start=SOON, publish=True)] == [True] * 3
+    assert [one.published for one in await account.trees.load(file, receipt=receipt, start=SOON, publish=True)] == [
+        True
+    ] * 3
     assert not len(found.campaign_drafts)
     assert len(found.campaigns) == 6
     assert await account.trees.load(file, receipt=receipt, start=SOON, publish=True) == []
 
 
-async def test_a_draft_whose_answer_was_lost_is_not_made_twice(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+async def test_a_draft_whose_answer_was_lost_is_not_made_twice(
+    server: Emulator, account: AdAccount, tmp_path: Path
+) -> None:
     file, receipt = tmp_path / "account.jsonl", tmp_path / "receipt.jsonl"
     await account.trees.export(file)
     lost = server.add_fault("lost_answer", operation="createCampaignDraft")
@@ -199,7 +211,9 @@ async def test_a_draft_whose_answer_was_lost_is_not_made_twice(server: Emulator,
     assert len(server.store.account(server.ad_account_id).campaign_drafts) == 3
 
 
-async def test_an_import_goes_on_after_its_half_made_draft_was_deleted(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+async def test_an_import_goes_on_after_its_half_made_draft_was_deleted(
+    server: Emulator, account: AdAccount, tmp_path: Path
+) -> None:
     file, receipt = tmp_path / "account.jsonl", tmp_path / "receipt.jsonl"
     await account.trees.export(file)
     server.add_fault("error", operation="createAdDraft", status=400, skip=4)

@@ -126,8 +126,12 @@ def every_operation(ads: AdsClient) -> dict[str, Awaitable[Any]]:
 def campaigns(account: AdAccount) -> dict[str, Awaitable[Any]]:
     drafts = account.drafts.campaigns
     return {
-        "getCampaigns": account.campaigns.list(statuses=[CampaignStatus.ACTIVE], name="Autumn", sort_direction=SortDirection.ASC, limit=5),
-        "createCampaign": account.campaigns.create(CampaignCreate(name="Autumn", objective=CampaignObjective.REACH), idempotency_key="1"),
+        "getCampaigns": account.campaigns.list(
+            statuses=[CampaignStatus.ACTIVE], name="Autumn", sort_direction=SortDirection.ASC, limit=5
+        ),
+        "createCampaign": account.campaigns.create(
+            CampaignCreate(name="Autumn", objective=CampaignObjective.REACH), idempotency_key="1"
+        ),
         "getCampaign": account.campaigns.get(ID),
         "updateCampaign": account.campaigns.update(ID, CampaignUpdate(status=CampaignStatus.PAUSED)),
         "createDraftFromCampaign": account.campaigns.create_draft(ID),
@@ -135,7 +139,9 @@ def campaigns(account: AdAccount) -> dict[str, Awaitable[Any]]:
         "getCampaignDraftsV3": drafts.list(limit=50, offset=0),
         "getCampaignDraft": drafts.get(ID),
         "updateCampaignDraft": drafts.update(ID, CampaignDraftUpdate(name="Winter")),
-        "publishCampaignDraft": drafts.publish(ID, CampaignDraftPublish(action=PublishAction.PUBLISH, draft_hierarchy_version=3)),
+        "publishCampaignDraft": drafts.publish(
+            ID, CampaignDraftPublish(action=PublishAction.PUBLISH, draft_hierarchy_version=3)
+        ),
         "deleteCampaignDraft": drafts.delete(ID),
     }
 
@@ -227,7 +233,9 @@ def rest_of_account(account: AdAccount) -> dict[str, Awaitable[Any]]:
         "getAdAccount": account.get(),
         "updateAdAccount": account.update(AdAccountUpdate(name="Acme", industry=Industry.RETAIL)),
         "getAdAccountMembers": account.members.list(),
-        "addMemberToAdAccount": account.members.add(AdAccountMemberAdd(member_id="one", role=AdAccountRole.AD_ACCOUNT_VIEWER)),
+        "addMemberToAdAccount": account.members.add(
+            AdAccountMemberAdd(member_id="one", role=AdAccountRole.AD_ACCOUNT_VIEWER)
+        ),
         "updateAdAccountMemberRole": account.members.update_role(
             "one", AdAccountMemberRoleUpdate(role=AdAccountRole.AD_ACCOUNT_CONTRIBUTOR)
         ),
@@ -236,7 +244,9 @@ def rest_of_account(account: AdAccount) -> dict[str, Awaitable[Any]]:
         "getReservedPricing": account.pricing.reserved(
             ReservedPriceQuery(ad_product=ReservedAdProduct.CONTENT, start_date=SOON, end_date=LATER, targets=TARGETS)
         ),
-        "getChangeHistory": account.change_history.list(change_category=ChangeCategory.BUDGET, created_gte=TODAY - timedelta(days=9)),
+        "getChangeHistory": account.change_history.list(
+            change_category=ChangeCategory.BUDGET, created_gte=TODAY - timedelta(days=9)
+        ),
     }
 
 
@@ -279,7 +289,9 @@ def members(business: Business) -> dict[str, Awaitable[Any]]:
         business_role=BusinessRole.BUSINESS_MEMBER,
         ad_account_invitations=[AdAccountInvitation(ad_account_id=ID, role=AdAccountRole.AD_ACCOUNT_VIEWER)],
     )
-    acceptance = BusinessInvitationAccept(name="Someone", email_address="someone@example.com", has_marketing_opt_in=False, invitation_id=ID)
+    acceptance = BusinessInvitationAccept(
+        name="Someone", email_address="someone@example.com", has_marketing_opt_in=False, invitation_id=ID
+    )
     account = AdAccountCreate(
         name="Acme",
         type=AdAccountType.BRAND_ADVERTISER,
@@ -294,7 +306,9 @@ def members(business: Business) -> dict[str, Awaitable[Any]]:
         "getBusinessMembers": business.members.list(),
         "getBusinessMember": business.members.get("one"),
         "updateBusinessMember": business.members.update("one", BusinessMemberUpdate(has_marketing_opt_in=True)),
-        "updateBusinessMemberRole": business.members.update_role("one", BusinessMemberRoleUpdate(role=BusinessRole.BUSINESS_ADMIN)),
+        "updateBusinessMemberRole": business.members.update_role(
+            "one", BusinessMemberRoleUpdate(role=BusinessRole.BUSINESS_ADMIN)
+        ),
         "removeBusinessMember": business.members.remove("one"),
         "getAdAccountsForBusinessMember": business.members.ad_accounts("one"),
         "createBusinessInvitation": business.members.invite(invitation),

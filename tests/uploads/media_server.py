@@ -90,7 +90,10 @@ class MediaServer:
         else:
             status, answer = self._answer(method, target, await reader.readexactly(length))
         content = json.dumps(answer).encode()
-        writer.write(f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content)
+        writer.write(
+            f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n".encode()
+            + content
+        )
         await writer.drain()
         return True
 
@@ -147,7 +150,10 @@ class MediaServer:
             if self.after_create is not None:
                 self.after_create()
         elif method == "GET" and target.partition("?")[0].endswith("/assets"):
-            return 200, {"assets": [asset] if self.creates else [], "paging": {"total_results": int(bool(self.creates))}}
+            return 200, {
+                "assets": [asset] if self.creates else [],
+                "paging": {"total_results": int(bool(self.creates))},
+            }
         return 200, asset
 
 

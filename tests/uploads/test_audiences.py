@@ -57,7 +57,9 @@ async def test_answers_that_are_lost_make_no_second_audience(server: Emulator, a
     assert server.statistics().operations["createAudience"] == 1
 
 
-async def test_lines_without_an_identifier_refuse_the_list_and_are_named_by_number_alone(server: Emulator, account: AdAccount) -> None:
+async def test_lines_without_an_identifier_refuse_the_list_and_are_named_by_number_alone(
+    server: Emulator, account: AdAccount
+) -> None:
     lines = [PEOPLE[0], "Jane Doe", PEOPLE[1], "secret words"]
     with pytest.raises(InvalidRequest, match=r"2 lines without an identifier \(lines 2, 4\)") as caught:
         await account.audiences.upload_file(lines, name="Fans")
@@ -88,7 +90,9 @@ class SignedPlace:
         assert request is not None
         if request.target.startswith("/ads/v3/"):
             place = {"id": ACCOUNT, "upload_url": f"{self.server.origin}/signed?X-Goog-Signature=s3cret"}
-            await answer(200, place if "upload_url" in request.target else {"id": ACCOUNT, "status": self.status})(connection)
+            await answer(200, place if "upload_url" in request.target else {"id": ACCOUNT, "status": self.status})(
+                connection
+            )
             return
         assert not {"authorization", "x-spotify-ads-sdk"} & request.headers.keys()
         if self.refuses:
@@ -115,7 +119,11 @@ async def test_an_upload_to_storage_survives_breaks(resumable: bool) -> None:  #
         place = SignedPlace(server, resumable=resumable, breaks=2)
         await ads.ad_account(ACCOUNT).audiences.upload_file(PEOPLE, name="Fans")
         assert sorted(place.content.decode().splitlines()) == sorted(sha256(one.lower()) for one in PEOPLE)
-        put = [one for one in server.received if one.method == "PUT" and not one.headers.get("content-range", "").startswith("bytes */")]
+        put = [
+            one
+            for one in server.received
+            if one.method == "PUT" and not one.headers.get("content-range", "").startswith("bytes */")
+        ]
         assert [len(one.body) for one in put] == ([80_210, 60_210, 40_210] if resumable else [80_210] * 3)
 
 
@@ -251,7 +259,12 @@ def test_an_address_in_another_column_is_not_passed_over() -> None:
 
 async def test_a_list_in_a_workbook(account: AdAccount, tmp_path: Path) -> None:
     book = openpyxl.Workbook()
-    for row in (["Name", "E-Mail"], ["Ann", "mailto:Listener1@example.com"], [None, None], ["Bob", "listener2@example.com."]):
+    for row in (
+        ["Name", "E-Mail"],
+        ["Ann", "mailto:Listener1@example.com"],
+        [None, None],
+        ["Bob", "listener2@example.com."],
+    ):
         book.active.append(row)
     path = tmp_path / "crm.xlsx"
     book.save(path)
@@ -309,7 +322,8 @@ def test_an_address_with_something_more_is_refused_and_never_hashed_as_one(typed
 
 
 @pytest.mark.parametrize(
-    "typed", ["o'neil+list@b-c.example.co.uk", "a!#$%&*/=?^_`~.b@b.co", "jörg@münchen.example", "a@例え.jp", "a@xn--r8jz45g.jp"]
+    "typed",
+    ["o'neil+list@b-c.example.co.uk", "a!#$%&*/=?^_`~.b@b.co", "jörg@münchen.example", "a@例え.jp", "a@xn--r8jz45g.jp"],
 )
 def test_an_address_keeps_what_it_may_hold(typed: str) -> None:
     counts = Counts(refused_lines=[])
@@ -318,7 +332,10 @@ def test_an_address_keeps_what_it_may_hold(typed: str) -> None:
 
 def test_columns_with_numbers_hold_identifiers_too() -> None:
     counts = Counts(refused_lines=[])
-    assert set(identifiers(["Email 1,E-mail_2,Name\n", "a@b.co,c@d.co,Bob\n"], None, counts)) == {sha256("a@b.co"), sha256("c@d.co")}
+    assert set(identifiers(["Email 1,E-mail_2,Name\n", "a@b.co,c@d.co,Bob\n"], None, counts)) == {
+        sha256("a@b.co"),
+        sha256("c@d.co"),
+    }
 
 
 ADDRESSES = "listener1@example.com\nlistener2@example.com"
@@ -386,7 +403,9 @@ def test_the_same_people_have_the_same_hashes_in_every_encoding(people: set[int]
     found, assumed = encoding_of(content, None)
     lines = text.encode(encoding).decode(found).splitlines(keepends=True)
     counts = Counts(refused_lines=[])
-    assert list(identifiers(lines, None, counts, ascii_only=assumed)) == [sha256(f"s{one}@example.com") for one in sorted(people)]
+    assert list(identifiers(lines, None, counts, ascii_only=assumed)) == [
+        sha256(f"s{one}@example.com") for one in sorted(people)
+    ]
     assert not counts.refused
 
 
@@ -396,11 +415,16 @@ def test_what_is_uploaded_is_held_to_what_was_read() -> None:
     counts.identifiers = 3
     assert missing_from(hashes, counts) == ""
     assert missing_from(hashes[:2], counts) == "2 of 3 hashes are there"
-    assert missing_from([*hashes[:2], f"{sha256('f')}\n"], counts) == "1 of 3 identifiers that were hashed again are not there"
+    assert (
+        missing_from([*hashes[:2], f"{sha256('f')}\n"], counts)
+        == "1 of 3 identifiers that were hashed again are not there"
+    )
     assert missing_from([hashes[0], "a@b.co\n"], counts) == "line 2 is no hash"
 
 
-async def test_a_list_that_the_disk_lost_is_not_uploaded(server: Emulator, account: AdAccount, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_list_that_the_disk_lost_is_not_uploaded(
+    server: Emulator, account: AdAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = Path.open
 
     def half(self: Path, mode: str = "r", **how: Any) -> Any:  # noqa: ANN401 - as Path.open
@@ -423,7 +447,9 @@ async def test_hashes_that_a_kill_left_behind_are_cleared_by_the_next_run(accoun
     try:
         program = "import os, signal\nfrom spotify_ads_async.uploads.hash_folder import hash_folder\n"
         program += "with hash_folder() as folder:\n    (folder / 'list.csv').write_text('x')\n    os.kill(os.getpid(), signal.SIGKILL)"
-        await anyio.run_process([sys.executable, "-c", program], check=False, env={**os.environ, "TMPDIR": str(tmp_path)})
+        await anyio.run_process(
+            [sys.executable, "-c", program], check=False, env={**os.environ, "TMPDIR": str(tmp_path)}
+        )
         (left,) = folders()
         strangers = tmp_path / "spotify-ads-list-of-somebody"
         strangers.mkdir()

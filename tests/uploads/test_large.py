@@ -44,7 +44,9 @@ def make(path: Path, size: int) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process's memory is read from /proc")
-@pytest.mark.parametrize("megabytes", [pytest.param(60, id="60 MB"), pytest.param(500, id="500 MB", marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "megabytes", [pytest.param(60, id="60 MB"), pytest.param(500, id="500 MB", marks=pytest.mark.soak)]
+)
 async def test_a_large_file_arrives_over_a_bad_connection(tmp_path: Path, megabytes: int) -> None:
     path = tmp_path / "spot.mp3"
     size = megabytes * 1_000_000
@@ -53,7 +55,14 @@ async def test_a_large_file_arrives_over_a_bad_connection(tmp_path: Path, megaby
     rng = random.Random(3)  # noqa: S311 - no secret
     async with MediaServer(breaks_at=sorted(rng.sample(range(MIB, size - MIB), breaks)), keep=False) as server:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", PROGRAM, server.base_url, ACCOUNT, str(path), stdout=asyncio.subprocess.PIPE, env={**os.environ}
+            sys.executable,
+            "-c",
+            PROGRAM,
+            server.base_url,
+            ACCOUNT,
+            str(path),
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ},
         )
         output, _ = await process.communicate()
         assert process.returncode == 0
@@ -62,7 +71,9 @@ async def test_a_large_file_arrives_over_a_bad_connection(tmp_path: Path, megaby
         assert server.completed == len(server.sections) == found["sections"]
         assert found["sha256"] == await asyncio.to_thread(lambda: hashlib.sha256(path.read_bytes()).hexdigest())
         length = MIB // 2
-        assert [server.sections[number] for number in sorted(server.sections)] == await asyncio.to_thread(digests, path, length)
+        assert [server.sections[number] for number in sorted(server.sections)] == await asyncio.to_thread(
+            digests, path, length
+        )
         assert server.received - size < size * 0.05
         assert found["peak_kib"] * 1024 < 60_000_000
 

@@ -125,7 +125,9 @@ async def test_what_the_server_cannot_use_is_an_error(account: AdAccount, tmp_pa
     assert names(tmp_path) == ["clip.mov"]
 
 
-async def test_processing_that_takes_too_long_can_be_waited_for_again(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+async def test_processing_that_takes_too_long_can_be_waited_for_again(
+    server: Emulator, account: AdAccount, tmp_path: Path
+) -> None:
     server.store.processing_seconds = 60.0
     path = media(tmp_path, 1000)
     with pytest.raises(ConnectionFailed, match="PROCESSING after 0 s"):
@@ -137,7 +139,9 @@ async def test_processing_that_takes_too_long_can_be_waited_for_again(server: Em
     assert server.statistics().operations["createAsset"] == server.statistics().operations["uploadAsset"] == 1
 
 
-async def test_a_lost_answer_never_makes_two_assets_or_two_uploads(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+async def test_a_lost_answer_never_makes_two_assets_or_two_uploads(
+    server: Emulator, account: AdAccount, tmp_path: Path
+) -> None:
     for operation in ("createAsset", "uploadAsset", "getAsset"):
         server.add_fault("lost_answer", operation=operation, times=1)
     done = await account.assets.upload(media(tmp_path, 1000))
@@ -146,7 +150,9 @@ async def test_a_lost_answer_never_makes_two_assets_or_two_uploads(server: Emula
     assert server.statistics().operations["uploadAsset"] == 1
 
 
-async def test_a_lost_answer_of_any_step_in_sections_is_settled(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+async def test_a_lost_answer_of_any_step_in_sections_is_settled(
+    server: Emulator, account: AdAccount, tmp_path: Path
+) -> None:
     for operation in ("startUploadChunkedAsset", "transferChunkedAsset", "completeUploadChunkedAsset"):
         server.add_fault("lost_answer", operation=operation, times=1)
     done = await account.assets.upload(media(tmp_path, 5 * MIB))
@@ -240,7 +246,9 @@ async def test_a_file_that_changes_meanwhile_is_not_completed(tmp_path: Path) ->
         assert hashlib.sha256(server.content()).hexdigest() == done.sha256
 
 
-async def test_an_asset_that_has_its_file_is_not_taken_for_this_one(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+async def test_an_asset_that_has_its_file_is_not_taken_for_this_one(
+    server: Emulator, account: AdAccount, tmp_path: Path
+) -> None:
     done = await account.assets.upload(media(tmp_path, 1000))
     with pytest.raises(Conflict, match="has its file already"):
         await account.assets.upload(media(tmp_path, 2000, "other.mp3"), into=done.id)
@@ -308,7 +316,9 @@ async def test_an_asset_that_is_gone_is_registered_anew(server: Emulator, accoun
     with pytest.raises(RequestRejected):
         await account.assets.upload(path)
     journal = tmp_path / "spot.mp3.upload"
-    (noted,) = [json.loads(line)["asset_id"] for line in journal.read_text().splitlines() if "asset_id" in json.loads(line)]
+    (noted,) = [
+        json.loads(line)["asset_id"] for line in journal.read_text().splitlines() if "asset_id" in json.loads(line)
+    ]
     journal.write_text(journal.read_text().replace(noted, ASSET))
     done = await account.assets.upload(path)
     assert done.status == AssetStatus.READY
@@ -339,7 +349,9 @@ async def test_an_upload_goes_on_after_kill_9(tmp_path: Path) -> None:
             process.kill()
 
     async with MediaServer(before_section=kill) as server:
-        process = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, server.base_url, ACCOUNT, str(path))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", PROGRAM, server.base_url, ACCOUNT, str(path)
+        )
         assert await process.wait() == -signal.SIGKILL
         first = len(server.transfers)
         async with client(server.base_url) as ads:
@@ -399,7 +411,9 @@ def test_first_bytes_tell_the_type(head: bytes, kind: AssetType | None) -> None:
     assert kind_of(head) is kind
 
 
-async def test_an_asset_of_the_same_name_is_not_taken_for_ours(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+async def test_an_asset_of_the_same_name_is_not_taken_for_ours(
+    server: Emulator, account: AdAccount, tmp_path: Path
+) -> None:
     path = media(tmp_path, 1000)
     # Somebody else has just registered one, and waits to send a file of his own.
     others = await account.assets.create(
@@ -498,7 +512,9 @@ async def test_a_section_that_was_read_amid_a_change_is_not_trusted(tmp_path: Pa
         assert hashlib.sha256(server.content()).hexdigest() == done.sha256 == hashlib.sha256(sound).hexdigest()
 
 
-async def test_lost_answers_of_sections_are_no_matter_for_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_lost_answers_of_sections_are_no_matter_for_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with MediaServer(lost_answers=8) as server, client(server.base_url) as ads:
         await ads.ad_account(ACCOUNT).assets.upload(media(tmp_path, 6 * MIB))
         assert server.lost_answers == 0
@@ -515,7 +531,10 @@ async def test_a_journal_of_an_earlier_version_is_gone_on_with(tmp_path: Path) -
         server.before_section = None
         journal = tmp_path / "spot.mp3.upload"
         lines = [json.loads(line) for line in journal.read_text().splitlines()]
-        plain = [{"sent": line["sent"][0]} if "sent" in line else {"creating_since": 1.5} if "mark" in line else line for line in lines]
+        plain = [
+            {"sent": line["sent"][0]} if "sent" in line else {"creating_since": 1.5} if "mark" in line else line
+            for line in lines
+        ]
         journal.write_text("".join(msgspec.json.encode(line).decode() + "\n" for line in plain))
         async with client(server.base_url) as ads:
             done = await ads.ad_account(ACCOUNT).assets.upload(path)

@@ -251,7 +251,9 @@ def _time(text: str) -> str:
     except ValueError:
         raise CellError(f"{_short(text)} is no time: write 2026-09-23T04:56:07Z") from None
     if moment.tzinfo is None:
-        raise CellError(f"{text!r} names no time zone: write 2026-09-23T04:56:07Z, or an offset, which is turned into UTC")
+        raise CellError(
+            f"{text!r} names no time zone: write 2026-09-23T04:56:07Z, or an offset, which is turned into UTC"
+        )
     if moment.microsecond:
         raise CellError(f"{text!r} has a fraction of a second: the API takes none")
     try:

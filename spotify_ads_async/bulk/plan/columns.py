@@ -136,7 +136,13 @@ def is_list(kind: object) -> bool:
     return (get_origin(bare) or bare) in {list, tuple, set, frozenset}
 
 
-_KINDS: Mapping[Any, Kind] = {str: Kind.TEXT, int: Kind.INTEGER, float: Kind.NUMBER, bool: Kind.BOOLEAN, datetime: Kind.TIME}
+_KINDS: Mapping[Any, Kind] = {
+    str: Kind.TEXT,
+    int: Kind.INTEGER,
+    float: Kind.NUMBER,
+    bool: Kind.BOOLEAN,
+    datetime: Kind.TIME,
+}
 
 
 def _kind(name: str, kind: object) -> Kind:

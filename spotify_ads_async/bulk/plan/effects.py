@@ -18,7 +18,17 @@ from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.cells import in_words
 from spotify_ads_async.bulk.plan.columns import Cell
 from spotify_ads_async.bulk.plan.money import AmountRefused, check_amounts, in_units
-from spotify_ads_async.bulk.plan.state import Edit, Shape, State, edits_between, entity_shape, leaf, same, sendable, with_edit
+from spotify_ads_async.bulk.plan.state import (
+    Edit,
+    Shape,
+    State,
+    edits_between,
+    entity_shape,
+    leaf,
+    same,
+    sendable,
+    with_edit,
+)
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.validation.requests import check_body
 
@@ -74,9 +84,7 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
     wanted: Any
 
     def __str__(self) -> str:
-        return (
-            f"{self.field} was {shown(self.planned)} when it was planned, is {shown(self.found)} now, and shall become {shown(self.wanted)}"
-        )
+        return f"{self.field} was {shown(self.planned)} when it was planned, is {shown(self.found)} now, and shall become {shown(self.wanted)}"
 
 
 class Rebased(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +110,9 @@ class Merge(msgspec.Struct, frozen=True, kw_only=True):
     conflicts: dict[str, str]
 
 
-def effect(entity: Entity, state: State, values: Mapping[str, Cell], *, now: datetime, currency: str = "") -> Effect | Refusal:
+def effect(
+    entity: Entity, state: State, values: Mapping[str, Cell], *, now: datetime, currency: str = ""
+) -> Effect | Refusal:
     """What writing ``values`` (by column) over ``state`` comes down to.
 
     Args:
@@ -116,7 +126,9 @@ def effect(entity: Entity, state: State, values: Mapping[str, Cell], *, now: dat
     for name, value in values.items():
         _write(entity, state, after, name, value)
     shape = entity_shape(entity)
-    after = {field: sendable(value, shape, field) for field, value in after.items() if not same(state.get(field), value)}
+    after = {
+        field: sendable(value, shape, field) for field, value in after.items() if not same(state.get(field), value)
+    }
     if not after:
         return Effect(before={}, after={}, steps=())
     before = {field: sendable(state[field], shape, field) for field in after if state.get(field) is not None}
@@ -160,7 +172,11 @@ def _on_top_of(value: Any, present: Any, holder: Shape, name: str) -> Any:  # no
         return _whole(cast("dict[str, Any]", value), cast("dict[str, Any]", present), holder.inner.get(name, _NO_SHAPE))
     if isinstance(value, list) and isinstance(present, list):
         listed = holder.listed.get(name)
-        return cast("Any", value) if listed is None else _elements(cast("list[Any]", value), cast("list[Any]", present), listed)
+        return (
+            cast("Any", value)
+            if listed is None
+            else _elements(cast("list[Any]", value), cast("list[Any]", present), listed)
+        )
     return cast("Any", value)
 
 
@@ -177,7 +193,9 @@ def _whole(value: dict[str, Any], present: dict[str, Any], shape: Shape) -> dict
             whole[name] = old
         elif isinstance(old, list):
             whole[name] = []
-        elif isinstance(old, dict) and (rest := _whole({}, cast("dict[str, Any]", old), shape.inner.get(name, _NO_SHAPE))):
+        elif isinstance(old, dict) and (
+            rest := _whole({}, cast("dict[str, Any]", old), shape.inner.get(name, _NO_SHAPE))
+        ):
             whole[name] = rest
     whole.update((name, one) for name, one in value.items() if name not in whole)
     return whole
@@ -264,12 +282,18 @@ class _Broken(NamedTuple):
     reason: str
 
 
-def refusal_of(entity: Entity, steps: Iterable[dict[str, Any]], before: State, values: Mapping[str, Cell], now: datetime) -> Refusal | None:
+def refusal_of(
+    entity: Entity, steps: Iterable[dict[str, Any]], before: State, values: Mapping[str, Cell], now: datetime
+) -> Refusal | None:
     """Why the requests of a row break a rule of the API document, None where they break none."""
-    return next((refusal for body in steps if (refusal := _illegal(entity, body, before, values, now)) is not None), None)
+    return next(
+        (refusal for body in steps if (refusal := _illegal(entity, body, before, values, now)) is not None), None
+    )
 
 
-def _illegal(entity: Entity, body: dict[str, Any], before: State, values: Mapping[str, Cell], now: datetime) -> Refusal | None:
+def _illegal(
+    entity: Entity, body: dict[str, Any], before: State, values: Mapping[str, Cell], now: datetime
+) -> Refusal | None:
     """Hold one request to the rules of the API document. What came from the server is never a reason to refuse."""
     broken = _broken(entity, body, now)
     if broken is None:
@@ -298,10 +322,14 @@ def _known_only(value: dict[str, Any], shape: Shape) -> dict[str, Any]:
         if name not in shape.known:
             continue
         if (inner := shape.inner.get(name)) is not None and isinstance(one, dict):
-            found[name] = {part: kept for part, kept in _known_only(cast("dict[str, Any]", one), inner).items() if kept is not None}
+            found[name] = {
+                part: kept for part, kept in _known_only(cast("dict[str, Any]", one), inner).items() if kept is not None
+            }
         elif (listed := shape.listed.get(name)) is not None and isinstance(one, list):
             items = cast("list[Any]", one)
-            found[name] = [_known_only(cast("dict[str, Any]", item), listed) if isinstance(item, dict) else item for item in items]
+            found[name] = [
+                _known_only(cast("dict[str, Any]", item), listed) if isinstance(item, dict) else item for item in items
+            ]
         else:
             found[name] = one
     return found
@@ -344,7 +372,9 @@ def rebase(entity: Entity, before: State, after: State, present: State, *, force
             conflicts.append(_conflict(edit, now))
             continue
         if field not in changed:
-            changed[field] = None if len(edit.path) == 1 else copy.deepcopy(sendable(present.get(field) or {}, shape, field))
+            changed[field] = (
+                None if len(edit.path) == 1 else copy.deepcopy(sendable(present.get(field) or {}, shape, field))
+            )
         if not with_edit(changed, edit.path, edit.after):
             conflicts.append(_conflict(edit, now))
     earlier = {field: sendable(present[field], shape, field) for field in changed if present.get(field) is not None}
@@ -383,7 +413,9 @@ def reached(wanted: object, present: object, before: object = None) -> bool:
             return same(wanted, present)
 
 
-def merge(entity: Entity, base: Mapping[str, Cell], state: State, values: Mapping[str, Cell], *, force: bool = False) -> Merge:
+def merge(
+    entity: Entity, base: Mapping[str, Cell], state: State, values: Mapping[str, Cell], *, force: bool = False
+) -> Merge:
     """Compare a change with what was exported earlier (``base``) and with the present state.
 
     A value that equals the export was not edited: it never undoes what somebody else did since. A value that was
@@ -404,7 +436,9 @@ def merge(entity: Entity, base: Mapping[str, Cell], state: State, values: Mappin
             if force:
                 kept[name] = value
             else:
-                conflicts[name] = f"was {shown(then)} when exported, is {shown(present)} now, and shall become {shown(value)}"
+                conflicts[name] = (
+                    f"was {shown(then)} when exported, is {shown(present)} now, and shall become {shown(value)}"
+                )
     return Merge(values=kept, conflicts=conflicts)
 
 

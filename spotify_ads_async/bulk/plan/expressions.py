@@ -28,7 +28,12 @@ _EXPRESSION = re.compile(r"(?P<name>[A-Za-z0-9_.]+)\s*(?P<operator>!=|>=|<=|=|>|
 _RELATIVE_AMOUNT = re.compile(r"(?P<sign>[+-])(?P<amount>[0-9]{1,15}(?:\.[0-9]{1,9})?)(?P<percent>%?)")
 _RELATIVE_TIME = re.compile(r"(?P<sign>[+-])(?P<amount>[0-9]{1,30})(?P<unit>[dhm])")
 _UNITS: Mapping[str, str] = {"d": "days", "h": "hours", "m": "minutes"}
-_ORDERED: Mapping[str, Callable[[Any, Any], bool]] = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le}
+_ORDERED: Mapping[str, Callable[[Any, Any], bool]] = {
+    ">": operator.gt,
+    "<": operator.lt,
+    ">=": operator.ge,
+    "<=": operator.le,
+}
 _COUNTABLE = frozenset({Kind.INTEGER, Kind.MONEY, Kind.AMOUNT, Kind.NUMBER})
 _PER_UNIT = 1_000_000
 _ORDERABLE = _COUNTABLE | {Kind.TIME, Kind.TEXT}
@@ -88,7 +93,9 @@ def parse_condition(entity: Entity, text: str) -> Condition:
         raise BadExpression(f"{text}: {name} is no text, so ~ says nothing")
     alternatives = value.split(",") if sign in {"=", "!="} and column.kind is not Kind.JSON else [value]
     try:
-        return Condition(column=column, operator=sign, values=tuple(_comparable(column, sign, one.strip()) for one in alternatives))
+        return Condition(
+            column=column, operator=sign, values=tuple(_comparable(column, sign, one.strip()) for one in alternatives)
+        )
     except CellError as problem:
         raise BadExpression(f"{text}: {problem}") from None
 
@@ -125,7 +132,9 @@ def parse_setting(entity: Entity, text: str, *, clear: str = CLEAR, zone: ZoneIn
             raise BadExpression(f"{text}: {value} leads beyond all dates, which end with the year 9999") from None
         return Setting(column=column, relative=True, shift=Decimal(int(shift.total_seconds())), text=value)
     try:
-        return Setting(column=column, value=parse_cell(column, cell_text(column, value, zone=zone), clear=clear), text=value)
+        return Setting(
+            column=column, value=parse_cell(column, cell_text(column, value, zone=zone), clear=clear), text=value
+        )
     except CellError as problem:
         raise BadExpression(f"{text}: {problem}") from None
 
@@ -157,7 +166,8 @@ def new_values(settings: Sequence[Setting], state: State, currency: str = "") ->
             return Refusal(column=column.name, reason=f"is not set, so it cannot become {setting.text}")
         if column.kind in {Kind.MONEY, Kind.AMOUNT} and not fits_currency(int(setting.shift), currency):
             return Refusal(
-                column=column.name, reason=f"cannot take a step of {setting.text}: {currency} has {minor_units(currency) or 'no'} decimals"
+                column=column.name,
+                reason=f"cannot take a step of {setting.text}: {currency} has {minor_units(currency) or 'no'} decimals",
             )
         value = _moved(column, present, setting, currency)
         if value is None:

@@ -18,7 +18,16 @@ from spotify_ads_async.bulk.plan.columns import Column, Kind, suggestion
 from spotify_ads_async.bulk.plan.sources import CURRENCY
 from spotify_ads_async.spreadsheets import CellValue, trimmed
 
-__all__ = ["Header", "HeaderProblem", "entity_of", "header_text", "may_need_currency", "plain", "read_header", "zone_named"]
+__all__ = [
+    "Header",
+    "HeaderProblem",
+    "entity_of",
+    "header_text",
+    "may_need_currency",
+    "plain",
+    "read_header",
+    "zone_named",
+]
 
 _NOTHING: Mapping[str, Column] = {}
 _NOT_COUNTED = re.compile(r"[\s._\-\u00a0]+")

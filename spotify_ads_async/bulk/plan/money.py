@@ -73,7 +73,9 @@ def check_amounts(before: Mapping[str, Any], after: Mapping[str, Any], currency:
             raise AmountRefused(amount.field, problem)
         if not fits_currency(micros, currency):
             decimals = minor_units(currency) or "no"
-            raise AmountRefused(amount.field, f"{micros} micros are {_plain(micros)} {currency}, which has {decimals} decimals; {meant}")
+            raise AmountRefused(
+                amount.field, f"{micros} micros are {_plain(micros)} {currency}, which has {decimals} decimals; {meant}"
+            )
 
 
 def no_money(micros: MicroAmount | Decimal, field: str) -> str:
@@ -101,13 +103,20 @@ def unusual_changes(before: Mapping[str, Any], after: Mapping[str, Any], currenc
         now: the present, which budgets by the day are counted from.
     """
     found: list[str] = []
-    types = [state.get("budget", {}).get("type") if isinstance(state.get("budget"), dict) else None for state in (before, after)]
+    types = [
+        state.get("budget", {}).get("type") if isinstance(state.get("budget"), dict) else None
+        for state in (before, after)
+    ]
     retyped = None not in types and types[0] != types[1]
     for amount in _changed(before, after):
         shown = f"{amount.field} {_shown(amount.before, currency)} → {_shown(amount.after, currency)}"
         if amount.after < _PER_UNIT:
             found.append(f"{shown}, less than one unit")
-        elif amount.before and not (retyped and amount.field == f"budget.{MICROS}") and (factor := _factor(amount.before, amount.after)):
+        elif (
+            amount.before
+            and not (retyped and amount.field == f"budget.{MICROS}")
+            and (factor := _factor(amount.before, amount.after))
+        ):
             found.append(f"{shown}, {factor}")
     if retyped:
         spent = [most_spent(state, now) for state in (before, after)]

@@ -14,7 +14,14 @@ from spotify_ads_async.bulk.plan.columns import Column
 from spotify_ads_async.bulk.plan.headers import may_need_currency
 from spotify_ads_async.bulk.plan.sources import BadChanges, JsonLinesReader, Problem
 from spotify_ads_async.bulk.plan.tables import Reading, TableReader, first_texts, tables_of_changes
-from spotify_ads_async.spreadsheets import STANDARD_INPUT, Format, Spreadsheet, SpreadsheetError, Table, open_spreadsheet
+from spotify_ads_async.spreadsheets import (
+    STANDARD_INPUT,
+    Format,
+    Spreadsheet,
+    SpreadsheetError,
+    Table,
+    open_spreadsheet,
+)
 
 __all__ = ["ChangesFile", "ChangesReader", "open_changes"]
 
@@ -49,7 +56,9 @@ class ChangesFile:
         if self.is_table:
             self._tables, left_out = tables_of_changes(opened, name=name, reading=reading)
             self.remarks += left_out
-        self.needs_currency = not self.is_table or any(may_need_currency(text) for table in self._tables for text in first_texts(table))
+        self.needs_currency = not self.is_table or any(
+            may_need_currency(text) for table in self._tables for text in first_texts(table)
+        )
 
     def readers(self, *, currency: str, new: Mapping[str, Mapping[str, Column]] | None = None) -> list[ChangesReader]:
         """Readers of all changes in it, from the first row on; see :class:`TableReader` for the arguments.
@@ -59,7 +68,10 @@ class ChangesFile:
         """
         if not self.is_table:
             return [JsonLinesReader(self._opened, name=self.name, clear=self._reading.clear, currency=currency)]
-        return [TableReader(table, name=self.name, reading=self._reading, currency=currency, new=new) for table in self._tables]
+        return [
+            TableReader(table, name=self.name, reading=self._reading, currency=currency, new=new)
+            for table in self._tables
+        ]
 
 
 @contextlib.asynccontextmanager
@@ -93,6 +105,8 @@ async def open_changes(path: Path, *, name: str, reading: Reading) -> AsyncGener
             found = await anyio.to_thread.run_sync(begin)
         except SpreadsheetError as problem:
             place = problem.sheet
-            raise BadChanges([Problem(file=name, line=problem.row, place=place, reason=problem.reason, fatal=True)]) from None
+            raise BadChanges(
+                [Problem(file=name, line=problem.row, place=place, reason=problem.reason, fatal=True)]
+            ) from None
         stack.push(manager)
         yield found

@@ -118,7 +118,9 @@ async def plan_changes(ads: AdsClient, reader: ChangesReader, source: Source, he
         await planning.conclude(header)
 
 
-async def plan_selection(ads: AdsClient, selection: Selection, header: Header, path: Path, *, skip_bad_rows: bool = False) -> None:
+async def plan_selection(
+    ads: AdsClient, selection: Selection, header: Header, path: Path, *, skip_bad_rows: bool = False
+) -> None:
     """Make the plan at ``path`` for every entity that satisfies all conditions.
 
     Raises:
@@ -128,7 +130,9 @@ async def plan_selection(ads: AdsClient, selection: Selection, header: Header, p
     """
     source = Source(path=path, name=header.source, skip_bad_rows=skip_bad_rows)
     query = {"limit": PAGE_SIZE, **list_query(selection.entity, selection.conditions)}
-    call: ListCall[Any] = ListCall(ads, selection.entity.list, path={"ad_account_id": header.ad_account_id}, query=query)
+    call: ListCall[Any] = ListCall(
+        ads, selection.entity.list, path={"ad_account_id": header.ad_account_id}, query=query
+    )
     async with new_plan(path, header) as plan:
         products = PlannedProducts(ads, header.ad_account_id, selection.entity)
         planning = _Planning(plan, selection.entity, source, header.currency, products)
@@ -154,7 +158,9 @@ def _nowhere(line: int, column: str) -> str:
 class _Planning:
     """One plan in the making."""
 
-    def __init__(self, plan: PlanFile, entity: Entity, source: Source, currency: str, products: PlannedProducts) -> None:
+    def __init__(
+        self, plan: PlanFile, entity: Entity, source: Source, currency: str, products: PlannedProducts
+    ) -> None:
         self._journal = Journal(plan)
         self._products = products
         self._entity = entity
@@ -176,7 +182,11 @@ class _Planning:
     def remarks(self) -> list[str]:
         """What there is to say of the file, apart from its rows."""
         rows = "1 row" if self._repeated == 1 else f"{self._repeated} rows"
-        return [f"{rows} repeat others word by word and count once, first {self._first_repeated}"] if self._repeated else []
+        return (
+            [f"{rows} repeat others word by word and count once, first {self._first_repeated}"]
+            if self._repeated
+            else []
+        )
 
     def _add_problem(self, problem: Problem) -> None:
         self._problem_count += 1
@@ -199,7 +209,9 @@ class _Planning:
         """
         remarks = [*header.remarks.splitlines(), *self.remarks, *self._products.remarks()]
         if self._left_out:
-            parts = ", ".join(f"{name} ({count} {'row' if count == 1 else 'rows'})" for name, count in sorted(self._left_out.items()))
+            parts = ", ".join(
+                f"{name} ({count} {'row' if count == 1 else 'rows'})" for name, count in sorted(self._left_out.items())
+            )
             remarks.append(f"left out of what is sent, since the API declares it for answers only: {parts}")
         known = msgspec.structs.replace(header, currency=self._currency, remarks="\n".join(remarks))
         await self._journal.write(lambda plan: plan.write_header(known))
@@ -216,12 +228,19 @@ class _Planning:
                 column, doubt = next(iter(row.doubts.items()))
                 place = self._place(row.line, column)
                 found = Problem(
-                    file=self._source.shown, line=row.line, column=column, reason=doubt.reason, entity_id=row.entity_id, place=place
+                    file=self._source.shown,
+                    line=row.line,
+                    column=column,
+                    reason=doubt.reason,
+                    entity_id=row.entity_id,
+                    place=place,
                 )
                 self._doubtful.append(found)
             if isinstance(problem, Repeated):
                 self._repeated += 1
-                self._first_repeated = self._first_repeated or f"line {problem.line}, which repeats line {problem.earlier}"
+                self._first_repeated = (
+                    self._first_repeated or f"line {problem.line}, which repeats line {problem.earlier}"
+                )
             elif problem is not None:
                 self._add_problem(problem)
                 plan.add_refused(problem)
@@ -273,7 +292,9 @@ class _Planning:
             answers = dict(found)
             with plan.transaction():
                 rows = plan.unread_of(list(answers))
-                plan.decide([one for row in rows if (one := self._decided(plan, row, answers[row.entity_id])) is not None])
+                plan.decide(
+                    [one for row in rows if (one := self._decided(plan, row, answers[row.entity_id])) is not None]
+                )
 
         async def take(found: Sequence[Found]) -> None:
             await self._products.learn(item for _, item in found)
@@ -341,7 +362,9 @@ class _Planning:
                 continue
             try:
                 value = json_value(column, doubt.cell)
-                parse_value(column, without_own(value, present, self._holder(column), column.path[-1]), currency=self._currency)
+                parse_value(
+                    column, without_own(value, present, self._holder(column), column.path[-1]), currency=self._currency
+                )
             except CellError:
                 raise _Doubted(Refusal(column=name, reason=doubt.reason)) from None
             found[name] = cast("Cell", value)
@@ -356,7 +379,11 @@ class _Planning:
     def _refuse(self, plan: PlanFile, row: ReadRow, refusal: Refusal, state: Mapping[str, Any] | None = None) -> None:
         name = str((state or {}).get("name") or "")
         plan.refuse(row.number, refusal.reason, refusal.column, name=name)
-        self._add_problem(Problem(file="", line=row.line, column=refusal.column, reason=refusal.reason, entity_id=row.entity_id, name=name))
+        self._add_problem(
+            Problem(
+                file="", line=row.line, column=refusal.column, reason=refusal.reason, entity_id=row.entity_id, name=name
+            )
+        )
 
     def _as_it_is(self, state: Mapping[str, Any], name: str, value: Cell) -> Cell:
         """A value, or the live one that differs from it by nothing but white space at its ends, which cells are read without."""
@@ -382,7 +409,9 @@ class _Planning:
         entity_id, name = str(state["id"]), str(state.get("name") or "")
         values = new_values(selection.settings, state, self._currency or currency_in(state))
         if isinstance(values, Refusal):
-            problem = Problem(file="", line=self._selected, column=values.column, reason=values.reason, entity_id=entity_id, name=name)
+            problem = Problem(
+                file="", line=self._selected, column=values.column, reason=values.reason, entity_id=entity_id, name=name
+            )
             plan.add_refused(problem)
             self._add_problem(problem)
             return

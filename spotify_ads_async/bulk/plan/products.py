@@ -75,5 +75,9 @@ class PlannedProducts:
         if self._products.problem:
             return [self._products.problem]
         told = self._products.sentences(self._kind, "update")
-        more = [f"… and {len(told) - _MOST_TOLD} rules more: spotify-ads call getAdProductCatalog"] if len(told) > _MOST_TOLD else []
+        more = (
+            [f"… and {len(told) - _MOST_TOLD} rules more: spotify-ads call getAdProductCatalog"]
+            if len(told) > _MOST_TOLD
+            else []
+        )
         return [*(f"a rule of the ad product, for people to look at: {one}" for one in told[:_MOST_TOLD]), *more]

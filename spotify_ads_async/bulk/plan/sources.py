@@ -20,7 +20,17 @@ from spotify_ads_async.bulk.plan.columns import Cell, suggestion
 from spotify_ads_async.errors import Portable
 from spotify_ads_async.spreadsheets import Spreadsheet, SpreadsheetError
 
-__all__ = ["CURRENCY", "BadChanges", "Change", "Doubt", "HiddenRowsFound", "JsonLinesReader", "Problem", "RowReader", "unusable"]
+__all__ = [
+    "CURRENCY",
+    "BadChanges",
+    "Change",
+    "Doubt",
+    "HiddenRowsFound",
+    "JsonLinesReader",
+    "Problem",
+    "RowReader",
+    "unusable",
+]
 
 CURRENCY = "currency"
 """The column that says in what currency a row's amounts are; it changes nothing."""
@@ -81,13 +91,25 @@ class HiddenRowsFound(BadChanges):
     def __init__(self, file: str, rows: Sequence[str], count: int) -> None:
         self.rows = tuple(rows)
         self.count = count
-        super().__init__([Problem(file=file, line=0, reason=f"{self.shown}: --hidden include takes them, --hidden skip leaves them out")])
+        super().__init__(
+            [
+                Problem(
+                    file=file,
+                    line=0,
+                    reason=f"{self.shown}: --hidden include takes them, --hidden skip leaves them out",
+                )
+            ]
+        )
 
     @property
     def shown(self) -> str:
         """How many there are, and where."""
         more = ", …" if self.count > len(self.rows) else ""
-        return f"{self.count} rows are hidden ({', '.join(self.rows)}{more})" if self.count > 1 else f"a row is hidden ({self.rows[0]})"
+        return (
+            f"{self.count} rows are hidden ({', '.join(self.rows)}{more})"
+            if self.count > 1
+            else f"a row is hidden ({self.rows[0]})"
+        )
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,7 +181,13 @@ class RowReader:
             return Problem(file=self.name, line=line, column=id_column, reason=reason, entity_id=entity_id[:80])
         if len(values) > 1 and (found := self._contradiction(values)):
             name, other = found
-            return Problem(file=self.name, line=line, column=name, reason=f"contradicts {other}, which sets it too", entity_id=entity_id)
+            return Problem(
+                file=self.name,
+                line=line,
+                column=name,
+                reason=f"contradicts {other}, which sets it too",
+                entity_id=entity_id,
+            )
         return Change(line=line, entity_id=entity_id, values=values, doubts=doubts)
 
     def _contradiction(self, values: Mapping[str, Cell]) -> tuple[str, str] | None:
@@ -193,7 +221,9 @@ class JsonLinesReader:
         BadChanges: the first line cannot be read.
     """
 
-    def __init__(self, opened: Spreadsheet, *, name: str, entity: Entity | None = None, clear: str = CLEAR, currency: str = "") -> None:
+    def __init__(
+        self, opened: Spreadsheet, *, name: str, entity: Entity | None = None, clear: str = CLEAR, currency: str = ""
+    ) -> None:
         self.name = name
         self.names: tuple[str, ...] = ()
         self.remarks: list[str] = []
@@ -242,7 +272,9 @@ def _keys(line: str, file: str) -> Sequence[str]:
 def _json_object(text: str) -> dict[str, object]:
     """One line, with exact decimals, and without the silent loss of a repeated key."""
     try:
-        row: object = json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_distinct, parse_int=_whole)
+        row: object = json.loads(
+            text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_distinct, parse_int=_whole
+        )
     except json.JSONDecodeError as problem:
         raise ValueError(f"is not JSON: {problem.msg} at character {problem.pos + 1}") from None
     except RecursionError:
@@ -288,7 +320,11 @@ def _entity_of(names: Sequence[str], file: str) -> Entity:
     if len(found) == 1:
         return found[0]
     columns = ", ".join(entity.id_column for entity in ENTITIES.values())
-    reason = f"has more than one id column of {columns}" if found else f"has no id column: one of {columns} says what is changed"
+    reason = (
+        f"has more than one id column of {columns}"
+        if found
+        else f"has no id column: one of {columns} says what is changed"
+    )
     raise BadChanges([Problem(file=file, line=1, reason=reason, fatal=True)])
 
 

@@ -90,7 +90,9 @@ def writable_state(entity: Entity, answer: msgspec.Struct) -> dict[str, Cell]:
 def writable(entity: Entity, state: State) -> dict[str, Any]:
     """The writable fields of a state as they are sent."""
     shape = entity_shape(entity)
-    return {name: sendable(value, shape, name) for name, value in state.items() if name in shape.known and value is not None}
+    return {
+        name: sendable(value, shape, name) for name, value in state.items() if name in shape.known and value is not None
+    }
 
 
 def sendable(value: Any, shape: Shape, name: str) -> Any:  # noqa: ANN401 - any JSON
@@ -98,7 +100,10 @@ def sendable(value: Any, shape: Shape, name: str) -> Any:  # noqa: ANN401 - any 
     if isinstance(value, dict) and (inner := shape.inner.get(name)) is not None:
         return _sendable(cast("dict[str, Any]", value), inner)
     if isinstance(value, list) and (listed := shape.listed.get(name)) is not None and not listed.sends_all:
-        return [_sendable(cast("dict[str, Any]", one), listed) if isinstance(one, dict) else one for one in cast("list[Any]", value)]
+        return [
+            _sendable(cast("dict[str, Any]", one), listed) if isinstance(one, dict) else one
+            for one in cast("list[Any]", value)
+        ]
     return cast("Any", value)
 
 

@@ -119,22 +119,30 @@ class TableReader:
         if first is None:
             raise BadChanges([self._problem(0, "is empty", fatal=True)])
         self._header_row = first.number
-        if broken := [(number, cell) for number, cell in enumerate(first.cells, start=1) if isinstance(cell, UnreadableCell)]:
-            raise BadChanges([self._problem(first.number, cell.reason, at=number, fatal=True) for number, cell in broken])
+        if broken := [
+            (number, cell) for number, cell in enumerate(first.cells, start=1) if isinstance(cell, UnreadableCell)
+        ]:
+            raise BadChanges(
+                [self._problem(first.number, cell.reason, at=number, fatal=True) for number, cell in broken]
+            )
         texts = [header_text(cell) for cell in first.cells]
         self.entity = entity or self._entity_of(texts, first.number)
         self._new = (new or {}).get(self.entity.plural)
         self._reader = RowReader(self.entity, name=name, clear=reading.clear, currency=currency)
         self._columns = self._usable(texts, first.number)
         named = [one for one in self._columns if one is not None]
-        self.names = tuple(one.column.name for one in named if one.column is not None and one.column.name in self.entity.columns)
+        self.names = tuple(
+            one.column.name for one in named if one.column is not None and one.column.name in self.entity.columns
+        )
         read = [
             f"“{one.text}” is {one.column.name}{f', in the zone {one.zone.key}' if one.zone else ''}"
             for one in named
             if one.column is not None and one.column.name != one.text
         ]
         self.remarks = [f"headers: {', '.join(read)}"] if read else []
-        if reading.zone is not None and any(one.column is not None and one.column.kind is Kind.TIME and one.zone is None for one in named):
+        if reading.zone is not None and any(
+            one.column is not None and one.column.kind is Kind.TIME and one.zone is None for one in named
+        ):
             self.remarks.append(f"times without a zone are those of {reading.zone.key}")
 
     def __iter__(self) -> Iterator[Change | NewRow | Problem]:
@@ -172,10 +180,20 @@ class TableReader:
                 return self.table.address(line, number)
         return self.table.address(line)
 
-    def _problem(self, line: int, reason: str, column: str = "", *, entity_id: str = "", at: int = 0, fatal: bool = False) -> Problem:
+    def _problem(
+        self, line: int, reason: str, column: str = "", *, entity_id: str = "", at: int = 0, fatal: bool = False
+    ) -> Problem:
         """A problem with its place; ``at`` is the number of its column, where that has no name."""
-        place = self.table.address(line, at) if self.table.name and at else self.place(line, column) if line else self.table.name
-        return Problem(file=self.name, line=line, place=place, reason=reason, column=column, entity_id=entity_id, fatal=fatal)
+        place = (
+            self.table.address(line, at)
+            if self.table.name and at
+            else self.place(line, column)
+            if line
+            else self.table.name
+        )
+        return Problem(
+            file=self.name, line=line, place=place, reason=reason, column=column, entity_id=entity_id, fatal=fatal
+        )
 
     def _entity_of(self, texts: Sequence[str], line: int) -> Entity:
         found = entity_of(texts)
@@ -228,7 +246,9 @@ class TableReader:
         return found
 
     def _header(self, text: str) -> Header:
-        return read_header(self.entity, text, currency=self._currency, ignored=self._reading.ignore, more=self._new or {})
+        return read_header(
+            self.entity, text, currency=self._currency, ignored=self._reading.ignore, more=self._new or {}
+        )
 
     def _read(self, row: Row) -> Change | NewRow | Problem:
         cells, problems = self._cells(row)
@@ -236,12 +256,18 @@ class TableReader:
             return NewRow(line=row.number, cells=cells, problems=tuple(problems))
         if problems:
             return problems[0]
-        fixed = [name for name in cells if name not in self.entity.columns and name not in {self.entity.id_column, CURRENCY}]
+        fixed = [
+            name for name in cells if name not in self.entity.columns and name not in {self.entity.id_column, CURRENCY}
+        ]
         if fixed:
             reason = f"can be given to what is new alone: leave it blank for {self.entity.plural} that are there"
             return self._problem(row.number, reason, fixed[0], entity_id=cells[self.entity.id_column])
         read = self._reader.read(row.number, cells.items())
-        return read if isinstance(read, Change) else msgspec.structs.replace(read, place=self.place(row.number, read.column))
+        return (
+            read
+            if isinstance(read, Change)
+            else msgspec.structs.replace(read, place=self.place(row.number, read.column))
+        )
 
     def _cells(self, row: Row) -> tuple[dict[str, str], list[Problem]]:
         """The cells of a row as text, by the columns that they stand in, and what cannot be read."""
@@ -287,7 +313,11 @@ def _meanings(header: Header, entity: Entity) -> set[str]:
 
 
 def _shown(cell: CellValue) -> str:
-    text = cell.reason if isinstance(cell, UnreadableCell) else str(cell.value if isinstance(cell, FormattedNumber) else cell)
+    text = (
+        cell.reason
+        if isinstance(cell, UnreadableCell)
+        else str(cell.value if isinstance(cell, FormattedNumber) else cell)
+    )
     return repr(text[:_LONGEST_SHOWN])
 
 
@@ -299,7 +329,11 @@ def tables_of_changes(opened: Spreadsheet, *, name: str, reading: Reading) -> tu
     """
     sheets = ", ".join(table.name for table in opened.tables)
     if missing := set(reading.sheets) - {table.name for table in opened.tables}:
-        reason = f"has no sheet {', '.join(sorted(missing))}: it has {sheets}" if sheets else "is no workbook, and has no sheets"
+        reason = (
+            f"has no sheet {', '.join(sorted(missing))}: it has {sheets}"
+            if sheets
+            else "is no workbook, and has no sheets"
+        )
         raise BadChanges([Problem(file=name, line=0, reason=reason, fatal=True)])
     if reading.sheets or len(opened.tables) == 1:
         return [table for table in opened.tables if not reading.sheets or table.name in reading.sheets], []

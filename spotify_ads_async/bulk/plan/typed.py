@@ -63,7 +63,9 @@ def id_text(value: CellValue) -> str:
     """
     if isinstance(value, UnreadableCell):
         raise CellError(value.reason)
-    text = trimmed(value) if isinstance(value, str) else str(value.value if isinstance(value, FormattedNumber) else value)
+    text = (
+        trimmed(value) if isinstance(value, str) else str(value.value if isinstance(value, FormattedNumber) else value)
+    )
     if not isinstance(value, str) or _LOOKS_MANGLED.fullmatch(text):
         raise CellError(
             f"{text} is a number, and ids are none: a spreadsheet has changed it; format the column as text, and take ids from a new export"
@@ -112,14 +114,18 @@ def _as_ranges(struct: type[msgspec.Struct], text: str) -> str:
     found = [_RANGE.fullmatch(one) for one in _LIST_SEPARATORS.split(text) if trimmed(one)]
     if set(struct.__struct_fields__) != {"min", "max"} or None in found:
         return text
-    return msgspec.json.encode([{"min": int(one["min"]), "max": int(one["max"])} for one in found if one is not None]).decode()
+    return msgspec.json.encode(
+        [{"min": int(one["min"]), "max": int(one["max"])} for one in found if one is not None]
+    ).decode()
 
 
 def _from_number(column: Column, value: int | Decimal) -> str:
     plain = _digits(value)
     match column.kind:
         case Kind.TIME:
-            raise CellError(f"{plain} is a number, and no time: format the cell as a date with a time, or write 2030-01-31T18:30:00Z")
+            raise CellError(
+                f"{plain} is a number, and no time: format the cell as a date with a time, or write 2030-01-31T18:30:00Z"
+            )
         case Kind.CHOICE:
             raise CellError(f"{plain} is a number, and this column takes words")
         case Kind.JSON if is_list(column.type):
@@ -145,7 +151,9 @@ def _from_formatted(column: Column, value: FormattedNumber) -> str:
 
 def _from_moment(column: Column, value: datetime, zone: ZoneInfo | None) -> str:
     if column.kind is not Kind.TIME:
-        raise CellError(f"holds {value}, which the spreadsheet took for a time: format the cell as text and type it again")
+        raise CellError(
+            f"holds {value}, which the spreadsheet took for a time: format the cell as text and type it again"
+        )
     # Serial numbers are fractions of a day: what was typed is whole seconds.
     rounded = (value + timedelta(milliseconds=500)).replace(microsecond=0)
     return at_zone(rounded, zone)
@@ -153,9 +161,13 @@ def _from_moment(column: Column, value: datetime, zone: ZoneInfo | None) -> str:
 
 def _from_date(column: Column, text: str, zone: ZoneInfo | None) -> str:
     if column.kind is not Kind.TIME:
-        raise CellError(f"holds {text}, which the spreadsheet took for a date: format the cell as text and type it again")
+        raise CellError(
+            f"holds {text}, which the spreadsheet took for a date: format the cell as text and type it again"
+        )
     if column.name.startswith("end"):
-        raise CellError(f"{text} is a day, and an end needs a time of day: write {text} 23:59:59, or the next day 00:00:01")
+        raise CellError(
+            f"{text} is a day, and an end needs a time of day: write {text} 23:59:59, or the next day 00:00:01"
+        )
     return at_zone(datetime.fromisoformat(text), zone)
 
 
@@ -180,7 +192,9 @@ def at_zone(moment: datetime, zone: ZoneInfo | None) -> str:
     """
     shown = moment.isoformat(sep=" ")
     if zone is None:
-        raise CellError(f"{shown} names no time zone: --zone Europe/Berlin says which one is meant, or write 2030-01-31T18:30:00Z")
+        raise CellError(
+            f"{shown} names no time zone: --zone Europe/Berlin says which one is meant, or write 2030-01-31T18:30:00Z"
+        )
     local = moment.replace(tzinfo=zone)
     try:
         in_utc = local.astimezone(UTC)

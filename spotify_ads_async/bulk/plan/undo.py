@@ -29,7 +29,9 @@ _BATCH = 500
 _ARCHIVED = "ARCHIVED"
 
 
-async def plan_undo(ads: AdsClient, done: Path, path: Path, *, force: bool = False, now: datetime | None = None) -> None:
+async def plan_undo(
+    ads: AdsClient, done: Path, path: Path, *, force: bool = False, now: datetime | None = None
+) -> None:
     """Make the plan at ``path`` that takes back what the plan at ``done`` did.
 
     Every entity is read again first. A row that somebody changed since, in a field that the plan changed, is refused, and
@@ -105,10 +107,17 @@ class _Undo:
         answers = dict(found)
         with undo.transaction():
             rows = undo.unread_of(list(answers))
-            decided = [self._decided(row, self._done.row_of(self._rows[row.entity_id]), answers[row.entity_id]) for row in rows]
+            decided = [
+                self._decided(row, self._done.row_of(self._rows[row.entity_id]), answers[row.entity_id]) for row in rows
+            ]
             for row, outcome in zip(rows, decided, strict=True):
                 if isinstance(outcome, Refusal):
-                    undo.refuse(row.number, outcome.reason, outcome.column, name=self._done.row_of(self._rows[row.entity_id]).name)
+                    undo.refuse(
+                        row.number,
+                        outcome.reason,
+                        outcome.column,
+                        name=self._done.row_of(self._rows[row.entity_id]).name,
+                    )
             undo.decide([outcome for outcome in decided if isinstance(outcome, Decided)])
 
     def _decided(self, row: ReadRow, done: PlannedRow, answer: msgspec.Struct | None) -> Decided | Refusal:
@@ -117,7 +126,9 @@ class _Undo:
         if self._entity.archives and done.applied.get("status") == _ARCHIVED:
             return Refusal(column="status", reason="was archived, which cannot be undone")
         if done.outcome is RowOutcome.STAGED:
-            return Refusal(reason="is staged in a draft and not live: there is nothing to undo; delete the draft to drop it")
+            return Refusal(
+                reason="is staged in a draft and not live: there is nothing to undo; delete the draft to drop it"
+            )
         if self._drafts:
             return Refusal(reason="was published from a draft, which cannot be undone: change it anew to restore it")
         text = state_of(answer)
@@ -127,7 +138,9 @@ class _Undo:
         rebased = rebase(self._entity, later, earlier, state)
         if rebased.conflicts and not self._force:
             conflict = rebased.conflicts[0]
-            reason = f"somebody changed it since: the plan left {shown(conflict.planned)}, it is {shown(conflict.found)} now"
+            reason = (
+                f"somebody changed it since: the plan left {shown(conflict.planned)}, it is {shown(conflict.found)} now"
+            )
             return Refusal(column=conflict.field, reason=reason)
         if impossible and not self._force:
             field, reason = next(iter(impossible.items()))
@@ -168,7 +181,9 @@ class _Undo:
                 impossible[field] = "was not set before, and the API has no way to unset it"
         return earlier, impossible
 
-    def _remark(self, done: PlannedRow, state: dict[str, Any], overwritten: Sequence[str], impossible: dict[str, str]) -> str:
+    def _remark(
+        self, done: PlannedRow, state: dict[str, Any], overwritten: Sequence[str], impossible: dict[str, str]
+    ) -> str:
         """What people should know of a row that is taken back."""
         before, now = (
             {field: value for field, value in writable(self._entity, one).items() if field not in done.applied}

@@ -129,7 +129,9 @@ class DraftWriter:
                 reason = f"campaign {campaign_id} has a draft already, which would be published too: publish or delete it first"
                 await self._fail(work, reason, tell, transient=True)
         placed = [
-            (work.number, campaigns[one], parents[one]) for one, work in works.items() if campaigns.get(one, "") not in {"", *occupied}
+            (work.number, campaigns[one], parents[one])
+            for one, work in works.items()
+            if campaigns.get(one, "") not in {"", *occupied}
         ]
 
         def place(plan: PlanFile) -> None:
@@ -145,7 +147,9 @@ class DraftWriter:
         for work in works:
             without = sorted({field for step in work.steps for field in step.body} - self._kind.fields)
             if without:
-                await self._fail(work, f"a draft does not hold {', '.join(without)}: change it without drafts", tell, transient=False)
+                await self._fail(
+                    work, f"a draft does not hold {', '.join(without)}: change it without drafts", tell, transient=False
+                )
             else:
                 fitting[work.entity_id] = work
         return fitting
@@ -192,13 +196,20 @@ class DraftWriter:
         except SpotifyAdsError as error:
             for row in await self._journal.read(lambda plan: plan.drafts.rows_of(campaign_id)):
                 if row.step.state is StepState.WAITING:
-                    await tell(await self._control.settle(row.step, msgspec.structs.replace(failure(error), transient=True)))
+                    await tell(
+                        await self._control.settle(row.step, msgspec.structs.replace(failure(error), transient=True))
+                    )
             return
         await self._journal.write(lambda plan: plan.drafts.remember_campaign(campaign_id, str(draft.id)))
 
     def _key(self, entity_id: str) -> str:
         """The same for every attempt of this plan: a draft is not made twice."""
-        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self._header.base_url} {self._header.created_at} {self._header.source} {entity_id}"))
+        return str(
+            uuid.uuid5(
+                uuid.NAMESPACE_URL,
+                f"{self._header.base_url} {self._header.created_at} {self._header.source} {entity_id}",
+            )
+        )
 
     # ---- rows
 
@@ -216,10 +227,14 @@ class DraftWriter:
             known = draft_id
             await self._journal.write(lambda plan: plan.drafts.remember(step.row, known))
         body = changes_alone(work.before, step.body) if self._options.send == "changes" else step.body
-        answer = await self._sender.call(self._kind.change, path={**self._account, self._kind.draft_path: draft_id}, body=body)
+        answer = await self._sender.call(
+            self._kind.change, path={**self._account, self._kind.draft_path: draft_id}, body=body
+        )
         # A draft is compared with itself: it holds less than what is live.
         drafted = msgspec.structs.replace(work, text=text)
-        return msgspec.structs.replace(staged(success(self._entity, drafted, step, state_of(answer))), text="", damage={})
+        return msgspec.structs.replace(
+            staged(success(self._entity, drafted, step, state_of(answer))), text="", damage={}
+        )
 
     async def finish(self, tell: Tell) -> None:
         """Validate what is staged, and publish it where that is asked for."""

@@ -51,7 +51,9 @@ class LiveWriter:
                     if step.state not in {StepState.SENT, StepState.UNKNOWN}:
                         continue
                     if answer is None:
-                        outcome = StepOutcome(state=StepState.FAILED, reason=f"the {self._entity.name} is not there any more")
+                        outcome = StepOutcome(
+                            state=StepState.FAILED, reason=f"the {self._entity.name} is not there any more"
+                        )
                     else:
                         outcome = judged(work, step, state_of(answer), "the run ended before the answer came")
                     row = await self._control.settle(step, outcome)

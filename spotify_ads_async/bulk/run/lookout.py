@@ -38,7 +38,9 @@ class Lookout:
         is_fresh: whether what the plan says was read a moment ago, so that nothing needs to be read again.
     """
 
-    def __init__(self, caller: Caller, entity: Entity, ad_account_id: str, journal: Journal, is_fresh: Callable[[], bool]) -> None:
+    def __init__(
+        self, caller: Caller, entity: Entity, ad_account_id: str, journal: Journal, is_fresh: Callable[[], bool]
+    ) -> None:
         self._caller = caller
         self._entity = entity
         self._path = {"ad_account_id": ad_account_id}
@@ -65,7 +67,9 @@ class Lookout:
                     page = await self._list({self._entity.id_filter: chunk})
                     if not await self._offer_found(page.items, wanted, offer):
                         return False
-            elif self._entity.parent_filter is not None and all(parents) and not await self._walk(parents, wanted, offer):
+            elif (
+                self._entity.parent_filter is not None and all(parents) and not await self._walk(parents, wanted, offer)
+            ):
                 return False
         return await self._offer(list(wanted.values()), None, offer)
 

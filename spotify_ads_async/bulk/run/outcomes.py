@@ -27,7 +27,9 @@ __all__ = ["Surprise", "changes_alone", "failure", "judged", "renewed", "staged"
 
 _TRANSIENT = (AuthenticationError, ConnectionFailed, QuotaTimeout, RateLimited, ServerError, StoreUnavailable)
 _ARCHIVED = "ARCHIVED"
-_DERIVED = frozenset({"updated_at", "status", "is_paused", "pause_reason", "reject_reason", "reject_reasons", "draft_hierarchy_version"})
+_DERIVED = frozenset(
+    {"updated_at", "status", "is_paused", "pause_reason", "reject_reason", "reject_reasons", "draft_hierarchy_version"}
+)
 """What the server makes of everything else: it may change with every request."""
 _ABSENT: Any = msgspec.UNSET
 
@@ -185,7 +187,12 @@ def _inside(path: str, wanted: object, old: object, new: object, shape: Shape | 
     ours, theirs = cast("dict[str, Any]", wanted), cast("dict[str, Any]", new)
     earlier = cast("dict[str, Any]", old) if isinstance(old, dict) else {}
     for name in dict.fromkeys((*ours, *theirs)):
-        place, was, own, found = f"{path}.{name}", earlier.get(name, _ABSENT), ours.get(name, _ABSENT), theirs.get(name, _ABSENT)
+        place, was, own, found = (
+            f"{path}.{name}",
+            earlier.get(name, _ABSENT),
+            ours.get(name, _ABSENT),
+            theirs.get(name, _ABSENT),
+        )
         if shape is not None and name in shape.answer_only:
             if not same(was, None) and same(found, None):
                 yield Surprise(place, was, found)
@@ -246,7 +253,13 @@ def staged(outcome: StepOutcome) -> StepOutcome:
 def failure(error: SpotifyAdsError) -> StepOutcome:
     """A request that surely took no effect."""
     transient = isinstance(error, _TRANSIENT)
-    return StepOutcome(state=StepState.FAILED, reason=str(error), status=error.status, trace_id=error.trace_id or "", transient=transient)
+    return StepOutcome(
+        state=StepState.FAILED,
+        reason=str(error),
+        status=error.status,
+        trace_id=error.trace_id or "",
+        transient=transient,
+    )
 
 
 def judged(work: RowWork, step: Step, text: str, why: str) -> StepOutcome:

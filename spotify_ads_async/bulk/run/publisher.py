@@ -70,7 +70,11 @@ class Publisher:
         async def validate(campaign: DraftCampaign) -> None:
             rows = await self._rows(campaign)
             staged = [row for row in rows if row.step.state is StepState.STAGED]
-            if staged and not any(row.step.state in _UNFINISHED for row in rows) and not self._control.stopping.is_set():
+            if (
+                staged
+                and not any(row.step.state in _UNFINISHED for row in rows)
+                and not self._control.stopping.is_set()
+            ):
                 await self._validate(campaign, staged, tell)
 
         await some_at_once(validate, await self._campaigns(CampaignState.OPEN))
@@ -80,7 +84,9 @@ class Publisher:
             version = await self._trees.version(campaign.draft_id)
             errors = await self._trees.validate(campaign.draft_id, version=version)
         except SpotifyAdsError as problem:
-            await self._conclude(campaign, CampaignState.OPEN, _all(rows, f"the draft could not be validated: {problem}"), tell)
+            await self._conclude(
+                campaign, CampaignState.OPEN, _all(rows, f"the draft could not be validated: {problem}"), tell
+            )
             return
         if errors:
             await self._refuse(campaign, rows, errors, tell)
@@ -89,18 +95,26 @@ class Publisher:
         silent = self._options.publish
         await self._conclude(campaign, CampaignState.VALID, _all(rows, ""), None if silent else tell, version)
 
-    async def _refuse(self, campaign: DraftCampaign, rows: Sequence[StagedRow], errors: Sequence[DraftValidationError], tell: Tell) -> None:
+    async def _refuse(
+        self, campaign: DraftCampaign, rows: Sequence[StagedRow], errors: Sequence[DraftValidationError], tell: Tell
+    ) -> None:
         """Bring each error back to its row; what names no row of the plan fails them all, since nothing can go live."""
         reasons, others = errors_by_row(self._entity_type, rows, errors)
         ended: dict[int, StepOutcome] = {}
         for row in rows:
             reason = reasons.get(row.step.row)
             if reason is not None:
-                ended[row.step.row] = StepOutcome(state=StepState.FAILED, status=400, reason=f"the draft is not valid: {reason}")
+                ended[row.step.row] = StepOutcome(
+                    state=StepState.FAILED, status=400, reason=f"the draft is not valid: {reason}"
+                )
             elif reasons:
-                ended[row.step.row] = StepOutcome(state=StepState.STAGED, reason="staged, but another row of its campaign is not valid")
+                ended[row.step.row] = StepOutcome(
+                    state=StepState.STAGED, reason="staged, but another row of its campaign is not valid"
+                )
             else:
-                ended[row.step.row] = StepOutcome(state=StepState.FAILED, reason=f"its campaign's draft is not valid: {others}", status=400)
+                ended[row.step.row] = StepOutcome(
+                    state=StepState.FAILED, reason=f"its campaign's draft is not valid: {others}", status=400
+                )
         await self._conclude(campaign, CampaignState.INVALID, ended, tell)
 
     # ---- publishing
@@ -178,7 +192,12 @@ class Publisher:
                 now: dict[str, Any] = {} if answer is None else msgspec.json.decode(state_of(answer))
                 edits = edits_between(writable(self._entity, work.state), writable(self._entity, now))
                 changed = [
-                    Conflict(field=edit.name, planned=_known(edit.before), found=_known(edit.after), wanted=leaf(work.after, edit.path))
+                    Conflict(
+                        field=edit.name,
+                        planned=_known(edit.before),
+                        found=_known(edit.after),
+                        wanted=leaf(work.after, edit.path),
+                    )
                     for edit in edits
                 ]
                 if changed:
@@ -219,7 +238,9 @@ class Publisher:
                 outcome = StepOutcome(
                     state=StepState.DONE,
                     found={name: now[name] for name in work.after if now.get(name) is not None},
-                    reason=f"publishing changed more than the row said: {'; '.join(map(str, unexpected))}" if unexpected else "",
+                    reason=f"publishing changed more than the row said: {'; '.join(map(str, unexpected))}"
+                    if unexpected
+                    else "",
                     surprises=tuple(map(str, unexpected)),
                 )
                 ended[work.number] = outcome
@@ -247,7 +268,9 @@ class Publisher:
         """Find out whether a campaign was published: then its draft is gone, and the rows' values are live."""
         try:
             if campaign.draft_id in await self.drafted([campaign.draft_id]):
-                await self._journal.write(lambda plan: plan.drafts.conclude(campaign.id, CampaignState.VALID, campaign.version))
+                await self._journal.write(
+                    lambda plan: plan.drafts.conclude(campaign.id, CampaignState.VALID, campaign.version)
+                )
                 return False
             ended = await self._live(rows)
         except SpotifyAdsError as problem:
@@ -304,7 +327,9 @@ def _all(rows: Sequence[StagedRow], reason: str, state: StepState = StepState.ST
     return {row.step.row: StepOutcome(state=state, reason=reason) for row in rows}
 
 
-def errors_by_row(entity_type: str, rows: Sequence[StagedRow], errors: Sequence[DraftValidationError]) -> tuple[dict[int, str], str]:
+def errors_by_row(
+    entity_type: str, rows: Sequence[StagedRow], errors: Sequence[DraftValidationError]
+) -> tuple[dict[int, str], str]:
     """What is wrong with each row's own draft, and what is wrong with the others in the campaign. Pure."""
     row_of = {row.draft_id: row.step.row for row in rows}
     reasons: dict[int, list[str]] = {}

@@ -16,7 +16,16 @@ from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
 from spotify_ads_async.bulk.plan.effects import Refusal
 from spotify_ads_async.bulk.plan.state import entity_shape, state_of
-from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, RowWork, Step, StepOutcome, StepState, WrongPlan
+from spotify_ads_async.bulk.records import (
+    Header,
+    PlannedRow,
+    RowOutcome,
+    RowWork,
+    Step,
+    StepOutcome,
+    StepState,
+    WrongPlan,
+)
 from spotify_ads_async.bulk.run.draft_writer import DraftWriter
 from spotify_ads_async.bulk.run.live_writer import LiveWriter
 from spotify_ads_async.bulk.run.lookout import Lookout
@@ -117,7 +126,9 @@ class Run:
         if self.header.drafts:
             plan.drafts.requeue()
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if not self._finished:
             self.stop("the run was left early")
         self._outcomes.close()
@@ -187,11 +198,15 @@ class Run:
 
             async with feed:
                 try:
-                    await Lookout(self._ads, self._entity, self.header.ad_account_id, self._journal, self._is_fresh).offer_all(offer)
+                    await Lookout(
+                        self._ads, self._entity, self.header.ad_account_id, self._journal, self._is_fresh
+                    ).offer_all(offer)
                 except SpotifyAdsError as problem:
                     self._stop_unread(problem)
 
-    async def _worker(self, rows: ObjectReceiveStream[tuple[RowWork, str | None]], outcomes: ObjectSendStream[PlannedRow]) -> None:
+    async def _worker(
+        self, rows: ObjectReceiveStream[tuple[RowWork, str | None]], outcomes: ObjectSendStream[PlannedRow]
+    ) -> None:
         async with rows:
             async for work, text in rows:
                 if not self.stopping.is_set():
@@ -253,7 +268,9 @@ class Run:
         if isinstance(looked, tuple):
             return await self._written(work.number, lambda plan: plan.conflict(work.number, looked))
         await self._journal.write(lambda plan: plan.rebuild(looked))
-        return looked if looked.pending else await self._written(work.number, lambda plan: plan.need_nothing(work.number))
+        return (
+            looked if looked.pending else await self._written(work.number, lambda plan: plan.need_nothing(work.number))
+        )
 
     async def _end(self, work: RowWork, refusal: Refusal) -> PlannedRow:
         return await self._written(work.number, lambda plan: plan.refuse(work.number, refusal.reason, refusal.column))
@@ -297,7 +314,9 @@ class Run:
         row = await self.settle(step, outcome)
         if outcome.state in {StepState.DONE, StepState.STAGED}:
             self._compared(work, outcome)
-        return (msgspec.structs.replace(work, text=outcome.text) if outcome.text and not self.header.drafts else work), row
+        return (
+            msgspec.structs.replace(work, text=outcome.text) if outcome.text and not self.header.drafts else work
+        ), row
 
     def _compared(self, work: RowWork, outcome: StepOutcome) -> None:
         if outcome.surprises:
@@ -307,7 +326,11 @@ class Run:
     def surprised(self, work: RowWork, outcome: StepOutcome) -> None:
         """End the run where an answer shows that more changed than was said, unless it is told to keep going."""
         if not self._options.keep_going:
-            name = f"“{work.name}” ({self._entity.name} {work.entity_id})" if work.name else f"{self._entity.name} {work.entity_id}"
+            name = (
+                f"“{work.name}” ({self._entity.name} {work.entity_id})"
+                if work.name
+                else f"{self._entity.name} {work.entity_id}"
+            )
             self.stop(
                 f"the server changed more of {name} than was asked: {'; '.join(outcome.surprises)}. No other row was sent after it. "
                 f"To put it back: spotify-ads bulk undo {self._path}. If somebody else made that change at this very moment, or you "
@@ -369,7 +392,11 @@ class Run:
         except NotFound as gone:
             return failure(gone)
         except SpotifyAdsError as problem:
-            return StepOutcome(state=StepState.UNKNOWN, reason=f"{error}; reading back failed: {problem}", trace_id=error.trace_id or "")
+            return StepOutcome(
+                state=StepState.UNKNOWN,
+                reason=f"{error}; reading back failed: {problem}",
+                trace_id=error.trace_id or "",
+            )
 
     async def _tell(self, row: PlannedRow, outcomes: ObjectSendStream[PlannedRow]) -> None:
         match row.outcome:
@@ -388,7 +415,9 @@ class Run:
             case RowOutcome.UNKNOWN:
                 self.progress.unknown += 1
         if self._ads.listeners:
-            self._ads.listeners.emit(RowApplied(entity=self._entity.name, entity_id=row.entity_id, fate=row.outcome.value))
+            self._ads.listeners.emit(
+                RowApplied(entity=self._entity.name, entity_id=row.entity_id, fate=row.outcome.value)
+            )
         with contextlib.suppress(anyio.BrokenResourceError):
             await outcomes.send(row)
 
@@ -403,7 +432,9 @@ def check_plan(plan: PlanFile, base_url: str, *, resumes: bool) -> None:
     if not header.ready:
         raise WrongPlan("the plan is unfinished: planning was interrupted, so plan again")
     if header.former:
-        raise WrongPlan("the plan was made by the version before, which did not keep what it read: show and undo it, and plan again")
+        raise WrongPlan(
+            "the plan was made by the version before, which did not keep what it read: show and undo it, and plan again"
+        )
     if header.base_url != base_url:
         raise WrongPlan(f"the plan was made for {header.base_url}, and calls would go to {base_url}")
     if not resumes and plan.begun():
@@ -428,4 +459,6 @@ def check_amounts(plan: PlanFile, *, allowed: bool) -> None:
     """
     if not allowed and not plan.header.allow_unusual and (count := plan.unusual()):
         rows = "1 row has an unusual amount" if count == 1 else f"{count} rows have unusual amounts"
-        raise WrongPlan(f"{rows} of money: look at them, and say that they are meant (--allow-unusual, or Options(allow_unusual=True))")
+        raise WrongPlan(
+            f"{rows} of money: look at them, and say that they are meant (--allow-unusual, or Options(allow_unusual=True))"
+        )

@@ -67,13 +67,17 @@ class DraftTables:
         """Rows whose campaign is not known yet."""
         return [
             number
-            for (number,) in self._connection.execute("SELECT number FROM open WHERE number NOT IN (SELECT row FROM draft) ORDER BY 1")
+            for (number,) in self._connection.execute(
+                "SELECT number FROM open WHERE number NOT IN (SELECT row FROM draft) ORDER BY 1"
+            )
         ]
 
     def locate(self, row: int, *, campaign_id: str, parent_id: str) -> None:
         """Write down where a row's draft belongs, before anything of it is made."""
         self._connection.execute("INSERT OR IGNORE INTO campaign (id, state) VALUES (?, 'open')", (campaign_id,))
-        self._connection.execute("INSERT INTO draft (row, campaign_id, parent_id) VALUES (?, ?, ?)", (row, campaign_id, parent_id))
+        self._connection.execute(
+            "INSERT INTO draft (row, campaign_id, parent_id) VALUES (?, ?, ?)", (row, campaign_id, parent_id)
+        )
 
     def remember_campaign(self, campaign_id: str, draft_id: str) -> None:
         """Write down that a campaign's draft is there."""
@@ -85,12 +89,19 @@ class DraftTables:
 
     def conclude(self, campaign_id: str, state: CampaignState, version: int | None = None) -> None:
         """Write down where a campaign's draft stands."""
-        self._connection.execute("UPDATE campaign SET state = ?, version = ? WHERE id = ?", (state, version, campaign_id))
+        self._connection.execute(
+            "UPDATE campaign SET state = ?, version = ? WHERE id = ?", (state, version, campaign_id)
+        )
 
     def campaigns(self, state: CampaignState | None = None) -> list[DraftCampaign]:
         """The campaigns with drafts of this plan, in one state or all."""
-        found = self._connection.execute("SELECT id, draft_id, state, version FROM campaign WHERE ? IS NULL OR state = ?", (state, state))
-        return [DraftCampaign(id=one, draft_id=draft, state=CampaignState(now), version=version) for one, draft, now, version in found]
+        found = self._connection.execute(
+            "SELECT id, draft_id, state, version FROM campaign WHERE ? IS NULL OR state = ?", (state, state)
+        )
+        return [
+            DraftCampaign(id=one, draft_id=draft, state=CampaignState(now), version=version)
+            for one, draft, now, version in found
+        ]
 
     def draft_of_campaign(self, campaign_id: str) -> str:
         """The id of a campaign's draft, empty until it is known."""
@@ -99,7 +110,10 @@ class DraftTables:
 
     def rows_of(self, campaign_id: str) -> list[StagedRow]:
         """The requests of a campaign's rows, in input order."""
-        return [_staged(values) for values in self._connection.execute(_STAGED + "WHERE campaign_id = ? ORDER BY step.row", (campaign_id,))]
+        return [
+            _staged(values)
+            for values in self._connection.execute(_STAGED + "WHERE campaign_id = ? ORDER BY step.row", (campaign_id,))
+        ]
 
     def of_row(self, row: int) -> StagedRow:
         """One row's request."""

@@ -22,7 +22,17 @@ import msgspec
 from spotify_ads_async.bulk.plan.columns import Cell
 from spotify_ads_async.bulk.plan.effects import Conflict, Effect
 from spotify_ads_async.bulk.plan.sources import Change, Doubt, Problem
-from spotify_ads_async.bulk.records import Decision, Header, PlanDamaged, PlannedRow, RowOutcome, RowWork, Step, StepOutcome, StepState
+from spotify_ads_async.bulk.records import (
+    Decision,
+    Header,
+    PlanDamaged,
+    PlannedRow,
+    RowOutcome,
+    RowWork,
+    Step,
+    StepOutcome,
+    StepState,
+)
 from spotify_ads_async.bulk.store import schema
 from spotify_ads_async.bulk.store.draft_tables import DraftTables
 from spotify_ads_async.bulk.store.schema import decode, encode
@@ -35,9 +45,7 @@ _ROWS = (
     "SELECT row.number, line, entity_id, name, change, decision, outcome.outcome, reason, field, unusual, conflicts, before, after, "
     "state, base, checksum FROM row JOIN outcome ON outcome.number = row.number "
 )
-_STEPS = (
-    "SELECT row, position, body, state, sent, status, trace_id, reason, found FROM step WHERE row BETWEEN ? AND ? ORDER BY row, position"
-)
+_STEPS = "SELECT row, position, body, state, sent, status, trace_id, reason, found FROM step WHERE row BETWEEN ? AND ? ORDER BY row, position"
 _doubts = msgspec.json.Decoder(dict[str, Doubt])
 _conflicts = msgspec.json.Decoder(tuple[Conflict, ...])
 
@@ -149,7 +157,9 @@ class PlanFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
         if value is not None:
             with schema.in_one_sentence(self.path):
@@ -177,7 +187,10 @@ class PlanFile:
 
     def write_header(self, header: Header) -> None:
         """Replace the header."""
-        values = [(name, str(value).lower() if isinstance(value, bool) else value) for name, value in msgspec.to_builtins(header).items()]
+        values = [
+            (name, str(value).lower() if isinstance(value, bool) else value)
+            for name, value in msgspec.to_builtins(header).items()
+        ]
         self._connection.executemany("INSERT OR REPLACE INTO header VALUES (?, ?)", values)
 
     def mark_ready(self) -> None:
@@ -204,7 +217,9 @@ class PlanFile:
             "SELECT line, change FROM row WHERE entity_id = ? AND decision <> 'refused'", (change.entity_id,)
         ).fetchone()
         earlier = decode(text)
-        differing = next((name for name, value in change.values.items() if name in earlier and earlier[name] != value), "")
+        differing = next(
+            (name for name, value in change.values.items() if name in earlier and earlier[name] != value), ""
+        )
         if not differing and earlier == change.values and not change.doubts:
             return Repeated(line=change.line, earlier=line)
         if differing:
@@ -222,11 +237,18 @@ class PlanFile:
 
     def add_base(self, entity_id: str, values: Mapping[str, Cell]) -> None:
         """Keep what an earlier export said of an entity, if it is in the plan."""
-        self._connection.execute("UPDATE row SET base = ? WHERE entity_id = ? AND decision <> 'refused'", (encode(values), entity_id))
+        self._connection.execute(
+            "UPDATE row SET base = ? WHERE entity_id = ? AND decision <> 'refused'", (encode(values), entity_id)
+        )
 
     def unread_ids(self) -> list[str]:
         """The ids of the rows whose present state is not known yet."""
-        return [entity_id for (entity_id,) in self._connection.execute("SELECT entity_id FROM row WHERE decision = 'read' ORDER BY number")]
+        return [
+            entity_id
+            for (entity_id,) in self._connection.execute(
+                "SELECT entity_id FROM row WHERE decision = 'read' ORDER BY number"
+            )
+        ]
 
     def unread_of(self, entity_ids: Sequence[str]) -> list[ReadRow]:
         """Such rows, of some entities."""
@@ -258,7 +280,21 @@ class PlanFile:
             decision = Decision.PLANNED if bodies else Decision.UNCHANGED
             change = None if row.change is None else encode(row.change)
             checksum = _checksum(row.entity_id, row.text, before, after, bodies)
-            updates.append((decision, row.name, row.parent, before, after, row.text, row.remark, row.unusual, change, checksum, row.number))
+            updates.append(
+                (
+                    decision,
+                    row.name,
+                    row.parent,
+                    before,
+                    after,
+                    row.text,
+                    row.remark,
+                    row.unusual,
+                    change,
+                    checksum,
+                    row.number,
+                )
+            )
             steps.extend((row.number, position, body) for position, body in enumerate(bodies))
         self._connection.executemany(
             "UPDATE row SET decision = ?, name = ?, parent = ?, before = ?, after = ?, state = ?, reason = ?, unusual = ?, "
@@ -321,18 +357,32 @@ class PlanFile:
             before=decode(before),
             after=decode(after),
             steps=tuple(
-                Step(row=number, position=position, entity_id=entity_id, body=decode(body), state=StepState(state), sent=sent)
+                Step(
+                    row=number,
+                    position=position,
+                    entity_id=entity_id,
+                    body=decode(body),
+                    state=StepState(state),
+                    sent=sent,
+                )
                 for _, position, body, state, sent in steps
             ),
         )
 
     def _hold(
-        self, number: int, checksum: int | None, entity_id: str, content: tuple[str | None, str | None, str | None], bodies: list[str]
+        self,
+        number: int,
+        checksum: int | None,
+        entity_id: str,
+        content: tuple[str | None, str | None, str | None],
+        bodies: list[str],
     ) -> None:
         """Compare a row with its checksum; rows of a former format have none."""
         text, before, after = (part or "" for part in content)
         if checksum is not None and checksum != _checksum(entity_id, text, before, after, bodies):
-            raise PlanDamaged(f"{self.path} is damaged: bytes of row {number} changed since it was written; nothing was sent for it")
+            raise PlanDamaged(
+                f"{self.path} is damaged: bytes of row {number} changed since it was written; nothing was sent for it"
+            )
 
     def rebuild(self, row: RowWork) -> None:
         """Write down that a row goes on top of another state than it was planned for: what it changes, and its requests."""
@@ -363,7 +413,9 @@ class PlanFile:
 
     def lost(self) -> list[RowWork]:
         """Rows with a request that left, or was about to, and whose outcome is not known."""
-        found = self._connection.execute("SELECT DISTINCT row FROM step WHERE state IN ('sent', 'unknown') ORDER BY row")
+        found = self._connection.execute(
+            "SELECT DISTINCT row FROM step WHERE state IN ('sent', 'unknown') ORDER BY row"
+        )
         return self.work([number for (number,) in found])
 
     def record_intent(self, row: int, position: int, at: float) -> None:
@@ -377,7 +429,8 @@ class PlanFile:
     def recall(self, row: int, position: int) -> None:
         """Take an intent back: the request never left."""
         self._connection.execute(
-            "UPDATE step SET state = 'waiting', sent = sent - 1 WHERE row = ? AND position = ? AND state = 'sent'", (row, position)
+            "UPDATE step SET state = 'waiting', sent = sent - 1 WHERE row = ? AND position = ? AND state = 'sent'",
+            (row, position),
         )
 
     def settle(self, row: int, position: int, outcome: StepOutcome) -> None:
@@ -393,9 +446,13 @@ class PlanFile:
 
     def requeue(self, *, everything: bool = False, conflicts: bool = False) -> None:
         """Make failed requests wait again: those whose failure was about the moment, or all of them; and rows in conflict."""
-        self._connection.execute("UPDATE step SET state = 'waiting' WHERE state = 'failed' AND (transient OR ?)", (everything,))
+        self._connection.execute(
+            "UPDATE step SET state = 'waiting' WHERE state = 'failed' AND (transient OR ?)", (everything,)
+        )
         if conflicts:
-            self._connection.execute("UPDATE row SET decision = 'planned', reason = '', field = '' WHERE decision = 'conflict'")
+            self._connection.execute(
+                "UPDATE row SET decision = 'planned', reason = '', field = '' WHERE decision = 'conflict'"
+            )
 
     @property
     def drafts(self) -> DraftTables:
@@ -432,11 +489,15 @@ class PlanFile:
 
     def remarked(self) -> int:
         """How many rows are done of which the server made something else, or more, than they said."""
-        return self._connection.execute("SELECT count(DISTINCT row) FROM step WHERE state = 'done' AND reason <> ''").fetchone()[0]
+        return self._connection.execute(
+            "SELECT count(DISTINCT row) FROM step WHERE state = 'done' AND reason <> ''"
+        ).fetchone()[0]
 
     def unusual(self) -> int:
         """How many rows that are to be carried out have unusual amounts of money."""
-        return self._connection.execute("SELECT count(*) FROM row WHERE unusual <> '' AND decision = 'planned'").fetchone()[0]
+        return self._connection.execute(
+            "SELECT count(*) FROM row WHERE unusual <> '' AND decision = 'planned'"
+        ).fetchone()[0]
 
     def begun(self) -> bool:
         """Whether any request has left, or was about to."""
@@ -463,7 +524,24 @@ class PlanFile:
         return [self._planned(row, steps.get(row[0], [])) for row in found]
 
     def _planned(self, row: tuple[Any, ...], steps: Sequence[tuple[Any, ...]]) -> PlannedRow:
-        number, line, entity_id, name, change, decision, outcome, reason, column, unusual, conflicts, before, after, text, base, check = row
+        (
+            number,
+            line,
+            entity_id,
+            name,
+            change,
+            decision,
+            outcome,
+            reason,
+            column,
+            unusual,
+            conflicts,
+            before,
+            after,
+            text,
+            base,
+            check,
+        ) = row
         self._hold(number, check, entity_id, (text, before, after), [step[2] for step in steps])
         telling = next((step for step in steps if step[3] not in {StepState.DONE, StepState.WAITING}), None)
         remark = next((step[7] for step in steps if step[7]), "")

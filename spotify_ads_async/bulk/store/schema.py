@@ -202,10 +202,16 @@ def in_one_sentence(path: Path) -> Generator[None]:
         if code == sqlite3.SQLITE_FULL:
             raise PlanDamaged(f"{path} cannot be written: the disk is full; make room, and resume the plan") from None
         if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR}:
-            raise PlanDamaged(f"{path} cannot be opened or written ({problem}): check the disk, and who may write there") from None
-        raise PlanDamaged(f"{path} is damaged ({problem}): nothing was sent from it; restore it, or plan again") from None
+            raise PlanDamaged(
+                f"{path} cannot be opened or written ({problem}): check the disk, and who may write there"
+            ) from None
+        raise PlanDamaged(
+            f"{path} is damaged ({problem}): nothing was sent from it; restore it, or plan again"
+        ) from None
     except (msgspec.ValidationError, msgspec.DecodeError) as problem:
-        raise PlanDamaged(f"{path} is damaged ({problem}): nothing was sent from it; restore it, or plan again") from None
+        raise PlanDamaged(
+            f"{path} is damaged ({problem}): nothing was sent from it; restore it, or plan again"
+        ) from None
 
 
 def _connect(path: Path) -> sqlite3.Connection:

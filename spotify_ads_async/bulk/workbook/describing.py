@@ -64,7 +64,13 @@ def _length(kind: Any) -> str:  # noqa: ANN401 - any annotation
     most = next((one.max_length for one in metas if one.max_length is not None), None)
     if least is not None and most is not None:
         return f" of {least} to {most} characters"
-    return f" of at most {most} characters" if most is not None else f" of at least {least} characters" if least is not None else ""
+    return (
+        f" of at most {most} characters"
+        if most is not None
+        else f" of at least {least} characters"
+        if least is not None
+        else ""
+    )
 
 
 def _json(column: Column) -> str:

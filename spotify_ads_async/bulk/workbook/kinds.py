@@ -58,7 +58,9 @@ class NewKind(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @functools.cached_property
     def columns(self) -> Mapping[str, Column]:
         """The columns of a new row: what it takes to make a live one, with words for its parent and its media."""
-        found = {name: column for name, column in columns_of(self.create.body).items() if column.writes != self.parent_field}
+        found = {
+            name: column for name, column in columns_of(self.create.body).items() if column.writes != self.parent_field
+        }
         for name in (self.parent_column, *self.media):
             if name:
                 found[name] = Column(name=name, kind=Kind.TEXT, type=str)

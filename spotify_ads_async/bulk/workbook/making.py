@@ -88,7 +88,9 @@ class WorkbookRun:
         self._tasks.start_soon(self._work, sender)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if not self._done:
             self.stop("the run was left early")
         self._outcomes.close()
@@ -215,7 +217,9 @@ class WorkbookRun:
                     for item in await self._items_of(campaign):
                         await self._settle(item, NewState.FAILED, reason=reason)
                 else:
-                    await self._write(lambda one=campaign: self._plan.conclude(one.id, CampaignState.OPEN, draft_id=one.id))
+                    await self._write(
+                        lambda one=campaign: self._plan.conclude(one.id, CampaignState.OPEN, draft_id=one.id)
+                    )
 
     async def _items_of(self, campaign: Draft) -> list[NewItem]:
         return await self._write(lambda: self._plan.items(campaign=campaign.id))
@@ -248,7 +252,9 @@ class WorkbookRun:
             found = wanted.get(asset.name or "")
             if found is not None and asset.status == "READY":
                 del wanted[asset.name]
-                await self._write(lambda number=found.number, asset_id=str(asset.id): self._plan.uploaded(number, asset_id))
+                await self._write(
+                    lambda number=found.number, asset_id=str(asset.id): self._plan.uploaded(number, asset_id)
+                )
         return list(wanted.values())
 
     async def _upload(self, item: MediaItem) -> None:
@@ -315,7 +321,9 @@ class WorkbookRun:
         except SpotifyAdsError as problem:
             if isinstance(problem, AuthenticationError):
                 self.stop(f"the credentials were refused: {problem}")
-            again = ": whether it was made is not known, and resuming settles it" if problem.may_have_taken_effect else ""
+            again = (
+                ": whether it was made is not known, and resuming settles it" if problem.may_have_taken_effect else ""
+            )
             await self._settle(item, NewState.FAILED, reason=f"{problem}{again}")
             return
         await self._settle(item, NewState.MADE, draft_id=str(made.id), tells=False)
@@ -330,7 +338,9 @@ class WorkbookRun:
             if all(one.state is NewState.MADE for one in items) and not self._stopping.is_set():
                 await self._validate(campaign, items)
 
-        await some_at_once(validate, [one for one in await self._write(self._plan.campaigns) if one.state is CampaignState.OPEN])
+        await some_at_once(
+            validate, [one for one in await self._write(self._plan.campaigns) if one.state is CampaignState.OPEN]
+        )
 
     async def _validate(self, campaign: Draft, items: Sequence[NewItem]) -> None:
         try:
@@ -367,7 +377,9 @@ class WorkbookRun:
                 reason = "; ".join(message for _, message in found)
                 await self._settle(item, NewState.INVALID, reason=reason, field=found[0][0])
             elif others:
-                await self._settle(item, NewState.INVALID, reason=f"its campaign's draft is not valid: {'; '.join(others)}")
+                await self._settle(
+                    item, NewState.INVALID, reason=f"its campaign's draft is not valid: {'; '.join(others)}"
+                )
             else:
                 await self._settle(item, NewState.MADE, reason="made, but something else in its campaign is not valid")
 
@@ -376,7 +388,9 @@ class WorkbookRun:
             if not self._stopping.is_set():
                 await self._publish(campaign, await self._items_of(campaign))
 
-        await some_at_once(publish, [one for one in await self._write(self._plan.campaigns) if one.state is CampaignState.VALID])
+        await some_at_once(
+            publish, [one for one in await self._write(self._plan.campaigns) if one.state is CampaignState.VALID]
+        )
 
     async def _publish(self, campaign: Draft, items: Sequence[NewItem]) -> None:
         try:
@@ -455,7 +469,9 @@ async def remove(ads: AdsClient, path: Path, *, archive: bool, tell: Callable[[N
         account = {"ad_account_id": plan.header.ad_account_id}
         left = 0
         for campaign in plan.campaigns():
-            items = [one for one in plan.items(campaign=campaign.id) if one.draft_id and one.state is not NewState.DELETED]
+            items = [
+                one for one in plan.items(campaign=campaign.id) if one.draft_id and one.state is not NewState.DELETED
+            ]
             published = campaign.state is CampaignState.PUBLISHED
             if published and not archive:
                 left += len(items)

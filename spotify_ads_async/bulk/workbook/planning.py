@@ -78,7 +78,9 @@ def _survey(readers: Sequence[ChangesReader], source: Source) -> _Surveyed:
     if hidden and source.reading.hidden is None:
         raise HiddenRowsFound(source.shown, hidden[:_SHOWN_HIDDEN], len(hidden))
     what = "taken as if they were not" if source.reading.hidden is HiddenRows.INCLUDE else "left out"
-    return _Surveyed(readers=found, remarks=[f"{len(hidden)} hidden rows are {what} ({hidden[0]} is the first)"] if hidden else [])
+    return _Surveyed(
+        readers=found, remarks=[f"{len(hidden)} hidden rows are {what} ({hidden[0]} is the first)"] if hidden else []
+    )
 
 
 async def _plan_workbook(
@@ -87,7 +89,9 @@ async def _plan_workbook(
     kinds = [reader.entity.plural for reader in readers]
     if len(set(kinds)) < len(kinds):
         twice = next(one for one in kinds if kinds.count(one) > 1)
-        names = ", ".join(reader.table.name for reader in readers if isinstance(reader, TableReader) and reader.entity.plural == twice)
+        names = ", ".join(
+            reader.table.name for reader in readers if isinstance(reader, TableReader) and reader.entity.plural == twice
+        )
         reason = f"has more than one sheet of {twice} ({names}): --sheet says which one, or put them into one sheet"
         raise BadChanges([Problem(file=source.shown, line=0, reason=reason, fatal=True)])
     rows, named = await anyio.to_thread.run_sync(_read_new_rows, readers)
@@ -169,7 +173,13 @@ def _placing(reader: ChangesReader, line: int) -> Callable[[str], str]:
 
 
 async def _resolve(
-    ads: AdsClient, ad_account_id: str, rows: Sequence[resolving.Row], named: Mapping[str, Sequence[Known]], folder: Path, *, currency: str
+    ads: AdsClient,
+    ad_account_id: str,
+    rows: Sequence[resolving.Row],
+    named: Mapping[str, Sequence[Known]],
+    folder: Path,
+    *,
+    currency: str,
 ) -> _NewThings:
     """Resolve rows without an id.
 
@@ -217,7 +227,9 @@ async def _live(
         parents = [one.id for one in found[AD_SETS.plural] if {one.name.casefold(), one.id} & in_live_ad_sets]
         found[ADS.plural] = []
         for start in range(0, len(parents), _PAGE):
-            found[ADS.plural] += await _listed(ads, ad_account_id, ADS.plural, "ad_set_id", {"ad_set_ids": parents[start : start + _PAGE]})
+            found[ADS.plural] += await _listed(
+                ads, ad_account_id, ADS.plural, "ad_set_id", {"ad_set_ids": parents[start : start + _PAGE]}
+            )
     for plural, rows_with_ids in named.items():
         renamed = {one.id: one for one in rows_with_ids}
         kept = [one for one in found.get(plural, []) if one.id not in renamed]
@@ -228,18 +240,26 @@ async def _live(
 
 def _parents(rows: Sequence[resolving.Row], plural: str) -> set[str]:
     """What the rows of a kind say of what they are in."""
-    return {row.row.cells.get(row.kind.parent_column, "").casefold() for row in rows if row.kind.plural == plural} - {""}
+    return {row.row.cells.get(row.kind.parent_column, "").casefold() for row in rows if row.kind.plural == plural} - {
+        ""
+    }
 
 
-async def _listed(ads: AdsClient, ad_account_id: str, plural: str, parent_field: str, query: Mapping[str, Any]) -> list[Known]:
+async def _listed(
+    ads: AdsClient, ad_account_id: str, plural: str, parent_field: str, query: Mapping[str, Any]
+) -> list[Known]:
     """What is live and not archived, and what is in drafts."""
     kind = NEW_KINDS[plural]
     found: dict[str, Known] = {}
     for operation in (kind.entity.list, kind.drafts):
-        call: ListCall[Any] = ListCall(ads, operation, path={"ad_account_id": ad_account_id}, query={"limit": _PAGE, **query})
+        call: ListCall[Any] = ListCall(
+            ads, operation, path={"ad_account_id": ad_account_id}, query={"limit": _PAGE, **query}
+        )
         async for one in call:
             if one.status != _ARCHIVED:
-                found.setdefault(str(one.id), Known(str(one.id), one.name or "", str(getattr(one, parent_field, "") or "")))
+                found.setdefault(
+                    str(one.id), Known(str(one.id), one.name or "", str(getattr(one, parent_field, "") or ""))
+                )
     return list(found.values())
 
 
@@ -248,13 +268,23 @@ def _media_cells(rows: Sequence[resolving.Row]) -> list[tuple[str, str]]:
 
 
 async def _assets(
-    ads: AdsClient, ad_account_id: str, rows: Sequence[resolving.Row], media: Mapping[str, int], refused: Mapping[str, str]
+    ads: AdsClient,
+    ad_account_id: str,
+    rows: Sequence[resolving.Row],
+    media: Mapping[str, int],
+    refused: Mapping[str, str],
 ) -> dict[str, list[str]]:
     """The ids of assets by name, where a cell may be one."""
-    wanted = {text.casefold() for _, text in _media_cells(rows) if text not in media and text not in refused and not _is_id(text)}
+    wanted = {
+        text.casefold()
+        for _, text in _media_cells(rows)
+        if text not in media and text not in refused and not _is_id(text)
+    }
     found: defaultdict[str, list[str]] = defaultdict(list)
     if wanted:
-        call: ListCall[Any] = ListCall(ads, GET_ASSETS_BY_AD_ACCOUNT, path={"ad_account_id": ad_account_id}, query={"limit": _PAGE})
+        call: ListCall[Any] = ListCall(
+            ads, GET_ASSETS_BY_AD_ACCOUNT, path={"ad_account_id": ad_account_id}, query={"limit": _PAGE}
+        )
         async for one in call:
             if (one.name or "").casefold() in wanted:
                 found[one.name.casefold()].append(str(one.id))
@@ -265,7 +295,9 @@ def _is_id(text: str) -> bool:
     return len(text) == 36 and text.count("-") == 4
 
 
-def _look_at_media(rows: Sequence[resolving.Row], folder: Path) -> tuple[list[MediaItem], dict[str, int], dict[str, str]]:
+def _look_at_media(
+    rows: Sequence[resolving.Row], folder: Path
+) -> tuple[list[MediaItem], dict[str, int], dict[str, str]]:
     """The media files that rows name, each once by its content; their numbers, and why some cannot be used. Blocks."""
     from spotify_ads_async.uploads.files import inspect  # noqa: PLC0415 - most plans upload nothing
 
@@ -288,7 +320,9 @@ def _look_at_media(rows: Sequence[resolving.Row], folder: Path) -> tuple[list[Me
             continue
         item = by_hash.setdefault(
             (found.sha256, found.asset_type),
-            MediaItem(number=len(by_hash) + 1, path=str(path.resolve()), sha256=found.sha256, asset_type=str(found.asset_type)),
+            MediaItem(
+                number=len(by_hash) + 1, path=str(path.resolve()), sha256=found.sha256, asset_type=str(found.asset_type)
+            ),
         )
         numbers[text] = item.number
     return list(by_hash.values()), numbers, refused

@@ -134,22 +134,34 @@ class Resolver:
             column = row.kind.columns.get(name)
             if name == CURRENCY:
                 if self._reading.currency and text.upper() != self._reading.currency:
-                    self.problems.append(row.problem(f"is {text}, and the account's currency is {self._reading.currency}", name))
+                    self.problems.append(
+                        row.problem(f"is {text}, and the account's currency is {self._reading.currency}", name)
+                    )
                 continue
             if column is None:
-                self.problems.append(row.problem(f"can be changed, and not given to a new {row.kind.entity.name}: leave it blank", name))
+                self.problems.append(
+                    row.problem(f"can be changed, and not given to a new {row.kind.entity.name}: leave it blank", name)
+                )
                 continue
             if name in special:
-                columns[row.kind.parent_field if name == row.kind.parent_column else row.kind.media.get(name, name)] = row.place(name)
+                columns[row.kind.parent_field if name == row.kind.parent_column else row.kind.media.get(name, name)] = (
+                    row.place(name)
+                )
                 continue
             columns[column.writes] = row.place(name)
             if column.path[0] not in row.kind.held_by_drafts:
-                self.problems.append(row.problem("is not held by drafts: leave it blank, and set it when it is live", name))
+                self.problems.append(
+                    row.problem("is not held by drafts: leave it blank, and set it when it is live", name)
+                )
                 continue
             try:
                 if text == self._reading.clear:
                     raise CellError("has nothing to clear: the row is new")  # noqa: TRY301 - told with the others
-                _put(body, column.path, parse_cell(column, text, clear=self._reading.clear, currency=self._reading.currency))
+                _put(
+                    body,
+                    column.path,
+                    parse_cell(column, text, clear=self._reading.clear, currency=self._reading.currency),
+                )
             except CellError as problem:
                 self.problems.append(row.problem(str(problem), name))
         return body, columns
@@ -161,7 +173,11 @@ class Resolver:
             given[row.kind.parent_field] = _TO_COME
         for field in item.media:
             _put(given, tuple(field.split(".")), _TO_COME)
-        bad = {problem.column for problem in self.problems if problem.line == row.row.line and problem.place == row.place(problem.column)}
+        bad = {
+            problem.column
+            for problem in self.problems
+            if problem.line == row.row.line and problem.place == row.place(problem.column)
+        }
         words = {field: column for column, field in row.kind.media.items()}
         missing = [words.get(name, name) for name in lacking(row.kind.create.body, given)]
         missing = [name for name in missing if name not in bad]
@@ -169,7 +185,9 @@ class Resolver:
             missing.insert(0, row.kind.parent_column)
         if missing:
             needed = ", ".join(missing)
-            self.problems.append(row.problem(f"a row without an id is a new {row.kind.entity.name}, and this one lacks {needed}"))
+            self.problems.append(
+                row.problem(f"a row without an id is a new {row.kind.entity.name}, and this one lacks {needed}")
+            )
         elif not bad:
             self._check_rules(row, given)
 
@@ -178,7 +196,9 @@ class Resolver:
             check_amounts({}, given, self._reading.currency)
             if strange := unusual_changes({}, given, self._reading.currency, now=self._reading.now):
                 self.problems.append(
-                    row.problem(f"is unusual: {strange[0]}", in_units("budget.micro_amount") if "budget" in strange[0] else "")
+                    row.problem(
+                        f"is unusual: {strange[0]}", in_units("budget.micro_amount") if "budget" in strange[0] else ""
+                    )
                 )
             check_body(row.kind.create, msgspec.convert(given, type=row.kind.create.body), now=self._reading.now)
         except AmountRefused as problem:
@@ -273,13 +293,16 @@ class Resolver:
             first = seen.setdefault((item.plural, within, item.name.casefold()), item)
             noun = row.kind.entity.name
             if first.number != number:
-                self.problems.append(row.problem(f"is the name of {first.place}, too: give each new {noun} a name of its own", "name"))
+                self.problems.append(
+                    row.problem(f"is the name of {first.place}, too: give each new {noun} a name of its own", "name")
+                )
             for twin in self._live.get(item.plural, {}).get(item.name.casefold(), ()):
                 if not row.kind.parent or (item.parent is None and twin.parent_id == item.parent_id):
                     reason = f"there is an {noun}" if noun[0] == "a" else f"there is a {noun}"
                     self.problems.append(
                         row.problem(
-                            f"{reason} of this name already, {twin.id}: give its id to change it, or another name to make one more", "name"
+                            f"{reason} of this name already, {twin.id}: give its id to change it, or another name to make one more",
+                            "name",
                         )
                     )
                     break

@@ -18,7 +18,16 @@ import msgspec
 
 from spotify_ads_async.bulk.records import NotAPlan, PlanInUse, RowOutcome
 
-__all__ = ["CampaignState", "Draft", "MediaItem", "NewItem", "NewState", "WorkbookHeader", "WorkbookPlan", "is_workbook_plan"]
+__all__ = [
+    "CampaignState",
+    "Draft",
+    "MediaItem",
+    "NewItem",
+    "NewState",
+    "WorkbookHeader",
+    "WorkbookPlan",
+    "is_workbook_plan",
+]
 
 _APPLICATION_ID = 0x53414257  # "SABW"
 _FORMAT = 1
@@ -255,7 +264,9 @@ class WorkbookPlan:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     @contextlib.contextmanager
@@ -272,11 +283,16 @@ class WorkbookPlan:
     @property
     def header(self) -> WorkbookHeader:
         """What the plan is about."""
-        return msgspec.convert(dict(self._connection.execute("SELECT name, value FROM header")), WorkbookHeader, strict=False)
+        return msgspec.convert(
+            dict(self._connection.execute("SELECT name, value FROM header")), WorkbookHeader, strict=False
+        )
 
     def write_header(self, header: WorkbookHeader) -> None:
         """Replace the header."""
-        values = [(name, str(value).lower() if isinstance(value, bool) else value) for name, value in msgspec.to_builtins(header).items()]
+        values = [
+            (name, str(value).lower() if isinstance(value, bool) else value)
+            for name, value in msgspec.to_builtins(header).items()
+        ]
         self._connection.executemany("INSERT OR REPLACE INTO header VALUES (?, ?)", values)
 
     # ---- parts, media and items
@@ -301,7 +317,8 @@ class WorkbookPlan:
         """The media files."""
         found = self._connection.execute("SELECT number, path, sha256, asset_type, asset_id FROM media ORDER BY number")
         return [
-            MediaItem(number=number, path=path, sha256=sha, asset_type=kind, asset_id=asset) for number, path, sha, kind, asset in found
+            MediaItem(number=number, path=path, sha256=sha, asset_type=kind, asset_id=asset)
+            for number, path, sha, kind, asset in found
         ]
 
     def uploaded(self, number: int, asset_id: str) -> None:
@@ -333,7 +350,9 @@ class WorkbookPlan:
                 for one in items
             ],
         )
-        self._connection.executemany("INSERT OR IGNORE INTO campaign (id, state) VALUES (?, 'open')", [(one.campaign,) for one in items])
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO campaign (id, state) VALUES (?, 'open')", [(one.campaign,) for one in items]
+        )
 
     def items(self, *, plural: str = "", campaign: str = "") -> list[NewItem]:
         """The new things, all of them, or those of a kind or a campaign."""
@@ -347,7 +366,9 @@ class WorkbookPlan:
         """One new thing."""
         return _item(self._connection.execute(f"{_ITEMS} WHERE number = ?", (number,)).fetchone())
 
-    def settle(self, number: int, state: NewState, *, draft_id: str | None = None, reason: str = "", field: str = "") -> None:
+    def settle(
+        self, number: int, state: NewState, *, draft_id: str | None = None, reason: str = "", field: str = ""
+    ) -> None:
         """Write down what became of a new thing."""
         self._connection.execute(
             "UPDATE item SET state = ?, draft_id = coalesce(?, draft_id), reason = ?, field = ? WHERE number = ?",
@@ -356,16 +377,23 @@ class WorkbookPlan:
 
     def rearm(self) -> None:
         """Let what failed, or was not tried, be tried again, and what was not valid be validated again."""
-        self._connection.execute("UPDATE item SET state = 'waiting', reason = '', field = '' WHERE state IN ('failed', 'not tried')")
+        self._connection.execute(
+            "UPDATE item SET state = 'waiting', reason = '', field = '' WHERE state IN ('failed', 'not tried')"
+        )
         self._connection.execute("UPDATE item SET state = 'made', reason = '', field = '' WHERE state = 'invalid'")
         self._connection.execute("UPDATE campaign SET state = 'open' WHERE state IN ('valid', 'invalid')")
 
     def campaigns(self) -> list[Draft]:
         """The campaigns that hold something new."""
         found = self._connection.execute("SELECT id, draft_id, state, version FROM campaign ORDER BY id")
-        return [Draft(id=one, draft_id=draft, state=CampaignState(state), version=version) for one, draft, state, version in found]
+        return [
+            Draft(id=one, draft_id=draft, state=CampaignState(state), version=version)
+            for one, draft, state, version in found
+        ]
 
-    def conclude(self, campaign: str, state: CampaignState, *, draft_id: str | None = None, version: int | None = None) -> None:
+    def conclude(
+        self, campaign: str, state: CampaignState, *, draft_id: str | None = None, version: int | None = None
+    ) -> None:
         """Write down where a campaign's draft stands."""
         self._connection.execute(
             "UPDATE campaign SET state = ?, draft_id = coalesce(?, draft_id), version = coalesce(?, version) WHERE id = ?",
@@ -390,7 +418,24 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _item(values: tuple[Any, ...]) -> NewItem:
-    number, plural, line, place, name, body, columns, media, parent, parent_id, campaign, key, state, draft_id, reason, field = values
+    (
+        number,
+        plural,
+        line,
+        place,
+        name,
+        body,
+        columns,
+        media,
+        parent,
+        parent_id,
+        campaign,
+        key,
+        state,
+        draft_id,
+        reason,
+        field,
+    ) = values
     decode = msgspec.json.decode
     return NewItem(
         number=number,

@@ -138,7 +138,11 @@ async def write_template(ads: AdsClient, ad_account_id: str, path: Path, *, camp
 
 def _write(path: Path, currency: str, tree: CampaignTree | None) -> None:
     with WorkbookWriter(path) as book:
-        notes = [f"{kind.plural}: {name}\t{_note(kind, name, currency)}" for kind in NEW_KINDS.values() for name in _USUAL[kind.plural]]
+        notes = [
+            f"{kind.plural}: {name}\t{_note(kind, name, currency)}"
+            for kind in NEW_KINDS.values()
+            for name in _USUAL[kind.plural]
+        ]
         book.text("How to", [*_EXPLANATION, "# Columns", *notes])
         for kind in NEW_KINDS.values():
             names = _USUAL[kind.plural]
@@ -153,7 +157,10 @@ def _note(kind: NewKind, name: str, currency: str) -> str:
         return "Leave it blank to make something new."
     must = "Must be there. " if _is_needed(kind, name) else ""
     column = kind.columns[name]
-    return must + (_WORDS.get(name) or f"{describe(column, currency=currency)[:1].upper()}{describe(column, currency=currency)[1:]}.")
+    return must + (
+        _WORDS.get(name)
+        or f"{describe(column, currency=currency)[:1].upper()}{describe(column, currency=currency)[1:]}."
+    )
 
 
 def _is_needed(kind: NewKind, name: str) -> bool:
@@ -186,7 +193,9 @@ def sheet_column(column: Column, currency: str) -> SheetColumn:
 
 
 def _example(kind: NewKind) -> Mapping[str, str | int]:
-    return example_cells(kind, (datetime.now(UTC) + timedelta(days=30)).replace(hour=6, minute=0, second=0, microsecond=0))
+    return example_cells(
+        kind, (datetime.now(UTC) + timedelta(days=30)).replace(hour=6, minute=0, second=0, microsecond=0)
+    )
 
 
 def example_cells(kind: NewKind, begin: datetime) -> Mapping[str, str | int]:

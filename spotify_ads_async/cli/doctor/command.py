@@ -32,7 +32,13 @@ CHECKS: tuple[Check, ...] = (
     Check("clock", server.check_clock, needs=("network",)),
     Check("access", server.check_access, needs=("sign-in", "store", "network"), seconds=6.0, remedy="try again later"),
     Check("limits", server.check_limits, needs=("access",)),
-    Check("API", server.check_api, needs=("configuration", "proxy"), seconds=6.0, remedy="spotify-ads api changes DOCUMENT"),
+    Check(
+        "API",
+        server.check_api,
+        needs=("configuration", "proxy"),
+        seconds=6.0,
+        remedy="spotify-ads api changes DOCUMENT",
+    ),
 )
 """Every check, in the order in which its findings are told: what others hang on comes first."""
 
@@ -42,7 +48,9 @@ _ORDER = (Outcome.PROBLEM, Outcome.NOTE, Outcome.OK, Outcome.SKIPPED)
 def doctor(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
-    probe: Annotated[bool, typer.Option("--probe", help="Find out what is published nowhere, on drafts that are deleted again.")] = False,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Find out what is published nowhere, on drafts that are deleted again.")
+    ] = False,
     yes: Yes = False,
     ad_account: AdAccount = None,
 ) -> None:

@@ -95,4 +95,6 @@ async def _run(check: Check, examination: Examination, found: list[Finding]) -> 
         found.append(Finding(check.name, Outcome.PROBLEM, str(error), check.remedy))
     except Exception as error:  # noqa: BLE001 (a doctor who falls over helps nobody: the finding goes into the bug report)
         remedy = "this is a fault of spotify-ads: please report it with the text above"
-        found.append(Finding(check.name, Outcome.PROBLEM, f"the check itself failed: {type(error).__name__}: {error}", remedy))
+        found.append(
+            Finding(check.name, Outcome.PROBLEM, f"the check itself failed: {type(error).__name__}: {error}", remedy)
+        )

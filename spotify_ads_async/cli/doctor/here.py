@@ -31,7 +31,11 @@ _STORE_SECONDS = 2.0
 async def check_versions(examination: Examination) -> AsyncIterator[Finding]:
     """Which versions are at work."""
     del examination
-    parts = [f"spotify-ads-async {_version('spotify-ads-async')}", f"Python {platform.python_version()}", platform.platform()]
+    parts = [
+        f"spotify-ads-async {_version('spotify-ads-async')}",
+        f"Python {platform.python_version()}",
+        platform.platform(),
+    ]
     parts += [f"{name} {version}" for name in _PACKAGES if (version := _version(name))]
     yield Finding("versions", Outcome.OK, ", ".join(parts))
 
@@ -52,11 +56,15 @@ async def check_configuration(examination: Examination) -> AsyncIterator[Finding
         if name not in VARIABLES and not name.startswith("REQUIRE_"):
             near = difflib.get_close_matches(name, VARIABLES, n=1)
             text = f"nothing reads {PREFIX}{name}"
-            yield Finding("configuration", Outcome.NOTE, text, f"did you mean {PREFIX}{near[0]}?" if near else "take it away")
+            yield Finding(
+                "configuration", Outcome.NOTE, text, f"did you mean {PREFIX}{near[0]}?" if near else "take it away"
+            )
     try:
         examination.facts["settings"] = environment()
     except ConfigurationError as problem:
-        yield Finding("configuration", Outcome.PROBLEM, str(problem), "correct it where it is set: " + "; ".join(_told()))
+        yield Finding(
+            "configuration", Outcome.PROBLEM, str(problem), "correct it where it is set: " + "; ".join(_told())
+        )
         return
     told = _told()
     yield Finding("configuration", Outcome.OK, "; ".join(told) if told else "nothing is set, so all defaults hold")
@@ -94,7 +102,11 @@ def _unwritable(folder: Path) -> str:
         there = there.parent
     if not there.is_dir():
         return f"{there} is no folder"
-    return "" if os.access(there, os.W_OK | os.X_OK) and _keeps_files(there) else f"no permission for {there}, or a read-only file system"
+    return (
+        ""
+        if os.access(there, os.W_OK | os.X_OK) and _keeps_files(there)
+        else f"no permission for {there}, or a read-only file system"
+    )
 
 
 def _keeps_files(folder: Path) -> bool:
@@ -117,8 +129,16 @@ async def check_sign_in(examination: Examination) -> AsyncIterator[Finding]:
         yield Finding("sign-in", Outcome.PROBLEM, str(problem), "spotify-ads login")
         return
     examination.facts["credentials"] = credentials
-    origin = "the environment" if settings.credentials is not None else f"profile {os.environ.get('SPOTIFY_ADS_PROFILE') or 'default'}"
-    kind = "a refresh token" if hasattr(credentials, "finish") else "an access token alone, which lasts an hour and is not renewed"
+    origin = (
+        "the environment"
+        if settings.credentials is not None
+        else f"profile {os.environ.get('SPOTIFY_ADS_PROFILE') or 'default'}"
+    )
+    kind = (
+        "a refresh token"
+        if hasattr(credentials, "finish")
+        else "an access token alone, which lasts an hour and is not renewed"
+    )
     app = f"client ID {credentials.client_id}" if credentials.client_id else "no client ID"
     yield Finding("sign-in", Outcome.OK, f"{kind}, with {app}, from {origin}")
 
@@ -144,12 +164,18 @@ async def check_store(examination: Examination) -> AsyncIterator[Finding]:
             limit, _, _, identity = window.key.split("|", 3)
             text = f"{limit} of {identity} is paused for {seconds:.0f} s more: {window.state.cause}"
             yield Finding("store", Outcome.NOTE, text, "wait, or end the pause: spotify-ads quota lift")
-    yield Finding("store", Outcome.OK, f"{_place(address)} answers: {len(windows)} windows, shared by {_counted(processes)}")
+    yield Finding(
+        "store", Outcome.OK, f"{_place(address)} answers: {len(windows)} windows, shared by {_counted(processes)}"
+    )
 
 
 def _place(address: str) -> str:
     parts = urlsplit(address)
-    return unquote(parts.path.removeprefix("/")) if parts.scheme == "sqlite" else f"{parts.scheme}://{parts.hostname or ''}"
+    return (
+        unquote(parts.path.removeprefix("/"))
+        if parts.scheme == "sqlite"
+        else f"{parts.scheme}://{parts.hostname or ''}"
+    )
 
 
 def _counted(processes: list[str]) -> str:

@@ -46,7 +46,9 @@ async def probe_api(ad_account: str, *, yes: bool) -> int:
         return FAILED
     finally:
         sys.stdout.writelines(printable(line) + "\n" for line in _told(facts))
-    say(f"written to {file}: bulk changes go by it; please send it with a bug report, for the next release to learn from")
+    say(
+        f"written to {file}: bulk changes go by it; please send it with a bug report, for the next release to learn from"
+    )
     return DONE
 
 
@@ -57,7 +59,10 @@ async def _with_headers(facts: ApiFacts, ad_account: str) -> ApiFacts:
     async with connected() as ads, open_session(settings.transport) as http:
         general = [(await call_by_hand(http, credentials, ads, GET_BUSINESSES))[1] for _ in range(_ROUNDS)]
         path = {"ad_account_id": ad_account}
-        reports = [(await call_by_hand(http, credentials, ads, GET_AGGREGATE_REPORT, path=path, query=_REPORT))[1] for _ in range(_ROUNDS)]
+        reports = [
+            (await call_by_hand(http, credentials, ads, GET_AGGREGATE_REPORT, path=path, query=_REPORT))[1]
+            for _ in range(_ROUNDS)
+        ]
     return msgspec.structs.replace(
         facts,
         rate_window=described_window(settings.limits, general),

@@ -48,7 +48,9 @@ _NOTHING: Mapping[str, Any] = {}
 _MOST_CHANGES = 5
 _CONNECT_SECONDS = 2.0
 _TIMEOUT = aiohttp.ClientTimeout(total=_CONNECT_SECONDS * 2, connect=_CONNECT_SECONDS)
-_PROXY_REMEDY = "start the proxy, or name another one: SPOTIFY_ADS_PROXY, HTTPS_PROXY; hosts to reach without: SPOTIFY_ADS_NO_PROXY"
+_PROXY_REMEDY = (
+    "start the proxy, or name another one: SPOTIFY_ADS_PROXY, HTTPS_PROXY; hosts to reach without: SPOTIFY_ADS_NO_PROXY"
+)
 _BUSINESS_REMEDY = "ask an admin of the business for a role in it"
 _NETWORK_REMEDY = "look at the network, the proxy and the address (SPOTIFY_ADS_BASE_URL)"
 
@@ -67,7 +69,11 @@ def _addresses(settings: Settings, credentials: Credentials | None) -> Mapping[s
 async def check_proxy(examination: Examination) -> AsyncIterator[Finding]:
     """Whether the proxies on the way answer."""
     settings: Settings = examination.facts["settings"]
-    proxies = {proxy.name: proxy for url in _addresses(settings, None).values() if (proxy := settings.transport.proxy_for(url)) is not None}
+    proxies = {
+        proxy.name: proxy
+        for url in _addresses(settings, None).values()
+        if (proxy := settings.transport.proxy_for(url)) is not None
+    }
     if not proxies:
         yield Finding("proxy", Outcome.OK, "none is used")
     for name, proxy in proxies.items():
@@ -76,9 +82,15 @@ async def check_proxy(examination: Examination) -> AsyncIterator[Finding]:
                 stream = await anyio.connect_tcp(proxy.url.host or "", proxy.url.port or 80)
                 await stream.aclose()
         except (OSError, TimeoutError) as problem:
-            yield Finding("proxy", Outcome.PROBLEM, f"the proxy {name} cannot be reached: {_why(problem)}", _PROXY_REMEDY)
+            yield Finding(
+                "proxy", Outcome.PROBLEM, f"the proxy {name} cannot be reached: {_why(problem)}", _PROXY_REMEDY
+            )
         else:
-            yield Finding("proxy", Outcome.OK, f"{name} answers{'' if proxy.login is None else ', and is told a name and a password'}")
+            yield Finding(
+                "proxy",
+                Outcome.OK,
+                f"{name} answers{'' if proxy.login is None else ', and is told a name and a password'}",
+            )
 
 
 async def check_network(examination: Examination) -> AsyncIterator[Finding]:
@@ -107,7 +119,10 @@ async def _reached(examination: Examination, settings: Settings, what: str, url:
         return Finding("proxy", Outcome.PROBLEM, explained_proxy_error(problem, proxy), _PROXY_REMEDY)
     except (aiohttp.ClientError, OSError, TimeoutError) as problem:
         return Finding(
-            "network", Outcome.PROBLEM, f"{url.host}:{url.port}, for {what}, cannot be reached: {_why(problem)}", _NETWORK_REMEDY
+            "network",
+            Outcome.PROBLEM,
+            f"{url.host}:{url.port}, for {what}, cannot be reached: {_why(problem)}",
+            _NETWORK_REMEDY,
         )
     way = "" if proxy is None else f" by way of the proxy {proxy.name}"
     way += ", and its certificate is good" if url.scheme == "https" else ""
@@ -130,7 +145,12 @@ async def check_clock(examination: Examination) -> AsyncIterator[Finding]:
     try:
         there = parsedate_to_datetime(text)
     except (TypeError, ValueError):
-        yield Finding("clock", Outcome.NOTE, "the server does not say what time it is", "compare this machine's clock with another one's")
+        yield Finding(
+            "clock",
+            Outcome.NOTE,
+            "the server does not say what time it is",
+            "compare this machine's clock with another one's",
+        )
         return
     apart = (now - there).total_seconds()
     words = f"this machine's clock is {abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} the server's"
@@ -150,7 +170,12 @@ async def check_access(examination: Examination) -> AsyncIterator[Finding]:
         async with (
             open_session(settings.transport) as http,
             AdsClient(
-                credentials, base_url=settings.base_url, governor=governor, policy=_ONCE, timeout=5.0, transport=settings.transport
+                credentials,
+                base_url=settings.base_url,
+                governor=governor,
+                policy=_ONCE,
+                timeout=5.0,
+                transport=settings.transport,
             ) as ads,
         ):
             try:
@@ -199,7 +224,9 @@ async def call_by_hand(
     try:
         async with scope.admit(operation.limits, max_wait=5.0) as admission:
             headers = {"Authorization": f"Bearer {token.reveal()}", **wire.BARE_HEADERS}
-            async with http.request(operation.method, url, headers=headers, allow_redirects=False, timeout=_TIMEOUT) as answer:
+            async with http.request(
+                operation.method, url, headers=headers, allow_redirects=False, timeout=_TIMEOUT
+            ) as answer:
                 admission.answered(status=answer.status, headers=answer.headers)
                 return answer.status, dict(answer.headers), wire.masked(await answer.content.read(_LARGEST_BODY), token)
     except (aiohttp.ClientError, TimeoutError) as problem:
@@ -222,20 +249,38 @@ async def _of_accounts(ads: AdsClient) -> AsyncIterator[Finding]:
         yield Finding("accounts", Outcome.PROBLEM, f"no business tells its ad accounts: {error}", _BUSINESS_REMEDY)
         return
     for business_id, error in visible.refused.items():
-        yield Finding("accounts", Outcome.PROBLEM, f"business {business_id} does not tell its ad accounts: {error}", _BUSINESS_REMEDY)
+        yield Finding(
+            "accounts",
+            Outcome.PROBLEM,
+            f"business {business_id} does not tell its ad accounts: {error}",
+            _BUSINESS_REMEDY,
+        )
     if not accounts:
-        yield Finding("accounts", Outcome.PROBLEM, "this user can see no ad account", "ask an admin of an ad account for a role in it")
+        yield Finding(
+            "accounts",
+            Outcome.PROBLEM,
+            "this user can see no ad account",
+            "ask an admin of an ad account for a role in it",
+        )
     names = {account.id or "": account.name or "" for account in accounts[:_MOST_ACCOUNTS]}
     for ad_account_id, refusals in (await _tried(ads, list(names))).items():
         name = f"{names[ad_account_id]} ({ad_account_id})"
         if refusals:
             text = f"{name} refuses {' and '.join(sorted(refusals))}: {next(iter(refusals.values()))}"
-            yield Finding("accounts", Outcome.PROBLEM, text, "ask one of the account's admins for a role in it, or name another account")
+            yield Finding(
+                "accounts",
+                Outcome.PROBLEM,
+                text,
+                "ask one of the account's admins for a role in it, or name another account",
+            )
         else:
             yield Finding("accounts", Outcome.OK, f"{name} answers")
     if len(accounts) > _MOST_ACCOUNTS:
         yield Finding(
-            "accounts", Outcome.NOTE, f"{len(accounts) - _MOST_ACCOUNTS} more accounts were not looked at", "spotify-ads accounts"
+            "accounts",
+            Outcome.NOTE,
+            f"{len(accounts) - _MOST_ACCOUNTS} more accounts were not looked at",
+            "spotify-ads accounts",
         )
 
 
@@ -284,7 +329,9 @@ async def check_limits(examination: Examination) -> AsyncIterator[Finding]:
         yield Finding("limits", Outcome.OK, f"kept: {kept}; {said}")
     else:
         remedy = "set SPOTIFY_ADS_LIMITS to what your app is given, as in client_id=1500/30,ip=500/10,reporting=150/30"
-        yield Finding("limits", Outcome.PROBLEM, f"{said}, and no limit that is kept is of {most} requests: {kept}", remedy)
+        yield Finding(
+            "limits", Outcome.PROBLEM, f"{said}, and no limit that is kept is of {most} requests: {kept}", remedy
+        )
 
 
 def _limit_text(limit: Limit) -> str:
@@ -298,7 +345,10 @@ async def check_api(examination: Examination) -> AsyncIterator[Finding]:
         now = await read_document(settings.api_document, settings.transport)
     except (ConfigurationError, ConnectionFailed, InvalidAnswer) as problem:
         yield Finding(
-            "API", Outcome.NOTE, f"its document cannot be compared: {problem}", "name one that can be read: SPOTIFY_ADS_API_DOCUMENT"
+            "API",
+            Outcome.NOTE,
+            f"its document cannot be compared: {problem}",
+            "name one that can be read: SPOTIFY_ADS_API_DOCUMENT",
         )
         return
     changes = find_changes(known_facts(), now)
@@ -308,7 +358,10 @@ async def check_api(examination: Examination) -> AsyncIterator[Finding]:
     many = f"{len(changes)} changes" if len(changes) > 1 else "one change"
     text = f"{many} since this version was made: " + "; ".join(_first(render_changes(changes)))
     yield Finding(
-        "API", Outcome.PROBLEM, text, "spotify-ads api changes lists them; a newer version may know them: pip install -U spotify-ads-async"
+        "API",
+        Outcome.PROBLEM,
+        text,
+        "spotify-ads api changes lists them; a newer version may know them: pip install -U spotify-ads-async",
     )
 
 

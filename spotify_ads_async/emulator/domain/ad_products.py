@@ -15,7 +15,10 @@ __all__ = ["CATALOG", "answer", "hold", "reserved"]
 _NEVER_KEPT: Mapping[str, str] = {"Cache-Control": "no-cache, no-store, max-age=0, must-revalidate"}
 _RESERVED_CAMPAIGN: Mapping[str, Any] = {
     "create": {"allowed_values": {"objective": ["UNSET", "EVEN_IMPRESSION_DELIVERY", "REACH"]}},
-    "update": {"allowed_values": {"status": ["ACTIVE", "PAUSED", "ARCHIVED"]}, "restrictions": ["ad_product: fixed once created"]},
+    "update": {
+        "allowed_values": {"status": ["ACTIVE", "PAUSED", "ARCHIVED"]},
+        "restrictions": ["ad_product: fixed once created"],
+    },
 }
 CATALOG: Mapping[str, Any] = {
     "description": "Rules of ad products, on top of the API's document.",
@@ -47,15 +50,25 @@ CATALOG: Mapping[str, Any] = {
             "description": "Impressions in podcasts at a fixed price.",
             "campaign": _RESERVED_CAMPAIGN,
             "ad_set": {
-                "create": {"allowed_values": {"asset_format": ["AUDIO"]}, "required_fields": ["end_time", "targets.placements"]},
+                "create": {
+                    "allowed_values": {"asset_format": ["AUDIO"]},
+                    "required_fields": ["end_time", "targets.placements"],
+                },
                 "both": {
                     "allowed_values": {"targets.placements": ["PODCAST"]},
-                    "forbidden_fields": ["targets.artist_ids", "targets.genre_ids", "targets.playlist_ids: podcasts are in none"],
+                    "forbidden_fields": [
+                        "targets.artist_ids",
+                        "targets.genre_ids",
+                        "targets.playlist_ids: podcasts are in none",
+                    ],
                     "frequency_caps": {"max_impressions": {"DAY": 3, "WEEK": 10, "MONTH": 30}},
                     "constraints": ["The price is that of the day on which the ad set is created"],
                 },
             },
-            "ad": {"create": {"required_fields": ["assets.asset_id"]}, "both": {"constraints": ["Audio lasts 31 s at most"]}},
+            "ad": {
+                "create": {"required_fields": ["assets.asset_id"]},
+                "both": {"constraints": ["Audio lasts 31 s at most"]},
+            },
         },
         "FPMNG": {
             "display_name": "Reserved music",

@@ -48,7 +48,10 @@ def _content(kind: str, names: str) -> list[Entry]:
         {
             "id": (identifier := _base62(f"{kind}/{name}")),
             "name": name,
-            "images": [{"width": size, "url": f"https://images.example.com/{identifier}/{size}", "height": size} for size in sizes],
+            "images": [
+                {"width": size, "url": f"https://images.example.com/{identifier}/{size}", "height": size}
+                for size in sizes
+            ],
         }
         for name in names.split(", ")
     ]
@@ -59,10 +62,13 @@ ARTISTS = _content(
     "The Loopbacks, Ada Lovetrace, Null Pointer Sisters, Await & The Tasks, Sliding Windows, Backoff Boys, Token Bucket, DJ Jitter",
 )
 SHOWS = _content(
-    "show", "Daily Deploy, The Long Poll, Cold Storage, Kitchen Stories, Half-Time Talk, Money Minutes, Night Science, True Bugs"
+    "show",
+    "Daily Deploy, The Long Poll, Cold Storage, Kitchen Stories, Half-Time Talk, Money Minutes, Night Science, True Bugs",
 )
 SHOW_MARKETS: Mapping[str, frozenset[str]] = {
-    show["name"]: frozenset({"US", "GB", "CA"}) if number % 2 else frozenset({"US", "GB", "CA", "DE", "FR", "SE", "ES", "IT", "JP"})
+    show["name"]: frozenset({"US", "GB", "CA"})
+    if number % 2
+    else frozenset({"US", "GB", "CA", "DE", "FR", "SE", "ES", "IT", "JP"})
     for number, show in enumerate(SHOWS)
 }
 """Show → the markets in which it can be heard."""
@@ -71,7 +77,9 @@ GENRES = _slugs(
     "alternative blues children classical country dance-house easy-listening electronica folk funk hip-hop holiday indie-rock "
     "jazz k-pop latin metal new-age pop punk r-and-b reggae rock soundtrack spoken-audio traditional"
 )
-PLAYLISTS = _slugs("chill commute cooking dinner focus gaming holidays party romance running sleep study summer travel work workout")
+PLAYLISTS = _slugs(
+    "chill commute cooking dinner focus gaming holidays party romance running sleep study summer travel work workout"
+)
 EPISODE_TOPICS = _slugs(
     "automotive books-and-literature business-and-finance careers education events-and-attractions family-and-relationships "
     "fine-art food-and-drink healthy-living hobbies-and-interests home-and-garden medical-health movies music-and-audio "
@@ -93,7 +101,11 @@ LANGUAGES: list[Entry] = [
 ]  # fmt: skip
 
 INTERESTS: list[Entry] = [
-    {"id": _uuid(name), "name": name, "subtargets": [{"id": _uuid(f"{name}/{part}"), "name": part} for part in parts.split(", ")]}
+    {
+        "id": _uuid(name),
+        "name": name,
+        "subtargets": [{"id": _uuid(f"{name}/{part}"), "name": part} for part in parts.split(", ")],
+    }
     for name, parts in (
         ("Books", "Fiction, Non-fiction, Comics"),
         ("Cooking", "Baking, Vegetarian cooking, Quick meals"),
@@ -132,11 +144,15 @@ def _geos() -> list[Entry]:
         geos.append({"country_code": code, "id": code, "type": "COUNTRY", "name": country, "parent_geo_name": ""})
         for region, cities in regions.items():
             number += 1
-            geos.append({"country_code": code, "id": str(number), "type": "REGION", "name": region, "parent_geo_name": country})
+            geos.append(
+                {"country_code": code, "id": str(number), "type": "REGION", "name": region, "parent_geo_name": country}
+            )
             for city in cities:
                 number += 1
                 parent = f"{region}, {country}"
-                geos.append({"country_code": code, "id": str(number), "type": "CITY", "name": city, "parent_geo_name": parent})
+                geos.append(
+                    {"country_code": code, "id": str(number), "type": "CITY", "name": city, "parent_geo_name": parent}
+                )
     postal_codes = (("10001", "New York"), ("73170", "Oklahoma City"), ("90001", "Los Angeles"), ("78701", "Austin"))
     geos.extend(
         {"country_code": "US", "id": f"US:{code}", "type": "POSTAL_CODE", "name": code, "parent_geo_name": city}

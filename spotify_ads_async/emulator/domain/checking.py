@@ -197,7 +197,9 @@ def _plain_type(shape: Shape) -> Any:  # noqa: ANN401 - one kind a line
         case "string":
             pattern = _PATTERNS.get(shape.get("format", ""), shape.get("pattern"))
             whole = pattern and re.sub(r"\$$", r"\\Z", pattern)  # Python's $ would let a line feed follow
-            return Annotated[str, msgspec.Meta(min_length=shape.get("minLength"), max_length=shape.get("maxLength"), pattern=whole)]
+            return Annotated[
+                str, msgspec.Meta(min_length=shape.get("minLength"), max_length=shape.get("maxLength"), pattern=whole)
+            ]
         case "integer":
             bound = _INTEGERS.get(shape.get("format", ""), 2**63)
             return Annotated[int, msgspec.Meta(ge=shape.get("minimum", -bound), le=shape.get("maximum", bound - 1))]
@@ -207,7 +209,9 @@ def _plain_type(shape: Shape) -> Any:  # noqa: ANN401 - one kind a line
             return bool
         case "array":
             items = _type(_Key(shape["items"]))
-            return Annotated[list[items], msgspec.Meta(min_length=shape.get("minItems"), max_length=shape.get("maxItems"))]
+            return Annotated[
+                list[items], msgspec.Meta(min_length=shape.get("minItems"), max_length=shape.get("maxItems"))
+            ]
         case _:
             required = shape.get("required", ())
             fields = {

@@ -97,7 +97,9 @@ def _business(store: Store, row: Row) -> Business:
 
 def _account(store: Store, row: Row) -> Account:
     kind = row.get("type", "BRAND_ADVERTISER")
-    filled = _filled(store, {"country_code": "US", "industry": "OTHER", "legal_entity_name": row.get("name", ""), **row}, "type")
+    filled = _filled(
+        store, {"country_code": "US", "industry": "OTHER", "legal_entity_name": row.get("name", ""), **row}, "type"
+    )
     business = store.business(row["business_id"])
     request = {**filled, "type": kind, "bill_to_address": filled.get("billing_address", {"name": business.row["name"]})}
     account = new_ad_account(store, business, check_named("CreateAdAccountRequest", request), filled["id"])
@@ -155,7 +157,13 @@ def exported(store: Store) -> dict[str, list[Row]]:
         "ad_accounts": [{**row, "type": types[row["id"]]["type"]} for row in store.account_rows],
     }
     for kind in _OF_BUSINESS:
-        content[kind] = [{**row, "business_id": business.id} for business in store.businesses.values() for row in business.tables[kind]]
+        content[kind] = [
+            {**row, "business_id": business.id}
+            for business in store.businesses.values()
+            for row in business.tables[kind]
+        ]
     for kind in _OF_ACCOUNT:
-        content[kind] = [{**row, "ad_account_id": account.id} for account in store.accounts.values() for row in account.tables[kind]]
+        content[kind] = [
+            {**row, "ad_account_id": account.id} for account in store.accounts.values() for row in account.tables[kind]
+        ]
     return content

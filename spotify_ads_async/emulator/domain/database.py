@@ -60,7 +60,9 @@ class Database:
 
     def save_all(self, store: Store) -> None:
         """Write the whole store."""
-        self._changes = {(table.name, identifier): row for table in store.tables() for identifier, row in table.rows.items()}
+        self._changes = {
+            (table.name, identifier): row for table in store.tables() for identifier, row in table.rows.items()
+        }
         self._write(self._taken())
 
     def follow(self, store: Store) -> None:

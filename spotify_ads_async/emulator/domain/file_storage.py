@@ -147,7 +147,9 @@ class Storage:
         async for piece in request.content.iter_any():
             upload.content += piece
         if len(upload.content) < total:
-            return web.Response(status=308, headers={"Range": f"bytes=0-{len(upload.content) - 1}"} if upload.content else {})
+            return web.Response(
+                status=308, headers={"Range": f"bytes=0-{len(upload.content) - 1}"} if upload.content else {}
+            )
         self._received_all(identifier, upload.content)
         return web.Response()
 
@@ -164,7 +166,9 @@ class Storage:
         start, size = int(asked[1]), len(content)
         if start >= size:
             return web.Response(status=416, headers={"Content-Range": f"bytes */{size}"})
-        return web.Response(status=206, body=content[start:], headers={**headers, "Content-Range": f"bytes {start}-{size - 1}/{size}"})
+        return web.Response(
+            status=206, body=content[start:], headers={**headers, "Content-Range": f"bytes {start}-{size - 1}/{size}"}
+        )
 
 
 def _error(status: int, code: str, message: str) -> web.Response:

@@ -16,7 +16,14 @@ _GENDER = {"MALE": 0.49, "FEMALE": 0.48, "NON_BINARY": 0.03}
 _PLATFORM = {"ANDROID": 0.45, "IOS": 0.35, "DESKTOP": 0.20}
 _PLACEMENT = {"MUSIC": 0.9, "PODCAST": 0.35}
 _BASE_CPM_MICRO = {"AUDIO": 9_000_000, "VIDEO": 14_000_000, "IMAGE": 5_000_000, "CATALOG": 7_000_000}
-_OBJECTIVE = {"REACH": 1.1, "CLICKS": 1.3, "VIDEO_VIEWS": 1.2, "PODCAST_STREAMS": 1.4, "APP_INSTALLS": 1.5, "WEBSITE_VISITS": 1.4}
+_OBJECTIVE = {
+    "REACH": 1.1,
+    "CLICKS": 1.3,
+    "VIDEO_VIEWS": 1.2,
+    "PODCAST_STREAMS": 1.4,
+    "APP_INSTALLS": 1.5,
+    "WEBSITE_VISITS": 1.4,
+}
 
 
 def people(targets: dict[str, Any]) -> int:
@@ -24,17 +31,28 @@ def people(targets: dict[str, Any]) -> int:
     geo = targets.get("geo_targets", {})
     country = geo.get("country_code", "").upper()
     number = float(LISTENERS.get(country, _OTHER_COUNTRY) if country else sum(LISTENERS.values()))
-    places = sum(len(geo.get(name, ())) * weight for name, weight in (("region_ids", 0.12), ("city_ids", 0.04), ("postal_code_ids", 0.002)))
+    places = sum(
+        len(geo.get(name, ())) * weight
+        for name, weight in (("region_ids", 0.12), ("city_ids", 0.04), ("postal_code_ids", 0.002))
+    )
     number *= min(1.0, places) if places else 1.0
     if targets.get("age_ranges"):
         ages = {age for span in targets["age_ranges"] for age in range(span.get("min", 13), span.get("max", 99) + 1)}
-        number *= sum(math.exp(-abs(age - 27) / 16) for age in ages) / sum(math.exp(-abs(age - 27) / 16) for age in range(13, 100))
+        number *= sum(math.exp(-abs(age - 27) / 16) for age in ages) / sum(
+            math.exp(-abs(age - 27) / 16) for age in range(13, 100)
+        )
     for name, shares in (("genders", _GENDER), ("platforms", _PLATFORM)):
         if targets.get(name):
             number *= sum(shares[value] for value in set(targets[name]))
     if targets.get("placements"):
         number *= min(1.0, sum(_PLACEMENT[value] for value in set(targets["placements"])))
-    for name, share in (("interest_ids", 0.12), ("genre_ids", 0.2), ("playlist_ids", 0.1), ("artist_ids", 0.02), ("audience_ids", 0.01)):
+    for name, share in (
+        ("interest_ids", 0.12),
+        ("genre_ids", 0.2),
+        ("playlist_ids", 0.1),
+        ("artist_ids", 0.02),
+        ("audience_ids", 0.01),
+    ):
         if targets.get(name):
             number *= 1.0 - (1.0 - share) ** len(targets[name])
     if targets.get("podcast_episode_topic_ids"):

@@ -44,7 +44,9 @@ def known_only(value: Any, shape: dict[str, Any]) -> Any:  # noqa: ANN401 - any 
     shape = _named(shape)
     if isinstance(value, dict):
         known: dict[str, Any] = shape.get("properties", _EMPTY)
-        return {name: known_only(one, known[name]) for name, one in cast("dict[str, Any]", value).items() if name in known}
+        return {
+            name: known_only(one, known[name]) for name, one in cast("dict[str, Any]", value).items() if name in known
+        }
     if isinstance(value, list) and "items" in shape:
         return [known_only(one, shape["items"]) for one in cast("list[Any]", value)]
     return cast("Any", value)
@@ -68,7 +70,9 @@ def without_newer(sent: Any, present: Any, shape: dict[str, Any]) -> Any:  # noq
     return sent
 
 
-def patched(mode: PatchMode, checker: Checker, present: dict[str, Any], sent: dict[str, Any], content: bytes) -> dict[str, Any]:
+def patched(
+    mode: PatchMode, checker: Checker, present: dict[str, Any], sent: dict[str, Any], content: bytes
+) -> dict[str, Any]:
     """The fields of a change as they are put: checked, but for what the server answered itself.
 
     Raises:
@@ -79,7 +83,11 @@ def patched(mode: PatchMode, checker: Checker, present: dict[str, Any], sent: di
     except Refusal:
         new = without_newer(sent, present, checker.shape or _EMPTY)
         checked = checker.body(msgspec.json.encode(new))
-    fields = {name: value for name, value in sent.items() if name in checked or (name in present and mode is not PatchMode.REPLACE_KNOWN)}
+    fields = {
+        name: value
+        for name, value in sent.items()
+        if name in checked or (name in present and mode is not PatchMode.REPLACE_KNOWN)
+    }
     if mode is PatchMode.REPLACE_KNOWN and checker.shape is not None:
         fields = known_only(fields, checker.shape)
     return {name: combined(mode, present.get(name), value) for name, value in fields.items()}

@@ -49,8 +49,17 @@ def seed(store: Store, plan: Plan, number: int) -> Account:
     ids = _ids(number, "owners")
     business_row = new_business(store, {"name": "Emulated Business", "type": "ADVERTISER"}, next(ids))
     business = store.business(business_row["id"])
-    kind = {"country_code": "US", "industry": "RETAIL", "type": "BRAND_ADVERTISER", "website": "https://www.example.com"}
-    names = {"name": "Emulated Ad Account", "legal_entity_name": "Emulated Ad Account", "bill_to_address": {"name": "Emulated Business"}}
+    kind = {
+        "country_code": "US",
+        "industry": "RETAIL",
+        "type": "BRAND_ADVERTISER",
+        "website": "https://www.example.com",
+    }
+    names = {
+        "name": "Emulated Ad Account",
+        "legal_entity_name": "Emulated Ad Account",
+        "bill_to_address": {"name": "Emulated Business"},
+    }
     account = new_ad_account(store, business, {**kind, **names}, next(ids))
     count = plan.campaigns if plan.campaigns is not None else -(-plan.ad_sets // _AD_SETS_PER_CAMPAIGN)
     if plan.ad_sets and not count:
@@ -84,7 +93,17 @@ def _seed_assets(account: Account, number: int, midnight: datetime) -> None:
         identifier, kind = next(ids), kinds[index % 3]
         name = f"{kind['asset_type'].capitalize()} {index // 3 + 1}"
         url = f"https://assets.example.com/{identifier}"
-        account.assets.put({"id": identifier, "name": name, **kind, "status": "READY", "url": url, "created_at": day, "updated_at": day})
+        account.assets.put(
+            {
+                "id": identifier,
+                "name": name,
+                **kind,
+                "status": "READY",
+                "url": url,
+                "created_at": day,
+                "updated_at": day,
+            }
+        )
 
 
 def _seed_campaigns(account: Account, count: int, number: int, midnight: datetime) -> None:
@@ -117,7 +136,12 @@ def _seed_ad_sets(account: Account, count: int, number: int, midnight: datetime,
         for kind in ("DAILY", "LIFETIME")
         for amount in (25, 50, 100, 250, 500, 1000)
     ]
-    formats: tuple[tuple[str, list[str]], ...] = (("AUDIO", []), ("AUDIO", []), ("VIDEO", ["IN_STREAM", "OPT_IN"]), ("IMAGE", []))
+    formats: tuple[tuple[str, list[str]], ...] = (
+        ("AUDIO", []),
+        ("AUDIO", []),
+        ("VIDEO", ["IN_STREAM", "OPT_IN"]),
+        ("IMAGE", []),
+    )
     pick = rng.random
     for index in range(count):
         identifier = next(ids)
@@ -170,7 +194,9 @@ def _seed_ads(account: Account, count: int, number: int, midnight: datetime) -> 
     ids = _ids(number, "ads")
     ad_sets = list(account.ad_sets)
     day = stamp(midnight - timedelta(days=99))
-    assets = {kind: [row["id"] for row in account.assets if row["asset_type"] == kind] for kind in ("AUDIO", "IMAGE", "VIDEO")}
+    assets = {
+        kind: [row["id"] for row in account.assets if row["asset_type"] == kind] for kind in ("AUDIO", "IMAGE", "VIDEO")
+    }
     step = max(1, len(ad_sets) // max(1, count))
     for index in range(count if ad_sets else 0):
         identifier = next(ids)

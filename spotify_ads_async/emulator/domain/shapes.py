@@ -108,12 +108,16 @@ def _flat(node: dict[str, Any]) -> Shape:
     if "items" in node:
         own["items"] = _shape(node["items"])
     if "properties" in node:
-        own["properties"] = {name: _shape(one) for name, one in node["properties"].items() if not _followed(one).get("readOnly")}
+        own["properties"] = {
+            name: _shape(one) for name, one in node["properties"].items() if not _followed(one).get("readOnly")
+        }
     if "required" in node:
         own["required"] = node["required"]
     flat: Shape = {}
     for part in [*map(_flat, node.get("allOf", ())), own]:
-        merged = {"properties": {**flat.get("properties", {}), **part.get("properties", {})}} if "properties" in part else {}
+        merged = (
+            {"properties": {**flat.get("properties", {}), **part.get("properties", {})}} if "properties" in part else {}
+        )
         required = [*flat.get("required", ()), *part.get("required", ())]
         flat |= {**part, **merged, **({"required": required} if required else {})}
     return flat

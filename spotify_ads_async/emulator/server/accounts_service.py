@@ -49,4 +49,9 @@ class AccountsService:
 
 
 def _refusal(error: OAuthError) -> web.Response:
-    return web.Response(status=error.status, body=msgspec.json.encode(error.content()), content_type="application/json", headers=_UNCACHED)
+    return web.Response(
+        status=error.status,
+        body=msgspec.json.encode(error.content()),
+        content_type="application/json",
+        headers=_UNCACHED,
+    )

@@ -93,7 +93,9 @@ class Admin:
         add("POST", "/_emulator/ad_sets", self._json(self._add_ad_sets))
 
     @staticmethod
-    def _json(answer: Callable[[web.BaseRequest], Awaitable[Any]]) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+    def _json(
+        answer: Callable[[web.BaseRequest], Awaitable[Any]],
+    ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             # A page of another origin could send a form, but never JSON without being asked first.
             if request.method != "GET" and request.can_read_body and request.content_type != "application/json":

@@ -48,7 +48,9 @@ SideHandler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamRespons
 logger = logging.getLogger("spotify_ads_async.emulator")
 _encode = msgspec.json.Encoder().encode
 _JSON = "application/json"
-_STRICT_QUERIES = frozenset(name for name, operation in EVERY_OPERATION.items() if operation.path.startswith("/targets/"))
+_STRICT_QUERIES = frozenset(
+    name for name, operation in EVERY_OPERATION.items() if operation.path.startswith("/targets/")
+)
 """Lookups that refuse parameters they do not know."""
 _PATCHED: Mapping[str, tuple[str, str]] = {
     "updateCampaign": ("campaigns", "campaign_id"),
@@ -130,7 +132,9 @@ class App:
         self._retry_after = retry_after
         self._side: dict[tuple[str, str], SideHandler] = {}
         self._router: Router[Route] = Router()
-        everybodys = quota.limits.keys() - {limit for operation in EVERY_OPERATION.values() for limit in operation.limits}
+        everybodys = quota.limits.keys() - {
+            limit for operation in EVERY_OPERATION.values() for limit in operation.limits
+        }
         for name, handler in HANDLERS.items():
             operation = EVERY_OPERATION[name]
             spent = tuple(sorted(operation.limits | everybodys))
@@ -147,7 +151,12 @@ class App:
         host = request.headers.get("Host", "")
         if not self._hosts.admits(host):
             return self._refusal(
-                Refusal(421, "MISDIRECTED_REQUEST", f"Host: {host!r} is not this emulator; allow the name, or use an address"), {}
+                Refusal(
+                    421,
+                    "MISDIRECTED_REQUEST",
+                    f"Host: {host!r} is not this emulator; allow the name, or use an address",
+                ),
+                {},
             )
         try:
             api = path.startswith(PREFIX + "/")
@@ -163,7 +172,9 @@ class App:
         return response
 
     async def _beside(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
-        handler = self._side.get((request.method, path)) or self._side.get((request.method, path[: path.rfind("/", 0, -1) + 1]))
+        handler = self._side.get((request.method, path)) or self._side.get(
+            (request.method, path[: path.rfind("/", 0, -1) + 1])
+        )
         if handler is None:
             return self._refusal(Refusal(404, "NOT_FOUND", f"{request.method} {path}: there is nothing here"), {})
         return await handler(request)
@@ -181,7 +192,12 @@ class App:
         route, values = found
         verdict = self._count(request, route, client_id, arrived)
         context = RequestContext(
-            request=request, route=route, path=values, query=query, client_id=client_id, headers=self._quota_headers(verdict)
+            request=request,
+            route=route,
+            path=values,
+            query=query,
+            client_id=client_id,
+            headers=self._quota_headers(verdict),
         )
         answer: web.StreamResponse | None = None
         try:
@@ -194,13 +210,20 @@ class App:
 
     def _count(self, request: web.BaseRequest, route: Route, client_id: str | None, now: float) -> QuotaDecision:
         address = request.remote or ""
-        keys = {name: address if name.startswith("ip") else client_id or f"nobody at {address}" for name in route.limits}
+        keys = {
+            name: address if name.startswith("ip") else client_id or f"nobody at {address}" for name in route.limits
+        }
         verdict = self.quota.admit(keys, now)
         self.ledger.count(int(time.time()), refused=verdict.wait > 0.0)
         return verdict
 
     def _show(
-        self, request: web.BaseRequest, operation: str, client_id: str | None, answer: web.StreamResponse | None, arrived: float
+        self,
+        request: web.BaseRequest,
+        operation: str,
+        client_id: str | None,
+        answer: web.StreamResponse | None,
+        arrived: float,
     ) -> None:
         """Remember a request for the web page; no answer is a connection that was broken on purpose."""
         self.ledger.latest.append(
@@ -219,7 +242,9 @@ class App:
     def _unrouted(self, methods: frozenset[str], method: str, path: str) -> web.Response:
         if methods:
             allow = {"Allow": ", ".join(sorted(methods))}
-            return self._refusal(Refusal(405, "METHOD_NOT_ALLOWED", f"{path} does not take {method}", headers=allow), {})
+            return self._refusal(
+                Refusal(405, "METHOD_NOT_ALLOWED", f"{path} does not take {method}", headers=allow), {}
+            )
         return self._refusal(Refusal(404, "NOT_FOUND", f"the API has no path {path}"), {})
 
     def _quota_headers(self, verdict: QuotaDecision) -> dict[str, str]:
@@ -248,7 +273,9 @@ class App:
         """Do what the request asks, somewhere within its latency, unless a fault is in the way."""
         delay, end = 0.0, None
         if self.faults:
-            delay, end, context.changes = self.faults.strike(context.route.operation, context.path, parse_qs(context.query))
+            delay, end, context.changes = self.faults.strike(
+                context.route.operation, context.path, parse_qs(context.query)
+            )
         delay += self.latency.draw(self._random)
         before = delay * self._random.random()
         try:
@@ -269,7 +296,9 @@ class App:
         content = answer.content
         if context.changes:
             content = altered(msgspec.json.decode(_encode(content)) if content is not None else None, context.changes)
-        return _response(answer.status, None if content is None else _encode(content), {**context.headers, **answer.headers})
+        return _response(
+            answer.status, None if content is None else _encode(content), {**context.headers, **answer.headers}
+        )
 
     async def _read(self, context: RequestContext) -> bytes | dict[str, Any]:
         """The request's body: bytes, or the fields of a form."""
@@ -364,25 +393,38 @@ class App:
                 await response.write(content[: max(1, len(content) // 2)] or b"{")
                 raise _Aborted
             case "garbage":
-                return _response(answer.status if answer.status != 204 else 200, b'{"id": \xff\xfe garbage', context.headers)
+                return _response(
+                    answer.status if answer.status != 204 else 200, b'{"id": \xff\xfe garbage', context.headers
+                )
             case "indeterminate":
                 return self._refusal(Refusal(500, "INTERNAL_ERROR", "the server failed"), context.headers)
             case _:
                 raise _Aborted
 
-    def _refusal(self, refusal: Refusal, headers: Mapping[str, str], context: RequestContext | None = None) -> web.Response:
+    def _refusal(
+        self, refusal: Refusal, headers: Mapping[str, str], context: RequestContext | None = None
+    ) -> web.Response:
         """A refusal's answer: with a status that the document declares for the operation, where it declares any."""
         status = refusal.status
-        if context is not None and status in {400, 403, 404, 409, 422} and not refusal.exact and refusal.code not in _UNDECLARED:
+        if (
+            context is not None
+            and status in {400, 403, 404, 409, 422}
+            and not refusal.exact
+            and refusal.code not in _UNDECLARED
+        ):
             status = _declared(status, context.route.checker.statuses)
         if refusal.code == "HTML":
-            page = _Refused(status=status, body=_PROXY_PAGE, content_type="text/html", headers={**headers, **refusal.headers})
+            page = _Refused(
+                status=status, body=_PROXY_PAGE, content_type="text/html", headers={**headers, **refusal.headers}
+            )
             page.message = "an error page of a proxy"
             return page
         content = refusal.content(self.store.new_id())
         if context is not None and "camel_case" in context.changes:
             content["errorCodes"] = content.pop("error_codes")
-        response = _Refused(status=status, body=_encode(content), content_type=_JSON, headers={**headers, **refusal.headers})
+        response = _Refused(
+            status=status, body=_encode(content), content_type=_JSON, headers={**headers, **refusal.headers}
+        )
         response.message = "; ".join(refusal.messages)
         return response
 

@@ -249,7 +249,9 @@ class Emulator:
         self._app.ledger = Ledger()
         self._app.quota.forget_fullest()
 
-    def add_fault(self, kind: FaultKind, *, operation: str | Iterable[str] = (), **details: Unpack[FaultDetails]) -> ArmedFault:
+    def add_fault(
+        self, kind: FaultKind, *, operation: str | Iterable[str] = (), **details: Unpack[FaultDetails]
+    ) -> ArmedFault:
         """Let something go wrong from now on.
 
         Args:
@@ -284,7 +286,9 @@ class Emulator:
         """
         account = self.store.account(self.ad_account_id)
         row = account.ad_sets.get(ad_set_id)
-        record(account, "AD_SET", row, account.ad_sets.put({**row, "status": "ARCHIVED", "updated_at": self.clock.text()}))
+        record(
+            account, "AD_SET", row, account.ad_sets.put({**row, "status": "ARCHIVED", "updated_at": self.clock.text()})
+        )
 
     def remove_ad_set(self, ad_set_id: str) -> None:
         """Take an ad set out of every list, so that the rows behind it move up."""
@@ -301,4 +305,6 @@ def _stream(seed: int, name: str) -> random.Random:
 
 
 def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: asyncio.Task[None]) -> web.BaseRequest:  # noqa: ANN401 - aiohttp's own types, passed on as they come
-    return web.BaseRequest(message, payload, protocol, writer, task, task.get_loop(), client_max_size=_LARGEST_BODY_BYTES)
+    return web.BaseRequest(
+        message, payload, protocol, writer, task, task.get_loop(), client_max_size=_LARGEST_BODY_BYTES
+    )

@@ -187,7 +187,9 @@ class FaultBook:
         if armed in self._armed:
             self._armed.remove(armed)
 
-    def strike(self, operation: str, path: Mapping[str, str], query: Query) -> tuple[float, Fault | None, frozenset[FaultKind]]:
+    def strike(
+        self, operation: str, path: Mapping[str, str], query: Query
+    ) -> tuple[float, Fault | None, frozenset[FaultKind]]:
         """What befalls a request: further seconds, the first fault that decides its end, and how its answer changes."""
         delay = 0.0
         end: Fault | None = None

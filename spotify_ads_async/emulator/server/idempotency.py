@@ -42,13 +42,20 @@ class KeyBook:
         match entry.state:
             case "running":
                 raise Refusal(
-                    409, "IDEMPOTENCY_REQUEST_IN_PROGRESS", f"the first request with key {key} still runs", headers={"Retry-After": "1"}
+                    409,
+                    "IDEMPOTENCY_REQUEST_IN_PROGRESS",
+                    f"the first request with key {key} still runs",
+                    headers={"Retry-After": "1"},
                 )
             case "done":
                 extra = {"resource_uri": entry.resource_uri}
-                raise Refusal(409, "IDEMPOTENCY_REQUEST_ALREADY_COMPLETED", f"the request with key {key} is done", extra=extra)
+                raise Refusal(
+                    409, "IDEMPOTENCY_REQUEST_ALREADY_COMPLETED", f"the request with key {key} is done", extra=extra
+                )
             case "unknown":
-                raise Refusal(409, "IDEMPOTENCY_OUTCOME_INDETERMINATE", f"nobody knows what became of the request with key {key}")
+                raise Refusal(
+                    409, "IDEMPOTENCY_OUTCOME_INDETERMINATE", f"nobody knows what became of the request with key {key}"
+                )
 
     def forget(self, client_id: str, key: str) -> None:
         """The request took no effect: its key is free again."""

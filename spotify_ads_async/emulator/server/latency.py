@@ -71,7 +71,9 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
                 return cls(shortest=float(shortest), longest=float(longest or shortest))
             first, second = (float(number) for number in numbers.split(","))
         except ValueError:
-            raise ValueError(f"{text!r} is no latency: use 0.05, 0.02-0.12, lognormal:MEDIAN,SIGMA or exponential:SHORTEST,MEAN") from None
+            raise ValueError(
+                f"{text!r} is no latency: use 0.05, 0.02-0.12, lognormal:MEDIAN,SIGMA or exponential:SHORTEST,MEAN"
+            ) from None
         if name == "lognormal":
             return cls(kind="lognormal", median=first, sigma=second)
         if name == "exponential":

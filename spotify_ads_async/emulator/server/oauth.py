@@ -143,7 +143,9 @@ class TokenBook:
         if authorization is None:
             client_id, secret = form.get("client_id", ""), form.get("client_secret")
             if not client_id:
-                raise OAuthError("invalid_client", "the client names itself neither by HTTP Basic nor by client_id", 401)
+                raise OAuthError(
+                    "invalid_client", "the client names itself neither by HTTP Basic nor by client_id", 401
+                )
             if secret is None:
                 return client_id, False
             return self._authenticated(client_id, secret), True

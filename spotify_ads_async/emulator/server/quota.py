@@ -123,7 +123,11 @@ class BucketCounter:
         self._at = -math.inf
 
     def _refill(self, now: float) -> None:
-        self._tokens = min(float(self._requests), self._tokens + (now - self._at) * self._rate) if self._at > -math.inf else self._tokens
+        self._tokens = (
+            min(float(self._requests), self._tokens + (now - self._at) * self._rate)
+            if self._at > -math.inf
+            else self._tokens
+        )
         self._at = now
 
     def wait(self, now: float) -> float:
@@ -271,8 +275,12 @@ class QuotaBook:
         if not binding:
             for _, counter in counters:
                 counter.take(now)
-        name, tightest = min(counters, key=lambda one: one[1].remaining(now)) if not binding else (binding, dict(counters)[binding])
-        return QuotaDecision(longest, name, self.limits[name].requests, max(0, tightest.remaining(now)), tightest.reset(now))
+        name, tightest = (
+            min(counters, key=lambda one: one[1].remaining(now)) if not binding else (binding, dict(counters)[binding])
+        )
+        return QuotaDecision(
+            longest, name, self.limits[name].requests, max(0, tightest.remaining(now)), tightest.reset(now)
+        )
 
     def _open(self, place: tuple[str, str]) -> Counter:
         limit = self.limits[place[0]]
@@ -294,4 +302,7 @@ class QuotaBook:
 
     def filling(self, now: float) -> list[tuple[str, str, int, int]]:
         """Per limit and key: how many requests came in the window that ends now, and the limit."""
-        return [(name, key, arrivals.within(now), self.limits[name].requests) for (name, key), arrivals in self._arrivals.items()]
+        return [
+            (name, key, arrivals.within(now), self.limits[name].requests)
+            for (name, key), arrivals in self._arrivals.items()
+        ]

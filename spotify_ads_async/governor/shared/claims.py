@@ -41,7 +41,12 @@ class Claims:
     """
 
     def __init__(
-        self, store: Store, scheduler: Scheduler, adaptive: AdaptiveLimits, limits: tuple[Limit, ...], on_failure: OnStoreFailure
+        self,
+        store: Store,
+        scheduler: Scheduler,
+        adaptive: AdaptiveLimits,
+        limits: tuple[Limit, ...],
+        on_failure: OnStoreFailure,
     ) -> None:
         self.store, self.exchanges = store, 0
         self.conversation = Conversation(scheduler, adaptive, limits)
@@ -161,7 +166,9 @@ class Claims:
         if self._away_since is None:
             self._away_since = now
             logger.warning("%s (until it can: %s)", problem, self._on_failure)
-            self._scheduler.listeners.emit(StoreLost(store=self.store.name, policy=self._on_failure, problem=str(problem)))
+            self._scheduler.listeners.emit(
+                StoreLost(store=self.store.name, policy=self._on_failure, problem=str(problem))
+            )
         if self._on_failure == "fail":
             self._scheduler.refuse_everybody(lambda: _lost(problem))
 

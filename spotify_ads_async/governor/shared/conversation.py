@@ -101,7 +101,9 @@ class Conversation:
 
     def flow(self, windows: tuple[Window, ...], keys: list[str], owner: str) -> Flow:
         """A flow whose windows the store keeps under these names."""
-        accounts = tuple(self._accounts.setdefault(window, Account(window, key)) for window, key in zip(windows, keys, strict=True))
+        accounts = tuple(
+            self._accounts.setdefault(window, Account(window, key)) for window, key in zip(windows, keys, strict=True)
+        )
         grants = FlowGrants(accounts, self.now, self.has_to_tell)
         flow = Flow(windows, owner, grants)
         self._flows[flow] = grants
@@ -157,14 +159,18 @@ class Conversation:
         now, awake_at = self.now(), awake()
         if leaving:
             self._lacking.clear()
-        lacking = [(flow, grants) for flow, grants in self._lacking.items() if grants.ask_at <= now][:_MOST_FLOWS_IN_A_MESSAGE]
+        lacking = [(flow, grants) for flow, grants in self._lacking.items() if grants.ask_at <= now][
+            :_MOST_FLOWS_IN_A_MESSAGE
+        ]
         extended: dict[Account, list[int]] = {}
         for flow, grants in self._flows.items():
             grants.drop_granted(None if leaving else flow)
             for number in grants.long_in_flight(now - self.lease / 3, now):
                 for account in grants.accounts:
                     extended.setdefault(account, []).append(number)
-        accounts = dict.fromkeys([*self._touched, *extended, *(account for _, grants in lacking for account in grants.accounts)])
+        accounts = dict.fromkeys(
+            [*self._touched, *extended, *(account for _, grants in lacking for account in grants.accounts)]
+        )
         if leaving or now >= self._last_at + self.lease / 3:
             accounts |= dict.fromkeys(account for account in self._accounts.values() if account.window.out)
         places = {account: place for place, account in enumerate(accounts)}
@@ -176,7 +182,13 @@ class Conversation:
         reports = [account.report(now, extended.get(account, [])) for account in accounts]
         lease, horizon = microseconds(self.lease), microseconds(self._horizon())
         message = Exchange(
-            owner=self._owner, label=self._label, lease=lease, horizon=horizon, windows=reports, claims=claims, leaving=leaving
+            owner=self._owner,
+            label=self._label,
+            lease=lease,
+            horizon=horizon,
+            windows=reports,
+            claims=claims,
+            leaving=leaving,
         )
         return Utterance(message, now, awake_at, list(accounts), [grants for _, grants in lacking])
 
@@ -196,7 +208,10 @@ class Conversation:
             if window.paused_until > now + self._horizon():
                 return 0, 0
             if window.pacer is not None:
-                most = min(most, 1 + math.ceil(2 * (self._horizon() + self._trip) / window.pacer.interval + window.waiting / 10))
+                most = min(
+                    most,
+                    1 + math.ceil(2 * (self._horizon() + self._trip) / window.pacer.interval + window.waiting / 10),
+                )
         interactive = max(0, min(len(flow.interactive) - len(grants.granted), most))
         spare = max(0, len(grants.granted) - len(flow.interactive))
         return interactive, max(0, min(len(flow.bulk) - spare, most - interactive))
@@ -224,11 +239,14 @@ class Conversation:
                 grants.drop(numbers)
             else:
                 granted = [
-                    Grant(now + delay / 1e6, number, use_by, awake_by) for number, delay in zip(numbers, interactive + bulk, strict=True)
+                    Grant(now + delay / 1e6, number, use_by, awake_by)
+                    for number, delay in zip(numbers, interactive + bulk, strict=True)
                 ]
                 grants.granted = deque(sorted([*grants.granted, *granted]))
             self.has_to_tell(())
-            wait = max((max(replies[account].next, replies[account].opens) / 1e6 for account in grants.accounts), default=0.0)
+            wait = max(
+                (max(replies[account].next, replies[account].opens) / 1e6 for account in grants.accounts), default=0.0
+            )
             wait = max(wait, *(account.window.paused_until - now for account in grants.accounts))
             grants.ask_at = now + max(self._poll, wait - self._horizon())
         self._scheduler.serve()

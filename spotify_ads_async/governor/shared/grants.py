@@ -93,7 +93,9 @@ class FlowGrants:
         touched: called where something is to be told with the next exchange.
     """
 
-    def __init__(self, accounts: tuple[Account, ...], now: Callable[[], float], touched: Callable[[tuple[Account, ...]], None]) -> None:
+    def __init__(
+        self, accounts: tuple[Account, ...], now: Callable[[], float], touched: Callable[[tuple[Account, ...]], None]
+    ) -> None:
         self.accounts = accounts
         self.ask_at = -math.inf
         self.granted: deque[Grant] = deque()

@@ -12,7 +12,16 @@ from typing import NamedTuple
 
 import msgspec
 
-from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, Pause, Reply, State, WindowReply, WindowReport
+from spotify_ads_async.governor.shared.store import (
+    Claim,
+    Exchange,
+    Owner,
+    Pause,
+    Reply,
+    State,
+    WindowReply,
+    WindowReport,
+)
 from spotify_ads_async.governor.window import reserve_for
 
 __all__ = ["SCHEMA", "Surroundings", "exchange"]
@@ -43,7 +52,9 @@ class Surroundings(NamedTuple):
 class _Window:
     """One window during one step."""
 
-    def __init__(self, connection: sqlite3.Connection, message: Exchange, report: WindowReport, around: Surroundings) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, message: Exchange, report: WindowReport, around: Surroundings
+    ) -> None:
         self.connection, self.message, self.report = connection, message, report
         self.starved = self.bound = self.claimed = False
         row = connection.execute("SELECT state FROM windows WHERE key = ?", (report.key,)).fetchone()
@@ -55,7 +66,10 @@ class _Window:
             if state is not None:
                 fresh.smooth, fresh.lifts, fresh.foreign = state.smooth, state.lifts, state.foreign
                 if state.paused > state.now:
-                    fresh.paused, fresh.asked = around.now + state.paused - state.now, around.now + state.asked - state.now
+                    fresh.paused, fresh.asked = (
+                        around.now + state.paused - state.now,
+                        around.now + state.asked - state.now,
+                    )
                     fresh.cause = state.cause
             state = fresh
         elif report.epoch not in {"", state.epoch}:
@@ -67,7 +81,9 @@ class _Window:
         """Write down what the process says of its requests, of pauses and of itself."""
         report, state, at, message = self.report, self.state, self.now, self.message
         key, owner, execute = report.key, message.owner, self.connection.executemany
-        execute("DELETE FROM tokens WHERE key = ? AND member = ?", [(key, f"{owner}:{number}") for number in report.unused])
+        execute(
+            "DELETE FROM tokens WHERE key = ? AND member = ?", [(key, f"{owner}:{number}") for number in report.unused]
+        )
         put = [(key, f"{owner}:{number}", at - age + report.cycle) for number, age in report.settled]
         put += [(key, f"{owner}:{number}", at + message.lease + report.cycle) for number in report.extended]
         execute("INSERT OR REPLACE INTO tokens VALUES (?, ?, ?)", put)
@@ -81,7 +97,9 @@ class _Window:
             state.foreign = (at - since, at + until, rest[0], rest[1])
         state.smooth = state.smooth or report.smooth
         before = state.owners.get(owner)
-        state.owners = {one: other for one, other in state.owners.items() if other.heard + report.cycle + message.lease >= at}
+        state.owners = {
+            one: other for one, other in state.owners.items() if other.heard + report.cycle + message.lease >= at
+        }
         if message.leaving:
             state.owners.pop(owner, None)
         else:
@@ -96,7 +114,8 @@ class _Window:
         self.opens = max(at, state.closed, state.paused)
         self.free = capacity - self._count()
         self.soon: list[tuple[str, int]] = self.connection.execute(
-            "SELECT member, due FROM tokens WHERE key = ? AND due <= ? ORDER BY due, member", (report.key, at + message.horizon)
+            "SELECT member, due FROM tokens WHERE key = ? AND due <= ? ORDER BY due, member",
+            (report.key, at + message.horizon),
         ).fetchall()
         others = [other for owner, other in state.owners.items() if owner != message.owner]
         self.active = active = 1 + sum(other.asked + message.lease / 2 > at for other in others)
@@ -207,4 +226,6 @@ def exchange(connection: sqlite3.Connection, message: Exchange, around: Surround
         windows.append(window)
     interactive = [_grant(windows, claim, message, bulk=False, now=around.now) for claim in message.claims]
     bulk = [_grant(windows, claim, message, bulk=True, now=around.now) for claim in message.claims]
-    return Reply(windows=[window.answer(around.now) for window in windows], grants=list(zip(interactive, bulk, strict=True)))
+    return Reply(
+        windows=[window.answer(around.now) for window in windows], grants=list(zip(interactive, bulk, strict=True))
+    )

@@ -148,7 +148,9 @@ class RedisStore:
             if isinstance(problem, TimeoutError):
                 await self.aclose()  # what comes on this connection now is the answer to another question
             self._reached = False
-            reason = f"no answer within {patience:g} s" if isinstance(problem, TimeoutError) else str(problem).rstrip(". ")
+            reason = (
+                f"no answer within {patience:g} s" if isinstance(problem, TimeoutError) else str(problem).rstrip(". ")
+            )
             raise StoreUnavailable(
                 f"{self.name} cannot be reached: {reason}. Look whether it runs and whether the URL is right"
             ) from problem
@@ -177,11 +179,15 @@ class _Address(msgspec.Struct, frozen=True):
             service, _, database = parts.path.strip("/").partition("/")
             path = f"/{database or 0}"
             if not service:
-                raise ConfigurationError("store: a Sentinel's URL names the service: redis+sentinel://host:26379/service")
+                raise ConfigurationError(
+                    "store: a Sentinel's URL names the service: redis+sentinel://host:26379/service"
+                )
         options = dict(parse_qsl(parts.query))
         namespace = options.pop("namespace", _DEFAULT_NAMESPACE)
         if not namespace or set(namespace) & set("{}| "):
-            raise ConfigurationError(f"store: namespace {namespace!r} is empty or has one of the characters {{ }} | and space")
+            raise ConfigurationError(
+                f"store: namespace {namespace!r} is empty or has one of the characters {{ }} | and space"
+            )
         bare = urlunsplit((scheme, _shown(hosts[0]) if kind else parts.netloc, path, urlencode(options), ""))
         where = parts.path if scheme == "unix" else ",".join(_shown(host) for host in hosts)
         complete = with_login(bare, username, password)
@@ -190,7 +196,11 @@ class _Address(msgspec.Struct, frozen=True):
     def clients(self) -> list[_Client]:
         """A client that tries a command once, for whether to repeat is decided elsewhere; after it others that it needs."""
         try:
-            options: dict[str, Any] = {**parse_url(self.plain.reveal()), "socket_timeout": None, "retry": Retry(NoBackoff(), 0)}
+            options: dict[str, Any] = {
+                **parse_url(self.plain.reveal()),
+                "socket_timeout": None,
+                "retry": Retry(NoBackoff(), 0),
+            }
         except ValueError as problem:
             raise ConfigurationError(f"store: the URL cannot be read: {problem}") from None
         if self.kind:
@@ -201,7 +211,10 @@ class _Address(msgspec.Struct, frozen=True):
         if self.kind == "sentinel":
             kept = {name: value for name, value in options.items() if name.startswith(("ssl", "socket"))}
             sentinel: Any = Sentinel(list(self.hosts), sentinel_kwargs=kept, **options)
-            return [cast("_Client", sentinel.master_for(self.service)), *cast("list[_Client]", list(sentinel.sentinels))]
+            return [
+                cast("_Client", sentinel.master_for(self.service)),
+                *cast("list[_Client]", list(sentinel.sentinels)),
+            ]
         if self.kind == "cluster":
             options.pop("db", None)
             options["retry"] = Retry(NoBackoff(), 1)

@@ -35,7 +35,9 @@ _LOCK_SECONDS = 10.0
 _FORGET_AFTER = 24 * 3600 * 1_000_000
 _SURELY_OVER = 60 * 1_000_000
 _OLDER_TABLE = "windows_1"
-_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.rclone"})
+_NETWORK = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.rclone"}
+)
 
 
 def path_of(url: str) -> Path:
@@ -134,7 +136,9 @@ class _File:
                 while True:
                     batch.append(self._work.get_nowait())
             with self.busy:
-                self._do([(work, done) for work, done in batch if work is not None and done.set_running_or_notify_cancel()])
+                self._do(
+                    [(work, done) for work, done in batch if work is not None and done.set_running_or_notify_cancel()]
+                )
                 leaving = [done for work, done in batch if work is None]
                 if leaving:
                     self._close()
@@ -185,7 +189,9 @@ class _File:
         connection = sqlite3.connect(self.path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")  # a commit may be lost with the machine: its quota is safe by the clock
+            connection.execute(
+                "PRAGMA synchronous = NORMAL"
+            )  # a commit may be lost with the machine: its quota is safe by the clock
             connection.executescript(SCHEMA)
             _forget(connection)
         except BaseException:
@@ -248,7 +254,12 @@ def _look(connection: sqlite3.Connection) -> list[KeptWindow]:
     for key, data in connection.execute("SELECT key, state FROM windows ORDER BY key").fetchall():
         state = msgspec.msgpack.decode(data, type=State)
         if state.run == _boot():
-            dues = [due for (due,) in connection.execute("SELECT due FROM tokens WHERE key = ? AND due > ? ORDER BY due", (key, now))]
+            dues = [
+                due
+                for (due,) in connection.execute(
+                    "SELECT due FROM tokens WHERE key = ? AND due > ? ORDER BY due", (key, now)
+                )
+            ]
             found.append(KeptWindow(key, state, dues, now))
     return found
 
@@ -261,7 +272,9 @@ def _explained(problem: Exception, path: Path) -> Exception:
     if "locked" in text or "busy" in text:
         advice = f"another program kept it locked for {_LOCK_SECONDS:g} s: close whatever has it open, a database browser for example"
     elif isinstance(problem, OSError):
-        advice = f"{text}: name another file with store='sqlite:///path', on a disk of this machine that you may write to"
+        advice = (
+            f"{text}: name another file with store='sqlite:///path', on a disk of this machine that you may write to"
+        )
     elif isinstance(problem, msgspec.MsgspecError) or "malformed" in text or "not a database" in text:
         advice = f"it is damaged ({text}): delete it, and the quota that was spent is waited out"
     else:

@@ -14,7 +14,18 @@ import msgspec
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.types import Secret
 
-__all__ = ["Claim", "Exchange", "KeptWindow", "Owner", "Pause", "Reply", "State", "Store", "WindowReply", "WindowReport"]
+__all__ = [
+    "Claim",
+    "Exchange",
+    "KeptWindow",
+    "Owner",
+    "Pause",
+    "Reply",
+    "State",
+    "Store",
+    "WindowReply",
+    "WindowReport",
+]
 __all__ += ["lift_pauses", "open_store"]
 
 Foreign = tuple[int, int, int, int]
@@ -184,7 +195,9 @@ async def lift_pauses(store: Store, *, limit: str | None = None, identity: str |
         if one.state.paused > one.now and limit in {None, name} and identity in {None, owner}:
             paused.append(one)
     if paused:
-        reports = [WindowReport(key=one.key, capacity=one.state.capacity, cycle=one.state.cycle, lift=True) for one in paused]
+        reports = [
+            WindowReport(key=one.key, capacity=one.state.capacity, cycle=one.state.cycle, lift=True) for one in paused
+        ]
         await store.exchange(Exchange(owner="by hand", label="", lease=0, horizon=0, windows=reports, leaving=True))
     return paused
 

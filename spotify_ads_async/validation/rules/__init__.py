@@ -14,7 +14,12 @@ from spotify_ads_async.validation.rules.base import BodyRule, QueryRule
 __all__ = ["BODY_RULES", "QUERY_RULES", "BodyRule", "QueryRule"]
 
 _SHARED: tuple[BodyRule, ...] = (campaigns.frequency_caps, campaigns.category, campaigns.targets)
-_AD_SET_DRAFT: tuple[BodyRule, ...] = (campaigns.flight, *_SHARED, campaigns.video_formats, campaigns.adults_for_alcohol)
+_AD_SET_DRAFT: tuple[BodyRule, ...] = (
+    campaigns.flight,
+    *_SHARED,
+    campaigns.video_formats,
+    campaigns.adults_for_alcohol,
+)
 _ESTIMATE: tuple[BodyRule, ...] = (
     *_SHARED,
     campaigns.video_formats,
@@ -38,7 +43,13 @@ BODY_RULES: Mapping[str, tuple[BodyRule, ...]] = {
         campaigns.video_formats,
         *_SHARED,
     ),
-    "updateAdSet": (campaigns.delivery_alone, campaigns.cost_per_result, campaigns.flight, campaigns.adults_for_alcohol, *_SHARED),
+    "updateAdSet": (
+        campaigns.delivery_alone,
+        campaigns.cost_per_result,
+        campaigns.flight,
+        campaigns.adults_for_alcohol,
+        *_SHARED,
+    ),
     "createAdSetDraft": _AD_SET_DRAFT,
     "updateAdSetDraft": _AD_SET_DRAFT,
     "createAd": (campaigns.ad_flight, campaigns.complete_catalog),

@@ -36,7 +36,9 @@ def given(value: object) -> bool:
 def set_fields(body: Body) -> list[str]:
     """The document's names of the fields that are not left out."""
     return [
-        shown for name, shown in zip(body.__struct_fields__, body.__struct_encode_fields__, strict=True) if getattr(body, name) is not UNSET
+        shown
+        for name, shown in zip(body.__struct_fields__, body.__struct_encode_fields__, strict=True)
+        if getattr(body, name) is not UNSET
     ]
 
 

@@ -20,10 +20,40 @@ SENSITIVE_TOPICS = frozenset(
 )
 PODCAST_TOPICS = frozenset(
     (
-        *("automotive", "books-and-literature", "business-and-finance", "careers", "education", "events-and-attractions"),
-        *("family-and-relationships", "fine-art", "food-and-drink", "healthy-living", "hobbies-and-interests", "home-and-garden"),
-        *("medical-health", "movies", "music-and-audio", "news-and-politics", "personal-finance", "pets", "pop-culture", "real-estate"),
-        *("religion-and-spirituality", "science", "shopping", "sports", "style-and-fashion", "technology-and-computing"),
+        *(
+            "automotive",
+            "books-and-literature",
+            "business-and-finance",
+            "careers",
+            "education",
+            "events-and-attractions",
+        ),
+        *(
+            "family-and-relationships",
+            "fine-art",
+            "food-and-drink",
+            "healthy-living",
+            "hobbies-and-interests",
+            "home-and-garden",
+        ),
+        *(
+            "medical-health",
+            "movies",
+            "music-and-audio",
+            "news-and-politics",
+            "personal-finance",
+            "pets",
+            "pop-culture",
+            "real-estate",
+        ),
+        *(
+            "religion-and-spirituality",
+            "science",
+            "shopping",
+            "sports",
+            "style-and-fashion",
+            "technology-and-computing",
+        ),
         *("television", "travel", "video-gaming"),
     )
 )
@@ -47,7 +77,9 @@ def delivery_alone(body: Body, now: datetime) -> None:
         others = [name for name in set_fields(body) if name != "delivery"]
         if others:
             raise Refused(
-                body.delivery, f"must be alone in an update of an ad set: send {listed(others)} in a call of its own", ".delivery"
+                body.delivery,
+                f"must be alone in an update of an ad set: send {listed(others)} in a call of its own",
+                ".delivery",
             )
 
 
@@ -121,7 +153,9 @@ def video_formats(body: Body, now: datetime) -> None:
     del now
     formats, asset_format = at(body, "video_delivery_formats"), at(body, "asset_format")
     if formats and given(asset_format) and asset_format != "VIDEO":
-        raise Refused(formats, f"must be left out: the asset_format is {asset_format!s}, not VIDEO", ".video_delivery_formats")
+        raise Refused(
+            formats, f"must be left out: the asset_format is {asset_format!s}, not VIDEO", ".video_delivery_formats"
+        )
 
 
 def promotion_target(body: Body, now: datetime) -> None:
@@ -147,14 +181,18 @@ def adults_for_alcohol(body: Body, now: datetime) -> None:
         return
     for index, ages in enumerate(at(body, "targets", "age_ranges") or ()):
         if given(ages.min) and ages.min < ADULT_AGE:
-            raise Refused(ages.min, f"must be at least {ADULT_AGE} with category {ALCOHOL}", f".targets.age_ranges[{index}].min")
+            raise Refused(
+                ages.min, f"must be at least {ADULT_AGE} with category {ALCOHOL}", f".targets.age_ranges[{index}].min"
+            )
 
 
 def ages_for_alcohol(body: Body, now: datetime) -> None:
     """The same on create, where no age range means every age."""
     adults_for_alcohol(body, now)
     if at(body, "category") == ALCOHOL and not at(body, "targets", "age_ranges"):
-        raise Refused(UNSET, f"is required with category {ALCOHOL}: a minimum age of {ADULT_AGE}", ".targets.age_ranges")
+        raise Refused(
+            UNSET, f"is required with category {ALCOHOL}: a minimum age of {ADULT_AGE}", ".targets.age_ranges"
+        )
 
 
 def frequency_caps(body: Body, now: datetime) -> None:
@@ -164,7 +202,9 @@ def frequency_caps(body: Body, now: datetime) -> None:
         most = MOST_IMPRESSIONS.get(cap.frequency_unit)
         if most is not None and cap.frequency_period == 1 and cap.max_impressions > most:
             raise Refused(
-                cap.max_impressions, f"must be at most {most} per {cap.frequency_unit!s}", f".frequency_caps[{index}].max_impressions"
+                cap.max_impressions,
+                f"must be at most {most} per {cap.frequency_unit!s}",
+                f".frequency_caps[{index}].max_impressions",
             )
 
 
@@ -180,7 +220,9 @@ def targets(body: Body, now: datetime) -> None:
             raise Refused(ages.min, f"must be at most the range's max, {ages.max}", f".targets.age_ranges[{index}].min")
     for index, topic in enumerate(found.podcast_episode_topic_ids or ()):
         if topic not in PODCAST_TOPICS:
-            raise Refused(topic, f"must be one of {listed(PODCAST_TOPICS)}", f".targets.podcast_episode_topic_ids[{index}]")
+            raise Refused(
+                topic, f"must be one of {listed(PODCAST_TOPICS)}", f".targets.podcast_episode_topic_ids[{index}]"
+            )
     exclusions = found.sensitive_topic_exclusions
     if given(exclusions):
         _sensitive_topics(exclusions)
@@ -191,7 +233,9 @@ def _sensitive_topics(exclusions: Body) -> None:
     where = ".targets.sensitive_topic_exclusions"
     if given(exclusions.topics) and given(exclusions.filter_option):
         raise Refused(
-            exclusions.filter_option, "must not stand beside topics: filter single topics or all of them", f"{where}.filter_option"
+            exclusions.filter_option,
+            "must not stand beside topics: filter single topics or all of them",
+            f"{where}.filter_option",
         )
     for index, topic in enumerate(exclusions.topics or ()):
         if topic.id not in SENSITIVE_TOPICS:
@@ -203,7 +247,11 @@ def objective_named(body: Body, now: datetime) -> None:
     del now
     aim = at(body, "objective")
     if aim == "UNSET" and at(body, "ad_product") in {UNSET, "UNSET", "UNKNOWN"}:
-        raise Refused(aim, "is for an ad_product without objectives, such as CONTENT: name the objective, or the ad_product", ".objective")
+        raise Refused(
+            aim,
+            "is for an ad_product without objectives, such as CONTENT: name the objective, or the ad_product",
+            ".objective",
+        )
 
 
 def objective(body: Body, now: datetime) -> None:
@@ -222,7 +270,9 @@ def objective(body: Body, now: datetime) -> None:
     if aim == "VIDEO_VIEWS" and any(one != "MUSIC" for one in placements or ()):
         raise Refused(placements, "must be MUSIC alone with objective VIDEO_VIEWS", ".targets.placements")
     if aim == "APP_INSTALLS" and platforms and (len(platforms) > 1 or "DESKTOP" in platforms):
-        raise Refused(platforms, "must be IOS or ANDROID, one of them, with objective APP_INSTALLS", ".targets.platforms")
+        raise Refused(
+            platforms, "must be IOS or ANDROID, one of them, with objective APP_INSTALLS", ".targets.platforms"
+        )
     if at(body, "bid_strategy") == "COST_PER_RESULT" and aim != "CLICKS":
         raise Refused(aim, "must be CLICKS with COST_PER_RESULT", ".objective")
 
@@ -240,7 +290,9 @@ def hierarchy_version(body: Body, now: datetime) -> None:
     """Schema CampaignDraft: ``draft_hierarchy_version`` is required for PUBLISH."""
     del now
     if body.action == "PUBLISH" and not given(body.draft_hierarchy_version):
-        raise Refused(UNSET, "is required with PUBLISH: read the campaign draft just before", ".draft_hierarchy_version")
+        raise Refused(
+            UNSET, "is required with PUBLISH: read the campaign draft just before", ".draft_hierarchy_version"
+        )
 
 
 def catalog(body: Body, now: datetime) -> None:
@@ -250,11 +302,15 @@ def catalog(body: Body, now: datetime) -> None:
     if not given(items):
         return
     if len(items) not in CATALOG_ITEMS:
-        raise Refused(items, f"must hold {CATALOG_ITEMS.start} to {CATALOG_ITEMS.stop - 1} items", ".catalog.catalog_items")
+        raise Refused(
+            items, f"must hold {CATALOG_ITEMS.start} to {CATALOG_ITEMS.stop - 1} items", ".catalog.catalog_items"
+        )
     seen: set[str] = set()
     for index, item in enumerate(items):
         if item.sku in seen:
-            raise Refused(item.sku, "must differ from item to item of a catalog", f".catalog.catalog_items[{index}].sku")
+            raise Refused(
+                item.sku, "must differ from item to item of a catalog", f".catalog.catalog_items[{index}].sku"
+            )
         if given(item.sku):
             seen.add(item.sku)
 

@@ -23,7 +23,16 @@ NO_INSIGHT_METRICS = frozenset(
 STATUSES: Mapping[str, frozenset[str]] = {
     "AD": frozenset(("APPROVED", "ARCHIVED", "PENDING", "PENDING_APPROVAL", "PENDING_ADVERTISER_APPROVAL", "REJECTED")),
     "AD_SET": frozenset(
-        ("ACTIVE", "APPROVED", "ARCHIVED", "COMPLETED", "PENDING_APPROVAL", "PENDING_ADVERTISER_APPROVAL", "READY", "REJECTED")
+        (
+            "ACTIVE",
+            "APPROVED",
+            "ARCHIVED",
+            "COMPLETED",
+            "PENDING_APPROVAL",
+            "PENDING_ADVERTISER_APPROVAL",
+            "READY",
+            "REJECTED",
+        )
     ),
     "CAMPAIGN": frozenset(("ACTIVE", "ARCHIVED", "PAUSED")),
 }
@@ -75,9 +84,15 @@ def entities(query: Mapping[str, Any], now: datetime | None) -> None:
         raise Refused(UNSET, "is required beside entity_ids", ".entity_ids_type")
     granularity = query.get("granularity", "LIFETIME")
     if granularity in {"DAY", "HOUR"} and kind in STATUSES and not ids:
-        raise Refused(UNSET, f"is required with granularity {granularity!s}: iterate over the report to have them listed", ".entity_ids")
+        raise Refused(
+            UNSET,
+            f"is required with granularity {granularity!s}: iterate over the report to have them listed",
+            ".entity_ids",
+        )
     if ids_kind and kind and granularity != "LIFETIME" and ids_kind != kind:
-        raise Refused(ids_kind, f"must be entity_type, {kind!s}, unless the granularity is LIFETIME", ".entity_ids_type")
+        raise Refused(
+            ids_kind, f"must be entity_type, {kind!s}, unless the granularity is LIFETIME", ".entity_ids_type"
+        )
     if status_kind and kind and status_kind != kind:
         raise Refused(status_kind, f"must be entity_type, {kind!s}", ".entity_status_type")
     _statuses(statuses, status_kind)
@@ -111,7 +126,11 @@ def parent_entity(query: Mapping[str, Any], now: datetime | None) -> None:
     del now
     kind = query.get("entity_type")
     if query.get("include_parent_entity") and kind not in {"AD", "AD_SET"}:
-        raise Refused(query["include_parent_entity"], "must be left out unless entity_type is AD or AD_SET", ".include_parent_entity")
+        raise Refused(
+            query["include_parent_entity"],
+            "must be left out unless entity_type is AD or AD_SET",
+            ".include_parent_entity",
+        )
 
 
 def insight_metrics(query: Mapping[str, Any], now: datetime | None) -> None:
@@ -119,14 +138,18 @@ def insight_metrics(query: Mapping[str, Any], now: datetime | None) -> None:
     del now
     for index, metric in enumerate(query.get("fields") or ()):
         if metric in NO_INSIGHT_METRICS:
-            raise Refused(metric, f"must be none of {listed(NO_INSIGHT_METRICS)} in an insight report", f".fields[{index}]")
+            raise Refused(
+                metric, f"must be none of {listed(NO_INSIGHT_METRICS)} in an insight report", f".fields[{index}]"
+            )
 
 
 def totals(query: Mapping[str, Any], now: datetime | None) -> None:
     """Parameters of getAggregatedTotals: no ad account, no hours, five metrics; DAY needs a range."""
     del now
     if query.get("entity_type") == "AD_ACCOUNT":
-        raise Refused(query["entity_type"], "must be CAMPAIGN, AD_SET or AD; getAggregateReport sums up accounts", ".entity_type")
+        raise Refused(
+            query["entity_type"], "must be CAMPAIGN, AD_SET or AD; getAggregateReport sums up accounts", ".entity_type"
+        )
     if query.get("granularity") == "HOUR":
         raise Refused(query["granularity"], "must be DAY or LIFETIME", ".granularity")
     if query.get("granularity") == "DAY":
@@ -148,7 +171,11 @@ def report_range(query: Mapping[str, Any], now: datetime | None) -> None:
         if moment.minute or moment.second:
             raise Refused(moment, "must be a whole hour", f".{name}")
         if now is not None and not now - HOURS_REACH_BACK <= moment <= now:
-            raise Refused(moment, f"must lie within the two weeks before {now:%Y-%m-%dT%H:%M:%SZ}: hours are kept no longer", f".{name}")
+            raise Refused(
+                moment,
+                f"must lie within the two weeks before {now:%Y-%m-%dT%H:%M:%SZ}: hours are kept no longer",
+                f".{name}",
+            )
 
 
 def _range(start: Value, end: Value, granularity: str, longest: timedelta) -> None:
@@ -175,7 +202,9 @@ def async_report(body: Body, now: datetime) -> None:
                 raise Refused(UNSET, "is required with granularity DAY", f".{name}")
     _range(body.report_start, body.report_end, body.granularity, LONGEST_ASYNC_REPORT)
     if given(body.insight_dimension) and body.granularity != "LIFETIME":
-        raise Refused(body.insight_dimension, "must be left out unless the granularity is LIFETIME", ".insight_dimension")
+        raise Refused(
+            body.insight_dimension, "must be left out unless the granularity is LIFETIME", ".insight_dimension"
+        )
     kind = primary_entity(body.dimensions)
     for index, status in enumerate(body.statuses or ()):
         if status not in ASYNC_STATUSES.get(kind, (status,)):

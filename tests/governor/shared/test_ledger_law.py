@@ -153,7 +153,9 @@ class Shared(RuleBasedStateMachine):
     def die(self, who: int, forks: bool) -> None:  # noqa: FBT001 (hypothesis passes it by name)
         """Killed, or replaced by a fork that keeps nothing; what was under way is counted within half a lease of its departure."""
         process = self.processes[who]
-        self.counted += [(departed / 1e6, max(self.now, departed + LEASE // 2) / 1e6) for departed in process.under_way.values()]
+        self.counted += [
+            (departed / 1e6, max(self.now, departed + LEASE // 2) / 1e6) for departed in process.under_way.values()
+        ]
         self.processes[who] = Process(f"p{self.names}")
         self.names += 1
         if forks:
@@ -173,10 +175,14 @@ class Shared(RuleBasedStateMachine):
 
     @invariant()
     def no_window_is_exceeded(self) -> None:
-        flying = [(departed / 1e6, self.now / 1e6) for process in self.processes for departed in process.under_way.values()]
+        flying = [
+            (departed / 1e6, self.now / 1e6) for process in self.processes for departed in process.under_way.values()
+        ]
         for capacity, cycle in SIZES.values():
             assert fullest_window_slowly(self.counted + flying, cycle / 1e6) <= capacity
 
 
-Shared.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+Shared.TestCase.settings = settings(
+    max_examples=100, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+)
 test_no_window_is_ever_exceeded = Shared.TestCase

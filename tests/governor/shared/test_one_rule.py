@@ -20,9 +20,9 @@ CYCLES = (3_001_000, 1_001_000)
 LEASE = 600_000
 PREFIX = "{spotify-ads}:"
 SCRIPT = (files("spotify_ads_async.governor.shared") / "ledger.lua").read_text(encoding="utf-8")
-AT_A_GIVEN_TIME = SCRIPT.replace("server_state()\nlocal lease", "tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])\nlocal lease").replace(
-    "= count_losses(), ", "= tonumber(ARGV[6]), "
-)
+AT_A_GIVEN_TIME = SCRIPT.replace(
+    "server_state()\nlocal lease", "tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])\nlocal lease"
+).replace("= count_losses(), ", "= tonumber(ARGV[6]), ")
 assert AT_A_GIVEN_TIME.count("ARGV[") == 6
 
 
@@ -69,10 +69,22 @@ class Process:
             self.number += sum(wanted)
         horizon = rng.choice((0, 50_000, 200_000))
         leaving = rng.random() < 0.05
-        return Exchange(owner=self.owner, label=self.owner, lease=LEASE, horizon=horizon, windows=windows, claims=claims, leaving=leaving)
+        return Exchange(
+            owner=self.owner,
+            label=self.owner,
+            lease=LEASE,
+            horizon=horizon,
+            windows=windows,
+            claims=claims,
+            leaving=leaving,
+        )
 
     def heard(self, reply: Reply, message: Exchange) -> None:
-        numbers = [number for claim in message.claims for number in range(claim.first, claim.first + claim.interactive + claim.bulk)]
+        numbers = [
+            number
+            for claim in message.claims
+            for number in range(claim.first, claim.first + claim.interactive + claim.bulk)
+        ]
         if self.rng.random() < 0.1:
             self.lost = numbers  # the answer was lost
             return
@@ -89,7 +101,9 @@ def remembered(connection: sqlite3.Connection, client: redis.Redis, key: str) ->
     (ours,) = connection.execute("SELECT state FROM windows WHERE key = ?", (key,)).fetchone()
     tokens = connection.execute("SELECT member, due FROM tokens WHERE key = ? ORDER BY due, member", (key,)).fetchall()
     theirs = client.get(f"{PREFIX}2:state:{key}")
-    members = [(member.decode(), int(due)) for member, due in client.zrange(f"{PREFIX}2:tokens:{key}", 0, -1, withscores=True)]
+    members = [
+        (member.decode(), int(due)) for member, due in client.zrange(f"{PREFIX}2:tokens:{key}", 0, -1, withscores=True)
+    ]
     decode = msgspec.msgpack.Decoder(State).decode
     return (decode(ours), tokens), (decode(theirs), members)
 
@@ -104,7 +118,9 @@ def test_both_answer_and_remember_the_same(server: Server, seed: int) -> None:
     connection.executescript(SCHEMA)
     with redis.Redis(port=server.port, protocol=2) as client:
         for _ in range(400):
-            now += rng.choice((0, 1_000, 20_000, 200_000, 900_000, 900_000 if rng.random() < 0.9 else 5_000_000, -2_000))
+            now += rng.choice(
+                (0, 1_000, 20_000, 200_000, 900_000, 900_000 if rng.random() < 0.9 else 5_000_000, -2_000)
+            )
             if rng.random() < 0.02:
                 event = rng.choice(("flush", "restart", "back", "set"))
                 now -= 20_000_000 if event == "back" else 0

@@ -186,10 +186,15 @@ async def test_a_file_of_an_older_version_is_left_alone_and_waited_out(tmp_path:
     path = tmp_path / "quota.db"
     with sqlite3.connect(path) as older:
         older.execute("CREATE TABLE windows_1 (key TEXT PRIMARY KEY, used_at INTEGER NOT NULL, pool BLOB NOT NULL)")
-        older.execute("INSERT INTO windows_1 VALUES ('ip|1||here', ?, ?)", (time.monotonic_ns() // 1000, b"\xc1 nobody can read this"))
+        older.execute(
+            "INSERT INTO windows_1 VALUES ('ip|1||here', ?, ?)",
+            (time.monotonic_ns() // 1000, b"\xc1 nobody can read this"),
+        )
     older.close()
     began = time.monotonic()
-    async with Governor([Limit("ip", requests=5, window=0.5)], store=f"sqlite://{path}", on_store_failure="pause") as through:
+    async with Governor(
+        [Limit("ip", requests=5, window=0.5)], store=f"sqlite://{path}", on_store_failure="pause"
+    ) as through:
         with pytest.raises(QuotaTimeout) as refused:
             async with through.admit({"ip"}, max_wait=1.0):
                 pass

@@ -213,7 +213,9 @@ async def test_a_cluster_node_that_fails_over_exceeds_nothing(cluster: Cluster) 
 async def test_a_sentinel_names_the_server(server: Server, tmp_path: Path) -> None:
     port = free_port()
     settings = tmp_path / "sentinel.conf"
-    settings.write_text(f"port {port}\nbind 127.0.0.1\ndir {tmp_path}\nsentinel monitor ads 127.0.0.1 {server.port} 1\n")
+    settings.write_text(
+        f"port {port}\nbind 127.0.0.1\ndir {tmp_path}\nsentinel monitor ads 127.0.0.1 {server.port} 1\n"
+    )
     command = [server.program.path, settings, "--sentinel"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as sentinel:  # noqa: ASYNC220 (brief)
         try:

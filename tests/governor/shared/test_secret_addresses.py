@@ -63,7 +63,13 @@ def test_an_address_that_cannot_be_used_shows_no_password(url: str) -> None:
     ):
         with pytest.raises(SpotifyAdsError) as caught:
             wrong()
-        frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__) if "/tests/" not in frame.f_code.co_filename]
-        shown = "".join(f"{name}={value!r}" for frame in frames for name, value in frame.f_locals.items() if name != "environment")
+        frames = [
+            frame
+            for frame, _ in traceback.walk_tb(caught.value.__traceback__)
+            if "/tests/" not in frame.f_code.co_filename
+        ]
+        shown = "".join(
+            f"{name}={value!r}" for frame in frames for name, value in frame.f_locals.items() if name != "environment"
+        )
         assert frames
         assert "canary" not in f"{shown} {caught.value!r}"

@@ -203,7 +203,11 @@ def check_an_uneven_outage(seed: int) -> None:
     async def scenario() -> None:
         async with asyncio.TaskGroup() as group:
             for process in range(4):
-                group.create_task(moody(process, rng.choice([0.0, rng.uniform(0.0, starts), max(0.0, starts - rng.uniform(0.0, 2.0))])))
+                group.create_task(
+                    moody(
+                        process, rng.choice([0.0, rng.uniform(0.0, starts), max(0.0, starts - rng.uniform(0.0, 2.0))])
+                    )
+                )
             group.create_task(moody(4, starts + lasts + rng.choice([0.0, 0.01, 0.3])))
             group.create_task(fleet.outage(starts, lasts, loses_data=rng.random() < 0.3))
 
@@ -251,7 +255,10 @@ def test_while_the_store_is_away_fail_raises_at_once() -> None:
             await asyncio.sleep(3.0)
             await fleet.request(governor, 0)
             assert governor.snapshot().store_away_for is None
-        assert [type(event) for event in heard if isinstance(event, StoreLost | StoreRegained)] == [StoreLost, StoreRegained]
+        assert [type(event) for event in heard if isinstance(event, StoreLost | StoreRegained)] == [
+            StoreLost,
+            StoreRegained,
+        ]
 
     run_virtually(lambda _: scenario())
 

@@ -133,7 +133,11 @@ def update(call: Call) -> Response:
 def of_business(call: Call) -> Response:
     """``getAdAccountsInBusiness``."""
     kind, types = call.query.get("type"), call.store.account_types.rows
-    rows = [account.row for account in call.business.accounts() if kind is None or types.get(account.id, {}).get("type") == kind]
+    rows = [
+        account.row
+        for account in call.business.accounts()
+        if kind is None or types.get(account.id, {}).get("type") == kind
+    ]
     return Response({"ad_accounts": rows})
 
 

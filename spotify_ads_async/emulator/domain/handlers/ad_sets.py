@@ -13,7 +13,16 @@ from spotify_ads_async.emulator.domain.history import record
 from spotify_ads_async.emulator.domain.patching import PatchMode
 from spotify_ads_async.emulator.domain.store import Account, Row
 
-__all__ = ["DEFAULT_FREQUENCY_CAPS", "DEFAULT_PLATFORMS", "HANDLERS", "ORDERS", "check_rules", "copy_of", "made_ad_set", "new_ad_set"]
+__all__ = [
+    "DEFAULT_FREQUENCY_CAPS",
+    "DEFAULT_PLATFORMS",
+    "HANDLERS",
+    "ORDERS",
+    "check_rules",
+    "copy_of",
+    "made_ad_set",
+    "new_ad_set",
+]
 
 DEFAULT_FREQUENCY_CAPS: list[dict[str, Any]] = [
     {"frequency_unit": "DAY", "frequency_period": 1, "max_impressions": 5},

@@ -94,7 +94,11 @@ def new_ad(account: Account, body: Row) -> Row:
 
 def changed_ad(account: Account, row: Row, body: Row) -> Row:
     """The row with a request's changes; null takes ``start_time`` and ``end_time`` away."""
-    changed = {**row, **{name: value for name, value in body.items() if name not in _HIDDEN}, "updated_at": account.store.clock.text()}
+    changed = {
+        **row,
+        **{name: value for name, value in body.items() if name not in _HIDDEN},
+        "updated_at": account.store.clock.text(),
+    }
     for name in ("start_time", "end_time"):
         if changed.get(name, "") is None:
             del changed[name]

@@ -25,9 +25,20 @@ MOST_ENTITIES = 50
 TOTALS_FIELDS = frozenset({"IMPRESSIONS", "CLICKS", "CTR", "REACH", "FREQUENCY"})
 _LEVELS = ("AD", "AD_SET", "CAMPAIGN")
 _STATUSES = {
-    "AD": frozenset({"ACTIVE", "APPROVED", "ARCHIVED", "PENDING", "PENDING_APPROVAL", "PENDING_ADVERTISER_APPROVAL", "REJECTED"}),
+    "AD": frozenset(
+        {"ACTIVE", "APPROVED", "ARCHIVED", "PENDING", "PENDING_APPROVAL", "PENDING_ADVERTISER_APPROVAL", "REJECTED"}
+    ),
     "AD_SET": frozenset(
-        {"ACTIVE", "APPROVED", "ARCHIVED", "COMPLETED", "PENDING_APPROVAL", "PENDING_ADVERTISER_APPROVAL", "READY", "REJECTED"}
+        {
+            "ACTIVE",
+            "APPROVED",
+            "ARCHIVED",
+            "COMPLETED",
+            "PENDING_APPROVAL",
+            "PENDING_ADVERTISER_APPROVAL",
+            "READY",
+            "REJECTED",
+        }
     ),
     "CAMPAIGN": frozenset({"ACTIVE", "ARCHIVED", "PAUSED"}),
 }
@@ -80,7 +91,8 @@ def entities(account: Account, level: str, query: dict[str, Any]) -> list[Row]:
     return [
         row
         for row in _table(account, level)
-        if (statuses is None or row["status"] in statuses) and (not ids or _belongs(account, level, row, ids, ids_level))
+        if (statuses is None or row["status"] in statuses)
+        and (not ids or _belongs(account, level, row, ids, ids_level))
     ]
 
 
@@ -132,7 +144,9 @@ def _range(query: dict[str, Any], granularity: str, now: datetime) -> tuple[date
     return start, end
 
 
-def buckets(start: datetime | None, end: datetime | None, granularity: str) -> list[tuple[datetime | None, datetime | None]]:
+def buckets(
+    start: datetime | None, end: datetime | None, granularity: str
+) -> list[tuple[datetime | None, datetime | None]]:
     """The report's times: one for LIFETIME, else one a day or hour, the last one included."""
     if granularity == "LIFETIME" or start is None or end is None:
         return [(start, None if end is None else end + timedelta(days=1))]

@@ -52,7 +52,14 @@ _METRICS: Mapping[str, str] = {
 """Names of the CSV → names of the other reports, where they differ."""
 
 _ABSENT = frozenset(
-    {"CARD_CLICKS", "CARD_CTR", "CARD_IMPRESSIONS", "SKAD_APP_INSTALLS", "KOCHAVA_APP_INSTALLS", "APPSFLYER_APP_INSTALLS"}
+    {
+        "CARD_CLICKS",
+        "CARD_CTR",
+        "CARD_IMPRESSIONS",
+        "SKAD_APP_INSTALLS",
+        "KOCHAVA_APP_INSTALLS",
+        "APPSFLYER_APP_INSTALLS",
+    }
     | {f"MODELED_{name}" for name in ("ADD_TO_CART", "LEADS", "PAGE_VIEWS", "PURCHASES")}
 )
 """Metrics that the emulator has no figures for: 0."""
@@ -147,7 +154,11 @@ def write(account: Account, body: Row) -> bytes:
     """The CSV of a report."""
     level = _level(body["dimensions"])
     insight = body.get("insight_dimension")
-    columns = [*body["dimensions"], *(["START_DATE", "END_DATE"] if body["granularity"] == "DAY" else ()), *([insight] if insight else ())]
+    columns = [
+        *body["dimensions"],
+        *(["START_DATE", "END_DATE"] if body["granularity"] == "DAY" else ()),
+        *([insight] if insight else ()),
+    ]
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow([*columns, *body["metrics"]])
@@ -156,10 +167,16 @@ def write(account: Account, body: Row) -> bytes:
         fixed = [_DIMENSIONS[name][1](parents[_DIMENSIONS[name][0]]) for name in body["dimensions"]]
         for start, end in buckets(*_range(body), body["granularity"]):
             counts = account.delivery.counts(below.get(entity["id"], ()), start, end)
-            days = [f"{start:%Y-%m-%d}", f"{end - timedelta(days=1):%Y-%m-%d}"] if body["granularity"] == "DAY" and start and end else []
+            days = (
+                [f"{start:%Y-%m-%d}", f"{end - timedelta(days=1):%Y-%m-%d}"]
+                if body["granularity"] == "DAY" and start and end
+                else []
+            )
             parts = split(counts, DIMENSIONS[insight]) if insight else {"": counts}
             for value, part in parts.items():
-                writer.writerow([*fixed, *days, *([value] if insight else ()), *(_metric(name, part) for name in body["metrics"])])
+                writer.writerow(
+                    [*fixed, *days, *([value] if insight else ()), *(_metric(name, part) for name in body["metrics"])]
+                )
     return out.getvalue().encode()
 
 

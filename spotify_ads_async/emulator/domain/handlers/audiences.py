@@ -39,7 +39,9 @@ def _outcome(people: int) -> Row:
 def upload_url(call: Call) -> Response:
     """``createUploadUrl``: the id is the one to create the audience with."""
     identifier = call.store.new_id()
-    return Response({"id": identifier, "upload_url": call.store.storage.upload_url(call.origin, call.account.id, identifier)})
+    return Response(
+        {"id": identifier, "upload_url": call.store.storage.upload_url(call.origin, call.account.id, identifier)}
+    )
 
 
 def replace_url(call: Call) -> Response:
@@ -180,13 +182,19 @@ def delete(call: Call) -> Response:
         for name in ("audience_ids", "audience_ids_exclusions")
     )
     if users or row["lookalike_audience_ids"]:
-        raise Refusal(409, "CONFLICT", f"the audience is in use by {users} ad sets and {len(row['lookalike_audience_ids'])} lookalikes")
+        raise Refusal(
+            409,
+            "CONFLICT",
+            f"the audience is in use by {users} ad sets and {len(row['lookalike_audience_ids'])} lookalikes",
+        )
     account.audiences.remove(row["id"])
     if row["id"] in account.processing:
         account.processing.remove(row["id"])
     seed = account.audiences.rows.get(row.get("seed_audience_id", ""))
     if seed is not None:
-        account.audiences.put({**seed, "lookalike_audience_ids": [one for one in seed["lookalike_audience_ids"] if one != row["id"]]})
+        account.audiences.put(
+            {**seed, "lookalike_audience_ids": [one for one in seed["lookalike_audience_ids"] if one != row["id"]]}
+        )
     return Response({"deletion_count": 1})
 
 
@@ -199,7 +207,11 @@ def find(call: Call) -> Response:
     wanted = None if ids is None else frozenset(identifier.lower() for identifier in ids)
 
     def keep(row: Row) -> bool:
-        return (wanted is None or row["id"] in wanted) and (types is None or row["type"] in types) and text in row["name"].lower()
+        return (
+            (wanted is None or row["id"] in wanted)
+            and (types is None or row["type"] in types)
+            and text in row["name"].lower()
+        )
 
     order, direction = query["sort_field"].lower(), query["sort_direction"]
     question: Any = (wanted, tuple(types or ()), text, order, direction)

@@ -47,7 +47,13 @@ def create(call: Call) -> Response:
 def find(call: Call) -> Response:
     """``getBusinesses``: those that the caller is a member of."""
     store = call.store
-    return Response({"businesses": [business.row for business in store.businesses.values() if store.user.member_id in business.members]})
+    return Response(
+        {
+            "businesses": [
+                business.row for business in store.businesses.values() if store.user.member_id in business.members
+            ]
+        }
+    )
 
 
 def get(call: Call) -> Response:

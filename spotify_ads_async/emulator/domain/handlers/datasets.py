@@ -32,11 +32,15 @@ def attach(business: Business, kind: str, dataset_id: str | None, name: str) -> 
 
 def new_dataset(business: Business, name: str) -> Row:
     """Put a new dataset without integrations."""
-    return business.datasets.put({"id": business.store.new_id(), "name": name, "is_archived": False, "shared_ad_accounts": []})
+    return business.datasets.put(
+        {"id": business.store.new_id(), "name": name, "is_archived": False, "shared_ad_accounts": []}
+    )
 
 
 def _integrations(business: Business, dataset_id: str) -> list[tuple[str, Row]]:
-    return [(kind, row) for kind in _INTEGRATIONS for row in business.tables[kind] if row.get("dataset_id") == dataset_id]
+    return [
+        (kind, row) for kind in _INTEGRATIONS for row in business.tables[kind] if row.get("dataset_id") == dataset_id
+    ]
 
 
 def _find_integration(business: Business, integration_id: str) -> tuple[Table, Row]:
@@ -194,7 +198,8 @@ def _timeseries(call: Call, row: Row, granularity: str) -> list[Row]:
             {
                 "name": signal,
                 "event_count": sum(
-                    events_in_hour(row["integration_id"], event, hour, received[signal]) for hour in hours(start, start + step)
+                    events_in_hour(row["integration_id"], event, hour, received[signal])
+                    for hour in hours(start, start + step)
                 ),
                 "last_activity_ms": int((start + step).timestamp() * 1000) - 1,
             }

@@ -241,7 +241,9 @@ def find_campaigns(call: Call) -> Response:
 
     order, direction = _SORT[query["sort_field"]], query["sort_direction"]
     question = (ids, tuple(channels or ()), tuple(statuses or ()), order, direction)
-    rows = account.campaign_drafts.select(question, keep, lambda row: row.get(order, ""), descending=direction == "DESC")
+    rows = account.campaign_drafts.select(
+        question, keep, lambda row: row.get(order, ""), descending=direction == "DESC"
+    )
     return page(call, rows, "campaign_drafts")
 
 

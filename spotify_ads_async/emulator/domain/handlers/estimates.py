@@ -23,7 +23,10 @@ _MOST_DAYS = 366
 
 def _cap_per_day(caps: list[Row]) -> float:
     """Impressions per person and day that the caps allow."""
-    return min(cap["max_impressions"] / (cap["frequency_period"] * _DAYS[cap["frequency_unit"]]) for cap in caps or DEFAULT_FREQUENCY_CAPS)
+    return min(
+        cap["max_impressions"] / (cap["frequency_period"] * _DAYS[cap["frequency_unit"]])
+        for cap in caps or DEFAULT_FREQUENCY_CAPS
+    )
 
 
 def _flight(body: Row) -> int:
@@ -63,7 +66,12 @@ def audience(call: Call) -> Response:
         raise missing("Ad account", body["ad_account_id"])
     targets, budget = body["targets"], body["budget"]
     low, high = bid_range(targets, body["asset_format"], body["objective"])
-    suggestion: Row = {"bid_estimate_min": low, "bid_estimate_max": high, "cost_model": "CPM", "currency": budget["currency"]}
+    suggestion: Row = {
+        "bid_estimate_min": low,
+        "bid_estimate_max": high,
+        "cost_model": "CPM",
+        "currency": budget["currency"],
+    }
     if budget["currency"] != account.currency:
         raise refused(f"budget.currency: the ad account is billed in {account.currency}", bid_suggestion=suggestion)
     if budget["micro_amount"] <= 0:
@@ -102,7 +110,9 @@ def bid(call: Call) -> Response:
     """``estimateBid``."""
     body = call.body
     low, high = bid_range(body["targets"], body["asset_format"], body["objective"])
-    return Response({"bid_estimate_min": low, "bid_estimate_max": high, "cost_model": "CPM", "currency": body["currency"]})
+    return Response(
+        {"bid_estimate_min": low, "bid_estimate_max": high, "cost_model": "CPM", "currency": body["currency"]}
+    )
 
 
 def reserved_price(call: Call) -> Response:

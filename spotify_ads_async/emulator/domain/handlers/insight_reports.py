@@ -80,8 +80,14 @@ def report(call: Call) -> Response:
         rows.extend({**named, "insight_value": value, "stats": stats(fields, part)} for value, part in parts.items())
     if whole.get("IMPRESSIONS", 0) < FEWEST_IMPRESSIONS:
         raise Refusal(422, "INSUFFICIENT_DATA", f"fewer than {FEWEST_IMPRESSIONS} impressions so far")
-    totals = [{"stat": field, "value": value} for field in dict.fromkeys(fields) if (value := measured(field, whole)) is not None]
-    return Response({"granularity": "LIFETIME", "entity": level, "insight": dimension, "rows": rows, "summary_totals": totals})
+    totals = [
+        {"stat": field, "value": value}
+        for field in dict.fromkeys(fields)
+        if (value := measured(field, whole)) is not None
+    ]
+    return Response(
+        {"granularity": "LIFETIME", "entity": level, "insight": dimension, "rows": rows, "summary_totals": totals}
+    )
 
 
 HANDLERS: Handlers = {"getAudienceInsightReport": report}

@@ -68,7 +68,9 @@ def update_role(call: Call) -> Response:
     role = call.body.get("role", row["role"])
     if role != "BUSINESS_ADMIN":
         _keep_an_admin(business, member_id)
-    return Response(_shown(business, business.members.put({**row, "role": role, "updated_at": call.store.clock.text()})))
+    return Response(
+        _shown(business, business.members.put({**row, "role": role, "updated_at": call.store.clock.text()}))
+    )
 
 
 def remove(call: Call) -> Response:

@@ -74,7 +74,10 @@ def update(call: Call) -> Response:
 def share(call: Call) -> Response:
     """``shareBusinessMobileAppWithAdAccount``."""
     business = call.business
-    row, account = business.mobile_apps.get(call.path["mobile_app_id"]), own_account(business, call.path["ad_account_id"])
+    row, account = (
+        business.mobile_apps.get(call.path["mobile_app_id"]),
+        own_account(business, call.path["ad_account_id"]),
+    )
     if not shared_with(row, account):
         shared = [*row["shared_ad_accounts"], {"id": account.id, "name": account.row["name"]}]
         business.mobile_apps.put({**row, "shared_ad_accounts": shared})
@@ -84,7 +87,10 @@ def share(call: Call) -> Response:
 def unshare(call: Call) -> Response:
     """``unshareBusinessMobileAppWithAdAccount``."""
     business = call.business
-    row, account = business.mobile_apps.get(call.path["mobile_app_id"]), own_account(business, call.path["ad_account_id"])
+    row, account = (
+        business.mobile_apps.get(call.path["mobile_app_id"]),
+        own_account(business, call.path["ad_account_id"]),
+    )
     shared = [one for one in row["shared_ad_accounts"] if one["id"] != account.id]
     business.mobile_apps.put({**row, "shared_ad_accounts": shared})
     return Response(status=204)

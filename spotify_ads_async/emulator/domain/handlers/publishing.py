@@ -68,13 +68,20 @@ def _known(table: Table, draft: Row, shape: str) -> Row:
 
 def _ad_set(account: Account, draft: Row, campaign: Row) -> Row:
     ad_products.hold("ad_set", "create", draft, campaign)
-    row = made_ad_set(account, check_named("AdSetCreateRequest", _known(account.ad_sets, draft, "AdSetCreateRequest")), draft["id"])
+    row = made_ad_set(
+        account, check_named("AdSetCreateRequest", _known(account.ad_sets, draft, "AdSetCreateRequest")), draft["id"]
+    )
     return {**row, "status": "ARCHIVED"} if draft.get("status") == "ARCHIVED" else row
 
 
 def _ad(account: Account, draft: Row, asset_format: str, campaign: Row) -> Row:
     ad_products.hold("ad", "create", draft, campaign)
-    row = made_ad(account, check_named("CreateAdRequest", _known(account.ads, draft, "CreateAdRequest")), asset_format, draft["id"])
+    row = made_ad(
+        account,
+        check_named("CreateAdRequest", _known(account.ads, draft, "CreateAdRequest")),
+        asset_format,
+        draft["id"],
+    )
     return {**row, "status": "ARCHIVED"} if draft.get("status") == "ARCHIVED" else row
 
 
@@ -87,8 +94,13 @@ def _examine(account: Account, draft: Row) -> Result:
     formats = {row["id"]: row.get("asset_format", "AUDIO") for row in ad_set_drafts}
     ad_sets = [_made("AD_SET", row, errors, lambda row=row: _ad_set(account, row, product)) for row in ad_set_drafts]
     ad_drafts = [row for row in account.ad_drafts if row["ad_set_id"] in formats]
-    ads = [_made("AD", row, errors, lambda row=row: _ad(account, row, formats[row["ad_set_id"]], product)) for row in ad_drafts]
-    return Result(campaign, [row for row in ad_sets if row is not None], [row for row in ads if row is not None], errors)
+    ads = [
+        _made("AD", row, errors, lambda row=row: _ad(account, row, formats[row["ad_set_id"]], product))
+        for row in ad_drafts
+    ]
+    return Result(
+        campaign, [row for row in ad_sets if row is not None], [row for row in ads if row is not None], errors
+    )
 
 
 def _go_live(account: Account, tables: tuple[Table, Table], entity_type: str, row: Row) -> Row:

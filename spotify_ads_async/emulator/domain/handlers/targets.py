@@ -61,7 +61,9 @@ def categories(call: Call) -> Response:
 def shows(call: Call) -> Response:
     """``getPodcastShows``: those that the market can hear."""
     market = call.query["market"].upper()
-    found = [entry for entry in _matching(catalogue.SHOWS, call.query) if market in catalogue.SHOW_MARKETS[entry["name"]]]
+    found = [
+        entry for entry in _matching(catalogue.SHOWS, call.query) if market in catalogue.SHOW_MARKETS[entry["name"]]
+    ]
     return Response({"shows": found})
 
 
