@@ -1,7 +1,7 @@
 """The tables of figures in the documentation, written from the results, so that no page quotes what was not found.
 
-Every run of ``python -m benchmarks`` does so; ``python -m benchmarks._figures_page`` does nothing else. A table stands between two
-comments, the first of which names it.
+Every run of ``python -m benchmarks`` does so; ``python -m benchmarks._figures_page`` does nothing else. A table stands
+between two comments, the first of which names it.
 """
 
 from __future__ import annotations

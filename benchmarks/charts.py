@@ -1,4 +1,7 @@
-"""Two kinds of charts as SVG text: bars side by side, and lines over logarithmic axes. Readable in light and dark pages."""
+"""Two kinds of charts as SVG text: bars side by side, and lines over logarithmic axes.
+
+Readable in light and dark pages.
+"""
 
 from __future__ import annotations
 

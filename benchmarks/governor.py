@@ -1,4 +1,7 @@
-"""The governor and its peers against the counting server: arrivals in any window, refusals, quota used, a job of 400, cost."""
+"""The governor and its peers against the counting server.
+
+Arrivals in any window, refusals, quota used, a job of 400, cost.
+"""
 
 from __future__ import annotations
 
@@ -397,7 +400,10 @@ def show(found: dict[str, Any]) -> None:
 
 
 def main() -> Report | None:
-    """Measure, print, and keep figures and chart in docs/benchmarks; ``--scale 0.2 --seconds 12`` is a quick look that keeps nothing."""
+    """Measure, print, and keep figures and chart in docs/benchmarks.
+
+    ``--scale 0.2 --seconds 12`` is a quick look that keeps nothing.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--scale", type=float, default=1.0)

@@ -15,7 +15,10 @@ PACKAGE = "spotify_ads_async.models"
 
 
 def render(shapes: Shapes, docs: Mapping[str, str], document: Document) -> dict[str, str]:
-    """The files of ``models/`` by name. What ``docs`` says of a class that is not there becomes a note of the document."""
+    """The files of ``models/`` by name.
+
+    What ``docs`` says of a class that is not there becomes a note of the document.
+    """
     modules: dict[str, list[Shape]] = {}
     for shape in shapes.found.values():
         modules.setdefault(shapes.modules[shape.name], []).append(shape)

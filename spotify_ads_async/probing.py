@@ -1,7 +1,7 @@
 """Probing: what is published nowhere, found out on drafts that are deleted again and never go live.
 
-Whether a PATCH merges the objects and lists that it names or replaces them, and whether keys that the API does not know are refused, kept
-or dropped. Bulk changes send what such an answer allows.
+Whether a PATCH merges the objects and lists that it names or replaces them, and whether keys that the API does not know
+are refused, kept or dropped. Bulk changes send what such an answer allows.
 """
 
 from __future__ import annotations
@@ -150,7 +150,10 @@ async def _probe_in(ads: AdsClient, path: Mapping[str, str], campaign_id: str) -
 
 
 def _patching(before: Mapping[str, Any], after: Mapping[str, Any]) -> Patching | None:
-    """Whether what the PATCH did not name is still there. Placements are left out: the server may ask for them and keep them."""
+    """Whether what the PATCH did not name is still there.
+
+    Placements are left out: the server may ask for them and keep them.
+    """
     others = [name for name in ("platforms",) if before.get(name)]
     if not others:
         return None

@@ -46,7 +46,10 @@ BELOW_THE_PUBLIC_API = sorted(
 
 @pytest.mark.parametrize("file", BELOW_THE_PUBLIC_API, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_what_makes_the_public_api_does_not_import_it(file: Path) -> None:
-    """The order of the packages is import-linter's; it cannot see this one, for the public API is the package itself."""
+    """The order of the packages is import-linter's.
+
+    It cannot see this one, for the public API is the package itself.
+    """
     packages = {path.name for path in PACKAGE.iterdir()} | {path.stem for path in PACKAGE.glob("*.py")}
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module == "spotify_ads_async":

@@ -1,7 +1,8 @@
-"""Sign-ins kept on this machine, by name: secrets in the system keyring, or, where there is none, in a file of mode 0600.
+"""Sign-ins kept on this machine, by name.
 
-Any number of processes may use one profile at once: a lock beside its file lets one of them refresh, and the others use what it
-got. Needs the extra ``cli`` (keyring, platformdirs).
+Secrets in the system keyring, or, where there is none, in a file of mode 0600.
+Any number of processes may use one profile at once: a lock beside its file lets one of them refresh, and the others use
+what it got. Needs the extra ``cli`` (keyring, platformdirs).
 """
 
 from __future__ import annotations

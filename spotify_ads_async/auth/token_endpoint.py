@@ -1,7 +1,7 @@
 """Token endpoint: what is asked of ``/api/token``, and what its answers mean.
 
-Source: Spotify's Authorization guide: tokens live 3600 s; ``/api/token`` takes HTTP Basic with client ID and secret; a refresh may
-answer with a new refresh token, which then replaces the old one. RFC 6749 (5.2) has the codes of refusals.
+Source: Spotify's Authorization guide: tokens live 3600 s; ``/api/token`` takes HTTP Basic with client ID and secret; a
+refresh may answer with a new refresh token, which then replaces the old one. RFC 6749 (5.2) has the codes of refusals.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ async def token_request(
     """Ask the token endpoint; transport errors, 429 and 5xx are tried again, a refusal is not.
 
     Raises:
-        AuthenticationError: the endpoint refused (4xx), with what to do; ``error_codes`` holds OAuth's code where it named one.
+        AuthenticationError: the endpoint refused (4xx), with what to do; ``error_codes`` holds OAuth's code where it
+            named one.
         ConnectionFailed, ServerError, InvalidAnswer: it cannot be reached, fails, or answers something else.
     """
     failure: SpotifyAdsError = ConnectionFailed("the token endpoint was not asked")

@@ -1,4 +1,7 @@
-"""``spotify-ads bulk plan|show|apply|resume|undo``: how they are called. What they do is in :mod:`~spotify_ads_async.cli.bulk_work`."""
+"""``spotify-ads bulk plan|show|apply|resume|undo``: how they are called.
+
+What they do is in :mod:`~spotify_ads_async.cli.bulk_work`.
+"""
 
 from __future__ import annotations
 
@@ -296,7 +299,10 @@ def resume(
     allow_unusual: AllowUnusual = False,
     yes: Yes = False,
 ) -> None:
-    """Carry on after an interruption. Requests whose answer was lost are settled by reading back, never sent blindly again."""
+    """Carry on after an interruption.
+
+    Requests whose answer was lost are settled by reading back, never sent blindly again.
+    """
     options = bulk.Options(
         concurrency=concurrency,
         max_failures=max_failures,
@@ -325,7 +331,10 @@ def undo(
     results: Results = None,
     yes: Yes = False,
 ) -> None:
-    """Take back what a plan did. Everything is read again first; what somebody changed since is named and left alone."""
+    """Take back what a plan did.
+
+    Everything is read again first; what somebody changed since is named and left alone.
+    """
     working = Working(
         options=bulk.Options(concurrency=concurrency, force=force, keep_going=keep_going),
         results=results,

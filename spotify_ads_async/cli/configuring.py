@@ -72,7 +72,10 @@ def set_(
         str, typer.Argument(metavar="VALUE", help="Its value; an empty one takes the setting out of the file.")
     ],
 ) -> None:
-    """Write a setting into the config file, which keeps its other lines. With `--profile`, into the section of that profile."""
+    """Write a setting into the config file, which keeps its other lines.
+
+    With `--profile`, into the section of that profile.
+    """
     profile = (
         os.environ.get("SPOTIFY_ADS_PROFILE", "") if origins.places.get("SPOTIFY_ADS_PROFILE") == "--profile" else ""
     )

@@ -59,8 +59,8 @@ def signed_in(settings: Settings) -> Credentials:
 async def connected() -> AsyncGenerator[AdsClient]:
     """A client as the environment describes it, or as the user signed in.
 
-    The windows are kept in a file unless ``SPOTIFY_ADS_STORE`` says otherwise: each command is a process of its own, and
-    the next one must know what the last one spent.
+    The windows are kept in a file unless ``SPOTIFY_ADS_STORE`` says otherwise: each command is a process of its own,
+    and the next one must know what the last one spent.
 
     Raises:
         ConfigurationError: there are no credentials, or a value cannot be read.

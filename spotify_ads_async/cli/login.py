@@ -61,7 +61,8 @@ def login(
 ) -> None:
     """Sign in with Spotify in the browser and keep the tokens on this machine.
 
-    The app's client secret is read from SPOTIFY_ADS_CLIENT_SECRET, or asked for; leave it empty to sign in with PKCE alone.
+    The app's client secret is read from SPOTIFY_ADS_CLIENT_SECRET, or asked for; leave it empty to sign in with PKCE
+    alone.
     """
     profile = os.environ.get("SPOTIFY_ADS_PROFILE") or DEFAULT_PROFILE
 
@@ -149,7 +150,10 @@ async def _look(credentials: Credentials) -> None:
 
 
 def _client_secret() -> Secret:
-    """From the environment, a file or a prompt: an argument would stand in the list of processes and the shell's history."""
+    """From the environment, a file or a prompt.
+
+    An argument would stand in the list of processes and the shell's history.
+    """
     given = secret_from(os.environ, _SECRET_VARIABLE)
     if given is None and _SECRET_VARIABLE not in os.environ and sys.stdin.isatty():
         return Secret(

@@ -38,7 +38,10 @@ NO_KINDS: Mapping[str, ColumnKind] = MappingProxyType({})
 
 
 def kinds_of(struct: Any, prefix: str = "") -> dict[str, ColumnKind]:  # noqa: ANN401 - any annotation
-    """What each field of a struct holds, nested ones under dotted names. Lists, and whatever has no one kind, are text: JSON."""
+    """What each field of a struct holds, nested ones under dotted names.
+
+    Lists, and whatever has no one kind, are text: JSON.
+    """
     found: dict[str, ColumnKind] = {}
     node = _plain(inspect.type_info(struct) if not isinstance(struct, inspect.Type) else struct)
     for field in node.fields if isinstance(node, inspect.StructType) else ():

@@ -63,7 +63,10 @@ async def hold_to_product(
 async def _product(
     client: AdsClient, ad_account: str, kind: EntityKind, content: Mapping[str, Any], entity_id: str
 ) -> str:
-    """The ad product of the campaign, the default one where it cannot be found: then the request itself will say why."""
+    """The ad product of the campaign, the default one where it cannot be found.
+
+    Then the request itself will say why.
+    """
     if kind == "campaign" and not entity_id:
         return product_of(content)
     parent = _PARENTS[kind]

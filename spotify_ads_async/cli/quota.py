@@ -144,7 +144,10 @@ def _show(windows: Sequence[KeptWindow], output: Output) -> None:
 
 
 def _row(window: KeptWindow) -> dict[str, Any]:
-    """One window as people see it. Of what is held, the store hears when the requests are over; the rest comes back with time."""
+    """One window as people see it.
+
+    Of what is held, the store hears when the requests are over; the rest comes back with time.
+    """
     state, now, dues = window.state, window.now, window.dues
     limit, length, origin, identity = window.key.split("|", 3)
     returning = bisect.bisect_right(dues, now + state.cycle)

@@ -1,4 +1,7 @@
-"""``spotify-ads campaigns|ad-sets|ads pause|resume|archive``: a selection and one new value, seen and agreed to as every bulk change."""
+"""Pause, resume and archive campaigns, ad sets and ads.
+
+A selection and one new value, seen and agreed to as every bulk change.
+"""
 
 from __future__ import annotations
 

@@ -54,7 +54,10 @@ class _About(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def show_plan(path: Path, output: Output, limit: int | None, show_part: ShowPart) -> _About:
-    """Write what is new and what changes to stdout, and what it comes to on stderr; ``limit`` bounds the rows of a table."""
+    """Write what is new and what changes to stdout, and what it comes to on stderr.
+
+    ``limit`` bounds the rows of a table.
+    """
     with bulk.WorkbookPlan.open(path) as plan:
         header, items, parts, media = plan.header, plan.items(), [part for _, part in plan.parts()], plan.media()
     names = {one.number: one.name for one in items}
@@ -189,7 +192,10 @@ def _conclude(stopped: str, path: Path, working: Working) -> int:
 
 
 def _write_results(items: list[bulk.NewItem], path: Path) -> None:
-    """What became of everything new: what could not be made first, each with its reason and the cell that it is about."""
+    """What became of everything new.
+
+    What could not be made first, each with its reason and the cell that it is about.
+    """
     names = {one.number: one.name for one in items}
     ordered = sorted(items, key=lambda one: one.state not in _UNHAPPY)
     rows = [_row(item, names) | {"place": item.cell if item.reason else item.place} for item in ordered]

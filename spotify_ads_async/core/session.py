@@ -69,7 +69,10 @@ _CALLS = itertools.count(1)
 
 logger = logging.getLogger("spotify_ads_async")
 request_log = logging.getLogger("spotify_ads_async.requests")
-"""Says each attempt at DEBUG: method, path, status, seconds, seconds waited for quota, trace ID; never a header or a body."""
+"""Says each attempt at DEBUG: method, path, status, seconds, seconds waited for quota, trace ID.
+
+Never a header or a body.
+"""
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,8 +80,8 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     ``timeout`` bounds one attempt, from connecting to the answer's last byte; ``max_wait`` one wait for quota;
     ``deadline`` the whole call with its waits and repeats: seconds each, None for no bound. ``validate`` off sends
-    what the document forbids, for values that are newer than this package. With ``keep_json`` the items of lists remember
-    the JSON that they came from, as single answers always do.
+    what the document forbids, for values that are newer than this package. With ``keep_json`` the items of lists
+    remember the JSON that they came from, as single answers always do.
     """
 
     priority: Priority = Priority.INTERACTIVE
@@ -90,7 +93,10 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _PUBLISHING, _VALIDATE = "publishCampaignDraft", "VALIDATE"
-"""The operation that publishes a draft, and the action with which it changes nothing: lost answers are asked for again."""
+"""The operation that publishes a draft, and the action with which it changes nothing.
+
+Lost answers are asked for again.
+"""
 
 _LONG_WAIT_SECONDS = 1.0
 _SIGNING_IN = "signing in"
@@ -320,9 +326,9 @@ class Session:
     ) -> AnswerT:
         """Make one call of ``operation`` and decode its answer.
 
-        ``idempotency_key`` is for operations that honour one (by default each call gets its own, kept over its repeats).
-        ``verify`` settles a write whose answer was lost: it reads back and answers the result where the write took
-        effect, None where it did not. The deadline does not count its time.
+        ``idempotency_key`` is for operations that honour one (by default each call gets its own, kept over its
+        repeats). ``verify`` settles a write whose answer was lost: it reads back and answers the result where the write
+        took effect, None where it did not. The deadline does not count its time.
 
         Raises:
             InvalidRequest: before anything leaves.

@@ -106,7 +106,10 @@ def _add_reading_tools(server: MCPServer, ads: AdsClient, results: Results) -> N
         *,
         with_chart: bool = False,
     ) -> list[str | Image]:
-        """Report metrics by entity, with totals over all rows. SPEND is in currency units; "hidden" is a count of 1 to 4."""
+        """Report metrics by entity, with totals over all rows.
+
+        SPEND is in currency units; "hidden" is a count of 1 to 4.
+        """
         account, fields = ads.ad_account(ad_account_id), [ReportFieldType(name) for name in metrics]
         ids: dict[str, Any] = {"entity_ids": entity_ids} if entity_ids else {}
         span: dict[str, Any] = {"report_start": first_day, "report_end": last_day} if by == "DAY" else {}

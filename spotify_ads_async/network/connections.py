@@ -1,8 +1,8 @@
 """Connections: one pool at a time, of one event loop and one process.
 
 A pool ends with its loop: it is an asynchronous generator, and those are closed by whatever runs a loop to its end
-(``asyncio.run``, ``asyncio.Runner``, uvloop, anyio). So a client may be used in one loop after another. After a fork the child
-has none of its parent's connections: what ends on one side would end on both.
+(``asyncio.run``, ``asyncio.Runner``, uvloop, anyio). So a client may be used in one loop after another. After a fork
+the child has none of its parent's connections: what ends on one side would end on both.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def open_http(
 
     tls = options.tls_context()
     return aiohttp.ClientSession(
-        # No limit: whoever wants one counts the requests, so that waiting for a connection is no part of an attempt's time.
+        # No limit: whoever wants one counts the requests, so that waiting for a connection is no part of an attempt's
+        # time.
         connector=aiohttp.TCPConnector(limit=0, ssl=True if tls is None else tls, socket_factory=opened),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=headers,

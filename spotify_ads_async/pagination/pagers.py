@@ -24,7 +24,10 @@ MAX_ROWS_WITHOUT_TOTAL = 2_000_000
 """After so many rows a list that names no total counts as endless; the walk can be resumed from its position."""
 
 OVERLAP = 2
-"""Rows that each page of an offset list shares with the one before: one may vanish between two reads and nothing is read again."""
+"""Rows that each page of an offset list shares with the one before.
+
+One may vanish between two reads and nothing is read again.
+"""
 
 _MAX_EMPTY_PAGES = 20
 _MAX_EQUAL_PAGES = 3
@@ -158,7 +161,10 @@ class WholePager(Generic[ItemT]):
 
 
 class ContinuationPager(Generic[ItemT]):
-    """Pages that each name the token of the next. A token is sent alone: the server ignores whatever stands beside it."""
+    """Pages that each name the token of the next.
+
+    A token is sent alone: the server ignores whatever stands beside it.
+    """
 
     def __init__(
         self, operation: ListOperation[Any, ItemT], query: Mapping[str, object], digest: str, start: Position | None

@@ -89,7 +89,10 @@ class CsvFiles:
         return rows
 
     def _take_header(self, line: bytes) -> bytes:
-        """Hold a file's first line to what was asked, and to the first file's; the bytes that the joined file keeps of it."""
+        """Hold a file's first line to what was asked, and to the first file's.
+
+        The bytes that the joined file keeps of it.
+        """
         kind = _kind(line)
         if kind is not None:
             raise _invalid(f"what came instead of the report is {kind}; it begins with {_cut(line)}")

@@ -20,8 +20,11 @@ __all__ = ["MetricGuard", "OnFailedMetric"]
 AnswerT = TypeVar("AnswerT")
 
 OnFailedMetric: TypeAlias = Literal["raise", "drop"] | Sequence[ReportFieldType]
-"""What to do where a report fails with a metric: ``raise`` the error, which names the metric; ``drop`` the metrics that are known
-to make reports fail; or the metrics that may be dropped, whatever the granularity."""
+"""What to do where a report fails with a metric: ``raise`` the error, which names the metric.
+
+``drop`` the metrics that are known
+to make reports fail; or the metrics that may be dropped, whatever the granularity.
+"""
 
 _KNOWN_TO_FAIL: Mapping[str, frozenset[str]] = {"HOUR": frozenset({"REVENUE"})}
 """By granularity."""

@@ -43,7 +43,10 @@ PAGE = 50
 _STEPS = {"DAY": timedelta(days=1), "HOUR": timedelta(hours=1)}
 _HOURS = 14 * 24
 _ADDING_UP = frozenset({"IMPRESSIONS", "CLICKS"})
-"""The metrics of totals that can be summed over requests. Listeners are counted once per request, and shares don't add up."""
+"""The metrics of totals that can be summed over requests.
+
+Listeners are counted once per request, and shares don't add up.
+"""
 
 
 def instant(moment: date | datetime | UnsetType) -> datetime | UnsetType:
@@ -67,8 +70,9 @@ def batched(items: Sequence[ItemT], size: int) -> Iterator[tuple[ItemT, ...]]:
 def lengths(periods: int, rows_per_period: int, *, longest: int, page: int) -> list[int]:
     """Divide periods into spans that are read with the fewest requests, and into few spans.
 
-    A span of n periods takes ``ceil(n * rows_per_period / page)`` requests. Spans as long as allowed are the fewest; where
-    their last pages stay partly empty, spans that fill whole pages need fewer requests in all: ``ceil(all rows / page)``.
+    A span of n periods takes ``ceil(n * rows_per_period / page)`` requests. Spans as long as allowed are the fewest;
+    where their last pages stay partly empty, spans that fill whole pages need fewer requests in all: ``ceil(all rows /
+    page)``.
     """
     fewest = _cut(periods, longest)
     if _requests(fewest, rows_per_period, page) == -(-periods * rows_per_period // page):

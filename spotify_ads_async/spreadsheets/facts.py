@@ -1,4 +1,7 @@
-"""What the XML or the records of a workbook say beside its values: where cells are, what is hidden, broken, merged, or formatted."""
+"""What the XML or the records of a workbook say beside its values.
+
+Where cells are, what is hidden, broken, merged, or formatted.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A look at the XML of an ``.ods`` file before its values are read: repeated cells, hidden rows, errors, formulas without a value."""
+"""A look at the XML of an ``.ods`` file before its values are read.
+
+Repeated cells, hidden rows, errors, formulas without a value.
+"""
 
 from __future__ import annotations
 

@@ -42,7 +42,8 @@ class TextFile(msgspec.Struct, frozen=True, kw_only=True):
         encoding: as Python calls it.
         separator: what stands between cells.
         guessed: whether the encoding was taken for granted: the file does not tell.
-        sample: the first line with a character that would be another one in another encoding, where it was taken for granted.
+        sample: the first line with a character that would be another one in another encoding, where it was taken for
+            granted.
         stated: whether the first line states the separator, and is no row.
     """
 

@@ -32,7 +32,10 @@ _TRIES = 2
 
 
 class Published(msgspec.Struct, kw_only=True):
-    """What became of publishing: errors of the draft, or a live campaign with its differences, and what else is to be said."""
+    """What became of publishing.
+
+    Errors of the draft, or a live campaign with its differences, and what else is to be said.
+    """
 
     errors: list[DraftValidationError] = []
     live: bool = False
@@ -84,7 +87,10 @@ class GoingLive:
     # ---- whole campaigns
 
     async def campaign(self, plan: CampaignPlan, campaign_id: str, ids: Mapping[str, str]) -> Published:
-        """Publish a campaign's draft: paused, until what drafts cannot hold is set and all is as it was wanted; then as wanted."""
+        """Publish a campaign's draft: paused, until what drafts cannot hold is set and all is as it was wanted.
+
+        Then as wanted.
+        """
         done = Published(notes=[])
         draft, version = await self.draft(campaign_id)
         paused = draft.status == CampaignStatus.PAUSED
@@ -116,7 +122,10 @@ class GoingLive:
         return await self.finish(plan, campaign_id, ids, done)
 
     async def finish(self, plan: CampaignPlan, campaign_id: str, ids: Mapping[str, str], done: Published) -> Published:
-        """Set what the drafts of a live campaign could not hold, compare, and let it run if it shall and all is well."""
+        """Set what the drafts of a live campaign could not hold, and compare.
+
+        Let it run if it shall and all is well.
+        """
         done.live = True
         if (await self._account.campaigns.get(campaign_id)).status == CampaignStatus.ACTIVE and (
             plan.unheld() or not plan.runs

@@ -41,7 +41,10 @@ OnMade = Callable[[Made], object]
 
 
 async def is_there(account: AdAccountResources, draft_id: str) -> bool:
-    """Whether there is a draft of a campaign. Reading or deleting one that is not there is refused with a 400, as other mistakes are."""
+    """Whether there is a draft of a campaign.
+
+    Reading or deleting one that is not there is refused with a 400, as other mistakes are.
+    """
     return bool((await account.drafts.campaigns.list(campaign_ids=[draft_id])).items)
 
 

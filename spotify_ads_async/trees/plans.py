@@ -1,4 +1,7 @@
-"""What a copy shall be: the requests that make its drafts, and the live state that is wanted in the end. Pure: nothing is sent here."""
+"""What a copy shall be: the requests that make its drafts, and the live state that is wanted in the end.
+
+Pure: nothing is sent here.
+"""
 
 from __future__ import annotations
 

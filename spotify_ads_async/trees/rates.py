@@ -56,7 +56,8 @@ class Rates:
         """Convert the amounts of an ad set's draft, in place.
 
         Raises:
-            InvalidRequest: they are in another currency and no rate is stated, in none that is known, or too small for the account's.
+            InvalidRequest: they are in another currency and no rate is stated, in none that is known, or too small for
+                the account's.
         """
         if not isinstance(source, AdSet) or not ("budget" in body or any(name in body for name in _AMOUNTS)):
             return

@@ -72,8 +72,9 @@ class Receipt:
     @classmethod
     @contextmanager
     def opened(cls, path: Path, ad_account_id: str) -> Generator[Receipt]:
-        """Open a receipt, or make an empty one, and keep every other import from it for as long as the block runs. Blocks.
+        """Open a receipt, or make an empty one, and keep every other import from it for as long as the block runs.
 
+        Blocks.
         The last line may be torn: what wrote it was killed.
 
         Raises:

@@ -94,7 +94,9 @@ def _require(path: Path, size: int, found: AssetType | None, wanted: AssetType |
 
 
 def section_size(size: int, max_chunk_size_mb: int | None) -> int:
-    """Bytes of a section: half a MiB, more where 1000 sections would not hold the file, and never more than the server allows.
+    """Bytes of a section.
+
+    Half a MiB, more where 1000 sections would not hold the file, and never more than the server allows.
 
     Raises:
         InvalidRequest: the file is larger than 1000 sections of the largest size.

@@ -71,13 +71,19 @@ _LONGEST_NAME = 120
 
 
 def marked(name: str, mark: str) -> str:
-    """The name under which an asset is registered: no other asset has it, so one that is found by it is surely this upload's."""
+    """The name under which an asset is registered.
+
+    No other asset has it, so one that is found by it is surely this upload's.
+    """
     suffix = f" ({mark})"
     return name[: _LONGEST_NAME - len(suffix)] + suffix
 
 
 class AssetFailed(RequestRejected):
-    """The asset's status is final and not READY: the server cannot use the file, or the asset is gone. The message says what to do."""
+    """The asset's status is final and not READY: the server cannot use the file, or the asset is gone.
+
+    The message says what to do.
+    """
 
 
 class Uploaded(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,7 @@
-"""Whole clients over forks, threads and loops, before a judge that counts windows under an exact log: none is exceeded, nothing hangs."""
+"""Whole clients over forks, threads and loops, before a judge that counts windows under an exact log.
+
+None is exceeded, nothing hangs.
+"""
 
 from __future__ import annotations
 

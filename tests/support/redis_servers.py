@@ -1,4 +1,7 @@
-"""Real Redis and Valkey servers for tests: found on the machine or in a wheel, started on free ports, alone or as a Cluster."""
+"""Real Redis and Valkey servers for tests.
+
+Found on the machine or in a wheel, started on free ports, alone or as a Cluster.
+"""
 
 from __future__ import annotations
 

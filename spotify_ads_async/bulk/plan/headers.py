@@ -1,7 +1,7 @@
 """Headers as people type them, and the columns that they mean. Pure.
 
-Case, blanks, dots, hyphens and underscores do not count: ``Ad Set ID`` is ``ad_set_id``. What stands in parentheses names the
-currency of amounts (``Budget (USD)``) or the zone of times (``End time (Europe/Berlin)``).
+Case, blanks, dots, hyphens and underscores do not count: ``Ad Set ID`` is ``ad_set_id``. What stands in parentheses
+names the currency of amounts (``Budget (USD)``) or the zone of times (``End time (Europe/Berlin)``).
 """
 
 from __future__ import annotations

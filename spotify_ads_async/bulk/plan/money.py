@@ -1,4 +1,7 @@
-"""Money in changes: what an amount must be, which change of one is unusual, and what a flight may spend at most. Pure."""
+"""Money in changes: what an amount must be, which change of one is unusual, and what a flight may spend at most.
+
+Pure.
+"""
 
 from __future__ import annotations
 

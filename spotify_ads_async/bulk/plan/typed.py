@@ -110,7 +110,10 @@ def _as_list(column: Column, text: str) -> str:
 
 
 def _as_ranges(struct: type[msgspec.Struct], text: str) -> str:
-    """``18-24, 25-34`` as a list of objects with a least and a greatest, where the column holds such; any other text as it is."""
+    """``18-24, 25-34`` as a list of objects with a least and a greatest, where the column holds such.
+
+    Any other text as it is.
+    """
     found = [_RANGE.fullmatch(one) for one in _LIST_SEPARATORS.split(text) if trimmed(one)]
     if set(struct.__struct_fields__) != {"min", "max"} or None in found:
         return text

@@ -50,7 +50,10 @@ class DraftWriter:
         self._publisher = Publisher(ads, journal, header, options, control)
 
     async def begin(self, tell: Tell) -> None:
-        """Settle every request of an earlier run whose outcome is not known, find the campaigns of the rows, and make their drafts."""
+        """Settle every request of an earlier run whose outcome is not known.
+
+        Find the campaigns of the rows, and make their drafts.
+        """
         try:
             await self._settle_writes(tell)
             await self._publisher.settle_lost(tell)

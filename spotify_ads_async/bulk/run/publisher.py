@@ -1,4 +1,7 @@
-"""Drafts of campaigns: validated, their errors brought back to the rows, and published at the version that was validated."""
+"""Drafts of campaigns.
+
+Validated, their errors brought back to the rows, and published at the version that was validated.
+"""
 
 from __future__ import annotations
 
@@ -182,7 +185,10 @@ class Publisher:
         return {work.entity_id: work for work in works}
 
     async def _is_changed(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> bool:
-        """Hold a campaign back of which somebody changed a live entity since it was staged: publishing would undo that."""
+        """Hold a campaign back of which somebody changed a live entity since it was staged.
+
+        Publishing would undo that.
+        """
         works = await self._works(rows)
         conflicts: dict[int, list[Conflict]] = {}
 

@@ -1,9 +1,9 @@
 """A plan and its journal: one SQLite file that says what shall happen, what has left, and what came of it.
 
-Everything here blocks; :mod:`spotify_ads_async.bulk.store.journal` keeps it off the event loop. The file is in WAL mode with
-``synchronous=FULL``, so what is committed survives a kill and a power cut. While a plan is being worked on, its file is
-locked for other processes; the operating system lifts that lock when the process dies. Each row has a checksum of what is sent
-for it and of what undo restores: a byte that changed since is found before it is sent.
+Everything here blocks; :mod:`spotify_ads_async.bulk.store.journal` keeps it off the event loop. The file is in WAL mode
+with ``synchronous=FULL``, so what is committed survives a kill and a power cut. While a plan is being worked on, its
+file is locked for other processes; the operating system lifts that lock when the process dies. Each row has a checksum
+of what is sent for it and of what undo restores: a byte that changed since is found before it is sent.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ _conflicts = msgspec.json.Decoder(tuple[Conflict, ...])
 
 
 def is_plan(path: Path) -> bool:
-    """Whether a file looks like a plan, by its first bytes. What is no file, such as a pipe, is none, and is not opened."""
+    """Whether a file looks like a plan, by its first bytes.
+
+    What is no file, such as a pipe, is none, and is not opened.
+    """
     try:
         if not path.is_file():
             return False
@@ -201,7 +204,10 @@ class PlanFile:
     # Rows while planning
 
     def add_change(self, change: Change) -> Problem | Repeated | None:
-        """Add a row that was read. A second row for the same entity is answered with a problem, unless it says the same."""
+        """Add a row that was read.
+
+        A second row for the same entity is answered with a problem, unless it says the same.
+        """
         doubts = encode(change.doubts) if change.doubts else None
         try:
             self._connection.execute(
@@ -313,7 +319,10 @@ class PlanFile:
     # Rows while they are carried out
 
     def parents(self) -> list[tuple[str, int]]:
-        """What the open rows' entities are listed by, and how many rows there are in each, in the order of their first rows."""
+        """What the open rows' entities are listed by, and how many rows there are in each.
+
+        In the order of their first rows.
+        """
         return list(self._connection.execute("SELECT parent, count(*) FROM open GROUP BY parent ORDER BY min(number)"))
 
     def open_rows(self, parents: Sequence[str]) -> dict[str, int]:
@@ -385,7 +394,10 @@ class PlanFile:
             )
 
     def rebuild(self, row: RowWork) -> None:
-        """Write down that a row goes on top of another state than it was planned for: what it changes, and its requests."""
+        """Write down that a row goes on top of another state than it was planned for.
+
+        What it changes, and its requests.
+        """
         before, after, bodies = encode(row.before), encode(row.after), [encode(step.body) for step in row.steps]
         self._connection.execute(
             "UPDATE row SET before = ?, after = ?, state = ?, name = ?, checksum = ? WHERE number = ?",
@@ -445,7 +457,10 @@ class PlanFile:
             self.rebuild(msgspec.structs.replace(work, before={**outcome.damage, **work.before}))
 
     def requeue(self, *, everything: bool = False, conflicts: bool = False) -> None:
-        """Make failed requests wait again: those whose failure was about the moment, or all of them; and rows in conflict."""
+        """Make failed requests wait again: those whose failure was about the moment, or all of them.
+
+        And rows in conflict.
+        """
         self._connection.execute(
             "UPDATE step SET state = 'waiting' WHERE state = 'failed' AND (transient OR ?)", (everything,)
         )
@@ -469,7 +484,10 @@ class PlanFile:
             after = found[-1].number
 
     def noteworthy(self) -> Iterator[PlannedRow]:
-        """The rows that were refused, or that there is something to say about, in input order; those with unusual amounts first."""
+        """The rows that were refused, or that there is something to say about, in input order.
+
+        Those with unusual amounts first.
+        """
         numbers = self._connection.execute(
             "SELECT number FROM row WHERE reason <> '' OR unusual <> '' ORDER BY unusual = '', number"
         ).fetchall()

@@ -108,7 +108,9 @@ INSERT OR REPLACE INTO header VALUES ('former', 'true');
 
 
 def create(path: Path) -> sqlite3.Connection:
-    """Make an empty plan file that its owner alone may read. Until :func:`make_durable`, a power cut may leave nothing of it.
+    """Make an empty plan file that its owner alone may read.
+
+    Until :func:`make_durable`, a power cut may leave nothing of it.
 
     Raises:
         FileExistsError: there is a file at ``path``: a journal is never overwritten.

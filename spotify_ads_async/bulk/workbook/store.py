@@ -1,6 +1,8 @@
-"""The plan of a workbook: one SQLite file with everything that is new, the media that it needs, and where the plans of changes are.
+"""The plan of a workbook.
 
-Everything here blocks. What is committed survives a kill and a power cut; while somebody works on the plan, it is locked.
+One SQLite file with everything that is new, the media that it needs, and where the plans of changes are.
+Everything here blocks. What is committed survives a kill and a power cut; while somebody works on the plan, it is
+locked.
 """
 
 from __future__ import annotations
@@ -187,7 +189,10 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_workbook_plan(path: Path) -> bool:
-    """Whether a file is the plan of a workbook, by its first bytes. What is no file, such as a pipe, is none, and is not opened."""
+    """Whether a file is the plan of a workbook, by its first bytes.
+
+    What is no file, such as a pipe, is none, and is not opened.
+    """
     try:
         if not path.is_file():
             return False

@@ -1,4 +1,7 @@
-"""The workbook to plan campaigns in: a sheet for each kind, with choices, notes and one example, made anew each time."""
+"""The workbook to plan campaigns in.
+
+A sheet for each kind, with choices, notes and one example, made anew each time.
+"""
 
 from __future__ import annotations
 

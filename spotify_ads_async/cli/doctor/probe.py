@@ -1,4 +1,7 @@
-"""``doctor --probe``: settles what is published nowhere, and keeps the answers for bulk changes and for the next release."""
+"""``doctor --probe``: settles what is published nowhere.
+
+It keeps the answers for bulk changes and for the next release.
+"""
 
 from __future__ import annotations
 

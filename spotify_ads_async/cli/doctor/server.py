@@ -1,4 +1,7 @@
-"""Checks of the way to the API and of what it answers: proxy, network, clock, sign-in, terms, accounts, limits, its document."""
+"""Checks of the way to the API and of what it answers.
+
+Proxy, network, clock, sign-in, terms, accounts, limits, its document.
+"""
 
 from __future__ import annotations
 

@@ -48,7 +48,8 @@ class Refusal(Portable):
     """A request that is refused.
 
     Attributes:
-        status: the HTTP status that suits best; where the document does not declare it for the operation, a declared one is sent.
+        status: the HTTP status that suits best; where the document does not declare it for the operation, a declared
+            one is sent.
         code: the entry of ``error_codes``.
         messages: what is wrong, one sentence each.
         extra: further attributes of the answer's body.
