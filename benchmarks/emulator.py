@@ -105,7 +105,8 @@ def main() -> Report:
             process.kill()
     rates[PEER] = _peer_rate()
     print(
-        f"{AD_SETS:,} ad sets seeded in {facts['seconds']:.2f} s; the process holds {facts['mebibytes']:.0f} MiB (goal: 3 s, 300 MB)"
+        f"{AD_SETS:,} ad sets seeded in {facts['seconds']:.2f} s; the process holds {facts['mebibytes']:.0f} MiB (goal:"
+        " 3 s, 300 MB)"
     )
     for name, rate in rates.items():
         print(f"{name:44} {rate:8,.0f} requests per second on one core, {rate / rates[PEER]:.3f} of the last")

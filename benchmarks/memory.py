@@ -114,7 +114,8 @@ def main() -> Report:
         print(f"{name:34} {megabytes:8.1f} MB of growth")
     share = grown[f"walking {LENGTHS[-1]:,} rows"] / (grown[kept] * LENGTHS[-1] / KEPT)
     print(
-        f"walking {LENGTHS[-1]:,} rows holds {share:.4f} of what as many untyped rows would; goal: under {AT_MOST_MB} MB"
+        f"walking {LENGTHS[-1]:,} rows holds {share:.4f} of what as many untyped rows would; goal: under"
+        f" {AT_MOST_MB} MB"
     )
     print(f"{time.perf_counter() - began:.0f} s")
     unit = "megabytes by which the process grows at most, less is better"

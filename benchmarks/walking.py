@@ -149,8 +149,8 @@ def main() -> Report | None:
             seconds |= {f"{name}, {latency_ms} ms": value for name, value in times.items()}
             figures[f"{latency_ms} ms"] = timed(rows, alone, ahead, collected)
             print(
-                f"{rows:,} rows at {latency_ms} ms: {alone:.2f} s page by page, {ahead:.2f} s read ahead (ratio {alone / ahead:.1f}), "
-                f"{collected:.2f} s collected (ratio {alone / collected:.1f})",
+                f"{rows:,} rows at {latency_ms} ms: {alone:.2f} s page by page, {ahead:.2f} s read ahead (ratio"
+                f" {alone / ahead:.1f}), {collected:.2f} s collected (ratio {alone / collected:.1f})",
                 flush=True,
             )
     finally:

@@ -189,7 +189,10 @@ def _family(shape: UnionShape) -> str:
         "",
         "",
         f"class {shape.unknown}({shape.name}, Answer, frozen=True, kw_only=True):",
-        f'    """{_sentence(thing)} of a kind that this package does not know: ``data`` holds all that was answered."""',
+        (
+            f'    """{_sentence(thing)} of a kind that this package does not know: ``data`` holds all that was'
+            ' answered."""'
+        ),
         "",
         *(_attribute(one, "answer") for one in shape.shared),
         "    data: dict[str, Any] = field(default_factory=dict[str, Any])",

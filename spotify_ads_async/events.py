@@ -61,8 +61,8 @@ class Listeners(list[Listener]):
         """
         if _is_async(listener):
             raise ConfigurationError(
-                "a listener is a plain function, and this one is async: it would be called, but nobody would wait for it; let a plain "
-                "function put the events into a queue that a task of yours reads"
+                "a listener is a plain function, and this one is async: it would be called, but nobody would wait for"
+                " it; let a plain function put the events into a queue that a task of yours reads"
             )
         # An object of its own tells this subscription from another of the same function.
         subscription = functools.partial(listener)

@@ -127,7 +127,10 @@ async def _deleted(ads: AdsClient, path: Mapping[str, str]) -> str:
         except SpotifyAdsError as problem:
             return f"the draft of the probe, {path['draft_campaign_id']}, could not be deleted again: {problem}"
         return ""
-    return f"the draft of the probe, {path['draft_campaign_id']}, may be there still: deleting it took longer than {_CLEANUP_SECONDS:.0f} s"
+    return (
+        f"the draft of the probe, {path['draft_campaign_id']}, may be there still: deleting it took longer than"
+        f" {_CLEANUP_SECONDS:.0f} s"
+    )
 
 
 async def _probe_in(ads: AdsClient, path: Mapping[str, str], campaign_id: str) -> ApiFacts:

@@ -128,7 +128,8 @@ def _credentials(environment: Mapping[str, str], transport: TransportOptions) ->
         return None
     if not client_id:
         raise ConfigurationError(
-            "the environment holds SPOTIFY_ADS_REFRESH_TOKEN and lacks SPOTIFY_ADS_CLIENT_ID, the app that it was given to"
+            "the environment holds SPOTIFY_ADS_REFRESH_TOKEN and lacks SPOTIFY_ADS_CLIENT_ID, the app that it was"
+            " given to"
         )
     client_secret = secret_from(environment, "SPOTIFY_ADS_CLIENT_SECRET") or Secret("")
     token_url = _text(environment, "SPOTIFY_ADS_TOKEN_URL") or f"{ACCOUNTS_URL}/api/token"

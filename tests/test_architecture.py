@@ -92,7 +92,10 @@ def test_the_architecture_page_shows_every_package() -> None:
 
 
 def test_the_core_imports_no_extra() -> None:
-    program = f"import spotify_ads_async, spotify_ads_async.emulator, sys; print([name for name in {EXTRAS} if name in sys.modules])"
+    program = (
+        f"import spotify_ads_async, spotify_ads_async.emulator, sys; print([name for name in {EXTRAS} if name in"
+        " sys.modules])"
+    )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"
 
@@ -104,6 +107,9 @@ def test_a_module_holds_the_names_that_it_gives(file: Path) -> None:
 
 
 def test_the_public_api_loads_no_models() -> None:
-    program = "import spotify_ads_async, sys; print([name for name in sys.modules if name.startswith('spotify_ads_async.models')])"
+    program = (
+        "import spotify_ads_async, sys; print([name for name in sys.modules if"
+        " name.startswith('spotify_ads_async.models')])"
+    )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"

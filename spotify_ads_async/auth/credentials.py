@@ -80,8 +80,9 @@ class _NotCopied:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"{type(self).__name__} is not pickled and not copied: it holds secrets, and a refresh in one place would make the other's "
-            "token void. Pass the object itself, or make it anew where it is needed (AdsClient.from_env(), or a profile's credentials)"
+            f"{type(self).__name__} is not pickled and not copied: it holds secrets, and a refresh in one place would"
+            " make the other's token void. Pass the object itself, or make it anew where it is needed"
+            " (AdsClient.from_env(), or a profile's credentials)"
         )
 
 
@@ -268,8 +269,9 @@ class RefreshToken(_NotCopied):
         wait = self._next_refresh_at - self._clock() if self._refused_in_vain else 0.0
         if wait > 0.0:
             raise AuthenticationError(
-                f"the API refused {self._refused_in_vain} access tokens as soon as they were issued, and the next is asked for in "
-                f"{wait:.0f} s: check that token endpoint and API belong together, and that the app may use the Ads API",
+                f"the API refused {self._refused_in_vain} access tokens as soon as they were issued, and the next is"
+                f" asked for in {wait:.0f} s: check that token endpoint and API belong together, and that the app may"
+                " use the Ads API",
                 status=401,
             )
 
@@ -381,7 +383,8 @@ class RefreshToken(_NotCopied):
         if not self._kept_elsewhere:
             if rotated:
                 logger.warning(
-                    "the refresh token was replaced, and no store keeps the new one: the next run may have to sign in again"
+                    "the refresh token was replaced, and no store keeps the new one: the next run may have to sign in"
+                    " again"
                 )
             return
         try:

@@ -201,8 +201,8 @@ async def sign_in(
             code = await (callback.code() if paste is None else _first_of(callback, paste))
     if code is None:
         raise AuthenticationError(
-            f"nobody signed in within {patience:g} s: start again. Where Spotify's page says INVALID_CLIENT, the client ID is not that of "
-            f"an app, or {redirect_uri} is not registered for it letter by letter"
+            f"nobody signed in within {patience:g} s: start again. Where Spotify's page says INVALID_CLIENT, the client"
+            f" ID is not that of an app, or {redirect_uri} is not registered for it letter by letter"
         )
     return await exchange(
         attempt, code, client_id=client_id, client_secret=client_secret, accounts_url=accounts_url, transport=transport
@@ -250,8 +250,8 @@ class _Callback:
                 await web.TCPSite(runner, "127.0.0.1", port).start()
             except OSError as problem:
                 raise ConfigurationError(
-                    f"port {port} of 127.0.0.1 is taken ({problem.strerror}): end what uses it, or choose another port and register "
-                    f"http://127.0.0.1:PORT/callback for the app"
+                    f"port {port} of 127.0.0.1 is taken ({problem.strerror}): end what uses it, or choose another port"
+                    " and register http://127.0.0.1:PORT/callback for the app"
                 ) from None
             yield
         finally:

@@ -87,7 +87,8 @@ async def _ask_once(
     except (aiohttp.ClientError, OSError, RuntimeError) as cause:
         # RuntimeError: the client was closed meanwhile.
         return ConnectionFailed(
-            f"the token endpoint cannot be reached ({explained_connection_error(cause, None)}): check the network and try again"
+            f"the token endpoint cannot be reached ({explained_connection_error(cause, None)}): check the network and"
+            " try again"
         )
     except BaseException as cause:  # noqa: BLE001 (raised again)
         raise cause.with_traceback(None) from None
@@ -149,9 +150,13 @@ def _outcome(status: int, body: bytes) -> TokenAnswer | SpotifyAdsError:
 
 _ADVICE = {
     "invalid_grant": "the refresh token or code is void: sign in again, for example with `spotify-ads login`",
-    "invalid_client": "client ID and client secret do not fit together, or the app is gone: check both in the developer dashboard",
+    "invalid_client": (
+        "client ID and client secret do not fit together, or the app is gone: check both in the developer dashboard"
+    ),
     "unauthorized_client": "the app may not sign in this way: check its settings in the developer dashboard",
-    "invalid_request": "a part of the request is wrong, often the redirect address: register it for the app letter by letter",
+    "invalid_request": (
+        "a part of the request is wrong, often the redirect address: register it for the app letter by letter"
+    ),
 }
 _GENERAL_ADVICE = "check client ID, client secret and refresh token, or sign in again"
 

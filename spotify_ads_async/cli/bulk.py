@@ -132,8 +132,10 @@ SendOption = Annotated[
     Send | None,
     typer.Option(
         "--send",
-        help="The whole object that a change is about, or, for an API that merges objects, the changes. By default the whole object, "
-        "unless doctor --probe found that the API merges.",
+        help=(
+            "The whole object that a change is about, or, for an API that merges objects, the changes. By default the"
+            " whole object, unless doctor --probe found that the API merges."
+        ),
     ),
 ]
 _CONCURRENCY = bulk.Options().concurrency
@@ -147,7 +149,8 @@ def _wanted(send: Send | None) -> Send:
     if facts is None or facts.objects != "merge":
         return Send.WHOLE
     say(
-        f"note: of an object only what changes is sent, for this API merges objects (doctor --probe, {facts.found_at}); see --send"
+        f"note: of an object only what changes is sent, for this API merges objects (doctor --probe, {facts.found_at});"
+        " see --send"
     )
     return Send.CHANGES
 

@@ -21,7 +21,9 @@ from spotify_ads_cli.config import SETTINGS, BadSetting, check_setting, path_of_
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Show and change the config file: what commands use where neither an option nor the environment says otherwise.",
+    help=(
+        "Show and change the config file: what commands use where neither an option nor the environment says otherwise."
+    ),
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -44,13 +44,13 @@ def signed_in(settings: Settings) -> Credentials:
     """
     if settings.credentials is not None:
         return settings.credentials
-    from spotify_ads_async.auth.profiles import DEFAULT_PROFILE, Profiles  # noqa: PLC0415 - looking for a keyring takes its time
+    from spotify_ads_async.auth.profiles import DEFAULT_PROFILE, Profiles  # noqa: PLC0415 - looks for a keyring
 
     profiles, name = Profiles(allow_http=settings.transport.allow_http), os.environ.get("SPOTIFY_ADS_PROFILE")
     if not name and DEFAULT_PROFILE not in profiles.names():
         raise ConfigurationError(
-            "no credentials: sign in with `spotify-ads login`, or set SPOTIFY_ADS_ACCESS_TOKEN, or SPOTIFY_ADS_CLIENT_ID with "
-            "SPOTIFY_ADS_CLIENT_SECRET and SPOTIFY_ADS_REFRESH_TOKEN"
+            "no credentials: sign in with `spotify-ads login`, or set SPOTIFY_ADS_ACCESS_TOKEN, or"
+            " SPOTIFY_ADS_CLIENT_ID with SPOTIFY_ADS_CLIENT_SECRET and SPOTIFY_ADS_REFRESH_TOKEN"
         )
     return profiles.credentials(name or DEFAULT_PROFILE)
 

@@ -214,7 +214,10 @@ class _Demo:
         lines = [
             f"walked    {report.walked} ad sets",
             f"updated   {report.updated} of {report.rows} rows",
-            f"took      {report.seconds:.2f} s for {report.requests} requests; the windows need {report.optimal_seconds:.2f} s at least",
+            (
+                f"took      {report.seconds:.2f} s for {report.requests} requests; the windows need"
+                f" {report.optimal_seconds:.2f} s at least"
+            ),
             f"read back {report.read_back_equal} rows as they were wanted, in {report.read_back_seconds:.2f} s",
             f"refused   {report.refused} requests",
             *(

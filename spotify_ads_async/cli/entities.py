@@ -248,7 +248,8 @@ def _values(columns: Mapping[str, Column], settings: list[str]) -> dict[str, Any
         name, sign, value = text.partition("=")
         if not sign or name not in columns:
             problems.append(
-                f"--set {text}: {f'there is no field {name}{suggestion(name, columns)}' if sign else 'FIELD=VALUE is wanted'}"
+                f"--set {text}:"
+                f" {f'there is no field {name}{suggestion(name, columns)}' if sign else 'FIELD=VALUE is wanted'}"
             )
             continue
         try:

@@ -94,7 +94,8 @@ def _visitor(*, port: int, browser: bool) -> Callable[[str], None]:
         say(f"waiting for the answer on http://127.0.0.1:{port}/callback")
         if sys.stdin.isatty():
             say(
-                "A browser on another machine ends at that address, too, and cannot show it: paste here what its address bar says then."
+                "A browser on another machine ends at that address, too, and cannot show it: paste here what its"
+                " address bar says then."
             )
         say(f"sign in at {address}")
         if browser and _has_screen() and not webbrowser.open(address):
@@ -142,8 +143,8 @@ async def _look(credentials: Credentials) -> None:
             await ads.businesses.list().collect()
         except PermissionDenied:
             say(
-                "the API refuses this app as yet (HTTP 403): accept the Ads API's terms for it in Spotify's developer dashboard, "
-                "which takes effect within an hour"
+                "the API refuses this app as yet (HTTP 403): accept the Ads API's terms for it in Spotify's developer"
+                " dashboard, which takes effect within an hour"
             )
         except SpotifyAdsError as problem:
             say(f"whether the API can be used is not known: {problem}")

@@ -136,8 +136,8 @@ class ParquetRows:
             kind, kept = self._kinds[name], schema.field(name).type
             if kind is ColumnKind.MONEY and money_decimals(map(_amount, group)) > kept.scale:
                 raise InvalidAnswer(
-                    f"{name} has more than {kept.scale} decimals here and had not in the first {_ROWS_PER_GROUP:,} rows, after which a "
-                    "Parquet file cannot change: write CSV (--output csv)"
+                    f"{name} has more than {kept.scale} decimals here and had not in the first {_ROWS_PER_GROUP:,}"
+                    " rows, after which a Parquet file cannot change: write CSV (--output csv)"
                 )
             arrays.append(pa.array([_cell(value, kind) for value in group], kept))
         self._writer.write_table(pa.table(arrays, schema=schema))

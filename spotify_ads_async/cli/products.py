@@ -25,7 +25,10 @@ AdProduct: TypeAlias = Annotated[
     typer.Option(
         "--ad-product",
         metavar="NAME",
-        help="Hold it to the rules of this ad product, such as CONTENT; by default that of its campaign. With none, to no rules.",
+        help=(
+            "Hold it to the rules of this ad product, such as CONTENT; by default that of its campaign. With none, to"
+            " no rules."
+        ),
     ),
 ]
 

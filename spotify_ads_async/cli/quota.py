@@ -104,7 +104,8 @@ async def _lift(store: Store, limit: str | None, identity: str | None, *, everyb
     lifted = [_row(one) for one in await lift_pauses(store, limit=limit, identity=identity)]
     for row in lifted:
         say(
-            f"{row['limit']} of {row['identity']}: no longer paused; {row['paused_for']:.0f} s were left ({row['pause_cause']})"
+            f"{row['limit']} of {row['identity']}: no longer paused; {row['paused_for']:.0f} s were left"
+            f" ({row['pause_cause']})"
         )
     if not lifted:
         say("nothing is paused")

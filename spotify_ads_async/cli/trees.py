@@ -244,7 +244,8 @@ def conclude(done: Sequence[DraftTree], *, publish: bool, again: str) -> int:
         say(f"drafts that are not live: {len(drafts)}, of which {valid} could go live")
         if any(tree.unheld for tree in drafts):
             say(
-                f"  {again} to set what drafts cannot hold; published otherwise, the campaign is live and paused without it"
+                f"  {again} to set what drafts cannot hold; published otherwise, the campaign is live and paused"
+                " without it"
             )
         say(f"  spotify-ads drafts publish {ids}")
         say(f"  spotify-ads drafts delete {ids}")
@@ -266,11 +267,13 @@ def _say_what_is_not_vouched_for(tree: DraftTree) -> None:
         where = f"{_noun(one.kind)} {one.name}{f' ({one.id})' if one.id else ''}"
         if one.attribute:
             say(
-                f"not as it was wanted: {where}: {one.attribute} is {_value(one.found)}, and should be {_value(one.wanted)}"
+                f"not as it was wanted: {where}: {one.attribute} is {_value(one.found)}, and should be"
+                f" {_value(one.wanted)}"
             )
         else:
             say(
-                f"not as it was wanted: {where} {'is not there' if one.found is None else 'is there, and was not wanted'}"
+                f"not as it was wanted: {where}"
+                f" {'is not there' if one.found is None else 'is there, and was not wanted'}"
             )
     for note in tree.notes:
         say(note)

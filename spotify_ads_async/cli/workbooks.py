@@ -72,11 +72,13 @@ def show_plan(path: Path, output: Output, limit: int | None, show_part: ShowPart
     if items:
         counts = Counter(one.plural for one in items)
         say(
-            f"{header.source}: new: {', '.join(f'{count} {plural if count > 1 else plural[:-1]}' for plural, count in counts.items())}"
+            f"{header.source}: new:"
+            f" {', '.join(f'{count} {plural if count > 1 else plural[:-1]}' for plural, count in counts.items())}"
         )
         if media:
             say(
-                f"{len(media)} media files are uploaded first: {', '.join(Path(one.path).name for one in media[:_SHOWN])}"
+                f"{len(media)} media files are uploaded first:"
+                f" {', '.join(Path(one.path).name for one in media[:_SHOWN])}"
             )
         _say_budgets(items, header.currency)
         for item in items:
@@ -173,7 +175,8 @@ def _conclude(stopped: str, path: Path, working: Working) -> int:
         say(" · ".join(f"{count} {state.value}" for state, count in states.items()))
     if states[bulk.NewState.MADE]:
         say(
-            f"{states[bulk.NewState.MADE]} are drafts and not live: spotify-ads bulk resume {path} --publish publishes what is valid"
+            f"{states[bulk.NewState.MADE]} are drafts and not live: spotify-ads bulk resume {path} --publish publishes"
+            " what is valid"
         )
     if states[bulk.NewState.WAITING] or states[bulk.NewState.FAILED] or states[bulk.NewState.NOT_TRIED]:
         say(f"spotify-ads bulk resume {path} carries on with what is not made")

@@ -239,7 +239,10 @@ class _CallState:
         say_whether_left(problem, may_have_left=self.phase == _IN_FLIGHT or self.doubt is not None)
         doubt = self.operation.repeat is not Repeat.SAFE and (self.unanswered or self.doubt is not None)
         if doubt:
-            said = f"{self.operation.id}: the call was given up after its request left: it may have taken effect, read it back"
+            said = (
+                f"{self.operation.id}: the call was given up after its request left: it may have taken effect, read it"
+                " back"
+            )
             problem.add_note(said)
             logger.warning("%s (%s)", said, type(problem).__name__)
         self._end(problem, in_doubt=doubt)
@@ -537,8 +540,9 @@ class Session:
 def _warn_of_fork(governor: Governor) -> None:
     if governor.limits and not governor.shared:
         warnings.warn(
-            "this process was forked from one that made the client, and its governor keeps the windows in memory: together the processes "
-            "exceed the limits that each keeps. Keep the windows in a store that all of them use, SPOTIFY_ADS_STORE=sqlite:///…",
+            "this process was forked from one that made the client, and its governor keeps the windows in memory:"
+            " together the processes exceed the limits that each keeps. Keep the windows in a store that all of them"
+            " use, SPOTIFY_ADS_STORE=sqlite:///…",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -589,7 +593,8 @@ async def _settled(unknown: OutcomeUnknown, verify: Verify[AnswerT]) -> AnswerT:
         unknown.add_note(f"reading it back failed as well: {unread}")
         raise unknown
     raise ConnectionFailed(
-        f"the answer was lost, and reading back shows that the request took no effect: it can be sent again ({unknown.cause})",
+        "the answer was lost, and reading back shows that the request took no effect: it can be sent again"
+        f" ({unknown.cause})",
         operation=unknown.operation,
         status=unknown.status,
         trace_id=unknown.trace_id,

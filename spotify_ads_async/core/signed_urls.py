@@ -316,7 +316,8 @@ def _received(ranges: str | None, size: int) -> int:
     found = _RECEIVED.fullmatch(ranges.strip())
     if found is None or int(found[1]) >= size:
         raise InvalidAnswer(
-            f"the storage says that it has {ranges[:40]!r} of a file of {size} bytes, which cannot be: begin the upload anew",
+            f"the storage says that it has {ranges[:40]!r} of a file of {size} bytes, which cannot be: begin the upload"
+            " anew",
             status=_GOES_ON,
         )
     return int(found[1]) + 1

@@ -55,14 +55,23 @@ _WHAT_TO_DO: Mapping[int, str] = {
 
 # Where the terms are accepted, and that it is done for each client ID and takes effect within an hour: Spotify's
 # tooling for the API.
-_TERMS = "accept them at https://adsmanager.spotify.com/api-terms with the ad account selected; it takes effect within an hour"
+_TERMS = (
+    "accept them at https://adsmanager.spotify.com/api-terms with the ad account selected; it takes effect within an"
+    " hour"
+)
 _WHAT_TO_DO_WHEN_DENIED: Mapping[Denial, str] = {
     Denial.TERMS: f"the API's terms are not accepted for this app's client ID: {_TERMS}",
-    Denial.AD_ACCOUNT: "this user and app may not use this ad account, whichever others answer: let one of its admins give the user a "
-    f"role in it; where the API's terms were never accepted for it, {_TERMS}",
-    Denial.BUSINESS: "this user may not use this business, whichever others answer: let one of its admins give the user a role in it",
-    Denial.EVERYTHING: "this user and app may not use the API at all: most often its terms are not accepted for the app's client ID "
-    f"({_TERMS}), or the user has no ad account",
+    Denial.AD_ACCOUNT: (
+        "this user and app may not use this ad account, whichever others answer: let one of its admins give the user a "
+        f"role in it; where the API's terms were never accepted for it, {_TERMS}"
+    ),
+    Denial.BUSINESS: (
+        "this user may not use this business, whichever others answer: let one of its admins give the user a role in it"
+    ),
+    Denial.EVERYTHING: (
+        "this user and app may not use the API at all: most often its terms are not accepted for the app's client ID "
+        f"({_TERMS}), or the user has no ad account"
+    ),
 }
 _ABOUT_TERMS = "(?i)(?<![a-z])terms(?![a-z])"
 

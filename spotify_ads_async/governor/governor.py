@@ -122,7 +122,8 @@ class Governor:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            "a Governor is not pickled and not copied: two would exceed what one keeps. Make one where it is needed, with a store"
+            "a Governor is not pickled and not copied: two would exceed what one keeps. Make one where it is needed,"
+            " with a store"
         )
 
     @property
@@ -292,9 +293,9 @@ def default_governor(
     known = _default_governors.get(origin)
     if known is not None and not known.closed:
         warnings.warn(
-            f"a second client for {origin} with a governor of its own: together they exceed the limits that each keeps. "
-            "Make one Governor and pass it to both, AdsClient(…, governor=governor), or keep the windows in a store that both use, "
-            "SPOTIFY_ADS_STORE=sqlite:///…",
+            f"a second client for {origin} with a governor of its own: together they exceed the limits that each keeps."
+            " Make one Governor and pass it to both, AdsClient(…, governor=governor), or keep the windows in a store"
+            " that both use, SPOTIFY_ADS_STORE=sqlite:///…",
             RuntimeWarning,
             stacklevel=3,
         )

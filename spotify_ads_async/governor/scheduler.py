@@ -162,8 +162,8 @@ class Scheduler:
             return
         if self.loop is not None and self.loop.is_running():
             raise ConfigurationError(
-                "a governor belongs to one event loop at a time, and another thread's loop is running with it: make a governor "
-                "for each loop, with a common store (store='sqlite:///quota.db') where they share windows"
+                "a governor belongs to one event loop at a time, and another thread's loop is running with it: make a"
+                " governor for each loop, with a common store (store='sqlite:///quota.db') where they share windows"
             )
         self._abandon()
         self.loop, self.thread = loop, threading.get_ident()

@@ -21,8 +21,9 @@ BULK_TURN = 4
 
 _SMOOTH_RATE_SHARE = 0.99
 _HELD_BACK_SHARE = 0.004
-"""The smooth rhythm stays so far below the full rate, and leaves so many tokens unused, that a weighted two-window counter,
-which takes the requests of its last window as evenly spread, does not refuse for the unevenness that the network adds.
+"""The smooth rhythm stays so far below the full rate, and leaves so many tokens unused, that a weighted two-window
+counter, which takes the requests of its last window as evenly spread, does not refuse for the unevenness that the
+network adds.
 """
 
 _RESPACING_SHARE = 0.02

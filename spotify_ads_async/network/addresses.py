@@ -43,9 +43,9 @@ def require_secure(url: str, allow_http: Collection[str] = ()) -> None:
     ):
         return
     raise ConfigurationError(
-        f"{parts.scheme}://{host} would carry secrets in the clear: use https (plain http is for loopback). For a test server on a "
-        f"network of your own, allow that host by name: {ALLOW_HTTP_VARIABLE}={host}, or allow_http=({host!r},) in TransportOptions "
-        "and RefreshToken"
+        f"{parts.scheme}://{host} would carry secrets in the clear: use https (plain http is for loopback). For a test"
+        f" server on a network of your own, allow that host by name: {ALLOW_HTTP_VARIABLE}={host}, or"
+        f" allow_http=({host!r},) in TransportOptions and RefreshToken"
     )
 
 

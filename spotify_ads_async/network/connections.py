@@ -128,9 +128,9 @@ class Connections:
             raise ConfigurationError("the client is closed: make a new one, or keep `async with` open around its calls")
         if self._loop is not None and self._loop.is_running():
             raise ConfigurationError(
-                "this client is in use by another event loop, which runs in another thread, and serves one loop at a time: make a "
-                "client for each loop, with a store in which they share the quota (SPOTIFY_ADS_STORE=sqlite:///…), or hand the call to "
-                "that loop with asyncio.run_coroutine_threadsafe"
+                "this client is in use by another event loop, which runs in another thread, and serves one loop at a"
+                " time: make a client for each loop, with a store in which they share the quota"
+                " (SPOTIFY_ADS_STORE=sqlite:///…), or hand the call to that loop with asyncio.run_coroutine_threadsafe"
             )
         if self._process != os.getpid():
             self._process = os.getpid()

@@ -80,8 +80,8 @@ class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
         if self.tls is not None:
             if self.tls.verify_mode != ssl.CERT_REQUIRED or not self.tls.check_hostname:
                 raise ConfigurationError(
-                    "the TLS context does not verify the server's certificate: start from ssl.create_default_context() and add "
-                    "authorities to it"
+                    "the TLS context does not verify the server's certificate: start from ssl.create_default_context()"
+                    " and add authorities to it"
                 )
             return self.tls
         if self.ca_file is None and not os.environ.get("SSL_CERT_FILE") and not os.environ.get("SSL_CERT_DIR"):

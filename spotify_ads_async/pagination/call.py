@@ -93,7 +93,8 @@ class ListCall(Generic[ItemT]):
 
     def __iter__(self) -> NoReturn:
         raise TypeError(
-            f"{type(self).__name__} {self._operation.id} is read from the network: write `async for`, or `await ….collect()`"
+            f"{type(self).__name__} {self._operation.id} is read from the network: write `async for`, or `await"
+            " ….collect()`"
         )
 
     def __aiter__(self) -> Walk[ItemT]:
@@ -156,7 +157,8 @@ class ListCall(Generic[ItemT]):
             raise ConfigurationError(f"the position belongs to {start.operation}", operation=self._operation.id)
         if start.list != self._digest():
             raise ConfigurationError(
-                "the position belongs to a walk with other ids, filters or order: call the list with the same arguments",
+                "the position belongs to a walk with other ids, filters or order: call the list with the same"
+                " arguments",
                 operation=self._operation.id,
             )
         return self._changed(start=start)

@@ -308,7 +308,8 @@ class OffsetPager(Generic[ItemT]):
                 return self._finish(short=total - reach)
             raise self._incomplete(
                 total - reach,
-                f"the server counts {total} and has no more after {reach} (asked {self._contradictions} times, at offset {offset})",
+                f"the server counts {total} and has no more after {reach} (asked {self._contradictions} times, at"
+                f" offset {offset})",
             )
         self._next = offset
         self._sweep.expect_again()
@@ -392,8 +393,8 @@ class OffsetPager(Generic[ItemT]):
             return None
         if not self._fixed:
             why = (
-                f"{self._sweeps} passes did not meet them: edits keep moving them under the order that the list was asked for; "
-                "walk it by CREATED_AT or ID where the operation offers that, or when less is edited"
+                f"{self._sweeps} passes did not meet them: edits keep moving them under the order that the list was"
+                " asked for; walk it by CREATED_AT or ID where the operation offers that, or when less is edited"
             )
             return WalkIncomplete(
                 f"{self._missing} rows are missing: {why}", operation=self._operation.id, missing=self._missing
@@ -405,8 +406,8 @@ class OffsetPager(Generic[ItemT]):
 
     def _incomplete(self, missing: int, what: str) -> WalkIncomplete:
         return WalkIncomplete(
-            f"{missing} rows or more are missing: {what}; the rows so far are sound; walk again, with filters that narrow the list, "
-            "and tell the API's support if it stays so",
+            f"{missing} rows or more are missing: {what}; the rows so far are sound; walk again, with filters that"
+            " narrow the list, and tell the API's support if it stays so",
             operation=self._operation.id,
             missing=missing,
         )

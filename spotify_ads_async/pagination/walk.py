@@ -151,7 +151,8 @@ class PageWalk(Generic[ItemT]):
         except SpotifyAdsError as error:
             where = "" if request.offset is None else f" at offset {request.offset}"
             error.add_note(
-                f"while walking {self._operation.id}{where}; ask the walk for its next row to try again, or go on from its position"
+                f"while walking {self._operation.id}{where}; ask the walk for its next row to try again, or go on from"
+                " its position"
             )
             raise
 

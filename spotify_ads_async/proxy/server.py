@@ -92,7 +92,8 @@ class QuotaProxy:
         require_secure(upstream, () if transport is None else transport.allow_http)
         if not is_loopback(host) and key is None:
             raise ConfigurationError(
-                f"{host} can be reached from other machines: give the proxy a key that programs must send, or listen on 127.0.0.1"
+                f"{host} can be reached from other machines: give the proxy a key that programs must send, or listen on"
+                " 127.0.0.1"
             )
         parts = urlsplit(upstream.rstrip("/"))
         self._governor = governor

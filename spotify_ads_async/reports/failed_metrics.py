@@ -101,5 +101,8 @@ def _blame(problem: ServerError, metrics: Sequence[str]) -> None:
     """Say in the error which metrics may be to blame."""
     if metrics:
         names = ", ".join(metrics)
-        problem.message += f"; {names} by the hour may be to blame: leave it out, or have it dropped (--on-failed-metric drop, on_failed_metric='drop')"
+        problem.message += (
+            f"; {names} by the hour may be to blame: leave it out, or have it dropped (--on-failed-metric drop,"
+            " on_failed_metric='drop')"
+        )
         problem.args = (problem.message,)

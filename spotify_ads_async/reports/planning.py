@@ -159,8 +159,9 @@ def totals_batches(query: Query) -> list[list[Query]]:
     wrong = [str(field) for field in query.get("fields") or () if field not in _ADDING_UP]
     if len(groups) > 1 and wrong:
         raise InvalidRequest(
-            f"{' and '.join(wrong)} of more than {ENTITIES} entities cannot be told: listeners are counted once per request, and "
-            f"neither they nor shares add up; ask for at most {ENTITIES} entities, or for {' and '.join(sorted(_ADDING_UP))} alone",
+            f"{' and '.join(wrong)} of more than {ENTITIES} entities cannot be told: listeners are counted once per"
+            f" request, and neither they nor shares add up; ask for at most {ENTITIES} entities, or for"
+            f" {' and '.join(sorted(_ADDING_UP))} alone",
             operation="getAggregatedTotals",
             path="query.fields",
             value=wrong,

@@ -66,8 +66,8 @@ class Repeats:
         elif before != values:
             what = " ".join(str(part) for part in key if part is not None)
             raise WalkIncomplete(
-                f"the server tells two rows of {what or 'the same period'} with different values, and which is right cannot be known: "
-                "ask for the report again",
+                f"the server tells two rows of {what or 'the same period'} with different values, and which is right"
+                " cannot be known: ask for the report again",
                 operation=self._operation,
             )
         return before is None
@@ -91,7 +91,8 @@ class Repeats:
             what = f"a row of {time.isoformat()}" if outside else what
         if what is not None:
             raise InvalidAnswer(
-                f"the report has {what}, which was not asked for: the server seems to ignore what was, and no sum can be trusted",
+                f"the report has {what}, which was not asked for: the server seems to ignore what was, and no sum can"
+                " be trusted",
                 operation=self._operation,
             )
 

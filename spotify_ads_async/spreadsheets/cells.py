@@ -164,8 +164,8 @@ def number_of(value: float) -> int | Decimal | UnreadableCell:
     """
     if abs(value) >= LARGEST_EXACT:
         return UnreadableCell(
-            f"holds {value:.15g}, a number of more than 15 digits, and spreadsheets keep 15: format the cell as text and type it again, "
-            "or take it from a new export"
+            f"holds {value:.15g}, a number of more than 15 digits, and spreadsheets keep 15: format the cell as text"
+            " and type it again, or take it from a new export"
         )
     if value == int(value):
         return int(value)

@@ -155,7 +155,8 @@ def known_encoding(name: str) -> str:
         found = codecs.lookup(name)
     except LookupError:
         raise SpreadsheetError(
-            f"there is no encoding {name!r}: usual ones are utf-8, utf-16, windows-1252, windows-1251, shift_jis, gb18030 and mac-roman",
+            f"there is no encoding {name!r}: usual ones are utf-8, utf-16, windows-1252, windows-1251, shift_jis,"
+            " gb18030 and mac-roman",
             option="encoding",
         ) from None
     if not found._is_text_encoding:  # noqa: SLF001 - the registry has no public name for it
@@ -174,8 +175,8 @@ def guessed_encoding(sample: bytes, *, carriage_returns: bool) -> str:
         sample.decode("cp1252")
     except UnicodeDecodeError:
         raise SpreadsheetError(
-            "is neither UTF-8 nor Windows-1252: say what it is with --encoding (such as shift_jis, gb18030 or windows-1251), "
-            "or save it as “CSV UTF-8”",
+            "is neither UTF-8 nor Windows-1252: say what it is with --encoding (such as shift_jis, gb18030 or"
+            " windows-1251), or save it as “CSV UTF-8”",
             option="encoding",
         ) from None
     return "cp1252"

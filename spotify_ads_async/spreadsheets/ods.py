@@ -112,7 +112,8 @@ class _Content:
             self._spoil(
                 first,
                 columns,
-                "holds a formula that was never calculated: open the file in a spreadsheet and save it, or put the value in its place",
+                "holds a formula that was never calculated: open the file in a spreadsheet and save it, or put the"
+                " value in its place",
             )
         elif kind in {"percentage", "currency"}:
             shown = (

@@ -249,8 +249,8 @@ class SheetWriter:
                 done = self._sheet.write_string(self._row, place, str(value), shown)
         if done:
             raise SpreadsheetError(
-                f"{column.name} in {cell_address(self._row + 1, place + 1)} has more than {_LONGEST_CELL:,} characters, "
-                "which no cell of a workbook holds: write .csv or .jsonl instead"
+                f"{column.name} in {cell_address(self._row + 1, place + 1)} has more than {_LONGEST_CELL:,} characters,"
+                " which no cell of a workbook holds: write .csv or .jsonl instead"
             )
 
 

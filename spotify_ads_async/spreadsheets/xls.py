@@ -179,7 +179,8 @@ class _Sheet:
                 facts.spoil(
                     row,
                     column,
-                    "holds a formula that gives nothing, or was never calculated: put the value in its place, or save the file as .xlsx",
+                    "holds a formula that gives nothing, or was never calculated: put the value in its place, or save"
+                    " the file as .xlsx",
                 )
 
 

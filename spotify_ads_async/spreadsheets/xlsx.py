@@ -222,7 +222,8 @@ class _Sheet:
             self._facts.spoil(
                 self._row,
                 self._column,
-                "holds a formula that was never calculated: open the file in a spreadsheet and save it, or put the value in its place",
+                "holds a formula that was never calculated: open the file in a spreadsheet and save it, or put the"
+                " value in its place",
             )
 
 

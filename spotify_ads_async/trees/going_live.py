@@ -106,8 +106,8 @@ class GoingLive:
             paused = paused and checked.campaign.status == CampaignStatus.PAUSED
         if not paused and (plan.unheld() or not plan.runs):
             done.notes.append(
-                f"not published: the draft of campaign {campaign_id} does not stay paused, so what is in it would run before it is as "
-                "it was wanted; delete it, or publish it by hand"
+                f"not published: the draft of campaign {campaign_id} does not stay paused, so what is in it would run"
+                " before it is as it was wanted; delete it, or publish it by hand"
             )
             return done
         try:
@@ -132,8 +132,8 @@ class GoingLive:
         ):
             await self._run(campaign_id, CampaignStatus.PAUSED)
             done.notes.append(
-                f"campaign {campaign_id} ({plan.part.name}) was live and running before it was as it was wanted, and is paused now: "
-                "see what it delivered"
+                f"campaign {campaign_id} ({plan.part.name}) was live and running before it was as it was wanted, and is"
+                " paused now: see what it delivered"
             )
         parts = plan.unheld()
         for _ in range(_TRIES):
@@ -196,8 +196,9 @@ class GoingLive:
         paused = (await self._account.campaigns.get(campaign_id)).status == CampaignStatus.PAUSED
         if unheld and not paused:
             done.notes.append(
-                f"not published: campaign {campaign_id} runs, and so would ad set {plan.part.name} before it is as it was wanted, for a "
-                f"draft cannot hold {_named(unheld)}; pause the campaign and publish again, or clone the whole campaign"
+                f"not published: campaign {campaign_id} runs, and so would ad set {plan.part.name} before it is as it"
+                f" was wanted, for a draft cannot hold {_named(unheld)}; pause the campaign and publish again, or clone"
+                " the whole campaign"
             )
             return done
         draft, version = await self.draft(campaign_id)

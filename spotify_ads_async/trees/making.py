@@ -172,7 +172,8 @@ class _TakingBack:
                 return
         if waiting.cancelled_caught:
             error.add_note(
-                f"{self._noun} may still be there, with id {draft_id}: deleting it took longer than {_CLEANUP_SECONDS:.0f} s"
+                f"{self._noun} may still be there, with id {draft_id}: deleting it took longer than"
+                f" {_CLEANUP_SECONDS:.0f} s"
             )
         else:
             error.add_note(f"{self._noun}, {draft_id}, was deleted again with what was in it: nothing is left")

@@ -234,8 +234,8 @@ class Trees:
             done = Published(errors=await self.validate(campaign_id), notes=[]) if publish is None else await publish()
         except SpotifyAdsError as error:
             error.add_note(
-                f"the draft of campaign {campaign_id} is complete and stays, unless it went live: then the campaign is paused; look at it, "
-                "and validate and publish it, or delete it"
+                f"the draft of campaign {campaign_id} is complete and stays, unless it went live: then the campaign is"
+                " paused; look at it, and validate and publish it, or delete it"
             )
             raise
         unheld = [
@@ -407,7 +407,8 @@ class Trees:
                 made = await self._load_one(plan, kept, publish=publish, on_made=on_made)
             except Exception as error:
                 error.add_note(
-                    f"{len(done)} of {len(wanted)} campaigns are done: {', '.join(one.campaign_id for one in done) or 'none'}"
+                    f"{len(done)} of {len(wanted)} campaigns are done:"
+                    f" {', '.join(one.campaign_id for one in done) or 'none'}"
                 )
                 raise
             if made is not None:
@@ -455,8 +456,9 @@ class Trees:
             await self._account.drafts.campaigns.delete(draft_id)
         elif await self._going_live.is_live(draft_id):
             raise InvalidRequest(
-                f"campaign {plan.part.name} was half made when an earlier import ended, and somebody published it since: "
-                f"campaign {draft_id} is live and may lack parts; archive it, take its lines out of the receipt, and import again",
+                f"campaign {plan.part.name} was half made when an earlier import ended, and somebody published it"
+                f" since: campaign {draft_id} is live and may lack parts; archive it, take its lines out of the"
+                " receipt, and import again",
                 path="receipt",
                 rule="a draft that nobody published",
             )
@@ -479,8 +481,8 @@ class Trees:
                 plan, event, kept, lambda: self._going_live.finish(plan, campaign_id, ids, Published(notes=[]))
             )
         raise InvalidRequest(
-            f"the draft {campaign_id} of campaign {plan.part.name} is neither a draft any more nor live: somebody deleted it; "
-            "take its lines out of the receipt to make it anew",
+            f"the draft {campaign_id} of campaign {plan.part.name} is neither a draft any more nor live: somebody"
+            " deleted it; take its lines out of the receipt to make it anew",
             path="receipt",
             rule="drafts that are there",
         )
@@ -503,8 +505,8 @@ def _check_unchanged(plans: list[CampaignPlan | LeftOut], kept: Receipt, path: P
     if changed:
         shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3} others" if len(changed) > 3 else "")
         raise InvalidRequest(
-            f"the receipt {path} is of other lines or options: {shown}. Import the same file with the same names, start and rates, or name "
-            "another receipt to make everything once more; nothing was sent",
+            f"the receipt {path} is of other lines or options: {shown}. Import the same file with the same names, start"
+            " and rates, or name another receipt to make everything once more; nothing was sent",
             path="receipt",
             rule="of the same file and options",
         )

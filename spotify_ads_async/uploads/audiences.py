@@ -266,7 +266,8 @@ def _prepare(
         raise _refusal(f"has no column {missing}", "the columns that are named") from None
     except NotCsvError as wrong:
         raise _refusal(
-            f"has quotation marks that do not pair, in the row that begins at line {wrong.line}: where it ends is not clear",
+            f"has quotation marks that do not pair, in the row that begins at line {wrong.line}: where it ends is not"
+            " clear",
             "a CSV file: a value with a quotation mark stands between quotation marks, and doubles it",
         ) from None
     except SpreadsheetError as wrong:
@@ -315,7 +316,8 @@ def _require(counts: Counts, *, skip_invalid: bool) -> None:
             ", …" if counts.refused > len(counts.refused_lines) else ""
         )
         raise _refusal(
-            f"has {counts.refused} lines without an identifier (lines {shown}): mend them, or leave them out with skip_invalid=True",
+            f"has {counts.refused} lines without an identifier (lines {shown}): mend them, or leave them out with"
+            " skip_invalid=True",
             "an e-mail address, a mobile advertising id or a SHA-256 hash in every line",
         )
     if not counts.identifiers:

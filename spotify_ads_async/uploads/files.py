@@ -104,7 +104,8 @@ def section_size(size: int, max_chunk_size_mb: int | None) -> int:
     """
     if max_chunk_size_mb is not None and max_chunk_size_mb < 1:
         raise InvalidAnswer(
-            f"the server allows sections of {max_chunk_size_mb} MB, which no file can be sent in: upload it again later",
+            f"the server allows sections of {max_chunk_size_mb} MB, which no file can be sent in: upload it again"
+            " later",
             operation="startUploadChunkedAsset",
         )
     allowed = min(LARGEST_SECTION, (max_chunk_size_mb or 1) * _MEGABYTE)

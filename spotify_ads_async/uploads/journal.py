@@ -99,7 +99,8 @@ class Journal:
         except OSError as problem:
             self._close()
             raise ConfigurationError(
-                f"no journal can be kept at {path} ({problem.strerror}): name another place (journal=…), or do without (journal=False)"
+                f"no journal can be kept at {path} ({problem.strerror}): name another place (journal=…), or do without"
+                " (journal=False)"
             ) from None
         except BaseException:
             self._close()

@@ -84,7 +84,10 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
     wanted: Any
 
     def __str__(self) -> str:
-        return f"{self.field} was {shown(self.planned)} when it was planned, is {shown(self.found)} now, and shall become {shown(self.wanted)}"
+        return (
+            f"{self.field} was {shown(self.planned)} when it was planned, is {shown(self.found)} now, and shall become"
+            f" {shown(self.wanted)}"
+        )
 
 
 class Rebased(msgspec.Struct, frozen=True, kw_only=True):

@@ -129,7 +129,10 @@ class DraftWriter:
             if not campaign_id:
                 await self._fail(work, f"the {self._entity.name} is not there any more", tell, transient=False)
             elif campaign_id in occupied:
-                reason = f"campaign {campaign_id} has a draft already, which would be published too: publish or delete it first"
+                reason = (
+                    f"campaign {campaign_id} has a draft already, which would be published too: publish or delete it"
+                    " first"
+                )
                 await self._fail(work, reason, tell, transient=True)
         placed = [
             (work.number, campaigns[one], parents[one])

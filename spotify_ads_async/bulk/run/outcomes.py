@@ -85,7 +85,10 @@ def _out_of_reach(entity: Entity, planned: State, present: State) -> Refusal | N
         return Refusal(reason="was archived since it was planned: what is archived takes no change", column="status")
     parent = entity.parent_field
     if parent and planned.get(parent) and present.get(parent) != planned.get(parent):
-        reason = f"was moved since it was planned: {parent} was {shown(planned.get(parent))} and is {shown(present.get(parent))}"
+        reason = (
+            f"was moved since it was planned: {parent} was {shown(planned.get(parent))} and is"
+            f" {shown(present.get(parent))}"
+        )
         return Refusal(reason=reason, column=parent)
     return None
 

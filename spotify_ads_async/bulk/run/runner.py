@@ -340,9 +340,10 @@ class Run:
                 else f"{self._entity.name} {work.entity_id}"
             )
             self.stop(
-                f"the server changed more of {name} than was asked: {'; '.join(outcome.surprises)}. No other row was sent after it. "
-                f"To put it back: spotify-ads bulk undo {self._path}. If somebody else made that change at this very moment, or you "
-                f"know why it is right: spotify-ads bulk resume {self._path}, with --keep-going to pass over the next ones too"
+                f"the server changed more of {name} than was asked: {'; '.join(outcome.surprises)}. No other row was"
+                f" sent after it. To put it back: spotify-ads bulk undo {self._path}. If somebody else made that change"
+                f" at this very moment, or you know why it is right: spotify-ads bulk resume {self._path}, with"
+                " --keep-going to pass over the next ones too"
             )
 
     async def _attempt(self, work: RowWork, step: Step) -> StepOutcome:
@@ -388,8 +389,8 @@ class Run:
         named = [place for place in own if place.rpartition(".")[2] in said]
         if named and not self._options.keep_going:
             self.stop(
-                f"the API refuses what it answered itself ({', '.join(named)}): {error}. --send changes sends the changed parts alone, "
-                "for an API that is known to merge objects"
+                f"the API refuses what it answered itself ({', '.join(named)}): {error}. --send changes sends the"
+                " changed parts alone, for an API that is known to merge objects"
             )
 
     async def _read_back(self, work: RowWork, step: Step, error: SpotifyAdsError) -> StepOutcome:
@@ -469,5 +470,6 @@ def check_amounts(plan: PlanFile, *, allowed: bool) -> None:
     if not allowed and not plan.header.allow_unusual and (count := plan.unusual()):
         rows = "1 row has an unusual amount" if count == 1 else f"{count} rows have unusual amounts"
         raise WrongPlan(
-            f"{rows} of money: look at them, and say that they are meant (--allow-unusual, or Options(allow_unusual=True))"
+            f"{rows} of money: look at them, and say that they are meant (--allow-unusual, or"
+            " Options(allow_unusual=True))"
         )

@@ -42,10 +42,13 @@ __all__ = ["Decided", "PlanFile", "ReadRow", "Repeated", "is_plan", "now_text"]
 _SQLITE_MAGIC = b"SQLite format 3\0"
 
 _ROWS = (
-    "SELECT row.number, line, entity_id, name, change, decision, outcome.outcome, reason, field, unusual, conflicts, before, after, "
-    "state, base, checksum FROM row JOIN outcome ON outcome.number = row.number "
+    "SELECT row.number, line, entity_id, name, change, decision, outcome.outcome, reason, field, unusual, conflicts,"
+    " before, after, state, base, checksum FROM row JOIN outcome ON outcome.number = row.number "
 )
-_STEPS = "SELECT row, position, body, state, sent, status, trace_id, reason, found FROM step WHERE row BETWEEN ? AND ? ORDER BY row, position"
+_STEPS = (
+    "SELECT row, position, body, state, sent, status, trace_id, reason, found FROM step WHERE row BETWEEN ? AND ? ORDER"
+    " BY row, position"
+)
 _doubts = msgspec.json.Decoder(dict[str, Doubt])
 _conflicts = msgspec.json.Decoder(tuple[Conflict, ...])
 
@@ -260,8 +263,8 @@ class PlanFile:
         """Such rows, of some entities."""
         found = self._connection.execute(
             # The first condition names the index, the second the rows.
-            "SELECT number, line, entity_id, change, doubts, base FROM row WHERE decision <> 'refused' AND decision = 'read' "
-            "AND entity_id IN (SELECT value FROM json_each(?))",
+            "SELECT number, line, entity_id, change, doubts, base FROM row WHERE decision <> 'refused' AND decision ="
+            " 'read' AND entity_id IN (SELECT value FROM json_each(?))",
             (encode(entity_ids),),
         )
         return [
@@ -303,8 +306,8 @@ class PlanFile:
             )
             steps.extend((row.number, position, body) for position, body in enumerate(bodies))
         self._connection.executemany(
-            "UPDATE row SET decision = ?, name = ?, parent = ?, before = ?, after = ?, state = ?, reason = ?, unusual = ?, "
-            "change = coalesce(?, change), checksum = ? WHERE number = ?",
+            "UPDATE row SET decision = ?, name = ?, parent = ?, before = ?, after = ?, state = ?, reason = ?, unusual ="
+            " ?, change = coalesce(?, change), checksum = ? WHERE number = ?",
             updates,
         )
         self._connection.executemany("INSERT INTO step (row, position, body, state) VALUES (?, ?, ?, 'waiting')", steps)
@@ -312,7 +315,8 @@ class PlanFile:
     def refuse(self, number: int, reason: str, column: str = "", *, name: str = "") -> None:
         """Write down why a row cannot be carried out."""
         self._connection.execute(
-            "UPDATE row SET decision = 'refused', reason = ?, field = ?, name = coalesce(nullif(?, ''), name) WHERE number = ?",
+            "UPDATE row SET decision = 'refused', reason = ?, field = ?, name = coalesce(nullif(?, ''), name) WHERE"
+            " number = ?",
             (reason, column, name, number),
         )
 
@@ -329,8 +333,8 @@ class PlanFile:
         """Rows of which requests are to be made, by their entities, in input order."""
         return dict(
             self._connection.execute(
-                "SELECT entity_id, row.number FROM row JOIN open USING (number) WHERE row.parent IN (SELECT value FROM json_each(?)) "
-                "ORDER BY row.number",
+                "SELECT entity_id, row.number FROM row JOIN open USING (number) WHERE row.parent IN (SELECT value FROM"
+                " json_each(?)) ORDER BY row.number",
                 (encode(parents),),
             )
         )
@@ -344,13 +348,14 @@ class PlanFile:
         steps: dict[int, list[tuple[Any, ...]]] = {}
         wanted = encode(numbers)
         for step in self._connection.execute(
-            "SELECT row, position, body, state, sent FROM step WHERE row IN (SELECT value FROM json_each(?)) ORDER BY row, position",
+            "SELECT row, position, body, state, sent FROM step WHERE row IN (SELECT value FROM json_each(?)) ORDER BY"
+            " row, position",
             (wanted,),
         ):
             steps.setdefault(step[0], []).append(step)
         found = self._connection.execute(
-            "SELECT number, entity_id, name, before, after, state, checksum FROM row WHERE number IN (SELECT value FROM json_each(?)) "
-            "ORDER BY number",
+            "SELECT number, entity_id, name, before, after, state, checksum FROM row WHERE number IN (SELECT value FROM"
+            " json_each(?)) ORDER BY number",
             (wanted,),
         )
         return [self._work(row, steps.get(row[0], [])) for row in found]
@@ -411,7 +416,8 @@ class PlanFile:
     def need_nothing(self, number: int) -> None:
         """Write down that somebody else made the change of a row already."""
         self._connection.execute(
-            "UPDATE row SET decision = 'unchanged', reason = 'somebody made the same change since it was planned' WHERE number = ?",
+            "UPDATE row SET decision = 'unchanged', reason = 'somebody made the same change since it was planned' WHERE"
+            " number = ?",
             (number,),
         )
 
@@ -433,8 +439,8 @@ class PlanFile:
     def record_intent(self, row: int, position: int, at: float) -> None:
         """Write down that a request is about to leave."""
         self._connection.execute(
-            "UPDATE step SET state = 'sent', sent = sent + 1, sent_at = ?, reason = '', status = NULL, trace_id = '', transient = 0 "
-            "WHERE row = ? AND position = ?",
+            "UPDATE step SET state = 'sent', sent = sent + 1, sent_at = ?, reason = '', status = NULL, trace_id = '',"
+            " transient = 0 WHERE row = ? AND position = ?",
             (at, row, position),
         )
 
@@ -449,7 +455,8 @@ class PlanFile:
         """Write down what came of a request, and what it changed besides."""
         found = None if outcome.found is None else encode(outcome.found)
         self._connection.execute(
-            "UPDATE step SET state = ?, reason = ?, status = ?, trace_id = ?, found = ?, transient = ? WHERE row = ? AND position = ?",
+            "UPDATE step SET state = ?, reason = ?, status = ?, trace_id = ?, found = ?, transient = ? WHERE row = ?"
+            " AND position = ?",
             (outcome.state, outcome.reason, outcome.status, outcome.trace_id, found, outcome.transient, row, position),
         )
         if outcome.damage:

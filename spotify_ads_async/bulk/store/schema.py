@@ -69,7 +69,8 @@ CREATE TABLE campaign (
   state TEXT NOT NULL,
   version INTEGER
 ) WITHOUT ROWID;
-CREATE TABLE draft (row INTEGER PRIMARY KEY, campaign_id TEXT NOT NULL, parent_id TEXT NOT NULL, draft_id TEXT NOT NULL DEFAULT '');
+CREATE TABLE draft (row INTEGER PRIMARY KEY, campaign_id TEXT NOT NULL, parent_id TEXT NOT NULL,
+  draft_id TEXT NOT NULL DEFAULT '');
 CREATE INDEX draft_by_campaign ON draft (campaign_id);
 """
 

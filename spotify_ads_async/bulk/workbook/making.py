@@ -220,7 +220,10 @@ class WorkbookRun:
             occupied = {str(one.id) async for one in call}
             for campaign in chunk:
                 if campaign.id in occupied:
-                    reason = f"campaign {campaign.id} has a draft already, which would be published too: publish or delete it first"
+                    reason = (
+                        f"campaign {campaign.id} has a draft already, which would be published too: publish or delete"
+                        " it first"
+                    )
                     for item in await self._items_of(campaign):
                         await self._settle(item, NewState.FAILED, reason=reason)
                 else:

@@ -308,7 +308,8 @@ class Resolver:
                     reason = f"there is an {noun}" if noun[0] == "a" else f"there is a {noun}"
                     self.problems.append(
                         row.problem(
-                            f"{reason} of this name already, {twin.id}: give its id to change it, or another name to make one more",
+                            f"{reason} of this name already, {twin.id}: give its id to change it, or another name to"
+                            " make one more",
                             "name",
                         )
                     )

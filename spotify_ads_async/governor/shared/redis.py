@@ -33,7 +33,8 @@ try:
     from redis.exceptions import NoScriptError, RedisError
 except ImportError as missing:
     raise ConfigurationError(
-        "a store in Redis needs the package redis: pip install 'spotify-ads-async[redis]' (or keep windows in memory or in SQLite)"
+        "a store in Redis needs the package redis: pip install 'spotify-ads-async[redis]' (or keep windows in memory or"
+        " in SQLite)"
     ) from missing
 
 __all__ = ["RedisStore"]

@@ -277,7 +277,10 @@ def _explained(problem: Exception, path: Path) -> Exception:
         return problem
     text = str(problem)
     if "locked" in text or "busy" in text:
-        advice = f"another program kept it locked for {_LOCK_SECONDS:g} s: close whatever has it open, a database browser for example"
+        advice = (
+            f"another program kept it locked for {_LOCK_SECONDS:g} s: close whatever has it open, a database browser"
+            " for example"
+        )
     elif isinstance(problem, OSError):
         advice = (
             f"{text}: name another file with store='sqlite:///path', on a disk of this machine that you may write to"

@@ -250,5 +250,6 @@ def open_store(url: str | Secret, *, timeout: float) -> Store | None:
 
         return RedisStore(address, timeout=timeout)
     raise ConfigurationError(
-        f"store is memory, sqlite:///path, redis://host, redis+sentinel://host/service or redis+cluster://host; not {scheme!r}"
+        "store is memory, sqlite:///path, redis://host, redis+sentinel://host/service or redis+cluster://host; "
+        f"not {scheme!r}"
     )
