@@ -1,7 +1,7 @@
 """SqliteStore: windows shared by the processes of one machine, in an SQLite file.
 
-The clock is ``time.monotonic``, which every process of a machine reads alike and nobody can set; it starts anew with the machine.
-One thread of each process works on a file, for all governors there, and nobody else's threads are needed.
+The clock is ``time.monotonic``, which every process of a machine reads alike and nobody can set; it starts anew with
+the machine. One thread of each process works on a file, for all governors there, and nobody else's threads are needed.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def path_of(url: str) -> Path:
 class SqliteStore:
     """Shares windows through an SQLite file in WAL mode, which only the user may read and write.
 
-    The file and the directories above it are made where they are missing. For ``url`` see :func:`path_of`, which may raise.
+    The file and the directories above it are made where they are missing. For ``url`` see :func:`path_of`, which may
+    raise.
     """
 
     def __init__(self, url: str) -> None:
@@ -91,7 +92,10 @@ class SqliteStore:
 
 
 class _File:
-    """One file, the thread that works on it, and how many stores of this process use it. Several pieces of work share a transaction."""
+    """One file, the thread that works on it, and how many stores of this process use it.
+
+    Several pieces of work share a transaction.
+    """
 
     opened: dict[Path, _File] = {}  # noqa: RUF012 (guarded by the lock)
     lock = threading.Lock()
@@ -243,7 +247,10 @@ def _surroundings(connection: sqlite3.Connection) -> Surroundings:
 
 
 def _forget(connection: sqlite3.Connection) -> None:
-    """Drop what an earlier start of the machine left, once everything that was spent then is over; and what is older than a day."""
+    """Drop what an earlier start of the machine left, once everything that was spent then is over.
+
+    And what is older than a day.
+    """
     connection.execute("DELETE FROM tokens WHERE due < ?", (_now() - _FORGET_AFTER,))
     for key, data in connection.execute("SELECT key, state FROM windows").fetchall():
         state = msgspec.msgpack.decode(data, type=State)
@@ -273,7 +280,10 @@ def _explained(problem: Exception, path: Path) -> Exception:
         return problem
     text = str(problem)
     if "locked" in text or "busy" in text:
-        advice = f"another program kept it locked for {_LOCK_SECONDS:g} s: close whatever has it open, a database browser for example"
+        advice = (
+            f"another program kept it locked for {_LOCK_SECONDS:g} s: close whatever has it open, a database browser"
+            " for example"
+        )
     elif isinstance(problem, OSError):
         advice = (
             f"{text}: name another file with store='sqlite:///path', on a disk of this machine that you may write to"
