@@ -213,8 +213,9 @@ class _File:
 def _before_fork() -> None:
     """No work is half done, and nothing is open, when the process is copied; who needs a file opens it again.
 
-    SQLite keeps in the process which locks it holds. The copy of that knowledge is wrong in a child, whose own connections would then
-    take none: whoever closes next believes to be the last, and deletes the log that the child writes to.
+    SQLite keeps in the process which locks it holds. The copy of that knowledge is wrong in a child, whose own
+    connections would then take none: whoever closes next believes to be the last, and deletes the log that the child
+    writes to.
     """
     _File.lock.acquire()
     for file in _File.opened.values():

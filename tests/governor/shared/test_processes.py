@@ -84,7 +84,7 @@ async def test_forked_processes_spend_nothing_of_their_parents(store: str, tmp_p
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 async def test_what_a_forked_child_spends_is_known_after_its_parent_has_left_the_store(store: str) -> None:
-    """SQLite removes a file's log with what it takes for the last connection, and a fork inherits what it knows of connections."""
+    """SQLite deletes the log with what it takes for the last connection, and a fork inherits what it knows of them."""
     through = Governor([Limit("ip", requests=20, window=60.0)], store=store)
 
     async def spend(requests: int) -> None:
