@@ -98,7 +98,6 @@ class _File:
     """
 
     opened: dict[Path, _File] = {}  # noqa: RUF012 (guarded by the lock)
-    forked_from: list[object] = []  # noqa: RUF012 (a connection of the parent is neither used nor closed)
     lock = threading.Lock()
 
     def __init__(self, path: Path) -> None:
@@ -145,7 +144,7 @@ class _File:
                 )
                 leaving = [done for work, done in batch if work is None]
                 if leaving:
-                    self._close()
+                    self.close()
             for done in leaving:
                 done.set_result(None)
             if leaving and self._work.empty():
@@ -178,14 +177,14 @@ class _File:
                     connection.execute("ROLLBACK")
                 raise
         except (sqlite3.Error, OSError, msgspec.MsgspecError):
-            self._close()
+            self.close()
             raise
 
     def _open(self) -> sqlite3.Connection:
         """The connection; a new one where somebody deleted or replaced the file."""
         if self._connection is not None and _identity(self.path) == self._identity:
             return self._connection
-        self._close()
+        self.close()
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if (kind := _file_system(self.path.parent)) in _NETWORK:
             raise OSError(f"it is on a network drive ({kind}), where processes do not see each other's locks")
@@ -205,17 +204,23 @@ class _File:
         self._connection = connection
         return connection
 
-    def _close(self) -> None:
+    def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
 
 def _before_fork() -> None:
-    """No work is half done, and no lock of SQLite taken, when the process is copied."""
+    """No work is half done, and nothing is open, when the process is copied; who needs a file opens it again.
+
+    SQLite keeps in the process which locks it holds. The copy of that knowledge is wrong in a child, whose own
+    connections would then take none: whoever closes next believes to be the last, and deletes the log that the child
+    writes to.
+    """
     _File.lock.acquire()
     for file in _File.opened.values():
         file.busy.acquire()
+        file.close()
 
 
 def _after_fork() -> None:
@@ -225,7 +230,6 @@ def _after_fork() -> None:
 
 
 def _after_fork_in_child() -> None:
-    _File.forked_from.extend(_File.opened.values())
     _after_fork()
     _File.opened = {}
 
