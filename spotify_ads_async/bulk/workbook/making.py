@@ -1,7 +1,7 @@
 """Making what is new: media are uploaded and drafts are made, each as soon as what it needs is there.
 
-Every create has an idempotency key that the plan keeps, so that a run that was killed makes nothing twice: the next one asks again
-with the same key. Children of what could not be made are not tried.
+Every create has an idempotency key that the plan keeps, so that a run that was killed makes nothing twice: the next one
+asks again with the same key. Children of what could not be made are not tried.
 """
 
 from __future__ import annotations

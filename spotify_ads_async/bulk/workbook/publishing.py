@@ -45,13 +45,16 @@ class Publishing:
     # ---- before anything is made
 
     async def refuse_occupied(self) -> None:
-        """What is new in a live campaign goes into a draft of it; one that somebody else made would be published too."""
+        """Refuse what is new in a live campaign with a draft of somebody else's, which would be published too."""
         campaigns = [one for one in self._work.campaigns.values() if not one.is_new and not one.draft_id]
         ids = [one.id for one in campaigns]
         occupied = await campaign_drafts(self._work.ads, self._work.header.ad_account_id, ids)
         for campaign in campaigns:
             if campaign.id in occupied:
-                reason = f"campaign {campaign.id} has a draft already, which would be published too: publish or delete it first"
+                reason = (
+                    f"campaign {campaign.id} has a draft already, which would be published too: publish or delete it"
+                    " first"
+                )
                 await self._work.settle(self._work.items_of(campaign), NewState.FAILED, reason)
             else:
                 await self._work.record(campaign=msgspec.structs.replace(campaign, draft_id=campaign.id))
@@ -180,9 +183,10 @@ def _refused(items: Sequence[NewItem], errors: Sequence[DraftValidationError]) -
 
 
 def field_of(message: str, columns: Mapping[str, str]) -> str:
-    """The field that a message is about, of those that have a cell: ``end_time`` for “End time must be after start time”.
+    """The field of those with a cell that a message is about: ``end_time`` for “End time must be after start time”.
 
-    The API names fields as they are written, in camelCase, or in words. The first that is named wins; where only an object is named, the first of its parts. Pure.
+    The API names fields as they are written, in camelCase, or in words. The first that is named wins; where only an
+    object is named, the first of its parts. Pure.
     """
     said = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", message).lower()
     words = f"_{'_'.join(part.strip('.') for part in _OTHER.split(said))}_"

@@ -1,4 +1,4 @@
-"""Carrying out the plan of a workbook: what is new as drafts, and published where that is asked for; and the plans of changes beside it."""
+"""Carrying out the plan of a workbook: what is new becomes drafts; the plans of changes are carried out, too."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ __all__ = ["WorkbookRun"]
 class WorkbookRun:
     """One process at work on the plan of a workbook: an async context manager, and an async iterator over what ends.
 
-    What is new comes as :class:`NewItem`, rows of changes as :class:`PlannedRow`; both have ``line``, ``entity_id``, ``outcome`` and
-    ``reason``. :meth:`stop` lets nothing new begin.
+    What is new comes as :class:`NewItem`, rows of changes as :class:`PlannedRow`; both have ``line``, ``entity_id``,
+    ``outcome`` and ``reason``. :meth:`stop` lets nothing new begin.
 
     Args:
         ads: makes the calls, at the priority of bulk work; a plan for another address is refused.

@@ -1,4 +1,4 @@
-"""Taking a workbook's plan back: changes by the inverse of their plans, drafts deleted, and what was published archived on request."""
+"""Taking a workbook's plan back: its changes, and what is new, which is deleted or archived."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["plan_workbook_undo", "remove"]
 
 
 async def plan_workbook_undo(ads: AdsClient, done: Path, path: Path, *, force: bool, archive: bool) -> None:
-    """Make the plan at ``path`` that takes back what the plan of a workbook at ``done`` did: its changes, and what is new.
+    """Make the plan that takes back what the plan of a workbook did: its changes, and what is new.
 
     Args:
         ads: the client.
@@ -72,7 +72,8 @@ async def remove(ads: AdsClient, path: Path, *, archive: bool, tell: Callable[[N
     Args:
         ads: the client.
         path: the plan.
-        archive: archive campaigns that were published, and turn off ad sets and ads that were published in live campaigns.
+        archive: archive campaigns that were published, and turn off ad sets and ads that were published in live
+            campaigns.
         tell: told of each new thing, and of what became of it.
 
     Returns:
@@ -134,7 +135,7 @@ class _Removal:
 
 
 def _outermost(items: Sequence[NewItem], campaign: DraftCampaign) -> list[NewItem]:
-    """The campaign itself, with which everything in it goes; its parts where it could not be made, or was there before."""
+    """The campaign itself, with which everything in it goes; its parts where it was there before."""
     return [one for one in items if str(one.number) == campaign.id] or list(reversed(items))
 
 

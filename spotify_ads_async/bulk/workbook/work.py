@@ -1,4 +1,4 @@
-"""What the steps of one run share: everything new of a plan, in memory as on the disk, and how a change of it is written and told."""
+"""What the steps of one run share: everything new of a plan, and how a change of it is written and told."""
 
 from __future__ import annotations
 
