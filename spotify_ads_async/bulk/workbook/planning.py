@@ -20,8 +20,9 @@ from spotify_ads_async.bulk.plan.tables import HiddenRows, NewRow, TableReader
 from spotify_ads_async.bulk.records import Header
 from spotify_ads_async.bulk.workbook import resolving
 from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS, new_columns
+from spotify_ads_async.bulk.workbook.records import MediaItem, NewItem, WorkbookHeader
 from spotify_ads_async.bulk.workbook.resolving import Known, Resolver
-from spotify_ads_async.bulk.workbook.store import MediaItem, NewItem, WorkbookHeader, WorkbookPlan
+from spotify_ads_async.bulk.workbook.store import write_plan
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.models import AssetType
@@ -97,51 +98,36 @@ async def _plan_workbook(
         reason = f"has more than one sheet of {twice} ({names}): --sheet says which one, or put them into one sheet"
         raise BadChanges([Problem(file=source.shown, line=0, reason=reason, fatal=True)])
     rows, named = await anyio.to_thread.run_sync(_read_new_rows, readers)
-    made: list[Path] = []
+    made: list[tuple[str, Path]] = []
     try:
         for reader in readers:
             if not await anyio.to_thread.run_sync(_has_changes, reader):
                 continue
             part = path.with_name(f"{path.name}.{reader.entity.plural.replace(' ', '-')}")
             await plan_changes(ads, reader, source, msgspec.structs.replace(header, remarks=""), part)
-            made.append(part)
+            made.append((reader.entity.plural, part))
         things = _NewThings([], [])
         if has_new:
             currency = header.currency or await currency_of(ads, header.ad_account_id)
             things = await _resolve(ads, header.ad_account_id, rows, named, source.path.parent, currency=currency)
-        await anyio.to_thread.run_sync(_write, path, header, made, things)
+        about = WorkbookHeader(
+            ad_account_id=header.ad_account_id,
+            base_url=header.base_url,
+            source=header.source,
+            created_at=header.created_at,
+            currency=header.currency,
+            remarks=header.remarks,
+            guessed=header.guessed,
+        )
+        await anyio.to_thread.run_sync(write_plan, path, about, made, things.media, things.items)
     except BaseException:
-        for part in made:
+        for _, part in made:
             part.unlink(missing_ok=True)
         raise
 
 
 def _has_changes(reader: ChangesReader) -> bool:
     return any(not isinstance(row, NewRow) for row in reader)
-
-
-def _write(path: Path, header: Header, parts: Sequence[Path], things: _NewThings) -> None:
-    """Write the plan of a workbook; nothing is left of it where that fails. Blocks."""
-    about = WorkbookHeader(
-        ad_account_id=header.ad_account_id,
-        base_url=header.base_url,
-        source=header.source,
-        created_at=header.created_at,
-        currency=header.currency,
-        remarks=header.remarks,
-        guessed=header.guessed,
-    )
-    with WorkbookPlan.create(path, about) as plan:
-        try:
-            with plan.transaction():
-                for part in parts:
-                    plan.add_part(part.name.rpartition(".")[2].replace("-", " "), part)
-                plan.add_media(things.media)
-                plan.add_items(things.items)
-                plan.write_header(msgspec.structs.replace(about, ready=True))
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
 
 
 class _NewThings:
@@ -259,7 +245,7 @@ async def _listed(
     """What is live and not archived, and what is in drafts."""
     kind = NEW_KINDS[plural]
     found: dict[str, Known] = {}
-    for operation in (kind.entity.list, kind.drafts):
+    for operation in (kind.entity.list, kind.draft.list):
         call: ListCall[Any] = ListCall(
             ads, operation, path={"ad_account_id": ad_account_id}, query={"limit": _PAGE, **query}
         )

@@ -20,7 +20,7 @@ from spotify_ads_async.bulk.plan.money import AmountRefused, check_amounts, in_u
 from spotify_ads_async.bulk.plan.sources import CURRENCY, Problem
 from spotify_ads_async.bulk.plan.tables import NewRow
 from spotify_ads_async.bulk.workbook.kinds import NewKind, lacking
-from spotify_ads_async.bulk.workbook.store import NewItem
+from spotify_ads_async.bulk.workbook.records import NewItem
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.validation.requests import check_body
 
