@@ -286,7 +286,7 @@ def hides(stats: Stats) -> list[str]:
     ]
 )
 @given(grid=grids)
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_form_of_a_report_tells_the_same(served: Served, tmp_path: Path, grid: list[Stats]) -> None:
     places = list(product(ENTITIES, DAYS))
     served.tell(report(*(row(stats, *place) for stats, place in zip(grid, places, strict=True))))

@@ -193,7 +193,5 @@ class Shared(RuleBasedStateMachine):
             assert fullest_window_slowly(self.counted + flying, cycle / 1e6) <= capacity
 
 
-Shared.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-)
+Shared.TestCase.settings = settings(max_examples=100, stateful_step_count=30, suppress_health_check=list(HealthCheck))
 test_no_window_is_ever_exceeded = Shared.TestCase
