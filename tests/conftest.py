@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from tests.support.warm_start import warm_start
 
-settings.register_profile("any machine", deadline=None)  # how long an example takes is the machine's affair
+settings.register_profile("any machine", settings(), deadline=None)  # how long an example takes is the machine's affair
 settings.load_profile("any machine")
 
 

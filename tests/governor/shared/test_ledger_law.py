@@ -89,6 +89,9 @@ class Shared(RuleBasedStateMachine):
         self.counted: list[Interval] = []
         self.open: dict[tuple[str, int], int] = {}
 
+    def teardown(self) -> None:
+        self.connection.close()
+
     def step(self, message: Exchange) -> Reply:
         return exchange(self.connection, message, Surroundings(self.now, self.run, lost=self.lost))
 
