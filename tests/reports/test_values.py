@@ -18,12 +18,11 @@ from xml.etree import ElementTree as ET
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from click.testing import Result
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.calls import ACCOUNT, client
 from support.raw_server import RawServer, answer
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from spotify_ads_async import InvalidAnswer, InvalidRequest, WalkIncomplete
 from spotify_ads_async.models import ReportEntityType, ReportField, ReportFieldType, ReportGranularity
