@@ -38,7 +38,8 @@ COMMANDS: Mapping[str, Entry] = {
     "doctor": Entry(
         "doctor.command", "doctor", "Find out what keeps this from working, and what to do.", tolerant=True
     ),
-    "accounts": Entry("accounts", "accounts", "List the ad accounts you can use."),
+    "accounts": Entry("listing", "accounts", "List the ad accounts you can use."),
+    "businesses": Entry("listing", "businesses", "List the businesses you belong to."),
     "campaigns": Entry("entities", "campaigns", "List, read, create, change and clone campaigns."),
     "ad-sets": Entry("entities", "ad_sets", "List, read, create, change and clone ad sets."),
     "ads": Entry("entities", "ads", "List, read, create and change ads."),

@@ -9,23 +9,16 @@ import typer
 
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
+from spotify_ads_async.cli.listing import add_reading
 from spotify_ads_async.cli.options import (
     AdAccount,
-    AdAccounts,
-    AllAccounts,
-    Fields,
-    Limit,
-    OutputForm,
     needed,
-    needed_some,
 )
-from spotify_ads_async.cli.output import Output
-from spotify_ads_async.cli.reading import rows_of, write_rows
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
 from spotify_ads_async.cli.trees import say_errors
 from spotify_ads_async.client import AdAccount as Account
 from spotify_ads_async.errors import RequestRejected
-from spotify_ads_async.models import CampaignDraft, CampaignStatus
+from spotify_ads_async.models import CampaignStatus
 
 __all__ = ["app"]
 
@@ -36,34 +29,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_TABLE_COLUMNS = ("name", "objective", "id", "draft_hierarchy_version", "created_at", "updated_at")
-
 Ids = Annotated[list[str], typer.Argument(metavar="ID", help="Drafts of campaigns.")]
 IdsOrAll = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Drafts of campaigns.")]
 
 
-@app.command("list")
-def list_(
-    *,
-    limit: Limit = None,
-    fields: Fields = None,
-    ad_account: AdAccounts = None,
-    all_accounts: AllAccounts = False,
-    output: OutputForm = Output.TABLE,
-) -> None:
-    """List the drafts of campaigns, whoever made them; rows appear while pages are read."""
-    accounts = needed_some(ad_account, every=all_accounts)
-
-    async def command() -> int:
-        async with connected() as client:
-            rows = rows_of(
-                CampaignDraft, output=output, fields=fields, table=_TABLE_COLUMNS, of_accounts=len(accounts) != 1
-            )
-            return await write_rows(
-                client, accounts, lambda account: account.drafts.campaigns.list(), rows, limit=limit
-            )
-
-    run(command)
+add_reading(app, "drafts")
 
 
 @app.command()

@@ -25,8 +25,8 @@ from spotify_ads_async.bulk.plan.state import State, leaf, writable_state
 from spotify_ads_async.bulk.workbook.describing import describe
 from spotify_ads_async.bulk.workbook.template import cell_of, sheet_column
 from spotify_ads_async.cli.connect import connected
-from spotify_ads_async.cli.fields import complete_condition, complete_writable
-from spotify_ads_async.cli.options import AdAccount, needed
+from spotify_ads_async.cli.fields import complete_writable
+from spotify_ads_async.cli.options import AdAccount, Where, needed
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.trees import export_tree
@@ -64,15 +64,7 @@ def export(
         Form | None,
         typer.Option("--output", "-o", help="The form; by the file's name, else csv. A tree is jsonl always."),
     ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--where",
-            metavar="CONDITION",
-            help="Such as status=ACTIVE; all must hold.",
-            autocompletion=complete_condition,
-        ),
-    ] = None,
+    where: Where = None,
     columns: Annotated[
         str | None,
         typer.Option(

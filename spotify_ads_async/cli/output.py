@@ -61,6 +61,7 @@ class Rows:
         columns: the columns of a table, a CSV or a Parquet file, in order; names of nested values are dotted.
         stream: where to write, by default stdout.
         kinds: what the columns of a Parquet file hold.
+        wide: a table keeps every column whole, whatever the terminal's width.
 
     Raises:
         ConfigurationError: a Parquet file is wanted, and the extra ``tables`` is missing.
@@ -74,13 +75,16 @@ class Rows:
         *,
         stream: TextIO | None = None,
         kinds: Mapping[str, ColumnKind] = NO_KINDS,
+        wide: bool = False,
     ) -> None:
         self._stream = stream or sys.stdout
         if output is Output.PARQUET:
             self._writer = _Parquet(self._stream, columns, kinds)
             return
-        writers: Mapping[Output, type[_Table | _Json | _JsonLines | _Csv]] = {
-            Output.TABLE: _Table,
+        if output is Output.TABLE:
+            self._writer = _Table(self._stream, columns, wide=wide)
+            return
+        writers: Mapping[Output, type[_Json | _JsonLines | _Csv]] = {
             Output.JSON: _Json,
             Output.JSONL: _JsonLines,
             Output.CSV: _Csv,
@@ -216,8 +220,9 @@ def _at(values: Mapping[str, Any], row: Mapping[str, Any], column: str) -> objec
 class _Table:
     """A table as wide as the terminal, or as wide as it needs to be in a pipe. The first rows decide the columns' widths."""
 
-    def __init__(self, stream: TextIO, columns: Sequence[str]) -> None:
+    def __init__(self, stream: TextIO, columns: Sequence[str], *, wide: bool = False) -> None:
         self._stream = stream
+        self._fits = stream.isatty() and not wide
         self._columns = columns
         self._sample: list[list[str]] = []
         self._widths: list[int] = []
@@ -247,14 +252,14 @@ class _Table:
 
     def _begin(self) -> None:
         heads = [_HEADS.get(column, column) for column in self._columns]
-        self._widths = fitted(self._stream, heads, self._sample, widest=_WIDEST)
+        self._widths = fitted(self._stream, heads, self._sample, widest=_WIDEST if self._fits else None)
         self._put([head.upper() for head in heads], bold=True)
         for cells in self._sample:
             self._put(cells)
         self._sample.clear()
 
     def _put(self, cells: Sequence[str], *, bold: bool = False) -> None:
-        write_line(self._stream, cells, self._widths, right=self._right, bold=bold)
+        write_line(self._stream, cells, self._widths, right=self._right, bold=bold, cut=self._fits)
         self._stream.flush()
 
 

@@ -43,14 +43,14 @@ def somebody_watches() -> bool:
     return sys.stderr.isatty()
 
 
-def fitted(stream: TextIO, columns: Sequence[str], rows: Sequence[Sequence[str]], *, widest: int) -> list[int]:
-    """The columns' widths: what the rows need, and on a terminal no more than it has. Zero stands for a column without room.
+def fitted(stream: TextIO, columns: Sequence[str], rows: Sequence[Sequence[str]], *, widest: int | None) -> list[int]:
+    """The columns' widths: what the rows need, and with a ``widest`` no more than the terminal has. Zero stands for a column without room.
 
     IDs are shortened first, to what commands still take for them; then other things' IDs go, and then the last columns. Of the
     others the widest give way, but never times, which are of use only as a whole.
     """
     needed = [max([cell_len(column), *(cell_len(row[index]) for row in rows)]) for index, column in enumerate(columns)]
-    if not stream.isatty():
+    if widest is None:
         return needed
     room = _console(stream).width
     times = [_is_time(column) for column in columns]
@@ -94,13 +94,15 @@ def _total(widths: Sequence[int]) -> int:
 
 
 def write_line(
-    stream: TextIO, cells: Sequence[str], widths: Sequence[int], *, right: Collection[int] = (), bold: bool = False
+    stream: TextIO,
+    cells: Sequence[str],
+    widths: Sequence[int],
+    *,
+    right: Collection[int] = (),
+    bold: bool = False,
+    cut: bool = False,
 ) -> None:
-    """One line of a table, the cells of ``right`` aligned to the right.
-
-    In a pipe nothing is cut off; on a terminal a cell that is too long ends in an ellipsis.
-    """
-    cut = stream.isatty()
+    """One line of a table, the cells of ``right`` aligned to the right. With ``cut``, a cell that is too long ends in an ellipsis."""
     parts = [
         _sized(f"{' ' * max(0, width - cell_len(cell))}{cell}" if index in right else cell, width, cut=cut)
         for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
@@ -109,7 +111,7 @@ def write_line(
     line = _GAP.join(parts).rstrip()
     if bold and cut and 0 in widths:
         line += _MORE
-    if bold and cut:
+    if bold and stream.isatty():
         _console(stream).print(line, style="bold", soft_wrap=True)
     else:
         stream.write(line + "\n")

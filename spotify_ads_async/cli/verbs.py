@@ -14,7 +14,7 @@ import typer
 from spotify_ads_async.bulk import Entity, Options
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes
-from spotify_ads_async.cli.options import AdAccount, needed
+from spotify_ads_async.cli.options import AdAccount, Where, needed
 from spotify_ads_async.cli.run import run, usage_error
 from spotify_ads_async.cli.short_ids import whole_ids
 
@@ -73,10 +73,7 @@ def _add(app: typer.Typer, entity: Entity, verb: str, setting: str) -> None:
     def carry_out(
         ids: Annotated[list[str] | None, typer.Argument(metavar="ID", show_default=False)] = None,
         *,
-        where: Annotated[
-            list[str] | None,
-            typer.Option("--where", metavar="CONDITION", help="Instead of IDs, such as name~autumn; all must hold."),
-        ] = None,
+        where: Where = None,
         to: Annotated[
             Path | None, typer.Option("--plan", metavar="FILE", help="The plan to write, which can be undone.")
         ] = None,
@@ -115,6 +112,6 @@ def _add(app: typer.Typer, entity: Entity, verb: str, setting: str) -> None:
 async def _changes(entity: Entity, ad_account: str, given: Sequence[str], setting: str) -> bytes:
     """IDs as a file of changes, so that one which is not there is named."""
     async with connected() as client:
-        ids = await whole_ids(client, entity, ad_account, given)
+        ids = await whole_ids(client, entity.plural, ad_account, given)
     field, _, value = setting.partition("=")
     return b"".join(msgspec.json.encode({entity.id_column: one, field: value}) + b"\n" for one in ids)

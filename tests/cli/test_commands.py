@@ -66,7 +66,7 @@ def imported(names: set[str], *arguments: str, environment: dict[str, str] | Non
 def test_help_imports_no_sdk() -> None:
     written, modules = imported({"aiohttp", "rich"}, "--help")
     assert modules == set()
-    assert "ad-sets    List, read, create, change and clone ad sets." in written
+    assert "ad-sets     List, read, create, change and clone ad sets." in written
 
 
 def test_the_version_is_said_without_the_package() -> None:
