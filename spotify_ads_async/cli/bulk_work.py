@@ -56,6 +56,7 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
 
     ad_account: str
     changes: Path | None = None
+    name: str = ""
     where: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     entity: bulk.Entity = bulk.ENTITIES["ad sets"]
@@ -118,6 +119,7 @@ async def _plan_file(
         planning.ad_account,
         changes,
         target,
+        name=planning.name,
         clear=planning.clear,
         base=planning.base,
         skip_bad_rows=planning.skip_bad_rows,

@@ -15,6 +15,7 @@ from spotify_ads_async.cli.options import (
     needed,
 )
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
+from spotify_ads_async.cli.short_ids import whole_ids
 from spotify_ads_async.cli.trees import say_errors
 from spotify_ads_async.client import AdAccount as Account
 from spotify_ads_async.errors import RequestRejected
@@ -115,7 +116,7 @@ def _each(ids: list[str], ad_account: str, do: Callable[[Account, str], Awaitabl
         code = DONE
         async with connected() as client:
             account = client.ad_account(ad_account)
-            named = ids or await _all_drafts(account)
+            named = await whole_ids(client, "drafts", ad_account, ids) if ids else await _all_drafts(account)
             if not named:
                 say("there are no drafts")
             elif question and not ids and not await agreed(f"{question} {_counted(named)}?", yes=False):

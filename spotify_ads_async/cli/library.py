@@ -21,6 +21,7 @@ from spotify_ads_async.cli.options import (
 from spotify_ads_async.cli.output import Output, show
 from spotify_ads_async.cli.reading import rows_of
 from spotify_ads_async.cli.run import run, say, usage_error
+from spotify_ads_async.cli.short_ids import whole_ids
 from spotify_ads_async.cli.upload import upload_list, upload_media
 from spotify_ads_async.models import (
     AssetUpdate,
@@ -84,7 +85,8 @@ def update_asset(
     async def command() -> None:
         async with connected() as client:
             assets_of = client.ad_account(account).assets
-            kind = (await assets_of.get(asset_id)).asset_type
+            (whole_id,) = await whole_ids(client, "assets", account, [asset_id])
+            kind = (await assets_of.get(whole_id)).asset_type
             if kind is None:
                 usage_error(f"{asset_id}: the API does not say what kind of asset it is")
             change = AssetUpdate(
@@ -92,7 +94,7 @@ def update_asset(
                 name=UNSET if name is None else name,
                 asset_subtype=UNSET if subtype is None else subtype,
             )
-            show(msgspec.to_builtins(await assets_of.update(asset_id, change)))
+            show(msgspec.to_builtins(await assets_of.update(whole_id, change)))
 
     run(command)
 
@@ -172,13 +174,14 @@ def update_audience(
     async def command() -> None:
         async with connected() as client:
             audiences_of = client.ad_account(account).audiences
-            kind = (await audiences_of.get(audience_id)).type
+            (whole_id,) = await whole_ids(client, "audiences", account, [audience_id])
+            kind = (await audiences_of.get(whole_id)).type
             change = LookalikeAudienceUpdate if kind == "LOOKALIKE" else CustomAudienceUpdate
             texts = {
                 "name": UNSET if name is None else name,
                 "description": UNSET if description is None else description,
             }
-            show(msgspec.to_builtins(await audiences_of.update(audience_id, change(**texts))))
+            show(msgspec.to_builtins(await audiences_of.update(whole_id, change(**texts))))
 
     run(command)
 
@@ -198,6 +201,7 @@ def delete_audience(
             say("nothing was deleted")
             return
         async with connected() as client:
-            show(msgspec.to_builtins(await client.ad_account(account).audiences.delete(audience_id)))
+            (whole_id,) = await whole_ids(client, "audiences", account, [audience_id])
+            show(msgspec.to_builtins(await client.ad_account(account).audiences.delete(whole_id)))
 
     run(command)

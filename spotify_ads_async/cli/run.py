@@ -38,9 +38,17 @@ def say(message: str) -> None:
     typer.echo(printable(message), err=True)
 
 
+class _WrongUsage(typer.BadParameter):
+    """How the command was called is wrong; the message says all of it."""
+
+    def format_message(self) -> str:
+        """The message, without words of typer's own before it."""
+        return self.message
+
+
 def usage_error(message: str) -> NoReturn:
     """End with a message about how the command was called."""
-    raise typer.BadParameter(printable(message))
+    raise _WrongUsage(printable(message))
 
 
 def run(command: Callable[[], Awaitable[int | None]]) -> NoReturn:

@@ -101,7 +101,10 @@ def _add(app: typer.Typer, entity: Entity, verb: str, setting: str) -> None:
                 content = await _changes(entity, account, ids or (), setting)
                 await anyio.to_thread.run_sync(changes.write_bytes, content)
                 return await bulk_work.apply_changes(
-                    bulk_work.Planning(changes=changes, to=to, ad_account=account), working
+                    bulk_work.Planning(
+                        changes=changes, name="IDs given on the command line", to=to, ad_account=account
+                    ),
+                    working,
                 )
 
         run(command)
