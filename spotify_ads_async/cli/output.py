@@ -15,7 +15,7 @@ import msgspec
 from spotify_ads_async.bulk.plan.cells import CsvRows, to_cell
 from spotify_ads_async.cli.parquet import NO_KINDS, ColumnKind, ParquetRows
 from spotify_ads_async.cli.run import usage_error
-from spotify_ads_async.cli.terminal import console, fitted, write_line
+from spotify_ads_async.cli.terminal import console, fitted, progress_line, put, write_line
 from spotify_ads_async.cli.text import printable, printable_json
 from spotify_ads_async.money import format_micros
 
@@ -126,9 +126,10 @@ def show(value: object) -> None:
     """Write one value to stdout as JSON that people can read, in colours on a terminal."""
     text = printable_json(msgspec.json.format(msgspec.json.encode(value)).decode())
     if sys.stdout.isatty():
+        progress_line.clear()
         console().print_json(text)
     else:
-        sys.stdout.write(text + "\n")
+        put(sys.stdout, text + "\n")
 
 
 class _JsonLines:
@@ -137,8 +138,7 @@ class _JsonLines:
         self._stream = stream
 
     def write(self, row: Mapping[str, Any]) -> None:
-        self._stream.write(_json(row) + "\n")
-        self._stream.flush()
+        put(self._stream, _json(row) + "\n")
 
     def end(self, *, failed: bool) -> None:
         pass
@@ -151,13 +151,12 @@ class _Json:
         self._opening = "["
 
     def write(self, row: Mapping[str, Any]) -> None:
-        self._stream.write(f"{self._opening}\n  {_json(row)}")
-        self._stream.flush()
+        put(self._stream, f"{self._opening}\n  {_json(row)}")
         self._opening = ","
 
     def end(self, *, failed: bool) -> None:
         del failed
-        self._stream.write("\n]\n" if self._opening == "," else "[]\n")
+        put(self._stream, "\n]\n" if self._opening == "," else "[]\n")
 
 
 class _Csv:
@@ -175,12 +174,11 @@ class _Csv:
 
     def _put(self, cells: Sequence[str]) -> None:
         self._writer.write(cells)
-        line = self._line.getvalue()
+        text = self._line.getvalue()
         self._line.seek(0)
         self._line.truncate()
         # A file keeps every character; a terminal must not obey them.
-        self._stream.write(printable(line) if self._is_terminal else line)
-        self._stream.flush()
+        put(self._stream, printable(text) if self._is_terminal else text)
 
     def end(self, *, failed: bool) -> None:
         pass
@@ -260,7 +258,6 @@ class _Table:
 
     def _put(self, cells: Sequence[str], *, bold: bool = False) -> None:
         write_line(self._stream, cells, self._widths, right=self._right, bold=bold, cut=self._fits)
-        self._stream.flush()
 
 
 def _shown(column: str, value: object, currency: str | None) -> str:

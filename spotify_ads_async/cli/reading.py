@@ -21,6 +21,7 @@ from spotify_ads_async.bulk.plan.columns import suggestion
 from spotify_ads_async.cli.kinds import ListedKind
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.parquet import NO_KINDS, kinds_of
+from spotify_ads_async.cli.progress import counting
 from spotify_ads_async.cli.run import DONE, FAILED, say, usage_error
 from spotify_ads_async.client import AdAccount, AdsClient
 from spotify_ads_async.errors import NotFound
@@ -111,14 +112,16 @@ async def _write(
     row_of: Callable[[Any], Mapping[str, Any] | None],
 ) -> None:
     left = limit
-    async for ad_account_id, item in found:
-        row = row_of(item)
-        if row is None:
-            continue
-        rows.write({**row, ACCOUNT_COLUMN: ad_account_id} if ad_account_id else row)
-        left = None if left is None else left - 1
-        if left == 0:
-            return
+    with counting("read") as read:
+        async for ad_account_id, item in found:
+            read()
+            row = row_of(item)
+            if row is None:
+                continue
+            rows.write({**row, ACCOUNT_COLUMN: ad_account_id} if ad_account_id else row)
+            left = None if left is None else left - 1
+            if left == 0:
+                return
 
 
 @contextlib.asynccontextmanager

@@ -20,6 +20,7 @@ from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccounts, AllAccounts, Limit, OutputForm, Wide, needed_some
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.parquet import ColumnKind
+from spotify_ads_async.cli.progress import doing
 from spotify_ads_async.cli.reading import ACCOUNT_COLUMN, write_rows
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
 from spotify_ads_async.cli.short_ids import whole_ids
@@ -328,7 +329,8 @@ async def _draw(told: _Told, file: Path | None) -> int:
     request, (ad_account,) = told.request, told.request.ad_accounts
     async with connected() as client:
         await told.know_ids(client)
-        rows = await told.call(client.ad_account(ad_account)).collect()
+        with doing("reading the report"):
+            rows = await told.call(client.ad_account(ad_account)).collect()
     for row in rows:
         told.came(row)
     times = periods(rows, request.span, timedelta(hours=1) if request.by is By.HOUR else timedelta(days=1))

@@ -1,18 +1,23 @@
-"""The terminal: widths, consoles and progress, with rich. Colours end where ``NO_COLOR`` is set or no terminal listens."""
+"""The terminal: widths, consoles and the line of progress, with rich. Colours end where ``NO_COLOR`` is set or no terminal listens."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
-from collections.abc import Collection, Sequence
+import threading
+import time
+from collections.abc import Collection, Generator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from rich.cells import cell_len, set_cell_size
 
+from spotify_ads_async.cli.text import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["SHORT_ID", "console", "errors", "fitted", "is_id", "somebody_watches", "write_line"]
+__all__ = ["SHORT_ID", "console", "errors", "fitted", "is_id", "progress_line", "put", "somebody_watches", "write_line"]
 
 _GAP = "  "
 _MORE = "  …"
@@ -41,6 +46,73 @@ def errors() -> Console:
 def somebody_watches() -> bool:
     """Whether a terminal shows what is written to stderr."""
     return sys.stderr.isatty()
+
+
+_ROOM_FOR_CONTROL_C = 4
+"""Cells at the end of the line of progress: a terminal writes ``^C`` there, which at the end of a full line would go to the next one."""
+
+
+class _Line:
+    """The last line on a terminal while a command works: drawn over itself, and gone before anything else is written.
+
+    It needs no more of a terminal than that a carriage return goes back. Threads may write, too.
+    """
+
+    def __init__(self) -> None:
+        self._width = 0
+        self._written_at = time.monotonic()
+        self._lock = threading.Lock()
+        self._held = False
+
+    def quiet_seconds(self) -> float:
+        """How long nothing else has been written to a terminal."""
+        return time.monotonic() - self._written_at
+
+    def show(self, text: str) -> None:
+        """Show a text in place of the last one, cut off where the terminal ends."""
+        room = errors().width - _ROOM_FOR_CONTROL_C
+        text = printable(text)
+        if cell_len(text) > room:
+            text = set_cell_size(text, room - 1) + "…"
+        with self._lock:
+            if self._held:
+                return
+            width = cell_len(text)
+            sys.stderr.write(f"\r{text}{' ' * (self._width - width)}")
+            sys.stderr.flush()
+            self._width = width
+
+    def clear(self) -> None:
+        """Take it away, for something else is written."""
+        with self._lock:
+            self._written_at = time.monotonic()
+            if self._width:
+                sys.stderr.write(f"\r{' ' * self._width}\r")
+                sys.stderr.flush()
+                self._width = 0
+
+    @contextlib.contextmanager
+    def held(self) -> Generator[None]:
+        """Keep it away while somebody is asked."""
+        self._held = True
+        self.clear()
+        try:
+            yield
+        finally:
+            self._held = False
+            self.clear()
+
+
+progress_line = _Line()
+"""Of this process: it has one terminal."""
+
+
+def put(stream: TextIO, text: str) -> None:
+    """Write a text, at once."""
+    if stream.isatty():
+        progress_line.clear()
+    stream.write(text)
+    stream.flush()
 
 
 def fitted(stream: TextIO, columns: Sequence[str], rows: Sequence[Sequence[str]], *, widest: int | None) -> list[int]:
@@ -108,13 +180,14 @@ def write_line(
         for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
         if width
     ]
-    line = _GAP.join(parts).rstrip()
+    text = _GAP.join(parts).rstrip()
     if bold and cut and 0 in widths:
-        line += _MORE
+        text += _MORE
     if bold and stream.isatty():
-        _console(stream).print(line, style="bold", soft_wrap=True)
+        progress_line.clear()
+        _console(stream).print(text, style="bold", soft_wrap=True)
     else:
-        stream.write(line + "\n")
+        put(stream, text + "\n")
 
 
 def _sized(cell: str, width: int, *, cut: bool) -> str:

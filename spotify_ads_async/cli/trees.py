@@ -15,11 +15,12 @@ import typer
 
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
-from spotify_ads_async.cli.counter import counting
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output, Rows
+from spotify_ads_async.cli.progress import counting
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
 from spotify_ads_async.cli.short_ids import whole_ids
+from spotify_ads_async.cli.terminal import progress_line
 from spotify_ads_async.cli.zones import Zone, in_zone, moment_of
 from spotify_ads_async.models import DraftValidationError
 
@@ -138,13 +139,14 @@ async def export_tree(ad_account: str, to: Path | None, *, archived: bool) -> No
     counts: dict[str, int] = {}
     async with connected() as client:
         trees = client.ad_account(ad_account).trees
-        quiet = to is None and sys.stdout.isatty()
-        with contextlib.nullcontext(lambda: None) if quiet else counting("lines written") as count:
+        with counting("lines written") as count:
             if to is not None:
                 counts = await trees.export(to, archived=archived, on_line=count)
             else:
-                async for kind, line in trees.lines(archived=archived):
-                    sys.stdout.buffer.write(line)
+                async for kind, written in trees.lines(archived=archived):
+                    if sys.stdout.isatty():
+                        progress_line.clear()
+                    sys.stdout.buffer.write(written)
                     counts[kind] = counts.get(kind, 0) + 1
                     count()
                 sys.stdout.buffer.flush()
