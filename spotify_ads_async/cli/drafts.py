@@ -14,6 +14,7 @@ from spotify_ads_async.cli.options import (
     AdAccount,
     needed,
 )
+from spotify_ads_async.cli.progress import counting
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
 from spotify_ads_async.cli.short_ids import whole_ids
 from spotify_ads_async.cli.trees import say_errors
@@ -47,7 +48,7 @@ def validate(ids: Ids, *, ad_account: AdAccount = None) -> None:
         say(f"{draft_id}: {f'{len(errors)} errors' if errors else 'could go live'}")
         return not errors
 
-    _each(ids, needed(ad_account), one)
+    _each(ids, needed(ad_account), one, "could go live")
 
 
 @app.command()
@@ -74,7 +75,7 @@ def publish(
             say(f"{draft_id}: live{', and paused' if paused else ''}")
         return not errors
 
-    _each(ids or [], needed(ad_account), one, "" if yes else "publish")
+    _each(ids or [], needed(ad_account), one, "published", question="" if yes else "publish")
 
 
 @app.command()
@@ -86,7 +87,7 @@ def delete(ids: Ids, *, yes: Yes = False, ad_account: AdAccount = None) -> None:
         say(f"{draft_id}: deleted")
         return True
 
-    _each(ids, needed(ad_account), one, "" if yes else "delete")
+    _each(ids, needed(ad_account), one, "deleted", question="" if yes else "delete")
 
 
 def _counted(ids: list[str]) -> str:
@@ -103,7 +104,9 @@ async def _all_drafts(account: Account) -> list[str]:
     return found
 
 
-def _each(ids: list[str], ad_account: str, do: Callable[[Account, str], Awaitable[bool]], question: str = "") -> None:
+def _each(
+    ids: list[str], ad_account: str, do: Callable[[Account, str], Awaitable[bool]], done: str, *, question: str = ""
+) -> None:
     """Do the same with each, or with every draft where none is named, after a question if there is a word for it.
 
     What the server refuses for one does not keep the others from it.
@@ -113,7 +116,6 @@ def _each(ids: list[str], ad_account: str, do: Callable[[Account, str], Awaitabl
         if question and ids and not await agreed(f"{question} {_counted(ids)}?", yes=False):
             say("nothing was changed")
             return DONE
-        code = DONE
         async with connected() as client:
             account = client.ad_account(ad_account)
             named = await whole_ids(client, "drafts", ad_account, ids) if ids else await _all_drafts(account)
@@ -122,14 +124,16 @@ def _each(ids: list[str], ad_account: str, do: Callable[[Account, str], Awaitabl
             elif question and not ids and not await agreed(f"{question} {_counted(named)}?", yes=False):
                 say("nothing was changed")
                 return DONE
-            for draft_id in named:
-                try:
-                    good = await do(account, draft_id)
-                except RequestRejected as refused:
-                    say(f"failed: {draft_id}: {refused}")
-                    good = False
-                if not good:
-                    code = FAILED
-        return code
+            good = 0
+            with counting("drafts", len(named)) as count:
+                for draft_id in named:
+                    count()
+                    try:
+                        good += await do(account, draft_id)
+                    except RequestRejected as refused:
+                        say(f"failed: {draft_id}: {refused}")
+        if len(named) > 1:
+            say(f"{good} of {len(named)} drafts {done}")
+        return DONE if good == len(named) else FAILED
 
     run(command)

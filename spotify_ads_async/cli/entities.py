@@ -33,7 +33,7 @@ from spotify_ads_async.cli.options import (
     json_body,
     needed,
 )
-from spotify_ads_async.cli.output import show
+from spotify_ads_async.cli.output import show, show_done
 from spotify_ads_async.cli.products import AdProduct, hold_to_product
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.short_ids import whole_ids
@@ -228,7 +228,7 @@ async def _create(asked: _Asked, content: dict[str, Any], key: str | None, conse
         created = await client.call(
             operation, path={"ad_account_id": asked.ad_account}, body=content, idempotency_key=key
         )
-    show(msgspec.to_builtins(created))
+    show_done("made", asked.entity.name, created)
 
 
 async def _update(
@@ -285,4 +285,4 @@ async def _update(
             for step in outcome.steps:
                 # What came from the server goes back as it came, whether this version's document knows it or not.
                 answer = await client.with_options(validate=False).call(entity.update, path=path, body=step)
-    show(msgspec.to_builtins(answer))
+    show_done("changed", entity.name, answer, list(content or values))

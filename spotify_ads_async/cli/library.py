@@ -18,7 +18,7 @@ from spotify_ads_async.cli.options import (
     json_body,
     needed,
 )
-from spotify_ads_async.cli.output import Output, show
+from spotify_ads_async.cli.output import Output, show_done
 from spotify_ads_async.cli.reading import rows_of
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.short_ids import whole_ids
@@ -94,7 +94,7 @@ def update_asset(
                 name=UNSET if name is None else name,
                 asset_subtype=UNSET if subtype is None else subtype,
             )
-            show(msgspec.to_builtins(await assets_of.update(whole_id, change)))
+            show_done("changed", "asset", await assets_of.update(whole_id, change))
 
     run(command)
 
@@ -150,7 +150,7 @@ def create_audience(
         async with connected() as client:
             made = msgspec.to_builtins(await client.ad_account(account).audiences.create(content))  # pyright: ignore[reportArgumentType]
         if output is None:
-            show(made)
+            show_done("made", "audience", made)
         else:
             with rows_of(KINDS["audiences"], output=output, fields=None) as rows:
                 rows.write(made)
@@ -181,7 +181,7 @@ def update_audience(
                 "name": UNSET if name is None else name,
                 "description": UNSET if description is None else description,
             }
-            show(msgspec.to_builtins(await audiences_of.update(whole_id, change(**texts))))
+            show_done("changed", "audience", await audiences_of.update(whole_id, change(**texts)))
 
     run(command)
 
@@ -202,6 +202,6 @@ def delete_audience(
             return
         async with connected() as client:
             (whole_id,) = await whole_ids(client, "audiences", account, [audience_id])
-            show(msgspec.to_builtins(await client.ad_account(account).audiences.delete(whole_id)))
+            show_done("deleted", "audience", await client.ad_account(account).audiences.delete(whole_id))
 
     run(command)

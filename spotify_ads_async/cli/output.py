@@ -7,19 +7,19 @@ import io
 import sys
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self, TextIO, cast
 
 import msgspec
 
-from spotify_ads_async.bulk.plan.cells import CsvRows, to_cell
+from spotify_ads_async.bulk.plan.cells import CsvRows, amount_cell, to_cell
 from spotify_ads_async.cli.parquet import NO_KINDS, ColumnKind, ParquetRows
-from spotify_ads_async.cli.run import usage_error
+from spotify_ads_async.cli.run import say, usage_error
 from spotify_ads_async.cli.terminal import console, fitted, progress_line, put, write_line
 from spotify_ads_async.cli.text import printable, printable_json
 from spotify_ads_async.money import format_micros
 
-__all__ = ["Output", "Rows", "flat", "show"]
+__all__ = ["Output", "Rows", "flat", "show", "show_done"]
 
 _SAMPLE = 50
 _CURRENCIES = ("budget.currency", "currency_code", "currency")
@@ -61,6 +61,7 @@ class Rows:
         columns: the columns of a table, a CSV or a Parquet file, in order; names of nested values are dotted.
         stream: where to write, by default stdout.
         kinds: what the columns of a Parquet file hold.
+        amounts: columns with money in currency units → the field that holds it in micros.
         wide: a table keeps every column whole, whatever the terminal's width.
 
     Raises:
@@ -75,9 +76,11 @@ class Rows:
         *,
         stream: TextIO | None = None,
         kinds: Mapping[str, ColumnKind] = NO_KINDS,
+        amounts: Mapping[str, str] = MappingProxyType({}),
         wide: bool = False,
     ) -> None:
         self._stream = stream or sys.stdout
+        self._amounts = amounts
         if output is Output.PARQUET:
             self._writer = _Parquet(self._stream, columns, kinds)
             return
@@ -93,6 +96,10 @@ class Rows:
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Write one row, of JSON values."""
+        if self._amounts:
+            values = flat(row)
+            currency = next((values[name] for name in _CURRENCIES if values.get(name)), "")
+            row = {**row, **{name: amount_cell(values.get(field), currency) for name, field in self._amounts.items()}}
         self._writer.write(row)
 
     def __enter__(self) -> Self:
@@ -130,6 +137,15 @@ def show(value: object) -> None:
         console().print_json(text)
     else:
         put(sys.stdout, text + "\n")
+
+
+def show_done(done: str, noun: str, answer: object, fields: Sequence[str] = ()) -> None:
+    """Write an answer to stdout as JSON, and what was done to stderr, in a line: ``changed: ad set Autumn (ID): name``."""
+    found: dict[str, Any] = msgspec.to_builtins(answer)
+    show(found)
+    name = f" {found['name']}" if found.get("name") else ""
+    what = f": {', '.join(fields)}" if fields else ""
+    say(f"{done}: {noun}{name} ({found.get('id', 'its ID was not answered')}){what}")
 
 
 class _JsonLines:

@@ -17,10 +17,10 @@ from typing import Any
 
 import msgspec
 
-from spotify_ads_async.bulk.plan.columns import suggestion
+from spotify_ads_async.bulk.plan.columns import Kind, suggestion
 from spotify_ads_async.cli.kinds import ListedKind
 from spotify_ads_async.cli.output import Output, Rows
-from spotify_ads_async.cli.parquet import NO_KINDS, kinds_of
+from spotify_ads_async.cli.parquet import ColumnKind, kinds_of
 from spotify_ads_async.cli.progress import counting
 from spotify_ads_async.cli.run import DONE, FAILED, say, usage_error
 from spotify_ads_async.client import AdAccount, AdsClient
@@ -44,18 +44,25 @@ def rows_of(
     """
     columns = [name.strip() for name in fields.split(",")] if fields else list(kind.table)
     if fields:
-        _require_known(columns, kind.structs)
+        _require_known(columns, kind)
     elif output is not Output.TABLE:
         columns = list(
             dict.fromkeys(field.encode_name for one in kind.structs for field in msgspec.structs.fields(one))
         )
     typed = output is Output.PARQUET
-    kinds = {name: one for struct in kind.structs for name, one in kinds_of(struct).items()} if typed else NO_KINDS
-    return Rows(output, [ACCOUNT_COLUMN, *columns] if of_accounts else columns, kinds=kinds, wide=wide)
+    kinds = {name: one for struct in kind.structs if typed for name, one in kinds_of(struct).items()}
+    amounts = {
+        name: one.field for name in columns if (one := kind.answer_columns.get(name)) and one.kind is Kind.AMOUNT
+    }
+    if output is Output.TABLE:  # which shows money with its currency, whatever it is called
+        columns, amounts = [amounts.get(name, name) for name in columns], {}
+    columns = [ACCOUNT_COLUMN, *columns] if of_accounts else columns
+    return Rows(output, columns, kinds=kinds | dict.fromkeys(amounts, ColumnKind.TEXT), amounts=amounts, wide=wide)
 
 
-def _require_known(columns: Sequence[str], structs: Sequence[type[Any]]) -> None:
-    known = dict.fromkeys([ACCOUNT_COLUMN, *(name for struct in structs for name in kinds_of(struct))])
+def _require_known(columns: Sequence[str], kind: ListedKind) -> None:
+    names = (name for struct in kind.structs for name in kinds_of(struct))
+    known = dict.fromkeys([ACCOUNT_COLUMN, *names, *kind.answer_columns])
     for column in columns:
         parts = column.split(".")
         nearest = next((name for count in range(len(parts), 0, -1) if (name := ".".join(parts[:count])) in known), None)
