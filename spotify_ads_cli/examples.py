@@ -22,7 +22,7 @@ def examples() -> dict[str, str]:
 
 
 def lines_of(words: str) -> Sequence[str]:
-    """The lines that call a command such as ``spotify-ads bulk plan``, each once; an ID stands where the manual has it from another."""
+    """The lines that call a command such as ``spotify-ads bulk plan``, each once; IDs that others answer are ``ID``."""
     name = words.split()[1] if " " in words else "index"
     text = examples().get(name, "")
     found = re.findall(rf"^\$ ({re.escape(words)}(?: .*)?)$", text, flags=re.MULTILINE)

@@ -95,7 +95,7 @@ async def _get(kind: ListedKind, ad_account: str, given: Sequence[str], rows: Ro
 def _selection(
     kind: ListedKind, where: Sequence[str] | None, query: Mapping[str, Any]
 ) -> tuple[Mapping[str, Any], Callable[[Any], Mapping[str, Any] | None]]:
-    """What the server is asked to choose by, and what makes a row of an item, or None where a condition does not hold."""
+    """What the server is asked to choose by, and what makes a row of an item that is chosen."""
     try:
         conditions = [parse_condition(kind, text) for text in where or ()]
     except BadExpression as problem:
@@ -117,7 +117,10 @@ def accounts(
     wide: Wide = False,
     output: OutputForm = Output.TABLE,
 ) -> None:
-    """List every ad account of every business that you belong to; a business that refuses is named, and the others are listed."""
+    """List every ad account of every business that you belong to.
+
+    A business that refuses is named, and the others are listed.
+    """
     kind = KINDS["accounts"]
     rows = rows_of(kind, output=output, fields=fields, wide=wide)
     _list_all(lambda client: client.ad_accounts(), _selection(kind, where, {})[1], rows, limit)

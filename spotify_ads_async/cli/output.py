@@ -1,4 +1,7 @@
-"""Results on stdout: a table for people, JSON, JSON Lines, CSV or Parquet for programs; each row is written as it comes."""
+"""Results on stdout: a table for people, JSON, JSON Lines, CSV or Parquet for programs.
+
+Each row is written as it comes.
+"""
 
 from __future__ import annotations
 
@@ -140,7 +143,7 @@ def show(value: object) -> None:
 
 
 def show_done(done: str, noun: str, answer: object, fields: Sequence[str] = ()) -> None:
-    """Write an answer to stdout as JSON, and what was done to stderr, in a line: ``changed: ad set Autumn (ID): name``."""
+    """Write an answer to stdout as JSON, and what was done to stderr: ``changed: ad set Autumn (ID): name``."""
     found: dict[str, Any] = msgspec.to_builtins(answer)
     show(found)
     name = f" {found['name']}" if found.get("name") else ""
@@ -232,7 +235,10 @@ def _at(values: Mapping[str, Any], row: Mapping[str, Any], column: str) -> objec
 
 
 class _Table:
-    """A table as wide as the terminal, or as wide as it needs to be in a pipe. The first rows decide the columns' widths."""
+    """A table as wide as the terminal, or as wide as it needs to be in a pipe.
+
+    The first rows decide the columns' widths.
+    """
 
     def __init__(self, stream: TextIO, columns: Sequence[str], *, wide: bool = False) -> None:
         self._stream = stream

@@ -73,7 +73,8 @@ def uploading(name: str) -> Generator[Callable[[UploadProgress], None]]:
     def text() -> str:
         if last is None:
             return f"{name}: beginning"
-        return f"{name}: {last.phase} {_bar(last.sent, last.size)} {last.sent / _MEGABYTE:.1f} of {last.size / _MEGABYTE:.1f} MB"
+        sent, size = last.sent / _MEGABYTE, last.size / _MEGABYTE
+        return f"{name}: {last.phase} {_bar(sent, size)} {sent:.1f} of {size:.1f} MB"
 
     with _activity(text):
         yield note
@@ -95,7 +96,7 @@ def running(title: str, run: bulk.Run | bulk.WorkbookRun, client: AdsClient) -> 
 
 @contextlib.asynccontextmanager
 async def progress_told(client: AdsClient) -> AsyncGenerator[None]:
-    """Say what goes on whenever half a second passes without output, while the block lasts; nothing where no terminal listens."""
+    """Say what goes on whenever half a second passes without output, where a terminal listens."""
     if not somebody_watches():
         yield
         return

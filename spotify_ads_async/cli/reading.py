@@ -35,9 +35,10 @@ ACCOUNT_COLUMN = "ad_account_id"
 def rows_of(
     kind: ListedKind, *, output: Output, fields: str | None, wide: bool = False, of_accounts: bool = False
 ) -> Rows:
-    """Rows of a kind of thing, with the columns that are asked for: by default those of its table for people, and every field else.
+    """Rows of a kind of thing, with the columns that are asked for.
 
-    With ``of_accounts``, the first column is the ad account that a row comes from.
+    By default they are those of its table for people, and every field else. With ``of_accounts``, the first column is
+    the ad account that a row comes from.
 
     Raises:
         typer.BadParameter: a column is asked for that there is not.
@@ -83,8 +84,8 @@ async def write_rows(
 ) -> int:
     """Write the rows of one ad account, of several, or of every one where none is named; ``limit`` at most.
 
-    Rows of several accounts name theirs. Accounts that do not answer are named on stderr, and the others' rows come all the same.
-    ``row_of`` makes a row of what was read, or None to leave it out. Answers the exit code.
+    Rows of several accounts name theirs. Accounts that do not answer are named on stderr, and the others' rows come all
+    the same. ``row_of`` makes a row of what was read, or None to leave it out. Answers the exit code.
     """
     if len(ad_accounts) == 1:
         await write_some(read(client.ad_account(ad_accounts[0])), rows, limit=limit, row_of=row_of)

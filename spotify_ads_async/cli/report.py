@@ -157,7 +157,7 @@ def report(
 
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What is reported; ``span`` is the first and the last period, and ``zone`` that of times which are shown, UTC by default."""
+    """What is reported; ``span`` is the first and the last period, ``zone`` that of times as shown, UTC by default."""
 
     of: Of
     by: By
@@ -242,7 +242,7 @@ def _require_chartable(of: Of, fields: Sequence[ReportFieldType], ids: Sequence[
 def _range(
     by: By, since: datetime | None, until: datetime | None, now: datetime, zone: ZoneInfo | None
 ) -> tuple[datetime, datetime] | None:
-    """First and last period. By the hour, days are those of the zone, and the last one ends at the present hour while it lasts."""
+    """First and last period. By the hour, days are those of the zone, and the last ends at the present hour."""
     if by is By.LIFETIME:
         if since is not None or until is not None:
             usage_error("--by lifetime is over all time: leave out --from and --to, or report --by day")

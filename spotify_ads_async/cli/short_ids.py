@@ -17,7 +17,9 @@ _SHOWN = 5
 
 
 async def whole_ids(client: AdsClient, plural: str, ad_account: str, given: Sequence[str]) -> list[str]:
-    """The IDs of campaigns, ads or whatever ``plural`` says, in full. Only where one is shortened, the account's list is walked.
+    """The IDs of campaigns, ads or whatever ``plural`` says, in full.
+
+    Only where one is shortened, the account's list is walked.
 
     Raises:
         typer.BadParameter: a shortened ID fits nothing, or several things.

@@ -1,4 +1,7 @@
-"""The terminal: widths, consoles and the line of progress, with rich. Colours end where ``NO_COLOR`` is set or no terminal listens."""
+"""The terminal: widths, consoles and the line of progress, with rich.
+
+Colours end where ``NO_COLOR`` is set or no terminal listens.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ def somebody_watches() -> bool:
 
 
 _ROOM_FOR_CONTROL_C = 4
-"""Cells at the end of the line of progress: a terminal writes ``^C`` there, which at the end of a full line would go to the next one."""
+"""Cells left at the end of the line of progress: a terminal writes ``^C`` there, which must not go to the next line."""
 
 
 class _Line:
@@ -116,10 +119,12 @@ def put(stream: TextIO, text: str) -> None:
 
 
 def fitted(stream: TextIO, columns: Sequence[str], rows: Sequence[Sequence[str]], *, widest: int | None) -> list[int]:
-    """The columns' widths: what the rows need, and with a ``widest`` no more than the terminal has. Zero stands for a column without room.
+    """The columns' widths: what the rows need, and with a ``widest`` no more than the terminal has.
 
-    IDs are shortened first, to what commands still take for them; then other things' IDs go, and then the last columns. Of the
-    others the widest give way, but never times, which are of use only as a whole.
+    Zero stands for a column without room.
+
+    IDs are shortened first, to what commands still take for them; then other things' IDs go, and then the last columns.
+    Of the others the widest give way, but never times, which are of use only as a whole.
     """
     needed = [max([cell_len(column), *(cell_len(row[index]) for row in rows)]) for index, column in enumerate(columns)]
     if widest is None:
@@ -174,7 +179,7 @@ def write_line(
     bold: bool = False,
     cut: bool = False,
 ) -> None:
-    """One line of a table, the cells of ``right`` aligned to the right. With ``cut``, a cell that is too long ends in an ellipsis."""
+    """One line of a table, the cells of ``right`` aligned to the right. With ``cut``, long ones end in an ellipsis."""
     parts = [
         _sized(f"{' ' * max(0, width - cell_len(cell))}{cell}" if index in right else cell, width, cut=cut)
         for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
