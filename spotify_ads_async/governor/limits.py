@@ -26,8 +26,8 @@ class Limit(msgspec.Struct, frozen=True):
     """
 
     name: str
-    requests: int = msgspec.field()
-    window: float = msgspec.field()
+    requests: int
+    window: float
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -99,7 +99,6 @@ def checked_limits(limits: Iterable[Limit]) -> tuple[Limit, ...]:
     """
     found = tuple(limits)
     names = [limit.name for limit in found]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigurationError(f"limits: {', '.join(twice)} is given twice")
     return found
