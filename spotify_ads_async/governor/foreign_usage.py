@@ -82,7 +82,11 @@ class ForeignUsage:
 
     def ease(self, now: float) -> None:
         """Reckon what is left to others at this moment."""
-        self.tokens = max(self._refused.at(now), self._seen.at(now))
+        self.tokens = self.expected(now)
+
+    def expected(self, at: float) -> int:
+        """What will be left to others at that time, as far as is known."""
+        return max(self._refused.at(at), self._seen.at(at))
 
     def next_ease(self, now: float) -> float:
         """When at least one token fewer will be left to others."""

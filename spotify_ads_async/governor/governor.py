@@ -98,10 +98,8 @@ class Governor:
             counted_within=counted_within,
         )
         self._adaptive = AdaptiveLimits(self._scheduler, auto=pace == "auto")
-        if isinstance(store, str | Secret):
-            opened = open_store(store, timeout=max(1.0, lease_seconds(self.limits) / 4))
-        else:
-            opened = store
+        timeout = max(1.0, lease_seconds(self.limits) / 4)
+        opened = open_store(store, timeout=timeout) if isinstance(store, str | Secret) else store
         self._claims = None if opened is None else Claims(opened, self._adaptive, self.limits, on_store_failure)
         self._windows: dict[tuple[str, str, str], Window] = {}
         self._scopes: dict[tuple[str, str], Scope] = {}

@@ -107,9 +107,12 @@ class Window:
             self.foreign.ease(now)
             if self._after_pause_until <= now:
                 self._after_pause = None
-            if self.paused_until <= now:
-                self._end_pause(now)
+            ended_at = self.paused_until
+            if ended_at <= now:
+                self.paused_until, self.asked_until, self.pause_cause = -math.inf, -math.inf, None
             self.reckon_reserved()
+            if -math.inf < ended_at <= now < ended_at + _SPREAD_SECONDS:
+                self._spread_out(ended_at + _SPREAD_SECONDS)
 
     def settle(self, counted_by: float) -> None:
         """A request is over, and the server counted it no later than ``counted_by``: its token is back one window after."""
@@ -154,14 +157,13 @@ class Window:
         self.reckon_reserved()
         return paused
 
-    def _end_pause(self, now: float) -> None:
-        """Those who waited for it leave one after the other, and what is spaced catches up with the pause."""
-        ended_at, self.paused_until, self.asked_until, self.pause_cause = self.paused_until, -math.inf, -math.inf, None
+    def _spread_out(self, until: float) -> None:
+        """Those who waited for a pause leave one after the other, and what is spaced catches up with the pause."""
         leaving = self.waiting
         if self.pacer is not None:
             leaving = min(leaving, int(self.pause_length / self.pacer.interval))
-        if leaving > 0 and now < ended_at + _SPREAD_SECONDS:
-            self._after_pause, self._after_pause_until = Pacer(leaving, _SPREAD_SECONDS), ended_at + _SPREAD_SECONDS
+        if leaving > 0:
+            self.guarded, self._after_pause, self._after_pause_until = True, Pacer(leaving, _SPREAD_SECONDS), until
 
     def reckon_reserved(self) -> None:
         """Take in what is left to others, and space departures accordingly."""

@@ -130,8 +130,11 @@ class Conversation:
     def ask(self, request: PendingRequest) -> bool:
         """A request has to wait. Answers whether the store is to be asked at once."""
         flow, grants = request.flow, self._flows[request.flow]
-        if flow not in self._waiting or (len(flow.interactive) == 1 and request.number in flow.interactive):
-            grants.ask_at = -math.inf  # those who wait already are bulk, and leave a reserve
+        # Until now it lacked nothing, or those who wait are bulk, and leave a reserve.
+        if flow.waiting - 1 <= len(grants.granted) or (
+            len(flow.interactive) == 1 and request.number in flow.interactive
+        ):
+            grants.ask_at = -math.inf
         self._waiting[flow] = grants
         if request.expires_at < math.inf:
             self._doubts.append(request)

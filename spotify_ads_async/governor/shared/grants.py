@@ -55,7 +55,7 @@ class Account:
             in_flight=window.in_flight,
             waiting=window.waiting,
             interactive=window.wanted(now),
-            withheld=max(window.held_back, window.foreign.tokens),
+            withheld=max(window.held_back, window.foreign.expected(max(now, window.paused_until))),
             settled=[(number, int((now - counted_by) * 1e6)) for number, counted_by in self.settled.items()],
             unused=list(self.unused),
             extended=extended,
