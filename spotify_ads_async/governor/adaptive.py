@@ -1,4 +1,7 @@
-"""AdaptiveLimits: what the server's answers change. They can only tighten: pause a window, leave tokens to others, space departures."""
+"""AdaptiveLimits: what the server's answers change.
+
+They can only tighten: pause a window, leave tokens to others, space departures.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,10 @@ class AdaptiveLimits:
         self._auto = auto
 
     def on_response(self, flow: Flow, departure: int, status: int, headers: Mapping[str, str], now: float) -> None:
-        """Take in what one answer says about quota. ``departure`` is the number of its request in the order of leaving."""
+        """Take in what one answer says about quota.
+
+        ``departure`` is the number of its request in the order of leaving.
+        """
         for window in flow.windows:
             window.refresh(now)
         seen = rate_headers(headers)
@@ -62,7 +68,8 @@ class AdaptiveLimits:
     def _on_refusal(self, flow: Flow, departure: int, seen: RateHeaders, asked: float | None, now: float) -> None:
         culprits = _culprits(flow, seen)
         for window in culprits:
-            # It left after the last refusal was known: no pause yet, or one too short. Others were under way with the one that caused it.
+            # It left after the last refusal was known: no pause yet, or one too short. Others were under way with the
+            # one that caused it.
             news = departure > window.refused_at_departure
             if news:
                 window.refused_in_a_row += 1
@@ -83,7 +90,8 @@ class AdaptiveLimits:
         self, window: Window, owner: str, asked: float | None, reset: float | None, now: float, *, news: bool
     ) -> None:
         wanted = _pause_seconds(window, asked, reset)
-        # The window of an address belongs to every client there: after its own length nothing is left of what it counted.
+        # The window of an address belongs to every client there: after its own length nothing is left of what it
+        # counted.
         shared_by_clients = window.limit.name == "ip"
         longest = (
             min(window.limit.window, self.scheduler.longest_pause)
@@ -102,7 +110,8 @@ class AdaptiveLimits:
 
     def _count_remaining(self, named: list[Window], departure: int, remaining: int, now: float) -> None:
         if len(named) != 1 or departure <= named[0].remaining_heard_at_departure or named[0].shared:
-            return  # nobody knows which window is meant, or a later count is known, or which of the processes spent the rest
+            # Nobody knows which window is meant, or which process spent the rest, or a later count is known.
+            return
         window = named[0]
         window.remaining_heard_at_departure = departure
         departed_since = min(window.in_flight, self.scheduler.departures - departure)
@@ -127,7 +136,10 @@ def _named(flow: Flow, seen: RateHeaders) -> list[Window]:
 
 
 def _culprits(flow: Flow, seen: RateHeaders) -> list[Window]:
-    """Which windows a refusal means: those named as empty, else the reporting one, which takes precedence over the general ones."""
+    """Which windows a refusal means.
+
+    Those named as empty, else the reporting one, which takes precedence over the general ones.
+    """
     named = [] if seen.remaining else _named(flow, seen)
     reporting = [window for window in flow.windows if window.limit.name == "reporting"]
     return named or reporting or list(flow.windows)

@@ -1,6 +1,6 @@
-"""Forecast: when a request that waits can leave, and what is told to whoever may not wait so long. Pure: it changes nothing.
+"""Forecast: when a request that waits can leave, and what whoever may not wait so long is told. It changes nothing.
 
-Where a window is kept in this process, its return times say it. Where a store keeps it, the store's last :class:`Outlook` does.
+Where a window is kept in this process, its return times say it. Where a store keeps it, its last :class:`Outlook` does.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ class Outlook(msgspec.Struct, frozen=True):
     """What the store last said about a window. Times are of the local clock.
 
     ``free`` tokens can be used from ``opens_at`` on; the others come back at ``due``, of which there are so many evenly
-    spread over their number ``out``. Of ``active`` processes, ``active`` - 1 others have ``others_waiting`` requests in their queues.
+    spread over their number ``out``. Of ``active`` processes, ``active`` - 1 others have ``others_waiting`` requests in
+    their queues.
     """
 
     free: int
@@ -51,7 +52,10 @@ class Outlook(msgspec.Struct, frozen=True):
 def predicted_wait(
     request: PendingRequest, queue: WaitQueue, outlooks: dict[Window, Outlook], now: float
 ) -> tuple[float, Window]:
-    """Seconds until the last of the request's class in its flow can leave, and the window that binds. The request is in the queue."""
+    """Seconds until the last of the request's class in its flow can leave, and the window that binds.
+
+    The request is in the queue.
+    """
     waits = [(_predicted_for(request, window, queue, outlooks, now), window) for window in request.flow.windows]
     return max(waits, key=lambda pair: pair[0])
 
@@ -135,9 +139,9 @@ def pause_too_long(window: Window, now: float) -> RateLimited:
     """The server asked for a pause that nobody waits for."""
     asked, pause = window.asked_until - now, window.paused_until - now
     problem = RateLimited(
-        f"the server asked for a pause of {asked:.0f} s on {window.limit.name} ({window.owner}), longer than the governor "
-        f"waits: nothing was sent. It asks the server again in {pause:.0f} s; Governor.lift() or `spotify-ads quota lift` "
-        "ends the pause by hand"
+        f"the server asked for a pause of {asked:.0f} s on {window.limit.name} ({window.owner}), longer than the "
+        f"governor waits: nothing was sent. It asks the server again in {pause:.0f} s; Governor.lift() or "
+        "`spotify-ads quota lift` ends the pause by hand"
     )
     problem.retry_after = asked
     return problem

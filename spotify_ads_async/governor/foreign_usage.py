@@ -14,7 +14,10 @@ from typing import NamedTuple
 __all__ = ["ForeignUsage"]
 
 _RECOVERY_WINDOWS = (0.0, 4.0, 20.0, 40.0)
-"""Windows until what was left to others is tried again in full: after one refusal in a while, after two, three, and more."""
+"""Windows until what was left to others is tried again in full.
+
+After one refusal in a while, after two, three, and more.
+"""
 
 _SLACK_SHARE = 0.01
 """Share of the tokens left unused on top, once somebody else is known to spend the window."""
@@ -41,7 +44,7 @@ class _Belief(NamedTuple):
 
 
 class ForeignUsage:
-    """The ``tokens`` of one window that are left to others, of ``capacity`` in all, each of which is out for ``cycle`` seconds."""
+    """The ``tokens`` of one window that are left to others, of ``capacity`` that are out for ``cycle`` seconds each."""
 
     def __init__(self, capacity: int, cycle: float) -> None:
         self.tokens = 0
@@ -54,10 +57,10 @@ class ForeignUsage:
         self._refused = self._seen = _Belief(0, -math.inf, -math.inf)
 
     def refused(self, ours: int, now: float, paused_until: float, *, news: bool) -> None:
-        """The server refused a request of ours just now, when ``ours`` tokens were out, those of refused requests included.
+        """The server refused a request of ours just now, when ``ours`` tokens were out, for refused requests too.
 
-        A first refusal is over with the pause that it caused, for then the server has room again; a second one teaches. Without
-        ``news`` the request was under way with one that was refused before: it teaches how much, not how often.
+        A first refusal is over with the pause that it caused, for then the server has room again; a second one teaches.
+        Without ``news`` the request was under way with one that was refused before: it teaches how much, not how often.
         """
         self._refused_until.append(now + self._cycle)
         self._contested_until = now + _RECOVERY_WINDOWS[-1] * self._cycle

@@ -24,8 +24,9 @@ _SHORTEST_SLEEP_SECONDS = 0.001
 class Scheduler:
     """Lets requests leave, at once or after a wait.
 
-    A store sets ``on_starved`` (a request has to wait for it; answers why it need not wait), ``on_fork`` and ``on_news`` (other processes
-    should hear of these windows), and ``outlooks``. Up to ``forked_at_departure``, requests are the parent process's.
+    A store sets ``on_starved`` (a request has to wait for it; answers why it need not wait), ``on_fork`` and
+    ``on_news`` (other processes should hear of these windows), and ``outlooks``. Up to ``forked_at_departure``,
+    requests are the parent process's.
 
     Args:
         clock: a monotonic clock, in seconds.
@@ -126,7 +127,10 @@ class Scheduler:
         self._belong_to(None)
 
     def begin_anew(self) -> None:
-        """This process is a fork: nobody waits here, and what the parent has under way is no business of this process."""
+        """This process is a fork.
+
+        Nobody waits here, and what the parent has under way is no business of this process.
+        """
         self._timer = None  # it is the parent's loop's
         self._belong_to(None)
         self.forked_at_departure = self.departures
@@ -155,8 +159,8 @@ class Scheduler:
         if loop is not self.loop:
             if self.loop is not None and self.loop.is_running():
                 raise ConfigurationError(
-                    "a governor belongs to one event loop at a time, and another thread's loop is running with it: make a "
-                    "governor for each loop, with a common store (store='sqlite:///quota.db') where they share windows"
+                    "a governor belongs to one event loop at a time, and another thread's loop is running with it: "
+                    "make a governor for each loop, with a common store (store='sqlite:///quota.db') where they share windows"
                 )
             self._belong_to(loop)
         for window in flow.windows:
@@ -190,7 +194,10 @@ class Scheduler:
         self.wake_at(request.flow.next_at(now), now)
 
     async def _wait(self, request: PendingRequest) -> None:
-        """Until the request may leave. Cancelled while waiting, it leaves the queue; granted and cancelled, its tokens go back."""
+        """Until the request may leave.
+
+        Cancelled while waiting, it leaves the queue; granted and cancelled, its tokens go back.
+        """
         assert request.future is not None  # noqa: S101 (set with every request that waits)
         patience = None
         if request.expires_at < math.inf:

@@ -1,9 +1,10 @@
 """Window: one limit's tokens, all that decides whether they may be used now, and the one rule of admission.
 
-A window of N requests in W seconds has N tokens. A request takes one when it leaves; the token stays out while the request is in flight
-and comes back W after its answer's headers arrived. Whoever uses the token next leaves at least W after the server counted its last user,
-so no two requests on one token share a window, and N tokens mean at most N requests in any W seconds. A request needs a token from each of
-its windows, all or none: :func:`may_take` asks, :func:`take` takes, on the short way of an admission and out of the queue.
+A window of N requests in W seconds has N tokens. A request takes one when it leaves; the token stays out while the
+request is in flight and comes back W after its answer's headers arrived. Whoever uses the token next leaves at least W
+after the server counted its last user, so no two requests on one token share a window, and N tokens mean at most N
+requests in any W seconds. A request needs a token from each of its windows, all or none: :func:`may_take` asks,
+:func:`take` takes, on the short way of an admission and out of the queue.
 """
 
 from __future__ import annotations
@@ -27,24 +28,25 @@ _MARGIN_SECONDS, _MARGIN_SHARE = 0.001, 0.0001
 
 _SMOOTH_RATE_SHARE = 0.99
 _HELD_BACK_SHARE = 0.004
-"""The smooth rhythm stays so far below the full rate, and leaves so many tokens unused, that a weighted two-window counter,
-which takes the requests of its last window as evenly spread, does not refuse for the unevenness that the network adds."""
+"""So far below the full rate stays the smooth rhythm, and so many tokens it leaves, that a weighted two-window counter,
+which takes the requests of its last window as evenly spread, does not refuse for what the network makes uneven."""
 
 _RESPACING_SHARE = 0.02
 _SPREAD_SECONDS = 0.4
 """Those who waited for the end of a pause leave within this time, one after the other."""
 
 _STANDING_RESERVE_SHARE, _FIRST_RESERVE_SHARE, _LARGEST_RESERVE_SHARE = 0.002, 0.02, 0.25
-"""What bulk leaves where nobody interactive came lately, while it is unknown how many come, and at most. The first and the last stand in
-``ledger.lua`` too."""
+"""What bulk leaves where nobody interactive came lately, while it is unknown how many come, and at most. The first and
+the last stand in ``ledger.lua`` too."""
 
 
 class Window:
-    """One limit's tokens in one scope: ``available`` ones, those in flight, and those that come back ``cycle`` after a time in ``settled``.
+    """One limit's tokens in one scope: ``available`` ones, those in flight, and those that come back with time.
 
-    Every time is in seconds of one monotonic clock. ``settled`` is in order, and says by when the server had counted the requests that are
-    over; :meth:`refresh` takes in what is due. ``guarded`` says that more than the count of tokens decides: a pause, tokens reserved for
-    others, spaced departures. ``overtaken`` counts the interactive requests that had to wait and left before bulk ones.
+    Every time is in seconds of one monotonic clock. ``settled`` is in order, and says by when the server had counted
+    the requests that are over; their tokens are back ``cycle`` later, which :meth:`refresh` takes in. ``guarded`` says that
+    more than the count of tokens decides: a pause, tokens reserved for others, spaced departures. ``overtaken`` counts
+    the interactive requests that had to wait and left before bulk ones.
 
     Args:
         limit: how many tokens there are, and the seconds after which a used one comes back.
@@ -53,8 +55,8 @@ class Window:
         smooth: whether departures are spaced from the start.
         now: the present.
         clock_resolution: seconds by which a reading of the clock may lag.
-        shared: whether a store keeps the window. It then decides about reserves and what is left to others, and the tokens
-            here are this process's requests alone.
+        shared: whether a store keeps the window. It then decides about reserves and what is left to others, and the
+            tokens here are this process's requests alone.
     """
 
     def __init__(
@@ -98,7 +100,10 @@ class Window:
         return self.waiting_interactive + self.waiting_bulk
 
     def refresh(self, now: float) -> None:
-        """Take in what has become due: tokens, the end of a pause and of what follows it, tokens that were left to others."""
+        """Take in what has become due.
+
+        Tokens, the end of a pause and of what follows it, tokens that were left to others.
+        """
         settled, over = self.settled, now - self.cycle
         while settled and settled[0] <= over:
             settled.popleft()
@@ -115,7 +120,10 @@ class Window:
                 self._spread_out(ended_at + _SPREAD_SECONDS)
 
     def settle(self, counted_by: float) -> None:
-        """A request is over, and the server counted it no later than ``counted_by``: its token is back one window after."""
+        """A request is over, and the server counted it no later than ``counted_by``.
+
+        Its token is back one window after.
+        """
         if self.settled and counted_by < self.settled[-1]:
             insort(self.settled, counted_by)
         else:
@@ -190,7 +198,7 @@ class Window:
         return self._demand_counted_from + self.limit.window
 
     def wanted(self, now: float) -> int:
-        """Tokens that interactive requests will want, besides those that they have out themselves, and some for chance."""
+        """Tokens that interactive requests will want besides those that they have out, and some for chance."""
         demand = self.demand(now)
         if demand == 0:
             return 0
@@ -201,13 +209,16 @@ class Window:
         return max(wanted, at_first)
 
     def reserve(self, now: float) -> int:
-        """Tokens that bulk requests leave to interactive ones: one or so where none came lately, for a job that is alone uses all."""
+        """Tokens that bulk requests leave to interactive ones.
+
+        One or so where none came lately, for a job that is alone uses all.
+        """
         capacity = self.limit.requests
         standing = min(capacity - 1, math.ceil(capacity * _STANDING_RESERVE_SHARE))
         return max(standing, min(int(capacity * _LARGEST_RESERVE_SHARE), self.wanted(now)))
 
     def turn_of_bulk(self, now: float) -> bool:
-        """Whether interactive requests that had to wait overtook the bulk ones long enough, or none of these left for a whole window."""
+        """Whether interactive requests overtook the bulk ones long enough, or none of these left for a window."""
         return self.overtaken >= BULK_TURN or (self.waiting_bulk > 0 and now > self.bulk_left_at + self.limit.window)
 
     def needed(self, *, interactive: bool, now: float) -> int:
@@ -219,7 +230,7 @@ class Window:
         return max(1, min(kept + 1 + self.reserve(now), self.limit.requests))
 
     def lets_through(self, now: float, *, interactive: bool) -> bool:
-        """Whether there are tokens enough for a request of this class, and neither a pause nor the rhythm is in the way."""
+        """Whether tokens are there for a request of this class, and no pause or rhythm is in the way."""
         if self.available < self.needed(interactive=interactive, now=now) or self.paused_until > now:
             return False
         rhythm = self._after_pause or self.pacer
@@ -245,7 +256,7 @@ class Window:
         return max(at, self.opens_at(now))
 
 
-def may_take(windows: Iterable[Window], now: float, interactive: bool) -> bool:  # noqa: FBT001 (called for every request)
+def may_take(windows: Iterable[Window], now: float, interactive: bool) -> bool:  # noqa: FBT001 (for every request)
     """Whether a request may take a token from every one of ``windows`` now."""
     for window in windows:
         # Else what has come back meanwhile changes nothing.

@@ -1,4 +1,7 @@
-"""Redis addresses: from a URL with its login to a client of a server, of a Sentinel's service, or of a Cluster. Needs the package redis."""
+"""Redis addresses: from a URL with its login to a client of a server, of a Sentinel's service, or of a Cluster.
+
+Needs the package redis.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ _DEFAULT_NAMESPACE = "spotify-ads"
 
 
 class RedisAddress(msgspec.Struct, frozen=True):
-    """A store's URL, taken apart. ``plain`` is what redis-py reads: scheme, credentials, the first host, options; ``name`` can be shown."""
+    """A store's URL, taken apart.
+
+    ``plain`` is what redis-py reads: scheme, credentials, the first host, options; ``name`` can be shown.
+    """
 
     kind: str
     plain: Secret
@@ -63,7 +69,10 @@ class RedisAddress(msgspec.Struct, frozen=True):
         return cls(kind, complete, hosts, unquote(service), namespace, f"the store {parts.scheme}://{where}")
 
     def clients(self) -> list[Any]:
-        """A client that tries a command once, for whether to repeat is decided elsewhere; after it others that it needs."""
+        """A client that tries a command once, for whether to repeat is decided elsewhere.
+
+        After it others that it needs.
+        """
         try:
             options: dict[str, Any] = {
                 **parse_url(self.plain.reveal()),

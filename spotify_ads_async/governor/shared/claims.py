@@ -1,4 +1,8 @@
-"""Claims: the task that speaks to the store, while somebody waits or something is to be told, and what happens while the store is away."""
+"""Claims.
+
+The task that speaks to the store, while somebody waits or something is to be told, and what happens while the store is
+away.
+"""
 
 from __future__ import annotations
 
@@ -136,7 +140,10 @@ class Claims:
             self._news_told.set()
 
     async def _exchange(self) -> None:
-        """One exchange; a second try where the first failed at once, as it does on a connection that the store closed."""
+        """One exchange.
+
+        A second try where the first failed at once, as it does on a connection that the store closed.
+        """
         for attempt in (1, 2):
             said = self.conversation.message()
             self.exchanges += 1

@@ -1,7 +1,7 @@
-"""Conversation: what a process says to the store that keeps its windows, and what it makes of the answer. No waiting in here.
+"""Conversation: what a process says to the store that keeps its windows, and what it makes of the answer. Pure.
 
-Nobody holds a token that no request uses: a claim is made for a request that waits. Tokens are claimed a little ahead of their time, so
-that none lies idle until the next exchange.
+Nobody holds a token that no request uses: a claim is made for a request that waits. Tokens are claimed a little ahead
+of their time, so that none lies idle until the next exchange.
 """
 
 from __future__ import annotations
@@ -35,13 +35,16 @@ _JUMP_SECONDS, _DRIFT = 0.05, 0.001
 
 
 def lease_seconds(limits: tuple[Limit, ...]) -> float:
-    """For how long a process's claims are its own without a word from it: the first half to leave, the second to be counted."""
+    """For how long a process's claims are its own without a word from it.
+
+    The first half to leave, the second to be counted.
+    """
     shortest = min((limit.window for limit in limits), default=_LONGEST_LEASE_SECONDS)
     return min(_LONGEST_LEASE_SECONDS, max(_SHORTEST_LEASE_SECONDS, shortest * _LEASE_SHARE))
 
 
 class Utterance(NamedTuple):
-    """One message, when it was written (by the governor's clock, and by one that never stands still), and what it is about."""
+    """One message, when it was written, by the governor's clock and by one that never stands still, and its subject."""
 
     message: Exchange
     asked_at: float
@@ -254,7 +257,10 @@ class Conversation:
         self.has_to_tell(())
 
     def _clock_jumped(self, time: int, said: Utterance, store: str) -> bool:
-        """Whether the store's clock went further between two replies than all the time around both: somebody set it forward."""
+        """Whether the store's clock went further between two replies than all the time around both.
+
+        Somebody set it forward.
+        """
         before, self._heard = self._heard, (time, said.asked_at, said.awake_at)
         if before is None:
             return False
@@ -288,7 +294,10 @@ class Conversation:
 
 
 def _lacks(flow: Flow, grants: Grants, now: float) -> bool:
-    """Whether the store is to be asked for tokens now: also where grants became void, because the process stood still."""
+    """Whether the store is to be asked for tokens now.
+
+    Also where grants became void, because the process stood still.
+    """
     return flow.waiting > len(grants.granted) and grants.ask_at <= now
 
 

@@ -28,7 +28,10 @@ def microseconds(seconds: float) -> int:
 
 
 class Account:
-    """What is to be told of one window. ``news`` is what everybody should know at once: a pause, or its end by hand (``lift``)."""
+    """What is to be told of one window.
+
+    ``news`` is what everybody should know at once: a pause, or its end by hand (``lift``).
+    """
 
     def __init__(self, window: Window) -> None:
         self.window = window
@@ -82,7 +85,10 @@ class Account:
 
 
 class Grant(NamedTuple):
-    """Leave for one request, from ``usable_at`` on; void after ``use_by``, and after ``awake_by`` of the clock that never stands still."""
+    """Leave for one request, from ``usable_at`` on.
+
+    Void after ``use_by``, and after ``awake_by`` of the clock that never stands still.
+    """
 
     usable_at: float
     number: int

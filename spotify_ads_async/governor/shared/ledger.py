@@ -1,7 +1,7 @@
-"""Ledger: the shared rule, for SQLite. One atomic step over all windows of one message. Its twin is ``ledger.lua``; names agree.
+"""Ledger: the shared rule, for SQLite. One atomic step over all windows of one message. Its twin is ``ledger.lua``.
 
-Pure but for the connection, which is inside of a transaction. A token is a row of ``tokens`` (member = process:number, due = when the token
-is free), the rest of a window is one row of ``windows``. Times are microseconds of the clock that ``surroundings`` reads.
+Pure but for the connection, which is inside of a transaction. A token is a row of ``tokens`` (member =
+process:number, due = when the token is free), the rest of a window is one row of ``windows``. Times are microseconds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ STEP_BACK = 1_000_000
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS windows (key TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS tokens (key TEXT, member TEXT, due INTEGER NOT NULL, PRIMARY KEY (key, member)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tokens
+    (key TEXT, member TEXT, due INTEGER NOT NULL, PRIMARY KEY (key, member)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS tokens_by_due ON tokens (key, due, member);
 """
 _PUT = "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?)"
@@ -96,7 +97,10 @@ class _Window:
             state.owners[mine] = Owner(at, before.asked if before is not None else 0, *said)
 
     def share(self) -> None:
-        """How much of the window this process may have: an even part first, then half of what is left, always something for the others."""
+        """How much of the window this process may have.
+
+        An even part first, then half of what is left, always something for the others.
+        """
         report, at, message = self.report, self.now, self.message
         everybody = self.state.owners.values()
         withheld = max([report.withheld, *(one.withheld for one in everybody)])

@@ -1,7 +1,7 @@
 """SqliteStore: windows shared by the processes of one machine, in an SQLite file.
 
-The clock is ``time.monotonic``, which every process of a machine reads alike and nobody can set; it starts anew with the machine.
-One thread of each process works on a file, for all governors there, and nobody else's threads are needed.
+The clock is ``time.monotonic``, which every process of a machine reads alike and nobody can set; it starts anew with
+the machine. One thread of each process works on a file, for all governors there, and nobody else's threads are needed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def path_of(url: str) -> Path:
 class SqliteStore:
     """Shares windows through an SQLite file in WAL mode, which only the user may read and write.
 
-    The file and the directories above it are made where they are missing. For ``url`` see :func:`path_of`, which may raise.
+    The file and the directories above it are made where they are missing. For ``url`` see :func:`path_of`, which may
+    raise.
     """
 
     def __init__(self, url: str) -> None:
@@ -87,7 +88,6 @@ class _File:
     """One file of this process: its connection, the thread that works on it, and how many stores use it."""
 
     opened: dict[Path, _File] = {}  # noqa: RUF012 (guarded by the lock)
-    forked_from: list[object] = []  # noqa: RUF012 (a connection of the parent is neither used nor closed)
     lock = threading.Lock()
     working = threading.Lock()
 
@@ -110,7 +110,7 @@ class _File:
             if self.users > 0 or self.process != os.getpid():
                 return None
             del self.opened[self.path]
-            closed = self.thread.submit(self._close)
+            closed = self.thread.submit(self.close)
             self.thread.shutdown(wait=False)
             return closed
 
@@ -128,7 +128,7 @@ class _File:
                         connection.execute("ROLLBACK")
                     raise
             except (sqlite3.Error, OSError, msgspec.MsgspecError) as problem:
-                self._close()
+                self.close()
                 raise StoreUnavailable(f"the quota file {self.path} cannot be used: {_advice(problem)}") from problem
             return result
 
@@ -136,7 +136,7 @@ class _File:
         """The connection; a new one where somebody deleted or replaced the file."""
         if self._connection is not None and _identity(self.path) == self._identity:
             return self._connection
-        self._close()
+        self.close()
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if kind := network_drive(self.path.parent):
             raise OSError(f"it is on a network drive ({kind}), where processes do not see each other's locks")
@@ -154,16 +154,23 @@ class _File:
         self._connection, self._identity = connection, _identity(self.path)
         return connection
 
-    def _close(self) -> None:
+    def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
 
 def _before_fork() -> None:
-    """No work is half done, and no lock of SQLite taken, when the process is copied."""
+    """No work is half done, and nothing is open, when the process is copied; who needs a file opens it again.
+
+    SQLite keeps in the process which locks it holds. The copy of that knowledge is wrong in a child, whose own
+    connections would then take none: whoever closes next believes to be the last, and deletes the log that the child
+    writes to.
+    """
     _File.lock.acquire()
     _File.working.acquire()
+    for file in _File.opened.values():
+        file.close()
 
 
 def _after_fork() -> None:
@@ -172,7 +179,6 @@ def _after_fork() -> None:
 
 
 def _after_fork_in_child() -> None:
-    _File.forked_from.extend(_File.opened.values())
     _File.opened = {}
     _after_fork()
 
@@ -185,7 +191,8 @@ def _surroundings(connection: sqlite3.Connection) -> Surroundings:
     """The clock inside of the transaction, so that times only grow from one to the next; and the machine's run."""
     lost = 0
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (_OLDER_TABLE,)).fetchone():
-        (used_at,) = connection.execute(f"SELECT max(used_at) FROM {_OLDER_TABLE}").fetchone()  # noqa: S608 (a constant)
+        query = f"SELECT max(used_at) FROM {_OLDER_TABLE}"  # noqa: S608 (a constant)
+        (used_at,) = connection.execute(query).fetchone()
         lost = used_at if used_at is not None and used_at <= _now() else 0
     return Surroundings(_now(), _boot(), lost=lost)
 
@@ -196,7 +203,10 @@ def _states(connection: sqlite3.Connection) -> list[tuple[str, State]]:
 
 
 def _forget(connection: sqlite3.Connection) -> None:
-    """Drop what an earlier start of the machine left, once everything that was spent then is over; and what is older than a day."""
+    """Drop what an earlier start of the machine left, once everything that was spent then is over.
+
+    And what is older than a day.
+    """
     connection.execute("DELETE FROM tokens WHERE due < ?", (_now() - _FORGET_AFTER,))
     for key, state in _states(connection):
         if state.run != _boot() and _now() > state.cycle + _SURELY_OVER:
@@ -218,7 +228,8 @@ def _advice(problem: Exception) -> str:
     """What happened, and what to do."""
     text = str(problem)
     if "locked" in text or "busy" in text:
-        return f"another program kept it locked for {_LOCK_SECONDS:g} s: close whatever has it open, a database browser for example"
+        seconds = f"{_LOCK_SECONDS:g} s"
+        return f"another program kept it locked for {seconds}: close whatever has it open, such as a database browser"
     if isinstance(problem, OSError):
         return f"{text}: name another file with store='sqlite:///path', on a disk of this machine that you may write to"
     if isinstance(problem, msgspec.MsgspecError) or "malformed" in text or "not a database" in text:
