@@ -160,7 +160,8 @@ class Scheduler:
             if self.loop is not None and self.loop.is_running():
                 raise ConfigurationError(
                     "a governor belongs to one event loop at a time, and another thread's loop is running with it: "
-                    "make a governor for each loop, with a common store (store='sqlite:///quota.db') where they share windows"
+                    "make a governor for each loop, with a common store (store='sqlite:///quota.db') where they share "
+                    "windows"
                 )
             self._belong_to(loop)
         for window in flow.windows:

@@ -44,9 +44,9 @@ class Window:
     """One limit's tokens in one scope: ``available`` ones, those in flight, and those that come back with time.
 
     Every time is in seconds of one monotonic clock. ``settled`` is in order, and says by when the server had counted
-    the requests that are over; their tokens are back ``cycle`` later, which :meth:`refresh` takes in. ``guarded`` says that
-    more than the count of tokens decides: a pause, tokens reserved for others, spaced departures. ``overtaken`` counts
-    the interactive requests that had to wait and left before bulk ones.
+    the requests that are over; their tokens are back ``cycle`` later, which :meth:`refresh` takes in. ``guarded`` says
+    that more than the count of tokens decides: a pause, tokens reserved for others, spaced departures. ``overtaken``
+    counts the interactive requests that had to wait and left before bulk ones.
 
     Args:
         limit: how many tokens there are, and the seconds after which a used one comes back.

@@ -27,8 +27,8 @@ try:
     from spotify_ads_async.network.redis_clients import RedisAddress
 except ImportError as missing:
     raise ConfigurationError(
-        "a store in Redis needs the package redis: pip install 'spotify-ads-async[redis]' (or keep windows in memory or "
-        "in SQLite)"
+        "a store in Redis needs the package redis: pip install 'spotify-ads-async[redis]' (or keep windows in memory "
+        "or in SQLite)"
     ) from missing
 
 __all__ = ["RedisStore"]
