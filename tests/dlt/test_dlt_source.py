@@ -207,20 +207,19 @@ def test_a_backfill_goes_on_where_it_was_killed(server: AdsServer, warehouse: Wa
 
 
 @pytest.mark.parametrize(
-    ("granularity", "loaded", "expected"),
+    ("granularity", "settled", "expected"),
     [
-        (ReportGranularity.DAY, None, (date(2026, 1, 1), date(2026, 3, 10))),
-        (ReportGranularity.DAY, date(2026, 3, 9), (date(2026, 3, 2), date(2026, 3, 10))),
-        (ReportGranularity.DAY, date(2026, 1, 2), (date(2026, 1, 1), date(2026, 3, 10))),
-        (ReportGranularity.HOUR, None, (date(2026, 2, 25), date(2026, 3, 10))),
+        (ReportGranularity.DAY, [], ("2026-01-01", "2026-03-10", 69)),
+        (ReportGranularity.DAY, [("2026-01-01", "2026-03-02")], ("2026-03-03", "2026-03-10", 8)),
+        (ReportGranularity.DAY, [("2026-02-01", "2026-03-02")], ("2026-01-01", "2026-03-10", 39)),
+        (ReportGranularity.HOUR, [], ("2026-02-25", "2026-03-10", 14)),
     ],
-    ids=["first load", "with lookback", "never before the start", "hours are kept two weeks"],
+    ids=["first load", "with lookback", "a start that was moved back", "hours are kept two weeks"],
 )
-def test_days_asked_for(granularity: ReportGranularity, loaded: date | None, expected: tuple[date, date]) -> None:
+def test_days_asked_for(granularity: ReportGranularity, settled: list[Any], expected: tuple[str, str, int]) -> None:
     stream = ReportStream(ReportEntityType.AD, granularity, (), date(2026, 1, 1), None, timedelta(days=7))
-    days = stream.days(loaded, datetime(2026, 3, 10, 12, tzinfo=UTC))
-    assert (days[0], days[-1]) == expected
-    assert len(days) == (expected[1] - expected[0]).days + 1
+    days = stream.days(settled, datetime(2026, 3, 10, 12, tzinfo=UTC))
+    assert (str(days[0]), str(days[-1]), len(days)) == expected
 
 
 @pytest.mark.parametrize(
