@@ -93,7 +93,7 @@ def proxy(
 
 
 def _take_descriptors() -> None:
-    """Let the process have as many connections as the system gives it: each request that waits holds one, and one upstream."""
+    """Take as many connections as the system gives: a request that waits holds one, and later one upstream."""
     if sys.platform != "win32":
         import resource  # noqa: PLC0415 - not everywhere
 

@@ -120,8 +120,8 @@ class ReportStream(msgspec.Struct, frozen=True):
     async def rows(self, account: AdAccount) -> AsyncIterator[Batch]:
         """The rows of one account, each day behind a mark that removes what was there of it before.
 
-        A day that was read after its lookback had passed is settled: it changes no more, and is not asked for again. dlt keeps
-        the settled days together with the rows.
+        A day that was read after its lookback had passed is settled: it changes no more, and is not asked for again.
+        dlt keeps the settled days together with the rows.
         """
         settled: dict[str, list[tuple[str, str]]] = dlt.current.resource_state(self.name)
         now = datetime.now(UTC)
@@ -129,7 +129,7 @@ class ReportStream(msgspec.Struct, frozen=True):
         currency = (await account.get()).currency_code if days else None
         for first, last in spans(days, longest=_MOST_DAYS):
             call = self._asked(account, first, last, now)
-            # Whole before its first row is given: where the API refuses in its midst, what was there of these days stays.
+            # Whole before its first row is given: where the API refuses in its midst, these days stay.
             found = [row async for row in call]
             marks = [_mark(f"{account.id}/{day}", account.id) for day in _days(first, last)]
             yield [*marks, *(self._row(row, account.id, currency) for row in found)]

@@ -1,7 +1,7 @@
 """dlt source: the resources of :func:`spotify_ads`, and a backfill in slices.
 
-dlt extracts on an event loop of its own, so each resource makes its client where it runs. What was loaded is remembered in dlt's
-state, which travels with the data: spans of days, or one moment, per stream and account.
+dlt extracts on an event loop of its own, so each resource makes its client where it runs. What was loaded is remembered
+in dlt's state, which travels with the data: spans of days, or one moment, per stream and account.
 """
 
 from __future__ import annotations
@@ -79,14 +79,14 @@ def spotify_ads(
 ) -> DltSource:
     """Businesses, ad accounts, their campaigns, ad sets, ads, assets, audiences, change history and reports.
 
-    Entities are merged on their ``id``. What was archived or deleted stays, with its last status. Reports are merged by account and
-    day: a day that is read again replaces what was there. Tables are ``campaign_report_daily``, ``campaign_report_hourly``, and the
-    same for ``ad_set`` and ``ad``. Times are UTC; today is partial, and is read again with the lookback.
+    Entities are merged on their ``id``. What was archived or deleted stays, with its last status. Reports are merged by
+    account and day: a day that is read again replaces what was there. Tables are ``campaign_report_daily``,
+    ``campaign_report_hourly``, and the same for ``ad_set`` and ``ad``. Times are UTC; today is read again tomorrow.
 
     A count hidden for privacy is null with ``<metric>_hidden`` beside it. Money is a decimal in units of ``currency``.
 
-    An account that refuses, or a metric that it refuses, is named in the table ``load_problems`` and in the log, and the rest is
-    loaded. Where the API fails otherwise, the run fails and nothing is remembered of it.
+    An account or a metric that is refused is named in the table ``load_problems`` and in the log, and the rest is loaded.
+    Where the API fails otherwise, the run fails and nothing is remembered of it.
 
     Args:
         accounts: IDs of ad accounts; every one that can be seen if left out.
@@ -95,11 +95,11 @@ def spotify_ads(
         lookback_days: for how many days the figures of a day are read again, for conversions that are attributed late.
         metrics: names of metrics, such as ``SPEND``.
         insights: dimensions, such as ``AGE``, for ``audience_insights``: the lifetime of each campaign by audience.
-        client: makes a client for each table, on dlt's event loop; from the environment if left out. What it makes must share one
-            governor and one sign-in, as those from the environment do.
+        client: makes a client for each table, on dlt's event loop; from the environment if left out. What it makes must
+            share one governor and one sign-in, as those from the environment do.
 
     Raises:
-        ConfigurationError: a date cannot be read, the range is empty, the lookback is negative, or the environment lacks credentials.
+        ConfigurationError: the dates or the lookback make no sense, or the environment lacks credentials.
     """
     first, last = _day(start, "start"), None if end is None else _day(end, "end")
     if last is not None and last < first:
@@ -144,10 +144,10 @@ def backfill(
     tables: Sequence[str] = (),
     **options: Any,  # noqa: ANN401 - those of spotify_ads
 ) -> None:
-    """Load reports from ``start`` to today in slices, each loaded before the next is asked for, and everything else at the end.
+    """Load reports from ``start`` to today, slice by slice, and everything else at the end.
 
-    Run it again after a kill: what was loaded is not asked for again, so at most one slice is read twice. ``options`` are those of
-    :func:`spotify_ads`. ``tables`` names what is wanted of it; everything if left out.
+    Run it again after a kill: what was loaded is not asked for again, so at most one slice is read twice. ``options``
+    are those of :func:`spotify_ads`. ``tables`` names what is wanted of it; everything if left out.
 
     Raises:
         ConfigurationError: as :func:`spotify_ads`.
@@ -189,7 +189,7 @@ def _stream(
     known: bool = True,
     **hints: Any,  # noqa: ANN401 - dlt's own
 ) -> DltResource:
-    """One table of every account. An account or a metric that is refused is named in a table of its own, and the rest is read."""
+    """One table of every account. What is refused is named in a table of its own, and the rest is read."""
     # The hints are the table's alone, so that the table of problems has none of them.
     table = dlt.mark.make_hints(table_name=stream, **hints)
 

@@ -1,4 +1,4 @@
-"""Reverse proxy: each request waits for leave under the governor, goes on once, and its answer streams back unchanged."""
+"""Reverse proxy: each request waits for leave, goes on once, and its answer streams back unchanged."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class _WithoutContent(logging.LoggerAdapter[logging.Logger]):
 class QuotaProxy:
     """Serves one API on this machine, within its limits, to programs in any language.
 
-    It queues instead of refusing: a request waits for leave under ``governor``, goes to ``upstream`` once, and its answer streams
-    back unchanged. No request is repeated, no redirect followed. Use it as ``async with``; programs point at :attr:`base_url`.
+    It queues instead of refusing: a request waits for leave under ``governor``, goes to ``upstream`` once, and its
+    answer streams back unchanged. Use it as ``async with``; programs point at :attr:`base_url`.
 
     Args:
         governor: decides when a request may leave; shared by every program behind the proxy.
@@ -72,7 +72,7 @@ class QuotaProxy:
         transport: connections to upstream, and their time limits.
 
     Raises:
-        ConfigurationError: the upstream address would carry tokens in the clear, or ``host`` is not loopback and no key is given.
+        ConfigurationError: ``upstream`` would get tokens in the clear, or ``host`` is not loopback and has no key.
     """
 
     def __init__(
