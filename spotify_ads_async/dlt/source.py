@@ -85,7 +85,7 @@ def spotify_ads(
 
     A count hidden for privacy is null with ``<metric>_hidden`` beside it. Money is a decimal in units of ``currency``.
 
-    An account or a metric that is refused is named in the table ``load_problems`` and in the log, and the rest is loaded.
+    An account or a metric that is refused is named in the table ``load_problems`` and in the log, and the rest loads.
     Where the API fails otherwise, the run fails and nothing is remembered of it.
 
     Args:
