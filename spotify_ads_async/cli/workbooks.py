@@ -14,7 +14,7 @@ from spotify_ads_async import bulk
 from spotify_ads_async.bulk.plan.cells import CsvRows, to_cell
 from spotify_ads_async.cli.consent import agreed
 from spotify_ads_async.cli.output import Output, Rows
-from spotify_ads_async.cli.progress import shown
+from spotify_ads_async.cli.progress import running
 from spotify_ads_async.cli.run import DONE, FAILED, INTERRUPTED, REFUSED, say
 from spotify_ads_async.cli.signals import on_interrupt
 from spotify_ads_async.client import AdsClient
@@ -168,14 +168,15 @@ async def carry_on(client: AdsClient, path: Path, working: Working) -> int:
 
 async def _carry_out(run: bulk.WorkbookRun, client: AdsClient, path: Path, working: Working) -> int:
     failures = 0
-    async with on_interrupt(lambda: run.stop("interrupted")), run, shown("rows", run, client):
-        async for row in run:
-            if row.outcome in {bulk.RowOutcome.FAILED, bulk.RowOutcome.UNKNOWN} and failures < _SHOWN:
-                failures += 1
-                if isinstance(row, bulk.NewItem):
-                    say(f"{row.state}: {row.name} · {row.plural[:-1]}, {row.cell}: {row.reason}")
-                else:
-                    say(f"{row.outcome}: line {row.line}, {row.entity_id}: {row.reason}")
+    async with on_interrupt(lambda: run.stop("interrupted")), run:
+        with running("rows", run, client):
+            async for row in run:
+                if row.outcome in {bulk.RowOutcome.FAILED, bulk.RowOutcome.UNKNOWN} and failures < _SHOWN:
+                    failures += 1
+                    if isinstance(row, bulk.NewItem):
+                        say(f"{row.state}: {row.name} · {row.plural[:-1]}, {row.cell}: {row.reason}")
+                    else:
+                        say(f"{row.outcome}: line {row.line}, {row.entity_id}: {row.reason}")
     return await anyio.to_thread.run_sync(_conclude, run.progress.stopped, path, working)
 
 
