@@ -4,8 +4,33 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
-__all__ = ["try_lock", "unlock"]
+__all__ = ["open_locked", "try_lock", "unlock"]
+
+
+def open_locked(path: Path) -> int | None:
+    """Open a file for reading and appending, made where it is missing, and lock it. None while somebody else has it.
+
+    Its holder may remove it at the end: what is locked is the file that is there now.
+
+    Raises:
+        OSError: it cannot be opened or made.
+    """
+    while True:
+        # Windows would write line feeds as two characters otherwise.
+        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+        try:
+            locked = try_lock(file)
+            if locked and path.exists() and os.path.samestat(os.fstat(file), path.stat()):
+                return file
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)
+        if not locked:
+            return None
+
 
 if sys.platform == "win32":
     import msvcrt

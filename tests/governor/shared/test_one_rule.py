@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import sqlite3
 from importlib.resources import files
@@ -114,9 +115,11 @@ def test_both_answer_and_remember_the_same(server: Server, seed: int) -> None:
     processes = [Process(name, rng) for name in ("one", "two", "three")]
     now, run, losses, lost = 1_800_000_000_000_000, "first", 0, 0
     memory: tuple[str, int, int] | None = None
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.executescript(SCHEMA)
-    with redis.Redis(port=server.port, protocol=2) as client:
+    with (
+        contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection,
+        redis.Redis(port=server.port, protocol=2) as client,
+    ):
+        connection.executescript(SCHEMA)
         for _ in range(400):
             now += rng.choice(
                 (0, 1_000, 20_000, 200_000, 900_000, 900_000 if rng.random() < 0.9 else 5_000_000, -2_000)
