@@ -13,11 +13,11 @@ import heapq
 import math
 from collections import OrderedDict
 from collections.abc import Iterator
+from typing import Protocol
 
-from spotify_ads_async.governor.shared.grants import Grants
 from spotify_ads_async.governor.window import BULK_TURN, Window, may_take, take
 
-__all__ = ["Flow", "PendingRequest", "Priority", "WaitQueue"]
+__all__ = ["Flow", "Grants", "PendingRequest", "Priority", "WaitQueue"]
 
 
 class Priority(enum.Enum):
@@ -25,6 +25,30 @@ class Priority(enum.Enum):
 
     INTERACTIVE = "interactive"
     BULK = "bulk"
+
+
+class Grants(Protocol):
+    """What a store granted one flow. Each grant is for one request, over all windows of the flow."""
+
+    def due_at(self) -> float:
+        """When the first grant may be used, infinite without one."""
+        ...
+
+    def pop(self) -> int:
+        """Use the first grant; answers its number."""
+        ...
+
+    def usable(self, number: int) -> bool:
+        """Whether a grant that was used just now is still good."""
+        ...
+
+    def give_back(self, number: int) -> None:
+        """The request did not leave after all."""
+        ...
+
+    def settle(self, number: int, counted_by: float) -> None:
+        """The request is over, and the server counted it no later than ``counted_by``."""
+        ...
 
 
 class PendingRequest:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.forecast import Outlook
 from spotify_ads_async.governor.limits import Limit
-from spotify_ads_async.governor.shared.grants import Account, Grant, Grants, awake, microseconds
+from spotify_ads_async.governor.shared.grants import Account, FlowGrants, Grant, awake, microseconds
 from spotify_ads_async.governor.shared.store import Claim, Exchange, Reply, WindowReply
 from spotify_ads_async.governor.wait_queue import Flow, PendingRequest
 from spotify_ads_async.governor.window import Window
@@ -50,7 +50,7 @@ class Utterance(NamedTuple):
     asked_at: float
     awake_at: float
     accounts: list[Account]
-    asking: list[Grants]
+    asking: list[FlowGrants]
 
 
 class Conversation:
@@ -68,8 +68,8 @@ class Conversation:
         self._poll = min([_POLL_SECONDS, *(limit.window * _POLL_SHARE for limit in limits)])
         self._longest_cycle = max((limit.window for limit in limits), default=0.0)
         self._accounts: dict[Window, Account] = {}
-        self._flows: dict[Flow, Grants] = {}
-        self._waiting: dict[Flow, Grants] = {}
+        self._flows: dict[Flow, FlowGrants] = {}
+        self._waiting: dict[Flow, FlowGrants] = {}
         self._touched: set[Account] = set()
         self._doubts: list[PendingRequest] = []
         self._begin_anew()
@@ -103,7 +103,7 @@ class Conversation:
     def flow(self, windows: tuple[Window, ...], owner: str) -> Flow:
         """A flow whose windows the store keeps."""
         accounts = tuple(self._accounts.setdefault(window, Account(window)) for window in windows)
-        grants = Grants(accounts, self.now, self.has_to_tell)
+        grants = FlowGrants(accounts, self.now, self.has_to_tell)
         flow = Flow(windows, owner, grants)
         self._flows[flow] = grants
         return flow
@@ -191,7 +191,7 @@ class Conversation:
         """How far ahead tokens are claimed: until after the next exchange, and well within the time for using them."""
         return min(self._poll + _TRIPS_AHEAD * self._trip, self.lease / 4)
 
-    def _wish(self, flow: Flow, grants: Grants, now: float) -> tuple[int, int]:
+    def _wish(self, flow: Flow, grants: FlowGrants, now: float) -> tuple[int, int]:
         """For how many requests of each class to claim: for those that can leave soon and have no grant."""
         most, horizon = 1_000_000, self._horizon()
         for window in flow.windows:
@@ -236,7 +236,7 @@ class Conversation:
 
     def _take_in_grants(
         self,
-        grants: Grants,
+        grants: FlowGrants,
         claim: Claim,
         granted: tuple[list[int], list[int]],
         said: Utterance,
@@ -293,7 +293,7 @@ class Conversation:
         self._scheduler.outlooks[window] = Outlook(said.free, said.out, due, opens_at, said.active, said.waiting)
 
 
-def _lacks(flow: Flow, grants: Grants, now: float) -> bool:
+def _lacks(flow: Flow, grants: FlowGrants, now: float) -> bool:
     """Whether the store is to be asked for tokens now.
 
     Also where grants became void, because the process stood still.

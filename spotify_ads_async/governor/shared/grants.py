@@ -11,7 +11,7 @@ from typing import NamedTuple
 from spotify_ads_async.governor.shared.store import Pause, WindowReport
 from spotify_ads_async.governor.window import Window
 
-__all__ = ["Account", "Grant", "Grants", "awake", "microseconds"]
+__all__ = ["Account", "FlowGrants", "Grant", "awake", "microseconds"]
 
 _DRIFT = 0.0005
 """By so much the clocks of a process and of the store may run apart."""
@@ -96,8 +96,8 @@ class Grant(NamedTuple):
     awake_by: float
 
 
-class Grants:
-    """Grants for the requests of one flow, each of them over all of its windows.
+class FlowGrants:
+    """See :class:`~spotify_ads_async.governor.wait_queue.Grants`.
 
     Args:
         accounts: of the windows.
