@@ -60,8 +60,8 @@ class RefreshToken(NotCopied):
         token_url: the endpoint; the emulator has its own.
         store: keeps a refresh token that replaces this one. It is read before every refresh: another process may have
             replaced the token. A :class:`~spotify_ads_async.auth.token_stores.SharedTokenStore`, such as a profile's,
-            also shares access tokens, and lets one process at a time refresh. Without a store, a forked process has a copy
-            of the token, which is void once the other one has replaced it.
+            also shares access tokens, and lets one process at a time refresh. Without a store, a forked process has a
+            copy of the token, which is void once the other one has replaced it.
         allow_http: hosts that plain http may go to, for a test server on a network of your own.
         clock: a monotonic clock, in seconds.
 
@@ -212,8 +212,9 @@ class RefreshToken(NotCopied):
                     self._refusal = refusal
                 if self._made_in != os.getpid() and not self._kept_elsewhere:
                     refusal.add_note(
-                        "this process was forked with a refresh token that no store keeps: where Spotify replaces it, the first"
-                        " of the processes that refreshes voids the others' copies. Keep the sign-in in a profile, which they share"
+                        "this process was forked with a refresh token that no store keeps: where Spotify replaces it,"
+                        " the first of the processes that refreshes voids the others' copies. Keep the sign-in in a"
+                        " profile, which they share"
                     )
                 if begun.refreshing_since is not None:
                     ago = max(0.0, time.time() - begun.refreshing_since)
@@ -303,8 +304,8 @@ class RefreshToken(NotCopied):
         if not self._kept_elsewhere:
             if rotated:
                 logger.warning(
-                    "the refresh token was replaced, and no store keeps the new one: the next run, and processes that were"
-                    " forked before, may have to sign in again"
+                    "the refresh token was replaced, and no store keeps the new one: the next run, and processes that"
+                    " were forked before, may have to sign in again"
                 )
             return
         try:
