@@ -1,6 +1,7 @@
 """Changes to many ad sets, campaigns or ads: planned, carried out, resumed after anything, and taken back.
 
-A plan is one SQLite file: the rows with before and after, the requests, and the journal of what left and what came of it.
+A plan is one SQLite file: the rows with before and after, the requests, and the journal of what left and what came of
+it.
 
     plan = Path("autumn.plan")
     await bulk.plan_changes(ads, ad_account_id, Path("autumn.csv"), plan)
@@ -120,8 +121,8 @@ async def plan_changes(
     Args:
         ads: the client.
         ad_account_id: the ad account that holds what is changed.
-        changes: a workbook (.xlsx, .xls, .ods), a text with separators, or JSON Lines, told apart by content; the id column of each
-            table says whether it is about ad sets, campaigns or ads.
+        changes: a workbook (.xlsx, .xls, .ods), a text with separators, or JSON Lines, told apart by content; the id
+            column of each table says whether it is about ad sets, campaigns or ads.
         plan: the plan to make; there must be no such file yet.
         clear: the cell that empties a field; a blank keeps it.
         base: an earlier export: a field that somebody else changed since, and that the file changes too, is a conflict.
@@ -223,9 +224,11 @@ def _of_one_kind(plan: Path) -> Path:
 
 
 def apply_workbook(ads: AdsClient, plan: Path, options: Options | None = None, *, resumes: bool = False) -> WorkbookRun:
-    """Carry out the plan of a file with new rows, or with rows about several kinds of things; or carry on with it after an interruption.
+    """Carry out the plan of a file with new rows, or with rows about several kinds of things.
 
-    What is new is made as drafts and validated; ``Options(publish=True)`` also publishes what is valid. See :func:`is_workbook_plan`.
+    Or carry on with it after an interruption.
+    What is new is made as drafts and validated; ``Options(publish=True)`` also publishes what is valid. See
+    :func:`is_workbook_plan`.
     """
     return WorkbookRun(_bulk(ads), plan, options or Options(), resumes=resumes)
 

@@ -240,8 +240,8 @@ def _require_known_encoding(target: Path, planning: Planning) -> None:
         guessed, remarks = plan.header.guessed, plan.header.remarks
     if guessed:
         raise ConfigurationError(
-            f"nothing was changed: {planning.changes} is {remarks.splitlines()[0]}. Nobody looks with --yes: state it, as in "
-            f"--encoding windows-1252; or look at the plan, and spotify-ads bulk apply {target} carries it out"
+            f"nothing was changed: {planning.changes} is {remarks.splitlines()[0]}. Nobody looks with --yes: state it,"
+            f" as in --encoding windows-1252; or look at the plan, and spotify-ads bulk apply {target} carries it out"
         )
 
 

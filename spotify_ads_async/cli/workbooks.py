@@ -54,7 +54,10 @@ class _About(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def show_plan(path: Path, output: Output, limit: int | None, show_part: ShowPart) -> _About:
-    """Write what is new and what changes to stdout, and what it comes to on stderr; ``limit`` bounds the rows of a table."""
+    """Write what is new and what changes to stdout, and what it comes to on stderr.
+
+    ``limit`` bounds the rows of a table.
+    """
     with bulk.WorkbookPlan.open(path) as plan:
         header, items, parts, media = plan.header, plan.items(), [part for _, part in plan.parts()], plan.media()
     names = {one.number: one.name for one in items}
@@ -69,11 +72,13 @@ def show_plan(path: Path, output: Output, limit: int | None, show_part: ShowPart
     if items:
         counts = Counter(one.plural for one in items)
         say(
-            f"{header.source}: new: {', '.join(f'{count} {plural if count > 1 else plural[:-1]}' for plural, count in counts.items())}"
+            f"{header.source}: new:"
+            f" {', '.join(f'{count} {plural if count > 1 else plural[:-1]}' for plural, count in counts.items())}"
         )
         if media:
             say(
-                f"{len(media)} media files are uploaded first: {', '.join(Path(one.path).name for one in media[:_SHOWN])}"
+                f"{len(media)} media files are uploaded first:"
+                f" {', '.join(Path(one.path).name for one in media[:_SHOWN])}"
             )
         _say_budgets(items, header.currency)
         for item in items:
@@ -170,7 +175,8 @@ def _conclude(stopped: str, path: Path, working: Working) -> int:
         say(" · ".join(f"{count} {state.value}" for state, count in states.items()))
     if states[bulk.NewState.MADE]:
         say(
-            f"{states[bulk.NewState.MADE]} are drafts and not live: spotify-ads bulk resume {path} --publish publishes what is valid"
+            f"{states[bulk.NewState.MADE]} are drafts and not live: spotify-ads bulk resume {path} --publish publishes"
+            " what is valid"
         )
     if states[bulk.NewState.WAITING] or states[bulk.NewState.FAILED] or states[bulk.NewState.NOT_TRIED]:
         say(f"spotify-ads bulk resume {path} carries on with what is not made")
@@ -189,7 +195,10 @@ def _conclude(stopped: str, path: Path, working: Working) -> int:
 
 
 def _write_results(items: list[bulk.NewItem], path: Path) -> None:
-    """What became of everything new: what could not be made first, each with its reason and the cell that it is about."""
+    """What became of everything new.
+
+    What could not be made first, each with its reason and the cell that it is about.
+    """
     names = {one.number: one.name for one in items}
     ordered = sorted(items, key=lambda one: one.state not in _UNHAPPY)
     rows = [_row(item, names) | {"place": item.cell if item.reason else item.place} for item in ordered]

@@ -59,9 +59,10 @@ class Assets(assets.Assets):
     ) -> Asset | Uploaded:
         """Upload a media file: ``upload(path)``. With a body it is the bare call (uploadAsset), at most 20 MB.
 
-        The file is checked first: it must be PNG, JPEG, MP3, OGG, WAV, MP4 or QuickTime. It is registered as an asset, sent
-        whole up to 4 MiB and else in sections of half a MiB, several at once, and awaited until it is READY. Whatever breaks is
-        sent again. A journal beside the file lets the same call go on after a crash; it is removed at the end.
+        The file is checked first: it must be PNG, JPEG, MP3, OGG, WAV, MP4 or QuickTime. It is registered as an asset,
+        sent whole up to 4 MiB and else in sections of half a MiB, several at once, and awaited until it is READY.
+        Whatever breaks is sent again. A journal beside the file lets the same call go on after a crash; it is removed
+        at the end.
 
         Args:
             asset_id: the file's path; with a body, the asset's id.
@@ -71,18 +72,20 @@ class Assets(assets.Assets):
             asset_type: AUDIO, IMAGE or VIDEO, if the file should be nothing else.
             subtype: what audio is for; USER_UPLOADED_AUDIO if left out.
             into: an asset that waits for its file, to register none.
-            journal: where the journal lies; True for ``FILE.upload`` beside the file, False for none. One upload at a time works
-                with a journal.
+            journal: where the journal lies; True for ``FILE.upload`` beside the file, False for none. One upload at a
+                time works with a journal.
             concurrency: sections under way at once.
             timeout: seconds to wait until the asset is ready; None not to wait.
-            progress: called with every :class:`UploadProgress`, as the client's listeners are: one that raises is logged.
+            progress: called with every :class:`UploadProgress`, as the client's listeners are: one that raises is
+                logged.
 
         Raises:
             InvalidRequest: the file is not what can be uploaded, before anything is sent; or it changed meanwhile.
             ConfigurationError: the journal is another upload's, no journal at all, or cannot be written.
             Conflict: the asset of ``into`` has its file already.
             AssetFailed: the server cannot use the file.
-            ConnectionFailed: the connection failed for good, or the asset was not ready in time. Call it again to go on.
+            ConnectionFailed: the connection failed for good, or the asset was not ready in time. Call it again to go
+                on.
             SpotifyAdsError: what else a call raised.
         """
         if body is not None:

@@ -71,13 +71,19 @@ _LONGEST_NAME = 120
 
 
 def marked(name: str, mark: str) -> str:
-    """The name under which an asset is registered: no other asset has it, so one that is found by it is surely this upload's."""
+    """The name under which an asset is registered.
+
+    No other asset has it, so one that is found by it is surely this upload's.
+    """
     suffix = f" ({mark})"
     return name[: _LONGEST_NAME - len(suffix)] + suffix
 
 
 class AssetFailed(RequestRejected):
-    """The asset's status is final and not READY: the server cannot use the file, or the asset is gone. The message says what to do."""
+    """The asset's status is final and not READY: the server cannot use the file, or the asset is gone.
+
+    The message says what to do.
+    """
 
 
 class Uploaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,7 +193,8 @@ class MediaUpload:
         asset: Asset = await self._session.call(operations.GET_ASSET, path={**self._account, "asset_id": given})
         if asset.status not in _WAITING:
             raise Conflict(
-                f"asset {given} has its file already (it is {asset.status}): nothing was sent. Leave out into=… for an asset of its own",
+                f"asset {given} has its file already (it is {asset.status}): nothing was sent. Leave out into=… for an"
+                " asset of its own",
                 operation=operations.UPLOAD_ASSET.id,
             )
         await journal.note(asset_id=given, named=True)
@@ -249,7 +256,8 @@ class MediaUpload:
             found = await self._patiently(rename)
         except RequestRejected as refused:
             refused.add_note(
-                f"the file is there: asset {asset.id} is called {asset.name!r}, and the same upload goes on with its name"
+                f"the file is there: asset {asset.id} is called {asset.name!r}, and the same upload goes on with its"
+                " name"
             )
             raise
         await self._journal.note(named=True)
@@ -416,13 +424,14 @@ class MediaUpload:
             if asset.status in _FINAL:
                 await self._journal.remove()
                 raise AssetFailed(
-                    f"{self._file.name} will not be ready, for asset {asset.id} is {asset.status}: {_FINAL[str(asset.status)]}",
+                    f"{self._file.name} will not be ready, for asset {asset.id} is {asset.status}:"
+                    f" {_FINAL[str(asset.status)]}",
                     operation=operations.GET_ASSET.id,
                 )
             if time.monotonic() + pause > ends_at:
                 raise ConnectionFailed(
-                    f"asset {asset.id} is {asset.status} after {timeout:g} s: upload the file again to go on waiting, or wait longer "
-                    "(timeout=…)",
+                    f"asset {asset.id} is {asset.status} after {timeout:g} s: upload the file again to go on waiting,"
+                    " or wait longer (timeout=…)",
                     operation=operations.GET_ASSET.id,
                 )
             self._progress("processing")

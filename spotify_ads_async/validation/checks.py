@@ -1,10 +1,11 @@
 """From a type to a function that refuses every value which the type does not allow.
 
-msgspec holds a struct to its constraints when it decodes one, not when a program builds one. Requests are built by programs:
-:func:`checker` reads the same annotations, once per type, and returns a plain function for use on every call.
+msgspec holds a struct to its constraints when it decodes one, not when a program builds one. Requests are built by
+programs: :func:`checker` reads the same annotations, once per type, and returns a plain function for use on every call.
 
-Beyond what ``msgspec.Meta`` can say, these count: ``format`` and ``uniqueItems`` in its ``extra_json_schema`` (or ``extra``), as in
-the API document; an enum's ``answer_only`` values, which are not sent; and a struct's ``at_least``, the fewest fields it sets.
+Beyond what ``msgspec.Meta`` can say, these count: ``format`` and ``uniqueItems`` in its ``extra_json_schema`` (or
+``extra``), as in the API document; an enum's ``answer_only`` values, which are not sent; and a struct's ``at_least``,
+the fewest fields it sets.
 """
 
 from __future__ import annotations

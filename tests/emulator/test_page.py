@@ -70,15 +70,13 @@ class Page:
 
     def painted(self) -> int:
         """How many pixels of the chart's right half are of a bar's colour."""
-        return self.run(
-            """
+        return self.run("""
             const canvas = document.getElementById("chart"), half = canvas.width / 2;
             const seen = canvas.getContext("2d").getImageData(half, 0, half, canvas.height).data;
             let count = 0;
             for (let i = 3; i < seen.length; i += 4) count += seen[i] > 0;
             return count;
-            """
-        )
+            """)
 
 
 @pytest.fixture

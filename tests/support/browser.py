@@ -19,9 +19,10 @@ PHONE, DESKTOP = (390, 844), (1366, 900)
 
 @contextlib.contextmanager
 def chromium(profile: Path) -> Iterator[Chrome]:
-    """Start a browser without a window; a test is skipped where this machine has none, unless the environment wants one."""
+    """Start a browser without a window; where there is none the test is skipped, unless the environment wants one."""
     if CHROMIUM is None or DRIVER is None:
-        missing = f"no {'Chromium' if CHROMIUM is None else 'chromedriver'} on this machine: apt-get install chromium chromium-driver"
+        absent = "Chromium" if CHROMIUM is None else "chromedriver"
+        missing = f"no {absent} on this machine: apt-get install chromium chromium-driver"
         if os.environ.get(REQUIRED_VARIABLE):
             pytest.fail(missing)
         pytest.skip(missing)

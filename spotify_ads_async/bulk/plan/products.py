@@ -1,4 +1,7 @@
-"""The rules of ad products for one plan: the catalogue read once, and every row held to what its campaign's product takes."""
+"""The rules of ad products for one plan.
+
+The catalogue read once, and every row held to what its campaign's product takes.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,10 @@ class PlannedProducts:
                 await self._products.learn(self._caller, self._ad_account_id, self._kind, rows)
 
     def _row(self, item: msgspec.Struct) -> Mapping[str, Any]:
-        """What tells the product of something that was read; a campaign's own is in its JSON alone, for the document does not have it."""
+        """What tells the product of something that was read.
+
+        A campaign's own is in its JSON alone, for the document does not have it.
+        """
         if self._kind == "campaign":
             return msgspec.json.decode(state_of(item))
         return {"campaign_id": getattr(item, "campaign_id", None), "ad_set_id": getattr(item, "ad_set_id", None)}

@@ -1,4 +1,7 @@
-"""Drafts of campaigns: validated, their errors brought back to the rows, and published at the version that was validated."""
+"""Drafts of campaigns.
+
+Validated, their errors brought back to the rows, and published at the version that was validated.
+"""
 
 from __future__ import annotations
 
@@ -150,8 +153,8 @@ class Publisher:
                 return
             if version != campaign.version:
                 reason = (
-                    f"not published: somebody changed the campaign's draft since it was validated (version {campaign.version}, now "
-                    f"{version}): look at it; resuming validates it again"
+                    "not published: somebody changed the campaign's draft since it was validated (version"
+                    f" {campaign.version}, now {version}): look at it; resuming validates it again"
                 )
                 await self._conclude(campaign, CampaignState.OPEN, _all(rows, reason), tell)
                 return
@@ -182,7 +185,10 @@ class Publisher:
         return {work.entity_id: work for work in works}
 
     async def _is_changed(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> bool:
-        """Hold a campaign back of which somebody changed a live entity since it was staged: publishing would undo that."""
+        """Hold a campaign back of which somebody changed a live entity since it was staged.
+
+        Publishing would undo that.
+        """
         works = await self._works(rows)
         conflicts: dict[int, list[Conflict]] = {}
 
@@ -214,9 +220,12 @@ class Publisher:
         ended = {
             row.step.row: StepOutcome(
                 state=StepState.STAGED,
-                reason=f"not published: somebody changed it since it was staged: {reasons[row.step.row]}; --force publishes it all the same"
-                if row.step.row in reasons
-                else "not published: somebody changed another row of its campaign since it was staged",
+                reason=(
+                    f"not published: somebody changed it since it was staged: {reasons[row.step.row]}; --force"
+                    " publishes it all the same"
+                    if row.step.row in reasons
+                    else "not published: somebody changed another row of its campaign since it was staged"
+                ),
             )
             for row in rows
         }
@@ -238,9 +247,11 @@ class Publisher:
                 outcome = StepOutcome(
                     state=StepState.DONE,
                     found={name: now[name] for name in work.after if now.get(name) is not None},
-                    reason=f"publishing changed more than the row said: {'; '.join(map(str, unexpected))}"
-                    if unexpected
-                    else "",
+                    reason=(
+                        f"publishing changed more than the row said: {'; '.join(map(str, unexpected))}"
+                        if unexpected
+                        else ""
+                    ),
                     surprises=tuple(map(str, unexpected)),
                 )
                 ended[work.number] = outcome
@@ -293,7 +304,10 @@ class Publisher:
                     found_now = {name: state[name] for name in work.after if name in state}
                     ended[work.number] = StepOutcome(state=StepState.DONE, found=found_now)
                 else:
-                    reason = "the draft is gone, and its values are not live: somebody deleted it, or changed the values since"
+                    reason = (
+                        "the draft is gone, and its values are not live: somebody deleted it, or changed the values"
+                        " since"
+                    )
                     ended[work.number] = StepOutcome(state=StepState.FAILED, reason=reason)
 
         await read_present(self._ads, self._entity, self._header.ad_account_id, list(works), take)

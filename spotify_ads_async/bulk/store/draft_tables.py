@@ -59,8 +59,9 @@ class DraftTables:
     def requeue(self) -> None:
         """Campaigns of which a row is to be staged, or staged again, are to be validated again."""
         self._connection.execute(
-            "UPDATE campaign SET state = 'open' WHERE state IN ('valid', 'invalid') AND EXISTS (SELECT 1 FROM draft JOIN step ON "
-            "step.row = draft.row WHERE campaign_id = campaign.id AND step.state IN ('waiting', 'sent', 'unknown'))"
+            "UPDATE campaign SET state = 'open' WHERE state IN ('valid', 'invalid') AND EXISTS (SELECT 1 FROM draft"
+            " JOIN step ON step.row = draft.row WHERE campaign_id = campaign.id AND step.state IN ('waiting', 'sent',"
+            " 'unknown'))"
         )
 
     def unlocated(self) -> list[int]:

@@ -1,7 +1,8 @@
-"""Carrying out the plan of a workbook: media are uploaded, drafts made and validated, and published where that is asked for.
+"""Carrying out the plan of a workbook.
 
-Every create has an idempotency key that the plan keeps, so that a run that was killed makes nothing twice: the next one asks again
-with the same key. Children of what could not be made are not tried.
+Media are uploaded, drafts made and validated, and published where that is asked for.
+Every create has an idempotency key that the plan keeps, so that a run that was killed makes nothing twice: the next one
+asks again with the same key. Children of what could not be made are not tried.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ T = TypeVar("T")
 class WorkbookRun:
     """One process at work on the plan of a workbook: an async context manager, and an async iterator over what ends.
 
-    What is new comes as :class:`NewItem`, rows of changes as :class:`PlannedRow`; both have ``line``, ``entity_id``, ``outcome`` and
-    ``reason``. :meth:`stop` lets nothing new begin.
+    What is new comes as :class:`NewItem`, rows of changes as :class:`PlannedRow`; both have ``line``, ``entity_id``,
+    ``outcome`` and ``reason``. :meth:`stop` lets nothing new begin.
 
     Args:
         ads: makes the calls, at the priority of bulk work; a plan for another address is refused.
@@ -126,7 +127,10 @@ class WorkbookRun:
             raise WrongPlan("the plan has begun before: resume it")
 
     async def _write(self, work: Callable[[], T]) -> T:
-        """Use the plan in a thread; nobody else does meanwhile, and what has happened is written though the run is ending."""
+        """Use the plan in a thread.
+
+        Nobody else does meanwhile, and what has happened is written though the run is ending.
+        """
         found: list[T] = []
         with anyio.CancelScope(shield=True):
             async with self._lock:
@@ -203,7 +207,10 @@ class WorkbookRun:
             await self._tell(item.number)
 
     async def _refuse_occupied(self) -> None:
-        """What is new in a live campaign goes into a draft of it; one that somebody else made would be published too."""
+        """What is new in a live campaign goes into a draft of it.
+
+        One that somebody else made would be published too.
+        """
         campaigns = [one for one in await self._write(self._plan.campaigns) if not one.is_new and not one.draft_id]
         for start in range(0, len(campaigns), _PAGE):
             chunk = campaigns[start : start + _PAGE]
@@ -213,7 +220,10 @@ class WorkbookRun:
             occupied = {str(one.id) async for one in call}
             for campaign in chunk:
                 if campaign.id in occupied:
-                    reason = f"campaign {campaign.id} has a draft already, which would be published too: publish or delete it first"
+                    reason = (
+                        f"campaign {campaign.id} has a draft already, which would be published too: publish or delete"
+                        " it first"
+                    )
                     for item in await self._items_of(campaign):
                         await self._settle(item, NewState.FAILED, reason=reason)
                 else:
@@ -451,12 +461,15 @@ def _field_of(message: str, item: NewItem) -> str:
 
 
 async def remove(ads: AdsClient, path: Path, *, archive: bool, tell: Callable[[NewItem, str], Awaitable[None]]) -> int:
-    """Take back what the plan of a workbook made: drafts are deleted; what was published is archived where that is asked for.
+    """Take back what the plan of a workbook made: drafts are deleted.
+
+    What was published is archived where that is asked for.
 
     Args:
         ads: the client.
         path: the plan.
-        archive: archive campaigns that were published, and turn off ad sets and ads that were published in live campaigns.
+        archive: archive campaigns that were published, and turn off ad sets and ads that were published in live
+            campaigns.
         tell: told of each new thing, and of what became of it.
 
     Returns:

@@ -38,7 +38,9 @@ _PICTURES = frozenset({"logo", "companion"})
 
 
 async def plan_file(ads: AdsClient, source: Source, header: Header, path: Path) -> None:
-    """Make the plan of a file: an ordinary one where it changes things of one kind, and one of a workbook where it does more.
+    """Make the plan of a file.
+
+    An ordinary one where it changes things of one kind, and one of a workbook where it does more.
 
     Raises:
         BadChanges: rows are refused; or the file as a whole cannot be read.
@@ -151,7 +153,10 @@ class _NewThings:
 
 
 def _read_new_rows(readers: Sequence[ChangesReader]) -> tuple[list[resolving.Row], dict[str, list[Known]]]:
-    """The rows without an id, campaigns first; and the rows with one, by kind, which others may name as their parents. Blocks."""
+    """The rows without an id, campaigns first; and the rows with one, by kind, which others may name as their parents.
+
+    Blocks.
+    """
     rows: list[resolving.Row] = []
     named: defaultdict[str, list[Known]] = defaultdict(list)
     for reader in readers:
@@ -215,7 +220,10 @@ async def _resolve(
 async def _live(
     ads: AdsClient, ad_account_id: str, rows: Sequence[resolving.Row], named: Mapping[str, Sequence[Known]]
 ) -> dict[str, list[Known]]:
-    """What is there already and may be a parent or a twin: campaigns where any row is new; ad sets and ads where a row's parent is live."""
+    """What is there already and may be a parent or a twin: campaigns where any row is new.
+
+    Ad sets and ads where a row's parent is live.
+    """
     found: dict[str, list[Known]] = {CAMPAIGNS.plural: await _listed(ads, ad_account_id, CAMPAIGNS.plural, "", {})}
     new_campaigns = {row.name.casefold() for row in rows if row.kind.plural == CAMPAIGNS.plural}
     new_ad_sets = {row.name.casefold() for row in rows if row.kind.plural == AD_SETS.plural}

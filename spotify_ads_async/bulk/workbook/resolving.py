@@ -1,4 +1,7 @@
-"""From rows without an id to what is made of them: values, parents by name, media, and everything that is wrong, all at once. Pure."""
+"""From rows without an id to what is made of them.
+
+Values, parents by name, media, and everything that is wrong, all at once. Pure.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
         currency: the account's currency.
         now: the present.
         clear: the token that empties a field, which says nothing of what is new.
-        live: what is there already, by the plural of its kind; rows with an id in the same workbook are among it, by their new names.
+        live: what is there already, by the plural of its kind; rows with an id in the same workbook are among it, by
+            their new names.
         assets: the ids of assets, by name.
         media: the numbers of media files, by what the cell says.
         refused_media: why a media file cannot be used, by what the cell says.
@@ -284,7 +288,10 @@ class Resolver:
     # ---- twins
 
     def refuse_twins(self) -> None:
-        """Refuse a name that its siblings have already, in this workbook or live: the same file twice must make nothing twice."""
+        """Refuse a name that its siblings have already, in this workbook or live.
+
+        The same file twice must make nothing twice.
+        """
         seen: dict[tuple[str, str, str], NewItem] = {}
         for number, (row, item) in self._by_number.items():
             if not item.name:
@@ -301,7 +308,8 @@ class Resolver:
                     reason = f"there is an {noun}" if noun[0] == "a" else f"there is a {noun}"
                     self.problems.append(
                         row.problem(
-                            f"{reason} of this name already, {twin.id}: give its id to change it, or another name to make one more",
+                            f"{reason} of this name already, {twin.id}: give its id to change it, or another name to"
+                            " make one more",
                             "name",
                         )
                     )

@@ -1,6 +1,8 @@
-"""The plan of a workbook: one SQLite file with everything that is new, the media that it needs, and where the plans of changes are.
+"""The plan of a workbook.
 
-Everything here blocks. What is committed survives a kill and a power cut; while somebody works on the plan, it is locked.
+One SQLite file with everything that is new, the media that it needs, and where the plans of changes are.
+Everything here blocks. What is committed survives a kill and a power cut; while somebody works on the plan, it is
+locked.
 """
 
 from __future__ import annotations
@@ -35,22 +37,26 @@ _SCHEMA = """
 CREATE TABLE header (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE part (position INTEGER PRIMARY KEY, plural TEXT NOT NULL, name TEXT NOT NULL);
 CREATE TABLE media (
-  number INTEGER PRIMARY KEY, path TEXT NOT NULL, sha256 TEXT NOT NULL, asset_type TEXT NOT NULL, asset_id TEXT NOT NULL DEFAULT ''
+  number INTEGER PRIMARY KEY, path TEXT NOT NULL, sha256 TEXT NOT NULL, asset_type TEXT NOT NULL,
+  asset_id TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE item (
   number INTEGER PRIMARY KEY, plural TEXT NOT NULL, line INTEGER NOT NULL, place TEXT NOT NULL, name TEXT NOT NULL,
-  body TEXT NOT NULL, columns TEXT NOT NULL, media TEXT NOT NULL, parent INTEGER, parent_id TEXT NOT NULL, campaign TEXT NOT NULL,
-  key TEXT NOT NULL, state TEXT NOT NULL, draft_id TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '', field TEXT NOT NULL DEFAULT ''
+  body TEXT NOT NULL, columns TEXT NOT NULL, media TEXT NOT NULL, parent INTEGER, parent_id TEXT NOT NULL,
+  campaign TEXT NOT NULL,
+  key TEXT NOT NULL, state TEXT NOT NULL, draft_id TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '',
+  field TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX item_by_state ON item (plural, state);
 -- The campaigns whose drafts hold what is new: by the number of a new one, or the id of a live one.
-CREATE TABLE campaign (id TEXT PRIMARY KEY, draft_id TEXT NOT NULL DEFAULT '', state TEXT NOT NULL, version INTEGER) WITHOUT ROWID;
+CREATE TABLE campaign (id TEXT PRIMARY KEY, draft_id TEXT NOT NULL DEFAULT '', state TEXT NOT NULL,
+  version INTEGER) WITHOUT ROWID;
 """
 
 
 _ITEMS = (
-    "SELECT number, plural, line, place, name, body, columns, media, parent, parent_id, campaign, key, state, draft_id, reason, field "
-    "FROM item"
+    "SELECT number, plural, line, place, name, body, columns, media, parent, parent_id, campaign, key, state, draft_id,"
+    " reason, field FROM item"
 )
 
 
@@ -187,7 +193,10 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_workbook_plan(path: Path) -> bool:
-    """Whether a file is the plan of a workbook, by its first bytes. What is no file, such as a pipe, is none, and is not opened."""
+    """Whether a file is the plan of a workbook, by its first bytes.
+
+    What is no file, such as a pipe, is none, and is not opened.
+    """
     try:
         if not path.is_file():
             return False
@@ -329,8 +338,8 @@ class WorkbookPlan:
         """Add new things, and the campaigns that they are in."""
         encode = msgspec.json.Encoder().encode
         self._connection.executemany(
-            "INSERT INTO item (number, plural, line, place, name, body, columns, media, parent, parent_id, campaign, key, state) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO item (number, plural, line, place, name, body, columns, media, parent, parent_id, campaign,"
+            " key, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     one.number,
@@ -396,7 +405,8 @@ class WorkbookPlan:
     ) -> None:
         """Write down where a campaign's draft stands."""
         self._connection.execute(
-            "UPDATE campaign SET state = ?, draft_id = coalesce(?, draft_id), version = coalesce(?, version) WHERE id = ?",
+            "UPDATE campaign SET state = ?, draft_id = coalesce(?, draft_id), version = coalesce(?, version) WHERE"
+            " id = ?",
             (state, draft_id, version, campaign),
         )
 

@@ -1,4 +1,7 @@
-"""The catalogue of ad products that the emulator serves and holds requests to: the form is Spotify's, the rules are made up."""
+"""The catalogue of ad products that the emulator serves and holds requests to.
+
+The form is Spotify's, the rules are made up.
+"""
 
 from __future__ import annotations
 

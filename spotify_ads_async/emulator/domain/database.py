@@ -18,7 +18,10 @@ CREATE TABLE IF NOT EXISTS store (
     position INTEGER PRIMARY KEY, owner TEXT NOT NULL, id TEXT NOT NULL, content BLOB NOT NULL, UNIQUE (owner, id)
 ) STRICT
 """
-_PUT = "INSERT INTO store (owner, id, content) VALUES (?, ?, ?) ON CONFLICT (owner, id) DO UPDATE SET content = excluded.content"
+_PUT = (
+    "INSERT INTO store (owner, id, content) VALUES (?, ?, ?) ON CONFLICT (owner, id) DO UPDATE SET content ="
+    " excluded.content"
+)
 _REMOVE = "DELETE FROM store WHERE owner = ? AND id = ?"
 _FLUSH_SECONDS = 0.5
 

@@ -153,7 +153,10 @@ class Delivery:
 
 
 def measured(field: str, counts: Mapping[str, int]) -> float | int | None:
-    """A metric from counts; None where it has no value (a share of nothing). Conversions of 1 to 4 are -5, and so is what they earned."""
+    """A metric from counts; None where it has no value (a share of nothing).
+
+    Conversions of 1 to 4 are -5, and so is what they earned.
+    """
     value = _exact(field, counts)
     if value is None:
         return None

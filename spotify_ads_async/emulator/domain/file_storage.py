@@ -1,7 +1,7 @@
 """The storage behind signed URLs: customer lists go up, report files come down; a bearer token is refused there.
 
-As Google Cloud Storage does: files go up in one PUT, or by a session (``x-goog-resumable: start``) that can be asked how
-much it has; files come down whole or from a byte on (``Range``).
+As Google Cloud Storage does: files go up in one PUT, or by a session (``x-goog-resumable: start``) that can be asked
+how much it has; files come down whole or from a byte on (``Range``).
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Data to begin with: one business, one ad account, campaigns, ad sets, ads and assets, the same again from the same seed.
+"""Data to begin with.
 
+One business, one ad account, campaigns, ad sets, ads and assets, the same again from the same seed.
 Identifiers depend on the seed alone; times hang on the day on which the emulator starts, so that flights run now.
 """
 

@@ -1,4 +1,7 @@
-"""The emulator's own endpoints, below ``/_emulator``: statistics, faults, settings and the live feed of the web page."""
+"""The emulator's own endpoints, below ``/_emulator``.
+
+Statistics, faults, settings and the live feed of the web page.
+"""
 
 from __future__ import annotations
 

@@ -51,17 +51,18 @@ class Emulator:
         ad_sets: how many ad sets there are to begin with, spread over campaigns of one ad account.
         campaigns: how many campaigns, None for one to twenty ad sets.
         ads: how many ads, None for one to ten ad sets.
-        limits: the windows that are enforced; None or empty for none. ``client_id``, ``ip`` and ``reporting`` are spent by the
-            operations that name them, limits of other names by every request; those that begin with ``ip`` per address,
-            the others per client ID.
+        limits: the windows that are enforced; None or empty for none. ``client_id``, ``ip`` and ``reporting`` are spent
+            by the operations that name them, limits of other names by every request; those that begin with ``ip`` per
+            address, the others per client ID.
         algorithm: how they count: ``log``, ``fixed``, ``bucket`` or ``weighted``.
         latency: seconds from a request's arrival to its answer: (shortest, longest), or a :class:`Latency`.
             A request is counted when it arrives and takes effect somewhere in between.
         uplink: seconds before a request arrives: what a slow way to the server costs before it is counted.
         seed: where identifiers, latencies and faults come from; the same number, the same run.
-        host: the address to listen on. Whoever reaches another one than a loopback address can read and change what is emulated.
-        allowed_hosts: names in ``Host`` that are answered beside addresses and names without a dot; others are refused (421), so that
-            no web page can point a name of its own at the emulator.
+        host: the address to listen on. Whoever reaches another one than a loopback address can read and change what is
+            emulated.
+        allowed_hosts: names in ``Host`` that are answered beside addresses and names without a dot; others are refused
+            (421), so that no web page can point a name of its own at the emulator.
         port: the port, 0 for a free one.
         tls: serves https with this context, where a certificate or a proxy is what is to be tried.
         clients: client ID → secret of those who may have tokens, None for anybody.
@@ -76,8 +77,8 @@ class Emulator:
         processing: seconds for which an uploaded file or a report is worked on before it is ready.
         data: a JSON file to begin with, instead of made-up data.
         database: a SQLite file that keeps the data from run to run; what it holds goes before ``data`` and ``ad_sets``.
-        patch: what a change makes of objects inside an entity: ``merge`` merges them, ``replace`` replaces them by what was sent, and
-            ``replace-known`` replaces them and loses the names that the API document does not know.
+        patch: what a change makes of objects inside an entity: ``merge`` merges them, ``replace`` replaces them by what
+            was sent, and ``replace-known`` replaces them and loses the names that the API document does not know.
         now: the time at which the emulator's clock starts, None for the present.
 
     Raises:
@@ -257,8 +258,8 @@ class Emulator:
         Args:
             kind: what; see :class:`Fault`.
             operation: the operationIds that it befalls, none for all.
-            details: ``ad_accounts``, ``businesses``, ``query``, ``share``, ``times``, ``skip``, ``status``, ``message``, ``delay``,
-                ``headers`` of :class:`Fault`.
+            details: ``ad_accounts``, ``businesses``, ``query``, ``share``, ``times``, ``skip``, ``status``,
+                ``message``, ``delay``, ``headers`` of :class:`Fault`.
 
         Returns:
             The fault in force: ``.hits`` counts, ``.remove()`` ends it.
@@ -274,7 +275,10 @@ class Emulator:
         self._app.faults.clear()
 
     def add_ad_sets(self, count: int = 1) -> list[str]:
-        """Create ad sets like those to begin with, while the server runs; their ids. Newest first, they come before all others."""
+        """Create ad sets like those to begin with, while the server runs; their ids.
+
+        Newest first, they come before all others.
+        """
         account = self.store.account(self.ad_account_id)
         return [copy_of(account, row)["id"] for row in islice(cycle(list(account.ad_sets)), count)]
 

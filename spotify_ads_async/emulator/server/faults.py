@@ -38,21 +38,22 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Something that goes wrong.
 
     Attributes:
-        kind: ``reset`` (the connection breaks before anything happens) · ``error`` (``status``, before anything happens)
-            · ``unauthorized`` (401) · ``denied`` (403) · ``terms`` (403, because the API's terms are not accepted for the
-            client ID) · ``rate_limited`` (a 429 that no window explains) · ``delay`` (``delay`` more seconds)
-            · ``lost_answer`` (it takes effect, then the connection breaks) · ``truncated`` (half of the answer, then
-            the connection breaks) · ``garbage`` (it takes effect, the answer is no JSON) · ``html`` (an error page of a
-            proxy with ``status``, before anything happens) · ``indeterminate`` (it takes effect, the answer is a 500, and
-            nobody knows: a repeat with its key is a 409) · ``camel_case`` (a refusal
-            whose body says ``errorCodes``, as some of the API's do) · ``unknown_fields`` and ``unknown_values`` (the answer has
-            attributes and enum values that no document lists).
+        kind: ``reset`` (the connection breaks before anything happens) · ``error`` (``status``, before anything
+            happens) · ``unauthorized`` (401) · ``denied`` (403) · ``terms`` (403, because the API's terms are not
+            accepted for the client ID) · ``rate_limited`` (a 429 that no window explains) · ``delay`` (``delay`` more
+            seconds) · ``lost_answer`` (it takes effect, then the connection breaks) · ``truncated`` (half of the
+            answer, then the connection breaks) · ``garbage`` (it takes effect, the answer is no JSON) · ``html`` (an
+            error page of a proxy with ``status``, before anything happens) · ``indeterminate`` (it takes effect, the
+            answer is a 500, and nobody knows: a repeat with its key is a 409) · ``camel_case`` (a refusal
+            whose body says ``errorCodes``, as some of the API's do) · ``unknown_fields`` and ``unknown_values`` (the
+            answer has attributes and enum values that no document lists).
         share: which share of the matching requests, from 0 to 1.
         operations: the operationIds that match; empty for all.
         ad_accounts: the ad accounts whose requests match; empty for all.
         businesses: the businesses whose requests match; empty for all.
         query: parameters that a request must have to match, each with a value that must be among its own:
-            ``{"granularity": "HOUR", "fields": "REVENUE"}`` with ``kind="error"`` and ``status=502`` is what an account was seen to do.
+            ``{"granularity": "HOUR", "fields": "REVENUE"}`` with ``kind="error"`` and ``status=502`` is what an account
+            was seen to do.
         skip: how many matching requests go unharmed first.
         times: how many requests are harmed at most, None for no end.
         status: the status of ``error`` and ``html``, from 400 to 599; it is answered as it is, on every operation.
@@ -260,7 +261,9 @@ def altered(content: Any, changes: frozenset[FaultKind]) -> Any:  # noqa: ANN401
 
 
 def parse_faults(text: str) -> list[Fault]:
-    """Faults from ``kind=share`` pairs: ``reset=0.01,error=0.02,delay=0.1:2.5``; a colon brings the status or the seconds.
+    """Faults from ``kind=share`` pairs: ``reset=0.01,error=0.02,delay=0.1:2.5``.
+
+    A colon brings the status or the seconds.
 
     Raises:
         ValueError: the text is nothing of that.

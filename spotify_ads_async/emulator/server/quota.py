@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["ALGORITHMS", "Algorithm", "QuotaBook", "QuotaDecision"]
 
 Algorithm: TypeAlias = Literal["log", "fixed", "bucket", "weighted"]
-"""How a window counts: an exact log, fixed windows at a random phase, a token bucket, or a weighted two-window counter."""
+"""How a window counts.
+
+An exact log, fixed windows at a random phase, a token bucket, or a weighted two-window counter.
+"""
 
 
 class Counter(Protocol):

@@ -75,7 +75,10 @@ def _waiting(account: Account, asset_id: str, asset_type: str) -> Row:
 
 
 def _receive(account: Account, row: Row, content: bytes) -> Row:
-    """Take the file: the asset is processed and, after a while, ready, or in error when the file is nothing of its type."""
+    """Take the file.
+
+    The asset is processed and, after a while, ready, or in error when the file is nothing of its type.
+    """
     described = describe(row["asset_type"], content)
     outcome: Row = {"status": "ERROR"}
     if described is not None:

@@ -248,7 +248,10 @@ def find_campaigns(call: Call) -> Response:
 
 
 def _find(call: Call, drafts: Table, parent: str, parents: Iterable[str] | None, key: str) -> Response:
-    """Drafts in the order that is asked for, where one can be asked for; the newest first where not. A draft may lack the field."""
+    """Drafts in the order that is asked for, where one can be asked for; the newest first where not.
+
+    A draft may lack the field.
+    """
     order, direction = call.query.get("sort_field", "CREATED_AT"), call.query.get("sort_direction", "DESC")
     wanted, statuses = _members(parents), call.query.get("statuses")
 
