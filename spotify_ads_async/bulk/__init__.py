@@ -55,7 +55,6 @@ __all__ = [
     "Decision",
     "Difference",
     "Entity",
-    "Fate",
     "Header",
     "HiddenRows",
     "HiddenRowsFound",
@@ -91,10 +90,6 @@ __all__ = [
     "write_results",
     "write_template",
 ]
-
-
-Fate = RowOutcome
-"""The same under its former name."""
 
 
 async def plan_changes(

@@ -78,7 +78,7 @@ class WorkbookRun:
             self._trees = self._ads.ad_account(self.header.ad_account_id).trees
             self._began_before = self._plan.begun()
             self._parts = self._plan.parts()
-            await self._write(self._plan.rearm)
+            await self._write(self._plan.requeue)
             self.progress.total = len(await self._write(self._plan.items))
             sender, self._outcomes = anyio.create_memory_object_stream[NewItem | PlannedRow](self._options.concurrency)
             self._tasks = anyio.create_task_group()

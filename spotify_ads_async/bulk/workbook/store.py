@@ -384,7 +384,7 @@ class WorkbookPlan:
             (state, draft_id, reason, field, number),
         )
 
-    def rearm(self) -> None:
+    def requeue(self) -> None:
         """Let what failed, or was not tried, be tried again, and what was not valid be validated again."""
         self._connection.execute(
             "UPDATE item SET state = 'waiting', reason = '', field = '' WHERE state IN ('failed', 'not tried')"

@@ -135,7 +135,7 @@ class _Window:
         if self.opens > at + message.horizon:
             self.allowed = 0
 
-    def room(self, kept: int) -> int:
+    def left(self, kept: int) -> int:
         """How many requests of a class may be granted now; bulk ones leave the reserve."""
         return max(0, min(self.allowed, self.free - kept + len(self.soon)))
 
@@ -210,7 +210,7 @@ def _opening(message: Exchange, report: WindowReport, around: Surroundings, know
 def _grant(windows: list[_Window], claim: Claim, message: Exchange, *, bulk: bool, now: int) -> list[int]:
     first, wanted = (claim.first + claim.interactive, claim.bulk) if bulk else (claim.first, claim.interactive)
     found = [windows[place] for place in claim.windows]
-    granted = min([wanted, *(window.room(window.reserve if bulk else 0) for window in found)])
+    granted = min([wanted, *(window.left(window.reserve if bulk else 0) for window in found)])
     usable: list[int] = []
     for number in range(first, first + granted):
         at = max([now, *(window.draw(window.reserve if bulk else 0, f"{message.owner}:{number}") for window in found)])
@@ -218,7 +218,7 @@ def _grant(windows: list[_Window], claim: Claim, message: Exchange, *, bulk: boo
     for window in found:
         window.claimed = True
         window.starved = window.starved or granted < wanted
-        window.bound = window.bound or (granted < wanted and window.room(window.reserve if bulk else 0) == 0)
+        window.bound = window.bound or (granted < wanted and window.left(window.reserve if bulk else 0) == 0)
     return usable
 
 
