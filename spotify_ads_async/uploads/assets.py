@@ -40,6 +40,7 @@ class Assets(assets.Assets):
         concurrency: int = 4,
         timeout: float | None = 900.0,  # noqa: ASYNC109 - it covers processing alone
         progress: Callable[[UploadProgress], object] | None = None,
+        unique_name: bool = False,
     ) -> Uploaded: ...
 
     async def upload(
@@ -56,6 +57,7 @@ class Assets(assets.Assets):
         concurrency: int = 4,
         timeout: float | None = 900.0,  # noqa: ASYNC109 - it covers processing alone
         progress: Callable[[UploadProgress], object] | None = None,
+        unique_name: bool = False,
     ) -> Asset | Uploaded:
         """Upload a media file: ``upload(path)``. With a body it is the bare call (uploadAsset), at most 20 MB.
 
@@ -78,6 +80,8 @@ class Assets(assets.Assets):
             timeout: seconds to wait until the asset is ready; None not to wait.
             progress: called with every :class:`UploadProgress`, as the client's listeners are: one that raises is
                 logged.
+            unique_name: no other asset has this name, and none will: the asset is registered by it, and not renamed
+                afterwards, which saves a request.
 
         Raises:
             InvalidRequest: the file is not what can be uploaded, before anything is sent; or it changed meanwhile.
@@ -106,7 +110,14 @@ class Assets(assets.Assets):
         )
         async with Journal(_place(journal, source), wish) as book:
             one = MediaUpload(
-                self._session, self._ad_account_id, source, file, book, concurrency=concurrency, timeout=timeout
+                self._session,
+                self._ad_account_id,
+                source,
+                file,
+                book,
+                concurrency=concurrency,
+                timeout=timeout,
+                unique_name=unique_name,
             )
             if progress is not None:
                 one.follow(progress)

@@ -21,7 +21,9 @@ from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.types import UNSET, Secret
 from spotify_ads_async.validation import rules
-from spotify_ads_async.validation.checks import UUID_PATTERN, Check, Refused, checker, show
+from spotify_ads_async.validation.checks import Check, checker
+from spotify_ads_async.validation.formats import UUID_PATTERN
+from spotify_ads_async.validation.refused import Refused, show
 
 __all__ = ["check_body", "check_path", "check_query", "check_request"]
 

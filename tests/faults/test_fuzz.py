@@ -113,7 +113,7 @@ def outcome(operation: Operation[Any], status: int, body: bytes) -> object:
         return error
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(st.data())
 def test_mutated_answers(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(ANSWERS)))
@@ -123,14 +123,14 @@ def test_mutated_answers(data: st.DataObject) -> None:
     assert repr(got)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.sampled_from(sorted(OPERATIONS)), JUNK)
 def test_any_json_to_any_operation(name: str, junk: object) -> None:
     got = outcome(OPERATIONS[name], 200, json.dumps(junk).encode())
     assert isinstance(got, SpotifyAdsError) or got is None or hasattr(got, "__struct_fields__") or isinstance(got, list)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.integers(300, 999), bodies(ERROR))
 def test_mutated_errors(status: int, body: bytes) -> None:
     error = outcome(calls.CREATE.operation, status, body)
@@ -153,7 +153,6 @@ def exchanges(draw: st.DrawFn) -> bytes:
 
 @settings(
     max_examples=12,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
 @given(st.lists(exchanges(), min_size=10, max_size=20))

@@ -18,7 +18,8 @@ from spotify_ads_async.bulk.plan.money import in_units
 from spotify_ads_async.errors import InvalidRequest, Portable
 from spotify_ads_async.money import from_micros, micros, minor_units, read_amount
 from spotify_ads_async.types import UNSET, OpenEnum, time_text
-from spotify_ads_async.validation.checks import Check, Refused, checker
+from spotify_ads_async.validation.checks import Check, checker
+from spotify_ads_async.validation.refused import Refused
 
 __all__ = [
     "CLEAR",

@@ -14,6 +14,7 @@ from typing import Any, cast
 import anyio.to_thread
 import msgspec
 
+from spotify_ads_async.ad_products import AdProducts
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.cells import CellError, json_value, parse_value, says
 from spotify_ads_async.bulk.plan.columns import Cell, Column
@@ -52,6 +53,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         skip_bad_rows: plan the good rows though others are refused.
         present: entities that were read a moment ago, which spares reading them again.
         force: overwrite what somebody else changed since ``base``.
+        products: the catalogue of ad products, where it is read already.
     """
 
     path: Path
@@ -61,6 +63,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     skip_bad_rows: bool = False
     present: Iterable[msgspec.Struct] = ()
     force: bool = False
+    products: AdProducts | None = None
 
     @property
     def shown(self) -> str:
@@ -107,7 +110,7 @@ async def plan_changes(ads: AdsClient, reader: ChangesReader, source: Source, he
     """
     header = msgspec.structs.replace(header, entity=reader.entity.plural, source=source.shown)
     async with new_plan(path, header) as plan:
-        products = PlannedProducts(ads, header.ad_account_id, reader.entity)
+        products = PlannedProducts(ads, header.ad_account_id, reader.entity, source.products)
         planning = _Planning(plan, reader.entity, source, header.currency, products)
         await planning.read_rows(reader)
         planning.check(with_doubts=True)

@@ -36,7 +36,9 @@ __all__ = ["DraftWriter"]
 class DraftWriter:
     """The drafts of one plan."""
 
-    def __init__(self, ads: AdsClient, journal: Journal, header: Header, options: Options, control: RunControl) -> None:
+    def __init__(
+        self, ads: AdsClient, journal: Journal[PlanFile], header: Header, options: Options, control: RunControl
+    ) -> None:
         self._ads = ads
         # What came from the server goes back as it came, whether this version's document knows it or not.
         self._sender = ads.with_options(validate=False)

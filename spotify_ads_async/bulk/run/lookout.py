@@ -45,7 +45,12 @@ class Lookout:
     """
 
     def __init__(
-        self, caller: Caller, entity: Entity, ad_account_id: str, journal: Journal, is_fresh: Callable[[], bool]
+        self,
+        caller: Caller,
+        entity: Entity,
+        ad_account_id: str,
+        journal: Journal[PlanFile],
+        is_fresh: Callable[[], bool],
     ) -> None:
         self._caller = caller
         self._entity = entity

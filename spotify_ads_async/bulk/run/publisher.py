@@ -11,12 +11,11 @@ from typing import Any
 import anyio
 import msgspec
 
-from spotify_ads_async.bulk.entities import CAMPAIGNS
 from spotify_ads_async.bulk.plan.effects import Conflict, Settled, settle
 from spotify_ads_async.bulk.plan.state import edits_between, leaf, state_of, writable
-from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
+from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, RowWork, StepOutcome, StepState
-from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
+from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, campaign_drafts
 from spotify_ads_async.bulk.run.options import Options
 from spotify_ads_async.bulk.run.outcomes import surprises
 from spotify_ads_async.bulk.run.writer import RunControl, Tell
@@ -27,7 +26,6 @@ from spotify_ads_async.client import AdsClient
 from spotify_ads_async.core.tasks import some_at_once
 from spotify_ads_async.errors import SpotifyAdsError
 from spotify_ads_async.models import DraftValidationError
-from spotify_ads_async.pagination import ListCall
 
 __all__ = ["Publisher", "errors_by_row"]
 
@@ -37,7 +35,9 @@ _UNFINISHED = frozenset({StepState.WAITING, StepState.SENT, StepState.UNKNOWN})
 class Publisher:
     """The campaigns of one plan's drafts."""
 
-    def __init__(self, ads: AdsClient, journal: Journal, header: Header, options: Options, control: RunControl) -> None:
+    def __init__(
+        self, ads: AdsClient, journal: Journal[PlanFile], header: Header, options: Options, control: RunControl
+    ) -> None:
         self._ads = ads
         self._journal = journal
         self._header = header
@@ -50,14 +50,7 @@ class Publisher:
 
     async def drafted(self, campaign_ids: Sequence[str]) -> set[str]:
         """Those of some campaigns that have a draft."""
-        kind = DRAFT_KINDS[CAMPAIGNS.plural]
-        path = {"ad_account_id": self._header.ad_account_id}
-        found: set[str] = set()
-        for start in range(0, len(campaign_ids), PAGE_SIZE):
-            query = {"limit": PAGE_SIZE, kind.within: campaign_ids[start : start + PAGE_SIZE]}
-            call: ListCall[Any] = ListCall(self._ads, kind.list, path=path, query=query)
-            found.update([str(draft.id) async for draft in call])
-        return found
+        return set(await campaign_drafts(self._ads, self._header.ad_account_id, campaign_ids))
 
     async def _campaigns(self, state: CampaignState) -> list[DraftCampaign]:
         return await self._journal.read(lambda plan: plan.drafts.campaigns(state))

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from spotify_ads_async.emulator.domain.store import Row, Store
+from spotify_ads_async.emulator.domain.store import Store
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = ["Database"]
 

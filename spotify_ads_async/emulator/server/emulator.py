@@ -8,7 +8,6 @@ import ssl
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
 
@@ -17,7 +16,7 @@ from aiohttp import web
 from spotify_ads_async.emulator.domain.clock import Clock
 from spotify_ads_async.emulator.domain.data import load_file
 from spotify_ads_async.emulator.domain.database import Database
-from spotify_ads_async.emulator.domain.handlers.ad_sets import copy_of
+from spotify_ads_async.emulator.domain.handlers.ad_sets import add_ad_sets
 from spotify_ads_async.emulator.domain.handlers.audiences import list_received
 from spotify_ads_async.emulator.domain.history import record
 from spotify_ads_async.emulator.domain.patching import PatchMode
@@ -31,7 +30,7 @@ from spotify_ads_async.emulator.server.hosts import HostPolicy
 from spotify_ads_async.emulator.server.latency import Latency, LatencyLike
 from spotify_ads_async.emulator.server.oauth import TokenBook
 from spotify_ads_async.emulator.server.quota import Algorithm, QuotaBook
-from spotify_ads_async.emulator.server.statistics import Ledger, Statistics
+from spotify_ads_async.emulator.server.statistics import Statistics
 from spotify_ads_async.governor.limits import PUBLISHED_LIMITS, Limit, checked_limits
 
 __all__ = ["Emulator"]
@@ -199,9 +198,8 @@ class Emulator:
         return f"{self.origin}/authorize"
 
     async def __aenter__(self) -> Self:
-        AccountsService(self.tokens).serve(self._app)
-        Admin(self, self._app).serve()
-        self.store.storage.serve(self._app)
+        for routes in (AccountsService(self.tokens), Admin(self._app, self.ad_account_id), self.store.storage):
+            self._app.add_side(routes.routes())
         self.store.storage.on_upload(partial(list_received, self.store))
         runner = web.ServerRunner(
             web.Server(self._app.handle, request_factory=_request, access_log=None),
@@ -235,20 +233,11 @@ class Emulator:
 
     def statistics(self) -> Statistics:
         """What the emulator saw since it started, or since :meth:`reset_statistics`."""
-        ledger = self._app.ledger
-        return Statistics(
-            requests=ledger.requests,
-            refused=ledger.refused,
-            fullest=self._app.quota.fullest(),
-            statuses=dict(ledger.statuses),
-            operations=dict(ledger.operations),
-            refreshes=self.tokens.refreshes,
-        )
+        return self._app.statistics()
 
     def reset_statistics(self) -> None:
         """Count from zero again; the windows stay as full as they are."""
-        self._app.ledger = Ledger()
-        self._app.quota.forget_fullest()
+        self._app.reset_statistics()
 
     def add_fault(
         self, kind: FaultKind, *, operation: str | Iterable[str] = (), **details: Unpack[FaultDetails]
@@ -279,8 +268,7 @@ class Emulator:
 
         Newest first, they come before all others.
         """
-        account = self.store.account(self.ad_account_id)
-        return [copy_of(account, row)["id"] for row in islice(cycle(list(account.ad_sets)), count)]
+        return add_ad_sets(self.store.account(self.ad_account_id), count)
 
     def archive_ad_set(self, ad_set_id: str) -> None:
         """Archive an ad set, as others might while a walk runs; with ``statuses`` filters it leaves the lists.

@@ -8,9 +8,10 @@ from typing import Any, Literal, TypeAlias, TypedDict, cast, get_args
 
 import msgspec
 
+from spotify_ads_async.emulator.domain.answers import Refusal
 from spotify_ads_async.undocumented import EVERY_OPERATION
 
-__all__ = ["ArmedFault", "Fault", "FaultBook", "FaultDetails", "FaultKind", "altered", "parse_faults"]
+__all__ = ["ArmedFault", "Fault", "FaultBook", "FaultDetails", "FaultKind", "altered", "parse_faults", "refusal_of"]
 
 Query: TypeAlias = Mapping[str, Sequence[str]]
 """The parameters of a request, each with its values."""
@@ -283,3 +284,36 @@ def parse_faults(text: str) -> list[Fault]:
         except ValueError as error:
             raise ValueError(f"{item!r}: {error}") from None
     return faults
+
+
+def refusal_of(fault: Fault) -> Refusal | None:
+    """The refusal that a fault makes of a request before it takes effect, None where it does nothing of the kind."""
+    match fault.kind:
+        case "error":
+            status, code, message = fault.status, _CODES.get(fault.status, "INTERNAL_ERROR"), fault.message
+        case "html":
+            status, code, message = fault.status, "HTML", ""
+        case "unauthorized":
+            status, code, message = 401, "UNAUTHORIZED", "the access token expired"
+        case "denied":
+            status, code, message = 403, "FORBIDDEN", "the user may not do this"
+        case "terms":
+            status, code, message = 403, "FORBIDDEN", "the terms of the API are not accepted for this client ID"
+        case "rate_limited":
+            status, code, message = 429, "RATE_LIMITED", "too many requests"
+        case _:
+            return None
+    return Refusal(status, code, message, headers=fault.headers, exact=True)
+
+
+_CODES: Mapping[int, str] = {
+    400: "BAD_REQUEST",
+    401: "UNAUTHORIZED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    409: "CONFLICT",
+    422: "INSUFFICIENT_DATA",
+    429: "RATE_LIMITED",
+    503: "SERVICE_UNAVAILABLE",
+}
+"""The code that goes with a failure's status."""

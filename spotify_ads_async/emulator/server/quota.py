@@ -10,12 +10,11 @@ import math
 import random
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
-if TYPE_CHECKING:
-    from spotify_ads_async.governor.limits import Limit
+from spotify_ads_async.governor.limits import Limit
 
 __all__ = ["ALGORITHMS", "Algorithm", "QuotaBook", "QuotaDecision"]
 

@@ -2,7 +2,7 @@
 
 What the API document states across fields, or in words and ``x-spotify-*`` notes alone.
 Each rule is a pure function of a request whose fields passed their own checks; it raises
-:class:`~spotify_ads_async.validation.checks.Refused` or returns nothing. The tables name, by operationId, where a rule
+:class:`~spotify_ads_async.validation.refused.Refused` or returns nothing. The tables name, by operationId, where a rule
 holds.
 """
 

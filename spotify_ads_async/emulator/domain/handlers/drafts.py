@@ -12,7 +12,8 @@ from spotify_ads_async.emulator.domain.call import Call, Handlers, page
 from spotify_ads_async.emulator.domain.handlers.ad_sets import ORDERS
 from spotify_ads_async.emulator.domain.patching import PatchMode
 from spotify_ads_async.emulator.domain.shapes import named_shape
-from spotify_ads_async.emulator.domain.store import Account, Row, Table
+from spotify_ads_async.emulator.domain.store import Account
+from spotify_ads_async.emulator.domain.tables import Row, Table
 
 __all__ = ["HANDLERS", "touch"]
 

@@ -10,7 +10,7 @@ from spotify_ads_async.emulator.domain.call import Call, Handlers
 from spotify_ads_async.emulator.domain.clock import parse
 from spotify_ads_async.emulator.domain.forecast import Forecast, bid_range, forecast, people
 from spotify_ads_async.emulator.domain.handlers.ad_sets import DEFAULT_FREQUENCY_CAPS
-from spotify_ads_async.emulator.domain.store import Row
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = ["HANDLERS"]
 
