@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import typed_pages
 from support.emulator_process import EmulatorProcess, emulator_process
 from support.examples import INSTALLED, ROOT, blocks_of, run_page
 
@@ -31,6 +32,10 @@ async def test_examples_run(
 ) -> None:
     programs = INSTALLED if page.name == "README.md" else warm_programs
     await run_page(page, programs, emulator, tmp_path, monkeypatch)
+
+
+def test_type_checkers_read_the_pages() -> None:
+    assert typed_pages.FILE.read_text(encoding="utf-8") == typed_pages.typed_pages(), "run `make api`"
 
 
 def test_the_test_with_the_emulator_passes_in_a_new_folder(tmp_path: Path) -> None:
