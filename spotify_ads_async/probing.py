@@ -207,7 +207,7 @@ def described_window(limits: Iterable[Limit], seen: Iterable[Mapping[str, str]])
         limits: those that are kept.
         seen: the headers of answers.
     """
-    told = [one for headers in seen if (one := rate_headers(headers)) is not None and one.limit is not None]
+    told = [one for headers in seen if (one := rate_headers(headers)).limit is not None]
     if not told:
         return None
     requests = told[-1].limit or 0

@@ -25,6 +25,7 @@ __all__ = ["Working", "carry_on", "carry_out_when_wanted", "show_plan"]
 
 _SHOWN = 20
 _COLUMNS = ("place", "kind", "name", "in", "id", "state", "reason")
+_COLUMNS_BEFORE = tuple(one for one in _COLUMNS if one not in {"id", "reason"})
 _STAY = "are published, and stay: --archive archives them"
 _UNHAPPY = frozenset({bulk.NewState.FAILED, bulk.NewState.NOT_TRIED, bulk.NewState.INVALID})
 _UNFINISHED = frozenset({*_UNHAPPY, bulk.NewState.WAITING})
@@ -66,7 +67,8 @@ def show_plan(path: Path, output: Output, limit: int | None, show_part: ShowPart
         header, items, parts, media = plan.header, plan.items(), [part for _, part in plan.parts()], plan.media()
     names = {one.number: one.name for one in items}
     if items:
-        with Rows(output, _COLUMNS) as rows:
+        begun = any(item.draft_id or item.reason for item in items)
+        with Rows(output, _COLUMNS if begun or output is not Output.TABLE else _COLUMNS_BEFORE) as rows:
             for item in items[:limit]:
                 rows.write(_row(item, names))
         if limit is not None and len(items) > limit:
