@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import typed_pages
 from support.emulator_process import EmulatorProcess, emulator_process
 from support.examples import INSTALLED, ROOT, blocks_of, installs, run_page, surroundings
 
@@ -33,6 +34,10 @@ async def test_examples_run(
     monkeypatch.chdir(tmp_path)
     programs = [INSTALLED] if page.name == "README.md" else [warm_programs, INSTALLED]
     await run_page(page, surroundings(emulator.environment, tmp_path, *programs))
+
+
+def test_type_checkers_read_the_pages() -> None:
+    assert typed_pages.FILE.read_text(encoding="utf-8") == typed_pages.typed_pages(), "run `make api`"
 
 
 def test_the_test_with_the_emulator_passes_in_a_new_folder(tmp_path: Path) -> None:
