@@ -44,7 +44,6 @@ __all__ = [
     "Value",
     "adds_up",
     "kind_of",
-    "row_key",
     "summed",
     "total_of",
 ]
@@ -285,19 +284,6 @@ def _utc(moment: datetime) -> datetime:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{moment.isoformat()} is no time in UTC") from None
-
-
-def row_key(row: Measured) -> tuple[object, ...] | None:
-    """What tells a row from every other of its report; None where the server left that out."""
-    match row:
-        case ReportRow(entity_id=str() as entity):
-            return (row.entity_type, entity.lower(), row.start_time)
-        case InsightRow(id=str() as entity):
-            return (entity.lower(), row.insight_value)
-        case TotalsRow():
-            return (row.start_time,)
-        case _:
-            return None
 
 
 def _sum(metric: ReportFieldType, values: Iterable[Value | None]) -> Value | None:
