@@ -234,6 +234,13 @@ def _summed_by_time(parts: list[list[TotalsRow]]) -> list[TotalsRow]:
     for part in parts:
         for row in part:
             periods.setdefault(row.start_time, []).append(row)
+    for start, rows in periods.items():
+        if len(rows) < len(parts):
+            raise InvalidAnswer(
+                f"the totals{f' of {start:%Y-%m-%d}' if start else ''} came for {len(rows)} of {len(parts)} groups of entities, so that "
+                "their sum is not known: ask again",
+                operation=TOTALS.id,
+            )
     return [summed(periods[start]) for start in sorted(periods, key=lambda start: start or _FAR_PAST)]
 
 

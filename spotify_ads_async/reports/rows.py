@@ -145,7 +145,9 @@ def _fault(metric: ReportFieldType, value: Decimal) -> str | None:
         case Kind.COUNT:
             if exponent > 18 or abs(value) >= _MOST_COUNTED:
                 return "more than 64 bits hold"
-            return None if value == value.to_integral_value() else "no whole number, as a count is"
+            if value != value.to_integral_value():
+                return "no whole number, as a count is"
+            return "negative, as no count is" if value < 0 and value != HIDDEN_AS_SENT else None
         case Kind.MONEY:
             if exponent > 20 or abs(value) >= _MOST_MONEY:
                 return "more than any amount of money"

@@ -314,6 +314,22 @@ async def test_a_lack_of_data_is_an_outcome_of_its_own(server: Emulator, account
         ).collect()
 
 
+async def test_totals_of_many_are_not_known_without_each_of_their_groups() -> None:
+    one = answer(200, {"rows": [{"stats": [{"field_type": "IMPRESSIONS", "field_value": 7}]}]})
+    async with (
+        RawServer(script=[one, one], otherwise=answer(200, {"rows": []})) as server,
+        client(server.base_url) as ads,
+    ):
+        wish = ads.ad_account(ACCOUNT).reports.totals(
+            entity_type=AD_SET,
+            entity_ids=[str(UUID(int=number)) for number in range(120)],
+            granularity=LIFETIME,
+            fields=[IMPRESSIONS],
+        )
+        with pytest.raises(InvalidAnswer, match="came for 2 of 3 groups of entities"):
+            await wish.collect()
+
+
 async def test_what_totals_and_insights_repeat_comes_once_and_hidden_parts_are_counted() -> None:
     def told(rows: list[dict[str, object]]) -> Behaviour:
         return answer(200, {"rows": rows + rows})
@@ -411,6 +427,9 @@ async def test_days_may_begin_at_the_accounts_own_midnight_and_ids_of_parents_na
             entity_type=AD_SET, fields=[CLICKS], granularity=LIFETIME, entity_ids=[ONE], entity_ids_type=CAMPAIGN
         )
         assert len(await below.collect()) == 1
+        for by in (LIFETIME, UNSET):
+            with pytest.raises(InvalidRequest, match="takes no range: ask by DAY or HOUR"):
+                reports.aggregate(entity_type=CAMPAIGN, fields=[CLICKS], granularity=by, report_end=FIRST)
         server.otherwise = answer(200, {"insight": "AGE", "rows": []})
         with pytest.raises(InvalidAnswer, match="one by AGE and not by GENDER"):
             await reports.insights(

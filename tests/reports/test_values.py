@@ -134,6 +134,7 @@ ODD = [
     ("IMPRESSIONS", "9223372036854775808", "more than 64 bits hold"),
     ("IMPRESSIONS", "1.5", "no whole number"),
     ("LEADS", "-5.5", "no whole number"),
+    ("LEADS", "-10", "negative, as no count is"),
     ("REVENUE", "1e-999999999", "finer than any amount"),
     ("REVENUE", "100000000000000000000", "more than any amount"),
     ("ADDED_LATER", "12345678901234567890", "more than any rate"),
