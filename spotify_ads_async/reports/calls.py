@@ -295,7 +295,7 @@ class _Patient:
         except NotEnoughData as problem:
             ids: Any = query["entity_ids"]
             self.lacking[ids[0]] = problem
-            empty: Any = Insights()
+            empty: Any = Insights(rows=[])
             return empty
 
 
