@@ -1,7 +1,7 @@
 """The tables of figures in the documentation, written from the results, so that no page quotes what was not found.
 
-Every run of ``python -m benchmarks`` does so; ``python -m benchmarks._figures_page`` does nothing else. A table stands between two
-comments, the first of which names it.
+Every run of ``python -m benchmarks`` does so; ``python -m benchmarks._figures_page`` does nothing else. A table stands
+between two comments, the first of which names it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ def _flat(what: str, by_size: dict[str, Any], case: str, peer: str) -> Row:
     few, some, many = by_size
     costs = {size: by_size[size]["medians"][case] for size in by_size}
     ratios = " / ".join(f"{by_size[size]['ratios'][case]['median']:.1f}" for size in by_size)
-    told = f"{costs[few]:.0f} / {costs[some]:.0f} / {costs[many]:.0f} µs of CPU at {int(few):,} / {int(some):,} / {int(many):,}"
+    told = (
+        f"{costs[few]:.0f} / {costs[some]:.0f} / {costs[many]:.0f} µs of CPU at {int(few):,} / {int(some):,} /"
+        f" {int(many):,}"
+    )
     return Row(what, peer, f"{told}; {ratios} times the peer", "flat")
 
 
@@ -118,7 +121,10 @@ def _quota_rows(alone: dict[str, Any], shared: dict[str, Any]) -> Iterator[Row]:
         f"{_percent(used)}, against {_percent(alone['aiolimiter, safe']['steady_use'])}",
     )
     one, none = shared["saturated-redis"], shared["unshared"]
-    told = f"{one['used_percent']:.1f} % used, {one['would_refuse']['log']} refusals, against {none['would_refuse']['log']:,}"
+    told = (
+        f"{one['used_percent']:.1f} % used, {one['would_refuse']['log']} refusals, against"
+        f" {none['would_refuse']['log']:,}"
+    )
     yield Row(
         "Four processes, one quota in Redis",
         "a governor in each",
@@ -126,7 +132,10 @@ def _quota_rows(alone: dict[str, Any], shared: dict[str, Any]) -> Iterator[Row]:
         "none refused",
         bool(one["would_refuse"]["log"]),
     )
-    told = f"{shared['alone-redis']['used_percent']:.0f} % of the quota used, against {shared['divided-by-hand']['used_percent']:.0f} %"
+    told = (
+        f"{shared['alone-redis']['used_percent']:.0f} % of the quota used, against"
+        f" {shared['divided-by-hand']['used_percent']:.0f} %"
+    )
     yield Row("One of four has work, quota in Redis", "a quota divided by hand", told)
 
 

@@ -15,7 +15,10 @@ PACKAGE = "spotify_ads_async.models"
 
 
 def render(shapes: Shapes, docs: Mapping[str, str], document: Document) -> dict[str, str]:
-    """The files of ``models/`` by name. What ``docs`` says of a class that is not there becomes a note of the document."""
+    """The files of ``models/`` by name.
+
+    What ``docs`` says of a class that is not there becomes a note of the document.
+    """
     modules: dict[str, list[Shape]] = {}
     for shape in shapes.found.values():
         modules.setdefault(shapes.modules[shape.name], []).append(shape)
@@ -186,7 +189,10 @@ def _family(shape: UnionShape) -> str:
         "",
         "",
         f"class {shape.unknown}({shape.name}, Answer, frozen=True, kw_only=True):",
-        f'    """{_sentence(thing)} of a kind that this package does not know: ``data`` holds all that was answered."""',
+        (
+            f'    """{_sentence(thing)} of a kind that this package does not know: ``data`` holds all that was'
+            ' answered."""'
+        ),
         "",
         *(_attribute(one, "answer") for one in shape.shared),
         "    data: dict[str, Any] = field(default_factory=dict[str, Any])",

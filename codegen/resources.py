@@ -16,9 +16,10 @@ PACKAGE = "spotify_ads_async.resources"
 _LOAD = "        from "
 _ABOUT = '''"""Every call of the API: each method names one operation, whose id stands in its docstring.
 
-Ids come first, then the body, then filters by keyword; a filter left out is not sent. A list call can be awaited for one page and
-iterated for every item. ``idempotency_key`` is kept over the repeats of one create; without it each call makes its own.
-``verify`` reads back whether a write whose answer was lost took effect: it answers the result, or None where it did not.
+Ids come first, then the body, then filters by keyword; a filter left out is not sent. A list call can be awaited for
+one page and iterated for every item. ``idempotency_key`` is kept over the repeats of one create; without it each call
+makes its own. ``verify`` reads back whether a write whose answer was lost took effect: it answers the result, or None
+where it did not.
 """
 '''
 

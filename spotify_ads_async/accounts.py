@@ -32,7 +32,8 @@ _ROWS_AHEAD = 256
 class VisibleAccounts(AsyncIterator[models.AdAccount]):
     """Every ad account of every business that the user belongs to: what :meth:`AdsClient.ad_accounts` iterates.
 
-    A business that refuses keeps none of the others from being asked. Where every one refuses, the first refusal is raised.
+    A business that refuses keeps none of the others from being asked. Where every one refuses, the first refusal is
+    raised.
 
     Args:
         businesses: the list of them.
@@ -73,7 +74,8 @@ class VisibleAccounts(AsyncIterator[models.AdAccount]):
         """The next account.
 
         Raises:
-            SpotifyAdsError: the businesses cannot be listed, every one of them refuses, or a call fails otherwise than by a refusal.
+            SpotifyAdsError: the businesses cannot be listed, every one of them refuses, or a call fails otherwise than
+                by a refusal.
         """
         return await anext(self._accounts)
 
@@ -115,7 +117,8 @@ class AccountRows(Generic[RowT]):
 
     Attributes:
         failures: ad account ID → why it gave no rows, or no more of them; complete when the iteration has ended.
-        refused_businesses: where every account is asked that can be seen: business ID → why its accounts could not be listed.
+        refused_businesses: where every account is asked that can be seen: business ID → why its accounts could not be
+            listed.
     """
 
     def __init__(

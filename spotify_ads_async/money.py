@@ -146,7 +146,10 @@ def format_micros(amount: MicroAmount, currency: str | None = None) -> str:
 
 @cache
 def minor_units(currency: str) -> int | None:
-    """How many decimals a currency has by ISO 4217: 2 for USD, 0 for JPY, 3 for KWD; None for what is no currency of money."""
+    """How many decimals a currency has by ISO 4217: 2 for USD, 0 for JPY, 3 for KWD.
+
+    None for what is no currency of money.
+    """
     from iso4217 import Currency  # noqa: PLC0415 - it reads its table when it is loaded, and most programs show no money
 
     try:
@@ -161,7 +164,10 @@ def fits_currency(amount: MicroAmount, currency: str) -> bool:
 
 
 def round_to_currency(amount: MicroAmount | Decimal, currency: str) -> MicroAmount:
-    """An amount in millionths, rounded half to even to the currency's smallest unit: 1_005_000 becomes 1_000_000 in USD."""
+    """An amount in millionths, rounded half to even to the currency's smallest unit.
+
+    1_005_000 becomes 1_000_000 in USD.
+    """
     smallest = _smallest(currency)
     return (
         int((Decimal(amount) / smallest).quantize(Decimal(1), rounding=ROUND_HALF_EVEN, context=Context(prec=60)))
@@ -176,11 +182,12 @@ def _smallest(currency: str) -> int:
 
 
 def read_amount(text: str, currency: str = "") -> MicroAmount:
-    """Read an amount in currency units as people and spreadsheets write it: ``$1,250.00``, ``1.250,00``, ``15000``, ``1.5E+3``.
+    """Read an amount in currency units as people and spreadsheets write it.
 
-    A number means the same with a decimal point and without: 15000 and 15,000.00 are equal. What may be meant in two ways
-    (``1,250`` and ``1.250``) is refused, and so are another currency than ``currency``, more decimals than it has, and
-    amounts below zero.
+    ``$1,250.00``, ``1.250,00``, ``15000``, ``1.5E+3``.
+    A number means the same with a decimal point and without: 15000 and 15,000.00 are equal. What may be meant in two
+    ways (``1,250`` and ``1.250``) is refused, and so are another currency than ``currency``, more decimals than it has,
+    and amounts below zero.
 
     Args:
         text: the amount, with or without the currency's sign or code.
@@ -218,7 +225,10 @@ def _check_mark(text: str, mark: str, currency: str) -> None:
 
 
 def _number(given: str, text: str) -> Decimal:
-    """The number in a text without currency; which of point and comma stands before decimals is decided by their places."""
+    """The number in a text without currency.
+
+    Which of point and comma stands before decimals is decided by their places.
+    """
     if found := _SCIENTIFIC.fullmatch(text):
         return Decimal(f"{found['digits'].replace(',', '.')}E{found['exponent']}")
     for mark in _GROUPING:

@@ -1,7 +1,7 @@
 """Probing: what is published nowhere, found out on drafts that are deleted again and never go live.
 
-Whether a PATCH merges the objects and lists that it names or replaces them, and whether keys that the API does not know are refused, kept
-or dropped. Bulk changes send what such an answer allows.
+Whether a PATCH merges the objects and lists that it names or replaces them, and whether keys that the API does not know
+are refused, kept or dropped. Bulk changes send what such an answer allows.
 """
 
 from __future__ import annotations
@@ -127,7 +127,10 @@ async def _deleted(ads: AdsClient, path: Mapping[str, str]) -> str:
         except SpotifyAdsError as problem:
             return f"the draft of the probe, {path['draft_campaign_id']}, could not be deleted again: {problem}"
         return ""
-    return f"the draft of the probe, {path['draft_campaign_id']}, may be there still: deleting it took longer than {_CLEANUP_SECONDS:.0f} s"
+    return (
+        f"the draft of the probe, {path['draft_campaign_id']}, may be there still: deleting it took longer than"
+        f" {_CLEANUP_SECONDS:.0f} s"
+    )
 
 
 async def _probe_in(ads: AdsClient, path: Mapping[str, str], campaign_id: str) -> ApiFacts:
@@ -150,7 +153,10 @@ async def _probe_in(ads: AdsClient, path: Mapping[str, str], campaign_id: str) -
 
 
 def _patching(before: Mapping[str, Any], after: Mapping[str, Any]) -> Patching | None:
-    """Whether what the PATCH did not name is still there. Placements are left out: the server may ask for them and keep them."""
+    """Whether what the PATCH did not name is still there.
+
+    Placements are left out: the server may ask for them and keep them.
+    """
     others = [name for name in ("platforms",) if before.get(name)]
     if not others:
         return None

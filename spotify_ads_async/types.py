@@ -133,7 +133,10 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
-    """The root of what is answered. Every attribute may be absent or null, and is ``None`` then; unknown ones are in :attr:`json` alone."""
+    """The root of what is answered.
+
+    Every attribute may be absent or null, and is ``None`` then; unknown ones are in :attr:`json` alone.
+    """
 
     @property
     def json(self) -> dict[str, Any]:
@@ -143,7 +146,8 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         ``ads.with_options(keep_json=True)``. It is parsed anew at each use, so it may be changed and sent back.
 
         Raises:
-            LookupError: this was not decoded from an answer, is a part of one, or stood in a list without ``keep_json``.
+            LookupError: this was not decoded from an answer, is a part of one, or stood in a list without
+                ``keep_json``.
         """
         source = source_of(self)
         if source is None:
@@ -195,7 +199,10 @@ class _Sendable(Protocol):
 
 
 class OpenUnion:
-    """A family of answers that a tag tells apart. A tag that is absent or unknown gives the family's raw model, never an error."""
+    """A family of answers that a tag tells apart.
+
+    A tag that is absent or unknown gives the family's raw model, never an error.
+    """
 
     __slots__ = ()
     tag_field: ClassVar[str]

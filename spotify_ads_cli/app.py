@@ -19,7 +19,8 @@ __all__ = ["COMMANDS", "Entry", "app"]
 class Entry(NamedTuple):
     """Where a command is found: ``attribute`` is a typer app for a group, or a function.
 
-    With ``makes_profile``, ``--profile`` may name one that is not there yet. One that is ``tolerant`` goes on with a broken config file.
+    With ``makes_profile``, ``--profile`` may name one that is not there yet. One that is ``tolerant`` goes on with a
+    broken config file.
     """
 
     module: str
@@ -131,7 +132,10 @@ def load(name: str, entry: Entry) -> Any:  # noqa: ANN401 - typer's own
 
 @contextlib.contextmanager
 def _nothing_is_garbage() -> Generator[None]:
-    """Keep the search for garbage away from what is imported in the block: all of it stays, and searching it costs a third of the start."""
+    """Keep the search for garbage away from what is imported in the block.
+
+    All of it stays, and searching it costs a third of the start.
+    """
     gc.disable()
     try:
         yield
@@ -141,7 +145,10 @@ def _nothing_is_garbage() -> Generator[None]:
 
 
 def _add_options(command: Any, options: list[Any]) -> None:  # noqa: ANN401 - typer's own
-    """Let every command take the common options behind its name too, and read the config file before anything asks the environment."""
+    """Let every command take the common options behind its name too.
+
+    And read the config file before anything asks the environment.
+    """
     if isinstance(command, TyperGroup):
         for inner in command.commands.values():
             _add_options(inner, options)

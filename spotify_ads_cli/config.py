@@ -1,6 +1,7 @@
 """The user's config file: what commands use where neither an option nor the environment says otherwise.
 
-It stands outside of the package, because it decides about the environment before a command, and with it the package, reads it.
+It stands outside of the package, because it decides about the environment before a command, and with it the package,
+reads it.
 """
 
 from __future__ import annotations

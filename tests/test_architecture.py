@@ -46,7 +46,10 @@ BELOW_THE_PUBLIC_API = sorted(
 
 @pytest.mark.parametrize("file", BELOW_THE_PUBLIC_API, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_what_makes_the_public_api_does_not_import_it(file: Path) -> None:
-    """The order of the packages is import-linter's; it cannot see this one, for the public API is the package itself."""
+    """The order of the packages is import-linter's.
+
+    It cannot see this one, for the public API is the package itself.
+    """
     packages = {path.name for path in PACKAGE.iterdir()} | {path.stem for path in PACKAGE.glob("*.py")}
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module == "spotify_ads_async":
@@ -89,7 +92,10 @@ def test_the_architecture_page_shows_every_package() -> None:
 
 
 def test_the_core_imports_no_extra() -> None:
-    program = f"import spotify_ads_async, spotify_ads_async.emulator, sys; print([name for name in {EXTRAS} if name in sys.modules])"
+    program = (
+        f"import spotify_ads_async, spotify_ads_async.emulator, sys; print([name for name in {EXTRAS} if name in"
+        " sys.modules])"
+    )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"
 
@@ -101,6 +107,9 @@ def test_a_module_holds_the_names_that_it_gives(file: Path) -> None:
 
 
 def test_the_public_api_loads_no_models() -> None:
-    program = "import spotify_ads_async, sys; print([name for name in sys.modules if name.startswith('spotify_ads_async.models')])"
+    program = (
+        "import spotify_ads_async, sys; print([name for name in sys.modules if"
+        " name.startswith('spotify_ads_async.models')])"
+    )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"

@@ -49,7 +49,8 @@ STRUCTS = [one for one in vars(models).values() if isinstance(one, type) and iss
 ANSWERS = [pytest.param(one, id=one.__name__) for one in STRUCTS if issubclass(one, Answer)]
 REQUESTS = [pytest.param(one, id=one.__name__) for one in STRUCTS if issubclass(one, Request)]
 ENUMS = [
-    pytest.param(one, id=one.__name__) for one in vars(models).values() if isinstance(one, type) and issubclass(one, OpenEnum)
+    pytest.param(one, id=one.__name__) for one in vars(models).values() if isinstance(one, type) and issubclass(one,
+    OpenEnum)
 ]  # fmt: skip
 
 AD_SET = {

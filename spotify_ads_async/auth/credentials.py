@@ -1,7 +1,7 @@
 """From credentials to access tokens: refreshed in time, once for everybody who shares a sign-in.
 
-Source: Spotify's Authorization guide: tokens live 3600 s, and a refresh may answer with a new refresh token, which then replaces
-the old one.
+Source: Spotify's Authorization guide: tokens live 3600 s, and a refresh may answer with a new refresh token, which then
+replaces the old one.
 """
 
 from __future__ import annotations
@@ -73,12 +73,16 @@ class SupportsFinish(Protocol):
 
 
 class _NotCopied:
-    """Credentials stay where they are: no pickle and no copy holds a secret, or a token that a refresh here makes void there."""
+    """Credentials stay where they are.
+
+    No pickle and no copy holds a secret, or a token that a refresh here makes void there.
+    """
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"{type(self).__name__} is not pickled and not copied: it holds secrets, and a refresh in one place would make the other's "
-            "token void. Pass the object itself, or make it anew where it is needed (AdsClient.from_env(), or a profile's credentials)"
+            f"{type(self).__name__} is not pickled and not copied: it holds secrets, and a refresh in one place would"
+            " make the other's token void. Pass the object itself, or make it anew where it is needed"
+            " (AdsClient.from_env(), or a profile's credentials)"
         )
 
 
@@ -119,7 +123,10 @@ class AccessToken(_NotCopied):
 
 
 class _Access(msgspec.Struct, frozen=True):
-    """An access token in use. It is stale when either clock says so: one stands still while the machine sleeps, the other may be set."""
+    """An access token in use.
+
+    It is stale when either clock says so: one stands still while the machine sleeps, the other may be set.
+    """
 
     token: Secret
     since: float
@@ -128,7 +135,9 @@ class _Access(msgspec.Struct, frozen=True):
 
 
 class RefreshToken(_NotCopied):
-    """Access tokens from a refresh token, refreshed a minute before they expire, once however many calls, loops and processes wait.
+    """Access tokens from a refresh token, refreshed a minute before they expire.
+
+    Once, however many calls, loops and processes wait.
 
     Args:
         client_id: the app's client ID.
@@ -136,8 +145,8 @@ class RefreshToken(_NotCopied):
         refresh_token: from ``spotify-ads login`` or your own sign-in. A token that ``store`` holds goes before it.
         token_url: the endpoint; the emulator has its own.
         store: keeps a refresh token that replaces this one. It is read before every refresh: another process may have
-            replaced the token. A :class:`~spotify_ads_async.auth.token_stores.SharedTokenStore`, such as a profile's, also
-            shares access tokens, and lets one process at a time refresh.
+            replaced the token. A :class:`~spotify_ads_async.auth.token_stores.SharedTokenStore`, such as a profile's,
+            also shares access tokens, and lets one process at a time refresh.
         allow_http: hosts that plain http may go to, for a test server on a network of your own.
         clock: a monotonic clock, in seconds.
 
@@ -189,9 +198,10 @@ class RefreshToken(_NotCopied):
         """A token with at least a minute to live, if the endpoint gives such.
 
         Raises:
-            AuthenticationError: the refresh was refused; every call that waited for it gets this, and so does each later one. Or
-                the API refused the tokens that were just issued.
-            ConnectionFailed, ServerError, InvalidAnswer: the token endpoint cannot be reached, fails, or answers something else.
+            AuthenticationError: the refresh was refused; every call that waited for it gets this, and so does each
+                later one. Or the API refused the tokens that were just issued.
+            ConnectionFailed, ServerError, InvalidAnswer: the token endpoint cannot be reached, fails, or answers
+            something else.
         """
         access = self._access
         if access is not None and self._fresh(access):
@@ -202,8 +212,8 @@ class RefreshToken(_NotCopied):
         loop = asyncio.get_running_loop()
         refreshing = self._refreshing.get(loop)
         if refreshing is None:
-            # A task of its own: the call that needs it first may be cancelled, and the answer may hold the only refresh token
-            # that is valid from now on. `finish` waits for it.
+            # A task of its own: the call that needs it first may be cancelled, and the answer may hold the only refresh
+            # token that is valid from now on. `finish` waits for it.
             refreshing = loop.create_task(self._refresh(http), name="refresh of an access token")
             self._refreshing = {one: task for one, task in self._refreshing.items() if not one.is_closed()} | {
                 loop: refreshing
@@ -225,8 +235,9 @@ class RefreshToken(_NotCopied):
     def invalidate(self, token: Secret) -> bool:
         """Forget ``token``, unless another one took its place meanwhile.
 
-        Answers false where tokens are refused as soon as they are issued: after the second, the next is asked for a second later, then
-        two, four and so on up to a minute, and no request is sent with a token that is known to be bad.
+        Answers false where tokens are refused as soon as they are issued: after the second, the next is asked for a
+        second later, then two, four and so on up to a minute, and no request is sent with a token that is known to be
+        bad.
         """
         access = self._access
         if access is None or access.token != token:
@@ -258,8 +269,9 @@ class RefreshToken(_NotCopied):
         wait = self._next_refresh_at - self._clock() if self._refused_in_vain else 0.0
         if wait > 0.0:
             raise AuthenticationError(
-                f"the API refused {self._refused_in_vain} access tokens as soon as they were issued, and the next is asked for in "
-                f"{wait:.0f} s: check that token endpoint and API belong together, and that the app may use the Ads API",
+                f"the API refused {self._refused_in_vain} access tokens as soon as they were issued, and the next is"
+                f" asked for in {wait:.0f} s: check that token endpoint and API belong together, and that the app may"
+                " use the Ads API",
                 status=401,
             )
 
@@ -371,7 +383,8 @@ class RefreshToken(_NotCopied):
         if not self._kept_elsewhere:
             if rotated:
                 logger.warning(
-                    "the refresh token was replaced, and no store keeps the new one: the next run may have to sign in again"
+                    "the refresh token was replaced, and no store keeps the new one: the next run may have to sign in"
+                    " again"
                 )
             return
         try:

@@ -17,7 +17,10 @@ _TABLE_COLUMNS = ("name", "currency_code", "status", "id", "country_code", "busi
 
 
 def accounts(*, limit: Limit = None, fields: Fields = None, output: OutputForm = Output.TABLE) -> None:
-    """List every ad account of every business that you belong to; a business that refuses is named, and the others are listed."""
+    """List every ad account of every business that you belong to.
+
+    A business that refuses is named, and the others are listed.
+    """
 
     async def command() -> int:
         async with connected() as client:

@@ -26,8 +26,8 @@ _ROOM_FOR_CONTROL_C = 4
 class _Bar(Progress):
     """Ends some columns before the line does.
 
-    A terminal writes ``^C`` behind the bar when somebody presses it. At the end of a full line that goes to the next one, and the bar
-    after it, so that nothing would clear the first.
+    A terminal writes ``^C`` behind the bar when somebody presses it. At the end of a full line that goes to the next
+    one, and the bar after it, so that nothing would clear the first.
     """
 
     def get_renderables(self) -> Iterable[RenderableType]:

@@ -1,4 +1,7 @@
-"""``spotify-ads bulk plan|show|apply|resume|undo``: how they are called. What they do is in :mod:`~spotify_ads_async.cli.bulk_work`."""
+"""``spotify-ads bulk plan|show|apply|resume|undo``: how they are called.
+
+What they do is in :mod:`~spotify_ads_async.cli.bulk_work`.
+"""
 
 from __future__ import annotations
 
@@ -129,8 +132,10 @@ SendOption = Annotated[
     Send | None,
     typer.Option(
         "--send",
-        help="The whole object that a change is about, or, for an API that merges objects, the changes. By default the whole object, "
-        "unless doctor --probe found that the API merges.",
+        help=(
+            "The whole object that a change is about, or, for an API that merges objects, the changes. By default the"
+            " whole object, unless doctor --probe found that the API merges."
+        ),
     ),
 ]
 _CONCURRENCY = bulk.Options().concurrency
@@ -144,7 +149,8 @@ def _wanted(send: Send | None) -> Send:
     if facts is None or facts.objects != "merge":
         return Send.WHOLE
     say(
-        f"note: of an object only what changes is sent, for this API merges objects (doctor --probe, {facts.found_at}); see --send"
+        f"note: of an object only what changes is sent, for this API merges objects (doctor --probe, {facts.found_at});"
+        " see --send"
     )
     return Send.CHANGES
 
@@ -296,7 +302,10 @@ def resume(
     allow_unusual: AllowUnusual = False,
     yes: Yes = False,
 ) -> None:
-    """Carry on after an interruption. Requests whose answer was lost are settled by reading back, never sent blindly again."""
+    """Carry on after an interruption.
+
+    Requests whose answer was lost are settled by reading back, never sent blindly again.
+    """
     options = bulk.Options(
         concurrency=concurrency,
         max_failures=max_failures,
@@ -325,7 +334,10 @@ def undo(
     results: Results = None,
     yes: Yes = False,
 ) -> None:
-    """Take back what a plan did. Everything is read again first; what somebody changed since is named and left alone."""
+    """Take back what a plan did.
+
+    Everything is read again first; what somebody changed since is named and left alone.
+    """
     working = Working(
         options=bulk.Options(concurrency=concurrency, force=force, keep_going=keep_going),
         results=results,

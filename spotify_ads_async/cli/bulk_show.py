@@ -47,8 +47,9 @@ def say_totals(totals: bulk.PlanTotals, header: bulk.Header) -> None:
     """What a plan comes to."""
     plural = header.kind.plural
     say(
-        f"{header.source}: {totals.rows} rows · {totals.planned} {plural} change with {totals.requests} requests · "
-        f"{totals.unchanged} are as wanted · {totals.refused} refused{f' · {totals.unusual} unusual' if totals.unusual else ''}"
+        f"{header.source}: {totals.rows} rows · {totals.planned} {plural} change with {totals.requests} requests ·"
+        f" {totals.unchanged} are as wanted · {totals.refused}"
+        f" refused{f' · {totals.unusual} unusual' if totals.unusual else ''}"
     )
     if totals.fields:
         say("changed: " + ", ".join(f"{field} {count}" for field, count in totals.fields.most_common()))
@@ -57,7 +58,8 @@ def say_totals(totals: bulk.PlanTotals, header: bulk.Header) -> None:
         say(f"{kind.lower()} budgets: {_change(before, after, header.currency)}")
     if totals.most_before or totals.most_after or totals.unbounded_before or totals.unbounded_after:
         say(
-            f"at most until the flights end: {_change(totals.most_before, totals.most_after, header.currency)}{_unbounded(totals)}"
+            "at most until the flights end:"
+            f" {_change(totals.most_before, totals.most_after, header.currency)}{_unbounded(totals)}"
         )
     states = [f"{count} {word}" for count, word in _states(totals) if count]
     if states:
@@ -107,6 +109,6 @@ def say_outcomes(plan: bulk.PlanFile, path: Path) -> None:
         )
     if outcomes[bulk.RowOutcome.WAITING] or outcomes[bulk.RowOutcome.UNKNOWN]:
         say(
-            f"{outcomes[bulk.RowOutcome.WAITING]} rows have not been sent and {outcomes[bulk.RowOutcome.UNKNOWN]} are not settled: "
-            f"spotify-ads bulk resume {path} carries on"
+            f"{outcomes[bulk.RowOutcome.WAITING]} rows have not been sent and {outcomes[bulk.RowOutcome.UNKNOWN]} are"
+            f" not settled: spotify-ads bulk resume {path} carries on"
         )

@@ -79,9 +79,13 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
             if self.changes
             else self.entity.plural.replace(" ", "_")
         )
-        named = f"{stem}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-        names = (f"{named}.plan", *(f"{named}-{number}.plan" for number in range(2, 1000)))
-        return next((path for path in map(Path, names) if not path.exists()), Path(f"{named}.plan"))
+        return _unused(Path(f"{stem}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.plan"))
+
+
+def _unused(path: Path) -> Path:
+    """A name that no file has yet: this one, or the first with a number."""
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(2, 1000))
+    return next((one for one in (path, *numbered) if not one.exists()), path)
 
 
 async def _make_plan(client: AdsClient, planning: Planning) -> Path:
@@ -240,8 +244,8 @@ def _require_known_encoding(target: Path, planning: Planning) -> None:
         guessed, remarks = plan.header.guessed, plan.header.remarks
     if guessed:
         raise ConfigurationError(
-            f"nothing was changed: {planning.changes} is {remarks.splitlines()[0]}. Nobody looks with --yes: state it, as in "
-            f"--encoding windows-1252; or look at the plan, and spotify-ads bulk apply {target} carries it out"
+            f"nothing was changed: {planning.changes} is {remarks.splitlines()[0]}. Nobody looks with --yes: state it,"
+            f" as in --encoding windows-1252; or look at the plan, and spotify-ads bulk apply {target} carries it out"
         )
 
 
@@ -337,27 +341,12 @@ async def resume(path: Path, working: Working) -> int:
 
 async def undo(done: Path, to: Path | None, working: Working, *, force: bool, archive: bool = False) -> int:
     """Plan the inverse of a plan and carry that out."""
-    if bulk.is_workbook_plan(done):
-        return await _undo_workbook(done, working, force=force, archive=archive)
-    path = to or done.with_name(f"{done.name}.undo")
+    path = to or _unused(done.with_name(f"{done.name}.undo"))
     await anyio.to_thread.run_sync(_make_room, path, False)  # noqa: FBT003 - run_sync passes no names
     async with connected() as client:
         options = msgspec.structs.replace(working.options, looked_at=time.monotonic())
-        await bulk.plan_undo(client, done, path, force=force)
+        await bulk.plan_undo(client, done, path, force=force, archive=archive)
         return await _carry_out_when_wanted(client, path, msgspec.structs.replace(working, options=options))
-
-
-async def _undo_workbook(done: Path, working: Working, *, force: bool, archive: bool) -> int:
-    """Take back the changes of every part, and what is new."""
-    with bulk.WorkbookPlan.open(done) as plan:
-        parts = [part for _, part in reversed(plan.parts())]
-    code = DONE
-    async with connected() as client:
-        for part in parts:
-            inverse = part.with_name(f"{part.name}.undo")
-            await bulk.plan_undo(client, part, inverse, force=force)
-            code = max(code, await _carry_out_when_wanted(client, inverse, working))
-        return max(code, await workbooks.undo(client, done, working, archive=archive))
 
 
 async def _carry_out(client: AdsClient, run: bulk.Run, path: Path, working: Working) -> int:

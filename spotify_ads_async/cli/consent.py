@@ -42,7 +42,8 @@ async def agreed(question: str, *, yes: bool, option: str = "--yes") -> bool:
         option: the option that says so.
 
     Raises:
-        ConsentNeeded: standard input is no terminal, or there is none to show the question on. What a pipe holds is no consent.
+        ConsentNeeded: standard input is no terminal, or there is none to show the question on. What a pipe holds is no
+            consent.
     """
     if yes:
         return True
@@ -77,7 +78,10 @@ def _ask(question: str, option: str) -> bool:
 
 @contextlib.contextmanager
 def _shown_on(question: str, option: str) -> Generator[TextIO]:
-    """A terminal for the question: where diagnostics go, or results do, or the one that the program was started from."""
+    """A terminal for the question.
+
+    Where diagnostics go, or results do, or the one that the program was started from.
+    """
     stream = next((one for one in (sys.stderr, sys.stdout) if _is_terminal(one)), None)
     if stream is not None:
         yield stream

@@ -1,4 +1,7 @@
-"""A count that grows, on stderr: what is made or written, of how many if that is known. Nothing where no terminal listens."""
+"""A count that grows, on stderr: what is made or written, of how many if that is known.
+
+Nothing where no terminal listens.
+"""
 
 from __future__ import annotations
 

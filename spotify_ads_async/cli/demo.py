@@ -66,7 +66,10 @@ class Report(msgspec.Struct, kw_only=True):
 
     @property
     def good(self) -> bool:
-        """Whether every row was applied and read back, and no window was exceeded. How long it took depends on the machine, too."""
+        """Whether every row was applied and read back, and no window was exceeded.
+
+        How long it took depends on the machine, too.
+        """
         kept = all(window["fullest"] <= window["allowed"] for window in self.windows.values())
         complete = 0 < self.rows == self.updated == self.read_back_equal
         return kept and complete and not self.refused
@@ -77,7 +80,10 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout.")] = False,
     fast: Annotated[bool, typer.Option("--fast", help="Windows ten times shorter.")] = False,
 ) -> None:
-    """Walk 2,000 ad sets of an emulator, change over 700 of them from a CSV file, and read them back, at the published limits."""
+    """Walk 2,000 ad sets of an emulator, change over 700 from a CSV file, and read them back.
+
+    At the published limits.
+    """
     run(lambda: _Demo(fast=fast).show(as_json=as_json))
 
 
@@ -208,7 +214,10 @@ class _Demo:
         lines = [
             f"walked    {report.walked} ad sets",
             f"updated   {report.updated} of {report.rows} rows",
-            f"took      {report.seconds:.2f} s for {report.requests} requests; the windows need {report.optimal_seconds:.2f} s at least",
+            (
+                f"took      {report.seconds:.2f} s for {report.requests} requests; the windows need"
+                f" {report.optimal_seconds:.2f} s at least"
+            ),
             f"read back {report.read_back_equal} rows as they were wanted, in {report.read_back_seconds:.2f} s",
             f"refused   {report.refused} requests",
             *(

@@ -248,7 +248,8 @@ def _values(columns: Mapping[str, Column], settings: list[str]) -> dict[str, Any
         name, sign, value = text.partition("=")
         if not sign or name not in columns:
             problems.append(
-                f"--set {text}: {f'there is no field {name}{suggestion(name, columns)}' if sign else 'FIELD=VALUE is wanted'}"
+                f"--set {text}:"
+                f" {f'there is no field {name}{suggestion(name, columns)}' if sign else 'FIELD=VALUE is wanted'}"
             )
             continue
         try:
@@ -271,7 +272,9 @@ class _Consent(NamedTuple):
 async def _money_is_meant(
     before: Mapping[str, Any], after: Mapping[str, Any], currency: str, consent: _Consent
 ) -> bool:
-    """Whether the amounts of a request may stand: none that nobody means, and the unusual ones only after a question of their own.
+    """Whether the amounts of a request may stand.
+
+    None that nobody means, and the unusual ones only after a question of their own.
 
     Raises:
         InvalidRequest: an amount is none of the currency.
@@ -326,7 +329,10 @@ async def _create(asked: _Asked, content: dict[str, Any], key: str | None, conse
 async def _update(
     asked: _Asked, entity_id: str, content: dict[str, Any], values: dict[str, Any], consent: _Consent
 ) -> None:
-    """Send a body as it is, or bring single fields into requests as a bulk change does: parts whole, ``delivery`` alone."""
+    """Send a body as it is, or bring single fields into requests as a bulk change does.
+
+    Parts whole, ``delivery`` alone.
+    """
     archives = "ARCHIVED" in {content.get("status"), values.get("status")}
     if archives and not await agreed(
         f"archive the {asked.entity.name} {entity_id}? It cannot be undone.", yes=consent.yes

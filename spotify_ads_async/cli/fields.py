@@ -1,4 +1,7 @@
-"""The fields of campaigns, ad sets and ads on the command line: in help, offered while typing, checked all at once, and as an example."""
+"""The fields of campaigns, ad sets and ads on the command line.
+
+In help, offered while typing, checked all at once, and as an example.
+"""
 
 from __future__ import annotations
 
@@ -105,7 +108,10 @@ async def _first_asset(client: AdsClient, ad_account: str, asset_type: str) -> s
 
 
 def field_help(struct: type[msgspec.Struct], *, whole: bool) -> type[TyperCommand]:
-    """A command whose help ends with the fields of a request: what each holds, in which unit, and which must be there."""
+    """A command whose help ends with the fields of a request.
+
+    What each holds, in which unit, and which must be there.
+    """
 
     class WithFields(TyperCommand):
         def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - click's own

@@ -117,7 +117,8 @@ def import_(
             say(f"left out, archived: campaign {one.name} ({one.id}) with all that is in it")
         if not done:
             say(
-                f"nothing was left to do: the receipt {kept} has every campaign of the file; another --receipt makes them once more"
+                f"nothing was left to do: the receipt {kept} has every campaign of the file; another --receipt makes"
+                " them once more"
             )
         return conclude(done, publish=publish, again="run the same command with --publish")
 

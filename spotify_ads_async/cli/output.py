@@ -1,4 +1,7 @@
-"""Results on stdout: a table for people, JSON, JSON Lines, CSV or Parquet for programs; each row is written as it comes."""
+"""Results on stdout: a table for people, JSON, JSON Lines, CSV or Parquet for programs.
+
+Each row is written as it comes.
+"""
 
 from __future__ import annotations
 
@@ -214,7 +217,10 @@ def _at(values: Mapping[str, Any], row: Mapping[str, Any], column: str) -> objec
 
 
 class _Table:
-    """A table as wide as the terminal, or as wide as it needs to be in a pipe. The first rows decide the columns' widths."""
+    """A table as wide as the terminal, or as wide as it needs to be in a pipe.
+
+    The first rows decide the columns' widths.
+    """
 
     def __init__(self, stream: TextIO, columns: Sequence[str]) -> None:
         self._stream = stream

@@ -1,4 +1,7 @@
-"""The progress of a bulk run on stderr: done, rate, time left, quota and failures. Nothing where no terminal listens."""
+"""The progress of a bulk run on stderr: done, rate, time left, quota and failures.
+
+Nothing where no terminal listens.
+"""
 
 from __future__ import annotations
 

@@ -104,7 +104,8 @@ async def _lift(store: Store, limit: str | None, identity: str | None, *, everyb
     lifted = [_row(one) for one in await lift_pauses(store, limit=limit, identity=identity)]
     for row in lifted:
         say(
-            f"{row['limit']} of {row['identity']}: no longer paused; {row['paused_for']:.0f} s were left ({row['pause_cause']})"
+            f"{row['limit']} of {row['identity']}: no longer paused; {row['paused_for']:.0f} s were left"
+            f" ({row['pause_cause']})"
         )
     if not lifted:
         say("nothing is paused")
@@ -144,7 +145,10 @@ def _show(windows: Sequence[KeptWindow], output: Output) -> None:
 
 
 def _row(window: KeptWindow) -> dict[str, Any]:
-    """One window as people see it. Of what is held, the store hears when the requests are over; the rest comes back with time."""
+    """One window as people see it.
+
+    Of what is held, the store hears when the requests are over; the rest comes back with time.
+    """
     state, now, dues = window.state, window.now, window.dues
     limit, length, origin, identity = window.key.split("|", 3)
     returning = bisect.bisect_right(dues, now + state.cycle)

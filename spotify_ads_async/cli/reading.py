@@ -33,8 +33,9 @@ ACCOUNT_COLUMN = "ad_account_id"
 def rows_of(
     *structs: type[Any], output: Output, fields: str | None, table: Sequence[str], of_accounts: bool = False
 ) -> Rows:
-    """Rows of structs with the columns that are asked for; by default ``table`` for people, and every field of any of them else.
+    """Rows of structs with the columns that are asked for.
 
+    By default ``table`` for people, and every field of any of them else.
     With ``of_accounts``, the first column is the ad account that a row comes from.
 
     Raises:
@@ -77,8 +78,8 @@ async def write_rows(
 ) -> int:
     """Write the rows of one ad account, of several, or of every one where none is named; ``limit`` at most.
 
-    Rows of several accounts name theirs. Accounts that do not answer are named on stderr, and the others' rows come all the same.
-    ``row_of`` makes a row of what was read, or None to leave it out. Answers the exit code.
+    Rows of several accounts name theirs. Accounts that do not answer are named on stderr, and the others' rows come all
+    the same. ``row_of`` makes a row of what was read, or None to leave it out. Answers the exit code.
     """
     if len(ad_accounts) == 1:
         with rows:

@@ -1,4 +1,7 @@
-"""The terminal: widths, consoles and progress, with rich. Colours end where ``NO_COLOR`` is set or no terminal listens."""
+"""The terminal: widths, consoles and progress, with rich.
+
+Colours end where ``NO_COLOR`` is set or no terminal listens.
+"""
 
 from __future__ import annotations
 
@@ -44,10 +47,11 @@ def somebody_watches() -> bool:
 
 
 def fitted(stream: TextIO, columns: Sequence[str], rows: Sequence[Sequence[str]], *, widest: int) -> list[int]:
-    """The columns' widths: what the rows need, and on a terminal no more than it has. Zero stands for a column without room.
+    """The columns' widths: what the rows need, and on a terminal no more than it has.
 
-    IDs are shortened first, to what commands still take for them; then other things' IDs go, and then the last columns. Of the
-    others the widest give way, but never times, which are of use only as a whole.
+    Zero stands for a column without room.
+    IDs are shortened first, to what commands still take for them; then other things' IDs go, and then the last columns.
+    Of the others the widest give way, but never times, which are of use only as a whole.
     """
     needed = [max([cell_len(column), *(cell_len(row[index]) for row in rows)]) for index, column in enumerate(columns)]
     if not stream.isatty():

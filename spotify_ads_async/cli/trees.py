@@ -89,7 +89,8 @@ def clone_campaign(
 ) -> None:
     """Make a campaign anew with its ad sets and ads, as drafts under new names and dates.
 
-    What is paused stays paused; with --publish, what drafts cannot hold is set before anything can run, and all is compared.
+    What is paused stays paused; with --publish, what drafts cannot hold is set before anything can run, and all is
+    compared.
     """
     account, renamed, begin = needed(ad_account), renaming(rename), in_zone(start, zone)
 
@@ -115,7 +116,10 @@ def clone_ad_set(
     ad_account: AdAccount = None,
     output: OutputForm = Output.TABLE,
 ) -> None:
-    """Make an ad set anew with its ads in the same campaign, as drafts; --publish takes along what else the campaign's draft holds."""
+    """Make an ad set anew with its ads in the same campaign, as drafts.
+
+    --publish takes along what else the campaign's draft holds.
+    """
     account, renamed, begin = needed(ad_account), renaming(rename), in_zone(start, zone)
 
     async def clone(trees: Trees, made: Callable[[Made], None]) -> DraftTree:
@@ -189,7 +193,8 @@ async def _clone(ad_account: str, clone: Cloning, output: Output, question: str,
             def made(one: Made) -> None:
                 nonlocal count
                 if count is None:
-                    # Now, and not at the end: a crash leaves this draft behind. The count begins after it, on a line of its own.
+                    # Now, and not at the end: a crash leaves this draft behind. The count begins after it, on a line of
+                    # its own.
                     say(f"making the draft of {one.kind.replace('_', ' ')} {one.draft_id}")
                     count = shown.enter_context(counting("drafts made"))
                 every.append(one)
@@ -203,7 +208,10 @@ async def _clone(ad_account: str, clone: Cloning, output: Output, question: str,
 
 @contextlib.contextmanager
 def told_at_the_end(receipt: Path | None = None) -> Generator[None]:
-    """Say what became of the drafts where Ctrl-C ends the block (an error says so itself), and how an import goes on."""
+    """Say what became of the drafts where Ctrl-C ends the block, and how an import goes on.
+
+    An error says so itself.
+    """
     try:
         yield
     except BaseException as ended:
@@ -236,7 +244,8 @@ def conclude(done: Sequence[DraftTree], *, publish: bool, again: str) -> int:
         say(f"drafts that are not live: {len(drafts)}, of which {valid} could go live")
         if any(tree.unheld for tree in drafts):
             say(
-                f"  {again} to set what drafts cannot hold; published otherwise, the campaign is live and paused without it"
+                f"  {again} to set what drafts cannot hold; published otherwise, the campaign is live and paused"
+                " without it"
             )
         say(f"  spotify-ads drafts publish {ids}")
         say(f"  spotify-ads drafts delete {ids}")
@@ -258,11 +267,13 @@ def _say_what_is_not_vouched_for(tree: DraftTree) -> None:
         where = f"{_noun(one.kind)} {one.name}{f' ({one.id})' if one.id else ''}"
         if one.attribute:
             say(
-                f"not as it was wanted: {where}: {one.attribute} is {_value(one.found)}, and should be {_value(one.wanted)}"
+                f"not as it was wanted: {where}: {one.attribute} is {_value(one.found)}, and should be"
+                f" {_value(one.wanted)}"
             )
         else:
             say(
-                f"not as it was wanted: {where} {'is not there' if one.found is None else 'is there, and was not wanted'}"
+                f"not as it was wanted: {where}"
+                f" {'is not there' if one.found is None else 'is there, and was not wanted'}"
             )
     for note in tree.notes:
         say(note)

@@ -138,11 +138,13 @@ async def upload_list(
             )
     if done.encoding_assumed:
         say(
-            "the list was read as Windows-1252, which the file does not tell: --encoding says what it is where that is wrong"
+            "the list was read as Windows-1252, which the file does not tell: --encoding says what it is where that is"
+            " wrong"
         )
     if done.status == AudienceStatus.EMPTY:
         say(
-            f"audience {done.id} is empty: nobody on the list was found on Spotify; check the list, and replace it (--replace {done.id})"
+            f"audience {done.id} is empty: nobody on the list was found on Spotify; check the list, and replace it"
+            f" (--replace {done.id})"
         )
         return FAILED
     return DONE

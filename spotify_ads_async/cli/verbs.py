@@ -1,4 +1,7 @@
-"""``spotify-ads campaigns|ad-sets|ads pause|resume|archive``: a selection and one new value, seen and agreed to as every bulk change."""
+"""Pause, resume and archive campaigns, ad sets and ads.
+
+A selection and one new value, seen and agreed to as every bulk change.
+"""
 
 from __future__ import annotations
 
@@ -61,8 +64,8 @@ def _add_refusal(app: typer.Typer, entity: Entity, verb: str) -> None:
     def refuse(ids: Annotated[list[str] | None, typer.Argument(metavar="ID", show_default=False)] = None) -> None:
         del ids
         usage_error(
-            f"the API cannot {verb} {entity.plural} by themselves. spotify-ads {entity.plural.replace(' ', '-')} pause ID stops them; "
-            f"spotify-ads campaigns {verb} ID takes a campaign with everything in it"
+            f"the API cannot {verb} {entity.plural} by themselves. spotify-ads {entity.plural.replace(' ', '-')} pause"
+            f" ID stops them; spotify-ads campaigns {verb} ID takes a campaign with everything in it"
         )
 
     del refuse
@@ -91,7 +94,7 @@ def _add(app: typer.Typer, entity: Entity, verb: str, setting: str) -> None:
         account = needed(ad_account)
 
         async def command() -> int:
-            from spotify_ads_async.cli import bulk_work  # noqa: PLC0415 - lists, in the same group, shall not wait for it
+            from spotify_ads_async.cli import bulk_work  # noqa: PLC0415 - lists, in the same group, need none
 
             working = bulk_work.Working(options=Options(), results=None, yes=yes, dry_run=dry_run)
             if where:

@@ -53,15 +53,25 @@ _WHAT_TO_DO: Mapping[int, str] = {
     429: "too many requests: something else spends the same quota",
 }
 
-# Where the terms are accepted, and that it is done for each client ID and takes effect within an hour: Spotify's tooling for the API.
-_TERMS = "accept them at https://adsmanager.spotify.com/api-terms with the ad account selected; it takes effect within an hour"
+# Where the terms are accepted, and that it is done for each client ID and takes effect within an hour: Spotify's
+# tooling for the API.
+_TERMS = (
+    "accept them at https://adsmanager.spotify.com/api-terms with the ad account selected; it takes effect within an"
+    " hour"
+)
 _WHAT_TO_DO_WHEN_DENIED: Mapping[Denial, str] = {
     Denial.TERMS: f"the API's terms are not accepted for this app's client ID: {_TERMS}",
-    Denial.AD_ACCOUNT: "this user and app may not use this ad account, whichever others answer: let one of its admins give the user a "
-    f"role in it; where the API's terms were never accepted for it, {_TERMS}",
-    Denial.BUSINESS: "this user may not use this business, whichever others answer: let one of its admins give the user a role in it",
-    Denial.EVERYTHING: "this user and app may not use the API at all: most often its terms are not accepted for the app's client ID "
-    f"({_TERMS}), or the user has no ad account",
+    Denial.AD_ACCOUNT: (
+        "this user and app may not use this ad account, whichever others answer: let one of its admins give the user a "
+        f"role in it; where the API's terms were never accepted for it, {_TERMS}"
+    ),
+    Denial.BUSINESS: (
+        "this user may not use this business, whichever others answer: let one of its admins give the user a role in it"
+    ),
+    Denial.EVERYTHING: (
+        "this user and app may not use the API at all: most often its terms are not accepted for the app's client ID "
+        f"({_TERMS}), or the user has no ad account"
+    ),
 }
 _ABOUT_TERMS = "(?i)(?<![a-z])terms(?![a-z])"
 
@@ -80,8 +90,9 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What leaves: ``target`` is the path and query below the base URL, encoded; ``body`` is JSON bytes or multipart parts.
+    """What leaves: ``target`` is the path and query below the base URL, encoded.
 
+    ``body`` is JSON bytes or multipart parts.
     ``headers`` come on top of :data:`BARE_HEADERS`, which every request has.
     """
 
@@ -103,8 +114,8 @@ def request(
     """Build the request of one call; ``now`` is the present in UTC, for rules such as "a start in the future".
 
     Raises:
-        InvalidRequest: a value breaks a rule of the API document or of its published behaviour, or, ``validate`` or not,
-            a path parameter could leave its segment.
+        InvalidRequest: a value breaks a rule of the API document or of its published behaviour, or, ``validate`` or
+            not, a path parameter could leave its segment.
     """
     given = {name: value for name, value in query.items() if value is not UNSET} if query else query
     target = None
@@ -237,7 +248,8 @@ def answer(
 ) -> AnswerT:
     """Decode a 2xx answer; ``content_type`` is asked only for an error's message.
 
-    A single answer remembers the bytes that it came from, which costs nothing; a list and its items do with ``keep_json``.
+    A single answer remembers the bytes that it came from, which costs nothing; a list and its items do with
+    ``keep_json``.
 
     Raises:
         InvalidAnswer: the body is empty where it may not be, is not JSON, or has another shape.
@@ -312,7 +324,8 @@ SHORTEST_SECRET = 8
 def masked(body: bytes, token: Secret) -> bytes:
     """An error body without the access token, should the server echo it.
 
-    What is shorter than :data:`SHORTEST_SECRET` is no secret, such as the ``x`` of a local server: masking it would garble words.
+    What is shorter than :data:`SHORTEST_SECRET` is no secret, such as the ``x`` of a local server: masking it would
+    garble words.
     """
     plain = token.reveal().encode()
     if len(plain) < SHORTEST_SECRET:

@@ -122,7 +122,8 @@ class ReportStream(msgspec.Struct, frozen=True):
         currency = (await account.get()).currency_code
         for number in range(0, len(days), _MOST_DAYS):
             part = days[number : number + _MOST_DAYS]
-            # Whole before its first row is given: where the API refuses in its midst, what was there of these days stays.
+            # Whole before its first row is given: where the API refuses in its midst, what was there of these days
+            # stays.
             found = [row async for row in self._asked(account, part[0], part[-1])]
             for day in part:
                 yield {"slice": f"{account.id}/{day}", "ad_account_id": account.id, "removed": True}

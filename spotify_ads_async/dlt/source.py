@@ -1,7 +1,7 @@
 """dlt source: the resources of :func:`spotify_ads`, and a backfill in slices.
 
-dlt extracts on an event loop of its own, so each resource makes its client where it runs. What was loaded is remembered in dlt's
-state, which travels with the data: one date per stream and account.
+dlt extracts on an event loop of its own, so each resource makes its client where it runs. What was loaded is remembered
+in dlt's state, which travels with the data: one date per stream and account.
 """
 
 from __future__ import annotations
@@ -73,14 +73,15 @@ def spotify_ads(
 ) -> DltSource:
     """Businesses, ad accounts, their campaigns, ad sets, ads, assets, audiences, change history and reports.
 
-    Entities are merged on their ``id``. What was archived or deleted stays, with its last status. Reports are merged by account and
-    day: a day that is read again replaces what was there. Tables are ``campaign_report_daily``, ``campaign_report_hourly``, and the
-    same for ``ad_set`` and ``ad``. Times are UTC; today is partial, and is read again with the lookback.
+    Entities are merged on their ``id``. What was archived or deleted stays, with its last status. Reports are merged by
+    account and day: a day that is read again replaces what was there. Tables are ``campaign_report_daily``,
+    ``campaign_report_hourly``, and the same for ``ad_set`` and ``ad``. Times are UTC; today is partial, and is read
+    again with the lookback.
 
     A count hidden for privacy is null with ``<metric>_hidden`` beside it. Money is a decimal in units of ``currency``.
 
-    An account that refuses, or a metric that it refuses, is named in the table ``load_problems`` and in the log, and the rest is
-    loaded. Where the API fails otherwise, the run fails and nothing is remembered of it.
+    An account that refuses, or a metric that it refuses, is named in the table ``load_problems`` and in the log, and
+    the rest is loaded. Where the API fails otherwise, the run fails and nothing is remembered of it.
 
     Args:
         accounts: IDs of ad accounts; every one that can be seen if left out.
@@ -139,10 +140,11 @@ def backfill(
     tables: Sequence[str] = (),
     **options: Any,  # noqa: ANN401 - those of spotify_ads
 ) -> None:
-    """Load reports from ``start`` to today in slices, each loaded before the next is asked for, and everything else at the end.
+    """Load reports from ``start`` to today in slices, and everything else at the end.
 
-    Run it again after a kill: what was loaded is not asked for again, so at most one slice is read twice. ``options`` are those of
-    :func:`spotify_ads`. ``tables`` names what is wanted of it; everything if left out.
+    Each slice is loaded before the next is asked for.
+    Run it again after a kill: what was loaded is not asked for again, so at most one slice is read twice. ``options``
+    are those of :func:`spotify_ads`. ``tables`` names what is wanted of it; everything if left out.
 
     Raises:
         ConfigurationError: as :func:`spotify_ads`.

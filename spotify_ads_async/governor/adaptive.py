@@ -1,4 +1,7 @@
-"""AdaptiveLimits: what the server's answers change. They can only tighten: pause a window, leave tokens to others, space departures."""
+"""AdaptiveLimits: what the server's answers change.
+
+They can only tighten: pause a window, leave tokens to others, space departures.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,10 @@ class AdaptiveLimits:
         self._auto = auto
 
     def on_response(self, flow: Flow, departure: int, status: int, headers: Mapping[str, str], now: float) -> None:
-        """Take in what one answer says about quota. ``departure`` is the number of its request in the order of leaving."""
+        """Take in what one answer says about quota.
+
+        ``departure`` is the number of its request in the order of leaving.
+        """
         for window in flow.windows:
             window.refresh(now)
         seen = rate_headers(headers)
@@ -137,7 +143,10 @@ def _named(flow: Flow, seen: RateHeaders) -> list[Window]:
 
 
 def _culprits(flow: Flow, seen: RateHeaders | None) -> list[Window]:
-    """Which windows a refusal means: those named as empty, else the reporting one, which takes precedence over the general ones."""
+    """Which windows a refusal means.
+
+    Those named as empty, else the reporting one, which takes precedence over the general ones.
+    """
     if seen is not None and not seen.remaining:
         named = _named(flow, seen)
         if named:
@@ -152,7 +161,10 @@ def _fullness(window: Window) -> float:
 
 
 def _longest_pause(window: Window, longest: float) -> float:
-    """The window of an address belongs to every client there: after its own length nothing is left of what it counted."""
+    """The window of an address belongs to every client there.
+
+    After its own length nothing is left of what it counted.
+    """
     return min(window.limit.window, longest) if window.limit.name == "ip" else longest
 
 

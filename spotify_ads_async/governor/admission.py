@@ -21,8 +21,8 @@ _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 class Admission:
     """Leave to send one request. Enter it, send, and tell it when the answer's headers arrived.
 
-    Leaving the block counts as the answer where nothing was told before, and as giving the request up where an exception
-    ends the block: then the server may count it for as long as ``counted_within`` says.
+    Leaving the block counts as the answer where nothing was told before, and as giving the request up where an
+    exception ends the block: then the server may count it for as long as ``counted_within`` says.
     """
 
     __slots__ = ("_adaptive", "_departed_at", "_departure", "_flow", "_grant", "_open", "max_wait", "priority")
@@ -39,7 +39,8 @@ class Admission:
         if self._open:
             raise RuntimeError("an admission is for one request: ask the governor for another")
         scheduler = self._adaptive.scheduler
-        # The loop's thread: asking for the loop itself asks the system for the process each time. A fork or a closed governor has none.
+        # The loop's thread: asking for the loop itself asks the system for the process each time. A fork or a closed
+        # governor has none.
         if scheduler.queue.length or scheduler.thread != get_ident():
             return False
         now = scheduler.clock()
@@ -79,7 +80,10 @@ class Admission:
                 self.give_up()
 
     def answered(self, *, status: int, headers: Mapping[str, str] = _NO_HEADERS) -> None:
-        """The answer's headers arrived: the tokens are back one window from now. What they say about quota is heeded."""
+        """The answer's headers arrived: the tokens are back one window from now.
+
+        What they say about quota is heeded.
+        """
         if not self._open:
             return
         self._open = False

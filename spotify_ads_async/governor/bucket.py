@@ -1,8 +1,9 @@
 """Bucket: one window's tokens, the rule itself. Pure, no clock of its own, no waiting.
 
-A bucket holds N tokens. A request takes one when it leaves; the token stays out while the request is in flight and comes
-back one window after its answer's headers arrived. Whoever uses the token next leaves at least one window after the server
-counted its last user, so no two requests on one token share a window, and N tokens mean at most N requests in any window.
+A bucket holds N tokens. A request takes one when it leaves; the token stays out while the request is in flight and
+comes back one window after its answer's headers arrived. Whoever uses the token next leaves at least one window after
+the server counted its last user, so no two requests on one token share a window, and N tokens mean at most N requests
+in any window.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ _MARGIN_SHARE = 0.0001
 
 
 class Bucket:
-    """The tokens of one limit: ``available`` ones, those in flight, and those that come back ``cycle`` seconds after a time in ``settled``.
+    """The tokens of one limit.
 
-    Every time is in seconds of one monotonic clock and never goes back. ``settled`` is in order, and says by when the server had counted
-    the requests that are over; what is due there is taken in by :meth:`refresh`.
+    ``available`` ones, those in flight, and those that come back ``cycle`` seconds after a time in ``settled``.
+    Every time is in seconds of one monotonic clock and never goes back. ``settled`` is in order, and says by when the
+    server had counted the requests that are over; what is due there is taken in by :meth:`refresh`.
 
     Args:
         limit: how many tokens there are, and the window after which a used one comes back.
@@ -59,7 +61,10 @@ class Bucket:
             self.available += 1
 
     def settle(self, counted_by: float) -> None:
-        """A request is over, and the server counted it no later than ``counted_by``: its token is back one window after."""
+        """A request is over, and the server counted it no later than ``counted_by``.
+
+        Its token is back one window after.
+        """
         if self.settled and counted_by < self.settled[-1]:
             insort(self.settled, counted_by)
         else:

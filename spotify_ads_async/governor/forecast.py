@@ -1,6 +1,7 @@
 """Forecast: when a request that waits can leave. Pure: it looks at the queue and the windows, and changes neither.
 
-Where a window is kept in this process, its return times say it. Where a store keeps it, the store's last :class:`Outlook` does.
+Where a window is kept in this process, its return times say it. Where a store keeps it, the store's last
+:class:`Outlook` does.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ class Outlook(msgspec.Struct, frozen=True):
     """What the store last said about a window. Times are of the local clock.
 
     ``free`` tokens can be used from ``opens_at`` on; the others come back at ``due``, of which there are so many evenly
-    spread over their number ``out``. Of ``active`` processes, ``active`` - 1 others have ``others_waiting`` requests in their queues.
+    spread over their number ``out``. Of ``active`` processes, ``active`` - 1 others have ``others_waiting`` requests in
+    their queues.
     """
 
     free: int
@@ -50,7 +52,10 @@ class Outlook(msgspec.Struct, frozen=True):
 def predicted_wait(
     request: PendingRequest, queue: WaitQueue, outlooks: dict[Window, Outlook], now: float
 ) -> tuple[float, Window]:
-    """Seconds until the last of the request's class in its flow can leave, and the window that binds. The request is in the queue."""
+    """Seconds until the last of the request's class in its flow can leave, and the window that binds.
+
+    The request is in the queue.
+    """
     waits = [(_predicted_for(request, window, queue, outlooks, now), window) for window in request.flow.windows]
     return max(waits, key=lambda pair: pair[0])
 

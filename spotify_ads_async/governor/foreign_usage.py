@@ -13,7 +13,10 @@ from collections import deque
 __all__ = ["ForeignUsage"]
 
 _RECOVERY_WINDOWS = (0.0, 4.0, 20.0, 40.0)
-"""Windows until what was left to others is tried again in full: after one refusal in a while, after two, three, and more."""
+"""Windows until what was left to others is tried again in full.
+
+After one refusal in a while, after two, three, and more.
+"""
 
 _SLACK_SHARE = 0.01
 """Share of the tokens left unused on top, once somebody else is known to spend the window."""
@@ -61,10 +64,11 @@ class ForeignUsage:
         self._seen_at = -math.inf
 
     def refused(self, ours: int, now: float, paused_until: float, *, news: bool) -> None:
-        """The server refused a request of ours just now, when ``ours`` tokens were out, those of refused requests included.
+        """The server refused a request of ours just now, when ``ours`` tokens were out.
 
-        A first refusal is over with the pause that it caused, for then the server has room again; a second one teaches. Without
-        ``news`` the request was under way with one that was refused before: it teaches how much, not how often.
+        Those of refused requests are included.
+        A first refusal is over with the pause that it caused, for then the server has room again; a second one teaches.
+        Without ``news`` the request was under way with one that was refused before: it teaches how much, not how often.
         """
         self._refused.append(now + self._cycle)
         self._contested_until = now + _RECOVERY_WINDOWS[-1] * self._cycle
@@ -108,7 +112,10 @@ class ForeignUsage:
         return now - self._recovery_started_at, self._recovery_ends_at - now, self._peak, self._strikes
 
     def hear(self, since: float, until: float, peak: int, strikes: int, now: float) -> None:
-        """Believe what a refusal of another process's request taught, where it is believed for longer than one's own."""
+        """Believe what a refusal of another process's request taught.
+
+        Where it is believed for longer than one's own.
+        """
         if until > 0.0 and now + until > self._recovery_ends_at + _TOLD_MARGIN_SECONDS:
             self._recovery_started_at, self._recovery_ends_at = now - since, now + until
             self._peak, self._strikes = self._within(peak), strikes

@@ -34,11 +34,12 @@ _LONGEST_PAUSE_SECONDS = 1e9
 class Governor:
     """Lets requests leave so that the server never counts more than a window takes.
 
-    That holds whatever the network's latency is and however it changes. One thing is assumed: a request that was given up
-    (a timeout, a cancellation, a lost connection) is counted within ``counted_within`` seconds of its departure, or never.
+    That holds whatever the network's latency is and however it changes. One thing is assumed: a request that was given
+    up (a timeout, a cancellation, a lost connection) is counted within ``counted_within`` seconds of its departure, or
+    never.
 
-    One governor may serve many clients; it belongs to one event loop at a time. A forked process is one of its own: share
-    windows with it through a store.
+    One governor may serve many clients; it belongs to one event loop at a time. A forked process is one of its own:
+    share windows with it through a store.
 
     Args:
         limits: the windows to keep. An empty collection keeps none.
@@ -48,19 +49,21 @@ class Governor:
             ``redis://host`` (also ``rediss``, ``redis+sentinel``, ``redis+cluster``) many machines; or a
             :class:`~spotify_ads_async.governor.shared.Store` of your own.
         on_store_failure: what happens while the store cannot be reached: ``fail`` raises
-            :class:`~spotify_ads_async.errors.StoreUnavailable`, ``pause`` waits. To carry on without a store, divide the limits:
-            :meth:`Limit.divided`.
+            :class:`~spotify_ads_async.errors.StoreUnavailable`, ``pause`` waits. To carry on without a store, divide
+            the limits: :meth:`Limit.divided`.
         client_id: the owner of the client window, where a scope names none.
         ip: the owner of the IP window.
         longest_pause: seconds; where the server asks for more, calls fail with
-            :class:`~spotify_ads_async.errors.RateLimited` instead of waiting, and after so long the server is asked again.
+            :class:`~spotify_ads_async.errors.RateLimited` instead of waiting, and after so long the server is asked
+            again.
         counted_within: seconds after its departure within which the server has counted a request that was given up. Its
             tokens stay out for so long, and one window more.
         clock: a monotonic clock, in seconds.
         clock_resolution: seconds by which a reading of the clock may lag.
 
     Raises:
-        ConfigurationError: an unknown pace, store or policy, a missing package, a bound that is negative, or two limits of one name.
+        ConfigurationError: an unknown pace, store or policy, a missing package, a bound that is negative, or two limits
+            of one name.
     """
 
     def __init__(
@@ -119,7 +122,8 @@ class Governor:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            "a Governor is not pickled and not copied: two would exceed what one keeps. Make one where it is needed, with a store"
+            "a Governor is not pickled and not copied: two would exceed what one keeps. Make one where it is needed,"
+            " with a store"
         )
 
     @property
@@ -138,7 +142,10 @@ class Governor:
         return 0 if self._claims is None else self._claims.exchanges
 
     def scope(self, *, origin: str = "", client_id: str | None = None) -> Scope:
-        """The same governor for calls to one API origin in one client's name: windows are shared where their owners are."""
+        """The same governor for calls to one API origin in one client's name.
+
+        Windows are shared where their owners are.
+        """
         key = (origin, client_id or self._client_id)
         found = self._scopes.get(key)
         if found is None:
@@ -178,8 +185,8 @@ class Governor:
     def lift(self, *, limit: str | None = None, client_id: str | None = None) -> Awaitable[int]:
         """End pauses by hand: of every window in use, or of those of one limit or of one client ID.
 
-        Who waits here leaves at once. Awaiting what is returned waits until the store knows too, where there is one, and
-        answers how many windows were paused.
+        Who waits here leaves at once. Awaiting what is returned waits until the store knows too, where there is one,
+        and answers how many windows were paused.
         """
         lifted = 0
         for (name, _, identity), window in self._windows.items():
@@ -276,8 +283,9 @@ def default_governor(
 ) -> Governor:
     """A governor for a client that was given none, with its windows in ``store``, or in memory.
 
-    Warns with :class:`RuntimeWarning` where the process has one in memory for the same API already: both spend the window of this
-    machine's address, whichever client ID they use, and together they exceed what each keeps. In a store they share it.
+    Warns with :class:`RuntimeWarning` where the process has one in memory for the same API already: both spend the
+    window of this machine's address, whichever client ID they use, and together they exceed what each keeps. In a store
+    they share it.
     """
     governor = Governor(limits, store="memory" if store is None else store)
     if governor.shared or not governor.limits:
@@ -285,9 +293,9 @@ def default_governor(
     known = _default_governors.get(origin)
     if known is not None and not known.closed:
         warnings.warn(
-            f"a second client for {origin} with a governor of its own: together they exceed the limits that each keeps. "
-            "Make one Governor and pass it to both, AdsClient(…, governor=governor), or keep the windows in a store that both use, "
-            "SPOTIFY_ADS_STORE=sqlite:///…",
+            f"a second client for {origin} with a governor of its own: together they exceed the limits that each keeps."
+            " Make one Governor and pass it to both, AdsClient(…, governor=governor), or keep the windows in a store"
+            " that both use, SPOTIFY_ADS_STORE=sqlite:///…",
             RuntimeWarning,
             stacklevel=3,
         )

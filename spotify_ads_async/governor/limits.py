@@ -18,8 +18,8 @@ __all__ = ["CAUTIOUS_LIMITS", "PUBLISHED_LIMITS", "Limit", "checked_limits", "pa
 class Limit(msgspec.Struct, frozen=True):
     """At most ``requests`` in any ``window`` seconds.
 
-    ``name`` is what operations spend: ``client_id``, ``ip``, ``reporting``. The window of ``ip`` belongs to the address,
-    every other one to the client ID.
+    ``name`` is what operations spend: ``client_id``, ``ip``, ``reporting``. The window of ``ip`` belongs to the
+    address, every other one to the client ID.
 
     Raises:
         ConfigurationError: a value is not positive.
@@ -40,8 +40,9 @@ class Limit(msgspec.Struct, frozen=True):
             )
 
     def divided(self, processes: int) -> Limit:
-        """One process's part of this limit, for so many processes that share no store: together they never exceed the whole.
+        """One process's part of this limit, for so many processes that share no store.
 
+        Together they never exceed the whole.
         Rounded down, so a limit of fewer requests than processes cannot be divided.
 
         Raises:
@@ -70,7 +71,9 @@ CAUTIOUS_LIMITS: tuple[Limit, ...] = (
 
 
 def parse_limits(text: str) -> tuple[Limit, ...]:
-    """Read ``client_id=1500/30,ip=500/10``: name, requests, seconds. ``off`` is no limit, ``published`` the published ones.
+    """Read ``client_id=1500/30,ip=500/10``: name, requests, seconds.
+
+    ``off`` is no limit, ``published`` the published ones.
 
     Raises:
         ConfigurationError: the text has another form.

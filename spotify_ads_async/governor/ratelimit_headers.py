@@ -1,6 +1,7 @@
 """Rate-limit headers: what the server's answers say about quota. Pure; headers may be absent, wrong or contradictory.
 
-Sources: ``Retry-After`` in the Ads API's introduction, ``X-RateLimit-*`` on its v3 pages; RFC 9110 for seconds and dates.
+Sources: ``Retry-After`` in the Ads API's introduction, ``X-RateLimit-*`` on its v3 pages; RFC 9110 for seconds and
+dates.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ class RateHeaders(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds that the server asks to wait: from ``Retry-After`` as seconds or as an HTTP date, None where it names none.
+    """Seconds that the server asks to wait.
 
-    Zero is a value, and so is a time beyond all patience. A date counts from the answer's own ``Date``, for the server's clock
-    may be wrong; from ``now``, the present in UTC, where the answer has none. A date in the past means zero.
+    From ``Retry-After`` as seconds or as an HTTP date, None where it names none.
+    Zero is a value, and so is a time beyond all patience. A date counts from the answer's own ``Date``, for the
+    server's clock may be wrong; from ``now``, the present in UTC, where the answer has none. A date in the past means
+    zero.
     """
     text = _value(headers, "Retry-After")
     if not text:

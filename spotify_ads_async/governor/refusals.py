@@ -21,7 +21,8 @@ def wait_too_long(window: Window, predicted: float, max_wait: float) -> QuotaTim
     else:
         reason = f"no leave to send came within max_wait ({max_wait:g} s)"
     return QuotaTimeout(
-        f"{reason}; the limit {window.limit.name} binds ({window.limit.requests} in {window.limit.window:g} s): wait longer, or send less",
+        f"{reason}; the limit {window.limit.name} binds ({window.limit.requests} in {window.limit.window:g} s): wait"
+        " longer, or send less",
         predicted_wait=predicted,
         limit=window.limit.name,
     )
@@ -31,8 +32,9 @@ def pause_too_long(window: Window, now: float) -> RateLimited:
     """The server asked for a pause that nobody waits for."""
     asked, pause = window.asked_until - now, window.paused_until - now
     problem = RateLimited(
-        f"the server asked for a pause of {asked:.0f} s on {window.limit.name} ({window.owner}), longer than the governor waits: "
-        f"nothing was sent. It asks the server again in {pause:.0f} s; Governor.lift() or `spotify-ads quota lift` ends the pause by hand"
+        f"the server asked for a pause of {asked:.0f} s on {window.limit.name} ({window.owner}), longer than the"
+        f" governor waits: nothing was sent. It asks the server again in {pause:.0f} s; Governor.lift() or `spotify-ads"
+        " quota lift` ends the pause by hand"
     )
     problem.retry_after = asked
     return problem

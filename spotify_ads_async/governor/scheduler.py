@@ -33,8 +33,9 @@ class Scheduler:
         counted_within: the same.
         shortest_window: the length of the shortest window, in seconds.
 
-    A store sets ``on_starved`` (a request has to wait for it; answers why it need not wait), ``on_fork`` and ``on_news`` (other processes
-    should hear of these windows), and ``outlooks``. Up to ``forked_at_departure``, requests are the parent process's.
+    A store sets ``on_starved`` (a request has to wait for it; answers why it need not wait), ``on_fork`` and
+    ``on_news`` (other processes should hear of these windows), and ``outlooks``. Up to ``forked_at_departure``,
+    requests are the parent process's.
     """
 
     def __init__(
@@ -161,14 +162,17 @@ class Scheduler:
             return
         if self.loop is not None and self.loop.is_running():
             raise ConfigurationError(
-                "a governor belongs to one event loop at a time, and another thread's loop is running with it: make a governor "
-                "for each loop, with a common store (store='sqlite:///quota.db') where they share windows"
+                "a governor belongs to one event loop at a time, and another thread's loop is running with it: make a"
+                " governor for each loop, with a common store (store='sqlite:///quota.db') where they share windows"
             )
         self._abandon()
         self.loop, self.thread = loop, threading.get_ident()
 
     def begin_anew(self) -> None:
-        """This process is a fork: nobody waits here, and what the parent has under way is no business of this process."""
+        """This process is a fork.
+
+        Nobody waits here, and what the parent has under way is no business of this process.
+        """
         self._timer = None  # it is the parent's loop's
         self._abandon()
         self.loop, self.thread = None, 0
@@ -230,7 +234,10 @@ class Scheduler:
         return self._too_long(binding, predicted, max_wait) if predicted > max_wait else None
 
     async def _wait(self, request: PendingRequest) -> None:
-        """Until the request may leave. Cancelled while waiting, it leaves the queue; granted and cancelled, its tokens go back."""
+        """Until the request may leave.
+
+        Cancelled while waiting, it leaves the queue; granted and cancelled, its tokens go back.
+        """
         assert request.future is not None  # noqa: S101 (set with every request that waits)
         try:
             await request.future

@@ -123,7 +123,10 @@ class Flow:
         return any(window.turn_of_bulk(now) for window in self.windows)
 
     def next_at(self, now: float) -> float:
-        """A time before which none of its requests can leave, infinite while that depends on answers or on the store."""
+        """A time before which none of its requests can leave.
+
+        Infinite while that depends on answers or on the store.
+        """
         granted_at = now if self.grants is None else self.grants.due_at()
         if granted_at == math.inf:
             return math.inf
@@ -213,7 +216,10 @@ class WaitQueue:
             yield from [*flow.interactive.values(), *flow.bulk.values()]
 
     def _overtakes_bulk(self, flow: Flow) -> bool:
-        """Count that an interactive request which had to wait left before bulk ones; whether it is the turn of these now."""
+        """Count that an interactive request which had to wait left before bulk ones.
+
+        Whether it is the turn of these now.
+        """
         turn = False
         for window in flow.windows:
             window.overtaken += window.waiting_bulk > 0
@@ -221,7 +227,10 @@ class WaitQueue:
         return turn
 
     def _first_able(self, heap: list[tuple[int, int, Flow]], priority: Priority, now: float) -> Flow | None:
-        """The flow whose first request of this class came first among those that may leave; others are not looked at again."""
+        """The flow whose first request of this class came first among those that may leave.
+
+        Others are not looked at again.
+        """
         while heap:
             flow = heap[0][2]
             if flow.may_take(priority, now):

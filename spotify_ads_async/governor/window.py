@@ -1,7 +1,7 @@
 """Window: a bucket with all that decides whether its tokens may be used now, and the one rule of admission.
 
-A request needs a token from each of its windows, all or none: :func:`may_take` asks, :func:`take` takes. Both ways of an
-admission, the short one and the one through the queue, go through these two.
+A request needs a token from each of its windows, all or none: :func:`may_take` asks, :func:`take` takes. Both ways of
+an admission, the short one and the one through the queue, go through these two.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ BULK_TURN = 4
 
 _SMOOTH_RATE_SHARE = 0.99
 _HELD_BACK_SHARE = 0.004
-"""The smooth rhythm stays so far below the full rate, and leaves so many tokens unused, that a weighted two-window counter,
-which takes the requests of its last window as evenly spread, does not refuse for the unevenness that the network adds."""
+"""The smooth rhythm stays so far below the full rate, and leaves so many tokens unused, that a weighted two-window
+counter, which takes the requests of its last window as evenly spread, does not refuse for the unevenness that the
+network adds.
+"""
 
 _RESPACING_SHARE = 0.02
 _SPREAD_SECONDS = 0.4
@@ -36,8 +38,8 @@ _LARGEST_RESERVE_SHARE = 0.25
 def reserve_for(demand: int, capacity: int) -> int:
     """Tokens that bulk requests leave to interactive ones, of which ``demand`` came within a window lately.
 
-    A token or so where none came: a job that is alone uses all. Else as many as come again, and some for chance. The formula stands in
-    ``ledger.lua`` too.
+    A token or so where none came: a job that is alone uses all. Else as many as come again, and some for chance. The
+    formula stands in ``ledger.lua`` too.
     """
     standing = min(capacity - 1, math.ceil(capacity * _STANDING_RESERVE_SHARE))
     if demand <= 0:
@@ -51,7 +53,8 @@ class Window(Bucket):
     """One limit's tokens in one scope.
 
     ``guarded`` says that more than the count of tokens decides: a pause, tokens reserved for others, spaced departures.
-    ``overtaken`` counts the interactive requests that had to wait and left before bulk ones; ``bulk_left_at`` is when one of these left.
+    ``overtaken`` counts the interactive requests that had to wait and left before bulk ones; ``bulk_left_at`` is when
+    one of these left.
 
     Args:
         limit: the limit.
@@ -59,8 +62,8 @@ class Window(Bucket):
         smooth: whether departures are spaced from the start.
         now: the present of the clock that all later times are from.
         clock_resolution: see :class:`Bucket`.
-        shared: whether a store keeps the window. It then decides about reserves and what is left to others, and the bucket
-            counts this process's requests alone.
+        shared: whether a store keeps the window. It then decides about reserves and what is left to others, and the
+            bucket counts this process's requests alone.
     """
 
     __slots__ = (
@@ -179,7 +182,10 @@ class Window(Bucket):
         )
 
     def refresh(self, now: float) -> None:
-        """Take in what has become due: tokens, the end of a pause and of what follows it, tokens that were left to others."""
+        """Take in what has become due.
+
+        Tokens, the end of a pause and of what follows it, tokens that were left to others.
+        """
         super().refresh(now)
         if self.guarded:
             self._refresh_guard(now)
@@ -198,7 +204,10 @@ class Window(Bucket):
             self._spread(ended_at)
 
     def _spread(self, since: float) -> None:
-        """A pause is over: those who waited for it leave one after the other, and what is spaced catches up with the pause."""
+        """A pause is over.
+
+        Those who waited for it leave one after the other, and what is spaced catches up with the pause.
+        """
         leaving = self.waiting
         if self.pacer is not None:
             leaving = min(leaving, int(self.pause_length / self.pacer.interval))
@@ -211,7 +220,10 @@ class Window(Bucket):
             self.guarded = True
 
     def reserve(self, now: float) -> int:
-        """Tokens that bulk requests leave to interactive ones, by the demand of the last window: see :func:`reserve_for`."""
+        """Tokens that bulk requests leave to interactive ones, by the demand of the last window.
+
+        See :func:`reserve_for`.
+        """
         return reserve_for(self.demand(now), self.limit.requests)
 
     def demand(self, now: float) -> int:
@@ -228,7 +240,10 @@ class Window(Bucket):
         return self._demand_counted_from + self.limit.window
 
     def turn_of_bulk(self, now: float) -> bool:
-        """Whether interactive requests that had to wait overtook the bulk ones long enough, or none of these left for a whole window."""
+        """Whether interactive requests overtook the bulk ones for long enough.
+
+        Those that had to wait count, or that no bulk request left for a whole window.
+        """
         return self.overtaken >= BULK_TURN or (self.waiting_bulk > 0 and now > self.bulk_left_at + self.limit.window)
 
     def needed(self, *, interactive: bool, now: float) -> int:
@@ -240,7 +255,10 @@ class Window(Bucket):
         return max(1, min(kept + 1 + self.reserve(now), self.limit.requests))
 
     def lets_through(self, now: float, *, interactive: bool) -> bool:
-        """Whether there are tokens enough for a request of this class, and neither a pause nor the rhythm is in the way."""
+        """Whether there are tokens enough for a request of this class.
+
+        And neither a pause nor the rhythm is in the way.
+        """
         if self.available < self.needed(interactive=interactive, now=now) or self.paused_until > now:
             return False
         if self._spread_until > now:

@@ -1,8 +1,8 @@
 """Connections: one pool at a time, of one event loop and one process.
 
 A pool ends with its loop: it is an asynchronous generator, and those are closed by whatever runs a loop to its end
-(``asyncio.run``, ``asyncio.Runner``, uvloop, anyio). So a client may be used in one loop after another. After a fork the child
-has none of its parent's connections: what ends on one side would end on both.
+(``asyncio.run``, ``asyncio.Runner``, uvloop, anyio). So a client may be used in one loop after another. After a fork
+the child has none of its parent's connections: what ends on one side would end on both.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def open_http(
 
     tls = options.tls_context()
     return aiohttp.ClientSession(
-        # No limit: whoever wants one counts the requests, so that waiting for a connection is no part of an attempt's time.
+        # No limit: whoever wants one counts the requests, so that waiting for a connection is no part of an attempt's
+        # time.
         connector=aiohttp.TCPConnector(limit=0, ssl=True if tls is None else tls, socket_factory=opened),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=headers,
@@ -127,9 +128,9 @@ class Connections:
             raise ConfigurationError("the client is closed: make a new one, or keep `async with` open around its calls")
         if self._loop is not None and self._loop.is_running():
             raise ConfigurationError(
-                "this client is in use by another event loop, which runs in another thread, and serves one loop at a time: make a "
-                "client for each loop, with a store in which they share the quota (SPOTIFY_ADS_STORE=sqlite:///…), or hand the call to "
-                "that loop with asyncio.run_coroutine_threadsafe"
+                "this client is in use by another event loop, which runs in another thread, and serves one loop at a"
+                " time: make a client for each loop, with a store in which they share the quota"
+                " (SPOTIFY_ADS_STORE=sqlite:///…), or hand the call to that loop with asyncio.run_coroutine_threadsafe"
             )
         if self._process != os.getpid():
             self._process = os.getpid()

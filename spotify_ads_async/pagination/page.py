@@ -48,7 +48,8 @@ class Page(msgspec.Struct, Generic[ItemT], frozen=True, kw_only=True):
     """One page of a list.
 
     Attributes:
-        items: the rows. In a walk: those that the walk has not yielded before. Empty where the server left the attribute out.
+        items: the rows. In a walk: those that the walk has not yielded before. Empty where the server left the
+            attribute out.
         total: ``paging.total_results``, or None where the server names none.
         page_size: how many rows the server gives at once, as it says; None where it doesn't.
         offset: the offset that was asked for, from 0; None on lists that take none.
@@ -71,14 +72,15 @@ class Page(msgspec.Struct, Generic[ItemT], frozen=True, kw_only=True):
 
 
 def page_of(operation: ListOperation[Any, ItemT], query: Mapping[str, object], answer: object) -> Page[ItemT]:
-    """The parts of ``answer``; any of them may be absent or null (published: every answer field can be), but not all of them.
+    """The parts of ``answer``; any may be absent or null (published: every answer field can be), but not all at once.
 
     Raises:
         InvalidAnswer: the answer says nothing, and so not that the list is empty.
     """
     if isinstance(answer, msgspec.Struct) and not any(value is not None for value in msgspec.structs.astuple(answer)):
         raise InvalidAnswer(
-            f"the answer holds neither {operation.item_attribute} nor anything else: whether there are any is not known",
+            f"the answer holds neither {operation.item_attribute} nor anything else: whether there are any is not"
+            " known",
             operation=operation.id,
         )
     items = getattr(answer, operation.item_attribute, None)

@@ -1,4 +1,7 @@
-"""Request rules of the quota proxy: what a request asks of the proxy, and what of it may go upstream. Pure functions."""
+"""Request rules of the quota proxy: what a request asks of the proxy, and what of it may go upstream.
+
+Pure functions.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,10 @@ class Refusal(Portable):
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request asks for: the path below the API's base URL, its class in the line, seconds to wait at most, and whose quota."""
+    """What a request asks for.
+
+    The path below the API's base URL, its class in the line, seconds to wait at most, and whose quota.
+    """
 
     path: str
     priority: Priority
@@ -129,7 +135,10 @@ def _client_id(text: str | None) -> str | None:
 
 
 def limits_spent(method: str, path: str) -> frozenset[str]:
-    """The names of the limits that a request spends: those of its operation, or those of any request where it is none we know."""
+    """The names of the limits that a request spends.
+
+    Those of its operation, or those of any request where it is none we know.
+    """
     found = _routes.find(method, path.partition("?")[0])
     return _UNKNOWN_OPERATION if isinstance(found, frozenset) else found[0]
 
@@ -144,14 +153,20 @@ def end_to_end(headers: Iterable[tuple[str, str]]) -> CIMultiDict[str]:
 
 
 def allowed_sender(headers: Mapping[str, str], *, hosts: Collection[str], origin: str) -> bool:
-    """Whether a program of this machine may have sent it, and no page in a browser: pages send an Origin, or a Host that is not ours."""
+    """Whether a program of this machine may have sent it, and no page in a browser.
+
+    Pages send an Origin, or a Host that is not ours.
+    """
     if hosts and headers.get("Host", "").lower() not in hosts:
         return False
     return headers.get("Origin", origin) == origin and headers.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}
 
 
 def has_key(headers: Mapping[str, str], key: Secret | None, *, in_browser: bool = False) -> bool:
-    """Whether the request shows the proxy's key in its header, or in a browser as the password of HTTP Basic; True where there is none."""
+    """Whether the request shows the proxy's key in its header, or in a browser as the password of HTTP Basic.
+
+    True where there is none.
+    """
     if key is None:
         return True
     shown = headers.get(KEY_HEADER, "").encode("utf-8", "surrogateescape")

@@ -1,4 +1,7 @@
-"""Reverse proxy: each request waits for leave under the governor, goes on once, and its answer streams back unchanged."""
+"""Reverse proxy.
+
+Each request waits for leave under the governor, goes on once, and its answer streams back unchanged.
+"""
 
 from __future__ import annotations
 
@@ -53,9 +56,9 @@ _UNSIGNED = (
 class QuotaProxy:
     """Serves one API on this machine, within its limits, to programs in any language.
 
-    It queues instead of refusing: a request waits for leave under ``governor``, goes to ``upstream`` once, and its answer
-    streams back with its status, headers and body unchanged. It never repeats a request, follows no redirect, and keeps no
-    answer. Use it as ``async with``; :attr:`base_url` is what programs point at.
+    It queues instead of refusing: a request waits for leave under ``governor``, goes to ``upstream`` once, and its
+    answer streams back with its status, headers and body unchanged. It never repeats a request, follows no redirect,
+    and keeps no answer. Use it as ``async with``; :attr:`base_url` is what programs point at.
 
     Args:
         governor: decides when a request may leave; shared by every program behind the proxy.
@@ -69,7 +72,8 @@ class QuotaProxy:
         transport: connections to upstream, and their time limits.
 
     Raises:
-        ConfigurationError: the upstream address would carry tokens in the clear, or ``host`` is not loopback and no key is given.
+        ConfigurationError: the upstream address would carry tokens in the clear, or ``host`` is not loopback and no key
+            is given.
     """
 
     def __init__(
@@ -88,7 +92,8 @@ class QuotaProxy:
         require_secure(upstream, () if transport is None else transport.allow_http)
         if not is_loopback(host) and key is None:
             raise ConfigurationError(
-                f"{host} can be reached from other machines: give the proxy a key that programs must send, or listen on 127.0.0.1"
+                f"{host} can be reached from other machines: give the proxy a key that programs must send, or listen on"
+                " 127.0.0.1"
             )
         parts = urlsplit(upstream.rstrip("/"))
         self._governor = governor

@@ -44,11 +44,13 @@ class Asked:
         """Refuse an answer that nobody asked for.
 
         Raises:
-            InvalidAnswer: it is of another range or granularity, or has a row of another entity or time, or of none that it names.
+            InvalidAnswer: it is of another range or granularity, or has a row of another entity or time, or of none
+            that it names.
         """
         for what in self._faults(page):
             raise InvalidAnswer(
-                f"the report {what}, which was not asked for: the server seems to ignore what was, and no sum can be trusted",
+                f"the report {what}, which was not asked for: the server seems to ignore what was, and no sum can"
+                " be trusted",
                 operation=self._operation,
             )
 
@@ -63,7 +65,8 @@ class Asked:
             for asked, name, most in ((first, "report_start", step), (last, "report_end", step + step)):
                 told = instant(getattr(page.answer, name, None) or UNSET)
                 if isinstance(told, datetime) and not -step < told - asked < most:
-                    yield f"is one whose {name.removeprefix('report_')} is {told.isoformat()} and not {asked.isoformat()}"
+                    which = name.removeprefix("report_")
+                    yield f"is one whose {which} is {told.isoformat()} and not {asked.isoformat()}"
         for row in page.items:
             yield from self._of_row(row)
             if isinstance(row, ReportRow | TotalsRow) and step is not None:
@@ -130,7 +133,8 @@ class Repeats:
         if self._seen.setdefault(hash(key), values) != values:
             what = " ".join(str(part) for part in key if part is not None)
             raise WalkIncomplete(
-                f"the server tells two rows of {what or 'the same period'} with different values, and which is right cannot be known: "
+                f"the server tells two rows of {what or 'the same period'} with different values, and which is"
+                f" right cannot be known: "
                 "ask for the report again",
                 operation=self._operation,
             )

@@ -1,6 +1,7 @@
 """Several requests walked as one list: which to send next, and in which order their rows come out. Pure.
 
-A :class:`~spotify_ads_async.pagination.PageWalk` does the sending; it hands the answers over in the order of the requests.
+A :class:`~spotify_ads_async.pagination.PageWalk` does the sending; it hands the answers over in the order of the
+requests.
 """
 
 from __future__ import annotations
@@ -77,8 +78,8 @@ class _Part(Generic[RowT]):
 class BatchPager(Generic[RowT]):
     """Batches one after the other; the rows of a batch come out when all its requests are answered.
 
-    Requests of later batches are sent while earlier ones are read, ``ahead`` at most. Parts take turns, and answers find the part
-    that they belong to.
+    Requests of later batches are sent while earlier ones are read, ``ahead`` at most. Parts take turns, and answers
+    find the part that they belong to.
     """
 
     def __init__(

@@ -72,8 +72,9 @@ class Receipt:
     @classmethod
     @contextmanager
     def opened(cls, path: Path, ad_account_id: str) -> Generator[Receipt]:
-        """Open a receipt, or make an empty one, and keep every other import from it for as long as the block runs. Blocks.
+        """Open a receipt, or make an empty one, and keep every other import from it for as long as the block runs.
 
+        Blocks.
         The last line may be torn: what wrote it was killed.
 
         Raises:
@@ -96,7 +97,8 @@ class Receipt:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except OSError:
                     raise ConfigurationError(
-                        f"another import works with the receipt {path}: let it end, or name another receipt; nothing was sent"
+                        f"another import works with the receipt {path}: let it end, or name another receipt; nothing"
+                        " was sent"
                     ) from None
             yield cls(path, ad_account_id, file)
         finally:
@@ -109,7 +111,8 @@ class Receipt:
             raise self._unreadable(number, str(problem)) from None
         if event.ad_account_id != ad_account_id:
             raise InvalidRequest(
-                f"{self._path} is the receipt of an import into another ad account, {event.ad_account_id}: name another; nothing was sent",
+                f"{self._path} is the receipt of an import into another ad account, {event.ad_account_id}: name"
+                " another; nothing was sent",
                 path=f"line {number}",
             )
         self._events[event.original_id] = event
@@ -118,8 +121,9 @@ class Receipt:
         known = [event.draft_id for event in self._events.values() if event.draft_id]
         drafts = f" Before that line it names {len(known)} drafts: {' '.join(known)}." if known else ""
         return InvalidRequest(
-            f"{self._path} is no receipt of an import: line {number}: {what}. Nothing was sent and nothing was changed in it.{drafts} "
-            "To go on, name another receipt; drafts that an earlier import made are listed by `spotify-ads drafts list`",
+            f"{self._path} is no receipt of an import: line {number}: {what}. Nothing was sent and nothing was changed"
+            f" in it.{drafts} To go on, name another receipt; drafts that an earlier import made are listed by"
+            " `spotify-ads drafts list`",
             path=f"line {number}",
         )
 

@@ -1,5 +1,6 @@
-"""The folder in which a customer list lies, as hashes, while it is uploaded. A kill leaves it behind; the next upload clears it.
+"""The folder in which a customer list lies, as hashes, while it is uploaded.
 
+A kill leaves it behind; the next upload clears it.
 Whoever works in a folder holds the lock on a file in it, which the operating system lifts when the process dies.
 """
 
@@ -28,7 +29,10 @@ _SURELY_LEFT_SECONDS = 24 * 3600
 
 @contextlib.contextmanager
 def hash_folder() -> Generator[Path]:
-    """A folder that only this user can read. It is removed at the end, and those of processes that died are removed now."""
+    """A folder that only this user can read.
+
+    It is removed at the end, and those of processes that died are removed now.
+    """
     for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             if _is_left_behind(left):
@@ -42,7 +46,10 @@ def hash_folder() -> Generator[Path]:
 
 
 def _locked_folder() -> tuple[Path, int]:
-    """A new folder and the lock on it. Another upload may take it for one that was left before it is locked: then there is another."""
+    """A new folder and the lock on it.
+
+    Another upload may take it for one that was left before it is locked: then there is another.
+    """
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         lock = -1

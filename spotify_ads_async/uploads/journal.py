@@ -1,8 +1,8 @@
 """The journal of an upload: a small file beside the media file, from which an upload goes on after a crash.
 
-JSON Lines: what is uploaded and whereto, then each fact once it is certain. What a crash cut off is ignored. It holds no
-secret; only this user can read it, as it names files. One upload at a time works with it: the operating system lifts the lock when
-the process dies.
+JSON Lines: what is uploaded and whereto, then each fact once it is certain. What a crash cut off is ignored. It holds
+no secret; only this user can read it, as it names files. One upload at a time works with it: the operating system lifts
+the lock when the process dies.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class State(msgspec.Struct, kw_only=True):
     """What is certain so far.
 
     Attributes:
-        mark: what the name of the asset carries that this upload registers, so that it is told from others of the same name.
+        mark: what the name of the asset carries that this upload registers, so that it is told from others of the same
+            name.
         named: whether the asset bears its own name.
         sent: the sections that arrived, by number, with the SHA-256 of what was sent.
     """
@@ -98,7 +99,8 @@ class Journal:
         except OSError as problem:
             self._close()
             raise ConfigurationError(
-                f"no journal can be kept at {path} ({problem.strerror}): name another place (journal=…), or do without (journal=False)"
+                f"no journal can be kept at {path} ({problem.strerror}): name another place (journal=…), or do without"
+                " (journal=False)"
             ) from None
         except BaseException:
             self._close()

@@ -1,4 +1,7 @@
-"""The commands as people and programs use them: results on stdout, the rest on stderr, exit codes that say how it went."""
+"""The commands as people and programs use them.
+
+Results on stdout, the rest on stderr, exit codes that say how it went.
+"""
 
 from __future__ import annotations
 

@@ -27,7 +27,10 @@ PHONE, DESKTOP = (390, 844), (1366, 900)
 @pytest.fixture(scope="module")
 def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     if CHROMIUM is None or DRIVER is None:
-        missing = f"no {'Chromium' if CHROMIUM is None else 'chromedriver'} on this machine: apt-get install chromium chromium-driver"
+        missing = (
+            f"no {'Chromium' if CHROMIUM is None else 'chromedriver'} on this machine: apt-get install chromium"
+            " chromium-driver"
+        )
         if os.environ.get(REQUIRED_VARIABLE):
             pytest.fail(missing)
         pytest.skip(missing)
@@ -89,15 +92,13 @@ class Page:
 
     def painted(self) -> int:
         """How many pixels of the chart's right half are of a bar's colour."""
-        return self.run(
-            """
+        return self.run("""
             const canvas = document.getElementById("chart"), half = canvas.width / 2;
             const seen = canvas.getContext("2d").getImageData(half, 0, half, canvas.height).data;
             let count = 0;
             for (let i = 3; i < seen.length; i += 4) count += seen[i] > 0;
             return count;
-            """
-        )
+            """)
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""The promise: a row that is there throughout a walk is yielded exactly once, whatever is created and archived meanwhile."""
+"""The promise.
+
+A row that is there throughout a walk is yielded exactly once, whatever is created and archived meanwhile.
+"""
 
 from __future__ import annotations
 

@@ -208,7 +208,10 @@ async def test_a_body_beyond_the_bound_is_refused_before_quota(http: aiohttp.Cli
 
     async with RawServer() as server, proxied(server) as proxy:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(proxy.origin.rpartition(":")[2]))
-        head = f"POST /ads/v3/x HTTP/1.1\r\nHost: {proxy.origin[7:]}\r\nAuthorization: Bearer x\r\nContent-Length: 2000000000\r\n\r\n"
+        head = (
+            f"POST /ads/v3/x HTTP/1.1\r\nHost: {proxy.origin[7:]}\r\nAuthorization: Bearer x\r\nContent-Length:"
+            " 2000000000\r\n\r\n"
+        )
         writer.write(head.encode())
         assert b"413" in await reader.readline()
         writer.close()
@@ -343,7 +346,8 @@ async def test_only_the_api_is_reached(target: str) -> None:
     async with RawServer() as server, proxied(server) as proxy:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(proxy.origin.rpartition(":")[2]))
         writer.write(
-            f"GET {target} HTTP/1.1\r\nHost: {proxy.origin[7:]}\r\nAuthorization: Bearer x\r\nConnection: close\r\n\r\n".encode()
+            f"GET {target} HTTP/1.1\r\nHost: {proxy.origin[7:]}\r\nAuthorization: Bearer x\r\n"
+            "Connection: close\r\n\r\n".encode()
         )
         status = int((await reader.readline()).split()[1])
         writer.close()

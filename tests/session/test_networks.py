@@ -87,7 +87,8 @@ async def use_everything(origin: str, account_id: str, options: TransportOptions
         await account.audiences.upload_file([f"somebody{number}@example.com" for number in range(1000)], name="Known")
         today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         report = account.reports.csv(
-            dimensions=[AsyncReportDimension.CAMPAIGN_NAME], metrics=[AsyncReportMetric.SPEND, AsyncReportMetric.CLICKS],
+            dimensions=[AsyncReportDimension.CAMPAIGN_NAME], metrics=[AsyncReportMetric.SPEND,
+            AsyncReportMetric.CLICKS],
             report_start=today - timedelta(days=7), report_end=today,
         )  # fmt: skip
         assert (await report.save(folder / "report.csv")).stat().st_size > 10
@@ -203,7 +204,8 @@ def test_a_command_says_that_the_proxy_is_down(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("no_proxy", "direct"),
     [
-        ("127.0.0.1", True), ("127.0.0.0/8", True), ("*", True), ("elsewhere.example, 127.0.0.1", True), ("127.0.0.1:{port}", True),
+        ("127.0.0.1", True), ("127.0.0.0/8", True), ("*", True), ("elsewhere.example, 127.0.0.1", True),
+        ("127.0.0.1:{port}", True),
         ("127.0.0.1:1", False), ("10.0.0.0/8", False), ("0.0.1", False), ("", False),
     ],
 )  # fmt: skip

@@ -1,9 +1,9 @@
 """Running the examples of a page: Python blocks as one program, console blocks line by line.
 
-A block after a comment ``<!-- not run: reason -->`` is left out. One after ``<!-- another terminal: URL -->`` runs beside the
-others, from when the URL answers until the page ends; its page is given no emulator, because it starts its own. What a console
-block sets, such as ``export NAME=value``, holds for the blocks after it. Port 8090 becomes a free one, and so does the port on
-which ``login`` waits for the browser.
+A block after a comment ``<!-- not run: reason -->`` is left out. One after ``<!-- another terminal: URL -->`` runs
+beside the others, from when the URL answers until the page ends; its page is given no emulator, because it starts its
+own. What a console block sets, such as ``export NAME=value``, holds for the blocks after it. Port 8090 becomes a free
+one, and so does the port on which ``login`` waits for the browser.
 """
 
 from __future__ import annotations

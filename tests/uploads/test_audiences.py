@@ -446,7 +446,10 @@ async def test_hashes_that_a_kill_left_behind_are_cleared_by_the_next_run(accoun
     tempfile.tempdir = str(tmp_path)
     try:
         program = "import os, signal\nfrom spotify_ads_async.uploads.hash_folder import hash_folder\n"
-        program += "with hash_folder() as folder:\n    (folder / 'list.csv').write_text('x')\n    os.kill(os.getpid(), signal.SIGKILL)"
+        program += (
+            "with hash_folder() as folder:\n    (folder / 'list.csv').write_text('x')\n    os.kill(os.getpid(),"
+            " signal.SIGKILL)"
+        )
         await anyio.run_process(
             [sys.executable, "-c", program], check=False, env={**os.environ, "TMPDIR": str(tmp_path)}
         )

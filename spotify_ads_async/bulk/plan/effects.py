@@ -84,7 +84,10 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
     wanted: Any
 
     def __str__(self) -> str:
-        return f"{self.field} was {shown(self.planned)} when it was planned, is {shown(self.found)} now, and shall become {shown(self.wanted)}"
+        return (
+            f"{self.field} was {shown(self.planned)} when it was planned, is {shown(self.found)} now, and shall become"
+            f" {shown(self.wanted)}"
+        )
 
 
 class Rebased(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,7 +205,10 @@ def _whole(value: dict[str, Any], present: dict[str, Any], shape: Shape) -> dict
 
 
 def _elements(value: list[Any], present: list[Any], shape: Shape) -> list[Any]:
-    """A list of objects: as it came where nothing known of it changes; else what stays keeps what only the server knows of it."""
+    """A list of objects: as it came where nothing known of it changes.
+
+    Else what stays keeps what only the server knows of it.
+    """
     known = [_known(one, shape) for one in present]
     if same([_known(one, shape) for one in value], known) and not any(_unknown(one, shape) for one in value):
         return present
@@ -262,7 +268,10 @@ def _without_own(value: dict[str, Any], present: dict[str, Any], shape: Shape) -
 
 
 def bodies_of(entity: Entity, after: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
-    """The requests of a change. What must be alone has its own; off comes first and on last: nothing is delivered half changed."""
+    """The requests of a change.
+
+    What must be alone has its own; off comes first and on last: nothing is delivered half changed.
+    """
     shape = entity_shape(entity)
     together = {field: sendable(value, shape, field) for field, value in after.items() if field not in entity.alone}
     steps = [together] if together else []
@@ -350,8 +359,8 @@ def _column_of(path: str, values: Mapping[str, Cell]) -> str:
 def rebase(entity: Entity, before: State, after: State, present: State, *, force: bool = False) -> Rebased:
     """Make the change from ``before`` to ``after`` on top of what is there now, value by value.
 
-    A value that is as it was before is changed; one that is as it shall be already is left; anything else is a conflict,
-    unless ``force`` overwrites it. What the change does not touch stays as it is now.
+    A value that is as it was before is changed; one that is as it shall be already is left; anything else is a
+    conflict, unless ``force`` overwrites it. What the change does not touch stays as it is now.
 
     Args:
         entity: what is changed.

@@ -55,7 +55,10 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     values: tuple[Any, ...]
 
     def holds(self, answer: Mapping[str, Any]) -> bool:
-        """Whether an entity, in the form JSON gives it, satisfies the condition. What is not set satisfies only ``!=``."""
+        """Whether an entity, in the form JSON gives it, satisfies the condition.
+
+        What is not set satisfies only ``!=``.
+        """
         found = leaf(answer, self.column.path)
         match self.operator:
             case "=":
@@ -154,7 +157,10 @@ def _relative_amount(column: Column, found: re.Match[str], text: str) -> Setting
 
 
 def new_values(settings: Sequence[Setting], state: State, currency: str = "") -> dict[str, Cell] | Refusal:
-    """The values that settings come to over a present state. Money is rounded to the currency's smallest unit, half to even."""
+    """The values that settings come to over a present state.
+
+    Money is rounded to the currency's smallest unit, half to even.
+    """
     values: dict[str, Cell] = {}
     for setting in settings:
         column = setting.column
@@ -195,8 +201,8 @@ def _moved(column: Column, present: Cell, setting: Setting, currency: str) -> Ce
 def list_query(entity: Entity, conditions: Sequence[Condition]) -> dict[str, object]:
     """The part of a selection that the server can filter by.
 
-    ``status=…`` as ``statuses``, ``campaign_id=…`` as ``campaign_ids``, ``updated_at>=…`` as ``updated_at_gte``. Conditions are checked on
-    the answers as well, so this only saves requests.
+    ``status=…`` as ``statuses``, ``campaign_id=…`` as ``campaign_ids``, ``updated_at>=…`` as ``updated_at_gte``.
+    Conditions are checked on the answers as well, so this only saves requests.
     """
     query: dict[str, object] = {}
     for condition in conditions:

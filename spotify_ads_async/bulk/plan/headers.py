@@ -1,7 +1,7 @@
 """Headers as people type them, and the columns that they mean. Pure.
 
-Case, blanks, dots, hyphens and underscores do not count: ``Ad Set ID`` is ``ad_set_id``. What stands in parentheses names the
-currency of amounts (``Budget (USD)``) or the zone of times (``End time (Europe/Berlin)``).
+Case, blanks, dots, hyphens and underscores do not count: ``Ad Set ID`` is ``ad_set_id``. What stands in parentheses
+names the currency of amounts (``Budget (USD)``) or the zone of times (``End time (Europe/Berlin)``).
 """
 
 from __future__ import annotations
@@ -121,7 +121,8 @@ def read_header(
     if text in entity.read_only or plain(text) in {plain(one) for one in entity.read_only}:
         raise HeaderProblem(f"is read-only: the API takes no change of it; --ignore {_quoted(text)} leaves it out")
     raise HeaderProblem(
-        f"is no column of {entity.plural}{suggestion(text, [*entity.columns, *more])}; --ignore {_quoted(text)} leaves it out"
+        f"is no column of {entity.plural}{suggestion(text, [*entity.columns, *more])}; --ignore {_quoted(text)} leaves"
+        " it out"
     )
 
 
@@ -140,8 +141,8 @@ def _remarked(entity: Entity, text: str, name: str, remark: str, currency: str) 
     if column_name and entity.columns[column_name].kind is Kind.TIME:
         return Header(text=text, column=entity.columns[column_name], zone=zone_named(remark))
     raise HeaderProblem(
-        f"is no column of {entity.plural}{suggestion(name, entity.columns)}; what stands in parentheses may be a currency or a time zone; "
-        f"--ignore {_quoted(text)} leaves it out"
+        f"is no column of {entity.plural}{suggestion(name, entity.columns)}; what stands in parentheses may be a"
+        f" currency or a time zone; --ignore {_quoted(text)} leaves it out"
     )
 
 

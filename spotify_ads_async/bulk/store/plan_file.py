@@ -1,9 +1,9 @@
 """A plan and its journal: one SQLite file that says what shall happen, what has left, and what came of it.
 
-Everything here blocks; :mod:`spotify_ads_async.bulk.store.journal` keeps it off the event loop. The file is in WAL mode with
-``synchronous=FULL``, so what is committed survives a kill and a power cut. While a plan is being worked on, its file is
-locked for other processes; the operating system lifts that lock when the process dies. Each row has a checksum of what is sent
-for it and of what undo restores: a byte that changed since is found before it is sent.
+Everything here blocks; :mod:`spotify_ads_async.bulk.store.journal` keeps it off the event loop. The file is in WAL mode
+with ``synchronous=FULL``, so what is committed survives a kill and a power cut. While a plan is being worked on, its
+file is locked for other processes; the operating system lifts that lock when the process dies. Each row has a checksum
+of what is sent for it and of what undo restores: a byte that changed since is found before it is sent.
 """
 
 from __future__ import annotations
@@ -42,16 +42,22 @@ __all__ = ["Decided", "PlanFile", "ReadRow", "Repeated", "is_plan", "now_text"]
 _SQLITE_MAGIC = b"SQLite format 3\0"
 
 _ROWS = (
-    "SELECT row.number, line, entity_id, name, change, decision, outcome.outcome, reason, field, unusual, conflicts, before, after, "
-    "state, base, checksum FROM row JOIN outcome ON outcome.number = row.number "
+    "SELECT row.number, line, entity_id, name, change, decision, outcome.outcome, reason, field, unusual, conflicts,"
+    " before, after, state, base, checksum FROM row JOIN outcome ON outcome.number = row.number "
 )
-_STEPS = "SELECT row, position, body, state, sent, status, trace_id, reason, found FROM step WHERE row BETWEEN ? AND ? ORDER BY row, position"
+_STEPS = (
+    "SELECT row, position, body, state, sent, status, trace_id, reason, found FROM step WHERE row BETWEEN ? AND ? ORDER"
+    " BY row, position"
+)
 _doubts = msgspec.json.Decoder(dict[str, Doubt])
 _conflicts = msgspec.json.Decoder(tuple[Conflict, ...])
 
 
 def is_plan(path: Path) -> bool:
-    """Whether a file looks like a plan, by its first bytes. What is no file, such as a pipe, is none, and is not opened."""
+    """Whether a file looks like a plan, by its first bytes.
+
+    What is no file, such as a pipe, is none, and is not opened.
+    """
     try:
         if not path.is_file():
             return False
@@ -201,7 +207,10 @@ class PlanFile:
     # Rows while planning
 
     def add_change(self, change: Change) -> Problem | Repeated | None:
-        """Add a row that was read. A second row for the same entity is answered with a problem, unless it says the same."""
+        """Add a row that was read.
+
+        A second row for the same entity is answered with a problem, unless it says the same.
+        """
         doubts = encode(change.doubts) if change.doubts else None
         try:
             self._connection.execute(
@@ -254,8 +263,8 @@ class PlanFile:
         """Such rows, of some entities."""
         found = self._connection.execute(
             # The first condition names the index, the second the rows.
-            "SELECT number, line, entity_id, change, doubts, base FROM row WHERE decision <> 'refused' AND decision = 'read' "
-            "AND entity_id IN (SELECT value FROM json_each(?))",
+            "SELECT number, line, entity_id, change, doubts, base FROM row WHERE decision <> 'refused' AND decision ="
+            " 'read' AND entity_id IN (SELECT value FROM json_each(?))",
             (encode(entity_ids),),
         )
         return [
@@ -297,8 +306,8 @@ class PlanFile:
             )
             steps.extend((row.number, position, body) for position, body in enumerate(bodies))
         self._connection.executemany(
-            "UPDATE row SET decision = ?, name = ?, parent = ?, before = ?, after = ?, state = ?, reason = ?, unusual = ?, "
-            "change = coalesce(?, change), checksum = ? WHERE number = ?",
+            "UPDATE row SET decision = ?, name = ?, parent = ?, before = ?, after = ?, state = ?, reason = ?, unusual ="
+            " ?, change = coalesce(?, change), checksum = ? WHERE number = ?",
             updates,
         )
         self._connection.executemany("INSERT INTO step (row, position, body, state) VALUES (?, ?, ?, 'waiting')", steps)
@@ -306,22 +315,26 @@ class PlanFile:
     def refuse(self, number: int, reason: str, column: str = "", *, name: str = "") -> None:
         """Write down why a row cannot be carried out."""
         self._connection.execute(
-            "UPDATE row SET decision = 'refused', reason = ?, field = ?, name = coalesce(nullif(?, ''), name) WHERE number = ?",
+            "UPDATE row SET decision = 'refused', reason = ?, field = ?, name = coalesce(nullif(?, ''), name) WHERE"
+            " number = ?",
             (reason, column, name, number),
         )
 
     # Rows while they are carried out
 
     def parents(self) -> list[tuple[str, int]]:
-        """What the open rows' entities are listed by, and how many rows there are in each, in the order of their first rows."""
+        """What the open rows' entities are listed by, and how many rows there are in each.
+
+        In the order of their first rows.
+        """
         return list(self._connection.execute("SELECT parent, count(*) FROM open GROUP BY parent ORDER BY min(number)"))
 
     def open_rows(self, parents: Sequence[str]) -> dict[str, int]:
         """Rows of which requests are to be made, by their entities, in input order."""
         return dict(
             self._connection.execute(
-                "SELECT entity_id, row.number FROM row JOIN open USING (number) WHERE row.parent IN (SELECT value FROM json_each(?)) "
-                "ORDER BY row.number",
+                "SELECT entity_id, row.number FROM row JOIN open USING (number) WHERE row.parent IN (SELECT value FROM"
+                " json_each(?)) ORDER BY row.number",
                 (encode(parents),),
             )
         )
@@ -335,13 +348,14 @@ class PlanFile:
         steps: dict[int, list[tuple[Any, ...]]] = {}
         wanted = encode(numbers)
         for step in self._connection.execute(
-            "SELECT row, position, body, state, sent FROM step WHERE row IN (SELECT value FROM json_each(?)) ORDER BY row, position",
+            "SELECT row, position, body, state, sent FROM step WHERE row IN (SELECT value FROM json_each(?)) ORDER BY"
+            " row, position",
             (wanted,),
         ):
             steps.setdefault(step[0], []).append(step)
         found = self._connection.execute(
-            "SELECT number, entity_id, name, before, after, state, checksum FROM row WHERE number IN (SELECT value FROM json_each(?)) "
-            "ORDER BY number",
+            "SELECT number, entity_id, name, before, after, state, checksum FROM row WHERE number IN (SELECT value FROM"
+            " json_each(?)) ORDER BY number",
             (wanted,),
         )
         return [self._work(row, steps.get(row[0], [])) for row in found]
@@ -385,7 +399,10 @@ class PlanFile:
             )
 
     def rebuild(self, row: RowWork) -> None:
-        """Write down that a row goes on top of another state than it was planned for: what it changes, and its requests."""
+        """Write down that a row goes on top of another state than it was planned for.
+
+        What it changes, and its requests.
+        """
         before, after, bodies = encode(row.before), encode(row.after), [encode(step.body) for step in row.steps]
         self._connection.execute(
             "UPDATE row SET before = ?, after = ?, state = ?, name = ?, checksum = ? WHERE number = ?",
@@ -399,7 +416,8 @@ class PlanFile:
     def need_nothing(self, number: int) -> None:
         """Write down that somebody else made the change of a row already."""
         self._connection.execute(
-            "UPDATE row SET decision = 'unchanged', reason = 'somebody made the same change since it was planned' WHERE number = ?",
+            "UPDATE row SET decision = 'unchanged', reason = 'somebody made the same change since it was planned' WHERE"
+            " number = ?",
             (number,),
         )
 
@@ -421,8 +439,8 @@ class PlanFile:
     def record_intent(self, row: int, position: int, at: float) -> None:
         """Write down that a request is about to leave."""
         self._connection.execute(
-            "UPDATE step SET state = 'sent', sent = sent + 1, sent_at = ?, reason = '', status = NULL, trace_id = '', transient = 0 "
-            "WHERE row = ? AND position = ?",
+            "UPDATE step SET state = 'sent', sent = sent + 1, sent_at = ?, reason = '', status = NULL, trace_id = '',"
+            " transient = 0 WHERE row = ? AND position = ?",
             (at, row, position),
         )
 
@@ -437,7 +455,8 @@ class PlanFile:
         """Write down what came of a request, and what it changed besides."""
         found = None if outcome.found is None else encode(outcome.found)
         self._connection.execute(
-            "UPDATE step SET state = ?, reason = ?, status = ?, trace_id = ?, found = ?, transient = ? WHERE row = ? AND position = ?",
+            "UPDATE step SET state = ?, reason = ?, status = ?, trace_id = ?, found = ?, transient = ? WHERE row = ?"
+            " AND position = ?",
             (outcome.state, outcome.reason, outcome.status, outcome.trace_id, found, outcome.transient, row, position),
         )
         if outcome.damage:
@@ -445,7 +464,10 @@ class PlanFile:
             self.rebuild(msgspec.structs.replace(work, before={**outcome.damage, **work.before}))
 
     def requeue(self, *, everything: bool = False, conflicts: bool = False) -> None:
-        """Make failed requests wait again: those whose failure was about the moment, or all of them; and rows in conflict."""
+        """Make failed requests wait again: those whose failure was about the moment, or all of them.
+
+        And rows in conflict.
+        """
         self._connection.execute(
             "UPDATE step SET state = 'waiting' WHERE state = 'failed' AND (transient OR ?)", (everything,)
         )
@@ -469,7 +491,10 @@ class PlanFile:
             after = found[-1].number
 
     def noteworthy(self) -> Iterator[PlannedRow]:
-        """The rows that were refused, or that there is something to say about, in input order; those with unusual amounts first."""
+        """The rows that were refused, or that there is something to say about, in input order.
+
+        Those with unusual amounts first.
+        """
         numbers = self._connection.execute(
             "SELECT number FROM row WHERE reason <> '' OR unusual <> '' ORDER BY unusual = '', number"
         ).fetchall()

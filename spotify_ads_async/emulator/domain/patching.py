@@ -53,7 +53,10 @@ def known_only(value: Any, shape: dict[str, Any]) -> Any:  # noqa: ANN401 - any 
 
 
 def without_newer(sent: Any, present: Any, shape: dict[str, Any]) -> Any:  # noqa: ANN401 - any JSON
-    """What was sent without nulls, and without values that are there already and newer than the document: no server refuses its own."""
+    """What was sent without nulls, and without values that are there already and newer than the document.
+
+    No server refuses its own.
+    """
     shape = _named(shape)
     if isinstance(sent, dict):
         theirs = cast("dict[str, Any]", present) if isinstance(present, dict) else {}

@@ -1,4 +1,7 @@
-"""Claims: the task that speaks to the store, while somebody waits or something is to be told, and what happens while the store is away."""
+"""Claims: the task that speaks to the store.
+
+It runs while somebody waits or something is to be told, and knows what happens while the store is away.
+"""
 
 from __future__ import annotations
 
@@ -139,7 +142,10 @@ class Claims:
             self._scheduler.refuse_everybody(lambda: StoreUnavailable(f"the shared quota cannot be claimed: {reason}"))
 
     async def _exchange(self) -> None:
-        """One exchange; a second try where the first failed at once, as it does on a connection that the store closed."""
+        """One exchange.
+
+        A second try where the first failed at once, as it does on a connection that the store closed.
+        """
         for attempt in (1, 2):
             spoken = self.conversation.message()
             self.exchanges += 1

@@ -1,7 +1,8 @@
-"""Conversation: what a process says to the store that keeps its windows, and what it makes of the answer. No waiting in here.
+"""Conversation: what a process says to the store that keeps its windows, and what it makes of the answer.
 
-Nobody holds a token that no request uses: a claim is made for a request that waits. Tokens are claimed a little ahead of their time, so
-that none lies idle until the next exchange.
+No waiting in here.
+Nobody holds a token that no request uses: a claim is made for a request that waits. Tokens are claimed a little ahead
+of their time, so that none lies idle until the next exchange.
 """
 
 from __future__ import annotations
@@ -36,13 +37,19 @@ _JUMP_SECONDS, _DRIFT = 0.05, 0.001
 
 
 def lease_seconds(limits: tuple[Limit, ...]) -> float:
-    """For how long a process's claims are its own without a word from it: the first half to leave, the second to be counted."""
+    """For how long a process's claims are its own without a word from it.
+
+    The first half to leave, the second to be counted.
+    """
     shortest = min((limit.window for limit in limits), default=_LONGEST_LEASE_SECONDS)
     return min(_LONGEST_LEASE_SECONDS, max(_SHORTEST_LEASE_SECONDS, shortest * _LEASE_SHARE))
 
 
 class Utterance(NamedTuple):
-    """One message, when it was written (by the governor's clock, and by one that never stands still), and what it is about."""
+    """One message, when it was written, and what it is about.
+
+    Written by the governor's clock, and by one that never stands still.
+    """
 
     message: Exchange
     asked_at: float
@@ -256,7 +263,10 @@ class Conversation:
                 self._scheduler.refuse_if_hopeless(request, now)
 
     def _clock_jumped(self, reply: Reply, asked_at: float, awake_at: float, store: str) -> bool:
-        """Whether the store's clock went further between two replies than all the time around both: somebody set it forward."""
+        """Whether the store's clock went further between two replies than all the time around both.
+
+        If so, somebody set it forward.
+        """
         if not reply.windows:
             return False
         before, self._heard = self._heard, (reply.windows[0].time, asked_at, awake_at)

@@ -29,7 +29,10 @@ def microseconds(seconds: float) -> int:
 
 
 class Grant(NamedTuple):
-    """Leave for one request, from ``usable_at`` on; void after ``use_by``, and after ``awake_by`` of the clock that never stands still."""
+    """Leave for one request, from ``usable_at`` on.
+
+    Void after ``use_by``, and after ``awake_by`` of the clock that never stands still.
+    """
 
     usable_at: float
     number: int

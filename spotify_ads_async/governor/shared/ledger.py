@@ -1,7 +1,9 @@
-"""Ledger: the shared rule, for SQLite. One atomic step over all windows of one message. Its twin is ``ledger.lua``; names agree.
+"""Ledger: the shared rule, for SQLite. One atomic step over all windows of one message.
 
-Pure but for the connection, which is inside of a transaction. A token is a row of ``tokens`` (member = process:number, due = when the token
-is free), the rest of a window is one row of ``windows``. Times are microseconds of the clock that ``surroundings`` reads.
+Its twin is ``ledger.lua``; names agree.
+Pure but for the connection, which is inside of a transaction. A token is a row of ``tokens`` (member = process:number,
+due = when the token is free), the rest of a window is one row of ``windows``. Times are microseconds of the clock that
+``surroundings`` reads.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ NEWS = 1_000_000
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS windows (key TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS tokens (key TEXT, member TEXT, due INTEGER NOT NULL, PRIMARY KEY (key, member)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tokens (key TEXT, member TEXT, due INTEGER NOT NULL, PRIMARY KEY (key,
+  member)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS tokens_by_due ON tokens (key, due, member);
 """
 
@@ -108,7 +111,10 @@ class _Window:
             state.owners[owner] = Owner(at, asked, *said)
 
     def share(self) -> None:
-        """How much of the window this process may have: an even part first, then half of what is left, always something for the others."""
+        """How much of the window this process may have.
+
+        An even part first, then half of what is left, always something for the others.
+        """
         report, state, at, message = self.report, self.state, self.now, self.message
         capacity = report.capacity - report.withheld
         self.opens = max(at, state.closed, state.paused)

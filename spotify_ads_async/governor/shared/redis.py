@@ -33,7 +33,8 @@ try:
     from redis.exceptions import NoScriptError, RedisError
 except ImportError as missing:
     raise ConfigurationError(
-        "a store in Redis needs the package redis: pip install 'spotify-ads-async[redis]' (or keep windows in memory or in SQLite)"
+        "a store in Redis needs the package redis: pip install 'spotify-ads-async[redis]' (or keep windows in memory or"
+        " in SQLite)"
     ) from missing
 
 __all__ = ["RedisStore"]
@@ -67,8 +68,9 @@ class RedisStore:
 
     Args:
         url: ``redis://user:password@host:port/db`` (``rediss://`` with TLS, ``unix://`` for a socket),
-            ``redis+sentinel://user:password@host:port,host:port/service/db``, or ``redis+cluster://host:port,host:port``.
-            ``?namespace=name`` keeps deployments apart; redis-py's own options may follow.
+            ``redis+sentinel://user:password@host:port,host:port/service/db``, or
+            ``redis+cluster://host:port,host:port``. ``?namespace=name`` keeps deployments apart; redis-py's own options
+            may follow.
         timeout: seconds after which an exchange has failed; the first on a connection may take longer.
 
     Raises:
@@ -132,7 +134,10 @@ class RedisStore:
         return f"{self._prefix}2:state:{key}"
 
     async def _within(self, step: Callable[[_Client], Awaitable[ResultT]]) -> ResultT:
-        """Run ``step(client)`` for so long at most. redis-py's own time limit is off: on Python 3.11 it loses cancellations."""
+        """Run ``step(client)`` for so long at most.
+
+        redis-py's own time limit is off: on Python 3.11 it loses cancellations.
+        """
         loop = asyncio.get_running_loop()
         if self._belongs_to != (os.getpid(), loop):
             if self._belongs_to is not None and self._belongs_to[0] != os.getpid():
@@ -194,7 +199,10 @@ class _Address(msgspec.Struct, frozen=True):
         return cls(kind, complete, hosts, unquote(service), namespace, f"the store {parts.scheme}://{where}")
 
     def clients(self) -> list[_Client]:
-        """A client that tries a command once, for whether to repeat is decided elsewhere; after it others that it needs."""
+        """A client that tries a command once, for whether to repeat is decided elsewhere.
+
+        After it others that it needs.
+        """
         try:
             options: dict[str, Any] = {
                 **parse_url(self.plain.reveal()),

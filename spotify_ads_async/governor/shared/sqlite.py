@@ -1,7 +1,7 @@
 """SqliteStore: windows shared by the processes of one machine, in an SQLite file.
 
-The clock is ``time.monotonic``, which every process of a machine reads alike and nobody can set; it starts anew with the machine.
-One thread of each process works on a file, for all governors there, and nobody else's threads are needed.
+The clock is ``time.monotonic``, which every process of a machine reads alike and nobody can set; it starts anew with
+the machine. One thread of each process works on a file, for all governors there, and nobody else's threads are needed.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def path_of(url: str) -> Path:
 class SqliteStore:
     """Shares windows through an SQLite file in WAL mode, which only the user may read and write.
 
-    The file and the directories above it are made where they are missing. For ``url`` see :func:`path_of`, which may raise.
+    The file and the directories above it are made where they are missing. For ``url`` see :func:`path_of`, which may
+    raise.
     """
 
     def __init__(self, url: str) -> None:
@@ -91,10 +92,12 @@ class SqliteStore:
 
 
 class _File:
-    """One file, the thread that works on it, and how many stores of this process use it. Several pieces of work share a transaction."""
+    """One file, the thread that works on it, and how many stores of this process use it.
+
+    Several pieces of work share a transaction.
+    """
 
     opened: dict[Path, _File] = {}  # noqa: RUF012 (guarded by the lock)
-    forked_from: list[object] = []  # noqa: RUF012 (a connection of the parent is neither used nor closed)
     lock = threading.Lock()
 
     def __init__(self, path: Path) -> None:
@@ -141,7 +144,7 @@ class _File:
                 )
                 leaving = [done for work, done in batch if work is None]
                 if leaving:
-                    self._close()
+                    self.close()
             for done in leaving:
                 done.set_result(None)
             if leaving and self._work.empty():
@@ -174,14 +177,14 @@ class _File:
                     connection.execute("ROLLBACK")
                 raise
         except (sqlite3.Error, OSError, msgspec.MsgspecError):
-            self._close()
+            self.close()
             raise
 
     def _open(self) -> sqlite3.Connection:
         """The connection; a new one where somebody deleted or replaced the file."""
         if self._connection is not None and _identity(self.path) == self._identity:
             return self._connection
-        self._close()
+        self.close()
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if (kind := _file_system(self.path.parent)) in _NETWORK:
             raise OSError(f"it is on a network drive ({kind}), where processes do not see each other's locks")
@@ -201,17 +204,23 @@ class _File:
         self._connection = connection
         return connection
 
-    def _close(self) -> None:
+    def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
 
 def _before_fork() -> None:
-    """No work is half done, and no lock of SQLite taken, when the process is copied."""
+    """No work is half done, and nothing is open, when the process is copied; who needs a file opens it again.
+
+    SQLite keeps in the process which locks it holds. The copy of that knowledge is wrong in a child, whose own
+    connections would then take none: whoever closes next believes to be the last, and deletes the log that the child
+    writes to.
+    """
     _File.lock.acquire()
     for file in _File.opened.values():
         file.busy.acquire()
+        file.close()
 
 
 def _after_fork() -> None:
@@ -221,7 +230,6 @@ def _after_fork() -> None:
 
 
 def _after_fork_in_child() -> None:
-    _File.forked_from.extend(_File.opened.values())
     _after_fork()
     _File.opened = {}
 
@@ -240,7 +248,10 @@ def _surroundings(connection: sqlite3.Connection) -> Surroundings:
 
 
 def _forget(connection: sqlite3.Connection) -> None:
-    """Drop what an earlier start of the machine left, once everything that was spent then is over; and what is older than a day."""
+    """Drop what an earlier start of the machine left, once everything that was spent then is over.
+
+    And what is older than a day.
+    """
     connection.execute("DELETE FROM tokens WHERE due < ?", (_now() - _FORGET_AFTER,))
     for key, data in connection.execute("SELECT key, state FROM windows").fetchall():
         state = msgspec.msgpack.decode(data, type=State)
@@ -270,7 +281,10 @@ def _explained(problem: Exception, path: Path) -> Exception:
         return problem
     text = str(problem)
     if "locked" in text or "busy" in text:
-        advice = f"another program kept it locked for {_LOCK_SECONDS:g} s: close whatever has it open, a database browser for example"
+        advice = (
+            f"another program kept it locked for {_LOCK_SECONDS:g} s: close whatever has it open, a database browser"
+            " for example"
+        )
     elif isinstance(problem, OSError):
         advice = (
             f"{text}: name another file with store='sqlite:///path', on a disk of this machine that you may write to"
