@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 
 from spotify_ads_async.api import PUBLISHED_DOCUMENT
-from spotify_ads_async.auth.credentials import AccessToken, Credentials, RefreshToken
+from spotify_ads_async.auth.credentials import AccessToken, Credentials
+from spotify_ads_async.auth.refresh_token import RefreshToken
 from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import PUBLISHED_LIMITS, Limit, parse_limits

@@ -13,7 +13,7 @@ from support.calls import client
 from support.raw_server import RawServer, answer, raw
 
 from spotify_ads_async import RetryPolicy, SpotifyAdsError, TransportOptions
-from spotify_ads_async.core import wire
+from spotify_ads_async.core import error_answers, wire
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.operations import (
     CREATE_AUDIENCE,
@@ -108,7 +108,9 @@ def outcome(operation: Operation[Any], status: int, body: bytes) -> object:
     try:
         if status < 300:
             return wire.answer(operation, status=status, content_type=lambda: "application/json", body=body)
-        return wire.error(operation, status=status, retry_after=None, body=wire.masked(body, Secret("a-token")))
+        return error_answers.error(
+            operation, status=status, retry_after=None, body=wire.masked(body, Secret("a-token"))
+        )
     except SpotifyAdsError as error:
         return error
 
@@ -136,7 +138,7 @@ def test_mutated_errors(status: int, body: bytes) -> None:
     error = outcome(calls.CREATE.operation, status, body)
     assert isinstance(error, SpotifyAdsError)
     assert str(error).isprintable()
-    where = wire.target_below("https://example.com/ads/v3", wire.resource_uri(error))
+    where = wire.target_below("https://example.com/ads/v3", error_answers.resource_uri(error))
     assert where is None or where.startswith("/")
 
 

@@ -59,7 +59,6 @@ class Process:
                 pause=rng.choice((None,) * 20 + (Pause(300_000, 90_000_000, "429"),)),
                 lift=rng.random() < 0.03,
                 smooth=rng.random() < 0.01,
-                foreign=rng.choice((None,) * 20 + ((0, 2_000_000, 7, 2),)),
             )
             for window in (0, 1)
         ]
