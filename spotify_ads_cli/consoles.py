@@ -12,7 +12,7 @@ import sys
 
 __all__ = ["take_everything"]
 
-_PLAIN = str.maketrans("…→·┤└─“”▁▂▃▄▅▆▇█", '~>||+-"".:-=+*#@')
+_PLAIN = str.maketrans("…→·━╌┤└─“”▁▂▃▄▅▆▇█", '~>|=-|+-"".:-=+*#@')
 _HANDLER = "spotify-ads"
 
 

@@ -17,8 +17,8 @@ from spotify_ads_async.cli import bulk_work
 from spotify_ads_async.cli.bulk_work import FileReading, Planning
 from spotify_ads_async.cli.connect import facts_file
 from spotify_ads_async.cli.consent import AllowUnusual, Yes
-from spotify_ads_async.cli.fields import complete_condition, complete_setting
-from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
+from spotify_ads_async.cli.fields import complete_setting
+from spotify_ads_async.cli.options import AdAccount, OutputForm, Where, needed
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.workbooks import Working
@@ -63,15 +63,6 @@ PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan, as bulk 
 PlanTo = Annotated[
     Path | None,
     typer.Option("--plan", metavar="FILE", help="The plan to write; named after changes and time by default."),
-]
-Where = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--where",
-        metavar="CONDITION",
-        help="Without a file: change what satisfies every one.",
-        autocompletion=complete_condition,
-    ),
 ]
 Set = Annotated[
     list[str] | None,

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from spotify_ads_async.auth.credentials import Credentials
-from spotify_ads_async.cli.waiting import waits_told
+from spotify_ads_async.cli.progress import progress_told
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import Governor
@@ -73,7 +73,7 @@ async def connected() -> AsyncGenerator[AdsClient]:
             AdsClient(
                 credentials, base_url=settings.base_url, governor=governor, transport=settings.transport
             ) as client,
-            waits_told(client.quota),
+            progress_told(client),
         ):
             yield client
     finally:

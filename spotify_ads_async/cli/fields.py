@@ -34,7 +34,7 @@ __all__ = [
     "what_is_wrong",
 ]
 
-_ARCHIVED = "ARCHIVED"
+_ARCHIVED, _AUDIO = "ARCHIVED", "AUDIO"
 
 
 def what_is_wrong(struct: type[msgspec.Struct], body: Mapping[str, Any], *, whole: bool) -> list[str]:
@@ -86,7 +86,7 @@ async def example_body(client: AdsClient, ad_account: str, entity: Entity) -> di
         body[kind.parent_field] = await _first(client, ad_account, ENTITIES[kind.parent])
     if kind.media:
         body["assets"] = {
-            "asset_id": await _first_asset(client, ad_account, "AUDIO"),
+            "asset_id": await _first_asset(client, ad_account, _AUDIO),
             "companion_asset_id": (picture := await _first_asset(client, ad_account, "IMAGE")),
             "logo_asset_id": picture,
         }
@@ -95,9 +95,11 @@ async def example_body(client: AdsClient, ad_account: str, entity: Entity) -> di
 
 async def _first(client: AdsClient, ad_account: str, entity: Entity) -> str:
     call: ListCall[Any] = ListCall(client, entity.list, path={"ad_account_id": ad_account}, query={"limit": 50})
-    return next(
-        (str(one.id) for one in (await call).items if one.status != _ARCHIVED), f"ID OF AN {entity.name.upper()}"
-    )
+    # An ad set takes ads of its own format; the example's is audio.
+    fitting = [
+        one for one in (await call).items if one.status != _ARCHIVED and getattr(one, "asset_format", _AUDIO) == _AUDIO
+    ]
+    return str(fitting[0].id) if fitting else f"ID OF AN {entity.name.upper()}"
 
 
 async def _first_asset(client: AdsClient, ad_account: str, asset_type: str) -> str:
