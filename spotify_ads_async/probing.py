@@ -103,7 +103,7 @@ async def probe(ads: AdsClient, ad_account_id: str) -> ApiFacts:
             f"a draft of a campaign named {_NAME!r} may have been made: delete it with spotify-ads drafts delete"
         )
         raise
-    if draft.id is None:
+    if not draft.id:
         raise InvalidAnswer("the answer names no draft of the campaign", may_have_taken_effect=True)
     failure: BaseException | None = None
     try:

@@ -57,7 +57,6 @@ __all__ = [
     "Decision",
     "Difference",
     "Entity",
-    "Fate",
     "Header",
     "HiddenRows",
     "HiddenRowsFound",
@@ -93,10 +92,6 @@ __all__ = [
     "write_results",
     "write_template",
 ]
-
-
-Fate = RowOutcome
-"""The same under its former name."""
 
 
 async def plan_changes(

@@ -98,7 +98,7 @@ async def _all_drafts(account: Account) -> list[str]:
     """The drafts of an ad account, which are named to whoever will be asked about them."""
     found: list[str] = []
     async for draft in account.drafts.campaigns.list():
-        if draft.id is not None:
+        if draft.id:
             say(f"{draft.id}: {draft.name}")
             found.append(draft.id)
     return found

@@ -221,7 +221,9 @@ class Resolver:
         except msgspec.ValidationError as problem:
             self.problems.append(row.problem(in_words(problem)))
         except InvalidRequest as problem:
-            self.problems.append(row.problem(problem.message, row.column_of(problem.path.removeprefix("body."))))
+            self.problems.append(
+                row.problem(problem.message.removeprefix("body."), row.column_of(problem.path.removeprefix("body.")))
+            )
 
     # ---- media
 
