@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 
+from spotify_ads_cli import bash
 from spotify_ads_cli.consoles import take_everything
 
 __all__ = ["main"]
@@ -26,4 +27,9 @@ def main() -> None:
             raise
         sys.exit(f"the command line needs {missing.name}: pip install 'spotify-ads-async[cli]'")
     take_everything()
-    app()
+    if any(word.endswith("-completion") for word in sys.argv):
+        bash.put_no_space_behind_fields()
+    if bash.is_asked():
+        bash.complete(app)
+    else:
+        app()
