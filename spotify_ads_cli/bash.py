@@ -21,8 +21,9 @@ def is_asked() -> bool:
 def put_no_space_behind_fields() -> None:
     """Let the script that ``--install-completion`` writes go on behind ``status=``, where typer's ends the word."""
     with contextlib.suppress(ImportError, KeyError):  # of another version of typer, which then ends it
-        from typer._completion_shared import _completion_scripts as scripts  # noqa: PLC0415 - of typer's own
+        from typer import _completion_shared  # noqa: PLC0415 - typer's own
 
+        scripts: dict[str, str] = vars(_completion_shared)["_completion_scripts"]
         scripts["bash"] = scripts["bash"].replace(
             "    return 0", "    [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n    return 0"
         )

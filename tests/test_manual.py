@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.emulator_process import EmulatorProcess, emulator_process
-from support.examples import blocks_of, run_page
+from support.examples import INSTALLED, blocks_of, run_page, surroundings
 
 from spotify_ads_cli.app import COMMANDS
 from spotify_ads_cli.examples import examples, lines_of
@@ -73,4 +73,5 @@ def emulator() -> Iterator[EmulatorProcess]:
 async def test_examples_run(
     name: str, warm_programs: Path, emulator: EmulatorProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await run_page(manual.FOLDER / f"{name}.md", warm_programs, emulator, tmp_path, monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    await run_page(manual.FOLDER / f"{name}.md", surroundings(emulator.environment, tmp_path, warm_programs, INSTALLED))

@@ -124,7 +124,7 @@ class _Window:
         if self.opens > at + message.horizon:
             self.allowed = 0
 
-    def room(self, kept: int) -> int:
+    def left(self, kept: int) -> int:
         """How many requests of a class may be granted now; bulk ones leave the reserve."""
         return max(0, min(self.allowed, self.free - kept + len(self.soon)))
 
@@ -187,13 +187,13 @@ def _opening(message: Exchange, report: WindowReport, around: Surroundings, know
 def _grant(windows: list[_Window], claim: Claim, *, bulk: bool, now: int) -> list[int]:
     first, wanted = (claim.first + claim.interactive, claim.bulk) if bulk else (claim.first, claim.interactive)
     found = [(windows[place], windows[place].reserve if bulk else 0) for place in claim.windows]
-    granted = min([wanted, *(window.room(kept) for window, kept in found)])
+    granted = min([wanted, *(window.left(kept) for window, kept in found)])
     numbers = range(first, first + granted)
     usable = [max(0, *(window.draw(kept, number) - now for window, kept in found)) for number in numbers]
     for window, kept in found:
         window.claimed = True
         window.starved = window.starved or granted < wanted
-        window.bound = window.bound or (granted < wanted and window.room(kept) == 0)
+        window.bound = window.bound or (granted < wanted and window.left(kept) == 0)
     return usable
 
 
