@@ -10,6 +10,7 @@ cyclopts.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from spotify_ads_cli.consoles import take_everything
@@ -26,4 +27,25 @@ def main() -> None:
             raise
         sys.exit(f"the command line needs {missing.name}: pip install 'spotify-ads-async[cli]'")
     take_everything()
-    app()
+    code: object = 0
+    try:
+        app()
+    except SystemExit as end:
+        code = end.code
+    except OSError as problem:  # from outside of a command's own handling: its output has nowhere to go
+        code = _lost(problem)
+    try:
+        sys.stdout.flush()
+    except OSError as problem:
+        # Or else the interpreter tries once more at its end, and complains.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = code or _lost(problem)
+    raise SystemExit(code)
+
+
+def _lost(problem: OSError) -> int:
+    """Say that the output could not be written, unless whoever read it has seen enough. Answers the exit code."""
+    if isinstance(problem, BrokenPipeError):
+        return 0
+    print(f"error: {problem.strerror}", file=sys.stderr)  # noqa: T201 (nothing else is loaded here)
+    return 2
