@@ -193,7 +193,7 @@ async def plan_selection(
 async def plan_undo(ads: AdsClient, done: Path, plan: Path, *, force: bool = False) -> None:
     """Make the plan that takes back what another plan did; see :func:`spotify_ads_async.bulk.plan.undo.plan_undo`.
 
-    Rows that somebody changed since are refused in it, or overwritten with ``force``.
+    Rows that somebody changed since are conflicts in it, or overwritten with ``force``.
 
     Raises:
         WrongPlan: ``done`` has rows that are not settled, or belongs to another address.

@@ -171,6 +171,7 @@ class PlanTotals(msgspec.Struct, kw_only=True):
         conflicts: rows that somebody else changed.
         unusual: rows with unusual amounts of money.
         requests: requests that the plan takes.
+        requests_held_back: requests of the rows in conflict, which are made where they are overwritten.
         fields: how many rows change a field.
         budget_before: micros over the rows that change a budget, by the budget's type.
         budget_after: the same afterwards.
@@ -190,6 +191,7 @@ class PlanTotals(msgspec.Struct, kw_only=True):
     conflicts: int = 0
     unusual: int = 0
     requests: int = 0
+    requests_held_back: int = 0
     fields: Counter[str] = msgspec.field(default_factory=Counter[str])
     budget_before: Counter[str] = msgspec.field(default_factory=Counter[str])
     budget_after: Counter[str] = msgspec.field(default_factory=Counter[str])
@@ -209,6 +211,10 @@ class PlanTotals(msgspec.Struct, kw_only=True):
         self.unchanged += row.decision is Decision.UNCHANGED
         self.refused += row.decision is Decision.REFUSED
         self.conflicts += row.decision is Decision.CONFLICT
+        if row.decision is Decision.CONFLICT:
+            self.requests_held_back += len(row.bodies)
+        if row.decision is not Decision.PLANNED:
+            return
         self.unusual += bool(row.unusual)
         self.requests += len(row.bodies)
         self.fields.update(row.after.keys())
@@ -225,7 +231,8 @@ class PlanTotals(msgspec.Struct, kw_only=True):
 
     def _add_flight(self, row: PlannedRow) -> None:
         """Count what an ad set may spend until its flight ends."""
-        before, after = (most_spent(state, self.now) for state in (row.state, {**row.state, **row.after}))
+        state = row.state
+        before, after = most_spent(state, self.now), most_spent({**state, **row.after}, self.now)
         self.most_before += before or 0
         self.most_after += after or 0
         self.unbounded_before += before is None

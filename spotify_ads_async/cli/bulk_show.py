@@ -48,7 +48,8 @@ def say_totals(totals: bulk.PlanTotals, header: bulk.Header) -> None:
     plural = header.kind.plural
     say(
         f"{header.source}: {totals.rows} rows · {totals.planned} {plural} change with {totals.requests} requests · "
-        f"{totals.unchanged} are as wanted · {totals.refused} refused{f' · {totals.unusual} unusual' if totals.unusual else ''}"
+        f"{totals.unchanged} are as wanted · {totals.refused} refused{f' · {totals.conflicts} in conflict' if totals.conflicts else ''}"
+        f"{f' · {totals.unusual} unusual' if totals.unusual else ''}"
     )
     if totals.fields:
         say("changed: " + ", ".join(f"{field} {count}" for field, count in totals.fields.most_common()))

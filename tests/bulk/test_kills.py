@@ -95,7 +95,7 @@ async def proof(worlds: MakeWorld, *, rows: int, kills: int, faults: dict[str, J
         world.account.ad_sets.put({**theirs, "name": "Theirs"})
         undo = await undone(world, plan)
         after = state(world)
-        assert [row.entity_id for row in rows_of(undo) if row.outcome is bulk.RowOutcome.REFUSED] == [theirs["id"]]
+        assert [row.entity_id for row in rows_of(undo) if row.outcome is bulk.RowOutcome.CONFLICT] == [theirs["id"]]
         assert after.pop(theirs["id"])["name"] == "Theirs"
         before.pop(theirs["id"])
         assert after == before

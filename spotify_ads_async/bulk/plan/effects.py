@@ -40,6 +40,7 @@ __all__ = [
     "Refusal",
     "Settled",
     "bodies_of",
+    "conflicting",
     "effect",
     "merge",
     "reached",
@@ -84,7 +85,9 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
     wanted: Any
 
     def __str__(self) -> str:
-        return f"{self.field} was {shown(self.planned)} when it was planned, is {shown(self.found)} now, and shall become {shown(self.wanted)}"
+        return (
+            f"{self.field} was {shown(self.planned)}, is {shown(self.found)} now, and shall become {shown(self.wanted)}"
+        )
 
 
 class Rebased(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,10 +107,10 @@ class Settled(enum.Enum):
 
 
 class Merge(msgspec.Struct, frozen=True, kw_only=True):
-    """A change after a three-way comparison: what is left of it, and the columns in conflict."""
+    """A change after a three-way comparison: the values that somebody meant to change, and those of them that are in conflict."""
 
     values: dict[str, Cell]
-    conflicts: dict[str, str]
+    conflicts: tuple[Conflict, ...]
 
 
 def effect(
@@ -161,7 +164,7 @@ def _write(entity: Entity, state: State, after: dict[str, Any], name: str, value
     holder[path[-1]] = _on_top_of(value, holder.get(path[-1]), shape.inner.get(field, _NO_SHAPE), path[-1])
 
 
-_NO_SHAPE = Shape(frozenset(), frozenset(), {}, {})
+_NO_SHAPE = Shape(frozenset(), frozenset(), {}, {}, sends_all=True)
 
 
 def _on_top_of(value: Any, present: Any, holder: Shape, name: str) -> Any:  # noqa: ANN401 - any JSON
@@ -413,18 +416,16 @@ def reached(wanted: object, present: object, before: object = None) -> bool:
             return same(wanted, present)
 
 
-def merge(
-    entity: Entity, base: Mapping[str, Cell], state: State, values: Mapping[str, Cell], *, force: bool = False
-) -> Merge:
+def merge(entity: Entity, base: Mapping[str, Cell], state: State, values: Mapping[str, Cell]) -> Merge:
     """Compare a change with what was exported earlier (``base``) and with the present state.
 
     A value that equals the export was not edited: it never undoes what somebody else did since. A value that was
-    edited, in a field that somebody else changed to something third, is a conflict, unless ``force`` overwrites it.
+    edited, in a field that somebody else changed to something third, is a conflict.
     """
     if not base:
-        return Merge(values=dict(values), conflicts={})
+        return Merge(values=dict(values), conflicts=())
     kept: dict[str, Cell] = {}
-    conflicts: dict[str, str] = {}
+    conflicts: list[Conflict] = []
     exported = {entity.columns[name].writes: value for name, value in base.items()}
     for name, value in values.items():
         column = entity.columns[name]
@@ -433,13 +434,17 @@ def merge(
         if column.writes not in exported or same(then, present) or same(value, present):
             kept[name] = value
         elif not same(value, then):
-            if force:
-                kept[name] = value
-            else:
-                conflicts[name] = (
-                    f"was {shown(then)} when exported, is {shown(present)} now, and shall become {shown(value)}"
-                )
-    return Merge(values=kept, conflicts=conflicts)
+            kept[name] = value
+            conflicts.append(Conflict(field=column.writes, planned=then, found=present, wanted=value))
+    return Merge(values=kept, conflicts=tuple(conflicts))
+
+
+def conflicting(found: Effect, conflicts: Iterable[Conflict]) -> Effect:
+    """A change that is in conflict from the beginning, as it was meant: on top of what somebody knew, and not of what is there now."""
+    before = copy.deepcopy(found.before)
+    for conflict in conflicts:
+        with_edit(before, tuple(conflict.field.split(".")), conflict.planned)
+    return msgspec.structs.replace(found, before=before)
 
 
 def shown(value: object) -> str:

@@ -54,11 +54,8 @@ class Shape(NamedTuple):
     answer_only: frozenset[str]
     inner: Mapping[str, Shape]
     listed: Mapping[str, Shape]
-
-    @property
-    def sends_all(self) -> bool:
-        """Whether nothing at any depth is left out of what is sent."""
-        return not self.answer_only and all(one.sends_all for one in (*self.inner.values(), *self.listed.values()))
+    sends_all: bool
+    """Whether nothing at any depth is left out of what is sent."""
 
 
 @functools.cache
@@ -66,16 +63,20 @@ def shape_of(request: type[msgspec.Struct], answer: type[msgspec.Struct] | None)
     """The shape of an object that is sent as ``request`` and answered as ``answer``."""
     sent = {field.encode_name: field.type for field in msgspec.structs.fields(request)}
     answered = {} if answer is None else {field.encode_name: field.type for field in msgspec.structs.fields(answer)}
-    inner, listed = {}, {}
+    inner: dict[str, Shape] = {}
+    listed: dict[str, Shape] = {}
     for name, kind in sent.items():
         theirs = answered.get(name)
         if (struct := inner_struct(kind)) is not None:
             inner[name] = shape_of(struct, None if theirs is None else inner_struct(theirs))
         elif (struct := listed_struct(kind)) is not None:
             listed[name] = shape_of(struct, None if theirs is None else listed_struct(theirs))
-    return Shape(frozenset(sent), frozenset(answered.keys() - sent.keys() - _SENT_BACK), inner, listed)
+    answer_only = frozenset(answered.keys() - sent.keys() - _SENT_BACK)
+    sends_all = not answer_only and all(one.sends_all for one in (*inner.values(), *listed.values()))
+    return Shape(frozenset(sent), answer_only, inner, listed, sends_all)
 
 
+@functools.cache
 def entity_shape(entity: Entity) -> Shape:
     """The shape of an entity's updates."""
     return shape_of(entity.update.body, entity.get.answer)
@@ -135,7 +136,7 @@ def leaf(state: State, path: Iterable[str]) -> Cell:
 
 def same(one: object, other: object) -> bool:
     """Whether two values mean the same to the API: the order of a list does not count, nor do nulls and empty lists beside absence."""
-    if one is other:
+    if one is other or (type(one) is type(other) is str and one == other):
         return True
     match one, other:
         case (None | [] | msgspec.UNSET, None | [] | msgspec.UNSET):
