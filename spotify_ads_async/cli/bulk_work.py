@@ -304,7 +304,11 @@ async def _with_unusual(path: Path, options: bulk.Options) -> bulk.Options | Non
     if not unusual or options.allow_unusual:
         return options
     rows = "1 row has an unusual amount" if unusual == 1 else f"{unusual} rows have unusual amounts"
-    if not await agreed(f"{rows} of money, listed above: is that meant?", yes=False, option="--allow-unusual"):
+    if not await agreed(
+        f"{rows} of money (spotify-ads bulk show {path} lists them): is that meant?",
+        yes=False,
+        option="--allow-unusual",
+    ):
         return None
     return msgspec.structs.replace(options, allow_unusual=True)
 

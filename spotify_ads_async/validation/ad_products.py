@@ -6,6 +6,7 @@ read otherwise than expected is kept as text for people, and never raises.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeAlias, cast
@@ -41,7 +42,7 @@ class Violation(msgspec.Struct, frozen=True):
         return f"{self.field}: {self.rule}"
 
 
-class AdProductRules(msgspec.Struct, frozen=True, kw_only=True):
+class AdProductRules(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What holds for one kind of entity of an ad product, when it is created or when it is changed.
 
     Attributes:
@@ -64,6 +65,12 @@ class AdProductRules(msgspec.Struct, frozen=True, kw_only=True):
     most_impressions: Mapping[str, int] = {}
     sentences: tuple[str, ...] = ()
 
+    @functools.cached_property
+    def _fields(self) -> frozenset[str]:
+        """The fields that rules are about, without their parts."""
+        paths = (path for path, _ in (*self.allowed_values, *self.required_fields, *self.forbidden_fields))
+        return frozenset(path.partition(".")[0] for path in (*paths, "frequency_caps"))
+
     @property
     def checkable(self) -> bool:
         """Whether there is anything that a program can check."""
@@ -76,6 +83,8 @@ class AdProductRules(msgspec.Struct, frozen=True, kw_only=True):
             body: the request as plain JSON values.
             present: what the server has, for an update: what stands there already is never held against the request.
         """
+        if self.action == "update" and self._fields.isdisjoint(body):
+            return []
         old: Mapping[str, Any] = {} if present is None else present
         return [
             *self._of_values(body, old),

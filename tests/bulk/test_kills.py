@@ -47,11 +47,11 @@ def in_flight(plan: Path) -> int:
         return len(file.lost())
 
 
-async def killed_and_resumed(world: World, plan: Path, kills: int, rng: random.Random) -> int:
+async def killed_and_resumed(world: World, plan: Path, kills: int, rng: random.Random, *options: str) -> int:
     """Kill ``kills`` processes at random moments of their work, let the last one finish; how many requests were in flight."""
     total, lost = len(rows_of(plan)), 0
     for number in range(kills + 1):
-        process = await start(world, "resume", str(plan), "--yes")
+        process = await start(world, "resume", str(plan), "--yes", *options)
         before = world.effects.total()
         if number < kills:
             # So many more effects, and then a moment: somewhere in the work, whatever the machine's speed.

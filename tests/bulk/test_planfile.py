@@ -228,4 +228,6 @@ async def test_a_full_disk_ends_in_one_sentence(world: World) -> None:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count={pages}")
         with pytest.raises(bulk.PlanDamaged, match="the disk is full"):
-            await Journal(file).write(lambda one: one.planning.add_refused(Problem(file="", line=1, reason="x" * 10_000_000)))
+            await Journal(file).write(
+                lambda one: one.planning.add_refused(Problem(file="", line=1, reason="x" * 10_000_000))
+            )

@@ -164,7 +164,7 @@ def _write(entity: Entity, state: State, after: dict[str, Any], name: str, value
     holder[path[-1]] = _on_top_of(value, holder.get(path[-1]), shape.inner.get(field, _NO_SHAPE), path[-1])
 
 
-_NO_SHAPE = Shape(frozenset(), frozenset(), {}, {}, sends_all=True)
+_NO_SHAPE = Shape(frozenset(), frozenset(), {}, {}, frozenset())
 
 
 def _on_top_of(value: Any, present: Any, holder: Shape, name: str) -> Any:  # noqa: ANN401 - any JSON
@@ -314,7 +314,7 @@ def _broken(entity: Entity, body: dict[str, Any], now: datetime) -> _Broken | No
     except msgspec.ValidationError as problem:
         return _Broken(str(problem).rpartition("$.")[2].rstrip("`"), in_words(problem))
     except InvalidRequest as problem:
-        return _Broken(problem.path.removeprefix("body."), problem.message)
+        return _Broken(problem.path.removeprefix("body."), problem.message.removeprefix("body."))
     return None
 
 

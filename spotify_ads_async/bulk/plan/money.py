@@ -178,7 +178,8 @@ def _moment(text: object) -> datetime | None:
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[_Amount]:
     """Every amount in ``after`` that is not the same in ``before``."""
     for name, value in after.items():
-        if value is not (old := before.get(name)):  # most of a state is as it was, and it may be large
+        # Most of a state is as it was or is text, and there may be much of it.
+        if type(value) is not str and value is not (old := before.get(name)):
             yield from _amounts(name, name, old, value)
 
 

@@ -297,14 +297,21 @@ class _Planning:
                     [one for row in rows if (one := self._decided(plan, row, answers[row.entity_id])) is not None]
                 )
 
-        async def take(found: Sequence[Found]) -> None:
-            await self._products.learn(item for _, item in found)
-            await self._journal.read(partial(decide, found))
+        waiting: list[Found] = []
+
+        async def take(found: Sequence[Found], least: int = _BATCH) -> None:
+            waiting.extend(found)
+            if len(waiting) >= least:
+                batch, waiting[:] = list(waiting), []
+                await self._products.learn(item for _, item in batch)
+                await self._journal.read(partial(decide, batch))
 
         for known in batches(self._source.present):
             await take([(str(getattr(one, "id", "")), one) for one in known])
+        await take((), least=1)
         wanted = await self._journal.read(lambda plan: plan.planning.unread_ids())
         await read_present(ads, self._entity, ad_account_id, wanted, take)
+        await take((), least=1)
 
     def _decided(self, plan: PlanFile, row: ReadRow, answer: msgspec.Struct | None) -> Decided | None:
         """What one row comes down to, None where it is refused or in conflict, which is written down."""

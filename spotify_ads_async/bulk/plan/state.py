@@ -54,8 +54,13 @@ class Shape(NamedTuple):
     answer_only: frozenset[str]
     inner: Mapping[str, Shape]
     listed: Mapping[str, Shape]
-    sends_all: bool
-    """Whether nothing at any depth is left out of what is sent."""
+    partly_sent: frozenset[str]
+    """The names of objects, and lists of them, of which something at some depth is left out of what is sent."""
+
+    @property
+    def sends_all(self) -> bool:
+        """Whether nothing at any depth is left out of what is sent."""
+        return not self.answer_only and not self.partly_sent
 
 
 @functools.cache
@@ -72,8 +77,8 @@ def shape_of(request: type[msgspec.Struct], answer: type[msgspec.Struct] | None)
         elif (struct := listed_struct(kind)) is not None:
             listed[name] = shape_of(struct, None if theirs is None else listed_struct(theirs))
     answer_only = frozenset(answered.keys() - sent.keys() - _SENT_BACK)
-    sends_all = not answer_only and all(one.sends_all for one in (*inner.values(), *listed.values()))
-    return Shape(frozenset(sent), answer_only, inner, listed, sends_all)
+    partly_sent = frozenset(name for name, one in (*inner.items(), *listed.items()) if not one.sends_all)
+    return Shape(frozenset(sent), answer_only, inner, listed, partly_sent)
 
 
 @functools.cache
@@ -98,9 +103,11 @@ def writable(entity: Entity, state: State) -> dict[str, Any]:
 
 def sendable(value: Any, shape: Shape, name: str) -> Any:  # noqa: ANN401 - any JSON
     """A field's value without what the document declares for answers only; everything else as it came."""
+    if name not in shape.partly_sent:
+        return value
     if isinstance(value, dict) and (inner := shape.inner.get(name)) is not None:
         return _sendable(cast("dict[str, Any]", value), inner)
-    if isinstance(value, list) and (listed := shape.listed.get(name)) is not None and not listed.sends_all:
+    if isinstance(value, list) and (listed := shape.listed.get(name)) is not None:
         return [
             _sendable(cast("dict[str, Any]", one), listed) if isinstance(one, dict) else one
             for one in cast("list[Any]", value)
@@ -109,8 +116,6 @@ def sendable(value: Any, shape: Shape, name: str) -> Any:  # noqa: ANN401 - any 
 
 
 def _sendable(value: dict[str, Any], shape: Shape) -> dict[str, Any]:
-    if shape.sends_all:
-        return value
     return {name: sendable(one, shape, name) for name, one in value.items() if name not in shape.answer_only}
 
 
@@ -119,7 +124,7 @@ def left_out(value: Any, shape: Shape, name: str) -> Iterator[str]:  # noqa: ANN
 
     The currency is no loss: it says what the amount beside it is in, and is the account's.
     """
-    if isinstance(value, dict) and (inner := shape.inner.get(name)) is not None and not inner.sends_all:
+    if name in shape.partly_sent and isinstance(value, dict) and (inner := shape.inner.get(name)) is not None:
         for part, one in cast("dict[str, Any]", value).items():
             if part in inner.answer_only and not same(one, None) and part != _CURRENCY:
                 yield f"{name}.{part}"
@@ -187,7 +192,7 @@ def edits_between(before: State, after: State, path: tuple[str, ...] = ()) -> It
 
 
 def with_edit(holder: dict[str, Any], path: tuple[str, ...], value: Any) -> bool:  # noqa: ANN401 - any JSON
-    """Put a value into an object in place; UNSET takes it away, and empties a list. False where the path leads through no object."""
+    """Put a value into an object in place; UNSET takes it away, and empties lists. False where the path leads through no object."""
     *outer, last = path
     for name in outer:
         if holder.get(name) is None:
@@ -197,10 +202,16 @@ def with_edit(holder: dict[str, Any], path: tuple[str, ...], value: Any) -> bool
         if not isinstance(holder[name], dict):
             return False
         holder = cast("dict[str, Any]", holder[name])
+    if value is _ABSENT:
+        value = _emptied(holder.pop(last, None))
     if value is not _ABSENT:
         holder[last] = value
-    elif isinstance(cast("object", holder.get(last)), list):
-        holder[last] = []  # where the API merges objects, leaving a list out would keep it
-    else:
-        holder.pop(last, None)
     return True
+
+
+def _emptied(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """What is sent to take a value away: where the API merges objects, leaving a list out would keep it; UNSET where nothing does it."""
+    if isinstance(value, list):
+        return []
+    parts = cast("dict[str, Any]", value).items() if isinstance(value, dict) else ()
+    return {name: empty for name, one in parts if (empty := _emptied(one)) is not _ABSENT} or _ABSENT

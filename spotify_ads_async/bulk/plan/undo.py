@@ -149,7 +149,8 @@ class _Undo:
         if conflicts:
             rebased = rebase(self._entity, later, earlier, state, force=True)
         steps = bodies_of(self._entity, rebased.after)
-        illegal = refusal_of(self._entity, steps, rebased.before, rebased.after, self._now)
+        # What was there came from the server, and is never a reason to refuse.
+        illegal = refusal_of(self._entity, steps, {**rebased.before, **earlier}, rebased.after, self._now)
         if illegal is not None:
             return illegal
         found = Effect(before=rebased.before, after=rebased.after, steps=steps)

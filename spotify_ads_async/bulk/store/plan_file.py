@@ -230,12 +230,10 @@ class PlanFile:
             "UPDATE step SET state = ?, reason = ?, status = ?, trace_id = ?, found = ?, transient = ? WHERE row = ? AND position = ?",
             (outcome.state, outcome.reason, outcome.status, outcome.trace_id, found, outcome.transient, row, position),
         )
+        rows.renew_checksum(self._connection, row)
         if outcome.damage:
-            rows.renew_checksum(self._connection, row)
             (work,) = self.work([row])
             self.rebuild(msgspec.structs.replace(work, before={**outcome.damage, **work.before}))
-        elif found is not None:
-            rows.renew_checksum(self._connection, row)
 
     def requeue(self, *, everything: bool = False, conflicts: bool = False) -> None:
         """Make failed requests wait again: those whose failure was about the moment, or all of them; and rows in conflict."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, cast
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -11,7 +12,10 @@ from spotify_ads_async.emulator.domain.answers import Refusal
 from spotify_ads_async.emulator.domain.checking import Checker
 from spotify_ads_async.emulator.domain.shapes import named_shape
 
-__all__ = ["PatchMode", "combined", "known_only", "patched", "put_back", "without_newer"]
+if TYPE_CHECKING:
+    from spotify_ads_async.emulator.domain.store import Store
+
+__all__ = ["PatchMode", "combined", "known_only", "newer_in", "patched", "put_back", "without_newer"]
 
 _EMPTY: dict[str, Any] = {}
 
@@ -52,36 +56,47 @@ def known_only(value: Any, shape: dict[str, Any]) -> Any:  # noqa: ANN401 - any 
     return cast("Any", value)
 
 
-def without_newer(sent: Any, present: Any, shape: dict[str, Any]) -> Any:  # noqa: ANN401 - any JSON
-    """What was sent without nulls, and without values that are there already and newer than the document: no server refuses its own."""
+def newer_in(value: Any, shape: dict[str, Any]) -> Iterator[str]:  # noqa: ANN401 - any JSON
+    """The values in lists that are newer than the document."""
+    shape = _named(shape)
+    if isinstance(value, dict):
+        parts: dict[str, Any] = shape.get("properties", _EMPTY)
+        for name, one in cast("dict[str, Any]", value).items():
+            yield from newer_in(one, parts.get(name, _EMPTY))
+    elif isinstance(value, list) and (legal := _named(shape.get("items", _EMPTY)).get("enum")):
+        yield from (one for one in cast("list[Any]", value) if isinstance(one, str) and one not in legal)
+
+
+def without_newer(sent: Any, present: Any, shape: dict[str, Any], newer: Collection[str]) -> Any:  # noqa: ANN401 - any JSON
+    """What was sent without nulls, and without values that the server answered once and the document lacks: no server refuses its own."""
     shape = _named(shape)
     if isinstance(sent, dict):
         theirs = cast("dict[str, Any]", present) if isinstance(present, dict) else {}
         parts: dict[str, Any] = shape.get("properties", _EMPTY)
         return {
-            name: without_newer(one, theirs.get(name), parts.get(name, _EMPTY))
+            name: without_newer(one, theirs.get(name), parts.get(name, _EMPTY), newer)
             for name, one in cast("dict[str, Any]", sent).items()
             if one is not None or name not in theirs or theirs[name] is not None
         }
     if isinstance(sent, list):
-        legal = _named(shape.get("items", _EMPTY)).get("enum")
-        own = cast("list[Any]", present) if isinstance(present, list) else []
-        return [one for one in cast("list[Any]", sent) if legal is None or one in legal or one not in own]
+        return [one for one in cast("list[Any]", sent) if isinstance(one, dict | list) or one not in newer]
     return sent
 
 
 def patched(
-    mode: PatchMode, checker: Checker, present: dict[str, Any], sent: dict[str, Any], content: bytes
+    store: Store, checker: Checker, present: dict[str, Any], sent: dict[str, Any], content: bytes
 ) -> dict[str, Any]:
     """The fields of a change as they are put: checked, but for what the server answered itself.
 
     Raises:
         Refusal: what was sent breaks the document.
     """
+    mode = store.patch
+    store.newer.update(newer_in({name: present[name] for name in sent if name in present}, checker.shape or _EMPTY))
     try:
         checked = checker.body(content)
     except Refusal:
-        new = without_newer(sent, present, checker.shape or _EMPTY)
+        new = without_newer(sent, present, checker.shape or _EMPTY, store.newer)
         checked = checker.body(msgspec.json.encode(new))
     fields = {
         name: value

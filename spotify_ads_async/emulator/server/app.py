@@ -371,7 +371,7 @@ class App:
             return route.checker.body(content)
         kind, parameter = place
         present = self.store.account(path["ad_account_id"]).tables[kind].rows.get(path[parameter], {})
-        return patched(self.store.patch, route.checker, present, cast("dict[str, Any]", sent), content)
+        return patched(self.store, route.checker, present, cast("dict[str, Any]", sent), content)
 
     @staticmethod
     def _resource(context: RequestContext, path: str, answer: Response) -> str:
