@@ -25,4 +25,12 @@ def main() -> None:
             raise
         sys.exit(f"the command line needs {missing.name}: pip install 'spotify-ads-async[cli]'")
     take_everything()
-    app()
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # what the interpreter cannot write at its end, it says in a traceback
+    except OSError as error:
+        from spotify_ads_async.cli.run import ended_by  # noqa: PLC0415 - the extra may be missing
+
+        sys.exit(ended_by(error))

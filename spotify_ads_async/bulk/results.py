@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from spotify_ads_async.bulk.plan.money import most_spent
 from spotify_ads_async.bulk.plan.state import leaf, same
 from spotify_ads_async.bulk.records import Decision, PlannedRow
 from spotify_ads_async.bulk.store.plan_file import PlanFile
+from spotify_ads_async.core.files import whole_file
 from spotify_ads_async.spreadsheets.writing import Emphasis, SheetColumn, WorkbookWriter
 
 __all__ = ["RESULT_COLUMNS", "Difference", "PlanTotals", "differences", "plan_totals", "result", "write_results"]
@@ -73,18 +73,11 @@ def write_results(rows: Iterable[PlannedRow], path: Path) -> None:
 
     A workbook has what failed or was refused first, with the reason at the cell that it is about.
     """
-    if path.exists() and not path.is_file():
-        _write_table(rows, path, path.suffix)
-        return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        if path.suffix.lower() == ".xlsx":
-            _write_workbook(rows, part)
+    with whole_file(path) as place:
+        if path.suffix.lower() == ".xlsx" and place != path:
+            _write_workbook(rows, place)
         else:
-            _write_table(rows, part, path.suffix)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+            _write_table(rows, place, path.suffix)
 
 
 def _write_table(rows: Iterable[PlannedRow], path: Path, suffix: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import enum
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, cast
@@ -52,6 +53,7 @@ __all__ = [
 ]
 
 _OFF = "OFF"
+_STEP = re.compile(r"[^.\[\]]+")
 _UNSET: Any = msgspec.UNSET
 
 
@@ -298,13 +300,40 @@ def _illegal(
     entity: Entity, body: dict[str, Any], before: State, values: Mapping[str, Cell], now: datetime
 ) -> Refusal | None:
     """Hold one request to the rules of the API document. What came from the server is never a reason to refuse."""
-    broken = _broken(entity, body, now)
+    ours, broken = body, _broken(entity, body, now)
+    while broken is not None and (rest := _without_theirs_at(broken.path, ours, before)) is not None:
+        ours, broken = rest, _broken(entity, rest, now)
     if broken is None:
         return None
     as_it_is = {field: before[field] for field in body if field in before}
     if as_it_is and _broken(entity, as_it_is, now) == broken:
         return None
     return Refusal(reason=broken.reason, column=_column_of(broken.path, values))
+
+
+def _without_theirs_at(path: str, body: dict[str, Any], before: State) -> dict[str, Any] | None:
+    """A request without the value at a path, where that came from the server; None where it did not."""
+    ours = copy.deepcopy(body)
+    holder: Any = ours
+    theirs: Any = before
+    for step in _STEP.findall(path):
+        if isinstance(holder, list) and step.isdecimal() and int(step) < len(cast("list[Any]", holder)):
+            if not isinstance(theirs, list):
+                return None
+            if holder[int(step)] in theirs:
+                del holder[int(step)]
+                return ours
+            holder, theirs = cast("list[Any]", holder)[int(step)], None
+        elif isinstance(holder, dict) and isinstance(theirs, Mapping) and step in holder:
+            known = cast("State", theirs).get(step)
+            value = cast("dict[str, Any]", holder)[step]
+            if not isinstance(value, dict | list) and same(cast("object", value), known):
+                del holder[step]
+                return ours
+            holder, theirs = cast("Any", value), known
+        else:
+            return None
+    return None
 
 
 def _broken(entity: Entity, body: dict[str, Any], now: datetime) -> _Broken | None:
