@@ -1,7 +1,7 @@
 """The pytest plugin: a fixture with an emulator of the Ads API, for anybody's tests.
 
-It stands outside of the package so that pytest, which loads every plugin at its start, need not load the SDK: that comes
-with the first test that asks for the fixture.
+It stands outside of the package so that pytest, which loads every plugin at its start, need not load the SDK: that
+comes with the first test that asks for the fixture.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def _serving(server: Emulator) -> Generator[None]:
 def spotify_ads_emulator(request: pytest.FixtureRequest) -> Generator[Emulator]:
     """An emulator of the Ads API, fresh for the test: its ``base_url`` is what a client needs.
 
-    It answers at once, and enforces the published limits. ``@pytest.mark.spotify_ads_emulator(ad_sets=20, latency=0.1)``
-    passes options to :class:`spotify_ads_async.emulator.Emulator`.
+    It answers at once, and enforces the published limits. ``@pytest.mark.spotify_ads_emulator(ad_sets=20,
+    latency=0.1)`` passes options to :class:`spotify_ads_async.emulator.Emulator`.
     """
     from spotify_ads_async.emulator import Emulator  # noqa: PLC0415 - see the module's first lines
 

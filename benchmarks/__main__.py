@@ -1,9 +1,11 @@
-"""Run measurements: ``python -m benchmarks`` runs all, ``python -m benchmarks NAME [ARGUMENT …]`` runs one, ``--list`` names them.
+"""Run measurements.
 
+``python -m benchmarks`` runs all, ``python -m benchmarks NAME [ARGUMENT …]`` runs one, ``--list`` names them.
 A measurement is a module of this package with a function ``main()`` that reads its arguments from ``sys.argv[1:]`` and
-prints what it found. What it returns as a :class:`Report` goes into ``docs/benchmarks/`` as JSON and SVG, and from there into the
-tables of the documentation. The module's first line says what it measures. A name may have hyphens for underscores. All of them
-take about forty minutes on two cores; each is a process of its own, so that one that fails costs no other its results.
+prints what it found. What it returns as a :class:`Report` goes into ``docs/benchmarks/`` as JSON and SVG, and from
+there into the tables of the documentation. The module's first line says what it measures. A name may have hyphens for
+underscores. All of them take about forty minutes on two cores; each is a process of its own, so that one that fails
+costs no other its results.
 """
 
 from __future__ import annotations

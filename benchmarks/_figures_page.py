@@ -1,7 +1,7 @@
 """The tables of figures in the documentation, written from the results, so that no page quotes what was not found.
 
-Every run of ``python -m benchmarks`` does so; ``python -m benchmarks._figures_page`` does nothing else. A table stands between two
-comments, the first of which names it.
+Every run of ``python -m benchmarks`` does so; ``python -m benchmarks._figures_page`` does nothing else. A table stands
+between two comments, the first of which names it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from typing import Any, NamedTuple
 __all__ = ["PAGES", "refresh", "with_figures"]
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = tuple(DOCS / name for name in ("benchmarks/index.md", "explanation/governor.md", "how-to/share-a-quota.md"))
+PAGES = (
+    DOCS.parent / "README.md",
+    *(DOCS / name for name in ("benchmarks/index.md", "explanation/governor.md", "how-to/share-a-quota.md")),
+)
 _BLOCK = re.compile(r"(<!-- figures, written by `make bench`: ([\w-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 
 
@@ -41,7 +44,10 @@ def _flat(what: str, by_size: dict[str, Any], case: str, peer: str) -> Row:
     few, some, many = by_size
     costs = {size: by_size[size]["medians"][case] for size in by_size}
     ratios = " / ".join(f"{by_size[size]['ratios'][case]['median']:.1f}" for size in by_size)
-    told = f"{costs[few]:.0f} / {costs[some]:.0f} / {costs[many]:.0f} µs of CPU at {int(few):,} / {int(some):,} / {int(many):,}"
+    told = (
+        f"{costs[few]:.0f} / {costs[some]:.0f} / {costs[many]:.0f} µs of CPU at {int(few):,} / {int(some):,} /"
+        f" {int(many):,}"
+    )
     return Row(what, peer, f"{told}; {ratios} times the peer", "flat")
 
 
@@ -118,7 +124,10 @@ def _quota_rows(alone: dict[str, Any], shared: dict[str, Any]) -> Iterator[Row]:
         f"{_percent(used)}, against {_percent(alone['aiolimiter, safe']['steady_use'])}",
     )
     one, none = shared["saturated-redis"], shared["unshared"]
-    told = f"{one['used_percent']:.1f} % used, {one['would_refuse']['log']} refusals, against {none['would_refuse']['log']:,}"
+    told = (
+        f"{one['used_percent']:.1f} % used, {one['would_refuse']['log']} refusals, against"
+        f" {none['would_refuse']['log']:,}"
+    )
     yield Row(
         "Four processes, one quota in Redis",
         "a governor in each",
@@ -126,7 +135,10 @@ def _quota_rows(alone: dict[str, Any], shared: dict[str, Any]) -> Iterator[Row]:
         "none refused",
         bool(one["would_refuse"]["log"]),
     )
-    told = f"{shared['alone-redis']['used_percent']:.0f} % of the quota used, against {shared['divided-by-hand']['used_percent']:.0f} %"
+    told = (
+        f"{shared['alone-redis']['used_percent']:.0f} % of the quota used, against"
+        f" {shared['divided-by-hand']['used_percent']:.0f} %"
+    )
     yield Row("One of four has work, quota in Redis", "a quota divided by hand", told)
 
 
@@ -147,6 +159,21 @@ def _limiters(found: dict[str, Any]) -> Iterator[Iterable[str]]:
                 f"{one['microseconds_per_acquire']:.1f} µs",
             )
             yield (name, f"{one['fullest_10_s']}", *refused, used, seconds, cost)
+
+
+def _fullest(found: dict[str, Any]) -> Iterator[Iterable[str]]:
+    """The chart of the README, in letters: it shows wherever text does."""
+    limiters = {
+        "governor, auto": "**governor**",
+        "aiolimiter, nested": "aiolimiter, one for each limit",
+        "aiolimiter, safe": "aiolimiter, paced to be safe",
+        "pyrate-limiter": "pyrate-limiter",
+    }
+    yield ("", "requests in the fullest 10 s, of 500", "quota used", "400 requests take")
+    for name, shown in limiters.items():
+        one = found["governor"]["found"][name]
+        fullest, used = one["fullest_10_s"], _percent(one["steady_use"])
+        yield (shown, f"{'█' * round(fullest / 50)} {fullest}", used, f"{one['seconds_for_400']:.1f} s")
 
 
 def _paces(found: dict[str, Any]) -> Iterator[Iterable[str]]:
@@ -182,7 +209,7 @@ def _stores(found: dict[str, Any]) -> Iterator[Iterable[str]]:
         yield (what, *map(told, columns))
 
 
-_TABLES = {"overview": _overview, "limiters": _limiters, "paces": _paces, "stores": _stores}
+_TABLES = {"overview": _overview, "fullest": _fullest, "limiters": _limiters, "paces": _paces, "stores": _stores}
 
 
 def with_figures(page: str) -> str:

@@ -1,4 +1,7 @@
-"""What all measurements share: costs measured in turns, their ratios, and results that say on which machine they were found."""
+"""What all measurements share.
+
+Costs measured in turns, their ratios, and results that say on which machine they were found.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Pydantic models of the same shape as the package's structs, made field by field, so that both decode the same things."""
+"""Pydantic models of the same shape as the package's structs.
+
+Made field by field, so that both decode the same things.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The processes of the shared-quota proofs: ``origin`` counts arrivals, ``worker`` sends requests under a shared governor.
+"""The processes of the shared-quota proofs.
 
-The origin counts with the algorithms of ``counting_server``, the client window over all requests and an IP window for each
-pretended address (the request's path). Nothing in it knows the package.
+``origin`` counts arrivals, ``worker`` sends requests under a shared governor.
+The origin counts with the algorithms of ``counting_server``, the client window over all requests and an IP window for
+each pretended address (the request's path). Nothing in it knows the package.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Bulk changes: memory of planning many rows, and seconds for 700 changes against one call after the other and the windows' least.
+"""Bulk changes.
 
-Run: ``python -m benchmarks bulk [rows]``; another number of rows is printed and not kept. The emulator and the command line are
-processes of their own.
+Memory of planning many rows, and seconds for 700 changes against one call after the other and the windows' least.
+Run: ``python -m benchmarks bulk [rows]``; another number of rows is printed and not kept. The emulator and the command
+line are processes of their own.
 """
 
 from __future__ import annotations
@@ -56,7 +57,10 @@ def emulator(*arguments: str) -> Iterator[dict[str, str]]:
 
 
 def made(path: Path, ad_sets: int, rows: int) -> None:
-    """Make a file of changes, in a process of its own: what this one has in memory would count for those that it starts."""
+    """Make a file of changes, in a process of its own.
+
+    What this one has in memory would count for those that it starts.
+    """
     process = multiprocessing.get_context("spawn").Process(target=write_changes, args=(path, ad_sets, rows))
     process.start()
     process.join()
@@ -101,7 +105,10 @@ def plan_many(folder: Path, rows: int) -> dict[str, float]:
 
 
 def change_some(folder: Path) -> dict[str, float]:
-    """Plan 700 changes of 2,000 ad sets; once the windows are empty again, apply them, at 20 to 120 ms. The same without bulk."""
+    """Plan 700 changes of 2,000 ad sets; once the windows are empty again, apply them, at 20 to 120 ms.
+
+    The same without bulk.
+    """
     made(folder / "some.csv", AD_SETS, CHANGES)
     with emulator("--ad-sets", str(AD_SETS)) as environment:
         seconds, requests = asyncio.run(seconds_to_apply(environment, folder))

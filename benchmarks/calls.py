@@ -1,8 +1,10 @@
-"""One governed, typed call against bare aiohttp with untyped msgspec, and httpx with pydantic; on asyncio's loop and on uvloop's.
+"""One governed, typed call against bare aiohttp with untyped msgspec, and httpx with pydantic.
 
-Run: ``python -m benchmarks calls [--calls 320] [--base-url URL --ad-account ID]``. The server is a process of its own that answers the
-same ad set to everybody; ``--base-url`` names another one, such as the emulator's (``spotify-ads emulate --limits off --latency 0``).
-The peers know no limits: the server must have none. Its token is in ``SPOTIFY_ADS_ACCESS_TOKEN``.
+On asyncio's loop and on uvloop's.
+Run: ``python -m benchmarks calls [--calls 320] [--base-url URL --ad-account ID]``. The server is a process of its own
+that answers the same ad set to everybody; ``--base-url`` names another one, such as the emulator's (``spotify-ads
+emulate --limits off --latency 0``). The peers know no limits: the server must have none. Its token is in
+``SPOTIFY_ADS_ACCESS_TOKEN``.
 """
 
 from __future__ import annotations
@@ -62,9 +64,13 @@ class Target(NamedTuple):
 
 
 async def clients(target: Target, stack: AsyncExitStack) -> dict[str, Call]:
-    """One way to make a call for each client, open until the stack closes. Every call is about another ad set, as in life."""
+    """One way to make a call for each client, open until the stack closes.
+
+    Every call is about another ad set, as in life.
+    """
     ids = itertools.cycle(target.ad_set_ids)
-    # Windows so wide that nothing waits, and so short that tokens come back while it runs: the cost of asking is what counts here.
+    # Windows so wide that nothing waits, and so short that tokens come back while it runs: the cost of asking is what
+    # counts here.
     governor = Governor(
         [Limit("client_id", requests=10_000_000, window=0.3), Limit("ip", requests=10_000_000, window=0.1)]
     )
@@ -103,7 +109,8 @@ def on_both_loops(target: Target, calls: int) -> dict[str, list[float]]:
         ]
         for number in range(ROUNDS + 1):
             for name, runner, call in cases if number % 2 else reversed(cases):
-                # The slow peer makes fewer calls, so that a round stays short enough for the load of the machine to be the same.
+                # The slow peer makes fewer calls, so that a round stays short enough for the load of the machine to be
+                # the same.
                 cost = runner.run(cpu_per_call(call, calls // 8 if HTTPX in name else calls))
                 if number:  # the first round opens connections
                     costs.setdefault(name, []).append(cost)
@@ -113,7 +120,10 @@ def on_both_loops(target: Target, calls: int) -> dict[str, list[float]]:
 
 
 async def lookups() -> Comparison:
-    """CPU of looking ``localhost`` up: aiodns, which the extra ``speed`` brings, against the threads that aiohttp has without it."""
+    """CPU of looking ``localhost`` up.
+
+    By aiodns, which the extra ``speed`` brings, against the threads that aiohttp has without it.
+    """
 
     async def measured(resolver: aiohttp.abc.AbstractResolver) -> float:
         began = time.process_time()

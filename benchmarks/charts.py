@@ -1,4 +1,7 @@
-"""Two kinds of charts as SVG text: bars side by side, and lines over logarithmic axes. Readable in light and dark pages."""
+"""Two kinds of charts as SVG text: bars side by side, and lines over logarithmic axes.
+
+Readable in light and dark pages.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,11 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7
 """Told apart by colour-blind readers too (Okabe and Ito)."""
 
 _STYLE = (
-    ".paper{fill:#fff}text{font:13px system-ui,sans-serif;fill:#222}.title{font-weight:600;font-size:15px}.quiet{fill:#666;font-size:12px}"
+    ".paper{fill:#fff}text{font:13px"
+    " system-ui,sans-serif;fill:#222}.title{font-weight:600;font-size:15px}.quiet{fill:#666;font-size:12px}"
     ".value{paint-order:stroke;stroke:#fff;stroke-width:5px}"
-    ".grid{stroke:#8884;stroke-width:1}.goal{stroke:#c00;stroke-width:1.5;stroke-dasharray:5 4}.goal-text{fill:#c00;font-size:12px}"
+    ".grid{stroke:#8884;stroke-width:1}.goal{stroke:#c00;stroke-width:1.5;stroke-dasharray:5"
+    " 4}.goal-text{fill:#c00;font-size:12px}"
     "@media(prefers-color-scheme:dark){.paper{fill:#1c1c20}text{fill:#eee}.value{stroke:#1c1c20}.quiet{fill:#aaa}.goal{stroke:#f77}.goal-text{fill:#f77}}"
 )
 
@@ -40,7 +45,10 @@ def bars(
         length = max(1.0, value * scale)
         parts += [
             _text(left - 10, y + 16, name, anchor="end"),
-            f'<rect x="{left}" y="{y + 2}" width="{length:.1f}" height="20" rx="2" fill="{COLOURS[number % len(COLOURS)]}"/>',
+            (
+                f'<rect x="{left}" y="{y + 2}" width="{length:.1f}" height="20" rx="2"'
+                f' fill="{COLOURS[number % len(COLOURS)]}"/>'
+            ),
             _text(left + length + 8, y + 17, _figure(value), "value"),
         ]
     return _svg(height, title, parts)
@@ -78,7 +86,10 @@ def lines(title: str, series: Mapping[str, Mapping[float, float]], *, across: st
         parts += [
             f'<rect x="12" y="{54 + 20 * number}" width="12" height="12" rx="2" fill="{colour}"/>',
             _text(32, 65 + 20 * number, name),
-            f'<polyline fill="none" stroke="{colour}" stroke-width="2.5" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in places)}"/>',
+            (
+                f'<polyline fill="none" stroke="{colour}" stroke-width="2.5"'
+                f' points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in places)}"/>'
+            ),
             *(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>' for x, y in places),
         ]
     return _svg(top + tall + 52, title, parts)
@@ -103,7 +114,10 @@ def _text(x: float, y: float, text: str, kind: str = "", *, anchor: str = "start
 
 
 def _svg(height: float, title: str, parts: Sequence[str]) -> str:
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(title)}">'
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" role="img"'
+        f' aria-label="{escape(title)}">'
+    )
     return "\n".join(
         [head, f"<style>{_STYLE}</style>", '<rect class="paper" width="100%" height="100%"/>', *parts, "</svg>", ""]
     )

@@ -1,10 +1,12 @@
 """A loopback server that counts arrivals the way rate limiters do. It shares no code with the package that it judges.
 
-Run: ``python benchmarks/counting_server.py --help``. It prints its port on the first line and serves until its standard input ends.
+Run: ``python benchmarks/counting_server.py --help``. It prints its port on the first line and serves until its standard
+input ends.
 
-Every request spends every limit. It is counted somewhere between its arrival and its answer, as behind a real network: the
-latency is drawn for each request, and a random share of it passes before the count. All four algorithms count every
-request side by side; with ``--enforce`` one of them also refuses. ``/_statistics``, ``/_control`` and ``/_forget`` count for nothing.
+Every request spends every limit. It is counted somewhere between its arrival and its answer, as behind a real network:
+the latency is drawn for each request, and a random share of it passes before the count. All four algorithms count every
+request side by side; with ``--enforce`` one of them also refuses. ``/_statistics``, ``/_control`` and ``/_forget``
+count for nothing.
 """
 
 from __future__ import annotations
@@ -165,7 +167,10 @@ class Book:
         self.refused = 0
 
     def arrive(self, now: float, *, ours: bool = True) -> tuple[Limit, float] | None:
-        """Count a request, or answer which limit refuses it and for how many seconds. Refusals of ``ours`` are tallied."""
+        """Count a request, or answer which limit refuses it and for how many seconds.
+
+        Refusals of ``ours`` are tallied.
+        """
         refusals = [(limit, wait) for limit, counter in self.counters if (wait := counter.wait(now)) > 0.0]
         if refusals:
             self.refused += ours

@@ -1,7 +1,8 @@
-"""Decoding a page of 50 ad sets: typed structs against untyped msgspec, the standard library, and pydantic models of the same shape.
+"""Decoding a page of 50 ad sets.
 
-Run: ``python -m benchmarks decoding [FILE]``. Without a file, the page is the emulator's; a file holds a page as your account answers it,
-such as ``curl -H "Authorization: Bearer …" …/ad_accounts/…/ad_sets > page.json``.
+Typed structs against untyped msgspec, the standard library, and pydantic models of the same shape.
+Run: ``python -m benchmarks decoding [FILE]``. Without a file, the page is the emulator's; a file holds a page as your
+account answers it, such as ``curl -H "Authorization: Bearer …" …/ad_accounts/…/ad_sets > page.json``.
 """
 
 from __future__ import annotations
@@ -45,7 +46,10 @@ def typed(page: bytes) -> AdSetPage:
 
 
 def main() -> Report | None:
-    """Compare, after making sure that both typed sides read the same; what a page of yours gives is printed and not kept."""
+    """Compare, after making sure that both typed sides read the same.
+
+    What a page of yours gives is printed and not kept.
+    """
     page = Path(sys.argv[1]).read_bytes() if len(sys.argv) > 1 else asyncio.run(emulated_page())
     model = model_of(AdSetPage)
     rows = typed(page).ad_sets or []

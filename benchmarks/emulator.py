@@ -1,4 +1,7 @@
-"""The emulator: requests per second against a server that only answers, and time and memory of 100,000 seeded ad sets."""
+"""The emulator.
+
+Requests per second against a server that only answers, and time and memory of 100,000 seeded ad sets.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,10 @@ async def _rate(url: str, path: str) -> float:
 
 
 def _peer_rate() -> float:
-    """Requests per second of a server that reads nothing and answers the same ad set to all: the most that a Python loop can do."""
+    """Requests per second of a server that reads nothing and answers the same ad set to all.
+
+    The most that a Python loop can do.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     server = context.Process(target=serve, args=(theirs,), daemon=True)
@@ -99,7 +105,8 @@ def main() -> Report:
             process.kill()
     rates[PEER] = _peer_rate()
     print(
-        f"{AD_SETS:,} ad sets seeded in {facts['seconds']:.2f} s; the process holds {facts['mebibytes']:.0f} MiB (goal: 3 s, 300 MB)"
+        f"{AD_SETS:,} ad sets seeded in {facts['seconds']:.2f} s; the process holds {facts['mebibytes']:.0f} MiB (goal:"
+        " 3 s, 300 MB)"
     )
     for name, rate in rates.items():
         print(f"{name:44} {rate:8,.0f} requests per second on one core, {rate / rates[PEER]:.3f} of the last")

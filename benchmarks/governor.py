@@ -1,4 +1,7 @@
-"""The governor and its peers against the counting server: arrivals in any window, refusals, quota used, a job of 400, cost."""
+"""The governor and its peers against the counting server.
+
+Arrivals in any window, refusals, quota used, a job of 400, cost.
+"""
 
 from __future__ import annotations
 
@@ -372,10 +375,11 @@ def chart(found: dict[str, Any], seconds: float) -> str:
         "polyline.bad{stroke:#ff9955}.limit{stroke:#f77}}"
     )
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img">'
-        "<title>Requests that the server counted in the last 10 seconds, limiter by limiter</title>"
-        f'<style>{style}</style><rect class="page" width="{width}" height="{height}" rx="6"/>'
-        '<text class="title" x="16" y="26">Requests that the server counted in the last 10 seconds; dashed: the limit</text>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+        ' role="img"><title>Requests that the server counted in the last 10 seconds, limiter by'
+        f' limiter</title><style>{style}</style><rect class="page" width="{width}" height="{height}" rx="6"/><text'
+        ' class="title" x="16" y="26">Requests that the server counted in the last 10 seconds; dashed: the'
+        " limit</text>"
     )
     return head + "".join(parts) + "</svg>\n"
 
@@ -388,16 +392,19 @@ def show(found: dict[str, Any]) -> None:
         if "would_refuse" in one and "steady_use" in one:
             refused = one["would_refuse"]
             print(
-                f"{name:28} {one['fullest_10_s']:8} {one['fullest_30_s']:8} {refused['log']:5} {refused['fixed']:5} {refused['bucket']:6} "
-                f"{refused['weighted']:8} {one['quota_of_run_used']:7.1%} {one['steady_use']:7.1%} {one['seconds_for_400']:5.2f} s "
-                f"{one['microseconds_per_acquire']:6.2f} µs"
+                f"{name:28} {one['fullest_10_s']:8} {one['fullest_30_s']:8} {refused['log']:5} {refused['fixed']:5}"
+                f" {refused['bucket']:6} {refused['weighted']:8} {one['quota_of_run_used']:7.1%}"
+                f" {one['steady_use']:7.1%} {one['seconds_for_400']:5.2f} s {one['microseconds_per_acquire']:6.2f} µs"
             )
         else:
             print(f"{name:28} {one}")
 
 
 def main() -> Report | None:
-    """Measure, print, and keep figures and chart in docs/benchmarks; ``--scale 0.2 --seconds 12`` is a quick look that keeps nothing."""
+    """Measure, print, and keep figures and chart in docs/benchmarks.
+
+    ``--scale 0.2 --seconds 12`` is a quick look that keeps nothing.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--scale", type=float, default=1.0)

@@ -1,4 +1,7 @@
-"""CPU cost of the governor: uncontended against two nested AsyncLimiters in the same run, and with 10 to 10,000 requests waiting."""
+"""CPU cost of the governor.
+
+Uncontended against two nested AsyncLimiters in the same run, and with 10 to 10,000 requests waiting.
+"""
 
 from __future__ import annotations
 

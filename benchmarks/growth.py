@@ -1,8 +1,9 @@
-"""Growth: cost of a walked row, of an admission out of a line, and of a planned row, at 100, 10,000 and 1,000,000 of each.
+"""Growth: cost of a walked row, an admission out of a line, and a planned row.
 
-Run: ``python -m benchmarks growth [rows] [waiters] [clients] [plans]``; without names, all. Each cost stands beside a peer's of that run
-that does the least that can be done: a bare loop over pages, an ``asyncio.Semaphore``, and ``csv`` with ``sqlite3``. A million tasks that
-wait take 3 GB of memory.
+At 100, 10,000 and 1,000,000 of each.
+Run: ``python -m benchmarks growth [rows] [waiters] [clients] [plans]``; without names, all. Each cost stands beside a
+peer's of that run that does the least that can be done: a bare loop over pages, an ``asyncio.Semaphore``, and ``csv``
+with ``sqlite3``. A million tasks that wait take 3 GB of memory.
 """
 
 from __future__ import annotations

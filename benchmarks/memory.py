@@ -1,5 +1,6 @@
-"""Memory of walking a list: growth of the process at 10,000 to 1,000,000 rows, against keeping every row of an untyped walk.
+"""Memory of walking a list.
 
+Growth of the process at 10,000 to 1,000,000 rows, against keeping every row of an untyped walk.
 Run: ``python -m benchmarks memory``. Each walk has a process of its own, and the server another.
 """
 
@@ -53,7 +54,10 @@ async def typed_walk(base_url: str, rows: int) -> float:
 async def untyped_rows(
     client: aiohttp.ClientSession, base_url: str, rows: int, kept: list[object] | None = None
 ) -> int:
-    """Read every page with bare aiohttp and msgspec, as a loop over offsets does; ``kept`` holds the rows where it is given."""
+    """Read every page with bare aiohttp and msgspec, as a loop over offsets does.
+
+    ``kept`` holds the rows where it is given.
+    """
     account, decoder, seen = f"{rows:08}-0000-4000-8000-{ACCOUNT_ID[-12:]}", msgspec.json.Decoder(), 0
     headers = {"Authorization": "Bearer token", "Accept": "application/json"}
     for offset in itertools.count(0, PAGE):
@@ -110,7 +114,8 @@ def main() -> Report:
         print(f"{name:34} {megabytes:8.1f} MB of growth")
     share = grown[f"walking {LENGTHS[-1]:,} rows"] / (grown[kept] * LENGTHS[-1] / KEPT)
     print(
-        f"walking {LENGTHS[-1]:,} rows holds {share:.4f} of what as many untyped rows would; goal: under {AT_MOST_MB} MB"
+        f"walking {LENGTHS[-1]:,} rows holds {share:.4f} of what as many untyped rows would; goal: under"
+        f" {AT_MOST_MB} MB"
     )
     print(f"{time.perf_counter() - began:.0f} s")
     unit = "megabytes by which the process grows at most, less is better"

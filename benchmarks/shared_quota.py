@@ -1,8 +1,8 @@
 """Prove that processes share one quota: exactness, shares, cost, and what happens when processes or stores fail.
 
 ``python -m benchmarks shared-quota [SCENARIO …] [--seconds 60]``; ``--list`` names the scenarios. Figures go to
-``docs/benchmarks/shared_quota.json`` and two charts. Every server is started here, on loopback. The peers are what people do without
-a store: a governor in each process, and a quota divided by hand.
+``docs/benchmarks/shared_quota.json`` and two charts. Every server is started here, on loopback. The peers are what
+people do without a store: a governor in each process, and a quota divided by hand.
 """
 
 from __future__ import annotations
@@ -141,7 +141,10 @@ def _fullest(arrivals: Sequence[tuple[str, float]]) -> dict[str, str]:
 
 
 def _used(arrivals: Sequence[tuple[str, float]], started_at: float, seconds: float) -> float:
-    """Share of what the binding window allows in whole windows: the client's where every process has its own address."""
+    """Share of what the binding window allows in whole windows.
+
+    The client's where every process has its own address.
+    """
     binding = min(read_limits(LIMITS), key=lambda limit: limit.requests / limit.window)
     one_ip = len({ip for ip, _ in arrivals}) == 1
     limit = next(limit for limit in read_limits(LIMITS) if limit.name == ("ip" if one_ip else "client_id")) or binding
@@ -426,7 +429,10 @@ TROUBLED = {
 
 
 def drawn(scenarios: Mapping[str, Figures]) -> dict[str, str]:
-    """Charts of what is known: how much of the quota was used, and how often a server would have refused, in either window."""
+    """Charts of what is known.
+
+    How much of the quota was used, and how often a server would have refused, in either window.
+    """
 
     def chart(title: str, names: Mapping[str, str]) -> str:
         used: dict[str, float] = {}
@@ -444,7 +450,10 @@ def drawn(scenarios: Mapping[str, Figures]) -> dict[str, str]:
 
 
 async def run_some(names: Sequence[str], seconds: float, found: Callable[[str, Figures], None]) -> list[str]:
-    """Run scenarios, ``AT_ONCE`` at a time: they idle nearly all the time. Latencies are measured alone. Answers what failed."""
+    """Run scenarios, ``AT_ONCE`` at a time: they idle nearly all the time. Latencies are measured alone.
+
+    Answers what failed.
+    """
     failed: list[str] = []
     turn = asyncio.Semaphore(AT_ONCE)
 

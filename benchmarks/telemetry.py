@@ -1,4 +1,7 @@
-"""Telemetry: CPU of one call with an empty listener, and with OpenTelemetry, against the same call while nobody listens."""
+"""Telemetry.
+
+CPU of one call with an empty listener, and with OpenTelemetry, against the same call while nobody listens.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ def calling(ads: AdsClient, target: Target) -> Call:
 
 
 async def measure(target: Target) -> Comparison:
-    """Microseconds of CPU, all taking turns. Spans are made and dropped: where they are sent is no matter of the package."""
+    """Microseconds of CPU, all taking turns.
+
+    Spans are made and dropped: where they are sent is no matter of the package.
+    """
     async with AsyncExitStack() as stack:
         clients = [
             await stack.enter_async_context(AdsClient(target.token, base_url=target.base_url, governor=Governor([])))

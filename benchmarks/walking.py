@@ -1,8 +1,9 @@
 """Walking a list: read ahead and collected against page by page, at 20, 100 and 300 ms, in the same run.
 
-Run: ``python -m benchmarks walking [rows] [--base-url URL --ad-account ID]``. The server is a process of its own and answers ad
-sets by offset, each answer after a given latency. All walks are under the published windows. ``--base-url`` names another server: the
-API itself, the emulator, one of yours; its token is in ``SPOTIFY_ADS_ACCESS_TOKEN``. Only a run without arguments is kept.
+Run: ``python -m benchmarks walking [rows] [--base-url URL --ad-account ID]``. The server is a process of its own and
+answers ad sets by offset, each answer after a given latency. All walks are under the published windows. ``--base-url``
+names another server: the API itself, the emulator, one of yours; its token is in ``SPOTIFY_ADS_ACCESS_TOKEN``. Only a
+run without arguments is kept.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ _QUERY = re.compile(rb"[?&](limit|offset)=(\d+)")
 
 
 class _Lists(asyncio.Protocol):
-    """Answers every request with a page; the ad account's id holds the list's length and the latency in milliseconds."""
+    """Answers every request with a page.
+
+    The ad account's id holds the list's length and the latency in milliseconds.
+    """
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -145,8 +149,8 @@ def main() -> Report | None:
             seconds |= {f"{name}, {latency_ms} ms": value for name, value in times.items()}
             figures[f"{latency_ms} ms"] = timed(rows, alone, ahead, collected)
             print(
-                f"{rows:,} rows at {latency_ms} ms: {alone:.2f} s page by page, {ahead:.2f} s read ahead (ratio {alone / ahead:.1f}), "
-                f"{collected:.2f} s collected (ratio {alone / collected:.1f})",
+                f"{rows:,} rows at {latency_ms} ms: {alone:.2f} s page by page, {ahead:.2f} s read ahead (ratio"
+                f" {alone / ahead:.1f}), {collected:.2f} s collected (ratio {alone / collected:.1f})",
                 flush=True,
             )
     finally:

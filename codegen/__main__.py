@@ -1,4 +1,7 @@
-"""``python -m codegen``: writes models, resources and operations from ``api.json``; with ``follow DOCUMENT`` from a newer document."""
+"""``python -m codegen``: writes models, resources and operations from ``api.json``.
+
+With ``follow DOCUMENT`` from a newer document.
+"""
 
 from __future__ import annotations
 

@@ -79,7 +79,8 @@ class _Found(msgspec.Struct, frozen=True, kw_only=True):
 def read(document: Document, overrides: Overrides) -> tuple[list[Operation], Shapes]:
     """Every operation, by group, path and method, and the shapes that they need.
 
-    An operation without an entry in the overrides gets a call of its own name, and a note; so does an entry without an operation.
+    An operation without an entry in the overrides gets a call of its own name, and a note; so does an entry without an
+    operation.
     """
     first = Shapes(document, overrides)
     _read(document, overrides, first)

@@ -39,7 +39,8 @@ class Document:
 
     Attributes:
         root: the facts, as they are mended.
-        notes: what the overrides say that fits nothing in them, and what was made up because the overrides do not say it.
+        notes: what the overrides say that fits nothing in them, and what was made up because the overrides do not say
+            it.
     """
 
     def __init__(self, facts: Facts) -> None:

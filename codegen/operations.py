@@ -52,7 +52,10 @@ def _package(groups: dict[str, list[Operation]]) -> str:
             f"{imports_for('Any Mapping MappingProxyType Operation ListOperation cast')}{imports}",
             f"__all__ = [{_listed(['OPERATIONS', 'ListOperation', 'Operation', *every])},]\n",
             "OPERATIONS: Mapping[str, Operation[Any]] = MappingProxyType(",
-            "    {value.id: cast('Operation[Any]', value) for value in globals().values() if isinstance(value, Operation)}\n)",
+            (
+                "    {value.id: cast('Operation[Any]', value) for value in globals().values() if isinstance(value,"
+                " Operation)}\n)"
+            ),
             '"""Every operation by its operationId."""\n',
         ]
     )

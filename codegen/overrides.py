@@ -103,7 +103,10 @@ class Overrides(_Strict, frozen=True, kw_only=True):
     operations: dict[str, Call]
 
     def apply(self, document: Document) -> None:
-        """Mend the document in place, and mark what only some answers carry. An entry that fits nothing becomes a note."""
+        """Mend the document in place, and mark what only some answers carry.
+
+        An entry that fits nothing becomes a note.
+        """
         for mended in self.mend:
             if mended.add or mended.remove:
                 document.mend_list(mended.at, add=mended.add, remove=mended.remove)

@@ -25,7 +25,10 @@ def render(operations: list[Operation], overrides: Overrides) -> str:
             "",
             "# Operations",
             "",
-            f"All {len(operations)} operations of the Ads API v3. `ads` is an `AdsClient`; arguments in brackets may be left out.",
+            (
+                f"All {len(operations)} operations of the Ads API v3. `ads` is an `AdsClient`; arguments in brackets"
+                " may be left out."
+            ),
             'Every one can also be called by its operationId: `await ads.call(OPERATIONS["getAdSetById"], path={…})`.',
             "",
             "| operationId | call | method and path | what it does |",

@@ -40,7 +40,10 @@ class EnumShape(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StructShape(msgspec.Struct, frozen=True, kw_only=True):
-    """A struct. ``tag`` is the field and value that tell it from the others of its union; ``family`` the union's name in answers."""
+    """A struct.
+
+    ``tag`` is the field and value that tell it from the others of its union; ``family`` the union's name in answers.
+    """
 
     name: str
     mode: Mode
@@ -103,7 +106,10 @@ class Shapes:
         return frozenset(name for name, modes in self.served.items() if len(modes) > 1)
 
     def ask(self, schema: Schema, pointer: str, mode: Mode, module: str) -> str:
-        """The Python type of ``schema``; what it needs is collected into ``module`` unless it stands somewhere already."""
+        """The Python type of ``schema``.
+
+        What it needs is collected into ``module`` unless it stands somewhere already.
+        """
         self._module = module
         return self.type_of(schema, pointer, mode)
 
@@ -254,7 +260,10 @@ def _schema_name(pointer: str) -> str | None:
 
 
 def _made_up_name(document: Document, pointer: str) -> str:
-    """A name from the schema or the operation that holds what stands at ``pointer``, and the fields on the way to it."""
+    """A name for what stands at ``pointer``, and the fields on the way to it.
+
+    The name comes from the schema or the operation that holds it.
+    """
     top, *keys = pointer.split("/")[1:]
     if top == "paths":
         operation = document.at("/".join(["", top, *keys[:2]]))
@@ -277,7 +286,10 @@ def _component(pointer: str) -> str:
 
 
 def _properties(document: Document, schema: Schema, pointer: str) -> list[Property]:
-    """The properties of an object and of its ``allOf`` parts; the last definition of a name wins, in the place of the first."""
+    """The properties of an object and of its ``allOf`` parts.
+
+    The last definition of a name wins, in the place of the first.
+    """
     found: dict[str, Property] = {}
     required = set(_required(document, schema))
     for one in _own_properties(document, schema, pointer):

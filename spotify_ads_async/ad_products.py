@@ -155,7 +155,10 @@ class AdProducts:
             self._everything = page.total is not None and page.total <= len(page.items)
 
     async def _learn_everything(self, caller: Caller, ad_account_id: str) -> None:
-        """Ads name their ad set alone, which cannot be asked for by its id: so find the ad sets of every reserved campaign."""
+        """Ads name their ad set alone, which cannot be asked for by its id.
+
+        So find the ad sets of every reserved campaign.
+        """
         self._walked = True
         campaigns: ListCall[Any] = ListCall(
             caller, _GET_CAMPAIGNS, path={"ad_account_id": ad_account_id}, query={"limit": _AT_ONCE}
@@ -205,7 +208,10 @@ class AdProducts:
                 return self._ad_sets.get(str(row.get("ad_set_id")), DEFAULT_PRODUCT)
 
     def sentences(self, entity: EntityKind, action: Action) -> list[str]:
-        """The rules that only people can read, of the default product and of those that were learnt of, each with its product."""
+        """The rules that only people can read, each with its product.
+
+        Of the default product and of those that were learnt of.
+        """
         products = dict.fromkeys([DEFAULT_PRODUCT, *self._campaigns.values()])
         return [
             f"{product}: {sentence}"

@@ -96,7 +96,8 @@ class AdsClient(RootResources):
     event loop. Clients that share a window (the same client ID, or the same address) share one governor.
 
     Args:
-        credentials: a :class:`RefreshToken`, an :class:`AccessToken`, or a bare access token (plain, or as a :class:`Secret`).
+        credentials: a :class:`RefreshToken`, an :class:`AccessToken`, or a bare access token (plain, or as a
+            :class:`Secret`).
         base_url: the API's address with the version in its path.
         governor: decides when a request may leave; by default one of its own with the published limits.
         timeout: seconds for one attempt, from connecting to the answer's last byte; None for no bound.
@@ -154,13 +155,9 @@ class AdsClient(RootResources):
             ConfigurationError: the credentials are missing or incomplete, or a value cannot be read.
         """
         settings = settings_from(os.environ if environment is None else environment)
-        if settings.credentials is None:
-            raise ConfigurationError(
-                "the environment holds no credentials: set SPOTIFY_ADS_ACCESS_TOKEN, or SPOTIFY_ADS_REFRESH_TOKEN beside the "
-                "SPOTIFY_ADS_CLIENT_ID (and, where the app has one, the SPOTIFY_ADS_CLIENT_SECRET) that it was given to"
-            )
+        credentials = settings.needed_credentials()
         governor = default_governor(origin=_origin(settings.base_url), limits=settings.limits, store=settings.store)
-        client = cls(settings.credentials, base_url=settings.base_url, governor=governor, transport=settings.transport)
+        client = cls(credentials, base_url=settings.base_url, governor=governor, transport=settings.transport)
         client._owned_governor = governor
         return client
 
@@ -224,8 +221,9 @@ class AdsClient(RootResources):
         return AccountRows(lambda ad_account_id: read(self.ad_account(ad_account_id)), named, at_once=at_once)
 
     async def ad_product_catalog(self) -> AdProductCatalog:
-        """The rules that hold for each ad product, as they are now: what it takes, requires and forbids beyond the API's document.
+        """The rules that hold for each ad product, as they are now.
 
+        What it takes, requires and forbids beyond the API's document.
         Spotify's own tooling reads it before every write; no document has it. See :class:`AdProductCatalog`.
         """
         from spotify_ads_async.ad_products import read_catalog
@@ -263,7 +261,8 @@ class AdsClient(RootResources):
         """A view of this client whose calls are made otherwise; connections and governor are shared.
 
         ``validate=False`` sends what this version's document forbids, for values that are newer than the package. With
-        ``keep_json=True`` the items of lists have :attr:`~spotify_ads_async.types.Answer.json`, as single answers always do.
+        ``keep_json=True`` the items of lists have :attr:`~spotify_ads_async.types.Answer.json`, as single answers
+        always do.
         """
         given = {
             "timeout": timeout,
@@ -281,7 +280,10 @@ class AdsClient(RootResources):
         return view
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call ``listener`` with every event of this client's calls and of its governor; the function returned ends that."""
+        """Call ``listener`` with every event of this client's calls and of its governor.
+
+        The function returned ends that.
+        """
         removers = (self._listeners.add(listener), self.governor.subscribe(listener))
 
         def remove() -> None:

@@ -256,7 +256,9 @@ class OutcomeUnknown(SpotifyAdsError):
 
 
 class WalkIncomplete(SpotifyAdsError):
-    """A list could not be walked to its end: rows are missing, or the server repeats itself. The rows that came are sound.
+    """A list could not be walked to its end: rows are missing, or the server repeats itself.
+
+    The rows that came are sound.
 
     Attributes:
         missing: how many rows are missing at least, or None where that cannot be known.

@@ -1,9 +1,10 @@
 """Events that the package offers to listeners, and the list of listeners itself.
 
-Times in events are seconds. A listener is a plain function; it runs on the event loop, in the task that the event is about,
-and must not block. Every :class:`RequestSent` is followed by exactly one :class:`RequestAnswered` or :class:`RequestLost` of the
-same ``call`` and ``attempt``, and every call that began ends with one :class:`CallSucceeded` or :class:`CallFailed`, a cancelled
-one too. The governor's events are in :mod:`spotify_ads_async.governor`.
+Times in events are seconds. A listener is a plain function; it runs on the event loop, in the task that the event is
+about, and must not block. Every :class:`RequestSent` is followed by exactly one :class:`RequestAnswered` or
+:class:`RequestLost` of the same ``call`` and ``attempt``, and every call that began ends with one
+:class:`CallSucceeded` or :class:`CallFailed`, a cancelled one too. The governor's events are in
+:mod:`spotify_ads_async.governor`.
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ Listener: TypeAlias = Callable[[Event], None]
 
 
 class Listeners(list[Listener]):
-    """Functions to call with each event. Falsy when there are none, so that an event need not be built: asked several times a call."""
+    """Functions to call with each event.
+
+    Falsy when there are none, so that an event need not be built: asked several times a call.
+    """
 
     __slots__ = ()
 
@@ -57,8 +61,8 @@ class Listeners(list[Listener]):
         """
         if _is_async(listener):
             raise ConfigurationError(
-                "a listener is a plain function, and this one is async: it would be called, but nobody would wait for it; let a plain "
-                "function put the events into a queue that a task of yours reads"
+                "a listener is a plain function, and this one is async: it would be called, but nobody would wait for"
+                " it; let a plain function put the events into a queue that a task of yours reads"
             )
         # An object of its own tells this subscription from another of the same function.
         subscription = functools.partial(listener)
@@ -70,7 +74,10 @@ class Listeners(list[Listener]):
         return remove
 
     def emit(self, event: Event) -> None:
-        """Hand ``event`` to every listener; whatever one raises, a cancellation of its own included, is logged and harms nobody."""
+        """Hand ``event`` to every listener.
+
+        Whatever one raises, a cancellation of its own included, is logged and harms nobody.
+        """
         for listener in tuple(self):
             try:
                 # A listener should return nothing, and one that is a lambda may return anything.
@@ -96,8 +103,8 @@ def _is_async(listener: object) -> bool:
 class RequestSent(Event, frozen=True, kw_only=True):
     """One attempt of a call leaves. ``waited`` counts from the wish to leave to the leave to go.
 
-    ``call`` is the same in all events of one call and differs between calls of this process. ``target`` is the path below the
-    API's address, with the query.
+    ``call`` is the same in all events of one call and differs between calls of this process. ``target`` is the path
+    below the API's address, with the query.
     """
 
     call: int
@@ -121,7 +128,8 @@ class RequestAnswered(Event, frozen=True, kw_only=True):
 class RequestLost(Event, frozen=True, kw_only=True):
     """An attempt ended without a whole answer, ``seconds`` after its departure.
 
-    ``error`` is the class of what ended it, which may be a cancellation; ``left`` tells whether all of the request had left.
+    ``error`` is the class of what ended it, which may be a cancellation; ``left`` tells whether all of the request had
+    left.
     """
 
     call: int
@@ -152,7 +160,10 @@ class CallSucceeded(Event, frozen=True, kw_only=True):
 
 
 class CallFailed(Event, frozen=True, kw_only=True):
-    """A call ended with an error or a cancellation; ``error`` is its class, ``in_doubt`` whether it may have taken effect."""
+    """A call ended with an error or a cancellation.
+
+    ``error`` is its class, ``in_doubt`` whether it may have taken effect.
+    """
 
     call: int
     operation: str
@@ -169,8 +180,11 @@ class PageWalked(Event, frozen=True, kw_only=True):
 
 
 class RowApplied(Event, frozen=True, kw_only=True):
-    """A row of a bulk change ended: ``fate`` is done, failed or unknown; ``entity`` is what it changes, such as ``ad set``."""
+    """A row of a bulk change ended: ``outcome`` is done, failed or unknown.
+
+    ``entity`` is what it changes, such as ``ad set``.
+    """
 
     entity: str
     entity_id: str
-    fate: str
+    outcome: str

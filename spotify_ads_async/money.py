@@ -17,6 +17,7 @@ from spotify_ads_async.types import MicroAmount
 __all__ = [
     "InvalidAmount",
     "InvalidAmountType",
+    "currencies_meant",
     "fits_currency",
     "format_micros",
     "from_micros",
@@ -148,7 +149,10 @@ def format_micros(amount: MicroAmount, currency: str | None = None) -> str:
 
 @cache
 def minor_units(currency: str) -> int | None:
-    """How many decimals a currency has by ISO 4217: 2 for USD, 0 for JPY, 3 for KWD; None for what is no currency of money."""
+    """How many decimals a currency has by ISO 4217: 2 for USD, 0 for JPY, 3 for KWD.
+
+    None for what is no currency of money.
+    """
     from iso4217 import Currency  # noqa: PLC0415 - it reads its table when it is loaded, and most programs show no money
 
     try:
@@ -163,7 +167,10 @@ def fits_currency(amount: MicroAmount, currency: str) -> bool:
 
 
 def round_to_currency(amount: MicroAmount | Decimal, currency: str) -> MicroAmount:
-    """An amount in millionths, rounded half to even to the currency's smallest unit: 1_005_000 becomes 1_000_000 in USD."""
+    """An amount in millionths, rounded half to even to the currency's smallest unit.
+
+    1_005_000 becomes 1_000_000 in USD.
+    """
     smallest = _smallest(currency)
     return (
         int((Decimal(amount) / smallest).quantize(Decimal(1), rounding=ROUND_HALF_EVEN, context=Context(prec=60)))
@@ -178,11 +185,12 @@ def _smallest(currency: str) -> int:
 
 
 def read_amount(text: str, currency: str = "") -> MicroAmount:
-    """Read an amount in currency units as people and spreadsheets write it: ``$1,250.00``, ``1.250,00``, ``15000``, ``1.5E+3``.
+    """Read an amount in currency units as people and spreadsheets write it.
 
-    A number means the same with a decimal point and without: 15000 and 15,000.00 are equal. What may be meant in two ways
-    (``1,250`` and ``1.250``) is refused, and so are another currency than ``currency``, more decimals than it has, and
-    amounts below zero.
+    ``$1,250.00``, ``1.250,00``, ``15000``, ``1.5E+3``.
+    A number means the same with a decimal point and without: 15000 and 15,000.00 are equal. What may be meant in two
+    ways (``1,250`` and ``1.250``) is refused, and so are another currency than ``currency``, more decimals than it has,
+    and amounts below zero.
 
     Args:
         text: the amount, with or without the currency's sign or code.
@@ -213,12 +221,17 @@ def _of_currency(text: str, amount: MicroAmount, currency: str) -> MicroAmount:
     return amount
 
 
+def currencies_meant(mark: str) -> frozenset[str]:
+    """The currencies that a sign or a code may stand for; none where it is neither."""
+    code = mark.upper()
+    is_code = _CODE.fullmatch(code) is not None and minor_units(code) is not None
+    return _SIGNS.get(mark) or frozenset({code} if is_code else ())
+
+
 def _check_mark(text: str, mark: str, currency: str) -> None:
     """Refuse the sign or code of another currency."""
-    meant = _SIGNS.get(mark) or (
-        {mark.upper()} if _CODE.fullmatch(mark.upper()) and minor_units(mark) is not None else None
-    )
-    if meant is None:
+    meant = currencies_meant(mark)
+    if not meant:
         raise _wrong_value(text, f"a number of currency units, and {mark!r} is no currency that is known here")
     if currency not in meant:
         raise _wrong_value(
@@ -227,7 +240,10 @@ def _check_mark(text: str, mark: str, currency: str) -> None:
 
 
 def _number(given: str, text: str) -> Decimal:
-    """The number in a text without currency; which of point and comma stands before decimals is decided by their places."""
+    """The number in a text without currency.
+
+    Which of point and comma stands before decimals is decided by their places.
+    """
     if found := _SCIENTIFIC.fullmatch(text):
         return Decimal(f"{found['digits'].replace(',', '.')}E{found['exponent']}")
     for mark in _GROUPING:

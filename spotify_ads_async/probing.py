@@ -1,7 +1,7 @@
 """Probing: what is published nowhere, found out on drafts that are deleted again and never go live.
 
-Whether a PATCH merges the objects and lists that it names or replaces them, and whether keys that the API does not know are refused, kept
-or dropped. Bulk changes send what such an answer allows.
+Whether a PATCH merges the objects and lists that it names or replaces them, and whether keys that the API does not know
+are refused, kept or dropped. Bulk changes send what such an answer allows.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ async def probe(ads: AdsClient, ad_account_id: str) -> ApiFacts:
             f"a draft of a campaign named {_NAME!r} may have been made: delete it with spotify-ads drafts delete"
         )
         raise
-    if draft.id is None:
+    if not draft.id:
         raise InvalidAnswer("the answer names no draft of the campaign", may_have_taken_effect=True)
     failure: BaseException | None = None
     try:
@@ -127,7 +127,10 @@ async def _deleted(ads: AdsClient, path: Mapping[str, str]) -> str:
         except SpotifyAdsError as problem:
             return f"the draft of the probe, {path['draft_campaign_id']}, could not be deleted again: {problem}"
         return ""
-    return f"the draft of the probe, {path['draft_campaign_id']}, may be there still: deleting it took longer than {_CLEANUP_SECONDS:.0f} s"
+    return (
+        f"the draft of the probe, {path['draft_campaign_id']}, may be there still: deleting it took longer than"
+        f" {_CLEANUP_SECONDS:.0f} s"
+    )
 
 
 async def _probe_in(ads: AdsClient, path: Mapping[str, str], campaign_id: str) -> ApiFacts:
@@ -150,7 +153,10 @@ async def _probe_in(ads: AdsClient, path: Mapping[str, str], campaign_id: str) -
 
 
 def _patching(before: Mapping[str, Any], after: Mapping[str, Any]) -> Patching | None:
-    """Whether what the PATCH did not name is still there. Placements are left out: the server may ask for them and keep them."""
+    """Whether what the PATCH did not name is still there.
+
+    Placements are left out: the server may ask for them and keep them.
+    """
     others = [name for name in ("platforms",) if before.get(name)]
     if not others:
         return None
@@ -201,7 +207,7 @@ def described_window(limits: Iterable[Limit], seen: Iterable[Mapping[str, str]])
         limits: those that are kept.
         seen: the headers of answers.
     """
-    told = [one for headers in seen if (one := rate_headers(headers)) is not None and one.limit is not None]
+    told = [one for headers in seen if (one := rate_headers(headers)).limit is not None]
     if not told:
         return None
     requests = told[-1].limit or 0

@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 
 from spotify_ads_async.api import PUBLISHED_DOCUMENT
-from spotify_ads_async.auth.credentials import AccessToken, Credentials, RefreshToken
+from spotify_ads_async.auth.credentials import AccessToken, Credentials
+from spotify_ads_async.auth.refresh_token import RefreshToken
 from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import PUBLISHED_LIMITS, Limit, parse_limits
@@ -25,7 +26,10 @@ _LONGEST_SECRET = 64 * 1024
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the environment says. ``credentials`` is None where it names none; ``store`` is an address that may hold a password."""
+    """What the environment says.
+
+    ``credentials`` is None where it names none; ``store`` is an address that may hold a password.
+    """
 
     credentials: Credentials | None = None
     base_url: str = BASE_URL
@@ -34,13 +38,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits: tuple[Limit, ...] = PUBLISHED_LIMITS
     transport: TransportOptions = TransportOptions()
 
+    def needed_credentials(self) -> Credentials:
+        """The credentials, where there is no going on without them.
+
+        Raises:
+            ConfigurationError: the environment names none.
+        """
+        if self.credentials is None:
+            raise ConfigurationError(
+                "the environment holds no credentials: set SPOTIFY_ADS_ACCESS_TOKEN, or SPOTIFY_ADS_REFRESH_TOKEN"
+                " beside the SPOTIFY_ADS_CLIENT_ID (and, where the app has one, the SPOTIFY_ADS_CLIENT_SECRET) that it"
+                " was given to"
+            )
+        return self.credentials
+
 
 def settings_from(environment: Mapping[str, str], *, default_store: str = "memory") -> Settings:
     """Read ``SPOTIFY_ADS_*``.
 
     Credentials: ``SPOTIFY_ADS_ACCESS_TOKEN``, or ``SPOTIFY_ADS_CLIENT_ID`` with ``SPOTIFY_ADS_CLIENT_SECRET`` and
-    ``SPOTIFY_ADS_REFRESH_TOKEN`` (and ``SPOTIFY_ADS_TOKEN_URL`` for another endpoint). An app's client ID and secret without a token
-    are no credentials: they are what signing in begins with.
+    ``SPOTIFY_ADS_REFRESH_TOKEN`` (and ``SPOTIFY_ADS_TOKEN_URL`` for another endpoint). An app's client ID and secret
+    without a token are no credentials: they are what signing in begins with.
 
     Quota: ``SPOTIFY_ADS_STORE`` (``memory``, ``sqlite:///path``, ``redis://host``); ``SPOTIFY_ADS_LIMITS``
     (``client_id=1500/30,ip=500/10,reporting=150/30``, or ``off``).
@@ -49,9 +67,9 @@ def settings_from(environment: Mapping[str, str], *, default_store: str = "memor
 
     ``SPOTIFY_ADS_API_DOCUMENT``: a path or an address, for ``spotify-ads api changes``.
 
-    An empty variable counts as absent, and white space around a value is no part of it. A secret may stand in a file instead, which
-    the variable with ``_FILE`` at its end names, as in ``SPOTIFY_ADS_CLIENT_SECRET_FILE``; that goes for access token, refresh token,
-    client secret, store and proxy.
+    An empty variable counts as absent, and white space around a value is no part of it. A secret may stand in a file
+    instead, which the variable with ``_FILE`` at its end names, as in ``SPOTIFY_ADS_CLIENT_SECRET_FILE``; that goes for
+    access token, refresh token, client secret, store and proxy.
 
     Raises:
         ConfigurationError: the credentials are incomplete, or a value or a file cannot be read.
@@ -72,8 +90,8 @@ def transport_from(environment: Mapping[str, str]) -> TransportOptions:
     """How the network is used.
 
     ``SPOTIFY_ADS_PROXY`` (or its file, or else ``HTTPS_PROXY``), ``SPOTIFY_ADS_NO_PROXY`` (or else ``NO_PROXY``),
-    ``SPOTIFY_ADS_CA_FILE``: certificate authorities in PEM, besides the system's, and ``SPOTIFY_ADS_ALLOW_HTTP``: hosts, with commas
-    between them, that plain http may go to.
+    ``SPOTIFY_ADS_CA_FILE``: certificate authorities in PEM, besides the system's, and ``SPOTIFY_ADS_ALLOW_HTTP``:
+    hosts, with commas between them, that plain http may go to.
 
     Raises:
         ConfigurationError: the proxy's file cannot be read.
@@ -125,7 +143,8 @@ def _credentials(environment: Mapping[str, str], transport: TransportOptions) ->
         return None
     if not client_id:
         raise ConfigurationError(
-            "the environment holds SPOTIFY_ADS_REFRESH_TOKEN and lacks SPOTIFY_ADS_CLIENT_ID, the app that it was given to"
+            "the environment holds SPOTIFY_ADS_REFRESH_TOKEN and lacks SPOTIFY_ADS_CLIENT_ID, the app that it was"
+            " given to"
         )
     client_secret = secret_from(environment, "SPOTIFY_ADS_CLIENT_SECRET") or Secret("")
     token_url = _text(environment, "SPOTIFY_ADS_TOKEN_URL") or f"{ACCOUNTS_URL}/api/token"

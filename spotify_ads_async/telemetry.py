@@ -1,8 +1,9 @@
 """OpenTelemetry spans and metrics from the events of clients and their governors. Needs the extra ``otel``.
 
 Spans and the duration metric follow the semantic conventions for HTTP clients: one client span for each attempt, named
-``METHOD /path/{template}``, below whatever span is current where the call is made. Everything else is a metric of this package,
-named ``spotify_ads.…``; ``docs/how-to/watch.md`` lists them. No header is added to requests: the API is no part of your trace.
+``METHOD /path/{template}``, below whatever span is current where the call is made. Everything else is a metric of this
+package, named ``spotify_ads.…``; ``docs/how-to/watch.md`` lists them. No header is added to requests: the API is no
+part of your trace.
 """
 
 from __future__ import annotations
@@ -51,7 +52,10 @@ _DURATION_BOUNDARIES = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1
 _WAIT_BOUNDARIES = (0.001, 0.01, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
 """Up to a few windows."""
 _BUSY_LOOP_SECONDS = 0.1
-"""How long a metric reader waits for the event loop. It waits in vain where the loop waits for the reader, as in a shutdown."""
+"""How long a metric reader waits for the event loop.
+
+It waits in vain where the loop waits for the reader, as in a shutdown.
+"""
 
 Attributes = dict[str, AttributeValue]
 
@@ -117,7 +121,7 @@ class _Instruments:
         )
         self.walked = meter.create_counter("spotify_ads.rows.walked", "{row}", "Rows that walks handed out.")
         self.applied = meter.create_counter(
-            "spotify_ads.rows.applied", "{row}", "Rows of bulk changes by fate: done, failed or unknown."
+            "spotify_ads.rows.applied", "{row}", "Rows of bulk changes by outcome: done, failed or unknown."
         )
 
 
@@ -210,7 +214,7 @@ class _Calls:
         self._instruments.walked.add(event.rows, {"spotify_ads.operation": event.operation})
 
     def _applied(self, event: RowApplied) -> None:
-        self._instruments.applied.add(1, {"spotify_ads.entity": event.entity, "spotify_ads.outcome": event.fate})
+        self._instruments.applied.add(1, {"spotify_ads.entity": event.entity, "spotify_ads.outcome": event.outcome})
 
 
 class _Quota:
@@ -271,7 +275,10 @@ class _Quota:
 
 
 class _Watched:
-    """One governor. Metric readers ask from threads of their own, and a governor may only be touched on its event loop."""
+    """One governor.
+
+    Metric readers ask from threads of their own, and a governor may only be touched on its event loop.
+    """
 
     def __init__(self, governor: Governor, heard: Listener) -> None:
         self._governor = governor

@@ -1,5 +1,6 @@
-"""The command line's door, ``spotify-ads``: the names of its commands, each imported when it is used. Needs the extra ``cli``.
+"""The command line's door, ``spotify-ads``: the names of its commands, each imported when it is used.
 
+Needs the extra ``cli``.
 It stands outside of the package because help must answer at once, and importing the package imports an HTTP client.
 The commands themselves are in :mod:`spotify_ads_async.cli`.
 

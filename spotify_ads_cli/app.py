@@ -19,7 +19,8 @@ __all__ = ["COMMANDS", "Entry", "app"]
 class Entry(NamedTuple):
     """Where a command is found: ``attribute`` is a typer app for a group, or a function.
 
-    With ``makes_profile``, ``--profile`` may name one that is not there yet. One that is ``tolerant`` goes on with a broken config file.
+    With ``makes_profile``, ``--profile`` may name one that is not there yet. One that is ``tolerant`` goes on with a
+    broken config file.
     """
 
     module: str
@@ -38,7 +39,8 @@ COMMANDS: Mapping[str, Entry] = {
     "doctor": Entry(
         "doctor.command", "doctor", "Find out what keeps this from working, and what to do.", tolerant=True
     ),
-    "accounts": Entry("accounts", "accounts", "List the ad accounts you can use."),
+    "accounts": Entry("listing", "accounts", "List the ad accounts you can use."),
+    "businesses": Entry("listing", "businesses", "List the businesses you belong to."),
     "campaigns": Entry("entities", "campaigns", "List, read, create, change and clone campaigns."),
     "ad-sets": Entry("entities", "ad_sets", "List, read, create, change and clone ad sets."),
     "ads": Entry("entities", "ads", "List, read, create and change ads."),
@@ -111,6 +113,10 @@ class _Root(TyperGroup):
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
 
+    def format_epilog(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ANN401 - typer's own
+        del ctx
+        _write_examples("spotify-ads", formatter)
+
 
 def load(name: str, entry: Entry) -> Any:  # noqa: ANN401 - typer's own
     """The command itself."""
@@ -122,6 +128,7 @@ def load(name: str, entry: Entry) -> Any:  # noqa: ANN401 - typer's own
         found = single
     command = get_command(found)
     command.name = name
+    _add_examples(command, f"spotify-ads {name}")
     options = _common_options()
     if entry.makes_profile:
         options[0].help = "Keep the sign-in under this name."
@@ -131,7 +138,10 @@ def load(name: str, entry: Entry) -> Any:  # noqa: ANN401 - typer's own
 
 @contextlib.contextmanager
 def _nothing_is_garbage() -> Generator[None]:
-    """Keep the search for garbage away from what is imported in the block: all of it stays, and searching it costs a third of the start."""
+    """Keep the search for garbage away from what is imported in the block.
+
+    All of it stays, and searching it costs a third of the start.
+    """
     gc.disable()
     try:
         yield
@@ -141,12 +151,35 @@ def _nothing_is_garbage() -> Generator[None]:
 
 
 def _add_options(command: Any, options: list[Any]) -> None:  # noqa: ANN401 - typer's own
-    """Let every command take the common options behind its name too, and read the config file before anything asks the environment."""
+    """Let every command take the common options behind its name too.
+
+    And read the config file before anything asks the environment.
+    """
     if isinstance(command, TyperGroup):
         for inner in command.commands.values():
             _add_options(inner, options)
     else:
         command.params.extend(options)
+
+
+def _add_examples(command: Any, words: str) -> None:  # noqa: ANN401 - typer's own
+    """Let help end with lines of the manual that call the command."""
+    for name, inner in getattr(command, "commands", {}).items():
+        _add_examples(inner, f"{words} {name}")
+
+    fields_and_options = command.format_help
+
+    def format_help(ctx: typer.Context, formatter: Any) -> None:  # noqa: ANN401 - typer's own
+        fields_and_options(ctx, formatter)
+        _write_examples(words, formatter)
+
+    command.format_help = format_help
+
+
+def _write_examples(words: str, formatter: Any) -> None:  # noqa: ANN401 - typer's own
+    from spotify_ads_cli.examples import wrapped  # noqa: PLC0415 - only help needs them
+
+    formatter.write("".join(f"{line}\n" for line in wrapped(words, formatter.width)))
 
 
 def _configure(context: typer.Context, profile: str | None) -> None:

@@ -1,6 +1,7 @@
 """The user's config file: what commands use where neither an option nor the environment says otherwise.
 
-It stands outside of the package, because it decides about the environment before a command, and with it the package, reads it.
+It stands outside of the package, because it decides about the environment before a command, and with it the package,
+reads it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import tomllib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, cast
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -44,6 +46,7 @@ SETTINGS: Mapping[str, str] = {
     "output": "SPOTIFY_ADS_OUTPUT",
     "proxy": "SPOTIFY_ADS_PROXY",
     "store": "SPOTIFY_ADS_STORE",
+    "zone": "SPOTIFY_ADS_ZONE",
 }
 """What the file may set, and the variables that say the same."""
 _AT_THE_TOP = (*SETTINGS, "profile", "profiles")
@@ -182,6 +185,13 @@ def _require_form(output: str) -> None:
         raise ConfigurationError(f"{output!r} is not one of {', '.join(Output)}")
 
 
+def _require_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        raise ConfigurationError(f"{name!r} is no time zone: write one such as Europe/Berlin or UTC") from None
+
+
 def _require_address(base_url: str) -> None:
     require_secure(base_url, transport_from(os.environ).allow_http)
 
@@ -198,6 +208,7 @@ _CHECKS: Mapping[str, Callable[[str], object]] = {
     "output": _require_form,
     "proxy": lambda proxy: TransportOptions(proxy=proxy).checked(),
     "store": functools.partial(open_store, timeout=1.0),
+    "zone": _require_zone,
 }
 
 

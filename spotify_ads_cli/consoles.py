@@ -1,4 +1,7 @@
-"""Consoles and pipes that take less than UTF-8: what they cannot show is written with what they can, and nothing ends in a traceback."""
+"""Consoles and pipes that take less than UTF-8.
+
+What they cannot show is written with what they can, and nothing ends in a traceback.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,16 @@ import sys
 
 __all__ = ["take_everything"]
 
-_PLAIN = str.maketrans("…→·┤└─“”▁▂▃▄▅▆▇█", '~>||+-"".:-=+*#@')
+_PLAIN = str.maketrans("…→·━╌┤└─“”▁▂▃▄▅▆▇█", '~>|=-|+-"".:-=+*#@')
 _HANDLER = "spotify-ads"
 
 
 def take_everything() -> None:
     r"""Let standard output, standard error and the arguments hold every character.
 
-    Into a pipe or a file goes UTF-8, whatever the locale, unless ``PYTHONIOENCODING`` says otherwise. A console keeps its encoding:
-    lines and blocks of charts become plain ones there, and any other character its escape, as in ``\u4e2d``.
+    Into a pipe or a file goes UTF-8, whatever the locale, unless ``PYTHONIOENCODING`` says otherwise. A console keeps
+    its encoding: lines and blocks of charts become plain ones there, and any other character its escape, as in
+    ``\u4e2d``.
     """
     codecs.register_error(_HANDLER, _plainly)
     # In a locale without UTF-8 the bytes of an argument came as they are; people's terminals send UTF-8 all the same.

@@ -17,7 +17,8 @@ from jsonschema import Draft202012Validator
 from msgspec import Meta
 
 from spotify_ads_async.types import UNSET, OpenEnum, Secret, UnsetType
-from spotify_ads_async.validation.checks import Refused, checker, show
+from spotify_ads_async.validation.checks import checker
+from spotify_ads_async.validation.refused import Refused, show
 
 ID = "ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a"
 

@@ -1,4 +1,7 @@
-"""The documentation's FastAPI service: every error of the package answers as a service should, under the servers that run it."""
+"""The documentation's FastAPI service.
+
+Every error of the package answers as a service should, under the servers that run it.
+"""
 
 from __future__ import annotations
 

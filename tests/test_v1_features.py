@@ -1,4 +1,7 @@
-"""The table of the v1.4 introduction's features leads to a section with an example for each; ``test_docs.py`` runs them."""
+"""The table of the v1.4 introduction's features leads to a section with an example for each.
+
+``test_docs.py`` runs them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Calls are held to their operation before anything is spent: bodies, queries and paths, with the place, the value and the rule."""
+"""Calls are held to their operation before anything is spent.
+
+Bodies, queries and paths, with the place, the value and the rule.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What has changed between two versions of the API, in its own words: operations, parameters, fields, enum values, required lists."""
+"""What has changed between two versions of the API, in its own words.
+
+Operations, parameters, fields, enum values, required lists.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         what: the kind of fact.
         change: what became of it.
-        name: where it is, in the document's names: ``getCampaigns.updated_at_gt``, ``AdSetPauseReason.ACCOUNT_INACTIVE``.
+        name: where it is, in the document's names: ``getCampaigns.updated_at_gt``,
+            ``AdSetPauseReason.ACCOUNT_INACTIVE``.
         before: what it was in the older version; empty for a new one.
         after: what it is in the newer version; the new name of a renamed field.
         sent: whether requests can hold it.
@@ -52,8 +56,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 def find_changes(before: Facts, after: Facts) -> list[Change]:
     """What turned ``before`` into ``after``, by kind of fact and name.
 
-    What belongs to something that is new or gone as a whole is not named again: the parameters of a new operation, the values
-    of a new enum. A schema that only changed its name is no change, for nobody sends or receives such names.
+    What belongs to something that is new or gone as a whole is not named again: the parameters of a new operation, the
+    values of a new enum. A schema that only changed its name is no change, for nobody sends or receives such names.
     """
     old, new = FactTable(before, _renamed_schemas(before, after)), FactTable(after, {})
     gone = {key for key in old.rows.keys() - new.rows.keys() if new.knows_whole_of(key)}

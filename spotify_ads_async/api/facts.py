@@ -1,7 +1,9 @@
-"""The facts of the API's OpenAPI document: names, types, constraints, enums, required lists and statuses, and none of its sentences.
+"""The facts of the API's OpenAPI document.
 
-They are an OpenAPI document themselves, so that whatever reads one reads them. What carries no order is sorted; properties and
-enum values keep the document's order, for users see them in it. ``api.json`` holds the facts that this version was made from.
+Names, types, constraints, enums, required lists and statuses, and none of its sentences.
+They are an OpenAPI document themselves, so that whatever reads one reads them. What carries no order is sorted;
+properties and enum values keep the document's order, for users see them in it. ``api.json`` holds the facts that this
+version was made from.
 """
 
 from __future__ import annotations
@@ -160,7 +162,10 @@ def render_facts(facts: Facts) -> str:
 
 
 def _laid_out(value: object, indent: str, before: str = "", key: str = "") -> str:
-    """A value as JSON, behind ``before`` on its line; in lines of its own where it holds a list of facts or grows too long."""
+    """A value as JSON, behind ``before`` on its line.
+
+    In lines of its own where it holds a list of facts or grows too long.
+    """
     flat = json.dumps(value, ensure_ascii=False)
     if not isinstance(value, dict | list) or not (
         _has_list(cast("object", value), key) or len(indent) + len(before) + len(flat) > WIDTH

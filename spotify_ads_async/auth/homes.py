@@ -1,4 +1,7 @@
-"""Homes: the folders of this user, also where there is no home, or one that cannot be written. Needs the extra ``cli`` (platformdirs)."""
+"""Homes: the folders of this user, also where there is no home, or one that cannot be written.
+
+Needs the extra ``cli`` (platformdirs).
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,9 @@ def config_folder() -> Path:
 
 
 def quota_store() -> str:
-    """The store that the commands of this user share: a file in the state folder, or else in the folder for temporary files.
+    """The store that the commands of this user share.
 
+    A file in the state folder, or else in the folder for temporary files.
     Where neither can be written, each command keeps its own windows, and a warning says so.
     """
     for folder in (_absolute(platformdirs.user_state_path(_NAME)), _temporary()):
@@ -54,7 +58,10 @@ def _temporary() -> Path | None:
 
 
 def _can_hold_files(folder: Path) -> bool:
-    """Whether the folder is there, or can be made, and is this user's own: in a folder for everybody, somebody else may have made it."""
+    """Whether the folder is there, or can be made, and is this user's own.
+
+    In a folder for everybody, somebody else may have made it.
+    """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         foreign = hasattr(os, "getuid") and folder.stat().st_uid != os.getuid()

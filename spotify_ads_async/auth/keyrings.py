@@ -1,4 +1,7 @@
-"""System keyring: where secrets are kept, as far as there is one, it is unlocked, and it answers. Needs the extra ``cli`` (keyring)."""
+"""System keyring: where secrets are kept, as far as there is one, it is unlocked, and it answers.
+
+Needs the extra ``cli`` (keyring).
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,10 @@ class SystemKeyring:
         return self._backend.name
 
     def save(self, name: str, text: str) -> str | None:
-        """Keep a text under a name. Answers None where it is kept, and else why not, as an addition to where it is kept instead."""
+        """Keep a text under a name.
+
+        Answers None where it is kept, and else why not, as an addition to where it is kept instead.
+        """
         if self._backend.priority < _SYSTEM_PRIORITY:
             return ""
         try:

@@ -1,7 +1,8 @@
-"""Sign-ins kept on this machine, by name: secrets in the system keyring, or, where there is none, in a file of mode 0600.
+"""Sign-ins kept on this machine, by name.
 
-Any number of processes may use one profile at once: a lock beside its file lets one of them refresh, and the others use what it
-got. Needs the extra ``cli`` (keyring, platformdirs).
+Secrets in the system keyring, or, where there is none, in a file of mode 0600.
+Any number of processes may use one profile at once: a lock beside its file lets one of them refresh, and the others use
+what it got. Needs the extra ``cli`` (keyring, platformdirs).
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from spotify_ads_async.auth.credentials import RefreshToken
 from spotify_ads_async.auth.homes import config_folder
 from spotify_ads_async.auth.keyrings import Keyring, KeyringProblem, SystemKeyring
+from spotify_ads_async.auth.refresh_token import RefreshToken
 from spotify_ads_async.auth.sign_in import SignIn
 from spotify_ads_async.auth.token_stores import SharedTokenStore, Tokens
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed
@@ -266,8 +267,8 @@ class _ProfileStore:
                 logger.warning("waiting for another process that renews the access token of profile %s", self._name)
             if waited > _PATIENCE_SECONDS:
                 raise ConnectionFailed(
-                    f"another process has been renewing the access token of profile {self._name} for {waited:.0f} s: end it and try again "
-                    f"(it holds {path})"
+                    f"another process has been renewing the access token of profile {self._name} for {waited:.0f} s:"
+                    f" end it and try again (it holds {path})"
                 )
             await anyio.sleep(_POLL_SECONDS)
 
@@ -332,5 +333,6 @@ def replace_file(file: Path, content: bytes) -> None:
 
 def _unwritable(file: Path, reason: str | None) -> ConfigurationError:
     return ConfigurationError(
-        f"{file} cannot be written ({reason}): set HOME or XDG_CONFIG_HOME to a folder that can, or give the credentials in the environment"
+        f"{file} cannot be written ({reason}): set HOME or XDG_CONFIG_HOME to a folder that can, or give the"
+        " credentials in the environment"
     )

@@ -1,7 +1,7 @@
 """Signing in: the authorization-code flow with PKCE, through the user's browser and a server on loopback.
 
-Source: Spotify's Authorization guide (``/authorize``, ``/api/token``, PKCE with S256), RFC 7636 and RFC 8252. The redirect
-address must be among those registered for the app: ``http://127.0.0.1:8080/callback`` unless told otherwise.
+Source: Spotify's Authorization guide (``/authorize``, ``/api/token``, PKCE with S256), RFC 7636 and RFC 8252. The
+redirect address must be among those registered for the app: ``http://127.0.0.1:8080/callback`` unless told otherwise.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import anyio
 import msgspec
 from aiohttp import web
 
-from spotify_ads_async.auth.credentials import RefreshToken
+from spotify_ads_async.auth.refresh_token import RefreshToken
 from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL, token_request
 from spotify_ads_async.auth.token_stores import SharedTokenStore, TokenStore
 from spotify_ads_async.errors import AuthenticationError, ConfigurationError
@@ -41,7 +41,10 @@ _HEADERS = {
 
 
 class SignIn(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sign-in leaves behind: all that :class:`RefreshToken` needs. ``client_secret`` is empty with PKCE alone."""
+    """What a sign-in leaves behind: all that :class:`RefreshToken` needs.
+
+    ``client_secret`` is empty with PKCE alone.
+    """
 
     client_id: str
     client_secret: Secret
@@ -82,7 +85,8 @@ def begin(
     """Make the address of the consent page, with a new state and a new PKCE verifier.
 
     Raises:
-        ConfigurationError: no client ID, an address that would carry secrets in the clear, or a redirect that Spotify refuses.
+        ConfigurationError: no client ID, an address that would carry secrets in the clear, or a redirect that Spotify
+            refuses.
     """
     require_secure(accounts_url, allow_http)
     require_secure(redirect_uri)
@@ -161,8 +165,9 @@ async def sign_in(
         client_id: the app's client ID.
         client_secret: its secret; empty for PKCE alone.
         visit: called in a thread of its own with the address to open, for example :func:`webbrowser.open`.
-        paste: asks for the address that the browser ended at, where the browser runs elsewhere and cannot reach this machine. It is
-            asked beside listening, and again, with what was wrong, after an answer that is no such address.
+        paste: asks for the address that the browser ended at, where the browser runs elsewhere and cannot reach this
+            machine. It is asked beside listening, and again, with what was wrong, after an answer that is no such
+            address.
         port: where to listen on 127.0.0.1; ``http://127.0.0.1:{port}/callback`` must be registered for the app.
         scopes: OAuth scopes; the Ads API names none.
         accounts_url: the accounts service; the emulator has its own.
@@ -172,7 +177,8 @@ async def sign_in(
     Raises:
         ConfigurationError: no client ID, or the port is taken and nothing can be pasted.
         AuthenticationError: the user declined, nobody signed in, or the code was refused.
-        ConnectionFailed, ServerError, InvalidAnswer: the accounts service cannot be reached, fails, or answers something else.
+        ConnectionFailed, ServerError, InvalidAnswer: the accounts service cannot be reached, fails, or answers
+        something else.
     """
     transport = transport or TransportOptions()
     client_secret = client_secret if isinstance(client_secret, Secret) else Secret(client_secret)
@@ -188,14 +194,15 @@ async def sign_in(
         except ConfigurationError:
             if paste is None:
                 raise
-        # A daemon: some browsers run in the terminal until they are left, and must not keep the time, or this program, with them.
+        # A daemon: some browsers run in the terminal until they are left, and must not keep the time, or this program,
+        # with them.
         threading.Thread(target=visit, args=(attempt.address,), name="browser", daemon=True).start()
         with anyio.move_on_after(patience):
             code = await (callback.code() if paste is None else _first_of(callback, paste))
     if code is None:
         raise AuthenticationError(
-            f"nobody signed in within {patience:g} s: start again. Where Spotify's page says INVALID_CLIENT, the client ID is not that of "
-            f"an app, or {redirect_uri} is not registered for it letter by letter"
+            f"nobody signed in within {patience:g} s: start again. Where Spotify's page says INVALID_CLIENT, the client"
+            f" ID is not that of an app, or {redirect_uri} is not registered for it letter by letter"
         )
     return await exchange(
         attempt, code, client_id=client_id, client_secret=client_secret, accounts_url=accounts_url, transport=transport
@@ -243,8 +250,8 @@ class _Callback:
                 await web.TCPSite(runner, "127.0.0.1", port).start()
             except OSError as problem:
                 raise ConfigurationError(
-                    f"port {port} of 127.0.0.1 is taken ({problem.strerror}): end what uses it, or choose another port and register "
-                    f"http://127.0.0.1:PORT/callback for the app"
+                    f"port {port} of 127.0.0.1 is taken ({problem.strerror}): end what uses it, or choose another port"
+                    " and register http://127.0.0.1:PORT/callback for the app"
                 ) from None
             yield
         finally:
@@ -262,7 +269,10 @@ class _Callback:
         return outcome
 
     def take_pasted(self, address: Secret) -> str | None:
-        """Take the address that the browser ended at. Answers what is wrong with it, where it is not the answer to this sign-in."""
+        """Take the address that the browser ended at.
+
+        Answers what is wrong with it, where it is not the answer to this sign-in.
+        """
         query = dict(parse_qsl(urlsplit(address.reveal().strip()).query))
         if not self._is_ours(query.get("state", "")):
             return "that is not where this sign-in ended: copy the whole address that the browser shows at the end"

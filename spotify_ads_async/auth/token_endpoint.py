@@ -1,7 +1,7 @@
 """Token endpoint: what is asked of ``/api/token``, and what its answers mean.
 
-Source: Spotify's Authorization guide: tokens live 3600 s; ``/api/token`` takes HTTP Basic with client ID and secret; a refresh may
-answer with a new refresh token, which then replaces the old one. RFC 6749 (5.2) has the codes of refusals.
+Source: Spotify's Authorization guide: tokens live 3600 s; ``/api/token`` takes HTTP Basic with client ID and secret; a
+refresh may answer with a new refresh token, which then replaces the old one. RFC 6749 (5.2) has the codes of refusals.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ async def token_request(
     """Ask the token endpoint; transport errors, 429 and 5xx are tried again, a refusal is not.
 
     Raises:
-        AuthenticationError: the endpoint refused (4xx), with what to do; ``error_codes`` holds OAuth's code where it named one.
+        AuthenticationError: the endpoint refused (4xx), with what to do; ``error_codes`` holds OAuth's code where it
+            named one.
         ConnectionFailed, ServerError, InvalidAnswer: it cannot be reached, fails, or answers something else.
     """
     failure: SpotifyAdsError = ConnectionFailed("the token endpoint was not asked")
@@ -86,7 +87,8 @@ async def _ask_once(
     except (aiohttp.ClientError, OSError, RuntimeError) as cause:
         # RuntimeError: the client was closed meanwhile.
         return ConnectionFailed(
-            f"the token endpoint cannot be reached ({explained_connection_error(cause, None)}): check the network and try again"
+            f"the token endpoint cannot be reached ({explained_connection_error(cause, None)}): check the network and"
+            " try again"
         )
     except BaseException as cause:  # noqa: BLE001 (raised again)
         raise cause.with_traceback(None) from None
@@ -148,9 +150,13 @@ def _outcome(status: int, body: bytes) -> TokenAnswer | SpotifyAdsError:
 
 _ADVICE = {
     "invalid_grant": "the refresh token or code is void: sign in again, for example with `spotify-ads login`",
-    "invalid_client": "client ID and client secret do not fit together, or the app is gone: check both in the developer dashboard",
+    "invalid_client": (
+        "client ID and client secret do not fit together, or the app is gone: check both in the developer dashboard"
+    ),
     "unauthorized_client": "the app may not sign in this way: check its settings in the developer dashboard",
-    "invalid_request": "a part of the request is wrong, often the redirect address: register it for the app letter by letter",
+    "invalid_request": (
+        "a part of the request is wrong, often the redirect address: register it for the app letter by letter"
+    ),
 }
 _GENERAL_ADVICE = "check client ID, client secret and refresh token, or sign in again"
 

@@ -17,7 +17,8 @@ __all__ = ["SharedTokenStore", "TokenStore", "Tokens", "as_shared"]
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     """The tokens of a sign-in. Times are POSIX seconds, so that other processes can read them.
 
-    ``refreshing_since`` is when a refresh began whose end was not kept: whoever began it is still at it, or was ended in between.
+    ``refreshing_since`` is when a refresh began whose end was not kept: whoever began it is still at it, or was ended
+    in between.
     """
 
     refresh_token: Secret

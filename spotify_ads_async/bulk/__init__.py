@@ -1,6 +1,7 @@
 """Changes to many ad sets, campaigns or ads: planned, carried out, resumed after anything, and taken back.
 
-A plan is one SQLite file: the rows with before and after, the requests, and the journal of what left and what came of it.
+A plan is one SQLite file: the rows with before and after, the requests, and the journal of what left and what came of
+it.
 
     plan = Path("autumn.plan")
     await bulk.plan_changes(ads, ad_account_id, Path("autumn.csv"), plan)
@@ -38,10 +39,12 @@ from spotify_ads_async.bulk.results import Difference, PlanTotals, differences, 
 from spotify_ads_async.bulk.run.options import Options, Progress
 from spotify_ads_async.bulk.run.runner import Run
 from spotify_ads_async.bulk.store.plan_file import PlanFile, is_plan, now_text
-from spotify_ads_async.bulk.workbook.making import WorkbookRun, remove
 from spotify_ads_async.bulk.workbook.planning import plan_file
-from spotify_ads_async.bulk.workbook.store import NewItem, NewState, WorkbookHeader, WorkbookPlan, is_workbook_plan
+from spotify_ads_async.bulk.workbook.records import NewItem, NewState, WorkbookHeader
+from spotify_ads_async.bulk.workbook.run import WorkbookRun
+from spotify_ads_async.bulk.workbook.store import WorkbookPlan, is_workbook_plan
 from spotify_ads_async.bulk.workbook.template import write_template
+from spotify_ads_async.bulk.workbook.undoing import plan_workbook_undo, remove
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.governor import Priority
 
@@ -54,7 +57,6 @@ __all__ = [
     "Decision",
     "Difference",
     "Entity",
-    "Fate",
     "Header",
     "HiddenRows",
     "HiddenRowsFound",
@@ -92,10 +94,6 @@ __all__ = [
 ]
 
 
-Fate = RowOutcome
-"""The same under its former name."""
-
-
 async def plan_changes(
     ads: AdsClient,
     ad_account_id: str,
@@ -112,6 +110,7 @@ async def plan_changes(
     ignore: Sequence[str] = (),
     hidden: HiddenRows | None = None,
     zone: ZoneInfo | None = None,
+    name: str = "",
 ) -> None:
     """Read a file of changes and the present state, and make the plan. No request changes anything.
 
@@ -120,8 +119,8 @@ async def plan_changes(
     Args:
         ads: the client.
         ad_account_id: the ad account that holds what is changed.
-        changes: a workbook (.xlsx, .xls, .ods), a text with separators, or JSON Lines, told apart by content; the id column of each
-            table says whether it is about ad sets, campaigns or ads.
+        changes: a workbook (.xlsx, .xls, .ods), a text with separators, or JSON Lines, told apart by content; the id
+            column of each table says whether it is about ad sets, campaigns or ads.
         plan: the plan to make; there must be no such file yet.
         clear: the cell that empties a field; a blank keeps it.
         base: an earlier export: a field that somebody else changed since, and that the file changes too, is a conflict.
@@ -134,6 +133,7 @@ async def plan_changes(
         ignore: headers of columns to leave out.
         hidden: whether rows that the spreadsheet hides are taken, or left out; where there are such, it must be said.
         zone: the zone of times that name none.
+        name: what the plan and its messages call the file, where that is not its name.
 
     Raises:
         BadChanges: rows are refused, with file, line or cell, column and reason.
@@ -145,9 +145,15 @@ async def plan_changes(
         clear=clear, encoding=encoding, sheets=tuple(sheets), ignore=tuple(ignore), hidden=hidden, zone=zone
     )
     source = planner.Source(
-        path=changes, reading=reading, base=base, skip_bad_rows=skip_bad_rows, present=present, force=force
+        path=changes,
+        name=name,
+        reading=reading,
+        base=base,
+        skip_bad_rows=skip_bad_rows,
+        present=present,
+        force=force,
     )
-    await plan_file(_bulk(ads), source, _header(ads, ad_account_id, str(changes)), plan)
+    await plan_file(_bulk(ads), source, _header(ads, ad_account_id, source.shown), plan)
 
 
 async def plan_selection(
@@ -190,17 +196,22 @@ async def plan_selection(
     )
 
 
-async def plan_undo(ads: AdsClient, done: Path, plan: Path, *, force: bool = False) -> None:
+async def plan_undo(ads: AdsClient, done: Path, plan: Path, *, force: bool = False, archive: bool = False) -> None:
     """Make the plan that takes back what another plan did; see :func:`spotify_ads_async.bulk.plan.undo.plan_undo`.
 
-    Rows that somebody changed since are conflicts in it, or overwritten with ``force``.
+    Rows that somebody changed since are conflicts in it, or overwritten with ``force``. Of a workbook's plan, drafts of
+    what is new are deleted, and what is published by now stays, or is archived with ``archive``:
+    :func:`apply_workbook` carries it out.
 
     Raises:
         WrongPlan: ``done`` has rows that are not settled, or belongs to another address.
         FileExistsError: there is a file at ``plan``.
         SpotifyAdsError: the present state cannot be read.
     """
-    await undo.plan_undo(_bulk(ads), done, plan, force=force)
+    if is_workbook_plan(done):
+        await plan_workbook_undo(_bulk(ads), done, plan, force=force, archive=archive)
+    else:
+        await undo.plan_undo(_bulk(ads), done, plan, force=force)
 
 
 def apply(ads: AdsClient, plan: Path, options: Options | None = None) -> Run:
@@ -223,9 +234,11 @@ def _of_one_kind(plan: Path) -> Path:
 
 
 def apply_workbook(ads: AdsClient, plan: Path, options: Options | None = None, *, resumes: bool = False) -> WorkbookRun:
-    """Carry out the plan of a file with new rows, or with rows about several kinds of things; or carry on with it after an interruption.
+    """Carry out the plan of a file with new rows, or with rows about several kinds of things.
 
-    What is new is made as drafts and validated; ``Options(publish=True)`` also publishes what is valid. See :func:`is_workbook_plan`.
+    Or carry on with it after an interruption.
+    What is new is made as drafts and validated; ``Options(publish=True)`` also publishes what is valid. See
+    :func:`is_workbook_plan`.
     """
     return WorkbookRun(_bulk(ads), plan, options or Options(), resumes=resumes)
 
@@ -233,7 +246,9 @@ def apply_workbook(ads: AdsClient, plan: Path, options: Options | None = None, *
 async def remove_new(
     ads: AdsClient, plan: Path, *, archive: bool = False, tell: Callable[[NewItem, str], Awaitable[None]] | None = None
 ) -> int:
-    """Take back what the plan of a workbook made; :func:`plan_undo` takes back the changes of its parts.
+    """Take back what is new in the plan of a workbook at once.
+
+    :func:`plan_undo` plans that, and the changes of its parts too.
 
     Args:
         ads: the client.

@@ -32,7 +32,10 @@ class NotAPlan(ValueError):
 
 
 class PlanDamaged(NotAPlan):
-    """The plan cannot be read or written as it should: bytes of it changed, it was cut off, or the disk takes no more."""
+    """The plan cannot be read or written as it should.
+
+    Bytes of it changed, it was cut off, or the disk takes no more.
+    """
 
 
 class PlanInUse(RuntimeError):
@@ -103,7 +106,10 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     allow_unusual: bool = False
     """Whether somebody agreed to its unusual amounts."""
     former: bool = False
-    """Whether it was made by the version before, which kept no present state: it is shown and undone, and carried out no more."""
+    """Whether it was made by the version before, which kept no present state.
+
+    It is shown and undone, and carried out no more.
+    """
     remarks: str = ""
     """What was taken for granted in reading the file, a line each."""
     guessed: bool = False

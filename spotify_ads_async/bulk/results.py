@@ -67,8 +67,9 @@ def _values(conflicts: Sequence[Conflict], name: str) -> str:
 
 
 def write_results(rows: Iterable[PlannedRow], path: Path) -> None:
-    """Write every row's outcome, by the name's end as JSON Lines, a workbook or CSV. A file appears whole or not at all.
+    """Write every row's outcome, by the name's end as JSON Lines, a workbook or CSV.
 
+    A file appears whole or not at all.
     What is there and no file, such as a device or a pipe, is written to and never replaced.
 
     A workbook has what failed or was refused first, with the reason at the cell that it is about.

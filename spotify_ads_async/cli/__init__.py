@@ -1,4 +1,7 @@
-"""The commands of the command line, one file per group. Needs the extra ``cli``; :mod:`spotify_ads_cli` imports them when used."""
+"""The commands of the command line, one file per group.
+
+Needs the extra ``cli``; :mod:`spotify_ads_cli` imports them when used.
+"""
 
 from __future__ import annotations
 

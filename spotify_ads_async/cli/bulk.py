@@ -1,4 +1,7 @@
-"""``spotify-ads bulk plan|show|apply|resume|undo``: how they are called. What they do is in :mod:`~spotify_ads_async.cli.bulk_work`."""
+"""``spotify-ads bulk plan|show|apply|resume|undo``: how they are called.
+
+What they do is in :mod:`~spotify_ads_async.cli.bulk_work`.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ from spotify_ads_async.cli import bulk_work
 from spotify_ads_async.cli.bulk_work import FileReading, Planning
 from spotify_ads_async.cli.connect import facts_file
 from spotify_ads_async.cli.consent import AllowUnusual, Yes
-from spotify_ads_async.cli.fields import complete_condition, complete_setting
-from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
+from spotify_ads_async.cli.fields import complete_setting
+from spotify_ads_async.cli.options import AdAccount, OutputForm, Where, needed
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.workbooks import Working
@@ -60,15 +63,6 @@ PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan, as bulk 
 PlanTo = Annotated[
     Path | None,
     typer.Option("--plan", metavar="FILE", help="The plan to write; named after changes and time by default."),
-]
-Where = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--where",
-        metavar="CONDITION",
-        help="Without a file: change what satisfies every one.",
-        autocompletion=complete_condition,
-    ),
 ]
 Set = Annotated[
     list[str] | None,
@@ -129,8 +123,10 @@ SendOption = Annotated[
     Send | None,
     typer.Option(
         "--send",
-        help="The whole object that a change is about, or, for an API that merges objects, the changes. By default the whole object, "
-        "unless doctor --probe found that the API merges.",
+        help=(
+            "The whole object that a change is about, or, for an API that merges objects, the changes. By default the"
+            " whole object, unless doctor --probe found that the API merges."
+        ),
     ),
 ]
 _CONCURRENCY = bulk.Options().concurrency
@@ -144,7 +140,8 @@ def _wanted(send: Send | None) -> Send:
     if facts is None or facts.objects != "merge":
         return Send.WHOLE
     say(
-        f"note: of an object only what changes is sent, for this API merges objects (doctor --probe, {facts.found_at}); see --send"
+        f"note: of an object only what changes is sent, for this API merges objects (doctor --probe, {facts.found_at});"
+        " see --send"
     )
     return Send.CHANGES
 
@@ -296,7 +293,10 @@ def resume(
     allow_unusual: AllowUnusual = False,
     yes: Yes = False,
 ) -> None:
-    """Carry on after an interruption. Requests whose answer was lost are settled by reading back, never sent blindly again."""
+    """Carry on after an interruption.
+
+    Requests whose answer was lost are settled by reading back, never sent blindly again.
+    """
     options = bulk.Options(
         concurrency=concurrency,
         max_failures=max_failures,
@@ -325,7 +325,10 @@ def undo(
     results: Results = None,
     yes: Yes = False,
 ) -> None:
-    """Take back what a plan did. Everything is read again first; what somebody changed since is named and left alone."""
+    """Take back what a plan did.
+
+    Everything is read again first; what somebody changed since is named and left alone.
+    """
     working = Working(
         options=bulk.Options(concurrency=concurrency, force=force, keep_going=keep_going),
         results=results,

@@ -46,11 +46,15 @@ def _shown(field: str, value: object, output: Output, currency: str) -> object:
 def say_totals(totals: bulk.PlanTotals, header: bulk.Header) -> None:
     """What a plan comes to."""
     plural = header.kind.plural
-    say(
-        f"{header.source}: {totals.rows} rows · {totals.planned} {plural} change with {totals.requests} requests · "
-        f"{totals.unchanged} are as wanted · {totals.refused} refused{f' · {totals.conflicts} in conflict' if totals.conflicts else ''}"
-        f"{f' · {totals.unusual} unusual' if totals.unusual else ''}"
+    few = {"in conflict": totals.conflicts, "unusual": totals.unusual}
+    parts = (
+        f"{totals.rows} rows",
+        f"{totals.planned} {plural} change with {totals.requests} requests",
+        f"{totals.unchanged} are as wanted",
+        f"{totals.refused} refused",
+        *(f"{count} {word}" for word, count in few.items() if count),
     )
+    say(f"{header.source}: {' · '.join(parts)}")
     if totals.fields:
         say("changed: " + ", ".join(f"{field} {count}" for field, count in totals.fields.most_common()))
     for kind in sorted(totals.budget_before.keys() | totals.budget_after.keys()):
@@ -58,7 +62,8 @@ def say_totals(totals: bulk.PlanTotals, header: bulk.Header) -> None:
         say(f"{kind.lower()} budgets: {_change(before, after, header.currency)}")
     if totals.most_before or totals.most_after or totals.unbounded_before or totals.unbounded_after:
         say(
-            f"at most until the flights end: {_change(totals.most_before, totals.most_after, header.currency)}{_unbounded(totals)}"
+            "at most until the flights end:"
+            f" {_change(totals.most_before, totals.most_after, header.currency)}{_unbounded(totals)}"
         )
     states = [f"{count} {word}" for count, word in _states(totals) if count]
     if states:
@@ -89,7 +94,11 @@ def say_outcomes(plan: bulk.PlanFile, path: Path) -> None:
     """What became of the rows, and what to do about those that are not done, or not as they said."""
     outcomes = plan.outcomes()
     say(
-        " · ".join(f"{count} {fate.value}" for fate, count in outcomes.items() if count or fate is bulk.RowOutcome.DONE)
+        " · ".join(
+            f"{count} {outcome.value}"
+            for outcome, count in outcomes.items()
+            if count or outcome is bulk.RowOutcome.DONE
+        )
     )
     if remarked := plan.remarked():
         rows = "1 row" if remarked == 1 else f"{remarked} rows"
@@ -108,6 +117,6 @@ def say_outcomes(plan: bulk.PlanFile, path: Path) -> None:
         )
     if outcomes[bulk.RowOutcome.WAITING] or outcomes[bulk.RowOutcome.UNKNOWN]:
         say(
-            f"{outcomes[bulk.RowOutcome.WAITING]} rows have not been sent and {outcomes[bulk.RowOutcome.UNKNOWN]} are not settled: "
-            f"spotify-ads bulk resume {path} carries on"
+            f"{outcomes[bulk.RowOutcome.WAITING]} rows have not been sent and {outcomes[bulk.RowOutcome.UNKNOWN]} are"
+            f" not settled: spotify-ads bulk resume {path} carries on"
         )

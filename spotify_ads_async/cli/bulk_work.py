@@ -17,7 +17,7 @@ from spotify_ads_async.cli.bulk_show import DIFFERENCE_COLUMNS, difference_row, 
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import agreed
 from spotify_ads_async.cli.output import Output, Rows
-from spotify_ads_async.cli.progress import shown
+from spotify_ads_async.cli.progress import doing, running
 from spotify_ads_async.cli.run import DONE, FAILED, INTERRUPTED, REFUSED, say
 from spotify_ads_async.cli.signals import on_interrupt
 from spotify_ads_async.cli.workbooks import Working
@@ -56,6 +56,7 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
 
     ad_account: str
     changes: Path | None = None
+    name: str = ""
     where: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     entity: bulk.Entity = bulk.ENTITIES["ad sets"]
@@ -79,25 +80,30 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
             if self.changes
             else self.entity.plural.replace(" ", "_")
         )
-        named = f"{stem}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-        names = (f"{named}.plan", *(f"{named}-{number}.plan" for number in range(2, 1000)))
-        return next((path for path in map(Path, names) if not path.exists()), Path(f"{named}.plan"))
+        return _unused(Path(f"{stem}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.plan"))
+
+
+def _unused(path: Path) -> Path:
+    """A name that no file has yet: this one, or the first with a number."""
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(2, 1000))
+    return next((one for one in (path, *numbered) if not one.exists()), path)
 
 
 async def _make_plan(client: AdsClient, planning: Planning) -> Path:
     target = planning.target
     await anyio.to_thread.run_sync(_make_room, target, planning.replace)
     if planning.changes is None:
-        await bulk.plan_selection(
-            client,
-            planning.ad_account,
-            planning.entity,
-            target,
-            where=planning.where,
-            settings=planning.settings,
-            skip_bad_rows=planning.skip_bad_rows,
-            zone=planning.reading.zone,
-        )
+        with doing(f"planning: reading {planning.entity.plural}"):
+            await bulk.plan_selection(
+                client,
+                planning.ad_account,
+                planning.entity,
+                target,
+                where=planning.where,
+                settings=planning.settings,
+                skip_bad_rows=planning.skip_bad_rows,
+                zone=planning.reading.zone,
+            )
     else:
         try:
             await _plan_file(client, planning, planning.changes, target, planning.reading.hidden)
@@ -113,21 +119,23 @@ async def _plan_file(
     client: AdsClient, planning: Planning, changes: Path, target: Path, hidden: bulk.HiddenRows | None
 ) -> None:
     reading = planning.reading
-    await bulk.plan_changes(
-        client,
-        planning.ad_account,
-        changes,
-        target,
-        clear=planning.clear,
-        base=planning.base,
-        skip_bad_rows=planning.skip_bad_rows,
-        encoding=reading.encoding,
-        sheets=reading.sheets,
-        ignore=reading.ignore,
-        hidden=hidden,
-        zone=reading.zone,
-        force=planning.force,
-    )
+    with doing(f"planning {planning.name or changes}: reading it and what is there"):
+        await bulk.plan_changes(
+            client,
+            planning.ad_account,
+            changes,
+            target,
+            name=planning.name,
+            clear=planning.clear,
+            base=planning.base,
+            skip_bad_rows=planning.skip_bad_rows,
+            encoding=reading.encoding,
+            sheets=reading.sheets,
+            ignore=reading.ignore,
+            hidden=hidden,
+            zone=reading.zone,
+            force=planning.force,
+        )
 
 
 def _make_room(target: Path, replace: bool) -> None:  # noqa: FBT001 - run_sync passes no names
@@ -240,8 +248,8 @@ def _require_known_encoding(target: Path, planning: Planning) -> None:
         guessed, remarks = plan.header.guessed, plan.header.remarks
     if guessed:
         raise ConfigurationError(
-            f"nothing was changed: {planning.changes} is {remarks.splitlines()[0]}. Nobody looks with --yes: state it, as in "
-            f"--encoding windows-1252; or look at the plan, and spotify-ads bulk apply {target} carries it out"
+            f"nothing was changed: {planning.changes} is {remarks.splitlines()[0]}. Nobody looks with --yes: state it,"
+            f" as in --encoding windows-1252; or look at the plan, and spotify-ads bulk apply {target} carries it out"
         )
 
 
@@ -342,37 +350,24 @@ async def resume(path: Path, working: Working) -> int:
 
 async def undo(done: Path, to: Path | None, working: Working, *, force: bool, archive: bool = False) -> int:
     """Plan the inverse of a plan and carry that out."""
-    if bulk.is_workbook_plan(done):
-        return await _undo_workbook(done, working, force=force, archive=archive)
-    path = to or done.with_name(f"{done.name}.undo")
+    path = to or _unused(done.with_name(f"{done.name}.undo"))
     await anyio.to_thread.run_sync(_make_room, path, False)  # noqa: FBT003 - run_sync passes no names
     async with connected() as client:
         options = msgspec.structs.replace(working.options, looked_at=time.monotonic())
-        await bulk.plan_undo(client, done, path, force=force)
+        with doing("planning the undo: reading everything again"):
+            await bulk.plan_undo(client, done, path, force=force, archive=archive)
         return await _carry_out_when_wanted(client, path, msgspec.structs.replace(working, options=options))
-
-
-async def _undo_workbook(done: Path, working: Working, *, force: bool, archive: bool) -> int:
-    """Take back the changes of every part, and what is new."""
-    with bulk.WorkbookPlan.open(done) as plan:
-        parts = [part for _, part in reversed(plan.parts())]
-    code = DONE
-    async with connected() as client:
-        for part in parts:
-            inverse = part.with_name(f"{part.name}.undo")
-            await bulk.plan_undo(client, part, inverse, force=force)
-            code = max(code, await _carry_out_when_wanted(client, inverse, working))
-        return max(code, await workbooks.undo(client, done, working, archive=archive))
 
 
 async def _carry_out(client: AdsClient, run: bulk.Run, path: Path, working: Working) -> int:
     """Let a run come to its end, or to Ctrl-C, and say what became of the rows."""
     failures = 0
-    async with on_interrupt(lambda: run.stop("interrupted")), run, shown(f"{run.header.kind.plural}", run, client):
-        async for row in run:
-            if row.outcome not in _GOOD and failures < _SHOWN:
-                failures += 1
-                say(f"{row.outcome}: {row_name(row, run.header)}: {row.reason}")
+    async with on_interrupt(lambda: run.stop("interrupted")), run:
+        with running(run.header.kind.plural, run, client):
+            async for row in run:
+                if row.outcome not in _GOOD and failures < _SHOWN:
+                    failures += 1
+                    say(f"{row.outcome}: {row_name(row, run.header)}: {row.reason}")
     return await anyio.to_thread.run_sync(_conclude, run.progress.stopped, path, working)
 
 

@@ -21,7 +21,9 @@ from spotify_ads_cli.config import SETTINGS, BadSetting, check_setting, path_of_
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Show and change the config file: what commands use where neither an option nor the environment says otherwise.",
+    help=(
+        "Show and change the config file: what commands use where neither an option nor the environment says otherwise."
+    ),
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -72,7 +74,10 @@ def set_(
         str, typer.Argument(metavar="VALUE", help="Its value; an empty one takes the setting out of the file.")
     ],
 ) -> None:
-    """Write a setting into the config file, which keeps its other lines. With `--profile`, into the section of that profile."""
+    """Write a setting into the config file, which keeps its other lines.
+
+    With `--profile`, into the section of that profile.
+    """
     profile = (
         os.environ.get("SPOTIFY_ADS_PROFILE", "") if origins.places.get("SPOTIFY_ADS_PROFILE") == "--profile" else ""
     )

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from spotify_ads_async.auth.credentials import Credentials
-from spotify_ads_async.cli.waiting import waits_told
+from spotify_ads_async.cli.progress import progress_told
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import Governor
@@ -44,13 +44,13 @@ def signed_in(settings: Settings) -> Credentials:
     """
     if settings.credentials is not None:
         return settings.credentials
-    from spotify_ads_async.auth.profiles import DEFAULT_PROFILE, Profiles  # noqa: PLC0415 - looking for a keyring takes its time
+    from spotify_ads_async.auth.profiles import DEFAULT_PROFILE, Profiles  # noqa: PLC0415 - looks for a keyring
 
     profiles, name = Profiles(allow_http=settings.transport.allow_http), os.environ.get("SPOTIFY_ADS_PROFILE")
     if not name and DEFAULT_PROFILE not in profiles.names():
         raise ConfigurationError(
-            "no credentials: sign in with `spotify-ads login`, or set SPOTIFY_ADS_ACCESS_TOKEN, or SPOTIFY_ADS_CLIENT_ID with "
-            "SPOTIFY_ADS_CLIENT_SECRET and SPOTIFY_ADS_REFRESH_TOKEN"
+            "no credentials: sign in with `spotify-ads login`, or set SPOTIFY_ADS_ACCESS_TOKEN, or"
+            " SPOTIFY_ADS_CLIENT_ID with SPOTIFY_ADS_CLIENT_SECRET and SPOTIFY_ADS_REFRESH_TOKEN"
         )
     return profiles.credentials(name or DEFAULT_PROFILE)
 
@@ -59,8 +59,8 @@ def signed_in(settings: Settings) -> Credentials:
 async def connected() -> AsyncGenerator[AdsClient]:
     """A client as the environment describes it, or as the user signed in.
 
-    The windows are kept in a file unless ``SPOTIFY_ADS_STORE`` says otherwise: each command is a process of its own, and
-    the next one must know what the last one spent.
+    The windows are kept in a file unless ``SPOTIFY_ADS_STORE`` says otherwise: each command is a process of its own,
+    and the next one must know what the last one spent.
 
     Raises:
         ConfigurationError: there are no credentials, or a value cannot be read.
@@ -73,7 +73,7 @@ async def connected() -> AsyncGenerator[AdsClient]:
             AdsClient(
                 credentials, base_url=settings.base_url, governor=governor, transport=settings.transport
             ) as client,
-            waits_told(client.quota),
+            progress_told(client),
         ):
             yield client
     finally:

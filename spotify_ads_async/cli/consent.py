@@ -12,6 +12,7 @@ from typing import Annotated, TextIO, TypeAlias
 import anyio.to_thread
 import typer
 
+from spotify_ads_async.cli.terminal import progress_line, put
 from spotify_ads_async.cli.text import printable
 
 __all__ = ["AllowUnusual", "ConsentNeeded", "Yes", "agreed"]
@@ -42,7 +43,8 @@ async def agreed(question: str, *, yes: bool, option: str = "--yes") -> bool:
         option: the option that says so.
 
     Raises:
-        ConsentNeeded: standard input is no terminal, or there is none to show the question on. What a pipe holds is no consent.
+        ConsentNeeded: standard input is no terminal, or there is none to show the question on. What a pipe holds is no
+            consent.
     """
     if yes:
         return True
@@ -61,14 +63,13 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 
 def _ask(question: str, option: str) -> bool:
-    with _shown_on(question, option) as stream:
+    with progress_line.held(), _shown_on(question, option) as stream:
         for _ in range(_ASKED_AT_MOST):
-            stream.write(f"{printable(question)} [y/N]: ")
-            stream.flush()
-            line = sys.stdin.readline()
-            answer = _ANSWERS.get(line.strip().lower())
+            put(stream, f"{printable(question)} [y/N]: ")
+            typed = sys.stdin.readline()
+            answer = _ANSWERS.get(typed.strip().lower())
             if answer is not None:
-                if not line.endswith("\n"):
+                if not typed.endswith("\n"):
                     stream.write("\n")
                 return answer
             stream.write("please answer y or n\n")
@@ -77,7 +78,10 @@ def _ask(question: str, option: str) -> bool:
 
 @contextlib.contextmanager
 def _shown_on(question: str, option: str) -> Generator[TextIO]:
-    """A terminal for the question: where diagnostics go, or results do, or the one that the program was started from."""
+    """A terminal for the question.
+
+    Where diagnostics go, or results do, or the one that the program was started from.
+    """
     stream = next((one for one in (sys.stderr, sys.stdout) if _is_terminal(one)), None)
     if stream is not None:
         yield stream

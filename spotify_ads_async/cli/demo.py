@@ -17,7 +17,7 @@ from spotify_ads_async.bulk.plan.effects import reached
 from spotify_ads_async.bulk.plan.state import writable_state
 from spotify_ads_async.cli.optimum import optimal_seconds
 from spotify_ads_async.cli.output import show
-from spotify_ads_async.cli.progress import shown
+from spotify_ads_async.cli.progress import doing, progress_told, running
 from spotify_ads_async.cli.run import DONE, FAILED, INTERRUPTED, run, say
 from spotify_ads_async.cli.signals import on_interrupt
 from spotify_ads_async.client import AdAccount, AdsClient
@@ -66,7 +66,10 @@ class Report(msgspec.Struct, kw_only=True):
 
     @property
     def good(self) -> bool:
-        """Whether every row was applied and read back, and no window was exceeded. How long it took depends on the machine, too."""
+        """Whether every row was applied and read back, and no window was exceeded.
+
+        How long it took depends on the machine, too.
+        """
         kept = all(window["fullest"] <= window["allowed"] for window in self.windows.values())
         complete = 0 < self.rows == self.updated == self.read_back_equal
         return kept and complete and not self.refused
@@ -77,7 +80,10 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout.")] = False,
     fast: Annotated[bool, typer.Option("--fast", help="Windows ten times shorter.")] = False,
 ) -> None:
-    """Walk 2,000 ad sets of an emulator, change over 700 of them from a CSV file, and read them back, at the published limits."""
+    """Walk 2,000 ad sets of an emulator, change over 700 from a CSV file, and read them back.
+
+    At the published limits.
+    """
     run(lambda: _Demo(fast=fast).show(as_json=as_json))
 
 
@@ -130,6 +136,7 @@ class _Demo:
             async with (
                 Emulator(ad_sets=_AD_SETS, limits=self._limits, latency=_LATENCY) as server,
                 AdsClient("demo", base_url=server.base_url, governor=Governor(self._limits)) as client,
+                progress_told(client),
             ):
                 account, plan = client.ad_account(server.ad_account_id), Path(folder, "demo.plan")
                 begun = time.monotonic()
@@ -138,13 +145,15 @@ class _Demo:
                 finally:
                     self._count(server, time.monotonic() - begun)
                 if not self._interrupted:
-                    await self._read_back(account, plan)
+                    with doing("reading everything back"):
+                        await self._read_back(account, plan)
                     self._judge_windows(server)
 
     async def _work(self, client: AdsClient, account: AdAccount, plan: Path) -> None:
         looked_at = time.monotonic()
         keeping = client.with_options(keep_json=True).ad_account(account.id)
-        ad_sets = await keeping.ad_sets.list().reading_ahead(_READ_AHEAD).collect()
+        with doing("reading ad sets"):
+            ad_sets = await keeping.ad_sets.list().reading_ahead(_READ_AHEAD).collect()
         self._report.walked = len(ad_sets)
         await bulk.plan_changes(client, account.id, changes_file(), plan, present=ad_sets)
         await self._apply(client, plan, looked_at)
@@ -156,10 +165,11 @@ class _Demo:
         )
         self._run = bulk.apply(client, plan, options)
         try:
-            async with self._run as run, shown("ad sets", run, client):
+            async with self._run as run:
                 self._report.rows = run.progress.total
-                async for _ in run:
-                    pass
+                with running("ad sets", run, client):
+                    async for _ in run:
+                        pass
         finally:
             progress = self._run.progress
             self._run = None
@@ -208,7 +218,10 @@ class _Demo:
         lines = [
             f"walked    {report.walked} ad sets",
             f"updated   {report.updated} of {report.rows} rows",
-            f"took      {report.seconds:.2f} s for {report.requests} requests; the windows need {report.optimal_seconds:.2f} s at least",
+            (
+                f"took      {report.seconds:.2f} s for {report.requests} requests; the windows need"
+                f" {report.optimal_seconds:.2f} s at least"
+            ),
             f"read back {report.read_back_equal} rows as they were wanted, in {report.read_back_seconds:.2f} s",
             f"refused   {report.refused} requests",
             *(

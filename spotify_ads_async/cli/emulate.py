@@ -99,7 +99,8 @@ async def _serve(server: Emulator, host: str) -> None:
             typer.echo(f"ad account {server.ad_account_id}")
             if not is_loopback(host):
                 typer.echo(
-                    f"listening on {host}: whoever reaches this machine can read and change what is emulated; nothing in it is real",
+                    f"listening on {host}: whoever reaches this machine can read and change what is emulated; nothing"
+                    " in it is real",
                     err=True,
                 )
             typer.echo(f"web page {server.origin}/ · token endpoint {server.token_url} · Ctrl-C ends it", err=True)

@@ -1,4 +1,7 @@
-"""The fields of campaigns, ad sets and ads on the command line: in help, offered while typing, checked all at once, and as an example."""
+"""The fields of campaigns, ad sets and ads on the command line.
+
+In help, offered while typing, checked all at once, and as an example.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ __all__ = [
     "what_is_wrong",
 ]
 
-_ARCHIVED = "ARCHIVED"
+_ARCHIVED, _AUDIO = "ARCHIVED", "AUDIO"
 
 
 def what_is_wrong(struct: type[msgspec.Struct], body: Mapping[str, Any], *, whole: bool) -> list[str]:
@@ -83,7 +86,7 @@ async def example_body(client: AdsClient, ad_account: str, entity: Entity) -> di
         body[kind.parent_field] = await _first(client, ad_account, ENTITIES[kind.parent])
     if kind.media:
         body["assets"] = {
-            "asset_id": await _first_asset(client, ad_account, "AUDIO"),
+            "asset_id": await _first_asset(client, ad_account, _AUDIO),
             "companion_asset_id": (picture := await _first_asset(client, ad_account, "IMAGE")),
             "logo_asset_id": picture,
         }
@@ -92,9 +95,11 @@ async def example_body(client: AdsClient, ad_account: str, entity: Entity) -> di
 
 async def _first(client: AdsClient, ad_account: str, entity: Entity) -> str:
     call: ListCall[Any] = ListCall(client, entity.list, path={"ad_account_id": ad_account}, query={"limit": 50})
-    return next(
-        (str(one.id) for one in (await call).items if one.status != _ARCHIVED), f"ID OF AN {entity.name.upper()}"
-    )
+    # An ad set takes ads of its own format; the example's is audio.
+    fitting = [
+        one for one in (await call).items if one.status != _ARCHIVED and getattr(one, "asset_format", _AUDIO) == _AUDIO
+    ]
+    return str(fitting[0].id) if fitting else f"ID OF AN {entity.name.upper()}"
 
 
 async def _first_asset(client: AdsClient, ad_account: str, asset_type: str) -> str:
@@ -105,7 +110,10 @@ async def _first_asset(client: AdsClient, ad_account: str, asset_type: str) -> s
 
 
 def field_help(struct: type[msgspec.Struct], *, whole: bool) -> type[TyperCommand]:
-    """A command whose help ends with the fields of a request: what each holds, in which unit, and which must be there."""
+    """A command whose help ends with the fields of a request.
+
+    What each holds, in which unit, and which must be there.
+    """
 
     class WithFields(TyperCommand):
         def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - click's own

@@ -25,8 +25,9 @@ _NO_SCOPE = "none: the Ads API has no scopes, and what you may do is set in each
 
 
 def whoami(*, as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False) -> None:
-    """Show as whom commands run: the profile, the ad account, the app's client ID, the token's age, and where each setting came from.
+    """Show as whom commands run.
 
+    The profile, the ad account, the app's client ID, the token's age, and where each setting came from.
     It asks nobody and spends nothing; `spotify-ads doctor` asks the API whether it takes the token. No secret is shown.
     """
 
@@ -124,7 +125,8 @@ def _minutes(seconds: int) -> str:
 def logout(*, yes: Yes = False) -> None:
     """Forget a sign-in that is kept on this machine: its tokens and the app's secret. `--profile` says which.
 
-    Spotify goes on to know the app: take its access away at https://www.spotify.com/account/apps/ where a token may have been seen.
+    Spotify goes on to know the app: take its access away at https://www.spotify.com/account/apps/ where a token may
+    have been seen.
     """
     name = os.environ.get(_PROFILE_VARIABLE) or DEFAULT_PROFILE
 

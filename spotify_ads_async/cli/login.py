@@ -61,7 +61,8 @@ def login(
 ) -> None:
     """Sign in with Spotify in the browser and keep the tokens on this machine.
 
-    The app's client secret is read from SPOTIFY_ADS_CLIENT_SECRET, or asked for; leave it empty to sign in with PKCE alone.
+    The app's client secret is read from SPOTIFY_ADS_CLIENT_SECRET, or asked for; leave it empty to sign in with PKCE
+    alone.
     """
     profile = os.environ.get("SPOTIFY_ADS_PROFILE") or DEFAULT_PROFILE
 
@@ -93,7 +94,8 @@ def _visitor(*, port: int, browser: bool) -> Callable[[str], None]:
         say(f"waiting for the answer on http://127.0.0.1:{port}/callback")
         if sys.stdin.isatty():
             say(
-                "A browser on another machine ends at that address, too, and cannot show it: paste here what its address bar says then."
+                "A browser on another machine ends at that address, too, and cannot show it: paste here what its"
+                " address bar says then."
             )
         say(f"sign in at {address}")
         if browser and _has_screen() and not webbrowser.open(address):
@@ -141,15 +143,18 @@ async def _look(credentials: Credentials) -> None:
             await ads.businesses.list().collect()
         except PermissionDenied:
             say(
-                "the API refuses this app as yet (HTTP 403): accept the Ads API's terms for it in Spotify's developer dashboard, "
-                "which takes effect within an hour"
+                "the API refuses this app as yet (HTTP 403): accept the Ads API's terms for it in Spotify's developer"
+                " dashboard, which takes effect within an hour"
             )
         except SpotifyAdsError as problem:
             say(f"whether the API can be used is not known: {problem}")
 
 
 def _client_secret() -> Secret:
-    """From the environment, a file or a prompt: an argument would stand in the list of processes and the shell's history."""
+    """From the environment, a file or a prompt.
+
+    An argument would stand in the list of processes and the shell's history.
+    """
     given = secret_from(os.environ, _SECRET_VARIABLE)
     if given is None and _SECRET_VARIABLE not in os.environ and sys.stdin.isatty():
         return Secret(

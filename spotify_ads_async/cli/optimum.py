@@ -10,8 +10,9 @@ __all__ = ["optimal_seconds", "seconds_left"]
 
 
 def optimal_seconds(requests: int, limits: Iterable[Limit]) -> float:
-    """The earliest instant at which the last of ``requests`` can leave, if the first leaves at 0 and answers take no time.
+    """The earliest instant at which the last of ``requests`` can leave.
 
+    If the first leaves at 0 and answers take no time.
     Within any ``window`` of a limit no more than its ``requests`` may leave; that is the only bound.
     """
     bounds = list(limits)

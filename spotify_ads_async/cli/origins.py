@@ -1,4 +1,7 @@
-"""Where settings came from: told by the reader of the config file, asked for by ``doctor``, ``whoami`` and ``config show``."""
+"""Where settings came from.
+
+Told by the reader of the config file, asked for by ``doctor``, ``whoami`` and ``config show``.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,18 @@ VARIABLES = (
         "CLIENT_SECRET",
         "CONFIG",
     ),
-    *("LIMITS", "NO_PROXY", "OUTPUT", "PROFILE", "PROXY", "REFRESH_TOKEN", "STORE", "TOKEN_URL", "ACCOUNTS_URL"),
+    *(
+        "LIMITS",
+        "NO_PROXY",
+        "OUTPUT",
+        "PROFILE",
+        "PROXY",
+        "REFRESH_TOKEN",
+        "STORE",
+        "TOKEN_URL",
+        "ACCOUNTS_URL",
+        "ZONE",
+    ),
     *("ACCESS_TOKEN_FILE", "CLIENT_SECRET_FILE", "PROXY_FILE", "REFRESH_TOKEN_FILE", "STORE_FILE"),
 )
 """The variables that something reads, without their prefix."""
@@ -33,7 +47,8 @@ class Origins:
     """What the reading of the config file came to.
 
     Attributes:
-        places: variable → what its value came from where that is not the environment: a place in the config file, or an option.
+        places: variable → what its value came from where that is not the environment: a place in the config file, or an
+            option.
         problem: what is wrong with the config file; empty where nothing is, or where it ended the command.
     """
 
@@ -62,7 +77,10 @@ def settings_in_force() -> Iterator[Setting]:
 
 
 def _shown(name: str, value: str) -> str:
-    """A setting's value without what may be secret in it: all that stands before the host of an address, and its query."""
+    """A setting's value without what may be secret in it.
+
+    All that stands before the host of an address, and its query.
+    """
     if _SECRET_NAME.search(name):
         return "***"
     shown = re.sub(r"^(\w[\w+.-]*://)?.*@", r"\1***@", value, flags=re.DOTALL)

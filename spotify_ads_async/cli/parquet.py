@@ -38,7 +38,10 @@ NO_KINDS: Mapping[str, ColumnKind] = MappingProxyType({})
 
 
 def kinds_of(struct: Any, prefix: str = "") -> dict[str, ColumnKind]:  # noqa: ANN401 - any annotation
-    """What each field of a struct holds, nested ones under dotted names. Lists, and whatever has no one kind, are text: JSON."""
+    """What each field of a struct holds, nested ones under dotted names.
+
+    Lists, and whatever has no one kind, are text: JSON.
+    """
     found: dict[str, ColumnKind] = {}
     node = _plain(inspect.type_info(struct) if not isinstance(struct, inspect.Type) else struct)
     for field in node.fields if isinstance(node, inspect.StructType) else ():
@@ -133,8 +136,8 @@ class ParquetRows:
             kind, kept = self._kinds[name], schema.field(name).type
             if kind is ColumnKind.MONEY and money_decimals(map(_amount, group)) > kept.scale:
                 raise InvalidAnswer(
-                    f"{name} has more than {kept.scale} decimals here and had not in the first {_ROWS_PER_GROUP:,} rows, after which a "
-                    "Parquet file cannot change: write CSV (--output csv)"
+                    f"{name} has more than {kept.scale} decimals here and had not in the first {_ROWS_PER_GROUP:,}"
+                    " rows, after which a Parquet file cannot change: write CSV (--output csv)"
                 )
             arrays.append(pa.array([_cell(value, kind) for value in group], kept))
         self._writer.write_table(pa.table(arrays, schema=schema))

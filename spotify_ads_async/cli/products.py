@@ -25,7 +25,10 @@ AdProduct: TypeAlias = Annotated[
     typer.Option(
         "--ad-product",
         metavar="NAME",
-        help="Hold it to the rules of this ad product, such as CONTENT; by default that of its campaign. With none, to no rules.",
+        help=(
+            "Hold it to the rules of this ad product, such as CONTENT; by default that of its campaign. With none, to"
+            " no rules."
+        ),
     ),
 ]
 
@@ -63,7 +66,10 @@ async def hold_to_product(
 async def _product(
     client: AdsClient, ad_account: str, kind: EntityKind, content: Mapping[str, Any], entity_id: str
 ) -> str:
-    """The ad product of the campaign, the default one where it cannot be found: then the request itself will say why."""
+    """The ad product of the campaign, the default one where it cannot be found.
+
+    Then the request itself will say why.
+    """
     if kind == "campaign" and not entity_id:
         return product_of(content)
     parent = _PARENTS[kind]

@@ -6,7 +6,8 @@ import re
 
 __all__ = ["printable", "printable_json"]
 
-# Control characters (C0 without tab and line feed, DEL, C1) and those that turn the direction of writing or are invisible.
+# Control characters (C0 without tab and line feed, DEL, C1) and those that turn the direction of writing or are
+# invisible.
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
 )

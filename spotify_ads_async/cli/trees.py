@@ -15,10 +15,12 @@ import typer
 
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
-from spotify_ads_async.cli.counter import counting
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output, Rows
+from spotify_ads_async.cli.progress import counting
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
+from spotify_ads_async.cli.short_ids import whole_ids
+from spotify_ads_async.cli.terminal import progress_line
 from spotify_ads_async.cli.zones import Zone, in_zone, moment_of
 from spotify_ads_async.models import DraftValidationError
 
@@ -71,7 +73,7 @@ Ignore = Annotated[
     ),
 ]
 
-Cloning: TypeAlias = "Callable[[Trees, Callable[[Made], None]], Awaitable[DraftTree]]"
+Cloning: TypeAlias = "Callable[[Trees, str, Callable[[Made], None]], Awaitable[DraftTree]]"
 
 
 def clone_campaign(
@@ -89,17 +91,18 @@ def clone_campaign(
 ) -> None:
     """Make a campaign anew with its ad sets and ads, as drafts under new names and dates.
 
-    What is paused stays paused; with --publish, what drafts cannot hold is set before anything can run, and all is compared.
+    What is paused stays paused; with --publish, what drafts cannot hold is set before anything can run, and all is
+    compared.
     """
     account, renamed, begin = needed(ad_account), renaming(rename), in_zone(start, zone)
 
-    async def clone(trees: Trees, made: Callable[[Made], None]) -> DraftTree:
+    async def clone(trees: Trees, whole_id: str, made: Callable[[Made], None]) -> DraftTree:
         return await trees.clone_campaign(
-            campaign_id, name=name, rename=renamed, start=begin, publish=publish, on_made=made, ignore=ignore or ()
+            whole_id, name=name, rename=renamed, start=begin, publish=publish, on_made=made, ignore=ignore or ()
         )
 
     question = "" if yes or not publish else f"make a copy of the campaign {campaign_id} and publish it?"
-    run(lambda: _clone(account, clone, output, question, publish=publish))
+    run(lambda: _clone(account, "campaigns", campaign_id, clone, output=output, question=question, publish=publish))
 
 
 def clone_ad_set(
@@ -115,16 +118,19 @@ def clone_ad_set(
     ad_account: AdAccount = None,
     output: OutputForm = Output.TABLE,
 ) -> None:
-    """Make an ad set anew with its ads in the same campaign, as drafts; --publish takes along what else the campaign's draft holds."""
+    """Make an ad set anew with its ads in the same campaign, as drafts.
+
+    --publish takes along what else the campaign's draft holds.
+    """
     account, renamed, begin = needed(ad_account), renaming(rename), in_zone(start, zone)
 
-    async def clone(trees: Trees, made: Callable[[Made], None]) -> DraftTree:
+    async def clone(trees: Trees, whole_id: str, made: Callable[[Made], None]) -> DraftTree:
         return await trees.clone_ad_set(
-            ad_set_id, name=name, rename=renamed, start=begin, publish=publish, on_made=made, ignore=ignore or ()
+            whole_id, name=name, rename=renamed, start=begin, publish=publish, on_made=made, ignore=ignore or ()
         )
 
     question = "" if yes or not publish else f"make a copy of the ad set {ad_set_id} and publish it?"
-    run(lambda: _clone(account, clone, output, question, publish=publish))
+    run(lambda: _clone(account, "ad sets", ad_set_id, clone, output=output, question=question, publish=publish))
 
 
 CLONES: Mapping[str, Callable[..., None]] = {"campaigns": clone_campaign, "ad sets": clone_ad_set}
@@ -137,13 +143,14 @@ async def export_tree(ad_account: str, to: Path | None, *, archived: bool) -> No
     counts: dict[str, int] = {}
     async with connected() as client:
         trees = client.ad_account(ad_account).trees
-        quiet = to is None and sys.stdout.isatty()
-        with contextlib.nullcontext(lambda: None) if quiet else counting("lines written") as count:
+        with counting("lines written") as count:
             if to is not None:
                 counts = await trees.export(to, archived=archived, on_line=count)
             else:
-                async for kind, line in trees.lines(archived=archived):
-                    sys.stdout.buffer.write(line)
+                async for kind, written in trees.lines(archived=archived):
+                    if sys.stdout.isatty():
+                        progress_line.clear()
+                    sys.stdout.buffer.write(written)
                     counts[kind] = counts.get(kind, 0) + 1
                     count()
                 sys.stdout.buffer.flush()
@@ -177,25 +184,29 @@ def write_made(rows: Rows, made: Sequence[Made]) -> None:
         rows.write(msgspec.to_builtins(one))
 
 
-async def _clone(ad_account: str, clone: Cloning, output: Output, question: str, *, publish: bool) -> int:
+async def _clone(
+    ad_account: str, plural: str, given: str, clone: Cloning, *, output: Output, question: str, publish: bool
+) -> int:
     if question and not await agreed(question, yes=False):
         say("nothing was made")
         return DONE
     every: list[Made] = []
     async with connected() as client:
+        (whole_id,) = await whole_ids(client, plural, ad_account, [given])
         with told_at_the_end(), contextlib.ExitStack() as shown:
             count: Callable[[], None] | None = None
 
             def made(one: Made) -> None:
                 nonlocal count
                 if count is None:
-                    # Now, and not at the end: a crash leaves this draft behind. The count begins after it, on a line of its own.
+                    # Now, and not at the end: a crash leaves this draft behind. The count begins after it, on a line of
+                    # its own.
                     say(f"making the draft of {one.kind.replace('_', ' ')} {one.draft_id}")
                     count = shown.enter_context(counting("drafts made"))
                 every.append(one)
                 count()
 
-            done = await clone(client.ad_account(ad_account).trees, made)
+            done = await clone(client.ad_account(ad_account).trees, whole_id, made)
     with Rows(output, COLUMNS) as rows:
         write_made(rows, every)
     return conclude([done], publish=publish, again="clone it with --publish")
@@ -203,7 +214,10 @@ async def _clone(ad_account: str, clone: Cloning, output: Output, question: str,
 
 @contextlib.contextmanager
 def told_at_the_end(receipt: Path | None = None) -> Generator[None]:
-    """Say what became of the drafts where Ctrl-C ends the block (an error says so itself), and how an import goes on."""
+    """Say what became of the drafts where Ctrl-C ends the block, and how an import goes on.
+
+    An error says so itself.
+    """
     try:
         yield
     except BaseException as ended:
@@ -236,7 +250,8 @@ def conclude(done: Sequence[DraftTree], *, publish: bool, again: str) -> int:
         say(f"drafts that are not live: {len(drafts)}, of which {valid} could go live")
         if any(tree.unheld for tree in drafts):
             say(
-                f"  {again} to set what drafts cannot hold; published otherwise, the campaign is live and paused without it"
+                f"  {again} to set what drafts cannot hold; published otherwise, the campaign is live and paused"
+                " without it"
             )
         say(f"  spotify-ads drafts publish {ids}")
         say(f"  spotify-ads drafts delete {ids}")
@@ -258,11 +273,13 @@ def _say_what_is_not_vouched_for(tree: DraftTree) -> None:
         where = f"{_noun(one.kind)} {one.name}{f' ({one.id})' if one.id else ''}"
         if one.attribute:
             say(
-                f"not as it was wanted: {where}: {one.attribute} is {_value(one.found)}, and should be {_value(one.wanted)}"
+                f"not as it was wanted: {where}: {one.attribute} is {_value(one.found)}, and should be"
+                f" {_value(one.wanted)}"
             )
         else:
             say(
-                f"not as it was wanted: {where} {'is not there' if one.found is None else 'is there, and was not wanted'}"
+                f"not as it was wanted: {where}"
+                f" {'is not there' if one.found is None else 'is there, and was not wanted'}"
             )
     for note in tree.notes:
         say(note)

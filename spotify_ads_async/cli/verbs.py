@@ -1,4 +1,7 @@
-"""``spotify-ads campaigns|ad-sets|ads pause|resume|archive``: a selection and one new value, seen and agreed to as every bulk change."""
+"""Pause, resume and archive campaigns, ad sets and ads.
+
+A selection and one new value, seen and agreed to as every bulk change.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ import typer
 from spotify_ads_async.bulk import Entity, Options
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes
-from spotify_ads_async.cli.options import AdAccount, needed
+from spotify_ads_async.cli.options import AdAccount, Where, needed
 from spotify_ads_async.cli.run import run, usage_error
 from spotify_ads_async.cli.short_ids import whole_ids
 
@@ -61,8 +64,8 @@ def _add_refusal(app: typer.Typer, entity: Entity, verb: str) -> None:
     def refuse(ids: Annotated[list[str] | None, typer.Argument(metavar="ID", show_default=False)] = None) -> None:
         del ids
         usage_error(
-            f"the API cannot {verb} {entity.plural} by themselves. spotify-ads {entity.plural.replace(' ', '-')} pause ID stops them; "
-            f"spotify-ads campaigns {verb} ID takes a campaign with everything in it"
+            f"the API cannot {verb} {entity.plural} by themselves. spotify-ads {entity.plural.replace(' ', '-')} pause"
+            f" ID stops them; spotify-ads campaigns {verb} ID takes a campaign with everything in it"
         )
 
     del refuse
@@ -73,10 +76,7 @@ def _add(app: typer.Typer, entity: Entity, verb: str, setting: str) -> None:
     def carry_out(
         ids: Annotated[list[str] | None, typer.Argument(metavar="ID", show_default=False)] = None,
         *,
-        where: Annotated[
-            list[str] | None,
-            typer.Option("--where", metavar="CONDITION", help="Instead of IDs, such as name~autumn; all must hold."),
-        ] = None,
+        where: Where = None,
         to: Annotated[
             Path | None, typer.Option("--plan", metavar="FILE", help="The plan to write, which can be undone.")
         ] = None,
@@ -91,7 +91,7 @@ def _add(app: typer.Typer, entity: Entity, verb: str, setting: str) -> None:
         account = needed(ad_account)
 
         async def command() -> int:
-            from spotify_ads_async.cli import bulk_work  # noqa: PLC0415 - lists, in the same group, shall not wait for it
+            from spotify_ads_async.cli import bulk_work  # noqa: PLC0415 - lists, in the same group, need none
 
             working = bulk_work.Working(options=Options(), results=None, yes=yes, dry_run=dry_run)
             if where:
@@ -104,7 +104,10 @@ def _add(app: typer.Typer, entity: Entity, verb: str, setting: str) -> None:
                 content = await _changes(entity, account, ids or (), setting)
                 await anyio.to_thread.run_sync(changes.write_bytes, content)
                 return await bulk_work.apply_changes(
-                    bulk_work.Planning(changes=changes, to=to, ad_account=account), working
+                    bulk_work.Planning(
+                        changes=changes, name="IDs given on the command line", to=to, ad_account=account
+                    ),
+                    working,
                 )
 
         run(command)
@@ -115,6 +118,6 @@ def _add(app: typer.Typer, entity: Entity, verb: str, setting: str) -> None:
 async def _changes(entity: Entity, ad_account: str, given: Sequence[str], setting: str) -> bytes:
     """IDs as a file of changes, so that one which is not there is named."""
     async with connected() as client:
-        ids = await whole_ids(client, entity, ad_account, given)
+        ids = await whole_ids(client, entity.plural, ad_account, given)
     field, _, value = setting.partition("=")
     return b"".join(msgspec.json.encode({entity.id_column: one, field: value}) + b"\n" for one in ids)

@@ -14,18 +14,21 @@ from spotify_ads_async import bulk
 from spotify_ads_async.bulk.plan.cells import CsvRows, to_cell
 from spotify_ads_async.cli.consent import agreed
 from spotify_ads_async.cli.output import Output, Rows
-from spotify_ads_async.cli.progress import shown
+from spotify_ads_async.cli.progress import running
 from spotify_ads_async.cli.run import DONE, FAILED, INTERRUPTED, REFUSED, say
 from spotify_ads_async.cli.signals import on_interrupt
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.money import format_micros
 from spotify_ads_async.spreadsheets.writing import Emphasis, SheetColumn, WorkbookWriter
 
-__all__ = ["Working", "carry_on", "carry_out_when_wanted", "show_plan", "undo"]
+__all__ = ["Working", "carry_on", "carry_out_when_wanted", "show_plan"]
 
 _SHOWN = 20
 _COLUMNS = ("place", "kind", "name", "in", "id", "state", "reason")
+_COLUMNS_BEFORE = tuple(one for one in _COLUMNS if one not in {"id", "reason"})
+_STAY = "are published, and stay: --archive archives them"
 _UNHAPPY = frozenset({bulk.NewState.FAILED, bulk.NewState.NOT_TRIED, bulk.NewState.INVALID})
+_UNFINISHED = frozenset({*_UNHAPPY, bulk.NewState.WAITING})
 
 ShowPart = Callable[[Path, Output, int | None], bulk.PlanTotals]
 """Shows the plan of changes of one kind."""
@@ -44,22 +47,28 @@ class _About(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan of a workbook comes to."""
 
     items: list[bulk.NewItem]
-    media: int
     parts: list[Path]
     totals: list[bulk.PlanTotals]
+    removed: Counter[str]
+    """What an undo makes of what is new, and of how many."""
 
     @property
     def requests(self) -> int:
-        return sum(one.state is bulk.NewState.WAITING for one in self.items) + sum(one.requests for one in self.totals)
+        new = sum(one.state is bulk.NewState.WAITING for one in self.items)
+        return new + self.removed.total() + sum(one.requests for one in self.totals)
 
 
 def show_plan(path: Path, output: Output, limit: int | None, show_part: ShowPart) -> _About:
-    """Write what is new and what changes to stdout, and what it comes to on stderr; ``limit`` bounds the rows of a table."""
+    """Write what is new and what changes to stdout, and what it comes to on stderr.
+
+    ``limit`` bounds the rows of a table.
+    """
     with bulk.WorkbookPlan.open(path) as plan:
         header, items, parts, media = plan.header, plan.items(), [part for _, part in plan.parts()], plan.media()
     names = {one.number: one.name for one in items}
     if items:
-        with Rows(output, _COLUMNS) as rows:
+        begun = any(item.draft_id or item.reason for item in items)
+        with Rows(output, _COLUMNS if begun or output is not Output.TABLE else _COLUMNS_BEFORE) as rows:
             for item in items[:limit]:
                 rows.write(_row(item, names))
         if limit is not None and len(items) > limit:
@@ -69,18 +78,34 @@ def show_plan(path: Path, output: Output, limit: int | None, show_part: ShowPart
     if items:
         counts = Counter(one.plural for one in items)
         say(
-            f"{header.source}: new: {', '.join(f'{count} {plural if count > 1 else plural[:-1]}' for plural, count in counts.items())}"
+            f"{header.source}: new:"
+            f" {', '.join(f'{count} {plural if count > 1 else plural[:-1]}' for plural, count in counts.items())}"
         )
         if media:
             say(
-                f"{len(media)} media files are uploaded first: {', '.join(Path(one.path).name for one in media[:_SHOWN])}"
+                f"{len(media)} media files are uploaded first:"
+                f" {', '.join(Path(one.path).name for one in media[:_SHOWN])}"
             )
         _say_budgets(items, header.currency)
         for item in items:
             if item.reason:
                 say(f"{item.state}: {item.name} · {item.plural[:-1]}, {item.cell}: {item.reason}")
     totals = [show_part(part, output, limit) for part in parts]
-    return _About(items=items, media=len(media), parts=parts, totals=totals)
+    removed = _removed(header)
+    for what, count in removed.items():
+        say(f"{what} {count} new things, with what is in them" if what != _STAY else f"{count} new things {_STAY}")
+    del removed[_STAY]
+    return _About(items=items, parts=parts, totals=totals, removed=removed)
+
+
+def _removed(header: bulk.WorkbookHeader) -> Counter[str]:
+    """What an undo does with what is new in the plan that it takes back."""
+    if not header.undo_of:
+        return Counter()
+    with bulk.WorkbookPlan.open(Path(header.undo_of)) as plan:
+        there = [one for one in plan.items() if one.is_there]
+    live = "archive" if header.archive else _STAY
+    return Counter(live if one.state is bulk.NewState.PUBLISHED else "delete the drafts of" for one in there)
 
 
 def _row(item: bulk.NewItem, names: dict[int, str]) -> dict[str, object]:
@@ -130,6 +155,7 @@ def _question(about: _About, working: Working) -> str:
             if not working.options.stages
             else f"stage {changes} changes as drafts"
         )
+    parts.extend(f"{what} {count} new things" for what, count in about.removed.items())
     return f"{', and '.join(parts)}?"
 
 
@@ -144,52 +170,78 @@ async def carry_on(client: AdsClient, path: Path, working: Working) -> int:
 
 async def _carry_out(run: bulk.WorkbookRun, client: AdsClient, path: Path, working: Working) -> int:
     failures = 0
-    async with on_interrupt(lambda: run.stop("interrupted")), run, shown("rows", run, client):
-        async for row in run:
-            if row.outcome in {bulk.RowOutcome.FAILED, bulk.RowOutcome.UNKNOWN} and failures < _SHOWN:
-                failures += 1
-                if isinstance(row, bulk.NewItem):
-                    say(f"{row.state}: {row.name} · {row.plural[:-1]}, {row.cell}: {row.reason}")
-                else:
-                    say(f"{row.outcome}: line {row.line}, {row.entity_id}: {row.reason}")
+    async with on_interrupt(lambda: run.stop("interrupted")), run:
+        with running("rows", run, client):
+            async for row in run:
+                if row.outcome in {bulk.RowOutcome.FAILED, bulk.RowOutcome.UNKNOWN} and failures < _SHOWN:
+                    failures += 1
+                    if isinstance(row, bulk.NewItem):
+                        say(f"{row.state}: {row.name} · {row.plural[:-1]}, {row.cell}: {row.reason}")
+                    else:
+                        say(f"{row.outcome}: line {row.line}, {row.entity_id}: {row.reason}")
     return await anyio.to_thread.run_sync(_conclude, run.progress.stopped, path, working)
 
 
 def _conclude(stopped: str, path: Path, working: Working) -> int:
+    """Write what became of every row, and say it in one summary for everything in the plan."""
     with bulk.WorkbookPlan.open(path) as plan:
-        items, parts = plan.items(), [part for _, part in plan.parts()]
+        header, items, parts = plan.header, plan.items(), [part for _, part in plan.parts()]
+    if header.undo_of:
+        with bulk.WorkbookPlan.open(Path(header.undo_of)) as plan:
+            items = [one for one in plan.items() if one.draft_id]
     if stopped:
         say(f"stopped: {stopped}")
     results = working.results or path.with_name(path.name.removesuffix(".plan") + ".results.csv")
     if items:
         _write_results(items, results)
         say(f"every new row's outcome is in {results}")
-    states = Counter(one.state for one in items)
-    code = FAILED if any(states[one] for one in (*_UNHAPPY, bulk.NewState.WAITING)) else DONE
-    if states:
-        say(" · ".join(f"{count} {state.value}" for state, count in states.items()))
-    if states[bulk.NewState.MADE]:
-        say(
-            f"{states[bulk.NewState.MADE]} are drafts and not live: spotify-ads bulk resume {path} --publish publishes what is valid"
-        )
-    if states[bulk.NewState.WAITING] or states[bulk.NewState.FAILED] or states[bulk.NewState.NOT_TRIED]:
-        say(f"spotify-ads bulk resume {path} carries on with what is not made")
+    outcomes: Counter[bulk.RowOutcome] = Counter()
+    summary: list[str] = []
     for part in parts:
         with bulk.PlanFile.open(part) as changes:
-            outcomes = changes.outcomes()
+            found, kind = changes.outcomes(), changes.header.kind
             listed = results.with_name(f"{part.name}.results{results.suffix}")
             bulk.write_results(changes.rows(), listed)
-            counts = " · ".join(f"{count} {outcome.value}" for outcome, count in outcomes.items() if count)
-            say(f"{changes.header.kind.plural}: {counts}; every row's outcome is in {listed}")
-        if outcomes[bulk.RowOutcome.UNKNOWN] or outcomes[bulk.RowOutcome.REFUSED]:
-            code = REFUSED
-        elif outcomes[bulk.RowOutcome.FAILED] or outcomes[bulk.RowOutcome.WAITING]:
-            code = max(code, FAILED)
-    return INTERRUPTED if stopped == "interrupted" else code
+        outcomes.update(found)
+        summary += [
+            f"{count} {kind.plural if count > 1 else kind.name} {one.value}" for one, count in found.items() if count
+        ]
+        say(f"every outcome of {kind.plural} is in {listed}")
+    states = Counter(one.state for one in items)
+    summary += [f"{count} new {state.value}" for state, count in states.items()]
+    if summary:
+        say(" · ".join(summary))
+    _say_what_is_left(states, outcomes, path, undoes=bool(header.undo_of))
+    if stopped == "interrupted":
+        return INTERRUPTED
+    if any(outcomes[one] for one in (bulk.RowOutcome.UNKNOWN, bulk.RowOutcome.REFUSED, bulk.RowOutcome.CONFLICT)):
+        return REFUSED
+    unfinished = any(one.is_there if header.undo_of else one.state in _UNFINISHED for one in items)
+    return FAILED if unfinished or outcomes[bulk.RowOutcome.FAILED] or outcomes[bulk.RowOutcome.WAITING] else DONE
+
+
+def _say_what_is_left(
+    states: Counter[bulk.NewState], outcomes: Counter[bulk.RowOutcome], path: Path, *, undoes: bool
+) -> None:
+    """What is not live, not made or not taken back yet, and the command that goes on with it."""
+    if undoes and states[bulk.NewState.PUBLISHED]:
+        say(f"{states[bulk.NewState.PUBLISHED]} {_STAY}")
+    elif states[bulk.NewState.MADE]:
+        say(
+            f"{states[bulk.NewState.MADE]} are drafts and not live: spotify-ads bulk resume {path} --publish publishes"
+            " what is valid"
+        )
+    if not undoes and any(states[one] for one in _UNFINISHED - {bulk.NewState.INVALID}):
+        say(f"spotify-ads bulk resume {path} carries on with what is not made")
+    elif outcomes[bulk.RowOutcome.WAITING] or outcomes[bulk.RowOutcome.UNKNOWN]:
+        say(f"spotify-ads bulk resume {path} carries on with the changes")
 
 
 def _write_results(items: list[bulk.NewItem], path: Path) -> None:
-    """What became of everything new: what could not be made first, each with its reason and the cell that it is about."""
+    """What became of everything new.
+
+    What could not be made first, each with its reason and the cell that it is about.
+    """
     names = {one.number: one.name for one in items}
     ordered = sorted(items, key=lambda one: one.state not in _UNHAPPY)
     rows = [_row(item, names) | {"place": item.cell if item.reason else item.place} for item in ordered]
@@ -212,24 +264,3 @@ def _write_results(items: list[bulk.NewItem], path: Path) -> None:
         writer.write(_COLUMNS)
         for row in rows:
             writer.write(to_cell(row[name]) for name in _COLUMNS)
-
-
-async def undo(client: AdsClient, path: Path, working: Working, *, archive: bool) -> int:
-    """Take back what is new, where somebody agrees; the changes of its parts are taken back by their own plans."""
-    with bulk.WorkbookPlan.open(path) as plan:
-        made = sum(bool(one.draft_id) and one.state is not bulk.NewState.DELETED for one in plan.items())
-    what = "delete the drafts of, or archive," if archive else "delete the drafts of"
-    if made and not await agreed(f"{what} {made} new things?", yes=working.yes):
-        say("nothing was changed")
-        return DONE
-    counts: Counter[str] = Counter()
-
-    async def tell(item: bulk.NewItem, became: str) -> None:
-        del item
-        counts[became] += 1
-        await anyio.lowlevel.checkpoint()
-
-    left = await bulk.remove_new(client, path, archive=archive, tell=tell)
-    if counts:
-        say("new things: " + " · ".join(f"{count} {became}" for became, count in counts.items()))
-    return FAILED if left else DONE

@@ -26,8 +26,8 @@ async def read_document(source: str, options: TransportOptions) -> Facts:
         options: how the network is used.
 
     Raises:
-        ConfigurationError: the file cannot be read or is no document, the address would not do, or the extra ``cli``, which
-            reads YAML, is missing.
+        ConfigurationError: the file cannot be read or is no document, the address would not do, or the extra ``cli``,
+            which reads YAML, is missing.
         ConnectionFailed: the server cannot be reached, or breaks off.
         InvalidAnswer: the server answers something else.
     """

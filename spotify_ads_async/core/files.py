@@ -18,8 +18,8 @@ __all__ = ["whole_file", "whole_file_off_loop"]
 def whole_file(path: Path) -> Generator[Path]:
     """Where to write a file that appears under its name, or is replaced, once it is complete. Blocks.
 
-    What a link leads to is written, and not the link. What is there and no file, such as a device or a pipe, is written to and
-    never replaced.
+    What a link leads to is written, and not the link. What is there and no file, such as a device or a pipe, is written
+    to and never replaced.
 
     Args:
         path: the file.

@@ -115,8 +115,8 @@ PACED = frozenset({Failure.RATE_LIMITED, Failure.KEY_IN_PROGRESS})
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How often and how fast a call is sent again.
 
-    ``attempts`` counts the first one, ``refusals`` the answers that say "later" (429, a create still under way); delays are
-    seconds; ``budget_ratio`` bounds all repeats after failures to that share of a client's calls, on top of
+    ``attempts`` counts the first one, ``refusals`` the answers that say "later" (429, a create still under way); delays
+    are seconds; ``budget_ratio`` bounds all repeats after failures to that share of a client's calls, on top of
     ``budget_reserve`` repeats that are there from the start; a server that asks to wait longer than ``retry_after_cap``
     seconds gets no further request from the call.
     """

@@ -21,7 +21,7 @@ import msgspec
 from yarl import URL
 
 from spotify_ads_async.auth.credentials import Credentials, SupportsAccepted, SupportsFinish
-from spotify_ads_async.core import wire
+from spotify_ads_async.core import error_answers, wire
 from spotify_ads_async.core.retry import (
     BUDGETED,
     IN_DOUBT,
@@ -69,7 +69,10 @@ _CALLS = itertools.count(1)
 
 logger = logging.getLogger("spotify_ads_async")
 request_log = logging.getLogger("spotify_ads_async.requests")
-"""Says each attempt at DEBUG: method, path, status, seconds, seconds waited for quota, trace ID; never a header or a body."""
+"""Says each attempt at DEBUG: method, path, status, seconds, seconds waited for quota, trace ID.
+
+Never a header or a body.
+"""
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,8 +80,8 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     ``timeout`` bounds one attempt, from connecting to the answer's last byte; ``max_wait`` one wait for quota;
     ``deadline`` the whole call with its waits and repeats: seconds each, None for no bound. ``validate`` off sends
-    what the document forbids, for values that are newer than this package. With ``keep_json`` the items of lists remember
-    the JSON that they came from, as single answers always do.
+    what the document forbids, for values that are newer than this package. With ``keep_json`` the items of lists
+    remember the JSON that they came from, as single answers always do.
     """
 
     priority: Priority = Priority.INTERACTIVE
@@ -90,7 +93,10 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _PUBLISHING, _VALIDATE = "publishCampaignDraft", "VALIDATE"
-"""The operation that publishes a draft, and the action with which it changes nothing: lost answers are asked for again."""
+"""The operation that publishes a draft, and the action with which it changes nothing.
+
+Lost answers are asked for again.
+"""
 
 _LONG_WAIT_SECONDS = 1.0
 _SIGNING_IN = "signing in"
@@ -233,7 +239,10 @@ class _CallState:
         say_whether_left(problem, may_have_left=self.phase == _IN_FLIGHT or self.doubt is not None)
         doubt = self.operation.repeat is not Repeat.SAFE and (self.unanswered or self.doubt is not None)
         if doubt:
-            said = f"{self.operation.id}: the call was given up after its request left: it may have taken effect, read it back"
+            said = (
+                f"{self.operation.id}: the call was given up after its request left: it may have taken effect, read it"
+                " back"
+            )
             problem.add_note(said)
             logger.warning("%s (%s)", said, type(problem).__name__)
         self._end(problem, in_doubt=doubt)
@@ -320,9 +329,9 @@ class Session:
     ) -> AnswerT:
         """Make one call of ``operation`` and decode its answer.
 
-        ``idempotency_key`` is for operations that honour one (by default each call gets its own, kept over its repeats).
-        ``verify`` settles a write whose answer was lost: it reads back and answers the result where the write took
-        effect, None where it did not. The deadline does not count its time.
+        ``idempotency_key`` is for operations that honour one (by default each call gets its own, kept over its
+        repeats). ``verify`` settles a write whose answer was lost: it reads back and answers the result where the write
+        took effect, None where it did not. The deadline does not count its time.
 
         Raises:
             InvalidRequest: before anything leaves.
@@ -418,7 +427,7 @@ class Session:
                         keep_json=options.keep_json,
                     )
                 state.retry_after = retry_after(answer.headers, _now())
-                failure = wire.error(operation, status=status, retry_after=state.retry_after, body=answer.body)
+                failure = error_answers.error(operation, status=status, retry_after=state.retry_after, body=answer.body)
                 state.log(status, failure.trace_id)
             except SpotifyAdsError as error:
                 state.lost(error)
@@ -516,7 +525,7 @@ class Session:
         self, operation: Operation[AnswerT], conflict: SpotifyAdsError, state: _CallState
     ) -> AnswerT:
         """The idempotency key belongs to a create that is done: read what it made."""
-        target = wire.target_below(self.base_url, wire.resource_uri(conflict))
+        target = wire.target_below(self.base_url, error_answers.resource_uri(conflict))
         failure = conflict
         if target is not None:
             reading = msgspec.structs.replace(operation, method="GET", repeat=Repeat.SAFE, body=None)
@@ -531,8 +540,9 @@ class Session:
 def _warn_of_fork(governor: Governor) -> None:
     if governor.limits and not governor.shared:
         warnings.warn(
-            "this process was forked from one that made the client, and its governor keeps the windows in memory: together the processes "
-            "exceed the limits that each keeps. Keep the windows in a store that all of them use, SPOTIFY_ADS_STORE=sqlite:///…",
+            "this process was forked from one that made the client, and its governor keeps the windows in memory:"
+            " together the processes exceed the limits that each keeps. Keep the windows in a store that all of them"
+            " use, SPOTIFY_ADS_STORE=sqlite:///…",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -583,7 +593,8 @@ async def _settled(unknown: OutcomeUnknown, verify: Verify[AnswerT]) -> AnswerT:
         unknown.add_note(f"reading it back failed as well: {unread}")
         raise unknown
     raise ConnectionFailed(
-        f"the answer was lost, and reading back shows that the request took no effect: it can be sent again ({unknown.cause})",
+        "the answer was lost, and reading back shows that the request took no effect: it can be sent again"
+        f" ({unknown.cause})",
         operation=unknown.operation,
         status=unknown.status,
         trace_id=unknown.trace_id,

@@ -1,7 +1,7 @@
 """Files behind signed URLs: storage that is not the API, so no access token and no header of ours goes there.
 
-A signed URL is a secret: no message, repr or log shows it. Downloads go on where they broke (``Range``). Uploads begin with
-Google Cloud Storage's resumable protocol, which Spotify's own tooling uses, and fall back to one plain PUT.
+A signed URL is a secret: no message, repr or log shows it. Downloads go on where they broke (``Range``). Uploads begin
+with Google Cloud Storage's resumable protocol, which Spotify's own tooling uses, and fall back to one plain PUT.
 """
 
 from __future__ import annotations
@@ -50,7 +50,10 @@ _NO_HEADERS = ("User-Agent", "Content-Type", "Accept")
 
 
 class _BrokenError(Exception):
-    """An exchange failed in a way that passes: worth another attempt, after ``delay`` seconds where the server named them."""
+    """An exchange failed in a way that passes.
+
+    Worth another attempt, after ``delay`` seconds where the server named them.
+    """
 
     def __init__(self, what: str, delay: float = 0.0, *, by_server: bool = False) -> None:
         super().__init__(what)
@@ -71,8 +74,8 @@ class Storage:
 
     Args:
         options: how the network is used.
-        policy: how often and how fast an exchange that failed is made again. ``attempts`` bounds those in a row that bring
-            nothing; ten times as many, and one per MiB, all of them.
+        policy: how often and how fast an exchange that failed is made again. ``attempts`` bounds those in a row that
+            bring nothing; ten times as many, and one per MiB, all of them.
     """
 
     def __init__(self, options: TransportOptions, policy: RetryPolicy) -> None:
@@ -313,7 +316,8 @@ def _received(ranges: str | None, size: int) -> int:
     found = _RECEIVED.fullmatch(ranges.strip())
     if found is None or int(found[1]) >= size:
         raise InvalidAnswer(
-            f"the storage says that it has {ranges[:40]!r} of a file of {size} bytes, which cannot be: begin the upload anew",
+            f"the storage says that it has {ranges[:40]!r} of a file of {size} bytes, which cannot be: begin the upload"
+            " anew",
             status=_GOES_ON,
         )
     return int(found[1]) + 1

@@ -29,7 +29,10 @@ _NO_CONTENT_TYPE = frozenset({"Content-Type"})
 
 
 class HttpResponse(msgspec.Struct, frozen=True):
-    """An answer that was read to its end. Its body may hold secrets, so no repr shows it; that of an error shows no token."""
+    """An answer that was read to its end.
+
+    Its body may hold secrets, so no repr shows it; that of an error shows no token.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -195,7 +198,10 @@ class Transport:
 def open_session(
     options: TransportOptions, *, headers: Mapping[str, str] | None = None, auto_decompress: bool = True
 ) -> aiohttp.ClientSession:
-    """An aiohttp session as ``options`` say; it sends nothing twice and keeps no cookies. ``headers`` go with every request."""
+    """An aiohttp session as ``options`` say; it sends nothing twice and keeps no cookies.
+
+    ``headers`` go with every request.
+    """
     return open_http(options, headers=headers, response_class=_Response, auto_decompress=auto_decompress)
 
 
@@ -214,7 +220,10 @@ class _ConnectionLostError(aiohttp.ClientConnectionError):
 
 
 class _Response(aiohttp.ClientResponse):
-    """Hides from aiohttp the two errors on which it sends an idempotent request again: two requests on one token of the quota."""
+    """Hides from aiohttp the two errors on which it sends an idempotent request again.
+
+    Two requests on one token of the quota.
+    """
 
     async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
         try:
@@ -224,7 +233,10 @@ class _Response(aiohttp.ClientResponse):
 
 
 class _Body(Payload):
-    """Bytes that know how far they came: ``begun`` once any may have left, and a call to ``left`` once the last may have."""
+    """Bytes that know how far they came.
+
+    ``begun`` once any may have left, and a call to ``left`` once the last may have.
+    """
 
     def __init__(self, content: bytes, content_type: str, left: Callable[[], None] | None = None) -> None:
         super().__init__(content, content_type=content_type)

@@ -18,16 +18,16 @@ __all__ = ["CAUTIOUS_LIMITS", "PUBLISHED_LIMITS", "Limit", "checked_limits", "pa
 class Limit(msgspec.Struct, frozen=True):
     """At most ``requests`` in any ``window`` seconds.
 
-    ``name`` is what operations spend: ``client_id``, ``ip``, ``reporting``. The window of ``ip`` belongs to the address,
-    every other one to the client ID.
+    ``name`` is what operations spend: ``client_id``, ``ip``, ``reporting``. The window of ``ip`` belongs to the
+    address, every other one to the client ID.
 
     Raises:
         ConfigurationError: a value is not positive.
     """
 
     name: str
-    requests: int = msgspec.field()
-    window: float = msgspec.field()
+    requests: int
+    window: float
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -40,7 +40,7 @@ class Limit(msgspec.Struct, frozen=True):
             )
 
     def divided(self, processes: int) -> Limit:
-        """One process's part of this limit, for so many processes that share no store: together they never exceed the whole.
+        """One process's part of this limit, for so many processes that share no store: together they keep the whole.
 
         Rounded down, so a limit of fewer requests than processes cannot be divided.
 
@@ -70,7 +70,7 @@ CAUTIOUS_LIMITS: tuple[Limit, ...] = (
 
 
 def parse_limits(text: str) -> tuple[Limit, ...]:
-    """Read ``client_id=1500/30,ip=500/10``: name, requests, seconds. ``off`` is no limit, ``published`` the published ones.
+    """Read ``client_id=1500/30,ip=500/10``: name, requests, seconds. ``off`` and ``published`` do too.
 
     Raises:
         ConfigurationError: the text has another form.
@@ -99,7 +99,6 @@ def checked_limits(limits: Iterable[Limit]) -> tuple[Limit, ...]:
     """
     found = tuple(limits)
     names = [limit.name for limit in found]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigurationError(f"limits: {', '.join(twice)} is given twice")
     return found

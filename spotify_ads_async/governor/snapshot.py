@@ -15,9 +15,9 @@ class WindowSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     ``capacity`` tokens in all: ``available`` ones can be used now, ``in_flight`` ones belong to requests without an
     answer, ``returning`` ones come back with time, the first of them in ``next_return`` seconds;
-    ``reserved_for_others`` ones are left to other programs; ``reserve`` of the available ones are kept for interactive requests.
-    ``predicted_wait`` is for an interactive request that came now. ``paused_for`` counts down a pause, and ``pause_cause`` says
-    who met it.
+    ``reserved_for_others`` ones are left to other programs; ``reserve`` of the available ones are kept for interactive
+    requests. ``predicted_wait`` is for an interactive request that came now. ``paused_for`` counts down a pause, and
+    ``pause_cause`` says who met it.
     """
 
     limit: str
@@ -40,8 +40,9 @@ class WindowSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The governor at one instant: its pace, how many requests wait in the queue, and every window in use.
 
-    Where a store keeps the windows, ``in_flight``, ``returning`` and ``waiting`` are this process's, and ``available`` is what the
-    store last said; ``store_away_for`` is for how many seconds the store has not answered, None while it does.
+    Where a store keeps the windows, ``in_flight``, ``returning`` and ``waiting`` are this process's, and ``available``
+    is what the store last said; ``store_away_for`` is for how many seconds the store has not answered, None while it
+    does.
     """
 
     pace: str

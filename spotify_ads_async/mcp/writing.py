@@ -35,7 +35,10 @@ _PATIENCE_SECONDS = 20.0
 
 
 class Caps(msgspec.Struct, frozen=True, kw_only=True):
-    """What one session may change: rows, and how much budgets may grow, in units of the account's currency; None is no cap."""
+    """What one session may change: rows, and how much budgets may grow, in units of the account's currency.
+
+    None is no cap.
+    """
 
     rows: int | None = 1_000
     money: float | None = None

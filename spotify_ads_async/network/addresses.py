@@ -1,7 +1,7 @@
 """Addresses: which may carry a secret, and those that hold one.
 
-A secret in an address, such as a proxy's password, is taken out of it before anything else sees the address: what is left can be
-shown, logged and put into an error.
+A secret in an address, such as a proxy's password, is taken out of it before anything else sees the address: what is
+left can be shown, logged and put into an error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ ALLOW_HTTP_VARIABLE = "SPOTIFY_ADS_ALLOW_HTTP"
 
 
 def require_secure(url: str, allow_http: Collection[str] = ()) -> None:
-    """Refuse an address that would send secrets in the clear: HTTPS, or plain HTTP to this machine or to a host that is named.
+    """Refuse an address that would send secrets in the clear.
+
+    HTTPS, or plain HTTP to this machine or to a host that is named.
 
     Args:
         url: the address.
@@ -41,9 +43,9 @@ def require_secure(url: str, allow_http: Collection[str] = ()) -> None:
     ):
         return
     raise ConfigurationError(
-        f"{parts.scheme}://{host} would carry secrets in the clear: use https (plain http is for loopback). For a test server on a "
-        f"network of your own, allow that host by name: {ALLOW_HTTP_VARIABLE}={host}, or allow_http=({host!r},) in TransportOptions "
-        "and RefreshToken"
+        f"{parts.scheme}://{host} would carry secrets in the clear: use https (plain http is for loopback). For a test"
+        f" server on a network of your own, allow that host by name: {ALLOW_HTTP_VARIABLE}={host}, or"
+        f" allow_http=({host!r},) in TransportOptions and RefreshToken"
     )
 
 
@@ -65,7 +67,10 @@ def is_loopback(host: str) -> bool:
 
 
 class Login(NamedTuple):
-    """An address without its login, and the login. ``username`` and ``password`` are as they were meant, without percent signs' escapes."""
+    """An address without its login, and the login.
+
+    ``username`` and ``password`` are as they were meant, without percent signs' escapes.
+    """
 
     address: str
     username: str
@@ -75,8 +80,9 @@ class Login(NamedTuple):
 def split_login(address: Secret) -> Login:
     """Take user name and password out of ``scheme://user:password@host…``.
 
-    A password is meant to be escaped in an address, and people paste it as it is: whatever stands before the last ``@`` is the
-    login, also where it holds ``/``, ``?``, ``#`` or ``@``. Percent signs that escape nothing stand for themselves.
+    A password is meant to be escaped in an address, and people paste it as it is: whatever stands before the last ``@``
+    is the login, also where it holds ``/``, ``?``, ``#`` or ``@``. Percent signs that escape nothing stand for
+    themselves.
     """
     scheme, colon, rest = address.reveal().partition("://")
     if not colon:

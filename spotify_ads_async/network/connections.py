@@ -1,22 +1,27 @@
 """Connections: one pool at a time, of one event loop and one process.
 
 A pool ends with its loop: it is an asynchronous generator, and those are closed by whatever runs a loop to its end
-(``asyncio.run``, ``asyncio.Runner``, uvloop, anyio). So a client may be used in one loop after another. After a fork the child
-has none of its parent's connections: what ends on one side would end on both.
+(``asyncio.run``, ``asyncio.Runner``, uvloop, anyio). So a client may be used in one loop after another. After a fork
+the child has none of its parent's connections: what ends on one side would end on both.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
+import select
 import socket
+import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import Any
 
 import aiohttp
 import anyio
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.tracing import Trace
 
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.network.options import TransportOptions
@@ -24,6 +29,7 @@ from spotify_ads_async.network.options import TransportOptions
 __all__ = ["Connections", "open_http"]
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
+_SLEEP_SECONDS = 1.0
 _HANDOVER_SECONDS = 5.0
 """How long closing waits for another thread's loop, which may be blocked."""
 
@@ -67,8 +73,9 @@ def open_http(
 
     tls = options.tls_context()
     return aiohttp.ClientSession(
-        # No limit: whoever wants one counts the requests, so that waiting for a connection is no part of an attempt's time.
-        connector=aiohttp.TCPConnector(limit=0, ssl=True if tls is None else tls, socket_factory=opened),
+        # No limit: whoever wants one counts the requests, so that waiting for a connection is no part of an attempt's
+        # time.
+        connector=_Connector(limit=0, ssl=True if tls is None else tls, socket_factory=opened),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=headers,
         skip_auto_headers=skip_auto_headers,
@@ -78,6 +85,35 @@ def open_http(
         middlewares=(routed,) if options.proxied() else (),
         trust_env=False,
     )
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Uses no idle connection that may have ended unheard: while the machine slept, or while its loop was busy."""
+
+    _clocks_apart: float | None = None
+
+    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> aiohttp.connector.Connection | None:
+        # Aiohttp's clock of idleness stands still while the machine sleeps. A clock that was set costs new connections.
+        before, self._clocks_apart = self._clocks_apart, time.time() - time.monotonic()
+        if before is not None and self._clocks_apart > before + _SLEEP_SECONDS:
+            for protocol, _ in itertools.chain.from_iterable(self._conns.values()):
+                protocol.close()
+            self._conns.clear()
+        while (connection := await super()._get(key, traces)) is not None:
+            if connection.transport is None or not _has_news(connection.transport):
+                return connection
+            connection.close()
+        return None
+
+
+def _has_news(transport: asyncio.Transport) -> bool:
+    """Whether something came in on an idle connection, which can only be its end."""
+    at = transport.get_extra_info("socket").fileno()
+    if at < 0 or not hasattr(select, "poll"):
+        return at < 0
+    poll = select.poll()
+    poll.register(at, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class Connections:
@@ -127,9 +163,9 @@ class Connections:
             raise ConfigurationError("the client is closed: make a new one, or keep `async with` open around its calls")
         if self._loop is not None and self._loop.is_running():
             raise ConfigurationError(
-                "this client is in use by another event loop, which runs in another thread, and serves one loop at a time: make a "
-                "client for each loop, with a store in which they share the quota (SPOTIFY_ADS_STORE=sqlite:///…), or hand the call to "
-                "that loop with asyncio.run_coroutine_threadsafe"
+                "this client is in use by another event loop, which runs in another thread, and serves one loop at a"
+                " time: make a client for each loop, with a store in which they share the quota"
+                " (SPOTIFY_ADS_STORE=sqlite:///…), or hand the call to that loop with asyncio.run_coroutine_threadsafe"
             )
         if self._process != os.getpid():
             self._process = os.getpid()

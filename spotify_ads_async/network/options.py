@@ -1,7 +1,8 @@
 """Transport options: how the network is used, and by which way an address is reached.
 
-Proxies: the one that is named, or else the environment's (``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY``) or the system's. They are
-used for https alone, where they see an encrypted stream: for plain http they would see the access token.
+Proxies: the one that is named, or else the environment's (``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY``) or the
+system's. They are used for https alone, where they see an encrypted stream: for plain http they would see the access
+token.
 """
 
 from __future__ import annotations
@@ -29,17 +30,18 @@ __all__ = ["Proxy", "TransportOptions"]
 class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How the network is used.
 
-    ``connections`` is how many requests are under way at once; ``connect_timeout`` is seconds to connect, the search for the
-    address included, ``read_timeout`` seconds of silence until an answer counts as lost where the call has no ``timeout`` of its
-    own; ``largest_answer`` is bytes, after decompression.
+    ``connections`` is how many requests are under way at once; ``connect_timeout`` is seconds to connect, the search
+    for the address included, ``read_timeout`` seconds of silence until an answer counts as lost where the call has no
+    ``timeout`` of its own; ``largest_answer`` is bytes, after decompression.
 
-    ``proxy`` is an HTTP proxy for https, ``http://user:password@host:port``; without one, the environment's ``HTTPS_PROXY`` or
-    ``ALL_PROXY`` is used. ``no_proxy`` lists hosts that are reached without, as ``NO_PROXY`` does: names with all that is below
-    them, addresses, networks (``10.0.0.0/8``), or ``*`` for all; without one, the environment's ``NO_PROXY`` counts.
+    ``proxy`` is an HTTP proxy for https, ``http://user:password@host:port``; without one, the environment's
+    ``HTTPS_PROXY`` or ``ALL_PROXY`` is used. ``no_proxy`` lists hosts that are reached without, as ``NO_PROXY`` does:
+    names with all that is below them, addresses, networks (``10.0.0.0/8``), or ``*`` for all; without one, the
+    environment's ``NO_PROXY`` counts.
 
-    ``ca_file`` is a file or a folder of certificate authorities in PEM that are trusted besides the system's (``SSL_CERT_FILE``
-    replaces those); ``tls`` is a context of your own, and then ``ca_file`` is not read. ``allow_http`` names hosts that plain http
-    may go to, for a test server on a network of your own.
+    ``ca_file`` is a file or a folder of certificate authorities in PEM that are trusted besides the system's
+    (``SSL_CERT_FILE`` replaces those); ``tls`` is a context of your own, and then ``ca_file`` is not read.
+    ``allow_http`` names hosts that plain http may go to, for a test server on a network of your own.
     """
 
     connections: int = 100
@@ -61,8 +63,8 @@ class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
         """The same options.
 
         Raises:
-            ConfigurationError: the TLS context does not verify certificates, the authorities cannot be read, or the proxy's
-                address is unfit.
+            ConfigurationError: the TLS context does not verify certificates, the authorities cannot be read, or the
+                proxy's address is unfit.
         """
         if isinstance(self.proxy, Secret):
             _proxy(self.proxy, "the proxy's address")
@@ -78,8 +80,8 @@ class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
         if self.tls is not None:
             if self.tls.verify_mode != ssl.CERT_REQUIRED or not self.tls.check_hostname:
                 raise ConfigurationError(
-                    "the TLS context does not verify the server's certificate: start from ssl.create_default_context() and add "
-                    "authorities to it"
+                    "the TLS context does not verify the server's certificate: start from ssl.create_default_context()"
+                    " and add authorities to it"
                 )
             return self.tls
         if self.ca_file is None and not os.environ.get("SSL_CERT_FILE") and not os.environ.get("SSL_CERT_DIR"):

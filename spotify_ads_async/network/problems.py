@@ -11,7 +11,10 @@ from spotify_ads_async.network.options import Proxy
 
 __all__ = ["UNTRUSTED", "explained_connection_error", "explained_proxy_error"]
 
-UNTRUSTED = "where a proxy or a firewall of your company opens TLS, name its certificate authority (SPOTIFY_ADS_CA_FILE, ca_file, or SSL_CERT_FILE)"
+UNTRUSTED = (
+    "where a proxy or a firewall of your company opens TLS, name its certificate authority (SPOTIFY_ADS_CA_FILE,"
+    " ca_file, or SSL_CERT_FILE)"
+)
 """What to do about a certificate that is not trusted."""
 
 
@@ -22,10 +25,19 @@ def explained_proxy_error(
     name = "the proxy" if proxy is None else f"the proxy {proxy.name}"
     if isinstance(problem, aiohttp.ClientProxyConnectionError):
         reason = problem.os_error.strerror or type(problem.os_error).__name__
-        return f"{name} cannot be reached ({reason}): check that it runs, and its address (SPOTIFY_ADS_PROXY, proxy, or HTTPS_PROXY)"
+        return (
+            f"{name} cannot be reached ({reason}): check that it runs, and its address (SPOTIFY_ADS_PROXY, proxy, or"
+            " HTTPS_PROXY)"
+        )
     if problem.status in {401, 407}:  # tinyproxy says the former
-        return f"{name} asks for a user name and password that it takes (HTTP {problem.status}): put them into its address, http://user:password@host:port"
-    return f"{name} refused to connect (HTTP {problem.status}): ask whoever runs it, or list the host in NO_PROXY (no_proxy)"
+        return (
+            f"{name} asks for a user name and password that it takes (HTTP {problem.status}): put them into its"
+            " address, http://user:password@host:port"
+        )
+    return (
+        f"{name} refused to connect (HTTP {problem.status}): ask whoever runs it, or list the host in NO_PROXY"
+        " (no_proxy)"
+    )
 
 
 def explained_connection_error(problem: BaseException, proxy: Proxy | None) -> str:
@@ -45,11 +57,20 @@ def _words(problem: BaseException) -> str:
             return f"the name {problem.host} is not known here: check the network, a VPN, and the address"
         case aiohttp.ClientSSLError():
             place = f"{problem.host}:{problem.port}"
-            return f"no secure connection to {place} ({_reason(problem.os_error)}): check the address, and proxies on the way"
+            return (
+                f"no secure connection to {place} ({_reason(problem.os_error)}): check the address, and proxies on"
+                " the way"
+            )
         case aiohttp.ClientConnectorError():
-            return f"{problem.host}:{problem.port} cannot be reached ({_reason(problem.os_error)}): check the network and the address"
+            return (
+                f"{problem.host}:{problem.port} cannot be reached ({_reason(problem.os_error)}): check the network and"
+                " the address"
+            )
         case aiohttp.ConnectionTimeoutError():
-            return "the server takes no connection in time: check the network, and whether a proxy or a firewall stands in the way"
+            return (
+                "the server takes no connection in time: check the network, and whether a proxy or a firewall stands in"
+                " the way"
+            )
         case aiohttp.ServerTimeoutError() | TimeoutError():
             return "the server was silent for too long"
         case aiohttp.ServerDisconnectedError():

@@ -21,7 +21,10 @@ __all__ = ["READ_AHEAD", "ListCall"]
 ItemT = TypeVar("ItemT")
 
 READ_AHEAD = 16
-"""Pages read ahead by default: at 320 ms per answer they make 50 requests per second, which is what the windows sustain."""
+"""Pages read ahead by default.
+
+At 320 ms per answer they make 50 requests per second, which is what the windows sustain.
+"""
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -29,20 +32,21 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 class ListCall(Generic[ItemT]):
     """One list of the API, not yet asked for.
 
-    ``await`` it for one page, as the query says; ``async for`` over it for every item; :meth:`collect` for a list of them;
-    :meth:`pages` for every page. Each use asks the server anew.
+    ``await`` it for one page, as the query says; ``async for`` over it for every item; :meth:`collect` for a list of
+    them; :meth:`pages` for every page. Each use asks the server anew.
 
-    A walk keeps this promise: a row that is in the list from the walk's first request to its last is yielded exactly once, whatever
-    is created and archived meanwhile, or the walk ends with :class:`WalkIncomplete`; and no row is yielded twice. It holds under orders
-    that edits cannot change (``CREATED_AT``, ``ID``, ``TIMESTAMP``); where the query names no order and the operation offers one, the
-    walk asks for such a one.
+    A walk keeps this promise: a row that is in the list from the walk's first request to its last is yielded exactly
+    once, whatever is created and archived meanwhile, or the walk ends with :class:`WalkIncomplete`; and no row is
+    yielded twice. It holds under orders that edits cannot change (``CREATED_AT``, ``ID``, ``TIMESTAMP``); where the
+    query names no order and the operation offers one, the walk asks for such a one.
     ``docs/explanation/walking.md`` says what holds under the others.
 
     Args:
         session: what makes the calls.
         operation: the list operation.
         path: the path's parameters.
-        query: the query; ``limit`` is the size of a page, ``offset`` where to begin. Values that are UNSET are left out.
+        query: the query; ``limit`` is the size of a page, ``offset`` where to begin. Values that are UNSET are left
+            out.
         read_ahead: see :meth:`reading_ahead`.
         eager: see :meth:`reading_ahead`.
         start: see :meth:`starting_at`.
@@ -89,18 +93,24 @@ class ListCall(Generic[ItemT]):
 
     def __iter__(self) -> NoReturn:
         raise TypeError(
-            f"{type(self).__name__} {self._operation.id} is read from the network: write `async for`, or `await ….collect()`"
+            f"{type(self).__name__} {self._operation.id} is read from the network: write `async for`, or `await"
+            " ….collect()`"
         )
 
     def __aiter__(self) -> Walk[ItemT]:
         return self.walk()
 
     def walk(self) -> Walk[ItemT]:
-        """An iterator over every item that also tells its ``position`` and can be closed (``async with``, ``aclose``)."""
+        """An iterator over every item that also tells its ``position``.
+
+        It can be closed (``async with``, ``aclose``).
+        """
         return Walk(self.pages())
 
     def pages(self) -> PageWalk[ItemT]:
-        """An iterator over every page. Each holds the rows that no earlier one held, so most hold a few less than ``limit``.
+        """An iterator over every page.
+
+        Each holds the rows that no earlier one held, so most hold a few less than ``limit``.
 
         Raises:
             InvalidRequest: ``limit`` is less than 1, or ``offset`` less than 0.
@@ -136,8 +146,8 @@ class ListCall(Generic[ItemT]):
     def starting_at(self, position: str) -> Self:
         """The same list, walked from where an earlier walk stood (its ``position``), in this process or another.
 
-        The rows just before the place are looked for, so it is found again though rows were created or archived since. Rows yielded
-        before the position are not known any more: one that an edit moves behind it is yielded again.
+        The rows just before the place are looked for, so it is found again though rows were created or archived since.
+        Rows yielded before the position are not known any more: one that an edit moves behind it is yielded again.
 
         Raises:
             ConfigurationError: the text is no position, or one of another list, filter or order.
@@ -147,7 +157,8 @@ class ListCall(Generic[ItemT]):
             raise ConfigurationError(f"the position belongs to {start.operation}", operation=self._operation.id)
         if start.list != self._digest():
             raise ConfigurationError(
-                "the position belongs to a walk with other ids, filters or order: call the list with the same arguments",
+                "the position belongs to a walk with other ids, filters or order: call the list with the same"
+                " arguments",
                 operation=self._operation.id,
             )
         return self._changed(start=start)
@@ -155,8 +166,8 @@ class ListCall(Generic[ItemT]):
     def reading_ahead(self, pages: int, *, eager: bool = False) -> Self:
         """The same list with at most ``pages`` pages read before they are asked for; 0 reads page by page.
 
-        A walk begins with few pages ahead and doubles them page by page, for it may be left early. An ``eager`` one reads as far
-        ahead as it may from the second page on: for walks that will read everything.
+        A walk begins with few pages ahead and doubles them page by page, for it may be left early. An ``eager`` one
+        reads as far ahead as it may from the second page on: for walks that will read everything.
 
         Raises:
             ConfigurationError: ``pages`` is negative.

@@ -13,9 +13,10 @@ __all__ = ["HighWaterMark"]
 class HighWaterMark:
     """The rows yielded last, in the list's order.
 
-    That is not always the order in which they were yielded. When everything up to the walk's place was pushed on or taken away, the walk
-    begins at its first offset again, and the rows that it yields there stand before its place: they must not count as the
-    place, or going on from it would repeat what lies between. They count again once the old place has been passed.
+    That is not always the order in which they were yielded. When everything up to the walk's place was pushed on or
+    taken away, the walk begins at its first offset again, and the rows that it yields there stand before its place:
+    they must not count as the place, or going on from it would repeat what lies between. They count again once the old
+    place has been passed.
 
     Args:
         offset: where the walk begins.
@@ -26,7 +27,8 @@ class HighWaterMark:
         self._offset = offset
         self._total: int | None = None
         self._behind = False
-        # As it was before the last page, and what that page added: the offset behind each new row, and its key if it lies beyond.
+        # As it was before the last page, and what that page added: the offset behind each new row, and its key if it
+        # lies beyond.
         self._before: tuple[tuple[str, ...], int] = ((), offset)
         self._added: list[tuple[int, str | None]] = []
 
@@ -58,7 +60,10 @@ class HighWaterMark:
                 self._offset, self._total = place, total
 
     def place(self, taken: int | None) -> tuple[tuple[str, ...], int, int | None]:
-        """After ``taken`` new rows of the last page, None for all: the rows before the place, its offset, the list's length then."""
+        """After ``taken`` new rows of the last page: the rows before the place, its offset, the list's length then.
+
+        None stands for all rows.
+        """
         after, offset = self._before
         for place, key in self._added[:taken]:
             if key is not None:

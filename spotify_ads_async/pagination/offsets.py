@@ -2,18 +2,21 @@
 
 Rows move under an offset walk when others create or archive meanwhile. Four means keep the promise:
 
-* pages overlap, and a page counts only when its *first* row was met before (or when it is where the walk began): then nothing
-  lies between it and the rows before it. Otherwise rows shifted left, and the walk reads further left until that holds;
+* pages overlap, and a page counts only when its *first* row was met before (or when it is where the walk began): then
+  nothing lies between it and the rows before it. Otherwise rows shifted left, and the walk reads further left until
+  that holds;
 * every id is remembered, so that no row is yielded twice however often it is read;
-* the list ends where a page that counts is shorter than what was asked for, and the server's number, or another answer, agrees;
-* at the end, what came is compared with what the server counted throughout, and where that or the pages themselves leave a doubt
-  (:class:`Sweep`), the walk passes over the list again.
+* the list ends where a page that counts is shorter than what was asked for, and the server's number, or another answer,
+  agrees;
+* at the end, what came is compared with what the server counted throughout, and where that or the pages themselves
+  leave a doubt (:class:`Sweep`), the walk passes over the list again.
 
-Why this is enough while the order of any two rows stays the same: let F be the last row, in the list's order, that was yielded, and
-let every row up to F that was there throughout have been yielded. A page that begins with a row yielded before begins at or before F
-and has no gaps, so those of its rows that are not yet yielded complete everything up to its last row. When the page was read does
-not matter, so pages may be read ahead and answered in any order. Where rows with equal keys change places, the passes that follow
-ask for more overlap, so that each page begins with a key before those that may have moved.
+Why this is enough while the order of any two rows stays the same: let F be the last row, in the list's order, that was
+yielded, and let every row up to F that was there throughout have been yielded. A page that begins with a row yielded
+before begins at or before F and has no gaps, so those of its rows that are not yet yielded complete everything up to
+its last row. When the page was read does not matter, so pages may be read ahead and answered in any order. Where rows
+with equal keys change places, the passes that follow ask for more overlap, so that each page begins with a key before
+those that may have moved.
 """
 
 from __future__ import annotations
@@ -41,7 +44,10 @@ __all__ = ["OffsetPager"]
 ItemT = TypeVar("ItemT")
 
 _MAX_SWEEPS = 4
-"""Passes over a list that edits reorder, or of which nothing worse is known than that rows were created and archived meanwhile."""
+"""Passes over a list that edits reorder.
+
+Or of which nothing worse is known than that rows were created and archived meanwhile.
+"""
 _MAX_SWEEPS_IN_DOUBT = 12
 """Passes over a list of which rows are missing, or whose rows changed places, as long as each finds more."""
 _MAX_FRUITLESS = 3
@@ -55,8 +61,8 @@ class OffsetPager(Generic[ItemT]):
     Args:
         operation: the list.
         query: the query, with its order; ``limit`` is the page size and ``offset`` where to begin.
-        fixed: whether no edit can change the order of two rows. Where one can, the walk passes over the list again after a
-            disturbance, to pick up what moved from before it to behind it.
+        fixed: whether no edit can change the order of two rows. Where one can, the walk passes over the list again
+            after a disturbance, to pick up what moved from before it to behind it.
         digest: which list it is, for positions.
         start: where to go on, or None to begin.
     """
@@ -102,8 +108,8 @@ class OffsetPager(Generic[ItemT]):
         self._back = 0
         self._steps_out_of_a_tie = 0
         self._contradictions = 0
-        # Whether what is asked next lies just behind the last row; whether a page came shorter than it had to be; or more rows than
-        # were counted.
+        # Whether what is asked next lies just behind the last row; whether a page came shorter than it had to be; or
+        # more rows than were counted.
         self._confirming = self._wary = self._lied = False
         # Passes over the list, and what they said of it.
         self._sweeps, self._fruitless = 1, 0
@@ -132,7 +138,10 @@ class OffsetPager(Generic[ItemT]):
         self._next = self._search.offset
 
     def next_request(self) -> Request | None:
-        """The next page to ask for, up to the one that reaches past the total; one at a time until a page has counted."""
+        """The next page to ask for, up to the one that reaches past the total.
+
+        One at a time until a page has counted.
+        """
         if self.done:
             return None
         if self._ahead is None:
@@ -153,7 +162,10 @@ class OffsetPager(Generic[ItemT]):
         return self._fixed and self._sweeps > 1
 
     def accept(self, request: Request, page: Page[ItemT]) -> PageOutcome[ItemT]:
-        """Take the answer to the oldest request: its new rows, or None where it does not connect to what was yielded."""
+        """Take the answer to the oldest request.
+
+        Its new rows, or None where it does not connect to what was yielded.
+        """
         offset = self._floor if request.offset is None else request.offset
         if offset == self._ahead:
             self._ahead = None
@@ -246,10 +258,11 @@ class OffsetPager(Generic[ItemT]):
         return PageOutcome([rows[index] for index in new], restart=void)
 
     def _unseen(self, offset: int, keys: list[str], rows: list[ItemT], met: list[int]) -> list[int]:
-        """Of the rows that a later pass meets, those that the walk has not yielded, and that are not newer than the walk.
+        """Of the rows that a later pass meets, those that the walk has not yielded.
 
-        Rows that stand before the walk's first one were created meanwhile. To yield them now would never end where each row that
-        comes makes its reader create another.
+        And that are not newer than the walk.
+        Rows that stand before the walk's first one were created meanwhile. To yield them now would never end where each
+        row that comes makes its reader create another.
         """
         begins, grown = 0, (self._total or 0) - (self._least_total or 0)
         if self._fixed and offset <= self._floor and not self._reordered:
@@ -263,7 +276,10 @@ class OffsetPager(Generic[ItemT]):
         return new
 
     def _newer(self, first: Any, one: Any, last: Any) -> bool:  # noqa: ANN401 - whatever a list is sorted by
-        """Whether a row stands before the walk's first one by its sort key. The page's ends tell which way the order runs."""
+        """Whether a row stands before the walk's first one by its sort key.
+
+        The page's ends tell which way the order runs.
+        """
         if self._newest is None or one is None or first == last:
             return False
         return one > self._newest if first > last else one < self._newest
@@ -292,7 +308,8 @@ class OffsetPager(Generic[ItemT]):
                 return self._finish(short=total - reach)
             raise self._incomplete(
                 total - reach,
-                f"the server counts {total} and has no more after {reach} (asked {self._contradictions} times, at offset {offset})",
+                f"the server counts {total} and has no more after {reach} (asked {self._contradictions} times, at"
+                f" offset {offset})",
             )
         self._next = offset
         self._sweep.expect_again()
@@ -307,7 +324,8 @@ class OffsetPager(Generic[ItemT]):
             return total is None or reach >= total
         if total is not None and reach < total:
             return False
-        # The total is none, or less than what is there: what the server says of its pages, or another answer, must tell.
+        # The total is none, or less than what is there: what the server says of its pages, or another answer, must
+        # tell.
         if self._blind:
             return not fresh
         return total is None and page.page_size is not None and length < page.page_size
@@ -375,8 +393,8 @@ class OffsetPager(Generic[ItemT]):
             return None
         if not self._fixed:
             why = (
-                f"{self._sweeps} passes did not meet them: edits keep moving them under the order that the list was asked for; "
-                "walk it by CREATED_AT or ID where the operation offers that, or when less is edited"
+                f"{self._sweeps} passes did not meet them: edits keep moving them under the order that the list was"
+                " asked for; walk it by CREATED_AT or ID where the operation offers that, or when less is edited"
             )
             return WalkIncomplete(
                 f"{self._missing} rows are missing: {why}", operation=self._operation.id, missing=self._missing
@@ -388,8 +406,8 @@ class OffsetPager(Generic[ItemT]):
 
     def _incomplete(self, missing: int, what: str) -> WalkIncomplete:
         return WalkIncomplete(
-            f"{missing} rows or more are missing: {what}; the rows so far are sound; walk again, with filters that narrow the list, "
-            "and tell the API's support if it stays so",
+            f"{missing} rows or more are missing: {what}; the rows so far are sound; walk again, with filters that"
+            " narrow the list, and tell the API's support if it stays so",
             operation=self._operation.id,
             missing=missing,
         )

@@ -14,10 +14,16 @@ from spotify_ads_async.pagination.page import identity
 __all__ = ["is_fixed", "sort_key", "with_identity", "with_order"]
 
 _PREFERRED = {"CREATED_AT": "DESC", "TIMESTAMP": "DESC", "ID": "ASC", "NAME": "ASC"}
-"""Sort fields from the one that serves a walk best, each with its direction (the published default where there is one)."""
+"""Sort fields from the one that serves a walk best, each with its direction.
+
+The published default where there is one.
+"""
 
 _FIXED = frozenset({"CREATED_AT", "TIMESTAMP", "ID", "ENTITY_TYPE", "PRINCIPAL_TYPE"})
-"""Fields that nothing changes once the row exists; ENTITY_TYPE and PRINCIPAL_TYPE belong to change history, whose rows are final."""
+"""Fields that nothing changes once the row exists.
+
+ENTITY_TYPE and PRINCIPAL_TYPE belong to change history, whose rows are final.
+"""
 
 
 _SHOWN = {"CREATED_AT": "created_at", "TIMESTAMP": "timestamp"}
@@ -25,7 +31,10 @@ _SHOWN = {"CREATED_AT": "created_at", "TIMESTAMP": "timestamp"}
 
 
 def with_order(operation: ListOperation[Any, Any], query: Mapping[str, object]) -> dict[str, object]:
-    """``query`` with an order that stays put while the list is walked, where the caller named none and the operation offers one."""
+    """``query`` with an order that stays put while the list is walked.
+
+    Where the caller named none and the operation offers one.
+    """
     ordered = dict(query)
     fields = _offered(operation, "sort_field")
     directions = _offered(operation, "sort_direction")
@@ -66,7 +75,10 @@ def is_fixed(query: Mapping[str, object]) -> bool:
 
 
 def sort_key(query: Mapping[str, object]) -> Callable[[object], Any]:
-    """What a row is sorted by under an order that no edit changes; None for a row that does not show it, or under another order."""
+    """What a row is sorted by under an order that no edit changes.
+
+    None for a row that does not show it, or under another order.
+    """
     name = str(query.get("sort_field", ""))
     if name == "ID":
         return identity

@@ -47,7 +47,8 @@ class Page(msgspec.Struct, Generic[ItemT], frozen=True, kw_only=True):
     """One page of a list.
 
     Attributes:
-        items: the rows. In a walk: those that the walk has not yielded before. Empty where the server left the attribute out.
+        items: the rows. In a walk: those that the walk has not yielded before. Empty where the server left the
+            attribute out.
         total: ``paging.total_results``, or None where the server names none.
         page_size: how many rows the server gives at once, as it says; None where it doesn't.
         offset: the offset that was asked for, from 0; None on lists that take none.

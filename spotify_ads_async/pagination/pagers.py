@@ -24,7 +24,10 @@ MAX_ROWS_WITHOUT_TOTAL = 2_000_000
 """After so many rows a list that names no total counts as endless; the walk can be resumed from its position."""
 
 OVERLAP = 2
-"""Rows that each page of an offset list shares with the one before: one may vanish between two reads and nothing is read again."""
+"""Rows that each page of an offset list shares with the one before.
+
+One may vanish between two reads and nothing is read again.
+"""
 
 _MAX_EMPTY_PAGES = 20
 _MAX_EQUAL_PAGES = 3
@@ -129,15 +132,16 @@ class WholePager(Generic[ItemT]):
         """The rows that ``total_results`` counts beyond those that came."""
         if self._filled:
             return WalkIncomplete(
-                f"{len(self._rows)} rows came, as many as can be asked for, and the server neither counts them nor offers more: whether "
-                "there are more cannot be known; narrow the list with filters where it takes some",
+                f"{len(self._rows)} rows came, as many as can be asked for, and the server neither counts them nor"
+                " offers more: whether there are more cannot be known; narrow the list with filters where it takes"
+                " some",
                 operation=self._operation.id,
             )
         if self._missing is None:
             return None
         return WalkIncomplete(
-            f"{self._missing} rows are missing: the server counts them in total_results, left them out of its one answer, and "
-            "offers no way to ask for more; narrow the list with filters where it takes some",
+            f"{self._missing} rows are missing: the server counts them in total_results, left them out of its one"
+            " answer, and offers no way to ask for more; narrow the list with filters where it takes some",
             operation=self._operation.id,
             missing=self._missing,
         )
@@ -158,15 +162,18 @@ class WholePager(Generic[ItemT]):
 
 
 class ContinuationPager(Generic[ItemT]):
-    """Pages that each name the token of the next. A token is sent alone: the server ignores whatever stands beside it."""
+    """Pages that each name the token of the next.
+
+    A token is sent alone: the server ignores whatever stands beside it.
+    """
 
     def __init__(
         self, operation: ListOperation[Any, ItemT], query: Mapping[str, object], digest: str, start: Position | None
     ) -> None:
         if "continuation_token" in query:
             raise ConfigurationError(
-                "a walk begins without a continuation_token and follows those that it gets; to begin at one, save a walk's "
-                "position and use starting_at(position), or await the list for the one page",
+                "a walk begins without a continuation_token and follows those that it gets; to begin at one, save a"
+                " walk's position and use starting_at(position), or await the list for the one page",
                 operation=operation.id,
             )
         self.done = False
@@ -247,7 +254,7 @@ class ContinuationPager(Generic[ItemT]):
 def lost_place(operation: str) -> WalkIncomplete:
     """What to say where no row before a position is in the list any more."""
     return WalkIncomplete(
-        f"none of the {REMEMBERED_ROWS} rows before the place where the walk stood is in the list any more, so the place cannot be "
-        "found again; start the walk from the beginning",
+        f"none of the {REMEMBERED_ROWS} rows before the place where the walk stood is in the list any more, so the"
+        " place cannot be found again; start the walk from the beginning",
         operation=operation,
     )

@@ -29,7 +29,10 @@ class Search:
         self._right_end = False
 
     def miss(self, length: int, total: int | None) -> bool:
-        """The page at :attr:`offset` does not hold the place; whether there is anywhere left to look, then in :attr:`offset`."""
+        """The page at :attr:`offset` does not hold the place.
+
+        Whether there is anywhere left to look, then in :attr:`offset`.
+        """
         if self._former_total is not None and total is not None and total != self._former_total:
             # Rows created in front have pushed the place on by as many.
             growth, self._former_total = total - self._former_total, None

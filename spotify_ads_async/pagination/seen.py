@@ -14,9 +14,10 @@ _WORD = (1 << 64) - 1
 class SeenIds:
     """A set of ids that keeps a 64-bit hash of each: exact for what it holds, and all but exact for what it doesn't.
 
-    A million ids take 9 MB; as strings in a ``set`` they take 150 MB. An id that was never added is taken for one that was
-    with a chance of n / 2**64, so a walk of a million rows loses one with a chance of 3e-8, and of ten thousand with 3e-12.
-    The hashes are kept sorted on many short shelves: adding moves a few kB at most and never stops the loop to rebuild.
+    A million ids take 9 MB; as strings in a ``set`` they take 150 MB. An id that was never added is taken for one that
+    was with a chance of n / 2**64, so a walk of a million rows loses one with a chance of 3e-8, and of ten thousand
+    with 3e-12. The hashes are kept sorted on many short shelves: adding moves a few kB at most and never stops the loop
+    to rebuild.
     """
 
     __slots__ = ("_count", "_shelves")

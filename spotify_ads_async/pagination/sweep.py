@@ -16,10 +16,10 @@ __all__ = ["Sweep"]
 class Sweep:
     """One pass over the list, from the walk's first offset to the list's end.
 
-    Two pages leave no gap between them where the second begins with a row whose sort key comes strictly before the last key of the
-    first one. That holds however rows with equal keys change places. Where sort keys are not known, or are equal, it is taken for
-    granted while nothing moves: the second page begins with just the rows that overlap, nothing else in it was met before, and
-    the total is the same. All else leaves the pass unproven.
+    Two pages leave no gap between them where the second begins with a row whose sort key comes strictly before the last
+    key of the first one. That holds however rows with equal keys change places. Where sort keys are not known, or are
+    equal, it is taken for granted while nothing moves: the second page begins with just the rows that overlap, nothing
+    else in it was met before, and the total is the same. All else leaves the pass unproven.
 
     Args:
         met: what the pass has met: the walk's own rows in the first pass, a set of its own in later ones.
@@ -92,7 +92,10 @@ class Sweep:
         return any(after < before for before, after in pairwise(places))
 
     def overlap(self, rows: Sequence[object]) -> int:
-        """How many rows the next page shall share with this one: in a pass that looks closely, back to a key before the last one."""
+        """How many rows the next page shall share with this one.
+
+        In a pass that looks closely, back to a key before the last one.
+        """
         if self._closely and self._ordered and rows:
             last = self._sort_key(rows[-1])
             equal = next((count for count, row in enumerate(reversed(rows)) if self._sort_key(row) != last), None)

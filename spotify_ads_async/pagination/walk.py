@@ -25,12 +25,12 @@ ItemT = TypeVar("ItemT")
 class PageWalk(Generic[ItemT]):
     """Every page of a list, in order; its ``items`` are the rows that the walk has not yielded before.
 
-    Several tasks may take pages from one walk. After an error, or a cancellation, the walk still stands where it stood: asking it for
-    the next page asks the server again.
+    Several tasks may take pages from one walk. After an error, or a cancellation, the walk still stands where it stood:
+    asking it for the next page asks the server again.
 
-    Requests are made ahead in tasks that belong to this object. They end when the walk ends, when taking a page fails or is
-    cancelled, on leaving ``async with``, by :meth:`aclose`, and at the latest when the object is dropped, as a ``break`` in a plain
-    ``async for`` does.
+    Requests are made ahead in tasks that belong to this object. They end when the walk ends, when taking a page fails
+    or is cancelled, on leaving ``async with``, by :meth:`aclose`, and at the latest when the object is dropped, as a
+    ``break`` in a plain ``async for`` does.
     """
 
     def __init__(
@@ -53,8 +53,8 @@ class PageWalk(Generic[ItemT]):
         self._eager = eager
         # Tells the pager what it walks, before the first page; asked again where it fails.
         self._prepare = prepare
-        # Starts with one page, and doubles with each unless it is eager, so that a walk which is left early has asked for little
-        # that nobody reads.
+        # Starts with one page, and doubles with each unless it is eager, so that a walk which is left early has asked
+        # for little that nobody reads.
         self._depth = 0
         self._ahead: deque[tuple[Request, asyncio.Task[Page[ItemT]]]] = deque()
         self._ending: set[asyncio.Task[Page[ItemT]]] = set()
@@ -134,7 +134,8 @@ class PageWalk(Generic[ItemT]):
         """The oldest request that was sent, and its answer."""
         request, task = self._ahead[0]
         if task.done() and not task.cancelled() and task.exception() is not None:
-            # It failed while nobody waited for it (for quota longer than max_wait, say). Page by page it would be asked for now.
+            # It failed while nobody waited for it (for quota longer than max_wait, say). Page by page it would be asked
+            # for now.
             task = self._ask(request)
             self._ahead[0] = (request, task)
         try:
@@ -150,7 +151,8 @@ class PageWalk(Generic[ItemT]):
         except SpotifyAdsError as error:
             where = "" if request.offset is None else f" at offset {request.offset}"
             error.add_note(
-                f"while walking {self._operation.id}{where}; ask the walk for its next row to try again, or go on from its position"
+                f"while walking {self._operation.id}{where}; ask the walk for its next row to try again, or go on from"
+                " its position"
             )
             raise
 
@@ -222,8 +224,8 @@ def _look_at(task: asyncio.Task[Any]) -> None:
 class Walk(Generic[ItemT]):
     """Every item of a list, in order, each once: what ``async for`` over a list call uses.
 
-    Several tasks may take items from one walk; each gets the next. What :class:`PageWalk` says of errors, cancellation and the end of
-    its requests holds here too.
+    Several tasks may take items from one walk; each gets the next. What :class:`PageWalk` says of errors, cancellation
+    and the end of its requests holds here too.
     """
 
     def __init__(self, pages: PageWalk[ItemT]) -> None:

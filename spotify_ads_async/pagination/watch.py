@@ -67,7 +67,8 @@ class Watch:
 
     def _error(self, offset: int, what: str) -> WalkIncomplete:
         return WalkIncomplete(
-            f"{what} (at offset {offset}, after {self.yielded} rows); the rows so far are sound, and whether more exist cannot be "
-            "known: walk again, with filters that narrow the list, and tell the API's support if it stays so",
+            f"{what} (at offset {offset}, after {self.yielded} rows); the rows so far are sound, and whether more exist"
+            " cannot be known: walk again, with filters that narrow the list, and tell the API's support if it"
+            " stays so",
             operation=self._operation,
         )

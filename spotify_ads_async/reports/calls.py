@@ -46,7 +46,10 @@ RowT = TypeVar("RowT", bound=Measured)
 AnswerT = TypeVar("AnswerT")
 
 AT_ONCE = 8
-"""Requests under way at once by default: at 300 ms an answer they make 26 per second, and the reporting window sustains 5."""
+"""Requests under way at once by default.
+
+At 300 ms an answer they make 26 per second, and the reporting window sustains 5.
+"""
 
 
 def _typed(operation: ListOperation[Any, Any], answer: type[Any], item: type[Any]) -> Any:  # noqa: ANN401 - the operation with other types
@@ -69,18 +72,21 @@ _FAR_PAST = datetime.min.replace(tzinfo=UTC)
 class ReportCall(ListCall[RowT]):
     """A report, not yet asked for.
 
-    ``async for`` over it for every row, :meth:`collect` for a list of them: a wish that is longer or wider than one request
-    may be is divided into the fewest requests that are legal. ``await`` it for the first page of a wish that is one request.
+    ``async for`` over it for every row, :meth:`collect` for a list of them: a wish that is longer or wider than one
+    request may be is divided into the fewest requests that are legal. ``await`` it for the first page of a wish that is
+    one request.
     """
 
     async def to_arrow(self, *, hidden: int | None = None) -> tables.ArrowTable:
         """Every row, as a table with a column per metric. Needs the extra ``tables``.
 
-        Counts are int64, money is decimal128 in currency units with 10 decimals, or 18 where an amount has more, shares are float64.
-        An absent value is null. So is one that the API hides: the column ``hidden`` lists, row by row, which metrics those are.
+        Counts are int64, money is decimal128 in currency units with 10 decimals, or 18 where an amount has more, shares
+        are float64. An absent value is null. So is one that the API hides: the column ``hidden`` lists, row by row,
+        which metrics those are.
 
         Args:
-            hidden: what stands for a hidden value: None for null, or a number such as the API's own -5, for counts and amounts alike.
+            hidden: what stands for a hidden value: None for null, or a number such as the API's own -5, for counts and
+                amounts alike.
 
         Raises:
             ConfigurationError: pyarrow is not installed.
@@ -119,9 +125,9 @@ class ReportCall(ListCall[RowT]):
 class AggregateReportCall(ReportCall[ReportRow]):
     """Metrics by entity and period (getAggregateReport).
 
-    Rows come entity by entity, in the order of the ids, and each entity's periods in order; a row that the server repeats comes
-    once. With DAY and HOUR the API wants the entities named: where no ids were given, the walk lists the account's campaigns, ad
-    sets or ads first, archived ones too, and names them 50 at a time.
+    Rows come entity by entity, in the order of the ids, and each entity's periods in order; a row that the server
+    repeats comes once. With DAY and HOUR the API wants the entities named: where no ids were given, the walk lists the
+    account's campaigns, ad sets or ads first, archived ones too, and names them 50 at a time.
     """
 
     @property
@@ -232,8 +238,8 @@ def _summed_by_time(parts: list[list[TotalsRow]]) -> list[TotalsRow]:
 class InsightsCall(ReportCall[InsightRow]):
     """Metrics broken down by audience (getAudienceInsightReport), for any number of campaigns or ad sets.
 
-    One entity without enough data raises :class:`~spotify_ads_async.errors.NotEnoughData`. Among several it has no rows, and
-    stands in :attr:`not_enough_data` once the walk has ended.
+    One entity without enough data raises :class:`~spotify_ads_async.errors.NotEnoughData`. Among several it has no
+    rows, and stands in :attr:`not_enough_data` once the walk has ended.
     """
 
     not_enough_data: Mapping[str, NotEnoughData] = {}

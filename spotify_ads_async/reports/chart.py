@@ -78,7 +78,10 @@ def svg(times: Sequence[datetime], every: Sequence[Series], title: str) -> str:
     """The same as lines, in an SVG document that needs nothing else."""
     height = _TOP + len(every) * (_HEIGHT + _BETWEEN)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDTH + 20}" height="{height}" font-family="sans-serif" font-size="12">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDTH + 20}" height="{height}"'
+            ' font-family="sans-serif" font-size="12">'
+        ),
         '<rect width="100%" height="100%" fill="white"/>',
         f'<text x="{_LEFT}" y="18" font-size="15">{escape(title)}</text>',
     ]

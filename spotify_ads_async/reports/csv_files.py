@@ -89,7 +89,10 @@ class CsvFiles:
         return rows
 
     def _take_header(self, line: bytes) -> bytes:
-        """Hold a file's first line to what was asked, and to the first file's; the bytes that the joined file keeps of it."""
+        """Hold a file's first line to what was asked, and to the first file's.
+
+        The bytes that the joined file keeps of it.
+        """
         kind = _kind(line)
         if kind is not None:
             raise _invalid(f"what came instead of the report is {kind}; it begins with {_cut(line)}")
@@ -101,7 +104,8 @@ class CsvFiles:
         if self.header is not None:
             if header != self.header:
                 raise _invalid(
-                    "the report's files differ in their columns, so they cannot be joined: order at most 365 days at a time"
+                    "the report's files differ in their columns, so they cannot be joined: order at most 365 days at a"
+                    " time"
                 )
             return b""
         # "Spend (USD)" is SPEND too.
@@ -109,8 +113,8 @@ class CsvFiles:
         missing = [name for name in self._columns if _letters(name) not in found]
         if missing:
             raise _invalid(
-                f"what came has another header than the report that was ordered: it lacks {', '.join(missing)} and is {_cut(line)}; "
-                "any_header=True takes it as it is"
+                f"what came has another header than the report that was ordered: it lacks {', '.join(missing)} and is"
+                f" {_cut(line)}; any_header=True takes it as it is"
             )
         repeated = sorted({name for name in header if header.count(name) > 1})
         if repeated:

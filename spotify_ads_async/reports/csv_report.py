@@ -46,8 +46,8 @@ class ReportFailed(SpotifyAdsError):
 class CsvReport:
     """A report that becomes a CSV file: :meth:`save` it, or iterate it for its rows. Each use orders it anew.
 
-    A row is a dict from column to text, as the file has it: a value that is absent is the empty text, and one that the API hides
-    is -5.
+    A row is a dict from column to text, as the file has it: a value that is absent is the empty text, and one that the
+    API hides is -5.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class CsvReport:
         Raises:
             ReportFailed: the server could not make the report.
             ConnectionFailed: it was not ready in time, or the download broke for good.
-            InvalidAnswer: what came is no CSV file in UTF-8, has another header than was ordered, changed while it was read, or the
-                files of several orders differ in their columns. Nothing is saved under the name.
+            InvalidAnswer: what came is no CSV file in UTF-8, has another header than was ordered, changed while it was
+                read, or the files of several orders differ in their columns. Nothing is saved under the name.
             SpotifyAdsError: what a call raised.
         """
         target = Path(file)
@@ -95,7 +95,10 @@ class CsvReport:
         return [row async for row in self]
 
     async def _joined(self, files: CsvFiles) -> AsyncGenerator[tuple[bytes, list[list[str]]]]:
-        """The files one after the other, with the header of the first one only: their bytes, and the rows that end in them."""
+        """The files one after the other, with the header of the first one only.
+
+        Their bytes, and the rows that end in them.
+        """
         async with (
             Storage(self._session.transport_options, self._session.policy) as storage,
             aclosing(self._reports()) as ready,

@@ -20,8 +20,11 @@ __all__ = ["MetricGuard", "OnFailedMetric"]
 AnswerT = TypeVar("AnswerT")
 
 OnFailedMetric: TypeAlias = Literal["raise", "drop"] | Sequence[ReportFieldType]
-"""What to do where a report fails with a metric: ``raise`` the error, which names the metric; ``drop`` the metrics that are known
-to make reports fail; or the metrics that may be dropped, whatever the granularity."""
+"""What to do where a report fails with a metric: ``raise`` the error, which names the metric.
+
+``drop`` the metrics that are known
+to make reports fail; or the metrics that may be dropped, whatever the granularity.
+"""
 
 _KNOWN_TO_FAIL: Mapping[str, frozenset[str]] = {"HOUR": frozenset({"REVENUE"})}
 """By granularity."""
@@ -98,5 +101,8 @@ def _blame(problem: ServerError, metrics: Sequence[str]) -> None:
     """Say in the error which metrics may be to blame."""
     if metrics:
         names = ", ".join(metrics)
-        problem.message += f"; {names} by the hour may be to blame: leave it out, or have it dropped (--on-failed-metric drop, on_failed_metric='drop')"
+        problem.message += (
+            f"; {names} by the hour may be to blame: leave it out, or have it dropped (--on-failed-metric drop,"
+            " on_failed_metric='drop')"
+        )
         problem.args = (problem.message,)

@@ -43,7 +43,10 @@ PAGE = 50
 _STEPS = {"DAY": timedelta(days=1), "HOUR": timedelta(hours=1)}
 _HOURS = 14 * 24
 _ADDING_UP = frozenset({"IMPRESSIONS", "CLICKS"})
-"""The metrics of totals that can be summed over requests. Listeners are counted once per request, and shares don't add up."""
+"""The metrics of totals that can be summed over requests.
+
+Listeners are counted once per request, and shares don't add up.
+"""
 
 
 def instant(moment: date | datetime | UnsetType) -> datetime | UnsetType:
@@ -67,8 +70,9 @@ def batched(items: Sequence[ItemT], size: int) -> Iterator[tuple[ItemT, ...]]:
 def lengths(periods: int, rows_per_period: int, *, longest: int, page: int) -> list[int]:
     """Divide periods into spans that are read with the fewest requests, and into few spans.
 
-    A span of n periods takes ``ceil(n * rows_per_period / page)`` requests. Spans as long as allowed are the fewest; where
-    their last pages stay partly empty, spans that fill whole pages need fewer requests in all: ``ceil(all rows / page)``.
+    A span of n periods takes ``ceil(n * rows_per_period / page)`` requests. Spans as long as allowed are the fewest;
+    where their last pages stay partly empty, spans that fill whole pages need fewer requests in all: ``ceil(all rows /
+    page)``.
     """
     fewest = _cut(periods, longest)
     if _requests(fewest, rows_per_period, page) == -(-periods * rows_per_period // page):
@@ -155,8 +159,9 @@ def totals_batches(query: Query) -> list[list[Query]]:
     wrong = [str(field) for field in query.get("fields") or () if field not in _ADDING_UP]
     if len(groups) > 1 and wrong:
         raise InvalidRequest(
-            f"{' and '.join(wrong)} of more than {ENTITIES} entities cannot be told: listeners are counted once per request, and "
-            f"neither they nor shares add up; ask for at most {ENTITIES} entities, or for {' and '.join(sorted(_ADDING_UP))} alone",
+            f"{' and '.join(wrong)} of more than {ENTITIES} entities cannot be told: listeners are counted once per"
+            f" request, and neither they nor shares add up; ask for at most {ENTITIES} entities, or for"
+            f" {' and '.join(sorted(_ADDING_UP))} alone",
             operation="getAggregatedTotals",
             path="query.fields",
             value=wrong,

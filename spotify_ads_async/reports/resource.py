@@ -42,7 +42,8 @@ Moment = date | datetime
 class Reports(reports.Reports):
     """Reports. They also spend the limit for reporting.
 
-    A date stands for its midnight in UTC, and a time without an offset is one in UTC. The end of a range by day is included.
+    A date stands for its midnight in UTC, and a time without an offset is one in UTC. The end of a range by day is
+    included.
     """
 
     def aggregate(  # type: ignore[override]  # lists are read, so one of a narrower row is one of rows
@@ -65,12 +66,13 @@ class Reports(reports.Reports):
         """Report metrics per campaign, ad set, ad or ad account, by day or hour (getAggregateReport).
 
         Any range and any number of ids: iterated, it makes the fewest requests that are legal, several at once.
-        ``entity_ids_type`` and ``entity_status_type`` are ``entity_type`` unless given. Without ids, a report by day or hour lists the
-        entities first, for the API wants them named; awaited for one page it must name them itself.
+        ``entity_ids_type`` and ``entity_status_type`` are ``entity_type`` unless given. Without ids, a report by day or
+        hour lists the entities first, for the API wants them named; awaited for one page it must name them itself.
 
-        ``on_failed_metric`` is for reports that the server fails to make with one of their metrics (REVENUE by the hour is known for
-        it): ``"raise"`` names the metric in the error, ``"drop"`` makes the report without it, and a list names the metrics that may
-        be dropped. Which ones were is in the call's ``failed_metrics``; their values are absent.
+        ``on_failed_metric`` is for reports that the server fails to make with one of their metrics (REVENUE by the hour
+        is known for it): ``"raise"`` names the metric in the error, ``"drop"`` makes the report without it, and a list
+        names the metrics that may be dropped. Which ones were is in the call's ``failed_metrics``; their values are
+        absent.
 
         Raises:
             InvalidRequest: ``entity_ids`` is empty. On the wire that would be no filter: a report on everything.

@@ -1,9 +1,10 @@
 """Rows of reports: what was measured, of which entity, in which period.
 
-Three things look alike and are kept apart: zero, a value that is hidden for privacy (the API writes -5), and a metric without
-a value, which is absent. SPEND is in currency units, not in millionths.
+Three things look alike and are kept apart: zero, a value that is hidden for privacy (the API writes -5), and a metric
+without a value, which is absent. SPEND is in currency units, not in millionths.
 
-A value that no table could hold is refused where the answer is read, so that rows, tables, files and charts tell the same.
+A value that no table could hold is refused where the answer is read, so that rows, tables, files and charts tell the
+same.
 """
 
 from __future__ import annotations
@@ -64,7 +65,10 @@ class Hidden(enum.Enum):
 
 
 HIDDEN: Final = Hidden.HIDDEN
-"""A value that the API does not tell for privacy: a count of 1 to 4, or an amount or rate that belongs to such a count."""
+"""A value that the API does not tell for privacy.
+
+A count of 1 to 4, or an amount or rate that belongs to such a count.
+"""
 
 
 class AtLeast(msgspec.Struct, frozen=True):
@@ -132,7 +136,10 @@ def kind_of(metric: ReportFieldType) -> Kind:
 
 
 def adds_up(metric: ReportFieldType) -> bool:
-    """Whether values of different rows may be added: counts, SPEND and REVENUE, but neither people nor rates nor averages."""
+    """Whether values of different rows may be added.
+
+    Counts, SPEND and REVENUE may, but neither people nor rates nor averages.
+    """
     return metric in {"SPEND", "REVENUE"} or (kind_of(metric) is Kind.COUNT and metric not in _UNIQUES)
 
 
@@ -323,7 +330,8 @@ def _sum(metric: ReportFieldType, values: Iterable[Value | None]) -> Value | Non
 def total_of(rows: Iterable[Measured], metric: ReportFieldType | str) -> Value | None:
     """The metric of all rows together; None where no row has a value.
 
-    Where the API hides some of the values, the sum is :class:`AtLeast` what the others are, and tells how many are hidden.
+    Where the API hides some of the values, the sum is :class:`AtLeast` what the others are, and tells how many are
+    hidden.
 
     Raises:
         InvalidRequest: the metric does not add up: people would be counted several times, and rates have no sum.
@@ -340,7 +348,10 @@ def total_of(rows: Iterable[Measured], metric: ReportFieldType | str) -> Value |
 
 
 def summed(rows: Iterable[TotalsRow]) -> TotalsRow:
-    """One row for rows of the same period and different entities; a metric that one of them lacks counts as nothing there."""
+    """One row for rows of the same period and different entities.
+
+    A metric that one of them lacks counts as nothing there.
+    """
     parts = list(rows)
     metrics = dict.fromkeys(metric for part in parts for metric in part.values())
     stats: list[ReportField] = []

@@ -1,6 +1,7 @@
 """Several requests walked as one list: which to send next, and in which order their rows come out. Pure.
 
-A :class:`~spotify_ads_async.pagination.PageWalk` does the sending; it hands the answers over in the order of the requests.
+A :class:`~spotify_ads_async.pagination.PageWalk` does the sending; it hands the answers over in the order of the
+requests.
 """
 
 from __future__ import annotations
@@ -65,8 +66,8 @@ class Repeats:
         elif before != values:
             what = " ".join(str(part) for part in key if part is not None)
             raise WalkIncomplete(
-                f"the server tells two rows of {what or 'the same period'} with different values, and which is right cannot be known: "
-                "ask for the report again",
+                f"the server tells two rows of {what or 'the same period'} with different values, and which is right"
+                " cannot be known: ask for the report again",
                 operation=self._operation,
             )
         return before is None
@@ -90,7 +91,8 @@ class Repeats:
             what = f"a row of {time.isoformat()}" if outside else what
         if what is not None:
             raise InvalidAnswer(
-                f"the report has {what}, which was not asked for: the server seems to ignore what was, and no sum can be trusted",
+                f"the report has {what}, which was not asked for: the server seems to ignore what was, and no sum can"
+                " be trusted",
                 operation=self._operation,
             )
 
@@ -149,8 +151,8 @@ class _Part(Generic[RowT]):
 class BatchPager(Generic[RowT]):
     """Batches one after the other; the rows of a batch come out when all its requests are answered.
 
-    Requests of later batches are sent while earlier ones are read, ``ahead`` at most. Parts take turns, and answers find the part
-    that they belong to.
+    Requests of later batches are sent while earlier ones are read, ``ahead`` at most. Parts take turns, and answers
+    find the part that they belong to.
     """
 
     def __init__(

@@ -1,4 +1,7 @@
-"""Spreadsheets: files of any program as rows of cells with their addresses, and workbooks for people. Nothing here knows of ads."""
+"""Spreadsheets: files of any program as rows of cells with their addresses, and workbooks for people.
+
+Nothing here knows of ads.
+"""
 
 from __future__ import annotations
 

@@ -43,7 +43,8 @@ def open_archive(content: BinaryIO) -> zipfile.ZipFile:
     infos = archive.infolist()
     if len(infos) > _MOST_MEMBERS or sum(one.file_size for one in infos) > LARGEST_UNPACKED:
         raise SpreadsheetError(
-            f"unpacks to more than {LARGEST_UNPACKED // 1024**2:,} MB: copy the table into a new workbook, or save it as CSV"
+            f"unpacks to more than {LARGEST_UNPACKED // 1024**2:,} MB: copy the table into a new workbook, or save it"
+            " as CSV"
         )
     if any(one.flag_bits & 1 for one in infos):
         raise SpreadsheetError("is protected by a password: save it without one")

@@ -158,11 +158,14 @@ def trimmed(text: str) -> str:
 
 
 def number_of(value: float) -> int | Decimal | UnreadableCell:
-    """The number that somebody typed, from the binary one that a spreadsheet keeps: at most 15 digits of it mean something."""
+    """The number that somebody typed, from the binary one that a spreadsheet keeps.
+
+    At most 15 digits of it mean something.
+    """
     if abs(value) >= LARGEST_EXACT:
         return UnreadableCell(
-            f"holds {value:.15g}, a number of more than 15 digits, and spreadsheets keep 15: format the cell as text and type it again, "
-            "or take it from a new export"
+            f"holds {value:.15g}, a number of more than 15 digits, and spreadsheets keep 15: format the cell as text"
+            " and type it again, or take it from a new export"
         )
     if value == int(value):
         return int(value)

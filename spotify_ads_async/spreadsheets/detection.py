@@ -37,7 +37,10 @@ class Format(enum.StrEnum):
 
 
 _SEPARATORS = (";", "\t", ",", "|")
-"""In the order in which they are taken where nothing else tells: decimal commas stand in files of semicolons, never the other way."""
+"""In the order in which they are taken where nothing else tells.
+
+Decimal commas stand in files of semicolons, never the other way.
+"""
 _STATED = re.compile(r"\"?sep=(?P<separator>.)\"?[\r\n]*", re.IGNORECASE)
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _MARKS: Sequence[tuple[bytes, str]] = (
@@ -152,7 +155,8 @@ def known_encoding(name: str) -> str:
         found = codecs.lookup(name)
     except LookupError:
         raise SpreadsheetError(
-            f"there is no encoding {name!r}: usual ones are utf-8, utf-16, windows-1252, windows-1251, shift_jis, gb18030 and mac-roman",
+            f"there is no encoding {name!r}: usual ones are utf-8, utf-16, windows-1252, windows-1251, shift_jis,"
+            " gb18030 and mac-roman",
             option="encoding",
         ) from None
     if not found._is_text_encoding:  # noqa: SLF001 - the registry has no public name for it
@@ -161,15 +165,18 @@ def known_encoding(name: str) -> str:
 
 
 def guessed_encoding(sample: bytes, *, carriage_returns: bool) -> str:
-    """The encoding to take for granted where a file is not UTF-8 and says nothing: what a western Excel writes, on a Mac or elsewhere."""
+    """The encoding to take for granted where a file is not UTF-8 and says nothing.
+
+    What a western Excel writes, on a Mac or elsewhere.
+    """
     if carriage_returns:
         return "mac_roman"
     try:
         sample.decode("cp1252")
     except UnicodeDecodeError:
         raise SpreadsheetError(
-            "is neither UTF-8 nor Windows-1252: say what it is with --encoding (such as shift_jis, gb18030 or windows-1251), "
-            "or save it as “CSV UTF-8”",
+            "is neither UTF-8 nor Windows-1252: say what it is with --encoding (such as shift_jis, gb18030 or"
+            " windows-1251), or save it as “CSV UTF-8”",
             option="encoding",
         ) from None
     return "cp1252"
@@ -184,8 +191,8 @@ def stated_separator(line: str) -> str:
 def separator_of(lines: Sequence[str]) -> str:
     """The separator of a file, from its first lines.
 
-    It stands in the first line, outside of quotation marks, and in most of the others; of several such, it is the one that most lines
-    have as often, and then the one that makes most cells of the first line.
+    It stands in the first line, outside of quotation marks, and in most of the others; of several such, it is the one
+    that most lines have as often, and then the one that makes most cells of the first line.
     """
     filled = [line for line in lines if line.strip()]
     if not filled:

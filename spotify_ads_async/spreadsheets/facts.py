@@ -1,4 +1,7 @@
-"""What the XML or the records of a workbook say beside its values: where cells are, what is hidden, broken, merged, or formatted."""
+"""What the XML or the records of a workbook say beside its values.
+
+Where cells are, what is hidden, broken, merged, or formatted.
+"""
 
 from __future__ import annotations
 
@@ -57,8 +60,8 @@ class SheetFacts:
         self.last_column = max(self.last_column, column + columns - 1)
         if self.last_row * self.last_column > LARGEST_AREA:
             raise SpreadsheetError(
-                f"reaches to {cell_address(self.last_row, self.last_column)}, which is more than {LARGEST_AREA:,} cells: "
-                "delete what stands far from the table, or copy the table to a new sheet",
+                f"reaches to {cell_address(self.last_row, self.last_column)}, which is more than {LARGEST_AREA:,}"
+                " cells: delete what stands far from the table, or copy the table to a new sheet",
                 sheet=self.name,
             )
 

@@ -1,4 +1,7 @@
-"""A look at the XML of an ``.ods`` file before its values are read: repeated cells, hidden rows, errors, formulas without a value."""
+"""A look at the XML of an ``.ods`` file before its values are read.
+
+Repeated cells, hidden rows, errors, formulas without a value.
+"""
 
 from __future__ import annotations
 
@@ -109,7 +112,8 @@ class _Content:
             self._spoil(
                 first,
                 columns,
-                "holds a formula that was never calculated: open the file in a spreadsheet and save it, or put the value in its place",
+                "holds a formula that was never calculated: open the file in a spreadsheet and save it, or put the"
+                " value in its place",
             )
         elif kind in {"percentage", "currency"}:
             shown = (

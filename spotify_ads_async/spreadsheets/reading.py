@@ -107,7 +107,8 @@ def open_spreadsheet(
     Args:
         source: the file, ``-`` for standard input, or a content that can be read from any place of it.
         encoding: the encoding of a text, where it should not be found out.
-        check: called every now and then while a pipe gives nothing; see :func:`~spotify_ads_async.spreadsheets.spooling.open_content`.
+        check: called every now and then while a pipe gives nothing; see
+            :func:`~spotify_ads_async.spreadsheets.spooling.open_content`.
 
     Raises:
         OSError: it cannot be opened.

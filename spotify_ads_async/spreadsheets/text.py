@@ -42,7 +42,8 @@ class TextFile(msgspec.Struct, frozen=True, kw_only=True):
         encoding: as Python calls it.
         separator: what stands between cells.
         guessed: whether the encoding was taken for granted: the file does not tell.
-        sample: the first line with a character that would be another one in another encoding, where it was taken for granted.
+        sample: the first line with a character that would be another one in another encoding, where it was taken for
+            granted.
         stated: whether the first line states the separator, and is no row.
     """
 
@@ -178,7 +179,8 @@ def rows_of(content: BinaryIO, how: TextFile) -> Iterator[Row]:
             cells = next(reader, None)
         except csv.Error as problem:
             raise SpreadsheetError(
-                f"cannot be read as CSV: {problem}; a cell with a quotation mark stands between quotation marks, and doubles it",
+                f"cannot be read as CSV: {problem}; a cell with a quotation mark stands between quotation marks, and"
+                " doubles it",
                 row=number,
             ) from None
         if cells is None:
@@ -216,5 +218,8 @@ def described(how: TextFile) -> Sequence[str]:
         return ()
     name = {"cp1252": "Windows-1252", "mac_roman": "Mac Roman"}[how.encoding]
     return (
-        f"read as {name}, which the file does not tell (“{how.sample}”): --encoding says what it is where that looks wrong",
+        (
+            f"read as {name}, which the file does not tell (“{how.sample}”): --encoding says what it is where that"
+            " looks wrong"
+        ),
     )

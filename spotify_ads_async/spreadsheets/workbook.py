@@ -119,7 +119,10 @@ def _put(cells: list[CellValue], column: int, value: CellValue) -> None:
 
 @contextlib.contextmanager
 def _reading() -> Generator[None]:
-    """Turn what the library raises into one error: its own exceptions, and the panics of the Rust code that it is made of."""
+    """Turn what the library raises into one error.
+
+    Its own exceptions, and the panics of the Rust code that it is made of.
+    """
     import python_calamine  # noqa: PLC0415 - what few commands need shall delay none
 
     try:

@@ -1,4 +1,7 @@
-"""Workbooks for people: a frozen header, widths, formats, drop-downs, shaded columns, notes, and a sheet that explains. By XlsxWriter."""
+"""Workbooks for people: a frozen header, widths, formats, drop-downs, shaded columns, notes, and a sheet that explains.
+
+By XlsxWriter.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,10 @@ class SheetColumn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Emphasis(msgspec.Struct, frozen=True, kw_only=True):
-    """How a row stands out: ``colour`` behind it, such as ``#FFE5E5``, and a note at some of its cells, by column name."""
+    """How a row stands out.
+
+    ``colour`` behind it, such as ``#FFE5E5``, and a note at some of its cells, by column name.
+    """
 
     colour: str = ""
     notes: Mapping[str, str] = {}
@@ -148,7 +154,10 @@ class WorkbookWriter:
         return self._formats[key]
 
     def range_of(self, choices: Sequence[str]) -> str:
-        """Where the choices of a drop-down stand: a list in the drop-down itself has 255 characters at most, and splits at commas."""
+        """Where the choices of a drop-down stand.
+
+        A list in the drop-down itself has 255 characters at most, and splits at commas.
+        """
         if choices not in self._lists:
             self._lists.append(choices)
         letters = column_letters(self._lists.index(choices) + 1)
@@ -240,8 +249,8 @@ class SheetWriter:
                 done = self._sheet.write_string(self._row, place, str(value), shown)
         if done:
             raise SpreadsheetError(
-                f"{column.name} in {cell_address(self._row + 1, place + 1)} has more than {_LONGEST_CELL:,} characters, "
-                "which no cell of a workbook holds: write .csv or .jsonl instead"
+                f"{column.name} in {cell_address(self._row + 1, place + 1)} has more than {_LONGEST_CELL:,} characters,"
+                " which no cell of a workbook holds: write .csv or .jsonl instead"
             )
 
 

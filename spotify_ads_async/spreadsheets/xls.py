@@ -115,7 +115,10 @@ class _Workbook:
 
 
 class _Sheet:
-    """Reads the records of one sheet. Rows come in blocks, and the records of rows and of cells need not be in order."""
+    """Reads the records of one sheet.
+
+    Rows come in blocks, and the records of rows and of cells need not be in order.
+    """
 
     def __init__(self, facts: SheetFacts, formats: Sequence[FormattedNumber | None]) -> None:
         self._facts = facts
@@ -176,7 +179,8 @@ class _Sheet:
                 facts.spoil(
                     row,
                     column,
-                    "holds a formula that gives nothing, or was never calculated: put the value in its place, or save the file as .xlsx",
+                    "holds a formula that gives nothing, or was never calculated: put the value in its place, or save"
+                    " the file as .xlsx",
                 )
 
 

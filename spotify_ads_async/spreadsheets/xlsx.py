@@ -1,4 +1,7 @@
-"""A look at the XML of an ``.xlsx`` file before its values are read: what readers of values take for blank, or die of."""
+"""A look at the XML of an ``.xlsx`` file before its values are read.
+
+What readers of values take for blank, or die of.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +106,8 @@ class _Names(dict[str, str]):
 class _Sheet:
     """Reads one sheet's XML as it passes by.
 
-    It is called for every cell of sheets that may have millions: what only few cells need is set up when one of them comes.
+    It is called for every cell of sheets that may have millions: what only few cells need is set up when one of them
+    comes.
     """
 
     def __init__(self, facts: SheetFacts, formats: list[FormattedNumber | None], *, recalculates: bool) -> None:
@@ -218,7 +222,8 @@ class _Sheet:
             self._facts.spoil(
                 self._row,
                 self._column,
-                "holds a formula that was never calculated: open the file in a spreadsheet and save it, or put the value in its place",
+                "holds a formula that was never calculated: open the file in a spreadsheet and save it, or put the"
+                " value in its place",
             )
 
 

@@ -1,8 +1,8 @@
 """Campaigns with everything in them: cloned under new names and dates, written to a file, and made from one.
 
-Everything is made as drafts, which deliver nothing, and is checked as a whole (publishCampaignDraft, VALIDATE). It goes live
-when it is published, and not before: paused, until what drafts cannot hold is set and what is there was compared with what was
-wanted. Where making the drafts fails, those that were made are deleted, or named if they cannot be.
+Everything is made as drafts, which deliver nothing, and is checked as a whole (publishCampaignDraft, VALIDATE). It goes
+live when it is published, and not before: paused, until what drafts cannot hold is set and what is there was compared
+with what was wanted. Where making the drafts fails, those that were made are deleted, or named if they cannot be.
 """
 
 from __future__ import annotations

@@ -40,7 +40,10 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def differences(plan: CampaignPlan, ids: Mapping[str, str], found: CampaignTree) -> list[Difference]:
-    """What differs between a plan and the live campaign; ``ids`` leads from originals to copies. Whether it runs is left out."""
+    """What differs between a plan and the live campaign; ``ids`` leads from originals to copies.
+
+    Whether it runs is left out.
+    """
     campaign = msgspec.structs.replace(
         plan.part, wanted={name: value for name, value in plan.part.wanted.items() if name != "status"}
     )
@@ -53,7 +56,10 @@ def differences(plan: CampaignPlan, ids: Mapping[str, str], found: CampaignTree)
 def differences_in_ad_sets(
     plans: Sequence[AdSetPlan], ids: Mapping[str, str], found: Sequence[AdSetTree]
 ) -> list[Difference]:
-    """What differs between the plans of ad sets and what is live, ads included; also what is there and was not wanted."""
+    """What differs between the plans of ad sets and what is live, ads included.
+
+    Also what is there and was not wanted.
+    """
     ad_sets: dict[str, Answer] = {one.ad_set.id or "": one.ad_set for one in found}
     ads: dict[str, Answer] = {ad.id or "": ad for one in found for ad in one.ads}
     parents = {ad.id or "": one.ad_set.id for one in found for ad in one.ads}

@@ -26,7 +26,10 @@ TreeT = TypeVar("TreeT")
 
 
 def line_of(kind: str, one: Answer) -> bytes:
-    """One line of an exported file: whatever the API answered, and under ``newer`` which of its keys and values no model knows."""
+    """One line of an exported file.
+
+    Whatever the API answered, and under ``newer`` which of its keys and values no model knows.
+    """
     source = json_of(one)
     newer = [path_text(found.path) for found in unknown_in(KINDS[kind], source)]
     return msgspec.json.encode({_KIND: kind, **({_NEWER: newer} if newer else {}), **source}) + b"\n"
@@ -63,8 +66,8 @@ def parse(content: bytes, *, ignore: Collection[str] = ()) -> list[CampaignTree]
         ignore: keys that may be unknown; they are left out of copies.
 
     Raises:
-        InvalidRequest: a line cannot be read, has a key or a value that is not known and that ``newer`` does not name, has no id or
-            one that was there before, or its parent does not come before it.
+        InvalidRequest: a line cannot be read, has a key or a value that is not known and that ``newer`` does not name,
+            has no id or one that was there before, or its parent does not come before it.
     """
     campaigns: dict[str, CampaignTree] = {}
     ad_sets: dict[str, AdSetTree] = {}

@@ -32,7 +32,10 @@ _TRIES = 2
 
 
 class Published(msgspec.Struct, kw_only=True):
-    """What became of publishing: errors of the draft, or a live campaign with its differences, and what else is to be said."""
+    """What became of publishing.
+
+    Errors of the draft, or a live campaign with its differences, and what else is to be said.
+    """
 
     errors: list[DraftValidationError] = []
     live: bool = False
@@ -84,7 +87,10 @@ class GoingLive:
     # ---- whole campaigns
 
     async def campaign(self, plan: CampaignPlan, campaign_id: str, ids: Mapping[str, str]) -> Published:
-        """Publish a campaign's draft: paused, until what drafts cannot hold is set and all is as it was wanted; then as wanted."""
+        """Publish a campaign's draft: paused, until what drafts cannot hold is set and all is as it was wanted.
+
+        Then as wanted.
+        """
         done = Published(notes=[])
         draft, version = await self.draft(campaign_id)
         paused = draft.status == CampaignStatus.PAUSED
@@ -100,8 +106,8 @@ class GoingLive:
             paused = paused and checked.campaign.status == CampaignStatus.PAUSED
         if not paused and (plan.unheld() or not plan.runs):
             done.notes.append(
-                f"not published: the draft of campaign {campaign_id} does not stay paused, so what is in it would run before it is as "
-                "it was wanted; delete it, or publish it by hand"
+                f"not published: the draft of campaign {campaign_id} does not stay paused, so what is in it would run"
+                " before it is as it was wanted; delete it, or publish it by hand"
             )
             return done
         try:
@@ -116,15 +122,18 @@ class GoingLive:
         return await self.finish(plan, campaign_id, ids, done)
 
     async def finish(self, plan: CampaignPlan, campaign_id: str, ids: Mapping[str, str], done: Published) -> Published:
-        """Set what the drafts of a live campaign could not hold, compare, and let it run if it shall and all is well."""
+        """Set what the drafts of a live campaign could not hold, and compare.
+
+        Let it run if it shall and all is well.
+        """
         done.live = True
         if (await self._account.campaigns.get(campaign_id)).status == CampaignStatus.ACTIVE and (
             plan.unheld() or not plan.runs
         ):
             await self._run(campaign_id, CampaignStatus.PAUSED)
             done.notes.append(
-                f"campaign {campaign_id} ({plan.part.name}) was live and running before it was as it was wanted, and is paused now: "
-                "see what it delivered"
+                f"campaign {campaign_id} ({plan.part.name}) was live and running before it was as it was wanted, and is"
+                " paused now: see what it delivered"
             )
         parts = plan.unheld()
         for _ in range(_TRIES):
@@ -187,8 +196,9 @@ class GoingLive:
         paused = (await self._account.campaigns.get(campaign_id)).status == CampaignStatus.PAUSED
         if unheld and not paused:
             done.notes.append(
-                f"not published: campaign {campaign_id} runs, and so would ad set {plan.part.name} before it is as it was wanted, for a "
-                f"draft cannot hold {_named(unheld)}; pause the campaign and publish again, or clone the whole campaign"
+                f"not published: campaign {campaign_id} runs, and so would ad set {plan.part.name} before it is as it"
+                f" was wanted, for a draft cannot hold {_named(unheld)}; pause the campaign and publish again, or clone"
+                " the whole campaign"
             )
             return done
         draft, version = await self.draft(campaign_id)

@@ -41,7 +41,10 @@ OnMade = Callable[[Made], object]
 
 
 async def is_there(account: AdAccountResources, draft_id: str) -> bool:
-    """Whether there is a draft of a campaign. Reading or deleting one that is not there is refused with a 400, as other mistakes are."""
+    """Whether there is a draft of a campaign.
+
+    Reading or deleting one that is not there is refused with a 400, as other mistakes are.
+    """
     return bool((await account.drafts.campaigns.list(campaign_ids=[draft_id])).items)
 
 
@@ -169,7 +172,8 @@ class _TakingBack:
                 return
         if waiting.cancelled_caught:
             error.add_note(
-                f"{self._noun} may still be there, with id {draft_id}: deleting it took longer than {_CLEANUP_SECONDS:.0f} s"
+                f"{self._noun} may still be there, with id {draft_id}: deleting it took longer than"
+                f" {_CLEANUP_SECONDS:.0f} s"
             )
         else:
             error.add_note(f"{self._noun}, {draft_id}, was deleted again with what was in it: nothing is left")

@@ -1,4 +1,7 @@
-"""What a copy shall be: the requests that make its drafts, and the live state that is wanted in the end. Pure: nothing is sent here."""
+"""What a copy shall be: the requests that make its drafts, and the live state that is wanted in the end.
+
+Pure: nothing is sent here.
+"""
 
 from __future__ import annotations
 
@@ -235,7 +238,8 @@ class Planner:
             return {"start_time": moved(one.start_time, by), "end_time": moved(one.end_time, by)}
         except OverflowError:
             raise InvalidRequest(
-                f"the dates of {noun} {one.id} ({one.name}) would leave the calendar, which goes from the year 1 to 9999; nothing was sent",
+                f"the dates of {noun} {one.id} ({one.name}) would leave the calendar, which goes from the year 1 to"
+                " 9999; nothing was sent",
                 path="start",
                 rule="within the calendar",
             ) from None

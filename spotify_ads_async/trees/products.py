@@ -1,4 +1,7 @@
-"""Trees are held to the rules of their ad product before the first draft is made: the catalogue is read once for all of them."""
+"""Trees are held to the rules of their ad product before the first draft is made.
+
+The catalogue is read once for all of them.
+"""
 
 from __future__ import annotations
 

@@ -56,7 +56,8 @@ class Rates:
         """Convert the amounts of an ad set's draft, in place.
 
         Raises:
-            InvalidRequest: they are in another currency and no rate is stated, in none that is known, or too small for the account's.
+            InvalidRequest: they are in another currency and no rate is stated, in none that is known, or too small for
+                the account's.
         """
         if not isinstance(source, AdSet) or not ("budget" in body or any(name in body for name in _AMOUNTS)):
             return
@@ -87,8 +88,9 @@ class Rates:
                 rule="the account's currency, or one with a rate",
             )
         raise InvalidRequest(
-            f"the budget of {what} is in {theirs}, and the ad account is in {self._currency or 'no currency that it names'}: state a rate, "
-            f"such as {theirs}=0.9 for 0.90 {self._currency or 'units of the account'} a {theirs}; nothing was sent",
+            f"the budget of {what} is in {theirs}, and the ad account is in"
+            f" {self._currency or 'no currency that it names'}: state a rate, such as {theirs}=0.9 for 0.90"
+            f" {self._currency or 'units of the account'} a {theirs}; nothing was sent",
             path="budget.currency",
             value=theirs,
             rule="the account's currency, or one with a rate",
@@ -98,8 +100,8 @@ class Rates:
         amount = round_to_currency(Decimal(micros) * rate, self._currency)
         if (micros > 0 and amount <= 0) or abs(amount) > _LARGEST:
             raise InvalidRequest(
-                f"{name} of ad set {source.id} ({source.name}) would be {format_micros(amount, self._currency)} at this rate; "
-                "nothing was sent",
+                f"{name} of ad set {source.id} ({source.name}) would be {format_micros(amount, self._currency)} at this"
+                " rate; nothing was sent",
                 path=name,
                 value=micros,
                 rule="at least the smallest unit of the account's currency",

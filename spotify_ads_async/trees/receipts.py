@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +11,7 @@ from pathlib import Path
 import msgspec
 
 from spotify_ads_async.errors import ConfigurationError, InvalidRequest
-
-if sys.platform != "win32":
-    import fcntl
+from spotify_ads_async.locks import open_locked
 
 __all__ = ["Event", "Receipt"]
 
@@ -72,8 +69,9 @@ class Receipt:
     @classmethod
     @contextmanager
     def opened(cls, path: Path, ad_account_id: str) -> Generator[Receipt]:
-        """Open a receipt, or make an empty one, and keep every other import from it for as long as the block runs. Blocks.
+        """Open a receipt, or make an empty one, and keep every other import from it for as long as the block runs.
 
+        Blocks.
         The last line may be torn: what wrote it was killed.
 
         Raises:
@@ -81,23 +79,20 @@ class Receipt:
             InvalidRequest: a line cannot be read, or is about another ad account.
         """
         try:
-            file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            file = open_locked(path)
         except OSError as problem:
             raise ConfigurationError(
                 f"the receipt {path} cannot be opened: {problem.strerror}; nothing was sent"
             ) from None
+        if file is None:
+            raise ConfigurationError(
+                f"another import works with the receipt {path}: let it end, or name another receipt; nothing was sent"
+            )
         try:
             if not stat.S_ISREG(os.fstat(file).st_mode):
                 raise ConfigurationError(
                     f"{path} is no plain file, and no place for a receipt: name another; nothing was sent"
                 )
-            if sys.platform != "win32":
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    raise ConfigurationError(
-                        f"another import works with the receipt {path}: let it end, or name another receipt; nothing was sent"
-                    ) from None
             yield cls(path, ad_account_id, file)
         finally:
             os.close(file)
@@ -109,7 +104,8 @@ class Receipt:
             raise self._unreadable(number, str(problem)) from None
         if event.ad_account_id != ad_account_id:
             raise InvalidRequest(
-                f"{self._path} is the receipt of an import into another ad account, {event.ad_account_id}: name another; nothing was sent",
+                f"{self._path} is the receipt of an import into another ad account, {event.ad_account_id}: name"
+                " another; nothing was sent",
                 path=f"line {number}",
             )
         self._events[event.original_id] = event
@@ -118,8 +114,9 @@ class Receipt:
         known = [event.draft_id for event in self._events.values() if event.draft_id]
         drafts = f" Before that line it names {len(known)} drafts: {' '.join(known)}." if known else ""
         return InvalidRequest(
-            f"{self._path} is no receipt of an import: line {number}: {what}. Nothing was sent and nothing was changed in it.{drafts} "
-            "To go on, name another receipt; drafts that an earlier import made are listed by `spotify-ads drafts list`",
+            f"{self._path} is no receipt of an import: line {number}: {what}. Nothing was sent and nothing was changed"
+            f" in it.{drafts} To go on, name another receipt; drafts that an earlier import made are listed by"
+            " `spotify-ads drafts list`",
             path=f"line {number}",
         )
 

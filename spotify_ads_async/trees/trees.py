@@ -37,13 +37,16 @@ _ARCHIVED = "ARCHIVED"
 
 
 class Unheld(msgspec.Struct, frozen=True, kw_only=True):
-    """What the draft of an ad set or ad cannot hold, and so lacks: it comes when this package publishes the copy, and not otherwise.
+    """What the draft of an ad set or ad cannot hold, and so lacks.
+
+    It comes when this package publishes the copy, and not otherwise.
 
     Attributes:
         kind: ad_set or ad.
         name: its name.
         draft_id: its draft.
-        values: the attributes with the values that are wanted: ``delivery``, and an ad's own ``start_time`` and ``end_time``.
+        values: the attributes with the values that are wanted: ``delivery``, and an ad's own ``start_time`` and
+            ``end_time``.
     """
 
     kind: str
@@ -107,8 +110,8 @@ class Trees:
     ) -> DraftTree:
         """Make a campaign anew, with its ad sets and ads.
 
-        What is paused stays paused: the campaign is published paused, what drafts cannot hold is set, what is there is compared with
-        what was wanted, and only then does it run, if the original does.
+        What is paused stays paused: the campaign is published paused, what drafts cannot hold is set, what is there is
+        compared with what was wanted, and only then does it run, if the original does.
 
         Args:
             campaign_id: the campaign to clone.
@@ -142,8 +145,8 @@ class Trees:
     ) -> DraftTree:
         """Make an ad set anew, with its ads, in the same campaign; arguments are those of :meth:`clone_campaign`.
 
-        Publishing publishes whatever else is in the campaign's draft. Where a draft cannot hold that something is off, or an ad's own
-        flight, the ad set is published only into a campaign that is paused.
+        Publishing publishes whatever else is in the campaign's draft. Where a draft cannot hold that something is off,
+        or an ad's own flight, the ad set is published only into a campaign that is paused.
 
         Raises:
             InvalidRequest: something in it cannot be made; nothing was sent.
@@ -177,8 +180,9 @@ class Trees:
         on_made: OnMade | None = None,
         ignore: Collection[str] = (),
     ) -> DraftTree:
-        """Make the drafts of a tree; arguments are those of :meth:`clone_campaign`. Its amounts are in the account's currency.
+        """Make the drafts of a tree; arguments are those of :meth:`clone_campaign`.
 
+        Its amounts are in the account's currency.
         Keys that are newer than this version are carried where a part still has the JSON that it was read from.
 
         Raises:
@@ -231,8 +235,8 @@ class Trees:
             done = Published(errors=await self.validate(campaign_id), notes=[]) if publish is None else await publish()
         except SpotifyAdsError as error:
             error.add_note(
-                f"the draft of campaign {campaign_id} is complete and stays, unless it went live: then the campaign is paused; look at it, "
-                "and validate and publish it, or delete it"
+                f"the draft of campaign {campaign_id} is complete and stays, unless it went live: then the campaign is"
+                " paused; look at it, and validate and publish it, or delete it"
             )
             raise
         unheld = [
@@ -253,7 +257,10 @@ class Trees:
         )
 
     async def version(self, campaign_id: str) -> int:
-        """The version of a campaign's draft: it rises with every change of anything in it (``draft_hierarchy_version``)."""
+        """The version of a campaign's draft.
+
+        It rises with every change of anything in it (``draft_hierarchy_version``).
+        """
         return (await self._going_live.draft(campaign_id))[1]
 
     async def validate(self, campaign_id: str, *, version: int | None = None) -> list[DraftValidationError]:
@@ -261,8 +268,9 @@ class Trees:
         return await self._act(campaign_id, PublishAction.VALIDATE, version)
 
     async def publish(self, campaign_id: str, *, version: int | None = None) -> list[DraftValidationError]:
-        """Make a campaign's draft live as it is, at this version or at the one that it has now; the errors are empty where it is.
+        """Make a campaign's draft live as it is, at this version or at the one that it has now.
 
+        The errors are empty where it is.
         What the draft of a copy could not hold (:attr:`DraftTree.unheld`) is not set by this.
         """
         return await self._act(campaign_id, PublishAction.PUBLISH, version)
@@ -278,8 +286,9 @@ class Trees:
     ) -> dict[str, int]:
         """Write every campaign, ad set and ad of the account as JSON Lines, parents before children; how many of each.
 
-        Each line is an object with ``kind`` (campaign, ad_set or ad) and the attributes that the API answers, those too that are newer
-        than this version: ``newer`` names them. The file is there when it is whole: until then its name ends in ``.part``.
+        Each line is an object with ``kind`` (campaign, ad_set or ad) and the attributes that the API answers, those too
+        that are newer than this version: ``newer`` names them. The file is there when it is whole: until then its name
+        ends in ``.part``.
         """
         counts = dict.fromkeys(KINDS, 0)
         async with whole_file_off_loop(Path(file)) as place, await anyio.open_file(place, "wb") as out:
@@ -291,7 +300,10 @@ class Trees:
         return counts
 
     async def lines(self, *, archived: bool = False) -> AsyncIterator[tuple[str, bytes]]:
-        """The lines of :meth:`export` one by one, each with its kind; only what is archived is left out, with what is in it."""
+        """The lines of :meth:`export` one by one, each with its kind.
+
+        Only what is archived is left out, with what is in it.
+        """
         written: set[str | None] = set()
         async for kind, parent, one in self._everything():
             found = cast("Any", one)
@@ -324,20 +336,21 @@ class Trees:
     ) -> list[DraftTree]:
         """Make what an exported file holds, campaign by campaign; arguments are those of :meth:`clone_campaign`.
 
-        Assets and audiences keep their ids, so they must be there in this ad account. What is archived is left out. An error ends it:
-        campaigns that are done stay as drafts, or live.
+        Assets and audiences keep their ids, so they must be there in this ad account. What is archived is left out. An
+        error ends it: campaigns that are done stay as drafts, or live.
 
         Args:
             file: as :meth:`export` writes it.
-            receipt: a file that keeps what is done, step by step; one import at a time works with it. With the receipt of an import that
-                ended early, the next one leaves out what is whole (or publishes it, if asked), and makes anew what was half made,
-                whose drafts it deletes first.
+            receipt: a file that keeps what is done, step by step; one import at a time works with it. With the receipt
+                of an import that ended early, the next one leaves out what is whole (or publishes it, if asked), and
+                makes anew what was half made, whose drafts it deletes first.
             rename: from the old name of a campaign, ad set or ad to its new one; the same if left out.
             start: when the first ad set of each campaign shall start; all dates in it move alike.
             publish: let each campaign go live if nothing is wrong.
             on_made: told of every draft as it is made.
             on_done: told of every campaign that is whole.
-            rates: for budgets in other currencies: units of the account's currency for one of theirs, as ``{"JPY": "0.0067"}``.
+            rates: for budgets in other currencies: units of the account's currency for one of theirs, as ``{"JPY":
+                "0.0067"}``.
             ignore: keys that may be unknown; they are left out of the copies and of the comparison.
 
         Returns:
@@ -345,9 +358,11 @@ class Trees:
 
         Raises:
             ConfigurationError: another import works with the receipt.
-            InvalidRequest: a line cannot be read or made, holds a key that is not known, or a budget in another currency; its parent is
-                not in the file; or the receipt is of another file, or of other arguments. Nothing was sent but a read of the ad account.
-            SpotifyAdsError: what a call raised; its notes say what became of the drafts, and how many campaigns are done.
+            InvalidRequest: a line cannot be read or made, holds a key that is not known, or a budget in another
+                currency; its parent is not in the file; or the receipt is of another file, or of other arguments.
+                Nothing was sent but a read of the ad account.
+            SpotifyAdsError: what a call raised; its notes say what became of the drafts, and how many campaigns are
+                done.
         """
         stated = read_rates(rates or {})
         trees = parse(await anyio.to_thread.run_sync(read_file, Path(file)), ignore=ignore)
@@ -386,7 +401,8 @@ class Trees:
                 made = await self._load_one(plan, kept, publish=publish, on_made=on_made)
             except Exception as error:
                 error.add_note(
-                    f"{len(done)} of {len(wanted)} campaigns are done: {', '.join(one.campaign_id for one in done) or 'none'}"
+                    f"{len(done)} of {len(wanted)} campaigns are done:"
+                    f" {', '.join(one.campaign_id for one in done) or 'none'}"
                 )
                 raise
             if made is not None:
@@ -434,8 +450,9 @@ class Trees:
             await self._account.drafts.campaigns.delete(draft_id)
         elif await self._going_live.is_live(draft_id):
             raise InvalidRequest(
-                f"campaign {plan.part.name} was half made when an earlier import ended, and somebody published it since: "
-                f"campaign {draft_id} is live and may lack parts; archive it, take its lines out of the receipt, and import again",
+                f"campaign {plan.part.name} was half made when an earlier import ended, and somebody published it"
+                f" since: campaign {draft_id} is live and may lack parts; archive it, take its lines out of the"
+                " receipt, and import again",
                 path="receipt",
                 rule="a draft that nobody published",
             )
@@ -458,8 +475,8 @@ class Trees:
                 plan, event, kept, lambda: self._going_live.finish(plan, campaign_id, ids, Published(notes=[]))
             )
         raise InvalidRequest(
-            f"the draft {campaign_id} of campaign {plan.part.name} is neither a draft any more nor live: somebody deleted it; "
-            "take its lines out of the receipt to make it anew",
+            f"the draft {campaign_id} of campaign {plan.part.name} is neither a draft any more nor live: somebody"
+            " deleted it; take its lines out of the receipt to make it anew",
             path="receipt",
             rule="drafts that are there",
         )
@@ -482,8 +499,8 @@ def _check_unchanged(plans: list[CampaignPlan | LeftOut], kept: Receipt, path: P
     if changed:
         shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3} others" if len(changed) > 3 else "")
         raise InvalidRequest(
-            f"the receipt {path} is of other lines or options: {shown}. Import the same file with the same names, start and rates, or name "
-            "another receipt to make everything once more; nothing was sent",
+            f"the receipt {path} is of other lines or options: {shown}. Import the same file with the same names, start"
+            " and rates, or name another receipt to make everything once more; nothing was sent",
             path="receipt",
             rule="of the same file and options",
         )

@@ -40,6 +40,7 @@ class Assets(assets.Assets):
         concurrency: int = 4,
         timeout: float | None = 900.0,  # noqa: ASYNC109 - it covers processing alone
         progress: Callable[[UploadProgress], object] | None = None,
+        unique_name: bool = False,
     ) -> Uploaded: ...
 
     async def upload(
@@ -56,12 +57,14 @@ class Assets(assets.Assets):
         concurrency: int = 4,
         timeout: float | None = 900.0,  # noqa: ASYNC109 - it covers processing alone
         progress: Callable[[UploadProgress], object] | None = None,
+        unique_name: bool = False,
     ) -> Asset | Uploaded:
         """Upload a media file: ``upload(path)``. With a body it is the bare call (uploadAsset), at most 20 MB.
 
-        The file is checked first: it must be PNG, JPEG, MP3, OGG, WAV, MP4 or QuickTime. It is registered as an asset, sent
-        whole up to 4 MiB and else in sections of half a MiB, several at once, and awaited until it is READY. Whatever breaks is
-        sent again. A journal beside the file lets the same call go on after a crash; it is removed at the end.
+        The file is checked first: it must be PNG, JPEG, MP3, OGG, WAV, MP4 or QuickTime. It is registered as an asset,
+        sent whole up to 4 MiB and else in sections of half a MiB, several at once, and awaited until it is READY.
+        Whatever breaks is sent again. A journal beside the file lets the same call go on after a crash; it is removed
+        at the end.
 
         Args:
             asset_id: the file's path; with a body, the asset's id.
@@ -71,18 +74,22 @@ class Assets(assets.Assets):
             asset_type: AUDIO, IMAGE or VIDEO, if the file should be nothing else.
             subtype: what audio is for; USER_UPLOADED_AUDIO if left out.
             into: an asset that waits for its file, to register none.
-            journal: where the journal lies; True for ``FILE.upload`` beside the file, False for none. One upload at a time works
-                with a journal.
+            journal: where the journal lies; True for ``FILE.upload`` beside the file, False for none. One upload at a
+                time works with a journal.
             concurrency: sections under way at once.
             timeout: seconds to wait until the asset is ready; None not to wait.
-            progress: called with every :class:`UploadProgress`, as the client's listeners are: one that raises is logged.
+            progress: called with every :class:`UploadProgress`, as the client's listeners are: one that raises is
+                logged.
+            unique_name: no other asset has this name, and none will: the asset is registered by it, and not renamed
+                afterwards, which saves a request.
 
         Raises:
             InvalidRequest: the file is not what can be uploaded, before anything is sent; or it changed meanwhile.
             ConfigurationError: the journal is another upload's, no journal at all, or cannot be written.
             Conflict: the asset of ``into`` has its file already.
             AssetFailed: the server cannot use the file.
-            ConnectionFailed: the connection failed for good, or the asset was not ready in time. Call it again to go on.
+            ConnectionFailed: the connection failed for good, or the asset was not ready in time. Call it again to go
+                on.
             SpotifyAdsError: what else a call raised.
         """
         if body is not None:
@@ -103,7 +110,14 @@ class Assets(assets.Assets):
         )
         async with Journal(_place(journal, source), wish) as book:
             one = MediaUpload(
-                self._session, self._ad_account_id, source, file, book, concurrency=concurrency, timeout=timeout
+                self._session,
+                self._ad_account_id,
+                source,
+                file,
+                book,
+                concurrency=concurrency,
+                timeout=timeout,
+                unique_name=unique_name,
             )
             if progress is not None:
                 one.follow(progress)

@@ -66,7 +66,8 @@ class UploadedAudience(msgspec.Struct, frozen=True, kw_only=True):
         audience: the audience as it was read last; it may still be PROCESSING, which can take days.
         identifiers: how many different identifiers the list has.
         repeated: how many came again and were left out.
-        cleaned: how many had something around or in them that does not belong to them, such as ``mailto:`` or invisible characters.
+        cleaned: how many had something around or in them that does not belong to them, such as ``mailto:`` or invisible
+            characters.
         refused: how many lines held none, or something that may be one and cannot be read.
         encoding: what the file was read as, empty where there was no file.
         encoding_assumed: whether the file does not tell that.
@@ -108,8 +109,8 @@ class Audiences(audiences.Audiences):
     ) -> UploadedAudience:
         """Upload a customer list: a new audience, or with ``audience_id`` a new list for an audience that is there.
 
-        E-mail addresses and mobile advertising ids are normalised and hashed with SHA-256 on this machine; hashes are taken
-        as they are. A list replaces the one before it whole: the API adds nobody and removes nobody one by one.
+        E-mail addresses and mobile advertising ids are normalised and hashed with SHA-256 on this machine; hashes are
+        taken as they are. A list replaces the one before it whole: the API adds nobody and removes nobody one by one.
 
         Args:
             source: a text file with one identifier a line, a CSV file, or the identifiers themselves.
@@ -118,13 +119,15 @@ class Audiences(audiences.Audiences):
             audience_id: the audience whose list is replaced.
             columns: the columns of a CSV file that hold identifiers, where their names don't tell.
             skip_invalid: leave out lines without an identifier, instead of refusing the list.
-            encoding: the file's encoding. By default UTF-8, or UTF-16 where its bytes say so; else Windows-1252 is taken for granted, and
-                an identifier with other letters than ASCII is refused, for its hash would depend on that.
-            timeout: seconds to wait until the audience can be used; after them it is returned as it is. None does not wait.
+            encoding: the file's encoding. By default UTF-8, or UTF-16 where its bytes say so; else Windows-1252 is
+                taken for granted, and an identifier with other letters than ASCII is refused, for its hash would depend
+                on that.
+            timeout: seconds to wait until the audience can be used; after them it is returned as it is. None does not
+                wait.
 
         Raises:
-            InvalidRequest: the list holds no identifier, lines without one, or is in no encoding that can be told; nothing was sent. It
-                names lines, never contents.
+            InvalidRequest: the list holds no identifier, lines without one, or is in no encoding that can be told;
+                nothing was sent. It names lines, never contents.
             ConfigurationError: the hashes that were written to the disk are not those that were read; nothing was sent.
             AudienceFailed: the audience is archived: nobody can use it.
             RequestRejected: the storage or the API refuses.
@@ -191,7 +194,10 @@ class Audiences(audiences.Audiences):
         return await self.create(body, verify=created)
 
     async def _settled(self, audience: Audience, before: Audience | None, timeout: float) -> Audience:  # noqa: ASYNC109 - between questions
-        """The audience once its list is processed, or when time is up. A replaced list counts once the audience shows it."""
+        """The audience once its list is processed, or when time is up.
+
+        A replaced list counts once the audience shows it.
+        """
         begun = time.monotonic()
         pause = _FIRST_PAUSE
         while audience.status not in _SETTLED or audience == before:
@@ -260,7 +266,8 @@ def _prepare(
         raise _refusal(f"has no column {missing}", "the columns that are named") from None
     except NotCsvError as wrong:
         raise _refusal(
-            f"has quotation marks that do not pair, in the row that begins at line {wrong.line}: where it ends is not clear",
+            f"has quotation marks that do not pair, in the row that begins at line {wrong.line}: where it ends is not"
+            " clear",
             "a CSV file: a value with a quotation mark stands between quotation marks, and doubles it",
         ) from None
     except SpreadsheetError as wrong:
@@ -309,7 +316,8 @@ def _require(counts: Counts, *, skip_invalid: bool) -> None:
             ", …" if counts.refused > len(counts.refused_lines) else ""
         )
         raise _refusal(
-            f"has {counts.refused} lines without an identifier (lines {shown}): mend them, or leave them out with skip_invalid=True",
+            f"has {counts.refused} lines without an identifier (lines {shown}): mend them, or leave them out with"
+            " skip_invalid=True",
             "an e-mail address, a mobile advertising id or a SHA-256 hash in every line",
         )
     if not counts.identifiers:

@@ -94,7 +94,9 @@ def _require(path: Path, size: int, found: AssetType | None, wanted: AssetType |
 
 
 def section_size(size: int, max_chunk_size_mb: int | None) -> int:
-    """Bytes of a section: half a MiB, more where 1000 sections would not hold the file, and never more than the server allows.
+    """Bytes of a section.
+
+    Half a MiB, more where 1000 sections would not hold the file, and never more than the server allows.
 
     Raises:
         InvalidRequest: the file is larger than 1000 sections of the largest size.
@@ -102,7 +104,8 @@ def section_size(size: int, max_chunk_size_mb: int | None) -> int:
     """
     if max_chunk_size_mb is not None and max_chunk_size_mb < 1:
         raise InvalidAnswer(
-            f"the server allows sections of {max_chunk_size_mb} MB, which no file can be sent in: upload it again later",
+            f"the server allows sections of {max_chunk_size_mb} MB, which no file can be sent in: upload it again"
+            " later",
             operation="startUploadChunkedAsset",
         )
     allowed = min(LARGEST_SECTION, (max_chunk_size_mb or 1) * _MEGABYTE)

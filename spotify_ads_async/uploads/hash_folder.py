@@ -1,5 +1,6 @@
-"""The folder in which a customer list lies, as hashes, while it is uploaded. A kill leaves it behind; the next upload clears it.
+"""The folder in which a customer list lies, as hashes, while it is uploaded.
 
+A kill leaves it behind; the next upload clears it.
 Whoever works in a folder holds the lock on a file in it, which the operating system lifts when the process dies.
 """
 
@@ -15,8 +16,7 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 
-if sys.platform != "win32":
-    import fcntl
+from spotify_ads_async.locks import open_locked, try_lock
 
 __all__ = ["hash_folder"]
 
@@ -28,7 +28,10 @@ _SURELY_LEFT_SECONDS = 24 * 3600
 
 @contextlib.contextmanager
 def hash_folder() -> Generator[Path]:
-    """A folder that only this user can read. It is removed at the end, and those of processes that died are removed now."""
+    """A folder that only this user can read.
+
+    It is removed at the end, and those of processes that died are removed now.
+    """
     for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             if _is_left_behind(left):
@@ -42,16 +45,16 @@ def hash_folder() -> Generator[Path]:
 
 
 def _locked_folder() -> tuple[Path, int]:
-    """A new folder and the lock on it. Another upload may take it for one that was left before it is locked: then there is another."""
+    """A new folder and the lock on it.
+
+    Another upload may take it for one that was left before it is locked: then there is another.
+    """
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        lock = -1
-        with contextlib.suppress(OSError):
-            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-            if _take(lock) and os.path.samestat(os.fstat(lock), (folder / _LOCK).stat()):
+        with contextlib.suppress(FileNotFoundError):
+            lock = open_locked(folder / _LOCK)
+            if lock is not None:
                 return folder, lock
-        if lock >= 0:
-            os.close(lock)
 
 
 def _is_left_behind(folder: Path) -> bool:
@@ -63,17 +66,6 @@ def _is_left_behind(folder: Path) -> bool:
     except FileNotFoundError:
         return time.time() - about.st_mtime > _SURELY_LEFT_SECONDS
     try:
-        # Without locks only its age tells.
-        return _take(lock) if sys.platform != "win32" else time.time() - about.st_mtime > _SURELY_LEFT_SECONDS
+        return try_lock(lock)
     finally:
         os.close(lock)
-
-
-def _take(lock: int) -> bool:
-    """Whether nobody else holds the lock."""
-    if sys.platform != "win32":
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True

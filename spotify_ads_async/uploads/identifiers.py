@@ -37,9 +37,15 @@ __all__ = [
 ]
 
 _LABEL = r"[^@\s!-,./:-@\[-`{-~]+"
-"""A part of a domain: letters of any script, digits and hyphens. ``a@b.example|Bob`` is an address and more, not an address."""
+"""A part of a domain: letters of any script, digits and hyphens.
+
+``a@b.example|Bob`` is an address and more, not an address.
+"""
 _EMAIL = re.compile(rf"[^@\s,;:|\"<>()\[\]{{}}\\]+@{_LABEL}(?:\.{_LABEL})+")
-"""Without the signs that separate and enclose, although a domain's owner might allow some: what else they would stand for is likelier."""
+"""Without the signs that separate and enclose, although a domain's owner might allow some.
+
+What else they would stand for is likelier.
+"""
 _DEVICE = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _NO_DEVICE = "00000000-0000-0000-0000-000000000000"
@@ -50,7 +56,10 @@ _HEADER = re.compile(
     re.IGNORECASE,
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffd]")
-"""Characters that no list of identifiers holds unless something went wrong: controls, and what stands for an unreadable byte."""
+"""Characters that no list of identifiers holds unless something went wrong.
+
+Controls, and what stands for an unreadable byte.
+"""
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 """Letters and signs as Japanese keyboards write them, by those that they stand for."""
 _AROUND = " \t\"'<>`\u2018\u2019\u201c\u201d\u00ab\u00bb"
@@ -76,7 +85,10 @@ class Counts(msgspec.Struct):
     sample: list[str] = []
     """Some of the identifiers, normalised, to be hashed again."""
     cleaned: int = 0
-    """How many identifiers had something around or in them that does not belong to them; letters in upper case do not count."""
+    """How many identifiers had something around or in them that does not belong to them.
+
+    Letters in upper case do not count.
+    """
 
 
 class NotCsvError(Portable, ValueError):
@@ -111,8 +123,8 @@ def distinct(hashes: Iterable[str], folder: Path, counts: Counts) -> Iterator[st
 def normalised(text: str) -> str | None:
     """An identifier as it is hashed, None where it is none: in lower case, without what does not belong to it.
 
-    That are spaces, quotation marks and brackets around it, a dot behind it, invisible characters, ``mailto:``, and full-width letters.
-    A hash stays a hash.
+    That are spaces, quotation marks and brackets around it, a dot behind it, invisible characters, ``mailto:``, and
+    full-width letters. A hash stays a hash.
     """
     if _CONTROL.search(text):
         return None
@@ -156,7 +168,9 @@ def encoding_of(content: BinaryIO, stated: str | None) -> tuple[str, bool]:
 
 
 def lines_of_workbook(table: Table) -> Iterator[str]:
-    """The rows of a sheet as lines of CSV, a blank one for each blank row, so that the numbers of lines are those of rows.
+    """The rows of a sheet as lines of CSV, a blank one for each blank row.
+
+    So the numbers of lines are those of rows.
 
     Raises:
         SpreadsheetError: a row cannot be read, or a cell of it.
@@ -196,9 +210,10 @@ def identifiers(
 ) -> Iterator[str]:
     """The hashed identifiers of a list, with repeats: of a text with one a line, or of a CSV file.
 
-    A first line that names columns is a header. Without ``columns`` those that hold identifiers are used, by their names,
-    and all of them where there is no header. ``counts`` tells which lines were refused. With ``ascii_only``, an identifier with other
-    letters is none: in which encoding it was written is not known, and it would have another hash.
+    A first line that names columns is a header. Without ``columns`` those that hold identifiers are used, by their
+    names, and all of them where there is no header. ``counts`` tells which lines were refused. With ``ascii_only``, an
+    identifier with other letters is none: in which encoding it was written is not known, and it would have another
+    hash.
 
     Raises:
         KeyError: a column of ``columns`` is not in the header.

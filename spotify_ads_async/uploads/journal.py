@@ -1,8 +1,8 @@
 """The journal of an upload: a small file beside the media file, from which an upload goes on after a crash.
 
-JSON Lines: what is uploaded and whereto, then each fact once it is certain. What a crash cut off is ignored. It holds no
-secret; only this user can read it, as it names files. One upload at a time works with it: the operating system lifts the lock when
-the process dies.
+JSON Lines: what is uploaded and whereto, then each fact once it is certain. What a crash cut off is ignored. It holds
+no secret; only this user can read it, as it names files. One upload at a time works with it: the operating system lifts
+the lock when the process dies.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import anyio.to_thread
 import msgspec
 
 from spotify_ads_async.errors import ConfigurationError
-from spotify_ads_async.locks import try_lock, unlock
+from spotify_ads_async.locks import open_locked, unlock
 from spotify_ads_async.uploads.files import MediaFile
 
 __all__ = ["Journal", "Wish", "journal_beside"]
@@ -39,7 +39,8 @@ class State(msgspec.Struct, kw_only=True):
     """What is certain so far.
 
     Attributes:
-        mark: what the name of the asset carries that this upload registers, so that it is told from others of the same name.
+        mark: what the name of the asset carries that this upload registers, so that it is told from others of the same
+            name.
         named: whether the asset bears its own name.
         sent: the sections that arrived, by number, with the SHA-256 of what was sent.
     """
@@ -93,16 +94,22 @@ class Journal:
 
     def _open(self, path: Path) -> None:
         try:
-            self._file = _locked(path)
-            self._read(path)
+            file = open_locked(path)
+            if file is not None:
+                self._file = file
+                return self._read(path)
         except OSError as problem:
             self._close()
             raise ConfigurationError(
-                f"no journal can be kept at {path} ({problem.strerror}): name another place (journal=…), or do without (journal=False)"
+                f"no journal can be kept at {path} ({problem.strerror}): name another place (journal=…), or do without"
+                " (journal=False)"
             ) from None
         except BaseException:
             self._close()
             raise
+        raise ConfigurationError(
+            f"another upload works with the journal {path}: let it end, or name another place (journal=…)"
+        )
 
     def _read(self, path: Path) -> None:
         with os.fdopen(os.dup(self._file), "rb") as content:
@@ -180,22 +187,3 @@ class Journal:
 
 def _line(facts: dict[str, Any]) -> bytes:
     return msgspec.json.encode(facts) + b"\n"
-
-
-def _locked(path: Path) -> int:
-    """The file, open and locked. It may be removed by the upload that is just ending: then it is made again."""
-    while True:
-        # Windows would write line feeds as two characters otherwise.
-        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
-        try:
-            locked = try_lock(file)
-            if locked and path.exists() and os.path.samestat(os.fstat(file), path.stat()):
-                return file
-        except BaseException:
-            os.close(file)
-            raise
-        os.close(file)
-        if not locked:
-            raise ConfigurationError(
-                f"another upload works with the journal {path}: let it end, or name another place (journal=…)"
-            )

@@ -43,7 +43,7 @@ from spotify_ads_async.uploads.files import WHOLE_UP_TO, MediaFile, digests, rea
 from spotify_ads_async.uploads.journal import Journal
 from spotify_ads_async.validation.requests import check_body
 
-__all__ = ["AssetFailed", "MediaUpload", "UploadProgress", "Uploaded"]
+__all__ = ["AssetFailed", "MediaUpload", "UploadProgress", "Uploaded", "require_usable"]
 
 AnswerT = TypeVar("AnswerT")
 
@@ -71,13 +71,32 @@ _LONGEST_NAME = 120
 
 
 def marked(name: str, mark: str) -> str:
-    """The name under which an asset is registered: no other asset has it, so one that is found by it is surely this upload's."""
-    suffix = f" ({mark})"
+    """The name under which an asset is registered.
+
+    No other asset has it, so one that is found by it is surely this upload's.
+    """
+    suffix = f" ({mark})" if mark else ""
     return name[: _LONGEST_NAME - len(suffix)] + suffix
 
 
+def require_usable(asset: Asset, file_name: str) -> None:
+    """Tell an asset that no waiting makes ready.
+
+    Raises:
+        AssetFailed: its status is final, and not READY.
+    """
+    if asset.status in _FINAL:
+        raise AssetFailed(
+            f"{file_name} will not be ready, for asset {asset.id} is {asset.status}: {_FINAL[str(asset.status)]}",
+            operation=operations.GET_ASSET.id,
+        )
+
+
 class AssetFailed(RequestRejected):
-    """The asset's status is final and not READY: the server cannot use the file, or the asset is gone. The message says what to do."""
+    """The asset's status is final and not READY: the server cannot use the file, or the asset is gone.
+
+    The message says what to do.
+    """
 
 
 class Uploaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +142,7 @@ class MediaUpload:
         *,
         concurrency: int,
         timeout: float | None,
+        unique_name: bool = False,
     ) -> None:
         self._session = session
         self._account = {"ad_account_id": ad_account_id}
@@ -131,6 +151,7 @@ class MediaUpload:
         self._journal = journal
         self._concurrency = concurrency
         self._timeout = timeout
+        self._unique_name = unique_name
         self._reader = anyio.CapacityLimiter(1)
         self._sent = 0
         self._sections = 1
@@ -182,18 +203,20 @@ class MediaUpload:
             # Nobody can go on with an asset that is gone.
             await journal.restart()
         if given is None:
-            await journal.note(asset_id=await self._register(name, subtype))
-            return await self._current()
+            registered = await self._register(name, subtype)
+            await journal.note(asset_id=registered.id, named=registered.name == name)
+            return registered
         asset: Asset = await self._session.call(operations.GET_ASSET, path={**self._account, "asset_id": given})
         if asset.status not in _WAITING:
             raise Conflict(
-                f"asset {given} has its file already (it is {asset.status}): nothing was sent. Leave out into=… for an asset of its own",
+                f"asset {given} has its file already (it is {asset.status}): nothing was sent. Leave out into=… for an"
+                " asset of its own",
                 operation=operations.UPLOAD_ASSET.id,
             )
         await journal.note(asset_id=given, named=True)
         return asset
 
-    async def _register(self, name: str, subtype: AssetSubtype | None) -> str:
+    async def _register(self, name: str, subtype: AssetSubtype | None) -> Asset:
         """Create the asset under a name with a mark of this upload, or find the one that an interrupted run created."""
         body = AssetCreate(
             asset_type=self._file.asset_type, name=name, asset_subtype=UNSET if subtype is None else subtype
@@ -202,7 +225,7 @@ class MediaUpload:
             check_body(operations.CREATE_ASSET, body, now=datetime.now(UTC))
         found, mark = None, self._journal.state.mark
         if mark is None:
-            mark = f"upload {secrets.token_hex(4)}"
+            mark = "" if self._unique_name else f"upload {secrets.token_hex(4)}"
             await self._journal.note(mark=mark)
         else:
             found = await self._registered(marked(name, mark))
@@ -218,7 +241,7 @@ class MediaUpload:
             found = await self._patiently(create)
         if not found.id:
             raise InvalidAnswer("the answer names no asset", operation=operations.CREATE_ASSET.id)
-        return found.id
+        return found
 
     async def _registered(self, name: str) -> Asset | None:
         """The asset of this name that waits for its file, None where there is none."""
@@ -249,7 +272,8 @@ class MediaUpload:
             found = await self._patiently(rename)
         except RequestRejected as refused:
             refused.add_note(
-                f"the file is there: asset {asset.id} is called {asset.name!r}, and the same upload goes on with its name"
+                f"the file is there: asset {asset.id} is called {asset.name!r}, and the same upload goes on with its"
+                " name"
             )
             raise
         await self._journal.note(named=True)
@@ -413,16 +437,15 @@ class MediaUpload:
         ends_at = time.monotonic() + timeout
         pause = _FIRST_PAUSE
         while asset.status != AssetStatus.READY:
-            if asset.status in _FINAL:
+            try:
+                require_usable(asset, self._file.name)
+            except AssetFailed:
                 await self._journal.remove()
-                raise AssetFailed(
-                    f"{self._file.name} will not be ready, for asset {asset.id} is {asset.status}: {_FINAL[str(asset.status)]}",
-                    operation=operations.GET_ASSET.id,
-                )
+                raise
             if time.monotonic() + pause > ends_at:
                 raise ConnectionFailed(
-                    f"asset {asset.id} is {asset.status} after {timeout:g} s: upload the file again to go on waiting, or wait longer "
-                    "(timeout=…)",
+                    f"asset {asset.id} is {asset.status} after {timeout:g} s: upload the file again to go on waiting,"
+                    " or wait longer (timeout=…)",
                     operation=operations.GET_ASSET.id,
                 )
             self._progress("processing")

@@ -1,7 +1,7 @@
 """The catalogue of ad products: rules that hold for one product and stand in no document. Pure.
 
-Source: ``GET /ad_product_catalog``, which Spotify's own tooling reads before every write. Nobody promises its form, so whatever is
-read otherwise than expected is kept as text for people, and never raises.
+Source: ``GET /ad_product_catalog``, which Spotify's own tooling reads before every write. Nobody promises its form, so
+whatever is read otherwise than expected is kept as text for people, and never raises.
 """
 
 from __future__ import annotations

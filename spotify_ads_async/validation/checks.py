@@ -1,10 +1,11 @@
 """From a type to a function that refuses every value which the type does not allow.
 
-msgspec holds a struct to its constraints when it decodes one, not when a program builds one. Requests are built by programs:
-:func:`checker` reads the same annotations, once per type, and returns a plain function for use on every call.
+msgspec holds a struct to its constraints when it decodes one, not when a program builds one. Requests are built by
+programs: :func:`checker` reads the same annotations, once per type, and returns a plain function for use on every call.
 
-Beyond what ``msgspec.Meta`` can say, these count: ``format`` and ``uniqueItems`` in its ``extra_json_schema`` (or ``extra``), as in
-the API document; an enum's ``answer_only`` values, which are not sent; and a struct's ``at_least``, the fewest fields it sets.
+Beyond what ``msgspec.Meta`` can say, these count: ``format`` and ``uniqueItems`` in its ``extra_json_schema`` (or
+``extra``), as in the API document; an enum's ``answer_only`` values, which are not sent; and a struct's ``at_least``,
+the fewest fields it sets.
 """
 
 from __future__ import annotations
@@ -12,24 +13,21 @@ from __future__ import annotations
 import math
 import operator
 import re
-import reprlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import inspect
 
-from spotify_ads_async.types import UNSET, OpenEnum, Secret
+from spotify_ads_async.types import UNSET, Secret
+from spotify_ads_async.validation.formats import FORMATS, encodable
+from spotify_ads_async.validation.refused import Refused
 
 if TYPE_CHECKING:
     from enum import Enum
-    from typing import Self
 
-from spotify_ads_async.errors import Portable
-
-__all__ = ["UUID_PATTERN", "Check", "Refused", "checker", "show"]
+__all__ = ["Check", "checker"]
 
 Check: TypeAlias = Callable[[Any], None]
 """Raises :class:`Refused` for a value that breaks the rule, and returns nothing for one that does not."""
@@ -38,53 +36,7 @@ _INT64 = (-(2**63), 2**63 - 1)
 _INT32 = (-(2**31), 2**31 - 1)
 _MOST_LISTED = 12
 _NO_OFFSET = timedelta(0)
-UUID_PATTERN = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
-_UUID = re.compile(UUID_PATTERN)
 _UTC_RULE = "must be a time in UTC with whole seconds, as in datetime(2030, 1, 31, 8, 0, tzinfo=UTC)"
-
-
-class Refused(Portable):
-    """A value breaks a rule. ``steps`` lead to it, the innermost first."""
-
-    def __init__(self, value: object, rule: str, *steps: str) -> None:
-        super().__init__(rule)
-        self.value = value
-        self.rule = rule
-        self.steps = list(steps)
-
-    def inside(self, step: str) -> Self:
-        """The same refusal, seen from one level further out: ``.name`` or ``[3]``."""
-        self.steps.append(step)
-        return self
-
-    @property
-    def path(self) -> str:
-        """The way to the value, from the outermost step."""
-        return "".join(reversed(self.steps))
-
-
-class _ShortRepr(reprlib.Repr):
-    """Values in messages: short, bytes as their size, huge integers as their length."""
-
-    def repr_int(self, x: int, level: int) -> str:
-        del level
-        return repr(x) if x.bit_length() <= _LARGEST_SHOWN_BITS else f"an integer of {x.bit_length()} bits"
-
-    def repr_bytes(self, x: bytes, level: int) -> str:
-        del level
-        return f"{len(x)} bytes"
-
-
-_LARGEST_SHOWN_BITS = 200
-_short = _ShortRepr()
-_short.maxstring = _short.maxother = 80
-
-
-def show(value: object) -> str:
-    """``value`` for a message: short, and never a secret."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return _short.repr(value.value if isinstance(value, OpenEnum) else value)
 
 
 def checker(kind: object) -> Check:
@@ -132,7 +84,7 @@ def _string(node: inspect.StrType, extra: Mapping[str, object]) -> Check:
     # A pattern of JSON Schema ends where the string ends; Python's $ would let one newline follow.
     pattern = re.compile(re.sub(r"(?<!\\)\$$", r"\\Z", node.pattern)) if node.pattern else None
     rule = f"must be a string{_length(low, high, 'characters')}"
-    accepts, format_rule = _FORMATS.get(str(extra.get("format")), (None, ""))
+    accepts, format_rule = FORMATS.get(str(extra.get("format")), (None, ""))
 
     def check(value: object) -> None:
         if not isinstance(value, str):
@@ -143,50 +95,10 @@ def _string(node: inspect.StrType, extra: Mapping[str, object]) -> Check:
             raise Refused(value, f"must match {node.pattern}")
         if accepts is not None and not accepts(value):
             raise Refused(value, format_rule)
-        if not (value.isascii() or _encodable(value)):
+        if not (value.isascii() or encodable(value)):
             raise Refused(ascii(value), "must be text that UTF-8 can hold: no lone surrogates")
 
     return check
-
-
-def _encodable(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _is_date(value: str) -> bool:
-    try:
-        return date.fromisoformat(value).isoformat() == value
-    except ValueError:
-        return False
-
-
-def _is_time(value: str) -> bool:
-    try:
-        return f"{datetime.fromisoformat(value):%Y-%m-%dT%H:%M:%SZ}" == value
-    except ValueError:
-        return False
-
-
-def _is_uri(value: str) -> bool:
-    try:
-        parts = urlsplit(value)
-        return bool(parts.scheme and (parts.netloc or parts.path)) and not any(
-            one.isspace() or not one.isprintable() for one in value
-        )
-    except ValueError:
-        return False
-
-
-_FORMATS: Mapping[str, tuple[Callable[[str], object], str]] = {
-    "uuid": (_UUID.fullmatch, "must be a UUID, as in ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a"),
-    "date": (_is_date, "must be a day written YYYY-MM-DD"),
-    "date-time": (_is_time, "must be a time in UTC written YYYY-MM-DDTHH:MM:SSZ"),
-    "uri": (_is_uri, "must be an absolute URI, as in https://www.example.com"),
-}
 
 
 def _length(low: int, high: int | None, unit: str) -> str:

@@ -1,8 +1,8 @@
 """What may leave: every call is held to the API document and to its published behaviour before anything is spent.
 
-The functions here are pure and raise :class:`~spotify_ads_async.errors.InvalidRequest` with the place, the value and the rule.
-Shapes are compiled once per operation (:mod:`spotify_ads_async.validation.checks`); what spans several fields, or stands in the document's
-prose alone, is in :mod:`spotify_ads_async.validation.rules`.
+The functions here are pure and raise :class:`~spotify_ads_async.errors.InvalidRequest` with the place, the value and
+the rule. Shapes are compiled once per operation (:mod:`spotify_ads_async.validation.checks`); what spans several
+fields, or stands in the document's prose alone, is in :mod:`spotify_ads_async.validation.rules`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.types import UNSET, Secret
 from spotify_ads_async.validation import rules
-from spotify_ads_async.validation.checks import UUID_PATTERN, Check, Refused, checker, show
+from spotify_ads_async.validation.checks import Check, checker
+from spotify_ads_async.validation.formats import UUID_PATTERN
+from spotify_ads_async.validation.refused import Refused, show
 
 __all__ = ["check_body", "check_path", "check_query", "check_request"]
 
@@ -38,7 +40,10 @@ _STEP = r"\.([^.\[]+)|\[(\d+)\]"
 
 
 class _PlainPath:
-    """Most paths hold UUIDs and plain ids alone: one look tells that every check would pass, and that nothing needs quoting."""
+    """Most paths hold UUIDs and plain ids alone.
+
+    One look tells that every check would pass, and that nothing needs quoting.
+    """
 
     def __init__(self, path: str, parameters: Mapping[str, str]) -> None:
         self._count = len(parameters)
@@ -112,8 +117,8 @@ def check_request(
     """Hold a whole request to the operation; what it has not, and need not have, costs nothing.
 
     Returns:
-        The path with its parameters, None where one of them may need quoting; and the body to send, as :func:`check_body`
-        returns it. ``now`` is asked where there is a query or a body.
+        The path with its parameters, None where one of them may need quoting; and the body to send, as
+        :func:`check_body` returns it. ``now`` is asked where there is a query or a body.
 
     Raises:
         InvalidRequest: a part breaks a rule.
@@ -201,7 +206,8 @@ def check_path(operation: Operation[Any], path: Mapping[str, str]) -> None:
     """Hold a request's path parameters to the operation's path.
 
     Raises:
-        InvalidRequest: a parameter is missing, unknown, no UUID where the document asks for one, or could leave its path segment.
+        InvalidRequest: a parameter is missing, unknown, no UUID where the document asks for one, or could leave its
+            path segment.
     """
     _check_path(_plan(operation), path)
 

@@ -115,7 +115,8 @@ def test_yaml_means_text_where_it_looks_like_a_date_or_a_switch() -> None:
 openapi: 3.0.3
 info: {title: Switches, version: 1}
 paths: {}
-components: {schemas: {Switch: {type: string, enum: [ON, OFF, NO, 2023-09-23T04:56:07Z]}, Age: {type: integer, minimum: 3, nullable: true}}}
+components: {schemas: {Switch: {type: string, enum: [ON, OFF, NO, 2023-09-23T04:56:07Z]}, Age: {type: integer,
+minimum: 3, nullable: true}}}
 """
     schemas = parse_document(text)["components"]["schemas"]
     assert schemas["Switch"]["enum"] == ["ON", "OFF", "NO", "2023-09-23T04:56:07Z"]

@@ -1,4 +1,7 @@
-"""Rows staged as drafts: validated by campaign, brought back to the rows, and published at the version that was validated."""
+"""Rows staged as drafts.
+
+Validated by campaign, brought back to the rows, and published at the version that was validated.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Every writable column, on a server that replaces objects and on one that merges them: nothing else differs, byte for byte, and undo restores all.
+"""Every writable column, on a server that replaces objects and on one that merges them: nothing else differs.
 
-The server is a real one on the loopback; its entities have names and enum values at random depths that no model knows. Rows are
-carried out by processes of the command line, which are killed and resumed.
+The server is a real one on the loopback; its entities have names and enum values at random depths that no model knows.
+Rows are carried out by processes of the command line, which are killed and resumed, and undo restores everything.
 """
 
 from __future__ import annotations
@@ -126,7 +126,10 @@ DERIVED = frozenset({"updated_at", "status", "is_paused", "pause_reason", "text"
 
 
 def everything(world: World) -> dict[str, Json]:
-    """Every entity as it stands, without what the server makes of the rest; what is empty is as good as none to the API."""
+    """Every entity as it stands, without what the server makes of the rest.
+
+    What is empty is as good as none to the API.
+    """
     tables = (world.account.campaigns, world.account.ad_sets, world.account.ads)
     return {row["id"]: plain(row) for table in tables for row in table}
 

@@ -1,6 +1,7 @@
 """Killed at any moment and resumed: every row's effect is there exactly once, and the journal agrees with the server.
 
-The rows are carried out by processes of the command line, which are killed with SIGKILL; the emulator lives in this one.
+The rows are carried out by processes of the command line, which are killed with SIGKILL; the emulator lives in this
+one.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ def in_flight(plan: Path) -> int:
 
 
 async def killed_and_resumed(world: World, plan: Path, kills: int, rng: random.Random, *options: str) -> int:
-    """Kill ``kills`` processes at random moments of their work, let the last one finish; how many requests were in flight."""
+    """Kill ``kills`` processes at random moments of their work, let the last one finish.
+
+    How many requests were in flight.
+    """
     total, lost = len(rows_of(plan)), 0
     for number in range(kills + 1):
         process = await start(world, "resume", str(plan), "--yes", *options)

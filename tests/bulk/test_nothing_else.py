@@ -1,4 +1,7 @@
-"""Nothing else differs: what no model knows survives a bulk change, on servers that replace objects, merge them, or lose unknown names."""
+"""Nothing else differs.
+
+What no model knows survives a bulk change, on servers that replace objects, merge them, or lose unknown names.
+"""
 
 from __future__ import annotations
 

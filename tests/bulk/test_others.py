@@ -1,4 +1,7 @@
-"""What others change between plan, apply, kill and resume is never lost: it stays, or is a conflict with its three values."""
+"""What others change between plan, apply, kill and resume is never lost.
+
+It stays, or is a conflict with its three values.
+"""
 
 from __future__ import annotations
 

@@ -96,7 +96,8 @@ def test_an_unfinished_plan_is_not_carried_out(tmp_path: Path) -> None:
 
 FORMER = """
 CREATE TABLE header (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE row (number INTEGER PRIMARY KEY, line INTEGER NOT NULL, entity_id TEXT NOT NULL, change TEXT NOT NULL, verdict TEXT NOT NULL,
+CREATE TABLE row (number INTEGER PRIMARY KEY, line INTEGER NOT NULL, entity_id TEXT NOT NULL, change TEXT NOT NULL,
+  verdict TEXT NOT NULL,
   reason TEXT NOT NULL DEFAULT '', field TEXT NOT NULL DEFAULT '', before TEXT, after TEXT, elsewhere TEXT, base TEXT);
 CREATE UNIQUE INDEX row_by_entity ON row (entity_id) WHERE verdict <> 'refused';
 CREATE TABLE step (row INTEGER NOT NULL, position INTEGER NOT NULL, body TEXT NOT NULL, state TEXT NOT NULL,
@@ -106,11 +107,14 @@ CREATE TABLE step (row INTEGER NOT NULL, position INTEGER NOT NULL, body TEXT NO
 CREATE INDEX step_by_state ON step (state, row, position);
 """
 DRAFTS = """
-CREATE TABLE campaign (id TEXT PRIMARY KEY, draft_id TEXT NOT NULL DEFAULT '', state TEXT NOT NULL, version INTEGER) WITHOUT ROWID;
-CREATE TABLE draft (row INTEGER PRIMARY KEY, campaign_id TEXT NOT NULL, parent_id TEXT NOT NULL, draft_id TEXT NOT NULL DEFAULT '');
+CREATE TABLE campaign (id TEXT PRIMARY KEY, draft_id TEXT NOT NULL DEFAULT '', state TEXT NOT NULL,
+  version INTEGER) WITHOUT ROWID;
+CREATE TABLE draft (row INTEGER PRIMARY KEY, campaign_id TEXT NOT NULL, parent_id TEXT NOT NULL,
+  draft_id TEXT NOT NULL DEFAULT '');
 CREATE INDEX draft_by_campaign ON draft (campaign_id);
 CREATE VIEW fate AS SELECT number, 'done' AS fate FROM row;
-CREATE VIEW request AS SELECT step.row, position, entity_id, body, before, state, sent FROM step JOIN row ON number = step.row;
+CREATE VIEW request AS SELECT step.row, position, entity_id, body, before, state,
+  sent FROM step JOIN row ON number = step.row;
 """
 
 

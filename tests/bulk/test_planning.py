@@ -1,4 +1,7 @@
-"""Plans: what a file or a selection comes down to, read by few requests, with bad rows refused before anything leaves."""
+"""Plans: what a file or a selection comes down to.
+
+Read by few requests, with bad rows refused before anything leaves.
+"""
 
 from __future__ import annotations
 

@@ -139,7 +139,8 @@ async def test_what_a_list_writes_is_no_file_of_changes(desk: Desk) -> None:
 async def test_lists_as_people_type_them(desk: Desk) -> None:
     one, two, three, *_ = desk.ids
     read = await desk.plan(
-        f'ad_set_id,targets.genders,targets.platforms\n{one},"MALE, FEMALE",IOS\n{two},male;female,"android, ios"\n{three},"[""MALE""]",\n'
+        f'ad_set_id,targets.genders,targets.platforms\n{one},"MALE, FEMALE",IOS\n{two},male;female,"android,'
+        f' ios"\n{three},"[""MALE""]",\n'
     )
     assert [row["targets.genders"] for row in read] == [["MALE", "FEMALE"], ["MALE", "FEMALE"], ["MALE"]]
     assert [row.get("targets.platforms") for row in read] == [["IOS"], ["ANDROID", "IOS"], None]

@@ -12,6 +12,7 @@ import openpyxl
 import pytest
 
 from spotify_ads_async import bulk
+from spotify_ads_async.bulk.workbook.publishing import field_of
 from spotify_ads_async.operations import CREATE_DRAFT_FROM_CAMPAIGN
 
 from .conftest import MakeWorld, World
@@ -290,3 +291,60 @@ async def test_a_cancelled_run_is_resumed_and_makes_everything_once(world: World
 def _stop(working: bulk.WorkbookRun, world: World, count: int, *_: object) -> None:
     if len(list(world.account.ad_drafts)) + len(list(world.account.ad_set_drafts)) >= count:
         working.stop("enough")
+
+
+async def test_no_request_is_made_that_nothing_needs(world: World) -> None:
+    plan = await world.plan(one_of_each(world.folder))
+    world.server.reset_statistics()
+    await run(world, plan)
+    assert world.server.statistics().operations == {
+        "createCampaignDraft": 1,
+        "createAdSetDraft": 1,
+        "createAdDraft": 1,
+        "createAsset": 2,
+        "uploadAsset": 2,
+        "getAssetsByAdAccount": 1,
+        "getCampaignDraftsV3": 1,
+        "publishCampaignDraft": 1,
+    }
+
+
+async def test_a_file_that_is_processed_holds_back_its_own_ad_alone(worlds: MakeWorld) -> None:
+    async with worlds(processing=0.3) as world:
+        media(world.folder)
+        ads = [{"ad_set": "Students", **AD}, {"ad_set": "Students", **AD, "name": "Ready", "media": "Jingle"}]
+        asset = next(one for one in world.account.assets if one["asset_type"] == "AUDIO" and one["status"] == "READY")
+        world.account.assets.put({**asset, "name": "Jingle"})
+        pictures = [one for one in world.account.assets if one["asset_type"] == "IMAGE" and one["status"] == "READY"]
+        for ad in ads[1:]:
+            ad |= {"logo": pictures[0]["id"], "companion": pictures[0]["id"]}
+        path = book(
+            world.folder / "book.xlsx",
+            campaigns=[{"name": "Autumn", "objective": "reach"}],
+            ad_sets=[{"campaign": "Autumn", **AD_SET}],
+            ads=ads,
+        )
+        made = await run(world, await world.plan(path))
+    assert {row.outcome for row in made} == {bulk.RowOutcome.STAGED}
+    assert [row["name"] for row in world.account.ad_drafts] == ["Ready", "Spot A"]
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        ("end_time: must be after start_time", "end_time"),
+        ("End time must be after start time", "end_time"),
+        ("endTime is before now", "end_time"),
+        ("budget.micro_amount is too low", "budget.micro_amount"),
+        ("microAmount must be positive", "budget.micro_amount"),
+        ("the budget is too low", "budget.micro_amount"),
+        ("call_to_action: clickthrough URL is not reachable", "call_to_action.clickthrough_url"),
+        ("assets.asset_id: there is no such asset", "assets.asset_id"),
+        ("Advertiser name is taken", "advertiser_name"),
+        ("Something is wrong", ""),
+    ],
+)
+def test_a_message_names_a_field_as_it_likes(message: str, field: str) -> None:
+    fields = ("name", "advertiser_name", "start_time", "end_time", "budget.micro_amount", "budget.type")
+    fields += ("call_to_action.key", "call_to_action.clickthrough_url", "assets.asset_id", "assets.logo_asset_id")
+    assert field_of(message, dict.fromkeys(fields, "a cell")) == field

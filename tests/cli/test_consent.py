@@ -1,4 +1,7 @@
-"""Consent: what changes something asks at a terminal, and without one needs ``--yes``. What a pipe holds is no consent."""
+"""Consent: what changes something asks at a terminal, and without one needs ``--yes``.
+
+What a pipe holds is no consent.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,10 @@ def changes(spotify_ads: CommandLine, ad_set: str, name: str) -> str:
 def at_a_terminal(
     spotify_ads: CommandLine, answer: str, *arguments: str, errors: Path | None = None
 ) -> tuple[int, str]:
-    """The exit code, and what the terminal shows, of a command that a terminal started; with ``errors``, stderr goes to a file."""
+    """The exit code, and what the terminal shows, of a command that a terminal started.
+
+    With ``errors``, stderr goes to a file.
+    """
     master, slave = pty.openpty()
     with contextlib.ExitStack() as files:
         stderr = slave if errors is None else files.enter_context(errors.open("wb"))

@@ -31,7 +31,8 @@ def bare(
     }
     return subprocess.run(
         [sys.executable, "-m", "spotify_ads_async.cli", *arguments],
-        env={**needed, **environment}, cwd=folder, capture_output=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
+        env={**needed, **environment}, cwd=folder, capture_output=True, timeout=60, check=False,
+        stdin=subprocess.DEVNULL,
     )  # fmt: skip
 
 
@@ -82,7 +83,8 @@ def test_a_sign_in_that_cannot_be_kept_is_refused_before_anybody_agrees_to_it(
 def test_a_chart_on_a_console_of_another_encoding(spotify_ads: CommandLine) -> None:
     for encoding in ("cp1252", "ascii", "cp437"):
         ended = subprocess.run(
-            spotify_ads.cold_command("report", "--chart"), env={**spotify_ads.environment, "PYTHONIOENCODING": encoding},
+            spotify_ads.cold_command("report", "--chart"), env={**spotify_ads.environment,
+            "PYTHONIOENCODING": encoding},
             capture_output=True, timeout=60, check=False,
         )  # fmt: skip
         assert ended.returncode == 0, ended.stderr
@@ -178,9 +180,13 @@ def test_an_option_names_the_proxy_before_or_behind_the_command(spotify_ads: Com
 )
 @pytest.mark.soak
 def test_the_demo_runs_on_a_read_only_disk_with_one_folder(tmp_path: Path) -> None:
-    script = f"mount --bind {tmp_path} {tmp_path} && mount -o remount,ro,bind / && exec {sys.executable} -m spotify_ads_async.cli demo --json"
+    script = (
+        f"mount --bind {tmp_path} {tmp_path} && mount -o remount,ro,bind / && exec {sys.executable} -m"
+        " spotify_ads_async.cli demo --json"
+    )
     ended = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", script], env={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)}, cwd=tmp_path,
+        ["unshare", "--mount", "sh", "-c", script], env={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)},
+        cwd=tmp_path,
         capture_output=True, timeout=300, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr

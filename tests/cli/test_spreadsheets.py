@@ -11,7 +11,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from spotify_ads_async.cli.run import DONE, REFUSED, USAGE
+from spotify_ads_async.cli.run import DONE, FAILED, REFUSED, USAGE
 from tests.support.emulator_process import EmulatorProcess, emulator_process
 
 from .conftest import CommandLine
@@ -153,7 +153,27 @@ def test_from_the_template_to_a_live_campaign_and_back(spotify_ads: CommandLine)
     assert [row[5].value for row in results.iter_rows(min_row=2)] == ["made"] * 3
     assert spotify_ads.run("bulk", "resume", "a.plan", "--publish", "--yes").returncode == DONE
     assert "EXAMPLE Autumn" in spotify_ads.out("campaigns", "list", "--where", "name~EXAMPLE", "-o", "csv")
-    assert "3 archived" in spotify_ads.run("bulk", "undo", "a.plan", "--archive", "--yes").stderr
+    left = spotify_ads.run("bulk", "undo", "a.plan", "--yes")
+    assert left.returncode == FAILED
+    assert "3 are published, and stay: --archive archives them" in left.stderr
+    assert "3 new archived" in spotify_ads.run("bulk", "undo", "a.plan", "--archive", "--yes").stderr
+
+
+def test_the_undo_of_a_mixed_workbook_is_one_plan_and_one_summary(spotify_ads: CommandLine) -> None:
+    words = ("campaigns", "list", "--where", "status=ACTIVE", "--limit", "1", "--fields", "id", "-o", "csv")
+    changes = f"campaign_id,name,objective\n{spotify_ads.out(*words).split()[1]},Renamed,\n,New,REACH\n"
+    (spotify_ads.folder / "new.csv").write_text(changes)
+    done = spotify_ads.run("bulk", "apply", "new.csv", "--plan", "a.plan", "--yes")
+    assert done.returncode == DONE, done.stderr
+    assert "1 campaign done · 1 new made" in done.stderr
+    asked = spotify_ads.run("bulk", "undo", "a.plan")
+    assert asked.returncode == USAGE
+    assert "delete the drafts of 1 new things, with what is in them" in asked.stderr
+    undone = spotify_ads.run("bulk", "apply", "a.plan.undo", "--yes")
+    assert undone.returncode == DONE, undone.stderr
+    assert "1 campaign done · 1 new deleted" in undone.stderr
+    names = spotify_ads.out("campaigns", "list", "--fields", "name", "-o", "csv")
+    assert "Renamed" not in names
 
 
 def test_a_copy_may_start_at_a_time_of_a_zone(spotify_ads: CommandLine) -> None:

@@ -1,4 +1,7 @@
-"""The commands in a terminal of 80 and of 200 columns: no line is wider, and what is of use only as a whole is whole."""
+"""The commands in a terminal of 80 and of 200 columns.
+
+No line is wider, and what is of use only as a whole is whole.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,10 @@ def in_terminal(spotify_ads: CommandLine, width: int, *arguments: str) -> list[s
 
 
 def screen(written: str, width: int) -> list[str]:
-    """The lines that stand on a terminal in the end; a full line goes on in the next with the character after its last."""
+    """The lines that stand on a terminal in the end.
+
+    A full line goes on in the next with the character after its last.
+    """
     lines, row, column = [""], 0, 0
     for piece in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|[^\x1b]", written):
         if piece == "\r":

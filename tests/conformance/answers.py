@@ -19,7 +19,10 @@ WORDS = ["Grüße", "🎧", "Sommer", "夏", "naïve", "\\", '"', "/", "\u2028",
 
 @dataclass
 class Answers:
-    """Makes answers. A ``loose`` one leaves fields out, sets them to null, adds some, and holds values that nobody has published."""
+    """Makes answers.
+
+    A ``loose`` one leaves fields out, sets them to null, adds some, and holds values that nobody has published.
+    """
 
     document: Document
     chance: random.Random

@@ -150,7 +150,10 @@ class Document:
 
 
 def _as_json_schema(node: Any) -> Any:  # noqa: ANN401 - any part of a schema
-    """OpenAPI 3.0's dialect in JSON Schema's: references stand alone, ``nullable`` is a type, examples and extensions are left out."""
+    """OpenAPI 3.0's dialect in JSON Schema's.
+
+    References stand alone, ``nullable`` is a type, examples and extensions are left out.
+    """
     if isinstance(node, list):
         return [_as_json_schema(one) for one in node]
     if not isinstance(node, Mapping):

@@ -1,4 +1,7 @@
-"""A small Ads API in a thread of its own, for dlt extracts on a loop of its own: what it answers is what a test put into it."""
+"""A small Ads API in a thread of its own, for dlt extracts on a loop of its own.
+
+What it answers is what a test put into it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ Json = dict[str, Any]
 
 @dataclass
 class AdsServer:
-    """``rows`` are those of reports and ``entities`` those of lists, by account; ``refuses`` is status by account, metric or first day."""
+    """``rows`` are those of reports and ``entities`` those of lists, by account.
+
+    ``refuses`` is status by account, metric or first day.
+    """
 
     currencies: dict[str, str]
     rows: dict[str, list[Json]] = field(default_factory=dict)

@@ -1,4 +1,7 @@
-"""The API's document, run by schemathesis against the emulator: every operation, with examples, made-up calls and chains of calls."""
+"""The API's document, run by schemathesis against the emulator.
+
+Every operation, with examples, made-up calls and chains of calls.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ CHECKS = (
 
 
 def described(root: Json) -> Json:
-    """The document without its links, some of which lead nowhere, and with a description of each answer, as OpenAPI demands."""
+    """The document without its links, and with a description of each answer, as OpenAPI demands.
+
+    Some of the links lead nowhere.
+    """
     for item in root["paths"].values():
         for operation in item.values():
             for answer in operation["responses"].values():

@@ -1,4 +1,7 @@
-"""Whom the emulator answers: what a page with a name of its own could ask is refused, and links lead where the request came from."""
+"""Whom the emulator answers.
+
+What a page with a name of its own could ask is refused, and links lead where the request came from.
+"""
 
 from __future__ import annotations
 

@@ -62,7 +62,10 @@ def test_a_users_suite_gets_an_emulator(tmp_path: Path) -> None:
 
 
 def test_the_plugin_loads_nothing_until_it_is_used(tmp_path: Path) -> None:
-    program = "import sys, pytest_spotify_ads; print([name for name in ('aiohttp', 'msgspec', 'spotify_ads_async') if name in sys.modules])"
+    program = (
+        "import sys, pytest_spotify_ads; print([name for name in ('aiohttp', 'msgspec', 'spotify_ads_async') if name in"
+        " sys.modules])"
+    )
     assert run("-c", program, directory=tmp_path).strip() == "[]"
 
 

@@ -1,4 +1,7 @@
-"""Creates and writes against a server that fails at random, before and after it has done its work: nothing twice, nothing lost."""
+"""Creates and writes against a server that fails at random, before and after it has done its work.
+
+Nothing twice, nothing lost.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""No window of W seconds ever sees more than N requests, wherever between departure and answer; no token is lost or made."""
+"""No window of W seconds ever sees more than N requests, wherever between departure and answer.
+
+No token is lost or made.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,10 @@ class Request:
         return self.departed is not None and self.over is None and self.admission is not None
 
     def interval(self, now: float, strays: float) -> Interval | None:
-        """When the server may have counted it: a request given up may be on its way for ``strays`` seconds from its departure."""
+        """When the server may have counted it.
+
+        A request given up may be on its way for ``strays`` seconds from its departure.
+        """
         if self.departed is None:
             return None
         over = now if self.over is None else self.over
@@ -306,7 +312,8 @@ class GovernorMachine(RuleBasedStateMachine):
         else:
             raise AssertionError("somebody waits for ever")
         self.traffic.check_law()
-        # A request that was lost may be on its way for as long as the longest trip, which no more than the whole test took.
+        # A request that was lost may be on its way for as long as the longest trip, which no more than the whole test
+        # took.
         self.run(6.0 * 1.01 + 3.0 + self.loop.time())
         self.traffic.check_quiet()
         with pytest.raises(NothingLeftToWaitForError):
@@ -314,7 +321,7 @@ class GovernorMachine(RuleBasedStateMachine):
 
 
 GovernorMachine.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=150, stateful_step_count=50, suppress_health_check=list(HealthCheck)
 )
 test_anything_may_happen = GovernorMachine.TestCase
 

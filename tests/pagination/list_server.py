@@ -100,7 +100,10 @@ Answering = Callable[[Mapping[str, Any]], object]
 
 @dataclass
 class ListServer:
-    """Answers with what ``answering`` makes of the query, after one turn of the loop; keeps the queries and counts what is open."""
+    """Answers with what ``answering`` makes of the query, after one turn of the loop.
+
+    Keeps the queries and counts what is open.
+    """
 
     answering: Answering
     queries: list[dict[str, Any]] = field(default_factory=list)

@@ -1,4 +1,7 @@
-"""The promise once more, with nothing made up: real calls over loopback to an emulator in which others create and archive."""
+"""The promise once more, with nothing made up.
+
+Real calls over loopback to an emulator in which others create and archive.
+"""
 
 from __future__ import annotations
 
@@ -124,4 +127,4 @@ class Emulated(RuleBasedStateMachine):
 
 
 TestEmulated = Emulated.TestCase
-TestEmulated.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+TestEmulated.settings = settings(max_examples=25, stateful_step_count=20)

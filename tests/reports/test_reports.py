@@ -53,7 +53,10 @@ async def account(server: Emulator) -> AsyncIterator[AdAccount]:
 
 
 def true_counts(server: Emulator, start: datetime, end: datetime) -> dict[str, dict[str, int]]:
-    """The emulator's own arithmetic, beside its API: what each ad set delivered from ``start`` to the end of ``end``."""
+    """The emulator's own arithmetic, beside its API.
+
+    What each ad set delivered from ``start`` to the end of ``end``.
+    """
     store = server.store.account(server.ad_account_id)
     return {
         row["id"]: store.delivery.counts([ad for ad in store.ads if ad["ad_set_id"] == row["id"]], start, end + ONE_DAY)

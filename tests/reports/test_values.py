@@ -18,12 +18,11 @@ from xml.etree import ElementTree as ET
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from click.testing import Result
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.calls import ACCOUNT, client
 from support.raw_server import RawServer, answer
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from spotify_ads_async import InvalidAnswer, InvalidRequest, WalkIncomplete
 from spotify_ads_async.models import ReportEntityType, ReportField, ReportFieldType, ReportGranularity
@@ -286,7 +285,7 @@ def hides(stats: Stats) -> list[str]:
     ]
 )
 @given(grid=grids)
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_form_of_a_report_tells_the_same(served: Served, tmp_path: Path, grid: list[Stats]) -> None:
     places = list(product(ENTITIES, DAYS))
     served.tell(report(*(row(stats, *place) for stats, place in zip(grid, places, strict=True))))

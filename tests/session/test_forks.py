@@ -1,4 +1,7 @@
-"""Whole clients over forks, threads and loops, before a judge that counts windows under an exact log: none is exceeded, nothing hangs."""
+"""Whole clients over forks, threads and loops, before a judge that counts windows under an exact log.
+
+None is exceeded, nothing hangs.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +79,8 @@ async def judged(limits: list[Limit], calls_each: int, folder: Path, algorithm: 
         program = await asyncio.create_subprocess_exec(
             sys.executable, "-W", "ignore::DeprecationWarning", "-c", PROGRAM, server.ad_account_id, str(calls_each),
             env={
-                **os.environ, "SPOTIFY_ADS_BASE_URL": server.base_url, "SPOTIFY_ADS_ACCESS_TOKEN": "x", "SPOTIFY_ADS_CLIENT_ID": "an-app",
+                **os.environ, "SPOTIFY_ADS_BASE_URL": server.base_url, "SPOTIFY_ADS_ACCESS_TOKEN": "x",
+                "SPOTIFY_ADS_CLIENT_ID": "an-app",
                 "SPOTIFY_ADS_STORE": f"sqlite:///{folder / 'quota.db'}", "SPOTIFY_ADS_LIMITS": specification,
             },
             stderr=asyncio.subprocess.PIPE,

@@ -48,7 +48,10 @@ def open_sockets() -> set[str]:
 
 
 def nothing_left_open(before: set[str]) -> bool:
-    """Whether no socket is open that was not before. The server, whose sockets are counted as well, sees an end a little later."""
+    """Whether no socket is open that was not before.
+
+    The server, whose sockets are counted as well, sees an end a little later.
+    """
     give_up_at = time.monotonic() + 10.0
     while left := open_sockets() - before:
         if time.monotonic() > give_up_at:
@@ -169,7 +172,10 @@ def test_a_client_that_is_forgotten_closes_with_its_loop(server: RawServer) -> N
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 def test_a_forked_child_has_connections_of_its_own(server: RawServer) -> None:
-    """In the parent the connection stays open through the fork, through the child's calls and through the child's end."""
+    """In the parent the connection stays open through the fork.
+
+    Through the child's calls and through the child's end as well.
+    """
     ads = client(server.base_url)
 
     def child(channel: multiprocessing.connection.Connection) -> None:

@@ -1,4 +1,7 @@
-"""The API's own document, where one is at hand: named in ``SPOTIFY_ADS_OPENAPI``, or beside the repository. No test needs it."""
+"""The API's own document, where one is at hand: named in ``SPOTIFY_ADS_OPENAPI``, or beside the repository.
+
+No test needs it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ BESIDE = Path(__file__).parents[3] / "shared" / "api" / "openapi-v3-2026-10.yaml
 
 
 def document() -> dict[str, Any]:
-    """The document as JSON values, with its sentences and examples; where none is at hand the facts, which stand for it."""
+    """The document as JSON values, with its sentences and examples.
+
+    Where none is at hand the facts, which stand for it.
+    """
     file = next(
         (Path(place) for place in (os.environ.get("SPOTIFY_ADS_OPENAPI"), BESIDE) if place and Path(place).is_file()),
         None,

@@ -1,5 +1,6 @@
-"""The changes of the demo, made again alike: ``python tests/support/demo_changes.py`` writes ``examples/ad_set_changes.csv``.
+"""The changes of the demo, made again alike.
 
+``python tests/support/demo_changes.py`` writes ``examples/ad_set_changes.csv``.
 The ids are those of the emulator's made-up ad sets. Flights lie far ahead, so that the file stays valid for years.
 """
 

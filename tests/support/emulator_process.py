@@ -34,7 +34,10 @@ class EmulatorProcess:
         }
 
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        """Make a request as another program would; a path below ``/_emulator`` is one of the emulator's own. Its status and its JSON."""
+        """Make a request as another program would; a path below ``/_emulator`` is one of the emulator's own.
+
+        Its status and its JSON.
+        """
         address = urlsplit(self.base_url)
         connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
         with contextlib.closing(connection):

@@ -1,4 +1,7 @@
-"""The ways in which a server, or the way to it, can fail: behaviours of the raw server, and what must follow from each."""
+"""The ways in which a server, or the way to it, can fail.
+
+Behaviours of the raw server, and what must follow from each.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,10 @@ Follows = type[SpotifyAdsError] | None
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong once, and what follows for calls that are safe, keyed, or neither: an error, or another attempt."""
+    """What goes wrong once, and what follows for calls that are safe, keyed, or neither.
+
+    An error, or another attempt.
+    """
 
     behaviour: Behaviour
     safe: Follows = AGAIN

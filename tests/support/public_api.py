@@ -1,4 +1,7 @@
-"""The public names and their signatures, as lines of text. ``python -m support.public_api`` (in tests/) writes public_api.txt anew."""
+"""The public names and their signatures, as lines of text.
+
+``python -m support.public_api`` (in tests/) writes public_api.txt anew.
+"""
 
 from __future__ import annotations
 

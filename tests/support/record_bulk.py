@@ -1,6 +1,8 @@
-"""A terminal session of a bulk change that is killed, resumed and taken back: ``python tests/support/record_bulk.py`` records it anew.
+"""A terminal session of a bulk change that is killed, resumed and taken back.
 
-The recording stands in ``docs/how-to/bulk-changes-recorded.txt``; a test makes it again and compares everything but figures.
+``python tests/support/record_bulk.py`` records it anew.
+The recording stands in ``docs/how-to/bulk-changes-recorded.txt``; a test makes it again and compares everything but
+figures.
 """
 
 from __future__ import annotations

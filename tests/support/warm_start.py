@@ -1,7 +1,8 @@
 """Starts of ``spotify-ads`` that cost a fork: a process that has imported everything forks for each command.
 
-Importing is nearly all of a start's CPU, and the suite starts hundreds of commands. What runs is the same program, with arguments,
-environment, folder and streams of its own. Tests of starting, of signals and of what is imported start the program itself.
+Importing is nearly all of a start's CPU, and the suite starts hundreds of commands. What runs is the same program, with
+arguments, environment, folder and streams of its own. Tests of starting, of signals and of what is imported start the
+program itself.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from trees.live_history import delivering, moments
 
 from spotify_ads_async import AdAccount, ConfigurationError, InvalidRequest
 from spotify_ads_async.emulator import Emulator
-from spotify_ads_async.emulator.domain.store import Table
+from spotify_ads_async.emulator.domain.tables import Table
 from spotify_ads_async.trees import DraftTree, parse
 from spotify_ads_async.trees.plans import Planner
 

@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 import openpyxl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.calls import ACCOUNT, client
 from support.raw_server import Connection, RawServer, answer
@@ -218,7 +218,6 @@ async def test_what_no_audience_can_be_called_is_refused_before_the_list_is_sent
     assert server.statistics().requests == 0
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([sha256(str(number)) for number in range(200)]), max_size=400))
 def test_each_hash_is_kept_once(hashes: list[str]) -> None:
     counts = Counts()
@@ -446,7 +445,10 @@ async def test_hashes_that_a_kill_left_behind_are_cleared_by_the_next_run(accoun
     tempfile.tempdir = str(tmp_path)
     try:
         program = "import os, signal\nfrom spotify_ads_async.uploads.hash_folder import hash_folder\n"
-        program += "with hash_folder() as folder:\n    (folder / 'list.csv').write_text('x')\n    os.kill(os.getpid(), signal.SIGKILL)"
+        program += (
+            "with hash_folder() as folder:\n    (folder / 'list.csv').write_text('x')\n    os.kill(os.getpid(),"
+            " signal.SIGKILL)"
+        )
         await anyio.run_process(
             [sys.executable, "-c", program], check=False, env={**os.environ, "TMPDIR": str(tmp_path)}
         )

@@ -18,7 +18,8 @@ from spotify_ads_async.bulk.plan.money import in_units
 from spotify_ads_async.errors import InvalidRequest, Portable
 from spotify_ads_async.money import from_micros, micros, minor_units, read_amount
 from spotify_ads_async.types import UNSET, OpenEnum, time_text
-from spotify_ads_async.validation.checks import Check, Refused, checker
+from spotify_ads_async.validation.checks import Check, checker
+from spotify_ads_async.validation.refused import Refused
 
 __all__ = [
     "CLEAR",
@@ -41,7 +42,7 @@ _LONGEST_SHOWN = 60
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,19}")
 _PLAIN_AMOUNT = re.compile(r"[0-9]{1,13}\.[0-9]{1,6}")
 _ENUM_VALUE = re.compile(r"[A-Z][A-Z0-9_]*")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # What a spreadsheet would run, at the beginning of a cell and behind a line break; and what reads like the clear token.
 _BEGINS = re.compile(rf"'*(?:[=+\-@\t\r\n]|{re.escape(CLEAR)}$)")
 _FOLLOWS = re.compile(r"(?<=[\r\n])(?='*[=+\-@\t])")
@@ -65,7 +66,8 @@ def parse_cell(column: Column, text: str, *, clear: str = CLEAR, currency: str =
     """Turn a cell that is not blank into a value.
 
     Args:
-        column: where the cell stands. Money is whole micros, or in a column of amounts currency units as people write them.
+        column: where the cell stands. Money is whole micros, or in a column of amounts currency units as people write
+            them.
         text: the cell.
         clear: the token that empties a field.
         currency: the account's currency, where it is known.
@@ -96,7 +98,9 @@ def _plain_value(column: Column, text: str, currency: str) -> Cell:
 
 
 def parse_value(column: Column, value: object, *, currency: str = "") -> Cell:
-    """Turn a value of a JSON line into a value of the column; null clears. A number in a column of amounts is currency units.
+    """Turn a value of a JSON line into a value of the column; null clears.
+
+    A number in a column of amounts is currency units.
 
     Raises:
         CellError: it is no value of the column.
@@ -294,8 +298,8 @@ def _json(text: str) -> object:
 def to_cell(value: object) -> str:
     """Write a value so that :func:`parse_cell` reads it back equal: the form that exports have.
 
-    Text that a spreadsheet would take for a formula, at its beginning or behind a line break, and text that reads like the
-    clear token, gets an apostrophe in front, which reading takes off again. An absent value is a blank.
+    Text that a spreadsheet would take for a formula, at its beginning or behind a line break, and text that reads like
+    the clear token, gets an apostrophe in front, which reading takes off again. An absent value is a blank.
     """
     match value:
         case None:

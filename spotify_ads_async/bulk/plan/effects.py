@@ -109,7 +109,7 @@ class Settled(enum.Enum):
 
 
 class Merge(msgspec.Struct, frozen=True, kw_only=True):
-    """A change after a three-way comparison: the values that somebody meant to change, and those of them that are in conflict."""
+    """A change after a three-way comparison: the values that somebody meant to change, and those in conflict."""
 
     values: dict[str, Cell]
     conflicts: tuple[Conflict, ...]
@@ -141,6 +141,8 @@ def effect(
         check_amounts(before, after, currency)
     except AmountRefused as refused:
         return Refusal(reason=str(refused), column=_column_of(refused.field, values))
+    if isinstance(start := after.get("start_time"), str) and start < f"{now:%Y-%m-%dT%H:%M:%SZ}":
+        return Refusal(reason=f"{start} has passed, and what begins must lie in the future", column="start_time")
     steps = bodies_of(entity, after)
     refusal = refusal_of(entity, steps, before, values, now)
     if refusal is not None:
@@ -207,7 +209,10 @@ def _whole(value: dict[str, Any], present: dict[str, Any], shape: Shape) -> dict
 
 
 def _elements(value: list[Any], present: list[Any], shape: Shape) -> list[Any]:
-    """A list of objects: as it came where nothing known of it changes; else what stays keeps what only the server knows of it."""
+    """A list of objects: as it came where nothing known of it changes.
+
+    Else what stays keeps what only the server knows of it.
+    """
     known = [_known(one, shape) for one in present]
     if same([_known(one, shape) for one in value], known) and not any(_unknown(one, shape) for one in value):
         return present
@@ -267,7 +272,10 @@ def _without_own(value: dict[str, Any], present: dict[str, Any], shape: Shape) -
 
 
 def bodies_of(entity: Entity, after: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
-    """The requests of a change. What must be alone has its own; off comes first and on last: nothing is delivered half changed."""
+    """The requests of a change.
+
+    What must be alone has its own; off comes first and on last: nothing is delivered half changed.
+    """
     shape = entity_shape(entity)
     together = {field: sendable(value, shape, field) for field, value in after.items() if field not in entity.alone}
     steps = [together] if together else []
@@ -382,8 +390,8 @@ def _column_of(path: str, values: Mapping[str, Cell]) -> str:
 def rebase(entity: Entity, before: State, after: State, present: State, *, force: bool = False) -> Rebased:
     """Make the change from ``before`` to ``after`` on top of what is there now, value by value.
 
-    A value that is as it was before is changed; one that is as it shall be already is left; anything else is a conflict,
-    unless ``force`` overwrites it. What the change does not touch stays as it is now.
+    A value that is as it was before is changed; one that is as it shall be already is left; anything else is a
+    conflict, unless ``force`` overwrites it. What the change does not touch stays as it is now.
 
     Args:
         entity: what is changed.
@@ -469,7 +477,7 @@ def merge(entity: Entity, base: Mapping[str, Cell], state: State, values: Mappin
 
 
 def conflicting(found: Effect, conflicts: Iterable[Conflict]) -> Effect:
-    """A change that is in conflict from the beginning, as it was meant: on top of what somebody knew, and not of what is there now."""
+    """A change that is in conflict from the beginning: on top of what somebody knew, and not of what is there now."""
     before = copy.deepcopy(found.before)
     for conflict in conflicts:
         with_edit(before, tuple(conflict.field.split(".")), conflict.planned)

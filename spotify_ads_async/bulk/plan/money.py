@@ -1,4 +1,7 @@
-"""Money in changes: what an amount must be, which change of one is unusual, and what a flight may spend at most. Pure."""
+"""Money in changes: what an amount must be, which change of one is unusual, and what a flight may spend at most.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -123,7 +126,8 @@ def unusual_changes(before: Mapping[str, Any], after: Mapping[str, Any], currenc
         old, new = spent
         if old is None or new is None or (old and _factor(old, new)):
             found.append(
-                f"budget.type {types[0]} → {types[1]}: at most {_spent(old, currency)} until the flight ends become {_spent(new, currency)}"
+                f"budget.type {types[0]} → {types[1]}: at most {_spent(old, currency)} until the flight ends become"
+                f" {_spent(new, currency)}"
             )
     return found
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 import anyio.to_thread
 import msgspec
 
+from spotify_ads_async.ad_products import AdProducts
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.cells import CellError, json_value, parse_value, says
 from spotify_ads_async.bulk.plan.columns import Cell, Column
@@ -53,6 +54,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         skip_bad_rows: plan the good rows though others are refused.
         present: entities that were read a moment ago, which spares reading them again.
         force: overwrite what somebody else changed since ``base``.
+        products: the catalogue of ad products, where it is read already.
     """
 
     path: Path
@@ -62,6 +64,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     skip_bad_rows: bool = False
     present: Iterable[msgspec.Struct] = ()
     force: bool = False
+    products: AdProducts | None = None
 
     @property
     def shown(self) -> str:
@@ -108,7 +111,7 @@ async def plan_changes(ads: AdsClient, reader: ChangesReader, source: Source, he
     """
     header = msgspec.structs.replace(header, entity=reader.entity.plural, source=source.shown)
     async with new_plan(path, header) as plan:
-        products = PlannedProducts(ads, header.ad_account_id, reader.entity)
+        products = PlannedProducts(ads, header.ad_account_id, reader.entity, source.products)
         planning = _Planning(plan, reader.entity, source, header.currency, products)
         await planning.read_rows(reader)
         planning.check(with_doubts=True)
@@ -197,15 +200,19 @@ class _Planning:
             self._problems.append(msgspec.structs.replace(problem, file=self._source.shown, place=place))
 
     def check(self, *, with_doubts: bool = False) -> None:
-        """Stop here if nothing may be sent; ``with_doubts`` names the cells that cannot be read as well, as nothing is read for them."""
+        """Stop here if nothing may be sent.
+
+        ``with_doubts`` names the cells that cannot be read as well, as nothing is read for them.
+        """
         if self._fatal or (self._problem_count and not self._source.skip_bad_rows):
             told = [*self._problems, *(self._doubtful if with_doubts else [])]
             count = self._problem_count + (len(self._doubtful) if with_doubts else 0)
             raise BadChanges(sorted(told, key=lambda problem: problem.line), count)
 
     async def conclude(self, header: Header) -> None:
-        """Write down what there is to say of the plan as a whole: its currency, what was taken for granted, and what is left out.
+        """Write down what there is to say of the plan as a whole.
 
+        Its currency, what was taken for granted, and what is left out.
         Left out is what stands in objects that are sent, and that the document declares for answers only.
         """
         remarks = [*header.remarks.splitlines(), *self.remarks, *self._products.remarks()]
@@ -273,7 +280,10 @@ class _Planning:
     async def _take_all(
         self, rows: Iterator[Change | NewRow | Problem], take: Callable[[PlanFile, Change | NewRow | Problem], None]
     ) -> None:
-        """Hand every row to ``take``, in batches that are read and written off the event loop. Ctrl-C does not wait for a read."""
+        """Hand every row to ``take``, in batches that are read and written off the event loop.
+
+        Ctrl-C does not wait for a read.
+        """
 
         def write(batch: Sequence[Change | NewRow | Problem], plan: PlanFile) -> None:
             with plan.transaction():
@@ -362,7 +372,10 @@ class _Planning:
         )
 
     def _resolved(self, doubts: Mapping[str, Doubt], state: dict[str, Any]) -> dict[str, Cell]:
-        """The values of cells that could not be read: none where they say what is live, and what was edited in them otherwise."""
+        """The values of cells that could not be read.
+
+        None where they say what is live, and what was edited in them otherwise.
+        """
         found: dict[str, Cell] = {}
         for name, doubt in doubts.items():
             column = self._entity.columns[name]
@@ -395,7 +408,10 @@ class _Planning:
         )
 
     def _as_it_is(self, state: Mapping[str, Any], name: str, value: Cell) -> Cell:
-        """A value, or the live one that differs from it by nothing but white space at its ends, which cells are read without."""
+        """A value, or the live one that differs from it by nothing but white space at its ends.
+
+        Cells are read without such white space.
+        """
         live = leaf(state, self._entity.columns[name].path) if isinstance(value, str) else None
         return live if isinstance(live, str) and trimmed(live) == value else value
 

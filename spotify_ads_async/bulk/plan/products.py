@@ -1,4 +1,7 @@
-"""The rules of ad products for one plan: the catalogue read once, and every row held to what its campaign's product takes."""
+"""The rules of ad products for one plan.
+
+The catalogue read once, and every row held to what its campaign's product takes.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from spotify_ads_async.bulk.plan.state import state_of
 from spotify_ads_async.pagination.page import Caller
 from spotify_ads_async.validation.ad_products import EntityKind
 
-__all__ = ["KINDS", "PlannedProducts"]
+__all__ = ["KINDS", "PlannedProducts", "remarks_of"]
 
 _MOST_TOLD = 10
 
@@ -30,13 +33,14 @@ class PlannedProducts:
         caller: makes the calls.
         ad_account_id: where the rows are.
         entity: what they are about.
+        products: the catalogue, where it is read already.
     """
 
-    def __init__(self, caller: Caller, ad_account_id: str, entity: Entity) -> None:
+    def __init__(self, caller: Caller, ad_account_id: str, entity: Entity, products: AdProducts | None = None) -> None:
         self._caller = caller
         self._ad_account_id = ad_account_id
         self._kind: EntityKind = KINDS[entity.plural]
-        self._products: AdProducts | None = None
+        self._products = products
         self._turn = anyio.Lock()
 
     async def learn(self, items: Iterable[msgspec.Struct | None]) -> None:
@@ -53,7 +57,10 @@ class PlannedProducts:
                 await self._products.learn(self._caller, self._ad_account_id, self._kind, rows)
 
     def _row(self, item: msgspec.Struct) -> Mapping[str, Any]:
-        """What tells the product of something that was read; a campaign's own is in its JSON alone, for the document does not have it."""
+        """What tells the product of something that was read.
+
+        A campaign's own is in its JSON alone, for the document does not have it.
+        """
         if self._kind == "campaign":
             return msgspec.json.decode(state_of(item))
         return {"campaign_id": getattr(item, "campaign_id", None), "ad_set_id": getattr(item, "ad_set_id", None)}
@@ -74,10 +81,11 @@ class PlannedProducts:
             return []
         if self._products.problem:
             return [self._products.problem]
-        told = self._products.sentences(self._kind, "update")
-        more = (
-            [f"… and {len(told) - _MOST_TOLD} rules more: spotify-ads call getAdProductCatalog"]
-            if len(told) > _MOST_TOLD
-            else []
-        )
-        return [*(f"a rule of the ad product, for people to look at: {one}" for one in told[:_MOST_TOLD]), *more]
+        return remarks_of(self._products.sentences(self._kind, "update"))
+
+
+def remarks_of(sentences: Sequence[str]) -> list[str]:
+    """Rules that only people can read, as remarks of a plan; not so many that nobody reads them."""
+    told = [f"a rule of the ad product, for people to look at: {one}" for one in sentences[:_MOST_TOLD]]
+    more = len(sentences) - _MOST_TOLD
+    return [*told, f"… and {more} rules more: spotify-ads call getAdProductCatalog"] if more > 0 else told

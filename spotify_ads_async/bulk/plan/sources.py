@@ -1,7 +1,8 @@
 """Changes, row by row: a bad row becomes a problem with its place, not an exception.
 
-:class:`RowReader` turns the cells of one row into a change, wherever they come from. :class:`JsonLinesReader` reads JSON Lines, one
-object a line with the names of columns, dotted or nested; tables are read by :mod:`~spotify_ads_async.bulk.plan.tables`.
+:class:`RowReader` turns the cells of one row into a change, wherever they come from. :class:`JsonLinesReader` reads
+JSON Lines, one object a line with the names of columns, dotted or nested; tables are read by
+:mod:`~spotify_ads_async.bulk.plan.tables`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from spotify_ads_async.bulk.plan.cells import CLEAR, CellError, parse_cell, pars
 from spotify_ads_async.bulk.plan.columns import Cell, suggestion
 from spotify_ads_async.errors import Portable
 from spotify_ads_async.spreadsheets import Spreadsheet, SpreadsheetError
-from spotify_ads_async.validation.checks import UUID_PATTERN
+from spotify_ads_async.validation.formats import UUID_PATTERN
 
 __all__ = [
     "CURRENCY",
@@ -78,7 +79,10 @@ class BadChanges(Portable, ValueError):
 
 
 class Doubt(msgspec.Struct, frozen=True):
-    """A cell that is no value of its column as far as this package knows, and no reason to refuse the row where it is what is live."""
+    """A cell that is no value of its column as far as this package knows.
+
+    No reason to refuse the row where it is what is live.
+    """
 
     cell: str | int | float | bool | list[object] | dict[str, object] | None
     reason: str
@@ -212,7 +216,9 @@ def _contradiction(entity: Entity, names: tuple[str, ...]) -> tuple[str, str] | 
 
 
 class JsonLinesReader:
-    """Reads changes from JSON Lines: iterating gives a :class:`Change` or a :class:`Problem` for every line that is not blank.
+    """Reads changes from JSON Lines.
+
+    Iterating gives a :class:`Change` or a :class:`Problem` for every line that is not blank.
 
     Args:
         opened: the file.

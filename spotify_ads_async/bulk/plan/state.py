@@ -37,7 +37,10 @@ State = Mapping[str, Any]
 
 _CURRENCY = "currency"
 _SENT_BACK = frozenset({"dma_ids"})
-"""Known from published answers, and to no document: without it the targeting would be wider, and nothing took its place."""
+"""Known from published answers, and to no document.
+
+Without it the targeting would be wider, and nothing took its place.
+"""
 _ABSENT: Any = msgspec.UNSET
 
 
@@ -48,7 +51,10 @@ def state_of(answer: msgspec.Struct) -> str:
 
 
 class Shape(NamedTuple):
-    """What the document knows of an object: the names of a request, those that are answers only, and the objects inside."""
+    """What the document knows of an object.
+
+    The names of a request, those that are answers only, and the objects inside.
+    """
 
     known: frozenset[str]
     answer_only: frozenset[str]
@@ -88,7 +94,10 @@ def entity_shape(entity: Entity) -> Shape:
 
 
 def writable_state(entity: Entity, answer: msgspec.Struct) -> dict[str, Cell]:
-    """The part of an answer that may be written, with what this package does not know inside; null counts as not set."""
+    """The part of an answer that may be written, with what this package does not know inside.
+
+    Null counts as not set.
+    """
     state: dict[str, Any] = msgspec.json.decode(state_of(answer))
     return writable(entity, state)
 
@@ -140,7 +149,10 @@ def leaf(state: State, path: Iterable[str]) -> Cell:
 
 
 def same(one: object, other: object) -> bool:
-    """Whether two values mean the same to the API: the order of a list does not count, nor do nulls and empty lists beside absence."""
+    """Whether two values mean the same to the API.
+
+    The order of a list does not count, nor do nulls and empty lists beside absence.
+    """
     if one is other or (type(one) is type(other) is str and one == other):
         return True
     match one, other:
@@ -192,7 +204,10 @@ def edits_between(before: State, after: State, path: tuple[str, ...] = ()) -> It
 
 
 def with_edit(holder: dict[str, Any], path: tuple[str, ...], value: Any) -> bool:  # noqa: ANN401 - any JSON
-    """Put a value into an object in place; UNSET takes it away, and empties lists. False where the path leads through no object."""
+    """Put a value into an object in place; UNSET takes it away, and empties lists.
+
+    False where the path leads through no object.
+    """
     *outer, last = path
     for name in outer:
         if holder.get(name) is None:
@@ -210,7 +225,10 @@ def with_edit(holder: dict[str, Any], path: tuple[str, ...], value: Any) -> bool
 
 
 def _emptied(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """What is sent to take a value away: where the API merges objects, leaving a list out would keep it; UNSET where nothing does it."""
+    """What is sent to take a value away; UNSET where nothing does it.
+
+    Where the API merges objects, leaving a list out would keep it.
+    """
     if isinstance(value, list):
         return []
     parts = cast("dict[str, Any]", value).items() if isinstance(value, dict) else ()

@@ -1,4 +1,7 @@
-"""Tables of changes, of any format: which rows there are, and what their headers and cells mean. Conversions of one row are RowReader's."""
+"""Tables of changes, of any format: which rows there are, and what their headers and cells mean.
+
+Conversions of one row are RowReader's.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +81,9 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TableReader:
-    """Reads changes from one table: iterating gives a :class:`Change`, a :class:`NewRow` or a :class:`Problem` for every row.
+    """Reads changes from one table.
+
+    Iterating gives a :class:`Change`, a :class:`NewRow` or a :class:`Problem` for every row.
 
     Args:
         table: the table.
@@ -86,7 +91,8 @@ class TableReader:
         reading: how it is read.
         currency: the account's currency, or nothing where it is not known.
         entity: what the changes are for; by default the id column says it.
-        new: the columns that rows without an id may have beside those of changes, by kind of thing; without it such rows are refused.
+        new: the columns that rows without an id may have beside those of changes, by kind of thing; without it such
+            rows are refused.
 
     Attributes:
         entity: what the changes are for.
@@ -172,7 +178,10 @@ class TableReader:
         return Survey(hidden=tuple(hidden), new=new)
 
     def place(self, line: int, column: str = "") -> str:
-        """Where a row, or its cell in a column, is in a workbook: ``Changes!C4``; nothing for a text, whose lines say it."""
+        """Where a row, or its cell in a column, is in a workbook: ``Changes!C4``.
+
+        Nothing for a text, whose lines say it.
+        """
         if not self.table.name:
             return ""
         for number, one in enumerate(self._columns, start=1):
@@ -322,7 +331,9 @@ def _shown(cell: CellValue) -> str:
 
 
 def tables_of_changes(opened: Spreadsheet, *, name: str, reading: Reading) -> tuple[list[Table], list[str]]:
-    """The tables that hold changes, and what was left out, in words: every visible sheet with an id column, or those that were asked for.
+    """The tables that hold changes, and what was left out, in words.
+
+    Every visible sheet with an id column, or those that were asked for.
 
     Raises:
         BadChanges: there is none.

@@ -68,7 +68,8 @@ def id_text(value: CellValue) -> str:
     )
     if not isinstance(value, str) or _LOOKS_MANGLED.fullmatch(text):
         raise CellError(
-            f"{text} is a number, and ids are none: a spreadsheet has changed it; format the column as text, and take ids from a new export"
+            f"{text} is a number, and ids are none: a spreadsheet has changed it; format the column as text, and take"
+            " ids from a new export"
         )
     return text.removeprefix("'")
 
@@ -101,7 +102,7 @@ def _as_member(kind: object, text: str) -> str:
 
 
 def _as_list(column: Column, text: str) -> str:
-    (inner, *_) = get_args(unannotated(column.type)) or (str,)
+    inner, *_ = get_args(unannotated(column.type)) or (str,)
     items = [one for one in (trimmed(part) for part in _LIST_SEPARATORS.split(text)) if one]
     if unannotated(inner) is int:
         numbers = [int(one) if one.isdecimal() else one for one in items]
@@ -110,7 +111,10 @@ def _as_list(column: Column, text: str) -> str:
 
 
 def _as_ranges(struct: type[msgspec.Struct], text: str) -> str:
-    """``18-24, 25-34`` as a list of objects with a least and a greatest, where the column holds such; any other text as it is."""
+    """``18-24, 25-34`` as a list of objects with a least and a greatest, where the column holds such.
+
+    Any other text as it is.
+    """
     found = [_RANGE.fullmatch(one) for one in _LIST_SEPARATORS.split(text) if trimmed(one)]
     if set(struct.__struct_fields__) != {"min", "max"} or None in found:
         return text
@@ -124,7 +128,8 @@ def _from_number(column: Column, value: int | Decimal) -> str:
     match column.kind:
         case Kind.TIME:
             raise CellError(
-                f"{plain} is a number, and no time: format the cell as a date with a time, or write 2030-01-31T18:30:00Z"
+                f"{plain} is a number, and no time: format the cell as a date with a time, or write"
+                " 2030-01-31T18:30:00Z"
             )
         case Kind.CHOICE:
             raise CellError(f"{plain} is a number, and this column takes words")
@@ -205,6 +210,7 @@ def at_zone(moment: datetime, zone: ZoneInfo | None) -> str:
     if local.utcoffset() != local.replace(fold=1).utcoffset():
         offset = local.strftime("%z")
         raise CellError(
-            f"{shown} is there twice in {zone.key}, when the clocks go back: write it with its offset, such as {moment.isoformat()}{offset}"
+            f"{shown} is there twice in {zone.key}, when the clocks go back: write it with its offset, such as"
+            f" {moment.isoformat()}{offset}"
         )
     return time_text(in_utc)

@@ -35,9 +35,9 @@ async def plan_undo(
 ) -> None:
     """Make the plan at ``path`` that takes back what the plan at ``done`` did.
 
-    Every entity is read again first. A row that somebody changed since, in a field that the plan changed, is a conflict, and
-    a row of which a field cannot be restored is refused; with ``force`` the first kind is overwritten and of the second kind
-    what can be restored is. Rows that were changed elsewhere are undone and say so in their reason.
+    Every entity is read again first. A row that somebody changed since, in a field that the plan changed, is a
+    conflict, and a row of which a field cannot be restored is refused; with ``force`` the first kind is overwritten and
+    of the second kind what can be restored is. Rows that were changed elsewhere are undone and say so in their reason.
 
     Raises:
         WrongPlan: the plan is for another address, or has requests whose outcome is not settled: resume it first.

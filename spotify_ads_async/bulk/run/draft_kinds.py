@@ -1,33 +1,41 @@
-"""How each kind of entity becomes a draft, and which of its fields a draft holds."""
+"""The drafts of each kind of entity: how they are made, changed and listed, and which fields they hold."""
 
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from spotify_ads_async import operations
+from spotify_ads_async.bulk.present import PAGE_SIZE
+from spotify_ads_async.models import CampaignDraft
 from spotify_ads_async.operation import ListOperation, Operation
+from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.pagination.page import Caller
 
-__all__ = ["DRAFT_KINDS", "DraftKind"]
+__all__ = ["DRAFT_KINDS", "DraftKind", "campaign_drafts"]
 
 
 class DraftKind(msgspec.Struct, frozen=True, kw_only=True):
     """The operations of one kind of draft.
 
     Attributes:
+        create: makes the draft of something new.
         make: makes the draft of a live entity.
         change: changes a draft.
+        delete: deletes a draft.
         list: reads many drafts.
         draft_path: the path parameter of a draft's id.
         within: the list's query parameter that names what the drafts are in.
         entity_type: what validation errors call the kind.
     """
 
+    create: Operation[Any]
     make: Operation[Any]
     change: Operation[Any]
+    delete: Operation[Any]
     list: ListOperation[Any, Any]
     draft_path: str
     within: str
@@ -42,24 +50,30 @@ class DraftKind(msgspec.Struct, frozen=True, kw_only=True):
 DRAFT_KINDS: Mapping[str, DraftKind] = types.MappingProxyType(
     {
         "campaigns": DraftKind(
+            create=operations.CREATE_CAMPAIGN_DRAFT,
             make=operations.CREATE_DRAFT_FROM_CAMPAIGN,
             change=operations.UPDATE_CAMPAIGN_DRAFT,
+            delete=operations.DELETE_CAMPAIGN_DRAFT,
             list=operations.GET_CAMPAIGN_DRAFTS_V3,
             draft_path="draft_campaign_id",
             within="campaign_ids",
             entity_type="CAMPAIGN",
         ),
         "ad sets": DraftKind(
+            create=operations.CREATE_AD_SET_DRAFT,
             make=operations.CREATE_DRAFT_FROM_AD_SET,
             change=operations.UPDATE_AD_SET_DRAFT,
+            delete=operations.DELETE_AD_SET_DRAFT,
             list=operations.GET_AD_SET_DRAFTS,
             draft_path="draft_ad_set_id",
             within="campaign_ids",
             entity_type="AD_SET",
         ),
         "ads": DraftKind(
+            create=operations.CREATE_AD_DRAFT,
             make=operations.CREATE_DRAFT_FROM_AD,
             change=operations.UPDATE_AD_DRAFT,
+            delete=operations.DELETE_AD_DRAFT,
             list=operations.GET_AD_DRAFTS,
             draft_path="draft_ad_id",
             within="ad_set_ids",
@@ -68,3 +82,18 @@ DRAFT_KINDS: Mapping[str, DraftKind] = types.MappingProxyType(
     }
 )
 """By the plural name of the entity."""
+
+
+async def campaign_drafts(caller: Caller, ad_account_id: str, campaign_ids: Sequence[str]) -> dict[str, CampaignDraft]:
+    """The drafts of some campaigns, by their ids, which drafts share; fifty to a request.
+
+    Raises:
+        SpotifyAdsError: the list cannot be read.
+    """
+    kind = DRAFT_KINDS["campaigns"]
+    found: dict[str, CampaignDraft] = {}
+    for start in range(0, len(campaign_ids), PAGE_SIZE):
+        query = {"limit": PAGE_SIZE, kind.within: campaign_ids[start : start + PAGE_SIZE]}
+        call: ListCall[Any] = ListCall(caller, kind.list, path={"ad_account_id": ad_account_id}, query=query)
+        found.update({str(draft.id): draft async for draft in call})
+    return found

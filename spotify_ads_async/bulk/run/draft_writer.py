@@ -36,7 +36,9 @@ __all__ = ["DraftWriter"]
 class DraftWriter:
     """The drafts of one plan."""
 
-    def __init__(self, ads: AdsClient, journal: Journal, header: Header, options: Options, control: RunControl) -> None:
+    def __init__(
+        self, ads: AdsClient, journal: Journal[PlanFile], header: Header, options: Options, control: RunControl
+    ) -> None:
         self._ads = ads
         # What came from the server goes back as it came, whether this version's document knows it or not.
         self._sender = ads.with_options(validate=False)
@@ -50,7 +52,10 @@ class DraftWriter:
         self._publisher = Publisher(ads, journal, header, options, control)
 
     async def begin(self, tell: Tell) -> None:
-        """Settle every request of an earlier run whose outcome is not known, find the campaigns of the rows, and make their drafts."""
+        """Settle every request of an earlier run whose outcome is not known.
+
+        Find the campaigns of the rows, and make their drafts.
+        """
         try:
             await self._settle_writes(tell)
             await self._publisher.settle_lost(tell)
@@ -126,7 +131,10 @@ class DraftWriter:
             if not campaign_id:
                 await self._fail(work, f"the {self._entity.name} is not there any more", tell, transient=False)
             elif campaign_id in occupied:
-                reason = f"campaign {campaign_id} has a draft already, which would be published too: publish or delete it first"
+                reason = (
+                    f"campaign {campaign_id} has a draft already, which would be published too: publish or delete it"
+                    " first"
+                )
                 await self._fail(work, reason, tell, transient=True)
         placed = [
             (work.number, campaigns[one], parents[one])

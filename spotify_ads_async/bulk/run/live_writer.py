@@ -23,7 +23,9 @@ __all__ = ["LiveWriter"]
 class LiveWriter:
     """Changes live entities."""
 
-    def __init__(self, ads: AdsClient, journal: Journal, header: Header, options: Options, control: RunControl) -> None:
+    def __init__(
+        self, ads: AdsClient, journal: Journal[PlanFile], header: Header, options: Options, control: RunControl
+    ) -> None:
         self._ads = ads
         # What came from the server goes back as it came, whether this version's document knows it or not.
         self._sender = ads.with_options(validate=False)

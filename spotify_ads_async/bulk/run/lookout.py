@@ -1,4 +1,7 @@
-"""The look before a row: present states read just ahead of the requests, by single reads or by lists, whichever is cheaper."""
+"""The look before a row.
+
+Present states read just ahead of the requests, by single reads or by lists, whichever is cheaper.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,11 @@ _SINGLY = 2
 _PAGES_AHEAD = 2
 
 Offer = Callable[[RowWork, str | None], Awaitable[bool]]
-"""Takes a row with its entity's JSON, None where it is still to be read; answers whether more rows are wanted. It waits while many are
-under way, so that nothing is read long before it is needed."""
+"""Takes a row with its entity's JSON, None where it is still to be read; answers whether more rows are wanted.
+
+It waits while many are
+under way, so that nothing is read long before it is needed.
+"""
 
 
 class Lookout:
@@ -39,7 +45,12 @@ class Lookout:
     """
 
     def __init__(
-        self, caller: Caller, entity: Entity, ad_account_id: str, journal: Journal, is_fresh: Callable[[], bool]
+        self,
+        caller: Caller,
+        entity: Entity,
+        ad_account_id: str,
+        journal: Journal[PlanFile],
+        is_fresh: Callable[[], bool],
     ) -> None:
         self._caller = caller
         self._entity = entity

@@ -30,8 +30,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         send: ``whole`` sends the object that a change is about with everything in it; ``changes`` sends the changed
             parts alone, which is for an API that is known to merge objects.
         allow_unusual: carry out rows with unusual amounts of money.
-        looked_at: when the present state was read for the plan, by :func:`time.monotonic` of this process: for a minute after
-            that, a row is not looked at again.
+        looked_at: when the present state was read for the plan, by :func:`time.monotonic` of this process: for a minute
+            after that, a row is not looked at again.
     """
 
     concurrency: int = 128

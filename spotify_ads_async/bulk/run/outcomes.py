@@ -85,7 +85,10 @@ def _out_of_reach(entity: Entity, planned: State, present: State) -> Refusal | N
         return Refusal(reason="was archived since it was planned: what is archived takes no change", column="status")
     parent = entity.parent_field
     if parent and planned.get(parent) and present.get(parent) != planned.get(parent):
-        reason = f"was moved since it was planned: {parent} was {shown(planned.get(parent))} and is {shown(present.get(parent))}"
+        reason = (
+            f"was moved since it was planned: {parent} was {shown(planned.get(parent))} and is"
+            f" {shown(present.get(parent))}"
+        )
         return Refusal(reason=reason, column=parent)
     return None
 
@@ -201,7 +204,10 @@ def _inside(path: str, wanted: object, old: object, new: object, shape: Shape | 
 
 
 def _told_otherwise(wanted: object, old: object, new: object) -> bool:
-    """Whether the server wrote a value in its own way, or kept what could not be taken away: said in the results, and no reason to stop."""
+    """Whether the server wrote a value in its own way, or kept what could not be taken away.
+
+    Said in the results, and no reason to stop.
+    """
     if wanted is _ABSENT:
         return same(old, new) or same(old, None)
     if same(wanted, old) or not (isinstance(wanted, str) and isinstance(new, str)):
@@ -214,7 +220,10 @@ def _plain(text: str) -> str:
 
 
 def success(entity: Entity, work: RowWork, step: Step, text: str) -> StepOutcome:
-    """What an answer says: done, with a remark where the server made something else of a value, and with what changed besides."""
+    """What an answer says.
+
+    Done, with a remark where the server made something else of a value, and with what changed besides.
+    """
     found: dict[str, Any] = msgspec.json.decode(text)
     before = work.state
     sent = {field: work.after.get(field, value) for field, value in step.body.items()}

@@ -1,4 +1,7 @@
-"""Drafts of campaigns: validated, their errors brought back to the rows, and published at the version that was validated."""
+"""Drafts of campaigns.
+
+Validated, their errors brought back to the rows, and published at the version that was validated.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,11 @@ from typing import Any
 import anyio
 import msgspec
 
-from spotify_ads_async.bulk.entities import CAMPAIGNS
 from spotify_ads_async.bulk.plan.effects import Conflict, Settled, settle
 from spotify_ads_async.bulk.plan.state import edits_between, leaf, state_of, writable
-from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
+from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, RowWork, StepOutcome, StepState
-from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
+from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, campaign_drafts
 from spotify_ads_async.bulk.run.options import Options
 from spotify_ads_async.bulk.run.outcomes import surprises
 from spotify_ads_async.bulk.run.writer import RunControl, Tell
@@ -24,7 +26,6 @@ from spotify_ads_async.client import AdsClient
 from spotify_ads_async.core.tasks import some_at_once
 from spotify_ads_async.errors import SpotifyAdsError
 from spotify_ads_async.models import DraftValidationError
-from spotify_ads_async.pagination import ListCall
 
 __all__ = ["Publisher", "errors_by_row"]
 
@@ -34,7 +35,9 @@ _UNFINISHED = frozenset({StepState.WAITING, StepState.SENT, StepState.UNKNOWN})
 class Publisher:
     """The campaigns of one plan's drafts."""
 
-    def __init__(self, ads: AdsClient, journal: Journal, header: Header, options: Options, control: RunControl) -> None:
+    def __init__(
+        self, ads: AdsClient, journal: Journal[PlanFile], header: Header, options: Options, control: RunControl
+    ) -> None:
         self._ads = ads
         self._journal = journal
         self._header = header
@@ -47,14 +50,7 @@ class Publisher:
 
     async def drafted(self, campaign_ids: Sequence[str]) -> set[str]:
         """Those of some campaigns that have a draft."""
-        kind = DRAFT_KINDS[CAMPAIGNS.plural]
-        path = {"ad_account_id": self._header.ad_account_id}
-        found: set[str] = set()
-        for start in range(0, len(campaign_ids), PAGE_SIZE):
-            query = {"limit": PAGE_SIZE, kind.within: campaign_ids[start : start + PAGE_SIZE]}
-            call: ListCall[Any] = ListCall(self._ads, kind.list, path=path, query=query)
-            found.update([str(draft.id) async for draft in call])
-        return found
+        return set(await campaign_drafts(self._ads, self._header.ad_account_id, campaign_ids))
 
     async def _campaigns(self, state: CampaignState) -> list[DraftCampaign]:
         return await self._journal.read(lambda plan: plan.drafts.campaigns(state))
@@ -150,8 +146,8 @@ class Publisher:
                 return
             if version != campaign.version:
                 reason = (
-                    f"not published: somebody changed the campaign's draft since it was validated (version {campaign.version}, now "
-                    f"{version}): look at it; resuming validates it again"
+                    "not published: somebody changed the campaign's draft since it was validated (version"
+                    f" {campaign.version}, now {version}): look at it; resuming validates it again"
                 )
                 await self._conclude(campaign, CampaignState.OPEN, _all(rows, reason), tell)
                 return
@@ -182,7 +178,10 @@ class Publisher:
         return {work.entity_id: work for work in works}
 
     async def _is_changed(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> bool:
-        """Hold a campaign back of which somebody changed a live entity since it was staged: publishing would undo that."""
+        """Hold a campaign back of which somebody changed a live entity since it was staged.
+
+        Publishing would undo that.
+        """
         works = await self._works(rows)
         conflicts: dict[int, list[Conflict]] = {}
 
@@ -214,9 +213,12 @@ class Publisher:
         ended = {
             row.step.row: StepOutcome(
                 state=StepState.STAGED,
-                reason=f"not published: somebody changed it since it was staged: {reasons[row.step.row]}; --force publishes it all the same"
-                if row.step.row in reasons
-                else "not published: somebody changed another row of its campaign since it was staged",
+                reason=(
+                    f"not published: somebody changed it since it was staged: {reasons[row.step.row]}; --force"
+                    " publishes it all the same"
+                    if row.step.row in reasons
+                    else "not published: somebody changed another row of its campaign since it was staged"
+                ),
             )
             for row in rows
         }
@@ -238,9 +240,11 @@ class Publisher:
                 outcome = StepOutcome(
                     state=StepState.DONE,
                     found={name: now[name] for name in work.after if now.get(name) is not None},
-                    reason=f"publishing changed more than the row said: {'; '.join(map(str, unexpected))}"
-                    if unexpected
-                    else "",
+                    reason=(
+                        f"publishing changed more than the row said: {'; '.join(map(str, unexpected))}"
+                        if unexpected
+                        else ""
+                    ),
                     surprises=tuple(map(str, unexpected)),
                 )
                 ended[work.number] = outcome
@@ -293,7 +297,10 @@ class Publisher:
                     found_now = {name: state[name] for name in work.after if name in state}
                     ended[work.number] = StepOutcome(state=StepState.DONE, found=found_now)
                 else:
-                    reason = "the draft is gone, and its values are not live: somebody deleted it, or changed the values since"
+                    reason = (
+                        "the draft is gone, and its values are not live: somebody deleted it, or changed the values"
+                        " since"
+                    )
                     ended[work.number] = StepOutcome(state=StepState.FAILED, reason=reason)
 
         await read_present(self._ads, self._entity, self._header.ad_account_id, list(works), take)

@@ -1,4 +1,7 @@
-"""Carrying out a plan: looked at again, written down before it leaves, compared with its answer, and written down after."""
+"""Carrying out a plan.
+
+Looked at again, written down before it leaves, compared with its answer, and written down after.
+"""
 
 from __future__ import annotations
 
@@ -57,8 +60,9 @@ _REFUSED = 400
 class Run:
     """One process at work on a plan: an async context manager, and an async iterator over the rows as they end.
 
-    The first row goes alone: what the server answers is compared with what was expected, and where more changed than the row
-    said the run stops; every later answer is compared as well. Before its first request each row is looked at again.
+    The first row goes alone: what the server answers is compared with what was expected, and where more changed than
+    the row said the run stops; every later answer is compared as well. Before its first request each row is looked at
+    again.
 
     :meth:`stop` lets what is under way end within ``options.grace`` seconds, and so does leaving the block early. A
     cancellation ends everything at once. Requests without an answer by then are settled by the next run.
@@ -71,7 +75,8 @@ class Run:
 
     Raises (on entering):
         FileNotFoundError, NotAPlan, PlanInUse: see :meth:`PlanFile.open`.
-        WrongPlan: the plan is unfinished, was made for another address, has begun before, or has unusual amounts of money that
+        WrongPlan: the plan is unfinished, was made for another address, has begun before, or has unusual amounts of
+        money that
             nobody agreed to.
     """
 
@@ -257,7 +262,10 @@ class Run:
         self.stop(f"{'the credentials were refused' if isinstance(problem, AuthenticationError) else why}: {problem}")
 
     async def _looked_at(self, work: RowWork, text: str) -> RowWork | PlannedRow:
-        """The row on top of what is there now, written down where that is something else; or what became of a row that does not go."""
+        """The row on top of what is there now, written down where that is something else.
+
+        Or what became of a row that does not go.
+        """
         if not text:
             return await self._end(work, Refusal(reason=f"the {self._entity.name} is not there any more"))
         looked = renewed(self._entity, work, text, force=self._options.force)
@@ -332,9 +340,10 @@ class Run:
                 else f"{self._entity.name} {work.entity_id}"
             )
             self.stop(
-                f"the server changed more of {name} than was asked: {'; '.join(outcome.surprises)}. No other row was sent after it. "
-                f"To put it back: spotify-ads bulk undo {self._path}. If somebody else made that change at this very moment, or you "
-                f"know why it is right: spotify-ads bulk resume {self._path}, with --keep-going to pass over the next ones too"
+                f"the server changed more of {name} than was asked: {'; '.join(outcome.surprises)}. No other row was"
+                f" sent after it. To put it back: spotify-ads bulk undo {self._path}. If somebody else made that change"
+                f" at this very moment, or you know why it is right: spotify-ads bulk resume {self._path}, with"
+                " --keep-going to pass over the next ones too"
             )
 
     async def _attempt(self, work: RowWork, step: Step) -> StepOutcome:
@@ -380,8 +389,8 @@ class Run:
         named = [place for place in own if place.rpartition(".")[2] in said]
         if named and not self._options.keep_going:
             self.stop(
-                f"the API refuses what it answered itself ({', '.join(named)}): {error}. --send changes sends the changed parts alone, "
-                "for an API that is known to merge objects"
+                f"the API refuses what it answered itself ({', '.join(named)}): {error}. --send changes sends the"
+                " changed parts alone, for an API that is known to merge objects"
             )
 
     async def _read_back(self, work: RowWork, step: Step, error: SpotifyAdsError) -> StepOutcome:
@@ -416,7 +425,7 @@ class Run:
                 self.progress.unknown += 1
         if self._ads.listeners:
             self._ads.listeners.emit(
-                RowApplied(entity=self._entity.name, entity_id=row.entity_id, fate=row.outcome.value)
+                RowApplied(entity=self._entity.name, entity_id=row.entity_id, outcome=row.outcome.value)
             )
         with contextlib.suppress(anyio.BrokenResourceError):
             await outcomes.send(row)
@@ -426,7 +435,8 @@ def check_plan(plan: PlanFile, base_url: str, *, resumes: bool) -> None:
     """Refuse a plan that cannot be carried out here, or not now.
 
     Raises:
-        WrongPlan: it is unfinished, was made for another address or by a former version, or has begun before and this is no resumption.
+        WrongPlan: it is unfinished, was made for another address or by a former version, or has begun before and this
+            is no resumption.
     """
     header = plan.header
     if not header.ready:
@@ -460,5 +470,6 @@ def check_amounts(plan: PlanFile, *, allowed: bool, conflicts: bool) -> None:
     if not allowed and not plan.header.allow_unusual and (count := plan.unusual(conflicts=conflicts)):
         rows = "1 row has an unusual amount" if count == 1 else f"{count} rows have unusual amounts"
         raise WrongPlan(
-            f"{rows} of money: look at them, and say that they are meant (--allow-unusual, or Options(allow_unusual=True))"
+            f"{rows} of money: look at them, and say that they are meant (--allow-unusual, or"
+            " Options(allow_unusual=True))"
         )

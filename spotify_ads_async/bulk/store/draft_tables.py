@@ -24,15 +24,25 @@ class CampaignState(enum.StrEnum):
     PUBLISHING = "publishing"
     """The request may have left; what came of it is not known yet."""
     PUBLISHED = "published"
+    DELETED = "deleted"
+    """It was taken back."""
 
 
 class DraftCampaign(msgspec.Struct, frozen=True, kw_only=True):
-    """A campaign with a draft. ``version`` is the one that was validated."""
+    """A campaign with a draft. ``version`` is the one that was validated.
+
+    In the plan of a workbook the ``id`` of a new campaign is its number there.
+    """
 
     id: str
     draft_id: str
     state: CampaignState
-    version: int | None
+    version: int | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the campaign itself is new: then its draft is ours, and deleting that deletes all that is in it."""
+        return self.id.isdecimal()
 
 
 class StagedRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,8 +69,9 @@ class DraftTables:
     def requeue(self) -> None:
         """Campaigns of which a row is to be staged, or staged again, are to be validated again."""
         self._connection.execute(
-            "UPDATE campaign SET state = 'open' WHERE state IN ('valid', 'invalid') AND EXISTS (SELECT 1 FROM draft JOIN step ON "
-            "step.row = draft.row WHERE campaign_id = campaign.id AND step.state IN ('waiting', 'sent', 'unknown'))"
+            "UPDATE campaign SET state = 'open' WHERE state IN ('valid', 'invalid') AND EXISTS (SELECT 1 FROM draft"
+            " JOIN step ON step.row = draft.row WHERE campaign_id = campaign.id AND step.state IN ('waiting', 'sent',"
+            " 'unknown'))"
         )
 
     def unlocated(self) -> list[int]:

@@ -3,43 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
 
 from spotify_ads_async.bulk.store import schema
-from spotify_ads_async.bulk.store.plan_file import PlanFile
 
 __all__ = ["Journal"]
 
 ResultT = TypeVar("ResultT")
 
 
-class _Entry:
+class Plan(Protocol):
+    """A plan on the disk, of changes or of a workbook."""
+
+    path: Path
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Everything inside becomes durable together, or not at all."""
+        ...
+
+
+PlanT = TypeVar("PlanT", bound=Plan)
+
+
+class _Entry(Generic[PlanT]):
     __slots__ = ("action", "durable", "problem")
 
-    def __init__(self, action: Callable[[PlanFile], None]) -> None:
+    def __init__(self, action: Callable[[PlanT], None]) -> None:
         self.action = action
         self.durable = False
         self.problem: Exception | None = None
 
 
-class Journal:
-    """Serialises the use of a plan file.
+class Journal(Generic[PlanT]):
+    """Serialises the use of a plan.
 
     Whoever finds the file free commits what everybody else wants written as well: while one commit is on its way to the
     disk, the next one gathers. So a run of many rows at once costs few commits, and each row still waits until its
     intent is durable.
     """
 
-    def __init__(self, plan: PlanFile) -> None:
+    def __init__(self, plan: PlanT) -> None:
         self._plan = plan
         self._turn = anyio.Lock()
-        self._pending: list[_Entry] = []
+        self._pending: list[_Entry[PlanT]] = []
         self._limiter = anyio.CapacityLimiter(1)
 
-    async def write(self, action: Callable[[PlanFile], None]) -> None:
+    async def write(self, action: Callable[[PlanT], None]) -> None:
         """Run ``action`` inside a transaction; it is durable when this returns.
 
         Raises:
@@ -58,7 +72,7 @@ class Journal:
         if entry.problem is not None:
             raise entry.problem
 
-    async def read(self, question: Callable[[PlanFile], ResultT]) -> ResultT:
+    async def read(self, question: Callable[[PlanT], ResultT]) -> ResultT:
         """The answer of ``question``, asked between two commits.
 
         Raises:
@@ -67,11 +81,11 @@ class Journal:
         async with self._turn:
             return await anyio.to_thread.run_sync(self._answer, question, limiter=self._limiter)
 
-    def _answer(self, question: Callable[[PlanFile], ResultT]) -> ResultT:
+    def _answer(self, question: Callable[[PlanT], ResultT]) -> ResultT:
         with schema.in_one_sentence(self._plan.path):
             return question(self._plan)
 
-    def _commit(self, batch: list[_Entry]) -> None:
+    def _commit(self, batch: list[_Entry[PlanT]]) -> None:
         try:
             with schema.in_one_sentence(self._plan.path), self._plan.transaction():
                 for entry in batch:

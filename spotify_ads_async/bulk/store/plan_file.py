@@ -1,9 +1,9 @@
 """A plan and its journal: one SQLite file that says what shall happen, what has left, and what came of it.
 
-Everything here blocks; :mod:`spotify_ads_async.bulk.store.journal` keeps it off the event loop. The file is in WAL mode with
-``synchronous=FULL``, so what is committed survives a kill and a power cut. While a plan is being worked on, its file is
-locked for other processes; the operating system lifts that lock when the process dies. Each row has a checksum of what is sent
-for it and of what undo restores: a byte that changed since is found before it is sent.
+Everything here blocks; :mod:`spotify_ads_async.bulk.store.journal` keeps it off the event loop. The file is in WAL mode
+with ``synchronous=FULL``, so what is committed survives a kill and a power cut. While a plan is being worked on, its
+file is locked for other processes; the operating system lifts that lock when the process dies. Each row has a checksum
+of what is sent for it and of what undo restores: a byte that changed since is found before it is sent.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ _BATCH = 1000
 
 
 def is_plan(path: Path) -> bool:
-    """Whether a file looks like a plan, by its first bytes. What is no file, such as a pipe, is none, and is not opened."""
+    """Whether a file looks like a plan, by its first bytes.
+
+    What is no file, such as a pipe, is none, and is not opened.
+    """
     try:
         if not path.is_file():
             return False
@@ -146,15 +149,18 @@ class PlanFile:
     # Rows while they are carried out
 
     def parents(self) -> list[tuple[str, int]]:
-        """What the open rows' entities are listed by, and how many rows there are in each, in the order of their first rows."""
+        """What the open rows' entities are listed by, and how many rows there are in each.
+
+        In the order of their first rows.
+        """
         return list(self._connection.execute("SELECT parent, count(*) FROM open GROUP BY parent ORDER BY min(number)"))
 
     def open_rows(self, parents: Sequence[str]) -> dict[str, int]:
         """Rows of which requests are to be made, by their entities, in input order."""
         return dict(
             self._connection.execute(
-                "SELECT entity_id, row.number FROM row JOIN open USING (number) WHERE row.parent IN (SELECT value FROM json_each(?)) "
-                "ORDER BY row.number",
+                "SELECT entity_id, row.number FROM row JOIN open USING (number) WHERE row.parent IN (SELECT value FROM"
+                " json_each(?)) ORDER BY row.number",
                 (encode(parents),),
             )
         )
@@ -168,7 +174,7 @@ class PlanFile:
         return rows.row_work(self._connection, self.path, numbers)
 
     def rebuild(self, row: RowWork) -> None:
-        """Write down that a row goes on top of another state than it was planned for: what it changes, and its requests."""
+        """Write down what a row changes, and its requests, on top of another state than it was planned for."""
         self._connection.execute(
             "UPDATE row SET before = ?, after = ?, state = ?, name = ? WHERE number = ?",
             (encode(row.before), encode(row.after), row.text, row.name, row.number),
@@ -182,14 +188,16 @@ class PlanFile:
     def refuse(self, number: int, reason: str, column: str = "", *, name: str = "") -> None:
         """Write down why a row cannot be carried out."""
         self._connection.execute(
-            "UPDATE row SET decision = 'refused', reason = ?, field = ?, name = coalesce(nullif(?, ''), name) WHERE number = ?",
+            "UPDATE row SET decision = 'refused', reason = ?, field = ?, name = coalesce(nullif(?, ''), name) "
+            "WHERE number = ?",
             (reason, column, name, number),
         )
 
     def need_nothing(self, number: int) -> None:
         """Write down that somebody else made the change of a row already."""
         self._connection.execute(
-            "UPDATE row SET decision = 'unchanged', reason = 'somebody made the same change since it was planned' WHERE number = ?",
+            "UPDATE row SET decision = 'unchanged', reason = 'somebody made the same change since it was planned' WHERE"
+            " number = ?",
             (number,),
         )
 
@@ -211,8 +219,8 @@ class PlanFile:
     def record_intent(self, row: int, position: int, at: float) -> None:
         """Write down that a request is about to leave."""
         self._connection.execute(
-            "UPDATE step SET state = 'sent', sent = sent + 1, sent_at = ?, reason = '', status = NULL, trace_id = '', transient = 0 "
-            "WHERE row = ? AND position = ?",
+            "UPDATE step SET state = 'sent', sent = sent + 1, sent_at = ?, reason = '', status = NULL, trace_id = '',"
+            " transient = 0 WHERE row = ? AND position = ?",
             (at, row, position),
         )
 
@@ -227,7 +235,8 @@ class PlanFile:
         """Write down what came of a request, and what it changed besides."""
         found = None if outcome.found is None else encode(outcome.found)
         self._connection.execute(
-            "UPDATE step SET state = ?, reason = ?, status = ?, trace_id = ?, found = ?, transient = ? WHERE row = ? AND position = ?",
+            "UPDATE step SET state = ?, reason = ?, status = ?, trace_id = ?, found = ?, transient = ? WHERE row = ?"
+            " AND position = ?",
             (outcome.state, outcome.reason, outcome.status, outcome.trace_id, found, outcome.transient, row, position),
         )
         rows.renew_checksum(self._connection, row)
@@ -236,7 +245,10 @@ class PlanFile:
             self.rebuild(msgspec.structs.replace(work, before={**outcome.damage, **work.before}))
 
     def requeue(self, *, everything: bool = False, conflicts: bool = False) -> None:
-        """Make failed requests wait again: those whose failure was about the moment, or all of them; and rows in conflict."""
+        """Make failed requests wait again: those whose failure was about the moment, or all of them.
+
+        And rows in conflict.
+        """
         self._connection.execute(
             "UPDATE step SET state = 'waiting' WHERE state = 'failed' AND (transient OR ?)", (everything,)
         )
@@ -262,7 +274,7 @@ class PlanFile:
         return self._batches("true", batch)
 
     def noteworthy(self, column: Literal["reason", "unusual"]) -> Iterator[PlannedRow]:
-        """The rows of which there is something to say: why they are not carried out, or what is unusual about their amounts."""
+        """The rows that there is something to say of: why they do not go, or what is unusual about their amounts."""
         return self._batches(f"row.{column} <> ''", _BATCH)
 
     def _batches(self, condition: str, size: int) -> Iterator[PlannedRow]:
@@ -290,7 +302,7 @@ class PlanFile:
         ).fetchone()[0]
 
     def unusual(self, *, conflicts: bool = False) -> int:
-        """How many rows that are to be carried out have unusual amounts of money; with ``conflicts`` those are carried out, too."""
+        """How many rows that go have unusual amounts of money; with ``conflicts`` those in conflict go, too."""
         return self._connection.execute(
             "SELECT count(*) FROM row WHERE unusual <> '' AND (decision = 'planned' OR (decision = 'conflict' AND ?))",
             (conflicts,),

@@ -70,7 +70,10 @@ class PlanningRows:
         self._connection = connection
 
     def add_change(self, change: Change) -> Problem | Repeated | None:
-        """Add a row that was read. A second row for the same entity is answered with a problem, unless it says the same."""
+        """Add a row that was read.
+
+        A second row for the same entity is answered with a problem, unless it says the same.
+        """
         doubts = encode(change.doubts) if change.doubts else None
         try:
             self._connection.execute(
@@ -119,8 +122,8 @@ class PlanningRows:
         """Such rows, of some entities."""
         found = self._connection.execute(
             # The first condition names the index, the second the rows.
-            "SELECT number, line, entity_id, change, doubts, base FROM row WHERE decision <> 'refused' AND decision = 'read' "
-            "AND entity_id IN (SELECT value FROM json_each(?))",
+            "SELECT number, line, entity_id, change, doubts, base FROM row "
+            "WHERE decision <> 'refused' AND decision = 'read' AND entity_id IN (SELECT value FROM json_each(?))",
             (encode(entity_ids),),
         )
         return [
@@ -149,8 +152,8 @@ class PlanningRows:
             updates.append((decision, *about, change, check, row.number))
             steps.extend((row.number, position, body) for position, body in enumerate(bodies))
         self._connection.executemany(
-            "UPDATE row SET decision = ?, name = ?, parent = ?, before = ?, after = ?, state = ?, reason = ?, unusual = ?, "
-            "change = coalesce(?, change), checksum = ? WHERE number = ?",
+            "UPDATE row SET decision = ?, name = ?, parent = ?, before = ?, after = ?, state = ?, reason = ?, "
+            "unusual = ?, change = coalesce(?, change), checksum = ? WHERE number = ?",
             updates,
         )
         self._connection.executemany("INSERT INTO step (row, position, body, state) VALUES (?, ?, ?, 'waiting')", steps)

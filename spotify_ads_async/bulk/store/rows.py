@@ -1,7 +1,7 @@
 """Rows as a plan file holds them: read, and held against their checksums.
 
-A checksum covers what is sent for a row, what undo restores, and what the server answered: a byte of it that changed since is
-found before anything is made of it.
+A checksum covers what is sent for a row, what undo restores, and what the server answered: a byte of it that changed
+since is found before anything is made of it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from spotify_ads_async.bulk.store.schema import decode, encode
 __all__ = ["checksum", "planned_rows", "renew_checksum", "row_work"]
 
 _ROWS = (
-    "SELECT row.number, line, entity_id, name, change, decision, outcome.outcome, reason, field, unusual, conflicts, before, after, "
-    "state, base, checksum FROM row JOIN outcome ON outcome.number = row.number "
+    "SELECT row.number, line, entity_id, name, change, decision, outcome.outcome, reason, field, unusual, conflicts, "
+    "before, after, state, base, checksum FROM row JOIN outcome ON outcome.number = row.number "
 )
 _STEPS = (
     "SELECT row, position, body, state, sent, status, trace_id, reason, found FROM step "
@@ -125,8 +125,8 @@ def row_work(connection: sqlite3.Connection, path: Path, numbers: Sequence[int])
     """
     steps = _steps(connection, numbers)
     found = connection.execute(
-        "SELECT number, entity_id, name, before, after, state, checksum FROM row WHERE number IN (SELECT value FROM json_each(?)) "
-        "ORDER BY number",
+        "SELECT number, entity_id, name, before, after, state, checksum FROM row "
+        "WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number",
         (encode(numbers),),
     )
     return [_work(path, row, steps.get(row[0], [])) for row in found]

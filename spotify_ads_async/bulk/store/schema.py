@@ -69,7 +69,8 @@ CREATE TABLE campaign (
   state TEXT NOT NULL,
   version INTEGER
 ) WITHOUT ROWID;
-CREATE TABLE draft (row INTEGER PRIMARY KEY, campaign_id TEXT NOT NULL, parent_id TEXT NOT NULL, draft_id TEXT NOT NULL DEFAULT '');
+CREATE TABLE draft (row INTEGER PRIMARY KEY, campaign_id TEXT NOT NULL, parent_id TEXT NOT NULL,
+  draft_id TEXT NOT NULL DEFAULT '');
 CREATE INDEX draft_by_campaign ON draft (campaign_id);
 """
 
@@ -108,7 +109,9 @@ INSERT OR REPLACE INTO header VALUES ('former', 'true');
 
 
 def create(path: Path) -> sqlite3.Connection:
-    """Make an empty plan file that its owner alone may read. Until :func:`make_durable`, a power cut may leave nothing of it.
+    """Make an empty plan file that its owner alone may read.
+
+    Until :func:`make_durable`, a power cut may leave nothing of it.
 
     Raises:
         FileExistsError: there is a file at ``path``: a journal is never overwritten.

@@ -1,4 +1,7 @@
-"""What a column holds, in words for people: its kind, its unit, its bounds, an example. From the types that the API's facts made. Pure."""
+"""What a column holds, in words for people: its kind, its unit, its bounds, an example.
+
+From the types that the API's facts made. Pure.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from spotify_ads_async import operations
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS, Entity
 from spotify_ads_async.bulk.plan.columns import Column, Kind, columns_of, inner_struct
 from spotify_ads_async.bulk.plan.money import MICROS, in_units
-from spotify_ads_async.operation import ListOperation, Operation
+from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, DraftKind
+from spotify_ads_async.operation import Operation
 
 __all__ = ["NEW_KINDS", "NewKind", "lacking", "new_columns"]
 
@@ -24,11 +25,6 @@ class NewKind(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     Attributes:
         entity: the kind, as rows of changes know it.
         create: the operation that makes a live one, whose rules hold.
-        draft: the operation that makes a draft.
-        drafts: the operation that lists drafts.
-        delete: the operation that deletes a draft.
-        draft_path: the path parameter of a draft's id.
-        entity_type: what validation errors call the kind.
         parent: the kind that it is in, or nothing.
         parent_column: the column that names what it is in.
         media: the fields that hold assets, by their columns.
@@ -36,11 +32,6 @@ class NewKind(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     entity: Entity
     create: Operation[Any]
-    draft: Operation[Any]
-    drafts: ListOperation[Any, Any]
-    delete: Operation[Any]
-    draft_path: str
-    entity_type: str
     parent: str = ""
     parent_column: str = ""
     media: Mapping[str, str] = types.MappingProxyType({})
@@ -49,6 +40,11 @@ class NewKind(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def plural(self) -> str:
         """The plural of its name, by which it is known."""
         return self.entity.plural
+
+    @property
+    def draft(self) -> DraftKind:
+        """The operations of its drafts."""
+        return DRAFT_KINDS[self.plural]
 
     @property
     def parent_field(self) -> str:
@@ -71,7 +67,7 @@ class NewKind(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @functools.cached_property
     def held_by_drafts(self) -> frozenset[str]:
         """The fields that a draft holds."""
-        return frozenset(field.encode_name for field in msgspec.structs.fields(self.draft.body))
+        return frozenset(field.encode_name for field in msgspec.structs.fields(self.draft.create.body))
 
 
 NEW_KINDS: Mapping[str, NewKind] = types.MappingProxyType(
@@ -79,31 +75,16 @@ NEW_KINDS: Mapping[str, NewKind] = types.MappingProxyType(
         CAMPAIGNS.plural: NewKind(
             entity=CAMPAIGNS,
             create=operations.CREATE_CAMPAIGN,
-            draft=operations.CREATE_CAMPAIGN_DRAFT,
-            drafts=operations.GET_CAMPAIGN_DRAFTS_V3,
-            delete=operations.DELETE_CAMPAIGN_DRAFT,
-            draft_path="draft_campaign_id",
-            entity_type="CAMPAIGN",
         ),
         AD_SETS.plural: NewKind(
             entity=AD_SETS,
             create=operations.CREATE_AD_SET,
-            draft=operations.CREATE_AD_SET_DRAFT,
-            drafts=operations.GET_AD_SET_DRAFTS,
-            delete=operations.DELETE_AD_SET_DRAFT,
-            draft_path="draft_ad_set_id",
-            entity_type="AD_SET",
             parent=CAMPAIGNS.plural,
             parent_column="campaign",
         ),
         ADS.plural: NewKind(
             entity=ADS,
             create=operations.CREATE_AD,
-            draft=operations.CREATE_AD_DRAFT,
-            drafts=operations.GET_AD_DRAFTS,
-            delete=operations.DELETE_AD_DRAFT,
-            draft_path="draft_ad_id",
-            entity_type="AD",
             parent=AD_SETS.plural,
             parent_column="ad_set",
             media=types.MappingProxyType(

@@ -12,6 +12,7 @@ from typing import Any
 import anyio.to_thread
 import msgspec
 
+from spotify_ads_async.ad_products import AdProducts
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS
 from spotify_ads_async.bulk.plan.opening import ChangesReader, open_changes
 from spotify_ads_async.bulk.plan.planner import Source, currency_of, plan_changes
@@ -20,8 +21,10 @@ from spotify_ads_async.bulk.plan.tables import HiddenRows, NewRow, TableReader
 from spotify_ads_async.bulk.records import Header
 from spotify_ads_async.bulk.workbook import resolving
 from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS, new_columns
+from spotify_ads_async.bulk.workbook.products import NewProducts
+from spotify_ads_async.bulk.workbook.records import MediaItem, NewItem, WorkbookHeader
 from spotify_ads_async.bulk.workbook.resolving import Known, Resolver
-from spotify_ads_async.bulk.workbook.store import MediaItem, NewItem, WorkbookHeader, WorkbookPlan
+from spotify_ads_async.bulk.workbook.store import write_plan
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.models import AssetType
@@ -38,7 +41,9 @@ _PICTURES = frozenset({"logo", "companion"})
 
 
 async def plan_file(ads: AdsClient, source: Source, header: Header, path: Path) -> None:
-    """Make the plan of a file: an ordinary one where it changes things of one kind, and one of a workbook where it does more.
+    """Make the plan of a file.
+
+    An ordinary one where it changes things of one kind, and one of a workbook where it does more.
 
     Raises:
         BadChanges: rows are refused; or the file as a whole cannot be read.
@@ -95,21 +100,32 @@ async def _plan_workbook(
         reason = f"has more than one sheet of {twice} ({names}): --sheet says which one, or put them into one sheet"
         raise BadChanges([Problem(file=source.shown, line=0, reason=reason, fatal=True)])
     rows, named = await anyio.to_thread.run_sync(_read_new_rows, readers)
-    made: list[Path] = []
+    source = msgspec.structs.replace(source, products=await AdProducts.read(ads))
+    made: list[tuple[str, Path]] = []
     try:
         for reader in readers:
             if not await anyio.to_thread.run_sync(_has_changes, reader):
                 continue
             part = path.with_name(f"{path.name}.{reader.entity.plural.replace(' ', '-')}")
             await plan_changes(ads, reader, source, msgspec.structs.replace(header, remarks=""), part)
-            made.append(part)
-        things = _NewThings([], [])
+            made.append((reader.entity.plural, part))
+        things = _NewThings()
         if has_new:
             currency = header.currency or await currency_of(ads, header.ad_account_id)
-            things = await _resolve(ads, header.ad_account_id, rows, named, source.path.parent, currency=currency)
-        await anyio.to_thread.run_sync(_write, path, header, made, things)
+            things = await _resolve(ads, header.ad_account_id, rows, named, source, currency=currency)
+            header = msgspec.structs.replace(header, remarks="\n".join([*header.remarks.splitlines(), *things.remarks]))
+        about = WorkbookHeader(
+            ad_account_id=header.ad_account_id,
+            base_url=header.base_url,
+            source=header.source,
+            created_at=header.created_at,
+            currency=header.currency,
+            remarks=header.remarks,
+            guessed=header.guessed,
+        )
+        await anyio.to_thread.run_sync(write_plan, path, about, made, things.media, things.items)
     except BaseException:
-        for part in made:
+        for _, part in made:
             part.unlink(missing_ok=True)
         raise
 
@@ -118,40 +134,19 @@ def _has_changes(reader: ChangesReader) -> bool:
     return any(not isinstance(row, NewRow) for row in reader)
 
 
-def _write(path: Path, header: Header, parts: Sequence[Path], things: _NewThings) -> None:
-    """Write the plan of a workbook; nothing is left of it where that fails. Blocks."""
-    about = WorkbookHeader(
-        ad_account_id=header.ad_account_id,
-        base_url=header.base_url,
-        source=header.source,
-        created_at=header.created_at,
-        currency=header.currency,
-        remarks=header.remarks,
-        guessed=header.guessed,
-    )
-    with WorkbookPlan.create(path, about) as plan:
-        try:
-            with plan.transaction():
-                for part in parts:
-                    plan.add_part(part.name.rpartition(".")[2].replace("-", " "), part)
-                plan.add_media(things.media)
-                plan.add_items(things.items)
-                plan.write_header(msgspec.structs.replace(about, ready=True))
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+class _NewThings(msgspec.Struct, frozen=True):
+    """What rows without an id come to: ``items`` and ``media`` to write down, and what the plan says of them."""
 
-
-class _NewThings:
-    """What rows without an id come to: ``items`` and ``media`` to write down."""
-
-    def __init__(self, items: Sequence[NewItem], media: Sequence[MediaItem]) -> None:
-        self.items = items
-        self.media = media
+    items: Sequence[NewItem] = ()
+    media: Sequence[MediaItem] = ()
+    remarks: Sequence[str] = ()
 
 
 def _read_new_rows(readers: Sequence[ChangesReader]) -> tuple[list[resolving.Row], dict[str, list[Known]]]:
-    """The rows without an id, campaigns first; and the rows with one, by kind, which others may name as their parents. Blocks."""
+    """The rows without an id, campaigns first; and the rows with one, by kind, which others may name as their parents.
+
+    Blocks.
+    """
     rows: list[resolving.Row] = []
     named: defaultdict[str, list[Known]] = defaultdict(list)
     for reader in readers:
@@ -177,7 +172,7 @@ async def _resolve(
     ad_account_id: str,
     rows: Sequence[resolving.Row],
     named: Mapping[str, Sequence[Known]],
-    folder: Path,
+    source: Source,
     *,
     currency: str,
 ) -> _NewThings:
@@ -188,14 +183,14 @@ async def _resolve(
         ad_account_id: the ad account.
         rows: the rows, parents before children.
         named: rows with an id, by kind.
-        folder: where media files are looked for.
+        source: the workbook, beside which media files are looked for, and the catalogue of ad products.
         currency: the account's currency.
 
     Raises:
         BadChanges: rows are refused, each with everything that is wrong.
         SpotifyAdsError: what is there cannot be read.
     """
-    media, numbers, refused = await anyio.to_thread.run_sync(_look_at_media, rows, folder)
+    media, numbers, refused = await anyio.to_thread.run_sync(_look_at_media, rows, source.path.parent)
     reading = resolving.Reading(
         currency=currency,
         now=datetime.now(UTC),
@@ -207,15 +202,21 @@ async def _resolve(
     resolver = Resolver(rows, reading)
     resolver.resolve()
     resolver.refuse_twins()
-    if resolver.problems:
-        raise BadChanges(resolver.problems)
-    return _NewThings(resolver.items, media)
+    products = NewProducts(source.products or await AdProducts.read(ads), resolver)
+    await products.learn(ads, ad_account_id)
+    problems = [*resolver.problems, *products.problems()]
+    if problems:
+        raise BadChanges(problems)
+    return _NewThings(resolver.items, media, products.remarks())
 
 
 async def _live(
     ads: AdsClient, ad_account_id: str, rows: Sequence[resolving.Row], named: Mapping[str, Sequence[Known]]
 ) -> dict[str, list[Known]]:
-    """What is there already and may be a parent or a twin: campaigns where any row is new; ad sets and ads where a row's parent is live."""
+    """What is there already and may be a parent or a twin: campaigns where any row is new.
+
+    Ad sets and ads where a row's parent is live.
+    """
     found: dict[str, list[Known]] = {CAMPAIGNS.plural: await _listed(ads, ad_account_id, CAMPAIGNS.plural, "", {})}
     new_campaigns = {row.name.casefold() for row in rows if row.kind.plural == CAMPAIGNS.plural}
     new_ad_sets = {row.name.casefold() for row in rows if row.kind.plural == AD_SETS.plural}
@@ -251,7 +252,7 @@ async def _listed(
     """What is live and not archived, and what is in drafts."""
     kind = NEW_KINDS[plural]
     found: dict[str, Known] = {}
-    for operation in (kind.entity.list, kind.drafts):
+    for operation in (kind.entity.list, kind.draft.list):
         call: ListCall[Any] = ListCall(
             ads, operation, path={"ad_account_id": ad_account_id}, query={"limit": _PAGE, **query}
         )

@@ -1,10 +1,14 @@
-"""From rows without an id to what is made of them: values, parents by name, media, and everything that is wrong, all at once. Pure."""
+"""From rows without an id to what is made of them.
+
+Values, parents by name, media, and everything that is wrong, all at once. Pure.
+"""
 
 from __future__ import annotations
 
+import copy
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -17,7 +21,7 @@ from spotify_ads_async.bulk.plan.money import AmountRefused, check_amounts, in_u
 from spotify_ads_async.bulk.plan.sources import CURRENCY, Problem
 from spotify_ads_async.bulk.plan.tables import NewRow
 from spotify_ads_async.bulk.workbook.kinds import NewKind, lacking
-from spotify_ads_async.bulk.workbook.store import NewItem
+from spotify_ads_async.bulk.workbook.records import NewItem
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.validation.requests import check_body
 
@@ -51,6 +55,15 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         """A problem of it, at its place."""
         return Problem(file=self.file, line=self.row.line, place=self.place(column), column=column, reason=reason)
 
+    def column_of(self, path: str) -> str:
+        """Its column nearest to a path in a request."""
+        plain = path.partition("[")[0]
+        fields = {column.writes: name for name in self.row.cells if (column := self.kind.columns.get(name)) is not None}
+        fields |= {field: name for name, field in self.kind.media.items() if name in self.row.cells}
+        while plain and plain not in fields:
+            plain = plain.rpartition(".")[0]
+        return fields.get(plain, "")
+
 
 class Known(msgspec.Struct, frozen=True):
     """Something that is there, live or in a draft: its id, its name, and the id of what it is in."""
@@ -67,7 +80,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
         currency: the account's currency.
         now: the present.
         clear: the token that empties a field, which says nothing of what is new.
-        live: what is there already, by the plural of its kind; rows with an id in the same workbook are among it, by their new names.
+        live: what is there already, by the plural of its kind; rows with an id in the same workbook are among it, by
+            their new names.
         assets: the ids of assets, by name.
         media: the numbers of media files, by what the cell says.
         refused_media: why a media file cannot be used, by what the cell says.
@@ -124,6 +138,11 @@ class Resolver:
         self._check(row, item)
         return item
 
+    def resolved(self) -> Iterator[tuple[Row, NewItem, dict[str, Any]]]:
+        """Every row with what it makes, and the request as far as it is known."""
+        for row, item in self._by_number.values():
+            yield row, item, _given(row, item)
+
     # ---- values
 
     def _body(self, row: Row) -> tuple[dict[str, Any], dict[str, str]]:
@@ -168,11 +187,7 @@ class Resolver:
 
     def _check(self, row: Row, item: NewItem) -> None:
         """Everything that a row lacks, in one sentence; and rules, where it lacks nothing."""
-        given = {**item.body}
-        if row.kind.parent:
-            given[row.kind.parent_field] = _TO_COME
-        for field in item.media:
-            _put(given, tuple(field.split(".")), _TO_COME)
+        given = _given(row, item)
         bad = {
             problem.column
             for problem in self.problems
@@ -206,16 +221,9 @@ class Resolver:
         except msgspec.ValidationError as problem:
             self.problems.append(row.problem(in_words(problem)))
         except InvalidRequest as problem:
-            self.problems.append(row.problem(problem.message, self._column_of(row, problem.path.removeprefix("body."))))
-
-    @staticmethod
-    def _column_of(row: Row, path: str) -> str:
-        """The row's column nearest to a path in a request."""
-        plain = path.partition("[")[0]
-        fields = {column.writes: name for name in row.row.cells if (column := row.kind.columns.get(name)) is not None}
-        while plain and plain not in fields:
-            plain = plain.rpartition(".")[0]
-        return fields.get(plain, "")
+            self.problems.append(
+                row.problem(problem.message.removeprefix("body."), row.column_of(problem.path.removeprefix("body.")))
+            )
 
     # ---- media
 
@@ -284,7 +292,10 @@ class Resolver:
     # ---- twins
 
     def refuse_twins(self) -> None:
-        """Refuse a name that its siblings have already, in this workbook or live: the same file twice must make nothing twice."""
+        """Refuse a name that its siblings have already, in this workbook or live.
+
+        The same file twice must make nothing twice.
+        """
         seen: dict[tuple[str, str, str], NewItem] = {}
         for number, (row, item) in self._by_number.items():
             if not item.name:
@@ -301,11 +312,22 @@ class Resolver:
                     reason = f"there is an {noun}" if noun[0] == "a" else f"there is a {noun}"
                     self.problems.append(
                         row.problem(
-                            f"{reason} of this name already, {twin.id}: give its id to change it, or another name to make one more",
+                            f"{reason} of this name already, {twin.id}: give its id to change it, or another name to"
+                            " make one more",
                             "name",
                         )
                     )
                     break
+
+
+def _given(row: Row, item: NewItem) -> dict[str, Any]:
+    """What is known of the request that makes something; ids that are yet to come stand for themselves."""
+    given = copy.deepcopy(item.body)
+    if row.kind.parent:
+        given[row.kind.parent_field] = _TO_COME
+    for field in item.media:
+        _put(given, tuple(field.split(".")), _TO_COME)
+    return given
 
 
 def _by_name(found: Sequence[Known]) -> dict[str, list[Known]]:

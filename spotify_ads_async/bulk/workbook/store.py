@@ -1,33 +1,27 @@
-"""The plan of a workbook: one SQLite file with everything that is new, the media that it needs, and where the plans of changes are.
+"""The plan of a workbook.
 
-Everything here blocks. What is committed survives a kill and a power cut; while somebody works on the plan, it is locked.
+One SQLite file with everything that is new, the media that it needs, and where the plans of changes are.
+Everything here blocks. What is committed survives a kill and a power cut; while somebody works on the plan, it is
+locked.
 """
 
 from __future__ import annotations
 
 import contextlib
-import enum
 import os
 import sqlite3
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import msgspec
 
-from spotify_ads_async.bulk.records import NotAPlan, PlanInUse, RowOutcome
+from spotify_ads_async.bulk.records import NotAPlan, PlanInUse
+from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign
+from spotify_ads_async.bulk.workbook.records import MediaItem, NewItem, WorkbookHeader
 
-__all__ = [
-    "CampaignState",
-    "Draft",
-    "MediaItem",
-    "NewItem",
-    "NewState",
-    "WorkbookHeader",
-    "WorkbookPlan",
-    "is_workbook_plan",
-]
+__all__ = ["WorkbookPlan", "is_workbook_plan", "write_plan"]
 
 _APPLICATION_ID = 0x53414257  # "SABW"
 _FORMAT = 1
@@ -35,159 +29,35 @@ _SCHEMA = """
 CREATE TABLE header (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE part (position INTEGER PRIMARY KEY, plural TEXT NOT NULL, name TEXT NOT NULL);
 CREATE TABLE media (
-  number INTEGER PRIMARY KEY, path TEXT NOT NULL, sha256 TEXT NOT NULL, asset_type TEXT NOT NULL, asset_id TEXT NOT NULL DEFAULT ''
+  number INTEGER PRIMARY KEY, path TEXT NOT NULL, sha256 TEXT NOT NULL, asset_type TEXT NOT NULL,
+  asset_id TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE item (
   number INTEGER PRIMARY KEY, plural TEXT NOT NULL, line INTEGER NOT NULL, place TEXT NOT NULL, name TEXT NOT NULL,
-  body TEXT NOT NULL, columns TEXT NOT NULL, media TEXT NOT NULL, parent INTEGER, parent_id TEXT NOT NULL, campaign TEXT NOT NULL,
-  key TEXT NOT NULL, state TEXT NOT NULL, draft_id TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '', field TEXT NOT NULL DEFAULT ''
+  body TEXT NOT NULL, columns TEXT NOT NULL, media TEXT NOT NULL, parent INTEGER, parent_id TEXT NOT NULL,
+  campaign TEXT NOT NULL,
+  key TEXT NOT NULL, state TEXT NOT NULL, draft_id TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '',
+  field TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX item_by_state ON item (plural, state);
 -- The campaigns whose drafts hold what is new: by the number of a new one, or the id of a live one.
-CREATE TABLE campaign (id TEXT PRIMARY KEY, draft_id TEXT NOT NULL DEFAULT '', state TEXT NOT NULL, version INTEGER) WITHOUT ROWID;
+CREATE TABLE campaign (id TEXT PRIMARY KEY, draft_id TEXT NOT NULL DEFAULT '', state TEXT NOT NULL,
+  version INTEGER) WITHOUT ROWID;
 """
 
 
-_ITEMS = (
-    "SELECT number, plural, line, place, name, body, columns, media, parent, parent_id, campaign, key, state, draft_id, reason, field "
-    "FROM item"
-)
-
-
-class NewState(enum.StrEnum):
-    """Where a new thing stands."""
-
-    WAITING = "waiting"
-    MADE = "made"
-    """Its draft is there."""
-    FAILED = "failed"
-    NOT_TRIED = "not tried"
-    """What it is in could not be made."""
-    INVALID = "invalid"
-    """Its draft is there, and cannot go live as it is."""
-    PUBLISHED = "published"
-    DELETED = "deleted"
-
-
-_OUTCOMES = {
-    NewState.WAITING: RowOutcome.WAITING,
-    NewState.MADE: RowOutcome.STAGED,
-    NewState.FAILED: RowOutcome.FAILED,
-    NewState.NOT_TRIED: RowOutcome.FAILED,
-    NewState.INVALID: RowOutcome.FAILED,
-    NewState.PUBLISHED: RowOutcome.DONE,
-    NewState.DELETED: RowOutcome.DONE,
-}
-
-
-class CampaignState(enum.StrEnum):
-    """Where the draft of a campaign stands."""
-
-    OPEN = "open"
-    VALID = "valid"
-    INVALID = "invalid"
-    PUBLISHING = "publishing"
-    """Publishing was asked for, and no answer is known yet."""
-    PUBLISHED = "published"
-    DELETED = "deleted"
-
-
-class WorkbookHeader(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plan is about: one ad account at one address."""
-
-    ad_account_id: str
-    base_url: str
-    source: str
-    created_at: str
-    currency: str = ""
-    ready: bool = False
-    remarks: str = ""
-    """What was taken for granted in reading, a line each."""
-    guessed: bool = False
-    """Whether the file's encoding is among that."""
-
-
-class NewItem(msgspec.Struct, frozen=True, kw_only=True):
-    """One new thing.
-
-    Attributes:
-        number: its place in the plan, parents before children.
-        plural: the plural of its kind.
-        line: its row in the sheet.
-        place: the row in words, such as ``ad sets, row 4``.
-        name: its name.
-        body: what makes its draft, without its parent and without media that are yet to be uploaded.
-        columns: the cells of its columns, such as ``ad sets!C4``, by field.
-        media: the numbers of media to upload, by field.
-        parent: the number of the new thing that it is in, or None.
-        parent_id: the id of the live thing that it is in, or nothing.
-        campaign: the campaign that it is in: the number of a new one, or the id of a live one.
-        key: the idempotency key of its create.
-        state: where it stands.
-        draft_id: its draft; published, it keeps that id.
-        reason: what is wrong.
-        field: the field that ``reason`` is about.
-    """
-
-    number: int
-    plural: str
-    line: int
-    place: str
-    name: str
-    body: dict[str, Any]
-    columns: dict[str, str]
-    media: dict[str, int] = {}
-    parent: int | None = None
-    parent_id: str = ""
-    campaign: str = ""
-    key: str = ""
-    state: NewState = NewState.WAITING
-    draft_id: str = ""
-    reason: str = ""
-    field: str = ""
-
-    @property
-    def entity_id(self) -> str:
-        """The id of its draft, which it keeps when it is published; nothing until it is made."""
-        return self.draft_id
-
-    @property
-    def outcome(self) -> RowOutcome:
-        """What became of it, as of a row of changes."""
-        return _OUTCOMES[self.state]
-
-    @property
-    def cell(self) -> str:
-        """The cell that ``reason`` is about, or the row."""
-        return self.columns.get(self.field, self.place)
-
-
-class MediaItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A media file to upload, once."""
-
-    number: int
-    path: str
-    sha256: str
-    asset_type: str
-    asset_id: str = ""
-
-
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """The draft of a campaign that holds something new."""
-
-    id: str
-    draft_id: str
-    state: CampaignState
-    version: int | None = None
-
-    @property
-    def is_new(self) -> bool:
-        """Whether the campaign itself is new: then its draft is ours, and deleting that deletes all that is in it."""
-        return self.id.isdecimal()
+_COLUMNS = NewItem.__struct_fields__
+_NAMED = ", ".join(_COLUMNS)
+_SELECT = f"SELECT {_NAMED} FROM item ORDER BY number"  # noqa: S608 - the struct's own names
+_INSERT = f"INSERT INTO item ({_NAMED}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - the struct's own names
+_JSON = ("body", "columns", "media")
 
 
 def is_workbook_plan(path: Path) -> bool:
-    """Whether a file is the plan of a workbook, by its first bytes. What is no file, such as a pipe, is none, and is not opened."""
+    """Whether a file is the plan of a workbook, by its first bytes.
+
+    What is no file, such as a pipe, is none, and is not opened.
+    """
     try:
         if not path.is_file():
             return False
@@ -325,57 +195,27 @@ class WorkbookPlan:
         """Write down the asset that a media file became."""
         self._connection.execute("UPDATE media SET asset_id = ? WHERE number = ?", (asset_id, number))
 
-    def add_items(self, items: Sequence[NewItem]) -> None:
+    def add_items(self, items: Iterable[NewItem]) -> None:
         """Add new things, and the campaigns that they are in."""
-        encode = msgspec.json.Encoder().encode
+        added = list(items)
+        self._connection.executemany(_INSERT, map(_values, added))
         self._connection.executemany(
-            "INSERT INTO item (number, plural, line, place, name, body, columns, media, parent, parent_id, campaign, key, state) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    one.number,
-                    one.plural,
-                    one.line,
-                    one.place,
-                    one.name,
-                    encode(one.body).decode(),
-                    encode(one.columns).decode(),
-                    encode(one.media).decode(),
-                    one.parent,
-                    one.parent_id,
-                    one.campaign,
-                    one.key,
-                    one.state,
-                )
-                for one in items
-            ],
-        )
-        self._connection.executemany(
-            "INSERT OR IGNORE INTO campaign (id, state) VALUES (?, 'open')", [(one.campaign,) for one in items]
+            "INSERT OR IGNORE INTO campaign (id, state) VALUES (?, 'open')", [(one.campaign,) for one in added]
         )
 
-    def items(self, *, plural: str = "", campaign: str = "") -> list[NewItem]:
-        """The new things, all of them, or those of a kind or a campaign."""
-        found = self._connection.execute(
-            f"{_ITEMS} WHERE (? = '' OR plural = ?) AND (? = '' OR campaign = ?) ORDER BY number",
-            (plural, plural, campaign, campaign),
-        )
+    def items(self) -> list[NewItem]:
+        """The new things, parents before children."""
+        found = self._connection.execute(_SELECT)
         return [_item(values) for values in found]
 
-    def item(self, number: int) -> NewItem:
-        """One new thing."""
-        return _item(self._connection.execute(f"{_ITEMS} WHERE number = ?", (number,)).fetchone())
-
-    def settle(
-        self, number: int, state: NewState, *, draft_id: str | None = None, reason: str = "", field: str = ""
-    ) -> None:
-        """Write down what became of a new thing."""
-        self._connection.execute(
-            "UPDATE item SET state = ?, draft_id = coalesce(?, draft_id), reason = ?, field = ? WHERE number = ?",
-            (state, draft_id, reason, field, number),
+    def settle(self, items: Iterable[NewItem]) -> None:
+        """Write down what became of new things."""
+        self._connection.executemany(
+            "UPDATE item SET state = ?, draft_id = ?, reason = ?, field = ? WHERE number = ?",
+            [(one.state, one.draft_id, one.reason, one.field, one.number) for one in items],
         )
 
-    def rearm(self) -> None:
+    def requeue(self) -> None:
         """Let what failed, or was not tried, be tried again, and what was not valid be validated again."""
         self._connection.execute(
             "UPDATE item SET state = 'waiting', reason = '', field = '' WHERE state IN ('failed', 'not tried')"
@@ -383,32 +223,56 @@ class WorkbookPlan:
         self._connection.execute("UPDATE item SET state = 'made', reason = '', field = '' WHERE state = 'invalid'")
         self._connection.execute("UPDATE campaign SET state = 'open' WHERE state IN ('valid', 'invalid')")
 
-    def campaigns(self) -> list[Draft]:
+    def campaigns(self) -> list[DraftCampaign]:
         """The campaigns that hold something new."""
         found = self._connection.execute("SELECT id, draft_id, state, version FROM campaign ORDER BY id")
         return [
-            Draft(id=one, draft_id=draft, state=CampaignState(state), version=version)
+            DraftCampaign(id=one, draft_id=draft, state=CampaignState(state), version=version)
             for one, draft, state, version in found
         ]
 
-    def conclude(
-        self, campaign: str, state: CampaignState, *, draft_id: str | None = None, version: int | None = None
-    ) -> None:
+    def conclude(self, campaign: DraftCampaign) -> None:
         """Write down where a campaign's draft stands."""
         self._connection.execute(
-            "UPDATE campaign SET state = ?, draft_id = coalesce(?, draft_id), version = coalesce(?, version) WHERE id = ?",
-            (state, draft_id, version, campaign),
+            "UPDATE campaign SET state = ?, draft_id = ?, version = ? WHERE id = ?",
+            (campaign.state, campaign.draft_id, campaign.version, campaign.id),
         )
 
+    def begin(self) -> None:
+        """Write down that somebody carries the plan out."""
+        self._connection.execute("INSERT OR IGNORE INTO header VALUES ('begun', 'true')")
+
     def begun(self) -> bool:
-        """Whether anything was made, uploaded, or tried."""
-        return (
-            self._connection.execute(
-                "SELECT 1 FROM item WHERE state <> 'waiting' UNION SELECT 1 FROM media WHERE asset_id <> '' "
-                "UNION SELECT 1 FROM header WHERE name = 'begun' LIMIT 1"
-            ).fetchone()
-            is not None
+        """Whether somebody carries it out, or has."""
+        found = self._connection.execute(
+            "SELECT 1 FROM item WHERE state <> 'waiting' UNION SELECT 1 FROM header WHERE name = 'begun' LIMIT 1"
         )
+        return found.fetchone() is not None
+
+
+def write_plan(
+    path: Path,
+    header: WorkbookHeader,
+    parts: Sequence[tuple[str, Path]],
+    media: Sequence[MediaItem] = (),
+    items: Sequence[NewItem] = (),
+) -> None:
+    """Write the plan of a workbook; nothing is left of it where that fails.
+
+    Raises:
+        FileExistsError: there is a file at ``path``.
+    """
+    with WorkbookPlan.create(path, header) as plan:
+        try:
+            with plan.transaction():
+                for plural, part in parts:
+                    plan.add_part(plural, part)
+                plan.add_media(media)
+                plan.add_items(items)
+                plan.write_header(msgspec.structs.replace(header, ready=True))
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
 
 def _check_format(connection: sqlite3.Connection, path: Path) -> None:
@@ -417,41 +281,14 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
         raise NotAPlan(f"{path} has format {version}, and this version of the program reads format {_FORMAT}")
 
 
-def _item(values: tuple[Any, ...]) -> NewItem:
-    (
-        number,
-        plural,
-        line,
-        place,
-        name,
-        body,
-        columns,
-        media,
-        parent,
-        parent_id,
-        campaign,
-        key,
-        state,
-        draft_id,
-        reason,
-        field,
-    ) = values
-    decode = msgspec.json.decode
-    return NewItem(
-        number=number,
-        plural=plural,
-        line=line,
-        place=place,
-        name=name,
-        body=decode(body),
-        columns=decode(columns),
-        media=decode(media),
-        parent=parent,
-        parent_id=parent_id,
-        campaign=campaign,
-        key=key,
-        state=NewState(state),
-        draft_id=draft_id,
-        reason=reason,
-        field=field,
-    )
+def _values(item: NewItem) -> list[object]:
+    return [
+        msgspec.json.encode(value).decode() if name in _JSON else value
+        for name, value in msgspec.structs.asdict(item).items()
+    ]
+
+
+def _item(values: Sequence[Any]) -> NewItem:
+    facts = dict(zip(_COLUMNS, values, strict=True))
+    facts.update({name: msgspec.json.decode(facts[name]) for name in _JSON})
+    return msgspec.convert(facts, NewItem)

@@ -1,4 +1,7 @@
-"""The workbook to plan campaigns in: a sheet for each kind, with choices, notes and one example, made anew each time."""
+"""The workbook to plan campaigns in.
+
+A sheet for each kind, with choices, notes and one example, made anew each time.
+"""
 
 from __future__ import annotations
 
@@ -102,8 +105,14 @@ _WORDS: Mapping[str, str] = {
 _EXPLANATION = (
     "# How this workbook is used",
     "1\tDelete the rows that begin with EXAMPLE, or write over them.",
-    "2\tEach row is one campaign, ad set or ad. Leave its id blank: a blank id makes a new one. With an id the row changes what is there.",
-    "3\tAn ad set names its campaign, and an ad its ad set, by the name that you gave it. The order of rows does not matter.",
+    (
+        "2\tEach row is one campaign, ad set or ad. Leave its id blank: a blank id makes a new one. With an id the row"
+        " changes what is there."
+    ),
+    (
+        "3\tAn ad set names its campaign, and an ad its ad set, by the name that you gave it. The order of rows does"
+        " not matter."
+    ),
     "4\tPut media files into the folder of this workbook, and write their names.",
     "5\tspotify-ads bulk plan THIS_FILE\tshows what it comes to. Nothing is changed by that.",
     "6\tspotify-ads bulk apply THIS_FILE\tmakes drafts, which nobody hears, and validates them.",

@@ -54,14 +54,15 @@ def doctor(
     yes: Yes = False,
     ad_account: AdAccount = None,
 ) -> None:
-    """Find out what keeps this from working: settings, network, clock, sign-in, terms, accounts, limits, changes of the API.
+    """Find out what keeps this from working.
 
-    It changes nothing, spends some ten requests, and shows no secret, so that what it writes can go into a bug report. Problems come
-    first, each with what to do. The exit code is 1 where there is one.
+    Settings, network, clock, sign-in, terms, accounts, limits, changes of the API.
+    It changes nothing, spends some ten requests, and shows no secret, so that what it writes can go into a bug report.
+    Problems come first, each with what to do. The exit code is 1 where there is one.
 
-    With --probe it asks first, and then finds out how changes work, on drafts in one ad account that never go live: whether a PATCH
-    merges or replaces objects and lists, what becomes of keys that the API does not know, and which window the X-RateLimit headers
-    describe. The answers are kept in a file, which bulk changes go by.
+    With --probe it asks first, and then finds out how changes work, on drafts in one ad account that never go live:
+    whether a PATCH merges or replaces objects and lists, what becomes of keys that the API does not know, and which
+    window the X-RateLimit headers describe. The answers are kept in a file, which bulk changes go by.
     """
     if probe:
         if as_json:

@@ -50,8 +50,8 @@ class Examination:
 class Check(NamedTuple):
     """One check.
 
-    ``run`` gives its findings. It begins when those in ``needs`` have ended, and is left out where one of them found a problem;
-    after ``seconds`` it counts as failed, with ``remedy``.
+    ``run`` gives its findings. It begins when those in ``needs`` have ended, and is left out where one of them found a
+    problem; after ``seconds`` it counts as failed, with ``remedy``.
     """
 
     name: str
@@ -62,7 +62,10 @@ class Check(NamedTuple):
 
 
 async def examine(checks: Sequence[Check], examination: Examination) -> list[Finding]:
-    """Go through all checks, side by side where they do not need one another. Their findings, in the order of the checks."""
+    """Go through all checks, side by side where they do not need one another.
+
+    Their findings, in the order of the checks.
+    """
     found: Mapping[str, list[Finding]] = {check.name: [] for check in checks}
     ended = {check.name: anyio.Event() for check in checks}
 

@@ -85,7 +85,10 @@ async def check_folders(examination: Examination) -> AsyncIterator[Finding]:
     for what, folder in folders.items():
         reason = await anyio.to_thread.run_sync(_unwritable, folder)
         if reason:
-            remedy = "give this user the folder, or set HOME, XDG_CONFIG_HOME and XDG_STATE_HOME to folders that can be written"
+            remedy = (
+                "give this user the folder, or set HOME, XDG_CONFIG_HOME and XDG_STATE_HOME to folders that can be"
+                " written"
+            )
             yield Finding("folders", Outcome.PROBLEM, f"{folder}, for {what}, cannot be written: {reason}", remedy)
         else:
             fine.append(f"{folder} ({what})")

@@ -1,4 +1,7 @@
-"""``doctor --probe``: settles what is published nowhere, and keeps the answers for bulk changes and for the next release."""
+"""``doctor --probe``: settles what is published nowhere.
+
+It keeps the answers for bulk changes and for the next release.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,10 @@ _REPORT: Mapping[str, object] = {
 
 async def probe_api(ad_account: str, *, yes: bool) -> int:
     """Find out how PATCH works and what the headers describe, and write it down."""
-    question = f"make drafts of a campaign and an ad set in ad account {ad_account}, change them four times, and delete them again?"
+    question = (
+        f"make drafts of a campaign and an ad set in ad account {ad_account}, change them four times, and delete them"
+        " again?"
+    )
     if not await agreed(question, yes=yes):
         say("nothing was probed")
         return DONE
@@ -47,7 +53,8 @@ async def probe_api(ad_account: str, *, yes: bool) -> int:
     finally:
         sys.stdout.writelines(printable(line) + "\n" for line in _told(facts))
     say(
-        f"written to {file}: bulk changes go by it; please send it with a bug report, for the next release to learn from"
+        f"written to {file}: bulk changes go by it; please send it with a bug report, for the next release to learn"
+        " from"
     )
     return DONE
 
@@ -76,7 +83,10 @@ def _told(facts: ApiFacts) -> Iterator[str]:
     yield f"a PATCH does to lists that it names: {facts.lists or unknown}"
     yield f"keys in an object that the API does not know are: {facts.unknown_keys or unknown}"
     yield f"fields of a request that the API does not know are: {facts.unknown_fields or unknown}"
-    yield f"the X-RateLimit headers describe: {_window(facts.rate_window)}; of reports: {_window(facts.rate_window_of_reports)}"
+    yield (
+        f"the X-RateLimit headers describe: {_window(facts.rate_window)}; of reports:"
+        f" {_window(facts.rate_window_of_reports)}"
+    )
 
 
 def _window(window: RateWindow | None) -> str:

@@ -1,4 +1,7 @@
-"""Checks of the way to the API and of what it answers: proxy, network, clock, sign-in, terms, accounts, limits, its document."""
+"""Checks of the way to the API and of what it answers.
+
+Proxy, network, clock, sign-in, terms, accounts, limits, its document.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from spotify_ads_async.api.facts import known_facts
 from spotify_ads_async.auth.credentials import Credentials
 from spotify_ads_async.cli.doctor.examination import Examination, Finding, Outcome
 from spotify_ads_async.client import AdAccount, AdsClient
-from spotify_ads_async.core import wire
+from spotify_ads_async.core import error_answers, wire
 from spotify_ads_async.core.api_document import read_document
 from spotify_ads_async.core.retry import RetryPolicy
 from spotify_ads_async.core.tasks import some_at_once
@@ -155,7 +158,10 @@ async def check_clock(examination: Examination) -> AsyncIterator[Finding]:
     apart = (now - there).total_seconds()
     words = f"this machine's clock is {abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} the server's"
     if abs(apart) > _CLOCK_SECONDS:
-        remedy = "set this machine's clock (timedatectl set-ntp true): reports end at another hour, and starts of flights are refused"
+        remedy = (
+            "set this machine's clock (timedatectl set-ntp true): reports end at another hour, and starts of flights"
+            " are refused"
+        )
         yield Finding("clock", Outcome.PROBLEM, words, remedy)
     else:
         yield Finding("clock", Outcome.OK, words)
@@ -199,7 +205,7 @@ async def _first_call(examination: Examination, http: aiohttp.ClientSession, ads
     credentials: Credentials = examination.facts["credentials"]
     status, examination.facts["headers"], body = await call_by_hand(http, credentials, ads, GET_BUSINESSES)
     if status >= 300:
-        raise wire.error(GET_BUSINESSES, status=status, retry_after=None, body=body)
+        raise error_answers.error(GET_BUSINESSES, status=status, retry_after=None, body=body)
 
 
 async def call_by_hand(
@@ -237,7 +243,10 @@ async def call_by_hand(
 def _of_denial(error: PermissionDenied) -> str:
     if error.denial is Denial.TERMS:
         return "accept the terms at https://adsmanager.spotify.com/api-terms, and wait for up to an hour"
-    return "accept the terms at https://adsmanager.spotify.com/api-terms; if that was done, ask for access to an ad account"
+    return (
+        "accept the terms at https://adsmanager.spotify.com/api-terms; if that was done, ask for access to an ad"
+        " account"
+    )
 
 
 async def _of_accounts(ads: AdsClient) -> AsyncIterator[Finding]:

@@ -1,4 +1,7 @@
-"""The catalogue of ad products that the emulator serves and holds requests to: the form is Spotify's, the rules are made up."""
+"""The catalogue of ad products that the emulator serves and holds requests to.
+
+The form is Spotify's, the rules are made up.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 
 from spotify_ads_async.emulator.domain.answers import Response, refused
 from spotify_ads_async.emulator.domain.call import Call
-from spotify_ads_async.emulator.domain.store import Row
+from spotify_ads_async.emulator.domain.tables import Row
 from spotify_ads_async.validation.ad_products import DEFAULT_PRODUCT, Action, AdProductCatalog, EntityKind, product_of
 
 __all__ = ["CATALOG", "answer", "hold", "reserved"]

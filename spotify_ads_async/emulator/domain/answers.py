@@ -21,7 +21,9 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "FORBIDDEN": "The user behind the token may not do this.",
         "IDEMPOTENCY_KEY_REUSED": "The key was used for another request; every request needs its own.",
         "IDEMPOTENCY_OUTCOME_INDETERMINATE": "Nobody knows whether the first request took effect; look it up.",
-        "IDEMPOTENCY_REQUEST_ALREADY_COMPLETED": "The first request with this key succeeded; resource_uri names its result.",
+        "IDEMPOTENCY_REQUEST_ALREADY_COMPLETED": (
+            "The first request with this key succeeded; resource_uri names its result."
+        ),
         "IDEMPOTENCY_REQUEST_IN_PROGRESS": "The first request with this key still runs; send it again later.",
         "INSUFFICIENT_DATA": "There is not enough data for this report yet; ask again tomorrow.",
         "INTERNAL_ERROR": "The server failed.",
@@ -48,7 +50,8 @@ class Refusal(Portable):
     """A request that is refused.
 
     Attributes:
-        status: the HTTP status that suits best; where the document does not declare it for the operation, a declared one is sent.
+        status: the HTTP status that suits best; where the document does not declare it for the operation, a declared
+            one is sent.
         code: the entry of ``error_codes``.
         messages: what is wrong, one sentence each.
         extra: further attributes of the answer's body.

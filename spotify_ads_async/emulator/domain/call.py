@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 import msgspec
 
 from spotify_ads_async.emulator.domain.answers import Response
-from spotify_ads_async.emulator.domain.store import Account, Business, Row, Store
+from spotify_ads_async.emulator.domain.store import Account, Business, Store
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = ["Call", "Handler", "Handlers", "page", "paging"]
 

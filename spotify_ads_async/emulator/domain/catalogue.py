@@ -59,32 +59,37 @@ def _content(kind: str, names: str) -> list[Entry]:
 
 ARTISTS = _content(
     "artist",
-    "The Loopbacks, Ada Lovetrace, Null Pointer Sisters, Await & The Tasks, Sliding Windows, Backoff Boys, Token Bucket, DJ Jitter",
+    "The Loopbacks, Ada Lovetrace, Null Pointer Sisters, Await & The Tasks, Sliding Windows, Backoff Boys, Token"
+    " Bucket, DJ Jitter",
 )
 SHOWS = _content(
     "show",
-    "Daily Deploy, The Long Poll, Cold Storage, Kitchen Stories, Half-Time Talk, Money Minutes, Night Science, True Bugs",
+    "Daily Deploy, The Long Poll, Cold Storage, Kitchen Stories, Half-Time Talk, Money Minutes, Night Science, True"
+    " Bugs",
 )
 SHOW_MARKETS: Mapping[str, frozenset[str]] = {
-    show["name"]: frozenset({"US", "GB", "CA"})
-    if number % 2
-    else frozenset({"US", "GB", "CA", "DE", "FR", "SE", "ES", "IT", "JP"})
+    show["name"]: (
+        frozenset({"US", "GB", "CA"})
+        if number % 2
+        else frozenset({"US", "GB", "CA", "DE", "FR", "SE", "ES", "IT", "JP"})
+    )
     for number, show in enumerate(SHOWS)
 }
 """Show → the markets in which it can be heard."""
 
 GENRES = _slugs(
-    "alternative blues children classical country dance-house easy-listening electronica folk funk hip-hop holiday indie-rock "
-    "jazz k-pop latin metal new-age pop punk r-and-b reggae rock soundtrack spoken-audio traditional"
+    "alternative blues children classical country dance-house easy-listening electronica folk funk hip-hop holiday"
+    " indie-rock jazz k-pop latin metal new-age pop punk r-and-b reggae rock soundtrack spoken-audio traditional"
 )
 PLAYLISTS = _slugs(
     "chill commute cooking dinner focus gaming holidays party romance running sleep study summer travel work workout"
 )
 EPISODE_TOPICS = _slugs(
-    "automotive books-and-literature business-and-finance careers education events-and-attractions family-and-relationships "
-    "fine-art food-and-drink healthy-living hobbies-and-interests home-and-garden medical-health movies music-and-audio "
-    "news-and-politics personal-finance pets pop-culture real-estate religion-and-spirituality science shopping sports "
-    "style-and-fashion technology-and-computing television travel video-gaming"
+    "automotive books-and-literature business-and-finance careers education events-and-attractions"
+    " family-and-relationships fine-art food-and-drink healthy-living hobbies-and-interests home-and-garden"
+    " medical-health movies music-and-audio news-and-politics personal-finance pets pop-culture real-estate"
+    " religion-and-spirituality science shopping sports style-and-fashion technology-and-computing television travel"
+    " video-gaming"
 )
 """The topics that the document lists."""
 
@@ -119,19 +124,23 @@ INTERESTS: list[Entry] = [
 ]
 
 _PLACES: Mapping[str, tuple[str, int, Mapping[str, tuple[str, ...]]]] = {
-    "CA": ("Canada", 21_000_000, {"Ontario": ("Toronto", "Ottawa"), "Quebec": ("Montreal",), "British Columbia": ("Vancouver",)}),
+    "CA": ("Canada", 21_000_000, {"Ontario": ("Toronto", "Ottawa"), "Quebec": ("Montreal",),
+    "British Columbia": ("Vancouver",)}),
     "DE": ("Germany", 24_000_000, {"Bavaria": ("Munich", "Nuremberg"), "Berlin": ("Berlin",), "Hamburg": ("Hamburg",)}),
     "ES": ("Spain", 15_000_000, {"Catalonia": ("Barcelona",), "Madrid": ("Madrid",)}),
     "FR": ("France", 20_000_000, {"Île-de-France": ("Paris",), "Occitanie": ("Toulouse",)}),
-    "GB": ("United Kingdom", 26_000_000, {"England": ("London", "Manchester", "Bristol"), "Scotland": ("Edinburgh", "Glasgow")}),
+    "GB": ("United Kingdom", 26_000_000, {"England": ("London", "Manchester", "Bristol"), "Scotland": ("Edinburgh",
+    "Glasgow")}),
     "IT": ("Italy", 14_000_000, {"Lazio": ("Rome",), "Lombardy": ("Milan",)}),
     "JP": ("Japan", 8_000_000, {"Tokyo": ("Tokyo",), "Osaka": ("Osaka",)}),
     "SE": ("Sweden", 6_000_000, {"Stockholm": ("Stockholm",), "Skåne": ("Malmö", "Lund")}),
     "US": ("United States", 105_000_000, {
-        "California": ("Los Angeles", "San Francisco", "San Diego"), "Illinois": ("Chicago",), "New York": ("New York", "Buffalo"),
+        "California": ("Los Angeles", "San Francisco", "San Diego"), "Illinois": ("Chicago",),
+        "New York": ("New York", "Buffalo"),
         "Oklahoma": ("Oklahoma City", "Tulsa"), "Texas": ("Austin", "Dallas", "Houston"),
     }),
-    "NO": ("Norway", 4_000_000, {"Oslo": ("Oslo",), "Vestland": ("Bergen",)}),  # last: ids are counted, and those above stay
+    # Last: ids are counted, and those above stay.
+    "NO": ("Norway", 4_000_000, {"Oslo": ("Oslo",), "Vestland": ("Bergen",)}),
 }  # fmt: skip
 LISTENERS: Mapping[str, int] = {code: listeners for code, (_, listeners, _) in _PLACES.items()}
 """Country → listeners that estimates reckon with; made up."""
@@ -164,16 +173,24 @@ def _geos() -> list[Entry]:
 GEOS = _geos()
 
 _INDUSTRIES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Apparel", ("Clothing", "Shoes")), ("Automotive", ("Manufacturers", "Dealers", "Parts")), ("Baby and children", ("Toys",)),
-    ("Beauty", ("Cosmetics", "Hair care")), ("Books and magazines", ("Publishers",)), ("Business services", ("Consulting",)),
+    ("Apparel", ("Clothing", "Shoes")), ("Automotive", ("Manufacturers", "Dealers", "Parts")), ("Baby and children",
+    ("Toys",)),
+    ("Beauty", ("Cosmetics", "Hair care")), ("Books and magazines", ("Publishers",)), ("Business services",
+    ("Consulting",)),
     ("Charity", ("Non-profit organisations",)), ("Consumer electronics", ("Phones", "Audio")), ("Dating", ("Apps",)),
-    ("Education", ("Schools", "Online courses")), ("Energy", ("Utilities",)), ("Entertainment", ("Events", "Theme parks")),
-    ("Film", ("Cinema", "Home video")), ("Finance", ("Banks", "Insurance", "Payments")), ("Fitness", ("Gyms",)), ("Food", ("Groceries",)),
-    ("Gambling", ("Lotteries",)), ("Gaming", ("Console", "Mobile")), ("Government", ("Public information",)), ("Health", ("Pharmacies",)),
-    ("Home", ("Furniture", "Garden")), ("Household goods", ("Cleaning",)), ("Jobs", ("Recruiting",)), ("Legal services", ("Law firms",)),
+    ("Education", ("Schools", "Online courses")), ("Energy", ("Utilities",)), ("Entertainment", ("Events",
+    "Theme parks")),
+    ("Film", ("Cinema", "Home video")), ("Finance", ("Banks", "Insurance", "Payments")), ("Fitness", ("Gyms",)),
+    ("Food", ("Groceries",)),
+    ("Gambling", ("Lotteries",)), ("Gaming", ("Console", "Mobile")), ("Government", ("Public information",)),
+    ("Health", ("Pharmacies",)),
+    ("Home", ("Furniture", "Garden")), ("Household goods", ("Cleaning",)), ("Jobs", ("Recruiting",)),
+    ("Legal services", ("Law firms",)),
     ("Music", ("Artists", "Concerts")), ("Non-alcoholic drinks", ("Soft drinks", "Coffee")), ("Pets", ("Pet food",)),
-    ("Podcasts", ("Shows",)), ("Politics", ("Campaigns",)), ("Real estate", ("Agents",)), ("Restaurants", ("Fast food", "Delivery")),
-    ("Retail", ("Department stores", "Online shops")), ("Technology", ("Software", "Cloud")), ("Travel", ("Airlines", "Hotels")),
+    ("Podcasts", ("Shows",)), ("Politics", ("Campaigns",)), ("Real estate", ("Agents",)), ("Restaurants",
+    ("Fast food", "Delivery")),
+    ("Retail", ("Department stores", "Online shops")), ("Technology", ("Software", "Cloud")), ("Travel", ("Airlines",
+    "Hotels")),
 )  # fmt: skip
 CATEGORIES: list[Entry] = [
     {"id": f"ADV_{number}_{part}", "parent_category": parent, "name": name}

@@ -20,7 +20,8 @@ from spotify_ads_async.emulator.domain.handlers.ads import made_ad
 from spotify_ads_async.emulator.domain.handlers.businesses import new_business
 from spotify_ads_async.emulator.domain.handlers.campaigns import made_campaign
 from spotify_ads_async.emulator.domain.handlers.datasets import attach
-from spotify_ads_async.emulator.domain.store import Account, Business, Row, Store
+from spotify_ads_async.emulator.domain.store import Account, Business, Store
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = ["exported", "load_file"]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from spotify_ads_async.emulator.domain.store import Row, Store
+from spotify_ads_async.emulator.domain.store import Store
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = ["Database"]
 
@@ -18,7 +19,10 @@ CREATE TABLE IF NOT EXISTS store (
     position INTEGER PRIMARY KEY, owner TEXT NOT NULL, id TEXT NOT NULL, content BLOB NOT NULL, UNIQUE (owner, id)
 ) STRICT
 """
-_PUT = "INSERT INTO store (owner, id, content) VALUES (?, ?, ?) ON CONFLICT (owner, id) DO UPDATE SET content = excluded.content"
+_PUT = (
+    "INSERT INTO store (owner, id, content) VALUES (?, ?, ?) ON CONFLICT (owner, id) DO UPDATE SET content ="
+    " excluded.content"
+)
 _REMOVE = "DELETE FROM store WHERE owner = ? AND id = ?"
 _FLUSH_SECONDS = 0.5
 

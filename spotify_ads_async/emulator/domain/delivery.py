@@ -10,12 +10,9 @@ import zlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
-from spotify_ads_async.emulator.domain.clock import parse
-
-if TYPE_CHECKING:
-    from spotify_ads_async.emulator.domain.store import Account, Row
+from spotify_ads_async.emulator.domain.clock import Clock, parse
+from spotify_ads_async.emulator.domain.tables import Row, Table
 
 __all__ = ["CONVERSIONS", "COUNTS", "Delivery", "measured", "split"]
 
@@ -120,13 +117,14 @@ class _Course:
 class Delivery:
     """What the ads of one account delivered, up to the present hour."""
 
-    def __init__(self, account: Account) -> None:
-        self._account = account
+    def __init__(self, clock: Clock, ad_sets: Table) -> None:
+        self._clock = clock
+        self._ad_sets = ad_sets
         self._courses: dict[str, _Course] = {}
 
     def counts(self, ads: Iterable[Row], start: datetime | None, end: datetime | None) -> dict[str, int]:
         """The counts of these ads from ``start`` up to and without ``end``; None for no bound."""
-        now = self._account.store.clock.now().replace(minute=0, second=0)
+        now = self._clock.now().replace(minute=0, second=0)
         last = now if end is None else min(end, now)
         totals = dict.fromkeys(COUNTS, 0)
         for ad in ads:
@@ -143,7 +141,7 @@ class Delivery:
     def _course(self, ad: Row) -> _Course:
         course = self._courses.get(ad["id"])
         if course is None:
-            ad_set = self._account.ad_sets.get(ad["ad_set_id"])
+            ad_set = self._ad_sets.get(ad["ad_set_id"])
             begin = max(parse(ad_set["start_time"]), parse(ad["created_at"]))
             midnight = begin.replace(hour=0, minute=0, second=0)
             begin = midnight if begin == midnight else midnight + timedelta(days=1)
@@ -153,7 +151,10 @@ class Delivery:
 
 
 def measured(field: str, counts: Mapping[str, int]) -> float | int | None:
-    """A metric from counts; None where it has no value (a share of nothing). Conversions of 1 to 4 are -5, and so is what they earned."""
+    """A metric from counts; None where it has no value (a share of nothing).
+
+    Conversions of 1 to 4 are -5, and so is what they earned.
+    """
     value = _exact(field, counts)
     if value is None:
         return None

@@ -1,24 +1,22 @@
 """The storage behind signed URLs: customer lists go up, report files come down; a bearer token is refused there.
 
-As Google Cloud Storage does: files go up in one PUT, or by a session (``x-goog-resumable: start``) that can be asked how
-much it has; files come down whole or from a byte on (``Range``).
+As Google Cloud Storage does: files go up in one PUT, or by a session (``x-goog-resumable: start``) that can be asked
+how much it has; files come down whole or from a byte on (``Range``).
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import random
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import parse_qs
 
 import msgspec
 from aiohttp import web
 
-if TYPE_CHECKING:
-    from spotify_ads_async.emulator.domain.store import Store
-    from spotify_ads_async.emulator.server.app import App
+from spotify_ads_async.emulator.domain.clock import Clock
 
 __all__ = ["Storage"]
 
@@ -41,19 +39,23 @@ class Upload(msgspec.Struct):
 class Storage:
     """Signed URLs and what lies behind them."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, clock: Clock, rng: random.Random, secret: bytes) -> None:
+        self._clock = clock
+        self._random = rng
+        self._secret = secret
         self._uploads: dict[str, Upload] = {}
         self._reports: dict[str, bytes] = {}
         self._sessions: dict[str, str] = {}
         self._received: Callable[[str, str, int], None] | None = None
 
-    def serve(self, app: App) -> None:
-        """Add the storage's paths to the server."""
-        app.add_side("PUT", _UPLOADS, self._put)
-        app.add_side("POST", _UPLOADS, self._begin)
-        app.add_side("PUT", _SESSIONS, self._continue)
-        app.add_side("GET", _REPORTS, self._get)
+    def routes(self) -> Mapping[tuple[str, str], Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]]:
+        """What is served, by method and path."""
+        return {
+            ("PUT", _UPLOADS): self._put,
+            ("POST", _UPLOADS): self._begin,
+            ("PUT", _SESSIONS): self._continue,
+            ("GET", _REPORTS): self._get,
+        }
 
     def on_upload(self, received: Callable[[str, str, int], None]) -> None:
         """Call ``received`` with ad account id, audience id and number of rows when a list has come."""
@@ -80,10 +82,10 @@ class Storage:
         return self._uploads[identifier].rows
 
     def _signature(self, path: str, expires: str) -> str:
-        return hmac.digest(self._store.secret, f"{path}?{expires}".encode(), "sha256").hex()
+        return hmac.digest(self._secret, f"{path}?{expires}".encode(), "sha256").hex()
 
     def _signed(self, origin: str, path: str) -> str:
-        expires = str(int(self._store.clock.now().timestamp()) + _LIFETIME_SECONDS)
+        expires = str(int(self._clock.now().timestamp()) + _LIFETIME_SECONDS)
         return f"{origin}{path}?X-Goog-Expires={expires}&X-Goog-Signature={self._signature(path, expires)}"
 
     def _refusal(self, request: web.BaseRequest) -> web.Response | None:
@@ -95,7 +97,7 @@ class Storage:
             return _error(400, "InvalidArgument", "a signed URL takes no Authorization header")
         if not hmac.compare_digest(signature, self._signature(path, expires)):
             return _error(403, "SignatureDoesNotMatch", "the signature does not match")
-        if float(expires) < self._store.clock.now().timestamp():
+        if float(expires) < self._clock.now().timestamp():
             return _error(400, "ExpiredToken", "the URL has expired")
         if path.removeprefix(_UPLOADS) not in self._uploads and path.removeprefix(_REPORTS) not in self._reports:
             return _error(404, "NoSuchKey", "the emulator that signed the URL has ended")
@@ -124,7 +126,7 @@ class Storage:
         if request.headers.get("x-goog-resumable") != "start":
             return _error(400, "InvalidArgument", "a POST begins with x-goog-resumable: start")
         identifier = request.path.removeprefix(_UPLOADS)
-        session = self._store.random.randbytes(16).hex()
+        session = self._random.randbytes(16).hex()
         self._sessions[session] = identifier
         self._uploads[identifier].content = b""
         return web.Response(status=201, headers={"Location": f"{request.scheme}://{request.host}{_SESSIONS}{session}"})

@@ -1,4 +1,7 @@
-"""What targeting reaches and what it costs: a plain model that answers to every part of the targeting and the budget."""
+"""What targeting reaches and what it costs.
+
+A plain model that answers to every part of the targeting and the budget.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +90,10 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def forecast(*, audience: int, cap_per_day: float, budget_micro: int, cpm_micro: int, days: int) -> Forecast:
-    """Impressions and people: bounded by what the budget pays for, by the audience, and by how often each may be reached."""
+    """Impressions and people.
+
+    Bounded by what the budget pays for, by the audience, and by how often each may be reached.
+    """
     paid = budget_micro * 1000 // max(1, cpm_micro)
     possible = int(audience * 0.4 * cap_per_day * days)
     impressions = min(paid, possible)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any, cast
 
-from spotify_ads_async.emulator.domain.store import Account, Row
+from spotify_ads_async.emulator.domain.store import Account
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = ["record"]
 

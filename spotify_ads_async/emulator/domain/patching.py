@@ -68,7 +68,10 @@ def newer_in(value: Any, shape: dict[str, Any]) -> Iterator[str]:  # noqa: ANN40
 
 
 def without_newer(sent: Any, present: Any, shape: dict[str, Any], newer: Collection[str]) -> Any:  # noqa: ANN401 - any JSON
-    """What was sent without nulls, and without values that the server answered once and the document lacks: no server refuses its own."""
+    """What was sent without nulls, and without values that the server answered once and the document lacks.
+
+    No server refuses its own.
+    """
     shape = _named(shape)
     if isinstance(sent, dict):
         theirs = cast("dict[str, Any]", present) if isinstance(present, dict) else {}

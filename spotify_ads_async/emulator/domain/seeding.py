@@ -1,5 +1,6 @@
-"""Data to begin with: one business, one ad account, campaigns, ad sets, ads and assets, the same again from the same seed.
+"""Data to begin with.
 
+One business, one ad account, campaigns, ad sets, ads and assets, the same again from the same seed.
 Identifiers depend on the seed alone; times hang on the day on which the emulator starts, so that flights run now.
 """
 
@@ -17,7 +18,8 @@ from spotify_ads_async.emulator.domain.handlers.ad_sets import DEFAULT_FREQUENCY
 from spotify_ads_async.emulator.domain.handlers.businesses import new_business
 from spotify_ads_async.emulator.domain.handlers.pixels import new_pixel
 from spotify_ads_async.emulator.domain.signals import signal_names
-from spotify_ads_async.emulator.domain.store import Account, Business, Row, Store, uuid_text
+from spotify_ads_async.emulator.domain.store import Account, Business, Store, uuid_text
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = ["Plan", "seed"]
 

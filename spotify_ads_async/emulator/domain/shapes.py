@@ -1,5 +1,6 @@
-"""Shapes of requests: what the facts of the document allow in paths, queries and bodies, and which statuses they declare.
+"""Shapes of requests.
 
+What the facts of the document allow in paths, queries and bodies, and which statuses they declare.
 The emulator judges requests by the facts and not by the SDK's own models, so that a mistake in one shows in the other.
 A shape is a schema with its references followed, its parts merged and what only answers hold left out.
 """

@@ -1,14 +1,9 @@
-"""What the emulator knows: businesses, ad accounts and everything in them.
-
-Rows are dictionaries in the shape of the API's answers. A row is never changed in place: a change puts a new one, so
-that rows may share their parts and an answer once read stays as it was.
-"""
+"""What the emulator knows: businesses, ad accounts and everything in them."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -17,94 +12,14 @@ from spotify_ads_async.emulator.domain.clock import Clock
 from spotify_ads_async.emulator.domain.delivery import Delivery
 from spotify_ads_async.emulator.domain.file_storage import Storage
 from spotify_ads_async.emulator.domain.patching import PatchMode
+from spotify_ads_async.emulator.domain.tables import Listener, Row, Table
 
-__all__ = ["Account", "Business", "Listener", "Row", "Store", "Table"]
-
-Row: TypeAlias = dict[str, Any]
-Listener: TypeAlias = Callable[[str, str, Row | None], None]
-"""Called with a table's name, a row's id, and the row, None when it was removed."""
-
-_CACHED_SELECTIONS = 16
+__all__ = ["Account", "Business", "Store"]
 
 
-class Table:
-    """Rows by id, in the order in which they came.
-
-    Args:
-        name: the table's address: owner and kind, such as ``<ad account id>/ad_sets``.
-        noun: what one row is, in a message.
-        store: whom to tell of changes.
-        key: the attribute that holds a row's id.
-    """
-
-    __slots__ = ("_key", "_selections", "_store", "name", "noun", "rows")
-
-    def __init__(self, name: str, noun: str, store: Store, key: str = "id") -> None:
-        self.name = name
-        self.noun = noun
-        self.rows: dict[str, Row] = {}
-        self._key = key
-        self._store = store
-        self._selections: dict[Hashable, list[Row]] = {}
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[Row]:
-        return iter(self.rows.values())
-
-    def __contains__(self, identifier: str) -> bool:
-        return identifier in self.rows
-
-    def get(self, identifier: str) -> Row:
-        """The row with this id.
-
-        Raises:
-            Refusal: there is none (404).
-        """
-        row = self.rows.get(identifier)
-        if row is None:
-            raise missing(self.noun, identifier)
-        return row
-
-    def put(self, row: Row) -> Row:
-        """Add a row, or replace the one with its id."""
-        self.rows[row[self._key]] = row
-        self._changed(row[self._key], row)
-        return row
-
-    def remove(self, identifier: str) -> None:
-        """Remove a row that is there."""
-        del self.rows[identifier]
-        self._changed(identifier, None)
-
-    def _changed(self, identifier: str, row: Row | None) -> None:
-        if self._selections:
-            self._selections.clear()
-        for listener in self._store.listeners:
-            listener(self.name, identifier, row)
-
-    def select(
-        self,
-        query: Hashable,
-        keep: Callable[[Row], bool] | None = None,
-        order: Callable[[Row], Any] | None = None,
-        *,
-        descending: bool = False,
-    ) -> list[Row]:
-        """The rows that ``keep`` keeps, in order; rows that compare equal stay in the order in which they came.
-
-        ``query`` names the question: the answer is remembered until a row changes.
-        """
-        found = self._selections.get(query)
-        if found is None:
-            found = list(self.rows.values()) if keep is None else [row for row in self.rows.values() if keep(row)]
-            if order is not None:
-                found.sort(key=order, reverse=descending)
-            if len(self._selections) >= _CACHED_SELECTIONS:
-                self._selections.pop(next(iter(self._selections)))
-            self._selections[query] = found
-        return found
+def _tables(store: Store, owner: str, kinds: Mapping[str, tuple[str, str]]) -> dict[str, Table]:
+    """An owner's tables by kind: kind → what one row is, and the attribute of its id."""
+    return {kind: Table(f"{owner}/{kind}", noun, store.listeners, key) for kind, (noun, key) in kinds.items()}
 
 
 class Account:
@@ -129,7 +44,7 @@ class Account:
     def __init__(self, store: Store, row: Row) -> None:
         self.id: str = row["id"]
         self.store = store
-        tables = {kind: Table(f"{self.id}/{kind}", noun, store, key) for kind, (noun, key) in self.KINDS.items()}
+        tables = _tables(store, self.id, self.KINDS)
         self.tables = tables
         self.campaigns = tables["campaigns"]
         self.ad_sets = tables["ad_sets"]
@@ -145,7 +60,7 @@ class Account:
         self.sales_orders = tables["sales_orders"]
         self.processing = tables["processing"]
         self.uploads: dict[str, tuple[str, dict[int, bytes]]] = {}
-        self.delivery = Delivery(self)
+        self.delivery = Delivery(store.clock, self.ad_sets)
 
     def start_processing(self, asset_id: str, outcome: Row) -> None:
         """Let an asset or an audience be processed, with this change of its row in the end."""
@@ -187,7 +102,7 @@ class Business:
     def __init__(self, store: Store, row: Row) -> None:
         self.id: str = row["id"]
         self.store = store
-        tables = {kind: Table(f"{self.id}/{kind}", noun, store, key) for kind, (noun, key) in self.KINDS.items()}
+        tables = _tables(store, self.id, self.KINDS)
         self.tables = tables
         self.members = tables["members"]
         self.invitations = tables["invitations"]
@@ -227,13 +142,13 @@ class Store:
         # Enum values that entities have or had, and the document lacks.
         self.newer: set[str] = set()
         self.secret = rng.randbytes(32)
-        self.storage = Storage(self)
+        self.storage = Storage(clock, rng, self.secret)
         self.listeners: list[Listener] = []
-        self.business_rows = Table("businesses", "Business", self)
-        self.account_rows = Table("ad_accounts", "Ad account", self)
+        self.business_rows = Table("businesses", "Business", self.listeners)
+        self.account_rows = Table("ad_accounts", "Ad account", self.listeners)
         self.businesses: dict[str, Business] = {}
         self.accounts: dict[str, Account] = {}
-        self.account_types = Table("account_types", "Type", self)
+        self.account_types = Table("account_types", "Type", self.listeners)
 
     def new_id(self) -> str:
         """A UUID that was not there before, the same ones again from the same seed."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
 
+from spotify_ads_async.emulator.server.app import SideHandler
 from spotify_ads_async.emulator.server.oauth import OAuthError, TokenBook
-
-if TYPE_CHECKING:
-    from spotify_ads_async.emulator.server.app import App
 
 __all__ = ["AccountsService"]
 
@@ -26,10 +24,9 @@ class AccountsService:
     def __init__(self, tokens: TokenBook) -> None:
         self._tokens = tokens
 
-    def serve(self, app: App) -> None:
-        """Add the endpoints to the server."""
-        app.add_side("GET", "/authorize", self._authorize)
-        app.add_side("POST", "/api/token", self._token)
+    def routes(self) -> Mapping[tuple[str, str], SideHandler]:
+        """What is served, by method and path."""
+        return {("GET", "/authorize"): self._authorize, ("POST", "/api/token"): self._token}
 
     async def _authorize(self, request: web.BaseRequest) -> web.StreamResponse:
         try:

@@ -1,13 +1,16 @@
-"""The emulator's own endpoints, below ``/_emulator``: statistics, faults, settings and the live feed of the web page."""
+"""The emulator's own endpoints, below ``/_emulator``.
+
+Statistics, faults, settings and the live feed of the web page.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from importlib import resources
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 from urllib.parse import parse_qs
 
 import msgspec
@@ -15,14 +18,13 @@ from aiohttp import web
 
 from spotify_ads_async.api.facts import FILE
 from spotify_ads_async.emulator.domain.data import exported
-from spotify_ads_async.emulator.domain.store import Row
+from spotify_ads_async.emulator.domain.handlers.ad_sets import add_ad_sets
+from spotify_ads_async.emulator.domain.tables import Row
+from spotify_ads_async.emulator.server.app import App, SideHandler
 from spotify_ads_async.emulator.server.faults import ArmedFault, Fault, FaultKind
+from spotify_ads_async.emulator.server.latency import Latency
 from spotify_ads_async.emulator.server.statistics import LatestRequest, Second
 from spotify_ads_async.undocumented import EVERY_OPERATION
-
-if TYPE_CHECKING:
-    from spotify_ads_async.emulator.server.app import App
-    from spotify_ads_async.emulator.server.emulator import Emulator
 
 __all__ = ["Admin"]
 
@@ -62,40 +64,41 @@ class Snapshot(msgspec.Struct, frozen=True):
 class Admin:
     """Serves an emulator's own endpoints and its web page."""
 
-    def __init__(self, server: Emulator, app: App) -> None:
-        self._server = server
+    def __init__(self, app: App, ad_account_id: str) -> None:
         self._app = app
+        self._store = app.store
+        self._ad_account_id = ad_account_id
         self._changes = 0
-        server.store.listeners.append(self._changed)
+        app.store.listeners.append(self._changed)
 
     def _changed(self, table: str, identifier: str, row: Row | None) -> None:
         """Let pages know that what they show of the data is old."""
         del table, identifier, row
         self._changes += 1
 
-    def serve(self) -> None:
-        """Add the endpoints to the server."""
-        add = self._app.add_side
-        add("GET", "/api.json", self._document)
-        add("GET", "/", self._page)
-        add("GET", "/_emulator/events", self._events)
-        add("GET", "/_emulator/statistics", self._json(self._statistics))
-        add("DELETE", "/_emulator/statistics", self._json(self._reset))
-        add("GET", "/_emulator/data", self._json(self._data))
-        add("GET", "/_emulator/about", self._json(self._about))
-        add("GET", "/_emulator/rows/", self._json(self._rows))
-        add("GET", "/_emulator/faults", self._json(self._faults))
-        add("POST", "/_emulator/faults", self._json(self._add_fault))
-        add("DELETE", "/_emulator/faults", self._json(self._clear_faults))
-        add("DELETE", "/_emulator/faults/", self._json(self._remove_fault))
-        add("PATCH", "/_emulator/settings", self._json(self._set))
-        add("POST", "/_emulator/tokens/revocation", self._json(self._revoke))
-        add("POST", "/_emulator/ad_sets", self._json(self._add_ad_sets))
+    def routes(self) -> Mapping[tuple[str, str], SideHandler]:
+        """What is served, by method and path."""
+        json = self._json
+        return {
+            ("GET", "/api.json"): self._document,
+            ("GET", "/"): self._page,
+            ("GET", "/_emulator/events"): self._events,
+            ("GET", "/_emulator/statistics"): json(self._statistics),
+            ("DELETE", "/_emulator/statistics"): json(self._reset),
+            ("GET", "/_emulator/data"): json(self._data),
+            ("GET", "/_emulator/about"): json(self._about),
+            ("GET", "/_emulator/rows/"): json(self._rows),
+            ("GET", "/_emulator/faults"): json(self._faults),
+            ("POST", "/_emulator/faults"): json(self._add_fault),
+            ("DELETE", "/_emulator/faults"): json(self._clear_faults),
+            ("DELETE", "/_emulator/faults/"): json(self._remove_fault),
+            ("PATCH", "/_emulator/settings"): json(self._set),
+            ("POST", "/_emulator/tokens/revocation"): json(self._revoke),
+            ("POST", "/_emulator/ad_sets"): json(self._add_ad_sets),
+        }
 
     @staticmethod
-    def _json(
-        answer: Callable[[web.BaseRequest], Awaitable[Any]],
-    ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+    def _json(answer: Callable[[web.BaseRequest], Awaitable[Any]]) -> SideHandler:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             # A page of another origin could send a form, but never JSON without being asked first.
             if request.method != "GET" and request.can_read_body and request.content_type != "application/json":
@@ -118,18 +121,18 @@ class Admin:
         return web.Response(body=content, content_type="text/html", charset="utf-8")
 
     async def _statistics(self, _request: web.BaseRequest) -> Any:  # noqa: ANN401 - any JSON
-        return self._server.statistics()
+        return self._app.statistics()
 
     async def _reset(self, _request: web.BaseRequest) -> None:
-        self._server.reset_statistics()
+        self._app.reset_statistics()
 
     async def _data(self, _request: web.BaseRequest) -> Any:  # noqa: ANN401 - any JSON
-        return exported(self._server.store)
+        return exported(self._store)
 
     async def _about(self, _request: web.BaseRequest) -> Any:  # noqa: ANN401 - any JSON
         """What the page offers to choose from."""
         return {
-            "ad_accounts": [{"id": row["id"], "name": row["name"]} for row in self._server.store.account_rows],
+            "ad_accounts": [{"id": row["id"], "name": row["name"]} for row in self._store.account_rows],
             "fault_kinds": get_args(FaultKind),
             "operations": sorted(EVERY_OPERATION),
         }
@@ -139,7 +142,7 @@ class Admin:
         path, _, query = request.raw_path.partition("?")
         asked = {name: values[-1] for name, values in parse_qs(query).items()}
         kind, search = path.rsplit("/", 1)[-1], asked.get("search", "").lower()
-        account = self._server.store.accounts.get(asked.get("ad_account_id", self._server.ad_account_id))
+        account = self._store.accounts.get(asked.get("ad_account_id", self._ad_account_id))
         if account is None or kind not in account.tables:
             raise LookupError(f"there is no such ad account, or it has no {kind}")
         offset, limit = max(0, int(asked.get("offset", "0"))), max(0, int(asked.get("limit", "20")))
@@ -169,16 +172,16 @@ class Admin:
     async def _set(self, request: web.BaseRequest) -> None:
         settings = msgspec.json.decode(await request.read(), type=Settings)
         if settings.latency is not None:
-            self._server.set_latency(settings.latency)
+            self._app.latency = Latency.of(settings.latency)
         if settings.clock_skew is not None:
-            self._server.clock.skew = settings.clock_skew
+            self._store.clock.skew = settings.clock_skew
 
     async def _revoke(self, _request: web.BaseRequest) -> None:
-        self._server.tokens.revoke()
+        self._app.tokens.revoke()
 
     async def _add_ad_sets(self, request: web.BaseRequest) -> Any:  # noqa: ANN401 - any JSON
         count = msgspec.json.decode(await request.read(), type=dict[str, int]).get("count", 1)
-        return {"ids": self._server.add_ad_sets(count)}
+        return {"ids": add_ad_sets(self._store.account(self._ad_account_id), count)}
 
     def _snapshot(self) -> Snapshot:
         ledger, now = self._app.ledger, time.monotonic()

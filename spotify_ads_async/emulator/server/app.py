@@ -6,13 +6,10 @@ import asyncio
 import logging
 import math
 import random
-import socket
-import struct
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from email.utils import format_datetime
-from typing import Any, Literal, NoReturn, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qs, unquote
 
 import msgspec
@@ -20,19 +17,27 @@ from aiohttp import web
 
 from spotify_ads_async.core.router import Router
 from spotify_ads_async.emulator.domain.answers import Refusal, Response
-from spotify_ads_async.emulator.domain.call import Call, Handler
+from spotify_ads_async.emulator.domain.bodies import checked_body
+from spotify_ads_async.emulator.domain.call import Call
 from spotify_ads_async.emulator.domain.checking import Checker
 from spotify_ads_async.emulator.domain.handlers import HANDLERS
-from spotify_ads_async.emulator.domain.patching import patched
 from spotify_ads_async.emulator.domain.store import Store
-from spotify_ads_async.emulator.server.faults import Fault, FaultBook, FaultKind, altered
+from spotify_ads_async.emulator.server.context import RequestContext, Route
+from spotify_ads_async.emulator.server.faults import Fault, FaultBook, altered, refusal_of
 from spotify_ads_async.emulator.server.forms import read_form
 from spotify_ads_async.emulator.server.hosts import HostPolicy
 from spotify_ads_async.emulator.server.idempotency import KeyBook, KeyEntry
 from spotify_ads_async.emulator.server.latency import Latency
 from spotify_ads_async.emulator.server.oauth import TokenBook
 from spotify_ads_async.emulator.server.quota import QuotaBook, QuotaDecision
-from spotify_ads_async.emulator.server.statistics import LatestRequest, Ledger
+from spotify_ads_async.emulator.server.responses import (
+    JSON,
+    break_connection,
+    encode,
+    json_response,
+    refusal_response,
+)
+from spotify_ads_async.emulator.server.statistics import LatestRequest, Ledger, Statistics
 from spotify_ads_async.operation import Repeat
 from spotify_ads_async.undocumented import EVERY_OPERATION
 
@@ -46,59 +51,14 @@ RetryAfterForm: TypeAlias = Literal["seconds", "date", "absent"]
 SideHandler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 logger = logging.getLogger("spotify_ads_async.emulator")
-_encode = msgspec.json.Encoder().encode
-_JSON = "application/json"
 _STRICT_QUERIES = frozenset(
     name for name, operation in EVERY_OPERATION.items() if operation.path.startswith("/targets/")
 )
 """Lookups that refuse parameters they do not know."""
-_PATCHED: Mapping[str, tuple[str, str]] = {
-    "updateCampaign": ("campaigns", "campaign_id"),
-    "updateAdSet": ("ad_sets", "ad_set_id"),
-    "updateAd": ("ads", "ad_id"),
-    "updateCampaignDraft": ("campaign_drafts", "draft_campaign_id"),
-    "updateAdSetDraft": ("ad_set_drafts", "draft_ad_set_id"),
-    "updateAdDraft": ("ad_drafts", "draft_ad_id"),
-}
-"""The changes of entities: in which table they are, and which part of the path names one."""
-_PROXY_PAGE = b"<html><head><title>Error</title></head><body><h1>Error: Server Error</h1></body></html>"
 
 
 class _Aborted(Exception):
     """The connection is to be broken instead of answered."""
-
-
-class _Refused(web.Response):
-    """A refusal that remembers why, for the web page."""
-
-    message = ""
-
-
-class Route(msgspec.Struct, frozen=True):
-    """What is known of an operation before a request comes."""
-
-    operation: str
-    handler: Handler
-    checker: Checker
-    limits: tuple[str, ...]
-    keyed: bool
-
-
-class RequestContext(msgspec.Struct, kw_only=True):
-    """One request on its way."""
-
-    request: web.BaseRequest
-    route: Route
-    path: dict[str, str]
-    query: str
-    client_id: str | None
-    headers: dict[str, str]
-    changes: frozenset[FaultKind] = frozenset()
-
-    @property
-    def origin(self) -> str:
-        """Where the request came to, for the links of its answer."""
-        return f"{self.request.scheme}://{self.request.host}"
 
 
 class App:
@@ -141,9 +101,26 @@ class App:
             route = Route(name, handler, Checker(name), spent, operation.repeat is Repeat.KEYED)
             self._router.add(operation.method, operation.path, route)
 
-    def add_side(self, method: str, path: str, handler: SideHandler) -> None:
-        """Serve ``path`` outside of the API, uncounted; a path that ends in ``/`` serves everything below it."""
-        self._side[method, path] = handler
+    def add_side(self, routes: Mapping[tuple[str, str], SideHandler]) -> None:
+        """Serve paths outside of the API, uncounted, by method and path; one ending in ``/`` with all below it."""
+        self._side.update(routes)
+
+    def statistics(self) -> Statistics:
+        """What was seen since the start, or since :meth:`reset_statistics`."""
+        ledger = self.ledger
+        return Statistics(
+            requests=ledger.requests,
+            refused=ledger.refused,
+            fullest=self.quota.fullest(),
+            statuses=dict(ledger.statuses),
+            operations=dict(ledger.operations),
+            refreshes=self.tokens.refreshes,
+        )
+
+    def reset_statistics(self) -> None:
+        """Count from zero again; the windows stay as full as they are."""
+        self.ledger = Ledger()
+        self.quota.forget_fullest()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
@@ -162,7 +139,7 @@ class App:
             api = path.startswith(PREFIX + "/")
             response = await (self._api(request, path[len(PREFIX) :], query) if api else self._beside(request, path))
         except _Aborted:
-            _break(request.transport)
+            break_connection(request.transport)
             return web.Response()
         except Exception:
             logger.exception("%s %s failed", request.method, path)
@@ -295,9 +272,9 @@ class App:
             return await self._ending(context, answer, end)
         content = answer.content
         if context.changes:
-            content = altered(msgspec.json.decode(_encode(content)) if content is not None else None, context.changes)
-        return _response(
-            answer.status, None if content is None else _encode(content), {**context.headers, **answer.headers}
+            content = altered(msgspec.json.decode(encode(content)) if content is not None else None, context.changes)
+        return json_response(
+            answer.status, None if content is None else encode(content), {**context.headers, **answer.headers}
         )
 
     async def _read(self, context: RequestContext) -> bytes | dict[str, Any]:
@@ -310,8 +287,8 @@ class App:
         if checker.multipart:
             return await read_form(context.request)
         content = await context.request.read()
-        if content and context.request.content_type != _JSON:
-            raise Refusal(400, "BAD_REQUEST", f"Content-Type: {context.request.content_type} is not {_JSON}")
+        if content and context.request.content_type != JSON:
+            raise Refusal(400, "BAD_REQUEST", f"Content-Type: {context.request.content_type} is not {JSON}")
         return content
 
     def _enter(self, context: RequestContext, body: bytes | dict[str, Any]) -> KeyEntry | None:
@@ -354,24 +331,13 @@ class App:
             store=self.store,
             path=checker.path(path),
             query=checker.query(context.query, strict=route.operation in _STRICT_QUERIES),
-            body=checker.form(body) if isinstance(body, dict) else self._body(route, path, body),
+            body=checker.form(body)
+            if isinstance(body, dict)
+            else checked_body(self.store, checker, route.operation, path, body),
             client_id=context.client_id or "",
             origin=context.origin,
         )
         return route.handler(call)
-
-    def _body(self, route: Route, path: dict[str, str], content: bytes) -> Any:  # noqa: ANN401 - whatever the document says
-        """A request's body, checked; that of a change as :attr:`Store.patch` says it is put."""
-        place = _PATCHED.get(route.operation)
-        sent: Any = None
-        if place is not None:
-            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                sent = msgspec.json.decode(content)
-        if place is None or not isinstance(sent, dict):
-            return route.checker.body(content)
-        kind, parameter = place
-        present = self.store.account(path["ad_account_id"]).tables[kind].rows.get(path[parameter], {})
-        return patched(self.store, route.checker, present, cast("dict[str, Any]", sent), content)
 
     @staticmethod
     def _resource(context: RequestContext, path: str, answer: Response) -> str:
@@ -386,14 +352,14 @@ class App:
         """The end that a fault makes of a request that took effect."""
         match end.kind:
             case "truncated":
-                content = b"" if answer.content is None else _encode(answer.content)
-                response = web.StreamResponse(status=answer.status, headers={**context.headers, "Content-Type": _JSON})
+                content = b"" if answer.content is None else encode(answer.content)
+                response = web.StreamResponse(status=answer.status, headers={**context.headers, "Content-Type": JSON})
                 response.content_length = max(2, len(content))
                 await response.prepare(context.request)
                 await response.write(content[: max(1, len(content) // 2)] or b"{")
                 raise _Aborted
             case "garbage":
-                return _response(
+                return json_response(
                     answer.status if answer.status != 204 else 200, b'{"id": \xff\xfe garbage', context.headers
                 )
             case "indeterminate":
@@ -404,104 +370,22 @@ class App:
     def _refusal(
         self, refusal: Refusal, headers: Mapping[str, str], context: RequestContext | None = None
     ) -> web.Response:
-        """A refusal's answer: with a status that the document declares for the operation, where it declares any."""
-        status = refusal.status
-        if (
-            context is not None
-            and status in {400, 403, 404, 409, 422}
-            and not refusal.exact
-            and refusal.code not in _UNDECLARED
-        ):
-            status = _declared(status, context.route.checker.statuses)
-        if refusal.code == "HTML":
-            page = _Refused(
-                status=status, body=_PROXY_PAGE, content_type="text/html", headers={**headers, **refusal.headers}
-            )
-            page.message = "an error page of a proxy"
-            return page
-        content = refusal.content(self.store.new_id())
-        if context is not None and "camel_case" in context.changes:
-            content["errorCodes"] = content.pop("error_codes")
-        response = _Refused(
-            status=status, body=_encode(content), content_type=_JSON, headers={**headers, **refusal.headers}
-        )
-        response.message = "; ".join(refusal.messages)
-        return response
-
-
-_UNDECLARED = frozenset(
-    {
-        "IDEMPOTENCY_KEY_REUSED",
-        "IDEMPOTENCY_OUTCOME_INDETERMINATE",
-        "IDEMPOTENCY_REQUEST_ALREADY_COMPLETED",
-        "IDEMPOTENCY_REQUEST_IN_PROGRESS",
-    }
-)
-"""Codes that keep their status though the document declares it nowhere."""
-
-
-def _declared(status: int, statuses: frozenset[int]) -> int:
-    """``status``, or the declared one that comes nearest."""
-    for candidate in (status, 400, 404, 409, 403):
-        if candidate in statuses:
-            return candidate
-    return status
+        trace_id = self.store.new_id()
+        if context is None:
+            return refusal_response(refusal, trace_id, headers)
+        statuses, camel_case = context.route.checker.statuses, "camel_case" in context.changes
+        return refusal_response(refusal, trace_id, headers, statuses=statuses, camel_case=camel_case)
 
 
 def _prevent(fault: Fault) -> None:
     """End a request before it takes effect, where the fault is of that kind."""
-    match fault.kind:
-        case "reset":
-            raise _Aborted
-        case "error":
-            _refuse_with(fault.status, _CODES.get(fault.status, "INTERNAL_ERROR"), fault.message, fault)
-        case "html":
-            _refuse_with(fault.status, "HTML", "", fault)
-        case "unauthorized":
-            _refuse_with(401, "UNAUTHORIZED", "the access token expired", fault)
-        case "denied":
-            _refuse_with(403, "FORBIDDEN", "the user may not do this", fault)
-        case "terms":
-            _refuse_with(403, "FORBIDDEN", "the terms of the API are not accepted for this client ID", fault)
-        case "rate_limited":
-            _refuse_with(429, "RATE_LIMITED", "too many requests", fault)
-        case _:
-            pass
-
-
-_CODES: Mapping[int, str] = {
-    400: "BAD_REQUEST",
-    401: "UNAUTHORIZED",
-    403: "FORBIDDEN",
-    404: "NOT_FOUND",
-    409: "CONFLICT",
-    422: "INSUFFICIENT_DATA",
-    429: "RATE_LIMITED",
-    503: "SERVICE_UNAVAILABLE",
-}
-"""The code that goes with a failure's status."""
-
-
-def _refuse_with(status: int, code: str, message: str, fault: Fault) -> NoReturn:
-    raise Refusal(status, code, message, headers=fault.headers, exact=True)
-
-
-def _break(transport: asyncio.Transport | None) -> None:
-    """End a connection the hard way: with a reset, not with an orderly close."""
-    if transport is None:
-        return
-    connection = transport.get_extra_info("socket")
-    if connection is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
+    if fault.kind == "reset":
+        raise _Aborted
+    refusal = refusal_of(fault)
+    if refusal is not None:
+        raise refusal
 
 
 async def _wait(seconds: float) -> None:
     if seconds > 0.0:
         await asyncio.sleep(seconds)
-
-
-def _response(status: int, content: bytes | None, headers: Mapping[str, str]) -> web.Response:
-    if content is None:
-        return web.Response(status=status, headers=headers)
-    return web.Response(status=status, body=content, content_type=_JSON, headers=headers)

@@ -8,7 +8,6 @@ import ssl
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
 
@@ -17,7 +16,7 @@ from aiohttp import web
 from spotify_ads_async.emulator.domain.clock import Clock
 from spotify_ads_async.emulator.domain.data import load_file
 from spotify_ads_async.emulator.domain.database import Database
-from spotify_ads_async.emulator.domain.handlers.ad_sets import copy_of
+from spotify_ads_async.emulator.domain.handlers.ad_sets import add_ad_sets
 from spotify_ads_async.emulator.domain.handlers.audiences import list_received
 from spotify_ads_async.emulator.domain.history import record
 from spotify_ads_async.emulator.domain.patching import PatchMode
@@ -31,7 +30,7 @@ from spotify_ads_async.emulator.server.hosts import HostPolicy
 from spotify_ads_async.emulator.server.latency import Latency, LatencyLike
 from spotify_ads_async.emulator.server.oauth import TokenBook
 from spotify_ads_async.emulator.server.quota import Algorithm, QuotaBook
-from spotify_ads_async.emulator.server.statistics import Ledger, Statistics
+from spotify_ads_async.emulator.server.statistics import Statistics
 from spotify_ads_async.governor.limits import PUBLISHED_LIMITS, Limit, checked_limits
 
 __all__ = ["Emulator"]
@@ -51,17 +50,18 @@ class Emulator:
         ad_sets: how many ad sets there are to begin with, spread over campaigns of one ad account.
         campaigns: how many campaigns, None for one to twenty ad sets.
         ads: how many ads, None for one to ten ad sets.
-        limits: the windows that are enforced; None or empty for none. ``client_id``, ``ip`` and ``reporting`` are spent by the
-            operations that name them, limits of other names by every request; those that begin with ``ip`` per address,
-            the others per client ID.
+        limits: the windows that are enforced; None or empty for none. ``client_id``, ``ip`` and ``reporting`` are spent
+            by the operations that name them, limits of other names by every request; those that begin with ``ip`` per
+            address, the others per client ID.
         algorithm: how they count: ``log``, ``fixed``, ``bucket`` or ``weighted``.
         latency: seconds from a request's arrival to its answer: (shortest, longest), or a :class:`Latency`.
             A request is counted when it arrives and takes effect somewhere in between.
         uplink: seconds before a request arrives: what a slow way to the server costs before it is counted.
         seed: where identifiers, latencies and faults come from; the same number, the same run.
-        host: the address to listen on. Whoever reaches another one than a loopback address can read and change what is emulated.
-        allowed_hosts: names in ``Host`` that are answered beside addresses and names without a dot; others are refused (421), so that
-            no web page can point a name of its own at the emulator.
+        host: the address to listen on. Whoever reaches another one than a loopback address can read and change what is
+            emulated.
+        allowed_hosts: names in ``Host`` that are answered beside addresses and names without a dot; others are refused
+            (421), so that no web page can point a name of its own at the emulator.
         port: the port, 0 for a free one.
         tls: serves https with this context, where a certificate or a proxy is what is to be tried.
         clients: client ID → secret of those who may have tokens, None for anybody.
@@ -76,8 +76,8 @@ class Emulator:
         processing: seconds for which an uploaded file or a report is worked on before it is ready.
         data: a JSON file to begin with, instead of made-up data.
         database: a SQLite file that keeps the data from run to run; what it holds goes before ``data`` and ``ad_sets``.
-        patch: what a change makes of objects inside an entity: ``merge`` merges them, ``replace`` replaces them by what was sent, and
-            ``replace-known`` replaces them and loses the names that the API document does not know.
+        patch: what a change makes of objects inside an entity: ``merge`` merges them, ``replace`` replaces them by what
+            was sent, and ``replace-known`` replaces them and loses the names that the API document does not know.
         now: the time at which the emulator's clock starts, None for the present.
 
     Raises:
@@ -198,9 +198,8 @@ class Emulator:
         return f"{self.origin}/authorize"
 
     async def __aenter__(self) -> Self:
-        AccountsService(self.tokens).serve(self._app)
-        Admin(self, self._app).serve()
-        self.store.storage.serve(self._app)
+        for routes in (AccountsService(self.tokens), Admin(self._app, self.ad_account_id), self.store.storage):
+            self._app.add_side(routes.routes())
         self.store.storage.on_upload(partial(list_received, self.store))
         runner = web.ServerRunner(
             web.Server(self._app.handle, request_factory=_request, access_log=None),
@@ -234,20 +233,11 @@ class Emulator:
 
     def statistics(self) -> Statistics:
         """What the emulator saw since it started, or since :meth:`reset_statistics`."""
-        ledger = self._app.ledger
-        return Statistics(
-            requests=ledger.requests,
-            refused=ledger.refused,
-            fullest=self._app.quota.fullest(),
-            statuses=dict(ledger.statuses),
-            operations=dict(ledger.operations),
-            refreshes=self.tokens.refreshes,
-        )
+        return self._app.statistics()
 
     def reset_statistics(self) -> None:
         """Count from zero again; the windows stay as full as they are."""
-        self._app.ledger = Ledger()
-        self._app.quota.forget_fullest()
+        self._app.reset_statistics()
 
     def add_fault(
         self, kind: FaultKind, *, operation: str | Iterable[str] = (), **details: Unpack[FaultDetails]
@@ -257,8 +247,8 @@ class Emulator:
         Args:
             kind: what; see :class:`Fault`.
             operation: the operationIds that it befalls, none for all.
-            details: ``ad_accounts``, ``businesses``, ``query``, ``share``, ``times``, ``skip``, ``status``, ``message``, ``delay``,
-                ``headers`` of :class:`Fault`.
+            details: ``ad_accounts``, ``businesses``, ``query``, ``share``, ``times``, ``skip``, ``status``,
+                ``message``, ``delay``, ``headers`` of :class:`Fault`.
 
         Returns:
             The fault in force: ``.hits`` counts, ``.remove()`` ends it.
@@ -274,9 +264,11 @@ class Emulator:
         self._app.faults.clear()
 
     def add_ad_sets(self, count: int = 1) -> list[str]:
-        """Create ad sets like those to begin with, while the server runs; their ids. Newest first, they come before all others."""
-        account = self.store.account(self.ad_account_id)
-        return [copy_of(account, row)["id"] for row in islice(cycle(list(account.ad_sets)), count)]
+        """Create ad sets like those to begin with, while the server runs; their ids.
+
+        Newest first, they come before all others.
+        """
+        return add_ad_sets(self.store.account(self.ad_account_id), count)
 
     def archive_ad_set(self, ad_set_id: str) -> None:
         """Archive an ad set, as others might while a walk runs; with ``statuses`` filters it leaves the lists.

@@ -8,9 +8,10 @@ from typing import Any, Literal, TypeAlias, TypedDict, cast, get_args
 
 import msgspec
 
+from spotify_ads_async.emulator.domain.answers import Refusal
 from spotify_ads_async.undocumented import EVERY_OPERATION
 
-__all__ = ["ArmedFault", "Fault", "FaultBook", "FaultDetails", "FaultKind", "altered", "parse_faults"]
+__all__ = ["ArmedFault", "Fault", "FaultBook", "FaultDetails", "FaultKind", "altered", "parse_faults", "refusal_of"]
 
 Query: TypeAlias = Mapping[str, Sequence[str]]
 """The parameters of a request, each with its values."""
@@ -38,21 +39,22 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Something that goes wrong.
 
     Attributes:
-        kind: ``reset`` (the connection breaks before anything happens) · ``error`` (``status``, before anything happens)
-            · ``unauthorized`` (401) · ``denied`` (403) · ``terms`` (403, because the API's terms are not accepted for the
-            client ID) · ``rate_limited`` (a 429 that no window explains) · ``delay`` (``delay`` more seconds)
-            · ``lost_answer`` (it takes effect, then the connection breaks) · ``truncated`` (half of the answer, then
-            the connection breaks) · ``garbage`` (it takes effect, the answer is no JSON) · ``html`` (an error page of a
-            proxy with ``status``, before anything happens) · ``indeterminate`` (it takes effect, the answer is a 500, and
-            nobody knows: a repeat with its key is a 409) · ``camel_case`` (a refusal
-            whose body says ``errorCodes``, as some of the API's do) · ``unknown_fields`` and ``unknown_values`` (the answer has
-            attributes and enum values that no document lists).
+        kind: ``reset`` (the connection breaks before anything happens) · ``error`` (``status``, before anything
+            happens) · ``unauthorized`` (401) · ``denied`` (403) · ``terms`` (403, because the API's terms are not
+            accepted for the client ID) · ``rate_limited`` (a 429 that no window explains) · ``delay`` (``delay`` more
+            seconds) · ``lost_answer`` (it takes effect, then the connection breaks) · ``truncated`` (half of the
+            answer, then the connection breaks) · ``garbage`` (it takes effect, the answer is no JSON) · ``html`` (an
+            error page of a proxy with ``status``, before anything happens) · ``indeterminate`` (it takes effect, the
+            answer is a 500, and nobody knows: a repeat with its key is a 409) · ``camel_case`` (a refusal
+            whose body says ``errorCodes``, as some of the API's do) · ``unknown_fields`` and ``unknown_values`` (the
+            answer has attributes and enum values that no document lists).
         share: which share of the matching requests, from 0 to 1.
         operations: the operationIds that match; empty for all.
         ad_accounts: the ad accounts whose requests match; empty for all.
         businesses: the businesses whose requests match; empty for all.
         query: parameters that a request must have to match, each with a value that must be among its own:
-            ``{"granularity": "HOUR", "fields": "REVENUE"}`` with ``kind="error"`` and ``status=502`` is what an account was seen to do.
+            ``{"granularity": "HOUR", "fields": "REVENUE"}`` with ``kind="error"`` and ``status=502`` is what an account
+            was seen to do.
         skip: how many matching requests go unharmed first.
         times: how many requests are harmed at most, None for no end.
         status: the status of ``error`` and ``html``, from 400 to 599; it is answered as it is, on every operation.
@@ -260,7 +262,9 @@ def altered(content: Any, changes: frozenset[FaultKind]) -> Any:  # noqa: ANN401
 
 
 def parse_faults(text: str) -> list[Fault]:
-    """Faults from ``kind=share`` pairs: ``reset=0.01,error=0.02,delay=0.1:2.5``; a colon brings the status or the seconds.
+    """Faults from ``kind=share`` pairs: ``reset=0.01,error=0.02,delay=0.1:2.5``.
+
+    A colon brings the status or the seconds.
 
     Raises:
         ValueError: the text is nothing of that.
@@ -280,3 +284,36 @@ def parse_faults(text: str) -> list[Fault]:
         except ValueError as error:
             raise ValueError(f"{item!r}: {error}") from None
     return faults
+
+
+def refusal_of(fault: Fault) -> Refusal | None:
+    """The refusal that a fault makes of a request before it takes effect, None where it does nothing of the kind."""
+    match fault.kind:
+        case "error":
+            status, code, message = fault.status, _CODES.get(fault.status, "INTERNAL_ERROR"), fault.message
+        case "html":
+            status, code, message = fault.status, "HTML", ""
+        case "unauthorized":
+            status, code, message = 401, "UNAUTHORIZED", "the access token expired"
+        case "denied":
+            status, code, message = 403, "FORBIDDEN", "the user may not do this"
+        case "terms":
+            status, code, message = 403, "FORBIDDEN", "the terms of the API are not accepted for this client ID"
+        case "rate_limited":
+            status, code, message = 429, "RATE_LIMITED", "too many requests"
+        case _:
+            return None
+    return Refusal(status, code, message, headers=fault.headers, exact=True)
+
+
+_CODES: Mapping[int, str] = {
+    400: "BAD_REQUEST",
+    401: "UNAUTHORIZED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    409: "CONFLICT",
+    422: "INSUFFICIENT_DATA",
+    429: "RATE_LIMITED",
+    503: "SERVICE_UNAVAILABLE",
+}
+"""The code that goes with a failure's status."""

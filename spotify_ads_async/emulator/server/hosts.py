@@ -1,6 +1,8 @@
-"""Host names that the emulator answers to: a web page that points a name of its own at this machine (DNS rebinding) gets nothing.
+"""Host names that the emulator answers to.
 
-Such a page needs a name that it owns, which has a dot. Addresses, ``localhost`` and the plain names of a container network have none.
+A web page that points a name of its own at this machine (DNS rebinding) gets nothing.
+Such a page needs a name that it owns, which has a dot. Addresses, ``localhost`` and the plain names of a container
+network have none.
 """
 
 from __future__ import annotations

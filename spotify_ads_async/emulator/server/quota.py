@@ -10,17 +10,19 @@ import math
 import random
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
-if TYPE_CHECKING:
-    from spotify_ads_async.governor.limits import Limit
+from spotify_ads_async.governor.limits import Limit
 
 __all__ = ["ALGORITHMS", "Algorithm", "QuotaBook", "QuotaDecision"]
 
 Algorithm: TypeAlias = Literal["log", "fixed", "bucket", "weighted"]
-"""How a window counts: an exact log, fixed windows at a random phase, a token bucket, or a weighted two-window counter."""
+"""How a window counts.
+
+An exact log, fixed windows at a random phase, a token bucket, or a weighted two-window counter.
+"""
 
 
 class Counter(Protocol):

@@ -49,7 +49,8 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         requests: requests to operations of the API, refused ones too.
         refused: how many of them a window refused (429).
-        fullest: per limit the most requests that arrived within one window, over all clients and addresses, refused ones too.
+        fullest: per limit the most requests that arrived within one window, over all clients and addresses, refused
+            ones too.
         statuses: how many answers of each status; 0 for connections that broke on purpose.
         operations: how many requests of each operation.
         refreshes: how many access tokens were issued for a refresh token.

@@ -1,8 +1,8 @@
-"""Store: what a process and the place that keeps the windows say to each other. Every time is a duration in whole microseconds.
+"""Store: what a process and the place that keeps the windows say to each other. Times are in whole microseconds.
 
-No reading of a clock is ever sent: a process says how long ago something happened or how far ahead it is, and the store
-adds that to its own time. A message takes a while to arrive, so everything has happened a little earlier, and becomes due
-a little later, than the receiver reckons: the error is always on the safe side.
+They are durations, and no reading of a clock is ever sent: a process says how long ago something happened or how far
+ahead it is, and the store adds that to its own time. A message takes a while to arrive, so everything has happened a
+little earlier, and becomes due a little later, than the receiver reckons: the error is always on the safe side.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ __all__ = [
 ]
 __all__ += ["lift_pauses", "open_store"]
 
-Foreign = tuple[int, int, int, int]
-"""What others are believed to spend: since and until when, tokens, refusals in a row. Stores keep it and do not read it."""
-
 _KINDS = ("redis", "rediss", "valkey", "valkeys")
 _REDIS_SCHEMES = frozenset(kind + suffix for kind in _KINDS for suffix in ("", "+sentinel", "+cluster")) | {"unix"}
 
 
 class Pause(msgspec.Struct, array_like=True):
-    """A pause that a server asked for: what is left of it, how much was asked for in all (a cap may be shorter), and who met it."""
+    """A pause that a server asked for.
+
+    What is left of it, how much was asked for in all (a cap may be shorter), and who met it.
+    """
 
     left: int
     asked: int
@@ -46,13 +46,14 @@ class Pause(msgspec.Struct, array_like=True):
 class WindowReport(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What one process says about one window, which the store keeps under ``key``.
 
-    ``capacity`` tokens in all, each out for ``cycle`` after its answer; ``epoch`` is the set that this process's requests are in, empty
-    where none of them matters any more. It has ``held`` tokens out, ``in_flight`` of them without an answer, ``waiting`` requests in its
-    queue, sent ``interactive`` ones within a window lately, and leaves ``withheld`` tokens unused.
+    ``capacity`` tokens in all, each out for ``cycle`` after its answer; ``epoch`` is the set that this process's
+    requests are in, empty where none of them matters any more. It has ``held`` tokens out, ``in_flight`` of them
+    without an answer, ``waiting`` requests in its queue, wants ``interactive`` tokens for interactive requests, and
+    leaves ``withheld`` tokens to other programs.
 
-    ``settled`` requests are over, so long ago (below zero where the server may yet count them); ``unused`` are claims that no request
-    used, or whose answer was lost; ``extended`` requests are in flight for long. ``pause`` is news, ``lift`` ends one by hand, ``smooth``
-    says that departures are spaced.
+    ``settled`` requests are over, so long ago (below zero where the server may yet count them); ``unused`` are claims
+    that no request used, or whose answer was lost; ``extended`` requests are in flight for long. ``pause`` is news,
+    ``lift`` ends one by hand, ``smooth`` says that departures are spaced.
     """
 
     key: str
@@ -70,7 +71,6 @@ class WindowReport(msgspec.Struct, kw_only=True, omit_defaults=True):
     pause: Pause | None = None
     lift: bool = False
     smooth: bool = False
-    foreign: Foreign | None = None
 
 
 class Claim(msgspec.Struct, array_like=True):
@@ -88,7 +88,8 @@ class Claim(msgspec.Struct, array_like=True):
 class Exchange(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One message of the process ``owner``, for people ``label``.
 
-    Claims are its own for ``lease`` without another message. They may be granted tokens that come back within ``horizon``.
+    Claims are its own for ``lease`` without another message. They may be granted tokens that come back within
+    ``horizon``.
     """
 
     owner: str
@@ -103,9 +104,9 @@ class Exchange(msgspec.Struct, kw_only=True, omit_defaults=True):
 class WindowReply(msgspec.Struct, kw_only=True):
     """What the store says about one window: its ``epoch``, and the ``time`` of its clock.
 
-    Nothing is granted before ``opens``. ``free`` tokens are not out, ``out`` are; ``due`` says in how long each sixteenth of these is back,
-    and ``next`` in how long one may be granted: empty and -1 where every claim was. ``active`` processes wait for it, this one with them;
-    ``waiting`` are the requests of the others. ``lifts`` counts the pauses that were ended by hand.
+    Nothing is granted before ``opens``. ``free`` tokens are not out, ``out`` are; ``due`` says in how long each
+    sixteenth of these is back, and is empty where every claim was granted. ``active`` processes wait for it, this one
+    with them; ``waiting`` are the requests of the others. ``lifts`` counts the pauses that were ended by hand.
     """
 
     epoch: str
@@ -114,24 +115,28 @@ class WindowReply(msgspec.Struct, kw_only=True):
     free: int
     out: int
     due: list[int]
-    next: int
     active: int
     waiting: int
     lifts: int
     smooth: bool
     pause: Pause | None = None
-    foreign: Foreign | None = None
 
 
 class Reply(msgspec.Struct, kw_only=True):
-    """The store's answer: one reply for each window, and for each claim in how long the interactive and the bulk grants may be used."""
+    """The store's answer.
+
+    One reply for each window, and for each claim in how long the interactive and the bulk grants may be used.
+    """
 
     windows: list[WindowReply]
     grants: list[tuple[list[int], list[int]]]
 
 
 class Owner(msgspec.Struct):
-    """One process, as the store keeps it: when it was heard of, when it last lacked tokens, and what it said of itself."""
+    """One process, as the store keeps it.
+
+    When it was heard of, when it last lacked tokens, and what it said of itself.
+    """
 
     heard: int
     asked: int
@@ -139,6 +144,7 @@ class Owner(msgspec.Struct):
     in_flight: int
     waiting: int
     interactive: int
+    withheld: int
     label: str
 
 
@@ -156,12 +162,14 @@ class State(msgspec.Struct):
     closed: int = 0
     capacity: int = 0
     cycle: int = 0
-    foreign: Foreign | None = None
     owners: dict[str, Owner] = {}
 
 
 class KeptWindow(msgspec.Struct, frozen=True):
-    """One window as it is kept: its key (``limit|window|origin|identity``), when those tokens are free that are out, and the time now."""
+    """One window as it is kept.
+
+    Its key (``limit|window|origin|identity``), when those tokens are free that are out, and the time now.
+    """
 
     key: str
     state: State
@@ -170,7 +178,10 @@ class KeptWindow(msgspec.Struct, frozen=True):
 
 
 class Store(Protocol):
-    """A place outside of the process that keeps windows. Its methods raise ``StoreUnavailable``; ``name`` is for people."""
+    """A place outside of the process that keeps windows.
+
+    Its methods raise ``StoreUnavailable``; ``name`` is for people.
+    """
 
     name: str
 
@@ -188,7 +199,10 @@ class Store(Protocol):
 
 
 async def lift_pauses(store: Store, *, limit: str | None = None, identity: str | None = None) -> list[KeptWindow]:
-    """End pauses by hand: of every window, or of those of one limit, client ID or address. Answers the windows that were paused."""
+    """End pauses by hand: of every window, or of those of one limit, client ID or address.
+
+    Answers the windows that were paused.
+    """
     paused: list[KeptWindow] = []
     for one in await store.look():
         name, _, _, owner = one.key.split("|", 3)
@@ -203,24 +217,26 @@ async def lift_pauses(store: Store, *, limit: str | None = None, identity: str |
 
 
 def open_store(url: str | Secret, *, timeout: float) -> Store | None:
-    """The store behind ``url``, None for ``memory``. Nothing is connected yet. ``timeout``: seconds after which an exchange has failed.
+    """The store behind ``url``, None for ``memory``, not connected yet. An exchange has ``timeout`` seconds.
 
     Raises:
-        ConfigurationError: the URL has a form that :class:`~spotify_ads_async.Governor` does not name, or a package is missing.
+        ConfigurationError: the URL has a form that :class:`~spotify_ads_async.Governor` does not name, or a package is
+        missing.
     """
     # From here on no frame holds the address, which may have a password in it: a traceback may show frames.
     address, url = url if isinstance(url, Secret) else Secret(url), ""
+    scheme = address.reveal().partition(":")[0].lower()
     if address.reveal() == "memory":
         return None
-    scheme = address.reveal().partition(":")[0].lower()
     if scheme == "sqlite":
-        from spotify_ads_async.governor.shared.sqlite import SqliteStore  # noqa: PLC0415 (who keeps windows in memory needs none)
+        from spotify_ads_async.governor.shared.sqlite import SqliteStore  # noqa: PLC0415 (where it is used)
 
         return SqliteStore(address.reveal())
     if scheme in _REDIS_SCHEMES:
-        from spotify_ads_async.governor.shared.redis import RedisStore  # noqa: PLC0415 (the extra is imported where it is used)
+        from spotify_ads_async.governor.shared.redis import RedisStore  # noqa: PLC0415 (the extra, where it is used)
 
         return RedisStore(address, timeout=timeout)
     raise ConfigurationError(
-        f"store is memory, sqlite:///path, redis://host, redis+sentinel://host/service or redis+cluster://host; not {scheme!r}"
+        "store is memory, sqlite:///path, redis://host, redis+sentinel://host/service or redis+cluster://host; "
+        f"not {scheme!r}"
     )

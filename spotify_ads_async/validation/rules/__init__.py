@@ -1,7 +1,9 @@
-"""Rules that no single field can hold: what the API document states across fields, or in words and ``x-spotify-*`` notes alone.
+"""Rules that no single field can hold.
 
+What the API document states across fields, or in words and ``x-spotify-*`` notes alone.
 Each rule is a pure function of a request whose fields passed their own checks; it raises
-:class:`~spotify_ads_async.validation.checks.Refused` or returns nothing. The tables name, by operationId, where a rule holds.
+:class:`~spotify_ads_async.validation.refused.Refused` or returns nothing. The tables name, by operationId, where a rule
+holds.
 """
 
 from __future__ import annotations

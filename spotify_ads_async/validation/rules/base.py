@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 from spotify_ads_async.types import UNSET
-from spotify_ads_async.validation.checks import Refused
+from spotify_ads_async.validation.refused import Refused
 
 __all__ = ["Body", "BodyRule", "QueryRule", "Value", "at", "country_code", "given", "listed", "ordered", "set_fields"]
 

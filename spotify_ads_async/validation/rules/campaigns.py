@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from spotify_ads_async.types import UNSET
-from spotify_ads_async.validation.checks import Refused
+from spotify_ads_async.validation.refused import Refused
 from spotify_ads_async.validation.rules.base import Body, at, country_code, given, listed, ordered, set_fields
 
 LONGEST_FLIGHT = timedelta(days=365)

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from spotify_ads_async.types import UNSET
-from spotify_ads_async.validation.checks import Refused
+from spotify_ads_async.validation.refused import Refused
 from spotify_ads_async.validation.rules.base import Body, at, country_code, given
 
 LARGEST_UPLOAD_BYTES = 20 * 1024 * 1024

@@ -8,7 +8,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from spotify_ads_async.types import UNSET
-from spotify_ads_async.validation.checks import Refused
+from spotify_ads_async.validation.refused import Refused
 from spotify_ads_async.validation.rules.base import Body, Value, at, given, listed
 
 LONGEST_REPORT = timedelta(days=90)

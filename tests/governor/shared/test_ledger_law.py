@@ -1,7 +1,9 @@
-"""The law of the shared rule: no window is exceeded, whatever arrives late or never, whoever dies, stops, forks, or whatever is flushed.
+"""The law of the shared rule.
 
-Processes are reduced to what they may do with a ledger: claim, leave with what was granted while it is good, settle, lose messages, die. A
-brute-force counter looks for a window with more requests than it takes, wherever the server counted each between departure and answer.
+No window is exceeded, whatever arrives late or never, whoever dies, stops, forks, or whatever is flushed.
+Processes are reduced to what they may do with a ledger: claim, leave with what was granted while it is good, settle,
+lose messages, die. A brute-force counter looks for a window with more requests than it takes, wherever the server
+counted each between departure and answer.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ HORIZON = 300_000
 
 
 class Process:
-    """One process: what it was granted (number: usable from, good until), what is under way (number: departure), what is to be told."""
+    """One process.
+
+    What it was granted (number: usable from, good until), what is under way (number: departure), what is to be told.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -83,6 +88,9 @@ class Shared(RuleBasedStateMachine):
         self.processes = [Process(f"p{number}") for number in range(3)]
         self.counted: list[Interval] = []
         self.open: dict[tuple[str, int], int] = {}
+
+    def teardown(self) -> None:
+        self.connection.close()
 
     def step(self, message: Exchange) -> Reply:
         return exchange(self.connection, message, Surroundings(self.now, self.run, lost=self.lost))
@@ -151,7 +159,10 @@ class Shared(RuleBasedStateMachine):
 
     @rule(who=st.integers(0, 2), forks=st.booleans())
     def die(self, who: int, forks: bool) -> None:  # noqa: FBT001 (hypothesis passes it by name)
-        """Killed, or replaced by a fork that keeps nothing; what was under way is counted within half a lease of its departure."""
+        """Killed, or replaced by a fork that keeps nothing.
+
+        What was under way is counted within half a lease of its departure.
+        """
         process = self.processes[who]
         self.counted += [
             (departed / 1e6, max(self.now, departed + LEASE // 2) / 1e6) for departed in process.under_way.values()
@@ -164,7 +175,10 @@ class Shared(RuleBasedStateMachine):
 
     @rule(restart=st.booleans())
     def lose(self, restart: bool) -> None:  # noqa: FBT001 (the same)
-        """FLUSHALL, or a restart with older data or none: every process tells soon, and none of them has died within a window of it."""
+        """FLUSHALL, or a restart with older data or none.
+
+        Every process tells soon, and none of them has died within a window of it.
+        """
         if any(process.name >= "p3" for process in self.processes):
             return
         if restart:
@@ -182,7 +196,5 @@ class Shared(RuleBasedStateMachine):
             assert fullest_window_slowly(self.counted + flying, cycle / 1e6) <= capacity
 
 
-Shared.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-)
+Shared.TestCase.settings = settings(max_examples=100, stateful_step_count=30, suppress_health_check=list(HealthCheck))
 test_no_window_is_ever_exceeded = Shared.TestCase

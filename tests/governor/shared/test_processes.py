@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import anyio.to_thread
@@ -46,14 +47,14 @@ async def send(through: Governor, log: Path, seconds: float, at_once: int = 15) 
     await asyncio.gather(*(one() for _ in range(at_once)))
 
 
-def fork(through: Governor, log: Path, seconds: float) -> int:
-    """A child that goes on with the governor that it was copied with."""
+def forked(work: Callable[[], Coroutine[object, object, None]]) -> int:
+    """A child that does the work with what it was copied with."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
         child = os.fork()
     if child == 0:
         try:
-            asyncio.run(send(through, log, seconds))
+            asyncio.run(work())
         finally:
             os._exit(0)
     return child
@@ -72,13 +73,45 @@ async def test_forked_processes_spend_nothing_of_their_parents(store: str, tmp_p
     through = governor(store)
     work = asyncio.create_task(send(through, log, 4.0, at_once=25 if busy else 3))
     await asyncio.sleep(0.1)
-    children = [fork(through, log, 3.0) for _ in range(3)]
+    children = [forked(lambda: send(through, log, 3.0)) for _ in range(3)]
     await work
     await through.aclose()
     await ended(children)
     moments = [float(line) for line in log.read_text().split()]
     assert fullest(moments, WINDOW) <= 30
     assert len(moments) > 40
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+async def test_what_a_forked_child_spends_is_known_after_its_parent_has_left_the_store(store: str) -> None:
+    """SQLite deletes the log with what it takes for the last connection, and a fork inherits what it knows of them."""
+    through = Governor([Limit("ip", requests=20, window=60.0)], store=store)
+
+    async def spend(requests: int) -> None:
+        for _ in range(requests):
+            async with through.admit({"ip"}):
+                pass
+
+    async def as_a_child() -> None:
+        await spend(1)
+        os.write(begun_by_child, b".")
+        os.read(closed, 1)
+        await spend(5)
+        await through.aclose()
+
+    await spend(1)
+    (begun, begun_by_child), (closed, closed_by_parent) = os.pipe(), os.pipe()
+    child = forked(as_a_child)
+    await anyio.to_thread.run_sync(os.read, begun, 1)
+    await through.aclose()
+    os.write(closed_by_parent, b".")
+    await ended([child])
+    kept = open_store(store, timeout=5.0)
+    assert kept is not None
+    assert [len(window.dues) for window in await kept.look()] == [7]
+    await kept.aclose()
+    for end in (begun, begun_by_child, closed, closed_by_parent):
+        os.close(end)
 
 
 async def test_eighty_threads_that_wait_are_all_served(store: str) -> None:

@@ -1,4 +1,7 @@
-"""SQLite files and real servers: what one process spends counts for all, across ends, restarts, flushes and failovers."""
+"""SQLite files and real servers.
+
+What one process spends counts for all, across ends, restarts, flushes and failovers.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Several processes under one quota, in virtual time: no window is ever exceeded, whatever is lost, and nobody waits in vain."""
+"""Several processes under one quota, in virtual time.
+
+No window is ever exceeded, whatever is lost, and nobody waits in vain.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ from spotify_ads_async.governor.shared.claims import OnStoreFailure
 POLICIES = st.sampled_from(["fail", "pause"])
 LIMITS = [Limit("client_id", requests=150, window=15.0), Limit("ip", requests=50, window=5.0)]
 RECOVERED = 27.0
-"""Seconds after which a store that came back lets requests go again, whatever it lost: its longest window, leases, retries."""
+"""Seconds after which a store that came back lets requests go again, whatever it lost.
+
+Its longest window, leases, retries.
+"""
 
 
 class Fleet:
@@ -157,14 +163,14 @@ def test_a_store_that_is_far_away_slows_nothing_down_but_a_little() -> None:
     assert sum(fleet.calls) >= 0.9 * 600
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=8, derandomize=True)
 @given(seed=st.integers(0, 2**32), loss=st.floats(0.0, 0.2), latency=st.floats(0.0, 0.4), policy=POLICIES)
 def test_lost_messages_never_exceed_a_window(seed: int, loss: float, latency: float, policy: OnStoreFailure) -> None:
     fleet = Fleet(seed=seed, policy=policy, loss=loss, latency=latency)
     run_virtually(lambda _: fleet.run(20.0))
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=8, derandomize=True)
 @given(
     seed=st.integers(0, 2**32),
     policy=POLICIES,
@@ -182,7 +188,10 @@ def test_a_store_that_goes_away_and_comes_back_never_exceeds_a_window(
 
 
 def check_an_uneven_outage(seed: int) -> None:
-    """Processes that are busy now and then, an outage of their store, and one more process that starts when it is over."""
+    """Processes that are busy now and then, and an outage of their store.
+
+    One more process starts when it is over.
+    """
     rng = random.Random(seed)  # noqa: S311 (load, no secrets)
     policy: OnStoreFailure = rng.choice(["fail", "pause", "pause"])
     fleet = Fleet(seed=seed, processes=5, policy=policy, latency=rng.choice([0.002, 0.002, 0.1, 0.3]))
@@ -216,7 +225,7 @@ def check_an_uneven_outage(seed: int) -> None:
     assert max(fleet.arrivals["client_id"]) > starts + lasts, "nothing left after the store was back"
 
 
-@settings(max_examples=6, deadline=None, derandomize=True)
+@settings(max_examples=6, derandomize=True)
 @given(seed=st.integers(0, 2**32))
 def test_whoever_is_busy_when_and_whoever_joins_after_an_outage_no_window_is_exceeded(seed: int) -> None:
     check_an_uneven_outage(seed)

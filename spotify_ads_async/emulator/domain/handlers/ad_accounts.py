@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from spotify_ads_async.emulator.domain.answers import Response, missing, refused
 from spotify_ads_async.emulator.domain.call import Call, Handlers, paging
 from spotify_ads_async.emulator.domain.history import record
-from spotify_ads_async.emulator.domain.store import Account, Business, Row, Store
+from spotify_ads_async.emulator.domain.store import Account, Business, Store
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = ["CURRENCIES", "HANDLERS", "join", "new_ad_account"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import cycle, islice
 from typing import Any
 
 from spotify_ads_async.emulator.domain import ad_products
@@ -11,15 +12,16 @@ from spotify_ads_async.emulator.domain.call import Call, Handlers, page
 from spotify_ads_async.emulator.domain.clock import parse
 from spotify_ads_async.emulator.domain.history import record
 from spotify_ads_async.emulator.domain.patching import PatchMode
-from spotify_ads_async.emulator.domain.store import Account, Row
+from spotify_ads_async.emulator.domain.store import Account
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = [
     "DEFAULT_FREQUENCY_CAPS",
     "DEFAULT_PLATFORMS",
     "HANDLERS",
     "ORDERS",
+    "add_ad_sets",
     "check_rules",
-    "copy_of",
     "made_ad_set",
     "new_ad_set",
 ]
@@ -121,13 +123,22 @@ def new_ad_set(account: Account, body: Row) -> Row:
     return row
 
 
-def copy_of(account: Account, row: Row) -> Row:
-    """Put a new ad set that is like another one but for its id, name and age."""
+def add_ad_sets(account: Account, count: int) -> list[str]:
+    """Put new ad sets that are like those of the account but for id, name and age; their ids."""
     now = account.store.clock.text()
-    copy = {**row, "id": account.store.new_id(), "name": f"{row['name']} (copy)", "created_at": now, "updated_at": now}
-    account.ad_sets.put(copy)
-    record(account, "AD_SET", None, copy)
-    return copy
+    ids: list[str] = []
+    for row in islice(cycle(list(account.ad_sets)), count):
+        copy = {
+            **row,
+            "id": account.store.new_id(),
+            "name": f"{row['name']} (copy)",
+            "created_at": now,
+            "updated_at": now,
+        }
+        account.ad_sets.put(copy)
+        record(account, "AD_SET", None, copy)
+        ids.append(copy["id"])
+    return ids
 
 
 def changed_ad_set(account: Account, row: Row, body: Row) -> Row:

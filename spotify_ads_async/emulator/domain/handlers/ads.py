@@ -11,7 +11,8 @@ from spotify_ads_async.emulator.domain.clock import parse
 from spotify_ads_async.emulator.domain.handlers.campaigns import trimmed
 from spotify_ads_async.emulator.domain.history import record
 from spotify_ads_async.emulator.domain.patching import PatchMode
-from spotify_ads_async.emulator.domain.store import Account, Row
+from spotify_ads_async.emulator.domain.store import Account
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = ["HANDLERS", "check_assets", "made_ad", "new_ad"]
 

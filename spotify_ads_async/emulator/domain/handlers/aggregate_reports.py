@@ -15,7 +15,8 @@ from spotify_ads_async.emulator.domain.answers import Response, missing, refused
 from spotify_ads_async.emulator.domain.call import Call, Handlers
 from spotify_ads_async.emulator.domain.clock import parse, stamp
 from spotify_ads_async.emulator.domain.delivery import measured
-from spotify_ads_async.emulator.domain.store import Account, Row
+from spotify_ads_async.emulator.domain.store import Account
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = ["HANDLERS", "ads_below", "entities", "stats"]
 

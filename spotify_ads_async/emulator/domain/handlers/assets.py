@@ -8,7 +8,8 @@ from typing import Any
 from spotify_ads_async.emulator.domain.answers import Response, refused
 from spotify_ads_async.emulator.domain.call import Call, Handlers, page
 from spotify_ads_async.emulator.domain.media import describe
-from spotify_ads_async.emulator.domain.store import Account, Row
+from spotify_ads_async.emulator.domain.store import Account
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = ["HANDLERS", "MAX_CHUNK_SIZE_MB"]
 
@@ -75,7 +76,10 @@ def _waiting(account: Account, asset_id: str, asset_type: str) -> Row:
 
 
 def _receive(account: Account, row: Row, content: bytes) -> Row:
-    """Take the file: the asset is processed and, after a while, ready, or in error when the file is nothing of its type."""
+    """Take the file.
+
+    The asset is processed and, after a while, ready, or in error when the file is nothing of its type.
+    """
     described = describe(row["asset_type"], content)
     outcome: Row = {"status": "ERROR"}
     if described is not None:

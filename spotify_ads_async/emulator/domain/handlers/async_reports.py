@@ -14,7 +14,8 @@ from spotify_ads_async.emulator.domain.clock import parse, stamp
 from spotify_ads_async.emulator.domain.delivery import measured, split
 from spotify_ads_async.emulator.domain.handlers.aggregate_reports import ads_below, buckets
 from spotify_ads_async.emulator.domain.handlers.insight_reports import DIMENSIONS
-from spotify_ads_async.emulator.domain.store import Account, Row
+from spotify_ads_async.emulator.domain.store import Account
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = ["HANDLERS"]
 

@@ -8,7 +8,8 @@ from typing import Any
 from spotify_ads_async.emulator.domain.answers import Refusal, Response, refused
 from spotify_ads_async.emulator.domain.call import Call, Handlers, page
 from spotify_ads_async.emulator.domain.handlers.datasets import shared_with
-from spotify_ads_async.emulator.domain.store import Account, Row, Store
+from spotify_ads_async.emulator.domain.store import Account, Store
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = ["HANDLERS", "list_received"]
 

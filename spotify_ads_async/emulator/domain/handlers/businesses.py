@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from spotify_ads_async.emulator.domain.answers import Response
 from spotify_ads_async.emulator.domain.call import Call, Handlers
-from spotify_ads_async.emulator.domain.store import Row, Store
+from spotify_ads_async.emulator.domain.store import Store
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = ["HANDLERS", "new_business"]
 

@@ -9,7 +9,8 @@ from spotify_ads_async.emulator.domain import ad_products
 from spotify_ads_async.emulator.domain.answers import Response, refused
 from spotify_ads_async.emulator.domain.call import Call, Handlers, page
 from spotify_ads_async.emulator.domain.history import record
-from spotify_ads_async.emulator.domain.store import Account, Row
+from spotify_ads_async.emulator.domain.store import Account
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = ["HANDLERS", "archive", "made_campaign", "new_campaign", "trimmed"]
 

@@ -9,7 +9,7 @@ import msgspec
 from spotify_ads_async.emulator.domain.answers import Refusal, Response, missing
 from spotify_ads_async.emulator.domain.call import Call, Handlers
 from spotify_ads_async.emulator.domain.handlers.datasets import attach
-from spotify_ads_async.emulator.domain.store import Row
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = ["HANDLERS"]
 

@@ -9,7 +9,7 @@ from typing import Any
 from spotify_ads_async.emulator.domain.answers import Response, refused
 from spotify_ads_async.emulator.domain.call import Call, Handlers, page
 from spotify_ads_async.emulator.domain.clock import stamp
-from spotify_ads_async.emulator.domain.store import Row
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = ["HANDLERS"]
 

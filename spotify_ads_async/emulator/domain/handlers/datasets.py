@@ -8,7 +8,8 @@ from spotify_ads_async.emulator.domain.answers import Refusal, Response, missing
 from spotify_ads_async.emulator.domain.call import Call, Handlers, paging
 from spotify_ads_async.emulator.domain.clock import parse
 from spotify_ads_async.emulator.domain.signals import PIXEL_EVENTS, events_in_hour, hours
-from spotify_ads_async.emulator.domain.store import Account, Business, Row, Table
+from spotify_ads_async.emulator.domain.store import Account, Business
+from spotify_ads_async.emulator.domain.tables import Row, Table
 
 __all__ = ["HANDLERS", "attach", "own_account", "shared_with"]
 

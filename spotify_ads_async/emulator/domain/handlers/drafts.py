@@ -12,7 +12,8 @@ from spotify_ads_async.emulator.domain.call import Call, Handlers, page
 from spotify_ads_async.emulator.domain.handlers.ad_sets import ORDERS
 from spotify_ads_async.emulator.domain.patching import PatchMode
 from spotify_ads_async.emulator.domain.shapes import named_shape
-from spotify_ads_async.emulator.domain.store import Account, Row, Table
+from spotify_ads_async.emulator.domain.store import Account
+from spotify_ads_async.emulator.domain.tables import Row, Table
 
 __all__ = ["HANDLERS", "touch"]
 
@@ -248,7 +249,10 @@ def find_campaigns(call: Call) -> Response:
 
 
 def _find(call: Call, drafts: Table, parent: str, parents: Iterable[str] | None, key: str) -> Response:
-    """Drafts in the order that is asked for, where one can be asked for; the newest first where not. A draft may lack the field."""
+    """Drafts in the order that is asked for, where one can be asked for; the newest first where not.
+
+    A draft may lack the field.
+    """
     order, direction = call.query.get("sort_field", "CREATED_AT"), call.query.get("sort_direction", "DESC")
     wanted, statuses = _members(parents), call.query.get("statuses")
 

@@ -10,7 +10,7 @@ from spotify_ads_async.emulator.domain.call import Call, Handlers
 from spotify_ads_async.emulator.domain.clock import parse
 from spotify_ads_async.emulator.domain.forecast import Forecast, bid_range, forecast, people
 from spotify_ads_async.emulator.domain.handlers.ad_sets import DEFAULT_FREQUENCY_CAPS
-from spotify_ads_async.emulator.domain.store import Row
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = ["HANDLERS"]
 
@@ -125,7 +125,10 @@ def reserved_price(call: Call) -> Response:
 
 
 def experiments(call: Call) -> Response:
-    """``getExperimentAvailability``: a lift study needs a dataset, an A/B test two live ad sets; none runs in the emulator."""
+    """``getExperimentAvailability``: a lift study needs a dataset, an A/B test two live ad sets.
+
+    None runs in the emulator.
+    """
     account = call.account
     business = call.store.business(account.row["business_id"])
     shared = any(one["id"] == account.id for row in business.datasets for one in row["shared_ad_accounts"])

@@ -9,7 +9,7 @@ from spotify_ads_async.emulator.domain.answers import Refusal, Response, refused
 from spotify_ads_async.emulator.domain.call import Call, Handlers
 from spotify_ads_async.emulator.domain.delivery import measured, split
 from spotify_ads_async.emulator.domain.handlers.aggregate_reports import ads_below, check_entities, entities, stats
-from spotify_ads_async.emulator.domain.store import Row
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = ["DIMENSIONS", "HANDLERS"]
 

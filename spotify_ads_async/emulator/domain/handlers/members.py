@@ -5,7 +5,8 @@ from __future__ import annotations
 from spotify_ads_async.emulator.domain.answers import Refusal, Response, refused
 from spotify_ads_async.emulator.domain.call import Call, Handlers, paging
 from spotify_ads_async.emulator.domain.handlers.ad_accounts import join
-from spotify_ads_async.emulator.domain.store import Account, Business, Row
+from spotify_ads_async.emulator.domain.store import Account, Business
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = ["HANDLERS"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from spotify_ads_async.emulator.domain.answers import Refusal, Response, refused
 from spotify_ads_async.emulator.domain.call import Call, Handlers, page
 from spotify_ads_async.emulator.domain.handlers.datasets import attach, own_account, shared_with
-from spotify_ads_async.emulator.domain.store import Business, Row
+from spotify_ads_async.emulator.domain.store import Business
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = ["HANDLERS"]
 

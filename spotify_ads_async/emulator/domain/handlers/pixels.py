@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 from spotify_ads_async.emulator.domain.answers import Refusal, Response, refused
 from spotify_ads_async.emulator.domain.call import Call, Handlers
 from spotify_ads_async.emulator.domain.handlers.datasets import attach
-from spotify_ads_async.emulator.domain.store import Business, Row, Store
+from spotify_ads_async.emulator.domain.store import Business, Store
+from spotify_ads_async.emulator.domain.tables import Row
 
 __all__ = ["HANDLERS", "new_pixel"]
 

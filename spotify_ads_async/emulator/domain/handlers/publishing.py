@@ -18,7 +18,8 @@ from spotify_ads_async.emulator.domain.handlers.drafts import forget
 from spotify_ads_async.emulator.domain.history import record
 from spotify_ads_async.emulator.domain.patching import newer_in, put_back, without_newer
 from spotify_ads_async.emulator.domain.shapes import named_shape
-from spotify_ads_async.emulator.domain.store import Account, Row, Table
+from spotify_ads_async.emulator.domain.store import Account
+from spotify_ads_async.emulator.domain.tables import Row, Table
 
 __all__ = ["HANDLERS"]
 

@@ -1,0 +1,155 @@
+"""The media files of a plan: each uploaded once, and awaited until ads can use it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from spotify_ads_async.bulk.present import PAGE_SIZE
+from spotify_ads_async.bulk.workbook.records import MediaItem
+from spotify_ads_async.bulk.workbook.work import Work
+from spotify_ads_async.core.tasks import some_at_once
+from spotify_ads_async.errors import InvalidRequest, SpotifyAdsError
+from spotify_ads_async.operations import GET_ASSETS_BY_AD_ACCOUNT
+from spotify_ads_async.pagination import ListCall
+
+__all__ = ["MediaUploads"]
+
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.25, 10.0, 1.6
+_PATIENCE_SECONDS = 900.0
+_READY = "READY"
+_WITHOUT_FILE = frozenset({None, "WAITING_UPLOAD"})
+
+
+class MediaUploads:
+    """Uploads some media files of a plan. What is being processed is asked about together, fifty to a request.
+
+    Args:
+        work: what the run shares.
+        ready: told the number of a file that ads can use from now on.
+        failed: told the number of a file that they cannot use, and why.
+    """
+
+    def __init__(self, work: Work, ready: Callable[[int], None], failed: Callable[[int, str], Awaitable[None]]) -> None:
+        self._work = work
+        self._ready = ready
+        self._failed = failed
+        self._processing: dict[str, tuple[MediaItem, float]] = {}
+        self._sending = True
+
+    async def run(self, items: Iterable[MediaItem]) -> None:
+        """Upload what is not there yet, and return when each file is ready or has failed, or the run is to stop."""
+        missing: list[MediaItem] = []
+        for item in items:
+            if item.asset_id:
+                self._await(item, item.asset_id)
+            else:
+                missing.append(item)
+        if self._work.began_before and missing:
+            missing = await self._without_uploaded(missing)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._await_processing)
+            await some_at_once(self._upload, missing)
+            self._sending = False
+
+    def _await(self, item: MediaItem, asset_id: str) -> None:
+        self._processing[asset_id] = item, time.monotonic() + _PATIENCE_SECONDS
+
+    def _asset_name(self, item: MediaItem) -> str:
+        """The name of an asset: the file's, and a mark of this plan by which a later run knows it again."""
+        mark = self._work.header.created_at.translate({ord(one): None for one in "-:TZ"})[-10:]
+        return f"{Path(item.path).stem[:100]} {item.sha256[:6]}{mark}"
+
+    def _assets(self, **query: object) -> ListCall[Any]:
+        return ListCall(
+            self._work.ads, GET_ASSETS_BY_AD_ACCOUNT, path=self._work.account, query={"limit": PAGE_SIZE, **query}
+        )
+
+    async def _without_uploaded(self, items: Sequence[MediaItem]) -> list[MediaItem]:
+        """Those of some files that no earlier run of this plan has uploaded."""
+        wanted = {self._asset_name(one): one for one in items}
+        async for asset in self._assets():
+            if asset.name in wanted and asset.status not in _WITHOUT_FILE:
+                await self._arrived(wanted.pop(asset.name), asset)
+        return list(wanted.values())
+
+    async def _upload(self, item: MediaItem) -> None:
+        from spotify_ads_async.uploads.files import inspect  # noqa: PLC0415 - most plans upload nothing
+
+        path, work = Path(item.path), self._work
+        if work.stopping.is_set():
+            return
+        try:
+            found = await anyio.to_thread.run_sync(inspect, path, None)
+            if found.sha256 != item.sha256:
+                reason = f"{path.name} is not the file that was planned: it changed since; plan again"
+                raise InvalidRequest(reason, operation="uploadAsset")
+            done = await work.ads.ad_account(work.header.ad_account_id).assets.upload(
+                path,
+                name=self._asset_name(item),
+                asset_type=found.asset_type,
+                journal=work.path.with_name(f"{work.path.name}.{item.number}.upload"),
+                timeout=None,
+                unique_name=True,
+            )
+            await self._arrived(item, done.asset)
+        except (SpotifyAdsError, OSError) as problem:
+            await self._give_up(item, problem)
+
+    async def _arrived(self, item: MediaItem, asset: Any) -> None:  # noqa: ANN401 - of any type
+        """The server has a file; it may still have to process it."""
+        from spotify_ads_async.uploads.media import require_usable  # noqa: PLC0415 - most plans upload nothing
+
+        await self._work.uploaded(item.number, str(asset.id))
+        try:
+            require_usable(asset, Path(item.path).name)
+        except SpotifyAdsError as problem:
+            await self._give_up(item, problem)
+            return
+        if asset.status == _READY:
+            self._processing.pop(str(asset.id), None)
+            self._ready(item.number)
+        elif str(asset.id) not in self._processing:
+            self._await(item, str(asset.id))
+
+    async def _give_up(self, item: MediaItem, problem: Exception | str) -> None:
+        await self._work.uploaded(item.number, "")
+        await self._failed(item.number, f"{Path(item.path).name} could not be uploaded: {problem}")
+
+    async def _await_processing(self) -> None:
+        """Ask until everything is ready; pauses grow while nothing new arrives."""
+        asked_about: set[str] = set()
+        pause = _FIRST_PAUSE
+        while (self._processing or self._sending) and not self._work.stopping.is_set():
+            pause = min(pause * _GROWTH, _LONGEST_PAUSE) if self._processing.keys() <= asked_about else _FIRST_PAUSE
+            asked_about = set(self._processing)
+            with anyio.move_on_after(pause):
+                await self._work.stopping.wait()
+            await self._ask()
+
+    async def _ask(self) -> None:
+        asked = list(self._processing)
+        for start in range(0, len(asked), PAGE_SIZE):
+            try:
+                page = await self._assets(asset_ids=asked[start : start + PAGE_SIZE])
+            except SpotifyAdsError as problem:
+                # Whoever cannot ask cannot make ads either: the files stay as they are for a later run.
+                for asset_id in asked[start : start + PAGE_SIZE]:
+                    item, _ = self._processing.pop(asset_id)
+                    await self._failed(item.number, f"{Path(item.path).name} could not be read back: {problem}")
+                continue
+            for asset in page.items:
+                if str(asset.id) in self._processing:
+                    await self._arrived(self._processing[str(asset.id)][0], asset)
+        for asset_id, (item, until) in list(self._processing.items()):
+            if time.monotonic() > until:
+                del self._processing[asset_id]
+                waited = (
+                    f"asset {asset_id} is not ready after {_PATIENCE_SECONDS:.0f} s: resume the plan to go on waiting"
+                )
+                await self._failed(item.number, f"{Path(item.path).name}: {waited}")

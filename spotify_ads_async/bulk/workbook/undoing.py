@@ -1,0 +1,154 @@
+"""Taking a workbook's plan back: its changes, and what is new, which is deleted or archived."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from spotify_ads_async.bulk.entities import ADS
+from spotify_ads_async.bulk.plan.undo import plan_undo
+from spotify_ads_async.bulk.records import WrongPlan
+from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign
+from spotify_ads_async.bulk.store.journal import Journal
+from spotify_ads_async.bulk.store.plan_file import now_text
+from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS
+from spotify_ads_async.bulk.workbook.records import NewItem, NewState
+from spotify_ads_async.bulk.workbook.store import WorkbookPlan, write_plan
+from spotify_ads_async.client import AdsClient
+from spotify_ads_async.core.tasks import some_at_once
+from spotify_ads_async.errors import SpotifyAdsError
+
+__all__ = ["plan_workbook_undo", "remove"]
+
+
+async def plan_workbook_undo(ads: AdsClient, done: Path, path: Path, *, force: bool, archive: bool) -> None:
+    """Make the plan that takes back what the plan of a workbook did: its changes, and what is new.
+
+    Args:
+        ads: the client.
+        done: the plan to take back.
+        path: the plan to make.
+        force: overwrite what somebody changed since.
+        archive: archive what is new and published by now; it stays otherwise.
+
+    Raises:
+        WrongPlan: ``done`` is for another address, or has requests whose outcome is not settled.
+        FileExistsError: there is a file at ``path``, or where a part of it would be.
+        SpotifyAdsError: the present state cannot be read.
+    """
+    with WorkbookPlan.open(done) as plan:
+        header, parts = plan.header, plan.parts()
+    if header.base_url != ads.base_url:
+        raise WrongPlan(f"the plan was made for {header.base_url}, and calls would go to {ads.base_url}")
+    undo = msgspec.structs.replace(
+        header,
+        source=f"undo of {done}",
+        undo_of=str(done),
+        archive=archive,
+        created_at=now_text(),
+        remarks="",
+        guessed=False,
+    )
+    made: list[tuple[str, Path]] = []
+    try:
+        for plural, part in reversed(parts):
+            inverse = path.with_name(f"{path.name}.{plural.replace(' ', '-')}")
+            await plan_undo(ads, part, inverse, force=force)
+            made.append((plural, inverse))
+        await anyio.to_thread.run_sync(write_plan, path, undo, made)
+    except BaseException:
+        for _, inverse in made:
+            inverse.unlink(missing_ok=True)
+        raise
+
+
+async def remove(ads: AdsClient, path: Path, *, archive: bool, tell: Callable[[NewItem, str], Awaitable[None]]) -> int:
+    """Take back what is new in the plan of a workbook.
+
+    Args:
+        ads: the client.
+        path: the plan.
+        archive: archive campaigns that were published, and turn off ad sets and ads that were published in live
+            campaigns.
+        tell: told of each new thing, and of what became of it.
+
+    Returns:
+        How many stay, since they are published.
+
+    Raises:
+        SpotifyAdsError: a request failed.
+    """
+    plan = await anyio.to_thread.run_sync(WorkbookPlan.open, path)
+    try:
+        removal = _Removal(ads, Journal(plan), archive=archive, tell=tell)
+        return await removal.run(plan.header.ad_account_id)
+    finally:
+        plan.close()
+
+
+class _Removal:
+    def __init__(
+        self,
+        ads: AdsClient,
+        journal: Journal[WorkbookPlan],
+        *,
+        archive: bool,
+        tell: Callable[[NewItem, str], Awaitable[None]],
+    ) -> None:
+        self._ads = ads
+        self._journal = journal
+        self._archive = archive
+        self._tell = tell
+        self._left = 0
+
+    async def run(self, ad_account_id: str) -> int:
+        self._account = {"ad_account_id": ad_account_id}
+        self._items = [one for one in await self._journal.read(lambda plan: plan.items()) if one.is_there]
+        await some_at_once(self._remove, await self._journal.read(lambda plan: plan.campaigns()))
+        return self._left
+
+    async def _remove(self, campaign: DraftCampaign) -> None:
+        items = [one for one in self._items if one.campaign == campaign.id]
+        published = campaign.state is CampaignState.PUBLISHED
+        if published and not self._archive:
+            self._left += len(items)
+            for item in items:
+                await self._tell(item, "is published, and stays: --archive archives it")
+            return
+        for item in _outermost(items, campaign):
+            await _take_back(self._ads, self._account, item, published=published)
+        state = NewState.ARCHIVED if published else NewState.DELETED
+        gone = [msgspec.structs.replace(one, state=state) for one in items]
+
+        def write(plan: WorkbookPlan) -> None:
+            plan.settle(gone)
+            plan.conclude(msgspec.structs.replace(campaign, state=CampaignState.DELETED))
+
+        with anyio.CancelScope(shield=True):
+            await self._journal.write(write)
+        for item in gone:
+            await self._tell(item, state.value)
+
+
+def _outermost(items: Sequence[NewItem], campaign: DraftCampaign) -> list[NewItem]:
+    """The campaign itself, with which everything in it goes; its parts where it was there before."""
+    return [one for one in items if str(one.number) == campaign.id] or list(reversed(items))
+
+
+async def _take_back(ads: AdsClient, account: dict[str, str], item: NewItem, *, published: bool) -> None:
+    kind = NEW_KINDS[item.plural]
+    if published:
+        archives = kind.entity.archives and item.plural != ADS.plural
+        change = {"status": "ARCHIVED"} if archives else {"delivery": "OFF"}
+        await ads.call(kind.entity.update, path={**account, kind.entity.id_column: item.draft_id}, body=change)
+        return
+    try:
+        await ads.call(kind.draft.delete, path={**account, kind.draft.draft_path: item.draft_id})
+    except SpotifyAdsError as problem:
+        # One that is gone already is refused as other mistakes are.
+        if problem.status not in {400, 404}:
+            raise
