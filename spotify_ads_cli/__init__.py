@@ -10,6 +10,7 @@ cyclopts.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from spotify_ads_cli.consoles import take_everything
@@ -26,12 +27,26 @@ def main() -> None:
             raise
         sys.exit(f"the command line needs {missing.name}: pip install 'spotify-ads-async[cli]'")
     take_everything()
+    code: object = 0
     try:
-        try:
-            app()
-        finally:
-            sys.stdout.flush()  # what the interpreter cannot write at its end, it says in a traceback
-    except OSError as error:
-        from spotify_ads_async.cli.run import ended_by  # noqa: PLC0415 - the extra may be missing
+        app()
+    except SystemExit as end:
+        code = end.code
+    except OSError as problem:  # from outside of a command's own handling: its output has nowhere to go
+        code = _lost(problem)
+    try:
+        sys.stdout.flush()
+    except OSError as problem:
+        # Or else the interpreter tries once more at its end, and complains.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = code or _lost(problem)
+    raise SystemExit(code)
 
-        sys.exit(ended_by(error))
+
+def _lost(problem: OSError) -> int:
+    """Say that the output could not be written, unless whoever read it has seen enough. Answers the exit code."""
+    if isinstance(problem, BrokenPipeError):
+        return 0
+    said = f"error: the output could not be written to its end ({problem.strerror}): make room where it goes to"
+    print(said, file=sys.stderr)  # noqa: T201 (nothing else is loaded here)
+    return 2

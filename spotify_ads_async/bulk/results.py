@@ -169,6 +169,8 @@ class PlanTotals(msgspec.Struct, kw_only=True):
         fields: how many rows change a field.
         budget_before: micros over the rows that change a budget, by the budget's type.
         budget_after: the same afterwards.
+        budget_growth: micros by which rows let budgets grow, whatever others shrink. A budget that becomes one of
+            another type, or begins to be spent, counts whole.
         most_before: micros that the ad sets whose budgets or flights change may spend at most until their flights end.
         most_after: the same afterwards.
         unbounded_before: how many of them nothing bounds, since they have a budget a day and no end.
@@ -189,6 +191,7 @@ class PlanTotals(msgspec.Struct, kw_only=True):
     fields: Counter[str] = msgspec.field(default_factory=Counter[str])
     budget_before: Counter[str] = msgspec.field(default_factory=Counter[str])
     budget_after: Counter[str] = msgspec.field(default_factory=Counter[str])
+    budget_growth: int = 0
     most_before: int = 0
     most_after: int = 0
     unbounded_before: int = 0
@@ -220,6 +223,7 @@ class PlanTotals(msgspec.Struct, kw_only=True):
             amount = leaf(values, ("budget", _MONEY))
             if isinstance(amount, int):
                 budgets[str(leaf(values, ("budget", "type")))] += amount
+        self.budget_growth += _growth(row.state, {**row.state, **row.after})
         if not _FLIGHT.isdisjoint(row.after):
             self._add_flight(row)
 
@@ -231,6 +235,14 @@ class PlanTotals(msgspec.Struct, kw_only=True):
         self.most_after += after or 0
         self.unbounded_before += before is None
         self.unbounded_after += after is None
+
+
+def _growth(before: Mapping[str, Any], after: Mapping[str, Any]) -> int:
+    old, new = (leaf(state, ("budget", _MONEY)) for state in (before, after))
+    starts = _is_off(before) and not _is_off(after)
+    same_type = leaf(before, ("budget", "type")) == leaf(after, ("budget", "type"))
+    counted = old if isinstance(old, int) and same_type and not starts else 0
+    return max(0, new - counted) if isinstance(new, int) else 0
 
 
 def _is_off(values: Mapping[str, object]) -> bool:

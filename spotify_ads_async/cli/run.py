@@ -26,7 +26,6 @@ __all__ = [
     "INTERRUPTED",
     "REFUSED",
     "USAGE",
-    "ended_by",
     "in_words",
     "run",
     "say",
@@ -75,13 +74,13 @@ def run(command: Callable[[], Awaitable[int | None]]) -> NoReturn:
         say("interrupted")
         code = INTERRUPTED
     except Exception as error:  # noqa: BLE001 - every error gets its message or its traceback
-        code = ended_by(first_cause(error))
+        code = _ended_by(first_cause(error))
     except BaseExceptionGroup as group:
-        code = ended_by(first_cause(group))
+        code = _ended_by(first_cause(group))
     raise typer.Exit(code)
 
 
-def ended_by(error: BaseException) -> int:
+def _ended_by(error: BaseException) -> int:
     """Say what went wrong: the exit code. An error of the program itself is raised as it is."""
     if isinstance(error, OSError) and error.filename is None:
         # Whoever read the output has seen enough, or its disk is full: nothing more is written there.

@@ -181,21 +181,6 @@ def test_a_reader_that_has_seen_enough_ends_the_command_quietly(spotify_ads: Com
     assert (status, ended.stderr) == ("0", "")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that takes nothing, which Linux has")
-@pytest.mark.parametrize("arguments", [("--version",), ("accounts",)])
-def test_an_output_that_takes_no_more_is_said_in_one_sentence(spotify_ads: CommandLine, arguments: tuple[str]) -> None:
-    with Path("/dev/full").open("w") as full:
-        ended = subprocess.run(
-            spotify_ads.command(*arguments),
-            env=spotify_ads.environment,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
-    said = "error: the output could not be written to its end (No space left on device): make room where it goes to\n"
-    assert (ended.returncode, ended.stderr.decode()) == (2, said)
-
-
 def test_the_first_row_comes_before_the_last_page_is_read(spotify_ads: CommandLine) -> None:
     with subprocess.Popen(
         spotify_ads.command("ad-sets", "list", "-o", "jsonl"),

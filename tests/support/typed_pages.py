@@ -13,8 +13,15 @@ from support.examples import blocks_of
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "tests" / "typing" / "pages.py"
 PAGES = (
-    *("tutorial", "index", "how-to/audience-files", "how-to/bulk-changes", "how-to/clone-a-campaign"),
-    *("how-to/create-a-campaign", "how-to/networks", "how-to/notebook", "how-to/share-a-quota", "how-to/sign-in"),
+    *("tutorial", "how-to/audience-files", "how-to/bulk-changes", "how-to/clone-a-campaign"),
+    *(
+        "how-to/create-a-campaign",
+        "how-to/networks",
+        "how-to/notebook",
+        "how-to/pause",
+        "how-to/share-a-quota",
+        "how-to/sign-in",
+    ),
     *("how-to/upload-media", "how-to/watch"),
 )
 _HEAD = '''"""The documentation's examples, for type checkers: written by `make api` from the pages."""

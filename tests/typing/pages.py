@@ -42,18 +42,6 @@ async def tutorial() -> None:
     await ads.aclose()
 
 
-async def index() -> None:
-    import os
-
-    from spotify_ads_async import AdsClient
-    from spotify_ads_async.models import AdSetStatus
-
-    async with AdsClient.from_env() as client:
-        account = client.ad_account(os.environ["SPOTIFY_ADS_AD_ACCOUNT_ID"])
-        async for ad_set in account.ad_sets.list(statuses=[AdSetStatus.ACTIVE]):
-            print(ad_set.id, ad_set.name)
-
-
 async def audience_files() -> None:
     import os
     from pathlib import Path
@@ -277,12 +265,39 @@ async def notebook() -> None:
     await ads.aclose()
 
 
-async def share_a_quota() -> None:
-    from spotify_ads_async import Governor
+async def pause() -> None:
+    import os
 
-    async with Governor(store="sqlite:///quota.db") as governor:
-        async with governor.admit({"client_id", "ip"}):
-            ...  # what leaves here counts for every process that uses the file
+    from spotify_ads_async import AdsClient
+    from spotify_ads_async.models import AdSetUpdate, CampaignStatus, CampaignUpdate, Delivery
+
+    ads = AdsClient.from_env()
+    account = ads.ad_account(os.environ["SPOTIFY_ADS_AD_ACCOUNT_ID"])
+    ad_set = (await account.ad_sets.list(limit=1)).items[0]
+    await account.ad_sets.update(ad_set.id, AdSetUpdate(delivery=Delivery.OFF))
+    await account.ad_sets.update(ad_set.id, AdSetUpdate(delivery=Delivery.ON))
+
+    campaign = (await account.campaigns.list(limit=1)).items[0]
+    await account.campaigns.update(campaign.id, CampaignUpdate(status=CampaignStatus.PAUSED))
+    await ads.aclose()
+
+
+async def share_a_quota() -> None:
+    import asyncio
+    import os
+
+    from spotify_ads_async import AdsClient
+
+
+    async def main() -> None:
+        async with AdsClient.from_env() as ads:
+            account = ads.ad_account(os.environ["SPOTIFY_ADS_AD_ACCOUNT_ID"])
+            print(len(await account.ad_sets.list().collect()), "ad sets")
+            for window in ads.quota().windows:
+                print(window.limit, window.available, "of", window.capacity)
+
+
+    asyncio.run(main())
 
     from spotify_ads_async import PUBLISHED_LIMITS, Governor
 
@@ -346,11 +361,6 @@ async def upload_media() -> None:
 
 
 async def watch() -> None:
-    import logging
-
-    logging.basicConfig()
-    logging.getLogger("spotify_ads_async.requests").setLevel(logging.DEBUG)
-
     import os
 
     from spotify_ads_async import AdsClient
