@@ -15,9 +15,9 @@ import typer
 from spotify_ads_async import bulk
 from spotify_ads_async.cli import bulk_work
 from spotify_ads_async.cli.bulk_work import FileReading, Planning
+from spotify_ads_async.cli.completing import complete_setting
 from spotify_ads_async.cli.connect import facts_file
 from spotify_ads_async.cli.consent import AllowUnusual, Yes
-from spotify_ads_async.cli.fields import complete_setting
 from spotify_ads_async.cli.options import AdAccount, OutputForm, Where, needed
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import run, say, usage_error
