@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 import msgspec
 
 from spotify_ads_async.emulator.domain.answers import Refusal
 from spotify_ads_async.emulator.domain.checking import Checker
 from spotify_ads_async.emulator.domain.shapes import named_shape
-
-if TYPE_CHECKING:
-    from spotify_ads_async.emulator.domain.store import Store
 
 __all__ = ["PatchMode", "combined", "known_only", "newer_in", "patched", "put_back", "without_newer"]
 
@@ -29,6 +26,14 @@ class PatchMode(enum.StrEnum):
     """An object becomes what was sent, whether the document knows it or not."""
     REPLACE_KNOWN = "replace-known"
     """An object becomes what was sent, without the names that the document does not know."""
+
+
+class Patching(Protocol):
+    """What a server knows of changes."""
+
+    patch: PatchMode
+    newer: set[str]
+    """Enum values that its entities have or had, and the document lacks."""
 
 
 def combined(mode: PatchMode, present: Any, sent: Any) -> Any:  # noqa: ANN401 - any JSON
@@ -87,19 +92,19 @@ def without_newer(sent: Any, present: Any, shape: dict[str, Any], newer: Collect
 
 
 def patched(
-    store: Store, checker: Checker, present: dict[str, Any], sent: dict[str, Any], content: bytes
+    server: Patching, checker: Checker, present: dict[str, Any], sent: dict[str, Any], content: bytes
 ) -> dict[str, Any]:
     """The fields of a change as they are put: checked, but for what the server answered itself.
 
     Raises:
         Refusal: what was sent breaks the document.
     """
-    mode = store.patch
-    store.newer.update(newer_in({name: present[name] for name in sent if name in present}, checker.shape or _EMPTY))
+    mode = server.patch
+    server.newer.update(newer_in({name: present[name] for name in sent if name in present}, checker.shape or _EMPTY))
     try:
         checked = checker.body(content)
     except Refusal:
-        new = without_newer(sent, present, checker.shape or _EMPTY, store.newer)
+        new = without_newer(sent, present, checker.shape or _EMPTY, server.newer)
         checked = checker.body(msgspec.json.encode(new))
     fields = {
         name: value
