@@ -194,13 +194,15 @@ def _show_plan(path: Path, output: Output, shown: int | None) -> bulk.PlanTotals
         for row in plan.noteworthy():
             if row.unusual and row.decision is bulk.Decision.PLANNED:
                 say(f"unusual: {row_name(row, header)}: {row.unusual}")
+        changing = 0
         with Rows(output, DIFFERENCE_COLUMNS) as rows:
             for row in _counted(plan, totals):
-                if shown is None or totals.rows <= shown:
+                changing += bool(row.after)
+                if shown is None or changing <= shown:
                     for difference in bulk.differences(row):
                         rows.write(difference_row(difference, output, header.currency))
-        if shown is not None and totals.rows > shown:
-            say(f"… and {totals.rows - shown} rows more: spotify-ads bulk show {path}")
+        if shown is not None and changing > shown:
+            say(f"… and {changing - shown} rows more that change: spotify-ads bulk show {path}")
         _say_remarks(plan)
         say_totals(totals, header)
     return totals
