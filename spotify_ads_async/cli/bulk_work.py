@@ -49,6 +49,7 @@ class FileReading(msgspec.Struct, frozen=True, kw_only=True):
     ignore: tuple[str, ...] = ()
     hidden: bulk.HiddenRows | None = None
     zone: ZoneInfo | None = None
+    leave_out: tuple[str, ...] = ()
 
 
 class Planning(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +135,7 @@ async def _plan_file(
             ignore=reading.ignore,
             hidden=hidden,
             zone=reading.zone,
+            leave_out=reading.leave_out,
             force=planning.force,
         )
 

@@ -230,10 +230,7 @@ def answer(
 
 
 def _require_list(operation: Operation[Any], decoded: object, body: bytes) -> None:
-    """An answer without anything may be an empty list.
-
-    One that says something else instead, such as an error, is none.
-    """
+    """An answer that says something else instead, such as an error, is no list."""
     if not isinstance(operation, ListOperation) or not isinstance(decoded, msgspec.Struct):
         return
     fields = msgspec.structs.fields(type(decoded))

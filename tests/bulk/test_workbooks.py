@@ -297,13 +297,14 @@ async def test_no_request_is_made_that_nothing_needs(world: World) -> None:
     plan = await world.plan(one_of_each(world.folder))
     world.server.reset_statistics()
     await run(world, plan)
-    assert world.server.statistics().operations == {
+    made = {**world.server.statistics().operations}
+    del made["getAssetsByAdAccount"]  # as often as processing takes
+    assert made == {
         "createCampaignDraft": 1,
         "createAdSetDraft": 1,
         "createAdDraft": 1,
         "createAsset": 2,
         "uploadAsset": 2,
-        "getAssetsByAdAccount": 1,
         "getCampaignDraftsV3": 1,
         "publishCampaignDraft": 1,
     }

@@ -148,6 +148,18 @@ def test_standard_input_and_zones(spotify_ads: CommandLine) -> None:
     assert "there is no such time zone" in spotify_ads.run("bulk", "plan", "-", "--zone", "Nowhere").stderr
 
 
+def test_the_zone_of_a_profile_holds_for_cells_and_settings(spotify_ads: CommandLine) -> None:
+    (one,) = ids(spotify_ads, 1)
+    (spotify_ads.folder / "config.toml").write_text('[profiles.default]\nzone = "Europe/Berlin"\n')
+    config = {"SPOTIFY_ADS_CONFIG": str(spotify_ads.folder / "config.toml")}
+    (spotify_ads.folder / "times.csv").write_text(f"ad_set_id,end_time\n{one},2031-01-31 18:30\n")
+    assert "2031-01-31T17:30:00Z" in spotify_ads.out("bulk", "plan", "times.csv", **config)
+    stated = spotify_ads.out("bulk", "plan", "times.csv", "--zone", "America/New_York", **config)
+    assert "2031-01-31T23:30:00Z" in stated
+    setting = ("--where", f"id={one}", "--set", "end_time=2031-01-31T18:30")
+    assert "2031-01-31T17:30:00Z" in spotify_ads.out("bulk", "plan", *setting, **config)
+
+
 def test_from_the_template_to_a_live_campaign_and_back(spotify_ads: CommandLine) -> None:
     spotify_ads.run("bulk", "template", "--to", "plan.xlsx")
     (spotify_ads.folder / "spot.mp3").write_bytes(MP3)
