@@ -377,7 +377,7 @@ def _conclude(stopped: str, path: Path, working: Working) -> int:
             say(f"stopped: {stopped}")
         else:
             results = working.results or path.with_name(path.name.removesuffix(".plan") + ".results.csv")
-            bulk.write_results(plan.rows(), results)
+            bulk.write_results(plan.rows(), results, plan.header)
             say(f"every row's outcome is in {results}")
         say_outcomes(plan, path)
     if stopped == "interrupted":
