@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sys
 
+from spotify_ads_cli import bash
 from spotify_ads_cli.consoles import take_everything
 
 __all__ = ["main"]
@@ -27,9 +28,14 @@ def main() -> None:
             raise
         sys.exit(f"the command line needs {missing.name}: pip install 'spotify-ads-async[cli]'")
     take_everything()
+    if any(word.endswith("-completion") for word in sys.argv):
+        bash.put_no_space_behind_fields()
     code: object = 0
     try:
-        app()
+        if bash.is_asked():
+            bash.complete(app)
+        else:
+            app()
     except SystemExit as end:
         code = end.code
     except OSError as problem:  # from outside of a command's own handling: its output has nowhere to go
