@@ -247,7 +247,7 @@ def _require_usable(audience: Audience) -> None:
     """Say what to do where the audience's status is final and of no use."""
     if audience.status in _USELESS:
         raise AudienceFailed(
-            f"audience {audience.id} is {audience.status} and cannot be used: check the list, and upload it as a new"
+            f"audience {audience.id} is {str(audience.status).lower()} and cannot be used: upload the list as a new"
             " audience",
             operation=operations.GET_AUDIENCE.id,
         )
