@@ -158,20 +158,18 @@ class _CallState:
         self.unanswered = True
 
     def answered(self, status: int) -> None:
-        """The present attempt's answer was read to its end."""
-        self.unanswered = False
-        if self.under_way:
-            self.seconds = time.monotonic() - self.left_at
-            self.under_way = False
-            self.listeners.emit(
-                RequestAnswered(
-                    call=self.call,
-                    operation=self.operation.id,
-                    attempt=self.attempt,
-                    status=status,
-                    seconds=self.seconds,
-                )
+        """The present attempt's answer was read to its end, and somebody heard of its departure."""
+        self.seconds = time.monotonic() - self.left_at
+        self.under_way = False
+        self.listeners.emit(
+            RequestAnswered(
+                call=self.call,
+                operation=self.operation.id,
+                attempt=self.attempt,
+                status=status,
+                seconds=self.seconds,
             )
+        )
 
     def log(self, result: object, trace_id: str | None = None) -> None:
         """Say how the present attempt ended, to whoever reads the log of requests."""
@@ -414,7 +412,9 @@ class Session:
                     admission.give_up()
                     raise
                 status = answer.status
-                state.answered(status)
+                state.unanswered = False
+                if state.under_way:
+                    state.answered(status)
                 if 200 <= status < 300:
                     state.log(status)
                     if self._accepted is not None:

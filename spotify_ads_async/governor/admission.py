@@ -47,8 +47,9 @@ class Admission:
         if not may_take(flow.windows, now, interactive):
             return False
         take(flow.windows, now, interactive)
-        self._depart(0, now)
-        if not self._departure % _REFRESHED_AFTER:
+        self._open, self._grant, self._departed_at = True, 0, now
+        self._departure = departure = scheduler.departures = scheduler.departures + 1
+        if not departure % _REFRESHED_AFTER:
             for window in flow.windows:  # which otherwise remember every request while tokens are left
                 window.refresh(now)
         return True
@@ -56,12 +57,8 @@ class Admission:
     async def enter(self) -> None:
         """Return when the request may leave, with its tokens taken; raises what entering the block does."""
         scheduler = self._adaptive.scheduler
-        grant = await scheduler.admit(self._flow, self.priority, self.max_wait)
-        self._depart(grant, scheduler.clock())
-
-    def _depart(self, grant: int, now: float) -> None:
-        self._open, self._grant, self._departed_at = True, grant, now
-        scheduler = self._adaptive.scheduler
+        self._grant = await scheduler.admit(self._flow, self.priority, self.max_wait)
+        self._open, self._departed_at = True, scheduler.clock()
         self._departure = scheduler.departures = scheduler.departures + 1
 
     async def __aenter__(self) -> Self:
