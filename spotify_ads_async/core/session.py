@@ -54,7 +54,6 @@ from spotify_ads_async.events import (
 )
 from spotify_ads_async.governor import Governor, Priority
 from spotify_ads_async.governor.admission import Admission
-from spotify_ads_async.governor.ratelimit_headers import retry_after
 from spotify_ads_async.network.addresses import require_secure
 from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.operation import Operation, Repeat
@@ -158,18 +157,20 @@ class _CallState:
         self.unanswered = True
 
     def answered(self, status: int) -> None:
-        """The present attempt's answer was read to its end, and somebody heard of its departure."""
-        self.seconds = time.monotonic() - self.left_at
-        self.under_way = False
-        self.listeners.emit(
-            RequestAnswered(
-                call=self.call,
-                operation=self.operation.id,
-                attempt=self.attempt,
-                status=status,
-                seconds=self.seconds,
+        """The present attempt's answer was read to its end."""
+        self.unanswered = False
+        if self.under_way:
+            self.seconds = time.monotonic() - self.left_at
+            self.under_way = False
+            self.listeners.emit(
+                RequestAnswered(
+                    call=self.call,
+                    operation=self.operation.id,
+                    attempt=self.attempt,
+                    status=status,
+                    seconds=self.seconds,
+                )
             )
-        )
 
     def log(self, result: object, trace_id: str | None = None) -> None:
         """Say how the present attempt ended, to whoever reads the log of requests."""
@@ -412,9 +413,7 @@ class Session:
                     admission.give_up()
                     raise
                 status = answer.status
-                state.unanswered = False
-                if state.under_way:
-                    state.answered(status)
+                state.answered(status)
                 if 200 <= status < 300:
                     state.log(status)
                     if self._accepted is not None:
@@ -426,7 +425,7 @@ class Session:
                         body=answer.body,
                         keep_json=options.keep_json,
                     )
-                state.retry_after = retry_after(answer.headers, _now())
+                state.retry_after = admission.retry_after
                 failure = error_answers.error(operation, status=status, retry_after=state.retry_after, body=answer.body)
                 state.log(status, failure.trace_id)
             except SpotifyAdsError as error:
