@@ -49,6 +49,7 @@ class FileReading(msgspec.Struct, frozen=True, kw_only=True):
     ignore: tuple[str, ...] = ()
     hidden: bulk.HiddenRows | None = None
     zone: ZoneInfo | None = None
+    leave_out: tuple[str, ...] = ()
 
 
 class Planning(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +135,7 @@ async def _plan_file(
             ignore=reading.ignore,
             hidden=hidden,
             zone=reading.zone,
+            leave_out=reading.leave_out,
             force=planning.force,
         )
 
@@ -194,13 +196,15 @@ def _show_plan(path: Path, output: Output, shown: int | None) -> bulk.PlanTotals
         for row in plan.noteworthy():
             if row.unusual and row.decision is bulk.Decision.PLANNED:
                 say(f"unusual: {row_name(row, header)}: {row.unusual}")
+        changing = 0
         with Rows(output, DIFFERENCE_COLUMNS) as rows:
             for row in _counted(plan, totals):
-                if shown is None or totals.rows <= shown:
+                changing += bool(row.after)
+                if shown is None or changing <= shown:
                     for difference in bulk.differences(row):
                         rows.write(difference_row(difference, output, header.currency))
-        if shown is not None and totals.rows > shown:
-            say(f"… and {totals.rows - shown} rows more: spotify-ads bulk show {path}")
+        if shown is not None and changing > shown:
+            say(f"… and {changing - shown} rows more that change: spotify-ads bulk show {path}")
         _say_remarks(plan)
         say_totals(totals, header)
     return totals
@@ -373,7 +377,7 @@ def _conclude(stopped: str, path: Path, working: Working) -> int:
             say(f"stopped: {stopped}")
         else:
             results = working.results or path.with_name(path.name.removesuffix(".plan") + ".results.csv")
-            bulk.write_results(plan.rows(), results)
+            bulk.write_results(plan.rows(), results, plan.header)
             say(f"every row's outcome is in {results}")
         say_outcomes(plan, path)
     if stopped == "interrupted":

@@ -241,10 +241,7 @@ def _check_and_keep(operation: Operation[Any], decoded: object, body: bytes, *, 
 
 
 def _require_list(operation: ListOperation[Any, Any], decoded: object, body: bytes) -> None:
-    """An answer without anything may be an empty list.
-
-    One that says something else instead, such as an error, is none.
-    """
+    """An answer that says something else instead, such as an error, is no list."""
     if not isinstance(decoded, msgspec.Struct):
         return
     fields = msgspec.structs.fields(type(decoded))
