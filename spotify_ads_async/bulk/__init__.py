@@ -23,7 +23,7 @@ from spotify_ads_async.bulk.plan import planner, undo
 from spotify_ads_async.bulk.plan.cells import CLEAR
 from spotify_ads_async.bulk.plan.effects import Conflict
 from spotify_ads_async.bulk.plan.expressions import BadExpression, parse_condition, parse_setting
-from spotify_ads_async.bulk.plan.sources import BadChanges, HiddenRowsFound, Problem
+from spotify_ads_async.bulk.plan.sources import BadChanges, HiddenRowsFound, LeftOut, Problem
 from spotify_ads_async.bulk.plan.tables import HiddenRows, Reading
 from spotify_ads_async.bulk.records import (
     Decision,
@@ -111,6 +111,7 @@ async def plan_changes(
     hidden: HiddenRows | None = None,
     zone: ZoneInfo | None = None,
     name: str = "",
+    leave_out: Sequence[str] = (),
 ) -> None:
     """Read a file of changes and the present state, and make the plan. No request changes anything.
 
@@ -134,6 +135,7 @@ async def plan_changes(
         hidden: whether rows that the spreadsheet hides are taken, or left out; where there are such, it must be said.
         zone: the zone of times that name none.
         name: what the plan and its messages call the file, where that is not its name.
+        leave_out: rows to leave out, by number, place (``ads, row 4``), id or name.
 
     Raises:
         BadChanges: rows are refused, with file, line or cell, column and reason.
@@ -152,6 +154,7 @@ async def plan_changes(
         skip_bad_rows=skip_bad_rows,
         present=present,
         force=force,
+        left_out=LeftOut(leave_out),
     )
     await plan_file(_bulk(ads), source, _header(ads, ad_account_id, source.shown), plan)
 
@@ -199,7 +202,7 @@ async def plan_selection(
 async def plan_undo(ads: AdsClient, done: Path, plan: Path, *, force: bool = False, archive: bool = False) -> None:
     """Make the plan that takes back what another plan did; see :func:`spotify_ads_async.bulk.plan.undo.plan_undo`.
 
-    Rows that somebody changed since are refused in it, or overwritten with ``force``. Of a workbook's plan, drafts of
+    Rows that somebody changed since are conflicts in it, or overwritten with ``force``. Of a workbook's plan, drafts of
     what is new are deleted, and what is published by now stays, or is archived with ``archive``:
     :func:`apply_workbook` carries it out.
 

@@ -15,9 +15,9 @@ import typer
 from spotify_ads_async import bulk
 from spotify_ads_async.cli import bulk_work
 from spotify_ads_async.cli.bulk_work import FileReading, Planning
+from spotify_ads_async.cli.completing import complete_setting
 from spotify_ads_async.cli.connect import facts_file
 from spotify_ads_async.cli.consent import AllowUnusual, Yes
-from spotify_ads_async.cli.fields import complete_setting
 from spotify_ads_async.cli.options import AdAccount, OutputForm, Where, needed
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import run, say, usage_error
@@ -76,7 +76,7 @@ Set = Annotated[
 KindOf = Annotated[Kind, typer.Option("--kind", help="What --where selects.")]
 Conflicts = Annotated[
     Path | None,
-    typer.Option("--check-conflicts", metavar="FILE", help="An earlier export: refuse what others changed since."),
+    typer.Option("--check-conflicts", metavar="FILE", help="An earlier export: leave alone what others changed since."),
 ]
 Clear = Annotated[
     str, typer.Option("--clear", metavar="TOKEN", help="The cell that empties a field; a blank keeps it.")
@@ -93,6 +93,10 @@ Ignore = Annotated[
 ]
 Hidden = Annotated[
     bulk.HiddenRows | None, typer.Option("--hidden", help="What to do with rows that the spreadsheet hides.")
+]
+LeaveOut = Annotated[
+    list[str] | None,
+    typer.Option("--leave-out", metavar="ROW", help="Leave out this row, by its number or name; repeat for more."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")]
 MaxFailures = Annotated[
@@ -150,11 +154,18 @@ def _reading(
     sheet: list[str] | None,
     encoding: str | None,
     ignore: list[str] | None,
-    hidden: bulk.HiddenRows | None,
     zone: str | None,
+    *,
+    hidden: bulk.HiddenRows | None,
+    leave_out: list[str] | None,
 ) -> FileReading:
     return FileReading(
-        encoding=encoding, sheets=tuple(sheet or ()), ignore=tuple(ignore or ()), hidden=hidden, zone=zone_of(zone)
+        encoding=encoding,
+        sheets=tuple(sheet or ()),
+        ignore=tuple(ignore or ()),
+        hidden=hidden,
+        zone=zone_of(zone),
+        leave_out=tuple(leave_out or ()),
     )
 
 
@@ -175,6 +186,7 @@ def plan(
     encoding: Encoding = None,
     ignore: Ignore = None,
     hidden: Hidden = None,
+    leave_out: LeaveOut = None,
     zone: Zone = None,
     ad_account: AdAccount = None,
     output: OutputForm = Output.TABLE,
@@ -193,7 +205,7 @@ def plan(
         skip_bad_rows=skip_bad_rows,
         force=force,
         replace=replace,
-        reading=_reading(sheet, encoding, ignore, hidden, zone),
+        reading=_reading(sheet, encoding, ignore, zone, hidden=hidden, leave_out=leave_out),
         ad_account=needed(ad_account),
     )
     run(lambda: bulk_work.plan(planning, output))
@@ -235,6 +247,7 @@ def apply(
     encoding: Encoding = None,
     ignore: Ignore = None,
     hidden: Hidden = None,
+    leave_out: LeaveOut = None,
     zone: Zone = None,
     dry_run: DryRun = False,
     draft: Draft = False,
@@ -272,7 +285,7 @@ def apply(
         skip_bad_rows=skip_bad_rows,
         force=force,
         replace=replace,
-        reading=_reading(sheet, encoding, ignore, hidden, zone),
+        reading=_reading(sheet, encoding, ignore, zone, hidden=hidden, leave_out=leave_out),
         ad_account=needed(ad_account),
     )
     run(lambda: bulk_work.apply_changes(planning, working))

@@ -16,6 +16,7 @@ import msgspec
 import typer
 
 from spotify_ads_async.bulk.plan.columns import suggestion
+from spotify_ads_async.cli.completing import complete_id, complete_metrics
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccounts, AllAccounts, Limit, OutputForm, Wide, needed_some
 from spotify_ads_async.cli.output import Output, Rows
@@ -103,9 +104,13 @@ def report(
         typer.Option("--to", formats=["%Y-%m-%d"], metavar="DATE", help="The last day, included; today by default."),
     ] = None,
     ids: Annotated[
-        list[str] | None, typer.Option("--id", metavar="ID", help="Only these; repeat for more, any number.")
+        list[str] | None,
+        typer.Option("--id", metavar="ID", help="Only these; repeat for more, any number.", autocompletion=complete_id),
     ] = None,
-    metrics: Annotated[str | None, typer.Option(metavar="A,B", help="Metrics, such as spend,impressions,ctr.")] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Metrics, such as spend,impressions,ctr.", autocompletion=complete_metrics),
+    ] = None,
     on_failed_metric: Annotated[
         OnFailedMetric,
         typer.Option(help="What to do where the server fails with a metric, as with revenue by the hour."),

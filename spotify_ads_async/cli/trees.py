@@ -13,6 +13,7 @@ import anyio
 import msgspec
 import typer
 
+from spotify_ads_async.cli.completing import complete_id
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
@@ -93,7 +94,7 @@ Cloning: TypeAlias = "Callable[[Trees, str, Callable[[Made], None]], Awaitable[D
 
 
 def clone_campaign(
-    campaign_id: Annotated[str, typer.Argument(metavar="ID", help="The campaign.")],
+    campaign_id: Annotated[str, typer.Argument(metavar="ID", help="The campaign.", autocompletion=complete_id)],
     *,
     name: NewName = None,
     rename: RenamePattern = None,
@@ -141,7 +142,7 @@ def clone_campaign(
 
 
 def clone_ad_set(
-    ad_set_id: Annotated[str, typer.Argument(metavar="ID", help="The ad set.")],
+    ad_set_id: Annotated[str, typer.Argument(metavar="ID", help="The ad set.", autocompletion=complete_id)],
     *,
     name: NewName = None,
     rename: RenamePattern = None,

@@ -46,7 +46,10 @@ class RedisAddress(msgspec.Struct, frozen=True):
             ConfigurationError: it cannot be read.
         """
         plain, username, password = split_login(url)
-        parts = urlsplit(plain)
+        try:
+            parts = urlsplit(plain)
+        except ValueError:
+            raise ConfigurationError("store: the URL cannot be read: it is redis://:password@host:port") from None
         scheme, _, kind = parts.scheme.replace("valkey", "redis").partition("+")
         hosts = tuple(_host(address, 26379 if kind == "sentinel" else 6379) for address in parts.netloc.split(","))
         service, path = "", parts.path
@@ -99,8 +102,8 @@ class RedisAddress(msgspec.Struct, frozen=True):
 
 
 def _host(address: str, default_port: int) -> tuple[str, int]:
-    parts = urlsplit(f"//{address}")
     try:
+        parts = urlsplit(f"//{address}")
         port = parts.port
     except ValueError:
         raise ConfigurationError(f"store: {address!r} is no host:port") from None

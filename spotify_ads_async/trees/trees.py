@@ -12,6 +12,7 @@ from typing import Any, cast
 import anyio
 import anyio.to_thread
 
+from spotify_ads_async.core.files import whole_file_off_loop
 from spotify_ads_async.core.session import Session
 from spotify_ads_async.errors import InvalidAnswer
 from spotify_ads_async.models import DraftValidationError, PublishAction
@@ -171,19 +172,12 @@ class Trees:
         ends in ``.part``.
         """
         counts = dict.fromkeys(KINDS, 0)
-        path = Path(file)
-        part = path.with_name(f"{path.name}.part")
-        try:
-            async with await anyio.open_file(part, "wb") as out:
-                async for kind, line in self.lines(archived=archived):
-                    await out.write(line)
-                    counts[kind] += 1
-                    if on_line is not None:
-                        on_line()
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        part.replace(path)
+        async with whole_file_off_loop(Path(file)) as place, await anyio.open_file(place, "wb") as out:
+            async for kind, line in self.lines(archived=archived):
+                await out.write(line)
+                counts[kind] += 1
+                if on_line is not None:
+                    on_line()
         return counts
 
     async def lines(self, *, archived: bool = False) -> AsyncIterator[tuple[str, bytes]]:

@@ -48,14 +48,14 @@ def in_flight(plan: Path) -> int:
         return len(file.lost())
 
 
-async def killed_and_resumed(world: World, plan: Path, kills: int, rng: random.Random) -> int:
+async def killed_and_resumed(world: World, plan: Path, kills: int, rng: random.Random, *options: str) -> int:
     """Kill ``kills`` processes at random moments of their work, let the last one finish.
 
     How many requests were in flight.
     """
     total, lost = len(rows_of(plan)), 0
     for number in range(kills + 1):
-        process = await start(world, "resume", str(plan), "--yes")
+        process = await start(world, "resume", str(plan), "--yes", *options)
         before = world.effects.total()
         if number < kills:
             # So many more effects, and then a moment: somewhere in the work, whatever the machine's speed.
@@ -99,7 +99,7 @@ async def proof(worlds: MakeWorld, *, rows: int, kills: int, faults: dict[str, J
         world.account.ad_sets.put({**theirs, "name": "Theirs"})
         undo = await undone(world, plan)
         after = state(world)
-        assert [row.entity_id for row in rows_of(undo) if row.outcome is bulk.RowOutcome.REFUSED] == [theirs["id"]]
+        assert [row.entity_id for row in rows_of(undo) if row.outcome is bulk.RowOutcome.CONFLICT] == [theirs["id"]]
         assert after.pop(theirs["id"])["name"] == "Theirs"
         before.pop(theirs["id"])
         assert after == before

@@ -229,6 +229,13 @@ async def test_hosts_that_are_reached_without_a_proxy(
                     await calls.READ.by(ads)
 
 
+@pytest.mark.parametrize("address", ["http://u:canary@[::1", "http://u:canary@h:99999", "u:canary@h/x", "http://"])
+def test_a_proxys_address_that_is_none_is_refused_without_being_shown(address: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"http://user:password@host:port") as caught:
+        TransportOptions(proxy=address).checked()
+    assert "canary" not in str(caught.value)
+
+
 async def test_a_proxy_of_another_kind_is_refused_where_it_would_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://me:canary@127.0.0.1:9")
     async with client("https://api-partner.spotify.com/ads/v3", policy=calls.ONCE) as ads:

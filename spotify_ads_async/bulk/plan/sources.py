@@ -7,7 +7,9 @@ JSON Lines, one object a line with the names of columns, dotted or nested; table
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -20,6 +22,7 @@ from spotify_ads_async.bulk.plan.cells import CLEAR, CellError, parse_cell, pars
 from spotify_ads_async.bulk.plan.columns import Cell, suggestion
 from spotify_ads_async.errors import Portable
 from spotify_ads_async.spreadsheets import Spreadsheet, SpreadsheetError
+from spotify_ads_async.validation.formats import UUID_PATTERN
 
 __all__ = [
     "CURRENCY",
@@ -28,6 +31,7 @@ __all__ = [
     "Doubt",
     "HiddenRowsFound",
     "JsonLinesReader",
+    "LeftOut",
     "Problem",
     "RowReader",
     "unusable",
@@ -37,6 +41,7 @@ CURRENCY = "currency"
 """The column that says in what currency a row's amounts are; it changes nothing."""
 
 _SHOWN = 20
+_ID = re.compile(UUID_PATTERN)
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +77,35 @@ class BadChanges(Portable, ValueError):
         self.total = len(problems) if total is None else total
         rest = self.total - len(self.problems)
         super().__init__("\n".join([*map(str, self.problems), *(f"and {rest} more" for _ in range(rest > 0))]))
+
+
+class LeftOut:
+    """Rows that somebody leaves out, by their number, their place in a workbook, their id or their name.
+
+    Attributes:
+        missing: what was asked for and is no row so far.
+    """
+
+    def __init__(self, rows: Iterable[str] = ()) -> None:
+        self.missing = {one.strip().casefold(): one for one in rows}
+        self._wanted = frozenset(self.missing)
+
+    def has(self, *known_as: object) -> bool:
+        """Whether a row that is known by any of these is left out."""
+        found = self._wanted.intersection(str(one).casefold() for one in known_as) if self._wanted else ()
+        for one in found:
+            self.missing.pop(one, None)
+        return bool(found)
+
+    def require_all_found(self, file: str) -> None:
+        """Refuse a file that has no such row.
+
+        Raises:
+            BadChanges: nothing was left out where something should be.
+        """
+        if self.missing:
+            shown = ", ".join(self.missing.values())
+            raise BadChanges([Problem(file=file, line=0, reason=f"has no row to leave out called {shown}", fatal=True)])
 
 
 class Doubt(msgspec.Struct, frozen=True):
@@ -179,11 +213,11 @@ class RowReader:
     def _change(self, line: int, entity_id: str, values: dict[str, Cell], doubts: dict[str, Doubt]) -> Change | Problem:
         id_column = self.entity.id_column
         try:
-            entity_id = str(uuid.UUID(entity_id))
+            entity_id = entity_id.lower() if _ID.fullmatch(entity_id) else str(uuid.UUID(entity_id))
         except ValueError:
             reason = f"{entity_id[:80]!r} is no id" if entity_id else "is blank"
             return Problem(file=self.name, line=line, column=id_column, reason=reason, entity_id=entity_id[:80])
-        if len(values) > 1 and (found := self._contradiction(values)):
+        if len(values) > 1 and (found := _contradiction(self.entity, tuple(values))):
             name, other = found
             return Problem(
                 file=self.name,
@@ -194,21 +228,21 @@ class RowReader:
             )
         return Change(line=line, entity_id=entity_id, values=values, doubts=doubts)
 
-    def _contradiction(self, values: Mapping[str, Cell]) -> tuple[str, str] | None:
-        """A column that writes what another one writes too, and that other one."""
-        written: dict[str, str] = {}
-        for name in values:
-            field = self.entity.columns[name].writes
-            if field in written:
-                return name, written[field]
-            written[field] = name
-        for field, name in written.items():
-            if "." in field:
-                parts = field.split(".")
-                for length in range(1, len(parts)):
-                    if (whole := ".".join(parts[:length])) in written:
-                        return name, written[whole]
-        return None
+
+@functools.lru_cache(maxsize=256)
+def _contradiction(entity: Entity, names: tuple[str, ...]) -> tuple[str, str] | None:
+    """A column that writes what another one writes too, and that other one."""
+    written: dict[tuple[str, ...], str] = {}
+    for name in names:
+        path = entity.columns[name].path
+        if path in written:
+            return name, written[path]
+        written[path] = name
+    for path, name in written.items():
+        for length in range(1, len(path)):
+            if path[:length] in written:
+                return name, written[path[:length]]
+    return None
 
 
 class JsonLinesReader:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import anyio.to_thread
 import msgspec
 
@@ -16,7 +17,7 @@ from spotify_ads_async.ad_products import AdProducts
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS
 from spotify_ads_async.bulk.plan.opening import ChangesReader, open_changes
 from spotify_ads_async.bulk.plan.planner import Source, currency_of, plan_changes
-from spotify_ads_async.bulk.plan.sources import BadChanges, Change, HiddenRowsFound, Problem
+from spotify_ads_async.bulk.plan.sources import BadChanges, Change, HiddenRowsFound, LeftOut, Problem
 from spotify_ads_async.bulk.plan.tables import HiddenRows, NewRow, TableReader
 from spotify_ads_async.bulk.records import Header
 from spotify_ads_async.bulk.workbook import resolving
@@ -61,6 +62,11 @@ async def plan_file(ads: AdsClient, source: Source, header: Header, path: Path) 
         header = msgspec.structs.replace(header, remarks="\n".join(remarks), guessed=file.encoding_is_guessed)
         if len(readers) == 1 and not new.readers:
             await plan_changes(ads, readers[0], source, header, path)
+            try:
+                source.left_out.require_all_found(source.shown)
+            except BadChanges:
+                await anyio.Path(path).unlink()
+                raise
         else:
             await _plan_workbook(ads, readers, source, header, path, has_new=bool(new.readers))
 
@@ -99,7 +105,7 @@ async def _plan_workbook(
         )
         reason = f"has more than one sheet of {twice} ({names}): --sheet says which one, or put them into one sheet"
         raise BadChanges([Problem(file=source.shown, line=0, reason=reason, fatal=True)])
-    rows, named = await anyio.to_thread.run_sync(_read_new_rows, readers)
+    rows, named = await anyio.to_thread.run_sync(_read_new_rows, readers, source.left_out)
     source = msgspec.structs.replace(source, products=await AdProducts.read(ads))
     made: list[tuple[str, Path]] = []
     try:
@@ -114,6 +120,7 @@ async def _plan_workbook(
             currency = header.currency or await currency_of(ads, header.ad_account_id)
             things = await _resolve(ads, header.ad_account_id, rows, named, source, currency=currency)
             header = msgspec.structs.replace(header, remarks="\n".join([*header.remarks.splitlines(), *things.remarks]))
+        source.left_out.require_all_found(source.shown)
         about = WorkbookHeader(
             ad_account_id=header.ad_account_id,
             base_url=header.base_url,
@@ -142,7 +149,9 @@ class _NewThings(msgspec.Struct, frozen=True):
     remarks: Sequence[str] = ()
 
 
-def _read_new_rows(readers: Sequence[ChangesReader]) -> tuple[list[resolving.Row], dict[str, list[Known]]]:
+def _read_new_rows(
+    readers: Sequence[ChangesReader], left_out: LeftOut
+) -> tuple[list[resolving.Row], dict[str, list[Known]]]:
     """The rows without an id, campaigns first; and the rows with one, by kind, which others may name as their parents.
 
     Blocks.
@@ -153,7 +162,8 @@ def _read_new_rows(readers: Sequence[ChangesReader]) -> tuple[list[resolving.Row
         kind = NEW_KINDS[reader.entity.plural]
         for one in reader:
             if isinstance(one, NewRow):
-                rows.append(resolving.Row(kind=kind, row=one, file=reader.name, place=_placing(reader, one.line)))
+                if not left_out.has(one.line, reader.place(one.line), one.cells.get("name")):
+                    rows.append(resolving.Row(kind=kind, row=one, file=reader.name, place=_placing(reader, one.line)))
             elif isinstance(one, Change) and isinstance(name := one.values.get("name"), str):
                 named[reader.entity.plural].append(Known(one.entity_id, name))
     order = list(NEW_KINDS)

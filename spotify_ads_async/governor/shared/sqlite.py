@@ -17,7 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import msgspec
 
@@ -25,6 +25,7 @@ from spotify_ads_async.errors import ConfigurationError, StoreUnavailable
 from spotify_ads_async.governor.shared.ledger import SCHEMA, Surroundings, exchange
 from spotify_ads_async.governor.shared.store import Exchange, KeptWindow, Reply, State
 from spotify_ads_async.locks import network_drive
+from spotify_ads_async.network.addresses import split_address
 
 __all__ = ["SqliteStore", "path_of"]
 
@@ -43,10 +44,12 @@ def path_of(url: str) -> Path:
     Raises:
         ConfigurationError: the URL names a host, or no file.
     """
-    parts = urlsplit(url)
-    path = unquote(parts.path)
-    if parts.netloc or len(path.strip("/")) == 0 or "\0" in path:
-        raise ConfigurationError(f"store: the form is sqlite:///path/to/file (three slashes), not {url!r}")
+    parts = split_address(url)
+    path = "" if parts is None or parts.netloc or parts.query or parts.fragment else unquote(parts.path)
+    if len(path.strip("/")) == 0 or "\0" in path:
+        raise ConfigurationError(
+            "store: the form is sqlite:///path/to/file: three slashes, no host, and %23 and %3F for # and ? in a name"
+        )
     if path.startswith("/~") or path[2:3] == ":" or "/" not in path.lstrip("/"):  # home, a drive, or a bare name
         path = path.lstrip("/")
     return Path(path).expanduser().absolute()

@@ -7,6 +7,7 @@ little earlier, and becomes due a little later, than the receiver reckons: the e
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 import msgspec
@@ -28,8 +29,7 @@ __all__ = [
 ]
 __all__ += ["lift_pauses", "open_store"]
 
-_KINDS = ("redis", "rediss", "valkey", "valkeys")
-_REDIS_SCHEMES = frozenset(kind + suffix for kind in _KINDS for suffix in ("", "+sentinel", "+cluster")) | {"unix"}
+_SCHEME = re.compile(r"(?i)(?P<file>sqlite)|(redis|valkey)s?(\+sentinel|\+cluster)?|unix")
 
 
 class Pause(msgspec.Struct, array_like=True):
@@ -225,18 +225,22 @@ def open_store(url: str | Secret, *, timeout: float) -> Store | None:
     """
     # From here on no frame holds the address, which may have a password in it: a traceback may show frames.
     address, url = url if isinstance(url, Secret) else Secret(url), ""
-    scheme = address.reveal().partition(":")[0].lower()
     if address.reveal() == "memory":
         return None
-    if scheme == "sqlite":
+    kind = _SCHEME.fullmatch(address.reveal().partition(":")[0])
+    if kind is not None and kind["file"]:
         from spotify_ads_async.governor.shared.sqlite import SqliteStore  # noqa: PLC0415 (where it is used)
 
-        return SqliteStore(address.reveal())
-    if scheme in _REDIS_SCHEMES:
+        try:
+            return SqliteStore(address.reveal())
+        except ConfigurationError as problem:
+            raise problem.with_traceback(None) from None
+    if kind is not None:
         from spotify_ads_async.governor.shared.redis import RedisStore  # noqa: PLC0415 (the extra, where it is used)
 
         return RedisStore(address, timeout=timeout)
     raise ConfigurationError(
-        "store is memory, sqlite:///path, redis://host, redis+sentinel://host/service or redis+cluster://host; "
-        f"not {scheme!r}"
+        "store is memory, sqlite:///path, redis://host, redis+sentinel://host/service or redis+cluster://host"
+        # What does not look like an address may be a password.
+        + (f"; not {found[0]}" if (found := re.match(r"[a-z][a-z+]*://", address.reveal())) else "")
     )
