@@ -201,7 +201,7 @@ def _conclude(stopped: str, path: Path, working: Working) -> int:
         with bulk.PlanFile.open(part) as changes:
             found, kind = changes.outcomes(), changes.header.kind
             listed = results.with_name(f"{part.name}.results{results.suffix}")
-            bulk.write_results(changes.rows(), listed)
+            bulk.write_results(changes.rows(), listed, changes.header)
         outcomes.update(found)
         summary += [
             f"{count} {kind.plural if count > 1 else kind.name} {one.value}" for one, count in found.items() if count
