@@ -90,7 +90,7 @@ class _Line:
         with self._lock:
             self._written_at = time.monotonic()
             if self._width:
-                sys.stderr.write(f"\r{' ' * self._width}\r")
+                sys.stderr.write(f"\r{' ' * (errors().width - 2)}\r")  # the terminal's own ^C is taken away, too
                 sys.stderr.flush()
                 self._width = 0
 

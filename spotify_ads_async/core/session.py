@@ -54,7 +54,6 @@ from spotify_ads_async.events import (
 )
 from spotify_ads_async.governor import Governor, Priority
 from spotify_ads_async.governor.admission import Admission
-from spotify_ads_async.governor.ratelimit_headers import retry_after
 from spotify_ads_async.network.addresses import require_secure
 from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.operation import Operation, Repeat
@@ -426,7 +425,7 @@ class Session:
                         body=answer.body,
                         keep_json=options.keep_json,
                     )
-                state.retry_after = retry_after(answer.headers, _now())
+                state.retry_after = admission.retry_after
                 failure = error_answers.error(operation, status=status, retry_after=state.retry_after, body=answer.body)
                 state.log(status, failure.trace_id)
             except SpotifyAdsError as error:

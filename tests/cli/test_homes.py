@@ -56,10 +56,11 @@ def test_reads_work_in_any_home(emulator: EmulatorProcess, tmp_path: Path, name:
     assert not list(tmp_path.iterdir()), "nothing is left where the command ran"
 
 
+NO_ROOM = "error: the output could not be written to its end (No space left on device): make room where it goes to"
 STREAMS: Mapping[str, tuple[str, int, str]] = {
     "<&- >&- 2>&-": ("", 0, ""),
-    ">/dev/full": ("--output csv", 2, "error: No space left on device"),
-    " >/dev/full": ("", 2, "error: No space left on device"),
+    ">/dev/full": ("--output csv", 2, NO_ROOM),
+    " >/dev/full": ("", 2, NO_ROOM),
 }
 
 
