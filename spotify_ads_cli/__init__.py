@@ -1,4 +1,4 @@
-"""The command line's door, ``spotify-ads``: the names of its commands, each imported when it is used.
+"""The command line's entry point, ``spotify-ads``: the names of its commands, each imported when it is used.
 
 Needs the extra ``cli``.
 It stands outside of the package because help must answer at once, and importing the package imports an HTTP client.
@@ -59,5 +59,6 @@ def _lost(problem: OSError) -> int:
     """Say that the output could not be written, unless whoever read it has seen enough. Answers the exit code."""
     if isinstance(problem, BrokenPipeError):
         return 0
-    print(f"error: {problem.strerror}", file=sys.stderr)  # noqa: T201 (nothing else is loaded here)
+    said = f"error: the output could not be written to its end ({problem.strerror}): make room where it goes to"
+    print(said, file=sys.stderr)  # noqa: T201 (nothing else is loaded here)
     return 2

@@ -47,11 +47,15 @@ def _shown(field: str, value: object, output: Output, currency: str) -> object:
 def say_totals(totals: bulk.PlanTotals, header: bulk.Header) -> None:
     """What a plan comes to."""
     plural = header.kind.plural
-    say(
-        f"{header.source}: {totals.rows} rows · {totals.planned} {plural} change with {totals.requests} requests ·"
-        f" {totals.unchanged} are as wanted · {totals.refused}"
-        f" refused{f' · {totals.unusual} unusual' if totals.unusual else ''}"
+    few = {"in conflict": totals.conflicts, "unusual": totals.unusual}
+    parts = (
+        f"{totals.rows} rows",
+        f"{totals.planned} {plural} change with {totals.requests} requests",
+        f"{totals.unchanged} are as wanted",
+        f"{totals.refused} refused",
+        *(f"{count} {word}" for word, count in few.items() if count),
     )
+    say(f"{header.source}: {' · '.join(parts)}")
     if totals.fields:
         say("changed: " + ", ".join(f"{field} {count}" for field, count in totals.fields.most_common()))
     for kind in sorted(totals.budget_before.keys() | totals.budget_after.keys()):

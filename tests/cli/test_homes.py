@@ -75,10 +75,11 @@ def test_ctrl_c_before_a_command_has_begun_is_no_traceback() -> None:
     assert (ended.returncode, ended.stderr) == (130, b"")
 
 
+NO_ROOM = "error: the output could not be written to its end (No space left on device): make room where it goes to"
 STREAMS: Mapping[str, tuple[str, int, str]] = {
     "<&- >&- 2>&-": ("", 0, ""),
-    ">/dev/full": ("--output csv", 2, "error: No space left on device"),
-    " >/dev/full": ("", 2, "error: No space left on device"),
+    ">/dev/full": ("--output csv", 2, NO_ROOM),
+    " >/dev/full": ("", 2, NO_ROOM),
 }
 
 
