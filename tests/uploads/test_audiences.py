@@ -262,7 +262,7 @@ def test_the_lists_own_numbering_is_no_device_beside_addresses() -> None:
     assert list(identifiers(lines, None, counts)) == [sha256("a@b.co"), sha256("c@d.co")]
     assert counts.refused_lines == [3]
     for header in ("id", "customer_id", "id,maid"):
-        assert list(identifiers([header, f"{DEVICE},{DEVICE}"], None, Counts()))[0] == sha256(DEVICE.lower())
+        assert next(identifiers([header, f"{DEVICE},{DEVICE}"], None, Counts())) == sha256(DEVICE.lower())
 
 
 async def test_a_list_in_a_workbook(account: AdAccount, tmp_path: Path) -> None:
