@@ -194,6 +194,14 @@ def _configure(context: typer.Context, profile: str | None) -> None:
     config.apply(profile or context.find_root().obj, may_be_new=name in _MAKERS, tolerant=name in _TOLERANT)
 
 
+def _complete_profile(incomplete: str) -> list[str]:
+    """The sign-ins that are kept, and the sections of the config file."""
+    from spotify_ads_async.auth.profiles import Profiles  # noqa: PLC0415 - help needs none
+    from spotify_ads_cli import config  # noqa: PLC0415 - the same
+
+    return [name for name in sorted({*Profiles().names(), *config.profiles()}) if name.startswith(incomplete)]
+
+
 def _use_proxy(proxy: str | None) -> None:
     if proxy:
         from spotify_ads_async.cli.origins import origins  # noqa: PLC0415 - help needs none
@@ -220,7 +228,13 @@ def _hold(
     profile: Annotated[
         str | None,
         typer.Option(
-            "--profile", metavar="NAME", help=_PROFILE_HELP, is_eager=True, expose_value=False, callback=_configure
+            "--profile",
+            metavar="NAME",
+            help=_PROFILE_HELP,
+            is_eager=True,
+            expose_value=False,
+            callback=_configure,
+            autocompletion=_complete_profile,
         ),
     ] = None,
     proxy: Annotated[
@@ -271,7 +285,10 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
-    profile: Annotated[str | None, typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP)] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP, autocompletion=_complete_profile),
+    ] = None,
     proxy: Annotated[
         str | None, typer.Option("--proxy", metavar="ADDRESS", help=_PROXY_HELP, callback=_use_proxy)
     ] = None,

@@ -29,7 +29,7 @@ from spotify_ads_async.network.addresses import ALLOW_HTTP_VARIABLE, require_sec
 from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.settings import transport_from
 
-__all__ = ["SETTINGS", "BadSetting", "apply", "check_setting", "path_of_config", "text_of_config"]
+__all__ = ["SETTINGS", "BadSetting", "apply", "check_setting", "path_of_config", "profiles", "text_of_config"]
 
 _PATH_VARIABLE = "SPOTIFY_ADS_CONFIG"
 _PROFILE_VARIABLE = "SPOTIFY_ADS_PROFILE"
@@ -139,6 +139,15 @@ def text_of_config() -> str:
         return ""  # a home that is somebody else's
     except (OSError, UnicodeDecodeError) as problem:
         _end(f"{path}: {getattr(problem, 'strerror', None) or problem}")
+
+
+def profiles() -> list[str]:
+    """The names of the file's sections, none where it cannot be read."""
+    try:
+        path = path_of_config()
+        return list(_sections(path, _content(path)))
+    except BadSetting:
+        return []
 
 
 def check_setting(name: str, value: str) -> None:

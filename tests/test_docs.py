@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import codeop
 import re
 import subprocess
 import sys
@@ -34,6 +36,22 @@ async def test_examples_run(
     monkeypatch.chdir(tmp_path)
     programs = [INSTALLED] if page.name == "README.md" else [warm_programs, INSTALLED]
     await run_page(page, surroundings(emulator.environment, tmp_path, *programs))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_awaits_outside_of_a_function_can_be_pasted(page: Path) -> None:
+    """Into ``python -m asyncio``, whose statements end with an empty line; and the page says that it is for that."""
+    pasted = codeop.CommandCompiler()
+    pasted.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    programs = [block.code for block in blocks_of(page) if block.kind == "python" and ".run(" not in block.code]
+    for lines in (program.splitlines() for program in programs if "\nclass " not in program):
+        statement: list[str] = []
+        for line in [*lines, ""]:
+            statement.append(line)
+            if pasted("\n".join(statement), symbol="single") is not None:
+                statement = []
+    if any(re.search(r"^(?!    ).*\bawait |^async (with|for) |^    await ", code, re.MULTILINE) for code in programs):
+        assert "tutorial.md#in-python" in page.read_text() or page.stem in {"tutorial", "notebook"}
 
 
 def test_type_checkers_read_the_pages() -> None:
@@ -74,13 +92,13 @@ def test_examples_run_where_only_what_the_page_says_is_installed(
     installation: tuple[str, ...], wheel: Path, emulator: EmulatorProcess, tmp_path: Path
 ) -> None:
     """In a new environment for each way of installing, with the built package, warnings of Python's shown."""
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
     programs = tmp_path / "venv" / "bin"
     python = programs / "python"
     named = [word.replace("spotify-ads-async", f"spotify-ads-async @ {wheel.as_uri()}") for word in installation]
     named = [re.sub(r"^(spotify-ads-async)( @ \S+?)(\[.*\])$", r"\1\3\2", word) for word in named]
-    pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "-q", "-c", ROOT / "constraints.txt"]
-    subprocess.run([*pip, *named], check=True)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python, "install", "-q"]
+    subprocess.run([*pip, "-c", ROOT / "constraints.txt", *named], check=True)
     for page in PAGES:
         if tuple(installs(page)) == installation:
             folder = tmp_path / page.stem
@@ -101,4 +119,4 @@ def test_examples_run_where_only_what_the_page_says_is_installed(
             assert ended.returncode == 0, f"{page.name}: {ended.stdout}\n{ended.stderr}"
             assert "Unclosed" not in ended.stderr, f"{page.name}: {ended.stderr}"
     if "pytest" in installation:
-        pass_the_readers_test(python, tmp_path)
+        pass_the_readers_test(python, tmp_path / "testing-with-the-emulator")

@@ -60,6 +60,10 @@ def test_every_link_leads_somewhere() -> None:
     assert sorted(broken) == []
 
 
+def test_no_page_shows_a_backslash_of_its_source() -> None:
+    assert [page for page in SITE.rglob("index.html") if r"\|" in page.read_text()] == []
+
+
 @pytest.fixture(scope="module")
 def shown() -> set[str]:
     return {anchor for page in SITE.rglob("index.html") for anchor in ANCHOR.findall(page.read_text())}

@@ -6,6 +6,7 @@ Writes ``docs/reference/command-line/`` and their place in the navigation. A new
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -162,18 +163,16 @@ def _rows(parameter: Any, context: typer.Context) -> Iterator[str]:  # noqa: ANN
 
 
 def _code(text: str) -> str:
-    return f"`{_in_a_cell(text)}`"
+    """Code in a cell. A bar would end the cell, and the backslash that keeps it from that would be seen."""
+    return f"<code>{html.escape(text, quote=False).replace('|', '&#124;')}</code>" if "|" in text else f"`{text}`"
 
 
 def _text(text: str) -> str:
     """Text outside of code, in which a ``<`` would begin a tag."""
-    return "`".join(
-        part if index % 2 else part.replace("<", "&lt;") for index, part in enumerate(_in_a_cell(text).split("`"))
+    return "".join(
+        _code(part) if index % 2 else part.replace("<", "&lt;").replace("|", "&#124;")
+        for index, part in enumerate(text.split("`"))
     )
-
-
-def _in_a_cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def _first_paragraph(text: str | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,12 +10,15 @@ from typing import Any, cast
 
 import msgspec
 
-from spotify_ads_async.bulk.plan.cells import CsvRows, to_cell
+from spotify_ads_async.bulk.plan.cells import CLEAR, CsvRows, to_cell
+from spotify_ads_async.bulk.plan.columns import Cell, Column
 from spotify_ads_async.bulk.plan.effects import Conflict, shown
 from spotify_ads_async.bulk.plan.money import most_spent
 from spotify_ads_async.bulk.plan.state import leaf, same
-from spotify_ads_async.bulk.records import Decision, PlannedRow
+from spotify_ads_async.bulk.records import Decision, Header, PlannedRow, RowOutcome
 from spotify_ads_async.bulk.store.plan_file import PlanFile
+from spotify_ads_async.bulk.workbook.template import cell_of, sheet_column
+from spotify_ads_async.core.files import whole_file
 from spotify_ads_async.spreadsheets.writing import Emphasis, SheetColumn, WorkbookWriter
 
 __all__ = ["RESULT_COLUMNS", "Difference", "PlanTotals", "differences", "plan_totals", "result", "write_results"]
@@ -66,26 +68,20 @@ def _values(conflicts: Sequence[Conflict], name: str) -> str:
     return "; ".join(f"{one.field}={shown(getattr(one, name))}" for one in conflicts)
 
 
-def write_results(rows: Iterable[PlannedRow], path: Path) -> None:
+def write_results(rows: Iterable[PlannedRow], path: Path, header: Header | None = None) -> None:
     """Write every row's outcome, by the name's end as JSON Lines, a workbook or CSV.
 
     A file appears whole or not at all.
     What is there and no file, such as a device or a pipe, is written to and never replaced.
 
-    A workbook has what failed or was refused first, with the reason at the cell that it is about.
+    A workbook has what failed or was refused first. With the plan's ``header`` it has a further sheet of those rows
+    alone, as changes, each with the reason at the cell that it is about: mended there, it is a file to apply.
     """
-    if path.exists() and not path.is_file():
-        _write_table(rows, path, path.suffix)
-        return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        if path.suffix.lower() == ".xlsx":
-            _write_workbook(rows, part)
+    with whole_file(path) as place:
+        if path.suffix.lower() == ".xlsx" and place != path:
+            _write_workbook(rows, place, header)
         else:
-            _write_table(rows, part, path.suffix)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+            _write_table(rows, place, path.suffix)
 
 
 def _write_table(rows: Iterable[PlannedRow], path: Path, suffix: str) -> None:
@@ -106,10 +102,11 @@ _COLOURS = {
     "conflict": "#FFF0D0",
     "waiting": "#FFF0D0",
 }
+_AGAIN = frozenset({RowOutcome.FAILED, RowOutcome.REFUSED, RowOutcome.CONFLICT})
 
 
-def _write_workbook(rows: Iterable[PlannedRow], path: Path) -> None:
-    ordered = sorted(map(result, rows), key=lambda one: str(one["outcome"]) not in _COLOURS)
+def _write_workbook(rows: Iterable[PlannedRow], path: Path, header: Header | None) -> None:
+    ordered = sorted(rows, key=lambda one: one.outcome.value not in _COLOURS)
     widths = {"reason": 70.0, "id": 38.0, "trace_id": 38.0}
     columns = [
         SheetColumn(name=one, width=widths.get(one, 16), number_format="0" if one == "line" else "@")
@@ -117,9 +114,31 @@ def _write_workbook(rows: Iterable[PlannedRow], path: Path) -> None:
     ]
     with WorkbookWriter(path) as book:
         sheet = book.sheet("Results", columns)
-        for row in ordered:
+        for row in map(result, ordered):
             cells = [row[name] if name == "line" else _plain(row[name]) for name in RESULT_COLUMNS]
             sheet.write(cells, Emphasis(colour=_COLOURS.get(str(row["outcome"]), "")))
+        again = [row for row in ordered if row.outcome in _AGAIN]
+        if header is not None and again:
+            _add_changes(book, again, header)
+
+
+def _add_changes(book: WorkbookWriter, rows: Sequence[PlannedRow], header: Header) -> None:
+    """A sheet of some rows as changes, each with its reason at the cell that it is about."""
+    kind, currency = header.kind, header.currency
+    columns = [column for name, column in kind.columns.items() if any(name in row.change for row in rows)]
+    id_column = SheetColumn(name=kind.id_column, width=38, shaded=True)
+    sheet = book.sheet(kind.plural, [id_column, *(sheet_column(one, currency) for one in columns)])
+    for row in rows:
+        cells = [_cell_again(one, row.change, currency) for one in columns]
+        place = row.column if row.column in row.change else kind.id_column
+        sheet.write([row.entity_id, *cells], Emphasis(colour=_COLOURS[row.outcome.value], notes={place: row.reason}))
+
+
+def _cell_again(column: Column, change: Mapping[str, Cell], currency: str) -> object:
+    if column.name not in change:
+        return None
+    value = change[column.name]
+    return CLEAR if value is None else cell_of(column, value, currency)
 
 
 def _plain(value: object) -> str:
@@ -172,6 +191,7 @@ class PlanTotals(msgspec.Struct, kw_only=True):
         conflicts: rows that somebody else changed.
         unusual: rows with unusual amounts of money.
         requests: requests that the plan takes.
+        requests_held_back: requests of the rows in conflict, which are made where they are overwritten.
         fields: how many rows change a field.
         budget_before: micros over the rows that change a budget, by the budget's type.
         budget_after: the same afterwards.
@@ -193,6 +213,7 @@ class PlanTotals(msgspec.Struct, kw_only=True):
     conflicts: int = 0
     unusual: int = 0
     requests: int = 0
+    requests_held_back: int = 0
     fields: Counter[str] = msgspec.field(default_factory=Counter[str])
     budget_before: Counter[str] = msgspec.field(default_factory=Counter[str])
     budget_after: Counter[str] = msgspec.field(default_factory=Counter[str])
@@ -213,6 +234,10 @@ class PlanTotals(msgspec.Struct, kw_only=True):
         self.unchanged += row.decision is Decision.UNCHANGED
         self.refused += row.decision is Decision.REFUSED
         self.conflicts += row.decision is Decision.CONFLICT
+        if row.decision is Decision.CONFLICT:
+            self.requests_held_back += len(row.bodies)
+        if row.decision is not Decision.PLANNED:
+            return
         self.unusual += bool(row.unusual)
         self.requests += len(row.bodies)
         self.fields.update(row.after.keys())
@@ -230,7 +255,8 @@ class PlanTotals(msgspec.Struct, kw_only=True):
 
     def _add_flight(self, row: PlannedRow) -> None:
         """Count what an ad set may spend until its flight ends."""
-        before, after = (most_spent(state, self.now) for state in (row.state, {**row.state, **row.after}))
+        state = row.state
+        before, after = most_spent(state, self.now), most_spent({**state, **row.after}, self.now)
         self.most_before += before or 0
         self.most_after += after or 0
         self.unbounded_before += before is None

@@ -15,9 +15,9 @@ import typer
 from spotify_ads_async import bulk
 from spotify_ads_async.cli import bulk_work
 from spotify_ads_async.cli.bulk_work import FileReading, Planning
+from spotify_ads_async.cli.completing import complete_setting
 from spotify_ads_async.cli.connect import facts_file
 from spotify_ads_async.cli.consent import AllowUnusual, Yes
-from spotify_ads_async.cli.fields import complete_setting
 from spotify_ads_async.cli.options import AdAccount, OutputForm, Where, needed
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import run, say, usage_error
@@ -76,7 +76,7 @@ Set = Annotated[
 KindOf = Annotated[Kind, typer.Option("--kind", help="What --where selects.")]
 Conflicts = Annotated[
     Path | None,
-    typer.Option("--check-conflicts", metavar="FILE", help="An earlier export: refuse what others changed since."),
+    typer.Option("--check-conflicts", metavar="FILE", help="An earlier export: leave alone what others changed since."),
 ]
 Clear = Annotated[
     str, typer.Option("--clear", metavar="TOKEN", help="The cell that empties a field; a blank keeps it.")

@@ -31,9 +31,9 @@ def environment() -> Settings:
 
 def facts_file() -> Path:
     """Where ``doctor --probe`` keeps what it found out about the API."""
-    import platformdirs  # noqa: PLC0415 - few commands need it
+    from spotify_ads_async.auth.homes import state_folder  # noqa: PLC0415 - few commands need it
 
-    return platformdirs.user_state_path("spotify-ads") / "api-facts.json"
+    return state_folder() / "api-facts.json"
 
 
 def signed_in(settings: Settings) -> Credentials:

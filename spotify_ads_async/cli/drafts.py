@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from spotify_ads_async.cli.completing import complete_id
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
 from spotify_ads_async.cli.listing import add_reading
@@ -31,8 +32,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Ids = Annotated[list[str], typer.Argument(metavar="ID", help="Drafts of campaigns.")]
-IdsOrAll = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Drafts of campaigns.")]
+_ARGUMENT = typer.Argument(metavar="ID", help="Drafts of campaigns.", autocompletion=complete_id)
+Ids = Annotated[list[str], _ARGUMENT]
+IdsOrAll = Annotated[list[str] | None, _ARGUMENT]
 
 
 add_reading(app, "drafts")

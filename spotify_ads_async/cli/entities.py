@@ -18,10 +18,10 @@ from spotify_ads_async.bulk.plan.planner import currency_of
 from spotify_ads_async.bulk.plan.state import writable_state
 from spotify_ads_async.bulk.plan.typed import cell_text
 from spotify_ads_async.bulk.workbook.describing import describe
+from spotify_ads_async.cli.completing import complete_id, complete_setting
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import AllowUnusual, Yes, agreed
 from spotify_ads_async.cli.fields import (
-    complete_setting,
     example_body,
     field_help,
     put_value,
@@ -35,6 +35,7 @@ from spotify_ads_async.cli.options import (
 )
 from spotify_ads_async.cli.output import show, show_done
 from spotify_ads_async.cli.products import AdProduct, hold_to_product
+from spotify_ads_async.cli.recent import remember
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.short_ids import whole_ids
 from spotify_ads_async.cli.trees import CLONES
@@ -113,7 +114,7 @@ def group(plural: str) -> typer.Typer:
 
     @app.command("update", help=f"Change one {entity.name}.", cls=field_help(entity.update.body, whole=False))
     def update(
-        entity_id: Annotated[str, typer.Argument(metavar="ID")],
+        entity_id: Annotated[str, typer.Argument(metavar="ID", autocompletion=complete_id)],
         *,
         body: Body = None,
         settings: Settings = None,
@@ -232,6 +233,7 @@ async def _create(asked: _Asked, content: dict[str, Any], key: str | None, conse
             operation, path={"ad_account_id": asked.ad_account}, body=content, idempotency_key=key
         )
     show_done("made", asked.entity.name, created)
+    await remember(asked.entity.plural, [(created.id, created.name)])
 
 
 async def _update(

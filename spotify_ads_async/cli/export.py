@@ -24,8 +24,8 @@ from spotify_ads_async.bulk.plan.sources import CURRENCY
 from spotify_ads_async.bulk.plan.state import State, leaf, writable_state
 from spotify_ads_async.bulk.workbook.describing import describe
 from spotify_ads_async.bulk.workbook.template import cell_of, sheet_column
+from spotify_ads_async.cli.completing import complete_writable
 from spotify_ads_async.cli.connect import connected
-from spotify_ads_async.cli.fields import complete_writable
 from spotify_ads_async.cli.options import AdAccount, Where, needed
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.progress import counting

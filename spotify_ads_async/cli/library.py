@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from spotify_ads_async.cli.completing import complete_id
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
 from spotify_ads_async.cli.kinds import KINDS
@@ -45,7 +46,7 @@ audiences = typer.Typer(
     rich_markup_mode=None,
 )
 
-One = Annotated[str, typer.Argument(metavar="ID")]
+One = Annotated[str, typer.Argument(metavar="ID", autocompletion=complete_id)]
 Name = Annotated[str | None, typer.Option("--name", help="The new name.")]
 
 

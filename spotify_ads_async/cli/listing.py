@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from spotify_ads_async.bulk.plan.expressions import BadExpression, list_query, parse_condition
+from spotify_ads_async.bulk.plan.expressions import BadExpression, Condition, list_query, parse_condition
 from spotify_ads_async.cli.call import query_values
+from spotify_ads_async.cli.completing import complete_id
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.kinds import KINDS, ListedKind
 from spotify_ads_async.cli.options import (
@@ -27,6 +28,7 @@ from spotify_ads_async.cli.options import (
 )
 from spotify_ads_async.cli.output import Output, show
 from spotify_ads_async.cli.reading import Rows, rows_of, write_each, write_rows, write_some
+from spotify_ads_async.cli.recent import MOST, remember
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
 from spotify_ads_async.cli.short_ids import whole_ids
 from spotify_ads_async.client import AdAccount as Account
@@ -53,22 +55,27 @@ def add_reading(app: typer.Typer, plural: str) -> None:
         output: OutputForm = Output.TABLE,
     ) -> None:
         of = needed_some(ad_account, every=all_accounts)
-        parameters, row_of = _selection(kind, where, query_values(kind.list, query))
+        chosen = _selection(kind, where, query_values(kind.list, query))
         rows = rows_of(kind, output=output, fields=fields, wide=wide, of_accounts=len(of) != 1)
 
         async def command() -> int:
             async with connected() as client:
 
                 def read(account: Account) -> ListCall[Any]:
-                    return ListCall(client, kind.list, path={"ad_account_id": account.id}, query=parameters)
+                    return ListCall(client, kind.list, path={"ad_account_id": account.id}, query=chosen.query)
 
-                return await write_rows(client, of, read, rows, limit=limit, row_of=row_of)
+                code = await write_rows(client, of, read, rows, limit=limit, row_of=chosen.row)
+            await remember(plural, chosen.shown.items())
+            return code
 
         run(command)
 
     @app.command("get", help=f"Read one of the {plural}, or several.")
     def get(
-        ids: Annotated[list[str], typer.Argument(metavar="ID", help="Whole, or its beginning as tables show it.")],
+        ids: Annotated[
+            list[str],
+            typer.Argument(metavar="ID", help="Whole, or its beginning as tables show it.", autocompletion=complete_id),
+        ],
         *,
         fields: Fields = None,
         wide: Wide = False,
@@ -92,21 +99,35 @@ async def _get(kind: ListedKind, ad_account: str, given: Sequence[str], rows: Ro
         return await write_each(ids, lambda one: client.call(kind.get, path=kind.path(ad_account, one)), rows)
 
 
-def _selection(
-    kind: ListedKind, where: Sequence[str] | None, query: Mapping[str, Any]
-) -> tuple[Mapping[str, Any], Callable[[Any], Mapping[str, Any] | None]]:
-    """What the server is asked to choose by, and what makes a row of an item that is chosen."""
+class _Chosen:
+    """What a list is to show: what the server is asked to choose by, and what must hold of each item.
+
+    Attributes:
+        query: the list's parameters.
+        shown: the last things that were chosen, ID → name.
+    """
+
+    def __init__(self, kind: ListedKind, conditions: Sequence[Condition], query: Mapping[str, Any]) -> None:
+        paged = {"limit": kind.list.page_size} if kind.list.page_size else {}
+        self.query = {**paged, **list_query(kind, conditions), **query}
+        self.shown: dict[str, str] = {}
+        self._conditions = conditions
+
+    def row(self, item: object) -> Mapping[str, Any] | None:
+        """The row of an item, None where a condition does not hold."""
+        row: dict[str, Any] = msgspec.to_builtins(item)
+        if not all(condition.holds(row) for condition in self._conditions):
+            return None
+        if len(self.shown) < MOST:
+            self.shown[str(row.get("id") or "")] = str(row.get("name") or "")
+        return row
+
+
+def _selection(kind: ListedKind, where: Sequence[str] | None, query: Mapping[str, Any]) -> _Chosen:
     try:
-        conditions = [parse_condition(kind, text) for text in where or ()]
+        return _Chosen(kind, [parse_condition(kind, text) for text in where or ()], query)
     except BadExpression as problem:
         usage_error(f"--where {problem}")
-    paged = {"limit": kind.list.page_size} if kind.list.page_size else {}
-
-    def wanted(item: object) -> Mapping[str, Any] | None:
-        row: dict[str, Any] = msgspec.to_builtins(item)
-        return row if all(condition.holds(row) for condition in conditions) else None
-
-    return {**paged, **list_query(kind, conditions), **query}, wanted
 
 
 def accounts(
@@ -123,7 +144,7 @@ def accounts(
     """
     kind = KINDS["accounts"]
     rows = rows_of(kind, output=output, fields=fields, wide=wide)
-    _list_all(lambda client: client.ad_accounts(), _selection(kind, where, {})[1], rows, limit)
+    _list_all(kind, lambda client: client.ad_accounts(), _selection(kind, where, {}), rows, limit)
 
 
 def businesses(
@@ -137,12 +158,13 @@ def businesses(
     """List the businesses that you belong to."""
     kind = KINDS["businesses"]
     rows = rows_of(kind, output=output, fields=fields, wide=wide)
-    _list_all(lambda client: client.businesses.list(), _selection(kind, where, {})[1], rows, limit)
+    _list_all(kind, lambda client: client.businesses.list(), _selection(kind, where, {}), rows, limit)
 
 
 def _list_all(
+    kind: ListedKind,
     read: Callable[[AdsClient], AsyncIterable[Any]],
-    row_of: Callable[[Any], Mapping[str, Any] | None],
+    chosen: _Chosen,
     rows: Rows,
     limit: int | None,
 ) -> None:
@@ -151,7 +173,8 @@ def _list_all(
     async def command() -> int:
         async with connected() as client:
             items = read(client)
-            await write_some(items, rows, limit=limit, row_of=row_of)
+            await write_some(items, rows, limit=limit, row_of=chosen.row)
+        await remember(kind.plural, chosen.shown.items())
         refused: Mapping[str, Exception] = getattr(items, "refused", {})
         for business_id, error in refused.items():
             say(f"failed: the ad accounts of business {business_id}: {error}")

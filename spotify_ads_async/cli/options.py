@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 import typer
 
-from spotify_ads_async.cli.fields import complete_column, complete_condition
+from spotify_ads_async.cli.completing import complete_account, complete_column, complete_condition
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import in_words, usage_error
 
@@ -30,12 +30,25 @@ __all__ = [
 _VARIABLE = "SPOTIFY_ADS_AD_ACCOUNT_ID"
 
 AdAccount: TypeAlias = Annotated[
-    str | None, typer.Option("--ad-account", envvar=_VARIABLE, metavar="ID", help="The ad account.", show_envvar=True)
+    str | None,
+    typer.Option(
+        "--ad-account",
+        envvar=_VARIABLE,
+        metavar="ID",
+        help="The ad account.",
+        show_envvar=True,
+        autocompletion=complete_account,
+    ),
 ]
 AdAccounts: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
-        "--ad-account", envvar=_VARIABLE, metavar="ID", help="The ad account; repeat it for several.", show_envvar=True
+        "--ad-account",
+        envvar=_VARIABLE,
+        metavar="ID",
+        help="The ad account; repeat it for several.",
+        show_envvar=True,
+        autocompletion=complete_account,
     ),
 ]
 AllAccounts: TypeAlias = Annotated[

@@ -15,6 +15,7 @@ import msgspec
 import typer
 
 from spotify_ads_async.bulk import Entity, Options
+from spotify_ads_async.cli.completing import complete_id
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes
 from spotify_ads_async.cli.options import AdAccount, Where, needed
@@ -74,7 +75,9 @@ def _add_refusal(app: typer.Typer, entity: Entity, verb: str) -> None:
 def _add(app: typer.Typer, entity: Entity, verb: str, setting: str) -> None:
     @app.command(verb, help=_VERBS[verb].help.format(entity.plural))
     def carry_out(
-        ids: Annotated[list[str] | None, typer.Argument(metavar="ID", show_default=False)] = None,
+        ids: Annotated[
+            list[str] | None, typer.Argument(metavar="ID", show_default=False, autocompletion=complete_id)
+        ] = None,
         *,
         where: Where = None,
         to: Annotated[

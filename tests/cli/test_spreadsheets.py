@@ -50,6 +50,16 @@ def test_an_exported_workbook_comes_straight_back_and_changes_nothing(spotify_ad
     assert header[-1] == "currency"
 
 
+def test_the_change_is_shown_however_many_rows_before_it_change_nothing(spotify_ads: CommandLine) -> None:
+    spotify_ads.out("export", "ad-sets", "--to", "all.csv", "--columns", "name")
+    rows = (spotify_ads.folder / "all.csv").read_text(encoding="utf-8").rstrip().splitlines()
+    (spotify_ads.folder / "all.csv").write_text("\n".join([*rows[:-1], f"{rows[-1]} anew"]) + "\n", encoding="utf-8")
+    ended = spotify_ads.run("bulk", "apply", "all.csv", "--dry-run")
+    assert len(rows) > 100
+    assert " anew" in ended.stdout
+    assert "rows more" not in ended.stderr
+
+
 @pytest.mark.soak
 @pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
 @pytest.mark.parametrize("form", ["csv", "ods", "xls", "xlsx"])

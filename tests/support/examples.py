@@ -90,10 +90,12 @@ def with_free_ports(blocks: list[Block]) -> list[Block]:
 
 
 def installs(page: Path) -> list[str]:
-    """What a page says to install, as arguments of pip; what the tutorial says where it says nothing."""
+    """What a page says to install, as arguments of pip; the package as in the tutorial where it does not name it."""
     said = re.findall(r"\bpip install ((?:'[^'\n]+'|[\w\[\],-]+)(?: (?:'[^'\n]+'|[\w\[\],-]+))*)", page.read_text())
     named = {word for arguments in said for word in shlex.split(arguments) if not word.startswith((".", "-"))}
-    return sorted(named) or ["spotify-ads-async[cli]"]
+    if not any(word.startswith("spotify-ads-async") for word in named):
+        named.add("spotify-ads-async[cli]")
+    return sorted(named)
 
 
 def surroundings(environment: dict[str, str], folder: Path, *programs: Path) -> dict[str, str]:

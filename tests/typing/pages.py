@@ -79,12 +79,14 @@ async def bulk_changes() -> None:
     async with bulk.apply(ads, plan) as run:
         async for row in run:
             print(row.line, row.entity_id, row.outcome, row.reason)
+
     print(run.progress)
 
     from spotify_ads_async.operations import OPERATIONS
 
     async for ad_set in ads.ad_account(os.environ["SPOTIFY_ADS_AD_ACCOUNT_ID"]).ad_sets.list():
         break
+
     path = {"ad_account_id": os.environ["SPOTIFY_ADS_AD_ACCOUNT_ID"], "ad_set_id": ad_set.id}
     targets = (await ads.call(OPERATIONS["getAdSetById"], path=path)).json["targets"]
     targets["genders"] = ["FEMALE"]
@@ -187,6 +189,7 @@ async def create_a_campaign() -> None:
     with wave.open("spot.wav", "wb") as sound:
         sound.setparams((2, 2, 44100, 0, "NONE", ""))
         sound.writeframes(bytes(4 * 44100))
+
     with open("cover.png", "wb") as picture:
         header = struct.pack(">IIBBBBB", 640, 640, 8, 0, 0, 0, 0)
         picture.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header))

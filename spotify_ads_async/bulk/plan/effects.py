@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import enum
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, cast
@@ -40,6 +41,7 @@ __all__ = [
     "Refusal",
     "Settled",
     "bodies_of",
+    "conflicting",
     "effect",
     "merge",
     "reached",
@@ -51,6 +53,7 @@ __all__ = [
 ]
 
 _OFF = "OFF"
+_STEP = re.compile(r"[^.\[\]]+")
 _UNSET: Any = msgspec.UNSET
 
 
@@ -85,8 +88,7 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return (
-            f"{self.field} was {shown(self.planned)} when it was planned, is {shown(self.found)} now, and shall become"
-            f" {shown(self.wanted)}"
+            f"{self.field} was {shown(self.planned)}, is {shown(self.found)} now, and shall become {shown(self.wanted)}"
         )
 
 
@@ -107,10 +109,10 @@ class Settled(enum.Enum):
 
 
 class Merge(msgspec.Struct, frozen=True, kw_only=True):
-    """A change after a three-way comparison: what is left of it, and the columns in conflict."""
+    """A change after a three-way comparison: the values that somebody meant to change, and those in conflict."""
 
     values: dict[str, Cell]
-    conflicts: dict[str, str]
+    conflicts: tuple[Conflict, ...]
 
 
 def effect(
@@ -166,7 +168,7 @@ def _write(entity: Entity, state: State, after: dict[str, Any], name: str, value
     holder[path[-1]] = _on_top_of(value, holder.get(path[-1]), shape.inner.get(field, _NO_SHAPE), path[-1])
 
 
-_NO_SHAPE = Shape(frozenset(), frozenset(), {}, {})
+_NO_SHAPE = Shape(frozenset(), frozenset(), {}, {}, frozenset())
 
 
 def _on_top_of(value: Any, present: Any, holder: Shape, name: str) -> Any:  # noqa: ANN401 - any JSON
@@ -306,13 +308,40 @@ def _illegal(
     entity: Entity, body: dict[str, Any], before: State, values: Mapping[str, Cell], now: datetime
 ) -> Refusal | None:
     """Hold one request to the rules of the API document. What came from the server is never a reason to refuse."""
-    broken = _broken(entity, body, now)
+    ours, broken = body, _broken(entity, body, now)
+    while broken is not None and (rest := _without_theirs_at(broken.path, ours, before)) is not None:
+        ours, broken = rest, _broken(entity, rest, now)
     if broken is None:
         return None
     as_it_is = {field: before[field] for field in body if field in before}
     if as_it_is and _broken(entity, as_it_is, now) == broken:
         return None
     return Refusal(reason=broken.reason, column=_column_of(broken.path, values))
+
+
+def _without_theirs_at(path: str, body: dict[str, Any], before: State) -> dict[str, Any] | None:
+    """A request without the value at a path, where that came from the server; None where it did not."""
+    ours = copy.deepcopy(body)
+    holder: Any = ours
+    theirs: Any = before
+    for step in _STEP.findall(path):
+        if isinstance(holder, list) and step.isdecimal() and int(step) < len(cast("list[Any]", holder)):
+            if not isinstance(theirs, list):
+                return None
+            if holder[int(step)] in theirs:
+                del holder[int(step)]
+                return ours
+            holder, theirs = cast("list[Any]", holder)[int(step)], None
+        elif isinstance(holder, dict) and isinstance(theirs, Mapping) and step in holder:
+            known = cast("State", theirs).get(step)
+            value = cast("dict[str, Any]", holder)[step]
+            if not isinstance(value, dict | list) and same(cast("object", value), known):
+                del holder[step]
+                return ours
+            holder, theirs = cast("Any", value), known
+        else:
+            return None
+    return None
 
 
 def _broken(entity: Entity, body: dict[str, Any], now: datetime) -> _Broken | None:
@@ -424,18 +453,16 @@ def reached(wanted: object, present: object, before: object = None) -> bool:
             return same(wanted, present)
 
 
-def merge(
-    entity: Entity, base: Mapping[str, Cell], state: State, values: Mapping[str, Cell], *, force: bool = False
-) -> Merge:
+def merge(entity: Entity, base: Mapping[str, Cell], state: State, values: Mapping[str, Cell]) -> Merge:
     """Compare a change with what was exported earlier (``base``) and with the present state.
 
     A value that equals the export was not edited: it never undoes what somebody else did since. A value that was
-    edited, in a field that somebody else changed to something third, is a conflict, unless ``force`` overwrites it.
+    edited, in a field that somebody else changed to something third, is a conflict.
     """
     if not base:
-        return Merge(values=dict(values), conflicts={})
+        return Merge(values=dict(values), conflicts=())
     kept: dict[str, Cell] = {}
-    conflicts: dict[str, str] = {}
+    conflicts: list[Conflict] = []
     exported = {entity.columns[name].writes: value for name, value in base.items()}
     for name, value in values.items():
         column = entity.columns[name]
@@ -444,13 +471,17 @@ def merge(
         if column.writes not in exported or same(then, present) or same(value, present):
             kept[name] = value
         elif not same(value, then):
-            if force:
-                kept[name] = value
-            else:
-                conflicts[name] = (
-                    f"was {shown(then)} when exported, is {shown(present)} now, and shall become {shown(value)}"
-                )
-    return Merge(values=kept, conflicts=conflicts)
+            kept[name] = value
+            conflicts.append(Conflict(field=column.writes, planned=then, found=present, wanted=value))
+    return Merge(values=kept, conflicts=tuple(conflicts))
+
+
+def conflicting(found: Effect, conflicts: Iterable[Conflict]) -> Effect:
+    """A change that is in conflict from the beginning: on top of what somebody knew, and not of what is there now."""
+    before = copy.deepcopy(found.before)
+    for conflict in conflicts:
+        with_edit(before, tuple(conflict.field.split(".")), conflict.planned)
+    return msgspec.structs.replace(found, before=before)
 
 
 def shown(value: object) -> str:

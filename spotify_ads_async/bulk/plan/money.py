@@ -182,7 +182,9 @@ def _moment(text: object) -> datetime | None:
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[_Amount]:
     """Every amount in ``after`` that is not the same in ``before``."""
     for name, value in after.items():
-        yield from _amounts(name, name, before.get(name), value)
+        # Most of a state is as it was or is text, and there may be much of it.
+        if type(value) is not str and value is not (old := before.get(name)):
+            yield from _amounts(name, name, old, value)
 
 
 def _amounts(path: str, name: str, before: Any, after: Any) -> Iterator[_Amount]:  # noqa: ANN401 - any JSON
