@@ -1,4 +1,4 @@
-"""Claims: the task that speaks to the store while somebody waits or there is news, and what is done while it is away."""
+"""Claims: the task that speaks to the store while somebody waits or there is news, and what happens without it."""
 
 from __future__ import annotations
 
