@@ -1,4 +1,4 @@
-"""The command line's door, ``spotify-ads``: the names of its commands, each imported when it is used.
+"""The command line's entry point, ``spotify-ads``: the names of its commands, each imported when it is used.
 
 Needs the extra ``cli``.
 It stands outside of the package because help must answer at once, and importing the package imports an HTTP client.
