@@ -199,6 +199,8 @@ class Conversation:
                 return 0, 0
             if window.pacer is not None:
                 soon = 2 * (horizon + self._trip) / window.pacer.interval + window.waiting / 10
+                if window.paused_until > now:  # at its end, what it held back leaves
+                    soon += window.pause_length / window.pacer.interval
                 most = min(most, 1 + math.ceil(soon))
         granted = len(grants.granted)
         interactive = max(0, min(len(flow.interactive) - granted, most))
