@@ -113,6 +113,18 @@ async def test_without_ids_every_entity_comes_whole_though_the_range_is_divided(
     assert [row async for row in wish] == rows
 
 
+async def test_a_date_at_the_end_of_hours_is_a_whole_day(account: AdAccount) -> None:
+    for end, last in ((today() - ONE_DAY, 23), (today(), datetime.now(UTC).hour)):
+        rows = await account.reports.aggregate(
+            entity_type=ReportEntityType.AD_ACCOUNT,
+            fields=[CLICKS],
+            granularity=HOUR,
+            report_start=end.date(),
+            report_end=end.date(),
+        ).collect()
+        assert [row.start_time for row in rows] == [end + timedelta(hours=hour) for hour in range(last + 1)]
+
+
 async def test_hours_and_lifetimes_are_reports_too(account: AdAccount) -> None:
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     ids = [ad_set.id or "" async for ad_set in account.ad_sets.list()][:60]
