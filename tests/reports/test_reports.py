@@ -419,6 +419,15 @@ async def test_what_nobody_asked_for_is_no_answer(change: Mapping[str, object], 
             await wish
 
 
+async def test_a_page_that_says_nothing_of_rows_is_no_end() -> None:
+    first = answer(200, {"rows": [row_of(ONE, FIRST)], "continuation_token": "more"})
+    last = answer(200, {"continuation_token": ""})
+    async with RawServer(script=[first], otherwise=last) as server, client(server.base_url) as ads:
+        wish = ads.ad_account(ACCOUNT).reports.aggregate(entity_type=CAMPAIGN, fields=[CLICKS])
+        with pytest.raises(InvalidAnswer, match="comes without rows and without a granularity"):
+            await wish.collect()
+
+
 async def test_days_may_begin_at_the_accounts_own_midnight_and_ids_of_parents_name_no_rows() -> None:
     async with RawServer() as server, client(server.base_url) as ads:
         reports = ads.ad_account(ACCOUNT).reports
