@@ -21,23 +21,13 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line with the process's arguments."""
-    try:
-        from spotify_ads_cli.app import app  # noqa: PLC0415 - the extra may be missing
-    except ModuleNotFoundError as missing:
-        if missing.name not in {"typer", "rich"}:
-            raise
-        sys.exit(f"the command line needs {missing.name}: pip install 'spotify-ads-async[cli]'")
-    take_everything()
-    if any(word.endswith("-completion") for word in sys.argv):
-        bash.put_no_space_behind_fields()
     code: object = 0
     try:
-        if bash.is_asked():
-            bash.complete(app)
-        else:
-            app()
+        _run()
     except SystemExit as end:
         code = end.code
+    except KeyboardInterrupt:  # before a command began
+        code = 130
     except OSError as problem:  # from outside of a command's own handling: its output has nowhere to go
         code = _lost(problem)
     try:
@@ -47,6 +37,22 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = code or _lost(problem)
     raise SystemExit(code)
+
+
+def _run() -> None:
+    try:
+        from spotify_ads_cli.app import app  # noqa: PLC0415 - the extra may be missing
+    except ModuleNotFoundError as missing:
+        if missing.name not in {"typer", "rich"}:
+            raise
+        sys.exit(f"the command line needs {missing.name}: pip install 'spotify-ads-async[cli]'")
+    take_everything()
+    if any(word.endswith("-completion") for word in sys.argv):
+        bash.put_no_space_behind_fields()
+    if bash.is_asked():
+        bash.complete(app)
+    else:
+        app()
 
 
 def _lost(problem: OSError) -> int:

@@ -13,7 +13,14 @@ import msgspec
 
 from spotify_ads_async import bulk
 from spotify_ads_async.cli import workbooks
-from spotify_ads_async.cli.bulk_show import DIFFERENCE_COLUMNS, difference_row, row_name, say_outcomes, say_totals
+from spotify_ads_async.cli.bulk_show import (
+    DIFFERENCE_COLUMNS,
+    difference_row,
+    results_written,
+    row_name,
+    say_outcomes,
+    say_totals,
+)
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import agreed
 from spotify_ads_async.cli.output import Output, Rows
@@ -378,17 +385,20 @@ async def _carry_out(client: AdsClient, run: bulk.Run, path: Path, working: Work
 
 
 def _conclude(stopped: str, path: Path, working: Working) -> int:
+    written = True
     with bulk.PlanFile.open(path) as plan:
         outcomes = plan.outcomes()
         if stopped:
             say(f"stopped: {stopped}")
         else:
             results = working.results or path.with_name(path.name.removesuffix(".plan") + ".results.csv")
-            bulk.write_results(plan.rows(), results, plan.header)
-            say(f"every row's outcome is in {results}")
+            written = results_written(
+                "every row's outcome", results, path, lambda: bulk.write_results(plan.rows(), results, plan.header)
+            )
         say_outcomes(plan, path)
     if stopped == "interrupted":
         return INTERRUPTED
     if outcomes[bulk.RowOutcome.UNKNOWN] or outcomes[bulk.RowOutcome.REFUSED] or outcomes[bulk.RowOutcome.CONFLICT]:
         return REFUSED
-    return FAILED if outcomes[bulk.RowOutcome.FAILED] or outcomes[bulk.RowOutcome.WAITING] else DONE
+    done = written and not outcomes[bulk.RowOutcome.FAILED] and not outcomes[bulk.RowOutcome.WAITING]
+    return DONE if done else FAILED

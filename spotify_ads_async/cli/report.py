@@ -136,6 +136,8 @@ def report(
         for name in (metrics or ",".join(_CHARTED if chart else _COUNTED)).split(",")
     ]
     fields = list(dict.fromkeys(ReportFieldType(name) for name in names if name))
+    if not fields:
+        usage_error(f"--metrics {metrics}: name one at least, such as spend")
     unknown = [field for field in fields if not field.known]
     if unknown:
         metric, known = unknown[0].lower(), sorted(one.value.lower() for one in ReportFieldType)

@@ -256,6 +256,15 @@ def test_an_address_in_another_column_is_not_passed_over() -> None:
     assert counts.refused_lines == [3, 6]
 
 
+def test_the_lists_own_numbering_is_no_device_beside_addresses() -> None:
+    counts = Counts(refused_lines=[])
+    lines = ["customer_id,email", f"{DEVICE},a@b.co", f"{DEVICE},", "17,c@d.co"]
+    assert list(identifiers(lines, None, counts)) == [sha256("a@b.co"), sha256("c@d.co")]
+    assert counts.refused_lines == [3]
+    for header in ("id", "customer_id", "id,maid"):
+        assert next(identifiers([header, f"{DEVICE},{DEVICE}"], None, Counts())) == sha256(DEVICE.lower())
+
+
 async def test_a_list_in_a_workbook(account: AdAccount, tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     for row in (
