@@ -23,7 +23,7 @@ from spotify_ads_async.cli.bulk_show import (
 )
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import agreed
-from spotify_ads_async.cli.files import check_results, make_room, unused
+from spotify_ads_async.cli.files import check_results, require_free, unused
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.progress import doing, running
 from spotify_ads_async.cli.run import DONE, FAILED, INTERRUPTED, REFUSED, say
@@ -94,7 +94,7 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
 
 async def _make_plan(client: AdsClient, planning: Planning) -> Path:
     target = planning.target
-    await anyio.to_thread.run_sync(make_room, target, planning.replace)
+    await anyio.to_thread.run_sync(require_free, target, planning.replace)
     if planning.changes is None:
         with doing(f"planning: reading {planning.entity.plural}"):
             await bulk.plan_selection(
@@ -329,7 +329,7 @@ async def resume(path: Path, working: Working) -> int:
 async def undo(done: Path, to: Path | None, working: Working, *, force: bool, archive: bool = False) -> int:
     """Plan the inverse of a plan and carry that out."""
     path = to or unused(done.with_name(f"{done.name}.undo"))
-    await anyio.to_thread.run_sync(make_room, path, False)  # noqa: FBT003 - run_sync passes no names
+    await anyio.to_thread.run_sync(require_free, path, False)  # noqa: FBT003 - run_sync passes no names
     async with connected() as client:
         options = msgspec.structs.replace(working.options, looked_at=time.monotonic())
         with doing("planning the undo: reading everything again"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from spotify_ads_async import bulk
 
-__all__ = ["check_results", "make_room", "unused"]
+__all__ = ["check_results", "require_free", "unused"]
 
 
 def unused(path: Path) -> Path:
@@ -15,7 +15,7 @@ def unused(path: Path) -> Path:
     return next((one for one in (path, *numbered) if not one.exists()), path)
 
 
-def make_room(target: Path, replace: bool) -> None:  # noqa: FBT001 - run_sync passes no names
+def require_free(target: Path, replace: bool) -> None:  # noqa: FBT001 - run_sync passes no names
     """See to it that a plan may be written.
 
     Raises:
