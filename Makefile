@@ -59,9 +59,10 @@ docs: $(VENV)/.docs
 	$(BIN)/zensical build --clean --strict
 	$(BIN)/python -m pytest -q -m site
 
-# Announces the public API as it is now; a test compares.
+# Announces the public API as it is now, and gives the documentation's code to the type checkers; tests compare.
 api: $(VENV)/.test
 	cd tests && ../$(BIN)/python -m support.public_api
+	cd tests && ../$(BIN)/python -m support.typed_pages
 
 # The wheel and the source archive; the wheel is built from what the archive holds.
 dist: $(VENV)/.release

@@ -15,7 +15,10 @@ from typing import Any, NamedTuple
 __all__ = ["PAGES", "refresh", "with_figures"]
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = tuple(DOCS / name for name in ("benchmarks/index.md", "explanation/governor.md", "how-to/share-a-quota.md"))
+PAGES = (
+    DOCS.parent / "README.md",
+    *(DOCS / name for name in ("benchmarks/index.md", "explanation/governor.md", "how-to/share-a-quota.md")),
+)
 _BLOCK = re.compile(r"(<!-- figures, written by `make bench`: ([\w-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 
 
@@ -158,6 +161,21 @@ def _limiters(found: dict[str, Any]) -> Iterator[Iterable[str]]:
             yield (name, f"{one['fullest_10_s']}", *refused, used, seconds, cost)
 
 
+def _fullest(found: dict[str, Any]) -> Iterator[Iterable[str]]:
+    """The chart of the README, in letters: it shows wherever text does."""
+    limiters = {
+        "governor, auto": "**governor**",
+        "aiolimiter, nested": "aiolimiter, one for each limit",
+        "aiolimiter, safe": "aiolimiter, paced to be safe",
+        "pyrate-limiter": "pyrate-limiter",
+    }
+    yield ("", "requests in the fullest 10 s, of 500", "quota used", "400 requests take")
+    for name, shown in limiters.items():
+        one = found["governor"]["found"][name]
+        fullest, used = one["fullest_10_s"], _percent(one["steady_use"])
+        yield (shown, f"{'█' * round(fullest / 50)} {fullest}", used, f"{one['seconds_for_400']:.1f} s")
+
+
 def _paces(found: dict[str, Any]) -> Iterator[Iterable[str]]:
     measured = found["governor"]["found"]
     yield ("", "20-120 ms", "50-400 ms")
@@ -191,7 +209,7 @@ def _stores(found: dict[str, Any]) -> Iterator[Iterable[str]]:
         yield (what, *map(told, columns))
 
 
-_TABLES = {"overview": _overview, "limiters": _limiters, "paces": _paces, "stores": _stores}
+_TABLES = {"overview": _overview, "fullest": _fullest, "limiters": _limiters, "paces": _paces, "stores": _stores}
 
 
 def with_figures(page: str) -> str:

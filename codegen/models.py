@@ -8,6 +8,7 @@ from codegen import names
 from codegen.document import Document, GenerationError
 from codegen.shapes import Attribute, EnumShape, Shape, Shapes, StructShape, UnionShape
 from codegen.source import HEADER, identifiers, imports_for
+from codegen.wording import described, entry
 
 __all__ = ["render"]
 
@@ -137,10 +138,15 @@ def _struct(shape: StructShape, shapes: Shapes, about: str) -> str:
     options = ["frozen=True", "kw_only=True"]
     if shape.tag:
         options += [f'tag_field="{shape.tag[0]}"', f'tag="{shape.tag[1]}"']
+    about += _attributes(shape, shapes)
     lines = [f"class {shape.name}({', '.join([*bases, *options])}):", f'    """{about}"""', ""]
     if shape.at_least:
         lines += [f"    at_least: ClassVar[int] = {shape.at_least}", ""]
     lines += [_attribute(one, shape.mode) for one in shape.attributes]
+    times = [one.name for one in shape.attributes if one.type == "UtcTime"] if shape.mode == "request" else []
+    if times:
+        listed = ", ".join(f'"{name}"' for name in times)
+        lines += ["", "    def __post_init__(self) -> None:", f"        whole_seconds(self, {listed})"]
     twin = _twin(shape, shapes)
     if twin:
         lines += [
@@ -152,7 +158,22 @@ def _struct(shape: StructShape, shapes: Shapes, about: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _attributes(shape: StructShape, shapes: Shapes) -> str:
+    """What each attribute of a request holds: its unit and its rules."""
+    if shape.mode != "request" or not shape.attributes:
+        return ""
+    lines: list[str] = []
+    for one in shape.attributes:
+        said = described(one.type, shapes.found)
+        rules = [*(["it must be given"] if one.required else []), *(["None clears it"] if one.nullable else [])]
+        lines.append(entry(one.name, "; ".join([said, *rules]) + ".", indent=8))
+    few = f" At least {shape.at_least} must be given." if shape.at_least else ""
+    return few + "\n\n    Attributes:\n" + "\n".join(lines) + "\n    "
+
+
 def _attribute(one: Attribute, mode: str) -> str:
+    if mode == "answer" and (one.name, one.type) == ("id", "str"):
+        return "    id: AnsweredId = ABSENT_ID"
     if mode == "answer":
         return f"    {one.name}: {one.type} | None = None"
     kind = " | ".join([one.type, *(["UnsetType"] if not one.required else []), *(["None"] if one.nullable else [])])
@@ -175,7 +196,10 @@ def _family(shape: UnionShape) -> str:
         "    __slots__ = ()",
         f'    tag_field: ClassVar[str] = "{shape.tag_field}"',
         "",
-        *(f"    {one.name}: {one.type} | None" for one in shape.shared),
+        *(
+            "    id: AnsweredId" if (one.name, one.type) == ("id", "str") else f"    {one.name}: {one.type} | None"
+            for one in shape.shared
+        ),
         "",
         "    @classmethod",
         "    def variants(cls) -> Mapping[str, type[Any]]:",

@@ -9,6 +9,7 @@ from codegen.document import GenerationError
 from codegen.overrides import Overrides, Resource
 from codegen.shapes import Shapes
 from codegen.source import HEADER, identifiers, imports_for
+from codegen.wording import described, entry, thing
 
 __all__ = ["render"]
 
@@ -44,7 +45,7 @@ def render(operations: list[Operation], overrides: Overrides, shapes: Shapes) ->
             path for path in sorted(resources, key=lambda path: (-path.count("."), path)) if modules[path] == module
         ]
         files[f"{module}.py"] = _module(
-            module, [_class(path, overrides, operations, home) for path in paths], home, shapes
+            module, [_class(path, overrides, operations, home, shapes) for path in paths], home, shapes
         )
     files["__init__.py"] = _face(overrides, home)
     return files
@@ -87,7 +88,7 @@ def _face(overrides: Overrides, home: dict[str, str]) -> str:
     return f"{HEADER}{_ABOUT}\n{imports}\n__all__ = [{listing},]\n"
 
 
-def _class(path: str, overrides: Overrides, operations: list[Operation], home: dict[str, str]) -> str:
+def _class(path: str, overrides: Overrides, operations: list[Operation], home: dict[str, str], shapes: Shapes) -> str:
     """The source of one class. What the client holds itself imports the rest only when it is used."""
     resource = overrides.resources[path]
     lazy = "." not in path
@@ -96,7 +97,7 @@ def _class(path: str, overrides: Overrides, operations: list[Operation], home: d
         child.rpartition(".")[2]: one for child, one in overrides.resources.items() if child.rpartition(".")[0] == path
     }
     held = [_held_lazily(name, one, ids, home) for name, one in children.items()] if lazy else []
-    methods = [_method(one, ids, lazy=lazy) for one in operations if one.holder == path]
+    methods = [_method(one, ids, shapes, lazy=lazy) for one in operations if one.holder == path]
     initializer = _initializer(ids, {} if lazy else children)
     return "\n".join([f"class {resource.name}:", f'    """{resource.summary}"""', "", initializer, *held, *methods])
 
@@ -126,7 +127,7 @@ def _held_lazily(attribute: str, resource: Resource, ids: tuple[str, ...], home:
     return "\n".join(lines) + "\n"
 
 
-def _method(one: Operation, held: tuple[str, ...], *, lazy: bool) -> str:
+def _method(one: Operation, held: tuple[str, ...], shapes: Shapes, *, lazy: bool) -> str:
     ids = [parameter.name for parameter in one.path_parameters if parameter.name not in held]
     positional = [f"{name}: str" for name in ids] + ([f"body: {one.body}"] if one.body else [])
     keywords = [_keyword(parameter) for parameter in sorted(one.query, key=lambda parameter: not parameter.required)]
@@ -138,7 +139,7 @@ def _method(one: Operation, held: tuple[str, ...], *, lazy: bool) -> str:
         keywords.append(f"verify: Verify[{one.answer}] | None = None")
         arguments.append("verify=verify")
     head = ", ".join(["self", *positional, *(["*", *keywords] if keywords else [])])
-    about = f'        """{one.summary.removesuffix(".")} ({one.id})."""\n'
+    about = _about(one, ids, shapes)
     about += f"{_LOAD}spotify_ads_async import operations\n\n" if lazy else ""
     if one.walk:
         signature = f"    def {one.python_method}({head}) -> ListCall[{one.item}]:"
@@ -146,6 +147,52 @@ def _method(one: Operation, held: tuple[str, ...], *, lazy: bool) -> str:
     call = f"await self._session.call({', '.join(arguments)})"
     signature = f"    async def {one.python_method}({head}) -> {one.answer or 'None'}:"
     return f"{signature}\n{about}        {'return ' if one.answer else ''}{call}\n"
+
+
+_SAID = {
+    "limit": "how many rows a page holds",
+    "offset": "how many rows to pass over",
+    "sort_field": "what to sort by",
+    "sort_direction": "in which direction to sort",
+    "idempotency_key": "kept over the repeats of one create; with the same key nothing is made twice",
+    "verify": "reads back whether a write whose answer was lost took effect: the result, or None where it did not",
+}
+"""Parameters that mean the same everywhere."""
+
+
+def _about(one: Operation, ids: list[str], shapes: Shapes) -> str:
+    """A method's docstring: what it does, its arguments, its answer, its errors, and how it is called."""
+    classes = shapes.found
+    arguments = [entry(name, f"the {thing(name)}'s ID.", indent=12) for name in ids]
+    if one.body:
+        arguments.append(entry("body", f"what is sent: {described(one.body, classes)}.", indent=12))
+    for parameter in sorted(one.query, key=lambda parameter: not parameter.required):
+        said = f"{_SAID[parameter.name]}: " if parameter.name in _SAID else ""
+        arguments.append(entry(parameter.name, f"{said}{described(parameter.type, classes)}.", indent=12))
+    extra = "idempotency_key" if one.repeat == "keyed" else "verify" if one.repeat == "never" and one.answer else ""
+    arguments += [entry(extra, f"{_SAID[extra]}.", indent=12)] if extra else []
+    call = f"{one.call}({', '.join([*ids, *(['body'] if one.body else [])])})"
+    if one.walk:
+        answer = f"A list call: `async for` reads every {described(one.item or '', classes)}, and `await` one page."
+        example = f"async for one in {call}:\n                    ..."
+        errors = ["SpotifyAdsError: while it is read, as of :meth:`Session.call`."]
+    else:
+        answer = f"{described(one.answer, classes)}, as the API has it now." if one.answer else ""
+        example = f"{'answer = ' if one.answer else ''}await {call}"
+        errors = ["InvalidRequest: an argument breaks a rule; nothing was sent."]
+        errors += (
+            [] if one.repeat == "safe" else ["OutcomeUnknown: it was sent, and no answer tells whether it took effect."]
+        )
+        errors += ["SpotifyAdsError: any other, as of :meth:`Session.call`."]
+    parts = [
+        f"{one.summary.removesuffix('.')} ({one.id}).",
+        *(["Args:\n" + "\n".join(arguments)] if arguments else []),
+        *([f"Returns:\n            {answer}"] if answer else []),
+        "Raises:\n" + "\n".join(f"            {error}" for error in errors),
+        f"Example:\n            ::\n\n                {example}",
+    ]
+    text = "\n\n        ".join(parts)
+    return f'        """{text}\n        """\n'
 
 
 def _arguments(one: Operation, held: tuple[str, ...]) -> list[str]:

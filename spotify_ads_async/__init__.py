@@ -6,7 +6,8 @@ Structs of requests and answers are in :mod:`spotify_ads_async.models`, operatio
 
 from __future__ import annotations
 
-from spotify_ads_async.auth.credentials import AccessToken, Credentials, RefreshToken
+from spotify_ads_async.auth.credentials import AccessToken, Credentials
+from spotify_ads_async.auth.refresh_token import RefreshToken
 from spotify_ads_async.client import AdAccount, AdsClient, Business
 from spotify_ads_async.core.retry import RetryPolicy
 from spotify_ads_async.errors import (

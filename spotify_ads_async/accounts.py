@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, NamedTuple, NoReturn, Self, TypeVar
 
@@ -19,7 +19,7 @@ from spotify_ads_async.errors import (
     PermissionDenied,
     SpotifyAdsError,
 )
-from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.pagination import ListCall, Page
 
 __all__ = ["AccountRow", "AccountRows", "VisibleAccounts"]
 
@@ -29,58 +29,63 @@ _FOR_ALL = (AuthenticationError, ConfigurationError, InvalidRequest)
 _ROWS_AHEAD = 256
 
 
-class VisibleAccounts(AsyncIterator[models.AdAccount]):
-    """Every ad account of every business that the user belongs to: what :meth:`AdsClient.ad_accounts` iterates.
+class VisibleAccounts:
+    """Every ad account of every business that the user belongs to: what :meth:`AdsClient.ad_accounts` lists.
 
-    A business that refuses keeps none of the others from being asked. Where every one refuses, the first refusal is
-    raised.
+    It is used as any list call: ``async for`` over it, ``await`` it for a page, which holds them all, or its
+    :meth:`collect`; each use asks the server anew. A business that refuses keeps none of the others from being asked.
+    Where every one refuses, the first refusal is raised.
 
     Args:
         businesses: the list of them.
         accounts_of: from a business's ID to the list of its ad accounts.
 
     Attributes:
-        refused: business ID → why it did not tell its accounts, complete when the iteration has ended.
+        refused: business ID → why it did not tell its accounts, complete when an iteration has ended.
     """
 
     def __init__(
         self, businesses: ListCall[models.Business], accounts_of: Callable[[str], ListCall[models.AdAccount]]
     ) -> None:
         self.refused: dict[str, SpotifyAdsError] = {}
-        self._accounts = self._found(businesses, accounts_of)
+        self._businesses = businesses
+        self._accounts_of = accounts_of
 
-    async def _found(
-        self, businesses: ListCall[models.Business], accounts_of: Callable[[str], ListCall[models.AdAccount]]
-    ) -> AsyncGenerator[models.AdAccount]:
-        seen: set[str] = set()
-        answered = False
-        async for business in businesses:
-            if business.id is None:
-                continue
-            try:
-                accounts = await accounts_of(business.id).collect()
-            except (PermissionDenied, NotFound) as error:
-                self.refused[business.id] = error
-                continue
-            answered = True
-            for account in accounts:
-                if account.id is not None and account.id not in seen:
-                    seen.add(account.id)
-                    yield account
-        if self.refused and not answered:
-            raise next(iter(self.refused.values()))
-
-    async def __anext__(self) -> models.AdAccount:
-        """The next account.
+    async def __aiter__(self) -> AsyncGenerator[models.AdAccount]:
+        """The accounts, one after the other.
 
         Raises:
             SpotifyAdsError: the businesses cannot be listed, every one of them refuses, or a call fails otherwise than
                 by a refusal.
         """
-        return await anext(self._accounts)
+        self.refused.clear()
+        seen: set[str] = set()
+        answered = False
+        async for business in self._businesses:
+            if not business.id:
+                continue
+            try:
+                accounts = await self._accounts_of(business.id).collect()
+            except (PermissionDenied, NotFound) as error:
+                self.refused[business.id] = error
+                continue
+            answered = True
+            for account in accounts:
+                if account.id and account.id not in seen:
+                    seen.add(account.id)
+                    yield account
+        if self.refused and not answered:
+            raise next(iter(self.refused.values()))
+
+    def __await__(self) -> Generator[Any, None, Page[models.AdAccount]]:
+        return self._page().__await__()
+
+    async def _page(self) -> Page[models.AdAccount]:
+        accounts = await self.collect()
+        return Page(items=accounts, total=len(accounts))
 
     async def collect(self) -> list[models.AdAccount]:
-        """Every account that is left, in a list; ``refused`` is complete then.
+        """Every account, in a list; ``refused`` is complete then.
 
         Raises:
             SpotifyAdsError: as in an iteration.
@@ -92,10 +97,6 @@ class VisibleAccounts(AsyncIterator[models.AdAccount]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: `async for` every ad account of every business, or `await` its collect()>"
-
-    async def aclose(self) -> None:
-        """End the iteration."""
-        await self._accounts.aclose()
 
 
 class AccountRow(NamedTuple, Generic[RowT]):
@@ -179,7 +180,7 @@ class AccountRows(Generic[RowT]):
                 return
             try:
                 async for account in self._ad_accounts:
-                    readers.start_soon(self._read_one, account.id or "", send)
+                    readers.start_soon(self._read_one, account.id, send)
             except SpotifyAdsError as error:
                 await send.send(error)
 

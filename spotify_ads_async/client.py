@@ -155,14 +155,9 @@ class AdsClient(RootResources):
             ConfigurationError: the credentials are missing or incomplete, or a value cannot be read.
         """
         settings = settings_from(os.environ if environment is None else environment)
-        if settings.credentials is None:
-            raise ConfigurationError(
-                "the environment holds no credentials: set SPOTIFY_ADS_ACCESS_TOKEN, or SPOTIFY_ADS_REFRESH_TOKEN"
-                " beside the SPOTIFY_ADS_CLIENT_ID (and, where the app has one, the SPOTIFY_ADS_CLIENT_SECRET) that it"
-                " was given to"
-            )
+        credentials = settings.needed_credentials()
         governor = default_governor(origin=_origin(settings.base_url), limits=settings.limits, store=settings.store)
-        client = cls(settings.credentials, base_url=settings.base_url, governor=governor, transport=settings.transport)
+        client = cls(credentials, base_url=settings.base_url, governor=governor, transport=settings.transport)
         client._owned_governor = governor
         return client
 

@@ -180,11 +180,11 @@ class PageWalked(Event, frozen=True, kw_only=True):
 
 
 class RowApplied(Event, frozen=True, kw_only=True):
-    """A row of a bulk change ended: ``fate`` is done, failed or unknown.
+    """A row of a bulk change ended: ``outcome`` is done, failed or unknown.
 
     ``entity`` is what it changes, such as ``ad set``.
     """
 
     entity: str
     entity_id: str
-    fate: str
+    outcome: str

@@ -1,11 +1,55 @@
-"""File lock: one holder among all processes of a machine; the operating system gives it back when its holder dies."""
+"""File lock: one holder among all processes of a machine; the operating system gives it back when its holder dies.
+
+On a network drive that does not hold: :func:`network_drive` tells.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from pathlib import Path
 
-__all__ = ["try_lock", "unlock"]
+__all__ = ["network_drive", "open_locked", "try_lock", "unlock"]
+
+_NETWORK_DRIVES = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.rclone"}
+)
+
+
+def network_drive(folder: Path) -> str:
+    """The kind of network drive that a folder is on, "" where it is on none or the system does not say."""
+    mounts: list[list[str]] = []
+    with contextlib.suppress(OSError):
+        mounts = [line.split() for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
+    folder = folder.resolve()
+    inside = [(len(mount[1]), mount[2]) for mount in mounts if folder.is_relative_to(mount[1].replace("\\040", " "))]
+    kind = max(inside, default=(0, ""))[1]
+    return kind if kind in _NETWORK_DRIVES else ""
+
+
+def open_locked(path: Path) -> int | None:
+    """Open a file for reading and appending, made where it is missing, and lock it. None while somebody else has it.
+
+    Its holder may remove it at the end: what is locked is the file that is there now.
+
+    Raises:
+        OSError: it cannot be opened or made.
+    """
+    while True:
+        # Windows would write line feeds as two characters otherwise.
+        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+        try:
+            locked = try_lock(file)
+            if locked and path.exists() and os.path.samestat(os.fstat(file), path.stat()):
+                return file
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)
+        if not locked:
+            return None
+
 
 if sys.platform == "win32":
     import msvcrt

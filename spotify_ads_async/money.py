@@ -17,6 +17,7 @@ from spotify_ads_async.types import MicroAmount
 __all__ = [
     "InvalidAmount",
     "InvalidAmountType",
+    "currencies_meant",
     "fits_currency",
     "format_micros",
     "from_micros",
@@ -211,12 +212,17 @@ def read_amount(text: str, currency: str = "") -> MicroAmount:
     return amount
 
 
+def currencies_meant(mark: str) -> frozenset[str]:
+    """The currencies that a sign or a code may stand for; none where it is neither."""
+    code = mark.upper()
+    is_code = _CODE.fullmatch(code) is not None and minor_units(code) is not None
+    return _SIGNS.get(mark) or frozenset({code} if is_code else ())
+
+
 def _check_mark(text: str, mark: str, currency: str) -> None:
     """Refuse the sign or code of another currency."""
-    meant = _SIGNS.get(mark) or (
-        {mark.upper()} if _CODE.fullmatch(mark.upper()) and minor_units(mark) is not None else None
-    )
-    if meant is None:
+    meant = currencies_meant(mark)
+    if not meant:
         raise _wrong_value(text, f"a number of currency units, and {mark!r} is no currency that is known here")
     if currency not in meant:
         raise _wrong_value(

@@ -103,7 +103,7 @@ async def probe(ads: AdsClient, ad_account_id: str) -> ApiFacts:
             f"a draft of a campaign named {_NAME!r} may have been made: delete it with spotify-ads drafts delete"
         )
         raise
-    if draft.id is None:
+    if not draft.id:
         raise InvalidAnswer("the answer names no draft of the campaign", may_have_taken_effect=True)
     failure: BaseException | None = None
     try:
@@ -207,7 +207,7 @@ def described_window(limits: Iterable[Limit], seen: Iterable[Mapping[str, str]])
         limits: those that are kept.
         seen: the headers of answers.
     """
-    told = [one for headers in seen if (one := rate_headers(headers)) is not None and one.limit is not None]
+    told = [one for headers in seen if (one := rate_headers(headers)).limit is not None]
     if not told:
         return None
     requests = told[-1].limit or 0

@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 
 from spotify_ads_async.api import PUBLISHED_DOCUMENT
-from spotify_ads_async.auth.credentials import AccessToken, Credentials, RefreshToken
+from spotify_ads_async.auth.credentials import AccessToken, Credentials
+from spotify_ads_async.auth.refresh_token import RefreshToken
 from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import PUBLISHED_LIMITS, Limit, parse_limits
@@ -36,6 +37,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_document: str = PUBLISHED_DOCUMENT
     limits: tuple[Limit, ...] = PUBLISHED_LIMITS
     transport: TransportOptions = TransportOptions()
+
+    def needed_credentials(self) -> Credentials:
+        """The credentials, where there is no going on without them.
+
+        Raises:
+            ConfigurationError: the environment names none.
+        """
+        if self.credentials is None:
+            raise ConfigurationError(
+                "the environment holds no credentials: set SPOTIFY_ADS_ACCESS_TOKEN, or SPOTIFY_ADS_REFRESH_TOKEN"
+                " beside the SPOTIFY_ADS_CLIENT_ID (and, where the app has one, the SPOTIFY_ADS_CLIENT_SECRET) that it"
+                " was given to"
+            )
+        return self.credentials
 
 
 def settings_from(environment: Mapping[str, str], *, default_store: str = "memory") -> Settings:

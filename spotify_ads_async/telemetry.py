@@ -121,7 +121,7 @@ class _Instruments:
         )
         self.walked = meter.create_counter("spotify_ads.rows.walked", "{row}", "Rows that walks handed out.")
         self.applied = meter.create_counter(
-            "spotify_ads.rows.applied", "{row}", "Rows of bulk changes by fate: done, failed or unknown."
+            "spotify_ads.rows.applied", "{row}", "Rows of bulk changes by outcome: done, failed or unknown."
         )
 
 
@@ -214,7 +214,7 @@ class _Calls:
         self._instruments.walked.add(event.rows, {"spotify_ads.operation": event.operation})
 
     def _applied(self, event: RowApplied) -> None:
-        self._instruments.applied.add(1, {"spotify_ads.entity": event.entity, "spotify_ads.outcome": event.fate})
+        self._instruments.applied.add(1, {"spotify_ads.entity": event.entity, "spotify_ads.outcome": event.outcome})
 
 
 class _Quota:

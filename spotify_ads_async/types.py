@@ -8,17 +8,31 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, NoReturn, Protocol, Self, TypeAlias, TypeVar, cast, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    NoReturn,
+    Protocol,
+    Self,
+    TypeAlias,
+    TypeVar,
+    cast,
+    runtime_checkable,
+)
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 __all__ = [
+    "ABSENT_ID",
     "INT32",
     "UNIQUE",
     "UNSET",
     "URI",
     "Answer",
+    "AnsweredId",
     "MicroAmount",
     "OpenEnum",
     "OpenUnion",
@@ -32,6 +46,7 @@ __all__ = [
     "keep_source",
     "source_of",
     "time_text",
+    "whole_seconds",
 ]
 
 MicroAmount: TypeAlias = int
@@ -43,6 +58,24 @@ UtcTime: TypeAlias = datetime
 
 Uuid: TypeAlias = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
 """An id as the API writes it, such as ``ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a``."""
+
+
+if TYPE_CHECKING:
+    AnsweredId: TypeAlias = str
+else:
+    AnsweredId = str | None
+"""The ID of something that was answered. The API gives one to everything; where a server does not, this is None."""
+
+ABSENT_ID: Any = None
+"""What stands for an ID that was not answered."""
+
+
+def whole_seconds(request: Request, *names: str) -> None:
+    """Cut fractions of a second off a request's times: the API takes none."""
+    for name in names:
+        value = getattr(request, name)
+        if isinstance(value, datetime) and value.microsecond:
+            msgspec.structs.force_setattr(request, name, value.replace(microsecond=0))
 
 
 def time_text(moment: datetime) -> str:
@@ -136,6 +169,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """The root of what is answered.
 
     Every attribute may be absent or null, and is ``None`` then; unknown ones are in :attr:`json` alone.
+    ``msgspec.to_builtins(answer)`` makes dicts and lists of it, and ``msgspec.json.encode(answer)`` JSON.
     """
 
     @property

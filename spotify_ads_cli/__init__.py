@@ -10,8 +10,10 @@ cyclopts.
 
 from __future__ import annotations
 
+import os
 import sys
 
+from spotify_ads_cli import bash
 from spotify_ads_cli.consoles import take_everything
 
 __all__ = ["main"]
@@ -26,4 +28,30 @@ def main() -> None:
             raise
         sys.exit(f"the command line needs {missing.name}: pip install 'spotify-ads-async[cli]'")
     take_everything()
-    app()
+    if any(word.endswith("-completion") for word in sys.argv):
+        bash.put_no_space_behind_fields()
+    code: object = 0
+    try:
+        if bash.is_asked():
+            bash.complete(app)
+        else:
+            app()
+    except SystemExit as end:
+        code = end.code
+    except OSError as problem:  # from outside of a command's own handling: its output has nowhere to go
+        code = _lost(problem)
+    try:
+        sys.stdout.flush()
+    except OSError as problem:
+        # Or else the interpreter tries once more at its end, and complains.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = code or _lost(problem)
+    raise SystemExit(code)
+
+
+def _lost(problem: OSError) -> int:
+    """Say that the output could not be written, unless whoever read it has seen enough. Answers the exit code."""
+    if isinstance(problem, BrokenPipeError):
+        return 0
+    print(f"error: {problem.strerror}", file=sys.stderr)  # noqa: T201 (nothing else is loaded here)
+    return 2

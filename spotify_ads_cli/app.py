@@ -39,7 +39,8 @@ COMMANDS: Mapping[str, Entry] = {
     "doctor": Entry(
         "doctor.command", "doctor", "Find out what keeps this from working, and what to do.", tolerant=True
     ),
-    "accounts": Entry("accounts", "accounts", "List the ad accounts you can use."),
+    "accounts": Entry("listing", "accounts", "List the ad accounts you can use."),
+    "businesses": Entry("listing", "businesses", "List the businesses you belong to."),
     "campaigns": Entry("entities", "campaigns", "List, read, create, change and clone campaigns."),
     "ad-sets": Entry("entities", "ad_sets", "List, read, create, change and clone ad sets."),
     "ads": Entry("entities", "ads", "List, read, create and change ads."),
@@ -112,6 +113,10 @@ class _Root(TyperGroup):
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
 
+    def format_epilog(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ANN401 - typer's own
+        del ctx
+        _write_examples("spotify-ads", formatter)
+
 
 def load(name: str, entry: Entry) -> Any:  # noqa: ANN401 - typer's own
     """The command itself."""
@@ -123,6 +128,7 @@ def load(name: str, entry: Entry) -> Any:  # noqa: ANN401 - typer's own
         found = single
     command = get_command(found)
     command.name = name
+    _add_examples(command, f"spotify-ads {name}")
     options = _common_options()
     if entry.makes_profile:
         options[0].help = "Keep the sign-in under this name."
@@ -156,6 +162,26 @@ def _add_options(command: Any, options: list[Any]) -> None:  # noqa: ANN401 - ty
         command.params.extend(options)
 
 
+def _add_examples(command: Any, words: str) -> None:  # noqa: ANN401 - typer's own
+    """Let help end with lines of the manual that call the command."""
+    for name, inner in getattr(command, "commands", {}).items():
+        _add_examples(inner, f"{words} {name}")
+
+    fields_and_options = command.format_help
+
+    def format_help(ctx: typer.Context, formatter: Any) -> None:  # noqa: ANN401 - typer's own
+        fields_and_options(ctx, formatter)
+        _write_examples(words, formatter)
+
+    command.format_help = format_help
+
+
+def _write_examples(words: str, formatter: Any) -> None:  # noqa: ANN401 - typer's own
+    from spotify_ads_cli.examples import wrapped  # noqa: PLC0415 - only help needs them
+
+    formatter.write("".join(f"{line}\n" for line in wrapped(words, formatter.width)))
+
+
 def _configure(context: typer.Context, profile: str | None) -> None:
     if context.resilient_parsing:  # only completing words
         return
@@ -166,6 +192,14 @@ def _configure(context: typer.Context, profile: str | None) -> None:
         command = command.parent  # up to the word behind `spotify-ads`
     name = command.command.name
     config.apply(profile or context.find_root().obj, may_be_new=name in _MAKERS, tolerant=name in _TOLERANT)
+
+
+def _complete_profile(incomplete: str) -> list[str]:
+    """The sign-ins that are kept, and the sections of the config file."""
+    from spotify_ads_async.auth.profiles import Profiles  # noqa: PLC0415 - help needs none
+    from spotify_ads_cli import config  # noqa: PLC0415 - the same
+
+    return [name for name in sorted({*Profiles().names(), *config.profiles()}) if name.startswith(incomplete)]
 
 
 def _use_proxy(proxy: str | None) -> None:
@@ -194,7 +228,13 @@ def _hold(
     profile: Annotated[
         str | None,
         typer.Option(
-            "--profile", metavar="NAME", help=_PROFILE_HELP, is_eager=True, expose_value=False, callback=_configure
+            "--profile",
+            metavar="NAME",
+            help=_PROFILE_HELP,
+            is_eager=True,
+            expose_value=False,
+            callback=_configure,
+            autocompletion=_complete_profile,
         ),
     ] = None,
     proxy: Annotated[
@@ -245,7 +285,10 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
-    profile: Annotated[str | None, typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP)] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP, autocompletion=_complete_profile),
+    ] = None,
     proxy: Annotated[
         str | None, typer.Option("--proxy", metavar="ADDRESS", help=_PROXY_HELP, callback=_use_proxy)
     ] = None,

@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, cast
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -28,7 +29,7 @@ from spotify_ads_async.network.addresses import ALLOW_HTTP_VARIABLE, require_sec
 from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.settings import transport_from
 
-__all__ = ["SETTINGS", "BadSetting", "apply", "check_setting", "path_of_config", "text_of_config"]
+__all__ = ["SETTINGS", "BadSetting", "apply", "check_setting", "path_of_config", "profiles", "text_of_config"]
 
 _PATH_VARIABLE = "SPOTIFY_ADS_CONFIG"
 _PROFILE_VARIABLE = "SPOTIFY_ADS_PROFILE"
@@ -45,6 +46,7 @@ SETTINGS: Mapping[str, str] = {
     "output": "SPOTIFY_ADS_OUTPUT",
     "proxy": "SPOTIFY_ADS_PROXY",
     "store": "SPOTIFY_ADS_STORE",
+    "zone": "SPOTIFY_ADS_ZONE",
 }
 """What the file may set, and the variables that say the same."""
 _AT_THE_TOP = (*SETTINGS, "profile", "profiles")
@@ -139,6 +141,15 @@ def text_of_config() -> str:
         _end(f"{path}: {getattr(problem, 'strerror', None) or problem}")
 
 
+def profiles() -> list[str]:
+    """The names of the file's sections, none where it cannot be read."""
+    try:
+        path = path_of_config()
+        return list(_sections(path, _content(path)))
+    except BadSetting:
+        return []
+
+
 def check_setting(name: str, value: str) -> None:
     """Make sure that a setting of the file may have this value; an empty one takes it away.
 
@@ -183,6 +194,13 @@ def _require_form(output: str) -> None:
         raise ConfigurationError(f"{output!r} is not one of {', '.join(Output)}")
 
 
+def _require_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        raise ConfigurationError(f"{name!r} is no time zone: write one such as Europe/Berlin or UTC") from None
+
+
 def _require_address(base_url: str) -> None:
     require_secure(base_url, transport_from(os.environ).allow_http)
 
@@ -199,6 +217,7 @@ _CHECKS: Mapping[str, Callable[[str], object]] = {
     "output": _require_form,
     "proxy": lambda proxy: TransportOptions(proxy=proxy).checked(),
     "store": functools.partial(open_store, timeout=1.0),
+    "zone": _require_zone,
 }
 
 

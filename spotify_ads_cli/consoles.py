@@ -12,7 +12,7 @@ import sys
 
 __all__ = ["take_everything"]
 
-_PLAIN = str.maketrans("…→·┤└─“”▁▂▃▄▅▆▇█", '~>||+-"".:-=+*#@')
+_PLAIN = str.maketrans("…→·━╌┤└─“”▁▂▃▄▅▆▇█", '~>|=-|+-"".:-=+*#@')
 _HANDLER = "spotify-ads"
 
 
@@ -23,6 +23,7 @@ def take_everything() -> None:
     its encoding: lines and blocks of charts become plain ones there, and any other character its escape, as in
     ``\u4e2d``.
     """
+    _fill_closed_streams()
     codecs.register_error(_HANDLER, _plainly)
     # In a locale without UTF-8 the bytes of an argument came as they are; people's terminals send UTF-8 all the same.
     sys.argv = [os.fsencode(argument).decode("utf-8", "surrogateescape") for argument in sys.argv]
@@ -30,6 +31,19 @@ def take_everything() -> None:
         if isinstance(stream, io.TextIOWrapper):
             chosen = os.environ.get("PYTHONIOENCODING") or stream.isatty()
             stream.reconfigure(encoding=None if chosen else "utf-8", errors=_HANDLER)
+
+
+def _fill_closed_streams() -> None:
+    """Let nothing stand where a standard stream was closed.
+
+    Or else the next file that is opened, such as the quota's, takes that number, and gets what is meant for the stream.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)  # noqa: FBT003 (its only argument)
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
 
 
 def _plainly(problem: UnicodeError) -> tuple[str, int]:

@@ -101,6 +101,8 @@ async def test_every_business_is_asked_for_its_accounts() -> None:
     async with two_accounts() as (server, ads, (first, second)):
         assert {account.id async for account in ads.ad_accounts()} == {first, second}
         assert {account.id for account in await ads.ad_accounts().collect()} == {first, second}
+        page = await ads.ad_accounts()
+        assert ({account.id for account in page}, page.total) == ({first, second}, 2)
         with pytest.raises(TypeError, match="async for"):
             iter(ads.ad_accounts())
         server.add_fault("denied", operation="getAdAccountsInBusiness", businesses=frozenset({server.business_id}))
@@ -108,13 +110,14 @@ async def test_every_business_is_asked_for_its_accounts() -> None:
         assert [account.id async for account in accounts] == [second]
         assert list(accounts.refused) == [server.business_id]
         assert isinstance(accounts.refused[server.business_id], PermissionDenied)
+        assert [account.id for account in await accounts.collect()] == [second], "each use asks anew"
         server.add_fault("denied", operation="getAdAccountsInBusiness")
         with pytest.raises(PermissionDenied):
-            await anext(ads.ad_accounts())
+            await anext(aiter(ads.ad_accounts()))
         server.clear_faults()
         server.add_fault("error", operation="getAdAccountsInBusiness", status=500)
         with pytest.raises(ServerError):
-            await anext(ads.ad_accounts())
+            await anext(aiter(ads.ad_accounts()))
 
 
 @pytest.mark.parametrize(

@@ -113,3 +113,80 @@ def test_the_public_api_loads_no_models() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"
+
+
+OLD_WORDS = frozenset(
+    [
+        "absorb",
+        "appetite",
+        "door",
+        "face",
+        "fate",
+        "floor",
+        "forgetful",
+        "frontier",
+        "gate",
+        "hands",
+        "heed",
+        "heeds",
+        "house",
+        "journey",
+        "keeper",
+        "lane",
+        "meal",
+        "meals",
+        "rearm",
+        "remarkable",
+        "room",
+        "verdict",
+        "withheld",
+    ]
+)
+"""What the glossary's words took the place of: nobody should meet them again."""
+KEPT_WORDS = {
+    "withheld": "a field of what processes say to a store",
+}
+
+
+def public_names(file: Path) -> set[str]:
+    """The module's name, and the classes, functions, methods, attributes and constants of it that others may use."""
+    names = {file.stem}
+    scopes: list[ast.Module | ast.ClassDef] = [ast.parse(file.read_text(encoding="utf-8"))]
+    while scopes:
+        for node in scopes.pop().body:
+            match node:
+                case ast.ClassDef(name=name):
+                    scopes.append(node)
+                    names.add(name)
+                case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                    names.add(name)
+                case ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]):
+                    names.add(name)
+                case _:
+                    pass
+    return {name for name in names if not name.startswith("_")}
+
+
+def test_no_public_name_is_of_the_old_vocabulary() -> None:
+    used = {
+        f"{file.relative_to(PACKAGE)}: {name}"
+        for file in PACKAGE.rglob("*.py")
+        for name in public_names(file)
+        if OLD_WORDS.intersection(word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+", name))
+        and name not in KEPT_WORDS
+    }
+    assert sorted(used) == []
+
+
+def test_the_architecture_page_leads_to_what_is_there() -> None:
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("## Where to look")[2].partition("\n## ")[0]
+    missing: list[str] = []
+    for row in table.splitlines():
+        files = [PACKAGE / name for name in re.findall(r"`([\w/]+\.(?:py|lua))`", row)]
+        places = [path for file in files if (path := next(PACKAGE.rglob(file.name), None)) is not None]
+        missing += [file.name for file in files if not any(place.name == file.name for place in places)]
+        source = "".join(place.read_text(encoding="utf-8") for place in places)
+        for name in re.findall(r"`([A-Z]\w+(?:\.\w+)?|[a-z]+_[a-z_]+)`", row):
+            missing += [part for part in name.split(".") if not re.search(rf"\b{part}\b", source)]
+    assert missing == []

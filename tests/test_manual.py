@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from support.emulator_process import EmulatorProcess, emulator_process
-from support.examples import blocks_of, run_page
+from support.examples import INSTALLED, blocks_of, run_page, surroundings
 
 from spotify_ads_cli.app import COMMANDS
-from tools import manual
+from spotify_ads_cli.examples import examples, lines_of
+from tools import man, manual
 
 
 def test_the_pages_are_those_of_the_program() -> None:
@@ -18,6 +19,10 @@ def test_the_pages_are_those_of_the_program() -> None:
     for name, text in manual.pages().items():
         assert found.pop(name, "") == text, f"{name}: run `make manual`"
     assert not found, "pages of commands that are gone: run `make manual`"
+
+
+def test_the_man_page_is_that_of_the_program() -> None:
+    assert man.FILE.read_text(encoding="utf-8") == man.man_page(manual.commands()), "run `make manual`"
 
 
 def test_the_navigation_names_every_page() -> None:
@@ -29,13 +34,21 @@ def test_the_navigation_names_every_page() -> None:
 
 
 def test_every_example_is_of_a_command() -> None:
-    assert manual.examples().keys() == {"index", *COMMANDS}, "tools/manual_examples.md"
+    assert examples().keys() == {"index", *COMMANDS}, "spotify_ads_cli/examples.md"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_an_example_that_runs(name: str) -> None:
     blocks = blocks_of(manual.FOLDER / f"{name}.md")
     assert any(f"spotify-ads {name}" in block.code for block in blocks if block.kind == "console")
+
+
+def test_help_of_every_command_has_an_example() -> None:
+    for name, (command, _) in manual.commands().items():
+        for inner, part in getattr(command, "commands", {"": command}).items():
+            assert part.hidden or lines_of(f"spotify-ads {name} {inner}".rstrip()), (
+                f"spotify_ads_cli/examples.md: {name} {inner}"
+            )
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -60,4 +73,5 @@ def emulator() -> Iterator[EmulatorProcess]:
 async def test_examples_run(
     name: str, warm_programs: Path, emulator: EmulatorProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await run_page(manual.FOLDER / f"{name}.md", warm_programs, emulator, tmp_path, monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    await run_page(manual.FOLDER / f"{name}.md", surroundings(emulator.environment, tmp_path, warm_programs, INSTALLED))

@@ -254,3 +254,20 @@ def test_the_server_sets_what_only_it_may_set() -> None:
     assert "is_paused" not in AdSetUpdate.__struct_fields__
     assert BidStrategy.answer_only == {"UNSET"}
     assert "ad_set_id" in Ad.__struct_fields__
+
+
+def test_times_of_a_request_lose_their_fraction_of_a_second() -> None:
+    moment = datetime(2031, 1, 31, 18, 30, 5, 999_999, tzinfo=UTC)
+    update = AdSetUpdate(start_time=moment, name="Autumn")
+    assert update.start_time == moment.replace(microsecond=0)
+    assert msgspec.json.decode(msgspec.json.encode(update)) == {"start_time": "2031-01-31T18:30:05Z", "name": "Autumn"}
+
+
+def test_every_field_of_a_request_has_its_unit_and_its_rules() -> None:
+    for name in models.__all__:
+        kind = getattr(models, name)
+        if isinstance(kind, type) and issubclass(kind, Request):
+            for field in kind.__struct_fields__:
+                assert f"        {field}: " in (kind.__doc__ or ""), f"{name}.{field}"
+    assert "text of 2 to 200 characters" in (AdSetUpdate.__doc__ or "")
+    assert "millionths of the account's currency unit" in (AdSetUpdate.__doc__ or "")

@@ -26,6 +26,13 @@ def test_type_checkers_are_told_that_the_package_is_typed() -> None:
     assert (Path(spotify_ads_async.__file__).parent / "py.typed").exists()
 
 
+def test_the_readme_shows_everything_without_the_repository() -> None:
+    """On PyPI there is no picture beside it."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "![" not in readme
+    assert readme.count("](") <= 10
+
+
 @pytest.mark.parametrize("fragment", sorted((ROOT / "changes").glob("+*")), ids=lambda fragment: fragment.name)
 def test_changelog_fragments_have_a_kind_and_a_sentence(fragment: Path) -> None:
     kind = re.fullmatch(r"\+[a-z0-9-]+\.(\w+)\.md", fragment.name)

@@ -315,6 +315,12 @@ BROKEN: list[tuple[str, dict[str, object], str, str]] = [
     ("createAsyncReport", {"report_end": START + DAY}, "report_end", "365 days"),
     ("createAsyncReport", {"report_end": START - 366 * DAY}, "report_end", "before report_start"),
     ("createAsyncReport", {"insight_dimension": m.InsightDimension.AGE}, "insight_dimension", "LIFETIME"),
+    (
+        "createAsyncReport",
+        {"dimensions": [m.AsyncReportDimension.AD_ACCOUNT_NAME], "statuses": UNSET, "campaign_ids": [ID]},
+        "campaign_ids",
+        "ignores it",
+    ),
     ("createAsyncReport", {"statuses": [m.AsyncReportEntityStatus.PAUSED]}, "statuses[0]", "a status of AD_SET"),
     (
         "createAsyncReport",

@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from support.public_api import MODULES, names
@@ -39,6 +40,28 @@ def pages_named(entry: object) -> Iterator[str]:
 def test_every_page_is_in_the_navigation_once() -> None:
     named = list(pages_named(tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]))
     assert sorted(named) == sorted(str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md"))
+
+
+LINK = re.compile(r'<a\b[^>]*?\bhref="([^"#?:]*)(?:#([^"]*))?"')
+IDENTIFIER = re.compile(r'\bid="([^"]*)"')
+
+
+def test_every_link_leads_somewhere() -> None:
+    """The strict build looks at the links of pages; it does not see those that signatures and generated pages make."""
+    text = {page: page.read_text() for page in SITE.rglob("index.html")}
+    places = {page: set(IDENTIFIER.findall(html)) for page, html in text.items()}
+    broken: set[tuple[str, str]] = set()
+    for page, html in text.items():
+        for target, fragment in LINK.findall(html):
+            file = (page.parent / unquote(target)).resolve() if target else page
+            file = file / "index.html" if file.is_dir() else file
+            if not file.is_file() or (fragment and unquote(fragment) not in places.get(file, {unquote(fragment)})):
+                broken.add((str(page.relative_to(SITE)), f"{target}#{fragment}"))
+    assert sorted(broken) == []
+
+
+def test_no_page_shows_a_backslash_of_its_source() -> None:
+    assert [page for page in SITE.rglob("index.html") if r"\|" in page.read_text()] == []
 
 
 @pytest.fixture(scope="module")

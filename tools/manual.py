@@ -1,11 +1,12 @@
-"""``python -m tools.manual``: the command line's pages, from the program itself and the examples beside this file.
+"""``python -m tools.manual``: the command line's pages, from the program itself and its examples.
 
 Writes ``docs/reference/command-line/`` and their place in the navigation. A new command needs an example in
-``manual_examples.md``; everything else comes from the command.
+``spotify_ads_cli/examples.md``; everything else comes from the command.
 """
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,26 +17,20 @@ from typer.main import get_command
 
 from spotify_ads_async.cli.run import EXIT_CODES
 from spotify_ads_cli.app import COMMANDS, app
+from spotify_ads_cli.examples import examples
+from tools.man import FILE, man_page, readable
 
-__all__ = ["EXAMPLES", "FOLDER", "NAVIGATION", "commands", "examples", "main", "navigation", "pages"]
+__all__ = ["FOLDER", "NAVIGATION", "commands", "main", "navigation", "pages"]
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "reference" / "command-line"
 NAVIGATION = ROOT / "zensical.toml"
-EXAMPLES = Path(__file__).with_name("manual_examples.md")
 
 _PROGRAM = "spotify-ads"
 _NOTICE = (
-    "<!-- Written by `make manual` from the program and tools/manual_examples.md: change those, not this page. -->"
+    "<!-- Written by `make manual` from the program and spotify_ads_cli/examples.md: change those, not this page. -->"
 )
-_TYPES = {"str": "TEXT", "int": "NUMBER", "float": "NUMBER", "path": "FILE", "file": "FILE"}
 _MENU = re.compile(r'(?P<indent> *)\{ "Command line" = \[\n.*?\n *\] \},\n', re.DOTALL)
-
-
-def examples() -> dict[str, str]:
-    """The examples by command, ``index`` for the first page."""
-    parts = re.split(r"^# (\S+)\n", EXAMPLES.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
 
 
 def commands() -> dict[str, tuple[Any, typer.Context]]:
@@ -152,9 +147,6 @@ def _rows(parameter: Any, context: typer.Context) -> Iterator[str]:  # noqa: ANN
     if record is None:
         return  # it is hidden
     names, text = record
-    # An argument's type says nothing beside its name, unless it names the choices.
-    names = re.sub(r"^([A-Z._|]+) <[^>]*>$", r"\1", names)
-    names = re.sub(r"<(str|int|float|path|file)( range)?>$", lambda found: _TYPES[found[1]], names)
     text, _, facts = text.partition("  [")
     meaning, default = _text(text.strip()), ""
     for fact in facts.removesuffix("]").split("; ") if facts else ():
@@ -167,22 +159,20 @@ def _rows(parameter: Any, context: typer.Context) -> Iterator[str]:  # noqa: ANN
             default = "required"
         else:
             meaning += f" Range: {_code(fact)}."
-    yield f"| {_code(names)} | {meaning} | {default} |"
+    yield f"| {_code(readable(names))} | {meaning} | {default} |"
 
 
 def _code(text: str) -> str:
-    return f"`{_in_a_cell(text)}`"
+    """Code in a cell. A bar would end the cell, and the backslash that keeps it from that would be seen."""
+    return f"<code>{html.escape(text, quote=False).replace('|', '&#124;')}</code>" if "|" in text else f"`{text}`"
 
 
 def _text(text: str) -> str:
     """Text outside of code, in which a ``<`` would begin a tag."""
-    return "`".join(
-        part if index % 2 else part.replace("<", "&lt;") for index, part in enumerate(_in_a_cell(text).split("`"))
+    return "".join(
+        _code(part) if index % 2 else part.replace("<", "&lt;").replace("|", "&#124;")
+        for index, part in enumerate(text.split("`"))
     )
-
-
-def _in_a_cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def _first_paragraph(text: str | None) -> str:
@@ -203,6 +193,8 @@ def main() -> None:
             stale.unlink()
     for name, text in written.items():
         (FOLDER / name).write_text(text, encoding="utf-8")
+    FILE.parent.mkdir(exist_ok=True)
+    FILE.write_text(man_page(commands()), encoding="utf-8")
     NAVIGATION.write_text(navigation(NAVIGATION.read_text(encoding="utf-8")), encoding="utf-8")
 
 

@@ -1,39 +1,16 @@
-"""From credentials to access tokens: refreshed in time, once for everybody who shares a sign-in.
-
-Source: Spotify's Authorization guide: tokens live 3600 s, and a refresh may answer with a new refresh token, which then
-replaces the old one.
-"""
+"""What a client signs its requests with: access tokens, and whoever keeps them fresh."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-import os
-import threading
-import time
-from collections.abc import AsyncGenerator, Callable, Collection
 from typing import NoReturn, Protocol, runtime_checkable
 
 import aiohttp
-import anyio
-import msgspec
 
-from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL, FINAL_CODES, TokenAnswer, header_safe, token_request
-from spotify_ads_async.auth.token_stores import SharedTokenStore, Tokens, TokenStore, as_shared
-from spotify_ads_async.errors import AuthenticationError, ConfigurationError, ConnectionFailed, SpotifyAdsError
-from spotify_ads_async.network.addresses import require_secure
+from spotify_ads_async.auth.token_endpoint import header_safe
+from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.types import Secret
 
-__all__ = ["AccessToken", "Credentials", "RefreshToken", "SupportsAccepted", "SupportsFinish"]
-
-logger = logging.getLogger("spotify_ads_async")
-
-_REFRESH_EARLY_SECONDS = 60.0
-_YOUNG_SECONDS = 60.0
-_LONGEST_REFUSAL_SECONDS = 60.0
-_CLOCK_TOLERANCE_SECONDS = 60.0
-_POLL_SECONDS = 0.02
+__all__ = ["AccessToken", "Credentials", "NotCopied", "SupportsAccepted", "SupportsFinish", "secret_of"]
 
 
 @runtime_checkable
@@ -72,7 +49,7 @@ class SupportsFinish(Protocol):
         ...
 
 
-class _NotCopied:
+class NotCopied:
     """Credentials stay where they are.
 
     No pickle and no copy holds a secret, or a token that a refresh here makes void there.
@@ -86,7 +63,7 @@ class _NotCopied:
         )
 
 
-class AccessToken(_NotCopied):
+class AccessToken(NotCopied):
     """A token that somebody else keeps fresh.
 
     Args:
@@ -98,7 +75,7 @@ class AccessToken(_NotCopied):
     """
 
     def __init__(self, token: str | Secret, *, client_id: str | None = None) -> None:
-        self._token = token = _secret(token)
+        self._token = token = secret_of(token)
         self._client_id = client_id
         if not header_safe(token.reveal()):
             raise ConfigurationError("the access token is empty or holds characters that no header may hold")
@@ -122,297 +99,6 @@ class AccessToken(_NotCopied):
         return "AccessToken('***')"
 
 
-class _Access(msgspec.Struct, frozen=True):
-    """An access token in use.
-
-    It is stale when either clock says so: one stands still while the machine sleeps, the other may be set.
-    """
-
-    token: Secret
-    since: float
-    stale_at: float
-    stale_at_posix: float
-
-
-class RefreshToken(_NotCopied):
-    """Access tokens from a refresh token, refreshed a minute before they expire.
-
-    Once, however many calls, loops and processes wait.
-
-    Args:
-        client_id: the app's client ID.
-        client_secret: its secret; empty for an app that signed in with PKCE alone.
-        refresh_token: from ``spotify-ads login`` or your own sign-in. A token that ``store`` holds goes before it.
-        token_url: the endpoint; the emulator has its own.
-        store: keeps a refresh token that replaces this one. It is read before every refresh: another process may have
-            replaced the token. A :class:`~spotify_ads_async.auth.token_stores.SharedTokenStore`, such as a profile's,
-            also shares access tokens, and lets one process at a time refresh.
-        allow_http: hosts that plain http may go to, for a test server on a network of your own.
-        clock: a monotonic clock, in seconds.
-
-    Raises:
-        ConfigurationError: the endpoint's address would carry secrets in the clear.
-    """
-
-    def __init__(
-        self,
-        client_id: str,
-        client_secret: str | Secret,
-        refresh_token: str | Secret,
-        *,
-        token_url: str = f"{ACCOUNTS_URL}/api/token",
-        store: TokenStore | SharedTokenStore | None = None,
-        allow_http: Collection[str] = (),
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._client_id = client_id
-        self._client_secret = client_secret = _secret(client_secret)
-        self._refresh_token = refresh_token = _secret(refresh_token)
-        require_secure(token_url, allow_http)
-        self._token_url = token_url
-        self._kept_elsewhere = store is not None
-        self._store = as_shared(store)
-        self._clock = clock
-        self._access: _Access | None = None
-        self._worked: Secret | None = None
-        self._refused: Secret | None = None
-        self._refused_in_vain = 0
-        self._next_refresh_at = 0.0
-        self._replaced: Secret | None = None
-        self._refreshing: dict[asyncio.AbstractEventLoop, asyncio.Task[Secret]] = {}
-        self._refusal: AuthenticationError | None = None
-        self._lock = threading.Lock()
-        self._process = os.getpid()
-
-    @property
-    def client_id(self) -> str | None:
-        """The app's client ID."""
-        return self._client_id
-
-    @property
-    def token_url(self) -> str:
-        """The endpoint that gives access tokens."""
-        return self._token_url
-
-    async def token(self, http: aiohttp.ClientSession) -> Secret:
-        """A token with at least a minute to live, if the endpoint gives such.
-
-        Raises:
-            AuthenticationError: the refresh was refused; every call that waited for it gets this, and so does each
-                later one. Or the API refused the tokens that were just issued.
-            ConnectionFailed, ServerError, InvalidAnswer: the token endpoint cannot be reached, fails, or answers
-            something else.
-        """
-        access = self._access
-        if access is not None and self._fresh(access):
-            return access.token
-        if self._refusal is not None and not self._kept_elsewhere:
-            raise _again(self._refusal)
-        self._require_patience()
-        loop = asyncio.get_running_loop()
-        refreshing = self._refreshing.get(loop)
-        if refreshing is None:
-            # A task of its own: the call that needs it first may be cancelled, and the answer may hold the only refresh
-            # token that is valid from now on. `finish` waits for it.
-            refreshing = loop.create_task(self._refresh(http), name="refresh of an access token")
-            self._refreshing = {one: task for one, task in self._refreshing.items() if not one.is_closed()} | {
-                loop: refreshing
-            }
-            refreshing.add_done_callback(lambda _: self._refreshing.pop(loop, None))
-        await asyncio.wait([refreshing])
-        if refreshing.cancelled():
-            raise ConnectionFailed("the token refresh was cut off: the event loop is closing")
-        failure = refreshing.exception()
-        if isinstance(failure, SpotifyAdsError):
-            raise _again(failure)
-        return refreshing.result()
-
-    def accepted(self, token: Secret) -> None:
-        """The API took ``token``: should it be refused later, it was revoked, and another one will help."""
-        if self._access is not None and self._access.token is token:
-            self._worked = token
-
-    def invalidate(self, token: Secret) -> bool:
-        """Forget ``token``, unless another one took its place meanwhile.
-
-        Answers false where tokens are refused as soon as they are issued: after the second, the next is asked for a
-        second later, then two, four and so on up to a minute, and no request is sent with a token that is known to be
-        bad.
-        """
-        access = self._access
-        if access is None or access.token != token:
-            return True
-        now = self._clock()
-        self._access = None
-        self._refused = token
-        if self._worked == token or now - access.since >= _YOUNG_SECONDS:
-            self._refused_in_vain = 0
-        self._refused_in_vain += 1
-        wait = (
-            0.0
-            if self._refused_in_vain < 2
-            else min(_LONGEST_REFUSAL_SECONDS, 2.0 ** min(self._refused_in_vain - 2, 10))
-        )
-        self._next_refresh_at = now + wait
-        return wait == 0.0
-
-    async def finish(self) -> None:
-        """Wait for a refresh under way, so that a new refresh token is stored."""
-        refreshing = self._refreshing.get(asyncio.get_running_loop())
-        if refreshing is not None:
-            await asyncio.wait([refreshing])
-
-    def _fresh(self, access: _Access) -> bool:
-        return self._clock() < access.stale_at and time.time() < access.stale_at_posix
-
-    def _require_patience(self) -> None:
-        wait = self._next_refresh_at - self._clock() if self._refused_in_vain else 0.0
-        if wait > 0.0:
-            raise AuthenticationError(
-                f"the API refused {self._refused_in_vain} access tokens as soon as they were issued, and the next is"
-                f" asked for in {wait:.0f} s: check that token endpoint and API belong together, and that the app may"
-                " use the Ads API",
-                status=401,
-            )
-
-    async def _refresh(self, http: aiohttp.ClientSession) -> Secret:
-        async with self._turn():
-            if self._access is not None and self._fresh(self._access):
-                return self._access.token  # another loop was faster
-            kept = await self._read()
-            if kept is not None and (shared := self._shared(kept)) is not None:
-                self._access = shared
-                return shared.token
-            refresh_token = self._newest(kept)
-            if self._refusal is not None and refresh_token == self._refresh_token:
-                raise _again(self._refusal)
-            self._refusal, self._refresh_token = None, refresh_token
-            begun = Tokens(refresh_token=refresh_token) if kept is None else kept
-            await self._note(msgspec.structs.replace(begun, refreshing_since=time.time()))
-            try:
-                asked_at, answer = await self._ask(http)
-            except AuthenticationError as refusal:
-                await self._note(begun)
-                if FINAL_CODES & {entry.code for entry in refusal.error_codes}:
-                    self._refusal = refusal
-                if begun.refreshing_since is not None:
-                    ago = max(0.0, time.time() - begun.refreshing_since)
-                    refusal.add_note(
-                        f"a refresh that began {ago:.0f} s ago was cut off, and may have replaced the token"
-                    )
-                raise
-            return await self._take(asked_at, answer)
-
-    async def _ask(self, http: aiohttp.ClientSession) -> tuple[float, TokenAnswer]:
-        """When was asked, and the answer. A store without turns may hold another token by now."""
-        while True:
-            asked_at = self._clock()
-            form = {"grant_type": "refresh_token", "refresh_token": self._refresh_token}
-            try:
-                return asked_at, await token_request(
-                    http, self._token_url, form, client_id=self._client_id, client_secret=self._client_secret
-                )
-            except AuthenticationError:
-                kept = await self._read() if self._kept_elsewhere else None
-                if kept is None or self._newest(kept) == self._refresh_token:
-                    raise
-                self._refresh_token = self._newest(kept)
-
-    async def _take(self, asked_at: float, answer: TokenAnswer) -> Secret:
-        lifetime = answer.expires_in
-        early = min(_REFRESH_EARLY_SECONDS, lifetime / 2)
-        now = time.time()
-        rotated = answer.refresh_token is not None and answer.refresh_token != self._refresh_token
-        if answer.refresh_token is not None and rotated:
-            self._replaced, self._refresh_token = self._refresh_token, answer.refresh_token
-        self._access = _Access(answer.access_token, self._clock(), asked_at + lifetime - early, now + lifetime - early)
-        tokens = Tokens(
-            refresh_token=self._refresh_token,
-            access_token=answer.access_token,
-            issued_at=now,
-            expires_at=now + lifetime,
-        )
-        await self._write(tokens, rotated=rotated)
-        return answer.access_token
-
-    def _shared(self, kept: Tokens) -> _Access | None:
-        """The access token that another process has got meanwhile."""
-        now = time.time()
-        early = min(_REFRESH_EARLY_SECONDS, (kept.expires_at - kept.issued_at) / 2)
-        if kept.access_token is None or kept.access_token == self._refused:
-            return None
-        if not kept.issued_at - _CLOCK_TOLERANCE_SECONDS <= now < kept.expires_at - early:
-            return None
-        clock = self._clock()
-        return _Access(kept.access_token, clock, clock + kept.expires_at - early - now, kept.expires_at - early)
-
-    def _newest(self, kept: Tokens | None) -> Secret:
-        """The refresh token to use: the store's, unless it is the one that was replaced here and could not be kept."""
-        return self._refresh_token if kept is None or kept.refresh_token == self._replaced else kept.refresh_token
-
-    @contextlib.asynccontextmanager
-    async def _turn(self) -> AsyncGenerator[None]:
-        """Be the only one who refreshes: among the loops of this process, and among those who share the store."""
-        if self._process != os.getpid():
-            # A fork: whoever held the lock in the parent will never give it back here.
-            self._process, self._lock = os.getpid(), threading.Lock()
-        lock = self._lock
-        while not lock.acquire(blocking=False):  # noqa: ASYNC110 (no event of one loop wakes another)
-            await anyio.sleep(_POLL_SECONDS)
-        try:
-            async with self._store.turn():
-                yield
-        finally:
-            lock.release()
-
-    async def _read(self) -> Tokens | None:
-        try:
-            return await self._store.read()
-        except SpotifyAdsError:
-            raise
-        except Exception as problem:  # noqa: BLE001 (somebody else's code)
-            failure = ConfigurationError(f"the token store cannot be read ({type(problem).__name__})")
-        raise failure
-
-    async def _note(self, tokens: Tokens) -> None:
-        """Keep that a refresh begins. Where that fails, keeping its answer will fail as well, and say so."""
-        with contextlib.suppress(Exception):
-            await self._store.write(tokens)
-
-    async def _write(self, tokens: Tokens, *, rotated: bool) -> None:
-        if not self._kept_elsewhere:
-            if rotated:
-                logger.warning(
-                    "the refresh token was replaced, and no store keeps the new one: the next run may have to sign in"
-                    " again"
-                )
-            return
-        try:
-            await self._store.write(tokens)
-        except Exception as problem:  # noqa: BLE001 (somebody else's code; this run goes on with what it holds)
-            if rotated:
-                logger.error(  # noqa: TRY400 (a traceback may show the token)
-                    "the new refresh token could not be stored (%s): sign in again before the next run",
-                    type(problem).__name__,
-                )
-            else:
-                logger.warning(
-                    "the access token could not be shared (%s): each process refreshes for itself",
-                    type(problem).__name__,
-                )
-
-    def __repr__(self) -> str:
-        return f"RefreshToken(client_id={self._client_id!r}, client_secret='***', refresh_token='***')"
-
-
-def _again(failure: SpotifyAdsError) -> SpotifyAdsError:
-    """The same failure for another waiter: an exception object carries one traceback only."""
-    again = type(failure)(failure.message, status=failure.status, error_codes=failure.error_codes)
-    for note in getattr(failure, "__notes__", ()):
-        again.add_note(note)
-    return again
-
-
-def _secret(value: str | Secret) -> Secret:
+def secret_of(value: str | Secret) -> Secret:
     """The secret without the line break that files and ``$(cat …)`` leave at its end."""
     return Secret((value.reveal() if isinstance(value, Secret) else value).rstrip("\r\n"))

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import platformdirs
 
-__all__ = ["config_folder", "quota_store"]
+__all__ = ["config_folder", "quota_store", "state_folder"]
 
 logger = logging.getLogger("spotify_ads_async")
 
@@ -26,13 +26,18 @@ def config_folder() -> Path:
     return _absolute(platformdirs.user_config_path(_NAME))
 
 
+def state_folder() -> Path:
+    """Where what programs remember is kept, such as the quota's file; without a home as :func:`config_folder`."""
+    return _absolute(platformdirs.user_state_path(_NAME))
+
+
 def quota_store() -> str:
     """The store that the commands of this user share.
 
     A file in the state folder, or else in the folder for temporary files.
     Where neither can be written, each command keeps its own windows, and a warning says so.
     """
-    for folder in (_absolute(platformdirs.user_state_path(_NAME)), _temporary()):
+    for folder in (state_folder(), _temporary()):
         if folder is not None and _can_hold_files(folder):
             return f"sqlite:///{quote((folder / 'quota.db').as_posix())}"
     logger.warning(

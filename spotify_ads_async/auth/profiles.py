@@ -20,9 +20,9 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from spotify_ads_async.auth.credentials import RefreshToken
 from spotify_ads_async.auth.homes import config_folder
 from spotify_ads_async.auth.keyrings import Keyring, KeyringProblem, SystemKeyring
+from spotify_ads_async.auth.refresh_token import RefreshToken
 from spotify_ads_async.auth.sign_in import SignIn
 from spotify_ads_async.auth.token_stores import SharedTokenStore, Tokens
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed

@@ -20,7 +20,7 @@ import anyio
 import msgspec
 from aiohttp import web
 
-from spotify_ads_async.auth.credentials import RefreshToken
+from spotify_ads_async.auth.refresh_token import RefreshToken
 from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL, token_request
 from spotify_ads_async.auth.token_stores import SharedTokenStore, TokenStore
 from spotify_ads_async.errors import AuthenticationError, ConfigurationError

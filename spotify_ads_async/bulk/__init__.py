@@ -23,7 +23,7 @@ from spotify_ads_async.bulk.plan import planner, undo
 from spotify_ads_async.bulk.plan.cells import CLEAR
 from spotify_ads_async.bulk.plan.effects import Conflict
 from spotify_ads_async.bulk.plan.expressions import BadExpression, parse_condition, parse_setting
-from spotify_ads_async.bulk.plan.sources import BadChanges, HiddenRowsFound, Problem
+from spotify_ads_async.bulk.plan.sources import BadChanges, HiddenRowsFound, LeftOut, Problem
 from spotify_ads_async.bulk.plan.tables import HiddenRows, Reading
 from spotify_ads_async.bulk.records import (
     Decision,
@@ -57,7 +57,6 @@ __all__ = [
     "Decision",
     "Difference",
     "Entity",
-    "Fate",
     "Header",
     "HiddenRows",
     "HiddenRowsFound",
@@ -95,10 +94,6 @@ __all__ = [
 ]
 
 
-Fate = RowOutcome
-"""The same under its former name."""
-
-
 async def plan_changes(
     ads: AdsClient,
     ad_account_id: str,
@@ -115,6 +110,8 @@ async def plan_changes(
     ignore: Sequence[str] = (),
     hidden: HiddenRows | None = None,
     zone: ZoneInfo | None = None,
+    name: str = "",
+    leave_out: Sequence[str] = (),
 ) -> None:
     """Read a file of changes and the present state, and make the plan. No request changes anything.
 
@@ -137,6 +134,8 @@ async def plan_changes(
         ignore: headers of columns to leave out.
         hidden: whether rows that the spreadsheet hides are taken, or left out; where there are such, it must be said.
         zone: the zone of times that name none.
+        name: what the plan and its messages call the file, where that is not its name.
+        leave_out: rows to leave out, by number, place (``ads, row 4``), id or name.
 
     Raises:
         BadChanges: rows are refused, with file, line or cell, column and reason.
@@ -148,9 +147,16 @@ async def plan_changes(
         clear=clear, encoding=encoding, sheets=tuple(sheets), ignore=tuple(ignore), hidden=hidden, zone=zone
     )
     source = planner.Source(
-        path=changes, reading=reading, base=base, skip_bad_rows=skip_bad_rows, present=present, force=force
+        path=changes,
+        name=name,
+        reading=reading,
+        base=base,
+        skip_bad_rows=skip_bad_rows,
+        present=present,
+        force=force,
+        left_out=LeftOut(leave_out),
     )
-    await plan_file(_bulk(ads), source, _header(ads, ad_account_id, str(changes)), plan)
+    await plan_file(_bulk(ads), source, _header(ads, ad_account_id, source.shown), plan)
 
 
 async def plan_selection(

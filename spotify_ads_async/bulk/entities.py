@@ -59,6 +59,11 @@ class Entity:
         """The columns that may be written."""
         return columns_of(self.update.body)
 
+    @property
+    def answer_columns(self) -> Mapping[str, Column]:
+        """The columns of what is answered."""
+        return columns_of(self.get.answer)
+
     @functools.cached_property
     def has_money(self) -> bool:
         """Whether amounts of money can be written."""

@@ -11,12 +11,14 @@ from typing import Any, cast
 
 import msgspec
 
-from spotify_ads_async.bulk.plan.cells import CsvRows, to_cell
+from spotify_ads_async.bulk.plan.cells import CLEAR, CsvRows, to_cell
+from spotify_ads_async.bulk.plan.columns import Cell, Column
 from spotify_ads_async.bulk.plan.effects import Conflict, shown
 from spotify_ads_async.bulk.plan.money import most_spent
 from spotify_ads_async.bulk.plan.state import leaf, same
-from spotify_ads_async.bulk.records import Decision, PlannedRow
+from spotify_ads_async.bulk.records import Decision, Header, PlannedRow, RowOutcome
 from spotify_ads_async.bulk.store.plan_file import PlanFile
+from spotify_ads_async.bulk.workbook.template import cell_of, sheet_column
 from spotify_ads_async.spreadsheets.writing import Emphasis, SheetColumn, WorkbookWriter
 
 __all__ = ["RESULT_COLUMNS", "Difference", "PlanTotals", "differences", "plan_totals", "result", "write_results"]
@@ -66,13 +68,14 @@ def _values(conflicts: Sequence[Conflict], name: str) -> str:
     return "; ".join(f"{one.field}={shown(getattr(one, name))}" for one in conflicts)
 
 
-def write_results(rows: Iterable[PlannedRow], path: Path) -> None:
+def write_results(rows: Iterable[PlannedRow], path: Path, header: Header | None = None) -> None:
     """Write every row's outcome, by the name's end as JSON Lines, a workbook or CSV.
 
     A file appears whole or not at all.
     What is there and no file, such as a device or a pipe, is written to and never replaced.
 
-    A workbook has what failed or was refused first, with the reason at the cell that it is about.
+    A workbook has what failed or was refused first. With the plan's ``header`` it has a further sheet of those rows
+    alone, as changes, each with the reason at the cell that it is about: mended there, it is a file to apply.
     """
     if path.exists() and not path.is_file():
         _write_table(rows, path, path.suffix)
@@ -80,7 +83,7 @@ def write_results(rows: Iterable[PlannedRow], path: Path) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         if path.suffix.lower() == ".xlsx":
-            _write_workbook(rows, part)
+            _write_workbook(rows, part, header)
         else:
             _write_table(rows, part, path.suffix)
         part.replace(path)
@@ -106,10 +109,11 @@ _COLOURS = {
     "conflict": "#FFF0D0",
     "waiting": "#FFF0D0",
 }
+_AGAIN = frozenset({RowOutcome.FAILED, RowOutcome.REFUSED, RowOutcome.CONFLICT})
 
 
-def _write_workbook(rows: Iterable[PlannedRow], path: Path) -> None:
-    ordered = sorted(map(result, rows), key=lambda one: str(one["outcome"]) not in _COLOURS)
+def _write_workbook(rows: Iterable[PlannedRow], path: Path, header: Header | None) -> None:
+    ordered = sorted(rows, key=lambda one: one.outcome.value not in _COLOURS)
     widths = {"reason": 70.0, "id": 38.0, "trace_id": 38.0}
     columns = [
         SheetColumn(name=one, width=widths.get(one, 16), number_format="0" if one == "line" else "@")
@@ -117,9 +121,31 @@ def _write_workbook(rows: Iterable[PlannedRow], path: Path) -> None:
     ]
     with WorkbookWriter(path) as book:
         sheet = book.sheet("Results", columns)
-        for row in ordered:
+        for row in map(result, ordered):
             cells = [row[name] if name == "line" else _plain(row[name]) for name in RESULT_COLUMNS]
             sheet.write(cells, Emphasis(colour=_COLOURS.get(str(row["outcome"]), "")))
+        again = [row for row in ordered if row.outcome in _AGAIN]
+        if header is not None and again:
+            _add_changes(book, again, header)
+
+
+def _add_changes(book: WorkbookWriter, rows: Sequence[PlannedRow], header: Header) -> None:
+    """A sheet of some rows as changes, each with its reason at the cell that it is about."""
+    kind, currency = header.kind, header.currency
+    columns = [column for name, column in kind.columns.items() if any(name in row.change for row in rows)]
+    id_column = SheetColumn(name=kind.id_column, width=38, shaded=True)
+    sheet = book.sheet(kind.plural, [id_column, *(sheet_column(one, currency) for one in columns)])
+    for row in rows:
+        cells = [_cell_again(one, row.change, currency) for one in columns]
+        place = row.column if row.column in row.change else kind.id_column
+        sheet.write([row.entity_id, *cells], Emphasis(colour=_COLOURS[row.outcome.value], notes={place: row.reason}))
+
+
+def _cell_again(column: Column, change: Mapping[str, Cell], currency: str) -> object:
+    if column.name not in change:
+        return None
+    value = change[column.name]
+    return CLEAR if value is None else cell_of(column, value, currency)
 
 
 def _plain(value: object) -> str:
@@ -175,6 +201,8 @@ class PlanTotals(msgspec.Struct, kw_only=True):
         fields: how many rows change a field.
         budget_before: micros over the rows that change a budget, by the budget's type.
         budget_after: the same afterwards.
+        budget_growth: micros by which rows let budgets grow, whatever others shrink. A budget that becomes one of
+            another type, or begins to be spent, counts whole.
         most_before: micros that the ad sets whose budgets or flights change may spend at most until their flights end.
         most_after: the same afterwards.
         unbounded_before: how many of them nothing bounds, since they have a budget a day and no end.
@@ -194,6 +222,7 @@ class PlanTotals(msgspec.Struct, kw_only=True):
     fields: Counter[str] = msgspec.field(default_factory=Counter[str])
     budget_before: Counter[str] = msgspec.field(default_factory=Counter[str])
     budget_after: Counter[str] = msgspec.field(default_factory=Counter[str])
+    budget_growth: int = 0
     most_before: int = 0
     most_after: int = 0
     unbounded_before: int = 0
@@ -221,6 +250,7 @@ class PlanTotals(msgspec.Struct, kw_only=True):
             amount = leaf(values, ("budget", _MONEY))
             if isinstance(amount, int):
                 budgets[str(leaf(values, ("budget", "type")))] += amount
+        self.budget_growth += _growth(row.state, {**row.state, **row.after})
         if not _FLIGHT.isdisjoint(row.after):
             self._add_flight(row)
 
@@ -231,6 +261,14 @@ class PlanTotals(msgspec.Struct, kw_only=True):
         self.most_after += after or 0
         self.unbounded_before += before is None
         self.unbounded_after += after is None
+
+
+def _growth(before: Mapping[str, Any], after: Mapping[str, Any]) -> int:
+    old, new = (leaf(state, ("budget", _MONEY)) for state in (before, after))
+    starts = _is_off(before) and not _is_off(after)
+    same_type = leaf(before, ("budget", "type")) == leaf(after, ("budget", "type"))
+    counted = old if isinstance(old, int) and same_type and not starts else 0
+    return max(0, new - counted) if isinstance(new, int) else 0
 
 
 def _is_off(values: Mapping[str, object]) -> bool:

@@ -15,10 +15,10 @@ import typer
 from spotify_ads_async import bulk
 from spotify_ads_async.cli import bulk_work
 from spotify_ads_async.cli.bulk_work import FileReading, Planning
+from spotify_ads_async.cli.completing import complete_setting
 from spotify_ads_async.cli.connect import facts_file
 from spotify_ads_async.cli.consent import AllowUnusual, Yes
-from spotify_ads_async.cli.fields import complete_condition, complete_setting
-from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
+from spotify_ads_async.cli.options import AdAccount, OutputForm, Where, needed
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.workbooks import Working
@@ -64,15 +64,6 @@ PlanTo = Annotated[
     Path | None,
     typer.Option("--plan", metavar="FILE", help="The plan to write; named after changes and time by default."),
 ]
-Where = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--where",
-        metavar="CONDITION",
-        help="Without a file: change what satisfies every one.",
-        autocompletion=complete_condition,
-    ),
-]
 Set = Annotated[
     list[str] | None,
     typer.Option(
@@ -102,6 +93,10 @@ Ignore = Annotated[
 ]
 Hidden = Annotated[
     bulk.HiddenRows | None, typer.Option("--hidden", help="What to do with rows that the spreadsheet hides.")
+]
+LeaveOut = Annotated[
+    list[str] | None,
+    typer.Option("--leave-out", metavar="ROW", help="Leave out this row, by its number or name; repeat for more."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")]
 MaxFailures = Annotated[
@@ -159,11 +154,18 @@ def _reading(
     sheet: list[str] | None,
     encoding: str | None,
     ignore: list[str] | None,
-    hidden: bulk.HiddenRows | None,
     zone: str | None,
+    *,
+    hidden: bulk.HiddenRows | None,
+    leave_out: list[str] | None,
 ) -> FileReading:
     return FileReading(
-        encoding=encoding, sheets=tuple(sheet or ()), ignore=tuple(ignore or ()), hidden=hidden, zone=zone_of(zone)
+        encoding=encoding,
+        sheets=tuple(sheet or ()),
+        ignore=tuple(ignore or ()),
+        hidden=hidden,
+        zone=zone_of(zone),
+        leave_out=tuple(leave_out or ()),
     )
 
 
@@ -184,6 +186,7 @@ def plan(
     encoding: Encoding = None,
     ignore: Ignore = None,
     hidden: Hidden = None,
+    leave_out: LeaveOut = None,
     zone: Zone = None,
     ad_account: AdAccount = None,
     output: OutputForm = Output.TABLE,
@@ -202,7 +205,7 @@ def plan(
         skip_bad_rows=skip_bad_rows,
         force=force,
         replace=replace,
-        reading=_reading(sheet, encoding, ignore, hidden, zone),
+        reading=_reading(sheet, encoding, ignore, zone, hidden=hidden, leave_out=leave_out),
         ad_account=needed(ad_account),
     )
     run(lambda: bulk_work.plan(planning, output))
@@ -244,6 +247,7 @@ def apply(
     encoding: Encoding = None,
     ignore: Ignore = None,
     hidden: Hidden = None,
+    leave_out: LeaveOut = None,
     zone: Zone = None,
     dry_run: DryRun = False,
     draft: Draft = False,
@@ -281,7 +285,7 @@ def apply(
         skip_bad_rows=skip_bad_rows,
         force=force,
         replace=replace,
-        reading=_reading(sheet, encoding, ignore, hidden, zone),
+        reading=_reading(sheet, encoding, ignore, zone, hidden=hidden, leave_out=leave_out),
         ad_account=needed(ad_account),
     )
     run(lambda: bulk_work.apply_changes(planning, working))

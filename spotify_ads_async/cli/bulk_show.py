@@ -90,7 +90,11 @@ def say_outcomes(plan: bulk.PlanFile, path: Path) -> None:
     """What became of the rows, and what to do about those that are not done, or not as they said."""
     outcomes = plan.outcomes()
     say(
-        " · ".join(f"{count} {fate.value}" for fate, count in outcomes.items() if count or fate is bulk.RowOutcome.DONE)
+        " · ".join(
+            f"{count} {outcome.value}"
+            for outcome, count in outcomes.items()
+            if count or outcome is bulk.RowOutcome.DONE
+        )
     )
     if remarked := plan.remarked():
         rows = "1 row" if remarked == 1 else f"{remarked} rows"

@@ -17,7 +17,7 @@ from spotify_ads_async.cli.bulk_show import DIFFERENCE_COLUMNS, difference_row, 
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import agreed
 from spotify_ads_async.cli.output import Output, Rows
-from spotify_ads_async.cli.progress import shown
+from spotify_ads_async.cli.progress import doing, running
 from spotify_ads_async.cli.run import DONE, FAILED, INTERRUPTED, REFUSED, say
 from spotify_ads_async.cli.signals import on_interrupt
 from spotify_ads_async.cli.workbooks import Working
@@ -49,6 +49,7 @@ class FileReading(msgspec.Struct, frozen=True, kw_only=True):
     ignore: tuple[str, ...] = ()
     hidden: bulk.HiddenRows | None = None
     zone: ZoneInfo | None = None
+    leave_out: tuple[str, ...] = ()
 
 
 class Planning(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +57,7 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
 
     ad_account: str
     changes: Path | None = None
+    name: str = ""
     where: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     entity: bulk.Entity = bulk.ENTITIES["ad sets"]
@@ -92,16 +94,17 @@ async def _make_plan(client: AdsClient, planning: Planning) -> Path:
     target = planning.target
     await anyio.to_thread.run_sync(_make_room, target, planning.replace)
     if planning.changes is None:
-        await bulk.plan_selection(
-            client,
-            planning.ad_account,
-            planning.entity,
-            target,
-            where=planning.where,
-            settings=planning.settings,
-            skip_bad_rows=planning.skip_bad_rows,
-            zone=planning.reading.zone,
-        )
+        with doing(f"planning: reading {planning.entity.plural}"):
+            await bulk.plan_selection(
+                client,
+                planning.ad_account,
+                planning.entity,
+                target,
+                where=planning.where,
+                settings=planning.settings,
+                skip_bad_rows=planning.skip_bad_rows,
+                zone=planning.reading.zone,
+            )
     else:
         try:
             await _plan_file(client, planning, planning.changes, target, planning.reading.hidden)
@@ -117,21 +120,24 @@ async def _plan_file(
     client: AdsClient, planning: Planning, changes: Path, target: Path, hidden: bulk.HiddenRows | None
 ) -> None:
     reading = planning.reading
-    await bulk.plan_changes(
-        client,
-        planning.ad_account,
-        changes,
-        target,
-        clear=planning.clear,
-        base=planning.base,
-        skip_bad_rows=planning.skip_bad_rows,
-        encoding=reading.encoding,
-        sheets=reading.sheets,
-        ignore=reading.ignore,
-        hidden=hidden,
-        zone=reading.zone,
-        force=planning.force,
-    )
+    with doing(f"planning {planning.name or changes}: reading it and what is there"):
+        await bulk.plan_changes(
+            client,
+            planning.ad_account,
+            changes,
+            target,
+            name=planning.name,
+            clear=planning.clear,
+            base=planning.base,
+            skip_bad_rows=planning.skip_bad_rows,
+            encoding=reading.encoding,
+            sheets=reading.sheets,
+            ignore=reading.ignore,
+            hidden=hidden,
+            zone=reading.zone,
+            leave_out=reading.leave_out,
+            force=planning.force,
+        )
 
 
 def _make_room(target: Path, replace: bool) -> None:  # noqa: FBT001 - run_sync passes no names
@@ -190,13 +196,15 @@ def _show_plan(path: Path, output: Output, shown: int | None) -> bulk.PlanTotals
         for row in plan.noteworthy():
             if row.unusual and row.decision is bulk.Decision.PLANNED:
                 say(f"unusual: {row_name(row, header)}: {row.unusual}")
+        changing = 0
         with Rows(output, DIFFERENCE_COLUMNS) as rows:
             for row in _counted(plan, totals):
-                if shown is None or totals.rows <= shown:
+                changing += bool(row.after)
+                if shown is None or changing <= shown:
                     for difference in bulk.differences(row):
                         rows.write(difference_row(difference, output, header.currency))
-        if shown is not None and totals.rows > shown:
-            say(f"… and {totals.rows - shown} rows more: spotify-ads bulk show {path}")
+        if shown is not None and changing > shown:
+            say(f"… and {changing - shown} rows more that change: spotify-ads bulk show {path}")
         _say_remarks(plan)
         say_totals(totals, header)
     return totals
@@ -345,18 +353,20 @@ async def undo(done: Path, to: Path | None, working: Working, *, force: bool, ar
     await anyio.to_thread.run_sync(_make_room, path, False)  # noqa: FBT003 - run_sync passes no names
     async with connected() as client:
         options = msgspec.structs.replace(working.options, looked_at=time.monotonic())
-        await bulk.plan_undo(client, done, path, force=force, archive=archive)
+        with doing("planning the undo: reading everything again"):
+            await bulk.plan_undo(client, done, path, force=force, archive=archive)
         return await _carry_out_when_wanted(client, path, msgspec.structs.replace(working, options=options))
 
 
 async def _carry_out(client: AdsClient, run: bulk.Run, path: Path, working: Working) -> int:
     """Let a run come to its end, or to Ctrl-C, and say what became of the rows."""
     failures = 0
-    async with on_interrupt(lambda: run.stop("interrupted")), run, shown(f"{run.header.kind.plural}", run, client):
-        async for row in run:
-            if row.outcome not in _GOOD and failures < _SHOWN:
-                failures += 1
-                say(f"{row.outcome}: {row_name(row, run.header)}: {row.reason}")
+    async with on_interrupt(lambda: run.stop("interrupted")), run:
+        with running(run.header.kind.plural, run, client):
+            async for row in run:
+                if row.outcome not in _GOOD and failures < _SHOWN:
+                    failures += 1
+                    say(f"{row.outcome}: {row_name(row, run.header)}: {row.reason}")
     return await anyio.to_thread.run_sync(_conclude, run.progress.stopped, path, working)
 
 
@@ -367,7 +377,7 @@ def _conclude(stopped: str, path: Path, working: Working) -> int:
             say(f"stopped: {stopped}")
         else:
             results = working.results or path.with_name(path.name.removesuffix(".plan") + ".results.csv")
-            bulk.write_results(plan.rows(), results)
+            bulk.write_results(plan.rows(), results, plan.header)
             say(f"every row's outcome is in {results}")
         say_outcomes(plan, path)
     if stopped == "interrupted":

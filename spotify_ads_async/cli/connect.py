@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from spotify_ads_async.auth.credentials import Credentials
-from spotify_ads_async.cli.waiting import waits_told
+from spotify_ads_async.cli.progress import progress_told
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import Governor
@@ -31,9 +31,9 @@ def environment() -> Settings:
 
 def facts_file() -> Path:
     """Where ``doctor --probe`` keeps what it found out about the API."""
-    import platformdirs  # noqa: PLC0415 - few commands need it
+    from spotify_ads_async.auth.homes import state_folder  # noqa: PLC0415 - few commands need it
 
-    return platformdirs.user_state_path("spotify-ads") / "api-facts.json"
+    return state_folder() / "api-facts.json"
 
 
 def signed_in(settings: Settings) -> Credentials:
@@ -73,7 +73,7 @@ async def connected() -> AsyncGenerator[AdsClient]:
             AdsClient(
                 credentials, base_url=settings.base_url, governor=governor, transport=settings.transport
             ) as client,
-            waits_told(client.quota),
+            progress_told(client),
         ):
             yield client
     finally:

@@ -12,6 +12,7 @@ from typing import Annotated, TextIO, TypeAlias
 import anyio.to_thread
 import typer
 
+from spotify_ads_async.cli.terminal import progress_line, put
 from spotify_ads_async.cli.text import printable
 
 __all__ = ["AllowUnusual", "ConsentNeeded", "Yes", "agreed"]
@@ -62,14 +63,13 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 
 def _ask(question: str, option: str) -> bool:
-    with _shown_on(question, option) as stream:
+    with progress_line.held(), _shown_on(question, option) as stream:
         for _ in range(_ASKED_AT_MOST):
-            stream.write(f"{printable(question)} [y/N]: ")
-            stream.flush()
-            line = sys.stdin.readline()
-            answer = _ANSWERS.get(line.strip().lower())
+            put(stream, f"{printable(question)} [y/N]: ")
+            typed = sys.stdin.readline()
+            answer = _ANSWERS.get(typed.strip().lower())
             if answer is not None:
-                if not line.endswith("\n"):
+                if not typed.endswith("\n"):
                     stream.write("\n")
                 return answer
             stream.write("please answer y or n\n")

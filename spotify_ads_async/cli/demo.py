@@ -17,7 +17,7 @@ from spotify_ads_async.bulk.plan.effects import reached
 from spotify_ads_async.bulk.plan.state import writable_state
 from spotify_ads_async.cli.optimum import optimal_seconds
 from spotify_ads_async.cli.output import show
-from spotify_ads_async.cli.progress import shown
+from spotify_ads_async.cli.progress import doing, progress_told, running
 from spotify_ads_async.cli.run import DONE, FAILED, INTERRUPTED, run, say
 from spotify_ads_async.cli.signals import on_interrupt
 from spotify_ads_async.client import AdAccount, AdsClient
@@ -136,6 +136,7 @@ class _Demo:
             async with (
                 Emulator(ad_sets=_AD_SETS, limits=self._limits, latency=_LATENCY) as server,
                 AdsClient("demo", base_url=server.base_url, governor=Governor(self._limits)) as client,
+                progress_told(client),
             ):
                 account, plan = client.ad_account(server.ad_account_id), Path(folder, "demo.plan")
                 begun = time.monotonic()
@@ -144,13 +145,15 @@ class _Demo:
                 finally:
                     self._count(server, time.monotonic() - begun)
                 if not self._interrupted:
-                    await self._read_back(account, plan)
+                    with doing("reading everything back"):
+                        await self._read_back(account, plan)
                     self._judge_windows(server)
 
     async def _work(self, client: AdsClient, account: AdAccount, plan: Path) -> None:
         looked_at = time.monotonic()
         keeping = client.with_options(keep_json=True).ad_account(account.id)
-        ad_sets = await keeping.ad_sets.list().reading_ahead(_READ_AHEAD).collect()
+        with doing("reading ad sets"):
+            ad_sets = await keeping.ad_sets.list().reading_ahead(_READ_AHEAD).collect()
         self._report.walked = len(ad_sets)
         await bulk.plan_changes(client, account.id, changes_file(), plan, present=ad_sets)
         await self._apply(client, plan, looked_at)
@@ -162,10 +165,11 @@ class _Demo:
         )
         self._run = bulk.apply(client, plan, options)
         try:
-            async with self._run as run, shown("ad sets", run, client):
+            async with self._run as run:
                 self._report.rows = run.progress.total
-                async for _ in run:
-                    pass
+                with running("ad sets", run, client):
+                    async for _ in run:
+                        pass
         finally:
             progress = self._run.progress
             self._run = None

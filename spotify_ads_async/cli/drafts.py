@@ -7,25 +7,21 @@ from typing import Annotated
 
 import typer
 
+from spotify_ads_async.cli.completing import complete_id
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
+from spotify_ads_async.cli.listing import add_reading
 from spotify_ads_async.cli.options import (
     AdAccount,
-    AdAccounts,
-    AllAccounts,
-    Fields,
-    Limit,
-    OutputForm,
     needed,
-    needed_some,
 )
-from spotify_ads_async.cli.output import Output
-from spotify_ads_async.cli.reading import rows_of, write_rows
+from spotify_ads_async.cli.progress import counting
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
+from spotify_ads_async.cli.short_ids import whole_ids
 from spotify_ads_async.cli.trees import say_errors
 from spotify_ads_async.client import AdAccount as Account
 from spotify_ads_async.errors import RequestRejected
-from spotify_ads_async.models import CampaignDraft, CampaignStatus
+from spotify_ads_async.models import CampaignStatus
 
 __all__ = ["app"]
 
@@ -36,34 +32,12 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_TABLE_COLUMNS = ("name", "objective", "id", "draft_hierarchy_version", "created_at", "updated_at")
+_ARGUMENT = typer.Argument(metavar="ID", help="Drafts of campaigns.", autocompletion=complete_id)
+Ids = Annotated[list[str], _ARGUMENT]
+IdsOrAll = Annotated[list[str] | None, _ARGUMENT]
 
-Ids = Annotated[list[str], typer.Argument(metavar="ID", help="Drafts of campaigns.")]
-IdsOrAll = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Drafts of campaigns.")]
 
-
-@app.command("list")
-def list_(
-    *,
-    limit: Limit = None,
-    fields: Fields = None,
-    ad_account: AdAccounts = None,
-    all_accounts: AllAccounts = False,
-    output: OutputForm = Output.TABLE,
-) -> None:
-    """List the drafts of campaigns, whoever made them; rows appear while pages are read."""
-    accounts = needed_some(ad_account, every=all_accounts)
-
-    async def command() -> int:
-        async with connected() as client:
-            rows = rows_of(
-                CampaignDraft, output=output, fields=fields, table=_TABLE_COLUMNS, of_accounts=len(accounts) != 1
-            )
-            return await write_rows(
-                client, accounts, lambda account: account.drafts.campaigns.list(), rows, limit=limit
-            )
-
-    run(command)
+add_reading(app, "drafts")
 
 
 @app.command()
@@ -76,7 +50,7 @@ def validate(ids: Ids, *, ad_account: AdAccount = None) -> None:
         say(f"{draft_id}: {f'{len(errors)} errors' if errors else 'could go live'}")
         return not errors
 
-    _each(ids, needed(ad_account), one)
+    _each(ids, needed(ad_account), one, "could go live")
 
 
 @app.command()
@@ -103,7 +77,7 @@ def publish(
             say(f"{draft_id}: live{', and paused' if paused else ''}")
         return not errors
 
-    _each(ids or [], needed(ad_account), one, "" if yes else "publish")
+    _each(ids or [], needed(ad_account), one, "published", question="" if yes else "publish")
 
 
 @app.command()
@@ -115,7 +89,7 @@ def delete(ids: Ids, *, yes: Yes = False, ad_account: AdAccount = None) -> None:
         say(f"{draft_id}: deleted")
         return True
 
-    _each(ids, needed(ad_account), one, "" if yes else "delete")
+    _each(ids, needed(ad_account), one, "deleted", question="" if yes else "delete")
 
 
 def _counted(ids: list[str]) -> str:
@@ -126,13 +100,15 @@ async def _all_drafts(account: Account) -> list[str]:
     """The drafts of an ad account, which are named to whoever will be asked about them."""
     found: list[str] = []
     async for draft in account.drafts.campaigns.list():
-        if draft.id is not None:
+        if draft.id:
             say(f"{draft.id}: {draft.name}")
             found.append(draft.id)
     return found
 
 
-def _each(ids: list[str], ad_account: str, do: Callable[[Account, str], Awaitable[bool]], question: str = "") -> None:
+def _each(
+    ids: list[str], ad_account: str, do: Callable[[Account, str], Awaitable[bool]], done: str, *, question: str = ""
+) -> None:
     """Do the same with each, or with every draft where none is named, after a question if there is a word for it.
 
     What the server refuses for one does not keep the others from it.
@@ -142,23 +118,24 @@ def _each(ids: list[str], ad_account: str, do: Callable[[Account, str], Awaitabl
         if question and ids and not await agreed(f"{question} {_counted(ids)}?", yes=False):
             say("nothing was changed")
             return DONE
-        code = DONE
         async with connected() as client:
             account = client.ad_account(ad_account)
-            named = ids or await _all_drafts(account)
+            named = await whole_ids(client, "drafts", ad_account, ids) if ids else await _all_drafts(account)
             if not named:
                 say("there are no drafts")
             elif question and not ids and not await agreed(f"{question} {_counted(named)}?", yes=False):
                 say("nothing was changed")
                 return DONE
-            for draft_id in named:
-                try:
-                    good = await do(account, draft_id)
-                except RequestRejected as refused:
-                    say(f"failed: {draft_id}: {refused}")
-                    good = False
-                if not good:
-                    code = FAILED
-        return code
+            good = 0
+            with counting("drafts", len(named)) as count:
+                for draft_id in named:
+                    count()
+                    try:
+                        good += await do(account, draft_id)
+                    except RequestRejected as refused:
+                        say(f"failed: {draft_id}: {refused}")
+        if len(named) > 1:
+            say(f"{good} of {len(named)} drafts {done}")
+        return DONE if good == len(named) else FAILED
 
     run(command)

@@ -13,74 +13,41 @@ from spotify_ads_async.bulk import ENTITIES, Entity
 from spotify_ads_async.bulk.plan.cells import CellError, parse_cell
 from spotify_ads_async.bulk.plan.columns import Column, columns_of, suggestion
 from spotify_ads_async.bulk.plan.effects import Refusal, effect
-from spotify_ads_async.bulk.plan.expressions import list_query, parse_condition
 from spotify_ads_async.bulk.plan.money import AmountRefused, check_amounts, unusual_changes
 from spotify_ads_async.bulk.plan.planner import currency_of
 from spotify_ads_async.bulk.plan.state import writable_state
 from spotify_ads_async.bulk.plan.typed import cell_text
 from spotify_ads_async.bulk.workbook.describing import describe
+from spotify_ads_async.cli.completing import complete_id, complete_setting
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import AllowUnusual, Yes, agreed
 from spotify_ads_async.cli.fields import (
-    complete_condition,
-    complete_setting,
     example_body,
     field_help,
     put_value,
     what_is_wrong,
 )
+from spotify_ads_async.cli.listing import add_reading
 from spotify_ads_async.cli.options import (
     AdAccount,
-    AdAccounts,
-    AllAccounts,
-    Fields,
-    Limit,
-    OutputForm,
     json_body,
     needed,
-    needed_some,
 )
-from spotify_ads_async.cli.output import Output, Rows, show
+from spotify_ads_async.cli.output import show, show_done
 from spotify_ads_async.cli.products import AdProduct, hold_to_product
-from spotify_ads_async.cli.reading import rows_of, write_each, write_rows
-from spotify_ads_async.cli.run import DONE, run, say, usage_error
+from spotify_ads_async.cli.recent import remember
+from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.short_ids import whole_ids
 from spotify_ads_async.cli.trees import CLONES
 from spotify_ads_async.cli.verbs import add_verbs
-from spotify_ads_async.client import AdAccount as Account
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.operations import OPERATIONS
-from spotify_ads_async.pagination import ListCall
 
 __all__ = ["ad_sets", "ads", "campaigns"]
 
-_TABLE_COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "campaigns": ("name", "status", "objective", "id", "purchase_order", "created_at"),
-    "ad sets": (
-        "name",
-        "status",
-        "delivery",
-        "budget.micro_amount",
-        "budget.type",
-        "id",
-        "bid_micro_amount",
-        "start_time",
-        "end_time",
-    ),
-    "ads": ("name", "status", "delivery", "id", "ad_set_id", "tagline", "start_time", "end_time"),
-}
 _CREATE: Mapping[str, str] = {"campaigns": "createCampaign", "ad sets": "createAdSet", "ads": "createAd"}
 
-Where = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--where",
-        metavar="CONDITION",
-        help="Such as status=ACTIVE, name~autumn, budget.amount>=100.00; all must hold.",
-        autocompletion=complete_condition,
-    ),
-]
 Body = Annotated[
     str | None,
     typer.Option("--body", metavar="JSON|@FILE", help="The whole request as JSON, or the name of a file behind @."),
@@ -110,12 +77,6 @@ class _Asked(NamedTuple):
         return {"ad_account_id": self.ad_account, self.entity.id_column: entity_id}
 
 
-def _rows(entity: Entity, output: Output, fields: str | None, *, of_accounts: bool = False) -> Rows:
-    return rows_of(
-        entity.get.answer, output=output, fields=fields, table=_TABLE_COLUMNS[entity.plural], of_accounts=of_accounts
-    )
-
-
 def group(plural: str) -> typer.Typer:
     """The commands of one kind of thing."""
     app = typer.Typer(
@@ -126,33 +87,7 @@ def group(plural: str) -> typer.Typer:
     )
     entity = ENTITIES[plural]
 
-    @app.command("list", help=f"List {plural}; rows appear while pages are read.")
-    def list_(
-        *,
-        where: Where = None,
-        limit: Limit = None,
-        fields: Fields = None,
-        ad_account: AdAccounts = None,
-        all_accounts: AllAccounts = False,
-        output: OutputForm = Output.TABLE,
-    ) -> None:
-        accounts = needed_some(ad_account, every=all_accounts)
-        run(
-            lambda: _list(
-                entity, accounts, where or [], limit, _rows(entity, output, fields, of_accounts=len(accounts) != 1)
-            )
-        )
-
-    @app.command("get", help=f"Read one {entity.name} or several.")
-    def get(
-        ids: Annotated[list[str], typer.Argument(metavar="ID")],
-        *,
-        fields: Fields = None,
-        ad_account: AdAccount = None,
-        output: OutputForm = Output.JSON,
-    ) -> None:
-        asked = _Asked(entity, needed(ad_account))
-        run(lambda: _get(asked, ids, _rows(entity, output, fields), whole=output is Output.JSON and not fields))
+    add_reading(app, plural)
 
     @app.command(
         "create", help=f"Create one {entity.name}.", cls=field_help(OPERATIONS[_CREATE[plural]].body, whole=True)
@@ -179,7 +114,7 @@ def group(plural: str) -> typer.Typer:
 
     @app.command("update", help=f"Change one {entity.name}.", cls=field_help(entity.update.body, whole=False))
     def update(
-        entity_id: Annotated[str, typer.Argument(metavar="ID")],
+        entity_id: Annotated[str, typer.Argument(metavar="ID", autocompletion=complete_id)],
         *,
         body: Body = None,
         settings: Settings = None,
@@ -205,39 +140,13 @@ def group(plural: str) -> typer.Typer:
     if plural in CLONES:
         app.command("clone")(CLONES[plural])
 
-    del list_, get, create, update
+    del create, update
     return app
 
 
 campaigns = group("campaigns")
 ad_sets = group("ad sets")
 ads = group("ads")
-
-
-async def _list(entity: Entity, ad_accounts: tuple[str, ...], where: list[str], limit: int | None, rows: Rows) -> int:
-    conditions = [parse_condition(entity, text) for text in where]
-    query = {"limit": 50, **list_query(entity, conditions)}
-
-    def wanted(item: msgspec.Struct) -> dict[str, Any] | None:
-        row = msgspec.to_builtins(item)
-        return row if all(condition.holds(row) for condition in conditions) else None
-
-    async with connected() as client:
-
-        def read(account: Account) -> ListCall[Any]:
-            return ListCall(client, entity.list, path={"ad_account_id": account.id}, query=query)
-
-        return await write_rows(client, ad_accounts, read, rows, limit=limit, row_of=wanted)
-
-
-async def _get(asked: _Asked, given: list[str], rows: Rows, *, whole: bool) -> int:
-    """One thing as an object of its own; several as rows."""
-    async with connected() as client:
-        ids = await whole_ids(client, asked.entity, asked.ad_account, given)
-        if whole and len(ids) == 1:
-            show(msgspec.to_builtins(await client.call(asked.entity.get, path=asked.path(ids[0]))))
-            return DONE
-        return await write_each(ids, lambda one: client.call(asked.entity.get, path=asked.path(one)), rows)
 
 
 def _values(columns: Mapping[str, Column], settings: list[str]) -> dict[str, Any]:
@@ -323,7 +232,8 @@ async def _create(asked: _Asked, content: dict[str, Any], key: str | None, conse
         created = await client.call(
             operation, path={"ad_account_id": asked.ad_account}, body=content, idempotency_key=key
         )
-    show(msgspec.to_builtins(created))
+    show_done("made", asked.entity.name, created)
+    await remember(asked.entity.plural, [(created.id, created.name)])
 
 
 async def _update(
@@ -342,7 +252,7 @@ async def _update(
     entity = asked.entity
     _require_right(asked, entity.update, content, whole=False)
     async with connected() as client:
-        (entity_id,) = await whole_ids(client, entity, asked.ad_account, [entity_id])
+        (entity_id,) = await whole_ids(client, entity.plural, asked.ad_account, [entity_id])
         path = asked.path(entity_id)
         currency = await currency_of(client, asked.ad_account) if entity.has_money else ""
         answer = await client.call(entity.get, path=path)
@@ -383,4 +293,4 @@ async def _update(
             for step in outcome.steps:
                 # What came from the server goes back as it came, whether this version's document knows it or not.
                 answer = await client.with_options(validate=False).call(entity.update, path=path, body=step)
-    show(msgspec.to_builtins(answer))
+    show_done("changed", entity.name, answer, list(content or values))

@@ -24,10 +24,11 @@ from spotify_ads_async.bulk.plan.sources import CURRENCY
 from spotify_ads_async.bulk.plan.state import State, leaf, writable_state
 from spotify_ads_async.bulk.workbook.describing import describe
 from spotify_ads_async.bulk.workbook.template import cell_of, sheet_column
+from spotify_ads_async.cli.completing import complete_writable
 from spotify_ads_async.cli.connect import connected
-from spotify_ads_async.cli.fields import complete_condition, complete_writable
-from spotify_ads_async.cli.options import AdAccount, needed
+from spotify_ads_async.cli.options import AdAccount, Where, needed
 from spotify_ads_async.cli.output import Output, Rows
+from spotify_ads_async.cli.progress import counting
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.trees import export_tree
 from spotify_ads_async.pagination import ListCall
@@ -64,15 +65,7 @@ def export(
         Form | None,
         typer.Option("--output", "-o", help="The form; by the file's name, else csv. A tree is jsonl always."),
     ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--where",
-            metavar="CONDITION",
-            help="Such as status=ACTIVE; all must hold.",
-            autocompletion=complete_condition,
-        ),
-    ] = None,
+    where: Where = None,
     columns: Annotated[
         str | None,
         typer.Option(
@@ -168,12 +161,13 @@ async def _export(asked: _Asked) -> None:
             path={"ad_account_id": asked.ad_account},
             query={"limit": 50, **list_query(entity, conditions)},
         )
-        with _writer(asked, currency) as write:
+        with _writer(asked, currency) as write, counting(f"{entity.plural} exported") as counted:
             async with items.walk() as walk:
                 async for item in walk:
                     answer: dict[str, Any] = item.json
                     if all(condition.holds(answer) for condition in conditions):
                         write(str(item.id), writable_state(entity, item))
+                        counted()
                         count += 1
     say(f"{count} {entity.plural} exported{f' to {asked.to}' if asked.to else ''}")
 

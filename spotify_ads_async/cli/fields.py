@@ -5,12 +5,11 @@ In help, offered while typing, checked all at once, and as an example.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-import typer
 from typer.core import TyperCommand
 
 from spotify_ads_async.bulk import ENTITIES, Entity
@@ -24,17 +23,13 @@ from spotify_ads_async.client import AdsClient
 from spotify_ads_async.pagination import ListCall
 
 __all__ = [
-    "complete_column",
-    "complete_condition",
-    "complete_setting",
-    "complete_writable",
     "example_body",
     "field_help",
     "put_value",
     "what_is_wrong",
 ]
 
-_ARCHIVED = "ARCHIVED"
+_ARCHIVED, _AUDIO = "ARCHIVED", "AUDIO"
 
 
 def what_is_wrong(struct: type[msgspec.Struct], body: Mapping[str, Any], *, whole: bool) -> list[str]:
@@ -86,7 +81,7 @@ async def example_body(client: AdsClient, ad_account: str, entity: Entity) -> di
         body[kind.parent_field] = await _first(client, ad_account, ENTITIES[kind.parent])
     if kind.media:
         body["assets"] = {
-            "asset_id": await _first_asset(client, ad_account, "AUDIO"),
+            "asset_id": await _first_asset(client, ad_account, _AUDIO),
             "companion_asset_id": (picture := await _first_asset(client, ad_account, "IMAGE")),
             "logo_asset_id": picture,
         }
@@ -95,9 +90,11 @@ async def example_body(client: AdsClient, ad_account: str, entity: Entity) -> di
 
 async def _first(client: AdsClient, ad_account: str, entity: Entity) -> str:
     call: ListCall[Any] = ListCall(client, entity.list, path={"ad_account_id": ad_account}, query={"limit": 50})
-    return next(
-        (str(one.id) for one in (await call).items if one.status != _ARCHIVED), f"ID OF AN {entity.name.upper()}"
-    )
+    # An ad set takes ads of its own format; the example's is audio.
+    fitting = [
+        one for one in (await call).items if one.status != _ARCHIVED and getattr(one, "asset_format", _AUDIO) == _AUDIO
+    ]
+    return str(fitting[0].id) if fitting else f"ID OF AN {entity.name.upper()}"
 
 
 async def _first_asset(client: AdsClient, ad_account: str, asset_type: str) -> str:
@@ -137,57 +134,3 @@ def field_help(struct: type[msgspec.Struct], *, whole: bool) -> type[TyperComman
 def _is_whole(name: str, columns: Mapping[str, Column]) -> bool:
     """Whether a column is an object whose parts are columns themselves."""
     return any(one.startswith(f"{name}.") for one in columns)
-
-
-def _entity(ctx: typer.Context) -> Entity | None:
-    """What the command that is being typed is about."""
-    words = [word for one in _upwards(ctx) for word in (one.info_name or "", *one.args)]
-    named = next((word.replace("-", " ") for word in words if word.replace("-", " ") in ENTITIES), "")
-    given = str(ctx.params.get("kind") or "").replace("-", " ")
-    return ENTITIES.get(named or given)
-
-
-def _upwards(ctx: Any) -> Iterator[Any]:  # noqa: ANN401 - click's own
-    while ctx is not None:
-        yield ctx
-        ctx = ctx.parent
-
-
-def _offered(
-    ctx: typer.Context, incomplete: str, ending: str, columns: Callable[[Entity], Mapping[str, Column]]
-) -> list[tuple[str, str]]:
-    entity = _entity(ctx)
-    if entity is None:
-        return []
-    before, comma, word = incomplete.rpartition(",") if not ending else ("", "", incomplete)
-    return [
-        (f"{before}{comma}{name}{ending}", describe(one))
-        for name, one in columns(entity).items()
-        if name.startswith(word)
-    ]
-
-
-def complete_setting(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-    """The fields that may be set."""
-    made = ctx.info_name == "create"
-    return _offered(
-        ctx,
-        incomplete,
-        "=",
-        lambda entity: columns_of(NEW_KINDS[entity.plural].create.body) if made else entity.columns,
-    )
-
-
-def complete_condition(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-    """The fields that a condition may be about."""
-    return _offered(ctx, incomplete, "=", lambda entity: columns_of(entity.get.answer))
-
-
-def complete_column(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-    """The fields that may be shown, behind those that are typed already."""
-    return _offered(ctx, incomplete, "", lambda entity: columns_of(entity.get.answer))
-
-
-def complete_writable(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-    """The fields that an export may have, behind those that are typed already."""
-    return _offered(ctx, incomplete, "", lambda entity: entity.columns)

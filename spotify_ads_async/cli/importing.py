@@ -10,9 +10,9 @@ import typer
 
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
-from spotify_ads_async.cli.counter import counting
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output, Rows
+from spotify_ads_async.cli.progress import counting
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
 from spotify_ads_async.cli.trees import COLUMNS, Ignore, Publish, Start, conclude, renaming, told_at_the_end, write_made
 from spotify_ads_async.cli.zones import Zone, in_zone

@@ -19,7 +19,7 @@ def mcp(
     http: Annotated[
         bool, typer.Option("--http", help="Serve streamable HTTP on 127.0.0.1 instead of standard input and output.")
     ] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port of --http.")] = 8792,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port of --http.")] = 8792,
     allow_writes: Annotated[
         bool, typer.Option("--allow-writes", help="Let the agent plan and apply changes; otherwise it only reads.")
     ] = False,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 import typer
 
-from spotify_ads_async.cli.fields import complete_column
+from spotify_ads_async.cli.completing import complete_account, complete_column, complete_condition
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import in_words, usage_error
 
@@ -19,6 +19,9 @@ __all__ = [
     "Fields",
     "Limit",
     "OutputForm",
+    "Query",
+    "Where",
+    "Wide",
     "json_body",
     "needed",
     "needed_some",
@@ -27,12 +30,25 @@ __all__ = [
 _VARIABLE = "SPOTIFY_ADS_AD_ACCOUNT_ID"
 
 AdAccount: TypeAlias = Annotated[
-    str | None, typer.Option("--ad-account", envvar=_VARIABLE, metavar="ID", help="The ad account.", show_envvar=True)
+    str | None,
+    typer.Option(
+        "--ad-account",
+        envvar=_VARIABLE,
+        metavar="ID",
+        help="The ad account.",
+        show_envvar=True,
+        autocompletion=complete_account,
+    ),
 ]
 AdAccounts: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
-        "--ad-account", envvar=_VARIABLE, metavar="ID", help="The ad account; repeat it for several.", show_envvar=True
+        "--ad-account",
+        envvar=_VARIABLE,
+        metavar="ID",
+        help="The ad account; repeat it for several.",
+        show_envvar=True,
+        autocompletion=complete_account,
     ),
 ]
 AllAccounts: TypeAlias = Annotated[
@@ -40,6 +56,24 @@ AllAccounts: TypeAlias = Annotated[
 ]
 OutputForm: TypeAlias = Annotated[
     Output, typer.Option("--output", "-o", envvar="SPOTIFY_ADS_OUTPUT", help="The form of results.")
+]
+Where: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="CONDITION",
+        help="Such as status=ACTIVE, name~autumn, budget.amount>=100.00; all must hold.",
+        autocompletion=complete_condition,
+    ),
+]
+Query: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--query", metavar="NAME=VALUE", help="What the API shall choose or sort by; repeat it for more, or for a list."
+    ),
+]
+Wide: TypeAlias = Annotated[
+    bool, typer.Option("--wide", help="A table of every column with whole IDs, wider than the terminal if need be.")
 ]
 Limit: TypeAlias = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")]
 Fields: TypeAlias = Annotated[

@@ -25,7 +25,18 @@ VARIABLES = (
         "CLIENT_SECRET",
         "CONFIG",
     ),
-    *("LIMITS", "NO_PROXY", "OUTPUT", "PROFILE", "PROXY", "REFRESH_TOKEN", "STORE", "TOKEN_URL", "ACCOUNTS_URL"),
+    *(
+        "LIMITS",
+        "NO_PROXY",
+        "OUTPUT",
+        "PROFILE",
+        "PROXY",
+        "REFRESH_TOKEN",
+        "STORE",
+        "TOKEN_URL",
+        "ACCOUNTS_URL",
+        "ZONE",
+    ),
     *("ACCESS_TOKEN_FILE", "CLIENT_SECRET_FILE", "PROXY_FILE", "REFRESH_TOKEN_FILE", "STORE_FILE"),
 )
 """The variables that something reads, without their prefix."""

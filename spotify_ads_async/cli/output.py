@@ -10,19 +10,19 @@ import io
 import sys
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self, TextIO, cast
 
 import msgspec
 
-from spotify_ads_async.bulk.plan.cells import CsvRows, to_cell
+from spotify_ads_async.bulk.plan.cells import CsvRows, amount_cell, to_cell
 from spotify_ads_async.cli.parquet import NO_KINDS, ColumnKind, ParquetRows
-from spotify_ads_async.cli.run import usage_error
-from spotify_ads_async.cli.terminal import console, fitted, write_line
+from spotify_ads_async.cli.run import say, usage_error
+from spotify_ads_async.cli.terminal import console, fitted, progress_line, put, write_line
 from spotify_ads_async.cli.text import printable, printable_json
 from spotify_ads_async.money import format_micros
 
-__all__ = ["Output", "Rows", "flat", "show"]
+__all__ = ["Output", "Rows", "flat", "show", "show_done"]
 
 _SAMPLE = 50
 _CURRENCIES = ("budget.currency", "currency_code", "currency")
@@ -64,6 +64,8 @@ class Rows:
         columns: the columns of a table, a CSV or a Parquet file, in order; names of nested values are dotted.
         stream: where to write, by default stdout.
         kinds: what the columns of a Parquet file hold.
+        amounts: columns with money in currency units → the field that holds it in micros.
+        wide: a table keeps every column whole, whatever the terminal's width.
 
     Raises:
         ConfigurationError: a Parquet file is wanted, and the extra ``tables`` is missing.
@@ -77,13 +79,18 @@ class Rows:
         *,
         stream: TextIO | None = None,
         kinds: Mapping[str, ColumnKind] = NO_KINDS,
+        amounts: Mapping[str, str] = MappingProxyType({}),
+        wide: bool = False,
     ) -> None:
         self._stream = stream or sys.stdout
+        self._amounts = amounts
         if output is Output.PARQUET:
             self._writer = _Parquet(self._stream, columns, kinds)
             return
-        writers: Mapping[Output, type[_Table | _Json | _JsonLines | _Csv]] = {
-            Output.TABLE: _Table,
+        if output is Output.TABLE:
+            self._writer = _Table(self._stream, columns, wide=wide)
+            return
+        writers: Mapping[Output, type[_Json | _JsonLines | _Csv]] = {
             Output.JSON: _Json,
             Output.JSONL: _JsonLines,
             Output.CSV: _Csv,
@@ -92,6 +99,10 @@ class Rows:
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Write one row, of JSON values."""
+        if self._amounts:
+            values = flat(row)
+            currency = next((values[name] for name in _CURRENCIES if values.get(name)), "")
+            row = {**row, **{name: amount_cell(values.get(field), currency) for name, field in self._amounts.items()}}
         self._writer.write(row)
 
     def __enter__(self) -> Self:
@@ -125,9 +136,19 @@ def show(value: object) -> None:
     """Write one value to stdout as JSON that people can read, in colours on a terminal."""
     text = printable_json(msgspec.json.format(msgspec.json.encode(value)).decode())
     if sys.stdout.isatty():
+        progress_line.clear()
         console().print_json(text)
     else:
-        sys.stdout.write(text + "\n")
+        put(sys.stdout, text + "\n")
+
+
+def show_done(done: str, noun: str, answer: object, fields: Sequence[str] = ()) -> None:
+    """Write an answer to stdout as JSON, and what was done to stderr: ``changed: ad set Autumn (ID): name``."""
+    found: dict[str, Any] = msgspec.to_builtins(answer)
+    show(found)
+    name = f" {found['name']}" if found.get("name") else ""
+    what = f": {', '.join(fields)}" if fields else ""
+    say(f"{done}: {noun}{name} ({found.get('id', 'its ID was not answered')}){what}")
 
 
 class _JsonLines:
@@ -136,8 +157,7 @@ class _JsonLines:
         self._stream = stream
 
     def write(self, row: Mapping[str, Any]) -> None:
-        self._stream.write(_json(row) + "\n")
-        self._stream.flush()
+        put(self._stream, _json(row) + "\n")
 
     def end(self, *, failed: bool) -> None:
         pass
@@ -150,13 +170,12 @@ class _Json:
         self._opening = "["
 
     def write(self, row: Mapping[str, Any]) -> None:
-        self._stream.write(f"{self._opening}\n  {_json(row)}")
-        self._stream.flush()
+        put(self._stream, f"{self._opening}\n  {_json(row)}")
         self._opening = ","
 
     def end(self, *, failed: bool) -> None:
         del failed
-        self._stream.write("\n]\n" if self._opening == "," else "[]\n")
+        put(self._stream, "\n]\n" if self._opening == "," else "[]\n")
 
 
 class _Csv:
@@ -174,12 +193,11 @@ class _Csv:
 
     def _put(self, cells: Sequence[str]) -> None:
         self._writer.write(cells)
-        line = self._line.getvalue()
+        text = self._line.getvalue()
         self._line.seek(0)
         self._line.truncate()
         # A file keeps every character; a terminal must not obey them.
-        self._stream.write(printable(line) if self._is_terminal else line)
-        self._stream.flush()
+        put(self._stream, printable(text) if self._is_terminal else text)
 
     def end(self, *, failed: bool) -> None:
         pass
@@ -222,8 +240,9 @@ class _Table:
     The first rows decide the columns' widths.
     """
 
-    def __init__(self, stream: TextIO, columns: Sequence[str]) -> None:
+    def __init__(self, stream: TextIO, columns: Sequence[str], *, wide: bool = False) -> None:
         self._stream = stream
+        self._fits = stream.isatty() and not wide
         self._columns = columns
         self._sample: list[list[str]] = []
         self._widths: list[int] = []
@@ -253,15 +272,14 @@ class _Table:
 
     def _begin(self) -> None:
         heads = [_HEADS.get(column, column) for column in self._columns]
-        self._widths = fitted(self._stream, heads, self._sample, widest=_WIDEST)
+        self._widths = fitted(self._stream, heads, self._sample, widest=_WIDEST if self._fits else None)
         self._put([head.upper() for head in heads], bold=True)
         for cells in self._sample:
             self._put(cells)
         self._sample.clear()
 
     def _put(self, cells: Sequence[str], *, bold: bool = False) -> None:
-        write_line(self._stream, cells, self._widths, right=self._right, bold=bold)
-        self._stream.flush()
+        write_line(self._stream, cells, self._widths, right=self._right, bold=bold, cut=self._fits)
 
 
 def _shown(column: str, value: object, currency: str | None) -> str:

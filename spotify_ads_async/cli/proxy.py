@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,8 @@ from spotify_ads_async.settings import Settings
 from spotify_ads_async.types import Secret
 
 __all__ = ["proxy"]
+
+_DESCRIPTORS = 65_536
 
 
 def proxy(
@@ -46,11 +49,15 @@ def proxy(
     ] = None,
 ) -> None:
     """Share the quota with programs in any language; the first line printed is the base URL to give them."""
-    key = None if key_file is None else Secret(key_file.read_text(encoding="utf-8").strip())
+    try:
+        key = None if key_file is None else Secret(key_file.read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeDecodeError):
+        usage_error(f"--key-file {key_file}: the file cannot be read as text")
     if key is not None and not key.reveal():
         usage_error(f"--key-file {key_file}: the file is empty")
 
     async def serve() -> None:
+        _take_descriptors()
         settings = environment()
         ended = asyncio.Event()
         async with Governor(settings.limits, store=settings.store) as governor:
@@ -83,6 +90,16 @@ def proxy(
                 await server.__aexit__(None, None, None)
 
     run(serve)
+
+
+def _take_descriptors() -> None:
+    """Take as many connections as the system gives: a request that waits holds one, and later one upstream."""
+    if sys.platform != "win32":
+        import resource  # noqa: PLC0415 - not everywhere
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 def _credentials(settings: Settings, *, sign: bool | None) -> Credentials | None:

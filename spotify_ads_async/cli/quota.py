@@ -7,16 +7,18 @@ import enum
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import anyio
 import msgspec
 import typer
 
-from spotify_ads_async.cli.connect import environment
+from spotify_ads_async.cli.connect import environment, signed_in
 from spotify_ads_async.cli.options import OutputForm
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.run import USAGE, run, say
 from spotify_ads_async.cli.terminal import console
+from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor.shared import KeptWindow, Store, lift_pauses, open_store
 
 __all__ = ["quota"]
@@ -59,7 +61,8 @@ def quota(
         str | None, typer.Option("--identity", metavar="ID", help="Lift the pauses of this client ID or address only.")
     ] = None,
     everybody: Annotated[
-        bool, typer.Option("--all", help="Lift the pauses of every client ID that shares the windows.")
+        bool,
+        typer.Option("--all", help="Every client ID's windows, not only the present profile's; or all their pauses."),
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again and again, until interrupted.")] = False,
     every: Annotated[float, typer.Option("--every", metavar="SECONDS", min=0.1, help="How often --watch looks.")] = 1.0,
@@ -75,7 +78,7 @@ def quota(
         return await _lift(store, limit, identity, everybody=everybody)
 
     async def look(store: Store) -> int | None:
-        await _look(store, form, every if watch else None)
+        await _look(store, form, every if watch else None, None if everybody else _owner())
         return None
 
     run(lambda: _with_store(lift) if action is Action.LIFT else _with_store(look, empty=form))
@@ -95,6 +98,23 @@ async def _with_store(work: Callable[[Store], Awaitable[int | None]], *, empty: 
             await store.aclose()
 
 
+def _owner() -> tuple[str, str] | None:
+    """The API's origin and the client ID that commands spend the quota of, None where nobody is signed in."""
+    settings = environment()
+    try:
+        client_id = signed_in(settings).client_id
+    except ConfigurationError:
+        return None
+    parts = urlsplit(settings.base_url)
+    return f"{parts.scheme}://{parts.netloc}", client_id or "default"
+
+
+def _is_of(window: KeptWindow, owner: tuple[str, str]) -> bool:
+    """Whether a window is one that a client ID spends: its own, and that of the address."""
+    limit, _, origin, identity = window.key.split("|", 3)
+    return origin == owner[0] and (limit == "ip" or identity == owner[1])
+
+
 async def _lift(store: Store, limit: str | None, identity: str | None, *, everybody: bool) -> int | None:
     paused = [_row(one) for one in await store.look()]
     clients = sorted({row["identity"] for row in paused if row["paused_for"] > 0.0 and row["limit"] != "ip"})
@@ -112,13 +132,16 @@ async def _lift(store: Store, limit: str | None, identity: str | None, *, everyb
     return None
 
 
-async def _look(store: Store, output: Output, every: float | None) -> None:
+async def _look(store: Store, output: Output, every: float | None, owner: tuple[str, str] | None) -> None:
     while True:
-        windows = await store.look()
+        found = await store.look()
+        windows = [one for one in found if owner is None or _is_of(one, owner)]
         if every is None:
             _show(windows, output)
             if not windows:
                 say("no window has been used yet")
+            if left_out := len(found) - len(windows):
+                say(f"{left_out} windows of other client IDs or servers: --all shows them")
             return
         if output is Output.TABLE:
             if sys.stdout.isatty():

@@ -17,47 +17,53 @@ from typing import Any
 
 import msgspec
 
-from spotify_ads_async.bulk.plan.columns import suggestion
+from spotify_ads_async.bulk.plan.columns import Kind, suggestion
+from spotify_ads_async.cli.kinds import ListedKind
 from spotify_ads_async.cli.output import Output, Rows
-from spotify_ads_async.cli.parquet import NO_KINDS, kinds_of
+from spotify_ads_async.cli.parquet import ColumnKind, kinds_of
+from spotify_ads_async.cli.progress import counting
 from spotify_ads_async.cli.run import DONE, FAILED, say, usage_error
 from spotify_ads_async.client import AdAccount, AdsClient
 from spotify_ads_async.errors import NotFound
 
-__all__ = ["ACCOUNT_COLUMN", "rows_of", "write_each", "write_rows"]
+__all__ = ["ACCOUNT_COLUMN", "Rows", "rows_of", "write_each", "write_rows", "write_some"]
 
 ACCOUNT_COLUMN = "ad_account_id"
 """The column of rows of several ad accounts."""
 
 
 def rows_of(
-    *structs: type[Any], output: Output, fields: str | None, table: Sequence[str], of_accounts: bool = False
+    kind: ListedKind, *, output: Output, fields: str | None, wide: bool = False, of_accounts: bool = False
 ) -> Rows:
-    """Rows of structs with the columns that are asked for.
+    """Rows of a kind of thing, with the columns that are asked for.
 
-    By default ``table`` for people, and every field of any of them else.
-    With ``of_accounts``, the first column is the ad account that a row comes from.
+    By default they are those of its table for people, and every field else. With ``of_accounts``, the first column is
+    the ad account that a row comes from.
 
     Raises:
-        typer.BadParameter: a column is asked for that none of the structs has.
+        typer.BadParameter: a column is asked for that there is not.
     """
-    everything = {field.encode_name: None for struct in structs for field in msgspec.structs.fields(struct)}
-    columns = (
-        [name.strip() for name in fields.split(",")]
-        if fields
-        else table
-        if output is Output.TABLE
-        else list(everything)
-    )
+    columns = [name.strip() for name in fields.split(",")] if fields else list(kind.table)
     if fields:
-        _require_known(columns, structs)
+        _require_known(columns, kind)
+    elif output is not Output.TABLE:
+        columns = list(
+            dict.fromkeys(field.encode_name for one in kind.structs for field in msgspec.structs.fields(one))
+        )
     typed = output is Output.PARQUET
-    kinds = {name: kind for struct in structs for name, kind in kinds_of(struct).items()} if typed else NO_KINDS
-    return Rows(output, [ACCOUNT_COLUMN, *columns] if of_accounts else columns, kinds=kinds)
+    kinds = {name: one for struct in kind.structs if typed for name, one in kinds_of(struct).items()}
+    amounts = {
+        name: one.field for name in columns if (one := kind.answer_columns.get(name)) and one.kind is Kind.AMOUNT
+    }
+    if output is Output.TABLE:  # which shows money with its currency, whatever it is called
+        columns, amounts = [amounts.get(name, name) for name in columns], {}
+    columns = [ACCOUNT_COLUMN, *columns] if of_accounts else columns
+    return Rows(output, columns, kinds=kinds | dict.fromkeys(amounts, ColumnKind.TEXT), amounts=amounts, wide=wide)
 
 
-def _require_known(columns: Sequence[str], structs: Sequence[type[Any]]) -> None:
-    known = dict.fromkeys([ACCOUNT_COLUMN, *(name for struct in structs for name in kinds_of(struct))])
+def _require_known(columns: Sequence[str], kind: ListedKind) -> None:
+    names = (name for struct in kind.structs for name in kinds_of(struct))
+    known = dict.fromkeys([ACCOUNT_COLUMN, *names, *kind.answer_columns])
     for column in columns:
         parts = column.split(".")
         nearest = next((name for count in range(len(parts), 0, -1) if (name := ".".join(parts[:count])) in known), None)
@@ -82,9 +88,7 @@ async def write_rows(
     the same. ``row_of`` makes a row of what was read, or None to leave it out. Answers the exit code.
     """
     if len(ad_accounts) == 1:
-        with rows:
-            async with _closing(read(client.ad_account(ad_accounts[0]))) as items:
-                await _write((("", item) async for item in items), rows, limit, row_of)
+        await write_some(read(client.ad_account(ad_accounts[0])), rows, limit=limit, row_of=row_of)
         return DONE
     async with client.across_accounts(read, ad_accounts or None) as found:
         with rows:
@@ -96,6 +100,19 @@ async def write_rows(
     return FAILED if found.failures or found.refused_businesses else DONE
 
 
+async def write_some(
+    items: AsyncIterable[Any],
+    rows: Rows,
+    *,
+    limit: int | None = None,
+    row_of: Callable[[Any], Mapping[str, Any] | None] = msgspec.to_builtins,
+) -> None:
+    """Write the rows of one list; ``limit`` at most."""
+    with rows:
+        async with _closing(items) as closing:
+            await _write((("", item) async for item in closing), rows, limit, row_of)
+
+
 async def _write(
     found: AsyncIterable[tuple[str, Any]],
     rows: Rows,
@@ -103,14 +120,16 @@ async def _write(
     row_of: Callable[[Any], Mapping[str, Any] | None],
 ) -> None:
     left = limit
-    async for ad_account_id, item in found:
-        row = row_of(item)
-        if row is None:
-            continue
-        rows.write({**row, ACCOUNT_COLUMN: ad_account_id} if ad_account_id else row)
-        left = None if left is None else left - 1
-        if left == 0:
-            return
+    with counting("read") as read:
+        async for ad_account_id, item in found:
+            read()
+            row = row_of(item)
+            if row is None:
+                continue
+            rows.write({**row, ACCOUNT_COLUMN: ad_account_id} if ad_account_id else row)
+            left = None if left is None else left - 1
+            if left == 0:
+                return
 
 
 @contextlib.asynccontextmanager

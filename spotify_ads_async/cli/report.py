@@ -9,21 +9,27 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 import anyio
 import msgspec
 import typer
 
 from spotify_ads_async.bulk.plan.columns import suggestion
+from spotify_ads_async.cli.completing import complete_id, complete_metrics
 from spotify_ads_async.cli.connect import connected
-from spotify_ads_async.cli.options import AdAccounts, AllAccounts, OutputForm, needed_some
+from spotify_ads_async.cli.options import AdAccounts, AllAccounts, Limit, OutputForm, Wide, needed_some
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.parquet import ColumnKind
+from spotify_ads_async.cli.progress import doing
 from spotify_ads_async.cli.reading import ACCOUNT_COLUMN, write_rows
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
+from spotify_ads_async.cli.short_ids import whole_ids
 from spotify_ads_async.cli.terminal import console
 from spotify_ads_async.cli.text import printable
+from spotify_ads_async.cli.zones import Zone, zone_of
 from spotify_ads_async.client import AdAccount as Account
+from spotify_ads_async.client import AdsClient
 from spotify_ads_async.models import ReportEntityType, ReportFieldType, ReportGranularity
 from spotify_ads_async.reports import AggregateReportCall, AtLeast, Hidden, ReportRow
 from spotify_ads_async.reports.chart import svg, text
@@ -90,7 +96,7 @@ def report(
             "--from",
             formats=["%Y-%m-%d"],
             metavar="DATE",
-            help="The first day (UTC), as 2031-12-31; by default 30 days, or 24 hours.",
+            help="The first day, as 2031-12-31; by default 30 days, or 24 hours.",
         ),
     ] = None,
     until: Annotated[
@@ -98,13 +104,20 @@ def report(
         typer.Option("--to", formats=["%Y-%m-%d"], metavar="DATE", help="The last day, included; today by default."),
     ] = None,
     ids: Annotated[
-        list[str] | None, typer.Option("--id", metavar="ID", help="Only these; repeat for more, any number.")
+        list[str] | None,
+        typer.Option("--id", metavar="ID", help="Only these; repeat for more, any number.", autocompletion=complete_id),
     ] = None,
-    metrics: Annotated[str | None, typer.Option(metavar="A,B", help="Metrics, such as spend,impressions,ctr.")] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Metrics, such as spend,impressions,ctr.", autocompletion=complete_metrics),
+    ] = None,
     on_failed_metric: Annotated[
         OnFailedMetric,
         typer.Option(help="What to do where the server fails with a metric, as with revenue by the hour."),
     ] = OnFailedMetric.RAISE,
+    zone: Zone = None,
+    limit: Limit = None,
+    wide: Wide = False,
     ad_account: AdAccounts = None,
     all_accounts: AllAccounts = False,
     output: OutputForm = Output.TABLE,
@@ -129,10 +142,14 @@ def report(
         usage_error(f"--metrics {metric}: there is no such metric{hint}")
     if chart:
         _require_chartable(of, fields, ids)
+    place = zone_of(zone)
+    if place is not None and by is By.DAY and place.key != "UTC":
+        say(f"days are those of UTC, for the API has no others; --by hour tells the hours of {place}")
     request = _Request(
         of=of,
         by=by,
-        span=_range(by, since, until, datetime.now(UTC)),
+        span=_range(by, since, until, datetime.now(UTC), place),
+        zone=place if by is By.HOUR else None,
         ids=ids,
         fields=fields,
         ad_accounts=needed_some(ad_account, every=all_accounts),
@@ -140,16 +157,17 @@ def report(
     )
     if chart and len(request.ad_accounts) != 1:
         usage_error("--chart is for one ad account: others may have another currency")
-    told = _Told(request, output)
+    told = _Told(request, output, limit=limit, wide=wide)
     run(lambda: _draw(told, chart_file) if chart else _write(told))
 
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What is reported; ``span`` is the first and the last period."""
+    """What is reported; ``span`` is the first and the last period, ``zone`` that of times as shown, UTC by default."""
 
     of: Of
     by: By
     span: tuple[datetime, datetime] | None
+    zone: ZoneInfo | None
     ids: list[str] | None
     fields: list[ReportFieldType]
     ad_accounts: tuple[str, ...]
@@ -159,12 +177,22 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
 class _Told:
     """A report, and what is to be said of it once it is read."""
 
-    def __init__(self, request: _Request, output: Output) -> None:
+    def __init__(self, request: _Request, output: Output, *, limit: int | None, wide: bool) -> None:
         self.request = request
         self.output = output
+        self.limit = limit
+        self.wide = wide
         self.hidden: Counter[str] = Counter()
         self._without_rows = {one.lower(): one for one in request.ids or ()}
         self._calls: list[AggregateReportCall] = []
+
+    async def know_ids(self, client: AdsClient) -> None:
+        """Make shortened IDs whole."""
+        request = self.request
+        if request.ids and len(request.ad_accounts) == 1 and request.of is not Of.ACCOUNT:
+            ids = await whole_ids(client, request.of.replace("-", " "), request.ad_accounts[0], request.ids)
+            self.request = msgspec.structs.replace(request, ids=ids)
+            self._without_rows = {one.lower(): one for one in ids}
 
     def call(self, account: Account) -> AggregateReportCall:
         """The report of one account, not yet asked for."""
@@ -189,8 +217,7 @@ class _Told:
         """What is written of a row."""
         self.hidden.update(row.hidden)
         self.came(row)
-        moment = "%Y-%m-%d" if self.output is Output.TABLE and self.request.by is By.DAY else "%Y-%m-%dT%H:%M:%SZ"
-        return _cells(row, self.request.fields, moment if self.request.span else None, self.output)
+        return _cells(row, self.request, self.output)
 
     def say(self) -> int:
         """Say what is hidden, and what is missing because the report failed with it. Answers the exit code."""
@@ -199,7 +226,7 @@ class _Told:
             say(f"hidden by the API for privacy, as counts of 1 to 4 are: {', '.join(counts)}; no sum holds them")
         for warning in dict.fromkeys(warning for call in self._calls for warning in call.warnings):
             say(f"the server says: {printable(warning)}")
-        if self._without_rows:
+        if self._without_rows and self.limit is None:
             ids = ", ".join(self._without_rows.values())
             say(f"no rows came of {ids}: nothing was delivered, or the ad account has no such {self.request.of}")
         failed = {metric: problem for call in self._calls for metric, problem in call.failed_metrics.items()}
@@ -217,24 +244,35 @@ def _require_chartable(of: Of, fields: Sequence[ReportFieldType], ids: Sequence[
         )
 
 
-def _range(by: By, since: datetime | None, until: datetime | None, now: datetime) -> tuple[datetime, datetime] | None:
-    """First and last period. By the hour a day ends at 23:00, and at the present hour while it lasts."""
+def _range(
+    by: By, since: datetime | None, until: datetime | None, now: datetime, zone: ZoneInfo | None
+) -> tuple[datetime, datetime] | None:
+    """First and last period. By the hour, days are those of the zone, and the last ends at the present hour."""
     if by is By.LIFETIME:
         if since is not None or until is not None:
             usage_error("--by lifetime is over all time: leave out --from and --to, or report --by day")
         return None
-    now = now.replace(minute=0, second=0, microsecond=0)
-    today = now.replace(hour=0)
-    day = today if until is None else until.replace(tzinfo=UTC)
-    last, usual = day, timedelta(days=29)
-    if by is By.HOUR:
-        last, usual = now if until is None else min(now, day.replace(hour=23)), timedelta(hours=23)
+    hours, day = by is By.HOUR, timedelta(days=1)
+
+    def start(of: datetime) -> datetime:
+        return of.replace(tzinfo=zone if hours and zone else UTC).astimezone(UTC)
+
     try:
-        first = last - usual if since is None else since.replace(tzinfo=UTC)
+        now = now.replace(minute=0, second=0, microsecond=0)
+        if hours:
+            last = now if until is None else min(now, start(until + day) - timedelta(hours=1))
+        else:
+            last = now.replace(hour=0) if until is None else start(until)
+        first = last - (timedelta(hours=23) if hours else 29 * day) if since is None else start(since)
     except OverflowError:
-        usage_error(f"--to {day.date()}: name the first day with --from")
+        named = f"--to {until.date()}" if until else f"--from {(since or now).date()}"
+        usage_error(f"{named} is at the end of all dates: name the first day with --from, or another one")
     if first > last:
-        usage_error(f"--from {first.date()} lies after {f'--to {day.date()}' if until else 'the present'}")
+        usage_error(f"--from {(since or first).date()} lies after {f'--to {until.date()}' if until else 'the present'}")
+    if first.minute or last.minute:
+        usage_error(
+            f"--zone {zone}: its days begin within an hour of UTC, and the API has whole hours alone; leave it out"
+        )
     return first, last
 
 
@@ -256,19 +294,29 @@ async def _write(told: _Told) -> int:
         **{field.lower(): _KINDS[kind_of(field)] for field in fields},
     }
     async with connected() as client:
+        await told.know_ids(client)
         code = await write_rows(
-            client, told.request.ad_accounts, told.call, Rows(output, columns, kinds=kinds), row_of=told.row
+            client,
+            told.request.ad_accounts,
+            told.call,
+            Rows(output, columns, kinds=kinds, wide=told.wide),
+            limit=told.limit,
+            row_of=told.row,
         )
     return told.say() or code
 
 
-def _cells(row: ReportRow, fields: Sequence[ReportFieldType], moment: str | None, output: Output) -> dict[str, Any]:
+def _cells(row: ReportRow, request: _Request, output: Output) -> dict[str, Any]:
     values = row.values()
     cells: dict[str, Any] = {"entity_id": row.entity_id, "entity_name": row.entity_name}
-    if moment is not None and row.start_time is not None:
-        cells["start_time"] = row.start_time.strftime(moment)
+    if request.span and row.start_time is not None:
+        if request.zone is not None:
+            cells["start_time"] = row.start_time.astimezone(request.zone).isoformat(timespec="seconds")
+        else:
+            day_alone = output is Output.TABLE and request.by is By.DAY
+            cells["start_time"] = row.start_time.strftime("%Y-%m-%d" if day_alone else "%Y-%m-%dT%H:%M:%SZ")
     hidden: list[str] = []
-    for field in fields:
+    for field in request.fields:
         match values.get(field):
             case Hidden() | AtLeast():
                 hidden.append(field.lower())
@@ -285,7 +333,9 @@ async def _draw(told: _Told, file: Path | None) -> int:
     """Draw the report. Answers the exit code."""
     request, (ad_account,) = told.request, told.request.ad_accounts
     async with connected() as client:
-        rows = await told.call(client.ad_account(ad_account)).collect()
+        await told.know_ids(client)
+        with doing("reading the report"):
+            rows = await told.call(client.ad_account(ad_account)).collect()
     for row in rows:
         told.came(row)
     times = periods(rows, request.span, timedelta(hours=1) if request.by is By.HOUR else timedelta(days=1))

@@ -12,6 +12,7 @@ import typer
 
 from spotify_ads_async import bulk
 from spotify_ads_async.cli.consent import ConsentNeeded
+from spotify_ads_async.cli.terminal import progress_line
 from spotify_ads_async.cli.text import printable
 from spotify_ads_async.core.tasks import first_cause
 from spotify_ads_async.errors import ConfigurationError, InvalidRequest, OutcomeUnknown, SpotifyAdsError
@@ -35,12 +36,21 @@ _USAGE_ERRORS = (ConfigurationError, SpreadsheetError, bulk.BadExpression, bulk.
 
 def say(message: str) -> None:
     """Write a line for people to stderr; results go to stdout."""
+    progress_line.clear()
     typer.echo(printable(message), err=True)
+
+
+class _WrongUsage(typer.BadParameter):
+    """How the command was called is wrong; the message says all of it."""
+
+    def format_message(self) -> str:
+        """The message, without words of typer's own before it."""
+        return self.message
 
 
 def usage_error(message: str) -> NoReturn:
     """End with a message about how the command was called."""
-    raise typer.BadParameter(printable(message))
+    raise _WrongUsage(printable(message))
 
 
 def run(command: Callable[[], Awaitable[int | None]]) -> NoReturn:

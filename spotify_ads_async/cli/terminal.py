@@ -1,21 +1,26 @@
-"""The terminal: widths, consoles and progress, with rich.
+"""The terminal: widths, consoles and the line of progress, with rich.
 
 Colours end where ``NO_COLOR`` is set or no terminal listens.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
-from collections.abc import Collection, Sequence
+import threading
+import time
+from collections.abc import Collection, Generator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from rich.cells import cell_len, set_cell_size
 
+from spotify_ads_async.cli.text import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["SHORT_ID", "console", "errors", "fitted", "is_id", "somebody_watches", "write_line"]
+__all__ = ["SHORT_ID", "console", "errors", "fitted", "is_id", "progress_line", "put", "somebody_watches", "write_line"]
 
 _GAP = "  "
 _MORE = "  …"
@@ -46,15 +51,83 @@ def somebody_watches() -> bool:
     return sys.stderr.isatty()
 
 
-def fitted(stream: TextIO, columns: Sequence[str], rows: Sequence[Sequence[str]], *, widest: int) -> list[int]:
-    """The columns' widths: what the rows need, and on a terminal no more than it has.
+_ROOM_FOR_CONTROL_C = 4
+"""Cells left at the end of the line of progress: a terminal writes ``^C`` there, which must not go to the next line."""
+
+
+class _Line:
+    """The last line on a terminal while a command works: drawn over itself, and gone before anything else is written.
+
+    It needs no more of a terminal than that a carriage return goes back. Threads may write, too.
+    """
+
+    def __init__(self) -> None:
+        self._width = 0
+        self._written_at = time.monotonic()
+        self._lock = threading.Lock()
+        self._held = False
+
+    def quiet_seconds(self) -> float:
+        """How long nothing else has been written to a terminal."""
+        return time.monotonic() - self._written_at
+
+    def show(self, text: str) -> None:
+        """Show a text in place of the last one, cut off where the terminal ends."""
+        room = errors().width - _ROOM_FOR_CONTROL_C
+        text = printable(text)
+        if cell_len(text) > room:
+            text = set_cell_size(text, room - 1) + "…"
+        with self._lock:
+            if self._held:
+                return
+            width = cell_len(text)
+            sys.stderr.write(f"\r{text}{' ' * (self._width - width)}")
+            sys.stderr.flush()
+            self._width = width
+
+    def clear(self) -> None:
+        """Take it away, for something else is written."""
+        with self._lock:
+            self._written_at = time.monotonic()
+            if self._width:
+                sys.stderr.write(f"\r{' ' * (errors().width - 2)}\r")  # the terminal's own ^C is taken away, too
+                sys.stderr.flush()
+                self._width = 0
+
+    @contextlib.contextmanager
+    def held(self) -> Generator[None]:
+        """Keep it away while somebody is asked."""
+        self._held = True
+        self.clear()
+        try:
+            yield
+        finally:
+            self._held = False
+            self.clear()
+
+
+progress_line = _Line()
+"""Of this process: it has one terminal."""
+
+
+def put(stream: TextIO, text: str) -> None:
+    """Write a text, at once."""
+    if stream.isatty():
+        progress_line.clear()
+    stream.write(text)
+    stream.flush()
+
+
+def fitted(stream: TextIO, columns: Sequence[str], rows: Sequence[Sequence[str]], *, widest: int | None) -> list[int]:
+    """The columns' widths: what the rows need, and with a ``widest`` no more than the terminal has.
 
     Zero stands for a column without room.
+
     IDs are shortened first, to what commands still take for them; then other things' IDs go, and then the last columns.
     Of the others the widest give way, but never times, which are of use only as a whole.
     """
     needed = [max([cell_len(column), *(cell_len(row[index]) for row in rows)]) for index, column in enumerate(columns)]
-    if not stream.isatty():
+    if widest is None:
         return needed
     room = _console(stream).width
     times = [_is_time(column) for column in columns]
@@ -98,25 +171,28 @@ def _total(widths: Sequence[int]) -> int:
 
 
 def write_line(
-    stream: TextIO, cells: Sequence[str], widths: Sequence[int], *, right: Collection[int] = (), bold: bool = False
+    stream: TextIO,
+    cells: Sequence[str],
+    widths: Sequence[int],
+    *,
+    right: Collection[int] = (),
+    bold: bool = False,
+    cut: bool = False,
 ) -> None:
-    """One line of a table, the cells of ``right`` aligned to the right.
-
-    In a pipe nothing is cut off; on a terminal a cell that is too long ends in an ellipsis.
-    """
-    cut = stream.isatty()
+    """One line of a table, the cells of ``right`` aligned to the right. With ``cut``, long ones end in an ellipsis."""
     parts = [
         _sized(f"{' ' * max(0, width - cell_len(cell))}{cell}" if index in right else cell, width, cut=cut)
         for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
         if width
     ]
-    line = _GAP.join(parts).rstrip()
+    text = _GAP.join(parts).rstrip()
     if bold and cut and 0 in widths:
-        line += _MORE
-    if bold and cut:
-        _console(stream).print(line, style="bold", soft_wrap=True)
+        text += _MORE
+    if bold and stream.isatty():
+        progress_line.clear()
+        _console(stream).print(text, style="bold", soft_wrap=True)
     else:
-        stream.write(line + "\n")
+        put(stream, text + "\n")
 
 
 def _sized(cell: str, width: int, *, cut: bool) -> str:

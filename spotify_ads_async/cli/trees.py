@@ -13,12 +13,15 @@ import anyio
 import msgspec
 import typer
 
+from spotify_ads_async.cli.completing import complete_id
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
-from spotify_ads_async.cli.counter import counting
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output, Rows
+from spotify_ads_async.cli.progress import counting
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
+from spotify_ads_async.cli.short_ids import whole_ids
+from spotify_ads_async.cli.terminal import progress_line
 from spotify_ads_async.cli.zones import Zone, in_zone, moment_of
 from spotify_ads_async.models import DraftValidationError
 
@@ -71,11 +74,11 @@ Ignore = Annotated[
     ),
 ]
 
-Cloning: TypeAlias = "Callable[[Trees, Callable[[Made], None]], Awaitable[DraftTree]]"
+Cloning: TypeAlias = "Callable[[Trees, str, Callable[[Made], None]], Awaitable[DraftTree]]"
 
 
 def clone_campaign(
-    campaign_id: Annotated[str, typer.Argument(metavar="ID", help="The campaign.")],
+    campaign_id: Annotated[str, typer.Argument(metavar="ID", help="The campaign.", autocompletion=complete_id)],
     *,
     name: NewName = None,
     rename: RenamePattern = None,
@@ -94,17 +97,17 @@ def clone_campaign(
     """
     account, renamed, begin = needed(ad_account), renaming(rename), in_zone(start, zone)
 
-    async def clone(trees: Trees, made: Callable[[Made], None]) -> DraftTree:
+    async def clone(trees: Trees, whole_id: str, made: Callable[[Made], None]) -> DraftTree:
         return await trees.clone_campaign(
-            campaign_id, name=name, rename=renamed, start=begin, publish=publish, on_made=made, ignore=ignore or ()
+            whole_id, name=name, rename=renamed, start=begin, publish=publish, on_made=made, ignore=ignore or ()
         )
 
     question = "" if yes or not publish else f"make a copy of the campaign {campaign_id} and publish it?"
-    run(lambda: _clone(account, clone, output, question, publish=publish))
+    run(lambda: _clone(account, "campaigns", campaign_id, clone, output=output, question=question, publish=publish))
 
 
 def clone_ad_set(
-    ad_set_id: Annotated[str, typer.Argument(metavar="ID", help="The ad set.")],
+    ad_set_id: Annotated[str, typer.Argument(metavar="ID", help="The ad set.", autocompletion=complete_id)],
     *,
     name: NewName = None,
     rename: RenamePattern = None,
@@ -122,13 +125,13 @@ def clone_ad_set(
     """
     account, renamed, begin = needed(ad_account), renaming(rename), in_zone(start, zone)
 
-    async def clone(trees: Trees, made: Callable[[Made], None]) -> DraftTree:
+    async def clone(trees: Trees, whole_id: str, made: Callable[[Made], None]) -> DraftTree:
         return await trees.clone_ad_set(
-            ad_set_id, name=name, rename=renamed, start=begin, publish=publish, on_made=made, ignore=ignore or ()
+            whole_id, name=name, rename=renamed, start=begin, publish=publish, on_made=made, ignore=ignore or ()
         )
 
     question = "" if yes or not publish else f"make a copy of the ad set {ad_set_id} and publish it?"
-    run(lambda: _clone(account, clone, output, question, publish=publish))
+    run(lambda: _clone(account, "ad sets", ad_set_id, clone, output=output, question=question, publish=publish))
 
 
 CLONES: Mapping[str, Callable[..., None]] = {"campaigns": clone_campaign, "ad sets": clone_ad_set}
@@ -141,13 +144,14 @@ async def export_tree(ad_account: str, to: Path | None, *, archived: bool) -> No
     counts: dict[str, int] = {}
     async with connected() as client:
         trees = client.ad_account(ad_account).trees
-        quiet = to is None and sys.stdout.isatty()
-        with contextlib.nullcontext(lambda: None) if quiet else counting("lines written") as count:
+        with counting("lines written") as count:
             if to is not None:
                 counts = await trees.export(to, archived=archived, on_line=count)
             else:
-                async for kind, line in trees.lines(archived=archived):
-                    sys.stdout.buffer.write(line)
+                async for kind, written in trees.lines(archived=archived):
+                    if sys.stdout.isatty():
+                        progress_line.clear()
+                    sys.stdout.buffer.write(written)
                     counts[kind] = counts.get(kind, 0) + 1
                     count()
                 sys.stdout.buffer.flush()
@@ -181,12 +185,15 @@ def write_made(rows: Rows, made: Sequence[Made]) -> None:
         rows.write(msgspec.to_builtins(one))
 
 
-async def _clone(ad_account: str, clone: Cloning, output: Output, question: str, *, publish: bool) -> int:
+async def _clone(
+    ad_account: str, plural: str, given: str, clone: Cloning, *, output: Output, question: str, publish: bool
+) -> int:
     if question and not await agreed(question, yes=False):
         say("nothing was made")
         return DONE
     every: list[Made] = []
     async with connected() as client:
+        (whole_id,) = await whole_ids(client, plural, ad_account, [given])
         with told_at_the_end(), contextlib.ExitStack() as shown:
             count: Callable[[], None] | None = None
 
@@ -200,7 +207,7 @@ async def _clone(ad_account: str, clone: Cloning, output: Output, question: str,
                 every.append(one)
                 count()
 
-            done = await clone(client.ad_account(ad_account).trees, made)
+            done = await clone(client.ad_account(ad_account).trees, whole_id, made)
     with Rows(output, COLUMNS) as rows:
         write_made(rows, every)
     return conclude([done], publish=publish, again="clone it with --publish")

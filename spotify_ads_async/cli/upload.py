@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +11,10 @@ import typer
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output, Rows
+from spotify_ads_async.cli.progress import doing, uploading
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
-from spotify_ads_async.cli.terminal import somebody_watches
 from spotify_ads_async.errors import SpotifyAdsError
 from spotify_ads_async.models import AudienceStatus
-from spotify_ads_async.uploads import UploadProgress
 
 __all__ = ["upload", "upload_list", "upload_media"]
 
@@ -90,7 +87,7 @@ async def upload_media(files: list[Path], name: str | None, wait: float, ad_acco
         with Rows(output, _COLUMNS) as rows:
             for file in files:
                 try:
-                    with _bar(file.name) as tell:
+                    with uploading(file.name) as tell:
                         done = await assets.upload(file, name=name, timeout=wait, progress=tell)
                 except SpotifyAdsError as error:
                     if len(files) == 1:
@@ -124,9 +121,10 @@ async def upload_list(
     async with connected() as client:
         audiences = client.ad_account(ad_account).audiences
         with Rows(output, _LIST_COLUMNS) as rows:
-            done = await audiences.upload_file(
-                files[0], name=name, audience_id=replace, skip_invalid=skip_invalid, encoding=encoding, timeout=wait
-            )
+            with doing(f"{files[0].name}: hashing it here, and sending it"):
+                done = await audiences.upload_file(
+                    files[0], name=name, audience_id=replace, skip_invalid=skip_invalid, encoding=encoding, timeout=wait
+                )
             facts = msgspec.structs.asdict(done)
             rows.write(
                 {
@@ -148,16 +146,3 @@ async def upload_list(
         )
         return FAILED
     return DONE
-
-
-@contextlib.contextmanager
-def _bar(title: str) -> Generator[Callable[[UploadProgress], None] | None]:
-    """Progress on stderr where a terminal listens, and nothing else."""
-    if not somebody_watches():
-        yield None
-        return
-    from spotify_ads_async.cli.bars import upload_bar  # noqa: PLC0415 - only a terminal needs it
-
-    with upload_bar() as progress:
-        task = progress.add_task(title, phase="", total=None)
-        yield lambda event: progress.update(task, completed=event.sent, total=event.size, phase=event.phase)

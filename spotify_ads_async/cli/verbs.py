@@ -15,9 +15,10 @@ import msgspec
 import typer
 
 from spotify_ads_async.bulk import Entity, Options
+from spotify_ads_async.cli.completing import complete_id
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes
-from spotify_ads_async.cli.options import AdAccount, needed
+from spotify_ads_async.cli.options import AdAccount, Where, needed
 from spotify_ads_async.cli.run import run, usage_error
 from spotify_ads_async.cli.short_ids import whole_ids
 
@@ -74,12 +75,11 @@ def _add_refusal(app: typer.Typer, entity: Entity, verb: str) -> None:
 def _add(app: typer.Typer, entity: Entity, verb: str, setting: str) -> None:
     @app.command(verb, help=_VERBS[verb].help.format(entity.plural))
     def carry_out(
-        ids: Annotated[list[str] | None, typer.Argument(metavar="ID", show_default=False)] = None,
-        *,
-        where: Annotated[
-            list[str] | None,
-            typer.Option("--where", metavar="CONDITION", help="Instead of IDs, such as name~autumn; all must hold."),
+        ids: Annotated[
+            list[str] | None, typer.Argument(metavar="ID", show_default=False, autocompletion=complete_id)
         ] = None,
+        *,
+        where: Where = None,
         to: Annotated[
             Path | None, typer.Option("--plan", metavar="FILE", help="The plan to write, which can be undone.")
         ] = None,
@@ -107,7 +107,10 @@ def _add(app: typer.Typer, entity: Entity, verb: str, setting: str) -> None:
                 content = await _changes(entity, account, ids or (), setting)
                 await anyio.to_thread.run_sync(changes.write_bytes, content)
                 return await bulk_work.apply_changes(
-                    bulk_work.Planning(changes=changes, to=to, ad_account=account), working
+                    bulk_work.Planning(
+                        changes=changes, name="IDs given on the command line", to=to, ad_account=account
+                    ),
+                    working,
                 )
 
         run(command)
@@ -118,6 +121,6 @@ def _add(app: typer.Typer, entity: Entity, verb: str, setting: str) -> None:
 async def _changes(entity: Entity, ad_account: str, given: Sequence[str], setting: str) -> bytes:
     """IDs as a file of changes, so that one which is not there is named."""
     async with connected() as client:
-        ids = await whole_ids(client, entity, ad_account, given)
+        ids = await whole_ids(client, entity.plural, ad_account, given)
     field, _, value = setting.partition("=")
     return b"".join(msgspec.json.encode({entity.id_column: one, field: value}) + b"\n" for one in ids)

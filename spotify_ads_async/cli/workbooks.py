@@ -14,7 +14,7 @@ from spotify_ads_async import bulk
 from spotify_ads_async.bulk.plan.cells import CsvRows, to_cell
 from spotify_ads_async.cli.consent import agreed
 from spotify_ads_async.cli.output import Output, Rows
-from spotify_ads_async.cli.progress import shown
+from spotify_ads_async.cli.progress import running
 from spotify_ads_async.cli.run import DONE, FAILED, INTERRUPTED, REFUSED, say
 from spotify_ads_async.cli.signals import on_interrupt
 from spotify_ads_async.client import AdsClient
@@ -25,6 +25,7 @@ __all__ = ["Working", "carry_on", "carry_out_when_wanted", "show_plan"]
 
 _SHOWN = 20
 _COLUMNS = ("place", "kind", "name", "in", "id", "state", "reason")
+_COLUMNS_BEFORE = tuple(one for one in _COLUMNS if one not in {"id", "reason"})
 _STAY = "are published, and stay: --archive archives them"
 _UNHAPPY = frozenset({bulk.NewState.FAILED, bulk.NewState.NOT_TRIED, bulk.NewState.INVALID})
 _UNFINISHED = frozenset({*_UNHAPPY, bulk.NewState.WAITING})
@@ -66,7 +67,8 @@ def show_plan(path: Path, output: Output, limit: int | None, show_part: ShowPart
         header, items, parts, media = plan.header, plan.items(), [part for _, part in plan.parts()], plan.media()
     names = {one.number: one.name for one in items}
     if items:
-        with Rows(output, _COLUMNS) as rows:
+        begun = any(item.draft_id or item.reason for item in items)
+        with Rows(output, _COLUMNS if begun or output is not Output.TABLE else _COLUMNS_BEFORE) as rows:
             for item in items[:limit]:
                 rows.write(_row(item, names))
         if limit is not None and len(items) > limit:
@@ -168,14 +170,15 @@ async def carry_on(client: AdsClient, path: Path, working: Working) -> int:
 
 async def _carry_out(run: bulk.WorkbookRun, client: AdsClient, path: Path, working: Working) -> int:
     failures = 0
-    async with on_interrupt(lambda: run.stop("interrupted")), run, shown("rows", run, client):
-        async for row in run:
-            if row.outcome in {bulk.RowOutcome.FAILED, bulk.RowOutcome.UNKNOWN} and failures < _SHOWN:
-                failures += 1
-                if isinstance(row, bulk.NewItem):
-                    say(f"{row.state}: {row.name} · {row.plural[:-1]}, {row.cell}: {row.reason}")
-                else:
-                    say(f"{row.outcome}: line {row.line}, {row.entity_id}: {row.reason}")
+    async with on_interrupt(lambda: run.stop("interrupted")), run:
+        with running("rows", run, client):
+            async for row in run:
+                if row.outcome in {bulk.RowOutcome.FAILED, bulk.RowOutcome.UNKNOWN} and failures < _SHOWN:
+                    failures += 1
+                    if isinstance(row, bulk.NewItem):
+                        say(f"{row.state}: {row.name} · {row.plural[:-1]}, {row.cell}: {row.reason}")
+                    else:
+                        say(f"{row.outcome}: line {row.line}, {row.entity_id}: {row.reason}")
     return await anyio.to_thread.run_sync(_conclude, run.progress.stopped, path, working)
 
 
@@ -198,7 +201,7 @@ def _conclude(stopped: str, path: Path, working: Working) -> int:
         with bulk.PlanFile.open(part) as changes:
             found, kind = changes.outcomes(), changes.header.kind
             listed = results.with_name(f"{part.name}.results{results.suffix}")
-            bulk.write_results(changes.rows(), listed)
+            bulk.write_results(changes.rows(), listed, changes.header)
         outcomes.update(found)
         summary += [
             f"{count} {kind.plural if count > 1 else kind.name} {one.value}" for one, count in found.items() if count

@@ -21,7 +21,7 @@ import msgspec
 from yarl import URL
 
 from spotify_ads_async.auth.credentials import Credentials, SupportsAccepted, SupportsFinish
-from spotify_ads_async.core import wire
+from spotify_ads_async.core import error_answers, wire
 from spotify_ads_async.core.retry import (
     BUDGETED,
     IN_DOUBT,
@@ -427,7 +427,7 @@ class Session:
                         keep_json=options.keep_json,
                     )
                 state.retry_after = retry_after(answer.headers, _now())
-                failure = wire.error(operation, status=status, retry_after=state.retry_after, body=answer.body)
+                failure = error_answers.error(operation, status=status, retry_after=state.retry_after, body=answer.body)
                 state.log(status, failure.trace_id)
             except SpotifyAdsError as error:
                 state.lost(error)
@@ -525,7 +525,7 @@ class Session:
         self, operation: Operation[AnswerT], conflict: SpotifyAdsError, state: _CallState
     ) -> AnswerT:
         """The idempotency key belongs to a create that is done: read what it made."""
-        target = wire.target_below(self.base_url, wire.resource_uri(conflict))
+        target = wire.target_below(self.base_url, error_answers.resource_uri(conflict))
         failure = conflict
         if target is not None:
             reading = msgspec.structs.replace(operation, method="GET", repeat=Repeat.SAFE, body=None)

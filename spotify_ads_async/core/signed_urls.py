@@ -6,6 +6,7 @@ with Google Cloud Storage's resumable protocol, which Spotify's own tooling uses
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
@@ -44,7 +45,7 @@ _MIB = 1024 * 1024
 _PASSING = frozenset({408, 425, 429})
 _DONE = frozenset({200, 201, 204})
 _GOES_ON = 308
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)", re.IGNORECASE)
 _RECEIVED = re.compile(r"bytes=0-(\d+)")
 _NO_HEADERS = ("User-Agent", "Content-Type", "Accept")
 
@@ -143,12 +144,10 @@ class Storage:
         try:
             async with self._client.get(url, headers=fetch.headers(), allow_redirects=False) as response:
                 _judge(response, fetch.received)
-                again = fetch.begin(response)
+                fetch.begin(response)
                 async for piece in response.content.iter_any():
-                    new = piece[again:]
-                    again = max(0, again - len(piece))
+                    new = fetch.take(piece)
                     if new:
-                        fetch.received += len(new)
                         yield new
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             raise _BrokenError(f"the download broke after {fetch.received} bytes ({self._why(problem, url)})") from None
@@ -246,6 +245,11 @@ class _Fetch:
         self.done = False
         self._tag: str | None = None
         self._ranged = True
+        # How many bytes that come next came before; the digests of all that came, and of what comes again from the
+        # beginning.
+        self._again = 0
+        self._digest = hashlib.blake2b()
+        self._repeated: hashlib.blake2b | None = None
 
     def headers(self) -> dict[str, str]:
         """What to ask for next."""
@@ -256,26 +260,44 @@ class _Fetch:
                 asked["If-Range"] = self._tag
         return asked
 
-    def begin(self, response: aiohttp.ClientResponse) -> int:
-        """Take an answer's head: how many bytes of its body came before already."""
+    def begin(self, response: aiohttp.ClientResponse) -> None:
+        """Take an answer's head."""
         if response.status == 416:
             self.done = self.total is not None and self.received >= self.total
             if not self.done:
                 raise self._changed()
-            return 0
+            return
         tag, self._tag = self._tag, response.headers.get("ETag") or response.headers.get("Last-Modified") or self._tag
         encoded = response.headers.get("Content-Encoding", "identity") != "identity"
         self._ranged = not encoded
-        ranged = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "")) if response.status == 206 else None
-        start = int(ranged[1]) if ranged else 0
-        total = (
-            int(ranged[2]) if ranged and ranged[2] != "*" else None if ranged or encoded else response.content_length
-        )
+        start, total = 0, None if encoded else response.content_length
+        if response.status == 206:
+            ranged = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+            start = int(ranged[1]) if ranged else self.received + 1
+            total = self.total if ranged is None or ranged[2] == "*" else int(ranged[2])
+            if start > self.received or total is None:
+                raise InvalidAnswer("the storage answers a part of the file, and not the one that was asked for")
+        elif response.content_length is None and "Transfer-Encoding" not in response.headers:
+            raise InvalidAnswer(
+                "the storage does not say where the file ends, so that nobody knows whether it is whole"
+            )
         changed = (tag is not None and self._tag != tag) or (None not in {self.total, total} and self.total != total)
-        if self.received and (changed or start > self.received):
+        if self.received and changed:
             raise self._changed()
         self.total = self.total if total is None else total
-        return self.received - start
+        self._again, self._repeated = self.received - start, None if start else hashlib.blake2b()
+
+    def take(self, piece: bytes) -> bytes:
+        """What of the next bytes did not come before."""
+        before, new = piece[: self._again], piece[self._again :]
+        self._again -= len(before)
+        if self._repeated is not None and before:
+            self._repeated.update(before)
+            if not self._again and self._repeated.digest() != self._digest.digest():
+                raise self._changed()
+        self._digest.update(new)
+        self.received += len(new)
+        return new
 
     def end(self) -> None:
         """An answer's body ended."""

@@ -5,20 +5,29 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from itertools import chain, groupby
 from typing import Any, TypeAlias
 
 import dlt
 import msgspec
 
-from spotify_ads_async import AdAccount, NotEnoughData
-from spotify_ads_async.models import InsightDimension, ReportEntityType, ReportFieldType, ReportGranularity
-from spotify_ads_async.reports import HIDDEN, ReportRow
+from spotify_ads_async import AdAccount, NotEnoughData, SpotifyAdsError
+from spotify_ads_async.models import (
+    InsightDimension,
+    ReportEntityType,
+    ReportFieldType,
+    ReportGranularity,
+)
+from spotify_ads_async.reports import HIDDEN, AggregateReportCall, ReportRow
+from spotify_ads_async.reports.planning import batched
 from spotify_ads_async.reports.rows import InsightRow, Kind, Measured, adds_up, kind_of
+from spotify_ads_async.types import Answer
 
-__all__ = ["InsightStream", "ReportStream", "row_of"]
+__all__ = ["Batch", "InsightStream", "ReportStream", "Row", "row_of"]
 
 Row: TypeAlias = dict[str, Any]
+Batch: TypeAlias = list[Row] | tuple[str, SpotifyAdsError]
+"""Rows, or the name of a metric that is missing in them and why."""
 
 _HOURS_KEPT = timedelta(days=14)
 """The API tells hours of the last two weeks."""
@@ -30,53 +39,55 @@ _TYPES: Mapping[Kind, Row] = {
     Kind.SHARE: {"data_type": "decimal", "precision": 38, "scale": 12},
 }
 _SLICE_COLUMNS: Mapping[str, Row] = {
-    "slice": {
-        "data_type": "text",
-        "nullable": False,
-        "description": "What is replaced as a whole when it is read again.",
-    },
+    "slice": {"data_type": "text", "nullable": False, "description": "What is replaced whole when it is read again."},
     "removed": {
         "data_type": "bool",
         "hard_delete": True,
-        "description": "Always null: dlt uses it to delete what is gone upstream.",
+        "description": "Always null: by it dlt deletes what is gone.",
     },
     "ad_account_id": {"data_type": "text"},
     "currency": {"data_type": "text", "description": "ISO 4217, of every amount in the row."},
-    "entity_id": {"data_type": "text"},
-    "entity_name": {"data_type": "text"},
-    "entity_status": {"data_type": "text"},
+    **{f"entity_{what}": {"data_type": "text"} for what in ("id", "name", "status")},
 }
 
 
-def row_of(item: msgspec.Struct) -> Row:
-    """An answer as a row: names as they are, times and decimals as such, the rest as JSON has it."""
-    return msgspec.to_builtins(item, builtin_types=(datetime, Decimal))
+def row_of(item: Answer) -> Row:
+    """An answer as a row: all that the API said, also what is newer than this package, with times as such."""
+    values = ((name, getattr(item, name)) for name in item.__struct_fields__)
+    return {**item.json, **{name: value for name, value in values if isinstance(value, datetime)}}
 
 
-def metric_columns(metrics: Iterable[ReportFieldType]) -> dict[str, Row]:
+def spans(days: Iterable[date], longest: int = 1_000_000) -> list[tuple[date, date]]:
+    """Days as the fewest spans from a first to a last day, both included."""
+    runs = groupby(enumerate(sorted(set(days))), key=lambda numbered: numbered[1].toordinal() - numbered[0])
+    parts = (part for _, run in runs for part in batched([day for _, day in run], longest))
+    return [(part[0], part[-1]) for part in parts]
+
+
+def _days(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def _metric_columns(metrics: Iterable[ReportFieldType]) -> dict[str, Row]:
     """The columns of each metric, so that they are there also while nothing was measured."""
     columns: dict[str, Row] = {}
     for metric in metrics:
         text = "Adds up over rows." if adds_up(metric) else "Does not add up over rows."
         columns[metric.lower()] = {**_TYPES[kind_of(metric)], "description": text}
-        columns[f"{metric.lower()}_hidden"] = {
-            "data_type": "bool",
-            "description": "Whether the API hides the figure for privacy.",
-        }
+        hidden = "Whether the API hides the figure for privacy."
+        columns[f"{metric.lower()}_hidden"] = {"data_type": "bool", "description": hidden}
     return columns
 
 
-def metric_values(row: Measured, metrics: Iterable[ReportFieldType]) -> Row:
+def _metric_values(row: Measured, metrics: Iterable[ReportFieldType]) -> Row:
     """A row's metrics: null where the API told none, and null with a flag where it hides one."""
     values = row.values()
-    return {
-        name: cell
-        for metric in metrics
-        for name, cell in (
-            (metric.lower(), None if values.get(metric) is HIDDEN else values.get(metric)),
-            (f"{metric.lower()}_hidden", values.get(metric) is HIDDEN),
-        )
-    }
+    cells: Row = {}
+    for metric in metrics:
+        value = values.get(metric)
+        cells[metric.lower()] = None if value is HIDDEN else value
+        cells[f"{metric.lower()}_hidden"] = value is HIDDEN
+    return cells
 
 
 class ReportStream(msgspec.Struct, frozen=True):
@@ -97,67 +108,58 @@ class ReportStream(msgspec.Struct, frozen=True):
     def columns(self) -> Any:  # noqa: ANN401 - dlt's own
         """The columns' hints."""
         times: dict[str, Row] = {"start_time": {"data_type": "timestamp"}, "end_time": {"data_type": "timestamp"}}
-        return {**_SLICE_COLUMNS, **times, **metric_columns(self.metrics)}
+        return {**_SLICE_COLUMNS, **times, **_metric_columns(self.metrics)}
 
-    def days(self, loaded: date | None, now: datetime) -> list[date]:
-        """The days to ask for, where all up to ``loaded`` are there already."""
+    def days(self, settled: Iterable[Sequence[str]], now: datetime) -> list[date]:
+        """The days to ask for: those of the range that no span of ``settled`` holds."""
         last = now.date() if self.last is None else min(self.last, now.date())
-        first = self.first if loaded is None else max(self.first, min(loaded, last) - self.lookback)
-        if loaded is not None and self.last is not None and loaded >= self.last:
-            return []
-        if self.granularity == ReportGranularity.HOUR:
-            first = max(first, (now - _HOURS_KEPT).date() + timedelta(days=1))
-        return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+        kept = (now - _HOURS_KEPT).date() + timedelta(days=1)
+        first = max(self.first, kept) if self.granularity == ReportGranularity.HOUR else self.first
+        return [day for day in _days(first, last) if not any(one <= str(day) <= other for one, other in settled)]
 
-    async def rows(self, account: AdAccount) -> AsyncIterator[Row]:
+    async def rows(self, account: AdAccount) -> AsyncIterator[Batch]:
         """The rows of one account, each day behind a mark that removes what was there of it before.
 
-        The last day read is remembered once all were: dlt keeps it together with the rows.
+        A day that was read after its lookback had passed is settled: it changes no more, and is not asked for again.
+        dlt keeps the settled days together with the rows.
         """
-        loaded_days: dict[str, str] = dlt.current.resource_state(self.name)
-        loaded = loaded_days.get(account.id)
-        days = self.days(None if loaded is None else date.fromisoformat(loaded), datetime.now(UTC))
-        if not days:
-            return
-        currency = (await account.get()).currency_code
-        for number in range(0, len(days), _MOST_DAYS):
-            part = days[number : number + _MOST_DAYS]
-            # Whole before its first row is given: where the API refuses in its midst, what was there of these days
-            # stays.
-            found = [row async for row in self._asked(account, part[0], part[-1])]
-            for day in part:
-                yield {"slice": f"{account.id}/{day}", "ad_account_id": account.id, "removed": True}
-            for row in found:
-                yield self._row(row, account.id, currency)
-        loaded_days[account.id] = max(days[-1].isoformat(), loaded or "")
+        settled: dict[str, list[tuple[str, str]]] = dlt.current.resource_state(self.name)
+        now = datetime.now(UTC)
+        days = self.days(settled.get(account.id, ()), now)
+        currency = (await account.get()).currency_code if days else None
+        for first, last in spans(days, longest=_MOST_DAYS):
+            call = self._asked(account, first, last, now)
+            # Whole before its first row is given: where the API refuses in its midst, these days stay.
+            found = [row async for row in call]
+            marks = [_mark(f"{account.id}/{day}", account.id) for day in _days(first, last)]
+            yield [*marks, *(self._row(row, account.id, currency) for row in found)]
+            for metric, error in call.failed_metrics.items():
+                yield metric, error
+            if not call.failed_metrics:
+                done = [day for day in _days(first, last) if day + self.lookback < now.date()]
+                before = [
+                    _days(date.fromisoformat(one), date.fromisoformat(other))
+                    for one, other in settled.get(account.id, ())
+                ]
+                settled[account.id] = [(str(one), str(other)) for one, other in spans(chain(done, *before))]
 
-    def _asked(self, account: AdAccount, first: date, last: date) -> AsyncIterator[ReportRow]:
+    def _asked(self, account: AdAccount, first: date, last: date, now: datetime) -> AggregateReportCall:
+        this_hour = now.replace(minute=0, second=0, microsecond=0)
         by_day = self.granularity == ReportGranularity.DAY
-        this_hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-        end = last if by_day else min(datetime.combine(last, time(23), UTC), this_hour)
-        return aiter(
-            account.reports.aggregate(
-                entity_type=self.entity_type,
-                fields=self.metrics,
-                report_start=first,
-                report_end=end,
-                granularity=self.granularity,
-            )
+        return account.reports.aggregate(
+            entity_type=self.entity_type,
+            fields=self.metrics,
+            report_start=first,
+            report_end=last if by_day else min(datetime.combine(last, time(23), UTC), this_hour),
+            granularity=self.granularity,
+            on_failed_metric="drop",
         )
 
     def _row(self, row: ReportRow, account_id: str, currency: str | None) -> Row:
-        day = "" if row.start_time is None else row.start_time.date().isoformat()
-        return {
-            "slice": f"{account_id}/{day}",
-            "ad_account_id": account_id,
-            "currency": currency,
-            "entity_id": row.entity_id,
-            "entity_name": row.entity_name,
-            "entity_status": None if row.entity_status is None else row.entity_status.value,
-            "start_time": row.start_time,
-            "end_time": row.end_time,
-            **metric_values(row, self.metrics),
-        }
+        day = "" if row.start_time is None else row.start_time.date()
+        status = row.entity_status and row.entity_status.value
+        about = _about(f"{account_id}/{day}", account_id, currency, row.entity_id, row.entity_name, status)
+        return {**about, "start_time": row.start_time, "end_time": row.end_time, **_metric_values(row, self.metrics)}
 
 
 class InsightStream(msgspec.Struct, frozen=True):
@@ -170,9 +172,9 @@ class InsightStream(msgspec.Struct, frozen=True):
     def columns(self) -> Any:  # noqa: ANN401 - dlt's own
         """The columns' hints."""
         own: dict[str, Row] = {"dimension": {"data_type": "text"}, "insight_value": {"data_type": "text"}}
-        return {**_SLICE_COLUMNS, **own, **metric_columns(self.metrics)}
+        return {**_SLICE_COLUMNS, **own, **_metric_columns(self.metrics)}
 
-    async def rows(self, account: AdAccount) -> AsyncIterator[Row]:
+    async def rows(self, account: AdAccount) -> AsyncIterator[Batch]:
         """The rows of one account. A campaign without enough data has none."""
         currency = (await account.get()).currency_code
         ids = [campaign.id async for campaign in account.campaigns.list() if campaign.id]
@@ -185,17 +187,22 @@ class InsightStream(msgspec.Struct, frozen=True):
                     insight_dimension=dimension,
                     fields=self.metrics,
                 ).collect()
-            for campaign_id in ids:
-                yield {"slice": f"{campaign_id}/{dimension}", "ad_account_id": account.id, "removed": True}
-            for row in found:
-                yield {
-                    "slice": f"{row.id}/{dimension}",
-                    "ad_account_id": account.id,
-                    "currency": currency,
-                    "entity_id": row.id,
-                    "entity_name": row.name,
-                    "entity_status": None if row.status is None else row.status.value,
-                    "dimension": dimension.value,
-                    "insight_value": row.insight_value,
-                    **metric_values(row, self.metrics),
-                }
+            marks = [_mark(f"{campaign_id}/{dimension}", account.id) for campaign_id in ids]
+            yield [*marks, *(self._row(row, account.id, currency, dimension) for row in found)]
+
+    def _row(self, row: InsightRow, account_id: str, currency: str | None, dimension: InsightDimension) -> Row:
+        status = row.status and row.status.value
+        about = _about(f"{row.id}/{dimension}", account_id, currency, row.id, row.name, status)
+        told = {"dimension": dimension.value, "insight_value": row.insight_value}
+        return {**about, **told, **_metric_values(row, self.metrics)}
+
+
+def _mark(slice_: str, account_id: str) -> Row:
+    """What makes dlt delete a slice, also where nothing of it comes again."""
+    return {"slice": slice_, "ad_account_id": account_id, "removed": True}
+
+
+def _about(slice_: str, account_id: str, currency: str | None, *entity: str | None) -> Row:
+    """What both kinds of rows begin with; of the entity its id, name and status."""
+    about = {"slice": slice_, "ad_account_id": account_id, "currency": currency}
+    return {**about, **dict(zip(("entity_id", "entity_name", "entity_status"), entity, strict=True))}

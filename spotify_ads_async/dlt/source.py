@@ -1,40 +1,46 @@
 """dlt source: the resources of :func:`spotify_ads`, and a backfill in slices.
 
 dlt extracts on an event loop of its own, so each resource makes its client where it runs. What was loaded is remembered
-in dlt's state, which travels with the data: one date per stream and account.
+in dlt's state, which travels with the data: spans of days, or one moment, per stream and account.
 """
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeAlias
 
+import anyio
 import dlt
+from anyio.streams.memory import MemoryObjectSendStream
 from dlt.extract import DltResource, DltSource
 
 from spotify_ads_async import (
     UNSET,
     AdAccount,
     AdsClient,
-    AuthenticationError,
     ConfigurationError,
+    Governor,
+    Limit,
     RateLimited,
     RequestRejected,
     SpotifyAdsError,
 )
-from spotify_ads_async.dlt.reports import InsightStream, ReportStream, row_of
+from spotify_ads_async.dlt.reports import Batch, InsightStream, ReportStream, Row, row_of
 from spotify_ads_async.models import InsightDimension, ReportEntityType, ReportFieldType, ReportGranularity
 from spotify_ads_async.pagination import ListCall
-from spotify_ads_async.types import UnsetType
+from spotify_ads_async.settings import Settings, settings_from
+from spotify_ads_async.types import Secret, UnsetType
 from spotify_ads_async.validation.rules.reports import NO_INSIGHT_METRICS
 
 __all__ = ["DEFAULT_METRICS", "backfill", "spotify_ads"]
 
 logger = logging.getLogger("spotify_ads_async.dlt")
 
-Row: TypeAlias = dict[str, Any]
 ClientFactory: TypeAlias = Callable[[], AdsClient]
 
 DEFAULT_METRICS: tuple[str, ...] = (
@@ -56,9 +62,9 @@ DEFAULT_METRICS: tuple[str, ...] = (
 
 _CURSOR_OVERLAP = timedelta(minutes=10)
 """Campaigns changed while the last walk went on may be older than the newest that it saw."""
+_BATCHES_AHEAD = 4
 _ENTITIES = (ReportEntityType.CAMPAIGN, ReportEntityType.AD_SET, ReportEntityType.AD)
 _PROBLEMS = dlt.mark.make_hints(table_name="load_problems", write_disposition="append")
-_KEYS = {"change_history": "change_id"}
 
 
 def spotify_ads(
@@ -69,31 +75,31 @@ def spotify_ads(
     lookback_days: int = 14,
     metrics: Sequence[str] = DEFAULT_METRICS,
     insights: Sequence[str] = (),
-    client: ClientFactory = AdsClient.from_env,
+    client: ClientFactory | None = None,
 ) -> DltSource:
     """Businesses, ad accounts, their campaigns, ad sets, ads, assets, audiences, change history and reports.
 
     Entities are merged on their ``id``. What was archived or deleted stays, with its last status. Reports are merged by
     account and day: a day that is read again replaces what was there. Tables are ``campaign_report_daily``,
-    ``campaign_report_hourly``, and the same for ``ad_set`` and ``ad``. Times are UTC; today is partial, and is read
-    again with the lookback.
+    ``campaign_report_hourly``, and the same for ``ad_set`` and ``ad``. Times are UTC; today is read again tomorrow.
 
     A count hidden for privacy is null with ``<metric>_hidden`` beside it. Money is a decimal in units of ``currency``.
 
-    An account that refuses, or a metric that it refuses, is named in the table ``load_problems`` and in the log, and
-    the rest is loaded. Where the API fails otherwise, the run fails and nothing is remembered of it.
+    An account or a metric that is refused is named in the table ``load_problems`` and in the log, and the rest loads.
+    Where the API fails otherwise, the run fails and nothing is remembered of it.
 
     Args:
         accounts: IDs of ad accounts; every one that can be seen if left out.
         start: the first day of reports, in UTC. Hourly reports reach back two weeks at most.
         end: the last day of reports; today if left out.
-        lookback_days: how many of the days loaded last are read again, for conversions that are attributed late.
+        lookback_days: for how many days the figures of a day are read again, for conversions that are attributed late.
         metrics: names of metrics, such as ``SPEND``.
         insights: dimensions, such as ``AGE``, for ``audience_insights``: the lifetime of each campaign by audience.
-        client: makes the client; it is called on dlt's event loop. Clients that share the quota share a governor.
+        client: makes a client for each table, on dlt's event loop; from the environment if left out. What it makes must
+            share one governor and one sign-in, as those from the environment do.
 
     Raises:
-        ConfigurationError: a date cannot be read, the range is empty, or the lookback is negative.
+        ConfigurationError: the dates or the lookback make no sense, or the environment lacks credentials.
     """
     first, last = _day(start, "start"), None if end is None else _day(end, "end")
     if last is not None and last < first:
@@ -102,15 +108,17 @@ def spotify_ads(
         raise ConfigurationError(f"lookback_days is 0 or more, not {lookback_days}")
     fields = tuple(ReportFieldType(name) for name in metrics)
     known = all(metric.known for metric in fields)
+    client = client or _client_of(settings_from(os.environ))
+
+    async def businesses() -> AsyncIterator[list[Row]]:
+        async with client() as made:
+            yield [row_of(one) for one in await made.with_options(keep_json=True).businesses.list().collect()]
 
     def resources() -> Iterable[DltResource]:
-        yield dlt.resource(
-            _businesses(client), name="businesses", primary_key="id", write_disposition="merge", max_table_nesting=0
-        )
+        yield dlt.resource(businesses, primary_key="id", write_disposition="merge", max_table_nesting=0)
         for name, read in _MERGED.items():
-            yield _each_account(
-                client, accounts, name, read, primary_key=_KEYS.get(name, "id"), write_disposition="merge"
-            )
+            key = "change_id" if name == "change_history" else "id"
+            yield _stream(client, accounts, name, read, primary_key=key, write_disposition="merge")
         streams: list[ReportStream | InsightStream] = [
             ReportStream(entity_type, granularity, fields, first, last, timedelta(days=lookback_days))
             for entity_type in _ENTITIES
@@ -121,13 +129,9 @@ def spotify_ads(
             streams.append(InsightStream([InsightDimension(name) for name in insights], told))
         for stream in streams:
             # dlt deletes what has a slice that comes again, and inserts what is not marked as removed.
-            replaced: Row = {
-                "merge_key": "slice",
-                "write_disposition": {"disposition": "merge", "strategy": "delete-insert"},
-            }
-            yield _each_account(
-                client, accounts, stream.name, stream.rows, known=known, columns=stream.columns(), **replaced
-            )
+            merge = {"disposition": "merge", "strategy": "delete-insert"}
+            hints = {"columns": stream.columns(), "merge_key": "slice", "write_disposition": merge}
+            yield _stream(client, accounts, stream.name, stream.rows, known=known, **hints)
 
     return dlt.source(resources, name="spotify_ads", max_table_nesting=0)()
 
@@ -140,9 +144,8 @@ def backfill(
     tables: Sequence[str] = (),
     **options: Any,  # noqa: ANN401 - those of spotify_ads
 ) -> None:
-    """Load reports from ``start`` to today in slices, and everything else at the end.
+    """Load reports from ``start`` to today, slice by slice, and everything else at the end.
 
-    Each slice is loaded before the next is asked for.
     Run it again after a kill: what was loaded is not asked for again, so at most one slice is read twice. ``options``
     are those of :func:`spotify_ads`. ``tables`` names what is wanted of it; everything if left out.
 
@@ -154,8 +157,7 @@ def backfill(
     first, today = _day(start, "start"), datetime.now(UTC).date()
     while first + timedelta(days=slice_days) < today:
         last = first + timedelta(days=slice_days - 1)
-        slice_options: dict[str, Any] = {**options, "lookback_days": 0}
-        source = spotify_ads(start=first, end=last, **slice_options)
+        source = spotify_ads(start=first, end=last, **options)
         reports = [name for name in tables or source.resources if "_report_" in name]
         pipeline.run(source.with_resources(*reports))
         first = last + timedelta(days=1)
@@ -163,98 +165,103 @@ def backfill(
     pipeline.run(source.with_resources(*tables) if tables else source)
 
 
-def _businesses(client: ClientFactory) -> Callable[[], AsyncIterator[Row]]:
-    async def businesses() -> AsyncIterator[Row]:
-        async with client() as ads:
-            async for business in ads.businesses.list():
-                yield row_of(business)
-
-    return businesses
+@functools.cache
+def _governor(base_url: str, limits: tuple[Limit, ...], store: Secret) -> Governor:
+    """The one governor of all tables and all runs of this process."""
+    del base_url  # each API has windows of its own
+    return Governor(limits, store=store)
 
 
-def _each_account(
+def _client_of(settings: Settings) -> ClientFactory:
+    credentials = (
+        settings.needed_credentials()
+    )  # one object: where a refresh token rotates, two would lock each other out
+    governor = _governor(settings.base_url, settings.limits, settings.store)
+    return lambda: AdsClient(credentials, base_url=settings.base_url, governor=governor, transport=settings.transport)
+
+
+def _stream(
     client: ClientFactory,
     accounts: Sequence[str] | None,
     stream: str,
-    read: Callable[[AdAccount], AsyncIterator[Row]],
+    read: Callable[[AdAccount], AsyncIterator[Batch]],
     *,
     known: bool = True,
     **hints: Any,  # noqa: ANN401 - dlt's own
 ) -> DltResource:
-    """One stream of every account. An account that refuses is named in a table of its own, and the others are read."""
-
-    async def rows() -> AsyncIterator[Any]:
-        problems: list[Row] = []
-        async with client() as made:
-            # A metric that is newer than this package is the API's to judge.
-            ads = made.with_options(validate=known)
-            visible = ads.ad_accounts() if accounts is None else None
-            ids = (
-                [account.id async for account in visible if account.id] if visible is not None else list(accounts or ())
-            )
-            for business_id, error in (visible.refused if visible is not None else {}).items():
-                problems.append(_problem(stream, f"business {business_id}", error))
-            for account_id in ids:
-                try:
-                    async for row in read(ads.ad_account(account_id)):
-                        yield dlt.mark.with_hints(row, table, create_table_variant=True)
-                except (RateLimited, AuthenticationError):
-                    raise
-                except RequestRejected as error:
-                    problems.append(_problem(stream, f"ad account {account_id}", error))
-        for problem in problems:
-            logger.warning("%s of %s was not loaded: %s", stream, problem["place"], problem["error"])
-            yield dlt.mark.with_hints(problem, _PROBLEMS, create_table_variant=True)
-
+    """One table of every account. What is refused is named in a table of its own, and the rest is read."""
     # The hints are the table's alone, so that the table of problems has none of them.
     table = dlt.mark.make_hints(table_name=stream, **hints)
+
+    async def load(send: MemoryObjectSendStream[Any]) -> None:
+        problems: dict[str, SpotifyAdsError] = {}
+        async with send, client() as made:
+            # A metric that is newer than this package is the API's to judge.
+            ads = made.with_options(validate=known, keep_json=True)
+            async with ads.across_accounts(read, accounts) as batches:
+                async for account_id, batch in batches:
+                    if isinstance(batch, tuple):
+                        problems[f"{batch[0]} of ad account {account_id}"] = batch[1]
+                    else:
+                        await send.send(dlt.mark.with_hints(batch, table, create_table_variant=True))
+            problems |= {f"business {place}": error for place, error in batches.refused_businesses.items()}
+            for account_id, error in batches.failures.items():
+                if not isinstance(error, RequestRejected) or isinstance(error, RateLimited):
+                    raise error
+                problems[f"ad account {account_id}"] = error
+            for place, error in problems.items():
+                logger.warning("%s of %s was not loaded: %s", stream, place, error)
+                about = {"error": str(error), "trace_id": error.trace_id, "noticed_at": datetime.now(UTC)}
+                row = {"stream": stream, "place": place, **about}
+                await send.send(dlt.mark.with_hints(row, _PROBLEMS, create_table_variant=True))
+
+    async def rows() -> AsyncIterator[Any]:
+        # dlt asks for each item in a task of its own, and what reads several accounts at once must stay in one.
+        send, receive = anyio.create_memory_object_stream[Any](_BATCHES_AHEAD)
+        loading = asyncio.create_task(load(send))
+        with receive:
+            try:
+                async for batch in receive:
+                    yield batch
+                await loading
+            finally:
+                loading.cancel()
+
     return dlt.resource(rows, name=stream, max_table_nesting=0)
 
 
-def _problem(stream: str, place: str, error: SpotifyAdsError) -> Row:
-    return {
-        "stream": stream,
-        "place": place,
-        "error": str(error),
-        "trace_id": error.trace_id,
-        "noticed_at": datetime.now(UTC),
-    }
+async def _ad_account(account: AdAccount) -> AsyncIterator[Batch]:
+    yield [row_of(await account.get())]
 
 
-async def _ad_account(account: AdAccount) -> AsyncIterator[Row]:
-    yield row_of(await account.get())
-
-
-def _listed(list_of: Callable[[AdAccount], ListCall[Any]]) -> Callable[[AdAccount], AsyncIterator[Row]]:
-    async def rows(account: AdAccount) -> AsyncIterator[Row]:
-        async for item in list_of(account):
-            yield {"ad_account_id": account.id, **row_of(item)}
+def _listed(list_of: Callable[[AdAccount], ListCall[Any]]) -> Callable[[AdAccount], AsyncIterator[list[Row]]]:
+    async def rows(account: AdAccount) -> AsyncIterator[list[Row]]:
+        async with list_of(account).pages() as pages:
+            async for page in pages:
+                yield [{"ad_account_id": account.id, **row_of(item)} for item in page.items]
 
     return rows
 
 
 def _since(
     stream: str, moment: str, list_of: Callable[[AdAccount, datetime | UnsetType], ListCall[Any]]
-) -> Callable[[AdAccount], AsyncIterator[Row]]:
+) -> Callable[[AdAccount], AsyncIterator[Batch]]:
     """What changed since the last load. One moment per account is remembered, and only after its walk has ended."""
 
-    async def rows(account: AdAccount) -> AsyncIterator[Row]:
+    async def rows(account: AdAccount) -> AsyncIterator[Batch]:
         cursors: dict[str, str] = dlt.current.resource_state(stream)
-        seen = cursors.get(account.id, "")
-        newest = seen
-        async for item in list_of(account, datetime.fromisoformat(seen) - _CURSOR_OVERLAP if seen else UNSET):
-            row: Row = {"ad_account_id": account.id, **row_of(item)}
-            changed_at: datetime | None = row.get(moment)
-            if changed_at is not None:
-                newest = max(newest, changed_at.isoformat())
-            yield row
+        newest = cursors.get(account.id, "")
+        since = datetime.fromisoformat(newest) - _CURSOR_OVERLAP if newest else UNSET
+        async for batch in _listed(lambda account: list_of(account, since))(account):
+            newest = max(newest, *(row[moment].isoformat() if row.get(moment) else "" for row in batch), "")
+            yield batch
         if newest:
             cursors[account.id] = newest
 
     return rows
 
 
-_MERGED: Mapping[str, Callable[[AdAccount], AsyncIterator[Row]]] = {
+_MERGED: Mapping[str, Callable[[AdAccount], AsyncIterator[Batch]]] = {
     "ad_accounts": _ad_account,
     "campaigns": _since("campaigns", "updated_at", lambda account, since: account.campaigns.list(updated_at_gte=since)),
     "ad_sets": _listed(lambda account: account.ad_sets.list()),

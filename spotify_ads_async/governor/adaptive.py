@@ -19,10 +19,8 @@ __all__ = ["AdaptiveLimits"]
 
 logger = logging.getLogger("spotify_ads_async")
 
-_BLIND_PAUSE_SECONDS = 1.0
-_BLIND_PAUSE_SHARE = 0.1
-_NEWS_SECONDS = 0.1
-_NEWS_SHARE = 0.02
+_BLIND_PAUSE_SECONDS, _BLIND_PAUSE_SHARE = 1.0, 0.1
+_NEWS_SECONDS, _NEWS_SHARE = 0.1, 0.02
 
 
 class AdaptiveLimits:
@@ -32,8 +30,6 @@ class AdaptiveLimits:
         scheduler: whom to wake, and to whom pauses matter.
         auto: whether a refusal switches the rhythm from burst to smooth.
     """
-
-    __slots__ = ("_auto", "_listeners", "scheduler")
 
     def __init__(self, scheduler: Scheduler, *, auto: bool) -> None:
         self.scheduler = scheduler
@@ -49,23 +45,14 @@ class AdaptiveLimits:
             window.refresh(now)
         seen = rate_headers(headers)
         if status == 429:
-            asked = retry_after(headers, datetime.now(UTC))
-            culprits = _culprits(flow, seen)
-            fullest = max(culprits, key=_fullness, default=None)
-            for window in culprits:
-                news = departure > window.refused_at_departure
-                self._refused(window, flow, asked, None if seen is None else seen.reset, now, news=news)
-                if window is fullest:
-                    outlook = self.scheduler.outlooks.get(window)
-                    out = window.out if outlook is None else max(window.out, outlook.out)
-                    window.foreign.refused(out, now, window.paused_until, news=news)
-                    self._tightened(window)
-            if self.scheduler.on_news is not None:
-                self.scheduler.on_news(flow.windows)
+            self._on_refusal(flow, departure, seen, retry_after(headers, datetime.now(UTC)), now)
         else:
             if status < 500:
-                self._accepted(flow, departure)
-            if seen is not None and seen.remaining is not None:
+                for window in flow.windows:
+                    if window.refused_in_a_row and departure > window.refused_at_departure:
+                        window.refused_in_a_row = 0
+                        self.scheduler.refusing.discard(window)
+            if seen.remaining is not None:
                 self._count_remaining(_named(flow, seen), departure, seen.remaining, now)
         self.scheduler.serve()
 
@@ -73,55 +60,62 @@ class AdaptiveLimits:
         """Space a window's departures from now on, if that is for the server to decide."""
         if self._auto and not window.smooth:
             window.smooth_out()
-            logger.warning(
-                "the server refused what the window %s of %s let through: departures are spaced from now on",
-                window.limit.name,
-                window.owner,
-            )
-            if self._listeners:
-                self._listeners.emit(RhythmChanged(limit=window.limit.name, owner=window.owner))
+            name, owner = window.limit.name, window.owner
+            said = "the server refused what the window %s of %s let through: departures are spaced from now on"
+            logger.warning(said, name, owner)
+            self._listeners.emit(RhythmChanged(limit=name, owner=owner))
 
-    def _refused(
-        self, window: Window, flow: Flow, asked: float | None, reset: float | None, now: float, *, news: bool
+    def _on_refusal(self, flow: Flow, departure: int, seen: RateHeaders, asked: float | None, now: float) -> None:
+        culprits = _culprits(flow, seen)
+        for window in culprits:
+            # It left after the last refusal was known: no pause yet, or one too short. Others were under way with the
+            # one that caused it.
+            news = departure > window.refused_at_departure
+            if news:
+                window.refused_in_a_row += 1
+                window.refused_at_departure = self.scheduler.departures
+                self.scheduler.refusing.add(window)
+            self.smooth_out(window)
+            if news or asked is not None:
+                self._pause(window, flow.owner, asked, seen.reset, now, news=news)
+            if window is max(culprits, key=_fullness):  # the likeliest to be full
+                outlook = self.scheduler.outlooks.get(window)
+                out = window.out if outlook is None else max(window.out, outlook.out)
+                window.foreign.refused(out, now, window.paused_until, news=news)
+                self._tightened(window)
+        if self.scheduler.on_news is not None:
+            self.scheduler.on_news(flow.windows)
+
+    def _pause(
+        self, window: Window, owner: str, asked: float | None, reset: float | None, now: float, *, news: bool
     ) -> None:
-        if news:
-            # It left after the last refusal was known: no pause yet, or one too short.
-            window.refused_in_a_row += 1
-            window.refused_at_departure = self.scheduler.departures
-            self.scheduler.refusing.add(window)
-        self.smooth_out(window)
-        if not news and asked is None:
-            return  # it was under way with the one that caused the pause
-        wanted = _pause(window, asked, reset)
-        seconds = min(wanted, _longest_pause(window, self.scheduler.longest_pause))
+        wanted = _pause_seconds(window, asked, reset)
+        # The window of an address belongs to every client there: after its own length nothing is left of what it
+        # counted.
+        shared_by_clients = window.limit.name == "ip"
+        longest = (
+            min(window.limit.window, self.scheduler.longest_pause)
+            if shared_by_clients
+            else self.scheduler.longest_pause
+        )
+        seconds = min(wanted, longest)
         until = now + seconds
         news = news or until > window.paused_until + _NEWS_SECONDS
-        cause = f"429{'' if asked is None else ' with Retry-After'}, to {flow.owner}"
-        if window.pause(until, now, cause, asked_until=until if window.limit.name == "ip" else now + wanted):
+        cause = f"429{'' if asked is None else ' with Retry-After'}, to {owner}"
+        if window.pause(until, now, cause, asked_until=until if shared_by_clients else now + wanted) and news:
             self.scheduler.drop_hopeless(window, now)
-            if news:
-                logger.warning(
-                    "the window %s of %s is paused for %.3f s: %s", window.limit.name, window.owner, seconds, cause
-                )
-            if news and self._listeners:
-                self._listeners.emit(Paused(limit=window.limit.name, owner=window.owner, seconds=seconds, cause=cause))
-
-    def _accepted(self, flow: Flow, departure: int) -> None:
-        for window in flow.windows:
-            if window.refused_in_a_row and departure > window.refused_at_departure:
-                window.refused_in_a_row = 0
-                self.scheduler.refusing.discard(window)
+            name = window.limit.name
+            logger.warning("the window %s of %s is paused for %.3f s: %s", name, window.owner, seconds, cause)
+            self._listeners.emit(Paused(limit=name, owner=window.owner, seconds=seconds, cause=cause))
 
     def _count_remaining(self, named: list[Window], departure: int, remaining: int, now: float) -> None:
-        if len(named) != 1 or departure <= named[0].remaining_heard_at_departure:
-            return  # nobody knows which window is meant, or a later count is known
+        if len(named) != 1 or departure <= named[0].remaining_heard_at_departure or named[0].shared:
+            # Nobody knows which window is meant, or which process spent the rest, or a later count is known.
+            return
         window = named[0]
-        if window.shared:
-            return  # nor which of the processes spent the rest
         window.remaining_heard_at_departure = departure
-        window.foreign.remaining(
-            remaining, window.out, min(window.in_flight, self.scheduler.departures - departure), now
-        )
+        departed_since = min(window.in_flight, self.scheduler.departures - departure)
+        window.foreign.remaining(remaining, window.out, departed_since, now)
         self._tightened(window)
 
     def _tightened(self, window: Window) -> None:
@@ -129,10 +123,9 @@ class AdaptiveLimits:
         reserved = max(window.reserved_for_others, window.foreign.tokens)
         if reserved >= window.reserved_told + window.limit.requests * _NEWS_SHARE:
             window.reserved_told = reserved
-            if self._listeners:
-                self._listeners.emit(
-                    LimitTightened(limit=window.limit.name, owner=window.owner, reserved_for_others=reserved)
-                )
+            self._listeners.emit(
+                LimitTightened(limit=window.limit.name, owner=window.owner, reserved_for_others=reserved)
+            )
 
 
 def _named(flow: Flow, seen: RateHeaders) -> list[Window]:
@@ -142,40 +135,27 @@ def _named(flow: Flow, seen: RateHeaders) -> list[Window]:
     return [window for window in flow.windows if window.limit.requests == seen.limit]
 
 
-def _culprits(flow: Flow, seen: RateHeaders | None) -> list[Window]:
+def _culprits(flow: Flow, seen: RateHeaders) -> list[Window]:
     """Which windows a refusal means.
 
     Those named as empty, else the reporting one, which takes precedence over the general ones.
     """
-    if seen is not None and not seen.remaining:
-        named = _named(flow, seen)
-        if named:
-            return named
+    named = [] if seen.remaining else _named(flow, seen)
     reporting = [window for window in flow.windows if window.limit.name == "reporting"]
-    return reporting or list(flow.windows)
+    return named or reporting or list(flow.windows)
 
 
 def _fullness(window: Window) -> float:
-    """Share of the tokens that are out: the window with the largest is the likeliest to be full."""
     return window.out / window.limit.requests
 
 
-def _longest_pause(window: Window, longest: float) -> float:
-    """The window of an address belongs to every client there.
-
-    After its own length nothing is left of what it counted.
-    """
-    return min(window.limit.window, longest) if window.limit.name == "ip" else longest
-
-
-def _pause(window: Window, asked: float | None, reset: float | None) -> float:
-    """Seconds for which nobody leaves: what the server asks for, and longer each time where that was not enough."""
+def _pause_seconds(window: Window, asked: float | None, reset: float | None) -> float:
+    """For how long nobody leaves: what the server asks for, and longer each time where that was not enough."""
     length = window.limit.window
     blind = min(_BLIND_PAUSE_SECONDS, length * _BLIND_PAUSE_SHARE) * 2.0 ** min(10, max(0, window.refused_in_a_row - 1))
-    least = min(blind, length) if window.refused_in_a_row > 1 else 0.0
-    if asked is not None:
-        return max(asked, least)
-    if reset is not None:
-        # After one window nothing is left of what it counted, whatever the header says.
-        return max(min(reset, length), least)
-    return min(blind, length)
+    blind = min(blind, length)
+    if asked is None and reset is None:
+        return blind
+    # After one window nothing is left of what it counted, whatever the header says of a reset.
+    wanted = asked if asked is not None else min(reset or 0.0, length)
+    return max(wanted, blind) if window.refused_in_a_row > 1 else wanted

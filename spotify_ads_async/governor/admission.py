@@ -38,31 +38,30 @@ class Admission:
         """Whether the request may leave without a wait; then its tokens are taken."""
         if self._open:
             raise RuntimeError("an admission is for one request: ask the governor for another")
-        scheduler = self._adaptive.scheduler
+        scheduler, flow = self._adaptive.scheduler, self._flow
         # The loop's thread: asking for the loop itself asks the system for the process each time. A fork or a closed
         # governor has none.
-        if scheduler.queue.length or scheduler.thread != get_ident():
+        if flow.grants is not None or scheduler.queue.length or scheduler.thread != get_ident():
             return False
-        now = scheduler.clock()
-        windows, interactive = self._flow.windows, self.priority is _INTERACTIVE
-        if self._flow.grants is not None or not may_take(windows, now, interactive):
+        now, interactive = scheduler.clock(), self.priority is _INTERACTIVE
+        if not may_take(flow.windows, now, interactive):
             return False
-        take(windows, now, interactive)
-        self._open = True
-        self._grant = 0
-        self._departed_at = now
-        self._departure = departure = scheduler.departures = scheduler.departures + 1
-        if not departure % _REFRESHED_AFTER:
-            for window in windows:  # which otherwise remember every request while tokens are left
+        take(flow.windows, now, interactive)
+        self._depart(0, now)
+        if not self._departure % _REFRESHED_AFTER:
+            for window in flow.windows:  # which otherwise remember every request while tokens are left
                 window.refresh(now)
         return True
 
     async def enter(self) -> None:
         """Return when the request may leave, with its tokens taken; raises what entering the block does."""
         scheduler = self._adaptive.scheduler
-        self._grant = await scheduler.admit(self._flow, self.priority, self.max_wait)
-        self._open = True
-        self._departed_at = scheduler.clock()
+        grant = await scheduler.admit(self._flow, self.priority, self.max_wait)
+        self._depart(grant, scheduler.clock())
+
+    def _depart(self, grant: int, now: float) -> None:
+        self._open, self._grant, self._departed_at = True, grant, now
+        scheduler = self._adaptive.scheduler
         self._departure = scheduler.departures = scheduler.departures + 1
 
     async def __aenter__(self) -> Self:
@@ -73,11 +72,10 @@ class Admission:
     async def __aexit__(
         self, problem: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
-        if self._open:
-            if problem is None:
-                self.answered(status=200)
-            else:
-                self.give_up()
+        if problem is None:
+            self.answered(status=200)
+        else:
+            self.give_up()
 
     def answered(self, *, status: int, headers: Mapping[str, str] = _NO_HEADERS) -> None:
         """The answer's headers arrived: the tokens are back one window from now.
@@ -95,7 +93,7 @@ class Admission:
             for window in flow.windows:  # the same, without a call for each
                 window.settled.append(now)
         if scheduler.queue.length:
-            scheduler.settled(now)
+            self._wake_next(now)
         if (
             status == 429
             or scheduler.refusing
@@ -114,10 +112,15 @@ class Admission:
         """Nobody waits for the answer any more, and the server may count the request yet."""
         if self._is_this_process_s():
             self._open = False
-            now = self._adaptive.scheduler.clock()
-            self._flow.settle(self._grant, self._adaptive.scheduler.given_up(self._departed_at, now))
-            if self._adaptive.scheduler.queue.length:
-                self._adaptive.scheduler.settled(now)
+            scheduler = self._adaptive.scheduler
+            now = scheduler.clock()
+            self._flow.settle(self._grant, scheduler.given_up(self._departed_at, now))
+            self._wake_next(now)
+
+    def _wake_next(self, now: float) -> None:
+        """Others wait, and the tokens are back one window from now."""
+        if self._flow.windows:
+            self._adaptive.scheduler.wake_at(now + min(window.cycle for window in self._flow.windows), now)
 
     def _is_this_process_s(self) -> bool:
         """Whether the request is under way, and no copy of one that a parent process sent."""

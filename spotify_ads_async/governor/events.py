@@ -17,7 +17,7 @@ __all__ = [
 
 
 class Waiting(Event, frozen=True, kw_only=True):
-    """A request joined the line; ``length`` counts it."""
+    """A request joined the queue; ``length`` counts it."""
 
     limits: tuple[str, ...]
     priority: str

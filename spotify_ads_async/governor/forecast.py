@@ -1,7 +1,6 @@
-"""Forecast: when a request that waits can leave. Pure: it looks at the queue and the windows, and changes neither.
+"""Forecast: when a request that waits can leave, and what whoever may not wait so long is told. It changes nothing.
 
-Where a window is kept in this process, its return times say it. Where a store keeps it, the store's last
-:class:`Outlook` does.
+Where a window is kept in this process, its return times say it. Where a store keeps it, its last :class:`Outlook` does.
 """
 
 from __future__ import annotations
@@ -11,10 +10,11 @@ from bisect import bisect_right
 
 import msgspec
 
+from spotify_ads_async.errors import QuotaTimeout, RateLimited
 from spotify_ads_async.governor.wait_queue import Flow, PendingRequest, Priority, WaitQueue
 from spotify_ads_async.governor.window import BULK_TURN, Window
 
-__all__ = ["Outlook", "predicted_wait", "wait_for"]
+__all__ = ["Outlook", "pause_too_long", "predicted_wait", "wait_for", "wait_too_long"]
 
 _ROUNDS = 4
 _FLOWS_LOOKED_AT = 64
@@ -80,19 +80,17 @@ def wait_for(window: Window, position: int, now: float, *, kept: int = 0, outloo
 def _predicted_for(
     request: PendingRequest, window: Window, queue: WaitQueue, outlooks: dict[Window, Outlook], now: float
 ) -> float:
-    bulk = request.priority is Priority.BULK
-    kept = 0
-    predicted = math.inf
+    kept, predicted = 0, math.inf
     # Others who need further windows are held up there: how many go before depends on the wait, which depends on them.
     for _ in range(_ROUNDS):
-        interactive, other = _ahead(request.flow, window, queue, predicted, now)
-        if bulk:
+        interactive, bulk = _ahead(request.flow, window, queue, predicted, now)
+        if request.priority is Priority.BULK:
             # Either all interactive ones go first, and the reserve stays, or so many that it is its turn.
-            turn = max(0, other * BULK_TURN - window.overtaken)
+            turn = max(0, bulk * BULK_TURN - window.overtaken)
             kept = 0 if interactive >= turn else window.reserve(now)
-            position = other + min(interactive, turn)
+            position = bulk + min(interactive, turn)
         else:
-            position = interactive + min(other, interactive // BULK_TURN)
+            position = interactive + min(bulk, interactive // BULK_TURN)
         closer = wait_for(window, max(1, position), now, kept=kept, outlook=outlooks.get(window))
         if closer >= predicted:
             break
@@ -102,19 +100,15 @@ def _predicted_for(
 
 def _ahead(flow: Flow, window: Window, queue: WaitQueue, horizon: float, now: float) -> tuple[int, int]:
     """How many interactive and how many bulk requests can take a token of ``window`` within ``horizon`` seconds."""
-    if window.waiting == len(flow.interactive) + len(flow.bulk):
-        return len(flow.interactive), len(flow.bulk)
-    flows = queue.flows_for(window)
+    flows = [flow] if window.waiting == flow.waiting else queue.flows_for(window)
     if horizon == math.inf or len(flows) > _FLOWS_LOOKED_AT:
         return window.waiting_interactive, window.waiting_bulk
     interactive = bulk = 0
     for other in flows:
-        passing = math.inf
-        if other is not flow:
-            further = (_usable_within(one, horizon, now) for one in other.windows if one not in flow.windows)
-            passing = min(further, default=passing)
-        interactive += int(min(len(other.interactive), passing))
-        bulk += int(min(len(other.bulk), passing))
+        further = [] if other is flow else [one for one in other.windows if one not in flow.windows]
+        passing = min((_usable_within(one, horizon, now) for one in further), default=other.waiting)
+        interactive += min(len(other.interactive), passing)
+        bulk += min(len(other.bulk), passing)
     return interactive, bulk
 
 
@@ -123,3 +117,31 @@ def _usable_within(window: Window, seconds: float, now: float) -> int:
     rounds, rest = divmod(seconds, window.cycle)
     soon = window.available - window.reserved_for_others + bisect_right(window.settled, now + rest - window.cycle)
     return max(0, soon + int(rounds) * window.limit.requests)
+
+
+def wait_too_long(window: Window, predicted: float, max_wait: float) -> QuotaTimeout:
+    """Leave would take, or took, longer than the caller allows."""
+    if predicted > max_wait:
+        reason = (
+            f"leave to send would take about {predicted:.1f} s, longer than max_wait allows ({round(max_wait, 3):g} s)"
+        )
+    else:
+        reason = f"no leave to send came within max_wait ({round(max_wait, 3):g} s)"
+    limit = window.limit
+    return QuotaTimeout(
+        f"{reason}; the limit {limit.name} binds ({limit.requests} in {limit.window:g} s): wait longer, or send less",
+        predicted_wait=predicted,
+        limit=limit.name,
+    )
+
+
+def pause_too_long(window: Window, now: float) -> RateLimited:
+    """The server asked for a pause that nobody waits for."""
+    asked, pause = window.asked_until - now, window.paused_until - now
+    problem = RateLimited(
+        f"the server asked for a pause of {asked:.0f} s on {window.limit.name} ({window.owner}), longer than the "
+        f"governor waits: nothing was sent. It asks the server again in {pause:.0f} s; Governor.lift() or "
+        "`spotify-ads quota lift` ends the pause by hand"
+    )
+    problem.retry_after = asked
+    return problem

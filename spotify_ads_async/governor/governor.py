@@ -6,7 +6,7 @@ import math
 import time
 import warnings
 import weakref
-from collections.abc import Awaitable, Callable, Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Literal, NoReturn, Self
 
 from spotify_ads_async.errors import ConfigurationError
@@ -15,7 +15,7 @@ from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.admission import Admission
 from spotify_ads_async.governor.limits import PUBLISHED_LIMITS, Limit, checked_limits
 from spotify_ads_async.governor.scheduler import Scheduler
-from spotify_ads_async.governor.shared.claims import Claims, OnStoreFailure, checked_policy
+from spotify_ads_async.governor.shared.claims import Claims, OnStoreFailure
 from spotify_ads_async.governor.shared.conversation import lease_seconds
 from spotify_ads_async.governor.shared.store import Store, open_store
 from spotify_ads_async.governor.snapshot import Snapshot, shown
@@ -63,7 +63,7 @@ class Governor:
 
     Raises:
         ConfigurationError: an unknown pace, store or policy, a missing package, a bound that is negative, or two limits
-            of one name.
+        of one name.
     """
 
     def __init__(
@@ -84,11 +84,14 @@ class Governor:
             raise ConfigurationError(f"pace is burst, smooth or auto, not {pace!r}")
         if not (longest_pause >= 0.0 and 0.0 <= counted_within < math.inf):
             raise ConfigurationError("longest_pause and counted_within are seconds: zero or more, and no nan")
-        checked_policy(on_store_failure)
+        if on_store_failure not in {"fail", "pause"}:
+            raise ConfigurationError(
+                f"on_store_failure is fail or pause, not {on_store_failure!r}; to carry on without a store, divide the "
+                "limits: Governor([limit.divided(4) for limit in PUBLISHED_LIMITS]) for four processes"
+            )
         self.limits = checked_limits(limits)
         self.pace: Pace = pace
-        self._client_id = client_id
-        self._ip = ip
+        self._client_id, self._ip = client_id, ip
         self._clock_resolution = clock_resolution
         self._listeners = Listeners()
         self._scheduler = Scheduler(
@@ -96,20 +99,11 @@ class Governor:
             listeners=self._listeners,
             longest_pause=min(longest_pause, _LONGEST_PAUSE_SECONDS),
             counted_within=counted_within,
-            shortest_window=min((limit.window for limit in self.limits), default=0.0),
         )
         self._adaptive = AdaptiveLimits(self._scheduler, auto=pace == "auto")
-        opened = (
-            open_store(store, timeout=max(1.0, lease_seconds(self.limits) / 4))
-            if isinstance(store, str | Secret)
-            else store
-        )
-        claims = (
-            Claims(opened, self._scheduler, self._adaptive, self.limits, on_store_failure)
-            if opened is not None
-            else None
-        )
-        self._claims = claims
+        timeout = max(1.0, lease_seconds(self.limits) / 4)
+        opened = open_store(store, timeout=timeout) if isinstance(store, str | Secret) else store
+        self._claims = None if opened is None else Claims(opened, self._adaptive, self.limits, on_store_failure)
         self._windows: dict[tuple[str, str, str], Window] = {}
         self._scopes: dict[tuple[str, str], Scope] = {}
 
@@ -122,8 +116,8 @@ class Governor:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            "a Governor is not pickled and not copied: two would exceed what one keeps. Make one where it is needed,"
-            " with a store"
+            "a Governor is not pickled and not copied: two would exceed what one keeps. Make one where it is needed, "
+            "with a store"
         )
 
     @property
@@ -147,10 +141,9 @@ class Governor:
         Windows are shared where their owners are.
         """
         key = (origin, client_id or self._client_id)
-        found = self._scopes.get(key)
-        if found is None:
-            found = self._scopes[key] = Scope(self, self._adaptive, lambda limits: self._flow(*key, limits))
-        return found
+        if key not in self._scopes:
+            self._scopes[key] = Scope(self._adaptive, lambda limits: self._flow(*key, limits))
+        return self._scopes[key]
 
     def admit(
         self, limits: Collection[str], *, priority: Priority = Priority.INTERACTIVE, max_wait: float | None = None
@@ -182,11 +175,10 @@ class Governor:
             store_away_for=None if self._claims is None else self._claims.away_for,
         )
 
-    def lift(self, *, limit: str | None = None, client_id: str | None = None) -> Awaitable[int]:
+    async def lift(self, *, limit: str | None = None, client_id: str | None = None) -> int:
         """End pauses by hand: of every window in use, or of those of one limit or of one client ID.
 
-        Who waits here leaves at once. Awaiting what is returned waits until the store knows too, where there is one,
-        and answers how many windows were paused.
+        Answers how many were paused. Who waits here leaves at once; it returns when the store knows too.
         """
         lifted = 0
         for (name, _, identity), window in self._windows.items():
@@ -195,7 +187,9 @@ class Governor:
                 if self._claims is not None:
                     self._claims.tell((window,), lift=True)
         self._scheduler.serve()
-        return _Lifted(lifted, self._claims)
+        if self._claims is not None:
+            await self._claims.heard()
+        return lifted
 
     async def aclose(self) -> None:
         """Refuse whoever still waits, and all who come later. A store hears what became of the requests."""
@@ -210,42 +204,35 @@ class Governor:
         await self.aclose()
 
     def _flow(self, origin: str, client_id: str, limits: Collection[str]) -> Flow:
-        """The windows that a request spends."""
-        found = [self._window(limit, origin, client_id) for limit in self.limits if limit.name in limits]
-        windows, owner = tuple(window for window, _ in found), f"client ID {_place(client_id, origin)}"
+        """Requests in one client's name that spend these limits."""
+        windows = tuple(self._window(limit, origin, client_id) for limit in self.limits if limit.name in limits)
+        owner = f"client ID {_place(client_id, origin)}"
         if self._claims is None or not windows:
             return Flow(windows, owner)
-        return self._claims.conversation.flow(windows, [key for _, key in found], owner)
+        return self._claims.conversation.flow(windows, owner)
 
-    def _window(self, limit: Limit, origin: str, client_id: str) -> tuple[Window, str]:
-        """The window, and its name in a store."""
+    def _window(self, limit: Limit, origin: str, client_id: str) -> Window:
         identity = self._ip if limit.name == "ip" else client_id
         key = (limit.name, origin, identity)
-        found = self._windows.get(key)
-        if found is None:
-            found = self._windows[key] = Window(
+        if key not in self._windows:
+            self._windows[key] = window = Window(
                 limit,
                 owner=_place(identity, origin),
+                key=f"{limit.name}|{limit.window:g}|{origin}|{identity}",
                 smooth=self.pace == "smooth",
                 now=self._scheduler.clock(),
                 clock_resolution=self._clock_resolution,
                 shared=self._claims is not None,
             )
-            self._scheduler.windows.append(found)
-        return found, f"{limit.name}|{limit.window:g}|{origin}|{identity}"
+            self._scheduler.windows.append(window)
+        return self._windows[key]
 
 
 class Scope:
     """A governor, for one API origin and one client ID. Made by :meth:`Governor.scope`."""
 
-    __slots__ = ("_adaptive", "_flow_of", "_flows", "governor")
-
-    def __init__(
-        self, governor: Governor, adaptive: AdaptiveLimits, flow_of: Callable[[Collection[str]], Flow]
-    ) -> None:
-        self.governor = governor
-        self._adaptive = adaptive
-        self._flow_of = flow_of
+    def __init__(self, adaptive: AdaptiveLimits, flow_of: Callable[[Collection[str]], Flow]) -> None:
+        self._adaptive, self._flow_of = adaptive, flow_of
         self._flows: dict[Collection[str], Flow] = {}
 
     def admit(
@@ -256,23 +243,10 @@ class Scope:
             flow = self._flows[limits]
         except (KeyError, TypeError):  # not seen yet, or a set that can change
             names = frozenset(limits)
-            flow = self._flows.get(names)
-            if flow is None:
-                flow = self._flows[names] = self._flow_of(names)
+            if names not in self._flows:
+                self._flows[names] = self._flow_of(names)
+            flow = self._flows[names]
         return Admission(self._adaptive, flow, priority, max_wait)
-
-
-class _Lifted:
-    """How many pauses were ended; await it to know that the store has heard of it."""
-
-    def __init__(self, lifted: int, claims: Claims | None) -> None:
-        self._lifted = lifted
-        self._claims = claims
-
-    def __await__(self) -> Generator[object, None, int]:
-        if self._claims is not None:
-            yield from self._claims.heard().__await__()
-        return self._lifted
 
 
 _default_governors: weakref.WeakValueDictionary[str, Governor] = weakref.WeakValueDictionary()
@@ -293,9 +267,9 @@ def default_governor(
     known = _default_governors.get(origin)
     if known is not None and not known.closed:
         warnings.warn(
-            f"a second client for {origin} with a governor of its own: together they exceed the limits that each keeps."
-            " Make one Governor and pass it to both, AdsClient(…, governor=governor), or keep the windows in a store"
-            " that both use, SPOTIFY_ADS_STORE=sqlite:///…",
+            f"a second client for {origin} with a governor of its own: together they exceed the limits that each "
+            "keeps. Make one Governor and pass it to both, AdsClient(…, governor=governor), or keep the windows in a "
+            "store that both use, SPOTIFY_ADS_STORE=sqlite:///…",
             RuntimeWarning,
             stacklevel=3,
         )

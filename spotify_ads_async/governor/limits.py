@@ -26,8 +26,8 @@ class Limit(msgspec.Struct, frozen=True):
     """
 
     name: str
-    requests: int = msgspec.field()
-    window: float = msgspec.field()
+    requests: int
+    window: float
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -40,9 +40,8 @@ class Limit(msgspec.Struct, frozen=True):
             )
 
     def divided(self, processes: int) -> Limit:
-        """One process's part of this limit, for so many processes that share no store.
+        """One process's part of this limit, for so many processes that share no store: together they keep the whole.
 
-        Together they never exceed the whole.
         Rounded down, so a limit of fewer requests than processes cannot be divided.
 
         Raises:
@@ -71,9 +70,7 @@ CAUTIOUS_LIMITS: tuple[Limit, ...] = (
 
 
 def parse_limits(text: str) -> tuple[Limit, ...]:
-    """Read ``client_id=1500/30,ip=500/10``: name, requests, seconds.
-
-    ``off`` is no limit, ``published`` the published ones.
+    """Read ``client_id=1500/30,ip=500/10``: name, requests, seconds. ``off`` and ``published`` do too.
 
     Raises:
         ConfigurationError: the text has another form.
@@ -102,7 +99,6 @@ def checked_limits(limits: Iterable[Limit]) -> tuple[Limit, ...]:
     """
     found = tuple(limits)
     names = [limit.name for limit in found]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigurationError(f"limits: {', '.join(twice)} is given twice")
     return found

@@ -14,14 +14,9 @@ _BURST_SECONDS = 0.03
 
 
 class Pacer:
-    """Spaces departures evenly, with a small burst.
+    """Spaces ``requests`` departures evenly over ``window`` seconds, with a small burst."""
 
-    Args:
-        requests: departures in ``window`` seconds.
-        window: seconds.
-    """
-
-    __slots__ = ("_burst", "_drained_at", "_limiter", "_loop", "interval", "requests")
+    _limiter: AsyncLimiter
 
     def __init__(self, requests: int, window: float) -> None:
         self.requests = requests
@@ -29,11 +24,14 @@ class Pacer:
         self._burst = max(1, math.ceil(_BURST_SECONDS / self.interval))
         self._drained_at = -math.inf
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._limiter = AsyncLimiter(self._burst, self._burst * self.interval)
 
     def ready(self) -> bool:
         """Whether a departure fits now."""
-        return self._current().has_capacity()
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # a limiter belongs to one loop, and a governor may outlive that
+            self._loop = loop
+            self._limiter = AsyncLimiter(self._burst, self._burst * self.interval)
+        return self._limiter.has_capacity()
 
     def wait(self, now: float) -> float:
         """Seconds until a departure fits. The limiter does not tell, but it drains evenly from what was taken."""
@@ -41,20 +39,9 @@ class Pacer:
 
     def take(self, now: float) -> None:
         """One departure. Only after :meth:`ready`: the limiter then has nothing to wait for."""
-        acquisition = self._current().acquire()
         try:
-            acquisition.send(None)
+            self._limiter.acquire().send(None)
         except StopIteration:
             self._drained_at = max(self._drained_at, now) + self.interval
-            return
-        acquisition.close()
-        raise RuntimeError("the pacer was not ready")
-
-    def _current(self) -> AsyncLimiter:
-        """The limiter of the running loop: it belongs to one loop, a governor may outlive that."""
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            if self._loop is not None:
-                self._limiter = AsyncLimiter(self._burst, self._burst * self.interval)
-            self._loop = loop
-        return self._limiter
+        else:
+            raise RuntimeError("the pacer was not ready")

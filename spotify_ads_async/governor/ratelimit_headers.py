@@ -27,38 +27,27 @@ class RateHeaders(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds that the server asks to wait.
+    """Seconds that ``Retry-After`` asks to wait, as a number or as an HTTP date, None where it names none.
 
-    From ``Retry-After`` as seconds or as an HTTP date, None where it names none.
     Zero is a value, and so is a time beyond all patience. A date counts from the answer's own ``Date``, for the
     server's clock may be wrong; from ``now``, the present in UTC, where the answer has none. A date in the past means
     zero.
     """
     text = _value(headers, "Retry-After")
-    if not text:
-        return None
-    seconds = _seconds(text)
-    if seconds is not None:
+    seconds, date = _seconds(text), _date(text)
+    if seconds is not None or date is None:
         return seconds
-    date = _date(text)
-    if date is None:
-        return None
     return max(0.0, (date - (_date(_value(headers, "Date")) or now)).total_seconds())
 
 
-def rate_headers(headers: Mapping[str, str]) -> RateHeaders | None:
-    """The three headers, or None where there is none that makes sense."""
+def rate_headers(headers: Mapping[str, str]) -> RateHeaders:
+    """The three headers. More that remains than the limit makes no sense."""
     limit = _seconds(_value(headers, "X-RateLimit-Limit"))
     remaining = _seconds(_value(headers, "X-RateLimit-Remaining"))
+    sound = remaining is not None and (limit is None or remaining <= limit)
     reset = _seconds(_value(headers, "X-RateLimit-Reset"))
-    if limit is None and remaining is None and reset is None:
-        return None
-    if limit is not None and remaining is not None and remaining > limit:
-        remaining = None
     return RateHeaders(
-        limit=None if limit is None else int(limit),
-        remaining=None if remaining is None else int(remaining),
-        reset=reset,
+        limit=None if limit is None else int(limit), remaining=int(remaining or 0) if sound else None, reset=reset
     )
 
 
@@ -73,8 +62,6 @@ def _seconds(text: str) -> float | None:
 
 
 def _date(text: str) -> datetime | None:
-    if not text:
-        return None
     try:
         date = parsedate_to_datetime(text)
         return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)

@@ -12,7 +12,7 @@ import enum
 import heapq
 import math
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 from spotify_ads_async.governor.window import BULK_TURN, Window, may_take, take
@@ -38,15 +38,15 @@ class Grants(Protocol):
         """Use the first grant; answers its number."""
         ...
 
-    def usable(self, grant: int) -> bool:
+    def usable(self, number: int) -> bool:
         """Whether a grant that was used just now is still good."""
         ...
 
-    def give_back(self, grant: int) -> None:
+    def give_back(self, number: int) -> None:
         """The request did not leave after all."""
         ...
 
-    def settle(self, grant: int, counted_by: float) -> None:
+    def settle(self, number: int, counted_by: float) -> None:
         """The request is over, and the server counted it no later than ``counted_by``."""
         ...
 
@@ -57,13 +57,9 @@ class PendingRequest:
     __slots__ = ("arrived_at", "expires_at", "flow", "future", "grant", "granted", "number", "priority")
 
     def __init__(self, number: int, flow: Flow, priority: Priority, arrived_at: float, expires_at: float) -> None:
-        self.number = number
-        self.flow = flow
-        self.priority = priority
-        self.arrived_at = arrived_at
-        self.expires_at = expires_at
-        self.granted = False
-        self.grant = 0
+        self.number, self.flow, self.priority = number, flow, priority
+        self.arrived_at, self.expires_at = arrived_at, expires_at
+        self.granted, self.grant = False, 0
         self.future: asyncio.Future[None] | None = None
 
     def gone(self) -> bool:
@@ -72,22 +68,28 @@ class PendingRequest:
 
 
 class Flow:
-    """Requests that need the same windows.
+    """Requests that need the same windows: all of them give a token, or none does.
 
     Args:
-        windows: all of them give a token, or none does.
+        windows: the windows.
         owner: in whose name the requests are made, for people.
         grants: what a store granted, None where the windows are kept in this process.
     """
 
-    __slots__ = ("bulk", "grants", "interactive", "owner", "windows")
-
     def __init__(self, windows: tuple[Window, ...], owner: str, grants: Grants | None = None) -> None:
-        self.windows = windows
-        self.owner = owner
-        self.grants = grants
+        self.windows, self.owner, self.grants = windows, owner, grants
         self.interactive: OrderedDict[int, PendingRequest] = OrderedDict()
         self.bulk: OrderedDict[int, PendingRequest] = OrderedDict()
+
+    @property
+    def waiting(self) -> int:
+        """Its requests in the queue."""
+        return len(self.interactive) + len(self.bulk)
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """The limits that its requests spend."""
+        return tuple(window.limit.name for window in self.windows)
 
     def pending(self, priority: Priority) -> OrderedDict[int, PendingRequest]:
         """Those of one class, in the order of their arrival."""
@@ -123,34 +125,25 @@ class Flow:
         return any(window.turn_of_bulk(now) for window in self.windows)
 
     def next_at(self, now: float) -> float:
-        """A time before which none of its requests can leave.
-
-        Infinite while that depends on answers or on the store.
-        """
+        """A time before which none of its requests can leave, infinite while answers or the store decide."""
         granted_at = now if self.grants is None else self.grants.due_at()
         if granted_at == math.inf:
             return math.inf
-        plain = max(
-            (window.next_grant(window.needed(interactive=True, now=now), now) for window in self.windows), default=now
-        )
-        if self.interactive:
-            return max(granted_at, plain)
-        by_tokens = max(
-            (window.next_grant(window.needed(interactive=False, now=now), now) for window in self.windows), default=now
-        )
-        by_reserve = min((window.demand_changes_at() for window in self.windows), default=now)
-        return max(granted_at, min(by_tokens, max(plain, by_reserve)))
+        at = max((window.next_grant(interactive=True, now=now) for window in self.windows), default=now)
+        if not self.interactive:
+            with_reserve = max((window.next_grant(interactive=False, now=now) for window in self.windows), default=now)
+            # The reserve may shrink before that.
+            at = min(with_reserve, max(at, min((window.demand_changes_at() for window in self.windows), default=now)))
+        return max(granted_at, at)
 
 
 class WaitQueue:
-    """Everybody who waits, over all flows."""
-
-    __slots__ = ("_blocker", "_flows", "length")
+    """Everybody who waits, over all flows: ``length`` requests."""
 
     def __init__(self) -> None:
+        self.length = 0
         self._flows: dict[Flow, None] = {}
         self._blocker: Window | None = None
-        self.length = 0
 
     def join(self, request: PendingRequest) -> None:
         """To the end of its class."""
@@ -160,60 +153,86 @@ class WaitQueue:
 
     def leave(self, request: PendingRequest) -> None:
         """Out of the queue, from wherever it stands, if it is there."""
-        flow = request.flow
-        if flow.pending(request.priority).pop(request.number, None) is None:
-            return
-        self._count(request, -1)
-        if not flow.interactive and not flow.bulk:
-            del self._flows[flow]
+        if request.flow.pending(request.priority).pop(request.number, None) is not None:
+            self._count(request, -1)
+            if not request.flow.waiting:
+                del self._flows[request.flow]
 
     def depart(self, now: float) -> Iterator[PendingRequest]:
         """Those who may leave now, one after the other, each with its tokens taken."""
-        if self._blocked(now):
+        if self._blocked_by(now) is not None:
             return
-        interactive = _in_order_of_arrival(self._flows, Priority.INTERACTIVE)
-        bulk = _in_order_of_arrival(self._flows, Priority.BULK)
+        interactive, bulk = self._in_order(Priority.INTERACTIVE), self._in_order(Priority.BULK)
         while True:
-            flow, priority = self._first_able(interactive, Priority.INTERACTIVE, now), Priority.INTERACTIVE
+            flow, priority, heap = (
+                self._first_able(interactive, Priority.INTERACTIVE, now),
+                Priority.INTERACTIVE,
+                interactive,
+            )
             other = self._first_able(bulk, Priority.BULK, now)
             if flow is None or (other is not None and other.turn_of_bulk(now)):
-                flow, priority = other, Priority.BULK
+                flow, priority, heap = other, Priority.BULK, bulk
             if flow is None:
                 return
             pending = flow.pending(priority)
             request = next(iter(pending.values()))
             self.leave(request)
-            heap = interactive if priority is Priority.INTERACTIVE else bulk
+            heapq.heappop(heap)
             if pending:
-                heapq.heapreplace(heap, (next(iter(pending)), id(flow), flow))
-            else:
-                heapq.heappop(heap)
+                heapq.heappush(heap, (next(iter(pending)), id(flow), flow))
             if request.gone():
                 continue  # cancelled in this very tick
             request.grant = flow.take(priority, now)
             request.granted = True
             if priority is Priority.INTERACTIVE and request.arrived_at < now and self._overtakes_bulk(flow):
-                bulk = _in_order_of_arrival(self._flows, Priority.BULK)
+                bulk = self._in_order(Priority.BULK)
             yield request
 
     def next_at(self, now: float) -> float:
-        """A time before which nobody can leave, infinite while that depends on answers or on the store."""
-        if self._blocked(now) and self._blocker is not None:
-            return self._blocker.next_grant(self._blocker.needed(interactive=True, now=now), now)
+        """A time before which nobody can leave, infinite while that depends on answers."""
+        if (blocker := self._blocked_by(now)) is not None:
+            return blocker.next_grant(interactive=True, now=now)
         return min((flow.next_at(now) for flow in self._flows), default=math.inf)
 
-    def flows(self) -> list[Flow]:
-        """The flows in which somebody waits."""
-        return list(self._flows)
-
     def flows_for(self, window: Window) -> list[Flow]:
-        """The flows whose requests wait for tokens of ``window``."""
+        """The flows in which somebody waits for a token of ``window``."""
         return [flow for flow in self._flows if window in flow.windows]
 
-    def everybody(self) -> Iterator[PendingRequest]:
+    def everybody(self) -> list[PendingRequest]:
         """All who wait."""
-        for flow in list(self._flows):
-            yield from [*flow.interactive.values(), *flow.bulk.values()]
+        return [request for flow in self._flows for request in (*flow.interactive.values(), *flow.bulk.values())]
+
+    def _in_order(self, priority: Priority) -> list[tuple[int, int, Flow]]:
+        """A heap of the flows in which somebody of a class waits, by who came first."""
+        heap = [(next(iter(pending)), id(flow), flow) for flow in self._flows if (pending := flow.pending(priority))]
+        heapq.heapify(heap)
+        return heap
+
+    def _first_able(self, heap: list[tuple[int, int, Flow]], priority: Priority, now: float) -> Flow | None:
+        """The flow whose first request of this class came first among those that may leave.
+
+        Others are not looked at again.
+        """
+        while heap:
+            flow = heap[0][2]
+            if flow.may_take(priority, now):
+                return flow
+            heapq.heappop(heap)
+            self._blocker = next((window for window in flow.windows if self._blocks(window, now)), self._blocker)
+            if self._blocker is not None:
+                heap.clear()
+        return None
+
+    def _blocked_by(self, now: float) -> Window | None:
+        """The window that was in everybody's way, if it still is."""
+        if self._blocker is not None and not self._blocks(self._blocker, now):
+            self._blocker = None
+        return self._blocker
+
+    def _blocks(self, window: Window, now: float) -> bool:
+        """Whether everybody needs this window, and it has no token for anybody: then nobody else need be asked."""
+        window.refresh(now)
+        return window.waiting == self.length and window.available < window.needed(interactive=True, now=now)
 
     def _overtakes_bulk(self, flow: Flow) -> bool:
         """Count that an interactive request which had to wait left before bulk ones.
@@ -226,39 +245,6 @@ class WaitQueue:
             turn = turn or window.overtaken == BULK_TURN
         return turn
 
-    def _first_able(self, heap: list[tuple[int, int, Flow]], priority: Priority, now: float) -> Flow | None:
-        """The flow whose first request of this class came first among those that may leave.
-
-        Others are not looked at again.
-        """
-        while heap:
-            flow = heap[0][2]
-            if flow.may_take(priority, now):
-                return flow
-            heapq.heappop(heap)
-            if self._finds_blocker(flow, now):
-                heap.clear()
-        return None
-
-    def _finds_blocker(self, flow: Flow, now: float) -> bool:
-        """Whether a window that everybody needs has no token for anybody: then nobody else need be asked."""
-        for window in flow.windows:
-            if window.waiting == self.length and window.available < window.needed(interactive=True, now=now):
-                self._blocker = window
-                return True
-        return False
-
-    def _blocked(self, now: float) -> bool:
-        """Whether the window that was in everybody's way still is."""
-        blocker = self._blocker
-        if blocker is None:
-            return False
-        blocker.refresh(now)
-        if blocker.waiting == self.length and blocker.available < blocker.needed(interactive=True, now=now):
-            return True
-        self._blocker = None
-        return False
-
     def _count(self, request: PendingRequest, change: int) -> None:
         self.length += change
         for window in request.flow.windows:
@@ -266,9 +252,3 @@ class WaitQueue:
                 window.waiting_interactive += change
             else:
                 window.waiting_bulk += change
-
-
-def _in_order_of_arrival(flows: Iterable[Flow], priority: Priority) -> list[tuple[int, int, Flow]]:
-    heap = [(next(iter(pending)), id(flow), flow) for flow in flows if (pending := flow.pending(priority))]
-    heapq.heapify(heap)
-    return heap

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import unicodedata
@@ -13,7 +14,10 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 import msgspec
 from mcp.server.mcpserver.exceptions import ToolError
 
-from spotify_ads_async import AuthenticationError, SpotifyAdsError, bulk
+from spotify_ads_async import AuthenticationError, bulk
+from spotify_ads_async.bulk.plan.money import MICROS
+from spotify_ads_async.bulk.plan.money import in_units as units_name
+from spotify_ads_async.errors import Portable
 from spotify_ads_async.money import from_micros
 
 __all__ = ["LARGEST_ANSWER_BYTES", "Results", "as_text", "in_plain_words", "in_units"]
@@ -42,28 +46,21 @@ def as_text(content: Any) -> str:  # noqa: ANN401 - any JSON
 
 
 def _escaped(character: str) -> str:
-    if unicodedata.category(character) not in _INVISIBLE:
-        return character
-    units = character.encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{units[place : place + 2].hex()}" for place in range(0, len(units), 2))
+    return json.dumps(character)[1:-1] if unicodedata.category(character) in _INVISIBLE else character
 
 
 def in_units(content: Any) -> Any:  # noqa: ANN401 - any JSON
     """The same with every amount in currency units: ``micro_amount`` of 12500000 becomes ``amount`` of 12.5."""
-    match content:
-        case dict():
-            named = cast("dict[str, Any]", content)
-            return dict(_in_units(name, value) for name, value in named.items())
-        case list():
-            return [in_units(item) for item in cast("list[Any]", content)]
-        case _:
-            return content
-
-
-def _in_units(name: str, value: Any) -> tuple[str, Any]:  # noqa: ANN401 - any JSON
-    if name.endswith("micro_amount") and isinstance(value, int):
-        return name.removesuffix("micro_amount") + "amount", str(from_micros(value))
-    return name, in_units(value)
+    if isinstance(content, list):
+        return [in_units(item) for item in cast("list[Any]", content)]
+    if not isinstance(content, dict):
+        return content
+    return {
+        units_name(name): str(from_micros(value))
+        if name.endswith(MICROS) and isinstance(value, int)
+        else in_units(value)
+        for name, value in cast("dict[str, Any]", content).items()
+    }
 
 
 class Results:
@@ -106,12 +103,12 @@ class Results:
 
 
 def _cut(row: Row) -> Row:
-    """A row that is longer than an answer may be: its long values are named instead of told."""
+    """A row that is longer than an answer may be: of its long values the beginning, and how much is left out."""
+    texts = {name: value if isinstance(value, str) else as_text(value) for name, value in row.items()}
+    most = max(200, LARGEST_ANSWER_BYTES // (len(row) + 1) // 3)
     return {
-        name: value
-        if len(as_text(value)) <= 500
-        else f"({len(as_text(value))} characters left out: read this one with get)"
-        for name, value in row.items()
+        name: row[name] if len(text) <= most else f"{text[:most]}… ({len(text) - most} characters left out)"
+        for name, text in texts.items()
     }
 
 
@@ -124,14 +121,7 @@ def in_plain_words(tool: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]
             return await tool(*arguments, **named)
         except AuthenticationError:
             raise ToolError("the sign-in has expired or was revoked: a person must run `spotify-ads login`") from None
-        except (
-            SpotifyAdsError,
-            bulk.BadChanges,
-            bulk.BadExpression,
-            bulk.PlanInUse,
-            bulk.WrongPlan,
-            bulk.NotAPlan,
-        ) as error:
+        except (Portable, bulk.PlanInUse, bulk.WrongPlan, bulk.NotAPlan) as error:
             raise ToolError(as_text(str(error))[1:-1][:LARGEST_ANSWER_BYTES]) from None
 
     return told

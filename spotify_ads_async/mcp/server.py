@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 import resvg_py
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Image
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
@@ -17,16 +18,21 @@ from spotify_ads_async import AdsClient, InvalidRequest
 from spotify_ads_async.bulk import ENTITIES
 from spotify_ads_async.bulk.plan.expressions import parse_condition
 from spotify_ads_async.mcp.answers import Results, as_text, in_plain_words, in_units
-from spotify_ads_async.mcp.writing import Kind, Writer
+from spotify_ads_async.mcp.writing import Kind, Shown, Writer
 from spotify_ads_async.models import ReportEntityType, ReportFieldType, ReportGranularity
 from spotify_ads_async.reports import chart, total_of
 from spotify_ads_async.reports.rows import ReportRow, adds_up
 from spotify_ads_async.reports.series import periods, series
+from spotify_ads_async.types import Answer
 from spotify_ads_async.version import __version__
 
 __all__ = ["ads_server"]
 
 Account = Annotated[str, Field(description="The ad account's ID")]
+Entities = Literal["campaigns", "ad_sets", "ads", "assets", "audiences"]
+Conditions = Annotated[
+    Sequence[str], Field(description="Conditions such as status=ACTIVE or budget.amount>=100; all must hold")
+]
 Cursor = Annotated[str, Field(description="next_cursor of the answer before, for its next page")]
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=True)
 _PLANS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False)
@@ -42,16 +48,21 @@ _INSTRUCTIONS = (
 def ads_server(ads: AdsClient, writer: Writer | None = None) -> MCPServer:
     """An MCP server over a client. Its tools only read, unless ``writer`` is given."""
     server = MCPServer("spotify-ads", version=__version__, instructions=_INSTRUCTIONS)
-    _add_reading_tools(server, ads, Results())
+    results = Results()
+    ads = ads.with_options(keep_json=True)
+    _add_reading_tools(server, ads, results)
     if writer is not None:
-        _add_writing_tools(server, writer)
+        _add_writing_tools(server, writer, results)
     return server
 
 
+def _adding(server: MCPServer, annotations: ToolAnnotations) -> Callable[[Any], None]:
+    # The text is the whole answer: a client that showed structured content too would show everything twice.
+    return lambda tool: server.tool(annotations=annotations, structured_output=False)(in_plain_words(tool)) and None
+
+
 def _add_reading_tools(server: MCPServer, ads: AdsClient, results: Results) -> None:  # noqa: C901 - one tool after the other
-    def tool(function: Any) -> None:  # noqa: ANN401 - any tool
-        # The text is the whole answer: a client that showed structured content too would show everything twice.
-        server.tool(annotations=_READS, structured_output=False)(in_plain_words(function))
+    tool = _adding(server, _READS)
 
     @tool
     async def list_accounts() -> str:
@@ -63,23 +74,23 @@ def _add_reading_tools(server: MCPServer, ads: AdsClient, results: Results) -> N
     @tool
     async def list_entities(
         ad_account_id: Account,
-        kind: Literal["campaigns", "ad_sets", "ads", "assets", "audiences"],
-        where: Annotated[
-            list[str], Field(description="Conditions such as status=ACTIVE or budget.amount>=100; all must hold")
-        ] = [],  # noqa: B006 - never changed
-        fields: Annotated[list[str], Field(description="Only these fields; all if empty")] = [],  # noqa: B006 - the same
+        kind: Entities,
+        where: Conditions = (),
+        fields: Annotated[Sequence[str], Field(description="Only these fields; all if empty")] = (),
     ) -> str:
         """List campaigns, ad sets, ads, assets or audiences of an ad account."""
         entity = ENTITIES.get(kind.replace("_", " "))
+        if where and entity is None:
+            raise ToolError("`where` is for campaigns, ad sets and ads")
         conditions = [parse_condition(entity, text) for text in where] if entity is not None else []
-        rows: list[dict[str, Any]] = []
+        kept: list[dict[str, Any]] = []
         async for item in getattr(ads.ad_account(ad_account_id), kind).list():
-            if all(condition.holds(msgspec.to_builtins(item)) for condition in conditions):
+            if all(condition.holds(item.json) for condition in conditions):
                 row = _row(item)
-                rows.append({name: row.get(name) for name in ("id", "name", *fields)} if fields else row)
-            if len(rows) == _MOST_ROWS:
-                return results.first_page(rows, cut=f"only the first {_MOST_ROWS} were read: narrow it with where")
-        return results.first_page(rows)
+                kept.append({name: row.get(name) for name in ("id", "name", *fields)} if fields else row)
+            if len(kept) == _MOST_ROWS:
+                return results.first_page(kept, cut=f"only the first {_MOST_ROWS} were read: narrow it with where")
+        return results.first_page(kept)
 
     @tool
     async def next_page(cursor: Cursor) -> str:
@@ -87,11 +98,7 @@ def _add_reading_tools(server: MCPServer, ads: AdsClient, results: Results) -> N
         return results.page(cursor)
 
     @tool
-    async def get_entity(
-        ad_account_id: Account,
-        kind: Literal["campaigns", "ad_sets", "ads", "assets", "audiences"],
-        id: str,  # noqa: A002 - the API's word
-    ) -> str:
+    async def get_entity(ad_account_id: Account, kind: Entities, id: str) -> str:  # noqa: A002 - the API's word
         """Read one campaign, ad set, ad, asset or audience whole."""
         return results.first_page([_row(await getattr(ads.ad_account(ad_account_id), kind).get(id))])
 
@@ -99,11 +106,11 @@ def _add_reading_tools(server: MCPServer, ads: AdsClient, results: Results) -> N
     async def report(  # noqa: PLR0917 - a tool is called with names
         ad_account_id: Account,
         entity_type: Literal["CAMPAIGN", "AD_SET", "AD"],
-        metrics: Annotated[list[str], Field(description="Such as IMPRESSIONS, CLICKS, SPEND")],
+        metrics: Annotated[Sequence[str], Field(description="Such as IMPRESSIONS, CLICKS, SPEND")],
         first_day: date,
         last_day: date,
         by: Literal["DAY", "LIFETIME"] = "DAY",
-        entity_ids: list[str] = [],  # noqa: B006 - never changed
+        entity_ids: Sequence[str] = (),
         *,
         with_chart: bool = False,
     ) -> list[str | Image]:
@@ -129,7 +136,7 @@ def _add_reading_tools(server: MCPServer, ads: AdsClient, results: Results) -> N
         return as_text(msgspec.to_builtins(ads.quota()))
 
     @tool
-    async def change_history(ad_account_id: Account, entity_ids: list[str] = []) -> str:  # noqa: B006 - never changed
+    async def change_history(ad_account_id: Account, entity_ids: Sequence[str] = ()) -> str:
         """List who changed what in an ad account, newest first."""
         narrowed: dict[str, Any] = {"entity_ids": entity_ids} if entity_ids else {}
         rows: list[dict[str, Any]] = []
@@ -142,35 +149,34 @@ def _add_reading_tools(server: MCPServer, ads: AdsClient, results: Results) -> N
     @tool
     async def ad_product_catalog() -> str:
         """Show the rules of ad products: allowed values, required and forbidden fields."""
-        return as_text((await ads.ad_product_catalog()).raw)
+        raw = cast("dict[str, Any]", (await ads.ad_product_catalog()).raw)
+        products = raw.get("ad_products", raw)
+        return results.first_page([{"ad_product": name, "rules": rules} for name, rules in products.items()])
 
 
-def _add_writing_tools(server: MCPServer, writer: Writer) -> None:
-    def tool(annotations: ToolAnnotations) -> Callable[[Any], None]:
-        def add(function: Any) -> None:  # noqa: ANN401 - any tool
-            server.tool(annotations=annotations, structured_output=False)(in_plain_words(function))
+def _add_writing_tools(server: MCPServer, writer: Writer, results: Results) -> None:
+    def page(shown: Shown) -> str:
+        rows, about = shown
+        return results.first_page(rows, **about)
 
-        return add
-
-    @tool(_PLANS)
+    @_adding(server, _PLANS)
     async def plan_changes(
         ad_account_id: Account,
         kind: Kind,
-        set: Annotated[list[str], Field(description="New values, such as budget.amount=+10% or name=Autumn")] = [],  # noqa: A002, B006 - the command line's word
-        where: Annotated[list[str], Field(description="Conditions that choose what is changed; all must hold")] = [],  # noqa: B006 - never changed
-        rows: Annotated[
-            list[dict[str, Any]], Field(description="Instead of set and where: objects with id and new values")
-        ] = [],  # noqa: B006 - the same
+        set: Annotated[Sequence[str], Field(description="New values, such as budget.amount=+10% or name=Autumn")] = (),  # noqa: A002 - the command line's word
+        where: Conditions = (),
+        rows: Annotated[Sequence[dict[str, Any]], Field(description="Or instead, objects of id and new values")] = (),
     ) -> str:
         """Plan changes and show them: names, before, after, totals. Nothing is changed. Show the plan to a person."""
-        return as_text(await writer.plan(ad_account_id, kind, where=where, settings=set, rows=rows))
+        return page(await writer.plan(ad_account_id, kind, where=where, settings=set, rows=rows))
 
-    @tool(_PLANS)
-    async def plan_pause(ad_account_id: Account, kind: Kind, ids: list[str]) -> str:
+    @_adding(server, _PLANS)
+    async def plan_pause(ad_account_id: Account, kind: Kind, ids: Sequence[str]) -> str:
         """Plan to pause campaigns, ad sets or ads. Nothing is changed before apply_plan."""
-        return as_text(await writer.plan_pause(ad_account_id, kind, ids))
+        off = {"status": "PAUSED"} if kind == "campaigns" else {"delivery": "OFF"}
+        return page(await writer.plan(ad_account_id, kind, rows=[{"id": one, **off} for one in ids]))
 
-    @tool(_CHANGES)
+    @_adding(server, _CHANGES)
     async def apply_plan(
         ad_account_id: Account,
         plan_id: str,
@@ -179,25 +185,25 @@ def _add_writing_tools(server: MCPServer, writer: Writer) -> None:
         live: Annotated[bool, Field(description="Change what is live; otherwise drafts are made")] = False,
     ) -> str:
         """Carry out a plan that a person has seen and agreed to. As drafts, unless live is true."""
-        return as_text(await writer.apply(plan_id, ad_account_id, confirmation, live=live))
+        return page(await writer.apply(plan_id, ad_account_id, confirmation, live=live))
 
-    @tool(_READS)
+    @_adding(server, _READS)
     async def plan_status(ad_account_id: Account, plan_id: str) -> str:
-        """Tell what became of a plan."""
-        return as_text(await writer.status(plan_id, ad_account_id))
+        """Tell what became of a plan, and which rows are not as planned."""
+        return page(await writer.status(plan_id, ad_account_id))
 
-    @tool(_CHANGES)
+    @_adding(server, _CHANGES)
     async def undo_plan(
         ad_account_id: Account,
         plan_id: str,
         confirmation: Annotated[str, Field(description="undo N rows, with the plan's number")],
     ) -> str:
         """Take back what a live plan did. What somebody changed since is left alone and named."""
-        return as_text(await writer.undo(plan_id, ad_account_id, confirmation))
+        return page(await writer.undo(plan_id, ad_account_id, confirmation))
 
 
-def _row(item: msgspec.Struct) -> dict[str, Any]:
-    return in_units({name: value for name, value in msgspec.to_builtins(item).items() if value is not None})
+def _row(item: Answer) -> dict[str, Any]:
+    return in_units(item.json)
 
 
 def _total(rows: list[ReportRow], metric: ReportFieldType) -> object:
@@ -208,7 +214,7 @@ def _total(rows: list[ReportRow], metric: ReportFieldType) -> object:
 
 
 def _figure(value: object) -> object:
-    return None if value is None else value if isinstance(value, int) else str(value)
+    return value if value is None or isinstance(value, int) else str(value)
 
 
 def _report_row(row: ReportRow, metrics: list[ReportFieldType]) -> dict[str, Any]:
@@ -217,10 +223,7 @@ def _report_row(row: ReportRow, metrics: list[ReportFieldType]) -> dict[str, Any
 
 
 def _chart(rows: list[ReportRow], metrics: list[ReportFieldType], first: date, last: date) -> Image:
-    span = (
-        datetime(first.year, first.month, first.day, tzinfo=UTC),
-        datetime(last.year, last.month, last.day, tzinfo=UTC),
-    )
-    times = periods(rows, span, timedelta(days=1))
+    begin, end = (datetime.combine(day, time(), UTC) for day in (first, last))
+    times = periods(rows, (begin, end), timedelta(days=1))
     drawn = chart.svg(times, list(series(rows, metrics, times)), f"{first} to {last}")
     return Image(data=bytes(resvg_py.svg_to_bytes(svg_string=drawn)), format="png")

@@ -6,7 +6,17 @@ from typing import Annotated
 from msgspec import Meta
 
 from spotify_ads_async.models.common import Paging
-from spotify_ads_async.types import UNSET, Answer, OpenEnum, Request, UnsetType, UtcTime, as_request
+from spotify_ads_async.types import (
+    ABSENT_ID,
+    UNSET,
+    Answer,
+    AnsweredId,
+    OpenEnum,
+    Request,
+    UnsetType,
+    UtcTime,
+    as_request,
+)
 
 __all__ = [
     "AdAccount",
@@ -119,7 +129,17 @@ class AdAccountType(OpenEnum):
 
 
 class BillingAddress(Request, frozen=True, kw_only=True):
-    """Where invoices go."""
+    """Where invoices go.
+
+    Attributes:
+        name: text of 1 to 120 characters.
+        street: text.
+        city: text.
+        region: text.
+        postal_code: text.
+        region_geo_id: text.
+        tax_region: text.
+    """
 
     name: Annotated[str, Meta(min_length=1, max_length=120, pattern="^\\S(.*\\S)?$")] | UnsetType = UNSET
     street: str | UnsetType = UNSET
@@ -152,7 +172,7 @@ class StoredBillingAddress(Answer, frozen=True, kw_only=True):
 class AdAccount(Answer, frozen=True, kw_only=True):
     """An ad account, as the API answers it."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     business_id: str | None = None
     created_at: UtcTime | None = None
     updated_at: UtcTime | None = None
@@ -171,14 +191,30 @@ class AdAccount(Answer, frozen=True, kw_only=True):
 
 
 class TaxId(Request, frozen=True, kw_only=True):
-    """A tax number and the kind of number that it is."""
+    """A tax number and the kind of number that it is.
+
+    Attributes:
+        id: text.
+        type: :class:`TaxIdType`, such as VAT, GST, QST, ABN, CNPJ, PAN, TAN, NZBN, IRD, CODICE_FISCALE, ….
+    """
 
     id: str | UnsetType = UNSET
     type: TaxIdType | UnsetType = UNSET
 
 
 class AdAccountUpdate(Request, frozen=True, kw_only=True):
-    """Changes to an ad account: what is left out stays as it is."""
+    """Changes to an ad account: what is left out stays as it is.
+
+    Attributes:
+        name: text of 1 to 120 characters.
+        industry: :class:`Industry`, such as AGENCY, AUTO, AUTOMOTIVE, BUSINESS_SERVICES_INDUSTRIALS, CPG,
+            EDUCATION_TRAINING, ENERGY_UTILITIES, FINANCE, FINANCIAL_REAL_ESTATE, FOOD_DINING_SERVICES, ….
+        billing_address: :class:`BillingAddress`.
+        tax_id: text.
+        tax_ids: a list, of :class:`TaxId`.
+        legal_entity_name: text.
+        website: text.
+    """
 
     name: Annotated[str, Meta(min_length=1, max_length=120, pattern="^(?!\\s).+(?<!\\s)$")] | UnsetType = UNSET
     industry: Industry | UnsetType = UNSET
@@ -209,14 +245,23 @@ class AdAccountMemberList(Answer, frozen=True, kw_only=True):
 
 
 class AdAccountMemberAdd(Request, frozen=True, kw_only=True):
-    """Gives a member of the business a role in an ad account."""
+    """Gives a member of the business a role in an ad account.
+
+    Attributes:
+        member_id: text; it must be given.
+        role: :class:`AdAccountRole`: AD_ACCOUNT_ADMIN, AD_ACCOUNT_CONTRIBUTOR, AD_ACCOUNT_VIEWER; it must be given.
+    """
 
     member_id: str
     role: AdAccountRole
 
 
 class AdAccountMemberRoleUpdate(Request, frozen=True, kw_only=True):
-    """The new role of a member of an ad account."""
+    """The new role of a member of an ad account.
+
+    Attributes:
+        role: :class:`AdAccountRole`: AD_ACCOUNT_ADMIN, AD_ACCOUNT_CONTRIBUTOR, AD_ACCOUNT_VIEWER.
+    """
 
     role: AdAccountRole | UnsetType = UNSET
 
@@ -228,7 +273,17 @@ class BusinessAdAccountList(Answer, frozen=True, kw_only=True):
 
 
 class BillToAddress(Request, frozen=True, kw_only=True):
-    """Where the invoices of a new ad account go; the name is required."""
+    """Where the invoices of a new ad account go; the name is required.
+
+    Attributes:
+        name: text of 1 to 120 characters; it must be given.
+        street: text.
+        city: text.
+        region: text.
+        postal_code: text.
+        region_geo_id: text.
+        tax_region: text.
+    """
 
     name: Annotated[str, Meta(min_length=1, max_length=120, pattern="^\\S(.*\\S)?$")]
     street: str | UnsetType = UNSET
@@ -240,7 +295,21 @@ class BillToAddress(Request, frozen=True, kw_only=True):
 
 
 class AdAccountCreate(Request, frozen=True, kw_only=True):
-    """What it takes to create an ad account."""
+    """What it takes to create an ad account.
+
+    Attributes:
+        name: text of 1 to 120 characters; it must be given.
+        type: :class:`AdAccountType`: AD_AGENCY, BRAND_ADVERTISER, MUSIC_LABEL, CONCERT_PROMOTER, ARTIST, MANAGER,
+            PUBLISHER, PUBLISHER_PROMOS; it must be given.
+        industry: :class:`Industry`, such as AGENCY, AUTO, AUTOMOTIVE, BUSINESS_SERVICES_INDUSTRIALS, CPG,
+            EDUCATION_TRAINING, ENERGY_UTILITIES, FINANCE, FINANCIAL_REAL_ESTATE, FOOD_DINING_SERVICES, …; it must be
+            given.
+        country_code: text; it must be given.
+        legal_entity_name: text; it must be given.
+        bill_to_address: :class:`BillToAddress`; it must be given.
+        website: text.
+        test_account_type: :class:`AdAccountTestType`: NONE, NO_DELIVERY_NO_BILLING.
+    """
 
     name: Annotated[str, Meta(min_length=1, max_length=120, pattern="^(?!\\s).+(?<!\\s)$")]
     type: AdAccountType

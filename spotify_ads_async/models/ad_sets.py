@@ -8,10 +8,12 @@ from msgspec import Meta
 
 from spotify_ads_async.models.common import Paging
 from spotify_ads_async.types import (
+    ABSENT_ID,
     INT32,
     UNIQUE,
     UNSET,
     Answer,
+    AnsweredId,
     MicroAmount,
     OpenEnum,
     Request,
@@ -19,6 +21,7 @@ from spotify_ads_async.types import (
     UtcTime,
     Uuid,
     as_request,
+    whole_seconds,
 )
 
 __all__ = [
@@ -272,7 +275,13 @@ class RejectReason(Answer, frozen=True, kw_only=True):
 
 
 class FrequencyCap(Request, frozen=True, kw_only=True):
-    """How often one listener may meet the ads in a period."""
+    """How often one listener may meet the ads in a period.
+
+    Attributes:
+        frequency_unit: :class:`FrequencyUnit`: DAY, MONTH, WEEK; it must be given.
+        frequency_period: a whole number of at least 1; it must be given.
+        max_impressions: a whole number of at least 1; it must be given.
+    """
 
     frequency_unit: FrequencyUnit
     frequency_period: Annotated[int, Meta(ge=1), INT32]
@@ -295,7 +304,13 @@ class StoredFrequencyCap(Answer, frozen=True, kw_only=True):
 
 
 class CostModifier(Request, frozen=True, kw_only=True):
-    """A factor on the price."""
+    """A factor on the price.
+
+    Attributes:
+        id: an ID; it must be given.
+        name: text; it must be given.
+        rate: a number; it must be given.
+    """
 
     id: Uuid
     name: str
@@ -308,7 +323,7 @@ class StoredCostModifier(Answer, frozen=True, kw_only=True):
     This is what is answered; :class:`CostModifier` is what is sent.
     """
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     name: str | None = None
     rate: float | None = None
 
@@ -318,7 +333,12 @@ class StoredCostModifier(Answer, frozen=True, kw_only=True):
 
 
 class Budget(Request, frozen=True, kw_only=True):
-    """Money to spend, per day or in all."""
+    """Money to spend, per day or in all.
+
+    Attributes:
+        micro_amount: money in millionths of the account's currency unit: 12.50 is 12_500_000; it must be given.
+        type: :class:`BudgetType`: DAILY, LIFETIME; it must be given.
+    """
 
     micro_amount: MicroAmount
     type: BudgetType
@@ -340,7 +360,12 @@ class StoredBudget(Answer, frozen=True, kw_only=True):
 
 
 class AgeRange(Request, frozen=True, kw_only=True):
-    """Ages to target, both ends included; a maximum left out means everyone older."""
+    """Ages to target, both ends included; a maximum left out means everyone older.
+
+    Attributes:
+        min: a whole number of 13 to 99.
+        max: a whole number of 13 to 99.
+    """
 
     min: Annotated[int, Meta(ge=13, le=99), INT32] | UnsetType = UNSET
     max: Annotated[int, Meta(ge=13, le=99), INT32] | UnsetType = UNSET
@@ -361,7 +386,14 @@ class StoredAgeRange(Answer, frozen=True, kw_only=True):
 
 
 class GeoTargets(Request, frozen=True, kw_only=True):
-    """Where to run: one country, and places in it."""
+    """Where to run: one country, and places in it.
+
+    Attributes:
+        country_code: text.
+        city_ids: a list, each once, of text.
+        postal_code_ids: a list, each once, of text.
+        region_ids: a list, each once, of text.
+    """
 
     country_code: str | UnsetType = UNSET
     city_ids: Annotated[list[str], UNIQUE] | UnsetType = UNSET
@@ -387,7 +419,12 @@ class StoredGeoTargets(Answer, frozen=True, kw_only=True):
 
 
 class SensitiveTopicExclusion(Request, frozen=True, kw_only=True):
-    """How far the ads stay away from one topic."""
+    """How far the ads stay away from one topic.
+
+    Attributes:
+        id: text; it must be given.
+        filter_option: :class:`SensitiveTopicFilter`: STANDARD, PARTIAL, LIMITED, RESTRICTED; it must be given.
+    """
 
     id: str
     filter_option: SensitiveTopicFilter
@@ -399,7 +436,7 @@ class StoredSensitiveTopicExclusion(Answer, frozen=True, kw_only=True):
     This is what is answered; :class:`SensitiveTopicExclusion` is what is sent.
     """
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     filter_option: SensitiveTopicFilter | None = None
 
     def as_request(self) -> SensitiveTopicExclusion:
@@ -408,7 +445,12 @@ class StoredSensitiveTopicExclusion(Answer, frozen=True, kw_only=True):
 
 
 class SensitiveTopicExclusions(Request, frozen=True, kw_only=True):
-    """Topics to stay away from: each by itself, or all alike, not both."""
+    """Topics to stay away from: each by itself, or all alike, not both.
+
+    Attributes:
+        topics: a list, of :class:`SensitiveTopicExclusion`.
+        filter_option: :class:`SensitiveTopicFilter`: STANDARD, PARTIAL, LIMITED, RESTRICTED.
+    """
 
     topics: list[SensitiveTopicExclusion] | UnsetType = UNSET
     filter_option: SensitiveTopicFilter | UnsetType = UNSET
@@ -429,7 +471,12 @@ class StoredSensitiveTopicExclusions(Answer, frozen=True, kw_only=True):
 
 
 class HourRange(Request, frozen=True, kw_only=True):
-    """Hours of the day, 0 to 23."""
+    """Hours of the day, 0 to 23.
+
+    Attributes:
+        min: a whole number of 0 to 23.
+        max: a whole number of 0 to 23.
+    """
 
     min: Annotated[int, Meta(ge=0, le=23), INT32] | UnsetType = UNSET
     max: Annotated[int, Meta(ge=0, le=23), INT32] | UnsetType = UNSET
@@ -450,7 +497,12 @@ class StoredHourRange(Answer, frozen=True, kw_only=True):
 
 
 class DayPart(Request, frozen=True, kw_only=True):
-    """Days of the week and hours of the day to run in."""
+    """Days of the week and hours of the day to run in.
+
+    Attributes:
+        day_of_week: a list, of :class:`DayOfWeek`: SUNDAY, MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY, SATURDAY.
+        hour_of_day: a list, of :class:`HourRange`.
+    """
 
     day_of_week: list[DayOfWeek] | UnsetType = UNSET
     hour_of_day: list[HourRange] | UnsetType = UNSET
@@ -471,7 +523,25 @@ class StoredDayPart(Answer, frozen=True, kw_only=True):
 
 
 class Targets(Request, frozen=True, kw_only=True):
-    """Who hears and sees the ads."""
+    """Who hears and sees the ads.
+
+    Attributes:
+        age_ranges: a list, of :class:`AgeRange`.
+        artist_ids: a list, each once, of text.
+        geo_targets: :class:`GeoTargets`.
+        genders: a list, each once, of :class:`Gender`: MALE, FEMALE, NON_BINARY.
+        genre_ids: a list, each once, of text.
+        interest_ids: a list, each once, of IDs.
+        platforms: a list, each once, of :class:`Platform`: ANDROID, DESKTOP, IOS.
+        podcast_episode_topic_ids: a list, each once, of text.
+        sensitive_topic_exclusions: :class:`SensitiveTopicExclusions`.
+        language: text of 2 characters.
+        playlist_ids: a list, each once, of text.
+        placements: a list, each once, of :class:`Placement`: MUSIC, PODCAST.
+        audience_ids: a list, of IDs.
+        audience_ids_exclusions: a list, of IDs.
+        user_day_parts: a list, each once, of :class:`DayPart`.
+    """
 
     age_ranges: list[AgeRange] | UnsetType = UNSET
     artist_ids: Annotated[list[str], UNIQUE] | UnsetType = UNSET
@@ -520,7 +590,12 @@ class StoredTargets(Answer, frozen=True, kw_only=True):
 
 
 class ConversionEvent(Request, frozen=True, kw_only=True):
-    """What counts as a conversion, and for how long afterwards."""
+    """What counts as a conversion, and for how long afterwards.
+
+    Attributes:
+        tracking_event_type: :class:`TrackingEventType`: IMPRESSION, CLICKED, COMPLETE; it must be given.
+        window_duration_ms: a whole number of 28800000 to 2147483647; it must be given.
+    """
 
     tracking_event_type: TrackingEventType
     window_duration_ms: Annotated[int, Meta(ge=28800000, le=2147483647), INT32]
@@ -541,7 +616,13 @@ class StoredConversionEvent(Answer, frozen=True, kw_only=True):
 
 
 class Promotion(Request, frozen=True, kw_only=True):
-    """Music or a podcast that the ads promote, and what counts as success."""
+    """Music or a podcast that the ads promote, and what counts as success.
+
+    Attributes:
+        promotion_goal: :class:`PromotionGoal`: ARTIST_PROMO, PODCAST_PROMO; it must be given.
+        promotion_target_id: text.
+        conversion_events: a list, each once, of :class:`ConversionEvent`.
+    """
 
     promotion_goal: PromotionGoal
     promotion_target_id: str | UnsetType = UNSET
@@ -576,7 +657,7 @@ class AdSet(Answer, frozen=True, kw_only=True):
     delivery: Delivery | None = None
     dataset_id: str | None = None
     video_delivery_formats: list[VideoDeliveryFormat] | None = None
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     category: str | None = None
     campaign_id: str | None = None
     cost_model: CostModel | None = None
@@ -607,7 +688,33 @@ class AdSetPage(Answer, frozen=True, kw_only=True):
 
 
 class AdSetCreate(Request, frozen=True, kw_only=True):
-    """What it takes to create an ad set."""
+    """What it takes to create an ad set.
+
+    Attributes:
+        name: text of 2 to 200 characters; it must be given.
+        start_time: a time in UTC; fractions of a second are cut off; it must be given.
+        end_time: a time in UTC; fractions of a second are cut off.
+        frequency_caps: a list of at most 6 items, each once, of :class:`FrequencyCap`.
+        bid_micro_amount: money in millionths of the account's currency unit: 12.50 is 12_500_000.
+        base_rate_micro_amount: money in millionths of the account's currency unit: 12.50 is 12_500_000.
+        cost_modifiers: a list, of :class:`CostModifier`.
+        delivery: :class:`Delivery`: ON, OFF.
+        dataset_id: an ID.
+        video_delivery_formats: a list, each once, of :class:`VideoDeliveryFormat`: IN_STREAM, OPT_IN.
+        category: text.
+        budget: :class:`Budget`; it must be given.
+        targets: :class:`Targets`; it must be given.
+        pacing: :class:`Pacing`: PACING_ASAP, PACING_EVEN.
+        slot_positions: a list, of :class:`SlotPosition`: PRE_ROLL, MID_ROLL, POST_ROLL.
+        bid_strategy: :class:`BidStrategy`: COST_PER_RESULT, MAX_BID, AUTOBID; it must be given.
+        promotion: :class:`Promotion`.
+        campaign_id: an ID; it must be given.
+        asset_format: :class:`AssetFormat`: AUDIO, VIDEO, IMAGE, CATALOG; it must be given.
+        mobile_app_id: an ID.
+        placements: a list, of :class:`Placement`: MUSIC, PODCAST.
+        delivery_goal: :class:`DeliveryGoal`: IMPRESSIONS, REACH, VIDEO_VIEWS, CLICKS, PAGE_VIEWS, APP_INSTALLS,
+            STREAMS, LEADS.
+    """
 
     name: Annotated[str, Meta(min_length=2, max_length=200)]
     start_time: UtcTime
@@ -632,9 +739,31 @@ class AdSetCreate(Request, frozen=True, kw_only=True):
     placements: list[Placement] | UnsetType = UNSET
     delivery_goal: DeliveryGoal | UnsetType = UNSET
 
+    def __post_init__(self) -> None:
+        whole_seconds(self, "start_time", "end_time")
+
 
 class AdSetUpdate(Request, frozen=True, kw_only=True):
-    """Changes to an ad set: what is left out stays as it is."""
+    """Changes to an ad set: what is left out stays as it is.
+
+    Attributes:
+        name: text of 2 to 200 characters.
+        start_time: a time in UTC; fractions of a second are cut off.
+        end_time: a time in UTC; fractions of a second are cut off.
+        frequency_caps: a list of at most 6 items, each once, of :class:`FrequencyCap`.
+        bid_micro_amount: money in millionths of the account's currency unit: 12.50 is 12_500_000.
+        base_rate_micro_amount: money in millionths of the account's currency unit: 12.50 is 12_500_000.
+        cost_modifiers: a list, of :class:`CostModifier`.
+        delivery: :class:`Delivery`: ON, OFF.
+        dataset_id: an ID.
+        video_delivery_formats: a list, each once, of :class:`VideoDeliveryFormat`: IN_STREAM, OPT_IN.
+        category: text.
+        budget: :class:`Budget`.
+        targets: :class:`Targets`.
+        pacing: :class:`Pacing`: PACING_ASAP, PACING_EVEN.
+        slot_positions: a list, of :class:`SlotPosition`: PRE_ROLL, MID_ROLL, POST_ROLL.
+        bid_strategy: :class:`BidStrategy`: COST_PER_RESULT, MAX_BID, AUTOBID.
+    """
 
     name: Annotated[str, Meta(min_length=2, max_length=200)] | UnsetType = UNSET
     start_time: UtcTime | UnsetType = UNSET
@@ -653,9 +782,17 @@ class AdSetUpdate(Request, frozen=True, kw_only=True):
     slot_positions: list[SlotPosition] | UnsetType = UNSET
     bid_strategy: BidStrategy | UnsetType = UNSET
 
+    def __post_init__(self) -> None:
+        whole_seconds(self, "start_time", "end_time")
+
 
 class DraftBudget(Request, frozen=True, kw_only=True):
-    """A budget that may still lack a part."""
+    """A budget that may still lack a part.
+
+    Attributes:
+        micro_amount: money in millionths of the account's currency unit: 12.50 is 12_500_000.
+        type: :class:`BudgetType`: DAILY, LIFETIME.
+    """
 
     micro_amount: MicroAmount | UnsetType = UNSET
     type: BudgetType | UnsetType = UNSET
@@ -676,7 +813,13 @@ class StoredDraftBudget(Answer, frozen=True, kw_only=True):
 
 
 class DraftPromotion(Request, frozen=True, kw_only=True):
-    """A promotion that may still lack a part."""
+    """A promotion that may still lack a part.
+
+    Attributes:
+        promotion_goal: :class:`PromotionGoal`: ARTIST_PROMO, PODCAST_PROMO.
+        promotion_target_id: text.
+        conversion_events: a list, each once, of :class:`ConversionEvent`.
+    """
 
     promotion_goal: PromotionGoal | UnsetType = UNSET
     promotion_target_id: str | UnsetType = UNSET
@@ -701,7 +844,7 @@ class StoredDraftPromotion(Answer, frozen=True, kw_only=True):
 class AdSetDraft(Answer, frozen=True, kw_only=True):
     """An ad set draft, as the API answers it."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     created_at: UtcTime | None = None
     updated_at: UtcTime | None = None
     campaign_id: str | None = None
@@ -741,7 +884,38 @@ class AdSetDraftPage(Answer, frozen=True, kw_only=True):
 
 
 class AdSetDraftCreate(Request, frozen=True, kw_only=True):
-    """What it takes to create an ad set draft."""
+    """What it takes to create an ad set draft.
+
+    Attributes:
+        campaign_id: an ID; it must be given.
+        name: text of at most 200 characters.
+        start_time: a time in UTC; fractions of a second are cut off.
+        end_time: a time in UTC; fractions of a second are cut off.
+        frequency_caps: a list of at most 6 items, each once, of :class:`FrequencyCap`.
+        dataset_id: text.
+        category: text.
+        cost_model: :class:`CostModel`: CPM, CPCL.
+        base_rate_micro_amount: money in millionths of the account's currency unit: 12.50 is 12_500_000.
+        cost_modifiers: a list, of :class:`CostModifier`.
+        budget: :class:`DraftBudget`.
+        bid_micro_amount: money in millionths of the account's currency unit: 12.50 is 12_500_000.
+        targets: :class:`Targets`.
+        pacing: :class:`Pacing`: PACING_ASAP, PACING_EVEN.
+        asset_format: :class:`AssetFormat`: AUDIO, VIDEO, IMAGE, CATALOG.
+        bid_strategy: :class:`BidStrategy`: COST_PER_RESULT, MAX_BID, AUTOBID.
+        mobile_app_id: text.
+        reservation_id: text.
+        delivery_goal: :class:`DeliveryGoal`: IMPRESSIONS, REACH, VIDEO_VIEWS, CLICKS, PAGE_VIEWS, APP_INSTALLS,
+            STREAMS, LEADS.
+        promotion: :class:`DraftPromotion`.
+        video_delivery_formats: a list, each once, of :class:`VideoDeliveryFormat`: IN_STREAM, OPT_IN.
+        ias_campaign_id: text.
+        skad_enabled: yes or no.
+        success_metric: text of 3 to 100 characters.
+        status: :class:`AdSetStatus`: ACTIVE, ACTIVE_RESTRICTED, APPROVED, ARCHIVED, COMPLETED, PENDING_APPROVAL,
+            READY, REJECTED.
+        slot_positions: a list, of :class:`SlotPosition`: PRE_ROLL, MID_ROLL, POST_ROLL.
+    """
 
     campaign_id: Uuid
     name: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
@@ -770,9 +944,42 @@ class AdSetDraftCreate(Request, frozen=True, kw_only=True):
     status: AdSetStatus | UnsetType = UNSET
     slot_positions: list[SlotPosition] | UnsetType = UNSET
 
+    def __post_init__(self) -> None:
+        whole_seconds(self, "start_time", "end_time")
+
 
 class AdSetDraftUpdate(Request, frozen=True, kw_only=True):
-    """Changes to an ad set draft: what is left out stays as it is."""
+    """Changes to an ad set draft: what is left out stays as it is.
+
+    Attributes:
+        name: text of at most 200 characters.
+        start_time: a time in UTC; fractions of a second are cut off.
+        end_time: a time in UTC; fractions of a second are cut off.
+        frequency_caps: a list of at most 6 items, each once, of :class:`FrequencyCap`.
+        dataset_id: text.
+        category: text.
+        cost_model: :class:`CostModel`: CPM, CPCL.
+        base_rate_micro_amount: money in millionths of the account's currency unit: 12.50 is 12_500_000.
+        cost_modifiers: a list, of :class:`CostModifier`.
+        budget: :class:`DraftBudget`.
+        bid_micro_amount: money in millionths of the account's currency unit: 12.50 is 12_500_000.
+        targets: :class:`Targets`.
+        pacing: :class:`Pacing`: PACING_ASAP, PACING_EVEN.
+        asset_format: :class:`AssetFormat`: AUDIO, VIDEO, IMAGE, CATALOG.
+        bid_strategy: :class:`BidStrategy`: COST_PER_RESULT, MAX_BID, AUTOBID.
+        mobile_app_id: text.
+        reservation_id: text.
+        delivery_goal: :class:`DeliveryGoal`: IMPRESSIONS, REACH, VIDEO_VIEWS, CLICKS, PAGE_VIEWS, APP_INSTALLS,
+            STREAMS, LEADS.
+        promotion: :class:`DraftPromotion`.
+        video_delivery_formats: a list, each once, of :class:`VideoDeliveryFormat`: IN_STREAM, OPT_IN.
+        ias_campaign_id: text.
+        skad_enabled: yes or no.
+        success_metric: text of 3 to 100 characters.
+        status: :class:`AdSetStatus`: ACTIVE, ACTIVE_RESTRICTED, APPROVED, ARCHIVED, COMPLETED, PENDING_APPROVAL,
+            READY, REJECTED.
+        slot_positions: a list, of :class:`SlotPosition`: PRE_ROLL, MID_ROLL, POST_ROLL.
+    """
 
     name: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
     start_time: UtcTime | UnsetType = UNSET
@@ -799,3 +1006,6 @@ class AdSetDraftUpdate(Request, frozen=True, kw_only=True):
     success_metric: Annotated[str, Meta(min_length=3, max_length=100)] | UnsetType = UNSET
     status: AdSetStatus | UnsetType = UNSET
     slot_positions: list[SlotPosition] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        whole_seconds(self, "start_time", "end_time")

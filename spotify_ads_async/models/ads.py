@@ -9,10 +9,12 @@ from msgspec import Meta
 from spotify_ads_async.models.ad_sets import AssetFormat, Delivery, Placement, RejectReason
 from spotify_ads_async.models.common import Paging
 from spotify_ads_async.types import (
+    ABSENT_ID,
     INT32,
     UNSET,
     URI,
     Answer,
+    AnsweredId,
     MicroAmount,
     OpenEnum,
     Request,
@@ -20,6 +22,7 @@ from spotify_ads_async.types import (
     UtcTime,
     Uuid,
     as_request,
+    whole_seconds,
 )
 
 __all__ = [
@@ -206,7 +209,14 @@ class AssetMetadata(Answer, frozen=True, kw_only=True):
 
 
 class AdAssets(Request, frozen=True, kw_only=True):
-    """The assets that an ad shows and plays."""
+    """The assets that an ad shows and plays.
+
+    Attributes:
+        asset_id: an ID; it must be given.
+        companion_asset_id: an ID.
+        logo_asset_id: an ID; it must be given.
+        canvas_asset_id: an ID.
+    """
 
     asset_id: Uuid
     companion_asset_id: Uuid | UnsetType = UNSET
@@ -231,7 +241,12 @@ class StoredAdAssets(Answer, frozen=True, kw_only=True):
 
 
 class ThirdPartyTracking(Request, frozen=True, kw_only=True):
-    """A URL that a measurement partner counts calls of."""
+    """A URL that a measurement partner counts calls of.
+
+    Attributes:
+        measurement_partner: :class:`MeasurementPartner`: IAS, DCM.
+        url: text.
+    """
 
     measurement_partner: MeasurementPartner | UnsetType = UNSET
     url: str | UnsetType = UNSET
@@ -252,7 +267,12 @@ class StoredThirdPartyTracking(Answer, frozen=True, kw_only=True):
 
 
 class Price(Request, frozen=True, kw_only=True):
-    """An amount in millionths of a currency unit, and the currency."""
+    """An amount in millionths of a currency unit, and the currency.
+
+    Attributes:
+        micro: money in millionths of the account's currency unit: 12.50 is 12_500_000.
+        currency_code: text of 3 characters.
+    """
 
     micro: MicroAmount | UnsetType = UNSET
     currency_code: Annotated[str, Meta(min_length=3, max_length=3)] | UnsetType = UNSET
@@ -273,7 +293,18 @@ class StoredPrice(Answer, frozen=True, kw_only=True):
 
 
 class CatalogItem(Request, frozen=True, kw_only=True):
-    """One card of a carousel ad."""
+    """One card of a carousel ad.
+
+    Attributes:
+        id: an ID.
+        asset_id: an ID.
+        sku: text.
+        position: a whole number; it must be given.
+        clickthrough_url: an absolute URI.
+        price: :class:`Price`.
+        sale_price: :class:`Price`.
+        tagline: text of 2 to 40 characters.
+    """
 
     id: Uuid | UnsetType = UNSET
     asset_id: Uuid | UnsetType = UNSET
@@ -291,7 +322,7 @@ class StoredCatalogItem(Answer, frozen=True, kw_only=True):
     This is what is answered; :class:`CatalogItem` is what is sent.
     """
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     asset_id: str | None = None
     asset: AssetMetadata | None = None
     sku: str | None = None
@@ -309,7 +340,13 @@ class StoredCatalogItem(Answer, frozen=True, kw_only=True):
 
 
 class Catalog(Request, frozen=True, kw_only=True):
-    """Items that a carousel ad shows, two to six."""
+    """Items that a carousel ad shows, two to six.
+
+    Attributes:
+        id: an ID.
+        name: text.
+        catalog_items: a list, of :class:`CatalogItem`.
+    """
 
     id: Uuid | UnsetType = UNSET
     name: str | UnsetType = UNSET
@@ -322,7 +359,7 @@ class StoredCatalog(Answer, frozen=True, kw_only=True):
     This is what is answered; :class:`Catalog` is what is sent.
     """
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     name: str | None = None
     catalog_items: list[StoredCatalogItem] | None = None
 
@@ -332,7 +369,15 @@ class StoredCatalog(Answer, frozen=True, kw_only=True):
 
 
 class CallToAction(Request, frozen=True, kw_only=True):
-    """The button of an ad, and where it leads."""
+    """The button of an ad, and where it leads.
+
+    Attributes:
+        key: :class:`CallToActionKey`, such as APPLY_NOW, BOOK_NOW, BUY_NOW, BUY_TICKETS, CLICK_NOW, DOWNLOAD,
+            FIND_STORES, GET_COUPON, GET_INFO, INSTALL_NOW, ….
+        language: :class:`AdLanguage`, such as ARABIC, ARABIC_EGYPT, BULGARIAN, CHINESE, CHINESE_HK, CHINESE_TAIWAN,
+            CROATIAN, CZECH, DANISH, DUTCH, ….
+        clickthrough_url: text.
+    """
 
     key: CallToActionKey | UnsetType = UNSET
     language: AdLanguage | UnsetType = UNSET
@@ -358,7 +403,7 @@ class StoredCallToAction(Answer, frozen=True, kw_only=True):
 class Ad(Answer, frozen=True, kw_only=True):
     """An ad, as the API answers it."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     call_to_action: StoredCallToAction | None = None
     created_at: UtcTime | None = None
     updated_at: UtcTime | None = None
@@ -386,7 +431,22 @@ class AdPage(Answer, frozen=True, kw_only=True):
 
 
 class AdCreate(Request, frozen=True, kw_only=True):
-    """What it takes to create an ad."""
+    """What it takes to create an ad.
+
+    Attributes:
+        advertiser_name: text of 2 to 25 characters; it must be given.
+        assets: :class:`AdAssets`; it must be given.
+        name: text of 2 to 200 characters; it must be given.
+        start_time: a time in UTC; fractions of a second are cut off; None clears it.
+        end_time: a time in UTC; fractions of a second are cut off; None clears it.
+        tagline: text of 2 to 40 characters; it must be given.
+        third_party_tracking: a list of at most 11 items, of :class:`ThirdPartyTracking`.
+        dv_client_code: text.
+        catalog: :class:`Catalog`.
+        ad_set_id: an ID; it must be given.
+        call_to_action: :class:`CallToAction`; it must be given.
+        delivery: :class:`Delivery`: ON, OFF.
+    """
 
     advertiser_name: Annotated[str, Meta(min_length=2, max_length=25)]
     assets: AdAssets
@@ -401,9 +461,26 @@ class AdCreate(Request, frozen=True, kw_only=True):
     call_to_action: CallToAction
     delivery: Delivery | UnsetType = UNSET
 
+    def __post_init__(self) -> None:
+        whole_seconds(self, "start_time", "end_time")
+
 
 class AdUpdate(Request, frozen=True, kw_only=True):
-    """Changes to an ad: what is left out stays as it is."""
+    """Changes to an ad: what is left out stays as it is. At least 1 must be given.
+
+    Attributes:
+        advertiser_name: text of 2 to 25 characters.
+        assets: :class:`AdAssets`.
+        name: text of 2 to 200 characters.
+        start_time: a time in UTC; fractions of a second are cut off; None clears it.
+        end_time: a time in UTC; fractions of a second are cut off; None clears it.
+        tagline: text of 2 to 40 characters.
+        third_party_tracking: a list of at most 11 items, of :class:`ThirdPartyTracking`.
+        dv_client_code: text.
+        catalog: :class:`Catalog`.
+        call_to_action: :class:`CallToAction`.
+        delivery: :class:`Delivery`: ON, OFF.
+    """
 
     at_least: ClassVar[int] = 1
 
@@ -419,9 +496,20 @@ class AdUpdate(Request, frozen=True, kw_only=True):
     call_to_action: CallToAction | UnsetType = UNSET
     delivery: Delivery | UnsetType = UNSET
 
+    def __post_init__(self) -> None:
+        whole_seconds(self, "start_time", "end_time")
+
 
 class DraftCallToAction(Request, frozen=True, kw_only=True):
-    """A call to action that may still lack a part."""
+    """A call to action that may still lack a part.
+
+    Attributes:
+        key: :class:`CallToActionKey`, such as APPLY_NOW, BOOK_NOW, BUY_NOW, BUY_TICKETS, CLICK_NOW, DOWNLOAD,
+            FIND_STORES, GET_COUPON, GET_INFO, INSTALL_NOW, ….
+        language: :class:`AdLanguage`, such as ARABIC, ARABIC_EGYPT, BULGARIAN, CHINESE, CHINESE_HK, CHINESE_TAIWAN,
+            CROATIAN, CZECH, DANISH, DUTCH, ….
+        clickthrough_url: text.
+    """
 
     key: CallToActionKey | UnsetType = UNSET
     language: AdLanguage | UnsetType = UNSET
@@ -446,7 +534,7 @@ class StoredDraftCallToAction(Answer, frozen=True, kw_only=True):
 class AdDraft(Answer, frozen=True, kw_only=True):
     """An ad draft, as the API answers it."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     created_at: UtcTime | None = None
     updated_at: UtcTime | None = None
     ad_set_id: str | None = None
@@ -473,7 +561,23 @@ class AdDraftPage(Answer, frozen=True, kw_only=True):
 
 
 class AdDraftCreate(Request, frozen=True, kw_only=True):
-    """What it takes to create an ad draft."""
+    """What it takes to create an ad draft.
+
+    Attributes:
+        ad_set_id: an ID; it must be given.
+        status: :class:`AdStatus`: ACTIVE, APPROVED, ARCHIVED, FAILED, PENDING, PENDING_APPROVAL, REJECTED.
+        name: text.
+        advertiser_name: text.
+        assets: :class:`AdAssets`.
+        asset_format: :class:`AssetFormat`: AUDIO, VIDEO, IMAGE, CATALOG.
+        tagline: text.
+        third_party_tracking: a list of at most 11 items, of :class:`ThirdPartyTracking`.
+        call_to_action: :class:`DraftCallToAction`.
+        placements: a list, of :class:`Placement`: MUSIC, PODCAST.
+        catalog: :class:`Catalog`.
+        dv_client_code: text.
+        weight: a whole number of 1 to 100.
+    """
 
     ad_set_id: Uuid
     status: AdStatus | UnsetType = UNSET
@@ -491,7 +595,22 @@ class AdDraftCreate(Request, frozen=True, kw_only=True):
 
 
 class AdDraftUpdate(Request, frozen=True, kw_only=True):
-    """Changes to an ad draft: what is left out stays as it is."""
+    """Changes to an ad draft: what is left out stays as it is.
+
+    Attributes:
+        name: text.
+        advertiser_name: text.
+        assets: :class:`AdAssets`.
+        asset_format: :class:`AssetFormat`: AUDIO, VIDEO, IMAGE, CATALOG.
+        tagline: text.
+        third_party_tracking: a list of at most 11 items, of :class:`ThirdPartyTracking`.
+        call_to_action: :class:`DraftCallToAction`.
+        placements: a list, of :class:`Placement`: MUSIC, PODCAST.
+        catalog: :class:`Catalog`.
+        dv_client_code: text.
+        weight: a whole number of 1 to 100.
+        status: :class:`AdStatus`: ACTIVE, APPROVED, ARCHIVED, FAILED, PENDING, PENDING_APPROVAL, REJECTED.
+    """
 
     name: str | UnsetType = UNSET
     advertiser_name: str | UnsetType = UNSET

@@ -8,7 +8,19 @@ from msgspec import Meta, field
 
 from spotify_ads_async.models.ads import AssetType
 from spotify_ads_async.models.common import Paging
-from spotify_ads_async.types import INT32, UNSET, Answer, OpenEnum, OpenUnion, Request, UnsetType, UtcTime, Uuid
+from spotify_ads_async.types import (
+    ABSENT_ID,
+    INT32,
+    UNSET,
+    Answer,
+    AnsweredId,
+    OpenEnum,
+    OpenUnion,
+    Request,
+    UnsetType,
+    UtcTime,
+    Uuid,
+)
 
 __all__ = [
     "AspectRatio",
@@ -113,7 +125,7 @@ class Asset(OpenUnion):
     __slots__ = ()
     tag_field: ClassVar[str] = "asset_type"
 
-    id: str | None
+    id: AnsweredId
     name: str | None
     asset_type: AssetType | None
     status: AssetStatus | None
@@ -135,7 +147,7 @@ class Asset(OpenUnion):
 class UnknownAsset(Asset, Answer, frozen=True, kw_only=True):
     """An asset of a kind that this package does not know: ``data`` holds all that was answered."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     name: str | None = None
     asset_type: AssetType | None = None
     status: AssetStatus | None = None
@@ -148,7 +160,7 @@ class UnknownAsset(Asset, Answer, frozen=True, kw_only=True):
 class ImageAsset(Asset, Answer, frozen=True, kw_only=True):
     """An image asset, as the API answers it."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     name: str | None = None
     asset_type: AssetType | None = None
     status: AssetStatus | None = None
@@ -164,7 +176,7 @@ class ImageAsset(Asset, Answer, frozen=True, kw_only=True):
 class AudioAsset(Asset, Answer, frozen=True, kw_only=True):
     """An audio asset, as the API answers it."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     name: str | None = None
     asset_type: AssetType | None = None
     status: AssetStatus | None = None
@@ -179,7 +191,7 @@ class AudioAsset(Asset, Answer, frozen=True, kw_only=True):
 class VideoAsset(Asset, Answer, frozen=True, kw_only=True):
     """A video asset, as the API answers it."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     name: str | None = None
     asset_type: AssetType | None = None
     status: AssetStatus | None = None
@@ -203,7 +215,13 @@ class AssetPage(Answer, frozen=True, kw_only=True):
 
 
 class AssetCreate(Request, frozen=True, kw_only=True):
-    """What it takes to create an asset."""
+    """What it takes to create an asset.
+
+    Attributes:
+        asset_type: :class:`AssetType`: AUDIO, IMAGE, VIDEO; it must be given.
+        asset_subtype: :class:`AssetSubtype`: BACKGROUND_MUSIC, USER_UPLOADED_AUDIO.
+        name: text of 2 to 120 characters; it must be given.
+    """
 
     asset_type: AssetType
     asset_subtype: AssetSubtype | UnsetType = UNSET
@@ -211,7 +229,14 @@ class AssetCreate(Request, frozen=True, kw_only=True):
 
 
 class AssetUpdate(Request, frozen=True, kw_only=True):
-    """Changes to an asset: what is left out stays as it is."""
+    """Changes to an asset: what is left out stays as it is.
+
+    Attributes:
+        asset_type: :class:`AssetType`: AUDIO, IMAGE, VIDEO; it must be given.
+        asset_subtype: :class:`AudioType`: ADSTUDIO_SUPPLIED_AUDIO, BACKGROUND_MUSIC, STOCK_BACKGROUND_MUSIC,
+            USER_UPLOADED_AUDIO.
+        name: text of 2 to 120 characters.
+    """
 
     asset_type: AssetType
     asset_subtype: AudioType | UnsetType = UNSET
@@ -219,7 +244,13 @@ class AssetUpdate(Request, frozen=True, kw_only=True):
 
 
 class ChunkedUploadComplete(Request, frozen=True, kw_only=True):
-    """Ends an upload in sections."""
+    """Ends an upload in sections.
+
+    Attributes:
+        upload_session_id: an ID; it must be given.
+        number_of_sections: a whole number of 1 to 1000; it must be given.
+        asset_type: :class:`AssetType`: AUDIO, IMAGE, VIDEO; it must be given.
+    """
 
     upload_session_id: Uuid
     number_of_sections: Annotated[int, Meta(ge=1, le=1000), INT32]
@@ -234,7 +265,14 @@ class ChunkedUploadSession(Answer, frozen=True, kw_only=True):
 
 
 class AssetChunk(Request, frozen=True, kw_only=True):
-    """One section of an asset's media, counted from 1."""
+    """One section of an asset's media, counted from 1.
+
+    Attributes:
+        upload_session_id: an ID; it must be given.
+        upload_section: a whole number of at least 1; it must be given.
+        media: the bytes themselves; it must be given.
+        asset_type: :class:`AssetType`: AUDIO, IMAGE, VIDEO; it must be given.
+    """
 
     upload_session_id: Uuid
     upload_section: Annotated[int, Meta(ge=1), INT32]
@@ -249,7 +287,12 @@ class AssetChunkReceipt(Answer, frozen=True, kw_only=True):
 
 
 class AssetUpload(Request, frozen=True, kw_only=True):
-    """The media of an asset in one piece, at most 20 MB."""
+    """The media of an asset in one piece, at most 20 MB.
+
+    Attributes:
+        media: the bytes themselves; it must be given.
+        asset_type: :class:`AssetType`: AUDIO, IMAGE, VIDEO; it must be given.
+    """
 
     media: bytes
     asset_type: AssetType

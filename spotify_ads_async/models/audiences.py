@@ -7,7 +7,18 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta
 
 from spotify_ads_async.models.common import Paging
-from spotify_ads_async.types import UNSET, Answer, OpenEnum, Request, Secret, UnsetType, UtcTime, Uuid
+from spotify_ads_async.types import (
+    ABSENT_ID,
+    UNSET,
+    Answer,
+    AnsweredId,
+    OpenEnum,
+    Request,
+    Secret,
+    UnsetType,
+    UtcTime,
+    Uuid,
+)
 
 __all__ = [
     "Audience",
@@ -98,7 +109,7 @@ class AudienceSizeRange(Answer, frozen=True, kw_only=True):
 class AudienceDataset(Answer, frozen=True, kw_only=True):
     """A dataset that an audience is built from."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     name: str | None = None
 
 
@@ -107,7 +118,7 @@ class Audience(Answer, frozen=True, kw_only=True):
 
     created_at: UtcTime | None = None
     updated_at: UtcTime | None = None
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     name: str | None = None
     description: str | None = None
     type: AudienceType | None = None
@@ -136,7 +147,21 @@ class AudiencePage(Answer, frozen=True, kw_only=True):
 
 
 class CustomAudienceCreate(Request, frozen=True, kw_only=True, tag_field="audience_type", tag="CUSTOM"):
-    """What it takes to create a custom audience."""
+    """What it takes to create a custom audience.
+
+    Attributes:
+        name: text of 2 to 80 characters; it must be given.
+        description: text of at most 80 characters.
+        audience_id: an ID.
+        subtype: :class:`AudienceSubtype`: CUSTOMER_LIST, WEB_EVENT, AD_ENGAGEMENT, LIVERAMP.
+        dataset_ids: a list, of IDs.
+        included_events: a list, of text.
+        excluded_events: a list, of text.
+        lookback_days: a whole number of 30 to 180.
+        campaign_ids: a list, of IDs.
+        ad_set_ids: a list, of IDs.
+        exposure_type: :class:`ExposureType`: IMPRESSIONS, CLICKS.
+    """
 
     name: Annotated[str, Meta(min_length=2, max_length=80)]
     description: Annotated[str, Meta(max_length=80)] | UnsetType = UNSET
@@ -152,7 +177,13 @@ class CustomAudienceCreate(Request, frozen=True, kw_only=True, tag_field="audien
 
 
 class LookalikeAudienceCreate(Request, frozen=True, kw_only=True, tag_field="audience_type", tag="LOOKALIKE"):
-    """What it takes to create a lookalike audience."""
+    """What it takes to create a lookalike audience.
+
+    Attributes:
+        name: text of 2 to 80 characters; it must be given.
+        description: text of at most 80 characters.
+        seed_audience_id: an ID; it must be given.
+    """
 
     name: Annotated[str, Meta(min_length=2, max_length=80)]
     description: Annotated[str, Meta(max_length=80)] | UnsetType = UNSET
@@ -166,7 +197,7 @@ AudienceCreate: TypeAlias = CustomAudienceCreate | LookalikeAudienceCreate
 class EligibleDataset(Answer, frozen=True, kw_only=True):
     """A dataset that an audience can be built from, with its events."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     name: str | None = None
     events: list[str] | None = None
 
@@ -181,19 +212,29 @@ class EligibleDatasetList(Answer, frozen=True, kw_only=True):
 class AudienceUpload(Answer, frozen=True, kw_only=True):
     """Where to upload a customer list. The URL is signed, so it is a secret."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     upload_url: Secret | None = None
 
 
 class CustomAudienceUpdate(Request, frozen=True, kw_only=True, tag_field="audience_type", tag="CUSTOM"):
-    """Changes to a custom audience: what is left out stays as it is."""
+    """Changes to a custom audience: what is left out stays as it is.
+
+    Attributes:
+        name: text of 2 to 80 characters.
+        description: text of at most 80 characters.
+    """
 
     name: Annotated[str, Meta(min_length=2, max_length=80)] | UnsetType = UNSET
     description: Annotated[str, Meta(max_length=80)] | UnsetType = UNSET
 
 
 class LookalikeAudienceUpdate(Request, frozen=True, kw_only=True, tag_field="audience_type", tag="LOOKALIKE"):
-    """Changes to a lookalike audience: what is left out stays as it is."""
+    """Changes to a lookalike audience: what is left out stays as it is.
+
+    Attributes:
+        name: text of 2 to 80 characters.
+        description: text of at most 80 characters.
+    """
 
     name: Annotated[str, Meta(min_length=2, max_length=80)] | UnsetType = UNSET
     description: Annotated[str, Meta(max_length=80)] | UnsetType = UNSET

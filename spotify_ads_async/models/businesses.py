@@ -7,7 +7,18 @@ from msgspec import Meta
 
 from spotify_ads_async.models.ad_accounts import AdAccountRole
 from spotify_ads_async.models.common import Paging
-from spotify_ads_async.types import UNSET, Answer, OpenEnum, Request, UnsetType, UtcTime, Uuid, as_request
+from spotify_ads_async.types import (
+    ABSENT_ID,
+    UNSET,
+    Answer,
+    AnsweredId,
+    OpenEnum,
+    Request,
+    UnsetType,
+    UtcTime,
+    Uuid,
+    as_request,
+)
 
 __all__ = [
     "AdAccountInvitation",
@@ -65,7 +76,7 @@ class BusinessInvitationStatus(OpenEnum):
 class Business(Answer, frozen=True, kw_only=True):
     """A business, as the API answers it."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     name: str | None = None
     created_at: UtcTime | None = None
     updated_at: UtcTime | None = None
@@ -80,7 +91,16 @@ class BusinessList(Answer, frozen=True, kw_only=True):
 
 
 class BusinessCreate(Request, frozen=True, kw_only=True):
-    """What it takes to create a business."""
+    """What it takes to create a business.
+
+    Attributes:
+        name: text of 1 to 255 characters; it must be given.
+        business_admin_name: text.
+        business_admin_email: text of at most 319 characters.
+        type: :class:`BusinessType`: ADVERTISER, AGENCY, MUSIC_ARTIST_CONCERT_PROMOTER, PODCAST_PROMOTER; it must be
+            given.
+        business_admin_has_marketing_opt_in: yes or no.
+    """
 
     name: Annotated[str, Meta(min_length=1, max_length=255, pattern="^(?!\\s*$).+")]
     business_admin_name: str | UnsetType = UNSET
@@ -90,13 +110,22 @@ class BusinessCreate(Request, frozen=True, kw_only=True):
 
 
 class BusinessUpdate(Request, frozen=True, kw_only=True):
-    """Changes to a business: what is left out stays as it is."""
+    """Changes to a business: what is left out stays as it is.
+
+    Attributes:
+        name: text of 1 to 255 characters; it must be given.
+    """
 
     name: Annotated[str, Meta(min_length=1, max_length=255, pattern="^(?!\\s*$).+")]
 
 
 class AdAccountInvitation(Request, frozen=True, kw_only=True):
-    """A role in an ad account that an invitation brings."""
+    """A role in an ad account that an invitation brings.
+
+    Attributes:
+        ad_account_id: an ID; it must be given.
+        role: :class:`AdAccountRole`: AD_ACCOUNT_ADMIN, AD_ACCOUNT_CONTRIBUTOR, AD_ACCOUNT_VIEWER; it must be given.
+    """
 
     ad_account_id: Uuid
     role: AdAccountRole
@@ -132,7 +161,13 @@ class PendingBusinessInvitationList(Answer, frozen=True, kw_only=True):
 
 
 class BusinessInvitationCreate(Request, frozen=True, kw_only=True):
-    """What it takes to create a business invitation."""
+    """What it takes to create a business invitation.
+
+    Attributes:
+        email_address: text of at most 319 characters; it must be given.
+        business_role: :class:`BusinessRole`: BUSINESS_ADMIN, BUSINESS_MEMBER; it must be given.
+        ad_account_invitations: a list, of :class:`AdAccountInvitation`.
+    """
 
     email_address: Annotated[str, Meta(max_length=319)]
     business_role: BusinessRole
@@ -142,7 +177,7 @@ class BusinessInvitationCreate(Request, frozen=True, kw_only=True):
 class BusinessInvitation(Answer, frozen=True, kw_only=True):
     """An invitation that has just been sent."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     role: BusinessRole | None = None
     email_address: str | None = None
     invitation_status: BusinessInvitationStatus | None = None
@@ -154,7 +189,7 @@ class BusinessInvitation(Answer, frozen=True, kw_only=True):
 class BusinessMember(Answer, frozen=True, kw_only=True):
     """Someone who belongs to a business."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     role: BusinessRole | None = None
     name: str | None = None
     email_address: str | None = None
@@ -176,7 +211,14 @@ class BusinessMemberList(Answer, frozen=True, kw_only=True):
 
 
 class BusinessInvitationAccept(Request, frozen=True, kw_only=True):
-    """Accepts an invitation into a business."""
+    """Accepts an invitation into a business.
+
+    Attributes:
+        name: text; it must be given.
+        email_address: text of at most 319 characters; it must be given.
+        has_marketing_opt_in: yes or no; it must be given.
+        invitation_id: an ID; it must be given.
+    """
 
     name: str
     email_address: Annotated[str, Meta(max_length=319)]
@@ -185,7 +227,13 @@ class BusinessInvitationAccept(Request, frozen=True, kw_only=True):
 
 
 class BusinessMemberUpdate(Request, frozen=True, kw_only=True):
-    """Changes to a business member: what is left out stays as it is."""
+    """Changes to a business member: what is left out stays as it is.
+
+    Attributes:
+        name: text.
+        email_address: text of at most 319 characters.
+        has_marketing_opt_in: yes or no.
+    """
 
     name: str | UnsetType = UNSET
     email_address: Annotated[str, Meta(max_length=319)] | UnsetType = UNSET
@@ -193,6 +241,10 @@ class BusinessMemberUpdate(Request, frozen=True, kw_only=True):
 
 
 class BusinessMemberRoleUpdate(Request, frozen=True, kw_only=True):
-    """The new role of a member of a business."""
+    """The new role of a member of a business.
+
+    Attributes:
+        role: :class:`BusinessRole`: BUSINESS_ADMIN, BUSINESS_MEMBER.
+    """
 
     role: BusinessRole | UnsetType = UNSET

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from spotify_ads_async.models.common import Paging
-from spotify_ads_async.types import UNSET, Answer, OpenEnum, Request, UnsetType, UtcTime, Uuid
+from spotify_ads_async.types import ABSENT_ID, UNSET, Answer, AnsweredId, OpenEnum, Request, UnsetType, UtcTime, Uuid
 
 __all__ = [
     "Campaign",
@@ -177,7 +177,7 @@ class DraftEntityType(OpenEnum):
 class Campaign(Answer, frozen=True, kw_only=True):
     """A campaign, as the API answers it."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     name: str | None = None
     created_at: UtcTime | None = None
     updated_at: UtcTime | None = None
@@ -195,7 +195,17 @@ class CampaignPage(Answer, frozen=True, kw_only=True):
 
 
 class CampaignCreate(Request, frozen=True, kw_only=True):
-    """What it takes to create a campaign."""
+    """What it takes to create a campaign.
+
+    Attributes:
+        name: text of 2 to 200 characters; it must be given.
+        purchase_order: text of 2 to 45 characters.
+        objective: :class:`CampaignObjective`: UNSET, REACH, EVEN_IMPRESSION_DELIVERY, CLICKS, VIDEO_VIEWS,
+            PODCAST_STREAMS, APP_INSTALLS, WEBSITE_VISITS.
+        ad_product: :class:`CampaignAdProduct`: CONTENT, FPMNG.
+        delivery_goal_group: :class:`DeliveryGoalGroup`: AWARENESS, WEBSITE_TRAFFIC, APP_PROMOTION,
+            ENGAGEMENT_ON_SPOTIFY, LEAD_GEN, VIDEO_VIEWS.
+    """
 
     name: Annotated[str, Meta(min_length=2, max_length=200, pattern="^\\S.*\\S$")]
     purchase_order: Annotated[str, Meta(min_length=2, max_length=45)] | UnsetType = UNSET
@@ -205,7 +215,14 @@ class CampaignCreate(Request, frozen=True, kw_only=True):
 
 
 class CampaignUpdate(Request, frozen=True, kw_only=True):
-    """Changes to a campaign: what is left out stays as it is."""
+    """Changes to a campaign: what is left out stays as it is. At least 1 must be given.
+
+    Attributes:
+        name: text of 2 to 200 characters.
+        purchase_order: text of 2 to 45 characters.
+        status: :class:`CampaignStatus`: ACTIVE, PAUSED, ARCHIVED, AGENT_CONTROLLED, ACTIVE_RESTRICTED,
+            PENDING_ADVERTISER_REVIEW.
+    """
 
     at_least: ClassVar[int] = 1
 
@@ -217,7 +234,7 @@ class CampaignUpdate(Request, frozen=True, kw_only=True):
 class CampaignDraft(Answer, frozen=True, kw_only=True):
     """A campaign draft, as the API answers it."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     created_at: UtcTime | None = None
     updated_at: UtcTime | None = None
     name: str | None = None
@@ -244,7 +261,23 @@ class CampaignDraftPage(Answer, frozen=True, kw_only=True):
 
 
 class CampaignDraftCreate(Request, frozen=True, kw_only=True):
-    """What it takes to create a campaign draft."""
+    """What it takes to create a campaign draft.
+
+    Attributes:
+        name: text of at most 200 characters.
+        purchase_order: text of at most 45 characters.
+        objective: :class:`CampaignDraftObjective`: REACH, EVEN_IMPRESSION_DELIVERY, CLICKS, VIDEO_VIEWS,
+            PODCAST_STREAMS.
+        channel: :class:`CampaignDraftChannel`: .
+        ad_product: :class:`CampaignDraftAdProduct`: .
+        salesforce_opportunity: text of at most 200 characters.
+        salesforce_sales_order: text of at most 200 characters.
+        delivery_goal_group: :class:`DeliveryGoalGroup`: AWARENESS, WEBSITE_TRAFFIC, APP_PROMOTION,
+            ENGAGEMENT_ON_SPOTIFY, LEAD_GEN, VIDEO_VIEWS.
+        media_plan_id: an ID.
+        status: :class:`CampaignStatus`: ACTIVE, PAUSED, ARCHIVED, AGENT_CONTROLLED, ACTIVE_RESTRICTED,
+            PENDING_ADVERTISER_REVIEW.
+    """
 
     name: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
     purchase_order: Annotated[str, Meta(max_length=45)] | UnsetType = UNSET
@@ -259,7 +292,12 @@ class CampaignDraftCreate(Request, frozen=True, kw_only=True):
 
 
 class CampaignDraftPublish(Request, frozen=True, kw_only=True):
-    """Checks a draft or makes it live: at this version, or not at all."""
+    """Checks a draft or makes it live: at this version, or not at all.
+
+    Attributes:
+        action: :class:`PublishAction`: PUBLISH, VALIDATE.
+        draft_hierarchy_version: a whole number of at least 1.
+    """
 
     action: PublishAction | UnsetType = UNSET
     draft_hierarchy_version: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
@@ -282,7 +320,23 @@ class CampaignDraftPublishResult(Answer, frozen=True, kw_only=True):
 
 
 class CampaignDraftUpdate(Request, frozen=True, kw_only=True):
-    """Changes to a campaign draft: what is left out stays as it is."""
+    """Changes to a campaign draft: what is left out stays as it is.
+
+    Attributes:
+        name: text of at most 200 characters.
+        purchase_order: text of at most 45 characters.
+        objective: :class:`CampaignDraftObjective`: REACH, EVEN_IMPRESSION_DELIVERY, CLICKS, VIDEO_VIEWS,
+            PODCAST_STREAMS.
+        channel: :class:`CampaignDraftChannel`: .
+        ad_product: :class:`CampaignDraftAdProduct`: .
+        salesforce_opportunity: text of at most 200 characters.
+        salesforce_sales_order: text of at most 200 characters.
+        delivery_goal_group: :class:`DeliveryGoalGroup`: AWARENESS, WEBSITE_TRAFFIC, APP_PROMOTION,
+            ENGAGEMENT_ON_SPOTIFY, LEAD_GEN, VIDEO_VIEWS.
+        media_plan_id: an ID.
+        status: :class:`CampaignStatus`: ACTIVE, PAUSED, ARCHIVED, AGENT_CONTROLLED, ACTIVE_RESTRICTED,
+            PENDING_ADVERTISER_REVIEW.
+    """
 
     name: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
     purchase_order: Annotated[str, Meta(max_length=45)] | UnsetType = UNSET

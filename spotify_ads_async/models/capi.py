@@ -15,7 +15,12 @@ __all__ = [
 
 
 class CapiIntegrationCreate(Request, frozen=True, kw_only=True):
-    """What it takes to create a Conversions API integration."""
+    """What it takes to create a Conversions API integration.
+
+    Attributes:
+        name: text; it must be given.
+        dataset_id: an ID.
+    """
 
     name: str
     dataset_id: Uuid | UnsetType = UNSET
@@ -32,7 +37,11 @@ class CapiIntegration(Answer, frozen=True, kw_only=True):
 
 
 class CapiIntegrationUpdate(Request, frozen=True, kw_only=True):
-    """Changes to a Conversions API integration: what is left out stays as it is."""
+    """Changes to a Conversions API integration: what is left out stays as it is.
+
+    Attributes:
+        name: text.
+    """
 
     name: str | UnsetType = UNSET
 

@@ -4,7 +4,7 @@
 from spotify_ads_async.models.capi import CapiIntegration
 from spotify_ads_async.models.common import Paging
 from spotify_ads_async.models.pixels import Pixel
-from spotify_ads_async.types import UNSET, Answer, OpenEnum, Request, UnsetType, Uuid
+from spotify_ads_async.types import ABSENT_ID, UNSET, Answer, AnsweredId, OpenEnum, Request, UnsetType, Uuid
 
 __all__ = [
     "Dataset",
@@ -39,14 +39,14 @@ class DiagnosticsGranularity(OpenEnum):
 class SharedAdAccount(Answer, frozen=True, kw_only=True):
     """An ad account that may use it."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     name: str | None = None
 
 
 class Dataset(Answer, frozen=True, kw_only=True):
     """A dataset, as the API answers it."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     name: str | None = None
     pixel: Pixel | None = None
     capi_integration: CapiIntegration | None = None
@@ -65,14 +65,23 @@ class DatasetList(Answer, frozen=True, kw_only=True):
 
 
 class DatasetCreate(Request, frozen=True, kw_only=True):
-    """What it takes to create a dataset."""
+    """What it takes to create a dataset.
+
+    Attributes:
+        name: text; it must be given.
+        integration_ids: a list, of IDs; it must be given.
+    """
 
     name: str
     integration_ids: list[Uuid]
 
 
 class DatasetUpdate(Request, frozen=True, kw_only=True):
-    """Changes to a dataset: what is left out stays as it is."""
+    """Changes to a dataset: what is left out stays as it is.
+
+    Attributes:
+        name: text.
+    """
 
     name: str | UnsetType = UNSET
 

@@ -15,7 +15,18 @@ from spotify_ads_async.models.ad_sets import (
     VideoDeliveryFormat,
 )
 from spotify_ads_async.models.campaigns import CampaignAdProduct, CampaignObjective
-from spotify_ads_async.types import UNIQUE, UNSET, Answer, MicroAmount, OpenEnum, Request, UnsetType, UtcTime, Uuid
+from spotify_ads_async.types import (
+    UNIQUE,
+    UNSET,
+    Answer,
+    MicroAmount,
+    OpenEnum,
+    Request,
+    UnsetType,
+    UtcTime,
+    Uuid,
+    whole_seconds,
+)
 
 __all__ = [
     "AudienceEstimate",
@@ -41,7 +52,13 @@ class ForecastType(OpenEnum):
 
 
 class EstimateBudget(Request, frozen=True, kw_only=True):
-    """A budget with its currency."""
+    """A budget with its currency.
+
+    Attributes:
+        micro_amount: money in millionths of the account's currency unit: 12.50 is 12_500_000; it must be given.
+        type: :class:`BudgetType`: DAILY, LIFETIME; it must be given.
+        currency: text of 3 characters; it must be given.
+    """
 
     micro_amount: MicroAmount
     type: BudgetType
@@ -49,7 +66,25 @@ class EstimateBudget(Request, frozen=True, kw_only=True):
 
 
 class AudienceEstimateQuery(Request, frozen=True, kw_only=True):
-    """The planned ad set whose audience is forecast."""
+    """The planned ad set whose audience is forecast.
+
+    Attributes:
+        ad_account_id: an ID; it must be given.
+        start_date: a time in UTC; fractions of a second are cut off; it must be given.
+        end_date: a time in UTC; fractions of a second are cut off.
+        asset_format: :class:`AssetFormat`: AUDIO, VIDEO, IMAGE, CATALOG; it must be given.
+        objective: :class:`CampaignObjective`: UNSET, REACH, EVEN_IMPRESSION_DELIVERY, CLICKS, VIDEO_VIEWS,
+            PODCAST_STREAMS, APP_INSTALLS, WEBSITE_VISITS; it must be given.
+        bid_strategy: :class:`BidStrategy`: COST_PER_RESULT, MAX_BID, AUTOBID; it must be given.
+        bid_micro_amount: money in millionths of the account's currency unit: 12.50 is 12_500_000 of at least 0; it
+            must be given.
+        budget: :class:`EstimateBudget`; it must be given.
+        frequency_caps: a list of at most 6 items, each once, of :class:`FrequencyCap`.
+        targets: :class:`Targets`; it must be given.
+        video_delivery_formats: a list, each once, of :class:`VideoDeliveryFormat`: IN_STREAM, OPT_IN.
+        ad_product: :class:`CampaignAdProduct`: CONTENT, FPMNG.
+        category: text.
+    """
 
     ad_account_id: Uuid
     start_date: UtcTime
@@ -64,6 +99,9 @@ class AudienceEstimateQuery(Request, frozen=True, kw_only=True):
     video_delivery_formats: Annotated[list[VideoDeliveryFormat], UNIQUE] | UnsetType = UNSET
     ad_product: CampaignAdProduct | UnsetType = UNSET
     category: str | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        whole_seconds(self, "start_date", "end_date")
 
 
 class AudienceForecast(Answer, frozen=True, kw_only=True):
@@ -100,7 +138,19 @@ class AudienceEstimate(Answer, frozen=True, kw_only=True):
 
 
 class BidEstimateQuery(Request, frozen=True, kw_only=True):
-    """The planned ad set whose bid is asked for."""
+    """The planned ad set whose bid is asked for.
+
+    Attributes:
+        asset_format: :class:`AssetFormat`: AUDIO, VIDEO, IMAGE, CATALOG; it must be given.
+        objective: :class:`CampaignObjective`: UNSET, REACH, EVEN_IMPRESSION_DELIVERY, CLICKS, VIDEO_VIEWS,
+            PODCAST_STREAMS, APP_INSTALLS, WEBSITE_VISITS; it must be given.
+        bid_strategy: :class:`BidStrategy`: COST_PER_RESULT, MAX_BID, AUTOBID; it must be given.
+        currency: text of 3 characters; it must be given.
+        frequency_caps: a list of at most 6 items, each once, of :class:`FrequencyCap`.
+        targets: :class:`Targets`; it must be given.
+        video_delivery_formats: a list, each once, of :class:`VideoDeliveryFormat`: IN_STREAM, OPT_IN.
+        category: text.
+    """
 
     asset_format: AssetFormat
     objective: CampaignObjective

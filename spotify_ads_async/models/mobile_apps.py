@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from spotify_ads_async.models.common import Paging
 from spotify_ads_async.models.datasets import SharedAdAccount
-from spotify_ads_async.types import UNSET, Answer, OpenEnum, Request, UnsetType, Uuid
+from spotify_ads_async.types import ABSENT_ID, UNSET, Answer, AnsweredId, OpenEnum, Request, UnsetType, Uuid
 
 __all__ = [
     "MobileAdType",
@@ -51,7 +51,7 @@ class MobileApp(Answer, frozen=True, kw_only=True):
     platform_app_id: str | None = None
     platform: MobilePlatform | None = None
     ad_type: MobileAdType | None = None
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     ios_app_id: str | None = None
     android_app_url: str | None = None
     apple_app_url: str | None = None
@@ -73,7 +73,23 @@ class MobileAppList(Answer, frozen=True, kw_only=True):
 
 
 class MobileAppDetails(Request, frozen=True, kw_only=True):
-    """A mobile app as it shall be: its name, its stores, its measurement partner."""
+    """A mobile app as it shall be: its name, its stores, its measurement partner.
+
+    Attributes:
+        name: text of 2 to 50 characters; it must be given.
+        platform_app_id: text of 2 to 120 characters.
+        platform: :class:`MobilePlatform`: IOS, ANDROID.
+        ad_type: :class:`MobileAdType`: VIEW_THROUGH, STORE_KIT.
+        ios_app_id: text of 2 to 255 characters.
+        android_app_url: text of 2 to 512 characters.
+        apple_app_url: text of at most 512 characters.
+        google_play_url: text of at most 512 characters.
+        link_token: text of 6 to 50 characters.
+        mobile_measurement_partner: :class:`MobileMeasurementPartner`: KOCHAVA, APPS_FLYER, ADJUST, BRANCH, SINGULAR.
+        dataset_id: an ID.
+        integration_id: an ID.
+        is_skad_network: yes or no.
+    """
 
     name: Annotated[str, Meta(min_length=2, max_length=50)]
     platform_app_id: Annotated[str, Meta(min_length=2, max_length=120)] | UnsetType = UNSET
@@ -91,6 +107,10 @@ class MobileAppDetails(Request, frozen=True, kw_only=True):
 
 
 class MobileAppCreate(Request, frozen=True, kw_only=True):
-    """What it takes to create a mobile app."""
+    """What it takes to create a mobile app.
+
+    Attributes:
+        mobile_app: :class:`MobileAppDetails`.
+    """
 
     mobile_app: MobileAppDetails | UnsetType = UNSET

@@ -5,7 +5,18 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from spotify_ads_async.types import UNSET, URI, Answer, OpenEnum, Request, UnsetType, UtcTime, Uuid
+from spotify_ads_async.types import (
+    ABSENT_ID,
+    UNSET,
+    URI,
+    Answer,
+    AnsweredId,
+    OpenEnum,
+    Request,
+    UnsetType,
+    UtcTime,
+    Uuid,
+)
 
 __all__ = [
     "AamField",
@@ -87,7 +98,7 @@ class FirstEvent(Answer, frozen=True, kw_only=True):
 class PixelEvent(Answer, frozen=True, kw_only=True):
     """An event that a pixel reports."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     type: PixelEventType | None = None
     created_at: UtcTime | None = None
     last_activity_at: UtcTime | None = None
@@ -104,7 +115,7 @@ class PixelEventCount(Answer, frozen=True, kw_only=True):
 class Pixel(Answer, frozen=True, kw_only=True):
     """A pixel, as the API answers it."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     integration_id: str | None = None
     domain: str | None = None
     name: str | None = None
@@ -121,7 +132,16 @@ class Pixel(Answer, frozen=True, kw_only=True):
 
 
 class PixelCreate(Request, frozen=True, kw_only=True):
-    """What it takes to create a pixel."""
+    """What it takes to create a pixel.
+
+    Attributes:
+        domain: an absolute URI; it must be given.
+        name: text; it must be given.
+        dataset_id: an ID.
+        aam_opt_in: yes or no.
+        aam_fields: a list of at most 11 items, of :class:`AamField`, such as EMAIL, PHONE, FIRST_NAME, LAST_NAME,
+            DATE_OF_BIRTH, GENDER, CITY, STATE, ZIP, COUNTRY, ….
+    """
 
     domain: Annotated[str, URI]
     name: str
@@ -131,7 +151,12 @@ class PixelCreate(Request, frozen=True, kw_only=True):
 
 
 class PixelUpdate(Request, frozen=True, kw_only=True):
-    """Changes to a pixel: what is left out stays as it is."""
+    """Changes to a pixel: what is left out stays as it is.
+
+    Attributes:
+        domain: an absolute URI.
+        name: text.
+    """
 
     domain: Annotated[str, URI] | UnsetType = UNSET
     name: str | UnsetType = UNSET
@@ -140,7 +165,7 @@ class PixelUpdate(Request, frozen=True, kw_only=True):
 class UpdatedPixel(Answer, frozen=True, kw_only=True):
     """A pixel, just changed."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     domain: str | None = None
     name: str | None = None
     created_at: UtcTime | None = None

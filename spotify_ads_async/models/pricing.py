@@ -2,7 +2,7 @@
 """Structs and enums: pricing."""
 
 from spotify_ads_async.models.ad_sets import AssetFormat, Targets
-from spotify_ads_async.types import UNSET, Answer, MicroAmount, OpenEnum, Request, UnsetType, UtcTime
+from spotify_ads_async.types import UNSET, Answer, MicroAmount, OpenEnum, Request, UnsetType, UtcTime, whole_seconds
 
 __all__ = [
     "ReservedAdProduct",
@@ -19,13 +19,24 @@ class ReservedAdProduct(OpenEnum):
 
 
 class ReservedPriceQuery(Request, frozen=True, kw_only=True):
-    """The planned campaign whose price is asked for."""
+    """The planned campaign whose price is asked for.
+
+    Attributes:
+        ad_product: :class:`ReservedAdProduct`: CONTENT, FPMNG; it must be given.
+        start_date: a time in UTC; fractions of a second are cut off; it must be given.
+        end_date: a time in UTC; fractions of a second are cut off.
+        targets: :class:`Targets`; it must be given.
+        asset_format: :class:`AssetFormat`: AUDIO, VIDEO, IMAGE, CATALOG.
+    """
 
     ad_product: ReservedAdProduct
     start_date: UtcTime
     end_date: UtcTime | UnsetType = UNSET
     targets: Targets
     asset_format: AssetFormat | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        whole_seconds(self, "start_date", "end_date")
 
 
 class ReservedPrice(Answer, frozen=True, kw_only=True):

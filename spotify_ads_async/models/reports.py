@@ -3,7 +3,19 @@
 
 from decimal import Decimal
 
-from spotify_ads_async.types import UNSET, Answer, OpenEnum, Request, Secret, UnsetType, UtcTime, Uuid
+from spotify_ads_async.types import (
+    ABSENT_ID,
+    UNSET,
+    Answer,
+    AnsweredId,
+    OpenEnum,
+    Request,
+    Secret,
+    UnsetType,
+    UtcTime,
+    Uuid,
+    whole_seconds,
+)
 
 __all__ = [
     "AggregateReport",
@@ -260,7 +272,7 @@ class AsyncReportStatus(OpenEnum):
 class ParentEntity(Answer, frozen=True, kw_only=True):
     """What an entity belongs to."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     name: str | None = None
     status: ReportEntityStatus | None = None
 
@@ -312,7 +324,26 @@ class AggregatedTotals(Answer, frozen=True, kw_only=True):
 
 
 class AsyncReportCreate(Request, frozen=True, kw_only=True):
-    """What a CSV report shall hold."""
+    """What a CSV report shall hold.
+
+    Attributes:
+        name: text; it must be given.
+        granularity: :class:`AsyncReportGranularity`: DAY, LIFETIME; it must be given.
+        dimensions: a list, of :class:`AsyncReportDimension`, such as AD_ACCOUNT_NAME, AD_ACCOUNT_CURRENCY,
+            CAMPAIGN_NAME, CAMPAIGN_STATUS, CAMPAIGN_OBJECTIVE, AD_SET_NAME, AD_SET_STATUS, AD_SET_BUDGET,
+            AD_SET_COST_MODEL, AD_NAME, …; it must be given.
+        metrics: a list, of :class:`AsyncReportMetric`, such as AD_COMPLETES, CARD_IMPRESSIONS, CARD_CLICKS, CARD_CTR,
+            AVG_STREAMS_PER_LISTENER, AVG_STREAMS_PER_NEW_LISTENER, CLICKS, COMPLETION_RATE, CPCL, CPM, …; it must be
+            given.
+        statuses: a list, of :class:`AsyncReportEntityStatus`: ACTIVE, COMPLETED, STOPPED, PAUSED, PENDING_APPROVAL,
+            REJECTED.
+        campaign_ids: a list, of IDs.
+        report_start: a time in UTC; fractions of a second are cut off.
+        report_end: a time in UTC; fractions of a second are cut off.
+        insight_dimension: :class:`InsightDimension`, such as ACT_AND_SET, AGE, AUDIENCE, CITY, COUNTRY, FORMAT,
+            GENDER, GENRE, INTERESTS, METRO, ….
+        attribution_window: :class:`AttributionWindow`: IMPRESSION_30_DAY, IMPRESSION_7_DAY.
+    """
 
     name: str
     granularity: AsyncReportGranularity
@@ -325,11 +356,14 @@ class AsyncReportCreate(Request, frozen=True, kw_only=True):
     insight_dimension: InsightDimension | UnsetType = UNSET
     attribution_window: AttributionWindow | UnsetType = UNSET
 
+    def __post_init__(self) -> None:
+        whole_seconds(self, "report_start", "report_end")
+
 
 class AsyncReportCreated(Answer, frozen=True, kw_only=True):
     """The id of a CSV report that was ordered."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
 
 
 class AsyncReport(Answer, frozen=True, kw_only=True):
@@ -345,7 +379,7 @@ class AudienceInsightReportRow(Answer, frozen=True, kw_only=True):
     """The metrics of one part of the audience."""
 
     name: str | None = None
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     status: ReportEntityStatus | None = None
     insight_value: str | None = None
     stats: list[ReportField] | None = None

@@ -2,7 +2,7 @@
 """Structs and enums: targets."""
 
 from spotify_ads_async.models.podcast_shows import ContentTarget
-from spotify_ads_async.types import Answer
+from spotify_ads_async.types import ABSENT_ID, Answer, AnsweredId
 
 __all__ = [
     "ArtistTargetList",
@@ -28,7 +28,7 @@ class ArtistTargetList(Answer, frozen=True, kw_only=True):
 class Target(Answer, frozen=True, kw_only=True):
     """An id and a name that can be targeted."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     name: str | None = None
 
 
@@ -48,7 +48,7 @@ class GeoTarget(Answer, frozen=True, kw_only=True):
     """A place that can be targeted."""
 
     country_code: str | None = None
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     type: str | None = None
     name: str | None = None
     parent_geo_name: str | None = None
@@ -65,7 +65,7 @@ class GeoTargetPage(Answer, frozen=True, kw_only=True):
 class InterestTarget(Answer, frozen=True, kw_only=True):
     """An interest that can be targeted, with narrower ones."""
 
-    id: str | None = None
+    id: AnsweredId = ABSENT_ID
     name: str | None = None
     subtargets: list[Target] | None = None
 

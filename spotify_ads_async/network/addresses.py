@@ -15,7 +15,15 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.types import Secret
 
-__all__ = ["ALLOW_HTTP_VARIABLE", "Login", "is_loopback", "require_secure", "split_login", "with_login"]
+__all__ = [
+    "ALLOW_HTTP_VARIABLE",
+    "Login",
+    "is_loopback",
+    "require_secure",
+    "split_address",
+    "split_login",
+    "with_login",
+]
 
 ALLOW_HTTP_VARIABLE = "SPOTIFY_ADS_ALLOW_HTTP"
 
@@ -32,7 +40,7 @@ def require_secure(url: str, allow_http: Collection[str] = ()) -> None:
     Raises:
         ConfigurationError: the scheme is wrong for the host, or it is no plain address.
     """
-    parts = _split(url)
+    parts = split_address(url)
     if parts is None or not parts.hostname or parts.query or parts.fragment:
         raise ConfigurationError("an address is https://host/path, without query and fragment")
     if parts.username is not None or parts.password is not None:
@@ -49,7 +57,8 @@ def require_secure(url: str, allow_http: Collection[str] = ()) -> None:
     )
 
 
-def _split(url: str) -> SplitResult | None:
+def split_address(url: str) -> SplitResult | None:
+    """The parts of an address, None where it is none."""
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises where it is no number

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
+import select
 import socket
+import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import Any
 
 import aiohttp
 import anyio
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.tracing import Trace
 
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.network.options import TransportOptions
@@ -24,6 +29,7 @@ from spotify_ads_async.network.options import TransportOptions
 __all__ = ["Connections", "open_http"]
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
+_SLEEP_SECONDS = 1.0
 _HANDOVER_SECONDS = 5.0
 """How long closing waits for another thread's loop, which may be blocked."""
 
@@ -69,7 +75,7 @@ def open_http(
     return aiohttp.ClientSession(
         # No limit: whoever wants one counts the requests, so that waiting for a connection is no part of an attempt's
         # time.
-        connector=aiohttp.TCPConnector(limit=0, ssl=True if tls is None else tls, socket_factory=opened),
+        connector=_Connector(limit=0, ssl=True if tls is None else tls, socket_factory=opened),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=headers,
         skip_auto_headers=skip_auto_headers,
@@ -79,6 +85,35 @@ def open_http(
         middlewares=(routed,) if options.proxied() else (),
         trust_env=False,
     )
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Uses no idle connection that may have ended unheard: while the machine slept, or while its loop was busy."""
+
+    _clocks_apart: float | None = None
+
+    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> aiohttp.connector.Connection | None:
+        # Aiohttp's clock of idleness stands still while the machine sleeps. A clock that was set costs new connections.
+        before, self._clocks_apart = self._clocks_apart, time.time() - time.monotonic()
+        if before is not None and self._clocks_apart > before + _SLEEP_SECONDS:
+            for protocol, _ in itertools.chain.from_iterable(self._conns.values()):
+                protocol.close()
+            self._conns.clear()
+        while (connection := await super()._get(key, traces)) is not None:
+            if connection.transport is None or not _has_news(connection.transport):
+                return connection
+            connection.close()
+        return None
+
+
+def _has_news(transport: asyncio.Transport) -> bool:
+    """Whether something came in on an idle connection, which can only be its end."""
+    at = transport.get_extra_info("socket").fileno()
+    if at < 0 or not hasattr(select, "poll"):
+        return at < 0
+    poll = select.poll()
+    poll.register(at, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class Connections:

@@ -13,7 +13,6 @@ import os
 import re
 import ssl
 from pathlib import Path
-from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import aiohttp
@@ -21,7 +20,7 @@ import msgspec
 from yarl import URL
 
 from spotify_ads_async.errors import ConfigurationError
-from spotify_ads_async.network.addresses import split_login
+from spotify_ads_async.network.addresses import split_address, split_login
 from spotify_ads_async.types import Secret
 
 __all__ = ["Proxy", "TransportOptions"]
@@ -138,18 +137,16 @@ class Proxy(msgspec.Struct, frozen=True):
 def _proxy(address: Secret, origin: str) -> Proxy:
     """Read a proxy's address. No name of this frame stands for what may be a password: a traceback may show it."""
     plain, username, password = split_login(address)
-    parts = urlsplit(plain if "://" in plain else f"http://{plain}")
-    try:
-        fits = (
-            parts.scheme in {"http", "https"}
-            and bool(parts.hostname)
-            and parts.path in {"", "/"}
-            and (parts.port or 1) > 0
-        )
-    except ValueError:
-        fits = False
-    if not fits or parts.query or parts.fragment:
-        kind = f", and {parts.scheme} is of another kind" if re.fullmatch(r"socks\w*", parts.scheme) else ""
+    parts = split_address(plain if "://" in plain else f"http://{plain}")
+    if (
+        parts is None
+        or parts.scheme not in {"http", "https"}
+        or not parts.hostname
+        or parts.port == 0
+        or (parts.path not in {"", "/"} or parts.query or parts.fragment)
+    ):
+        other = parts is not None and re.fullmatch(r"socks\w*", parts.scheme)
+        kind = f", and {other[0]} is of another kind" if other else ""
         raise ConfigurationError(f"{origin} is http://host:port or http://user:password@host:port{kind}")
     url = URL(f"{parts.scheme}://{parts.netloc}")
     if not username and not password.reveal():

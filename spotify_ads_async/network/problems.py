@@ -24,10 +24,9 @@ def explained_proxy_error(
     """What a proxy's failure means, and what to do. Nothing left for the server behind it."""
     name = "the proxy" if proxy is None else f"the proxy {proxy.name}"
     if isinstance(problem, aiohttp.ClientProxyConnectionError):
-        reason = problem.os_error.strerror or type(problem.os_error).__name__
         return (
-            f"{name} cannot be reached ({reason}): check that it runs, and its address (SPOTIFY_ADS_PROXY, proxy, or"
-            " HTTPS_PROXY)"
+            f"{name} cannot be reached ({_reason(problem.os_error)}): check that it runs, and its address"
+            " (SPOTIFY_ADS_PROXY, proxy, or HTTPS_PROXY)"
         )
     if problem.status in {401, 407}:  # tinyproxy says the former
         return (

@@ -7,6 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 import msgspec
 
+from spotify_ads_async.errors import InvalidAnswer
 from spotify_ads_async.events import Listeners
 from spotify_ads_async.operation import ListOperation, ListStyle, Operation
 
@@ -71,7 +72,17 @@ class Page(msgspec.Struct, Generic[ItemT], frozen=True, kw_only=True):
 
 
 def page_of(operation: ListOperation[Any, ItemT], query: Mapping[str, object], answer: object) -> Page[ItemT]:
-    """The parts of ``answer``; any of them may be absent or null (published: every answer field can be)."""
+    """The parts of ``answer``; any may be absent or null (published: every answer field can be), but not all at once.
+
+    Raises:
+        InvalidAnswer: the answer says nothing, and so not that the list is empty.
+    """
+    if isinstance(answer, msgspec.Struct) and not any(value is not None for value in msgspec.structs.astuple(answer)):
+        raise InvalidAnswer(
+            f"the answer holds neither {operation.item_attribute} nor anything else: whether there are any is not"
+            " known",
+            operation=operation.id,
+        )
     items = getattr(answer, operation.item_attribute, None)
     paging = getattr(answer, "paging", None)
     total = getattr(paging, "total_results", None)

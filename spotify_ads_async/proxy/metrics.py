@@ -14,11 +14,7 @@ from spotify_ads_async.governor import Snapshot
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
 
 _WAIT_BUCKETS_SECONDS = (0.001, 0.01, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-_OF_WINDOWS = {
-    "available": "Tokens that can be used now.",
-    "capacity": "Tokens in all.",
-    "paused_for": "Seconds of pause left.",
-}
+_OF_WINDOWS = {"available": "Tokens ready now.", "capacity": "Tokens in all.", "paused_for": "Seconds of pause left."}
 
 
 class Metrics(Collector):
@@ -29,25 +25,18 @@ class Metrics(Collector):
         self._registry = registry = CollectorRegistry()
         registry.register(self)
         self.waiting = Gauge("quota_proxy_waiting", "Requests that wait for quota.", registry=registry)
-        self.under_way = Gauge(
-            "quota_proxy_under_way", "Requests sent upstream without a whole answer yet.", registry=registry
-        )
+        under_way = "Requests sent upstream without a whole answer yet."
+        self.under_way = Gauge("quota_proxy_under_way", under_way, registry=registry)
         self.forwarded = Counter("quota_proxy_forwarded", "Requests that upstream answered.", registry=registry)
-        self.refused = Counter(
-            "quota_proxy_refused", "Requests that the proxy answered with an error.", registry=registry
-        )
+        self.refused = Counter("quota_proxy_refused", "Requests that the proxy refused.", registry=registry)
         waited = "Seconds that requests waited for quota."
         self.waited = Histogram("quota_proxy_wait_seconds", waited, buckets=_WAIT_BUCKETS_SECONDS, registry=registry)
 
     def counts(self) -> dict[str, int]:
         """How many requests wait, are under way, were forwarded, were refused."""
-        names = {
-            "waiting": "waiting",
-            "under_way": "under_way",
-            "forwarded": "forwarded_total",
-            "refused": "refused_total",
-        }
-        return {name: int(self._registry.get_sample_value(f"quota_proxy_{told}") or 0) for name, told in names.items()}
+        names = ("waiting", "under_way", "forwarded_total", "refused_total")
+        told = {name: self._registry.get_sample_value(f"quota_proxy_{name}") for name in names}
+        return {name.removesuffix("_total"): int(value or 0) for name, value in told.items()}
 
     def collect(self) -> Iterable[Metric]:
         """The windows at this instant."""

@@ -1,7 +1,4 @@
-"""Reverse proxy.
-
-Each request waits for leave under the governor, goes on once, and its answer streams back unchanged.
-"""
+"""Reverse proxy: each request waits for leave, goes on once, and its answer streams back unchanged."""
 
 from __future__ import annotations
 
@@ -9,13 +6,11 @@ import asyncio
 import contextlib
 import importlib.resources
 import io
-import json
 import logging
 import math
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -46,19 +41,24 @@ _LARGEST_BODIES = 512 * 1024 * 1024
 """Bytes of all requests that wait or are under way."""
 _STALL_SECONDS = 60.0
 """A program that sends or takes nothing for so long is given up."""
+_IDLE_SECONDS = 120.0
+"""A connection without a request is closed."""
 _MOST_CLIENT_IDS = 1_000
 """Each has windows of its own in memory."""
-_UNSIGNED = (
-    "no Authorization came with the request, and the proxy has no sign-in of its own: sign in with `spotify-ads login`"
-)
+
+
+class _WithoutContent(logging.LoggerAdapter[logging.Logger]):
+    """aiohttp's words about requests that cannot be read, without what stood in them: that may be a token."""
+
+    def exception(self, msg: object, *args: object, exc_info: object = None, **_: object) -> None:
+        self.warning(f"{msg}: %s", *args, type(exc_info).__name__)
 
 
 class QuotaProxy:
     """Serves one API on this machine, within its limits, to programs in any language.
 
     It queues instead of refusing: a request waits for leave under ``governor``, goes to ``upstream`` once, and its
-    answer streams back with its status, headers and body unchanged. It never repeats a request, follows no redirect,
-    and keeps no answer. Use it as ``async with``; :attr:`base_url` is what programs point at.
+    answer streams back unchanged. Use it as ``async with``; programs point at :attr:`base_url`.
 
     Args:
         governor: decides when a request may leave; shared by every program behind the proxy.
@@ -72,8 +72,7 @@ class QuotaProxy:
         transport: connections to upstream, and their time limits.
 
     Raises:
-        ConfigurationError: the upstream address would carry tokens in the clear, or ``host`` is not loopback and no key
-            is given.
+        ConfigurationError: ``upstream`` would get tokens in the clear, or ``host`` is not loopback and has no key.
     """
 
     def __init__(
@@ -92,22 +91,18 @@ class QuotaProxy:
         require_secure(upstream, () if transport is None else transport.allow_http)
         if not is_loopback(host) and key is None:
             raise ConfigurationError(
-                f"{host} can be reached from other machines: give the proxy a key that programs must send, or listen on"
-                " 127.0.0.1"
+                f"{host} is reached from other machines: give a key for programs, or use 127.0.0.1"
             )
-        parts = urlsplit(upstream.rstrip("/"))
         self._governor = governor
-        self._upstream = f"{parts.scheme}://{parts.netloc}{parts.path}"
-        self._upstream_origin = f"{parts.scheme}://{parts.netloc}"
-        self._base_path = parts.path
+        self._upstream = URL(upstream.rstrip("/"))
         self._credentials = credentials
         self._host, self._port = host, port
         self._key = key
         self._longest_wait = longest_wait
         self._most_waiting = most_waiting
-        self._transport = transport or TransportOptions(connections=1_000)
+        self._transport = options = transport or TransportOptions(connections=1_000)
+        self._patience = aiohttp.ClientTimeout(sock_connect=options.connect_timeout, sock_read=options.read_timeout)
         self._scopes: dict[str | None, Scope] = {}
-        self._stack = contextlib.AsyncExitStack()
         self._buffered = 0
         self._metrics = Metrics(governor.snapshot)
         self._waiting = 0
@@ -121,28 +116,26 @@ class QuotaProxy:
     @property
     def origin(self) -> str:
         """Where the proxy listens, without a path."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}"
+        return str(URL.build(scheme="http", host=self._host, port=self._port).origin())
 
     @property
     def base_url(self) -> str:
         """What programs use in place of the API's base URL."""
-        return self.origin + self._base_path
+        return self.origin + self._upstream.raw_path
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             self._session = await stack.enter_async_context(open_session(self._transport, auto_decompress=False))
-            server = web.Server(self._serve, handler_cancellation=True, access_log=None, auto_decompress=False)  # type: ignore[arg-type]
-            runner = web.ServerRunner(server, shutdown_timeout=10.0)
+            about: dict[str, Any] = {"auto_decompress": False, "keepalive_timeout": _IDLE_SECONDS, "access_log": None}
+            about |= {"logger": _WithoutContent(logger, None), "handler_cancellation": True}
+            runner = web.ServerRunner(web.Server(self._serve, **about), shutdown_timeout=10.0)  # type: ignore[arg-type]
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             site = web.TCPSite(runner, self._host, self._port, backlog=1024)
             await site.start()
             self._port = runner.addresses[0][1]
-            names = {"127.0.0.1", "localhost", "[::1]", self._host}
-            self._hosts = (
-                frozenset(f"{name}:{self._port}" for name in names) if is_loopback(self._host) else frozenset[str]()
-            )
+            names = {"127.0.0.1", "localhost", "[::1]", self._host} if is_loopback(self._host) else set[str]()
+            self._hosts = frozenset(f"{name}:{self._port}" for name in names)
             self._stack = stack.pop_all()
         return self
 
@@ -158,9 +151,7 @@ class QuotaProxy:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if not allowed_sender(request.headers, hosts=self._hosts, origin=self.origin):
-            raise Refusal(
-                403, "the proxy serves programs, not pages of other sites: the Host or Origin header is not its own"
-            )
+            raise Refusal(403, "the proxy serves programs, not pages of other sites: Host or Origin is not its own")
         own = self._own.get(request.path)
         if own is not None:
             if own != self._health and not has_key(request.headers, self._key, in_browser=True):
@@ -168,7 +159,7 @@ class QuotaProxy:
             return own()
         if not has_key(request.headers, self._key):
             raise Refusal(407, "the proxy's key is missing or wrong: send it as X-Quota-Proxy-Key")
-        asked = wish(request.raw_path, request.headers, base_path=self._base_path, longest_wait=self._longest_wait)
+        asked = wish(request.raw_path, request.headers, base_path=self._upstream.raw_path)
         async with self._body(request) as body:
             return await self._forward(request, asked, body)
 
@@ -186,11 +177,7 @@ class QuotaProxy:
                 if max(size, announced) > _LARGEST_BODY:
                     raise Refusal(413, f"the body is larger than {_LARGEST_BODY} bytes", {"Connection": "close"})
                 if self._buffered > _LARGEST_BODIES:
-                    raise Refusal(
-                        503,
-                        "too many large requests wait: try again later",
-                        {"Retry-After": "5", "Connection": "close"},
-                    )
+                    raise Refusal(503, "too many large requests wait", {"Retry-After": "5", "Connection": "close"})
                 async with asyncio.timeout(_STALL_SECONDS):
                     chunk = await request.content.readany()
                 if not chunk:
@@ -200,9 +187,7 @@ class QuotaProxy:
                 self._buffered += len(chunk)
             yield b"".join(chunks)
         except TimeoutError:
-            raise Refusal(
-                408, f"no byte of the request came for {_STALL_SECONDS:g} s", {"Connection": "close"}
-            ) from None
+            raise Refusal(408, f"nothing of the body came for {_STALL_SECONDS:g} s", {"Connection": "close"}) from None
         finally:
             self._buffered -= size
 
@@ -218,7 +203,7 @@ class QuotaProxy:
         admission = self._scope(client_id).admit(
             limits_spent(request.method, asked.path),
             priority=asked.priority,
-            max_wait=asked.max_wait if self._waiting < self._most_waiting else 0.0,
+            max_wait=min(asked.max_wait, self._longest_wait) if self._waiting < self._most_waiting else 0.0,
         )
         came = time.monotonic()
         async with contextlib.AsyncExitStack() as stack:
@@ -239,12 +224,13 @@ class QuotaProxy:
         if scope is None:
             if len(self._scopes) >= _MOST_CLIENT_IDS:
                 raise Refusal(400, f"more than {_MOST_CLIENT_IDS} client IDs were named since the proxy started")
-            scope = self._scopes[client_id] = self._governor.scope(origin=self._upstream_origin, client_id=client_id)
+            scope = self._governor.scope(origin=str(self._upstream.origin()), client_id=client_id)
+            self._scopes[client_id] = scope
         return scope
 
     async def _signature(self) -> Secret:
         if self._credentials is None:
-            raise Refusal(401, _UNSIGNED)
+            raise Refusal(401, "no Authorization came, and the proxy has no sign-in of its own: `spotify-ads login`")
         try:
             return await self._credentials.token(self._session)
         except SpotifyAdsError as problem:
@@ -258,14 +244,12 @@ class QuotaProxy:
             try:
                 answer = await self._session.request(
                     request.method,
-                    URL(self._upstream + path, encoded=True),
+                    URL(f"{self._upstream}{path}", encoded=True),
                     headers=headers,
                     data=io.BytesIO(body) if body else None,
                     allow_redirects=False,
                     skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-                    timeout=aiohttp.ClientTimeout(
-                        total=None, sock_connect=self._transport.connect_timeout, sock_read=self._transport.read_timeout
-                    ),
+                    timeout=self._patience,
                 )
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
                 admission.not_sent()
@@ -286,15 +270,14 @@ class QuotaProxy:
 
     def _health(self) -> web.Response:
         counts = self.counts()
-        return _own_answer(200, {"status": "ok", "waiting": counts["waiting"], "under_way": counts["under_way"]})
+        return _own_answer(200, {"status": "ok", **{name: counts[name] for name in ("waiting", "under_way")}})
 
     def _windows(self) -> web.Response:
         return _own_answer(200, {"counts": self.counts(), "governor": msgspec.to_builtins(self._governor.snapshot())})
 
     def _exposition(self) -> web.Response:
-        return web.Response(
-            body=self._metrics.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST, _MADE_BY_PROXY: "metrics"}
-        )
+        headers = {"Content-Type": CONTENT_TYPE_LATEST, _MADE_BY_PROXY: "metrics"}
+        return web.Response(body=self._metrics.exposition(), headers=headers)
 
     def _page(self) -> web.Response:
         page = importlib.resources.files("spotify_ads_async.proxy").joinpath("page.html").read_bytes()
@@ -310,9 +293,8 @@ def _refused_by_governor() -> Generator[None]:
         headers = {"Retry-After": _whole(refused.predicted_wait)}
         raise Refusal(429, f"no quota within the longest wait: the {refused.limit} window is full", headers) from None
     except RateLimited as refused:
-        raise Refusal(
-            429, "the API asked for a long pause", {"Retry-After": _whole(refused.retry_after or 1.0)}
-        ) from None
+        headers = {"Retry-After": _whole(refused.retry_after or 1.0)}
+        raise Refusal(429, "the API asked for a long pause", headers) from None
     except StoreUnavailable as problem:
         raise Refusal(503, f"the shared quota cannot be read: {problem}", {"Retry-After": "1"}) from None
     except ConfigurationError:
@@ -320,12 +302,10 @@ def _refused_by_governor() -> Generator[None]:
 
 
 async def _streamed(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:
-    response = web.StreamResponse(
-        status=answer.status, reason=answer.reason, headers=end_to_end(answer.headers.items())
-    )
+    headers = end_to_end(answer.headers.items())
+    response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
     try:
-        async with asyncio.timeout(_STALL_SECONDS):
-            await response.prepare(request)
+        await response.prepare(request)
         async for chunk in answer.content.iter_any():
             async with asyncio.timeout(_STALL_SECONDS):
                 await response.write(chunk)
@@ -339,12 +319,8 @@ async def _streamed(request: web.BaseRequest, answer: aiohttp.ClientResponse) ->
 
 
 def _own_answer(status: int, content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> web.Response:
-    told = {
-        **(headers or {}),
-        _MADE_BY_PROXY: "refused" if status >= 400 else "answered",
-        "Content-Type": "application/json",
-    }
-    return web.Response(status=status, body=json.dumps(content).encode(), headers=told)
+    told = {**(headers or {}), _MADE_BY_PROXY: "refused" if status >= 400 else "answered"}
+    return web.json_response(content, status=status, headers=told)
 
 
 def _whole(seconds: float) -> str:

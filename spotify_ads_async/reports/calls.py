@@ -21,9 +21,10 @@ from spotify_ads_async.operations import (
     GET_CAMPAIGNS,
 )
 from spotify_ads_async.pagination import ListCall, PageWalk
-from spotify_ads_async.pagination.page import Caller
+from spotify_ads_async.pagination.page import Caller, Page
 from spotify_ads_async.pagination.pagers import ContinuationPager, Pager
 from spotify_ads_async.reports import tables
+from spotify_ads_async.reports.asked import Asked, Repeats
 from spotify_ads_async.reports.failed_metrics import MetricGuard
 from spotify_ads_async.reports.planning import (
     Query,
@@ -34,7 +35,7 @@ from spotify_ads_async.reports.planning import (
     totals_batches,
 )
 from spotify_ads_async.reports.rows import InsightRow, Insights, Measured, Report, ReportRow, Totals, TotalsRow, summed
-from spotify_ads_async.reports.walking import BatchPager, DistinctPager, Repeats
+from spotify_ads_async.reports.walking import BatchPager, DistinctPager
 from spotify_ads_async.validation.requests import check_query
 
 if TYPE_CHECKING:
@@ -108,6 +109,12 @@ class ReportCall(ListCall[RowT]):
     def _wish(self) -> Query:
         return self._query
 
+    async def _one_page(self) -> Page[RowT]:
+        page = await super()._one_page()
+        if "continuation_token" not in self._query:
+            Asked(self._operation.id, self._query).require(page)
+        return page
+
     def _metrics(self) -> list[str]:
         query = self._wish()
         return list(dict.fromkeys(map(str, query.get("fields") or ())))
@@ -152,7 +159,7 @@ class AggregateReportCall(ReportCall[ReportRow]):
             )
         ids: list[str] = []
         pager: BatchPager[ReportRow] = BatchPager(
-            self._operation, [], lambda parts: _by_entity(parts, ids), ahead=self._read_ahead
+            self._operation, [], lambda parts: _by_entity(parts, {**query, "entity_ids": ids}), ahead=self._read_ahead
         )
 
         async def name_entities() -> None:
@@ -197,13 +204,14 @@ class AggregateReportCall(ReportCall[ReportRow]):
             return DistinctPager(
                 ContinuationPager(self._operation, query, self._digest(), self._start), self._operation.id, query
             )
-        return BatchPager(self._operation, batches, lambda parts: _by_entity(parts, ids or ()), ahead=self._read_ahead)
+        return BatchPager(self._operation, batches, lambda parts: _by_entity(parts, query), ahead=self._read_ahead)
 
 
-def _by_entity(parts: list[list[ReportRow]], ids: Sequence[str]) -> list[ReportRow]:
+def _by_entity(parts: list[list[ReportRow]], query: Query) -> list[ReportRow]:
     """The rows of a batch, each once, in the order of the ids and of time."""
+    ids: Sequence[str] = query.get("entity_ids") or ()
     places = {identifier.lower(): place for place, identifier in reversed(list(enumerate(ids)))}
-    rows = Repeats(AGGREGATE.id).without(row for part in parts for row in part)
+    rows = Repeats(AGGREGATE.id, query).without(row for part in parts for row in part)
     # A stable sort: entities that the ids do not name, as their parents do, stay in the server's order.
     return sorted(
         rows, key=lambda row: (places.get((row.entity_id or "").lower(), len(places)), row.start_time or _FAR_PAST)
@@ -232,6 +240,14 @@ def _summed_by_time(parts: list[list[TotalsRow]]) -> list[TotalsRow]:
     for part in parts:
         for row in part:
             periods.setdefault(row.start_time, []).append(row)
+    for start, rows in periods.items():
+        if len(rows) < len(parts):
+            raise InvalidAnswer(
+                f"the totals{f' of {start:%Y-%m-%d}' if start else ''} came for {len(rows)} of {len(parts)} groups"
+                f" of entities, so that "
+                "their sum is not known: ask again",
+                operation=TOTALS.id,
+            )
     return [summed(periods[start]) for start in sorted(periods, key=lambda start: start or _FAR_PAST)]
 
 
@@ -286,7 +302,7 @@ class _Patient:
         except NotEnoughData as problem:
             ids: Any = query["entity_ids"]
             self.lacking[ids[0]] = problem
-            empty: Any = Insights()
+            empty: Any = Insights(rows=[])
             return empty
 
 

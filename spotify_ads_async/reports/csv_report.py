@@ -117,8 +117,9 @@ class CsvReport:
         ordered: list[str] = []
         for body in self.orders:
             created = await self._session.call(operations.CREATE_ASYNC_REPORT, path=self._path, body=body)
-            if not created.id:
-                raise InvalidAnswer("the order's answer names no report", operation=operations.CREATE_ASYNC_REPORT.id)
+            if not created.id or created.id in ordered:
+                what = "names the report of another order" if created.id else "names no report"
+                raise InvalidAnswer(f"the order's answer {what}", operation=operations.CREATE_ASYNC_REPORT.id)
             ordered.append(created.id)
         for report_id in ordered:
             yield report_id, await self.ready(report_id)

@@ -18,6 +18,7 @@ __all__ = [
     "DAYS",
     "ENTITIES",
     "PAGE",
+    "STEPS",
     "Query",
     "Window",
     "aggregate_batches",
@@ -40,7 +41,7 @@ DAYS = 90
 CSV_DAYS = 365
 ENTITIES = 50
 PAGE = 50
-_STEPS = {"DAY": timedelta(days=1), "HOUR": timedelta(hours=1)}
+STEPS = {"DAY": timedelta(days=1), "HOUR": timedelta(hours=1)}
 _HOURS = 14 * 24
 _ADDING_UP = frozenset({"IMPRESSIONS", "CLICKS"})
 """The metrics of totals that can be summed over requests.
@@ -109,7 +110,7 @@ def _ranges(query: Query, rows_per_period: int, page: int) -> list[Query]:
     """The query once per window; once as it is where its range cannot be divided."""
     granularity = query.get("granularity", "LIFETIME")
     start, end = query.get("report_start"), query.get("report_end")
-    step = _STEPS.get(granularity)
+    step = STEPS.get(granularity)
     if step is None or not isinstance(start, datetime) or not isinstance(end, datetime) or end < start:
         return [query]
     found = windows(start, end, step, rows_per_period, longest=DAYS if granularity == "DAY" else _HOURS, page=page)
@@ -126,7 +127,7 @@ def _unique(ids: Sequence[str]) -> list[str]:
 
 def is_named(query: Query) -> bool:
     """Whether the API wants the report's entities named: by day and by hour, unless it is about the account itself."""
-    return query.get("granularity") in _STEPS and query.get("entity_type") in {"CAMPAIGN", "AD_SET", "AD"}
+    return query.get("granularity") in STEPS and query.get("entity_type") in {"CAMPAIGN", "AD_SET", "AD"}
 
 
 def named(query: Query, ids: Sequence[str]) -> Query:

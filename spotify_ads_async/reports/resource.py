@@ -75,7 +75,9 @@ class Reports(reports.Reports):
         absent.
 
         Raises:
-            InvalidRequest: ``entity_ids`` is empty. On the wire that would be no filter: a report on everything.
+            InvalidRequest: ``entity_ids`` is empty, which on the wire would be no filter: a report on everything. Or a
+            range is given
+                without DAY or HOUR: it would be ignored.
             ConfigurationError: ``on_failed_metric`` is neither.
         """
         if entity_ids is not UNSET and not entity_ids:
@@ -85,6 +87,15 @@ class Reports(reports.Reports):
                 path="query.entity_ids",
                 value=[],
                 rule="one id at least, or left out",
+            )
+        if granularity in {UNSET, ReportGranularity.LIFETIME} and not report_start is report_end is UNSET:
+            raise InvalidRequest(
+                "a report without a granularity, or by LIFETIME, is over all time and takes no range: ask by DAY or"
+                " HOUR for a range",
+                operation=AGGREGATE.id,
+                path="query.granularity",
+                value=granularity,
+                rule="DAY or HOUR beside report_start and report_end",
             )
         if isinstance(on_failed_metric, str) and on_failed_metric not in {"raise", "drop"}:
             raise ConfigurationError(

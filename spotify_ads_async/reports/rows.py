@@ -45,7 +45,6 @@ __all__ = [
     "Value",
     "adds_up",
     "kind_of",
-    "row_key",
     "summed",
     "total_of",
 ]
@@ -153,7 +152,9 @@ def _fault(metric: ReportFieldType, value: Decimal) -> str | None:
         case Kind.COUNT:
             if exponent > 18 or abs(value) >= _MOST_COUNTED:
                 return "more than 64 bits hold"
-            return None if value == value.to_integral_value() else "no whole number, as a count is"
+            if value != value.to_integral_value():
+                return "no whole number, as a count is"
+            return "negative, as no count is" if value < 0 and value != HIDDEN_AS_SENT else None
         case Kind.MONEY:
             if exponent > 20 or abs(value) >= _MOST_MONEY:
                 return "more than any amount of money"
@@ -292,19 +293,6 @@ def _utc(moment: datetime) -> datetime:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{moment.isoformat()} is no time in UTC") from None
-
-
-def row_key(row: Measured) -> tuple[object, ...] | None:
-    """What tells a row from every other of its report; None where the server left that out."""
-    match row:
-        case ReportRow(entity_id=str() as entity):
-            return (row.entity_type, entity.lower(), row.start_time)
-        case InsightRow(id=str() as entity):
-            return (entity.lower(), row.insight_value)
-        case TotalsRow():
-            return (row.start_time,)
-        case _:
-            return None
 
 
 def _sum(metric: ReportFieldType, values: Iterable[Value | None]) -> Value | None:

@@ -7,105 +7,31 @@ requests.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-from spotify_ads_async.errors import ConfigurationError, InvalidAnswer, WalkIncomplete
+from spotify_ads_async.errors import ConfigurationError, WalkIncomplete
 from spotify_ads_async.operation import ListOperation, ListStyle
 from spotify_ads_async.pagination.page import Page
 from spotify_ads_async.pagination.pagers import ContinuationPager, PageOutcome, Pager, Request, WholePager
 from spotify_ads_async.pagination.position import Position
+from spotify_ads_async.reports.asked import Asked, Repeats
 from spotify_ads_async.reports.planning import Query
-from spotify_ads_async.reports.rows import Measured, ReportRow, TotalsRow, row_key
+from spotify_ads_async.reports.rows import Measured
 
-__all__ = ["BatchPager", "DistinctPager", "Merge", "Repeats"]
+__all__ = ["BatchPager", "DistinctPager", "Merge"]
 
 RowT = TypeVar("RowT", bound=Measured)
 Merge = Callable[[list[list[RowT]]], list[RowT]]
 """From the rows of each request of a batch to the rows of the batch, in order."""
 
-_NO_QUERY: Query = {}
-
-
-_CLOCKS_APART = timedelta(days=1)
-"""How far a period may lie outside the range that was asked for: accounts keep the days of their own time zone."""
-
-
-class Repeats:
-    """Tells rows that came before. The API's pages may repeat rows; none of them counts twice.
-
-    Args:
-        operation: what answers the rows.
-        query: what was asked for. A row of another entity or another time is refused.
-    """
-
-    def __init__(self, operation: str, query: Query = _NO_QUERY) -> None:
-        self._operation = operation
-        same = query.get("entity_ids_type") == query.get("entity_type")
-        # Ids of parents name none of the rows.
-        self._ids = frozenset(str(one).lower() for one in query.get("entity_ids") or ()) if same else frozenset[str]()
-        self._range = (query.get("report_start"), query.get("report_end"))
-        self._seen: dict[int, int] = {}
-
-    def is_new(self, row: Measured) -> bool:
-        """Whether the row is the first of its entity and period.
-
-        Raises:
-            InvalidAnswer: nobody asked for this row.
-            WalkIncomplete: another row of the same entity and period says something else.
-        """
-        self._require_asked(row)
-        key = row_key(row)
-        if key is None:
-            return True
-        values = hash(frozenset((field.field_type, field.field_value) for field in row.stats or ()))
-        before = self._seen.get(hash(key))
-        if before is None:
-            self._seen[hash(key)] = values
-        elif before != values:
-            what = " ".join(str(part) for part in key if part is not None)
-            raise WalkIncomplete(
-                f"the server tells two rows of {what or 'the same period'} with different values, and which is right"
-                " cannot be known: ask for the report again",
-                operation=self._operation,
-            )
-        return before is None
-
-    def _require_asked(self, row: Measured) -> None:
-        if not isinstance(row, ReportRow | TotalsRow):
-            return
-        what = None
-        if (
-            isinstance(row, ReportRow)
-            and self._ids
-            and row.entity_id is not None
-            and row.entity_id.lower() not in self._ids
-        ):
-            what = f"a row of {row.entity_id}"
-        first, last = self._range
-        time = row.start_time
-        if time is not None and isinstance(first, datetime) and isinstance(last, datetime):
-            # As differences: the ends of the calendar have no day beyond them.
-            outside = first - time > _CLOCKS_APART or time - last > _CLOCKS_APART
-            what = f"a row of {time.isoformat()}" if outside else what
-        if what is not None:
-            raise InvalidAnswer(
-                f"the report has {what}, which was not asked for: the server seems to ignore what was, and no sum can"
-                " be trusted",
-                operation=self._operation,
-            )
-
-    def without(self, rows: Iterable[RowT]) -> list[RowT]:
-        """The rows that are new."""
-        return [row for row in rows if self.is_new(row)]
-
 
 class DistinctPager(Generic[RowT]):
-    """Another pager, without the rows that repeat over its pages."""
+    """Another pager, held to what was asked for, and without the rows that repeat over its pages."""
 
     def __init__(self, pager: Pager[RowT], operation: str, query: Query) -> None:
         self._pager = pager
+        self._asked = Asked(operation, query)
         self._repeats = Repeats(operation, query)
         self._places: list[int] = []
         self.done = pager.done
@@ -116,6 +42,7 @@ class DistinctPager(Generic[RowT]):
 
     def accept(self, request: Request, page: Page[RowT]) -> PageOutcome[RowT]:
         """Take an answer; let out its rows that are new."""
+        self._asked.require(page)
         verdict = self._pager.accept(request, page)
         self.done = self._pager.done
         rows = verdict.rows or []

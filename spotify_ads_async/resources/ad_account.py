@@ -112,13 +112,45 @@ class AdAccountResources:
         return Reports(self._session, self._ad_account_id)
 
     async def get(self) -> AdAccount:
-        """Read the ad account (getAdAccount)."""
+        """Read the ad account (getAdAccount).
+
+        Returns:
+            :class:`AdAccount`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.get()
+        """
         from spotify_ads_async import operations
 
         return await self._session.call(operations.GET_AD_ACCOUNT, path={"ad_account_id": self._ad_account_id})
 
     async def update(self, body: AdAccountUpdate, *, verify: Verify[AdAccount] | None = None) -> AdAccount:
-        """Change the ad account's name, address, tax or legal details (updateAdAccount)."""
+        """Change the ad account's name, address, tax or legal details (updateAdAccount).
+
+        Args:
+            body: what is sent: :class:`AdAccountUpdate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`AdAccount`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.update(body)
+        """
         from spotify_ads_async import operations
 
         return await self._session.call(

@@ -28,7 +28,24 @@ class BusinessAdAccounts:
         self._business_id = business_id
 
     def list(self, *, type: AdAccountType | UnsetType = UNSET) -> ListCall[AdAccount]:
-        """List the ad accounts of the business that the user may see (getAdAccountsInBusiness)."""
+        """List the ad accounts of the business that the user may see (getAdAccountsInBusiness).
+
+        Args:
+            type: :class:`AdAccountType`: AD_AGENCY, BRAND_ADVERTISER, MUSIC_LABEL, CONCERT_PROMOTER, ARTIST, MANAGER,
+                PUBLISHER, PUBLISHER_PROMOS.
+
+        Returns:
+            A list call: `async for` reads every :class:`AdAccount`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in business.ad_accounts.list():
+                    ...
+        """
         return ListCall(
             self._session,
             operations.GET_AD_ACCOUNTS_IN_BUSINESS,
@@ -37,7 +54,26 @@ class BusinessAdAccounts:
         )
 
     async def create(self, body: AdAccountCreate, *, verify: Verify[AdAccount] | None = None) -> AdAccount:
-        """Create an ad account in the business (createAdAccountForBusiness)."""
+        """Create an ad account in the business (createAdAccountForBusiness).
+
+        Args:
+            body: what is sent: :class:`AdAccountCreate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`AdAccount`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await business.ad_accounts.create(body)
+        """
         return await self._session.call(
             operations.CREATE_AD_ACCOUNT_FOR_BUSINESS, path={"business_id": self._business_id}, body=body, verify=verify
         )

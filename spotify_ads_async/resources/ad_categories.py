@@ -26,5 +26,21 @@ class AdCategories:
         self._session = session
 
     def list(self, *, q: str | UnsetType = UNSET) -> ListCall[AdCategory]:
-        """List or search the categories that an ad set may advertise (getAdCategories)."""
+        """List or search the categories that an ad set may advertise (getAdCategories).
+
+        Args:
+            q: text.
+
+        Returns:
+            A list call: `async for` reads every :class:`AdCategory`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in ads.ad_categories.list():
+                    ...
+        """
         return ListCall(self._session, operations.GET_AD_CATEGORIES, query={"q": q})

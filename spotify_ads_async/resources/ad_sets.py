@@ -47,7 +47,31 @@ class AdSets:
         sort_field: AdSetSortField | UnsetType = UNSET,
         statuses: Sequence[AdSetStatus] | UnsetType = UNSET,
     ) -> ListCall[AdSet]:
-        """List ad sets, by campaign, name or status (getAdSetsByAdAccountId)."""
+        """List ad sets, by campaign, name or status (getAdSetsByAdAccountId).
+
+        Args:
+            campaign_ids: a list, of IDs.
+            limit: how many rows a page holds: a whole number of 1 to 50.
+            name: text.
+            offset: how many rows to pass over: a whole number of at least 0.
+            sort_direction: in which direction to sort: :class:`SortDirection`: ASC, DESC.
+            sort_field: what to sort by: :class:`AdSetSortField`: CREATED_AT, UPDATED_AT, NAME, STATUS, BUDGET,
+                START_DATE_TIME, END_DATE_TIME.
+            statuses: a list, each once, of :class:`AdSetStatus`: ACTIVE, ACTIVE_RESTRICTED, APPROVED, ARCHIVED,
+                COMPLETED, PENDING_APPROVAL, READY, REJECTED.
+
+        Returns:
+            A list call: `async for` reads every :class:`AdSet`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in account.ad_sets.list():
+                    ...
+        """
         return ListCall(
             self._session,
             operations.GET_AD_SETS_BY_AD_ACCOUNT_ID,
@@ -64,7 +88,25 @@ class AdSets:
         )
 
     async def create(self, body: AdSetCreate, *, idempotency_key: str | None = None) -> AdSet:
-        """Create an ad set in a campaign (createAdSet)."""
+        """Create an ad set in a campaign (createAdSet).
+
+        Args:
+            body: what is sent: :class:`AdSetCreate`.
+            idempotency_key: kept over the repeats of one create; with the same key nothing is made twice.
+
+        Returns:
+            :class:`AdSet`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.ad_sets.create(body)
+        """
         return await self._session.call(
             operations.CREATE_AD_SET,
             path={"ad_account_id": self._ad_account_id},
@@ -73,13 +115,49 @@ class AdSets:
         )
 
     async def get(self, ad_set_id: str) -> AdSet:
-        """Read one ad set (getAdSetById)."""
+        """Read one ad set (getAdSetById).
+
+        Args:
+            ad_set_id: the ad set's ID.
+
+        Returns:
+            :class:`AdSet`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.ad_sets.get(ad_set_id)
+        """
         return await self._session.call(
             operations.GET_AD_SET_BY_ID, path={"ad_account_id": self._ad_account_id, "ad_set_id": ad_set_id}
         )
 
     async def update(self, ad_set_id: str, body: AdSetUpdate, *, verify: Verify[AdSet] | None = None) -> AdSet:
-        """Change an ad set; `delivery` is changed alone (updateAdSet)."""
+        """Change an ad set; `delivery` is changed alone (updateAdSet).
+
+        Args:
+            ad_set_id: the ad set's ID.
+            body: what is sent: :class:`AdSetUpdate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`AdSet`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.ad_sets.update(ad_set_id, body)
+        """
         return await self._session.call(
             operations.UPDATE_AD_SET,
             path={"ad_account_id": self._ad_account_id, "ad_set_id": ad_set_id},
@@ -88,7 +166,25 @@ class AdSets:
         )
 
     async def create_draft(self, ad_set_id: str, *, idempotency_key: str | None = None) -> AdSetDraft:
-        """Make a draft from a live ad set (createDraftFromAdSet)."""
+        """Make a draft from a live ad set (createDraftFromAdSet).
+
+        Args:
+            ad_set_id: the ad set's ID.
+            idempotency_key: kept over the repeats of one create; with the same key nothing is made twice.
+
+        Returns:
+            :class:`AdSetDraft`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.ad_sets.create_draft(ad_set_id)
+        """
         return await self._session.call(
             operations.CREATE_DRAFT_FROM_AD_SET,
             path={"ad_account_id": self._ad_account_id, "ad_set_id": ad_set_id},

@@ -41,7 +41,34 @@ class Ads:
         sort_field: AdSortField | UnsetType = UNSET,
         statuses: Sequence[AdStatus] | UnsetType = UNSET,
     ) -> ListCall[Ad]:
-        """List ads, by ad set, asset, name or status (getAds)."""
+        """List ads, by ad set, asset, name or status (getAds).
+
+        Args:
+            ad_set_ids: a list, of IDs.
+            asset_ids: a list, of IDs.
+            fields: a list of at least 1 items, each once, of :class:`AdField`, such as AD_ACCOUNT_ID,
+                ADVERTISER_NAME, AD_PREVIEW_URL, AD_SET_ID, ASSETS, ASSET_FORMAT, CAMPAIGN_ID, CALL_TO_ACTION,
+                CREATED_AT, DELIVERY, ….
+            limit: how many rows a page holds: a whole number of 1 to 50.
+            name: text.
+            offset: how many rows to pass over: a whole number of at least 0.
+            sort_direction: in which direction to sort: :class:`SortDirection`: ASC, DESC.
+            sort_field: what to sort by: :class:`AdSortField`: CREATED_AT, ID, NAME, STATUS, UPDATED_AT.
+            statuses: a list, each once, of :class:`AdStatus`: ACTIVE, APPROVED, ARCHIVED, FAILED, PENDING,
+                PENDING_APPROVAL, REJECTED.
+
+        Returns:
+            A list call: `async for` reads every :class:`Ad`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in account.ads.list():
+                    ...
+        """
         return ListCall(
             self._session,
             operations.GET_ADS,
@@ -60,7 +87,25 @@ class Ads:
         )
 
     async def create(self, body: AdCreate, *, idempotency_key: str | None = None) -> Ad:
-        """Create an ad in an ad set (createAd)."""
+        """Create an ad in an ad set (createAd).
+
+        Args:
+            body: what is sent: :class:`AdCreate`.
+            idempotency_key: kept over the repeats of one create; with the same key nothing is made twice.
+
+        Returns:
+            :class:`Ad`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.ads.create(body)
+        """
         return await self._session.call(
             operations.CREATE_AD,
             path={"ad_account_id": self._ad_account_id},
@@ -69,19 +114,76 @@ class Ads:
         )
 
     async def get(self, ad_id: str, *, fields: Sequence[AdField] | UnsetType = UNSET) -> Ad:
-        """Read one ad, or some fields of it (getAd)."""
+        """Read one ad, or some fields of it (getAd).
+
+        Args:
+            ad_id: the ad's ID.
+            fields: a list of at least 1 items, each once, of :class:`AdField`, such as AD_ACCOUNT_ID,
+                ADVERTISER_NAME, AD_PREVIEW_URL, AD_SET_ID, ASSETS, ASSET_FORMAT, CAMPAIGN_ID, CALL_TO_ACTION,
+                CREATED_AT, DELIVERY, ….
+
+        Returns:
+            :class:`Ad`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.ads.get(ad_id)
+        """
         return await self._session.call(
             operations.GET_AD, path={"ad_account_id": self._ad_account_id, "ad_id": ad_id}, query={"fields": fields}
         )
 
     async def update(self, ad_id: str, body: AdUpdate, *, verify: Verify[Ad] | None = None) -> Ad:
-        """Change an ad (updateAd)."""
+        """Change an ad (updateAd).
+
+        Args:
+            ad_id: the ad's ID.
+            body: what is sent: :class:`AdUpdate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`Ad`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.ads.update(ad_id, body)
+        """
         return await self._session.call(
             operations.UPDATE_AD, path={"ad_account_id": self._ad_account_id, "ad_id": ad_id}, body=body, verify=verify
         )
 
     async def create_draft(self, ad_id: str, *, idempotency_key: str | None = None) -> AdDraft:
-        """Make a draft from a live ad (createDraftFromAd)."""
+        """Make a draft from a live ad (createDraftFromAd).
+
+        Args:
+            ad_id: the ad's ID.
+            idempotency_key: kept over the repeats of one create; with the same key nothing is made twice.
+
+        Returns:
+            :class:`AdDraft`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.ads.create_draft(ad_id)
+        """
         return await self._session.call(
             operations.CREATE_DRAFT_FROM_AD,
             path={"ad_account_id": self._ad_account_id, "ad_id": ad_id},

@@ -57,7 +57,33 @@ class Assets:
         sort_field: AssetSortField | UnsetType = UNSET,
         statuses: Sequence[AssetStatus] | UnsetType = UNSET,
     ) -> ListCall[Asset]:
-        """List assets, by id, type, status, shape or name (getAssetsByAdAccount)."""
+        """List assets, by id, type, status, shape or name (getAssetsByAdAccount).
+
+        Args:
+            aspect_ratios: a list, each once, of :class:`AspectRatio`: HORIZONTAL_16_9, HORIZONTAL_1_91_1,
+                HORIZONTAL_1_2_1, SQUARE, VERTICAL_9_16.
+            asset_ids: a list, each once, of IDs.
+            asset_subtypes: a list, each once, of :class:`AssetSubtypeFilter`: AUDIO_AD, BACKGROUND_MUSIC.
+            asset_types: a list, each once, of :class:`AssetType`: AUDIO, IMAGE, VIDEO.
+            limit: how many rows a page holds: a whole number of 1 to 50.
+            name: text.
+            offset: how many rows to pass over: a whole number of at least 0.
+            sort_direction: in which direction to sort: :class:`SortDirection`: ASC, DESC.
+            sort_field: what to sort by: :class:`AssetSortField`: CREATED_AT, NAME.
+            statuses: a list, each once, of :class:`AssetStatus`: ERROR, PROCESSING, READY, WAITING_UPLOAD.
+
+        Returns:
+            A list call: `async for` reads every :class:`Asset`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in account.assets.list():
+                    ...
+        """
         return ListCall(
             self._session,
             operations.GET_ASSETS_BY_AD_ACCOUNT,
@@ -77,19 +103,74 @@ class Assets:
         )
 
     async def create(self, body: AssetCreate, *, verify: Verify[Asset] | None = None) -> Asset:
-        """Register an asset, whose media is uploaded afterwards (createAsset)."""
+        """Register an asset, whose media is uploaded afterwards (createAsset).
+
+        Args:
+            body: what is sent: :class:`AssetCreate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`Asset`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.assets.create(body)
+        """
         return await self._session.call(
             operations.CREATE_ASSET, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify
         )
 
     async def get(self, asset_id: str) -> Asset:
-        """Read one asset and how far its processing is (getAsset)."""
+        """Read one asset and how far its processing is (getAsset).
+
+        Args:
+            asset_id: the asset's ID.
+
+        Returns:
+            :class:`Asset`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.assets.get(asset_id)
+        """
         return await self._session.call(
             operations.GET_ASSET, path={"ad_account_id": self._ad_account_id, "asset_id": asset_id}
         )
 
     async def update(self, asset_id: str, body: AssetUpdate, *, verify: Verify[Asset] | None = None) -> Asset:
-        """Rename an asset or change its subtype (updateAsset)."""
+        """Rename an asset or change its subtype (updateAsset).
+
+        Args:
+            asset_id: the asset's ID.
+            body: what is sent: :class:`AssetUpdate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`Asset`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.assets.update(asset_id, body)
+        """
         return await self._session.call(
             operations.UPDATE_ASSET,
             path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
@@ -100,7 +181,27 @@ class Assets:
     async def complete_chunked_upload(
         self, asset_id: str, body: ChunkedUploadComplete, *, verify: Verify[Asset] | None = None
     ) -> Asset:
-        """End an upload in sections; processing begins (completeUploadChunkedAsset)."""
+        """End an upload in sections; processing begins (completeUploadChunkedAsset).
+
+        Args:
+            asset_id: the asset's ID.
+            body: what is sent: :class:`ChunkedUploadComplete`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`Asset`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.assets.complete_chunked_upload(asset_id, body)
+        """
         return await self._session.call(
             operations.COMPLETE_UPLOAD_CHUNKED_ASSET,
             path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
@@ -111,7 +212,26 @@ class Assets:
     async def start_chunked_upload(
         self, asset_id: str, *, verify: Verify[ChunkedUploadSession] | None = None
     ) -> ChunkedUploadSession:
-        """Begin to upload an asset's media in sections (startUploadChunkedAsset)."""
+        """Begin to upload an asset's media in sections (startUploadChunkedAsset).
+
+        Args:
+            asset_id: the asset's ID.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`ChunkedUploadSession`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.assets.start_chunked_upload(asset_id)
+        """
         return await self._session.call(
             operations.START_UPLOAD_CHUNKED_ASSET,
             path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
@@ -121,7 +241,27 @@ class Assets:
     async def transfer_chunk(
         self, asset_id: str, body: AssetChunk, *, verify: Verify[AssetChunkReceipt] | None = None
     ) -> AssetChunkReceipt:
-        """Send one section of an asset's media, counted from 1 (transferChunkedAsset)."""
+        """Send one section of an asset's media, counted from 1 (transferChunkedAsset).
+
+        Args:
+            asset_id: the asset's ID.
+            body: what is sent: :class:`AssetChunk`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`AssetChunkReceipt`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.assets.transfer_chunk(asset_id, body)
+        """
         return await self._session.call(
             operations.TRANSFER_CHUNKED_ASSET,
             path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
@@ -130,7 +270,27 @@ class Assets:
         )
 
     async def upload(self, asset_id: str, body: AssetUpload, *, verify: Verify[Asset] | None = None) -> Asset:
-        """Upload an asset's media in one piece, at most 20 MB (uploadAsset)."""
+        """Upload an asset's media in one piece, at most 20 MB (uploadAsset).
+
+        Args:
+            asset_id: the asset's ID.
+            body: what is sent: :class:`AssetUpload`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`Asset`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.assets.upload(asset_id, body)
+        """
         return await self._session.call(
             operations.UPLOAD_ASSET,
             path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},

@@ -49,7 +49,29 @@ class Audiences:
         sort_direction: SortDirection | UnsetType = UNSET,
         sort_field: AudienceSortField | UnsetType = UNSET,
     ) -> ListCall[Audience]:
-        """List audiences, by id, type or keyword (batchGetAudiences)."""
+        """List audiences, by id, type or keyword (batchGetAudiences).
+
+        Args:
+            audience_ids: a list, of IDs.
+            audience_types: a list, of :class:`AudienceType`: CUSTOM, LOOKALIKE.
+            limit: how many rows a page holds: a whole number of 1 to 50.
+            offset: how many rows to pass over: a whole number of at least 0.
+            q: text.
+            sort_direction: in which direction to sort: :class:`SortDirection`: ASC, DESC.
+            sort_field: what to sort by: :class:`AudienceSortField`: NAME, UPDATED_AT.
+
+        Returns:
+            A list call: `async for` reads every :class:`Audience`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in account.audiences.list():
+                    ...
+        """
         return ListCall(
             self._session,
             operations.BATCH_GET_AUDIENCES,
@@ -66,7 +88,26 @@ class Audiences:
         )
 
     async def create(self, body: AudienceCreate, *, verify: Verify[Audience] | None = None) -> Audience:
-        """Create a custom or a lookalike audience (createAudience)."""
+        """Create a custom or a lookalike audience (createAudience).
+
+        Args:
+            body: what is sent: :class:`AudienceCreate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`Audience`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.audiences.create(body)
+        """
         return await self._session.call(
             operations.CREATE_AUDIENCE, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify
         )
@@ -74,7 +115,24 @@ class Audiences:
     def eligible_datasets(
         self, *, limit: int | UnsetType = UNSET, q: str | UnsetType = UNSET
     ) -> ListCall[EligibleDataset]:
-        """List datasets that an audience can be built from, with their events (getAudienceEligibleDatasets)."""
+        """List datasets that an audience can be built from, with their events (getAudienceEligibleDatasets).
+
+        Args:
+            limit: how many rows a page holds: a whole number of 1 to 50.
+            q: text.
+
+        Returns:
+            A list call: `async for` reads every :class:`EligibleDataset`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in account.audiences.eligible_datasets():
+                    ...
+        """
         return ListCall(
             self._session,
             operations.GET_AUDIENCE_ELIGIBLE_DATASETS,
@@ -83,7 +141,25 @@ class Audiences:
         )
 
     async def create_upload_url(self, *, verify: Verify[AudienceUpload] | None = None) -> AudienceUpload:
-        """Get a signed URL to upload a customer list for a new audience (createUploadUrl)."""
+        """Get a signed URL to upload a customer list for a new audience (createUploadUrl).
+
+        Args:
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`AudienceUpload`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.audiences.create_upload_url()
+        """
         return await self._session.call(
             operations.CREATE_UPLOAD_URL, path={"ad_account_id": self._ad_account_id}, verify=verify
         )
@@ -91,7 +167,26 @@ class Audiences:
     async def replace_upload_url(
         self, audience_id: str, *, verify: Verify[AudienceUpload] | None = None
     ) -> AudienceUpload:
-        """Get a fresh signed URL to upload an audience's customer list (replaceUploadUrl)."""
+        """Get a fresh signed URL to upload an audience's customer list (replaceUploadUrl).
+
+        Args:
+            audience_id: the audience's ID.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`AudienceUpload`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.audiences.replace_upload_url(audience_id)
+        """
         return await self._session.call(
             operations.REPLACE_UPLOAD_URL,
             path={"ad_account_id": self._ad_account_id, "audience_id": audience_id},
@@ -99,7 +194,23 @@ class Audiences:
         )
 
     async def get(self, audience_id: str) -> Audience:
-        """Read one audience, its size and its status (getAudience)."""
+        """Read one audience, its size and its status (getAudience).
+
+        Args:
+            audience_id: the audience's ID.
+
+        Returns:
+            :class:`Audience`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.audiences.get(audience_id)
+        """
         return await self._session.call(
             operations.GET_AUDIENCE, path={"ad_account_id": self._ad_account_id, "audience_id": audience_id}
         )
@@ -107,7 +218,27 @@ class Audiences:
     async def update(
         self, audience_id: str, body: AudienceUpdate, *, verify: Verify[Audience] | None = None
     ) -> Audience:
-        """Rename or describe an audience anew (editAudience)."""
+        """Rename or describe an audience anew (editAudience).
+
+        Args:
+            audience_id: the audience's ID.
+            body: what is sent: :class:`AudienceUpdate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`Audience`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.audiences.update(audience_id, body)
+        """
         return await self._session.call(
             operations.EDIT_AUDIENCE,
             path={"ad_account_id": self._ad_account_id, "audience_id": audience_id},
@@ -116,7 +247,26 @@ class Audiences:
         )
 
     async def delete(self, audience_id: str, *, verify: Verify[AudienceDeletion] | None = None) -> AudienceDeletion:
-        """Delete an audience that no ad set uses, and its lookalikes (deleteAudience)."""
+        """Delete an audience that no ad set uses, and its lookalikes (deleteAudience).
+
+        Args:
+            audience_id: the audience's ID.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`AudienceDeletion`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.audiences.delete(audience_id)
+        """
         return await self._session.call(
             operations.DELETE_AUDIENCE,
             path={"ad_account_id": self._ad_account_id, "audience_id": audience_id},

@@ -80,13 +80,45 @@ class BusinessResources:
         return Pixels(self._session, self._business_id)
 
     async def get(self) -> Business:
-        """Read the business (getBusiness)."""
+        """Read the business (getBusiness).
+
+        Returns:
+            :class:`Business`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await business.get()
+        """
         from spotify_ads_async import operations
 
         return await self._session.call(operations.GET_BUSINESS, path={"business_id": self._business_id})
 
     async def update(self, body: BusinessUpdate, *, verify: Verify[Business] | None = None) -> Business:
-        """Rename the business (updateBusiness)."""
+        """Rename the business (updateBusiness).
+
+        Args:
+            body: what is sent: :class:`BusinessUpdate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`Business`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await business.update(body)
+        """
         from spotify_ads_async import operations
 
         return await self._session.call(

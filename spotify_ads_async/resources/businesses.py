@@ -24,9 +24,41 @@ class Businesses:
         self._session = session
 
     def list(self) -> ListCall[Business]:
-        """List the businesses of the user behind the token (getBusinesses)."""
+        """List the businesses of the user behind the token (getBusinesses).
+
+        Returns:
+            A list call: `async for` reads every :class:`Business`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in ads.businesses.list():
+                    ...
+        """
         return ListCall(self._session, operations.GET_BUSINESSES)
 
     async def create(self, body: BusinessCreate, *, verify: Verify[Business] | None = None) -> Business:
-        """Create a business (createBusiness)."""
+        """Create a business (createBusiness).
+
+        Args:
+            body: what is sent: :class:`BusinessCreate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`Business`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await ads.businesses.create(body)
+        """
         return await self._session.call(operations.CREATE_BUSINESS, body=body, verify=verify)

@@ -54,7 +54,37 @@ class Campaigns:
         updated_at_gt: UtcTime | UnsetType = UNSET,
         updated_at_gte: UtcTime | UnsetType = UNSET,
     ) -> ListCall[Campaign]:
-        """List campaigns, by id, name, status, or the status of their ad sets (getCampaigns)."""
+        """List campaigns, by id, name, status, or the status of their ad sets (getCampaigns).
+
+        Args:
+            ad_set_statuses: a list, each once, of :class:`AdSetStatus`: ACTIVE, ACTIVE_RESTRICTED, APPROVED,
+                ARCHIVED, COMPLETED, PENDING_APPROVAL, READY, REJECTED.
+            campaign_ids: a list, of IDs.
+            fields: a list of at least 1 items, each once, of :class:`CampaignField`: ID, NAME, CREATED_AT,
+                UPDATED_AT, STATUS, PURCHASE_ORDER, OBJECTIVE, MEASUREMENT_METADATA, DELIVERY.
+            limit: how many rows a page holds: a whole number of 1 to 50.
+            name: text.
+            offset: how many rows to pass over: a whole number of at least 0.
+            salesforce_sales_order: text.
+            sort_direction: in which direction to sort: :class:`SortDirection`: ASC, DESC.
+            sort_field: what to sort by: :class:`CampaignSortField`: ID, NAME, CREATED_AT, UPDATED_AT, STATUS.
+            statuses: a list, of :class:`CampaignStatus`: ACTIVE, PAUSED, ARCHIVED, AGENT_CONTROLLED,
+                ACTIVE_RESTRICTED, PENDING_ADVERTISER_REVIEW.
+            updated_at_gt: a time in UTC; fractions of a second are cut off.
+            updated_at_gte: a time in UTC; fractions of a second are cut off.
+
+        Returns:
+            A list call: `async for` reads every :class:`Campaign`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in account.campaigns.list():
+                    ...
+        """
         return ListCall(
             self._session,
             operations.GET_CAMPAIGNS,
@@ -76,7 +106,25 @@ class Campaigns:
         )
 
     async def create(self, body: CampaignCreate, *, idempotency_key: str | None = None) -> Campaign:
-        """Create a campaign (createCampaign)."""
+        """Create a campaign (createCampaign).
+
+        Args:
+            body: what is sent: :class:`CampaignCreate`.
+            idempotency_key: kept over the repeats of one create; with the same key nothing is made twice.
+
+        Returns:
+            :class:`Campaign`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.campaigns.create(body)
+        """
         return await self._session.call(
             operations.CREATE_CAMPAIGN,
             path={"ad_account_id": self._ad_account_id},
@@ -85,7 +133,25 @@ class Campaigns:
         )
 
     async def get(self, campaign_id: str, *, fields: Sequence[CampaignField] | UnsetType = UNSET) -> Campaign:
-        """Read one campaign, or some fields of it (getCampaign)."""
+        """Read one campaign, or some fields of it (getCampaign).
+
+        Args:
+            campaign_id: the campaign's ID.
+            fields: a list of at least 1 items, each once, of :class:`CampaignField`: ID, NAME, CREATED_AT,
+                UPDATED_AT, STATUS, PURCHASE_ORDER, OBJECTIVE, MEASUREMENT_METADATA, DELIVERY.
+
+        Returns:
+            :class:`Campaign`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.campaigns.get(campaign_id)
+        """
         return await self._session.call(
             operations.GET_CAMPAIGN,
             path={"ad_account_id": self._ad_account_id, "campaign_id": campaign_id},
@@ -95,7 +161,27 @@ class Campaigns:
     async def update(
         self, campaign_id: str, body: CampaignUpdate, *, verify: Verify[Campaign] | None = None
     ) -> Campaign:
-        """Rename, pause, resume or archive a campaign (updateCampaign)."""
+        """Rename, pause, resume or archive a campaign (updateCampaign).
+
+        Args:
+            campaign_id: the campaign's ID.
+            body: what is sent: :class:`CampaignUpdate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`Campaign`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.campaigns.update(campaign_id, body)
+        """
         return await self._session.call(
             operations.UPDATE_CAMPAIGN,
             path={"ad_account_id": self._ad_account_id, "campaign_id": campaign_id},
@@ -104,7 +190,25 @@ class Campaigns:
         )
 
     async def create_draft(self, campaign_id: str, *, idempotency_key: str | None = None) -> CampaignDraft:
-        """Make a draft from a live campaign (createDraftFromCampaign)."""
+        """Make a draft from a live campaign (createDraftFromCampaign).
+
+        Args:
+            campaign_id: the campaign's ID.
+            idempotency_key: kept over the repeats of one create; with the same key nothing is made twice.
+
+        Returns:
+            :class:`CampaignDraft`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.campaigns.create_draft(campaign_id)
+        """
         return await self._session.call(
             operations.CREATE_DRAFT_FROM_CAMPAIGN,
             path={"ad_account_id": self._ad_account_id, "campaign_id": campaign_id},

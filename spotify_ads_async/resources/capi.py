@@ -32,7 +32,23 @@ class CapiTokens:
         self._business_id = business_id
 
     def list(self, capi_connection_id: str) -> ListCall[CapiAuthToken]:
-        """List the tokens of an integration of the Conversions API (getCapiAuthTokens)."""
+        """List the tokens of an integration of the Conversions API (getCapiAuthTokens).
+
+        Args:
+            capi_connection_id: the Conversions API connection's ID.
+
+        Returns:
+            A list call: `async for` reads every :class:`CapiAuthToken`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in business.capi.tokens.list(capi_connection_id):
+                    ...
+        """
         return ListCall(
             self._session,
             operations.GET_CAPI_AUTH_TOKENS,
@@ -42,7 +58,26 @@ class CapiTokens:
     async def create(
         self, capi_connection_id: str, *, verify: Verify[CapiAuthTokenCreated] | None = None
     ) -> CapiAuthTokenCreated:
-        """Issue a token for an integration of the Conversions API (createCapiAuthToken)."""
+        """Issue a token for an integration of the Conversions API (createCapiAuthToken).
+
+        Args:
+            capi_connection_id: the Conversions API connection's ID.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`CapiAuthTokenCreated`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await business.capi.tokens.create(capi_connection_id)
+        """
         return await self._session.call(
             operations.CREATE_CAPI_AUTH_TOKEN,
             path={"business_id": self._business_id, "capi_connection_id": capi_connection_id},
@@ -50,7 +85,22 @@ class CapiTokens:
         )
 
     async def delete(self, capi_connection_id: str, capi_auth_token_id: str) -> None:
-        """Revoke a token of an integration of the Conversions API (deleteCapiAuthToken)."""
+        """Revoke a token of an integration of the Conversions API (deleteCapiAuthToken).
+
+        Args:
+            capi_connection_id: the Conversions API connection's ID.
+            capi_auth_token_id: the Conversions API auth token's ID.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                await business.capi.tokens.delete(capi_connection_id, capi_auth_token_id)
+        """
         await self._session.call(
             operations.DELETE_CAPI_AUTH_TOKEN,
             path={
@@ -72,13 +122,48 @@ class CapiIntegrations:
     async def create(
         self, body: CapiIntegrationCreate, *, verify: Verify[CapiIntegration] | None = None
     ) -> CapiIntegration:
-        """Create an integration of the Conversions API (createCapiIntegration)."""
+        """Create an integration of the Conversions API (createCapiIntegration).
+
+        Args:
+            body: what is sent: :class:`CapiIntegrationCreate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`CapiIntegration`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await business.capi.create(body)
+        """
         return await self._session.call(
             operations.CREATE_CAPI_INTEGRATION, path={"business_id": self._business_id}, body=body, verify=verify
         )
 
     async def get(self, capi_connection_id: str) -> CapiIntegration:
-        """Read one integration of the Conversions API (getCapiIntegrationById)."""
+        """Read one integration of the Conversions API (getCapiIntegrationById).
+
+        Args:
+            capi_connection_id: the Conversions API connection's ID.
+
+        Returns:
+            :class:`CapiIntegration`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await business.capi.get(capi_connection_id)
+        """
         return await self._session.call(
             operations.GET_CAPI_INTEGRATION_BY_ID,
             path={"business_id": self._business_id, "capi_connection_id": capi_connection_id},
@@ -87,7 +172,27 @@ class CapiIntegrations:
     async def update(
         self, capi_connection_id: str, body: CapiIntegrationUpdate, *, verify: Verify[CapiIntegration] | None = None
     ) -> CapiIntegration:
-        """Rename an integration of the Conversions API (updateCapiIntegrationById)."""
+        """Rename an integration of the Conversions API (updateCapiIntegrationById).
+
+        Args:
+            capi_connection_id: the Conversions API connection's ID.
+            body: what is sent: :class:`CapiIntegrationUpdate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`CapiIntegration`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await business.capi.update(capi_connection_id, body)
+        """
         return await self._session.call(
             operations.UPDATE_CAPI_INTEGRATION_BY_ID,
             path={"business_id": self._business_id, "capi_connection_id": capi_connection_id},

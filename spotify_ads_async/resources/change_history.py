@@ -52,7 +52,36 @@ class ChangeHistory:
         sort_direction: SortDirection | UnsetType = UNSET,
         sort_field: ChangeHistorySortField | UnsetType = UNSET,
     ) -> ListCall[ChangeHistoryEntry]:
-        """List changes, by who, what and when (getChangeHistory)."""
+        """List changes, by who, what and when (getChangeHistory).
+
+        Args:
+            actor_ids: a list, of text.
+            change_category: :class:`ChangeCategory`: STATUS, BUDGET, TARGETING, CREATIVE, SCHEDULING, SETTINGS,
+                BILLING.
+            change_ids: a list, of IDs.
+            created_gte: a time in UTC; fractions of a second are cut off.
+            created_lte: a time in UTC; fractions of a second are cut off.
+            entity_ids: a list, of IDs.
+            entity_name: text of 2 to 255 characters.
+            entity_type: :class:`ChangeHistoryEntityType`: CAMPAIGN, AD_SET, AD_ACCOUNT, BUSINESS, CREATIVE.
+            limit: how many rows a page holds: a whole number of 1 to 50.
+            offset: how many rows to pass over: a whole number of at least 0.
+            principal_type: :class:`PrincipalType`: USER, SERVICE.
+            sort_direction: in which direction to sort: :class:`SortDirection`: ASC, DESC.
+            sort_field: what to sort by: :class:`ChangeHistorySortField`: TIMESTAMP, ENTITY_TYPE, PRINCIPAL_TYPE.
+
+        Returns:
+            A list call: `async for` reads every :class:`ChangeHistoryEntry`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in account.change_history.list():
+                    ...
+        """
         return ListCall(
             self._session,
             operations.GET_CHANGE_HISTORY,

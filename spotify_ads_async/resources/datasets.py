@@ -35,7 +35,23 @@ class Datasets:
         self._business_id = business_id
 
     def list_for_ad_account(self, ad_account_id: str) -> ListCall[Dataset]:
-        """List the datasets that an ad account may use (getDatasetsByAdAccountId)."""
+        """List the datasets that an ad account may use (getDatasetsByAdAccountId).
+
+        Args:
+            ad_account_id: the ad account's ID.
+
+        Returns:
+            A list call: `async for` reads every :class:`Dataset`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in business.datasets.list_for_ad_account(ad_account_id):
+                    ...
+        """
         return ListCall(
             self._session,
             operations.GET_DATASETS_BY_AD_ACCOUNT_ID,
@@ -43,23 +59,91 @@ class Datasets:
         )
 
     def list(self) -> ListCall[Dataset]:
-        """List the datasets of the business (getDatasetsByBusinessId)."""
+        """List the datasets of the business (getDatasetsByBusinessId).
+
+        Returns:
+            A list call: `async for` reads every :class:`Dataset`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in business.datasets.list():
+                    ...
+        """
         return ListCall(self._session, operations.GET_DATASETS_BY_BUSINESS_ID, path={"business_id": self._business_id})
 
     async def create(self, body: DatasetCreate, *, verify: Verify[Dataset] | None = None) -> Dataset:
-        """Create a dataset from integrations (createDataset)."""
+        """Create a dataset from integrations (createDataset).
+
+        Args:
+            body: what is sent: :class:`DatasetCreate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`Dataset`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await business.datasets.create(body)
+        """
         return await self._session.call(
             operations.CREATE_DATASET, path={"business_id": self._business_id}, body=body, verify=verify
         )
 
     async def get(self, dataset_id: str) -> Dataset:
-        """Read one dataset (getDatasetById)."""
+        """Read one dataset (getDatasetById).
+
+        Args:
+            dataset_id: the dataset's ID.
+
+        Returns:
+            :class:`Dataset`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await business.datasets.get(dataset_id)
+        """
         return await self._session.call(
             operations.GET_DATASET_BY_ID, path={"business_id": self._business_id, "dataset_id": dataset_id}
         )
 
     async def update(self, dataset_id: str, body: DatasetUpdate, *, verify: Verify[Dataset] | None = None) -> Dataset:
-        """Rename a dataset (updateDatasetById)."""
+        """Rename a dataset (updateDatasetById).
+
+        Args:
+            dataset_id: the dataset's ID.
+            body: what is sent: :class:`DatasetUpdate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`Dataset`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await business.datasets.update(dataset_id, body)
+        """
         return await self._session.call(
             operations.UPDATE_DATASET_BY_ID,
             path={"business_id": self._business_id, "dataset_id": dataset_id},
@@ -68,14 +152,44 @@ class Datasets:
         )
 
     async def share(self, dataset_id: str, ad_account_id: str) -> None:
-        """Let an ad account use a dataset (shareBusinessDatasetWithAdAccount)."""
+        """Let an ad account use a dataset (shareBusinessDatasetWithAdAccount).
+
+        Args:
+            dataset_id: the dataset's ID.
+            ad_account_id: the ad account's ID.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                await business.datasets.share(dataset_id, ad_account_id)
+        """
         await self._session.call(
             operations.SHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT,
             path={"business_id": self._business_id, "dataset_id": dataset_id, "ad_account_id": ad_account_id},
         )
 
     async def unshare(self, dataset_id: str, ad_account_id: str) -> None:
-        """No longer let an ad account use a dataset (unshareBusinessDatasetWithAdAccount)."""
+        """No longer let an ad account use a dataset (unshareBusinessDatasetWithAdAccount).
+
+        Args:
+            dataset_id: the dataset's ID.
+            ad_account_id: the ad account's ID.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                await business.datasets.unshare(dataset_id, ad_account_id)
+        """
         await self._session.call(
             operations.UNSHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT,
             path={"business_id": self._business_id, "dataset_id": dataset_id, "ad_account_id": ad_account_id},
@@ -88,7 +202,25 @@ class Datasets:
         granularities: Sequence[DiagnosticsGranularity],
         datasource_ids: Sequence[str] | UnsetType = UNSET,
     ) -> ListCall[DiagnosticDatasource]:
-        """Count the events that reached a dataset over time (getDiagnosticsByDatasetId)."""
+        """Count the events that reached a dataset over time (getDiagnosticsByDatasetId).
+
+        Args:
+            dataset_id: the dataset's ID.
+            granularities: a list, of :class:`DiagnosticsGranularity`: DAILY, HOURLY.
+            datasource_ids: a list, of text.
+
+        Returns:
+            A list call: `async for` reads every :class:`DiagnosticDatasource`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in business.datasets.diagnostics(dataset_id):
+                    ...
+        """
         return ListCall(
             self._session,
             operations.GET_DIAGNOSTICS_BY_DATASET_ID,
@@ -99,7 +231,27 @@ class Datasets:
     async def remove_integration(
         self, dataset_id: str, integration_id: str, *, verify: Verify[Dataset] | None = None
     ) -> Dataset:
-        """Take an integration out of a dataset (removeIntegrationFromDataset)."""
+        """Take an integration out of a dataset (removeIntegrationFromDataset).
+
+        Args:
+            dataset_id: the dataset's ID.
+            integration_id: the integration's ID.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`Dataset`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await business.datasets.remove_integration(dataset_id, integration_id)
+        """
         return await self._session.call(
             operations.REMOVE_INTEGRATION_FROM_DATASET,
             path={"business_id": self._business_id, "dataset_id": dataset_id, "integration_id": integration_id},

@@ -60,7 +60,30 @@ class AdSetDrafts:
         sort_field: AdSetSortField | UnsetType = UNSET,
         statuses: Sequence[AdSetStatus] | UnsetType = UNSET,
     ) -> ListCall[AdSetDraft]:
-        """List drafts of ad sets, by campaign or status (getAdSetDrafts)."""
+        """List drafts of ad sets, by campaign or status (getAdSetDrafts).
+
+        Args:
+            campaign_ids: a list, of IDs.
+            limit: how many rows a page holds: a whole number of 1 to 50.
+            offset: how many rows to pass over: a whole number of at least 0.
+            sort_direction: in which direction to sort: :class:`SortDirection`: ASC, DESC.
+            sort_field: what to sort by: :class:`AdSetSortField`: CREATED_AT, UPDATED_AT, NAME, STATUS, BUDGET,
+                START_DATE_TIME, END_DATE_TIME.
+            statuses: a list, each once, of :class:`AdSetStatus`: ACTIVE, ACTIVE_RESTRICTED, APPROVED, ARCHIVED,
+                COMPLETED, PENDING_APPROVAL, READY, REJECTED.
+
+        Returns:
+            A list call: `async for` reads every :class:`AdSetDraft`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in account.drafts.ad_sets.list():
+                    ...
+        """
         return ListCall(
             self._session,
             operations.GET_AD_SET_DRAFTS,
@@ -76,7 +99,25 @@ class AdSetDrafts:
         )
 
     async def create(self, body: AdSetDraftCreate, *, idempotency_key: str | None = None) -> AdSetDraft:
-        """Create a draft of an ad set (createAdSetDraft)."""
+        """Create a draft of an ad set (createAdSetDraft).
+
+        Args:
+            body: what is sent: :class:`AdSetDraftCreate`.
+            idempotency_key: kept over the repeats of one create; with the same key nothing is made twice.
+
+        Returns:
+            :class:`AdSetDraft`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.drafts.ad_sets.create(body)
+        """
         return await self._session.call(
             operations.CREATE_AD_SET_DRAFT,
             path={"ad_account_id": self._ad_account_id},
@@ -85,7 +126,23 @@ class AdSetDrafts:
         )
 
     async def get(self, draft_ad_set_id: str) -> AdSetDraft:
-        """Read one draft of an ad set (getAdSetDraft)."""
+        """Read one draft of an ad set (getAdSetDraft).
+
+        Args:
+            draft_ad_set_id: the draft ad set's ID.
+
+        Returns:
+            :class:`AdSetDraft`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.drafts.ad_sets.get(draft_ad_set_id)
+        """
         return await self._session.call(
             operations.GET_AD_SET_DRAFT, path={"ad_account_id": self._ad_account_id, "draft_ad_set_id": draft_ad_set_id}
         )
@@ -93,7 +150,27 @@ class AdSetDrafts:
     async def update(
         self, draft_ad_set_id: str, body: AdSetDraftUpdate, *, verify: Verify[AdSetDraft] | None = None
     ) -> AdSetDraft:
-        """Change a draft of an ad set (updateAdSetDraft)."""
+        """Change a draft of an ad set (updateAdSetDraft).
+
+        Args:
+            draft_ad_set_id: the draft ad set's ID.
+            body: what is sent: :class:`AdSetDraftUpdate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`AdSetDraft`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.drafts.ad_sets.update(draft_ad_set_id, body)
+        """
         return await self._session.call(
             operations.UPDATE_AD_SET_DRAFT,
             path={"ad_account_id": self._ad_account_id, "draft_ad_set_id": draft_ad_set_id},
@@ -102,7 +179,20 @@ class AdSetDrafts:
         )
 
     async def delete(self, draft_ad_set_id: str) -> None:
-        """Delete a draft of an ad set (deleteAdSetDraft)."""
+        """Delete a draft of an ad set (deleteAdSetDraft).
+
+        Args:
+            draft_ad_set_id: the draft ad set's ID.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                await account.drafts.ad_sets.delete(draft_ad_set_id)
+        """
         await self._session.call(
             operations.DELETE_AD_SET_DRAFT,
             path={"ad_account_id": self._ad_account_id, "draft_ad_set_id": draft_ad_set_id},
@@ -124,7 +214,27 @@ class AdDrafts:
         offset: int | UnsetType = UNSET,
         statuses: Sequence[AdStatus] | UnsetType = UNSET,
     ) -> ListCall[AdDraft]:
-        """List drafts of ads, by ad set or status (getAdDrafts)."""
+        """List drafts of ads, by ad set or status (getAdDrafts).
+
+        Args:
+            ad_set_ids: a list, of IDs.
+            limit: how many rows a page holds: a whole number of 1 to 50.
+            offset: how many rows to pass over: a whole number of at least 0.
+            statuses: a list, each once, of :class:`AdStatus`: ACTIVE, APPROVED, ARCHIVED, FAILED, PENDING,
+                PENDING_APPROVAL, REJECTED.
+
+        Returns:
+            A list call: `async for` reads every :class:`AdDraft`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in account.drafts.ads.list():
+                    ...
+        """
         return ListCall(
             self._session,
             operations.GET_AD_DRAFTS,
@@ -133,7 +243,25 @@ class AdDrafts:
         )
 
     async def create(self, body: AdDraftCreate, *, idempotency_key: str | None = None) -> AdDraft:
-        """Create a draft of an ad (createAdDraft)."""
+        """Create a draft of an ad (createAdDraft).
+
+        Args:
+            body: what is sent: :class:`AdDraftCreate`.
+            idempotency_key: kept over the repeats of one create; with the same key nothing is made twice.
+
+        Returns:
+            :class:`AdDraft`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.drafts.ads.create(body)
+        """
         return await self._session.call(
             operations.CREATE_AD_DRAFT,
             path={"ad_account_id": self._ad_account_id},
@@ -142,13 +270,49 @@ class AdDrafts:
         )
 
     async def get(self, draft_ad_id: str) -> AdDraft:
-        """Read one draft of an ad (getAdDraft)."""
+        """Read one draft of an ad (getAdDraft).
+
+        Args:
+            draft_ad_id: the draft ad's ID.
+
+        Returns:
+            :class:`AdDraft`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.drafts.ads.get(draft_ad_id)
+        """
         return await self._session.call(
             operations.GET_AD_DRAFT, path={"ad_account_id": self._ad_account_id, "draft_ad_id": draft_ad_id}
         )
 
     async def update(self, draft_ad_id: str, body: AdDraftUpdate, *, verify: Verify[AdDraft] | None = None) -> AdDraft:
-        """Change a draft of an ad (updateAdDraft)."""
+        """Change a draft of an ad (updateAdDraft).
+
+        Args:
+            draft_ad_id: the draft ad's ID.
+            body: what is sent: :class:`AdDraftUpdate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`AdDraft`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.drafts.ads.update(draft_ad_id, body)
+        """
         return await self._session.call(
             operations.UPDATE_AD_DRAFT,
             path={"ad_account_id": self._ad_account_id, "draft_ad_id": draft_ad_id},
@@ -157,7 +321,20 @@ class AdDrafts:
         )
 
     async def delete(self, draft_ad_id: str) -> None:
-        """Delete a draft of an ad (deleteAdDraft)."""
+        """Delete a draft of an ad (deleteAdDraft).
+
+        Args:
+            draft_ad_id: the draft ad's ID.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                await account.drafts.ads.delete(draft_ad_id)
+        """
         await self._session.call(
             operations.DELETE_AD_DRAFT, path={"ad_account_id": self._ad_account_id, "draft_ad_id": draft_ad_id}
         )
@@ -181,7 +358,30 @@ class CampaignDrafts:
         sort_field: CampaignSortField | UnsetType = UNSET,
         statuses: Sequence[CampaignStatus] | UnsetType = UNSET,
     ) -> ListCall[CampaignDraft]:
-        """List drafts of campaigns, by id, channel or status (getCampaignDraftsV3)."""
+        """List drafts of campaigns, by id, channel or status (getCampaignDraftsV3).
+
+        Args:
+            campaign_ids: a list, of IDs.
+            channel: a list, of :class:`CampaignChannel`: .
+            limit: how many rows a page holds: a whole number of 1 to 50.
+            offset: how many rows to pass over: a whole number of at least 0.
+            sort_direction: in which direction to sort: :class:`SortDirection`: ASC, DESC.
+            sort_field: what to sort by: :class:`CampaignSortField`: ID, NAME, CREATED_AT, UPDATED_AT, STATUS.
+            statuses: a list, of :class:`CampaignStatus`: ACTIVE, PAUSED, ARCHIVED, AGENT_CONTROLLED,
+                ACTIVE_RESTRICTED, PENDING_ADVERTISER_REVIEW.
+
+        Returns:
+            A list call: `async for` reads every :class:`CampaignDraft`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in account.drafts.campaigns.list():
+                    ...
+        """
         return ListCall(
             self._session,
             operations.GET_CAMPAIGN_DRAFTS_V3,
@@ -198,7 +398,25 @@ class CampaignDrafts:
         )
 
     async def create(self, body: CampaignDraftCreate, *, idempotency_key: str | None = None) -> CampaignDraft:
-        """Create a draft of a campaign (createCampaignDraft)."""
+        """Create a draft of a campaign (createCampaignDraft).
+
+        Args:
+            body: what is sent: :class:`CampaignDraftCreate`.
+            idempotency_key: kept over the repeats of one create; with the same key nothing is made twice.
+
+        Returns:
+            :class:`CampaignDraft`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.drafts.campaigns.create(body)
+        """
         return await self._session.call(
             operations.CREATE_CAMPAIGN_DRAFT,
             path={"ad_account_id": self._ad_account_id},
@@ -207,7 +425,23 @@ class CampaignDrafts:
         )
 
     async def get(self, draft_campaign_id: str) -> CampaignDraft:
-        """Read one draft of a campaign, with the version of everything in it (getCampaignDraft)."""
+        """Read one draft of a campaign, with the version of everything in it (getCampaignDraft).
+
+        Args:
+            draft_campaign_id: the draft campaign's ID.
+
+        Returns:
+            :class:`CampaignDraft`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.drafts.campaigns.get(draft_campaign_id)
+        """
         return await self._session.call(
             operations.GET_CAMPAIGN_DRAFT,
             path={"ad_account_id": self._ad_account_id, "draft_campaign_id": draft_campaign_id},
@@ -220,7 +454,27 @@ class CampaignDrafts:
         *,
         verify: Verify[CampaignDraftPublishResult] | None = None,
     ) -> CampaignDraftPublishResult:
-        """Check a draft with all its ad sets and ads, or make it live (publishCampaignDraft)."""
+        """Check a draft with all its ad sets and ads, or make it live (publishCampaignDraft).
+
+        Args:
+            draft_campaign_id: the draft campaign's ID.
+            body: what is sent: :class:`CampaignDraftPublish`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`CampaignDraftPublishResult`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.drafts.campaigns.publish(draft_campaign_id, body)
+        """
         return await self._session.call(
             operations.PUBLISH_CAMPAIGN_DRAFT,
             path={"ad_account_id": self._ad_account_id, "draft_campaign_id": draft_campaign_id},
@@ -231,7 +485,27 @@ class CampaignDrafts:
     async def update(
         self, draft_campaign_id: str, body: CampaignDraftUpdate, *, verify: Verify[CampaignDraft] | None = None
     ) -> CampaignDraft:
-        """Change a draft of a campaign (updateCampaignDraft)."""
+        """Change a draft of a campaign (updateCampaignDraft).
+
+        Args:
+            draft_campaign_id: the draft campaign's ID.
+            body: what is sent: :class:`CampaignDraftUpdate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`CampaignDraft`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.drafts.campaigns.update(draft_campaign_id, body)
+        """
         return await self._session.call(
             operations.UPDATE_CAMPAIGN_DRAFT,
             path={"ad_account_id": self._ad_account_id, "draft_campaign_id": draft_campaign_id},
@@ -240,7 +514,20 @@ class CampaignDrafts:
         )
 
     async def delete(self, draft_campaign_id: str) -> None:
-        """Delete a draft of a campaign (deleteCampaignDraft)."""
+        """Delete a draft of a campaign (deleteCampaignDraft).
+
+        Args:
+            draft_campaign_id: the draft campaign's ID.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                await account.drafts.campaigns.delete(draft_campaign_id)
+        """
         await self._session.call(
             operations.DELETE_CAMPAIGN_DRAFT,
             path={"ad_account_id": self._ad_account_id, "draft_campaign_id": draft_campaign_id},

@@ -23,9 +23,41 @@ class Estimates:
         self._session = session
 
     async def audience(self, body: AudienceEstimateQuery) -> AudienceEstimate:
-        """Forecast how many people an ad set would reach, and how often (estimateAudience)."""
+        """Forecast how many people an ad set would reach, and how often (estimateAudience).
+
+        Args:
+            body: what is sent: :class:`AudienceEstimateQuery`.
+
+        Returns:
+            :class:`AudienceEstimate`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await ads.estimates.audience(body)
+        """
         return await self._session.call(operations.ESTIMATE_AUDIENCE, body=body)
 
     async def bid(self, body: BidEstimateQuery) -> BidEstimate:
-        """Suggest a range for the bid of an ad set (estimateBid)."""
+        """Suggest a range for the bid of an ad set (estimateBid).
+
+        Args:
+            body: what is sent: :class:`BidEstimateQuery`.
+
+        Returns:
+            :class:`BidEstimate`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await ads.estimates.bid(body)
+        """
         return await self._session.call(operations.ESTIMATE_BID, body=body)

@@ -25,7 +25,20 @@ class Experiments:
         self._ad_account_id = ad_account_id
 
     def availability(self) -> ListCall[ActiveExperiment]:
-        """Tell which experiments the ad account may start and which run (getExperimentAvailability)."""
+        """Tell which experiments the ad account may start and which run (getExperimentAvailability).
+
+        Returns:
+            A list call: `async for` reads every :class:`ActiveExperiment`: CLS, SBL, AB_TEST, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in account.experiments.availability():
+                    ...
+        """
         return ListCall(
             self._session, operations.GET_EXPERIMENT_AVAILABILITY, path={"ad_account_id": self._ad_account_id}
         )

@@ -25,11 +25,38 @@ class BusinessInvitations:
         self._business_id = business_id
 
     def list(self) -> ListCall[PendingBusinessInvitation]:
-        """List invitations that nobody has answered yet (getPendingInvitations)."""
+        """List invitations that nobody has answered yet (getPendingInvitations).
+
+        Returns:
+            A list call: `async for` reads every :class:`PendingBusinessInvitation`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in business.invitations.list():
+                    ...
+        """
         return ListCall(self._session, operations.GET_PENDING_INVITATIONS, path={"business_id": self._business_id})
 
     async def cancel(self, invitation_id: str) -> None:
-        """Withdraw an invitation (cancelBusinessInvitation)."""
+        """Withdraw an invitation (cancelBusinessInvitation).
+
+        Args:
+            invitation_id: the invitation's ID.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                await business.invitations.cancel(invitation_id)
+        """
         await self._session.call(
             operations.CANCEL_BUSINESS_INVITATION,
             path={"business_id": self._business_id, "invitation_id": invitation_id},
@@ -38,7 +65,26 @@ class BusinessInvitations:
     async def accept(
         self, body: BusinessInvitationAccept, *, verify: Verify[BusinessMember] | None = None
     ) -> BusinessMember:
-        """Accept an invitation, and so join the business (acceptBusinessInvitation)."""
+        """Accept an invitation, and so join the business (acceptBusinessInvitation).
+
+        Args:
+            body: what is sent: :class:`BusinessInvitationAccept`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`BusinessMember`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await business.invitations.accept(body)
+        """
         return await self._session.call(
             operations.ACCEPT_BUSINESS_INVITATION, path={"business_id": self._business_id}, body=body, verify=verify
         )

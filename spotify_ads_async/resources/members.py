@@ -36,11 +36,43 @@ class AdAccountMembers:
         self._ad_account_id = ad_account_id
 
     def list(self) -> ListCall[AdAccountMember]:
-        """List who may work in the ad account (getAdAccountMembers)."""
+        """List who may work in the ad account (getAdAccountMembers).
+
+        Returns:
+            A list call: `async for` reads every :class:`AdAccountMember`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in account.members.list():
+                    ...
+        """
         return ListCall(self._session, operations.GET_AD_ACCOUNT_MEMBERS, path={"ad_account_id": self._ad_account_id})
 
     async def add(self, body: AdAccountMemberAdd, *, verify: Verify[AdAccountMember] | None = None) -> AdAccountMember:
-        """Give a member of the business a role in the ad account (addMemberToAdAccount)."""
+        """Give a member of the business a role in the ad account (addMemberToAdAccount).
+
+        Args:
+            body: what is sent: :class:`AdAccountMemberAdd`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`AdAccountMember`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.members.add(body)
+        """
         return await self._session.call(
             operations.ADD_MEMBER_TO_AD_ACCOUNT, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify
         )
@@ -48,7 +80,27 @@ class AdAccountMembers:
     async def update_role(
         self, member_id: str, body: AdAccountMemberRoleUpdate, *, verify: Verify[AdAccountMember] | None = None
     ) -> AdAccountMember:
-        """Change a member's role in the ad account (updateAdAccountMemberRole)."""
+        """Change a member's role in the ad account (updateAdAccountMemberRole).
+
+        Args:
+            member_id: the member's ID.
+            body: what is sent: :class:`AdAccountMemberRoleUpdate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`AdAccountMember`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.members.update_role(member_id, body)
+        """
         return await self._session.call(
             operations.UPDATE_AD_ACCOUNT_MEMBER_ROLE,
             path={"ad_account_id": self._ad_account_id, "member_id": member_id},
@@ -57,7 +109,21 @@ class AdAccountMembers:
         )
 
     async def remove(self, member_id: str) -> None:
-        """Take a member's access to the ad account away (removeAdAccountMember)."""
+        """Take a member's access to the ad account away (removeAdAccountMember).
+
+        Args:
+            member_id: the member's ID.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                await account.members.remove(member_id)
+        """
         await self._session.call(
             operations.REMOVE_AD_ACCOUNT_MEMBER, path={"ad_account_id": self._ad_account_id, "member_id": member_id}
         )
@@ -71,7 +137,23 @@ class BusinessMembers:
         self._business_id = business_id
 
     def ad_accounts(self, member_id: str) -> ListCall[AdAccount]:
-        """List the ad accounts that a member of the business may work in (getAdAccountsForBusinessMember)."""
+        """List the ad accounts that a member of the business may work in (getAdAccountsForBusinessMember).
+
+        Args:
+            member_id: the member's ID.
+
+        Returns:
+            A list call: `async for` reads every :class:`AdAccount`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in business.members.ad_accounts(member_id):
+                    ...
+        """
         return ListCall(
             self._session,
             operations.GET_AD_ACCOUNTS_FOR_BUSINESS_MEMBER,
@@ -81,17 +163,65 @@ class BusinessMembers:
     async def invite(
         self, body: BusinessInvitationCreate, *, verify: Verify[BusinessInvitation] | None = None
     ) -> BusinessInvitation:
-        """Invite someone into the business, and into ad accounts of it (createBusinessInvitation)."""
+        """Invite someone into the business, and into ad accounts of it (createBusinessInvitation).
+
+        Args:
+            body: what is sent: :class:`BusinessInvitationCreate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`BusinessInvitation`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await business.members.invite(body)
+        """
         return await self._session.call(
             operations.CREATE_BUSINESS_INVITATION, path={"business_id": self._business_id}, body=body, verify=verify
         )
 
     def list(self) -> ListCall[BusinessMember]:
-        """List who belongs to the business (getBusinessMembers)."""
+        """List who belongs to the business (getBusinessMembers).
+
+        Returns:
+            A list call: `async for` reads every :class:`BusinessMember`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in business.members.list():
+                    ...
+        """
         return ListCall(self._session, operations.GET_BUSINESS_MEMBERS, path={"business_id": self._business_id})
 
     async def get(self, member_id: str) -> BusinessMember:
-        """Read one member of the business (getBusinessMember)."""
+        """Read one member of the business (getBusinessMember).
+
+        Args:
+            member_id: the member's ID.
+
+        Returns:
+            :class:`BusinessMember`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await business.members.get(member_id)
+        """
         return await self._session.call(
             operations.GET_BUSINESS_MEMBER, path={"business_id": self._business_id, "member_id": member_id}
         )
@@ -99,7 +229,27 @@ class BusinessMembers:
     async def update(
         self, member_id: str, body: BusinessMemberUpdate, *, verify: Verify[BusinessMember] | None = None
     ) -> BusinessMember:
-        """Change a member's name, address or consent to marketing (updateBusinessMember)."""
+        """Change a member's name, address or consent to marketing (updateBusinessMember).
+
+        Args:
+            member_id: the member's ID.
+            body: what is sent: :class:`BusinessMemberUpdate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`BusinessMember`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await business.members.update(member_id, body)
+        """
         return await self._session.call(
             operations.UPDATE_BUSINESS_MEMBER,
             path={"business_id": self._business_id, "member_id": member_id},
@@ -108,7 +258,21 @@ class BusinessMembers:
         )
 
     async def remove(self, member_id: str) -> None:
-        """Take a member out of the business (removeBusinessMember)."""
+        """Take a member out of the business (removeBusinessMember).
+
+        Args:
+            member_id: the member's ID.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                await business.members.remove(member_id)
+        """
         await self._session.call(
             operations.REMOVE_BUSINESS_MEMBER, path={"business_id": self._business_id, "member_id": member_id}
         )
@@ -116,7 +280,27 @@ class BusinessMembers:
     async def update_role(
         self, member_id: str, body: BusinessMemberRoleUpdate, *, verify: Verify[BusinessMember] | None = None
     ) -> BusinessMember:
-        """Change a member's role in the business (updateBusinessMemberRole)."""
+        """Change a member's role in the business (updateBusinessMemberRole).
+
+        Args:
+            member_id: the member's ID.
+            body: what is sent: :class:`BusinessMemberRoleUpdate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`BusinessMember`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await business.members.update_role(member_id, body)
+        """
         return await self._session.call(
             operations.UPDATE_BUSINESS_MEMBER_ROLE,
             path={"business_id": self._business_id, "member_id": member_id},

@@ -29,7 +29,25 @@ class MobileApps:
     def list_for_ad_account(
         self, ad_account_id: str, *, limit: int | UnsetType = UNSET, offset: int | UnsetType = UNSET
     ) -> ListCall[MobileApp]:
-        """List the mobile apps that an ad account may use (getMobileAppsByBusinessIdAndAdAccountId)."""
+        """List the mobile apps that an ad account may use (getMobileAppsByBusinessIdAndAdAccountId).
+
+        Args:
+            ad_account_id: the ad account's ID.
+            limit: how many rows a page holds: a whole number of 1 to 50.
+            offset: how many rows to pass over: a whole number of at least 0.
+
+        Returns:
+            A list call: `async for` reads every :class:`MobileApp`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in business.mobile_apps.list_for_ad_account(ad_account_id):
+                    ...
+        """
         return ListCall(
             self._session,
             operations.GET_MOBILE_APPS_BY_BUSINESS_ID_AND_AD_ACCOUNT_ID,
@@ -38,7 +56,24 @@ class MobileApps:
         )
 
     def list(self, *, limit: int | UnsetType = UNSET, offset: int | UnsetType = UNSET) -> ListCall[MobileApp]:
-        """List the mobile apps of the business (getMobileAppsByBusinessId)."""
+        """List the mobile apps of the business (getMobileAppsByBusinessId).
+
+        Args:
+            limit: how many rows a page holds: a whole number of 1 to 50.
+            offset: how many rows to pass over: a whole number of at least 0.
+
+        Returns:
+            A list call: `async for` reads every :class:`MobileApp`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in business.mobile_apps.list():
+                    ...
+        """
         return ListCall(
             self._session,
             operations.GET_MOBILE_APPS_BY_BUSINESS_ID,
@@ -47,13 +82,48 @@ class MobileApps:
         )
 
     async def create(self, body: MobileAppCreate, *, verify: Verify[MobileApp] | None = None) -> MobileApp:
-        """Register a mobile app (createMobileAppInBusiness)."""
+        """Register a mobile app (createMobileAppInBusiness).
+
+        Args:
+            body: what is sent: :class:`MobileAppCreate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`MobileApp`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await business.mobile_apps.create(body)
+        """
         return await self._session.call(
             operations.CREATE_MOBILE_APP_IN_BUSINESS, path={"business_id": self._business_id}, body=body, verify=verify
         )
 
     async def get(self, mobile_app_id: str) -> MobileApp:
-        """Read one mobile app (getMobileAppByBusinessAndId)."""
+        """Read one mobile app (getMobileAppByBusinessAndId).
+
+        Args:
+            mobile_app_id: the mobile app's ID.
+
+        Returns:
+            :class:`MobileApp`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await business.mobile_apps.get(mobile_app_id)
+        """
         return await self._session.call(
             operations.GET_MOBILE_APP_BY_BUSINESS_AND_ID,
             path={"business_id": self._business_id, "mobile_app_id": mobile_app_id},
@@ -62,7 +132,27 @@ class MobileApps:
     async def update(
         self, mobile_app_id: str, body: MobileAppDetails, *, verify: Verify[MobileApp] | None = None
     ) -> MobileApp:
-        """Change a mobile app (updateMobileAppByBusinessAndId)."""
+        """Change a mobile app (updateMobileAppByBusinessAndId).
+
+        Args:
+            mobile_app_id: the mobile app's ID.
+            body: what is sent: :class:`MobileAppDetails`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`MobileApp`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await business.mobile_apps.update(mobile_app_id, body)
+        """
         return await self._session.call(
             operations.UPDATE_MOBILE_APP_BY_BUSINESS_AND_ID,
             path={"business_id": self._business_id, "mobile_app_id": mobile_app_id},
@@ -71,14 +161,44 @@ class MobileApps:
         )
 
     async def share(self, mobile_app_id: str, ad_account_id: str) -> None:
-        """Let an ad account use a mobile app (shareBusinessMobileAppWithAdAccount)."""
+        """Let an ad account use a mobile app (shareBusinessMobileAppWithAdAccount).
+
+        Args:
+            mobile_app_id: the mobile app's ID.
+            ad_account_id: the ad account's ID.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                await business.mobile_apps.share(mobile_app_id, ad_account_id)
+        """
         await self._session.call(
             operations.SHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT,
             path={"business_id": self._business_id, "mobile_app_id": mobile_app_id, "ad_account_id": ad_account_id},
         )
 
     async def unshare(self, mobile_app_id: str, ad_account_id: str) -> None:
-        """No longer let an ad account use a mobile app (unshareBusinessMobileAppWithAdAccount)."""
+        """No longer let an ad account use a mobile app (unshareBusinessMobileAppWithAdAccount).
+
+        Args:
+            mobile_app_id: the mobile app's ID.
+            ad_account_id: the ad account's ID.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                await business.mobile_apps.unshare(mobile_app_id, ad_account_id)
+        """
         await self._session.call(
             operations.UNSHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT,
             path={"business_id": self._business_id, "mobile_app_id": mobile_app_id, "ad_account_id": ad_account_id},

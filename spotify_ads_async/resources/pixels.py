@@ -24,13 +24,48 @@ class Pixels:
         self._business_id = business_id
 
     async def create(self, body: PixelCreate, *, verify: Verify[Pixel] | None = None) -> Pixel:
-        """Create a pixel for a website (createPixelInBusiness)."""
+        """Create a pixel for a website (createPixelInBusiness).
+
+        Args:
+            body: what is sent: :class:`PixelCreate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`Pixel`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await business.pixels.create(body)
+        """
         return await self._session.call(
             operations.CREATE_PIXEL_IN_BUSINESS, path={"business_id": self._business_id}, body=body, verify=verify
         )
 
     async def get(self, pixel_id: str) -> Pixel:
-        """Read one pixel (getPixelById)."""
+        """Read one pixel (getPixelById).
+
+        Args:
+            pixel_id: the pixel's ID.
+
+        Returns:
+            :class:`Pixel`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await business.pixels.get(pixel_id)
+        """
         return await self._session.call(
             operations.GET_PIXEL_BY_ID, path={"business_id": self._business_id, "pixel_id": pixel_id}
         )
@@ -38,7 +73,27 @@ class Pixels:
     async def update(
         self, pixel_id: str, body: PixelUpdate, *, verify: Verify[UpdatedPixel] | None = None
     ) -> UpdatedPixel:
-        """Rename a pixel or move it to another domain (updatePixelById)."""
+        """Rename a pixel or move it to another domain (updatePixelById).
+
+        Args:
+            pixel_id: the pixel's ID.
+            body: what is sent: :class:`PixelUpdate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`UpdatedPixel`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await business.pixels.update(pixel_id, body)
+        """
         return await self._session.call(
             operations.UPDATE_PIXEL_BY_ID,
             path={"business_id": self._business_id, "pixel_id": pixel_id},

@@ -30,5 +30,23 @@ class PodcastShows:
     def list(
         self, *, market: str, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET
     ) -> ListCall[ContentTarget]:
-        """Look up podcast shows that are available in a market (getPodcastShows)."""
+        """Look up podcast shows that are available in a market (getPodcastShows).
+
+        Args:
+            market: text of at least 2 characters.
+            ids: a list, of text.
+            q: text.
+
+        Returns:
+            A list call: `async for` reads every :class:`ContentTarget`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in ads.podcast_shows.list():
+                    ...
+        """
         return ListCall(self._session, operations.GET_PODCAST_SHOWS, query={"ids": ids, "market": market, "q": q})

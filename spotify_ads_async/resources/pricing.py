@@ -24,7 +24,23 @@ class Pricing:
         self._ad_account_id = ad_account_id
 
     async def reserved(self, body: ReservedPriceQuery) -> ReservedPrice:
-        """Ask for the price of a reserved campaign (getReservedPricing)."""
+        """Ask for the price of a reserved campaign (getReservedPricing).
+
+        Args:
+            body: what is sent: :class:`ReservedPriceQuery`.
+
+        Returns:
+            :class:`ReservedPrice`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.pricing.reserved(body)
+        """
         return await self._session.call(
             operations.GET_RESERVED_PRICING, path={"ad_account_id": self._ad_account_id}, body=body
         )

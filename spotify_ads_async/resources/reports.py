@@ -56,7 +56,36 @@ class Reports:
         report_start: UtcTime | UnsetType = UNSET,
         statuses: Sequence[ReportEntityStatus] | UnsetType = UNSET,
     ) -> ListCall[AggregateReportRow]:
-        """Report metrics per campaign, ad set, ad or ad account, by day or hour (getAggregateReport)."""
+        """Report metrics per campaign, ad set, ad or ad account, by day or hour (getAggregateReport).
+
+        Args:
+            continuation_token: text.
+            entity_ids: a list, of IDs.
+            entity_ids_type: :class:`ReportEntityType`: AD, AD_SET, CAMPAIGN, AD_ACCOUNT.
+            entity_status_type: :class:`ReportEntityType`: AD, AD_SET, CAMPAIGN, AD_ACCOUNT.
+            entity_type: :class:`ReportEntityType`: AD, AD_SET, CAMPAIGN, AD_ACCOUNT.
+            fields: a list, of :class:`ReportFieldType`, such as CLICKS, COMPLETES, COMPLETION_RATE, CONVERSION_RATE,
+                CTR, E_CPCL, FIRST_QUARTILES, FREQUENCY, IMPRESSIONS, INTENT_RATE, ….
+            granularity: :class:`ReportGranularity`: DAY, HOUR, LIFETIME.
+            include_parent_entity: yes or no.
+            limit: how many rows a page holds: a whole number of 1 to 50.
+            report_end: a time in UTC; fractions of a second are cut off.
+            report_start: a time in UTC; fractions of a second are cut off.
+            statuses: a list, of :class:`ReportEntityStatus`: ACTIVE, APPROVED, ARCHIVED, PENDING_APPROVAL, REJECTED,
+                PENDING_ADVERTISER_APPROVAL, PAUSED, COMPLETED, READY, PENDING.
+
+        Returns:
+            A list call: `async for` reads every :class:`AggregateReportRow`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in account.reports.aggregate():
+                    ...
+        """
         return ListCall(
             self._session,
             operations.GET_AGGREGATE_REPORT,
@@ -87,7 +116,30 @@ class Reports:
         report_end: UtcTime | UnsetType = UNSET,
         report_start: UtcTime | UnsetType = UNSET,
     ) -> ListCall[AggregatedTotalsRow]:
-        """Sum metrics over up to 50 campaigns, ad sets or ads, each listener counted once (getAggregatedTotals)."""
+        """Sum metrics over up to 50 campaigns, ad sets or ads, each listener counted once (getAggregatedTotals).
+
+        Args:
+            entity_ids: a list of 1 to 50 items, of IDs.
+            entity_type: :class:`ReportEntityType`: AD, AD_SET, CAMPAIGN, AD_ACCOUNT.
+            fields: a list of at least 1 items, of :class:`ReportFieldType`, such as CLICKS, COMPLETES,
+                COMPLETION_RATE, CONVERSION_RATE, CTR, E_CPCL, FIRST_QUARTILES, FREQUENCY, IMPRESSIONS, INTENT_RATE,
+                ….
+            granularity: :class:`ReportGranularity`: DAY, HOUR, LIFETIME.
+            report_end: a time in UTC; fractions of a second are cut off.
+            report_start: a time in UTC; fractions of a second are cut off.
+
+        Returns:
+            A list call: `async for` reads every :class:`AggregatedTotalsRow`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in account.reports.totals():
+                    ...
+        """
         return ListCall(
             self._session,
             operations.GET_AGGREGATED_TOTALS,
@@ -105,13 +157,48 @@ class Reports:
     async def create(
         self, body: AsyncReportCreate, *, verify: Verify[AsyncReportCreated] | None = None
     ) -> AsyncReportCreated:
-        """Order a CSV report (createAsyncReport)."""
+        """Order a CSV report (createAsyncReport).
+
+        Args:
+            body: what is sent: :class:`AsyncReportCreate`.
+            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
+                not.
+
+        Returns:
+            :class:`AsyncReportCreated`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.reports.create(body)
+        """
         return await self._session.call(
             operations.CREATE_ASYNC_REPORT, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify
         )
 
     async def get(self, report_id: str) -> AsyncReport:
-        """Read whether a CSV report is ready, and where it lies (getAsyncReport)."""
+        """Read whether a CSV report is ready, and where it lies (getAsyncReport).
+
+        Args:
+            report_id: the report's ID.
+
+        Returns:
+            :class:`AsyncReport`, as the API has it now.
+
+        Raises:
+            InvalidRequest: an argument breaks a rule; nothing was sent.
+            SpotifyAdsError: any other, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                answer = await account.reports.get(report_id)
+        """
         return await self._session.call(
             operations.GET_ASYNC_REPORT, path={"ad_account_id": self._ad_account_id, "report_id": report_id}
         )
@@ -126,7 +213,31 @@ class Reports:
         insight_dimension: InsightDimension | UnsetType = UNSET,
         statuses: Sequence[ReportEntityStatus] | UnsetType = UNSET,
     ) -> ListCall[AudienceInsightReportRow]:
-        """Break the metrics of one campaign, ad set or ad down by audience (getAudienceInsightReport)."""
+        """Break the metrics of one campaign, ad set or ad down by audience (getAudienceInsightReport).
+
+        Args:
+            entity_ids: a list of 1 items, of IDs.
+            entity_ids_type: :class:`ReportEntityType`: AD, AD_SET, CAMPAIGN, AD_ACCOUNT.
+            entity_status_type: :class:`ReportEntityType`: AD, AD_SET, CAMPAIGN, AD_ACCOUNT.
+            fields: a list, of :class:`ReportFieldType`, such as CLICKS, COMPLETES, COMPLETION_RATE, CONVERSION_RATE,
+                CTR, E_CPCL, FIRST_QUARTILES, FREQUENCY, IMPRESSIONS, INTENT_RATE, ….
+            insight_dimension: :class:`InsightDimension`, such as ACT_AND_SET, AGE, AUDIENCE, CITY, COUNTRY, FORMAT,
+                GENDER, GENRE, INTERESTS, METRO, ….
+            statuses: a list, of :class:`ReportEntityStatus`: ACTIVE, APPROVED, ARCHIVED, PENDING_APPROVAL, REJECTED,
+                PENDING_ADVERTISER_APPROVAL, PAUSED, COMPLETED, READY, PENDING.
+
+        Returns:
+            A list call: `async for` reads every :class:`AudienceInsightReportRow`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in account.reports.insights():
+                    ...
+        """
         return ListCall(
             self._session,
             operations.GET_AUDIENCE_INSIGHT_REPORT,

@@ -28,15 +28,66 @@ class TargetLookups:
         self._session = session
 
     def artists(self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET) -> ListCall[ContentTarget]:
-        """Look up artists whose fans can be targeted (getArtistTargets)."""
+        """Look up artists whose fans can be targeted (getArtistTargets).
+
+        Args:
+            ids: a list, of text.
+            q: text.
+
+        Returns:
+            A list call: `async for` reads every :class:`ContentTarget`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in ads.targets.artists():
+                    ...
+        """
         return ListCall(self._session, operations.GET_ARTIST_TARGETS, query={"ids": ids, "q": q})
 
     def episode_topics(self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET) -> ListCall[Target]:
-        """Look up topics of podcast episodes that can be targeted (getEpisodeTopicTargets)."""
+        """Look up topics of podcast episodes that can be targeted (getEpisodeTopicTargets).
+
+        Args:
+            ids: a list, of text.
+            q: text.
+
+        Returns:
+            A list call: `async for` reads every :class:`Target`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in ads.targets.episode_topics():
+                    ...
+        """
         return ListCall(self._session, operations.GET_EPISODE_TOPIC_TARGETS, query={"ids": ids, "q": q})
 
     def genres(self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET) -> ListCall[Target]:
-        """Look up music genres that can be targeted (getGenreTargets)."""
+        """Look up music genres that can be targeted (getGenreTargets).
+
+        Args:
+            ids: a list, of text.
+            q: text.
+
+        Returns:
+            A list call: `async for` reads every :class:`Target`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in ads.targets.genres():
+                    ...
+        """
         return ListCall(self._session, operations.GET_GENRE_TARGETS, query={"ids": ids, "q": q})
 
     def geos(
@@ -50,7 +101,29 @@ class TargetLookups:
         q: str | UnsetType = UNSET,
         types: Sequence[str] | UnsetType = UNSET,
     ) -> ListCall[GeoTarget]:
-        """Look up countries, regions, cities and postal codes that can be targeted (getGeoTargets)."""
+        """Look up countries, regions, cities and postal codes that can be targeted (getGeoTargets).
+
+        Args:
+            country_code: text.
+            ids: a list, of text.
+            language: text.
+            limit: how many rows a page holds: a whole number of 1 to 1000.
+            offset: how many rows to pass over: a whole number of at least 0.
+            q: text.
+            types: a list, of text.
+
+        Returns:
+            A list call: `async for` reads every :class:`GeoTarget`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in ads.targets.geos():
+                    ...
+        """
         return ListCall(
             self._session,
             operations.GET_GEO_TARGETS,
@@ -68,7 +141,24 @@ class TargetLookups:
     def interests(
         self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET
     ) -> ListCall[InterestTarget]:
-        """Look up interests that can be targeted (getInterestTargets)."""
+        """Look up interests that can be targeted (getInterestTargets).
+
+        Args:
+            ids: a list, of text.
+            q: text.
+
+        Returns:
+            A list call: `async for` reads every :class:`InterestTarget`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in ads.targets.interests():
+                    ...
+        """
         return ListCall(self._session, operations.GET_INTEREST_TARGETS, query={"ids": ids, "q": q})
 
     def languages(
@@ -78,17 +168,69 @@ class TargetLookups:
         ids: Sequence[str] | UnsetType = UNSET,
         q: str | UnsetType = UNSET,
     ) -> ListCall[Target]:
-        """Look up languages that can be targeted (getLanguageTargets)."""
+        """Look up languages that can be targeted (getLanguageTargets).
+
+        Args:
+            ad_account_id: an ID.
+            ids: a list, of text.
+            q: text.
+
+        Returns:
+            A list call: `async for` reads every :class:`Target`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in ads.targets.languages():
+                    ...
+        """
         return ListCall(
             self._session, operations.GET_LANGUAGE_TARGETS, query={"ad_account_id": ad_account_id, "ids": ids, "q": q}
         )
 
     def playlists(self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET) -> ListCall[Target]:
-        """Look up kinds of playlists that can be targeted (getPlaylistTargets)."""
+        """Look up kinds of playlists that can be targeted (getPlaylistTargets).
+
+        Args:
+            ids: a list, of text.
+            q: text.
+
+        Returns:
+            A list call: `async for` reads every :class:`Target`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in ads.targets.playlists():
+                    ...
+        """
         return ListCall(self._session, operations.GET_PLAYLIST_TARGETS, query={"ids": ids, "q": q})
 
     def sensitive_topics(
         self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET
     ) -> ListCall[Target]:
-        """Look up sensitive topics that ads can stay away from (getSensitiveTopicTargets)."""
+        """Look up sensitive topics that ads can stay away from (getSensitiveTopicTargets).
+
+        Args:
+            ids: a list, of text.
+            q: text.
+
+        Returns:
+            A list call: `async for` reads every :class:`Target`, and `await` one page.
+
+        Raises:
+            SpotifyAdsError: while it is read, as of :meth:`Session.call`.
+
+        Example:
+            ::
+
+                async for one in ads.targets.sensitive_topics():
+                    ...
+        """
         return ListCall(self._session, operations.GET_SENSITIVE_TOPIC_TARGETS, query={"ids": ids, "q": q})

@@ -42,7 +42,7 @@ class Reader:
     async def ad_sets(self, ad_sets: Sequence[AdSet], *, archived: bool) -> list[AdSetTree]:
         """Ad sets with their ads."""
         ads: dict[str, list[Ad]] = {}
-        ids = [one.id for one in ad_sets if one.id is not None]
+        ids = [one.id for one in ad_sets if one.id]
         for start in range(0, len(ids), _PARENTS):
             async for ad in self.account.ads.list(ad_set_ids=ids[start : start + _PARENTS]):
                 if archived or ad.status != _ARCHIVED:

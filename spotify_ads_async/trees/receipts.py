@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +11,7 @@ from pathlib import Path
 import msgspec
 
 from spotify_ads_async.errors import ConfigurationError, InvalidRequest
-
-if sys.platform != "win32":
-    import fcntl
+from spotify_ads_async.locks import open_locked
 
 __all__ = ["Event", "Receipt"]
 
@@ -82,24 +79,20 @@ class Receipt:
             InvalidRequest: a line cannot be read, or is about another ad account.
         """
         try:
-            file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            file = open_locked(path)
         except OSError as problem:
             raise ConfigurationError(
                 f"the receipt {path} cannot be opened: {problem.strerror}; nothing was sent"
             ) from None
+        if file is None:
+            raise ConfigurationError(
+                f"another import works with the receipt {path}: let it end, or name another receipt; nothing was sent"
+            )
         try:
             if not stat.S_ISREG(os.fstat(file).st_mode):
                 raise ConfigurationError(
                     f"{path} is no plain file, and no place for a receipt: name another; nothing was sent"
                 )
-            if sys.platform != "win32":
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    raise ConfigurationError(
-                        f"another import works with the receipt {path}: let it end, or name another receipt; nothing"
-                        " was sent"
-                    ) from None
             yield cls(path, ad_account_id, file)
         finally:
             os.close(file)

@@ -16,8 +16,7 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 
-if sys.platform != "win32":
-    import fcntl
+from spotify_ads_async.locks import open_locked, try_lock
 
 __all__ = ["hash_folder"]
 
@@ -52,13 +51,10 @@ def _locked_folder() -> tuple[Path, int]:
     """
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        lock = -1
-        with contextlib.suppress(OSError):
-            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-            if _take(lock) and os.path.samestat(os.fstat(lock), (folder / _LOCK).stat()):
+        with contextlib.suppress(FileNotFoundError):
+            lock = open_locked(folder / _LOCK)
+            if lock is not None:
                 return folder, lock
-        if lock >= 0:
-            os.close(lock)
 
 
 def _is_left_behind(folder: Path) -> bool:
@@ -70,17 +66,6 @@ def _is_left_behind(folder: Path) -> bool:
     except FileNotFoundError:
         return time.time() - about.st_mtime > _SURELY_LEFT_SECONDS
     try:
-        # Without locks only its age tells.
-        return _take(lock) if sys.platform != "win32" else time.time() - about.st_mtime > _SURELY_LEFT_SECONDS
+        return try_lock(lock)
     finally:
         os.close(lock)
-
-
-def _take(lock: int) -> bool:
-    """Whether nobody else holds the lock."""
-    if sys.platform != "win32":
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True

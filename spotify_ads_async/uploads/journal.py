@@ -16,7 +16,7 @@ import anyio.to_thread
 import msgspec
 
 from spotify_ads_async.errors import ConfigurationError
-from spotify_ads_async.locks import try_lock, unlock
+from spotify_ads_async.locks import open_locked, unlock
 from spotify_ads_async.uploads.files import MediaFile
 
 __all__ = ["Journal", "Wish", "journal_beside"]
@@ -94,8 +94,10 @@ class Journal:
 
     def _open(self, path: Path) -> None:
         try:
-            self._file = _locked(path)
-            self._read(path)
+            file = open_locked(path)
+            if file is not None:
+                self._file = file
+                return self._read(path)
         except OSError as problem:
             self._close()
             raise ConfigurationError(
@@ -105,6 +107,9 @@ class Journal:
         except BaseException:
             self._close()
             raise
+        raise ConfigurationError(
+            f"another upload works with the journal {path}: let it end, or name another place (journal=…)"
+        )
 
     def _read(self, path: Path) -> None:
         with os.fdopen(os.dup(self._file), "rb") as content:
@@ -182,22 +187,3 @@ class Journal:
 
 def _line(facts: dict[str, Any]) -> bytes:
     return msgspec.json.encode(facts) + b"\n"
-
-
-def _locked(path: Path) -> int:
-    """The file, open and locked. It may be removed by the upload that is just ending: then it is made again."""
-    while True:
-        # Windows would write line feeds as two characters otherwise.
-        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
-        try:
-            locked = try_lock(file)
-            if locked and path.exists() and os.path.samestat(os.fstat(file), path.stat()):
-                return file
-        except BaseException:
-            os.close(file)
-            raise
-        os.close(file)
-        if not locked:
-            raise ConfigurationError(
-                f"another upload works with the journal {path}: let it end, or name another place (journal=…)"
-            )

@@ -39,6 +39,9 @@ class _ShortRepr(reprlib.Repr):
         del level
         return repr(x) if x.bit_length() <= _LARGEST_SHOWN_BITS else f"an integer of {x.bit_length()} bits"
 
+    def repr_instance(self, x: object, level: int) -> str:
+        return self.repr1(x.value, level) if isinstance(x, OpenEnum) else super().repr_instance(x, level)
+
     def repr_bytes(self, x: bytes, level: int) -> str:
         del level
         return f"{len(x)} bytes"
@@ -53,4 +56,4 @@ def show(value: object) -> str:
     """``value`` for a message: short, and never a secret."""
     if isinstance(value, datetime):
         return value.isoformat()
-    return _short.repr(value.value if isinstance(value, OpenEnum) else value)
+    return _short.repr(value)

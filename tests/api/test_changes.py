@@ -165,7 +165,7 @@ FIELDS = [
 PLACES = st.recursive(st.just(()), lambda inner: st.tuples(st.integers(0, 10**6), inner), max_leaves=9)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(place=PLACES, value=st.sampled_from([None, {}, [], "text", 5]))
 def test_a_document_of_any_form_is_compared_or_refused_in_words(place: Any, value: object) -> None:  # noqa: ANN401 - nested tuples
     after: Any = copy.deepcopy(known_facts())
@@ -185,7 +185,7 @@ def test_a_document_of_any_form_is_compared_or_refused_in_words(place: Any, valu
         assert all(line.strip() for line in render_changes(find_changes(known_facts(), facts)))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.sampled_from(FIELDS))
 def test_any_field_that_goes_is_named_and_so_is_its_return(place: tuple[str, str]) -> None:
     name, field = place

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import warnings
 from collections.abc import Callable
 
 import pytest
@@ -137,6 +139,36 @@ async def test_a_rotated_token_is_used_and_saved() -> None:
             "refresh-1",
             "refresh-2",
         ]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+async def test_a_forked_copy_of_a_token_that_was_replaced_says_how_to_share_it() -> None:
+    async with Accounts(rotate=True) as accounts:
+        credentials = accounts.credentials()
+        (go, replaced), (heard, told) = os.pipe(), os.pipe()
+
+        async def as_a_child() -> None:
+            os.read(go, 1)
+            async with client(accounts.api.base_url, credentials) as ads:
+                with pytest.raises(AuthenticationError, match="invalid_grant") as caught:
+                    await calls.READ.by(ads)
+            os.write(told, "\n".join(caught.value.__notes__).encode())
+
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of forks beside threads
+            child = os.fork()
+        if child == 0:
+            try:
+                asyncio.run(as_a_child())
+            finally:
+                os._exit(0)
+        async with client(accounts.api.base_url, credentials) as ads:
+            await calls.READ.by(ads)
+        os.write(replaced, b".")
+        notes = await asyncio.to_thread(os.read, heard, 10_000)
+        await asyncio.to_thread(os.waitpid, child, 0)
+        assert b"Keep the sign-in in a profile" in notes
+        for end in (go, replaced, heard, told):
+            os.close(end)
 
 
 async def test_what_a_store_holds_goes_before_what_the_program_was_given() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import openpyxl
 import pytest
 
 from spotify_ads_async import bulk
 
 from .conftest import MakeWorld, World, rows_of
+from .test_workbooks import one_of_each
 
 
 def reserve(world: World, campaign_id: str, product: str) -> None:
@@ -64,3 +66,31 @@ async def test_ads_find_their_product_by_their_ad_sets(worlds: MakeWorld) -> Non
         changes = world.write("changes.csv", ["ad_id", "name"], [[ads[0]["id"], "New name"]])
         (row,) = rows_of(await world.plan(changes))
         assert row.decision == "planned"
+
+
+async def test_what_is_new_is_held_to_the_product_of_its_campaign(world: World) -> None:
+    path = one_of_each(world.folder)
+    live = next(row for row in world.account.campaigns if row["status"] == "ACTIVE")
+    reserve(world, live["id"], "CONTENT")
+    sheets = openpyxl.load_workbook(path)
+    sheets["campaigns"]["D1"], sheets["campaigns"]["D2"] = "ad_product", "content"
+    sheets["ad sets"].append([None, live["name"], "Others", *[cell.value for cell in sheets["ad sets"][2]][3:]])
+    sheets.save(path)
+    world.server.reset_statistics()
+    with pytest.raises(bulk.BadChanges) as refused:
+        await world.plan(path)
+    found = {one.place: (one.column, one.reason) for one in refused.value.problems}
+    music = ("targets.placements", "MUSIC is not among the values of CONTENT: PODCAST")
+    assert found == {"ad sets!P2": music, "ad sets!P3": music}
+    assert world.server.statistics().operations["getAdProductCatalog"] == 1
+
+
+async def test_rules_for_people_stand_in_the_plan_of_a_workbook(world: World) -> None:
+    plan = await world.plan(one_of_each(world.folder))
+    with bulk.WorkbookPlan.open(plan) as opened:
+        assert "AUCTION: A flight lasts 365 days at most" in opened.header.remarks
+    world.server.add_fault("error", operation="getAdProductCatalog", status=404)
+    plan = await world.plan(one_of_each(world.folder), "unread.plan")
+    with bulk.WorkbookPlan.open(plan) as opened:
+        assert "its rules were not checked" in opened.header.remarks
+        assert len(opened.items()) == 3

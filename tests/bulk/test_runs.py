@@ -55,7 +55,7 @@ async def test_listeners_hear_of_every_row(world: World) -> None:
     world.ads.subscribe(heard.append)
     told, _ = await world.apply(plan)
     rows = [event for event in heard if isinstance(event, RowApplied)]
-    assert [(event.entity, event.entity_id, event.fate) for event in rows] == [
+    assert [(event.entity, event.entity_id, event.outcome) for event in rows] == [
         ("ad set", row.entity_id, "done") for row in told
     ]
 

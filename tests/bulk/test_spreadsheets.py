@@ -316,3 +316,52 @@ async def test_two_tables_are_one_plan_that_is_applied_resumed_and_undone(world:
         await bulk.plan_undo(world.ads, part, undo)
         await world.apply(undo)
     assert live.ad_sets.get(one["id"])["name"] == one["name"]
+
+
+async def test_rows_are_left_out_by_number_place_id_or_name(desk: Desk) -> None:
+    one, two, three, *_ = desk.ids
+    live = desk.world.ad_sets[2]["name"]
+    text = f"ad_set_id,name,bid_amount\n{one},Autumn A,\n{two},Autumn B,nonsense\n{three},,7\n"
+    assert await desk.plan(text, leave_out=["3", three]) == NAMES[:1]
+    await desk.plan(text, leave_out=["3", "autumn a", live.upper()])
+    assert [row.outcome for row in rows_of(desk.made)] == [bulk.RowOutcome.UNCHANGED] * 2
+    assert {row.reason for row in rows_of(desk.made)} == {"left out, as asked for"}
+    assert "no row to leave out called 9, Nobody" in await desk.refused(text, leave_out=["9", "3", "Nobody"])
+    book = workbook(("Sets", [["ad_set_id", "name"], [one, "Autumn A"], [two, "Autumn B"]]))
+    assert await desk.plan(book, "book.xlsx", leave_out=["Sets, row 3"]) == NAMES[:1]
+
+
+async def test_a_new_row_is_left_out_and_what_is_in_it_says_so(world: World) -> None:
+    path = world.folder / "new.csv"
+    path.write_text("campaign_id,name,objective\n,Autumn,REACH\n,Winter,NONSENSE\n")
+    plan = await world.plan(path, "new.plan", leave_out=["winter"])
+    with bulk.WorkbookPlan.open(plan) as opened:
+        assert [one.name for one in opened.items()] == ["Autumn"]
+
+
+async def test_failed_rows_are_a_workbook_to_mend_and_apply_again(desk: Desk) -> None:
+    world, (one, two, three, *_) = desk.world, desk.ids
+    path = world.folder / "changes.csv"
+    path.write_text(
+        f"ad_set_id,name,budget.amount,targets.genders\n{one},Autumn A,12.5,\n{two},B,7,male\n{three},C1,,\n"
+    )
+    plan = await world.plan(path, "some.plan", skip_bad_rows=True)
+    world.server.add_fault("error", operation="updateAdSet", status=400, times=1)
+    await world.apply(plan)
+    results = world.folder / "results.xlsx"
+    with bulk.PlanFile.open(plan) as opened:
+        bulk.write_results(opened.rows(), results, opened.header)
+    sheets = openpyxl.load_workbook(results)
+    assert sheets.sheetnames[:2] == ["Results", "ad sets"]
+    failed = {row[0].value: row for row in sheets["ad sets"].iter_rows(min_row=2)}
+    assert set(failed) == {one, two}
+    assert "expected str of length >= 2" in next(cell.comment.text for cell in failed[two] if cell.comment)
+    names = [cell.value for cell in sheets["ad sets"][1]]
+    failed[two][names.index("name")].value = "Autumn B"
+    sheets.save(results)
+    again = await world.plan(results, "again.plan")
+    rows, _ = await world.apply(again)
+    assert {row.outcome for row in rows} == {bulk.RowOutcome.DONE}
+    live = {row["id"]: row for row in world.ad_sets}
+    assert (live[one]["name"], live[one]["budget"]["micro_amount"]) == ("Autumn A", 12_500_000)
+    assert (live[two]["name"], live[two]["targets"]["genders"]) == ("Autumn B", ["MALE"])

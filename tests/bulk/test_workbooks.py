@@ -297,13 +297,14 @@ async def test_no_request_is_made_that_nothing_needs(world: World) -> None:
     plan = await world.plan(one_of_each(world.folder))
     world.server.reset_statistics()
     await run(world, plan)
-    assert world.server.statistics().operations == {
+    made = {**world.server.statistics().operations}
+    del made["getAssetsByAdAccount"]  # as often as processing takes
+    assert made == {
         "createCampaignDraft": 1,
         "createAdSetDraft": 1,
         "createAdDraft": 1,
         "createAsset": 2,
         "uploadAsset": 2,
-        "getAssetsByAdAccount": 1,
         "getCampaignDraftsV3": 1,
         "publishCampaignDraft": 1,
     }
@@ -348,3 +349,50 @@ def test_a_message_names_a_field_as_it_likes(message: str, field: str) -> None:
     fields = ("name", "advertiser_name", "start_time", "end_time", "budget.micro_amount", "budget.type")
     fields += ("call_to_action.key", "call_to_action.clickthrough_url", "assets.asset_id", "assets.logo_asset_id")
     assert field_of(message, dict.fromkeys(fields, "a cell")) == field
+
+
+async def test_an_ad_says_which_of_two_ad_sets_of_one_name_it_is_in(world: World) -> None:
+    media(world.folder)
+
+    def planned(*ads: dict[str, Any]) -> Path:
+        return book(
+            world.folder / "book.xlsx",
+            campaigns=[{"name": name, "objective": "reach"} for name in ("Autumn", "Winter")],
+            ad_sets=[{"campaign": name, **AD_SET} for name in ("Autumn", "Winter")],
+            ads=[{"ad_set": "Students", **AD, **ad} for ad in ads],
+        )
+
+    said = await refused(world, planned({}))
+    assert "more than one ad set is called 'Students' (ad sets, row 2, ad sets, row 3)" in said
+    said = await refused(world, planned({"campaign": "Spring"}))
+    assert "there is no ad set 'Students'" in said
+    plan = await world.plan(planned({"campaign": "winter"}, {"campaign": "Autumn", "name": "Spot B"}))
+    found = {item.name: item for item in items(plan)}
+    assert found["Spot A"].campaign == str(found["Winter"].number)
+    assert found["Spot B"].campaign == str(found["Autumn"].number)
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ({"name": "<clear>"}, "has nothing to clear: the row is new"),
+        ({"start_time": "2019-01-01T06:00:00Z"}, "must lie in the future"),
+        ({"end_time": "2029-01-01T06:00:00Z"}, "end_time"),
+        ({"budget.amount": "15%"}, "ad sets!F2: budget.amount: '15%' is no amount of money"),
+        ({"budget.amount": "1,250"}, "may mean two amounts"),
+        ({"budget.amount": 0.5}, "is unusual"),
+        ({"bid_amount": "12 EUR"}, "is another"),
+        ({"targets.genders": "male, women"}, "targets.genders"),
+        ({"asset_format": "song"}, "is none of"),
+        ({"targets.age_ranges": "old"}, "targets.age_ranges"),
+        ({"campaign": "autumn "}, ""),
+        ({"delivery": "on"}, "delivery: is not held by drafts"),
+        ({"status": "active"}, "status"),
+    ],
+)
+async def test_what_is_wrong_with_a_new_ad_set_is_said_at_its_cell(world: World, cells: Any, said: str) -> None:  # noqa: ANN401 - cells
+    path = one_of_each(world.folder, **cells)
+    if said:
+        assert said in await refused(world, path)
+    else:
+        await world.plan(path)

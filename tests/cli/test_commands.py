@@ -69,7 +69,7 @@ def imported(names: set[str], *arguments: str, environment: dict[str, str] | Non
 def test_help_imports_no_sdk() -> None:
     written, modules = imported({"aiohttp", "rich"}, "--help")
     assert modules == set()
-    assert "ad-sets    List, read, create, change and clone ad sets." in written
+    assert "ad-sets     List, read, create, change and clone ad sets." in written
 
 
 def test_the_version_is_said_without_the_package() -> None:
@@ -393,12 +393,14 @@ def test_a_pause_is_seen_and_lifted(spotify_ads: CommandLine) -> None:
                     admission.answered(status=429, headers={"Retry-After": "60"})
 
     asyncio.run(refused())
-    rows = json.loads(spotify_ads.out("quota", "-o", "json", SPOTIFY_ADS_STORE=store))
+    ours = spotify_ads.run("quota", "-o", "json", SPOTIFY_ADS_STORE=store)
+    assert (json.loads(ours.stdout), "2 windows of other client IDs" in ours.stderr) == ([], True)
+    rows = json.loads(spotify_ads.out("quota", "--all", "-o", "json", SPOTIFY_ADS_STORE=store))
     assert all(50.0 < row["paused_for"] <= 60.0 and "Retry-After" in row["pause_cause"] for row in rows)
     asked = spotify_ads.run("quota", "lift", SPOTIFY_ADS_STORE=store)
     assert asked.returncode == 2
     assert "--identity" in asked.stderr
     spotify_ads.out("quota", "lift", "--identity", "ann", SPOTIFY_ADS_STORE=store)
     spotify_ads.out("quota", "lift", "--all", SPOTIFY_ADS_STORE=store)
-    rows = json.loads(spotify_ads.out("quota", "-o", "json", SPOTIFY_ADS_STORE=store))
+    rows = json.loads(spotify_ads.out("quota", "--all", "-o", "json", SPOTIFY_ADS_STORE=store))
     assert [row["paused_for"] for row in rows] == [0.0, 0.0]

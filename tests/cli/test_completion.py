@@ -50,6 +50,10 @@ def test_commands_are_completed_and_none_is_imported() -> None:
         (("ad-sets", "list", "--where", "budget.a"), {"budget.amount="}),
         (("ads", "list", "--fields", "id,tagl"), {"id,tagline"}),
         (("export", "campaigns", "--columns", "purchase"), {"purchase_order"}),
+        (("ad-sets", "list", "--where", "status", "=", "AC"), {"ACTIVE", "ACTIVE_RESTRICTED"}),
+        (("ad-sets", "update", "x", "--set", "delivery", "="), {"ON", "OFF"}),
+        (("assets", "list", "--where", "asset_t"), {"asset_type="}),
+        (("report", "--metrics", "spend,cl"), {"spend,clicks"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -61,3 +65,24 @@ def test_zsh_also_gets_what_an_operation_does() -> None:
     asked = {"_SPOTIFY_ADS_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "spotify-ads call createCampaignD"}
     ended = subprocess.run([PROGRAM], env=os.environ | asked, capture_output=True, text=True, check=True, timeout=30)
     assert f'"createCampaignDraft":"{OPERATIONS["createCampaignDraft"].summary}"' in ended.stdout
+
+
+def test_ids_accounts_and_profiles_are_those_that_were_seen(tmp_path: Path) -> None:
+    state = tmp_path / "state" / "spotify-ads"
+    state.mkdir(parents=True)
+    (state / "recent.json").write_text('{"campaigns": [["c1", "Autumn"], ["d2", "B"]], "accounts": [["a1", "Ours"]]}')
+    (tmp_path / "config.toml").write_text('[profiles.work]\noutput = "csv"\n')
+    homes = {"XDG_STATE_HOME": str(tmp_path / "state"), "SPOTIFY_ADS_CONFIG": str(tmp_path / "config.toml")}
+    for words, found in (
+        (("campaigns", "pause", "c"), "c1"),
+        (("ad-sets", "list", "--where", "campaign_id", "=", ""), "c1 d2"),
+        (("ads", "list", "--ad-account", ""), "a1"),
+        (("--profile", "w"), "work"),
+    ):
+        assert " ".join(completed(*words, **homes).stdout.split()) == found
+    asked = {"_SPOTIFY_ADS_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    words = {"_TYPER_COMPLETE_ARGS": "spotify-ads campaigns get "}
+    ended = subprocess.run(
+        [PROGRAM], env=os.environ | homes | asked | words, capture_output=True, text=True, check=True, timeout=30
+    )
+    assert ended.stdout.splitlines() == ["c1\tAutumn", "d2\tB"]

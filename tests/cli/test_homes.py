@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -52,6 +54,27 @@ def test_reads_work_in_any_home(emulator: EmulatorProcess, tmp_path: Path, name:
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)
     assert not list(tmp_path.iterdir()), "nothing is left where the command ran"
+
+
+STREAMS: Mapping[str, tuple[str, int, str]] = {
+    "<&- >&- 2>&-": ("", 0, ""),
+    ">/dev/full": ("--output csv", 2, "error: No space left on device"),
+    " >/dev/full": ("", 2, "error: No space left on device"),
+}
+
+
+@linux
+@pytest.mark.parametrize("streams", STREAMS)
+def test_output_that_goes_nowhere_is_no_traceback_and_reaches_no_file(
+    emulator: EmulatorProcess, tmp_path: Path, streams: str
+) -> None:
+    options, code, said = STREAMS[streams]
+    known = {**emulator.environment, "HOME": str(tmp_path), "SPOTIFY_ADS_STORE": f"sqlite:///{tmp_path}/quota.db"}
+    command = f"{sys.executable} -m spotify_ads_async.cli accounts {options} {streams}"
+    ended = subprocess.run(command, shell=True, env=known, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr.strip()) == (code, said)
+    with contextlib.closing(sqlite3.connect(tmp_path / "quota.db")) as quota:
+        assert quota.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 @linux

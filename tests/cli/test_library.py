@@ -96,3 +96,24 @@ def test_mistakes_are_explained(spotify_ads: CommandLine, arguments: list[str], 
     ended = spotify_ads.run(*arguments)
     assert ended.returncode == USAGE
     assert said in " ".join(ended.stderr.split())
+
+
+def test_lists_of_every_kind_take_the_same_options(spotify_ads: CommandLine) -> None:
+    (kind,) = {row["asset_type"] for row in listed(spotify_ads, "assets", "--where", "asset_type=IMAGE")}
+    assert kind == "IMAGE"
+    for plural in ("assets", "campaigns"):
+        first, *others = listed(spotify_ads, plural)
+        assert [row["id"] for row in listed(spotify_ads, plural, "--where", f"id={first['id']}")] == [first["id"]]
+        assert len(others) + 1 > len(listed(spotify_ads, plural, "--where", f"id!={first['id']}", "--limit", "2")) > 0
+        assert json.loads(spotify_ads.out(plural, "get", first["id"][:8]))["id"] == first["id"]
+    for command in (["accounts"], ["businesses"]):
+        (row,) = map(json.loads, spotify_ads.out(*command, "--fields", "id,name", "-o", "jsonl").splitlines())
+        assert spotify_ads.out(*command, "--where", f"name!={row['name']}", "-o", "jsonl") == ""
+    for command in (["audiences", "list"], ["drafts", "list"], ["accounts"], ["businesses"], ["ads", "list"]):
+        ended = spotify_ads.run(*command, "--where", "nmae~x")
+        assert ended.returncode == USAGE
+        assert "did you mean name?" in ended.stderr
+
+
+def listed(spotify_ads: CommandLine, plural: str, *options: str) -> list[dict[str, str]]:
+    return [json.loads(line) for line in spotify_ads.out(plural, "list", *options, "-o", "jsonl").splitlines()]

@@ -50,6 +50,16 @@ def test_an_exported_workbook_comes_straight_back_and_changes_nothing(spotify_ad
     assert header[-1] == "currency"
 
 
+def test_the_change_is_shown_however_many_rows_before_it_change_nothing(spotify_ads: CommandLine) -> None:
+    spotify_ads.out("export", "ad-sets", "--to", "all.csv", "--columns", "name")
+    rows = (spotify_ads.folder / "all.csv").read_text(encoding="utf-8").rstrip().splitlines()
+    (spotify_ads.folder / "all.csv").write_text("\n".join([*rows[:-1], f"{rows[-1]} anew"]) + "\n", encoding="utf-8")
+    ended = spotify_ads.run("bulk", "apply", "all.csv", "--dry-run")
+    assert len(rows) > 100
+    assert " anew" in ended.stdout
+    assert "rows more" not in ended.stderr
+
+
 @pytest.mark.soak
 @pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
 @pytest.mark.parametrize("form", ["csv", "ods", "xls", "xlsx"])
@@ -136,6 +146,18 @@ def test_standard_input_and_zones(spotify_ads: CommandLine) -> None:
     assert "2031-01-31T17:30:00Z" in ended.stdout
     assert "Europe/Berlin" in ended.stderr
     assert "there is no such time zone" in spotify_ads.run("bulk", "plan", "-", "--zone", "Nowhere").stderr
+
+
+def test_the_zone_of_a_profile_holds_for_cells_and_settings(spotify_ads: CommandLine) -> None:
+    (one,) = ids(spotify_ads, 1)
+    (spotify_ads.folder / "config.toml").write_text('[profiles.default]\nzone = "Europe/Berlin"\n')
+    config = {"SPOTIFY_ADS_CONFIG": str(spotify_ads.folder / "config.toml")}
+    (spotify_ads.folder / "times.csv").write_text(f"ad_set_id,end_time\n{one},2031-01-31 18:30\n")
+    assert "2031-01-31T17:30:00Z" in spotify_ads.out("bulk", "plan", "times.csv", **config)
+    stated = spotify_ads.out("bulk", "plan", "times.csv", "--zone", "America/New_York", **config)
+    assert "2031-01-31T23:30:00Z" in stated
+    setting = ("--where", f"id={one}", "--set", "end_time=2031-01-31T18:30")
+    assert "2031-01-31T17:30:00Z" in spotify_ads.out("bulk", "plan", *setting, **config)
 
 
 def test_from_the_template_to_a_live_campaign_and_back(spotify_ads: CommandLine) -> None:

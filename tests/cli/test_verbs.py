@@ -56,3 +56,12 @@ def test_a_shortened_id_stands_for_the_one_thing_that_it_fits(spotify_ads: Comma
     assert "begins with" in spotify_ads.run("ad-sets", "get", "ffff0000").stderr or any(
         one.startswith("ffff0000") for one in every
     )
+
+
+def test_a_plan_of_ids_says_where_they_were_given(spotify_ads: CommandLine) -> None:
+    ids = [
+        json.loads(line)["id"] for line in spotify_ads.out("ads", "list", "--limit", "2", "-o", "jsonl").splitlines()
+    ]
+    ended = spotify_ads.run("ads", "pause", *ids, "--dry-run")
+    assert "IDs given on the command line: 2 rows" in ended.stderr
+    assert "tmp" not in ended.stderr

@@ -6,7 +6,7 @@ import anyio
 import anyio.lowlevel
 
 from spotify_ads_async import Governor, Limit
-from spotify_ads_async.cli.waiting import waiting_text
+from spotify_ads_async.cli.progress import waiting_text
 
 
 async def test_who_waits_is_told_for_how_long_and_for_what() -> None:

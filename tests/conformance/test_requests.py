@@ -122,7 +122,7 @@ def calls(documented: DocumentedOperation) -> Strategy:
 
 
 @pytest.mark.parametrize("documented", DOCUMENTED, ids=by_id)
-@settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, database=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_requests_keep_to_the_document(documented: DocumentedOperation, data: st.DataObject) -> None:
     call = data.draw(calls(documented))

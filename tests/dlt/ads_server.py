@@ -72,13 +72,12 @@ class AdsServer:
 def row(day: str, entity: str = "c1c1c1c1-c1c1-41c1-81c1-c1c1c1c1c1c1", **metrics: float) -> Json:
     """One row of a report by day, its metrics as the API writes them."""
     stats = [{"field_type": name.upper(), "field_value": value} for name, value in metrics.items()]
-    times = {"start_time": f"{day}T00:00:00Z", "end_time": f"{day}T23:59:59Z"}
     return {
         "entity_type": "CAMPAIGN",
         "entity_id": entity,
         "entity_name": "Autumn",
         "entity_status": "ACTIVE",
-        **times,
+        "start_time": f"{day}T00:00:00Z",
         "stats": stats,
     }
 

@@ -7,10 +7,13 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import dlt
@@ -22,6 +25,7 @@ from spotify_ads_async.dlt import backfill, spotify_ads
 from spotify_ads_async.dlt.reports import ReportStream
 from spotify_ads_async.models import ReportEntityType, ReportGranularity
 from tests.dlt.ads_server import AdsServer, ads_server, row
+from tests.support.emulator_process import emulator_process
 
 pytestmark = pytest.mark.filterwarnings("default")  # dlt's own
 
@@ -182,6 +186,107 @@ def test_new_values_load_and_archived_entities_stay(server: AdsServer, warehouse
     assert lists == [None, "2026-01-01T23:50:00Z"], "the second load asks for what changed since the first"
 
 
+def test_what_is_archived_keeps_its_row_and_its_spend(server: AdsServer, warehouse: Warehouse) -> None:
+    ads = server.entities["ads"] = {A: [{"id": CAMPAIGN, "name": "One", "status": "ACTIVE"}]}
+    server.rows[A] = [row(day(3), spend=2.5), row(day(2), spend=0.25)]
+    warehouse.load("ads", "ad_report_daily", lookback_days=1)
+    ads[A][0]["status"] = "ARCHIVED"
+    server.rows[A] = []
+    warehouse.load("ads", "ad_report_daily", lookback_days=1)
+    assert warehouse.read("id, status", "ads") == [(CAMPAIGN, "ARCHIVED")]
+    assert warehouse.read("sum(spend), count(*)", "ad_report_daily") == [(Decimal("2.75"), 2)]
+
+
+def test_fields_newer_than_this_package_are_loaded(server: AdsServer, warehouse: Warehouse) -> None:
+    budget = {"micro_amount": 5_000_000, "type": "DAILY", "pacing": "EVEN"}
+    newer = {"id": "1", "start_time": "2026-01-01T00:00:00Z", "mood": "CALM", "budget": budget}
+    server.entities["ad_sets"] = {A: [newer]}
+    warehouse.load("ad_sets")
+    ((mood, told, start),) = warehouse.read("mood, budget, start_time", "ad_sets")
+    assert (mood, json.loads(told)["pacing"], start.astimezone(UTC)) == (
+        "CALM",
+        "EVEN",
+        datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+def test_a_metric_that_makes_a_report_fail_is_left_out_and_named(server: AdsServer, warehouse: Warehouse) -> None:
+    server.refuses["REVENUE"] = 502
+    server.rows[A] = [row(day(1), impressions=3)]
+    for _ in range(2):
+        warehouse.load("campaign_report_hourly", metrics=("IMPRESSIONS", "REVENUE"), lookback_days=0)
+    assert warehouse.read("impressions, revenue", "campaign_report_hourly") == [(3, None)]
+    assert {place for place, _ in warehouse.read("place, stream", "load_problems")} == {f"REVENUE of ad account {A}"}
+    assert server.reports_asked(A)[-1][0] == day(13), "days that lack a metric are not taken for settled"
+
+
+def test_a_start_that_is_moved_back_loads_what_is_missing(server: AdsServer, warehouse: Warehouse) -> None:
+    server.rows[A] = [row(day(back), impressions=back) for back in range(40)]
+    warehouse.load(start=day(9), lookback_days=2)
+    backfill(warehouse.pipeline, day(39), accounts=[A], metrics=METRICS, client=warehouse.client, lookback_days=2)
+    assert [impressions for impressions, _ in warehouse.read("impressions, slice")] == list(range(40))
+
+
+def test_all_tables_and_runs_share_one_governor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = "client_id=30/1.5,ip=12/0.5,reporting=4/0.8"
+    with emulator_process("--ad-sets", "5", "--limits", limits, "--latency", "0") as emulator:
+        for name, value in {**emulator.environment, "SPOTIFY_ADS_LIMITS": limits}.items():
+            monkeypatch.setenv(name, value)
+        warehouse = dlt.destinations.duckdb(str(tmp_path / "warehouse.duckdb"))
+        pipeline = dlt.pipeline("ads", destination=warehouse, pipelines_dir=str(tmp_path / "pipelines"))
+        for _ in range(2):
+            source = spotify_ads(start=day(0))
+            pipeline.run(source.with_resources("campaigns", "ads", "campaign_report_daily", "ad_set_report_hourly"))
+        _, told = emulator.ask("GET", "/_emulator/statistics")
+    assert told["refused"] == 0
+    assert told["fullest"]["ip"] >= 8
+
+
+@pytest.mark.soak
+def test_killed_again_and_again_nothing_is_twice_or_missing(server: AdsServer, warehouse: Warehouse) -> None:
+    server.rows[A] = [row(day(back), impressions=back) for back in range(200)]
+    server.entities["ads"] = {A: [{"id": str(number), "name": "One"} for number in range(300)]}
+    program = f"""
+import dlt
+from spotify_ads_async import AdsClient, Governor
+from spotify_ads_async.dlt import backfill
+governor = Governor([])
+pipeline = dlt.pipeline("ads", destination=dlt.destinations.duckdb({str(warehouse.folder / "warehouse.duckdb")!r}),
+    dataset_name="ads", pipelines_dir={str(warehouse.folder / "pipelines")!r})
+backfill(pipeline, {day(199)!r}, accounts=[{A!r}], metrics=["IMPRESSIONS"], tables=["campaign_report_daily", "ads"],
+    client=lambda: AdsClient("token", base_url={server.base_url!r}, governor=governor))
+"""
+    moments, random = iter((1, 3, 5, 9, 14, 20, 27)), Random(7)  # noqa: S311 - no secret
+    killed = 0
+    while True:
+        with subprocess.Popen([sys.executable, "-c", program]) as running:
+            kill_at = len(server.asked) + next(moments, 10_000)
+            while running.poll() is None and len(server.asked) < kill_at:
+                time.sleep(0.001)
+            time.sleep(random.random() / 2)  # in the midst of extracting, normalizing, or loading
+            running.kill()
+        if running.wait() == 0:
+            break
+        killed += 1
+    assert killed >= 5
+    assert warehouse.read("count(*), count(DISTINCT (entity_id, start_time))") == [(200, 200)]
+    assert warehouse.read("count(*), count(DISTINCT id)", "ads") == [(300, 300)]
+
+
+@pytest.mark.soak
+def test_a_hundred_thousand_rows_of_one_moment_leave_a_small_state(server: AdsServer, warehouse: Warehouse) -> None:
+    same = "2026-01-01T00:00:00Z"
+    server.entities["campaigns"][A] = [
+        {"id": f"{number:08x}-0000-4000-8000-000000000000", "updated_at": same} for number in range(100_000)
+    ]
+    server.rows[A] = [
+        row(day(1), f"{number:08x}-0000-4000-8000-000000000000", impressions=1) for number in range(100_000)
+    ]
+    warehouse.load("campaigns", "campaign_report_daily", start=day(1))
+    assert warehouse.read("count(*), 0", "campaigns") == [(100_000, 0)]
+    assert len(json.dumps(warehouse.pipeline.state, default=str)) < 10_000
+
+
 def test_the_state_stays_small(server: AdsServer, warehouse: Warehouse) -> None:
     names = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(40)]
     server.entities["campaigns"][A] = [{"id": name, "name": name} for name in names]
@@ -207,20 +312,19 @@ def test_a_backfill_goes_on_where_it_was_killed(server: AdsServer, warehouse: Wa
 
 
 @pytest.mark.parametrize(
-    ("granularity", "loaded", "expected"),
+    ("granularity", "settled", "expected"),
     [
-        (ReportGranularity.DAY, None, (date(2026, 1, 1), date(2026, 3, 10))),
-        (ReportGranularity.DAY, date(2026, 3, 9), (date(2026, 3, 2), date(2026, 3, 10))),
-        (ReportGranularity.DAY, date(2026, 1, 2), (date(2026, 1, 1), date(2026, 3, 10))),
-        (ReportGranularity.HOUR, None, (date(2026, 2, 25), date(2026, 3, 10))),
+        (ReportGranularity.DAY, [], ("2026-01-01", "2026-03-10", 69)),
+        (ReportGranularity.DAY, [("2026-01-01", "2026-03-02")], ("2026-03-03", "2026-03-10", 8)),
+        (ReportGranularity.DAY, [("2026-02-01", "2026-03-02")], ("2026-01-01", "2026-03-10", 39)),
+        (ReportGranularity.HOUR, [], ("2026-02-25", "2026-03-10", 14)),
     ],
-    ids=["first load", "with lookback", "never before the start", "hours are kept two weeks"],
+    ids=["first load", "with lookback", "a start that was moved back", "hours are kept two weeks"],
 )
-def test_days_asked_for(granularity: ReportGranularity, loaded: date | None, expected: tuple[date, date]) -> None:
+def test_days_asked_for(granularity: ReportGranularity, settled: list[Any], expected: tuple[str, str, int]) -> None:
     stream = ReportStream(ReportEntityType.AD, granularity, (), date(2026, 1, 1), None, timedelta(days=7))
-    days = stream.days(loaded, datetime(2026, 3, 10, 12, tzinfo=UTC))
-    assert (days[0], days[-1]) == expected
-    assert len(days) == (expected[1] - expected[0]).days + 1
+    days = stream.days(settled, datetime(2026, 3, 10, 12, tzinfo=UTC))
+    assert (str(days[0]), str(days[-1]), len(days)) == expected
 
 
 @pytest.mark.parametrize(

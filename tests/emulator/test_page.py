@@ -3,43 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
+from tests.support.browser import DESKTOP, PHONE, chromium, resize
 from tests.support.emulator_process import EmulatorProcess, emulator_process
 
 Json: TypeAlias = Any
-REQUIRED_VARIABLE = "SPOTIFY_ADS_REQUIRE_BROWSER"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-DRIVER = shutil.which("chromedriver")
-PHONE, DESKTOP = (390, 844), (1366, 900)
 
 
 @pytest.fixture(scope="module")
 def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    if CHROMIUM is None or DRIVER is None:
-        missing = (
-            f"no {'Chromium' if CHROMIUM is None else 'chromedriver'} on this machine: apt-get install chromium"
-            " chromium-driver"
-        )
-        if os.environ.get(REQUIRED_VARIABLE):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    options = ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"):
-        options.add_argument(flag)
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
-    with Chrome(options=options, service=ChromeService(DRIVER)) as driver:
+    with chromium(tmp_path_factory.mktemp("chromium")) as driver:
         yield driver
 
 
@@ -58,11 +40,7 @@ class Page:
         self.emulator = emulator
 
     def open(self, size: tuple[int, int] = DESKTOP) -> None:
-        # A window of Chromium has a least width; a phone is emulated.
-        self.chrome.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": size[0], "height": size[1], "deviceScaleFactor": 2, "mobile": size is PHONE},
-        )
+        resize(self.chrome, size, scale=2)
         self.chrome.get(self.emulator.base_url.removesuffix("ads/v3"))
         self.until(lambda: self.text("#state") == "live")
         self.until(lambda: bool(self.all("#rows tr")))

@@ -13,7 +13,7 @@ from support.calls import client
 from support.raw_server import RawServer, answer, raw
 
 from spotify_ads_async import RetryPolicy, SpotifyAdsError, TransportOptions
-from spotify_ads_async.core import wire
+from spotify_ads_async.core import error_answers, wire
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.operations import (
     CREATE_AUDIENCE,
@@ -108,12 +108,14 @@ def outcome(operation: Operation[Any], status: int, body: bytes) -> object:
     try:
         if status < 300:
             return wire.answer(operation, status=status, content_type=lambda: "application/json", body=body)
-        return wire.error(operation, status=status, retry_after=None, body=wire.masked(body, Secret("a-token")))
+        return error_answers.error(
+            operation, status=status, retry_after=None, body=wire.masked(body, Secret("a-token"))
+        )
     except SpotifyAdsError as error:
         return error
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(st.data())
 def test_mutated_answers(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(ANSWERS)))
@@ -123,20 +125,20 @@ def test_mutated_answers(data: st.DataObject) -> None:
     assert repr(got)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.sampled_from(sorted(OPERATIONS)), JUNK)
 def test_any_json_to_any_operation(name: str, junk: object) -> None:
     got = outcome(OPERATIONS[name], 200, json.dumps(junk).encode())
     assert isinstance(got, SpotifyAdsError) or got is None or hasattr(got, "__struct_fields__") or isinstance(got, list)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.integers(300, 999), bodies(ERROR))
 def test_mutated_errors(status: int, body: bytes) -> None:
     error = outcome(calls.CREATE.operation, status, body)
     assert isinstance(error, SpotifyAdsError)
     assert str(error).isprintable()
-    where = wire.target_below("https://example.com/ads/v3", wire.resource_uri(error))
+    where = wire.target_below("https://example.com/ads/v3", error_answers.resource_uri(error))
     assert where is None or where.startswith("/")
 
 
@@ -153,7 +155,6 @@ def exchanges(draw: st.DrawFn) -> bytes:
 
 @settings(
     max_examples=12,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
 @given(st.lists(exchanges(), min_size=10, max_size=20))

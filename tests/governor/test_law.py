@@ -321,7 +321,7 @@ class GovernorMachine(RuleBasedStateMachine):
 
 
 GovernorMachine.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=150, stateful_step_count=50, suppress_health_check=list(HealthCheck)
 )
 test_anything_may_happen = GovernorMachine.TestCase
 

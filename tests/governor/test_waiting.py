@@ -129,7 +129,7 @@ async def test_a_wait_that_would_be_too_long_is_refused_at_once(loop: VirtualTim
     assert loop.time() == pytest.approx(10.0, abs=0.01)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     spent=st.lists(st.floats(0.0, 3.0), max_size=12),
     waiting=st.integers(0, 30),

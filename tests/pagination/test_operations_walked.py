@@ -115,7 +115,8 @@ async def test_rows_that_a_list_counts_and_keeps_are_missed(operation: ListOpera
 
 
 @pytest.mark.parametrize(
-    "body", [{"error": {"message": "the backend is down"}}, {"items": [{"id": ID}]}, {"campaigns": None, "data": []}]
+    "body",
+    [{"error": {"message": "the backend is down"}}, {"items": [{"id": ID}]}, {"campaigns": None, "data": []}],
 )
 async def test_an_answer_that_says_something_else_is_no_empty_list(body: Mapping[str, object]) -> None:
     operation = OPERATIONS["getCampaigns"]
@@ -124,6 +125,9 @@ async def test_an_answer_that_says_something_else_is_no_empty_list(body: Mapping
         with pytest.raises(InvalidAnswer, match=r"it holds no campaigns, and in their place '(error|items|data)'"):
             await walked(operation, server)
         server.otherwise = answer(200, {})
+        with pytest.raises(InvalidAnswer, match="holds neither campaigns nor anything else"):
+            await walked(operation, server)
+        server.otherwise = answer(200, {"paging": {"total_results": 0}})
         assert await walked(operation, server) == []
 
 

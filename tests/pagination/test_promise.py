@@ -270,16 +270,16 @@ class WalkingInStages(Walking):
 
 
 TestFixedOrder = Walking.TestCase
-TestFixedOrder.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+TestFixedOrder.settings = settings(max_examples=200, stateful_step_count=50)
 TestMovingOrder = WalkingAMovingOrder.TestCase
-TestMovingOrder.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+TestMovingOrder.settings = settings(max_examples=100, stateful_step_count=50)
 TestEditsAlone = WalkingWhileRowsMove.TestCase
-TestEditsAlone.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+TestEditsAlone.settings = settings(max_examples=100, stateful_step_count=50)
 TestInStages = WalkingInStages.TestCase
-TestInStages.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+TestInStages.settings = settings(max_examples=100, stateful_step_count=50)
 
 
-AT_LENGTH = settings(max_examples=5000, stateful_step_count=50, deadline=None)
+AT_LENGTH = settings(max_examples=5000, stateful_step_count=50)
 
 
 @pytest.mark.soak

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gzip
 import logging
+import resource
 import shutil
 import socket
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ import pytest
 
 from spotify_ads_async import AccessToken, ConfigurationError, Governor, Limit
 from spotify_ads_async.emulator import Emulator
+from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.proxy import QuotaProxy
 from spotify_ads_async.types import Secret
 from tests.support.raw_server import Connection, RawServer, answer, raw, reset, stall, stall_after
@@ -163,6 +165,37 @@ async def test_nothing_is_sent_twice(http: aiohttp.ClientSession, method: str, b
             assert (got.status, got.headers["X-Quota-Proxy"]) == (502, "refused")
             assert "may have taken effect" in (await got.json())["error"]
     assert len(server.received) == 2
+
+
+async def test_a_post_that_is_not_answered_in_time_is_one_post(http: aiohttp.ClientSession) -> None:
+    hasty = TransportOptions(read_timeout=0.2)
+    async with (
+        RawServer(otherwise=stall) as server,
+        proxied(server, transport=hasty) as proxy,
+        http.post(f"{proxy.base_url}/businesses", headers=SIGNED, data=b"{}") as got,
+    ):
+        assert (got.status, got.headers["X-Quota-Proxy"]) == (504, "refused")
+        assert "may have taken effect" in (await got.json())["error"]
+    assert len(server.received) == 1
+
+
+async def test_interactive_requests_go_first_and_bulk_ones_do_not_starve(http: aiohttp.ClientSession) -> None:
+    async with RawServer() as server, proxied(server, Limit("ip", requests=10, window=0.3)) as proxy:
+        ended: list[str] = []
+
+        async def ask(priority: str) -> None:
+            async with http.get(f"{proxy.base_url}/businesses", headers=SIGNED | {"X-Quota-Priority": priority}) as got:
+                assert got.status == 200
+            ended.append(priority)
+
+        bulk = [asyncio.create_task(ask("bulk")) for _ in range(30)]
+        await seen(lambda: proxy.counts()["waiting"] >= 20)
+        interactive = [asyncio.create_task(ask("interactive")) for _ in range(40)]
+        await asyncio.gather(*interactive)
+        assert 0 < ended[10:].count("bulk") < 25, (
+            "most of what came before them waits, and some of it went on meanwhile"
+        )
+        await asyncio.gather(*bulk)
 
 
 async def test_an_api_that_cannot_be_reached_spends_nothing(http: aiohttp.ClientSession) -> None:
@@ -356,7 +389,8 @@ async def test_only_the_api_is_reached(target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "segment", ["priority=urgent", "max_wait=soon", "max_wait=nan", "max_wait=-1", "client_id=", "colour=red"]
+    "segment",
+    ["priority=urgent", "max_wait=soon", "max_wait=nan", "max_wait=-1", "client_id=", "client_id=a%0A", "colour=red"],
 )
 async def test_a_preference_that_cannot_be_read_is_refused(http: aiohttp.ClientSession, segment: str) -> None:
     async with (
@@ -383,6 +417,59 @@ async def test_the_line_is_bounded(http: aiohttp.ClientSession) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_request_that_cannot_be_read_leaves_no_token_in_a_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with RawServer() as server, proxied(server) as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(proxy.origin.rpartition(":")[2]))
+        writer.write(b"GET /ads/v3/x HTTP/1.1\r\nAuthorization: Bearer canary\0\r\n\r\n")
+        assert b" 400 " in await reader.readline()
+        writer.close()
+    assert "BadHttpMessage" in caplog.text or "InvalidHeader" in caplog.text
+    assert "canary" not in caplog.text
+    assert not server.received
+
+
+async def test_a_connection_that_asks_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spotify_ads_async.proxy.server._IDLE_SECONDS", 0.1)
+    async with RawServer() as server, proxied(server) as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(proxy.origin.rpartition(":")[2]))
+        writer.write(b"GET /ads/v3/x HT")
+        async with asyncio.timeout(10):
+            assert await reader.read() == b""
+        writer.close()
+    assert not server.received
+
+
+@pytest.mark.soak
+async def test_two_gigabytes_stream_and_thousands_of_connections_are_held() -> None:
+    async def much(connection: Connection) -> None:
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2147483648\r\n\r\n")
+        for _ in range(2048):
+            await connection.send(b"x" * 1_048_576)
+
+    async with (
+        RawServer(script=[much]) as server,
+        proxied(server, Limit("ip", requests=500, window=2.0)) as proxy,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers=SIGNED) as http,
+    ):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        async with http.get(f"{proxy.base_url}/x") as got:
+            assert sum([len(chunk) async for chunk in got.content.iter_any()]) == 2147483648
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+        place = ("127.0.0.1", int(proxy.origin.rpartition(":")[2]))
+        idle = [await asyncio.open_connection(*place) for _ in range(4_000)]
+        statuses = await asyncio.gather(*(status_of(http, f"{proxy.base_url}/x") for _ in range(2_000)))
+        assert statuses == [200] * 2_000
+        assert len(server.received) == 2_001
+        for _, writer in idle:
+            writer.close()
+
+
+async def status_of(http: aiohttp.ClientSession, url: str) -> int:
+    async with http.get(url) as got:
+        await got.read()
+        return got.status
 
 
 async def test_metrics_and_page_show_the_windows(http: aiohttp.ClientSession) -> None:

@@ -100,7 +100,7 @@ def test_a_day_by_the_hour_is_whole(command: Command) -> None:
         (["--by", "lifetime", "--from", "2026-01-01"], "--by lifetime is over all time: leave out --from and --to"),
         (["--by", "lifetime", "--to", "2026-01-01"], "--by lifetime is over all time: leave out --from and --to"),
         (["--from", "2026-01-02", "--to", "2026-01-01"], "--from 2026-01-02 lies after --to 2026-01-01"),
-        (["--to", "0001-01-05"], "--to 0001-01-05: name the first day with --from"),
+        (["--to", "0001-01-05"], "--to 0001-01-05 is at the end of all dates: name the first day with --from"),
         (["--by", "hour", "--from", "9999-12-31"], "lies after the present"),
     ],
 )
@@ -176,3 +176,15 @@ def test_charts_fit_any_width_and_keep_gaps() -> None:
     lines = root.findall("{http://www.w3.org/2000/svg}polyline")
     assert [len(str(line.get("points")).split()) for line in lines] == [60, 2]
     assert text([], [Series("nothing", [])], 80)
+
+
+def test_hours_are_those_of_the_zone(command: Command) -> None:
+    day = (datetime.now(UTC) - timedelta(days=3)).date().isoformat()
+    arguments = ("report", "account", "--by", "hour", "--from", day, "--to", day, "-o", "csv")
+    rows = list(csv.DictReader(io.StringIO(command(*arguments, "--zone", "Asia/Tokyo").stdout)))
+    assert len(rows) == 24
+    assert (rows[0]["start_time"], rows[-1]["start_time"]) == (f"{day}T00:00:00+09:00", f"{day}T23:00:00+09:00")
+    assert "whole hours" in command(*arguments, "--zone", "Asia/Kolkata", expect=2).stderr
+    daily = command("report", "account", "--zone", "Asia/Tokyo", "--limit", "2", "-o", "csv")
+    assert "days are those of UTC" in daily.stderr
+    assert len(daily.stdout.splitlines()) == 3

@@ -106,6 +106,7 @@ class Storage:
         self.status = "READY"
         self.sent = 0
         self.refusals = 0
+        self.ids = [ACCOUNT, "00000000-0000-4000-8000-000000000001"]
         server.otherwise = self.behave
 
     async def behave(self, connection: Connection) -> None:
@@ -115,7 +116,7 @@ class Storage:
             assert request.headers["authorization"] == "Bearer a-token"
             created = request.method == "POST"
             body = (
-                {"id": ACCOUNT}
+                {"id": self.ids.pop(0)}
                 if created
                 else {"status": self.status, "report_url": f"{self.server.origin}/file?signature=s%2Fecret"}
             )
@@ -220,6 +221,53 @@ async def test_a_file_that_changes_meanwhile_is_no_report(opened: list[object], 
             await ordered(server.base_url, opened).save(target)
     assert target.read_text() == "before"
     assert listed(tmp_path) == [target]
+
+
+async def test_a_file_that_changes_unmarked_is_no_report(opened: list[object]) -> None:
+    async with RawServer() as server:
+        storage = Storage(server, [20_000], ranges=False, tag=None)
+        told = storage.file
+
+        async def changing(connection: Connection, headers: dict[str, str]) -> None:
+            await told(connection, headers)
+            storage.content = CONTENT.replace(b"100.25", b"900.25")
+
+        storage.file = changing  # type: ignore[method-assign]
+        with pytest.raises(InvalidAnswer, match="the file changed after 20000 bytes"):
+            await ordered(server.base_url, opened).collect()
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        ("206 Part\r\nContent-Length: 42\r\nContent-Range: bytes 58-99/100", "a part of the file, and not the one"),
+        ("206 Part\r\nContent-Length: 42\r\nContent-Range: bytes 0-41/*", "a part of the file, and not the one"),
+        ("206 Part\r\nContent-Length: 42", "a part of the file, and not the one"),
+        ("200 OK\r\nConnection: close", "does not say where the file ends"),
+    ],
+)
+async def test_a_part_of_a_file_is_no_report(opened: list[object], head: str, said: str) -> None:
+    async def part(connection: Connection, _: dict[str, str]) -> None:
+        await connection.send(
+            f"HTTP/1.1 {head}\r\n\r\n".encode() + b"CAMPAIGN_NAME,SPEND\r\nA,1\r\nB,2\r\nC,3\r\nD,4\r\n\r\n"
+        )
+        connection.keep = False
+
+    async with RawServer() as server:
+        Storage(server, []).file = part  # type: ignore[method-assign]
+        with pytest.raises(InvalidAnswer, match=said):
+            await ordered(server.base_url, opened).collect()
+
+
+async def test_two_orders_are_two_reports(opened: list[object]) -> None:
+    async with RawServer() as server:
+        Storage(server, []).ids = [ACCOUNT, ACCOUNT]
+        opened.append(ads := client(server.base_url))
+        report = ads.ad_account(ACCOUNT).reports.csv(
+            dimensions=DIMENSIONS, metrics=METRICS[:1], report_start=today() - 365 * ONE_DAY, report_end=today()
+        )
+        with pytest.raises(InvalidAnswer, match="names the report of another order"):
+            await report.collect()
 
 
 async def test_an_expired_url_is_asked_for_anew(opened: list[object]) -> None:

@@ -317,6 +317,22 @@ async def test_a_lack_of_data_is_an_outcome_of_its_own(server: Emulator, account
         ).collect()
 
 
+async def test_totals_of_many_are_not_known_without_each_of_their_groups() -> None:
+    one = answer(200, {"rows": [{"stats": [{"field_type": "IMPRESSIONS", "field_value": 7}]}]})
+    async with (
+        RawServer(script=[one, one], otherwise=answer(200, {"rows": []})) as server,
+        client(server.base_url) as ads,
+    ):
+        wish = ads.ad_account(ACCOUNT).reports.totals(
+            entity_type=AD_SET,
+            entity_ids=[str(UUID(int=number)) for number in range(120)],
+            granularity=LIFETIME,
+            fields=[IMPRESSIONS],
+        )
+        with pytest.raises(InvalidAnswer, match="came for 2 of 3 groups of entities"):
+            await wish.collect()
+
+
 async def test_what_totals_and_insights_repeat_comes_once_and_hidden_parts_are_counted() -> None:
     def told(rows: list[dict[str, object]]) -> Behaviour:
         return answer(200, {"rows": rows + rows})
@@ -334,7 +350,7 @@ async def test_what_totals_and_insights_repeat_comes_once_and_hidden_parts_are_c
         (total,) = await wish.reading_ahead(0).collect()
         assert total.impressions == AtLeast(7000, 1)
         assert total.hidden == ("IMPRESSIONS",)
-        server.otherwise = told([part(7, id=ids[0], insight_value=value) for value in ("MALE", "FEMALE")])
+        server.otherwise = told([part(7, insight_value=value) for value in ("MALE", "FEMALE")])
         for some in (ids[:1], ids[:2]):
             rows = await reports.insights(
                 insight_dimension=InsightDimension.GENDER, fields=[IMPRESSIONS], entity_ids=some
@@ -342,44 +358,86 @@ async def test_what_totals_and_insights_repeat_comes_once_and_hidden_parts_are_c
             assert [row.insight_value for row in rows] == ["MALE", "FEMALE"] * len(some)
 
 
-def told_of(identifier: str, time: datetime, **facts: object) -> Behaviour:
+def row_of(identifier: str, time: datetime, **facts: object) -> dict[str, object]:
     stats = [{"field_type": "CLICKS", "field_value": 70}]
     row = {"entity_type": "CAMPAIGN", "entity_id": identifier, "start_time": time.isoformat(), "stats": stats}
-    return answer(200, {"rows": [row], **facts})
+    return {name: value for name, value in (row | facts).items() if value is not None}
 
 
-async def test_rows_that_nobody_asked_for_are_no_answer() -> None:
-    one, other = str(UUID(int=1)), str(UUID(int=2))
+def told_of(identifier: str, time: datetime, **facts: object) -> Behaviour:
+    return answer(200, {"rows": [row_of(identifier, time)], **facts})
+
+
+ONE, OTHER = str(UUID(int=1)), str(UUID(int=2))
+FIRST = today() - 2 * ONE_DAY
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"entity_id": OTHER}, f"a row of {OTHER}"),
+        ({"entity_id": None}, "a row that does not name its CAMPAIGN"),
+        ({"entity_type": "AD"}, f"a row of the AD {ONE}"),
+        ({"start_time": None}, "a row that does not name its DAY"),
+        ({"start_time": (FIRST - ONE_DAY).isoformat()}, "a row of"),
+        ({"start_time": (today() + ONE_DAY).isoformat()}, "a row of"),
+        ({"start_time": (FIRST + timedelta(hours=12)).isoformat()}, "amid the DAY of others"),
+        ({"end_time": today().isoformat()}, "a row from"),
+        ({"stats": [{"field_value": 3}]}, "a value whose metric it does not name"),
+        ({"report_start": (FIRST + ONE_DAY).isoformat()}, "one whose start is"),
+        ({"report_end": (today() - ONE_DAY).isoformat()}, "one whose end is"),
+        ({"granularity": "LIFETIME"}, "one by LIFETIME and not by DAY"),
+    ],
+)
+async def test_what_nobody_asked_for_is_no_answer(change: Mapping[str, object], why: str) -> None:
+    about = {name: change[name] for name in change.keys() & {"report_start", "report_end", "granularity"}}
+    rows = [row_of(ONE, FIRST), *([] if about else [row_of(ONE, FIRST, **change)])]
+    async with RawServer(otherwise=answer(200, {"rows": rows, **about})) as server, client(server.base_url) as ads:
+        wish = ads.ad_account(ACCOUNT).reports.aggregate(
+            entity_type=CAMPAIGN,
+            fields=[CLICKS],
+            entity_ids=[ONE],
+            granularity=DAY,
+            report_start=FIRST,
+            report_end=today(),
+        )
+        with pytest.raises(InvalidAnswer, match=f"{why}.*, which was not asked for"):
+            await wish.collect()
+        with pytest.raises(InvalidAnswer, match=f"{why}.*, which was not asked for"):
+            await wish
+
+
+async def test_days_may_begin_at_the_accounts_own_midnight_and_ids_of_parents_name_no_rows() -> None:
     async with RawServer() as server, client(server.base_url) as ads:
         reports = ads.ad_account(ACCOUNT).reports
-
-        def wish(**options: Any) -> AggregateReportCall:  # noqa: ANN401 - as aggregate takes them
-            days: Mapping[str, Any] = {"granularity": DAY, "report_start": today() - 2 * ONE_DAY, "report_end": today()}
-            return reports.aggregate(entity_type=CAMPAIGN, fields=[CLICKS], **{"entity_ids": [one], **days, **options})
-
-        server.otherwise = told_of(other, today())
-        with pytest.raises(InvalidAnswer, match=f"a row of {other}, which was not asked for"):
-            await wish().collect()
-        server.otherwise = told_of(one, today() - 30 * ONE_DAY)
-        with pytest.raises(InvalidAnswer, match="which was not asked for"):
-            await wish().collect()
-        with pytest.raises(InvalidAnswer, match="which was not asked for"):
-            await reports.totals(
-                entity_type=CAMPAIGN,
-                entity_ids=[one],
-                fields=[CLICKS],
-                granularity=DAY,
-                report_start=today(),
-                report_end=today(),
-            ).collect()
-        # Days may begin at the account's midnight, and ids of parents name none of the rows.
-        server.otherwise = told_of(one.upper(), today() - 2 * ONE_DAY - timedelta(hours=8))
-        assert len(await wish().collect()) == 1
-        server.otherwise = told_of(other, today())
+        early = FIRST - timedelta(hours=8)
+        # Summer time ends meanwhile, and the end is told as the end of its day.
+        rows = [row_of(ONE.upper(), early, end_time=(early + timedelta(hours=25)).isoformat())]
+        rows.append(row_of(ONE, early + timedelta(hours=25)))
+        about = {"report_start": early.isoformat(), "report_end": (today() + timedelta(hours=17)).isoformat()}
+        server.otherwise = answer(200, {"rows": rows, **about})
+        days = reports.aggregate(
+            entity_type=CAMPAIGN,
+            fields=[CLICKS],
+            entity_ids=[ONE],
+            granularity=DAY,
+            report_start=FIRST,
+            report_end=today(),
+        )
+        assert len(await days.collect()) == 2
+        server.otherwise = answer(200, {"rows": [row_of(OTHER, today(), entity_type="AD_SET")]})
         below = reports.aggregate(
-            entity_type=AD_SET, fields=[CLICKS], granularity=LIFETIME, entity_ids=[one], entity_ids_type=CAMPAIGN
+            entity_type=AD_SET, fields=[CLICKS], granularity=LIFETIME, entity_ids=[ONE], entity_ids_type=CAMPAIGN
         )
         assert len(await below.collect()) == 1
+        for by in (LIFETIME, UNSET):
+            with pytest.raises(InvalidRequest, match="takes no range: ask by DAY or HOUR"):
+                reports.aggregate(entity_type=CAMPAIGN, fields=[CLICKS], granularity=by, report_end=FIRST)
+        server.otherwise = answer(200, {"insight": "AGE", "rows": []})
+        with pytest.raises(InvalidAnswer, match="one by AGE and not by GENDER"):
+            await reports.insights(
+                insight_dimension=InsightDimension.GENDER, fields=[CLICKS], entity_ids=[ONE]
+            ).collect()
 
 
 async def test_what_the_server_remarks_on_a_report_is_kept_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,8 @@ import trustme
 from support import calls
 from support.calls import client
 from support.connect_proxy import ConnectProxy
-from support.raw_server import RawServer, answer
+from support.raw_server import Connection, RawServer, answer
+from support.server_thread import server_in_a_thread
 from support.tinyproxy import tinyproxy
 
 from spotify_ads_async import (
@@ -227,6 +229,13 @@ async def test_hosts_that_are_reached_without_a_proxy(
                     await calls.READ.by(ads)
 
 
+@pytest.mark.parametrize("address", ["http://u:canary@[::1", "http://u:canary@h:99999", "u:canary@h/x", "http://"])
+def test_a_proxys_address_that_is_none_is_refused_without_being_shown(address: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"http://user:password@host:port") as caught:
+        TransportOptions(proxy=address).checked()
+    assert "canary" not in str(caught.value)
+
+
 async def test_a_proxy_of_another_kind_is_refused_where_it_would_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://me:canary@127.0.0.1:9")
     async with client("https://api-partner.spotify.com/ads/v3", policy=calls.ONCE) as ads:
@@ -303,10 +312,47 @@ async def test_a_resolver_that_answers_late_is_no_hang(monkeypatch: pytest.Monke
     assert not caught.value.may_have_taken_effect
 
 
+@pytest.mark.parametrize("runner", ["asyncio", "uvloop"])
+def test_a_connection_that_ended_while_the_program_was_busy_is_not_written_to(runner: str) -> None:
+    """The system knows of the end, the loop does not yet: a write into it would be an unknown outcome."""
+
+    async def answer_and_end(connection: Connection) -> None:
+        await answer(200, calls.WRITE.answer)(connection)
+        connection.keep = False
+
+    async def use(api: RawServer) -> None:
+        async with client(api.base_url, policy=calls.ONCE) as ads:
+            for number in range(1, 4):
+                await calls.WRITE.by(ads)
+                time.sleep(0.1)  # noqa: ASYNC251  # so that this loop hears of nothing
+                assert (len(api.received), api.connections) == (number, number)
+
+    with server_in_a_thread(answer_and_end) as api:
+        (pytest.importorskip("uvloop") if runner == "uvloop" else asyncio).run(use(api))
+
+
+async def test_a_connection_from_before_a_suspend_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The monotonic clock stood still, and whoever forgot the connection meanwhile says so when something comes in."""
+
+    async def forgotten(connection: Connection) -> None:
+        if api.connections == 1 and len(api.received) > 2:
+            return connection.reset()
+        return await answer(200, calls.WRITE.answer)(connection)
+
+    async with RawServer(otherwise=forgotten) as api, client(api.base_url, policy=calls.ONCE) as ads:
+        await calls.WRITE.by(ads)
+        await calls.WRITE.by(ads)
+        assert api.connections == 1
+        asleep = time.time() + 3600.0
+        monkeypatch.setattr(time, "time", lambda: asleep)
+        await calls.WRITE.by(ads)
+        assert (len(api.received), api.connections) == (3, 2)
+
+
 async def test_a_server_that_drops_connections_between_requests_loses_nothing() -> None:
-    async def answer_and_reset(connection: object) -> None:
-        await answer(200, calls.WRITE.answer)(connection)  # type: ignore[arg-type]
-        connection.reset()  # type: ignore[attr-defined]
+    async def answer_and_reset(connection: Connection) -> None:
+        await answer(200, calls.WRITE.answer)(connection)
+        connection.reset()
 
     async with (
         RawServer(otherwise=answer_and_reset) as api,

@@ -2,13 +2,18 @@
 
 A block after a comment ``<!-- not run: reason -->`` is left out. One after ``<!-- another terminal: URL -->`` runs
 beside the others, from when the URL answers until the page ends; its page is given no emulator, because it starts its
-own. What a console block sets, such as ``export NAME=value``, holds for the blocks after it. Port 8090 becomes a free
-one, and so does the port on which ``login`` waits for the browser.
+own. What a console block sets, such as ``export NAME=value``, holds for the blocks after it. A block that the page
+says to save is saved under its name. Ports become free ones, and so does the one on which ``login`` waits for the
+browser.
+
+It needs the standard library alone, so that ``python examples.py PAGE`` runs a page where nothing but what the page
+says is installed, in the present folder and with the present environment.
 """
 
 from __future__ import annotations
 
 import ast
+import asyncio
 import contextlib
 import inspect
 import logging
@@ -25,21 +30,18 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import pytest
-
-from spotify_ads_async import AdsClient, ConfigurationError
-from support.emulator_process import EmulatorProcess
+from unittest.mock import patch
 
 ROOT = Path(__file__).parents[2]
 INSTALLED = Path(sys.executable).parent
 """Where the installed programs are."""
 FENCE = re.compile(
+    r"(?:[Ss]ave this as `(?P<file>[\w.]+)`[^\n]*\n\s*)?"
     r"(?:(?P<skip><!-- not run: [^>]+ -->)\s*|<!-- another terminal: (?P<answers>\S+) -->\s*)?"
     r"^```(?P<kind>python|console)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
-EMULATOR_PORT, LOGIN = "8090", "spotify-ads login"
+PORTS, LOGIN = ("8090", "8791", "8792"), "spotify-ads login"
 # Stands for the browser and the user: opens the page, which the emulator's accounts service agrees to at once.
 BROWSER = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=10).read()"
 
@@ -51,12 +53,14 @@ class Block:
     line: int
     answers: str | None = None
     """Where it answers, if it runs beside the others."""
+    file: str | None = None
+    """The name under which the reader saves it."""
 
 
 def blocks_of(page: Path) -> list[Block]:
     text = page.read_text()
     return [
-        Block(match["kind"], match["code"], text.count("\n", 0, match.start("code")), match["answers"])
+        Block(match["kind"], match["code"], text.count("\n", 0, match.start("code")), match["answers"], match["file"])
         for match in FENCE.finditer(text)
         if not match["skip"]
     ]
@@ -69,83 +73,94 @@ def free_port() -> str:
 
 
 def with_free_ports(blocks: list[Block]) -> list[Block]:
-    emulator, login = free_port(), f"{LOGIN} --port {free_port()}"
+    free = {port: free_port() for port in PORTS}
+
+    def replaced(text: str) -> str:
+        return re.sub(rf"\b({'|'.join(PORTS)})\b", lambda found: free[found[1]], text)
+
+    login = f"{LOGIN} --port {free_port()}"
     return [
         replace(
             block,
-            code=block.code.replace(EMULATOR_PORT, emulator).replace(LOGIN, login),
-            answers=block.answers and block.answers.replace(EMULATOR_PORT, emulator),
+            code=replaced(block.code).replace(LOGIN, login),
+            answers=block.answers and replaced(block.answers),
         )
         for block in blocks
     ]
 
 
-def surroundings(programs: Path, emulator: EmulatorProcess, folder: Path, *, alone: bool) -> dict[str, str]:
-    """The environment of a page: a home of its own and, unless it starts one, the emulator."""
-    environment = {**emulator.environment, "SPOTIFY_ADS_ACCOUNTS_URL": emulator.base_url.removesuffix("/ads/v3")}
-    if alone:
-        environment = {name: value for name, value in environment.items() if not name.startswith("SPOTIFY_ADS_")}
+def installs(page: Path) -> list[str]:
+    """What a page says to install, as arguments of pip; the package as in the tutorial where it does not name it."""
+    said = re.findall(r"\bpip install ((?:'[^'\n]+'|[\w\[\],-]+)(?: (?:'[^'\n]+'|[\w\[\],-]+))*)", page.read_text())
+    named = {word for arguments in said for word in shlex.split(arguments) if not word.startswith((".", "-"))}
+    if not any(word.startswith("spotify-ads-async") for word in named):
+        named.add("spotify-ads-async[cli]")
+    return sorted(named)
+
+
+def surroundings(environment: dict[str, str], folder: Path, *programs: Path) -> dict[str, str]:
+    """A home of its own, and the programs of these folders before the machine's."""
     browser = folder / "browser.py"
     browser.write_text(BROWSER)
+    accounts = environment["SPOTIFY_ADS_BASE_URL"].removesuffix("/ads/v3")
     return {
         **{name: value for name, value in environment.items() if not name.startswith("XDG_")},
+        "SPOTIFY_ADS_ACCOUNTS_URL": accounts,
         "HOME": str(folder),
-        "PATH": os.pathsep.join([str(programs), str(INSTALLED), environment["PATH"]]),
+        "PATH": os.pathsep.join([*map(str, programs), environment["PATH"]]),
         "BROWSER": f"{sys.executable} {browser} %s",
         "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
     }
 
 
-async def run_page(
-    page: Path, programs: Path, emulator: EmulatorProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Run every example of a page, in order, with the ``spotify-ads`` of the folder ``programs``."""
-    blocks = with_free_ports(blocks_of(page))
-    environment = surroundings(programs, emulator, tmp_path, alone=any(block.answers for block in blocks))
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    monkeypatch.chdir(tmp_path)
+async def run_page(page: Path, environment: dict[str, str]) -> None:
+    """Run every example of a page, in order, in the present folder."""
+    folder, blocks = Path.cwd(), with_free_ports(blocks_of(page))
+    if any(block.answers for block in blocks):  # it starts an emulator of its own
+        environment = {name: value for name, value in environment.items() if not name.startswith("SPOTIFY_ADS_")}
+    shutil.copytree(ROOT / "examples", folder / "examples")
     namespace: dict[str, object] = {"__name__": "__example__"}
     with contextlib.ExitStack() as others:
         others.enter_context(logging_as_before())
         for block in blocks:
-            for name, value in environment.items():
-                monkeypatch.setenv(name, value)
+            if block.file is not None:
+                (folder / block.file).write_text(block.code)
             if block.answers is not None:
-                others.enter_context(another_terminal(block, block.answers, environment, tmp_path))
+                others.enter_context(another_terminal(block, block.answers, environment, folder))
             elif block.kind == "console":
-                environment = run_console(block, environment, tmp_path)
+                environment = run_console(block, environment, folder)
             elif ".run(" in block.code:
-                run_script(block, environment, tmp_path)
+                if block.file is None:
+                    run_script(block, environment, folder)
             else:
-                await run_in(namespace, block, page)
+                with patch.dict(os.environ, environment, clear=True):
+                    await run_in(namespace, block, page)
     await check_closed(namespace)
 
 
 @contextlib.contextmanager
 def logging_as_before() -> Iterator[None]:
     """Take back what a page set about logging: it is the process's, and later tests read logs."""
-    root, own = (
-        logging.getLogger(),
-        [logging.getLogger(name) for name in ("spotify_ads_async", "spotify_ads_async.requests")],
-    )
-    handlers, levels = list(root.handlers), [logger.level for logger in (root, *own)]
+    loggers = [logging.getLogger(name) for name in (None, "spotify_ads_async", "spotify_ads_async.requests")]
+    handlers, levels = list(loggers[0].handlers), [logger.level for logger in loggers]
     try:
         yield
     finally:
-        root.handlers[:] = handlers
-        for logger, level in zip((root, *own), levels, strict=True):
+        loggers[0].handlers[:] = handlers
+        for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
 
 
 async def check_closed(namespace: dict[str, object]) -> None:
     """A reader who copies a page must not be told of an unclosed session: the page closes its client itself."""
+    from spotify_ads_async import AdsClient, ConfigurationError  # noqa: PLC0415 (where it is installed)
+
     client = namespace.get("ads")
     if isinstance(client, AdsClient):
-        try:
-            with pytest.raises(ConfigurationError, match="closed"):
-                await client.businesses.list()
-        finally:
+        with contextlib.suppress(ConfigurationError):
+            await client.businesses.list()
             await client.aclose()
+            raise AssertionError("the page leaves its client open")
 
 
 @contextlib.contextmanager
@@ -154,11 +169,13 @@ def another_terminal(block: Block, answers: str, environment: dict[str, str], fo
     (command,) = [line[2:] for line in block.code.splitlines() if line.startswith("$ ")]
     with subprocess.Popen(shlex.split(command), env=environment, cwd=folder, stdout=subprocess.DEVNULL) as process:
         try:
-            for _ in range(200):
+            for _ in range(600):
                 assert process.poll() is None, f"line {block.line}: {command} ended"
                 with contextlib.suppress(OSError), urllib.request.urlopen(answers, timeout=5):  # noqa: S310 (its own address)
                     break
                 time.sleep(0.1)
+            else:
+                raise AssertionError(f"line {block.line}: {command} does not answer")
             yield
         finally:
             process.send_signal(signal.SIGINT)
@@ -200,3 +217,7 @@ def run_console(block: Block, environment: dict[str, str], folder: Path) -> dict
             assert ended.returncode == 0, f"line {block.line}: {line}\n{ended.stdout}\n{ended.stderr}"
             environment = dict(item.split("=", 1) for item in left.read_text().rstrip("\0").split("\0"))
     return environment
+
+
+if __name__ == "__main__":
+    asyncio.run(run_page(Path(sys.argv[1]), dict(os.environ)))

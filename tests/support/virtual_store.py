@@ -6,6 +6,7 @@ import asyncio
 import math
 import random
 import sqlite3
+import weakref
 
 import msgspec
 
@@ -23,6 +24,7 @@ class VirtualServer:
     def __init__(self, *, ahead_by: float = 0.0) -> None:
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
         self.connection.executescript(SCHEMA)
+        weakref.finalize(self, self.connection.close)
         self.reachable = True
         self.run = "1"
         self.up_since = -math.inf

@@ -68,8 +68,8 @@ async def lists(account: AdAccount) -> AsyncIterator[str]:
     async for ad_set in call:
         assert_type(ad_set, AdSet)
         assert_type(ad_set.name, str | None)
-        if ad_set.id is not None:
-            yield ad_set.id
+        assert_type(ad_set.id, str)
+        yield ad_set.id
 
 
 async def calls(ads: AdsClient, account: AdAccount) -> None:

@@ -75,7 +75,7 @@ async def test_a_large_file_arrives_over_a_bad_connection(tmp_path: Path, megaby
             digests, path, length
         )
         assert server.received - size < size * 0.05
-        assert found["peak_kib"] * 1024 < 60_000_000
+        assert found["peak_kib"] * 1024 < 70_000_000  # without the file; Python alone takes some 50
 
 
 def digests(path: Path, length: int) -> list[bytes]:

@@ -42,7 +42,7 @@ _LONGEST_SHOWN = 60
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,19}")
 _PLAIN_AMOUNT = re.compile(r"[0-9]{1,13}\.[0-9]{1,6}")
 _ENUM_VALUE = re.compile(r"[A-Z][A-Z0-9_]*")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # What a spreadsheet would run, at the beginning of a cell and behind a line break; and what reads like the clear token.
 _BEGINS = re.compile(rf"'*(?:[=+\-@\t\r\n]|{re.escape(CLEAR)}$)")
 _FOLLOWS = re.compile(r"(?<=[\r\n])(?='*[=+\-@\t])")

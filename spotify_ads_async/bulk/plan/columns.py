@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import enum
+import functools
 import types
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -84,6 +85,7 @@ Cell = str | int | float | bool | list[Any] | dict[str, Any] | None
 """A value in the form JSON gives it. ``None`` clears a nullable field."""
 
 
+@functools.cache
 def columns_of(struct: type[msgspec.Struct]) -> Mapping[str, Column]:
     """A column for every field of ``struct`` and of the structs inside it, the whole fields before their parts."""
     columns: dict[str, Column] = {}

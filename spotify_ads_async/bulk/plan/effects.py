@@ -139,6 +139,8 @@ def effect(
         check_amounts(before, after, currency)
     except AmountRefused as refused:
         return Refusal(reason=str(refused), column=_column_of(refused.field, values))
+    if isinstance(start := after.get("start_time"), str) and start < f"{now:%Y-%m-%dT%H:%M:%SZ}":
+        return Refusal(reason=f"{start} has passed, and what begins must lie in the future", column="start_time")
     steps = bodies_of(entity, after)
     refusal = refusal_of(entity, steps, before, values, now)
     if refusal is not None:
@@ -320,7 +322,7 @@ def _broken(entity: Entity, body: dict[str, Any], now: datetime) -> _Broken | No
     except msgspec.ValidationError as problem:
         return _Broken(str(problem).rpartition("$.")[2].rstrip("`"), in_words(problem))
     except InvalidRequest as problem:
-        return _Broken(problem.path.removeprefix("body."), problem.message)
+        return _Broken(problem.path.removeprefix("body."), problem.message.removeprefix("body."))
     return None
 
 

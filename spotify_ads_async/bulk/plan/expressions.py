@@ -7,19 +7,20 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.cells import CLEAR, CellError, parse_cell
-from spotify_ads_async.bulk.plan.columns import Cell, Column, Kind, columns_of, suggestion
+from spotify_ads_async.bulk.plan.columns import Cell, Column, Kind, suggestion
 from spotify_ads_async.bulk.plan.effects import Refusal, State, leaf, same
 from spotify_ads_async.bulk.plan.money import in_units, no_money
 from spotify_ads_async.bulk.plan.typed import cell_text
 from spotify_ads_async.errors import Portable
 from spotify_ads_async.money import fits_currency, minor_units, round_to_currency
+from spotify_ads_async.operation import ListOperation
 from spotify_ads_async.types import time_text
 
 __all__ = ["BadExpression", "Condition", "Setting", "list_query", "new_values", "parse_condition", "parse_setting"]
@@ -37,6 +38,25 @@ _ORDERED: Mapping[str, Callable[[Any, Any], bool]] = {
 _COUNTABLE = frozenset({Kind.INTEGER, Kind.MONEY, Kind.AMOUNT, Kind.NUMBER})
 _PER_UNIT = 1_000_000
 _ORDERABLE = _COUNTABLE | {Kind.TIME, Kind.TEXT}
+
+
+class Listed(Protocol):
+    """A kind of thing that lists hold: what conditions can be about."""
+
+    @property
+    def plural(self) -> str:
+        """What people call several of them."""
+        ...
+
+    @property
+    def answer_columns(self) -> Mapping[str, Column]:
+        """The fields that an answer has."""
+        ...
+
+    @property
+    def list(self) -> ListOperation[Any, Any]:
+        """The operation that lists them."""
+        ...
 
 
 class BadExpression(Portable, ValueError):
@@ -82,14 +102,14 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
 
 
-def parse_condition(entity: Entity, text: str) -> Condition:
+def parse_condition(entity: Listed, text: str) -> Condition:
     """Read ``status=ACTIVE,APPROVED``, ``name~autumn``, ``budget.amount>=100.00``, ``end_time<2027-01-01T00:00:00Z``.
 
     Raises:
         BadExpression: it is no condition on this kind of entity.
     """
     name, sign, value = _parts(text, "a condition such as status=ACTIVE")
-    column = _named(name, columns_of(entity.get.answer), entity)
+    column = _named(name, entity.answer_columns, entity)
     if sign in _ORDERED and column.kind not in _ORDERABLE:
         raise BadExpression(f"{text}: {name} has no order, so {sign} says nothing")
     if sign == "~" and column.kind is not Kind.TEXT:
@@ -198,7 +218,7 @@ def _moved(column: Column, present: Cell, setting: Setting, currency: str) -> Ce
     return float(exact) if column.kind is Kind.NUMBER else int(exact.quantize(Decimal(1), rounding=ROUND_HALF_EVEN))
 
 
-def list_query(entity: Entity, conditions: Sequence[Condition]) -> dict[str, object]:
+def list_query(entity: Listed, conditions: Sequence[Condition]) -> dict[str, object]:
     """The part of a selection that the server can filter by.
 
     ``status=…`` as ``statuses``, ``campaign_id=…`` as ``campaign_ids``, ``updated_at>=…`` as ``updated_at_gte``.
@@ -222,7 +242,7 @@ def _parts(text: str, wanted: str) -> tuple[str, str, str]:
     return found["name"], found["operator"], found["value"].strip()
 
 
-def _named(name: str, columns: Mapping[str, Column], entity: Entity) -> Column:
+def _named(name: str, columns: Mapping[str, Column], entity: Listed) -> Column:
     column = columns.get(name)
     if column is None:
         raise BadExpression(f"{name} is no field of {entity.plural}{suggestion(name, columns)}")

@@ -1,7 +1,7 @@
 """Headers as people type them, and the columns that they mean. Pure.
 
-Case, blanks, dots, hyphens and underscores do not count: ``Ad Set ID`` is ``ad_set_id``. What stands in parentheses
-names the currency of amounts (``Budget (USD)``) or the zone of times (``End time (Europe/Berlin)``).
+Case, blanks and punctuation do not count: ``Ad Set ID:`` is ``ad_set_id``. What stands in parentheses or brackets names
+the currency of amounts (``Budget (USD)``, ``Budget [$]``) or the zone of times (``End time (Europe/Berlin)``).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import msgspec
 from spotify_ads_async.bulk.entities import ENTITIES, Entity
 from spotify_ads_async.bulk.plan.columns import Column, Kind, suggestion
 from spotify_ads_async.bulk.plan.sources import CURRENCY
+from spotify_ads_async.money import currencies_meant
 from spotify_ads_async.spreadsheets import CellValue, trimmed
 
 __all__ = [
@@ -30,8 +31,8 @@ __all__ = [
 ]
 
 _NOTHING: Mapping[str, Column] = {}
-_NOT_COUNTED = re.compile(r"[\s._\-\u00a0]+")
-_REMARK = re.compile(r"(?P<name>.*?)\s*\((?P<remark>[^()]*)\)")
+_NOT_COUNTED = re.compile(r"[\s._\-:*\u00a0]+")
+_REMARK = re.compile(r"(?P<name>.*?)\s*[(\[](?P<remark>[^()\[\]]*)[)\]][\s:*]*")
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +71,7 @@ def plain(text: str) -> str:
 
 def may_need_currency(text: str) -> bool:
     """Whether what a header means, or what stands below it, may depend on the account's currency."""
-    return plain(text) == CURRENCY or plain(text).endswith("amount") or "(" in text
+    return plain(text) == CURRENCY or plain(text).endswith("amount") or _REMARK.fullmatch(text) is not None
 
 
 @functools.cache
@@ -131,10 +132,11 @@ def _quoted(text: str) -> str:
 
 
 def _remarked(entity: Entity, text: str, name: str, remark: str, currency: str) -> Header:
-    if re.fullmatch(r"[A-Za-z]{3}", remark) and (column := _amount_column(entity, name)):
+    meant = currencies_meant(remark)
+    if meant and (column := _amount_column(entity, name)):
         if not currency:
             raise HeaderProblem(f"names {remark}, and the account's currency is not known: write {column.name}")
-        if remark.upper() != currency:
+        if currency not in meant:
             raise HeaderProblem(f"is in {remark.upper()}, and the account's currency is {currency}")
         return Header(text=text, column=column)
     column_name = _by_plain_name(entity).get(plain(name), "")

@@ -14,6 +14,7 @@ from typing import Any, cast
 import anyio.to_thread
 import msgspec
 
+from spotify_ads_async.ad_products import AdProducts
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.cells import CellError, json_value, parse_value, says
 from spotify_ads_async.bulk.plan.columns import Cell, Column
@@ -22,7 +23,7 @@ from spotify_ads_async.bulk.plan.expressions import Condition, Setting, list_que
 from spotify_ads_async.bulk.plan.money import unusual_changes
 from spotify_ads_async.bulk.plan.opening import ChangesReader, open_changes
 from spotify_ads_async.bulk.plan.products import PlannedProducts
-from spotify_ads_async.bulk.plan.sources import BadChanges, Change, Doubt, Problem
+from spotify_ads_async.bulk.plan.sources import BadChanges, Change, Doubt, LeftOut, Problem
 from spotify_ads_async.bulk.plan.state import Shape, entity_shape, leaf, left_out, state_of
 from spotify_ads_async.bulk.plan.tables import HiddenRows, NewRow, Reading
 from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
@@ -52,6 +53,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         skip_bad_rows: plan the good rows though others are refused.
         present: entities that were read a moment ago, which spares reading them again.
         force: overwrite what somebody else changed since ``base``.
+        products: the catalogue of ad products, where it is read already.
+        left_out: rows to leave out.
     """
 
     path: Path
@@ -61,6 +64,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     skip_bad_rows: bool = False
     present: Iterable[msgspec.Struct] = ()
     force: bool = False
+    products: AdProducts | None = None
+    left_out: LeftOut = msgspec.field(default_factory=LeftOut)
 
     @property
     def shown(self) -> str:
@@ -107,7 +112,7 @@ async def plan_changes(ads: AdsClient, reader: ChangesReader, source: Source, he
     """
     header = msgspec.structs.replace(header, entity=reader.entity.plural, source=source.shown)
     async with new_plan(path, header) as plan:
-        products = PlannedProducts(ads, header.ad_account_id, reader.entity)
+        products = PlannedProducts(ads, header.ad_account_id, reader.entity, source.products)
         planning = _Planning(plan, reader.entity, source, header.currency, products)
         await planning.read_rows(reader)
         planning.check(with_doubts=True)
@@ -225,8 +230,9 @@ class _Planning:
         self._place = reader.place
 
         def take(plan: PlanFile, row: Change | NewRow | Problem) -> None:
-            if isinstance(row, NewRow):
-                return  # something new, which another part of the plan makes
+            # What is new is made by another part of the plan.
+            if isinstance(row, NewRow) or self._source.left_out.has(row.line, self._place(row.line, ""), row.entity_id):
+                return
             problem = row if isinstance(row, Problem) else plan.add_change(row)
             if isinstance(row, Change) and row.doubts and len(self._doubtful) < _BATCH:
                 column, doubt = next(iter(row.doubts.items()))
@@ -331,6 +337,9 @@ class _Planning:
                 return self._refuse(plan, row, Refusal(column=column, reason=f"conflict: {reason}"), state)
             values = merged.values
         values = {name: self._as_it_is(state, name, value) for name, value in values.items()}
+        if self._source.left_out.has(state.get("name"), values.get("name")):
+            nothing = self._described(row, text, state, Effect(before={}, after={}, steps=()))
+            return msgspec.structs.replace(nothing, remark="left out, as asked for")
         outcome = effect(self._entity, state, values, now=self._now, currency=self._currency or currency_in(state))
         if isinstance(outcome, Refusal):
             return self._refuse(plan, row, outcome, state)

@@ -18,7 +18,7 @@ from spotify_ads_async.bulk.plan.state import state_of
 from spotify_ads_async.pagination.page import Caller
 from spotify_ads_async.validation.ad_products import EntityKind
 
-__all__ = ["KINDS", "PlannedProducts"]
+__all__ = ["KINDS", "PlannedProducts", "remarks_of"]
 
 _MOST_TOLD = 10
 
@@ -33,13 +33,14 @@ class PlannedProducts:
         caller: makes the calls.
         ad_account_id: where the rows are.
         entity: what they are about.
+        products: the catalogue, where it is read already.
     """
 
-    def __init__(self, caller: Caller, ad_account_id: str, entity: Entity) -> None:
+    def __init__(self, caller: Caller, ad_account_id: str, entity: Entity, products: AdProducts | None = None) -> None:
         self._caller = caller
         self._ad_account_id = ad_account_id
         self._kind: EntityKind = KINDS[entity.plural]
-        self._products: AdProducts | None = None
+        self._products = products
         self._turn = anyio.Lock()
 
     async def learn(self, items: Iterable[msgspec.Struct | None]) -> None:
@@ -80,10 +81,11 @@ class PlannedProducts:
             return []
         if self._products.problem:
             return [self._products.problem]
-        told = self._products.sentences(self._kind, "update")
-        more = (
-            [f"… and {len(told) - _MOST_TOLD} rules more: spotify-ads call getAdProductCatalog"]
-            if len(told) > _MOST_TOLD
-            else []
-        )
-        return [*(f"a rule of the ad product, for people to look at: {one}" for one in told[:_MOST_TOLD]), *more]
+        return remarks_of(self._products.sentences(self._kind, "update"))
+
+
+def remarks_of(sentences: Sequence[str]) -> list[str]:
+    """Rules that only people can read, as remarks of a plan; not so many that nobody reads them."""
+    told = [f"a rule of the ad product, for people to look at: {one}" for one in sentences[:_MOST_TOLD]]
+    more = len(sentences) - _MOST_TOLD
+    return [*told, f"… and {more} rules more: spotify-ads call getAdProductCatalog"] if more > 0 else told

@@ -28,6 +28,7 @@ __all__ = [
     "Doubt",
     "HiddenRowsFound",
     "JsonLinesReader",
+    "LeftOut",
     "Problem",
     "RowReader",
     "unusable",
@@ -72,6 +73,35 @@ class BadChanges(Portable, ValueError):
         self.total = len(problems) if total is None else total
         rest = self.total - len(self.problems)
         super().__init__("\n".join([*map(str, self.problems), *(f"and {rest} more" for _ in range(rest > 0))]))
+
+
+class LeftOut:
+    """Rows that somebody leaves out, by their number, their place in a workbook, their id or their name.
+
+    Attributes:
+        missing: what was asked for and is no row so far.
+    """
+
+    def __init__(self, rows: Iterable[str] = ()) -> None:
+        self.missing = {one.strip().casefold(): one for one in rows}
+        self._wanted = frozenset(self.missing)
+
+    def has(self, *known_as: object) -> bool:
+        """Whether a row that is known by any of these is left out."""
+        found = self._wanted.intersection(str(one).casefold() for one in known_as) if self._wanted else ()
+        for one in found:
+            self.missing.pop(one, None)
+        return bool(found)
+
+    def require_all_found(self, file: str) -> None:
+        """Refuse a file that has no such row.
+
+        Raises:
+            BadChanges: nothing was left out where something should be.
+        """
+        if self.missing:
+            shown = ", ".join(self.missing.values())
+            raise BadChanges([Problem(file=file, line=0, reason=f"has no row to leave out called {shown}", fatal=True)])
 
 
 class Doubt(msgspec.Struct, frozen=True):

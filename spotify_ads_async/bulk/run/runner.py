@@ -425,7 +425,7 @@ class Run:
                 self.progress.unknown += 1
         if self._ads.listeners:
             self._ads.listeners.emit(
-                RowApplied(entity=self._entity.name, entity_id=row.entity_id, fate=row.outcome.value)
+                RowApplied(entity=self._entity.name, entity_id=row.entity_id, outcome=row.outcome.value)
             )
         with contextlib.suppress(anyio.BrokenResourceError):
             await outcomes.send(row)

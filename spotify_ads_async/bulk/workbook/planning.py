@@ -9,17 +9,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import anyio.to_thread
 import msgspec
 
+from spotify_ads_async.ad_products import AdProducts
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS
 from spotify_ads_async.bulk.plan.opening import ChangesReader, open_changes
 from spotify_ads_async.bulk.plan.planner import Source, currency_of, plan_changes
-from spotify_ads_async.bulk.plan.sources import BadChanges, Change, HiddenRowsFound, Problem
+from spotify_ads_async.bulk.plan.sources import BadChanges, Change, HiddenRowsFound, LeftOut, Problem
 from spotify_ads_async.bulk.plan.tables import HiddenRows, NewRow, TableReader
 from spotify_ads_async.bulk.records import Header
 from spotify_ads_async.bulk.workbook import resolving
 from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS, new_columns
+from spotify_ads_async.bulk.workbook.products import NewProducts
 from spotify_ads_async.bulk.workbook.records import MediaItem, NewItem, WorkbookHeader
 from spotify_ads_async.bulk.workbook.resolving import Known, Resolver
 from spotify_ads_async.bulk.workbook.store import write_plan
@@ -59,6 +62,11 @@ async def plan_file(ads: AdsClient, source: Source, header: Header, path: Path) 
         header = msgspec.structs.replace(header, remarks="\n".join(remarks), guessed=file.encoding_is_guessed)
         if len(readers) == 1 and not new.readers:
             await plan_changes(ads, readers[0], source, header, path)
+            try:
+                source.left_out.require_all_found(source.shown)
+            except BadChanges:
+                await anyio.Path(path).unlink()
+                raise
         else:
             await _plan_workbook(ads, readers, source, header, path, has_new=bool(new.readers))
 
@@ -97,7 +105,8 @@ async def _plan_workbook(
         )
         reason = f"has more than one sheet of {twice} ({names}): --sheet says which one, or put them into one sheet"
         raise BadChanges([Problem(file=source.shown, line=0, reason=reason, fatal=True)])
-    rows, named = await anyio.to_thread.run_sync(_read_new_rows, readers)
+    rows, named = await anyio.to_thread.run_sync(_read_new_rows, readers, source.left_out)
+    source = msgspec.structs.replace(source, products=await AdProducts.read(ads))
     made: list[tuple[str, Path]] = []
     try:
         for reader in readers:
@@ -106,10 +115,12 @@ async def _plan_workbook(
             part = path.with_name(f"{path.name}.{reader.entity.plural.replace(' ', '-')}")
             await plan_changes(ads, reader, source, msgspec.structs.replace(header, remarks=""), part)
             made.append((reader.entity.plural, part))
-        things = _NewThings([], [])
+        things = _NewThings()
         if has_new:
             currency = header.currency or await currency_of(ads, header.ad_account_id)
-            things = await _resolve(ads, header.ad_account_id, rows, named, source.path.parent, currency=currency)
+            things = await _resolve(ads, header.ad_account_id, rows, named, source, currency=currency)
+            header = msgspec.structs.replace(header, remarks="\n".join([*header.remarks.splitlines(), *things.remarks]))
+        source.left_out.require_all_found(source.shown)
         about = WorkbookHeader(
             ad_account_id=header.ad_account_id,
             base_url=header.base_url,
@@ -130,15 +141,17 @@ def _has_changes(reader: ChangesReader) -> bool:
     return any(not isinstance(row, NewRow) for row in reader)
 
 
-class _NewThings:
-    """What rows without an id come to: ``items`` and ``media`` to write down."""
+class _NewThings(msgspec.Struct, frozen=True):
+    """What rows without an id come to: ``items`` and ``media`` to write down, and what the plan says of them."""
 
-    def __init__(self, items: Sequence[NewItem], media: Sequence[MediaItem]) -> None:
-        self.items = items
-        self.media = media
+    items: Sequence[NewItem] = ()
+    media: Sequence[MediaItem] = ()
+    remarks: Sequence[str] = ()
 
 
-def _read_new_rows(readers: Sequence[ChangesReader]) -> tuple[list[resolving.Row], dict[str, list[Known]]]:
+def _read_new_rows(
+    readers: Sequence[ChangesReader], left_out: LeftOut
+) -> tuple[list[resolving.Row], dict[str, list[Known]]]:
     """The rows without an id, campaigns first; and the rows with one, by kind, which others may name as their parents.
 
     Blocks.
@@ -149,7 +162,8 @@ def _read_new_rows(readers: Sequence[ChangesReader]) -> tuple[list[resolving.Row
         kind = NEW_KINDS[reader.entity.plural]
         for one in reader:
             if isinstance(one, NewRow):
-                rows.append(resolving.Row(kind=kind, row=one, file=reader.name, place=_placing(reader, one.line)))
+                if not left_out.has(one.line, reader.place(one.line), one.cells.get("name")):
+                    rows.append(resolving.Row(kind=kind, row=one, file=reader.name, place=_placing(reader, one.line)))
             elif isinstance(one, Change) and isinstance(name := one.values.get("name"), str):
                 named[reader.entity.plural].append(Known(one.entity_id, name))
     order = list(NEW_KINDS)
@@ -168,7 +182,7 @@ async def _resolve(
     ad_account_id: str,
     rows: Sequence[resolving.Row],
     named: Mapping[str, Sequence[Known]],
-    folder: Path,
+    source: Source,
     *,
     currency: str,
 ) -> _NewThings:
@@ -179,14 +193,14 @@ async def _resolve(
         ad_account_id: the ad account.
         rows: the rows, parents before children.
         named: rows with an id, by kind.
-        folder: where media files are looked for.
+        source: the workbook, beside which media files are looked for, and the catalogue of ad products.
         currency: the account's currency.
 
     Raises:
         BadChanges: rows are refused, each with everything that is wrong.
         SpotifyAdsError: what is there cannot be read.
     """
-    media, numbers, refused = await anyio.to_thread.run_sync(_look_at_media, rows, folder)
+    media, numbers, refused = await anyio.to_thread.run_sync(_look_at_media, rows, source.path.parent)
     reading = resolving.Reading(
         currency=currency,
         now=datetime.now(UTC),
@@ -198,9 +212,12 @@ async def _resolve(
     resolver = Resolver(rows, reading)
     resolver.resolve()
     resolver.refuse_twins()
-    if resolver.problems:
-        raise BadChanges(resolver.problems)
-    return _NewThings(resolver.items, media)
+    products = NewProducts(source.products or await AdProducts.read(ads), resolver)
+    await products.learn(ads, ad_account_id)
+    problems = [*resolver.problems, *products.problems()]
+    if problems:
+        raise BadChanges(problems)
+    return _NewThings(resolver.items, media, products.remarks())
 
 
 async def _live(

@@ -5,9 +5,10 @@ Values, parents by name, media, and everything that is wrong, all at once. Pure.
 
 from __future__ import annotations
 
+import copy
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -53,6 +54,15 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     def problem(self, reason: str, column: str = "") -> Problem:
         """A problem of it, at its place."""
         return Problem(file=self.file, line=self.row.line, place=self.place(column), column=column, reason=reason)
+
+    def column_of(self, path: str) -> str:
+        """Its column nearest to a path in a request."""
+        plain = path.partition("[")[0]
+        fields = {column.writes: name for name in self.row.cells if (column := self.kind.columns.get(name)) is not None}
+        fields |= {field: name for name, field in self.kind.media.items() if name in self.row.cells}
+        while plain and plain not in fields:
+            plain = plain.rpartition(".")[0]
+        return fields.get(plain, "")
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -128,6 +138,11 @@ class Resolver:
         self._check(row, item)
         return item
 
+    def resolved(self) -> Iterator[tuple[Row, NewItem, dict[str, Any]]]:
+        """Every row with what it makes, and the request as far as it is known."""
+        for row, item in self._by_number.values():
+            yield row, item, _given(row, item)
+
     # ---- values
 
     def _body(self, row: Row) -> tuple[dict[str, Any], dict[str, str]]:
@@ -172,11 +187,7 @@ class Resolver:
 
     def _check(self, row: Row, item: NewItem) -> None:
         """Everything that a row lacks, in one sentence; and rules, where it lacks nothing."""
-        given = {**item.body}
-        if row.kind.parent:
-            given[row.kind.parent_field] = _TO_COME
-        for field in item.media:
-            _put(given, tuple(field.split(".")), _TO_COME)
+        given = _given(row, item)
         bad = {
             problem.column
             for problem in self.problems
@@ -210,16 +221,9 @@ class Resolver:
         except msgspec.ValidationError as problem:
             self.problems.append(row.problem(in_words(problem)))
         except InvalidRequest as problem:
-            self.problems.append(row.problem(problem.message, self._column_of(row, problem.path.removeprefix("body."))))
-
-    @staticmethod
-    def _column_of(row: Row, path: str) -> str:
-        """The row's column nearest to a path in a request."""
-        plain = path.partition("[")[0]
-        fields = {column.writes: name for name in row.row.cells if (column := row.kind.columns.get(name)) is not None}
-        while plain and plain not in fields:
-            plain = plain.rpartition(".")[0]
-        return fields.get(plain, "")
+            self.problems.append(
+                row.problem(problem.message.removeprefix("body."), row.column_of(problem.path.removeprefix("body.")))
+            )
 
     # ---- media
 
@@ -314,6 +318,16 @@ class Resolver:
                         )
                     )
                     break
+
+
+def _given(row: Row, item: NewItem) -> dict[str, Any]:
+    """What is known of the request that makes something; ids that are yet to come stand for themselves."""
+    given = copy.deepcopy(item.body)
+    if row.kind.parent:
+        given[row.kind.parent_field] = _TO_COME
+    for field in item.media:
+        _put(given, tuple(field.split(".")), _TO_COME)
+    return given
 
 
 def _by_name(found: Sequence[Known]) -> dict[str, list[Known]]:

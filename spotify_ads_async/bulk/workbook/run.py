@@ -61,7 +61,7 @@ class WorkbookRun:
             self._check()
             self._parts = [part for _, part in self._plan.parts()]
             sender, self._outcomes = anyio.create_memory_object_stream[NewItem | PlannedRow](self._options.concurrency)
-            await anyio.to_thread.run_sync(self._plan.rearm)
+            await anyio.to_thread.run_sync(self._plan.requeue)
             self._jobs = Work(
                 self._ads,
                 self._plan,

@@ -215,7 +215,7 @@ class WorkbookPlan:
             [(one.state, one.draft_id, one.reason, one.field, one.number) for one in items],
         )
 
-    def rearm(self) -> None:
+    def requeue(self) -> None:
         """Let what failed, or was not tried, be tried again, and what was not valid be validated again."""
         self._connection.execute(
             "UPDATE item SET state = 'waiting', reason = '', field = '' WHERE state IN ('failed', 'not tried')"

@@ -20,7 +20,7 @@ from spotify_ads_async.api.facts import known_facts
 from spotify_ads_async.auth.credentials import Credentials
 from spotify_ads_async.cli.doctor.examination import Examination, Finding, Outcome
 from spotify_ads_async.client import AdAccount, AdsClient
-from spotify_ads_async.core import wire
+from spotify_ads_async.core import error_answers, wire
 from spotify_ads_async.core.api_document import read_document
 from spotify_ads_async.core.retry import RetryPolicy
 from spotify_ads_async.core.tasks import some_at_once
@@ -205,7 +205,7 @@ async def _first_call(examination: Examination, http: aiohttp.ClientSession, ads
     credentials: Credentials = examination.facts["credentials"]
     status, examination.facts["headers"], body = await call_by_hand(http, credentials, ads, GET_BUSINESSES)
     if status >= 300:
-        raise wire.error(GET_BUSINESSES, status=status, retry_after=None, body=body)
+        raise error_answers.error(GET_BUSINESSES, status=status, retry_after=None, body=body)
 
 
 async def call_by_hand(

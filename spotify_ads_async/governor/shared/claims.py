@@ -1,6 +1,7 @@
-"""Claims: the task that speaks to the store.
+"""Claims.
 
-It runs while somebody waits or something is to be told, and knows what happens while the store is away.
+The task that speaks to the store, while somebody waits or something is to be told, and what happens while the store is
+away.
 """
 
 from __future__ import annotations
@@ -12,17 +13,16 @@ import logging
 import math
 from typing import Literal
 
-from spotify_ads_async.errors import ConfigurationError, StoreUnavailable
+from spotify_ads_async.errors import StoreUnavailable
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.events import StoreLost, StoreRegained
 from spotify_ads_async.governor.limits import Limit
-from spotify_ads_async.governor.scheduler import Scheduler
 from spotify_ads_async.governor.shared.conversation import Conversation
 from spotify_ads_async.governor.shared.store import Store
 from spotify_ads_async.governor.wait_queue import PendingRequest
 from spotify_ads_async.governor.window import Window
 
-__all__ = ["Claims", "OnStoreFailure", "checked_policy"]
+__all__ = ["Claims", "OnStoreFailure"]
 
 OnStoreFailure = Literal["fail", "pause"]
 """What happens while the store is away: waiting calls fail, or they wait."""
@@ -37,29 +37,24 @@ class Claims:
 
     Args:
         store: where the windows are kept.
-        scheduler: whose requests need the tokens.
-        adaptive: whom to tell of what other processes' requests met.
+        adaptive: whose requests need the tokens.
         limits: the governor's limits.
         on_failure: what happens while the store is away.
     """
 
     def __init__(
-        self,
-        store: Store,
-        scheduler: Scheduler,
-        adaptive: AdaptiveLimits,
-        limits: tuple[Limit, ...],
-        on_failure: OnStoreFailure,
+        self, store: Store, adaptive: AdaptiveLimits, limits: tuple[Limit, ...], on_failure: OnStoreFailure
     ) -> None:
         self.store, self.exchanges = store, 0
-        self.conversation = Conversation(scheduler, adaptive, limits)
-        self._scheduler, self._on_failure, self._now = scheduler, on_failure, scheduler.clock
+        self.conversation = Conversation(adaptive, limits)
+        self._scheduler, self._on_failure, self._now = adaptive.scheduler, on_failure, adaptive.scheduler.clock
         self._task: asyncio.Task[None] | None = None
         self._wake, self._news_told = asyncio.Event(), asyncio.Event()
         self._closing = False
         self._problem: StoreUnavailable | None = None
         self._away_since: float | None = None
         self._retry_at = -math.inf
+        scheduler = self._scheduler
         scheduler.on_starved, scheduler.on_fork, scheduler.on_news = self._starved, self._forked, self.tell
 
     @property
@@ -75,8 +70,8 @@ class Claims:
         self._wake.set()
 
     async def heard(self) -> None:
-        """Return when the store knows all news, or cannot be reached."""
-        if self.conversation.has_news() and self._away_since is None:
+        """Return when the store knows what was told, or cannot be reached."""
+        if self._task is not None and self._away_since is None:
             await self._news_told.wait()
 
     async def aclose(self) -> None:
@@ -117,7 +112,8 @@ class Claims:
 
     async def _run(self) -> None:
         try:
-            while not self._closing and not _is_cancelled():
+            # A library below may swallow a cancellation.
+            while not self._closing and not (self._task is not None and self._task.cancelling()):
                 self._wake.clear()
                 now = self._now()
                 due = self.conversation.due(now)
@@ -126,7 +122,7 @@ class Claims:
                 if due <= now:
                     await self._exchange()
                 elif due == math.inf:
-                    return
+                    return  # without a goodbye: whoever comes while it is said would wait in vain
                 else:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(due - now):
@@ -140,6 +136,8 @@ class Claims:
             logger.exception("claiming shared quota failed")
             reason = str(problem)
             self._scheduler.refuse_everybody(lambda: StoreUnavailable(f"the shared quota cannot be claimed: {reason}"))
+        finally:
+            self._news_told.set()
 
     async def _exchange(self) -> None:
         """One exchange.
@@ -147,39 +145,38 @@ class Claims:
         A second try where the first failed at once, as it does on a connection that the store closed.
         """
         for attempt in (1, 2):
-            spoken = self.conversation.message()
+            said = self.conversation.message()
             self.exchanges += 1
             try:
-                reply = await self.store.exchange(spoken.message)
+                reply = await self.store.exchange(said.message)
             except BaseException as problem:
-                self.conversation.unanswered(spoken)
-                self._news_told.set()
+                self.conversation.unanswered(said)
                 if not isinstance(problem, StoreUnavailable):
                     raise
-                if attempt == 2 or self._now() - spoken.asked_at > self.conversation.lease / 12:
+                if attempt == 2 or self._now() - said.asked_at > self.conversation.lease / 12:
                     self._store_lost(problem)
                     return
             else:
                 if self._away_since is not None:
-                    self._store_regained(self._now())
-                self.conversation.take_in(spoken, reply, self.store.name)
-                self._news_told.set()
+                    self._store_regained(self._now() - self._away_since)
+                self.conversation.take_in(said, reply, self.store.name)
+                if not self.conversation.has_news():
+                    self._news_told.set()
                 return
 
     def _store_lost(self, problem: StoreUnavailable) -> None:
         now = self._now()
         self._retry_at, self._problem = now + self.conversation.lease / 12, problem
+        self._news_told.set()
         if self._away_since is None:
             self._away_since = now
             logger.warning("%s (until it can: %s)", problem, self._on_failure)
-            self._scheduler.listeners.emit(
-                StoreLost(store=self.store.name, policy=self._on_failure, problem=str(problem))
-            )
+            lost = StoreLost(store=self.store.name, policy=self._on_failure, problem=str(problem))
+            self._scheduler.listeners.emit(lost)
         if self._on_failure == "fail":
             self._scheduler.refuse_everybody(lambda: _lost(problem))
 
-    def _store_regained(self, now: float) -> None:
-        away = now - (self._away_since or now)
+    def _store_regained(self, away: float) -> None:
         self._away_since = self._problem = None
         logger.warning("%s answers again after %.1f s", self.store.name, away)
         self._scheduler.listeners.emit(StoreRegained(store=self.store.name, away=away))
@@ -188,33 +185,14 @@ class Claims:
         """The last exchange: the store hears of everything that is over."""
         with contextlib.suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(_GOODBYE_SECONDS):
-                spoken = self.conversation.message(leaving=True)
-                if spoken.message.windows and self._away_since is None:
-                    await self.store.exchange(spoken.message)
-                    for account, report in zip(spoken.accounts, spoken.message.windows, strict=True):
+                said = self.conversation.message(leaving=True)
+                if said.message.windows and self._away_since is None:
+                    await self.store.exchange(said.message)
+                    for account, report in zip(said.accounts, said.message.windows, strict=True):
                         account.told(report)
         with contextlib.suppress(StoreUnavailable, TimeoutError, OSError):
             async with asyncio.timeout(_GOODBYE_SECONDS):
                 await self.store.aclose()
-
-
-def checked_policy(on_failure: str) -> None:
-    """See that the policy is one.
-
-    Raises:
-        ConfigurationError: it is none.
-    """
-    if on_failure not in {"fail", "pause"}:
-        raise ConfigurationError(
-            f"on_store_failure is fail or pause, not {on_failure!r}; to carry on without a store, divide the limits: "
-            "Governor([limit.divided(4) for limit in PUBLISHED_LIMITS]) for four processes"
-        )
-
-
-def _is_cancelled() -> bool:
-    """A library below may have swallowed the cancellation."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _lost(problem: StoreUnavailable) -> StoreUnavailable:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from spotify_ads_async.governor.shared.store import Pause, WindowReport
-from spotify_ads_async.governor.wait_queue import Flow
 from spotify_ads_async.governor.window import Window
 
 __all__ = ["Account", "FlowGrants", "Grant", "awake", "microseconds"]
@@ -28,6 +27,63 @@ def microseconds(seconds: float) -> int:
     return math.ceil(seconds * 1e6)
 
 
+class Account:
+    """What is to be told of one window.
+
+    ``news`` is what everybody should know at once: a pause, or its end by hand (``lift``).
+    """
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        self.epoch, self.lifts = "", -1
+        self.settled: dict[int, float] = {}
+        self.unused: set[int] = set()
+        self.news = self.lift = False
+
+    def report(self, now: float, extended: list[int]) -> WindowReport:
+        """What to tell the store now."""
+        window = self.window
+        window.refresh(now)
+        pause = None
+        if self.news and not self.lift and window.paused_until > now:
+            asked = max(window.paused_until, min(window.asked_until, now + 1e9))
+            pause = Pause(microseconds(window.paused_until - now), microseconds(asked - now), window.pause_cause or "")
+        lift, self.news, self.lift = self.lift, False, False
+        return WindowReport(
+            key=window.key,
+            capacity=window.limit.requests,
+            cycle=microseconds(window.cycle * (1.0 + _DRIFT)),
+            epoch=self.epoch if window.out or self.epoch == "?" else "",
+            held=window.out,
+            in_flight=window.in_flight,
+            waiting=window.waiting,
+            interactive=window.wanted(now),
+            withheld=max(window.held_back, window.foreign.expected(max(now, window.paused_until))),
+            settled=[(number, int((now - counted_by) * 1e6)) for number, counted_by in self.settled.items()],
+            unused=list(self.unused),
+            extended=extended,
+            pause=pause,
+            lift=lift,
+            smooth=window.smooth,
+        )
+
+    def told(self, report: WindowReport) -> None:
+        """The store has taken it in."""
+        for number, _ in report.settled:
+            self.settled.pop(number, None)
+        self.unused.difference_update(report.unused)
+
+    def not_told(self, report: WindowReport) -> None:
+        """The store may not have heard of it."""
+        self.lift = self.lift or report.lift
+        self.news = self.news or report.lift or report.pause is not None
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is something left to tell."""
+        return bool(self.settled or self.unused or self.news)
+
+
 class Grant(NamedTuple):
     """Leave for one request, from ``usable_at`` on.
 
@@ -40,58 +96,11 @@ class Grant(NamedTuple):
     awake_by: float
 
 
-class Account:
-    """What is to be told of one window. ``news`` is what everybody should know at once."""
-
-    def __init__(self, window: Window, key: str) -> None:
-        self.window, self.key = window, key
-        self.epoch, self.lifts = "", -1
-        self.settled: dict[int, float] = {}
-        self.unused: set[int] = set()
-        self.news = self.lift = False
-
-    def report(self, now: float, extended: list[int]) -> WindowReport:
-        """What to tell the store now."""
-        window = self.window
-        window.refresh(now)
-        since, until, tokens, strikes = window.foreign.told(now)
-        pause = None
-        if self.news and not self.lift and window.paused_until > now:
-            asked = max(window.paused_until, min(window.asked_until, now + 1e9))
-            pause = Pause(microseconds(window.paused_until - now), microseconds(asked - now), window.pause_cause or "")
-        return WindowReport(
-            key=self.key,
-            capacity=window.limit.requests,
-            cycle=microseconds(window.cycle * (1.0 + _DRIFT)),
-            epoch=self.epoch if window.out or self.epoch == "?" else "",
-            held=window.out,
-            in_flight=window.in_flight,
-            waiting=window.waiting,
-            interactive=window.demand(now),
-            withheld=max(window.held_back, window.foreign.tokens),
-            settled=[(number, int((now - counted_by) * 1e6)) for number, counted_by in self.settled.items()],
-            unused=list(self.unused),
-            extended=extended,
-            pause=pause,
-            lift=self.lift,
-            smooth=window.smooth,
-            foreign=(int(since * 1e6), int(until * 1e6), tokens, strikes) if until > 0.0 else None,
-        )
-
-    def told(self, report: WindowReport) -> None:
-        """The store has taken it in."""
-        for number, _ in report.settled:
-            self.settled.pop(number, None)
-        self.unused.difference_update(report.unused)
-        self.lift = self.lift and not report.lift
-        self.news = self.lift
-
-
 class FlowGrants:
     """See :class:`~spotify_ads_async.governor.wait_queue.Grants`.
 
     Args:
-        accounts: of the flow's windows.
+        accounts: of the windows.
         now: the governor's clock.
         touched: called where something is to be told with the next exchange.
     """
@@ -111,28 +120,28 @@ class FlowGrants:
             self.drop([self.granted.popleft().number])
         return self.granted[0].usable_at if self.granted else math.inf
 
-    def usable(self, grant: int) -> bool:
-        """Whether a grant that was used just now is still good."""
-        return not self._is_void(self.in_flight[grant][0])
-
     def pop(self) -> int:
-        """Use the first grant."""
+        """Use the first grant; answers its number."""
         grant = self.granted.popleft()
         self.in_flight[grant.number] = grant, self._now()
         return grant.number
 
-    def give_back(self, grant: int) -> None:
+    def usable(self, number: int) -> bool:
+        """Whether a grant that was used just now is still good."""
+        return not self._is_void(self.in_flight[number][0])
+
+    def give_back(self, number: int) -> None:
         """The request did not leave: another may, or the store hears of it."""
-        found = self.in_flight.pop(grant, None)
+        found = self.in_flight.pop(number, None)
         if found is not None:
             self.granted.appendleft(found[0])
             self._touched(self.accounts)
 
-    def settle(self, grant: int, counted_by: float) -> None:
-        """The request is over."""
-        if self.in_flight.pop(grant, None) is not None:
+    def settle(self, number: int, counted_by: float) -> None:
+        """The request is over, and the server counted it no later than ``counted_by``."""
+        if self.in_flight.pop(number, None) is not None:
             for account in self.accounts:
-                account.settled[grant] = counted_by
+                account.settled[number] = counted_by
             self._touched(self.accounts)
 
     def drop(self, numbers: list[int]) -> None:
@@ -141,25 +150,16 @@ class FlowGrants:
             account.unused.update(numbers)
         self._touched(self.accounts)
 
-    def drop_granted(self, flow: Flow | None = None) -> None:
-        """Nobody waits for what is granted; or for all of it but what ``flow`` still needs."""
-        while len(self.granted) > (0 if flow is None else len(flow.interactive) + len(flow.bulk)):
+    def keep(self, waiting: int) -> None:
+        """Nobody waits for more than so many."""
+        while len(self.granted) > waiting:
             self.drop([self.granted.pop().number])
-
-    def lacks(self, flow: Flow) -> bool:
-        """Whether somebody waits without a grant."""
-        return len(flow.interactive) + len(flow.bulk) > len(self.granted)
 
     def long_in_flight(self, before: float, now: float) -> list[int]:
         """Requests of which the store was told before then, and hears now."""
-        found: list[int] = []
-        for number, (grant, told_at) in self.in_flight.items():
-            if told_at > before:
-                break
-            found.append(number)
-            self.in_flight[number] = grant, now
-        for number in found:  # to the end, where those are of which the store was told last
-            self.in_flight[number] = self.in_flight.pop(number)
+        found = [number for number, (_, told_at) in self.in_flight.items() if told_at <= before]
+        for number in found:
+            self.in_flight[number] = self.in_flight[number][0], now
         return found
 
     def _is_void(self, grant: Grant) -> bool:

@@ -5,7 +5,6 @@
 local DUE_PARTS = 16
 local LIFE = 60000000
 local STEP_BACK = 1000000
-local NEWS = 1000000
 
 local function text(number) return string.format('%.0f', number) end
 
@@ -58,9 +57,10 @@ local function open(number, report)
     local fresh = {epoch = message.owner .. text(now), run = run, now = now, paused = 0, asked = 0, cause = '', lifts = 0, smooth = false}
     fresh.closed = opening(report, state)
     if state then
-      fresh.smooth, fresh.lifts, fresh.foreign = state.smooth, state.lifts, state.foreign
+      fresh.smooth, fresh.lifts = state.smooth, state.lifts
       if state.paused > state.now then
-        fresh.paused, fresh.asked, fresh.cause = now + state.paused - state.now, now + state.asked - state.now, state.cause
+        local passed = now - state.now
+        fresh.paused, fresh.asked, fresh.cause = state.paused + passed, state.asked + passed, state.cause
       end
     end
     state = fresh
@@ -86,44 +86,35 @@ local function settle(window)
   if report.pause and at + report.pause[1] > state.paused then
     state.paused, state.asked, state.cause = at + report.pause[1], at + report.pause[2], report.pause[3]
   end
-  if report.foreign and (not state.foreign or at + report.foreign[2] > state.foreign[2] + NEWS) then
-    state.foreign = {at - report.foreign[1], at + report.foreign[2], report.foreign[3], report.foreign[4]}
-  end
   state.smooth = state.smooth or report.smooth or false
+  local before = state.owners[message.owner] or {asked = 0}
   for owner, other in pairs(state.owners) do
     if other.heard + report.cycle + lease < at then state.owners[owner] = nil end
   end
-  local before = state.owners[message.owner] or {asked = 0}
   state.owners[message.owner] = not message.leaving and {
     heard = at, asked = before.asked, held = report.held or 0, in_flight = report.in_flight or 0, waiting = report.waiting or 0,
-    interactive = report.interactive or 0, label = message.label,
+    interactive = report.interactive or 0, withheld = report.withheld or 0, label = message.label,
   } or nil
-end
-
--- What bulk requests leave to interactive ones: reserve_for() in window.py.
-local function reserve_for(demand, capacity)
-  local standing = math.min(capacity - 1, math.ceil(capacity * 0.002))
-  if demand <= 0 then return standing end
-  local wanted = math.max(demand + math.ceil(1.5 * math.sqrt(demand)) + 1, math.ceil(capacity * 0.02) + 1)
-  return math.max(standing, math.min(math.floor(capacity * 0.25), wanted))
 end
 
 -- How much of the window this process may have: an even part of it first, then half of what is left, but always something for the others.
 local function share(window)
   local report, state, at = window.report, window.state, window.now
-  local capacity = report.capacity - (report.withheld or 0)
+  local withheld, wanted, active = report.withheld or 0, 0, 1
+  for owner, other in pairs(state.owners) do
+    withheld, wanted = math.max(withheld, other.withheld), wanted + other.interactive
+    if owner ~= message.owner and other.asked + lease / 2 > at then active = active + 1 end
+  end
+  local capacity = report.capacity - withheld
+  window.active = active
   window.opens = math.max(at, state.closed, state.paused)
   window.free = capacity - redis.call('ZCARD', window.tokens)
   window.soon = {}
   local soon = redis.call('ZRANGEBYSCORE', window.tokens, '-inf', text(at + message.horizon), 'WITHSCORES')
   for i = 1, #soon, 2 do window.soon[#window.soon + 1] = {soon[i], tonumber(soon[i + 1])} end
-  local demand, active = 0, 1
-  for owner, other in pairs(state.owners) do
-    demand = demand + other.interactive
-    if owner ~= message.owner and other.asked + lease / 2 > at then active = active + 1 end
-  end
-  window.active = active
-  window.reserve = math.min(reserve_for(demand, report.capacity), math.max(0, capacity - 1))
+  -- What bulk requests leave to interactive ones: Window.reserve() in window.py.
+  wanted = math.min(math.floor(report.capacity / 4), wanted)
+  window.reserve = math.max(0, math.min(capacity - 1, math.max(math.ceil(report.capacity * 0.002), wanted)))
   local total = math.max(0, window.free + #window.soon)
   local part = math.min(total, math.max(0, math.floor(capacity / active) - (report.held or 0)))
   local rest = total - part
@@ -153,23 +144,22 @@ local function draw(window, kept, member)
 end
 
 local function grant(windows, claim, first, wanted, bulk)
-  local found, granted = {}, wanted
+  local found, granted, usable = {}, wanted, {}
   for _, place in ipairs(claim[1]) do
-    found[#found + 1] = windows[place + 1]
-    granted = math.min(granted, room(windows[place + 1], bulk and windows[place + 1].reserve or 0))
+    local window = windows[place + 1]
+    window.kept = bulk and window.reserve or 0
+    found[#found + 1] = window
+    granted = math.min(granted, room(window, window.kept))
   end
-  local usable = {}
   for number = first, first + granted - 1 do
     local at = now
-    for _, window in ipairs(found) do
-      at = math.max(at, draw(window, bulk and window.reserve or 0, message.owner .. ':' .. text(number)))
-    end
+    for _, window in ipairs(found) do at = math.max(at, draw(window, window.kept, message.owner .. ':' .. text(number))) end
     usable[#usable + 1] = math.max(0, at - now)
   end
   for _, window in ipairs(found) do
     window.claimed = true
     window.starved = window.starved or granted < wanted
-    window.bound = window.bound or (granted < wanted and room(window, bulk and window.reserve or 0) == 0)
+    window.bound = window.bound or (granted < wanted and room(window, window.kept) == 0)
   end
   return usable
 end
@@ -180,26 +170,16 @@ local function answer(window)
   if me and (window.claimed or me.waiting == 0) then me.asked = window.bound and at or 0 end
   local out = redis.call('ZCARD', window.tokens)
   local reply = {
-    epoch = state.epoch, time = now, opens = math.max(0, state.closed - at), free = math.max(0, window.free), out = out, due = {}, next = -1,
+    epoch = state.epoch, time = now, opens = math.max(0, state.closed - at), free = math.max(0, window.free), out = out, due = {},
     active = window.active, waiting = 0, lifts = state.lifts, smooth = state.smooth,
   }
   for owner, other in pairs(state.owners) do reply.waiting = reply.waiting + (owner == message.owner and 0 or other.waiting) end
   if state.paused > at then reply.pause = {state.paused - at, state.asked - at, state.cause} end
-  if state.foreign and state.foreign[2] > at then
-    reply.foreign = {at - state.foreign[1], state.foreign[2] - at, state.foreign[3], state.foreign[4]}
-  end
-  if window.starved then
-    local parts = math.min(out, DUE_PARTS)
-    for part = 1, parts do
-      local rank = math.floor((part - 1) * out / parts)
-      local found = redis.call('ZRANGE', window.tokens, rank, rank, 'WITHSCORES')
-      reply.due[part] = math.max(0, math.min(tonumber(found[2]) - at, state.cycle))
-    end
-    reply.next = math.max(window.opens - at, 0)
-    if window.free + #window.soon <= 0 then
-      local later = redis.call('ZRANGEBYSCORE', window.tokens, '(' .. text(at + message.horizon), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-      if later[2] then reply.next = math.max(reply.next, math.min(tonumber(later[2]) - at, state.cycle)) end
-    end
+  local parts = window.starved and math.min(out, DUE_PARTS) or 0
+  for part = 1, parts do
+    local rank = math.floor((part - 1) * out / parts)
+    local found = redis.call('ZRANGE', window.tokens, rank, rank, 'WITHSCORES')
+    reply.due[part] = math.max(0, math.min(tonumber(found[2]) - at, state.cycle))
   end
   return reply
 end

@@ -13,28 +13,22 @@ import hashlib
 import importlib.resources
 import os
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar, cast
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from typing import Protocol, TypeVar, cast
 
 import msgspec
 
 from spotify_ads_async.errors import ConfigurationError, StoreUnavailable
 from spotify_ads_async.governor.shared.store import Exchange, KeptWindow, Reply, State
-from spotify_ads_async.network.addresses import split_login, with_login
 from spotify_ads_async.types import Secret
 
 try:
-    import redis.asyncio
-    from redis.asyncio.cluster import ClusterNode, RedisCluster
-    from redis.asyncio.connection import parse_url
-    from redis.asyncio.retry import Retry
-    from redis.asyncio.sentinel import Sentinel
-    from redis.backoff import NoBackoff
     from redis.exceptions import NoScriptError, RedisError
+
+    from spotify_ads_async.network.redis_clients import RedisAddress
 except ImportError as missing:
     raise ConfigurationError(
-        "a store in Redis needs the package redis: pip install 'spotify-ads-async[redis]' (or keep windows in memory or"
-        " in SQLite)"
+        "a store in Redis needs the package redis: pip install 'spotify-ads-async[redis]' (or keep windows in memory "
+        "or in SQLite)"
     ) from missing
 
 __all__ = ["RedisStore"]
@@ -43,11 +37,8 @@ ResultT = TypeVar("ResultT")
 
 _SCRIPT = (importlib.resources.files("spotify_ads_async.governor.shared") / "ledger.lua").read_text(encoding="utf-8")
 _SCRIPT_NAME = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
-_DEFAULT_NAMESPACE = "spotify-ads"
 _FIRST_PATIENCE = 4.0
 """The first exchange is several trips: to connect, to greet, to send the script."""
-
-
 _GOODBYE_SECONDS = 0.5
 
 
@@ -68,9 +59,8 @@ class RedisStore:
 
     Args:
         url: ``redis://user:password@host:port/db`` (``rediss://`` with TLS, ``unix://`` for a socket),
-            ``redis+sentinel://user:password@host:port,host:port/service/db``, or
-            ``redis+cluster://host:port,host:port``. ``?namespace=name`` keeps deployments apart; redis-py's own options
-            may follow.
+            ``redis+sentinel://user:password@host:port,host:port/service/db``, or ``redis+cluster://host:port``.
+            ``?namespace=name`` keeps deployments apart; redis-py's own options may follow.
         timeout: seconds after which an exchange has failed; the first on a connection may take longer.
 
     Raises:
@@ -78,7 +68,7 @@ class RedisStore:
     """
 
     def __init__(self, url: str | Secret, *, timeout: float) -> None:
-        self._address = _Address.read(url if isinstance(url, Secret) else Secret(url))
+        self._address = RedisAddress.read(url if isinstance(url, Secret) else Secret(url))
         self.name = self._address.name
         self._timeout = timeout
         self._prefix = f"{{{self._address.namespace}}}:"
@@ -161,85 +151,3 @@ class RedisStore:
             ) from problem
         self._reached = True
         return result
-
-
-class _Address(msgspec.Struct, frozen=True):
-    """A store's URL, taken apart. ``plain`` is what redis-py reads: scheme, credentials, the first host, options."""
-
-    kind: str
-    plain: Secret
-    hosts: tuple[tuple[str, int], ...]
-    service: str
-    namespace: str
-    name: str
-
-    @classmethod
-    def read(cls, url: Secret) -> _Address:
-        plain, username, password = split_login(url)
-        parts = urlsplit(plain)
-        scheme, _, kind = parts.scheme.replace("valkey", "redis").partition("+")
-        hosts = tuple(_host(address, 26379 if kind == "sentinel" else 6379) for address in parts.netloc.split(","))
-        service, path = "", parts.path
-        if kind == "sentinel":
-            service, _, database = parts.path.strip("/").partition("/")
-            path = f"/{database or 0}"
-            if not service:
-                raise ConfigurationError(
-                    "store: a Sentinel's URL names the service: redis+sentinel://host:26379/service"
-                )
-        options = dict(parse_qsl(parts.query))
-        namespace = options.pop("namespace", _DEFAULT_NAMESPACE)
-        if not namespace or set(namespace) & set("{}| "):
-            raise ConfigurationError(
-                f"store: namespace {namespace!r} is empty or has one of the characters {{ }} | and space"
-            )
-        bare = urlunsplit((scheme, _shown(hosts[0]) if kind else parts.netloc, path, urlencode(options), ""))
-        where = parts.path if scheme == "unix" else ",".join(_shown(host) for host in hosts)
-        complete = with_login(bare, username, password)
-        return cls(kind, complete, hosts, unquote(service), namespace, f"the store {parts.scheme}://{where}")
-
-    def clients(self) -> list[_Client]:
-        """A client that tries a command once, for whether to repeat is decided elsewhere.
-
-        After it others that it needs.
-        """
-        try:
-            options: dict[str, Any] = {
-                **parse_url(self.plain.reveal()),
-                "socket_timeout": None,
-                "retry": Retry(NoBackoff(), 0),
-            }
-        except ValueError as problem:
-            raise ConfigurationError(f"store: the URL cannot be read: {problem}") from None
-        if self.kind:
-            for unused in ("host", "port"):
-                options.pop(unused, None)
-            if options.pop("connection_class", None) is not None:
-                options["ssl"] = True
-        if self.kind == "sentinel":
-            kept = {name: value for name, value in options.items() if name.startswith(("ssl", "socket"))}
-            sentinel: Any = Sentinel(list(self.hosts), sentinel_kwargs=kept, **options)
-            return [
-                cast("_Client", sentinel.master_for(self.service)),
-                *cast("list[_Client]", list(sentinel.sentinels)),
-            ]
-        if self.kind == "cluster":
-            options.pop("db", None)
-            options["retry"] = Retry(NoBackoff(), 1)
-            nodes = [ClusterNode(host, port) for host, port in self.hosts]
-            return [cast("_Client", RedisCluster(startup_nodes=nodes, **options))]
-        return [cast("_Client", redis.asyncio.Redis.from_pool(redis.asyncio.ConnectionPool(**options)))]
-
-
-def _host(address: str, default_port: int) -> tuple[str, int]:
-    parts = urlsplit(f"//{address}")
-    try:
-        port = parts.port
-    except ValueError:
-        raise ConfigurationError(f"store: {address!r} is no host:port") from None
-    return parts.hostname or "localhost", default_port if port is None else port
-
-
-def _shown(host: tuple[str, int]) -> str:
-    name, port = host
-    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"

@@ -10,34 +10,30 @@ import asyncio
 import contextlib
 import functools
 import os
-import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Generator
-from concurrent.futures import Future
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import msgspec
 
 from spotify_ads_async.errors import ConfigurationError, StoreUnavailable
 from spotify_ads_async.governor.shared.ledger import SCHEMA, Surroundings, exchange
 from spotify_ads_async.governor.shared.store import Exchange, KeptWindow, Reply, State
+from spotify_ads_async.locks import network_drive
+from spotify_ads_async.network.addresses import split_address
 
 __all__ = ["SqliteStore", "path_of"]
 
 ResultT = TypeVar("ResultT")
-_Work = Callable[[sqlite3.Connection], object]
 
 _LOCK_SECONDS = 10.0
-_FORGET_AFTER = 24 * 3600 * 1_000_000
-_SURELY_OVER = 60 * 1_000_000
+_FORGET_AFTER, _SURELY_OVER = 24 * 3600 * 1_000_000, 60 * 1_000_000
 _OLDER_TABLE = "windows_1"
-_NETWORK = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.rclone"}
-)
 
 
 def path_of(url: str) -> Path:
@@ -48,13 +44,13 @@ def path_of(url: str) -> Path:
     Raises:
         ConfigurationError: the URL names a host, or no file.
     """
-    parts = urlsplit(url)
-    path = unquote(parts.path)
-    if parts.netloc or len(path.strip("/")) == 0 or "\0" in path:
-        raise ConfigurationError(f"store: the form is sqlite:///path/to/file (three slashes), not {url!r}")
-    if path.startswith("/~") or path[2:3] == ":":  # the home directory, or a drive
-        path = path[1:]
-    if "/" not in path.lstrip("/"):
+    parts = split_address(url)
+    path = "" if parts is None or parts.netloc or parts.query or parts.fragment else unquote(parts.path)
+    if len(path.strip("/")) == 0 or "\0" in path:
+        raise ConfigurationError(
+            "store: the form is sqlite:///path/to/file: three slashes, no host, and %23 and %3F for # and ? in a name"
+        )
+    if path.startswith("/~") or path[2:3] == ":" or "/" not in path.lstrip("/"):  # home, a drive, or a bare name
         path = path.lstrip("/")
     return Path(path).expanduser().absolute()
 
@@ -82,103 +78,62 @@ class SqliteStore:
     async def aclose(self) -> None:
         """Close the file, once no other governor of this process uses it."""
         file, self._file = self._file, None
-        if file is not None:
-            await asyncio.wrap_future(file.leave())
+        if file is not None and (closed := file.leave()) is not None:
+            await asyncio.wrap_future(closed)
 
     async def _run(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
         if self._file is None or self._file.process != os.getpid():
             self._file = _File.of(self.path)
-        return await asyncio.wrap_future(self._file.submit(work))
+        return await asyncio.get_running_loop().run_in_executor(self._file.thread, self._file.transact, work)
 
 
 class _File:
-    """One file, the thread that works on it, and how many stores of this process use it.
-
-    Several pieces of work share a transaction.
-    """
+    """One file of this process: its connection, the thread that works on it, and how many stores use it."""
 
     opened: dict[Path, _File] = {}  # noqa: RUF012 (guarded by the lock)
     lock = threading.Lock()
+    working = threading.Lock()
 
     def __init__(self, path: Path) -> None:
         self.path, self.process, self.users = path, os.getpid(), 0
-        self.busy = threading.Lock()
-        self._work: queue.SimpleQueue[tuple[_Work | None, Future[object]]] = queue.SimpleQueue()
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix=f"quota file {path.name}")
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
-        threading.Thread(target=self._serve, name=f"quota file {path.name}", daemon=True).start()
 
     @classmethod
     def of(cls, path: Path) -> _File:
         with cls.lock:
-            file = cls.opened.get(path)
-            if file is None:
-                file = cls.opened[path] = cls(path)
+            file = cls.opened.setdefault(path, cls(path))
             file.users += 1
             return file
 
-    def submit(self, work: Callable[[sqlite3.Connection], ResultT] | None) -> Future[ResultT]:
-        done: Future[ResultT] = Future()
-        self._work.put((work, done))  # pyright: ignore[reportArgumentType] (the future is of what the work answers)
-        return done
-
-    def leave(self) -> Future[None]:
+    def leave(self) -> Future[None] | None:
         with self.lock:
             self.users -= 1
             if self.users > 0 or self.process != os.getpid():
-                done: Future[None] = Future()
-                done.set_result(None)
-                return done
-            self.opened.pop(self.path, None)
-        return self.submit(None)
+                return None
+            del self.opened[self.path]
+            closed = self.thread.submit(self.close)
+            self.thread.shutdown(wait=False)
+            return closed
 
-    def _serve(self) -> None:
-        while True:
-            batch = [self._work.get()]
-            with contextlib.suppress(queue.Empty):
-                while True:
-                    batch.append(self._work.get_nowait())
-            with self.busy:
-                self._do(
-                    [(work, done) for work, done in batch if work is not None and done.set_running_or_notify_cancel()]
-                )
-                leaving = [done for work, done in batch if work is None]
-                if leaving:
-                    self.close()
-            for done in leaving:
-                done.set_result(None)
-            if leaving and self._work.empty():
-                return
-
-    def _do(self, batch: list[tuple[_Work, Future[object]]]) -> None:
-        if not batch:
-            return
-        results: list[object] = []
-        try:
-            with self._transaction() as connection:
-                results = [work(connection) for work, _ in batch]
-        except Exception as problem:  # noqa: BLE001 (whoever waits for the work gets it)
-            for _, done in batch:
-                done.set_exception(_explained(problem, self.path))
-        else:
-            for (_, done), result in zip(batch, results, strict=True):
-                done.set_result(result)
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Generator[sqlite3.Connection]:
-        try:
-            connection = self._open()
-            connection.execute("BEGIN IMMEDIATE")
+    def transact(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
+        """Do one piece of work, all or none of it."""
+        with self.working:
             try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-                raise
-        except (sqlite3.Error, OSError, msgspec.MsgspecError):
-            self.close()
-            raise
+                connection = self._open()
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    result = work(connection)
+                    connection.execute("COMMIT")
+                except BaseException:
+                    with contextlib.suppress(sqlite3.Error):
+                        connection.execute("ROLLBACK")
+                    raise
+            except (sqlite3.Error, OSError, msgspec.MsgspecError) as problem:
+                self.close()
+                raise StoreUnavailable(f"the quota file {self.path} cannot be used: {_advice(problem)}") from problem
+            return result
 
     def _open(self) -> sqlite3.Connection:
         """The connection; a new one where somebody deleted or replaced the file."""
@@ -186,22 +141,20 @@ class _File:
             return self._connection
         self.close()
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if (kind := _file_system(self.path.parent)) in _NETWORK:
+        if kind := network_drive(self.path.parent):
             raise OSError(f"it is on a network drive ({kind}), where processes do not see each other's locks")
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = sqlite3.connect(self.path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(
-                "PRAGMA synchronous = NORMAL"
-            )  # a commit may be lost with the machine: its quota is safe by the clock
+            # A commit may be lost with the machine: its quota is safe by the clock.
+            connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(SCHEMA)
             _forget(connection)
         except BaseException:
             connection.close()
             raise
-        self._identity = _identity(self.path)
-        self._connection = connection
+        self._connection, self._identity = connection, _identity(self.path)
         return connection
 
     def close(self) -> None:
@@ -218,20 +171,19 @@ def _before_fork() -> None:
     writes to.
     """
     _File.lock.acquire()
+    _File.working.acquire()
     for file in _File.opened.values():
-        file.busy.acquire()
         file.close()
 
 
 def _after_fork() -> None:
-    for file in _File.opened.values():
-        file.busy.release()
+    _File.working.release()
     _File.lock.release()
 
 
 def _after_fork_in_child() -> None:
-    _after_fork()
     _File.opened = {}
+    _after_fork()
 
 
 if hasattr(os, "register_at_fork"):
@@ -242,9 +194,15 @@ def _surroundings(connection: sqlite3.Connection) -> Surroundings:
     """The clock inside of the transaction, so that times only grow from one to the next; and the machine's run."""
     lost = 0
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (_OLDER_TABLE,)).fetchone():
-        (used_at,) = connection.execute(f"SELECT max(used_at) FROM {_OLDER_TABLE}").fetchone()  # noqa: S608 (a constant)
+        query = f"SELECT max(used_at) FROM {_OLDER_TABLE}"  # noqa: S608 (a constant)
+        (used_at,) = connection.execute(query).fetchone()
         lost = used_at if used_at is not None and used_at <= _now() else 0
     return Surroundings(_now(), _boot(), lost=lost)
+
+
+def _states(connection: sqlite3.Connection) -> list[tuple[str, State]]:
+    rows = connection.execute("SELECT key, state FROM windows ORDER BY key").fetchall()
+    return [(key, msgspec.msgpack.decode(data, type=State)) for key, data in rows]
 
 
 def _forget(connection: sqlite3.Connection) -> None:
@@ -253,8 +211,7 @@ def _forget(connection: sqlite3.Connection) -> None:
     And what is older than a day.
     """
     connection.execute("DELETE FROM tokens WHERE due < ?", (_now() - _FORGET_AFTER,))
-    for key, data in connection.execute("SELECT key, state FROM windows").fetchall():
-        state = msgspec.msgpack.decode(data, type=State)
+    for key, state in _states(connection):
         if state.run != _boot() and _now() > state.cycle + _SURELY_OVER:
             connection.execute("DELETE FROM windows WHERE key = ?", (key,))
             connection.execute("DELETE FROM tokens WHERE key = ?", (key,))
@@ -262,40 +219,25 @@ def _forget(connection: sqlite3.Connection) -> None:
 
 def _look(connection: sqlite3.Connection) -> list[KeptWindow]:
     now, found = _now(), list[KeptWindow]()
-    for key, data in connection.execute("SELECT key, state FROM windows ORDER BY key").fetchall():
-        state = msgspec.msgpack.decode(data, type=State)
+    for key, state in _states(connection):
         if state.run == _boot():
-            dues = [
-                due
-                for (due,) in connection.execute(
-                    "SELECT due FROM tokens WHERE key = ? AND due > ? ORDER BY due", (key, now)
-                )
-            ]
+            query = "SELECT due FROM tokens WHERE key = ? AND due > ? ORDER BY due"
+            dues = [due for (due,) in connection.execute(query, (key, now))]
             found.append(KeptWindow(key, state, dues, now))
     return found
 
 
-def _explained(problem: Exception, path: Path) -> Exception:
-    """What happened to which file, and what to do, in one sentence."""
-    if not isinstance(problem, sqlite3.Error | OSError | msgspec.MsgspecError):
-        return problem
+def _advice(problem: Exception) -> str:
+    """What happened, and what to do."""
     text = str(problem)
     if "locked" in text or "busy" in text:
-        advice = (
-            f"another program kept it locked for {_LOCK_SECONDS:g} s: close whatever has it open, a database browser"
-            " for example"
-        )
-    elif isinstance(problem, OSError):
-        advice = (
-            f"{text}: name another file with store='sqlite:///path', on a disk of this machine that you may write to"
-        )
-    elif isinstance(problem, msgspec.MsgspecError) or "malformed" in text or "not a database" in text:
-        advice = f"it is damaged ({text}): delete it, and the quota that was spent is waited out"
-    else:
-        advice = f"{text}: look at its rights and at the room on the disk"
-    made = StoreUnavailable(f"the quota file {path} cannot be used: {advice}")
-    made.__cause__ = problem
-    return made
+        seconds = f"{_LOCK_SECONDS:g} s"
+        return f"another program kept it locked for {seconds}: close whatever has it open, such as a database browser"
+    if isinstance(problem, OSError):
+        return f"{text}: name another file with store='sqlite:///path', on a disk of this machine that you may write to"
+    if isinstance(problem, msgspec.MsgspecError) or "malformed" in text or "not a database" in text:
+        return f"it is damaged ({text}): delete it, and the quota that was spent is waited out"
+    return f"{text}: look at its rights and at the room on the disk"
 
 
 def _now() -> int:
@@ -308,16 +250,6 @@ def _boot() -> str:
     with contextlib.suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return ""
-
-
-def _file_system(folder: Path) -> str:
-    """The kind of file system that a folder is on, "" where the system does not say."""
-    mounts: list[list[str]] = []
-    with contextlib.suppress(OSError):
-        mounts = [line.split() for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
-    folder = folder.resolve()
-    inside = [(len(mount[1]), mount[2]) for mount in mounts if folder.is_relative_to(mount[1].replace("\\040", " "))]
-    return max(inside, default=(0, ""))[1]
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -1,13 +1,13 @@
-"""Store: what a process and the place that keeps the windows say to each other.
+"""Store: what a process and the place that keeps the windows say to each other. Times are in whole microseconds.
 
-Every time is a duration in whole microseconds.
-No reading of a clock is ever sent: a process says how long ago something happened or how far ahead it is, and the store
-adds that to its own time. A message takes a while to arrive, so everything has happened a little earlier, and becomes
-due a little later, than the receiver reckons: the error is always on the safe side.
+They are durations, and no reading of a clock is ever sent: a process says how long ago something happened or how far
+ahead it is, and the store adds that to its own time. A message takes a while to arrive, so everything has happened a
+little earlier, and becomes due a little later, than the receiver reckons: the error is always on the safe side.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 import msgspec
@@ -29,14 +29,7 @@ __all__ = [
 ]
 __all__ += ["lift_pauses", "open_store"]
 
-Foreign = tuple[int, int, int, int]
-"""What others are believed to spend: since and until when, tokens, refusals in a row.
-
-Stores keep it and do not read it.
-"""
-
-_KINDS = ("redis", "rediss", "valkey", "valkeys")
-_REDIS_SCHEMES = frozenset(kind + suffix for kind in _KINDS for suffix in ("", "+sentinel", "+cluster")) | {"unix"}
+_SCHEME = re.compile(r"(?i)(?P<file>sqlite)|(redis|valkey)s?(\+sentinel|\+cluster)?|unix")
 
 
 class Pause(msgspec.Struct, array_like=True):
@@ -55,8 +48,8 @@ class WindowReport(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     ``capacity`` tokens in all, each out for ``cycle`` after its answer; ``epoch`` is the set that this process's
     requests are in, empty where none of them matters any more. It has ``held`` tokens out, ``in_flight`` of them
-    without an answer, ``waiting`` requests in its queue, sent ``interactive`` ones within a window lately, and leaves
-    ``withheld`` tokens unused.
+    without an answer, ``waiting`` requests in its queue, wants ``interactive`` tokens for interactive requests, and
+    leaves ``withheld`` tokens to other programs.
 
     ``settled`` requests are over, so long ago (below zero where the server may yet count them); ``unused`` are claims
     that no request used, or whose answer was lost; ``extended`` requests are in flight for long. ``pause`` is news,
@@ -78,7 +71,6 @@ class WindowReport(msgspec.Struct, kw_only=True, omit_defaults=True):
     pause: Pause | None = None
     lift: bool = False
     smooth: bool = False
-    foreign: Foreign | None = None
 
 
 class Claim(msgspec.Struct, array_like=True):
@@ -113,9 +105,8 @@ class WindowReply(msgspec.Struct, kw_only=True):
     """What the store says about one window: its ``epoch``, and the ``time`` of its clock.
 
     Nothing is granted before ``opens``. ``free`` tokens are not out, ``out`` are; ``due`` says in how long each
-    sixteenth of these is back, and ``next`` in how long one may be granted: empty and -1 where every claim was.
-    ``active`` processes wait for it, this one with them; ``waiting`` are the requests of the others. ``lifts`` counts
-    the pauses that were ended by hand.
+    sixteenth of these is back, and is empty where every claim was granted. ``active`` processes wait for it, this one
+    with them; ``waiting`` are the requests of the others. ``lifts`` counts the pauses that were ended by hand.
     """
 
     epoch: str
@@ -124,13 +115,11 @@ class WindowReply(msgspec.Struct, kw_only=True):
     free: int
     out: int
     due: list[int]
-    next: int
     active: int
     waiting: int
     lifts: int
     smooth: bool
     pause: Pause | None = None
-    foreign: Foreign | None = None
 
 
 class Reply(msgspec.Struct, kw_only=True):
@@ -155,6 +144,7 @@ class Owner(msgspec.Struct):
     in_flight: int
     waiting: int
     interactive: int
+    withheld: int
     label: str
 
 
@@ -172,7 +162,6 @@ class State(msgspec.Struct):
     closed: int = 0
     capacity: int = 0
     cycle: int = 0
-    foreign: Foreign | None = None
     owners: dict[str, Owner] = {}
 
 
@@ -228,28 +217,30 @@ async def lift_pauses(store: Store, *, limit: str | None = None, identity: str |
 
 
 def open_store(url: str | Secret, *, timeout: float) -> Store | None:
-    """The store behind ``url``, None for ``memory``. Nothing is connected yet.
-
-    ``timeout``: seconds after which an exchange has failed.
+    """The store behind ``url``, None for ``memory``, not connected yet. An exchange has ``timeout`` seconds.
 
     Raises:
         ConfigurationError: the URL has a form that :class:`~spotify_ads_async.Governor` does not name, or a package is
-            missing.
+        missing.
     """
     # From here on no frame holds the address, which may have a password in it: a traceback may show frames.
     address, url = url if isinstance(url, Secret) else Secret(url), ""
     if address.reveal() == "memory":
         return None
-    scheme = address.reveal().partition(":")[0].lower()
-    if scheme == "sqlite":
-        from spotify_ads_async.governor.shared.sqlite import SqliteStore  # noqa: PLC0415 (who keeps windows in memory needs none)
+    kind = _SCHEME.fullmatch(address.reveal().partition(":")[0])
+    if kind is not None and kind["file"]:
+        from spotify_ads_async.governor.shared.sqlite import SqliteStore  # noqa: PLC0415 (where it is used)
 
-        return SqliteStore(address.reveal())
-    if scheme in _REDIS_SCHEMES:
-        from spotify_ads_async.governor.shared.redis import RedisStore  # noqa: PLC0415 (the extra is imported where it is used)
+        try:
+            return SqliteStore(address.reveal())
+        except ConfigurationError as problem:
+            raise problem.with_traceback(None) from None
+    if kind is not None:
+        from spotify_ads_async.governor.shared.redis import RedisStore  # noqa: PLC0415 (the extra, where it is used)
 
         return RedisStore(address, timeout=timeout)
     raise ConfigurationError(
-        "store is memory, sqlite:///path, redis://host, redis+sentinel://host/service or redis+cluster://host; "
-        f"not {scheme!r}"
+        "store is memory, sqlite:///path, redis://host, redis+sentinel://host/service or redis+cluster://host"
+        # What does not look like an address may be a password.
+        + (f"; not {found[0]}" if (found := re.match(r"[a-z][a-z+]*://", address.reveal())) else "")
     )

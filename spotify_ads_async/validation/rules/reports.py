@@ -206,6 +206,10 @@ def async_report(body: Body, now: datetime) -> None:
             body.insight_dimension, "must be left out unless the granularity is LIFETIME", ".insight_dimension"
         )
     kind = primary_entity(body.dimensions)
+    if kind == "AD_ACCOUNT" and body.campaign_ids:
+        raise Refused(
+            body.campaign_ids, "must be left out in a report on the ad account, which ignores it", ".campaign_ids"
+        )
     for index, status in enumerate(body.statuses or ()):
         if status not in ASYNC_STATUSES.get(kind, (status,)):
             raise Refused(status, f"must be a status of {kind}: {listed(ASYNC_STATUSES[kind])}", f".statuses[{index}]")

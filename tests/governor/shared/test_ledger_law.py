@@ -89,6 +89,9 @@ class Shared(RuleBasedStateMachine):
         self.counted: list[Interval] = []
         self.open: dict[tuple[str, int], int] = {}
 
+    def teardown(self) -> None:
+        self.connection.close()
+
     def step(self, message: Exchange) -> Reply:
         return exchange(self.connection, message, Surroundings(self.now, self.run, lost=self.lost))
 
@@ -193,7 +196,5 @@ class Shared(RuleBasedStateMachine):
             assert fullest_window_slowly(self.counted + flying, cycle / 1e6) <= capacity
 
 
-Shared.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-)
+Shared.TestCase.settings = settings(max_examples=100, stateful_step_count=30, suppress_health_check=list(HealthCheck))
 test_no_window_is_ever_exceeded = Shared.TestCase

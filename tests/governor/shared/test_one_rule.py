@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import sqlite3
 from importlib.resources import files
@@ -58,7 +59,6 @@ class Process:
                 pause=rng.choice((None,) * 20 + (Pause(300_000, 90_000_000, "429"),)),
                 lift=rng.random() < 0.03,
                 smooth=rng.random() < 0.01,
-                foreign=rng.choice((None,) * 20 + ((0, 2_000_000, 7, 2),)),
             )
             for window in (0, 1)
         ]
@@ -114,9 +114,11 @@ def test_both_answer_and_remember_the_same(server: Server, seed: int) -> None:
     processes = [Process(name, rng) for name in ("one", "two", "three")]
     now, run, losses, lost = 1_800_000_000_000_000, "first", 0, 0
     memory: tuple[str, int, int] | None = None
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.executescript(SCHEMA)
-    with redis.Redis(port=server.port, protocol=2) as client:
+    with (
+        contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection,
+        redis.Redis(port=server.port, protocol=2) as client,
+    ):
+        connection.executescript(SCHEMA)
         for _ in range(400):
             now += rng.choice(
                 (0, 1_000, 20_000, 200_000, 900_000, 900_000 if rng.random() < 0.9 else 5_000_000, -2_000)

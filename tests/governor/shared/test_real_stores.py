@@ -245,6 +245,7 @@ async def test_a_server_that_is_not_there_fails_with_its_address_and_without_the
         ("postgres://host/db", "store is memory"),
         ("sqlite://quota.db", "three slashes"),
         ("sqlite://", "three slashes"),
+        ("sqlite:///tmp/a#b/quota.db", "%23"),
         ("redis+sentinel://127.0.0.1:26379", "names the service"),
         ("redis://host:port", "host:port"),
         ("redis://host?namespace={x}", "namespace"),

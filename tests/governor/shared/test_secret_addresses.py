@@ -52,6 +52,11 @@ REFUSED = [
     "redis+sentinel://u:canary@host:1",
     "redis+cluster://u:can/canary@host:1,two:x",
     "postgres://u:canary@host/db",
+    "redis://:canary@[::1",
+    "sqlite://u:canary@host/file",
+    "sqlite:////file?canary",
+    "canary",
+    "canary:x",
 ]
 
 

@@ -163,14 +163,14 @@ def test_a_store_that_is_far_away_slows_nothing_down_but_a_little() -> None:
     assert sum(fleet.calls) >= 0.9 * 600
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=8, derandomize=True)
 @given(seed=st.integers(0, 2**32), loss=st.floats(0.0, 0.2), latency=st.floats(0.0, 0.4), policy=POLICIES)
 def test_lost_messages_never_exceed_a_window(seed: int, loss: float, latency: float, policy: OnStoreFailure) -> None:
     fleet = Fleet(seed=seed, policy=policy, loss=loss, latency=latency)
     run_virtually(lambda _: fleet.run(20.0))
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=8, derandomize=True)
 @given(
     seed=st.integers(0, 2**32),
     policy=POLICIES,
@@ -225,7 +225,7 @@ def check_an_uneven_outage(seed: int) -> None:
     assert max(fleet.arrivals["client_id"]) > starts + lasts, "nothing left after the store was back"
 
 
-@settings(max_examples=6, deadline=None, derandomize=True)
+@settings(max_examples=6, derandomize=True)
 @given(seed=st.integers(0, 2**32))
 def test_whoever_is_busy_when_and_whoever_joins_after_an_outage_no_window_is_exceeded(seed: int) -> None:
     check_an_uneven_outage(seed)

@@ -1,0 +1,183 @@
+"""``list`` and ``get`` of every kind of thing: one command for all, with the same options."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from spotify_ads_async.bulk.plan.expressions import BadExpression, Condition, list_query, parse_condition
+from spotify_ads_async.cli.call import query_values
+from spotify_ads_async.cli.completing import complete_id
+from spotify_ads_async.cli.connect import connected
+from spotify_ads_async.cli.kinds import KINDS, ListedKind
+from spotify_ads_async.cli.options import (
+    AdAccount,
+    AdAccounts,
+    AllAccounts,
+    Fields,
+    Limit,
+    OutputForm,
+    Query,
+    Where,
+    Wide,
+    needed,
+    needed_some,
+)
+from spotify_ads_async.cli.output import Output, show
+from spotify_ads_async.cli.reading import Rows, rows_of, write_each, write_rows, write_some
+from spotify_ads_async.cli.recent import MOST, remember
+from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
+from spotify_ads_async.cli.short_ids import whole_ids
+from spotify_ads_async.client import AdAccount as Account
+from spotify_ads_async.client import AdsClient
+from spotify_ads_async.pagination import ListCall
+
+__all__ = ["accounts", "add_reading", "businesses"]
+
+
+def add_reading(app: typer.Typer, plural: str) -> None:
+    """Give a group of commands ``list`` and ``get``."""
+    kind = KINDS[plural]
+
+    @app.command("list", help=f"List {plural}; rows appear while pages are read.")
+    def list_(
+        *,
+        where: Where = None,
+        query: Query = None,
+        limit: Limit = None,
+        fields: Fields = None,
+        wide: Wide = False,
+        ad_account: AdAccounts = None,
+        all_accounts: AllAccounts = False,
+        output: OutputForm = Output.TABLE,
+    ) -> None:
+        of = needed_some(ad_account, every=all_accounts)
+        chosen = _selection(kind, where, query_values(kind.list, query))
+        rows = rows_of(kind, output=output, fields=fields, wide=wide, of_accounts=len(of) != 1)
+
+        async def command() -> int:
+            async with connected() as client:
+
+                def read(account: Account) -> ListCall[Any]:
+                    return ListCall(client, kind.list, path={"ad_account_id": account.id}, query=chosen.query)
+
+                code = await write_rows(client, of, read, rows, limit=limit, row_of=chosen.row)
+            await remember(plural, chosen.shown.items())
+            return code
+
+        run(command)
+
+    @app.command("get", help=f"Read one of the {plural}, or several.")
+    def get(
+        ids: Annotated[
+            list[str],
+            typer.Argument(metavar="ID", help="Whole, or its beginning as tables show it.", autocompletion=complete_id),
+        ],
+        *,
+        fields: Fields = None,
+        wide: Wide = False,
+        ad_account: AdAccount = None,
+        output: OutputForm = Output.JSON,
+    ) -> None:
+        of = needed(ad_account)
+        rows = rows_of(kind, output=output, fields=fields, wide=wide)
+        run(lambda: _get(kind, of, ids, rows, whole=output is Output.JSON and not fields))
+
+    del list_, get
+
+
+async def _get(kind: ListedKind, ad_account: str, given: Sequence[str], rows: Rows, *, whole: bool) -> int:
+    """One thing as an object of its own; several as rows."""
+    async with connected() as client:
+        ids = await whole_ids(client, kind.plural, ad_account, given)
+        if whole and len(ids) == 1:
+            show(msgspec.to_builtins(await client.call(kind.get, path=kind.path(ad_account, ids[0]))))
+            return DONE
+        return await write_each(ids, lambda one: client.call(kind.get, path=kind.path(ad_account, one)), rows)
+
+
+class _Chosen:
+    """What a list is to show: what the server is asked to choose by, and what must hold of each item.
+
+    Attributes:
+        query: the list's parameters.
+        shown: the last things that were chosen, ID → name.
+    """
+
+    def __init__(self, kind: ListedKind, conditions: Sequence[Condition], query: Mapping[str, Any]) -> None:
+        paged = {"limit": kind.list.page_size} if kind.list.page_size else {}
+        self.query = {**paged, **list_query(kind, conditions), **query}
+        self.shown: dict[str, str] = {}
+        self._conditions = conditions
+
+    def row(self, item: object) -> Mapping[str, Any] | None:
+        """The row of an item, None where a condition does not hold."""
+        row: dict[str, Any] = msgspec.to_builtins(item)
+        if not all(condition.holds(row) for condition in self._conditions):
+            return None
+        if len(self.shown) < MOST:
+            self.shown[str(row.get("id") or "")] = str(row.get("name") or "")
+        return row
+
+
+def _selection(kind: ListedKind, where: Sequence[str] | None, query: Mapping[str, Any]) -> _Chosen:
+    try:
+        return _Chosen(kind, [parse_condition(kind, text) for text in where or ()], query)
+    except BadExpression as problem:
+        usage_error(f"--where {problem}")
+
+
+def accounts(
+    *,
+    where: Where = None,
+    limit: Limit = None,
+    fields: Fields = None,
+    wide: Wide = False,
+    output: OutputForm = Output.TABLE,
+) -> None:
+    """List every ad account of every business that you belong to.
+
+    A business that refuses is named, and the others are listed.
+    """
+    kind = KINDS["accounts"]
+    rows = rows_of(kind, output=output, fields=fields, wide=wide)
+    _list_all(kind, lambda client: client.ad_accounts(), _selection(kind, where, {}), rows, limit)
+
+
+def businesses(
+    *,
+    where: Where = None,
+    limit: Limit = None,
+    fields: Fields = None,
+    wide: Wide = False,
+    output: OutputForm = Output.TABLE,
+) -> None:
+    """List the businesses that you belong to."""
+    kind = KINDS["businesses"]
+    rows = rows_of(kind, output=output, fields=fields, wide=wide)
+    _list_all(kind, lambda client: client.businesses.list(), _selection(kind, where, {}), rows, limit)
+
+
+def _list_all(
+    kind: ListedKind,
+    read: Callable[[AdsClient], AsyncIterable[Any]],
+    chosen: _Chosen,
+    rows: Rows,
+    limit: int | None,
+) -> None:
+    """List what is in no ad account."""
+
+    async def command() -> int:
+        async with connected() as client:
+            items = read(client)
+            await write_some(items, rows, limit=limit, row_of=chosen.row)
+        await remember(kind.plural, chosen.shown.items())
+        refused: Mapping[str, Exception] = getattr(items, "refused", {})
+        for business_id, error in refused.items():
+            say(f"failed: the ad accounts of business {business_id}: {error}")
+        return FAILED if refused else DONE
+
+    run(command)
