@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["network_drive", "open_locked", "try_lock", "unlock"]
+__all__ = ["close_locked", "network_drive", "open_locked", "try_lock"]
 
 _NETWORK_DRIVES = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.rclone"}
@@ -26,6 +26,12 @@ def network_drive(folder: Path) -> str:
     inside = [(len(mount[1]), mount[2]) for mount in mounts if folder.is_relative_to(mount[1].replace("\\040", " "))]
     kind = max(inside, default=(0, ""))[1]
     return kind if kind in _NETWORK_DRIVES else ""
+
+
+def close_locked(file: int) -> None:
+    """Give the lock back and close the file, also where a forked child has it open as well."""
+    _unlock(file)
+    os.close(file)
 
 
 def open_locked(path: Path) -> int | None:
@@ -61,8 +67,7 @@ if sys.platform == "win32":
         """Lock an open file, unless somebody else has it."""
         return _at_its_place(file, msvcrt.LK_NBLCK)
 
-    def unlock(file: int) -> None:
-        """Give the lock back."""
+    def _unlock(file: int) -> None:
         _at_its_place(file, msvcrt.LK_UNLCK)
 
     def _at_its_place(file: int, mode: int) -> bool:
@@ -87,6 +92,5 @@ else:
             return False
         return True
 
-    def unlock(file: int) -> None:
-        """Give the lock back, also where a forked child has the file open as well."""
+    def _unlock(file: int) -> None:
         fcntl.flock(file, fcntl.LOCK_UN)

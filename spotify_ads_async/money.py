@@ -70,6 +70,8 @@ _SIGNS: Mapping[str, frozenset[str]] = {
     "kr.": frozenset({"SEK", "NOK", "DKK", "ISK"}),
     "Fr.": frozenset({"CHF"}),
 }
+_PLAIN = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,2})?")
+"""What is written in one way by everybody: most amounts, and there may be many."""
 _MARKED = re.compile(r"(?P<before>[^0-9.,+()\-]*)(?P<number>.*?)(?P<after>[^0-9.,' )%]*)", re.DOTALL)
 _GROUPING = "' "  # beside comma and point; blanks and apostrophes of all kinds are made plain before
 _APOSTROPHE = "\N{RIGHT SINGLE QUOTATION MARK}"
@@ -197,6 +199,9 @@ def read_amount(text: str, currency: str = "") -> MicroAmount:
     Raises:
         InvalidAmount: it is no amount, or not in this currency.
     """
+    if _PLAIN.fullmatch(text):
+        amount = int(text.replace(".", "")) * 10 ** (_DECIMALS - (len(text) - text.find(".") - 1 if "." in text else 0))
+        return _of_currency(text, amount, currency)
     plain = " ".join(text.replace(_APOSTROPHE, "'").split())
     if not plain or len(plain) > _LONGEST_READ:
         raise _wrong_value(text, "a number of currency units, such as 1250.00")
@@ -206,7 +211,11 @@ def read_amount(text: str, currency: str = "") -> MicroAmount:
     for mark in (found["before"].strip(), found["after"].strip()):
         if mark:
             _check_mark(text, mark, currency)
-    amount = _scaled(text, _number(text, found["number"].strip()))
+    return _of_currency(text, _scaled(text, _number(text, found["number"].strip())), currency)
+
+
+def _of_currency(text: str, amount: MicroAmount, currency: str) -> MicroAmount:
+    """An amount that was read, where its currency has so many decimals."""
     if not fits_currency(amount, currency):
         raise _wrong_value(text, f"an amount of {currency}, which has {minor_units(currency) or 'no'} decimals")
     return amount

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -116,13 +117,21 @@ class _Instruments:
         self.retries = meter.create_counter(
             "spotify_ads.retries", "{request}", "Attempts that failed and were followed by another."
         )
-        self.calls = meter.create_counter(
-            "spotify_ads.calls", "{call}", "Calls by outcome: succeeded, failed or unknown."
+        self.calls: Counter[tuple[tuple[str, str], ...]] = Counter()
+        """By their attributes. Read when metrics are collected, which costs less than to tell of each call."""
+        meter.create_observable_counter(
+            "spotify_ads.calls",
+            [self._observe_calls],
+            "{call}",
+            "Calls by outcome: succeeded, failed or unknown.",
         )
         self.walked = meter.create_counter("spotify_ads.rows.walked", "{row}", "Rows that walks handed out.")
         self.applied = meter.create_counter(
             "spotify_ads.rows.applied", "{row}", "Rows of bulk changes by outcome: done, failed or unknown."
         )
+
+    def _observe_calls(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(count, dict(attributes)) for attributes, count in list(self.calls.items())]
 
 
 class _Calls:
@@ -199,16 +208,17 @@ class _Calls:
         self._instruments.retries.add(1, {"spotify_ads.operation": event.operation, "error.type": event.error})
 
     def _succeeded(self, event: CallSucceeded) -> None:
-        self._instruments.calls.add(1, {"spotify_ads.operation": event.operation, "spotify_ads.outcome": "succeeded"})
+        attributes = ("spotify_ads.operation", event.operation), ("spotify_ads.outcome", "succeeded")
+        self._instruments.calls[attributes] += 1
 
     def _failed(self, event: CallFailed) -> None:
         outcome = "unknown" if event.in_doubt else "failed"
-        attributes = {
-            "spotify_ads.operation": event.operation,
-            "spotify_ads.outcome": outcome,
-            "error.type": event.error,
-        }
-        self._instruments.calls.add(1, attributes)
+        attributes = (
+            ("spotify_ads.operation", event.operation),
+            ("spotify_ads.outcome", outcome),
+            ("error.type", event.error),
+        )
+        self._instruments.calls[attributes] += 1
 
     def _walked(self, event: PageWalked) -> None:
         self._instruments.walked.add(event.rows, {"spotify_ads.operation": event.operation})

@@ -1,4 +1,4 @@
-"""The command line's door, ``spotify-ads``: the names of its commands, each imported when it is used.
+"""The command line's entry point, ``spotify-ads``: the names of its commands, each imported when it is used.
 
 Needs the extra ``cli``.
 It stands outside of the package because help must answer at once, and importing the package imports an HTTP client.
@@ -21,23 +21,13 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line with the process's arguments."""
-    try:
-        from spotify_ads_cli.app import app  # noqa: PLC0415 - the extra may be missing
-    except ModuleNotFoundError as missing:
-        if missing.name not in {"typer", "rich"}:
-            raise
-        sys.exit(f"the command line needs {missing.name}: pip install 'spotify-ads-async[cli]'")
-    take_everything()
-    if any(word.endswith("-completion") for word in sys.argv):
-        bash.put_no_space_behind_fields()
     code: object = 0
     try:
-        if bash.is_asked():
-            bash.complete(app)
-        else:
-            app()
+        _run()
     except SystemExit as end:
         code = end.code
+    except KeyboardInterrupt:  # before a command began
+        code = 130
     except OSError as problem:  # from outside of a command's own handling: its output has nowhere to go
         code = _lost(problem)
     try:
@@ -49,9 +39,26 @@ def main() -> None:
     raise SystemExit(code)
 
 
+def _run() -> None:
+    try:
+        from spotify_ads_cli.app import app  # noqa: PLC0415 - the extra may be missing
+    except ModuleNotFoundError as missing:
+        if missing.name not in {"typer", "rich"}:
+            raise
+        sys.exit(f"the command line needs {missing.name}: pip install 'spotify-ads-async[cli]'")
+    take_everything()
+    if any(word.endswith("-completion") for word in sys.argv):
+        bash.put_no_space_behind_fields()
+    if bash.is_asked():
+        bash.complete(app)
+    else:
+        app()
+
+
 def _lost(problem: OSError) -> int:
     """Say that the output could not be written, unless whoever read it has seen enough. Answers the exit code."""
     if isinstance(problem, BrokenPipeError):
         return 0
-    print(f"error: {problem.strerror}", file=sys.stderr)  # noqa: T201 (nothing else is loaded here)
+    said = f"error: the output could not be written to its end ({problem.strerror}): make room where it goes to"
+    print(said, file=sys.stderr)  # noqa: T201 (nothing else is loaded here)
     return 2

@@ -1,4 +1,4 @@
-"""What tests of every room may use."""
+"""What every test may use."""
 
 from __future__ import annotations
 

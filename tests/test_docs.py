@@ -119,4 +119,4 @@ def test_examples_run_where_only_what_the_page_says_is_installed(
             assert ended.returncode == 0, f"{page.name}: {ended.stdout}\n{ended.stderr}"
             assert "Unclosed" not in ended.stderr, f"{page.name}: {ended.stderr}"
     if "pytest" in installation:
-        pass_the_readers_test(python, tmp_path)
+        pass_the_readers_test(python, tmp_path / "testing-with-the-emulator")

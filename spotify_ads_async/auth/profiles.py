@@ -26,7 +26,7 @@ from spotify_ads_async.auth.refresh_token import RefreshToken
 from spotify_ads_async.auth.sign_in import SignIn
 from spotify_ads_async.auth.token_stores import SharedTokenStore, Tokens
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed
-from spotify_ads_async.locks import try_lock, unlock
+from spotify_ads_async.locks import close_locked, open_locked
 from spotify_ads_async.types import Secret, decode_hook
 
 __all__ = ["DEFAULT_PROFILE", "Profiles", "replace_file"]
@@ -139,7 +139,8 @@ class Profiles:
         file = self._file(name)
         self._keyring.delete(name)
         file.unlink(missing_ok=True)
-        file.with_suffix(".lock").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # some systems keep a file that is open
+            file.with_suffix(".lock").unlink(missing_ok=True)
 
     def credentials(self, name: str) -> RefreshToken:
         """Credentials of that profile; tokens that replace others are kept in it, for every process that uses it.
@@ -240,7 +241,7 @@ class _ProfileStore:
     async def turn(self) -> AsyncGenerator[None]:
         path = self._profiles.lock_file(self._name)
         try:
-            file = await anyio.to_thread.run_sync(_opened, path)
+            file = await self._locked(path)
         except OSError as problem:
             logger.warning(
                 "%s cannot be made (%s): processes that use this profile may refresh its token at once",
@@ -250,38 +251,31 @@ class _ProfileStore:
             yield
             return
         try:
-            await self._wait_for(file, path)
-            try:
-                yield
-            finally:
-                unlock(file)
+            yield
         finally:
-            os.close(file)
+            close_locked(file)
 
-    async def _wait_for(self, file: int, path: Path) -> None:
+    async def _locked(self, path: Path) -> int:
         begun, told = time.monotonic(), False
-        while not try_lock(file):
+        await anyio.to_thread.run_sync(_make_folder, path.parent)
+        while (file := open_locked(path)) is None:
             waited = time.monotonic() - begun
             if waited > _SILENT_SECONDS and not told:
                 told = True
                 logger.warning("waiting for another process that renews the access token of profile %s", self._name)
             if waited > _PATIENCE_SECONDS:
                 raise ConnectionFailed(
-                    f"another process has been renewing the access token of profile {self._name} for {waited:.0f} s:"
-                    f" end it and try again (it holds {path})"
+                    f"another process has been renewing the access token of profile {self._name} for {waited:.0f} s: "
+                    f"end it and try again (it holds {path})"
                 )
             await anyio.sleep(_POLL_SECONDS)
+        return file
 
     async def read(self) -> Tokens | None:
         return await anyio.to_thread.run_sync(self._profiles.tokens, self._name)
 
     async def write(self, tokens: Tokens) -> None:
         await anyio.to_thread.run_sync(self._profiles.replace_tokens, self._name, tokens)
-
-
-def _opened(path: Path) -> int:
-    _make_folder(path.parent)
-    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def _encode_secret(value: object) -> object:

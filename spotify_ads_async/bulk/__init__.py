@@ -202,7 +202,7 @@ async def plan_selection(
 async def plan_undo(ads: AdsClient, done: Path, plan: Path, *, force: bool = False, archive: bool = False) -> None:
     """Make the plan that takes back what another plan did; see :func:`spotify_ads_async.bulk.plan.undo.plan_undo`.
 
-    Rows that somebody changed since are refused in it, or overwritten with ``force``. Of a workbook's plan, drafts of
+    Rows that somebody changed since are conflicts in it, or overwritten with ``force``. Of a workbook's plan, drafts of
     what is new are deleted, and what is published by now stays, or is archived with ``archive``:
     :func:`apply_workbook` carries it out.
 

@@ -182,7 +182,7 @@ class PlannedRow(msgspec.Struct, frozen=True, kw_only=True):
         before: the fields that change, as they were when it was last looked at.
         after: the same fields, as they shall be.
         applied: the fields that requests did change, as the server answered them.
-        state: the whole entity as it was last looked at.
+        text: the whole entity's JSON as it was last looked at; empty where it is not known.
         base: the values of an earlier export.
         bodies: the requests in their order.
         status: the HTTP status that ended it, where one did.
@@ -204,12 +204,17 @@ class PlannedRow(msgspec.Struct, frozen=True, kw_only=True):
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
     applied: dict[str, Any] = {}
-    state: dict[str, Any] = {}
+    text: str = ""
     base: dict[str, Cell] = {}
     bodies: tuple[dict[str, Any], ...] = ()
     status: int | None = None
     trace_id: str = ""
     requests: int = 0
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The whole entity as it was last looked at."""
+        return msgspec.json.decode(self.text) if self.text else {}
 
 
 class StepOutcome(msgspec.Struct, frozen=True, kw_only=True):

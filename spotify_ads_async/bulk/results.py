@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from spotify_ads_async.bulk.plan.state import leaf, same
 from spotify_ads_async.bulk.records import Decision, Header, PlannedRow, RowOutcome
 from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.bulk.workbook.template import cell_of, sheet_column
+from spotify_ads_async.core.files import whole_file
 from spotify_ads_async.spreadsheets.writing import Emphasis, SheetColumn, WorkbookWriter
 
 __all__ = ["RESULT_COLUMNS", "Difference", "PlanTotals", "differences", "plan_totals", "result", "write_results"]
@@ -77,18 +77,11 @@ def write_results(rows: Iterable[PlannedRow], path: Path, header: Header | None 
     A workbook has what failed or was refused first. With the plan's ``header`` it has a further sheet of those rows
     alone, as changes, each with the reason at the cell that it is about: mended there, it is a file to apply.
     """
-    if path.exists() and not path.is_file():
-        _write_table(rows, path, path.suffix)
-        return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        if path.suffix.lower() == ".xlsx":
-            _write_workbook(rows, part, header)
+    with whole_file(path) as place:
+        if path.suffix.lower() == ".xlsx" and place != path:
+            _write_workbook(rows, place, header)
         else:
-            _write_table(rows, part, path.suffix)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+            _write_table(rows, place, path.suffix)
 
 
 def _write_table(rows: Iterable[PlannedRow], path: Path, suffix: str) -> None:
@@ -198,6 +191,7 @@ class PlanTotals(msgspec.Struct, kw_only=True):
         conflicts: rows that somebody else changed.
         unusual: rows with unusual amounts of money.
         requests: requests that the plan takes.
+        requests_held_back: requests of the rows in conflict, which are made where they are overwritten.
         fields: how many rows change a field.
         budget_before: micros over the rows that change a budget, by the budget's type.
         budget_after: the same afterwards.
@@ -219,6 +213,7 @@ class PlanTotals(msgspec.Struct, kw_only=True):
     conflicts: int = 0
     unusual: int = 0
     requests: int = 0
+    requests_held_back: int = 0
     fields: Counter[str] = msgspec.field(default_factory=Counter[str])
     budget_before: Counter[str] = msgspec.field(default_factory=Counter[str])
     budget_after: Counter[str] = msgspec.field(default_factory=Counter[str])
@@ -239,6 +234,10 @@ class PlanTotals(msgspec.Struct, kw_only=True):
         self.unchanged += row.decision is Decision.UNCHANGED
         self.refused += row.decision is Decision.REFUSED
         self.conflicts += row.decision is Decision.CONFLICT
+        if row.decision is Decision.CONFLICT:
+            self.requests_held_back += len(row.bodies)
+        if row.decision is not Decision.PLANNED:
+            return
         self.unusual += bool(row.unusual)
         self.requests += len(row.bodies)
         self.fields.update(row.after.keys())
@@ -256,7 +255,8 @@ class PlanTotals(msgspec.Struct, kw_only=True):
 
     def _add_flight(self, row: PlannedRow) -> None:
         """Count what an ad set may spend until its flight ends."""
-        before, after = (most_spent(state, self.now) for state in (row.state, {**row.state, **row.after}))
+        state = row.state
+        before, after = most_spent(state, self.now), most_spent({**state, **row.after}, self.now)
         self.most_before += before or 0
         self.most_after += after or 0
         self.unbounded_before += before is None

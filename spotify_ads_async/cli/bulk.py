@@ -76,7 +76,7 @@ Set = Annotated[
 KindOf = Annotated[Kind, typer.Option("--kind", help="What --where selects.")]
 Conflicts = Annotated[
     Path | None,
-    typer.Option("--check-conflicts", metavar="FILE", help="An earlier export: refuse what others changed since."),
+    typer.Option("--check-conflicts", metavar="FILE", help="An earlier export: leave alone what others changed since."),
 ]
 Clear = Annotated[
     str, typer.Option("--clear", metavar="TOKEN", help="The cell that empties a field; a blank keeps it.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,7 @@ from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import say
 from spotify_ads_async.money import format_micros
 
-__all__ = ["DIFFERENCE_COLUMNS", "difference_row", "row_name", "say_outcomes", "say_totals"]
+__all__ = ["DIFFERENCE_COLUMNS", "difference_row", "results_written", "row_name", "say_outcomes", "say_totals"]
 
 DIFFERENCE_COLUMNS = ("name", "field", "before", "after", "line", "id")
 
@@ -46,11 +47,15 @@ def _shown(field: str, value: object, output: Output, currency: str) -> object:
 def say_totals(totals: bulk.PlanTotals, header: bulk.Header) -> None:
     """What a plan comes to."""
     plural = header.kind.plural
-    say(
-        f"{header.source}: {totals.rows} rows · {totals.planned} {plural} change with {totals.requests} requests ·"
-        f" {totals.unchanged} are as wanted · {totals.refused}"
-        f" refused{f' · {totals.unusual} unusual' if totals.unusual else ''}"
+    few = {"in conflict": totals.conflicts, "unusual": totals.unusual}
+    parts = (
+        f"{totals.rows} rows",
+        f"{totals.planned} {plural} change with {totals.requests} requests",
+        f"{totals.unchanged} are as wanted",
+        f"{totals.refused} refused",
+        *(f"{count} {word}" for word, count in few.items() if count),
     )
+    say(f"{header.source}: {' · '.join(parts)}")
     if totals.fields:
         say("changed: " + ", ".join(f"{field} {count}" for field, count in totals.fields.most_common()))
     for kind in sorted(totals.budget_before.keys() | totals.budget_after.keys()):
@@ -116,3 +121,20 @@ def say_outcomes(plan: bulk.PlanFile, path: Path) -> None:
             f"{outcomes[bulk.RowOutcome.WAITING]} rows have not been sent and {outcomes[bulk.RowOutcome.UNKNOWN]} are"
             f" not settled: spotify-ads bulk resume {path} carries on"
         )
+
+
+def results_written(what: str, results: Path, plan: Path, write: Callable[[], None]) -> bool:
+    """Write what became of the rows, and say where it is.
+
+    Answers whether it could be written; the plan has it all the same.
+    """
+    try:
+        write()
+    except OSError as problem:
+        say(
+            f"{results} cannot be written ({problem.strerror}); nothing is lost: spotify-ads bulk resume {plan}"
+            f" --results FILE writes {what} elsewhere, and sends nothing that is done"
+        )
+        return False
+    say(f"{what} is in {results}")
+    return True

@@ -13,7 +13,14 @@ import msgspec
 
 from spotify_ads_async import bulk
 from spotify_ads_async.cli import workbooks
-from spotify_ads_async.cli.bulk_show import DIFFERENCE_COLUMNS, difference_row, row_name, say_outcomes, say_totals
+from spotify_ads_async.cli.bulk_show import (
+    DIFFERENCE_COLUMNS,
+    difference_row,
+    results_written,
+    row_name,
+    say_outcomes,
+    say_totals,
+)
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import agreed
 from spotify_ads_async.cli.output import Output, Rows
@@ -168,7 +175,7 @@ async def plan(planning: Planning, output: Output) -> int:
         return DONE
     totals = await anyio.to_thread.run_sync(_show_plan, target, output, None)
     say(f"the plan is {target}; spotify-ads bulk apply {target} carries it out")
-    return REFUSED if totals.refused else DONE
+    return REFUSED if totals.refused or totals.conflicts else DONE
 
 
 async def template(ad_account: str, to: Path, campaign: str | None) -> None:
@@ -193,12 +200,14 @@ def _show_plan(path: Path, output: Output, shown: int | None) -> bulk.PlanTotals
     """Write the differences to stdout and the totals to stderr; ``shown`` bounds the rows of a table."""
     with bulk.PlanFile.open(path) as plan:
         header, totals = plan.header, bulk.PlanTotals()
-        for row in plan.noteworthy():
-            if row.unusual and row.decision is bulk.Decision.PLANNED:
+        for row in plan.noteworthy("unusual"):
+            if row.decision is bulk.Decision.PLANNED:
                 say(f"unusual: {row_name(row, header)}: {row.unusual}")
         changing = 0
         with Rows(output, DIFFERENCE_COLUMNS) as rows:
             for row in _counted(plan, totals):
+                if row.decision is bulk.Decision.CONFLICT:
+                    continue
                 changing += bool(row.after)
                 if shown is None or changing <= shown:
                     for difference in bulk.differences(row):
@@ -213,7 +222,7 @@ def _show_plan(path: Path, output: Output, shown: int | None) -> bulk.PlanTotals
 def _say_remarks(plan: bulk.PlanFile) -> None:
     """What was refused and why, and what people should know besides."""
     header, begun = plan.header, plan.begun()
-    for row in plan.noteworthy():
+    for row in plan.noteworthy("reason"):
         if row.outcome in {bulk.RowOutcome.REFUSED, bulk.RowOutcome.CONFLICT}:
             column = f"{row.column}: " if row.column and row.outcome is bulk.RowOutcome.REFUSED else ""
             say(f"{row.outcome}: {row_name(row, header)}: {column}{row.reason}")
@@ -291,10 +300,11 @@ async def _carry_out_when_wanted(client: AdsClient, path: Path, working: Working
     totals = await anyio.to_thread.run_sync(_show_plan, path, Output.TABLE, _SHOWN)
     if working.dry_run:
         say(f"a dry run: nothing was changed; the plan is {path}")
-        return REFUSED if totals.refused else DONE
-    if not totals.requests:
+        return REFUSED if totals.refused or totals.conflicts else DONE
+    requests = totals.requests + (totals.requests_held_back if working.options.takes_up_conflicts else 0)
+    if not requests:
         return await _carry_out(client, bulk.apply(client, path, working.options), path, working)
-    if not await agreed(f"make {totals.requests} requests?", yes=working.yes):
+    if not await agreed(f"make {requests} requests?", yes=working.yes):
         say(f"nothing was changed; the plan is {path}")
         return DONE
     options = await _with_unusual(path, working.options)
@@ -311,11 +321,15 @@ async def _with_unusual(path: Path, options: bulk.Options) -> bulk.Options | Non
         ConsentNeeded: there are some, and nobody can be asked.
     """
     with bulk.PlanFile.open(path) as plan:
-        unusual = 0 if plan.header.allow_unusual else plan.unusual()
+        unusual = 0 if plan.header.allow_unusual else plan.unusual(conflicts=options.takes_up_conflicts)
     if not unusual or options.allow_unusual:
         return options
     rows = "1 row has an unusual amount" if unusual == 1 else f"{unusual} rows have unusual amounts"
-    if not await agreed(f"{rows} of money, listed above: is that meant?", yes=False, option="--allow-unusual"):
+    if not await agreed(
+        f"{rows} of money (spotify-ads bulk show {path} lists them): is that meant?",
+        yes=False,
+        option="--allow-unusual",
+    ):
         return None
     return msgspec.structs.replace(options, allow_unusual=True)
 
@@ -371,17 +385,20 @@ async def _carry_out(client: AdsClient, run: bulk.Run, path: Path, working: Work
 
 
 def _conclude(stopped: str, path: Path, working: Working) -> int:
+    written = True
     with bulk.PlanFile.open(path) as plan:
         outcomes = plan.outcomes()
         if stopped:
             say(f"stopped: {stopped}")
         else:
             results = working.results or path.with_name(path.name.removesuffix(".plan") + ".results.csv")
-            bulk.write_results(plan.rows(), results, plan.header)
-            say(f"every row's outcome is in {results}")
+            written = results_written(
+                "every row's outcome", results, path, lambda: bulk.write_results(plan.rows(), results, plan.header)
+            )
         say_outcomes(plan, path)
     if stopped == "interrupted":
         return INTERRUPTED
     if outcomes[bulk.RowOutcome.UNKNOWN] or outcomes[bulk.RowOutcome.REFUSED] or outcomes[bulk.RowOutcome.CONFLICT]:
         return REFUSED
-    return FAILED if outcomes[bulk.RowOutcome.FAILED] or outcomes[bulk.RowOutcome.WAITING] else DONE
+    done = written and not outcomes[bulk.RowOutcome.FAILED] and not outcomes[bulk.RowOutcome.WAITING]
+    return DONE if done else FAILED

@@ -138,7 +138,8 @@ def logout(*, yes: Yes = False) -> None:
         if not await agreed(f"forget the sign-in of profile {name}?", yes=yes):
             say("nothing was changed")
             return DONE
-        await anyio.to_thread.run_sync(profiles.remove, name)
+        async with profiles.store(name).turn():  # a refresh under way would bring it back
+            await anyio.to_thread.run_sync(profiles.remove, name)
         say(f"signed out: profile {name} is forgotten; {_login(name)} signs in again")
         return DONE
 

@@ -80,7 +80,8 @@ def login(
             accounts_url=accounts_url,
             transport=transport,
         )
-        place = await anyio.to_thread.run_sync(profiles.save, profile, signed_in)
+        async with profiles.store(profile).turn():  # a refresh under way would put its older tokens in their place
+            place = await anyio.to_thread.run_sync(profiles.save, profile, signed_in)
         say(f"signed in: profile {profile}, kept in {place}")
         await _look(profiles.credentials(profile))
 

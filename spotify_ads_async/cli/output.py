@@ -20,25 +20,25 @@ from spotify_ads_async.cli.parquet import NO_KINDS, ColumnKind, ParquetRows
 from spotify_ads_async.cli.run import say, usage_error
 from spotify_ads_async.cli.terminal import console, fitted, progress_line, put, write_line
 from spotify_ads_async.cli.text import printable, printable_json
+from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.money import format_micros
 
 __all__ = ["Output", "Rows", "flat", "show", "show_done"]
 
 _SAMPLE = 50
+_MICROS = 1_000_000
 _CURRENCIES = ("budget.currency", "currency_code", "currency")
 """Where a row says what its amounts are in."""
 _HEADS: Mapping[str, str] = {
-    "ad_account_id": "ad account id",
-    "ad_set_id": "ad set id",
     "bid_micro_amount": "bid",
     "budget.micro_amount": "budget",
+    "asset_type": "kind",
     "budget.type": "per",
-    "business_id": "business id",
     "country_code": "country",
     "created_at": "created",
     "currency_code": "currency",
     "end_time": "ends",
-    "purchase_order": "purchase order",
+    "entity_name": "name",
     "start_time": "starts",
     "updated_at": "updated",
 }
@@ -69,7 +69,7 @@ class Rows:
 
     Raises:
         ConfigurationError: a Parquet file is wanted, and the extra ``tables`` is missing.
-        typer.BadParameter: a Parquet file would go to a terminal.
+        typer.BadParameter: a Parquet file would go to a terminal, or the extra ``tables`` is missing.
     """
 
     def __init__(
@@ -212,7 +212,10 @@ class _Parquet:
     def __init__(self, stream: TextIO, columns: Sequence[str], kinds: Mapping[str, ColumnKind]) -> None:
         from spotify_ads_async.reports.tables import require  # noqa: PLC0415 - what few commands need shall delay none
 
-        require("pyarrow")
+        try:
+            require("pyarrow")
+        except ConfigurationError as error:
+            usage_error(str(error))
         if stream.isatty():
             usage_error(
                 "a Parquet file is no text for a terminal: send it to a file, as in `… --output parquet > rows.parquet`"
@@ -271,7 +274,7 @@ class _Table:
             self._begin()
 
     def _begin(self) -> None:
-        heads = [_HEADS.get(column, column) for column in self._columns]
+        heads = [_HEADS.get(column, column.replace("_", " ")) for column in self._columns]
         self._widths = fitted(self._stream, heads, self._sample, widest=_WIDEST if self._fits else None)
         self._put([head.upper() for head in heads], bold=True)
         for cells in self._sample:
@@ -291,6 +294,10 @@ def _shown(column: str, value: object, currency: str | None) -> str:
             return "yes" if value else "no"
         case int() if column.endswith("micro_amount"):
             return format_micros(value, currency)
+        case Decimal():
+            amount = int(value * _MICROS)
+            finer = f"{value:,f} {currency or ''}".rstrip()
+            return format_micros(amount, currency) if amount == value * _MICROS else finer
         case list() if all(isinstance(one, str) for one in cast("list[object]", value)):
             return printable(", ".join(cast("list[str]", value)))
         case str() | int() | float():

@@ -53,7 +53,7 @@ def rows_of(
     typed = output is Output.PARQUET
     kinds = {name: one for struct in kind.structs if typed for name, one in kinds_of(struct).items()}
     amounts = {
-        name: one.field for name in columns if (one := kind.answer_columns.get(name)) and one.kind is Kind.AMOUNT
+        name: one.writes for name in columns if (one := kind.answer_columns.get(name)) and one.kind is Kind.AMOUNT
     }
     if output is Output.TABLE:  # which shows money with its currency, whatever it is called
         columns, amounts = [amounts.get(name, name) for name in columns], {}

@@ -16,6 +16,7 @@ import msgspec
 import typer
 
 from spotify_ads_async.bulk.plan.columns import suggestion
+from spotify_ads_async.bulk.plan.planner import currency_of
 from spotify_ads_async.cli.completing import complete_id, complete_metrics
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccounts, AllAccounts, Limit, OutputForm, Wide, needed_some
@@ -25,7 +26,7 @@ from spotify_ads_async.cli.progress import doing
 from spotify_ads_async.cli.reading import ACCOUNT_COLUMN, write_rows
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
 from spotify_ads_async.cli.short_ids import whole_ids
-from spotify_ads_async.cli.terminal import console
+from spotify_ads_async.cli.terminal import console, progress_line
 from spotify_ads_async.cli.text import printable
 from spotify_ads_async.cli.zones import Zone, zone_of
 from spotify_ads_async.client import AdAccount as Account
@@ -135,6 +136,8 @@ def report(
         for name in (metrics or ",".join(_CHARTED if chart else _COUNTED)).split(",")
     ]
     fields = list(dict.fromkeys(ReportFieldType(name) for name in names if name))
+    if not fields:
+        usage_error(f"--metrics {metrics}: name one at least, such as spend")
     unknown = [field for field in fields if not field.known]
     if unknown:
         metric, known = unknown[0].lower(), sorted(one.value.lower() for one in ReportFieldType)
@@ -183,6 +186,9 @@ class _Told:
         self.limit = limit
         self.wide = wide
         self.hidden: Counter[str] = Counter()
+        self.currency = ""
+        self.sums: dict[ReportFieldType, Decimal | int] = {}
+        self._rows = 0
         self._without_rows = {one.lower(): one for one in request.ids or ()}
         self._calls: list[AggregateReportCall] = []
 
@@ -217,10 +223,21 @@ class _Told:
         """What is written of a row."""
         self.hidden.update(row.hidden)
         self.came(row)
-        return _cells(row, self.request, self.output)
+        self._rows += 1
+        for field in filter(adds_up, self.request.fields):
+            if isinstance(value := row.get(field), int | Decimal):
+                self.sums[field] = self.sums.get(field, 0) + value
+        return _cells(row, self.request, self.output) | {"currency": self.currency}
 
     def say(self) -> int:
         """Say what is hidden, and what is missing because the report failed with it. Answers the exit code."""
+        if self.output is Output.TABLE and self._rows > 1 and self.sums:
+            money = f" {self.currency}".rstrip()
+            said = (
+                f"{title(one)} {value:,f}{money}" if isinstance(value, Decimal) else f"{title(one)} {value:,}"
+                for one, value in self.sums.items()
+            )
+            say(f"in all: {' · '.join(said)}")
         counts = [f"{self.hidden[name]} of {title(name)}" for name in self.request.fields if self.hidden[name]]
         if counts:
             say(f"hidden by the API for privacy, as counts of 1 to 4 are: {', '.join(counts)}; no sum holds them")
@@ -295,6 +312,8 @@ async def _write(told: _Told) -> int:
     }
     async with connected() as client:
         await told.know_ids(client)
+        if output is Output.TABLE and len(told.request.ad_accounts) == 1:
+            told.currency = await currency_of(client, told.request.ad_accounts[0])
         code = await write_rows(
             client,
             told.request.ad_accounts,
@@ -323,7 +342,7 @@ def _cells(row: ReportRow, request: _Request, output: Output) -> dict[str, Any]:
                 cells[field.lower()] = _HIDDEN if output is Output.TABLE else None
             case Decimal() as value:
                 # In JSON it keeps every digit as text.
-                cells[field.lower()] = value if output is Output.CSV else f"{value:f}"
+                cells[field.lower()] = value if output in {Output.CSV, Output.TABLE} else f"{value:f}"
             case value:
                 cells[field.lower()] = value
     return {**cells, _HIDDEN: hidden if output in {Output.JSON, Output.JSONL} else ", ".join(hidden) or None}
@@ -335,14 +354,18 @@ async def _draw(told: _Told, file: Path | None) -> int:
     async with connected() as client:
         await told.know_ids(client)
         with doing("reading the report"):
+            account = await client.ad_account(ad_account).get()
             rows = await told.call(client.ad_account(ad_account)).collect()
     for row in rows:
         told.came(row)
     times = periods(rows, request.span, timedelta(hours=1) if request.by is By.HOUR else timedelta(days=1))
     every = list(series(rows, request.fields, times))
+    money = f", money in {account.currency_code}" if account.currency_code else ""
+    head = f"{request.of} of {account.name or ad_account}{money}"
     if file is None:
-        console().out(text(times, every, console().width), highlight=False, end="")
+        progress_line.clear()
+        console().out(f"{printable(head)}\n\n{text(times, every, console().width)}", highlight=False, end="")
     else:
-        await anyio.Path(file).write_text(svg(times, every, f"{request.of} of {ad_account}"), encoding="utf-8")
+        await anyio.Path(file).write_text(svg(times, every, head), encoding="utf-8")
         say(f"the chart is in {file}")
     return told.say()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,7 +19,18 @@ from spotify_ads_async.core.tasks import first_cause
 from spotify_ads_async.errors import ConfigurationError, InvalidRequest, OutcomeUnknown, SpotifyAdsError
 from spotify_ads_async.spreadsheets import SpreadsheetError
 
-__all__ = ["DONE", "EXIT_CODES", "FAILED", "INTERRUPTED", "REFUSED", "USAGE", "in_words", "run", "say", "usage_error"]
+__all__ = [
+    "DONE",
+    "EXIT_CODES",
+    "FAILED",
+    "INTERRUPTED",
+    "REFUSED",
+    "USAGE",
+    "in_words",
+    "run",
+    "say",
+    "usage_error",
+]
 
 DONE, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
 EXIT_CODES: Mapping[int, str] = {
@@ -31,6 +43,7 @@ EXIT_CODES: Mapping[int, str] = {
 """What a command's exit code says."""
 
 
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _USAGE_ERRORS = (ConfigurationError, SpreadsheetError, bulk.BadExpression, bulk.NotAPlan, OSError)
 
 
@@ -61,17 +74,18 @@ def run(command: Callable[[], Awaitable[int | None]]) -> NoReturn:
         say("interrupted")
         code = INTERRUPTED
     except Exception as error:  # noqa: BLE001 - every error gets its message or its traceback
-        code = _explained(first_cause(error))
+        code = _ended_by(first_cause(error))
     except BaseExceptionGroup as group:
-        code = _explained(first_cause(group))
+        code = _ended_by(first_cause(group))
     raise typer.Exit(code)
 
 
-def _explained(error: BaseException) -> int:
-    """Say what went wrong. An error of the program itself is raised as it is."""
-    if isinstance(error, BrokenPipeError):
-        # Whoever read the output has seen enough: no message, and nothing failed.
+def _ended_by(error: BaseException) -> int:
+    """Say what went wrong: the exit code. An error of the program itself is raised as it is."""
+    if isinstance(error, OSError) and error.filename is None:
+        # Whoever read the output has seen enough, or its disk is full: nothing more is written there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
         return DONE
     if isinstance(error, KeyboardInterrupt):
         say("interrupted")
@@ -96,10 +110,11 @@ def _explained(error: BaseException) -> int:
 
 def in_words(error: BaseException) -> str:
     """An error without the number that the system gives it: `plan.csv: No such file or directory`."""
-    if isinstance(error, OSError) and error.strerror:
-        place = "" if error.filename is None else f"{error.filename}: "
-        return f"{place}{error.strerror}"
-    return str(error)
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    if error.filename is None and error.errno in _NO_ROOM:
+        return f"the output could not be written to its end ({error.strerror}): make room where it goes to"
+    return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
 
 
 def _tell(word: str, error: BaseException) -> None:

@@ -25,6 +25,7 @@ __all__ = ["SHORT_ID", "console", "errors", "fitted", "is_id", "progress_line", 
 _GAP = "  "
 _MORE = "  …"
 _NARROWEST = 8
+_NARROWEST_NAME = 24
 SHORT_ID = 8
 """Characters of an ID on a terminal without room for all."""
 
@@ -90,7 +91,7 @@ class _Line:
         with self._lock:
             self._written_at = time.monotonic()
             if self._width:
-                sys.stderr.write(f"\r{' ' * (errors().width - 2)}\r")  # the terminal's own ^C is taken away, too
+                sys.stderr.write(f"\r{' ' * (self._width + _ROOM_FOR_CONTROL_C)}\r")
                 sys.stderr.flush()
                 self._width = 0
 
@@ -135,7 +136,11 @@ def fitted(stream: TextIO, columns: Sequence[str], rows: Sequence[Sequence[str]]
     for index, column in enumerate(columns):
         if is_id(column) and _total(widths) > room:
             widths[index] = min(widths[index], SHORT_ID + 1)
-    least = [width if kept else min(width, _NARROWEST) for width, kept in zip(widths, times, strict=True)]
+    least = [
+        width if kept else min(width, max(_NARROWEST, cell_len(column)))
+        for width, kept, column in zip(widths, times, columns, strict=True)
+    ]
+    least[0] = min(widths[0], _NARROWEST_NAME)  # by which people know a row
     for index, column in enumerate(columns):
         if is_id(column):
             least[index] = widths[index]

@@ -23,6 +23,7 @@ from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
 from spotify_ads_async.cli.short_ids import whole_ids
 from spotify_ads_async.cli.terminal import progress_line
 from spotify_ads_async.cli.zones import Zone, in_zone, moment_of
+from spotify_ads_async.errors import ConfigurationError, InvalidRequest
 from spotify_ads_async.models import DraftValidationError
 
 if TYPE_CHECKING:  # most commands on campaigns and ad sets have nothing to do with trees
@@ -44,6 +45,11 @@ __all__ = [
 COLUMNS = ("kind", "name", "draft_id", "original_id")
 _NAME = "{name}"
 _MOST_SAID = 20
+_AFTER_A_KILL = {
+    "campaign": "; a kill would leave it there, for `spotify-ads drafts delete`, and --receipt FILE goes on after one",
+    "ad_set": "; a kill would leave it in the draft of its campaign, see `spotify-ads drafts`",
+}
+"""What nobody can say any more once it happened, by the kind of the first draft."""
 
 NewName = Annotated[
     str | None, typer.Option("--name", metavar="NAME", help="Its new name; the old one with ' (copy)' by default.")
@@ -74,6 +80,16 @@ Ignore = Annotated[
     ),
 ]
 
+CloneReceipt = Annotated[
+    Path | None,
+    typer.Option(
+        "--receipt",
+        metavar="FILE",
+        dir_okay=False,
+        help="Keep what is done in a new file: after a crash, the same command goes on and makes nothing twice.",
+    ),
+]
+
 Cloning: TypeAlias = "Callable[[Trees, str, Callable[[Made], None]], Awaitable[DraftTree]]"
 
 
@@ -86,6 +102,7 @@ def clone_campaign(
     zone: Zone = None,
     publish: Publish = False,
     ignore: Ignore = None,
+    receipt: CloneReceipt = None,
     yes: Yes = False,
     ad_account: AdAccount = None,
     output: OutputForm = Output.TABLE,
@@ -99,11 +116,29 @@ def clone_campaign(
 
     async def clone(trees: Trees, whole_id: str, made: Callable[[Made], None]) -> DraftTree:
         return await trees.clone_campaign(
-            whole_id, name=name, rename=renamed, start=begin, publish=publish, on_made=made, ignore=ignore or ()
+            whole_id,
+            name=name,
+            rename=renamed,
+            start=begin,
+            publish=publish,
+            on_made=made,
+            ignore=ignore or (),
+            receipt=receipt,
         )
 
     question = "" if yes or not publish else f"make a copy of the campaign {campaign_id} and publish it?"
-    run(lambda: _clone(account, "campaigns", campaign_id, clone, output=output, question=question, publish=publish))
+    run(
+        lambda: _clone(
+            account,
+            "campaigns",
+            campaign_id,
+            clone,
+            output=output,
+            question=question,
+            publish=publish,
+            receipt=receipt,
+        )
+    )
 
 
 def clone_ad_set(
@@ -186,7 +221,15 @@ def write_made(rows: Rows, made: Sequence[Made]) -> None:
 
 
 async def _clone(
-    ad_account: str, plural: str, given: str, clone: Cloning, *, output: Output, question: str, publish: bool
+    ad_account: str,
+    plural: str,
+    given: str,
+    clone: Cloning,
+    *,
+    output: Output,
+    question: str,
+    publish: bool,
+    receipt: Path | None = None,
 ) -> int:
     if question and not await agreed(question, yes=False):
         say("nothing was made")
@@ -194,7 +237,7 @@ async def _clone(
     every: list[Made] = []
     async with connected() as client:
         (whole_id,) = await whole_ids(client, plural, ad_account, [given])
-        with told_at_the_end(), contextlib.ExitStack() as shown:
+        with told_at_the_end(receipt), contextlib.ExitStack() as shown:
             count: Callable[[], None] | None = None
 
             def made(one: Made) -> None:
@@ -202,7 +245,8 @@ async def _clone(
                 if count is None:
                     # Now, and not at the end: a crash leaves this draft behind. The count begins after it, on a line of
                     # its own.
-                    say(f"making the draft of {one.kind.replace('_', ' ')} {one.draft_id}")
+                    after_a_kill = "" if receipt else _AFTER_A_KILL[one.kind]
+                    say(f"making the draft of {_noun(one.kind)} {one.draft_id}{after_a_kill}")
                     count = shown.enter_context(counting("drafts made"))
                 every.append(one)
                 count()
@@ -225,7 +269,8 @@ def told_at_the_end(receipt: Path | None = None) -> Generator[None]:
         if isinstance(ended, anyio.get_cancelled_exc_class()):
             for note in getattr(ended, "__notes__", ()):
                 say(note)
-        if receipt is not None and receipt.exists():
+        refused = isinstance(ended, InvalidRequest | ConfigurationError)
+        if receipt is not None and receipt.exists() and not refused:
             say(f"not finished: the same command goes on, by the receipt {receipt}")
         raise
 

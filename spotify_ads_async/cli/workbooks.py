@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,6 +13,7 @@ import msgspec
 
 from spotify_ads_async import bulk
 from spotify_ads_async.bulk.plan.cells import CsvRows, to_cell
+from spotify_ads_async.cli.bulk_show import results_written
 from spotify_ads_async.cli.consent import agreed
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.progress import running
@@ -192,21 +194,23 @@ def _conclude(stopped: str, path: Path, working: Working) -> int:
     if stopped:
         say(f"stopped: {stopped}")
     results = working.results or path.with_name(path.name.removesuffix(".plan") + ".results.csv")
-    if items:
-        _write_results(items, results)
-        say(f"every new row's outcome is in {results}")
+    written = not items or results_written(
+        "every new row's outcome", results, path, lambda: _write_results(items, results)
+    )
     outcomes: Counter[bulk.RowOutcome] = Counter()
     summary: list[str] = []
     for part in parts:
         with bulk.PlanFile.open(part) as changes:
             found, kind = changes.outcomes(), changes.header.kind
             listed = results.with_name(f"{part.name}.results{results.suffix}")
-            bulk.write_results(changes.rows(), listed, changes.header)
+            what = f"every outcome of {kind.plural}"
+            written &= results_written(
+                what, listed, path, functools.partial(bulk.write_results, changes.rows(), listed, changes.header)
+            )
         outcomes.update(found)
         summary += [
             f"{count} {kind.plural if count > 1 else kind.name} {one.value}" for one, count in found.items() if count
         ]
-        say(f"every outcome of {kind.plural} is in {listed}")
     states = Counter(one.state for one in items)
     summary += [f"{count} new {state.value}" for state, count in states.items()]
     if summary:
@@ -216,7 +220,7 @@ def _conclude(stopped: str, path: Path, working: Working) -> int:
         return INTERRUPTED
     if any(outcomes[one] for one in (bulk.RowOutcome.UNKNOWN, bulk.RowOutcome.REFUSED, bulk.RowOutcome.CONFLICT)):
         return REFUSED
-    unfinished = any(one.is_there if header.undo_of else one.state in _UNFINISHED for one in items)
+    unfinished = any(one.is_there if header.undo_of else one.state in _UNFINISHED for one in items) or not written
     return FAILED if unfinished or outcomes[bulk.RowOutcome.FAILED] or outcomes[bulk.RowOutcome.WAITING] else DONE
 
 

@@ -90,7 +90,7 @@ MATRIX: Mapping[Failure, Mapping[Repeat, RetryAction]] = {
     Failure.KEY_REUSED: dict.fromkeys(Repeat, RetryAction.RAISE),
     Failure.REJECTED: dict.fromkeys(Repeat, RetryAction.RAISE),
 }
-"""Failure → kind of operation → verdict. The documentation prints this table, as :func:`matrix_table` writes it."""
+"""Failure → kind of operation → action. The documentation prints this table, as :func:`matrix_table` writes it."""
 
 IN_DOUBT = frozenset(
     {

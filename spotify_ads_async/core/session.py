@@ -54,7 +54,6 @@ from spotify_ads_async.events import (
 )
 from spotify_ads_async.governor import Governor, Priority
 from spotify_ads_async.governor.admission import Admission
-from spotify_ads_async.governor.ratelimit_headers import retry_after
 from spotify_ads_async.network.addresses import require_secure
 from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.operation import Operation, Repeat
@@ -426,7 +425,7 @@ class Session:
                         body=answer.body,
                         keep_json=options.keep_json,
                     )
-                state.retry_after = retry_after(answer.headers, _now())
+                state.retry_after = admission.retry_after
                 failure = error_answers.error(operation, status=status, retry_after=state.retry_after, body=answer.body)
                 state.log(status, failure.trace_id)
             except SpotifyAdsError as error:
@@ -440,10 +439,10 @@ class Session:
             if state.doubt is not None and operation.method == "DELETE" and isinstance(failure, NotFound):
                 # The attempt whose answer was lost did delete it.
                 return wire.no_content(operation)
-            verdict, delay = self._judge(operation, failure, state)
-            if verdict is RetryAction.FOLLOW:
+            action, delay = self._judge(operation, failure, state)
+            if action is RetryAction.FOLLOW:
                 return await self._read_completed(operation, failure, state)
-            if verdict not in {RetryAction.AGAIN, RetryAction.AGAIN_WITH_NEW_TOKEN}:
+            if action not in {RetryAction.AGAIN, RetryAction.AGAIN_WITH_NEW_TOKEN}:
                 raise _ending(operation, failure, state)
             state.retried(failure, delay)
             state.phase = _PAUSING
@@ -482,19 +481,19 @@ class Session:
             # Signing in has repeats of its own, and the governor's word is final.
             return RetryAction.RAISE, 0.0
         kind = classify(failure)
-        verdict = MATRIX[kind][operation.repeat]
-        if kind in IN_DOUBT and verdict is not RetryAction.RAISE:
+        action = MATRIX[kind][operation.repeat]
+        if kind in IN_DOUBT and action is not RetryAction.RAISE:
             state.doubt = failure
-        if verdict is RetryAction.AGAIN_WITH_NEW_TOKEN:
+        if action is RetryAction.AGAIN_WITH_NEW_TOKEN:
             another = state.token is not None and self._credentials.invalidate(state.token)
             if state.token_replaced or not another:
                 return RetryAction.RAISE, 0.0
             state.token_replaced = True
-            return verdict, 0.0
-        if verdict is not RetryAction.AGAIN:
-            return verdict, 0.0
+            return action, 0.0
+        if action is not RetryAction.AGAIN:
+            return action, 0.0
         delay = self._delay(kind, state)
-        return (RetryAction.RAISE, 0.0) if delay is None else (verdict, delay)
+        return (RetryAction.RAISE, 0.0) if delay is None else (action, delay)
 
     def _delay(self, kind: Failure, state: _CallState) -> float | None:
         """Seconds until the next attempt, or None where there shall be none."""

@@ -216,8 +216,7 @@ def answer(
         raise unreadable(operation, status, "the answer is empty")
     try:
         decoded = _decoder(operation.answer).decode(body)
-        _require_list(operation, decoded, body)
-        _keep_sources(operation, decoded, body, items=keep_json)
+        _check_and_keep(operation, decoded, body, items=keep_json)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         reason = str(problem)
     else:
@@ -229,9 +228,21 @@ def answer(
     raise unreadable(operation, status, f"the answer ({kind}, {size} bytes) cannot be read: {reason}")
 
 
-def _require_list(operation: Operation[Any], decoded: object, body: bytes) -> None:
+def _check_and_keep(operation: Operation[Any], decoded: object, body: bytes, *, items: bool) -> None:
+    """Let a single answer remember its JSON; with ``items`` a list too, and each of its items."""
+    if not isinstance(operation, ListOperation):
+        keep_source(decoded, body)
+        return
+    listing = cast("ListOperation[Any, Any]", operation)
+    _require_list(listing, decoded, body)
+    if items:
+        keep_source(decoded, body)
+        _keep_items(listing, decoded, body)
+
+
+def _require_list(operation: ListOperation[Any, Any], decoded: object, body: bytes) -> None:
     """An answer that says something else instead, such as an error, is no list."""
-    if not isinstance(operation, ListOperation) or not isinstance(decoded, msgspec.Struct):
+    if not isinstance(decoded, msgspec.Struct):
         return
     fields = msgspec.structs.fields(type(decoded))
     if any(getattr(decoded, field.name) is not None for field in fields):
@@ -240,15 +251,6 @@ def _require_list(operation: Operation[Any], decoded: object, body: bytes) -> No
     if others:
         shown = ", ".join(repr(name[:40]) for name in sorted(others)[:5])
         raise msgspec.DecodeError(f"it holds no {operation.item_attribute}, and in their place {shown}")
-
-
-def _keep_sources(operation: Operation[Any], decoded: object, body: bytes, *, items: bool) -> None:
-    """Let a single answer remember its JSON; with ``items`` a list too, and each of its items."""
-    if not isinstance(operation, ListOperation):
-        keep_source(decoded, body)
-    elif items:
-        keep_source(decoded, body)
-        _keep_items(cast("ListOperation[Any, Any]", operation), decoded, body)
 
 
 def _keep_items(operation: ListOperation[Any, Any], decoded: object, body: bytes) -> None:

@@ -1,16 +1,12 @@
-"""AdaptiveLimits: what the server's answers change.
-
-They can only tighten: pause a window, leave tokens to others, space departures.
-"""
+"""AdaptiveLimits: what answers change. They only tighten: pause a window, leave tokens to others, space departures."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from spotify_ads_async.governor.events import LimitTightened, Paused, RhythmChanged
-from spotify_ads_async.governor.ratelimit_headers import RateHeaders, rate_headers, retry_after
+from spotify_ads_async.governor.ratelimit_headers import RateHeaders, rate_headers
 from spotify_ads_async.governor.scheduler import Scheduler
 from spotify_ads_async.governor.wait_queue import Flow
 from spotify_ads_async.governor.window import Window
@@ -36,16 +32,18 @@ class AdaptiveLimits:
         self._listeners = scheduler.listeners
         self._auto = auto
 
-    def on_response(self, flow: Flow, departure: int, status: int, headers: Mapping[str, str], now: float) -> None:
+    def on_response(
+        self, flow: Flow, departure: int, status: int, headers: Mapping[str, str], now: float, *, asked: float | None
+    ) -> None:
         """Take in what one answer says about quota.
 
-        ``departure`` is the number of its request in the order of leaving.
+        ``departure`` is the number of its request in the order of leaving, ``asked`` the seconds of ``Retry-After``.
         """
         for window in flow.windows:
             window.refresh(now)
         seen = rate_headers(headers)
         if status == 429:
-            self._on_refusal(flow, departure, seen, retry_after(headers, datetime.now(UTC)), now)
+            self._on_refusal(flow, departure, seen, asked, now)
         else:
             if status < 500:
                 for window in flow.windows:
@@ -136,10 +134,7 @@ def _named(flow: Flow, seen: RateHeaders) -> list[Window]:
 
 
 def _culprits(flow: Flow, seen: RateHeaders) -> list[Window]:
-    """Which windows a refusal means.
-
-    Those named as empty, else the reporting one, which takes precedence over the general ones.
-    """
+    """The windows that a refusal means: those named as empty, else the reporting one, which goes before the general."""
     named = [] if seen.remaining else _named(flow, seen)
     reporting = [window for window in flow.windows if window.limit.name == "reporting"]
     return named or reporting or list(flow.windows)

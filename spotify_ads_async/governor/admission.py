@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from threading import get_ident
 from types import MappingProxyType, TracebackType
 from typing import Self
 
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
+from spotify_ads_async.governor.ratelimit_headers import retry_after
 from spotify_ads_async.governor.wait_queue import Flow, Priority
 from spotify_ads_async.governor.window import may_take, take
 
@@ -22,10 +24,21 @@ class Admission:
     """Leave to send one request. Enter it, send, and tell it when the answer's headers arrived.
 
     Leaving the block counts as the answer where nothing was told before, and as giving the request up where an
-    exception ends the block: then the server may count it for as long as ``counted_within`` says.
+    exception ends the block: then the server may count it for as long as ``counted_within`` says. ``retry_after`` is
+    what an answer of 400 and above asks to wait, in seconds.
     """
 
-    __slots__ = ("_adaptive", "_departed_at", "_departure", "_flow", "_grant", "_open", "max_wait", "priority")
+    __slots__ = (
+        "_adaptive",
+        "_departed_at",
+        "_departure",
+        "_flow",
+        "_grant",
+        "_open",
+        "max_wait",
+        "priority",
+        "retry_after",
+    )
 
     def __init__(self, adaptive: AdaptiveLimits, flow: Flow, priority: Priority, max_wait: float | None) -> None:
         self._adaptive = adaptive
@@ -33,6 +46,7 @@ class Admission:
         self._open = False
         self.priority = priority
         self.max_wait = max_wait
+        self.retry_after: float | None = None
 
     def enter_nowait(self) -> bool:
         """Whether the request may leave without a wait; then its tokens are taken."""
@@ -47,8 +61,9 @@ class Admission:
         if not may_take(flow.windows, now, interactive):
             return False
         take(flow.windows, now, interactive)
-        self._depart(0, now)
-        if not self._departure % _REFRESHED_AFTER:
+        self._open, self._grant, self._departed_at = True, 0, now
+        self._departure = departure = scheduler.departures = scheduler.departures + 1
+        if not departure % _REFRESHED_AFTER:
             for window in flow.windows:  # which otherwise remember every request while tokens are left
                 window.refresh(now)
         return True
@@ -56,12 +71,8 @@ class Admission:
     async def enter(self) -> None:
         """Return when the request may leave, with its tokens taken; raises what entering the block does."""
         scheduler = self._adaptive.scheduler
-        grant = await scheduler.admit(self._flow, self.priority, self.max_wait)
-        self._depart(grant, scheduler.clock())
-
-    def _depart(self, grant: int, now: float) -> None:
-        self._open, self._grant, self._departed_at = True, grant, now
-        scheduler = self._adaptive.scheduler
+        self._grant = await scheduler.admit(self._flow, self.priority, self.max_wait)
+        self._open, self._departed_at = True, scheduler.clock()
         self._departure = scheduler.departures = scheduler.departures + 1
 
     async def __aenter__(self) -> Self:
@@ -78,15 +89,14 @@ class Admission:
             self.give_up()
 
     def answered(self, *, status: int, headers: Mapping[str, str] = _NO_HEADERS) -> None:
-        """The answer's headers arrived: the tokens are back one window from now.
-
-        What they say about quota is heeded.
-        """
+        """The answer's headers arrived, and are heeded: the tokens are back one window from now."""
         if not self._open:
             return
         self._open = False
         scheduler, flow = self._adaptive.scheduler, self._flow
         now = scheduler.clock()
+        if status >= 400:
+            self.retry_after = retry_after(headers, datetime.now(UTC))
         if now < scheduler.late_until or flow.grants is not None:
             flow.settle(self._grant, now)
         else:
@@ -99,7 +109,7 @@ class Admission:
             or scheduler.refusing
             or (headers and ("X-RateLimit-Remaining" in headers or "x-ratelimit-remaining" in headers))
         ):
-            self._adaptive.on_response(flow, self._departure, status, headers, now)
+            self._adaptive.on_response(flow, self._departure, status, headers, now, asked=self.retry_after)
 
     def not_sent(self) -> None:
         """No byte of the request left: the tokens go straight back."""

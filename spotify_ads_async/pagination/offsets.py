@@ -307,7 +307,7 @@ class OffsetPager(Generic[ItemT]):
             if self._reordered or self._sweep.unproven:
                 return self._finish(short=total - reach)
             raise self._incomplete(
-                total - reach,
+                total - reach if self._resumed else max(1, self._counted(self._yielded)),
                 f"the server counts {total} and has no more after {reach} (asked {self._contradictions} times, at"
                 f" offset {offset})",
             )
@@ -405,9 +405,10 @@ class OffsetPager(Generic[ItemT]):
         )
 
     def _incomplete(self, missing: int, what: str) -> WalkIncomplete:
+        rows = "1 row is" if missing == 1 else f"{missing} rows are"
         return WalkIncomplete(
-            f"{missing} rows or more are missing: {what}; the rows so far are sound; walk again, with filters that"
-            " narrow the list, and tell the API's support if it stays so",
+            f"at least {rows} missing: {what}; the rows so far are sound; walk again, with filters that narrow the"
+            " list, and tell the API's support if it stays so",
             operation=self._operation.id,
             missing=missing,
         )

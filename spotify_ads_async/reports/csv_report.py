@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -15,6 +14,7 @@ import anyio
 import msgspec
 
 from spotify_ads_async import operations
+from spotify_ads_async.core.files import whole_file_off_loop
 from spotify_ads_async.core.session import Session
 from spotify_ads_async.core.signed_urls import Storage
 from spotify_ads_async.errors import ConnectionFailed, InvalidAnswer, SpotifyAdsError
@@ -71,16 +71,13 @@ class CsvReport:
             SpotifyAdsError: what a call raised.
         """
         target = Path(file)
-        # Whoever saves to the same place meanwhile has a file of their own.
-        partial = anyio.Path(target.with_name(f".{target.name}.{secrets.token_hex(4)}.part"))
-        try:
-            async with await partial.open("wb") as out, aclosing(self._joined(CsvFiles(self._columns))) as pieces:
-                async for content, _ in pieces:
-                    await out.write(content)
-            await partial.replace(target)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await partial.unlink(missing_ok=True)
+        async with (
+            whole_file_off_loop(target) as place,
+            await anyio.open_file(place, "wb") as out,
+            aclosing(self._joined(CsvFiles(self._columns))) as pieces,
+        ):
+            async for content, _ in pieces:
+                await out.write(content)
         return target
 
     def __aiter__(self) -> AsyncIterator[dict[str, str]]:

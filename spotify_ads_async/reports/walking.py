@@ -43,11 +43,11 @@ class DistinctPager(Generic[RowT]):
     def accept(self, request: Request, page: Page[RowT]) -> PageOutcome[RowT]:
         """Take an answer; let out its rows that are new."""
         self._asked.require(page)
-        verdict = self._pager.accept(request, page)
+        accepted = self._pager.accept(request, page)
         self.done = self._pager.done
-        rows = verdict.rows or []
+        rows = accepted.rows or []
         self._places = [place for place, row in enumerate(rows) if self._repeats.is_new(row)]
-        return PageOutcome([rows[place] for place in self._places], restart=verdict.restart)
+        return PageOutcome([rows[place] for place in self._places], restart=accepted.restart)
 
     def rewind(self) -> None:
         """Ask again for what was asked and not answered."""

@@ -148,7 +148,7 @@ def cell_address(row: int, column: int) -> str:
 
 def is_blank(value: CellValue) -> bool:
     """Whether a cell shows nothing."""
-    return value == "" or (isinstance(value, str) and not trimmed(value))
+    return isinstance(value, str) and not (value and trimmed(value))
 
 
 def trimmed(text: str) -> str:

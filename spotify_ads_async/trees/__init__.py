@@ -8,11 +8,12 @@ with what was wanted. Where making the drafts fails, those that were made are de
 from __future__ import annotations
 
 from spotify_ads_async.trees.comparing import Difference
+from spotify_ads_async.trees.drafts import DraftTree, Unheld
 from spotify_ads_async.trees.files import parse
 from spotify_ads_async.trees.making import Made
 from spotify_ads_async.trees.plans import LeftOut
 from spotify_ads_async.trees.tree import AdSetTree, CampaignTree, Rename, moved
-from spotify_ads_async.trees.trees import DraftTree, Trees, Unheld
+from spotify_ads_async.trees.trees import Trees
 
 __all__ = [
     "AdSetTree",

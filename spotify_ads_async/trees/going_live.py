@@ -72,6 +72,13 @@ class GoingLive:
             errors = msgspec.convert(found, list[DraftValidationError], dec_hook=decode_hook)
             return CampaignDraftPublishResult(validation_errors=errors)
 
+    async def errors(
+        self, campaign_id: str, action: PublishAction, version: int | None = None
+    ) -> list[DraftValidationError]:
+        """VALIDATE or PUBLISH a draft, at the version that it has now if left out: what keeps it from going live."""
+        known = (await self.draft(campaign_id))[1] if version is None else version
+        return (await self.act(campaign_id, action, known)).validation_errors or []
+
     async def is_live(self, campaign_id: str) -> bool:
         """Whether there is a live campaign of this id, whatever its status."""
         try:
@@ -163,17 +170,22 @@ class GoingLive:
         return done
 
     async def _run(self, campaign_id: str, status: CampaignStatus) -> CampaignStatus | None:
-        """Let a campaign run or not; its status then."""
-        found = (await self._account.campaigns.get(campaign_id)).status
+        """Let a campaign run or not; its status then, as it is read back."""
+
+        async def read() -> CampaignStatus | None:
+            return (await self._account.campaigns.get(campaign_id)).status
+
+        found = await read()
         if found == status:
             return found
         try:
-            return (await self._account.campaigns.update(campaign_id, CampaignUpdate(status=status))).status
+            await self._account.campaigns.update(campaign_id, CampaignUpdate(status=status))
         except OutcomeUnknown:
-            found = (await self._account.campaigns.get(campaign_id)).status
+            found = await read()
             if found != status:
                 raise
             return found
+        return await read()
 
     async def _set(self, part: PartPlan, identifier: str) -> None:
         """Set what a draft could not hold. An answer that is lost is no matter: all is read again."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from spotify_ads_async.errors import ConfigurationError, InvalidRequest
-from spotify_ads_async.locks import open_locked
+from spotify_ads_async.locks import close_locked, open_locked
 
 __all__ = ["Event", "Receipt"]
 
@@ -95,7 +95,7 @@ class Receipt:
                 )
             yield cls(path, ad_account_id, file)
         finally:
-            os.close(file)
+            close_locked(file)
 
     def _take(self, number: int, line: bytes, ad_account_id: str) -> None:
         try:

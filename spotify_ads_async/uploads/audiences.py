@@ -44,7 +44,9 @@ __all__ = ["AudienceFailed", "Audiences", "UploadedAudience"]
 _NEW_PLACE = msgspec.structs.replace(operations.CREATE_UPLOAD_URL, repeat=Repeat.SAFE)
 _PLACE = msgspec.structs.replace(operations.REPLACE_UPLOAD_URL, repeat=Repeat.SAFE)
 """Asking twice for a signed URL leaves one behind that nobody uses."""
-_SETTLED = frozenset({AudienceStatus.BOOKABLE, AudienceStatus.LIVE, AudienceStatus.EMPTY, AudienceStatus.ARCHIVED})
+_USELESS = frozenset({"ARCHIVED", "DELETED", "ERROR", "EXPIRED", "FAILED", "REJECTED"})
+"""Statuses that no waiting changes; those too that no document lists among them, for they may come."""
+_SETTLED = frozenset({"BOOKABLE", "LIVE", "EMPTY", *_USELESS})
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.25, 60.0, 1.6
 _NOTICED_AFTER = 30.0
 _CONTENT_TYPE = "text/csv"
@@ -129,7 +131,7 @@ class Audiences(audiences.Audiences):
             InvalidRequest: the list holds no identifier, lines without one, or is in no encoding that can be told;
                 nothing was sent. It names lines, never contents.
             ConfigurationError: the hashes that were written to the disk are not those that were read; nothing was sent.
-            AudienceFailed: the audience is archived: nobody can use it.
+            AudienceFailed: the audience is archived, or failed: nobody can use it.
             RequestRejected: the storage or the API refuses.
             SpotifyAdsError: what else a call raised.
         """
@@ -147,13 +149,17 @@ class Audiences(audiences.Audiences):
                 raise InvalidAnswer(
                     "the answer names no address to upload to", operation=operations.CREATE_UPLOAD_URL.id
                 )
+            if audience_id is not None and place.id.lower() != audience_id.lower():
+                raise InvalidAnswer(
+                    f"the answer names an address for audience {place.id} and not for {audience_id}: nothing was sent",
+                    operation=operations.REPLACE_UPLOAD_URL.id,
+                )
             await self._put(place.upload_url, ready)
         if audience_id is None:
-            audience = await self._create(place.id, name or "", description)
-        else:
-            audience = await self.get(audience_id)
+            await self._create(place.id, name or "", description)
+        audience = await self._read(place.id)
         if timeout is not None:
-            audience = await self._settled(audience, before, timeout)
+            audience = await self._settled(place.id, audience, before, timeout)
         _require_usable(audience)
         return UploadedAudience(
             audience=audience,
@@ -193,7 +199,16 @@ class Audiences(audiences.Audiences):
 
         return await self.create(body, verify=created)
 
-    async def _settled(self, audience: Audience, before: Audience | None, timeout: float) -> Audience:  # noqa: ASYNC109 - between questions
+    async def _read(self, identifier: str) -> Audience:
+        audience = await self.get(identifier)
+        if (audience.id or "").lower() != identifier.lower():
+            raise InvalidAnswer(
+                f"the answer is about audience {audience.id} and not about {identifier}",
+                operation=operations.GET_AUDIENCE.id,
+            )
+        return audience
+
+    async def _settled(self, identifier: str, audience: Audience, before: Audience | None, timeout: float) -> Audience:  # noqa: ASYNC109 - between questions
         """The audience once its list is processed, or when time is up.
 
         A replaced list counts once the audience shows it.
@@ -207,7 +222,7 @@ class Audiences(audiences.Audiences):
                 break
             await anyio.sleep(pause)
             pause = min(pause * _GROWTH, _LONGEST_PAUSE)
-            audience = await self.get(audience.id or "")
+            audience = await self._read(identifier)
         return audience
 
 
@@ -230,9 +245,10 @@ def _name_of(source: str | os.PathLike[str] | Iterable[str]) -> str:
 
 def _require_usable(audience: Audience) -> None:
     """Say what to do where the audience's status is final and of no use."""
-    if audience.status == AudienceStatus.ARCHIVED:
+    if audience.status in _USELESS:
         raise AudienceFailed(
-            f"audience {audience.id} is archived and cannot be used: upload the list as a new audience",
+            f"audience {audience.id} is {str(audience.status).lower()} and cannot be used: upload the list as a new"
+            " audience",
             operation=operations.GET_AUDIENCE.id,
         )
     if audience.status == AudienceStatus.EMPTY:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 
-from spotify_ads_async.locks import open_locked, try_lock
+from spotify_ads_async.locks import close_locked, open_locked, try_lock
 
 __all__ = ["hash_folder"]
 
@@ -41,7 +41,7 @@ def hash_folder() -> Generator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+        close_locked(lock)
 
 
 def _locked_folder() -> tuple[Path, int]:

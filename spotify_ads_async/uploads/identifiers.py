@@ -55,6 +55,10 @@ _HEADER = re.compile(
     r"(mobile[ _-]*|device[ _-]*)?(advertising[ _-]*)?ids?|identifiers?)[ _-]*(hashed|sha256|hash)?[ _-]*\d*",
     re.IGNORECASE,
 )
+_ANY_ID = re.compile(
+    r"(hashed|sha256|customer|user)?[ _-]*(ids?|identifiers?)[ _-]*(hashed|sha256|hash)?[ _-]*\d*", re.IGNORECASE
+)
+"""Names of columns that may as well hold the list's own numbering: beside a column of addresses or devices they do."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffd]")
 """Characters that no list of identifiers holds unless something went wrong.
 
@@ -232,7 +236,7 @@ def identifiers(
             "@" in piece and len(piece.split()) == 1 and one not in found
             for piece, one in zip(pieces, plain, strict=True)
         )
-        misplaced = not found and any("@" in cell for cell in others)
+        misplaced = not found and any("@" in cell or normalised(cell) for cell in others)
         if unsafe or broken or misplaced or (pieces and not found):
             counts.refused += 1
             if len(counts.refused_lines) < _SHOWN:
@@ -324,6 +328,7 @@ def _named(cell: str) -> bool:
 def _chosen(header: Sequence[str], columns: Sequence[str] | None) -> list[int]:
     names = [_trimmed(cell) for cell in header]
     if columns is None:
-        return [at for at, name in enumerate(names) if _named(name)]
+        named = [at for at, name in enumerate(names) if _named(name)]
+        return [at for at in named if not _ANY_ID.fullmatch(names[at])] or named
     places = {name.lower(): at for at, name in enumerate(names)}
     return [places[column.lower()] for column in columns]

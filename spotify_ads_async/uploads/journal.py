@@ -16,7 +16,7 @@ import anyio.to_thread
 import msgspec
 
 from spotify_ads_async.errors import ConfigurationError
-from spotify_ads_async.locks import open_locked, unlock
+from spotify_ads_async.locks import close_locked, open_locked
 from spotify_ads_async.uploads.files import MediaFile
 
 __all__ = ["Journal", "Wish", "journal_beside"]
@@ -180,8 +180,7 @@ class Journal:
 
     def _close(self) -> None:
         if self._file >= 0:
-            unlock(self._file)
-            os.close(self._file)
+            close_locked(self._file)
             self._file = -1
 
 

@@ -173,7 +173,7 @@ class MediaUpload:
             asset = await (self._whole() if self._file.size <= WHOLE_UP_TO else self._in_sections())
         try:
             asset = await self._named(asset, name)
-        except RequestRejected:
+        except (InvalidAnswer, RequestRejected):
             # It may not be renamed before it is ready.
             if self._timeout is None:
                 raise
@@ -239,8 +239,12 @@ class MediaUpload:
                 return made
 
             found = await self._patiently(create)
-        if not found.id:
-            raise InvalidAnswer("the answer names no asset", operation=operations.CREATE_ASSET.id)
+        if not found.id or found.status not in _WAITING or mark not in (found.name or mark):
+            raise InvalidAnswer(
+                f"the answer names no asset that waits for this file, but {found.name!r} ({found.id}, {found.status});"
+                " nothing was sent to it",
+                operation=operations.CREATE_ASSET.id,
+            )
         return found
 
     async def _registered(self, name: str) -> Asset | None:
@@ -266,18 +270,22 @@ class MediaUpload:
             found: Asset = await self._session.call(
                 operations.UPDATE_ASSET, path=self._asset_path, body=body, verify=renamed
             )
+            if found.status is None or found.name != name:
+                found = await self._current()
+            if self._journal.state.mark and self._journal.state.mark in (found.name or ""):
+                raise InvalidAnswer("the name did not change", operation=operations.UPDATE_ASSET.id)
             return found
 
         try:
             found = await self._patiently(rename)
-        except RequestRejected as refused:
+        except (InvalidAnswer, RequestRejected) as refused:
             refused.add_note(
                 f"the file is there: asset {asset.id} is called {asset.name!r}, and the same upload goes on with its"
                 " name"
             )
             raise
         await self._journal.note(named=True)
-        return asset if found.status is None else found
+        return found
 
     # ---- sending
 
@@ -287,10 +295,11 @@ class MediaUpload:
 
     async def _current(self) -> Asset:
         asset: Asset = await self._session.call(operations.GET_ASSET, path=self._asset_path)
-        wanted = self._asset_path["asset_id"]
-        if asset.id and asset.id.lower() != wanted.lower():
+        wanted, kind = self._asset_path["asset_id"], self._file.asset_type
+        if (asset.id or wanted).lower() != wanted.lower() or (asset.asset_type or kind) != kind:
             raise InvalidAnswer(
-                f"the answer is about asset {asset.id} and not about {wanted}", operation=operations.GET_ASSET.id
+                f"the answer is about the {asset.asset_type} {asset.id} and not about the {kind} {wanted}",
+                operation=operations.GET_ASSET.id,
             )
         return asset
 

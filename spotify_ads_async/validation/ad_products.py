@@ -6,6 +6,7 @@ whatever is read otherwise than expected is kept as text for people, and never r
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeAlias, cast
@@ -41,7 +42,7 @@ class Violation(msgspec.Struct, frozen=True):
         return f"{self.field}: {self.rule}"
 
 
-class AdProductRules(msgspec.Struct, frozen=True, kw_only=True):
+class AdProductRules(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What holds for one kind of entity of an ad product, when it is created or when it is changed.
 
     Attributes:
@@ -64,6 +65,12 @@ class AdProductRules(msgspec.Struct, frozen=True, kw_only=True):
     most_impressions: Mapping[str, int] = {}
     sentences: tuple[str, ...] = ()
 
+    @functools.cached_property
+    def _fields(self) -> frozenset[str]:
+        """The fields that rules are about, without their parts."""
+        paths = (path for path, _ in (*self.allowed_values, *self.required_fields, *self.forbidden_fields))
+        return frozenset(path.partition(".")[0] for path in (*paths, "frequency_caps"))
+
     @property
     def checkable(self) -> bool:
         """Whether there is anything that a program can check."""
@@ -76,6 +83,8 @@ class AdProductRules(msgspec.Struct, frozen=True, kw_only=True):
             body: the request as plain JSON values.
             present: what the server has, for an update: what stands there already is never held against the request.
         """
+        if self.action == "update" and self._fields.isdisjoint(body):
+            return []
         old: Mapping[str, Any] = {} if present is None else present
         return [
             *self._of_values(body, old),
@@ -86,9 +95,8 @@ class AdProductRules(msgspec.Struct, frozen=True, kw_only=True):
 
     def _of_values(self, body: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Violation]:
         for path, allowed in self.allowed_values:
-            there = _leaves(old, path)
             for value in _leaves(body, path):
-                if value not in allowed and value not in there:
+                if value not in allowed and value not in _leaves(old, path):
                     yield Violation(
                         path, value, f"{_shown(value)} is not among the values of {self.product}: {_listed(allowed)}"
                     )
@@ -106,9 +114,8 @@ class AdProductRules(msgspec.Struct, frozen=True, kw_only=True):
                 yield Violation(path, values[0], f"must be left out for {self.product}{_told(text)}")
 
     def _of_frequency_caps(self, body: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Violation]:
-        there = _leaves(old, "frequency_caps")
         for cap in _leaves(body, "frequency_caps"):
-            if not isinstance(cap, Mapping) or cap in there:
+            if not isinstance(cap, Mapping) or cap in _leaves(old, "frequency_caps"):
                 continue
             facts = cast("Mapping[str, object]", cap)
             unit, impressions = facts.get("frequency_unit"), facts.get("max_impressions")
@@ -128,6 +135,7 @@ class AdProductCatalog:
     def __init__(self, raw: object) -> None:
         self.raw = raw
         self._products = _mapping(_mapping(raw).get("ad_products"))
+        self._rules: dict[tuple[str, EntityKind, Action], AdProductRules] = {}
 
     @property
     def products(self) -> tuple[str, ...]:
@@ -136,11 +144,13 @@ class AdProductCatalog:
 
     def rules(self, product: str, entity: EntityKind, action: Action) -> AdProductRules:
         """What holds for an entity of an ad product; nothing where the catalogue does not name the product."""
+        if (known := self._rules.get((product, entity, action))) is not None:
+            return known
         parts = _mapping(_mapping(self._products.get(product)).get(entity))
         read = _Reading()
         for name in (action, _ALWAYS):
             read.take(_mapping(parts.get(name)))
-        return AdProductRules(
+        found = self._rules[product, entity, action] = AdProductRules(
             product=product,
             entity=entity,
             action=action,
@@ -150,6 +160,7 @@ class AdProductCatalog:
             most_impressions=read.most_impressions,
             sentences=tuple(dict.fromkeys(read.sentences)),
         )
+        return found
 
     def __repr__(self) -> str:
         return f"AdProductCatalog({', '.join(self.products)})"
@@ -214,6 +225,8 @@ def _leaves(value: object, path: str) -> list[object]:
     found: list[object] = [value]
     for step in path.split("."):
         found = [inner for one in _flat(found) if (inner := _mapping(one).get(step)) is not None]
+        if not found:
+            break
     return list(_flat(found))
 
 

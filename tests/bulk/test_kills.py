@@ -48,14 +48,14 @@ def in_flight(plan: Path) -> int:
         return len(file.lost())
 
 
-async def killed_and_resumed(world: World, plan: Path, kills: int, rng: random.Random) -> int:
+async def killed_and_resumed(world: World, plan: Path, kills: int, rng: random.Random, *options: str) -> int:
     """Kill ``kills`` processes at random moments of their work, let the last one finish.
 
     How many requests were in flight.
     """
     total, lost = len(rows_of(plan)), 0
     for number in range(kills + 1):
-        process = await start(world, "resume", str(plan), "--yes")
+        process = await start(world, "resume", str(plan), "--yes", *options)
         before = world.effects.total()
         if number < kills:
             # So many more effects, and then a moment: somewhere in the work, whatever the machine's speed.
@@ -81,13 +81,16 @@ def agrees(world: World, plan: Path) -> None:
         assert world.effects[row.entity_id] == 1, row
 
 
-async def proof(worlds: MakeWorld, *, rows: int, kills: int, faults: dict[str, Json], seed: int) -> None:
+async def proof(
+    worlds: MakeWorld, *, rows: int, kills: int, faults: dict[str, Json], seed: int, looks: tuple[str, ...] = ()
+) -> None:
     async with worlds(ad_sets=rows, limits=SHORT, latency=(0.02, 0.12)) as world:
         before = state(world)
         present = await world.ads.ad_account(world.server.ad_account_id).ad_sets.list().collect()
         plan = await world.plan(world.names(rows), present=present)
         for kind, share in faults.items():
-            world.server.add_fault(kind, operation="updateAdSet", share=share)
+            for operation in ("updateAdSet", *looks):
+                world.server.add_fault(kind, operation=operation, share=share)
         world.server.reset_statistics()
         lost = await killed_and_resumed(world, plan, kills, random.Random(seed))  # noqa: S311 - to be replayed
         world.server.clear_faults()
@@ -99,7 +102,7 @@ async def proof(worlds: MakeWorld, *, rows: int, kills: int, faults: dict[str, J
         world.account.ad_sets.put({**theirs, "name": "Theirs"})
         undo = await undone(world, plan)
         after = state(world)
-        assert [row.entity_id for row in rows_of(undo) if row.outcome is bulk.RowOutcome.REFUSED] == [theirs["id"]]
+        assert [row.entity_id for row in rows_of(undo) if row.outcome is bulk.RowOutcome.CONFLICT] == [theirs["id"]]
         assert after.pop(theirs["id"])["name"] == "Theirs"
         before.pop(theirs["id"])
         assert after == before
@@ -111,6 +114,17 @@ async def test_killed_and_resumed(worlds: MakeWorld, faults: dict[str, Json]) ->
 
 
 @pytest.mark.soak
+@pytest.mark.parametrize(("rows", "kills"), [(3000, 8), (10_000, 25)])
 @pytest.mark.parametrize("faults", [{}, FAULTS], ids=["well", "with faults"])
-async def test_ten_thousand_rows_and_twenty_five_kills(worlds: MakeWorld, faults: dict[str, Json]) -> None:
-    await proof(worlds, rows=10_000, kills=25, faults=faults, seed=2)
+async def test_thousands_of_rows_and_many_kills(
+    worlds: MakeWorld, faults: dict[str, Json], rows: int, kills: int
+) -> None:
+    await proof(worlds, rows=rows, kills=kills, faults=faults, seed=2)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("fault", ["lost_answer", "truncated", "garbage", "reset", "indeterminate", "html", "error"])
+async def test_every_fault_of_changes_and_of_looks_with_kills(worlds: MakeWorld, fault: str) -> None:
+    # A read that is answered with garbage ends a run: nothing is sent on what cannot be read.
+    looks = () if fault == "garbage" else ("getAdSetsByAdAccountId", "getAdSetById")
+    await proof(worlds, rows=300, kills=3, faults={fault: 0.15}, seed=3, looks=looks)

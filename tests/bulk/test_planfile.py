@@ -76,14 +76,14 @@ def test_a_transaction_is_whole_or_nothing(tmp_path: Path) -> None:
 
         def half_done() -> None:
             with plan.transaction():
-                plan.add_change(change)
+                plan.planning.add_change(change)
                 raise RuntimeError
 
         with pytest.raises(RuntimeError):
             half_done()
         assert list(plan.rows()) == []
         with plan.transaction():
-            plan.add_change(change)
+            plan.planning.add_change(change)
         assert [row.change for row in plan.rows()] == [{"name": "Renamed"}]
 
 
@@ -163,7 +163,7 @@ def test_only_the_owner_may_read_a_plan(tmp_path: Path) -> None:
     former = os.umask(0)
     try:
         with bulk.PlanFile.create(tmp_path / "a.plan", HEADER) as plan:
-            plan.add_refused(Problem(file="", line=1, reason="x"))
+            plan.planning.add_refused(Problem(file="", line=1, reason="x"))
             assert {stat.S_IMODE(one.stat().st_mode) for one in tmp_path.iterdir()} == {0o600}
     finally:
         os.umask(former)
@@ -232,4 +232,6 @@ async def test_a_full_disk_ends_in_one_sentence(world: World) -> None:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count={pages}")
         with pytest.raises(bulk.PlanDamaged, match="the disk is full"):
-            await Journal(file).write(lambda one: one.add_refused(Problem(file="", line=1, reason="x" * 10_000_000)))
+            await Journal(file).write(
+                lambda one: one.planning.add_refused(Problem(file="", line=1, reason="x" * 10_000_000))
+            )

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from spotify_ads_async import bulk, errors
 from spotify_ads_async.bulk.plan.cells import to_cell
 from spotify_ads_async.bulk.plan.state import leaf, writable_state
 
-from .conftest import Json, MakeWorld, World, rows_of
+from .conftest import QUICK, Json, MakeWorld, World, outcomes_of, rows_of
 
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 
@@ -212,12 +213,20 @@ async def test_what_others_changed_since_the_export_is_a_conflict(world: World) 
     changes = world.write("changes.csv", header, edited)
     for row in (one, two):
         world.account.ad_sets.put({**row, "bid_micro_amount": 44_000_000})
-    assert (
-        f"changes.csv:3: {two['name']}: bid_micro_amount: conflict: was {two['bid_micro_amount']} when exported"
-        in str(await refused(world, changes, base=base))
-    )
-    rows = rows_of(await world.plan(changes, base=base, skip_bad_rows=True))
-    assert [row.after for row in rows] == [{"name": "Mine"}, {}, {"name": "Mine"}]
+    plan = await world.plan(changes, base=base)
+    assert outcomes_of(plan) == {"waiting": 2, "conflict": 1}
+    was = f"bid_micro_amount was {two['bid_micro_amount']}, is 44000000 now, and shall become 33000000"
+    for _ in range(2):  # as it is planned, and as it is found again
+        rows = rows_of(plan)
+        assert [row.after for row in rows] == [{"name": "Mine"}, {"bid_micro_amount": 33_000_000}, {"name": "Mine"}]
+        assert rows[1].reason == f"somebody changed it since: {was}"
+        await world.resume(plan, msgspec.structs.replace(QUICK, retry_failed=True))
+        assert outcomes_of(plan) == {"done": 2, "conflict": 1}
+    assert world.account.ad_sets.get(two["id"])["bid_micro_amount"] == 44_000_000
+    await world.resume(plan, msgspec.structs.replace(QUICK, force=True))
+    assert world.account.ad_sets.get(two["id"])["bid_micro_amount"] == 33_000_000
+    overwritten = await world.plan(changes, "forced.plan", base=base, force=True)
+    assert outcomes_of(overwritten) == {"unchanged": 3}
 
 
 async def test_an_export_of_something_else_is_no_base(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,10 @@ async def test_what_somebody_changed_since_is_named_and_left_alone(world: World)
     theirs = world.ad_sets[3]
     world.account.ad_sets.put({**theirs, "name": "Theirs"})
     undo = await undone(world, plan)
-    (refused,) = [row for row in rows_of(undo) if row.outcome is bulk.RowOutcome.REFUSED]
-    assert (refused.entity_id, refused.column) == (theirs["id"], "name")
-    assert refused.reason == 'somebody changed it since: the plan left "Renamed", it is "Theirs" now'
+    (conflict,) = [row for row in rows_of(undo) if row.outcome is bulk.RowOutcome.CONFLICT]
+    assert (conflict.entity_id, conflict.column) == (theirs["id"], "name")
+    was = f'name was "Renamed", is "Theirs" now, and shall become {json.dumps(before[theirs["id"]]["name"])}'
+    assert conflict.reason == f"somebody changed it since: {was}"
     after = state(world)
     assert after.pop(theirs["id"])["name"] == "Theirs"
     assert after == {identifier: row for identifier, row in before.items() if identifier != theirs["id"]}

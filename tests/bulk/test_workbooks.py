@@ -396,3 +396,27 @@ async def test_what_is_wrong_with_a_new_ad_set_is_said_at_its_cell(world: World,
         assert said in await refused(world, path)
     else:
         await world.plan(path)
+
+
+async def test_two_files_with_the_same_rows_numbers_are_two_plans(world: World) -> None:
+    made: list[set[str]] = []
+    for name in ("Autumn", "Winter"):
+        plan = await world.plan(
+            book(world.folder / f"{name}.xlsx", campaigns=[{"name": name, "objective": "reach"}]), f"{name}.plan"
+        )
+        assert [row.outcome for row in await run(world, plan)] == [bulk.RowOutcome.STAGED]
+        made.append({item.key for item in items(plan)})
+    assert made[0].isdisjoint(made[1])
+    assert len(list(world.account.campaign_drafts)) == 2
+
+
+async def test_a_run_that_is_left_early_goes_on_later(world: World) -> None:
+    campaigns = [{"name": f"Campaign {number}", "objective": "REACH"} for number in range(30)]
+    plan = await world.plan(book(world.folder / "book.xlsx", campaigns=campaigns))
+    options = bulk.Options(settle_after=0.02, grace=0.1, concurrency=2)
+    async with bulk.apply_workbook(world.ads, plan, options) as working:
+        async for _ in working:
+            break
+    await run(world, plan, resumes=True)
+    assert len(list(world.account.campaign_drafts)) == 30
+    assert {item.state for item in items(plan)} == {bulk.NewState.MADE}

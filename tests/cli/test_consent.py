@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from spotify_ads_async.cli.run import DONE, USAGE
+from spotify_ads_async.cli.run import DONE, FAILED, USAGE
 
 from .conftest import CommandLine
 
@@ -144,3 +144,16 @@ def test_nothing_is_changed_when_the_results_could_not_be_written(spotify_ads: C
     assert ended.returncode == USAGE
     assert "no results can be written to nowhere/results.csv" in ended.stderr
     assert name_of(spotify_ads, ad_set) == name
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
+def test_results_without_room_are_said_and_written_elsewhere_without_sending_again(spotify_ads: CommandLine) -> None:
+    ad_set, name = an_ad_set(spotify_ads)
+    file = changes(spotify_ads, ad_set, f"{name} x")
+    ended = spotify_ads.run("bulk", "apply", file, "--plan", "full.plan", "--yes", "--results", "/dev/full")
+    assert ended.returncode == FAILED
+    assert "/dev/full cannot be written (No space left on device); nothing is lost" in ended.stderr
+    again = spotify_ads.run("bulk", "resume", "full.plan", "--yes", "--results", "elsewhere.csv")
+    assert again.returncode == DONE
+    assert f"{ad_set}" in (spotify_ads.folder / "elsewhere.csv").read_text()
+    assert spotify_ads.run("bulk", "undo", "full.plan", "--yes").returncode == DONE

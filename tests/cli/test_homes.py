@@ -56,10 +56,30 @@ def test_reads_work_in_any_home(emulator: EmulatorProcess, tmp_path: Path, name:
     assert not list(tmp_path.iterdir()), "nothing is left where the command ran"
 
 
+EARLY = """
+import sys
+from spotify_ads_cli import main
+
+class Impatient:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Impatient())
+main()
+"""
+
+
+def test_ctrl_c_before_a_command_has_begun_is_no_traceback() -> None:
+    ended = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (130, b"")
+
+
+NO_ROOM = "error: the output could not be written to its end (No space left on device): make room where it goes to"
 STREAMS: Mapping[str, tuple[str, int, str]] = {
     "<&- >&- 2>&-": ("", 0, ""),
-    ">/dev/full": ("--output csv", 2, "error: No space left on device"),
-    " >/dev/full": ("", 2, "error: No space left on device"),
+    ">/dev/full": ("--output csv", 2, NO_ROOM),
+    " >/dev/full": ("", 2, NO_ROOM),
 }
 
 

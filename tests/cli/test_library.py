@@ -37,7 +37,7 @@ def test_an_asset_is_made_read_listed_and_renamed(spotify_ads: CommandLine, spot
     assert made["id"] in [json.loads(line)["id"] for line in listed.splitlines()]
     changed = json.loads(spotify_ads.out("assets", "update", made["id"], "--name", "Winter spot"))
     assert (changed["id"], changed["name"]) == (made["id"], "Winter spot")
-    assert spotify_ads.out("assets", "list").splitlines()[0].split()[:3] == ["NAME", "ASSET_TYPE", "STATUS"]
+    assert spotify_ads.out("assets", "list").splitlines()[0].split()[:3] == ["NAME", "KIND", "STATUS"]
 
 
 def test_an_audience_is_made_read_listed_changed_and_deleted(spotify_ads: CommandLine) -> None:

@@ -146,7 +146,7 @@ def test_a_wide_terminal_shows_every_column(spotify_ads: CommandLine) -> None:
 
 def test_a_report_keeps_its_days_and_figures_at_80_columns(spotify_ads: CommandLine) -> None:
     header, *rows = in_terminal(spotify_ads, 80, "report", "--from", "2026-01-01", "--to", "2026-01-05")
-    assert header.split()[:6] == ["ENTITY_NAME", "STARTS", "SPEND", "IMPRESSIONS", "CLICKS", "REACH"]
+    assert header.split()[:6] == ["NAME", "STARTS", "SPEND", "IMPRESSIONS", "CLICKS", "REACH"]
     assert {re.findall(r"\d{4}-\d\d-\d\d", row)[0] for row in rows} == {f"2026-01-0{day}" for day in range(1, 6)}
 
 

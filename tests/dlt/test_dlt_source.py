@@ -210,6 +210,15 @@ def test_fields_newer_than_this_package_are_loaded(server: AdsServer, warehouse:
     )
 
 
+def test_a_row_without_an_id_is_named_and_the_others_load(server: AdsServer, warehouse: Warehouse) -> None:
+    server.entities["ads"] = {
+        A: [{"name": "None"}, {"id": CAMPAIGN, "name": "One; DROP TABLE ads", "select": 1, "A b": 2}]
+    }
+    warehouse.load("ads", accounts=[A, A.upper()])
+    assert warehouse.read("id, name", "ads") == [(CAMPAIGN, "One; DROP TABLE ads")]
+    assert warehouse.read("place, stream", "load_problems") == [(f"rows without id of ad account {A}", "ads")]
+
+
 def test_a_metric_that_makes_a_report_fail_is_left_out_and_named(server: AdsServer, warehouse: Warehouse) -> None:
     server.refuses["REVENUE"] = 502
     server.rows[A] = [row(day(1), impressions=3)]
@@ -328,7 +337,8 @@ def test_days_asked_for(granularity: ReportGranularity, settled: list[Any], expe
 
 
 @pytest.mark.parametrize(
-    "options", [{"start": "31/01/2026"}, {"start": "2026-02-01", "end": "2026-01-01"}, {"lookback_days": -1}]
+    "options",
+    [{"start": "31/01/2026"}, {"start": "2026-02-01", "end": "2026-01-01"}, {"lookback_days": -1}, {"metrics": ()}],
 )
 def test_wrong_options_are_refused_before_anything_is_asked(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):

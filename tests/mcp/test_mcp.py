@@ -295,7 +295,7 @@ async def test_wrong_wishes_are_refused_at_planning(server: Emulator, call: Call
     assert "one of them" in await call("plan_changes", **account)
     assert "needs the id" in await call("plan_changes", **account, rows=[{"name": "New"}])
     foreign = [{"id": "ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a", "name": "x"}]
-    assert "refused: " in await call("plan_changes", **account, rows=foreign)
+    assert "row 1:" in await call("plan_changes", **account, rows=foreign)
     assert "is for campaigns" in await call("list_entities", **account | {"kind": "assets"}, where=["name=x"])
     assert (await call("change_history", ad_account_id=server.ad_account_id))["total"] == 0
 
@@ -312,6 +312,10 @@ async def test_reports_with_totals_and_a_picture_when_asked_for(server: Emulator
     assert content["currency"] == "USD"
     assert [one.type for one in plain.content] == ["text"]
     assert plain.structured_content is None
+    async with Client(ads_server(ads)) as client:
+        assert "at most 400 days" in await told(
+            client, "report", **asked, first_day="0001-01-01", last_day="9999-12-31"
+        )
     assert [one.type for one in drawn.content] == ["text", "image"]
 
 

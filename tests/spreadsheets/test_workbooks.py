@@ -411,3 +411,13 @@ def test_every_byte_of_a_workbook_may_be_wrong_without_a_traceback() -> None:
             with contextlib.suppress(SpreadsheetError), open_spreadsheet(io.BytesIO(bytes(broken))) as opened:
                 for table in opened.tables:
                     list(table.rows())
+
+
+def test_what_a_format_shows_and_a_cell_does_not_hold() -> None:
+    def fill(sheet: Sheet) -> None:
+        sheet.append([123, datetime.fromisoformat("2030-01-31T00:00"), 0, 1.5])
+        for column, number_format in enumerate(("00000", "yyyy-mm-dd hh:mm", "hh:mm", "[h]:mm"), start=1):
+            sheet.cell(1, column).number_format = number_format
+
+    (row,) = rows(openpyxl_content(fill))
+    assert list(row.cells) == [123, date(2030, 1, 31), time(0, 0), timedelta(hours=36)]

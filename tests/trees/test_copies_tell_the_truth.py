@@ -12,9 +12,10 @@ from typing import Any
 import anyio
 import pytest
 from support.calls import ONCE, client
+from support.raw_server import Connection, RawServer, answer
 from trees.live_history import delivering, moments
 
-from spotify_ads_async import AdAccount, ConfigurationError, InvalidRequest
+from spotify_ads_async import AdAccount, ConfigurationError, InvalidAnswer, InvalidRequest
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.emulator.domain.tables import Table
 from spotify_ads_async.trees import DraftTree, parse
@@ -536,7 +537,59 @@ async def test_a_device_is_no_place_for_a_receipt(account: AdAccount, tmp_path: 
         await account.trees.load(file, receipt=place)
 
 
+# ---- parts of others
+
+CAMPAIGN, AD_SET, OTHER = (f"00000000-0000-4000-8000-00000000000{number}" for number in range(3))
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("campaign", {"id": OTHER}),
+        ("ad_set", {"campaign_id": OTHER}),
+        ("ad_set", {"campaign_id": None}),
+        ("ad_set", {"id": None}),
+        ("ad", {"ad_set_id": OTHER}),
+        ("ad", {"ad_set_id": None}),
+    ],
+)
+async def test_what_is_of_another_tree_is_no_part_of_a_copy(kind: str, change: Row) -> None:
+    rows: dict[str, Row] = {
+        "campaign": {"id": CAMPAIGN, "name": "Autumn"},
+        "ad_set": {"id": AD_SET, "name": "North", "campaign_id": CAMPAIGN},
+        "ad": {"id": OTHER, "name": "Spot", "ad_set_id": AD_SET},
+    }
+    rows[kind] |= change
+
+    async def behave(connection: Connection) -> None:
+        assert connection.request is not None
+        place = connection.request.target.partition("?")[0].rsplit("/", 1)[-1]
+        one = rows.get(place.removesuffix("s"))
+        await answer(200, {place: [one], "paging": {"total_results": 1}} if one else rows["campaign"])(connection)
+
+    async with RawServer(otherwise=behave) as server, client(server.base_url) as ads:
+        with pytest.raises(InvalidAnswer, match=r"which is not what was asked for|leaves out the id of an ad set"):
+            await ads.ad_account(CAMPAIGN).trees.read(CAMPAIGN)
+        if None in change.values():
+            with pytest.raises(InvalidAnswer, match="so that nobody knows what belongs to what"):
+                [line async for line in ads.ad_account(CAMPAIGN).trees.lines()]
+
+
 # ---- receipts
+
+
+async def test_a_clone_goes_on_by_its_receipt(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+    vary(server, 11)
+    campaign, receipt = first_campaign(server)["id"], tmp_path / "receipt"
+    drafts = await account.trees.clone_campaign(campaign, start=SOON, receipt=receipt)
+    done = await account.trees.clone_campaign(campaign, start=SOON, receipt=receipt, publish=True)
+    assert (drafts.published, done.published) == (False, True)
+    assert drafts.ids == done.ids
+    check_copy(server, campaign, done, SOON)
+    with pytest.raises(InvalidRequest, match="has this copy already, whole: nothing was sent"):
+        await account.trees.clone_campaign(campaign, start=SOON, receipt=receipt, publish=True)
+    with pytest.raises(InvalidRequest, match="is of other lines or options"):
+        await account.trees.clone_campaign(campaign, name="Another", start=SOON, receipt=receipt)
 
 
 async def test_two_imports_with_one_receipt_make_nothing_twice(

@@ -42,6 +42,10 @@ class MediaServer:
     """What the asset was called, one after the other."""
     status: str = "READY"
     """What the asset is once it is complete."""
+    renames: bool = True
+    """Whether a new name is kept, which is said either way."""
+    answers: dict[str, object] = field(default_factory=dict)
+    """What answers about the asset say otherwise."""
     before_section: Callable[[int], None] | None = None
     after_create: Callable[[], object] | None = None
     port: int = 0
@@ -129,7 +133,7 @@ class MediaServer:
         return 200, {"success": True}
 
     def _answer(self, method: str, target: str, body: bytes) -> tuple[int, object]:
-        if (method == "POST" and target.endswith("/assets")) or method == "PATCH":
+        if (method == "POST" and target.endswith("/assets")) or (method == "PATCH" and self.renames):
             self.name = json.loads(body)["name"]
             self.names.append(self.name)
         asset = {
@@ -137,6 +141,7 @@ class MediaServer:
             "asset_type": "AUDIO",
             "name": self.name,
             "status": "WAITING_UPLOAD" if self.completed is None else self.status,
+            **self.answers,
         }
         if target.endswith("/start"):
             self.starts += 1

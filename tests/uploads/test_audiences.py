@@ -82,6 +82,7 @@ class SignedPlace:
         self.content = b""
         self.status = "LIVE"
         self.claims = ""
+        self.place_id = self.audience_id = ACCOUNT
         self.location = f"{server.origin}/session"
         server.otherwise = self.behave
 
@@ -89,10 +90,9 @@ class SignedPlace:
         request = connection.request
         assert request is not None
         if request.target.startswith("/ads/v3/"):
-            place = {"id": ACCOUNT, "upload_url": f"{self.server.origin}/signed?X-Goog-Signature=s3cret"}
-            await answer(200, place if "upload_url" in request.target else {"id": ACCOUNT, "status": self.status})(
-                connection
-            )
+            place = {"id": self.place_id, "upload_url": f"{self.server.origin}/signed?X-Goog-Signature=s3cret"}
+            audience = {"id": self.audience_id, "status": self.status}
+            await answer(200, place if "upload_url" in request.target else audience)(connection)
             return
         assert not {"authorization", "x-spotify-ads-sdk"} & request.headers.keys()
         if self.refuses:
@@ -254,6 +254,15 @@ def test_an_address_in_another_column_is_not_passed_over() -> None:
     lines = ["name;email", "Ann;a@b.co", "Ben c@d.co", "Carl", "Dora;", "e@f.co;", "Fay;f@g.co;also f2@g.co"]
     assert list(identifiers(lines, None, counts)) == [sha256("a@b.co"), sha256("f@g.co")]
     assert counts.refused_lines == [3, 6]
+
+
+def test_the_lists_own_numbering_is_no_device_beside_addresses() -> None:
+    counts = Counts(refused_lines=[])
+    lines = ["customer_id,email", f"{DEVICE},a@b.co", f"{DEVICE},", "17,c@d.co"]
+    assert list(identifiers(lines, None, counts)) == [sha256("a@b.co"), sha256("c@d.co")]
+    assert counts.refused_lines == [3]
+    for header in ("id", "customer_id", "id,maid"):
+        assert next(identifiers([header, f"{DEVICE},{DEVICE}"], None, Counts())) == sha256(DEVICE.lower())
 
 
 async def test_a_list_in_a_workbook(account: AdAccount, tmp_path: Path) -> None:
@@ -468,12 +477,25 @@ async def test_hashes_that_a_kill_left_behind_are_cleared_by_the_next_run(accoun
 async def test_an_archived_audience_ends_the_wait_and_an_empty_one_is_said(caplog: pytest.LogCaptureFixture) -> None:
     async with RawServer() as server, client(server.base_url) as ads:
         place = SignedPlace(server, resumable=True)
-        place.status = "ARCHIVED"
-        with pytest.raises(AudienceFailed, match="is archived and cannot be used: upload the list as a new audience"):
-            await ads.ad_account(ACCOUNT).audiences.upload_file(PEOPLE, name="Fans")
+        for place.status in ("ARCHIVED", "FAILED"):
+            said = f"is {place.status.lower()} and cannot be used: upload the list as a new audience"
+            with pytest.raises(AudienceFailed, match=said):
+                await ads.ad_account(ACCOUNT).audiences.upload_file(PEOPLE, name="Fans")
         place.status = "EMPTY"
         await ads.ad_account(ACCOUNT).audiences.upload_file(PEOPLE, name="Fans")
     assert "nobody on its list was found" in caplog.text
+
+
+async def test_a_list_goes_to_no_other_audience() -> None:
+    async with RawServer() as server, client(server.base_url) as ads:
+        place, audiences = SignedPlace(server, resumable=True), ads.ad_account(ACCOUNT).audiences
+        place.place_id = DEVICE.lower()
+        with pytest.raises(InvalidAnswer, match=f"an address for audience {place.place_id} and not for {ACCOUNT}"):
+            await audiences.upload_file(PEOPLE, audience_id=ACCOUNT)
+        assert not place.content
+        place.audience_id = ACCOUNT
+        with pytest.raises(InvalidAnswer, match=f"is about audience {ACCOUNT} and not about {place.place_id}"):
+            await audiences.upload_file(PEOPLE, name="Fans")
 
 
 async def test_a_plain_put_names_its_type_and_a_session_does_not_need_to() -> None:

@@ -458,6 +458,25 @@ async def test_a_final_status_ends_the_wait_at_once_with_what_to_do(tmp_path: Pa
     assert names(tmp_path) == ["spot.mp3"]
 
 
+async def test_a_name_that_did_not_change_is_no_success(tmp_path: Path) -> None:
+    path = media(tmp_path, 6 * MIB)
+    async with MediaServer(renames=False) as server, client(server.base_url) as ads:
+        with pytest.raises(InvalidAnswer, match="the name did not change") as caught:
+            await ads.ad_account(ACCOUNT).assets.upload(path)
+        assert "the file is there" in caught.value.__notes__[0]
+        server.renames = True
+        assert (await ads.ad_account(ACCOUNT).assets.upload(path)).asset.name == "spot.mp3"
+        assert server.creates == 1
+
+
+@pytest.mark.parametrize("answers", [{"name": "Audio 1"}, {"status": "READY"}, {"id": None}])
+async def test_an_asset_that_is_not_the_registered_one_gets_no_file(tmp_path: Path, answers: dict[str, object]) -> None:
+    async with MediaServer(answers=answers) as server, client(server.base_url) as ads:
+        with pytest.raises(InvalidAnswer, match="the answer names no asset that waits for this file"):
+            await ads.ad_account(ACCOUNT).assets.upload(media(tmp_path, 6 * MIB))
+        assert server.transfers == []
+
+
 @pytest.mark.parametrize("size", [-1, 0])
 async def test_sections_of_no_size_are_no_answer(tmp_path: Path, size: int) -> None:
     async with MediaServer(max_chunk_size_mb=size) as server, client(server.base_url) as ads:

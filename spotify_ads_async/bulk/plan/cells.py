@@ -78,13 +78,23 @@ def parse_cell(column: Column, text: str, *, clear: str = CLEAR, currency: str =
     text = text.strip() if column.kind is not Kind.TEXT else text
     if text == clear:
         return _cleared(column)
-    if column.kind is Kind.CHOICE:
-        return _choice(column, text)
-    if column.kind is Kind.MONEY:
-        return _typed(column, _micros(column, text))
-    if column.kind is Kind.AMOUNT:
-        return _typed(column, _amount(text, currency))
-    return _typed(column, _READERS[column.kind](text))
+    if column.kind in _AS_IT_STANDS:
+        return _typed(column, _READERS[column.kind](text))
+    return _plain_value(column, text, currency)
+
+
+@functools.lru_cache(maxsize=4096)
+def _plain_value(column: Column, text: str, currency: str) -> Cell:
+    """A value that is no text and no JSON; files say the same ones again and again."""
+    match column.kind:
+        case Kind.CHOICE:
+            return _choice(column, text)
+        case Kind.MONEY:
+            return _typed(column, _micros(column, text))
+        case Kind.AMOUNT:
+            return _typed(column, _amount(text, currency))
+        case kind:
+            return _typed(column, _READERS[kind](text))
 
 
 def parse_value(column: Column, value: object, *, currency: str = "") -> Cell:
@@ -164,7 +174,7 @@ def _typed(column: Column, value: object) -> Cell:
         raise CellError(f"{refused.path.lstrip('.')} {refused.rule}".strip(), may_be_live=may_be_live) from None
     if column.kind is Kind.TEXT and isinstance(value, str) and (found := _CONTROL.search(value)):
         raise CellError(f"holds {found[0]!r}: control characters and line breaks are not taken", may_be_live=True)
-    return cast("Cell", msgspec.to_builtins(converted))
+    return cast("Cell", converted if type(converted) in {str, int, float, bool} else msgspec.to_builtins(converted))
 
 
 def in_words(problem: msgspec.ValidationError) -> str:
@@ -340,6 +350,8 @@ class CsvRows:
         writer = self._quoted if any("\r" in cell for cell in row) else self._plain
         writer.writerow(row)
 
+
+_AS_IT_STANDS = frozenset({Kind.TEXT, Kind.JSON})
 
 _READERS: Mapping[Kind, Callable[[str], object]] = {
     Kind.TEXT: unguarded,

@@ -48,7 +48,7 @@ class Kind(enum.Enum):
     JSON = "JSON"
 
 
-class Column(msgspec.Struct, frozen=True, kw_only=True):
+class Column:
     """One writable column.
 
     Attributes:
@@ -56,29 +56,19 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
         kind: how its cells are written.
         type: the type of the value, without UNSET and None.
         nullable: whether null may be sent.
-        field: the dotted name of what it writes, where that is not its own.
+        writes: the dotted name of the field that it writes.
+        path: the names from the update struct down to that field.
+        parent: the field that this one is a part of, or nothing.
     """
 
-    name: str
-    kind: Kind
-    type: Any
-    nullable: bool = False
-    field: str = ""
-
-    @property
-    def writes(self) -> str:
-        """The dotted name of the field that it writes."""
-        return self.field or self.name
-
-    @property
-    def path(self) -> tuple[str, ...]:
-        """The names from the update struct down to the field that it writes."""
-        return tuple(self.writes.split("."))
-
-    @property
-    def parent(self) -> str:
-        """The field that this one is a part of, or nothing."""
-        return self.name.rpartition(".")[0]
+    def __init__(self, name: str, kind: Kind, of: Any, *, nullable: bool = False, writes: str = "") -> None:  # noqa: ANN401 - any type
+        self.name = name
+        self.kind = kind
+        self.type = of
+        self.nullable = nullable
+        self.writes = writes or name
+        self.path = tuple(self.writes.split("."))
+        self.parent = name.rpartition(".")[0]
 
 
 Cell = str | int | float | bool | list[Any] | dict[str, Any] | None
@@ -97,10 +87,10 @@ def _collect(struct: type[msgspec.Struct], prefix: str, columns: dict[str, Colum
     for field in msgspec.structs.fields(struct):
         kind, nullable = _bare(field.type)
         name = prefix + field.encode_name
-        columns[name] = column = Column(name=name, kind=_kind(name, kind), type=kind, nullable=nullable)
+        columns[name] = column = Column(name, _kind(name, kind), kind, nullable=nullable)
         if column.kind is Kind.MONEY:
             units = in_units(name)
-            columns[units] = Column(name=units, kind=Kind.AMOUNT, type=kind, nullable=nullable, field=name)
+            columns[units] = Column(units, Kind.AMOUNT, kind, nullable=nullable, writes=name)
         inner = inner_struct(kind)
         if inner is not None:
             _collect(inner, f"{name}.", columns)

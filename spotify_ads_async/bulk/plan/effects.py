@@ -6,22 +6,22 @@ nothing published says whether nested objects merge.
 
 from __future__ import annotations
 
-import copy
 import enum
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
-from spotify_ads_async.bulk.plan.cells import in_words
 from spotify_ads_async.bulk.plan.columns import Cell
-from spotify_ads_async.bulk.plan.money import AmountRefused, check_amounts, in_units
+from spotify_ads_async.bulk.plan.legality import Refusal, column_of, refusal_of
+from spotify_ads_async.bulk.plan.money import AmountRefused, check_amounts
 from spotify_ads_async.bulk.plan.state import (
     Edit,
     Shape,
     State,
+    copied,
     edits_between,
     entity_shape,
     leaf,
@@ -29,8 +29,6 @@ from spotify_ads_async.bulk.plan.state import (
     sendable,
     with_edit,
 )
-from spotify_ads_async.errors import InvalidRequest
-from spotify_ads_async.validation.requests import check_body
 
 __all__ = [
     "Conflict",
@@ -40,6 +38,7 @@ __all__ = [
     "Refusal",
     "Settled",
     "bodies_of",
+    "conflicting",
     "effect",
     "merge",
     "reached",
@@ -68,13 +67,6 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[dict[str, Any], ...]
 
 
-class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a row cannot be carried out."""
-
-    reason: str
-    column: str = ""
-
-
 class Conflict(msgspec.Struct, frozen=True, kw_only=True):
     """A value that the row changes and that somebody else changed, too."""
 
@@ -85,8 +77,7 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return (
-            f"{self.field} was {shown(self.planned)} when it was planned, is {shown(self.found)} now, and shall become"
-            f" {shown(self.wanted)}"
+            f"{self.field} was {shown(self.planned)}, is {shown(self.found)} now, and shall become {shown(self.wanted)}"
         )
 
 
@@ -107,10 +98,10 @@ class Settled(enum.Enum):
 
 
 class Merge(msgspec.Struct, frozen=True, kw_only=True):
-    """A change after a three-way comparison: what is left of it, and the columns in conflict."""
+    """A change after a three-way comparison: the values that somebody meant to change, and those in conflict."""
 
     values: dict[str, Cell]
-    conflicts: dict[str, str]
+    conflicts: tuple[Conflict, ...]
 
 
 def effect(
@@ -138,7 +129,7 @@ def effect(
     try:
         check_amounts(before, after, currency)
     except AmountRefused as refused:
-        return Refusal(reason=str(refused), column=_column_of(refused.field, values))
+        return Refusal(reason=str(refused), column=column_of(refused.field, values))
     if isinstance(start := after.get("start_time"), str) and start < f"{now:%Y-%m-%dT%H:%M:%SZ}":
         return Refusal(reason=f"{start} has passed, and what begins must lie in the future", column="start_time")
     steps = bodies_of(entity, after)
@@ -156,7 +147,7 @@ def _write(entity: Entity, state: State, after: dict[str, Any], name: str, value
         after[field] = _on_top_of(value, after.get(field, state.get(field)), shape, field)
         return
     if field not in after:
-        after[field] = copy.deepcopy(state.get(field)) or {}
+        after[field] = copied(state.get(field)) or {}
     holder: Any = after[field]
     for part in path[:-1]:
         shape, field = shape.inner.get(field, _NO_SHAPE), part
@@ -166,7 +157,7 @@ def _write(entity: Entity, state: State, after: dict[str, Any], name: str, value
     holder[path[-1]] = _on_top_of(value, holder.get(path[-1]), shape.inner.get(field, _NO_SHAPE), path[-1])
 
 
-_NO_SHAPE = Shape(frozenset(), frozenset(), {}, {})
+_NO_SHAPE = Shape(frozenset(), frozenset(), {}, {}, frozenset())
 
 
 def _on_top_of(value: Any, present: Any, holder: Shape, name: str) -> Any:  # noqa: ANN401 - any JSON
@@ -274,8 +265,7 @@ def bodies_of(entity: Entity, after: Mapping[str, Any]) -> tuple[dict[str, Any],
 
     What must be alone has its own; off comes first and on last: nothing is delivered half changed.
     """
-    shape = entity_shape(entity)
-    together = {field: sendable(value, shape, field) for field, value in after.items() if field not in entity.alone}
+    together = {field: value for field, value in after.items() if field not in entity.alone}
     steps = [together] if together else []
     for field in sorted(entity.alone & after.keys()):
         step = {field: after[field]}
@@ -284,78 +274,6 @@ def bodies_of(entity: Entity, after: Mapping[str, Any]) -> tuple[dict[str, Any],
         else:
             steps.append(step)
     return tuple(steps)
-
-
-class _Broken(NamedTuple):
-    """A rule that a request breaks, and where."""
-
-    path: str
-    reason: str
-
-
-def refusal_of(
-    entity: Entity, steps: Iterable[dict[str, Any]], before: State, values: Mapping[str, Cell], now: datetime
-) -> Refusal | None:
-    """Why the requests of a row break a rule of the API document, None where they break none."""
-    return next(
-        (refusal for body in steps if (refusal := _illegal(entity, body, before, values, now)) is not None), None
-    )
-
-
-def _illegal(
-    entity: Entity, body: dict[str, Any], before: State, values: Mapping[str, Cell], now: datetime
-) -> Refusal | None:
-    """Hold one request to the rules of the API document. What came from the server is never a reason to refuse."""
-    broken = _broken(entity, body, now)
-    if broken is None:
-        return None
-    as_it_is = {field: before[field] for field in body if field in before}
-    if as_it_is and _broken(entity, as_it_is, now) == broken:
-        return None
-    return Refusal(reason=broken.reason, column=_column_of(broken.path, values))
-
-
-def _broken(entity: Entity, body: dict[str, Any], now: datetime) -> _Broken | None:
-    try:
-        known = _known_only(body, entity_shape(entity))
-        check_body(entity.update, msgspec.convert(known, type=entity.update.body), now=now)
-    except msgspec.ValidationError as problem:
-        return _Broken(str(problem).rpartition("$.")[2].rstrip("`"), in_words(problem))
-    except InvalidRequest as problem:
-        return _Broken(problem.path.removeprefix("body."), problem.message.removeprefix("body."))
-    return None
-
-
-def _known_only(value: dict[str, Any], shape: Shape) -> dict[str, Any]:
-    """The part of an object that the document knows; a null inside of it stands for nothing."""
-    found: dict[str, Any] = {}
-    for name, one in value.items():
-        if name not in shape.known:
-            continue
-        if (inner := shape.inner.get(name)) is not None and isinstance(one, dict):
-            found[name] = {
-                part: kept for part, kept in _known_only(cast("dict[str, Any]", one), inner).items() if kept is not None
-            }
-        elif (listed := shape.listed.get(name)) is not None and isinstance(one, list):
-            items = cast("list[Any]", one)
-            found[name] = [
-                _known_only(cast("dict[str, Any]", item), listed) if isinstance(item, dict) else item for item in items
-            ]
-        else:
-            found[name] = one
-    return found
-
-
-def _column_of(path: str, values: Mapping[str, Cell]) -> str:
-    """The row's column nearest to a path in a request."""
-    if (units := in_units(path)) in values:
-        return units
-    parts = path.partition("[")[0].split(".")
-    for length in range(len(parts), 0, -1):
-        name = ".".join(parts[:length])
-        if name in values:
-            return name
-    return next((name for name in values if name.partition(".")[0] == parts[0]), next(iter(values), ""))
 
 
 def rebase(entity: Entity, before: State, after: State, present: State, *, force: bool = False) -> Rebased:
@@ -383,9 +301,7 @@ def rebase(entity: Entity, before: State, after: State, present: State, *, force
             conflicts.append(_conflict(edit, now))
             continue
         if field not in changed:
-            changed[field] = (
-                None if len(edit.path) == 1 else copy.deepcopy(sendable(present.get(field) or {}, shape, field))
-            )
+            changed[field] = None if len(edit.path) == 1 else copied(sendable(present.get(field) or {}, shape, field))
         if not with_edit(changed, edit.path, edit.after):
             conflicts.append(_conflict(edit, now))
     earlier = {field: sendable(present[field], shape, field) for field in changed if present.get(field) is not None}
@@ -424,18 +340,16 @@ def reached(wanted: object, present: object, before: object = None) -> bool:
             return same(wanted, present)
 
 
-def merge(
-    entity: Entity, base: Mapping[str, Cell], state: State, values: Mapping[str, Cell], *, force: bool = False
-) -> Merge:
+def merge(entity: Entity, base: Mapping[str, Cell], state: State, values: Mapping[str, Cell]) -> Merge:
     """Compare a change with what was exported earlier (``base``) and with the present state.
 
     A value that equals the export was not edited: it never undoes what somebody else did since. A value that was
-    edited, in a field that somebody else changed to something third, is a conflict, unless ``force`` overwrites it.
+    edited, in a field that somebody else changed to something third, is a conflict.
     """
     if not base:
-        return Merge(values=dict(values), conflicts={})
+        return Merge(values=dict(values), conflicts=())
     kept: dict[str, Cell] = {}
-    conflicts: dict[str, str] = {}
+    conflicts: list[Conflict] = []
     exported = {entity.columns[name].writes: value for name, value in base.items()}
     for name, value in values.items():
         column = entity.columns[name]
@@ -444,13 +358,17 @@ def merge(
         if column.writes not in exported or same(then, present) or same(value, present):
             kept[name] = value
         elif not same(value, then):
-            if force:
-                kept[name] = value
-            else:
-                conflicts[name] = (
-                    f"was {shown(then)} when exported, is {shown(present)} now, and shall become {shown(value)}"
-                )
-    return Merge(values=kept, conflicts=conflicts)
+            kept[name] = value
+            conflicts.append(Conflict(field=column.writes, planned=then, found=present, wanted=value))
+    return Merge(values=kept, conflicts=tuple(conflicts))
+
+
+def conflicting(found: Effect, conflicts: Iterable[Conflict]) -> Effect:
+    """A change that is in conflict from the beginning: on top of what somebody knew, and not of what is there now."""
+    before = copied(found.before)
+    for conflict in conflicts:
+        with_edit(before, tuple(conflict.field.split(".")), conflict.planned)
+    return msgspec.structs.replace(found, before=before)
 
 
 def shown(value: object) -> str:

@@ -18,7 +18,7 @@ from spotify_ads_async.ad_products import AdProducts
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.cells import CellError, json_value, parse_value, says
 from spotify_ads_async.bulk.plan.columns import Cell, Column
-from spotify_ads_async.bulk.plan.effects import Effect, Refusal, effect, merge, without_own
+from spotify_ads_async.bulk.plan.effects import Effect, Merge, Refusal, conflicting, effect, merge, without_own
 from spotify_ads_async.bulk.plan.expressions import Condition, Setting, list_query, new_values
 from spotify_ads_async.bulk.plan.money import unusual_changes
 from spotify_ads_async.bulk.plan.opening import ChangesReader, open_changes
@@ -29,7 +29,8 @@ from spotify_ads_async.bulk.plan.tables import HiddenRows, NewRow, Reading
 from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
 from spotify_ads_async.bulk.records import Header
 from spotify_ads_async.bulk.store.journal import Journal
-from spotify_ads_async.bulk.store.plan_file import Decided, PlanFile, ReadRow, Repeated
+from spotify_ads_async.bulk.store.plan_file import PlanFile
+from spotify_ads_async.bulk.store.planning_rows import Decided, ReadRow, Repeated
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.operations import GET_AD_ACCOUNT
 from spotify_ads_async.pagination import ListCall
@@ -233,7 +234,7 @@ class _Planning:
             # What is new is made by another part of the plan.
             if isinstance(row, NewRow) or self._source.left_out.has(row.line, self._place(row.line, ""), row.entity_id):
                 return
-            problem = row if isinstance(row, Problem) else plan.add_change(row)
+            problem = row if isinstance(row, Problem) else plan.planning.add_change(row)
             if isinstance(row, Change) and row.doubts and len(self._doubtful) < _BATCH:
                 column, doubt = next(iter(row.doubts.items()))
                 place = self._place(row.line, column)
@@ -253,7 +254,7 @@ class _Planning:
                 )
             elif problem is not None:
                 self._add_problem(problem)
-                plan.add_refused(problem)
+                plan.planning.add_refused(problem)
 
         await self._take_all(iter(reader), take)
 
@@ -275,7 +276,7 @@ class _Planning:
                     return
                 # What was live and cannot be read by this version is no value to compare with.
                 known = {name: value for name, value in {**blanks, **row.values}.items() if name not in row.doubts}
-                plan.add_base(row.entity_id, known)
+                plan.planning.add_base(row.entity_id, known)
 
             await self._take_all(iter(reader), take)
 
@@ -304,22 +305,29 @@ class _Planning:
         def decide(found: Sequence[Found], plan: PlanFile) -> None:
             answers = dict(found)
             with plan.transaction():
-                rows = plan.unread_of(list(answers))
-                plan.decide(
+                rows = plan.planning.unread_of(list(answers))
+                plan.planning.decide(
                     [one for row in rows if (one := self._decided(plan, row, answers[row.entity_id])) is not None]
                 )
 
-        async def take(found: Sequence[Found]) -> None:
-            await self._products.learn(item for _, item in found)
-            await self._journal.read(partial(decide, found))
+        waiting: list[Found] = []
+
+        async def take(found: Sequence[Found], least: int = _BATCH) -> None:
+            waiting.extend(found)
+            if len(waiting) >= least:
+                batch, waiting[:] = list(waiting), []
+                await self._products.learn(item for _, item in batch)
+                await self._journal.read(partial(decide, batch))
 
         for known in batches(self._source.present):
             await take([(str(getattr(one, "id", "")), one) for one in known])
-        wanted = await self._journal.read(PlanFile.unread_ids)
+        await take((), least=1)
+        wanted = await self._journal.read(lambda plan: plan.planning.unread_ids())
         await read_present(ads, self._entity, ad_account_id, wanted, take)
+        await take((), least=1)
 
     def _decided(self, plan: PlanFile, row: ReadRow, answer: msgspec.Struct | None) -> Decided | None:
-        """What one row comes down to, None where it is refused."""
+        """What one row comes down to, None where it is refused or in conflict, which is written down."""
         if answer is None:
             reason = f"there is no {self._entity.name} {row.entity_id} in this ad account, or you cannot see it"
             return self._refuse(plan, row, Refusal(column=self._entity.id_column, reason=reason))
@@ -331,11 +339,8 @@ class _Planning:
                 values = {**values, **self._resolved(row.doubts, state)}
             except _Doubted as doubted:
                 return self._refuse(plan, row, doubted.refusal, state)
-        if row.base:
-            merged = merge(self._entity, row.base, state, values, force=self._source.force)
-            for column, reason in merged.conflicts.items():
-                return self._refuse(plan, row, Refusal(column=column, reason=f"conflict: {reason}"), state)
-            values = merged.values
+        merged = merge(self._entity, row.base, state, values) if row.base else Merge(values=values, conflicts=())
+        values = merged.values
         values = {name: self._as_it_is(state, name, value) for name, value in values.items()}
         if self._source.left_out.has(state.get("name"), values.get("name")):
             nothing = self._described(row, text, state, Effect(before={}, after={}, steps=()))
@@ -348,6 +353,10 @@ class _Planning:
             return self._refuse(plan, row, broken, state)
         # A model's JSON is no state to build on: such a row is looked at before it goes, whenever that is.
         own = isinstance(answer, Answer) and source_of(answer) is not None
+        if merged.conflicts and not self._source.force:
+            outcome = conflicting(outcome, merged.conflicts)
+            plan.planning.decide([self._described(row, "", state, outcome)])
+            return plan.conflict(row.number, merged.conflicts)
         return self._described(row, text if own else "", state, outcome)
 
     def _described(self, row: ReadRow, text: str, state: dict[str, Any], outcome: Effect) -> Decided:
@@ -434,12 +443,12 @@ class _Planning:
             problem = Problem(
                 file="", line=self._selected, column=values.column, reason=values.reason, entity_id=entity_id, name=name
             )
-            plan.add_refused(problem)
+            plan.planning.add_refused(problem)
             self._add_problem(problem)
             return
-        plan.add_change(Change(line=self._selected, entity_id=entity_id, values=values))
-        rows = plan.unread_of([entity_id])
-        plan.decide([one for row in rows if (one := self._decided(plan, row, item)) is not None])
+        plan.planning.add_change(Change(line=self._selected, entity_id=entity_id, values=values))
+        rows = plan.planning.unread_of([entity_id])
+        plan.planning.decide([one for row in rows if (one := self._decided(plan, row, item)) is not None])
 
 
 class _Doubted(Exception):

@@ -7,7 +7,9 @@ JSON Lines, one object a line with the names of columns, dotted or nested; table
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -20,6 +22,7 @@ from spotify_ads_async.bulk.plan.cells import CLEAR, CellError, parse_cell, pars
 from spotify_ads_async.bulk.plan.columns import Cell, suggestion
 from spotify_ads_async.errors import Portable
 from spotify_ads_async.spreadsheets import Spreadsheet, SpreadsheetError
+from spotify_ads_async.validation.formats import UUID_PATTERN
 
 __all__ = [
     "CURRENCY",
@@ -38,6 +41,7 @@ CURRENCY = "currency"
 """The column that says in what currency a row's amounts are; it changes nothing."""
 
 _SHOWN = 20
+_ID = re.compile(UUID_PATTERN)
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,11 +213,11 @@ class RowReader:
     def _change(self, line: int, entity_id: str, values: dict[str, Cell], doubts: dict[str, Doubt]) -> Change | Problem:
         id_column = self.entity.id_column
         try:
-            entity_id = str(uuid.UUID(entity_id))
+            entity_id = entity_id.lower() if _ID.fullmatch(entity_id) else str(uuid.UUID(entity_id))
         except ValueError:
             reason = f"{entity_id[:80]!r} is no id" if entity_id else "is blank"
             return Problem(file=self.name, line=line, column=id_column, reason=reason, entity_id=entity_id[:80])
-        if len(values) > 1 and (found := self._contradiction(values)):
+        if len(values) > 1 and (found := _contradiction(self.entity, tuple(values))):
             name, other = found
             return Problem(
                 file=self.name,
@@ -224,21 +228,21 @@ class RowReader:
             )
         return Change(line=line, entity_id=entity_id, values=values, doubts=doubts)
 
-    def _contradiction(self, values: Mapping[str, Cell]) -> tuple[str, str] | None:
-        """A column that writes what another one writes too, and that other one."""
-        written: dict[str, str] = {}
-        for name in values:
-            field = self.entity.columns[name].writes
-            if field in written:
-                return name, written[field]
-            written[field] = name
-        for field, name in written.items():
-            if "." in field:
-                parts = field.split(".")
-                for length in range(1, len(parts)):
-                    if (whole := ".".join(parts[:length])) in written:
-                        return name, written[whole]
-        return None
+
+@functools.lru_cache(maxsize=256)
+def _contradiction(entity: Entity, names: tuple[str, ...]) -> tuple[str, str] | None:
+    """A column that writes what another one writes too, and that other one."""
+    written: dict[tuple[str, ...], str] = {}
+    for name in names:
+        path = entity.columns[name].path
+        if path in written:
+            return name, written[path]
+        written[path] = name
+    for path, name in written.items():
+        for length in range(1, len(path)):
+            if path[:length] in written:
+                return name, written[path[:length]]
+    return None
 
 
 class JsonLinesReader:

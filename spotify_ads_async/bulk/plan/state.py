@@ -19,6 +19,7 @@ __all__ = [
     "Edit",
     "Shape",
     "State",
+    "copied",
     "edits_between",
     "entity_shape",
     "leaf",
@@ -60,11 +61,13 @@ class Shape(NamedTuple):
     answer_only: frozenset[str]
     inner: Mapping[str, Shape]
     listed: Mapping[str, Shape]
+    partly_sent: frozenset[str]
+    """The names of objects, and lists of them, of which something at some depth is left out of what is sent."""
 
     @property
     def sends_all(self) -> bool:
         """Whether nothing at any depth is left out of what is sent."""
-        return not self.answer_only and all(one.sends_all for one in (*self.inner.values(), *self.listed.values()))
+        return not self.answer_only and not self.partly_sent
 
 
 @functools.cache
@@ -72,16 +75,20 @@ def shape_of(request: type[msgspec.Struct], answer: type[msgspec.Struct] | None)
     """The shape of an object that is sent as ``request`` and answered as ``answer``."""
     sent = {field.encode_name: field.type for field in msgspec.structs.fields(request)}
     answered = {} if answer is None else {field.encode_name: field.type for field in msgspec.structs.fields(answer)}
-    inner, listed = {}, {}
+    inner: dict[str, Shape] = {}
+    listed: dict[str, Shape] = {}
     for name, kind in sent.items():
         theirs = answered.get(name)
         if (struct := inner_struct(kind)) is not None:
             inner[name] = shape_of(struct, None if theirs is None else inner_struct(theirs))
         elif (struct := listed_struct(kind)) is not None:
             listed[name] = shape_of(struct, None if theirs is None else listed_struct(theirs))
-    return Shape(frozenset(sent), frozenset(answered.keys() - sent.keys() - _SENT_BACK), inner, listed)
+    answer_only = frozenset(answered.keys() - sent.keys() - _SENT_BACK)
+    partly_sent = frozenset(name for name, one in (*inner.items(), *listed.items()) if not one.sends_all)
+    return Shape(frozenset(sent), answer_only, inner, listed, partly_sent)
 
 
+@functools.cache
 def entity_shape(entity: Entity) -> Shape:
     """The shape of an entity's updates."""
     return shape_of(entity.update.body, entity.get.answer)
@@ -106,9 +113,11 @@ def writable(entity: Entity, state: State) -> dict[str, Any]:
 
 def sendable(value: Any, shape: Shape, name: str) -> Any:  # noqa: ANN401 - any JSON
     """A field's value without what the document declares for answers only; everything else as it came."""
+    if name not in shape.partly_sent:
+        return value
     if isinstance(value, dict) and (inner := shape.inner.get(name)) is not None:
         return _sendable(cast("dict[str, Any]", value), inner)
-    if isinstance(value, list) and (listed := shape.listed.get(name)) is not None and not listed.sends_all:
+    if isinstance(value, list) and (listed := shape.listed.get(name)) is not None:
         return [
             _sendable(cast("dict[str, Any]", one), listed) if isinstance(one, dict) else one
             for one in cast("list[Any]", value)
@@ -117,8 +126,6 @@ def sendable(value: Any, shape: Shape, name: str) -> Any:  # noqa: ANN401 - any 
 
 
 def _sendable(value: dict[str, Any], shape: Shape) -> dict[str, Any]:
-    if shape.sends_all:
-        return value
     return {name: sendable(one, shape, name) for name, one in value.items() if name not in shape.answer_only}
 
 
@@ -127,11 +134,18 @@ def left_out(value: Any, shape: Shape, name: str) -> Iterator[str]:  # noqa: ANN
 
     The currency is no loss: it says what the amount beside it is in, and is the account's.
     """
-    if isinstance(value, dict) and (inner := shape.inner.get(name)) is not None and not inner.sends_all:
+    if name in shape.partly_sent and isinstance(value, dict) and (inner := shape.inner.get(name)) is not None:
         for part, one in cast("dict[str, Any]", value).items():
             if part in inner.answer_only and not same(one, None) and part != _CURRENCY:
                 yield f"{name}.{part}"
             yield from (f"{name}.{deeper}" for deeper in left_out(one, inner, part))
+
+
+def copied(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """A JSON value that can be changed without changing this one."""
+    if isinstance(value, dict):
+        return {name: copied(one) for name, one in cast("dict[str, Any]", value).items()}
+    return [copied(one) for one in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
 def leaf(state: State, path: Iterable[str]) -> Cell:
@@ -147,7 +161,7 @@ def same(one: object, other: object) -> bool:
 
     The order of a list does not count, nor do nulls and empty lists beside absence.
     """
-    if one is other:
+    if one is other or (type(one) is type(other) is str and one == other):
         return True
     match one, other:
         case (None | [] | msgspec.UNSET, None | [] | msgspec.UNSET):
@@ -198,7 +212,7 @@ def edits_between(before: State, after: State, path: tuple[str, ...] = ()) -> It
 
 
 def with_edit(holder: dict[str, Any], path: tuple[str, ...], value: Any) -> bool:  # noqa: ANN401 - any JSON
-    """Put a value into an object in place; UNSET takes it away, and empties a list.
+    """Put a value into an object in place; UNSET takes it away, and empties lists.
 
     False where the path leads through no object.
     """
@@ -211,10 +225,19 @@ def with_edit(holder: dict[str, Any], path: tuple[str, ...], value: Any) -> bool
         if not isinstance(holder[name], dict):
             return False
         holder = cast("dict[str, Any]", holder[name])
+    if value is _ABSENT:
+        value = _emptied(holder.pop(last, None))
     if value is not _ABSENT:
         holder[last] = value
-    elif isinstance(cast("object", holder.get(last)), list):
-        holder[last] = []  # where the API merges objects, leaving a list out would keep it
-    else:
-        holder.pop(last, None)
     return True
+
+
+def _emptied(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """What is sent to take a value away; UNSET where nothing does it.
+
+    Where the API merges objects, leaving a list out would keep it.
+    """
+    if isinstance(value, list):
+        return []
+    parts = cast("dict[str, Any]", value).items() if isinstance(value, dict) else ()
+    return {name: empty for name, one in parts if (empty := _emptied(one)) is not _ABSENT} or _ABSENT

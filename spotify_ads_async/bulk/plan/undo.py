@@ -7,20 +7,21 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio.to_thread
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
-from spotify_ads_async.bulk.plan.effects import Conflict, Effect, Refusal, bodies_of, rebase, refusal_of, shown
+from spotify_ads_async.bulk.plan.effects import Conflict, Effect, Refusal, bodies_of, conflicting, rebase, refusal_of
 from spotify_ads_async.bulk.plan.planner import new_plan
 from spotify_ads_async.bulk.plan.sources import Change
 from spotify_ads_async.bulk.plan.state import edits_between, state_of, writable
 from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, WrongPlan
 from spotify_ads_async.bulk.store.journal import Journal
-from spotify_ads_async.bulk.store.plan_file import Decided, PlanFile, ReadRow, now_text
+from spotify_ads_async.bulk.store.plan_file import PlanFile, now_text
+from spotify_ads_async.bulk.store.planning_rows import Decided, ReadRow
 from spotify_ads_async.client import AdsClient
 
 __all__ = ["plan_undo"]
@@ -34,9 +35,9 @@ async def plan_undo(
 ) -> None:
     """Make the plan at ``path`` that takes back what the plan at ``done`` did.
 
-    Every entity is read again first. A row that somebody changed since, in a field that the plan changed, is refused,
-    and so is a row of which a field cannot be restored; with ``force`` the first kind is overwritten and of the second
-    kind what can be restored is. Rows that were changed elsewhere are undone and say so in their reason.
+    Every entity is read again first. A row that somebody changed since, in a field that the plan changed, is a
+    conflict, and a row of which a field cannot be restored is refused; with ``force`` the first kind is overwritten and
+    of the second kind what can be restored is. Rows that were changed elsewhere are undone and say so in their reason.
 
     Raises:
         WrongPlan: the plan is for another address, or has requests whose outcome is not settled: resume it first.
@@ -69,6 +70,13 @@ async def plan_undo(
         plan.close()
 
 
+class _Undone(NamedTuple):
+    """A row that takes another one back, and what is in its way."""
+
+    decided: Decided
+    conflicts: tuple[Conflict, ...]
+
+
 class _Undo:
     """One undo in the making: ``done`` is read, ``undo`` is written."""
 
@@ -91,7 +99,7 @@ class _Undo:
             with undo.transaction():
                 for row in islice(rows, _BATCH):
                     taken += 1
-                    undo.add_change(Change(line=row.line, entity_id=row.entity_id, values={}))
+                    undo.planning.add_change(Change(line=row.line, entity_id=row.entity_id, values={}))
                     self._rows[row.entity_id] = row.number
             return taken
 
@@ -106,21 +114,19 @@ class _Undo:
     def _decide_found(self, found: Sequence[Found], undo: PlanFile) -> None:
         answers = dict(found)
         with undo.transaction():
-            rows = undo.unread_of(list(answers))
+            rows = undo.planning.unread_of(list(answers))
             decided = [
                 self._decided(row, self._done.row_of(self._rows[row.entity_id]), answers[row.entity_id]) for row in rows
             ]
+            undo.planning.decide([one.decided for one in decided if isinstance(one, _Undone)])
             for row, outcome in zip(rows, decided, strict=True):
                 if isinstance(outcome, Refusal):
-                    undo.refuse(
-                        row.number,
-                        outcome.reason,
-                        outcome.column,
-                        name=self._done.row_of(self._rows[row.entity_id]).name,
-                    )
-            undo.decide([outcome for outcome in decided if isinstance(outcome, Decided)])
+                    name = self._done.row_of(self._rows[row.entity_id]).name
+                    undo.refuse(row.number, outcome.reason, outcome.column, name=name)
+                elif outcome.conflicts:
+                    undo.conflict(row.number, outcome.conflicts)
 
-    def _decided(self, row: ReadRow, done: PlannedRow, answer: msgspec.Struct | None) -> Decided | Refusal:
+    def _decided(self, row: ReadRow, done: PlannedRow, answer: msgspec.Struct | None) -> _Undone | Refusal:
         if answer is None:
             return Refusal(reason=f"the {self._entity.name} is not there any more")
         if self._entity.archives and done.applied.get("status") == _ARCHIVED:
@@ -136,32 +142,31 @@ class _Undo:
         earlier, impossible = self._earlier(done)
         later = {field: value for field, value in done.applied.items() if field in earlier}
         rebased = rebase(self._entity, later, earlier, state)
-        if rebased.conflicts and not self._force:
-            conflict = rebased.conflicts[0]
-            reason = (
-                f"somebody changed it since: the plan left {shown(conflict.planned)}, it is {shown(conflict.found)} now"
-            )
-            return Refusal(column=conflict.field, reason=reason)
         if impossible and not self._force:
             field, reason = next(iter(impossible.items()))
             return Refusal(column=field, reason=reason)
-        overwritten = fields_named(rebased.conflicts)
-        if rebased.conflicts:
+        conflicts = rebased.conflicts
+        if conflicts:
             rebased = rebase(self._entity, later, earlier, state, force=True)
         steps = bodies_of(self._entity, rebased.after)
-        illegal = refusal_of(self._entity, steps, rebased.before, rebased.after, self._now)
+        # What was there came from the server, and is never a reason to refuse.
+        illegal = refusal_of(self._entity, steps, {**rebased.before, **earlier}, rebased.after, self._now)
         if illegal is not None:
             return illegal
-        return Decided(
+        found = Effect(before=rebased.before, after=rebased.after, steps=steps)
+        if conflicts and not self._force:
+            found, text = conflicting(found, conflicts), ""
+        decided = Decided(
             number=row.number,
             entity_id=row.entity_id,
-            effect=Effect(before=rebased.before, after=rebased.after, steps=steps),
+            effect=found,
             text=text,
             name=str(state.get("name") or ""),
             parent=str(state.get(self._entity.parent_field) or "") if self._entity.parent_field else "",
             change=rebased.after,
-            remark=self._remark(done, state, overwritten, impossible),
+            remark=self._remark(done, state, fields_named(conflicts), impossible),
         )
+        return _Undone(decided, () if self._force else conflicts)
 
     def _earlier(self, done: PlannedRow) -> tuple[dict[str, Any], dict[str, str]]:
         """The fields that the plan changed, as they were at the moment of writing; and why some cannot be restored."""

@@ -51,6 +51,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     looked_at: float | None = None
 
     @property
+    def takes_up_conflicts(self) -> bool:
+        """Whether rows in conflict are looked at again."""
+        return self.force or self.retry_failed
+
+    @property
     def stages(self) -> bool:
         """Whether drafts are asked for."""
         return self.draft or self.publish

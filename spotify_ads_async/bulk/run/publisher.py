@@ -319,8 +319,8 @@ class Publisher:
 
         def write(plan: PlanFile) -> None:
             plan.drafts.conclude(campaign.id, state, version)
-            for row, verdict in ended.items():
-                plan.settle(row, 0, verdict)
+            for row, outcome in ended.items():
+                plan.settle(row, 0, outcome)
                 told.append(plan.row_of(row))
 
         with anyio.CancelScope(shield=True):

@@ -117,7 +117,7 @@ class Run:
         options, header = self._options, plan.header
         check_plan(plan, self._ads.base_url, resumes=self._resumes)
         check_staging(plan, stages=options.stages)
-        check_amounts(plan, allowed=options.allow_unusual)
+        check_amounts(plan, allowed=options.allow_unusual, conflicts=options.takes_up_conflicts)
         return msgspec.structs.replace(
             header, drafts=header.drafts or options.stages, allow_unusual=header.allow_unusual or options.allow_unusual
         )
@@ -126,7 +126,7 @@ class Run:
         return plan.left_over() + (plan.drafts.publishable() if self._options.publish else 0)
 
     def _requeue(self, plan: PlanFile) -> None:
-        plan.requeue(everything=self._options.retry_failed, conflicts=self._options.force or self._options.retry_failed)
+        plan.requeue(everything=self._options.retry_failed, conflicts=self._options.takes_up_conflicts)
         plan.write_header(self.header)
         if self.header.drafts:
             plan.drafts.requeue()
@@ -461,13 +461,13 @@ def check_staging(plan: PlanFile, *, stages: bool) -> None:
         raise WrongPlan("the plan has begun without drafts: resume it without them")
 
 
-def check_amounts(plan: PlanFile, *, allowed: bool) -> None:
+def check_amounts(plan: PlanFile, *, allowed: bool, conflicts: bool) -> None:
     """Refuse unusual amounts of money that nobody agreed to.
 
     Raises:
         WrongPlan: there are such rows.
     """
-    if not allowed and not plan.header.allow_unusual and (count := plan.unusual()):
+    if not allowed and not plan.header.allow_unusual and (count := plan.unusual(conflicts=conflicts)):
         rows = "1 row has an unusual amount" if count == 1 else f"{count} rows have unusual amounts"
         raise WrongPlan(
             f"{rows} of money: look at them, and say that they are meant (--allow-unusual, or"

@@ -10,47 +10,33 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import zlib
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Literal, Self
 
 import msgspec
 
-from spotify_ads_async.bulk.plan.columns import Cell
-from spotify_ads_async.bulk.plan.effects import Conflict, Effect
-from spotify_ads_async.bulk.plan.sources import Change, Doubt, Problem
+from spotify_ads_async.bulk.plan.effects import Conflict
 from spotify_ads_async.bulk.records import (
-    Decision,
     Header,
     PlanDamaged,
     PlannedRow,
     RowOutcome,
     RowWork,
-    Step,
     StepOutcome,
-    StepState,
 )
-from spotify_ads_async.bulk.store import schema
+from spotify_ads_async.bulk.store import rows, schema
 from spotify_ads_async.bulk.store.draft_tables import DraftTables
-from spotify_ads_async.bulk.store.schema import decode, encode
+from spotify_ads_async.bulk.store.planning_rows import PlanningRows
+from spotify_ads_async.bulk.store.schema import encode
 
-__all__ = ["Decided", "PlanFile", "ReadRow", "Repeated", "is_plan", "now_text"]
+__all__ = ["PlanFile", "is_plan", "now_text"]
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 
-_ROWS = (
-    "SELECT row.number, line, entity_id, name, change, decision, outcome.outcome, reason, field, unusual, conflicts,"
-    " before, after, state, base, checksum FROM row JOIN outcome ON outcome.number = row.number "
-)
-_STEPS = (
-    "SELECT row, position, body, state, sent, status, trace_id, reason, found FROM step WHERE row BETWEEN ? AND ? ORDER"
-    " BY row, position"
-)
-_doubts = msgspec.json.Decoder(dict[str, Doubt])
-_conflicts = msgspec.json.Decoder(tuple[Conflict, ...])
+_BATCH = 1000
 
 
 def is_plan(path: Path) -> bool:
@@ -65,50 +51,6 @@ def is_plan(path: Path) -> bool:
             return file.read(len(_SQLITE_MAGIC)) == _SQLITE_MAGIC
     except OSError:
         return False
-
-
-class ReadRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row that was read and is not decided yet."""
-
-    number: int
-    line: int
-    entity_id: str
-    change: dict[str, Cell]
-    doubts: dict[str, Doubt]
-    base: dict[str, Cell]
-
-
-class Decided(msgspec.Struct, frozen=True, kw_only=True):
-    """What a row comes down to.
-
-    Attributes:
-        number: the row.
-        entity_id: what it changes.
-        effect: what changes.
-        text: the entity's JSON that this was decided on.
-        name: the entity's name.
-        parent: what the entity is listed by.
-        change: the new values by column, where they are others than those that were read.
-        remark: what people should know of it.
-        unusual: what is unusual about its amounts of money.
-    """
-
-    number: int
-    entity_id: str
-    effect: Effect
-    text: str
-    name: str = ""
-    parent: str = ""
-    change: Mapping[str, Cell] | None = None
-    remark: str = ""
-    unusual: str = ""
-
-
-class Repeated(msgspec.Struct, frozen=True):
-    """A row that says the same of the same entity as an earlier one: it counts once."""
-
-    line: int
-    earlier: int
 
 
 class PlanFile:
@@ -204,122 +146,6 @@ class PlanFile:
         self._connection.execute("INSERT OR REPLACE INTO header VALUES ('ready', 'true')")
         schema.make_durable(self._connection)
 
-    # Rows while planning
-
-    def add_change(self, change: Change) -> Problem | Repeated | None:
-        """Add a row that was read.
-
-        A second row for the same entity is answered with a problem, unless it says the same.
-        """
-        doubts = encode(change.doubts) if change.doubts else None
-        try:
-            self._connection.execute(
-                "INSERT INTO row (line, entity_id, change, doubts, decision) VALUES (?, ?, ?, ?, 'read')",
-                (change.line, change.entity_id, encode(change.values), doubts),
-            )
-        except sqlite3.IntegrityError:
-            return self._duplicate(change)
-        return None
-
-    def _duplicate(self, change: Change) -> Problem | Repeated:
-        line, text = self._connection.execute(
-            "SELECT line, change FROM row WHERE entity_id = ? AND decision <> 'refused'", (change.entity_id,)
-        ).fetchone()
-        earlier = decode(text)
-        differing = next(
-            (name for name, value in change.values.items() if name in earlier and earlier[name] != value), ""
-        )
-        if not differing and earlier == change.values and not change.doubts:
-            return Repeated(line=change.line, earlier=line)
-        if differing:
-            reason = f"contradicts line {line}, which sets it to {encode(earlier[differing])}"
-        else:
-            reason = f"is the second row for this id, after line {line}: put the changes of one id into one row"
-        return Problem(file="", line=change.line, column=differing, reason=reason, entity_id=change.entity_id)
-
-    def add_refused(self, problem: Problem) -> None:
-        """Keep a bad row, so that it has its place in the results."""
-        self._connection.execute(
-            "INSERT INTO row (line, entity_id, change, decision, reason, field) VALUES (?, ?, '{}', 'refused', ?, ?)",
-            (problem.line, problem.entity_id, problem.reason, problem.column),
-        )
-
-    def add_base(self, entity_id: str, values: Mapping[str, Cell]) -> None:
-        """Keep what an earlier export said of an entity, if it is in the plan."""
-        self._connection.execute(
-            "UPDATE row SET base = ? WHERE entity_id = ? AND decision <> 'refused'", (encode(values), entity_id)
-        )
-
-    def unread_ids(self) -> list[str]:
-        """The ids of the rows whose present state is not known yet."""
-        return [
-            entity_id
-            for (entity_id,) in self._connection.execute(
-                "SELECT entity_id FROM row WHERE decision = 'read' ORDER BY number"
-            )
-        ]
-
-    def unread_of(self, entity_ids: Sequence[str]) -> list[ReadRow]:
-        """Such rows, of some entities."""
-        found = self._connection.execute(
-            # The first condition names the index, the second the rows.
-            "SELECT number, line, entity_id, change, doubts, base FROM row WHERE decision <> 'refused' AND decision ="
-            " 'read' AND entity_id IN (SELECT value FROM json_each(?))",
-            (encode(entity_ids),),
-        )
-        return [
-            ReadRow(
-                number=number,
-                line=line,
-                entity_id=entity_id,
-                change=decode(change),
-                doubts=_doubts.decode(doubts) if doubts else {},
-                base=decode(base),
-            )
-            for number, line, entity_id, change, doubts, base in found
-        ]
-
-    def decide(self, rows: Iterable[Decided]) -> None:
-        """Write down what rows come down to."""
-        updates: list[tuple[object, ...]] = []
-        steps: list[tuple[object, ...]] = []
-        for row in rows:
-            effect = row.effect
-            before, after, bodies = encode(effect.before), encode(effect.after), [encode(body) for body in effect.steps]
-            decision = Decision.PLANNED if bodies else Decision.UNCHANGED
-            change = None if row.change is None else encode(row.change)
-            checksum = _checksum(row.entity_id, row.text, before, after, bodies)
-            updates.append(
-                (
-                    decision,
-                    row.name,
-                    row.parent,
-                    before,
-                    after,
-                    row.text,
-                    row.remark,
-                    row.unusual,
-                    change,
-                    checksum,
-                    row.number,
-                )
-            )
-            steps.extend((row.number, position, body) for position, body in enumerate(bodies))
-        self._connection.executemany(
-            "UPDATE row SET decision = ?, name = ?, parent = ?, before = ?, after = ?, state = ?, reason = ?, unusual ="
-            " ?, change = coalesce(?, change), checksum = ? WHERE number = ?",
-            updates,
-        )
-        self._connection.executemany("INSERT INTO step (row, position, body, state) VALUES (?, ?, ?, 'waiting')", steps)
-
-    def refuse(self, number: int, reason: str, column: str = "", *, name: str = "") -> None:
-        """Write down why a row cannot be carried out."""
-        self._connection.execute(
-            "UPDATE row SET decision = 'refused', reason = ?, field = ?, name = coalesce(nullif(?, ''), name) WHERE"
-            " number = ?",
-            (reason, column, name, number),
-        )
-
     # Rows while they are carried out
 
     def parents(self) -> list[tuple[str, int]]:
@@ -345,72 +171,26 @@ class PlanFile:
         Raises:
             PlanDamaged: bytes of a row changed since it was written.
         """
-        steps: dict[int, list[tuple[Any, ...]]] = {}
-        wanted = encode(numbers)
-        for step in self._connection.execute(
-            "SELECT row, position, body, state, sent FROM step WHERE row IN (SELECT value FROM json_each(?)) ORDER BY"
-            " row, position",
-            (wanted,),
-        ):
-            steps.setdefault(step[0], []).append(step)
-        found = self._connection.execute(
-            "SELECT number, entity_id, name, before, after, state, checksum FROM row WHERE number IN (SELECT value FROM"
-            " json_each(?)) ORDER BY number",
-            (wanted,),
-        )
-        return [self._work(row, steps.get(row[0], [])) for row in found]
-
-    def _work(self, row: tuple[Any, ...], steps: Sequence[tuple[Any, ...]]) -> RowWork:
-        number, entity_id, name, before, after, text, checksum = row
-        self._hold(number, checksum, entity_id, (text, before, after), [step[2] for step in steps])
-        return RowWork(
-            number=number,
-            entity_id=entity_id,
-            name=name,
-            text=text or "",
-            before=decode(before),
-            after=decode(after),
-            steps=tuple(
-                Step(
-                    row=number,
-                    position=position,
-                    entity_id=entity_id,
-                    body=decode(body),
-                    state=StepState(state),
-                    sent=sent,
-                )
-                for _, position, body, state, sent in steps
-            ),
-        )
-
-    def _hold(
-        self,
-        number: int,
-        checksum: int | None,
-        entity_id: str,
-        content: tuple[str | None, str | None, str | None],
-        bodies: list[str],
-    ) -> None:
-        """Compare a row with its checksum; rows of a former format have none."""
-        text, before, after = (part or "" for part in content)
-        if checksum is not None and checksum != _checksum(entity_id, text, before, after, bodies):
-            raise PlanDamaged(
-                f"{self.path} is damaged: bytes of row {number} changed since it was written; nothing was sent for it"
-            )
+        return rows.row_work(self._connection, self.path, numbers)
 
     def rebuild(self, row: RowWork) -> None:
-        """Write down that a row goes on top of another state than it was planned for.
-
-        What it changes, and its requests.
-        """
-        before, after, bodies = encode(row.before), encode(row.after), [encode(step.body) for step in row.steps]
+        """Write down what a row changes, and its requests, on top of another state than it was planned for."""
         self._connection.execute(
-            "UPDATE row SET before = ?, after = ?, state = ?, name = ?, checksum = ? WHERE number = ?",
-            (before, after, row.text, row.name, _checksum(row.entity_id, row.text, before, after, bodies), row.number),
+            "UPDATE row SET before = ?, after = ?, state = ?, name = ? WHERE number = ?",
+            (encode(row.before), encode(row.after), row.text, row.name, row.number),
         )
         self._connection.executemany(
             "UPDATE step SET body = ?, state = ? WHERE row = ? AND position = ?",
-            [(body, step.state, row.number, step.position) for step, body in zip(row.steps, bodies, strict=True)],
+            [(encode(step.body), step.state, row.number, step.position) for step in row.steps],
+        )
+        rows.renew_checksum(self._connection, row.number)
+
+    def refuse(self, number: int, reason: str, column: str = "", *, name: str = "") -> None:
+        """Write down why a row cannot be carried out."""
+        self._connection.execute(
+            "UPDATE row SET decision = 'refused', reason = ?, field = ?, name = coalesce(nullif(?, ''), name) "
+            "WHERE number = ?",
+            (reason, column, name, number),
         )
 
     def need_nothing(self, number: int) -> None:
@@ -459,6 +239,7 @@ class PlanFile:
             " AND position = ?",
             (outcome.state, outcome.reason, outcome.status, outcome.trace_id, found, outcome.transient, row, position),
         )
+        rows.renew_checksum(self._connection, row)
         if outcome.damage:
             (work,) = self.work([row])
             self.rebuild(msgspec.structs.replace(work, before={**outcome.damage, **work.before}))
@@ -477,33 +258,35 @@ class PlanFile:
             )
 
     @property
+    def planning(self) -> PlanningRows:
+        """The rows while they are planned."""
+        return PlanningRows(self._connection)
+
+    @property
     def drafts(self) -> DraftTables:
         """What is staged as drafts."""
         return DraftTables(self._connection)
 
     # Reading
 
-    def rows(self, *, batch: int = 1000) -> Iterator[PlannedRow]:
+    def rows(self, *, batch: int = _BATCH) -> Iterator[PlannedRow]:
         """Every row in input order."""
+        return self._batches("true", batch)
+
+    def noteworthy(self, column: Literal["reason", "unusual"]) -> Iterator[PlannedRow]:
+        """The rows that there is something to say of: why they do not go, or what is unusual about their amounts."""
+        return self._batches(f"row.{column} <> ''", _BATCH)
+
+    def _batches(self, condition: str, size: int) -> Iterator[PlannedRow]:
         after = 0
-        while found := self._rows(_ROWS + "WHERE row.number > ? ORDER BY row.number LIMIT ?", (after, batch)):
+        chosen = f"WHERE row.number > ? AND {condition} ORDER BY row.number LIMIT ?"
+        while found := rows.planned_rows(self._connection, self.path, chosen, (after, size)):
             yield from found
             after = found[-1].number
 
-    def noteworthy(self) -> Iterator[PlannedRow]:
-        """The rows that were refused, or that there is something to say about, in input order.
-
-        Those with unusual amounts first.
-        """
-        numbers = self._connection.execute(
-            "SELECT number FROM row WHERE reason <> '' OR unusual <> '' ORDER BY unusual = '', number"
-        ).fetchall()
-        for (number,) in numbers:
-            yield self.row_of(number)
-
     def row_of(self, number: int) -> PlannedRow:
         """One row."""
-        return self._rows(_ROWS + "WHERE row.number = ?", (number,))[0]
+        return rows.planned_rows(self._connection, self.path, "WHERE row.number = ?", (number,))[0]
 
     def outcomes(self) -> Mapping[RowOutcome, int]:
         """How many rows had which outcome."""
@@ -518,10 +301,11 @@ class PlanFile:
             "SELECT count(DISTINCT row) FROM step WHERE state = 'done' AND reason <> ''"
         ).fetchone()[0]
 
-    def unusual(self) -> int:
-        """How many rows that are to be carried out have unusual amounts of money."""
+    def unusual(self, *, conflicts: bool = False) -> int:
+        """How many rows that go have unusual amounts of money; with ``conflicts`` those in conflict go, too."""
         return self._connection.execute(
-            "SELECT count(*) FROM row WHERE unusual <> '' AND decision = 'planned'"
+            "SELECT count(*) FROM row WHERE unusual <> '' AND (decision = 'planned' OR (decision = 'conflict' AND ?))",
+            (conflicts,),
         ).fetchone()[0]
 
     def begun(self) -> bool:
@@ -537,71 +321,6 @@ class PlanFile:
             "ON campaign.id = campaign_id WHERE draft.row = step.row AND campaign.state IN ('open', 'publishing'))))"
         ).fetchone()
         return count
-
-    def _rows(self, query: str, parameters: Sequence[Any]) -> list[PlannedRow]:
-        found = self._connection.execute(query, parameters).fetchall()
-        if not found:
-            return []
-        numbers = [row[0] for row in found]
-        steps: dict[int, list[tuple[Any, ...]]] = {}
-        for step in self._connection.execute(_STEPS, (min(numbers), max(numbers))):
-            steps.setdefault(step[0], []).append(step)
-        return [self._planned(row, steps.get(row[0], [])) for row in found]
-
-    def _planned(self, row: tuple[Any, ...], steps: Sequence[tuple[Any, ...]]) -> PlannedRow:
-        (
-            number,
-            line,
-            entity_id,
-            name,
-            change,
-            decision,
-            outcome,
-            reason,
-            column,
-            unusual,
-            conflicts,
-            before,
-            after,
-            text,
-            base,
-            check,
-        ) = row
-        self._hold(number, check, entity_id, (text, before, after), [step[2] for step in steps])
-        telling = next((step for step in steps if step[3] not in {StepState.DONE, StepState.WAITING}), None)
-        remark = next((step[7] for step in steps if step[7]), "")
-        applied: dict[str, Any] = {}
-        for _, _, body, state, _, _, _, _, found in steps:
-            if state == StepState.DONE:
-                applied.update({**decode(body), **decode(found)})
-        ended = decision in {Decision.REFUSED, Decision.CONFLICT}
-        return PlannedRow(
-            number=number,
-            line=line,
-            entity_id=entity_id,
-            name=name,
-            change=decode(change),
-            decision=Decision(decision),
-            outcome=RowOutcome(outcome),
-            reason=(reason if ended else "") or (telling[7] if telling else "") or reason or remark,
-            column=column,
-            unusual=unusual,
-            conflicts=_conflicts.decode(conflicts) if conflicts and decision == Decision.CONFLICT else (),
-            before=decode(before),
-            after=decode(after),
-            applied=applied,
-            state=decode(text),
-            base=decode(base),
-            bodies=tuple(decode(step[2]) for step in steps),
-            status=telling[5] if telling else None,
-            trace_id=telling[6] if telling else "",
-            requests=sum(step[4] for step in steps),
-        )
-
-
-def _checksum(entity_id: str, text: str, before: str, after: str, bodies: Sequence[str]) -> int:
-    """A checksum of what is sent for a row, and of what is restored by undo."""
-    return zlib.crc32("\0".join((entity_id, text, before, after, *bodies)).encode())
 
 
 def now_text() -> str:

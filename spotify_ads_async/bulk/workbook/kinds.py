@@ -59,9 +59,9 @@ class NewKind(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         }
         for name in (self.parent_column, *self.media):
             if name:
-                found[name] = Column(name=name, kind=Kind.TEXT, type=str)
+                found[name] = Column(name, Kind.TEXT, str)
         if self.parent == AD_SETS.plural:
-            found["campaign"] = Column(name="campaign", kind=Kind.TEXT, type=str)
+            found["campaign"] = Column("campaign", Kind.TEXT, str)
         return types.MappingProxyType(found)
 
     @functools.cached_property

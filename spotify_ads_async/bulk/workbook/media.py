@@ -20,7 +20,7 @@ from spotify_ads_async.pagination import ListCall
 
 __all__ = ["MediaUploads"]
 
-_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.25, 10.0, 1.6
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 10.0, 1.6
 _PATIENCE_SECONDS = 900.0
 _READY = "READY"
 _WITHOUT_FILE = frozenset({None, "WAITING_UPLOAD"})

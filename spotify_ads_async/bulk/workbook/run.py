@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +11,6 @@ from typing import Self
 import anyio
 import anyio.to_thread
 import msgspec
-from anyio.abc import ObjectSendStream
 
 from spotify_ads_async.bulk.records import PlannedRow, WrongPlan
 from spotify_ads_async.bulk.run.options import Options, Progress
@@ -60,7 +60,9 @@ class WorkbookRun:
             self.header = self._plan.header
             self._check()
             self._parts = [part for _, part in self._plan.parts()]
-            sender, self._outcomes = anyio.create_memory_object_stream[NewItem | PlannedRow](self._options.concurrency)
+            self._sender, self._outcomes = anyio.create_memory_object_stream[NewItem | PlannedRow](
+                self._options.concurrency
+            )
             await anyio.to_thread.run_sync(self._plan.requeue)
             self._jobs = Work(
                 self._ads,
@@ -69,7 +71,7 @@ class WorkbookRun:
                 self.progress,
                 stopping=self._stopping,
                 stop=self.stop,
-                send=sender.send,
+                send=self._send,
             )
             await anyio.to_thread.run_sync(self._plan.begin)
             self.progress.total = len(self._jobs.items)
@@ -78,7 +80,7 @@ class WorkbookRun:
         except BaseException:
             self._plan.close()
             raise
-        self._tasks.start_soon(self._work, sender)
+        self._tasks.start_soon(self._work)
         return self
 
     async def __aexit__(
@@ -118,16 +120,21 @@ class WorkbookRun:
         if not self._resumes and self._plan.begun():
             raise WrongPlan("the plan has begun before: resume it")
 
-    async def _work(self, outcomes: ObjectSendStream[NewItem | PlannedRow]) -> None:
-        async with outcomes:
+    async def _send(self, row: NewItem | PlannedRow) -> None:
+        # Whoever left the run early hears no more of it.
+        with contextlib.suppress(anyio.BrokenResourceError):
+            await self._sender.send(row)
+
+    async def _work(self) -> None:
+        async with self._sender:
             with anyio.CancelScope() as scope:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._end_in_time, scope)
                     if self._jobs.items:
                         await self._make_everything()
-                    await self._change_everything(outcomes)
+                    await self._change_everything()
                     if self.header.undo_of and not self._stopping.is_set():
-                        await self._remove_everything(outcomes)
+                        await self._remove_everything()
                     tasks.cancel_scope.cancel()
             self._done = not self._stopping.is_set()
 
@@ -136,7 +143,7 @@ class WorkbookRun:
         await anyio.sleep(self._options.grace)
         scope.cancel()
 
-    async def _change_everything(self, outcomes: ObjectSendStream[NewItem | PlannedRow]) -> None:
+    async def _change_everything(self) -> None:
         """Carry out the plans of changes, one kind after the other."""
         for path in self._parts:
             if self._stopping.is_set():
@@ -148,7 +155,7 @@ class WorkbookRun:
                 async for row in part:
                     for name in ("done", "failed", "unknown", "requests"):
                         setattr(self.progress, name, getattr(base, name) + getattr(part.progress, name))
-                    await outcomes.send(row)
+                    await self._send(row)
             if part.progress.stopped:
                 self.stop(part.progress.stopped)
             self._part = None
@@ -167,11 +174,12 @@ class WorkbookRun:
             if wanted and not self._stopping.is_set():
                 await step()
 
-    async def _remove_everything(self, outcomes: ObjectSendStream[NewItem | PlannedRow]) -> None:
+    async def _remove_everything(self) -> None:
         """Take back what is new in the plan that this one undoes."""
 
         async def tell(item: NewItem, became: str) -> None:
+            self.progress.total += 1
             self.progress.done += 1
-            await outcomes.send(msgspec.structs.replace(item, reason=became))
+            await self._send(msgspec.structs.replace(item, reason=became))
 
         await remove(self._ads, Path(self.header.undo_of), archive=self.header.archive, tell=tell)

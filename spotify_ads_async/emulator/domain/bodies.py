@@ -40,4 +40,4 @@ def checked_body(store: Store, checker: Checker, operation: str, path: Mapping[s
         return checker.body(content)
     kind, parameter = place
     present = store.account(path["ad_account_id"]).tables[kind].rows.get(path[parameter], {})
-    return patched(store.patch, checker, present, cast("dict[str, Any]", sent), content)
+    return patched(store, checker, present, cast("dict[str, Any]", sent), content)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, cast
+from collections.abc import Collection, Iterator
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -11,7 +12,7 @@ from spotify_ads_async.emulator.domain.answers import Refusal
 from spotify_ads_async.emulator.domain.checking import Checker
 from spotify_ads_async.emulator.domain.shapes import named_shape
 
-__all__ = ["PatchMode", "combined", "known_only", "patched", "put_back", "without_newer"]
+__all__ = ["PatchMode", "combined", "known_only", "newer_in", "patched", "put_back", "without_newer"]
 
 _EMPTY: dict[str, Any] = {}
 
@@ -25,6 +26,14 @@ class PatchMode(enum.StrEnum):
     """An object becomes what was sent, whether the document knows it or not."""
     REPLACE_KNOWN = "replace-known"
     """An object becomes what was sent, without the names that the document does not know."""
+
+
+class Patching(Protocol):
+    """What a server knows of changes."""
+
+    patch: PatchMode
+    newer: set[str]
+    """Enum values that its entities have or had, and the document lacks."""
 
 
 def combined(mode: PatchMode, present: Any, sent: Any) -> Any:  # noqa: ANN401 - any JSON
@@ -52,8 +61,19 @@ def known_only(value: Any, shape: dict[str, Any]) -> Any:  # noqa: ANN401 - any 
     return cast("Any", value)
 
 
-def without_newer(sent: Any, present: Any, shape: dict[str, Any]) -> Any:  # noqa: ANN401 - any JSON
-    """What was sent without nulls, and without values that are there already and newer than the document.
+def newer_in(value: Any, shape: dict[str, Any]) -> Iterator[str]:  # noqa: ANN401 - any JSON
+    """The values in lists that are newer than the document."""
+    shape = _named(shape)
+    if isinstance(value, dict):
+        parts: dict[str, Any] = shape.get("properties", _EMPTY)
+        for name, one in cast("dict[str, Any]", value).items():
+            yield from newer_in(one, parts.get(name, _EMPTY))
+    elif isinstance(value, list) and (legal := _named(shape.get("items", _EMPTY)).get("enum")):
+        yield from (one for one in cast("list[Any]", value) if isinstance(one, str) and one not in legal)
+
+
+def without_newer(sent: Any, present: Any, shape: dict[str, Any], newer: Collection[str]) -> Any:  # noqa: ANN401 - any JSON
+    """What was sent without nulls, and without values that the server answered once and the document lacks.
 
     No server refuses its own.
     """
@@ -62,29 +82,29 @@ def without_newer(sent: Any, present: Any, shape: dict[str, Any]) -> Any:  # noq
         theirs = cast("dict[str, Any]", present) if isinstance(present, dict) else {}
         parts: dict[str, Any] = shape.get("properties", _EMPTY)
         return {
-            name: without_newer(one, theirs.get(name), parts.get(name, _EMPTY))
+            name: without_newer(one, theirs.get(name), parts.get(name, _EMPTY), newer)
             for name, one in cast("dict[str, Any]", sent).items()
             if one is not None or name not in theirs or theirs[name] is not None
         }
     if isinstance(sent, list):
-        legal = _named(shape.get("items", _EMPTY)).get("enum")
-        own = cast("list[Any]", present) if isinstance(present, list) else []
-        return [one for one in cast("list[Any]", sent) if legal is None or one in legal or one not in own]
+        return [one for one in cast("list[Any]", sent) if isinstance(one, dict | list) or one not in newer]
     return sent
 
 
 def patched(
-    mode: PatchMode, checker: Checker, present: dict[str, Any], sent: dict[str, Any], content: bytes
+    server: Patching, checker: Checker, present: dict[str, Any], sent: dict[str, Any], content: bytes
 ) -> dict[str, Any]:
     """The fields of a change as they are put: checked, but for what the server answered itself.
 
     Raises:
         Refusal: what was sent breaks the document.
     """
+    mode = server.patch
+    server.newer.update(newer_in({name: present[name] for name in sent if name in present}, checker.shape or _EMPTY))
     try:
         checked = checker.body(content)
     except Refusal:
-        new = without_newer(sent, present, checker.shape or _EMPTY)
+        new = without_newer(sent, present, checker.shape or _EMPTY, server.newer)
         checked = checker.body(msgspec.json.encode(new))
     fields = {
         name: value

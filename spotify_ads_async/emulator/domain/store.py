@@ -139,6 +139,8 @@ class Store:
         self.user = User()
         self.processing_seconds = 0.0
         self.patch = PatchMode.MERGE
+        # Enum values that entities have or had, and the document lacks.
+        self.newer: set[str] = set()
         self.secret = rng.randbytes(32)
         self.storage = Storage(clock, rng, self.secret)
         self.listeners: list[Listener] = []

@@ -102,7 +102,7 @@ local function share(window)
   local report, state, at = window.report, window.state, window.now
   local withheld, wanted, active = report.withheld or 0, 0, 1
   for owner, other in pairs(state.owners) do
-    withheld, wanted = math.max(withheld, other.withheld), wanted + other.interactive
+    withheld, wanted = math.max(withheld, other.withheld or 0), wanted + other.interactive
     if owner ~= message.owner and other.asked + lease / 2 > at then active = active + 1 end
   end
   local capacity = report.capacity - withheld
@@ -124,7 +124,7 @@ local function share(window)
 end
 
 -- How many requests of a class may be granted now; bulk ones leave the reserve.
-local function room(window, kept)
+local function left(window, kept)
   return math.max(0, math.min(window.allowed, window.free - kept + #window.soon))
 end
 
@@ -149,7 +149,7 @@ local function grant(windows, claim, first, wanted, bulk)
     local window = windows[place + 1]
     window.kept = bulk and window.reserve or 0
     found[#found + 1] = window
-    granted = math.min(granted, room(window, window.kept))
+    granted = math.min(granted, left(window, window.kept))
   end
   for number = first, first + granted - 1 do
     local at = now
@@ -159,7 +159,7 @@ local function grant(windows, claim, first, wanted, bulk)
   for _, window in ipairs(found) do
     window.claimed = true
     window.starved = window.starved or granted < wanted
-    window.bound = window.bound or (granted < wanted and room(window, window.kept) == 0)
+    window.bound = window.bound or (granted < wanted and left(window, window.kept) == 0)
   end
   return usable
 end

@@ -34,11 +34,14 @@ def check_assets(account: Account, assets: Mapping[str, str], asset_format: str)
         "logo_asset_id": frozenset({"IMAGE"}),
         "canvas_asset_id": frozenset({"IMAGE", "VIDEO"}),
     }
-    for role, identifier in assets.items():
+    for role, types in allowed.items():  # an ad may have others, that are newer than the document
+        identifier = assets.get(role)
+        if identifier is None:
+            continue
         asset = account.assets.rows.get(identifier.lower())
         if asset is None:
             raise refused(f"assets.{role}: asset {identifier} was not found")
-        if asset["asset_type"] not in allowed[role]:
+        if asset["asset_type"] not in types:
             raise refused(f"assets.{role}: {asset['asset_type']} does not suit an ad set of format {asset_format}")
     if asset_format == "AUDIO" and "companion_asset_id" not in assets:
         raise refused("assets.companion_asset_id: required when the ad set's asset_format is AUDIO")

@@ -16,7 +16,7 @@ from spotify_ads_async.emulator.domain.handlers.ads import made_ad
 from spotify_ads_async.emulator.domain.handlers.campaigns import DEFAULT_OBJECTIVE, archive, made_campaign
 from spotify_ads_async.emulator.domain.handlers.drafts import forget
 from spotify_ads_async.emulator.domain.history import record
-from spotify_ads_async.emulator.domain.patching import put_back, without_newer
+from spotify_ads_async.emulator.domain.patching import newer_in, put_back, without_newer
 from spotify_ads_async.emulator.domain.shapes import named_shape
 from spotify_ads_async.emulator.domain.store import Account
 from spotify_ads_async.emulator.domain.tables import Row, Table
@@ -62,15 +62,19 @@ def _campaign(account: Account, draft: Row) -> Row:
     return {**row, "status": draft["status"]}
 
 
-def _known(table: Table, draft: Row, shape: str) -> Row:
-    """A draft without what is live already and newer than the document."""
-    return without_newer(draft, table.rows.get(draft["id"], {}), named_shape(shape))
+def _known(account: Account, table: Table, draft: Row, shape: str) -> Row:
+    """A draft without what is live already, or was, and is newer than the document."""
+    live, newer = table.rows.get(draft["id"], {}), account.store.newer
+    newer.update(newer_in(live, named_shape(shape)))
+    return without_newer(draft, live, named_shape(shape), newer)
 
 
 def _ad_set(account: Account, draft: Row, campaign: Row) -> Row:
     ad_products.hold("ad_set", "create", draft, campaign)
     row = made_ad_set(
-        account, check_named("AdSetCreateRequest", _known(account.ad_sets, draft, "AdSetCreateRequest")), draft["id"]
+        account,
+        check_named("AdSetCreateRequest", _known(account, account.ad_sets, draft, "AdSetCreateRequest")),
+        draft["id"],
     )
     return {**row, "status": "ARCHIVED"} if draft.get("status") == "ARCHIVED" else row
 
@@ -79,7 +83,7 @@ def _ad(account: Account, draft: Row, asset_format: str, campaign: Row) -> Row:
     ad_products.hold("ad", "create", draft, campaign)
     row = made_ad(
         account,
-        check_named("CreateAdRequest", _known(account.ads, draft, "CreateAdRequest")),
+        check_named("CreateAdRequest", _known(account, account.ads, draft, "CreateAdRequest")),
         asset_format,
         draft["id"],
     )

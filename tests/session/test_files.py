@@ -1,0 +1,53 @@
+"""Files that are written whole or not at all, whatever stands under their name."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import anyio
+import pytest
+
+from spotify_ads_async.core.files import whole_file, whole_file_off_loop
+
+
+def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("former")
+    with whole_file(path) as place:
+        place.write_text("new")
+        assert path.read_text() == "former"
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("rows.csv", "new")]
+
+
+async def test_nothing_is_left_of_what_failed(tmp_path: Path) -> None:
+    async def fail() -> None:
+        async with whole_file_off_loop(tmp_path / "rows.csv") as place:
+            await anyio.Path(place).write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
+    assert [one async for one in anyio.Path(tmp_path).iterdir()] == []
+
+
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "link.csv").symlink_to(tmp_path / "rows.csv")
+    (tmp_path / "rows.csv").write_text("former")
+    with whole_file(tmp_path / "link.csv") as place:
+        place.write_text("new")
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "rows.csv").read_text() == "new"
+
+
+def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(path.read_text()))
+    reader.start()
+    with whole_file(path) as place:
+        place.write_text("new")
+    reader.join()
+    assert (read, path.is_fifo()) == (["new"], True)
