@@ -9,8 +9,7 @@ from pathlib import Path
 import anyio.to_thread
 import msgspec
 
-from spotify_ads_async.auth.homes import state_folder
-from spotify_ads_async.auth.profiles import replace_file
+from spotify_ads_async.auth.homes import replace_file, state_folder
 from spotify_ads_async.cli.terminal import somebody_watches
 from spotify_ads_async.cli.text import printable
 from spotify_ads_async.errors import ConfigurationError
