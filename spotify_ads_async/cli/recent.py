@@ -9,7 +9,6 @@ from pathlib import Path
 import anyio.to_thread
 import msgspec
 
-from spotify_ads_async.auth.homes import replace_file, state_folder
 from spotify_ads_async.cli.terminal import somebody_watches
 from spotify_ads_async.cli.text import printable
 from spotify_ads_async.errors import ConfigurationError
@@ -38,6 +37,8 @@ async def remember(plural: str, shown: Iterable[tuple[str, str]]) -> None:
 
 
 def _keep(plural: str, found: list[tuple[str, str]]) -> None:
+    from spotify_ads_async.auth.homes import replace_file  # noqa: PLC0415 - most commands write none
+
     kept = _read()
     new = dict(found)
     kept[plural] = [*new.items(), *(one for one in kept.get(plural, []) if one[0] not in new)][:MOST]
@@ -46,6 +47,8 @@ def _keep(plural: str, found: list[tuple[str, str]]) -> None:
 
 
 def _file() -> Path:
+    from spotify_ads_async.auth.homes import state_folder  # noqa: PLC0415 - most commands need none
+
     return state_folder() / "recent.json"
 
 

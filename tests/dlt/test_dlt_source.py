@@ -21,7 +21,7 @@ import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from spotify_ads_async import AdsClient, ConfigurationError, Governor, RetryPolicy
-from spotify_ads_async.dlt import backfill, spotify_ads
+from spotify_ads_async.dlt import DEFAULT_METRICS, backfill, spotify_ads
 from spotify_ads_async.dlt.reports import ReportStream
 from spotify_ads_async.models import ReportEntityType, ReportGranularity
 from tests.dlt.ads_server import AdsServer, ads_server, row
@@ -229,6 +229,17 @@ def test_a_metric_that_makes_a_report_fail_is_left_out_and_named(server: AdsServ
     assert server.reports_asked(A)[-1][0] == day(13), "days that lack a metric are not taken for settled"
 
 
+def test_today_is_partial_and_read_again(server: AdsServer, warehouse: Warehouse) -> None:
+    for impressions in (1, 2):
+        server.rows[A] = [row(day(0), impressions=impressions)]
+        warehouse.load(lookback_days=0, start=day(3), metrics=DEFAULT_METRICS)
+    assert warehouse.read("impressions, impressions_hidden") == [(2, False)]
+    assert server.reports_asked(A)[-1] == (day(0), day(0))
+    columns = warehouse.pipeline.default_schema.get_table("campaign_report_daily")["columns"]
+    asked = {f"{name.lower()}{end}" for name in DEFAULT_METRICS for end in ("", "_hidden")}
+    assert asked <= columns.keys(), "what was asked for has columns also while nothing was measured"
+
+
 def test_a_start_that_is_moved_back_loads_what_is_missing(server: AdsServer, warehouse: Warehouse) -> None:
     server.rows[A] = [row(day(back), impressions=back) for back in range(40)]
     warehouse.load(start=day(9), lookback_days=2)
@@ -285,13 +296,9 @@ backfill(pipeline, {day(199)!r}, accounts=[{A!r}], metrics=["IMPRESSIONS"], tabl
 @pytest.mark.soak
 def test_a_hundred_thousand_rows_of_one_moment_leave_a_small_state(server: AdsServer, warehouse: Warehouse) -> None:
     same = "2026-01-01T00:00:00Z"
-    server.entities["campaigns"][A] = [
-        {"id": f"{number:08x}-0000-4000-8000-000000000000", "updated_at": same} for number in range(100_000)
-    ]
-    server.rows[A] = [
-        row(day(1), f"{number:08x}-0000-4000-8000-000000000000", impressions=1) for number in range(100_000)
-    ]
-    warehouse.load("campaigns", "campaign_report_daily", start=day(1))
+    ids = (f"{number:08x}-0000-4000-8000-000000000000" for number in range(100_000))
+    server.entities["campaigns"][A] = [{"id": one, "updated_at": same} for one in ids]
+    warehouse.load("campaigns")
     assert warehouse.read("count(*), 0", "campaigns") == [(100_000, 0)]
     assert len(json.dumps(warehouse.pipeline.state, default=str)) < 10_000
 

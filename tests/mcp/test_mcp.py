@@ -289,6 +289,26 @@ async def test_fields_newer_than_this_package_are_told() -> None:
     assert page["rows"] == [{"id": "1", "mood": "CALM", "budget": {"amount": "5.5", "pacing": "EVEN"}}]
 
 
+async def test_a_plan_expires(server: Emulator, ads: AdsClient, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spotify_ads_async.mcp.writing._LIFETIME_SECONDS", -1.0)
+    target = (await ads.ad_account(server.ad_account_id).ad_sets.list(limit=1)).items[0]
+    plan = await call("plan_pause", ad_account_id=server.ad_account_id, kind="ad_sets", ids=[target.id])
+    about = {"ad_account_id": server.ad_account_id, "plan_id": plan["plan_id"], "live": True}
+    assert "has expired" in await call("apply_plan", **about, confirmation=plan["to_apply"]["confirmation"])
+    assert await ads.ad_account(server.ad_account_id).ad_sets.get(target.id or "") == target
+
+
+async def test_a_write_whose_answer_is_lost_is_read_back(server: Emulator, ads: AdsClient, call: Call) -> None:
+    target = (await ads.ad_account(server.ad_account_id).ad_sets.list(limit=1)).items[0]
+    wish = {"ad_account_id": server.ad_account_id, "kind": "ad_sets", "rows": [{"id": target.id, "name": "Once"}]}
+    plan = await call("plan_changes", **wish)
+    server.add_fault("lost_answer", operation="updateAdSet", times=1)
+    about = {"ad_account_id": server.ad_account_id, "plan_id": plan["plan_id"], "live": True}
+    ended = await call("apply_plan", **about, confirmation=plan["to_apply"]["confirmation"])
+    assert ended["outcomes"] == {"done": 1}
+    assert server.statistics().operations["updateAdSet"] == 1, "sent once, and read back"
+
+
 async def test_wrong_wishes_are_refused_at_planning(server: Emulator, call: Call) -> None:
     account = {"ad_account_id": server.ad_account_id, "kind": "ad_sets"}
     assert "nmae" in await call("plan_changes", **account, set=["nmae=x"])
