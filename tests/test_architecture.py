@@ -100,10 +100,14 @@ def test_the_core_imports_no_extra() -> None:
     assert ended.stdout.strip() == "[]"
 
 
+LOADED_LATER = {"bulk/__init__.py"}
+"""Lists of the command line need a few modules of this package, and would start a quarter later with all of it."""
+
+
 @pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_a_module_holds_the_names_that_it_gives(file: Path) -> None:
     functions = {node.name for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.FunctionDef)}
-    assert "__getattr__" not in functions
+    assert ("__getattr__" in functions) == (str(file.relative_to(PACKAGE)) in LOADED_LATER)
 
 
 def test_the_public_api_loads_no_models() -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.core.tasks import some_at_once
-from spotify_ads_async.errors import NotFound
+from spotify_ads_async.errors import RequestRejected
 from spotify_ads_async.pagination import READ_AHEAD, ListCall
 from spotify_ads_async.pagination.order import with_order
 from spotify_ads_async.pagination.page import Caller
@@ -20,6 +20,7 @@ PAGE_SIZE = 50
 """The largest page that the lists of campaigns, ad sets and ads give."""
 
 _WITHOUT_ASKING = 2
+_MISSING = frozenset({400, 404})
 
 Found = tuple[str, msgspec.Struct | None]
 """An id and its entity, None where there is none."""
@@ -100,8 +101,10 @@ class _Reader:
                 found = await self._caller.call(
                     self._entity.get, path={**self._path, self._entity.id_column: entity_id}
                 )
-            except NotFound:
-                found = None
+            except RequestRejected as refused:
+                # Of an id that is not there the document has no 404 for every kind: then 400 says the same.
+                if refused.status not in _MISSING:
+                    raise
             self.missing.pop(entity_id, None)
             await self._take([(entity_id, found)])
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import typer
 
-from spotify_ads_async.bulk import ENTITIES, Entity
+from spotify_ads_async.bulk.entities import ENTITIES, Entity
 from spotify_ads_async.bulk.plan.columns import Column, Kind, columns_of
 from spotify_ads_async.bulk.workbook.describing import choices_of, describe
-from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS
 from spotify_ads_async.cli.kinds import KINDS, ListedKind
 from spotify_ads_async.cli.recent import recalled
 
@@ -35,6 +34,8 @@ def complete_setting(ctx: typer.Context, incomplete: str) -> Offer:
     entity = _entity(ctx)
     if entity is None:
         return []
+    from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS  # noqa: PLC0415 - few words need them
+
     made = ctx.info_name == "create"
     columns = columns_of(NEW_KINDS[entity.plural].create.body) if made else entity.columns
     return _fields_or_values(columns, incomplete, entity.plural)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 import typer
 
-from spotify_ads_async.bulk import ENTITIES, Entity
+from spotify_ads_async.bulk.entities import ENTITIES, Entity
 from spotify_ads_async.bulk.plan.cells import amount_cell
 from spotify_ads_async.bulk.plan.columns import Column, suggestion
 from spotify_ads_async.bulk.plan.columns import Kind as ColumnKind

@@ -10,11 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from typer.core import TyperCommand
 
-from spotify_ads_async.bulk import ENTITIES, Entity
+from spotify_ads_async.bulk.entities import ENTITIES, Entity
 from spotify_ads_async.bulk.plan.cells import in_words, parse_cell
-from spotify_ads_async.bulk.plan.columns import Column, Kind, columns_of
+from spotify_ads_async.bulk.plan.columns import Column, columns_of
 from spotify_ads_async.bulk.plan.typed import cell_text
 from spotify_ads_async.bulk.workbook.describing import describe
 from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS, lacking
@@ -24,7 +23,6 @@ from spotify_ads_async.pagination import ListCall
 
 __all__ = [
     "example_body",
-    "field_help",
     "put_value",
     "what_is_wrong",
 ]
@@ -102,35 +100,3 @@ async def _first_asset(client: AdsClient, ad_account: str, asset_type: str) -> s
         if str(getattr(one, "asset_type", "")) == asset_type and one.id:
             return str(one.id)
     return f"ID OF AN {asset_type} ASSET"
-
-
-def field_help(struct: type[msgspec.Struct], *, whole: bool) -> type[TyperCommand]:
-    """A command whose help ends with the fields of a request.
-
-    What each holds, in which unit, and which must be there.
-    """
-
-    class WithFields(TyperCommand):
-        def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - click's own
-            """Write the fields."""
-            super().format_epilog(ctx, formatter)
-            columns = columns_of(struct)
-            needed = set(lacking(struct, {})) if whole else set[str]()
-            shown = {
-                name: one
-                for name, one in columns.items()
-                if one.kind is not Kind.MONEY and not _is_whole(name, columns)
-            }
-            with formatter.section(
-                "Fields (--set FIELD=VALUE), * must be there" if whole else "Fields (--set FIELD=VALUE)"
-            ):
-                formatter.write_dl(
-                    [(f"{name}{' *' if name in needed else ''}", describe(one)) for name, one in shown.items()]
-                )
-
-    return WithFields
-
-
-def _is_whole(name: str, columns: Mapping[str, Column]) -> bool:
-    """Whether a column is an object whose parts are columns themselves."""
-    return any(one.startswith(f"{name}.") for one in columns)

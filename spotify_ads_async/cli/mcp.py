@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import sys
 from contextlib import AsyncExitStack
 from typing import Annotated
 
@@ -33,7 +35,7 @@ def mcp(
     try:
         from spotify_ads_async.mcp import Caps, Writer, ads_server  # noqa: PLC0415 - an extra
     except ImportError as missing:
-        usage_error(f"{missing.name} is not installed: pip install 'spotify-ads-async[cli,mcp]'")
+        usage_error(f"the MCP server needs {missing.name}: pip install 'spotify-ads-async[cli,mcp]'")
 
     async def serve() -> None:
         async with connected() as ads, AsyncExitStack() as stack:
@@ -43,9 +45,19 @@ def mcp(
                 writer = await stack.enter_async_context(Writer(ads, folder, Caps(rows=most_rows, money=most_money)))
             server = ads_server(ads, writer)
             if http:
+                _require_free(port)
                 say(f"http://127.0.0.1:{port}/mcp · Ctrl-C ends it")
                 await server.run_streamable_http_async(host="127.0.0.1", port=port)
             else:
                 await server.run_stdio_async()
 
     run(serve)
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(sys.platform != "win32"))
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            usage_error(f"cannot listen on 127.0.0.1:{port}: {error.strerror}")

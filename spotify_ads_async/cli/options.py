@@ -15,6 +15,7 @@ from spotify_ads_async.cli.run import in_words, usage_error
 __all__ = [
     "AdAccount",
     "AdAccounts",
+    "AdProduct",
     "AllAccounts",
     "Fields",
     "Limit",
@@ -74,6 +75,17 @@ Query: TypeAlias = Annotated[
 ]
 Wide: TypeAlias = Annotated[
     bool, typer.Option("--wide", help="A table of every column with whole IDs, wider than the terminal if need be.")
+]
+AdProduct: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--ad-product",
+        metavar="NAME",
+        help=(
+            "Hold it to the rules of this ad product, such as CONTENT; by default that of its campaign. With none, to"
+            " no rules."
+        ),
+    ),
 ]
 Limit: TypeAlias = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")]
 Fields: TypeAlias = Annotated[

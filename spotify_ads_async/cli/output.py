@@ -20,6 +20,7 @@ from spotify_ads_async.cli.parquet import NO_KINDS, ColumnKind, ParquetRows
 from spotify_ads_async.cli.run import say, usage_error
 from spotify_ads_async.cli.terminal import console, fitted, progress_line, put, write_line
 from spotify_ads_async.cli.text import printable, printable_json
+from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.money import format_micros
 
 __all__ = ["Output", "Rows", "flat", "show", "show_done"]
@@ -68,7 +69,7 @@ class Rows:
 
     Raises:
         ConfigurationError: a Parquet file is wanted, and the extra ``tables`` is missing.
-        typer.BadParameter: a Parquet file would go to a terminal.
+        typer.BadParameter: a Parquet file would go to a terminal, or the extra ``tables`` is missing.
     """
 
     def __init__(
@@ -211,7 +212,10 @@ class _Parquet:
     def __init__(self, stream: TextIO, columns: Sequence[str], kinds: Mapping[str, ColumnKind]) -> None:
         from spotify_ads_async.reports.tables import require  # noqa: PLC0415 - what few commands need shall delay none
 
-        require("pyarrow")
+        try:
+            require("pyarrow")
+        except ConfigurationError as error:
+            usage_error(str(error))
         if stream.isatty():
             usage_error(
                 "a Parquet file is no text for a terminal: send it to a file, as in `… --output parquet > rows.parquet`"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeAlias
+from typing import Any
 
 import msgspec
-import typer
 
 from spotify_ads_async.ad_products import AdProducts, Violation
 from spotify_ads_async.bulk.plan.products import KINDS
@@ -15,22 +14,10 @@ from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import InvalidRequest, SpotifyAdsError
 from spotify_ads_async.validation.ad_products import DEFAULT_PRODUCT, Action, EntityKind, product_of
 
-__all__ = ["AdProduct", "hold_to_product", "refusal"]
+__all__ = ["hold_to_product", "refusal"]
 
 _PARENTS: Mapping[EntityKind, str] = {"campaign": "", "ad_set": "campaign_id", "ad": "ad_set_id"}
 _UNCHECKED = "none"
-
-AdProduct: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--ad-product",
-        metavar="NAME",
-        help=(
-            "Hold it to the rules of this ad product, such as CONTENT; by default that of its campaign. With none, to"
-            " no rules."
-        ),
-    ),
-]
 
 
 async def hold_to_product(

@@ -9,8 +9,6 @@ from pathlib import Path
 import anyio.to_thread
 import msgspec
 
-from spotify_ads_async.auth.homes import state_folder
-from spotify_ads_async.auth.profiles import replace_file
 from spotify_ads_async.cli.terminal import somebody_watches
 from spotify_ads_async.cli.text import printable
 from spotify_ads_async.errors import ConfigurationError
@@ -39,6 +37,8 @@ async def remember(plural: str, shown: Iterable[tuple[str, str]]) -> None:
 
 
 def _keep(plural: str, found: list[tuple[str, str]]) -> None:
+    from spotify_ads_async.auth.profiles import replace_file  # noqa: PLC0415 - looking for a keyring takes its time
+
     kept = _read()
     new = dict(found)
     kept[plural] = [*new.items(), *(one for one in kept.get(plural, []) if one[0] not in new)][:MOST]
@@ -47,6 +47,8 @@ def _keep(plural: str, found: list[tuple[str, str]]) -> None:
 
 
 def _file() -> Path:
+    from spotify_ads_async.auth.homes import state_folder  # noqa: PLC0415 - most commands need none
+
     return state_folder() / "recent.json"
 
 

@@ -44,7 +44,7 @@ EXIT_CODES: Mapping[int, str] = {
 
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-_USAGE_ERRORS = (ConfigurationError, SpreadsheetError, bulk.BadExpression, bulk.NotAPlan, OSError)
+_USAGE_ERRORS = (ConfigurationError, SpreadsheetError, OSError)
 
 
 def say(message: str) -> None:
@@ -93,7 +93,7 @@ def _ended_by(error: BaseException) -> int:
     if isinstance(error, ConsentNeeded):
         say(str(error))
         return USAGE
-    if isinstance(error, _USAGE_ERRORS):
+    if isinstance(error, (*_USAGE_ERRORS, bulk.BadExpression, bulk.NotAPlan)):
         _tell("error", error)
         return USAGE
     if isinstance(error, InvalidRequest | OutcomeUnknown | bulk.BadChanges | bulk.PlanInUse | bulk.WrongPlan):

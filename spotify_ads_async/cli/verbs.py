@@ -14,7 +14,7 @@ import anyio.to_thread
 import msgspec
 import typer
 
-from spotify_ads_async.bulk import Entity, Options
+from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.cli.completing import complete_id
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes
@@ -94,6 +94,7 @@ def _add(app: typer.Typer, entity: Entity, verb: str, setting: str) -> None:
         account = needed(ad_account)
 
         async def command() -> int:
+            from spotify_ads_async.bulk import Options  # noqa: PLC0415 - lists, in the same group, need none
             from spotify_ads_async.cli import bulk_work  # noqa: PLC0415 - lists, in the same group, need none
 
             working = bulk_work.Working(options=Options(), results=None, yes=yes, dry_run=dry_run)

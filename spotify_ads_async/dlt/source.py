@@ -25,6 +25,7 @@ from spotify_ads_async import (
     AdsClient,
     ConfigurationError,
     Governor,
+    InvalidAnswer,
     Limit,
     RateLimited,
     RequestRejected,
@@ -43,21 +44,9 @@ logger = logging.getLogger("spotify_ads_async.dlt")
 
 ClientFactory: TypeAlias = Callable[[], AdsClient]
 
-DEFAULT_METRICS: tuple[str, ...] = (
-    "IMPRESSIONS",
-    "REACH",
-    "FREQUENCY",
-    "CLICKS",
-    "CTR",
-    "SPEND",
-    "STARTS",
-    "FIRST_QUARTILES",
-    "MIDPOINTS",
-    "THIRD_QUARTILES",
-    "COMPLETES",
-    "COMPLETION_RATE",
-    "VIDEO_VIEWS",
-)
+_DELIVERY = ("IMPRESSIONS", "REACH", "FREQUENCY", "CLICKS", "CTR", "SPEND")
+_PLAYS = ("STARTS", "FIRST_QUARTILES", "MIDPOINTS", "THIRD_QUARTILES", "COMPLETES", "COMPLETION_RATE", "VIDEO_VIEWS")
+DEFAULT_METRICS: tuple[str, ...] = (*_DELIVERY, *_PLAYS)
 """What Ads Manager shows of a campaign, without breakdowns."""
 
 _CURSOR_OVERLAP = timedelta(minutes=10)
@@ -106,7 +95,10 @@ def spotify_ads(
         raise ConfigurationError(f"end {last} is before start {first}")
     if lookback_days < 0:
         raise ConfigurationError(f"lookback_days is 0 or more, not {lookback_days}")
-    fields = tuple(ReportFieldType(name) for name in metrics)
+    if isinstance(accounts, str) or accounts == [] or isinstance(metrics, str) or not metrics:
+        raise ConfigurationError("accounts and metrics are lists of one at least; leave accounts out for every account")
+    named = None if accounts is None else [account.lower() for account in accounts]
+    fields = tuple(dict.fromkeys(ReportFieldType(name.upper()) for name in metrics))
     known = all(metric.known for metric in fields)
     client = client or _client_of(settings_from(os.environ))
 
@@ -118,7 +110,7 @@ def spotify_ads(
         yield dlt.resource(businesses, primary_key="id", write_disposition="merge", max_table_nesting=0)
         for name, read in _MERGED.items():
             key = "change_id" if name == "change_history" else "id"
-            yield _stream(client, accounts, name, read, primary_key=key, write_disposition="merge")
+            yield _stream(client, named, name, read, primary_key=key, write_disposition="merge")
         streams: list[ReportStream | InsightStream] = [
             ReportStream(entity_type, granularity, fields, first, last, timedelta(days=lookback_days))
             for entity_type in _ENTITIES
@@ -131,7 +123,7 @@ def spotify_ads(
             # dlt deletes what has a slice that comes again, and inserts what is not marked as removed.
             merge = {"disposition": "merge", "strategy": "delete-insert"}
             hints = {"columns": stream.columns(), "merge_key": "slice", "write_disposition": merge}
-            yield _stream(client, accounts, stream.name, stream.rows, known=known, **hints)
+            yield _stream(client, named, stream.name, stream.rows, known=known, **hints)
 
     return dlt.source(resources, name="spotify_ads", max_table_nesting=0)()
 
@@ -192,6 +184,7 @@ def _stream(
     """One table of every account. What is refused is named in a table of its own, and the rest is read."""
     # The hints are the table's alone, so that the table of problems has none of them.
     table = dlt.mark.make_hints(table_name=stream, **hints)
+    key: str = hints.get("primary_key", "slice")
 
     async def load(send: MemoryObjectSendStream[Any]) -> None:
         problems: dict[str, SpotifyAdsError] = {}
@@ -202,8 +195,12 @@ def _stream(
                 async for account_id, batch in batches:
                     if isinstance(batch, tuple):
                         problems[f"{batch[0]} of ad account {account_id}"] = batch[1]
-                    else:
-                        await send.send(dlt.mark.with_hints(batch, table, create_table_variant=True))
+                        continue
+                    kept = [row for row in batch if row.get(key) is not None]
+                    if len(kept) < len(batch):
+                        nameless = InvalidAnswer(f"the API tells no {key}, without which nothing can be merged")
+                        problems[f"rows without {key} of ad account {account_id}"] = nameless
+                    await send.send(dlt.mark.with_hints(kept, table, create_table_variant=True))
             problems |= {f"business {place}": error for place, error in batches.refused_businesses.items()}
             for account_id, error in batches.failures.items():
                 if not isinstance(error, RequestRejected) or isinstance(error, RateLimited):

@@ -1,7 +1,4 @@
-"""AdaptiveLimits: what the server's answers change.
-
-They can only tighten: pause a window, leave tokens to others, space departures.
-"""
+"""AdaptiveLimits: what answers change. They only tighten: pause a window, leave tokens to others, space departures."""
 
 from __future__ import annotations
 
@@ -137,10 +134,7 @@ def _named(flow: Flow, seen: RateHeaders) -> list[Window]:
 
 
 def _culprits(flow: Flow, seen: RateHeaders) -> list[Window]:
-    """Which windows a refusal means.
-
-    Those named as empty, else the reporting one, which takes precedence over the general ones.
-    """
+    """The windows that a refusal means: those named as empty, else the reporting one, which goes before the general."""
     named = [] if seen.remaining else _named(flow, seen)
     reporting = [window for window in flow.windows if window.limit.name == "reporting"]
     return named or reporting or list(flow.windows)

@@ -25,8 +25,10 @@ class Admission:
 
     Leaving the block counts as the answer where nothing was told before, and as giving the request up where an
     exception ends the block: then the server may count it for as long as ``counted_within`` says. ``retry_after`` is
-    what an answer of 400 and above asks to wait, in seconds.
+    what an answer of 300 and above asks to wait, in seconds.
     """
+
+    retry_after: float | None
 
     __slots__ = (
         "_adaptive",
@@ -46,7 +48,6 @@ class Admission:
         self._open = False
         self.priority = priority
         self.max_wait = max_wait
-        self.retry_after: float | None = None
 
     def enter_nowait(self) -> bool:
         """Whether the request may leave without a wait; then its tokens are taken."""
@@ -89,17 +90,15 @@ class Admission:
             self.give_up()
 
     def answered(self, *, status: int, headers: Mapping[str, str] = _NO_HEADERS) -> None:
-        """The answer's headers arrived: the tokens are back one window from now.
-
-        What they say about quota is heeded.
-        """
+        """The answer's headers arrived, and are heeded: the tokens are back one window from now."""
         if not self._open:
             return
         self._open = False
         scheduler, flow = self._adaptive.scheduler, self._flow
         now = scheduler.clock()
-        if status >= 400:
-            self.retry_after = retry_after(headers, datetime.now(UTC))
+        asked = None
+        if status >= 300:
+            self.retry_after = asked = retry_after(headers, datetime.now(UTC))
         if now < scheduler.late_until or flow.grants is not None:
             flow.settle(self._grant, now)
         else:
@@ -112,7 +111,7 @@ class Admission:
             or scheduler.refusing
             or (headers and ("X-RateLimit-Remaining" in headers or "x-ratelimit-remaining" in headers))
         ):
-            self._adaptive.on_response(flow, self._departure, status, headers, now, asked=self.retry_after)
+            self._adaptive.on_response(flow, self._departure, status, headers, now, asked=asked)
 
     def not_sent(self) -> None:
         """No byte of the request left: the tokens go straight back."""

@@ -16,7 +16,7 @@ from spotify_ads_async.governor.admission import Admission
 from spotify_ads_async.governor.limits import PUBLISHED_LIMITS, Limit, checked_limits
 from spotify_ads_async.governor.scheduler import Scheduler
 from spotify_ads_async.governor.shared.claims import Claims, OnStoreFailure
-from spotify_ads_async.governor.shared.conversation import lease_seconds
+from spotify_ads_async.governor.shared.grants import lease_seconds
 from spotify_ads_async.governor.shared.store import Store, open_store
 from spotify_ads_async.governor.snapshot import Snapshot, shown
 from spotify_ads_async.governor.wait_queue import Flow, Priority

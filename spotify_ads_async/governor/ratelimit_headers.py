@@ -1,7 +1,6 @@
 """Rate-limit headers: what the server's answers say about quota. Pure; headers may be absent, wrong or contradictory.
 
-Sources: ``Retry-After`` in the Ads API's introduction, ``X-RateLimit-*`` on its v3 pages; RFC 9110 for seconds and
-dates.
+Sources: ``Retry-After`` in the Ads API's introduction, ``X-RateLimit-*`` on its v3 pages; RFC 9110.
 """
 
 from __future__ import annotations

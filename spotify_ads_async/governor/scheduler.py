@@ -127,10 +127,7 @@ class Scheduler:
         self._belong_to(None)
 
     def begin_anew(self) -> None:
-        """This process is a fork.
-
-        Nobody waits here, and what the parent has under way is no business of this process.
-        """
+        """This process is a fork: nobody waits here, and what is under way is the parent's."""
         self._timer = None  # it is the parent's loop's
         self._belong_to(None)
         self.forked_at_departure = self.departures

@@ -59,6 +59,14 @@ class Window:
             tokens here are this process's requests alone.
     """
 
+    # Each admission reads a dozen of these: without slots it costs 7 % more.
+    __slots__ = (  # noqa: SIM905 (thirty lines for a list)
+        "limit owner key shared cycle available settled waiting_interactive waiting_bulk overtaken bulk_left_at active "
+        "interactive_taken _demand _demand_counted_from guarded smooth reserved_for_others reserved_told foreign pacer "
+        "paused_until asked_until pause_length pause_cause _after_pause _after_pause_until refused_in_a_row "
+        "refused_at_departure remaining_heard_at_departure"
+    ).split()
+
     def __init__(
         self, limit: Limit, *, owner: str, key: str, smooth: bool, now: float, clock_resolution: float, shared: bool
     ) -> None:
@@ -72,7 +80,7 @@ class Window:
         self._demand_counted_from = now
         self.guarded = self.smooth = False
         self.active = 1
-        self.held_back = self.reserved_for_others = self.reserved_told = 0
+        self.reserved_for_others = self.reserved_told = 0
         self.foreign = ForeignUsage(limit.requests, self.cycle)
         self.pacer: Pacer | None = None
         self.paused_until = self.asked_until = -math.inf
@@ -95,6 +103,11 @@ class Window:
         return self.out - len(self.settled)
 
     @property
+    def held_back(self) -> int:
+        """Tokens that the smooth rhythm leaves unused."""
+        return min(self.limit.requests - 1, math.ceil(self.limit.requests * _HELD_BACK_SHARE)) if self.smooth else 0
+
+    @property
     def waiting(self) -> int:
         """Requests in the queue that need a token of this window."""
         return self.waiting_interactive + self.waiting_bulk
@@ -104,10 +117,11 @@ class Window:
 
         Tokens, the end of a pause and of what follows it, tokens that were left to others.
         """
-        settled, over = self.settled, now - self.cycle
+        settled, over, back = self.settled, now - self.cycle, 0
         while settled and settled[0] <= over:
             settled.popleft()
-            self.available += 1
+            back += 1
+        self.available += back
         if self.guarded:
             self.foreign.ease(now)
             if self._after_pause_until <= now:
@@ -139,7 +153,6 @@ class Window:
     def smooth_out(self) -> None:
         """Space departures from now on, and leave a few tokens unused."""
         self.smooth = True
-        self.held_back = min(self.limit.requests - 1, math.ceil(self.limit.requests * _HELD_BACK_SHARE))
         self.reckon_reserved()
 
     def pause(self, until: float, now: float, cause: str, *, asked_until: float) -> bool:

@@ -108,6 +108,8 @@ class Writer:
             changes.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
             try:
                 await bulk.plan_changes(self._ads, ad_account_id, changes, path)
+            except bulk.BadChanges as error:  # what it calls lines of a file are the agent's rows
+                raise ToolError(as_text(str(error).replace(f"{changes}:", "row "))[1:-1]) from None
             finally:
                 changes.unlink()
         return self._shown(ad_account_id, path)

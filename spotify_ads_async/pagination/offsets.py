@@ -375,7 +375,7 @@ class OffsetPager(Generic[ItemT]):
         ):
             return True
         # Counted alike all along, each row met, and nothing that had not come before.
-        every = self._least_total == self._most_total and unseen == 0
+        every = self._least_total == self._most_total and self._counted(len(self._seen)) == 0
         return self._sweeps > 1 and (whole or every) and not sweep.found
 
     def _void(self, *, calm: bool | None = None) -> bool:

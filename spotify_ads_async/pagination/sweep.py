@@ -67,6 +67,8 @@ class Sweep:
         """
         self._totals.add(total)
         if not keys:
+            # What stood behind the last row may have moved before it meanwhile.
+            self.unproven |= not first and total != self._total
             return []
         new = [index for index, key in enumerate(keys) if self.met.add(key)]
         tail = len(self.tail)

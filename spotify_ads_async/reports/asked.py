@@ -55,6 +55,8 @@ class Asked:
             )
 
     def _faults(self, page: Page[Any]) -> Iterator[str]:
+        if getattr(page.answer, "rows", None) is None and getattr(page.answer, "granularity", None) is None:
+            yield "comes without rows and without a granularity"
         for parameter, attribute in _ECHOES.items():
             asked, told = self._query.get(parameter), getattr(page.answer, attribute, None)
             if asked is not None and told is not None and str(told) != str(asked):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 
 from spotify_ads_async.errors import ConfigurationError, InvalidRequest
 from spotify_ads_async.models.reports import (
@@ -42,8 +42,8 @@ Moment = date | datetime
 class Reports(reports.Reports):
     """Reports. They also spend the limit for reporting.
 
-    A date stands for its midnight in UTC, and a time without an offset is one in UTC. The end of a range by day is
-    included.
+    A date stands for its midnight in UTC, and a time without an offset is one in UTC. The end of a range is included:
+    by day its whole day, and by hour its hour, or all hours so far of an end that is a date.
     """
 
     def aggregate(  # type: ignore[override]  # lists are read, so one of a narrower row is one of rows
@@ -109,7 +109,7 @@ class Reports(reports.Reports):
                 "entity_type": entity_type,
                 "fields": fields,
                 "report_start": instant(report_start),
-                "report_end": instant(report_end),
+                "report_end": _last_hour(report_end) if granularity == "HOUR" else instant(report_end),
                 "granularity": granularity,
                 "include_parent_entity": include_parent_entity,
                 "entity_ids": entity_ids,
@@ -227,6 +227,14 @@ class Reports(reports.Reports):
             attribution_window=attribution_window,
         )
         return CsvReport(self._session, self._ad_account_id, body, timeout=timeout, any_header=any_header)
+
+
+def _last_hour(end: Moment | UnsetType) -> datetime | UnsetType:
+    """The last hour of a range: of a date, its last one, or the present one while it lasts."""
+    if not isinstance(end, date) or isinstance(end, datetime):
+        return instant(end)
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    return now if end == now.date() else datetime.combine(end, time(23), UTC)
 
 
 def _type_beside(

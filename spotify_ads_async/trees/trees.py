@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from datetime import datetime
@@ -29,6 +30,8 @@ from spotify_ads_async.trees.tree import CampaignTree, Rename, same
 from spotify_ads_async.types import Answer
 
 __all__ = ["Trees"]
+
+logger = logging.getLogger("spotify_ads_async")
 
 _ARCHIVED = "ARCHIVED"
 
@@ -185,14 +188,20 @@ class Trees:
 
         Only what is archived is left out, with what is in it.
         """
-        written: set[str | None] = set()
+        written: dict[str | None, bool] = {}
         async for kind, parent, one in self._everything():
             found = cast("Any", one)
             if not found.id or (kind != "campaign" and not parent):
                 raise InvalidAnswer(f"a list leaves out ids of {kind}s, so that nobody knows what belongs to what")
-            # A parent that is not in the file is archived, or was made while this reads.
-            if (archived or found.status != _ARCHIVED) and (kind == "campaign" or parent in written):
-                written.add(found.id)
+            if kind != "campaign" and parent not in written:
+                logger.warning(
+                    "%s %s is left out: its parent %s was not listed, so it was made meanwhile, or the list lacks it",
+                    kind,
+                    found.id,
+                    parent,
+                )
+            written[found.id] = (archived or found.status != _ARCHIVED) and written.get(parent, kind == "campaign")
+            if written[found.id]:
                 yield kind, line_of(kind, one)
 
     async def _everything(self) -> AsyncIterator[tuple[str, str | None, Answer]]:

@@ -123,9 +123,8 @@ async def test_thousands_of_rows_and_many_kills(
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(
-    "fault", ["lost_answer", "truncated", "garbage", "reset", "indeterminate", "html", "error", "unknown_fields"]
-)
+@pytest.mark.parametrize("fault", ["lost_answer", "truncated", "garbage", "reset", "indeterminate", "html", "error"])
 async def test_every_fault_of_changes_and_of_looks_with_kills(worlds: MakeWorld, fault: str) -> None:
-    looks = ("getAdSetsByAdAccountId", "getAdSetById")
+    # A read that is answered with garbage ends a run: nothing is sent on what cannot be read.
+    looks = () if fault == "garbage" else ("getAdSetsByAdAccountId", "getAdSetById")
     await proof(worlds, rows=300, kills=3, faults={fault: 0.15}, seed=3, looks=looks)

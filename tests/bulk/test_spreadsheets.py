@@ -365,3 +365,15 @@ async def test_failed_rows_are_a_workbook_to_mend_and_apply_again(desk: Desk) ->
     live = {row["id"]: row for row in world.ad_sets}
     assert (live[one]["name"], live[one]["budget"]["micro_amount"]) == ("Autumn A", 12_500_000)
     assert (live[two]["name"], live[two]["targets"]["genders"]) == ("Autumn B", ["MALE"])
+
+
+@pytest.mark.parametrize("kind", ["ad_set", "campaign", "ad"])
+@pytest.mark.parametrize("others", [0, 4])
+async def test_an_id_that_is_not_there_is_a_refused_row(world: World, kind: str, others: int) -> None:
+    live = [row["id"] for row in getattr(world.account, f"{kind}s") if row["status"] == "ACTIVE"][:others]
+    unknown = "00000000-0000-4000-8000-00000000abcd"
+    path = world.folder / "changes.csv"
+    path.write_text("\n".join([f"{kind}_id,name", *(f"{one},Autumn" for one in live), f"{unknown},Nobody"]))
+    with pytest.raises(bulk.BadChanges) as caught:
+        await world.plan(path)
+    assert f"there is no {kind.replace('_', ' ')} {unknown} in this ad account" in str(caught.value)

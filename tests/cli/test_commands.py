@@ -24,8 +24,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import typer
 
 from spotify_ads_async.cli.demo import changes_file
+from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.governor import Governor, Limit
 from tests.support import demo_changes
 from tests.support.emulator_process import EmulatorProcess, emulator_process
@@ -361,6 +363,12 @@ def test_a_report_as_parquet_keeps_money_exact(spotify_ads: CommandLine) -> None
     assert table.schema.field("spend").type == pa.decimal128(38, 10)
     assert table.column("spend").to_pylist() == [Decimal(row["spend"]) for row in told]
     assert table.column("impressions").to_pylist() == [int(row["impressions"]) for row in told]
+
+
+def test_parquet_without_its_extra_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(typer.BadParameter, match=r"pip install 'spotify-ads-async\[tables\]'"):
+        Rows(Output.PARQUET, ["id"])
 
 
 def test_parquet_is_not_for_a_terminal(spotify_ads: CommandLine) -> None:

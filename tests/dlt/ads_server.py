@@ -59,10 +59,11 @@ class AdsServer:
             return web.json_response({"id": account, "currency_code": self.currencies[account]})
         if parts[2] == "aggregate_reports":
             first, last = request.query["report_start"], request.query["report_end"]
-            wanted = set(request.query.getall("fields"))
+            wanted, kind = set(request.query.getall("fields")), request.query["entity_type"]
             rows = [row for row in self.rows.get(account, []) if first[:10] <= row["start_time"][:10] <= last[:10]]
-            rows = [{**row, "stats": [one for one in row["stats"] if one["field_type"] in wanted]} for row in rows]
-            return web.json_response({"rows": rows})
+            told = [[one for one in row["stats"] if one["field_type"] in wanted] for row in rows]
+            every = [{**row, "entity_type": kind, "stats": stats} for row, stats in zip(rows, told, strict=True)]
+            return web.json_response({"rows": every})
         items = self.entities.get(parts[2], {}).get(account, [])
         offset, limit = int(request.query.get("offset", 0)), int(request.query.get("limit", 50))
         paging = {"page_size": limit, "total_results": len(items), "offset": offset}
@@ -73,7 +74,6 @@ def row(day: str, entity: str = "c1c1c1c1-c1c1-41c1-81c1-c1c1c1c1c1c1", **metric
     """One row of a report by day, its metrics as the API writes them."""
     stats = [{"field_type": name.upper(), "field_value": value} for name, value in metrics.items()]
     return {
-        "entity_type": "CAMPAIGN",
         "entity_id": entity,
         "entity_name": "Autumn",
         "entity_status": "ACTIVE",

@@ -21,7 +21,7 @@ import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from spotify_ads_async import AdsClient, ConfigurationError, Governor, RetryPolicy
-from spotify_ads_async.dlt import backfill, spotify_ads
+from spotify_ads_async.dlt import DEFAULT_METRICS, backfill, spotify_ads
 from spotify_ads_async.dlt.reports import ReportStream
 from spotify_ads_async.models import ReportEntityType, ReportGranularity
 from tests.dlt.ads_server import AdsServer, ads_server, row
@@ -210,6 +210,15 @@ def test_fields_newer_than_this_package_are_loaded(server: AdsServer, warehouse:
     )
 
 
+def test_a_row_without_an_id_is_named_and_the_others_load(server: AdsServer, warehouse: Warehouse) -> None:
+    server.entities["ads"] = {
+        A: [{"name": "None"}, {"id": CAMPAIGN, "name": "One; DROP TABLE ads", "select": 1, "A b": 2}]
+    }
+    warehouse.load("ads", accounts=[A, A.upper()])
+    assert warehouse.read("id, name", "ads") == [(CAMPAIGN, "One; DROP TABLE ads")]
+    assert warehouse.read("place, stream", "load_problems") == [(f"rows without id of ad account {A}", "ads")]
+
+
 def test_a_metric_that_makes_a_report_fail_is_left_out_and_named(server: AdsServer, warehouse: Warehouse) -> None:
     server.refuses["REVENUE"] = 502
     server.rows[A] = [row(day(1), impressions=3)]
@@ -218,6 +227,17 @@ def test_a_metric_that_makes_a_report_fail_is_left_out_and_named(server: AdsServ
     assert warehouse.read("impressions, revenue", "campaign_report_hourly") == [(3, None)]
     assert {place for place, _ in warehouse.read("place, stream", "load_problems")} == {f"REVENUE of ad account {A}"}
     assert server.reports_asked(A)[-1][0] == day(13), "days that lack a metric are not taken for settled"
+
+
+def test_today_is_partial_and_read_again(server: AdsServer, warehouse: Warehouse) -> None:
+    for impressions in (1, 2):
+        server.rows[A] = [row(day(0), impressions=impressions)]
+        warehouse.load(lookback_days=0, start=day(3), metrics=DEFAULT_METRICS)
+    assert warehouse.read("impressions, impressions_hidden") == [(2, False)]
+    assert server.reports_asked(A)[-1] == (day(0), day(0))
+    columns = warehouse.pipeline.default_schema.get_table("campaign_report_daily")["columns"]
+    asked = {f"{name.lower()}{end}" for name in DEFAULT_METRICS for end in ("", "_hidden")}
+    assert asked <= columns.keys(), "what was asked for has columns also while nothing was measured"
 
 
 def test_a_start_that_is_moved_back_loads_what_is_missing(server: AdsServer, warehouse: Warehouse) -> None:
@@ -328,7 +348,8 @@ def test_days_asked_for(granularity: ReportGranularity, settled: list[Any], expe
 
 
 @pytest.mark.parametrize(
-    "options", [{"start": "31/01/2026"}, {"start": "2026-02-01", "end": "2026-01-01"}, {"lookback_days": -1}]
+    "options",
+    [{"start": "31/01/2026"}, {"start": "2026-02-01", "end": "2026-01-01"}, {"lookback_days": -1}, {"metrics": ()}],
 )
 def test_wrong_options_are_refused_before_anything_is_asked(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):

@@ -289,13 +289,33 @@ async def test_fields_newer_than_this_package_are_told() -> None:
     assert page["rows"] == [{"id": "1", "mood": "CALM", "budget": {"amount": "5.5", "pacing": "EVEN"}}]
 
 
+async def test_a_plan_expires(server: Emulator, ads: AdsClient, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spotify_ads_async.mcp.writing._LIFETIME_SECONDS", -1.0)
+    target = (await ads.ad_account(server.ad_account_id).ad_sets.list(limit=1)).items[0]
+    plan = await call("plan_pause", ad_account_id=server.ad_account_id, kind="ad_sets", ids=[target.id])
+    about = {"ad_account_id": server.ad_account_id, "plan_id": plan["plan_id"], "live": True}
+    assert "has expired" in await call("apply_plan", **about, confirmation=plan["to_apply"]["confirmation"])
+    assert await ads.ad_account(server.ad_account_id).ad_sets.get(target.id or "") == target
+
+
+async def test_a_write_whose_answer_is_lost_is_read_back(server: Emulator, ads: AdsClient, call: Call) -> None:
+    target = (await ads.ad_account(server.ad_account_id).ad_sets.list(limit=1)).items[0]
+    wish = {"ad_account_id": server.ad_account_id, "kind": "ad_sets", "rows": [{"id": target.id, "name": "Once"}]}
+    plan = await call("plan_changes", **wish)
+    server.add_fault("lost_answer", operation="updateAdSet", times=1)
+    about = {"ad_account_id": server.ad_account_id, "plan_id": plan["plan_id"], "live": True}
+    ended = await call("apply_plan", **about, confirmation=plan["to_apply"]["confirmation"])
+    assert ended["outcomes"] == {"done": 1}
+    assert server.statistics().operations["updateAdSet"] == 1, "sent once, and read back"
+
+
 async def test_wrong_wishes_are_refused_at_planning(server: Emulator, call: Call) -> None:
     account = {"ad_account_id": server.ad_account_id, "kind": "ad_sets"}
     assert "nmae" in await call("plan_changes", **account, set=["nmae=x"])
     assert "one of them" in await call("plan_changes", **account)
     assert "needs the id" in await call("plan_changes", **account, rows=[{"name": "New"}])
     foreign = [{"id": "ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a", "name": "x"}]
-    assert "refused: " in await call("plan_changes", **account, rows=foreign)
+    assert "row 1:" in await call("plan_changes", **account, rows=foreign)
     assert "is for campaigns" in await call("list_entities", **account | {"kind": "assets"}, where=["name=x"])
     assert (await call("change_history", ad_account_id=server.ad_account_id))["total"] == 0
 
@@ -312,6 +332,10 @@ async def test_reports_with_totals_and_a_picture_when_asked_for(server: Emulator
     assert content["currency"] == "USD"
     assert [one.type for one in plain.content] == ["text"]
     assert plain.structured_content is None
+    async with Client(ads_server(ads)) as client:
+        assert "at most 400 days" in await told(
+            client, "report", **asked, first_day="0001-01-01", last_day="9999-12-31"
+        )
     assert [one.type for one in drawn.content] == ["text", "image"]
 
 

@@ -84,6 +84,11 @@ async def test_a_walk_is_complete_or_says_that_it_is_not(part: int) -> None:
     assert await check(range(part * 50, part * 50 + 50)) > 10
 
 
+@pytest.mark.parametrize("seed", [51492, 61169])
+async def test_pages_of_one_row_whose_totals_lie_or_change_lose_none(seed: int) -> None:
+    await check(range(seed, seed + 1))
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("part", range(8))
 async def test_two_thousand_walks_are_complete_or_say_that_they_are_not(part: int) -> None:

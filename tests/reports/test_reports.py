@@ -113,6 +113,18 @@ async def test_without_ids_every_entity_comes_whole_though_the_range_is_divided(
     assert [row async for row in wish] == rows
 
 
+async def test_a_date_at_the_end_of_hours_is_a_whole_day(account: AdAccount) -> None:
+    for end, last in ((today() - ONE_DAY, 23), (today(), datetime.now(UTC).hour)):
+        rows = await account.reports.aggregate(
+            entity_type=ReportEntityType.AD_ACCOUNT,
+            fields=[CLICKS],
+            granularity=HOUR,
+            report_start=end.date(),
+            report_end=end.date(),
+        ).collect()
+        assert [row.start_time for row in rows] == [end + timedelta(hours=hour) for hour in range(last + 1)]
+
+
 async def test_hours_and_lifetimes_are_reports_too(account: AdAccount) -> None:
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     ids = [ad_set.id or "" async for ad_set in account.ad_sets.list()][:60]
@@ -405,6 +417,15 @@ async def test_what_nobody_asked_for_is_no_answer(change: Mapping[str, object], 
             await wish.collect()
         with pytest.raises(InvalidAnswer, match=f"{why}.*, which was not asked for"):
             await wish
+
+
+async def test_a_page_that_says_nothing_of_rows_is_no_end() -> None:
+    first = answer(200, {"rows": [row_of(ONE, FIRST)], "continuation_token": "more"})
+    last = answer(200, {"continuation_token": ""})
+    async with RawServer(script=[first], otherwise=last) as server, client(server.base_url) as ads:
+        wish = ads.ad_account(ACCOUNT).reports.aggregate(entity_type=CAMPAIGN, fields=[CLICKS])
+        with pytest.raises(InvalidAnswer, match="comes without rows and without a granularity"):
+            await wish.collect()
 
 
 async def test_days_may_begin_at_the_accounts_own_midnight_and_ids_of_parents_name_no_rows() -> None:

@@ -553,7 +553,9 @@ CAMPAIGN, AD_SET, OTHER = (f"00000000-0000-4000-8000-00000000000{number}" for nu
         ("ad", {"ad_set_id": None}),
     ],
 )
-async def test_what_is_of_another_tree_is_no_part_of_a_copy(kind: str, change: Row) -> None:
+async def test_what_is_of_another_tree_is_no_part_of_a_copy(
+    kind: str, change: Row, caplog: pytest.LogCaptureFixture
+) -> None:
     rows: dict[str, Row] = {
         "campaign": {"id": CAMPAIGN, "name": "Autumn"},
         "ad_set": {"id": AD_SET, "name": "North", "campaign_id": CAMPAIGN},
@@ -573,6 +575,10 @@ async def test_what_is_of_another_tree_is_no_part_of_a_copy(kind: str, change: R
         if None in change.values():
             with pytest.raises(InvalidAnswer, match="so that nobody knows what belongs to what"):
                 [line async for line in ads.ad_account(CAMPAIGN).trees.lines()]
+        elif kind != "campaign":
+            lines = [line async for _, line in ads.ad_account(CAMPAIGN).trees.lines()]
+            assert not any(b'"id":"%s"' % rows[kind]["id"].encode() in line for line in lines)
+            assert f"{kind} {rows[kind]['id']} is left out: its parent {OTHER} was not listed" in caplog.text
 
 
 # ---- receipts

@@ -6,23 +6,22 @@ nothing published says whether nested objects merge.
 
 from __future__ import annotations
 
-import copy
 import enum
-import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
-from spotify_ads_async.bulk.plan.cells import in_words
 from spotify_ads_async.bulk.plan.columns import Cell
-from spotify_ads_async.bulk.plan.money import AmountRefused, check_amounts, in_units
+from spotify_ads_async.bulk.plan.legality import Refusal, column_of, refusal_of
+from spotify_ads_async.bulk.plan.money import AmountRefused, check_amounts
 from spotify_ads_async.bulk.plan.state import (
     Edit,
     Shape,
     State,
+    copied,
     edits_between,
     entity_shape,
     leaf,
@@ -30,8 +29,6 @@ from spotify_ads_async.bulk.plan.state import (
     sendable,
     with_edit,
 )
-from spotify_ads_async.errors import InvalidRequest
-from spotify_ads_async.validation.requests import check_body
 
 __all__ = [
     "Conflict",
@@ -53,7 +50,6 @@ __all__ = [
 ]
 
 _OFF = "OFF"
-_STEP = re.compile(r"[^.\[\]]+")
 _UNSET: Any = msgspec.UNSET
 
 
@@ -69,13 +65,6 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     before: dict[str, Any]
     after: dict[str, Any]
     steps: tuple[dict[str, Any], ...]
-
-
-class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a row cannot be carried out."""
-
-    reason: str
-    column: str = ""
 
 
 class Conflict(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +129,7 @@ def effect(
     try:
         check_amounts(before, after, currency)
     except AmountRefused as refused:
-        return Refusal(reason=str(refused), column=_column_of(refused.field, values))
+        return Refusal(reason=str(refused), column=column_of(refused.field, values))
     if isinstance(start := after.get("start_time"), str) and start < f"{now:%Y-%m-%dT%H:%M:%SZ}":
         return Refusal(reason=f"{start} has passed, and what begins must lie in the future", column="start_time")
     steps = bodies_of(entity, after)
@@ -158,7 +147,7 @@ def _write(entity: Entity, state: State, after: dict[str, Any], name: str, value
         after[field] = _on_top_of(value, after.get(field, state.get(field)), shape, field)
         return
     if field not in after:
-        after[field] = copy.deepcopy(state.get(field)) or {}
+        after[field] = copied(state.get(field)) or {}
     holder: Any = after[field]
     for part in path[:-1]:
         shape, field = shape.inner.get(field, _NO_SHAPE), part
@@ -276,8 +265,7 @@ def bodies_of(entity: Entity, after: Mapping[str, Any]) -> tuple[dict[str, Any],
 
     What must be alone has its own; off comes first and on last: nothing is delivered half changed.
     """
-    shape = entity_shape(entity)
-    together = {field: sendable(value, shape, field) for field, value in after.items() if field not in entity.alone}
+    together = {field: value for field, value in after.items() if field not in entity.alone}
     steps = [together] if together else []
     for field in sorted(entity.alone & after.keys()):
         step = {field: after[field]}
@@ -286,105 +274,6 @@ def bodies_of(entity: Entity, after: Mapping[str, Any]) -> tuple[dict[str, Any],
         else:
             steps.append(step)
     return tuple(steps)
-
-
-class _Broken(NamedTuple):
-    """A rule that a request breaks, and where."""
-
-    path: str
-    reason: str
-
-
-def refusal_of(
-    entity: Entity, steps: Iterable[dict[str, Any]], before: State, values: Mapping[str, Cell], now: datetime
-) -> Refusal | None:
-    """Why the requests of a row break a rule of the API document, None where they break none."""
-    return next(
-        (refusal for body in steps if (refusal := _illegal(entity, body, before, values, now)) is not None), None
-    )
-
-
-def _illegal(
-    entity: Entity, body: dict[str, Any], before: State, values: Mapping[str, Cell], now: datetime
-) -> Refusal | None:
-    """Hold one request to the rules of the API document. What came from the server is never a reason to refuse."""
-    ours, broken = body, _broken(entity, body, now)
-    while broken is not None and (rest := _without_theirs_at(broken.path, ours, before)) is not None:
-        ours, broken = rest, _broken(entity, rest, now)
-    if broken is None:
-        return None
-    as_it_is = {field: before[field] for field in body if field in before}
-    if as_it_is and _broken(entity, as_it_is, now) == broken:
-        return None
-    return Refusal(reason=broken.reason, column=_column_of(broken.path, values))
-
-
-def _without_theirs_at(path: str, body: dict[str, Any], before: State) -> dict[str, Any] | None:
-    """A request without the value at a path, where that came from the server; None where it did not."""
-    ours = copy.deepcopy(body)
-    holder: Any = ours
-    theirs: Any = before
-    for step in _STEP.findall(path):
-        if isinstance(holder, list) and step.isdecimal() and int(step) < len(cast("list[Any]", holder)):
-            if not isinstance(theirs, list):
-                return None
-            if holder[int(step)] in theirs:
-                del holder[int(step)]
-                return ours
-            holder, theirs = cast("list[Any]", holder)[int(step)], None
-        elif isinstance(holder, dict) and isinstance(theirs, Mapping) and step in holder:
-            known = cast("State", theirs).get(step)
-            value = cast("dict[str, Any]", holder)[step]
-            if not isinstance(value, dict | list) and same(cast("object", value), known):
-                del holder[step]
-                return ours
-            holder, theirs = cast("Any", value), known
-        else:
-            return None
-    return None
-
-
-def _broken(entity: Entity, body: dict[str, Any], now: datetime) -> _Broken | None:
-    try:
-        known = _known_only(body, entity_shape(entity))
-        check_body(entity.update, msgspec.convert(known, type=entity.update.body), now=now)
-    except msgspec.ValidationError as problem:
-        return _Broken(str(problem).rpartition("$.")[2].rstrip("`"), in_words(problem))
-    except InvalidRequest as problem:
-        return _Broken(problem.path.removeprefix("body."), problem.message.removeprefix("body."))
-    return None
-
-
-def _known_only(value: dict[str, Any], shape: Shape) -> dict[str, Any]:
-    """The part of an object that the document knows; a null inside of it stands for nothing."""
-    found: dict[str, Any] = {}
-    for name, one in value.items():
-        if name not in shape.known:
-            continue
-        if (inner := shape.inner.get(name)) is not None and isinstance(one, dict):
-            found[name] = {
-                part: kept for part, kept in _known_only(cast("dict[str, Any]", one), inner).items() if kept is not None
-            }
-        elif (listed := shape.listed.get(name)) is not None and isinstance(one, list):
-            items = cast("list[Any]", one)
-            found[name] = [
-                _known_only(cast("dict[str, Any]", item), listed) if isinstance(item, dict) else item for item in items
-            ]
-        else:
-            found[name] = one
-    return found
-
-
-def _column_of(path: str, values: Mapping[str, Cell]) -> str:
-    """The row's column nearest to a path in a request."""
-    if (units := in_units(path)) in values:
-        return units
-    parts = path.partition("[")[0].split(".")
-    for length in range(len(parts), 0, -1):
-        name = ".".join(parts[:length])
-        if name in values:
-            return name
-    return next((name for name in values if name.partition(".")[0] == parts[0]), next(iter(values), ""))
 
 
 def rebase(entity: Entity, before: State, after: State, present: State, *, force: bool = False) -> Rebased:
@@ -412,9 +301,7 @@ def rebase(entity: Entity, before: State, after: State, present: State, *, force
             conflicts.append(_conflict(edit, now))
             continue
         if field not in changed:
-            changed[field] = (
-                None if len(edit.path) == 1 else copy.deepcopy(sendable(present.get(field) or {}, shape, field))
-            )
+            changed[field] = None if len(edit.path) == 1 else copied(sendable(present.get(field) or {}, shape, field))
         if not with_edit(changed, edit.path, edit.after):
             conflicts.append(_conflict(edit, now))
     earlier = {field: sendable(present[field], shape, field) for field in changed if present.get(field) is not None}
@@ -478,7 +365,7 @@ def merge(entity: Entity, base: Mapping[str, Cell], state: State, values: Mappin
 
 def conflicting(found: Effect, conflicts: Iterable[Conflict]) -> Effect:
     """A change that is in conflict from the beginning: on top of what somebody knew, and not of what is there now."""
-    before = copy.deepcopy(found.before)
+    before = copied(found.before)
     for conflict in conflicts:
         with_edit(before, tuple(conflict.field.split(".")), conflict.planned)
     return msgspec.structs.replace(found, before=before)

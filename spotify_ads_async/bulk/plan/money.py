@@ -68,17 +68,16 @@ def check_amounts(before: Mapping[str, Any], after: Mapping[str, Any], currency:
         AmountRefused: an amount is below zero, below a hundredth of a unit, or has more decimals than the currency.
     """
     for amount in _changed(before, after):
-        micros, units = amount.after, in_units(amount.field)
-        meant = f"{micros} units are {micros * _PER_UNIT} micros, or {micros} in {units}"
+        micros = amount.after
         if micros < 0:
             raise AmountRefused(amount.field, f"{micros} micros are less than nothing")
         if problem := no_money(micros, amount.field):
             raise AmountRefused(amount.field, problem)
         if not fits_currency(micros, currency):
             decimals = minor_units(currency) or "no"
-            raise AmountRefused(
-                amount.field, f"{micros} micros are {_plain(micros)} {currency}, which has {decimals} decimals; {meant}"
-            )
+            written = f"{micros} micros are {_plain(micros)} {currency}, which has {decimals} decimals"
+            meant = f"{micros} units are {micros * _PER_UNIT} micros, or {micros} in {in_units(amount.field)}"
+            raise AmountRefused(amount.field, f"{written}; {meant}")
 
 
 def no_money(micros: MicroAmount | Decimal, field: str) -> str:
@@ -106,30 +105,31 @@ def unusual_changes(before: Mapping[str, Any], after: Mapping[str, Any], currenc
         now: the present, which budgets by the day are counted from.
     """
     found: list[str] = []
-    types = [
-        state.get("budget", {}).get("type") if isinstance(state.get("budget"), dict) else None
-        for state in (before, after)
-    ]
+    types = [_budget_type(before), _budget_type(after)]
     retyped = None not in types and types[0] != types[1]
     for amount in _changed(before, after):
-        shown = f"{amount.field} {_shown(amount.before, currency)} → {_shown(amount.after, currency)}"
         if amount.after < _PER_UNIT:
-            found.append(f"{shown}, less than one unit")
-        elif (
-            amount.before
-            and not (retyped and amount.field == f"budget.{MICROS}")
-            and (factor := _factor(amount.before, amount.after))
-        ):
-            found.append(f"{shown}, {factor}")
+            why = "less than one unit"
+        elif amount.before and not (retyped and amount.field == f"budget.{MICROS}"):
+            why = _factor(amount.before, amount.after)
+        else:
+            continue
+        if why:
+            old, new = _shown(amount.before, currency), _shown(amount.after, currency)
+            found.append(f"{amount.field} {old} → {new}, {why}")
     if retyped:
-        spent = [most_spent(state, now) for state in (before, after)]
-        old, new = spent
+        old, new = most_spent(before, now), most_spent(after, now)
         if old is None or new is None or (old and _factor(old, new)):
             found.append(
                 f"budget.type {types[0]} → {types[1]}: at most {_spent(old, currency)} until the flight ends become"
                 f" {_spent(new, currency)}"
             )
     return found
+
+
+def _budget_type(state: Mapping[str, Any]) -> object:
+    budget = state.get("budget")
+    return cast("dict[str, Any]", budget).get("type") if isinstance(budget, dict) else None
 
 
 def _factor(before: MicroAmount, after: MicroAmount) -> str:

@@ -19,6 +19,7 @@ __all__ = [
     "Edit",
     "Shape",
     "State",
+    "copied",
     "edits_between",
     "entity_shape",
     "leaf",
@@ -138,6 +139,13 @@ def left_out(value: Any, shape: Shape, name: str) -> Iterator[str]:  # noqa: ANN
             if part in inner.answer_only and not same(one, None) and part != _CURRENCY:
                 yield f"{name}.{part}"
             yield from (f"{name}.{deeper}" for deeper in left_out(one, inner, part))
+
+
+def copied(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """A JSON value that can be changed without changing this one."""
+    if isinstance(value, dict):
+        return {name: copied(one) for name, one in cast("dict[str, Any]", value).items()}
+    return [copied(one) for one in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
 def leaf(state: State, path: Iterable[str]) -> Cell:

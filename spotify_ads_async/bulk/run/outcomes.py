@@ -229,6 +229,7 @@ def success(entity: Entity, work: RowWork, step: Step, text: str) -> StepOutcome
     sent = {field: work.after.get(field, value) for field, value in step.body.items()}
     unexpected = surprises(entity, before, sent, found) if before else []
     damaged = {one.field.partition(".")[0] for one in unexpected}
+    lost, shape = damaged - step.body.keys(), entity_shape(entity)
     touched = {field: found.get(field) for field in {*step.body, *damaged}}
     different = [
         edit.name
@@ -243,7 +244,7 @@ def success(entity: Entity, work: RowWork, step: Step, text: str) -> StepOutcome
         found={field: value for field, value in touched.items() if value is not None},
         reason=remark,
         text=text,
-        damage={field: before[field] for field in damaged - step.body.keys() if before.get(field) is not None},
+        damage={field: sendable(before[field], shape, field) for field in lost if before.get(field) is not None},
         surprises=tuple(map(str, unexpected)),
     )
 

@@ -1,8 +1,4 @@
-"""Claims.
-
-The task that speaks to the store, while somebody waits or something is to be told, and what happens while the store is
-away.
-"""
+"""Claims: the task that speaks to the store while somebody waits or there is news, and what happens without it."""
 
 from __future__ import annotations
 

@@ -12,45 +12,32 @@ import os
 import socket
 import uuid
 from collections import deque
-from typing import NamedTuple
 
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.forecast import Outlook
 from spotify_ads_async.governor.limits import Limit
-from spotify_ads_async.governor.shared.grants import Account, FlowGrants, Grant, awake, microseconds
+from spotify_ads_async.governor.shared.grants import (
+    Account,
+    FlowGrants,
+    Grant,
+    Utterance,
+    awake,
+    lease_seconds,
+    microseconds,
+)
 from spotify_ads_async.governor.shared.store import Claim, Exchange, Reply, WindowReply
 from spotify_ads_async.governor.wait_queue import Flow, PendingRequest
 from spotify_ads_async.governor.window import Window
 
-__all__ = ["Conversation", "Utterance", "lease_seconds"]
+__all__ = ["Conversation"]
 
 logger = logging.getLogger("spotify_ads_async")
 
-_SHORTEST_LEASE_SECONDS, _LONGEST_LEASE_SECONDS, _LEASE_SHARE = 1.2, 6.0, 0.6
 _POLL_SECONDS, _POLL_SHARE = 0.2, 0.1
 _TRIPS_AHEAD = 1.5
 _MOST_FLOWS_IN_A_MESSAGE = 64
 _PAUSE_MARGIN_SECONDS = 0.05
 _JUMP_SECONDS, _DRIFT = 0.05, 0.001
-
-
-def lease_seconds(limits: tuple[Limit, ...]) -> float:
-    """For how long a process's claims are its own without a word from it.
-
-    The first half to leave, the second to be counted.
-    """
-    shortest = min((limit.window for limit in limits), default=_LONGEST_LEASE_SECONDS)
-    return min(_LONGEST_LEASE_SECONDS, max(_SHORTEST_LEASE_SECONDS, shortest * _LEASE_SHARE))
-
-
-class Utterance(NamedTuple):
-    """One message, when it was written, by the governor's clock and by one that never stands still, and its subject."""
-
-    message: Exchange
-    asked_at: float
-    awake_at: float
-    accounts: list[Account]
-    asking: list[FlowGrants]
 
 
 class Conversation:
@@ -199,6 +186,8 @@ class Conversation:
                 return 0, 0
             if window.pacer is not None:
                 soon = 2 * (horizon + self._trip) / window.pacer.interval + window.waiting / 10
+                if window.paused_until > now:  # at its end, what it held back leaves
+                    soon += window.pause_length / window.pacer.interval
                 most = min(most, 1 + math.ceil(soon))
         granted = len(grants.granted)
         interactive = max(0, min(len(flow.interactive) - granted, most))

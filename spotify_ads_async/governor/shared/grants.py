@@ -8,13 +8,24 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from spotify_ads_async.governor.shared.store import Pause, WindowReport
+from spotify_ads_async.governor.limits import Limit
+from spotify_ads_async.governor.shared.store import Exchange, Pause, WindowReport
 from spotify_ads_async.governor.window import Window
 
-__all__ = ["Account", "FlowGrants", "Grant", "awake", "microseconds"]
+__all__ = ["Account", "FlowGrants", "Grant", "Utterance", "awake", "lease_seconds", "microseconds"]
 
+_SHORTEST_LEASE_SECONDS, _LONGEST_LEASE_SECONDS, _LEASE_SHARE = 1.2, 6.0, 0.6
 _DRIFT = 0.0005
 """By so much the clocks of a process and of the store may run apart."""
+
+
+def lease_seconds(limits: tuple[Limit, ...]) -> float:
+    """For how long a process's claims are its own without a word from it.
+
+    The first half to leave, the second to be counted.
+    """
+    shortest = min((limit.window for limit in limits), default=_LONGEST_LEASE_SECONDS)
+    return min(_LONGEST_LEASE_SECONDS, max(_SHORTEST_LEASE_SECONDS, shortest * _LEASE_SHARE))
 
 
 def awake() -> float:
@@ -165,3 +176,13 @@ class FlowGrants:
     def _is_void(self, grant: Grant) -> bool:
         """Whether the time for using it is over: also where the process was stopped, or the machine slept."""
         return self._now() > grant.use_by or awake() > grant.awake_by
+
+
+class Utterance(NamedTuple):
+    """One message, when it was written, by the governor's clock and by one that never stands still, and its subject."""
+
+    message: Exchange
+    asked_at: float
+    awake_at: float
+    accounts: list[Account]
+    asking: list[FlowGrants]

@@ -102,7 +102,7 @@ local function share(window)
   local report, state, at = window.report, window.state, window.now
   local withheld, wanted, active = report.withheld or 0, 0, 1
   for owner, other in pairs(state.owners) do
-    withheld, wanted = math.max(withheld, other.withheld), wanted + other.interactive
+    withheld, wanted = math.max(withheld, other.withheld or 0), wanted + other.interactive
     if owner ~= message.owner and other.asked + lease / 2 > at then active = active + 1 end
   end
   local capacity = report.capacity - withheld

@@ -93,7 +93,7 @@ class _Window:
             if other.heard + report.cycle + message.lease < at:
                 del state.owners[owner]
         if not message.leaving:
-            said = (report.held, report.in_flight, report.waiting, report.interactive, report.withheld, message.label)
+            said = (report.held, report.in_flight, report.waiting, report.interactive, message.label, report.withheld)
             state.owners[mine] = Owner(at, before.asked if before is not None else 0, *said)
 
     def share(self) -> None:

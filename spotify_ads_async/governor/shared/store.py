@@ -144,8 +144,8 @@ class Owner(msgspec.Struct):
     in_flight: int
     waiting: int
     interactive: int
-    withheld: int
     label: str
+    withheld: int = 0
 
 
 class State(msgspec.Struct):
