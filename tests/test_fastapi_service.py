@@ -130,7 +130,8 @@ def ask(address: str, path: str, method: str = "GET") -> tuple[int, dict[str, st
         with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 (the same)
             return answer.status, dict(answer.headers), json.load(answer)
     except urllib.error.HTTPError as refused:
-        return refused.code, dict(refused.headers), json.load(refused)
+        with refused:
+            return refused.code, dict(refused.headers), json.load(refused)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -268,6 +269,6 @@ def test_every_field_of_a_request_has_its_unit_and_its_rules() -> None:
         kind = getattr(models, name)
         if isinstance(kind, type) and issubclass(kind, Request):
             for field in kind.__struct_fields__:
-                assert f"        {field}: " in (kind.__doc__ or ""), f"{name}.{field}"
+                assert f"\n    {field}: " in (inspect.getdoc(kind) or ""), f"{name}.{field}"
     assert "text of 2 to 200 characters" in (AdSetUpdate.__doc__ or "")
     assert "millionths of the account's currency unit" in (AdSetUpdate.__doc__ or "")

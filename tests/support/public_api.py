@@ -11,6 +11,8 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import UnionType
+from typing import Union, get_origin
 
 import msgspec
 
@@ -68,7 +70,7 @@ def _described(name: str, value: object) -> Iterator[str]:
     elif inspect.isfunction(value):
         yield f"{name}{_signature(value)}"
     else:
-        yield f"{name}: {type(value).__name__}"
+        yield f"{name}: {'UnionType' if get_origin(value) in {Union, UnionType} else type(value).__name__}"
 
 
 def _described_class(name: str, cls: type) -> Iterator[str]:
