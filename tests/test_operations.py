@@ -103,16 +103,17 @@ def every_operation() -> Callable[[AdsClient], dict[str, Awaitable[Any]]]:
 
 
 class Recorder:
-    """A server that answers `{}` to everything and keeps what it was asked."""
+    """A server that answers everything alike and keeps what it was asked."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
         self.base_url = ""
+        self.answers: dict[str, object] = {}
 
     async def answer(self, request: web.Request) -> web.Response:
         await request.read()
         self.asked.append((request.method, request.path))
-        return web.json_response({})
+        return web.json_response(self.answers)
 
 
 @pytest.fixture
@@ -136,9 +137,10 @@ async def test_every_operation_has_a_method_that_makes_its_request(
         calls = every_operation(ads)
         assert calls.keys() == OPERATIONS.keys()
         for operation_id, call in calls.items():
-            recorder.asked.clear()
-            await call
             operation = OPERATIONS[operation_id]
+            recorder.asked.clear()
+            recorder.answers = {operation.item_attribute: []} if isinstance(operation, ListOperation) else {}
+            await call
             assert [method for method, _ in recorder.asked] == [operation.method], operation_id
             path = re.escape(operation.path).replace(r"\{", "{").replace(r"\}", "}")
             assert re.fullmatch(re.sub(r"{\w+}", "[^/]+", path), recorder.asked[0][1]), operation_id

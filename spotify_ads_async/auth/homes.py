@@ -5,6 +5,7 @@ Needs the extra ``cli`` (platformdirs).
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import tempfile
@@ -13,7 +14,9 @@ from urllib.parse import quote
 
 import platformdirs
 
-__all__ = ["config_folder", "quota_store", "state_folder"]
+from spotify_ads_async.errors import ConfigurationError
+
+__all__ = ["config_folder", "make_folder", "quota_store", "replace_file", "state_folder", "unwritable"]
 
 logger = logging.getLogger("spotify_ads_async")
 
@@ -73,3 +76,45 @@ def _can_hold_files(folder: Path) -> bool:
     except OSError:
         return False
     return not foreign and os.access(folder, os.W_OK | os.X_OK)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, for this user alone."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def replace_file(file: Path, content: bytes) -> None:
+    """Write a file of mode 0600 all or nothing: whoever reads it sees the old content or the new.
+
+    Raises:
+        ConfigurationError: it cannot be written.
+    """
+    with contextlib.suppress(OSError):
+        if file.read_bytes() == content:
+            return
+    try:
+        make_folder(file.parent)
+        # mkstemp makes files of mode 0600.
+        handle, name = tempfile.mkstemp(prefix=f".{file.stem}.", dir=file.parent)
+        try:
+            with os.fdopen(handle, "wb") as temporary:
+                temporary.write(content)
+                temporary.flush()
+                os.fsync(temporary.fileno())
+            Path(name).replace(file)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as problem:
+        reason = problem.strerror
+    else:
+        return
+    raise unwritable(file, reason)
+
+
+def unwritable(file: Path, reason: str | None) -> ConfigurationError:
+    """The error that says why a file cannot be written, and what to do."""
+    return ConfigurationError(
+        f"{file} cannot be written ({reason}): set HOME or XDG_CONFIG_HOME to a folder that can, or give the"
+        " credentials in the environment"
+    )

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 import re
-import tempfile
 import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -20,7 +19,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from spotify_ads_async.auth.homes import config_folder
+from spotify_ads_async.auth.homes import config_folder, make_folder, replace_file, unwritable
 from spotify_ads_async.auth.keyrings import Keyring, KeyringProblem, SystemKeyring
 from spotify_ads_async.auth.refresh_token import RefreshToken
 from spotify_ads_async.auth.sign_in import SignIn
@@ -29,7 +28,7 @@ from spotify_ads_async.errors import ConfigurationError, ConnectionFailed
 from spotify_ads_async.locks import close_locked, open_locked
 from spotify_ads_async.types import Secret, decode_hook
 
-__all__ = ["DEFAULT_PROFILE", "Profiles", "replace_file"]
+__all__ = ["DEFAULT_PROFILE", "Profiles"]
 
 logger = logging.getLogger("spotify_ads_async")
 
@@ -89,12 +88,12 @@ class Profiles:
         """
         file = self._file(name)
         try:
-            _make_folder(file.parent)
+            make_folder(file.parent)
             reason = None if os.access(file.parent, os.W_OK | os.X_OK) else "no permission, or a read-only file system"
         except OSError as problem:
             reason = problem.strerror
         if reason is not None:
-            raise _unwritable(file, reason)
+            raise unwritable(file, reason)
 
     def save(self, name: str, sign_in: SignIn) -> str:
         """Keep a sign-in, in place of the one of that name. Answers where its secrets are, for people.
@@ -257,7 +256,7 @@ class _ProfileStore:
 
     async def _locked(self, path: Path) -> int:
         begun, told = time.monotonic(), False
-        await anyio.to_thread.run_sync(_make_folder, path.parent)
+        await anyio.to_thread.run_sync(make_folder, path.parent)
         while (file := open_locked(path)) is None:
             waited = time.monotonic() - begun
             if waited > _SILENT_SECONDS and not told:
@@ -290,43 +289,3 @@ def _as_it_is(kind: type, value: object) -> object:
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_encode_secret)
-
-
-def _make_folder(folder: Path) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def replace_file(file: Path, content: bytes) -> None:
-    """Write a file of mode 0600 all or nothing: whoever reads it sees the old content or the new.
-
-    Raises:
-        ConfigurationError: it cannot be written.
-    """
-    with contextlib.suppress(OSError):
-        if file.read_bytes() == content:
-            return
-    try:
-        _make_folder(file.parent)
-        # mkstemp makes files of mode 0600.
-        handle, name = tempfile.mkstemp(prefix=f".{file.stem}.", dir=file.parent)
-        try:
-            with os.fdopen(handle, "wb") as temporary:
-                temporary.write(content)
-                temporary.flush()
-                os.fsync(temporary.fileno())
-            Path(name).replace(file)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as problem:
-        reason = problem.strerror
-    else:
-        return
-    raise _unwritable(file, reason)
-
-
-def _unwritable(file: Path, reason: str | None) -> ConfigurationError:
-    return ConfigurationError(
-        f"{file} cannot be written ({reason}): set HOME or XDG_CONFIG_HOME to a folder that can, or give the"
-        " credentials in the environment"
-    )

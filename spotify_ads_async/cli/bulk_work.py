@@ -23,6 +23,7 @@ from spotify_ads_async.cli.bulk_show import (
 )
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import agreed
+from spotify_ads_async.cli.files import check_results, require_free, unused
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.progress import doing, running
 from spotify_ads_async.cli.run import DONE, FAILED, INTERRUPTED, REFUSED, say
@@ -88,18 +89,12 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
             if self.changes
             else self.entity.plural.replace(" ", "_")
         )
-        return _unused(Path(f"{stem}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.plan"))
-
-
-def _unused(path: Path) -> Path:
-    """A name that no file has yet: this one, or the first with a number."""
-    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(2, 1000))
-    return next((one for one in (path, *numbered) if not one.exists()), path)
+        return unused(Path(f"{stem}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.plan"))
 
 
 async def _make_plan(client: AdsClient, planning: Planning) -> Path:
     target = planning.target
-    await anyio.to_thread.run_sync(_make_room, target, planning.replace)
+    await anyio.to_thread.run_sync(require_free, target, planning.replace)
     if planning.changes is None:
         with doing(f"planning: reading {planning.entity.plural}"):
             await bulk.plan_selection(
@@ -145,24 +140,6 @@ async def _plan_file(
             leave_out=reading.leave_out,
             force=planning.force,
         )
-
-
-def _make_room(target: Path, replace: bool) -> None:  # noqa: FBT001 - run_sync passes no names
-    """See to it that a plan may be written.
-
-    Raises:
-        FileExistsError: something is there that is not to be replaced, or that can still be undone.
-    """
-    if not target.exists():
-        return
-    if not replace:
-        raise FileExistsError(f"there is a file at {target} already: name another, or write over it with --replace")
-    with bulk.PlanFile.open(target) as former:
-        if former.begun():
-            raise FileExistsError(
-                f"the plan {target} has begun and can be undone, so it is not written over: name another file"
-            )
-    target.unlink()
 
 
 async def plan(planning: Planning, output: Output) -> int:
@@ -240,7 +217,7 @@ def _counted(plan: bulk.PlanFile, totals: bulk.PlanTotals) -> Iterator[bulk.Plan
 
 async def apply_changes(planning: Planning, working: Working) -> int:
     """Plan a file of changes and carry the plan out."""
-    _check_place(working.results)
+    check_results(working.results)
     async with connected() as client:
         looked_at = time.monotonic()
         target = await _make_plan(client, planning)
@@ -266,18 +243,6 @@ def _require_known_encoding(target: Path, planning: Planning) -> None:
         )
 
 
-def _check_place(results: Path | None) -> None:
-    """Refuse, before anything is sent, results that could not be written afterwards.
-
-    Raises:
-        FileNotFoundError: their folder is not there, or they are a folder.
-    """
-    if results is not None and (results.is_dir() or not results.parent.is_dir()):
-        raise FileNotFoundError(
-            f"no results can be written to {results}: name a file in a folder that is there; nothing was changed"
-        )
-
-
 async def apply_plan(path: Path, working: Working) -> int:
     """Carry out a plan.
 
@@ -285,7 +250,7 @@ async def apply_plan(path: Path, working: Working) -> int:
         WrongPlan: it has begun before.
         FileNotFoundError: the results have no folder to be written to.
     """
-    _check_place(working.results)
+    check_results(working.results)
     opened = bulk.WorkbookPlan.open(path) if bulk.is_workbook_plan(path) else bulk.PlanFile.open(path)
     with opened as plan:
         if plan.begun():
@@ -336,7 +301,7 @@ async def _with_unusual(path: Path, options: bulk.Options) -> bulk.Options | Non
 
 async def resume(path: Path, working: Working) -> int:
     """Carry on with a plan."""
-    _check_place(working.results)
+    check_results(working.results)
     if bulk.is_workbook_plan(path):
         async with connected() as client:
             return await workbooks.carry_on(client, path, working)
@@ -363,8 +328,8 @@ async def resume(path: Path, working: Working) -> int:
 
 async def undo(done: Path, to: Path | None, working: Working, *, force: bool, archive: bool = False) -> int:
     """Plan the inverse of a plan and carry that out."""
-    path = to or _unused(done.with_name(f"{done.name}.undo"))
-    await anyio.to_thread.run_sync(_make_room, path, False)  # noqa: FBT003 - run_sync passes no names
+    path = to or unused(done.with_name(f"{done.name}.undo"))
+    await anyio.to_thread.run_sync(require_free, path, False)  # noqa: FBT003 - run_sync passes no names
     async with connected() as client:
         options = msgspec.structs.replace(working.options, looked_at=time.monotonic())
         with doing("planning the undo: reading everything again"):

@@ -11,7 +11,7 @@ import tomlkit
 import typer
 from tomlkit.exceptions import TOMLKitError
 
-from spotify_ads_async.auth.profiles import replace_file
+from spotify_ads_async.auth.homes import replace_file
 from spotify_ads_async.cli.options import OutputForm
 from spotify_ads_async.cli.origins import origins, settings_in_force
 from spotify_ads_async.cli.output import Output, Rows

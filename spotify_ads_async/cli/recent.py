@@ -37,7 +37,7 @@ async def remember(plural: str, shown: Iterable[tuple[str, str]]) -> None:
 
 
 def _keep(plural: str, found: list[tuple[str, str]]) -> None:
-    from spotify_ads_async.auth.profiles import replace_file  # noqa: PLC0415 - looking for a keyring takes its time
+    from spotify_ads_async.auth.homes import replace_file  # noqa: PLC0415 - most commands write none
 
     kept = _read()
     new = dict(found)

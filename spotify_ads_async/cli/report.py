@@ -83,6 +83,21 @@ _TYPES: Mapping[Of, ReportEntityType] = {
 }
 
 
+Since = Annotated[
+    datetime | None,
+    typer.Option(
+        "--from",
+        formats=["%Y-%m-%d"],
+        metavar="DATE",
+        help="The first day, as 2031-12-31; by default 30 days, or 24 hours.",
+    ),
+]
+Until = Annotated[
+    datetime | None,
+    typer.Option("--to", formats=["%Y-%m-%d"], metavar="DATE", help="The last day, included; today by default."),
+]
+
+
 def report(
     of: Annotated[Of, typer.Argument(help="What rows are about.")] = Of.CAMPAIGNS,
     chart_file: Annotated[
@@ -91,19 +106,8 @@ def report(
     *,
     chart: Annotated[bool, typer.Option("--chart", help="Draw spend, impressions and completion over time.")] = False,
     by: Annotated[By, typer.Option(help="A row per day, per hour (two weeks at most), or one in all.")] = By.DAY,
-    since: Annotated[
-        datetime | None,
-        typer.Option(
-            "--from",
-            formats=["%Y-%m-%d"],
-            metavar="DATE",
-            help="The first day, as 2031-12-31; by default 30 days, or 24 hours.",
-        ),
-    ] = None,
-    until: Annotated[
-        datetime | None,
-        typer.Option("--to", formats=["%Y-%m-%d"], metavar="DATE", help="The last day, included; today by default."),
-    ] = None,
+    since: Since = None,
+    until: Until = None,
     ids: Annotated[
         list[str] | None,
         typer.Option("--id", metavar="ID", help="Only these; repeat for more, any number.", autocompletion=complete_id),
@@ -131,18 +135,7 @@ def report(
         usage_error(f"{chart_file}: a chart goes to a file by --chart FILE.svg")
     if chart and by is By.LIFETIME:
         usage_error("--chart needs days or hours: leave out --by lifetime")
-    names = [
-        name.strip().upper().replace("-", "_")
-        for name in (metrics or ",".join(_CHARTED if chart else _COUNTED)).split(",")
-    ]
-    fields = list(dict.fromkeys(ReportFieldType(name) for name in names if name))
-    if not fields:
-        usage_error(f"--metrics {metrics}: name one at least, such as spend")
-    unknown = [field for field in fields if not field.known]
-    if unknown:
-        metric, known = unknown[0].lower(), sorted(one.value.lower() for one in ReportFieldType)
-        hint = suggestion(metric, known) or f"; there are {', '.join(known)}"
-        usage_error(f"--metrics {metric}: there is no such metric{hint}")
+    fields = _metrics(metrics or ",".join(_CHARTED if chart else _COUNTED))
     if chart:
         _require_chartable(of, fields, ids)
     place = zone_of(zone)
@@ -162,6 +155,20 @@ def report(
         usage_error("--chart is for one ad account: others may have another currency")
     told = _Told(request, output, limit=limit, wide=wide)
     run(lambda: _draw(told, chart_file) if chart else _write(told))
+
+
+def _metrics(given: str) -> list[ReportFieldType]:
+    """The metrics of a list with commas, each once."""
+    names = [name.strip().upper().replace("-", "_") for name in given.split(",")]
+    fields = list(dict.fromkeys(ReportFieldType(name) for name in names if name))
+    if not fields:
+        usage_error(f"--metrics {given}: name one at least, such as spend")
+    unknown = [field for field in fields if not field.known]
+    if unknown:
+        metric, known = unknown[0].lower(), sorted(one.value.lower() for one in ReportFieldType)
+        hint = suggestion(metric, known) or f"; there are {', '.join(known)}"
+        usage_error(f"--metrics {metric}: there is no such metric{hint}")
+    return fields
 
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,9 +19,11 @@ def first_cause(error: BaseException) -> BaseException:
     return first_cause(inner[0]) if inner else error
 
 
-async def some_at_once(work: Callable[[ItemT], Awaitable[None]], items: Sequence[ItemT]) -> None:
+async def some_at_once(
+    work: Callable[[ItemT], Awaitable[None]], items: Sequence[ItemT], *, at_once: int = _AT_ONCE
+) -> None:
     """Run ``work`` for every item, a few at a time. The first error ends them all and is raised as it is."""
-    room = anyio.Semaphore(_AT_ONCE)
+    room = anyio.Semaphore(at_once)
 
     async def limited(item: ItemT) -> None:
         try:

@@ -87,7 +87,7 @@ class Publishing:
             if not self._work.stopping.is_set():
                 await work(campaign, versions.get(campaign.draft_id))
 
-        await some_at_once(one, campaigns)
+        await some_at_once(one, campaigns, at_once=self._work.options.concurrency)
 
     async def _hold(self, campaign: DraftCampaign, reason: str, state: CampaignState | None = None) -> None:
         """Leave everything in a campaign as drafts, and say why."""
