@@ -175,7 +175,8 @@ class AccountRows(Generic[RowT]):
     async def _read_all(self, send: ObjectSendStream[AccountRow[RowT] | SpotifyAdsError]) -> None:
         async with send, anyio.create_task_group() as readers:
             if not isinstance(self._ad_accounts, VisibleAccounts):
-                for ad_account_id in dict.fromkeys(self._ad_accounts):
+                # In upper case it is the same account.
+                for ad_account_id in {one.lower(): one for one in self._ad_accounts}.values():
                     readers.start_soon(self._read_one, ad_account_id, send)
                 return
             try:

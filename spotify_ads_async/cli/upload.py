@@ -134,6 +134,8 @@ async def upload_list(
                     **{one: facts[one] for one in _LIST_COLUMNS[3:]},
                 }
             )
+    if done.empty:
+        say(f"rows without anything where identifiers stand, which were left out: {done.empty}")
     if done.encoding_assumed:
         say(
             "the list was read as Windows-1252, which the file does not tell: --encoding says what it is where that is"

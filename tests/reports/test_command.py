@@ -62,6 +62,8 @@ def test_rows_of_any_range(command: Command) -> None:
         "hidden",
     ]
     assert ended.stderr == ""
+    limited = command("report", "campaigns", "--limit", "2", "--metrics", "clicks").stderr
+    assert limited.startswith("in these 2 rows, as limited: clicks ")
 
 
 def test_rows_as_json_lines(command: Command) -> None:

@@ -345,10 +345,13 @@ async def test_a_campaign_whose_status_is_not_known_is_copied_paused(server: Emu
     assert any("AGENT_CONTROLLED" in note for note in done.notes)
 
 
-async def test_an_archived_campaign_is_not_cloned(server: Emulator, account: AdAccount) -> None:
+async def test_what_is_archived_is_not_cloned(server: Emulator, account: AdAccount) -> None:
     campaign = change(server, "campaigns", first_campaign(server), status="ARCHIVED")
     with pytest.raises(InvalidRequest, match="archived"):
         await account.trees.clone_campaign(campaign["id"], start=SOON)
+    ad_set = change(server, "ad_sets", next(iter(server.store.account(account.id).ad_sets)), status="ARCHIVED")
+    with pytest.raises(InvalidRequest, match="archived"):
+        await account.trees.clone_ad_set(ad_set["id"], start=SOON)
 
 
 async def test_a_name_of_200_characters_has_a_copy(server: Emulator, account: AdAccount) -> None:
