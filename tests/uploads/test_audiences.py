@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 import openpyxl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.calls import ACCOUNT, client
 from support.raw_server import Connection, RawServer, answer
@@ -218,6 +218,7 @@ async def test_what_no_audience_can_be_called_is_refused_before_the_list_is_sent
     assert server.statistics().requests == 0
 
 
+@settings(max_examples=25)
 @given(st.lists(st.sampled_from([sha256(str(number)) for number in range(200)]), max_size=400))
 def test_each_hash_is_kept_once(hashes: list[str]) -> None:
     counts = Counts()
