@@ -135,6 +135,8 @@ def report(
         usage_error(f"{chart_file}: a chart goes to a file by --chart FILE.svg")
     if chart and by is By.LIFETIME:
         usage_error("--chart needs days or hours: leave out --by lifetime")
+    if chart and limit is not None:
+        usage_error("--limit is for rows: a chart is of all of them")
     fields = _metrics(metrics or ",".join(_CHARTED if chart else _COUNTED))
     if chart:
         _require_chartable(of, fields, ids)
@@ -245,7 +247,7 @@ class _Told:
                     self.sums[field] = before + value
                 case _:
                     pass
-        return _cells(row, self.request, self.output) | {"currency": self.currency}
+        return _cells(row, self.request, self.output) | ({"currency": self.currency} if self.currency else {})
 
     def say(self) -> int:
         """Say what is hidden, and what is missing because the report failed with it. Answers the exit code."""
