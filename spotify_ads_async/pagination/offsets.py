@@ -28,7 +28,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from spotify_ads_async.errors import WalkIncomplete
-from spotify_ads_async.operation import ListOperation
+from spotify_ads_async.operation import ListOperation, ListStyle
 from spotify_ads_async.pagination.high_water_mark import HighWaterMark
 from spotify_ads_async.pagination.order import sort_key
 from spotify_ads_async.pagination.page import Page, identity
@@ -36,7 +36,7 @@ from spotify_ads_async.pagination.pagers import OVERLAP, PageOutcome, Request, l
 from spotify_ads_async.pagination.position import Position
 from spotify_ads_async.pagination.search import Search, step_after
 from spotify_ads_async.pagination.seen import SeenIds
-from spotify_ads_async.pagination.sweep import Sweep
+from spotify_ads_async.pagination.sweep import Sweep, is_ordered
 from spotify_ads_async.pagination.watch import Watch
 
 __all__ = ["OffsetPager"]
@@ -118,6 +118,7 @@ class OffsetPager(Generic[ItemT]):
         self._reordered = self._disturbed = False
         self._first_keys: list[str] = []
         self._newest: Any = None
+        self._oldest: Any = None
         self._missing = 0
         self._search: Search | None = None
         if start is not None:
@@ -241,7 +242,10 @@ class OffsetPager(Generic[ItemT]):
         names = [f"{offset + index}" for index in range(len(keys))] if self._blind else keys
         self._mark.page(offset, names, new, total=total, first=offset <= self._floor)
         if not self._begun:
-            self._first_keys, self._newest = keys[: 2 * OVERLAP], self._sort_key(rows[0]) if rows else None
+            self._first_keys = keys[: 2 * OVERLAP]
+            sort_keys = [self._sort_key(row) for row in rows]
+            if rows and is_ordered(sort_keys):
+                self._newest, self._oldest = sort_keys[0], sort_keys[-1]
         self._begun = self._calm = True
         self._back = 0
         if fresh:
@@ -268,9 +272,10 @@ class OffsetPager(Generic[ItemT]):
         if self._fixed and offset <= self._floor and not self._reordered:
             begins = next((index for index, key in enumerate(keys[: grown + 1]) if key in self._first_keys), 0)
         sort_keys = [self._sort_key(row) for row in rows]
+        ordered = is_ordered(sort_keys)
         new: list[int] = []
         for index in met:
-            newer = index < begins or self._newer(sort_keys[0], sort_keys[index], sort_keys[-1])
+            newer = index < begins or (ordered and self._newer(sort_keys[0], sort_keys[index], sort_keys[-1]))
             if self._seen.add(keys[index]) and not newer:
                 new.append(index)
         return new
@@ -278,11 +283,12 @@ class OffsetPager(Generic[ItemT]):
     def _newer(self, first: Any, one: Any, last: Any) -> bool:  # noqa: ANN401 - whatever a list is sorted by
         """Whether a row stands before the walk's first one by its sort key.
 
-        The page's ends tell which way the order runs.
+        The page's ends tell which way the order runs; where it has turned round since the first page, nothing is newer.
         """
-        if self._newest is None or one is None or first == last:
+        if self._newest is None or first == last:
             return False
-        return one > self._newest if first > last else one < self._newest
+        turned = self._newest != self._oldest and (self._newest > self._oldest) != (first > last)
+        return not turned and (one > self._newest if first > last else one < self._newest)
 
     def _settle(self, offset: int, page: Page[ItemT], total: int | None, *, fresh: bool, ends: bool) -> bool:
         """What follows from the page's length; whether what was read ahead is void."""
@@ -328,7 +334,9 @@ class OffsetPager(Generic[ItemT]):
         # tell.
         if self._blind:
             return not fresh
-        return total is None and page.page_size is not None and length < page.page_size
+        # Where rows are counted, a page without a count is odd enough to be asked behind.
+        counted = self._operation.style is ListStyle.OFFSET
+        return not counted and total is None and page.page_size is not None and length < page.page_size
 
     def _finish(self, short: int = 0) -> bool:
         """The end of a pass, ``short`` of the server's count: the end of the walk too, unless rows may be missing."""

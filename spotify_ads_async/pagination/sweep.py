@@ -10,7 +10,7 @@ from spotify_ads_async.pagination.pagers import OVERLAP
 from spotify_ads_async.pagination.search import step_after
 from spotify_ads_async.pagination.seen import SeenIds
 
-__all__ = ["Sweep"]
+__all__ = ["Sweep", "is_ordered"]
 
 
 class Sweep:
@@ -84,7 +84,7 @@ class Sweep:
     def _is_strict(self, rows: Sequence[object]) -> bool:
         """Whether a page begins with a sort key before the last one's end."""
         sort_keys = [self._sort_key(row) for row in rows]
-        self._ordered &= _is_ordered(sort_keys)
+        self._ordered &= is_ordered(sort_keys)
         return self._ordered and None not in {self._edge, sort_keys[0]} and sort_keys[0] != self._edge
 
     def _swapped(self, keys: Sequence[str]) -> bool:
@@ -121,7 +121,7 @@ class Sweep:
         return step
 
 
-def _is_ordered(sort_keys: Sequence[Any]) -> bool:
+def is_ordered(sort_keys: Sequence[Any]) -> bool:
     """Whether the keys run one way, as far as they can be compared."""
     if None in sort_keys:
         return False

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
-from typing import TypeVar
+from collections.abc import AsyncIterable, Mapping
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import pytest
-from pagination.hostile_server import Dated, DatedListing, HostileServer
+from pagination.hostile_server import BEGIN, Dated, DatedListing, HostileServer
 from pagination.list_server import (
     LIMITED,
     ORDERED_QUERY,
@@ -105,6 +106,35 @@ class Shuffled(HostileServer):
         self.shows_dates = shows_dates
         self.rows = [(number // in_a_second, f"row {number}") for number in range(500)]
         self.throughout = {name for _, name in self.rows}
+
+
+class Orderless(Shuffled):
+    """An honest server of 500 rows whose list turns round, or is mixed, or neither counts rows nor gives many."""
+
+    def __init__(self, seed: int, how: str) -> None:
+        super().__init__(seed, 1, shows_dates=True)
+        self.how = how
+
+    def answer(self, query: Mapping[str, Any]) -> DatedListing:
+        found, few, odd = sorted(self.rows, reverse=True), self.how == "few", self.random.random() < 0.3
+        if self.how == "turned" and odd:
+            found.reverse()
+        if self.how == "mixed" and odd:
+            self.random.shuffle(found)
+        rows = [
+            Dated(id=name, created_at=None if self.how == "mixed" and not second % 9 else BEGIN + timedelta(0, second))
+            for second, name in found[query["offset"] :][: 7 if few else query["limit"]]
+        ]
+        paging = Paging(total_results=None if few else len(found), page_size=query["limit"])
+        return DatedListing(rows=rows, paging=paging)
+
+
+@pytest.mark.parametrize("how", ["turned", "mixed", "few"])
+async def test_a_list_that_keeps_no_order_is_complete_or_an_error(how: str) -> None:
+    for seed in range(12):
+        server = Orderless(seed, how)
+        found, error = await walked(server, seed % 4)
+        assert error is not None or server.throughout == set(found), f"seed {seed}: {len(found)} rows"
 
 
 @pytest.mark.parametrize("shows_dates", [True, False], ids=["with dates", "without dates"])
