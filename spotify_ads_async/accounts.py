@@ -14,6 +14,7 @@ from spotify_ads_async import models
 from spotify_ads_async.errors import (
     AuthenticationError,
     ConfigurationError,
+    InvalidAnswer,
     InvalidRequest,
     NotFound,
     PermissionDenied,
@@ -55,6 +56,7 @@ class VisibleAccounts:
         """The accounts, one after the other.
 
         Raises:
+            InvalidAnswer: a list leaves out an id.
             SpotifyAdsError: the businesses cannot be listed, every one of them refuses, or a call fails otherwise than
                 by a refusal.
         """
@@ -63,7 +65,7 @@ class VisibleAccounts:
         answered = False
         async for business in self._businesses:
             if not business.id:
-                continue
+                raise InvalidAnswer("a list leaves out the id of a business, so that its ad accounts cannot be listed")
             try:
                 accounts = await self._accounts_of(business.id).collect()
             except (PermissionDenied, NotFound) as error:
@@ -71,8 +73,10 @@ class VisibleAccounts:
                 continue
             answered = True
             for account in accounts:
-                if account.id and account.id not in seen:
-                    seen.add(account.id)
+                if not account.id:
+                    raise InvalidAnswer(f"the list of the ad accounts of business {business.id} leaves out an id")
+                if account.id.lower() not in seen:
+                    seen.add(account.id.lower())
                     yield account
         if self.refused and not answered:
             raise next(iter(self.refused.values()))
@@ -175,7 +179,8 @@ class AccountRows(Generic[RowT]):
     async def _read_all(self, send: ObjectSendStream[AccountRow[RowT] | SpotifyAdsError]) -> None:
         async with send, anyio.create_task_group() as readers:
             if not isinstance(self._ad_accounts, VisibleAccounts):
-                for ad_account_id in dict.fromkeys(self._ad_accounts):
+                # In upper case it is the same account.
+                for ad_account_id in {one.lower(): one for one in self._ad_accounts}.values():
                     readers.start_soon(self._read_one, ad_account_id, send)
                 return
             try:

@@ -127,11 +127,9 @@ def say_outcomes(plan: bulk.PlanFile, path: Path) -> None:
             f"{outcomes[bulk.RowOutcome.STAGED]} rows are in drafts and not live: "
             f"spotify-ads bulk resume {path} --publish publishes valid campaigns"
         )
-    if outcomes[bulk.RowOutcome.CONFLICT]:
-        say(
-            f"{outcomes[bulk.RowOutcome.CONFLICT]} rows were changed by somebody else and left alone: "
-            f"spotify-ads bulk resume {path} --force overwrites that"
-        )
+    if conflicts := outcomes[bulk.RowOutcome.CONFLICT]:
+        rows = "1 row was" if conflicts == 1 else f"{conflicts} rows were"
+        say(f"{rows} changed by somebody else and left alone: spotify-ads bulk resume {path} --force overwrites that")
     if outcomes[bulk.RowOutcome.WAITING] or outcomes[bulk.RowOutcome.UNKNOWN]:
         say(
             f"{outcomes[bulk.RowOutcome.WAITING]} rows have not been sent and {outcomes[bulk.RowOutcome.UNKNOWN]} are"

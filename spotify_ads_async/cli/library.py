@@ -23,7 +23,7 @@ from spotify_ads_async.cli.output import Output, show_done
 from spotify_ads_async.cli.reading import rows_of
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.short_ids import whole_ids
-from spotify_ads_async.cli.upload import upload_list, upload_media
+from spotify_ads_async.cli.upload import Encoding, require_distinct, upload_list, upload_media
 from spotify_ads_async.models import (
     AssetUpdate,
     AudioType,
@@ -64,6 +64,7 @@ def create_assets(
     output: OutputForm = Output.TABLE,
 ) -> None:
     """Make assets from media files, as `upload` does."""
+    require_distinct(files)
     if name is not None and len(files) > 1:
         usage_error("--name is for one file")
     account = needed(ad_account)
@@ -113,6 +114,7 @@ def create_audience(
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Leave out lines of a list that hold no identifier.")
     ] = False,
+    encoding: Encoding = None,
     body: Annotated[
         str | None, typer.Option("--body", metavar="JSON|@FILE", help="Any other kind: the whole request.")
     ] = None,
@@ -133,8 +135,8 @@ def create_audience(
     """Make an audience from a customer list, as `upload --audience` does, or any other kind from a body."""
     if (file is None) == (body is None):
         usage_error("give either a customer list or --body")
-    if body is not None and (name is not None or skip_invalid):
-        usage_error("--name and --skip-invalid are for a customer list: a body has its own name")
+    if body is not None and (name is not None or skip_invalid or encoding is not None):
+        usage_error("--name, --skip-invalid and --encoding are for a customer list: a body has its own name")
     if body is not None and wait is not None:
         usage_error("--wait is for a customer list: `spotify-ads audiences get ID` says how far any other audience is")
     account = needed(ad_account)
@@ -142,7 +144,14 @@ def create_audience(
         seconds, form = _WAIT if wait is None else wait, output or Output.TABLE
         run(
             lambda: upload_list(
-                [file], None, name, skip_invalid=skip_invalid, wait=seconds, ad_account=account, output=form
+                [file],
+                None,
+                name,
+                skip_invalid=skip_invalid,
+                encoding=encoding,
+                wait=seconds,
+                ad_account=account,
+                output=form,
             )
         )
     content = json_body(body)

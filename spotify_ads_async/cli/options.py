@@ -108,7 +108,8 @@ def needed(ad_account: str | None) -> str:
 
 def needed_some(ad_accounts: list[str] | None, *, every: bool) -> tuple[str, ...]:
     """The ad accounts' IDs, nothing for every one, or an error that says how to name some."""
-    return () if every else tuple(dict.fromkeys(map(needed, ad_accounts or [""])))
+    given = map(needed, ad_accounts or [""])
+    return () if every else tuple({one.lower(): one for one in given}.values())  # in upper case it is the same one
 
 
 def json_body(text: str | None) -> dict[str, Any]:

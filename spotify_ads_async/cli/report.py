@@ -34,7 +34,7 @@ from spotify_ads_async.client import AdsClient
 from spotify_ads_async.models import ReportEntityType, ReportFieldType, ReportGranularity
 from spotify_ads_async.reports import AggregateReportCall, AtLeast, Hidden, ReportRow
 from spotify_ads_async.reports.chart import svg, text
-from spotify_ads_async.reports.rows import Kind, adds_up, kind_of
+from spotify_ads_async.reports.rows import EXACTLY, Kind, adds_up, kind_of
 from spotify_ads_async.reports.series import periods, series, title
 from spotify_ads_async.types import UNSET
 
@@ -142,6 +142,8 @@ def report(
         usage_error(f"{chart_file}: a chart goes to a file by --chart FILE.svg")
     if chart and by is By.LIFETIME:
         usage_error("--chart needs days or hours: leave out --by lifetime")
+    if chart and limit is not None:
+        usage_error("--limit is for rows: a chart is of all of them")
     fields = _metrics(metrics or ",".join(_CHARTED if chart else _COUNTED))
     if chart:
         _require_chartable(of, fields, ids)
@@ -203,6 +205,7 @@ class _Told:
         self.currency = ""
         self.sums: dict[ReportFieldType, Decimal | int] = {}
         self._rows = 0
+        self._untold = set(request.fields)
         self._without_rows = {one.lower(): one for one in request.ids or ()}
         self._calls: list[AggregateReportCall] = []
 
@@ -238,10 +241,20 @@ class _Told:
         self.hidden.update(row.hidden)
         self.came(row)
         self._rows += 1
+        self._untold -= row.values().keys()
+        several = len(self.request.ad_accounts) != 1
         for field in filter(adds_up, self.request.fields):
-            if isinstance(value := row.get(field), int | Decimal):
-                self.sums[field] = self.sums.get(field, 0) + value
-        return _cells(row, self.request, self.output) | {"currency": self.currency}
+            if several and kind_of(field) is Kind.MONEY:
+                continue  # other accounts may have another currency
+            before = self.sums.get(field, 0)
+            match row.get(field):
+                case Decimal() as value:
+                    self.sums[field] = EXACTLY.add(Decimal(before), value)
+                case int(value):
+                    self.sums[field] = before + value
+                case _:
+                    pass
+        return _cells(row, self.request, self.output) | ({"currency": self.currency} if self.currency else {})
 
     def say(self) -> int:
         """Say what is hidden, and what is missing because the report failed with it. Answers the exit code."""
@@ -251,16 +264,20 @@ class _Told:
                 f"{title(one)} {value:,f}{money}" if isinstance(value, Decimal) else f"{title(one)} {value:,}"
                 for one, value in self.sums.items()
             )
-            say(f"in all: {' · '.join(said)}")
+            what = "in all" if self._rows != self.limit else f"in these {self._rows} rows, as limited"
+            say(f"{what}: {' · '.join(said)}")
         counts = [f"{self.hidden[name]} of {title(name)}" for name in self.request.fields if self.hidden[name]]
         if counts:
             say(f"hidden by the API for privacy, as counts of 1 to 4 are: {', '.join(counts)}; no sum holds them")
+        failed = {metric: problem for call in self._calls for metric, problem in call.failed_metrics.items()}
+        untold = [title(name) for name in self.request.fields if name in self._untold - failed.keys()]
+        if untold and self._rows:
+            say(f"no row has {', '.join(untold)}: the server told nothing of it, which is not zero")
         for warning in dict.fromkeys(warning for call in self._calls for warning in call.warnings):
             say(f"the server says: {printable(warning)}")
         if self._without_rows and self.limit is None:
             ids = ", ".join(self._without_rows.values())
             say(f"no rows came of {ids}: nothing was delivered, or the ad account has no such {self.request.of}")
-        failed = {metric: problem for call in self._calls for metric, problem in call.failed_metrics.items()}
         for metric, problem in failed.items():
             say(f"{title(metric)} is missing: {problem}")
         return FAILED if failed else DONE

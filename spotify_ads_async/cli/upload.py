@@ -16,10 +16,18 @@ from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
 from spotify_ads_async.errors import SpotifyAdsError
 from spotify_ads_async.models import AudienceStatus
 
-__all__ = ["upload", "upload_list", "upload_media"]
+__all__ = ["Encoding", "require_distinct", "upload", "upload_list", "upload_media"]
 
 _COLUMNS = ("file", "id", "status", "size", "sha256")
 _LIST_COLUMNS = ("file", "id", "status", "identifiers", "repeated", "cleaned", "refused")
+
+
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding", metavar="NAME", help="The encoding of a list, such as windows-1252; told by its bytes else."
+    ),
+]
 
 
 def upload(
@@ -39,12 +47,7 @@ def upload(
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Leave out lines of a list that hold no identifier.")
     ] = False,
-    encoding: Annotated[
-        str | None,
-        typer.Option(
-            "--encoding", metavar="NAME", help="The encoding of a list, such as windows-1252; told by its bytes else."
-        ),
-    ] = None,
+    encoding: Encoding = None,
     wait: Annotated[
         float, typer.Option(metavar="SECONDS", help="Seconds to wait until it is processed.", min=0.0)
     ] = 900.0,
@@ -52,11 +55,7 @@ def upload(
     output: OutputForm = Output.TABLE,
 ) -> None:
     """Upload media files, whole or in sections; the same command goes on after an interruption."""
-    twice = next(
-        (file for number, file in enumerate(files) if file.resolve() in {one.resolve() for one in files[:number]}), None
-    )
-    if twice is not None:
-        usage_error(f"{twice} is named twice: each file is uploaded once")
+    require_distinct(files)
     if name is not None and len(files) > 1:
         usage_error("--name is for one file")
     if (replace is not None or skip_invalid or encoding is not None) and not audience:
@@ -77,6 +76,15 @@ def upload(
         )
     else:
         run(lambda: upload_media(files, name, wait, account, output))
+
+
+def require_distinct(files: list[Path]) -> None:
+    """Refuse a file that is named twice: it would become two assets."""
+    twice = next(
+        (file for number, file in enumerate(files) if file.resolve() in {one.resolve() for one in files[:number]}), None
+    )
+    if twice is not None:
+        usage_error(f"{twice} is named twice: each file is uploaded once")
 
 
 async def upload_media(files: list[Path], name: str | None, wait: float, ad_account: str, output: Output) -> int | None:
@@ -134,6 +142,8 @@ async def upload_list(
                     **{one: facts[one] for one in _LIST_COLUMNS[3:]},
                 }
             )
+    if done.empty:
+        say(f"rows without anything where identifiers stand, which were left out: {done.empty}")
     if done.encoding_assumed:
         say(
             "the list was read as Windows-1252, which the file does not tell: --encoding says what it is where that is"
@@ -142,7 +152,7 @@ async def upload_list(
     if done.status == AudienceStatus.EMPTY:
         say(
             f"audience {done.id} is empty: nobody on the list was found on Spotify; check the list, and replace it"
-            f" (--replace {done.id})"
+            f" (spotify-ads upload --audience --replace {done.id} FILE)"
         )
         return FAILED
     return DONE

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import copy
 import functools
-import itertools
-import logging
 import random
 import time
 import uuid
 import warnings
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
@@ -22,6 +20,8 @@ from yarl import URL
 
 from spotify_ads_async.auth.credentials import Credentials, SupportsAccepted, SupportsFinish
 from spotify_ads_async.core import error_answers, wire
+from spotify_ads_async.core.call_state import IN_FLIGHT, PAUSING, SIGNING_IN, WAITING, CallState
+from spotify_ads_async.core.outcomes import Verify, ending, settled
 from spotify_ads_async.core.retry import (
     BUDGETED,
     IN_DOUBT,
@@ -41,17 +41,8 @@ from spotify_ads_async.errors import (
     NotFound,
     OutcomeUnknown,
     SpotifyAdsError,
-    say_whether_left,
 )
-from spotify_ads_async.events import (
-    CallFailed,
-    CallSucceeded,
-    Listeners,
-    RequestAnswered,
-    RequestLost,
-    RequestRetried,
-    RequestSent,
-)
+from spotify_ads_async.events import Listeners
 from spotify_ads_async.governor import Governor, Priority
 from spotify_ads_async.governor.admission import Admission
 from spotify_ads_async.network.addresses import require_secure
@@ -62,16 +53,7 @@ from spotify_ads_async.types import Secret
 __all__ = ["CallOptions", "Session", "Verify"]
 
 AnswerT = TypeVar("AnswerT")
-Verify = Callable[[], Awaitable[AnswerT | None]]
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-_CALLS = itertools.count(1)
-
-logger = logging.getLogger("spotify_ads_async")
-request_log = logging.getLogger("spotify_ads_async.requests")
-"""Says each attempt at DEBUG: method, path, status, seconds, seconds waited for quota, trace ID.
-
-Never a header or a body.
-"""
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,166 +80,6 @@ Lost answers are asked for again.
 """
 
 _LONG_WAIT_SECONDS = 1.0
-_SIGNING_IN = "signing in"
-_WAITING = "waiting for quota"
-_IN_FLIGHT = "waiting for the answer"
-_PAUSING = "pausing before another attempt"
-
-
-class _CallState:
-    """Where one call stands. Told by the transport how far its present attempt came."""
-
-    phase = _SIGNING_IN
-    attempt = 0
-    failures = 0
-    refusals = 0
-    unanswered = False
-    """Whether the present attempt left completely and has no answer yet."""
-    token: Secret | None = None
-    token_replaced = False
-    retry_after: float | None = None
-    doubt: SpotifyAdsError | None = None
-    """The failure after which the call may have taken effect."""
-    wanted_at = 0.0
-    left_at = 0.0
-    seconds = 0.0
-    """From the last answered attempt's departure to its end."""
-    under_way = False
-    """Whether somebody was told of the present attempt's departure, and not yet of its end."""
-
-    def __init__(
-        self, operation: Operation[Any], request: wire.HttpRequest, ends_at: float | None, listeners: Listeners
-    ) -> None:
-        self.operation = operation
-        self.request = request
-        self.ends_at = ends_at
-        self.listeners = listeners
-        self.logged = request_log.isEnabledFor(logging.DEBUG)
-        self.call = next(_CALLS)
-
-    def leaving(self) -> None:
-        """The present attempt has its quota and a connection."""
-        self.phase = _IN_FLIGHT
-        if self.listeners or self.logged:
-            self.left_at = time.monotonic()
-            self.under_way = True
-            self.listeners.emit(
-                RequestSent(
-                    call=self.call,
-                    operation=self.operation.id,
-                    attempt=self.attempt,
-                    method=self.request.method,
-                    target=self.request.target,
-                    waited=self.left_at - self.wanted_at,
-                )
-            )
-
-    def left(self) -> None:
-        """The last byte of the present attempt is on its way."""
-        self.unanswered = True
-
-    def answered(self, status: int) -> None:
-        """The present attempt's answer was read to its end."""
-        self.unanswered = False
-        if self.under_way:
-            self.seconds = time.monotonic() - self.left_at
-            self.under_way = False
-            self.listeners.emit(
-                RequestAnswered(
-                    call=self.call,
-                    operation=self.operation.id,
-                    attempt=self.attempt,
-                    status=status,
-                    seconds=self.seconds,
-                )
-            )
-
-    def log(self, result: object, trace_id: str | None = None) -> None:
-        """Say how the present attempt ended, to whoever reads the log of requests."""
-        if not self.logged:
-            return
-        request = self.request
-        request_log.debug(
-            "%s %s → %s in %.3f s, after %.3f s of waiting for quota; %s, attempt %d%s",
-            request.method,
-            request.target,
-            result,
-            self.seconds,
-            max(0.0, self.left_at - self.wanted_at),
-            self.operation.id,
-            self.attempt,
-            f", trace {trace_id}" if trace_id else "",
-        )
-
-    def lost(self, problem: BaseException) -> None:
-        """The present attempt ended without a whole answer."""
-        if self.under_way:
-            self.under_way = False
-            self.seconds = time.monotonic() - self.left_at
-            self.log(f"no answer ({type(problem).__name__})")
-            self.listeners.emit(
-                RequestLost(
-                    call=self.call,
-                    operation=self.operation.id,
-                    attempt=self.attempt,
-                    seconds=self.seconds,
-                    error=type(problem).__name__,
-                    left=self.unanswered,
-                )
-            )
-
-    def retried(self, failure: SpotifyAdsError, delay: float) -> None:
-        """Another attempt follows."""
-        name, reason = type(failure).__name__, str(failure)
-        logger.info("attempt %d failed, again in %.3f s: %s", self.attempt, delay, reason)
-        if self.listeners:
-            self.listeners.emit(
-                RequestRetried(
-                    call=self.call,
-                    operation=self.operation.id,
-                    attempt=self.attempt,
-                    delay=delay,
-                    error=name,
-                    reason=reason,
-                )
-            )
-
-    def succeeded(self) -> None:
-        """The caller gets an answer."""
-        self.listeners.emit(CallSucceeded(call=self.call, operation=self.operation.id, attempts=self.attempt))
-
-    def failed(self, failure: SpotifyAdsError) -> None:
-        """The caller gets an error."""
-        doubt = failure.may_have_taken_effect
-        if doubt:
-            logger.warning("%s", failure)
-        self._end(failure, in_doubt=doubt)
-
-    def abandoned(self, problem: BaseException) -> None:
-        """The caller is cancelled, or ends in another way that is no error of the call."""
-        say_whether_left(problem, may_have_left=self.phase == _IN_FLIGHT or self.doubt is not None)
-        doubt = self.operation.repeat is not Repeat.SAFE and (self.unanswered or self.doubt is not None)
-        if doubt:
-            said = (
-                f"{self.operation.id}: the call was given up after its request left: it may have taken effect, read it"
-                " back"
-            )
-            problem.add_note(said)
-            logger.warning("%s (%s)", said, type(problem).__name__)
-        self._end(problem, in_doubt=doubt)
-
-    def _end(self, problem: BaseException, *, in_doubt: bool) -> None:
-        if self.listeners:
-            name = type(problem).__name__
-            self.listeners.emit(
-                CallFailed(
-                    call=self.call, operation=self.operation.id, attempts=self.attempt, error=name, in_doubt=in_doubt
-                )
-            )
-
-    def remaining(self, now: float) -> float | None:
-        """Seconds until the deadline, None without one."""
-        return None if self.ends_at is None else max(0.0, self.ends_at - now)
 
 
 class Session:
@@ -354,9 +176,7 @@ class Session:
             )
         self._budget.call_made()
         deadline = self.options.deadline
-        state = _CallState(
-            operation, request, None if deadline is None else time.monotonic() + deadline, self.listeners
-        )
+        state = CallState(operation, request, None if deadline is None else time.monotonic() + deadline, self.listeners)
         try:
             try:
                 if deadline is None:
@@ -366,7 +186,7 @@ class Session:
             except OutcomeUnknown as unknown:
                 if verify is None:
                     raise
-                answer = await _settled(unknown, verify)
+                answer = await settled(unknown, verify)
         except SpotifyAdsError as failure:
             state.failed(failure)
             raise
@@ -378,7 +198,7 @@ class Session:
         return answer
 
     async def _repeat_until(
-        self, deadline: float, operation: Operation[AnswerT], request: wire.HttpRequest, state: _CallState
+        self, deadline: float, operation: Operation[AnswerT], request: wire.HttpRequest, state: CallState
     ) -> AnswerT:
         """As :meth:`_repeat`, for ``deadline`` seconds."""
         with anyio.move_on_after(deadline):
@@ -388,9 +208,9 @@ class Session:
         )
         if state.unanswered:
             state.doubt = late
-        raise _ending(operation, late, state)
+        raise ending(operation, late, state)
 
-    async def _repeat(self, operation: Operation[AnswerT], request: wire.HttpRequest, state: _CallState) -> AnswerT:
+    async def _repeat(self, operation: Operation[AnswerT], request: wire.HttpRequest, state: CallState) -> AnswerT:
         """Send the request, each time under the governor, until an attempt succeeds or the matrix says stop."""
         options, target = self.options, request.target
         # A query has its own encoding; without one, there is a way in a third of the time.
@@ -402,7 +222,7 @@ class Session:
         failure: SpotifyAdsError
         while True:
             state.attempt += 1
-            state.phase = _SIGNING_IN
+            state.phase = SIGNING_IN
             try:
                 admission, token = await self._admitted(operation, state)
                 try:
@@ -443,17 +263,17 @@ class Session:
             if action is RetryAction.FOLLOW:
                 return await self._read_completed(operation, failure, state)
             if action not in {RetryAction.AGAIN, RetryAction.AGAIN_WITH_NEW_TOKEN}:
-                raise _ending(operation, failure, state)
+                raise ending(operation, failure, state)
             state.retried(failure, delay)
-            state.phase = _PAUSING
+            state.phase = PAUSING
             state.retry_after = None
             await anyio.sleep(delay)
 
-    async def _admitted(self, operation: Operation[Any], state: _CallState) -> tuple[Admission, Secret]:
+    async def _admitted(self, operation: Operation[Any], state: CallState) -> tuple[Admission, Secret]:
         """Sign in and wait for quota: afterwards the request may leave at once, with this token."""
         options = self.options
         state.token = token = await self._credentials.token(self._transport.client())
-        state.phase = _WAITING
+        state.phase = WAITING
         state.wanted_at = time.monotonic()
         max_wait = (
             options.max_wait if state.ends_at is None else _shorter(options.max_wait, state.remaining(state.wanted_at))
@@ -464,7 +284,7 @@ class Session:
             await admission.enter()
             if time.monotonic() - state.wanted_at < _LONG_WAIT_SECONDS:
                 return admission, token
-            state.phase = _SIGNING_IN
+            state.phase = SIGNING_IN
             try:
                 # While the call waited, its token may have expired or been revoked.
                 state.token = token = await self._credentials.token(self._transport.client())
@@ -474,10 +294,10 @@ class Session:
         return admission, token
 
     def _judge(
-        self, operation: Operation[Any], failure: SpotifyAdsError, state: _CallState
+        self, operation: Operation[Any], failure: SpotifyAdsError, state: CallState
     ) -> tuple[RetryAction, float]:
         """What follows from the failure, and seconds to wait first."""
-        if state.phase != _IN_FLIGHT:
+        if state.phase != IN_FLIGHT:
             # Signing in has repeats of its own, and the governor's word is final.
             return RetryAction.RAISE, 0.0
         kind = classify(failure)
@@ -495,7 +315,7 @@ class Session:
         delay = self._delay(kind, state)
         return (RetryAction.RAISE, 0.0) if delay is None else (action, delay)
 
-    def _delay(self, kind: Failure, state: _CallState) -> float | None:
+    def _delay(self, kind: Failure, state: CallState) -> float | None:
         """Seconds until the next attempt, or None where there shall be none."""
         policy = self.policy
         asked = state.retry_after or 0.0
@@ -521,7 +341,7 @@ class Session:
         return delay
 
     async def _read_completed(
-        self, operation: Operation[AnswerT], conflict: SpotifyAdsError, state: _CallState
+        self, operation: Operation[AnswerT], conflict: SpotifyAdsError, state: CallState
     ) -> AnswerT:
         """The idempotency key belongs to a create that is done: read what it made."""
         target = wire.target_below(self.base_url, error_answers.resource_uri(conflict))
@@ -530,10 +350,10 @@ class Session:
             reading = msgspec.structs.replace(operation, method="GET", repeat=Repeat.SAFE, body=None)
             request = wire.HttpRequest(method="GET", target=target)
             try:
-                return await self._repeat(reading, request, _CallState(reading, request, state.ends_at, self.listeners))
+                return await self._repeat(reading, request, CallState(reading, request, state.ends_at, self.listeners))
             except SpotifyAdsError as error:
                 failure = error
-        raise _ending(operation, failure, state)
+        raise ending(operation, failure, state)
 
 
 def _warn_of_fork(governor: Governor) -> None:
@@ -554,47 +374,3 @@ def _now() -> datetime:
 def _shorter(first: float | None, second: float | None) -> float | None:
     bounds = [bound for bound in (first, second) if bound is not None]
     return min(bounds, default=None)
-
-
-def _ending(operation: Operation[Any], failure: SpotifyAdsError, state: _CallState) -> SpotifyAdsError:
-    """The error that the caller gets: an unknown outcome where any attempt of a write left it in doubt."""
-    doubt = state.doubt
-    failure.may_have_taken_effect = doubt is not None and operation.method == "DELETE"
-    return failure if doubt is None or operation.repeat is Repeat.SAFE else _unknown(operation, failure, doubt)
-
-
-def _unknown(operation: Operation[Any], failure: SpotifyAdsError, doubt: SpotifyAdsError) -> OutcomeUnknown:
-    if classify(doubt) is Failure.KEY_COMPLETED:
-        said = "the create took effect under this idempotency key before, and what it made cannot be read: look it up"
-    else:
-        said = "the request left and nothing tells whether it took effect: read it back before sending it again"
-    unknown = OutcomeUnknown(
-        f"{said}; last seen: {failure.message}",
-        cause=doubt,
-        operation=operation.id,
-        status=failure.status,
-        trace_id=failure.trace_id,
-    )
-    unknown.__cause__ = doubt
-    return unknown
-
-
-async def _settled(unknown: OutcomeUnknown, verify: Verify[AnswerT]) -> AnswerT:
-    """What the write made, read back; an error that nothing is unknown about, where it took no effect."""
-    unread = None
-    try:
-        found = await verify()
-    except SpotifyAdsError as problem:
-        found, unread = None, problem
-    if found is not None:
-        return found
-    if unread is not None:
-        unknown.add_note(f"reading it back failed as well: {unread}")
-        raise unknown
-    raise ConnectionFailed(
-        "the answer was lost, and reading back shows that the request took no effect: it can be sent again"
-        f" ({unknown.cause})",
-        operation=unknown.operation,
-        status=unknown.status,
-        trace_id=unknown.trace_id,
-    ) from unknown

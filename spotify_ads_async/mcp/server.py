@@ -134,7 +134,9 @@ def _add_reading_tools(server: MCPServer, ads: AdsClient, results: Results) -> N
                 raise ToolError(f"more than {_MOST_ROWS} rows, so no total would be right: fewer days, or entity_ids")
         totals = {metric.value: _total(found, metric) for metric in fields}
         currency = (await account.get()).currency_code
-        text = results.first_page([_report_row(row, fields) for row in found], currency=currency, totals=totals)
+        period = f"{first_day} to {last_day}" if by == "DAY" else "all time: by LIFETIME, days play no part"
+        shown = [_report_row(row, fields) for row in found]
+        text = results.first_page(shown, currency=currency, period=period, totals=totals)
         drawn = [metric for metric in fields if adds_up(metric)] if with_chart and by == "DAY" else []
         return [text, _chart(found, drawn, first_day, last_day)] if drawn else [text]
 

@@ -32,6 +32,7 @@ from spotify_ads_async.models.reports import (
 )
 
 __all__ = [
+    "EXACTLY",
     "HIDDEN",
     "HIDDEN_AS_SENT",
     "MONEY_DECIMALS",
@@ -122,7 +123,7 @@ _MOST_MONEY = Decimal(10) ** 20
 MONEY_DECIMALS = 18
 """Decimals that an amount may have: with 20 digits before them they fill a decimal of 128 bits."""
 _LARGEST_SHARE = Decimal(2) ** 53
-_EXACTLY = decimal.Context(prec=100, traps=[decimal.InvalidOperation, decimal.Overflow])
+EXACTLY = decimal.Context(prec=100, traps=[decimal.InvalidOperation, decimal.Overflow])
 """Adds without rounding what :func:`_fault` lets through."""
 
 
@@ -169,7 +170,7 @@ def _fault(metric: ReportFieldType, value: Decimal) -> str | None:
 
 def decimals(value: Decimal) -> int:
     """How many digits of a finite value stand after the point, without zeros at the end."""
-    exponent = value.normalize(_EXACTLY).as_tuple().exponent
+    exponent = value.normalize(EXACTLY).as_tuple().exponent
     return max(0, -exponent) if isinstance(exponent, int) and value else 0
 
 
@@ -305,9 +306,9 @@ def _sum(metric: ReportFieldType, values: Iterable[Value | None]) -> Value | Non
             case Hidden():
                 hidden += 1
             case AtLeast():
-                total, hidden = _EXACTLY.add(total, Decimal(value.known)), hidden + value.hidden
+                total, hidden = EXACTLY.add(total, Decimal(value.known)), hidden + value.hidden
             case _:
-                total = _EXACTLY.add(total, Decimal(value))
+                total = EXACTLY.add(total, Decimal(value))
         there = True
     if not there:
         return None

@@ -12,7 +12,7 @@ from spotify_ads_async.trees.plans import AdSetPlan, CampaignPlan, PartPlan
 from spotify_ads_async.trees.tree import AdSetTree, CampaignTree, json_of
 from spotify_ads_async.types import Answer
 
-__all__ = ["Difference", "differences", "differences_in_ad_sets"]
+__all__ = ["Difference", "differences", "differences_in_ad_sets", "differences_in_draft"]
 
 _FLIGHT = ("start_time", "end_time")
 _RESET = frozenset({"frequency_caps", "platforms"})
@@ -20,7 +20,7 @@ _RESET = frozenset({"frequency_caps", "platforms"})
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing in a live copy that is not as it was wanted.
+    """One thing in a copy that is not as it was wanted.
 
     Attributes:
         kind: campaign, ad_set or ad.
@@ -83,6 +83,18 @@ def differences_in_ad_sets(
                     Difference(kind=kind, name=name, id=identifier, attribute="", wanted=None, found="there")
                 )
     return different
+
+
+def differences_in_draft(part: PartPlan, made: Answer, identifier: str) -> list[Difference]:
+    """What differs between a plan and the answer to the request that made its draft, as far as that tells."""
+    found = json_of(made)
+    return [
+        _difference(part, identifier, name, value, found[name])
+        for name, value in part.body.items()
+        if name not in {"campaign_id", "ad_set_id", "status"}
+        and found.get(name) is not None
+        and not _fits(value, found[name], name)
+    ]
 
 
 def _of_part(part: PartPlan, ids: Mapping[str, str], there: Mapping[str, Answer]) -> list[Difference]:

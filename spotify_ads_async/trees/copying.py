@@ -51,8 +51,9 @@ class Copier:
         alone = not await is_there(self._account, campaign_id)
         maker = Maker(self._session, self._ad_account_id, self._on_made)
         await maker.ad_set(plan, campaign_id, alone=alone)
-        publishing = (lambda: self._going_live.ad_set(plan, campaign_id, maker.ids)) if publish else None
-        return await self._finished(campaign_id, maker.ids, plan.parts(), left_out, publishing)
+        checking = self._checking(campaign_id, maker)
+        ending = (lambda: self._going_live.ad_set(plan, campaign_id, maker.ids)) if publish else checking
+        return await self._finished(campaign_id, maker.ids, plan.parts(), left_out, ending)
 
     async def campaign(self, plan: CampaignPlan | LeftOut, receipt: Path | None, *, publish: bool) -> DraftTree:
         """Make one campaign; arguments are those of :meth:`campaigns`.
@@ -139,8 +140,8 @@ class Copier:
         status = _status(plan, publish=publish)
         if kept is None:
             draft_id = await maker.campaign(plan, status=status)
-            publishing = self._publishing(plan, draft_id, maker.ids) if publish else None
-            return await self._finished(draft_id, maker.ids, plan.parts(), plan.left_out, publishing)
+            ending = self._publishing(plan, draft_id, maker.ids) if publish else self._checking(draft_id, maker)
+            return await self._finished(draft_id, maker.ids, plan.parts(), plan.left_out, ending)
         event = kept.of(plan.part.original_id)
         if event is not None and event.whole:
             return await self._publish_earlier(plan, event, kept) if publish and not event.published else None
@@ -163,7 +164,8 @@ class Copier:
         whole = msgspec.structs.replace(event, draft_id=draft_id, ids=maker.ids, whole=True)
         # Before it is published: what may be live is never made twice.
         await anyio.to_thread.run_sync(kept.write, whole)
-        return await self._recorded(plan, whole, kept, self._publishing(plan, draft_id, maker.ids) if publish else None)
+        ending = self._publishing(plan, draft_id, maker.ids) if publish else self._checking(draft_id, maker)
+        return await self._recorded(plan, whole, kept, ending)
 
     async def _delete_half_made(self, plan: CampaignPlan, draft_id: str) -> None:
         if await is_there(self._account, draft_id):
@@ -178,9 +180,9 @@ class Copier:
             )
 
     async def _recorded(
-        self, plan: CampaignPlan, whole: Event, kept: Receipt, publish: Callable[[], Awaitable[Published]] | None
+        self, plan: CampaignPlan, whole: Event, kept: Receipt, ending: Callable[[], Awaitable[Published]]
     ) -> DraftTree:
-        made = await self._finished(whole.draft_id, whole.ids, plan.parts(), plan.left_out, publish)
+        made = await self._finished(whole.draft_id, whole.ids, plan.parts(), plan.left_out, ending)
         if made.published:
             await anyio.to_thread.run_sync(kept.write, msgspec.structs.replace(whole, published=True))
         return made
@@ -206,20 +208,24 @@ class Copier:
     ) -> Callable[[], Awaitable[Published]]:
         return lambda: self._going_live.campaign(plan, campaign_id, ids)
 
+    def _checking(self, campaign_id: str, maker: Maker) -> Callable[[], Awaitable[Published]]:
+        async def check() -> Published:
+            errors = await self._going_live.errors(campaign_id, PublishAction.VALIDATE)
+            return Published(errors=errors, notes=[], differences=maker.differences)
+
+        return check
+
     async def _finished(
         self,
         campaign_id: str,
         ids: dict[str, str],
         parts: list[PartPlan],
         left_out: list[LeftOut],
-        publish: Callable[[], Awaitable[Published]] | None,
+        ending: Callable[[], Awaitable[Published]],
     ) -> DraftTree:
         """Validate drafts that are complete, or publish them; what is there in the end."""
         try:
-            if publish is not None:
-                done = await publish()
-            else:
-                done = Published(errors=await self._going_live.errors(campaign_id, PublishAction.VALIDATE), notes=[])
+            done = await ending()
         except BaseException as error:
             error.add_note(
                 f"the draft of campaign {campaign_id} is complete and stays, unless it went live: then the campaign is"

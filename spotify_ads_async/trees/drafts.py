@@ -40,7 +40,8 @@ class DraftTree(msgspec.Struct, frozen=True, kw_only=True):
         ids: from the id of each original to the id of its draft.
         errors: what keeps the draft from going live, empty where nothing does.
         published: whether it is live. Where it is and there are ``differences``, its campaign is paused.
-        differences: what is live and not as it was wanted, empty where all is.
+        differences: what is not as it was wanted, empty where all is: of what is live, or else of what the drafts'
+            answers tell.
         unheld: what the drafts cannot hold, where they were not published; the campaign's draft is paused then.
         left_out: what the copy does not have, such as what is archived.
         notes: what else cannot be vouched for, in sentences for people.

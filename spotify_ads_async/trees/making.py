@@ -13,7 +13,9 @@ from spotify_ads_async.errors import InvalidAnswer, OutcomeUnknown, SpotifyAdsEr
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.operations import CREATE_AD_DRAFT, CREATE_AD_SET_DRAFT, CREATE_CAMPAIGN_DRAFT
 from spotify_ads_async.resources import AdAccountResources
+from spotify_ads_async.trees.comparing import Difference, differences_in_draft
 from spotify_ads_async.trees.plans import AdSetPlan, CampaignPlan, PartPlan
+from spotify_ads_async.types import Answer
 
 __all__ = ["Made", "Maker", "OnMade", "is_there"]
 
@@ -49,7 +51,7 @@ async def is_there(account: AdAccountResources, draft_id: str) -> bool:
 
 
 class Maker:
-    """Makes drafts one by one, and keeps which draft is whose.
+    """Makes drafts one by one, and keeps which draft is whose, and what of it is not as it was wanted.
 
     Args:
         session: what makes the calls.
@@ -59,11 +61,12 @@ class Maker:
 
     def __init__(self, session: Session, ad_account_id: str, on_made: OnMade | None) -> None:
         # Plans are held to the rules when they are made; what a newer API gave is for the API to judge.
-        self._session = session.with_options(msgspec.structs.replace(session.options, validate=False))
+        self._session = session.with_options(msgspec.structs.replace(session.options, validate=False, keep_json=True))
         self._path = {"ad_account_id": ad_account_id}
         self._drafts = AdAccountResources(session, ad_account_id).drafts
         self._on_made = on_made
         self.ids: dict[str, str] = {}
+        self.differences: list[Difference] = []
 
     async def campaign(
         self,
@@ -93,7 +96,7 @@ class Maker:
             raise
         draft_id = _id_of("campaign", made)
         async with _TakingBack(self._drafts.campaigns.delete, "the draft of the campaign", lambda: draft_id):
-            self._took(plan.part, draft_id)
+            self._took(plan.part, draft_id, made)
             if begun is not None:
                 await begun(draft_id)
             for one in plan.ad_sets:
@@ -126,16 +129,17 @@ class Maker:
 
     async def _ad_set(self, plan: AdSetPlan, campaign_id: str) -> None:
         made = await self._create(CREATE_AD_SET_DRAFT, {**plan.part.body, "campaign_id": campaign_id})
-        draft_id = self._took(plan.part, _id_of("ad set", made))
+        draft_id = self._took(plan.part, _id_of("ad set", made), made)
         for ad in plan.ads:
             one = await self._create(CREATE_AD_DRAFT, {**ad.body, "ad_set_id": draft_id})
-            self._took(ad, _id_of("ad", one))
+            self._took(ad, _id_of("ad", one), one)
 
     async def _create(self, operation: Operation[Any], body: dict[str, Any], key: str | None = None) -> Any:  # noqa: ANN401 - a draft
         return await self._session.call(operation, path=self._path, body=body, idempotency_key=key)
 
-    def _took(self, part: PartPlan, draft_id: str) -> str:
+    def _took(self, part: PartPlan, draft_id: str, made: Answer) -> str:
         self.ids[part.original_id] = draft_id
+        self.differences += differences_in_draft(part, made, draft_id)
         if self._on_made is not None:
             self._on_made(Made(kind=part.kind, name=part.name, original_id=part.original_id, draft_id=draft_id))
         return draft_id

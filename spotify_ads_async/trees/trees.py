@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from spotify_ads_async.core.files import whole_file_off_loop
 from spotify_ads_async.core.session import Session
-from spotify_ads_async.errors import InvalidAnswer
+from spotify_ads_async.errors import InvalidAnswer, InvalidRequest
 from spotify_ads_async.models import DraftValidationError, PublishAction
 from spotify_ads_async.resources import AdAccountResources
 from spotify_ads_async.trees.copying import Copier
@@ -112,6 +112,12 @@ class Trees:
             SpotifyAdsError: what a call raised; its notes say what became of the drafts.
         """
         ad_set = await self._reader.ad_set(ad_set_id)
+        if str(ad_set.status) == _ARCHIVED:
+            raise InvalidRequest(
+                f"ad set {ad_set.id} ({ad_set.name}) is archived, and a copy would run again: nothing was sent",
+                path="status",
+                rule="not archived",
+            )
         (tree,) = await self._reader.ad_sets([ad_set], archived=True)
         left_out: list[LeftOut] = []
         planner = Planner(rename or same, ignore=ignore)

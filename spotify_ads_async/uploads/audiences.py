@@ -71,6 +71,7 @@ class UploadedAudience(msgspec.Struct, frozen=True, kw_only=True):
         cleaned: how many had something around or in them that does not belong to them, such as ``mailto:`` or invisible
             characters.
         refused: how many lines held none, or something that may be one and cannot be read.
+        empty: how many rows below a header have something, and nothing in the columns of identifiers.
         encoding: what the file was read as, empty where there was no file.
         encoding_assumed: whether the file does not tell that.
     """
@@ -80,6 +81,7 @@ class UploadedAudience(msgspec.Struct, frozen=True, kw_only=True):
     repeated: int
     refused: int
     cleaned: int = 0
+    empty: int = 0
     encoding: str = ""
     encoding_assumed: bool = False
 
@@ -167,6 +169,7 @@ class Audiences(audiences.Audiences):
             repeated=counts.repeated,
             refused=counts.refused,
             cleaned=counts.cleaned,
+            empty=counts.empty,
             encoding=read_as,
             encoding_assumed=assumed,
         )

@@ -84,6 +84,8 @@ class Counts(msgspec.Struct):
     identifiers: int = 0
     repeated: int = 0
     refused: int = 0
+    empty: int = 0
+    """How many rows below a header have nothing in the columns of identifiers, and something in others."""
     refused_lines: list[int] = []
     """The first lines, from 1, that hold no identifier, or something that may be one and cannot be read."""
     sample: list[str] = []
@@ -231,19 +233,24 @@ def identifiers(
             one in found and one != piece.strip().lower() for piece, one in zip(pieces, plain, strict=True)
         )
         unsafe = any(map(_CONTROL.search, (*cells, *others)))
-        # Words beside an identifier are a name; what looks like an address must be one, and stand where addresses do.
-        broken = any(
-            "@" in piece and len(piece.split()) == 1 and one not in found
-            for piece, one in zip(pieces, plain, strict=True)
-        )
+        # Words beside an identifier are a name; what looks like one must be one, and stand where identifiers do.
+        broken = any(one not in found and _holds_one(piece) for piece, one in zip(pieces, plain, strict=True))
         misplaced = not found and any("@" in cell or normalised(cell) for cell in others)
         if unsafe or broken or misplaced or (pieces and not found):
             counts.refused += 1
             if len(counts.refused_lines) < _SHOWN:
                 counts.refused_lines.append(number)
+        elif not found and any(cell.strip() for cell in others):
+            counts.empty += 1
         if not unsafe:
             counts.sample.extend(found[: max(0, _SAMPLED - len(counts.sample))])
             yield from map(_hash, found)
+
+
+def _holds_one(text: str) -> bool:
+    """Whether a text of one or several words holds an identifier, or what may be a broken address."""
+    words = text.split()
+    return (len(words) == 1 and "@" in text) or any("@" in word[1:-1] or normalised(word) for word in words)
 
 
 def _records(lines: Iterator[str], columns: Sequence[str] | None) -> Iterator[tuple[int, list[str], list[str]]]:

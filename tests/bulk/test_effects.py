@@ -229,9 +229,7 @@ def test_a_three_way_comparison() -> None:
     values = {"name": "Autumn", "bid_micro_amount": 12_000_000, "delivery": "OFF"}
     found = merge(AD_SETS, base, STATE, values)
     assert found.values == values
-    assert list(map(str, found.conflicts)) == [
-        "bid_micro_amount was 9000000, is 10000000 now, and shall become 12000000"
-    ]
+    assert list(map(str, found.conflicts)) == ["bid_amount was 9.00, is 10.00 now, and shall become 12.00"]
 
 
 def test_an_unedited_cell_never_undoes_somebody_elses_change() -> None:

@@ -13,6 +13,7 @@ import pytest
 from spotify_ads_async import bulk, errors
 from spotify_ads_async.bulk.plan.cells import to_cell
 from spotify_ads_async.bulk.plan.state import leaf, writable_state
+from spotify_ads_async.money import format_micros
 
 from .conftest import QUICK, Json, MakeWorld, World, outcomes_of, rows_of
 
@@ -215,7 +216,7 @@ async def test_what_others_changed_since_the_export_is_a_conflict(world: World) 
         world.account.ad_sets.put({**row, "bid_micro_amount": 44_000_000})
     plan = await world.plan(changes, base=base)
     assert outcomes_of(plan) == {"waiting": 2, "conflict": 1}
-    was = f"bid_micro_amount was {two['bid_micro_amount']}, is 44000000 now, and shall become 33000000"
+    was = f"bid_amount was {format_micros(two['bid_micro_amount'])}, is 44.00 now, and shall become 33.00"
     for _ in range(2):  # as it is planned, and as it is found again
         rows = rows_of(plan)
         assert [row.after for row in rows] == [{"name": "Mine"}, {"bid_micro_amount": 33_000_000}, {"name": "Mine"}]

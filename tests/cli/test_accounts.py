@@ -51,6 +51,9 @@ def test_the_rows_of_several_accounts_name_theirs(spotify_ads: CommandLine, two:
     for command in (["ad-sets", "list"], ["assets", "list"], ["drafts", "list"], ["report", "--by", "lifetime"]):
         table = list(csv.reader(io.StringIO(spotify_ads.out(*command, *named, "-o", "csv"))))
         assert table[0][0] == "ad_account_id"
+    # The second account might have another currency.
+    told = spotify_ads.run("report", "account", "--by", "lifetime", "--metrics", "spend,clicks", *named).stderr
+    assert told.startswith("in all: clicks ")
     assert len(spotify_ads.out("campaigns", "list", "--all-accounts", "--limit", "1", "-o", "jsonl").splitlines()) == 1
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.support import record_bulk
 
 
@@ -12,6 +14,7 @@ def masked(lines: list[str]) -> list[str]:
     return [" ".join(re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9][0-9.,:]*", "#", line).split()) for line in lines]
 
 
+@pytest.mark.soak
 def test_the_recorded_session_is_repeated() -> None:
     recorded = record_bulk.FILE.read_text(encoding="utf-8").splitlines()
     assert masked(list(record_bulk.record())) == masked(recorded)

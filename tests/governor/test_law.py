@@ -321,9 +321,14 @@ class GovernorMachine(RuleBasedStateMachine):
 
 
 GovernorMachine.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=50, suppress_health_check=list(HealthCheck)
+    max_examples=60, stateful_step_count=50, suppress_health_check=list(HealthCheck)
 )
 test_anything_may_happen = GovernorMachine.TestCase
+
+
+@pytest.mark.soak
+class TestAnythingMayHappenAtLength(GovernorMachine.TestCase):
+    settings = settings(max_examples=2000, stateful_step_count=50, suppress_health_check=list(HealthCheck))
 
 
 @given(st.lists(st.tuples(st.floats(0.0, 20.0), st.floats(0.0, 5.0)), max_size=40), st.floats(0.1, 10.0))

@@ -329,7 +329,7 @@ async def test_reports_with_totals_and_a_picture_when_asked_for(server: Emulator
         )
     content = json.loads(plain.content[0].text)  # type: ignore[union-attr]
     assert content["totals"]["REACH"] == "does not add up over rows"
-    assert content["currency"] == "USD"
+    assert (content["currency"], content["period"]) == ("USD", "2026-11-01 to 2026-11-03")
     assert [one.type for one in plain.content] == ["text"]
     assert plain.structured_content is None
     async with Client(ads_server(ads)) as client:

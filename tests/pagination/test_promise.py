@@ -270,13 +270,13 @@ class WalkingInStages(Walking):
 
 
 TestFixedOrder = Walking.TestCase
-TestFixedOrder.settings = settings(max_examples=200, stateful_step_count=50)
+TestFixedOrder.settings = settings(max_examples=60, stateful_step_count=50)
 TestMovingOrder = WalkingAMovingOrder.TestCase
-TestMovingOrder.settings = settings(max_examples=100, stateful_step_count=50)
+TestMovingOrder.settings = settings(max_examples=40, stateful_step_count=50)
 TestEditsAlone = WalkingWhileRowsMove.TestCase
-TestEditsAlone.settings = settings(max_examples=100, stateful_step_count=50)
+TestEditsAlone.settings = settings(max_examples=40, stateful_step_count=50)
 TestInStages = WalkingInStages.TestCase
-TestInStages.settings = settings(max_examples=100, stateful_step_count=50)
+TestInStages.settings = settings(max_examples=40, stateful_step_count=50)
 
 
 AT_LENGTH = settings(max_examples=5000, stateful_step_count=50)

@@ -127,4 +127,4 @@ class Emulated(RuleBasedStateMachine):
 
 
 TestEmulated = Emulated.TestCase
-TestEmulated.settings = settings(max_examples=25, stateful_step_count=20)
+TestEmulated.settings = settings(max_examples=8, stateful_step_count=20)

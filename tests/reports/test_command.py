@@ -62,6 +62,8 @@ def test_rows_of_any_range(command: Command) -> None:
         "hidden",
     ]
     assert ended.stderr == ""
+    limited = command("report", "campaigns", "--limit", "2", "--metrics", "clicks").stderr
+    assert limited.startswith("in these 2 rows, as limited: clicks ")
 
 
 def test_rows_as_json_lines(command: Command) -> None:
@@ -160,7 +162,8 @@ def test_media_and_lists_are_uploaded(command: Command, tmp_path: Path) -> None:
         json.loads(line) for line in command("upload", "--audience", str(people), "-o", "jsonl").stdout.splitlines()
     ]
     assert (row["status"], row["identifiers"]) == ("LIVE", 500)
-    assert "is named twice" in command("upload", str(spot), str(tmp_path / "." / "spot.mp3"), expect=2).stderr
+    for upload in (["upload"], ["assets", "create"]):
+        assert "is named twice" in command(*upload, str(spot), str(tmp_path / "." / "spot.mp3"), expect=2).stderr
     assert command("upload", str(people), expect=3).stderr.startswith("refused: uploadAsset: people.txt")
 
 

@@ -116,9 +116,12 @@ class RawServer:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        for writer in list(self._writers):
+        # What was accepted last begins to be served, and what was aborted ends, in the loop's next rounds.
+        await asyncio.sleep(0)
+        for writer in self._writers:
             writer.transport.abort()
         await self._server.wait_closed()
+        await asyncio.sleep(0)
 
     @property
     def origin(self) -> str:
@@ -144,7 +147,6 @@ class RawServer:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
-            self._writers.discard(writer)
             writer.close()
 
 

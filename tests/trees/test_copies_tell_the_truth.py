@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
+from msgspec.structs import replace
 from support.calls import ONCE, client
 from support.raw_server import Connection, RawServer, answer
 from trees.live_history import delivering, moments
@@ -19,7 +20,8 @@ from spotify_ads_async import AdAccount, ConfigurationError, InvalidAnswer, Inva
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.emulator.domain.tables import Table
 from spotify_ads_async.trees import DraftTree, parse
-from spotify_ads_async.trees.plans import Planner
+from spotify_ads_async.trees.comparing import differences_in_draft
+from spotify_ads_async.trees.plans import CampaignPlan, Planner
 
 SOON = datetime(2031, 5, 1, tzinfo=UTC)
 Row = dict[str, Any]
@@ -345,10 +347,27 @@ async def test_a_campaign_whose_status_is_not_known_is_copied_paused(server: Emu
     assert any("AGENT_CONTROLLED" in note for note in done.notes)
 
 
-async def test_an_archived_campaign_is_not_cloned(server: Emulator, account: AdAccount) -> None:
+async def test_a_draft_that_was_made_otherwise_is_said(server: Emulator, account: AdAccount) -> None:
+    tree = await account.trees.read(first_campaign(server)["id"])
+    plan = Planner(lambda name: name, start=SOON).campaign(tree, "Copy")
+    assert isinstance(plan, CampaignPlan)
+    part = plan.ad_sets[0].part
+    made = await account.trees.create(tree, start=SOON)
+    assert made.differences == []
+    draft = await account.drafts.ad_sets.get(made.ids[part.original_id])
+    assert draft.budget is not None
+    assert differences_in_draft(part, draft, "1") == []
+    otherwise = replace(draft, budget=replace(draft.budget, micro_amount=1), name=None)
+    assert [(one.name, one.attribute) for one in differences_in_draft(part, otherwise, "1")] == [(part.name, "budget")]
+
+
+async def test_what_is_archived_is_not_cloned(server: Emulator, account: AdAccount) -> None:
     campaign = change(server, "campaigns", first_campaign(server), status="ARCHIVED")
     with pytest.raises(InvalidRequest, match="archived"):
         await account.trees.clone_campaign(campaign["id"], start=SOON)
+    ad_set = change(server, "ad_sets", next(iter(server.store.account(account.id).ad_sets)), status="ARCHIVED")
+    with pytest.raises(InvalidRequest, match="archived"):
+        await account.trees.clone_ad_set(ad_set["id"], start=SOON)
 
 
 async def test_a_name_of_200_characters_has_a_copy(server: Emulator, account: AdAccount) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 import openpyxl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.calls import ACCOUNT, client
 from support.raw_server import Connection, RawServer, answer
@@ -218,6 +218,7 @@ async def test_what_no_audience_can_be_called_is_refused_before_the_list_is_sent
     assert server.statistics().requests == 0
 
 
+@settings(max_examples=25)
 @given(st.lists(st.sampled_from([sha256(str(number)) for number in range(200)]), max_size=400))
 def test_each_hash_is_kept_once(hashes: list[str]) -> None:
     counts = Counts()
@@ -242,11 +243,11 @@ def test_a_long_list_takes_no_more_memory_than_its_part(tmp_path: Path) -> None:
 
 def test_no_identifier_is_lost_silently_beside_another() -> None:
     counts = Counts(refused_lines=[])
-    lines = ["a@b.co,c@d", "e@f.co,Ann @ work", "g@h.co\0", "i@j.co,\x07", "k@l.co"]
-    assert list(identifiers(lines, None, counts)) == [sha256(one) for one in ("a@b.co", "e@f.co", "k@l.co")]
-    assert counts.refused_lines == [1, 3, 4]
+    lines = ["a@b.co,c@d", "e@f.co,Ann @ work", "g@h.co\0", "i@j.co,\x07", "k@l.co", "Ann <m@n.co>, o@p.co"]
+    assert list(identifiers(lines, None, counts)) == [sha256(one) for one in ("a@b.co", "e@f.co", "k@l.co", "o@p.co")]
+    assert counts.refused_lines == [1, 3, 4, 6]
     # No identifier of a line that is refused is looked for in what is uploaded.
-    assert counts.sample == ["a@b.co", "e@f.co", "k@l.co"]
+    assert counts.sample == ["a@b.co", "e@f.co", "k@l.co", "o@p.co"]
 
 
 def test_an_address_in_another_column_is_not_passed_over() -> None:
@@ -254,6 +255,7 @@ def test_an_address_in_another_column_is_not_passed_over() -> None:
     lines = ["name;email", "Ann;a@b.co", "Ben c@d.co", "Carl", "Dora;", "e@f.co;", "Fay;f@g.co;also f2@g.co"]
     assert list(identifiers(lines, None, counts)) == [sha256("a@b.co"), sha256("f@g.co")]
     assert counts.refused_lines == [3, 6]
+    assert counts.empty == 2
 
 
 def test_the_lists_own_numbering_is_no_device_beside_addresses() -> None:

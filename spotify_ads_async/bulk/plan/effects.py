@@ -16,7 +16,7 @@ import msgspec
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.columns import Cell
 from spotify_ads_async.bulk.plan.legality import Refusal, column_of, refusal_of
-from spotify_ads_async.bulk.plan.money import AmountRefused, check_amounts
+from spotify_ads_async.bulk.plan.money import MICROS, AmountRefused, check_amounts, in_units
 from spotify_ads_async.bulk.plan.state import (
     Edit,
     Shape,
@@ -29,6 +29,7 @@ from spotify_ads_async.bulk.plan.state import (
     sendable,
     with_edit,
 )
+from spotify_ads_async.money import format_micros
 
 __all__ = [
     "Conflict",
@@ -76,9 +77,8 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
     wanted: Any
 
     def __str__(self) -> str:
-        return (
-            f"{self.field} was {shown(self.planned)}, is {shown(self.found)} now, and shall become {shown(self.wanted)}"
-        )
+        planned, found, wanted = (_in_units(self.field, one) for one in (self.planned, self.found, self.wanted))
+        return f"{in_units(self.field)} was {planned}, is {found} now, and shall become {wanted}"
 
 
 class Rebased(msgspec.Struct, frozen=True, kw_only=True):
@@ -369,6 +369,10 @@ def conflicting(found: Effect, conflicts: Iterable[Conflict]) -> Effect:
     for conflict in conflicts:
         with_edit(before, tuple(conflict.field.split(".")), conflict.planned)
     return msgspec.structs.replace(found, before=before)
+
+
+def _in_units(field: str, value: object) -> str:
+    return format_micros(value) if field.endswith(MICROS) and isinstance(value, int) else shown(value)
 
 
 def shown(value: object) -> str:
