@@ -12,9 +12,22 @@ from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import say
 from spotify_ads_async.money import format_micros
 
-__all__ = ["DIFFERENCE_COLUMNS", "difference_row", "results_written", "row_name", "say_outcomes", "say_totals"]
+__all__ = [
+    "DIFFERENCE_COLUMNS",
+    "counted",
+    "difference_row",
+    "results_written",
+    "row_name",
+    "say_outcomes",
+    "say_totals",
+]
 
 DIFFERENCE_COLUMNS = ("name", "field", "before", "after", "line", "id")
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun: ``1 request``, ``12 requests``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def row_name(row: bulk.PlannedRow, header: bulk.Header) -> str:
@@ -29,7 +42,10 @@ def row_name(row: bulk.PlannedRow, header: bulk.Header) -> str:
 
 def difference_row(difference: bulk.Difference, output: Output, currency: str) -> dict[str, object]:
     """One field that changes, as a row of results."""
-    row: dict[str, object] = {"name": difference.name, "field": difference.field}
+    field = difference.field
+    if output is Output.TABLE and field == "budget.micro_amount":
+        field = "budget.amount"  # what a table shows of it, and what sheets and --set call it
+    row: dict[str, object] = {"name": difference.name, "field": field}
     values = {"before": difference.before, "after": difference.after}
     if output in {Output.TABLE, Output.CSV}:
         values = {name: _shown(difference.field, value, output, currency) for name, value in values.items()}
@@ -46,12 +62,12 @@ def _shown(field: str, value: object, output: Output, currency: str) -> object:
 
 def say_totals(totals: bulk.PlanTotals, header: bulk.Header) -> None:
     """What a plan comes to."""
-    plural = header.kind.plural
     few = {"in conflict": totals.conflicts, "unusual": totals.unusual}
+    change = "changes" if totals.planned == 1 else "change"
     parts = (
-        f"{totals.rows} rows",
-        f"{totals.planned} {plural} change with {totals.requests} requests",
-        f"{totals.unchanged} are as wanted",
+        counted(totals.rows, "row"),
+        f"{counted(totals.planned, header.kind.name)} {change} with {counted(totals.requests, 'request')}",
+        f"{totals.unchanged} {'is' if totals.unchanged == 1 else 'are'} as wanted",
         f"{totals.refused} refused",
         *(f"{count} {word}" for word, count in few.items() if count),
     )
@@ -102,9 +118,9 @@ def say_outcomes(plan: bulk.PlanFile, path: Path) -> None:
         )
     )
     if remarked := plan.remarked():
-        rows = "1 row" if remarked == 1 else f"{remarked} rows"
         say(
-            f"the server made something else of {rows} than was sent: the column reason of the results names the fields"
+            f"the server made something else of {counted(remarked, 'row')} than was sent: the column reason of the"
+            " results names the fields"
         )
     if outcomes[bulk.RowOutcome.STAGED]:
         say(

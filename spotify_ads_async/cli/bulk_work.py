@@ -15,6 +15,7 @@ from spotify_ads_async import bulk
 from spotify_ads_async.cli import workbooks
 from spotify_ads_async.cli.bulk_show import (
     DIFFERENCE_COLUMNS,
+    counted,
     difference_row,
     results_written,
     row_name,
@@ -269,7 +270,7 @@ async def _carry_out_when_wanted(client: AdsClient, path: Path, working: Working
     requests = totals.requests + (totals.requests_held_back if working.options.takes_up_conflicts else 0)
     if not requests:
         return await _carry_out(client, bulk.apply(client, path, working.options), path, working)
-    if not await agreed(f"make {requests} requests?", yes=working.yes):
+    if not await agreed(f"make {counted(requests, 'request')}?", yes=working.yes):
         say(f"nothing was changed; the plan is {path}")
         return DONE
     options = await _with_unusual(path, working.options)

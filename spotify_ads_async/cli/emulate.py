@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -87,7 +88,8 @@ def emulate(
         with suppress(KeyboardInterrupt):
             asyncio.run(_serve(server, host))
     except OSError as error:
-        typer.echo(f"cannot listen on {host}:{port}: {error.strerror or error}", err=True)
+        free = "; --port 0 takes a free one" if error.errno == errno.EADDRINUSE else ""
+        typer.echo(f"cannot listen on {host}:{port}: {error.strerror or error}{free}", err=True)
         raise typer.Exit(2) from None
 
 

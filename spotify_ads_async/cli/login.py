@@ -92,7 +92,7 @@ def _visitor(*, port: int, browser: bool) -> Callable[[str], None]:
     """Shows the address, and opens it where there is a screen: a browser in the terminal would take the keyboard."""
 
     def visit(address: str) -> None:
-        say(f"waiting for the answer on http://127.0.0.1:{port}/callback")
+        say(f"waiting five minutes at most for the answer on http://127.0.0.1:{port}/callback")
         if sys.stdin.isatty():
             say(
                 "A browser on another machine ends at that address, too, and cannot show it: paste here what its"

@@ -174,8 +174,8 @@ class _Json:
         self._opening = ","
 
     def end(self, *, failed: bool) -> None:
-        del failed
-        put(self._stream, "\n]\n" if self._opening == "," else "[]\n")
+        if self._opening == "," or not failed:
+            put(self._stream, "\n]\n" if self._opening == "," else "[]\n")
 
 
 class _Csv:
@@ -185,11 +185,17 @@ class _Csv:
         self._columns = columns
         self._line = io.StringIO(newline="")
         self._writer = CsvRows(self._line)
-        self._put(columns)
+        self._begun = False
 
     def write(self, row: Mapping[str, Any]) -> None:
+        self._begin()
         values = flat(row)
         self._put([_number_or_cell(_at(values, row, column)) for column in self._columns])
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            self._put(self._columns)
 
     def _put(self, cells: Sequence[str]) -> None:
         self._writer.write(cells)
@@ -200,7 +206,8 @@ class _Csv:
         put(self._stream, printable(text) if self._is_terminal else text)
 
     def end(self, *, failed: bool) -> None:
-        pass
+        if not failed:  # a head without rows says that there is nothing, which nobody knows after a failure
+            self._begin()
 
 
 def _number_or_cell(value: object) -> str:
@@ -269,7 +276,7 @@ class _Table:
             self._begin()
 
     def end(self, *, failed: bool) -> None:
-        # The head of an empty table says that there is nothing, which nobody knows after a failure.
+        # As with CSV: after a failure, no head without rows.
         if not self._widths and (self._sample or not failed):
             self._begin()
 

@@ -83,18 +83,25 @@ _TYPES: Mapping[Of, ReportEntityType] = {
 }
 
 
+def _day(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d")  # noqa: DTZ007 - _range says whose day it is
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no date: write it as 2031-12-31") from None
+
+
 Since = Annotated[
     datetime | None,
     typer.Option(
         "--from",
-        formats=["%Y-%m-%d"],
+        parser=_day,
         metavar="DATE",
         help="The first day, as 2031-12-31; by default 30 days, or 24 hours.",
     ),
 ]
 Until = Annotated[
     datetime | None,
-    typer.Option("--to", formats=["%Y-%m-%d"], metavar="DATE", help="The last day, included; today by default."),
+    typer.Option("--to", parser=_day, metavar="DATE", help="The last day, included; today by default."),
 ]
 
 

@@ -12,6 +12,7 @@ from spotify_ads_async.pagination import ListCall
 
 __all__ = ["whole_ids"]
 
+_TOO_SHORT = re.compile(r"[0-9a-f]{1,3}", re.IGNORECASE)
 _SHORTENED = re.compile(r"[0-9a-f]{4,8}(?:-[0-9a-f-]{0,26})?", re.IGNORECASE)
 _SHOWN = 5
 
@@ -22,9 +23,11 @@ async def whole_ids(client: AdsClient, plural: str, ad_account: str, given: Sequ
     Only where one is shortened, the account's list is walked.
 
     Raises:
-        typer.BadParameter: a shortened ID fits nothing, or several things.
+        typer.BadParameter: a shortened ID is too short, or fits nothing, or several things.
     """
     shortened = {one: one.rstrip("…").lower() for one in given if _SHORTENED.fullmatch(one.rstrip("…"))}
+    if short := [one for one in given if _TOO_SHORT.fullmatch(one.rstrip("…"))]:
+        usage_error(f"{short[0]} is too little of an ID: write 4 characters or more")
     if not shortened:
         return list(given)
     kind = KINDS[plural]

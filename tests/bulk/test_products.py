@@ -48,11 +48,27 @@ async def test_what_the_server_has_is_never_held_against_a_row(world: World) -> 
     assert row.decision == "planned"
 
 
-async def test_a_plan_tells_the_rules_for_people_or_that_none_could_be_read(world: World) -> None:
-    plan = await world.plan(world.names(1))
+@pytest.mark.parametrize(
+    ("column", "value", "flight", "end"),
+    [
+        ("end_time", "2099-01-01T00:00:00Z", True, True),
+        ("budget.type", "DAILY", False, True),
+        ("budget.micro_amount", "77000000", False, False),
+        ("delivery", "OFF", False, False),
+        ("name", "New name", False, False),
+    ],
+)
+async def test_a_plan_tells_the_rules_for_people_that_name_what_changes(
+    world: World, column: str, value: str, *, flight: bool, end: bool
+) -> None:
+    ad_set = next(row for row in world.ad_sets if row["budget"]["type"] == "LIFETIME")
+    plan = await world.plan(world.write("changes.csv", ["ad_set_id", column], [[ad_set["id"], value]]))
     with bulk.PlanFile.open(plan) as opened:
-        assert "AUCTION: A flight lasts 365 days at most" in opened.header.remarks
-    plan.unlink()
+        assert ("AUCTION: A flight lasts 365 days at most" in opened.header.remarks) is flight
+        assert ("AUCTION: When budget.type is LIFETIME" in opened.header.remarks) is end
+
+
+async def test_a_plan_tells_that_the_rules_could_not_be_read(world: World) -> None:
     world.server.add_fault("error", operation="getAdProductCatalog", status=404)
     plan = await world.plan(world.names(1))
     with bulk.PlanFile.open(plan) as opened:

@@ -187,7 +187,7 @@ REFUSED = {
         '{"amount": 12.5, "type": "DAILY"}': "unknown field",
         '{"micro_amount": 12500000, "type": "daily"}': "must be one of DAILY, LIFETIME",
         '{"micro_amount": 12500000': "is not JSON",
-        "12.5": "expected object",
+        **dict.fromkeys(["12.5", "1,250"], "such as budget.amount"),
     },
     "targets.platforms": {
         **dict.fromkeys(["IOS | ANDROID", "ios and android", "ios/android", "I OS"], "must be one of ANDROID, DESKTOP"),

@@ -118,7 +118,7 @@ def test_hidden_rows_need_an_option_where_nobody_can_be_asked(spotify_ads: Comma
     assert "a row is hidden (Sheet, row 3)" in ended.stderr
     assert "--hidden include" in ended.stderr
     assert (
-        "1 ad sets change"
+        "1 ad set changes with 1 request"
         in spotify_ads.run("bulk", "plan", "book.xlsx", "--plan", "b.plan", "--hidden", "skip").stderr
     )
 

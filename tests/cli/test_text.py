@@ -76,6 +76,14 @@ def test_csv_runs_no_formula(name: str) -> None:
     assert written(Output.CSV, [{"name": name}]) == f"name\n'{name}\n"
 
 
+@pytest.mark.parametrize("output", [Output.TABLE, Output.CSV, Output.JSON, Output.JSONL])
+def test_a_failure_before_the_first_row_writes_nothing(output: Output) -> None:
+    stream = io.StringIO()
+    with pytest.raises(LookupError), Rows(output, ("name",), stream=stream):
+        raise LookupError
+    assert not stream.getvalue()
+
+
 def test_the_forms_of_rows() -> None:
     rows: list[dict[str, object]] = [
         {"name": "a", "budget": {"micro_amount": 12_500_000}},

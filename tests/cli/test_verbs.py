@@ -56,6 +56,7 @@ def test_a_shortened_id_stands_for_the_one_thing_that_it_fits(spotify_ads: Comma
     assert "begins with" in spotify_ads.run("ad-sets", "get", "ffff0000").stderr or any(
         one.startswith("ffff0000") for one in every
     )
+    assert "write 4 characters or more" in spotify_ads.run("ad-sets", "pause", every[0][:2]).stderr
 
 
 def test_a_plan_of_ids_says_where_they_were_given(spotify_ads: CommandLine) -> None:

@@ -84,3 +84,4 @@ def test_a_port_in_use_is_named() -> None:
         process.terminate()
     assert ended.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in ended.stderr
+    assert "--port 0 takes a free one" in ended.stderr

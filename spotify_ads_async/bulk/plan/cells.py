@@ -78,6 +78,11 @@ def parse_cell(column: Column, text: str, *, clear: str = CLEAR, currency: str =
     text = text.strip() if column.kind is not Kind.TEXT else text
     if text == clear:
         return _cleared(column)
+    if column.takes_object and text != "null" and not text.startswith("{"):
+        raise CellError(
+            f"{_short(text)} is no object in JSON, and {column.name} is one: its parts have columns of their own,"
+            f" such as {column.name}.{'amount' if column.name == 'budget' else 'NAME'}"
+        )
     if column.kind in _AS_IT_STANDS:
         return _typed(column, _READERS[column.kind](text))
     return _plain_value(column, text, currency)

@@ -59,6 +59,7 @@ class Column:
         writes: the dotted name of the field that it writes.
         path: the names from the update struct down to that field.
         parent: the field that this one is a part of, or nothing.
+        takes_object: whether its values are objects, and so JSON.
     """
 
     def __init__(self, name: str, kind: Kind, of: Any, *, nullable: bool = False, writes: str = "") -> None:  # noqa: ANN401 - any type
@@ -69,6 +70,7 @@ class Column:
         self.writes = writes or name
         self.path = tuple(self.writes.split("."))
         self.parent = name.rpartition(".")[0]
+        self.takes_object = isinstance(bare := unannotated(of), type) and issubclass(bare, msgspec.Struct)
 
 
 Cell = str | int | float | bool | list[Any] | dict[str, Any] | None

@@ -5,8 +5,9 @@ The catalogue read once, and every row held to what its campaign's product takes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import anyio
 import msgspec
@@ -41,6 +42,7 @@ class PlannedProducts:
         self._ad_account_id = ad_account_id
         self._kind: EntityKind = KINDS[entity.plural]
         self._products = products
+        self._changed: set[str] = set()
         self._turn = anyio.Lock()
 
     async def learn(self, items: Iterable[msgspec.Struct | None]) -> None:
@@ -71,17 +73,40 @@ class PlannedProducts:
             return None
         product = self._products.product(self._kind, state)
         for body in steps:
+            self._changed.update(_changed(body, state))
             for violation in self._products.violations(product, self._kind, "update", body, state):
                 return Refusal(column=violation.field, reason=violation.rule)
         return None
 
     def remarks(self) -> list[str]:
-        """What the plan says of it: that the rules could not be read, or those that only people can."""
+        """What the plan says of it: that the rules could not be read, or those for people that name what changes."""
         if self._products is None:
             return []
         if self._products.problem:
             return [self._products.problem]
-        return remarks_of(self._products.sentences(self._kind, "update"))
+        if not self._changed:
+            return []
+        named = re.compile(rf"(?<![\w.])(?:{'|'.join(map(_names, sorted(self._changed)))})s?(?!\.?\w)", re.IGNORECASE)
+        return remarks_of([one for one in self._products.sentences(self._kind, "update") if named.search(one)])
+
+
+def _changed(body: Mapping[str, Any], state: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The dotted fields that a request changes; what it only repeats is none of them."""
+    for name, value in body.items():
+        present = state.get(name)
+        if isinstance(value, Mapping) and isinstance(present, Mapping):
+            yield from _changed(
+                cast("Mapping[str, Any]", value), cast("Mapping[str, Any]", present), f"{prefix}{name}."
+            )
+        elif value != present:
+            yield f"{prefix}{name}"
+
+
+def _names(field: str) -> str:
+    """What a rule may call a field, as a pattern: itself, its last part, what holds it, and what people say."""
+    *holders, last = field.split(".")
+    said = [last.removesuffix("_micro_amount"), *(["flight"] if last in {"start_time", "end_time"} else [])]
+    return "|".join(re.escape(one).replace("_", "[_ ]") for one in (field, last, *holders, *said))
 
 
 def remarks_of(sentences: Sequence[str]) -> list[str]:
