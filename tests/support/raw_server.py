@@ -115,13 +115,14 @@ class RawServer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        # A connection that a caller opened and gave up last takes some of the loop's rounds from being accepted to
+        # being served: where the server closes between, asyncio leaves its transport open.
+        await _rounds()
         self._server.close()
-        # What was accepted last begins to be served, and what was aborted ends, in the loop's next rounds.
-        await asyncio.sleep(0)
         for writer in self._writers:
             writer.transport.abort()
         await self._server.wait_closed()
-        await asyncio.sleep(0)
+        await _rounds()
 
     @property
     def origin(self) -> str:
@@ -148,6 +149,11 @@ class RawServer:
             pass
         finally:
             writer.close()
+
+
+async def _rounds() -> None:
+    for _ in range(8):
+        await asyncio.sleep(0)
 
 
 async def _read_request(reader: asyncio.StreamReader) -> Received:
