@@ -38,7 +38,7 @@ from spotify_ads_async.bulk.run.writer import Writer
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.client import AdsClient
-from spotify_ads_async.core.tasks import first_cause
+from spotify_ads_async.core.tasks import leave
 from spotify_ads_async.errors import (
     AuthenticationError,
     ConnectionFailed,
@@ -138,12 +138,7 @@ class Run:
             self.stop("the run was left early")
         self._outcomes.close()
         try:
-            if error is None or isinstance(error, Exception):
-                await self._tasks.__aexit__(None, None, None)
-            else:
-                await self._tasks.__aexit__(kind, error, trace)
-        except BaseExceptionGroup as group:
-            raise first_cause(group) from None
+            await leave(self._tasks, kind, error, trace)
         finally:
             self._plan.close()
 

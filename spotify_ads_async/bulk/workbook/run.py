@@ -22,7 +22,7 @@ from spotify_ads_async.bulk.workbook.store import WorkbookPlan
 from spotify_ads_async.bulk.workbook.undoing import remove
 from spotify_ads_async.bulk.workbook.work import Work
 from spotify_ads_async.client import AdsClient
-from spotify_ads_async.core.tasks import first_cause
+from spotify_ads_async.core.tasks import leave
 
 __all__ = ["WorkbookRun"]
 
@@ -90,12 +90,7 @@ class WorkbookRun:
             self.stop("the run was left early")
         self._outcomes.close()
         try:
-            if error is None or isinstance(error, Exception):
-                await self._tasks.__aexit__(None, None, None)
-            else:
-                await self._tasks.__aexit__(kind, error, trace)
-        except BaseExceptionGroup as group:
-            raise first_cause(group) from None
+            await leave(self._tasks, kind, error, trace)
         finally:
             self._plan.close()
 
