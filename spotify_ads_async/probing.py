@@ -7,8 +7,6 @@ are refused, kept or dropped. Bulk changes send what such an answer allows.
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +26,7 @@ from spotify_ads_async.operations import (
     GET_AD_SET_DRAFT,
     UPDATE_AD_SET_DRAFT,
 )
+from spotify_ads_async.private_files import write_private_file
 from spotify_ads_async.version import __version__
 
 __all__ = ["ApiFacts", "Patching", "RateWindow", "UnknownKeys", "described_window", "load_facts", "probe", "save_facts"]
@@ -224,15 +223,7 @@ def save_facts(facts: ApiFacts, file: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{file.stem}.", dir=file.parent)
-    try:
-        with os.fdopen(handle, "wb") as temporary:
-            temporary.write(msgspec.json.format(msgspec.json.encode(facts)) + b"\n")
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_private_file(file, msgspec.json.format(msgspec.json.encode(facts)) + b"\n")
 
 
 def load_facts(file: Path, base_url: str) -> ApiFacts | None:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import platformdirs
 
 from spotify_ads_async.errors import ConfigurationError
+from spotify_ads_async.private_files import write_private_file
 
 __all__ = ["config_folder", "make_folder", "quota_store", "replace_file", "state_folder", "unwritable"]
 
@@ -93,18 +94,7 @@ def replace_file(file: Path, content: bytes) -> None:
         if file.read_bytes() == content:
             return
     try:
-        make_folder(file.parent)
-        # mkstemp makes files of mode 0600.
-        handle, name = tempfile.mkstemp(prefix=f".{file.stem}.", dir=file.parent)
-        try:
-            with os.fdopen(handle, "wb") as temporary:
-                temporary.write(content)
-                temporary.flush()
-                os.fsync(temporary.fileno())
-            Path(name).replace(file)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_private_file(file, content)
     except OSError as problem:
         reason = problem.strerror
     else:
