@@ -500,7 +500,7 @@ async def test_keys_of_a_newer_api_are_carried_or_named(server: Emulator, accoun
     change(server, "ad_sets", ad_set, targets=newer, quality_score=0.7)
     file = anyio.Path(tmp_path / "account.jsonl")
     await account.trees.export(file)
-    (line,) = [line for line in lines_of(await file.read_bytes()) if line["id"] == ad_set["id"]]
+    (line,) = [line for line in lines_of(await file.read_bytes()) if line.get("id") == ad_set["id"]]
     assert (line["targets"]["weather"], line["quality_score"]) == (["RAIN"], 0.7)
     assert sorted(line["newer"]) == ["quality_score", "targets.platforms[0]", "targets.weather"]
     assert parse(await file.read_bytes())
