@@ -101,6 +101,7 @@ class Trees:
         publish: bool = False,
         on_made: OnMade | None = None,
         ignore: Collection[str] = (),
+        receipt: str | os.PathLike[str] | None = None,
     ) -> DraftTree:
         """Make an ad set anew, with its ads, in the same campaign; arguments are those of :meth:`clone_campaign`.
 
@@ -123,7 +124,7 @@ class Trees:
         planner = Planner(rename or same, ignore=ignore)
         plan = planner.ad_set(tree, shift([tree], start), left_out, name=name or copy_name(ad_set.name or ""))
         copier = Copier(self._session, self._ad_account_id, on_made)
-        return await copier.ad_set(plan, ad_set.campaign_id or "", left_out, publish=publish)
+        return await copier.ad_set(plan, ad_set.campaign_id or "", left_out, _path(receipt), publish=publish)
 
     async def create(
         self,
