@@ -10,6 +10,7 @@ import anyio
 import msgspec
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
+from multidict import CIMultiDict
 from yarl import URL
 
 from spotify_ads_async.auth.token_endpoint import header_safe
@@ -144,14 +145,14 @@ class Transport:
                 skip_auto_headers=None if body is None or body.size else _NO_CONTENT_TYPE,
             )
             try:
-                departure.answered(status=response.status, headers=response.headers)
-                content = response.content
+                status, headers, content = response.status, response.headers, response.content
+                departure.answered(status=status, headers=headers)
                 # Most bodies came with their headers: at most what was read from the connection at once.
                 whole = (content.read_nowait() if content.is_eof() else b"") or await self._read(content)
-                status = response.status
-                return HttpResponse(status, response.headers, whole if status < 300 else masked(whole, token), token)
+                return HttpResponse(status, headers, whole if status < 300 else masked(whole, token), token)
             finally:
-                response.release()
+                if response.connection is not None:  # it was not read to its end
+                    response.release()
         except (TimeoutError, aiohttp.ClientError, OSError) as problem:
             if _unsent(problem, body):
                 departure.not_sent()
@@ -172,7 +173,7 @@ class Transport:
         """Make the header that signs a request; it is kept, for most calls have the same token."""
         if not header_safe(token.reveal()):
             raise _UnsafeTokenError
-        self._signature = token, {"Authorization": f"Bearer {token.reveal()}"}
+        self._signature = token, CIMultiDict(Authorization=f"Bearer {token.reveal()}")
 
     def _timeout(self, timeout: float | None) -> aiohttp.ClientTimeout:
         """The timeout in aiohttp's form; the first few are kept, for most calls have the same."""
