@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import math
@@ -46,7 +47,7 @@ class CallState(msgspec.Struct, kw_only=True):
     request: wire.HttpRequest
     ends_at: float | None
     listeners: Listeners
-    logged: bool
+    logged: bool = msgspec.field(default_factory=functools.partial(request_log.isEnabledFor, logging.DEBUG))
     call: int = msgspec.field(default_factory=itertools.count(1).__next__)
     phase: str = SIGNING_IN
     attempt: int = 0

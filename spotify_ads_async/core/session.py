@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import logging
 import time
 import uuid
 import warnings
@@ -20,7 +19,7 @@ from yarl import URL
 
 from spotify_ads_async.auth.credentials import Credentials, SupportsAccepted, SupportsFinish
 from spotify_ads_async.core import error_answers, wire
-from spotify_ads_async.core.call_state import PAUSING, SIGNING_IN, WAITING, CallState, request_log
+from spotify_ads_async.core.call_state import PAUSING, SIGNING_IN, WAITING, CallState
 from spotify_ads_async.core.outcomes import Repeats, Verify, ending, settled
 from spotify_ads_async.core.retry import RetryAction, RetryPolicy
 from spotify_ads_async.core.transport import Transport
@@ -165,9 +164,8 @@ class Session:
                 rule="none here",
             )
         self._repeats.budget.call_made()
-        state = self._state(
-            operation, request, ends_at=None if options.deadline is None else time.monotonic() + options.deadline
-        )
+        ends_at = None if options.deadline is None else time.monotonic() + options.deadline
+        state = CallState(operation=operation, request=request, ends_at=ends_at, listeners=self.listeners)
         try:
             try:
                 if options.deadline is None:
@@ -187,15 +185,6 @@ class Session:
         if self.listeners:
             state.succeeded()
         return answer
-
-    def _state(self, operation: Operation[Any], request: wire.HttpRequest, *, ends_at: float | None) -> CallState:
-        return CallState(
-            operation=operation,
-            request=request,
-            ends_at=ends_at,
-            listeners=self.listeners,
-            logged=request_log.isEnabledFor(logging.DEBUG),
-        )
 
     async def _repeat_until(self, deadline: float, operation: Operation[AnswerT], state: CallState) -> AnswerT:
         """As :meth:`_repeat`, for ``deadline`` seconds."""
@@ -302,7 +291,8 @@ class Session:
             reading = msgspec.structs.replace(operation, method="GET", repeat=Repeat.SAFE, body=None)
             request = wire.HttpRequest(method="GET", target=target)
             try:
-                return await self._repeat(reading, self._state(reading, request, ends_at=state.ends_at))
+                again = CallState(operation=reading, request=request, ends_at=state.ends_at, listeners=self.listeners)
+                return await self._repeat(reading, again)
             except SpotifyAdsError as error:
                 failure = error
         raise ending(operation, failure, state)

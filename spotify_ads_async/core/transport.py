@@ -90,14 +90,8 @@ class Transport:
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         self._signature: tuple[Secret | None, Mapping[str, str]] = None, {}
         self._connections = Connections(options, headers=BARE_HEADERS, response_class=_Response, on_fork=on_fork)
-
-    def client(self) -> aiohttp.ClientSession:
-        """The aiohttp session behind it; credentials ask for their tokens over it.
-
-        Raises:
-            ConfigurationError: the transport is closed, or another event loop uses it.
-        """
-        return self._connections.http()
+        self.client = self._connections.http
+        """The aiohttp session behind it; credentials ask for their tokens over it."""
 
     async def aclose(self) -> None:
         """Close the connections; later exchanges are refused."""
@@ -129,7 +123,7 @@ class Transport:
             except anyio.WouldBlock:
                 await slots.acquire()
             slot_taken = True
-            client = self._connections.http()
+            client = self.client()
             if self._signature[0] is not token:
                 self._sign(token)
             progress.leaving()

@@ -228,7 +228,9 @@ def answer(
     size = len(body)
     # A traceback may show this frame, and the body may hold secrets.
     del body
-    raise unreadable(operation, status, f"the answer ({kind}, {size} bytes) cannot be read: {reason}")
+    raise unreadable(
+        cast("Operation[Any]", operation), status, f"the answer ({kind}, {size} bytes) cannot be read: {reason}"
+    )
 
 
 def _check_and_keep(operation: ListOperation[Any, Any], decoded: object, body: bytes, *, items: bool) -> None:
