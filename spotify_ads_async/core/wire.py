@@ -194,6 +194,14 @@ def _encode_extra(value: object) -> object:
 _encoder = msgspec.json.Encoder(enc_hook=_encode_extra)
 
 
+_NOT_WHOLE = {
+    202: "which says that it is not ready",
+    206: "which says that it is a part",
+    207: "which says nothing itself",
+}
+"""Statuses of success that vouch for no answer to a read."""
+
+
 @functools.cache
 def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind, dec_hook=decode_hook)
@@ -208,12 +216,15 @@ def answer(
     ``keep_json``.
 
     Raises:
-        InvalidAnswer: the body is empty where it may not be, is not JSON, or has another shape.
+        InvalidAnswer: the body is empty where it may not be, is not JSON, or has another shape; or the status of a read
+            says that the whole is not there.
     """
     if operation.answer is None:
         return cast("AnswerT", None)
     if not body:
         raise unreadable(operation, status, "the answer is empty")
+    if operation.method == "GET" and status in _NOT_WHOLE:
+        raise unreadable(operation, status, f"the answer comes with status {status}, {_NOT_WHOLE[status]}")
     try:
         decoded = _decoder(operation.answer).decode(body)
         if isinstance(operation, ListOperation):

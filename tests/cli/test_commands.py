@@ -133,6 +133,12 @@ def test_every_group_and_command_has_help(spotify_ads: CommandLine, group: str) 
         (["bulk", "apply", "nothing.csv"], "nothing.csv"),
         (["bulk", "resume", "nothing.plan"], "there is no plan"),
         (["call", "getAdSetById", "--query", "x=1"], "no such parameter"),
+        (["call", "getAds", "--limit", "2"], "add --all"),
+        (["call", "getAds", "--all", "--fields", "nmae"], "did you mean name?"),
+        (["ads", "list", "--limit", "x"], "'--limit': x is no whole number"),
+        (["ads", "list", "--limit", "0"], "0 is too little: 1 is the least"),
+        (["ads", "list", "-o", "tabel"], "'tabel' is not one of"),
+        (["emulate", "--port", "70000"], "70000 is too much: 65535 is the most"),
     ],
 )
 def test_mistakes_get_the_nearest_right_word(spotify_ads: CommandLine, arguments: list[str], said: str) -> None:
@@ -216,7 +222,11 @@ def test_what_is_not_there_fails_and_what_is_illegal_is_refused(spotify_ads: Com
     missing = spotify_ads.run("ad-sets", "get", "00000000-0000-4000-8000-000000000000", one)
     assert missing.returncode == FAILED
     assert [row["id"] for row in json.loads(missing.stdout)] == [one]
+    assert missing.stderr.startswith("failed: could not read one ad set: ")
     assert "sp_trace_id" in missing.stderr
+    walked = spotify_ads.run("ads", "list", "--ad-account", "00000000-0000-4000-8000-000000000000")
+    assert (walked.returncode, len(walked.stderr.splitlines())) == (FAILED, 1), "a note for programs"
+    assert walked.stderr.startswith("failed: could not list ads: ")
     illegal = spotify_ads.run("ad-sets", "update", one, "--body", '{"name": "x"}')
     assert (illegal.returncode, illegal.stdout) == (REFUSED, "")
     assert "body.name" in illegal.stderr
@@ -227,7 +237,12 @@ def test_any_call_and_any_list(spotify_ads: CommandLine) -> None:
         spotify_ads.out("call", "getAdSetsByAdAccountId", "--query", "limit=2", "--query", "statuses=ACTIVE")
     )
     assert len(answer["ad_sets"]) == 2
-    assert len(spotify_ads.out("call", "getAdSetsByAdAccountId", "--all").splitlines()) == 120
+    walk = ("call", "getAdSetsByAdAccountId", "--all")
+    assert len(spotify_ads.out(*walk).splitlines()) == 120
+    listed = ("--where", "name~coffee", "--fields", "name,status", "--limit", "2", "-o", "csv")
+    assert spotify_ads.out(*walk, *listed) == spotify_ads.out("ad-sets", "list", *listed)
+    assert spotify_ads.out(*walk, "--all-accounts", *listed).startswith("ad_account_id,name,status")
+    assert spotify_ads.out("call", "getExperimentAvailability", "--all", "-o", "table").startswith("VALUE")
 
 
 def test_an_export_comes_straight_back_in(spotify_ads: CommandLine) -> None:
