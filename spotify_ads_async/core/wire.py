@@ -227,7 +227,10 @@ def answer(
         raise unreadable(operation, status, f"the answer comes with status {status}, {_NOT_WHOLE[status]}")
     try:
         decoded = _decoder(operation.answer).decode(body)
-        _check_and_keep(operation, decoded, body, items=keep_json)
+        if isinstance(operation, ListOperation):
+            _check_and_keep(cast("ListOperation[Any, Any]", operation), decoded, body, items=keep_json)
+        else:
+            keep_source(decoded, body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         reason = str(problem)
     else:
@@ -236,19 +239,17 @@ def answer(
     size = len(body)
     # A traceback may show this frame, and the body may hold secrets.
     del body
-    raise unreadable(operation, status, f"the answer ({kind}, {size} bytes) cannot be read: {reason}")
+    raise unreadable(
+        cast("Operation[Any]", operation), status, f"the answer ({kind}, {size} bytes) cannot be read: {reason}"
+    )
 
 
-def _check_and_keep(operation: Operation[Any], decoded: object, body: bytes, *, items: bool) -> None:
-    """Let a single answer remember its JSON; with ``items`` a list too, and each of its items."""
-    if not isinstance(operation, ListOperation):
-        keep_source(decoded, body)
-        return
-    listing = cast("ListOperation[Any, Any]", operation)
-    _require_list(listing, decoded, body)
+def _check_and_keep(operation: ListOperation[Any, Any], decoded: object, body: bytes, *, items: bool) -> None:
+    """Hold an answer to being a list; with ``items``, let it and each of its items remember their JSON."""
+    _require_list(operation, decoded, body)
     if items:
         keep_source(decoded, body)
-        _keep_items(listing, decoded, body)
+        _keep_items(operation, decoded, body)
 
 
 def _require_list(operation: ListOperation[Any, Any], decoded: object, body: bytes) -> None:
