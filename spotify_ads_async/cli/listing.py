@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from spotify_ads_async.bulk.listed import KINDS, ListedKind
 from spotify_ads_async.bulk.plan.expressions import BadExpression, Condition, list_query, parse_condition
 from spotify_ads_async.cli.call import query_values
 from spotify_ads_async.cli.completing import complete_id
 from spotify_ads_async.cli.connect import connected
-from spotify_ads_async.cli.kinds import KINDS, ListedKind
 from spotify_ads_async.cli.options import (
     AdAccount,
     AdAccounts,
