@@ -16,7 +16,7 @@ from spotify_ads_async.cli.options import (
     needed,
 )
 from spotify_ads_async.cli.progress import counting
-from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
+from spotify_ads_async.cli.run import DONE, FAILED, in_words, run, say, usage_error
 from spotify_ads_async.cli.short_ids import whole_ids
 from spotify_ads_async.cli.trees import say_errors
 from spotify_ads_async.client import AdAccount as Account
@@ -133,7 +133,7 @@ def _each(
                     try:
                         good += await do(account, draft_id)
                     except RequestRejected as refused:
-                        say(f"failed: {draft_id}: {refused}")
+                        say(f"failed: {draft_id}: {in_words(refused)}")
         if len(named) > 1:
             say(f"{good} of {len(named)} drafts {done}")
         return DONE if good == len(named) else FAILED

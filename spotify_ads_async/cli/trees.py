@@ -47,7 +47,7 @@ _NAME = "{name}"
 _MOST_SAID = 20
 _AFTER_A_KILL = {
     "campaign": "; a kill would leave it there, for `spotify-ads drafts delete`, and --receipt FILE goes on after one",
-    "ad_set": "; a kill would leave it in the draft of its campaign, see `spotify-ads drafts`",
+    "ad_set": "; a kill would leave it there, see `spotify-ads drafts list`, and --receipt FILE goes on after one",
 }
 """What nobody can say any more once it happened, by the kind of the first draft."""
 
@@ -150,6 +150,7 @@ def clone_ad_set(
     zone: Zone = None,
     publish: Publish = False,
     ignore: Ignore = None,
+    receipt: CloneReceipt = None,
     yes: Yes = False,
     ad_account: AdAccount = None,
     output: OutputForm = Output.TABLE,
@@ -162,11 +163,22 @@ def clone_ad_set(
 
     async def clone(trees: Trees, whole_id: str, made: Callable[[Made], None]) -> DraftTree:
         return await trees.clone_ad_set(
-            whole_id, name=name, rename=renamed, start=begin, publish=publish, on_made=made, ignore=ignore or ()
+            whole_id,
+            name=name,
+            rename=renamed,
+            start=begin,
+            publish=publish,
+            on_made=made,
+            ignore=ignore or (),
+            receipt=receipt,
         )
 
     question = "" if yes or not publish else f"make a copy of the ad set {ad_set_id} and publish it?"
-    run(lambda: _clone(account, "ad sets", ad_set_id, clone, output=output, question=question, publish=publish))
+    run(
+        lambda: _clone(
+            account, "ad sets", ad_set_id, clone, output=output, question=question, publish=publish, receipt=receipt
+        )
+    )
 
 
 CLONES: Mapping[str, Callable[..., None]] = {"campaigns": clone_campaign, "ad sets": clone_ad_set}

@@ -12,7 +12,7 @@ from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.progress import doing, uploading
-from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
+from spotify_ads_async.cli.run import DONE, FAILED, in_words, run, say, usage_error
 from spotify_ads_async.errors import SpotifyAdsError
 from spotify_ads_async.models import AudienceStatus
 
@@ -101,7 +101,7 @@ async def upload_media(files: list[Path], name: str | None, wait: float, ad_acco
                     if len(files) == 1:
                         raise
                     failed = True
-                    say(f"{file}: {error}")
+                    say(f"{file}: {in_words(error)}")
                     continue
                 rows.write(
                     {"file": str(file), "id": done.id, "status": done.status, "size": done.size, "sha256": done.sha256}

@@ -123,7 +123,9 @@ def check_request(
     Raises:
         InvalidRequest: a part breaks a rule.
     """
-    plan = _plan(operation)
+    plan = _plans.get(operation.id)
+    if plan is None or plan.operation is not operation:
+        plan = _plan(operation)
     target = plan.plain_path.filled(path)
     if target is None:
         _check_path(plan, path)
