@@ -21,18 +21,7 @@ from spotify_ads_async.errors import ConfigurationError, InvalidRequest, Outcome
 from spotify_ads_async.pagination.walk import WHILE_WALKING
 from spotify_ads_async.spreadsheets import SpreadsheetError
 
-__all__ = [
-    "DONE",
-    "EXIT_CODES",
-    "FAILED",
-    "INTERRUPTED",
-    "REFUSED",
-    "USAGE",
-    "in_words",
-    "run",
-    "say",
-    "usage_error",
-]
+__all__ = ["DONE", "EXIT_CODES", "FAILED", "INTERRUPTED", "REFUSED", "USAGE", "in_words", "run", "say", "usage_error"]
 
 DONE, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
 EXIT_CODES: Mapping[int, str] = {
