@@ -158,7 +158,12 @@ def _reading(
     *,
     hidden: bulk.HiddenRows | None,
     leave_out: list[str] | None,
+    no_file: str = "",
 ) -> FileReading:
+    """How a file of changes is read; where there is none, as ``no_file`` says, options for it are refused."""
+    options = {"sheet": sheet, "encoding": encoding, "ignore": ignore, "hidden": hidden, "leave-out": leave_out}
+    if no_file and (given := [f"--{name}" for name, value in options.items() if value]):
+        usage_error(f"{' and '.join(given)}: for files of changes, and {no_file}")
     return FileReading(
         encoding=encoding,
         sheets=tuple(sheet or ()),
@@ -205,7 +210,15 @@ def plan(
         skip_bad_rows=skip_bad_rows,
         force=force,
         replace=replace,
-        reading=_reading(sheet, encoding, ignore, zone, hidden=hidden, leave_out=leave_out),
+        reading=_reading(
+            sheet,
+            encoding,
+            ignore,
+            zone,
+            hidden=hidden,
+            leave_out=leave_out,
+            no_file="" if changes else "--where selects what is there",
+        ),
         ad_account=needed(ad_account),
     )
     run(lambda: bulk_work.plan(planning, output))
@@ -275,7 +288,10 @@ def apply(
         allow_unusual=allow_unusual,
     )
     working = Working(options=options, results=results, yes=yes, dry_run=dry_run)
-    if bulk.is_plan(changes):
+    made = bulk.is_plan(changes)
+    no_file = f"{changes} is a plan" if made else ""
+    reading = _reading(sheet, encoding, ignore, zone, hidden=hidden, leave_out=leave_out, no_file=no_file)
+    if made:
         run(lambda: bulk_work.apply_plan(changes, working))
     planning = Planning(
         changes=changes,
@@ -285,7 +301,7 @@ def apply(
         skip_bad_rows=skip_bad_rows,
         force=force,
         replace=replace,
-        reading=_reading(sheet, encoding, ignore, zone, hidden=hidden, leave_out=leave_out),
+        reading=reading,
         ad_account=needed(ad_account),
     )
     run(lambda: bulk_work.apply_changes(planning, working))

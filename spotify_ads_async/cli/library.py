@@ -8,10 +8,10 @@ from typing import Annotated
 import msgspec
 import typer
 
+from spotify_ads_async.bulk.listed import KINDS
 from spotify_ads_async.cli.completing import complete_id
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
-from spotify_ads_async.cli.kinds import KINDS
 from spotify_ads_async.cli.listing import add_reading
 from spotify_ads_async.cli.options import (
     AdAccount,

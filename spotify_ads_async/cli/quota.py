@@ -39,6 +39,9 @@ _COLUMNS = (
     "closed_for",
     "processes",
 )
+_FIRST = ("limit", "identity", "free", "capacity", "window", "waiting", "paused_for")
+_LAST = ("held", "returning", "next_return", "closed_for", "processes", "pause_cause")
+"""What people look for in a table, and what goes where there is no room."""
 _HOLDER_COLUMNS = ("process", "limit", "identity", "held", "in_flight", "waiting", "heard_ago")
 _TIMEOUT_SECONDS = 5.0
 
@@ -154,9 +157,17 @@ async def _look(store: Store, output: Output, every: float | None, owner: tuple[
 
 
 def _show(windows: Sequence[KeptWindow], output: Output) -> None:
-    with Rows(output, _COLUMNS) as rows:
-        for window in windows:
-            rows.write(_row(window))
+    found = [_row(one) for one in windows]
+    several = len({row["origin"] for row in found}) > 1
+    table = ("origin", *_FIRST, *_LAST) if several else (*_FIRST, *_LAST)
+    with Rows(output, table if output is Output.TABLE else _COLUMNS) as rows:
+        for row in found:
+            rows.write(row)
+    for row in found:
+        if output is Output.TABLE and row["paused_for"]:
+            say(
+                f"{row['limit']} of {row['identity']}: paused for {row['paused_for']:.0f} s more ({row['pause_cause']})"
+            )
     holders = [(window, holder) for window in windows for holder in window.state.owners.values()]
     if output is Output.TABLE and holders:
         sys.stdout.write("\n")
