@@ -28,7 +28,6 @@ from msgspec import UNSET, UnsetType
 __all__ = [
     "ABSENT_ID",
     "INT32",
-    "SOURCE",
     "UNIQUE",
     "UNSET",
     "URI",
