@@ -23,7 +23,7 @@ from spotify_ads_async.cli.text import printable, printable_json
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.money import format_micros
 
-__all__ = ["Output", "Rows", "flat", "show", "show_done"]
+__all__ = ["Output", "Rows", "flat", "show", "show_done", "shown"]
 
 _SAMPLE = 50
 _MICROS = 1_000_000
@@ -285,7 +285,7 @@ class _Table:
             for index, value in enumerate(found)
             if isinstance(value, int | float | Decimal) and not isinstance(value, bool)
         }
-        cells = [_shown(column, value, currency) for column, value in zip(self._columns, found, strict=True)]
+        cells = [shown(column, value, currency) for column, value in zip(self._columns, found, strict=True)]
         if self._widths:
             self._put(cells)
             return
@@ -310,7 +310,7 @@ class _Table:
         write_line(self._stream, cells, self._widths, right=self._right, bold=bold, cut=self._fits)
 
 
-def _shown(column: str, value: object, currency: str | None) -> str:
+def shown(column: str, value: object, currency: str | None) -> str:
     """A cell for people: money in units of its currency, lists in short."""
     match value:
         case None:
