@@ -54,6 +54,8 @@ _START = msgspec.structs.replace(operations.START_UPLOAD_CHUNKED_ASSET, repeat=R
 _TRANSFER = msgspec.structs.replace(operations.TRANSFER_CHUNKED_ASSET, repeat=Repeat.SAFE)
 """A section has its number: sent twice, it is there once."""
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.25, 10.0, 1.6
+_NOTICED_AFTER = 60.0
+"""Seconds after which an asset shows that it has its file."""
 _ROUNDS = 2
 _FORGOTTEN = frozenset({400, 404, 409, 410})
 _GONE = frozenset({400, 404, 410})
@@ -443,7 +445,7 @@ class MediaUpload:
 
     async def _until_ready(self, asset: Asset, timeout: float) -> Asset:  # noqa: ASYNC109 - it ends between two questions
         """Ask until the asset is ready; pauses grow from a quarter to 10 seconds."""
-        ends_at = time.monotonic() + timeout
+        begun = time.monotonic()
         pause = _FIRST_PAUSE
         while asset.status != AssetStatus.READY:
             try:
@@ -451,7 +453,15 @@ class MediaUpload:
             except AssetFailed:
                 await self._journal.remove()
                 raise
-            if time.monotonic() + pause > ends_at:
+            waited = time.monotonic() + pause - begun
+            if asset.status == AssetStatus.WAITING_UPLOAD and waited > min(timeout, _NOTICED_AFTER):
+                await self._journal.note(complete=False, session=None)
+                raise ConnectionFailed(
+                    f"the server took {self._file.name}, and asset {asset.id} waits for it all the same: upload the"
+                    " file again to send it once more",
+                    operation=operations.GET_ASSET.id,
+                )
+            if waited > timeout:
                 raise ConnectionFailed(
                     f"asset {asset.id} is {asset.status} after {timeout:g} s: upload the file again to go on waiting,"
                     " or wait longer (timeout=…)",

@@ -139,6 +139,19 @@ async def test_processing_that_takes_too_long_can_be_waited_for_again(
     assert server.statistics().operations["createAsset"] == server.statistics().operations["uploadAsset"] == 1
 
 
+async def test_a_file_that_was_taken_and_not_kept_is_sent_again(tmp_path: Path) -> None:
+    path = media(tmp_path, 5 * MIB)
+    async with MediaServer() as server, client(server.base_url) as ads:
+        assets = ads.ad_account(ASSET).assets
+        server.answers = {"status": "WAITING_UPLOAD"}
+        with pytest.raises(ConnectionFailed, match=r"took spot\.mp3, and asset .* waits for it all the same"):
+            await assets.upload(path, timeout=0.0)
+        server.answers = {}
+        server.completed, sent = None, server.received
+        assert (await assets.upload(path)).status == AssetStatus.READY
+        assert server.received == 2 * sent
+
+
 async def test_a_lost_answer_never_makes_two_assets_or_two_uploads(
     server: Emulator, account: AdAccount, tmp_path: Path
 ) -> None:
