@@ -269,8 +269,8 @@ class MediaUpload:
             return found if found.name == name else None
 
         async def rename() -> Asset:
-            found: Asset = await self._session.call(
-                operations.UPDATE_ASSET, path=self._asset_path, body=body, verify=renamed
+            found = await self._ours(
+                await self._session.call(operations.UPDATE_ASSET, path=self._asset_path, body=body, verify=renamed)
             )
             if found.status is None or found.name != name:
                 found = await self._current()
@@ -298,12 +298,16 @@ class MediaUpload:
     async def _current(self) -> Asset:
         asset: Asset = await self._session.call(operations.GET_ASSET, path=self._asset_path)
         wanted, kind = self._asset_path["asset_id"], self._file.asset_type
-        if (asset.id or wanted).lower() != wanted.lower() or (asset.asset_type or kind) != kind:
+        if (asset.id or "").lower() != wanted.lower() or (asset.asset_type or kind) != kind:
             raise InvalidAnswer(
                 f"the answer is about the {asset.asset_type} {asset.id} and not about the {kind} {wanted}",
                 operation=operations.GET_ASSET.id,
             )
         return asset
+
+    async def _ours(self, asset: Asset) -> Asset:
+        """What was answered about this asset; read again where the answer does not name it."""
+        return asset if (asset.id or "").lower() == self._asset_path["asset_id"].lower() else await self._current()
 
     async def _arrived(self) -> Asset | None:
         """The asset once it has its file, None while it waits."""
@@ -323,7 +327,7 @@ class MediaUpload:
             )
             return asset
 
-        asset = await self._patiently(send)
+        asset = await self._ours(await self._patiently(send))
         self._sent = self._file.size
         await self._journal.note(complete=True)
         return asset
@@ -422,7 +426,7 @@ class MediaUpload:
             )
             return asset
 
-        asset = await self._patiently(complete)
+        asset = await self._ours(await self._patiently(complete))
         await self._journal.note(complete=True)
         return asset
 

@@ -482,6 +482,14 @@ async def test_a_name_that_did_not_change_is_no_success(tmp_path: Path) -> None:
         assert server.creates == 1
 
 
+@pytest.mark.parametrize("told", [None, "", "1" + ASSET[1:]])
+async def test_an_upload_is_of_the_asset_that_was_registered(tmp_path: Path, told: str | None) -> None:
+    """Whatever answers to its changes name, ready or not."""
+    async with MediaServer(changed={"id": told, "status": "READY"}) as server, client(server.base_url) as ads:
+        done = await ads.ad_account(ACCOUNT).assets.upload(media(tmp_path, 5 * MIB))
+    assert (done.id, done.asset.name) == (ASSET, "spot.mp3")
+
+
 @pytest.mark.parametrize("answers", [{"name": "Audio 1"}, {"status": "READY"}, {"id": None}])
 async def test_an_asset_that_is_not_the_registered_one_gets_no_file(tmp_path: Path, answers: dict[str, object]) -> None:
     async with MediaServer(answers=answers) as server, client(server.base_url) as ads:
