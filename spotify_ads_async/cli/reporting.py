@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import enum
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 import anyio
@@ -71,21 +70,12 @@ REPORTED = _Reported("report rows", {one.name: one for one in _columns()}, opera
 """Rows of reports, as conditions and ``--fields`` name what is in them."""
 
 
-class Of(enum.StrEnum):
-    """What rows are about."""
-
-    AD_SETS = "ad-sets"
-    ADS = "ads"
-    CAMPAIGNS = "campaigns"
-    ACCOUNT = "account"
+Of: TypeAlias = Literal["ad-sets", "ads", "campaigns", "account"]
+"""What rows are about."""
 
 
-class By(enum.StrEnum):
-    """Whether there is a row per day."""
-
-    DAY = "day"
-    HOUR = "hour"
-    LIFETIME = "lifetime"
+By: TypeAlias = Literal["day", "hour", "lifetime"]
+"""Whether there is a row per day."""
 
 
 _KINDS: Mapping[Kind, ColumnKind] = {
@@ -94,10 +84,10 @@ _KINDS: Mapping[Kind, ColumnKind] = {
     Kind.SHARE: ColumnKind.NUMBER,
 }
 _TYPES: Mapping[Of, ReportEntityType] = {
-    Of.AD_SETS: ReportEntityType.AD_SET,
-    Of.ADS: ReportEntityType.AD,
-    Of.CAMPAIGNS: ReportEntityType.CAMPAIGN,
-    Of.ACCOUNT: ReportEntityType.AD_ACCOUNT,
+    "ad-sets": ReportEntityType.AD_SET,
+    "ads": ReportEntityType.AD,
+    "campaigns": ReportEntityType.CAMPAIGN,
+    "account": ReportEntityType.AD_ACCOUNT,
 }
 
 
@@ -142,7 +132,7 @@ class Told:
     async def know_ids(self, client: AdsClient) -> None:
         """Make shortened IDs whole."""
         request = self.request
-        if request.ids and len(request.ad_accounts) == 1 and request.of is not Of.ACCOUNT:
+        if request.ids and len(request.ad_accounts) == 1 and request.of != "account":
             ids = await whole_ids(client, request.of.replace("-", " "), request.ad_accounts[0], request.ids)
             self.request = msgspec.structs.replace(request, ids=ids)
             self._without_rows = {one.lower(): one for one in ids}
@@ -265,7 +255,7 @@ def _cells(row: ReportRow, request: Request, output: Output) -> dict[str, Any]:
         if request.zone is not None:
             cells["start_time"] = row.start_time.astimezone(request.zone).isoformat(timespec="seconds")
         else:
-            day_alone = output is Output.TABLE and request.by is By.DAY
+            day_alone = output is Output.TABLE and request.by == "day"
             cells["start_time"] = row.start_time.strftime("%Y-%m-%d" if day_alone else "%Y-%m-%dT%H:%M:%SZ")
     hidden: list[str] = []
     for field in request.fields:
@@ -289,7 +279,7 @@ async def draw(told: Told, file: Path | None, width: int | None, *, as_svg: bool
         with doing("reading the report"):
             account = await client.ad_account(ad_account).get()
             rows = [row async for row in told.call(client.ad_account(ad_account)) if told.takes(row)]
-    times = periods(rows, request.span, timedelta(hours=1) if request.by is By.HOUR else timedelta(days=1))
+    times = periods(rows, request.span, timedelta(hours=1) if request.by == "hour" else timedelta(days=1))
     every = list(series(rows, request.fields, times))
     money = f", money in {account.currency_code}" if account.currency_code else ""
     head = f"{request.of} of {account.name or ad_account}{money}"

@@ -68,6 +68,7 @@ Lost answers are asked for again.
 """
 
 _LONG_WAIT_SECONDS = 1.0
+_now = functools.partial(datetime.now, UTC)
 
 
 class Session:
@@ -163,7 +164,7 @@ class Session:
                 path="idempotency_key",
                 rule="none here",
             )
-        self._repeats.budget.call_made()
+        self._repeats.budget.calls += 1
         ends_at = None if options.deadline is None else time.monotonic() + options.deadline
         state = CallState(operation=operation, request=request, ends_at=ends_at, listeners=self.listeners)
         try:
@@ -307,10 +308,6 @@ def _warn_of_fork(governor: Governor) -> None:
             RuntimeWarning,
             stacklevel=2,
         )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _shorter(max_wait: float | None, remaining: float) -> float:

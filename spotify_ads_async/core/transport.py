@@ -236,13 +236,10 @@ class _Body(Payload):
     def __init__(self, content: bytes, content_type: str, left: Callable[[], None] | None = None) -> None:
         super().__init__(content, content_type=content_type)
         self._content = content
+        self._size = len(content)
         self._tell = left
         self.begun = False
         self.left = False
-
-    @property
-    def size(self) -> int:
-        return len(self._content)
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         return self._content.decode(encoding, errors)

@@ -15,7 +15,7 @@ import msgspec
 from spotify_ads_async import errors
 from spotify_ads_async.core.error_answers import excerpt, unreadable
 from spotify_ads_async.operation import ListOperation, Operation
-from spotify_ads_async.types import UNSET, Secret, decode_hook, keep_source, time_text
+from spotify_ads_async.types import SOURCE, UNSET, Answer, Secret, decode_hook, keep_source, time_text
 from spotify_ads_async.validation import requests as validation
 from spotify_ads_async.version import __version__
 
@@ -226,11 +226,11 @@ def answer(
     if operation.method == "GET" and status in _NOT_WHOLE:
         raise unreadable(operation, status, f"the answer comes with status {status}, {_NOT_WHOLE[status]}")
     try:
-        decoded = _decoder(operation.answer).decode(body)
+        decoded: AnswerT = _decoder(operation.answer).decode(body)
         if isinstance(operation, ListOperation):
             _check_and_keep(cast("ListOperation[Any, Any]", operation), decoded, body, items=keep_json)
-        else:
-            keep_source(decoded, body)
+        elif isinstance(decoded, Answer):
+            vars(decoded)[SOURCE] = body  # as `keep_source` does
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         reason = str(problem)
     else:
@@ -256,10 +256,9 @@ def _require_list(operation: ListOperation[Any, Any], decoded: object, body: byt
     """An answer that says something else instead, such as an error, is no list."""
     if not isinstance(decoded, msgspec.Struct):
         return
-    fields = msgspec.structs.fields(type(decoded))
-    if any(getattr(decoded, field.name) is not None for field in fields):
+    if any(getattr(decoded, name) is not None for name in decoded.__struct_fields__):
         return
-    others = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).keys() - {field.encode_name for field in fields}
+    others = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).keys() - set(decoded.__struct_encode_fields__)
     if others:
         shown = ", ".join(repr(name[:40]) for name in sorted(others)[:5])
         raise msgspec.DecodeError(f"it holds no {operation.item_attribute}, and in their place {shown}")
