@@ -77,8 +77,7 @@ class AdaptiveLimits:
             if news or asked is not None:
                 self._pause(window, flow.owner, asked, seen.reset, now, news=news)
             if window is max(culprits, key=_fullness):  # the likeliest to be full
-                outlook = self.scheduler.outlooks.get(window)
-                out = window.out if outlook is None else max(window.out, outlook.out)
+                out = window.out if window.outlook is None else max(window.out, window.outlook.out)
                 window.foreign.refused(out, now, window.paused_until, news=news)
                 self._tightened(window)
         if self.scheduler.on_news is not None:

@@ -62,7 +62,7 @@ class Admission:
         if not may_take(flow.windows, now, interactive):
             return False
         take(flow.windows, now, interactive)
-        self._open, self._grant, self._departed_at = True, 0, now
+        self._open, self._grant, self._departed_at = True, None, now
         self._departure = departure = scheduler.departures = scheduler.departures + 1
         if not departure % _REFRESHED_AFTER:
             for window in flow.windows:  # which otherwise remember every request while tokens are left

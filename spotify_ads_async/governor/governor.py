@@ -13,10 +13,10 @@ from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.events import Listener, Listeners
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.admission import Admission
-from spotify_ads_async.governor.limits import PUBLISHED_LIMITS, Limit, checked_limits
+from spotify_ads_async.governor.grants import Grants
+from spotify_ads_async.governor.limits import PUBLISHED_LIMITS, Limit, checked_limits, lease_seconds
 from spotify_ads_async.governor.scheduler import Scheduler
 from spotify_ads_async.governor.shared.claims import Claims, OnStoreFailure
-from spotify_ads_async.governor.shared.grants import lease_seconds
 from spotify_ads_async.governor.shared.store import Store, open_store
 from spotify_ads_async.governor.snapshot import Snapshot, shown
 from spotify_ads_async.governor.wait_queue import Flow, Priority
@@ -167,11 +167,11 @@ class Governor:
 
     def snapshot(self) -> Snapshot:
         """The present state of every window in use."""
-        now, outlooks = self._scheduler.clock(), self._scheduler.outlooks
+        now = self._scheduler.clock()
         return Snapshot(
             pace=self.pace,
             waiting=self._scheduler.queue.length,
-            windows=tuple(shown(window, now, outlooks.get(window)) for window in self._windows.values()),
+            windows=tuple(shown(window, now) for window in self._windows.values()),
             store_away_for=None if self._claims is None else self._claims.away_for,
         )
 
@@ -207,9 +207,7 @@ class Governor:
         """Requests in one client's name that spend these limits."""
         windows = tuple(self._window(limit, origin, client_id) for limit in self.limits if limit.name in limits)
         owner = f"client ID {_place(client_id, origin)}"
-        if self._claims is None or not windows:
-            return Flow(windows, owner)
-        return self._claims.conversation.flow(windows, owner)
+        return Flow(windows, owner, Grants(self._scheduler.clock) if self.shared and windows else None)
 
     def _window(self, limit: Limit, origin: str, client_id: str) -> Window:
         identity = self._ip if limit.name == "ip" else client_id

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from spotify_ads_async.errors import ConfigurationError, QuotaTimeout
 from spotify_ads_async.events import Listeners
 from spotify_ads_async.governor.events import Admitted, Waiting, WaitRefused
-from spotify_ads_async.governor.forecast import Outlook, pause_too_long, predicted_wait, wait_too_long
+from spotify_ads_async.governor.forecast import pause_too_long, predicted_wait, wait_too_long
+from spotify_ads_async.governor.grants import Grant
 from spotify_ads_async.governor.wait_queue import Flow, PendingRequest, Priority, WaitQueue
 from spotify_ads_async.governor.window import Window
 
@@ -25,7 +26,7 @@ class Scheduler:
     """Lets requests leave, at once or after a wait.
 
     A store sets ``on_starved`` (a request has to wait for it; answers why it need not wait), ``on_fork`` and
-    ``on_news`` (other processes should hear of these windows), and ``outlooks``. Up to ``forked_at_departure``,
+    ``on_news`` (other processes should hear of these windows). Up to ``forked_at_departure``,
     requests are the parent process's.
 
     Args:
@@ -42,7 +43,6 @@ class Scheduler:
         self.longest_pause, self.counted_within = longest_pause, counted_within
         self.queue = WaitQueue()
         self.windows: list[Window] = []
-        self.outlooks: dict[Window, Outlook] = {}
         self.refusing: set[Window] = set()
         self.on_starved: Callable[[PendingRequest], Exception | None] | None = None
         self.on_fork: Callable[[], None] | None = None
@@ -55,8 +55,8 @@ class Scheduler:
         self._wakes_at, self._timer = math.inf, None
         _alive.add(self)
 
-    async def admit(self, flow: Flow, priority: Priority, max_wait: float | None) -> int:
-        """Return when the request may leave, with its tokens taken; answers the number of its grant.
+    async def admit(self, flow: Flow, priority: Priority, max_wait: float | None) -> Grant | None:
+        """Return when the request may leave, with its tokens taken, and with a store's grant where one keeps them.
 
         Raises:
             QuotaTimeout: the wait would exceed, or exceeded, ``max_wait`` seconds; nothing was spent.
@@ -69,7 +69,7 @@ class Scheduler:
             request = self._enter(flow, priority, expires_at)
             if not request.granted:
                 await self._wait(request)
-            if flow.grants is None or flow.grants.usable(request.grant):
+            if flow.grants is None or request.grant is None or flow.grants.is_valid(request.grant):
                 return request.grant
             flow.give_back(request.grant)  # the process was stopped between the grant and this moment
 
@@ -109,7 +109,7 @@ class Scheduler:
         """Refuse a request whose wait, as it can now be foretold, is longer than it allows."""
         if not request.gone():
             now = self.clock()
-            predicted, binding = predicted_wait(request, self.queue, self.outlooks, now)
+            predicted, binding = predicted_wait(request, self.queue, now)
             if now + predicted > request.expires_at:
                 self._refuse(request, predicted, binding)
 
@@ -179,7 +179,7 @@ class Scheduler:
         if self.on_starved is not None:  # the store will tell how long it takes
             problem = self.on_starved(request)
         elif request.expires_at < math.inf:
-            predicted, binding = predicted_wait(request, self.queue, self.outlooks, now)
+            predicted, binding = predicted_wait(request, self.queue, now)
             if now + predicted > request.expires_at:
                 problem = self._too_long(request, predicted, binding)
         if problem is not None:
@@ -220,7 +220,7 @@ class Scheduler:
         """Its patience is over; who can leave at this very moment does."""
         self.serve()
         if not request.gone():
-            self._refuse(request, *predicted_wait(request, self.queue, self.outlooks, self.clock()))
+            self._refuse(request, *predicted_wait(request, self.queue, self.clock()))
 
     def _ring(self) -> None:
         self._wakes_at, self._timer = math.inf, None

@@ -13,11 +13,11 @@ import heapq
 import math
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Protocol
 
+from spotify_ads_async.governor.grants import Grant, Grants
 from spotify_ads_async.governor.window import BULK_TURN, Window, may_take, take
 
-__all__ = ["Flow", "Grants", "PendingRequest", "Priority", "WaitQueue"]
+__all__ = ["Flow", "PendingRequest", "Priority", "WaitQueue"]
 
 
 class Priority(enum.Enum):
@@ -27,39 +27,16 @@ class Priority(enum.Enum):
     BULK = "bulk"
 
 
-class Grants(Protocol):
-    """What a store granted one flow. Each grant is for one request, over all windows of the flow."""
-
-    def due_at(self) -> float:
-        """When the first grant may be used, infinite without one."""
-        ...
-
-    def pop(self) -> int:
-        """Use the first grant; answers its number."""
-        ...
-
-    def usable(self, number: int) -> bool:
-        """Whether a grant that was used just now is still good."""
-        ...
-
-    def give_back(self, number: int) -> None:
-        """The request did not leave after all."""
-        ...
-
-    def settle(self, number: int, counted_by: float) -> None:
-        """The request is over, and the server counted it no later than ``counted_by``."""
-        ...
-
-
 class PendingRequest:
-    """One request in the queue. ``expires_at`` is when its patience ends; ``grant`` numbers what a store granted it."""
+    """One request in the queue. ``expires_at`` is when its patience ends; ``grant`` is a store's."""
 
     __slots__ = ("arrived_at", "expires_at", "flow", "future", "grant", "granted", "number", "priority")
 
     def __init__(self, number: int, flow: Flow, priority: Priority, arrived_at: float, expires_at: float) -> None:
         self.number, self.flow, self.priority = number, flow, priority
         self.arrived_at, self.expires_at = arrived_at, expires_at
-        self.granted, self.grant = False, 0
+        self.granted = False
+        self.grant: Grant | None = None
         self.future: asyncio.Future[None] | None = None
 
     def gone(self) -> bool:
@@ -97,27 +74,27 @@ class Flow:
 
     def may_take(self, priority: Priority, now: float) -> bool:
         """Whether a request of this class may leave now."""
-        if self.grants is not None and self.grants.due_at() > now:
+        if self.grants is not None and self.grants.next_at() > now:
             return False
         return may_take(self.windows, now, priority is Priority.INTERACTIVE)
 
-    def take(self, priority: Priority, now: float) -> int:
-        """A request leaves; answers the number of its grant."""
+    def take(self, priority: Priority, now: float) -> Grant | None:
+        """A request leaves, with a store's grant where one keeps the windows."""
         take(self.windows, now, priority is Priority.INTERACTIVE)
-        return 0 if self.grants is None else self.grants.pop()
+        return None if self.grants is None else self.grants.take()
 
-    def give_back(self, grant: int) -> None:
+    def give_back(self, grant: Grant | None) -> None:
         """Every token is back at once: the request did not leave."""
         for window in self.windows:
             window.available += 1
-        if self.grants is not None:
+        if self.grants is not None and grant is not None:
             self.grants.give_back(grant)
 
-    def settle(self, grant: int, counted_by: float) -> None:
+    def settle(self, grant: Grant | None, counted_by: float) -> None:
         """A request is over, and the server counted it no later than ``counted_by``."""
         for window in self.windows:
             window.settle(counted_by)
-        if self.grants is not None:
+        if self.grants is not None and grant is not None:
             self.grants.settle(grant, counted_by)
 
     def turn_of_bulk(self, now: float) -> bool:
@@ -126,7 +103,7 @@ class Flow:
 
     def next_at(self, now: float) -> float:
         """A time before which none of its requests can leave, infinite while answers or the store decide."""
-        granted_at = now if self.grants is None else self.grants.due_at()
+        granted_at = now if self.grants is None else self.grants.next_at()
         if granted_at == math.inf:
             return math.inf
         at = max((window.next_grant(interactive=True, now=now) for window in self.windows), default=now)

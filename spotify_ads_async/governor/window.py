@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from spotify_ads_async.governor.foreign_usage import ForeignUsage
+from spotify_ads_async.governor.grants import Outlook
 from spotify_ads_async.governor.limits import Limit
 from spotify_ads_async.governor.pacer import Pacer
 
@@ -56,21 +57,22 @@ class Window:
         now: the present.
         clock_resolution: seconds by which a reading of the clock may lag.
         shared: whether a store keeps the window. It then decides about reserves and what is left to others, and the
-            tokens here are this process's requests alone.
+            tokens here are this process's requests alone; ``outlook`` is what it last said.
     """
 
     # Each admission reads a dozen of these: without slots it costs 7 % more.
     __slots__ = (  # noqa: SIM905 (thirty lines for a list)
-        "limit owner key shared cycle available settled waiting_interactive waiting_bulk overtaken bulk_left_at active "
-        "interactive_taken _demand _demand_counted_from guarded smooth reserved_for_others reserved_told foreign pacer "
-        "paused_until asked_until pause_length pause_cause _after_pause _after_pause_until refused_in_a_row "
-        "refused_at_departure remaining_heard_at_departure"
+        "limit owner key shared outlook cycle available settled waiting_interactive waiting_bulk overtaken "
+        "bulk_left_at interactive_taken _demand _demand_counted_from guarded smooth reserved_for_others "
+        "reserved_told foreign pacer paused_until asked_until pause_length pause_cause _after_pause "
+        "_after_pause_until refused_in_a_row refused_at_departure remaining_heard_at_departure"
     ).split()
 
     def __init__(
         self, limit: Limit, *, owner: str, key: str, smooth: bool, now: float, clock_resolution: float, shared: bool
     ) -> None:
         self.limit, self.owner, self.key, self.shared = limit, owner, key, shared
+        self.outlook: Outlook | None = None
         self.cycle = limit.window * (1.0 + _MARGIN_SHARE) + _MARGIN_SECONDS + clock_resolution
         self.available = limit.requests
         self.settled: deque[float] = deque()
@@ -79,7 +81,6 @@ class Window:
         self.interactive_taken = self._demand = 0
         self._demand_counted_from = now
         self.guarded = self.smooth = False
-        self.active = 1
         self.reserved_for_others = self.reserved_told = 0
         self.foreign = ForeignUsage(limit.requests, self.cycle)
         self.pacer: Pacer | None = None
@@ -193,7 +194,7 @@ class Window:
         self.reserved_told = min(self.reserved_told, reserved)
         if self.smooth:
             most = min(self.limit.requests - reserved, int(self.limit.requests * _SMOOTH_RATE_SHARE))
-            requests = max(1, most // self.active)
+            requests = max(1, most // (1 if self.outlook is None else self.outlook.active))
             if self.pacer is None or abs(self.pacer.requests - requests) > requests * _RESPACING_SHARE:
                 self.pacer = Pacer(requests, self.limit.window)
         self.guarded = self.smooth or reserved > 0 or self.paused_until > -math.inf or self._after_pause is not None

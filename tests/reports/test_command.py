@@ -83,7 +83,29 @@ def test_a_chart_here_or_in_a_file(command: Command, tmp_path: Path) -> None:
     assert max(map(len, drawn.splitlines())) <= 80
     file = tmp_path / "out.svg"
     command("report", "account", str(file), "--chart")
-    assert len(ET.fromstring(file.read_text()).findall("{http://www.w3.org/2000/svg}polyline")) >= 3  # noqa: S314 - our own file
+    wide = command("report", "account", "-o", "svg", "--width", "200").stdout
+    drawings = [ET.fromstring(one) for one in (file.read_text(), wide)]  # noqa: S314 - our own
+    narrow = command("report", "account", "--chart", "--width", "40").stdout
+    lines = "{http://www.w3.org/2000/svg}polyline"
+    assert [(len(one.findall(lines)) >= 3, one.get("width")) for one in drawings] == [(True, "800"), (True, "2000")]
+    assert max(map(len, narrow.splitlines()[2:])) <= 40
+    assert "--fields is for rows" in command("report", "-o", "svg", "--fields", "name", expect=2).stderr
+
+
+def test_rows_are_chosen_by_conditions_and_show_the_fields_that_are_asked_for(command: Command) -> None:
+    first = (datetime.now(UTC) - timedelta(days=20)).date().isoformat()
+    span = ("report", "ad-sets", "--from", first, "-o", "csv")
+    every = list(csv.DictReader(io.StringIO(command(*span, "--metrics", "spend,clicks").stdout)))
+    chosen = command(
+        *span, "--where", "name~coffee", "--where", "clicks>2", "--fields", "name,spend", "--limit", "5"
+    ).stdout
+    wanted = [row for row in every if "coffee" in row["entity_name"] and row["clicks"] and int(row["clicks"]) > 2][:5]
+    assert len(wanted) == 5
+    assert list(csv.DictReader(io.StringIO(chosen))) == [
+        {"entity_name": row["entity_name"], "spend": row["spend"]} for row in wanted
+    ]
+    for option, given in (("--where", "spnd>1"), ("--fields", "spnd")):
+        assert "did you mean spend?" in command(*span, option, given, expect=2).stderr
 
 
 def test_what_the_server_leaves_out_is_said(command: Command, emulator: EmulatorProcess) -> None:
@@ -187,7 +209,9 @@ def test_media_and_lists_are_uploaded(command: Command, tmp_path: Path) -> None:
     assert (row["status"], row["identifiers"]) == ("LIVE", 500)
     for upload in (["upload"], ["assets", "create"]):
         assert "is named twice" in command(*upload, str(spot), str(tmp_path / "." / "spot.mp3"), expect=2).stderr
-    assert command("upload", str(people), expect=3).stderr.startswith("refused: uploadAsset: people.txt")
+    assert command("upload", str(people), expect=3).stderr.startswith(
+        "refused: could not upload an asset's media in one piece: people.txt"
+    )
 
 
 def test_charts_fit_any_width_and_keep_gaps() -> None:

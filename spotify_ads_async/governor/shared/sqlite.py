@@ -1,7 +1,7 @@
 """SqliteStore: windows shared by the processes of one machine, in an SQLite file.
 
 The clock is ``time.monotonic``, which every process of a machine reads alike and nobody can set; it starts anew with
-the machine. One thread of each process works on a file, for all governors there, and nobody else's threads are needed.
+the machine.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote
@@ -59,13 +60,17 @@ class SqliteStore:
     """Shares windows through an SQLite file in WAL mode, which only the user may read and write.
 
     The file and the directories above it are made where they are missing. For ``url`` see :func:`path_of`, which may
-    raise.
+    raise. A thread of the store's own works on the file, and one after the other those of all stores of the process.
     """
 
     def __init__(self, url: str) -> None:
         self.path = path_of(url)
         self.name = f"the quota file {self.path}"
-        self._file: _File | None = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._process = 0
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+        _stores.add(self)
 
     async def exchange(self, message: Exchange) -> Reply:
         """One step, inside of a transaction."""
@@ -76,50 +81,27 @@ class SqliteStore:
         return await self._run(_look)
 
     async def aclose(self) -> None:
-        """Close the file, once no other governor of this process uses it."""
-        file, self._file = self._file, None
-        if file is not None and (closed := file.leave()) is not None:
-            await asyncio.wrap_future(closed)
+        """Close the file, and end the thread."""
+        thread, self._thread = self._thread, None
+        if thread is not None and self._process == os.getpid():
+            closed = asyncio.get_running_loop().run_in_executor(thread, self.close)
+            thread.shutdown(wait=False)
+            await closed
+
+    def close(self) -> None:
+        """Close the connection; whoever works on the file next opens it again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     async def _run(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
-        if self._file is None or self._file.process != os.getpid():
-            self._file = _File.of(self.path)
-        return await asyncio.get_running_loop().run_in_executor(self._file.thread, self._file.transact, work)
+        if self._thread is None or self._process != os.getpid():  # a forked process has no copy of the thread
+            self._thread, self._process = ThreadPoolExecutor(1, f"quota file {self.path.name}"), os.getpid()
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
 
-
-class _File:
-    """One file of this process: its connection, the thread that works on it, and how many stores use it."""
-
-    opened: dict[Path, _File] = {}  # noqa: RUF012 (guarded by the lock)
-    lock = threading.Lock()
-    working = threading.Lock()
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.process, self.users = path, os.getpid(), 0
-        self.thread = ThreadPoolExecutor(1, thread_name_prefix=f"quota file {path.name}")
-        self._connection: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None
-
-    @classmethod
-    def of(cls, path: Path) -> _File:
-        with cls.lock:
-            file = cls.opened.setdefault(path, cls(path))
-            file.users += 1
-            return file
-
-    def leave(self) -> Future[None] | None:
-        with self.lock:
-            self.users -= 1
-            if self.users > 0 or self.process != os.getpid():
-                return None
-            del self.opened[self.path]
-            closed = self.thread.submit(self.close)
-            self.thread.shutdown(wait=False)
-            return closed
-
-    def transact(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
+    def _transact(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
         """Do one piece of work, all or none of it."""
-        with self.working:
+        with _working:
             try:
                 connection = self._open()
                 connection.execute("BEGIN IMMEDIATE")
@@ -157,37 +139,25 @@ class _File:
         self._connection, self._identity = connection, _identity(self.path)
         return connection
 
-    def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+
+_stores: weakref.WeakSet[SqliteStore] = weakref.WeakSet()
+_working = threading.Lock()
 
 
 def _before_fork() -> None:
-    """No work is half done, and nothing is open, when the process is copied; who needs a file opens it again.
+    """No work is half done, and nothing is open, when the process is copied.
 
     SQLite keeps in the process which locks it holds. The copy of that knowledge is wrong in a child, whose own
     connections would then take none: whoever closes next believes to be the last, and deletes the log that the child
     writes to.
     """
-    _File.lock.acquire()
-    _File.working.acquire()
-    for file in _File.opened.values():
-        file.close()
-
-
-def _after_fork() -> None:
-    _File.working.release()
-    _File.lock.release()
-
-
-def _after_fork_in_child() -> None:
-    _File.opened = {}
-    _after_fork()
+    _working.acquire()
+    for store in list(_stores):
+        store.close()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_parent=_working.release, after_in_child=_working.release)
 
 
 def _surroundings(connection: sqlite3.Connection) -> Surroundings:
