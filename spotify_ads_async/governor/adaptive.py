@@ -57,7 +57,8 @@ class AdaptiveLimits:
     def smooth_out(self, window: Window) -> None:
         """Space a window's departures from now on, if that is for the server to decide."""
         if self._auto and not window.smooth:
-            window.smooth_out()
+            window.smooth = True
+            window.reckon_reserved()
             name, owner = window.limit.name, window.owner
             said = "the server refused what the window %s of %s let through: departures are spaced from now on"
             logger.warning(said, name, owner)
@@ -117,12 +118,10 @@ class AdaptiveLimits:
 
     def _tightened(self, window: Window) -> None:
         window.reckon_reserved()
-        reserved = max(window.reserved_for_others, window.foreign.tokens)
-        if reserved >= window.reserved_told + window.limit.requests * _NEWS_SHARE:
-            window.reserved_told = reserved
-            self._listeners.emit(
-                LimitTightened(limit=window.limit.name, owner=window.owner, reserved_for_others=reserved)
-            )
+        if window.reserved >= window.reserved_told + window.limit.requests * _NEWS_SHARE:
+            window.reserved_told = reserved = window.reserved
+            name, owner = window.limit.name, window.owner
+            self._listeners.emit(LimitTightened(limit=name, owner=owner, reserved_for_others=reserved))
 
 
 def _named(flow: Flow, seen: RateHeaders) -> list[Window]:

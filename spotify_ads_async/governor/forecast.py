@@ -36,7 +36,7 @@ def wait_for(window: Window, position: int, now: float, *, kept: int = 0) -> flo
     pause = max(0.0, window.paused_until - now) + spacing
     if window.shared:
         return pause if window.outlook is None else max(pause, window.outlook.wait(position, now, window.cycle))
-    kept += window.reserved_for_others
+    kept += window.reserved
     rounds, rest = divmod(position - 1, max(1, window.limit.requests - kept))
     at = window.there_at(rest + 1 + kept)
     return max(pause, (window.cycle if at == math.inf else max(0.0, at - now)) + rounds * window.cycle)
@@ -78,7 +78,7 @@ def _ahead(flow: Flow, window: Window, queue: WaitQueue, horizon: float, now: fl
 def _usable_within(window: Window, seconds: float, now: float) -> int:
     """At most so many requests can take a token of this window within so many seconds."""
     rounds, rest = divmod(seconds, window.cycle)
-    soon = window.available - window.reserved_for_others + bisect_right(window.settled, now + rest - window.cycle)
+    soon = window.available - window.reserved + bisect_right(window.settled, now + rest - window.cycle)
     return max(0, soon + int(rounds) * window.limit.requests)
 
 
