@@ -81,8 +81,8 @@ class AdaptiveLimits:
                 out = window.out if window.outlook is None else max(window.out, window.outlook.out)
                 window.foreign.refused(out, now, window.paused_until, news=news)
                 self._tightened(window)
-        if self.scheduler.on_news is not None:
-            self.scheduler.on_news(flow.windows)
+        if self.scheduler.on_refusal is not None:
+            self.scheduler.on_refusal(flow.windows)
 
     def _pause(
         self, window: Window, owner: str, asked: float | None, reset: float | None, now: float, *, news: bool

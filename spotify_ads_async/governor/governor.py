@@ -178,17 +178,15 @@ class Governor:
     async def lift(self, *, limit: str | None = None, client_id: str | None = None) -> int:
         """End pauses by hand: of every window in use, or of those of one limit or of one client ID.
 
-        Answers how many were paused. Who waits here leaves at once; it returns when the store knows too.
+        Answers how many were paused. Who waits here leaves at once, and a store tells other processes.
         """
         lifted = 0
+        if self._claims is not None:
+            await self._claims.lift(limit, client_id)
         for (name, _, identity), window in self._windows.items():
             if limit in {None, name} and client_id in {None, identity}:
                 lifted += window.lift()
-                if self._claims is not None:
-                    self._claims.tell((window,), lift=True)
         self._scheduler.serve()
-        if self._claims is not None:
-            await self._claims.heard()
         return lifted
 
     async def aclose(self) -> None:

@@ -26,7 +26,7 @@ class Scheduler:
     """Lets requests leave, at once or after a wait.
 
     A store sets ``on_starved`` (a request has to wait for it; answers why it need not wait), ``on_fork`` and
-    ``on_news`` (other processes should hear of these windows). Up to ``forked_at_departure``,
+    ``on_refusal`` (other processes should hear of these windows). Up to ``forked_at_departure``,
     requests are the parent process's.
 
     Args:
@@ -46,7 +46,7 @@ class Scheduler:
         self.refusing: set[Window] = set()
         self.on_starved: Callable[[PendingRequest], Exception | None] | None = None
         self.on_fork: Callable[[], None] | None = None
-        self.on_news: Callable[[tuple[Window, ...]], None] | None = None
+        self.on_refusal: Callable[[tuple[Window, ...]], None] | None = None
         self.closed = False
         self.departures = self.forked_at_departure = self._arrivals = 0
         self.late_until = -math.inf

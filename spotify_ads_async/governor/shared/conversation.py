@@ -47,7 +47,7 @@ class Message(NamedTuple):
     asking: list[Flow]
     claims: list[tuple[Grants, Claim]]
     told: list[tuple[Grants, dict[int, float]]]
-    news: dict[Window, bool]
+    news: set[Window]
 
 
 class Conversation:
@@ -73,18 +73,16 @@ class Conversation:
         for grants in self._open.values():
             grants.forget()
         self._asking, self._open = {}, {}
-        self.news: dict[Window, bool] = {}
+        self.news: set[Window] = set()
         self._doubts: list[PendingRequest] = []
         self._owner, self._label, self._numbers = uuid.uuid4().hex[:12], f"{socket.gethostname()}:{os.getpid()}", 1
         self._trip, self._matters_until, self._last_at = 0.0, -math.inf, -math.inf
         self._heard: tuple[int, float, float] | None = None
 
-    def tell(self, windows: tuple[Window, ...], *, lift: bool) -> None:
-        """With the next exchange, and at once: others should know of a refusal, or that a pause was ended by hand."""
-        for window in windows:
-            self.news[window] = lift or self.news.get(window, False)
-        if lift:
-            self._ask_soon()
+    def ask_soon(self) -> None:
+        """What is known of when tokens come holds no longer."""
+        for grants in self._asking.values():
+            grants.ask_at = -math.inf
 
     def keep_asking(self) -> None:
         """The store must go on hearing of this process while what it has out matters."""
@@ -121,7 +119,7 @@ class Conversation:
     def message(self, *, leaving: bool = False) -> Message:
         """What to tell and to ask now."""
         now, awake_at = self.now(), awake()
-        news, self.news = self.news, {}
+        news, self.news = self.news, set()
         tokens: dict[Window, dict[int, float]] = {window: {} for window in news}
         told: list[tuple[Grants, dict[int, float]]] = []
         for flow, grants in self._open.items():
@@ -144,7 +142,7 @@ class Conversation:
             owner=self._owner,
             lease=_microseconds(self.lease),
             horizon=_microseconds(self._horizon()),
-            windows=[self._report(*entry, now, lift=news.get(entry[0])) for entry in tokens.items()],
+            windows=[self._report(window, said, now, news=window in news) for window, said in tokens.items()],
             claims=[claim for _, claim in claims],
             leaving=leaving,
         )
@@ -183,12 +181,12 @@ class Conversation:
         """How far ahead tokens are claimed: until after the next exchange, and well within the time for using them."""
         return min(self._poll + _TRIPS_AHEAD * self._trip, self.lease / 4)
 
-    def _report(self, window: Window, tokens: dict[int, float], now: float, *, lift: bool | None) -> WindowReport:
-        """What to tell of one window. ``lift`` is None where there is no news."""
+    def _report(self, window: Window, tokens: dict[int, float], now: float, *, news: bool) -> WindowReport:
+        """What to tell of one window; of its pause where that is news."""
         window.refresh(now)
         cycle, epoch = window.cycle * (1.0 + _DRIFT), _outlook(window).epoch
         left, pause = window.paused_until - now, None
-        if lift is not None and left > 0.0:
+        if news and left > 0.0:
             asked = max(left, min(window.asked_until - now, 1e9))
             pause = Pause(_microseconds(left), _microseconds(asked), window.pause_cause or "")
         return WindowReport(
@@ -206,7 +204,6 @@ class Conversation:
             epoch=epoch if window.out or epoch == _NO_EPOCH else "",
             tokens=[(number, _microseconds(max(0.0, by + cycle - now))) for number, by in tokens.items()],
             pause=pause,
-            lift=bool(lift),
             smooth=window.smooth,
         )
 
@@ -214,7 +211,7 @@ class Conversation:
         """The message may or may not have arrived: whatever it claimed is unused, and its news is told again."""
         for grants, claim in said.claims:
             grants.drop(range(claim.first, claim.first + claim.count))
-        self.news = said.news | self.news
+        self.news |= said.news
 
     def take_in(self, said: Message, reply: Reply, store: str) -> None:
         """What the store answered: news of its windows, and grants."""
@@ -268,8 +265,8 @@ class Conversation:
         )
         if said.lifts > known.lifts >= 0 and window not in self.news:
             window.lift()
-            self._ask_soon()
-        if said.pause is not None and not self.news.get(window):
+            self.ask_soon()
+        if said.pause is not None:
             until = now + said.pause.left / 1e6
             if until > window.paused_until + _PAUSE_MARGIN_SECONDS:
                 window.pause(until, now, said.pause.cause, asked_until=now + said.pause.asked / 1e6)
@@ -278,11 +275,6 @@ class Conversation:
             self._adaptive.smooth_out(window)
         if window.smooth:
             window.reckon_reserved()
-
-    def _ask_soon(self) -> None:
-        """What is known of when tokens come holds no longer."""
-        for grants in self._asking.values():
-            grants.ask_at = -math.inf
 
 
 def _lacks(flow: Flow, grants: Grants, now: float) -> bool:
