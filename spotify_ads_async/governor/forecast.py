@@ -19,10 +19,7 @@ _FLOWS_LOOKED_AT = 64
 
 
 def predicted_wait(request: PendingRequest, queue: WaitQueue, now: float) -> tuple[float, Window]:
-    """Seconds until the last of the request's class in its flow can leave, and the window that binds.
-
-    The request is in the queue.
-    """
+    """Seconds until a request that has just joined the queue can leave, and the window that binds."""
     waits = [(_predicted_for(request, window, queue, now), window) for window in request.flow.windows]
     return max(waits, key=lambda pair: pair[0])
 
@@ -85,17 +82,12 @@ def _usable_within(window: Window, seconds: float, now: float) -> int:
 def wait_too_long(window: Window, predicted: float, max_wait: float) -> QuotaTimeout:
     """Leave would take, or took, longer than the caller allows."""
     if predicted > max_wait:
-        reason = (
-            f"leave to send would take about {predicted:.1f} s, longer than max_wait allows ({round(max_wait, 3):g} s)"
-        )
+        reason = f"leave to send would take about {predicted:.1f} s, longer than max_wait allows ({max_wait:.4g} s)"
     else:
-        reason = f"no leave to send came within max_wait ({round(max_wait, 3):g} s)"
+        reason = f"no leave to send came within max_wait ({max_wait:.4g} s)"
     limit = window.limit
-    return QuotaTimeout(
-        f"{reason}; the limit {limit.name} binds ({limit.requests} in {limit.window:g} s): wait longer, or send less",
-        predicted_wait=predicted,
-        limit=limit.name,
-    )
+    advice = f"the limit {limit.name} binds ({limit.requests} in {limit.window:g} s): wait longer, or send less"
+    return QuotaTimeout(f"{reason}; {advice}", predicted_wait=predicted, limit=limit.name)
 
 
 def pause_too_long(window: Window, now: float) -> RateLimited:

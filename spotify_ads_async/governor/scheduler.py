@@ -25,15 +25,8 @@ _SHORTEST_SLEEP_SECONDS = 0.001
 class Scheduler:
     """Lets requests leave, at once or after a wait.
 
-    A store sets ``on_starved`` (a request has to wait for it; answers why it need not wait), ``on_fork`` and
-    ``on_refusal`` (other processes should hear of these windows). Up to ``forked_at_departure``,
-    requests are the parent process's.
-
-    Args:
-        clock: a monotonic clock, in seconds.
-        listeners: who hears of waits.
-        longest_pause: see :class:`~spotify_ads_async.governor.Governor`.
-        counted_within: the same.
+    Where a store keeps the windows, its side is told that a request has to wait (and answers why it need not), that the
+    process is a fork, and that the server refused something. Up to ``forked_at_departure``, requests are the parent's.
     """
 
     def __init__(

@@ -44,17 +44,8 @@ class Window:
 
     Every time is in seconds of one monotonic clock. ``settled`` says in order by when the server had counted the
     requests that are over; their tokens are back ``cycle`` later. ``reserved`` tokens are left to other programs.
-    ``guarded`` says that more than the count of tokens decides: a pause, reserved tokens, spaced departures.
-
-    Args:
-        limit: how many tokens there are, and the seconds after which a used one comes back.
-        owner: whose window it is, for people: an origin with a client ID or an address.
-        key: its name in a store.
-        smooth: whether departures are spaced from the start.
-        now: the present.
-        clock_resolution: seconds by which a reading of the clock may lag.
-        shared: whether a store keeps the window. It then decides about reserves, the tokens here are this process's
-            requests alone, and ``outlook`` is what it last said.
+    ``guarded`` says that more than the count of tokens decides: a pause, reserved tokens, spaced departures. Of a
+    ``shared`` window a store decides, ``outlook`` is what it last said, and the tokens are this process's alone.
     """
 
     # Each admission reads a dozen of these: without slots it costs 7 % more.
@@ -151,10 +142,7 @@ class Window:
         return self.settled[missing - 1] + self.cycle if missing <= len(self.settled) else math.inf
 
     def pause(self, until: float, now: float, cause: str, *, asked_until: float) -> bool:
-        """Let nothing leave until then; the later of two pauses wins. Answers whether this one does.
-
-        ``asked_until`` is how long the server asked for, where a cap made the pause shorter.
-        """
+        """Let nothing leave until then. The later of two pauses wins; answers whether it is this one."""
         self.asked_until = max(self.asked_until, asked_until)
         if until <= self.paused_until:
             return False

@@ -29,14 +29,7 @@ _GOODBYE_SECONDS = 1.0
 
 
 class Claims:
-    """Claims tokens for a governor's requests: one exchange at a time; while it is under way, the next collects.
-
-    Args:
-        store: where the windows are kept.
-        adaptive: whose requests need the tokens.
-        limits: the governor's limits.
-        on_failure: what happens while the store is away.
-    """
+    """Claims tokens for a governor's requests: one exchange at a time; while it is under way, the next collects."""
 
     def __init__(
         self, store: Store, adaptive: AdaptiveLimits, limits: tuple[Limit, ...], on_failure: OnStoreFailure

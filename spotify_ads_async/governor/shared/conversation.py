@@ -28,12 +28,8 @@ _POLL_SECONDS, _POLL_SHARE = 0.2, 0.1
 _TRIPS_AHEAD = 1.5
 _MOST_FLOWS_IN_A_MESSAGE = 64
 _PAUSE_MARGIN_SECONDS = 0.05
-_DRIFT, _JUMP_SECONDS = 0.001, 0.05
-"""By so much the clocks of a process and of the store may run apart; more than that, and somebody set one of them."""
-
-_NO_EPOCH = "?"
-"""What a process says that cannot trust the set which it knew: the store then closes it."""
-
+_DRIFT, _JUMP_SECONDS = 0.0005, 0.05  # so far clocks run apart; beyond that somebody set one of them
+_NO_EPOCH = "?"  # of a set that cannot be trusted: whoever says it makes the store close the window
 _NOTHING_KNOWN = Outlook(free=0, out=0, due=(), opens_at=-math.inf, active=1, others_waiting=0, epoch="", lifts=-1)
 
 
@@ -51,12 +47,7 @@ class Message(NamedTuple):
 
 
 class Conversation:
-    """The process's side of the shared rule.
-
-    Args:
-        adaptive: whose requests need the tokens, and whom to tell of what other processes' requests met.
-        limits: the governor's limits.
-    """
+    """The process's side of the shared rule, for the requests of one governor."""
 
     def __init__(self, adaptive: AdaptiveLimits, limits: tuple[Limit, ...]) -> None:
         self._adaptive, self._scheduler = adaptive, adaptive.scheduler
@@ -93,10 +84,8 @@ class Conversation:
         flow, grants = request.flow, request.flow.grants
         if grants is None:
             return False
-        # Until now it lacked nothing, or those who wait are bulk, and leave a reserve.
-        if flow.waiting - 1 <= len(grants.usable) or (
-            len(flow.interactive) == 1 and request.number in flow.interactive
-        ):
+        first_interactive = len(flow.interactive) == 1 and request.number in flow.interactive
+        if first_interactive or flow.waiting - 1 <= len(grants.usable):  # bulk leaves a reserve; nothing was lacking
             grants.ask_at = -math.inf
         self._asking[flow] = grants
         if request.expires_at < math.inf:

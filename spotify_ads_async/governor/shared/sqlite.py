@@ -38,9 +38,7 @@ _OLDER_TABLE = "windows_1"
 
 
 def path_of(url: str) -> Path:
-    """The file behind ``sqlite:///path``: absolute, for processes must mean the same file; ``~`` is the home.
-
-    A bare file name, as in ``sqlite:///quota.db``, is in the working directory of the process that reads the URL.
+    """The file behind ``sqlite:///path``, absolute: ``~`` is the home, a bare name is in the working directory.
 
     Raises:
         ConfigurationError: the URL names a host, or no file.
