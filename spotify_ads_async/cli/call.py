@@ -10,10 +10,10 @@ from typing import Annotated, Any, cast
 import msgspec
 import typer
 
+from spotify_ads_async.bulk.listed import KINDS, ListedKind
 from spotify_ads_async.bulk.plan.columns import is_list
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
-from spotify_ads_async.cli.kinds import KINDS, ListedKind
 from spotify_ads_async.cli.options import AdAccount, AllAccounts, Fields, Limit, OutputForm, Where, json_body
 from spotify_ads_async.cli.output import Output, show
 from spotify_ads_async.cli.reading import revealed, rows_of, selection, write_rows, write_some

@@ -8,9 +8,9 @@ from typing import Any
 import typer
 
 from spotify_ads_async.bulk.entities import ENTITIES, Entity
+from spotify_ads_async.bulk.listed import KINDS, ListedKind
 from spotify_ads_async.bulk.plan.columns import Column, Kind, columns_of
 from spotify_ads_async.bulk.workbook.describing import choices_of, describe
-from spotify_ads_async.cli.kinds import KINDS, ListedKind
 from spotify_ads_async.cli.recent import recalled
 
 __all__ = [

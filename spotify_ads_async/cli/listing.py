@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from spotify_ads_async.bulk.listed import KINDS, ListedKind
 from spotify_ads_async.cli.call import query_values
 from spotify_ads_async.cli.completing import complete_id
 from spotify_ads_async.cli.connect import connected
-from spotify_ads_async.cli.kinds import KINDS, ListedKind
 from spotify_ads_async.cli.options import (
     AdAccount,
     AdAccounts,
@@ -130,11 +130,7 @@ def businesses(
 
 
 def _list_all(
-    kind: ListedKind,
-    read: Callable[[AdsClient], AsyncIterable[Any]],
-    chosen: Chosen,
-    rows: Rows,
-    limit: int | None,
+    kind: ListedKind, read: Callable[[AdsClient], AsyncIterable[Any]], chosen: Chosen, rows: Rows, limit: int | None
 ) -> None:
     """List what is in no ad account."""
 

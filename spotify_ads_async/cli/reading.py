@@ -17,9 +17,9 @@ from typing import Any, cast
 
 import msgspec
 
+from spotify_ads_async.bulk.listed import ListedKind
 from spotify_ads_async.bulk.plan.columns import Kind, suggestion
 from spotify_ads_async.bulk.plan.expressions import BadExpression, Condition, Listed, list_query, parse_condition
-from spotify_ads_async.cli.kinds import ListedKind
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.parquet import ColumnKind, kinds_of
 from spotify_ads_async.cli.progress import counting

@@ -244,12 +244,12 @@ async def test_what_is_published_is_archived_on_request(world: World) -> None:
     assert world.account.campaigns.get(campaign.draft_id)["status"] == "ARCHIVED"
 
 
-async def test_the_template_makes_what_its_example_says(world: World) -> None:
+async def test_the_example_of_a_template_is_not_made(world: World) -> None:
     path = world.folder / "plan.xlsx"
     await bulk.write_template(world.ads, world.server.ad_account_id, path)
-    media(world.folder)
-    plan = await world.plan(path)
-    assert [row.outcome for row in await run(world, plan)] == [bulk.RowOutcome.STAGED] * 3
+    with pytest.raises(bulk.BadChanges) as refused:
+        await world.plan(path)
+    assert [one.place for one in refused.value.problems] == ["campaigns!B2", "ad sets!C2", "ads!C2"]
 
 
 async def test_a_template_of_a_live_campaign_changes_nothing(world: World) -> None:

@@ -131,6 +131,10 @@ def test_every_group_and_command_has_help(spotify_ads: CommandLine, group: str) 
         (["ad-sets", "update", "x"], "either --body or --set"),
         (["bulk", "plan"], "either a file of changes"),
         (["bulk", "apply", "nothing.csv"], "nothing.csv"),
+        (
+            ["bulk", "plan", "--where", "name=x", "--set", "bid_amount=1", "--leave-out", "2", "--sheet", "a"],
+            "--sheet and --leave-out: for files of changes, and --where selects what is there",
+        ),
         (["bulk", "resume", "nothing.plan"], "there is no plan"),
         (["call", "getAdSetById", "--query", "x=1"], "no such parameter"),
         (["call", "getAds", "--limit", "2"], "add --all"),
@@ -303,6 +307,7 @@ def test_a_selection_is_planned(spotify_ads: CommandLine) -> None:
     assert ended.stdout.splitlines()[0] == "name,field,before,after,line,id"
     assert " budgets: " in ended.stderr
     assert "USD (+" in ended.stderr
+    assert "a.plan is a plan" in spotify_ads.run("bulk", "apply", "a.plan", "--leave-out", "2").stderr
 
 
 def test_quota_needs_no_credentials(spotify_ads: CommandLine) -> None:
@@ -420,6 +425,7 @@ def test_a_pause_is_seen_and_lifted(spotify_ads: CommandLine) -> None:
     assert (json.loads(ours.stdout), "2 windows of other client IDs" in ours.stderr) == ([], True)
     rows = json.loads(spotify_ads.out("quota", "--all", "-o", "json", SPOTIFY_ADS_STORE=store))
     assert all(50.0 < row["paused_for"] <= 60.0 and "Retry-After" in row["pause_cause"] for row in rows)
+    assert "client_id of ann: paused for " in spotify_ads.run("quota", "--all", SPOTIFY_ADS_STORE=store).stderr
     asked = spotify_ads.run("quota", "lift", SPOTIFY_ADS_STORE=store)
     assert asked.returncode == 2
     assert "--identity" in asked.stderr
