@@ -49,7 +49,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigurationError(
                 "the environment holds no credentials: set SPOTIFY_ADS_ACCESS_TOKEN, or SPOTIFY_ADS_REFRESH_TOKEN"
                 " beside the SPOTIFY_ADS_CLIENT_ID (and, where the app has one, the SPOTIFY_ADS_CLIENT_SECRET) that it"
-                " was given to"
+                " was given to; a program takes what `spotify-ads login` keeps with"
+                ' AdsClient(Profiles().credentials("default")), where Profiles is in spotify_ads_async.auth.profiles'
             )
         return self.credentials
 

@@ -192,18 +192,19 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return msgspec.json.decode(source)
 
 
-_SOURCE = "_source"
+SOURCE = "_source"
+"""The attribute of an answer that holds the JSON it was decoded from."""
 
 
 def keep_source(answer: object, source: bytes) -> None:
     """Let an answer remember the JSON that it was decoded from; anything else has no need to."""
     if isinstance(answer, Answer):
-        vars(answer)[_SOURCE] = source  # the struct is frozen, and this is no attribute of it
+        vars(answer)[SOURCE] = source  # the struct is frozen, and this is no attribute of it
 
 
 def source_of(answer: Answer) -> bytes | None:
     """The JSON text that an answer was decoded from, None where it is not known."""
-    return vars(answer).get(_SOURCE)
+    return vars(answer).get(SOURCE)
 
 
 RequestT = TypeVar("RequestT", bound=Request)

@@ -7,7 +7,7 @@ import gc
 import importlib
 import os
 from collections.abc import Generator, Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -89,6 +89,14 @@ class _Root(TyperGroup):
                 pass
         return super().parse_args(ctx, args)
 
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # noqa: ANN401 - typer's own
+        """Run a command; what is wrong with an option's value is said in words of our own."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as problem:
+            problem.message = _in_words(problem)
+            raise
+
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         del ctx
         return list(COMMANDS)
@@ -116,6 +124,25 @@ class _Root(TyperGroup):
     def format_epilog(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ANN401 - typer's own
         del ctx
         _write_examples("spotify-ads", formatter)
+
+
+def _in_words(problem: typer.BadParameter) -> str:
+    """What is wrong with a value, without words of the library that typer checks it with."""
+    if not hasattr(problem.__cause__, "errors"):
+        return problem.message
+    fault: Mapping[str, Any] = cast("Any", problem.__cause__).errors()[0]
+    value, facts = fault["input"], fault.get("ctx", {})
+    match fault["type"]:
+        case "int_parsing" | "int_from_float":
+            return f"{value} is no whole number"
+        case "float_parsing":
+            return f"{value} is no number"
+        case "greater_than_equal":
+            return f"{value} is too little: {facts['ge']:g} is the least"
+        case "less_than_equal":
+            return f"{value} is too much: {facts['le']:g} is the most"
+        case _:
+            return problem.message.removeprefix("Value error, ")
 
 
 def load(name: str, entry: Entry) -> Any:  # noqa: ANN401 - typer's own
@@ -286,8 +313,7 @@ def root(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
     profile: Annotated[
-        str | None,
-        typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP, autocompletion=_complete_profile),
+        str | None, typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP, autocompletion=_complete_profile)
     ] = None,
     proxy: Annotated[
         str | None, typer.Option("--proxy", metavar="ADDRESS", help=_PROXY_HELP, callback=_use_proxy)

@@ -33,6 +33,12 @@ def test_the_readme_shows_everything_without_the_repository() -> None:
     assert readme.count("](") <= 10
 
 
+def test_the_readme_on_an_index_has_no_link_that_leads_nowhere() -> None:
+    shown = str(metadata.metadata("spotify-ads-async"))
+    assert "- Tutorial (`docs/tutorial.md`): " in shown
+    assert re.findall(r"\]\((?!https?:|#)", shown) == []
+
+
 @pytest.mark.parametrize("fragment", sorted((ROOT / "changes").glob("+*")), ids=lambda fragment: fragment.name)
 def test_changelog_fragments_have_a_kind_and_a_sentence(fragment: Path) -> None:
     kind = re.fullmatch(r"\+[a-z0-9-]+\.(\w+)\.md", fragment.name)

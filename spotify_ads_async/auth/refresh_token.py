@@ -7,33 +7,26 @@ replaces the old one.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import os
-import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import Callable, Collection
 
 import aiohttp
-import anyio
 import msgspec
 
 from spotify_ads_async.auth.credentials import NotCopied, secret_of
 from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL, FINAL_CODES, TokenAnswer, token_request
-from spotify_ads_async.auth.token_stores import SharedTokenStore, Tokens, TokenStore, as_shared
-from spotify_ads_async.errors import AuthenticationError, ConfigurationError, ConnectionFailed, SpotifyAdsError
+from spotify_ads_async.auth.token_stores import KeptTokens, SharedTokenStore, Tokens, TokenStore
+from spotify_ads_async.errors import AuthenticationError, ConnectionFailed, SpotifyAdsError
 from spotify_ads_async.network.addresses import require_secure
 from spotify_ads_async.types import Secret
 
 __all__ = ["RefreshToken"]
 
-logger = logging.getLogger("spotify_ads_async")
-
 _REFRESH_EARLY_SECONDS = 60.0
 _YOUNG_SECONDS = 60.0
 _LONGEST_REFUSAL_SECONDS = 60.0
 _CLOCK_TOLERANCE_SECONDS = 60.0
-_POLL_SECONDS = 0.02
 
 
 class _Access(msgspec.Struct, frozen=True):
@@ -85,8 +78,7 @@ class RefreshToken(NotCopied):
         self._refresh_token = refresh_token = secret_of(refresh_token)
         require_secure(token_url, allow_http)
         self._token_url = token_url
-        self._kept_elsewhere = store is not None
-        self._store = as_shared(store)
+        self._kept = KeptTokens(store)
         self._clock = clock
         self._access: _Access | None = None
         self._worked: Secret | None = None
@@ -96,8 +88,7 @@ class RefreshToken(NotCopied):
         self._replaced: Secret | None = None
         self._refreshing: dict[asyncio.AbstractEventLoop, asyncio.Task[Secret]] = {}
         self._refusal: AuthenticationError | None = None
-        self._lock = threading.Lock()
-        self._process = self._made_in = os.getpid()
+        self._made_in = os.getpid()
 
     @property
     def client_id(self) -> str | None:
@@ -121,7 +112,7 @@ class RefreshToken(NotCopied):
         access = self._access
         if access is not None and self._fresh(access):
             return access.token
-        if self._refusal is not None and not self._kept_elsewhere:
+        if self._refusal is not None and not self._kept.elsewhere:
             raise _again(self._refusal)
         self._require_patience()
         loop = asyncio.get_running_loop()
@@ -191,10 +182,10 @@ class RefreshToken(NotCopied):
             )
 
     async def _refresh(self, http: aiohttp.ClientSession) -> Secret:
-        async with self._turn():
+        async with self._kept.turn():
             if self._access is not None and self._fresh(self._access):
                 return self._access.token  # another loop was faster
-            kept = await self._read()
+            kept = await self._kept.read()
             if kept is not None and (shared := self._shared(kept)) is not None:
                 self._access = shared
                 return shared.token
@@ -203,14 +194,14 @@ class RefreshToken(NotCopied):
                 raise _again(self._refusal)
             self._refusal, self._refresh_token = None, refresh_token
             begun = Tokens(refresh_token=refresh_token) if kept is None else kept
-            await self._note(msgspec.structs.replace(begun, refreshing_since=time.time()))
+            await self._kept.note(msgspec.structs.replace(begun, refreshing_since=time.time()))
             try:
                 asked_at, answer = await self._ask(http)
             except AuthenticationError as refusal:
-                await self._note(begun)
+                await self._kept.note(begun)
                 if FINAL_CODES & {entry.code for entry in refusal.error_codes}:
                     self._refusal = refusal
-                if self._made_in != os.getpid() and not self._kept_elsewhere:
+                if self._made_in != os.getpid() and not self._kept.elsewhere:
                     refusal.add_note(
                         "this process was forked with a refresh token that no store keeps: where Spotify replaces it,"
                         " the first of the processes that refreshes voids the others' copies. Keep the sign-in in a"
@@ -234,7 +225,7 @@ class RefreshToken(NotCopied):
                     http, self._token_url, form, client_id=self._client_id, client_secret=self._client_secret
                 )
             except AuthenticationError:
-                kept = await self._read() if self._kept_elsewhere else None
+                kept = await self._kept.read() if self._kept.elsewhere else None
                 if kept is None or self._newest(kept) == self._refresh_token:
                     raise
                 self._refresh_token = self._newest(kept)
@@ -253,7 +244,7 @@ class RefreshToken(NotCopied):
             issued_at=now,
             expires_at=now + lifetime,
         )
-        await self._write(tokens, rotated=rotated)
+        await self._kept.write(tokens, rotated=rotated)
         return answer.access_token
 
     def _shared(self, kept: Tokens) -> _Access | None:
@@ -270,57 +261,6 @@ class RefreshToken(NotCopied):
     def _newest(self, kept: Tokens | None) -> Secret:
         """The refresh token to use: the store's, unless it is the one that was replaced here and could not be kept."""
         return self._refresh_token if kept is None or kept.refresh_token == self._replaced else kept.refresh_token
-
-    @contextlib.asynccontextmanager
-    async def _turn(self) -> AsyncGenerator[None]:
-        """Be the only one who refreshes: among the loops of this process, and among those who share the store."""
-        if self._process != os.getpid():
-            # A fork: whoever held the lock in the parent will never give it back here.
-            self._process, self._lock = os.getpid(), threading.Lock()
-        lock = self._lock
-        while not lock.acquire(blocking=False):  # noqa: ASYNC110 (no event of one loop wakes another)
-            await anyio.sleep(_POLL_SECONDS)
-        try:
-            async with self._store.turn():
-                yield
-        finally:
-            lock.release()
-
-    async def _read(self) -> Tokens | None:
-        try:
-            return await self._store.read()
-        except SpotifyAdsError:
-            raise
-        except Exception as problem:  # noqa: BLE001 (somebody else's code)
-            failure = ConfigurationError(f"the token store cannot be read ({type(problem).__name__})")
-        raise failure
-
-    async def _note(self, tokens: Tokens) -> None:
-        """Keep that a refresh begins. Where that fails, keeping its answer will fail as well, and say so."""
-        with contextlib.suppress(Exception):
-            await self._store.write(tokens)
-
-    async def _write(self, tokens: Tokens, *, rotated: bool) -> None:
-        if not self._kept_elsewhere:
-            if rotated:
-                logger.warning(
-                    "the refresh token was replaced, and no store keeps the new one: the next run, and processes that"
-                    " were forked before, may have to sign in again"
-                )
-            return
-        try:
-            await self._store.write(tokens)
-        except Exception as problem:  # noqa: BLE001 (somebody else's code; this run goes on with what it holds)
-            if rotated:
-                logger.error(  # noqa: TRY400 (a traceback may show the token)
-                    "the new refresh token could not be stored (%s): sign in again before the next run",
-                    type(problem).__name__,
-                )
-            else:
-                logger.warning(
-                    "the access token could not be shared (%s): each process refreshes for itself",
-                    type(problem).__name__,
-                )
 
     def __repr__(self) -> str:
         return f"RefreshToken(client_id={self._client_id!r}, client_secret='***', refresh_token='***')"

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, runtime_checkable
 
+import anyio
 import msgspec
 
+from spotify_ads_async.errors import ConfigurationError, SpotifyAdsError
 from spotify_ads_async.types import Secret
 
-__all__ = ["SharedTokenStore", "TokenStore", "Tokens", "as_shared"]
+__all__ = ["KeptTokens", "SharedTokenStore", "TokenStore", "Tokens"]
+
+logger = logging.getLogger("spotify_ads_async")
+
+_POLL_SECONDS = 0.02
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,9 +66,76 @@ class SharedTokenStore(Protocol):
         ...
 
 
-def as_shared(store: TokenStore | SharedTokenStore | None) -> SharedTokenStore:
-    """The store with the methods of a shared one; where it has none, every process takes turns with itself alone."""
-    return store if isinstance(store, SharedTokenStore) else _RefreshTokenAlone(store)
+class KeptTokens:
+    """What a credential keeps in its store: in turns, and with what goes wrong there said in words of ours.
+
+    Args:
+        store: where the tokens are kept; one without turns gives each process a turn with itself alone.
+    """
+
+    def __init__(self, store: TokenStore | SharedTokenStore | None) -> None:
+        self.elsewhere = store is not None
+        """Whether another run can read them."""
+        self._store = store if isinstance(store, SharedTokenStore) else _RefreshTokenAlone(store)
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None]:
+        """Be the only one who refreshes: among the loops of this process, and among those who share the store."""
+        if self._process != os.getpid():
+            # A fork: whoever held the lock in the parent will never give it back here.
+            self._process, self._lock = os.getpid(), threading.Lock()
+        lock = self._lock
+        while not lock.acquire(blocking=False):  # noqa: ASYNC110 (no event of one loop wakes another)
+            await anyio.sleep(_POLL_SECONDS)
+        try:
+            async with self._store.turn():
+                yield
+        finally:
+            lock.release()
+
+    async def read(self) -> Tokens | None:
+        """The tokens as last written, None where there are none.
+
+        Raises:
+            ConfigurationError: the store fails.
+        """
+        try:
+            return await self._store.read()
+        except SpotifyAdsError:
+            raise
+        except Exception as problem:  # noqa: BLE001 (somebody else's code)
+            failure = ConfigurationError(f"the token store cannot be read ({type(problem).__name__})")
+        raise failure
+
+    async def note(self, tokens: Tokens) -> None:
+        """Keep that a refresh begins. Where that fails, keeping its answer will fail as well, and say so."""
+        with contextlib.suppress(Exception):
+            await self._store.write(tokens)
+
+    async def write(self, tokens: Tokens, *, rotated: bool) -> None:
+        """Keep what a refresh gave; the log says where that fails. ``rotated``: the refresh token is a new one."""
+        if not self.elsewhere:
+            if rotated:
+                logger.warning(
+                    "the refresh token was replaced, and no store keeps the new one: the next run, and processes that"
+                    " were forked before, may have to sign in again"
+                )
+            return
+        try:
+            await self._store.write(tokens)
+        except Exception as problem:  # noqa: BLE001 (somebody else's code; this run goes on with what it holds)
+            if rotated:
+                logger.error(  # noqa: TRY400 (a traceback may show the token)
+                    "the new refresh token could not be stored (%s): sign in again before the next run",
+                    type(problem).__name__,
+                )
+            else:
+                logger.warning(
+                    "the access token could not be shared (%s): each process refreshes for itself",
+                    type(problem).__name__,
+                )
 
 
 class _RefreshTokenAlone:

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, cast
 
 import msgspec
 import typer
 
+from spotify_ads_async.bulk.listed import KINDS, ListedKind
 from spotify_ads_async.bulk.plan.columns import is_list
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
-from spotify_ads_async.cli.options import AdAccount, json_body
-from spotify_ads_async.cli.output import Output, Rows, show
-from spotify_ads_async.cli.run import run, say, usage_error
-from spotify_ads_async.client import AdsClient
+from spotify_ads_async.cli.options import AdAccount, AllAccounts, Fields, Limit, OutputForm, Where, json_body
+from spotify_ads_async.cli.output import Output, show
+from spotify_ads_async.cli.reading import revealed, rows_of, selection, write_rows, write_some
+from spotify_ads_async.cli.run import DONE, run, say, usage_error
 from spotify_ads_async.operation import ListOperation, Operation
 from spotify_ads_async.pagination import ListCall
-from spotify_ads_async.types import Secret
 from spotify_ads_async.undocumented import EVERY_OPERATION
 
 __all__ = ["call", "query_values"]
 
+_EVERY = "every"
+"""In place of an ad account, where all of them are walked."""
 _PATH_PART = re.compile(r"\{(\w+)\}")
 
 
@@ -52,32 +55,46 @@ def call(
     idempotency_key: Annotated[
         str | None, typer.Option("--idempotency-key", metavar="KEY", help="Where the operation takes one.")
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Walk a list to its end and write one item a line.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Walk a list to its end and write one item a line, or as --output says.")
+    ] = False,
+    where: Where = None,
+    fields: Fields = None,
+    limit: Limit = None,
     yes: Yes = False,
     ad_account: AdAccount = None,
+    all_accounts: AllAccounts = False,
+    output: OutputForm = Output.JSONL,
 ) -> None:
-    """Call one operation of the API by its operationId and write its answer as JSON."""
+    """Call one operation of the API by its operationId and write its answer as JSON.
+
+    --where, --fields, --limit, --all-accounts and --output are for lists: they need --all.
+    """
+    operation = _operation(operation_id)
+    if not every and (where or fields or limit or all_accounts):
+        usage_error("--where, --fields, --limit and --all-accounts are for lists: add --all")
+    parts, parameters = _pairs("--path", path), query_values(operation, query)
+    if "{ad_account_id}" in operation.path:
+        if ad_account or all_accounts:
+            parts.setdefault("ad_account_id", ad_account or _EVERY)
+    elif all_accounts:
+        usage_error(f"{operation_id} is of no ad account: leave --all-accounts out")
+    if every:
+        walk = _walk(operation, parts, parameters, where, fields, limit=limit, output=output, everywhere=all_accounts)
+        run(walk)
 
     async def command() -> None:
-        operation = _operation(operation_id)
-        parts = _pairs("--path", path)
-        if ad_account and "{ad_account_id}" in operation.path:
-            parts.setdefault("ad_account_id", ad_account)
-        parameters = query_values(operation, query)
         content = json_body(body) if body else None
         _require_whole(operation, parts, parameters, content)
         if _is_final(operation, content) and not await agreed(f"call {operation_id}, which cannot be undone?", yes=yes):
             say("nothing was changed")
             return
         async with connected() as client:
-            if every:
-                await _write_all(client, operation, parts, parameters)
-                return
             answer = await client.call(
                 operation, path=parts, query=parameters, body=content, idempotency_key=idempotency_key
             )
         if answer is not None:
-            show(msgspec.to_builtins(answer, enc_hook=_revealed))
+            show(msgspec.to_builtins(answer, enc_hook=revealed))
 
     run(command)
 
@@ -101,14 +118,53 @@ def _is_final(operation: Operation[Any], body: dict[str, Any] | None) -> bool:
     return operation.method == "DELETE" or given.get("status") == "ARCHIVED" or given.get("action") == "PUBLISH"
 
 
-async def _write_all(client: AdsClient, operation: Operation[Any], path: dict[str, str], query: dict[str, Any]) -> None:
+class _Value(msgspec.Struct):
+    """An item that is no object."""
+
+    value: str
+
+
+def _walk(
+    operation: Operation[Any],
+    path: dict[str, str],
+    query: dict[str, Any],
+    where: list[str] | None,
+    fields: str | None,
+    *,
+    limit: int | None,
+    output: Output,
+    everywhere: bool,
+) -> Callable[[], Awaitable[int]]:
+    """What writes a list to its end."""
     if not isinstance(operation, ListOperation):
         usage_error(f"{operation.id} is no list, so there is nothing to walk: leave --all out")
-    items: ListCall[Any] = ListCall(client, cast("ListOperation[Any, Any]", operation), path=path, query=query)
-    with Rows(Output.JSONL, ()) as rows:
-        async with items.walk() as walk:
-            async for item in walk:
-                rows.write(msgspec.to_builtins(item, enc_hook=_revealed))
+    found = cast("ListOperation[Any, Any]", operation)
+    _require_whole(found, path, query, None)
+    item = found.item if issubclass(found.item, msgspec.Struct) else _Value
+    other = ListedKind(found.id, found, found, structs=[item])
+    kind = next((one for one in KINDS.values() if one.list is found), other)
+    chosen = selection(kind, where, query)
+    rows = rows_of(kind, output=output, fields=fields, of_accounts=everywhere)
+
+    async def command() -> int:
+        async with connected() as client:
+
+            def read(account_path: Mapping[str, str]) -> ListCall[Any]:
+                return ListCall(client, found, path={**path, **account_path}, query=chosen.query)
+
+            if everywhere:
+                return await write_rows(
+                    client,
+                    (),
+                    lambda account: read({"ad_account_id": account.id}),
+                    rows,
+                    limit=limit,
+                    row_of=chosen.row,
+                )
+            await write_some(read({}), rows, limit=limit, row_of=chosen.row)
+        return DONE
+
+    return command
 
 
 def _operation(operation_id: str) -> Operation[Any]:
@@ -153,8 +209,3 @@ def query_values(operation: Operation[Any], given: list[str] | None) -> dict[str
 def _converted(values: list[str], kind: Any) -> object:  # noqa: ANN401 - any annotation
     """One value, or a list where the parameter is one."""
     return msgspec.convert(values if is_list(kind) else values[-1], kind, strict=False)
-
-
-def _revealed(value: object) -> str:
-    """A secret that was asked for: an API token is answered once and never again."""
-    return value.reveal() if isinstance(value, Secret) else str(value)

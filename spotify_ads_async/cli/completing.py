@@ -8,9 +8,9 @@ from typing import Any
 import typer
 
 from spotify_ads_async.bulk.entities import ENTITIES, Entity
+from spotify_ads_async.bulk.listed import KINDS, ListedKind
 from spotify_ads_async.bulk.plan.columns import Column, Kind, columns_of
 from spotify_ads_async.bulk.workbook.describing import choices_of, describe
-from spotify_ads_async.cli.kinds import KINDS, ListedKind
 from spotify_ads_async.cli.recent import recalled
 
 __all__ = [
@@ -19,6 +19,8 @@ __all__ = [
     "complete_condition",
     "complete_id",
     "complete_metrics",
+    "complete_report_column",
+    "complete_report_condition",
     "complete_setting",
     "complete_writable",
 ]
@@ -64,6 +66,20 @@ def complete_metrics(incomplete: str) -> Offer:
     from spotify_ads_async.models import ReportFieldType  # noqa: PLC0415 - reports alone have them
 
     return _listed({one.value.lower(): "" for one in ReportFieldType}, incomplete)
+
+
+def complete_report_condition(incomplete: str) -> Offer:
+    """What a condition on a report may be about."""
+    from spotify_ads_async.cli.reporting import REPORTED  # noqa: PLC0415 - reports alone have them
+
+    return _fields_or_values(REPORTED.answer_columns, incomplete, "")
+
+
+def complete_report_column(incomplete: str) -> Offer:
+    """The columns of a report, behind those that are typed already."""
+    from spotify_ads_async.cli.reporting import REPORTED  # noqa: PLC0415 - reports alone have them
+
+    return _listed(_described(REPORTED.answer_columns), incomplete)
 
 
 def complete_id(ctx: typer.Context, incomplete: str) -> Offer:

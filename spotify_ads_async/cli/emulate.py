@@ -34,8 +34,8 @@ def emulate(
             metavar="NAME", help="Answer to this name too. Addresses and names without a dot need none. Again for more."
         ),
     ] = None,
-    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 8090,
-    ad_sets: Annotated[int, typer.Option(help="How many ad sets there are to begin with.")] = 2000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8090,
+    ad_sets: Annotated[int, typer.Option(min=0, help="How many ad sets there are to begin with.")] = 2000,
     limits: Annotated[str, typer.Option(help="published, cautious, off, or NAME=REQUESTS/SECONDS,…")] = "published",
     algorithm: Annotated[Algorithm, typer.Option(help="How the windows count.")] = "log",
     latency: Annotated[

@@ -8,11 +8,10 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from spotify_ads_async.bulk.plan.expressions import BadExpression, Condition, list_query, parse_condition
+from spotify_ads_async.bulk.listed import KINDS, ListedKind
 from spotify_ads_async.cli.call import query_values
 from spotify_ads_async.cli.completing import complete_id
 from spotify_ads_async.cli.connect import connected
-from spotify_ads_async.cli.kinds import KINDS, ListedKind
 from spotify_ads_async.cli.options import (
     AdAccount,
     AdAccounts,
@@ -27,9 +26,9 @@ from spotify_ads_async.cli.options import (
     needed_some,
 )
 from spotify_ads_async.cli.output import Output, show
-from spotify_ads_async.cli.reading import Rows, rows_of, write_each, write_rows, write_some
-from spotify_ads_async.cli.recent import MOST, remember
-from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
+from spotify_ads_async.cli.reading import Chosen, Rows, rows_of, selection, write_each, write_rows, write_some
+from spotify_ads_async.cli.recent import remember
+from spotify_ads_async.cli.run import DONE, FAILED, in_words, run, say
 from spotify_ads_async.cli.short_ids import whole_ids
 from spotify_ads_async.client import AdAccount as Account
 from spotify_ads_async.client import AdsClient
@@ -55,7 +54,7 @@ def add_reading(app: typer.Typer, plural: str) -> None:
         output: OutputForm = Output.TABLE,
     ) -> None:
         of = needed_some(ad_account, every=all_accounts)
-        chosen = _selection(kind, where, query_values(kind.list, query))
+        chosen = selection(kind, where, query_values(kind.list, query))
         rows = rows_of(kind, output=output, fields=fields, wide=wide, of_accounts=len(of) != 1)
 
         async def command() -> int:
@@ -99,37 +98,6 @@ async def _get(kind: ListedKind, ad_account: str, given: Sequence[str], rows: Ro
         return await write_each(ids, lambda one: client.call(kind.get, path=kind.path(ad_account, one)), rows)
 
 
-class _Chosen:
-    """What a list is to show: what the server is asked to choose by, and what must hold of each item.
-
-    Attributes:
-        query: the list's parameters.
-        shown: the last things that were chosen, ID → name.
-    """
-
-    def __init__(self, kind: ListedKind, conditions: Sequence[Condition], query: Mapping[str, Any]) -> None:
-        paged = {"limit": kind.list.page_size} if kind.list.page_size else {}
-        self.query = {**paged, **list_query(kind, conditions), **query}
-        self.shown: dict[str, str] = {}
-        self._conditions = conditions
-
-    def row(self, item: object) -> Mapping[str, Any] | None:
-        """The row of an item, None where a condition does not hold."""
-        row: dict[str, Any] = msgspec.to_builtins(item)
-        if not all(condition.holds(row) for condition in self._conditions):
-            return None
-        if len(self.shown) < MOST:
-            self.shown[str(row.get("id") or "")] = str(row.get("name") or "")
-        return row
-
-
-def _selection(kind: ListedKind, where: Sequence[str] | None, query: Mapping[str, Any]) -> _Chosen:
-    try:
-        return _Chosen(kind, [parse_condition(kind, text) for text in where or ()], query)
-    except BadExpression as problem:
-        usage_error(f"--where {problem}")
-
-
 def accounts(
     *,
     where: Where = None,
@@ -144,7 +112,7 @@ def accounts(
     """
     kind = KINDS["accounts"]
     rows = rows_of(kind, output=output, fields=fields, wide=wide)
-    _list_all(kind, lambda client: client.ad_accounts(), _selection(kind, where, {}), rows, limit)
+    _list_all(kind, lambda client: client.ad_accounts(), selection(kind, where, {}), rows, limit)
 
 
 def businesses(
@@ -158,15 +126,11 @@ def businesses(
     """List the businesses that you belong to."""
     kind = KINDS["businesses"]
     rows = rows_of(kind, output=output, fields=fields, wide=wide)
-    _list_all(kind, lambda client: client.businesses.list(), _selection(kind, where, {}), rows, limit)
+    _list_all(kind, lambda client: client.businesses.list(), selection(kind, where, {}), rows, limit)
 
 
 def _list_all(
-    kind: ListedKind,
-    read: Callable[[AdsClient], AsyncIterable[Any]],
-    chosen: _Chosen,
-    rows: Rows,
-    limit: int | None,
+    kind: ListedKind, read: Callable[[AdsClient], AsyncIterable[Any]], chosen: Chosen, rows: Rows, limit: int | None
 ) -> None:
     """List what is in no ad account."""
 
@@ -177,7 +141,7 @@ def _list_all(
         await remember(kind.plural, chosen.shown.items())
         refused: Mapping[str, Exception] = getattr(items, "refused", {})
         for business_id, error in refused.items():
-            say(f"failed: the ad accounts of business {business_id}: {error}")
+            say(f"failed: the ad accounts of business {business_id}: {in_words(error)}")
         return FAILED if refused else DONE
 
     run(command)

@@ -19,7 +19,7 @@ from spotify_ads_async.auth.profiles import DEFAULT_PROFILE, Profiles
 from spotify_ads_async.auth.sign_in import CALLBACK_PORT, sign_in
 from spotify_ads_async.auth.token_endpoint import ACCOUNTS_URL
 from spotify_ads_async.cli.connect import environment
-from spotify_ads_async.cli.run import run, say
+from spotify_ads_async.cli.run import in_words, run, say
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import PermissionDenied, SpotifyAdsError
 from spotify_ads_async.governor import Governor
@@ -148,7 +148,7 @@ async def _look(credentials: Credentials) -> None:
                 " dashboard, which takes effect within an hour"
             )
         except SpotifyAdsError as problem:
-            say(f"whether the API can be used is not known: {problem}")
+            say(f"whether the API can be used is not known: {in_words(problem)}")
 
 
 def _client_secret() -> Secret:

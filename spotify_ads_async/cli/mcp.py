@@ -12,6 +12,7 @@ import typer
 
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.run import run, say, usage_error
+from spotify_ads_async.money import InvalidAmount, from_micros, read_amount
 
 __all__ = ["mcp"]
 
@@ -27,8 +28,8 @@ def mcp(
     ] = False,
     most_rows: Annotated[int, typer.Option(min=0, help="Rows that a session may change at most.")] = 1_000,
     most_money: Annotated[
-        float | None,
-        typer.Option(min=0.0, help="By how much a session may let budgets grow, in units of the account's currency."),
+        str | None,
+        typer.Option(metavar="AMOUNT", help="By how much a session may let budgets grow, in units of each currency."),
     ] = None,
 ) -> None:
     """Give an agent tools for the Ads API (Model Context Protocol)."""
@@ -36,13 +37,17 @@ def mcp(
         from spotify_ads_async.mcp import Caps, Writer, ads_server  # noqa: PLC0415 - an extra
     except ImportError as missing:
         usage_error(f"the MCP server needs {missing.name}: pip install 'spotify-ads-async[cli,mcp]'")
+    try:
+        money = None if most_money is None else from_micros(read_amount(most_money))
+    except InvalidAmount as problem:
+        usage_error(f"--most-money {problem}")
 
     async def serve() -> None:
         async with connected() as ads, AsyncExitStack() as stack:
             writer: Writer | None = None
             if allow_writes:
                 folder = platformdirs.user_state_path("spotify-ads") / "mcp"
-                writer = await stack.enter_async_context(Writer(ads, folder, Caps(rows=most_rows, money=most_money)))
+                writer = await stack.enter_async_context(Writer(ads, folder, Caps(rows=most_rows, money=money)))
             server = ads_server(ads, writer)
             if http:
                 _require_free(port)

@@ -24,6 +24,7 @@ __all__ = [
     "Query",
     "Where",
     "Wide",
+    "command_group",
     "json_body",
     "needed",
     "needed_some",
@@ -99,6 +100,11 @@ Fields: TypeAlias = Annotated[
         autocompletion=complete_column,
     ),
 ]
+
+
+def command_group(help_text: str) -> typer.Typer:
+    """A group of commands, which shows its help where none of them is named."""
+    return typer.Typer(help=help_text, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
 def needed(ad_account: str | None) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import bisect
-import enum
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import anyio
@@ -39,14 +38,15 @@ _COLUMNS = (
     "closed_for",
     "processes",
 )
+_FIRST = ("limit", "identity", "free", "capacity", "window", "waiting", "paused_for")
+_LAST = ("held", "returning", "next_return", "closed_for", "processes", "pause_cause")
+"""What people look for in a table, and what goes where there is no room."""
 _HOLDER_COLUMNS = ("process", "limit", "identity", "held", "in_flight", "waiting", "heard_ago")
 _TIMEOUT_SECONDS = 5.0
 
 
-class Action(enum.Enum):
-    """What ``quota`` does besides showing."""
-
-    LIFT = "lift"
+Action: TypeAlias = Literal["lift"]
+"""What ``quota`` does besides showing."""
 
 
 def quota(
@@ -81,7 +81,7 @@ def quota(
         await _look(store, form, every if watch else None, None if everybody else _owner())
         return None
 
-    run(lambda: _with_store(lift) if action is Action.LIFT else _with_store(look, empty=form))
+    run(lambda: _with_store(lift) if action == "lift" else _with_store(look, empty=form))
 
 
 async def _with_store(work: Callable[[Store], Awaitable[int | None]], *, empty: Output | None = None) -> int | None:
@@ -154,9 +154,17 @@ async def _look(store: Store, output: Output, every: float | None, owner: tuple[
 
 
 def _show(windows: Sequence[KeptWindow], output: Output) -> None:
-    with Rows(output, _COLUMNS) as rows:
-        for window in windows:
-            rows.write(_row(window))
+    found = [_row(one) for one in windows]
+    several = len({row["origin"] for row in found}) > 1
+    table = ("origin", *_FIRST, *_LAST) if several else (*_FIRST, *_LAST)
+    with Rows(output, table if output is Output.TABLE else _COLUMNS) as rows:
+        for row in found:
+            rows.write(row)
+    for row in found:
+        if output is Output.TABLE and row["paused_for"]:
+            say(
+                f"{row['limit']} of {row['identity']}: paused for {row['paused_for']:.0f} s more ({row['pause_cause']})"
+            )
     holders = [(window, holder) for window in windows for holder in window.state.owners.values()]
     if output is Output.TABLE and holders:
         sys.stdout.write("\n")

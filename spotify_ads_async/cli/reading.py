@@ -13,23 +13,87 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
+from spotify_ads_async.bulk.listed import ListedKind
 from spotify_ads_async.bulk.plan.columns import Kind, suggestion
-from spotify_ads_async.cli.kinds import ListedKind
+from spotify_ads_async.bulk.plan.expressions import BadExpression, Condition, Listed, list_query, parse_condition
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.parquet import ColumnKind, kinds_of
 from spotify_ads_async.cli.progress import counting
-from spotify_ads_async.cli.run import DONE, FAILED, say, usage_error
+from spotify_ads_async.cli.recent import MOST
+from spotify_ads_async.cli.run import DONE, FAILED, in_words, say, usage_error
 from spotify_ads_async.client import AdAccount, AdsClient
 from spotify_ads_async.errors import NotFound
+from spotify_ads_async.types import Secret
 
-__all__ = ["ACCOUNT_COLUMN", "Rows", "rows_of", "write_each", "write_rows", "write_some"]
+__all__ = [
+    "ACCOUNT_COLUMN",
+    "Chosen",
+    "Rows",
+    "revealed",
+    "rows_of",
+    "selection",
+    "write_each",
+    "write_rows",
+    "write_some",
+]
 
 ACCOUNT_COLUMN = "ad_account_id"
 """The column of rows of several ad accounts."""
+
+
+def revealed(value: object) -> str:
+    """A secret that was asked for: an API token is answered once and never again."""
+    return value.reveal() if isinstance(value, Secret) else str(value)
+
+
+class Chosen:
+    """What a list is to show: what the server is asked to choose by, and what must hold of each item.
+
+    Attributes:
+        query: the list's parameters.
+        shown: the last things that were chosen, ID → name.
+    """
+
+    def __init__(self, kind: ListedKind, conditions: Sequence[Condition], query: Mapping[str, Any]) -> None:
+        paged = {"limit": kind.list.page_size} if kind.list.page_size else {}
+        self.query = {**paged, **list_query(kind, conditions), **query}
+        self.shown: dict[str, str] = {}
+        self._conditions = conditions
+
+    def row(self, item: object) -> Mapping[str, Any] | None:
+        """The row of an item, None where a condition does not hold."""
+        plain = msgspec.to_builtins(item, enc_hook=revealed)
+        row: dict[str, Any] = cast("dict[str, Any]", plain) if isinstance(plain, dict) else {"value": plain}
+        if not all(condition.holds(row) for condition in self._conditions):
+            return None
+        if len(self.shown) < MOST:
+            self.shown[str(row.get("id") or "")] = str(row.get("name") or "")
+        return row
+
+
+def selection(kind: ListedKind, where: Sequence[str] | None, query: Mapping[str, Any]) -> Chosen:
+    """What ``--where`` and ``--query`` choose.
+
+    Raises:
+        typer.BadParameter: there is no such field, or no such value.
+    """
+    return Chosen(kind, conditions_on(kind, where), query)
+
+
+def conditions_on(kind: Listed, where: Sequence[str] | None) -> list[Condition]:
+    """What ``--where`` says.
+
+    Raises:
+        typer.BadParameter: there is no such field, or no such value.
+    """
+    try:
+        return [parse_condition(kind, text) for text in where or ()]
+    except BadExpression as problem:
+        usage_error(f"--where {problem}")
 
 
 def rows_of(
@@ -46,7 +110,7 @@ def rows_of(
     columns = [name.strip() for name in fields.split(",")] if fields else list(kind.table)
     if fields:
         _require_known(columns, kind)
-    elif output is not Output.TABLE:
+    elif output is not Output.TABLE or not columns:
         columns = list(
             dict.fromkeys(field.encode_name for one in kind.structs for field in msgspec.structs.fields(one))
         )
@@ -57,7 +121,7 @@ def rows_of(
     }
     if output is Output.TABLE:  # which shows money with its currency, whatever it is called
         columns, amounts = [amounts.get(name, name) for name in columns], {}
-    columns = [ACCOUNT_COLUMN, *columns] if of_accounts else columns
+    columns = list(dict.fromkeys([ACCOUNT_COLUMN, *columns])) if of_accounts else columns
     return Rows(output, columns, kinds=kinds | dict.fromkeys(amounts, ColumnKind.TEXT), amounts=amounts, wide=wide)
 
 
@@ -94,9 +158,9 @@ async def write_rows(
         with rows:
             await _write(found, rows, limit, row_of)
     for business_id, error in found.refused_businesses.items():
-        say(f"failed: the ad accounts of business {business_id}: {error}")
+        say(f"failed: the ad accounts of business {business_id}: {in_words(error)}")
     for ad_account_id, error in found.failures.items():
-        say(f"failed: ad account {ad_account_id}: {error}")
+        say(f"failed: ad account {ad_account_id}: {in_words(error)}")
     return FAILED if found.failures or found.refused_businesses else DONE
 
 
@@ -151,7 +215,7 @@ async def write_each(ids: Iterable[str], read: Callable[[str], Awaitable[Any]], 
             try:
                 found = await read(one)
             except NotFound as missing:
-                say(f"failed: {missing}")
+                say(f"failed: {in_words(missing)}")
                 code = FAILED
             else:
                 rows.write(msgspec.to_builtins(found))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NoReturn
@@ -17,20 +19,10 @@ from spotify_ads_async.cli.terminal import progress_line
 from spotify_ads_async.cli.text import printable
 from spotify_ads_async.core.tasks import first_cause
 from spotify_ads_async.errors import ConfigurationError, InvalidRequest, OutcomeUnknown, SpotifyAdsError
+from spotify_ads_async.pagination.walk import WHILE_WALKING
 from spotify_ads_async.spreadsheets import SpreadsheetError
 
-__all__ = [
-    "DONE",
-    "EXIT_CODES",
-    "FAILED",
-    "INTERRUPTED",
-    "REFUSED",
-    "USAGE",
-    "in_words",
-    "run",
-    "say",
-    "usage_error",
-]
+__all__ = ["DONE", "EXIT_CODES", "FAILED", "INTERRUPTED", "REFUSED", "USAGE", "in_words", "run", "say", "usage_error"]
 
 DONE, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
 EXIT_CODES: Mapping[int, str] = {
@@ -43,14 +35,22 @@ EXIT_CODES: Mapping[int, str] = {
 """What a command's exit code says."""
 
 
+_CLAUSE_END = re.compile("[,;.]")
+_OPTIONS: Mapping[str, str] = {
+    "skip_invalid=True": "--skip-invalid",
+    "timeout=…": "--wait SECONDS",
+    "store='sqlite:///path'": "SPOTIFY_ADS_STORE=sqlite:///path",
+}
+"""What the package calls an argument, and the command line an option."""
+_OF_PYTHON = re.compile("|".join(map(re.escape, _OPTIONS)))
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _USAGE_ERRORS = (ConfigurationError, SpreadsheetError, OSError)
 
 
-def say(message: str) -> None:
-    """Write a line for people to stderr; results go to stdout."""
+def say(*messages: str) -> None:
+    """Write a line for people to stderr, or several at once; results go to stdout."""
     progress_line.clear()
-    typer.echo(printable(message), err=True)
+    typer.echo("\n".join(map(printable, messages)), err=True)
 
 
 class _WrongUsage(typer.BadParameter):
@@ -69,6 +69,8 @@ def usage_error(message: str) -> NoReturn:
 def run(command: Callable[[], Awaitable[int | None]]) -> NoReturn:
     """Run an async command to its end and leave with its exit code."""
     try:
+        # What is imported by now stays until the end: looking at it for garbage costs bulk work a tenth of its time.
+        gc.freeze()
         code = anyio.run(command) or DONE
     except KeyboardInterrupt:
         say("interrupted")
@@ -100,7 +102,7 @@ def _ended_by(error: BaseException) -> int:
         if isinstance(error, bulk.BadChanges):
             say(str(error))
         else:
-            _tell("refused", error)
+            _tell("in doubt" if isinstance(error, OutcomeUnknown) else "refused", error)
         return REFUSED
     if isinstance(error, SpotifyAdsError):
         _tell("failed", error)
@@ -109,7 +111,12 @@ def _ended_by(error: BaseException) -> int:
 
 
 def in_words(error: BaseException) -> str:
-    """An error without the number that the system gives it: `plan.csv: No such file or directory`."""
+    """An error as the command line says it: `plan.csv: No such file or directory`, `could not read one ad: …`.
+
+    Without the system's numbers, an operation's ID and arguments of Python.
+    """
+    if isinstance(error, SpotifyAdsError):
+        return _OF_PYTHON.sub(lambda found: _OPTIONS[found[0]], _done_in_words(error))
     if not isinstance(error, OSError) or not error.strerror:
         return str(error)
     if error.filename is None and error.errno in _NO_ROOM:
@@ -117,8 +124,22 @@ def in_words(error: BaseException) -> str:
     return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
 
 
+def _done_in_words(error: SpotifyAdsError) -> str:
+    """The error, with what an operation does in place of its ID."""
+    if not error.operation:
+        return str(error)
+    from spotify_ads_async.undocumented import EVERY_OPERATION  # noqa: PLC0415 - errors alone need it
+
+    said, operation = str(error).removeprefix(f"{error.operation}: "), EVERY_OPERATION.get(error.operation)
+    what = _CLAUSE_END.split(operation.summary)[0] if operation else error.operation
+    what = f"{what[0].lower()}{what[1:]}"
+    in_doubt = isinstance(error, OutcomeUnknown)
+    return f"whether it could {what} is not known: {said}" if in_doubt else f"could not {what}: {said}"
+
+
 def _tell(word: str, error: BaseException) -> None:
     """An error with its notes: what became of the rest, and what to do."""
     say(f"{word}: {in_words(error)}")
     for note in getattr(error, "__notes__", ()):
-        say(f"  {note}")
+        if not note.startswith(WHILE_WALKING):  # which is for programs
+            say(f"  {note}")

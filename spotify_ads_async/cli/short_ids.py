@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from spotify_ads_async.cli.kinds import KINDS, ListedKind
+from spotify_ads_async.bulk.listed import KINDS, ListedKind
 from spotify_ads_async.cli.run import usage_error
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.pagination import ListCall

@@ -119,26 +119,33 @@ def put(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
-def fitted(stream: TextIO, columns: Sequence[str], rows: Sequence[Sequence[str]], *, widest: int | None) -> list[int]:
+def fitted(
+    stream: TextIO,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    widest: int | None,
+    figures: Collection[int] = (),
+) -> list[int]:
     """The columns' widths: what the rows need, and with a ``widest`` no more than the terminal has.
 
     Zero stands for a column without room.
 
     IDs are shortened first, to what commands still take for them; then other things' IDs go, and then the last columns.
-    Of the others the widest give way, but never times, which are of use only as a whole.
+    Of the others the widest give way, but never times, names of windows and ``figures``, of use only as a whole.
     """
     needed = [max([cell_len(column), *(cell_len(row[index]) for row in rows)]) for index, column in enumerate(columns)]
     if widest is None:
         return needed
     room = _console(stream).width
-    times = [_is_time(column) for column in columns]
-    widths = [width if kept else min(width, widest) for width, kept in zip(needed, times, strict=True)]
+    whole = [index in figures or _is_whole(column) for index, column in enumerate(columns)]
+    widths = [width if kept else min(width, widest) for width, kept in zip(needed, whole, strict=True)]
     for index, column in enumerate(columns):
         if is_id(column) and _total(widths) > room:
             widths[index] = min(widths[index], SHORT_ID + 1)
     least = [
         width if kept else min(width, max(_NARROWEST, cell_len(column)))
-        for width, kept, column in zip(widths, times, columns, strict=True)
+        for width, kept, column in zip(widths, whole, columns, strict=True)
     ]
     least[0] = min(widths[0], _NARROWEST_NAME)  # by which people know a row
     for index, column in enumerate(columns):
@@ -166,8 +173,17 @@ def is_id(column: str) -> bool:
     return name == "id" or name.endswith(("_id", " id"))
 
 
-def _is_time(column: str) -> bool:
-    return column.lower().endswith(("_at", "_time")) or column.lower() in {"starts", "ends", "created", "updated"}
+def _is_whole(column: str) -> bool:
+    name = column.lower()
+    return name.endswith(("_at", "_time")) or name in {
+        "starts",
+        "ends",
+        "created",
+        "updated",
+        "limit",
+        "identity",
+        "origin",
+    }
 
 
 def _total(widths: Sequence[int]) -> int:

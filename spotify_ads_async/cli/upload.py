@@ -12,11 +12,11 @@ from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.progress import doing, uploading
-from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
+from spotify_ads_async.cli.run import DONE, FAILED, in_words, run, say, usage_error
 from spotify_ads_async.errors import SpotifyAdsError
 from spotify_ads_async.models import AudienceStatus
 
-__all__ = ["Encoding", "require_distinct", "upload", "upload_list", "upload_media"]
+__all__ = ["Encoding", "SkipInvalid", "require_distinct", "upload", "upload_list", "upload_media"]
 
 _COLUMNS = ("file", "id", "status", "size", "sha256")
 _LIST_COLUMNS = ("file", "id", "status", "identifiers", "repeated", "cleaned", "refused")
@@ -28,6 +28,9 @@ Encoding = Annotated[
         "--encoding", metavar="NAME", help="The encoding of a list, such as windows-1252; told by its bytes else."
     ),
 ]
+
+
+SkipInvalid = Annotated[bool, typer.Option("--skip-invalid", help="Leave out lines of a list that hold no identifier.")]
 
 
 def upload(
@@ -44,9 +47,7 @@ def upload(
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="The name of what is made; the file's by default.")
     ] = None,
-    skip_invalid: Annotated[
-        bool, typer.Option("--skip-invalid", help="Leave out lines of a list that hold no identifier.")
-    ] = False,
+    skip_invalid: SkipInvalid = False,
     encoding: Encoding = None,
     wait: Annotated[
         float, typer.Option(metavar="SECONDS", help="Seconds to wait until it is processed.", min=0.0)
@@ -101,7 +102,7 @@ async def upload_media(files: list[Path], name: str | None, wait: float, ad_acco
                     if len(files) == 1:
                         raise
                     failed = True
-                    say(f"{file}: {error}")
+                    say(f"{file}: {in_words(error)}")
                     continue
                 rows.write(
                     {"file": str(file), "id": done.id, "status": done.status, "size": done.size, "sha256": done.sha256}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
+import math
 import time
 from typing import Any
+
+import msgspec
 
 from spotify_ads_async.core import wire
 from spotify_ads_async.errors import SpotifyAdsError, say_whether_left
@@ -23,8 +27,6 @@ from spotify_ads_async.types import Secret
 
 __all__ = ["IN_FLIGHT", "PAUSING", "SIGNING_IN", "WAITING", "CallState"]
 
-_CALLS = itertools.count(1)
-
 logger = logging.getLogger("spotify_ads_async")
 request_log = logging.getLogger("spotify_ads_async.requests")
 """Says each attempt at DEBUG: method, path, status, seconds, seconds waited for quota, trace ID.
@@ -38,36 +40,32 @@ IN_FLIGHT = "waiting for the answer"
 PAUSING = "pausing before another attempt"
 
 
-class CallState:
+class CallState(msgspec.Struct, kw_only=True):
     """Where one call stands. Told by the transport how far its present attempt came."""
 
-    phase = SIGNING_IN
-    attempt = 0
-    failures = 0
-    refusals = 0
-    unanswered = False
+    operation: Operation[Any]
+    request: wire.HttpRequest
+    ends_at: float | None
+    listeners: Listeners
+    logged: bool = msgspec.field(default_factory=functools.partial(request_log.isEnabledFor, logging.DEBUG))
+    call: int = msgspec.field(default_factory=itertools.count(1).__next__)
+    phase: str = SIGNING_IN
+    attempt: int = 0
+    failures: int = 0
+    refusals: int = 0
+    unanswered: bool = False
     """Whether the present attempt left completely and has no answer yet."""
     token: Secret | None = None
-    token_replaced = False
+    token_replaced: bool = False
     retry_after: float | None = None
     doubt: SpotifyAdsError | None = None
     """The failure after which the call may have taken effect."""
-    wanted_at = 0.0
-    left_at = 0.0
-    seconds = 0.0
+    wanted_at: float = 0.0
+    left_at: float = 0.0
+    seconds: float = 0.0
     """From the last answered attempt's departure to its end."""
-    under_way = False
+    under_way: bool = False
     """Whether somebody was told of the present attempt's departure, and not yet of its end."""
-
-    def __init__(
-        self, operation: Operation[Any], request: wire.HttpRequest, ends_at: float | None, listeners: Listeners
-    ) -> None:
-        self.operation = operation
-        self.request = request
-        self.ends_at = ends_at
-        self.listeners = listeners
-        self.logged = request_log.isEnabledFor(logging.DEBUG)
-        self.call = next(_CALLS)
 
     def leaving(self) -> None:
         """The present attempt has its quota and a connection."""
@@ -91,20 +89,14 @@ class CallState:
         self.unanswered = True
 
     def answered(self, status: int) -> None:
-        """The present attempt's answer was read to its end."""
-        self.unanswered = False
-        if self.under_way:
-            self.seconds = time.monotonic() - self.left_at
-            self.under_way = False
-            self.listeners.emit(
-                RequestAnswered(
-                    call=self.call,
-                    operation=self.operation.id,
-                    attempt=self.attempt,
-                    status=status,
-                    seconds=self.seconds,
-                )
+        """The answer to the present attempt, whose departure somebody was told of, was read to its end."""
+        self.seconds = time.monotonic() - self.left_at
+        self.under_way = False
+        self.listeners.emit(
+            RequestAnswered(
+                call=self.call, operation=self.operation.id, attempt=self.attempt, status=status, seconds=self.seconds
             )
+        )
 
     def log(self, result: object, trace_id: str | None = None) -> None:
         """Say how the present attempt ended, to whoever reads the log of requests."""
@@ -189,6 +181,6 @@ class CallState:
                 )
             )
 
-    def remaining(self, now: float) -> float | None:
-        """Seconds until the deadline, None without one."""
-        return None if self.ends_at is None else max(0.0, self.ends_at - now)
+    def remaining(self, now: float) -> float:
+        """Seconds until the deadline, endless without one."""
+        return math.inf if self.ends_at is None else max(0.0, self.ends_at - now)

@@ -133,19 +133,19 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 class RetryBudget:
     """Repeats that a client may still make: each call adds a fraction of one, each repeat takes one."""
 
-    __slots__ = ("_credit", "_largest", "_ratio")
+    __slots__ = ("_credit", "_largest", "_ratio", "calls")
 
     def __init__(self, policy: RetryPolicy) -> None:
         self._ratio = policy.budget_ratio
         self._largest = policy.budget_reserve
         self._credit = policy.budget_reserve
-
-    def call_made(self) -> None:
-        """A new call begins."""
-        self._credit = min(self._largest, self._credit + self._ratio)
+        self.calls = 0
+        """Begun since somebody last asked whether a repeat is left."""
 
     def available(self) -> bool:
         """Whether a repeat is left."""
+        self._credit = min(self._largest, self._credit + self._ratio * self.calls)
+        self.calls = 0
         return self._credit >= 1.0
 
     def take(self) -> None:

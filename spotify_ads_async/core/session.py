@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import random
 import time
 import uuid
 import warnings
@@ -20,20 +19,9 @@ from yarl import URL
 
 from spotify_ads_async.auth.credentials import Credentials, SupportsAccepted, SupportsFinish
 from spotify_ads_async.core import error_answers, wire
-from spotify_ads_async.core.call_state import IN_FLIGHT, PAUSING, SIGNING_IN, WAITING, CallState
-from spotify_ads_async.core.outcomes import Verify, ending, settled
-from spotify_ads_async.core.retry import (
-    BUDGETED,
-    IN_DOUBT,
-    MATRIX,
-    PACED,
-    Failure,
-    RetryAction,
-    RetryBudget,
-    RetryPolicy,
-    backoff,
-    classify,
-)
+from spotify_ads_async.core.call_state import PAUSING, SIGNING_IN, WAITING, CallState
+from spotify_ads_async.core.outcomes import Repeats, Verify, ending, settled
+from spotify_ads_async.core.retry import RetryAction, RetryPolicy
 from spotify_ads_async.core.transport import Transport
 from spotify_ads_async.errors import (
     ConnectionFailed,
@@ -80,6 +68,7 @@ Lost answers are asked for again.
 """
 
 _LONG_WAIT_SECONDS = 1.0
+_now = functools.partial(datetime.now, UTC)
 
 
 class Session:
@@ -121,7 +110,7 @@ class Session:
         self._accepted = credentials.accepted if isinstance(credentials, SupportsAccepted) else None
         self._quota = governor.scope(origin=f"{parts.scheme}://{parts.netloc}", client_id=credentials.client_id)
         self.policy = policy
-        self._budget = RetryBudget(policy)
+        self._repeats = Repeats(policy, credentials)
         self._transport = Transport(transport, on_fork=functools.partial(_warn_of_fork, governor))
 
     def with_options(self, options: CallOptions) -> Self:
@@ -160,7 +149,8 @@ class Session:
             OutcomeUnknown: a write left, and nothing tells whether it took effect.
             SpotifyAdsError: everything else of the tree, see :mod:`spotify_ads_async.errors`.
         """
-        request = wire.request(operation, path=path, query=query, body=body, now=_now, validate=self.options.validate)
+        options = self.options
+        request = wire.request(operation, path=path, query=query, body=body, now=_now, validate=options.validate)
         if operation.id == _PUBLISHING and getattr(body, "action", None) == _VALIDATE:
             operation = msgspec.structs.replace(operation, repeat=Repeat.SAFE)
         if operation.repeat is Repeat.KEYED:
@@ -174,15 +164,15 @@ class Session:
                 path="idempotency_key",
                 rule="none here",
             )
-        self._budget.call_made()
-        deadline = self.options.deadline
-        state = CallState(operation, request, None if deadline is None else time.monotonic() + deadline, self.listeners)
+        self._repeats.budget.calls += 1
+        ends_at = None if options.deadline is None else time.monotonic() + options.deadline
+        state = CallState(operation=operation, request=request, ends_at=ends_at, listeners=self.listeners)
         try:
             try:
-                if deadline is None:
-                    answer = await self._repeat(operation, request, state)
+                if options.deadline is None:
+                    answer = await self._repeat(operation, state)
                 else:
-                    answer = await self._repeat_until(deadline, operation, request, state)
+                    answer = await self._repeat_until(options.deadline, operation, state)
             except OutcomeUnknown as unknown:
                 if verify is None:
                     raise
@@ -197,12 +187,10 @@ class Session:
             state.succeeded()
         return answer
 
-    async def _repeat_until(
-        self, deadline: float, operation: Operation[AnswerT], request: wire.HttpRequest, state: CallState
-    ) -> AnswerT:
+    async def _repeat_until(self, deadline: float, operation: Operation[AnswerT], state: CallState) -> AnswerT:
         """As :meth:`_repeat`, for ``deadline`` seconds."""
         with anyio.move_on_after(deadline):
-            return await self._repeat(operation, request, state)
+            return await self._repeat(operation, state)
         late = ConnectionFailed(
             f"the call's deadline of {deadline:g} s passed while {state.phase}", operation=operation.id
         )
@@ -210,44 +198,18 @@ class Session:
             state.doubt = late
         raise ending(operation, late, state)
 
-    async def _repeat(self, operation: Operation[AnswerT], request: wire.HttpRequest, state: CallState) -> AnswerT:
+    async def _repeat(self, operation: Operation[AnswerT], state: CallState) -> AnswerT:
         """Send the request, each time under the governor, until an attempt succeeds or the matrix says stop."""
-        options, target = self.options, request.target
+        target = state.request.target
         # A query has its own encoding; without one, there is a way in a third of the time.
         address = (
             URL(self.base_url + target, encoded=True)
             if "?" in target
             else self._base.with_path(self._base_path + target, encoded=True)
         )
-        failure: SpotifyAdsError
         while True:
-            state.attempt += 1
-            state.phase = SIGNING_IN
             try:
-                admission, token = await self._admitted(operation, state)
-                try:
-                    answer = await self._transport.exchange(
-                        address, request, token=token, timeout=options.timeout, departure=admission, progress=state
-                    )
-                except BaseException:
-                    admission.give_up()
-                    raise
-                status = answer.status
-                state.answered(status)
-                if 200 <= status < 300:
-                    state.log(status)
-                    if self._accepted is not None:
-                        self._accepted(token)
-                    return wire.answer(
-                        operation,
-                        status=status,
-                        content_type=answer.content_type,
-                        body=answer.body,
-                        keep_json=options.keep_json,
-                    )
-                state.retry_after = admission.retry_after
-                failure = error_answers.error(operation, status=status, retry_after=state.retry_after, body=answer.body)
-                state.log(status, failure.trace_id)
+                return await self._attempt(operation, state, address)
             except SpotifyAdsError as error:
                 state.lost(error)
                 error.operation = operation.id
@@ -259,86 +221,66 @@ class Session:
             if state.doubt is not None and operation.method == "DELETE" and isinstance(failure, NotFound):
                 # The attempt whose answer was lost did delete it.
                 return wire.no_content(operation)
-            action, delay = self._judge(operation, failure, state)
+            action, delay = self._repeats.judge(operation, failure, state, self.options.max_wait)
             if action is RetryAction.FOLLOW:
                 return await self._read_completed(operation, failure, state)
             if action not in {RetryAction.AGAIN, RetryAction.AGAIN_WITH_NEW_TOKEN}:
                 raise ending(operation, failure, state)
             state.retried(failure, delay)
             state.phase = PAUSING
-            state.retry_after = None
             await anyio.sleep(delay)
 
-    async def _admitted(self, operation: Operation[Any], state: CallState) -> tuple[Admission, Secret]:
-        """Sign in and wait for quota: afterwards the request may leave at once, with this token."""
-        options = self.options
-        state.token = token = await self._credentials.token(self._transport.client())
+    async def _attempt(self, operation: Operation[AnswerT], state: CallState, address: URL) -> AnswerT:
+        """Sign in, wait for quota, send the request once, and decode its answer."""
+        options, transport = self.options, self._transport
+        state.attempt += 1
+        state.phase = SIGNING_IN
+        state.retry_after = None
+        state.token = token = await self._credentials.token(transport.client())
         state.phase = WAITING
-        state.wanted_at = time.monotonic()
-        max_wait = (
-            options.max_wait if state.ends_at is None else _shorter(options.max_wait, state.remaining(state.wanted_at))
-        )
+        state.wanted_at = now = time.monotonic()
+        max_wait = options.max_wait if state.ends_at is None else _shorter(options.max_wait, state.ends_at - now)
         admission = self._quota.admit(operation.limits, priority=options.priority, max_wait=max_wait)
-        # As `async with admission` does, without its two coroutines.
+        # As `async with admission` does, without its coroutines.
         if not admission.enter_nowait():
-            await admission.enter()
-            if time.monotonic() - state.wanted_at < _LONG_WAIT_SECONDS:
-                return admission, token
-            state.phase = SIGNING_IN
-            try:
-                # While the call waited, its token may have expired or been revoked.
-                state.token = token = await self._credentials.token(self._transport.client())
-            except BaseException:
-                admission.not_sent()
-                raise
-        return admission, token
+            token = await self._waited(admission, state, token)
+        try:
+            answer = await transport.exchange(
+                address, state.request, token=token, timeout=options.timeout, departure=admission, progress=state
+            )
+        except BaseException:
+            admission.give_up()
+            raise
+        status = answer.status
+        state.unanswered = False
+        if state.under_way:
+            state.answered(status)
+        if not 200 <= status < 300:
+            state.retry_after = admission.retry_after
+            failure = error_answers.error(operation, status=status, retry_after=state.retry_after, body=answer.body)
+            state.log(status, failure.trace_id)
+            raise failure
+        if state.logged:
+            state.log(status)
+        if self._accepted is not None:
+            self._accepted(token)
+        return wire.answer(
+            operation, status=status, content_type=answer.content_type, body=answer.body, keep_json=options.keep_json
+        )
 
-    def _judge(
-        self, operation: Operation[Any], failure: SpotifyAdsError, state: CallState
-    ) -> tuple[RetryAction, float]:
-        """What follows from the failure, and seconds to wait first."""
-        if state.phase != IN_FLIGHT:
-            # Signing in has repeats of its own, and the governor's word is final.
-            return RetryAction.RAISE, 0.0
-        kind = classify(failure)
-        action = MATRIX[kind][operation.repeat]
-        if kind in IN_DOUBT and action is not RetryAction.RAISE:
-            state.doubt = failure
-        if action is RetryAction.AGAIN_WITH_NEW_TOKEN:
-            another = state.token is not None and self._credentials.invalidate(state.token)
-            if state.token_replaced or not another:
-                return RetryAction.RAISE, 0.0
-            state.token_replaced = True
-            return action, 0.0
-        if action is not RetryAction.AGAIN:
-            return action, 0.0
-        delay = self._delay(kind, state)
-        return (RetryAction.RAISE, 0.0) if delay is None else (action, delay)
-
-    def _delay(self, kind: Failure, state: CallState) -> float | None:
-        """Seconds until the next attempt, or None where there shall be none."""
-        policy = self.policy
-        asked = state.retry_after or 0.0
-        if asked > policy.retry_after_cap:
-            return None
-        if kind in PACED:
-            state.refusals += 1
-            exhausted = state.refusals > policy.refusals
-            delay = asked + backoff(policy, state.refusals, random.random)
-            # The governor pauses its windows by itself, and a governor without windows pauses nothing.
-            exhausted = exhausted or (self.options.max_wait is not None and asked > self.options.max_wait)
-        else:
-            state.failures += 1
-            exhausted = state.failures >= policy.attempts or not self._budget.available()
-            delay = max(asked, backoff(policy, state.failures, random.random))
-        if exhausted:
-            return None
-        remaining = state.remaining(time.monotonic())
-        if remaining is not None and delay >= remaining:
-            return None
-        if kind in BUDGETED:
-            self._budget.take()
-        return delay
+    async def _waited(self, admission: Admission, state: CallState, token: Secret) -> Secret:
+        """Wait for quota: afterwards the request may leave at once, with the token that is answered."""
+        await admission.enter()
+        if time.monotonic() - state.wanted_at < _LONG_WAIT_SECONDS:
+            return token
+        state.phase = SIGNING_IN
+        try:
+            # While the call waited, its token may have expired or been revoked.
+            state.token = token = await self._credentials.token(self._transport.client())
+        except BaseException:
+            admission.not_sent()
+            raise
+        return token
 
     async def _read_completed(
         self, operation: Operation[AnswerT], conflict: SpotifyAdsError, state: CallState
@@ -350,7 +292,8 @@ class Session:
             reading = msgspec.structs.replace(operation, method="GET", repeat=Repeat.SAFE, body=None)
             request = wire.HttpRequest(method="GET", target=target)
             try:
-                return await self._repeat(reading, request, CallState(reading, request, state.ends_at, self.listeners))
+                again = CallState(operation=reading, request=request, ends_at=state.ends_at, listeners=self.listeners)
+                return await self._repeat(reading, again)
             except SpotifyAdsError as error:
                 failure = error
         raise ending(operation, failure, state)
@@ -367,10 +310,5 @@ def _warn_of_fork(governor: Governor) -> None:
         )
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _shorter(first: float | None, second: float | None) -> float | None:
-    bounds = [bound for bound in (first, second) if bound is not None]
-    return min(bounds, default=None)
+def _shorter(max_wait: float | None, remaining: float) -> float:
+    return max(0.0, remaining if max_wait is None else min(max_wait, remaining))

@@ -10,6 +10,7 @@ import anyio
 import msgspec
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
+from multidict import CIMultiDict
 from yarl import URL
 
 from spotify_ads_async.auth.token_endpoint import header_safe
@@ -89,14 +90,8 @@ class Transport:
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         self._signature: tuple[Secret | None, Mapping[str, str]] = None, {}
         self._connections = Connections(options, headers=BARE_HEADERS, response_class=_Response, on_fork=on_fork)
-
-    def client(self) -> aiohttp.ClientSession:
-        """The aiohttp session behind it; credentials ask for their tokens over it.
-
-        Raises:
-            ConfigurationError: the transport is closed, or another event loop uses it.
-        """
-        return self._connections.http()
+        self.client = self._connections.http
+        """The aiohttp session behind it; credentials ask for their tokens over it."""
 
     async def aclose(self) -> None:
         """Close the connections; later exchanges are refused."""
@@ -128,7 +123,7 @@ class Transport:
             except anyio.WouldBlock:
                 await slots.acquire()
             slot_taken = True
-            client = self._connections.http()
+            client = self.client()
             if self._signature[0] is not token:
                 self._sign(token)
             progress.leaving()
@@ -144,14 +139,14 @@ class Transport:
                 skip_auto_headers=None if body is None or body.size else _NO_CONTENT_TYPE,
             )
             try:
-                departure.answered(status=response.status, headers=response.headers)
-                content = response.content
+                status, headers, content = response.status, response.headers, response.content
+                departure.answered(status=status, headers=headers)
                 # Most bodies came with their headers: at most what was read from the connection at once.
                 whole = (content.read_nowait() if content.is_eof() else b"") or await self._read(content)
-                status = response.status
-                return HttpResponse(status, response.headers, whole if status < 300 else masked(whole, token), token)
+                return HttpResponse(status, headers, whole if status < 300 else masked(whole, token), token)
             finally:
-                response.release()
+                if response.connection is not None:  # it was not read to its end
+                    response.release()
         except (TimeoutError, aiohttp.ClientError, OSError) as problem:
             if _unsent(problem, body):
                 departure.not_sent()
@@ -172,7 +167,7 @@ class Transport:
         """Make the header that signs a request; it is kept, for most calls have the same token."""
         if not header_safe(token.reveal()):
             raise _UnsafeTokenError
-        self._signature = token, {"Authorization": f"Bearer {token.reveal()}"}
+        self._signature = token, CIMultiDict(Authorization=f"Bearer {token.reveal()}")
 
     def _timeout(self, timeout: float | None) -> aiohttp.ClientTimeout:
         """The timeout in aiohttp's form; the first few are kept, for most calls have the same."""
@@ -241,13 +236,10 @@ class _Body(Payload):
     def __init__(self, content: bytes, content_type: str, left: Callable[[], None] | None = None) -> None:
         super().__init__(content, content_type=content_type)
         self._content = content
+        self._size = len(content)
         self._tell = left
         self.begun = False
         self.left = False
-
-    @property
-    def size(self) -> int:
-        return len(self._content)
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         return self._content.decode(encoding, errors)

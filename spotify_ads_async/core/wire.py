@@ -15,7 +15,7 @@ import msgspec
 from spotify_ads_async import errors
 from spotify_ads_async.core.error_answers import excerpt, unreadable
 from spotify_ads_async.operation import ListOperation, Operation
-from spotify_ads_async.types import UNSET, Secret, decode_hook, keep_source, time_text
+from spotify_ads_async.types import SOURCE, UNSET, Answer, Secret, decode_hook, keep_source, time_text
 from spotify_ads_async.validation import requests as validation
 from spotify_ads_async.version import __version__
 
@@ -194,6 +194,14 @@ def _encode_extra(value: object) -> object:
 _encoder = msgspec.json.Encoder(enc_hook=_encode_extra)
 
 
+_NOT_WHOLE = {
+    202: "which says that it is not ready",
+    206: "which says that it is a part",
+    207: "which says nothing itself",
+}
+"""Statuses of success that vouch for no answer to a read."""
+
+
 @functools.cache
 def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind, dec_hook=decode_hook)
@@ -208,15 +216,21 @@ def answer(
     ``keep_json``.
 
     Raises:
-        InvalidAnswer: the body is empty where it may not be, is not JSON, or has another shape.
+        InvalidAnswer: the body is empty where it may not be, is not JSON, or has another shape; or the status of a read
+            says that the whole is not there.
     """
     if operation.answer is None:
         return cast("AnswerT", None)
     if not body:
         raise unreadable(operation, status, "the answer is empty")
+    if operation.method == "GET" and status in _NOT_WHOLE:
+        raise unreadable(operation, status, f"the answer comes with status {status}, {_NOT_WHOLE[status]}")
     try:
-        decoded = _decoder(operation.answer).decode(body)
-        _check_and_keep(operation, decoded, body, items=keep_json)
+        decoded: AnswerT = _decoder(operation.answer).decode(body)
+        if isinstance(operation, ListOperation):
+            _check_and_keep(cast("ListOperation[Any, Any]", operation), decoded, body, items=keep_json)
+        elif isinstance(decoded, Answer):
+            vars(decoded)[SOURCE] = body  # as `keep_source` does
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         reason = str(problem)
     else:
@@ -225,29 +239,26 @@ def answer(
     size = len(body)
     # A traceback may show this frame, and the body may hold secrets.
     del body
-    raise unreadable(operation, status, f"the answer ({kind}, {size} bytes) cannot be read: {reason}")
+    raise unreadable(
+        cast("Operation[Any]", operation), status, f"the answer ({kind}, {size} bytes) cannot be read: {reason}"
+    )
 
 
-def _check_and_keep(operation: Operation[Any], decoded: object, body: bytes, *, items: bool) -> None:
-    """Let a single answer remember its JSON; with ``items`` a list too, and each of its items."""
-    if not isinstance(operation, ListOperation):
-        keep_source(decoded, body)
-        return
-    listing = cast("ListOperation[Any, Any]", operation)
-    _require_list(listing, decoded, body)
+def _check_and_keep(operation: ListOperation[Any, Any], decoded: object, body: bytes, *, items: bool) -> None:
+    """Hold an answer to being a list; with ``items``, let it and each of its items remember their JSON."""
+    _require_list(operation, decoded, body)
     if items:
         keep_source(decoded, body)
-        _keep_items(listing, decoded, body)
+        _keep_items(operation, decoded, body)
 
 
 def _require_list(operation: ListOperation[Any, Any], decoded: object, body: bytes) -> None:
     """An answer that says something else instead, such as an error, is no list."""
     if not isinstance(decoded, msgspec.Struct):
         return
-    fields = msgspec.structs.fields(type(decoded))
-    if any(getattr(decoded, field.name) is not None for field in fields):
+    if any(getattr(decoded, name) is not None for name in decoded.__struct_fields__):
         return
-    others = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).keys() - {field.encode_name for field in fields}
+    others = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).keys() - set(decoded.__struct_encode_fields__)
     if others:
         shown = ", ".join(repr(name[:40]) for name in sorted(others)[:5])
         raise msgspec.DecodeError(f"it holds no {operation.item_attribute}, and in their place {shown}")

@@ -6,18 +6,13 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain, groupby
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import dlt
 import msgspec
 
 from spotify_ads_async import AdAccount, NotEnoughData, SpotifyAdsError
-from spotify_ads_async.models import (
-    InsightDimension,
-    ReportEntityType,
-    ReportFieldType,
-    ReportGranularity,
-)
+from spotify_ads_async.models import InsightDimension, ReportEntityType, ReportFieldType, ReportGranularity
 from spotify_ads_async.reports import HIDDEN, AggregateReportCall, ReportRow
 from spotify_ads_async.reports.planning import batched
 from spotify_ads_async.reports.rows import InsightRow, Kind, Measured, adds_up, kind_of
@@ -52,9 +47,24 @@ _SLICE_COLUMNS: Mapping[str, Row] = {
 
 
 def row_of(item: Answer) -> Row:
-    """An answer as a row: all that the API said, also what is newer than this package, with times as such."""
+    """An answer as a row: all that the API said, also what is newer than this package, with times as such.
+
+    An integer that no column holds is text in a column of its own, ``<name>_beyond_64_bits``, and inside of JSON.
+    """
+    told = item.json
+    row = {name: _within_64_bits(value) for name, value in told.items()}
+    for name in [name for name in row if isinstance(told[name], int) and isinstance(row[name], str)]:
+        row |= {name: None, f"{name}_beyond_64_bits": row[name]}
     values = ((name, getattr(item, name)) for name in item.__struct_fields__)
-    return {**item.json, **{name: value for name, value in values if isinstance(value, datetime)}}
+    return {**row, **{name: value for name, value in values if isinstance(value, datetime)}}
+
+
+def _within_64_bits(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(value, dict):
+        return {name: _within_64_bits(inner) for name, inner in cast("Row", value).items()}
+    if isinstance(value, list):
+        return [_within_64_bits(inner) for inner in cast("list[Any]", value)]
+    return str(value) if isinstance(value, int) and not -(2**63) <= value < 2**63 else value
 
 
 def spans(days: Iterable[date], longest: int = 1_000_000) -> list[tuple[date, date]]:
@@ -137,10 +147,7 @@ class ReportStream(msgspec.Struct, frozen=True):
                 yield metric, error
             if not call.failed_metrics:
                 done = [day for day in _days(first, last) if day + self.lookback < now.date()]
-                before = [
-                    _days(date.fromisoformat(one), date.fromisoformat(other))
-                    for one, other in settled.get(account.id, ())
-                ]
+                before = [_days(*map(date.fromisoformat, span)) for span in settled.get(account.id, ())]
                 settled[account.id] = [(str(one), str(other)) for one, other in spans(chain(done, *before))]
 
     def _asked(self, account: AdAccount, first: date, last: date, now: datetime) -> AggregateReportCall:

@@ -165,9 +165,8 @@ def _governor(base_url: str, limits: tuple[Limit, ...], store: Secret) -> Govern
 
 
 def _client_of(settings: Settings) -> ClientFactory:
-    credentials = (
-        settings.needed_credentials()
-    )  # one object: where a refresh token rotates, two would lock each other out
+    # One object: where a refresh token rotates, two would lock each other out.
+    credentials = settings.needed_credentials()
     governor = _governor(settings.base_url, settings.limits, settings.store)
     return lambda: AdsClient(credentials, base_url=settings.base_url, governor=governor, transport=settings.transport)
 

@@ -1,6 +1,6 @@
 """Forecast: when a request that waits can leave, and what whoever may not wait so long is told. It changes nothing.
 
-Where a window is kept in this process, its return times say it. Where a store keeps it, its last :class:`Outlook` does.
+Where a window is kept in this process, its return times say it. Where a store keeps it, its last word does.
 """
 
 from __future__ import annotations
@@ -8,78 +8,38 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 
-import msgspec
-
 from spotify_ads_async.errors import QuotaTimeout, RateLimited
 from spotify_ads_async.governor.wait_queue import Flow, PendingRequest, Priority, WaitQueue
 from spotify_ads_async.governor.window import BULK_TURN, Window
 
-__all__ = ["Outlook", "pause_too_long", "predicted_wait", "wait_for", "wait_too_long"]
+__all__ = ["pause_too_long", "predicted_wait", "wait_for", "wait_too_long"]
 
 _ROUNDS = 4
 _FLOWS_LOOKED_AT = 64
 
 
-class Outlook(msgspec.Struct, frozen=True):
-    """What the store last said about a window. Times are of the local clock.
-
-    ``free`` tokens can be used from ``opens_at`` on; the others come back at ``due``, of which there are so many evenly
-    spread over their number ``out``. Of ``active`` processes, ``active`` - 1 others have ``others_waiting`` requests in
-    their queues.
-    """
-
-    free: int
-    out: int
-    due: tuple[float, ...]
-    opens_at: float
-    active: int
-    others_waiting: int
-
-    def wait(self, position: int, now: float, cycle: float) -> float:
-        """Seconds until this process can have been granted the token at ``position``."""
-        opens = max(0.0, self.opens_at - now)
-        needed = position + min(self.others_waiting, position * (self.active - 1)) - self.free
-        if needed <= 0 or not self.due:
-            return opens
-        rounds, rest = divmod(needed - 1, max(1, self.out))
-        place = rest / max(1, self.out) * len(self.due)
-        below = min(int(place), len(self.due) - 1)
-        above = min(below + 1, len(self.due) - 1)
-        at = self.due[below] + (self.due[above] - self.due[below]) * (place - below)
-        return max(opens, max(0.0, at - now) + rounds * cycle)
-
-
-def predicted_wait(
-    request: PendingRequest, queue: WaitQueue, outlooks: dict[Window, Outlook], now: float
-) -> tuple[float, Window]:
-    """Seconds until the last of the request's class in its flow can leave, and the window that binds.
-
-    The request is in the queue.
-    """
-    waits = [(_predicted_for(request, window, queue, outlooks, now), window) for window in request.flow.windows]
+def predicted_wait(request: PendingRequest, queue: WaitQueue, now: float) -> tuple[float, Window]:
+    """Seconds until a request that has just joined the queue can leave, and the window that binds."""
+    waits = [(_predicted_for(request, window, queue, now), window) for window in request.flow.windows]
     return max(waits, key=lambda pair: pair[0])
 
 
-def wait_for(window: Window, position: int, now: float, *, kept: int = 0, outlook: Outlook | None = None) -> float:
+def wait_for(window: Window, position: int, now: float, *, kept: int = 0) -> float:
     """Seconds until the request at ``position`` of the queue can leave, were every answer in flight to come now.
 
     ``kept`` tokens are left to others of the queue besides those reserved for other programs.
     """
     spacing = 0.0 if window.pacer is None else window.pacer.wait(now) + (position - 1) * window.pacer.interval
     pause = max(0.0, window.paused_until - now) + spacing
-    if outlook is not None:
-        return max(pause, outlook.wait(position, now, window.cycle))
     if window.shared:
-        return pause
-    kept += window.reserved_for_others
+        return pause if window.outlook is None else max(pause, window.outlook.wait(position, now, window.cycle))
+    kept += window.reserved
     rounds, rest = divmod(position - 1, max(1, window.limit.requests - kept))
     at = window.there_at(rest + 1 + kept)
     return max(pause, (window.cycle if at == math.inf else max(0.0, at - now)) + rounds * window.cycle)
 
 
-def _predicted_for(
-    request: PendingRequest, window: Window, queue: WaitQueue, outlooks: dict[Window, Outlook], now: float
-) -> float:
+def _predicted_for(request: PendingRequest, window: Window, queue: WaitQueue, now: float) -> float:
     kept, predicted = 0, math.inf
     # Others who need further windows are held up there: how many go before depends on the wait, which depends on them.
     for _ in range(_ROUNDS):
@@ -91,7 +51,7 @@ def _predicted_for(
             position = bulk + min(interactive, turn)
         else:
             position = interactive + min(bulk, interactive // BULK_TURN)
-        closer = wait_for(window, max(1, position), now, kept=kept, outlook=outlooks.get(window))
+        closer = wait_for(window, max(1, position), now, kept=kept)
         if closer >= predicted:
             break
         predicted = closer
@@ -115,24 +75,19 @@ def _ahead(flow: Flow, window: Window, queue: WaitQueue, horizon: float, now: fl
 def _usable_within(window: Window, seconds: float, now: float) -> int:
     """At most so many requests can take a token of this window within so many seconds."""
     rounds, rest = divmod(seconds, window.cycle)
-    soon = window.available - window.reserved_for_others + bisect_right(window.settled, now + rest - window.cycle)
+    soon = window.available - window.reserved + bisect_right(window.settled, now + rest - window.cycle)
     return max(0, soon + int(rounds) * window.limit.requests)
 
 
 def wait_too_long(window: Window, predicted: float, max_wait: float) -> QuotaTimeout:
     """Leave would take, or took, longer than the caller allows."""
     if predicted > max_wait:
-        reason = (
-            f"leave to send would take about {predicted:.1f} s, longer than max_wait allows ({round(max_wait, 3):g} s)"
-        )
+        reason = f"leave to send would take about {predicted:.1f} s, longer than max_wait allows ({max_wait:.4g} s)"
     else:
-        reason = f"no leave to send came within max_wait ({round(max_wait, 3):g} s)"
+        reason = f"no leave to send came within max_wait ({max_wait:.4g} s)"
     limit = window.limit
-    return QuotaTimeout(
-        f"{reason}; the limit {limit.name} binds ({limit.requests} in {limit.window:g} s): wait longer, or send less",
-        predicted_wait=predicted,
-        limit=limit.name,
-    )
+    advice = f"the limit {limit.name} binds ({limit.requests} in {limit.window:g} s): wait longer, or send less"
+    return QuotaTimeout(f"{reason}; {advice}", predicted_wait=predicted, limit=limit.name)
 
 
 def pause_too_long(window: Window, now: float) -> RateLimited:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from spotify_ads_async.governor.forecast import Outlook, wait_for
+from spotify_ads_async.governor.forecast import wait_for
 from spotify_ads_async.governor.window import Window
 
 __all__ = ["Snapshot", "WindowSnapshot", "shown"]
@@ -51,11 +51,12 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     store_away_for: float | None = None
 
 
-def shown(window: Window, now: float, outlook: Outlook | None = None) -> WindowSnapshot:
+def shown(window: Window, now: float) -> WindowSnapshot:
     """One window as it is now."""
     window.refresh(now)
-    reserved = max(window.reserved_for_others, window.foreign.tokens)
-    available = window.available - reserved if outlook is None else min(window.available, outlook.free)
+    available = (
+        window.available - window.reserved if window.outlook is None else min(window.available, window.outlook.free)
+    )
     return WindowSnapshot(
         limit=window.limit.name,
         owner=window.owner,
@@ -64,11 +65,11 @@ def shown(window: Window, now: float, outlook: Outlook | None = None) -> WindowS
         available=max(0, available),
         in_flight=window.in_flight,
         returning=len(window.settled),
-        reserved_for_others=reserved,
+        reserved_for_others=window.reserved,
         reserve=window.reserve(now),
         next_return=max(0.0, window.settled[0] + window.cycle - now) if window.settled else None,
         waiting=window.waiting,
-        predicted_wait=wait_for(window, window.waiting_interactive + 1, now, outlook=outlook),
+        predicted_wait=wait_for(window, window.waiting_interactive + 1, now),
         smooth=window.smooth,
         paused_for=max(0.0, window.paused_until - now),
         pause_cause=window.pause_cause,

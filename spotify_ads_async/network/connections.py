@@ -20,8 +20,11 @@ from typing import Any
 
 import aiohttp
 import anyio
+from aiohttp import hdrs
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.tracing import Trace
+from aiohttp.typedefs import LooseHeaders
+from multidict import CIMultiDict
 
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.network.options import TransportOptions
@@ -30,6 +33,8 @@ __all__ = ["Connections", "open_http"]
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 _SLEEP_SECONDS = 1.0
+_JUST_USED_SECONDS = 0.005
+"""Idle for less, a connection is not asked whether it ended: an end as young as that is most often still on its way."""
 _HANDOVER_SECONDS = 5.0
 """How long closing waits for another thread's loop, which may be blocked."""
 
@@ -76,6 +81,7 @@ def open_http(
         # No limit: whoever wants one counts the requests, so that waiting for a connection is no part of an attempt's
         # time.
         connector=_Connector(limit=0, ssl=True if tls is None else tls, socket_factory=opened),
+        request_class=_Request,
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=headers,
         skip_auto_headers=skip_auto_headers,
@@ -99,11 +105,23 @@ class _Connector(aiohttp.TCPConnector):
             for protocol, _ in itertools.chain.from_iterable(self._conns.values()):
                 protocol.close()
             self._conns.clear()
+        idle = self._conns.get(key)
+        # The first is the longest idle.
+        just_used = bool(idle) and time.monotonic() - idle[0][1] < _JUST_USED_SECONDS
         while (connection := await super()._get(key, traces)) is not None:
-            if connection.transport is None or not _has_news(connection.transport):
+            if just_used or connection.transport is None or not _has_news(connection.transport):
                 return connection
             connection.close()
         return None
+
+
+class _Request(aiohttp.ClientRequest):
+    """Takes its headers whole, and not one by one."""
+
+    def update_headers(self, headers: LooseHeaders | None) -> None:
+        self.headers = CIMultiDict({hdrs.HOST: self.url.host_port_subcomponent or ""})
+        if headers:
+            self.headers.update(headers)
 
 
 def _has_news(transport: asyncio.Transport) -> bool:

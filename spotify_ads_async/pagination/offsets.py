@@ -52,6 +52,7 @@ _MAX_SWEEPS_IN_DOUBT = 12
 """Passes over a list of which rows are missing, or whose rows changed places, as long as each finds more."""
 _MAX_FRUITLESS = 3
 _MAX_CONTRADICTIONS = 3
+_MAX_DOUBTS = 3
 _MAX_STEPS_OUT_OF_A_TIE = 3
 
 
@@ -96,8 +97,9 @@ class OffsetPager(Generic[ItemT]):
         self._mark = HighWaterMark(self._floor)
         self._gained = 0
         self._yielded = 0
-        # The list's length as it came last, and the least and the most that it was.
+        # The list's length as it came last and first, and the least and the most that it was.
         self._total: int | None = None
+        self._first_total: int | None = None
         self._least_total: int | None = None
         self._most_total = 0
         # What to ask next; what was asked ahead and last; how many rows the server gives at once; how far to step back.
@@ -107,7 +109,7 @@ class OffsetPager(Generic[ItemT]):
         self._size = self._limit
         self._back = 0
         self._steps_out_of_a_tie = 0
-        self._contradictions = 0
+        self._contradictions = self._doubts = 0
         # Whether what is asked next lies just behind the last row; whether a page came shorter than it had to be; or
         # more rows than were counted.
         self._confirming = self._wary = self._lied = False
@@ -173,19 +175,33 @@ class OffsetPager(Generic[ItemT]):
         # A total of 0 beside rows is a total left out.
         total = page.total if page.total or not page.items else None
         previous = self._total
+        keys = [identity(row) or _content(row) for row in page.items]
+        if self._search is None and self._is_doubtful(offset, keys, total):
+            self._doubts += 1
+            return PageOutcome(None, restart=self._void(calm=False))
+        self._doubts = 0
         if total is not None:
             self._total = total
+            self._first_total = total if self._first_total is None else self._first_total
             self._least_total = total if self._least_total is None else min(self._least_total, total)
             self._most_total = max(self._most_total, total)
         self._disturbed |= self._begun and previous != self._total
         if not self._begun and not self._resumed:
             self._blind = any(identity(row) is None for row in page.items)
-        keys = [identity(row) or _content(row) for row in page.items]
         if not self._connects(offset, keys, page):
             self._watch.step_back(offset, total)
             self._disturbed = True
             return PageOutcome(None, restart=self._void(calm=False))
         return self._take_in(offset, page, keys, total)
+
+    def _is_doubtful(self, offset: int, keys: list[str], total: int | None) -> bool:
+        """Whether a page would end the list short of what was counted before, and must be asked for again.
+
+        Rows were archived meanwhile, or a replica answered that lags behind the others.
+        """
+        if total is None or total >= self._most_total or offset + len(keys) < total or self._doubts == _MAX_DOUBTS:
+            return False
+        return self._floor + len(self._seen) + sum(key not in self._seen for key in keys) < self._most_total
 
     def _connects(self, offset: int, keys: list[str], page: Page[ItemT]) -> bool:
         """Whether nothing lies between the rows met so far and this page; where to look otherwise."""
@@ -375,6 +391,9 @@ class OffsetPager(Generic[ItemT]):
             return False
         if not self._fixed:
             return not (self._disturbed and sweep.found)
+        if self._sweeps == 1 and self._floor + len(self._seen) < (self._total or 0) <= (self._first_total or 0):
+            # Rows went and others came, or went and came back: a replica that lags behind may have answered.
+            return False
         whole = sweep.total is not None and sweep.total - self._floor == len(sweep.met)
         if (
             not sweep.unproven

@@ -17,7 +17,10 @@ from spotify_ads_async.operation import ListOperation
 from spotify_ads_async.pagination.page import Caller, Heard, Page, page_of
 from spotify_ads_async.pagination.pagers import Pager, Request
 
-__all__ = ["PageWalk", "Walk"]
+__all__ = ["WHILE_WALKING", "PageWalk", "Walk"]
+
+WHILE_WALKING = "while walking"
+"""How the note begins that tells a program where a walk stood when a call failed."""
 
 ItemT = TypeVar("ItemT")
 
@@ -151,8 +154,8 @@ class PageWalk(Generic[ItemT]):
         except SpotifyAdsError as error:
             where = "" if request.offset is None else f" at offset {request.offset}"
             error.add_note(
-                f"while walking {self._operation.id}{where}; ask the walk for its next row to try again, or go on from"
-                " its position"
+                f"{WHILE_WALKING} {self._operation.id}{where}; ask the walk for its next row to try again, or go on"
+                " from its position"
             )
             raise
 

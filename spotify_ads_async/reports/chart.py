@@ -11,7 +11,8 @@ __all__ = ["Series", "svg", "text"]
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _ROWS = 6
-_WIDTH, _HEIGHT, _LEFT, _TOP, _BETWEEN = 880, 150, 80, 34, 44
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BETWEEN = 980, 150, 80, 20, 34, 44
+_TITLE_LETTER = 8
 
 
 class Series(NamedTuple):
@@ -74,34 +75,40 @@ def text(times: Sequence[datetime], every: Sequence[Series], width: int) -> str:
     return "\n".join(lines)
 
 
-def svg(times: Sequence[datetime], every: Sequence[Series], title: str) -> str:
-    """The same as lines, in an SVG document that needs nothing else."""
+def svg(times: Sequence[datetime], every: Sequence[Series], title: str, width: int = _WIDTH) -> str:
+    """The same as lines, in an SVG document that needs nothing else, ``width`` pixels wide."""
+    right = width - _RIGHT
+    squeezed = (
+        f' textLength="{right - _LEFT}" lengthAdjust="spacingAndGlyphs"'
+        if len(title) * _TITLE_LETTER > right - _LEFT
+        else ""
+    )
     height = _TOP + len(every) * (_HEIGHT + _BETWEEN)
     parts = [
         (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDTH + 20}" height="{height}"'
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
             ' font-family="sans-serif" font-size="12">'
         ),
         '<rect width="100%" height="100%" fill="white"/>',
-        f'<text x="{_LEFT}" y="18" font-size="15">{escape(title)}</text>',
+        f'<text x="{_LEFT}" y="18" font-size="15"{squeezed}>{escape(title)}</text>',
     ]
     for number, series in enumerate(every):
-        parts.extend(_panel(times, series, _TOP + number * (_HEIGHT + _BETWEEN)))
+        parts.extend(_panel(times, series, _TOP + number * (_HEIGHT + _BETWEEN), right))
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _panel(times: Sequence[datetime], series: Series, top: int) -> list[str]:
+def _panel(times: Sequence[datetime], series: Series, top: int, right: int) -> list[str]:
     largest, bottom = _largest(series), top + 16 + _HEIGHT - 16
-    step = _WIDTH / max(1, len(series.values) - 1)
+    step = (right - _LEFT) / max(1, len(series.values) - 1)
     parts = [
         f'<text x="{_LEFT}" y="{top + 10}">{escape(series.name)}</text>',
-        f'<path d="M{_LEFT} {top + 16}V{bottom}H{_LEFT + _WIDTH}" fill="none" stroke="#888"/>',
+        f'<path d="M{_LEFT} {top + 16}V{bottom}H{right}" fill="none" stroke="#888"/>',
         f'<text x="{_LEFT - 6}" y="{top + 24}" text-anchor="end">{_number(largest)}</text>',
         f'<text x="{_LEFT - 6}" y="{bottom}" text-anchor="end">0</text>',
     ]
     if times:
         parts.append(f'<text x="{_LEFT}" y="{bottom + 16}">{times[0]:%Y-%m-%d}</text>')
-        parts.append(f'<text x="{_LEFT + _WIDTH}" y="{bottom + 16}" text-anchor="end">{times[-1]:%Y-%m-%d}</text>')
+        parts.append(f'<text x="{right}" y="{bottom + 16}" text-anchor="end">{times[-1]:%Y-%m-%d}</text>')
     points: list[str] = []
     for place, value in enumerate([*series.values, None]):
         if value is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import anyio
 import anyio.to_thread
@@ -12,16 +13,17 @@ import msgspec
 
 from spotify_ads_async.core.session import Session
 from spotify_ads_async.errors import InvalidRequest
-from spotify_ads_async.models import CampaignStatus, PublishAction
-from spotify_ads_async.resources import AdAccountResources
+from spotify_ads_async.trees.copies import AdSetCopy, CampaignCopy, Copy
 from spotify_ads_async.trees.drafts import DraftTree, Unheld
 from spotify_ads_async.trees.going_live import GoingLive, Published
-from spotify_ads_async.trees.making import Maker, OnMade, is_there
-from spotify_ads_async.trees.plans import AdSetPlan, CampaignPlan, LeftOut, PartPlan
+from spotify_ads_async.trees.making import Maker, OnMade
+from spotify_ads_async.trees.plans import AdSetPlan, CampaignPlan, LeftOut
 from spotify_ads_async.trees.products import hold_ad_set, hold_campaigns
 from spotify_ads_async.trees.receipts import Event, Receipt
 
 __all__ = ["Copier"]
+
+OnDone: TypeAlias = Callable[[DraftTree], object]
 
 
 class Copier:
@@ -36,24 +38,26 @@ class Copier:
     def __init__(self, session: Session, ad_account_id: str, on_made: OnMade | None) -> None:
         self._session = session
         self._ad_account_id = ad_account_id
-        self._account = AdAccountResources(session, ad_account_id)
         self._going_live = GoingLive(session, ad_account_id)
         self._on_made = on_made
 
-    async def ad_set(self, plan: AdSetPlan, campaign_id: str, left_out: list[LeftOut], *, publish: bool) -> DraftTree:
-        """Make an ad set within a campaign.
+    async def ad_set(
+        self, plan: AdSetPlan, campaign_id: str, left_out: list[LeftOut], receipt: Path | None, *, publish: bool
+    ) -> DraftTree:
+        """Make an ad set within a campaign; the other arguments are those of :meth:`campaigns`.
 
         Raises:
-            InvalidRequest: it cannot be made; nothing was sent.
+            InvalidRequest: it cannot be made, or the receipt has it already; nothing was sent.
             SpotifyAdsError: what a call raised; its notes say what became of the drafts.
         """
-        await hold_ad_set(self._session, self._ad_account_id, plan.parts(), campaign_id)
-        alone = not await is_there(self._account, campaign_id)
-        maker = Maker(self._session, self._ad_account_id, self._on_made)
-        await maker.ad_set(plan, campaign_id, alone=alone)
-        checking = self._checking(campaign_id, maker)
-        ending = (lambda: self._going_live.ad_set(plan, campaign_id, maker.ids)) if publish else checking
-        return await self._finished(campaign_id, maker.ids, plan.parts(), left_out, ending)
+
+        async def hold() -> None:
+            await hold_ad_set(self._session, self._ad_account_id, plan.parts(), campaign_id)
+
+        copy = AdSetCopy(
+            self._session, self._ad_account_id, self._going_live, plan, campaign_id=campaign_id, left_out=left_out
+        )
+        return _only(await self._all([copy], receipt, hold, publish=publish), receipt)
 
     async def campaign(self, plan: CampaignPlan | LeftOut, receipt: Path | None, *, publish: bool) -> DraftTree:
         """Make one campaign; arguments are those of :meth:`campaigns`.
@@ -68,15 +72,7 @@ class Copier:
                 path="status",
                 rule="not archived",
             )
-        done = await self.campaigns([plan], receipt, publish=publish)
-        if not done:
-            raise InvalidRequest(
-                f"the receipt {receipt} has this copy already, whole: nothing was sent; name another receipt to make"
-                " another copy",
-                path="receipt",
-                rule="of a copy that is not whole",
-            )
-        return done[0]
+        return _only(await self.campaigns([plan], receipt, publish=publish), receipt)
 
     async def campaigns(
         self,
@@ -84,7 +80,7 @@ class Copier:
         receipt: Path | None,
         *,
         publish: bool,
-        on_done: Callable[[DraftTree], object] | None = None,
+        on_done: OnDone | None = None,
     ) -> list[DraftTree]:
         """Make campaigns one by one; those that the receipt has already are left out.
 
@@ -100,29 +96,44 @@ class Copier:
             SpotifyAdsError: what a call raised; its notes say what became of the drafts.
         """
         wanted = [plan for plan in plans if isinstance(plan, CampaignPlan)]
+        copies = [CampaignCopy(self._session, self._ad_account_id, self._going_live, plan) for plan in wanted]
+        return await self._all(
+            copies,
+            receipt,
+            lambda: hold_campaigns(self._session, [plan.parts() for plan in wanted]),
+            publish=publish,
+            on_done=on_done,
+        )
+
+    async def _all(
+        self,
+        wanted: Sequence[Copy],
+        receipt: Path | None,
+        hold: Callable[[], Awaitable[None]],
+        *,
+        publish: bool,
+        on_done: OnDone | None = None,
+    ) -> list[DraftTree]:
+        """Make what is wanted once ``hold`` found nothing wrong with it."""
         if receipt is None:
+            await hold()
             return await self._each(wanted, None, publish=publish, on_done=on_done)
         opening = Receipt.opened(receipt, self._ad_account_id)
         kept = await anyio.to_thread.run_sync(opening.__enter__)
         try:
             _check_unchanged(wanted, kept, receipt)
+            await hold()
             return await self._each(wanted, kept, publish=publish, on_done=on_done)
         finally:
             opening.__exit__(None, None, None)
 
     async def _each(
-        self,
-        wanted: Sequence[CampaignPlan],
-        kept: Receipt | None,
-        *,
-        publish: bool,
-        on_done: Callable[[DraftTree], object] | None,
+        self, wanted: Sequence[Copy], kept: Receipt | None, *, publish: bool, on_done: OnDone | None
     ) -> list[DraftTree]:
         done: list[DraftTree] = []
-        await hold_campaigns(self._session, [plan.parts() for plan in wanted])
-        for plan in wanted:
+        for copy in wanted:
             try:
-                made = await self._one(plan, kept, publish=publish)
+                made = await self._one(copy, kept, publish=publish)
             except Exception as error:
                 if len(wanted) > 1:
                     ids = ", ".join(one.campaign_id for one in done) or "none"
@@ -134,98 +145,82 @@ class Copier:
                     on_done(made)
         return done
 
-    async def _one(self, plan: CampaignPlan, kept: Receipt | None, *, publish: bool) -> DraftTree | None:
-        """Make one campaign, or find that it is made: then None."""
+    async def _one(self, copy: Copy, kept: Receipt | None, *, publish: bool) -> DraftTree | None:
+        """Make one copy, or find that it is made: then None."""
         maker = Maker(self._session, self._ad_account_id, self._on_made)
-        status = _status(plan, publish=publish)
+
+        async def ending(draft_id: str) -> Published:
+            return await (copy.publish(draft_id, maker.ids) if publish else copy.check(draft_id, maker))
+
         if kept is None:
-            draft_id = await maker.campaign(plan, status=status)
-            ending = self._publishing(plan, draft_id, maker.ids) if publish else self._checking(draft_id, maker)
-            return await self._finished(draft_id, maker.ids, plan.parts(), plan.left_out, ending)
-        event = kept.of(plan.part.original_id)
+            draft_id = await copy.make(maker, publish=publish, key=None, begun=None)
+            return await self._finished(copy, draft_id, maker.ids, ending(draft_id))
+        event = kept.of(copy.plan.part.original_id)
         if event is not None and event.whole:
-            return await self._publish_earlier(plan, event, kept) if publish and not event.published else None
+            return await self._publish_earlier(copy, event, kept) if publish and not event.published else None
         if event is not None and event.draft_id:
-            await self._delete_half_made(plan, event.draft_id)
+            await self._delete_half_made(copy, event.draft_id)
             event = None
         if event is None:
             event = Event(
                 ad_account_id=self._ad_account_id,
-                original_id=plan.part.original_id,
+                original_id=copy.plan.part.original_id,
                 key=str(uuid.uuid4()),
-                digest=plan.digest(),
+                digest=copy.plan.digest(),
             )
             await anyio.to_thread.run_sync(kept.write, event)
 
         async def begun(draft_id: str) -> None:
             await anyio.to_thread.run_sync(kept.write, msgspec.structs.replace(event, draft_id=draft_id))
 
-        draft_id = await maker.campaign(plan, status=status, key=event.key, begun=begun)
+        draft_id = await copy.make(maker, publish=publish, key=event.key, begun=begun)
         whole = msgspec.structs.replace(event, draft_id=draft_id, ids=maker.ids, whole=True)
         # Before it is published: what may be live is never made twice.
         await anyio.to_thread.run_sync(kept.write, whole)
-        ending = self._publishing(plan, draft_id, maker.ids) if publish else self._checking(draft_id, maker)
-        return await self._recorded(plan, whole, kept, ending)
+        return await self._recorded(copy, whole, kept, ending(draft_id))
 
-    async def _delete_half_made(self, plan: CampaignPlan, draft_id: str) -> None:
-        if await is_there(self._account, draft_id):
-            await self._account.drafts.campaigns.delete(draft_id)
-        elif await self._going_live.is_live(draft_id):
+    async def _delete_half_made(self, copy: Copy, draft_id: str) -> None:
+        if await copy.is_draft(draft_id):
+            await copy.delete(draft_id)
+        elif await copy.is_live(draft_id):
+            noun = copy.plan.part.noun
             raise InvalidRequest(
-                f"campaign {plan.part.name} was half made when an earlier import ended, and somebody published it"
-                f" since: campaign {draft_id} is live and may lack parts; archive it, take its lines out of the"
-                " receipt, and import again",
+                f"{noun} {copy.plan.part.name} was half made when an earlier run ended, and somebody published it"
+                f" since: {noun} {draft_id} is live and may lack parts; archive it, take its lines out of the"
+                " receipt, and run it again",
                 path="receipt",
                 rule="a draft that nobody published",
             )
 
     async def _recorded(
-        self, plan: CampaignPlan, whole: Event, kept: Receipt, ending: Callable[[], Awaitable[Published]]
+        self, copy: Copy, whole: Event, kept: Receipt, ending: Coroutine[Any, Any, Published]
     ) -> DraftTree:
-        made = await self._finished(whole.draft_id, whole.ids, plan.parts(), plan.left_out, ending)
+        made = await self._finished(copy, whole.draft_id, whole.ids, ending)
         if made.published:
             await anyio.to_thread.run_sync(kept.write, msgspec.structs.replace(whole, published=True))
         return made
 
-    async def _publish_earlier(self, plan: CampaignPlan, event: Event, kept: Receipt) -> DraftTree:
-        """Publish what an earlier import made; where that went live and ended early, go on from there."""
-        campaign_id, ids = event.draft_id, event.ids
-        if await is_there(self._account, campaign_id):
-            return await self._recorded(plan, event, kept, self._publishing(plan, campaign_id, ids))
-        if await self._going_live.is_live(campaign_id):
-            return await self._recorded(
-                plan, event, kept, lambda: self._going_live.finish(plan, campaign_id, ids, Published(notes=[]))
-            )
+    async def _publish_earlier(self, copy: Copy, event: Event, kept: Receipt) -> DraftTree:
+        """Publish what an earlier run made; where that went live and ended early, go on from there."""
+        draft_id, ids = event.draft_id, event.ids
+        if await copy.is_draft(draft_id):
+            return await self._recorded(copy, event, kept, copy.publish(draft_id, ids))
+        if await copy.is_live(draft_id):
+            return await self._recorded(copy, event, kept, copy.finish(draft_id, ids))
         raise InvalidRequest(
-            f"the draft {campaign_id} of campaign {plan.part.name} is neither a draft any more nor live: somebody"
-            " deleted it; take its lines out of the receipt to make it anew",
+            f"the draft {draft_id} of {copy.plan.part.noun} {copy.plan.part.name} is neither a draft any more nor"
+            " live: somebody deleted it; take its lines out of the receipt to make it anew",
             path="receipt",
             rule="drafts that are there",
         )
 
-    def _publishing(
-        self, plan: CampaignPlan, campaign_id: str, ids: Mapping[str, str]
-    ) -> Callable[[], Awaitable[Published]]:
-        return lambda: self._going_live.campaign(plan, campaign_id, ids)
-
-    def _checking(self, campaign_id: str, maker: Maker) -> Callable[[], Awaitable[Published]]:
-        async def check() -> Published:
-            errors = await self._going_live.errors(campaign_id, PublishAction.VALIDATE)
-            return Published(errors=errors, notes=[], differences=maker.differences)
-
-        return check
-
     async def _finished(
-        self,
-        campaign_id: str,
-        ids: dict[str, str],
-        parts: list[PartPlan],
-        left_out: list[LeftOut],
-        ending: Callable[[], Awaitable[Published]],
+        self, copy: Copy, draft_id: str, ids: dict[str, str], ending: Coroutine[Any, Any, Published]
     ) -> DraftTree:
         """Validate drafts that are complete, or publish them; what is there in the end."""
+        campaign_id, parts = copy.campaign_id(draft_id), copy.plan.parts()
         try:
-            done = await ending()
+            done = await ending
         except BaseException as error:
             error.add_note(
                 f"the draft of campaign {campaign_id} is complete and stays, unless it went live: then the campaign is"
@@ -237,7 +232,7 @@ class Copier:
             for part in parts
             if part.unheld and not done.live
         ]
-        notes = [f"{part.kind.replace('_', ' ')} {part.name}: {note}" for part in parts for note in part.notes]
+        notes = [f"{part.noun} {part.name}: {note}" for part in parts for note in part.notes]
         return DraftTree(
             campaign_id=campaign_id,
             ids=ids,
@@ -245,22 +240,28 @@ class Copier:
             published=done.live,
             differences=done.differences,
             unheld=unheld,
-            left_out=left_out,
+            left_out=copy.left_out,
             notes=[*notes, *done.notes],
         )
 
 
-def _status(plan: CampaignPlan, *, publish: bool) -> str:
-    """The status of a campaign's draft: what it is at once when it is published, by whomever."""
-    return CampaignStatus.PAUSED if publish or plan.unheld() or not plan.runs else CampaignStatus.ACTIVE
+def _only(done: list[DraftTree], receipt: Path | None) -> DraftTree:
+    if not done:
+        raise InvalidRequest(
+            f"the receipt {receipt} has this copy already, whole: nothing was sent; name another receipt to make"
+            " another copy",
+            path="receipt",
+            rule="of a copy that is not whole",
+        )
+    return done[0]
 
 
-def _check_unchanged(plans: Sequence[CampaignPlan], kept: Receipt, path: Path) -> None:
+def _check_unchanged(wanted: Sequence[Copy], kept: Receipt, path: Path) -> None:
     """Refuse to go on with what was begun from other lines, or with other arguments."""
     changed = [
-        plan.part.name
-        for plan in plans
-        if (event := kept.of(plan.part.original_id)) is not None and event.digest != plan.digest()
+        copy.plan.part.name
+        for copy in wanted
+        if (event := kept.of(copy.plan.part.original_id)) is not None and event.digest != copy.plan.digest()
     ]
     if changed:
         shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3} others" if len(changed) > 3 else "")

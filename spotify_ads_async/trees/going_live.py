@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 
 import msgspec
 
@@ -24,7 +24,7 @@ from spotify_ads_async.resources import AdAccountResources
 from spotify_ads_async.trees.comparing import Difference, differences, differences_in_ad_sets
 from spotify_ads_async.trees.plans import AdSetPlan, CampaignPlan, PartPlan
 from spotify_ads_async.trees.reading import Reader
-from spotify_ads_async.types import decode_hook
+from spotify_ads_async.types import Answer, decode_hook
 
 __all__ = ["GoingLive", "Published"]
 
@@ -81,15 +81,11 @@ class GoingLive:
 
     async def is_live(self, campaign_id: str) -> bool:
         """Whether there is a live campaign of this id, whatever its status."""
-        try:
-            await self._account.campaigns.get(campaign_id)
-        except NotFound:
-            return False
-        except RequestRejected as refused:
-            if refused.status == 400:  # as ids that are not there are refused elsewhere
-                return False
-            raise
-        return True
+        return await _is_there(self._account.campaigns.get(campaign_id))
+
+    async def is_live_ad_set(self, ad_set_id: str) -> bool:
+        """Whether there is a live ad set of this id."""
+        return await _is_there(self._account.ad_sets.get(ad_set_id))
 
     # ---- whole campaigns
 
@@ -222,10 +218,19 @@ class GoingLive:
                 done.notes.append(f"not published: campaign {campaign_id} is paused, and its draft does not stay so")
                 return done
         for action in (PublishAction.VALIDATE, PublishAction.PUBLISH):
-            done.errors = (await self.act(campaign_id, action, version)).validation_errors or []
+            try:
+                done.errors = (await self.act(campaign_id, action, version)).validation_errors or []
+            except OutcomeUnknown:
+                if not await self.is_live_ad_set(ids[plan.part.original_id]):
+                    raise
             if done.errors:
                 return done
+        return await self.finish_ad_set(plan, ids, done)
+
+    async def finish_ad_set(self, plan: AdSetPlan, ids: Mapping[str, str], done: Published) -> Published:
+        """Set what the drafts of a live ad set could not hold, and compare."""
         done.live = True
+        unheld = [part for part in plan.parts() if part.unheld]
         parts: Sequence[PartPlan] = unheld
         for _ in range(_TRIES):
             for part in parts:
@@ -238,6 +243,18 @@ class GoingLive:
         return done
 
 
+async def _is_there(reading: Awaitable[Answer]) -> bool:
+    try:
+        await reading
+    except NotFound:
+        return False
+    except RequestRejected as refused:
+        if refused.status == 400:  # as ids that are not there are refused elsewhere
+            return False
+        raise
+    return True
+
+
 def _settable(parts: Sequence[PartPlan], found: Sequence[Difference]) -> list[PartPlan]:
     """The parts of which something that drafts cannot hold still differs."""
     different = {(one.kind, one.name, one.attribute) for one in found}
@@ -246,4 +263,4 @@ def _settable(parts: Sequence[PartPlan], found: Sequence[Difference]) -> list[Pa
 
 def _named(parts: Sequence[PartPlan]) -> str:
     """What drafts cannot hold, for people."""
-    return ", ".join(f"{'/'.join(part.unheld)} of {part.kind.replace('_', ' ')} {part.name}" for part in parts)
+    return ", ".join(f"{'/'.join(part.unheld)} of {part.noun} {part.name}" for part in parts)

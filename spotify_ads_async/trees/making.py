@@ -17,7 +17,7 @@ from spotify_ads_async.trees.comparing import Difference, differences_in_draft
 from spotify_ads_async.trees.plans import AdSetPlan, CampaignPlan, PartPlan
 from spotify_ads_async.types import Answer
 
-__all__ = ["Made", "Maker", "OnMade", "is_there"]
+__all__ = ["Begun", "Made", "Maker", "OnMade", "is_there"]
 
 # Deleting what was made must not hold up a Ctrl-C for ever.
 _CLEANUP_SECONDS = 30.0
@@ -40,6 +40,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 
 
 OnMade = Callable[[Made], object]
+Begun = Callable[[str], Awaitable[None]]
 
 
 async def is_there(account: AdAccountResources, draft_id: str) -> bool:
@@ -74,7 +75,7 @@ class Maker:
         *,
         status: str,
         key: str | None = None,
-        begun: Callable[[str], Awaitable[None]] | None = None,
+        begun: Begun | None = None,
     ) -> str:
         """Make a campaign's draft with everything in it; its id.
 
@@ -103,8 +104,17 @@ class Maker:
                 await self._ad_set(one, draft_id)
         return draft_id
 
-    async def ad_set(self, plan: AdSetPlan, campaign_id: str, *, alone: bool) -> None:
-        """Make an ad set's draft with its ads, in a campaign; ``alone`` says that the campaign had no draft before.
+    async def ad_set(
+        self, plan: AdSetPlan, campaign_id: str, *, alone: bool, key: str | None = None, begun: Begun | None = None
+    ) -> str:
+        """Make an ad set's draft with its ads, in a campaign; its id.
+
+        Args:
+            plan: what to make.
+            campaign_id: where.
+            alone: whether the campaign had no draft before.
+            key: the idempotency key of the ad set's own draft.
+            begun: told the id of the ad set's draft, before anything is made in it.
 
         Raises:
             SpotifyAdsError: what a call raised; its notes say what became of the drafts.
@@ -119,7 +129,7 @@ class Maker:
         original_id = plan.part.original_id
         async with _TakingBack(delete, "the draft of the ad set", lambda: self.ids.get(original_id)):
             try:
-                await self._ad_set(plan, campaign_id)
+                return await self._ad_set(plan, campaign_id, key, begun)
             except OutcomeUnknown as unknown:
                 if original_id not in self.ids:
                     unknown.add_note(
@@ -127,12 +137,17 @@ class Maker:
                     )
                 raise
 
-    async def _ad_set(self, plan: AdSetPlan, campaign_id: str) -> None:
-        made = await self._create(CREATE_AD_SET_DRAFT, {**plan.part.body, "campaign_id": campaign_id})
+    async def _ad_set(
+        self, plan: AdSetPlan, campaign_id: str, key: str | None = None, begun: Begun | None = None
+    ) -> str:
+        made = await self._create(CREATE_AD_SET_DRAFT, {**plan.part.body, "campaign_id": campaign_id}, key)
         draft_id = self._took(plan.part, _id_of("ad set", made), made)
+        if begun is not None:
+            await begun(draft_id)
         for ad in plan.ads:
             one = await self._create(CREATE_AD_DRAFT, {**ad.body, "ad_set_id": draft_id})
             self._took(ad, _id_of("ad", one), one)
+        return draft_id
 
     async def _create(self, operation: Operation[Any], body: dict[str, Any], key: str | None = None) -> Any:  # noqa: ANN401 - a draft
         return await self._session.call(operation, path=self._path, body=body, idempotency_key=key)

@@ -86,6 +86,11 @@ class PartPlan(msgspec.Struct, frozen=True, kw_only=True):
     newer: dict[str, Any]
     notes: list[str] = []
 
+    @property
+    def noun(self) -> str:
+        """The kind for people."""
+        return self.kind.replace("_", " ")
+
 
 class AdSetPlan(msgspec.Struct, frozen=True, kw_only=True):
     """An ad set with its ads."""
@@ -96,6 +101,10 @@ class AdSetPlan(msgspec.Struct, frozen=True, kw_only=True):
     def parts(self) -> list[PartPlan]:
         """The ad set and its ads."""
         return [self.part, *self.ads]
+
+    def digest(self) -> str:
+        """What tells this plan from another one of the same ad set."""
+        return _digest(self)
 
 
 class CampaignPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +129,11 @@ class CampaignPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     def digest(self) -> str:
         """What tells this plan from another one of the same campaign."""
-        return hashlib.blake2b(msgspec.json.encode(self, order="deterministic"), digest_size=12).hexdigest()
+        return _digest(self)
+
+
+def _digest(plan: AdSetPlan | CampaignPlan) -> str:
+    return hashlib.blake2b(msgspec.json.encode(plan, order="deterministic"), digest_size=12).hexdigest()
 
 
 def copy_name(name: str) -> str:

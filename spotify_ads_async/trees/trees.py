@@ -20,7 +20,7 @@ from spotify_ads_async.models import DraftValidationError, PublishAction
 from spotify_ads_async.resources import AdAccountResources
 from spotify_ads_async.trees.copying import Copier
 from spotify_ads_async.trees.drafts import DraftTree
-from spotify_ads_async.trees.files import KINDS, line_of, parse, read_file
+from spotify_ads_async.trees.files import FIRST_LINE, KINDS, last_line, line_of, parse, read_file, tells_its_end
 from spotify_ads_async.trees.going_live import GoingLive
 from spotify_ads_async.trees.making import OnMade
 from spotify_ads_async.trees.plans import LeftOut, Planner, copy_name, shift
@@ -101,6 +101,7 @@ class Trees:
         publish: bool = False,
         on_made: OnMade | None = None,
         ignore: Collection[str] = (),
+        receipt: str | os.PathLike[str] | None = None,
     ) -> DraftTree:
         """Make an ad set anew, with its ads, in the same campaign; arguments are those of :meth:`clone_campaign`.
 
@@ -123,7 +124,7 @@ class Trees:
         planner = Planner(rename or same, ignore=ignore)
         plan = planner.ad_set(tree, shift([tree], start), left_out, name=name or copy_name(ad_set.name or ""))
         copier = Copier(self._session, self._ad_account_id, on_made)
-        return await copier.ad_set(plan, ad_set.campaign_id or "", left_out, publish=publish)
+        return await copier.ad_set(plan, ad_set.campaign_id or "", left_out, _path(receipt), publish=publish)
 
     async def create(
         self,
@@ -177,23 +178,27 @@ class Trees:
         """Write every campaign, ad set and ad of the account as JSON Lines, parents before children; how many of each.
 
         Each line is an object with ``kind`` (campaign, ad_set or ad) and the attributes that the API answers, those too
-        that are newer than this version: ``newer`` names them. The file is there when it is whole: until then its name
-        ends in ``.part``.
+        that are newer than this version: ``newer`` names them. The first line, of the kind ``export``, promises a last
+        one, of the kind ``end``, which counts those between: :meth:`load` refuses a file that was cut. The file is
+        there when it is whole: until then its name ends in ``.part``.
         """
         counts = dict.fromkeys(KINDS, 0)
         async with whole_file_off_loop(Path(file)) as place, await anyio.open_file(place, "wb") as out:
             async for kind, line in self.lines(archived=archived):
                 await out.write(line)
-                counts[kind] += 1
-                if on_line is not None:
-                    on_line()
+                if kind in counts:
+                    counts[kind] += 1
+                    if on_line is not None:
+                        on_line()
         return counts
 
     async def lines(self, *, archived: bool = False) -> AsyncIterator[tuple[str, bytes]]:
         """The lines of :meth:`export` one by one, each with its kind.
 
-        Only what is archived is left out, with what is in it.
+        Only what is archived is left out, with what is in it. The first line is of the kind ``export`` and the last one
+        of the kind ``end``.
         """
+        counts = dict.fromkeys(KINDS, 0)
         written: dict[str | None, bool] = {}
         async for kind, parent, one in self._everything():
             found = cast("Any", one)
@@ -208,7 +213,13 @@ class Trees:
                 )
             written[found.id] = (archived or found.status != _ARCHIVED) and written.get(parent, kind == "campaign")
             if written[found.id]:
+                if not any(counts.values()):
+                    yield "export", FIRST_LINE
+                counts[kind] += 1
                 yield kind, line_of(kind, one)
+        if not any(counts.values()):
+            yield "export", FIRST_LINE
+        yield "end", last_line(counts)
 
     async def _everything(self) -> AsyncIterator[tuple[str, str | None, Answer]]:
         account = self._reader.account
@@ -263,7 +274,10 @@ class Trees:
                 done.
         """
         stated = read_rates(rates or {})
-        trees = parse(await anyio.to_thread.run_sync(read_file, Path(file)), ignore=ignore)
+        content = await anyio.to_thread.run_sync(read_file, Path(file))
+        trees = parse(content, ignore=ignore)
+        if not tells_its_end(content):
+            logger.warning("%s does not say where it ends: whether lines were cut off cannot be told", file)
         planner = Planner(rename or same, start=start, rates=await self._rates(trees, stated), ignore=ignore)
         plans = [planner.campaign(tree, (rename or same)(tree.campaign.name or "")) for tree in trees]
         return await Copier(self._session, self._ad_account_id, on_made).campaigns(

@@ -279,10 +279,7 @@ def _struct(node: inspect.StructType, extra: object) -> Check:
     _structs[kind] = lambda value: _structs[kind](value)  # noqa: PLW0108 - looked up when it runs
     names = [field.name for field in node.fields]
     shown = [f".{field.encode_name}" for field in node.fields]
-    # Where a field may not be left out, the type's own check refuses UNSET.
-    checks = [
-        _required(_compile(field.type, {})) if field.required else _compile(field.type, {}) for field in node.fields
-    ]
+    checks = [_compile(field.type, {}) for field in node.fields]
     required = [field.required for field in node.fields]
     read = _reader(names)
     at_least: int = getattr(kind, "at_least", 0)
@@ -293,8 +290,10 @@ def _struct(node: inspect.StructType, extra: object) -> Check:
         step = ""
         try:
             for step, item, check_field, needed in zip(shown, read(value), checks, required, strict=True):  # noqa: B007 - the field that was refused
-                if item is not UNSET or needed:
+                if item is not UNSET:
                     check_field(item)
+                elif needed:
+                    raise Refused(item, "is required")  # noqa: TRY301 - caught to name the field
         except Refused as refused:
             raise refused.inside(step) from None
         if at_least and sum(item is not UNSET for item in read(value)) < at_least:
@@ -302,15 +301,6 @@ def _struct(node: inspect.StructType, extra: object) -> Check:
 
     _structs[kind] = check
     return check
-
-
-def _required(check: Check) -> Check:
-    def check_required(value: object) -> None:
-        if value is UNSET:
-            raise Refused(value, "is required")
-        check(value)
-
-    return check_required
 
 
 def _reader(names: list[str]) -> Callable[[object], tuple[Any, ...]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
 from typing import Annotated, Any, NamedTuple, cast
@@ -76,6 +76,7 @@ class _Plan(NamedTuple):
     body: Check | None
     body_type: inspect.Type
     body_needed: bool
+    body_rules: Sequence[tuple[rules.BodyRule, str | None]]
 
 
 _plans: dict[str, _Plan] = {}
@@ -96,6 +97,7 @@ def _plan(operation: Operation[Any]) -> _Plan:
             body=None if operation.body is None else checker(operation.body),
             body_type=body_type,
             body_needed=operation.body is not None and (operation.body_required or _has_required_fields(body_type)),
+            body_rules=[(rule, rules.NEEDED_FIELD.get(rule)) for rule in rules.BODY_RULES.get(operation.id, ())],
         )
     return plan
 
@@ -123,13 +125,15 @@ def check_request(
     Raises:
         InvalidRequest: a part breaks a rule.
     """
-    plan = _plan(operation)
+    plan = _plans.get(operation.id)
+    if plan is None or plan.operation is not operation:
+        plan = _plan(operation)
     target = plan.plain_path.filled(path)
     if target is None:
         _check_path(plan, path)
     if query or plan.query_needed:
         check_query(operation, query, now=now())
-    return target, None if body is None and plan.body is None else check_body(operation, body, now=now())
+    return target, None if body is None and plan.body is None else _check_body(plan, body, now())
 
 
 def check_body(operation: Operation[Any], body: object, *, now: datetime) -> object:
@@ -146,7 +150,11 @@ def check_body(operation: Operation[Any], body: object, *, now: datetime) -> obj
     Raises:
         InvalidRequest: the body breaks a rule, is missing, or the operation takes none.
     """
-    plan = _plan(operation)
+    return _check_body(_plan(operation), body, now)
+
+
+def _check_body(plan: _Plan, body: object, now: datetime) -> object:
+    operation = plan.operation
     if plan.body is None:
         if body is None:
             return None
@@ -159,8 +167,9 @@ def check_body(operation: Operation[Any], body: object, *, now: datetime) -> obj
         body = _from_mapping(plan, cast("Mapping[Any, Any]", body))
     try:
         plan.body(body)
-        for rule in rules.BODY_RULES.get(operation.id, ()):
-            rule(body, now)
+        for rule, field in plan.body_rules:
+            if field is None or getattr(body, field, UNSET) is not UNSET:
+                rule(body, now)
     except Refused as refused:
         raise _invalid(operation, f"body{refused.path}", refused.value, refused.rule) from None
     return body

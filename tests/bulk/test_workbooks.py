@@ -13,6 +13,7 @@ import pytest
 
 from spotify_ads_async import bulk
 from spotify_ads_async.bulk.workbook.publishing import field_of
+from spotify_ads_async.events import Event, RequestSent
 from spotify_ads_async.operations import CREATE_DRAFT_FROM_CAMPAIGN
 
 from .conftest import MakeWorld, World
@@ -243,12 +244,12 @@ async def test_what_is_published_is_archived_on_request(world: World) -> None:
     assert world.account.campaigns.get(campaign.draft_id)["status"] == "ARCHIVED"
 
 
-async def test_the_template_makes_what_its_example_says(world: World) -> None:
+async def test_the_example_of_a_template_is_not_made(world: World) -> None:
     path = world.folder / "plan.xlsx"
     await bulk.write_template(world.ads, world.server.ad_account_id, path)
-    media(world.folder)
-    plan = await world.plan(path)
-    assert [row.outcome for row in await run(world, plan)] == [bulk.RowOutcome.STAGED] * 3
+    with pytest.raises(bulk.BadChanges) as refused:
+        await world.plan(path)
+    assert [one.place for one in refused.value.problems] == ["campaigns!B2", "ad sets!C2", "ads!C2"]
 
 
 async def test_a_template_of_a_live_campaign_changes_nothing(world: World) -> None:
@@ -310,24 +311,53 @@ async def test_no_request_is_made_that_nothing_needs(world: World) -> None:
     }
 
 
-async def test_a_file_that_is_processed_holds_back_its_own_ad_alone(worlds: MakeWorld) -> None:
+async def test_an_ad_is_drafted_while_its_files_are_processed_and_validated_when_they_are_ready(
+    worlds: MakeWorld,
+) -> None:
     async with worlds(processing=0.3) as world:
-        media(world.folder)
-        ads = [{"ad_set": "Students", **AD}, {"ad_set": "Students", **AD, "name": "Ready", "media": "Jingle"}]
-        asset = next(one for one in world.account.assets if one["asset_type"] == "AUDIO" and one["status"] == "READY")
-        world.account.assets.put({**asset, "name": "Jingle"})
-        pictures = [one for one in world.account.assets if one["asset_type"] == "IMAGE" and one["status"] == "READY"]
-        for ad in ads[1:]:
-            ad |= {"logo": pictures[0]["id"], "companion": pictures[0]["id"]}
-        path = book(
-            world.folder / "book.xlsx",
-            campaigns=[{"name": "Autumn", "objective": "reach"}],
-            ad_sets=[{"campaign": "Autumn", **AD_SET}],
-            ads=ads,
-        )
-        made = await run(world, await world.plan(path))
-    assert {row.outcome for row in made} == {bulk.RowOutcome.STAGED}
-    assert [row["name"] for row in world.account.ad_drafts] == ["Ready", "Spot A"]
+        asked: list[tuple[str, frozenset[str]]] = []
+
+        def hear(event: Event) -> None:
+            if isinstance(event, RequestSent):
+                own = (row for row in world.account.assets if row["name"].startswith(("spot ", "logo ")))
+                asked.append((event.operation, frozenset(row["status"] for row in own)))
+
+        world.ads.listeners.add(hear)
+        made = await run(world, await world.plan(one_of_each(world.folder)))
+    assert [row.outcome for row in made] == [bulk.RowOutcome.STAGED] * 3
+    assert ("createAdDraft", frozenset({"PROCESSING"})) in asked
+    assert asked[-1] == ("publishCampaignDraft", frozenset({"READY"}))
+
+
+async def test_a_draft_that_is_refused_while_its_files_are_processed_is_made_when_they_are_ready(
+    worlds: MakeWorld,
+) -> None:
+    async with worlds(processing=0.3) as world:
+        world.server.add_fault("error", operation="createAdDraft", status=400, times=1)
+        made = await run(world, await world.plan(one_of_each(world.folder)))
+        assert [row.outcome for row in made] == [bulk.RowOutcome.STAGED] * 3
+        assert world.server.statistics().operations["createAdDraft"] == 2
+
+
+async def test_a_file_that_turns_out_useless_makes_its_ad_invalid_and_nothing_is_published(worlds: MakeWorld) -> None:
+    async with worlds(processing=0.3) as world:
+
+        def spoil(event: Event) -> None:
+            if isinstance(event, RequestSent) and event.operation == "createAdDraft":
+                spots = {row["id"] for row in world.account.assets if row["name"].startswith("spot ")}
+                for row in [one for one in world.account.processing if one["id"] in spots]:
+                    world.account.processing.put({**row, "outcome": {"status": "ERROR"}})
+
+        world.ads.listeners.add(spoil)
+        plan = await world.plan(one_of_each(world.folder))
+        for resumes in (False, True):
+            made = {row.name: row for row in await run(world, plan, resumes=resumes, publish=True)}
+            assert made["Spot A"].state is bulk.NewState.INVALID
+            assert made["Spot A"].cell == "ads!F2"
+            assert "will not be ready" in made["Spot A"].reason
+            assert "undo this plan" in made["Spot A"].reason
+        assert "publishCampaignDraft" not in world.server.statistics().operations
+        assert world.server.statistics().operations["uploadAsset"] == 2
 
 
 @pytest.mark.parametrize(

@@ -131,8 +131,18 @@ def test_every_group_and_command_has_help(spotify_ads: CommandLine, group: str) 
         (["ad-sets", "update", "x"], "either --body or --set"),
         (["bulk", "plan"], "either a file of changes"),
         (["bulk", "apply", "nothing.csv"], "nothing.csv"),
+        (
+            ["bulk", "plan", "--where", "name=x", "--set", "bid_amount=1", "--leave-out", "2", "--sheet", "a"],
+            "--sheet and --leave-out: for files of changes, and --where selects what is there",
+        ),
         (["bulk", "resume", "nothing.plan"], "there is no plan"),
         (["call", "getAdSetById", "--query", "x=1"], "no such parameter"),
+        (["call", "getAds", "--limit", "2"], "add --all"),
+        (["call", "getAds", "--all", "--fields", "nmae"], "did you mean name?"),
+        (["ads", "list", "--limit", "x"], "'--limit': x is no whole number"),
+        (["ads", "list", "--limit", "0"], "0 is too little: 1 is the least"),
+        (["ads", "list", "-o", "tabel"], "'tabel' is not one of"),
+        (["emulate", "--port", "70000"], "70000 is too much: 65535 is the most"),
     ],
 )
 def test_mistakes_get_the_nearest_right_word(spotify_ads: CommandLine, arguments: list[str], said: str) -> None:
@@ -216,7 +226,11 @@ def test_what_is_not_there_fails_and_what_is_illegal_is_refused(spotify_ads: Com
     missing = spotify_ads.run("ad-sets", "get", "00000000-0000-4000-8000-000000000000", one)
     assert missing.returncode == FAILED
     assert [row["id"] for row in json.loads(missing.stdout)] == [one]
+    assert missing.stderr.startswith("failed: could not read one ad set: ")
     assert "sp_trace_id" in missing.stderr
+    walked = spotify_ads.run("ads", "list", "--ad-account", "00000000-0000-4000-8000-000000000000")
+    assert (walked.returncode, len(walked.stderr.splitlines())) == (FAILED, 1), "a note for programs"
+    assert walked.stderr.startswith("failed: could not list ads: ")
     illegal = spotify_ads.run("ad-sets", "update", one, "--body", '{"name": "x"}')
     assert (illegal.returncode, illegal.stdout) == (REFUSED, "")
     assert "body.name" in illegal.stderr
@@ -227,7 +241,12 @@ def test_any_call_and_any_list(spotify_ads: CommandLine) -> None:
         spotify_ads.out("call", "getAdSetsByAdAccountId", "--query", "limit=2", "--query", "statuses=ACTIVE")
     )
     assert len(answer["ad_sets"]) == 2
-    assert len(spotify_ads.out("call", "getAdSetsByAdAccountId", "--all").splitlines()) == 120
+    walk = ("call", "getAdSetsByAdAccountId", "--all")
+    assert len(spotify_ads.out(*walk).splitlines()) == 120
+    listed = ("--where", "name~coffee", "--fields", "name,status", "--limit", "2", "-o", "csv")
+    assert spotify_ads.out(*walk, *listed) == spotify_ads.out("ad-sets", "list", *listed)
+    assert spotify_ads.out(*walk, "--all-accounts", *listed).startswith("ad_account_id,name,status")
+    assert spotify_ads.out("call", "getExperimentAvailability", "--all", "-o", "table").startswith("VALUE")
 
 
 def test_an_export_comes_straight_back_in(spotify_ads: CommandLine) -> None:
@@ -288,6 +307,7 @@ def test_a_selection_is_planned(spotify_ads: CommandLine) -> None:
     assert ended.stdout.splitlines()[0] == "name,field,before,after,line,id"
     assert " budgets: " in ended.stderr
     assert "USD (+" in ended.stderr
+    assert "a.plan is a plan" in spotify_ads.run("bulk", "apply", "a.plan", "--leave-out", "2").stderr
 
 
 def test_quota_needs_no_credentials(spotify_ads: CommandLine) -> None:
@@ -405,6 +425,7 @@ def test_a_pause_is_seen_and_lifted(spotify_ads: CommandLine) -> None:
     assert (json.loads(ours.stdout), "2 windows of other client IDs" in ours.stderr) == ([], True)
     rows = json.loads(spotify_ads.out("quota", "--all", "-o", "json", SPOTIFY_ADS_STORE=store))
     assert all(50.0 < row["paused_for"] <= 60.0 and "Retry-After" in row["pause_cause"] for row in rows)
+    assert "client_id of ann: paused for " in spotify_ads.run("quota", "--all", SPOTIFY_ADS_STORE=store).stderr
     asked = spotify_ads.run("quota", "lift", SPOTIFY_ADS_STORE=store)
     assert asked.returncode == 2
     assert "--identity" in asked.stderr

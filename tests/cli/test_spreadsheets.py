@@ -164,6 +164,13 @@ def test_from_the_template_to_a_live_campaign_and_back(spotify_ads: CommandLine)
     spotify_ads.run("bulk", "template", "--to", "plan.xlsx")
     (spotify_ads.folder / "spot.mp3").write_bytes(MP3)
     (spotify_ads.folder / "logo.png").write_bytes(PNG)
+    untouched = spotify_ads.run("bulk", "plan", "plan.xlsx", "--plan", "a.plan")
+    assert (untouched.returncode, untouched.stderr.count("is the example of the template")) == (REFUSED, 3)
+    assert "ad sets!C2: name: is the example" in untouched.stderr
+    book = openpyxl.load_workbook(spotify_ads.folder / "plan.xlsx")
+    for cell in (cell for sheet in book.worksheets[1:] for row in sheet.iter_rows(min_row=2) for cell in row):
+        cell.value = cell.value.replace("EXAMPLE", "OURS") if isinstance(cell.value, str) else cell.value
+    book.save(spotify_ads.folder / "plan.xlsx")
     planned = spotify_ads.run("bulk", "plan", "plan.xlsx", "--plan", "a.plan")
     assert planned.returncode == DONE, planned.stderr
     assert "new: 1 campaign, 1 ad set, 1 ad" in planned.stderr
@@ -174,7 +181,7 @@ def test_from_the_template_to_a_live_campaign_and_back(spotify_ads: CommandLine)
     results = openpyxl.load_workbook(spotify_ads.folder / "made.xlsx")["Results"]
     assert [row[5].value for row in results.iter_rows(min_row=2)] == ["made"] * 3
     assert spotify_ads.run("bulk", "resume", "a.plan", "--publish", "--yes").returncode == DONE
-    assert "EXAMPLE Autumn" in spotify_ads.out("campaigns", "list", "--where", "name~EXAMPLE", "-o", "csv")
+    assert "OURS Autumn" in spotify_ads.out("campaigns", "list", "--where", "name~OURS", "-o", "csv")
     left = spotify_ads.run("bulk", "undo", "a.plan", "--yes")
     assert left.returncode == FAILED
     assert "3 are published, and stay: --archive archives them" in left.stderr

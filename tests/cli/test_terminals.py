@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import pty
 import re
 import select
+import shlex
+import shutil
+import signal
 import struct
 import subprocess
 import termios
-import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +34,7 @@ from .conftest import CommandLine, command_line
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 NOBODY = "00000000-0000-4000-8000-000000000000"
 LONGEST_SECONDS = 60.0
+INTERRUPTED = 130
 
 
 class Mode(NamedTuple):
@@ -38,6 +44,8 @@ class Mode(NamedTuple):
     environment: dict[str, str]
     alone: bool = False
     """Without standard input, in a session that has no terminal."""
+    tmux: bool = False
+    """In a window of tmux, and not of the test's own making."""
 
 
 MODES = {
@@ -49,6 +57,7 @@ MODES = {
     "cp1252": Mode(0, {"PYTHONIOENCODING": "cp1252"}),
     "alone": Mode(0, {}, alone=True),
 }
+TMUX = {"tmux, 80 columns": Mode(80, {}, tmux=True), "tmux, 200 columns": Mode(200, {}, tmux=True)}
 
 
 class Run(NamedTuple):
@@ -128,10 +137,26 @@ def prepared(place: Place, command: str) -> list[str]:
     return command.format(ad_set=place.ad_set, ad=place.ad, **values).split()
 
 
-def ran(place: Place, words: list[str], mode: Mode, **environment: str) -> tuple[int, str, float]:
-    """The exit code, what was written, and the longest time without a sign of life."""
+def ran_in_tmux(command: list[str], folder: Path, columns: int, outside: dict[str, str]) -> tuple[int, str]:
+    """The exit code, and what a window of tmux shows at the end and above."""
+    tmux = ["tmux", "-f", "/dev/null", "-S", str(folder / "tmux")]
+    said = f"{shlex.join(command)}; echo $? > code; tmux wait-for -S ended; sleep 600"
+    opened = [*tmux, "new-session", "-d", "-x", str(columns), "-y", "50", said]
+    subprocess.run(opened, env=outside, cwd=folder, check=True, timeout=LONGEST_SECONDS)
+    try:
+        subprocess.run([*tmux, "wait-for", "ended"], check=True, timeout=LONGEST_SECONDS)
+        shown = subprocess.check_output([*tmux, "capture-pane", "-p", "-J", "-S", "-"], text=True)
+    finally:
+        subprocess.run([*tmux, "kill-server"], check=False)
+    return int((folder / "code").read_text()), shown
+
+
+def ran(place: Place, words: list[str], mode: Mode, **environment: str) -> tuple[int, str]:
+    """The exit code, and what was written."""
     outside = place.spotify_ads.environment | {"TERM": "xterm-256color"} | mode.environment | environment
     command, folder = place.spotify_ads.command(*words), place.spotify_ads.folder
+    if mode.tmux:
+        return ran_in_tmux(command, folder, mode.columns, outside)
     if not mode.columns:
         ended = subprocess.run(
             command,
@@ -144,25 +169,23 @@ def ran(place: Place, words: list[str], mode: Mode, **environment: str) -> tuple
             timeout=LONGEST_SECONDS,
             check=False,
         )
-        return ended.returncode, ended.stdout.decode(outside.get("PYTHONIOENCODING", "utf-8")), 0.0
+        return ended.returncode, ended.stdout.decode(outside.get("PYTHONIOENCODING", "utf-8"))
     theirs, ours = pty.openpty()
     fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 50, mode.columns, 0, 0))
     with subprocess.Popen(command, env=outside, cwd=folder, stdin=ours, stdout=ours, stderr=ours) as process:
         os.close(ours)
-        written, last, silence = b"", time.monotonic(), 0.0
+        written = b""
         with contextlib.suppress(OSError):  # the end of a terminal is an error on Linux
             while select.select([theirs], [], [], LONGEST_SECONDS)[0] and (piece := os.read(theirs, 65536)):
-                now = time.monotonic()
-                silence, last = max(silence, now - last), now
                 written += piece
         os.close(theirs)
-        return process.wait(timeout=LONGEST_SECONDS), CONTROL.sub("", written.decode()), silence
+        return process.wait(timeout=LONGEST_SECONDS), CONTROL.sub("", written.decode())
 
 
 SOAK = [
     pytest.param(name, mode, id=f"{name}, {mode}", marks=() if position == number % len(MODES) else pytest.mark.soak)
     for number, name in enumerate(RUNS)
-    for position, mode in enumerate(MODES)
+    for position, mode in enumerate([*MODES, *TMUX])
 ]
 """Every command in every place: one of them always, by turns, and all where there is time."""
 
@@ -170,11 +193,51 @@ SOAK = [
 @pytest.mark.parametrize(("name", "mode"), SOAK)
 def test_a_command_says_what_it_should_wherever_it_runs(place: Place, name: str, mode: str) -> None:
     run = RUNS[name]
+    if mode in TMUX and shutil.which("tmux") is None:
+        pytest.skip("tmux is not installed: apt install tmux")
     elsewhere = {"SPOTIFY_ADS_BASE_URL": "http://127.0.0.1:9/ads/v3"} if name == "no server" else {}
-    code, written, _ = ran(place, prepared(place, run.command), MODES[mode], **elsewhere)
+    code, written = ran(place, prepared(place, run.command), (MODES | TMUX)[mode], **elsewhere)
     assert "Traceback" not in written, written
     assert code == run.code, written
     plain = " ".join(written.split())
     for text in run.shows:
         shown = text.format(ad_set=place.ad_set, ad=place.ad)
         assert shown in plain, written
+
+
+SLOW = (
+    "ad-sets list",
+    "ads get 12345678",
+    "report account",
+    "export campaigns",
+    "bulk plan --where name~a --set bid_amount=+1% --plan a.plan",
+    "drafts publish --all",
+)
+SECONDS = re.compile(r" · (\d+) s")
+
+
+def seconds_told(spotify_ads: CommandLine, command: str) -> list[int]:
+    """The seconds that a command says it has worked, until it has said 3 and is interrupted."""
+    theirs, ours = pty.openpty()
+    outside = spotify_ads.environment | {"TERM": "xterm-256color"}
+    words = spotify_ads.command(*command.split())
+    with subprocess.Popen(words, env=outside, cwd=spotify_ads.folder, stdin=ours, stdout=ours, stderr=ours) as process:
+        os.close(ours)
+        written = b""
+        with contextlib.suppress(OSError):
+            while select.select([theirs], [], [], LONGEST_SECONDS)[0] and (piece := os.read(theirs, 65536)):
+                written += piece
+                if b" \xc2\xb7 3 s" in written:
+                    process.send_signal(signal.SIGINT)
+        os.close(theirs)
+        assert process.wait(timeout=LONGEST_SECONDS) == INTERRUPTED, written.decode()
+    return [int(one) for one in SECONDS.findall(CONTROL.sub("", written.decode()))]
+
+
+def test_no_command_is_silent_for_two_seconds(warm_programs: Path, tmp_path: Path) -> None:
+    with emulator_process("--ad-sets", "4", "--latency", "30") as slow, ThreadPoolExecutor(len(SLOW)) as threads:
+        spotify_ads = command_line(warm_programs, slow, tmp_path)
+        told = dict(zip(SLOW, threads.map(partial(seconds_told, spotify_ads), SLOW), strict=True))
+    for command, seconds in told.items():
+        gaps = [after - before for before, after in itertools.pairwise([0, *seconds])]
+        assert (max(seconds), [one for one in gaps if one > 2]) == (3, []), (command, seconds)

@@ -210,6 +210,18 @@ def test_fields_newer_than_this_package_are_loaded(server: AdsServer, warehouse:
     )
 
 
+def test_an_integer_that_no_column_holds_is_text_beside_it(server: AdsServer, warehouse: Warehouse) -> None:
+    ads = server.entities["ads"] = {A: [{"id": "1", "mood": 5}]}
+    warehouse.load("ads")
+    ads[A] = [{"id": "2", "mood": 2**70, "deep": {"er": [-(2**70)]}}, {"id": "3", "mood": 2**63 - 1}]
+    warehouse.load("ads")
+    assert warehouse.read("id, mood, mood_beyond_64_bits, deep", "ads") == [
+        ("1", 5, None, None),
+        ("2", None, str(2**70), f'{{"er":["{-(2**70)}"]}}'),
+        ("3", 2**63 - 1, None, None),
+    ]
+
+
 def test_a_row_without_an_id_is_named_and_the_others_load(server: AdsServer, warehouse: Warehouse) -> None:
     server.entities["ads"] = {
         A: [{"name": "None"}, {"id": CAMPAIGN, "name": "One; DROP TABLE ads", "select": 1, "A b": 2}]

@@ -8,17 +8,20 @@ import json
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import aiohttp
 import pytest
 from mcp import Client, StdioServerParameters
+from typer.testing import CliRunner
 
 from spotify_ads_async import AdsClient, Governor
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.mcp import Caps, Writer, ads_server
 from spotify_ads_async.models import AdSetUpdate
+from spotify_ads_cli.app import app
 from tests.support.emulator_process import EmulatorProcess, emulator_process
 from tests.support.raw_server import RawServer, answer
 
@@ -45,7 +48,7 @@ async def ads(server: Emulator) -> AsyncIterator[AdsClient]:
 
 @pytest.fixture
 async def writer(ads: AdsClient, tmp_path: Path) -> AsyncIterator[Writer]:
-    async with Writer(ads, tmp_path / "plans", Caps(rows=100, money=1_000.0)) as made:
+    async with Writer(ads, tmp_path / "plans", Caps(rows=100, money=Decimal(1_000))) as made:
         yield made
 
 
@@ -175,7 +178,10 @@ async def test_undo_leaves_what_somebody_changed_since(server: Emulator, ads: Ad
 
 async def test_caps_hold_over_the_session(server: Emulator, ads: AdsClient, tmp_path: Path) -> None:
     targets = (await ads.ad_account(server.ad_account_id).ad_sets.list(limit=3)).items
-    async with Writer(ads, tmp_path / "few", Caps(rows=3, money=10.0)) as few, Client(ads_server(ads, few)) as client:
+    async with (
+        Writer(ads, tmp_path / "few", Caps(rows=3, money=Decimal(10))) as few,
+        Client(ads_server(ads, few)) as client,
+    ):
 
         async def change(*rows: dict[str, object]) -> Json:
             plan = await told(
@@ -212,7 +218,7 @@ async def test_what_shrinks_makes_no_room_for_what_grows(server: Emulator, ads: 
         :2
     ]
     rows = [{"id": targets[0].id, "budget.amount": 6000}, {"id": targets[1].id, "budget.amount": 4}]
-    async with Writer(ads, tmp_path / "few", Caps(money=100.0)) as few, Client(ads_server(ads, few)) as client:
+    async with Writer(ads, tmp_path / "few", Caps(money=Decimal(100))) as few, Client(ads_server(ads, few)) as client:
         plan = await told(client, "plan_changes", ad_account_id=server.ad_account_id, kind="ad_sets", rows=rows)
         assert plan["totals"]["unusual"] == len([one for one in plan["rows"] if "unusual" in one]) > 0
         confirmation = plan["to_apply"]["confirmation"]
@@ -234,6 +240,15 @@ async def test_what_a_session_starts_counts_as_growth(server: Emulator, ads: Ads
     await sets.update(target.id or "", AdSetUpdate(delivery="OFF"))
     wish = {"ad_account_id": server.ad_account_id, "kind": "ad_sets", "rows": [{"id": target.id, "delivery": "ON"}]}
     assert "1 start delivering, budgets grow by" in (await call("plan_changes", **wish))["to_apply"]["confirmation"]
+
+
+async def test_money_of_no_known_currency_is_no_money(server: Emulator, call: Call) -> None:
+    account = server.store.account(server.ad_account_id)
+    for place in (account.row, *(row["budget"] for row in account.ad_sets)):
+        place.update(dict.fromkeys(place.keys() & {"currency", "currency_code"}))
+    wish = {"ad_account_id": server.ad_account_id, "kind": "ad_sets", "where": ["budget.type=DAILY"]}
+    assert "the account tells no currency" in await call("plan_changes", **wish, set=["budget.amount=+10%"])
+    assert "confirmation" in (await call("plan_changes", **wish, set=["name=Same"]))["to_apply"]
 
 
 async def test_rows_that_are_not_as_planned_are_named(server: Emulator, ads: AdsClient, call: Call) -> None:
@@ -315,8 +330,12 @@ async def test_wrong_wishes_are_refused_at_planning(server: Emulator, call: Call
     assert "one of them" in await call("plan_changes", **account)
     assert "needs the id" in await call("plan_changes", **account, rows=[{"name": "New"}])
     foreign = [{"id": "ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a", "name": "x"}]
-    assert "row 1:" in await call("plan_changes", **account, rows=foreign)
-    assert "is for campaigns" in await call("list_entities", **account | {"kind": "assets"}, where=["name=x"])
+    assert "rows:1:" in await call("plan_changes", **account, rows=foreign)
+    assert "did you mean delivery?" in await call("list_entities", **account, fields=["name", "delivry"])
+    page = await call("list_entities", **account, where=["delivery=ON"], fields=["budget.amount"])
+    assert {frozenset(row) for row in page["rows"]} == {frozenset({"id", "name", "budget.amount"})}
+    assert all(float(row["budget.amount"]) < 1_000_000 for row in page["rows"])
+    assert (await call("list_entities", **account | {"kind": "assets"}, where=["name~x"]))["total"] == 0
     assert (await call("change_history", ad_account_id=server.ad_account_id))["total"] == 0
 
 
@@ -367,6 +386,13 @@ async def test_over_standard_input_and_output(emulator: EmulatorProcess, tmp_pat
     async with Client(parameters) as client:
         assert (await told(client, "list_accounts"))["total"] == 1
         assert not {tool.name for tool in (await client.list_tools()).tools} & WRITING
+
+
+@pytest.mark.parametrize("amount", ["nan", "-5", "500 EUR", "ten"])
+def test_a_cap_that_is_no_amount_is_refused(amount: str, tmp_path: Path) -> None:
+    words = ["mcp", "--allow-writes", "--most-money", amount]
+    told = CliRunner(env={"HOME": str(tmp_path)}).invoke(app, words)
+    assert (told.exit_code, "--most-money" in told.stderr) == (2, True)
 
 
 async def test_over_http_on_this_machine(emulator: EmulatorProcess, tmp_path: Path) -> None:

@@ -147,6 +147,34 @@ async def test_rows_of_one_second_that_change_places_all_come(in_a_second: int, 
         assert sorted(found) == sorted(server.throughout)
 
 
+class Lagging(Shuffled):
+    """Of 180 rows, one answer comes from a replica that does not have some of them yet, and counts so many less."""
+
+    def __init__(self, answer: int, lacks: slice) -> None:
+        super().__init__(1, 1, shows_dates=True)
+        self.shuffles, self.late, self.lacks = False, answer, lacks
+        self.rows = sorted(self.rows[:180], reverse=True)
+        self.throughout = {name for _, name in self.rows}
+
+    def answer(self, query: Mapping[str, Any]) -> DatedListing:
+        kept, self.rows = self.rows, list(self.rows)
+        if self.answers == self.late:
+            del self.rows[self.lacks]
+        shown = super().answer(query)
+        self.rows = kept
+        return shown
+
+
+@pytest.mark.parametrize("lacks", [slice(-1, None), slice(-20, None), slice(-50, None), slice(70, 80)], ids=str)
+@pytest.mark.parametrize("answer", [2, 3, 4])
+async def test_a_replica_that_lags_takes_no_row_away(answer: int, lacks: slice) -> None:
+    server = Lagging(answer, lacks)
+    found, error = await walked(server, 0)
+    assert error is None
+    assert server.throughout == set(found)
+    assert server.answers <= 10
+
+
 async def test_what_no_pass_meets_is_counted() -> None:
     """The server counts 500 throughout and shows 473 of them, in whatever order."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from support.calls import client
 from support.raw_server import Connection, RawServer, answer
 
 from spotify_ads_async import AdsClient, Governor
@@ -127,6 +128,17 @@ async def test_an_answer_that_says_something_else_is_no_empty_list(body: Mapping
         server.otherwise = answer(200, {})
         with pytest.raises(InvalidAnswer, match="holds neither campaigns nor anything else"):
             await walked(operation, server)
+        for status, said in ((202, "not ready"), (206, "a part"), (207, "nothing itself")):
+            server.otherwise = answer(status, {"campaigns": [], "paging": {"total_results": 0}})
+            with pytest.raises(InvalidAnswer, match=said):
+                await walked(operation, server)
+        server.otherwise = answer(200, {"paging": {"total_results": 3}})
+        with pytest.raises(WalkIncomplete, match="at least 3 rows are missing"):
+            await walked(operation, server)
+        async with client(server.base_url) as ads:
+            with pytest.raises(InvalidAnswer, match="holds no campaigns, though it counts 3"):
+                await ads.ad_account(ID).campaigns.list()
+            assert (await ads.ad_account(ID).campaigns.list(offset=3)).total == 3
         server.otherwise = answer(200, {"paging": {"total_results": 0}})
         assert await walked(operation, server) == []
 

@@ -16,6 +16,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from support.emulator_process import EmulatorProcess, emulator_process
+from support.raw_server import answer
+from support.server_thread import server_in_a_thread
 
 from spotify_ads_async.reports.chart import Series, svg, text
 
@@ -31,16 +33,17 @@ def emulator() -> Iterator[EmulatorProcess]:
 class Command(Protocol):
     """Runs ``spotify-ads`` to the exit code that is expected."""
 
-    def __call__(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]: ...
+    def __call__(self, *arguments: str, expect: int = 0, server: str = "") -> subprocess.CompletedProcess[str]: ...
 
 
 @pytest.fixture
 def command(warm_programs: Path, emulator: EmulatorProcess) -> Command:
     environment = {**os.environ, **emulator.environment, "COLUMNS": "80"}
 
-    def run(*arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, expect: int = 0, server: str = "") -> subprocess.CompletedProcess[str]:
         program = [str(warm_programs / "spotify-ads"), *arguments]
-        ended = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        found = {**environment, "SPOTIFY_ADS_BASE_URL": server or emulator.base_url}
+        ended = subprocess.run(program, env=found, capture_output=True, text=True, timeout=60, check=False)
         assert ended.returncode == expect, ended.stderr
         return ended
 
@@ -80,7 +83,49 @@ def test_a_chart_here_or_in_a_file(command: Command, tmp_path: Path) -> None:
     assert max(map(len, drawn.splitlines())) <= 80
     file = tmp_path / "out.svg"
     command("report", "account", str(file), "--chart")
-    assert len(ET.fromstring(file.read_text()).findall("{http://www.w3.org/2000/svg}polyline")) >= 3  # noqa: S314 - our own file
+    wide = command("report", "account", "-o", "svg", "--width", "200").stdout
+    drawings = [ET.fromstring(one) for one in (file.read_text(), wide)]  # noqa: S314 - our own
+    narrow = command("report", "account", "--chart", "--width", "40").stdout
+    lines = "{http://www.w3.org/2000/svg}polyline"
+    assert [(len(one.findall(lines)) >= 3, one.get("width")) for one in drawings] == [(True, "800"), (True, "2000")]
+    assert max(map(len, narrow.splitlines()[2:])) <= 40
+    assert "--fields is for rows" in command("report", "-o", "svg", "--fields", "name", expect=2).stderr
+
+
+def test_rows_are_chosen_by_conditions_and_show_the_fields_that_are_asked_for(command: Command) -> None:
+    first = (datetime.now(UTC) - timedelta(days=20)).date().isoformat()
+    span = ("report", "ad-sets", "--from", first, "-o", "csv")
+    every = list(csv.DictReader(io.StringIO(command(*span, "--metrics", "spend,clicks").stdout)))
+    chosen = command(
+        *span, "--where", "name~coffee", "--where", "clicks>2", "--fields", "name,spend", "--limit", "5"
+    ).stdout
+    wanted = [row for row in every if "coffee" in row["entity_name"] and row["clicks"] and int(row["clicks"]) > 2][:5]
+    assert len(wanted) == 5
+    assert list(csv.DictReader(io.StringIO(chosen))) == [
+        {"entity_name": row["entity_name"], "spend": row["spend"]} for row in wanted
+    ]
+    for option, given in (("--where", "spnd>1"), ("--fields", "spnd")):
+        assert "did you mean spend?" in command(*span, option, given, expect=2).stderr
+
+
+def test_what_the_server_leaves_out_is_said(command: Command, emulator: EmulatorProcess) -> None:
+    now = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    told = (["SPEND"], ["SPEND", "COMPLETES"], [])
+    rows = [
+        {
+            "entity_type": "AD_ACCOUNT",
+            "start_time": f"{now - timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}",
+            "stats": [{"field_type": metric, "field_value": 10} for metric in metrics],
+        }
+        for days, metrics in enumerate(told)
+    ]
+    # The report, and the account's name and currency.
+    body = {"granularity": "DAY", "rows": rows, "id": emulator.ad_account_id, "name": "A"}
+    with server_in_a_thread(answer(200, body)) as server:
+        for arguments in (["-o", "csv", "--metrics", "spend,impressions,completes"], ["--chart"]):
+            said = command("report", "account", *arguments, server=server.base_url).stderr
+            assert "no row has impressions: the server told nothing of it, which is not zero" in said
+            assert "absent, which is not zero: spend in 1, completes in 2 of 3 rows; no sum holds it" in said
 
 
 def test_a_day_by_the_hour_is_whole(command: Command) -> None:
@@ -164,7 +209,9 @@ def test_media_and_lists_are_uploaded(command: Command, tmp_path: Path) -> None:
     assert (row["status"], row["identifiers"]) == ("LIVE", 500)
     for upload in (["upload"], ["assets", "create"]):
         assert "is named twice" in command(*upload, str(spot), str(tmp_path / "." / "spot.mp3"), expect=2).stderr
-    assert command("upload", str(people), expect=3).stderr.startswith("refused: uploadAsset: people.txt")
+    assert command("upload", str(people), expect=3).stderr.startswith(
+        "refused: could not upload an asset's media in one piece: people.txt"
+    )
 
 
 def test_charts_fit_any_width_and_keep_gaps() -> None:

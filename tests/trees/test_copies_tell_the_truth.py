@@ -16,7 +16,7 @@ from support.calls import ONCE, client
 from support.raw_server import Connection, RawServer, answer
 from trees.live_history import delivering, moments
 
-from spotify_ads_async import AdAccount, ConfigurationError, InvalidAnswer, InvalidRequest
+from spotify_ads_async import AdAccount, ConfigurationError, InvalidAnswer, InvalidRequest, RequestRejected
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.emulator.domain.tables import Table
 from spotify_ads_async.trees import DraftTree, parse
@@ -500,7 +500,7 @@ async def test_keys_of_a_newer_api_are_carried_or_named(server: Emulator, accoun
     change(server, "ad_sets", ad_set, targets=newer, quality_score=0.7)
     file = anyio.Path(tmp_path / "account.jsonl")
     await account.trees.export(file)
-    (line,) = [line for line in lines_of(await file.read_bytes()) if line["id"] == ad_set["id"]]
+    (line,) = [line for line in lines_of(await file.read_bytes()) if line.get("id") == ad_set["id"]]
     assert (line["targets"]["weather"], line["quality_score"]) == (["RAIN"], 0.7)
     assert sorted(line["newer"]) == ["quality_score", "targets.platforms[0]", "targets.weather"]
     assert parse(await file.read_bytes())
@@ -615,6 +615,39 @@ async def test_a_clone_goes_on_by_its_receipt(server: Emulator, account: AdAccou
         await account.trees.clone_campaign(campaign, start=SOON, receipt=receipt, publish=True)
     with pytest.raises(InvalidRequest, match="is of other lines or options"):
         await account.trees.clone_campaign(campaign, name="Another", start=SOON, receipt=receipt)
+
+
+async def test_a_clone_of_an_ad_set_goes_on_by_its_receipt(
+    server: Emulator, account: AdAccount, tmp_path: Path
+) -> None:
+    here, receipt = server.store.account(server.ad_account_id), anyio.Path(tmp_path / "receipt")
+    campaign = change(server, "campaigns", first_campaign(server), status="PAUSED")
+    ad_set = change(server, "ad_sets", ad_sets_of(server, campaign["id"])[0], delivery="OFF", is_paused=True)
+
+    async def clone(*, publish: bool = False) -> DraftTree:
+        return await account.trees.clone_ad_set(ad_set["id"], start=SOON, receipt=receipt, publish=publish)
+
+    server.add_fault("error", operation="createAdDraft", status=403)
+    with pytest.raises(RequestRejected):
+        await clone()
+    server.clear_faults()
+    first = await clone()
+    # As a kill leaves it amid the ads: the draft is known, and whatever it holds is made anew.
+    lines = (await receipt.read_bytes()).splitlines(keepends=True)
+    await receipt.write_bytes(b"".join(lines[:-1]))
+    second = await clone()
+    assert first.ids.keys() == second.ids.keys()
+    assert [one["id"] for one in here.ad_set_drafts] == [second.ids[ad_set["id"]]]
+    done = await clone(publish=True)
+    assert (done.published, done.differences, done.ids) == (True, [], second.ids)
+    # As a kill leaves it before the last line: it is live already.
+    await receipt.write_bytes((await receipt.read_bytes()).rsplit(b"\n", 2)[0] + b"\n")
+    again = await clone(publish=True)
+    assert (again.published, again.differences) == (True, [])
+    assert (await account.ad_sets.get(done.ids[ad_set["id"]])).delivery == "OFF"
+    with pytest.raises(InvalidRequest, match="has this copy already, whole: nothing was sent"):
+        await clone(publish=True)
+    assert len([one for one in here.ad_sets if one["name"].endswith("(copy)")]) == 1
 
 
 async def test_two_imports_with_one_receipt_make_nothing_twice(

@@ -255,8 +255,36 @@ async def test_an_exported_account_can_be_made_anew(account: AdAccount, tmp_path
         (b'{"kind": "campaign"}', "line 1: it has no id"),
         (b'{"kind": "campaign", "id": "a"}\n\n{"kind": "campaign", "id": "a"}', "line 3: a is on line 1, too"),
         (b"no json", "line 1: "),
+        (b'{"kind": "export", "form": 2}', "line 1: a later version of this program wrote the file"),
+        (
+            b'{"kind": "end", "campaign": 1, "ad_set": 0, "ad": 0}',
+            "line 1: the file ends with campaign 1, .*: it was cut",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_read_names_its_line(line: bytes, problem: str) -> None:
     with pytest.raises(InvalidRequest, match=problem):
         parse(line)
+
+
+async def test_a_file_that_was_cut_or_put_together_wrongly_is_refused(
+    account: AdAccount, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = anyio.Path(tmp_path / "account.jsonl")
+    await account.trees.export(file)
+    content = await file.read_bytes()
+    lines = content.splitlines(keepends=True)
+    whole = parse(content)
+    for cut in (
+        *(lines[:end] for end in range(1, len(lines))),
+        lines[2:],
+        lines[:3] + lines[4:],
+        [*lines[:-1], *lines],
+    ):
+        with pytest.raises(InvalidRequest, match=r"it was cut|its parent|is on line"):
+            parse(b"".join(cut))
+    assert parse(b"".join(lines[1:-1])) == parse(content.replace(b"\n", b"\r\n")) == whole
+    await file.write_bytes(b"".join(lines[1:-1]))
+    assert "cut off" not in caplog.text
+    await account.trees.load(file, start=SOON)
+    assert "account.jsonl does not say where it ends: whether lines were cut off cannot be told" in caplog.text

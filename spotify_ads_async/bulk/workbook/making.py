@@ -1,28 +1,34 @@
 """Making what is new: media are uploaded and drafts are made, each as soon as what it needs is there.
 
+Drafts of ads are made while their media are still processed. A server that refuses them so is asked again when they are
+ready. A file that turns out to be of no use makes the ads that name it invalid.
+
 Every create has an idempotency key that the plan keeps, so that a run that was killed makes nothing twice: the next one
 asks again with the same key. Children of what could not be made are not tried.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
 import anyio
 import msgspec
 from anyio.streams.memory import MemoryObjectReceiveStream
 
+from spotify_ads_async.bulk.store.draft_tables import CampaignState
 from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS
 from spotify_ads_async.bulk.workbook.media import MediaUploads
 from spotify_ads_async.bulk.workbook.records import NewItem, NewState
 from spotify_ads_async.bulk.workbook.work import Work
-from spotify_ads_async.errors import AuthenticationError, SpotifyAdsError
+from spotify_ads_async.errors import AuthenticationError, RequestRejected, SpotifyAdsError
 
 __all__ = ["Making"]
 
-_Kind: TypeAlias = Literal["item", "media"]
+_Kind: TypeAlias = Literal["item", "media", "ready media"]
 
 
 class Making:
@@ -34,12 +40,25 @@ class Making:
         self._dependents: defaultdict[tuple[_Kind, int], list[int]] = defaultdict(list)
         self._needs: dict[int, int] = {}
         self._ready, self._jobs = anyio.create_memory_object_stream[int](math.inf)
+        self._uploads = MediaUploads(
+            work,
+            arrived=functools.partial(self._fulfil, "media"),
+            ready=functools.partial(self._fulfil, "ready media"),
+            failed=self._without_media,
+        )
 
     async def run(self) -> None:
         """Make everything, or as much as can be made until the run is to stop."""
         work = self._work
-        media = sorted({number for one in self._open for number in work.items[one].media.values()})
-        uploads = MediaUploads(work, self._has_media, self._without_media)
+        wanted = {number for one in self._open for number in work.items[one].media.values()}
+        # Drafts that an earlier run made may name files that were not ready when it ended.
+        wanted |= {
+            number
+            for one in work.items.values()
+            if one.state is NewState.MADE and work.campaigns[one.campaign].state is CampaignState.OPEN
+            for number in one.media.values()
+            if work.media[number].asset_id
+        }
         with self._ready, self._jobs:
             for number in sorted(self._open):
                 self._enqueue(work.items[number])
@@ -48,7 +67,7 @@ class Making:
                 async with anyio.create_task_group() as tasks:
                     for _ in range(min(work.options.concurrency, len(self._open))):
                         tasks.start_soon(self._make_ready, self._jobs.clone())
-                    await uploads.run([work.media[number] for number in media])
+                    await self._uploads.run([work.media[number] for number in sorted(wanted)])
                 watch.cancel_scope.cancel()
 
     async def _end_when_stopping(self) -> None:
@@ -61,6 +80,9 @@ class Making:
         needs: list[tuple[_Kind, int]] = [("media", number) for number in set(item.media.values())]
         if item.parent in self._open:
             needs.append(("item", item.parent))
+        self._wait_for(item, needs)
+
+    def _wait_for(self, item: NewItem, needs: Sequence[tuple[_Kind, int]]) -> None:
         self._needs[item.number] = len(needs)
         for need in needs:
             self._dependents[need].append(item.number)
@@ -79,14 +101,16 @@ class Making:
         if not self._open:
             self._ready.close()
 
-    def _has_media(self, number: int) -> None:
-        self._fulfil("media", number)
-
     async def _without_media(self, number: int, reason: str) -> None:
-        for dependent in self._dependents.pop(("media", number), ()):
-            if dependent in self._open:
-                item = self._work.items[dependent]
-                await self._give_up(item, reason, next(field for field, one in item.media.items() if one == number))
+        for item in list(self._work.items.values()):
+            field = next((field for field, one in item.media.items() if one == number), "")
+            if not field:
+                continue
+            if item.number in self._open:
+                await self._give_up(item, reason, field)
+            elif item.state is NewState.MADE:
+                advice = "its draft is there and names it: undo this plan, put another file in place, and plan again"
+                await self._work.settle([item], NewState.INVALID, f"{reason}; {advice}", field=field)
 
     async def _give_up(self, item: NewItem, reason: str, field: str = "") -> None:
         """Say why something cannot be made; what is in it is not tried."""
@@ -114,6 +138,7 @@ class Making:
 
     async def _make(self, item: NewItem) -> None:
         work, kind = self._work, NEW_KINDS[item.plural]
+        processing = self._uploads.processing & {*item.media.values()}
         work.progress.requests += 1
         try:
             request = msgspec.convert(self._body(item), type=kind.draft.create.body)
@@ -122,6 +147,10 @@ class Making:
             await self._give_up(item, str(problem))
             return
         except SpotifyAdsError as problem:
+            if isinstance(problem, RequestRejected) and processing:
+                still = processing & self._uploads.processing
+                self._wait_for(item, [("ready media", number) for number in still])
+                return
             if isinstance(problem, AuthenticationError):
                 work.stop(f"the credentials were refused: {problem}")
             doubt = (
@@ -131,8 +160,10 @@ class Making:
             return
         draft_id = str(made.id)
         campaign = work.campaigns[item.campaign] if not kind.parent else None
+        # Whether one of its media turned out to be of no use meanwhile.
+        state = NewState.MADE if item.number in self._open else NewState.INVALID
         await work.record(
-            [msgspec.structs.replace(item, state=NewState.MADE, draft_id=draft_id)],
+            [msgspec.structs.replace(work.items[item.number], state=state, draft_id=draft_id)],
             None if campaign is None else msgspec.structs.replace(campaign, draft_id=draft_id),
             tells=False,
         )

@@ -22,6 +22,8 @@ __all__ = ["MediaUploads"]
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 10.0, 1.6
 _PATIENCE_SECONDS = 900.0
+_SMALL_BYTES, _SMALL_AT_ONCE = 2_000_000, 48
+"""Small files go first and many at once, so that the server works on them while drafts are made."""
 _READY = "READY"
 _WITHOUT_FILE = frozenset({None, "WAITING_UPLOAD"})
 
@@ -31,16 +33,30 @@ class MediaUploads:
 
     Args:
         work: what the run shares.
-        ready: told the number of a file that ads can use from now on.
+        arrived: told the number of a file that the server has: drafts can name it, though it may still be processed.
+        ready: told the number of a file that ads can go live with from now on.
         failed: told the number of a file that they cannot use, and why.
     """
 
-    def __init__(self, work: Work, ready: Callable[[int], None], failed: Callable[[int, str], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        work: Work,
+        *,
+        arrived: Callable[[int], None],
+        ready: Callable[[int], None],
+        failed: Callable[[int, str], Awaitable[None]],
+    ) -> None:
         self._work = work
+        self._has_arrived = arrived
         self._ready = ready
         self._failed = failed
         self._processing: dict[str, tuple[MediaItem, float]] = {}
         self._sending = True
+
+    @property
+    def processing(self) -> set[int]:
+        """The numbers of the files that the server has and still processes."""
+        return {item.number for item, _ in self._processing.values()}
 
     async def run(self, items: Iterable[MediaItem]) -> None:
         """Upload what is not there yet, and return when each file is ready or has failed, or the run is to stop."""
@@ -54,11 +70,14 @@ class MediaUploads:
             missing = await self._without_uploaded(missing)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._await_processing)
-            await some_at_once(self._upload, missing)
+            small = await anyio.to_thread.run_sync(_small, missing)
+            await some_at_once(self._upload, small, at_once=_SMALL_AT_ONCE)
+            await some_at_once(self._upload, [one for one in missing if one not in small])
             self._sending = False
 
     def _await(self, item: MediaItem, asset_id: str) -> None:
         self._processing[asset_id] = item, time.monotonic() + _PATIENCE_SECONDS
+        self._has_arrived(item.number)
 
     def _asset_name(self, item: MediaItem) -> str:
         """The name of an asset: the file's, and a mark of this plan by which a later run knows it again."""
@@ -109,16 +128,20 @@ class MediaUploads:
         try:
             require_usable(asset, Path(item.path).name)
         except SpotifyAdsError as problem:
+            self._processing.pop(str(asset.id), None)
             await self._give_up(item, problem)
             return
         if asset.status == _READY:
             self._processing.pop(str(asset.id), None)
+            self._has_arrived(item.number)
             self._ready(item.number)
         elif str(asset.id) not in self._processing:
             self._await(item, str(asset.id))
 
-    async def _give_up(self, item: MediaItem, problem: Exception | str) -> None:
-        await self._work.uploaded(item.number, "")
+    async def _give_up(self, item: MediaItem, problem: Exception) -> None:
+        # An ad's draft that names the asset keeps naming it: uploading the file once more would not mend that.
+        if not any(item.number in one.media.values() and one.is_there for one in self._work.items.values()):
+            await self._work.uploaded(item.number, "")
         await self._failed(item.number, f"{Path(item.path).name} could not be uploaded: {problem}")
 
     async def _await_processing(self) -> None:
@@ -153,3 +176,8 @@ class MediaUploads:
                     f"asset {asset_id} is not ready after {_PATIENCE_SECONDS:.0f} s: resume the plan to go on waiting"
                 )
                 await self._failed(item.number, f"{Path(item.path).name}: {waited}")
+
+
+def _small(items: Sequence[MediaItem]) -> list[MediaItem]:
+    """Those with a small file. One that is gone is among them: its upload says so."""
+    return [one for one in items if not (path := Path(one.path)).exists() or path.stat().st_size <= _SMALL_BYTES]

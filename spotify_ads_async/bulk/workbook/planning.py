@@ -26,6 +26,7 @@ from spotify_ads_async.bulk.workbook.products import NewProducts
 from spotify_ads_async.bulk.workbook.records import MediaItem, NewItem, WorkbookHeader
 from spotify_ads_async.bulk.workbook.resolving import Known, Resolver
 from spotify_ads_async.bulk.workbook.store import write_plan
+from spotify_ads_async.bulk.workbook.template import is_example
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.models import AssetType
@@ -35,6 +36,7 @@ from spotify_ads_async.pagination import ListCall
 __all__ = ["plan_file"]
 
 _SHOWN_HIDDEN = 5
+_EXAMPLE = "is the example of the template, which is not made: delete the row, or write your own over it"
 
 _PAGE = 50
 _ARCHIVED = "ARCHIVED"
@@ -106,6 +108,8 @@ async def _plan_workbook(
         reason = f"has more than one sheet of {twice} ({names}): --sheet says which one, or put them into one sheet"
         raise BadChanges([Problem(file=source.shown, line=0, reason=reason, fatal=True)])
     rows, named = await anyio.to_thread.run_sync(_read_new_rows, readers, source.left_out)
+    if examples := [one.problem(_EXAMPLE, "name") for one in rows if is_example(one.kind.plural, one.name)]:
+        raise BadChanges(examples)
     source = msgspec.structs.replace(source, products=await AdProducts.read(ads))
     made: list[tuple[str, Path]] = []
     try:

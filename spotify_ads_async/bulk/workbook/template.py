@@ -25,7 +25,7 @@ from spotify_ads_async.spreadsheets.writing import SheetColumn, WorkbookWriter
 if TYPE_CHECKING:
     from spotify_ads_async.trees import CampaignTree
 
-__all__ = ["cell_of", "example_cells", "sheet_column", "write_template"]
+__all__ = ["cell_of", "example_cells", "is_example", "sheet_column", "write_template"]
 
 # What most people need, in the order in which they think of it. Every other column may be added by its name.
 _USUAL: Mapping[str, Sequence[str]] = {
@@ -211,6 +211,11 @@ def example_cells(kind: NewKind, begin: datetime) -> Mapping[str, str | int]:
     """The cells of one example, whose flight begins at a time."""
     times = {"start_time": begin, "end_time": begin + timedelta(days=30)} if kind.plural == "ad sets" else {}
     return {**_EXAMPLES[kind.plural], **{name: moment.strftime("%Y-%m-%dT%H:%M:%SZ") for name, moment in times.items()}}
+
+
+def is_example(plural: str, name: str) -> bool:
+    """Whether something new has the name of the template's example, which nobody means to make."""
+    return name == _EXAMPLES[plural]["name"]
 
 
 def _live_rows(kind: NewKind, tree: CampaignTree) -> list[Mapping[str, Any]]:

@@ -14,7 +14,7 @@ from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.events import StoreLost, StoreRegained
 from spotify_ads_async.governor.limits import Limit
 from spotify_ads_async.governor.shared.conversation import Conversation
-from spotify_ads_async.governor.shared.store import Store
+from spotify_ads_async.governor.shared.store import Store, lift_pauses
 from spotify_ads_async.governor.wait_queue import PendingRequest
 from spotify_ads_async.governor.window import Window
 
@@ -29,46 +29,38 @@ _GOODBYE_SECONDS = 1.0
 
 
 class Claims:
-    """Claims tokens for a governor's requests: one exchange at a time; while it is under way, the next collects.
-
-    Args:
-        store: where the windows are kept.
-        adaptive: whose requests need the tokens.
-        limits: the governor's limits.
-        on_failure: what happens while the store is away.
-    """
+    """Claims tokens for a governor's requests: one exchange at a time; while it is under way, the next collects."""
 
     def __init__(
         self, store: Store, adaptive: AdaptiveLimits, limits: tuple[Limit, ...], on_failure: OnStoreFailure
     ) -> None:
         self.store, self.exchanges = store, 0
-        self.conversation = Conversation(adaptive, limits)
+        self._conversation = Conversation(adaptive, limits)
         self._scheduler, self._on_failure, self._now = adaptive.scheduler, on_failure, adaptive.scheduler.clock
-        self._task: asyncio.Task[None] | None = None
-        self._wake, self._news_told = asyncio.Event(), asyncio.Event()
+        self._wake = asyncio.Event()
         self._closing = False
+        self._forked()
+        scheduler = self._scheduler
+        scheduler.on_starved, scheduler.on_fork, scheduler.on_refusal = self._starved, self._forked, self._refused
+
+    def _forked(self) -> None:
+        self._task: asyncio.Task[None] | None = None
         self._problem: StoreUnavailable | None = None
         self._away_since: float | None = None
         self._retry_at = -math.inf
-        scheduler = self._scheduler
-        scheduler.on_starved, scheduler.on_fork, scheduler.on_news = self._starved, self._forked, self.tell
+        self._conversation.begin_anew()
 
     @property
     def away_for(self) -> float | None:
         """Seconds since the store was last heard of, None while it answers."""
         return None if self._away_since is None else self._now() - self._away_since
 
-    def tell(self, windows: tuple[Window, ...], *, lift: bool = False) -> None:
-        """Something happened that other processes should know at once: a refusal, or a pause that is ended by hand."""
-        self.conversation.tell(windows, lift=lift)
-        self._start()
-        self._news_told.clear()
+    async def lift(self, limit: str | None, client_id: str | None) -> None:
+        """End pauses by hand in the store, if it answers: other processes hear of it there."""
+        with contextlib.suppress(StoreUnavailable):
+            await lift_pauses(self.store, limit=limit, identity=client_id)
+        self._conversation.ask_soon()
         self._wake.set()
-
-    async def heard(self) -> None:
-        """Return when the store knows what was told, or cannot be reached."""
-        if self._task is not None and self._away_since is None:
-            await self._news_told.wait()
 
     async def aclose(self) -> None:
         """Tell the store the rest, and end."""
@@ -86,25 +78,25 @@ class Claims:
         """A request has to wait: see to it that the store is asked. Answers why it need not wait."""
         self._start()
         if self._problem is not None and self._on_failure == "fail":
-            self.conversation.has_to_tell(())  # so that the store is asked again whether it is back
+            self._conversation.keep_asking()  # whether the store is back
             return _lost(self._problem)
-        if self.conversation.ask(request):
+        if self._conversation.ask(request):
             self._wake.set()
         return None
 
+    def _refused(self, windows: tuple[Window, ...]) -> None:
+        """The server refused a request: other processes should know at once."""
+        self._conversation.news.update(windows)
+        self._start()
+        self._wake.set()
+
     def _start(self) -> None:
         loop, task = asyncio.get_running_loop(), self._task
-        if task is not None and task.get_loop() is not loop:
-            self.conversation.abandon()
-        elif task is not None and not task.done():
+        if task is not None and task.get_loop() is loop and not task.done():
             return
-        self._wake, self._news_told = asyncio.Event(), asyncio.Event()
+        self._wake = asyncio.Event()
         # An empty context: the task outlives the call that happened to start it, and must not carry its variables.
         self._task = loop.create_task(self._run(), name="shared quota", context=contextvars.Context())
-
-    def _forked(self) -> None:
-        self._task = self._problem = self._away_since = None
-        self.conversation.forget()
 
     async def _run(self) -> None:
         try:
@@ -112,9 +104,9 @@ class Claims:
             while not self._closing and not (self._task is not None and self._task.cancelling()):
                 self._wake.clear()
                 now = self._now()
-                due = self.conversation.due(now)
+                due = self._conversation.due(now)
                 if self._away_since is not None:
-                    due = self._retry_at if self.conversation.is_busy(now) else math.inf
+                    due = self._retry_at if self._conversation.is_busy(now) else math.inf
                 if due <= now:
                     await self._exchange()
                 elif due == math.inf:
@@ -132,38 +124,29 @@ class Claims:
             logger.exception("claiming shared quota failed")
             reason = str(problem)
             self._scheduler.refuse_everybody(lambda: StoreUnavailable(f"the shared quota cannot be claimed: {reason}"))
-        finally:
-            self._news_told.set()
 
     async def _exchange(self) -> None:
-        """One exchange.
-
-        A second try where the first failed at once, as it does on a connection that the store closed.
-        """
-        for attempt in (1, 2):
-            said = self.conversation.message()
+        """One exchange, and another where it failed at once, as it does on a connection that the store closed."""
+        for last_try in (False, True):
+            said = self._conversation.message()
             self.exchanges += 1
             try:
-                reply = await self.store.exchange(said.message)
+                reply = await self.store.exchange(said.exchange)
             except BaseException as problem:
-                self.conversation.unanswered(said)
+                self._conversation.unanswered(said)
                 if not isinstance(problem, StoreUnavailable):
                     raise
-                if attempt == 2 or self._now() - said.asked_at > self.conversation.lease / 12:
+                if last_try or self._now() - said.asked_at > self._conversation.lease / 12:
                     self._store_lost(problem)
                     return
             else:
-                if self._away_since is not None:
-                    self._store_regained(self._now() - self._away_since)
-                self.conversation.take_in(said, reply, self.store.name)
-                if not self.conversation.has_news():
-                    self._news_told.set()
+                self._store_answered()
+                self._conversation.take_in(said, reply, self.store.name)
                 return
 
     def _store_lost(self, problem: StoreUnavailable) -> None:
         now = self._now()
-        self._retry_at, self._problem = now + self.conversation.lease / 12, problem
-        self._news_told.set()
+        self._retry_at, self._problem = now + self._conversation.lease / 12, problem
         if self._away_since is None:
             self._away_since = now
             logger.warning("%s (until it can: %s)", problem, self._on_failure)
@@ -172,20 +155,19 @@ class Claims:
         if self._on_failure == "fail":
             self._scheduler.refuse_everybody(lambda: _lost(problem))
 
-    def _store_regained(self, away: float) -> None:
-        self._away_since = self._problem = None
-        logger.warning("%s answers again after %.1f s", self.store.name, away)
-        self._scheduler.listeners.emit(StoreRegained(store=self.store.name, away=away))
+    def _store_answered(self) -> None:
+        if (away := self.away_for) is not None:
+            self._away_since = self._problem = None
+            logger.warning("%s answers again after %.1f s", self.store.name, away)
+            self._scheduler.listeners.emit(StoreRegained(store=self.store.name, away=away))
 
     async def _goodbye(self) -> None:
         """The last exchange: the store hears of everything that is over."""
+        said = self._conversation.message(leaving=True)
         with contextlib.suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(_GOODBYE_SECONDS):
-                said = self.conversation.message(leaving=True)
-                if said.message.windows and self._away_since is None:
-                    await self.store.exchange(said.message)
-                    for account, report in zip(said.accounts, said.message.windows, strict=True):
-                        account.told(report)
+                if said.exchange.windows and self._away_since is None:
+                    await self.store.exchange(said.exchange)
         with contextlib.suppress(StoreUnavailable, TimeoutError, OSError):
             async with asyncio.timeout(_GOODBYE_SECONDS):
                 await self.store.aclose()

@@ -11,21 +11,12 @@ import math
 import os
 import socket
 import uuid
-from collections import deque
+from typing import NamedTuple
 
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
-from spotify_ads_async.governor.forecast import Outlook
-from spotify_ads_async.governor.limits import Limit
-from spotify_ads_async.governor.shared.grants import (
-    Account,
-    FlowGrants,
-    Grant,
-    Utterance,
-    awake,
-    lease_seconds,
-    microseconds,
-)
-from spotify_ads_async.governor.shared.store import Claim, Exchange, Reply, WindowReply
+from spotify_ads_async.governor.grants import Grant, Grants, Outlook, awake
+from spotify_ads_async.governor.limits import Limit, lease_seconds
+from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, Pause, Reply, WindowReply, WindowReport
 from spotify_ads_async.governor.wait_queue import Flow, PendingRequest
 from spotify_ads_async.governor.window import Window
 
@@ -37,150 +28,132 @@ _POLL_SECONDS, _POLL_SHARE = 0.2, 0.1
 _TRIPS_AHEAD = 1.5
 _MOST_FLOWS_IN_A_MESSAGE = 64
 _PAUSE_MARGIN_SECONDS = 0.05
-_JUMP_SECONDS, _DRIFT = 0.05, 0.001
+_DRIFT, _JUMP_SECONDS = 0.0005, 0.05  # so far clocks run apart; beyond that somebody set one of them
+_NO_EPOCH = "?"  # of a set that cannot be trusted: whoever says it makes the store close the window
+_NOTHING_KNOWN = Outlook(free=0, out=0, due=(), opens_at=-math.inf, active=1, others_waiting=0, epoch="", lifts=-1)
+
+
+class Message(NamedTuple):
+    """One message and its subjects; when it was written, by the governor's clock and by one that never stands still."""
+
+    exchange: Exchange
+    asked_at: float
+    awake_at: float
+    windows: list[Window]
+    asking: list[Flow]
+    claims: list[tuple[Grants, Claim]]
+    told: list[tuple[Grants, dict[int, float]]]
+    news: set[Window]
 
 
 class Conversation:
-    """The process's side of the shared rule.
-
-    Args:
-        adaptive: whose requests need the tokens, and whom to tell of what other processes' requests met.
-        limits: the governor's limits.
-    """
+    """The process's side of the shared rule, for the requests of one governor."""
 
     def __init__(self, adaptive: AdaptiveLimits, limits: tuple[Limit, ...]) -> None:
         self._adaptive, self._scheduler = adaptive, adaptive.scheduler
         self.now = self._scheduler.clock
         self.lease = lease_seconds(limits)
         self._poll = min([_POLL_SECONDS, *(limit.window * _POLL_SHARE for limit in limits)])
-        self._longest_cycle = max((limit.window for limit in limits), default=0.0)
-        self._accounts: dict[Window, Account] = {}
-        self._flows: dict[Flow, FlowGrants] = {}
-        self._waiting: dict[Flow, FlowGrants] = {}
-        self._touched: set[Account] = set()
-        self._doubts: list[PendingRequest] = []
-        self._begin_anew()
+        self._matters_for = self.lease + max((limit.window for limit in limits), default=0.0)
+        self._asking: dict[Flow, Grants] = {}  # somebody waits
+        self._open: dict[Flow, Grants] = {}  # something was claimed, and the store has not heard the end of it
+        self.begin_anew()
 
-    def _begin_anew(self) -> None:
-        """A process of its own."""
+    def begin_anew(self) -> None:
+        """This process is one of its own: nothing that a parent claimed belongs to it."""
+        for grants in self._open.values():
+            grants.forget()
+        self._asking, self._open = {}, {}
+        self.news: set[Window] = set()
+        self._doubts: list[PendingRequest] = []
         self._owner, self._label, self._numbers = uuid.uuid4().hex[:12], f"{socket.gethostname()}:{os.getpid()}", 1
-        self._trip = 0.0
-        self._last_at = self._matters_until = -math.inf
+        self._trip, self._matters_until, self._last_at = 0.0, -math.inf, -math.inf
         self._heard: tuple[int, float, float] | None = None
 
-    def forget(self) -> None:
-        """This process is a fork: nothing of the parent's is its own."""
-        for collection in (self._waiting, self._touched, self._doubts):
-            collection.clear()
-        for account in self._accounts.values():
-            account.settled, account.unused, account.news, account.lift = {}, set(), False, False
-        for grants in self._flows.values():
-            grants.granted.clear()
-            grants.in_flight.clear()
-        self._begin_anew()
-
-    def abandon(self) -> None:
-        """The event loop is another one: nobody will hear the answers to what was sent from the one that is over."""
-        self._waiting.clear()
-        for grants in self._flows.values():
-            for number in list(grants.in_flight):
-                grants.settle(number, self.now() + self._scheduler.counted_within)
-            grants.keep(0)
-
-    def flow(self, windows: tuple[Window, ...], owner: str) -> Flow:
-        """A flow whose windows the store keeps."""
-        accounts = tuple(self._accounts.setdefault(window, Account(window)) for window in windows)
-        grants = FlowGrants(accounts, self.now, self.has_to_tell)
-        flow = Flow(windows, owner, grants)
-        self._flows[flow] = grants
-        return flow
-
-    def has_to_tell(self, accounts: tuple[Account, ...]) -> None:
-        """With the next exchange, that is: there is no hurry."""
-        self._touched.update(accounts)
-        self._matters_until = self.now() + self.lease + self._longest_cycle
-
-    def has_news(self) -> bool:
-        """Whether something is to be told that others should know at once."""
-        return any(account.news for account in self._touched)
-
-    def tell(self, windows: tuple[Window, ...], *, lift: bool) -> None:
-        """Something happened that others should know at once."""
-        for account in (self._accounts[window] for window in windows):
-            account.news, account.lift = True, account.lift or lift
-            self._touched.add(account)
-        if lift:
-            self._ask_soon()
-
-    def _ask_soon(self) -> None:
+    def ask_soon(self) -> None:
         """What is known of when tokens come holds no longer."""
-        for grants in self._waiting.values():
+        for grants in self._asking.values():
             grants.ask_at = -math.inf
+
+    def keep_asking(self) -> None:
+        """The store must go on hearing of this process while what it has out matters."""
+        self._matters_until = self.now() + self._matters_for
 
     def ask(self, request: PendingRequest) -> bool:
         """A request has to wait. Answers whether the store is to be asked at once."""
-        flow, grants = request.flow, self._flows[request.flow]
-        # Until now it lacked nothing, or those who wait are bulk, and leave a reserve.
-        if flow.waiting - 1 <= len(grants.granted) or (
-            len(flow.interactive) == 1 and request.number in flow.interactive
-        ):
+        flow, grants = request.flow, request.flow.grants
+        if grants is None:
+            return False
+        first_interactive = len(flow.interactive) == 1 and request.number in flow.interactive
+        if first_interactive or flow.waiting - 1 <= len(grants.usable):  # bulk leaves a reserve; nothing was lacking
             grants.ask_at = -math.inf
-        self._waiting[flow] = grants
+        self._asking[flow] = grants
         if request.expires_at < math.inf:
             self._doubts.append(request)
         return grants.ask_at <= self.now()
 
     def is_busy(self, now: float) -> bool:
         """Whether there is something to tell or to ask, or the store must hear of this process."""
-        return self._scheduler.queue.length > 0 or bool(self._touched) or now < self._matters_until
+        return self._scheduler.queue.length > 0 or bool(self._open or self.news) or now < self._matters_until
 
     def due(self, now: float) -> float:
         """When the store is to be spoken to next, infinite where there is nothing to say any more."""
-        self._waiting = {flow: grants for flow, grants in self._waiting.items() if flow.waiting}
-        if self.has_news():
+        self._asking = {flow: grants for flow, grants in self._asking.items() if flow.waiting}
+        self._open = {flow: grants for flow, grants in self._open.items() if grants}
+        if self.news:
             return now
-        dues = [grants.ask_at for flow, grants in self._waiting.items() if flow.waiting > len(grants.granted)]
+        dues = [grants.ask_at for flow, grants in self._asking.items() if flow.waiting > len(grants.usable)]
         return min([*dues, self._last_at + self.lease / 3] if self.is_busy(now) else dues, default=math.inf)
 
-    def message(self, *, leaving: bool = False) -> Utterance:
+    def message(self, *, leaving: bool = False) -> Message:
         """What to tell and to ask now."""
-        now, awake_at, long_ago = self.now(), awake(), self.now() - self.lease / 3
-        asking = [entry for entry in self._waiting.items() if _lacks(*entry, now)][
-            : 0 if leaving else _MOST_FLOWS_IN_A_MESSAGE
-        ]
-        extended: dict[Account, list[int]] = {}
-        for flow, grants in self._flows.items():
+        now, awake_at = self.now(), awake()
+        news, self.news = self.news, set()
+        tokens: dict[Window, dict[int, float]] = {window: {} for window in news}
+        told: list[tuple[Grants, dict[int, float]]] = []
+        for flow, grants in self._open.items():
             grants.keep(0 if leaving else flow.waiting)
-            for number in grants.long_in_flight(long_ago, now):
-                for account in grants.accounts:
-                    extended.setdefault(account, []).append(number)
-        accounts = dict.fromkeys([*self._touched, *extended, *(one for _, grants in asking for one in grants.accounts)])
-        if leaving or self._last_at <= long_ago:
-            accounts |= dict.fromkeys(account for account in self._accounts.values() if account.window.out)
-        places = {account: place for place, account in enumerate(accounts)}
-        claims: list[Claim] = []
-        for flow, grants in asking:
-            interactive, bulk = self._wish(flow, grants, now)
-            claims.append(Claim([places[account] for account in grants.accounts], self._numbers, interactive, bulk))
-            self._numbers += interactive + bulk
-        message = Exchange(
+            if subject := grants.to_tell(now, self.lease):
+                told.append((grants, subject))
+                for window in flow.windows:
+                    tokens.setdefault(window, {}).update(subject)
+        asking = [flow for flow, grants in self._asking.items() if _lacks(flow, grants, now)]
+        asking = [] if leaving else asking[:_MOST_FLOWS_IN_A_MESSAGE]
+        spoken_of = [window for flow in asking for window in flow.windows]
+        if leaving or self._last_at <= now - self.lease / 3:
+            spoken_of += [
+                window for window in self._scheduler.windows if window.out or _outlook(window).epoch == _NO_EPOCH
+            ]
+        for window in spoken_of:
+            tokens.setdefault(window, {})
+        claims = self._claims(asking, {window: place for place, window in enumerate(tokens)}, now)
+        exchange = Exchange(
             owner=self._owner,
-            label=self._label,
-            lease=microseconds(self.lease),
-            horizon=microseconds(self._horizon()),
-            windows=[account.report(now, extended.get(account, [])) for account in accounts],
-            claims=claims,
+            lease=_microseconds(self.lease),
+            horizon=_microseconds(self._horizon()),
+            windows=[self._report(window, said, now, news=window in news) for window, said in tokens.items()],
+            claims=[claim for _, claim in claims],
             leaving=leaving,
         )
-        return Utterance(message, now, awake_at, list(accounts), [grants for _, grants in asking])
+        return Message(exchange, now, awake_at, list(tokens), asking, claims, told, news)
 
-    def _horizon(self) -> float:
-        """How far ahead tokens are claimed: until after the next exchange, and well within the time for using them."""
-        return min(self._poll + _TRIPS_AHEAD * self._trip, self.lease / 4)
+    def _claims(self, asking: list[Flow], places: dict[Window, int], now: float) -> list[tuple[Grants, Claim]]:
+        """For those who wait and have no grant: first for all interactive requests, then for bulk ones."""
+        found: list[tuple[Grants, Claim]] = []
+        wishes = [(flow, self._wish(flow, self._asking[flow], now)) for flow in asking]
+        for bulk in (False, True):
+            for flow, counts in wishes:
+                if count := counts[bulk]:
+                    self._open[flow] = grants = self._asking[flow]
+                    found.append(
+                        (grants, Claim([places[window] for window in flow.windows], self._numbers, count, bulk))
+                    )
+                    self._numbers += count
+        return found
 
-    def _wish(self, flow: Flow, grants: FlowGrants, now: float) -> tuple[int, int]:
-        """For how many requests of each class to claim: for those that can leave soon and have no grant."""
-        most, horizon = 1_000_000, self._horizon()
+    def _wish(self, flow: Flow, grants: Grants, now: float) -> tuple[int, int]:
+        """How many interactive and how many bulk requests can leave soon and have no grant."""
+        most, horizon = flow.waiting, self._horizon()
         for window in flow.windows:
             if window.paused_until > now + horizon:
                 return 0, 0
@@ -189,67 +162,74 @@ class Conversation:
                 if window.paused_until > now:  # at its end, what it held back leaves
                     soon += window.pause_length / window.pacer.interval
                 most = min(most, 1 + math.ceil(soon))
-        granted = len(grants.granted)
+        granted = len(grants.usable)
         interactive = max(0, min(len(flow.interactive) - granted, most))
         return interactive, max(0, min(flow.waiting - granted, most) - interactive)
 
-    def unanswered(self, said: Utterance) -> None:
-        """The message may or may not have arrived: whatever it claimed is unused, and its news is told again."""
-        for grants, claim in zip(said.asking, said.message.claims, strict=True):
-            grants.drop([*range(claim.first, claim.first + claim.interactive + claim.bulk)])
-        for account, report in zip(said.accounts, said.message.windows, strict=True):
-            account.not_told(report)
+    def _horizon(self) -> float:
+        """How far ahead tokens are claimed: until after the next exchange, and well within the time for using them."""
+        return min(self._poll + _TRIPS_AHEAD * self._trip, self.lease / 4)
 
-    def take_in(self, said: Utterance, reply: Reply, store: str) -> None:
+    def _report(self, window: Window, tokens: dict[int, float], now: float, *, news: bool) -> WindowReport:
+        """What to tell of one window; of its pause where that is news."""
+        window.refresh(now)
+        cycle, epoch = window.cycle * (1.0 + _DRIFT), _outlook(window).epoch
+        left, pause = window.paused_until - now, None
+        if news and left > 0.0:
+            asked = max(left, min(window.asked_until - now, 1e9))
+            pause = Pause(_microseconds(left), _microseconds(asked), window.pause_cause or "")
+        return WindowReport(
+            key=window.key,
+            capacity=window.limit.requests,
+            cycle=_microseconds(cycle),
+            owner=Owner(
+                label=self._label,
+                held=window.out,
+                in_flight=window.in_flight,
+                waiting=window.waiting,
+                interactive=window.wanted(now),
+                withheld=max(window.held_back, window.foreign.expected(max(now, window.paused_until))),
+            ),
+            epoch=epoch if window.out or epoch == _NO_EPOCH else "",
+            tokens=[(number, _microseconds(max(0.0, by + cycle - now))) for number, by in tokens.items()],
+            pause=pause,
+            smooth=window.smooth,
+        )
+
+    def unanswered(self, said: Message) -> None:
+        """The message may or may not have arrived: whatever it claimed is unused, and its news is told again."""
+        for grants, claim in said.claims:
+            grants.drop(range(claim.first, claim.first + claim.count))
+        self.news |= said.news
+
+    def take_in(self, said: Message, reply: Reply, store: str) -> None:
         """What the store answered: news of its windows, and grants."""
         now = self.now()
         took = max(now - said.asked_at, awake() - said.awake_at)
         self._trip = took if self._trip == 0.0 else self._trip + (took - self._trip) * 0.2
         self._last_at = now
-        jumped = bool(reply.windows) and self._clock_jumped(reply.windows[0].time, said, store)
-        replies = dict(zip(said.accounts, reply.windows, strict=True))
-        for (account, heard), report in zip(replies.items(), said.message.windows, strict=True):
-            account.told(report)
-            self._hear(account, heard, now)
-            account.epoch = "?" if jumped else heard.epoch
-            if not account.has_more and not jumped:
-                self._touched.discard(account)
-        for grants, claim, granted in zip(said.asking, said.message.claims, reply.grants, strict=True):
-            self._take_in_grants(grants, claim, granted, said, now, void=jumped)
-            wait = max(_closed_for(account.window, replies[account], now) for account in grants.accounts)
-            grants.ask_at = now + max(self._poll, wait - self._horizon())
+        if self._open:
+            self.keep_asking()
+        jumped = self._clock_jumped(reply.time, said, store)
+        for window, heard in zip(said.windows, reply.windows, strict=True):
+            self._hear(window, heard, _NO_EPOCH if jumped else heard.epoch, now)
+        for grants, numbers in said.told:
+            grants.told(numbers)
+        good_for = -math.inf if jumped else self.lease / 2
+        use_by, awake_by = said.asked_at + good_for, said.awake_at + good_for
+        for (grants, claim), delays in zip(said.claims, reply.grants, strict=True):
+            usable_at = [now + delay / 1e6 for delay in delays]
+            grants.add(Grant(at, number, use_by, awake_by) for number, at in enumerate(usable_at, claim.first))
+        for flow in said.asking:
+            opens_at = max(max(window.paused_until, _outlook(window).next_grant()) for window in flow.windows)
+            self._asking[flow].ask_at = max(now + self._poll, opens_at - self._horizon())
         self._scheduler.serve()
         doubts, self._doubts = self._doubts, []
         for request in doubts:
             self._scheduler.refuse_if_hopeless(request)
 
-    def _take_in_grants(
-        self,
-        grants: FlowGrants,
-        claim: Claim,
-        granted: tuple[list[int], list[int]],
-        said: Utterance,
-        now: float,
-        *,
-        void: bool,
-    ) -> None:
-        interactive, bulk = granted
-        after = claim.first + claim.interactive
-        numbers = [*range(claim.first, claim.first + len(interactive)), *range(after, after + len(bulk))]
-        if void:
-            grants.drop(numbers)
-            return
-        use_by, awake_by = said.asked_at + self.lease / 2, said.awake_at + self.lease / 2
-        delays = zip(numbers, interactive + bulk, strict=True)
-        new = [Grant(now + delay / 1e6, number, use_by, awake_by) for number, delay in delays]
-        grants.granted = deque(sorted([*grants.granted, *new]))
-        self.has_to_tell(())
-
-    def _clock_jumped(self, time: int, said: Utterance, store: str) -> bool:
-        """Whether the store's clock went further between two replies than all the time around both.
-
-        Somebody set it forward.
-        """
+    def _clock_jumped(self, time: int, said: Message, store: str) -> bool:
+        """Whether the store's clock went further between two replies than all the time around both: it was set."""
         before, self._heard = self._heard, (time, said.asked_at, said.awake_at)
         if before is None:
             return False
@@ -259,38 +239,42 @@ class Conversation:
             logger.warning("the clock of %s was set forward: nothing leaves until what was spent before is over", store)
         return jumped
 
-    def _hear(self, account: Account, said: WindowReply, now: float) -> None:
+    def _hear(self, window: Window, said: WindowReply, epoch: str, now: float) -> None:
         """Take in what the store says of one window."""
-        window = account.window
-        if said.lifts > account.lifts >= 0 and not account.news:
+        known = _outlook(window)
+        window.outlook = Outlook(
+            free=said.free,
+            out=said.out,
+            due=tuple(now + due / 1e6 for due in said.due) or known.due,
+            opens_at=now + said.opens / 1e6,
+            active=said.active,
+            others_waiting=said.waiting,
+            epoch=epoch,
+            lifts=said.lifts,
+        )
+        if said.lifts > known.lifts >= 0 and window not in self.news:
             window.lift()
-            self._ask_soon()
-        account.lifts = said.lifts
-        if said.pause is not None and not account.lift:
+            self.ask_soon()
+        if said.pause is not None:
             until = now + said.pause.left / 1e6
             if until > window.paused_until + _PAUSE_MARGIN_SECONDS:
                 window.pause(until, now, said.pause.cause, asked_until=now + said.pause.asked / 1e6)
                 self._scheduler.drop_hopeless(window, now)
         if said.smooth:
             self._adaptive.smooth_out(window)
-        window.active = max(1, said.active)
         if window.smooth:
             window.reckon_reserved()
-        known = self._scheduler.outlooks.get(window)
-        due = tuple(now + due / 1e6 for due in said.due) if said.due or known is None else known.due
-        opens_at = now + said.opens / 1e6
-        self._scheduler.outlooks[window] = Outlook(said.free, said.out, due, opens_at, said.active, said.waiting)
 
 
-def _lacks(flow: Flow, grants: FlowGrants, now: float) -> bool:
-    """Whether the store is to be asked for tokens now.
-
-    Also where grants became void, because the process stood still.
-    """
-    return flow.waiting > len(grants.granted) and grants.ask_at <= now
+def _lacks(flow: Flow, grants: Grants, now: float) -> bool:
+    """Whether the store is to be asked for tokens: also where grants became void, because the process stood still."""
+    return flow.waiting > len(grants.usable) and grants.ask_at <= now
 
 
-def _closed_for(window: Window, said: WindowReply, now: float) -> float:
-    """Seconds for which nothing will be granted: the set is closed, a pause, or no token is there."""
-    empty = said.due[0] if said.due and said.free == 0 else 0
-    return max(max(said.opens, empty) / 1e6, window.paused_until - now)
+def _outlook(window: Window) -> Outlook:
+    return window.outlook or _NOTHING_KNOWN
+
+
+def _microseconds(seconds: float) -> int:
+    """Rounded up."""
+    return math.ceil(seconds * 1e6)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import importlib.resources
 import os
-from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar, cast
+from collections.abc import Awaitable
+from typing import Any, Protocol
 
 import msgspec
 
@@ -33,24 +34,26 @@ except ImportError as missing:
 
 __all__ = ["RedisStore"]
 
-ResultT = TypeVar("ResultT")
-
-_SCRIPT = (importlib.resources.files("spotify_ads_async.governor.shared") / "ledger.lua").read_text(encoding="utf-8")
-_SCRIPT_NAME = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
+_LEDGER = (importlib.resources.files("spotify_ads_async.governor.shared") / "ledger.lua").read_text(encoding="utf-8")
+_LOOK = """
+local time, found = redis.call('TIME'), {}
+for _, key in ipairs(redis.call('HKEYS', KEYS[1])) do
+  local state, tokens = redis.call('GET', ARGV[1] .. 'state:' .. key), ARGV[1] .. 'tokens:' .. key
+  if state then table.insert(found, {key, state, redis.call('ZRANGE', tokens, 0, -1, 'WITHSCORES')}) end
+  if not state then redis.call('HDEL', KEYS[1], key) end
+end
+return {time[1] * 1000000 + time[2], found}
+"""
 _FIRST_PATIENCE = 4.0
 """The first exchange is several trips: to connect, to greet, to send the script."""
 _GOODBYE_SECONDS = 0.5
 
 
 class _Client(Protocol):
-    """The few calls that are made of any of the three kinds of client."""
+    """What is called of any of the three kinds of client."""
 
-    def evalsha(self, sha: str, numkeys: int, *keys_and_args: str | bytes) -> Awaitable[bytes]: ...
-    def eval(self, script: str, numkeys: int, *keys_and_args: str | bytes) -> Awaitable[bytes]: ...
-    def hkeys(self, name: str) -> Awaitable[list[bytes]]: ...
-    def hdel(self, name: str, *keys: bytes) -> Awaitable[int]: ...
-    def get(self, name: str) -> Awaitable[bytes | None]: ...
-    def zrange(self, name: str, start: int, end: int, *, withscores: bool) -> Awaitable[list[tuple[bytes, float]]]: ...
+    def evalsha(self, sha: str, numkeys: int, *keys_and_args: str | bytes) -> Awaitable[Any]: ...
+    def eval(self, script: str, numkeys: int, *keys_and_args: str | bytes) -> Awaitable[Any]: ...
     def aclose(self) -> Awaitable[None]: ...
 
 
@@ -82,35 +85,18 @@ class RedisStore:
         """One call of the function."""
         keys = [f"{self._prefix}2:memory", self._index]
         for report in message.windows:
-            keys += [f"{self._prefix}2:tokens:{report.key}", self._state_of(report.key)]
-        values = [*keys, msgspec.msgpack.encode(message), self._prefix]
-
-        async def step(client: _Client) -> bytes:
-            try:
-                return await client.evalsha(_SCRIPT_NAME, len(keys), *values)
-            except NoScriptError:  # a fresh server, a flush or a failover: send the text, which the server then keeps
-                return await client.eval(_SCRIPT, len(keys), *values)
-
-        return msgspec.msgpack.decode(await self._within(step), type=Reply)
+            keys += [f"{self._prefix}2:tokens:{report.key}", f"{self._prefix}2:state:{report.key}"]
+        answer = await self._run(_LEDGER, keys, msgspec.msgpack.encode(message), self._prefix)
+        return msgspec.msgpack.decode(answer, type=Reply)
 
     async def look(self) -> list[KeptWindow]:
         """Every window of the namespace."""
-
-        async def step(client: _Client) -> list[KeptWindow]:
-            found: list[KeptWindow] = []
-            for key in sorted(await client.hkeys(self._index)):
-                data = await client.get(self._state_of(key.decode()))
-                if data is None:
-                    await client.hdel(self._index, key)
-                    continue
-                seconds, rest = cast("list[bytes]", await client.eval("return redis.call('TIME')", 1, self._index))
-                now = int(seconds) * 1_000_000 + int(rest)
-                tokens = await client.zrange(f"{self._prefix}2:tokens:{key.decode()}", 0, -1, withscores=True)
-                dues = [int(due) for _, due in tokens if due > now]
-                found.append(KeptWindow(key.decode(), msgspec.msgpack.decode(data, type=State), dues, now))
-            return found
-
-        return await self._within(step)
+        now, found = await self._run(_LOOK, [self._index], f"{self._prefix}2:")
+        windows: list[KeptWindow] = []
+        for key, data, tokens in sorted(found):
+            dues = [int(due) for due in tokens[1::2] if int(due) > now]
+            windows.append(KeptWindow(key.decode(), msgspec.msgpack.decode(data, type=State), dues, now))
+        return windows
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -120,14 +106,8 @@ class RedisStore:
                 async with asyncio.timeout(_GOODBYE_SECONDS):
                     await client.aclose()
 
-    def _state_of(self, key: str) -> str:
-        return f"{self._prefix}2:state:{key}"
-
-    async def _within(self, step: Callable[[_Client], Awaitable[ResultT]]) -> ResultT:
-        """Run ``step(client)`` for so long at most.
-
-        redis-py's own time limit is off: on Python 3.11 it loses cancellations.
-        """
+    async def _run(self, script: str, keys: list[str], *values: str | bytes) -> Any:  # noqa: ANN401 (what it returns)
+        """Run a script within the time for it. redis-py's own limit is off: on Python 3.11 it loses cancellations."""
         loop = asyncio.get_running_loop()
         if self._belongs_to != (os.getpid(), loop):
             if self._belongs_to is not None and self._belongs_to[0] != os.getpid():
@@ -138,7 +118,11 @@ class RedisStore:
         patience = self._timeout if self._reached else self._timeout * _FIRST_PATIENCE
         try:
             async with asyncio.timeout(patience):
-                result = await step(self._clients[0])
+                client, arguments = self._clients[0], (len(keys), *keys, *values)
+                try:
+                    result = await client.evalsha(_name(script), *arguments)
+                except NoScriptError:  # a fresh server, a flush or a failover: it keeps the text that it is sent
+                    result = await client.eval(script, *arguments)
         except (RedisError, OSError, TimeoutError) as problem:
             if isinstance(problem, TimeoutError):
                 await self.aclose()  # what comes on this connection now is the answer to another question
@@ -151,3 +135,8 @@ class RedisStore:
             ) from problem
         self._reached = True
         return result
+
+
+@functools.cache
+def _name(script: str) -> str:
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()

@@ -1,7 +1,7 @@
 """SqliteStore: windows shared by the processes of one machine, in an SQLite file.
 
 The clock is ``time.monotonic``, which every process of a machine reads alike and nobody can set; it starts anew with
-the machine. One thread of each process works on a file, for all governors there, and nobody else's threads are needed.
+the machine.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote
@@ -32,14 +33,12 @@ __all__ = ["SqliteStore", "path_of"]
 ResultT = TypeVar("ResultT")
 
 _LOCK_SECONDS = 10.0
-_FORGET_AFTER, _SURELY_OVER = 24 * 3600 * 1_000_000, 60 * 1_000_000
+_FORGET_AFTER = 24 * 3600 * 1_000_000
 _OLDER_TABLE = "windows_1"
 
 
 def path_of(url: str) -> Path:
-    """The file behind ``sqlite:///path``: absolute, for processes must mean the same file; ``~`` is the home.
-
-    A bare file name, as in ``sqlite:///quota.db``, is in the working directory of the process that reads the URL.
+    """The file behind ``sqlite:///path``, absolute: ``~`` is the home, a bare name is in the working directory.
 
     Raises:
         ConfigurationError: the URL names a host, or no file.
@@ -59,13 +58,17 @@ class SqliteStore:
     """Shares windows through an SQLite file in WAL mode, which only the user may read and write.
 
     The file and the directories above it are made where they are missing. For ``url`` see :func:`path_of`, which may
-    raise.
+    raise. A thread of the store's own works on the file, and one after the other those of all stores of the process.
     """
 
     def __init__(self, url: str) -> None:
         self.path = path_of(url)
         self.name = f"the quota file {self.path}"
-        self._file: _File | None = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._process = 0
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+        _stores.add(self)
 
     async def exchange(self, message: Exchange) -> Reply:
         """One step, inside of a transaction."""
@@ -76,50 +79,27 @@ class SqliteStore:
         return await self._run(_look)
 
     async def aclose(self) -> None:
-        """Close the file, once no other governor of this process uses it."""
-        file, self._file = self._file, None
-        if file is not None and (closed := file.leave()) is not None:
-            await asyncio.wrap_future(closed)
+        """Close the file, and end the thread."""
+        thread, self._thread = self._thread, None
+        if thread is not None and self._process == os.getpid():
+            closed = asyncio.get_running_loop().run_in_executor(thread, self.close)
+            thread.shutdown(wait=False)
+            await closed
+
+    def close(self) -> None:
+        """Close the connection; whoever works on the file next opens it again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     async def _run(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
-        if self._file is None or self._file.process != os.getpid():
-            self._file = _File.of(self.path)
-        return await asyncio.get_running_loop().run_in_executor(self._file.thread, self._file.transact, work)
+        if self._thread is None or self._process != os.getpid():  # a forked process has no copy of the thread
+            self._thread, self._process = ThreadPoolExecutor(1, f"quota file {self.path.name}"), os.getpid()
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
 
-
-class _File:
-    """One file of this process: its connection, the thread that works on it, and how many stores use it."""
-
-    opened: dict[Path, _File] = {}  # noqa: RUF012 (guarded by the lock)
-    lock = threading.Lock()
-    working = threading.Lock()
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.process, self.users = path, os.getpid(), 0
-        self.thread = ThreadPoolExecutor(1, thread_name_prefix=f"quota file {path.name}")
-        self._connection: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None
-
-    @classmethod
-    def of(cls, path: Path) -> _File:
-        with cls.lock:
-            file = cls.opened.setdefault(path, cls(path))
-            file.users += 1
-            return file
-
-    def leave(self) -> Future[None] | None:
-        with self.lock:
-            self.users -= 1
-            if self.users > 0 or self.process != os.getpid():
-                return None
-            del self.opened[self.path]
-            closed = self.thread.submit(self.close)
-            self.thread.shutdown(wait=False)
-            return closed
-
-    def transact(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
+    def _transact(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
         """Do one piece of work, all or none of it."""
-        with self.working:
+        with _working:
             try:
                 connection = self._open()
                 connection.execute("BEGIN IMMEDIATE")
@@ -143,51 +123,41 @@ class _File:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if kind := network_drive(self.path.parent):
             raise OSError(f"it is on a network drive ({kind}), where processes do not see each other's locks")
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        with contextlib.suppress(FileExistsError):
+            # Never opened again: to close any descriptor of a file is to lose all locks that the process has on it.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         connection = sqlite3.connect(self.path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             # A commit may be lost with the machine: its quota is safe by the clock.
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(SCHEMA)
-            _forget(connection)
+            connection.execute("DELETE FROM tokens WHERE due < ?", (_now() - _FORGET_AFTER,))
         except BaseException:
             connection.close()
             raise
         self._connection, self._identity = connection, _identity(self.path)
         return connection
 
-    def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+
+_stores: weakref.WeakSet[SqliteStore] = weakref.WeakSet()
+_working = threading.Lock()
 
 
 def _before_fork() -> None:
-    """No work is half done, and nothing is open, when the process is copied; who needs a file opens it again.
+    """No work is half done, and nothing is open, when the process is copied.
 
     SQLite keeps in the process which locks it holds. The copy of that knowledge is wrong in a child, whose own
     connections would then take none: whoever closes next believes to be the last, and deletes the log that the child
     writes to.
     """
-    _File.lock.acquire()
-    _File.working.acquire()
-    for file in _File.opened.values():
-        file.close()
-
-
-def _after_fork() -> None:
-    _File.working.release()
-    _File.lock.release()
-
-
-def _after_fork_in_child() -> None:
-    _File.opened = {}
-    _after_fork()
+    _working.acquire()
+    for store in list(_stores):
+        store.close()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_parent=_working.release, after_in_child=_working.release)
 
 
 def _surroundings(connection: sqlite3.Connection) -> Surroundings:
@@ -200,26 +170,10 @@ def _surroundings(connection: sqlite3.Connection) -> Surroundings:
     return Surroundings(_now(), _boot(), lost=lost)
 
 
-def _states(connection: sqlite3.Connection) -> list[tuple[str, State]]:
-    rows = connection.execute("SELECT key, state FROM windows ORDER BY key").fetchall()
-    return [(key, msgspec.msgpack.decode(data, type=State)) for key, data in rows]
-
-
-def _forget(connection: sqlite3.Connection) -> None:
-    """Drop what an earlier start of the machine left, once everything that was spent then is over.
-
-    And what is older than a day.
-    """
-    connection.execute("DELETE FROM tokens WHERE due < ?", (_now() - _FORGET_AFTER,))
-    for key, state in _states(connection):
-        if state.run != _boot() and _now() > state.cycle + _SURELY_OVER:
-            connection.execute("DELETE FROM windows WHERE key = ?", (key,))
-            connection.execute("DELETE FROM tokens WHERE key = ?", (key,))
-
-
 def _look(connection: sqlite3.Connection) -> list[KeptWindow]:
     now, found = _now(), list[KeptWindow]()
-    for key, state in _states(connection):
+    for key, data in connection.execute("SELECT key, state FROM windows ORDER BY key").fetchall():
+        state = msgspec.msgpack.decode(data, type=State)
         if state.run == _boot():
             query = "SELECT due FROM tokens WHERE key = ? AND due > ? ORDER BY due"
             dues = [due for (due,) in connection.execute(query, (key, now))]

@@ -1,8 +1,7 @@
 """Store: what a process and the place that keeps the windows say to each other. Times are in whole microseconds.
 
-They are durations, and no reading of a clock is ever sent: a process says how long ago something happened or how far
-ahead it is, and the store adds that to its own time. A message takes a while to arrive, so everything has happened a
-little earlier, and becomes due a little later, than the receiver reckons: the error is always on the safe side.
+A process sends durations and never a reading of its clock. The receiver adds them to its own time, which is later by
+the way of the message, so whatever is due becomes due a little later than it could: the error is on the safe side.
 """
 
 from __future__ import annotations
@@ -15,85 +14,72 @@ import msgspec
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.types import Secret
 
-__all__ = [
-    "Claim",
-    "Exchange",
-    "KeptWindow",
-    "Owner",
-    "Pause",
-    "Reply",
-    "State",
-    "Store",
-    "WindowReply",
-    "WindowReport",
-]
-__all__ += ["lift_pauses", "open_store"]
+__all__ = ["Claim", "Exchange", "KeptWindow", "Owner", "Pause", "Reply", "State", "Store", "WindowReply"]
+__all__ += ["WindowReport", "lift_pauses", "open_store"]
 
 _SCHEME = re.compile(r"(?i)(?P<file>sqlite)|(redis|valkey)s?(\+sentinel|\+cluster)?|unix")
 
 
 class Pause(msgspec.Struct, array_like=True):
-    """A pause that a server asked for.
-
-    What is left of it, how much was asked for in all (a cap may be shorter), and who met it.
-    """
+    """A pause that a server asked for: what is left of it, what was asked for before any cap, and who met it."""
 
     left: int
     asked: int
     cause: str
 
 
-class WindowReport(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What one process says about one window, which the store keeps under ``key``.
+class Owner(msgspec.Struct, kw_only=True):
+    """What a process says of itself, and the store keeps: tokens out, those without an answer, requests in its queue.
 
-    ``capacity`` tokens in all, each out for ``cycle`` after its answer; ``epoch`` is the set that this process's
-    requests are in, empty where none of them matters any more. It has ``held`` tokens out, ``in_flight`` of them
-    without an answer, ``waiting`` requests in its queue, wants ``interactive`` tokens for interactive requests, and
-    leaves ``withheld`` tokens to other programs.
-
-    ``settled`` requests are over, so long ago (below zero where the server may yet count them); ``unused`` are claims
-    that no request used, or whose answer was lost; ``extended`` requests are in flight for long. ``pause`` is news,
-    ``lift`` ends one by hand, ``smooth`` says that departures are spaced.
+    It wants ``interactive`` tokens for interactive requests and leaves ``withheld`` ones to other programs. The store
+    adds when it was ``heard`` of, and when it last ``asked`` for tokens that were not there.
     """
 
-    key: str
-    capacity: int
-    cycle: int
-    epoch: str = ""
+    label: str = ""
     held: int = 0
     in_flight: int = 0
     waiting: int = 0
     interactive: int = 0
     withheld: int = 0
-    settled: list[tuple[int, int]] = []
-    unused: list[int] = []
-    extended: list[int] = []
+    heard: int = 0
+    asked: int = 0
+
+
+class WindowReport(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What one process says about the window that the store keeps under ``key``.
+
+    ``capacity`` tokens in all, each out for ``cycle`` after its answer; ``epoch`` is the set that this process's
+    requests are in, empty where none of them matters any more. ``tokens`` are numbers of its claims, each with the time
+    after which the token is free: zero where no request used it.
+    """
+
+    key: str
+    capacity: int
+    cycle: int
+    owner: Owner
+    epoch: str = ""
+    tokens: list[tuple[int, int]] = []
     pause: Pause | None = None
     lift: bool = False
     smooth: bool = False
 
 
 class Claim(msgspec.Struct, array_like=True):
-    """Tokens for requests that wait, each of which needs one from every window (positions in the message).
-
-    They are numbered from ``first`` on, the interactive ones before the bulk ones.
-    """
+    """Tokens for ``count`` requests, numbered from ``first`` on: one from each of these windows (positions)."""
 
     windows: list[int]
     first: int
-    interactive: int
-    bulk: int
+    count: int
+    bulk: bool
 
 
 class Exchange(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One message of the process ``owner``, for people ``label``.
+    """One message of the process ``owner``. Claims are its own for ``lease`` without another message.
 
-    Claims are its own for ``lease`` without another message. They may be granted tokens that come back within
-    ``horizon``.
+    They are served in their order, and may be granted tokens that come back within ``horizon``.
     """
 
     owner: str
-    label: str
     lease: int
     horizon: int
     windows: list[WindowReport]
@@ -102,15 +88,14 @@ class Exchange(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class WindowReply(msgspec.Struct, kw_only=True):
-    """What the store says about one window: its ``epoch``, and the ``time`` of its clock.
+    """What the store says about one window: its ``epoch``, and in how long it grants anything.
 
-    Nothing is granted before ``opens``. ``free`` tokens are not out, ``out`` are; ``due`` says in how long each
-    sixteenth of these is back, and is empty where every claim was granted. ``active`` processes wait for it, this one
-    with them; ``waiting`` are the requests of the others. ``lifts`` counts the pauses that were ended by hand.
+    ``free`` tokens are not out, ``out`` are; ``due`` says in how long each sixteenth of these is back, where a claim
+    was not granted in full. ``active`` processes lack tokens, this one with them; ``waiting`` are the others' requests.
+    ``lifts`` counts the pauses that were ended by hand.
     """
 
     epoch: str
-    time: int
     opens: int
     free: int
     out: int
@@ -123,29 +108,11 @@ class WindowReply(msgspec.Struct, kw_only=True):
 
 
 class Reply(msgspec.Struct, kw_only=True):
-    """The store's answer.
+    """The store's answer: its clock, each window's state, and for each claim in how long its grants may be used."""
 
-    One reply for each window, and for each claim in how long the interactive and the bulk grants may be used.
-    """
-
+    time: int
     windows: list[WindowReply]
-    grants: list[tuple[list[int], list[int]]]
-
-
-class Owner(msgspec.Struct):
-    """One process, as the store keeps it.
-
-    When it was heard of, when it last lacked tokens, and what it said of itself.
-    """
-
-    heard: int
-    asked: int
-    held: int
-    in_flight: int
-    waiting: int
-    interactive: int
-    label: str
-    withheld: int = 0
+    grants: list[list[int]]
 
 
 class State(msgspec.Struct):
@@ -154,22 +121,19 @@ class State(msgspec.Struct):
     epoch: str
     run: str
     now: int
+    closed: int = 0
     paused: int = 0
     asked: int = 0
     cause: str = ""
     lifts: int = 0
     smooth: bool = False
-    closed: int = 0
     capacity: int = 0
     cycle: int = 0
     owners: dict[str, Owner] = {}
 
 
 class KeptWindow(msgspec.Struct, frozen=True):
-    """One window as it is kept.
-
-    Its key (``limit|window|origin|identity``), when those tokens are free that are out, and the time now.
-    """
+    """A window as it is kept: ``limit|window|origin|identity``, and when its tokens are free that are out ``now``."""
 
     key: str
     state: State
@@ -178,10 +142,7 @@ class KeptWindow(msgspec.Struct, frozen=True):
 
 
 class Store(Protocol):
-    """A place outside of the process that keeps windows.
-
-    Its methods raise ``StoreUnavailable``; ``name`` is for people.
-    """
+    """A place outside of the process that keeps windows. Its methods raise ``StoreUnavailable``."""
 
     name: str
 
@@ -199,20 +160,18 @@ class Store(Protocol):
 
 
 async def lift_pauses(store: Store, *, limit: str | None = None, identity: str | None = None) -> list[KeptWindow]:
-    """End pauses by hand: of every window, or of those of one limit, client ID or address.
-
-    Answers the windows that were paused.
-    """
+    """End pauses by hand, of one limit or one owner where they are named; answers the windows that were paused."""
     paused: list[KeptWindow] = []
+    reports: list[WindowReport] = []
     for one in await store.look():
         name, _, _, owner = one.key.split("|", 3)
         if one.state.paused > one.now and limit in {None, name} and identity in {None, owner}:
             paused.append(one)
-    if paused:
-        reports = [
-            WindowReport(key=one.key, capacity=one.state.capacity, cycle=one.state.cycle, lift=True) for one in paused
-        ]
-        await store.exchange(Exchange(owner="by hand", label="", lease=0, horizon=0, windows=reports, leaving=True))
+            state = one.state
+            report = WindowReport(key=one.key, capacity=state.capacity, cycle=state.cycle, owner=Owner(), lift=True)
+            reports.append(report)
+    if reports:
+        await store.exchange(Exchange(owner="by hand", lease=0, horizon=0, windows=reports, leaving=True))
     return paused
 
 

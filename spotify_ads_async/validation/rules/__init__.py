@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from spotify_ads_async.validation.rules import campaigns, others, reports
-from spotify_ads_async.validation.rules.base import BodyRule, QueryRule
+from spotify_ads_async.validation.rules.base import NEEDED_FIELD, BodyRule, QueryRule
 
-__all__ = ["BODY_RULES", "QUERY_RULES", "BodyRule", "QueryRule"]
+__all__ = ["BODY_RULES", "NEEDED_FIELD", "QUERY_RULES", "BodyRule", "QueryRule"]
 
 _SHARED: tuple[BodyRule, ...] = (campaigns.frequency_caps, campaigns.category, campaigns.targets)
 _AD_SET_DRAFT: tuple[BodyRule, ...] = (

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from spotify_ads_async.types import UNSET
 from spotify_ads_async.validation.refused import Refused
 
-__all__ = ["Body", "BodyRule", "QueryRule", "Value", "at", "country_code", "given", "listed", "ordered", "set_fields"]
+__all__ = [
+    "NEEDED_FIELD",
+    "Body",
+    "BodyRule",
+    "QueryRule",
+    "Value",
+    "about",
+    "at",
+    "country_code",
+    "given",
+    "listed",
+    "ordered",
+    "set_fields",
+]
 
 Body: TypeAlias = Any
 """The struct of a request: a rule holds for several, and reads them by the names that they share."""
@@ -19,6 +32,21 @@ BodyRule: TypeAlias = Callable[[Body, datetime], None]
 """Takes the body's struct and the present in UTC."""
 QueryRule: TypeAlias = Callable[[Mapping[str, Any], datetime | None], None]
 """Takes the query by the document's names, and the present in UTC where it is known."""
+
+
+BodyRuleT = TypeVar("BodyRuleT", bound=BodyRule)
+NEEDED_FIELD: dict[BodyRule, str] = {}
+"""The field without which a rule has nothing to say: it is not asked then. Most updates set few fields."""
+
+
+def about(field: str) -> Callable[[BodyRuleT], BodyRuleT]:
+    """The rule concerns requests that set ``field``, and no others."""
+
+    def note(rule: BodyRuleT) -> BodyRuleT:
+        NEEDED_FIELD[rule] = field
+        return rule
+
+    return note
 
 
 def at(struct: object, *names: str) -> Value:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from spotify_ads_async.types import UNSET
 from spotify_ads_async.validation.refused import Refused
-from spotify_ads_async.validation.rules.base import Body, at, country_code, given, listed, ordered, set_fields
+from spotify_ads_async.validation.rules.base import Body, about, at, country_code, given, listed, ordered, set_fields
 
 LONGEST_FLIGHT = timedelta(days=365)
 ADULT_AGE = 18
@@ -70,17 +70,17 @@ OBJECTIVE_DELIVERY: Mapping[str, str] = {"CLICKS": "IN_STREAM", "VIDEO_VIEWS": "
 _CATEGORY = r"ADV_(?:[1-9]|[12][0-9]|3[0-4])_[1-9][0-9]*"
 
 
+@about("delivery")
 def delivery_alone(body: Body, now: datetime) -> None:
     """Schema Delivery: no other field beside it in the PATCH of an ad set."""
     del now
-    if body.delivery is not UNSET:
-        others = [name for name in set_fields(body) if name != "delivery"]
-        if others:
-            raise Refused(
-                body.delivery,
-                f"must be alone in an update of an ad set: send {listed(others)} in a call of its own",
-                ".delivery",
-            )
+    others = [name for name in set_fields(body) if name != "delivery"]
+    if others:
+        raise Refused(
+            body.delivery,
+            f"must be alone in an update of an ad set: send {listed(others)} in a call of its own",
+            ".delivery",
+        )
 
 
 def flight_ahead(body: Body, now: datetime) -> None:
@@ -91,18 +91,21 @@ def flight_ahead(body: Body, now: datetime) -> None:
             raise Refused(moment, f"must lie in the future (it is {now:%Y-%m-%dT%H:%M:%SZ} now)", f".{name}")
 
 
+@about("start_time")
 def flight(body: Body, now: datetime) -> None:
     """The validation rules of API v1.4: an ad set ends after it starts and runs for at most 365 days."""
     del now
     ordered(body, "start_time", "end_time", LONGEST_FLIGHT)
 
 
+@about("start_time")
 def ad_flight(body: Body, now: datetime) -> None:
     """An ad ends after it starts."""
     del now
     ordered(body, "start_time", "end_time")
 
 
+@about("start_date")
 def estimated_flight(body: Body, now: datetime) -> None:
     """What is estimated or priced keeps the limits of an ad set."""
     del now
@@ -128,10 +131,11 @@ def bid_given(body: Body, now: datetime) -> None:
         raise Refused(bid, f"must be above zero with {strategy!s}", ".bid_micro_amount")
 
 
+@about("bid_strategy")
 def cost_per_result(body: Body, now: datetime) -> None:
     """Schema OptimizationPrefs: COST_PER_RESULT requires a LIFETIME budget and PACING_EVEN, which is the default."""
     del now
-    if at(body, "bid_strategy") != "COST_PER_RESULT":
+    if body.bid_strategy != "COST_PER_RESULT":
         return
     kind, pacing = at(body, "budget", "type"), at(body, "pacing")
     if given(kind) and kind != "LIFETIME":
@@ -148,32 +152,36 @@ def placements_given(body: Body, now: datetime) -> None:
         raise Refused(placements, "is required on create: MUSIC, PODCAST or both", ".targets.placements")
 
 
+@about("video_delivery_formats")
 def video_formats(body: Body, now: datetime) -> None:
     """Schema VideoDeliveryFormats: for video ad sets only."""
     del now
-    formats, asset_format = at(body, "video_delivery_formats"), at(body, "asset_format")
+    formats, asset_format = body.video_delivery_formats, at(body, "asset_format")
     if formats and given(asset_format) and asset_format != "VIDEO":
         raise Refused(
             formats, f"must be left out: the asset_format is {asset_format!s}, not VIDEO", ".video_delivery_formats"
         )
 
 
+@about("promotion")
 def promotion_target(body: Body, now: datetime) -> None:
     """Schema Promotion_Target_Id: both goals need the artist or the show."""
     del now
-    promotion = at(body, "promotion")
-    if given(promotion) and not given(promotion.promotion_target_id):
+    promotion = body.promotion
+    if promotion is not None and not given(promotion.promotion_target_id):
         raise Refused(UNSET, f"is required with {promotion.promotion_goal!s}", ".promotion.promotion_target_id")
 
 
+@about("category")
 def category(body: Body, now: datetime) -> None:
     """Schema AdSetCategory: codes are ADV_{parent}_{sub}, parents 1 to 34."""
     del now
-    code = at(body, "category")
-    if given(code) and not re.fullmatch(_CATEGORY, code):
+    code = body.category
+    if code is not None and not re.fullmatch(_CATEGORY, code):
         raise Refused(code, "must be a category code, as in ADV_1_1 (getAdCategories lists them)", ".category")
 
 
+@about("category")
 def adults_for_alcohol(body: Body, now: datetime) -> None:
     """Schema AdSetCategory: alcoholic beverages need a minimum age of 18."""
     del now
@@ -195,10 +203,11 @@ def ages_for_alcohol(body: Body, now: datetime) -> None:
         )
 
 
+@about("frequency_caps")
 def frequency_caps(body: Body, now: datetime) -> None:
     """Schema AdSetFrequencyCaps: at most 5 impressions a day, 35 a week, 50 a month."""
     del now
-    for index, cap in enumerate(at(body, "frequency_caps") or ()):
+    for index, cap in enumerate(body.frequency_caps or ()):
         most = MOST_IMPRESSIONS.get(cap.frequency_unit)
         if most is not None and cap.frequency_period == 1 and cap.max_impressions > most:
             raise Refused(
@@ -208,11 +217,12 @@ def frequency_caps(body: Body, now: datetime) -> None:
             )
 
 
+@about("targets")
 def targets(body: Body, now: datetime) -> None:
     """Schemas Targets, GeoTargets, AgeRange and SensitiveTopicFilter: what their descriptions allow."""
     del now
-    found = at(body, "targets")
-    if not given(found):
+    found = body.targets
+    if found is None:
         return
     country_code(at(found, "geo_targets", "country_code"), ".targets.geo_targets.country_code")
     for index, ages in enumerate(found.age_ranges or ()):
@@ -295,6 +305,7 @@ def hierarchy_version(body: Body, now: datetime) -> None:
         )
 
 
+@about("catalog")
 def catalog(body: Body, now: datetime) -> None:
     """Schema CatalogItem: 2 to 6 items, with SKUs that differ."""
     del now
@@ -315,6 +326,7 @@ def catalog(body: Body, now: datetime) -> None:
             seen.add(item.sku)
 
 
+@about("catalog")
 def complete_catalog(body: Body, now: datetime) -> None:
     """The same for live ads, whose items need more than those of drafts."""
     catalog(body, now)

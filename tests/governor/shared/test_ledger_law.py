@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from support.windows import Interval, fullest_window_slowly
 
 from spotify_ads_async.governor.shared.ledger import SCHEMA, Surroundings, exchange
-from spotify_ads_async.governor.shared.store import Claim, Exchange, Reply, WindowReport
+from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, Reply, WindowReport
 
 SIZES = {"client_id|6||ann": (6, 6_000_000), "ip|2||here": (3, 2_000_000)}
 LEASE = 1_200_000
@@ -47,32 +47,32 @@ class Process:
                 capacity=capacity,
                 cycle=cycle,
                 epoch=epoch if matters else "",
-                held=len(self.granted) + len(self.under_way) + len(self.settled),
-                settled=[(number, now - at) for number, at in self.settled.items()],
-                unused=list(self.unused),
-                extended=list(self.under_way),
+                owner=Owner(label=self.name, held=len(self.granted) + len(self.under_way) + len(self.settled)),
+                tokens=[
+                    *((number, max(0, at + cycle - now)) for number, at in self.settled.items()),
+                    *((number, 0) for number in self.unused),
+                    *((number, LEASE + cycle) for number in self.under_way),
+                ],
             )
             for (key, (capacity, cycle)), epoch in zip(SIZES.items(), self.epochs.values(), strict=True)
         ]
-        claim = Claim([0, 1], self.number, interactive, bulk)
+        claims = [Claim([0, 1], self.number, interactive, bulk=False)]
+        claims.append(Claim([0, 1], self.number + interactive, bulk, bulk=True))
         self.number += interactive + bulk
-        return Exchange(owner=self.name, label=self.name, lease=LEASE, horizon=HORIZON, windows=windows, claims=[claim])
+        return Exchange(owner=self.name, lease=LEASE, horizon=HORIZON, windows=windows, claims=claims)
 
     def heard(self, message: Exchange, reply: Reply, asked_at: int, now: int) -> None:
-        (claim,) = message.claims
-        ((interactive, bulk),) = reply.grants
-        for number, _ in message.windows[0].settled:
+        for number, _ in message.windows[0].tokens:
             self.settled.pop(number, None)
-        self.unused -= set(message.windows[0].unused)
+            self.unused.discard(number)
         self.epochs = dict(zip(SIZES, (window.epoch for window in reply.windows), strict=True))
-        numbers = [*range(claim.first, claim.first + len(interactive))]
-        numbers += range(claim.first + claim.interactive, claim.first + claim.interactive + len(bulk))
-        for number, delay in zip(numbers, interactive + bulk, strict=True):
-            self.granted[number] = now + delay, asked_at + LEASE // 2
+        for claim, delays in zip(message.claims, reply.grants, strict=True):
+            for number, delay in enumerate(delays, claim.first):
+                self.granted[number] = now + delay, asked_at + LEASE // 2
 
     def forget(self, message: Exchange) -> None:
-        (claim,) = message.claims
-        self.unused |= set(range(claim.first, claim.first + claim.interactive + claim.bulk))
+        for claim in message.claims:
+            self.unused |= set(range(claim.first, claim.first + claim.count))
 
 
 class Shared(RuleBasedStateMachine):

@@ -13,7 +13,7 @@ import redis
 from support.redis_servers import Server
 
 from spotify_ads_async.governor.shared.ledger import SCHEMA, Surroundings, exchange
-from spotify_ads_async.governor.shared.store import Claim, Exchange, Pause, Reply, State, WindowReport
+from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, Pause, Reply, State, WindowReport
 
 KEYS = ("client_id|3||ann", "ip|1||here")
 CAPACITIES = (60, 20)
@@ -21,9 +21,9 @@ CYCLES = (3_001_000, 1_001_000)
 LEASE = 600_000
 PREFIX = "{spotify-ads}:"
 SCRIPT = (files("spotify_ads_async.governor.shared") / "ledger.lua").read_text(encoding="utf-8")
-AT_A_GIVEN_TIME = SCRIPT.replace(
-    "server_state()\nlocal lease", "tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])\nlocal lease"
-).replace("= count_losses(), ", "= tonumber(ARGV[6]), ")
+AT_A_GIVEN_TIME = SCRIPT.replace("age = surroundings()", "age = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])").replace(
+    "= count_losses(), ", "= tonumber(ARGV[6]), "
+)
 assert AT_A_GIVEN_TIME.count("ARGV[") == 6
 
 
@@ -40,22 +40,28 @@ class Process:
 
     def message(self) -> Exchange:
         rng = self.rng
-        settled = [(number, rng.choice((0, 40_000, 2_000_000, -300_000))) for number in self.out if rng.random() < 0.5]
-        self.over = {number for number, _ in settled}
+        self.over = {number for number in self.out if rng.random() < 0.5}
+        settled = [(number, rng.choice((0, -40_000, -2_000_000, 300_000))) for number in self.over]
+        extended = [number for number in self.out if number not in self.over and rng.random() < 0.2]
         windows = [
             WindowReport(
                 key=KEYS[window],
                 capacity=CAPACITIES[window],
                 cycle=CYCLES[window],
                 epoch=rng.choice((self.epochs[window],) * 20 + ("another", "")),
-                held=rng.randint(0, 12),
-                in_flight=rng.randint(0, 5),
-                waiting=rng.randint(0, 30),
-                interactive=rng.choice((0, 1, 3)),
-                withheld=rng.choice((0, 0, 1, 15)),
-                settled=settled,
-                unused=self.lost,
-                extended=[number for number in self.out if number not in self.over and rng.random() < 0.2],
+                owner=Owner(
+                    label=self.owner,
+                    held=rng.randint(0, 12),
+                    in_flight=rng.randint(0, 5),
+                    waiting=rng.randint(0, 30),
+                    interactive=rng.choice((0, 1, 3)),
+                    withheld=rng.choice((0, 0, 1, 15)),
+                ),
+                tokens=[
+                    *((number, max(0, CYCLES[window] + by)) for number, by in settled),
+                    *((number, 0) for number in self.lost),
+                    *((number, LEASE + CYCLES[window]) for number in extended),
+                ],
                 pause=rng.choice((None,) * 20 + (Pause(300_000, 90_000_000, "429"),)),
                 lift=rng.random() < 0.03,
                 smooth=rng.random() < 0.01,
@@ -63,36 +69,22 @@ class Process:
             for window in (0, 1)
         ]
         claims: list[Claim] = []
-        for both in ([0, 1], [1]):
-            wanted = rng.randint(0, 12), rng.randint(0, 12)
-            claims.append(Claim(both, self.number, *wanted))
-            self.number += sum(wanted)
+        for bulk in (False, True):
+            for both in ([0, 1], [1]):
+                claims.append(Claim(both, self.number, rng.randint(0, 12), bulk))
+                self.number += claims[-1].count
         horizon = rng.choice((0, 50_000, 200_000))
         leaving = rng.random() < 0.05
-        return Exchange(
-            owner=self.owner,
-            label=self.owner,
-            lease=LEASE,
-            horizon=horizon,
-            windows=windows,
-            claims=claims,
-            leaving=leaving,
-        )
+        return Exchange(owner=self.owner, lease=LEASE, horizon=horizon, windows=windows, claims=claims, leaving=leaving)
 
     def heard(self, reply: Reply, message: Exchange) -> None:
-        numbers = [
-            number
-            for claim in message.claims
-            for number in range(claim.first, claim.first + claim.interactive + claim.bulk)
-        ]
         if self.rng.random() < 0.1:
-            self.lost = numbers  # the answer was lost
+            self.lost = list(range(message.claims[0].first, self.number))  # the answer was lost
             return
         self.lost = []
         self.out = [number for number in self.out if number not in self.over]
-        for claim, (interactive, bulk) in zip(message.claims, reply.grants, strict=True):
-            self.out += range(claim.first, claim.first + len(interactive))
-            self.out += range(claim.first + claim.interactive, claim.first + claim.interactive + len(bulk))
+        for claim, delays in zip(message.claims, reply.grants, strict=True):
+            self.out += range(claim.first, claim.first + len(delays))
         self.epochs = [window.epoch for window in reply.windows]
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from spotify_ads_async import operations
 from spotify_ads_async.bulk.plan.columns import Column, columns_of
 from spotify_ads_async.models import AdAccount, Asset, Audience, Business, CampaignDraft
 from spotify_ads_async.operation import ListOperation, Operation
-from spotify_ads_async.operations import OPERATIONS
 
 __all__ = ["KINDS", "ListedKind"]
 
@@ -21,19 +21,26 @@ class ListedKind:
 
     Args:
         plural: what people call several of them, ``ad sets``.
-        listing: the ID of the operation that lists them.
-        get: the ID of the operation that reads one.
-        table: the columns of a table.
+        listing: the operation that lists them.
+        get: the operation that reads one.
+        table: the columns of a table, all of them where none is named.
         structs: what an answer may be, where the document of ``get`` does not say it.
     """
 
-    def __init__(self, plural: str, listing: str, get: str, table: str, *structs: type[Any]) -> None:
+    def __init__(
+        self,
+        plural: str,
+        listing: ListOperation[Any, Any],
+        get: Operation[Any],
+        table: str = "",
+        structs: Iterable[type[Any]] = (),
+    ) -> None:
         self.plural = plural
         self.name = plural.removesuffix("es") if plural.endswith("sses") else plural.removesuffix("s")
-        self.list: ListOperation[Any, Any] = OPERATIONS[listing]  # pyright: ignore[reportAttributeAccessIssue] - lists all of them
-        self.get: Operation[Any] = OPERATIONS[get]
+        self.list = listing
+        self.get = get
         self.table = tuple(table.split())
-        self.structs = structs or (self.get.answer,)
+        self.structs = tuple(structs) or (get.answer,)
 
     @property
     def answer_columns(self) -> Mapping[str, Column]:
@@ -50,50 +57,56 @@ KINDS: Mapping[str, ListedKind] = {
     for kind in (
         ListedKind(
             "campaigns",
-            "getCampaigns",
-            "getCampaign",
+            operations.GET_CAMPAIGNS,
+            operations.GET_CAMPAIGN,
             "name status objective id purchase_order created_at",
         ),
         ListedKind(
             "ad sets",
-            "getAdSetsByAdAccountId",
-            "getAdSetById",
+            operations.GET_AD_SETS_BY_AD_ACCOUNT_ID,
+            operations.GET_AD_SET_BY_ID,
             "name status delivery budget.micro_amount budget.type id bid_micro_amount start_time end_time",
         ),
         ListedKind(
             "ads",
-            "getAds",
-            "getAd",
+            operations.GET_ADS,
+            operations.GET_AD,
             "name status delivery id ad_set_id tagline start_time end_time",
         ),
         ListedKind(
             "assets",
-            "getAssetsByAdAccount",
-            "getAsset",
+            operations.GET_ASSETS_BY_AD_ACCOUNT,
+            operations.GET_ASSET,
             "name asset_type status id duration_ms width height created_at",
-            *Asset.variants().values(),
+            Asset.variants().values(),
         ),
         ListedKind(
             "audiences",
-            "batchGetAudiences",
-            "getAudience",
+            operations.BATCH_GET_AUDIENCES,
+            operations.GET_AUDIENCE,
             "name type subtype status id size.min size.max created_at",
-            Audience,
+            [Audience],
         ),
         ListedKind(
             "drafts",
-            "getCampaignDraftsV3",
-            "getCampaignDraft",
+            operations.GET_CAMPAIGN_DRAFTS_V3,
+            operations.GET_CAMPAIGN_DRAFT,
             "name objective id draft_hierarchy_version created_at updated_at",
-            CampaignDraft,
+            [CampaignDraft],
         ),
         ListedKind(
             "accounts",
-            "getAdAccountsInBusiness",
-            "getAdAccount",
+            operations.GET_AD_ACCOUNTS_IN_BUSINESS,
+            operations.GET_AD_ACCOUNT,
             "name currency_code status id country_code business_id",
-            AdAccount,
+            [AdAccount],
         ),
-        ListedKind("businesses", "getBusinesses", "getBusiness", "name status type id created_at", Business),
+        ListedKind(
+            "businesses",
+            operations.GET_BUSINESSES,
+            operations.GET_BUSINESS,
+            "name status type id created_at",
+            [Business],
+        ),
     )
 }

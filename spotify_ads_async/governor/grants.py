@@ -1,0 +1,143 @@
+"""Grants: what a store granted the requests of one flow, and what it said of a window. Pure but for the clocks."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import msgspec
+
+__all__ = ["Grant", "Grants", "Outlook", "awake"]
+
+
+def awake() -> float:
+    """A clock that goes on while the machine sleeps, where there is one."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+class Grant(NamedTuple):
+    """Leave for one request, from ``usable_at`` on: one token of every window of its flow, which the store numbers.
+
+    Void after ``use_by``, and after ``awake_by`` of the clock that never stands still: the process may have been
+    stopped, and the machine may have slept.
+    """
+
+    usable_at: float
+    number: int
+    use_by: float
+    awake_by: float
+
+
+class Grants:
+    """The grants of one flow. Each is usable, then in flight, then over until the store has heard of it.
+
+    ``over`` says by when the server had counted the request, minus infinity where none used the grant. The store is not
+    to be asked for more before ``ask_at``.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.usable: deque[Grant] = deque()
+        self.in_flight: dict[Grant, float] = {}
+        self.over: dict[int, float] = {}
+        self.ask_at = -math.inf
+
+    def __bool__(self) -> bool:
+        return bool(self.usable or self.in_flight or self.over)
+
+    def add(self, grants: Iterable[Grant]) -> None:
+        """The store granted more."""
+        self.usable = deque(sorted([*self.usable, *grants]))
+
+    def next_at(self) -> float:
+        """When the first grant may be used, infinite without one."""
+        while self.usable and not self.is_valid(self.usable[0]):
+            self.drop([self.usable.popleft().number])
+        return self.usable[0].usable_at if self.usable else math.inf
+
+    def is_valid(self, grant: Grant) -> bool:
+        """Whether a request may still leave with it."""
+        return self._clock() <= grant.use_by and awake() <= grant.awake_by
+
+    def take(self) -> Grant:
+        """Use the first grant."""
+        grant = self.usable.popleft()
+        self.in_flight[grant] = self._clock()
+        return grant
+
+    def give_back(self, grant: Grant) -> None:
+        """The request did not leave: another one may."""
+        if self.in_flight.pop(grant, None) is not None:
+            self.usable.appendleft(grant)
+
+    def settle(self, grant: Grant, counted_by: float) -> None:
+        """The request is over, and the server counted it no later than ``counted_by``."""
+        if self.in_flight.pop(grant, None) is not None:
+            self.over[grant.number] = counted_by
+
+    def drop(self, numbers: Iterable[int]) -> None:
+        """No request will use these."""
+        self.over.update(dict.fromkeys(numbers, -math.inf))
+
+    def keep(self, most: int) -> None:
+        """Nobody waits for more than so many."""
+        while len(self.usable) > most:
+            self.drop([self.usable.pop().number])
+
+    def to_tell(self, now: float, lease: float) -> dict[int, float]:
+        """By when the server has counted each request that the store should hear of.
+
+        Those that are over; and those in flight for a third of a lease since the store heard, for one lease more.
+        """
+        late = [grant for grant, told_at in self.in_flight.items() if told_at <= now - lease / 3]
+        self.in_flight.update(dict.fromkeys(late, now))
+        return self.over | {grant.number: now + lease for grant in late}
+
+    def told(self, numbers: Iterable[int]) -> None:
+        """The store has heard of these."""
+        for number in numbers:
+            self.over.pop(number, None)
+
+    def forget(self) -> None:
+        """This process is a fork: nothing of its parent's is its own."""
+        self.usable.clear()
+        self.in_flight.clear()
+        self.over.clear()
+
+
+class Outlook(msgspec.Struct, frozen=True):
+    """What the store last said about a window. Times are of the local clock.
+
+    ``free`` tokens can be used from ``opens_at`` on; the others come back at ``due``, of which there are so many evenly
+    spread over their number ``out``. Of ``active`` processes, ``active`` - 1 others have ``others_waiting`` requests in
+    their queues. ``epoch`` names the set of tokens, and ``lifts`` counts the pauses that were ended by hand.
+    """
+
+    free: int
+    out: int
+    due: tuple[float, ...]
+    opens_at: float
+    active: int
+    others_waiting: int
+    epoch: str
+    lifts: int
+
+    def wait(self, position: int, now: float, cycle: float) -> float:
+        """Seconds until this process can have been granted the token at ``position``."""
+        opens = max(0.0, self.opens_at - now)
+        needed = position + min(self.others_waiting, position * (self.active - 1)) - self.free
+        if needed <= 0 or not self.due:
+            return opens
+        rounds, rest = divmod(needed - 1, max(1, self.out))
+        place = rest / max(1, self.out) * len(self.due)
+        below = min(int(place), len(self.due) - 1)
+        above = min(below + 1, len(self.due) - 1)
+        at = self.due[below] + (self.due[above] - self.due[below]) * (place - below)
+        return max(opens, max(0.0, at - now) + rounds * cycle)
+
+    def next_grant(self) -> float:
+        """Before then nothing is granted: the set is closed, or no token is there."""
+        return max(self.opens_at, self.due[0]) if self.due and self.free == 0 else self.opens_at
