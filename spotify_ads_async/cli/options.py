@@ -11,6 +11,7 @@ import typer
 from spotify_ads_async.cli.completing import complete_account, complete_column, complete_condition
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import in_words, usage_error
+from spotify_ads_async.private_files import read_small_file
 
 __all__ = [
     "AdAccount",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 _VARIABLE = "SPOTIFY_ADS_AD_ACCOUNT_ID"
+_LARGEST_BODY = 64 * 1024 * 1024
 
 
 def _account_option(about: str) -> Any:  # noqa: ANN401 - typer's own
@@ -110,7 +112,7 @@ def json_body(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        content = Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
+        content = read_small_file(Path(text[1:]), _LARGEST_BODY) if text.startswith("@") else text.encode()
         return msgspec.json.decode(content, type=dict[str, Any])
     except (OSError, msgspec.DecodeError) as problem:
         return usage_error(f"--body {text}: {in_words(problem)}")
