@@ -300,7 +300,9 @@ class _Table:
 
     def _begin(self) -> None:
         heads = [_HEADS.get(column, column.replace("_", " ")) for column in self._columns]
-        self._widths = fitted(self._stream, heads, self._sample, widest=_WIDEST if self._fits else None)
+        self._widths = fitted(
+            self._stream, heads, self._sample, widest=_WIDEST if self._fits else None, figures=self._right
+        )
         self._put([head.upper() for head in heads], bold=True)
         for cells in self._sample:
             self._put(cells)

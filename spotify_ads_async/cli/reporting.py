@@ -125,7 +125,7 @@ class Told:
         self.currency = ""
         self.sums: dict[ReportFieldType, Decimal | int] = {}
         self._rows = 0
-        self._untold = set(request.fields)
+        self._absent: Counter[str] = Counter()
         self._without_rows = {one.lower(): one for one in request.ids or ()}
         self._calls: list[AggregateReportCall] = []
 
@@ -153,18 +153,20 @@ class Told:
         return call
 
     def takes(self, row: ReportRow) -> bool:
-        """Whether every condition holds of a row; and note that its entity has one."""
+        """Whether every condition holds of a row; and note that its entity has one, and what is not in it."""
         self._without_rows.pop((row.entity_id or "").lower(), None)
         plain = _plain(row)
-        return all(condition.holds(plain) for condition in self.request.conditions)
+        if not all(condition.holds(plain) for condition in self.request.conditions):
+            return False
+        self._rows += 1
+        self._absent.update(set(self.request.fields) - row.values().keys())
+        return True
 
     def row(self, row: ReportRow) -> dict[str, Any] | None:
         """What is written of a row, None where a condition does not hold."""
         if not self.takes(row):
             return None
         self.hidden.update(row.hidden)
-        self._rows += 1
-        self._untold -= row.values().keys()
         several = len(self.request.ad_accounts) != 1
         for field in filter(adds_up, self.request.fields):
             if several and kind_of(field) is Kind.MONEY:
@@ -192,9 +194,13 @@ class Told:
         if counts:
             say(f"hidden by the API for privacy, as counts of 1 to 4 are: {', '.join(counts)}; no sum holds them")
         failed = {metric: problem for call in self._calls for metric, problem in call.failed_metrics.items()}
-        untold = [title(name) for name in self.request.fields if name in self._untold - failed.keys()]
-        if untold and self._rows:
+        absent = {one: self._absent[one] for one in self.request.fields if self._absent[one] and one not in failed}
+        untold = [title(one) for one, count in absent.items() if count == self._rows]
+        partly = [f"{title(one)} in {count}" for one, count in absent.items() if count < self._rows]
+        if untold:
             say(f"no row has {', '.join(untold)}: the server told nothing of it, which is not zero")
+        if partly:
+            say(f"absent, which is not zero: {', '.join(partly)} of {self._rows} rows; no sum holds it")
         for warning in dict.fromkeys(warning for call in self._calls for warning in call.warnings):
             say(f"the server says: {printable(warning)}")
         if self._without_rows and self.limit is None:
