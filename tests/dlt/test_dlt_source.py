@@ -262,6 +262,7 @@ def test_a_state_that_was_deleted_comes_back_from_the_warehouse(server: AdsServe
     assert warehouse.read("count(*), count(DISTINCT start_time)") == [(20, 20)]
 
 
+@pytest.mark.soak
 def test_a_column_that_somebody_renamed_stops_the_load_and_loses_nothing(
     server: AdsServer, warehouse: Warehouse
 ) -> None:
