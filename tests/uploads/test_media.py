@@ -73,7 +73,7 @@ async def test_a_small_file_goes_whole_and_becomes_ready(server: Emulator, accou
 
 
 @pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="names of files are text there")
-async def test_a_file_whose_name_is_no_text_is_uploaded(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+async def test_a_file_whose_name_is_no_text_is_uploaded(account: AdAccount, tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"spot\xff.mp3")
     await anyio.Path(path).write_bytes(b"ID3" + bytes(1000))
     assert (await account.assets.upload(path)).asset.name == "spot\\xff.mp3"
