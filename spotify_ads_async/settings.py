@@ -15,6 +15,7 @@ from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import PUBLISHED_LIMITS, Limit, parse_limits
 from spotify_ads_async.network.addresses import ALLOW_HTTP_VARIABLE
 from spotify_ads_async.network.options import TransportOptions
+from spotify_ads_async.private_files import read_small_file
 from spotify_ads_async.types import Secret
 
 __all__ = ["BASE_URL", "Settings", "secret_from", "settings_from", "transport_from"]
@@ -48,7 +49,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigurationError(
                 "the environment holds no credentials: set SPOTIFY_ADS_ACCESS_TOKEN, or SPOTIFY_ADS_REFRESH_TOKEN"
                 " beside the SPOTIFY_ADS_CLIENT_ID (and, where the app has one, the SPOTIFY_ADS_CLIENT_SECRET) that it"
-                " was given to"
+                " was given to; a program takes what `spotify-ads login` keeps with"
+                ' AdsClient(Profiles().credentials("default")), where Profiles is in spotify_ads_async.auth.profiles'
             )
         return self.credentials
 
@@ -116,8 +118,7 @@ def secret_from(environment: Mapping[str, str], name: str) -> Secret | None:
     if given.reveal():
         raise ConfigurationError(f"the environment holds both {name} and {name}_FILE: leave one of them out")
     try:
-        with Path(file).expanduser().open("rb") as content:
-            found = Secret(content.read(_LONGEST_SECRET).decode("utf-8-sig").strip())
+        found = Secret(read_small_file(Path(file).expanduser(), _LONGEST_SECRET).decode("utf-8-sig").strip())
     except (OSError, RuntimeError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem)
     except UnicodeDecodeError:

@@ -313,8 +313,7 @@ def root(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
     profile: Annotated[
-        str | None,
-        typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP, autocompletion=_complete_profile),
+        str | None, typer.Option("--profile", metavar="NAME", help=_PROFILE_HELP, autocompletion=_complete_profile)
     ] = None,
     proxy: Annotated[
         str | None, typer.Option("--proxy", metavar="ADDRESS", help=_PROXY_HELP, callback=_use_proxy)

@@ -23,6 +23,7 @@ from spotify_ads_async.bulk.records import (
     PlanInUse,
     PlannedRow,
     RowOutcome,
+    UnusualRow,
     WrongPlan,
 )
 from spotify_ads_async.bulk.results import Difference, PlanTotals, differences, plan_totals, result, write_results
@@ -63,6 +64,7 @@ __all__ = [
     "Progress",
     "RowOutcome",
     "Run",
+    "UnusualRow",
     "WorkbookHeader",
     "WorkbookPlan",
     "WorkbookRun",

@@ -12,6 +12,7 @@ import msgspec
 from spotify_ads_async.bulk.plan.columns import Column, Kind, columns_of
 from spotify_ads_async.operation import ListOperation, Operation
 from spotify_ads_async.operations import OPERATIONS
+from spotify_ads_async.types import Answer
 
 __all__ = ["ADS", "AD_SETS", "CAMPAIGNS", "ENTITIES", "Entity"]
 
@@ -26,6 +27,8 @@ class Entity:
         update: the operation that changes one.
         get: the operation that reads one.
         list: the operation that reads many.
+        states: the same, for those who read the JSON of the items: nothing else of them is decoded than what tells one
+            from another and when it was made.
         id_filter: the list's query parameter for ids of the entity itself, or None where it has none.
         alone: fields that the API takes only without others in one request.
         parent_field: the field that holds the id of what it is in, or nothing.
@@ -49,6 +52,7 @@ class Entity:
         self.update: Operation[Any] = OPERATIONS[update]
         self.get: Operation[Any] = OPERATIONS[get]
         self.list: ListOperation[Any, Any] = _list_operation(listing)
+        self.states = _undecoded(self.list)
         self.id_filter = id_filter
         self.alone = alone
         self.parent_field = parent_field
@@ -107,6 +111,18 @@ class Entity:
 
     def __repr__(self) -> str:
         return f"Entity({self.name!r})"
+
+
+_DECODED = frozenset({"id", "created_at", "campaign_id", "ad_set_id"})
+
+
+def _undecoded(operation: ListOperation[Any, Any]) -> ListOperation[Any, Any]:
+    kinds = {field.name: field.type for field in msgspec.structs.fields(operation.item)}
+    fields = [(name, kinds[name], None) for name in sorted(_DECODED & kinds.keys())]
+    item = msgspec.defstruct(operation.item.__name__, fields, bases=(Answer,))
+    items = (operation.item_attribute, list[item] | None, None)
+    page = msgspec.defstruct(operation.answer.__name__, [items], bases=(operation.answer,))
+    return msgspec.structs.replace(operation, answer=page, item=item)
 
 
 def _list_operation(operation_id: str) -> ListOperation[Any, Any]:

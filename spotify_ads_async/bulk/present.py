@@ -67,7 +67,7 @@ class _Reader:
             await self._take(found)
 
     def _list(self, query: Mapping[str, object]) -> ListCall[Any]:
-        return ListCall(self._caller, self._entity.list, path=self._path, query={"limit": PAGE_SIZE, **query})
+        return ListCall(self._caller, self._entity.states, path=self._path, query={"limit": PAGE_SIZE, **query})
 
     async def list_by_ids(self, parameter: str) -> None:
         ids = list(self.missing)
@@ -80,7 +80,7 @@ class _Reader:
 
     async def walk(self) -> None:
         # An order that edits cannot change, the same for the first page and for the walk behind it.
-        order = with_order(self._entity.list, {})
+        order = with_order(self._entity.states, {})
         first = await self._list(order)
         await self._found(first.items)
         left = (first.total or 0) - PAGE_SIZE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -23,6 +23,8 @@ __all__ = [
     "Step",
     "StepOutcome",
     "StepState",
+    "StoredRow",
+    "UnusualRow",
     "WrongPlan",
 ]
 
@@ -164,15 +166,31 @@ class RowWork(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(step for step in self.steps if step.state is StepState.WAITING)
 
 
+class StoredRow(NamedTuple):
+    """What a plan file holds of a row as JSON texts; None and nothing stand for nothing."""
+
+    change: str
+    base: str | None
+    bodies: tuple[str, ...]
+    answered: tuple[tuple[str, str | None], ...]
+    """The requests that are done, each with what the server answered."""
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    return _decoder.decode(text) if text else {}
+
+
+_decoder = msgspec.json.Decoder(dict[str, Any])
+
+
 class PlannedRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One row with everything known about it.
+    """One row with everything known about it. What few ask for is read when they do.
 
     Attributes:
         number: its place in the order of the input, from 1.
         line: its line in the file.
         entity_id: what it changes.
         name: the name of that, as it was when it was looked at.
-        change: the new values by column.
         decision: what it comes down to.
         outcome: what became of it.
         reason: why it was refused or failed, or a remark.
@@ -181,19 +199,16 @@ class PlannedRow(msgspec.Struct, frozen=True, kw_only=True):
         conflicts: the values that somebody else changed too.
         before: the fields that change, as they were when it was last looked at.
         after: the same fields, as they shall be.
-        applied: the fields that requests did change, as the server answered them.
         text: the whole entity's JSON as it was last looked at; empty where it is not known.
-        base: the values of an earlier export.
-        bodies: the requests in their order.
         status: the HTTP status that ended it, where one did.
         trace_id: ``sp_trace_id`` of that answer.
         requests: how often a request was about to leave.
+        stored: the rest of it, as texts.
     """
 
     number: int
     line: int
     entity_id: str
-    change: dict[str, Cell]
     decision: Decision
     outcome: RowOutcome
     name: str = ""
@@ -201,20 +216,50 @@ class PlannedRow(msgspec.Struct, frozen=True, kw_only=True):
     column: str = ""
     unusual: str = ""
     conflicts: tuple[Conflict, ...] = ()
-    before: dict[str, Any] = {}
-    after: dict[str, Any] = {}
-    applied: dict[str, Any] = {}
+    before: dict[str, Any]
+    after: dict[str, Any]
     text: str = ""
-    base: dict[str, Cell] = {}
-    bodies: tuple[dict[str, Any], ...] = ()
     status: int | None = None
     trace_id: str = ""
     requests: int = 0
+    stored: StoredRow
+
+    @property
+    def change(self) -> dict[str, Cell]:
+        """The new values by column."""
+        return _object(self.stored.change)
+
+    @property
+    def base(self) -> dict[str, Cell]:
+        """The values of an earlier export."""
+        return _object(self.stored.base)
+
+    @property
+    def bodies(self) -> tuple[dict[str, Any], ...]:
+        """The requests in their order."""
+        return tuple(map(_object, self.stored.bodies))
+
+    @property
+    def applied(self) -> dict[str, Any]:
+        """The fields that requests did change, as the server answered them."""
+        applied: dict[str, Any] = {}
+        for body, found in self.stored.answered:
+            applied.update({**_object(body), **_object(found)})
+        return applied
 
     @property
     def state(self) -> dict[str, Any]:
         """The whole entity as it was last looked at."""
-        return msgspec.json.decode(self.text) if self.text else {}
+        return _object(self.text)
+
+
+class UnusualRow(NamedTuple):
+    """A row with an unusual amount of money: which one, and what is unusual about it, in words."""
+
+    line: int
+    entity_id: str
+    name: str
+    unusual: str
 
 
 class StepOutcome(msgspec.Struct, frozen=True, kw_only=True):

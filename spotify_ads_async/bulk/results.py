@@ -14,7 +14,7 @@ from spotify_ads_async.bulk.plan.cells import CLEAR, CsvRows, to_cell
 from spotify_ads_async.bulk.plan.columns import Cell, Column
 from spotify_ads_async.bulk.plan.effects import Conflict, shown
 from spotify_ads_async.bulk.plan.money import most_spent
-from spotify_ads_async.bulk.plan.state import leaf, same
+from spotify_ads_async.bulk.plan.state import same
 from spotify_ads_async.bulk.records import Decision, Header, PlannedRow, RowOutcome
 from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.bulk.workbook.template import cell_of, sheet_column
@@ -41,6 +41,21 @@ RESULT_COLUMNS = (
 _ARCHIVED = "ARCHIVED"
 _MONEY = "micro_amount"
 _FLIGHT = frozenset({"budget", "start_time", "end_time"})
+_SWITCHES = frozenset({"delivery", "status"})
+_SPENT = _FLIGHT | _SWITCHES
+
+
+class _Budgeted(msgspec.Struct, omit_defaults=True):
+    """What of an entity tells what it may spend; most of its JSON is about something else."""
+
+    budget: Any = None
+    start_time: Any = None
+    end_time: Any = None
+    delivery: Any = None
+    status: Any = None
+
+
+_budgeted = msgspec.json.Decoder(_Budgeted)
 
 
 def result(row: PlannedRow) -> dict[str, object]:
@@ -164,7 +179,13 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 def differences(row: PlannedRow) -> Iterator[Difference]:
     """What a row changes, by field; structs of which only parts change are given by their parts."""
     for field, after in row.after.items():
-        yield from _differences(row, field, row.before.get(field), after)
+        before = row.before.get(field)
+        if isinstance(after, dict):
+            yield from _differences(row, field, before, after)
+        else:
+            yield Difference(
+                name=row.name, entity_id=row.entity_id, line=row.line, field=field, before=before, after=after
+            )
 
 
 def _differences(row: PlannedRow, name: str, before: Any, after: Any) -> Iterator[Difference]:  # noqa: ANN401 - any JSON
@@ -235,28 +256,34 @@ class PlanTotals(msgspec.Struct, kw_only=True):
         self.refused += row.decision is Decision.REFUSED
         self.conflicts += row.decision is Decision.CONFLICT
         if row.decision is Decision.CONFLICT:
-            self.requests_held_back += len(row.bodies)
+            self.requests_held_back += len(row.stored.bodies)
         if row.decision is not Decision.PLANNED:
             return
         self.unusual += bool(row.unusual)
-        self.requests += len(row.bodies)
-        self.fields.update(row.after.keys())
-        off_before, off_after = (_is_off(values) for values in (row.before, row.after))
-        self.paused += off_after and not off_before
-        self.resumed += off_before and not off_after
-        self.archived += row.after.get("status") == _ARCHIVED
-        for budgets, values in ((self.budget_before, row.before), (self.budget_after, row.after)):
-            amount = leaf(values, ("budget", _MONEY))
-            if isinstance(amount, int):
-                budgets[str(leaf(values, ("budget", "type")))] += amount
-        self.budget_growth += _growth(row.state, {**row.state, **row.after})
-        if not _FLIGHT.isdisjoint(row.after):
-            self._add_flight(row)
+        self.requests += len(row.stored.bodies)
+        for field in row.after:
+            self.fields[field] += 1
+        if not _SWITCHES.isdisjoint(row.after):
+            off_before, off_after = (_is_off(values) for values in (row.before, row.after))
+            self.paused += off_after and not off_before
+            self.resumed += off_before and not off_after
+            self.archived += row.after.get("status") == _ARCHIVED
+        if not _SPENT.isdisjoint(row.after):
+            self._add_budget(row)
 
-    def _add_flight(self, row: PlannedRow) -> None:
-        """Count what an ad set may spend until its flight ends."""
-        state = row.state
-        before, after = most_spent(state, self.now), most_spent({**state, **row.after}, self.now)
+    def _add_budget(self, row: PlannedRow) -> None:
+        """Count the budget of an ad set, and what it may spend until its flight ends."""
+        for budgets, values in ((self.budget_before, row.before), (self.budget_after, row.after)):
+            kind, amount = _budget(values)
+            if amount is not None:
+                budgets[str(kind)] += amount
+        state: dict[str, Any] = msgspec.to_builtins(_budgeted.decode(row.text)) if row.text else {}
+        changed = {**state, **row.after}
+        self.budget_growth += _growth(state, changed)
+        if _FLIGHT.isdisjoint(row.after):
+            return
+        before = most_spent(state, self.now)
+        after = most_spent(changed, self.now)
         self.most_before += before or 0
         self.most_after += after or 0
         self.unbounded_before += before is None
@@ -264,11 +291,19 @@ class PlanTotals(msgspec.Struct, kw_only=True):
 
 
 def _growth(before: Mapping[str, Any], after: Mapping[str, Any]) -> int:
-    old, new = (leaf(state, ("budget", _MONEY)) for state in (before, after))
+    (old_type, old), (new_type, new) = _budget(before), _budget(after)
     starts = _is_off(before) and not _is_off(after)
-    same_type = leaf(before, ("budget", "type")) == leaf(after, ("budget", "type"))
-    counted = old if isinstance(old, int) and same_type and not starts else 0
-    return max(0, new - counted) if isinstance(new, int) else 0
+    counted = old or 0 if old_type == new_type and not starts else 0
+    return max(0, (new or 0) - counted)
+
+
+def _budget(values: Mapping[str, Any]) -> tuple[object, int | None]:
+    """The type of a budget and its amount in micros, None where there is none."""
+    budget: Any = values.get("budget")
+    if not isinstance(budget, dict):
+        return None, None
+    held = cast("dict[str, Any]", budget)
+    return held.get("type"), amount if isinstance(amount := held.get(_MONEY), int) else None
 
 
 def _is_off(values: Mapping[str, object]) -> bool:

@@ -12,6 +12,7 @@ import typer
 from spotify_ads_async.api.changes import find_changes, render_changes
 from spotify_ads_async.api.facts import known_facts
 from spotify_ads_async.cli.connect import environment
+from spotify_ads_async.cli.options import command_group
 from spotify_ads_async.cli.output import show
 from spotify_ads_async.cli.run import DONE, FAILED, USAGE, run, say
 from spotify_ads_async.cli.text import printable
@@ -22,9 +23,7 @@ from spotify_ads_async.version import __version__
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    help="The API itself, and how it moves.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
-)
+app = command_group("The API itself, and how it moves.")
 
 
 @app.callback()

@@ -5,10 +5,9 @@ What they do is in :mod:`~spotify_ads_async.cli.bulk_work`.
 
 from __future__ import annotations
 
-import enum
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 
@@ -18,7 +17,7 @@ from spotify_ads_async.cli.bulk_work import FileReading, Planning
 from spotify_ads_async.cli.completing import complete_setting
 from spotify_ads_async.cli.connect import facts_file
 from spotify_ads_async.cli.consent import AllowUnusual, Yes
-from spotify_ads_async.cli.options import AdAccount, OutputForm, Where, needed
+from spotify_ads_async.cli.options import AdAccount, OutputForm, Where, command_group, needed
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.workbooks import Working
@@ -28,27 +27,15 @@ from spotify_ads_async.settings import BASE_URL
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    help="Many changes at once: seen before they are made, resumable after anything, and undoable.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
+app = command_group("Many changes at once: seen before they are made, resumable after anything, and undoable.")
 
 
-class Send(enum.StrEnum):
-    """What of an object a request holds."""
-
-    WHOLE = "whole"
-    CHANGES = "changes"
+Send: TypeAlias = Literal["whole", "changes"]
+"""What of an object a request holds."""
 
 
-class Kind(enum.StrEnum):
-    """What a selection is about."""
-
-    AD_SETS = "ad-sets"
-    CAMPAIGNS = "campaigns"
-    ADS = "ads"
+Kind: TypeAlias = Literal["ad-sets", "campaigns", "ads"]
+"""What a selection is about."""
 
 
 Changes = Annotated[
@@ -142,12 +129,12 @@ def _wanted(send: Send | None) -> Send:
         return send
     facts = load_facts(facts_file(), os.environ.get("SPOTIFY_ADS_BASE_URL", "").strip().rstrip("/") or BASE_URL)
     if facts is None or facts.objects != "merge":
-        return Send.WHOLE
+        return "whole"
     say(
         f"note: of an object only what changes is sent, for this API merges objects (doctor --probe, {facts.found_at});"
         " see --send"
     )
-    return Send.CHANGES
+    return "changes"
 
 
 def _reading(
@@ -180,7 +167,7 @@ def plan(
     *,
     where: Where = None,
     settings: Set = None,
-    kind: KindOf = Kind.AD_SETS,
+    kind: KindOf = "ad-sets",
     to: PlanTo = None,
     check_conflicts: Conflicts = None,
     clear: Clear = bulk.CLEAR,
@@ -203,7 +190,7 @@ def plan(
         changes=changes,
         where=tuple(where or ()),
         settings=tuple(settings or ()),
-        entity=bulk.ENTITIES[kind.value.replace("-", " ")],
+        entity=bulk.ENTITIES[kind.replace("-", " ")],
         to=to,
         base=check_conflicts,
         clear=clear,
@@ -284,7 +271,7 @@ def apply(
         publish=publish,
         force=force,
         keep_going=keep_going,
-        send=_wanted(send).value,
+        send=_wanted(send),
         allow_unusual=allow_unusual,
     )
     working = Working(options=options, results=results, yes=yes, dry_run=dry_run)
@@ -333,7 +320,7 @@ def resume(
         publish=publish,
         force=force,
         keep_going=keep_going,
-        send=_wanted(send).value,
+        send=_wanted(send),
         allow_unusual=allow_unusual,
     )
     run(lambda: bulk_work.resume(plan_file, Working(options=options, results=results, yes=yes)))

@@ -30,7 +30,7 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def row_name(row: bulk.PlannedRow, header: bulk.Header) -> str:
+def row_name(row: bulk.PlannedRow | bulk.UnusualRow, header: bulk.Header) -> str:
     """What a row is about: its name first, and last what it is found by."""
     kind = header.kind.name
     return (
@@ -45,11 +45,18 @@ def difference_row(difference: bulk.Difference, output: Output, currency: str) -
     field = difference.field
     if output is Output.TABLE and field == "budget.micro_amount":
         field = "budget.amount"  # what a table shows of it, and what sheets and --set call it
-    row: dict[str, object] = {"name": difference.name, "field": field}
-    values = {"before": difference.before, "after": difference.after}
-    if output in {Output.TABLE, Output.CSV}:
-        values = {name: _shown(difference.field, value, output, currency) for name, value in values.items()}
-    return row | values | {"line": difference.line, "id": difference.entity_id}
+    before, after = difference.before, difference.after
+    if output is Output.TABLE or output is Output.CSV:
+        before = _shown(difference.field, before, output, currency)
+        after = _shown(difference.field, after, output, currency)
+    return {
+        "name": difference.name,
+        "field": field,
+        "before": before,
+        "after": after,
+        "line": difference.line,
+        "id": difference.entity_id,
+    }
 
 
 def _shown(field: str, value: object, output: Output, currency: str) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 _SHOWN = 20
+_AT_ONCE = 1000
 _GOOD = frozenset({bulk.RowOutcome.DONE, bulk.RowOutcome.STAGED, bulk.RowOutcome.UNCHANGED})
 
 
@@ -178,18 +180,19 @@ def _show_plan(path: Path, output: Output, shown: int | None) -> bulk.PlanTotals
     """Write the differences to stdout and the totals to stderr; ``shown`` bounds the rows of a table."""
     with bulk.PlanFile.open(path) as plan:
         header, totals = plan.header, bulk.PlanTotals()
-        for row in plan.noteworthy("unusual"):
-            if row.decision is bulk.Decision.PLANNED:
-                say(f"unusual: {row_name(row, header)}: {row.unusual}")
+        unusual = plan.unusual_rows()
+        while some := [f"unusual: {row_name(row, header)}: {row.unusual}" for row in islice(unusual, _AT_ONCE)]:
+            say(*some)
         changing = 0
+        counted_rows = _counted(plan, totals)
         with Rows(output, DIFFERENCE_COLUMNS) as rows:
-            for row in _counted(plan, totals):
-                if row.decision is bulk.Decision.CONFLICT:
-                    continue
-                changing += bool(row.after)
-                if shown is None or changing <= shown:
-                    for difference in bulk.differences(row):
-                        rows.write(difference_row(difference, output, header.currency))
+            while batch := list(islice(counted_rows, _AT_ONCE)):
+                changes = [row for row in batch if row.decision is not bulk.Decision.CONFLICT and row.after]
+                told = changes if shown is None else changes[: max(0, shown - changing)]
+                changing += len(changes)
+                rows.write_all(
+                    difference_row(one, output, header.currency) for row in told for one in bulk.differences(row)
+                )
         if shown is not None and changing > shown:
             say(f"… and {changing - shown} rows more that change: spotify-ads bulk show {path}")
         _say_remarks(plan)
@@ -200,7 +203,7 @@ def _show_plan(path: Path, output: Output, shown: int | None) -> bulk.PlanTotals
 def _say_remarks(plan: bulk.PlanFile) -> None:
     """What was refused and why, and what people should know besides."""
     header, begun = plan.header, plan.begun()
-    for row in plan.noteworthy("reason"):
+    for row in plan.noteworthy():
         if row.outcome in {bulk.RowOutcome.REFUSED, bulk.RowOutcome.CONFLICT}:
             column = f"{row.column}: " if row.column and row.outcome is bulk.RowOutcome.REFUSED else ""
             say(f"{row.outcome}: {row_name(row, header)}: {column}{row.reason}")

@@ -12,7 +12,7 @@ import typer
 from tomlkit.exceptions import TOMLKitError
 
 from spotify_ads_async.auth.homes import replace_file
-from spotify_ads_async.cli.options import OutputForm
+from spotify_ads_async.cli.options import OutputForm, command_group
 from spotify_ads_async.cli.origins import origins, settings_in_force
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
@@ -20,13 +20,8 @@ from spotify_ads_cli.config import SETTINGS, BadSetting, check_setting, path_of_
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    help=(
-        "Show and change the config file: what commands use where neither an option nor the environment says otherwise."
-    ),
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
+app = command_group(
+    "Show and change the config file: what commands use where neither an option nor the environment says otherwise."
 )
 
 _COLUMNS = ("setting", "value", "origin", "variable")

@@ -11,10 +11,7 @@ from spotify_ads_async.cli.completing import complete_id
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
 from spotify_ads_async.cli.listing import add_reading
-from spotify_ads_async.cli.options import (
-    AdAccount,
-    needed,
-)
+from spotify_ads_async.cli.options import AdAccount, command_group, needed
 from spotify_ads_async.cli.progress import counting
 from spotify_ads_async.cli.run import DONE, FAILED, in_words, run, say, usage_error
 from spotify_ads_async.cli.short_ids import whole_ids
@@ -25,11 +22,8 @@ from spotify_ads_async.models import CampaignStatus
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    help="Drafts of campaigns, each with its ad sets and ads: nothing in them delivers until they are published.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
+app = command_group(
+    "Drafts of campaigns, each with its ad sets and ads: nothing in them delivers until they are published."
 )
 
 _ARGUMENT = typer.Argument(metavar="ID", help="Drafts of campaigns.", autocompletion=complete_id)

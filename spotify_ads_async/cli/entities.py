@@ -13,9 +13,9 @@ from spotify_ads_async.cli.completing import complete_id, complete_setting
 from spotify_ads_async.cli.consent import AllowUnusual, Yes
 from spotify_ads_async.cli.field_help import field_help
 from spotify_ads_async.cli.listing import add_reading
-from spotify_ads_async.cli.options import AdAccount, AdProduct, json_body, needed
+from spotify_ads_async.cli.options import AdAccount, AdProduct, command_group, json_body, needed
 from spotify_ads_async.cli.run import run, usage_error
-from spotify_ads_async.cli.trees import CLONES
+from spotify_ads_async.cli.trees import CLONES, add_clone
 from spotify_ads_async.cli.verbs import add_verbs
 from spotify_ads_async.operations import OPERATIONS
 
@@ -44,12 +44,7 @@ IdempotencyKey = Annotated[
 
 def group(plural: str) -> typer.Typer:
     """The commands of one kind of thing."""
-    app = typer.Typer(
-        help=f"List, read, create{', change and clone' if plural in CLONES else ' and change'} {plural}.",
-        no_args_is_help=True,
-        add_completion=False,
-        rich_markup_mode=None,
-    )
+    app = command_group(f"List, read, create{', change and clone' if plural in CLONES else ' and change'} {plural}.")
     entity, creation = ENTITIES[plural], OPERATIONS[_CREATE[plural]]
 
     add_reading(app, plural)
@@ -99,7 +94,7 @@ def group(plural: str) -> typer.Typer:
 
     add_verbs(app, entity)
     if plural in CLONES:
-        app.command("clone")(CLONES[plural])
+        add_clone(app, plural)
 
     del create, update
     return app

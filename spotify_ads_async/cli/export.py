@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import enum
 import sys
 from collections.abc import Callable, Generator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 import typer
@@ -37,21 +36,12 @@ from spotify_ads_async.spreadsheets.writing import SheetColumn, WorkbookWriter
 __all__ = ["export"]
 
 
-class Kind(enum.StrEnum):
-    """What is exported."""
-
-    AD_SETS = "ad-sets"
-    CAMPAIGNS = "campaigns"
-    ADS = "ads"
-    TREE = "tree"
+Kind: TypeAlias = Literal["ad-sets", "campaigns", "ads", "tree"]
+"""What is exported."""
 
 
-class Form(enum.StrEnum):
-    """The form of an export."""
-
-    CSV = "csv"
-    JSONL = "jsonl"
-    XLSX = "xlsx"
+Form: TypeAlias = Literal["csv", "jsonl", "xlsx"]
+"""The form of an export."""
 
 
 def export(
@@ -88,23 +78,23 @@ def export(
 
     With tree: every campaign with its ad sets and ads, whole, as JSON Lines that import makes anew.
     """
-    if kind is Kind.TREE:
+    if kind == "tree":
         if where or columns:
             usage_error(f"{'--where' if where else '--columns'} is not for a tree, which is exported whole")
-        if (form or Form.JSONL) is not Form.JSONL or (to is not None and to.suffix.lower() in {".csv", ".xlsx"}):
+        if (form or "jsonl") != "jsonl" or (to is not None and to.suffix.lower() in {".csv", ".xlsx"}):
             usage_error("a tree is exported as JSON Lines: name a file such as tree.jsonl, and leave out other forms")
         run(lambda: export_tree(needed(ad_account), to, archived=archived))
     if archived:
         usage_error("--archived is for a tree; with other kinds use --where status=ARCHIVED")
     chosen = form or _form_of(to)
-    if chosen is Form.XLSX and to is None:
+    if chosen == "xlsx" and to is None:
         usage_error("a workbook is no text for standard output: name a file, as in --to ad-sets.xlsx")
-    entity = ENTITIES[kind.value.replace("-", " ")]
+    entity = ENTITIES[kind.replace("-", " ")]
     asked = _Asked(
         entity=entity,
         ad_account=needed(ad_account),
         where=tuple(where or ()),
-        columns=_chosen(entity, columns, micros=micros or chosen is Form.JSONL),
+        columns=_chosen(entity, columns, micros=micros or chosen == "jsonl"),
         form=chosen,
         to=to,
         mark=mark,
@@ -114,8 +104,8 @@ def export(
 
 def _form_of(to: Path | None) -> Form:
     """The form that a file's name says."""
-    suffix = "" if to is None else to.suffix.lower().removeprefix(".")
-    return Form(suffix) if suffix in {"jsonl", "xlsx"} else Form.CSV
+    suffix = "" if to is None else to.suffix.lower()
+    return "jsonl" if suffix == ".jsonl" else "xlsx" if suffix == ".xlsx" else "csv"
 
 
 class _Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,7 +168,7 @@ Write: TypeAlias = Callable[[str, State], None]
 
 @contextlib.contextmanager
 def _writer(asked: _Asked, currency: str) -> Generator[Write]:
-    if asked.form is Form.XLSX and asked.to is not None:
+    if asked.form == "xlsx" and asked.to is not None:
         with _workbook(asked, asked.to, currency) as into_sheet:
             yield into_sheet
         return
@@ -189,16 +179,16 @@ def _writer(asked: _Asked, currency: str) -> Generator[Write]:
     ]
     amounts = [column for column in asked.columns if column.kind is ColumnKind.AMOUNT]
     # Spreadsheets take a file without the mark for one of the machine's own encoding.
-    encoding = "utf-8-sig" if asked.mark and asked.form is Form.CSV else "utf-8"
+    encoding = "utf-8-sig" if asked.mark and asked.form == "csv" else "utf-8"
     with (
         asked.to.open("x", encoding=encoding, newline="") if asked.to else nullcontext(sys.stdout) as stream,
-        Rows(Output(asked.form.value), names, stream=stream) as rows,
+        Rows(Output(asked.form), names, stream=stream) as rows,
     ):
 
         def write(entity_id: str, state: State) -> None:
             in_units = {column.name: amount_cell(leaf(state, column.path), currency) for column in amounts}
             values = (
-                {column.name: leaf(state, column.path) for column in asked.columns} if asked.form is Form.CSV else state
+                {column.name: leaf(state, column.path) for column in asked.columns} if asked.form == "csv" else state
             )
             rows.write(
                 {asked.entity.id_column: entity_id, **values, **in_units, **({CURRENCY: currency} if amounts else {})}

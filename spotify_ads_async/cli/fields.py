@@ -21,11 +21,7 @@ from spotify_ads_async.bulk.workbook.template import example_cells
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.pagination import ListCall
 
-__all__ = [
-    "example_body",
-    "put_value",
-    "what_is_wrong",
-]
+__all__ = ["example_body", "put_value", "what_is_wrong"]
 
 _ARCHIVED, _AUDIO = "ARCHIVED", "AUDIO"
 

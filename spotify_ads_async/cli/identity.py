@@ -79,7 +79,8 @@ def _tell(facts: dict[str, Any]) -> None:
     if name is None:
         profile = "none: the environment holds the credentials"
     else:
-        profile = f"{name} (from {origins.places.get(_PROFILE_VARIABLE) or _environment_or_default()})"
+        origin = origins.places.get(_PROFILE_VARIABLE) or (os.environ.get(_PROFILE_VARIABLE) and "the environment")
+        profile = f"{name} (from {origin})" if origin else name
     signed_in = facts["credentials_from"] or f"no: {_login(name or DEFAULT_PROFILE)}"
     lines = [
         ("profile", profile),
@@ -97,10 +98,6 @@ def _tell(facts: dict[str, Any]) -> None:
 
 def _login(profile: str) -> str:
     return "spotify-ads login" if profile == DEFAULT_PROFILE else f"spotify-ads login --profile {profile}"
-
-
-def _environment_or_default() -> str:
-    return "the environment" if os.environ.get(_PROFILE_VARIABLE) else "default"
 
 
 def _token(facts: dict[str, Any]) -> str:

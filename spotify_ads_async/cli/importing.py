@@ -16,7 +16,17 @@ from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.progress import counting
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
-from spotify_ads_async.cli.trees import COLUMNS, Ignore, Publish, Start, conclude, renaming, told_at_the_end, write_made
+from spotify_ads_async.cli.trees import (
+    COLUMNS,
+    Ignore,
+    Publish,
+    RenamePattern,
+    Start,
+    conclude,
+    renaming,
+    told_at_the_end,
+    write_made,
+)
 from spotify_ads_async.cli.zones import Zone, in_zone
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.trees import CampaignTree, DraftTree, Made, Rename, parse
@@ -26,12 +36,6 @@ from spotify_ads_async.trees.rates import read_rates
 __all__ = ["import_"]
 
 
-RenamePattern = Annotated[
-    str | None,
-    typer.Option(
-        "--rename", metavar="PATTERN", help="New names of everything, such as '{name} II', from the old {name}."
-    ),
-]
 Receipt = Annotated[
     Path | None,
     typer.Option("--receipt", metavar="FILE", dir_okay=False, help="What is done so far; FILE.receipt by default."),

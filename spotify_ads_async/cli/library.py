@@ -13,38 +13,21 @@ from spotify_ads_async.cli.completing import complete_id
 from spotify_ads_async.cli.connect import connected
 from spotify_ads_async.cli.consent import Yes, agreed
 from spotify_ads_async.cli.listing import add_reading
-from spotify_ads_async.cli.options import (
-    AdAccount,
-    OutputForm,
-    json_body,
-    needed,
-)
+from spotify_ads_async.cli.options import AdAccount, OutputForm, command_group, json_body, needed
 from spotify_ads_async.cli.output import Output, show_done
 from spotify_ads_async.cli.reading import rows_of
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.short_ids import whole_ids
-from spotify_ads_async.cli.upload import Encoding, require_distinct, upload_list, upload_media
-from spotify_ads_async.models import (
-    AssetUpdate,
-    AudioType,
-    CustomAudienceUpdate,
-    LookalikeAudienceUpdate,
-)
+from spotify_ads_async.cli.upload import Encoding, SkipInvalid, require_distinct, upload_list, upload_media
+from spotify_ads_async.models import AssetUpdate, AudioType, CustomAudienceUpdate, LookalikeAudienceUpdate
 from spotify_ads_async.types import UNSET
 
 __all__ = ["assets", "audiences"]
 
 _WAIT = 900.0
 
-assets = typer.Typer(
-    help="List, read, upload and rename assets.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
-)
-audiences = typer.Typer(
-    help="List, read, create, change and delete audiences.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
+assets = command_group("List, read, upload and rename assets.")
+audiences = command_group("List, read, create, change and delete audiences.")
 
 One = Annotated[str, typer.Argument(metavar="ID", autocompletion=complete_id)]
 Name = Annotated[str | None, typer.Option("--name", help="The new name.")]
@@ -111,9 +94,7 @@ def create_audience(
     ] = None,
     *,
     name: Annotated[str | None, typer.Option("--name", help="The audience's name; the file's name by default.")] = None,
-    skip_invalid: Annotated[
-        bool, typer.Option("--skip-invalid", help="Leave out lines of a list that hold no identifier.")
-    ] = False,
+    skip_invalid: SkipInvalid = False,
     encoding: Encoding = None,
     body: Annotated[
         str | None, typer.Option("--body", metavar="JSON|@FILE", help="Any other kind: the whole request.")
@@ -197,12 +178,7 @@ def update_audience(
 
 
 @audiences.command("delete")
-def delete_audience(
-    audience_id: One,
-    *,
-    yes: Yes = False,
-    ad_account: AdAccount = None,
-) -> None:
+def delete_audience(audience_id: One, *, yes: Yes = False, ad_account: AdAccount = None) -> None:
     """Delete an audience. It cannot be undone."""
     account = needed(ad_account)
 

@@ -130,11 +130,7 @@ def businesses(
 
 
 def _list_all(
-    kind: ListedKind,
-    read: Callable[[AdsClient], AsyncIterable[Any]],
-    chosen: Chosen,
-    rows: Rows,
-    limit: int | None,
+    kind: ListedKind, read: Callable[[AdsClient], AsyncIterable[Any]], chosen: Chosen, rows: Rows, limit: int | None
 ) -> None:
     """List what is in no ad account."""
 

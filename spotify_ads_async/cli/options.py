@@ -11,6 +11,7 @@ import typer
 from spotify_ads_async.cli.completing import complete_account, complete_column, complete_condition
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import in_words, usage_error
+from spotify_ads_async.private_files import read_small_file
 
 __all__ = [
     "AdAccount",
@@ -23,12 +24,14 @@ __all__ = [
     "Query",
     "Where",
     "Wide",
+    "command_group",
     "json_body",
     "needed",
     "needed_some",
 ]
 
 _VARIABLE = "SPOTIFY_ADS_AD_ACCOUNT_ID"
+_LARGEST_BODY = 64 * 1024 * 1024
 
 AdAccount: TypeAlias = Annotated[
     str | None,
@@ -99,6 +102,11 @@ Fields: TypeAlias = Annotated[
 ]
 
 
+def command_group(help_text: str) -> typer.Typer:
+    """A group of commands, which shows its help where none of them is named."""
+    return typer.Typer(help=help_text, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+
 def needed(ad_account: str | None) -> str:
     """The ad account's ID, or an error that says how to name it."""
     if not ad_account:
@@ -117,7 +125,7 @@ def json_body(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        content = Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
+        content = read_small_file(Path(text[1:]), _LARGEST_BODY) if text.startswith("@") else text.encode()
         return msgspec.json.decode(content, type=dict[str, Any])
     except (OSError, msgspec.DecodeError) as problem:
         return usage_error(f"--body {text}: {in_words(problem)}")

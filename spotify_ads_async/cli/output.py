@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, TextIO, cast
@@ -44,6 +44,7 @@ _HEADS: Mapping[str, str] = {
 }
 """Columns as people say them, in tables."""
 _WIDEST = 48
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 class Output(enum.StrEnum):
@@ -105,6 +106,14 @@ class Rows:
             row = {**row, **{name: amount_cell(values.get(field), currency) for name, field in self._amounts.items()}}
         self._writer.write(row)
 
+    def write_all(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write rows that are all there."""
+        if isinstance(self._writer, _Csv) and not self._amounts:
+            self._writer.write_all(rows)
+        else:
+            for row in rows:
+                self.write(row)
+
     def __enter__(self) -> Self:
         return self
 
@@ -121,7 +130,7 @@ def flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """The values of nested objects under dotted names; lists stay whole."""
     found: dict[str, Any] = {}
     for name, value in row.items():
-        if isinstance(value, Mapping):
+        if type(value) is not str and isinstance(value, Mapping):
             found.update(flat(cast("Mapping[str, Any]", value), f"{prefix}{name}."))
         else:
             found[prefix + name] = value
@@ -188,17 +197,25 @@ class _Csv:
         self._begun = False
 
     def write(self, row: Mapping[str, Any]) -> None:
+        self.write_all((row,))
+
+    def write_all(self, rows: Iterable[Mapping[str, Any]]) -> None:
         self._begin()
-        values = flat(row)
-        self._put([_number_or_cell(_at(values, row, column)) for column in self._columns])
+        for row in rows:
+            if _PLAIN.issuperset(map(type, row.values())):
+                cells = [to_cell(value) for value in map(row.get, self._columns)]
+            else:
+                values = flat(row)
+                cells = [_number_or_cell(_at(values, row, column)) for column in self._columns]
+            self._writer.write(cells)
+        self._put()
 
     def _begin(self) -> None:
         if not self._begun:
             self._begun = True
-            self._put(self._columns)
+            self._writer.write(self._columns)
 
-    def _put(self, cells: Sequence[str]) -> None:
-        self._writer.write(cells)
+    def _put(self) -> None:
         text = self._line.getvalue()
         self._line.seek(0)
         self._line.truncate()
@@ -208,11 +225,12 @@ class _Csv:
     def end(self, *, failed: bool) -> None:
         if not failed:  # a head without rows says that there is nothing, which nobody knows after a failure
             self._begin()
+            self._put()
 
 
 def _number_or_cell(value: object) -> str:
     """A cell of a CSV file. A Decimal is a number, and no text that a spreadsheet could take for a formula."""
-    return f"{value:f}" if isinstance(value, Decimal) else to_cell(value)
+    return f"{value:f}" if type(value) is Decimal else to_cell(value)
 
 
 class _Parquet:
@@ -282,7 +300,9 @@ class _Table:
 
     def _begin(self) -> None:
         heads = [_HEADS.get(column, column.replace("_", " ")) for column in self._columns]
-        self._widths = fitted(self._stream, heads, self._sample, widest=_WIDEST if self._fits else None)
+        self._widths = fitted(
+            self._stream, heads, self._sample, widest=_WIDEST if self._fits else None, figures=self._right
+        )
         self._put([head.upper() for head in heads], bold=True)
         for cells in self._sample:
             self._put(cells)

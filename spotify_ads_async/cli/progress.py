@@ -112,7 +112,7 @@ async def progress_told(client: AdsClient) -> AsyncGenerator[None]:
             if progress_line.quiet_seconds() < _QUIET_SECONDS:
                 continue
             what = _activities[-1]() if _activities else "working"
-            since = f"{answered} requests answered · {time.monotonic() - begun:.0f} s"
+            since = f"{answered} request{'' if answered == 1 else 's'} answered · {time.monotonic() - begun:.0f} s"
             progress_line.show(" · ".join([what, waiting_text(client.quota()) or since]))
 
     remove = client.subscribe(hear)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import bisect
-import enum
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import anyio
@@ -46,10 +45,8 @@ _HOLDER_COLUMNS = ("process", "limit", "identity", "held", "in_flight", "waiting
 _TIMEOUT_SECONDS = 5.0
 
 
-class Action(enum.Enum):
-    """What ``quota`` does besides showing."""
-
-    LIFT = "lift"
+Action: TypeAlias = Literal["lift"]
+"""What ``quota`` does besides showing."""
 
 
 def quota(
@@ -84,7 +81,7 @@ def quota(
         await _look(store, form, every if watch else None, None if everybody else _owner())
         return None
 
-    run(lambda: _with_store(lift) if action is Action.LIFT else _with_store(look, empty=form))
+    run(lambda: _with_store(lift) if action == "lift" else _with_store(look, empty=form))
 
 
 async def _with_store(work: Callable[[Store], Awaitable[int | None]], *, empty: Output | None = None) -> int | None:

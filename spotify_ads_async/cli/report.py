@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
 import typer
@@ -35,22 +34,12 @@ _CHARTED = ("SPEND", "IMPRESSIONS", "COMPLETES")
 _COUNTED = ("SPEND", "IMPRESSIONS", "CLICKS", "REACH")
 
 
-class Form(enum.StrEnum):
-    """The form of a report: one of a list, or a picture."""
-
-    TABLE = "table"
-    JSON = "json"
-    JSONL = "jsonl"
-    CSV = "csv"
-    PARQUET = "parquet"
-    SVG = "svg"
+Form: TypeAlias = Literal["table", "json", "jsonl", "csv", "parquet", "svg"]
+"""The form of a report: one of a list, or a picture."""
 
 
-class OnFailedMetric(enum.StrEnum):
-    """What happens where the server fails to report a metric."""
-
-    RAISE = "raise"
-    DROP = "drop"
+OnFailedMetric: TypeAlias = Literal["raise", "drop"]
+"""What happens where the server fails to report a metric."""
 
 
 def _day(text: str) -> datetime:
@@ -63,26 +52,22 @@ def _day(text: str) -> datetime:
 Since = Annotated[
     datetime | None,
     typer.Option(
-        "--from",
-        parser=_day,
-        metavar="DATE",
-        help="The first day, as 2031-12-31; by default 30 days, or 24 hours.",
+        "--from", parser=_day, metavar="DATE", help="The first day, as 2031-12-31; by default 30 days, or 24 hours."
     ),
 ]
 Until = Annotated[
-    datetime | None,
-    typer.Option("--to", parser=_day, metavar="DATE", help="The last day, included; today by default."),
+    datetime | None, typer.Option("--to", parser=_day, metavar="DATE", help="The last day, included; today by default.")
 ]
 
 
 def report(
-    of: Annotated[Of, typer.Argument(help="What rows are about.")] = Of.CAMPAIGNS,
+    of: Annotated[Of, typer.Argument(help="What rows are about.")] = "campaigns",
     chart_file: Annotated[
         Path | None, typer.Argument(metavar="FILE.svg", help="Where --chart draws to, instead of here.")
     ] = None,
     *,
     chart: Annotated[bool, typer.Option("--chart", help="Draw spend, impressions and completion over time.")] = False,
-    by: Annotated[By, typer.Option(help="A row per day, per hour (two weeks at most), or one in all.")] = By.DAY,
+    by: Annotated[By, typer.Option(help="A row per day, per hour (two weeks at most), or one in all.")] = "day",
     since: Since = None,
     until: Until = None,
     ids: Annotated[
@@ -113,7 +98,7 @@ def report(
     on_failed_metric: Annotated[
         OnFailedMetric,
         typer.Option(help="What to do where the server fails with a metric, as with revenue by the hour."),
-    ] = OnFailedMetric.RAISE,
+    ] = "raise",
     zone: Zone = None,
     limit: Limit = None,
     wide: Wide = False,
@@ -125,17 +110,17 @@ def report(
     ] = None,
     output: Annotated[
         Form, typer.Option("--output", "-o", envvar="SPOTIFY_ADS_OUTPUT", help="The form of results; svg is a chart.")
-    ] = Form.TABLE,
+    ] = "table",
 ) -> None:
     """Report metrics of any range and any number of entities. Spend is in currency units.
 
     What the API hides for privacy, such as counts of 1 to 4, is empty, and named in the column hidden.
     """
-    as_svg = output is Form.SVG
+    as_svg = output == "svg"
     chart = chart or as_svg
     if chart_file is not None and (not chart or chart_file.suffix.lower() != ".svg"):
         usage_error(f"{chart_file}: a chart goes to a file by --chart FILE.svg")
-    if chart and by is By.LIFETIME:
+    if chart and by == "lifetime":
         usage_error("--chart needs days or hours: leave out --by lifetime")
     if chart and (limit is not None or columns):
         usage_error(f"{'--fields' if columns else '--limit'} is for rows: a chart is of all of them")
@@ -147,23 +132,23 @@ def report(
     if chart:
         _require_chartable(of, fields, ids)
     place = zone_of(zone)
-    if place is not None and by is By.DAY and place.key != "UTC":
+    if place is not None and by == "day" and place.key != "UTC":
         say(f"days are those of UTC, for the API has no others; --by hour tells the hours of {place}")
     request = Request(
         of=of,
         by=by,
         span=_range(by, since, until, datetime.now(UTC), place),
-        zone=place if by is By.HOUR else None,
+        zone=place if by == "hour" else None,
         ids=ids,
         fields=fields,
         conditions=tuple(conditions),
         columns=tuple(chosen),
         ad_accounts=needed_some(ad_account, every=all_accounts),
-        on_failed_metric=on_failed_metric.value,
+        on_failed_metric=on_failed_metric,
     )
     if chart and len(request.ad_accounts) != 1:
         usage_error("--chart is for one ad account: others may have another currency")
-    told = Told(request, Output.TABLE if as_svg else Output(output.value), limit=limit, wide=wide)
+    told = Told(request, Output.TABLE if as_svg else Output(output), limit=limit, wide=wide)
     run(lambda: draw(told, chart_file, width, as_svg=as_svg) if chart else write(told))
 
 
@@ -196,7 +181,7 @@ def _columns(given: str | None) -> list[str]:
 def _require_chartable(of: Of, fields: Sequence[ReportFieldType], ids: Sequence[str] | None) -> None:
     """A chart adds up what its entities did: refuse metrics of which there is no sum."""
     wrong = [title(field) for field in fields if not adds_up(field)]
-    if wrong and of is not Of.ACCOUNT and len({one.lower() for one in ids or ()}) != 1:
+    if wrong and of != "account" and len({one.lower() for one in ids or ()}) != 1:
         usage_error(
             f"{', '.join(wrong)} of several {of} cannot be added up: chart the account, or one of the {of} with --id ID"
         )
@@ -206,11 +191,11 @@ def _range(
     by: By, since: datetime | None, until: datetime | None, now: datetime, zone: ZoneInfo | None
 ) -> tuple[datetime, datetime] | None:
     """First and last period. By the hour, days are those of the zone, and the last ends at the present hour."""
-    if by is By.LIFETIME:
+    if by == "lifetime":
         if since is not None or until is not None:
             usage_error("--by lifetime is over all time: leave out --from and --to, or report --by day")
         return None
-    hours, day = by is By.HOUR, timedelta(days=1)
+    hours, day = by == "hour", timedelta(days=1)
 
     def start(of: datetime) -> datetime:
         return of.replace(tzinfo=zone if hours and zone else UTC).astimezone(UTC)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import enum
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 import anyio
@@ -71,21 +70,12 @@ REPORTED = _Reported("report rows", {one.name: one for one in _columns()}, opera
 """Rows of reports, as conditions and ``--fields`` name what is in them."""
 
 
-class Of(enum.StrEnum):
-    """What rows are about."""
-
-    AD_SETS = "ad-sets"
-    ADS = "ads"
-    CAMPAIGNS = "campaigns"
-    ACCOUNT = "account"
+Of: TypeAlias = Literal["ad-sets", "ads", "campaigns", "account"]
+"""What rows are about."""
 
 
-class By(enum.StrEnum):
-    """Whether there is a row per day."""
-
-    DAY = "day"
-    HOUR = "hour"
-    LIFETIME = "lifetime"
+By: TypeAlias = Literal["day", "hour", "lifetime"]
+"""Whether there is a row per day."""
 
 
 _KINDS: Mapping[Kind, ColumnKind] = {
@@ -94,10 +84,10 @@ _KINDS: Mapping[Kind, ColumnKind] = {
     Kind.SHARE: ColumnKind.NUMBER,
 }
 _TYPES: Mapping[Of, ReportEntityType] = {
-    Of.AD_SETS: ReportEntityType.AD_SET,
-    Of.ADS: ReportEntityType.AD,
-    Of.CAMPAIGNS: ReportEntityType.CAMPAIGN,
-    Of.ACCOUNT: ReportEntityType.AD_ACCOUNT,
+    "ad-sets": ReportEntityType.AD_SET,
+    "ads": ReportEntityType.AD,
+    "campaigns": ReportEntityType.CAMPAIGN,
+    "account": ReportEntityType.AD_ACCOUNT,
 }
 
 
@@ -135,14 +125,14 @@ class Told:
         self.currency = ""
         self.sums: dict[ReportFieldType, Decimal | int] = {}
         self._rows = 0
-        self._untold = set(request.fields)
+        self._absent: Counter[str] = Counter()
         self._without_rows = {one.lower(): one for one in request.ids or ()}
         self._calls: list[AggregateReportCall] = []
 
     async def know_ids(self, client: AdsClient) -> None:
         """Make shortened IDs whole."""
         request = self.request
-        if request.ids and len(request.ad_accounts) == 1 and request.of is not Of.ACCOUNT:
+        if request.ids and len(request.ad_accounts) == 1 and request.of != "account":
             ids = await whole_ids(client, request.of.replace("-", " "), request.ad_accounts[0], request.ids)
             self.request = msgspec.structs.replace(request, ids=ids)
             self._without_rows = {one.lower(): one for one in ids}
@@ -163,18 +153,20 @@ class Told:
         return call
 
     def takes(self, row: ReportRow) -> bool:
-        """Whether every condition holds of a row; and note that its entity has one."""
+        """Whether every condition holds of a row; and note that its entity has one, and what is not in it."""
         self._without_rows.pop((row.entity_id or "").lower(), None)
         plain = _plain(row)
-        return all(condition.holds(plain) for condition in self.request.conditions)
+        if not all(condition.holds(plain) for condition in self.request.conditions):
+            return False
+        self._rows += 1
+        self._absent.update(set(self.request.fields) - row.values().keys())
+        return True
 
     def row(self, row: ReportRow) -> dict[str, Any] | None:
         """What is written of a row, None where a condition does not hold."""
         if not self.takes(row):
             return None
         self.hidden.update(row.hidden)
-        self._rows += 1
-        self._untold -= row.values().keys()
         several = len(self.request.ad_accounts) != 1
         for field in filter(adds_up, self.request.fields):
             if several and kind_of(field) is Kind.MONEY:
@@ -202,9 +194,13 @@ class Told:
         if counts:
             say(f"hidden by the API for privacy, as counts of 1 to 4 are: {', '.join(counts)}; no sum holds them")
         failed = {metric: problem for call in self._calls for metric, problem in call.failed_metrics.items()}
-        untold = [title(name) for name in self.request.fields if name in self._untold - failed.keys()]
-        if untold and self._rows:
+        absent = {one: self._absent[one] for one in self.request.fields if self._absent[one] and one not in failed}
+        untold = [title(one) for one, count in absent.items() if count == self._rows]
+        partly = [f"{title(one)} in {count}" for one, count in absent.items() if count < self._rows]
+        if untold:
             say(f"no row has {', '.join(untold)}: the server told nothing of it, which is not zero")
+        if partly:
+            say(f"absent, which is not zero: {', '.join(partly)} of {self._rows} rows; no sum holds it")
         for warning in dict.fromkeys(warning for call in self._calls for warning in call.warnings):
             say(f"the server says: {printable(warning)}")
         if self._without_rows and self.limit is None:
@@ -265,7 +261,7 @@ def _cells(row: ReportRow, request: Request, output: Output) -> dict[str, Any]:
         if request.zone is not None:
             cells["start_time"] = row.start_time.astimezone(request.zone).isoformat(timespec="seconds")
         else:
-            day_alone = output is Output.TABLE and request.by is By.DAY
+            day_alone = output is Output.TABLE and request.by == "day"
             cells["start_time"] = row.start_time.strftime("%Y-%m-%d" if day_alone else "%Y-%m-%dT%H:%M:%SZ")
     hidden: list[str] = []
     for field in request.fields:
@@ -289,7 +285,7 @@ async def draw(told: Told, file: Path | None, width: int | None, *, as_svg: bool
         with doing("reading the report"):
             account = await client.ad_account(ad_account).get()
             rows = [row async for row in told.call(client.ad_account(ad_account)) if told.takes(row)]
-    times = periods(rows, request.span, timedelta(hours=1) if request.by is By.HOUR else timedelta(days=1))
+    times = periods(rows, request.span, timedelta(hours=1) if request.by == "hour" else timedelta(days=1))
     every = list(series(rows, request.fields, times))
     money = f", money in {account.currency_code}" if account.currency_code else ""
     head = f"{request.of} of {account.name or ad_account}{money}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import re
 import sys
@@ -21,18 +22,7 @@ from spotify_ads_async.errors import ConfigurationError, InvalidRequest, Outcome
 from spotify_ads_async.pagination.walk import WHILE_WALKING
 from spotify_ads_async.spreadsheets import SpreadsheetError
 
-__all__ = [
-    "DONE",
-    "EXIT_CODES",
-    "FAILED",
-    "INTERRUPTED",
-    "REFUSED",
-    "USAGE",
-    "in_words",
-    "run",
-    "say",
-    "usage_error",
-]
+__all__ = ["DONE", "EXIT_CODES", "FAILED", "INTERRUPTED", "REFUSED", "USAGE", "in_words", "run", "say", "usage_error"]
 
 DONE, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
 EXIT_CODES: Mapping[int, str] = {
@@ -57,10 +47,10 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _USAGE_ERRORS = (ConfigurationError, SpreadsheetError, OSError)
 
 
-def say(message: str) -> None:
-    """Write a line for people to stderr; results go to stdout."""
+def say(*messages: str) -> None:
+    """Write a line for people to stderr, or several at once; results go to stdout."""
     progress_line.clear()
-    typer.echo(printable(message), err=True)
+    typer.echo("\n".join(map(printable, messages)), err=True)
 
 
 class _WrongUsage(typer.BadParameter):
@@ -79,6 +69,8 @@ def usage_error(message: str) -> NoReturn:
 def run(command: Callable[[], Awaitable[int | None]]) -> NoReturn:
     """Run an async command to its end and leave with its exit code."""
     try:
+        # What is imported by now stays until the end: looking at it for garbage costs bulk work a tenth of its time.
+        gc.freeze()
         code = anyio.run(command) or DONE
     except KeyboardInterrupt:
         say("interrupted")

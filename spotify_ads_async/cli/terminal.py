@@ -119,19 +119,26 @@ def put(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
-def fitted(stream: TextIO, columns: Sequence[str], rows: Sequence[Sequence[str]], *, widest: int | None) -> list[int]:
+def fitted(
+    stream: TextIO,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    widest: int | None,
+    figures: Collection[int] = (),
+) -> list[int]:
     """The columns' widths: what the rows need, and with a ``widest`` no more than the terminal has.
 
     Zero stands for a column without room.
 
     IDs are shortened first, to what commands still take for them; then other things' IDs go, and then the last columns.
-    Of the others the widest give way, but never times and names of windows, which are of use only as a whole.
+    Of the others the widest give way, but never times, names of windows and ``figures``, of use only as a whole.
     """
     needed = [max([cell_len(column), *(cell_len(row[index]) for row in rows)]) for index, column in enumerate(columns)]
     if widest is None:
         return needed
     room = _console(stream).width
-    whole = [_is_whole(column) for column in columns]
+    whole = [index in figures or _is_whole(column) for index, column in enumerate(columns)]
     widths = [width if kept else min(width, widest) for width, kept in zip(needed, whole, strict=True)]
     for index, column in enumerate(columns):
         if is_id(column) and _total(widths) > room:

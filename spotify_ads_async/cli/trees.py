@@ -34,6 +34,7 @@ __all__ = [
     "COLUMNS",
     "Publish",
     "Start",
+    "add_clone",
     "conclude",
     "export_tree",
     "renaming",
@@ -90,98 +91,66 @@ CloneReceipt = Annotated[
     ),
 ]
 
-Cloning: TypeAlias = "Callable[[Trees, str, Callable[[Made], None]], Awaitable[DraftTree]]"
+Cloning: TypeAlias = "Callable[[str, Callable[[Made], None]], Awaitable[DraftTree]]"
+
+CLONES: Mapping[str, str] = {
+    "campaigns": (
+        "Make a campaign anew with its ad sets and ads, as drafts under new names and dates.\n\nWhat is paused stays"
+        " paused; with --publish, what drafts cannot hold is set before anything can run, and all is compared."
+    ),
+    "ad sets": (
+        "Make an ad set anew with its ads in the same campaign, as drafts.\n\n--publish takes along what else the"
+        " campaign's draft holds."
+    ),
+}
+"""What can be made anew, and what is said of it."""
 
 
-def clone_campaign(
-    campaign_id: Annotated[str, typer.Argument(metavar="ID", help="The campaign.", autocompletion=complete_id)],
-    *,
-    name: NewName = None,
-    rename: RenamePattern = None,
-    start: Start = None,
-    zone: Zone = None,
-    publish: Publish = False,
-    ignore: Ignore = None,
-    receipt: CloneReceipt = None,
-    yes: Yes = False,
-    ad_account: AdAccount = None,
-    output: OutputForm = Output.TABLE,
-) -> None:
-    """Make a campaign anew with its ad sets and ads, as drafts under new names and dates.
+def add_clone(app: typer.Typer, plural: str) -> None:
+    """Give a group of commands ``clone``."""
+    noun = plural.removesuffix("s")
 
-    What is paused stays paused; with --publish, what drafts cannot hold is set before anything can run, and all is
-    compared.
-    """
-    account, renamed, begin = needed(ad_account), renaming(rename), in_zone(start, zone)
+    @app.command("clone", help=CLONES[plural])
+    def clone(
+        given: Annotated[
+            str,
+            typer.Argument(metavar="ID", help="Whole, or its beginning as tables show it.", autocompletion=complete_id),
+        ],
+        *,
+        name: NewName = None,
+        rename: RenamePattern = None,
+        start: Start = None,
+        zone: Zone = None,
+        publish: Publish = False,
+        ignore: Ignore = None,
+        receipt: CloneReceipt = None,
+        yes: Yes = False,
+        ad_account: AdAccount = None,
+        output: OutputForm = Output.TABLE,
+    ) -> None:
+        account, renamed, begin = needed(ad_account), renaming(rename), in_zone(start, zone)
 
-    async def clone(trees: Trees, whole_id: str, made: Callable[[Made], None]) -> DraftTree:
-        return await trees.clone_campaign(
-            whole_id,
-            name=name,
-            rename=renamed,
-            start=begin,
-            publish=publish,
-            on_made=made,
-            ignore=ignore or (),
-            receipt=receipt,
+        def cloning(trees: Trees) -> Cloning:
+            make = trees.clone_campaign if plural == "campaigns" else trees.clone_ad_set
+            return lambda whole_id, made: make(
+                whole_id,
+                name=name,
+                rename=renamed,
+                start=begin,
+                publish=publish,
+                on_made=made,
+                ignore=ignore or (),
+                receipt=receipt,
+            )
+
+        question = "" if yes or not publish else f"make a copy of the {noun} {given} and publish it?"
+        run(
+            lambda: _clone(
+                account, plural, given, cloning, output=output, question=question, publish=publish, receipt=receipt
+            )
         )
 
-    question = "" if yes or not publish else f"make a copy of the campaign {campaign_id} and publish it?"
-    run(
-        lambda: _clone(
-            account,
-            "campaigns",
-            campaign_id,
-            clone,
-            output=output,
-            question=question,
-            publish=publish,
-            receipt=receipt,
-        )
-    )
-
-
-def clone_ad_set(
-    ad_set_id: Annotated[str, typer.Argument(metavar="ID", help="The ad set.", autocompletion=complete_id)],
-    *,
-    name: NewName = None,
-    rename: RenamePattern = None,
-    start: Start = None,
-    zone: Zone = None,
-    publish: Publish = False,
-    ignore: Ignore = None,
-    receipt: CloneReceipt = None,
-    yes: Yes = False,
-    ad_account: AdAccount = None,
-    output: OutputForm = Output.TABLE,
-) -> None:
-    """Make an ad set anew with its ads in the same campaign, as drafts.
-
-    --publish takes along what else the campaign's draft holds.
-    """
-    account, renamed, begin = needed(ad_account), renaming(rename), in_zone(start, zone)
-
-    async def clone(trees: Trees, whole_id: str, made: Callable[[Made], None]) -> DraftTree:
-        return await trees.clone_ad_set(
-            whole_id,
-            name=name,
-            rename=renamed,
-            start=begin,
-            publish=publish,
-            on_made=made,
-            ignore=ignore or (),
-            receipt=receipt,
-        )
-
-    question = "" if yes or not publish else f"make a copy of the ad set {ad_set_id} and publish it?"
-    run(
-        lambda: _clone(
-            account, "ad sets", ad_set_id, clone, output=output, question=question, publish=publish, receipt=receipt
-        )
-    )
-
-
-CLONES: Mapping[str, Callable[..., None]] = {"campaigns": clone_campaign, "ad sets": clone_ad_set}
+    del clone
 
 
 async def export_tree(ad_account: str, to: Path | None, *, archived: bool) -> None:
@@ -236,7 +205,7 @@ async def _clone(
     ad_account: str,
     plural: str,
     given: str,
-    clone: Cloning,
+    cloning: Callable[[Trees], Cloning],
     *,
     output: Output,
     question: str,
@@ -263,7 +232,7 @@ async def _clone(
                 every.append(one)
                 count()
 
-            done = await clone(client.ad_account(ad_account).trees, whole_id, made)
+            done = await cloning(client.ad_account(ad_account).trees)(whole_id, made)
     with Rows(output, COLUMNS) as rows:
         write_made(rows, every)
     return conclude([done], publish=publish, again="clone it with --publish")

@@ -16,7 +16,7 @@ from spotify_ads_async.cli.run import DONE, FAILED, in_words, run, say, usage_er
 from spotify_ads_async.errors import SpotifyAdsError
 from spotify_ads_async.models import AudienceStatus
 
-__all__ = ["Encoding", "require_distinct", "upload", "upload_list", "upload_media"]
+__all__ = ["Encoding", "SkipInvalid", "require_distinct", "upload", "upload_list", "upload_media"]
 
 _COLUMNS = ("file", "id", "status", "size", "sha256")
 _LIST_COLUMNS = ("file", "id", "status", "identifiers", "repeated", "cleaned", "refused")
@@ -28,6 +28,9 @@ Encoding = Annotated[
         "--encoding", metavar="NAME", help="The encoding of a list, such as windows-1252; told by its bytes else."
     ),
 ]
+
+
+SkipInvalid = Annotated[bool, typer.Option("--skip-invalid", help="Leave out lines of a list that hold no identifier.")]
 
 
 def upload(
@@ -44,9 +47,7 @@ def upload(
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="The name of what is made; the file's by default.")
     ] = None,
-    skip_invalid: Annotated[
-        bool, typer.Option("--skip-invalid", help="Leave out lines of a list that hold no identifier.")
-    ] = False,
+    skip_invalid: SkipInvalid = False,
     encoding: Encoding = None,
     wait: Annotated[
         float, typer.Option(metavar="SECONDS", help="Seconds to wait until it is processed.", min=0.0)

@@ -12,7 +12,6 @@ import anyio.to_thread
 import msgspec
 
 from spotify_ads_async import bulk
-from spotify_ads_async.bulk.plan.cells import CsvRows, to_cell
 from spotify_ads_async.cli.bulk_show import results_written
 from spotify_ads_async.cli.consent import agreed
 from spotify_ads_async.cli.output import Output, Rows
@@ -260,11 +259,7 @@ def _write_results(items: list[bulk.NewItem], path: Path) -> None:
                     [row[name] for name in _COLUMNS], Emphasis(colour="#FFE0E0" if item.state in _UNHAPPY else "")
                 )
         return
-    with path.open("w", encoding="utf-8", newline="") as file:
-        if path.suffix == ".jsonl":
-            file.writelines(msgspec.json.encode(row).decode() + "\n" for row in rows)
-            return
-        writer = CsvRows(file)
-        writer.write(_COLUMNS)
+    form = Output.JSONL if path.suffix == ".jsonl" else Output.CSV
+    with path.open("w", encoding="utf-8", newline="") as file, Rows(form, _COLUMNS, stream=file) as written:
         for row in rows:
-            writer.write(to_cell(row[name]) for name in _COLUMNS)
+            written.write(row)

@@ -18,7 +18,7 @@ from spotify_ads_async.core.wire import BARE_HEADERS, SHORTEST_SECRET, HttpReque
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed, InvalidAnswer, SpotifyAdsError
 from spotify_ads_async.network.connections import Connections, open_http
 from spotify_ads_async.network.options import Proxy, TransportOptions
-from spotify_ads_async.network.problems import explained_connection_error, explained_proxy_error
+from spotify_ads_async.network.problems import by_way_of, explained_connection_error, explained_proxy_error
 from spotify_ads_async.types import Secret
 
 __all__ = ["Departure", "HttpResponse", "Progress", "Transport", "open_session"]
@@ -333,7 +333,7 @@ def _explained(
             f"the answer is no HTTP: {text.replace(token.reveal(), '***')}", may_have_taken_effect=True
         )
     if isinstance(problem, TimeoutError) and not isinstance(problem, aiohttp.ServerTimeoutError):
-        text = f"no whole answer within {timeout} s"
+        text = f"no whole answer within {timeout} s{by_way_of(proxy)}"
     else:
         text = explained_connection_error(problem, proxy)
     where = "the connection failed after the request left" if left else "the request could not be sent"

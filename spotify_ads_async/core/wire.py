@@ -256,10 +256,9 @@ def _require_list(operation: ListOperation[Any, Any], decoded: object, body: byt
     """An answer that says something else instead, such as an error, is no list."""
     if not isinstance(decoded, msgspec.Struct):
         return
-    fields = msgspec.structs.fields(type(decoded))
-    if any(getattr(decoded, field.name) is not None for field in fields):
+    if any(getattr(decoded, name) is not None for name in decoded.__struct_fields__):
         return
-    others = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).keys() - {field.encode_name for field in fields}
+    others = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).keys() - set(decoded.__struct_encode_fields__)
     if others:
         shown = ", ".join(repr(name[:40]) for name in sorted(others)[:5])
         raise msgspec.DecodeError(f"it holds no {operation.item_attribute}, and in their place {shown}")

@@ -20,12 +20,7 @@ _NEWS_SECONDS, _NEWS_SHARE = 0.1, 0.02
 
 
 class AdaptiveLimits:
-    """Applies answers to the windows they are about.
-
-    Args:
-        scheduler: whom to wake, and to whom pauses matter.
-        auto: whether a refusal switches the rhythm from burst to smooth.
-    """
+    """Applies answers to the windows they are about. ``auto``: a refusal switches the rhythm from burst to smooth."""
 
     def __init__(self, scheduler: Scheduler, *, auto: bool) -> None:
         self.scheduler = scheduler
@@ -35,10 +30,7 @@ class AdaptiveLimits:
     def on_response(
         self, flow: Flow, departure: int, status: int, headers: Mapping[str, str], now: float, *, asked: float | None
     ) -> None:
-        """Take in what one answer says about quota.
-
-        ``departure`` is the number of its request in the order of leaving, ``asked`` the seconds of ``Retry-After``.
-        """
+        """Take in what the answer to a request says, which left as number ``departure``; it ``asked`` for a pause."""
         for window in flow.windows:
             window.refresh(now)
         seen = rate_headers(headers)
@@ -57,7 +49,8 @@ class AdaptiveLimits:
     def smooth_out(self, window: Window) -> None:
         """Space a window's departures from now on, if that is for the server to decide."""
         if self._auto and not window.smooth:
-            window.smooth_out()
+            window.smooth = True
+            window.reckon_reserved()
             name, owner = window.limit.name, window.owner
             said = "the server refused what the window %s of %s let through: departures are spaced from now on"
             logger.warning(said, name, owner)
@@ -65,9 +58,9 @@ class AdaptiveLimits:
 
     def _on_refusal(self, flow: Flow, departure: int, seen: RateHeaders, asked: float | None, now: float) -> None:
         culprits = _culprits(flow, seen)
+        fullest = max(culprits, key=lambda window: window.out / window.limit.requests, default=None)
         for window in culprits:
-            # It left after the last refusal was known: no pause yet, or one too short. Others were under way with the
-            # one that caused it.
+            # Others were under way with the one that caused the last pause; this one left after it, or through it.
             news = departure > window.refused_at_departure
             if news:
                 window.refused_in_a_row += 1
@@ -76,26 +69,20 @@ class AdaptiveLimits:
             self.smooth_out(window)
             if news or asked is not None:
                 self._pause(window, flow.owner, asked, seen.reset, now, news=news)
-            if window is max(culprits, key=_fullness):  # the likeliest to be full
+            if window is fullest:
                 out = window.out if window.outlook is None else max(window.out, window.outlook.out)
                 window.foreign.refused(out, now, window.paused_until, news=news)
                 self._tightened(window)
-        if self.scheduler.on_news is not None:
-            self.scheduler.on_news(flow.windows)
+        if self.scheduler.on_refusal is not None:
+            self.scheduler.on_refusal(flow.windows)
 
     def _pause(
         self, window: Window, owner: str, asked: float | None, reset: float | None, now: float, *, news: bool
     ) -> None:
         wanted = _pause_seconds(window, asked, reset)
-        # The window of an address belongs to every client there: after its own length nothing is left of what it
-        # counted.
-        shared_by_clients = window.limit.name == "ip"
-        longest = (
-            min(window.limit.window, self.scheduler.longest_pause)
-            if shared_by_clients
-            else self.scheduler.longest_pause
-        )
-        seconds = min(wanted, longest)
+        # The window of an address belongs to every client there: after its length nothing is left of what it counted.
+        shared_by_clients, longest = window.limit.name == "ip", self.scheduler.longest_pause
+        seconds = min(wanted, longest, window.limit.window if shared_by_clients else longest)
         until = now + seconds
         news = news or until > window.paused_until + _NEWS_SECONDS
         cause = f"429{'' if asked is None else ' with Retry-After'}, to {owner}"
@@ -117,12 +104,10 @@ class AdaptiveLimits:
 
     def _tightened(self, window: Window) -> None:
         window.reckon_reserved()
-        reserved = max(window.reserved_for_others, window.foreign.tokens)
-        if reserved >= window.reserved_told + window.limit.requests * _NEWS_SHARE:
-            window.reserved_told = reserved
-            self._listeners.emit(
-                LimitTightened(limit=window.limit.name, owner=window.owner, reserved_for_others=reserved)
-            )
+        if window.reserved >= window.reserved_told + window.limit.requests * _NEWS_SHARE:
+            window.reserved_told = reserved = window.reserved
+            name, owner = window.limit.name, window.owner
+            self._listeners.emit(LimitTightened(limit=name, owner=owner, reserved_for_others=reserved))
 
 
 def _named(flow: Flow, seen: RateHeaders) -> list[Window]:
@@ -137,10 +122,6 @@ def _culprits(flow: Flow, seen: RateHeaders) -> list[Window]:
     named = [] if seen.remaining else _named(flow, seen)
     reporting = [window for window in flow.windows if window.limit.name == "reporting"]
     return named or reporting or list(flow.windows)
-
-
-def _fullness(window: Window) -> float:
-    return window.out / window.limit.requests
 
 
 def _pause_seconds(window: Window, asked: float | None, reset: float | None) -> float:

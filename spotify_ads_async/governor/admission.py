@@ -16,7 +16,6 @@ from spotify_ads_async.governor.window import may_take, take
 __all__ = ["Admission"]
 
 _INTERACTIVE = Priority.INTERACTIVE
-_REFRESHED_AFTER = 256
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -36,18 +35,15 @@ class Admission:
         "_departure",
         "_flow",
         "_grant",
+        "_max_wait",
         "_open",
-        "max_wait",
-        "priority",
+        "_priority",
         "retry_after",
     )
 
     def __init__(self, adaptive: AdaptiveLimits, flow: Flow, priority: Priority, max_wait: float | None) -> None:
-        self._adaptive = adaptive
-        self._flow = flow
+        self._adaptive, self._flow, self._priority, self._max_wait = adaptive, flow, priority, max_wait
         self._open = False
-        self.priority = priority
-        self.max_wait = max_wait
 
     def enter_nowait(self) -> bool:
         """Whether the request may leave without a wait; then its tokens are taken."""
@@ -58,21 +54,18 @@ class Admission:
         # governor has none.
         if flow.grants is not None or scheduler.queue.length or scheduler.thread != get_ident():
             return False
-        now, interactive = scheduler.clock(), self.priority is _INTERACTIVE
+        now, interactive = scheduler.clock(), self._priority is _INTERACTIVE
         if not may_take(flow.windows, now, interactive):
             return False
         take(flow.windows, now, interactive)
         self._open, self._grant, self._departed_at = True, None, now
-        self._departure = departure = scheduler.departures = scheduler.departures + 1
-        if not departure % _REFRESHED_AFTER:
-            for window in flow.windows:  # which otherwise remember every request while tokens are left
-                window.refresh(now)
+        self._departure = scheduler.departures = scheduler.departures + 1
         return True
 
     async def enter(self) -> None:
         """Return when the request may leave, with its tokens taken; raises what entering the block does."""
         scheduler = self._adaptive.scheduler
-        self._grant = await scheduler.admit(self._flow, self.priority, self.max_wait)
+        self._grant = await scheduler.admit(self._flow, self._priority, self._max_wait)
         self._open, self._departed_at = True, scheduler.clock()
         self._departure = scheduler.departures = scheduler.departures + 1
 

@@ -19,10 +19,7 @@ _FLOWS_LOOKED_AT = 64
 
 
 def predicted_wait(request: PendingRequest, queue: WaitQueue, now: float) -> tuple[float, Window]:
-    """Seconds until the last of the request's class in its flow can leave, and the window that binds.
-
-    The request is in the queue.
-    """
+    """Seconds until a request that has just joined the queue can leave, and the window that binds."""
     waits = [(_predicted_for(request, window, queue, now), window) for window in request.flow.windows]
     return max(waits, key=lambda pair: pair[0])
 
@@ -36,7 +33,7 @@ def wait_for(window: Window, position: int, now: float, *, kept: int = 0) -> flo
     pause = max(0.0, window.paused_until - now) + spacing
     if window.shared:
         return pause if window.outlook is None else max(pause, window.outlook.wait(position, now, window.cycle))
-    kept += window.reserved_for_others
+    kept += window.reserved
     rounds, rest = divmod(position - 1, max(1, window.limit.requests - kept))
     at = window.there_at(rest + 1 + kept)
     return max(pause, (window.cycle if at == math.inf else max(0.0, at - now)) + rounds * window.cycle)
@@ -78,24 +75,19 @@ def _ahead(flow: Flow, window: Window, queue: WaitQueue, horizon: float, now: fl
 def _usable_within(window: Window, seconds: float, now: float) -> int:
     """At most so many requests can take a token of this window within so many seconds."""
     rounds, rest = divmod(seconds, window.cycle)
-    soon = window.available - window.reserved_for_others + bisect_right(window.settled, now + rest - window.cycle)
+    soon = window.available - window.reserved + bisect_right(window.settled, now + rest - window.cycle)
     return max(0, soon + int(rounds) * window.limit.requests)
 
 
 def wait_too_long(window: Window, predicted: float, max_wait: float) -> QuotaTimeout:
     """Leave would take, or took, longer than the caller allows."""
     if predicted > max_wait:
-        reason = (
-            f"leave to send would take about {predicted:.1f} s, longer than max_wait allows ({round(max_wait, 3):g} s)"
-        )
+        reason = f"leave to send would take about {predicted:.1f} s, longer than max_wait allows ({max_wait:.4g} s)"
     else:
-        reason = f"no leave to send came within max_wait ({round(max_wait, 3):g} s)"
+        reason = f"no leave to send came within max_wait ({max_wait:.4g} s)"
     limit = window.limit
-    return QuotaTimeout(
-        f"{reason}; the limit {limit.name} binds ({limit.requests} in {limit.window:g} s): wait longer, or send less",
-        predicted_wait=predicted,
-        limit=limit.name,
-    )
+    advice = f"the limit {limit.name} binds ({limit.requests} in {limit.window:g} s): wait longer, or send less"
+    return QuotaTimeout(f"{reason}; {advice}", predicted_wait=predicted, limit=limit.name)
 
 
 def pause_too_long(window: Window, now: float) -> RateLimited:

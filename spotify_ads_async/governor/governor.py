@@ -32,14 +32,11 @@ _LONGEST_PAUSE_SECONDS = 1e9
 
 
 class Governor:
-    """Lets requests leave so that the server never counts more than a window takes.
+    """Lets requests leave so that the server never counts more than a window takes, whatever the network's latency.
 
-    That holds whatever the network's latency is and however it changes. One thing is assumed: a request that was given
-    up (a timeout, a cancellation, a lost connection) is counted within ``counted_within`` seconds of its departure, or
-    never.
-
-    One governor may serve many clients; it belongs to one event loop at a time. A forked process is one of its own:
-    share windows with it through a store.
+    One thing is assumed: a request that was given up (a timeout, a cancellation, a lost connection) is counted within
+    ``counted_within`` seconds of its departure, or never. One governor may serve many clients; it belongs to one event
+    loop at a time. Other processes, forked ones too, share its windows through a store.
 
     Args:
         limits: the windows to keep. An empty collection keeps none.
@@ -54,16 +51,13 @@ class Governor:
         client_id: the owner of the client window, where a scope names none.
         ip: the owner of the IP window.
         longest_pause: seconds; where the server asks for more, calls fail with
-            :class:`~spotify_ads_async.errors.RateLimited` instead of waiting, and after so long the server is asked
-            again.
-        counted_within: seconds after its departure within which the server has counted a request that was given up. Its
-            tokens stay out for so long, and one window more.
+            :class:`~spotify_ads_async.errors.RateLimited`, and after so long the server is asked again.
+        counted_within: seconds for which the tokens of a request that was given up stay out, and one window more.
         clock: a monotonic clock, in seconds.
         clock_resolution: seconds by which a reading of the clock may lag.
 
     Raises:
-        ConfigurationError: an unknown pace, store or policy, a missing package, a bound that is negative, or two limits
-        of one name.
+        ConfigurationError: an argument has no such value, two limits have one name, or a package is missing.
     """
 
     def __init__(
@@ -136,10 +130,7 @@ class Governor:
         return 0 if self._claims is None else self._claims.exchanges
 
     def scope(self, *, origin: str = "", client_id: str | None = None) -> Scope:
-        """The same governor for calls to one API origin in one client's name.
-
-        Windows are shared where their owners are.
-        """
+        """The same governor for calls to one API origin in one client's name."""
         key = (origin, client_id or self._client_id)
         if key not in self._scopes:
             self._scopes[key] = Scope(self._adaptive, lambda limits: self._flow(*key, limits))
@@ -148,10 +139,9 @@ class Governor:
     def admit(
         self, limits: Collection[str], *, priority: Priority = Priority.INTERACTIVE, max_wait: float | None = None
     ) -> Admission:
-        """Wait for leave to send one request that spends ``limits``; held until the answer's headers arrived.
+        """Wait for leave to send one request that spends ``limits``; names without a window are ignored.
 
-        Names that the governor keeps no window for are ignored. Use as ``async with``: inside the block the request is
-        on its way, until :meth:`Admission.answered` or the block's end.
+        Use as ``async with``: inside the block the request is on its way, until :meth:`Admission.answered`.
 
         Raises:
             QuotaTimeout: on entering, where the wait would exceed ``max_wait`` seconds; nothing was spent.
@@ -176,19 +166,14 @@ class Governor:
         )
 
     async def lift(self, *, limit: str | None = None, client_id: str | None = None) -> int:
-        """End pauses by hand: of every window in use, or of those of one limit or of one client ID.
-
-        Answers how many were paused. Who waits here leaves at once; it returns when the store knows too.
-        """
+        """End pauses by hand, of one limit or client ID where they are named; answers how many windows were paused."""
         lifted = 0
+        if self._claims is not None:
+            await self._claims.lift(limit, client_id)
         for (name, _, identity), window in self._windows.items():
             if limit in {None, name} and client_id in {None, identity}:
                 lifted += window.lift()
-                if self._claims is not None:
-                    self._claims.tell((window,), lift=True)
         self._scheduler.serve()
-        if self._claims is not None:
-            await self._claims.heard()
         return lifted
 
     async def aclose(self) -> None:
@@ -255,9 +240,8 @@ def default_governor(
 ) -> Governor:
     """A governor for a client that was given none, with its windows in ``store``, or in memory.
 
-    Warns with :class:`RuntimeWarning` where the process has one in memory for the same API already: both spend the
-    window of this machine's address, whichever client ID they use, and together they exceed what each keeps. In a store
-    they share it.
+    Warns with :class:`RuntimeWarning` of a second one in memory for the same API: both spend the window of this
+    machine's address, and together they exceed what each keeps.
     """
     governor = Governor(limits, store="memory" if store is None else store)
     if governor.shared or not governor.limits:

@@ -9,7 +9,7 @@ import threading
 import weakref
 from collections.abc import Callable
 
-from spotify_ads_async.errors import ConfigurationError, QuotaTimeout
+from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.events import Listeners
 from spotify_ads_async.governor.events import Admitted, Waiting, WaitRefused
 from spotify_ads_async.governor.forecast import pause_too_long, predicted_wait, wait_too_long
@@ -25,15 +25,8 @@ _SHORTEST_SLEEP_SECONDS = 0.001
 class Scheduler:
     """Lets requests leave, at once or after a wait.
 
-    A store sets ``on_starved`` (a request has to wait for it; answers why it need not wait), ``on_fork`` and
-    ``on_news`` (other processes should hear of these windows). Up to ``forked_at_departure``,
-    requests are the parent process's.
-
-    Args:
-        clock: a monotonic clock, in seconds.
-        listeners: who hears of waits.
-        longest_pause: see :class:`~spotify_ads_async.governor.Governor`.
-        counted_within: the same.
+    Where a store keeps the windows, its side is told that a request has to wait (and answers why it need not), that the
+    process is a fork, and that the server refused something. Up to ``forked_at_departure``, requests are the parent's.
     """
 
     def __init__(
@@ -46,7 +39,7 @@ class Scheduler:
         self.refusing: set[Window] = set()
         self.on_starved: Callable[[PendingRequest], Exception | None] | None = None
         self.on_fork: Callable[[], None] | None = None
-        self.on_news: Callable[[tuple[Window, ...]], None] | None = None
+        self.on_refusal: Callable[[tuple[Window, ...]], None] | None = None
         self.closed = False
         self.departures = self.forked_at_departure = self._arrivals = 0
         self.late_until = -math.inf
@@ -66,20 +59,17 @@ class Scheduler:
         """
         expires_at = math.inf if max_wait is None else self.clock() + max(0.0, max_wait)
         while True:
-            request = self._enter(flow, priority, expires_at)
-            if not request.granted:
-                await self._wait(request)
-            if flow.grants is None or request.grant is None or flow.grants.is_valid(request.grant):
-                return request.grant
-            flow.give_back(request.grant)  # the process was stopped between the grant and this moment
+            request = self._join(flow, priority, expires_at)
+            grant = request.future.result() if request.future.done() else await self._wait(request)
+            if flow.grants is None or grant is None or flow.grants.is_valid(grant):
+                return grant
+            flow.give_back(grant)  # the process was stopped between the grant and this moment
 
     def serve(self) -> None:
         """Let leave whoever can, and wake when the next one can."""
         if self.queue.length and self.loop is not None and not self.loop.is_closed():
             now = self.clock()
-            for request in self.queue.depart(now):
-                if request.future is not None:
-                    request.future.set_result(None)
+            self.queue.depart(now)
             self.wake_at(self.queue.next_at(now), now)
 
     def wake_at(self, at: float, now: float) -> None:
@@ -97,26 +87,24 @@ class Scheduler:
 
     def drop_hopeless(self, window: Window, now: float) -> None:
         """A pause came: refuse at once those who will not get through it in time."""
-        too_long = window.asked_until - now > self.longest_pause
-        for flow in self.queue.flows_for(window):
-            for request in [*flow.interactive.values(), *flow.bulk.values()]:
-                if too_long:
-                    self._fail(request, pause_too_long(window, now))
-                elif request.expires_at < window.paused_until:
-                    self._refuse(request, window.paused_until - now, window)
+        for request in [one for flow in self.queue.flows_for(window) for one in flow.everybody()]:
+            if window.asked_until - now > self.longest_pause:
+                self._refuse(request, pause_too_long(window, now))
+            elif request.expires_at < window.paused_until:
+                self._refuse_wait(request, window.paused_until - now, window)
 
     def refuse_if_hopeless(self, request: PendingRequest) -> None:
         """Refuse a request whose wait, as it can now be foretold, is longer than it allows."""
-        if not request.gone():
+        if request.expires_at < math.inf and not request.future.done():
             now = self.clock()
             predicted, binding = predicted_wait(request, self.queue, now)
             if now + predicted > request.expires_at:
-                self._refuse(request, predicted, binding)
+                self._refuse_wait(request, predicted, binding)
 
     def refuse_everybody(self, error: Callable[[], Exception]) -> None:
         """Nobody who waits now can leave: each of them gets an error of its own."""
         for request in self.queue.everybody():
-            self._fail(request, error())
+            self._refuse(request, error())
 
     def close(self) -> None:
         """Refuse whoever still waits, and all who come later."""
@@ -141,18 +129,10 @@ class Scheduler:
         if self.on_fork is not None:
             self.on_fork()
 
-    def _belong_to(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """What waits on another loop will never leave."""
-        for request in self.queue.everybody():
-            self.queue.leave(request)
-        self._disarm()
-        self.loop, self.thread = loop, threading.get_ident() if loop is not None else 0
-
-    def _enter(self, flow: Flow, priority: Priority, expires_at: float) -> PendingRequest:
-        """Let the request leave at once, or put it into the queue."""
+    def _begin_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Whoever comes now waits on this loop."""
         if self.closed:
             raise ConfigurationError("the governor is closed: nothing leaves through it any more")
-        loop, now = asyncio.get_running_loop(), self.clock()
         if loop is not self.loop:
             if self.loop is not None and self.loop.is_running():
                 raise ConfigurationError(
@@ -161,52 +141,52 @@ class Scheduler:
                     "windows"
                 )
             self._belong_to(loop)
+
+    def _belong_to(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """What waits on another loop will never leave."""
+        for request in self.queue.everybody():
+            self.queue.leave(request)
+        self._disarm()
+        self.loop, self.thread = loop, threading.get_ident() if loop is not None else 0
+
+    def _join(self, flow: Flow, priority: Priority, expires_at: float) -> PendingRequest:
+        """Put a request into the queue, and let it leave at once or refuse it at once where that is clear."""
+        self._begin_on(asyncio.get_running_loop())
+        now = self.clock()
         for window in flow.windows:
             window.refresh(now)
             if window.asked_until - now > self.longest_pause:
                 raise pause_too_long(window, now)
         self._arrivals += 1
-        request = PendingRequest(self._arrivals, flow, priority, now, expires_at)
+        request = PendingRequest(self._arrivals, flow, priority, arrived_at=now, expires_at=expires_at)
         self.queue.join(request)
         if len(flow.pending(priority)) == 1 and flow.may_take(priority, now):
             self.serve()  # whoever came before is looked at first all the same
-        if not request.granted:
-            self._begin_waiting(request, now)
+        if request.future.done():
+            return request
+        if self.on_starved is None:
+            self.refuse_if_hopeless(request)
+        elif (problem := self.on_starved(request)) is not None:  # else the store will tell how long it takes
+            self._refuse(request, problem)
+        if not request.future.done():
+            if self.listeners:
+                length = self.queue.length
+                self.listeners.emit(Waiting(limits=flow.limits, priority=priority.value, length=length))
+            self.wake_at(flow.next_at(now), now)
         return request
 
-    def _begin_waiting(self, request: PendingRequest, now: float) -> None:
-        problem = None
-        if self.on_starved is not None:  # the store will tell how long it takes
-            problem = self.on_starved(request)
-        elif request.expires_at < math.inf:
-            predicted, binding = predicted_wait(request, self.queue, now)
-            if now + predicted > request.expires_at:
-                problem = self._too_long(request, predicted, binding)
-        if problem is not None:
-            self.queue.leave(request)
-            raise problem
-        request.future = asyncio.get_running_loop().create_future()
-        if self.listeners:
-            flow, priority = request.flow, request.priority
-            self.listeners.emit(Waiting(limits=flow.limits, priority=priority.value, length=self.queue.length))
-        self.wake_at(request.flow.next_at(now), now)
-
-    async def _wait(self, request: PendingRequest) -> None:
-        """Until the request may leave.
-
-        Cancelled while waiting, it leaves the queue; granted and cancelled, its tokens go back.
-        """
-        assert request.future is not None  # noqa: S101 (set with every request that waits)
-        patience = None
+    async def _wait(self, request: PendingRequest) -> Grant | None:
+        """Until the request may leave. Cancelled, it leaves the queue, or what it was granted goes back."""
+        future, patience = request.future, None
         if request.expires_at < math.inf:
-            patience = asyncio.get_running_loop().call_later(request.expires_at - self.clock(), self._expire, request)
+            patience = future.get_loop().call_later(request.expires_at - self.clock(), self._expire, request)
         try:
-            await request.future
+            grant = await future
         except asyncio.CancelledError:
-            if request.granted:
-                request.flow.give_back(request.grant)
-            else:
+            if future.cancelled():
                 self.queue.leave(request)
+            elif future.exception() is None:
+                request.flow.give_back(future.result())
             self.serve()
             raise
         finally:
@@ -215,12 +195,13 @@ class Scheduler:
         if self.listeners:
             waited = self.clock() - request.arrived_at
             self.listeners.emit(Admitted(limits=request.flow.limits, priority=request.priority.value, waited=waited))
+        return grant
 
     def _expire(self, request: PendingRequest) -> None:
         """Its patience is over; who can leave at this very moment does."""
         self.serve()
-        if not request.gone():
-            self._refuse(request, *predicted_wait(request, self.queue, self.clock()))
+        if not request.future.done():
+            self._refuse_wait(request, *predicted_wait(request, self.queue, self.clock()))
 
     def _ring(self) -> None:
         self._wakes_at, self._timer = math.inf, None
@@ -231,19 +212,15 @@ class Scheduler:
             self._timer.cancel()
         self._wakes_at, self._timer = math.inf, None
 
-    def _refuse(self, request: PendingRequest, predicted: float, window: Window) -> None:
-        if not request.gone():
-            self._fail(request, self._too_long(request, predicted, window))
+    def _refuse_wait(self, request: PendingRequest, predicted: float, window: Window) -> None:
+        if self.listeners and not request.future.done():
+            self.listeners.emit(WaitRefused(limit=window.limit.name, predicted_wait=predicted))
+        self._refuse(request, wait_too_long(window, predicted, request.expires_at - request.arrived_at))
 
-    def _fail(self, request: PendingRequest, error: Exception) -> None:
-        if request.future is not None and not request.future.done():
+    def _refuse(self, request: PendingRequest, error: Exception) -> None:
+        if not request.future.done():
             self.queue.leave(request)
             request.future.set_exception(error)
-
-    def _too_long(self, request: PendingRequest, predicted: float, window: Window) -> QuotaTimeout:
-        if self.listeners:
-            self.listeners.emit(WaitRefused(limit=window.limit.name, predicted_wait=predicted))
-        return wait_too_long(window, predicted, request.expires_at - request.arrived_at)
 
 
 _alive: weakref.WeakSet[Scheduler] = weakref.WeakSet()

@@ -54,8 +54,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 def shown(window: Window, now: float) -> WindowSnapshot:
     """One window as it is now."""
     window.refresh(now)
-    reserved = max(window.reserved_for_others, window.foreign.tokens)
-    available = window.available - reserved if window.outlook is None else min(window.available, window.outlook.free)
+    available = (
+        window.available - window.reserved if window.outlook is None else min(window.available, window.outlook.free)
+    )
     return WindowSnapshot(
         limit=window.limit.name,
         owner=window.owner,
@@ -64,7 +65,7 @@ def shown(window: Window, now: float) -> WindowSnapshot:
         available=max(0, available),
         in_flight=window.in_flight,
         returning=len(window.settled),
-        reserved_for_others=reserved,
+        reserved_for_others=window.reserved,
         reserve=window.reserve(now),
         next_return=max(0.0, window.settled[0] + window.cycle - now) if window.settled else None,
         waiting=window.waiting,

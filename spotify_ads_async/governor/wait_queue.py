@@ -12,7 +12,6 @@ import enum
 import heapq
 import math
 from collections import OrderedDict
-from collections.abc import Iterator
 
 from spotify_ads_async.governor.grants import Grant, Grants
 from spotify_ads_async.governor.window import BULK_TURN, Window, may_take, take
@@ -28,20 +27,18 @@ class Priority(enum.Enum):
 
 
 class PendingRequest:
-    """One request in the queue. ``expires_at`` is when its patience ends; ``grant`` is a store's."""
+    """One request in the queue, until its patience ends at ``expires_at``.
 
-    __slots__ = ("arrived_at", "expires_at", "flow", "future", "grant", "granted", "number", "priority")
+    ``future`` is done when the request waits no longer: granted, with a store's grant if there is one, refused or
+    cancelled.
+    """
 
-    def __init__(self, number: int, flow: Flow, priority: Priority, arrived_at: float, expires_at: float) -> None:
+    __slots__ = ("arrived_at", "expires_at", "flow", "future", "number", "priority")
+
+    def __init__(self, number: int, flow: Flow, priority: Priority, *, arrived_at: float, expires_at: float) -> None:
         self.number, self.flow, self.priority = number, flow, priority
         self.arrived_at, self.expires_at = arrived_at, expires_at
-        self.granted = False
-        self.grant: Grant | None = None
-        self.future: asyncio.Future[None] | None = None
-
-    def gone(self) -> bool:
-        """Whether it waits no longer: granted, refused or cancelled."""
-        return self.granted or (self.future is not None and self.future.done())
+        self.future: asyncio.Future[Grant | None] = asyncio.get_running_loop().create_future()
 
 
 class Flow:
@@ -55,6 +52,7 @@ class Flow:
 
     def __init__(self, windows: tuple[Window, ...], owner: str, grants: Grants | None = None) -> None:
         self.windows, self.owner, self.grants = windows, owner, grants
+        self.limits = tuple(window.limit.name for window in windows)
         self.interactive: OrderedDict[int, PendingRequest] = OrderedDict()
         self.bulk: OrderedDict[int, PendingRequest] = OrderedDict()
 
@@ -63,10 +61,9 @@ class Flow:
         """Its requests in the queue."""
         return len(self.interactive) + len(self.bulk)
 
-    @property
-    def limits(self) -> tuple[str, ...]:
-        """The limits that its requests spend."""
-        return tuple(window.limit.name for window in self.windows)
+    def everybody(self) -> list[PendingRequest]:
+        """All of them."""
+        return [*self.interactive.values(), *self.bulk.values()]
 
     def pending(self, priority: Priority) -> OrderedDict[int, PendingRequest]:
         """Those of one class, in the order of their arrival."""
@@ -84,7 +81,7 @@ class Flow:
         return None if self.grants is None else self.grants.take()
 
     def give_back(self, grant: Grant | None) -> None:
-        """Every token is back at once: the request did not leave."""
+        """The request did not leave: every token is back at once."""
         for window in self.windows:
             window.available += 1
         if self.grants is not None and grant is not None:
@@ -97,21 +94,13 @@ class Flow:
         if self.grants is not None and grant is not None:
             self.grants.settle(grant, counted_by)
 
-    def turn_of_bulk(self, now: float) -> bool:
-        """Whether its bulk requests have waited long enough for interactive ones."""
-        return any(window.turn_of_bulk(now) for window in self.windows)
-
     def next_at(self, now: float) -> float:
         """A time before which none of its requests can leave, infinite while answers or the store decide."""
         granted_at = now if self.grants is None else self.grants.next_at()
         if granted_at == math.inf:
             return math.inf
-        at = max((window.next_grant(interactive=True, now=now) for window in self.windows), default=now)
-        if not self.interactive:
-            with_reserve = max((window.next_grant(interactive=False, now=now) for window in self.windows), default=now)
-            # The reserve may shrink before that.
-            at = min(with_reserve, max(at, min((window.demand_changes_at() for window in self.windows), default=now)))
-        return max(granted_at, at)
+        interactive = bool(self.interactive)
+        return max([granted_at, *(window.next_grant(interactive=interactive, now=now) for window in self.windows)])
 
 
 class WaitQueue:
@@ -135,19 +124,16 @@ class WaitQueue:
             if not request.flow.waiting:
                 del self._flows[request.flow]
 
-    def depart(self, now: float) -> Iterator[PendingRequest]:
-        """Those who may leave now, one after the other, each with its tokens taken."""
+    def depart(self, now: float) -> None:
+        """Let leave whoever may now, one after the other, each with its tokens taken."""
         if self._blocked_by(now) is not None:
             return
         interactive, bulk = self._in_order(Priority.INTERACTIVE), self._in_order(Priority.BULK)
         while True:
-            flow, priority, heap = (
-                self._first_able(interactive, Priority.INTERACTIVE, now),
-                Priority.INTERACTIVE,
-                interactive,
-            )
+            priority, heap = Priority.INTERACTIVE, interactive
+            flow = self._first_able(interactive, priority, now)
             other = self._first_able(bulk, Priority.BULK, now)
-            if flow is None or (other is not None and other.turn_of_bulk(now)):
+            if flow is None or (other is not None and any(window.turn_of_bulk(now) for window in other.windows)):
                 flow, priority, heap = other, Priority.BULK, bulk
             if flow is None:
                 return
@@ -157,13 +143,11 @@ class WaitQueue:
             heapq.heappop(heap)
             if pending:
                 heapq.heappush(heap, (next(iter(pending)), id(flow), flow))
-            if request.gone():
+            if request.future.done():
                 continue  # cancelled in this very tick
-            request.grant = flow.take(priority, now)
-            request.granted = True
+            request.future.set_result(flow.take(priority, now))
             if priority is Priority.INTERACTIVE and request.arrived_at < now and self._overtakes_bulk(flow):
                 bulk = self._in_order(Priority.BULK)
-            yield request
 
     def next_at(self, now: float) -> float:
         """A time before which nobody can leave, infinite while that depends on answers."""
@@ -177,7 +161,7 @@ class WaitQueue:
 
     def everybody(self) -> list[PendingRequest]:
         """All who wait."""
-        return [request for flow in self._flows for request in (*flow.interactive.values(), *flow.bulk.values())]
+        return [request for flow in self._flows for request in flow.everybody()]
 
     def _in_order(self, priority: Priority) -> list[tuple[int, int, Flow]]:
         """A heap of the flows in which somebody of a class waits, by who came first."""
@@ -186,10 +170,7 @@ class WaitQueue:
         return heap
 
     def _first_able(self, heap: list[tuple[int, int, Flow]], priority: Priority, now: float) -> Flow | None:
-        """The flow whose first request of this class came first among those that may leave.
-
-        Others are not looked at again.
-        """
+        """The flow whose first request came first among those that may leave. Others are not looked at again."""
         while heap:
             flow = heap[0][2]
             if flow.may_take(priority, now):
@@ -212,15 +193,10 @@ class WaitQueue:
         return window.waiting == self.length and window.available < window.needed(interactive=True, now=now)
 
     def _overtakes_bulk(self, flow: Flow) -> bool:
-        """Count that an interactive request which had to wait left before bulk ones.
-
-        Whether it is the turn of these now.
-        """
-        turn = False
+        """Count that an interactive request which had to wait left before bulk ones; whether it is now their turn."""
         for window in flow.windows:
             window.overtaken += window.waiting_bulk > 0
-            turn = turn or window.overtaken == BULK_TURN
-        return turn
+        return any(window.overtaken == BULK_TURN for window in flow.windows)
 
     def _count(self, request: PendingRequest, change: int) -> None:
         self.length += change

@@ -1,10 +1,8 @@
 """Window: one limit's tokens, all that decides whether they may be used now, and the one rule of admission.
 
-A window of N requests in W seconds has N tokens. A request takes one when it leaves; the token stays out while the
-request is in flight and comes back W after its answer's headers arrived. Whoever uses the token next leaves at least W
-after the server counted its last user, so no two requests on one token share a window, and N tokens mean at most N
-requests in any W seconds. A request needs a token from each of its windows, all or none: :func:`may_take` asks,
-:func:`take` takes, on the short way of an admission and out of the queue.
+A window of N requests in W seconds has N tokens. A request takes one when it leaves, and it comes back W after the
+answer's headers arrived. Whoever uses it next leaves at least W after the server counted its last user, so no two
+requests on one token share a window, and N tokens mean at most N requests in any W seconds.
 """
 
 from __future__ import annotations
@@ -44,28 +42,18 @@ the last stand in ``ledger.lua`` too."""
 class Window:
     """One limit's tokens in one scope: ``available`` ones, those in flight, and those that come back with time.
 
-    Every time is in seconds of one monotonic clock. ``settled`` is in order, and says by when the server had counted
-    the requests that are over; their tokens are back ``cycle`` later, which :meth:`refresh` takes in. ``guarded`` says
-    that more than the count of tokens decides: a pause, tokens reserved for others, spaced departures. ``overtaken``
-    counts the interactive requests that had to wait and left before bulk ones.
-
-    Args:
-        limit: how many tokens there are, and the seconds after which a used one comes back.
-        owner: whose window it is, for people: an origin with a client ID or an address.
-        key: its name in a store.
-        smooth: whether departures are spaced from the start.
-        now: the present.
-        clock_resolution: seconds by which a reading of the clock may lag.
-        shared: whether a store keeps the window. It then decides about reserves and what is left to others, and the
-            tokens here are this process's requests alone; ``outlook`` is what it last said.
+    Every time is in seconds of one monotonic clock. ``settled`` says in order by when the server had counted the
+    requests that are over; their tokens are back ``cycle`` later. ``reserved`` tokens are left to other programs.
+    ``guarded`` says that more than the count of tokens decides: a pause, reserved tokens, spaced departures. Of a
+    ``shared`` window a store decides, ``outlook`` is what it last said, and the tokens are this process's alone.
     """
 
     # Each admission reads a dozen of these: without slots it costs 7 % more.
     __slots__ = (  # noqa: SIM905 (thirty lines for a list)
         "limit owner key shared outlook cycle available settled waiting_interactive waiting_bulk overtaken "
-        "bulk_left_at interactive_taken _demand _demand_counted_from guarded smooth reserved_for_others "
-        "reserved_told foreign pacer paused_until asked_until pause_length pause_cause _after_pause "
-        "_after_pause_until refused_in_a_row refused_at_departure remaining_heard_at_departure"
+        "bulk_left_at interactive_taken _demand _demand_counted_from guarded smooth reserved reserved_told foreign "
+        "pacer paused_until asked_until pause_length pause_cause _after_pause _after_pause_until refused_in_a_row "
+        "refused_at_departure remaining_heard_at_departure"
     ).split()
 
     def __init__(
@@ -77,21 +65,19 @@ class Window:
         self.available = limit.requests
         self.settled: deque[float] = deque()
         self.waiting_interactive = self.waiting_bulk = 0
-        self.overtaken, self.bulk_left_at = 0, now
+        self.overtaken, self.bulk_left_at = 0, now  # by interactive requests, and when a bulk one left last
         self.interactive_taken = self._demand = 0
         self._demand_counted_from = now
-        self.guarded = self.smooth = False
-        self.reserved_for_others = self.reserved_told = 0
+        self.guarded, self.smooth = False, smooth
+        self.reserved = self.reserved_told = 0
         self.foreign = ForeignUsage(limit.requests, self.cycle)
         self.pacer: Pacer | None = None
-        self.paused_until = self.asked_until = -math.inf
+        self.paused_until = self.asked_until = self._after_pause_until = -math.inf
         self.pause_length = 0.0
         self.pause_cause: str | None = None
         self._after_pause: Pacer | None = None
-        self._after_pause_until = -math.inf
         self.refused_in_a_row = self.refused_at_departure = self.remaining_heard_at_departure = 0
-        if smooth:
-            self.smooth_out()
+        self.reckon_reserved()
 
     @property
     def out(self) -> int:
@@ -113,32 +99,36 @@ class Window:
         """Requests in the queue that need a token of this window."""
         return self.waiting_interactive + self.waiting_bulk
 
-    def refresh(self, now: float) -> None:
-        """Take in what has become due.
+    @property
+    def rhythm(self) -> Pacer | None:
+        """What spaces departures at present."""
+        return self._after_pause or self.pacer
 
-        Tokens, the end of a pause and of what follows it, tokens that were left to others.
-        """
+    def refresh(self, now: float) -> None:
+        """Take in what has become due: tokens, the end of a pause, tokens that were left to others."""
         settled, over, back = self.settled, now - self.cycle, 0
         while settled and settled[0] <= over:
             settled.popleft()
             back += 1
         self.available += back
-        if self.guarded:
-            self.foreign.ease(now)
-            if self._after_pause_until <= now:
-                self._after_pause = None
-            ended_at = self.paused_until
-            if ended_at <= now:
-                self.paused_until, self.asked_until, self.pause_cause = -math.inf, -math.inf, None
-            self.reckon_reserved()
-            if -math.inf < ended_at <= now < ended_at + _SPREAD_SECONDS:
-                self._spread_out(ended_at + _SPREAD_SECONDS)
+        if not self.guarded:
+            return
+        self.foreign.ease(now)
+        if self._after_pause_until <= now:
+            self._after_pause = None
+        ended_at = self.paused_until
+        if ended_at <= now:
+            self.paused_until, self.asked_until, self.pause_cause = -math.inf, -math.inf, None
+        self.reckon_reserved()
+        if -math.inf < ended_at <= now < ended_at + _SPREAD_SECONDS:
+            # Those who waited for a pause leave one after the other, and what is spaced catches up with the pause.
+            most = math.inf if self.pacer is None else self.pause_length / self.pacer.interval
+            if (leaving := int(min(self.waiting, most))) > 0:
+                self.guarded, self._after_pause = True, Pacer(leaving, _SPREAD_SECONDS)
+                self._after_pause_until = ended_at + _SPREAD_SECONDS
 
     def settle(self, counted_by: float) -> None:
-        """A request is over, and the server counted it no later than ``counted_by``.
-
-        Its token is back one window after.
-        """
+        """A request is over, and the server counted it no later than then: its token is back one window after."""
         if self.settled and counted_by < self.settled[-1]:
             insort(self.settled, counted_by)
         else:
@@ -151,16 +141,8 @@ class Window:
             return -math.inf
         return self.settled[missing - 1] + self.cycle if missing <= len(self.settled) else math.inf
 
-    def smooth_out(self) -> None:
-        """Space departures from now on, and leave a few tokens unused."""
-        self.smooth = True
-        self.reckon_reserved()
-
     def pause(self, until: float, now: float, cause: str, *, asked_until: float) -> bool:
-        """Let nothing leave until then; the later of two pauses wins. Answers whether this one does.
-
-        ``asked_until`` is how long the server asked for, where a cap made the pause shorter.
-        """
+        """Let nothing leave until then. The later of two pauses wins; answers whether it is this one."""
         self.asked_until = max(self.asked_until, asked_until)
         if until <= self.paused_until:
             return False
@@ -179,54 +161,36 @@ class Window:
         self.reckon_reserved()
         return paused
 
-    def _spread_out(self, until: float) -> None:
-        """Those who waited for a pause leave one after the other, and what is spaced catches up with the pause."""
-        leaving = self.waiting
-        if self.pacer is not None:
-            leaving = min(leaving, int(self.pause_length / self.pacer.interval))
-        if leaving > 0:
-            self.guarded, self._after_pause, self._after_pause_until = True, Pacer(leaving, _SPREAD_SECONDS), until
-
     def reckon_reserved(self) -> None:
         """Take in what is left to others, and space departures accordingly."""
-        reserved = max(self.held_back, self.foreign.tokens)
-        self.reserved_for_others = 0 if self.shared else reserved
-        self.reserved_told = min(self.reserved_told, reserved)
+        self.reserved = max(self.held_back, self.foreign.tokens)
+        self.reserved_told = min(self.reserved_told, self.reserved)
         if self.smooth:
-            most = min(self.limit.requests - reserved, int(self.limit.requests * _SMOOTH_RATE_SHARE))
+            most = min(self.limit.requests - self.reserved, int(self.limit.requests * _SMOOTH_RATE_SHARE))
             requests = max(1, most // (1 if self.outlook is None else self.outlook.active))
             if self.pacer is None or abs(self.pacer.requests - requests) > requests * _RESPACING_SHARE:
                 self.pacer = Pacer(requests, self.limit.window)
-        self.guarded = self.smooth or reserved > 0 or self.paused_until > -math.inf or self._after_pause is not None
-
-    def demand(self, now: float) -> int:
-        """Interactive requests of a window: of the last whole one, or of the present one so far with those who wait."""
-        windows = (now - self._demand_counted_from) / self.limit.window
-        if windows >= 1.0:
-            self._demand = math.ceil(self.interactive_taken / windows)
-            self.interactive_taken, self._demand_counted_from = 0, now
-        return max(self._demand, self.interactive_taken + self.waiting_interactive)
-
-    def demand_changes_at(self) -> float:
-        """When the demand is counted anew."""
-        return self._demand_counted_from + self.limit.window
+        paused = self.paused_until > -math.inf or self._after_pause is not None
+        self.guarded = self.smooth or paused or self.reserved > 0
 
     def wanted(self, now: float) -> int:
-        """Tokens that interactive requests will want besides those that they have out, and some for chance."""
-        demand = self.demand(now)
+        """Tokens that interactive requests will want besides those that they have out, and some for chance.
+
+        Their demand is that of the last whole window, or of the present one so far with those who wait.
+        """
+        passed = (now - self._demand_counted_from) / self.limit.window
+        if passed >= 1.0:
+            self._demand = math.ceil(self.interactive_taken / passed)
+            self.interactive_taken, self._demand_counted_from, passed = 0, now, 0.0
+        demand = max(self._demand, self.interactive_taken + self.waiting_interactive)
         if demand == 0:
             return 0
-        passed = (now - self._demand_counted_from) / self.limit.window
         out = self.interactive_taken + int(self._demand * (1.0 - passed))
         wanted = max(0, demand - out) + math.ceil(1.5 * math.sqrt(demand)) + 1
-        at_first = 0 if self._demand else math.ceil(self.limit.requests * _FIRST_RESERVE_SHARE) + 1
-        return max(wanted, at_first)
+        return wanted if self._demand else max(wanted, math.ceil(self.limit.requests * _FIRST_RESERVE_SHARE) + 1)
 
     def reserve(self, now: float) -> int:
-        """Tokens that bulk requests leave to interactive ones.
-
-        One or so where none came lately, for a job that is alone uses all.
-        """
+        """Tokens that bulk requests leave to interactive ones: hardly any where none came lately."""
         capacity = self.limit.requests
         standing = min(capacity - 1, math.ceil(capacity * _STANDING_RESERVE_SHARE))
         return max(standing, min(int(capacity * _LARGEST_RESERVE_SHARE), self.wanted(now)))
@@ -236,38 +200,31 @@ class Window:
         return self.overtaken >= BULK_TURN or (self.waiting_bulk > 0 and now > self.bulk_left_at + self.limit.window)
 
     def needed(self, *, interactive: bool, now: float) -> int:
-        """How many tokens must be there for a request to take one."""
-        kept = self.reserved_for_others
-        if interactive or self.shared or self.turn_of_bulk(now):
-            return kept + 1
+        """How many tokens must be there for a request to take one. A store has looked after that."""
+        if self.shared:
+            return 1
+        if interactive or self.turn_of_bulk(now):
+            return self.reserved + 1
         # In the smallest windows nothing would be left beside the reserve.
-        return max(1, min(kept + 1 + self.reserve(now), self.limit.requests))
+        return max(1, min(self.reserved + 1 + self.reserve(now), self.limit.requests))
 
     def lets_through(self, now: float, *, interactive: bool) -> bool:
         """Whether tokens are there for a request of this class, and no pause or rhythm is in the way."""
         if self.available < self.needed(interactive=interactive, now=now) or self.paused_until > now:
             return False
-        rhythm = self._after_pause or self.pacer
-        return rhythm is None or rhythm.ready()
-
-    def departed(self, now: float) -> None:
-        """One request leaves: the rhythm's part of it."""
-        rhythm = self._after_pause or self.pacer
-        if rhythm is not None:
-            rhythm.take(now)
-
-    def opens_at(self, now: float) -> float:
-        """A time before which a pause or the rhythm is in the way."""
-        if self._after_pause is not None:
-            return max(self.paused_until, min(now + self._after_pause.wait(now), self._after_pause_until))
-        return max(self.paused_until, now if self.pacer is None else now + self.pacer.wait(now))
+        return self.rhythm is None or self.rhythm.ready()
 
     def next_grant(self, *, interactive: bool, now: float) -> float:
         """A time before which no token can be there and usable, infinite while that depends on answers."""
         at = self.there_at(self.needed(interactive=interactive, now=now))
         if at > now and self.foreign.tokens > self.held_back and not self.shared:
             at = min(at, self.foreign.next_ease(now))
-        return max(at, self.opens_at(now))
+        if not interactive:  # the reserve may shrink
+            recounted_at = self._demand_counted_from + self.limit.window
+            at = min(at, max(recounted_at, self.next_grant(interactive=True, now=now)))
+        if self._after_pause is not None:
+            return max(at, self.paused_until, min(now + self._after_pause.wait(now), self._after_pause_until))
+        return max(at, self.paused_until, now if self.pacer is None else now + self.pacer.wait(now))
 
 
 def may_take(windows: Iterable[Window], now: float, interactive: bool) -> bool:  # noqa: FBT001 (for every request)
@@ -289,5 +246,5 @@ def take(windows: Iterable[Window], now: float, interactive: bool) -> None:  # n
             window.interactive_taken += 1
         else:
             window.overtaken, window.bulk_left_at = 0, now
-        if window.guarded:
-            window.departed(now)
+        if window.guarded and (rhythm := window.rhythm) is not None:
+            rhythm.take(now)

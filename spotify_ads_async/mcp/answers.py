@@ -83,7 +83,7 @@ class Results:
                 raise ToolError(
                     "the sign-in has expired or was revoked: a person must run `spotify-ads login`"
                 ) from None
-            except (Portable, bulk.PlanInUse, bulk.WrongPlan, bulk.NotAPlan) as error:
+            except (Portable, bulk.PlanInUse, bulk.WrongPlan, bulk.NotAPlan, UnicodeError) as error:
                 raise ToolError(as_text(str(error))[1:-1][:LARGEST_ANSWER_BYTES]) from None
             token = secrets.token_urlsafe(9)
             self._kept[token] = shown

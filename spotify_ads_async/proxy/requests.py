@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hmac
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated
 from urllib.parse import unquote
@@ -19,15 +20,18 @@ from spotify_ads_async.governor import Priority
 from spotify_ads_async.operations import OPERATIONS
 from spotify_ads_async.types import Secret
 
-__all__ = ["KEY_HEADER", "Refusal", "Wish", "allowed_sender", "end_to_end", "has_key", "limits_spent", "wish"]
+__all__ = ["MADE_HERE", "Refusal", "Wish", "allowed_sender", "end_to_end", "has_key", "limits_spent", "wish"]
 
-KEY_HEADER = "X-Quota-Proxy-Key"
+_KEY_HEADER = "X-Quota-Proxy-Key"
 """The proxy's own key. It never goes upstream."""
 _PREFERENCES = {"X-Quota-Priority": "priority", "X-Quota-Max-Wait": "max_wait", "X-Quota-Client-Id": "client_id"}
-_OWN = frozenset({KEY_HEADER.lower(), *map(str.lower, _PREFERENCES)})
+MADE_HERE = "X-Quota-Proxy"
+"""On every answer that the proxy makes itself; those from upstream never have it."""
+_OWN = frozenset({_KEY_HEADER.lower(), MADE_HERE.lower(), *map(str.lower, _PREFERENCES)})
 _OF_ONE_HOP = frozenset({"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection"})
 _NOT_PASSED_ON = _OWN | _OF_ONE_HOP | {"te", "trailer", "transfer-encoding", "upgrade", "host", "expect"}
 """The proxy's own headers, those of one hop (RFC 9110, 7.6.1), and what the next hop's own HTTP says anew."""
+_CLIMBS = re.compile(r"[/\\]\.{1,2}(?:;[^/\\]*)?(?:[/\\]|\Z)")
 _UNKNOWN_OPERATION = frozenset({"client_id", "ip"})
 _CLIENT_ID = msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")
 
@@ -71,8 +75,7 @@ def wish(target: str, headers: Mapping[str, str], *, base_path: str) -> Wish:
         target = f"/{rest}"
         given = {name: unquote(value) for name, _, value in (part.partition("=") for part in segment.split(","))}
     given |= {name: headers[header] for header, name in _PREFERENCES.items() if header in headers}
-    path = target.partition("?")[0]
-    if not target.startswith(f"{base_path}/") or any(unquote(part) in {".", ".."} for part in path.split("/")):
+    if not target.startswith(f"{base_path}/") or _CLIMBS.search(unquote(unquote(target.partition("?")[0]))):
         raise Refusal(404, f"there is nothing here; the API is below {base_path}/")
     try:
         return msgspec.convert({**given, "path": target[len(base_path) :]}, Wish, strict=False)
@@ -105,7 +108,7 @@ def has_key(headers: Mapping[str, str], key: Secret | None, *, in_browser: bool 
     """Whether the key, if there is one, comes in its header, or from a browser as the password of HTTP Basic."""
     if key is None:
         return True
-    shown = headers.get(KEY_HEADER, "").encode("utf-8", "surrogateescape")
+    shown = headers.get(_KEY_HEADER, "").encode("utf-8", "surrogateescape")
     scheme, _, encoded = headers.get("Authorization", "").partition(" ")
     if in_browser and scheme.lower() == "basic":
         with contextlib.suppress(ValueError):

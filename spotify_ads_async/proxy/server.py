@@ -24,8 +24,9 @@ from spotify_ads_async.errors import ConfigurationError, QuotaTimeout, RateLimit
 from spotify_ads_async.governor import Admission, Governor, Scope
 from spotify_ads_async.network.addresses import is_loopback, require_secure
 from spotify_ads_async.network.options import TransportOptions
+from spotify_ads_async.proxy import requests
 from spotify_ads_async.proxy.metrics import CONTENT_TYPE_LATEST, Metrics
-from spotify_ads_async.proxy.requests import Refusal, Wish, allowed_sender, end_to_end, has_key, limits_spent, wish
+from spotify_ads_async.proxy.requests import MADE_HERE, Refusal, end_to_end, has_key
 from spotify_ads_async.settings import BASE_URL
 from spotify_ads_async.types import Secret
 
@@ -33,8 +34,6 @@ __all__ = ["QuotaProxy"]
 
 logger = logging.getLogger("spotify_ads_async.proxy")
 
-_MADE_BY_PROXY = "X-Quota-Proxy"
-"""On every answer that the proxy makes itself; answers from upstream never have it."""
 _LARGEST_BODY = 32 * 1024 * 1024
 """Bytes of one request: the API takes uploads of 20 MB at most."""
 _LARGEST_BODIES = 512 * 1024 * 1024
@@ -95,17 +94,13 @@ class QuotaProxy:
             )
         self._governor = governor
         self._upstream = URL(upstream.rstrip("/"))
-        self._credentials = credentials
-        self._host, self._port = host, port
-        self._key = key
-        self._longest_wait = longest_wait
-        self._most_waiting = most_waiting
+        self._credentials, self._key = credentials, key
+        self._host, self._port, self._most_waiting, self._longest_wait = host, port, most_waiting, longest_wait
         self._transport = options = transport or TransportOptions(connections=1_000)
         self._patience = aiohttp.ClientTimeout(sock_connect=options.connect_timeout, sock_read=options.read_timeout)
         self._scopes: dict[str | None, Scope] = {}
-        self._buffered = 0
         self._metrics = Metrics(governor.snapshot)
-        self._waiting = 0
+        self._waiting = self._buffered = 0
         self._own: Mapping[str, Callable[[], web.StreamResponse]] = {
             "/-/": self._page,
             "/-/health": self._health,
@@ -150,7 +145,7 @@ class QuotaProxy:
             return _own_answer(refusal.status, {"error": str(refusal)}, refusal.headers)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        if not allowed_sender(request.headers, hosts=self._hosts, origin=self.origin):
+        if not requests.allowed_sender(request.headers, hosts=self._hosts, origin=self.origin):
             raise Refusal(403, "the proxy serves programs, not pages of other sites: Host or Origin is not its own")
         own = self._own.get(request.path)
         if own is not None:
@@ -159,7 +154,9 @@ class QuotaProxy:
             return own()
         if not has_key(request.headers, self._key):
             raise Refusal(407, "the proxy's key is missing or wrong: send it as X-Quota-Proxy-Key")
-        asked = wish(request.raw_path, request.headers, base_path=self._upstream.raw_path)
+        if request.method == "TRACE":  # whose answer would show how the request is signed
+            raise Refusal(405, "the proxy passes no TRACE on")
+        asked = requests.wish(request.raw_path, request.headers, base_path=self._upstream.raw_path)
         async with self._body(request) as body:
             return await self._forward(request, asked, body)
 
@@ -191,7 +188,7 @@ class QuotaProxy:
         finally:
             self._buffered -= size
 
-    async def _forward(self, request: web.BaseRequest, asked: Wish, body: bytes) -> web.StreamResponse:
+    async def _forward(self, request: web.BaseRequest, asked: requests.Wish, body: bytes) -> web.StreamResponse:
         headers = end_to_end(request.headers.items())
         headers.popall("Content-Length", None)
         client_id = asked.client_id
@@ -201,7 +198,7 @@ class QuotaProxy:
             headers["Authorization"] = f"Bearer {signature.reveal()}"
             client_id = client_id or (self._credentials.client_id if self._credentials else None)
         admission = self._scope(client_id).admit(
-            limits_spent(request.method, asked.path),
+            requests.limits_spent(request.method, asked.path),
             priority=asked.priority,
             max_wait=min(asked.max_wait, self._longest_wait) if self._waiting < self._most_waiting else 0.0,
         )
@@ -260,6 +257,8 @@ class QuotaProxy:
                 raise Refusal(502, "the connection to the API broke; the request may have taken effect") from None
             async with answer:
                 admission.answered(status=answer.status, headers=answer.headers)
+                if answer.status < 200:
+                    raise Refusal(502, "the API answered with another protocol; the request may have taken effect")
                 self._metrics.forwarded.inc()
                 logger.debug("%s %s → %d", request.method, path.partition("?")[0], answer.status)
                 return await _streamed(request, answer)
@@ -276,12 +275,12 @@ class QuotaProxy:
         return _own_answer(200, {"counts": self.counts(), "governor": msgspec.to_builtins(self._governor.snapshot())})
 
     def _exposition(self) -> web.Response:
-        headers = {"Content-Type": CONTENT_TYPE_LATEST, _MADE_BY_PROXY: "metrics"}
+        headers = {"Content-Type": CONTENT_TYPE_LATEST, MADE_HERE: "metrics"}
         return web.Response(body=self._metrics.exposition(), headers=headers)
 
     def _page(self) -> web.Response:
         page = importlib.resources.files("spotify_ads_async.proxy").joinpath("page.html").read_bytes()
-        return web.Response(body=page, content_type="text/html", charset="utf-8", headers={_MADE_BY_PROXY: "page"})
+        return web.Response(body=page, content_type="text/html", charset="utf-8", headers={MADE_HERE: "page"})
 
 
 @contextlib.contextmanager
@@ -319,7 +318,7 @@ async def _streamed(request: web.BaseRequest, answer: aiohttp.ClientResponse) ->
 
 
 def _own_answer(status: int, content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> web.Response:
-    told = {**(headers or {}), _MADE_BY_PROXY: "refused" if status >= 400 else "answered"}
+    told = {**(headers or {}), MADE_HERE: "refused" if status >= 400 else "answered"}
     return web.json_response(content, status=status, headers=told)
 
 

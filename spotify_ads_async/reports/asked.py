@@ -121,6 +121,10 @@ class Repeats:
     def __init__(self, operation: str, query: Query) -> None:
         self._operation = operation
         self._of_account = query.get("entity_type") == "AD_ACCOUNT"
+        # Periods are told apart from the first row's: days may be an hour longer or shorter.
+        self._granularity = str(query.get("granularity", "LIFETIME"))
+        self._step = STEPS.get(self._granularity)
+        self._from: datetime | None = None
         self._seen: dict[int, int] = {}
 
     def is_new(self, row: Measured) -> bool:
@@ -133,7 +137,9 @@ class Repeats:
         values = hash(frozenset((field.field_type, field.field_value) for field in row.stats or ()))
         new = hash(key) not in self._seen
         if self._seen.setdefault(hash(key), values) != values:
-            what = " ".join(str(part) for part in key if part is not None)
+            when = getattr(row, "start_time", None)
+            parts = key if when is None else (*key[:-1], when)
+            what = " ".join(str(part) for part in parts if part is not None)
             raise WalkIncomplete(
                 f"the server tells two rows of {what or 'the same period'} with different values, and which is"
                 f" right cannot be known: "
@@ -148,11 +154,18 @@ class Repeats:
             case InsightRow():
                 return (row.id and row.id.lower(), row.insight_value)
             case ReportRow(entity_id=str() as entity) if not self._of_account:
-                return (entity.lower(), row.start_time)
+                return (entity.lower(), self._period(row.start_time))
             case ReportRow() | TotalsRow():
-                return (row.start_time,)
+                return (self._period(row.start_time),)
             case _:
                 return ()
+
+    def _period(self, begins: datetime | None) -> object:
+        if begins is None or self._granularity == "LIFETIME":
+            return None
+        self._from = self._from or begins
+        # As text: the hashes of -1 and -2 are one.
+        return begins if self._step is None else str(round((begins - self._from) / self._step))
 
     def without(self, rows: Iterable[RowT]) -> list[RowT]:
         """The rows that are new."""

@@ -54,6 +54,8 @@ _START = msgspec.structs.replace(operations.START_UPLOAD_CHUNKED_ASSET, repeat=R
 _TRANSFER = msgspec.structs.replace(operations.TRANSFER_CHUNKED_ASSET, repeat=Repeat.SAFE)
 """A section has its number: sent twice, it is there once."""
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.25, 10.0, 1.6
+_NOTICED_AFTER = 60.0
+"""Seconds after which an asset shows that it has its file."""
 _ROUNDS = 2
 _FORGOTTEN = frozenset({400, 404, 409, 410})
 _GONE = frozenset({400, 404, 410})
@@ -267,8 +269,8 @@ class MediaUpload:
             return found if found.name == name else None
 
         async def rename() -> Asset:
-            found: Asset = await self._session.call(
-                operations.UPDATE_ASSET, path=self._asset_path, body=body, verify=renamed
+            found = await self._ours(
+                await self._session.call(operations.UPDATE_ASSET, path=self._asset_path, body=body, verify=renamed)
             )
             if found.status is None or found.name != name:
                 found = await self._current()
@@ -296,12 +298,16 @@ class MediaUpload:
     async def _current(self) -> Asset:
         asset: Asset = await self._session.call(operations.GET_ASSET, path=self._asset_path)
         wanted, kind = self._asset_path["asset_id"], self._file.asset_type
-        if (asset.id or wanted).lower() != wanted.lower() or (asset.asset_type or kind) != kind:
+        if (asset.id or "").lower() != wanted.lower() or (asset.asset_type or kind) != kind:
             raise InvalidAnswer(
                 f"the answer is about the {asset.asset_type} {asset.id} and not about the {kind} {wanted}",
                 operation=operations.GET_ASSET.id,
             )
         return asset
+
+    async def _ours(self, asset: Asset) -> Asset:
+        """What was answered about this asset; read again where the answer does not name it."""
+        return asset if (asset.id or "").lower() == self._asset_path["asset_id"].lower() else await self._current()
 
     async def _arrived(self) -> Asset | None:
         """The asset once it has its file, None while it waits."""
@@ -321,7 +327,7 @@ class MediaUpload:
             )
             return asset
 
-        asset = await self._patiently(send)
+        asset = await self._ours(await self._patiently(send))
         self._sent = self._file.size
         await self._journal.note(complete=True)
         return asset
@@ -420,7 +426,7 @@ class MediaUpload:
             )
             return asset
 
-        asset = await self._patiently(complete)
+        asset = await self._ours(await self._patiently(complete))
         await self._journal.note(complete=True)
         return asset
 
@@ -443,7 +449,7 @@ class MediaUpload:
 
     async def _until_ready(self, asset: Asset, timeout: float) -> Asset:  # noqa: ASYNC109 - it ends between two questions
         """Ask until the asset is ready; pauses grow from a quarter to 10 seconds."""
-        ends_at = time.monotonic() + timeout
+        begun = time.monotonic()
         pause = _FIRST_PAUSE
         while asset.status != AssetStatus.READY:
             try:
@@ -451,7 +457,15 @@ class MediaUpload:
             except AssetFailed:
                 await self._journal.remove()
                 raise
-            if time.monotonic() + pause > ends_at:
+            waited = time.monotonic() + pause - begun
+            if asset.status == AssetStatus.WAITING_UPLOAD and waited > min(timeout, _NOTICED_AFTER):
+                await self._journal.note(complete=False, session=None)
+                raise ConnectionFailed(
+                    f"the server took {self._file.name}, and asset {asset.id} waits for it all the same: upload the"
+                    " file again to send it once more",
+                    operation=operations.GET_ASSET.id,
+                )
+            if waited > timeout:
                 raise ConnectionFailed(
                     f"asset {asset.id} is {asset.status} after {timeout:g} s: upload the file again to go on waiting,"
                     " or wait longer (timeout=…)",

@@ -51,6 +51,14 @@ def test_the_state_has_what_can_be_written_and_nothing_else() -> None:
     assert writable_state(AD_SETS, answer) == {"name": "Summer", "budget": {"micro_amount": 1, "type": "DAILY"}}
 
 
+def test_what_was_legal_of_one_row_is_looked_at_in_the_next_where_it_may_break_a_rule() -> None:
+    for name in ("Winter", "Spring"):
+        assert wanted({"name": name, "bid_micro_amount": 20_000_000, "category": "ADV_1_1"}).after["name"] == name
+    assert refused({"name": "W", "bid_micro_amount": 20_000_000, "category": "ADV_1_1"}).column == "name"
+    assert refused({"name": "Winter", "bid_micro_amount": -1, "category": "ADV_1_1"}).column == "bid_micro_amount"
+    assert refused({"name": "Winter", "bid_micro_amount": 20_000_000, "category": "beer"}).column == "category"
+
+
 def test_a_part_is_sent_in_its_whole() -> None:
     found = wanted({"budget.micro_amount": 30_000_000})
     assert found.steps == ({"budget": {"micro_amount": 30_000_000, "type": "DAILY"}},)

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from spotify_ads_async import bulk
+from spotify_ads_async.bulk.plan.effects import NOTHING
 from spotify_ads_async.bulk.plan.sources import Change, Problem
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import now_text
+from spotify_ads_async.bulk.store.planning_rows import Decided
 
 from .conftest import World, rows_of
 
@@ -72,18 +74,19 @@ def test_there_must_be_a_plan(tmp_path: Path) -> None:
 
 def test_a_transaction_is_whole_or_nothing(tmp_path: Path) -> None:
     with bulk.PlanFile.create(tmp_path / "a.plan", HEADER) as plan:
-        change = Change(line=2, entity_id=ONE, values={"name": "Renamed"})
+        row = plan.planning.number(Change(line=2, entity_id=ONE, values={"name": "Renamed"}))
+        decided = Decided(row=row, effect=NOTHING)
 
         def half_done() -> None:
             with plan.transaction():
-                plan.planning.add_change(change)
+                plan.planning.decide([decided])
                 raise RuntimeError
 
         with pytest.raises(RuntimeError):
             half_done()
         assert list(plan.rows()) == []
         with plan.transaction():
-            plan.planning.add_change(change)
+            plan.planning.decide([decided])
         assert [row.change for row in plan.rows()] == [{"name": "Renamed"}]
 
 
@@ -232,6 +235,4 @@ async def test_a_full_disk_ends_in_one_sentence(world: World) -> None:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count={pages}")
         with pytest.raises(bulk.PlanDamaged, match="the disk is full"):
-            await Journal(file).write(
-                lambda one: one.planning.add_refused(Problem(file="", line=1, reason="x" * 10_000_000))
-            )
+            await Journal(file).write(lambda one: one.refuse(1, "x" * 10_000_000))

@@ -12,6 +12,7 @@ import anyio.lowlevel
 import pytest
 
 from spotify_ads_async import AdsClient, Governor, Limit
+from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.progress import counting, progress_told, waiting_text
 from spotify_ads_async.cli.recent import MOST, recalled, remember
 from spotify_ads_async.cli.run import say
@@ -85,3 +86,17 @@ async def test_what_a_terminal_showed_is_kept_bounded_and_for_its_user_alone(
     assert (file.stat().st_mode & 0o777, file.stat().st_size < 20_000) == (0o600, True)
     file.write_text("broken")
     assert recalled("ads") == []
+
+
+def test_a_narrow_table_cuts_no_figure_and_no_name_of_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    terminal = Terminal()
+    budget, identity = {"budget": {"micro_amount": 1_234_000_000, "currency": "USD"}}, "0123456789abcdef" * 2
+    with Rows(Output.TABLE, ("name", "budget.micro_amount", "identity", "status"), stream=terminal) as rows:
+        rows.write({"name": "a name that is much longer than any table has room for", **budget, "identity": identity})
+    head, line = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines()
+    assert head.split() == ["NAME", "BUDGET", "…"]
+    assert line.endswith("…  1,234.00 USD"), "the identity leaves, and nothing of it stays"
+    with Rows(Output.TABLE, ("limit", "identity", "waiting"), stream=terminal) as rows:
+        rows.write({"limit": "client_id", "identity": identity, "waiting": 12_345})
+    assert terminal.getvalue().endswith(f"client_id  {identity}    12345\n")

@@ -252,6 +252,32 @@ def test_today_is_partial_and_read_again(server: AdsServer, warehouse: Warehouse
     assert asked <= columns.keys(), "what was asked for has columns also while nothing was measured"
 
 
+def test_a_state_that_was_deleted_comes_back_from_the_warehouse(server: AdsServer, warehouse: Warehouse) -> None:
+    server.rows[A] = [row(day(back), impressions=back) for back in range(20)]
+    for _ in range(2):
+        warehouse.load(lookback_days=3)
+        shutil.rmtree(warehouse.folder / "pipelines")
+        warehouse.pipeline = warehouse.reopened()
+    assert server.reports_asked(A) == [(day(20), day(0)), (day(3), day(0))]
+    assert warehouse.read("count(*), count(DISTINCT start_time)") == [(20, 20)]
+
+
+def test_a_column_that_somebody_renamed_stops_the_load_and_loses_nothing(
+    server: AdsServer, warehouse: Warehouse
+) -> None:
+    server.rows[A] = [row(day(back), spend=back) for back in range(5)]
+    warehouse.load(lookback_days=0)
+    with warehouse.pipeline.sql_client() as sql:
+        sql.execute_sql("ALTER TABLE campaign_report_daily RENAME COLUMN spend TO cost")
+    server.rows[A][0] = row(day(0), spend=50)
+    with pytest.raises(PipelineStepFailed, match="spend"):
+        warehouse.load(lookback_days=0)
+    with warehouse.pipeline.sql_client() as sql:
+        sql.execute_sql("ALTER TABLE campaign_report_daily RENAME COLUMN cost TO spend")
+    warehouse.pipeline.run()
+    assert warehouse.read("sum(spend), 0") == [(60, 0)]
+
+
 def test_a_start_that_is_moved_back_loads_what_is_missing(server: AdsServer, warehouse: Warehouse) -> None:
     server.rows[A] = [row(day(back), impressions=back) for back in range(40)]
     warehouse.load(start=day(9), lookback_days=2)

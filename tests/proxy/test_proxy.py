@@ -370,6 +370,11 @@ async def test_pages_in_a_browser_are_refused(http: aiohttp.ClientSession, heade
         "http://evil.example/ads/v3/businesses",
         "/ads/v3/../../secret",
         "/ads/v3/%2e%2e/%2E%2e/x",
+        "/ads/v3/..%2f..%2Fx",
+        "/ads/v3/%252e%252e/x",
+        "/ads/v3/..;a=b/x",
+        "/ads/v3/a%5C..%5Cx",
+        "//evil.example/ads/v3/x",
         "/ads/v30/businesses",
         "/elsewhere",
         "*",
@@ -386,6 +391,56 @@ async def test_only_the_api_is_reached(target: str) -> None:
         writer.close()
         assert status in {400, 403, 404}
     assert not server.received
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (("POST /ads/v3/a HTTP/1.1", "Content-Length: 4", "Transfer-Encoding: chunked"), 400),
+        (("POST /ads/v3/a HTTP/1.1", "Transfer-Encoding: chunked", "Transfer-Encoding: identity"), 400),
+        (("POST /ads/v3/a HTTP/1.1", "Transfer-Encoding : chunked"), 400),
+        (("POST /ads/v3/a HTTP/1.1", "Content-Length: 4", "Content-Length: 10"), 400),
+        (("POST /ads/v3/a HTTP/1.1", "Content-Length: 1_0"), 400),
+        (("GET /ads/v3/a HTTP/1.1", "Host: evil.example"), 400),
+        (("GET /ads/v3/a HTTP/1.1", "X-A: b\rX-B: c"), 400),
+        (("GET /ads/v3/a HTTP/1.1", "X-A: b", " X-B: c"), 400),
+        (("CONNECT evil.example:443 HTTP/1.1",), 400),
+        (("TRACE /ads/v3/a HTTP/1.1",), 405),
+    ],
+)
+async def test_nothing_is_smuggled(head: tuple[str, ...], status: int) -> None:
+    async with RawServer() as server, proxied(server, credentials=AccessToken("own-token")) as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(proxy.origin.rpartition(":")[2]))
+        line, *headers = head
+        smuggled = f"0\r\n\r\nGET /ads/v3/smuggled HTTP/1.1\r\nHost: {proxy.origin[7:]}\r\n\r\n"
+        text = "\r\n".join([line, f"Host: {proxy.origin[7:]}", *headers, "", smuggled if status == 400 else ""])
+        writer.write(text.encode())
+        assert int((await reader.readline()).split()[1]) == status
+        writer.close()
+    assert not server.received
+
+
+async def test_what_belongs_to_one_hop_stays_there(http: aiohttp.ClientSession) -> None:
+    hop = {"Connection": "Upgrade, X-Hop", "Upgrade": "websocket", "X-Hop": "1", "X-Quota-Proxy": "refused"}
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+    script = [
+        answer(200, {}, headers=hop),
+        raw(early + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+        raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"),
+        raw(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"),
+    ]
+    async with RawServer(script=script) as server, proxied(server) as proxy:
+        for method, status, made_by in (
+            ("GET", 200, None),
+            ("GET", 200, None),
+            ("HEAD", 200, None),
+            ("GET", 502, "refused"),
+        ):
+            async with http.request(method, f"{proxy.base_url}/businesses", headers=SIGNED | hop) as got:
+                assert (got.status, got.headers.get("X-Quota-Proxy")) == (status, made_by)
+                assert not got.headers.keys() & {"X-Hop", "Upgrade"}
+        assert proxy.counts()["under_way"] == 0
+    assert not [one for one in server.received if one.headers.keys() & {"upgrade", "x-hop"}]
 
 
 @pytest.mark.parametrize(

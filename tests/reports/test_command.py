@@ -16,6 +16,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from support.emulator_process import EmulatorProcess, emulator_process
+from support.raw_server import answer
+from support.server_thread import server_in_a_thread
 
 from spotify_ads_async.reports.chart import Series, svg, text
 
@@ -31,16 +33,17 @@ def emulator() -> Iterator[EmulatorProcess]:
 class Command(Protocol):
     """Runs ``spotify-ads`` to the exit code that is expected."""
 
-    def __call__(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]: ...
+    def __call__(self, *arguments: str, expect: int = 0, server: str = "") -> subprocess.CompletedProcess[str]: ...
 
 
 @pytest.fixture
 def command(warm_programs: Path, emulator: EmulatorProcess) -> Command:
     environment = {**os.environ, **emulator.environment, "COLUMNS": "80"}
 
-    def run(*arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, expect: int = 0, server: str = "") -> subprocess.CompletedProcess[str]:
         program = [str(warm_programs / "spotify-ads"), *arguments]
-        ended = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        found = {**environment, "SPOTIFY_ADS_BASE_URL": server or emulator.base_url}
+        ended = subprocess.run(program, env=found, capture_output=True, text=True, timeout=60, check=False)
         assert ended.returncode == expect, ended.stderr
         return ended
 
@@ -103,6 +106,26 @@ def test_rows_are_chosen_by_conditions_and_show_the_fields_that_are_asked_for(co
     ]
     for option, given in (("--where", "spnd>1"), ("--fields", "spnd")):
         assert "did you mean spend?" in command(*span, option, given, expect=2).stderr
+
+
+def test_what_the_server_leaves_out_is_said(command: Command, emulator: EmulatorProcess) -> None:
+    now = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    told = (["SPEND"], ["SPEND", "COMPLETES"], [])
+    rows = [
+        {
+            "entity_type": "AD_ACCOUNT",
+            "start_time": f"{now - timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}",
+            "stats": [{"field_type": metric, "field_value": 10} for metric in metrics],
+        }
+        for days, metrics in enumerate(told)
+    ]
+    # The report, and the account's name and currency.
+    body = {"granularity": "DAY", "rows": rows, "id": emulator.ad_account_id, "name": "A"}
+    with server_in_a_thread(answer(200, body)) as server:
+        for arguments in (["-o", "csv", "--metrics", "spend,impressions,completes"], ["--chart"]):
+            said = command("report", "account", *arguments, server=server.base_url).stderr
+            assert "no row has impressions: the server told nothing of it, which is not zero" in said
+            assert "absent, which is not zero: spend in 1, completes in 2 of 3 rows; no sum holds it" in said
 
 
 def test_a_day_by_the_hour_is_whole(command: Command) -> None:

@@ -46,6 +46,8 @@ class MediaServer:
     """Whether a new name is kept, which is said either way."""
     answers: dict[str, object] = field(default_factory=dict)
     """What answers about the asset say otherwise."""
+    changed: dict[str, object] = field(default_factory=dict)
+    """What answers to a change of it say otherwise."""
     before_section: Callable[[int], None] | None = None
     after_create: Callable[[], object] | None = None
     port: int = 0
@@ -142,6 +144,7 @@ class MediaServer:
             "name": self.name,
             "status": "WAITING_UPLOAD" if self.completed is None else self.status,
             **self.answers,
+            **(self.changed if method == "PATCH" or target.endswith("/complete") else {}),
         }
         if target.endswith("/start"):
             self.starts += 1

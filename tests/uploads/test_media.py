@@ -139,6 +139,19 @@ async def test_processing_that_takes_too_long_can_be_waited_for_again(
     assert server.statistics().operations["createAsset"] == server.statistics().operations["uploadAsset"] == 1
 
 
+async def test_a_file_that_was_taken_and_not_kept_is_sent_again(tmp_path: Path) -> None:
+    path = media(tmp_path, 5 * MIB)
+    async with MediaServer() as server, client(server.base_url) as ads:
+        assets = ads.ad_account(ASSET).assets
+        server.answers = {"status": "WAITING_UPLOAD"}
+        with pytest.raises(ConnectionFailed, match=r"took spot\.mp3, and asset .* waits for it all the same"):
+            await assets.upload(path, timeout=0.0)
+        server.answers = {}
+        server.completed, sent = None, server.received
+        assert (await assets.upload(path)).status == AssetStatus.READY
+        assert server.received == 2 * sent
+
+
 async def test_a_lost_answer_never_makes_two_assets_or_two_uploads(
     server: Emulator, account: AdAccount, tmp_path: Path
 ) -> None:
@@ -467,6 +480,14 @@ async def test_a_name_that_did_not_change_is_no_success(tmp_path: Path) -> None:
         server.renames = True
         assert (await ads.ad_account(ACCOUNT).assets.upload(path)).asset.name == "spot.mp3"
         assert server.creates == 1
+
+
+@pytest.mark.parametrize("told", [None, "", "1" + ASSET[1:]])
+async def test_an_upload_is_of_the_asset_that_was_registered(tmp_path: Path, told: str | None) -> None:
+    """Whatever answers to its changes name, ready or not."""
+    async with MediaServer(changed={"id": told, "status": "READY"}) as server, client(server.base_url) as ads:
+        done = await ads.ad_account(ACCOUNT).assets.upload(media(tmp_path, 5 * MIB))
+    assert (done.id, done.asset.name) == (ASSET, "spot.mp3")
 
 
 @pytest.mark.parametrize("answers", [{"name": "Audio 1"}, {"status": "READY"}, {"id": None}])

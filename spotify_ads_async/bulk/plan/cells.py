@@ -17,7 +17,7 @@ from spotify_ads_async.bulk.plan.columns import Cell, Column, Kind, is_list, sug
 from spotify_ads_async.bulk.plan.money import in_units
 from spotify_ads_async.errors import InvalidRequest, Portable
 from spotify_ads_async.money import from_micros, micros, minor_units, read_amount
-from spotify_ads_async.types import UNSET, OpenEnum, time_text
+from spotify_ads_async.types import OpenEnum, time_text
 from spotify_ads_async.validation.checks import Check, checker
 from spotify_ads_async.validation.refused import Refused
 
@@ -83,8 +83,10 @@ def parse_cell(column: Column, text: str, *, clear: str = CLEAR, currency: str =
             f"{_short(text)} is no object in JSON, and {column.name} is one: its parts have columns of their own,"
             f" such as {column.name}.{'amount' if column.name == 'budget' else 'NAME'}"
         )
-    if column.kind in _AS_IT_STANDS:
-        return _typed(column, _READERS[column.kind](text))
+    if column.kind is Kind.TEXT:
+        return _typed(column, unguarded(text))
+    if column.kind is Kind.JSON:
+        return _typed(column, _json(text))
     return _plain_value(column, text, currency)
 
 
@@ -306,10 +308,10 @@ def to_cell(value: object) -> str:
     Text that a spreadsheet would take for a formula, at its beginning or behind a line break, and text that reads like
     the clear token, gets an apostrophe in front, which reading takes off again. An absent value is a blank.
     """
+    if type(value) is str and value[:1].isalnum() and "\n" not in value and "\r" not in value:
+        return value
     match value:
-        case None:
-            return ""
-        case _ if value is UNSET:
+        case None | msgspec.UNSET:
             return ""
         case str():
             inner = _FOLLOWS.sub("'", value) if "\n" in value or "\r" in value else value
@@ -352,17 +354,13 @@ class CsvRows:
         """Write one row of cells as they are."""
         row = list(cells)
         # Python's minimal quoting leaves a lone carriage return bare, and every reader takes it for the end of the row.
-        writer = self._quoted if any("\r" in cell for cell in row) else self._plain
+        writer = self._quoted if "\r" in "".join(row) else self._plain
         writer.writerow(row)
 
 
-_AS_IT_STANDS = frozenset({Kind.TEXT, Kind.JSON})
-
 _READERS: Mapping[Kind, Callable[[str], object]] = {
-    Kind.TEXT: unguarded,
     Kind.INTEGER: _integer,
     Kind.NUMBER: _number,
     Kind.BOOLEAN: _boolean,
     Kind.TIME: _time,
-    Kind.JSON: _json,
 }

@@ -32,6 +32,7 @@ from spotify_ads_async.bulk.plan.state import (
 from spotify_ads_async.money import format_micros
 
 __all__ = [
+    "NOTHING",
     "Conflict",
     "Effect",
     "Merge",
@@ -66,6 +67,9 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     before: dict[str, Any]
     after: dict[str, Any]
     steps: tuple[dict[str, Any], ...]
+
+
+NOTHING = Effect(before={}, after={}, steps=())
 
 
 class Conflict(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,13 +123,9 @@ def effect(
     after: dict[str, Any] = {}
     for name, value in values.items():
         _write(entity, state, after, name, value)
-    shape = entity_shape(entity)
-    after = {
-        field: sendable(value, shape, field) for field, value in after.items() if not same(state.get(field), value)
-    }
+    after, before = _sent(entity_shape(entity), state, after)
     if not after:
-        return Effect(before={}, after={}, steps=())
-    before = {field: sendable(state[field], shape, field) for field in after if state.get(field) is not None}
+        return NOTHING
     try:
         check_amounts(before, after, currency)
     except AmountRefused as refused:
@@ -139,9 +139,26 @@ def effect(
     return Effect(before=before, after=after, steps=steps)
 
 
+def _sent(shape: Shape, state: State, written: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields that change, as they are sent, and the same as they are now, as far as they are set."""
+    after: dict[str, Any] = {}
+    before: dict[str, Any] = {}
+    for field, value in written.items():
+        present = state.get(field)
+        if not same(present, value):
+            whole = field not in shape.partly_sent
+            after[field] = value if whole else sendable(value, shape, field)
+            if present is not None:
+                before[field] = present if whole else sendable(present, shape, field)
+    return after, before
+
+
 def _write(entity: Entity, state: State, after: dict[str, Any], name: str, value: Cell) -> None:
     """Put one column's value into the field that it belongs to, and leave everything else in that as it came."""
     field, *path = entity.columns[name].path
+    if not path and type(value) is not dict and type(value) is not list:
+        after[field] = value
+        return
     shape = entity_shape(entity)
     if not path:
         after[field] = _on_top_of(value, after.get(field, state.get(field)), shape, field)
@@ -265,6 +282,8 @@ def bodies_of(entity: Entity, after: Mapping[str, Any]) -> tuple[dict[str, Any],
 
     What must be alone has its own; off comes first and on last: nothing is delivered half changed.
     """
+    if entity.alone.isdisjoint(after):
+        return (dict(after),) if after else ()
     together = {field: value for field, value in after.items() if field not in entity.alone}
     steps = [together] if together else []
     for field in sorted(entity.alone & after.keys()):

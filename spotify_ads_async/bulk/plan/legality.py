@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -11,14 +12,18 @@ import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.cells import in_words
-from spotify_ads_async.bulk.plan.columns import Cell
+from spotify_ads_async.bulk.plan.columns import Cell, Kind
 from spotify_ads_async.bulk.plan.money import in_units
 from spotify_ads_async.bulk.plan.state import Shape, State, copied, entity_shape, same
 from spotify_ads_async.errors import InvalidRequest
+from spotify_ads_async.validation.checks import Check, checker
+from spotify_ads_async.validation.refused import Refused
 from spotify_ads_async.validation.requests import check_body
 
 __all__ = ["Refusal", "column_of", "refusal_of"]
 
+_ORDINARY: Mapping[Kind, object] = {Kind.TEXT: "A name", Kind.MONEY: 100_000_000}
+_DEEPEST = 2
 _STEP = re.compile(r"[^.\[\]]+")
 
 
@@ -49,6 +54,8 @@ def _illegal(
     entity: Entity, body: dict[str, Any], before: State, values: Mapping[str, Cell], now: datetime
 ) -> Refusal | None:
     """Hold one request to the rules of the API document. What came from the server is never a reason to refuse."""
+    if (outline := _outline(entity, body)) is not None and _is_legal(entity, outline, now):
+        return None
     ours, broken = body, _broken(entity, body, now)
     while broken is not None and (rest := _without_theirs_at(broken.path, ours, before)) is not None:
         ours, broken = rest, _broken(entity, rest, now)
@@ -58,6 +65,40 @@ def _illegal(
     if as_it_is and _broken(entity, as_it_is, now) == broken:
         return None
     return Refusal(reason=broken.reason, column=column_of(broken.path, values))
+
+
+def _outline(entity: Entity, body: dict[str, Any]) -> bytes | None:
+    """A request with the same text and amounts in the places of those that no rule compares with anything else.
+
+    Rows differ in little else, and what is legal of one is legal of all. None where such a value breaks a rule itself.
+    """
+    outline = dict(body)
+    for field, part, check, ordinary in _judged_alone(entity):
+        holder = body.get(field) if part else body
+        value = cast("dict[str, Any]", holder).get(part or field) if isinstance(holder, dict) else None
+        if value is None:
+            continue
+        try:
+            check(value)
+        except Refused:
+            return None
+        outline[field] = {**outline[field], part: ordinary} if part else ordinary
+    return msgspec.json.encode(outline)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_legal(entity: Entity, outline: bytes, now: datetime) -> bool:
+    return _broken(entity, msgspec.json.decode(outline), now) is None
+
+
+@functools.cache
+def _judged_alone(entity: Entity) -> list[tuple[str, str, Check, object]]:
+    """Names and amounts, which are held to their own bounds alone: field, part of it, check, and an ordinary value."""
+    return [
+        (column.path[0], ".".join(column.path[1:]), checker(column.type), _ORDINARY[column.kind])
+        for name, column in entity.columns.items()
+        if name == "name" or (column.kind is Kind.MONEY and len(column.path) <= _DEEPEST)
+    ]
 
 
 def _without_theirs_at(path: str, body: dict[str, Any], before: State) -> dict[str, Any] | None:

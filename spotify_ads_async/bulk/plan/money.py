@@ -5,8 +5,9 @@ Pure.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, cast
@@ -69,6 +70,8 @@ def check_amounts(before: Mapping[str, Any], after: Mapping[str, Any], currency:
     """
     for amount in _changed(before, after):
         micros = amount.after
+        if micros >= _HUNDREDTH and fits_currency(micros, currency):
+            continue
         if micros < 0:
             raise AmountRefused(amount.field, f"{micros} micros are less than nothing")
         if problem := no_money(micros, amount.field):
@@ -100,12 +103,12 @@ def unusual_changes(before: Mapping[str, Any], after: Mapping[str, Any], currenc
 
     Args:
         before: the whole state as it is; empty for something new.
-        after: the whole state as it shall be.
+        after: the whole state as it shall be, or the fields of it that change.
         currency: the account's currency, or nothing where it is unknown.
         now: the present, which budgets by the day are counted from.
     """
     found: list[str] = []
-    types = [_budget_type(before), _budget_type(after)]
+    types = [_budget_type(before), _budget_type(after)] if "budget" in after else [None]
     retyped = None not in types and types[0] != types[1]
     for amount in _changed(before, after):
         if amount.after < _PER_UNIT:
@@ -118,7 +121,7 @@ def unusual_changes(before: Mapping[str, Any], after: Mapping[str, Any], currenc
             old, new = _shown(amount.before, currency), _shown(amount.after, currency)
             found.append(f"{amount.field} {old} → {new}, {why}")
     if retyped:
-        old, new = most_spent(before, now), most_spent(after, now)
+        old, new = most_spent(before, now), most_spent({**before, **after}, now)
         if old is None or new is None or (old and _factor(old, new)):
             found.append(
                 f"budget.type {types[0]} → {types[1]}: at most {_spent(old, currency)} until the flight ends become"
@@ -172,34 +175,38 @@ def most_spent(state: Mapping[str, Any], now: datetime) -> MicroAmount | None:
 
 
 def _moment(text: object) -> datetime | None:
+    return _moment_of(text) if isinstance(text, str) else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _moment_of(text: str) -> datetime | None:
     try:
-        found = datetime.fromisoformat(text) if isinstance(text, str) else None
+        found = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return found if found is not None and found.tzinfo is not None else None
+    return found if found.tzinfo is not None else None
 
 
-def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[_Amount]:
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any], path: str = "") -> list[_Amount]:
     """Every amount in ``after`` that is not the same in ``before``."""
+    found: list[_Amount] = []
     for name, value in after.items():
-        # Most of a state is as it was or is text, and there may be much of it.
-        if type(value) is not str and value is not (old := before.get(name)):
-            yield from _amounts(name, name, old, value)
+        if type(value) is int:
+            if name.endswith(MICROS) and value != (old := before.get(name)):
+                found.append(_Amount(path + name, old if isinstance(old, int) else None, value))
+        elif isinstance(value, dict | list) and value is not (old := before.get(name)):
+            found += _amounts(path + name, name, old, value)
+    return found
 
 
-def _amounts(path: str, name: str, before: Any, after: Any) -> Iterator[_Amount]:  # noqa: ANN401 - any JSON
-    match after:
-        case dict():
-            earlier = cast("dict[str, Any]", before) if isinstance(before, dict) else {}
-            for inner, value in cast("dict[str, Any]", after).items():
-                yield from _amounts(f"{path}.{inner}", inner, earlier.get(inner), value)
-        case list():
-            known = cast("list[Any]", before) if isinstance(before, list) else []
-            for index, value in enumerate(cast("list[Any]", after)):
-                yield from _amounts(f"{path}[{index}]", name, known[index] if index < len(known) else None, value)
-        case bool():
-            pass
-        case int() if name.endswith(MICROS) and after != before:
-            yield _Amount(path, before if isinstance(before, int) else None, after)
-        case _:
-            pass
+def _amounts(path: str, name: str, before: Any, after: Any) -> list[_Amount]:  # noqa: ANN401 - any JSON
+    if isinstance(after, dict):
+        earlier = cast("dict[str, Any]", before) if isinstance(before, dict) else {}
+        return _changed(earlier, cast("dict[str, Any]", after), f"{path}.")
+    known: list[Any] = cast("list[Any]", before) if isinstance(before, list) else []
+    found: list[_Amount] = []
+    for index, value in enumerate(cast("list[Any]", after)):
+        old = known[index] if index < len(known) else None
+        inner = _changed({name: old}, {name: value})
+        found += [_Amount(f"{path}[{index}]{one.field[len(name) :]}", one.before, one.after) for one in inner]
+    return found

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import anyio.to_thread
 import msgspec
 
 from spotify_ads_async.ad_products import AdProducts
 from spotify_ads_async.bulk.entities import Entity
-from spotify_ads_async.bulk.plan.cells import CellError, json_value, parse_value, says
-from spotify_ads_async.bulk.plan.columns import Cell, Column
-from spotify_ads_async.bulk.plan.effects import Effect, Merge, Refusal, conflicting, effect, merge, without_own
+from spotify_ads_async.bulk.plan.deciding import Decider, currency_in
+from spotify_ads_async.bulk.plan.effects import Refusal
 from spotify_ads_async.bulk.plan.expressions import Condition, Setting, list_query, new_values
-from spotify_ads_async.bulk.plan.money import unusual_changes
 from spotify_ads_async.bulk.plan.opening import ChangesReader, open_changes
 from spotify_ads_async.bulk.plan.products import PlannedProducts
-from spotify_ads_async.bulk.plan.sources import BadChanges, Change, Doubt, LeftOut, Problem
-from spotify_ads_async.bulk.plan.state import Shape, entity_shape, leaf, left_out, state_of
+from spotify_ads_async.bulk.plan.sources import BadChanges, Change, LeftOut, Problem
+from spotify_ads_async.bulk.plan.state import state_of
 from spotify_ads_async.bulk.plan.tables import HiddenRows, NewRow, Reading
 from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
 from spotify_ads_async.bulk.records import Header
@@ -34,13 +30,11 @@ from spotify_ads_async.bulk.store.planning_rows import Decided, ReadRow, Repeate
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.operations import GET_AD_ACCOUNT
 from spotify_ads_async.pagination import ListCall
-from spotify_ads_async.spreadsheets import trimmed
 from spotify_ads_async.types import Answer, source_of
 
 __all__ = ["Selection", "Source", "currency_of", "new_plan", "plan_changes", "plan_selection"]
 
 _BATCH = 1000
-_MONEY_FIELDS = frozenset({"budget", "bid_micro_amount", "base_rate_micro_amount", "start_time", "end_time"})
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +131,7 @@ async def plan_selection(
     source = Source(path=path, name=header.source, skip_bad_rows=skip_bad_rows)
     query = {"limit": PAGE_SIZE, **list_query(selection.entity, selection.conditions)}
     call: ListCall[Any] = ListCall(
-        ads, selection.entity.list, path={"ad_account_id": header.ad_account_id}, query=query
+        ads, selection.entity.states, path={"ad_account_id": header.ad_account_id}, query=query
     )
     async with new_plan(path, header) as plan:
         products = PlannedProducts(ads, header.ad_account_id, selection.entity)
@@ -170,15 +164,12 @@ class _Planning:
         self._journal = Journal(plan)
         self._products = products
         self._entity = entity
-        self._shape = entity_shape(entity)
         self._source = source
-        self._now = datetime.now(UTC)
-        self._currency = currency
+        self._decider = Decider(entity, currency, products, source.left_out, force=source.force)
         self._problems: list[Problem] = []
         self._problem_count = 0
         self._fatal = False
         self._selected = 0
-        self._left_out: Counter[str] = Counter()
         self._doubtful: list[Problem] = []
         self._place: Callable[[int, str], str] = _nowhere
         self._repeated = 0
@@ -186,13 +177,10 @@ class _Planning:
 
     @property
     def remarks(self) -> list[str]:
-        """What there is to say of the file, apart from its rows."""
-        rows = "1 row" if self._repeated == 1 else f"{self._repeated} rows"
-        return (
-            [f"{rows} repeat others word by word and count once, first {self._first_repeated}"]
-            if self._repeated
-            else []
-        )
+        """What there is to say of the plan, apart from its rows."""
+        rows = "1 row repeats others" if self._repeated == 1 else f"{self._repeated} rows repeat others"
+        said = [f"{rows} word by word and count once, first {self._first_repeated}"] if self._repeated else []
+        return said + self._decider.remarks
 
     def _add_problem(self, problem: Problem) -> None:
         self._problem_count += 1
@@ -212,18 +200,9 @@ class _Planning:
             raise BadChanges(sorted(told, key=lambda problem: problem.line), count)
 
     async def conclude(self, header: Header) -> None:
-        """Write down what there is to say of the plan as a whole.
-
-        Its currency, what was taken for granted, and what is left out.
-        Left out is what stands in objects that are sent, and that the document declares for answers only.
-        """
-        remarks = [*header.remarks.splitlines(), *self.remarks, *self._products.remarks()]
-        if self._left_out:
-            parts = ", ".join(
-                f"{name} ({count} {'row' if count == 1 else 'rows'})" for name, count in sorted(self._left_out.items())
-            )
-            remarks.append(f"left out of what is sent, since the API declares it for answers only: {parts}")
-        known = msgspec.structs.replace(header, currency=self._currency, remarks="\n".join(remarks))
+        """Write down what there is to say of the plan as a whole: its currency, and what was taken for granted."""
+        remarks = "\n".join([*header.remarks.splitlines(), *self.remarks])
+        known = msgspec.structs.replace(header, currency=self._decider.currency, remarks=remarks)
         await self._journal.write(lambda plan: plan.write_header(known))
 
     async def read_rows(self, reader: ChangesReader) -> None:
@@ -232,21 +211,15 @@ class _Planning:
 
         def take(plan: PlanFile, row: Change | NewRow | Problem) -> None:
             # What is new is made by another part of the plan.
-            if isinstance(row, NewRow) or self._source.left_out.has(row.line, self._place(row.line, ""), row.entity_id):
+            if isinstance(row, NewRow) or (
+                self._source.left_out and self._source.left_out.has(row.line, self._place(row.line, ""), row.entity_id)
+            ):
                 return
-            problem = row if isinstance(row, Problem) else plan.planning.add_change(row)
-            if isinstance(row, Change) and row.doubts and len(self._doubtful) < _BATCH:
-                column, doubt = next(iter(row.doubts.items()))
-                place = self._place(row.line, column)
-                found = Problem(
-                    file=self._source.shown,
-                    line=row.line,
-                    column=column,
-                    reason=doubt.reason,
-                    entity_id=row.entity_id,
-                    place=place,
-                )
-                self._doubtful.append(found)
+            if isinstance(row, Change):
+                self._doubt(row)
+                problem = plan.planning.add_change(row)
+            else:
+                problem = row
             if isinstance(problem, Repeated):
                 self._repeated += 1
                 self._first_repeated = (
@@ -258,12 +231,26 @@ class _Planning:
 
         await self._take_all(iter(reader), take)
 
+    def _doubt(self, row: Change) -> None:
+        """Keep in mind what of a row cannot be read."""
+        if row.doubts and len(self._doubtful) < _BATCH:
+            column, doubt = next(iter(row.doubts.items()))
+            found = Problem(
+                file=self._source.shown,
+                line=row.line,
+                column=column,
+                reason=doubt.reason,
+                entity_id=row.entity_id,
+                place=self._place(row.line, column),
+            )
+            self._doubtful.append(found)
+
     async def read_base(self, path: Path) -> None:
         """Put what an earlier export said beside the rows."""
         # Nobody edited it, so that nothing of it needs to be asked about.
         reading = Reading(clear=self._source.reading.clear, hidden=HiddenRows.INCLUDE)
         async with open_changes(path, name=str(path), reading=reading) as found:
-            (reader, *_) = await anyio.to_thread.run_sync(partial(found.readers, currency=self._currency))
+            (reader, *_) = await anyio.to_thread.run_sync(partial(found.readers, currency=self._decider.currency))
             if reader.entity is not self._entity:
                 reason = f"is about {reader.entity.plural}, not {self._entity.plural}"
                 raise BadChanges([Problem(file=str(path), line=1, reason=reason, fatal=True)])
@@ -301,16 +288,13 @@ class _Planning:
 
     async def decide_all(self, ads: AdsClient, ad_account_id: str) -> None:
         """Read the present state of every row's entity and write down what the row comes down to."""
+        waiting: list[Found] = []
 
         def decide(found: Sequence[Found], plan: PlanFile) -> None:
             answers = dict(found)
+            decided = [self._decided(row, answers[row.entity_id]) for row in plan.planning.take(answers)]
             with plan.transaction():
-                rows = plan.planning.unread_of(list(answers))
-                plan.planning.decide(
-                    [one for row in rows if (one := self._decided(plan, row, answers[row.entity_id])) is not None]
-                )
-
-        waiting: list[Found] = []
+                plan.planning.decide(decided)
 
         async def take(found: Sequence[Found], least: int = _BATCH) -> None:
             waiting.extend(found)
@@ -326,139 +310,50 @@ class _Planning:
         await read_present(ads, self._entity, ad_account_id, wanted, take)
         await take((), least=1)
 
-    def _decided(self, plan: PlanFile, row: ReadRow, answer: msgspec.Struct | None) -> Decided | None:
-        """What one row comes down to, None where it is refused or in conflict, which is written down."""
+    def _decided(self, row: ReadRow, answer: msgspec.Struct | None) -> Decided:
+        """What one row comes down to."""
         if answer is None:
-            reason = f"there is no {self._entity.name} {row.entity_id} in this ad account, or you cannot see it"
-            return self._refuse(plan, row, Refusal(column=self._entity.id_column, reason=reason))
+            return self._told(self._decider.decide(row, None, {}))
         text = state_of(answer)
-        state: dict[str, Any] = msgspec.json.decode(text)
-        values = row.change
-        if row.doubts:
-            try:
-                values = {**values, **self._resolved(row.doubts, state)}
-            except _Doubted as doubted:
-                return self._refuse(plan, row, doubted.refusal, state)
-        merged = merge(self._entity, row.base, state, values) if row.base else Merge(values=values, conflicts=())
-        values = merged.values
-        values = {name: self._as_it_is(state, name, value) for name, value in values.items()}
-        if self._source.left_out.has(state.get("name"), values.get("name")):
-            nothing = self._described(row, text, state, Effect(before={}, after={}, steps=()))
-            return msgspec.structs.replace(nothing, remark="left out, as asked for")
-        outcome = effect(self._entity, state, values, now=self._now, currency=self._currency or currency_in(state))
-        if isinstance(outcome, Refusal):
-            return self._refuse(plan, row, outcome, state)
-        broken = self._products.broken(state, outcome.steps)
-        if broken is not None:
-            return self._refuse(plan, row, broken, state)
-        # A model's JSON is no state to build on: such a row is looked at before it goes, whenever that is.
-        own = isinstance(answer, Answer) and source_of(answer) is not None
-        if merged.conflicts and not self._source.force:
-            outcome = conflicting(outcome, merged.conflicts)
-            plan.planning.decide([self._described(row, "", state, outcome)])
-            return plan.conflict(row.number, merged.conflicts)
-        return self._described(row, text if own else "", state, outcome)
+        known = isinstance(answer, Answer) and source_of(answer) is not None
+        return self._told(self._decider.decide(row, text, msgspec.json.decode(text), known=known))
 
-    def _described(self, row: ReadRow, text: str, state: dict[str, Any], outcome: Effect) -> Decided:
-        for field in outcome.after:
-            self._left_out.update(left_out(state.get(field), self._shape, field))
-        unusual: list[str] = []
-        if not self._currency and self._entity.has_money:
-            self._currency = currency_in(state)
-        if self._entity.has_money and not outcome.after.keys().isdisjoint(_MONEY_FIELDS):
-            unusual = unusual_changes(state, {**state, **outcome.after}, self._currency, now=self._now)
-        return Decided(
-            number=row.number,
-            entity_id=row.entity_id,
-            effect=outcome,
-            text=text,
-            name=str(state.get("name") or ""),
-            parent=str(state.get(self._entity.parent_field) or "") if self._entity.parent_field else "",
-            unusual="; ".join(unusual),
-        )
-
-    def _resolved(self, doubts: Mapping[str, Doubt], state: dict[str, Any]) -> dict[str, Cell]:
-        """The values of cells that could not be read.
-
-        None where they say what is live, and what was edited in them otherwise.
-        """
-        found: dict[str, Cell] = {}
-        for name, doubt in doubts.items():
-            column = self._entity.columns[name]
-            present = leaf(state, column.path)
-            if says(column, doubt.cell, present):
-                continue
-            try:
-                value = json_value(column, doubt.cell)
-                parse_value(
-                    column, without_own(value, present, self._holder(column), column.path[-1]), currency=self._currency
+    def _told(self, decided: Decided) -> Decided:
+        """A row that was decided; where it is refused, that is a problem of the file, too."""
+        row, refusal = decided.row, decided.effect
+        if isinstance(refusal, Refusal):
+            self._add_problem(
+                Problem(
+                    file="",
+                    line=row.line,
+                    column=refusal.column,
+                    reason=refusal.reason,
+                    entity_id=row.entity_id,
+                    name=decided.name,
                 )
-            except CellError:
-                raise _Doubted(Refusal(column=name, reason=doubt.reason)) from None
-            found[name] = cast("Cell", value)
-        return found
-
-    def _holder(self, column: Column) -> Shape:
-        shape = self._shape
-        for part in column.path[:-1]:
-            shape = shape.inner[part]
-        return shape
-
-    def _refuse(self, plan: PlanFile, row: ReadRow, refusal: Refusal, state: Mapping[str, Any] | None = None) -> None:
-        name = str((state or {}).get("name") or "")
-        plan.refuse(row.number, refusal.reason, refusal.column, name=name)
-        self._add_problem(
-            Problem(
-                file="", line=row.line, column=refusal.column, reason=refusal.reason, entity_id=row.entity_id, name=name
             )
-        )
-
-    def _as_it_is(self, state: Mapping[str, Any], name: str, value: Cell) -> Cell:
-        """A value, or the live one that differs from it by nothing but white space at its ends.
-
-        Cells are read without such white space.
-        """
-        live = leaf(state, self._entity.columns[name].path) if isinstance(value, str) else None
-        return live if isinstance(live, str) and trimmed(live) == value else value
+        return decided
 
     async def add_selected(self, selection: Selection, items: Sequence[msgspec.Struct]) -> None:
         """Plan those of ``items`` that satisfy the conditions."""
 
         def add(plan: PlanFile) -> None:
             with plan.transaction():
-                for item in items:
-                    text = state_of(item)
+                for text in map(state_of, items):
                     state: dict[str, Any] = msgspec.json.decode(text)
                     if all(condition.holds(state) for condition in selection.conditions):
                         self._selected += 1
-                        self._add_item(plan, selection, item, state)
+                        plan.planning.decide([self._told(self._chosen(plan, selection, text, state))])
 
         await self._products.learn(items)
         await self._journal.read(add)
 
-    def _add_item(self, plan: PlanFile, selection: Selection, item: msgspec.Struct, state: dict[str, Any]) -> None:
+    def _chosen(self, plan: PlanFile, selection: Selection, text: str, state: dict[str, Any]) -> Decided:
+        """What the settings come to for an entity that was selected."""
         entity_id, name = str(state["id"]), str(state.get("name") or "")
-        values = new_values(selection.settings, state, self._currency or currency_in(state))
+        values = new_values(selection.settings, state, self._decider.currency or currency_in(state))
         if isinstance(values, Refusal):
-            problem = Problem(
-                file="", line=self._selected, column=values.column, reason=values.reason, entity_id=entity_id, name=name
-            )
-            plan.planning.add_refused(problem)
-            self._add_problem(problem)
-            return
-        plan.planning.add_change(Change(line=self._selected, entity_id=entity_id, values=values))
-        rows = plan.planning.unread_of([entity_id])
-        plan.planning.decide([one for row in rows if (one := self._decided(plan, row, item)) is not None])
-
-
-class _Doubted(Exception):
-    """A cell that cannot be read says something else than what is live."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.reason)
-        self.refusal = refusal
-
-
-def currency_in(state: Mapping[str, Any]) -> str:
-    """The currency that an entity's budget is in, as it was answered."""
-    return str(leaf(state, ("budget", "currency")) or "").upper()
+            row = plan.planning.number(Change(line=self._selected, entity_id=entity_id, values={}))
+            return Decided(row=row, effect=values, name=name)
+        row = plan.planning.number(Change(line=self._selected, entity_id=entity_id, values=values))
+        return self._decider.decide(row, text, state)

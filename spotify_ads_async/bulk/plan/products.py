@@ -6,7 +6,7 @@ The catalogue read once, and every row held to what its campaign's product takes
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import anyio
@@ -42,10 +42,11 @@ class PlannedProducts:
         self._ad_account_id = ad_account_id
         self._kind: EntityKind = KINDS[entity.plural]
         self._products = products
+        self._matters = True
         self._changed: set[str] = set()
         self._turn = anyio.Lock()
 
-    async def learn(self, items: Iterable[msgspec.Struct | None]) -> None:
+    async def learn(self, items: Iterable[msgspec.Struct | None] = ()) -> None:
         """Find the ad products of what was read, before it is decided on; with the first of it, read the catalogue.
 
         Raises:
@@ -54,7 +55,8 @@ class PlannedProducts:
         async with self._turn:
             if self._products is None:
                 self._products = await AdProducts.read(self._caller)
-            if self._products.matters(self._kind, "update"):
+            self._matters = self._products.matters(self._kind, "update")
+            if self._matters:
                 rows = [self._row(item) for item in items if item is not None]
                 await self._products.learn(self._caller, self._ad_account_id, self._kind, rows)
 
@@ -71,9 +73,12 @@ class PlannedProducts:
         """The refusal of a row whose requests break a rule; what stands in the present state is never the reason."""
         if self._products is None:
             return None
-        product = self._products.product(self._kind, state)
         for body in steps:
             self._changed.update(_changed(body, state))
+        if not self._matters:
+            return None
+        product = self._products.product(self._kind, state)
+        for body in steps:
             for violation in self._products.violations(product, self._kind, "update", body, state):
                 return Refusal(column=violation.field, reason=violation.rule)
         return None
@@ -90,16 +95,16 @@ class PlannedProducts:
         return remarks_of([one for one in self._products.sentences(self._kind, "update") if named.search(one)])
 
 
-def _changed(body: Mapping[str, Any], state: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def _changed(body: Mapping[str, Any], state: Mapping[str, Any], prefix: str = "") -> list[str]:
     """The dotted fields that a request changes; what it only repeats is none of them."""
+    found: list[str] = []
     for name, value in body.items():
         present = state.get(name)
-        if isinstance(value, Mapping) and isinstance(present, Mapping):
-            yield from _changed(
-                cast("Mapping[str, Any]", value), cast("Mapping[str, Any]", present), f"{prefix}{name}."
-            )
+        if isinstance(value, dict) and isinstance(present, dict):
+            found += _changed(cast("dict[str, Any]", value), cast("dict[str, Any]", present), f"{prefix}{name}.")
         elif value != present:
-            yield f"{prefix}{name}"
+            found.append(prefix + name)
+    return found
 
 
 def _names(field: str) -> str:

@@ -19,7 +19,7 @@ import msgspec
 
 from spotify_ads_async.bulk.entities import ENTITIES, Entity
 from spotify_ads_async.bulk.plan.cells import CLEAR, CellError, parse_cell, parse_value
-from spotify_ads_async.bulk.plan.columns import Cell, suggestion
+from spotify_ads_async.bulk.plan.columns import Cell, Column, suggestion
 from spotify_ads_async.errors import Portable
 from spotify_ads_async.spreadsheets import Spreadsheet, SpreadsheetError
 from spotify_ads_async.validation.formats import UUID_PATTERN
@@ -34,6 +34,8 @@ __all__ = [
     "LeftOut",
     "Problem",
     "RowReader",
+    "contradiction",
+    "plain_id",
     "unusable",
 ]
 
@@ -89,6 +91,10 @@ class LeftOut:
     def __init__(self, rows: Iterable[str] = ()) -> None:
         self.missing = {one.strip().casefold(): one for one in rows}
         self._wanted = frozenset(self.missing)
+
+    def __bool__(self) -> bool:
+        """Whether any row is left out."""
+        return bool(self._wanted)
 
     def has(self, *known_as: object) -> bool:
         """Whether a row that is known by any of these is left out."""
@@ -195,29 +201,38 @@ class RowReader:
                 continue
             try:
                 if name == CURRENCY and self.entity.has_money:
-                    self._check_currency(str(cell))
+                    self.check_currency(str(cell))
                 elif typed:
                     values[name] = parse_value(columns[name], cell, currency=self.currency)
                 else:
-                    values[name] = parse_cell(columns[name], str(cell), clear=self.clear, currency=self.currency)
+                    values[name] = self.value_of(columns[name], str(cell))
             except CellError as problem:
                 if not problem.may_be_live:
                     return Problem(file=self.name, line=line, column=name, reason=str(problem), entity_id=entity_id)
                 doubts[name] = Doubt(cast("str", _plain(cell)), str(problem))
         return self._change(line, entity_id, values, doubts)
 
-    def _check_currency(self, cell: str) -> None:
+    def value_of(self, column: Column, text: str) -> Cell:
+        """The value of a cell; see :func:`~spotify_ads_async.bulk.plan.cells.parse_cell`."""
+        return parse_cell(column, text, clear=self.clear, currency=self.currency)
+
+    def check_currency(self, cell: str) -> None:
+        """Refuse a row in another currency than the account's.
+
+        Raises:
+            CellError: it is.
+        """
         if self.currency and cell.strip().upper() != self.currency:
             raise CellError(f"is {cell.strip()}, and the account's currency is {self.currency}")
 
     def _change(self, line: int, entity_id: str, values: dict[str, Cell], doubts: dict[str, Doubt]) -> Change | Problem:
-        id_column = self.entity.id_column
         try:
-            entity_id = entity_id.lower() if _ID.fullmatch(entity_id) else str(uuid.UUID(entity_id))
-        except ValueError:
-            reason = f"{entity_id[:80]!r} is no id" if entity_id else "is blank"
-            return Problem(file=self.name, line=line, column=id_column, reason=reason, entity_id=entity_id[:80])
-        if len(values) > 1 and (found := _contradiction(self.entity, tuple(values))):
+            entity_id = plain_id(entity_id)
+        except CellError as problem:
+            return Problem(
+                file=self.name, line=line, column=self.entity.id_column, reason=str(problem), entity_id=entity_id[:80]
+            )
+        if len(values) > 1 and (found := contradiction(self.entity, tuple(values))):
             name, other = found
             return Problem(
                 file=self.name,
@@ -229,8 +244,20 @@ class RowReader:
         return Change(line=line, entity_id=entity_id, values=values, doubts=doubts)
 
 
+def plain_id(text: str) -> str:
+    """An id in its usual form.
+
+    Raises:
+        CellError: it is none.
+    """
+    try:
+        return text.lower() if _ID.fullmatch(text) else str(uuid.UUID(text))
+    except ValueError:
+        raise CellError(f"{text[:80]!r} is no id" if text else "is blank") from None
+
+
 @functools.lru_cache(maxsize=256)
-def _contradiction(entity: Entity, names: tuple[str, ...]) -> tuple[str, str] | None:
+def contradiction(entity: Entity, names: tuple[str, ...]) -> tuple[str, str] | None:
     """A column that writes what another one writes too, and that other one."""
     written: dict[tuple[str, ...], str] = {}
     for name in names:

@@ -43,6 +43,7 @@ _SENT_BACK = frozenset({"dma_ids"})
 Without it the targeting would be wider, and nothing took its place.
 """
 _ABSENT: Any = msgspec.UNSET
+_PLAIN = frozenset({str, int, float, bool})
 
 
 def state_of(answer: msgspec.Struct) -> str:
@@ -126,7 +127,12 @@ def sendable(value: Any, shape: Shape, name: str) -> Any:  # noqa: ANN401 - any 
 
 
 def _sendable(value: dict[str, Any], shape: Shape) -> dict[str, Any]:
-    return {name: sendable(one, shape, name) for name, one in value.items() if name not in shape.answer_only}
+    answer_only, partly_sent = shape.answer_only, shape.partly_sent
+    return {
+        name: sendable(one, shape, name) if name in partly_sent else one
+        for name, one in value.items()
+        if name not in answer_only
+    }
 
 
 def left_out(value: Any, shape: Shape, name: str) -> Iterator[str]:  # noqa: ANN401 - any JSON
@@ -136,9 +142,10 @@ def left_out(value: Any, shape: Shape, name: str) -> Iterator[str]:  # noqa: ANN
     """
     if name in shape.partly_sent and isinstance(value, dict) and (inner := shape.inner.get(name)) is not None:
         for part, one in cast("dict[str, Any]", value).items():
-            if part in inner.answer_only and not same(one, None) and part != _CURRENCY:
+            if part in inner.answer_only and part != _CURRENCY and not same(one, None):
                 yield f"{name}.{part}"
-            yield from (f"{name}.{deeper}" for deeper in left_out(one, inner, part))
+            if part in inner.partly_sent:
+                yield from (f"{name}.{deeper}" for deeper in left_out(one, inner, part))
 
 
 def copied(value: Any) -> Any:  # noqa: ANN401 - any JSON
@@ -150,10 +157,12 @@ def copied(value: Any) -> Any:  # noqa: ANN401 - any JSON
 
 def leaf(state: State, path: Iterable[str]) -> Cell:
     """The value at a dotted path, None where there is none."""
-    found: object = state
+    found: Any = state
     for name in path:
-        found = cast("Mapping[str, object]", found).get(name) if isinstance(found, Mapping) else None
-    return cast("Cell", found)
+        if not isinstance(found, dict):
+            return None
+        found = cast("dict[str, Any]", found).get(name)
+    return found
 
 
 def same(one: object, other: object) -> bool:
@@ -161,8 +170,10 @@ def same(one: object, other: object) -> bool:
 
     The order of a list does not count, nor do nulls and empty lists beside absence.
     """
-    if one is other or (type(one) is type(other) is str and one == other):
+    if one is other:
         return True
+    if (kind := type(one)) is type(other) and kind in _PLAIN:
+        return one == other
     match one, other:
         case (None | [] | msgspec.UNSET, None | [] | msgspec.UNSET):
             return True

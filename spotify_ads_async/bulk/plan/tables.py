@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from zoneinfo import ZoneInfo
 
@@ -15,9 +16,17 @@ import msgspec
 
 from spotify_ads_async.bulk.entities import ENTITIES, Entity
 from spotify_ads_async.bulk.plan.cells import CLEAR, CellError
-from spotify_ads_async.bulk.plan.columns import Column, Kind
+from spotify_ads_async.bulk.plan.columns import Cell, Column, Kind
 from spotify_ads_async.bulk.plan.headers import Header, HeaderProblem, entity_of, header_text, plain, read_header
-from spotify_ads_async.bulk.plan.sources import CURRENCY, BadChanges, Change, Problem, RowReader
+from spotify_ads_async.bulk.plan.sources import (
+    CURRENCY,
+    BadChanges,
+    Change,
+    Problem,
+    RowReader,
+    contradiction,
+    plain_id,
+)
 from spotify_ads_async.bulk.plan.typed import cell_text, id_text
 from spotify_ads_async.spreadsheets import (
     CellValue,
@@ -28,6 +37,7 @@ from spotify_ads_async.spreadsheets import (
     Table,
     UnreadableCell,
     is_blank,
+    trimmed,
 )
 
 __all__ = ["HiddenRows", "NewRow", "Reading", "Survey", "TableReader", "first_texts", "tables_of_changes"]
@@ -36,6 +46,7 @@ _LOOKED_FOR_HEADER = 20
 # Sheets that exports and templates have beside their tables.
 _OUR_OWN = frozenset({"How to", "Lists"})
 _LONGEST_SHOWN = 60
+_REMEMBERED = 4096
 
 
 class HiddenRows(enum.StrEnum):
@@ -136,6 +147,7 @@ class TableReader:
         self._new = (new or {}).get(self.entity.plural)
         self._reader = RowReader(self.entity, name=name, clear=reading.clear, currency=currency)
         self._columns = self._usable(texts, first.number)
+        self._plain_readers = [self._plain_reader(one) for one in self._columns]
         named = [one for one in self._columns if one is not None]
         self.names = tuple(
             one.column.name for one in named if one.column is not None and one.column.name in self.entity.columns
@@ -259,7 +271,49 @@ class TableReader:
             self.entity, text, currency=self._currency, ignored=self._reading.ignore, more=self._new or {}
         )
 
+    def _plain_reader(self, header: Header | None) -> tuple[str, Callable[[str], Cell]]:
+        """The name of a column, and what reads its plain texts, or raises where that takes a closer look.
+
+        Columns without such a name say nothing.
+        """
+        column = None if header is None else header.column
+        if header is None or (column is not None and column.name not in self.entity.columns):
+            return "?", _unclear
+        if header.is_id:
+            return self.entity.id_column, plain_id
+        if header.is_currency:
+            return CURRENCY, self._reader.check_currency
+        if column is None:
+            return "", _unclear
+        zone = header.zone or self._reading.zone
+
+        def read(cell: str) -> Cell:
+            if not (text := trimmed(cell)):
+                raise CellError("is blank")
+            return self._reader.value_of(column, cell_text(column, text, zone=zone))
+
+        # Files say the same again and again, but for names; what is read of JSON may be changed.
+        repeats = column.kind is not Kind.TEXT and column.kind is not Kind.JSON
+        return column.name, functools.lru_cache(_REMEMBERED)(read) if repeats else read
+
+    def _plain_row(self, row: Row) -> Change | None:
+        """A row of plain texts; None where it takes a closer look to tell what it says, or what is wrong with it."""
+        values: dict[str, Cell] = {}
+        try:
+            for (name, read), cell in zip(self._plain_readers, row.cells, strict=False):
+                if cell != "" and name:
+                    values[name] = read(cell) if type(cell) is str else _unclear("")
+        except CellError:
+            return None
+        entity_id = values.pop(self.entity.id_column, None)
+        values.pop(CURRENCY, None)
+        if entity_id is None or len(row.cells) > len(self._plain_readers) or contradiction(self.entity, tuple(values)):
+            return None
+        return Change(line=row.number, entity_id=str(entity_id), values=values)
+
     def _read(self, row: Row) -> Change | NewRow | Problem:
+        if (found := self._plain_row(row)) is not None:
+            return found
         cells, problems = self._cells(row)
         if self._new is not None and self.entity.id_column not in cells:
             return NewRow(line=row.number, cells=cells, problems=tuple(problems))
@@ -308,8 +362,12 @@ class TableReader:
             cells[header.column.name] = cell_text(header.column, cell, zone=header.zone or self._reading.zone)
 
 
+def _unclear(cell: str) -> Cell:
+    raise CellError(cell)
+
+
 def _is_empty(row: Row) -> bool:
-    return all(is_blank(cell) for cell in row.cells)
+    return all(map(is_blank, row.cells))
 
 
 def _meanings(header: Header, entity: Entity) -> set[str]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import anyio.to_thread
 import msgspec
@@ -70,13 +70,6 @@ async def plan_undo(
         plan.close()
 
 
-class _Undone(NamedTuple):
-    """A row that takes another one back, and what is in its way."""
-
-    decided: Decided
-    conflicts: tuple[Conflict, ...]
-
-
 class _Undo:
     """One undo in the making: ``done`` is read, ``undo`` is written."""
 
@@ -113,20 +106,18 @@ class _Undo:
 
     def _decide_found(self, found: Sequence[Found], undo: PlanFile) -> None:
         answers = dict(found)
+        decided = [
+            self._decided(row, self._done.row_of(self._rows[row.entity_id]), answers[row.entity_id])
+            for row in undo.planning.take(answers)
+        ]
         with undo.transaction():
-            rows = undo.planning.unread_of(list(answers))
-            decided = [
-                self._decided(row, self._done.row_of(self._rows[row.entity_id]), answers[row.entity_id]) for row in rows
-            ]
-            undo.planning.decide([one.decided for one in decided if isinstance(one, _Undone)])
-            for row, outcome in zip(rows, decided, strict=True):
-                if isinstance(outcome, Refusal):
-                    name = self._done.row_of(self._rows[row.entity_id]).name
-                    undo.refuse(row.number, outcome.reason, outcome.column, name=name)
-                elif outcome.conflicts:
-                    undo.conflict(row.number, outcome.conflicts)
+            undo.planning.decide(decided)
 
-    def _decided(self, row: ReadRow, done: PlannedRow, answer: msgspec.Struct | None) -> _Undone | Refusal:
+    def _decided(self, row: ReadRow, done: PlannedRow, answer: msgspec.Struct | None) -> Decided:
+        found = self._taken_back(row, done, answer)
+        return Decided(row=row, effect=found, name=done.name) if isinstance(found, Refusal) else found
+
+    def _taken_back(self, row: ReadRow, done: PlannedRow, answer: msgspec.Struct | None) -> Decided | Refusal:
         if answer is None:
             return Refusal(reason=f"the {self._entity.name} is not there any more")
         if self._entity.archives and done.applied.get("status") == _ARCHIVED:
@@ -156,17 +147,16 @@ class _Undo:
         found = Effect(before=rebased.before, after=rebased.after, steps=steps)
         if conflicts and not self._force:
             found, text = conflicting(found, conflicts), ""
-        decided = Decided(
-            number=row.number,
-            entity_id=row.entity_id,
+        return Decided(
+            row=row,
             effect=found,
             text=text,
             name=str(state.get("name") or ""),
             parent=str(state.get(self._entity.parent_field) or "") if self._entity.parent_field else "",
             change=rebased.after,
             remark=self._remark(done, state, fields_named(conflicts), impossible),
+            conflicts=() if self._force else conflicts,
         )
-        return _Undone(decided, () if self._force else conflicts)
 
     def _earlier(self, done: PlannedRow) -> tuple[dict[str, Any], dict[str, str]]:
         """The fields that the plan changed, as they were at the moment of writing; and why some cannot be restored."""

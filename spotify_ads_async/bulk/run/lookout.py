@@ -86,7 +86,7 @@ class Lookout:
 
     async def _walk(self, parents: Sequence[str], wanted: dict[str, int], offer: Offer) -> bool:
         """Walk the list of what is in some campaigns or ad sets, unless single reads turn out to be fewer."""
-        query = {str(self._entity.parent_filter): list(parents), **with_order(self._entity.list, {})}
+        query = {str(self._entity.parent_filter): list(parents), **with_order(self._entity.states, {})}
         first = await self._list(query)
         if not await self._offer_found(first.items, wanted, offer):
             return False
@@ -103,7 +103,7 @@ class Lookout:
         return True
 
     def _list(self, query: Mapping[str, object]) -> ListCall[Any]:
-        return ListCall(self._caller, self._entity.list, path=self._path, query={"limit": PAGE_SIZE, **query})
+        return ListCall(self._caller, self._entity.states, path=self._path, query={"limit": PAGE_SIZE, **query})
 
     async def _offer_found(self, items: Sequence[Any], wanted: dict[str, int], offer: Offer) -> bool:
         texts = {wanted.pop(str(item.id)): state_of(item) for item in items if str(item.id) in wanted}

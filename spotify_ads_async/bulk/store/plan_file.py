@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 import msgspec
 
@@ -26,6 +26,7 @@ from spotify_ads_async.bulk.records import (
     RowOutcome,
     RowWork,
     StepOutcome,
+    UnusualRow,
 )
 from spotify_ads_async.bulk.store import rows, schema
 from spotify_ads_async.bulk.store.draft_tables import DraftTables
@@ -59,6 +60,10 @@ class PlanFile:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self.path = path
+        self.planning = PlanningRows(connection)
+        """The rows while they are planned."""
+        self.drafts = DraftTables(connection)
+        """What is staged as drafts."""
 
     @classmethod
     def create(cls, path: Path, header: Header) -> Self:
@@ -143,8 +148,8 @@ class PlanFile:
 
     def mark_ready(self) -> None:
         """Say that planning came to its end: an unfinished plan is never applied."""
-        self._connection.execute("INSERT OR REPLACE INTO header VALUES ('ready', 'true')")
         schema.make_durable(self._connection)
+        self._connection.execute("INSERT OR REPLACE INTO header VALUES ('ready', 'true')")
 
     # Rows while they are carried out
 
@@ -185,12 +190,10 @@ class PlanFile:
         )
         rows.renew_checksum(self._connection, row.number)
 
-    def refuse(self, number: int, reason: str, column: str = "", *, name: str = "") -> None:
+    def refuse(self, number: int, reason: str, column: str = "") -> None:
         """Write down why a row cannot be carried out."""
         self._connection.execute(
-            "UPDATE row SET decision = 'refused', reason = ?, field = ?, name = coalesce(nullif(?, ''), name) "
-            "WHERE number = ?",
-            (reason, column, name, number),
+            "UPDATE row SET decision = 'refused', reason = ?, field = ? WHERE number = ?", (reason, column, number)
         )
 
     def need_nothing(self, number: int) -> None:
@@ -203,10 +206,9 @@ class PlanFile:
 
     def conflict(self, number: int, conflicts: Sequence[Conflict]) -> None:
         """Write down that somebody else changed what a row changes."""
-        reason = "; ".join(map(str, conflicts))
         self._connection.execute(
             "UPDATE row SET decision = 'conflict', reason = ?, field = ?, conflicts = ? WHERE number = ?",
-            (f"somebody changed it since: {reason}", conflicts[0].field, encode(conflicts), number),
+            (rows.changed_since(conflicts), conflicts[0].field, encode(conflicts), number),
         )
 
     def lost(self) -> list[RowWork]:
@@ -257,25 +259,23 @@ class PlanFile:
                 "UPDATE row SET decision = 'planned', reason = '', field = '' WHERE decision = 'conflict'"
             )
 
-    @property
-    def planning(self) -> PlanningRows:
-        """The rows while they are planned."""
-        return PlanningRows(self._connection)
-
-    @property
-    def drafts(self) -> DraftTables:
-        """What is staged as drafts."""
-        return DraftTables(self._connection)
-
     # Reading
 
     def rows(self, *, batch: int = _BATCH) -> Iterator[PlannedRow]:
         """Every row in input order."""
         return self._batches("true", batch)
 
-    def noteworthy(self, column: Literal["reason", "unusual"]) -> Iterator[PlannedRow]:
-        """The rows that there is something to say of: why they do not go, or what is unusual about their amounts."""
-        return self._batches(f"row.{column} <> ''", _BATCH)
+    def noteworthy(self) -> Iterator[PlannedRow]:
+        """The rows that there is something to say of, such as why they do not go."""
+        return self._batches("row.reason <> ''", _BATCH)
+
+    def unusual_rows(self) -> Iterator[UnusualRow]:
+        """The rows that go and have unusual amounts of money."""
+        found = self._connection.execute(
+            "SELECT line, entity_id, name, unusual FROM row WHERE unusual <> '' AND decision = 'planned'"
+            " ORDER BY number"
+        )
+        return (UnusualRow(*values) for values in found)
 
     def _batches(self, condition: str, size: int) -> Iterator[PlannedRow]:
         after = 0

@@ -1,59 +1,68 @@
-"""The rows of a plan in the making: read from a file, and decided one batch after another."""
+"""The rows of a plan in the making: kept as they are read, and written when they are decided, each once."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from spotify_ads_async.bulk.plan.columns import Cell
-from spotify_ads_async.bulk.plan.effects import Effect
+from spotify_ads_async.bulk.plan.effects import Conflict, Effect, Refusal
 from spotify_ads_async.bulk.plan.sources import Change, Doubt, Problem
 from spotify_ads_async.bulk.records import Decision
-from spotify_ads_async.bulk.store.rows import checksum
-from spotify_ads_async.bulk.store.schema import decode, encode
+from spotify_ads_async.bulk.store.rows import changed_since, checksum
+from spotify_ads_async.bulk.store.schema import encode
 
 __all__ = ["Decided", "PlanningRows", "ReadRow", "Repeated"]
 
-_doubts = msgspec.json.Decoder(dict[str, Doubt])
+_ROW = (
+    "INSERT INTO row (number, line, entity_id, change, base, decision, name, parent, unusual, reason, field, conflicts,"
+    " before, after, state, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_STEP = "INSERT INTO step (row, position, body, state) VALUES (?, ?, ?, 'waiting')"
 
 
-class ReadRow(msgspec.Struct, frozen=True, kw_only=True):
+class ReadRow(msgspec.Struct, frozen=True, array_like=True):
     """A row that was read and is not decided yet."""
 
     number: int
     line: int
     entity_id: str
-    change: dict[str, Cell]
-    doubts: dict[str, Doubt]
-    base: dict[str, Cell]
+    change: dict[str, Any]
+    doubts: dict[str, Doubt] = {}
+    base: dict[str, Any] = {}
+
+
+_row_encoder = msgspec.json.Encoder()
+_row_decoder = msgspec.json.Decoder(ReadRow)
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True):
     """What a row comes down to.
 
     Attributes:
-        number: the row.
-        entity_id: what it changes.
-        effect: what changes.
+        row: the row.
+        effect: what changes, or why nothing can.
         text: the entity's JSON that this was decided on.
         name: the entity's name.
         parent: what the entity is listed by.
         change: the new values by column, where they are others than those that were read.
         remark: what people should know of it.
         unusual: what is unusual about its amounts of money.
+        conflicts: what somebody else changed too, so that the row is left alone.
     """
 
-    number: int
-    entity_id: str
-    effect: Effect
-    text: str
+    row: ReadRow
+    effect: Effect | Refusal
+    text: str = ""
     name: str = ""
     parent: str = ""
     change: Mapping[str, Cell] | None = None
     remark: str = ""
     unusual: str = ""
+    conflicts: tuple[Conflict, ...] = ()
 
 
 class Repeated(msgspec.Struct, frozen=True):
@@ -68,27 +77,28 @@ class PlanningRows:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._count = 0
+        # Some hundred bytes each: less than what there is of their entities.
+        self._waiting: dict[str, bytes] = {}
+
+    def number(self, change: Change) -> ReadRow:
+        """A row with its place in the plan."""
+        self._count += 1
+        return ReadRow(self._count, change.line, change.entity_id, change.values, change.doubts)
 
     def add_change(self, change: Change) -> Problem | Repeated | None:
         """Add a row that was read.
 
         A second row for the same entity is answered with a problem, unless it says the same.
         """
-        doubts = encode(change.doubts) if change.doubts else None
-        try:
-            self._connection.execute(
-                "INSERT INTO row (line, entity_id, change, doubts, decision) VALUES (?, ?, ?, ?, 'read')",
-                (change.line, change.entity_id, encode(change.values), doubts),
-            )
-        except sqlite3.IntegrityError:
+        if change.entity_id in self._waiting:
             return self._duplicate(change)
+        self._waiting[change.entity_id] = _row_encoder.encode(self.number(change))
         return None
 
     def _duplicate(self, change: Change) -> Problem | Repeated:
-        line, text = self._connection.execute(
-            "SELECT line, change FROM row WHERE entity_id = ? AND decision <> 'refused'", (change.entity_id,)
-        ).fetchone()
-        earlier = decode(text)
+        row = _row_decoder.decode(self._waiting[change.entity_id])
+        line, earlier = row.line, row.change
         differing = next(
             (name for name, value in change.values.items() if name in earlier and earlier[name] != value), ""
         )
@@ -102,58 +112,50 @@ class PlanningRows:
 
     def add_refused(self, problem: Problem) -> None:
         """Keep a bad row, so that it has its place in the results."""
-        self._connection.execute(
-            "INSERT INTO row (line, entity_id, change, decision, reason, field) VALUES (?, ?, '{}', 'refused', ?, ?)",
-            (problem.line, problem.entity_id, problem.reason, problem.column),
-        )
+        refusal = Refusal(reason=problem.reason, column=problem.column)
+        row = self.number(Change(line=problem.line, entity_id=problem.entity_id, values={}))
+        self.decide([Decided(row=row, effect=refusal)])
 
     def add_base(self, entity_id: str, values: Mapping[str, Cell]) -> None:
         """Keep what an earlier export said of an entity, if it is in the plan."""
-        self._connection.execute(
-            "UPDATE row SET base = ? WHERE entity_id = ? AND decision <> 'refused'", (encode(values), entity_id)
-        )
+        if found := self._waiting.get(entity_id):
+            row = msgspec.structs.replace(_row_decoder.decode(found), base=dict(values))
+            self._waiting[entity_id] = _row_encoder.encode(row)
 
     def unread_ids(self) -> list[str]:
         """The ids of the rows whose present state is not known yet."""
-        unread = "SELECT entity_id FROM row WHERE decision = 'read' ORDER BY number"
-        return [entity_id for (entity_id,) in self._connection.execute(unread)]
+        return list(self._waiting)
 
-    def unread_of(self, entity_ids: Sequence[str]) -> list[ReadRow]:
-        """Such rows, of some entities."""
-        found = self._connection.execute(
-            # The first condition names the index, the second the rows.
-            "SELECT number, line, entity_id, change, doubts, base FROM row "
-            "WHERE decision <> 'refused' AND decision = 'read' AND entity_id IN (SELECT value FROM json_each(?))",
-            (encode(entity_ids),),
-        )
-        return [
-            ReadRow(
-                number=number,
-                line=line,
-                entity_id=entity_id,
-                change=decode(change),
-                doubts=_doubts.decode(doubts) if doubts else {},
-                base=decode(base),
-            )
-            for number, line, entity_id, change, doubts, base in found
-        ]
+    def take(self, entity_ids: Iterable[str]) -> list[ReadRow]:
+        """The rows of some entities, which are to be decided now."""
+        found = (self._waiting.pop(entity_id, None) for entity_id in entity_ids)
+        return [_row_decoder.decode(row) for row in found if row is not None]
 
-    def decide(self, rows: Iterable[Decided]) -> None:
-        """Write down what rows come down to."""
-        updates: list[tuple[object, ...]] = []
-        steps: list[tuple[object, ...]] = []
-        for row in rows:
-            before, after = encode(row.effect.before), encode(row.effect.after)
-            bodies = [encode(body) for body in row.effect.steps]
-            decision = Decision.PLANNED.value if bodies else Decision.UNCHANGED.value
-            change = None if row.change is None else encode(row.change)
-            check = checksum(row.entity_id, row.text, before, after, *bodies)
-            about = (row.name, row.parent, before, after, row.text, row.remark, row.unusual)
-            updates.append((decision, *about, change, check, row.number))
-            steps.extend((row.number, position, body) for position, body in enumerate(bodies))
-        self._connection.executemany(
-            "UPDATE row SET decision = ?, name = ?, parent = ?, before = ?, after = ?, state = ?, reason = ?, "
-            "unusual = ?, change = coalesce(?, change), checksum = ? WHERE number = ?",
-            updates,
-        )
-        self._connection.executemany("INSERT INTO step (row, position, body, state) VALUES (?, ?, ?, 'waiting')", steps)
+    def decide(self, decided: Sequence[Decided]) -> None:
+        """Write down rows and what they come down to."""
+        steps: list[tuple[int, int, str]] = []
+        self._connection.executemany(_ROW, [_stored(one, steps) for one in decided])
+        self._connection.executemany(_STEP, steps)
+
+
+def _stored(one: Decided, steps: list[tuple[int, int, str]]) -> tuple[object, ...]:
+    """A row as the file holds it, by the columns of :data:`_ROW`; its requests are added to ``steps``."""
+    row, effect = one.row, one.effect
+    change, base = encode(row.change if one.change is None else one.change), encode(row.base) if row.base else None
+    decision, reason, field, conflicts, before, after, check = Decision.REFUSED, one.remark, "", None, None, None, None
+    if isinstance(effect, Refusal):
+        reason, field = effect.reason, effect.column
+    else:
+        before, after = encode(effect.before), encode(effect.after)
+        bodies = [after] if len(effect.steps) == 1 else [encode(body) for body in effect.steps]
+        steps += [(row.number, position, body) for position, body in enumerate(bodies)]
+        check = checksum(row.entity_id, one.text, before, after, *bodies)
+        decision = Decision.PLANNED if bodies else Decision.UNCHANGED
+    if one.conflicts:
+        decision, reason, field = Decision.CONFLICT, changed_since(one.conflicts), one.conflicts[0].field
+        conflicts = encode(one.conflicts)
+    return (
+        *(row.number, row.line, row.entity_id, change, base, decision.value),
+        *(one.name, one.parent, one.unusual, reason, field, conflicts),
+        *(before, after, one.text, check),
+    )

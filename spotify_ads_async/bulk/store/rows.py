@@ -23,10 +23,11 @@ from spotify_ads_async.bulk.records import (
     RowWork,
     Step,
     StepState,
+    StoredRow,
 )
 from spotify_ads_async.bulk.store.schema import decode, encode
 
-__all__ = ["checksum", "planned_rows", "renew_checksum", "row_work"]
+__all__ = ["changed_since", "checksum", "planned_rows", "renew_checksum", "row_work"]
 
 _ROWS = (
     "SELECT row.number, line, entity_id, name, change, decision, outcome.outcome, reason, field, unusual, conflicts, "
@@ -39,6 +40,8 @@ _STEPS = (
 _DECISIONS = {one.value: one for one in Decision}
 _OUTCOMES = {one.value: one for one in RowOutcome}
 _ENDED = frozenset({Decision.REFUSED, Decision.CONFLICT})
+_DONE = StepState.DONE.value
+_USUAL = frozenset({_DONE, StepState.WAITING.value})
 _conflicts = msgspec.json.Decoder(tuple[Conflict, ...])
 
 
@@ -87,18 +90,14 @@ def _planned(path: Path, row: tuple[Any, ...], steps: Sequence[_StoredStep]) -> 
     before, after, text, base, check = stored
     _hold(path, number, check, (entity_id, text, before, after), steps)
     decision = _DECISIONS[decided]
-    telling = next((step for step in steps if step.state not in {StepState.DONE, StepState.WAITING}), None)
-    remark = next((step.reason for step in steps if step.reason), "")
-    applied: dict[str, Any] = {}
-    for step in steps:
-        if step.state == StepState.DONE:
-            applied.update({**decode(step.body), **decode(step.found)})
+    told = [step for step in steps if step.reason or step.state not in _USUAL]
+    telling = next((step for step in told if step.state not in _USUAL), None)
+    remark = next((step.reason for step in told if step.reason), "")
     return PlannedRow(
         number=number,
         line=line,
         entity_id=entity_id,
         name=name,
-        change=decode(change),
         decision=decision,
         outcome=_OUTCOMES[outcome],
         reason=(reason if decision in _ENDED else "") or (telling.reason if telling else "") or reason or remark,
@@ -107,13 +106,16 @@ def _planned(path: Path, row: tuple[Any, ...], steps: Sequence[_StoredStep]) -> 
         conflicts=_conflicts.decode(conflicts) if conflicts and decision is Decision.CONFLICT else (),
         before=decode(before),
         after=decode(after),
-        applied=applied,
         text=text or "",
-        base=decode(base),
-        bodies=tuple(decode(step.body) for step in steps),
         status=telling.status if telling else None,
         trace_id=telling.trace_id if telling else "",
-        requests=sum(step.sent for step in steps),
+        requests=sum([step.sent for step in steps]),
+        stored=StoredRow(
+            change,
+            base,
+            tuple([step.body for step in steps]),
+            tuple([(step.body, step.found) for step in steps if step.state == _DONE]),
+        ),
     )
 
 
@@ -169,6 +171,11 @@ def _hold(
 def _covered(steps: Sequence[_StoredStep]) -> list[str]:
     """What a checksum covers of a row's requests: their bodies, and their answers."""
     return [step.body for step in steps] + [step.found for step in steps if step.found is not None]
+
+
+def changed_since(conflicts: Sequence[Conflict]) -> str:
+    """Why a row is left alone, in words."""
+    return f"somebody changed it since: {'; '.join(map(str, conflicts))}"
 
 
 def checksum(*parts: str) -> int:

@@ -8,7 +8,7 @@ import sqlite3
 import stat
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -18,6 +18,8 @@ __all__ = ["create", "decode", "encode", "in_one_sentence", "make_durable", "ope
 
 _APPLICATION_ID = 0x53414250  # "SABP"
 _FORMAT = 3
+_PAGE_SIZE = 8192
+"""Bytes, room for the JSON of several entities."""
 _BEFORE_DRAFTS, _BEFORE_STATES = 1, 2
 
 _SCHEMA = """
@@ -43,7 +45,6 @@ CREATE TABLE row (
   base TEXT,
   checksum INTEGER
 );
-CREATE UNIQUE INDEX row_by_entity ON row (entity_id) WHERE decision <> 'refused';
 CREATE TABLE step (
   row INTEGER NOT NULL,
   position INTEGER NOT NULL,
@@ -58,6 +59,10 @@ CREATE TABLE step (
   transient INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (row, position)
 ) WITHOUT ROWID;
+"""
+
+_INDICES = """
+CREATE UNIQUE INDEX row_by_entity ON row (entity_id) WHERE decision <> 'refused';
 CREATE INDEX step_by_state ON step (state, row, position);
 """
 
@@ -125,8 +130,10 @@ def create(path: Path) -> sqlite3.Connection:
         os.close(descriptor)
     connection = _connect(path)
     try:
+        # What is not whole goes away, and a journal of its own would cost as much as the plan.
+        connection.execute(f"PRAGMA page_size={_PAGE_SIZE}")
         connection.execute("PRAGMA synchronous=OFF")
-        _lock(connection)
+        _lock(connection, "MEMORY")
         connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={_FORMAT}")
         connection.executescript(f"BEGIN; {_SCHEMA} {_DRAFTS} {_VIEWS} COMMIT;")
@@ -140,6 +147,8 @@ def create(path: Path) -> sqlite3.Connection:
 def make_durable(connection: sqlite3.Connection) -> None:
     """From here on everything that is committed survives a power cut, and so does everything before."""
     survive_power_cuts(connection, wanted=True)
+    _lock(connection, "WAL")
+    connection.executescript(f"BEGIN; {_INDICES} COMMIT;")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
@@ -162,7 +171,7 @@ def open_existing(path: Path) -> sqlite3.Connection:
         connection = _connect(path)
         try:
             _check_format(connection, path)
-            _lock(connection)
+            _lock(connection, "WAL")
             survive_power_cuts(connection, wanted=True)
             _upgrade(connection)
         except BaseException:
@@ -240,10 +249,10 @@ def _upgrade(connection: sqlite3.Connection) -> None:
     connection.executescript(f"BEGIN; {drafts} {_FROM_BEFORE_STATES} {_VIEWS} PRAGMA user_version={_FORMAT}; COMMIT;")
 
 
-def _lock(connection: sqlite3.Connection) -> None:
+def _lock(connection: sqlite3.Connection, journal: Literal["MEMORY", "WAL"]) -> None:
     """Keep other processes out until the connection closes or the process dies."""
     connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute(f"PRAGMA journal_mode={journal}")
     connection.execute("BEGIN EXCLUSIVE")
     connection.execute("COMMIT")
 

@@ -77,10 +77,7 @@ def _told() -> list[str]:
 async def check_folders(examination: Examination) -> AsyncIterator[Finding]:
     """Whether what must be kept can be kept."""
     del examination
-    folders = {
-        "settings and sign-ins": config_folder(),
-        "windows": platformdirs.user_state_path("spotify-ads"),
-    }
+    folders = {"settings and sign-ins": config_folder(), "windows": platformdirs.user_state_path("spotify-ads")}
     fine: list[str] = []
     for what, folder in folders.items():
         reason = await anyio.to_thread.run_sync(_unwritable, folder)

@@ -14,7 +14,7 @@ from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.events import StoreLost, StoreRegained
 from spotify_ads_async.governor.limits import Limit
 from spotify_ads_async.governor.shared.conversation import Conversation
-from spotify_ads_async.governor.shared.store import Store
+from spotify_ads_async.governor.shared.store import Store, lift_pauses
 from spotify_ads_async.governor.wait_queue import PendingRequest
 from spotify_ads_async.governor.window import Window
 
@@ -29,14 +29,7 @@ _GOODBYE_SECONDS = 1.0
 
 
 class Claims:
-    """Claims tokens for a governor's requests: one exchange at a time; while it is under way, the next collects.
-
-    Args:
-        store: where the windows are kept.
-        adaptive: whose requests need the tokens.
-        limits: the governor's limits.
-        on_failure: what happens while the store is away.
-    """
+    """Claims tokens for a governor's requests: one exchange at a time; while it is under way, the next collects."""
 
     def __init__(
         self, store: Store, adaptive: AdaptiveLimits, limits: tuple[Limit, ...], on_failure: OnStoreFailure
@@ -44,11 +37,11 @@ class Claims:
         self.store, self.exchanges = store, 0
         self._conversation = Conversation(adaptive, limits)
         self._scheduler, self._on_failure, self._now = adaptive.scheduler, on_failure, adaptive.scheduler.clock
-        self._wake, self._news_told = asyncio.Event(), asyncio.Event()
+        self._wake = asyncio.Event()
         self._closing = False
         self._forked()
         scheduler = self._scheduler
-        scheduler.on_starved, scheduler.on_fork, scheduler.on_news = self._starved, self._forked, self.tell
+        scheduler.on_starved, scheduler.on_fork, scheduler.on_refusal = self._starved, self._forked, self._refused
 
     def _forked(self) -> None:
         self._task: asyncio.Task[None] | None = None
@@ -62,17 +55,12 @@ class Claims:
         """Seconds since the store was last heard of, None while it answers."""
         return None if self._away_since is None else self._now() - self._away_since
 
-    def tell(self, windows: tuple[Window, ...], *, lift: bool = False) -> None:
-        """Something happened that other processes should know at once: a refusal, or a pause that is ended by hand."""
-        self._conversation.tell(windows, lift=lift)
-        self._start()
-        self._news_told.clear()
+    async def lift(self, limit: str | None, client_id: str | None) -> None:
+        """End pauses by hand in the store, if it answers: other processes hear of it there."""
+        with contextlib.suppress(StoreUnavailable):
+            await lift_pauses(self.store, limit=limit, identity=client_id)
+        self._conversation.ask_soon()
         self._wake.set()
-
-    async def heard(self) -> None:
-        """Return when the store knows what was told, or cannot be reached."""
-        if self._task is not None and self._away_since is None:
-            await self._news_told.wait()
 
     async def aclose(self) -> None:
         """Tell the store the rest, and end."""
@@ -96,11 +84,17 @@ class Claims:
             self._wake.set()
         return None
 
+    def _refused(self, windows: tuple[Window, ...]) -> None:
+        """The server refused a request: other processes should know at once."""
+        self._conversation.news.update(windows)
+        self._start()
+        self._wake.set()
+
     def _start(self) -> None:
         loop, task = asyncio.get_running_loop(), self._task
         if task is not None and task.get_loop() is loop and not task.done():
             return
-        self._wake, self._news_told = asyncio.Event(), asyncio.Event()
+        self._wake = asyncio.Event()
         # An empty context: the task outlives the call that happened to start it, and must not carry its variables.
         self._task = loop.create_task(self._run(), name="shared quota", context=contextvars.Context())
 
@@ -130,8 +124,6 @@ class Claims:
             logger.exception("claiming shared quota failed")
             reason = str(problem)
             self._scheduler.refuse_everybody(lambda: StoreUnavailable(f"the shared quota cannot be claimed: {reason}"))
-        finally:
-            self._news_told.set()
 
     async def _exchange(self) -> None:
         """One exchange, and another where it failed at once, as it does on a connection that the store closed."""
@@ -150,14 +142,11 @@ class Claims:
             else:
                 self._store_answered()
                 self._conversation.take_in(said, reply, self.store.name)
-                if not self._conversation.news:
-                    self._news_told.set()
                 return
 
     def _store_lost(self, problem: StoreUnavailable) -> None:
         now = self._now()
         self._retry_at, self._problem = now + self._conversation.lease / 12, problem
-        self._news_told.set()
         if self._away_since is None:
             self._away_since = now
             logger.warning("%s (until it can: %s)", problem, self._on_failure)

@@ -28,12 +28,8 @@ _POLL_SECONDS, _POLL_SHARE = 0.2, 0.1
 _TRIPS_AHEAD = 1.5
 _MOST_FLOWS_IN_A_MESSAGE = 64
 _PAUSE_MARGIN_SECONDS = 0.05
-_DRIFT, _JUMP_SECONDS = 0.001, 0.05
-"""By so much the clocks of a process and of the store may run apart; more than that, and somebody set one of them."""
-
-_NO_EPOCH = "?"
-"""What a process says that cannot trust the set which it knew: the store then closes it."""
-
+_DRIFT, _JUMP_SECONDS = 0.0005, 0.05  # so far clocks run apart; beyond that somebody set one of them
+_NO_EPOCH = "?"  # of a set that cannot be trusted: whoever says it makes the store close the window
 _NOTHING_KNOWN = Outlook(free=0, out=0, due=(), opens_at=-math.inf, active=1, others_waiting=0, epoch="", lifts=-1)
 
 
@@ -47,16 +43,11 @@ class Message(NamedTuple):
     asking: list[Flow]
     claims: list[tuple[Grants, Claim]]
     told: list[tuple[Grants, dict[int, float]]]
-    news: dict[Window, bool]
+    news: set[Window]
 
 
 class Conversation:
-    """The process's side of the shared rule.
-
-    Args:
-        adaptive: whose requests need the tokens, and whom to tell of what other processes' requests met.
-        limits: the governor's limits.
-    """
+    """The process's side of the shared rule, for the requests of one governor."""
 
     def __init__(self, adaptive: AdaptiveLimits, limits: tuple[Limit, ...]) -> None:
         self._adaptive, self._scheduler = adaptive, adaptive.scheduler
@@ -73,18 +64,16 @@ class Conversation:
         for grants in self._open.values():
             grants.forget()
         self._asking, self._open = {}, {}
-        self.news: dict[Window, bool] = {}
+        self.news: set[Window] = set()
         self._doubts: list[PendingRequest] = []
         self._owner, self._label, self._numbers = uuid.uuid4().hex[:12], f"{socket.gethostname()}:{os.getpid()}", 1
         self._trip, self._matters_until, self._last_at = 0.0, -math.inf, -math.inf
         self._heard: tuple[int, float, float] | None = None
 
-    def tell(self, windows: tuple[Window, ...], *, lift: bool) -> None:
-        """With the next exchange, and at once: others should know of a refusal, or that a pause was ended by hand."""
-        for window in windows:
-            self.news[window] = lift or self.news.get(window, False)
-        if lift:
-            self._ask_soon()
+    def ask_soon(self) -> None:
+        """What is known of when tokens come holds no longer."""
+        for grants in self._asking.values():
+            grants.ask_at = -math.inf
 
     def keep_asking(self) -> None:
         """The store must go on hearing of this process while what it has out matters."""
@@ -95,10 +84,8 @@ class Conversation:
         flow, grants = request.flow, request.flow.grants
         if grants is None:
             return False
-        # Until now it lacked nothing, or those who wait are bulk, and leave a reserve.
-        if flow.waiting - 1 <= len(grants.usable) or (
-            len(flow.interactive) == 1 and request.number in flow.interactive
-        ):
+        first_interactive = len(flow.interactive) == 1 and request.number in flow.interactive
+        if first_interactive or flow.waiting - 1 <= len(grants.usable):  # bulk leaves a reserve; nothing was lacking
             grants.ask_at = -math.inf
         self._asking[flow] = grants
         if request.expires_at < math.inf:
@@ -121,7 +108,7 @@ class Conversation:
     def message(self, *, leaving: bool = False) -> Message:
         """What to tell and to ask now."""
         now, awake_at = self.now(), awake()
-        news, self.news = self.news, {}
+        news, self.news = self.news, set()
         tokens: dict[Window, dict[int, float]] = {window: {} for window in news}
         told: list[tuple[Grants, dict[int, float]]] = []
         for flow, grants in self._open.items():
@@ -144,7 +131,7 @@ class Conversation:
             owner=self._owner,
             lease=_microseconds(self.lease),
             horizon=_microseconds(self._horizon()),
-            windows=[self._report(*entry, now, lift=news.get(entry[0])) for entry in tokens.items()],
+            windows=[self._report(window, said, now, news=window in news) for window, said in tokens.items()],
             claims=[claim for _, claim in claims],
             leaving=leaving,
         )
@@ -183,12 +170,12 @@ class Conversation:
         """How far ahead tokens are claimed: until after the next exchange, and well within the time for using them."""
         return min(self._poll + _TRIPS_AHEAD * self._trip, self.lease / 4)
 
-    def _report(self, window: Window, tokens: dict[int, float], now: float, *, lift: bool | None) -> WindowReport:
-        """What to tell of one window. ``lift`` is None where there is no news."""
+    def _report(self, window: Window, tokens: dict[int, float], now: float, *, news: bool) -> WindowReport:
+        """What to tell of one window; of its pause where that is news."""
         window.refresh(now)
         cycle, epoch = window.cycle * (1.0 + _DRIFT), _outlook(window).epoch
         left, pause = window.paused_until - now, None
-        if lift is not None and left > 0.0:
+        if news and left > 0.0:
             asked = max(left, min(window.asked_until - now, 1e9))
             pause = Pause(_microseconds(left), _microseconds(asked), window.pause_cause or "")
         return WindowReport(
@@ -206,7 +193,6 @@ class Conversation:
             epoch=epoch if window.out or epoch == _NO_EPOCH else "",
             tokens=[(number, _microseconds(max(0.0, by + cycle - now))) for number, by in tokens.items()],
             pause=pause,
-            lift=bool(lift),
             smooth=window.smooth,
         )
 
@@ -214,7 +200,7 @@ class Conversation:
         """The message may or may not have arrived: whatever it claimed is unused, and its news is told again."""
         for grants, claim in said.claims:
             grants.drop(range(claim.first, claim.first + claim.count))
-        self.news = said.news | self.news
+        self.news |= said.news
 
     def take_in(self, said: Message, reply: Reply, store: str) -> None:
         """What the store answered: news of its windows, and grants."""
@@ -268,8 +254,8 @@ class Conversation:
         )
         if said.lifts > known.lifts >= 0 and window not in self.news:
             window.lift()
-            self._ask_soon()
-        if said.pause is not None and not self.news.get(window):
+            self.ask_soon()
+        if said.pause is not None:
             until = now + said.pause.left / 1e6
             if until > window.paused_until + _PAUSE_MARGIN_SECONDS:
                 window.pause(until, now, said.pause.cause, asked_until=now + said.pause.asked / 1e6)
@@ -278,11 +264,6 @@ class Conversation:
             self._adaptive.smooth_out(window)
         if window.smooth:
             window.reckon_reserved()
-
-    def _ask_soon(self) -> None:
-        """What is known of when tokens come holds no longer."""
-        for grants in self._asking.values():
-            grants.ask_at = -math.inf
 
 
 def _lacks(flow: Flow, grants: Grants, now: float) -> bool:

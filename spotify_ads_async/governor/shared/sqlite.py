@@ -33,14 +33,12 @@ __all__ = ["SqliteStore", "path_of"]
 ResultT = TypeVar("ResultT")
 
 _LOCK_SECONDS = 10.0
-_FORGET_AFTER, _SURELY_OVER = 24 * 3600 * 1_000_000, 60 * 1_000_000
+_FORGET_AFTER = 24 * 3600 * 1_000_000
 _OLDER_TABLE = "windows_1"
 
 
 def path_of(url: str) -> Path:
-    """The file behind ``sqlite:///path``: absolute, for processes must mean the same file; ``~`` is the home.
-
-    A bare file name, as in ``sqlite:///quota.db``, is in the working directory of the process that reads the URL.
+    """The file behind ``sqlite:///path``, absolute: ``~`` is the home, a bare name is in the working directory.
 
     Raises:
         ConfigurationError: the URL names a host, or no file.
@@ -125,14 +123,16 @@ class SqliteStore:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if kind := network_drive(self.path.parent):
             raise OSError(f"it is on a network drive ({kind}), where processes do not see each other's locks")
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        with contextlib.suppress(FileExistsError):
+            # Never opened again: to close any descriptor of a file is to lose all locks that the process has on it.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         connection = sqlite3.connect(self.path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             # A commit may be lost with the machine: its quota is safe by the clock.
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(SCHEMA)
-            _forget(connection)
+            connection.execute("DELETE FROM tokens WHERE due < ?", (_now() - _FORGET_AFTER,))
         except BaseException:
             connection.close()
             raise
@@ -170,26 +170,10 @@ def _surroundings(connection: sqlite3.Connection) -> Surroundings:
     return Surroundings(_now(), _boot(), lost=lost)
 
 
-def _states(connection: sqlite3.Connection) -> list[tuple[str, State]]:
-    rows = connection.execute("SELECT key, state FROM windows ORDER BY key").fetchall()
-    return [(key, msgspec.msgpack.decode(data, type=State)) for key, data in rows]
-
-
-def _forget(connection: sqlite3.Connection) -> None:
-    """Drop what an earlier start of the machine left, once everything that was spent then is over.
-
-    And what is older than a day.
-    """
-    connection.execute("DELETE FROM tokens WHERE due < ?", (_now() - _FORGET_AFTER,))
-    for key, state in _states(connection):
-        if state.run != _boot() and _now() > state.cycle + _SURELY_OVER:
-            connection.execute("DELETE FROM windows WHERE key = ?", (key,))
-            connection.execute("DELETE FROM tokens WHERE key = ?", (key,))
-
-
 def _look(connection: sqlite3.Connection) -> list[KeptWindow]:
     now, found = _now(), list[KeptWindow]()
-    for key, state in _states(connection):
+    for key, data in connection.execute("SELECT key, state FROM windows ORDER BY key").fetchall():
+        state = msgspec.msgpack.decode(data, type=State)
         if state.run == _boot():
             query = "SELECT due FROM tokens WHERE key = ? AND due > ? ORDER BY due"
             dues = [due for (due,) in connection.execute(query, (key, now))]

@@ -65,7 +65,7 @@ class WindowReport(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Claim(msgspec.Struct, array_like=True):
-    """Tokens for ``count`` requests, numbered from ``first`` on, each from every one of these windows (positions)."""
+    """Tokens for ``count`` requests, numbered from ``first`` on: one from each of these windows (positions)."""
 
     windows: list[int]
     first: int

@@ -1,0 +1,165 @@
+"""What every row of a plan comes down to against the present state of its entity. Pure, but for what it counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import msgspec
+
+from spotify_ads_async.bulk.entities import Entity
+from spotify_ads_async.bulk.plan.cells import CellError, json_value, parse_value, says
+from spotify_ads_async.bulk.plan.columns import Cell, Column
+from spotify_ads_async.bulk.plan.effects import NOTHING, Merge, Refusal, conflicting, effect, merge, without_own
+from spotify_ads_async.bulk.plan.money import unusual_changes
+from spotify_ads_async.bulk.plan.products import PlannedProducts
+from spotify_ads_async.bulk.plan.sources import Doubt, LeftOut
+from spotify_ads_async.bulk.plan.state import Shape, entity_shape, leaf, left_out
+from spotify_ads_async.bulk.store.planning_rows import Decided, ReadRow
+from spotify_ads_async.spreadsheets import trimmed
+
+__all__ = ["Decider", "currency_in"]
+
+_MONEY_FIELDS = frozenset({"budget", "bid_micro_amount", "base_rate_micro_amount", "start_time", "end_time"})
+
+
+class Decider:
+    """Decides rows.
+
+    Args:
+        entity: what the rows are about.
+        currency: the account's currency, or nothing where it is not known.
+        products: the rules of ad products.
+        skipped: rows to leave out.
+        force: overwrite what somebody else changed since an earlier export.
+
+    Attributes:
+        currency: the account's currency; the first budget tells it where nothing else did.
+    """
+
+    def __init__(
+        self, entity: Entity, currency: str, products: PlannedProducts, skipped: LeftOut, *, force: bool
+    ) -> None:
+        self._entity = entity
+        self._shape = entity_shape(entity)
+        self._products = products
+        self._skipped = skipped
+        self._force = force
+        self._now = datetime.now(UTC)
+        self._answered_only: Counter[str] = Counter()
+        self.currency = currency
+
+    @property
+    def remarks(self) -> list[str]:
+        """What there is to say of all rows: what stands in objects that are sent, and is declared for answers only."""
+        counts = sorted(self._answered_only.items())
+        parts = ", ".join(f"{name} ({count} {'row' if count == 1 else 'rows'})" for name, count in counts)
+        said = f"left out of what is sent, since the API declares it for answers only: {parts}"
+        return [*self._products.remarks(), *([said] if parts else [])]
+
+    def decide(self, row: ReadRow, text: str | None, state: dict[str, Any], *, known: bool = True) -> Decided:
+        """What a row comes down to.
+
+        Args:
+            row: the row.
+            text: the JSON of its entity, None where there is none.
+            state: the same, read.
+            known: whether that is the server's own; a row that was decided on a model's JSON is looked at before it
+                goes, whenever that is.
+        """
+        if text is None:
+            reason = f"there is no {self._entity.name} {row.entity_id} in this ad account, or you cannot see it"
+            return Decided(row=row, effect=Refusal(column=self._entity.id_column, reason=reason))
+        try:
+            merged = self._meant(row, state)
+        except _Doubted as doubted:
+            return self._described(row, "", state, doubted.refusal)
+        values, text = merged.values, text if known else ""
+        if self._skipped and self._skipped.has(state.get("name"), values.get("name")):
+            return msgspec.structs.replace(self._described(row, text, state, NOTHING), remark="left out, as asked for")
+        found = effect(self._entity, state, values, now=self._now, currency=self.currency or currency_in(state))
+        if not isinstance(found, Refusal):
+            found = self._products.broken(state, found.steps) or found
+        if not merged.conflicts or self._force or isinstance(found, Refusal):
+            return self._described(row, text, state, found)
+        described = self._described(row, "", state, conflicting(found, merged.conflicts))
+        return msgspec.structs.replace(described, conflicts=merged.conflicts)
+
+    def _meant(self, row: ReadRow, state: dict[str, Any]) -> Merge:
+        """The values that somebody meant to change, with what stands in conflict to an earlier export."""
+        values = {**row.change, **self._resolved(row.doubts, state)} if row.doubts else row.change
+        merged = merge(self._entity, row.base, state, values) if row.base else Merge(values=values, conflicts=())
+        for name, value in merged.values.items():
+            if type(value) is str:
+                merged.values[name] = self._as_it_is(state, name, value)
+        return merged
+
+    def _described(self, row: ReadRow, text: str, state: dict[str, Any], found: Any) -> Decided:  # noqa: ANN401
+        name = str(state.get("name") or "")
+        if isinstance(found, Refusal):
+            return Decided(row=row, effect=found, name=name)
+        for field in found.after:
+            if field in self._shape.partly_sent:
+                self._answered_only.update(left_out(state.get(field), self._shape, field))
+        unusual: list[str] = []
+        if self._entity.has_money:
+            self.currency = self.currency or currency_in(state)
+            if not found.after.keys().isdisjoint(_MONEY_FIELDS):
+                unusual = unusual_changes(state, found.after, self.currency, now=self._now)
+        return Decided(
+            row=row,
+            effect=found,
+            text=text,
+            name=name,
+            parent=str(state.get(self._entity.parent_field) or "") if self._entity.parent_field else "",
+            unusual="; ".join(unusual),
+        )
+
+    def _resolved(self, doubts: Mapping[str, Doubt], state: dict[str, Any]) -> dict[str, Cell]:
+        """The values of cells that could not be read.
+
+        Nothing where they say what is live, and what was edited in them otherwise.
+        """
+        found: dict[str, Cell] = {}
+        for name, doubt in doubts.items():
+            column = self._entity.columns[name]
+            present = leaf(state, column.path)
+            if says(column, doubt.cell, present):
+                continue
+            try:
+                value = json_value(column, doubt.cell)
+                own = without_own(value, present, self._holder(column), column.path[-1])
+                parse_value(column, own, currency=self.currency)
+            except CellError:
+                raise _Doubted(Refusal(column=name, reason=doubt.reason)) from None
+            found[name] = cast("Cell", value)
+        return found
+
+    def _holder(self, column: Column) -> Shape:
+        shape = self._shape
+        for part in column.path[:-1]:
+            shape = shape.inner[part]
+        return shape
+
+    def _as_it_is(self, state: Mapping[str, Any], name: str, value: str) -> str:
+        """A value, or the live one that differs from it by nothing but white space at its ends.
+
+        Cells are read without such white space.
+        """
+        live = leaf(state, self._entity.columns[name].path)
+        return live if isinstance(live, str) and trimmed(live) == value else value
+
+
+class _Doubted(Exception):
+    """A cell that cannot be read says something else than what is live."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
+
+
+def currency_in(state: Mapping[str, Any]) -> str:
+    """The currency that an entity's budget is in, as it was answered."""
+    return str(leaf(state, ("budget", "currency")) or "").upper()
