@@ -35,7 +35,8 @@ EXIT_CODES: Mapping[int, str] = {
 """What a command's exit code says."""
 
 
-_CLAUSE_END = re.compile("[,;.]")
+_CLAUSE_END = re.compile("[,;.]| of the user")
+"""What the first few words of an operation's summary end with."""
 _OPTIONS: Mapping[str, str] = {
     "skip_invalid=True": "--skip-invalid",
     "timeout=…": "--wait SECONDS",
