@@ -14,6 +14,7 @@ from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.progress import doing, uploading
 from spotify_ads_async.cli.run import DONE, FAILED, in_words, run, say, usage_error
+from spotify_ads_async.cli.text import name_of
 from spotify_ads_async.errors import SpotifyAdsError
 from spotify_ads_async.models import AudienceStatus
 
@@ -79,9 +80,11 @@ def upload(
 
 
 def require_distinct(files: list[Path], name: str | None) -> None:
-    """Refuse a file that is named twice, as it would become two assets, and one name for several."""
+    """Refuse a file that is named twice, as it would become two assets, and a name that is empty or for several."""
     if len(files) > 1 and name is not None:
         usage_error("--name is for one file")
+    if name is not None and not name.strip():
+        usage_error("--name is empty: leave it out for the file's name")
     if repeated := [file for file, count in Counter(one.resolve() for one in files).items() if count > 1]:
         twice = next(one for one in files if one.resolve() == repeated[0])
         usage_error(f"{twice} is named twice: each file is uploaded once")
@@ -104,7 +107,13 @@ async def upload_media(files: list[Path], name: str | None, wait: float, ad_acco
                     say(f"{file}: {in_words(error)}")
                     continue
                 rows.write(
-                    {"file": str(file), "id": done.id, "status": done.status, "size": done.size, "sha256": done.sha256}
+                    {
+                        "file": name_of(file),
+                        "id": done.id,
+                        "status": done.status,
+                        "size": done.size,
+                        "sha256": done.sha256,
+                    }
                 )
     return FAILED if failed else None
 
@@ -136,7 +145,7 @@ async def upload_list(
             facts = msgspec.structs.asdict(done)
             rows.write(
                 {
-                    "file": str(files[0]),
+                    "file": name_of(files[0]),
                     "id": done.id,
                     "status": done.status,
                     **{one: facts[one] for one in _LIST_COLUMNS[3:]},
