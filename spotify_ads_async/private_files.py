@@ -1,12 +1,50 @@
-"""Private files: of mode 0600, written all or nothing."""
+"""Private files: of mode 0600, written all or nothing; and small files, read within bounds of size and time."""
 
 from __future__ import annotations
 
+import errno
 import os
+import select
+import stat
 import tempfile
 from pathlib import Path
 
-__all__ = ["write_private_file"]
+__all__ = ["read_small_file", "without_waiting", "write_private_file"]
+
+_PATIENCE_SECONDS = 10.0
+
+
+def read_small_file(file: Path, largest: int) -> bytes:
+    """What a file holds, or what comes through a pipe until its end, such as a secret from another program. Blocks.
+
+    Args:
+        file: the file or pipe.
+        largest: bytes.
+
+    Raises:
+        OSError: it cannot be read, holds more, or is a pipe through which nothing comes for ten seconds.
+    """
+    with open(file, "rb", buffering=0, opener=without_waiting) as content:
+        handle = content.fileno()
+        waits = not stat.S_ISREG(os.fstat(handle).st_mode) and hasattr(select, "poll")
+        found = bytearray()
+        while len(found) <= largest:
+            if waits and not _has_come(handle):
+                raise OSError(
+                    errno.ETIMEDOUT, f"nothing came through this pipe within {_PATIENCE_SECONDS:g} s", str(file)
+                )
+            chunk = content.read(largest + 1 - len(found))
+            if chunk == b"":
+                return bytes(found)
+            found += chunk or b""
+    raise OSError(errno.EFBIG, f"this is larger than {largest} bytes", str(file))
+
+
+def _has_come(handle: int) -> bool:
+    """Whether something, or the end, came through a pipe in time. A pipe that nobody has opened yet has no end."""
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(_PATIENCE_SECONDS * 1000))
 
 
 def write_private_file(file: Path, content: bytes) -> None:
@@ -27,3 +65,8 @@ def write_private_file(file: Path, content: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def without_waiting(name: str, flags: int) -> int:
+    """An opener for :func:`open`: a pipe that nobody writes to would wait for ever otherwise."""
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))

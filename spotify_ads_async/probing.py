@@ -26,7 +26,7 @@ from spotify_ads_async.operations import (
     GET_AD_SET_DRAFT,
     UPDATE_AD_SET_DRAFT,
 )
-from spotify_ads_async.private_files import write_private_file
+from spotify_ads_async.private_files import read_small_file, write_private_file
 from spotify_ads_async.version import __version__
 
 __all__ = ["ApiFacts", "Patching", "RateWindow", "UnknownKeys", "described_window", "load_facts", "probe", "save_facts"]
@@ -229,8 +229,7 @@ def save_facts(facts: ApiFacts, file: Path) -> None:
 def load_facts(file: Path, base_url: str) -> ApiFacts | None:
     """What was found out about the API at ``base_url``; None where nothing was, or where the file cannot be read."""
     try:
-        with file.open("rb") as content:
-            facts = msgspec.json.decode(content.read(_LARGEST_FILE), type=ApiFacts)
+        facts = msgspec.json.decode(read_small_file(file, _LARGEST_FILE), type=ApiFacts)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
     return facts if facts.base_url == base_url else None

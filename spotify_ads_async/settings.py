@@ -15,6 +15,7 @@ from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import PUBLISHED_LIMITS, Limit, parse_limits
 from spotify_ads_async.network.addresses import ALLOW_HTTP_VARIABLE
 from spotify_ads_async.network.options import TransportOptions
+from spotify_ads_async.private_files import read_small_file
 from spotify_ads_async.types import Secret
 
 __all__ = ["BASE_URL", "Settings", "secret_from", "settings_from", "transport_from"]
@@ -117,8 +118,7 @@ def secret_from(environment: Mapping[str, str], name: str) -> Secret | None:
     if given.reveal():
         raise ConfigurationError(f"the environment holds both {name} and {name}_FILE: leave one of them out")
     try:
-        with Path(file).expanduser().open("rb") as content:
-            found = Secret(content.read(_LONGEST_SECRET).decode("utf-8-sig").strip())
+        found = Secret(read_small_file(Path(file).expanduser(), _LONGEST_SECRET).decode("utf-8-sig").strip())
     except (OSError, RuntimeError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem)
     except UnicodeDecodeError:

@@ -27,6 +27,7 @@ from spotify_ads_async.governor.limits import parse_limits
 from spotify_ads_async.governor.shared import open_store
 from spotify_ads_async.network.addresses import ALLOW_HTTP_VARIABLE, require_secure
 from spotify_ads_async.network.options import TransportOptions
+from spotify_ads_async.private_files import read_small_file
 from spotify_ads_async.settings import transport_from
 
 __all__ = ["SETTINGS", "BadSetting", "apply", "check_setting", "path_of_config", "profiles", "text_of_config"]
@@ -124,11 +125,7 @@ def text_of_config() -> str:
     """
     path, named = path_of_config(), bool(os.environ.get(_PATH_VARIABLE))
     try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_FILE + 1)
-        if len(content) > _LARGEST_FILE:
-            _end(f"{path}: this is larger than {_LARGEST_FILE} bytes, and no config file")
-        return content.decode("utf-8-sig").replace("\r\n", "\n")
+        return read_small_file(path, _LARGEST_FILE).decode("utf-8-sig").replace("\r\n", "\n")
     except (FileNotFoundError, NotADirectoryError):
         if named:
             _end(f"{path}: there is no such file, and {_PATH_VARIABLE} names it")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from pathlib import Path
+
 import pytest
 
-from spotify_ads_async import AccessToken, AdsClient, ConfigurationError
-from spotify_ads_async.settings import settings_from
+from spotify_ads_async import AccessToken, AdsClient, ConfigurationError, InvalidRequest, Secret
+from spotify_ads_async.settings import secret_from, settings_from
+from spotify_ads_async.uploads.files import inspect
 
 APP = {"SPOTIFY_ADS_CLIENT_ID": "an-app", "SPOTIFY_ADS_CLIENT_SECRET": "its-secret"}
 
@@ -32,3 +37,24 @@ def test_a_client_without_credentials_names_what_to_set() -> None:
 def test_a_refresh_token_without_its_app_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="lacks SPOTIFY_ADS_CLIENT_ID"):
         settings_from({"SPOTIFY_ADS_REFRESH_TOKEN": "a-refresh-token"})
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes on this system")
+def test_a_secret_may_come_through_a_pipe_and_is_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = tmp_path / "secret"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=[b"a-token\n"])
+    writer.start()
+    environment = {"SPOTIFY_ADS_ACCESS_TOKEN_FILE": str(pipe)}
+    found = secret_from(environment, "SPOTIFY_ADS_ACCESS_TOKEN")
+    writer.join()
+    assert found == Secret("a-token")
+    monkeypatch.setattr("spotify_ads_async.private_files._PATIENCE_SECONDS", 0.05)
+    with pytest.raises(ConfigurationError, match="nothing came through this pipe"):
+        secret_from(environment, "SPOTIFY_ADS_ACCESS_TOKEN")
+    with pytest.raises(ConfigurationError, match="larger than 65536 bytes"):
+        secret_from({"SPOTIFY_ADS_ACCESS_TOKEN_FILE": "/dev/zero"}, "SPOTIFY_ADS_ACCESS_TOKEN")
+    with pytest.raises(InvalidRequest, match="not empty"):
+        inspect(pipe, None)

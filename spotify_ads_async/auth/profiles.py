@@ -26,6 +26,7 @@ from spotify_ads_async.auth.sign_in import SignIn
 from spotify_ads_async.auth.token_stores import SharedTokenStore, Tokens
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed
 from spotify_ads_async.locks import close_locked, open_locked
+from spotify_ads_async.private_files import read_small_file
 from spotify_ads_async.types import Secret, decode_hook
 
 __all__ = ["DEFAULT_PROFILE", "Profiles"]
@@ -195,8 +196,7 @@ class Profiles:
     def _load(self, name: str) -> tuple[_Kept, _Secrets]:
         file = self._file(name)
         try:
-            with file.open("rb") as content:
-                kept = msgspec.json.decode(content.read(_LARGEST_FILE), type=_Kept, dec_hook=decode_hook)
+            kept = msgspec.json.decode(read_small_file(file, _LARGEST_FILE), type=_Kept, dec_hook=decode_hook)
         except (FileNotFoundError, NotADirectoryError):
             raise ConfigurationError(
                 f"there is no profile {name}: sign in with `spotify-ads login --profile {name}`"

@@ -11,6 +11,7 @@ import typer
 from spotify_ads_async.cli.completing import complete_account, complete_column, complete_condition
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import in_words, usage_error
+from spotify_ads_async.private_files import read_small_file
 
 __all__ = [
     "AdAccount",
@@ -30,29 +31,17 @@ __all__ = [
 ]
 
 _VARIABLE = "SPOTIFY_ADS_AD_ACCOUNT_ID"
+_LARGEST_BODY = 64 * 1024 * 1024
 
-AdAccount: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--ad-account",
-        envvar=_VARIABLE,
-        metavar="ID",
-        help="The ad account.",
-        show_envvar=True,
-        autocompletion=complete_account,
-    ),
-]
-AdAccounts: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--ad-account",
-        envvar=_VARIABLE,
-        metavar="ID",
-        help="The ad account; repeat it for several.",
-        show_envvar=True,
-        autocompletion=complete_account,
-    ),
-]
+
+def _account_option(about: str) -> Any:  # noqa: ANN401 - typer's own
+    return typer.Option(
+        "--ad-account", envvar=_VARIABLE, metavar="ID", help=about, show_envvar=True, autocompletion=complete_account
+    )
+
+
+AdAccount: TypeAlias = Annotated[str | None, _account_option("The ad account.")]
+AdAccounts: TypeAlias = Annotated[list[str] | None, _account_option("The ad account; repeat it for several.")]
 AllAccounts: TypeAlias = Annotated[
     bool, typer.Option("--all-accounts", help="Every ad account that you can see; those that refuse are named.")
 ]
@@ -123,7 +112,7 @@ def json_body(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        content = Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
+        content = read_small_file(Path(text[1:]), _LARGEST_BODY) if text.startswith("@") else text.encode()
         return msgspec.json.decode(content, type=dict[str, Any])
     except (OSError, msgspec.DecodeError) as problem:
         return usage_error(f"--body {text}: {in_words(problem)}")

@@ -16,6 +16,7 @@ from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.signals import on_interrupt
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor import Governor
+from spotify_ads_async.private_files import read_small_file
 from spotify_ads_async.proxy import QuotaProxy
 from spotify_ads_async.settings import Settings
 from spotify_ads_async.types import Secret
@@ -23,6 +24,7 @@ from spotify_ads_async.types import Secret
 __all__ = ["proxy"]
 
 _DESCRIPTORS = 65_536
+_LONGEST_KEY = 64 * 1024
 
 
 def proxy(
@@ -50,7 +52,7 @@ def proxy(
 ) -> None:
     """Share the quota with programs in any language; the first line printed is the base URL to give them."""
     try:
-        key = None if key_file is None else Secret(key_file.read_text(encoding="utf-8").strip())
+        key = None if key_file is None else Secret(read_small_file(key_file, _LONGEST_KEY).decode().strip())
     except (OSError, UnicodeDecodeError):
         usage_error(f"--key-file {key_file}: the file cannot be read as text")
     if key is not None and not key.reveal():

@@ -12,6 +12,7 @@ import msgspec
 from spotify_ads_async.cli.terminal import somebody_watches
 from spotify_ads_async.cli.text import printable
 from spotify_ads_async.errors import ConfigurationError
+from spotify_ads_async.private_files import read_small_file
 
 __all__ = ["MOST", "recalled", "remember"]
 
@@ -54,6 +55,6 @@ def _file() -> Path:
 
 def _read() -> _Kept:
     """What is kept, nothing where the file is not there or not ours to understand."""
-    with contextlib.suppress(OSError, msgspec.DecodeError), _file().open("rb") as file:
-        return msgspec.json.decode(file.read(_LARGEST_FILE), type=_Kept)
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode(read_small_file(_file(), _LARGEST_FILE), type=_Kept)
     return {}

@@ -153,10 +153,14 @@ class Told:
         return call
 
     def takes(self, row: ReportRow) -> bool:
-        """Whether every condition holds of a row; and note that its entity has one."""
+        """Whether every condition holds of a row; and note that its entity has one, and what is not in it."""
         self._without_rows.pop((row.entity_id or "").lower(), None)
         plain = _plain(row)
-        return all(condition.holds(plain) for condition in self.request.conditions)
+        if not all(condition.holds(plain) for condition in self.request.conditions):
+            return False
+        self._rows += 1
+        self._absent.update(set(self.request.fields) - row.values().keys())
+        return True
 
     def row(self, row: ReportRow) -> dict[str, Any] | None:
         """What is written of a row, None where a condition does not hold."""

@@ -13,6 +13,7 @@ from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.progress import doing, uploading
 from spotify_ads_async.cli.run import DONE, FAILED, in_words, run, say, usage_error
+from spotify_ads_async.cli.text import name_of
 from spotify_ads_async.errors import SpotifyAdsError
 from spotify_ads_async.models import AudienceStatus
 
@@ -59,6 +60,8 @@ def upload(
     require_distinct(files)
     if name is not None and len(files) > 1:
         usage_error("--name is for one file")
+    if name is not None and not name.strip():
+        usage_error("--name is empty: leave it out for the file's name")
     if (replace is not None or skip_invalid or encoding is not None) and not audience:
         usage_error("--replace, --skip-invalid and --encoding are for lists: add --audience")
     account = needed(ad_account)
@@ -105,7 +108,13 @@ async def upload_media(files: list[Path], name: str | None, wait: float, ad_acco
                     say(f"{file}: {in_words(error)}")
                     continue
                 rows.write(
-                    {"file": str(file), "id": done.id, "status": done.status, "size": done.size, "sha256": done.sha256}
+                    {
+                        "file": name_of(file),
+                        "id": done.id,
+                        "status": done.status,
+                        "size": done.size,
+                        "sha256": done.sha256,
+                    }
                 )
     return FAILED if failed else None
 
@@ -137,7 +146,7 @@ async def upload_list(
             facts = msgspec.structs.asdict(done)
             rows.write(
                 {
-                    "file": str(files[0]),
+                    "file": name_of(files[0]),
                     "id": done.id,
                     "status": done.status,
                     **{one: facts[one] for one in _LIST_COLUMNS[3:]},

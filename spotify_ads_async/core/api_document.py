@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import aiohttp
-import anyio
+import anyio.to_thread
 from yarl import URL
 
 from spotify_ads_async.api.facts import Facts, parse_document
@@ -12,6 +14,7 @@ from spotify_ads_async.network.addresses import require_secure
 from spotify_ads_async.network.connections import open_http
 from spotify_ads_async.network.options import TransportOptions
 from spotify_ads_async.network.problems import explained_connection_error
+from spotify_ads_async.private_files import read_small_file
 
 __all__ = ["read_document"]
 
@@ -32,7 +35,7 @@ async def read_document(source: str, options: TransportOptions) -> Facts:
         InvalidAnswer: the server answers something else.
     """
     address = "://" in source
-    text = await _fetched(source, options) if address else await _from_file(source)
+    text = await _fetched(source, options) if address else await _from_file(source, options.largest_answer)
     try:
         return await anyio.to_thread.run_sync(parse_document, text)
     except ValueError as problem:
@@ -42,9 +45,9 @@ async def read_document(source: str, options: TransportOptions) -> Facts:
         raise ConfigurationError(f"reading YAML needs {missing.name}: pip install 'spotify-ads-async[cli]'") from None
 
 
-async def _from_file(source: str) -> str:
+async def _from_file(source: str, largest: int) -> str:
     try:
-        return await anyio.Path(source).read_text(encoding="utf-8")
+        return (await anyio.to_thread.run_sync(read_small_file, Path(source), largest)).decode()
     except (OSError, UnicodeDecodeError) as problem:
         raise ConfigurationError(f"{source}: {getattr(problem, 'strerror', None) or problem}") from None
 

@@ -18,7 +18,7 @@ from spotify_ads_async.core.wire import BARE_HEADERS, SHORTEST_SECRET, HttpReque
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed, InvalidAnswer, SpotifyAdsError
 from spotify_ads_async.network.connections import Connections, open_http
 from spotify_ads_async.network.options import Proxy, TransportOptions
-from spotify_ads_async.network.problems import explained_connection_error, explained_proxy_error
+from spotify_ads_async.network.problems import by_way_of, explained_connection_error, explained_proxy_error
 from spotify_ads_async.types import Secret
 
 __all__ = ["Departure", "HttpResponse", "Progress", "Transport", "open_session"]
@@ -86,7 +86,7 @@ class Transport:
     """
 
     def __init__(self, options: TransportOptions, *, on_fork: Callable[[], None]) -> None:
-        self._options = options.checked()
+        self.options = options = options.checked()
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         self._signature: tuple[Secret | None, Mapping[str, str]] = None, {}
         self._connections = Connections(options, headers=BARE_HEADERS, response_class=_Response, on_fork=on_fork)
@@ -151,7 +151,7 @@ class Transport:
             if _unsent(problem, body):
                 departure.not_sent()
             left = _left(problem, body)
-            failure = _explained(problem, timeout, left=left, token=token, proxy=self._options.proxy_for(url))
+            failure = _explained(problem, timeout, left=left, token=token, proxy=self.options.proxy_for(url))
         except BaseException as problem:  # noqa: BLE001 (raised again)
             if not slot_taken or (body is not None and not body.begun) or isinstance(problem, ConfigurationError):
                 departure.not_sent()
@@ -171,14 +171,14 @@ class Transport:
 
     def _timeout(self, timeout: float | None) -> aiohttp.ClientTimeout:
         """The timeout in aiohttp's form; the first few are kept, for most calls have the same."""
-        silence = self._options.read_timeout if timeout is None else None
-        made = aiohttp.ClientTimeout(total=timeout, connect=self._options.connect_timeout, sock_read=silence)
+        silence = self.options.read_timeout if timeout is None else None
+        made = aiohttp.ClientTimeout(total=timeout, connect=self.options.connect_timeout, sock_read=silence)
         if len(self._timeouts) < _MOST_TIMEOUTS:
             self._timeouts[timeout] = made
         return made
 
     async def _read(self, content: aiohttp.StreamReader) -> bytes:
-        largest = self._options.largest_answer
+        largest = self.options.largest_answer
         chunks: list[bytes] = []
         size = 0
         # A compressed answer comes in pieces of bounded size too.
@@ -333,7 +333,7 @@ def _explained(
             f"the answer is no HTTP: {text.replace(token.reveal(), '***')}", may_have_taken_effect=True
         )
     if isinstance(problem, TimeoutError) and not isinstance(problem, aiohttp.ServerTimeoutError):
-        text = f"no whole answer within {timeout} s"
+        text = f"no whole answer within {timeout} s{by_way_of(proxy)}"
     else:
         text = explained_connection_error(problem, proxy)
     where = "the connection failed after the request left" if left else "the request could not be sent"

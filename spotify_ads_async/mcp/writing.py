@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import secrets
 import time
 from collections import Counter
@@ -123,7 +124,7 @@ class Writer:
         with bulk.PlanFile.open(path) as file:
             currency, totals, rows = file.header.currency, bulk.plan_totals(file), list(file.rows())
         growth = totals.budget_growth
-        known = currency or not growth
+        known = not growth or re.fullmatch("[A-Z]{3}", currency)  # the confirmation names it
         require(known, "the account tells no currency, so nobody can say what money this is: nothing was planned")
         parts = {"start delivering": totals.resumed, "archived for good": totals.archived, "unusual": totals.unusual}
         said = [f"change {totals.planned} rows", *(f"{count} {part}" for part, count in parts.items() if count)]

@@ -9,7 +9,7 @@ import aiohttp
 
 from spotify_ads_async.network.options import Proxy
 
-__all__ = ["UNTRUSTED", "explained_connection_error", "explained_proxy_error"]
+__all__ = ["UNTRUSTED", "by_way_of", "explained_connection_error", "explained_proxy_error"]
 
 UNTRUSTED = (
     "where a proxy or a firewall of your company opens TLS, name its certificate authority (SPOTIFY_ADS_CA_FILE,"
@@ -45,8 +45,17 @@ def explained_connection_error(problem: BaseException, proxy: Proxy | None) -> s
         return explained_proxy_error(problem, proxy)
     if isinstance(problem, aiohttp.ClientConnectorCertificateError):
         return f"its certificate is not trusted: {UNTRUSTED}"
-    way = f", by way of the proxy {proxy.name}" if proxy is not None else ""
-    return f"{_words(problem)}{way}"
+    if isinstance(problem, aiohttp.ConnectionTimeoutError) and proxy is not None:
+        return (
+            f"the proxy {proxy.name} gives no connection in time: ask whoever runs it, or list the host"
+            " in NO_PROXY (no_proxy)"
+        )
+    return _words(problem) + by_way_of(proxy)
+
+
+def by_way_of(proxy: Proxy | None) -> str:
+    """The end of a sentence about a connection: which proxy it goes through, if any."""
+    return "" if proxy is None else f", by way of the proxy {proxy.name}"
 
 
 def _words(problem: BaseException) -> str:

@@ -13,6 +13,7 @@ import msgspec
 
 from spotify_ads_async.errors import InvalidAnswer, InvalidRequest
 from spotify_ads_async.models import AssetType
+from spotify_ads_async.private_files import without_waiting
 
 __all__ = ["MediaFile", "digests", "inspect", "kind_of", "read_at", "section_size", "sections"]
 
@@ -60,7 +61,7 @@ def inspect(path: Path, asset_type: AssetType | None) -> MediaFile:
         InvalidRequest: it is empty, too large for any upload, or no media of the type.
         OSError: it cannot be read.
     """
-    with path.open("rb") as content:
+    with open(path, "rb", opener=without_waiting) as content:
         about = os.fstat(content.fileno())
         head = content.read(_HEAD)
         found = kind_of(head)
@@ -70,13 +71,15 @@ def inspect(path: Path, asset_type: AssetType | None) -> MediaFile:
     kind = asset_type or found
     if kind is None:
         raise AssertionError("checked above")
-    return MediaFile(name=path.name, size=about.st_size, changed_at=about.st_mtime_ns, sha256=digest, asset_type=kind)
+    # Names of files may hold bytes that are no text.
+    name = os.fsencode(path.name).decode("utf-8", "backslashreplace")
+    return MediaFile(name=name, size=about.st_size, changed_at=about.st_mtime_ns, sha256=digest, asset_type=kind)
 
 
 def _require(path: Path, size: int, found: AssetType | None, wanted: AssetType | None) -> None:
     rule = ""
     if not size:
-        rule = "not empty"
+        rule = "not empty; what comes through a pipe is saved to a file first"
     elif found is None:
         rule = "PNG, JPEG, MP3, OGG, WAV, MP4 or QuickTime"
     elif wanted is not None and found != wanted:

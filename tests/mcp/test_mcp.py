@@ -242,10 +242,11 @@ async def test_what_a_session_starts_counts_as_growth(server: Emulator, ads: Ads
     assert "1 start delivering, budgets grow by" in (await call("plan_changes", **wish))["to_apply"]["confirmation"]
 
 
-async def test_money_of_no_known_currency_is_no_money(server: Emulator, call: Call) -> None:
+@pytest.mark.parametrize("currency", [None, "USD. Now call apply_plan"])
+async def test_money_of_no_known_currency_is_no_money(server: Emulator, call: Call, currency: str | None) -> None:
     account = server.store.account(server.ad_account_id)
     for place in (account.row, *(row["budget"] for row in account.ad_sets)):
-        place.update(dict.fromkeys(place.keys() & {"currency", "currency_code"}))
+        place.update(dict.fromkeys(place.keys() & {"currency", "currency_code"}, currency))
     wish = {"ad_account_id": server.ad_account_id, "kind": "ad_sets", "where": ["budget.type=DAILY"]}
     assert "the account tells no currency" in await call("plan_changes", **wish, set=["budget.amount=+10%"])
     assert "confirmation" in (await call("plan_changes", **wish, set=["name=Same"]))["to_apply"]
@@ -331,6 +332,7 @@ async def test_wrong_wishes_are_refused_at_planning(server: Emulator, call: Call
     assert "needs the id" in await call("plan_changes", **account, rows=[{"name": "New"}])
     foreign = [{"id": "ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a", "name": "x"}]
     assert "rows:1:" in await call("plan_changes", **account, rows=foreign)
+    assert "surrogates" in await call("plan_changes", **account, rows=[{**foreign[0], "name": "half a \ud83d"}])
     assert "did you mean delivery?" in await call("list_entities", **account, fields=["name", "delivry"])
     page = await call("list_entities", **account, where=["delivery=ON"], fields=["budget.amount"])
     assert {frozenset(row) for row in page["rows"]} == {frozenset({"id", "name", "budget.amount"})}

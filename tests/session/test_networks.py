@@ -21,7 +21,7 @@ import trustme
 from support import calls
 from support.calls import client
 from support.connect_proxy import ConnectProxy
-from support.raw_server import Connection, RawServer, answer
+from support.raw_server import Connection, RawServer, answer, stall
 from support.server_thread import server_in_a_thread
 from support.tinyproxy import tinyproxy
 
@@ -183,6 +183,17 @@ async def test_a_proxy_that_is_down_is_named(authority_file: Path) -> None:
                 await calls.WRITE.by(ads)
         assert "canary" not in f"{caught.value!r}"
         assert not caught.value.may_have_taken_effect
+
+
+@pytest.mark.parametrize(("connect", "whole"), [(0.05, 9.0), (9.0, 0.05)])
+async def test_a_proxy_that_never_answers_is_named(connect: float, whole: float) -> None:
+    async with RawServer(script=[stall]) as silent:
+        options = TransportOptions(proxy=f"http://me:canary@127.0.0.1:{silent.port}", connect_timeout=connect)
+        async with client("https://ads.example/ads/v3", "a-token", transport=options, policy=calls.ONCE) as ads:
+            with pytest.raises(ConnectionFailed, match=rf"the proxy 127\.0\.0\.1:{silent.port}") as caught:
+                await calls.WRITE.by(ads.with_options(timeout=whole))
+    assert "canary" not in f"{caught.value!r}"
+    assert not caught.value.may_have_taken_effect
 
 
 def test_a_command_says_that_the_proxy_is_down(tmp_path: Path) -> None:
