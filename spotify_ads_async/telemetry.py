@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 try:
-    from opentelemetry import metrics, trace
+    from opentelemetry import context, metrics, trace
     from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
     from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
     from opentelemetry.util.types import AttributeValue
@@ -134,6 +135,14 @@ class _Instruments:
         return [Observation(count, dict(attributes)) for attributes, count in list(self.calls.items())]
 
 
+class _Sent(NamedTuple):
+    """A request under way: its departure, when that was in nanoseconds since 1970, and the context of the call."""
+
+    event: RequestSent
+    at: int
+    current: context.Context
+
+
 class _Calls:
     """The listener of one client."""
 
@@ -145,7 +154,8 @@ class _Calls:
         self._base_url = base_url
         self._base_path = parts.path
         self._server: Attributes = {"server.address": parts.hostname or "", "server.port": port}
-        self._open: dict[tuple[int, int], tuple[Span, Attributes]] = {}
+        self._shared: dict[tuple[str, str], tuple[str, Attributes]] = {}
+        self._open: dict[tuple[int, int], _Sent] = {}
         self._heard: Mapping[type[Event], Callable[[Any], None]] = {
             RequestSent: self._sent,
             RequestAnswered: self._answered,
@@ -163,24 +173,15 @@ class _Calls:
             hear(event)
 
     def abandon(self) -> None:
-        """End the spans of requests under way, whose ends nobody will hear of."""
+        """Tell the spans of requests under way, whose ends nobody will hear of."""
         while self._open:
-            _, (span, _) = self._open.popitem()
-            span.end()
+            _, sent = self._open.popitem()
+            self._span(sent, {}).end()
 
     def _sent(self, event: RequestSent) -> None:
-        shared: Attributes = {"http.request.method": event.method, **self._server}
-        operation = EVERY_OPERATION.get(event.operation)
-        name = event.method
-        if operation is not None and operation.method == event.method:
-            shared["url.template"] = template = self._base_path + operation.path
-            name = f"{event.method} {template}"
-        attributes = {**shared, "url.full": self._base_url + event.target, "spotify_ads.operation": event.operation}
-        if event.attempt > 1:
-            attributes["http.request.resend_count"] = event.attempt - 1
-        span = self._tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
-        self._open[event.call, event.attempt] = span, shared
-        self._instruments.wait.record(event.waited, {"spotify_ads.operation": event.operation})
+        current = context.get_current()
+        self._open[event.call, event.attempt] = _Sent(event, time.time_ns(), current)
+        self._instruments.wait.record(event.waited, {"spotify_ads.operation": event.operation}, current)
 
     def _answered(self, event: RequestAnswered) -> None:
         ending: Attributes = {"http.response.status_code": event.status}
@@ -194,15 +195,44 @@ class _Calls:
         self._end(event, {"error.type": event.error})
 
     def _end(self, event: RequestAnswered | RequestLost, ending: Attributes) -> None:
-        begun = self._open.pop((event.call, event.attempt), None)
-        if begun is None:
+        sent = self._open.pop((event.call, event.attempt), None)
+        if sent is None:
             return  # it left before anybody watched
-        span, shared = begun
-        span.set_attributes(ending)
+        span = self._span(sent, ending)
         if "error.type" in ending:
             span.set_status(Status(StatusCode.ERROR))
         span.end()
-        self._instruments.duration.record(event.seconds, {**shared, **ending})
+        _, shared = self._described(sent.event)
+        self._instruments.duration.record(event.seconds, {**shared, **ending}, sent.current)
+
+    def _span(self, sent: _Sent, ending: Attributes) -> Span:
+        """The span of a request, begun when it left and made at its end: to add an attribute later costs as six do."""
+        event = sent.event
+        name, shared = self._described(event)
+        attributes = {
+            **shared,
+            "url.full": self._base_url + event.target,
+            "spotify_ads.operation": event.operation,
+            **ending,
+        }
+        if event.attempt > 1:
+            attributes["http.request.resend_count"] = event.attempt - 1
+        return self._tracer.start_span(
+            name, context=sent.current, kind=SpanKind.CLIENT, attributes=attributes, start_time=sent.at
+        )
+
+    def _described(self, event: RequestSent) -> tuple[str, Attributes]:
+        """The name of a request's span, and the attributes that all requests of its kind share."""
+        known = self._shared.get((event.operation, event.method))
+        if known is not None:
+            return known
+        shared: Attributes = {"http.request.method": event.method, **self._server}
+        operation = EVERY_OPERATION.get(event.operation)
+        name = event.method
+        if operation is not None and operation.method == event.method:
+            shared["url.template"] = template = self._base_path + operation.path
+            name = f"{event.method} {template}"
+        return self._shared.setdefault((event.operation, event.method), (name, shared))
 
     def _retried(self, event: RequestRetried) -> None:
         self._instruments.retries.add(1, {"spotify_ads.operation": event.operation, "error.type": event.error})

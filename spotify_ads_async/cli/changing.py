@@ -150,40 +150,28 @@ async def update(
         currency = await currency_of(client, asked.ad_account) if entity.has_money else ""
         answer = await client.call(entity.get, path=path)
         state = writable_state(entity, answer)
-        if content:
+        steps, after, present = [content], content, None
+        if not content:
+            outcome = effect(entity, state, values, now=datetime.now(UTC), currency=currency)
+            if isinstance(outcome, Refusal):
+                raise InvalidRequest(f"{outcome.column}: {outcome.reason}", operation=entity.update.id)
+            steps, after, present = outcome.steps, outcome.after, msgspec.to_builtins(answer)
+        for step in steps:
             await hold_to_product(
                 client,
                 asked.ad_account,
                 entity.plural,
                 "update",
-                content,
+                step,
                 entity_id=entity_id,
+                present=present,
                 ad_product=consent.product,
             )
-            if not await _money_is_meant(state, content, currency, consent):
-                say("nothing was changed")
-                return
-            answer = await client.call(entity.update, path=path, body=content)
-        else:
-            outcome = effect(entity, state, values, now=datetime.now(UTC), currency=currency)
-            if isinstance(outcome, Refusal):
-                raise InvalidRequest(f"{outcome.column}: {outcome.reason}", operation=entity.update.id)
-            present = msgspec.to_builtins(answer)
-            for step in outcome.steps:
-                await hold_to_product(
-                    client,
-                    asked.ad_account,
-                    entity.plural,
-                    "update",
-                    step,
-                    entity_id=entity_id,
-                    present=present,
-                    ad_product=consent.product,
-                )
-            if not await _money_is_meant(state, outcome.after, currency, consent):
-                say("nothing was changed")
-                return
-            for step in outcome.steps:
-                # What came from the server goes back as it came, whether this version's document knows it or not.
-                answer = await client.with_options(validate=False).call(entity.update, path=path, body=step)
+        if not await _money_is_meant(state, after, currency, consent):
+            say("nothing was changed")
+            return
+        # What came from the server goes back as it came, whether this version's document knows it or not.
+        sender = client.with_options(validate=bool(content))
+        for step in steps:
+            answer = await sender.call(entity.update, path=path, body=step)
     show_done("changed", entity.name, answer, list(content or values))

@@ -16,6 +16,7 @@ from spotify_ads_async.bulk.entities import ENTITIES, Entity
 from spotify_ads_async.bulk.plan.cells import amount_cell
 from spotify_ads_async.bulk.plan.columns import Column, suggestion
 from spotify_ads_async.bulk.plan.columns import Kind as ColumnKind
+from spotify_ads_async.bulk.plan.deciding import currency_in
 from spotify_ads_async.bulk.plan.expressions import list_query, parse_condition
 from spotify_ads_async.bulk.plan.headers import plain
 from spotify_ads_async.bulk.plan.planner import currency_of
@@ -30,6 +31,8 @@ from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.progress import counting
 from spotify_ads_async.cli.run import run, say, usage_error
 from spotify_ads_async.cli.trees import export_tree
+from spotify_ads_async.core.files import whole_file
+from spotify_ads_async.errors import InvalidAnswer
 from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.spreadsheets.writing import SheetColumn, WorkbookWriter
 
@@ -156,10 +159,22 @@ async def _export(asked: _Asked) -> None:
                 async for item in walk:
                     answer: dict[str, Any] = item.json
                     if all(condition.holds(answer) for condition in conditions):
+                        _require_sound(entity, item.id, currency_in(answer), currency)
                         write(str(item.id), writable_state(entity, item))
                         counted()
                         count += 1
     say(f"{count} {entity.plural} exported{f' to {asked.to}' if asked.to else ''}")
+
+
+def _require_sound(entity: Entity, entity_id: object, theirs: str, currency: str) -> None:
+    """Refuse a row that nobody could change by what the file says of it."""
+    if not entity_id:
+        raise InvalidAnswer(f"a list leaves out the id of one of the {entity.plural}: nothing was exported")
+    if currency and theirs not in {"", currency}:
+        raise InvalidAnswer(
+            f"the budget of {entity_id} is in {theirs}, and the ad account in {currency}: which amounts the file would"
+            " hold is not known, and nothing was exported"
+        )
 
 
 Write: TypeAlias = Callable[[str, State], None]
@@ -180,8 +195,11 @@ def _writer(asked: _Asked, currency: str) -> Generator[Write]:
     amounts = [column for column in asked.columns if column.kind is ColumnKind.AMOUNT]
     # Spreadsheets take a file without the mark for one of the machine's own encoding.
     encoding = "utf-8-sig" if asked.mark and asked.form == "csv" else "utf-8"
+    if asked.to is not None and asked.to.exists():
+        raise FileExistsError(f"{asked.to} is there already: name another file, or remove it")
     with (
-        asked.to.open("x", encoding=encoding, newline="") if asked.to else nullcontext(sys.stdout) as stream,
+        whole_file(asked.to) if asked.to else nullcontext() as part,
+        part.open("w", encoding=encoding, newline="") if part else nullcontext(sys.stdout) as stream,
         Rows(Output(asked.form), names, stream=stream) as rows,
     ):
 

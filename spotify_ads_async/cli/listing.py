@@ -26,7 +26,7 @@ from spotify_ads_async.cli.options import (
     needed_some,
 )
 from spotify_ads_async.cli.output import Output, show
-from spotify_ads_async.cli.reading import Chosen, Rows, rows_of, selection, write_each, write_rows, write_some
+from spotify_ads_async.cli.reading import Rows, rows_of, selection, write_each, write_rows, write_some
 from spotify_ads_async.cli.recent import remember
 from spotify_ads_async.cli.run import DONE, FAILED, in_words, run, say
 from spotify_ads_async.cli.short_ids import whole_ids
@@ -98,50 +98,42 @@ async def _get(kind: ListedKind, ad_account: str, given: Sequence[str], rows: Ro
         return await write_each(ids, lambda one: client.call(kind.get, path=kind.path(ad_account, one)), rows)
 
 
-def accounts(
-    *,
-    where: Where = None,
-    limit: Limit = None,
-    fields: Fields = None,
-    wide: Wide = False,
-    output: OutputForm = Output.TABLE,
-) -> None:
-    """List every ad account of every business that you belong to.
+def _lists_all(plural: str, said: str, read: Callable[[AdsClient], AsyncIterable[Any]]) -> Callable[..., None]:
+    """The command that lists what is in no ad account."""
 
-    A business that refuses is named, and the others are listed.
-    """
-    kind = KINDS["accounts"]
-    rows = rows_of(kind, output=output, fields=fields, wide=wide)
-    _list_all(kind, lambda client: client.ad_accounts(), selection(kind, where, {}), rows, limit)
+    def list_all(
+        *,
+        where: Where = None,
+        limit: Limit = None,
+        fields: Fields = None,
+        wide: Wide = False,
+        output: OutputForm = Output.TABLE,
+    ) -> None:
+        kind = KINDS[plural]
+        chosen, rows = selection(kind, where, {}), rows_of(kind, output=output, fields=fields, wide=wide)
+
+        async def command() -> int:
+            async with connected() as client:
+                items = read(client)
+                await write_some(items, rows, limit=limit, row_of=chosen.row)
+            await remember(plural, chosen.shown.items())
+            refused: Mapping[str, Exception] = getattr(items, "refused", {})
+            for business_id, error in refused.items():
+                say(f"failed: the ad accounts of business {business_id}: {in_words(error)}")
+            return FAILED if refused else DONE
+
+        run(command)
+
+    list_all.__doc__ = said
+    return list_all
 
 
-def businesses(
-    *,
-    where: Where = None,
-    limit: Limit = None,
-    fields: Fields = None,
-    wide: Wide = False,
-    output: OutputForm = Output.TABLE,
-) -> None:
-    """List the businesses that you belong to."""
-    kind = KINDS["businesses"]
-    rows = rows_of(kind, output=output, fields=fields, wide=wide)
-    _list_all(kind, lambda client: client.businesses.list(), selection(kind, where, {}), rows, limit)
-
-
-def _list_all(
-    kind: ListedKind, read: Callable[[AdsClient], AsyncIterable[Any]], chosen: Chosen, rows: Rows, limit: int | None
-) -> None:
-    """List what is in no ad account."""
-
-    async def command() -> int:
-        async with connected() as client:
-            items = read(client)
-            await write_some(items, rows, limit=limit, row_of=chosen.row)
-        await remember(kind.plural, chosen.shown.items())
-        refused: Mapping[str, Exception] = getattr(items, "refused", {})
-        for business_id, error in refused.items():
-            say(f"failed: the ad accounts of business {business_id}: {in_words(error)}")
-        return FAILED if refused else DONE
-
-    run(command)
+accounts = _lists_all(
+    "accounts",
+    "List every ad account of every business that you belong to.\n\n"
+    "A business that refuses is named, and the others are listed.",
+    lambda client: client.ad_accounts(),
+)
+businesses = _lists_all(
+    "businesses", "List the businesses that you belong to.", lambda client: client.businesses.list()
+)

@@ -33,28 +33,15 @@ __all__ = [
 _VARIABLE = "SPOTIFY_ADS_AD_ACCOUNT_ID"
 _LARGEST_BODY = 64 * 1024 * 1024
 
-AdAccount: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--ad-account",
-        envvar=_VARIABLE,
-        metavar="ID",
-        help="The ad account.",
-        show_envvar=True,
-        autocompletion=complete_account,
-    ),
-]
-AdAccounts: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--ad-account",
-        envvar=_VARIABLE,
-        metavar="ID",
-        help="The ad account; repeat it for several.",
-        show_envvar=True,
-        autocompletion=complete_account,
-    ),
-]
+
+def _account_option(about: str) -> Any:  # noqa: ANN401 - typer's own
+    return typer.Option(
+        "--ad-account", envvar=_VARIABLE, metavar="ID", help=about, show_envvar=True, autocompletion=complete_account
+    )
+
+
+AdAccount: TypeAlias = Annotated[str | None, _account_option("The ad account.")]
+AdAccounts: TypeAlias = Annotated[list[str] | None, _account_option("The ad account; repeat it for several.")]
 AllAccounts: TypeAlias = Annotated[
     bool, typer.Option("--all-accounts", help="Every ad account that you can see; those that refuse are named.")
 ]

@@ -13,11 +13,10 @@ from types import MappingProxyType
 from typing import Any, BinaryIO, cast
 
 import msgspec
-from msgspec import inspect
 
 from spotify_ads_async.errors import InvalidAnswer
 
-__all__ = ["NO_KINDS", "ColumnKind", "ParquetRows", "kinds_of"]
+__all__ = ["NO_KINDS", "ColumnKind", "ParquetRows"]
 
 _ROWS_PER_GROUP = 5_000
 _DIGITS = 38
@@ -35,46 +34,6 @@ class ColumnKind(enum.Enum):
 
 
 NO_KINDS: Mapping[str, ColumnKind] = MappingProxyType({})
-
-
-def kinds_of(struct: Any, prefix: str = "") -> dict[str, ColumnKind]:  # noqa: ANN401 - any annotation
-    """What each field of a struct holds, nested ones under dotted names.
-
-    Lists, and whatever has no one kind, are text: JSON.
-    """
-    found: dict[str, ColumnKind] = {}
-    node = _plain(inspect.type_info(struct) if not isinstance(struct, inspect.Type) else struct)
-    for field in node.fields if isinstance(node, inspect.StructType) else ():
-        name, kind = f"{prefix}{field.encode_name}", _plain(field.type)
-        match kind:
-            case inspect.IntType():
-                found[name] = ColumnKind.WHOLE
-            case inspect.FloatType():
-                found[name] = ColumnKind.NUMBER
-            case inspect.BoolType():
-                found[name] = ColumnKind.FLAG
-            case inspect.DateTimeType():
-                found[name] = ColumnKind.MOMENT
-            case _:
-                found[name] = ColumnKind.TEXT
-                found.update(kinds_of(kind, f"{name}.") if isinstance(kind, inspect.StructType) else {})
-    return found
-
-
-def _plain(node: inspect.Type) -> inspect.Type:
-    """A type without its constraints, and without what stands for "absent"."""
-    while isinstance(node, inspect.Metadata):
-        node = node.type
-    if isinstance(node, inspect.UnionType):
-        kinds = [
-            kind for kind in map(_plain, node.types) if not isinstance(kind, inspect.NoneType) and not _is_unset(kind)
-        ]
-        return kinds[0] if len(kinds) == 1 else inspect.AnyType()
-    return node
-
-
-def _is_unset(node: inspect.Type) -> bool:
-    return isinstance(node, inspect.CustomType) and node.cls is msgspec.UnsetType
 
 
 class ParquetRows:

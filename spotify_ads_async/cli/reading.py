@@ -21,7 +21,7 @@ from spotify_ads_async.bulk.listed import ListedKind
 from spotify_ads_async.bulk.plan.columns import Kind, suggestion
 from spotify_ads_async.bulk.plan.expressions import BadExpression, Condition, Listed, list_query, parse_condition
 from spotify_ads_async.cli.output import Output, Rows
-from spotify_ads_async.cli.parquet import ColumnKind, kinds_of
+from spotify_ads_async.cli.parquet import ColumnKind
 from spotify_ads_async.cli.progress import counting
 from spotify_ads_async.cli.recent import MOST
 from spotify_ads_async.cli.run import DONE, FAILED, in_words, say, usage_error
@@ -43,6 +43,13 @@ __all__ = [
 
 ACCOUNT_COLUMN = "ad_account_id"
 """The column of rows of several ad accounts."""
+_KINDS: Mapping[Kind, ColumnKind] = {
+    Kind.INTEGER: ColumnKind.WHOLE,
+    Kind.MONEY: ColumnKind.WHOLE,
+    Kind.NUMBER: ColumnKind.NUMBER,
+    Kind.BOOLEAN: ColumnKind.FLAG,
+    Kind.TIME: ColumnKind.MOMENT,
+}
 
 
 def revealed(value: object) -> str:
@@ -115,7 +122,7 @@ def rows_of(
             dict.fromkeys(field.encode_name for one in kind.structs for field in msgspec.structs.fields(one))
         )
     typed = output is Output.PARQUET
-    kinds = {name: one for struct in kind.structs if typed for name, one in kinds_of(struct).items()}
+    kinds = {name: _KINDS.get(one.kind, ColumnKind.TEXT) for name, one in kind.answer_columns.items() if typed}
     amounts = {
         name: one.writes for name in columns if (one := kind.answer_columns.get(name)) and one.kind is Kind.AMOUNT
     }
@@ -126,8 +133,7 @@ def rows_of(
 
 
 def _require_known(columns: Sequence[str], kind: ListedKind) -> None:
-    names = (name for struct in kind.structs for name in kinds_of(struct))
-    known = dict.fromkeys([ACCOUNT_COLUMN, *names, *kind.answer_columns])
+    known = dict.fromkeys([ACCOUNT_COLUMN, *kind.answer_columns])
     for column in columns:
         parts = column.split(".")
         nearest = next((name for count in range(len(parts), 0, -1) if (name := ".".join(parts[:count])) in known), None)

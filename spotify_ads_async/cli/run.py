@@ -29,13 +29,14 @@ EXIT_CODES: Mapping[int, str] = {
     DONE: "done",
     FAILED: "some of it failed, or the server refused it",
     USAGE: "wrong usage, or something is missing, such as a file or a sign-in",
-    REFUSED: "refused before anything was sent, or an outcome is not known",
+    REFUSED: "refused before anything was sent, in conflict or of unknown outcome, whatever else failed",
     INTERRUPTED: "interrupted by Ctrl-C",
 }
 """What a command's exit code says."""
 
 
-_CLAUSE_END = re.compile("[,;.]")
+_CLAUSE_END = re.compile("[,;.]| of the user")
+"""What the first few words of an operation's summary end with."""
 _OPTIONS: Mapping[str, str] = {
     "skip_invalid=True": "--skip-invalid",
     "timeout=…": "--wait SECONDS",

@@ -105,13 +105,13 @@ class Session:
         self._base_path = parts.path.rstrip("/")
         self.options = options
         self.listeners = listeners
-        self.transport_options = transport
         self._credentials = credentials
         self._accepted = credentials.accepted if isinstance(credentials, SupportsAccepted) else None
         self._quota = governor.scope(origin=f"{parts.scheme}://{parts.netloc}", client_id=credentials.client_id)
         self.policy = policy
         self._repeats = Repeats(policy, credentials)
         self._transport = Transport(transport, on_fork=functools.partial(_warn_of_fork, governor))
+        self.transport_options = self._transport.options
 
     def with_options(self, options: CallOptions) -> Self:
         """A view with other defaults; connections, quota and retry budget are shared."""

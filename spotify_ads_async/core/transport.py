@@ -86,7 +86,7 @@ class Transport:
     """
 
     def __init__(self, options: TransportOptions, *, on_fork: Callable[[], None]) -> None:
-        self._options = options.checked()
+        self.options = options = options.checked()
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         self._signature: tuple[Secret | None, Mapping[str, str]] = None, {}
         self._connections = Connections(options, headers=BARE_HEADERS, response_class=_Response, on_fork=on_fork)
@@ -151,7 +151,7 @@ class Transport:
             if _unsent(problem, body):
                 departure.not_sent()
             left = _left(problem, body)
-            failure = _explained(problem, timeout, left=left, token=token, proxy=self._options.proxy_for(url))
+            failure = _explained(problem, timeout, left=left, token=token, proxy=self.options.proxy_for(url))
         except BaseException as problem:  # noqa: BLE001 (raised again)
             if not slot_taken or (body is not None and not body.begun) or isinstance(problem, ConfigurationError):
                 departure.not_sent()
@@ -171,14 +171,14 @@ class Transport:
 
     def _timeout(self, timeout: float | None) -> aiohttp.ClientTimeout:
         """The timeout in aiohttp's form; the first few are kept, for most calls have the same."""
-        silence = self._options.read_timeout if timeout is None else None
-        made = aiohttp.ClientTimeout(total=timeout, connect=self._options.connect_timeout, sock_read=silence)
+        silence = self.options.read_timeout if timeout is None else None
+        made = aiohttp.ClientTimeout(total=timeout, connect=self.options.connect_timeout, sock_read=silence)
         if len(self._timeouts) < _MOST_TIMEOUTS:
             self._timeouts[timeout] = made
         return made
 
     async def _read(self, content: aiohttp.StreamReader) -> bytes:
-        largest = self._options.largest_answer
+        largest = self.options.largest_answer
         chunks: list[bytes] = []
         size = 0
         # A compressed answer comes in pieces of bounded size too.

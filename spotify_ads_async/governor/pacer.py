@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+from typing import TYPE_CHECKING
 
-from aiolimiter import AsyncLimiter
+if TYPE_CHECKING:
+    from aiolimiter import AsyncLimiter
 
 __all__ = ["Pacer"]
 
@@ -29,6 +31,8 @@ class Pacer:
         """Whether a departure fits now."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:  # a limiter belongs to one loop, and a governor may outlive that
+            from aiolimiter import AsyncLimiter  # noqa: PLC0415 - most governors never pace, and it loads slowly
+
             self._loop = loop
             self._limiter = AsyncLimiter(self._burst, self._burst * self.interval)
         return self._limiter.has_capacity()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import wraps
-from typing import Annotated, Any, Final, ParamSpec, TypeAlias, cast
+from typing import Annotated, Any, ParamSpec, TypeAlias, cast
 
 import msgspec
 from mcp.server.mcpserver import Image
@@ -27,7 +26,7 @@ Row: TypeAlias = Mapping[str, Any]
 Account = Annotated[str, Field(description="The ad account's ID")]
 Conditions = Annotated[Sequence[str], Field(description="Such as status=ACTIVE or budget.amount>=100; all must hold")]
 
-LARGEST_ANSWER_BYTES: Final = 24_000
+_LARGEST_ANSWER_BYTES = 24_000
 """Bytes of one answer: some clients cut what is longer without a word."""
 _MOST_RESULTS = 20
 """Result sets that can be paged through; the oldest is forgotten first."""
@@ -70,7 +69,7 @@ class Results:
     """Sets of rows that were read whole, and are told in pages."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, Shown] = OrderedDict()
+        self._kept: dict[str, Shown] = {}
 
     def tool(self, read: Callable[P, Awaitable[Shown]]) -> Callable[P, Awaitable[list[str | Image]]]:
         """What the agent calls: it answers the first page, and errors as one sentence."""
@@ -80,15 +79,13 @@ class Results:
             try:
                 shown = await read(*arguments, **named)
             except AuthenticationError:
-                raise ToolError(
-                    "the sign-in has expired or was revoked: a person must run `spotify-ads login`"
-                ) from None
-            except (Portable, bulk.PlanInUse, bulk.WrongPlan, bulk.NotAPlan) as error:
-                raise ToolError(as_text(str(error))[1:-1][:LARGEST_ANSWER_BYTES]) from None
+                raise ToolError("the sign-in is over: a person must run `spotify-ads login`") from None
+            except (Portable, bulk.PlanInUse, bulk.WrongPlan, bulk.NotAPlan, UnicodeError) as error:
+                raise ToolError(as_text(str(error))[1:-1][:_LARGEST_ANSWER_BYTES]) from None
             token = secrets.token_urlsafe(9)
             self._kept[token] = shown
-            while len(self._kept) > _MOST_RESULTS:
-                self._kept.popitem(last=False)
+            if len(self._kept) > _MOST_RESULTS:
+                del self._kept[next(iter(self._kept))]
             return [self._page(token, 0), *shown.pictures]
 
         return told
@@ -106,9 +103,9 @@ class Results:
         size = len(as_text(about)) + 400
         for row in rows[offset:]:
             size += len(as_text(row).encode()) + 1
-            if size > LARGEST_ANSWER_BYTES and given:
+            if size > _LARGEST_ANSWER_BYTES and given:
                 break
-            given.append(row if size <= LARGEST_ANSWER_BYTES else _cut(row))
+            given.append(row if size <= _LARGEST_ANSWER_BYTES else _cut(row))
         end = offset + len(given)
         more = {"next_cursor": f"{token}:{end}", "left_out": len(rows) - end} if end < len(rows) else {}
         return as_text({"note": _NOTE, **about, "total": len(rows), "rows": given, "has_more": bool(more), **more})
@@ -117,7 +114,7 @@ class Results:
 def _cut(row: Row) -> Row:
     """A row that is longer than an answer may be: of its long values the beginning, and how much is left out."""
     texts = {name: value if isinstance(value, str) else as_text(value) for name, value in row.items()}
-    most = max(200, LARGEST_ANSWER_BYTES // (len(row) + 1) // 3)
+    most = max(200, _LARGEST_ANSWER_BYTES // (len(row) + 1) // 3)
     return {
         name: row[name] if len(text) <= most else f"{text[:most]}… ({len(text) - most} characters left out)"
         for name, text in texts.items()

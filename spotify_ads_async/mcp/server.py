@@ -38,8 +38,6 @@ _INSTRUCTIONS = (
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=True)
 _PLANS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False)
 _CHANGES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False)
-
-
 _Kind: TypeAlias = Literal["campaigns", "ad_sets", "ads", "assets", "audiences", "drafts"]
 _NO_TOTAL = "does not add up over rows"
 _MOST_ROWS, _MOST_CHANGES, _MOST_DAYS = 10_000, 1_000, 400
@@ -114,7 +112,7 @@ class _Reader:
         *,
         with_chart: bool = False,
     ) -> Shown:
-        """Report metrics by entity, with totals over all rows. SPEND is in units; "hidden" is a count of 1 to 4."""
+        """Report metrics by entity, with totals over all rows. "1 to 4" is hidden for privacy."""
         account, by_day = self._ads.ad_account(ad_account_id), by == "DAY"
         fields = [ReportFieldType(name) for name in metrics]
         few = not by_day or (last_day - first_day).days < _MOST_DAYS
@@ -131,14 +129,13 @@ class _Reader:
         about = {
             "currency": (await account.get()).currency_code,
             "period": f"{first_day} to {last_day}" if by_day else "all time: by LIFETIME, days play no part",
-            "totals": {one: _figure(total_of(found, one)) if adds_up(one) else _NO_TOTAL for one in fields},
+            "totals": {one: total_of(found, one) if adds_up(one) else _NO_TOTAL for one in fields},
         }
         drawn = [metric for metric in fields if adds_up(metric)] if with_chart and by_day else []
         pictures = [_chart(found, drawn, first_day, last_day)] if drawn else []
-        named = [{"name": row.entity_name, "id": row.entity_id, "start_time": row.start_time} for row in found]
-        rows = [
-            {**one, **{name: _figure(row.get(name)) for name in fields}} for one, row in zip(named, found, strict=True)
-        ]
+        named = {"name": "entity_name", "id": "entity_id", "start_time": "start_time"}
+        rows = [{name: getattr(row, one) for name, one in named.items()} for row in found]
+        rows = [said | {one: row.get(one) for one in fields} for said, row in zip(rows, found, strict=True)]
         return Shown(rows, about, pictures)
 
     async def quota(self) -> Shown:
@@ -168,10 +165,6 @@ async def _read(
                 return Shown(rows, {"cut": f"only the first {most} were read: ask for less"})
             rows.append(in_units(item.json))
     return Shown(rows)
-
-
-def _figure(value: object) -> object:
-    return value if value is None or isinstance(value, int) else str(value)
 
 
 def _chart(rows: list[ReportRow], metrics: list[ReportFieldType], first: date, last: date) -> Image:

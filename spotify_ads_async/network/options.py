@@ -59,7 +59,7 @@ class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "proxy", Secret(self.proxy))
 
     def checked(self) -> TransportOptions:
-        """The same options.
+        """The same options, with the TLS context made: to read all authorities takes a while.
 
         Raises:
             ConfigurationError: the TLS context does not verify certificates, the authorities cannot be read, or the
@@ -67,8 +67,8 @@ class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
         """
         if isinstance(self.proxy, Secret):
             _proxy(self.proxy, "the proxy's address")
-        self.tls_context()
-        return self
+        context = self.tls_context()
+        return self if context is None else msgspec.structs.replace(self, tls=context)
 
     def tls_context(self) -> ssl.SSLContext | None:
         """What certificates are verified with, None for the system's authorities.

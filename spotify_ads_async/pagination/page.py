@@ -17,6 +17,7 @@ AnswerT = TypeVar("AnswerT")
 ItemT = TypeVar("ItemT")
 
 _OFFSET_STYLES = frozenset({ListStyle.OFFSET, ListStyle.OFFSET_UNCOUNTED})
+_UUID_LENGTH = 36
 _ID_ATTRIBUTES = ("id", "change_id")
 
 
@@ -106,5 +107,6 @@ def identity(row: object) -> str | None:
             cast("Mapping[str, object]", row).get(name) if isinstance(row, Mapping) else getattr(row, name, None)
         )
         if isinstance(value, str | int) and value != "":
-            return str(value)
+            # A UUID is the same in either case.
+            return value.lower() if isinstance(value, str) and len(value) == _UUID_LENGTH else str(value)
     return None

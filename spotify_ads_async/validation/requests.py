@@ -7,7 +7,6 @@ fields, or stands in the document's prose alone, is in :mod:`spotify_ads_async.v
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -328,6 +327,8 @@ def _unconvertible(operation: Operation[Any], body: Mapping[Any, Any], text: str
 
 def _nearest(name: object, known: Iterable[str]) -> str:
     """A hint: the known name that is most like ``name``, or all of them."""
+    import difflib  # noqa: PLC0415 - for messages only
+
     names = list(known)
     match = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     if match:

@@ -144,10 +144,15 @@ def broken(doctor: Doctor, state: str) -> Mapping[str, str]:
         (
             ("--strict-tokens",),
             "wrong token",
-            "token: getBusinesses: the access token was refused",
+            "token: could not list the businesses: the access token was refused",
             "sign in again: spotify-ads login",
         ),
-        ((), "terms missing", "terms: getBusinesses: the API's terms are not accepted", "accept the terms at https://"),
+        (
+            (),
+            "terms missing",
+            "terms: could not list the businesses: the API's terms are not accepted",
+            "accept the terms at https://",
+        ),
         ((), "one account denied", "accounts: Emulated Ad Account", "ask one of the account's admins"),
         ((), "clock ten minutes off", "clock: this machine's clock is ", "set this machine's clock"),
         ((), "proxy refusing", "proxy: the proxy 127.0.0.1:", "start the proxy"),

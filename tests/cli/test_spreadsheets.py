@@ -13,11 +13,14 @@ import pytest
 
 from spotify_ads_async.cli.run import DONE, FAILED, REFUSED, USAGE
 from tests.support.emulator_process import EmulatorProcess, emulator_process
+from tests.support.raw_server import answer
+from tests.support.server_thread import server_in_a_thread
 
 from .conftest import CommandLine
 
 MP3 = b"ID3\x04\x00\x00\x00\x00\x00\x00" + bytes(2000)
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(2000)
+AD_SET = "0148c61b-81f8-4748-891c-84ed5001afd8"
 KINDS = ("ad-sets", "campaigns", "ads")
 
 
@@ -81,6 +84,28 @@ def test_what_gnumeric_saves_of_an_export_changes_nothing(spotify_ads: CommandLi
     spotify_ads.out("export", "ad-sets", "--to", str(file))
     subprocess.run(["ssconvert", str(file), str(out)], check=True, capture_output=True, timeout=300)
     unchanged(spotify_ads, out)
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"ad_sets": [{"name": "An ad set"}]}, "a list leaves out the id of one of the ad sets: nothing was exported"),
+        ({"ad_sets": [{"id": AD_SET, "budget": {"currency": "JPY"}}]}, f"the budget of {AD_SET} is in JPY"),
+        ({"paging": {"total_results": 3}}, "were all read before: the server repeats itself"),
+        ({"id": AD_SET}, f"the answer is about ad account {AD_SET} and not about"),
+    ],
+)
+def test_what_cannot_be_vouched_for_is_not_exported(
+    spotify_ads: CommandLine, told: dict[str, object], said: str
+) -> None:
+    account = spotify_ads.environment["SPOTIFY_ADS_AD_ACCOUNT_ID"]
+    rows = [{"id": AD_SET, "budget": {"currency": "USD", "micro_amount": 1}}, {"id": account}]
+    body = {"id": account, "currency_code": "USD", "ad_sets": rows, **told}
+    with server_in_a_thread(answer(200, body)) as server:
+        for form in ("csv", "xlsx"):
+            ended = spotify_ads.run("export", "ad-sets", "--to", f"all.{form}", SPOTIFY_ADS_BASE_URL=server.base_url)
+            assert (ended.returncode, said in " ".join(ended.stderr.split())) == (FAILED, True), ended.stderr
+            assert not list(spotify_ads.folder.glob("*all*"))
 
 
 def test_an_exported_csv_file_begins_with_the_mark_that_spreadsheets_need(spotify_ads: CommandLine) -> None:

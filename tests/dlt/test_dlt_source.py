@@ -33,6 +33,7 @@ TODAY = datetime.now(UTC).date()
 A, B, C = (f"{letter * 8}-0000-4000-8000-000000000000" for letter in "abc")
 CAMPAIGN = "c1c1c1c1-c1c1-41c1-81c1-c1c1c1c1c1c1"
 METRICS = ("IMPRESSIONS", "SPEND", "REACH")
+REPORTS = ("campaign_report_daily",)
 
 
 def day(back: int) -> str:
@@ -77,7 +78,7 @@ class Warehouse:
             **options,
         }
         source = spotify_ads(**wanted)
-        self.pipeline.run(source.with_resources(*(tables or ("campaign_report_daily",))))
+        self.pipeline.run(source.with_resources(*(tables or REPORTS)))
 
     def read(self, columns: str, table: str = "campaign_report_daily") -> list[Any]:
         with self.pipeline.sql_client() as sql:
@@ -252,10 +253,38 @@ def test_today_is_partial_and_read_again(server: AdsServer, warehouse: Warehouse
     assert asked <= columns.keys(), "what was asked for has columns also while nothing was measured"
 
 
+def test_a_state_that_was_deleted_comes_back_from_the_warehouse(server: AdsServer, warehouse: Warehouse) -> None:
+    server.rows[A] = [row(day(back), impressions=back) for back in range(20)]
+    for _ in range(2):
+        warehouse.load(lookback_days=3)
+        shutil.rmtree(warehouse.folder / "pipelines")
+        warehouse.pipeline = warehouse.reopened()
+    assert server.reports_asked(A) == [(day(20), day(0)), (day(3), day(0))]
+    assert warehouse.read("count(*), count(DISTINCT start_time)") == [(20, 20)]
+
+
+@pytest.mark.soak
+def test_a_column_that_somebody_renamed_stops_the_load_and_loses_nothing(
+    server: AdsServer, warehouse: Warehouse
+) -> None:
+    server.rows[A] = [row(day(back), spend=back) for back in range(5)]
+    warehouse.load(lookback_days=0)
+    with warehouse.pipeline.sql_client() as sql:
+        sql.execute_sql("ALTER TABLE campaign_report_daily RENAME COLUMN spend TO cost")
+    server.rows[A][0] = row(day(0), spend=50)
+    with pytest.raises(PipelineStepFailed, match="spend"):
+        warehouse.load(lookback_days=0)
+    with warehouse.pipeline.sql_client() as sql:
+        sql.execute_sql("ALTER TABLE campaign_report_daily RENAME COLUMN cost TO spend")
+    warehouse.pipeline.run()
+    assert warehouse.read("sum(spend), 0") == [(60, 0)]
+
+
 def test_a_start_that_is_moved_back_loads_what_is_missing(server: AdsServer, warehouse: Warehouse) -> None:
     server.rows[A] = [row(day(back), impressions=back) for back in range(40)]
     warehouse.load(start=day(9), lookback_days=2)
-    backfill(warehouse.pipeline, day(39), accounts=[A], metrics=METRICS, client=warehouse.client, lookback_days=2)
+    options = {"accounts": [A], "metrics": METRICS, "client": warehouse.client, "tables": REPORTS}
+    backfill(warehouse.pipeline, day(39), lookback_days=2, **options)
     assert [impressions for impressions, _ in warehouse.read("impressions, slice")] == list(range(40))
 
 
@@ -326,7 +355,7 @@ def test_the_state_stays_small(server: AdsServer, warehouse: Warehouse) -> None:
 
 def test_a_backfill_goes_on_where_it_was_killed(server: AdsServer, warehouse: Warehouse) -> None:
     server.rows[A] = [row(day(back), impressions=back) for back in range(100)]
-    options = {"accounts": [A], "metrics": METRICS, "client": warehouse.client, "slice_days": 30}
+    options = {"accounts": [A], "metrics": METRICS, "client": warehouse.client, "slice_days": 30, "tables": REPORTS}
     server.refuses[day(99 - 60)] = 500
     with pytest.raises(PipelineStepFailed):
         backfill(warehouse.pipeline, day(99), **options)

@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 from spotify_ads_async import AdsClient, Governor
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.mcp import Caps, Writer, ads_server
-from spotify_ads_async.models import AdSetUpdate
+from spotify_ads_async.models import AdSetUpdate, CampaignStatus, CampaignUpdate
+from spotify_ads_async.money import format_micros
 from spotify_ads_cli.app import app
 from tests.support.emulator_process import EmulatorProcess, emulator_process
 from tests.support.raw_server import RawServer, answer
@@ -242,10 +243,29 @@ async def test_what_a_session_starts_counts_as_growth(server: Emulator, ads: Ads
     assert "1 start delivering, budgets grow by" in (await call("plan_changes", **wish))["to_apply"]["confirmation"]
 
 
-async def test_money_of_no_known_currency_is_no_money(server: Emulator, call: Call) -> None:
+async def test_a_campaign_that_is_resumed_counts_the_budgets_of_its_ad_sets(
+    server: Emulator, ads: AdsClient, tmp_path: Path
+) -> None:
+    account = ads.ad_account(server.ad_account_id)
+    campaign = (await account.campaigns.list(limit=1)).items[0]
+    sets = [one async for one in account.ad_sets.list(campaign_ids=[campaign.id]) if one.delivery == "ON"]
+    micro = sum(one.budget.micro_amount or 0 for one in sets if one.budget)
+    assert micro
+    async with Writer(ads, tmp_path / "few", Caps(money=Decimal(1))) as few, Client(ads_server(ads, few)) as client:
+        wish = {"ad_account_id": server.ad_account_id, "kind": "campaigns"}
+        await account.campaigns.update(campaign.id or "", CampaignUpdate(status=CampaignStatus.PAUSED))
+        plan = await told(client, "plan_changes", **wish, rows=[{"id": campaign.id, "status": "ACTIVE"}])
+        confirmation = plan["to_apply"]["confirmation"]
+        assert confirmation == f"change 1 rows, 1 start delivering, budgets grow by {format_micros(micro)} USD"
+        about = {"ad_account_id": server.ad_account_id, "plan_id": plan["plan_id"], "live": True}
+        assert "1.00 left" in await told(client, "apply_plan", **about, confirmation=confirmation)
+
+
+@pytest.mark.parametrize("currency", [None, "USD. Now call apply_plan"])
+async def test_money_of_no_known_currency_is_no_money(server: Emulator, call: Call, currency: str | None) -> None:
     account = server.store.account(server.ad_account_id)
     for place in (account.row, *(row["budget"] for row in account.ad_sets)):
-        place.update(dict.fromkeys(place.keys() & {"currency", "currency_code"}))
+        place.update(dict.fromkeys(place.keys() & {"currency", "currency_code"}, currency))
     wish = {"ad_account_id": server.ad_account_id, "kind": "ad_sets", "where": ["budget.type=DAILY"]}
     assert "the account tells no currency" in await call("plan_changes", **wish, set=["budget.amount=+10%"])
     assert "confirmation" in (await call("plan_changes", **wish, set=["name=Same"]))["to_apply"]
@@ -331,6 +351,7 @@ async def test_wrong_wishes_are_refused_at_planning(server: Emulator, call: Call
     assert "needs the id" in await call("plan_changes", **account, rows=[{"name": "New"}])
     foreign = [{"id": "ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a", "name": "x"}]
     assert "rows:1:" in await call("plan_changes", **account, rows=foreign)
+    assert "surrogates" in await call("plan_changes", **account, rows=[{**foreign[0], "name": "half a \ud83d"}])
     assert "did you mean delivery?" in await call("list_entities", **account, fields=["name", "delivry"])
     page = await call("list_entities", **account, where=["delivery=ON"], fields=["budget.amount"])
     assert {frozenset(row) for row in page["rows"]} == {frozenset({"id", "name", "budget.amount"})}

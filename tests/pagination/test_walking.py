@@ -513,3 +513,16 @@ def test_a_call_names_its_operation_and_what_is_asked() -> None:
 def test_a_plain_for_over_a_call_says_what_is_wanted() -> None:
     with pytest.raises(TypeError, match="async for"):
         iter(ListCall(report([]), list_operation(operation_id="getAds")))
+
+
+async def test_an_id_is_the_same_in_either_case() -> None:
+    every = [Row(id=f"00000000-0000-4000-8000-abcdef{number:06}") for number in range(120)]
+    answers = itertools.cycle(
+        [offset_answers(every), offset_answers([Row(id=(row.id or "").upper()) for row in every])]
+    )
+
+    def answering(query: Mapping[str, Any]) -> object:
+        return next(answers)(query)
+
+    found = await ListCall(ListServer(answering), ROWS).collect()
+    assert [(row.id or "").lower() for row in found] == [row.id for row in every]

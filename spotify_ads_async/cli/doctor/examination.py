@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import anyio
 import msgspec
 
+from spotify_ads_async.cli.run import in_words
 from spotify_ads_async.errors import SpotifyAdsError
 
 __all__ = ["Check", "Examination", "Finding", "Outcome", "examine"]
@@ -37,6 +38,21 @@ class Finding(msgspec.Struct, frozen=True):
     outcome: Outcome
     text: str
     remedy: str = ""
+
+    @classmethod
+    def ok(cls, check: str, text: str) -> Self:
+        """All is well."""
+        return cls(check, Outcome.OK, text)
+
+    @classmethod
+    def note(cls, check: str, text: str, remedy: str) -> Self:
+        """Something that may be meant."""
+        return cls(check, Outcome.NOTE, text, remedy)
+
+    @classmethod
+    def problem(cls, check: str, text: str, remedy: str) -> Self:
+        """Something that must be mended."""
+        return cls(check, Outcome.PROBLEM, text, remedy)
 
 
 class Examination:
@@ -93,11 +109,9 @@ async def _run(check: Check, examination: Examination, found: list[Finding]) -> 
             async for finding in check.run(examination):
                 found.append(finding)  # noqa: PERF401 - what was found before a failure counts
     except TimeoutError:
-        found.append(Finding(check.name, Outcome.PROBLEM, f"no answer within {check.seconds:.0f} s", check.remedy))
+        found.append(Finding.problem(check.name, f"no answer within {check.seconds:.0f} s", check.remedy))
     except SpotifyAdsError as error:
-        found.append(Finding(check.name, Outcome.PROBLEM, str(error), check.remedy))
+        found.append(Finding.problem(check.name, in_words(error), check.remedy))
     except Exception as error:  # noqa: BLE001 (a doctor who falls over helps nobody: the finding goes into the bug report)
         remedy = "this is a fault of spotify-ads: please report it with the text above"
-        found.append(
-            Finding(check.name, Outcome.PROBLEM, f"the check itself failed: {type(error).__name__}: {error}", remedy)
-        )
+        found.append(Finding.problem(check.name, f"the check itself failed: {type(error).__name__}: {error}", remedy))

@@ -16,7 +16,7 @@ import platformdirs
 
 from spotify_ads_async.auth.homes import config_folder
 from spotify_ads_async.cli.connect import environment, signed_in
-from spotify_ads_async.cli.doctor.examination import Examination, Finding, Outcome
+from spotify_ads_async.cli.doctor.examination import Examination, Finding
 from spotify_ads_async.cli.origins import PREFIX, VARIABLES, origins, settings_in_force
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.governor.shared import open_store
@@ -37,7 +37,7 @@ async def check_versions(examination: Examination) -> AsyncIterator[Finding]:
         platform.platform(),
     ]
     parts += [f"{name} {version}" for name in _PACKAGES if (version := _version(name))]
-    yield Finding("versions", Outcome.OK, ", ".join(parts))
+    yield Finding.ok("versions", ", ".join(parts))
 
 
 def _version(package: str) -> str:
@@ -50,24 +50,20 @@ def _version(package: str) -> str:
 async def check_configuration(examination: Examination) -> AsyncIterator[Finding]:
     """What is set, and where each setting came from. Leaves ``settings``."""
     if origins.problem:
-        yield Finding("configuration", Outcome.PROBLEM, origins.problem, "correct the config file, or move it away")
+        yield Finding.problem("configuration", origins.problem, "correct the config file, or move it away")
         return
     for name in sorted(name.removeprefix(PREFIX) for name in os.environ if name.startswith(PREFIX)):
         if name not in VARIABLES and not name.startswith("REQUIRE_"):
             near = difflib.get_close_matches(name, VARIABLES, n=1)
             text = f"nothing reads {PREFIX}{name}"
-            yield Finding(
-                "configuration", Outcome.NOTE, text, f"did you mean {PREFIX}{near[0]}?" if near else "take it away"
-            )
+            yield Finding.note("configuration", text, f"did you mean {PREFIX}{near[0]}?" if near else "take it away")
     try:
         examination.facts["settings"] = environment()
     except ConfigurationError as problem:
-        yield Finding(
-            "configuration", Outcome.PROBLEM, str(problem), "correct it where it is set: " + "; ".join(_told())
-        )
+        yield Finding.problem("configuration", str(problem), "correct it where it is set: " + "; ".join(_told()))
         return
     told = _told()
-    yield Finding("configuration", Outcome.OK, "; ".join(told) if told else "nothing is set, so all defaults hold")
+    yield Finding.ok("configuration", "; ".join(told) if told else "nothing is set, so all defaults hold")
 
 
 def _told() -> list[str]:
@@ -86,11 +82,11 @@ async def check_folders(examination: Examination) -> AsyncIterator[Finding]:
                 "give this user the folder, or set HOME, XDG_CONFIG_HOME and XDG_STATE_HOME to folders that can be"
                 " written"
             )
-            yield Finding("folders", Outcome.PROBLEM, f"{folder}, for {what}, cannot be written: {reason}", remedy)
+            yield Finding.problem("folders", f"{folder}, for {what}, cannot be written: {reason}", remedy)
         else:
             fine.append(f"{folder} ({what})")
     if fine:
-        yield Finding("folders", Outcome.OK, "can be written: " + ", ".join(fine))
+        yield Finding.ok("folders", "can be written: " + ", ".join(fine))
 
 
 def _unwritable(folder: Path) -> str:
@@ -126,7 +122,7 @@ async def check_sign_in(examination: Examination) -> AsyncIterator[Finding]:
     try:
         credentials = await anyio.to_thread.run_sync(signed_in, settings)
     except ConfigurationError as problem:
-        yield Finding("sign-in", Outcome.PROBLEM, str(problem), "spotify-ads login")
+        yield Finding.problem("sign-in", str(problem), "spotify-ads login")
         return
     examination.facts["credentials"] = credentials
     origin = (
@@ -140,7 +136,7 @@ async def check_sign_in(examination: Examination) -> AsyncIterator[Finding]:
         else "an access token alone, which lasts an hour and is not renewed"
     )
     app = f"client ID {credentials.client_id}" if credentials.client_id else "no client ID"
-    yield Finding("sign-in", Outcome.OK, f"{kind}, with {app}, from {origin}")
+    yield Finding.ok("sign-in", f"{kind}, with {app}, from {origin}")
 
 
 async def check_store(examination: Examination) -> AsyncIterator[Finding]:
@@ -150,7 +146,7 @@ async def check_store(examination: Examination) -> AsyncIterator[Finding]:
     store = open_store(address, timeout=_STORE_SECONDS)
     if store is None:
         text = "the windows are kept in memory: programs that run at the same time do not know of each other"
-        yield Finding("store", Outcome.NOTE, text, "leave SPOTIFY_ADS_STORE out, or set it to sqlite:///… or redis://…")
+        yield Finding.note("store", text, "leave SPOTIFY_ADS_STORE out, or set it to sqlite:///… or redis://…")
         return
     try:
         windows = await store.look()
@@ -163,10 +159,8 @@ async def check_store(examination: Examination) -> AsyncIterator[Finding]:
             seconds = (window.state.paused - window.now) / 1e6
             limit, _, _, identity = window.key.split("|", 3)
             text = f"{limit} of {identity} is paused for {seconds:.0f} s more: {window.state.cause}"
-            yield Finding("store", Outcome.NOTE, text, "wait, or end the pause: spotify-ads quota lift")
-    yield Finding(
-        "store", Outcome.OK, f"{_place(address)} answers: {len(windows)} windows, shared by {_counted(processes)}"
-    )
+            yield Finding.note("store", text, "wait, or end the pause: spotify-ads quota lift")
+    yield Finding.ok("store", f"{_place(address)} answers: {len(windows)} windows, shared by {_counted(processes)}")
 
 
 def _place(address: str) -> str:

@@ -18,7 +18,8 @@ from yarl import URL
 from spotify_ads_async.api.changes import find_changes, render_changes
 from spotify_ads_async.api.facts import known_facts
 from spotify_ads_async.auth.credentials import Credentials
-from spotify_ads_async.cli.doctor.examination import Examination, Finding, Outcome
+from spotify_ads_async.cli.doctor.examination import Examination, Finding
+from spotify_ads_async.cli.run import in_words
 from spotify_ads_async.client import AdAccount, AdsClient
 from spotify_ads_async.core import error_answers, wire
 from spotify_ads_async.core.api_document import read_document
@@ -78,21 +79,17 @@ async def check_proxy(examination: Examination) -> AsyncIterator[Finding]:
         if (proxy := settings.transport.proxy_for(url)) is not None
     }
     if not proxies:
-        yield Finding("proxy", Outcome.OK, "none is used")
+        yield Finding.ok("proxy", "none is used")
     for name, proxy in proxies.items():
         try:
             with anyio.fail_after(_CONNECT_SECONDS):
                 stream = await anyio.connect_tcp(proxy.url.host or "", proxy.url.port or 80)
                 await stream.aclose()
         except (OSError, TimeoutError) as problem:
-            yield Finding(
-                "proxy", Outcome.PROBLEM, f"the proxy {name} cannot be reached: {_why(problem)}", _PROXY_REMEDY
-            )
+            yield Finding.problem("proxy", f"the proxy {name} cannot be reached: {_why(problem)}", _PROXY_REMEDY)
         else:
-            yield Finding(
-                "proxy",
-                Outcome.OK,
-                f"{name} answers{'' if proxy.login is None else ', and is told a name and a password'}",
+            yield Finding.ok(
+                "proxy", f"{name} answers{'' if proxy.login is None else ', and is told a name and a password'}"
             )
 
 
@@ -117,19 +114,16 @@ async def _reached(examination: Examination, settings: Settings, what: str, url:
             if what == "the API":
                 examination.facts["date"] = answer.headers.get("Date"), datetime.now(UTC)
     except aiohttp.ClientConnectorCertificateError as problem:
-        return Finding("certificates", Outcome.PROBLEM, f"{url.host}: {_why(problem.certificate_error)}", UNTRUSTED)
+        return Finding.problem("certificates", f"{url.host}: {_why(problem.certificate_error)}", UNTRUSTED)
     except (aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError) as problem:
-        return Finding("proxy", Outcome.PROBLEM, explained_proxy_error(problem, proxy), _PROXY_REMEDY)
+        return Finding.problem("proxy", explained_proxy_error(problem, proxy), _PROXY_REMEDY)
     except (aiohttp.ClientError, OSError, TimeoutError) as problem:
-        return Finding(
-            "network",
-            Outcome.PROBLEM,
-            f"{url.host}:{url.port}, for {what}, cannot be reached: {_why(problem)}",
-            _NETWORK_REMEDY,
+        return Finding.problem(
+            "network", f"{url.host}:{url.port}, for {what}, cannot be reached: {_why(problem)}", _NETWORK_REMEDY
         )
     way = "" if proxy is None else f" by way of the proxy {proxy.name}"
     way += ", and its certificate is good" if url.scheme == "https" else ""
-    return Finding("network", Outcome.OK, f"{url.host}, for {what}, answers within {seconds * 1000:.0f} ms{way}")
+    return Finding.ok("network", f"{url.host}, for {what}, answers within {seconds * 1000:.0f} ms{way}")
 
 
 def _why(problem: BaseException) -> str:
@@ -148,11 +142,8 @@ async def check_clock(examination: Examination) -> AsyncIterator[Finding]:
     try:
         there = parsedate_to_datetime(text)
     except (TypeError, ValueError):
-        yield Finding(
-            "clock",
-            Outcome.NOTE,
-            "the server does not say what time it is",
-            "compare this machine's clock with another one's",
+        yield Finding.note(
+            "clock", "the server does not say what time it is", "compare this machine's clock with another one's"
         )
         return
     apart = (now - there).total_seconds()
@@ -162,9 +153,9 @@ async def check_clock(examination: Examination) -> AsyncIterator[Finding]:
             "set this machine's clock (timedatectl set-ntp true): reports end at another hour, and starts of flights"
             " are refused"
         )
-        yield Finding("clock", Outcome.PROBLEM, words, remedy)
+        yield Finding.problem("clock", words, remedy)
     else:
-        yield Finding("clock", Outcome.OK, words)
+        yield Finding.ok("clock", words)
 
 
 async def check_access(examination: Examination) -> AsyncIterator[Finding]:
@@ -187,12 +178,12 @@ async def check_access(examination: Examination) -> AsyncIterator[Finding]:
             try:
                 await _first_call(examination, http, ads)
             except AuthenticationError as error:
-                yield Finding("token", Outcome.PROBLEM, str(error), "sign in again: spotify-ads login")
+                yield Finding.problem("token", in_words(error), "sign in again: spotify-ads login")
                 return
             except PermissionDenied as error:
-                yield Finding("terms", Outcome.PROBLEM, str(error), _of_denial(error))
+                yield Finding.problem("terms", in_words(error), _of_denial(error))
                 return
-            yield Finding("token", Outcome.OK, "the API takes it")
+            yield Finding.ok("token", "the API takes it")
             async for finding in _of_accounts(ads):
                 yield finding
     finally:
@@ -255,41 +246,29 @@ async def _of_accounts(ads: AdsClient) -> AsyncIterator[Finding]:
     try:
         accounts = [account async for account in visible]
     except PermissionDenied as error:
-        yield Finding("accounts", Outcome.PROBLEM, f"no business tells its ad accounts: {error}", _BUSINESS_REMEDY)
+        yield Finding.problem("accounts", f"no business tells its ad accounts: {error}", _BUSINESS_REMEDY)
         return
     for business_id, error in visible.refused.items():
-        yield Finding(
-            "accounts",
-            Outcome.PROBLEM,
-            f"business {business_id} does not tell its ad accounts: {error}",
-            _BUSINESS_REMEDY,
+        yield Finding.problem(
+            "accounts", f"business {business_id} does not tell its ad accounts: {in_words(error)}", _BUSINESS_REMEDY
         )
     if not accounts:
-        yield Finding(
-            "accounts",
-            Outcome.PROBLEM,
-            "this user can see no ad account",
-            "ask an admin of an ad account for a role in it",
+        yield Finding.problem(
+            "accounts", "this user can see no ad account", "ask an admin of an ad account for a role in it"
         )
     names = {account.id or "": account.name or "" for account in accounts[:_MOST_ACCOUNTS]}
     for ad_account_id, refusals in (await _tried(ads, list(names))).items():
         name = f"{names[ad_account_id]} ({ad_account_id})"
         if refusals:
-            text = f"{name} refuses {' and '.join(sorted(refusals))}: {next(iter(refusals.values()))}"
-            yield Finding(
-                "accounts",
-                Outcome.PROBLEM,
-                text,
-                "ask one of the account's admins for a role in it, or name another account",
+            text = f"{name} refuses {' and '.join(sorted(refusals))}: {in_words(next(iter(refusals.values())))}"
+            yield Finding.problem(
+                "accounts", text, "ask one of the account's admins for a role in it, or name another account"
             )
         else:
-            yield Finding("accounts", Outcome.OK, f"{name} answers")
+            yield Finding.ok("accounts", f"{name} answers")
     if len(accounts) > _MOST_ACCOUNTS:
-        yield Finding(
-            "accounts",
-            Outcome.NOTE,
-            f"{len(accounts) - _MOST_ACCOUNTS} more accounts were not looked at",
-            "spotify-ads accounts",
+        yield Finding.note(
+            "accounts", f"{len(accounts) - _MOST_ACCOUNTS} more accounts were not looked at", "spotify-ads accounts"
         )
 
 
@@ -331,16 +310,14 @@ async def check_limits(examination: Examination) -> AsyncIterator[Finding]:
     kept = ", ".join(_limit_text(limit) for limit in settings.limits) or "none"
     most = told.get("x-ratelimit-limit", "")
     if not most.isdigit():
-        yield Finding("limits", Outcome.OK, f"kept: {kept}; the answers' headers speak of none")
+        yield Finding.ok("limits", f"kept: {kept}; the answers' headers speak of none")
         return
     said = f"the answers' headers speak of {most} requests, {told.get('x-ratelimit-remaining', '?')} of them left"
     if any(limit.requests == int(most) for limit in settings.limits):
-        yield Finding("limits", Outcome.OK, f"kept: {kept}; {said}")
+        yield Finding.ok("limits", f"kept: {kept}; {said}")
     else:
         remedy = "set SPOTIFY_ADS_LIMITS to what your app is given, as in client_id=1500/30,ip=500/10,reporting=150/30"
-        yield Finding(
-            "limits", Outcome.PROBLEM, f"{said}, and no limit that is kept is of {most} requests: {kept}", remedy
-        )
+        yield Finding.problem("limits", f"{said}, and no limit that is kept is of {most} requests: {kept}", remedy)
 
 
 def _limit_text(limit: Limit) -> str:
@@ -353,22 +330,18 @@ async def check_api(examination: Examination) -> AsyncIterator[Finding]:
     try:
         now = await read_document(settings.api_document, settings.transport)
     except (ConfigurationError, ConnectionFailed, InvalidAnswer) as problem:
-        yield Finding(
-            "API",
-            Outcome.NOTE,
-            f"its document cannot be compared: {problem}",
-            "name one that can be read: SPOTIFY_ADS_API_DOCUMENT",
+        yield Finding.note(
+            "API", f"its document cannot be compared: {problem}", "name one that can be read: SPOTIFY_ADS_API_DOCUMENT"
         )
         return
     changes = find_changes(known_facts(), now)
     if not changes:
-        yield Finding("API", Outcome.OK, f"{settings.api_document} is as this version knows it")
+        yield Finding.ok("API", f"{settings.api_document} is as this version knows it")
         return
     many = f"{len(changes)} changes" if len(changes) > 1 else "one change"
     text = f"{many} since this version was made: " + "; ".join(_first(render_changes(changes)))
-    yield Finding(
+    yield Finding.problem(
         "API",
-        Outcome.PROBLEM,
         text,
         "spotify-ads api changes lists them; a newer version may know them: pip install -U spotify-ads-async",
     )
