@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
-__all__ = ["printable", "printable_json"]
+__all__ = ["name_of", "printable", "printable_json"]
 
 # Control characters (C0 without tab and line feed, DEL, C1) and those that turn the direction of writing or are
 # invisible.
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
 )
+
+
+def name_of(path: Path) -> str:
+    r"""A file's name as text, with bytes that are none written out, as ``\xff``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def printable(text: str) -> str:

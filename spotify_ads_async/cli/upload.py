@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from spotify_ads_async.cli.options import AdAccount, OutputForm, needed
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.progress import doing, uploading
 from spotify_ads_async.cli.run import DONE, FAILED, in_words, run, say, usage_error
+from spotify_ads_async.cli.text import name_of
 from spotify_ads_async.errors import SpotifyAdsError
 from spotify_ads_async.models import AudienceStatus
 
@@ -56,9 +58,7 @@ def upload(
     output: OutputForm = Output.TABLE,
 ) -> None:
     """Upload media files, whole or in sections; the same command goes on after an interruption."""
-    require_distinct(files)
-    if name is not None and len(files) > 1:
-        usage_error("--name is for one file")
+    require_distinct(files, name)
     if (replace is not None or skip_invalid or encoding is not None) and not audience:
         usage_error("--replace, --skip-invalid and --encoding are for lists: add --audience")
     account = needed(ad_account)
@@ -79,12 +79,14 @@ def upload(
         run(lambda: upload_media(files, name, wait, account, output))
 
 
-def require_distinct(files: list[Path]) -> None:
-    """Refuse a file that is named twice: it would become two assets."""
-    twice = next(
-        (file for number, file in enumerate(files) if file.resolve() in {one.resolve() for one in files[:number]}), None
-    )
-    if twice is not None:
+def require_distinct(files: list[Path], name: str | None) -> None:
+    """Refuse a file that is named twice, as it would become two assets, and a name that is empty or for several."""
+    if len(files) > 1 and name is not None:
+        usage_error("--name is for one file")
+    if name is not None and not name.strip():
+        usage_error("--name is empty: leave it out for the file's name")
+    if repeated := [file for file, count in Counter(one.resolve() for one in files).items() if count > 1]:
+        twice = next(one for one in files if one.resolve() == repeated[0])
         usage_error(f"{twice} is named twice: each file is uploaded once")
 
 
@@ -105,7 +107,13 @@ async def upload_media(files: list[Path], name: str | None, wait: float, ad_acco
                     say(f"{file}: {in_words(error)}")
                     continue
                 rows.write(
-                    {"file": str(file), "id": done.id, "status": done.status, "size": done.size, "sha256": done.sha256}
+                    {
+                        "file": name_of(file),
+                        "id": done.id,
+                        "status": done.status,
+                        "size": done.size,
+                        "sha256": done.sha256,
+                    }
                 )
     return FAILED if failed else None
 
@@ -137,7 +145,7 @@ async def upload_list(
             facts = msgspec.structs.asdict(done)
             rows.write(
                 {
-                    "file": str(files[0]),
+                    "file": name_of(files[0]),
                     "id": done.id,
                     "status": done.status,
                     **{one: facts[one] for one in _LIST_COLUMNS[3:]},

@@ -20,6 +20,7 @@ import anyio
 from yarl import URL
 
 from spotify_ads_async.core.retry import RetryPolicy, backoff
+from spotify_ads_async.core.unpacking import PackingError, Unpacking
 from spotify_ads_async.errors import (
     ConfigurationError,
     ConnectionFailed,
@@ -142,13 +143,20 @@ class Storage:
     async def _pieces(self, url: URL, fetch: _Fetch) -> AsyncGenerator[bytes]:
         """What one exchange brings that did not come before."""
         try:
-            async with self._client.get(url, headers=fetch.headers(), allow_redirects=False) as response:
+            async with self._client.get(
+                url, headers=fetch.headers(), allow_redirects=False, auto_decompress=False
+            ) as response:
                 _judge(response, fetch.received)
-                fetch.begin(response)
+                unpacking = Unpacking(response.headers.get("Content-Encoding", ""))
+                fetch.begin(response, packed=unpacking.packed)
                 async for piece in response.content.iter_any():
-                    new = fetch.take(piece)
-                    if new:
-                        yield new
+                    for part in unpacking.feed(piece):
+                        new = fetch.take(part)
+                        if new:
+                            yield new
+                unpacking.end()
+        except PackingError as problem:
+            raise _BrokenError(f"the download broke after {fetch.received} bytes ({problem})") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             raise _BrokenError(f"the download broke after {fetch.received} bytes ({self._why(problem, url)})") from None
         fetch.end()
@@ -260,17 +268,16 @@ class _Fetch:
                 asked["If-Range"] = self._tag
         return asked
 
-    def begin(self, response: aiohttp.ClientResponse) -> None:
-        """Take an answer's head."""
+    def begin(self, response: aiohttp.ClientResponse, *, packed: bool) -> None:
+        """Take an answer's head; of one that is packed nobody knows how long it is."""
         if response.status == 416:
             self.done = self.total is not None and self.received >= self.total
             if not self.done:
                 raise self._changed()
             return
         tag, self._tag = self._tag, response.headers.get("ETag") or response.headers.get("Last-Modified") or self._tag
-        encoded = response.headers.get("Content-Encoding", "identity") != "identity"
-        self._ranged = not encoded
-        start, total = 0, None if encoded else response.content_length
+        self._ranged = not packed
+        start, total = 0, None if packed else response.content_length
         if response.status == 206:
             ranged = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
             start = int(ranged[1]) if ranged else self.received + 1

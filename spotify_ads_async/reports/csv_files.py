@@ -30,6 +30,9 @@ _KINDS: Sequence[tuple[bytes, str]] = (
     (codecs.BOM_UTF16_LE, "text in UTF-16"),
     (codecs.BOM_UTF16_BE, "text in UTF-16"),
 )
+_VALUE = r'(?:"(?:[^"]|"")*+"|[^",\r\n]*+)'
+_RECORD = re.compile(rf"{_VALUE}(?:,{_VALUE})*+\r?\n?")
+"""Python's parser takes a quotation mark amid a plain value for a part of it, in strict mode too."""
 _PAGE = re.compile(rb"<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 
 
@@ -86,6 +89,8 @@ class CsvFiles:
                 raise _invalid(
                     f"a row of the report has {len(row)} columns, and its header {width}: {_cut(','.join(row))}"
                 )
+            if row == self.header:
+                raise _invalid("the report's header comes again amid its rows: files may be joined that are not one")
         return rows
 
     def _take_header(self, line: bytes) -> bytes:
@@ -199,9 +204,12 @@ class Records:
                 if ended and not last:
                     return records, certain
                 raise self._wrong(str(problem)) from None
+            raw = text[certain : source.tell()]
+            if '"' in raw and not _RECORD.fullmatch(raw):
+                raise self._wrong("a quotation mark stands amid a value that is in none")
             if record:
                 records.append(record)
-            certain, self._line = source.tell(), first_line + reader.line_num
+            certain, self._line = certain + len(raw), first_line + reader.line_num
 
     def _wrong(self, what: str) -> InvalidAnswer:
         return _invalid(f"the report cannot be read: the row that begins at line {self._line} is no CSV ({what})")

@@ -103,7 +103,7 @@ class Assets(assets.Assets):
         wish = Wish(
             base_url=self._session.base_url,
             ad_account_id=self._ad_account_id,
-            name=name or source.name,
+            name=name or file.name,
             subtype=subtype,
             asset_id=into,
             file=file,

@@ -71,7 +71,9 @@ def inspect(path: Path, asset_type: AssetType | None) -> MediaFile:
     kind = asset_type or found
     if kind is None:
         raise AssertionError("checked above")
-    return MediaFile(name=path.name, size=about.st_size, changed_at=about.st_mtime_ns, sha256=digest, asset_type=kind)
+    # Names of files may hold bytes that are no text.
+    name = os.fsencode(path.name).decode("utf-8", "backslashreplace")
+    return MediaFile(name=name, size=about.st_size, changed_at=about.st_mtime_ns, sha256=digest, asset_type=kind)
 
 
 def _require(path: Path, size: int, found: AssetType | None, wanted: AssetType | None) -> None:

@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import tracemalloc
+import zlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -102,6 +103,7 @@ class Storage:
         self.ranges = ranges
         self.tag = tag
         self.modified: str | None = None
+        self.encoding: str | None = None
         self.content = CONTENT
         self.status = "READY"
         self.sent = 0
@@ -135,6 +137,7 @@ class Storage:
         head = f"HTTP/1.1 {206 if start else 200} OK\r\nContent-Length: {size - start}\r\n"
         head += f"Content-Range: bytes {start}-{size - 1}/{size}\r\n" if start else ""
         head += f"ETag: {self.tag}\r\n" if self.tag else ""
+        head += f"Content-Encoding: {self.encoding}\r\n" if self.encoding else ""
         head += f"Last-Modified: {self.modified}\r\n" if self.modified else ""
         end = start + self.breaks.pop(0) if self.breaks else size
         self.sent += min(end, size) - start
@@ -404,6 +407,11 @@ NOT_A_REPORT = {
         r"row that begins at line 2 is no CSV \(',' expected after",
     ),
     "a mark that nothing closes": (b'CAMPAIGN_NAME,SPEND\n"A,1\n' + b"B,2\n" * 300_000, "begins at line 2 is no CSV"),
+    "a mark amid a number": (
+        b'CAMPAIGN_NAME,SPEND\n"A, ""B""",1\nB,1"2\n',
+        r"line 3 is no CSV \(a quotation mark stands amid",
+    ),
+    "a header amid the rows": (b"CAMPAIGN_NAME,SPEND\nA,1\nCAMPAIGN_NAME,SPEND\nA,1\n", "header comes again amid"),
     "another encoding": ("CAMPAIGN_NAME,SPEND\nMüller,1\n".encode("cp1252"), r"not in UTF-8 \(byte 0xfc\)"),
     "UTF-16 with a mark": ("CAMPAIGN_NAME,SPEND\nA,1\n".encode("utf-16"), "is text in UTF-16"),
     "UTF-16 without one": ("CAMPAIGN_NAME,SPEND\nA,1\n".encode("utf-16-le"), "is text in UTF-16, or no text"),
@@ -436,6 +444,31 @@ async def test_what_is_no_report_is_said_and_never_saved(opened: list[object], t
             await report.collect()
     assert listed(tmp_path) == []
     assert len(str(caught.value)) < 400
+
+
+PACKED = gzip.compress(CONTENT[:40]) + gzip.compress(CONTENT[40:])
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
+async def test_a_compressed_file_is_read_to_its_end_or_not_at_all(
+    opened: list[object], tmp_path: Path, encoding: str
+) -> None:
+    whole = zlib.compress(CONTENT) if encoding == "deflate" else PACKED
+    async with RawServer() as server:
+        storage = Storage(server, [], ranges=False)
+        storage.encoding, storage.content = encoding, whole
+        report = ordered(server.base_url, opened)
+        if encoding == "br":
+            with pytest.raises(InvalidAnswer, match="packs the file as 'br', which was not asked for"):
+                await report.save(tmp_path / "report.csv")
+            return
+        file = await report.save(tmp_path / "report.csv")
+        assert await anyio.Path(file).read_bytes() == CONTENT
+        for end in (-1, -8, len(whole) * 2 // 3):
+            storage.content, storage.ids = whole[:end], [ACCOUNT]
+            with pytest.raises(ConnectionFailed, match="what came compressed was cut"):
+                await ordered(server.base_url, opened).save(tmp_path / "cut.csv")
+        assert listed(tmp_path) == [file]
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from spotify_ads_async import (
     InvalidRequest,
     RequestRejected,
 )
+from spotify_ads_async.cli.text import name_of
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.models import AssetCreate, AssetStatus, AssetSubtype, AssetType
 from spotify_ads_async.uploads import AssetFailed, UploadProgress
@@ -69,6 +70,14 @@ async def test_a_small_file_goes_whole_and_becomes_ready(server: Emulator, accou
     assert (await account.assets.get(done.id)).name == "Autumn spot"
     assert server.statistics().operations["uploadAsset"] == 1
     assert names(tmp_path) == ["spot.mp3"]
+
+
+@pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="names of files are text there")
+async def test_a_file_whose_name_is_no_text_is_uploaded(account: AdAccount, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"spot\xff.mp3")
+    await anyio.Path(path).write_bytes(b"ID3" + bytes(1000))
+    assert (await account.assets.upload(path)).asset.name == "spot\\xff.mp3"
+    assert name_of(path).endswith("spot\\xff.mp3")
 
 
 async def test_a_large_file_goes_in_sections(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
