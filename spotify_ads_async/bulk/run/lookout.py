@@ -28,8 +28,8 @@ __all__ = ["Lookout", "Offer"]
 _ROWS_AT_ONCE = 400
 _PARENTS_AT_ONCE = 50
 _SINGLY = 2
-_PAGES_AHEAD = 6
-_PAGES_LAID_BY = 4
+_PAGES_AHEAD = 10
+_PAGES_LAID_BY = 6
 _GROUPS_AT_ONCE = 2
 
 _Looked: TypeAlias = tuple[Sequence[int], Mapping[int, str] | None]
