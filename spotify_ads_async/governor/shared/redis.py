@@ -72,6 +72,7 @@ class RedisStore:
 
     def __init__(self, url: str | Secret, *, timeout: float) -> None:
         self._address = RedisAddress.read(url if isinstance(url, Secret) else Secret(url))
+        self._address.options()
         self.name = self._address.name
         self._timeout = timeout
         self._prefix = f"{{{self._address.namespace}}}:"
