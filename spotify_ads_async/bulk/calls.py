@@ -130,7 +130,7 @@ async def plan_changes(
         leave_out: rows to leave out, by number, place (``ads, row 4``), id or name.
 
     Raises:
-        BadChanges: rows are refused, with file, line or cell, column and reason.
+        BadChanges: there are no rows, or some are refused, with file, line or cell, column and reason.
         HiddenRowsFound: rows are hidden, and ``hidden`` is left out.
         FileExistsError: there is a file at ``plan``.
         SpotifyAdsError: the present state cannot be read.
@@ -176,7 +176,7 @@ async def plan_selection(
 
     Raises:
         BadExpression: a condition or a setting cannot be understood.
-        BadChanges: some of the selected entities cannot be changed so.
+        BadChanges: nothing is selected, or some of it cannot be changed so.
         FileExistsError: there is a file at ``plan``.
         SpotifyAdsError: the list cannot be walked.
     """

@@ -29,7 +29,7 @@ EXIT_CODES: Mapping[int, str] = {
     DONE: "done",
     FAILED: "some of it failed, or the server refused it",
     USAGE: "wrong usage, or something is missing, such as a file or a sign-in",
-    REFUSED: "refused before anything was sent, or an outcome is not known",
+    REFUSED: "refused before anything was sent, in conflict or of unknown outcome, whatever else failed",
     INTERRUPTED: "interrupted by Ctrl-C",
 }
 """What a command's exit code says."""

@@ -85,15 +85,10 @@ class Governor:
             )
         self.limits = checked_limits(limits)
         self.pace: Pace = pace
-        self._client_id, self._ip = client_id, ip
-        self._clock_resolution = clock_resolution
+        self._client_id, self._ip, self._clock_resolution = client_id, ip, clock_resolution
         self._listeners = Listeners()
-        self._scheduler = Scheduler(
-            clock=clock,
-            listeners=self._listeners,
-            longest_pause=min(longest_pause, _LONGEST_PAUSE_SECONDS),
-            counted_within=counted_within,
-        )
+        longest_pause = min(longest_pause, _LONGEST_PAUSE_SECONDS)
+        self._scheduler = Scheduler(clock, self._listeners, longest_pause, counted_within)
         self._adaptive = AdaptiveLimits(self._scheduler, auto=pace == "auto")
         timeout = max(1.0, lease_seconds(self.limits) / 4)
         opened = open_store(store, timeout=timeout) if isinstance(store, str | Secret) else store
@@ -167,12 +162,14 @@ class Governor:
 
     async def lift(self, *, limit: str | None = None, client_id: str | None = None) -> int:
         """End pauses by hand, of one limit or client ID where they are named; answers how many windows were paused."""
-        lifted = 0
+        windows = [
+            window
+            for (name, _, identity), window in self._windows.items()
+            if limit in {None, name} and client_id in {None, identity}
+        ]
         if self._claims is not None:
-            await self._claims.lift(limit, client_id)
-        for (name, _, identity), window in self._windows.items():
-            if limit in {None, name} and client_id in {None, identity}:
-                lifted += window.lift()
+            await self._claims.lift({window.key for window in windows})
+        lifted = sum([window.lift() for window in windows])
         self._scheduler.serve()
         return lifted
 

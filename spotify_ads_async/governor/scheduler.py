@@ -30,7 +30,7 @@ class Scheduler:
     """
 
     def __init__(
-        self, *, clock: Callable[[], float], listeners: Listeners, longest_pause: float, counted_within: float
+        self, clock: Callable[[], float], listeners: Listeners, longest_pause: float, counted_within: float
     ) -> None:
         self.clock, self.listeners = clock, listeners
         self.longest_pause, self.counted_within = longest_pause, counted_within

@@ -188,16 +188,26 @@ async def test_a_selection_and_settings(world: World) -> None:
     assert totals.fields == {"budget": len(wanted), "name": len(wanted)}
 
 
-async def test_a_selection_that_cannot_be_changed_so(world: World) -> None:
-    with pytest.raises(bulk.BadChanges, match="is not set, so it cannot become"):
+@pytest.mark.parametrize(
+    ("where", "reason"),
+    [([], "is not set, so it cannot become"), (["name=Nobody's"], "name=Nobody's: there is nothing to change")],
+)
+async def test_a_selection_that_cannot_be_changed_so(world: World, where: list[str], reason: str) -> None:
+    with pytest.raises(bulk.BadChanges, match=reason):
         await bulk.plan_selection(
             world.ads,
             world.server.ad_account_id,
             bulk.ENTITIES["ad sets"],
             world.folder / "x.plan",
+            where=where,
             settings=["base_rate_micro_amount=+10%"],
         )
     assert not (world.folder / "x.plan").exists()
+
+
+async def test_a_file_without_rows_makes_no_plan(world: World) -> None:
+    problem = await refused(world, world.write("changes.csv", ["ad_set_id", "name"], []), skip_bad_rows=True)
+    assert str(problem).endswith("changes.csv: there is nothing to change")
 
 
 async def test_what_others_changed_since_the_export_is_a_conflict(world: World) -> None:

@@ -110,7 +110,8 @@ async def plan_changes(ads: AdsClient, reader: ChangesReader, source: Source, he
     """Make the plan at ``path`` from changes of one kind.
 
     Raises:
-        BadChanges: rows are refused, and ``skip_bad_rows`` was not asked for; or the file as a whole cannot be read.
+        BadChanges: rows are refused, and ``skip_bad_rows`` was not asked for; or there are none; or the file as a whole
+            cannot be read.
         FileExistsError: there is a file at ``path``.
         SpotifyAdsError: the present state cannot be read.
     """
@@ -133,7 +134,7 @@ async def plan_selection(
     """Make the plan at ``path`` for every entity that satisfies all conditions.
 
     Raises:
-        BadChanges: some of them cannot be changed so, and ``skip_bad_rows`` was not asked for.
+        BadChanges: some of them cannot be changed so, and ``skip_bad_rows`` was not asked for; or there are none.
         FileExistsError: there is a file at ``path``.
         SpotifyAdsError: the list cannot be walked.
     """
@@ -178,7 +179,7 @@ class _Planning:
         self._problems: list[Problem] = []
         self._problem_count = 0
         self._fatal = False
-        self._selected = 0
+        self._rows = 0
         self._doubtful: list[Problem] = []
         self._place: Callable[[int, str], str] = _nowhere
         self._repeated = 0
@@ -203,6 +204,10 @@ class _Planning:
 
         ``with_doubts`` names the cells that cannot be read as well, as nothing is read for them.
         """
+        if not self._rows:
+            raise BadChanges(
+                [Problem(file=self._source.shown, line=0, reason="there is nothing to change", fatal=True)]
+            )
         if self._fatal or (self._problem_count and not self._source.skip_bad_rows):
             told = [*self._problems, *(self._doubtful if with_doubts else [])]
             count = self._problem_count + (len(self._doubtful) if with_doubts else 0)
@@ -224,6 +229,7 @@ class _Planning:
                 self._source.left_out and self._source.left_out.has(row.line, self._place(row.line, ""), row.entity_id)
             ):
                 return
+            self._rows += 1
             if isinstance(row, Change):
                 self._doubt(row)
                 problem = plan.planning.add_change(row)
@@ -351,7 +357,7 @@ class _Planning:
                 for text in map(state_of, items):
                     state: dict[str, Any] = msgspec.json.decode(text)
                     if all(condition.holds(state) for condition in selection.conditions):
-                        self._selected += 1
+                        self._rows += 1
                         plan.planning.decide([self._told(self._chosen(plan, selection, text, state))])
 
         await self._products.learn(items)
@@ -362,7 +368,7 @@ class _Planning:
         entity_id, name = str(state["id"]), str(state.get("name") or "")
         values = new_values(selection.settings, state, self._decider.currency or currency_in(state))
         if isinstance(values, Refusal):
-            row = plan.planning.number(Change(line=self._selected, entity_id=entity_id, values={}))
+            row = plan.planning.number(Change(line=self._rows, entity_id=entity_id, values={}))
             return Decided(row=row, effect=values, name=name)
-        row = plan.planning.number(Change(line=self._selected, entity_id=entity_id, values=values))
+        row = plan.planning.number(Change(line=self._rows, entity_id=entity_id, values=values))
         return self._decider.decide(row, text, state)

@@ -6,18 +6,16 @@ Validated, their errors brought back to the rows, and published at the version t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import anyio
 import msgspec
 
-from spotify_ads_async.bulk.plan.effects import Conflict, Settled, settle
-from spotify_ads_async.bulk.plan.state import edits_between, leaf, state_of, writable
+from spotify_ads_async.bulk.plan.state import state_of
 from spotify_ads_async.bulk.present import Found, read_present
-from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, RowWork, StepOutcome, StepState
+from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, StepOutcome, StepState
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, campaign_drafts
 from spotify_ads_async.bulk.run.options import Options
-from spotify_ads_async.bulk.run.outcomes import surprises
+from spotify_ads_async.bulk.run.published import Present, conflicts_since, published, read_back
 from spotify_ads_async.bulk.run.writer import RunControl, Tell
 from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign, StagedRow
 from spotify_ads_async.bulk.store.journal import Journal
@@ -173,37 +171,30 @@ class Publisher:
             await self._conclude(campaign, CampaignState.PUBLISHED, await self._compared(rows), tell)
         return True
 
-    async def _works(self, rows: Sequence[StagedRow]) -> dict[str, RowWork]:
+    async def _present(self, rows: Sequence[StagedRow]) -> list[Present]:
+        """The rows of a campaign with the live entities that they are about, nothing of one that is gone.
+
+        Raises:
+            SpotifyAdsError: they cannot be read.
+        """
         works = await self._journal.read(lambda plan: plan.work([row.step.row for row in rows]))
-        return {work.entity_id: work for work in works}
+        by_id = {work.entity_id: work for work in works}
+        present: list[Present] = []
+
+        async def take(found: Sequence[Found]) -> None:
+            for entity_id, answer in found:
+                present.append((by_id[entity_id], msgspec.json.decode(state_of(answer)) if answer else {}))
+
+        await read_present(self._ads, self._entity, self._header.ad_account_id, list(by_id), take)
+        return present
 
     async def _is_changed(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> bool:
         """Hold a campaign back of which somebody changed a live entity since it was staged.
 
         Publishing would undo that.
         """
-        works = await self._works(rows)
-        conflicts: dict[int, list[Conflict]] = {}
-
-        async def take(found: Sequence[Found]) -> None:
-            for entity_id, answer in found:
-                work = works[entity_id]
-                now: dict[str, Any] = {} if answer is None else msgspec.json.decode(state_of(answer))
-                edits = edits_between(writable(self._entity, work.state), writable(self._entity, now))
-                changed = [
-                    Conflict(
-                        field=edit.name,
-                        planned=_known(edit.before),
-                        found=_known(edit.after),
-                        wanted=leaf(work.after, edit.path),
-                    )
-                    for edit in edits
-                ]
-                if changed:
-                    conflicts[work.number] = changed
-
         try:
-            await read_present(self._ads, self._entity, self._header.ad_account_id, list(works), take)
+            conflicts = conflicts_since(self._entity, await self._present(rows))
         except SpotifyAdsError as problem:
             await self._conclude(campaign, CampaignState.OPEN, _all(rows, f"not published: {problem}"), tell)
             return True
@@ -227,32 +218,13 @@ class Publisher:
 
     async def _compared(self, rows: Sequence[StagedRow]) -> dict[int, StepOutcome]:
         """What publishing made of live entities, against what was staged."""
-        works = await self._works(rows)
         ended = _all(rows, "", StepState.DONE)
-
-        async def take(found: Sequence[Found]) -> None:
-            for entity_id, answer in found:
-                if answer is None:
-                    continue
-                work = works[entity_id]
-                now: dict[str, Any] = msgspec.json.decode(state_of(answer))
-                unexpected = surprises(self._entity, work.state, work.after, now)
-                outcome = StepOutcome(
-                    state=StepState.DONE,
-                    found={name: now[name] for name in work.after if now.get(name) is not None},
-                    reason=(
-                        f"publishing changed more than the row said: {'; '.join(map(str, unexpected))}"
-                        if unexpected
-                        else ""
-                    ),
-                    surprises=tuple(map(str, unexpected)),
-                )
-                ended[work.number] = outcome
-                if unexpected:
-                    self._control.surprised(work, outcome)
-
         try:
-            await read_present(self._ads, self._entity, self._header.ad_account_id, list(works), take)
+            for work, state in await self._present(rows):
+                if state:
+                    ended[work.number] = outcome = published(self._entity, work, state)
+                    if outcome.surprises:
+                        self._control.surprised(work, outcome)
         except SpotifyAdsError as problem:
             self._control.stop(f"what publishing made of the campaign could not be read: {problem}")
         self._proven = True
@@ -276,7 +248,7 @@ class Publisher:
                     lambda plan: plan.drafts.conclude(campaign.id, CampaignState.VALID, campaign.version)
                 )
                 return False
-            ended = await self._live(rows)
+            ended = {work.number: read_back(work, state) for work, state in await self._present(rows)}
         except SpotifyAdsError as problem:
             # It stays "publishing", so the next run reads back again.
             reason = f"whether it was published could not be read back: {problem}"
@@ -284,27 +256,6 @@ class Publisher:
             return True
         await self._conclude(campaign, CampaignState.PUBLISHED, ended, tell)
         return True
-
-    async def _live(self, rows: Sequence[StagedRow]) -> dict[int, StepOutcome]:
-        works = await self._works(rows)
-        ended: dict[int, StepOutcome] = {}
-
-        async def take(found: Sequence[Found]) -> None:
-            for entity_id, answer in found:
-                work = works[entity_id]
-                state: dict[str, Any] = {} if answer is None else msgspec.json.decode(state_of(answer))
-                if settle(state, work.before, work.after) is Settled.DONE:
-                    found_now = {name: state[name] for name in work.after if name in state}
-                    ended[work.number] = StepOutcome(state=StepState.DONE, found=found_now)
-                else:
-                    reason = (
-                        "the draft is gone, and its values are not live: somebody deleted it, or changed the values"
-                        " since"
-                    )
-                    ended[work.number] = StepOutcome(state=StepState.FAILED, reason=reason)
-
-        await read_present(self._ads, self._entity, self._header.ad_account_id, list(works), take)
-        return ended
 
     async def _conclude(
         self,
@@ -352,7 +303,3 @@ def errors_by_row(
         else:
             others.append(f"{kind} {entity_id}: {message}")
     return {row: "; ".join(messages) for row, messages in reasons.items()}, "; ".join(others)
-
-
-def _known(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    return None if value is msgspec.UNSET else value

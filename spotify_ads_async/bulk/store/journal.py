@@ -49,6 +49,7 @@ class Journal(Generic[PlanT]):
 
     def __init__(self, plan: PlanT) -> None:
         self._plan = plan
+        self.path = plan.path
         self._turn = anyio.Lock()
         self._pending: list[_Entry[PlanT]] = []
         self._limiter = anyio.CapacityLimiter(1)

@@ -7,6 +7,7 @@ import contextlib
 import contextvars
 import logging
 import math
+from collections.abc import Collection
 from typing import Literal
 
 from spotify_ads_async.errors import StoreUnavailable
@@ -55,10 +56,10 @@ class Claims:
         """Seconds since the store was last heard of, None while it answers."""
         return None if self._away_since is None else self._now() - self._away_since
 
-    async def lift(self, limit: str | None, client_id: str | None) -> None:
-        """End pauses by hand in the store, if it answers: other processes hear of it there."""
+    async def lift(self, keys: Collection[str]) -> None:
+        """End pauses of these windows by hand in the store, if it answers: other processes hear of it there."""
         with contextlib.suppress(StoreUnavailable):
-            await lift_pauses(self.store, limit=limit, identity=client_id)
+            await lift_pauses(self.store, keys=keys)
         self._conversation.ask_soon()
         self._wake.set()
 
@@ -66,13 +67,14 @@ class Claims:
         """Tell the store the rest, and end."""
         self._closing = True
         task = self._task
-        if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
-            return
-        self._wake.set()
-        _, late = await asyncio.wait([task], timeout=2 * _GOODBYE_SECONDS)
-        if late:  # the store does not answer
-            task.cancel()
-            await asyncio.wait([task])
+        if task is None or task.done():
+            await self._leave_store()
+        elif task.get_loop() is asyncio.get_running_loop():
+            self._wake.set()
+            _, late = await asyncio.wait([task], timeout=2 * _GOODBYE_SECONDS)
+            if late:  # the store does not answer
+                task.cancel()
+                await asyncio.wait([task])
 
     def _starved(self, request: PendingRequest) -> Exception | None:
         """A request has to wait: see to it that the store is asked. Answers why it need not wait."""
@@ -168,6 +170,9 @@ class Claims:
             async with asyncio.timeout(_GOODBYE_SECONDS):
                 if said.exchange.windows and self._away_since is None:
                     await self.store.exchange(said.exchange)
+        await self._leave_store()
+
+    async def _leave_store(self) -> None:
         with contextlib.suppress(StoreUnavailable, TimeoutError, OSError):
             async with asyncio.timeout(_GOODBYE_SECONDS):
                 await self.store.aclose()

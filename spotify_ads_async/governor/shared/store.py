@@ -7,6 +7,7 @@ the way of the message, so whatever is due becomes due a little later than it co
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Protocol
 
 import msgspec
@@ -159,13 +160,16 @@ class Store(Protocol):
         ...
 
 
-async def lift_pauses(store: Store, *, limit: str | None = None, identity: str | None = None) -> list[KeptWindow]:
-    """End pauses by hand, of one limit or one owner where they are named; answers the windows that were paused."""
+async def lift_pauses(
+    store: Store, *, limit: str | None = None, identity: str | None = None, keys: Collection[str] | None = None
+) -> list[KeptWindow]:
+    """End pauses by hand, of one limit, one owner or some keys where they are named; answers what was paused."""
     paused: list[KeptWindow] = []
     reports: list[WindowReport] = []
     for one in await store.look():
         name, _, _, owner = one.key.split("|", 3)
-        if one.state.paused > one.now and limit in {None, name} and identity in {None, owner}:
+        named = limit in {None, name} and identity in {None, owner} and (keys is None or one.key in keys)
+        if named and one.state.paused > one.now:
             paused.append(one)
             state = one.state
             report = WindowReport(key=one.key, capacity=state.capacity, cycle=state.cycle, owner=Owner(), lift=True)
