@@ -92,7 +92,7 @@ class RedisAddress(msgspec.Struct, frozen=True):
 
         After it others that it needs.
         """
-        options = {**self.options(), "socket_timeout": None, "retry": Retry(NoBackoff(), 0)}
+        options: dict[str, Any] = {**self.options(), "socket_timeout": None, "retry": Retry(NoBackoff(), 0)}
         if self.kind:
             for unused in ("host", "port"):
                 options.pop(unused, None)
