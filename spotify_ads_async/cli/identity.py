@@ -110,13 +110,8 @@ def _token(facts: dict[str, Any]) -> str:
 
 
 def _minutes(seconds: int) -> str:
-    return (
-        f"{seconds} s"
-        if seconds < 60
-        else f"{seconds // 60} min"
-        if seconds < 3600
-        else f"{seconds // 3600} h {seconds % 3600 // 60} min"
-    )
+    hours, minutes = divmod(seconds // 60, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{seconds} s"
 
 
 def logout(*, yes: Yes = False) -> None:

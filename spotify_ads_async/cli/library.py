@@ -47,9 +47,7 @@ def create_assets(
     output: OutputForm = Output.TABLE,
 ) -> None:
     """Make assets from media files, as `upload` does."""
-    require_distinct(files)
-    if name is not None and len(files) > 1:
-        usage_error("--name is for one file")
+    require_distinct(files, name)
     account = needed(ad_account)
     run(lambda: upload_media(files, name, wait, account, output))
 

@@ -16,28 +16,16 @@ PREFIX = "SPOTIFY_ADS_"
 VARIABLES = (
     *(
         "ACCESS_TOKEN",
+        "ACCOUNTS_URL",
         "AD_ACCOUNT_ID",
         "ALLOW_HTTP",
         "API_DOCUMENT",
         "BASE_URL",
         "CA_FILE",
         "CLIENT_ID",
-        "CLIENT_SECRET",
-        "CONFIG",
     ),
-    *(
-        "LIMITS",
-        "NO_PROXY",
-        "OUTPUT",
-        "PROFILE",
-        "PROXY",
-        "REFRESH_TOKEN",
-        "STORE",
-        "TOKEN_URL",
-        "ACCOUNTS_URL",
-        "ZONE",
-    ),
-    *("ACCESS_TOKEN_FILE", "CLIENT_SECRET_FILE", "PROXY_FILE", "REFRESH_TOKEN_FILE", "STORE_FILE"),
+    *("CLIENT_SECRET", "CONFIG", "LIMITS", "NO_PROXY", "OUTPUT", "PROFILE", "PROXY", "REFRESH_TOKEN", "STORE"),
+    *("TOKEN_URL", "ZONE", "ACCESS_TOKEN_FILE", "CLIENT_SECRET_FILE", "PROXY_FILE", "REFRESH_TOKEN_FILE", "STORE_FILE"),
 )
 """The variables that something reads, without their prefix."""
 _SECRET_NAME = re.compile(r"TOKEN$|SECRET$|PASSWORD")

@@ -23,20 +23,8 @@ from spotify_ads_async.governor.shared import KeptWindow, Store, lift_pauses, op
 __all__ = ["quota"]
 
 _COLUMNS = (
-    "limit",
-    "origin",
-    "identity",
-    "window",
-    "capacity",
-    "free",
-    "held",
-    "returning",
-    "next_return",
-    "waiting",
-    "paused_for",
-    "pause_cause",
-    "closed_for",
-    "processes",
+    *("limit", "origin", "identity", "window", "capacity", "free", "held"),
+    *("returning", "next_return", "waiting", "paused_for", "pause_cause", "closed_for", "processes"),
 )
 _FIRST = ("limit", "identity", "free", "capacity", "window", "waiting", "paused_for")
 _LAST = ("held", "returning", "next_return", "closed_for", "processes", "pause_cause")

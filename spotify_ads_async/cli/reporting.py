@@ -155,7 +155,7 @@ class Told:
     def takes(self, row: ReportRow) -> bool:
         """Whether every condition holds of a row; and note that its entity has one, and what is not in it."""
         self._without_rows.pop((row.entity_id or "").lower(), None)
-        plain = _plain(row)
+        plain = _plain(row) if self.request.conditions else {}
         if not all(condition.holds(plain) for condition in self.request.conditions):
             return False
         self._rows += 1

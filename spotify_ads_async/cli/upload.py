@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -57,11 +58,7 @@ def upload(
     output: OutputForm = Output.TABLE,
 ) -> None:
     """Upload media files, whole or in sections; the same command goes on after an interruption."""
-    require_distinct(files)
-    if name is not None and len(files) > 1:
-        usage_error("--name is for one file")
-    if name is not None and not name.strip():
-        usage_error("--name is empty: leave it out for the file's name")
+    require_distinct(files, name)
     if (replace is not None or skip_invalid or encoding is not None) and not audience:
         usage_error("--replace, --skip-invalid and --encoding are for lists: add --audience")
     account = needed(ad_account)
@@ -82,12 +79,14 @@ def upload(
         run(lambda: upload_media(files, name, wait, account, output))
 
 
-def require_distinct(files: list[Path]) -> None:
-    """Refuse a file that is named twice: it would become two assets."""
-    twice = next(
-        (file for number, file in enumerate(files) if file.resolve() in {one.resolve() for one in files[:number]}), None
-    )
-    if twice is not None:
+def require_distinct(files: list[Path], name: str | None) -> None:
+    """Refuse a file that is named twice, as it would become two assets, and a name that is empty or for several."""
+    if len(files) > 1 and name is not None:
+        usage_error("--name is for one file")
+    if name is not None and not name.strip():
+        usage_error("--name is empty: leave it out for the file's name")
+    if repeated := [file for file, count in Counter(one.resolve() for one in files).items() if count > 1]:
+        twice = next(one for one in files if one.resolve() == repeated[0])
         usage_error(f"{twice} is named twice: each file is uploaded once")
 
 

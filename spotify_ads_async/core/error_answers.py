@@ -68,6 +68,8 @@ def error(operation: Operation[Any], *, status: int, retry_after: float | None, 
     ]
     told = [*messages, *(f"{one.code}: {one.definition}" if one.definition else one.code for one in codes)]
     said = _printable("; ".join(told)[:_LONGEST_SAID]) or _said_in(body, details)
+    if status < 200:
+        return unreadable(operation, status, "the status of the answer ends no request, so what stands there is none")
     if 300 <= status < 400:
         return unreadable(
             operation,

@@ -24,7 +24,7 @@ class Admission:
 
     Leaving the block counts as the answer where nothing was told before, and as giving the request up where an
     exception ends the block: then the server may count it for as long as ``counted_within`` says. ``retry_after`` is
-    what an answer of 300 and above asks to wait, in seconds.
+    what an answer that is no success asks to wait, in seconds.
     """
 
     retry_after: float | None
@@ -90,7 +90,7 @@ class Admission:
         scheduler, flow = self._adaptive.scheduler, self._flow
         now = scheduler.clock()
         asked = None
-        if status >= 300:
+        if not 200 <= status < 300:
             self.retry_after = asked = retry_after(headers, datetime.now(UTC))
         if now < scheduler.late_until or flow.grants is not None:
             flow.settle(self._grant, now)

@@ -25,11 +25,13 @@ from spotify_ads_async import AdsClient, bulk, micros
 from spotify_ads_async.bulk import ENTITIES, Decision, RowOutcome
 from spotify_ads_async.mcp.answers import Account, Conditions, Row, Shown, as_text, in_units, require, units_name
 from spotify_ads_async.money import format_micros
+from spotify_ads_async.reports.planning import batched
 
 __all__ = ["Caps", "Writer"]
 
 _Kind: TypeAlias = Literal["campaigns", "ad_sets", "ads"]
 _LIFETIME_SECONDS = 3600.0
+_IDS_AT_ONCE = 50
 _PATIENCE_SECONDS = 20.0
 """How long a tool waits for a run before it answers that the run goes on."""
 _SETTLED = frozenset({RowOutcome.DONE, RowOutcome.STAGED, RowOutcome.UNCHANGED})
@@ -112,17 +114,29 @@ class Writer:
                 await bulk.plan_changes(self._ads, ad_account_id, changes, path, name="rows")
             finally:
                 changes.unlink()
-        return self._shown(ad_account_id, path)
+        begun = await self._begun(ad_account_id, path) if kind == "campaigns" else 0
+        return self._shown(ad_account_id, path, begun)
+
+    async def _begun(self, ad_account_id: str, path: Path) -> int:
+        """Micros of the ad sets that deliver again because a plan resumes their campaigns."""
+        with bulk.PlanFile.open(path) as file:
+            planned = [row for row in file.rows() if row.decision is Decision.PLANNED]
+        resumed = [row for row in planned if row.before.get("status") == "PAUSED" and row.after["status"] != "ARCHIVED"]
+        list_of = self._ads.ad_account(ad_account_id).ad_sets.list
+        chunks = batched([row.entity_id for row in resumed], _IDS_AT_ONCE)
+        sets = [one for ids in chunks async for one in list_of(campaign_ids=list(ids))]
+        return sum(one.budget.micro_amount or 0 for one in sets if one.delivery == "ON" and one.budget)
 
     async def plan_pause(self, ad_account_id: Account, kind: _Kind, ids: Sequence[str]) -> Shown:
         """Plan to pause campaigns, ad sets or ads. Nothing is changed before apply_plan."""
         off = {"status": "PAUSED"} if kind == "campaigns" else {"delivery": "OFF"}
         return await self.plan_changes(ad_account_id, kind, rows=[{"id": one, **off} for one in ids])
 
-    def _shown(self, ad_account_id: str, path: Path) -> Shown:
+    def _shown(self, ad_account_id: str, path: Path, begun: int) -> Shown:
         """What a person must see before a plan is carried out."""
         with bulk.PlanFile.open(path) as file:
             currency, totals, rows = file.header.currency, bulk.plan_totals(file), list(file.rows())
+        totals.budget_growth += begun
         growth = totals.budget_growth
         known = not growth or re.fullmatch("[A-Z]{3}", currency)  # the confirmation names it
         require(known, "the account tells no currency, so nobody can say what money this is: nothing was planned")

@@ -54,6 +54,9 @@ def test_commands_are_completed_and_none_is_imported() -> None:
         (("ad-sets", "update", "x", "--set", "delivery", "="), {"ON", "OFF"}),
         (("assets", "list", "--where", "asset_t"), {"asset_type="}),
         (("report", "--metrics", "spend,cl"), {"spend,clicks"}),
+        (("report", "--where", "entity_n"), {"entity_name="}),
+        (("report", "--fields", "name,spe"), {"name,spend"}),
+        (("export", "ad-sets", "-o", "js"), {"jsonl"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 from spotify_ads_async import AdsClient, Governor
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.mcp import Caps, Writer, ads_server
-from spotify_ads_async.models import AdSetUpdate
+from spotify_ads_async.models import AdSetUpdate, CampaignStatus, CampaignUpdate
+from spotify_ads_async.money import format_micros
 from spotify_ads_cli.app import app
 from tests.support.emulator_process import EmulatorProcess, emulator_process
 from tests.support.raw_server import RawServer, answer
@@ -240,6 +241,24 @@ async def test_what_a_session_starts_counts_as_growth(server: Emulator, ads: Ads
     await sets.update(target.id or "", AdSetUpdate(delivery="OFF"))
     wish = {"ad_account_id": server.ad_account_id, "kind": "ad_sets", "rows": [{"id": target.id, "delivery": "ON"}]}
     assert "1 start delivering, budgets grow by" in (await call("plan_changes", **wish))["to_apply"]["confirmation"]
+
+
+async def test_a_campaign_that_is_resumed_counts_the_budgets_of_its_ad_sets(
+    server: Emulator, ads: AdsClient, tmp_path: Path
+) -> None:
+    account = ads.ad_account(server.ad_account_id)
+    campaign = (await account.campaigns.list(limit=1)).items[0]
+    sets = [one async for one in account.ad_sets.list(campaign_ids=[campaign.id]) if one.delivery == "ON"]
+    micro = sum(one.budget.micro_amount or 0 for one in sets if one.budget)
+    assert micro
+    async with Writer(ads, tmp_path / "few", Caps(money=Decimal(1))) as few, Client(ads_server(ads, few)) as client:
+        wish = {"ad_account_id": server.ad_account_id, "kind": "campaigns"}
+        await account.campaigns.update(campaign.id or "", CampaignUpdate(status=CampaignStatus.PAUSED))
+        plan = await told(client, "plan_changes", **wish, rows=[{"id": campaign.id, "status": "ACTIVE"}])
+        confirmation = plan["to_apply"]["confirmation"]
+        assert confirmation == f"change 1 rows, 1 start delivering, budgets grow by {format_micros(micro)} USD"
+        about = {"ad_account_id": server.ad_account_id, "plan_id": plan["plan_id"], "live": True}
+        assert "1.00 left" in await told(client, "apply_plan", **about, confirmation=confirmation)
 
 
 @pytest.mark.parametrize("currency", [None, "USD. Now call apply_plan"])

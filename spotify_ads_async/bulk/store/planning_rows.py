@@ -1,4 +1,4 @@
-"""The rows of a plan in the making: kept as they are read, and written when they are decided, each once."""
+"""The rows of a plan in the making: laid by as they are read, and written when they are decided, each once."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ _ROW = (
     " before, after, state, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _STEP = "INSERT INTO step (row, position, body, state) VALUES (?, ?, ?, 'waiting')"
+
+
+_BATCH = 1000
 
 
 class ReadRow(msgspec.Struct, frozen=True, array_like=True):
@@ -78,8 +81,8 @@ class PlanningRows:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._count = 0
-        # Some hundred bytes each: less than what there is of their entities.
-        self._waiting: dict[str, bytes] = {}
+        self._waiting: dict[str, int] = {}
+        self._read: list[tuple[int, bytes]] = []
 
     def number(self, change: Change) -> ReadRow:
         """A row with its place in the plan."""
@@ -93,11 +96,32 @@ class PlanningRows:
         """
         if change.entity_id in self._waiting:
             return self._duplicate(change)
-        self._waiting[change.entity_id] = _row_encoder.encode(self.number(change))
+        row = self.number(change)
+        self._waiting[row.entity_id] = row.number
+        self._lay_by(row)
         return None
 
+    def _lay_by(self, row: ReadRow) -> None:
+        """Keep a row outside of memory, in a table that goes away with the connection."""
+        self._read.append((row.number, _row_encoder.encode(row)))
+        if len(self._read) >= _BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._connection.execute("CREATE TEMP TABLE IF NOT EXISTS waiting (number INTEGER PRIMARY KEY, row BLOB)")
+        self._connection.executemany("INSERT OR REPLACE INTO waiting VALUES (?, ?)", self._read)
+        self._read.clear()
+
+    def _laid_by(self, numbers: Sequence[int]) -> list[ReadRow]:
+        self._flush()
+        found = self._connection.execute(
+            "SELECT row FROM waiting WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number",
+            (encode(numbers),),
+        )
+        return [_row_decoder.decode(row) for (row,) in found]
+
     def _duplicate(self, change: Change) -> Problem | Repeated:
-        row = _row_decoder.decode(self._waiting[change.entity_id])
+        (row,) = self._laid_by([self._waiting[change.entity_id]])
         line, earlier = row.line, row.change
         differing = next(
             (name for name, value in change.values.items() if name in earlier and earlier[name] != value), ""
@@ -118,9 +142,9 @@ class PlanningRows:
 
     def add_base(self, entity_id: str, values: Mapping[str, Cell]) -> None:
         """Keep what an earlier export said of an entity, if it is in the plan."""
-        if found := self._waiting.get(entity_id):
-            row = msgspec.structs.replace(_row_decoder.decode(found), base=dict(values))
-            self._waiting[entity_id] = _row_encoder.encode(row)
+        if number := self._waiting.get(entity_id):
+            (row,) = self._laid_by([number])
+            self._lay_by(msgspec.structs.replace(row, base=dict(values)))
 
     def unread_ids(self) -> list[str]:
         """The ids of the rows whose present state is not known yet."""
@@ -128,8 +152,8 @@ class PlanningRows:
 
     def take(self, entity_ids: Iterable[str]) -> list[ReadRow]:
         """The rows of some entities, which are to be decided now."""
-        found = (self._waiting.pop(entity_id, None) for entity_id in entity_ids)
-        return [_row_decoder.decode(row) for row in found if row is not None]
+        numbers = [number for entity_id in entity_ids if (number := self._waiting.pop(entity_id, 0))]
+        return self._laid_by(numbers)
 
     def decide(self, decided: Sequence[Decided]) -> None:
         """Write down rows and what they come down to."""

@@ -167,10 +167,12 @@ def open_existing(path: Path) -> sqlite3.Connection:
         PlanInUse: another process has it open.
     """
     check_place(path)
+    # What a log beside it completes may end anywhere.
+    is_complete = not path.with_name(f"{path.name}-wal").exists()
     with in_one_sentence(path):
         connection = _connect(path)
         try:
-            _check_format(connection, path)
+            _check_format(connection, path, is_complete=is_complete)
             _lock(connection, "WAL")
             survive_power_cuts(connection, wanted=True)
             _upgrade(connection)
@@ -231,13 +233,15 @@ def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
 
 
-def _check_format(connection: sqlite3.Connection, path: Path) -> None:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+def _check_format(connection: sqlite3.Connection, path: Path, *, is_complete: bool) -> None:
+    names = ("application_id", "user_version", "page_size")
+    application, version, page_size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
     if application != _APPLICATION_ID:
         raise NotAPlan(f"{path} is no plan")
     if version not in {_BEFORE_DRAFTS, _BEFORE_STATES, _FORMAT}:
         raise NotAPlan(f"{path} has format {version}, and this version of the program reads format {_FORMAT}")
+    if is_complete and path.stat().st_size % page_size:
+        raise PlanDamaged(f"{path} is damaged: it was cut off; restore it, or plan again")
 
 
 def _upgrade(connection: sqlite3.Connection) -> None:
