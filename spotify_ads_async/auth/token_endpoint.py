@@ -33,6 +33,7 @@ FINAL_CODES = frozenset({"invalid_grant", "invalid_client", "unauthorized_client
 """OAuth's codes after which asking again with the same credentials cannot help."""
 
 _USUAL_LIFETIME = 3600.0
+_LONGEST_LIFETIME = 1e9
 _ATTEMPTS = 3
 _TIMEOUT = aiohttp.ClientTimeout(total=15.0)
 _LARGEST_ANSWER = 64 * 1024
@@ -131,6 +132,8 @@ def _outcome(status: int, body: bytes) -> TokenAnswer | SpotifyAdsError:
         return _granted(status, body)
     if status >= 500 or status == 429:
         return ServerError(f"the token endpoint failed (HTTP {status}): try again later", status=status)
+    if status < 300:
+        return InvalidAnswer("the token endpoint gives no whole answer: check its address", status=status)
     if status < 400:
         return InvalidAnswer(
             "the token endpoint redirects, and secrets do not follow: check its address", status=status
@@ -172,7 +175,8 @@ def _granted(status: int, body: bytes) -> TokenAnswer | SpotifyAdsError:
             "the token endpoint answered without a usable access token: check its address", status=status
         )
     seconds = fields.expires_in
-    lifetime = float(seconds) if isinstance(seconds, int | float) and seconds >= 0 else _USUAL_LIFETIME
+    sound = isinstance(seconds, int | float) and 0 <= seconds <= _LONGEST_LIFETIME
+    lifetime = float(seconds) if sound else _USUAL_LIFETIME
     return TokenAnswer(access_token=fields.access_token, expires_in=lifetime, refresh_token=fields.refresh_token)
 
 

@@ -13,7 +13,7 @@ import typer
 from spotify_ads_async.auth.profiles import DEFAULT_PROFILE, Profiles
 from spotify_ads_async.cli.connect import environment
 from spotify_ads_async.cli.consent import Yes, agreed
-from spotify_ads_async.cli.origins import origins, settings_in_force
+from spotify_ads_async.cli.origins import origins, settings_in_force, shown
 from spotify_ads_async.cli.output import show
 from spotify_ads_async.cli.run import DONE, FAILED, run, say
 from spotify_ads_async.cli.text import printable
@@ -54,7 +54,7 @@ def _facts() -> dict[str, Any]:
         "token_valid_seconds": None,
         "scope": _NO_SCOPE,
         "ad_account": os.environ.get("SPOTIFY_ADS_AD_ACCOUNT_ID") or None,
-        "server": settings.base_url,
+        "server": shown("BASE_URL", settings.base_url),
         "settings": [one._asdict() for one in settings_in_force()],
     }
     if settings.credentials is not None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["PREFIX", "VARIABLES", "Origins", "Setting", "origins", "settings_in_force"]
+__all__ = ["PREFIX", "VARIABLES", "Origins", "Setting", "origins", "settings_in_force", "shown"]
 
 PREFIX = "SPOTIFY_ADS_"
 VARIABLES = (
@@ -61,15 +61,15 @@ def settings_in_force() -> Iterator[Setting]:
     """Each variable that says something, by name."""
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name.removeprefix(PREFIX) in VARIABLES and os.environ[name]:
-            yield Setting(name, _shown(name, os.environ[name]), origins.places.get(name, "the environment"))
+            yield Setting(name, shown(name, os.environ[name]), origins.places.get(name, "the environment"))
 
 
-def _shown(name: str, value: str) -> str:
+def shown(name: str, value: str) -> str:
     """A setting's value without what may be secret in it.
 
-    All that stands before the host of an address, and its query.
+    All that stands before the host of an address, its query and its fragment.
     """
     if _SECRET_NAME.search(name):
         return "***"
-    shown = re.sub(r"^(\w[\w+.-]*://)?.*@", r"\1***@", value, flags=re.DOTALL)
-    return shown.partition("?")[0] if "://" in shown or shown != value else shown
+    without = re.sub(r"^(\w[\w+.-]*://)?.*@", r"\1***@", value, flags=re.DOTALL)
+    return re.split("[?#]", without)[0] if "://" in without or without != value else without

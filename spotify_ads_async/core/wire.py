@@ -227,8 +227,11 @@ def answer(
         raise unreadable(operation, status, f"the answer comes with status {status}, {_NOT_WHOLE[status]}")
     try:
         decoded: AnswerT = _decoder(operation.answer).decode(body)
+        _require_said(operation, decoded, body)
         if isinstance(operation, ListOperation):
-            _check_and_keep(cast("ListOperation[Any, Any]", operation), decoded, body, items=keep_json)
+            if keep_json:
+                keep_source(decoded, body)
+                _keep_items(cast("ListOperation[Any, Any]", operation), decoded, body)
         elif isinstance(decoded, Answer):
             vars(decoded)[SOURCE] = body  # as `keep_source` does
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
@@ -244,24 +247,23 @@ def answer(
     )
 
 
-def _check_and_keep(operation: ListOperation[Any, Any], decoded: object, body: bytes, *, items: bool) -> None:
-    """Hold an answer to being a list; with ``items``, let it and each of its items remember their JSON."""
-    _require_list(operation, decoded, body)
-    if items:
-        keep_source(decoded, body)
-        _keep_items(operation, decoded, body)
+_OF_ERRORS = frozenset({"error", "errors", "errorcodes", "message", "messages", "sptraceid"})
+"""What stands in answers that are errors, without casing and separators."""
 
 
-def _require_list(operation: ListOperation[Any, Any], decoded: object, body: bytes) -> None:
-    """An answer that says something else instead, such as an error, is no list."""
+def _require_said(operation: Operation[Any], decoded: object, body: bytes) -> None:
+    """An answer that says something else instead, such as an error, is none."""
     if not isinstance(decoded, msgspec.Struct):
         return
-    if any(getattr(decoded, name) is not None for name in decoded.__struct_fields__):
-        return
+    for name in decoded.__struct_fields__:
+        if getattr(decoded, name) is not None:
+            return
     others = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).keys() - set(decoded.__struct_encode_fields__)
-    if others:
+    # What a newer API gives beside nothing else is no error yet; a list is expected to be there.
+    if others and (operation.items or any(re.sub("[_-]", "", name).lower() in _OF_ERRORS for name in others)):
         shown = ", ".join(repr(name[:40]) for name in sorted(others)[:5])
-        raise msgspec.DecodeError(f"it holds no {operation.item_attribute}, and in their place {shown}")
+        wanted = f"no {operation.items}" if operation.items else "nothing that it may"
+        raise msgspec.DecodeError(f"it holds {wanted}, and in their place {shown}")
 
 
 def _keep_items(operation: ListOperation[Any, Any], decoded: object, body: bytes) -> None:

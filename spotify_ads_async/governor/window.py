@@ -51,9 +51,9 @@ class Window:
     # Each admission reads a dozen of these: without slots it costs 7 % more.
     __slots__ = (  # noqa: SIM905 (thirty lines for a list)
         "limit owner key shared outlook cycle available settled waiting_interactive waiting_bulk overtaken "
-        "bulk_left_at interactive_taken _demand _demand_counted_from guarded smooth reserved reserved_told foreign "
-        "pacer paused_until asked_until pause_length pause_cause _after_pause _after_pause_until refused_in_a_row "
-        "refused_at_departure remaining_heard_at_departure"
+        "bulk_left_at interactive_taken _demand _demand_known _demand_counted_from guarded smooth reserved "
+        "reserved_told foreign pacer paused_until asked_until pause_length pause_cause _after_pause "
+        "_after_pause_until refused_in_a_row refused_at_departure remaining_heard_at_departure"
     ).split()
 
     def __init__(
@@ -66,7 +66,7 @@ class Window:
         self.settled: deque[float] = deque()
         self.waiting_interactive = self.waiting_bulk = 0
         self.overtaken, self.bulk_left_at = 0, now  # by interactive requests, and when a bulk one left last
-        self.interactive_taken = self._demand = 0
+        self.interactive_taken, self._demand, self._demand_known = 0, 0, False
         self._demand_counted_from = now
         self.guarded, self.smooth = False, smooth
         self.reserved = self.reserved_told = 0
@@ -180,6 +180,8 @@ class Window:
         """
         passed = (now - self._demand_counted_from) / self.limit.window
         if passed >= 1.0:
+            # The window in which they began tells little: some waited in it, some had not come yet.
+            self._demand_known = self._demand > 0
             self._demand = math.ceil(self.interactive_taken / passed)
             self.interactive_taken, self._demand_counted_from, passed = 0, now, 0.0
         demand = max(self._demand, self.interactive_taken + self.waiting_interactive)
@@ -187,7 +189,7 @@ class Window:
             return 0
         out = self.interactive_taken + int(self._demand * (1.0 - passed))
         wanted = max(0, demand - out) + math.ceil(1.5 * math.sqrt(demand)) + 1
-        return wanted if self._demand else max(wanted, math.ceil(self.limit.requests * _FIRST_RESERVE_SHARE) + 1)
+        return wanted if self._demand_known else max(wanted, math.ceil(self.limit.requests * _FIRST_RESERVE_SHARE) + 1)
 
     def reserve(self, now: float) -> int:
         """Tokens that bulk requests leave to interactive ones: hardly any where none came lately."""

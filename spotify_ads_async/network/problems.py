@@ -44,7 +44,8 @@ def explained_connection_error(problem: BaseException, proxy: Proxy | None) -> s
     if isinstance(problem, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
         return explained_proxy_error(problem, proxy)
     if isinstance(problem, aiohttp.ClientConnectorCertificateError):
-        return f"its certificate is not trusted: {UNTRUSTED}"
+        reason = getattr(problem.certificate_error, "verify_message", "").rstrip(".") or "no reason given"
+        return f"its certificate is not trusted ({reason}): {UNTRUSTED}"
     if isinstance(problem, aiohttp.ConnectionTimeoutError) and proxy is not None:
         return (
             f"the proxy {proxy.name} gives no connection in time: ask whoever runs it, or list the host"

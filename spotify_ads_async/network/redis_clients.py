@@ -5,8 +5,9 @@ Needs the package redis.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import msgspec
 import redis.asyncio
@@ -66,24 +67,32 @@ class RedisAddress(msgspec.Struct, frozen=True):
             raise ConfigurationError(
                 f"store: namespace {namespace!r} is empty or has one of the characters {{ }} | and space"
             )
-        bare = urlunsplit((scheme, _shown(hosts[0]) if kind else parts.netloc, path, urlencode(options), ""))
+        # Not `urlunsplit`: it leaves out the slashes of unix://, which has no host.
+        bare = (
+            f"{scheme}://{_shown(hosts[0]) if kind else parts.netloc}{path}{'?' if options else ''}{urlencode(options)}"
+        )
         where = parts.path if scheme == "unix" else ",".join(_shown(host) for host in hosts)
         complete = with_login(bare, username, password)
         return cls(kind, complete, hosts, unquote(service), namespace, f"the store {parts.scheme}://{where}")
+
+    def options(self) -> dict[str, Any]:
+        """What redis-py reads in the URL.
+
+        Raises:
+            ConfigurationError: it can read nothing there.
+        """
+        with contextlib.suppress(ValueError):
+            return {**parse_url(self.plain.reveal())}
+        raise ConfigurationError(
+            "store: the URL cannot be read: it is redis://, rediss:// or unix://, and its options are those of redis-py"
+        )
 
     def clients(self) -> list[Any]:
         """A client that tries a command once, for whether to repeat is decided elsewhere.
 
         After it others that it needs.
         """
-        try:
-            options: dict[str, Any] = {
-                **parse_url(self.plain.reveal()),
-                "socket_timeout": None,
-                "retry": Retry(NoBackoff(), 0),
-            }
-        except ValueError as problem:
-            raise ConfigurationError(f"store: the URL cannot be read: {problem}") from None
+        options: dict[str, Any] = {**self.options(), "socket_timeout": None, "retry": Retry(NoBackoff(), 0)}
         if self.kind:
             for unused in ("host", "port"):
                 options.pop(unused, None)

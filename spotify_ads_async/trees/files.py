@@ -108,12 +108,13 @@ def parse(content: bytes, *, ignore: Collection[str] = ()) -> list[CampaignTree]
         one = _parsed(number, kind, facts, allowed)
         if not one.id:
             raise _unreadable(number, "it has no id, by which its parts and the receipt know it")
-        if seen.setdefault(one.id.lower(), number) != number:
-            raise _unreadable(number, f"{one.id} is on line {seen[one.id.lower()]}, too")
+        key = one.id.lower()
+        if seen.setdefault(key, number) != number:
+            raise _unreadable(number, f"{one.id} is on line {seen[key]}, too")
         if isinstance(one, Campaign):
-            campaigns[one.id] = CampaignTree(campaign=one, ad_sets=[])
+            campaigns[key] = CampaignTree(campaign=one, ad_sets=[])
         elif isinstance(one, AdSet):
-            tree = ad_sets[one.id] = AdSetTree(ad_set=one, ads=[])
+            tree = ad_sets[key] = AdSetTree(ad_set=one, ads=[])
             _parent(campaigns, one.campaign_id, number).ad_sets.append(tree)
         else:
             _parent(ad_sets, one.ad_set_id, number).ads.append(one)
@@ -122,7 +123,7 @@ def parse(content: bytes, *, ignore: Collection[str] = ()) -> list[CampaignTree]
 
 
 def _parent(found: Mapping[str, TreeT], identifier: str | None, number: int) -> TreeT:
-    parent = found.get(identifier or "")
+    parent = found.get((identifier or "").lower())
     if parent is None:
         raise _unreadable(number, f"its parent {identifier} does not come before it")
     return parent

@@ -199,20 +199,22 @@ class Trees:
         of the kind ``end``.
         """
         counts = dict.fromkeys(KINDS, 0)
-        written: dict[str | None, bool] = {}
+        written: dict[str, bool] = {}
         async for kind, parent, one in self._everything():
             found = cast("Any", one)
             if not found.id or (kind != "campaign" and not parent):
                 raise InvalidAnswer(f"a list leaves out ids of {kind}s, so that nobody knows what belongs to what")
-            if kind != "campaign" and parent not in written:
+            # A UUID is the same in either case.
+            above, below = (parent or "").lower(), found.id.lower()
+            if kind != "campaign" and above not in written:
                 logger.warning(
                     "%s %s is left out: its parent %s was not listed, so it was made meanwhile, or the list lacks it",
                     kind,
                     found.id,
                     parent,
                 )
-            written[found.id] = (archived or found.status != _ARCHIVED) and written.get(parent, kind == "campaign")
-            if written[found.id]:
+            written[below] = (archived or found.status != _ARCHIVED) and written.get(above, kind == "campaign")
+            if written[below]:
                 if not any(counts.values()):
                     yield "export", FIRST_LINE
                 counts[kind] += 1

@@ -122,6 +122,17 @@ async def test_every_2xx_is_success(status: int) -> None:
         assert (await calls.WRITE.by(ads)).id == calls.THING
 
 
+async def test_an_answer_that_says_something_else_is_none() -> None:
+    """What a gateway says with 200, in place of what was asked for."""
+    async with RawServer(otherwise=answer(200, {"error": {"message": "no"}})) as server, client(server.base_url) as ads:
+        with pytest.raises(InvalidAnswer, match=r"it holds nothing that it may, and in their place 'error'"):
+            await calls.READ.by(ads)
+        with pytest.raises(OutcomeUnknown):
+            await calls.WRITE.by(ads)
+        server.otherwise = answer(200, {})
+        assert (await calls.WRITE.by(ads)).id is None
+
+
 @pytest.mark.parametrize("status", ["000", "099", "101"])
 async def test_a_status_that_ends_no_request_says_nothing_of_a_write(status: str) -> None:
     odd = raw(f"HTTP/1.1 {status} Odd\r\nContent-Length: 0\r\n\r\n".encode())

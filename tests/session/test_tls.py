@@ -52,7 +52,9 @@ async def test_a_certificate_that_cannot_be_trusted_gets_no_byte(authority: trus
     async with secured(authority, name) as (api, port):
         for transport in (options, TransportOptions()):
             async with client(f"https://127.0.0.1:{port}/ads/v3", transport=transport, policy=calls.ONCE) as ads:
-                with pytest.raises(ConnectionFailed, match=r"(?i)certificate") as caught:
+                with pytest.raises(
+                    ConnectionFailed, match=r"certificate is not trusted \(.*(unable to get|self.signed|mismatch)"
+                ) as caught:
                     await calls.WRITE.by(ads)
             assert not caught.value.may_have_taken_effect
         assert not api.received

@@ -288,3 +288,13 @@ async def test_a_file_that_was_cut_or_put_together_wrongly_is_refused(
     assert "cut off" not in caplog.text
     await account.trees.load(file, start=SOON)
     assert "account.jsonl does not say where it ends: whether lines were cut off cannot be told" in caplog.text
+
+
+async def test_an_ad_belongs_to_its_ad_set_in_either_case(server: Emulator, account: AdAccount, tmp_path: Path) -> None:
+    ads = server.store.account(server.ad_account_id).ads
+    for ad in list(ads):
+        ads.put({**ad, "ad_set_id": ad["ad_set_id"].upper()})
+    file = anyio.Path(tmp_path / "account.jsonl")
+    assert await account.trees.export(file) == {"campaign": 3, "ad_set": 9, "ad": 9}
+    trees = parse(await file.read_bytes())
+    assert sum(len(one.ads) for tree in trees for one in tree.ad_sets) == 9

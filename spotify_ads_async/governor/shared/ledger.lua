@@ -154,7 +154,7 @@ local function grant(windows, claim)
   end
   for _, window in ipairs(found) do
     window.starved = window.starved or granted < count
-    window.bound = window.bound or (granted < count and left(window, kept(window)) == 0)
+    window.bound = window.bound or (granted < count and left(window, 0) == 0)
   end
   return usable
 end

@@ -176,9 +176,9 @@ def _grant(windows: list[_Window], claim: Claim, now: int) -> list[int]:
     granted = min([claim.count, *(window.left(kept) for window, kept in found)])
     numbers = range(claim.first, claim.first + granted)
     usable = [max(0, *(window.draw(kept, number) - now for window, kept in found)) for number in numbers]
-    for window, kept in found:
+    for window, _ in found:
         window.starved = window.starved or granted < claim.count
-        window.bound = window.bound or (granted < claim.count and window.left(kept) == 0)
+        window.bound = window.bound or (granted < claim.count and window.left(0) == 0)
     return usable
 
 

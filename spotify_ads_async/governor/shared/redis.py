@@ -35,14 +35,11 @@ except ImportError as missing:
 __all__ = ["RedisStore"]
 
 _LEDGER = (importlib.resources.files("spotify_ads_async.governor.shared") / "ledger.lua").read_text(encoding="utf-8")
+_INDEX = "return redis.call('HKEYS', KEYS[1])"
 _LOOK = """
-local time, found = redis.call('TIME'), {}
-for _, key in ipairs(redis.call('HKEYS', KEYS[1])) do
-  local state, tokens = redis.call('GET', ARGV[1] .. 'state:' .. key), ARGV[1] .. 'tokens:' .. key
-  if state then table.insert(found, {key, state, redis.call('ZRANGE', tokens, 0, -1, 'WITHSCORES')}) end
-  if not state then redis.call('HDEL', KEYS[1], key) end
-end
-return {time[1] * 1000000 + time[2], found}
+local time, state = redis.call('TIME'), redis.call('GET', KEYS[3])
+if not state then redis.call('HDEL', KEYS[1], ARGV[1]) end
+return {time[1] * 1000000 + time[2], state, redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')}
 """
 _FIRST_PATIENCE = 4.0
 """The first exchange is several trips: to connect, to greet, to send the script."""
@@ -72,6 +69,7 @@ class RedisStore:
 
     def __init__(self, url: str | Secret, *, timeout: float) -> None:
         self._address = RedisAddress.read(url if isinstance(url, Secret) else Secret(url))
+        self._address.options()
         self.name = self._address.name
         self._timeout = timeout
         self._prefix = f"{{{self._address.namespace}}}:"
@@ -85,18 +83,19 @@ class RedisStore:
         """One call of the function."""
         keys = [f"{self._prefix}2:memory", self._index]
         for report in message.windows:
-            keys += [f"{self._prefix}2:tokens:{report.key}", f"{self._prefix}2:state:{report.key}"]
+            keys += self._keys(report.key)
         answer = await self._run(_LEDGER, keys, msgspec.msgpack.encode(message), self._prefix)
         return msgspec.msgpack.decode(answer, type=Reply)
 
     async def look(self) -> list[KeptWindow]:
-        """Every window of the namespace."""
-        now, found = await self._run(_LOOK, [self._index], f"{self._prefix}2:")
-        windows: list[KeptWindow] = []
-        for key, data, tokens in sorted(found):
-            dues = [int(due) for due in tokens[1::2] if int(due) > now]
-            windows.append(KeptWindow(key.decode(), msgspec.msgpack.decode(data, type=State), dues, now))
-        return windows
+        """Every window of the namespace, one after the other: the server has other work too."""
+        found: list[KeptWindow] = []
+        for key in sorted(name.decode() for name in await self._run(_INDEX, [self._index])):
+            now, state, tokens = await self._run(_LOOK, [self._index, *self._keys(key)], key)
+            if state is not None:
+                dues = [int(due) for due in tokens[1::2] if int(due) > now]
+                found.append(KeptWindow(key, msgspec.msgpack.decode(state, type=State), dues, now))
+        return found
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -105,6 +104,9 @@ class RedisStore:
             with contextlib.suppress(RedisError, OSError, TimeoutError):
                 async with asyncio.timeout(_GOODBYE_SECONDS):
                     await client.aclose()
+
+    def _keys(self, key: str) -> list[str]:
+        return [f"{self._prefix}2:tokens:{key}", f"{self._prefix}2:state:{key}"]
 
     async def _run(self, script: str, keys: list[str], *values: str | bytes) -> Any:  # noqa: ANN401 (what it returns)
         """Run a script within the time for it. redis-py's own limit is off: on Python 3.11 it loses cancellations."""

@@ -14,6 +14,7 @@ from support.redis_servers import server as running_server
 
 from spotify_ads_async import AdsClient, Secret, SpotifyAdsError
 from spotify_ads_async.governor import Governor, Limit
+from spotify_ads_async.network.redis_clients import RedisAddress
 
 LIMITS = [Limit("ip", 5, 0.05)]
 PASSWORD = "p/a?s#s@w:o%rd%zz"
@@ -32,6 +33,12 @@ async def test_a_password_of_every_kind_works_escaped_or_not(one_program: Progra
                     pass
         assert "canary" not in everything_shown(caught.value)
         admin.auth(PASSWORD)
+
+
+def test_a_socket_is_an_address_with_or_without_a_login() -> None:
+    for login, password in (("", None), ("u:a%2Fb@", "a/b")):
+        read = RedisAddress.read(Secret(f"unix://{login}/run/redis.sock?db=1")).options()
+        assert (read["path"], read["db"], read.get("password")) == ("/run/redis.sock", 1, password)
 
 
 def everything_shown(error: BaseException) -> str:
@@ -57,6 +64,7 @@ REFUSED = [
     "sqlite:////file?canary",
     "canary",
     "canary:x",
+    "redis://:canary@host?socket_timeout=x",
 ]
 
 

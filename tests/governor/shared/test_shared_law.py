@@ -351,6 +351,32 @@ def test_a_refusal_pauses_every_process() -> None:
     run_virtually(lambda _: scenario())
 
 
+def test_a_governor_lifts_the_pauses_of_its_own_windows_for_every_process() -> None:
+    async def scenario() -> None:
+        server, rng, loop = VirtualServer(), random.Random(13), asyncio.get_running_loop()  # noqa: S311 (load, no secrets)
+        made = [
+            Governor(LIMITS[:1], store=VirtualStore(server, rng), client_id=client_id, clock=loop.time)
+            for client_id in ("ann", "ann", "ben")
+        ]
+        for through in made:
+            async with through.admit({"client_id"}) as admission:
+                if through is not made[0]:
+                    admission.answered(status=429, headers={"Retry-After": "60"})
+        waiting = asyncio.create_task(made[0].admit({"client_id"}).enter())
+        await asyncio.sleep(5.0)
+        assert not waiting.done()
+        assert await made[1].lift() == 1
+        began = loop.time()
+        await waiting
+        assert loop.time() - began < 5.0
+        paused = {view.key.rpartition("|")[2]: view.state.paused > view.now for view in server.look()}
+        assert paused == {"ann": False, "ben": True}
+        for through in made:
+            await through.aclose()
+
+    run_virtually(lambda _: scenario())
+
+
 def test_cancelled_waiters_leave_nothing_behind() -> None:
     async def scenario() -> None:
         fleet = Fleet(seed=12, processes=1)
