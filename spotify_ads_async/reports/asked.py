@@ -121,9 +121,9 @@ class Repeats:
     def __init__(self, operation: str, query: Query) -> None:
         self._operation = operation
         self._of_account = query.get("entity_type") == "AD_ACCOUNT"
+        self._granularity = query.get("granularity")
         # Periods are told apart from the first row's: days may be an hour longer or shorter.
-        self._granularity = str(query.get("granularity", "LIFETIME"))
-        self._step = STEPS.get(self._granularity)
+        self._step = STEPS.get(str(self._granularity))
         self._from: datetime | None = None
         self._seen: dict[int, int] = {}
 

@@ -231,7 +231,7 @@ def test_a_chart_of_what_does_not_add_up_is_refused_before_anything_is_asked(ser
 def test_a_day_without_rows_is_a_gap_in_the_chart(served: Served, tmp_path: Path) -> None:
     served.tell(report(row({"IMPRESSIONS": "3"}), row({"IMPRESSIONS": "4"}, day=DAYS[2])))
     file = tmp_path / "out.svg"
-    served.command("--chart", str(file), "--metrics", "impressions")
+    served.command("--chart", str(file), "--width", "98", "--metrics", "impressions")
     assert len(points(file)["impressions"]) == 2
 
 
@@ -334,7 +334,7 @@ def test_every_form_of_a_report_tells_the_same(served: Served, tmp_path: Path, g
 
 
 def _same_chart(served: Served, file: Path, grid: list[Stats]) -> None:
-    served.command("--chart", str(file), "--metrics", ",".join((*COUNTS, *MONEY)))
+    served.command("--chart", str(file), "--width", "98", "--metrics", ",".join((*COUNTS, *MONEY)))
     drawn = points(file)
     for metric in (*COUNTS, *MONEY):
         heights: list[float | None] = []
