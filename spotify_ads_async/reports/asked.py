@@ -141,9 +141,8 @@ class Repeats:
             parts = key if when is None else (*key[:-1], when)
             what = " ".join(str(part) for part in parts if part is not None)
             raise WalkIncomplete(
-                f"the server tells two rows of {what or 'the same period'} with different values, and which is"
-                f" right cannot be known: "
-                "ask for the report again",
+                f"the server tells two rows of {what or 'the same period'} with different values, and which is right"
+                " cannot be known: ask for the report again",
                 operation=self._operation,
             )
         return new

@@ -70,9 +70,9 @@ class MediaUploads:
             missing = await self._without_uploaded(missing)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._await_processing)
-            small = await anyio.to_thread.run_sync(_small, missing)
+            small, large = await anyio.to_thread.run_sync(_by_size, missing)
             await some_at_once(self._upload, small, at_once=_SMALL_AT_ONCE)
-            await some_at_once(self._upload, [one for one in missing if one not in small])
+            await some_at_once(self._upload, large)
             self._sending = False
 
     def _await(self, item: MediaItem, asset_id: str) -> None:
@@ -178,6 +178,10 @@ class MediaUploads:
                 await self._failed(item.number, f"{Path(item.path).name}: {waited}")
 
 
-def _small(items: Sequence[MediaItem]) -> list[MediaItem]:
-    """Those with a small file. One that is gone is among them: its upload says so."""
-    return [one for one in items if not (path := Path(one.path)).exists() or path.stat().st_size <= _SMALL_BYTES]
+def _by_size(items: Sequence[MediaItem]) -> tuple[list[MediaItem], list[MediaItem]]:
+    """Those with a small file, and the others. One that is gone is among the small: its upload says so."""
+    parts: tuple[list[MediaItem], list[MediaItem]] = [], []
+    for item in items:
+        path = Path(item.path)
+        parts[path.exists() and path.stat().st_size > _SMALL_BYTES].append(item)
+    return parts
