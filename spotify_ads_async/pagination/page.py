@@ -76,7 +76,7 @@ def page_of(operation: ListOperation[Any, ItemT], query: Mapping[str, object], a
     """The parts of ``answer``; any may be absent or null (published: every answer field can be), but not all at once.
 
     Raises:
-        InvalidAnswer: the answer says nothing, and so not that the list is empty.
+        InvalidAnswer: the answer says nothing, or nothing of its items, and so not that the list is empty.
     """
     if isinstance(answer, msgspec.Struct) and not any(value is not None for value in msgspec.structs.astuple(answer)):
         raise InvalidAnswer(
@@ -90,9 +90,24 @@ def page_of(operation: ListOperation[Any, ItemT], query: Mapping[str, object], a
     page_size = getattr(paging, "page_size", None) or getattr(answer, "page_size", None)
     token = getattr(answer, "continuation_token", None)
     offset = query.get("offset", 0) if operation.style in _OFFSET_STYLES else None
+    counted = isinstance(total, int)
+    if (
+        not isinstance(items, list)
+        and operation.style is not ListStyle.CONTINUATION
+        and not (counted and total <= (offset or 0))
+    ):
+        raise InvalidAnswer(
+            f"the answer holds no {operation.item_attribute}, "
+            + (
+                f"though it counts {total}"
+                if counted
+                else "and does not count them: whether there are any is not known"
+            ),
+            operation=operation.id,
+        )
     return Page(
         items=cast("list[ItemT]", items) if isinstance(items, list) else [],
-        total=total if isinstance(total, int) else None,
+        total=total if counted else None,
         page_size=page_size if isinstance(page_size, int) else None,
         offset=offset if isinstance(offset, int) else None,
         continuation_token=token if isinstance(token, str) and token else None,
