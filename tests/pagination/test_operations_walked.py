@@ -126,19 +126,19 @@ async def test_an_answer_that_says_something_else_is_no_empty_list(body: Mapping
         with pytest.raises(InvalidAnswer, match=r"it holds no campaigns, and in their place '(error|items|data)'"):
             await walked(operation, server)
         server.otherwise = answer(200, {})
-        with pytest.raises(InvalidAnswer, match="holds neither campaigns nor anything else"):
+        with pytest.raises(InvalidAnswer, match="holds no campaigns, and does not count them"):
             await walked(operation, server)
         for status, said in ((202, "not ready"), (206, "a part"), (207, "nothing itself")):
             server.otherwise = answer(status, {"campaigns": [], "paging": {"total_results": 0}})
             with pytest.raises(InvalidAnswer, match=said):
                 await walked(operation, server)
-        for paging, said in (({"total_results": 3}, "though it counts 3"), ({"page_size": 50}, "does not count them")):
+        for paging, said in (({"total_results": 3}, "and counts 3"), ({"page_size": 50}, "and does not count them")):
             server.otherwise = answer(200, {"paging": paging})
-            with pytest.raises(InvalidAnswer, match=f"holds no campaigns, .*{said}"):
+            with pytest.raises(InvalidAnswer, match=f"holds no campaigns, {said}"):
                 await walked(operation, server)
         server.otherwise = answer(200, {"paging": {"total_results": 3}})
         async with client(server.base_url) as ads:
-            with pytest.raises(InvalidAnswer, match="holds no campaigns, though it counts 3"):
+            with pytest.raises(InvalidAnswer, match="holds no campaigns, and counts 3"):
                 await ads.ad_account(ID).campaigns.list()
             assert (await ads.ad_account(ID).campaigns.list(offset=3)).total == 3
         server.otherwise = answer(200, {"paging": {"total_results": 0}})
