@@ -308,8 +308,11 @@ def to_cell(value: object) -> str:
     Text that a spreadsheet would take for a formula, at its beginning or behind a line break, and text that reads like
     the clear token, gets an apostrophe in front, which reading takes off again. An absent value is a blank.
     """
-    if type(value) is str and value[:1].isalnum() and "\n" not in value and "\r" not in value:
+    kind = type(value)
+    if kind is str and value[:1].isalnum() and "\n" not in value and "\r" not in value:
         return value
+    if kind is int:
+        return str(value)
     match value:
         case None | msgspec.UNSET:
             return ""
@@ -320,6 +323,8 @@ def to_cell(value: object) -> str:
             return "true" if value else "false"
         case int() | float():
             return str(value)
+        case Decimal():
+            return f"{value:f}"
         case _:
             return msgspec.json.encode(value).decode()
 
