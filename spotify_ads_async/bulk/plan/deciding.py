@@ -11,12 +11,12 @@ import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.cells import CellError, json_value, parse_value, says
-from spotify_ads_async.bulk.plan.columns import Cell, Column
+from spotify_ads_async.bulk.plan.columns import Cell
 from spotify_ads_async.bulk.plan.effects import NOTHING, Merge, Refusal, conflicting, effect, merge, without_own
 from spotify_ads_async.bulk.plan.money import unusual_changes
 from spotify_ads_async.bulk.plan.products import PlannedProducts
 from spotify_ads_async.bulk.plan.sources import Doubt, LeftOut
-from spotify_ads_async.bulk.plan.state import Shape, entity_shape, leaf, left_out
+from spotify_ads_async.bulk.plan.state import entity_shape, leaf, left_out
 from spotify_ads_async.bulk.store.planning_rows import Decided, ReadRow
 from spotify_ads_async.spreadsheets import trimmed
 
@@ -81,7 +81,7 @@ class Decider:
             return msgspec.structs.replace(self._described(row, text, state, NOTHING), remark="left out, as asked for")
         found = effect(self._entity, state, values, now=self._now, currency=self.currency or currency_in(state))
         if not isinstance(found, Refusal):
-            found = self._products.broken(state, found.steps) or found
+            found = self._products.broken(state, found.steps, found.names) or found
         if not merged.conflicts or self._force or isinstance(found, Refusal):
             return self._described(row, text, state, found)
         described = self._described(row, "", state, conflicting(found, merged.conflicts))
@@ -107,7 +107,7 @@ class Decider:
         if self._entity.has_money:
             self.currency = self.currency or currency_in(state)
             if not found.after.keys().isdisjoint(_MONEY_FIELDS):
-                unusual = unusual_changes(state, found.after, self.currency, now=self._now)
+                unusual = unusual_changes(found.amounts, state, found.after, self.currency, now=self._now)
         return Decided(
             row=row,
             effect=found,
@@ -130,18 +130,12 @@ class Decider:
                 continue
             try:
                 value = json_value(column, doubt.cell)
-                own = without_own(value, present, self._holder(column), column.path[-1])
+                own = without_own(value, present, self._shape.holder(column.path), column.path[-1])
                 parse_value(column, own, currency=self.currency)
             except CellError:
                 raise _Doubted(Refusal(column=name, reason=doubt.reason)) from None
             found[name] = cast("Cell", value)
         return found
-
-    def _holder(self, column: Column) -> Shape:
-        shape = self._shape
-        for part in column.path[:-1]:
-            shape = shape.inner[part]
-        return shape
 
     def _as_it_is(self, state: Mapping[str, Any], name: str, value: str) -> str:
         """A value, or the live one that differs from it by nothing but white space at its ends.

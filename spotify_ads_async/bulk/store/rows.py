@@ -103,7 +103,7 @@ def planned_changes(connection: sqlite3.Connection, path: Path) -> Iterator[Plan
         _, line, entity_id, name, decision, unusual, before, after, text, check, body, answered = stored[0]
         bodies = [body] if len(stored) == 1 else [one[-2] for one in stored]
         answers = [answered] if len(stored) == 1 else [one[-1] for one in stored]
-        _hold(path, number, check, (entity_id, text, before, after), bodies, answers)
+        _hold(path, number, check, _checksum((entity_id, text, before, after), bodies, answers))
         yield PlannedChange(
             number=number,
             line=line,
@@ -121,7 +121,7 @@ def planned_changes(connection: sqlite3.Connection, path: Path) -> Iterator[Plan
 def _planned(path: Path, row: tuple[Any, ...], steps: Sequence[_StoredStep]) -> PlannedRow:
     number, line, entity_id, name, change, decided, outcome, reason, column, unusual, conflicts, *stored = row
     before, after, text, base, check = stored
-    _hold(path, number, check, (entity_id, text, before, after), *_covered(steps))
+    _hold(path, number, check, _checksum((entity_id, text, before, after), *_covered(steps)))
     decision = _DECISIONS[decided]
     told = [step for step in steps if step.reason or step.state not in _USUAL]
     telling = next((step for step in told if step.state not in _USUAL), None)
@@ -170,7 +170,7 @@ def row_work(connection: sqlite3.Connection, path: Path, numbers: Sequence[int])
 
 def _work(path: Path, row: tuple[Any, ...], steps: Sequence[_StoredStep]) -> RowWork:
     number, entity_id, name, before, after, text, check = row
-    _hold(path, number, check, (entity_id, text, before, after), *_covered(steps))
+    _hold(path, number, check, _checksum((entity_id, text, before, after), *_covered(steps)))
     return RowWork(
         number=number,
         entity_id=entity_id,
@@ -192,16 +192,9 @@ def _work(path: Path, row: tuple[Any, ...], steps: Sequence[_StoredStep]) -> Row
     )
 
 
-def _hold(
-    path: Path,
-    number: int,
-    check: int | None,
-    stored: Sequence[str | None],
-    bodies: Sequence[str | None],
-    answers: Sequence[str | None],
-) -> None:
-    """Compare a row with its checksum; rows of a former format have none."""
-    if check is not None and check != _checksum(stored, bodies, answers):
+def _hold(path: Path, number: int, check: int | None, found: int) -> None:
+    """Compare a row's checksum with what is found; rows of a former format have none."""
+    if check is not None and check != found:
         raise PlanDamaged(
             f"{path} is damaged: bytes of row {number} changed since it was written; nothing was sent for it"
         )
