@@ -308,10 +308,9 @@ def to_cell(value: object) -> str:
     Text that a spreadsheet would take for a formula, at its beginning or behind a line break, and text that reads like
     the clear token, gets an apostrophe in front, which reading takes off again. An absent value is a blank.
     """
-    kind = type(value)
-    if kind is str and value[:1].isalnum() and "\n" not in value and "\r" not in value:
+    if type(value) is str and value[:1].isalnum() and "\n" not in value and "\r" not in value:
         return value
-    if kind is int:
+    if type(value) is int:
         return str(value)
     match value:
         case None | msgspec.UNSET:

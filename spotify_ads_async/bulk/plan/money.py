@@ -204,16 +204,15 @@ def changed_amounts(before: Mapping[str, Any], after: Mapping[str, Any], path: s
     """Every amount in ``after`` that is not the same in ``before``: in a part, a whole object, a list of objects."""
     found: list[Amount] = []
     for name, value in after.items():
-        kind = type(value)
-        if kind is int:
+        if type(value) is int:
             if name.endswith(MICROS) and value != (old := before.get(name)):
                 found.append(Amount(path + name, old if isinstance(old, int) else None, value))
-        elif kind is dict:
+        elif isinstance(value, dict):
             old = before.get(name)
             earlier = cast("dict[str, Any]", old) if isinstance(old, dict) else {}
-            found += changed_amounts(earlier, value, f"{path}{name}.")
-        elif kind is list and value is not (old := before.get(name)):
-            found += _in_list(path + name, name, old, value)
+            found += changed_amounts(earlier, cast("dict[str, Any]", value), f"{path}{name}.")
+        elif isinstance(value, list) and value is not (old := before.get(name)):
+            found += _in_list(path + name, name, old, cast("list[Any]", value))
     return found
 
 

@@ -35,6 +35,9 @@ class PlannedProducts:
         ad_account_id: where the rows are.
         entity: what they are about.
         products: the catalogue, where it is read already.
+
+    Attributes:
+        matters: whether it asks anything that a program can check.
     """
 
     def __init__(self, caller: Caller, ad_account_id: str, entity: Entity, products: AdProducts | None = None) -> None:
@@ -42,7 +45,7 @@ class PlannedProducts:
         self._ad_account_id = ad_account_id
         self._kind: EntityKind = KINDS[entity.plural]
         self._products = products
-        self._matters = True
+        self.matters = True
         self._changed: set[str] = set()
         self._turn = anyio.Lock()
 
@@ -55,8 +58,8 @@ class PlannedProducts:
         async with self._turn:
             if self._products is None:
                 self._products = await AdProducts.read(self._caller)
-            self._matters = self._products.matters(self._kind, "update")
-            if self._matters:
+            self.matters = self._products.matters(self._kind, "update")
+            if self.matters:
                 rows = [self._row(item) for item in items if item is not None]
                 await self._products.learn(self._caller, self._ad_account_id, self._kind, rows)
 
@@ -82,7 +85,7 @@ class PlannedProducts:
         if self._products is None:
             return None
         self._changed.update(names)
-        if not self._matters:
+        if not self.matters:
             return None
         product = self._products.product(self._kind, state)
         for body in steps:

@@ -168,9 +168,9 @@ def leaf(state: State, path: Iterable[str]) -> Cell:
     """The value at a dotted path, None where there is none."""
     found: Any = state
     for name in path:
-        if not isinstance(found, dict):
+        if found.__class__ is not dict:
             return None
-        found = cast("dict[str, Any]", found).get(name)
+        found = found.get(name)
     return found
 
 
