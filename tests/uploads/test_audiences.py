@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import codecs
+import contextlib
 import hashlib
 import io
 import os
@@ -20,7 +22,7 @@ from hypothesis import strategies as st
 from support.calls import ACCOUNT, client
 from support.raw_server import Connection, RawServer, answer
 
-from spotify_ads_async import AdAccount, ConfigurationError, InvalidAnswer, InvalidRequest, RequestRejected
+from spotify_ads_async import AdAccount, ConfigurationError, InvalidAnswer, InvalidRequest, RequestRejected, ServerError
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.models import AudienceStatus
 from spotify_ads_async.uploads import AudienceFailed
@@ -523,3 +525,29 @@ async def test_a_storage_that_says_what_cannot_be_is_not_believed(place: dict[st
         vars(SignedPlace(server, resumable=True, breaks=1)).update(place)
         with pytest.raises(InvalidAnswer, match=said):
             await ads.ad_account(ACCOUNT).audiences.upload_file(PEOPLE, name="Fans")
+
+
+@pytest.mark.parametrize(
+    ("resumable", "said"),
+    [(True, "says that it has .* bytes, and was sent"), (False, "answered after .* bytes, 4 times")],
+)
+async def test_a_storage_that_answers_before_it_has_the_list_is_not_believed(resumable: bool, said: str) -> None:  # noqa: FBT001
+    origin = ""
+
+    async def storage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                place = f"Location: {origin}/session\r\n" if resumable and head.startswith(b"POST") else ""
+                status = 405 if head.startswith(b"POST") and not resumable else 200
+                writer.write(f"HTTP/1.1 {status} Whatever\r\n{place}Content-Length: 0\r\n\r\n".encode())
+                if b"bytes */" not in head and head.startswith(b"PUT"):
+                    break
+        writer.close()
+
+    people = [f"joe{number}@example.com" for number in range(20_000)]
+    async with await asyncio.start_server(storage, "127.0.0.1", 0) as listening, RawServer() as server:
+        origin = "http://127.0.0.1:{1}".format(*listening.sockets[0].getsockname())
+        server.otherwise = answer(200, {"id": ACCOUNT, "upload_url": f"{origin}/signed", "status": "LIVE"})
+        async with client(server.base_url) as ads:
+            with pytest.raises((InvalidAnswer, ServerError), match=said):
+                await ads.ad_account(ACCOUNT).audiences.upload_file(people, name="Fans")
