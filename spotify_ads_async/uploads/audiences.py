@@ -22,7 +22,7 @@ from spotify_ads_async.errors import ConfigurationError, InvalidAnswer, InvalidR
 from spotify_ads_async.models import Audience, AudienceStatus, AudienceSubtype, AudienceUpload, CustomAudienceCreate
 from spotify_ads_async.operation import Repeat
 from spotify_ads_async.resources import audiences
-from spotify_ads_async.spreadsheets import SpreadsheetError, Table, is_blank, open_spreadsheet
+from spotify_ads_async.spreadsheets import SpreadsheetError, open_spreadsheet
 from spotify_ads_async.spreadsheets.detection import is_workbook
 from spotify_ads_async.spreadsheets.spooling import open_content
 from spotify_ads_async.spreadsheets.text import TextFile, lines_of
@@ -320,17 +320,13 @@ def _write(
 def _write_sheet(content: BinaryIO, columns: Sequence[str] | None, ready: Path, counts: Counts) -> None:
     """Write the hashed list of a workbook, whose one visible sheet holds it."""
     with open_spreadsheet(content) as opened:
-        tables = [table for table in opened.tables if not table.hidden and _is_filled(table)]
+        tables = [table for table in opened.tables if not table.hidden and table.first is not None]
         if len(tables) != 1:
             names = ", ".join(table.name for table in tables) or "none"
             raise SpreadsheetError(
                 f"is a workbook in which one sheet must hold the list; sheets that hold something: {names}"
             )
         _write(lines_of_workbook(tables[0]), columns, ready, counts, ascii_only=False)
-
-
-def _is_filled(table: Table) -> bool:
-    return any(not is_blank(cell) for row in table.rows() for cell in row.cells)
 
 
 def _require(counts: Counts, *, skip_invalid: bool) -> None:
