@@ -240,6 +240,12 @@ class GoingLive:
             parts = _settable(unheld, done.differences)
             if not parts:
                 break
+        campaign = await self._account.campaigns.get(found[0].ad_set.campaign_id or "") if unheld else None
+        if campaign is not None and campaign.status != CampaignStatus.PAUSED:
+            done.notes.append(
+                f"campaign {campaign.id} runs, so ad set {plan.part.name} may have run before {_named(unheld)} was set:"
+                " see what it delivered"
+            )
         return done
 
 
