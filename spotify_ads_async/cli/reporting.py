@@ -195,6 +195,9 @@ class Told:
             )
             what = "in all" if self._rows != self.limit else f"in these {self._rows} rows, as limited"
             say(f"{what}: {' · '.join(said)}")
+        money = [title(field) for field in self.request.fields if kind_of(field) is Kind.MONEY]
+        if money and len(self.request.ad_accounts) != 1:
+            say(f"{', '.join(money)}: in the currency of each ad account, which `spotify-ads accounts` tells")
         counts = [f"{self.hidden[name]} of {title(name)}" for name in self.request.fields if self.hidden[name]]
         if counts:
             say(f"hidden by the API for privacy, as counts of 1 to 4 are: {', '.join(counts)}; no sum holds them")

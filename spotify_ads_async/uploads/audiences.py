@@ -74,6 +74,8 @@ class UploadedAudience(msgspec.Struct, frozen=True, kw_only=True):
         empty: how many rows below a header have something, and nothing in the columns of identifiers.
         encoding: what the file was read as, empty where there was no file.
         encoding_assumed: whether the file does not tell that.
+        unchanged: whether an audience whose list was replaced still looks as it did before: the new list may be waiting
+            to be processed, or nothing that is shown has changed.
     """
 
     audience: Audience
@@ -84,6 +86,7 @@ class UploadedAudience(msgspec.Struct, frozen=True, kw_only=True):
     empty: int = 0
     encoding: str = ""
     encoding_assumed: bool = False
+    unchanged: bool = False
 
     @property
     def id(self) -> str:
@@ -172,6 +175,7 @@ class Audiences(audiences.Audiences):
             empty=counts.empty,
             encoding=read_as,
             encoding_assumed=assumed,
+            unchanged=audience == before,
         )
 
     async def _place(self, audience_id: str | None) -> AudienceUpload:

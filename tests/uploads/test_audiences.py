@@ -47,6 +47,7 @@ async def test_a_list_becomes_an_audience_and_is_replaced(account: AdAccount, tm
     assert done.audience.size.min == 1200
     again = await account.audiences.upload_file(PEOPLE[:250], audience_id=done.id)
     assert again.id == done.id
+    assert not again.unchanged
     assert again.audience.size is not None
     assert again.audience.size.min == 200
 
@@ -488,6 +489,13 @@ async def test_an_archived_audience_ends_the_wait_and_an_empty_one_is_said(caplo
         place.status = "EMPTY"
         await ads.ad_account(ACCOUNT).audiences.upload_file(PEOPLE, name="Fans")
     assert "nobody on its list was found" in caplog.text
+
+
+async def test_an_audience_that_does_not_show_its_new_list_is_said() -> None:
+    async with RawServer() as server, client(server.base_url) as ads:
+        SignedPlace(server, resumable=True)
+        done = await ads.ad_account(ACCOUNT).audiences.upload_file(PEOPLE, audience_id=ACCOUNT, timeout=None)
+    assert (done.status, done.unchanged) == (AudienceStatus.LIVE, True)
 
 
 async def test_a_list_goes_to_no_other_audience() -> None:
