@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import ssl
 
@@ -62,6 +63,13 @@ def by_way_of(proxy: Proxy | None) -> str:
 def _words(problem: BaseException) -> str:
     """A failure of the network in a sentence without the names of classes."""
     match problem:
+        case OSError(errno=errno.EMFILE | errno.ENFILE):
+            return (
+                f"too many files are open ({_reason(problem)}): raise the limit (ulimit -n), or have fewer connections"
+                " (TransportOptions(connections=…))"
+            )
+        case RuntimeError():
+            return f"{problem}"  # the interpreter's own words: no thread can be started, or it is about to end
         case aiohttp.ClientConnectorDNSError():
             return f"the name {problem.host} is not known here: check the network, a VPN, and the address"
         case aiohttp.ClientSSLError():
