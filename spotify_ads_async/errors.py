@@ -56,7 +56,11 @@ class Portable(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         cause = _portable(self.__cause__)
         state = {name: _portable(value) for name, value in vars(self).items()}
-        return _restored, (type(self), tuple(map(_portable, self.args))), state if cause is None else {**state, "__cause__": cause}
+        return (
+            _restored,
+            (type(self), tuple(map(_portable, self.args))),
+            state if cause is None else {**state, "__cause__": cause},
+        )
 
 
 def _restored(kind: type[BaseException], arguments: tuple[object, ...]) -> BaseException:

@@ -309,5 +309,7 @@ def test_a_shared_quota_at_the_end_of_the_interpreter_is_refused_in_words(tmp_pa
 
         atexit.register(lambda: asyncio.run(call()))
         """
-    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False
+    )
     assert (ended.stdout, "Traceback" in ended.stderr) == ("True\n", False)
