@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from codegen import names
 from codegen.document import Document, GenerationError
 from codegen.shapes import Attribute, EnumShape, Shape, Shapes, StructShape, UnionShape
-from codegen.source import HEADER, identifiers, imports_for
+from codegen.source import HEADER, gathered, identifiers, imports_for
 from codegen.wording import described, entry
 
 __all__ = ["render"]
@@ -84,12 +84,8 @@ def _module(module: str, body: str, exported: list[str], home: dict[str, str]) -
     )
 
 
-def _face(exported: dict[str, list[str]]) -> str:
-    imports = "".join(
-        f"from {PACKAGE}.{module} import {', '.join(found)}\n" for module, found in sorted(exported.items())
-    )
-    listing = ", ".join(f'"{name}"' for name in sorted(name for found in exported.values() for name in found))
-    return f'{HEADER}"""Every struct and enum of the API."""\n\n{imports}\n__all__ = [{listing},]\n'
+def _face(modules: Iterable[str]) -> str:
+    return f'{HEADER}"""Every struct and enum of the API."""\n\n{gathered(PACKAGE, modules)}'
 
 
 def _refuse_cycles(needs: dict[str, set[str]]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from codegen.calls import Operation, Parameter
 from codegen.shapes import Shapes
-from codegen.source import HEADER, identifiers, imports_for
+from codegen.source import HEADER, gathered, identifiers, imports_for
 
 __all__ = ["render"]
 
@@ -41,16 +41,13 @@ def _module(group: str, operations: list[Operation], shapes: Shapes) -> str:
     )
 
 
-def _package(groups: dict[str, list[Operation]]) -> str:
-    constants = {group: [one.constant for one in found] for group, found in groups.items()}
-    every = [name for found in constants.values() for name in found]
-    imports = "".join(f"from {PACKAGE}.{group} import {', '.join(found)}\n" for group, found in constants.items())
+def _package(groups: Iterable[str]) -> str:
     return "\n".join(
         [
             f"{HEADER}{_DOCSTRING}",
             "from __future__ import annotations\n",
-            f"{imports_for('Any Mapping MappingProxyType Operation ListOperation cast')}{imports}",
-            f"__all__ = [{_listed(['OPERATIONS', 'ListOperation', 'Operation', *every])},]\n",
+            imports_for("Any Mapping MappingProxyType Operation ListOperation cast"),
+            gathered(PACKAGE, groups, "OPERATIONS", "ListOperation", "Operation"),
             "OPERATIONS: Mapping[str, Operation[Any]] = MappingProxyType(",
             (
                 "    {value.id: cast('Operation[Any]', value) for value in globals().values() if isinstance(value,"

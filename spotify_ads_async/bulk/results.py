@@ -15,7 +15,7 @@ from spotify_ads_async.bulk.plan.columns import Cell, Column
 from spotify_ads_async.bulk.plan.effects import Conflict, shown
 from spotify_ads_async.bulk.plan.money import most_spent
 from spotify_ads_async.bulk.plan.state import same
-from spotify_ads_async.bulk.records import Decision, Header, PlannedRow, RowOutcome
+from spotify_ads_async.bulk.records import Decision, Header, PlannedChange, PlannedRow, RowOutcome
 from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.bulk.workbook.template import cell_of, sheet_column
 from spotify_ads_async.core.files import whole_file
@@ -176,7 +176,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     after: object
 
 
-def differences(row: PlannedRow) -> Iterator[Difference]:
+def differences(row: PlannedChange) -> Iterator[Difference]:
     """What a row changes, by field; structs of which only parts change are given by their parts."""
     for field, after in row.after.items():
         before = row.before.get(field)
@@ -188,7 +188,7 @@ def differences(row: PlannedRow) -> Iterator[Difference]:
             )
 
 
-def _differences(row: PlannedRow, name: str, before: Any, after: Any) -> Iterator[Difference]:  # noqa: ANN401 - any JSON
+def _differences(row: PlannedChange, name: str, before: Any, after: Any) -> Iterator[Difference]:  # noqa: ANN401 - any JSON
     match before, after:
         case dict(), dict():
             old, new = cast("dict[str, Any]", before), cast("dict[str, Any]", after)
@@ -248,19 +248,24 @@ class PlanTotals(msgspec.Struct, kw_only=True):
     archived: int = 0
     now: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
 
-    def add(self, row: PlannedRow) -> None:
+    def add(self, row: PlannedChange) -> None:
         """Count one row."""
         self.rows += 1
-        self.planned += row.decision is Decision.PLANNED
-        self.unchanged += row.decision is Decision.UNCHANGED
-        self.refused += row.decision is Decision.REFUSED
-        self.conflicts += row.decision is Decision.CONFLICT
-        if row.decision is Decision.CONFLICT:
-            self.requests_held_back += len(row.stored.bodies)
-        if row.decision is not Decision.PLANNED:
-            return
+        match row.decision:
+            case Decision.PLANNED:
+                self._add_planned(row)
+            case Decision.UNCHANGED:
+                self.unchanged += 1
+            case Decision.CONFLICT:
+                self.conflicts += 1
+                self.requests_held_back += row.steps
+            case _:
+                self.refused += row.decision is Decision.REFUSED
+
+    def _add_planned(self, row: PlannedChange) -> None:
+        self.planned += 1
         self.unusual += bool(row.unusual)
-        self.requests += len(row.stored.bodies)
+        self.requests += row.steps
         for field in row.after:
             self.fields[field] += 1
         if not _SWITCHES.isdisjoint(row.after):
@@ -271,7 +276,7 @@ class PlanTotals(msgspec.Struct, kw_only=True):
         if not _SPENT.isdisjoint(row.after):
             self._add_budget(row)
 
-    def _add_budget(self, row: PlannedRow) -> None:
+    def _add_budget(self, row: PlannedChange) -> None:
         """Count the budget of an ad set, and what it may spend until its flight ends."""
         for budgets, values in ((self.budget_before, row.before), (self.budget_after, row.after)):
             kind, amount = _budget(values)
@@ -313,6 +318,6 @@ def _is_off(values: Mapping[str, object]) -> bool:
 def plan_totals(plan: PlanFile) -> PlanTotals:
     """Count every row of a plan."""
     totals = PlanTotals()
-    for row in plan.rows():
+    for row in plan.changes():
         totals.add(row)
     return totals

@@ -42,13 +42,11 @@ def row_name(row: bulk.PlannedRow | bulk.UnusualRow, header: bulk.Header) -> str
 
 def difference_row(difference: bulk.Difference, output: Output, currency: str) -> dict[str, object]:
     """One field that changes, as a row of results."""
-    field = difference.field
-    if output is Output.TABLE and field == "budget.micro_amount":
-        field = "budget.amount"  # what a table shows of it, and what sheets and --set call it
-    before, after = difference.before, difference.after
-    if output is Output.TABLE or output is Output.CSV:
-        before = _shown(difference.field, before, output, currency)
-        after = _shown(difference.field, after, output, currency)
+    field, before, after = difference.field, difference.before, difference.after
+    if output is Output.TABLE:
+        before, after = _shown(field, before, currency), _shown(field, after, currency)
+        if field == "budget.micro_amount":
+            field = "budget.amount"  # what a table shows of it, and what sheets and --set call it
     return {
         "name": difference.name,
         "field": field,
@@ -59,10 +57,10 @@ def difference_row(difference: bulk.Difference, output: Output, currency: str) -
     }
 
 
-def _shown(field: str, value: object, output: Output, currency: str) -> object:
+def _shown(field: str, value: object, currency: str) -> object:
     if value is None:
         return ""
-    if output is Output.TABLE and field.endswith("micro_amount") and isinstance(value, int):
+    if field.endswith("micro_amount") and isinstance(value, int):
         return format_micros(value, currency or None)
     return value if isinstance(value, str | int | float) else msgspec.json.encode(value).decode()
 

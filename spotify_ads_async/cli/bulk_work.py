@@ -213,8 +213,8 @@ def _say_remarks(plan: bulk.PlanFile) -> None:
         say(f"note: {remark}")
 
 
-def _counted(plan: bulk.PlanFile, totals: bulk.PlanTotals) -> Iterator[bulk.PlannedRow]:
-    for row in plan.rows():
+def _counted(plan: bulk.PlanFile, totals: bulk.PlanTotals) -> Iterator[bulk.PlannedChange]:
+    for row in plan.changes():
         totals.add(row)
         yield row
 

@@ -158,6 +158,11 @@ async def upload_list(
             "the list was read as Windows-1252, which the file does not tell: --encoding says what it is where that is"
             " wrong"
         )
+    if done.unchanged:
+        say(
+            f"audience {done.id} looks as it did before, so nobody can tell yet whether the new list is processed: look"
+            f" at it later (spotify-ads audiences get {done.id})"
+        )
     if done.status == AudienceStatus.EMPTY:
         say(
             f"audience {done.id} is empty: nobody on the list was found on Spotify; check the list, and replace it"

@@ -8,261 +8,69 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from spotify_ads_async.operation import ListOperation, Operation
-from spotify_ads_async.operations.ad_accounts import (
-    ADD_MEMBER_TO_AD_ACCOUNT,
-    CREATE_AD_ACCOUNT_FOR_BUSINESS,
-    GET_AD_ACCOUNT,
-    GET_AD_ACCOUNT_MEMBERS,
-    GET_AD_ACCOUNTS_FOR_BUSINESS_MEMBER,
-    GET_AD_ACCOUNTS_IN_BUSINESS,
-    REMOVE_AD_ACCOUNT_MEMBER,
-    UPDATE_AD_ACCOUNT,
-    UPDATE_AD_ACCOUNT_MEMBER_ROLE,
-)
-from spotify_ads_async.operations.ad_categories import GET_AD_CATEGORIES
-from spotify_ads_async.operations.ad_sets import (
-    CREATE_AD_SET,
-    CREATE_AD_SET_DRAFT,
-    CREATE_DRAFT_FROM_AD_SET,
-    DELETE_AD_SET_DRAFT,
-    GET_AD_SET_BY_ID,
-    GET_AD_SET_DRAFT,
-    GET_AD_SET_DRAFTS,
-    GET_AD_SETS_BY_AD_ACCOUNT_ID,
-    UPDATE_AD_SET,
-    UPDATE_AD_SET_DRAFT,
-)
-from spotify_ads_async.operations.ads import (
-    CREATE_AD,
-    CREATE_AD_DRAFT,
-    CREATE_DRAFT_FROM_AD,
-    DELETE_AD_DRAFT,
-    GET_AD,
-    GET_AD_DRAFT,
-    GET_AD_DRAFTS,
-    GET_ADS,
-    UPDATE_AD,
-    UPDATE_AD_DRAFT,
-)
-from spotify_ads_async.operations.assets import (
-    COMPLETE_UPLOAD_CHUNKED_ASSET,
-    CREATE_ASSET,
-    GET_ASSET,
-    GET_ASSETS_BY_AD_ACCOUNT,
-    START_UPLOAD_CHUNKED_ASSET,
-    TRANSFER_CHUNKED_ASSET,
-    UPDATE_ASSET,
-    UPLOAD_ASSET,
-)
-from spotify_ads_async.operations.audiences import (
-    BATCH_GET_AUDIENCES,
-    CREATE_AUDIENCE,
-    CREATE_UPLOAD_URL,
-    DELETE_AUDIENCE,
-    EDIT_AUDIENCE,
-    GET_AUDIENCE,
-    GET_AUDIENCE_ELIGIBLE_DATASETS,
-    REPLACE_UPLOAD_URL,
-)
-from spotify_ads_async.operations.businesses import (
-    ACCEPT_BUSINESS_INVITATION,
-    CANCEL_BUSINESS_INVITATION,
-    CREATE_BUSINESS,
-    CREATE_BUSINESS_INVITATION,
-    GET_BUSINESS,
-    GET_BUSINESS_MEMBER,
-    GET_BUSINESS_MEMBERS,
-    GET_BUSINESSES,
-    GET_PENDING_INVITATIONS,
-    REMOVE_BUSINESS_MEMBER,
-    UPDATE_BUSINESS,
-    UPDATE_BUSINESS_MEMBER,
-    UPDATE_BUSINESS_MEMBER_ROLE,
-)
-from spotify_ads_async.operations.campaigns import (
-    CREATE_CAMPAIGN,
-    CREATE_CAMPAIGN_DRAFT,
-    CREATE_DRAFT_FROM_CAMPAIGN,
-    DELETE_CAMPAIGN_DRAFT,
-    GET_CAMPAIGN,
-    GET_CAMPAIGN_DRAFT,
-    GET_CAMPAIGN_DRAFTS_V3,
-    GET_CAMPAIGNS,
-    PUBLISH_CAMPAIGN_DRAFT,
-    UPDATE_CAMPAIGN,
-    UPDATE_CAMPAIGN_DRAFT,
-)
-from spotify_ads_async.operations.capi import (
-    CREATE_CAPI_AUTH_TOKEN,
-    CREATE_CAPI_INTEGRATION,
-    DELETE_CAPI_AUTH_TOKEN,
-    GET_CAPI_AUTH_TOKENS,
-    GET_CAPI_INTEGRATION_BY_ID,
-    UPDATE_CAPI_INTEGRATION_BY_ID,
-)
-from spotify_ads_async.operations.change_history import GET_CHANGE_HISTORY
-from spotify_ads_async.operations.datasets import (
-    CREATE_DATASET,
-    GET_DATASET_BY_ID,
-    GET_DATASETS_BY_AD_ACCOUNT_ID,
-    GET_DATASETS_BY_BUSINESS_ID,
-    GET_DIAGNOSTICS_BY_DATASET_ID,
-    REMOVE_INTEGRATION_FROM_DATASET,
-    SHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT,
-    UNSHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT,
-    UPDATE_DATASET_BY_ID,
-)
-from spotify_ads_async.operations.estimates import ESTIMATE_AUDIENCE, ESTIMATE_BID
-from spotify_ads_async.operations.experiments import GET_EXPERIMENT_AVAILABILITY
-from spotify_ads_async.operations.mobile_apps import (
-    CREATE_MOBILE_APP_IN_BUSINESS,
-    GET_MOBILE_APP_BY_BUSINESS_AND_ID,
-    GET_MOBILE_APPS_BY_BUSINESS_ID,
-    GET_MOBILE_APPS_BY_BUSINESS_ID_AND_AD_ACCOUNT_ID,
-    SHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT,
-    UNSHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT,
-    UPDATE_MOBILE_APP_BY_BUSINESS_AND_ID,
-)
-from spotify_ads_async.operations.pixels import CREATE_PIXEL_IN_BUSINESS, GET_PIXEL_BY_ID, UPDATE_PIXEL_BY_ID
-from spotify_ads_async.operations.podcast_shows import GET_PODCAST_SHOWS
-from spotify_ads_async.operations.pricing import GET_RESERVED_PRICING
-from spotify_ads_async.operations.reports import (
-    CREATE_ASYNC_REPORT,
-    GET_AGGREGATE_REPORT,
-    GET_AGGREGATED_TOTALS,
-    GET_ASYNC_REPORT,
-    GET_AUDIENCE_INSIGHT_REPORT,
-)
-from spotify_ads_async.operations.targets import (
-    GET_ARTIST_TARGETS,
-    GET_EPISODE_TOPIC_TARGETS,
-    GET_GENRE_TARGETS,
-    GET_GEO_TARGETS,
-    GET_INTEREST_TARGETS,
-    GET_LANGUAGE_TARGETS,
-    GET_PLAYLIST_TARGETS,
-    GET_SENSITIVE_TOPIC_TARGETS,
-)
 
-__all__ = [
-    "ACCEPT_BUSINESS_INVITATION",
-    "ADD_MEMBER_TO_AD_ACCOUNT",
-    "BATCH_GET_AUDIENCES",
-    "CANCEL_BUSINESS_INVITATION",
-    "COMPLETE_UPLOAD_CHUNKED_ASSET",
-    "CREATE_AD",
-    "CREATE_AD_ACCOUNT_FOR_BUSINESS",
-    "CREATE_AD_DRAFT",
-    "CREATE_AD_SET",
-    "CREATE_AD_SET_DRAFT",
-    "CREATE_ASSET",
-    "CREATE_ASYNC_REPORT",
-    "CREATE_AUDIENCE",
-    "CREATE_BUSINESS",
-    "CREATE_BUSINESS_INVITATION",
-    "CREATE_CAMPAIGN",
-    "CREATE_CAMPAIGN_DRAFT",
-    "CREATE_CAPI_AUTH_TOKEN",
-    "CREATE_CAPI_INTEGRATION",
-    "CREATE_DATASET",
-    "CREATE_DRAFT_FROM_AD",
-    "CREATE_DRAFT_FROM_AD_SET",
-    "CREATE_DRAFT_FROM_CAMPAIGN",
-    "CREATE_MOBILE_APP_IN_BUSINESS",
-    "CREATE_PIXEL_IN_BUSINESS",
-    "CREATE_UPLOAD_URL",
-    "DELETE_AD_DRAFT",
-    "DELETE_AD_SET_DRAFT",
-    "DELETE_AUDIENCE",
-    "DELETE_CAMPAIGN_DRAFT",
-    "DELETE_CAPI_AUTH_TOKEN",
-    "EDIT_AUDIENCE",
-    "ESTIMATE_AUDIENCE",
-    "ESTIMATE_BID",
-    "GET_AD",
-    "GET_ADS",
-    "GET_AD_ACCOUNT",
-    "GET_AD_ACCOUNTS_FOR_BUSINESS_MEMBER",
-    "GET_AD_ACCOUNTS_IN_BUSINESS",
-    "GET_AD_ACCOUNT_MEMBERS",
-    "GET_AD_CATEGORIES",
-    "GET_AD_DRAFT",
-    "GET_AD_DRAFTS",
-    "GET_AD_SETS_BY_AD_ACCOUNT_ID",
-    "GET_AD_SET_BY_ID",
-    "GET_AD_SET_DRAFT",
-    "GET_AD_SET_DRAFTS",
-    "GET_AGGREGATED_TOTALS",
-    "GET_AGGREGATE_REPORT",
-    "GET_ARTIST_TARGETS",
-    "GET_ASSET",
-    "GET_ASSETS_BY_AD_ACCOUNT",
-    "GET_ASYNC_REPORT",
-    "GET_AUDIENCE",
-    "GET_AUDIENCE_ELIGIBLE_DATASETS",
-    "GET_AUDIENCE_INSIGHT_REPORT",
-    "GET_BUSINESS",
-    "GET_BUSINESSES",
-    "GET_BUSINESS_MEMBER",
-    "GET_BUSINESS_MEMBERS",
-    "GET_CAMPAIGN",
-    "GET_CAMPAIGNS",
-    "GET_CAMPAIGN_DRAFT",
-    "GET_CAMPAIGN_DRAFTS_V3",
-    "GET_CAPI_AUTH_TOKENS",
-    "GET_CAPI_INTEGRATION_BY_ID",
-    "GET_CHANGE_HISTORY",
-    "GET_DATASETS_BY_AD_ACCOUNT_ID",
-    "GET_DATASETS_BY_BUSINESS_ID",
-    "GET_DATASET_BY_ID",
-    "GET_DIAGNOSTICS_BY_DATASET_ID",
-    "GET_EPISODE_TOPIC_TARGETS",
-    "GET_EXPERIMENT_AVAILABILITY",
-    "GET_GENRE_TARGETS",
-    "GET_GEO_TARGETS",
-    "GET_INTEREST_TARGETS",
-    "GET_LANGUAGE_TARGETS",
-    "GET_MOBILE_APPS_BY_BUSINESS_ID",
-    "GET_MOBILE_APPS_BY_BUSINESS_ID_AND_AD_ACCOUNT_ID",
-    "GET_MOBILE_APP_BY_BUSINESS_AND_ID",
-    "GET_PENDING_INVITATIONS",
-    "GET_PIXEL_BY_ID",
-    "GET_PLAYLIST_TARGETS",
-    "GET_PODCAST_SHOWS",
-    "GET_RESERVED_PRICING",
-    "GET_SENSITIVE_TOPIC_TARGETS",
-    "OPERATIONS",
-    "PUBLISH_CAMPAIGN_DRAFT",
-    "REMOVE_AD_ACCOUNT_MEMBER",
-    "REMOVE_BUSINESS_MEMBER",
-    "REMOVE_INTEGRATION_FROM_DATASET",
-    "REPLACE_UPLOAD_URL",
-    "SHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT",
-    "SHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT",
-    "START_UPLOAD_CHUNKED_ASSET",
-    "TRANSFER_CHUNKED_ASSET",
-    "UNSHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT",
-    "UNSHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT",
-    "UPDATE_AD",
-    "UPDATE_AD_ACCOUNT",
-    "UPDATE_AD_ACCOUNT_MEMBER_ROLE",
-    "UPDATE_AD_DRAFT",
-    "UPDATE_AD_SET",
-    "UPDATE_AD_SET_DRAFT",
-    "UPDATE_ASSET",
-    "UPDATE_BUSINESS",
-    "UPDATE_BUSINESS_MEMBER",
-    "UPDATE_BUSINESS_MEMBER_ROLE",
-    "UPDATE_CAMPAIGN",
-    "UPDATE_CAMPAIGN_DRAFT",
-    "UPDATE_CAPI_INTEGRATION_BY_ID",
-    "UPDATE_DATASET_BY_ID",
-    "UPDATE_MOBILE_APP_BY_BUSINESS_AND_ID",
-    "UPDATE_PIXEL_BY_ID",
-    "UPLOAD_ASSET",
-    "ListOperation",
-    "Operation",
-]
+# ruff: noqa: F403 -- each module names in __all__ what it exports
+from spotify_ads_async.operations import (
+    ad_accounts,
+    ad_categories,
+    ad_sets,
+    ads,
+    assets,
+    audiences,
+    businesses,
+    campaigns,
+    capi,
+    change_history,
+    datasets,
+    estimates,
+    experiments,
+    mobile_apps,
+    pixels,
+    podcast_shows,
+    pricing,
+    reports,
+    targets,
+)
+from spotify_ads_async.operations.ad_accounts import *
+from spotify_ads_async.operations.ad_categories import *
+from spotify_ads_async.operations.ad_sets import *
+from spotify_ads_async.operations.ads import *
+from spotify_ads_async.operations.assets import *
+from spotify_ads_async.operations.audiences import *
+from spotify_ads_async.operations.businesses import *
+from spotify_ads_async.operations.campaigns import *
+from spotify_ads_async.operations.capi import *
+from spotify_ads_async.operations.change_history import *
+from spotify_ads_async.operations.datasets import *
+from spotify_ads_async.operations.estimates import *
+from spotify_ads_async.operations.experiments import *
+from spotify_ads_async.operations.mobile_apps import *
+from spotify_ads_async.operations.pixels import *
+from spotify_ads_async.operations.podcast_shows import *
+from spotify_ads_async.operations.pricing import *
+from spotify_ads_async.operations.reports import *
+from spotify_ads_async.operations.targets import *
+
+__all__: list[str] = ["OPERATIONS", "ListOperation", "Operation"]
+__all__ += ad_accounts.__all__
+__all__ += ad_categories.__all__
+__all__ += ad_sets.__all__
+__all__ += ads.__all__
+__all__ += assets.__all__
+__all__ += audiences.__all__
+__all__ += businesses.__all__
+__all__ += campaigns.__all__
+__all__ += capi.__all__
+__all__ += change_history.__all__
+__all__ += datasets.__all__
+__all__ += estimates.__all__
+__all__ += experiments.__all__
+__all__ += mobile_apps.__all__
+__all__ += pixels.__all__
+__all__ += podcast_shows.__all__
+__all__ += pricing.__all__
+__all__ += reports.__all__
+__all__ += targets.__all__
 
 OPERATIONS: Mapping[str, Operation[Any]] = MappingProxyType(
     {value.id: cast("Operation[Any]", value) for value in globals().values() if isinstance(value, Operation)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -42,6 +43,15 @@ class Table:
             SpreadsheetError: a row cannot be read, nor any after it.
         """
         return self._rows()
+
+    @functools.cached_property
+    def first(self) -> Row | None:
+        """The first row that holds something, if any does.
+
+        Raises:
+            SpreadsheetError: a row up to there cannot be read.
+        """
+        return next((row for row in self._rows() if not row.is_blank), None)
 
     def is_hidden_column(self, column: int) -> bool:
         """Whether a column, counted from 1, is hidden."""

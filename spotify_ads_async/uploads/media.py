@@ -260,8 +260,9 @@ class MediaUpload:
 
     async def _named(self, asset: Asset, name: str) -> Asset:
         """The asset under its own name."""
-        if self._journal.state.named:
-            return asset
+        state = self._journal.state
+        if state.named or (asset.name is not None and (state.mark or "") not in asset.name):
+            return asset  # which somebody may have renamed meanwhile
         body = AssetUpdate(asset_type=self._file.asset_type, name=name)
 
         async def renamed() -> Asset | None:
@@ -274,7 +275,7 @@ class MediaUpload:
             )
             if found.status is None or found.name != name:
                 found = await self._current()
-            if self._journal.state.mark and self._journal.state.mark in (found.name or ""):
+            if state.mark and state.mark in (found.name or ""):
                 raise InvalidAnswer("the name did not change", operation=operations.UPDATE_ASSET.id)
             return found
 

@@ -86,3 +86,8 @@ def test_a_chart_is_of_one_account(spotify_ads: CommandLine) -> None:
     ended = spotify_ads.run("report", "--chart", "--all-accounts")
     assert ended.returncode == 2
     assert "one ad account" in ended.stderr
+
+
+def test_money_of_several_accounts_is_said_to_be_in_the_currency_of_each(spotify_ads: CommandLine) -> None:
+    ended = spotify_ads.run("report", "account", "--all-accounts", "--metrics", "spend,clicks", "-o", "csv")
+    assert "spend: in the currency of each ad account, which `spotify-ads accounts` tells" in ended.stderr

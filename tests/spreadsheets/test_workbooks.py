@@ -370,6 +370,7 @@ def test_old_workbooks() -> None:
         sheet.write(0, 0, "name")
         sheet.write(1, 0, "Jürgen \u2013 夏")
         sheet.write(1, 1, 15000)
+        sheet.write(2, 0, 1, xlwt.easyxf(num_format_str="0%"))  # whole numbers have records of another kind
         sheet.write(2, 1, 0.15, xlwt.easyxf(num_format_str="0.00%"))
         sheet.write(3, 1, 9.5, xlwt.easyxf(num_format_str="[$€-407]#,##0.00"))
         sheet.write(4, 0, xlwt.Formula("1+1"))
@@ -381,7 +382,7 @@ def test_old_workbooks() -> None:
     assert [list(row.cells) for row in read[:4]] == [
         ["name", ""],
         ["Jürgen \u2013 夏", 15000],
-        ["", FormattedNumber(Decimal("0.15"), percent=True)],
+        [FormattedNumber(1, percent=True), FormattedNumber(Decimal("0.15"), percent=True)],
         ["", FormattedNumber(Decimal("9.5"), currency="€")],
     ]
     assert isinstance(read[4].cells[0], UnreadableCell)

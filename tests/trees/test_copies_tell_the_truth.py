@@ -722,8 +722,19 @@ async def test_a_half_made_draft_that_somebody_published_is_not_made_twice(accou
     events = lines_of(await receipt.read_bytes())
     await receipt.write_bytes(written([event for event in events if not event.get("whole")]))
     assert await account.trees.publish(events[1]["draft_id"]) == []
+    # And goes on with it, in a draft of the same id, which is not this import's to delete.
+    ad_set = (await account.ad_sets.list(campaign_ids=[events[1]["draft_id"]])).items[0]
+    theirs = await account.trees.clone_ad_set(ad_set.id or "", start=SOON)
     with pytest.raises(InvalidRequest, match="somebody published it"):
         await account.trees.load(file, receipt=receipt, start=SOON)
+    assert [one.id async for one in account.drafts.ad_sets.list(campaign_ids=[events[1]["draft_id"]])] == [
+        theirs.ids[ad_set.id or ""]
+    ]
+    # Nor to publish, where the copy was whole.
+    await receipt.write_bytes(written([event for event in events if not event.get("published")][:3]))
+    (done, *_) = await account.trees.load(file, receipt=receipt, start=SOON, publish=True)
+    assert (done.published, done.differences) == (True, [])
+    assert (await account.drafts.ad_sets.list(campaign_ids=[done.campaign_id])).items
 
 
 # ---- times at the ends

@@ -461,6 +461,13 @@ async def test_an_asset_carries_a_mark_until_it_has_its_file(tmp_path: Path) -> 
     assert name == "n" * 120
 
 
+async def test_an_asset_keeps_the_name_that_somebody_gave_it_meanwhile(tmp_path: Path) -> None:
+    async with MediaServer() as server, client(server.base_url) as ads:
+        server.before_section = lambda _: setattr(server, "name", "The final cut")
+        done = await ads.ad_account(ACCOUNT).assets.upload(media(tmp_path, 5 * MIB))
+    assert (done.asset.name, len(server.names)) == ("The final cut", 1)
+
+
 @pytest.mark.parametrize(
     ("status", "advice"),
     [

@@ -310,6 +310,8 @@ def to_cell(value: object) -> str:
     """
     if type(value) is str and value[:1].isalnum() and "\n" not in value and "\r" not in value:
         return value
+    if type(value) is int:
+        return str(value)
     match value:
         case None | msgspec.UNSET:
             return ""
@@ -320,6 +322,8 @@ def to_cell(value: object) -> str:
             return "true" if value else "false"
         case int() | float():
             return str(value)
+        case Decimal():
+            return f"{value:f}"
         case _:
             return msgspec.json.encode(value).decode()
 

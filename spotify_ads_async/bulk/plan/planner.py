@@ -328,10 +328,9 @@ class _Planning:
     def _decided(self, row: ReadRow, answer: msgspec.Struct | None) -> Decided:
         """What one row comes down to."""
         if answer is None:
-            return self._told(self._decider.decide(row, None, {}))
-        text = state_of(answer)
+            return self._told(self._decider.decide(row, None))
         known = isinstance(answer, Answer) and source_of(answer) is not None
-        return self._told(self._decider.decide(row, text, msgspec.json.decode(text), known=known))
+        return self._told(self._decider.decide(row, state_of(answer), known=known))
 
     def _told(self, decided: Decided) -> Decided:
         """A row that was decided; where it is refused, that is a problem of the file, too."""

@@ -37,7 +37,6 @@ from spotify_ads_async.spreadsheets import (
     Table,
     UnreadableCell,
     is_blank,
-    trimmed,
 )
 
 __all__ = ["HiddenRows", "NewRow", "Reading", "Survey", "TableReader", "first_texts", "tables_of_changes"]
@@ -130,7 +129,7 @@ class TableReader:
         self._currency = currency
         self._columns: list[Header | None] = []
         try:
-            first = next((row for row in table.rows() if not _is_empty(row)), None)
+            first = table.first
         except SpreadsheetError as problem:
             raise BadChanges([self._problem(problem.row or 1, problem.reason, fatal=True)]) from None
         if first is None:
@@ -173,7 +172,7 @@ class TableReader:
 
     def _filled_rows(self) -> Iterator[Row]:
         """The rows below the header that hold something."""
-        return (row for row in self.table.rows() if row.number > self._header_row and not _is_empty(row))
+        return (row for row in self.table.rows() if row.number > self._header_row and not row.is_blank)
 
     def survey(self) -> Survey:
         """A look at all rows without reading them: which are hidden, and whether any is new. Blocks."""
@@ -271,8 +270,8 @@ class TableReader:
             self.entity, text, currency=self._currency, ignored=self._reading.ignore, more=self._new or {}
         )
 
-    def _plain_reader(self, header: Header | None) -> tuple[str, Callable[[str], Cell]]:
-        """The name of a column, and what reads its plain texts, or raises where that takes a closer look.
+    def _plain_reader(self, header: Header | None) -> tuple[str, Callable[[CellValue], Cell]]:
+        """The name of a column, and what reads its cells, or raises where that takes a closer look.
 
         Columns without such a name say nothing.
         """
@@ -280,29 +279,29 @@ class TableReader:
         if header is None or (column is not None and column.name not in self.entity.columns):
             return "?", _unclear
         if header.is_id:
-            return self.entity.id_column, plain_id
+            return self.entity.id_column, _of_text(plain_id)
         if header.is_currency:
-            return CURRENCY, self._reader.check_currency
+            return CURRENCY, _of_text(self._reader.check_currency)
         if column is None:
             return "", _unclear
         zone = header.zone or self._reading.zone
 
-        def read(cell: str) -> Cell:
-            if not (text := trimmed(cell)):
+        def read(cell: CellValue) -> Cell:
+            if is_blank(cell):
                 raise CellError("is blank")
-            return self._reader.value_of(column, cell_text(column, text, zone=zone))
+            return self._reader.value_of(column, cell_text(column, cell, zone=zone))
 
         # Files say the same again and again, but for names; what is read of JSON may be changed.
         repeats = column.kind is not Kind.TEXT and column.kind is not Kind.JSON
-        return column.name, functools.lru_cache(_REMEMBERED)(read) if repeats else read
+        return column.name, functools.lru_cache(_REMEMBERED, typed=True)(read) if repeats else read
 
     def _plain_row(self, row: Row) -> Change | None:
-        """A row of plain texts; None where it takes a closer look to tell what it says, or what is wrong with it."""
+        """A row of plain cells; None where it takes a closer look to tell what it says, or what is wrong with it."""
         values: dict[str, Cell] = {}
         try:
             for (name, read), cell in zip(self._plain_readers, row.cells, strict=False):
                 if cell != "" and name:
-                    values[name] = read(cell) if type(cell) is str else _unclear("")
+                    values[name] = read(cell)
         except CellError:
             return None
         entity_id = values.pop(self.entity.id_column, None)
@@ -362,12 +361,13 @@ class TableReader:
             cells[header.column.name] = cell_text(header.column, cell, zone=header.zone or self._reading.zone)
 
 
-def _unclear(cell: str) -> Cell:
-    raise CellError(cell)
+def _unclear(_: CellValue) -> Cell:
+    raise CellError("takes a closer look")
 
 
-def _is_empty(row: Row) -> bool:
-    return all(map(is_blank, row.cells))
+def _of_text(read: Callable[[str], Cell]) -> Callable[[CellValue], Cell]:
+    """Read texts alone: a number is no id, which the closer look says."""
+    return lambda cell: read(cell) if isinstance(cell, str) else _unclear(cell)
 
 
 def _meanings(header: Header, entity: Entity) -> set[str]:
@@ -423,7 +423,7 @@ def tables_of_changes(opened: Spreadsheet, *, name: str, reading: Reading) -> tu
 def first_texts(table: Table) -> list[str]:
     """The headers of a table, as they stand there; none where it cannot be read, which reading it will say."""
     try:
-        first = next((row for row in table.rows() if not _is_empty(row)), None)
+        first = table.first
     except SpreadsheetError:
         return []
     return [] if first is None else [header_text(cell) for cell in first.cells]
