@@ -202,7 +202,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return msgspec.json.decode(source)
 
     def __copy__(self) -> Self:
-        copied = super().__copy__()
+        copied: Self = cast("Any", super()).__copy__()
         vars(copied).update(vars(self))
         return copied
 
