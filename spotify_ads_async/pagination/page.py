@@ -87,9 +87,8 @@ def page_of(operation: ListOperation[Any, ItemT], query: Mapping[str, object], a
     place = offset if isinstance(offset, int) else 0
     counted = total if isinstance(total, int) else None
     if not isinstance(items, list):
-        fields = msgspec.structs.astuple(answer) if isinstance(answer, msgspec.Struct) else ()
         # Servers that leave out what is empty and what is 0 still say something, such as the size of a page.
-        if counted is None and all(value is None for value in fields):
+        if isinstance(answer, msgspec.Struct) and all(value is None for value in msgspec.structs.astuple(answer)):
             raise InvalidAnswer(
                 f"the answer holds no {operation.item_attribute}, and nothing else", operation=operation.id
             )
