@@ -355,7 +355,7 @@ async def test_failed_rows_are_a_workbook_to_mend_and_apply_again(desk: Desk) ->
     assert sheets.sheetnames[:2] == ["Results", "ad sets"]
     failed = {row[0].value: row for row in sheets["ad sets"].iter_rows(min_row=2)}
     assert set(failed) == {one, two}
-    assert "expected str of length >= 2" in next(cell.comment.text for cell in failed[two] if cell.comment)
+    assert "must be text of at least 2 characters" in next(cell.comment.text for cell in failed[two] if cell.comment)
     names = [cell.value for cell in sheets["ad sets"][1]]
     failed[two][names.index("name")].value = "Autumn B"
     sheets.save(results)
