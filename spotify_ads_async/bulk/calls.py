@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -89,7 +91,7 @@ __all__ = [
 async def plan_changes(
     ads: AdsClient,
     ad_account_id: str,
-    changes: Path,
+    changes: Path | Sequence[Mapping[str, object]],
     plan: Path,
     *,
     clear: str = CLEAR,
@@ -113,7 +115,8 @@ async def plan_changes(
         ads: the client.
         ad_account_id: the ad account that holds what is changed.
         changes: a workbook (.xlsx, .xls, .ods), a text with separators, or JSON Lines, told apart by content; the id
-            column of each table says whether it is about ad sets, campaigns or ads.
+            column of each table says whether it is about ad sets, campaigns or ads. Or the rows themselves, each with
+            what a line of JSON Lines has: ``{"ad_set_id": …, "budget.amount": 12.5}``.
         plan: the plan to make; there must be no such file yet.
         clear: the cell that empties a field; a blank keeps it.
         base: an earlier export: a field that somebody else changed since, and that the file changes too, is a conflict.
@@ -138,17 +141,30 @@ async def plan_changes(
     reading = Reading(
         clear=clear, encoding=encoding, sheets=tuple(sheets), ignore=tuple(ignore), hidden=hidden, zone=zone
     )
-    source = planner.Source(
-        path=changes,
-        name=name,
-        reading=reading,
-        base=base,
-        skip_bad_rows=skip_bad_rows,
-        present=present,
-        force=force,
-        left_out=LeftOut(leave_out),
-    )
-    await plan_file(_bulk(ads), source, _header(ads, ad_account_id, source.shown), plan)
+    with _as_file(changes) as file:
+        source = planner.Source(
+            path=file,
+            name=name or ("" if file == changes else "rows"),
+            reading=reading,
+            base=base,
+            skip_bad_rows=skip_bad_rows,
+            present=present,
+            force=force,
+            left_out=LeftOut(leave_out),
+        )
+        await plan_file(_bulk(ads), source, _header(ads, ad_account_id, source.shown), plan)
+
+
+@contextlib.contextmanager
+def _as_file(changes: Path | Sequence[Mapping[str, object]]) -> Generator[Path]:
+    """Rows as the file that they could have been read from, for as long as planning takes."""
+    if isinstance(changes, Path):
+        yield changes
+        return
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "rows.jsonl"
+        file.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in changes))
+        yield file
 
 
 async def plan_selection(

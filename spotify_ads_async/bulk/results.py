@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from spotify_ads_async.bulk.records import Decision, Header, PlannedRow, RowOutc
 from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.bulk.workbook.template import cell_of, sheet_column
 from spotify_ads_async.core.files import whole_file
+from spotify_ads_async.money import format_micros
 from spotify_ads_async.spreadsheets.writing import Emphasis, SheetColumn, WorkbookWriter
 
 __all__ = ["RESULT_COLUMNS", "Difference", "PlanTotals", "differences", "plan_totals", "result", "write_results"]
@@ -217,7 +219,7 @@ class PlanTotals(msgspec.Struct, kw_only=True):
         budget_before: micros over the rows that change a budget, by the budget's type.
         budget_after: the same afterwards.
         budget_growth: micros by which rows let budgets grow, whatever others shrink. A budget that becomes one of
-            another type, or begins to be spent, counts whole.
+            another type, begins to be spent, or has its flight prolonged so that more is spent, counts whole.
         most_before: micros that the ad sets whose budgets or flights change may spend at most until their flights end.
         most_after: the same afterwards.
         unbounded_before: how many of them nothing bounds, since they have a budget a day and no end.
@@ -271,6 +273,13 @@ class PlanTotals(msgspec.Struct, kw_only=True):
         if not _SPENT.isdisjoint(row.after):
             self._add_budget(row)
 
+    def in_words(self, currency: str) -> str:
+        """What somebody agrees to: ``change 12 rows, 1 unusual, budgets grow by 330.00 USD``."""
+        parts = {"start delivering": self.resumed, "archived for good": self.archived, "unusual": self.unusual}
+        said = [f"change {self.planned} rows", *(f"{count} {part}" for part, count in parts.items() if count)]
+        grow = [f"budgets grow by {format_micros(self.budget_growth)} {currency}"] if self.budget_growth else []
+        return ", ".join([*said, *grow])
+
     def _add_budget(self, row: PlannedRow) -> None:
         """Count the budget of an ad set, and what it may spend until its flight ends."""
         for budgets, values in ((self.budget_before, row.before), (self.budget_after, row.after)):
@@ -279,7 +288,7 @@ class PlanTotals(msgspec.Struct, kw_only=True):
                 budgets[str(kind)] += amount
         state: dict[str, Any] = msgspec.to_builtins(_budgeted.decode(row.text)) if row.text else {}
         changed = {**state, **row.after}
-        self.budget_growth += _growth(state, changed)
+        self.budget_growth += _growth(state, changed, self.now)
         if _FLIGHT.isdisjoint(row.after):
             return
         before = most_spent(state, self.now)
@@ -290,10 +299,13 @@ class PlanTotals(msgspec.Struct, kw_only=True):
         self.unbounded_after += after is None
 
 
-def _growth(before: Mapping[str, Any], after: Mapping[str, Any]) -> int:
+def _growth(before: Mapping[str, Any], after: Mapping[str, Any], now: datetime) -> int:
     (old_type, old), (new_type, new) = _budget(before), _budget(after)
     starts = _is_off(before) and not _is_off(after)
-    counted = old or 0 if old_type == new_type and not starts else 0
+    # Of one budget, so that flights alone are compared; nothing bounds what has no end.
+    spent = [most_spent({**flight, "budget": after.get("budget")}, now) for flight in (before, after)]
+    shorter, longer = (math.inf if most is None else most for most in spent)
+    counted = old or 0 if old_type == new_type and not starts and longer <= shorter else 0
     return max(0, (new or 0) - counted)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -49,7 +49,6 @@ __all__ = [
 
 _SHOWN = 20
 _AT_ONCE = 1000
-_GOOD = frozenset({bulk.RowOutcome.DONE, bulk.RowOutcome.STAGED, bulk.RowOutcome.UNCHANGED})
 
 
 class FileReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,8 +66,9 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
     """How a plan is to be made."""
 
     ad_account: str
-    changes: Path | None = None
+    changes: Path | Sequence[Mapping[str, str]] | None = None
     name: str = ""
+    stem: str = ""
     where: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     entity: bulk.Entity = bulk.ENTITIES["ad sets"]
@@ -85,13 +85,8 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
         """Where the plan goes: never over an earlier one, which may still be undone."""
         if self.to is not None:
             return self.to
-        stem = (
-            "standard-input"
-            if str(self.changes) == "-"
-            else self.changes.stem
-            if self.changes
-            else self.entity.plural.replace(" ", "_")
-        )
+        read = self.changes.stem if isinstance(self.changes, Path) else self.entity.plural.replace(" ", "_")
+        stem = self.stem or ("standard-input" if read == "-" else read)
         return unused(Path(f"{stem}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.plan"))
 
 
@@ -122,7 +117,11 @@ async def _make_plan(client: AdsClient, planning: Planning) -> Path:
 
 
 async def _plan_file(
-    client: AdsClient, planning: Planning, changes: Path, target: Path, hidden: bulk.HiddenRows | None
+    client: AdsClient,
+    planning: Planning,
+    changes: Path | Sequence[Mapping[str, str]],
+    target: Path,
+    hidden: bulk.HiddenRows | None,
 ) -> None:
     reading = planning.reading
     with doing(f"planning {planning.name or changes}: reading it and what is there"):
@@ -347,7 +346,7 @@ async def _carry_out(client: AdsClient, run: bulk.Run, path: Path, working: Work
     async with on_interrupt(lambda: run.stop("interrupted")), run:
         with running(run.header.kind.plural, run, client):
             async for row in run:
-                if row.outcome not in _GOOD and failures < _SHOWN:
+                if not row.outcome.as_planned and failures < _SHOWN:
                     failures += 1
                     say(f"{row.outcome}: {row_name(row, run.header)}: {row.reason}")
     return await anyio.to_thread.run_sync(_conclude, run.progress.stopped, path, working)

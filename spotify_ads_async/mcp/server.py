@@ -17,14 +17,15 @@ from spotify_ads_async import AdsClient
 from spotify_ads_async.bulk.listed import KINDS
 from spotify_ads_async.bulk.plan.columns import suggestion
 from spotify_ads_async.bulk.plan.expressions import list_query, parse_condition
+from spotify_ads_async.bulk.plan.money import amounts_in_units, in_units
 from spotify_ads_async.bulk.plan.state import leaf
-from spotify_ads_async.mcp.answers import Account, Conditions, Results, Row, Shown, in_units, require, units_name
+from spotify_ads_async.mcp.answers import Account, Conditions, Results, Row, Shown, require
 from spotify_ads_async.mcp.writing import Writer
 from spotify_ads_async.models import ReportEntityType, ReportFieldType, ReportGranularity
 from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.reports import chart, total_of
 from spotify_ads_async.reports.rows import ReportRow, adds_up
-from spotify_ads_async.reports.series import periods, series
+from spotify_ads_async.reports.series import over_time
 from spotify_ads_async.types import Answer
 from spotify_ads_async.version import __version__
 
@@ -91,14 +92,14 @@ class _Reader:
             ListCall(self._ads, listed.list, path={"ad_account_id": ad_account_id}, query=query),
             fits=lambda item: all(condition.holds(item) for condition in conditions),
         )
-        names = [units_name(name) for name in ("id", "name", *fields)] if fields else []
+        names = [in_units(name) for name in ("id", "name", *fields)] if fields else []
         rows = [{name: leaf(row, name.split(".")) for name in names} if names else row for row in shown.rows]
         return Shown(rows, shown.about)
 
     async def get_entity(self, ad_account_id: Account, kind: _Kind, id: str) -> Shown:  # noqa: A002 - the API's word
         """Read one campaign, ad set, ad, asset, audience or draft whole."""
         listed = KINDS[kind.replace("_", " ")]
-        return Shown([in_units((await self._ads.call(listed.get, path=listed.path(ad_account_id, id))).json)])
+        return Shown([amounts_in_units((await self._ads.call(listed.get, path=listed.path(ad_account_id, id))).json)])
 
     async def report(  # noqa: PLR0917 - a tool is called with names
         self,
@@ -163,12 +164,11 @@ async def _read(
         if fits(item.json):
             if len(rows) == most:
                 return Shown(rows, {"cut": f"only the first {most} were read: ask for less"})
-            rows.append(in_units(item.json))
+            rows.append(amounts_in_units(item.json))
     return Shown(rows)
 
 
 def _chart(rows: list[ReportRow], metrics: list[ReportFieldType], first: date, last: date) -> Image:
-    begin, end = (datetime.combine(day, time(), UTC) for day in (first, last))
-    times = periods(rows, (begin, end), timedelta(days=1))
-    drawn = chart.svg(times, list(series(rows, metrics, times)), f"{first} to {last}")
+    span = datetime.combine(first, time(), UTC), datetime.combine(last, time(), UTC)
+    drawn = chart.svg(*over_time(rows, metrics, span, timedelta(days=1)), f"{first} to {last}")
     return Image(data=bytes(resvg_py.svg_to_bytes(svg_string=drawn)), format="png")

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import re
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -22,33 +21,23 @@ import msgspec
 from pydantic import Field
 
 from spotify_ads_async import AdsClient, bulk, micros
-from spotify_ads_async.bulk import ENTITIES, Decision, RowOutcome
-from spotify_ads_async.mcp.answers import Account, Conditions, Row, Shown, as_text, in_units, require, units_name
+from spotify_ads_async.bulk import ENTITIES, Decision
+from spotify_ads_async.bulk.plan.money import amounts_in_units, in_units
+from spotify_ads_async.mcp.answers import Account, Conditions, Row, Shown, as_text, require
 from spotify_ads_async.money import format_micros
 from spotify_ads_async.reports.planning import batched
 
-__all__ = ["Caps", "Writer"]
+__all__ = ["Writer"]
 
 _Kind: TypeAlias = Literal["campaigns", "ad_sets", "ads"]
 _LIFETIME_SECONDS = 3600.0
 _IDS_AT_ONCE = 50
 _PATIENCE_SECONDS = 20.0
 """How long a tool waits for a run before it answers that the run goes on."""
-_SETTLED = frozenset({RowOutcome.DONE, RowOutcome.STAGED, RowOutcome.UNCHANGED})
 _TOLD = ("planned", "unchanged", "refused", "conflicts", "unusual", "paused", "resumed", "archived", "requests")
 
 
-class Caps(msgspec.Struct, frozen=True, kw_only=True):
-    """What one session may change; None is no cap.
-
-    ``rows`` is how many, ``money`` by how much budgets may grow, in units of each currency.
-    """
-
-    rows: int | None = 1_000
-    money: Decimal | None = None
-
-
-class _Plan(msgspec.Struct, kw_only=True):
+class _Plan(msgspec.Struct):
     """A plan as it was shown, and the run of it or of its undoing."""
 
     ad_account_id: str
@@ -70,15 +59,18 @@ class Writer:
     Args:
         ads: the client.
         folder: where plans and the log of actions are kept, readable by their owner alone.
-        caps: what the session may change.
+        most_rows: how many rows the session may change; None is no cap.
+        most_money: by how much it may let budgets grow, in units of each currency; None is no cap.
 
     Raises:
         InvalidAmount: the cap is no amount of money.
     """
 
-    def __init__(self, ads: AdsClient, folder: Path, caps: Caps | None = None) -> None:
-        self._ads, self._folder, self._caps = ads, folder, caps or Caps()
-        self._most_micros = None if self._caps.money is None else micros(self._caps.money)
+    def __init__(
+        self, ads: AdsClient, folder: Path, *, most_rows: int | None = 1_000, most_money: Decimal | None = None
+    ) -> None:
+        self._ads, self._folder, self._most_rows = ads, folder, most_rows
+        self._most_micros = None if most_money is None else micros(most_money)
         self._plans: dict[str, _Plan] = {}
         self._rows_spent, self._micros_spent = 0, Counter[str]()
 
@@ -98,22 +90,18 @@ class Writer:
         rows: Annotated[Sequence[dict[str, Any]], Field(description="Or instead, objects of id and new values")] = (),
     ) -> Shown:
         """Plan changes and show them: names, before, after, totals. Nothing is changed. Show the plan to a person."""
+        one = bool(set) != bool(rows)
+        require(one, "give either `set` with `where`, or `rows`: one of them says what shall change")
         require(
-            bool(set) != bool(rows), "give either `set` with `where`, or `rows`: one of them says what shall change"
+            all(row.get("id") for row in rows),
+            "each of `rows` needs the id of what it changes: nothing new can be made here",
         )
-        named = all(row.get("id") for row in rows)
-        require(named, "each of `rows` needs the id of what it changes: nothing new can be made here")
         entity, path = ENTITIES[kind.replace("_", " ")], self._folder / f"{secrets.token_hex(8)}.plan"
         if set:
             await bulk.plan_selection(self._ads, ad_account_id, entity, path, where=where, settings=set)
         else:
-            changes = path.with_suffix(".jsonl")
-            lines = ({entity.id_column: row["id"]} | {name: row[name] for name in row if name != "id"} for row in rows)
-            changes.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
-            try:
-                await bulk.plan_changes(self._ads, ad_account_id, changes, path, name="rows")
-            finally:
-                changes.unlink()
+            named = [{entity.id_column: row["id"]} | {one: row[one] for one in row if one != "id"} for row in rows]
+            await bulk.plan_changes(self._ads, ad_account_id, named, path)
         begun = await self._begun(ad_account_id, path) if kind == "campaigns" else 0
         return self._shown(ad_account_id, path, begun)
 
@@ -140,20 +128,11 @@ class Writer:
         growth = totals.budget_growth
         known = not growth or re.fullmatch("[A-Z]{3}", currency)  # the confirmation names it
         require(known, "the account tells no currency, so nobody can say what money this is: nothing was planned")
-        parts = {"start delivering": totals.resumed, "archived for good": totals.archived, "unusual": totals.unusual}
-        said = [f"change {totals.planned} rows", *(f"{count} {part}" for part, count in parts.items() if count)]
-        said += [f"budgets grow by {format_micros(growth)} {currency}"] if growth else []
-        plan = self._plans[path.stem] = _Plan(
-            ad_account_id=ad_account_id,
-            path=path,
-            digest=_digest(path),
-            confirmation=", ".join(said),
-            totals=totals,
-            currency=currency,
-            expires_at=time.monotonic() + _LIFETIME_SECONDS,
-        )
+        expires_at = time.monotonic() + _LIFETIME_SECONDS
+        plan = _Plan(ad_account_id, path, _digest(path), totals.in_words(currency), totals, currency, expires_at)
+        self._plans[path.stem] = plan
         self._log("planned", plan)
-        budgets = {when: getattr(totals, when) for when in ("budget_before", "budget_after")}
+        budgets = {"budget_before": totals.budget_before, "budget_after": totals.budget_after}
         amounts = {when: {kind: format_micros(one) for kind, one in sums.items()} for when, sums in budgets.items()}
         about = {
             "plan_id": path.stem,
@@ -167,16 +146,14 @@ class Writer:
         return Shown([line for row in first for line in _lines(row)], about)
 
     def _known(self, ad_account_id: str, plan_id: str) -> _Plan:
-        plan = self._plans.get(plan_id)
-        require(
-            plan and plan.ad_account_id == ad_account_id, "there is no such plan of this ad account in this session"
-        )
+        known = plan_id in self._plans and self._plans[plan_id].ad_account_id == ad_account_id
+        require(known, "there is no such plan of this ad account in this session")
         return self._plans[plan_id]
 
     def _spend(self, plan: _Plan) -> None:
         """Take a plan's rows and money from what the session may change."""
         rows, growth, currency = plan.totals.planned, plan.totals.budget_growth, plan.currency
-        left = rows if self._caps.rows is None else self._caps.rows - self._rows_spent
+        left = rows if self._most_rows is None else self._most_rows - self._rows_spent
         require(rows <= left, f"the plan changes {rows} rows, and this session may change {left} more")
         left = growth if self._most_micros is None else self._most_micros - self._micros_spent[currency]
         told = f"{format_micros(growth)} {currency}, and this session has {format_micros(left)} left"
@@ -258,28 +235,35 @@ class Writer:
 
     def _log(self, action: str, plan: _Plan, **more: object) -> None:
         entry = {"at": datetime.now(UTC), "action": action, "plan": plan.path.stem, "ad_account_id": plan.ad_account_id}
-        descriptor = os.open(self._folder / "actions.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        actions = self._folder / "actions.jsonl"
+        actions.touch(mode=0o600)
+        with actions.open("a", encoding="utf-8") as file:
             file.write(f"{as_text({**entry, 'confirmation': plan.confirmation, **more})}\n")
 
 
 def _outcomes(path: Path) -> tuple[dict[str, int], Sequence[Row]]:
     """How many rows came to what, and the rows that are not as planned."""
     with bulk.PlanFile.open(path) as file:
-        rows = list(file.rows())
-    left = [bulk.result(row) for row in rows if row.outcome not in _SETTLED]
-    return dict(Counter(row.outcome.value for row in rows)), left
+        outcomes = {outcome.value: count for outcome, count in file.outcomes().items() if count}
+        return outcomes, [_result(row) for row in file.rows() if not row.outcome.as_planned]
 
 
-def _lines(row: bulk.PlannedRow) -> Iterator[Row]:
+def _result(row: bulk.PlannedRow) -> Row:
+    """What became of a row. Its reason tells in units what the columns of a conflict tell in micros."""
+    names = ("name", "outcome", "fields", "reason", "http_status", "trace_id", "id")
+    return {name: value for name, value in bulk.result(row).items() if name in names}
+
+
+def _lines(row: bulk.PlannedRow) -> Sequence[Row]:
     """A planned row as a person reads it: a line for each field, or why it is left alone."""
     about = {"name": row.name, "id": row.entity_id} | ({"unusual": row.unusual} if row.unusual else {})
     if row.decision in {Decision.REFUSED, Decision.CONFLICT}:
-        yield {**about, row.decision.value: row.reason}
-        return
-    for one in bulk.differences(row):
-        before, after = (in_units(value, one.field) for value in (one.before, one.after))
-        yield {**about, "field": units_name(one.field), "before": before, "after": after}
+        return [{**about, row.decision.value: row.reason}]
+    values = (
+        (one.field, *(amounts_in_units(value, one.field) for value in (one.before, one.after)))
+        for one in bulk.differences(row)
+    )
+    return [{**about, "field": in_units(field), "before": before, "after": after} for field, before, after in values]
 
 
 def _digest(path: Path) -> bytes:

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from spotify_ads_async import AdsClient, Governor
 from spotify_ads_async.emulator import Emulator
-from spotify_ads_async.mcp import Caps, Writer, ads_server
+from spotify_ads_async.mcp import Writer, ads_server
 from spotify_ads_async.models import AdSetUpdate, CampaignStatus, CampaignUpdate
 from spotify_ads_async.money import format_micros
 from spotify_ads_cli.app import app
@@ -49,7 +49,7 @@ async def ads(server: Emulator) -> AsyncIterator[AdsClient]:
 
 @pytest.fixture
 async def writer(ads: AdsClient, tmp_path: Path) -> AsyncIterator[Writer]:
-    async with Writer(ads, tmp_path / "plans", Caps(rows=100, money=Decimal(1_000))) as made:
+    async with Writer(ads, tmp_path / "plans", most_rows=100, most_money=Decimal(1_000)) as made:
         yield made
 
 
@@ -180,7 +180,7 @@ async def test_undo_leaves_what_somebody_changed_since(server: Emulator, ads: Ad
 async def test_caps_hold_over_the_session(server: Emulator, ads: AdsClient, tmp_path: Path) -> None:
     targets = (await ads.ad_account(server.ad_account_id).ad_sets.list(limit=3)).items
     async with (
-        Writer(ads, tmp_path / "few", Caps(rows=3, money=Decimal(10))) as few,
+        Writer(ads, tmp_path / "few", most_rows=3, most_money=Decimal(10)) as few,
         Client(ads_server(ads, few)) as client,
     ):
 
@@ -219,7 +219,7 @@ async def test_what_shrinks_makes_no_room_for_what_grows(server: Emulator, ads: 
         :2
     ]
     rows = [{"id": targets[0].id, "budget.amount": 6000}, {"id": targets[1].id, "budget.amount": 4}]
-    async with Writer(ads, tmp_path / "few", Caps(money=Decimal(100))) as few, Client(ads_server(ads, few)) as client:
+    async with Writer(ads, tmp_path / "few", most_money=Decimal(100)) as few, Client(ads_server(ads, few)) as client:
         plan = await told(client, "plan_changes", ad_account_id=server.ad_account_id, kind="ad_sets", rows=rows)
         assert plan["totals"]["unusual"] == len([one for one in plan["rows"] if "unusual" in one]) > 0
         confirmation = plan["to_apply"]["confirmation"]
@@ -251,7 +251,7 @@ async def test_a_campaign_that_is_resumed_counts_the_budgets_of_its_ad_sets(
     sets = [one async for one in account.ad_sets.list(campaign_ids=[campaign.id]) if one.delivery == "ON"]
     micro = sum(one.budget.micro_amount or 0 for one in sets if one.budget)
     assert micro
-    async with Writer(ads, tmp_path / "few", Caps(money=Decimal(1))) as few, Client(ads_server(ads, few)) as client:
+    async with Writer(ads, tmp_path / "few", most_money=Decimal(1)) as few, Client(ads_server(ads, few)) as client:
         wish = {"ad_account_id": server.ad_account_id, "kind": "campaigns"}
         await account.campaigns.update(campaign.id or "", CampaignUpdate(status=CampaignStatus.PAUSED))
         plan = await told(client, "plan_changes", **wish, rows=[{"id": campaign.id, "status": "ACTIVE"}])
