@@ -14,7 +14,7 @@ import msgspec
 from spotify_ads_async.bulk.plan.cells import CLEAR, CsvRows, to_cell
 from spotify_ads_async.bulk.plan.columns import Cell, Column
 from spotify_ads_async.bulk.plan.effects import Conflict, shown
-from spotify_ads_async.bulk.plan.money import most_spent
+from spotify_ads_async.bulk.plan.money import amounts_in_units, in_units, most_spent
 from spotify_ads_async.bulk.plan.state import same
 from spotify_ads_async.bulk.records import Decision, Header, PlannedRow, RowOutcome
 from spotify_ads_async.bulk.store.plan_file import PlanFile
@@ -23,7 +23,17 @@ from spotify_ads_async.core.files import whole_file
 from spotify_ads_async.money import format_micros
 from spotify_ads_async.spreadsheets.writing import Emphasis, SheetColumn, WorkbookWriter
 
-__all__ = ["RESULT_COLUMNS", "Difference", "PlanTotals", "differences", "plan_totals", "result", "write_results"]
+__all__ = [
+    "RESULT_COLUMNS",
+    "Difference",
+    "PlanTotals",
+    "differences",
+    "plan_totals",
+    "preview",
+    "result",
+    "resumed_campaigns",
+    "write_results",
+]
 
 RESULT_COLUMNS = (
     "name",
@@ -203,6 +213,18 @@ def _differences(row: PlannedRow, name: str, before: Any, after: Any) -> Iterato
             )
 
 
+def preview(row: PlannedRow) -> list[dict[str, Any]]:
+    """A planned row as people read it: a line for each field that changes, with amounts in units, or why none does."""
+    about = {"name": row.name, "id": row.entity_id} | ({"unusual": row.unusual} if row.unusual else {})
+    if row.decision in {Decision.REFUSED, Decision.CONFLICT}:
+        return [{**about, row.decision.value: row.reason}]
+    return [
+        {**about, "field": in_units(one.field)}
+        | {when: amounts_in_units(getattr(one, when), one.field) for when in ("before", "after")}
+        for one in differences(row)
+    ]
+
+
 class PlanTotals(msgspec.Struct, kw_only=True):
     """What a plan comes to.
 
@@ -267,9 +289,10 @@ class PlanTotals(msgspec.Struct, kw_only=True):
             self.fields[field] += 1
         if not _SWITCHES.isdisjoint(row.after):
             off_before, off_after = (_is_off(values) for values in (row.before, row.after))
-            self.paused += off_after and not off_before
+            archived = _ARCHIVED in {row.after.get("status"), row.after.get("delivery")}
+            self.archived += archived
+            self.paused += off_after and not off_before and not archived
             self.resumed += off_before and not off_after
-            self.archived += row.after.get("status") == _ARCHIVED
         if not _SPENT.isdisjoint(row.after):
             self._add_budget(row)
 
@@ -319,7 +342,15 @@ def _budget(values: Mapping[str, Any]) -> tuple[object, int | None]:
 
 
 def _is_off(values: Mapping[str, object]) -> bool:
-    return values.get("delivery") == "OFF" or values.get("status") == "PAUSED"
+    return values.get("delivery") in {"OFF", _ARCHIVED} or values.get("status") in {"PAUSED", _ARCHIVED}
+
+
+def resumed_campaigns(plan: PlanFile) -> list[str]:
+    """The IDs of the campaigns that a plan lets deliver again, with the ad sets in them."""
+    if plan.header.kind.plural != "campaigns":
+        return []
+    planned = (row for row in plan.rows() if row.decision is Decision.PLANNED and "status" in row.after)
+    return [row.entity_id for row in planned if _is_off(row.before) and not _is_off(row.after)]
 
 
 def plan_totals(plan: PlanFile) -> PlanTotals:

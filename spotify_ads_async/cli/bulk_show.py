@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from spotify_ads_async import bulk
+from spotify_ads_async.bulk.plan.money import in_units
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import say
 from spotify_ads_async.money import format_micros
@@ -43,8 +44,8 @@ def row_name(row: bulk.PlannedRow | bulk.UnusualRow, header: bulk.Header) -> str
 def difference_row(difference: bulk.Difference, output: Output, currency: str) -> dict[str, object]:
     """One field that changes, as a row of results."""
     field = difference.field
-    if output is Output.TABLE and field == "budget.micro_amount":
-        field = "budget.amount"  # what a table shows of it, and what sheets and --set call it
+    if output is Output.TABLE:
+        field = in_units(field)  # what a table shows of it, and what sheets and --set call it
     before, after = difference.before, difference.after
     if output is Output.TABLE or output is Output.CSV:
         before = _shown(difference.field, before, output, currency)

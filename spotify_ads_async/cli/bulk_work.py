@@ -33,6 +33,7 @@ from spotify_ads_async.cli.signals import on_interrupt
 from spotify_ads_async.cli.workbooks import Working
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import ConfigurationError
+from spotify_ads_async.money import format_micros
 
 __all__ = [
     "FileReading",
@@ -266,6 +267,8 @@ async def _carry_out_when_wanted(client: AdsClient, path: Path, working: Working
     if bulk.is_workbook_plan(path):
         return await workbooks.carry_out_when_wanted(client, path, working, _show_plan)
     totals = await anyio.to_thread.run_sync(_show_plan, path, Output.TABLE, _SHOWN)
+    if resumed := await bulk.budgets_resumed(client, path):
+        say(f"the ad sets that deliver again with their campaigns have budgets of {format_micros(resumed)}")
     if working.dry_run:
         say(f"a dry run: nothing was changed; the plan is {path}")
         return REFUSED if totals.refused or totals.conflicts else DONE

@@ -98,9 +98,7 @@ class Results:
 
 def _cut(row: Row) -> Row:
     """A row that is longer than an answer may be: of its long values the beginning, and how much is left out."""
-    texts = {name: value if isinstance(value, str) else as_text(value) for name, value in row.items()}
+    texts = {name: as_text(value).strip('"') for name, value in row.items()}
     most = max(200, _LARGEST_ANSWER_BYTES // (len(row) + 1) // 3)
-    return {
-        name: row[name] if len(text) <= most else f"{text[:most]}… ({len(text) - most} characters left out)"
-        for name, text in texts.items()
-    }
+    cut = {name: f"{text[:most]}… ({len(text) - most} characters left out)" for name, text in texts.items()}
+    return {name: value if len(texts[name]) <= most else cut[name] for name, value in row.items()}

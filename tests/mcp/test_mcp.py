@@ -8,6 +8,7 @@ import json
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -231,8 +232,12 @@ async def test_what_shrinks_makes_no_room_for_what_grows(server: Emulator, ads: 
             "another session's"
         )
         plan = await told(client, "plan_changes", ad_account_id=server.ad_account_id, kind="ad_sets", rows=rows)
-        ended = await told(client, "apply_plan", **about | {"plan_id": plan["plan_id"]}, confirmation=confirmation)
+        about |= {"plan_id": plan["plan_id"]}
+        ended = await told(client, "apply_plan", **about, confirmation=confirmation)
         assert (ended["outcomes"], ended["rows"]) == ({"done": 2}, [])
+        del about["live"]
+        undone = await told(client, "undo_plan", **about, confirmation="undo 2 rows")
+        assert (undone["state"], undone["outcomes"]) == ("undone", {"done": 2}), "also what is unusual to take back"
 
 
 async def test_what_a_session_starts_counts_as_growth(server: Emulator, ads: AdsClient, call: Call) -> None:
@@ -241,6 +246,28 @@ async def test_what_a_session_starts_counts_as_growth(server: Emulator, ads: Ads
     await sets.update(target.id or "", AdSetUpdate(delivery="OFF"))
     wish = {"ad_account_id": server.ad_account_id, "kind": "ad_sets", "rows": [{"id": target.id, "delivery": "ON"}]}
     assert "1 start delivering, budgets grow by" in (await call("plan_changes", **wish))["to_apply"]["confirmation"]
+
+
+async def test_a_flight_that_is_prolonged_counts_as_growth(server: Emulator, ads: AdsClient, call: Call) -> None:
+    sets = ads.ad_account(server.ad_account_id).ad_sets
+    daily = [one async for one in sets.list() if one.budget and one.budget.type == "DAILY" and one.end_time]
+    target = max(daily, key=lambda one: str(one.end_time))
+    growth: list[bool] = []
+    for days in (30, -1):
+        end = target.end_time + timedelta(days=days) if target.end_time else None
+        rows = [{"id": target.id, "end_time": f"{end:%Y-%m-%dT%H:%M:%SZ}"}]
+        plan = await call("plan_changes", ad_account_id=server.ad_account_id, kind="ad_sets", rows=rows)
+        growth.append("budgets grow by" in plan["to_apply"]["confirmation"])
+    assert growth == [True, False]
+
+
+async def test_what_is_archived_does_not_start(server: Emulator, ads: AdsClient, call: Call) -> None:
+    account = ads.ad_account(server.ad_account_id)
+    campaign = (await account.campaigns.list(limit=1)).items[0]
+    await account.campaigns.update(campaign.id or "", CampaignUpdate(status=CampaignStatus.PAUSED))
+    rows = [{"id": campaign.id, "status": "ARCHIVED"}]
+    plan = await call("plan_changes", ad_account_id=server.ad_account_id, kind="campaigns", rows=rows)
+    assert plan["to_apply"]["confirmation"] == "change 1 rows, 1 archived for good"
 
 
 async def test_a_campaign_that_is_resumed_counts_the_budgets_of_its_ad_sets(
@@ -307,7 +334,7 @@ async def test_two_undoings_at_once_are_one(server: Emulator, ads: AdsClient, ca
     twice = await asyncio.gather(*(call("apply_plan", **about, confirmation="change 1 rows", live=True) for _ in "12"))
     assert sorted("applied already" in str(one) for one in twice) == [False, True]
     twice = await asyncio.gather(*(call("undo_plan", **about, confirmation="undo 1 rows") for _ in "12"))
-    assert sorted("undone already" in str(one) for one in twice) == [False, True]
+    assert sorted("still runs" in str(one) for one in twice) == [False, True]
 
 
 async def test_fields_newer_than_this_package_are_told() -> None:
