@@ -34,6 +34,7 @@ from spotify_ads_async.cli.workbooks import Working
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.money import format_micros
+from spotify_ads_cli.consoles import go_on_unread
 
 __all__ = [
     "FileReading",
@@ -213,8 +214,8 @@ def _say_remarks(plan: bulk.PlanFile) -> None:
         say(f"note: {remark}")
 
 
-def _counted(plan: bulk.PlanFile, totals: bulk.PlanTotals) -> Iterator[bulk.PlannedRow]:
-    for row in plan.rows():
+def _counted(plan: bulk.PlanFile, totals: bulk.PlanTotals) -> Iterator[bulk.PlannedChange]:
+    for row in plan.changes():
         totals.add(row)
         yield row
 
@@ -264,6 +265,7 @@ async def apply_plan(path: Path, working: Working) -> int:
 
 
 async def _carry_out_when_wanted(client: AdsClient, path: Path, working: Working) -> int:
+    go_on_unread()
     if bulk.is_workbook_plan(path):
         return await workbooks.carry_out_when_wanted(client, path, working, _show_plan)
     totals = await anyio.to_thread.run_sync(_show_plan, path, Output.TABLE, _SHOWN)

@@ -147,7 +147,7 @@ class Transport:
             finally:
                 if response.connection is not None:  # it was not read to its end
                     response.release()
-        except (TimeoutError, aiohttp.ClientError, OSError) as problem:
+        except (TimeoutError, aiohttp.ClientError, OSError, RuntimeError) as problem:
             if _unsent(problem, body):
                 departure.not_sent()
             left = _left(problem, body)

@@ -36,10 +36,15 @@ def over_time(
 def _periods(rows: Sequence[ReportRow], span: tuple[datetime, datetime] | None, step: timedelta) -> list[datetime]:
     """Every period that was asked for, whether it has rows or not: a gap in the figures is one in the chart."""
     found = {row.start_time for row in rows if row.start_time is not None}
-    if span is not None and rows:
-        first, last = span
-        found |= {first + number * step for number in range((last - first) // step + 1)}
-    return sorted(found)
+    if span is None or not found:
+        return sorted(found)
+    # Accounts keep the days of their own time zone: they begin somewhat before or after those that were asked for.
+    first, last = span
+    begins = first + (min(found) - first) % step
+    told = {round((time - begins) / step) for time in found}
+    start = min(0, *told)
+    missing = set(range(start, start + (last - first) // step + 1)) - told
+    return sorted(found | {begins + number * step for number in missing})
 
 
 def _series(

@@ -22,7 +22,7 @@ from spotify_ads_async.errors import ConfigurationError, InvalidAnswer, InvalidR
 from spotify_ads_async.models import Audience, AudienceStatus, AudienceSubtype, AudienceUpload, CustomAudienceCreate
 from spotify_ads_async.operation import Repeat
 from spotify_ads_async.resources import audiences
-from spotify_ads_async.spreadsheets import SpreadsheetError, Table, is_blank, open_spreadsheet
+from spotify_ads_async.spreadsheets import SpreadsheetError, open_spreadsheet
 from spotify_ads_async.spreadsheets.detection import is_workbook
 from spotify_ads_async.spreadsheets.spooling import open_content
 from spotify_ads_async.spreadsheets.text import TextFile, lines_of
@@ -74,6 +74,8 @@ class UploadedAudience(msgspec.Struct, frozen=True, kw_only=True):
         empty: how many rows below a header have something, and nothing in the columns of identifiers.
         encoding: what the file was read as, empty where there was no file.
         encoding_assumed: whether the file does not tell that.
+        unchanged: whether an audience whose list was replaced still looks as it did before: the new list may be waiting
+            to be processed, or nothing that is shown has changed.
     """
 
     audience: Audience
@@ -84,6 +86,7 @@ class UploadedAudience(msgspec.Struct, frozen=True, kw_only=True):
     empty: int = 0
     encoding: str = ""
     encoding_assumed: bool = False
+    unchanged: bool = False
 
     @property
     def id(self) -> str:
@@ -172,6 +175,7 @@ class Audiences(audiences.Audiences):
             empty=counts.empty,
             encoding=read_as,
             encoding_assumed=assumed,
+            unchanged=audience == before,
         )
 
     async def _place(self, audience_id: str | None) -> AudienceUpload:
@@ -316,17 +320,13 @@ def _write(
 def _write_sheet(content: BinaryIO, columns: Sequence[str] | None, ready: Path, counts: Counts) -> None:
     """Write the hashed list of a workbook, whose one visible sheet holds it."""
     with open_spreadsheet(content) as opened:
-        tables = [table for table in opened.tables if not table.hidden and _is_filled(table)]
+        tables = [table for table in opened.tables if not table.hidden and table.first is not None]
         if len(tables) != 1:
             names = ", ".join(table.name for table in tables) or "none"
             raise SpreadsheetError(
                 f"is a workbook in which one sheet must hold the list; sheets that hold something: {names}"
             )
         _write(lines_of_workbook(tables[0]), columns, ready, counts, ascii_only=False)
-
-
-def _is_filled(table: Table) -> bool:
-    return any(not is_blank(cell) for row in table.rows() for cell in row.cells)
 
 
 def _require(counts: Counts, *, skip_invalid: bool) -> None:

@@ -30,7 +30,7 @@ def test_everything_wrong_in_a_change_is_named_at_once(spotify_ads: CommandLine)
     one = spotify_ads.out("ads", "list", "--limit", "1", "--fields", "id", "-o", "csv").split()[1]
     ended = spotify_ads.run("ads", "update", one, "--body", '{"name": "x", "tagline": 5}', "--yes")
     assert ended.returncode == REFUSED
-    assert "body.name: expected" in ended.stderr
+    assert "body.name: must be text of at least 2 characters" in ended.stderr
     assert "body.tagline: expected" in ended.stderr
 
 
