@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -90,7 +90,7 @@ async def test_hidden_columns_are_named_and_hours_are_no_times(desk: Desk) -> No
     book.save(out)
     assert await desk.plan(out.getvalue(), "book.xlsx") == NAMES[:1]
     assert "hidden columns are taken as if they were not: name" in desk.remarks
-    sheet["C2"] = timedelta(hours=30)
+    sheet["C2"], sheet["C2"].number_format = 1.25, "yyyy-mm-dd hh:mm"
     out = io.BytesIO()
     book.save(out)
     assert "a number of hours without a day" in await desk.refused(out.getvalue(), "book.xlsx")
