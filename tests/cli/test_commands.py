@@ -433,3 +433,26 @@ def test_a_pause_is_seen_and_lifted(spotify_ads: CommandLine) -> None:
     spotify_ads.out("quota", "lift", "--all", SPOTIFY_ADS_STORE=store)
     rows = json.loads(spotify_ads.out("quota", "--all", "-o", "json", SPOTIFY_ADS_STORE=store))
     assert [row["paused_for"] for row in rows] == [0.0, 0.0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full")
+def test_a_change_goes_on_where_nobody_reads_what_is_said(spotify_ads: CommandLine) -> None:
+    rows = list(csv.DictReader(io.StringIO(spotify_ads.out("ad-sets", "list", "--limit", "5", "-o", "csv"))))
+    changes = "".join(f"{row['id']},Unread\n" for row in rows)
+    (spotify_ads.folder / "unread.csv").write_text(f"ad_set_id,name\n{changes}", encoding="utf-8")
+    applied = " ".join(spotify_ads.cold_command("bulk", "apply", "unread.csv", "--plan", "unread.plan", "--yes"))
+    ended = subprocess.run(
+        ["bash", "-c", f"(sleep 0.1; {applied} 2>/dev/full; echo $? >status) | true; cat status"],
+        env=spotify_ads.environment,
+        cwd=spotify_ads.folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout == "0\n"
+    assert "5 done" in spotify_ads.run("bulk", "show", "unread.plan").stderr
+    refused = " ".join(spotify_ads.cold_command("ad-sets", "list", "--where", "bogus"))
+    assert (
+        subprocess.run(["bash", "-c", f"{refused} 2>/dev/full"], env=spotify_ads.environment, check=False).returncode
+        == 2
+    )
