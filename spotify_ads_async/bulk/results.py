@@ -270,9 +270,10 @@ class PlanTotals(msgspec.Struct, kw_only=True):
             self.fields[field] += 1
         if not _SWITCHES.isdisjoint(row.after):
             off_before, off_after = (_is_off(values) for values in (row.before, row.after))
+            archived = row.after.get("status") == _ARCHIVED
+            self.archived += archived
             self.paused += off_after and not off_before
-            self.resumed += off_before and not off_after
-            self.archived += row.after.get("status") == _ARCHIVED
+            self.resumed += off_before and not off_after and not archived
         if not _SPENT.isdisjoint(row.after):
             self._add_budget(row)
 

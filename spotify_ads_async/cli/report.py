@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -118,6 +119,8 @@ def report(
     """
     as_svg = output == "svg"
     chart = chart or as_svg
+    if chart and not as_svg and output not in {"table", os.environ.get("SPOTIFY_ADS_OUTPUT")}:
+        usage_error(f"--chart draws, and {output} is for rows: one of them, or --output svg")
     if chart_file is not None and (not chart or chart_file.suffix.lower() != ".svg"):
         usage_error(f"{chart_file}: a chart goes to a file by --chart FILE.svg")
     if chart and by == "lifetime":
