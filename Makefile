@@ -19,7 +19,7 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest $(IN_PARALLEL)
 
 soak: $(VENV)/.test
-	$(BIN)/python -m pytest -m soak
+	$(BIN)/python -m pytest -m "soak or hypothesis" --hypothesis-profile "at length"
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

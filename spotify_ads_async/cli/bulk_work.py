@@ -33,6 +33,7 @@ from spotify_ads_async.cli.signals import on_interrupt
 from spotify_ads_async.cli.workbooks import Working
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import ConfigurationError
+from spotify_ads_cli.consoles import go_on_unread
 
 __all__ = [
     "FileReading",
@@ -271,6 +272,7 @@ async def apply_plan(path: Path, working: Working) -> int:
 
 
 async def _carry_out_when_wanted(client: AdsClient, path: Path, working: Working) -> int:
+    go_on_unread()
     if bulk.is_workbook_plan(path):
         return await workbooks.carry_out_when_wanted(client, path, working, _show_plan)
     totals = await anyio.to_thread.run_sync(_show_plan, path, Output.TABLE, _SHOWN)

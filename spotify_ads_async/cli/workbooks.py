@@ -174,13 +174,19 @@ async def _carry_out(run: bulk.WorkbookRun, client: AdsClient, path: Path, worki
     async with on_interrupt(lambda: run.stop("interrupted")), run:
         with running("rows", run, client):
             async for row in run:
-                if row.outcome in {bulk.RowOutcome.FAILED, bulk.RowOutcome.UNKNOWN} and failures < _SHOWN:
+                if failures < _SHOWN and (said := _unhappy(row)):
                     failures += 1
-                    if isinstance(row, bulk.NewItem):
-                        say(f"{row.state}: {row.name} · {row.plural[:-1]}, {row.cell}: {row.reason}")
-                    else:
-                        say(f"{row.outcome}: line {row.line}, {row.entity_id}: {row.reason}")
+                    say(said)
     return await anyio.to_thread.run_sync(_conclude, run.progress.stopped, path, working)
+
+
+def _unhappy(row: bulk.NewItem | bulk.PlannedRow) -> str:
+    """What is wrong with a row, or nothing."""
+    if isinstance(row, bulk.NewItem):
+        where = f"{row.state}: {row.name} · {row.plural[:-1]}, {row.cell}: {row.reason}"
+        return where if row.is_unfinished else ""
+    failed = row.outcome in {bulk.RowOutcome.FAILED, bulk.RowOutcome.UNKNOWN}
+    return f"{row.outcome}: line {row.line}, {row.entity_id}: {row.reason}" if failed else ""
 
 
 def _conclude(stopped: str, path: Path, working: Working) -> int:
@@ -219,7 +225,12 @@ def _conclude(stopped: str, path: Path, working: Working) -> int:
         return INTERRUPTED
     if any(outcomes[one] for one in (bulk.RowOutcome.UNKNOWN, bulk.RowOutcome.REFUSED, bulk.RowOutcome.CONFLICT)):
         return REFUSED
-    unfinished = any(one.is_there if header.undo_of else one.state in _UNFINISHED for one in items) or not written
+    unfinished = (
+        any(
+            one.is_there if header.undo_of else one.is_unfinished or one.state is bulk.NewState.WAITING for one in items
+        )
+        or not written
+    )
     return FAILED if unfinished or outcomes[bulk.RowOutcome.FAILED] or outcomes[bulk.RowOutcome.WAITING] else DONE
 
 

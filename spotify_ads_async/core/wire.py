@@ -254,13 +254,16 @@ _OF_ERRORS = frozenset({"error", "errors", "errorcodes", "message", "messages", 
 
 
 def _require_said(operation: Operation[Any], decoded: object, body: bytes) -> None:
-    """An answer that says something else instead, such as an error, is none."""
-    if not isinstance(decoded, msgspec.Struct):
+    """An answer that says something else instead, such as an error or a list under another name, is none."""
+    if not isinstance(decoded, msgspec.Struct) or getattr(decoded, operation.items or "", None) is not None:
         return
-    for name in decoded.__struct_fields__:
-        if getattr(decoded, name) is not None:
-            return
-    others = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).keys() - set(decoded.__struct_encode_fields__)
+    silent = all(getattr(decoded, name) is None for name in decoded.__struct_fields__)
+    if not (silent or operation.items):
+        return
+    found = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).items()
+    unknown = {name: bytes(value) for name, value in found if name not in decoded.__struct_encode_fields__}
+    # Beside what is known, only a list may be the one that is missing.
+    others = [name for name, value in unknown.items() if silent or value.startswith(b"[")]
     # What a newer API gives beside nothing else is no error yet; a list is expected to be there.
     if others and (operation.items or any(re.sub("[_-]", "", name).lower() in _OF_ERRORS for name in others)):
         shown = ", ".join(repr(name[:40]) for name in sorted(others)[:5])

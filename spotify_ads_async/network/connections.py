@@ -26,8 +26,9 @@ from aiohttp.tracing import Trace
 from aiohttp.typedefs import LooseHeaders
 from multidict import CIMultiDict
 
-from spotify_ads_async.errors import ConfigurationError
+from spotify_ads_async.errors import ConfigurationError, ConnectionFailed
 from spotify_ads_async.network.options import TransportOptions
+from spotify_ads_async.network.problems import explained_connection_error
 
 __all__ = ["Connections", "open_http"]
 
@@ -171,6 +172,7 @@ class Connections:
 
         Raises:
             ConfigurationError: the connections are closed, or in use by another loop that runs.
+            ConnectionFailed: the process has no thread or file left to open one with.
         """
         if self._loop is asyncio.get_running_loop() and self._http is not None:
             return self._http
@@ -189,11 +191,15 @@ class Connections:
             self._process = os.getpid()
             self._on_fork()
         self._drop()
-        self._loop = asyncio.get_running_loop()
-        self._http = http = open_http(
-            self._options, headers=self._headers, response_class=self._response_class, sockets=self._sockets
-        )
-        self.slots = anyio.Semaphore(self._options.connections, fast_acquire=True)
+        try:
+            self.slots = anyio.Semaphore(self._options.connections, fast_acquire=True)
+            http = open_http(
+                self._options, headers=self._headers, response_class=self._response_class, sockets=self._sockets
+            )
+        except (OSError, RuntimeError) as problem:  # no thread, no file: the machine's or the interpreter's end is near
+            reason = explained_connection_error(problem, None)
+            raise ConnectionFailed(f"no connection can be opened: {reason}") from problem
+        self._loop, self._http = asyncio.get_running_loop(), http
         self._lifetime = lifetime = _until_closed(http)
         with contextlib.suppress(StopIteration):
             # The first step waits for nothing. With it the loop knows the generator, and closes it at its end.

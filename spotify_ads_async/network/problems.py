@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import ssl
 
@@ -51,6 +52,11 @@ def explained_connection_error(problem: BaseException, proxy: Proxy | None) -> s
             f"the proxy {proxy.name} gives no connection in time: ask whoever runs it, or list the host"
             " in NO_PROXY (no_proxy)"
         )
+    if isinstance(problem, OSError) and problem.errno in {errno.EMFILE, errno.ENFILE}:
+        return (
+            "too many files are open: raise the limit (ulimit -n), or have fewer connections"
+            " (TransportOptions(connections=…))"
+        )
     return _words(problem) + by_way_of(proxy)
 
 
@@ -91,7 +97,8 @@ def _words(problem: BaseException) -> str:
         case _ if isinstance(problem.__cause__, aiohttp.ClientError | OSError):
             return _words(problem.__cause__)
         case _:
-            return "the connection failed"
+            # The interpreter's own words: no thread can be started, or it is about to end.
+            return str(problem) if isinstance(problem, RuntimeError) else "the connection failed"
 
 
 def _reason(problem: OSError) -> str:

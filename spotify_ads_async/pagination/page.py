@@ -76,7 +76,7 @@ def page_of(operation: ListOperation[Any, ItemT], query: Mapping[str, object], a
     """The parts of ``answer``; any may be absent or null (published: every answer field can be), but not all at once.
 
     Raises:
-        InvalidAnswer: the answer says nothing, or nothing of its items, and so not that the list is empty.
+        InvalidAnswer: the answer says nothing, and so not that the list is empty; or leaves out a list that it counts.
     """
     items = getattr(answer, operation.item_attribute, None)
     paging = getattr(answer, "paging", None)
@@ -86,15 +86,16 @@ def page_of(operation: ListOperation[Any, ItemT], query: Mapping[str, object], a
     offset = query.get("offset", 0) if operation.style in _OFFSET_STYLES else None
     place = offset if isinstance(offset, int) else 0
     counted = total if isinstance(total, int) else None
-    if isinstance(items, list):
-        is_told = True
-    elif operation.style is ListStyle.CONTINUATION:  # which counts nothing
-        is_told = any(value is not None for value in msgspec.structs.astuple(cast("msgspec.Struct", answer)))
-    else:
-        is_told = counted is not None and counted <= place
-    if not is_told:
-        why = "does not count them: whether there are any is not known" if counted is None else f"counts {counted}"
-        raise InvalidAnswer(f"the answer holds no {operation.item_attribute}, and {why}", operation=operation.id)
+    if not isinstance(items, list):
+        # Servers that leave out what is empty and what is 0 still say something, such as the size of a page.
+        if isinstance(answer, msgspec.Struct) and all(value is None for value in msgspec.structs.astuple(answer)):
+            raise InvalidAnswer(
+                f"the answer holds no {operation.item_attribute}, and nothing else", operation=operation.id
+            )
+        if counted is not None and counted > place:
+            raise InvalidAnswer(
+                f"the answer holds no {operation.item_attribute}, though it counts {counted}", operation=operation.id
+            )
     return Page(
         items=cast("list[ItemT]", items) if isinstance(items, list) else [],
         total=counted,

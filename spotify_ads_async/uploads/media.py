@@ -225,22 +225,22 @@ class MediaUpload:
         )
         if self._session.options.validate:
             check_body(operations.CREATE_ASSET, body, now=datetime.now(UTC))
-        found, mark = None, self._journal.state.mark
+        mark = self._journal.state.mark
+        tried = mark is not None
         if mark is None:
             mark = "" if self._unique_name else f"upload {secrets.token_hex(4)}"
             await self._journal.note(mark=mark)
-        else:
-            found = await self._registered(marked(name, mark))
-        if found is None:
-            body = msgspec.structs.replace(body, name=marked(name, mark))
+        body = msgspec.structs.replace(body, name=marked(name, mark))
 
-            async def create() -> Asset:
-                made: Asset = await self._session.call(
-                    operations.CREATE_ASSET, path=self._account, body=body, verify=lambda: self._registered(body.name)
-                )
-                return made
+        async def create() -> Asset:
+            nonlocal tried
+            made = await self._registered(body.name) if tried else None
+            tried = True
+            return made or await self._session.call(
+                operations.CREATE_ASSET, path=self._account, body=body, verify=lambda: self._registered(body.name)
+            )
 
-            found = await self._patiently(create)
+        found = await self._patiently(create)
         if not found.id or found.status not in _WAITING or mark not in (found.name or mark):
             raise InvalidAnswer(
                 f"the answer names no asset that waits for this file, but {found.name!r} ({found.id}, {found.status});"

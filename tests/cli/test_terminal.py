@@ -39,9 +39,9 @@ TABLES = {
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorProcess]:
+def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
     """One of this file's own, for its rows are counted."""
-    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0") as running:
+    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0", warm=warm_programs) as running:
         yield running
 
 
@@ -171,7 +171,7 @@ def test_ctrl_c_leaves_no_bar_of_the_demo(spotify_ads: CommandLine) -> None:
 
 
 def test_ctrl_c_leaves_no_bar_of_a_bulk_run(warm_programs: Path, tmp_path: Path) -> None:
-    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0.2") as emulator:
+    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0.2", warm=warm_programs) as emulator:
         spotify_ads = command_line(warm_programs, emulator, tmp_path)
         arguments = ("--where", "name~a", "--set", "bid_amount=+10%", "--plan", "run.plan")
         spotify_ads.out("bulk", "plan", *arguments)

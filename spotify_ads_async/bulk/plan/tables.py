@@ -5,7 +5,6 @@ Conversions of one row are RowReader's.
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,7 +38,7 @@ from spotify_ads_async.spreadsheets import (
     is_blank,
 )
 
-__all__ = ["HiddenRows", "NewRow", "Reading", "Survey", "TableReader", "first_texts", "tables_of_changes"]
+__all__ = ["HiddenRows", "NewRow", "NewRowsFound", "Reading", "TableReader", "first_texts", "tables_of_changes"]
 
 _LOOKED_FOR_HEADER = 20
 # Sheets that exports and templates have beside their tables.
@@ -83,11 +82,8 @@ class NewRow(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
 
 
-class Survey(msgspec.Struct, frozen=True, kw_only=True):
-    """What a look at a table's rows says: the numbers of hidden ones that hold something, and whether any has no id."""
-
-    hidden: tuple[int, ...]
-    new: bool
+class NewRowsFound(Exception):
+    """A file of changes has rows without an id, too: more than a plan of changes can hold."""
 
 
 class TableReader:
@@ -108,6 +104,7 @@ class TableReader:
         entity: what the changes are for.
         names: the columns that the table has, without the id: a blank in one of them means not set.
         remarks: what was taken for granted, in words.
+        hidden: the numbers of the hidden rows that hold something, as far as the table was read.
 
     Raises:
         BadChanges: the header cannot be used, so that no row can be read.
@@ -128,6 +125,7 @@ class TableReader:
         self._reading = reading
         self._currency = currency
         self._columns: list[Header | None] = []
+        self.hidden: list[int] = []
         try:
             first = table.first
         except SpreadsheetError as problem:
@@ -157,36 +155,33 @@ class TableReader:
             if one.column is not None and one.column.name != one.text
         ]
         self.remarks = [f"headers: {', '.join(read)}"] if read else []
+        hidden = [
+            one.text
+            for number, one in enumerate(self._columns, start=1)
+            if one is not None and not one.ignored and table.is_hidden_column(number)
+        ]
+        if hidden:
+            self.remarks.append(f"hidden columns are taken as if they were not: {', '.join(hidden)}")
         if reading.zone is not None and any(
             one.column is not None and one.column.kind is Kind.TIME and one.zone is None for one in named
         ):
             self.remarks.append(f"times without a zone are those of {reading.zone.key}")
 
     def __iter__(self) -> Iterator[Change | NewRow | Problem]:
+        self.hidden.clear()
         try:
             for row in self._filled_rows():
-                if not row.hidden or self._reading.hidden is HiddenRows.INCLUDE:
-                    yield self._read(row)
+                if row.hidden:
+                    self.hidden.append(row.number)
+                    if self._reading.hidden is not HiddenRows.INCLUDE:
+                        continue
+                yield self._read(row)
         except SpreadsheetError as problem:
             yield self._problem(problem.row, problem.reason, fatal=True)
 
     def _filled_rows(self) -> Iterator[Row]:
         """The rows below the header that hold something."""
         return (row for row in self.table.rows() if row.number > self._header_row and not row.is_blank)
-
-    def survey(self) -> Survey:
-        """A look at all rows without reading them: which are hidden, and whether any is new. Blocks."""
-        at = next(number for number, one in enumerate(self._columns) if one is not None and one.is_id)
-        hidden: list[int] = []
-        new = False
-        with contextlib.suppress(SpreadsheetError):  # reading says what is wrong, and where
-            for row in self._filled_rows():
-                if row.hidden:
-                    hidden.append(row.number)
-                    if self._reading.hidden is not HiddenRows.INCLUDE:
-                        continue
-                new = new or len(row.cells) <= at or is_blank(row.cells[at])
-        return Survey(hidden=tuple(hidden), new=new)
 
     def place(self, line: int, column: str = "") -> str:
         """Where a row, or its cell in a column, is in a workbook: ``Changes!C4``.
@@ -343,7 +338,8 @@ class TableReader:
                 continue
             try:
                 if header is None:
-                    raise CellError(f"{_shown(cell)} stands in a column without a name")  # noqa: TRY301 - its place is added below
+                    reason = f"{_shown(cell)} stands in a column without a name: give it a header, or delete it"
+                    raise CellError(reason)  # noqa: TRY301 - its place is added below
                 self._take(cells, header, cell)
             except CellError as problem:
                 named = "" if header is None else header.column.name if header.column else header.text
