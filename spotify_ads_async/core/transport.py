@@ -156,6 +156,7 @@ class Transport:
             if not slot_taken or (body is not None and not body.begun) or isinstance(problem, ConfigurationError):
                 departure.not_sent()
             # Without the frames below, which hold the token.
+            problem.__context__ = None
             raise problem.with_traceback(None) from None
         finally:
             if slot_taken:
