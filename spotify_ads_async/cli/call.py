@@ -34,15 +34,18 @@ def _completed(incomplete: str) -> list[tuple[str, str]]:
     return [(name, one.summary) for name, one in EVERY_OPERATION.items() if name.startswith(incomplete)]
 
 
+_OperationId = Annotated[
+    str,
+    typer.Argument(
+        metavar="OPERATION_ID",
+        help="Such as getAdSetById; see docs/reference/operations.md.",
+        autocompletion=_completed,
+    ),
+]
+
+
 def call(
-    operation_id: Annotated[
-        str,
-        typer.Argument(
-            metavar="OPERATION_ID",
-            help="Such as getAdSetById; see docs/reference/operations.md.",
-            autocompletion=_completed,
-        ),
-    ],
+    operation_id: _OperationId,
     *,
     path: Annotated[list[str] | None, typer.Option("--path", metavar="NAME=VALUE", help="A part of the path.")] = None,
     query: Annotated[

@@ -115,8 +115,7 @@ class Transport:
             ConfigurationError: the access token holds characters that no header may hold.
         """
         body = None if request.method == "GET" else await _body(request, progress)
-        slots = self._connections.slots
-        slot_taken = False
+        slots, slot_taken = self._connections.slots, False
         try:
             try:
                 slots.acquire_nowait()
@@ -135,8 +134,7 @@ class Transport:
                 data=body,
                 timeout=self._timeouts.get(timeout) or self._timeout(timeout),
                 allow_redirects=False,
-                # Whoever sends nothing declares no type for it.
-                skip_auto_headers=None if body is None or body.size else _NO_CONTENT_TYPE,
+                skip_auto_headers=None if body is None or body.size else _NO_CONTENT_TYPE,  # nothing has no type
             )
             try:
                 status, headers, content = response.status, response.headers, response.content
@@ -150,19 +148,16 @@ class Transport:
         except (TimeoutError, aiohttp.ClientError, OSError, RuntimeError) as problem:
             if _unsent(problem, body):
                 departure.not_sent()
-            left = _left(problem, body)
-            failure = _explained(problem, timeout, left=left, token=token, proxy=self.options.proxy_for(url))
+            failure = _explained(problem, body, timeout, token=token, proxy=self.options.proxy_for(url))
         except BaseException as problem:  # noqa: BLE001 (raised again)
             if not slot_taken or (body is not None and not body.begun) or isinstance(problem, ConfigurationError):
                 departure.not_sent()
-            # Without the frames below, which hold the token.
             problem.__context__ = None
-            raise problem.with_traceback(None) from None
+            raise problem.with_traceback(None) from None  # without the frames below, which hold the token
         finally:
             if slot_taken:
                 slots.release()
-        # Raised outside of the handler for the same reason.
-        raise failure
+        raise failure  # outside of the handler, for the same reason
 
     def _sign(self, token: Secret) -> None:
         """Make the header that signs a request; it is kept, for most calls have the same token."""
@@ -317,7 +312,7 @@ def _left(problem: BaseException, body: _Body | None) -> bool:
 
 
 def _explained(
-    problem: BaseException, timeout: float | None, *, left: bool, token: Secret, proxy: Proxy | None
+    problem: BaseException, body: _Body | None, timeout: float | None, *, token: Secret, proxy: Proxy | None
 ) -> SpotifyAdsError:
     if isinstance(problem, _UnsafeTokenError):
         return ConfigurationError(str(problem))
@@ -337,5 +332,6 @@ def _explained(
         text = f"no whole answer within {timeout} s{by_way_of(proxy)}"
     else:
         text = explained_connection_error(problem, proxy)
+    left = _left(problem, body)
     where = "the connection failed after the request left" if left else "the request could not be sent"
     return ConnectionFailed(f"{where}: {text.replace(token.reveal(), '***')}", may_have_taken_effect=left)

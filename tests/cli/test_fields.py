@@ -31,7 +31,7 @@ def test_everything_wrong_in_a_change_is_named_at_once(spotify_ads: CommandLine)
     ended = spotify_ads.run("ads", "update", one, "--body", '{"name": "x", "tagline": 5}', "--yes")
     assert ended.returncode == REFUSED
     assert "body.name: must be text of at least 2 characters" in ended.stderr
-    assert "body.tagline: expected" in ended.stderr
+    assert "body.tagline: must be text, not a whole number" in ended.stderr
 
 
 def test_an_example_works(spotify_ads: CommandLine) -> None:

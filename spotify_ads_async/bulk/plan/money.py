@@ -132,7 +132,7 @@ def unusual_changes(
             continue
         if why:
             old, new = _shown(amount.before, currency), _shown(amount.after, currency)
-            found.append(f"{amount.field} {old} → {new}, {why}")
+            found.append(f"{in_units(amount.field)} {old} → {new}, {why}")
     if retyped:
         old, new = most_spent(before, now), most_spent({**before, **after}, now)
         if old is None or new is None or (old and _factor(old, new)):
