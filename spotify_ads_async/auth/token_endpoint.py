@@ -24,7 +24,7 @@ from spotify_ads_async.errors import (
     SpotifyAdsError,
 )
 from spotify_ads_async.network.connections import proxy_on_the_way
-from spotify_ads_async.network.problems import explained_connection_error
+from spotify_ads_async.network.problems import explained_connection_error, without_frames
 from spotify_ads_async.types import Secret, decode_hook
 
 __all__ = ["ACCOUNTS_URL", "FINAL_CODES", "TokenAnswer", "header_safe", "token_request"]
@@ -93,8 +93,7 @@ async def _ask_once(
             f" ({explained_connection_error(cause, proxy_on_the_way(http, url))}): check the network and try again"
         )
     except BaseException as cause:  # noqa: BLE001 (raised again)
-        cause.__context__ = None
-        raise cause.with_traceback(None) from None
+        raise without_frames(cause) from None
     return _outcome(status, body)
 
 
