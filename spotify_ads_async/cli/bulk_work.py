@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -33,6 +33,7 @@ from spotify_ads_async.cli.signals import on_interrupt
 from spotify_ads_async.cli.workbooks import Working
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import ConfigurationError
+from spotify_ads_async.money import format_micros
 from spotify_ads_cli.consoles import go_on_unread
 
 __all__ = [
@@ -50,7 +51,6 @@ __all__ = [
 
 _SHOWN = 20
 _AT_ONCE = 1000
-_GOOD = frozenset({bulk.RowOutcome.DONE, bulk.RowOutcome.STAGED, bulk.RowOutcome.UNCHANGED})
 
 
 class FileReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,8 +68,9 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
     """How a plan is to be made."""
 
     ad_account: str
-    changes: Path | None = None
+    changes: Path | Sequence[Mapping[str, str]] | None = None
     name: str = ""
+    stem: str = ""
     where: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     entity: bulk.Entity = bulk.ENTITIES["ad sets"]
@@ -86,13 +87,8 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
         """Where the plan goes: never over an earlier one, which may still be undone."""
         if self.to is not None:
             return self.to
-        stem = (
-            "standard-input"
-            if str(self.changes) == "-"
-            else self.changes.stem
-            if self.changes
-            else self.entity.plural.replace(" ", "_")
-        )
+        read = self.changes.stem if isinstance(self.changes, Path) else self.entity.plural.replace(" ", "_")
+        stem = self.stem or ("standard-input" if read == "-" else read)
         return unused(Path(f"{stem}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.plan"))
 
 
@@ -123,7 +119,11 @@ async def _make_plan(client: AdsClient, planning: Planning) -> Path:
 
 
 async def _plan_file(
-    client: AdsClient, planning: Planning, changes: Path, target: Path, hidden: bulk.HiddenRows | None
+    client: AdsClient,
+    planning: Planning,
+    changes: Path | Sequence[Mapping[str, str]],
+    target: Path,
+    hidden: bulk.HiddenRows | None,
 ) -> None:
     reading = planning.reading
     with doing(f"planning {planning.name or changes}: reading it and what is there"):
@@ -269,6 +269,8 @@ async def _carry_out_when_wanted(client: AdsClient, path: Path, working: Working
     if bulk.is_workbook_plan(path):
         return await workbooks.carry_out_when_wanted(client, path, working, _show_plan)
     totals = await anyio.to_thread.run_sync(_show_plan, path, Output.TABLE, _SHOWN)
+    if resumed := await bulk.budgets_resumed(client, path):
+        say(f"the ad sets that deliver again with their campaigns have budgets of {format_micros(resumed)}")
     if working.dry_run:
         say(f"a dry run: nothing was changed; the plan is {path}")
         return REFUSED if totals.refused or totals.conflicts else DONE
@@ -349,7 +351,7 @@ async def _carry_out(client: AdsClient, run: bulk.Run, path: Path, working: Work
     async with on_interrupt(lambda: run.stop("interrupted")), run:
         with running(run.header.kind.plural, run, client):
             async for row in run:
-                if row.outcome not in _GOOD and failures < _SHOWN:
+                if not row.outcome.as_planned and failures < _SHOWN:
                     failures += 1
                     say(f"{row.outcome}: {row_name(row, run.header)}: {row.reason}")
     return await anyio.to_thread.run_sync(_conclude, run.progress.stopped, path, working)

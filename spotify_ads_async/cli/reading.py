@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Iterable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -27,6 +17,7 @@ from spotify_ads_async.cli.recent import MOST
 from spotify_ads_async.cli.run import DONE, FAILED, in_words, say, usage_error
 from spotify_ads_async.client import AdAccount, AdsClient
 from spotify_ads_async.errors import NotFound
+from spotify_ads_async.pagination.some import closing
 from spotify_ads_async.types import Secret
 
 __all__ = [
@@ -179,8 +170,8 @@ async def write_some(
 ) -> None:
     """Write the rows of one list; ``limit`` at most."""
     with rows:
-        async with _closing(items) as closing:
-            await _write((("", item) async for item in closing), rows, limit, row_of)
+        async with closing(items) as each:
+            await _write((("", item) async for item in each), rows, limit, row_of)
 
 
 async def _write(
@@ -200,17 +191,6 @@ async def _write(
             left = None if left is None else left - 1
             if left == 0:
                 return
-
-
-@contextlib.asynccontextmanager
-async def _closing(items: AsyncIterable[Any]) -> AsyncGenerator[AsyncIterator[Any]]:
-    """What ends reading ahead when the block is left."""
-    iterator: Any = aiter(items)
-    try:
-        yield iterator
-    finally:
-        if hasattr(iterator, "aclose"):
-            await iterator.aclose()
 
 
 async def write_each(ids: Iterable[str], read: Callable[[str], Awaitable[Any]], rows: Rows) -> int:

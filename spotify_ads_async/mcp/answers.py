@@ -6,7 +6,7 @@ import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import wraps
-from typing import Annotated, Any, ParamSpec, TypeAlias, cast
+from typing import Annotated, Any, ParamSpec, TypeAlias
 
 import msgspec
 from mcp.server.mcpserver import Image
@@ -14,12 +14,9 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
 
 from spotify_ads_async import AuthenticationError, bulk
-from spotify_ads_async.bulk.plan.money import MICROS
-from spotify_ads_async.bulk.plan.money import in_units as units_name
 from spotify_ads_async.errors import Portable
-from spotify_ads_async.money import from_micros
 
-__all__ = ["Account", "Conditions", "Results", "Row", "Shown", "as_text", "in_units", "require", "units_name"]
+__all__ = ["Account", "Conditions", "Results", "Row", "Shown", "as_text", "require"]
 
 P = ParamSpec("P")
 Row: TypeAlias = Mapping[str, Any]
@@ -51,18 +48,6 @@ def as_text(content: object) -> str:
     """JSON in which no character is invisible or turns the direction of reading."""
     text = msgspec.json.encode(content, enc_hook=str).decode()
     return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
-
-
-def in_units(content: Any, name: str = "") -> Any:  # noqa: ANN401 - any JSON
-    """The same with every amount in currency units: ``micro_amount`` of 12500000 becomes ``amount`` of 12.5.
-
-    ``name`` is what a single value is called.
-    """
-    if isinstance(content, list):
-        return [in_units(item) for item in cast("list[Any]", content)]
-    if isinstance(content, dict):
-        return {units_name(one): in_units(value, one) for one, value in cast("dict[str, Any]", content).items()}
-    return str(from_micros(content)) if name.endswith(MICROS) and isinstance(content, int) else content
 
 
 class Results:
@@ -113,9 +98,7 @@ class Results:
 
 def _cut(row: Row) -> Row:
     """A row that is longer than an answer may be: of its long values the beginning, and how much is left out."""
-    texts = {name: value if isinstance(value, str) else as_text(value) for name, value in row.items()}
+    texts = {name: as_text(value).strip('"') for name, value in row.items()}
     most = max(200, _LARGEST_ANSWER_BYTES // (len(row) + 1) // 3)
-    return {
-        name: row[name] if len(text) <= most else f"{text[:most]}… ({len(text) - most} characters left out)"
-        for name, text in texts.items()
-    }
+    cut = {name: f"{text[:most]}… ({len(text) - most} characters left out)" for name, text in texts.items()}
+    return {name: value if len(texts[name]) <= most else cut[name] for name, value in row.items()}

@@ -8,6 +8,7 @@ import json
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,7 +20,7 @@ from typer.testing import CliRunner
 
 from spotify_ads_async import AdsClient, Governor
 from spotify_ads_async.emulator import Emulator
-from spotify_ads_async.mcp import Caps, Writer, ads_server
+from spotify_ads_async.mcp import Writer, ads_server
 from spotify_ads_async.models import AdSetUpdate, CampaignStatus, CampaignUpdate
 from spotify_ads_async.money import format_micros
 from spotify_ads_cli.app import app
@@ -49,7 +50,7 @@ async def ads(server: Emulator) -> AsyncIterator[AdsClient]:
 
 @pytest.fixture
 async def writer(ads: AdsClient, tmp_path: Path) -> AsyncIterator[Writer]:
-    async with Writer(ads, tmp_path / "plans", Caps(rows=100, money=Decimal(1_000))) as made:
+    async with Writer(ads, tmp_path / "plans", most_rows=100, most_money=Decimal(1_000)) as made:
         yield made
 
 
@@ -180,7 +181,7 @@ async def test_undo_leaves_what_somebody_changed_since(server: Emulator, ads: Ad
 async def test_caps_hold_over_the_session(server: Emulator, ads: AdsClient, tmp_path: Path) -> None:
     targets = (await ads.ad_account(server.ad_account_id).ad_sets.list(limit=3)).items
     async with (
-        Writer(ads, tmp_path / "few", Caps(rows=3, money=Decimal(10))) as few,
+        Writer(ads, tmp_path / "few", most_rows=3, most_money=Decimal(10)) as few,
         Client(ads_server(ads, few)) as client,
     ):
 
@@ -219,7 +220,7 @@ async def test_what_shrinks_makes_no_room_for_what_grows(server: Emulator, ads: 
         :2
     ]
     rows = [{"id": targets[0].id, "budget.amount": 6000}, {"id": targets[1].id, "budget.amount": 4}]
-    async with Writer(ads, tmp_path / "few", Caps(money=Decimal(100))) as few, Client(ads_server(ads, few)) as client:
+    async with Writer(ads, tmp_path / "few", most_money=Decimal(100)) as few, Client(ads_server(ads, few)) as client:
         plan = await told(client, "plan_changes", ad_account_id=server.ad_account_id, kind="ad_sets", rows=rows)
         assert plan["totals"]["unusual"] == len([one for one in plan["rows"] if "unusual" in one]) > 0
         confirmation = plan["to_apply"]["confirmation"]
@@ -231,8 +232,12 @@ async def test_what_shrinks_makes_no_room_for_what_grows(server: Emulator, ads: 
             "another session's"
         )
         plan = await told(client, "plan_changes", ad_account_id=server.ad_account_id, kind="ad_sets", rows=rows)
-        ended = await told(client, "apply_plan", **about | {"plan_id": plan["plan_id"]}, confirmation=confirmation)
+        about |= {"plan_id": plan["plan_id"]}
+        ended = await told(client, "apply_plan", **about, confirmation=confirmation)
         assert (ended["outcomes"], ended["rows"]) == ({"done": 2}, [])
+        del about["live"]
+        undone = await told(client, "undo_plan", **about, confirmation="undo 2 rows")
+        assert (undone["state"], undone["outcomes"]) == ("undone", {"done": 2}), "also what is unusual to take back"
 
 
 async def test_what_a_session_starts_counts_as_growth(server: Emulator, ads: AdsClient, call: Call) -> None:
@@ -243,6 +248,28 @@ async def test_what_a_session_starts_counts_as_growth(server: Emulator, ads: Ads
     assert "1 start delivering, budgets grow by" in (await call("plan_changes", **wish))["to_apply"]["confirmation"]
 
 
+async def test_a_flight_that_is_prolonged_counts_as_growth(server: Emulator, ads: AdsClient, call: Call) -> None:
+    sets = ads.ad_account(server.ad_account_id).ad_sets
+    daily = [one async for one in sets.list() if one.budget and one.budget.type == "DAILY" and one.end_time]
+    target = max(daily, key=lambda one: str(one.end_time))
+    growth: list[bool] = []
+    for days in (30, -1):
+        end = target.end_time + timedelta(days=days) if target.end_time else None
+        rows = [{"id": target.id, "end_time": f"{end:%Y-%m-%dT%H:%M:%SZ}"}]
+        plan = await call("plan_changes", ad_account_id=server.ad_account_id, kind="ad_sets", rows=rows)
+        growth.append("budgets grow by" in plan["to_apply"]["confirmation"])
+    assert growth == [True, False]
+
+
+async def test_what_is_archived_does_not_start(server: Emulator, ads: AdsClient, call: Call) -> None:
+    account = ads.ad_account(server.ad_account_id)
+    campaign = (await account.campaigns.list(limit=1)).items[0]
+    await account.campaigns.update(campaign.id or "", CampaignUpdate(status=CampaignStatus.PAUSED))
+    rows = [{"id": campaign.id, "status": "ARCHIVED"}]
+    plan = await call("plan_changes", ad_account_id=server.ad_account_id, kind="campaigns", rows=rows)
+    assert plan["to_apply"]["confirmation"] == "change 1 rows, 1 archived for good"
+
+
 async def test_a_campaign_that_is_resumed_counts_the_budgets_of_its_ad_sets(
     server: Emulator, ads: AdsClient, tmp_path: Path
 ) -> None:
@@ -251,7 +278,7 @@ async def test_a_campaign_that_is_resumed_counts_the_budgets_of_its_ad_sets(
     sets = [one async for one in account.ad_sets.list(campaign_ids=[campaign.id]) if one.delivery == "ON"]
     micro = sum(one.budget.micro_amount or 0 for one in sets if one.budget)
     assert micro
-    async with Writer(ads, tmp_path / "few", Caps(money=Decimal(1))) as few, Client(ads_server(ads, few)) as client:
+    async with Writer(ads, tmp_path / "few", most_money=Decimal(1)) as few, Client(ads_server(ads, few)) as client:
         wish = {"ad_account_id": server.ad_account_id, "kind": "campaigns"}
         await account.campaigns.update(campaign.id or "", CampaignUpdate(status=CampaignStatus.PAUSED))
         plan = await told(client, "plan_changes", **wish, rows=[{"id": campaign.id, "status": "ACTIVE"}])
@@ -307,7 +334,7 @@ async def test_two_undoings_at_once_are_one(server: Emulator, ads: AdsClient, ca
     twice = await asyncio.gather(*(call("apply_plan", **about, confirmation="change 1 rows", live=True) for _ in "12"))
     assert sorted("applied already" in str(one) for one in twice) == [False, True]
     twice = await asyncio.gather(*(call("undo_plan", **about, confirmation="undo 1 rows") for _ in "12"))
-    assert sorted("undone already" in str(one) for one in twice) == [False, True]
+    assert sorted("still runs" in str(one) for one in twice) == [False, True]
 
 
 async def test_fields_newer_than_this_package_are_told() -> None:
