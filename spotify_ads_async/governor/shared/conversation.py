@@ -122,7 +122,9 @@ class Conversation:
         spoken_of = [window for flow in asking for window in flow.windows]
         if leaving or self._last_at <= now - self.lease / 3:
             spoken_of += [
-                window for window in self._scheduler.windows if window.out or _outlook(window).epoch == _NO_EPOCH
+                window
+                for window in self._scheduler.windows
+                if window.out or window.waiting or _outlook(window).epoch == _NO_EPOCH
             ]
         for window in spoken_of:
             tokens.setdefault(window, {})
@@ -187,6 +189,7 @@ class Conversation:
                 held=window.out,
                 in_flight=window.in_flight,
                 waiting=window.waiting,
+                bulk=window.waiting_bulk,
                 interactive=window.wanted(now),
                 withheld=max(window.held_back, window.foreign.expected(max(now, window.paused_until))),
             ),

@@ -32,18 +32,20 @@ class Pause(msgspec.Struct, array_like=True):
 class Owner(msgspec.Struct, kw_only=True):
     """What a process says of itself, and the store keeps: tokens out, those without an answer, requests in its queue.
 
-    It wants ``interactive`` tokens for interactive requests and leaves ``withheld`` ones to other programs. The store
-    adds when it was ``heard`` of, and when it last ``asked`` for tokens that were not there.
+    ``bulk`` of the requests are bulk ones. It wants ``interactive`` tokens for interactive requests and leaves
+    ``withheld`` ones to other programs. The store adds when it was ``heard`` of, and whether it is ``short`` of tokens:
+    at its last claim there were too few.
     """
 
     label: str = ""
     held: int = 0
     in_flight: int = 0
     waiting: int = 0
+    bulk: int = 0
     interactive: int = 0
     withheld: int = 0
     heard: int = 0
-    asked: int = 0
+    short: bool = False
 
 
 class WindowReport(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -117,17 +119,21 @@ class Reply(msgspec.Struct, kw_only=True):
 
 
 class State(msgspec.Struct):
-    """What the store keeps of a window beside its tokens. Times are of the store's clock, in its run ``run``."""
+    """What the store keeps of a window beside its tokens. Times are of the store's clock, in its run ``run``.
 
-    epoch: str
-    run: str
-    now: int
+    While bulk requests wait, so many interactive ones have ``overtaken`` them that found no free token either.
+    """
+
+    epoch: str = ""
+    run: str = ""
+    now: int = 0
     closed: int = 0
     paused: int = 0
     asked: int = 0
     cause: str = ""
     lifts: int = 0
     smooth: bool = False
+    overtaken: int = 0
     capacity: int = 0
     cycle: int = 0
     owners: dict[str, Owner] = {}
