@@ -14,9 +14,9 @@ import uuid
 from typing import NamedTuple
 
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
-from spotify_ads_async.governor.grants import Grant, Grants, Outlook, awake
+from spotify_ads_async.governor.grants import Grant, Grants, Outlook, Pause, awake
 from spotify_ads_async.governor.limits import Limit, lease_seconds
-from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, Pause, Reply, WindowReply, WindowReport
+from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, Reply, WindowReport
 from spotify_ads_async.governor.wait_queue import Flow, PendingRequest
 from spotify_ads_async.governor.window import Window
 
@@ -30,7 +30,6 @@ _MOST_FLOWS_IN_A_MESSAGE = 64
 _PAUSE_MARGIN_SECONDS = 0.05
 _DRIFT, _JUMP_SECONDS = 0.0005, 0.05  # so far clocks run apart; beyond that somebody set one of them
 _NO_EPOCH = "?"  # of a set that cannot be trusted: whoever says it makes the store close the window
-_NOTHING_KNOWN = Outlook(free=0, out=0, due=(), opens_at=-math.inf, active=1, others_waiting=0, epoch="", lifts=-1)
 
 
 class Message(NamedTuple):
@@ -124,7 +123,7 @@ class Conversation:
             spoken_of += [
                 window
                 for window in self._scheduler.windows
-                if window.out or window.waiting or _outlook(window).epoch == _NO_EPOCH
+                if window.out or window.waiting or window.outlook.epoch == _NO_EPOCH
             ]
         for window in spoken_of:
             tokens.setdefault(window, {})
@@ -175,7 +174,7 @@ class Conversation:
     def _report(self, window: Window, tokens: dict[int, float], now: float, *, news: bool) -> WindowReport:
         """What to tell of one window; of its pause where that is news."""
         window.refresh(now)
-        cycle, epoch = window.cycle * (1.0 + _DRIFT), _outlook(window).epoch
+        cycle, epoch = window.cycle * (1.0 + _DRIFT), window.outlook.epoch
         left, pause = window.paused_until - now, None
         if news and left > 0.0:
             asked = max(left, min(window.asked_until - now, 1e9))
@@ -215,7 +214,8 @@ class Conversation:
             self.keep_asking()
         jumped = self._clock_jumped(reply.time, said, store)
         for window, heard in zip(said.windows, reply.windows, strict=True):
-            self._hear(window, heard, _NO_EPOCH if jumped else heard.epoch, now)
+            heard.epoch = _NO_EPOCH if jumped else heard.epoch
+            self._hear(window, heard, now)
         for grants, numbers in said.told:
             grants.told(numbers)
         good_for = -math.inf if jumped else self.lease / 2
@@ -224,7 +224,7 @@ class Conversation:
             usable_at = [now + delay / 1e6 for delay in delays]
             grants.add(Grant(at, number, use_by, awake_by) for number, at in enumerate(usable_at, claim.first))
         for flow in said.asking:
-            opens_at = max(max(window.paused_until, _outlook(window).next_grant()) for window in flow.windows)
+            opens_at = max(max(window.paused_until, window.outlook.next_grant()) for window in flow.windows)
             self._asking[flow].ask_at = max(now + self._poll, opens_at - self._horizon())
         self._scheduler.serve()
         doubts, self._doubts = self._doubts, []
@@ -242,19 +242,9 @@ class Conversation:
             logger.warning("the clock of %s was set forward: nothing leaves until what was spent before is over", store)
         return jumped
 
-    def _hear(self, window: Window, said: WindowReply, epoch: str, now: float) -> None:
+    def _hear(self, window: Window, said: Outlook, now: float) -> None:
         """Take in what the store says of one window."""
-        known = _outlook(window)
-        window.outlook = Outlook(
-            free=said.free,
-            out=said.out,
-            due=tuple(now + due / 1e6 for due in said.due) or known.due,
-            opens_at=now + said.opens / 1e6,
-            active=said.active,
-            others_waiting=said.waiting,
-            epoch=epoch,
-            lifts=said.lifts,
-        )
+        known, window.outlook, said.heard_at = window.outlook, said, now
         if said.lifts > known.lifts >= 0 and window not in self.news:
             window.lift()
             self.ask_soon()
@@ -272,10 +262,6 @@ class Conversation:
 def _lacks(flow: Flow, grants: Grants, now: float) -> bool:
     """Whether the store is to be asked for tokens: also where grants became void, because the process stood still."""
     return flow.waiting > len(grants.usable) and grants.ask_at <= now
-
-
-def _outlook(window: Window) -> Outlook:
-    return window.outlook or _NOTHING_KNOWN
 
 
 def _microseconds(seconds: float) -> int:

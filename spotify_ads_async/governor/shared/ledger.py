@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from spotify_ads_async.governor.shared.store import Claim, Exchange, Pause, Reply, State, WindowReply, WindowReport
+from spotify_ads_async.governor.grants import Outlook, Pause
+from spotify_ads_async.governor.shared.store import Claim, Exchange, Reply, State, WindowReport
 
 __all__ = ["SCHEMA", "Surroundings", "exchange"]
 
@@ -113,7 +114,7 @@ class _Window:
         # What bulk requests leave to interactive ones: Window.reserve().
         wanted = min(report.capacity // 4, sum(owner.interactive for owner in owners.values()))
         self.reserve = max(0, min(capacity - 1, max(math.ceil(report.capacity * 0.002), wanted)))
-        # What is soon back is held by nobody any more. Bulk requests lack nothing of what they leave but for their turn.
+        # What is soon back is held by nobody any more. Bulk requests do not lack what they leave, but for their turn.
         back = Counter(member.partition(":")[0] for member, _ in self.soon)
         even, total = capacity // self.active, max(0, self.free + len(self.soon))
         lacks = [(owner, max(0, even - owner.held + back[name])) for name, owner in others.items()]
@@ -148,7 +149,7 @@ class _Window:
         self.put(f"{self.message.owner}:{number}", self.now + self.message.lease + self.report.cycle)
         return at
 
-    def answer(self) -> WindowReply:
+    def answer(self) -> Outlook:
         """What to tell the process; and the state goes back to where it is kept."""
         state, at, mine = self.state, self.now, self.message.owner
         me = state.owners.get(mine)
@@ -159,7 +160,7 @@ class _Window:
         ranked = "SELECT due FROM tokens WHERE key = ? ORDER BY due, member LIMIT 1 OFFSET ?"
         dues = [self.run(ranked, part * out // parts)[0][0] for part in range(parts)]
         self.run("INSERT OR REPLACE INTO windows VALUES (?, ?)", msgspec.msgpack.encode(state))
-        return WindowReply(
+        return Outlook(
             epoch=state.epoch,
             opens=max(0, state.closed - at),
             free=max(0, self.free),
