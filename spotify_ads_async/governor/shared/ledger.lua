@@ -117,15 +117,14 @@ local function share(window)
   window.reserve = math.max(0, math.min(capacity - 1, math.max(math.ceil(report.capacity * 0.002), wanted)))
   -- What is soon back is held by nobody any more. Bulk requests lack nothing of what they leave but for their turn.
   local even, total = math.floor(capacity / window.active), math.max(0, window.free + #window.soon)
-  local lacked, for_bulk = 0, math.max(math.floor(state.overtaken / BULK_TURN), total - window.reserve)
-  local bulk_lacks = 0
+  local lacked = {[false] = 0, [true] = 0}
   for name, owner in pairs(others) do
-    local lack = math.max(0, even - owner.held + (back[name] or 0))
-    lacked = lacked + math.min(owner.waiting - owner.bulk, lack)
-    bulk_lacks = bulk_lacks + math.min(owner.bulk, lack)
+    local is_bulk = owner.bulk == owner.waiting
+    lacked[is_bulk] = lacked[is_bulk] + math.max(0, even - owner.held + (back[name] or 0))
   end
-  lacked = lacked + math.min(for_bulk, bulk_lacks)
-  window.allowed = math.min(total, math.max(even - report.owner.held + (back[mine] or 0), total - lacked))
+  local for_bulk = math.min(lacked[true], math.max(math.floor(state.overtaken / BULK_TURN), total - window.reserve))
+  local mine_lacks = even - report.owner.held + (back[mine] or 0)
+  window.allowed = math.min(total, math.max(mine_lacks, total - lacked[false] - for_bulk))
   if window.opens > at + message.horizon then window.allowed = 0 end
 end
 

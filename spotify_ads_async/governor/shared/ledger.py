@@ -117,11 +117,11 @@ class _Window:
         # What is soon back is held by nobody any more. Bulk requests do not lack what they leave, but for their turn.
         back = Counter(member.partition(":")[0] for member, _ in self.soon)
         even, total = capacity // self.active, max(0, self.free + len(self.soon))
-        lacks = [(owner, max(0, even - owner.held + back[name])) for name, owner in others.items()]
-        lacked = sum(min(owner.waiting - owner.bulk, lack) for owner, lack in lacks)
-        for_bulk = max(self.state.overtaken // BULK_TURN, total - self.reserve)
-        lacked += min(for_bulk, sum(min(owner.bulk, lack) for owner, lack in lacks))
-        self.allowed = min(total, max(even - report.owner.held + back[mine], total - lacked))
+        lacked = {False: 0, True: 0}
+        for name, owner in others.items():
+            lacked[owner.bulk == owner.waiting] += max(0, even - owner.held + back[name])
+        for_bulk = min(lacked[True], max(self.state.overtaken // BULK_TURN, total - self.reserve))
+        self.allowed = min(total, max(even - report.owner.held + back[mine], total - lacked[False] - for_bulk))
         if self.opens > at + self.message.horizon:
             self.allowed = 0
 

@@ -33,10 +33,10 @@ def test_bulk_has_its_turn_beside_another_process_with_endless_interactive_deman
         connection.executescript(SCHEMA)
         for number in range(0, 1000 * 600, 1000):
             now += step
-            for name, out in back_at.items():
+            for name in ("calls", "bulk"):
                 bulk = name == "bulk"
-                tokens = [(one, max(0, at - now)) for one, at in out.items()]
-                back_at[name] = out = {one: at for one, at in out.items() if at > now}
+                tokens = [(one, max(0, at - now)) for one, at in back_at[name].items()]
+                back_at[name] = out = {one: at for one, at in back_at[name].items() if at > now}
                 told = Owner(held=len(out), waiting=400, bulk=400 * bulk, interactive=400 * (not bulk))
                 window = WindowReport(key="ip|10||here", capacity=100, cycle=cycle, owner=told, tokens=tokens)
                 claims = [Claim([0], number, 400, bulk)]
