@@ -20,10 +20,11 @@ import msgspec
 
 from spotify_ads_async.errors import ConfigurationError, StoreUnavailable
 from spotify_ads_async.governor.shared.store import Exchange, KeptWindow, Reply, State
+from spotify_ads_async.network.problems import without_frames
 from spotify_ads_async.types import Secret
 
 try:
-    from redis.exceptions import NoScriptError, RedisError
+    from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
     from spotify_ads_async.network.redis_clients import RedisAddress
 except ImportError as missing:
@@ -125,7 +126,7 @@ class RedisStore:
                     result = await client.evalsha(_name(script), *arguments)
                 except NoScriptError:  # a fresh server, a flush or a failover: it keeps the text that it is sent
                     result = await client.eval(script, *arguments)
-        except (RedisError, OSError, TimeoutError) as problem:
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as problem:
             if isinstance(problem, TimeoutError):
                 await self.aclose()  # what comes on this connection now is the answer to another question
             self._reached = False
@@ -134,7 +135,7 @@ class RedisStore:
             )
             raise StoreUnavailable(
                 f"{self.name} cannot be reached: {reason}. Look whether it runs and whether the URL is right"
-            ) from problem
+            ) from without_frames(problem)
         self._reached = True
         return result
 
