@@ -138,7 +138,7 @@ class RedisStore:
         return result
 
 
-def _reason(problem: RedisError | OSError) -> str:
+def _reason(problem: Exception) -> str:
     """Why, in the system's words where it was the network: without numbers and addresses in Python's form."""
     cause = problem if isinstance(problem, OSError) else problem.__context__
     if isinstance(cause, OSError) and cause.errno:
