@@ -376,6 +376,11 @@ async def test_wrong_wishes_are_refused_at_planning(server: Emulator, call: Call
     assert "nmae" in await call("plan_changes", **account, set=["nmae=x"])
     assert "one of them" in await call("plan_changes", **account)
     assert "needs the id" in await call("plan_changes", **account, rows=[{"name": "New"}])
+    target = next(iter(server.store.account(server.ad_account_id).ad_sets))["id"]
+    assert "needs the id" in await call("plan_changes", **account, rows=[{"id": target, "ad_set_id": "x", "name": "N"}])
+    for number in (float("nan"), float("inf")):
+        refused = await call("plan_changes", **account, rows=[{"id": target, "end_time": number}])
+        assert refused.startswith("refused"), "no number is not the wish to empty a field"
     foreign = [{"id": "ce4ff15e-f04d-48b9-9ddf-fb3c85fbd57a", "name": "x"}]
     assert "rows:1:" in await call("plan_changes", **account, rows=foreign)
     assert "surrogates" in await call("plan_changes", **account, rows=[{**foreign[0], "name": "half a \ud83d"}])
