@@ -173,8 +173,8 @@ class Writer:
         about: dict[str, Any] = {"plan_id": plan_id, "ad_account_id": ad_account_id}
         if plan.task is None:
             return Shown([], about | {"state": "planned", "confirmation": plan.confirmation})
-        about |= {"live": plan.live, "file": str(plan.run)}
         await asyncio.wait({plan.task}, timeout=_PATIENCE_SECONDS)
+        about |= {"live": plan.live, "file": str(plan.run)}
         if not plan.task.done():
             return Shown([], about | {"state": "running", "next": "plan_status tells more"})
         await plan.task

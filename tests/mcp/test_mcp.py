@@ -139,6 +139,7 @@ async def test_two_steps_that_cannot_be_skipped(server: Emulator, ads: AdsClient
 
     ended = await call("apply_plan", **{**wrong, "confirmation": confirmation, "live": True})
     assert (ended["state"], ended["outcomes"]) == ("ended", {"done": plan["totals"]["planned"]})
+    assert ended["file"] == str(tmp_path / "plans" / f"{plan['plan_id']}.plan")
     after = await ads.ad_account(here).ad_sets.get(change["id"])
     assert after.budget is not None
     assert f"{after.budget.micro_amount / 1_000_000:g}" == f"{float(change['after']):g}"
