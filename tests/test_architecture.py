@@ -207,8 +207,6 @@ LONGER = {
     "dlt/source.py: spotify_ads": "its keywords and what each of them means are the function",
     "pagination/offsets.py": "one walk by offsets is one state, and its decisions are read in a row",
     "pagination/offsets.py: OffsetPager": "the same",
-    "uploads/media.py": "one upload is one state, and its steps are read in a row",
-    "uploads/media.py: MediaUpload": "the same",
 }
 """What is longer all the same, and why. The list may only become shorter."""
 

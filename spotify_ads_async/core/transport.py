@@ -18,7 +18,12 @@ from spotify_ads_async.core.wire import BARE_HEADERS, SHORTEST_SECRET, HttpReque
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed, InvalidAnswer, SpotifyAdsError
 from spotify_ads_async.network.connections import Connections, open_http
 from spotify_ads_async.network.options import Proxy, TransportOptions
-from spotify_ads_async.network.problems import by_way_of, explained_connection_error, explained_proxy_error
+from spotify_ads_async.network.problems import (
+    by_way_of,
+    explained_connection_error,
+    explained_proxy_error,
+    without_frames,
+)
 from spotify_ads_async.types import Secret
 
 __all__ = ["Departure", "HttpResponse", "Progress", "Transport", "open_session"]
@@ -152,7 +157,7 @@ class Transport:
         except BaseException as problem:  # noqa: BLE001 (raised again)
             if not slot_taken or (body is not None and not body.begun) or isinstance(problem, ConfigurationError):
                 departure.not_sent()
-            raise problem.with_traceback(None) from None  # without the frames below, which hold the token
+            raise without_frames(problem) from None
         finally:
             if slot_taken:
                 slots.release()

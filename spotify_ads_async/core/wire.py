@@ -329,15 +329,20 @@ def masked(body: bytes, token: Secret) -> bytes:
     return body.replace(plain, b"***").replace(plain.replace(b"/", rb"\/"), b"***")
 
 
+_HOST = re.compile(r"https?://[^/?#\\]+(?=/)")
+
+
 def target_below(base_url: str, uri: str | None) -> str | None:
-    """The part of ``uri`` below the base URL, None where it leads anywhere else: the token stays with the API."""
+    """The part of ``uri`` below the base URL's path, None where it leads anywhere else.
+
+    Behind a proxy the API names itself, and not the proxy: it is asked for at the base URL all the same, so that the
+    token goes nowhere else.
+    """
     if not uri:
         return None
-    base_path = urlsplit(base_url).path
-    for prefix in (base_url, base_path):
-        if prefix and uri.startswith(f"{prefix}/"):
-            uri = uri[len(prefix) :]
-            break
+    path, base = _HOST.sub("", uri, count=1), urlsplit(base_url).path
+    if path.startswith(f"{base}/"):
+        uri = path.removeprefix(base)
     segments = uri.split("?", 1)[0].split("/")
     plain = uri.isascii() and uri.isprintable() and not set(uri) & {" ", "#", "\\"}
     sound = uri.startswith("/") and not uri.startswith("//") and not {".", ".."} & set(segments)

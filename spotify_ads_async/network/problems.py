@@ -10,7 +10,7 @@ import aiohttp
 
 from spotify_ads_async.network.options import Proxy
 
-__all__ = ["UNTRUSTED", "by_way_of", "explained_connection_error", "explained_proxy_error"]
+__all__ = ["UNTRUSTED", "by_way_of", "explained_connection_error", "explained_proxy_error", "without_frames"]
 
 UNTRUSTED = (
     "where a proxy or a firewall of your company opens TLS, name its certificate authority (SPOTIFY_ADS_CA_FILE,"
@@ -63,6 +63,12 @@ def explained_connection_error(problem: BaseException, proxy: Proxy | None) -> s
 def by_way_of(proxy: Proxy | None) -> str:
     """The end of a sentence about a connection: which proxy it goes through, if any."""
     return "" if proxy is None else f", by way of the proxy {proxy.name}"
+
+
+def without_frames(problem: BaseException) -> BaseException:
+    """What broke a request, without the frames below this one and what they had met: they hold secrets."""
+    problem.__context__ = None
+    return problem.with_traceback(None)
 
 
 def _words(problem: BaseException) -> str:

@@ -15,7 +15,8 @@ from spotify_ads_async.models import Asset, AssetSubtype, AssetType, AssetUpload
 from spotify_ads_async.resources import assets
 from spotify_ads_async.uploads.files import inspect
 from spotify_ads_async.uploads.journal import Journal, Wish, journal_beside
-from spotify_ads_async.uploads.media import MediaUpload, Uploaded, UploadProgress
+from spotify_ads_async.uploads.media import MediaUpload, Uploaded
+from spotify_ads_async.uploads.progress import UploadProgress
 
 __all__ = ["Assets"]
 

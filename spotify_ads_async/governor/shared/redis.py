@@ -129,14 +129,20 @@ class RedisStore:
             if isinstance(problem, TimeoutError):
                 await self.aclose()  # what comes on this connection now is the answer to another question
             self._reached = False
-            reason = (
-                f"no answer within {patience:g} s" if isinstance(problem, TimeoutError) else str(problem).rstrip(". ")
-            )
+            reason = f"no answer within {patience:g} s" if isinstance(problem, TimeoutError) else _reason(problem)
             raise StoreUnavailable(
                 f"{self.name} cannot be reached: {reason}. Look whether it runs and whether the URL is right"
             ) from problem
         self._reached = True
         return result
+
+
+def _reason(problem: RedisError | OSError) -> str:
+    """Why, in the system's words where it was the network: without numbers and addresses in Python's form."""
+    cause = problem if isinstance(problem, OSError) else problem.__context__
+    if isinstance(cause, OSError) and cause.errno:
+        return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
+    return str(problem).rstrip(". ")
 
 
 @functools.cache
