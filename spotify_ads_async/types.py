@@ -43,6 +43,7 @@ __all__ = [
     "Uuid",
     "as_request",
     "decode_hook",
+    "in_utc",
     "keep_source",
     "source_of",
     "time_text",
@@ -76,6 +77,15 @@ def whole_seconds(request: Request, *names: str) -> None:
         value = getattr(request, name)
         if isinstance(value, datetime) and value.microsecond:
             msgspec.structs.force_setattr(request, name, value.replace(microsecond=0))
+
+
+def in_utc(moment: datetime) -> datetime:
+    """A moment in UTC, as the API tells all of them; one without an offset is that already.
+
+    Raises:
+        OverflowError: it has no place in UTC's calendar, at either end.
+    """
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def time_text(moment: datetime) -> str:
@@ -190,6 +200,15 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
                 "and so have the items of lists that are read through ads.with_options(keep_json=True)"
             )
         return msgspec.json.decode(source)
+
+    def __copy__(self) -> Self:
+        copied: Self = cast("Any", super()).__copy__()
+        vars(copied).update(vars(self))
+        return copied
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        made_with: Any = super().__reduce__()
+        return *made_with, vars(self)
 
 
 SOURCE = "_source"

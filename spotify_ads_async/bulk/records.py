@@ -17,6 +17,7 @@ __all__ = [
     "NotAPlan",
     "PlanDamaged",
     "PlanInUse",
+    "PlannedChange",
     "PlannedRow",
     "RowOutcome",
     "RowWork",
@@ -89,6 +90,11 @@ class RowOutcome(enum.StrEnum):
     """Not sent yet, or staged and not validated: the run was interrupted before it."""
     STAGED = "staged"
     """In a draft that was validated and is not published."""
+
+    @property
+    def as_planned(self) -> bool:
+        """Whether there is nothing that somebody must look at."""
+        return self in {RowOutcome.DONE, RowOutcome.STAGED, RowOutcome.UNCHANGED}
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,8 +189,8 @@ def _object(text: str | None) -> dict[str, Any]:
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
 
-class PlannedRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One row with everything known about it. What few ask for is read when they do.
+class PlannedChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What a row comes down to.
 
     Attributes:
         number: its place in the order of the input, from 1.
@@ -192,33 +198,48 @@ class PlannedRow(msgspec.Struct, frozen=True, kw_only=True):
         entity_id: what it changes.
         name: the name of that, as it was when it was looked at.
         decision: what it comes down to.
-        outcome: what became of it.
-        reason: why it was refused or failed, or a remark.
-        column: the column that ``reason`` is about, if it is about one.
         unusual: what is unusual about its amounts of money, if anything is.
-        conflicts: the values that somebody else changed too.
         before: the fields that change, as they were when it was last looked at.
         after: the same fields, as they shall be.
         text: the whole entity's JSON as it was last looked at; empty where it is not known.
+        steps: how many requests it takes.
+    """
+
+    number: int
+    line: int
+    entity_id: str
+    name: str = ""
+    decision: Decision
+    unusual: str = ""
+    before: dict[str, Any]
+    after: dict[str, Any]
+    text: str = ""
+    steps: int = 0
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The whole entity as it was last looked at."""
+        return _object(self.text)
+
+
+class PlannedRow(PlannedChange, frozen=True, kw_only=True):
+    """One row with everything known about it. What few ask for is read when they do.
+
+    Attributes:
+        outcome: what became of it.
+        reason: why it was refused or failed, or a remark.
+        column: the column that ``reason`` is about, if it is about one.
+        conflicts: the values that somebody else changed too.
         status: the HTTP status that ended it, where one did.
         trace_id: ``sp_trace_id`` of that answer.
         requests: how often a request was about to leave.
         stored: the rest of it, as texts.
     """
 
-    number: int
-    line: int
-    entity_id: str
-    decision: Decision
     outcome: RowOutcome
-    name: str = ""
     reason: str = ""
     column: str = ""
-    unusual: str = ""
     conflicts: tuple[Conflict, ...] = ()
-    before: dict[str, Any]
-    after: dict[str, Any]
-    text: str = ""
     status: int | None = None
     trace_id: str = ""
     requests: int = 0
@@ -246,11 +267,6 @@ class PlannedRow(msgspec.Struct, frozen=True, kw_only=True):
         for body, found in self.stored.answered:
             applied.update({**_object(body), **_object(found)})
         return applied
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """The whole entity as it was last looked at."""
-        return _object(self.text)
 
 
 class UnusualRow(NamedTuple):

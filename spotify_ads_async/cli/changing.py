@@ -12,7 +12,7 @@ from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.cells import CellError, parse_cell
 from spotify_ads_async.bulk.plan.columns import Column, suggestion
 from spotify_ads_async.bulk.plan.effects import Refusal, effect
-from spotify_ads_async.bulk.plan.money import AmountRefused, check_amounts, unusual_changes
+from spotify_ads_async.bulk.plan.money import AmountRefused, changed_amounts, check_amounts, unusual_changes
 from spotify_ads_async.bulk.plan.planner import currency_of
 from spotify_ads_async.bulk.plan.state import writable_state
 from spotify_ads_async.bulk.plan.typed import cell_text
@@ -81,11 +81,12 @@ async def _money_is_meant(before: Mapping[str, Any], after: Mapping[str, Any], c
         InvalidRequest: an amount is none of the currency.
         ConsentNeeded: an amount is unusual, and nobody can be asked.
     """
+    amounts = changed_amounts(before, after)
     try:
-        check_amounts(before, after, currency)
+        check_amounts(amounts, currency)
     except AmountRefused as refused:
         raise InvalidRequest(f"{refused.field}: {refused}", path=f"body.{refused.field}") from None
-    unusual = unusual_changes(before, {**before, **after}, currency, now=datetime.now(UTC))
+    unusual = unusual_changes(amounts, before, {**before, **after}, currency, now=datetime.now(UTC))
     question = f"unusual: {'; '.join(unusual)}. Is that meant?"
     return not unusual or await agreed(question, yes=consent.allow_unusual, option="--allow-unusual")
 

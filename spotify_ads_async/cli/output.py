@@ -44,7 +44,6 @@ _HEADS: Mapping[str, str] = {
 }
 """Columns as people say them, in tables."""
 _WIDEST = 48
-_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 class Output(enum.StrEnum):
@@ -97,6 +96,11 @@ class Rows:
             Output.CSV: _Csv,
         }
         self._writer = writers[output](self._stream, columns)
+
+    @property
+    def is_table(self) -> bool:
+        """Whether people read the rows."""
+        return isinstance(self._writer, _Table)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Write one row, of JSON values."""
@@ -202,13 +206,15 @@ class _Csv:
     def write_all(self, rows: Iterable[Mapping[str, Any]]) -> None:
         self._begin()
         for row in rows:
-            if _PLAIN.issuperset(map(type, row.values())):
-                cells = [to_cell(value) for value in map(row.get, self._columns)]
-            else:
-                values = flat(row)
-                cells = [_number_or_cell(_at(values, row, column)) for column in self._columns]
-            self._writer.write(cells)
+            self._writer.write(map(to_cell, self._values(row)))
         self._put()
+
+    def _values(self, row: Mapping[str, Any]) -> Sequence[object]:
+        try:
+            return [row[column] for column in self._columns]
+        except KeyError:  # in what is nested, or nowhere
+            values = flat(row)
+            return [_at(values, row, column) for column in self._columns]
 
     def _begin(self) -> None:
         if not self._begun:
@@ -226,11 +232,6 @@ class _Csv:
         if not failed:  # a head without rows says that there is nothing, which nobody knows after a failure
             self._begin()
             self._put()
-
-
-def _number_or_cell(value: object) -> str:
-    """A cell of a CSV file. A Decimal is a number, and no text that a spreadsheet could take for a formula."""
-    return f"{value:f}" if type(value) is Decimal else to_cell(value)
 
 
 class _Parquet:

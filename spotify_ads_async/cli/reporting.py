@@ -35,7 +35,7 @@ from spotify_ads_async.operation import ListOperation
 from spotify_ads_async.reports import AggregateReportCall, AtLeast, Hidden, ReportRow
 from spotify_ads_async.reports.chart import svg, text
 from spotify_ads_async.reports.rows import EXACTLY, Kind, adds_up, kind_of
-from spotify_ads_async.reports.series import periods, series, title
+from spotify_ads_async.reports.series import over_time, title
 from spotify_ads_async.types import UNSET, time_text
 
 __all__ = ["HIDDEN", "METRICS", "REPORTED", "By", "Of", "Request", "Told", "draw", "write"]
@@ -126,6 +126,7 @@ class Told:
         self.sums: dict[ReportFieldType, Decimal | int] = {}
         self._rows = 0
         self._absent: Counter[str] = Counter()
+        self._undecided: Counter[str] = Counter()
         self._without_rows = {one.lower(): one for one in request.ids or ()}
         self._calls: list[AggregateReportCall] = []
 
@@ -156,7 +157,11 @@ class Told:
         """Whether every condition holds of a row; and note that its entity has one, and what is not in it."""
         self._without_rows.pop((row.entity_id or "").lower(), None)
         plain = _plain(row) if self.request.conditions else {}
-        if not all(condition.holds(plain) for condition in self.request.conditions):
+        failing = [one.column.name for one in self.request.conditions if not one.holds(plain)]
+        if failing:
+            # Of what is not told nobody knows whether the condition holds; a condition that fails decides.
+            if all(name in METRICS and name not in plain for name in failing):
+                self._undecided.update(failing)
             return False
         self._rows += 1
         self._absent.update(set(self.request.fields) - row.values().keys())
@@ -190,6 +195,9 @@ class Told:
             )
             what = "in all" if self._rows != self.limit else f"in these {self._rows} rows, as limited"
             say(f"{what}: {' · '.join(said)}")
+        money = [title(field) for field in self.request.fields if kind_of(field) is Kind.MONEY]
+        if money and len(self.request.ad_accounts) != 1:
+            say(f"{', '.join(money)}: in the currency of each ad account, which `spotify-ads accounts` tells")
         counts = [f"{self.hidden[name]} of {title(name)}" for name in self.request.fields if self.hidden[name]]
         if counts:
             say(f"hidden by the API for privacy, as counts of 1 to 4 are: {', '.join(counts)}; no sum holds them")
@@ -201,6 +209,9 @@ class Told:
             say(f"no row has {', '.join(untold)}: the server told nothing of it, which is not zero")
         if partly:
             say(f"absent, which is not zero: {', '.join(partly)} of {self._rows} rows; no sum holds it")
+        for name, count in self._undecided.items():
+            rows = "1 row is" if count == 1 else f"{count} rows are"
+            say(f"{rows} left out: the API hides or omits {title(name)}, so nobody knows whether --where holds")
         for warning in dict.fromkeys(warning for call in self._calls for warning in call.warnings):
             say(f"the server says: {printable(warning)}")
         if self._without_rows and self.limit is None:
@@ -285,8 +296,8 @@ async def draw(told: Told, file: Path | None, width: int | None, *, as_svg: bool
         with doing("reading the report"):
             account = await client.ad_account(ad_account).get()
             rows = [row async for row in told.call(client.ad_account(ad_account)) if told.takes(row)]
-    times = periods(rows, request.span, timedelta(hours=1) if request.by == "hour" else timedelta(days=1))
-    every = list(series(rows, request.fields, times))
+    step = timedelta(hours=1) if request.by == "hour" else timedelta(days=1)
+    times, every = over_time(rows, request.fields, request.span, step)
     money = f", money in {account.currency_code}" if account.currency_code else ""
     head = f"{request.of} of {account.name or ad_account}{money}"
     columns = width or console().width

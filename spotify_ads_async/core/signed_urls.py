@@ -177,18 +177,25 @@ class Storage:
         # The session knows the type already; a plain PUT names it, for the signature may cover it.
         plain = {} if session is not None else {"Content-Type": content_type}
         attempts = _Attempts(self._policy)
-        received = 0
-        while True:
-            try:
-                return await self._send(session or url, file, received, size, plain)
-            except _BrokenError as broken:
-                await attempts.pause(broken, received)
-            except _RefusedError as refused:
-                raise _rejected("the storage refuses the upload", refused.status) from None
-            found = await self._ask(session, size, attempts) if session is not None else 0
-            if found is None:
-                return None
-            received = found
+        received = most_sent = 0
+        async with await anyio.open_file(file, "rb") as content:
+            while True:
+                await content.seek(received)
+                try:
+                    return await self._send(session or url, content, received, size, plain)
+                except _BrokenError as broken:
+                    await attempts.pause(broken, received)
+                except _RefusedError as refused:
+                    raise _rejected("the storage refuses the upload", refused.status) from None
+                most_sent = max(most_sent, await content.tell())
+                found = await self._ask(session, size, attempts) if session is not None else 0
+                received = size if found is None else found
+                if received > most_sent:
+                    raise InvalidAnswer(
+                        f"the storage says that it has {received} bytes, and was sent {most_sent}: begin anew"
+                    )
+                if found is None:
+                    return None
 
     async def _begin(self, url: URL, content_type: str) -> URL | None:
         """Where to put the file piece by piece, None where the storage takes it in one only."""
@@ -209,21 +216,24 @@ class Storage:
                 broken = _BrokenError(f"the storage cannot be reached ({self._why(problem, url)})")
             await attempts.pause(broken, 0)
 
-    async def _send(self, url: URL, file: Path, start: int, size: int, further: Mapping[str, str]) -> None:
-        """Send the file from ``start`` on."""
+    async def _send(
+        self, url: URL, content: anyio.AsyncFile[bytes], start: int, size: int, further: Mapping[str, str]
+    ) -> None:
+        """Send what follows the place in the file, which is ``start``."""
         headers = {"Content-Length": str(size - start), **further}
         if start:
             headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}" if start < size else f"bytes */{size}"
         try:
-            async with await anyio.open_file(file, "rb") as content:
-                await content.seek(start)
-                pieces = _pieces_of(content)
-                async with self._client.put(url, data=pieces, headers=headers, allow_redirects=False) as response:
-                    if response.status == _GOES_ON:
-                        raise _BrokenError("the storage has only a part of the file")
-                    _judge(response, 0)
+            async with self._client.put(
+                url, data=_pieces_of(content), headers=headers, allow_redirects=False
+            ) as response:
+                if response.status == _GOES_ON:
+                    raise _BrokenError("the storage has only a part of the file")
+                _judge(response, 0)
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             raise _BrokenError(f"the upload broke ({self._why(problem, url)})") from None
+        if (sent := await content.tell()) < size:
+            raise _BrokenError(f"the storage answered after {sent} of {size} bytes", by_server=True)
 
     async def _ask(self, session: URL, size: int, attempts: _Attempts) -> int | None:
         """How many bytes the storage has, None for all of them."""
@@ -276,7 +286,8 @@ class _Fetch:
                 raise self._changed()
             return
         tag, self._tag = self._tag, response.headers.get("ETag") or response.headers.get("Last-Modified") or self._tag
-        self._ranged = not packed
+        # Without a tag the rest may be another file's: then all of it is read again, and compared.
+        self._ranged = not packed and self._tag is not None
         start, total = 0, None if packed else response.content_length
         if response.status == 206:
             ranged = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))

@@ -14,7 +14,7 @@ import msgspec
 
 from spotify_ads_async import errors
 from spotify_ads_async.core.error_answers import excerpt, unreadable
-from spotify_ads_async.operation import ListOperation, Operation
+from spotify_ads_async.operation import ListOperation, ListStyle, Operation
 from spotify_ads_async.types import SOURCE, UNSET, Answer, Secret, decode_hook, keep_source, time_text
 from spotify_ads_async.validation import requests as validation
 from spotify_ads_async.version import __version__
@@ -229,9 +229,11 @@ def answer(
         decoded: AnswerT = _decoder(operation.answer).decode(body)
         _require_said(operation, decoded, body)
         if isinstance(operation, ListOperation):
+            many = cast("ListOperation[Any, Any]", operation)
+            _require_whole(many, decoded, body)
             if keep_json:
                 keep_source(decoded, body)
-                _keep_items(cast("ListOperation[Any, Any]", operation), decoded, body)
+                _keep_items(many, decoded, body)
         elif isinstance(decoded, Answer):
             vars(decoded)[SOURCE] = body  # as `keep_source` does
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
@@ -252,18 +254,41 @@ _OF_ERRORS = frozenset({"error", "errors", "errorcodes", "message", "messages", 
 
 
 def _require_said(operation: Operation[Any], decoded: object, body: bytes) -> None:
-    """An answer that says something else instead, such as an error, is none."""
-    if not isinstance(decoded, msgspec.Struct):
+    """An answer that says something else instead, such as an error or a list under another name, is none."""
+    if not isinstance(decoded, msgspec.Struct) or getattr(decoded, operation.items or "", None) is not None:
         return
-    for name in decoded.__struct_fields__:
-        if getattr(decoded, name) is not None:
-            return
-    others = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).keys() - set(decoded.__struct_encode_fields__)
+    silent = all(getattr(decoded, name) is None for name in decoded.__struct_fields__)
+    if not (silent or operation.items):
+        return
+    found = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).items()
+    unknown = {name: bytes(value) for name, value in found if name not in decoded.__struct_encode_fields__}
+    # Beside what is known, only a list may be the one that is missing.
+    others = [name for name, value in unknown.items() if silent or value.startswith(b"[")]
     # What a newer API gives beside nothing else is no error yet; a list is expected to be there.
     if others and (operation.items or any(re.sub("[_-]", "", name).lower() in _OF_ERRORS for name in others)):
         shown = ", ".join(repr(name[:40]) for name in sorted(others)[:5])
         wanted = f"no {operation.items}" if operation.items else "nothing that it may"
         raise msgspec.DecodeError(f"it holds {wanted}, and in their place {shown}")
+
+
+class _More(msgspec.Struct):
+    """What says that a list goes on."""
+
+    paging: dict[str, object] | None = None
+    continuation_token: str | None = None
+
+
+def _require_whole(operation: ListOperation[Any, Any], decoded: object, body: bytes) -> None:
+    """A list that came whole when this version was made, and of which a newer API gives a page, is not the list."""
+    if operation.style is not ListStyle.WHOLE or hasattr(decoded, "paging"):
+        return
+    more, came = msgspec.json.decode(body, type=_More), len(getattr(decoded, operation.item_attribute) or ())
+    total = (more.paging or {}).get("total_results")
+    if more.continuation_token or (isinstance(total, int) and total > came):
+        counted = f" of {total}" if isinstance(total, int) else ""
+        raise msgspec.DecodeError(
+            f"it holds {came}{counted} {operation.items}, and this version asks for no more pages"
+        )
 
 
 def _keep_items(operation: ListOperation[Any, Any], decoded: object, body: bytes) -> None:
@@ -304,15 +329,20 @@ def masked(body: bytes, token: Secret) -> bytes:
     return body.replace(plain, b"***").replace(plain.replace(b"/", rb"\/"), b"***")
 
 
+_HOST = re.compile(r"https?://[^/?#\\]+(?=/)")
+
+
 def target_below(base_url: str, uri: str | None) -> str | None:
-    """The part of ``uri`` below the base URL, None where it leads anywhere else: the token stays with the API."""
+    """The part of ``uri`` below the base URL's path, None where it leads anywhere else.
+
+    Behind a proxy the API names itself, and not the proxy: it is asked for at the base URL all the same, so that the
+    token goes nowhere else.
+    """
     if not uri:
         return None
-    base_path = urlsplit(base_url).path
-    for prefix in (base_url, base_path):
-        if prefix and uri.startswith(f"{prefix}/"):
-            uri = uri[len(prefix) :]
-            break
+    path, base = _HOST.sub("", uri, count=1), urlsplit(base_url).path
+    if path.startswith(f"{base}/"):
+        uri = path.removeprefix(base)
     segments = uri.split("?", 1)[0].split("/")
     plain = uri.isascii() and uri.isprintable() and not set(uri) & {" ", "#", "\\"}
     sound = uri.startswith("/") and not uri.startswith("//") and not {".", ".."} & set(segments)

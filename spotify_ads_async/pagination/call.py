@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping
 from types import MappingProxyType
 from typing import Any, Generic, NoReturn, Self, TypeVar
 
-from spotify_ads_async.errors import ConfigurationError, InvalidAnswer, InvalidRequest
+from spotify_ads_async.errors import ConfigurationError, InvalidRequest
 from spotify_ads_async.operation import ListOperation, ListStyle
 from spotify_ads_async.pagination.offsets import OffsetPager
 from spotify_ads_async.pagination.order import is_fixed, with_identity, with_order
@@ -89,17 +89,7 @@ class ListCall(Generic[ItemT]):
             )
         self._check_place()
         answer = await self._session.call(self._operation, path=self._path, query=self._query)
-        page = page_of(self._operation, self._query, answer)
-        if (
-            page.total
-            and page.total > (page.offset or 0)
-            and getattr(answer, self._operation.item_attribute, None) is None
-        ):
-            raise InvalidAnswer(
-                f"the answer holds no {self._operation.item_attribute}, though it counts {page.total}",
-                operation=self._operation.id,
-            )
-        return page
+        return page_of(self._operation, self._query, answer)
 
     def __iter__(self) -> NoReturn:
         raise TypeError(

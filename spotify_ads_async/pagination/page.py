@@ -76,23 +76,29 @@ def page_of(operation: ListOperation[Any, ItemT], query: Mapping[str, object], a
     """The parts of ``answer``; any may be absent or null (published: every answer field can be), but not all at once.
 
     Raises:
-        InvalidAnswer: the answer says nothing, and so not that the list is empty.
+        InvalidAnswer: the answer says nothing, and so not that the list is empty; or leaves out a list that it counts.
     """
-    if isinstance(answer, msgspec.Struct) and not any(value is not None for value in msgspec.structs.astuple(answer)):
-        raise InvalidAnswer(
-            f"the answer holds neither {operation.item_attribute} nor anything else: whether there are any is not"
-            " known",
-            operation=operation.id,
-        )
     items = getattr(answer, operation.item_attribute, None)
     paging = getattr(answer, "paging", None)
     total = getattr(paging, "total_results", None)
     page_size = getattr(paging, "page_size", None) or getattr(answer, "page_size", None)
     token = getattr(answer, "continuation_token", None)
     offset = query.get("offset", 0) if operation.style in _OFFSET_STYLES else None
+    place = offset if isinstance(offset, int) else 0
+    counted = total if isinstance(total, int) else None
+    if not isinstance(items, list):
+        # Servers that leave out what is empty and what is 0 still say something, such as the size of a page.
+        if isinstance(answer, msgspec.Struct) and all(value is None for value in msgspec.structs.astuple(answer)):
+            raise InvalidAnswer(
+                f"the answer holds no {operation.item_attribute}, and nothing else", operation=operation.id
+            )
+        if counted is not None and counted > place:
+            raise InvalidAnswer(
+                f"the answer holds no {operation.item_attribute}, though it counts {counted}", operation=operation.id
+            )
     return Page(
         items=cast("list[ItemT]", items) if isinstance(items, list) else [],
-        total=total if isinstance(total, int) else None,
+        total=counted,
         page_size=page_size if isinstance(page_size, int) else None,
         offset=offset if isinstance(offset, int) else None,
         continuation_token=token if isinstance(token, str) and token else None,

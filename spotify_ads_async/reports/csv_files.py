@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import hashlib
 import io
 import re
 from collections.abc import Iterator, Sequence
@@ -47,11 +48,13 @@ class CsvFiles:
         self._columns = columns
         self.header: list[str] | None = None
         """The columns, once the first file's are known."""
+        self._earlier: set[bytes] = set()
         self._begin()
 
     def _begin(self) -> None:
         self._head: bytes | None = b""
         self._ended = True
+        self._digest: hashlib.blake2b | None = None
         self._records = Records(first_line=2)
 
     def feed(self, piece: bytes) -> tuple[bytes, list[list[str]]]:
@@ -68,15 +71,22 @@ class CsvFiles:
                 return b"", []
             self._head, piece = None, rest
             kept = self._take_header(head + newline)
-        self._ended = piece.endswith(b"\n") if piece else self._ended
+        if piece:
+            self._ended = piece.endswith(b"\n")
+            self._digest = self._digest or hashlib.blake2b()
+            self._digest.update(piece)
         return kept + piece, self._complete(self._records.feed(piece))
 
     def end_file(self) -> tuple[bytes, list[list[str]]]:
         """What follows the last piece of a file: the end of its last line, where it has none, and the last row.
 
         Raises:
-            InvalidAnswer: the file is empty, or ends amid a row.
+            InvalidAnswer: the file is empty, ends amid a row, or came before: days of one are no days of another.
         """
+        if self._digest is not None:
+            if (digest := self._digest.digest()) in self._earlier:
+                raise _invalid("two of the report's files are the same, so that rows would count twice: order it again")
+            self._earlier.add(digest)
         rest = self._take_header(self._head + b"\n") if self._head is not None else b"" if self._ended else b"\n"
         rows = self._complete(self._records.end())
         self._begin()

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeAlias, TypeVar
 
 from spotify_ads_async.errors import InvalidRequest
-from spotify_ads_async.types import UnsetType
+from spotify_ads_async.types import UnsetType, in_utc
 
 __all__ = [
     "CSV_DAYS",
@@ -54,7 +54,7 @@ def instant(moment: date | datetime | UnsetType) -> datetime | UnsetType:
     """A date as its midnight in UTC, a time with an offset in UTC; a time without one is UTC already."""
     if isinstance(moment, datetime):
         try:
-            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+            return in_utc(moment)
         except OverflowError:
             raise InvalidRequest(
                 f"{moment.isoformat()} is no time in UTC", path="query", rule="a time between the years 1 and 9999"

@@ -13,7 +13,7 @@ import decimal
 import enum
 import functools
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Final, TypeAlias, cast
 
@@ -30,6 +30,7 @@ from spotify_ads_async.models.reports import (
     ReportField,
     ReportFieldType,
 )
+from spotify_ads_async.types import in_utc
 
 __all__ = [
     "EXACTLY",
@@ -291,7 +292,7 @@ def _shown(value: Decimal) -> str:
 def _utc(moment: datetime) -> datetime:
     """A time in UTC; one without an offset is that already."""
     try:
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        return in_utc(moment)
     except OverflowError:
         raise ValueError(f"{moment.isoformat()} is no time in UTC") from None
 

@@ -95,6 +95,11 @@ class Row(msgspec.Struct, frozen=True):
     cells: Sequence[CellValue]
     hidden: bool = False
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether it shows nothing."""
+        return all(map(is_blank, self.cells))
+
 
 class Runs:
     """What holds for rows, kept as runs of equal values. Rows are added in ascending order."""
@@ -157,12 +162,13 @@ def trimmed(text: str) -> str:
     return text if text and text[0].isalnum() and text[-1].isalnum() else _EDGES.sub("", text)
 
 
+@functools.lru_cache(maxsize=4096)
 def number_of(value: float) -> int | Decimal | UnreadableCell:
     """The number that somebody typed, from the binary one that a spreadsheet keeps.
 
-    At most 15 digits of it mean something.
+    At most 15 digits of it mean something. Sheets say the same numbers again and again.
     """
-    if abs(value) >= LARGEST_EXACT:
+    if not abs(value) < LARGEST_EXACT:  # nor is what is no number
         return UnreadableCell(
             f"holds {value:.15g}, a number of more than 15 digits, and spreadsheets keep 15: format the cell as text"
             " and type it again, or take it from a new export"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from decimal import Decimal
 
 from spotify_ads_async.spreadsheets.cells import (
     CellValue,
@@ -15,7 +16,6 @@ from spotify_ads_async.spreadsheets.cells import (
     SpreadsheetError,
     UnreadableCell,
     cell_address,
-    number_of,
 )
 
 __all__ = ["LARGEST_AREA", "SheetFacts", "currency_of", "is_percent"]
@@ -100,13 +100,11 @@ class SheetFacts:
         """The columns of which some numbers are shown as percentages or with a currency."""
         return list(self._formats)
 
-    def formatted(self, row: int, column: int, value: float) -> CellValue:
-        """A number with what its cell shows beside it."""
-        number = number_of(value)
-        found = self._formats[column].at(row)
-        if isinstance(found, FormattedNumber) and not isinstance(number, UnreadableCell):
-            return FormattedNumber(number, percent=found.percent, currency=found.currency)
-        return number
+    def formatted(self, row: int, column: int, value: CellValue) -> CellValue:
+        """A value, and what its cell shows beside it where it is a number."""
+        if isinstance(value, (int, Decimal)) and isinstance(found := self._formats[column].at(row), FormattedNumber):
+            return FormattedNumber(value, percent=found.percent, currency=found.currency)
+        return value
 
 
 def is_percent(number_format: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -25,7 +26,6 @@ class Table:
     Attributes:
         name: the sheet's name; nothing for a text.
         hidden: whether the sheet is hidden.
-        hidden_columns: the letters of hidden columns that hold something.
     """
 
     def __init__(self, rows: Callable[[], Iterator[Row]], facts: SheetFacts | None = None) -> None:
@@ -42,6 +42,15 @@ class Table:
             SpreadsheetError: a row cannot be read, nor any after it.
         """
         return self._rows()
+
+    @functools.cached_property
+    def first(self) -> Row | None:
+        """The first row that holds something, if any does.
+
+        Raises:
+            SpreadsheetError: a row up to there cannot be read.
+        """
+        return next((row for row in self._rows() if not row.is_blank), None)
 
     def is_hidden_column(self, column: int) -> bool:
         """Whether a column, counted from 1, is hidden."""

@@ -44,6 +44,7 @@ class Workbook:
         with _reading():
             # A path-like class without its parameter in the library's own stubs.
             self._book: Any = python_calamine.load_workbook(content)  # pyright: ignore[reportUnknownMemberType]
+        self._sheet: Any = None
 
     @staticmethod
     def _look(content: BinaryIO, kind: Format) -> Sequence[SheetFacts]:
@@ -59,7 +60,11 @@ class Workbook:
             SpreadsheetError: it cannot be read.
         """
         with _reading():
-            read = self._book.get_sheet_by_name(sheet.name)
+            # Whoever reads a sheet reads it again, and all of it is in memory: one is kept.
+            if self._sheet is None or self._sheet.name != sheet.name:
+                self._sheet = None
+                self._sheet = self._book.get_sheet_by_name(sheet.name)
+            read = self._sheet
             start = read.start
             before: list[CellValue] = [""] * (start[1] if start else 0)
             merges = _Merges(sheet.merged)
@@ -92,11 +97,10 @@ class _Merges:
 def _cells(
     sheet: SheetFacts, row: int, before: Sequence[CellValue], values: Sequence[Any], merges: _Merges
 ) -> list[CellValue]:
-    cells: list[CellValue] = [*before, *values]
-    formatted = sheet.formatted_columns
-    for place, value in enumerate(cells):
-        if isinstance(value, float):
-            cells[place] = sheet.formatted(row, place + 1, value) if place + 1 in formatted else number_of(value)
+    cells: list[CellValue] = [*before, *(number_of(one) if type(one) is float else one for one in values)]
+    for column in sheet.formatted_columns:
+        if column <= len(cells):
+            cells[column - 1] = sheet.formatted(row, column, cells[column - 1])
     for column, broken in sheet.broken(row).items():
         _put(cells, column, broken)
     for top, left, bottom, right in merges.at(row):

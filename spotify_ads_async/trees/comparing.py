@@ -10,7 +10,7 @@ import msgspec
 
 from spotify_ads_async.trees.plans import AdSetPlan, CampaignPlan, PartPlan
 from spotify_ads_async.trees.tree import AdSetTree, CampaignTree, json_of
-from spotify_ads_async.types import Answer
+from spotify_ads_async.types import Answer, in_utc
 
 __all__ = ["Difference", "differences", "differences_in_ad_sets", "differences_in_draft"]
 
@@ -152,6 +152,6 @@ def _lists_fit(wanted: list[object], found: object, name: str) -> bool:
 
 def _moment(value: object) -> object:
     try:
-        return datetime.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError:
+        return in_utc(datetime.fromisoformat(value)) if isinstance(value, str) else value
+    except (ValueError, OverflowError):
         return value

@@ -31,7 +31,7 @@ class Copy(Protocol):
         """The campaign that it is, or is in."""
         ...
 
-    async def make(self, maker: Maker, *, publish: bool, key: str | None, begun: Begun | None) -> str:
+    async def make(self, maker: Maker, *, key: str | None, begun: Begun | None) -> str:
         """Make its drafts; the id of its own one, which ``begun`` is told before anything is made in it."""
         ...
 
@@ -83,10 +83,11 @@ class CampaignCopy(_Copy):
         self.plan = plan
         self.left_out = plan.left_out
 
-    async def make(self, maker: Maker, *, publish: bool, key: str | None, begun: Begun | None) -> str:
+    async def make(self, maker: Maker, *, key: str | None, begun: Begun | None) -> str:
         """Make its drafts."""
-        # What its draft says is what the campaign is at once when it is published, by whomever.
-        paused = publish or self.plan.unheld() or not self.plan.runs
+        # What its draft says is what the campaign is at once when it is published, by whomever. And it is the same with
+        # and without publishing: a run that goes on by a receipt may send it again, under the same idempotency key.
+        paused = self.plan.unheld() or not self.plan.runs
         status = CampaignStatus.PAUSED if paused else CampaignStatus.ACTIVE
         return await maker.campaign(self.plan, status=status, key=key, begun=begun)
 
@@ -134,9 +135,8 @@ class AdSetCopy(_Copy):
         del draft_id
         return self._campaign_id
 
-    async def make(self, maker: Maker, *, publish: bool, key: str | None, begun: Begun | None) -> str:
+    async def make(self, maker: Maker, *, key: str | None, begun: Begun | None) -> str:
         """Make its drafts."""
-        del publish
         alone = not await is_there(self._account, self._campaign_id)
         return await maker.ad_set(self.plan, self._campaign_id, alone=alone, key=key, begun=begun)
 
@@ -148,7 +148,7 @@ class AdSetCopy(_Copy):
     async def finish(self, draft_id: str, ids: dict[str, str]) -> Published:
         """Go on where it is live."""
         del draft_id
-        return await self._going_live.finish_ad_set(self.plan, ids, Published(notes=[]))
+        return await self._going_live.finish_ad_set(self.plan, self._campaign_id, ids, Published(notes=[]))
 
     async def is_draft(self, draft_id: str) -> bool:
         """Whether its draft is there."""

@@ -153,7 +153,7 @@ class Copier:
             return await (copy.publish(draft_id, maker.ids) if publish else copy.check(draft_id, maker))
 
         if kept is None:
-            draft_id = await copy.make(maker, publish=publish, key=None, begun=None)
+            draft_id = await copy.make(maker, key=None, begun=None)
             return await self._finished(copy, draft_id, maker.ids, ending(draft_id))
         event = kept.of(copy.plan.part.original_id)
         if event is not None and event.whole:
@@ -173,16 +173,15 @@ class Copier:
         async def begun(draft_id: str) -> None:
             await anyio.to_thread.run_sync(kept.write, msgspec.structs.replace(event, draft_id=draft_id))
 
-        draft_id = await copy.make(maker, publish=publish, key=event.key, begun=begun)
+        draft_id = await copy.make(maker, key=event.key, begun=begun)
         whole = msgspec.structs.replace(event, draft_id=draft_id, ids=maker.ids, whole=True)
         # Before it is published: what may be live is never made twice.
         await anyio.to_thread.run_sync(kept.write, whole)
         return await self._recorded(copy, whole, kept, ending(draft_id))
 
     async def _delete_half_made(self, copy: Copy, draft_id: str) -> None:
-        if await copy.is_draft(draft_id):
-            await copy.delete(draft_id)
-        elif await copy.is_live(draft_id):
+        # What is live may have a draft of the same id, in which somebody is at work.
+        if await copy.is_live(draft_id):
             noun = copy.plan.part.noun
             raise InvalidRequest(
                 f"{noun} {copy.plan.part.name} was half made when an earlier run ended, and somebody published it"
@@ -191,6 +190,8 @@ class Copier:
                 path="receipt",
                 rule="a draft that nobody published",
             )
+        if await copy.is_draft(draft_id):
+            await copy.delete(draft_id)
 
     async def _recorded(
         self, copy: Copy, whole: Event, kept: Receipt, ending: Coroutine[Any, Any, Published]
@@ -203,10 +204,11 @@ class Copier:
     async def _publish_earlier(self, copy: Copy, event: Event, kept: Receipt) -> DraftTree:
         """Publish what an earlier run made; where that went live and ended early, go on from there."""
         draft_id, ids = event.draft_id, event.ids
-        if await copy.is_draft(draft_id):
-            return await self._recorded(copy, event, kept, copy.publish(draft_id, ids))
+        # What is live may have a draft of the same id, in which somebody is at work.
         if await copy.is_live(draft_id):
             return await self._recorded(copy, event, kept, copy.finish(draft_id, ids))
+        if await copy.is_draft(draft_id):
+            return await self._recorded(copy, event, kept, copy.publish(draft_id, ids))
         raise InvalidRequest(
             f"the draft {draft_id} of {copy.plan.part.noun} {copy.plan.part.name} is neither a draft any more nor"
             " live: somebody deleted it; take its lines out of the receipt to make it anew",

@@ -29,7 +29,7 @@ from spotify_ads_async.operations import CREATE_AD_DRAFT, CREATE_AD_SET_DRAFT, C
 from spotify_ads_async.trees.rates import Rates
 from spotify_ads_async.trees.tree import AdSetTree, CampaignTree, Rename, json_of, moved
 from spotify_ads_async.trees.unknown import path_text, put_at, unknown_in
-from spotify_ads_async.types import Answer, OpenEnum, Request, decode_hook
+from spotify_ads_async.types import Answer, OpenEnum, Request, decode_hook, in_utc
 from spotify_ads_async.validation.requests import check_body
 
 __all__ = ["LONGEST_NAME", "AdSetPlan", "CampaignPlan", "LeftOut", "PartPlan", "Planner", "copy_name", "shift"]
@@ -143,18 +143,17 @@ def copy_name(name: str) -> str:
 
 def shift(ad_sets: Iterable[AdSetTree], start: datetime | None) -> timedelta:
     """By how much dates move so that the first ad set that is made starts at ``start``."""
-    starts = [
-        one.ad_set.start_time
-        for one in ad_sets
-        if one.ad_set.start_time is not None and str(one.ad_set.status) != _ARCHIVED
-    ]
     if start is None:
         return timedelta(0)
+    made = [one.ad_set for one in ad_sets if str(one.ad_set.status) != _ARCHIVED]
     try:
-        wanted = start.replace(tzinfo=UTC) if start.tzinfo is None else start.astimezone(UTC)
+        wanted = in_utc(start)
+        starts = [in_utc(one.start_time) for one in made if one.start_time is not None]
     except OverflowError:
         raise InvalidRequest(
-            f"a start of {start.isoformat()} leaves the calendar in UTC; nothing was sent", path="start", value=start
+            f"a start of {start.isoformat()}, or one that would move, leaves the calendar in UTC; nothing was sent",
+            path="start",
+            value=start,
         ) from None
     if wanted < datetime.now(UTC) - _TODAY:
         raise InvalidRequest(

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from spotify_ads_async.models import Ad, AdSet, Campaign
-from spotify_ads_async.types import Answer, source_of
+from spotify_ads_async.types import Answer, in_utc, source_of
 
 __all__ = ["AdSetTree", "CampaignTree", "Rename", "json_of", "moved", "same"]
 
@@ -31,8 +31,8 @@ class CampaignTree(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def moved(moment: datetime | None, by: timedelta) -> datetime | None:
-    """A moment later by ``by``; none stays none."""
-    return None if moment is None else moment + by
+    """A moment in UTC, later by ``by``; none stays none."""
+    return None if moment is None else in_utc(moment) + by
 
 
 def same(name: str) -> str:

@@ -21,7 +21,7 @@ from typing import BinaryIO
 import msgspec
 
 from spotify_ads_async.errors import Portable
-from spotify_ads_async.spreadsheets import SpreadsheetError, Table, UnreadableCell, is_blank
+from spotify_ads_async.spreadsheets import SpreadsheetError, Table, UnreadableCell
 from spotify_ads_async.spreadsheets.detection import HEAD, format_of, known_encoding, marked_encoding, stated_separator
 
 __all__ = [
@@ -189,7 +189,7 @@ def lines_of_workbook(table: Table) -> Iterator[str]:
             raise SpreadsheetError(
                 f"has a cell in {table.address(row.number)} that {broken.reason}", sheet=table.name, row=row.number
             )
-        if row.hidden and any(not is_blank(cell) for cell in row.cells):
+        if row.hidden and not row.is_blank:
             raise SpreadsheetError(
                 f"has hidden rows ({table.address(row.number)} is the first): show them, or delete them", row=row.number
             )

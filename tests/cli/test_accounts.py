@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,9 +18,9 @@ FAILED = 1
 
 
 @pytest.fixture
-def two() -> Iterator[tuple[EmulatorProcess, str]]:
+def two(warm_programs: Path) -> Iterator[tuple[EmulatorProcess, str]]:
     """An emulator with a second ad account that refuses, and its ID."""
-    with emulator_process("--ad-sets", "20", "--limits", "off", "--latency", "0") as emulator:
+    with emulator_process("--ad-sets", "20", "--limits", "off", "--latency", "0", warm=warm_programs) as emulator:
         _, business = emulator.ask("POST", "/businesses", {"name": "Second business", "type": "AGENCY"})
         body = {
             "name": "Second account",
@@ -86,3 +87,8 @@ def test_a_chart_is_of_one_account(spotify_ads: CommandLine) -> None:
     ended = spotify_ads.run("report", "--chart", "--all-accounts")
     assert ended.returncode == 2
     assert "one ad account" in ended.stderr
+
+
+def test_money_of_several_accounts_is_said_to_be_in_the_currency_of_each(spotify_ads: CommandLine) -> None:
+    ended = spotify_ads.run("report", "account", "--all-accounts", "--metrics", "spend,clicks", "-o", "csv")
+    assert "spend: in the currency of each ad account, which `spotify-ads accounts` tells" in ended.stderr

@@ -94,6 +94,9 @@ async def test_an_order_that_takes_too_long_is_given_up(server: Emulator, accoun
         await report.collect()
 
 
+OTHER_REPORT = "00000000-0000-4000-8000-000000000001"
+
+
 class Storage:
     """An API with one report, and the storage that holds its file, breaking as told."""
 
@@ -108,7 +111,7 @@ class Storage:
         self.status = "READY"
         self.sent = 0
         self.refusals = 0
-        self.ids = [ACCOUNT, "00000000-0000-4000-8000-000000000001"]
+        self.ids = [ACCOUNT, OTHER_REPORT]
         server.otherwise = self.behave
 
     async def behave(self, connection: Connection) -> None:
@@ -226,9 +229,10 @@ async def test_a_file_that_changes_meanwhile_is_no_report(opened: list[object], 
     assert listed(tmp_path) == [target]
 
 
-async def test_a_file_that_changes_unmarked_is_no_report(opened: list[object]) -> None:
+@pytest.mark.parametrize("ranges", [True, False])
+async def test_a_file_that_changes_unmarked_is_no_report(opened: list[object], ranges: bool) -> None:  # noqa: FBT001
     async with RawServer() as server:
-        storage = Storage(server, [20_000], ranges=False, tag=None)
+        storage = Storage(server, [20_000], ranges=ranges, tag=None)
         told = storage.file
 
         async def changing(connection: Connection, headers: dict[str, str]) -> None:
@@ -262,14 +266,21 @@ async def test_a_part_of_a_file_is_no_report(opened: list[object], head: str, sa
             await ordered(server.base_url, opened).collect()
 
 
-async def test_two_orders_are_two_reports(opened: list[object]) -> None:
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (ACCOUNT, "names the report of another order"),
+        (OTHER_REPORT, "files are the same, so that rows would count twice"),
+    ],
+)
+async def test_two_orders_are_two_reports(opened: list[object], second: str, said: str) -> None:
     async with RawServer() as server:
-        Storage(server, []).ids = [ACCOUNT, ACCOUNT]
+        Storage(server, []).ids = [ACCOUNT, second]
         opened.append(ads := client(server.base_url))
         report = ads.ad_account(ACCOUNT).reports.csv(
             dimensions=DIMENSIONS, metrics=METRICS[:1], report_start=today() - 365 * ONE_DAY, report_end=today()
         )
-        with pytest.raises(InvalidAnswer, match="names the report of another order"):
+        with pytest.raises(InvalidAnswer, match=said):
             await report.collect()
 
 
@@ -383,6 +394,7 @@ def test_files_are_read_and_joined_the_same_however_the_bytes_come(
     mark: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     files, joined, found = CsvFiles(["A", "B"]), b"", []
+    parts = [(rows and [[f"{number}", "of"], *rows], ends) for number, (rows, ends) in enumerate(parts)]
     for rows, ends in parts:
         out = io.StringIO(newline="")
         csv.writer(out).writerows([["A", "B"], *rows])
@@ -488,15 +500,19 @@ async def test_a_header_may_be_written_for_people(opened: list[object], tmp_path
     assert file.read_bytes() == content
 
 
-async def test_any_header_is_taken_on_demand(opened: list[object]) -> None:
+async def test_any_header_is_taken_on_demand(opened: list[object], caplog: pytest.LogCaptureFixture) -> None:
     async with RawServer() as server:
-        Storage(server, []).content = b"NAME,COST\nA,1\n"
+        (storage := Storage(server, [])).content = b"NAME,COST\nA,1\n"
         ads = client(server.base_url)
         opened.append(ads)
         report = ads.ad_account(ACCOUNT).reports.csv(
             dimensions=DIMENSIONS, metrics=METRICS, granularity=AsyncReportGranularity.LIFETIME, any_header=True
         )
         assert await report.collect() == [{"NAME": "A", "COST": "1"}]
+        assert not caplog.text
+        storage.content, storage.ids = b"NAME,COST\nA,1", [ACCOUNT]
+        assert await report.collect() == [{"NAME": "A", "COST": "1"}]
+        assert f"the last line of report {ACCOUNT} has no end: whether it was cut cannot be told" in caplog.text
 
 
 def test_a_long_file_takes_no_more_memory_than_a_piece() -> None:

@@ -21,12 +21,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.calls import ACCOUNT, client
+from support.effort import examples
 from support.raw_server import RawServer, answer
 from typer.testing import CliRunner, Result
 
 from spotify_ads_async import InvalidAnswer, InvalidRequest, WalkIncomplete
 from spotify_ads_async.models import ReportEntityType, ReportField, ReportFieldType, ReportGranularity
 from spotify_ads_async.reports import HIDDEN, AggregateReportCall, AtLeast, ReportRow, total_of
+from spotify_ads_async.reports.series import periods
 from spotify_ads_cli.app import app
 
 Stats: TypeAlias = dict[str, str]
@@ -219,6 +221,21 @@ def test_hidden_parts_of_a_sum_are_counted_and_shown(served: Served, tmp_path: P
     cells = [(one["leads"], one["hidden"]) for one in csv.DictReader(io.StringIO(ended.stdout))]
     assert cells == [(value, "") if value != "-5" else ("", "leads") for value in values]
     assert served.command("--metrics", "leads").stdout.count(" hidden") == 3
+    fewer = served.command("--where", "leads<450", "--metrics", "leads")
+    assert "3 rows are left out: the API hides or omits leads, so nobody knows whether --where holds" in fewer.stderr
+    # A condition that fails decides, whatever is hidden.
+    assert "left out" not in served.command("--where", "leads<450", "--where", "name~nobody").stderr
+
+
+@pytest.mark.parametrize("begins", [5, -9])
+def test_a_chart_keeps_to_the_days_of_the_account(begins: int) -> None:
+    """Its days begin at another hour than those that were asked for: a gap is a day without rows, and nothing else."""
+    starts = [DAYS[0] + timedelta(days=number, hours=begins + (number > 4)) for number in range(8)]
+    rows = [ReportRow(start_time=start) for start in starts if start != starts[2]]
+    step = timedelta(days=1)
+    found = periods(rows, (DAYS[0], DAYS[0] + 7 * step), step)
+    assert len(found) == 8
+    assert set(starts) - set(found) <= {starts[2]}
 
 
 def test_a_chart_of_what_does_not_add_up_is_refused_before_anything_is_asked(served: Served) -> None:
@@ -292,7 +309,7 @@ def hides(stats: Stats) -> list[str]:
     ]
 )
 @given(grid=grids)
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(10), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_form_of_a_report_tells_the_same(served: Served, tmp_path: Path, grid: list[Stats]) -> None:
     places = list(product(ENTITIES, DAYS))
     served.tell(report(*(row(stats, *place) for stats, place in zip(grid, places, strict=True))))

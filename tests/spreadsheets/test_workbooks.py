@@ -91,6 +91,9 @@ def test_a_number_of_too_many_digits_says_that_it_is_none() -> None:
     assert "format the cell as text" in row.cells[0].reason
     assert isinstance(row.cells[1], UnreadableCell)
     assert row.cells[2] == 999_999_999_999_999
+    content = openpyxl_content(lambda sheet: sheet.append([1, "x"]))
+    (row,) = rows(edited(content, SHEET, lambda text: text.replace("<v>1</v>", "<v>NaN</v>")))
+    assert isinstance(row.cells[0], UnreadableCell)
 
 
 def test_percentages_and_currencies_are_known() -> None:
@@ -370,6 +373,7 @@ def test_old_workbooks() -> None:
         sheet.write(0, 0, "name")
         sheet.write(1, 0, "Jürgen \u2013 夏")
         sheet.write(1, 1, 15000)
+        sheet.write(2, 0, 1, xlwt.easyxf(num_format_str="0%"))  # whole numbers have records of another kind
         sheet.write(2, 1, 0.15, xlwt.easyxf(num_format_str="0.00%"))
         sheet.write(3, 1, 9.5, xlwt.easyxf(num_format_str="[$€-407]#,##0.00"))
         sheet.write(4, 0, xlwt.Formula("1+1"))
@@ -381,7 +385,7 @@ def test_old_workbooks() -> None:
     assert [list(row.cells) for row in read[:4]] == [
         ["name", ""],
         ["Jürgen \u2013 夏", 15000],
-        ["", FormattedNumber(Decimal("0.15"), percent=True)],
+        [FormattedNumber(1, percent=True), FormattedNumber(Decimal("0.15"), percent=True)],
         ["", FormattedNumber(Decimal("9.5"), currency="€")],
     ]
     assert isinstance(read[4].cells[0], UnreadableCell)

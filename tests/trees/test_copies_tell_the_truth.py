@@ -299,6 +299,22 @@ def let_put(monkeypatch: pytest.MonkeyPatch, table: Table, otherwise: Callable[[
     monkeypatch.setattr(Table, "put", put_otherwise)
 
 
+async def test_an_ad_set_whose_campaign_somebody_starts_meanwhile_is_said(
+    server: Emulator, account: AdAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = change(server, "campaigns", first_campaign(server), status="PAUSED")
+    ad_set = change(server, "ad_sets", ad_sets_of(server, campaign["id"])[0], delivery="OFF", is_paused=True)
+
+    def started(row: Row) -> Row:
+        change(server, "campaigns", campaign, status="ACTIVE")
+        return row
+
+    let_put(monkeypatch, server.store.account(server.ad_account_id).ad_sets, started)
+    done = await account.trees.clone_ad_set(ad_set["id"], start=SOON, publish=True)
+    assert (done.published, done.differences) == (True, [])
+    assert f"campaign {campaign['id']} runs, so ad set" in done.notes[-1]
+
+
 async def test_a_draft_that_does_not_stay_paused_is_not_published(
     server: Emulator, account: AdAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -722,8 +738,19 @@ async def test_a_half_made_draft_that_somebody_published_is_not_made_twice(accou
     events = lines_of(await receipt.read_bytes())
     await receipt.write_bytes(written([event for event in events if not event.get("whole")]))
     assert await account.trees.publish(events[1]["draft_id"]) == []
+    # And goes on with it, in a draft of the same id, which is not this import's to delete.
+    ad_set = (await account.ad_sets.list(campaign_ids=[events[1]["draft_id"]])).items[0]
+    theirs = await account.trees.clone_ad_set(ad_set.id or "", start=SOON)
     with pytest.raises(InvalidRequest, match="somebody published it"):
         await account.trees.load(file, receipt=receipt, start=SOON)
+    assert [one.id async for one in account.drafts.ad_sets.list(campaign_ids=[events[1]["draft_id"]])] == [
+        theirs.ids[ad_set.id or ""]
+    ]
+    # Nor to publish, where the copy was whole.
+    await receipt.write_bytes(written([event for event in events if not event.get("published")][:3]))
+    (done, *_) = await account.trees.load(file, receipt=receipt, start=SOON, publish=True)
+    assert (done.published, done.differences) == (True, [])
+    assert (await account.drafts.ad_sets.list(campaign_ids=[done.campaign_id])).items
 
 
 # ---- times at the ends

@@ -67,6 +67,15 @@ async def test_a_campaign_is_cloned_with_its_children_under_new_names_and_dates(
     assert min(one.ad_set.start_time for one in after.ad_sets if one.ad_set.start_time) == SOON
 
 
+async def test_times_without_a_zone_are_those_of_utc(server: Emulator, account: AdAccount) -> None:
+    ad_sets = server.store.account(server.ad_account_id).ad_sets
+    for one in list(ad_sets):
+        ad_sets.put({**one, "start_time": one["start_time"].removesuffix("Z")})
+    done = await account.trees.clone_campaign(await first_campaign(account), start=SOON, publish=True)
+    assert (done.published, done.differences) == (True, [])
+    assert min([one.start_time async for one in account.ad_sets.list(campaign_ids=[done.campaign_id])]) == SOON
+
+
 async def test_a_clone_is_a_draft_until_it_is_published(server: Emulator, account: AdAccount) -> None:
     done = await account.trees.clone_campaign(await first_campaign(account), start=SOON)
     assert not done.published
@@ -207,8 +216,9 @@ async def test_a_draft_whose_answer_was_lost_is_not_made_twice(
         with pytest.raises(OutcomeUnknown):
             await ads.ad_account(account.id).trees.load(file, receipt=receipt, start=SOON)
     lost.remove()
-    assert len(await account.trees.load(file, receipt=receipt, start=SOON)) == 3
-    assert len(server.store.account(server.ad_account_id).campaign_drafts) == 3
+    # The same request under the same idempotency key, though the second run publishes what it makes.
+    assert len(await account.trees.load(file, receipt=receipt, start=SOON, publish=True)) == 3
+    assert len(server.store.account(server.ad_account_id).campaigns) == 6
 
 
 async def test_an_import_goes_on_after_its_half_made_draft_was_deleted(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import codecs
+import contextlib
 import hashlib
 import io
 import os
@@ -18,9 +20,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.calls import ACCOUNT, client
+from support.effort import examples
 from support.raw_server import Connection, RawServer, answer
 
-from spotify_ads_async import AdAccount, ConfigurationError, InvalidAnswer, InvalidRequest, RequestRejected
+from spotify_ads_async import AdAccount, ConfigurationError, InvalidAnswer, InvalidRequest, RequestRejected, ServerError
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.models import AudienceStatus
 from spotify_ads_async.uploads import AudienceFailed
@@ -45,6 +48,7 @@ async def test_a_list_becomes_an_audience_and_is_replaced(account: AdAccount, tm
     assert done.audience.size.min == 1200
     again = await account.audiences.upload_file(PEOPLE[:250], audience_id=done.id)
     assert again.id == done.id
+    assert not again.unchanged
     assert again.audience.size is not None
     assert again.audience.size.min == 200
 
@@ -218,7 +222,7 @@ async def test_what_no_audience_can_be_called_is_refused_before_the_list_is_sent
     assert server.statistics().requests == 0
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.lists(st.sampled_from([sha256(str(number)) for number in range(200)]), max_size=400))
 def test_each_hash_is_kept_once(hashes: list[str]) -> None:
     counts = Counts()
@@ -488,6 +492,13 @@ async def test_an_archived_audience_ends_the_wait_and_an_empty_one_is_said(caplo
     assert "nobody on its list was found" in caplog.text
 
 
+async def test_an_audience_that_does_not_show_its_new_list_is_said() -> None:
+    async with RawServer() as server, client(server.base_url) as ads:
+        SignedPlace(server, resumable=True)
+        done = await ads.ad_account(ACCOUNT).audiences.upload_file(PEOPLE, audience_id=ACCOUNT, timeout=None)
+    assert (done.status, done.unchanged) == (AudienceStatus.LIVE, True)
+
+
 async def test_a_list_goes_to_no_other_audience() -> None:
     async with RawServer() as server, client(server.base_url) as ads:
         place, audiences = SignedPlace(server, resumable=True), ads.ad_account(ACCOUNT).audiences
@@ -523,3 +534,29 @@ async def test_a_storage_that_says_what_cannot_be_is_not_believed(place: dict[st
         vars(SignedPlace(server, resumable=True, breaks=1)).update(place)
         with pytest.raises(InvalidAnswer, match=said):
             await ads.ad_account(ACCOUNT).audiences.upload_file(PEOPLE, name="Fans")
+
+
+@pytest.mark.parametrize(
+    ("resumable", "said"),
+    [(True, "says that it has .* bytes, and was sent"), (False, "answered after .* bytes, 4 times")],
+)
+async def test_a_storage_that_answers_before_it_has_the_list_is_not_believed(resumable: bool, said: str) -> None:  # noqa: FBT001
+    origin = ""
+
+    async def storage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                place = f"Location: {origin}/session\r\n" if resumable and head.startswith(b"POST") else ""
+                status = 405 if head.startswith(b"POST") and not resumable else 200
+                writer.write(f"HTTP/1.1 {status} Whatever\r\n{place}Content-Length: 0\r\n\r\n".encode())
+                if b"bytes */" not in head and head.startswith(b"PUT"):
+                    break
+        writer.close()
+
+    people = [f"joe{number}@example.com" for number in range(20_000)]
+    async with await asyncio.start_server(storage, "127.0.0.1", 0) as listening, RawServer() as server:
+        origin = "http://127.0.0.1:{1}".format(*listening.sockets[0].getsockname())
+        server.otherwise = answer(200, {"id": ACCOUNT, "upload_url": f"{origin}/signed", "status": "LIVE"})
+        async with client(server.base_url) as ads:
+            with pytest.raises((InvalidAnswer, ServerError), match=said):
+                await ads.ad_account(ACCOUNT).audiences.upload_file(people, name="Fans")

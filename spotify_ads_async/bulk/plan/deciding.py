@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.cells import CellError, json_value, parse_value, says
-from spotify_ads_async.bulk.plan.columns import Cell, Column
+from spotify_ads_async.bulk.plan.columns import Cell
 from spotify_ads_async.bulk.plan.effects import NOTHING, Merge, Refusal, conflicting, effect, merge, without_own
 from spotify_ads_async.bulk.plan.money import unusual_changes
 from spotify_ads_async.bulk.plan.products import PlannedProducts
 from spotify_ads_async.bulk.plan.sources import Doubt, LeftOut
-from spotify_ads_async.bulk.plan.state import Shape, entity_shape, leaf, left_out
+from spotify_ads_async.bulk.plan.state import entity_shape, leaf, left_out
 from spotify_ads_async.bulk.store.planning_rows import Decided, ReadRow
 from spotify_ads_async.spreadsheets import trimmed
 
 __all__ = ["Decider", "currency_in"]
 
+_ALWAYS_READ = frozenset({"id", "name", "budget", "start_time", "end_time", "ad_product", "campaign_id", "ad_set_id"})
+"""What names a row's entity and its ad product, and what a change of money is judged by."""
 _MONEY_FIELDS = frozenset({"budget", "bid_micro_amount", "base_rate_micro_amount", "start_time", "end_time"})
 
 
@@ -49,6 +52,8 @@ class Decider:
         self._force = force
         self._now = datetime.now(UTC)
         self._answered_only: Counter[str] = Counter()
+        self._columns: set[str] = set()
+        self._decoder = _decoder_of(_ALWAYS_READ)
         self.currency = currency
 
     @property
@@ -59,19 +64,23 @@ class Decider:
         said = f"left out of what is sent, since the API declares it for answers only: {parts}"
         return [*self._products.remarks(), *([said] if parts else [])]
 
-    def decide(self, row: ReadRow, text: str | None, state: dict[str, Any], *, known: bool = True) -> Decided:
+    def decide(
+        self, row: ReadRow, text: str | None, state: dict[str, Any] | None = None, *, known: bool = True
+    ) -> Decided:
         """What a row comes down to.
 
         Args:
             row: the row.
             text: the JSON of its entity, None where there is none.
-            state: the same, read.
+            state: the same, read; by default as much of it is read as the row is about.
             known: whether that is the server's own; a row that was decided on a model's JSON is looked at before it
                 goes, whenever that is.
         """
         if text is None:
             reason = f"there is no {self._entity.name} {row.entity_id} in this ad account, or you cannot see it"
             return Decided(row=row, effect=Refusal(column=self._entity.id_column, reason=reason))
+        if state is None:
+            state = self._state(row, text)
         try:
             merged = self._meant(row, state)
         except _Doubted as doubted:
@@ -81,11 +90,21 @@ class Decider:
             return msgspec.structs.replace(self._described(row, text, state, NOTHING), remark="left out, as asked for")
         found = effect(self._entity, state, values, now=self._now, currency=self.currency or currency_in(state))
         if not isinstance(found, Refusal):
-            found = self._products.broken(state, found.steps) or found
+            found = self._products.broken(state, found.steps, found.names) or found
         if not merged.conflicts or self._force or isinstance(found, Refusal):
             return self._described(row, text, state, found)
         described = self._described(row, "", state, conflicting(found, merged.conflicts))
         return msgspec.structs.replace(described, conflicts=merged.conflicts)
+
+    def _state(self, row: ReadRow, text: str) -> dict[str, Any]:
+        """What of an entity's JSON the row may depend on: most of it is about something else, and is skipped."""
+        if self._products.matters:
+            return msgspec.json.decode(text)
+        if not self._columns.issuperset(row.change) or row.doubts:
+            self._columns |= row.change.keys() | row.doubts.keys()
+            fields = _ALWAYS_READ | {self._entity.columns[name].path[0] for name in self._columns}
+            self._decoder = _decoder_of(frozenset(fields))
+        return self._decoder.decode(text)
 
     def _meant(self, row: ReadRow, state: dict[str, Any]) -> Merge:
         """The values that somebody meant to change, with what stands in conflict to an earlier export."""
@@ -107,7 +126,7 @@ class Decider:
         if self._entity.has_money:
             self.currency = self.currency or currency_in(state)
             if not found.after.keys().isdisjoint(_MONEY_FIELDS):
-                unusual = unusual_changes(state, found.after, self.currency, now=self._now)
+                unusual = unusual_changes(found.amounts, state, found.after, self.currency, now=self._now)
         return Decided(
             row=row,
             effect=found,
@@ -130,18 +149,12 @@ class Decider:
                 continue
             try:
                 value = json_value(column, doubt.cell)
-                own = without_own(value, present, self._holder(column), column.path[-1])
+                own = without_own(value, present, self._shape.holder(column.path), column.path[-1])
                 parse_value(column, own, currency=self.currency)
             except CellError:
                 raise _Doubted(Refusal(column=name, reason=doubt.reason)) from None
             found[name] = cast("Cell", value)
         return found
-
-    def _holder(self, column: Column) -> Shape:
-        shape = self._shape
-        for part in column.path[:-1]:
-            shape = shape.inner[part]
-        return shape
 
     def _as_it_is(self, state: Mapping[str, Any], name: str, value: str) -> str:
         """A value, or the live one that differs from it by nothing but white space at its ends.
@@ -150,6 +163,12 @@ class Decider:
         """
         live = leaf(state, self._entity.columns[name].path)
         return live if isinstance(live, str) and trimmed(live) == value else value
+
+
+@functools.lru_cache(maxsize=64)
+def _decoder_of(fields: frozenset[str]) -> msgspec.json.Decoder[dict[str, Any]]:
+    """Reads some fields of an entity."""
+    return msgspec.json.Decoder(cast("Any", TypedDict)("State", dict.fromkeys(fields, Any), total=False))
 
 
 class _Doubted(Exception):

@@ -7,7 +7,7 @@ nothing published says whether nested objects merge.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -16,8 +16,9 @@ import msgspec
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.columns import Cell
 from spotify_ads_async.bulk.plan.legality import Refusal, column_of, refusal_of
-from spotify_ads_async.bulk.plan.money import MICROS, AmountRefused, check_amounts, in_units
+from spotify_ads_async.bulk.plan.money import MICROS, Amount, AmountRefused, changed_amounts, check_amounts, in_units
 from spotify_ads_async.bulk.plan.state import (
+    NO_SHAPE,
     Edit,
     Shape,
     State,
@@ -62,11 +63,15 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
         before: the fields that change, as they are; a field that is not set is left out.
         after: the same fields, as they shall be.
         steps: the bodies of the requests, in the order in which they must be made.
+        names: the dotted names of what changes in them.
+        amounts: the amounts of money that change.
     """
 
     before: dict[str, Any]
     after: dict[str, Any]
     steps: tuple[dict[str, Any], ...]
+    names: tuple[str, ...] = ()
+    amounts: Sequence[Amount] = ()
 
 
 NOTHING = Effect(before={}, after={}, steps=())
@@ -120,14 +125,12 @@ def effect(
         now: the present in UTC.
         currency: the account's, where it is known.
     """
-    after: dict[str, Any] = {}
-    for name, value in values.items():
-        _write(entity, state, after, name, value)
-    after, before = _sent(entity_shape(entity), state, after)
+    before, after, names = _changed(entity, state, values)
     if not after:
         return NOTHING
+    amounts = changed_amounts(before, after)
     try:
-        check_amounts(before, after, currency)
+        check_amounts(amounts, currency)
     except AmountRefused as refused:
         return Refusal(reason=str(refused), column=column_of(refused.field, values))
     if isinstance(start := after.get("start_time"), str) and start < f"{now:%Y-%m-%dT%H:%M:%SZ}":
@@ -136,45 +139,48 @@ def effect(
     refusal = refusal_of(entity, steps, before, values, now)
     if refusal is not None:
         return refusal
-    return Effect(before=before, after=after, steps=steps)
+    return Effect(before=before, after=after, steps=steps, names=tuple(names), amounts=amounts)
 
 
-def _sent(shape: Shape, state: State, written: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The fields that change, as they are sent, and the same as they are now, as far as they are set."""
-    after: dict[str, Any] = {}
+def _changed(
+    entity: Entity, state: State, values: Mapping[str, Cell]
+) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """The fields that change, as they are (as far as they are set) and as they shall be, and what changes in them.
+
+    What a value does not touch of its field stays as it came.
+    """
     before: dict[str, Any] = {}
-    for field, value in written.items():
-        present = state.get(field)
-        if not same(present, value):
-            whole = field not in shape.partly_sent
-            after[field] = value if whole else sendable(value, shape, field)
-            if present is not None:
-                before[field] = present if whole else sendable(present, shape, field)
-    return after, before
-
-
-def _write(entity: Entity, state: State, after: dict[str, Any], name: str, value: Cell) -> None:
-    """Put one column's value into the field that it belongs to, and leave everything else in that as it came."""
-    field, *path = entity.columns[name].path
-    if not path and type(value) is not dict and type(value) is not list:
-        after[field] = value
-        return
+    after: dict[str, Any] = {}
+    names: list[str] = []
     shape = entity_shape(entity)
+    for name, value in values.items():
+        path = entity.columns[name].path
+        field, present = path[0], leaf(state, path)
+        wanted: Any = value
+        if type(value) is dict or type(value) is list:
+            holder = shape.holder(path)
+            wanted = sendable(_on_top_of(value, present, holder, path[-1]), holder, path[-1])
+            present = sendable(present, holder, path[-1])
+        if same(present, wanted):
+            continue
+        if field not in after and (whole := state.get(field)) is not None:
+            before[field] = after[field] = sendable(whole, shape, field)
+        after[field] = _with(after.get(field), path[1:], wanted)
+        if isinstance(wanted, dict):
+            old = cast("dict[str, Any]", present) if isinstance(present, dict) else {}
+            names += [edit.name for edit in edits_between(old, cast("dict[str, Any]", wanted), path)]
+        else:
+            names.append(entity.columns[name].writes)
+    return before, after, names
+
+
+def _with(holder: Any, path: Sequence[str], value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """A copy of ``holder`` with a value at a path in it; what is no object on the way becomes one."""
     if not path:
-        after[field] = _on_top_of(value, after.get(field, state.get(field)), shape, field)
-        return
-    if field not in after:
-        after[field] = copied(state.get(field)) or {}
-    holder: Any = after[field]
-    for part in path[:-1]:
-        shape, field = shape.inner.get(field, _NO_SHAPE), part
-        if not isinstance(holder.get(part), dict):
-            holder[part] = {}
-        holder = holder[part]
-    holder[path[-1]] = _on_top_of(value, holder.get(path[-1]), shape.inner.get(field, _NO_SHAPE), path[-1])
-
-
-_NO_SHAPE = Shape(frozenset(), frozenset(), {}, {}, frozenset())
+        return value
+    copy = dict(cast("dict[str, Any]", holder)) if isinstance(holder, dict) else {}
+    copy[path[0]] = _with(copy.get(path[0]), path[1:], value)
+    return copy
 
 
 def _on_top_of(value: Any, present: Any, holder: Shape, name: str) -> Any:  # noqa: ANN401 - any JSON
@@ -182,7 +188,7 @@ def _on_top_of(value: Any, present: Any, holder: Shape, name: str) -> Any:  # no
     if same(value, present):
         return value if present is None else present
     if isinstance(value, dict) and isinstance(present, dict):
-        return _whole(cast("dict[str, Any]", value), cast("dict[str, Any]", present), holder.inner.get(name, _NO_SHAPE))
+        return _whole(cast("dict[str, Any]", value), cast("dict[str, Any]", present), holder.inner.get(name, NO_SHAPE))
     if isinstance(value, list) and isinstance(present, list):
         listed = holder.listed.get(name)
         return (
@@ -207,7 +213,7 @@ def _whole(value: dict[str, Any], present: dict[str, Any], shape: Shape) -> dict
         elif isinstance(old, list):
             whole[name] = []
         elif isinstance(old, dict) and (
-            rest := _whole({}, cast("dict[str, Any]", old), shape.inner.get(name, _NO_SHAPE))
+            rest := _whole({}, cast("dict[str, Any]", old), shape.inner.get(name, NO_SHAPE))
         ):
             whole[name] = rest
     whole.update((name, one) for name, one in value.items() if name not in whole)

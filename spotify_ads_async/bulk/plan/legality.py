@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
@@ -73,16 +74,18 @@ def _outline(entity: Entity, body: dict[str, Any]) -> bytes | None:
     Rows differ in little else, and what is legal of one is legal of all. None where such a value breaks a rule itself.
     """
     outline = dict(body)
-    for field, part, check, ordinary in _judged_alone(entity):
-        holder = body.get(field) if part else body
-        value = cast("dict[str, Any]", holder).get(part or field) if isinstance(holder, dict) else None
-        if value is None:
-            continue
-        try:
-            check(value)
-        except Refused:
-            return None
-        outline[field] = {**outline[field], part: ordinary} if part else ordinary
+    judged = _judged_alone(entity)
+    for field, whole in body.items():
+        for part, check, ordinary in judged.get(field, ()):
+            holder: object = whole if part else body
+            value = cast("dict[str, Any]", holder).get(part or field) if isinstance(holder, dict) else None
+            if value is None:
+                continue
+            try:
+                check(value)
+            except Refused:
+                return None
+            outline[field] = {**outline[field], part: ordinary} if part else ordinary
     return msgspec.json.encode(outline)
 
 
@@ -92,13 +95,14 @@ def _is_legal(entity: Entity, outline: bytes, now: datetime) -> bool:
 
 
 @functools.cache
-def _judged_alone(entity: Entity) -> list[tuple[str, str, Check, object]]:
-    """Names and amounts, which are held to their own bounds alone: field, part of it, check, and an ordinary value."""
-    return [
-        (column.path[0], ".".join(column.path[1:]), checker(column.type), _ORDINARY[column.kind])
-        for name, column in entity.columns.items()
-        if name == "name" or (column.kind is Kind.MONEY and len(column.path) <= _DEEPEST)
-    ]
+def _judged_alone(entity: Entity) -> Mapping[str, Sequence[tuple[str, Check, object]]]:
+    """Names and amounts, which are held to their own bounds alone, by field: part of it, check, an ordinary value."""
+    found: defaultdict[str, list[tuple[str, Check, object]]] = defaultdict(list)
+    for name, column in entity.columns.items():
+        if name == "name" or (column.kind is Kind.MONEY and len(column.path) <= _DEEPEST):
+            field, *parts = column.path
+            found[field].append(("".join(parts), checker(column.type), _ORDINARY[column.kind]))
+    return dict(found)
 
 
 def _without_theirs_at(path: str, body: dict[str, Any], before: State) -> dict[str, Any] | None:

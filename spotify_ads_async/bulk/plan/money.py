@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, cast
@@ -15,10 +15,22 @@ from typing import Any, cast
 import msgspec
 
 from spotify_ads_async.errors import Portable
-from spotify_ads_async.money import fits_currency, format_micros, minor_units
+from spotify_ads_async.money import fits_currency, format_micros, from_micros, minor_units
 from spotify_ads_async.types import MicroAmount
 
-__all__ = ["MICROS", "UNITS", "AmountRefused", "check_amounts", "in_units", "most_spent", "no_money", "unusual_changes"]
+__all__ = [
+    "MICROS",
+    "UNITS",
+    "Amount",
+    "AmountRefused",
+    "amounts_in_units",
+    "changed_amounts",
+    "check_amounts",
+    "in_units",
+    "most_spent",
+    "no_money",
+    "unusual_changes",
+]
 
 MICROS = "micro_amount"
 """The end of the names of fields and columns that hold millionths."""
@@ -44,7 +56,7 @@ class AmountRefused(Portable, ValueError):
         self.field = field
 
 
-class _Amount(msgspec.Struct, frozen=True):
+class Amount(msgspec.Struct, frozen=True):
     """A changed amount: where it stands, what it was (None where there was none) and what it shall be."""
 
     field: str
@@ -57,18 +69,29 @@ def in_units(name: str) -> str:
     return f"{name.removesuffix(MICROS)}{UNITS}" if name.endswith(MICROS) else name
 
 
-def check_amounts(before: Mapping[str, Any], after: Mapping[str, Any], currency: str) -> None:
-    """Refuse amounts that nobody means, wherever they stand in fields that change: in a part, a whole object, a list.
+def amounts_in_units(content: Any, name: str = "") -> Any:  # noqa: ANN401 - any JSON
+    """The same with every amount in currency units: ``micro_amount`` of 12500000 becomes ``amount`` of ``"12.5"``.
+
+    ``name`` is what a single value is called.
+    """
+    if isinstance(content, list):
+        return [amounts_in_units(item) for item in cast("list[Any]", content)]
+    if isinstance(content, dict):
+        return {in_units(one): amounts_in_units(value, one) for one, value in cast("dict[str, Any]", content).items()}
+    return str(from_micros(content)) if name.endswith(MICROS) and type(content) is int else content
+
+
+def check_amounts(amounts: Iterable[Amount], currency: str) -> None:
+    """Refuse amounts that nobody means.
 
     Args:
-        before: the fields as they are; empty for something new. An amount that stays as it is is not judged.
-        after: the same fields as they shall be.
+        amounts: those that change; one that stays as it is is not judged.
         currency: the account's currency; where it is unknown, the currency's decimals are not held against amounts.
 
     Raises:
         AmountRefused: an amount is below zero, below a hundredth of a unit, or has more decimals than the currency.
     """
-    for amount in _changed(before, after):
+    for amount in amounts:
         micros = amount.after
         if micros >= _HUNDREDTH and fits_currency(micros, currency):
             continue
@@ -95,13 +118,16 @@ def _plain(micros: MicroAmount) -> str:
     return format_micros(micros).rstrip("0").rstrip(".")
 
 
-def unusual_changes(before: Mapping[str, Any], after: Mapping[str, Any], currency: str, *, now: datetime) -> list[str]:
+def unusual_changes(
+    amounts: Iterable[Amount], before: Mapping[str, Any], after: Mapping[str, Any], currency: str, *, now: datetime
+) -> list[str]:
     """What of a change of money is unusual, in words: nothing for an ordinary one.
 
     Unusual is more than five times or less than a fifth of what it was, and an amount below one unit; for a budget that
     becomes one of another type, the factor is that of what may be spent until the flight ends.
 
     Args:
+        amounts: the amounts that change.
         before: the whole state as it is; empty for something new.
         after: the whole state as it shall be, or the fields of it that change.
         currency: the account's currency, or nothing where it is unknown.
@@ -110,7 +136,7 @@ def unusual_changes(before: Mapping[str, Any], after: Mapping[str, Any], currenc
     found: list[str] = []
     types = [_budget_type(before), _budget_type(after)] if "budget" in after else [None]
     retyped = None not in types and types[0] != types[1]
-    for amount in _changed(before, after):
+    for amount in amounts:
         if amount.after < _PER_UNIT:
             why = "less than one unit"
         elif amount.before and not (retyped and amount.field == f"budget.{MICROS}"):
@@ -119,7 +145,7 @@ def unusual_changes(before: Mapping[str, Any], after: Mapping[str, Any], currenc
             continue
         if why:
             old, new = _shown(amount.before, currency), _shown(amount.after, currency)
-            found.append(f"{amount.field} {old} → {new}, {why}")
+            found.append(f"{in_units(amount.field)} {old} → {new}, {why}")
     if retyped:
         old, new = most_spent(before, now), most_spent({**before, **after}, now)
         if old is None or new is None or (old and _factor(old, new)):
@@ -165,9 +191,9 @@ def most_spent(state: Mapping[str, Any], now: datetime) -> MicroAmount | None:
     amount = cast("dict[str, Any]", budget).get(MICROS) if isinstance(budget, dict) else None
     if not isinstance(amount, int):
         return 0
-    if cast("dict[str, Any]", budget).get("type") != _DAILY:
-        return amount
     end = _moment(state.get("end_time"))
+    if cast("dict[str, Any]", budget).get("type") != _DAILY:
+        return amount if end is None or end > now else 0
     if end is None:
         return None
     begin = max(now, _moment(state.get("start_time")) or now)
@@ -187,26 +213,27 @@ def _moment_of(text: str) -> datetime | None:
     return found if found.tzinfo is not None else None
 
 
-def _changed(before: Mapping[str, Any], after: Mapping[str, Any], path: str = "") -> list[_Amount]:
-    """Every amount in ``after`` that is not the same in ``before``."""
-    found: list[_Amount] = []
+def changed_amounts(before: Mapping[str, Any], after: Mapping[str, Any], path: str = "") -> list[Amount]:
+    """Every amount in ``after`` that is not the same in ``before``: in a part, a whole object, a list of objects."""
+    found: list[Amount] = []
     for name, value in after.items():
         if type(value) is int:
             if name.endswith(MICROS) and value != (old := before.get(name)):
-                found.append(_Amount(path + name, old if isinstance(old, int) else None, value))
-        elif isinstance(value, dict | list) and value is not (old := before.get(name)):
-            found += _amounts(path + name, name, old, value)
+                found.append(Amount(path + name, old if isinstance(old, int) else None, value))
+        elif isinstance(value, dict):
+            old = before.get(name)
+            earlier = cast("dict[str, Any]", old) if isinstance(old, dict) else {}
+            found += changed_amounts(earlier, cast("dict[str, Any]", value), f"{path}{name}.")
+        elif isinstance(value, list) and value is not (old := before.get(name)):
+            found += _in_list(path + name, name, old, cast("list[Any]", value))
     return found
 
 
-def _amounts(path: str, name: str, before: Any, after: Any) -> list[_Amount]:  # noqa: ANN401 - any JSON
-    if isinstance(after, dict):
-        earlier = cast("dict[str, Any]", before) if isinstance(before, dict) else {}
-        return _changed(earlier, cast("dict[str, Any]", after), f"{path}.")
+def _in_list(path: str, name: str, before: Any, after: list[Any]) -> list[Amount]:  # noqa: ANN401 - any JSON
     known: list[Any] = cast("list[Any]", before) if isinstance(before, list) else []
-    found: list[_Amount] = []
-    for index, value in enumerate(cast("list[Any]", after)):
+    found: list[Amount] = []
+    for index, value in enumerate(after):
         old = known[index] if index < len(known) else None
-        inner = _changed({name: old}, {name: value})
-        found += [_Amount(f"{path}[{index}]{one.field[len(name) :]}", one.before, one.after) for one in inner]
+        inner = changed_amounts({name: old}, {name: value})
+        found += [Amount(f"{path}[{index}]{one.field[len(name) :]}", one.before, one.after) for one in inner]
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -12,8 +12,8 @@ import anyio.to_thread
 
 from spotify_ads_async.bulk.plan.columns import Column
 from spotify_ads_async.bulk.plan.headers import may_need_currency
-from spotify_ads_async.bulk.plan.sources import BadChanges, JsonLinesReader, Problem
-from spotify_ads_async.bulk.plan.tables import Reading, TableReader, first_texts, tables_of_changes
+from spotify_ads_async.bulk.plan.sources import BadChanges, HiddenRowsFound, JsonLinesReader, Problem
+from spotify_ads_async.bulk.plan.tables import HiddenRows, Reading, TableReader, first_texts, tables_of_changes
 from spotify_ads_async.spreadsheets import (
     STANDARD_INPUT,
     Format,
@@ -23,7 +23,9 @@ from spotify_ads_async.spreadsheets import (
     open_spreadsheet,
 )
 
-__all__ = ["ChangesFile", "ChangesReader", "open_changes"]
+__all__ = ["ChangesFile", "ChangesReader", "open_changes", "remarks_on_hidden"]
+
+_SHOWN_HIDDEN = 5
 
 _PATIENCE = 20.0
 _PATIENCE_WITH_PROGRAMS = 600.0
@@ -72,6 +74,20 @@ class ChangesFile:
             TableReader(table, name=self.name, reading=self._reading, currency=currency, new=new)
             for table in self._tables
         ]
+
+
+def remarks_on_hidden(readers: Sequence[ChangesReader], *, name: str, hidden: HiddenRows | None) -> list[str]:
+    """What there is to say of hidden rows, once all rows were read.
+
+    Raises:
+        HiddenRowsFound: there are some, and nobody said what to do with them.
+    """
+    tables = [reader for reader in readers if isinstance(reader, TableReader)]
+    found = [reader.table.address(row) for reader in tables for row in reader.hidden]
+    if found and hidden is None:
+        raise HiddenRowsFound(name, found[:_SHOWN_HIDDEN], len(found))
+    what = "taken as if they were not" if hidden is HiddenRows.INCLUDE else "left out"
+    return [f"{len(found)} hidden rows are {what} ({found[0]} is the first)"] if found else []
 
 
 @contextlib.asynccontextmanager

@@ -17,11 +17,11 @@ from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.deciding import Decider, currency_in
 from spotify_ads_async.bulk.plan.effects import Refusal
 from spotify_ads_async.bulk.plan.expressions import Condition, Setting, list_query, new_values
-from spotify_ads_async.bulk.plan.opening import ChangesReader, open_changes
+from spotify_ads_async.bulk.plan.opening import ChangesReader, open_changes, remarks_on_hidden
 from spotify_ads_async.bulk.plan.products import PlannedProducts
 from spotify_ads_async.bulk.plan.sources import BadChanges, Change, LeftOut, Problem
 from spotify_ads_async.bulk.plan.state import state_of
-from spotify_ads_async.bulk.plan.tables import HiddenRows, NewRow, Reading
+from spotify_ads_async.bulk.plan.tables import HiddenRows, NewRow, NewRowsFound, Reading
 from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
 from spotify_ads_async.bulk.records import Header
 from spotify_ads_async.bulk.store.journal import Journal
@@ -106,10 +106,23 @@ async def new_plan(path: Path, header: Header) -> AsyncGenerator[PlanFile]:
             await anyio.Path(path).unlink(missing_ok=True)
 
 
-async def plan_changes(ads: AdsClient, reader: ChangesReader, source: Source, header: Header, path: Path) -> None:
+async def plan_changes(
+    ads: AdsClient, reader: ChangesReader, source: Source, header: Header, path: Path, *, alone: bool = True
+) -> None:
     """Make the plan at ``path`` from changes of one kind.
 
+    Args:
+        ads: the client.
+        reader: gives the changes.
+        source: where they come from.
+        header: what the plan is about.
+        path: the plan.
+        alone: whether the file is nothing but these changes. If not, rows that are new are passed over, and what there
+            is to say of hidden ones is said of the file.
+
     Raises:
+        NewRowsFound: it is not; nothing was asked of the server.
+        HiddenRowsFound: rows are hidden, and nobody said what to do with them.
         BadChanges: rows are refused, and ``skip_bad_rows`` was not asked for; or there are none; or the file as a whole
             cannot be read.
         FileExistsError: there is a file at ``path``.
@@ -119,7 +132,10 @@ async def plan_changes(ads: AdsClient, reader: ChangesReader, source: Source, he
     async with new_plan(path, header) as plan:
         products = PlannedProducts(ads, header.ad_account_id, reader.entity, source.products)
         planning = _Planning(plan, reader.entity, source, header.currency, products)
-        await planning.read_rows(reader)
+        await planning.read_rows(reader, alone=alone)
+        if alone:
+            hidden = remarks_on_hidden([reader], name=source.shown, hidden=source.reading.hidden)
+            header = msgspec.structs.replace(header, remarks="\n".join([*header.remarks.splitlines(), *hidden]))
         planning.check(with_doubts=True)
         if source.base is not None:
             await planning.read_base(source.base)
@@ -219,15 +235,20 @@ class _Planning:
         known = msgspec.structs.replace(header, currency=self._decider.currency, remarks=remarks)
         await self._journal.write(lambda plan: plan.write_header(known))
 
-    async def read_rows(self, reader: ChangesReader) -> None:
-        """Put every row of the file into the plan."""
+    async def read_rows(self, reader: ChangesReader, *, alone: bool) -> None:
+        """Put every row of the file into the plan; what is new is made by another part of the plan.
+
+        Raises:
+            NewRowsFound: something is new, though the file should hold changes alone.
+        """
         self._place = reader.place
 
         def take(plan: PlanFile, row: Change | NewRow | Problem) -> None:
-            # What is new is made by another part of the plan.
-            if isinstance(row, NewRow) or (
-                self._source.left_out and self._source.left_out.has(row.line, self._place(row.line, ""), row.entity_id)
-            ):
+            if isinstance(row, NewRow):
+                if alone:
+                    raise NewRowsFound
+                return
+            if self._source.left_out and self._source.left_out.has(row.line, self._place(row.line, ""), row.entity_id):
                 return
             self._rows += 1
             if isinstance(row, Change):
@@ -328,10 +349,9 @@ class _Planning:
     def _decided(self, row: ReadRow, answer: msgspec.Struct | None) -> Decided:
         """What one row comes down to."""
         if answer is None:
-            return self._told(self._decider.decide(row, None, {}))
-        text = state_of(answer)
+            return self._told(self._decider.decide(row, None))
         known = isinstance(answer, Answer) and source_of(answer) is not None
-        return self._told(self._decider.decide(row, text, msgspec.json.decode(text), known=known))
+        return self._told(self._decider.decide(row, state_of(answer), known=known))
 
     def _told(self, decided: Decided) -> Decided:
         """A row that was decided; where it is refused, that is a problem of the file, too."""

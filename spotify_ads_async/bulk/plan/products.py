@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import msgspec
@@ -35,6 +35,9 @@ class PlannedProducts:
         ad_account_id: where the rows are.
         entity: what they are about.
         products: the catalogue, where it is read already.
+
+    Attributes:
+        matters: whether it asks anything that a program can check.
     """
 
     def __init__(self, caller: Caller, ad_account_id: str, entity: Entity, products: AdProducts | None = None) -> None:
@@ -42,7 +45,7 @@ class PlannedProducts:
         self._ad_account_id = ad_account_id
         self._kind: EntityKind = KINDS[entity.plural]
         self._products = products
-        self._matters = True
+        self.matters = True
         self._changed: set[str] = set()
         self._turn = anyio.Lock()
 
@@ -55,8 +58,8 @@ class PlannedProducts:
         async with self._turn:
             if self._products is None:
                 self._products = await AdProducts.read(self._caller)
-            self._matters = self._products.matters(self._kind, "update")
-            if self._matters:
+            self.matters = self._products.matters(self._kind, "update")
+            if self.matters:
                 rows = [self._row(item) for item in items if item is not None]
                 await self._products.learn(self._caller, self._ad_account_id, self._kind, rows)
 
@@ -69,13 +72,20 @@ class PlannedProducts:
             return msgspec.json.decode(state_of(item))
         return {"campaign_id": getattr(item, "campaign_id", None), "ad_set_id": getattr(item, "ad_set_id", None)}
 
-    def broken(self, state: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> Refusal | None:
-        """The refusal of a row whose requests break a rule; what stands in the present state is never the reason."""
+    def broken(
+        self, state: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], names: Iterable[str]
+    ) -> Refusal | None:
+        """The refusal of a row whose requests break a rule; what stands in the present state is never the reason.
+
+        Args:
+            state: the present state.
+            steps: the requests.
+            names: the dotted names of what changes in them.
+        """
         if self._products is None:
             return None
-        for body in steps:
-            self._changed.update(_changed(body, state))
-        if not self._matters:
+        self._changed.update(names)
+        if not self.matters:
             return None
         product = self._products.product(self._kind, state)
         for body in steps:
@@ -93,18 +103,6 @@ class PlannedProducts:
             return []
         named = re.compile(rf"(?<![\w.])(?:{'|'.join(map(_names, sorted(self._changed)))})s?(?!\.?\w)", re.IGNORECASE)
         return remarks_of([one for one in self._products.sentences(self._kind, "update") if named.search(one)])
-
-
-def _changed(body: Mapping[str, Any], state: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """The dotted fields that a request changes; what it only repeats is none of them."""
-    found: list[str] = []
-    for name, value in body.items():
-        present = state.get(name)
-        if isinstance(value, dict) and isinstance(present, dict):
-            found += _changed(cast("dict[str, Any]", value), cast("dict[str, Any]", present), f"{prefix}{name}.")
-        elif value != present:
-            found.append(prefix + name)
-    return found
 
 
 def _names(field: str) -> str:

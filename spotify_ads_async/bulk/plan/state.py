@@ -6,7 +6,7 @@ A state is never a model: what this package does not know is in it too, at any d
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -16,6 +16,7 @@ from spotify_ads_async.bulk.plan.columns import Cell, inner_struct, listed_struc
 from spotify_ads_async.types import Answer, source_of
 
 __all__ = [
+    "NO_SHAPE",
     "Edit",
     "Shape",
     "State",
@@ -69,6 +70,14 @@ class Shape(NamedTuple):
     def sends_all(self) -> bool:
         """Whether nothing at any depth is left out of what is sent."""
         return not self.answer_only and not self.partly_sent
+
+    def holder(self, path: Sequence[str]) -> Shape:
+        """The shape of the object that holds the last name of a path."""
+        return functools.reduce(lambda shape, name: shape.inner.get(name, NO_SHAPE), path[:-1], self)
+
+
+NO_SHAPE = Shape(frozenset(), frozenset(), {}, {}, frozenset())
+"""What the document knows of an object that it does not know."""
 
 
 @functools.cache
@@ -159,9 +168,9 @@ def leaf(state: State, path: Iterable[str]) -> Cell:
     """The value at a dotted path, None where there is none."""
     found: Any = state
     for name in path:
-        if not isinstance(found, dict):
+        if found.__class__ is not dict:
             return None
-        found = cast("dict[str, Any]", found).get(name)
+        found = found.get(name)
     return found
 
 

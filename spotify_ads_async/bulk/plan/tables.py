@@ -5,7 +5,6 @@ Conversions of one row are RowReader's.
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,10 +36,9 @@ from spotify_ads_async.spreadsheets import (
     Table,
     UnreadableCell,
     is_blank,
-    trimmed,
 )
 
-__all__ = ["HiddenRows", "NewRow", "Reading", "Survey", "TableReader", "first_texts", "tables_of_changes"]
+__all__ = ["HiddenRows", "NewRow", "NewRowsFound", "Reading", "TableReader", "first_texts", "tables_of_changes"]
 
 _LOOKED_FOR_HEADER = 20
 # Sheets that exports and templates have beside their tables.
@@ -84,11 +82,8 @@ class NewRow(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
 
 
-class Survey(msgspec.Struct, frozen=True, kw_only=True):
-    """What a look at a table's rows says: the numbers of hidden ones that hold something, and whether any has no id."""
-
-    hidden: tuple[int, ...]
-    new: bool
+class NewRowsFound(Exception):
+    """A file of changes has rows without an id, too: more than a plan of changes can hold."""
 
 
 class TableReader:
@@ -109,6 +104,7 @@ class TableReader:
         entity: what the changes are for.
         names: the columns that the table has, without the id: a blank in one of them means not set.
         remarks: what was taken for granted, in words.
+        hidden: the numbers of the hidden rows that hold something, as far as the table was read.
 
     Raises:
         BadChanges: the header cannot be used, so that no row can be read.
@@ -129,8 +125,9 @@ class TableReader:
         self._reading = reading
         self._currency = currency
         self._columns: list[Header | None] = []
+        self.hidden: list[int] = []
         try:
-            first = next((row for row in table.rows() if not _is_empty(row)), None)
+            first = table.first
         except SpreadsheetError as problem:
             raise BadChanges([self._problem(problem.row or 1, problem.reason, fatal=True)]) from None
         if first is None:
@@ -158,36 +155,33 @@ class TableReader:
             if one.column is not None and one.column.name != one.text
         ]
         self.remarks = [f"headers: {', '.join(read)}"] if read else []
+        hidden = [
+            one.text
+            for number, one in enumerate(self._columns, start=1)
+            if one is not None and not one.ignored and table.is_hidden_column(number)
+        ]
+        if hidden:
+            self.remarks.append(f"hidden columns are taken as if they were not: {', '.join(hidden)}")
         if reading.zone is not None and any(
             one.column is not None and one.column.kind is Kind.TIME and one.zone is None for one in named
         ):
             self.remarks.append(f"times without a zone are those of {reading.zone.key}")
 
     def __iter__(self) -> Iterator[Change | NewRow | Problem]:
+        self.hidden.clear()
         try:
             for row in self._filled_rows():
-                if not row.hidden or self._reading.hidden is HiddenRows.INCLUDE:
-                    yield self._read(row)
+                if row.hidden:
+                    self.hidden.append(row.number)
+                    if self._reading.hidden is not HiddenRows.INCLUDE:
+                        continue
+                yield self._read(row)
         except SpreadsheetError as problem:
             yield self._problem(problem.row, problem.reason, fatal=True)
 
     def _filled_rows(self) -> Iterator[Row]:
         """The rows below the header that hold something."""
-        return (row for row in self.table.rows() if row.number > self._header_row and not _is_empty(row))
-
-    def survey(self) -> Survey:
-        """A look at all rows without reading them: which are hidden, and whether any is new. Blocks."""
-        at = next(number for number, one in enumerate(self._columns) if one is not None and one.is_id)
-        hidden: list[int] = []
-        new = False
-        with contextlib.suppress(SpreadsheetError):  # reading says what is wrong, and where
-            for row in self._filled_rows():
-                if row.hidden:
-                    hidden.append(row.number)
-                    if self._reading.hidden is not HiddenRows.INCLUDE:
-                        continue
-                new = new or len(row.cells) <= at or is_blank(row.cells[at])
-        return Survey(hidden=tuple(hidden), new=new)
+        return (row for row in self.table.rows() if row.number > self._header_row and not row.is_blank)
 
     def place(self, line: int, column: str = "") -> str:
         """Where a row, or its cell in a column, is in a workbook: ``Changes!C4``.
@@ -271,8 +265,8 @@ class TableReader:
             self.entity, text, currency=self._currency, ignored=self._reading.ignore, more=self._new or {}
         )
 
-    def _plain_reader(self, header: Header | None) -> tuple[str, Callable[[str], Cell]]:
-        """The name of a column, and what reads its plain texts, or raises where that takes a closer look.
+    def _plain_reader(self, header: Header | None) -> tuple[str, Callable[[CellValue], Cell]]:
+        """The name of a column, and what reads its cells, or raises where that takes a closer look.
 
         Columns without such a name say nothing.
         """
@@ -280,29 +274,29 @@ class TableReader:
         if header is None or (column is not None and column.name not in self.entity.columns):
             return "?", _unclear
         if header.is_id:
-            return self.entity.id_column, plain_id
+            return self.entity.id_column, _of_text(plain_id)
         if header.is_currency:
-            return CURRENCY, self._reader.check_currency
+            return CURRENCY, _of_text(self._reader.check_currency)
         if column is None:
             return "", _unclear
         zone = header.zone or self._reading.zone
 
-        def read(cell: str) -> Cell:
-            if not (text := trimmed(cell)):
+        def read(cell: CellValue) -> Cell:
+            if is_blank(cell):
                 raise CellError("is blank")
-            return self._reader.value_of(column, cell_text(column, text, zone=zone))
+            return self._reader.value_of(column, cell_text(column, cell, zone=zone))
 
         # Files say the same again and again, but for names; what is read of JSON may be changed.
         repeats = column.kind is not Kind.TEXT and column.kind is not Kind.JSON
-        return column.name, functools.lru_cache(_REMEMBERED)(read) if repeats else read
+        return column.name, functools.lru_cache(_REMEMBERED, typed=True)(read) if repeats else read
 
     def _plain_row(self, row: Row) -> Change | None:
-        """A row of plain texts; None where it takes a closer look to tell what it says, or what is wrong with it."""
+        """A row of plain cells; None where it takes a closer look to tell what it says, or what is wrong with it."""
         values: dict[str, Cell] = {}
         try:
             for (name, read), cell in zip(self._plain_readers, row.cells, strict=False):
                 if cell != "" and name:
-                    values[name] = read(cell) if type(cell) is str else _unclear("")
+                    values[name] = read(cell)
         except CellError:
             return None
         entity_id = values.pop(self.entity.id_column, None)
@@ -344,7 +338,8 @@ class TableReader:
                 continue
             try:
                 if header is None:
-                    raise CellError(f"{_shown(cell)} stands in a column without a name")  # noqa: TRY301 - its place is added below
+                    reason = f"{_shown(cell)} stands in a column without a name: give it a header, or delete it"
+                    raise CellError(reason)  # noqa: TRY301 - its place is added below
                 self._take(cells, header, cell)
             except CellError as problem:
                 named = "" if header is None else header.column.name if header.column else header.text
@@ -362,12 +357,13 @@ class TableReader:
             cells[header.column.name] = cell_text(header.column, cell, zone=header.zone or self._reading.zone)
 
 
-def _unclear(cell: str) -> Cell:
-    raise CellError(cell)
+def _unclear(_: CellValue) -> Cell:
+    raise CellError("takes a closer look")
 
 
-def _is_empty(row: Row) -> bool:
-    return all(map(is_blank, row.cells))
+def _of_text(read: Callable[[str], Cell]) -> Callable[[CellValue], Cell]:
+    """Read texts alone: a number is no id, which the closer look says."""
+    return lambda cell: read(cell) if isinstance(cell, str) else _unclear(cell)
 
 
 def _meanings(header: Header, entity: Entity) -> set[str]:
@@ -423,7 +419,7 @@ def tables_of_changes(opened: Spreadsheet, *, name: str, reading: Reading) -> tu
 def first_texts(table: Table) -> list[str]:
     """The headers of a table, as they stand there; none where it cannot be read, which reading it will say."""
     try:
-        first = next((row for row in table.rows() if not _is_empty(row)), None)
+        first = table.first
     except SpreadsheetError:
         return []
     return [] if first is None else [header_text(cell) for cell in first.cells]

@@ -21,6 +21,7 @@ import msgspec
 from spotify_ads_async.bulk.records import (
     Header,
     PlanDamaged,
+    PlannedChange,
     PlannedRow,
     RowOutcome,
     UnusualRow,
@@ -150,6 +151,10 @@ class PlanFile(RunningRows):
     def rows(self, *, batch: int = _BATCH) -> Iterator[PlannedRow]:
         """Every row in input order."""
         return self._batches("true", batch)
+
+    def changes(self) -> Iterator[PlannedChange]:
+        """What every row comes down to, in input order; what became of it is in :meth:`rows`."""
+        return rows.planned_changes(self._connection, self.path)
 
     def noteworthy(self) -> Iterator[PlannedRow]:
         """The rows that there is something to say of, such as why they do not go."""

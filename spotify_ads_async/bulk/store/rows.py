@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from spotify_ads_async.bulk.plan.effects import Conflict
 from spotify_ads_async.bulk.records import (
     Decision,
     PlanDamaged,
+    PlannedChange,
     PlannedRow,
     RowOutcome,
     RowWork,
@@ -27,7 +30,7 @@ from spotify_ads_async.bulk.records import (
 )
 from spotify_ads_async.bulk.store.schema import decode, encode
 
-__all__ = ["changed_since", "checksum", "planned_rows", "renew_checksum", "row_work"]
+__all__ = ["changed_since", "checksum", "planned_changes", "planned_rows", "renew_checksum", "row_work"]
 
 _ROWS = (
     "SELECT row.number, line, entity_id, name, change, decision, outcome.outcome, reason, field, unusual, conflicts, "
@@ -36,6 +39,10 @@ _ROWS = (
 _STEPS = (
     "SELECT row, position, body, state, sent, status, trace_id, reason, found FROM step "
     "WHERE row IN (SELECT value FROM json_each(?)) ORDER BY row, position"
+)
+_CHANGES = (
+    "SELECT number, line, entity_id, name, decision, unusual, before, after, row.state, checksum, body, found "
+    "FROM row LEFT JOIN step ON step.row = number ORDER BY number, position"
 )
 _DECISIONS = {one.value: one for one in Decision}
 _OUTCOMES = {one.value: one for one in RowOutcome}
@@ -85,10 +92,36 @@ def planned_rows(connection: sqlite3.Connection, path: Path, where: str, paramet
     return [_planned(path, row, steps.get(row[0], [])) for row in found]
 
 
+def planned_changes(connection: sqlite3.Connection, path: Path) -> Iterator[PlannedChange]:
+    """What every row comes down to, in input order.
+
+    Raises:
+        PlanDamaged: bytes of a row changed since it was written.
+    """
+    for number, found in groupby(connection.execute(_CHANGES), itemgetter(0)):
+        stored = list(found)
+        _, line, entity_id, name, decision, unusual, before, after, text, check, body, answered = stored[0]
+        bodies = [body] if len(stored) == 1 else [one[-2] for one in stored]
+        answers = [answered] if len(stored) == 1 else [one[-1] for one in stored]
+        _hold(path, number, check, _checksum((entity_id, text, before, after), bodies, answers))
+        yield PlannedChange(
+            number=number,
+            line=line,
+            entity_id=entity_id,
+            name=name,
+            decision=_DECISIONS[decision],
+            unusual=unusual,
+            before=decode(before),
+            after=decode(after),
+            text=text or "",
+            steps=0 if body is None else len(bodies),
+        )
+
+
 def _planned(path: Path, row: tuple[Any, ...], steps: Sequence[_StoredStep]) -> PlannedRow:
     number, line, entity_id, name, change, decided, outcome, reason, column, unusual, conflicts, *stored = row
     before, after, text, base, check = stored
-    _hold(path, number, check, (entity_id, text, before, after), steps)
+    _hold(path, number, check, _checksum((entity_id, text, before, after), *_covered(steps)))
     decision = _DECISIONS[decided]
     told = [step for step in steps if step.reason or step.state not in _USUAL]
     telling = next((step for step in told if step.state not in _USUAL), None)
@@ -107,6 +140,7 @@ def _planned(path: Path, row: tuple[Any, ...], steps: Sequence[_StoredStep]) -> 
         before=decode(before),
         after=decode(after),
         text=text or "",
+        steps=len(steps),
         status=telling.status if telling else None,
         trace_id=telling.trace_id if telling else "",
         requests=sum([step.sent for step in steps]),
@@ -136,7 +170,7 @@ def row_work(connection: sqlite3.Connection, path: Path, numbers: Sequence[int])
 
 def _work(path: Path, row: tuple[Any, ...], steps: Sequence[_StoredStep]) -> RowWork:
     number, entity_id, name, before, after, text, check = row
-    _hold(path, number, check, (entity_id, text, before, after), steps)
+    _hold(path, number, check, _checksum((entity_id, text, before, after), *_covered(steps)))
     return RowWork(
         number=number,
         entity_id=entity_id,
@@ -158,19 +192,22 @@ def _work(path: Path, row: tuple[Any, ...], steps: Sequence[_StoredStep]) -> Row
     )
 
 
-def _hold(
-    path: Path, number: int, check: int | None, stored: Sequence[str | None], steps: Sequence[_StoredStep]
-) -> None:
-    """Compare a row with its checksum; rows of a former format have none."""
-    if check is not None and check != checksum(*(part or "" for part in stored), *_covered(steps)):
+def _hold(path: Path, number: int, check: int | None, found: int) -> None:
+    """Compare a row's checksum with what is found; rows of a former format have none."""
+    if check is not None and check != found:
         raise PlanDamaged(
             f"{path} is damaged: bytes of row {number} changed since it was written; nothing was sent for it"
         )
 
 
-def _covered(steps: Sequence[_StoredStep]) -> list[str]:
+def _covered(steps: Sequence[_StoredStep]) -> tuple[list[str], list[str | None]]:
     """What a checksum covers of a row's requests: their bodies, and their answers."""
-    return [step.body for step in steps] + [step.found for step in steps if step.found is not None]
+    return [step.body for step in steps], [step.found for step in steps]
+
+
+def _checksum(stored: Sequence[str | None], bodies: Sequence[str | None], answers: Sequence[str | None]) -> int:
+    answered = [one for one in (*bodies, *answers) if one is not None]
+    return checksum(*(one or "" for one in stored), *answered)
 
 
 def changed_since(conflicts: Sequence[Conflict]) -> str:
@@ -186,8 +223,8 @@ def checksum(*parts: str) -> int:
 def renew_checksum(connection: sqlite3.Connection, number: int) -> None:
     """Write a row's checksum down anew, after something that it covers was written."""
     stored = connection.execute(
-        "SELECT entity_id, coalesce(state, ''), before, after FROM row WHERE number = ?", (number,)
+        "SELECT entity_id, state, before, after FROM row WHERE number = ?", (number,)
     ).fetchone()
     steps = _steps(connection, [number]).get(number, [])
-    check = checksum(*stored, *_covered(steps))
+    check = _checksum(stored, *_covered(steps))
     connection.execute("UPDATE row SET checksum = ? WHERE number = ? AND checksum IS NOT NULL", (check, number))

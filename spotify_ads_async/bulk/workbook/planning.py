@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,10 +16,10 @@ import msgspec
 
 from spotify_ads_async.ad_products import AdProducts
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS
-from spotify_ads_async.bulk.plan.opening import ChangesReader, open_changes
+from spotify_ads_async.bulk.plan.opening import ChangesReader, open_changes, remarks_on_hidden
 from spotify_ads_async.bulk.plan.planner import Source, currency_of, plan_changes
-from spotify_ads_async.bulk.plan.sources import BadChanges, Change, HiddenRowsFound, LeftOut, Problem
-from spotify_ads_async.bulk.plan.tables import HiddenRows, NewRow, TableReader
+from spotify_ads_async.bulk.plan.sources import BadChanges, Change, LeftOut, Problem
+from spotify_ads_async.bulk.plan.tables import NewRow, NewRowsFound, TableReader
 from spotify_ads_async.bulk.records import Header
 from spotify_ads_async.bulk.workbook import resolving
 from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS, new_columns
@@ -35,7 +36,6 @@ from spotify_ads_async.pagination import ListCall
 
 __all__ = ["plan_file"]
 
-_SHOWN_HIDDEN = 5
 _EXAMPLE = "is the example of the template, which is not made: delete the row, or write your own over it"
 
 _PAGE = 50
@@ -59,45 +59,25 @@ async def plan_file(ads: AdsClient, source: Source, header: Header, path: Path) 
             header = msgspec.structs.replace(header, currency=await currency_of(ads, header.ad_account_id))
         read = partial(file.readers, currency=header.currency, new=new_columns())
         readers = await anyio.to_thread.run_sync(read)
-        new = await anyio.to_thread.run_sync(_survey, readers, source)
-        remarks = [*file.remarks, *(remark for one in readers for remark in one.remarks), *new.remarks]
+        remarks = [*file.remarks, *(remark for one in readers for remark in one.remarks)]
         header = msgspec.structs.replace(header, remarks="\n".join(remarks), guessed=file.encoding_is_guessed)
-        if len(readers) == 1 and not new.readers:
+        if len(readers) > 1:
+            await _plan_workbook(ads, readers, source, header, path)
+            return
+        try:
             await plan_changes(ads, readers[0], source, header, path)
-            try:
-                source.left_out.require_all_found(source.shown)
-            except BadChanges:
-                await anyio.Path(path).unlink()
-                raise
-        else:
-            await _plan_workbook(ads, readers, source, header, path, has_new=bool(new.readers))
-
-
-class _Surveyed(msgspec.Struct, frozen=True, kw_only=True):
-    readers: list[TableReader]
-    """The tables with rows that have no id."""
-    remarks: list[str]
-
-
-def _survey(readers: Sequence[ChangesReader], source: Source) -> _Surveyed:
-    """Look through all rows, and refuse hidden ones of which nobody said what to do with them. Blocks."""
-    found: list[TableReader] = []
-    hidden: list[str] = []
-    for reader in readers:
-        if isinstance(reader, TableReader):
-            survey = reader.survey()
-            found += [reader] if survey.new else []
-            hidden += [reader.table.address(row) for row in survey.hidden]
-    if hidden and source.reading.hidden is None:
-        raise HiddenRowsFound(source.shown, hidden[:_SHOWN_HIDDEN], len(hidden))
-    what = "taken as if they were not" if source.reading.hidden is HiddenRows.INCLUDE else "left out"
-    return _Surveyed(
-        readers=found, remarks=[f"{len(hidden)} hidden rows are {what} ({hidden[0]} is the first)"] if hidden else []
-    )
+        except NewRowsFound:
+            await _plan_workbook(ads, readers, source, header, path)
+            return
+        try:
+            source.left_out.require_all_found(source.shown)
+        except BadChanges:
+            await anyio.Path(path).unlink()
+            raise
 
 
 async def _plan_workbook(
-    ads: AdsClient, readers: Sequence[ChangesReader], source: Source, header: Header, path: Path, *, has_new: bool
+    ads: AdsClient, readers: Sequence[ChangesReader], source: Source, header: Header, path: Path
 ) -> None:
     kinds = [reader.entity.plural for reader in readers]
     if len(set(kinds)) < len(kinds):
@@ -108,6 +88,8 @@ async def _plan_workbook(
         reason = f"has more than one sheet of {twice} ({names}): --sheet says which one, or put them into one sheet"
         raise BadChanges([Problem(file=source.shown, line=0, reason=reason, fatal=True)])
     rows, named = await anyio.to_thread.run_sync(_read_new_rows, readers, source.left_out)
+    hidden = remarks_on_hidden(readers, name=source.shown, hidden=source.reading.hidden)
+    header = msgspec.structs.replace(header, remarks="\n".join([*header.remarks.splitlines(), *hidden]))
     if examples := [one.problem(_EXAMPLE, "name") for one in rows if is_example(one.kind.plural, one.name)]:
         raise BadChanges(examples)
     source = msgspec.structs.replace(source, products=await AdProducts.read(ads))
@@ -117,10 +99,10 @@ async def _plan_workbook(
             if not await anyio.to_thread.run_sync(_has_changes, reader):
                 continue
             part = path.with_name(f"{path.name}.{reader.entity.plural.replace(' ', '-')}")
-            await plan_changes(ads, reader, source, msgspec.structs.replace(header, remarks=""), part)
+            await plan_changes(ads, reader, source, msgspec.structs.replace(header, remarks=""), part, alone=False)
             made.append((reader.entity.plural, part))
         things = _NewThings()
-        if has_new:
+        if rows:
             currency = header.currency or await currency_of(ads, header.ad_account_id)
             things = await _resolve(ads, header.ad_account_id, rows, named, source, currency=currency)
             header = msgspec.structs.replace(header, remarks="\n".join([*header.remarks.splitlines(), *things.remarks]))
@@ -130,6 +112,7 @@ async def _plan_workbook(
             base_url=header.base_url,
             source=header.source,
             created_at=header.created_at,
+            mark=secrets.token_hex(5),
             currency=header.currency,
             remarks=header.remarks,
             guessed=header.guessed,
@@ -323,7 +306,10 @@ def _look_at_media(
         if text in numbers or text in refused:
             continue
         path = folder / text
-        if not path.is_file():
+        try:
+            if not path.is_file():
+                continue
+        except OSError:  # no file can be called so
             continue
         if not path.resolve().is_relative_to(folder.resolve()):
             refused[text] = f"{text} is not beside the workbook: move it into {folder}"

@@ -17,7 +17,7 @@ import msgspec
 from spotify_ads_async.bulk.entities import AD_SETS, CAMPAIGNS
 from spotify_ads_async.bulk.plan.cells import CLEAR, CellError, in_words, parse_cell
 from spotify_ads_async.bulk.plan.columns import Cell
-from spotify_ads_async.bulk.plan.money import AmountRefused, check_amounts, in_units, unusual_changes
+from spotify_ads_async.bulk.plan.money import AmountRefused, changed_amounts, check_amounts, in_units, unusual_changes
 from spotify_ads_async.bulk.plan.sources import CURRENCY, Problem
 from spotify_ads_async.bulk.plan.tables import NewRow
 from spotify_ads_async.bulk.workbook.kinds import NewKind, lacking
@@ -28,6 +28,7 @@ from spotify_ads_async.validation.requests import check_body
 __all__ = ["Known", "Reading", "Resolver", "Row"]
 
 # Stands for an id that is not known yet, where rules want one.
+_LONGEST_SHOWN = 60
 _TO_COME = "00000000-0000-4000-8000-000000000000"
 
 
@@ -207,9 +208,10 @@ class Resolver:
             self._check_rules(row, given)
 
     def _check_rules(self, row: Row, given: dict[str, Any]) -> None:
+        amounts = changed_amounts({}, given)
         try:
-            check_amounts({}, given, self._reading.currency)
-            if strange := unusual_changes({}, given, self._reading.currency, now=self._reading.now):
+            check_amounts(amounts, self._reading.currency)
+            if strange := unusual_changes(amounts, {}, given, self._reading.currency, now=self._reading.now):
                 self.problems.append(
                     row.problem(
                         f"is unusual: {strange[0]}", in_units("budget.micro_amount") if "budget" in strange[0] else ""
@@ -345,7 +347,7 @@ def _as_id(text: str) -> str | None:
 
 
 def _no_media(text: str) -> str:
-    return f"{text!r} is no file beside the workbook, no asset's name and no id"
+    return f"{text[:_LONGEST_SHOWN]!r} is no file beside the workbook, no asset's name and no id"
 
 
 def _put(body: dict[str, Any], path: Sequence[str], value: Cell) -> None:
