@@ -67,14 +67,17 @@ def _shown(field: str, value: object, currency: str) -> object:
 
 def say_totals(totals: bulk.PlanTotals, header: bulk.Header) -> None:
     """What a plan comes to."""
-    few = {"in conflict": totals.conflicts, "unusual": totals.unusual}
+    few = {
+        "unchanged": totals.unchanged,
+        "refused": totals.refused,
+        "in conflict": totals.conflicts,
+        "unusual": totals.unusual,
+    }
     change = "changes" if totals.planned == 1 else "change"
     parts = (
         counted(totals.rows, "row"),
         f"{counted(totals.planned, header.kind.name)} {change} with {counted(totals.requests, 'request')}",
-        f"{totals.unchanged} {'is' if totals.unchanged == 1 else 'are'} as wanted",
-        f"{totals.refused} refused",
-        *(f"{count} {word}" for word, count in few.items() if count),
+        *(f"{count} {word}" for word, count in few.items() if count or word == "refused"),
     )
     say(f"{header.source}: {' · '.join(parts)}")
     if totals.fields:

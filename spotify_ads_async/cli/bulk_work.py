@@ -155,7 +155,8 @@ async def plan(planning: Planning, output: Output) -> int:
         say(f"the plan is {target}; spotify-ads bulk apply {target} carries it out")
         return DONE
     totals = await anyio.to_thread.run_sync(_show_plan, target, output, None)
-    say(f"the plan is {target}; spotify-ads bulk apply {target} carries it out")
+    carries_out = f"spotify-ads bulk apply {target} carries it out" if totals.fields else "nothing would change"
+    say(f"the plan is {target}; {carries_out}")
     return REFUSED if totals.refused or totals.conflicts else DONE
 
 
@@ -277,14 +278,18 @@ async def _carry_out_when_wanted(client: AdsClient, path: Path, working: Working
     requests = totals.requests + (totals.requests_held_back if working.options.takes_up_conflicts else 0)
     if not requests:
         return await _carry_out(client, bulk.apply(client, path, working.options), path, working)
-    if not await agreed(f"make {counted(requests, 'request')}?", yes=working.yes):
-        say(f"nothing was changed; the plan is {path}")
-        return DONE
-    options = await _with_unusual(path, working.options)
+    with bulk.PlanFile.open(path) as plan:
+        header = plan.header
+    changing = totals.planned + (totals.conflicts if working.options.takes_up_conflicts else 0)
+    agrees = await agreed(f"change {counted(changing, header.kind.name)}?", yes=working.yes)
+    options = await _with_unusual(path, working.options) if agrees else None
     if options is None:
         say(f"nothing was changed; the plan is {path}")
         return DONE
-    return await _carry_out(client, bulk.apply(client, path, options), path, working)
+    code = await _carry_out(client, bulk.apply(client, path, options), path, working)
+    if not header.undo_of and code == DONE and totals.archived < changing:
+        say(f"spotify-ads bulk undo {path} takes it back")
+    return code
 
 
 async def _with_unusual(path: Path, options: bulk.Options) -> bulk.Options | None:
@@ -299,7 +304,7 @@ async def _with_unusual(path: Path, options: bulk.Options) -> bulk.Options | Non
         return options
     rows = "1 row has an unusual amount" if unusual == 1 else f"{unusual} rows have unusual amounts"
     if not await agreed(
-        f"{rows} of money (spotify-ads bulk show {path} lists them): is that meant?",
+        f"{rows} of money (--allow-unusual takes them): is that meant?",
         yes=False,
         option="--allow-unusual",
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -93,7 +94,8 @@ def emulate(
             asyncio.run(_serve(server, host))
     except OSError as error:
         free = "; --port 0 takes a free one" if error.errno == errno.EADDRINUSE else ""
-        typer.echo(f"cannot listen on {host}:{port}: {error.strerror or error}{free}", err=True)
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
+        typer.echo(f"cannot listen on {host}:{port}: {reason}{free}", err=True)
         raise typer.Exit(2) from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -34,6 +35,8 @@ __all__ = [
 
 ACCOUNT_COLUMN = "ad_account_id"
 """The column of rows of several ad accounts."""
+_COUNTED_FROM = 25
+"""Rows that fill a screen, so that the head is out of sight, and people lose count."""
 _KINDS: Mapping[Kind, ColumnKind] = {
     Kind.INTEGER: ColumnKind.WHOLE,
     Kind.MONEY: ColumnKind.WHOLE,
@@ -180,17 +183,22 @@ async def _write(
     limit: int | None,
     row_of: Callable[[Any], Mapping[str, Any] | None],
 ) -> None:
-    left = limit
+    written = seen = 0
     with counting("read") as read:
         async for ad_account_id, item in found:
             read()
+            seen += 1
             row = row_of(item)
             if row is None:
                 continue
             rows.write({**row, ACCOUNT_COLUMN: ad_account_id} if ad_account_id else row)
-            left = None if left is None else left - 1
-            if left == 0:
+            written += 1
+            if written == limit:
                 return
+    if rows.is_table and not written:
+        say(f"nothing of {seen:,} fits" if seen else "there is nothing")
+    elif rows.is_table and written > _COUNTED_FROM and sys.stdout.isatty():
+        say(f"{written:,} rows")
 
 
 async def write_each(ids: Iterable[str], read: Callable[[str], Awaitable[Any]], rows: Rows) -> int:

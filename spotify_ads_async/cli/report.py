@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -125,10 +126,8 @@ def report(
     chart = chart or as_svg
     if chart_file is not None and (not chart or chart_file.suffix.lower() != ".svg"):
         usage_error(f"{chart_file}: a chart goes to a file by --chart FILE.svg")
-    if chart and by == "lifetime":
-        usage_error("--chart needs days or hours: leave out --by lifetime")
-    if chart and (limit is not None or columns):
-        usage_error(f"{'--fields' if columns else '--limit'} is for rows: a chart is of all of them")
+    if chart:
+        _require_drawn(by, output, "--fields" if columns else "" if limit is None else "--limit")
     conditions, chosen = conditions_on(REPORTED, where), _columns(columns)
     shown = [name for name in chosen if name in METRICS]
     asked = metrics.split(",") if metrics is not None else shown or (_CHARTED if chart else _COUNTED)
@@ -181,6 +180,16 @@ def _columns(given: str | None) -> list[str]:
             hint = suggestion(name, known) or f"; there are {', '.join(known)}"
             usage_error(f"--fields {name}: there is no such field{hint}")
     return [column.writes if (column := known[name]) else name for name in names]
+
+
+def _require_drawn(by: By, output: str, for_rows: str) -> None:
+    """Refuse with a chart what only rows have."""
+    if output not in {"table", "svg", os.environ.get("SPOTIFY_ADS_OUTPUT")}:
+        usage_error(f"--chart draws, and {output} is for rows: one of them, or --output svg")
+    if by == "lifetime":
+        usage_error("--chart needs days or hours: leave out --by lifetime")
+    if for_rows:
+        usage_error(f"{for_rows} is for rows: a chart is of all of them")
 
 
 def _require_chartable(of: Of, fields: Sequence[ReportFieldType], ids: Sequence[str] | None) -> None:

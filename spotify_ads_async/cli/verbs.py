@@ -31,7 +31,7 @@ class _Verb(NamedTuple):
 
 
 _VERBS: Mapping[str, _Verb] = {
-    "pause": _Verb("Pause {}: nothing of them is delivered until they are resumed.", "PAUSED", "OFF"),
+    "pause": _Verb("Stop {} from delivering, until they are resumed.", "PAUSED", "OFF"),
     "resume": _Verb("Let {} deliver again.", "ACTIVE", "ON"),
     "archive": _Verb("Archive {} for good: nothing brings them back.", "ARCHIVED", "ARCHIVED"),
 }
@@ -73,7 +73,13 @@ def _add(app: typer.Typer, entity: Entity, verb: str, setting: str) -> None:
     @app.command(verb, help=_VERBS[verb].help.format(entity.plural))
     def carry_out(
         ids: Annotated[
-            list[str] | None, typer.Argument(metavar="ID", show_default=False, autocompletion=complete_id)
+            list[str] | None,
+            typer.Argument(
+                metavar="ID",
+                help="Whole, or its beginning as tables show it.",
+                show_default=False,
+                autocompletion=complete_id,
+            ),
         ] = None,
         *,
         where: Where = None,
@@ -95,13 +101,13 @@ def _add(app: typer.Typer, entity: Entity, verb: str, setting: str) -> None:
             from spotify_ads_async.cli import bulk_work  # noqa: PLC0415 - lists, in the same group, need none
 
             working = bulk_work.Working(options=Options(), results=None, yes=yes, dry_run=dry_run)
+            stem = f"{verb}-{entity.plural.replace(' ', '-')}"
             if where:
                 planning = bulk_work.Planning(
-                    where=tuple(where), settings=(setting,), entity=entity, to=to, ad_account=account
+                    where=tuple(where), settings=(setting,), entity=entity, stem=stem, to=to, ad_account=account
                 )
                 return await bulk_work.apply_changes(planning, working)
             rows = await _changes(entity, account, ids or (), setting)
-            stem = f"{verb}-{entity.plural.replace(' ', '-')}"
             planning = bulk_work.Planning(
                 changes=rows, name="IDs given on the command line", stem=stem, to=to, ad_account=account
             )

@@ -64,11 +64,12 @@ class Search:
         end = short and (total is None or self.offset + length >= total)
         if short and length and not end:
             self._width = length
-        first = self._low is None
+        # A page may be shorter than the step to it: what lies between is looked at too.
+        gap = self._low is None or 0 < length < self._low - self.offset
         self._low = self.offset if self._low is None else min(self._low, self.offset)
-        if first or self.offset >= self._high:
+        if gap or self.offset >= self._high:
             self._high = self.offset + step_after(length, OVERLAP)
-            self._right_end |= end or not length
+            self._right_end = end or not length
         if self._low <= self._floor and self._right_end:
             return False
         self._leftwards = self._low > self._floor and (self._right_end or not self._leftwards)

@@ -14,7 +14,7 @@ import pytest
 from spotify_ads_async import bulk
 from spotify_ads_async.bulk.workbook.publishing import field_of
 from spotify_ads_async.events import Event, RequestSent
-from spotify_ads_async.operations import CREATE_DRAFT_FROM_CAMPAIGN
+from spotify_ads_async.operations import CREATE_CAMPAIGN_DRAFT, CREATE_DRAFT_FROM_CAMPAIGN
 
 from .conftest import MakeWorld, World
 
@@ -314,6 +314,18 @@ async def test_what_is_published_is_archived_on_request(world: World) -> None:
     assert await bulk.remove_new(world.ads, plan, archive=True) == 0
     campaign = items(plan)[0]
     assert world.account.campaigns.get(campaign.draft_id)["status"] == "ARCHIVED"
+
+
+async def test_an_undo_tells_of_drafts_that_a_killed_run_may_have_made(world: World) -> None:
+    plan = await world.plan(one_of_each(world.folder))
+    account = {"ad_account_id": world.server.ad_account_id}
+    await world.ads.call(CREATE_CAMPAIGN_DRAFT, path=account, body=items(plan)[0].body)
+    undo = world.folder / "undo.plan"
+    await bulk.plan_undo(world.ads, plan, undo)
+    (told,) = await run(world, undo)
+    (draft,) = world.account.campaign_drafts
+    assert told.is_unfinished
+    assert f"a draft of this name is there ({draft['id']})" in told.reason
 
 
 async def test_the_example_of_a_template_is_not_made(world: World) -> None:

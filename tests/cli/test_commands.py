@@ -233,10 +233,12 @@ def test_what_is_not_there_fails_and_what_is_illegal_is_refused(spotify_ads: Com
     assert walked.stderr.startswith("failed: could not list ads: ")
     illegal = spotify_ads.run("ad-sets", "update", one, "--body", '{"name": "x"}')
     assert (illegal.returncode, illegal.stdout) == (REFUSED, "")
-    assert "body.name" in illegal.stderr
+    assert "  name: must be text" in illegal.stderr
 
 
 def test_any_call_and_any_list(spotify_ads: CommandLine) -> None:
+    wanting = spotify_ads.run("call", "getAggregateReport")
+    assert (wanting.returncode, "--query entity_type=…" in wanting.stderr) == (REFUSED, True)
     answer = json.loads(
         spotify_ads.out("call", "getAdSetsByAdAccountId", "--query", "limit=2", "--query", "statuses=ACTIVE")
     )
@@ -250,6 +252,7 @@ def test_any_call_and_any_list(spotify_ads: CommandLine) -> None:
 
 
 def test_an_export_comes_straight_back_in(spotify_ads: CommandLine) -> None:
+    assert "name a .csv, .jsonl or .xlsx file" in spotify_ads.run("export", "ads", "--to", "ads.doc").stderr
     for kind in ("ad-sets", "campaigns", "ads"):
         for form in ("csv", "jsonl"):
             file = spotify_ads.folder / f"{kind}.{form}"
