@@ -243,17 +243,22 @@ class _Planning:
         """
         self._place = reader.place
 
+        left_out = self._source.left_out or None
+
         def take(plan: PlanFile, row: Change | NewRow | Problem) -> None:
             if isinstance(row, NewRow):
                 if alone:
                     raise NewRowsFound
                 return
-            if self._source.left_out and self._source.left_out.has(row.line, self._place(row.line, ""), row.entity_id):
+            if left_out is not None and left_out.has(row.line, self._place(row.line, ""), row.entity_id):
                 return
             self._rows += 1
             if isinstance(row, Change):
-                self._doubt(row)
+                if row.doubts:
+                    self._doubt(row)
                 problem = plan.planning.add_change(row)
+                if problem is None:
+                    return
             else:
                 problem = row
             if isinstance(problem, Repeated):
@@ -261,7 +266,7 @@ class _Planning:
                 self._first_repeated = (
                     self._first_repeated or f"line {problem.line}, which repeats line {problem.earlier}"
                 )
-            elif problem is not None:
+            else:
                 self._add_problem(problem)
                 plan.planning.add_refused(problem)
 
@@ -269,7 +274,7 @@ class _Planning:
 
     def _doubt(self, row: Change) -> None:
         """Keep in mind what of a row cannot be read."""
-        if row.doubts and len(self._doubtful) < _BATCH:
+        if len(self._doubtful) < _BATCH:
             column, doubt = next(iter(row.doubts.items()))
             found = Problem(
                 file=self._source.shown,

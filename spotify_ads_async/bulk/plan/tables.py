@@ -36,6 +36,7 @@ from spotify_ads_async.spreadsheets import (
     Table,
     UnreadableCell,
     is_blank,
+    trimmed,
 )
 
 __all__ = ["HiddenRows", "NewRow", "NewRowsFound", "Reading", "TableReader", "first_texts", "tables_of_changes"]
@@ -149,6 +150,7 @@ class TableReader:
         self.names = tuple(
             one.column.name for one in named if one.column is not None and one.column.name in self.entity.columns
         )
+        self._may_contradict = contradiction(self.entity, self.names) is not None
         read = [
             f"“{one.text}” is {one.column.name}{f', in the zone {one.zone.key}' if one.zone else ''}"
             for one in named
@@ -275,9 +277,10 @@ class TableReader:
         zone = header.zone or self._reading.zone
 
         def read(cell: CellValue) -> Cell:
-            if is_blank(cell):
+            text = trimmed(cell) if isinstance(cell, str) else cell
+            if text == "":
                 raise CellError("is blank")
-            return self._reader.value_of(column, cell_text(column, cell, zone=zone))
+            return self._reader.value_of(column, cell_text(column, text, zone=zone))
 
         # Files say the same again and again, but for names; what is read of JSON may be changed.
         repeats = column.kind is not Kind.TEXT and column.kind is not Kind.JSON
@@ -294,7 +297,9 @@ class TableReader:
             return None
         entity_id = values.pop(self.entity.id_column, None)
         values.pop(CURRENCY, None)
-        if entity_id is None or len(row.cells) > len(self._plain_readers) or contradiction(self.entity, tuple(values)):
+        if entity_id is None or len(row.cells) > len(self._plain_readers):
+            return None
+        if self._may_contradict and contradiction(self.entity, tuple(values)):
             return None
         return Change(line=row.number, entity_id=str(entity_id), values=values)
 
