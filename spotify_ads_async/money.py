@@ -177,6 +177,7 @@ def round_to_currency(amount: MicroAmount | Decimal, currency: str) -> MicroAmou
     )
 
 
+@cache
 def _smallest(currency: str) -> int:
     """The currency's smallest unit in millionths."""
     decimals = minor_units(currency)

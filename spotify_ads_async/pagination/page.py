@@ -107,11 +107,16 @@ def page_of(operation: ListOperation[Any, ItemT], query: Mapping[str, object], a
 
 def identity(row: object) -> str | None:
     """What tells a row from every other of its list, or None where the server sent no id (report rows, some geos)."""
+    # A list may have a million rows, and nearly all of them are structs.
+    held = (
+        cast("Mapping[str, object]", row) if not isinstance(row, msgspec.Struct) and isinstance(row, Mapping) else None
+    )
     for name in _ID_ATTRIBUTES:
-        value: object = (
-            cast("Mapping[str, object]", row).get(name) if isinstance(row, Mapping) else getattr(row, name, None)
-        )
-        if isinstance(value, str | int) and value != "":
-            # A UUID is the same in either case.
-            return value.lower() if isinstance(value, str) and len(value) == _UUID_LENGTH else str(value)
+        value: object = getattr(row, name, None) if held is None else held.get(name)
+        if isinstance(value, str):
+            if value:
+                # A UUID is the same in either case.
+                return value.lower() if len(value) == _UUID_LENGTH else value
+        elif isinstance(value, int):
+            return str(value)
     return None

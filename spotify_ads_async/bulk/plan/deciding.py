@@ -13,11 +13,12 @@ import msgspec
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.cells import CellError, json_value, parse_value, says
 from spotify_ads_async.bulk.plan.columns import Cell
-from spotify_ads_async.bulk.plan.effects import NOTHING, Merge, Refusal, conflicting, effect, merge, without_own
+from spotify_ads_async.bulk.plan.effects import NOTHING, Merge, Refusal, conflicting, effect, merge
 from spotify_ads_async.bulk.plan.money import unusual_changes
+from spotify_ads_async.bulk.plan.problems import LeftOut
 from spotify_ads_async.bulk.plan.products import PlannedProducts
-from spotify_ads_async.bulk.plan.sources import Doubt, LeftOut
-from spotify_ads_async.bulk.plan.state import entity_shape, leaf, left_out
+from spotify_ads_async.bulk.plan.sources import Doubt
+from spotify_ads_async.bulk.plan.state import entity_shape, leaf, left_out, without_own
 from spotify_ads_async.bulk.store.planning_rows import Decided, ReadRow
 from spotify_ads_async.spreadsheets import trimmed
 
