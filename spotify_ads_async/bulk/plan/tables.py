@@ -341,11 +341,15 @@ def _entity_of(table: Table, texts: Sequence[str]) -> Entity:
         )
     if found:
         raise HeaderProblem(f"has more than one id column of {columns}")
-    # Where the header seems to be, when it is not the first row.
-    below = islice((row for row in table.rows() if not row.is_blank), 1, _LOOKED_FOR_HEADER + 1)
-    number = next((row.number for row in below if entity_of([header_text(cell) for cell in row.cells])), 0)
+    number = _header_below(table)
     looks = f"; row {number} looks like the header: delete the rows above it" if number else ""
     raise HeaderProblem(f"has no id column: one of {columns} says what is changed{looks}")
+
+
+def _header_below(table: Table) -> int:
+    """The row in which the header seems to be, when it is not the first one; 0 where none looks like it."""
+    below = islice((row for row in table.rows() if not row.is_blank), 1, _LOOKED_FOR_HEADER + 1)
+    return next((row.number for row in below if entity_of([header_text(cell) for cell in row.cells])), 0)
 
 
 def _unclear(_: CellValue) -> Cell:
