@@ -76,23 +76,28 @@ def page_of(operation: ListOperation[Any, ItemT], query: Mapping[str, object], a
     """The parts of ``answer``; any may be absent or null (published: every answer field can be), but not all at once.
 
     Raises:
-        InvalidAnswer: the answer says nothing, and so not that the list is empty.
+        InvalidAnswer: the answer says nothing, or nothing of its items, and so not that the list is empty.
     """
-    if isinstance(answer, msgspec.Struct) and not any(value is not None for value in msgspec.structs.astuple(answer)):
-        raise InvalidAnswer(
-            f"the answer holds neither {operation.item_attribute} nor anything else: whether there are any is not"
-            " known",
-            operation=operation.id,
-        )
     items = getattr(answer, operation.item_attribute, None)
     paging = getattr(answer, "paging", None)
     total = getattr(paging, "total_results", None)
     page_size = getattr(paging, "page_size", None) or getattr(answer, "page_size", None)
     token = getattr(answer, "continuation_token", None)
     offset = query.get("offset", 0) if operation.style in _OFFSET_STYLES else None
+    place = offset if isinstance(offset, int) else 0
+    counted = total if isinstance(total, int) else None
+    if isinstance(items, list):
+        is_told = True
+    elif operation.style is ListStyle.CONTINUATION:  # which counts nothing
+        is_told = any(value is not None for value in msgspec.structs.astuple(cast("msgspec.Struct", answer)))
+    else:
+        is_told = counted is not None and counted <= place
+    if not is_told:
+        why = "does not count them: whether there are any is not known" if counted is None else f"counts {counted}"
+        raise InvalidAnswer(f"the answer holds no {operation.item_attribute}, and {why}", operation=operation.id)
     return Page(
         items=cast("list[ItemT]", items) if isinstance(items, list) else [],
-        total=total if isinstance(total, int) else None,
+        total=counted,
         page_size=page_size if isinstance(page_size, int) else None,
         offset=offset if isinstance(offset, int) else None,
         continuation_token=token if isinstance(token, str) and token else None,
