@@ -56,7 +56,11 @@ class Portable(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         cause = _portable(self.__cause__)
         state = {name: _portable(value) for name, value in vars(self).items()}
-        return _restored, (type(self), self.args), state if cause is None else {**state, "__cause__": cause}
+        return (
+            _restored,
+            (type(self), tuple(map(_portable, self.args))),
+            state if cause is None else {**state, "__cause__": cause},
+        )
 
 
 def _restored(kind: type[BaseException], arguments: tuple[object, ...]) -> BaseException:
@@ -65,8 +69,10 @@ def _restored(kind: type[BaseException], arguments: tuple[object, ...]) -> BaseE
 
 
 def _portable(value: object) -> object:
+    if isinstance(value, Portable):  # a chain of them is not to be gone through once for each of its links
+        return value
     try:
-        pickle.dumps(value)
+        pickle.loads(pickle.dumps(value))  # noqa: S301 (it was made here)
     except Exception:  # noqa: BLE001 (whatever a value raises)
         return None if isinstance(value, BaseException) else repr(value)
     return value

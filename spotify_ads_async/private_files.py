@@ -9,7 +9,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-__all__ = ["read_small_file", "without_waiting", "write_private_file"]
+__all__ = ["append_private_line", "read_small_file", "without_waiting", "write_private_file"]
 
 _PATIENCE_SECONDS = 10.0
 
@@ -65,6 +65,16 @@ def write_private_file(file: Path, content: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def append_private_line(file: Path, text: str) -> None:
+    """Add a line to a file of mode 0600, which is made where there is none. Blocks.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with open(file, "ab", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o600)) as lines:
+        lines.write(f"{text}\n".encode())
 
 
 def without_waiting(name: str, flags: int) -> int:

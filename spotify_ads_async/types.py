@@ -201,6 +201,15 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
             )
         return msgspec.json.decode(source)
 
+    def __copy__(self) -> Self:
+        copied: Self = cast("Any", super()).__copy__()
+        vars(copied).update(vars(self))
+        return copied
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        made_with: Any = super().__reduce__()
+        return *made_with, vars(self)
+
 
 SOURCE = "_source"
 """The attribute of an answer that holds the JSON it was decoded from."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import importlib
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Annotated, Any, NamedTuple, cast
 
 import typer
@@ -67,6 +68,13 @@ _PROXY_HELP = (
 )
 _DEBUG_HELP = "Log each request to stderr: method, path, status, times and trace ID; no secret."
 _PROXY_VARIABLE = "SPOTIFY_ADS_PROXY"
+_KINDS: Mapping[str, str] = {
+    "str": "TEXT",
+    "file": "FILE",
+    "path": "FILE",
+    **dict.fromkeys(("int", "int range", "float", "float range"), "NUMBER"),
+}
+"""Values of options that are named after a type of Python, as people call them."""
 _MAKERS = frozenset(name for name, entry in COMMANDS.items() if entry.makes_profile)
 _TOLERANT = frozenset(name for name, entry in COMMANDS.items() if entry.tolerant)
 
@@ -187,6 +195,17 @@ def _add_options(command: Any, options: list[Any]) -> None:  # noqa: ANN401 - ty
             _add_options(inner, options)
     else:
         command.params.extend(options)
+        for param in command.params:
+            param.display_type_rich = functools.partial(_value_in_words, param, param.display_type_rich)
+
+
+def _value_in_words(param: Any, typed: Callable[..., str], ctx: Any) -> str:  # noqa: ANN401 - typer's own
+    """What stands behind an option's or argument's name: its choices, or what kind of value; no type of Python."""
+    kind = typed(ctx=ctx)
+    plain = kind.removeprefix("<").removesuffix(">")
+    if param.param_type_name == "argument":
+        return kind if "|" in kind else ""
+    return _KINDS.get(plain, kind)
 
 
 def _add_examples(command: Any, words: str) -> None:  # noqa: ANN401 - typer's own

@@ -9,8 +9,12 @@ import codecs
 import io
 import os
 import sys
+from typing import TYPE_CHECKING, TextIO
 
-__all__ = ["take_everything"]
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = ["go_on_unread", "take_everything"]
 
 _PLAIN = str.maketrans("…→·━╌┤└─“”▁▂▃▄▅▆▇█", '~>|=-|+-"".:-=+*#@')
 _HANDLER = "spotify-ads"
@@ -27,10 +31,51 @@ def take_everything() -> None:
     codecs.register_error(_HANDLER, _plainly)
     # In a locale without UTF-8 the bytes of an argument came as they are; people's terminals send UTF-8 all the same.
     sys.argv = [os.fsencode(argument).decode("utf-8", "surrogateescape") for argument in sys.argv]
+    # What is said to people never ends what they asked for: no full disk below a log, no pipe without reader.
+    sys.stdout, sys.stderr = _losing(sys.stdout, _lost_results), _losing(sys.stderr, [OSError])
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             chosen = os.environ.get("PYTHONIOENCODING") or stream.isatty()
             stream.reconfigure(encoding=None if chosen else "utf-8", errors=_HANDLER)
+
+
+_lost_results: list[type[OSError]] = []
+"""Which failures to write results end nothing."""
+
+
+def go_on_unread() -> None:
+    """Go on where nobody reads standard output any more: a change begins, which is not to stop in its middle."""
+    _lost_results.append(BrokenPipeError)
+
+
+class _Losing(io.FileIO):
+    """A file that may lose what is written to it, where that fails as ``losses`` say."""
+
+    def __init__(self, number: int, losses: list[type[OSError]]) -> None:
+        super().__init__(number, "w", closefd=False)
+        self._losses = losses
+
+    def write(self, data: Buffer, /) -> int:
+        try:
+            return super().write(data)
+        except tuple(self._losses):
+            return memoryview(data).nbytes
+
+
+def _losing(stream: TextIO, losses: list[type[OSError]]) -> TextIO:
+    """The stream, where it is the process's own and no console of Windows, with some losses borne."""
+    buffer = getattr(stream, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)  # without a buffer between them, as PYTHONUNBUFFERED asks for
+    if type(raw) is not io.FileIO or stream not in {sys.__stdout__, sys.__stderr__}:
+        return stream
+    bearing = _Losing(raw.fileno(), losses)
+    return io.TextIOWrapper(
+        bearing if raw is buffer else io.BufferedWriter(bearing),  # pyright: ignore[reportArgumentType] - as Python does
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=bool(stream.line_buffering),
+        write_through=raw is buffer,
+    )
 
 
 def _fill_closed_streams() -> None:

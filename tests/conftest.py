@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
+from tests.support.effort import register_profiles
 from tests.support.warm_start import warm_start
 
-settings.register_profile("any machine", settings(), deadline=None)  # how long an example takes is the machine's affair
-settings.load_profile("any machine")
+register_profiles()
 
 
 @pytest.fixture(scope="session")

@@ -24,8 +24,8 @@ PAGES = [
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorProcess]:
-    with emulator_process("--ad-sets", "200", "--limits", "off", "--latency", "0") as running:
+def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
+    with emulator_process("--ad-sets", "200", "--limits", "off", "--latency", "0", warm=warm_programs) as running:
         yield running
 
 

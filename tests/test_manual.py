@@ -64,8 +64,8 @@ def test_a_page_has_every_option_and_command(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorProcess]:
-    with emulator_process("--ad-sets", "40", "--limits", "off", "--latency", "0") as running:
+def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
+    with emulator_process("--ad-sets", "40", "--limits", "off", "--latency", "0", warm=warm_programs) as running:
         yield running
 
 

@@ -135,6 +135,24 @@ def test_a_value_that_goes_nowhere_does_not_keep_its_error_from_going() -> None:
     assert "canary" not in repr(vars(through_pickle(errors.InvalidRequest("no", value=Secret("canary")))))
 
 
+class Unbuildable(Exception):
+    def __init__(self, *, needed: int) -> None:
+        super().__init__(str(needed))
+
+
+def test_neither_does_a_cause_that_could_not_be_made_again_or_a_long_chain() -> None:
+    first = error = errors.NotFound("the first")
+    error.__cause__ = Unbuildable(needed=1)
+    for number in range(40):  # tried link by link, a chain of forty takes hours
+        caused, error = error, errors.NotFound(str(number))
+        error.__cause__ = caused
+    again: BaseException | None = through_pickle(error)
+    links = 0
+    while again is not None and again.__cause__ is not None:
+        links, again = links + 1, again.__cause__
+    assert (links, str(again)) == (40, str(first))
+
+
 def rows_and_models() -> list[Any]:
     at = datetime(2026, 10, 1, tzinfo=UTC)
     ad_set = msgspec.json.decode(

@@ -23,7 +23,8 @@ from spotify_ads_async.errors import (
     ServerError,
     SpotifyAdsError,
 )
-from spotify_ads_async.network.problems import explained_connection_error
+from spotify_ads_async.network.connections import proxy_on_the_way
+from spotify_ads_async.network.problems import explained_connection_error, without_frames
 from spotify_ads_async.types import Secret, decode_hook
 
 __all__ = ["ACCOUNTS_URL", "FINAL_CODES", "TokenAnswer", "header_safe", "token_request"]
@@ -88,11 +89,11 @@ async def _ask_once(
     except (aiohttp.ClientError, OSError, RuntimeError) as cause:
         # RuntimeError: the client was closed meanwhile.
         return ConnectionFailed(
-            f"the token endpoint cannot be reached ({explained_connection_error(cause, None)}): check the network and"
-            " try again"
+            "the token endpoint cannot be reached"
+            f" ({explained_connection_error(cause, proxy_on_the_way(http, url))}): check the network and try again"
         )
     except BaseException as cause:  # noqa: BLE001 (raised again)
-        raise cause.with_traceback(None) from None
+        raise without_frames(cause) from None
     return _outcome(status, body)
 
 

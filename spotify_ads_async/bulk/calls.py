@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import contextlib
+import json
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -15,6 +18,7 @@ from spotify_ads_async.bulk.plan.effects import Conflict
 from spotify_ads_async.bulk.plan.expressions import BadExpression, parse_condition, parse_setting
 from spotify_ads_async.bulk.plan.problems import BadChanges, HiddenRowsFound, LeftOut, Problem
 from spotify_ads_async.bulk.plan.tables import HiddenRows, Reading
+from spotify_ads_async.bulk.present import PAGE_SIZE
 from spotify_ads_async.bulk.records import (
     Decision,
     Header,
@@ -27,7 +31,16 @@ from spotify_ads_async.bulk.records import (
     UnusualRow,
     WrongPlan,
 )
-from spotify_ads_async.bulk.results import Difference, PlanTotals, differences, plan_totals, result, write_results
+from spotify_ads_async.bulk.results import (
+    Difference,
+    PlanTotals,
+    differences,
+    plan_totals,
+    preview,
+    result,
+    resumed_campaigns,
+    write_results,
+)
 from spotify_ads_async.bulk.run.options import Options, Progress
 from spotify_ads_async.bulk.run.runner import Run
 from spotify_ads_async.bulk.store.plan_file import PlanFile, is_plan, now_text
@@ -39,6 +52,8 @@ from spotify_ads_async.bulk.workbook.template import write_template
 from spotify_ads_async.bulk.workbook.undoing import plan_workbook_undo, remove
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.governor import Priority
+from spotify_ads_async.reports.planning import batched
+from spotify_ads_async.types import MicroAmount
 
 __all__ = [
     "CLEAR",
@@ -73,6 +88,7 @@ __all__ = [
     "WrongPlan",
     "apply",
     "apply_workbook",
+    "budgets_resumed",
     "differences",
     "is_plan",
     "is_workbook_plan",
@@ -80,6 +96,7 @@ __all__ = [
     "plan_selection",
     "plan_totals",
     "plan_undo",
+    "preview",
     "remove_new",
     "result",
     "resume",
@@ -91,7 +108,7 @@ __all__ = [
 async def plan_changes(
     ads: AdsClient,
     ad_account_id: str,
-    changes: Path,
+    changes: Path | Sequence[Mapping[str, object]],
     plan: Path,
     *,
     clear: str = CLEAR,
@@ -115,7 +132,8 @@ async def plan_changes(
         ads: the client.
         ad_account_id: the ad account that holds what is changed.
         changes: a workbook (.xlsx, .xls, .ods), a text with separators, or JSON Lines, told apart by content; the id
-            column of each table says whether it is about ad sets, campaigns or ads.
+            column of each table says whether it is about ad sets, campaigns or ads. Or the rows themselves, each with
+            what a line of JSON Lines has: ``{"ad_set_id": …, "budget.amount": 12.5}``.
         plan: the plan to make; there must be no such file yet.
         clear: the cell that empties a field; a blank keeps it.
         base: an earlier export: a field that somebody else changed since, and that the file changes too, is a conflict.
@@ -140,17 +158,45 @@ async def plan_changes(
     reading = Reading(
         clear=clear, encoding=encoding, sheets=tuple(sheets), ignore=tuple(ignore), hidden=hidden, zone=zone
     )
-    source = planner.Source(
-        path=changes,
-        name=name,
-        reading=reading,
-        base=base,
-        skip_bad_rows=skip_bad_rows,
-        present=present,
-        force=force,
-        left_out=LeftOut(leave_out),
-    )
-    await plan_file(_bulk(ads), source, _header(ads, ad_account_id, source.shown), plan)
+    with _as_file(changes) as file:
+        source = planner.Source(
+            path=file,
+            name=name or ("" if file == changes else "rows"),
+            reading=reading,
+            base=base,
+            skip_bad_rows=skip_bad_rows,
+            present=present,
+            force=force,
+            left_out=LeftOut(leave_out),
+        )
+        await plan_file(_bulk(ads), source, _header(ads, ad_account_id, source.shown), plan)
+
+
+async def budgets_resumed(ads: AdsClient, plan: Path) -> MicroAmount:
+    """The budgets, added up, of ad sets that deliver again because a plan resumes their campaigns.
+
+    Raises:
+        NotAPlan: it is no plan.
+        SpotifyAdsError: the ad sets cannot be read.
+    """
+    with PlanFile.open(plan) as file:
+        account, campaigns = _bulk(ads).ad_account(file.header.ad_account_id), resumed_campaigns(file)
+    parts = (list(ids) for ids in batched(campaigns, PAGE_SIZE))
+    sets = [one for ids in parts async for one in account.ad_sets.list(campaign_ids=ids)]
+    return sum(one.budget.micro_amount or 0 for one in sets if one.delivery == "ON" and one.budget)
+
+
+@contextlib.contextmanager
+def _as_file(changes: Path | Sequence[Mapping[str, object]]) -> Generator[Path]:
+    """Rows as the file that they could have been read from, for as long as planning takes."""
+    if isinstance(changes, Path):
+        yield changes
+        return
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "rows.jsonl"
+        # What is no number stays so, and is refused; as null it would empty the field.
+        file.write_text("".join(f"{json.dumps(msgspec.to_builtins(row))}\n" for row in changes), "utf-8")
+        yield file
 
 
 async def plan_selection(

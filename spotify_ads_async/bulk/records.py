@@ -91,6 +91,11 @@ class RowOutcome(enum.StrEnum):
     STAGED = "staged"
     """In a draft that was validated and is not published."""
 
+    @property
+    def as_planned(self) -> bool:
+        """Whether there is nothing that somebody must look at."""
+        return self in {RowOutcome.DONE, RowOutcome.STAGED, RowOutcome.UNCHANGED}
+
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan is about. It applies to one ad account at one address and nowhere else."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,15 +14,26 @@ import msgspec
 from spotify_ads_async.bulk.plan.cells import CLEAR, CsvRows, to_cell
 from spotify_ads_async.bulk.plan.columns import Cell, Column
 from spotify_ads_async.bulk.plan.effects import Conflict, shown
-from spotify_ads_async.bulk.plan.money import most_spent
+from spotify_ads_async.bulk.plan.money import amounts_in_units, in_units, most_spent
 from spotify_ads_async.bulk.plan.state import same
 from spotify_ads_async.bulk.records import Decision, Header, PlannedChange, PlannedRow, RowOutcome
 from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.bulk.workbook.template import cell_of, sheet_column
 from spotify_ads_async.core.files import whole_file
+from spotify_ads_async.money import format_micros
 from spotify_ads_async.spreadsheets.writing import Emphasis, SheetColumn, WorkbookWriter
 
-__all__ = ["RESULT_COLUMNS", "Difference", "PlanTotals", "differences", "plan_totals", "result", "write_results"]
+__all__ = [
+    "RESULT_COLUMNS",
+    "Difference",
+    "PlanTotals",
+    "differences",
+    "plan_totals",
+    "preview",
+    "result",
+    "resumed_campaigns",
+    "write_results",
+]
 
 RESULT_COLUMNS = (
     "name",
@@ -40,7 +52,8 @@ RESULT_COLUMNS = (
 )
 _ARCHIVED = "ARCHIVED"
 _MONEY = "micro_amount"
-_FLIGHT = frozenset({"budget", "start_time", "end_time"})
+_TIMES = frozenset({"start_time", "end_time"})
+_FLIGHT = _TIMES | {"budget"}
 _SWITCHES = frozenset({"delivery", "status"})
 _SPENT = _FLIGHT | _SWITCHES
 
@@ -201,6 +214,18 @@ def _differences(row: PlannedChange, name: str, before: Any, after: Any) -> Iter
             )
 
 
+def preview(row: PlannedRow) -> list[dict[str, Any]]:
+    """A planned row as people read it: a line for each field that changes, with amounts in units, or why none does."""
+    about = {"name": row.name, "id": row.entity_id} | ({"unusual": row.unusual} if row.unusual else {})
+    if row.decision in {Decision.REFUSED, Decision.CONFLICT}:
+        return [{**about, row.decision.value: row.reason}]
+    return [
+        {**about, "field": in_units(one.field)}
+        | {when: amounts_in_units(getattr(one, when), one.field) for when in ("before", "after")}
+        for one in differences(row)
+    ]
+
+
 class PlanTotals(msgspec.Struct, kw_only=True):
     """What a plan comes to.
 
@@ -217,7 +242,7 @@ class PlanTotals(msgspec.Struct, kw_only=True):
         budget_before: micros over the rows that change a budget, by the budget's type.
         budget_after: the same afterwards.
         budget_growth: micros by which rows let budgets grow, whatever others shrink. A budget that becomes one of
-            another type, or begins to be spent, counts whole.
+            another type, begins to be spent, or has its flight prolonged so that more is spent, counts whole.
         most_before: micros that the ad sets whose budgets or flights change may spend at most until their flights end.
         most_after: the same afterwards.
         unbounded_before: how many of them nothing bounds, since they have a budget a day and no end.
@@ -270,11 +295,19 @@ class PlanTotals(msgspec.Struct, kw_only=True):
             self.fields[field] += 1
         if not _SWITCHES.isdisjoint(row.after):
             off_before, off_after = (_is_off(values) for values in (row.before, row.after))
-            self.paused += off_after and not off_before
+            archived = _ARCHIVED in {row.after.get("status"), row.after.get("delivery")}
+            self.archived += archived
+            self.paused += off_after and not off_before and not archived
             self.resumed += off_before and not off_after
-            self.archived += row.after.get("status") == _ARCHIVED
         if not _SPENT.isdisjoint(row.after):
             self._add_budget(row)
+
+    def in_words(self, currency: str) -> str:
+        """What somebody agrees to: ``change 12 rows, 1 unusual, budgets grow by 330.00 USD``."""
+        parts = {"start delivering": self.resumed, "archived for good": self.archived, "unusual": self.unusual}
+        said = [f"change {self.planned} rows", *(f"{count} {part}" for part, count in parts.items() if count)]
+        grow = [f"budgets grow by {format_micros(self.budget_growth)} {currency}"] if self.budget_growth else []
+        return ", ".join([*said, *grow])
 
     def _add_budget(self, row: PlannedChange) -> None:
         """Count the budget of an ad set, and what it may spend until its flight ends."""
@@ -285,9 +318,9 @@ class PlanTotals(msgspec.Struct, kw_only=True):
             for budgets, kind, amount in ((self.budget_before, old_type, old), (self.budget_after, new_type, new)):
                 if amount is not None:
                     budgets[str(kind)] += amount
-        starts = _is_off(state) and not _is_off(changed)
-        counted = old or 0 if old_type == new_type and not starts else 0
-        self.budget_growth += max(0, (new or 0) - counted)
+        anew = _is_off(state) and not _is_off(changed)
+        anew = anew or (not _TIMES.isdisjoint(row.after) and _is_prolonged(state, changed, self.now))
+        self.budget_growth += max(0, (new or 0) - (old or 0 if old_type == new_type and not anew else 0))
         if _FLIGHT.isdisjoint(row.after):
             return
         before = most_spent(state, self.now)
@@ -296,6 +329,13 @@ class PlanTotals(msgspec.Struct, kw_only=True):
         self.most_after += after or 0
         self.unbounded_before += before is None
         self.unbounded_after += after is None
+
+
+def _is_prolonged(before: Mapping[str, Any], after: Mapping[str, Any], now: datetime) -> bool:
+    """Whether more of the same budget is spent until the flight's end; nothing bounds what has no end."""
+    most = [most_spent({**flight, "budget": after.get("budget")}, now) for flight in (before, after)]
+    old, new = (math.inf if one is None else one for one in most)
+    return new > old
 
 
 def _budget(values: Mapping[str, Any]) -> tuple[object, int | None]:
@@ -308,7 +348,15 @@ def _budget(values: Mapping[str, Any]) -> tuple[object, int | None]:
 
 
 def _is_off(values: Mapping[str, object]) -> bool:
-    return values.get("delivery") == "OFF" or values.get("status") == "PAUSED"
+    return values.get("delivery") in {"OFF", _ARCHIVED} or values.get("status") in {"PAUSED", _ARCHIVED}
+
+
+def resumed_campaigns(plan: PlanFile) -> list[str]:
+    """The IDs of the campaigns that a plan lets deliver again, with the ad sets in them."""
+    if plan.header.kind.plural != "campaigns":
+        return []
+    planned = (row for row in plan.changes() if row.decision is Decision.PLANNED and "status" in row.after)
+    return [row.entity_id for row in planned if _is_off(row.before) and not _is_off(row.after)]
 
 
 def plan_totals(plan: PlanFile) -> PlanTotals:

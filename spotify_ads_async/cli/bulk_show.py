@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from spotify_ads_async import bulk
+from spotify_ads_async.bulk.plan.money import in_units
 from spotify_ads_async.cli.output import Output
 from spotify_ads_async.cli.run import say
 from spotify_ads_async.money import format_micros
@@ -45,8 +46,7 @@ def difference_row(difference: bulk.Difference, output: Output, currency: str) -
     field, before, after = difference.field, difference.before, difference.after
     if output is Output.TABLE:
         before, after = _shown(field, before, currency), _shown(field, after, currency)
-        if field == "budget.micro_amount":
-            field = "budget.amount"  # what a table shows of it, and what sheets and --set call it
+        field = in_units(field)  # what a table shows of it, and what sheets and --set call it
     return {
         "name": difference.name,
         "field": field,
@@ -67,18 +67,21 @@ def _shown(field: str, value: object, currency: str) -> object:
 
 def say_totals(totals: bulk.PlanTotals, header: bulk.Header) -> None:
     """What a plan comes to."""
-    few = {"in conflict": totals.conflicts, "unusual": totals.unusual}
+    few = {
+        "unchanged": totals.unchanged,
+        "refused": totals.refused,
+        "in conflict": totals.conflicts,
+        "unusual": totals.unusual,
+    }
     change = "changes" if totals.planned == 1 else "change"
     parts = (
         counted(totals.rows, "row"),
         f"{counted(totals.planned, header.kind.name)} {change} with {counted(totals.requests, 'request')}",
-        f"{totals.unchanged} {'is' if totals.unchanged == 1 else 'are'} as wanted",
-        f"{totals.refused} refused",
-        *(f"{count} {word}" for word, count in few.items() if count),
+        *(f"{count} {word}" for word, count in few.items() if count or word == "refused"),
     )
     say(f"{header.source}: {' · '.join(parts)}")
     if totals.fields:
-        say("changed: " + ", ".join(f"{field} {count}" for field, count in totals.fields.most_common()))
+        say("changed: " + ", ".join(f"{in_units(field)} {count}" for field, count in totals.fields.most_common()))
     for kind in sorted(totals.budget_before.keys() | totals.budget_after.keys()):
         before, after = totals.budget_before[kind], totals.budget_after[kind]
         say(f"{kind.lower()} budgets: {_change(before, after, header.currency)}")

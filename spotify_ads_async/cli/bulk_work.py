@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -33,6 +33,8 @@ from spotify_ads_async.cli.signals import on_interrupt
 from spotify_ads_async.cli.workbooks import Working
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.errors import ConfigurationError
+from spotify_ads_async.money import format_micros
+from spotify_ads_cli.consoles import go_on_unread
 
 __all__ = [
     "FileReading",
@@ -49,7 +51,6 @@ __all__ = [
 
 _SHOWN = 20
 _AT_ONCE = 1000
-_GOOD = frozenset({bulk.RowOutcome.DONE, bulk.RowOutcome.STAGED, bulk.RowOutcome.UNCHANGED})
 
 
 class FileReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,8 +68,9 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
     """How a plan is to be made."""
 
     ad_account: str
-    changes: Path | None = None
+    changes: Path | Sequence[Mapping[str, str]] | None = None
     name: str = ""
+    stem: str = ""
     where: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     entity: bulk.Entity = bulk.ENTITIES["ad sets"]
@@ -85,13 +87,8 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
         """Where the plan goes: never over an earlier one, which may still be undone."""
         if self.to is not None:
             return self.to
-        stem = (
-            "standard-input"
-            if str(self.changes) == "-"
-            else self.changes.stem
-            if self.changes
-            else self.entity.plural.replace(" ", "_")
-        )
+        read = self.changes.stem if isinstance(self.changes, Path) else self.entity.plural.replace(" ", "_")
+        stem = self.stem or ("standard-input" if read == "-" else read)
         return unused(Path(f"{stem}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.plan"))
 
 
@@ -122,7 +119,11 @@ async def _make_plan(client: AdsClient, planning: Planning) -> Path:
 
 
 async def _plan_file(
-    client: AdsClient, planning: Planning, changes: Path, target: Path, hidden: bulk.HiddenRows | None
+    client: AdsClient,
+    planning: Planning,
+    changes: Path | Sequence[Mapping[str, str]],
+    target: Path,
+    hidden: bulk.HiddenRows | None,
 ) -> None:
     reading = planning.reading
     with doing(f"planning {planning.name or changes}: reading it and what is there"):
@@ -154,7 +155,8 @@ async def plan(planning: Planning, output: Output) -> int:
         say(f"the plan is {target}; spotify-ads bulk apply {target} carries it out")
         return DONE
     totals = await anyio.to_thread.run_sync(_show_plan, target, output, None)
-    say(f"the plan is {target}; spotify-ads bulk apply {target} carries it out")
+    carries_out = f"spotify-ads bulk apply {target} carries it out" if totals.fields else "nothing would change"
+    say(f"the plan is {target}; {carries_out}")
     return REFUSED if totals.refused or totals.conflicts else DONE
 
 
@@ -264,23 +266,30 @@ async def apply_plan(path: Path, working: Working) -> int:
 
 
 async def _carry_out_when_wanted(client: AdsClient, path: Path, working: Working) -> int:
+    go_on_unread()
     if bulk.is_workbook_plan(path):
         return await workbooks.carry_out_when_wanted(client, path, working, _show_plan)
     totals = await anyio.to_thread.run_sync(_show_plan, path, Output.TABLE, _SHOWN)
+    if resumed := await bulk.budgets_resumed(client, path):
+        say(f"the ad sets that deliver again with their campaigns have budgets of {format_micros(resumed)}")
     if working.dry_run:
         say(f"a dry run: nothing was changed; the plan is {path}")
         return REFUSED if totals.refused or totals.conflicts else DONE
     requests = totals.requests + (totals.requests_held_back if working.options.takes_up_conflicts else 0)
     if not requests:
         return await _carry_out(client, bulk.apply(client, path, working.options), path, working)
-    if not await agreed(f"make {counted(requests, 'request')}?", yes=working.yes):
-        say(f"nothing was changed; the plan is {path}")
-        return DONE
-    options = await _with_unusual(path, working.options)
+    with bulk.PlanFile.open(path) as plan:
+        header = plan.header
+    changing = totals.planned + (totals.conflicts if working.options.takes_up_conflicts else 0)
+    agrees = await agreed(f"change {counted(changing, header.kind.name)}?", yes=working.yes)
+    options = await _with_unusual(path, working.options) if agrees else None
     if options is None:
         say(f"nothing was changed; the plan is {path}")
         return DONE
-    return await _carry_out(client, bulk.apply(client, path, options), path, working)
+    code = await _carry_out(client, bulk.apply(client, path, options), path, working)
+    if not header.undo_of and code == DONE and totals.archived < changing:
+        say(f"spotify-ads bulk undo {path} takes it back")
+    return code
 
 
 async def _with_unusual(path: Path, options: bulk.Options) -> bulk.Options | None:
@@ -295,7 +304,7 @@ async def _with_unusual(path: Path, options: bulk.Options) -> bulk.Options | Non
         return options
     rows = "1 row has an unusual amount" if unusual == 1 else f"{unusual} rows have unusual amounts"
     if not await agreed(
-        f"{rows} of money (spotify-ads bulk show {path} lists them): is that meant?",
+        f"{rows} of money (--allow-unusual takes them): is that meant?",
         yes=False,
         option="--allow-unusual",
     ):
@@ -347,7 +356,7 @@ async def _carry_out(client: AdsClient, run: bulk.Run, path: Path, working: Work
     async with on_interrupt(lambda: run.stop("interrupted")), run:
         with running(run.header.kind.plural, run, client):
             async for row in run:
-                if row.outcome not in _GOOD and failures < _SHOWN:
+                if not row.outcome.as_planned and failures < _SHOWN:
                     failures += 1
                     say(f"{row.outcome}: {row_name(row, run.header)}: {row.reason}")
     return await anyio.to_thread.run_sync(_conclude, run.progress.stopped, path, working)

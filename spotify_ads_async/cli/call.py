@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Annotated, Any, cast
 
 import msgspec
@@ -18,6 +19,7 @@ from spotify_ads_async.cli.options import AdAccount, AllAccounts, Fields, Limit,
 from spotify_ads_async.cli.output import Output, show
 from spotify_ads_async.cli.reading import revealed, rows_of, selection, write_rows, write_some
 from spotify_ads_async.cli.run import DONE, run, say, usage_error
+from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.operation import ListOperation, Operation
 from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.undocumented import EVERY_OPERATION
@@ -34,15 +36,18 @@ def _completed(incomplete: str) -> list[tuple[str, str]]:
     return [(name, one.summary) for name, one in EVERY_OPERATION.items() if name.startswith(incomplete)]
 
 
+_OperationId = Annotated[
+    str,
+    typer.Argument(
+        metavar="OPERATION_ID",
+        help="Such as getAdSetById; see docs/reference/operations.md.",
+        autocompletion=_completed,
+    ),
+]
+
+
 def call(
-    operation_id: Annotated[
-        str,
-        typer.Argument(
-            metavar="OPERATION_ID",
-            help="Such as getAdSetById; see docs/reference/operations.md.",
-            autocompletion=_completed,
-        ),
-    ],
+    operation_id: _OperationId,
     *,
     path: Annotated[list[str] | None, typer.Option("--path", metavar="NAME=VALUE", help="A part of the path.")] = None,
     query: Annotated[
@@ -90,13 +95,26 @@ def call(
             say("nothing was changed")
             return
         async with connected() as client:
-            answer = await client.call(
-                operation, path=parts, query=parameters, body=content, idempotency_key=idempotency_key
-            )
+            with _option_named():
+                answer = await client.call(
+                    operation, path=parts, query=parameters, body=content, idempotency_key=idempotency_key
+                )
         if answer is not None:
             show(msgspec.to_builtins(answer, enc_hook=revealed))
 
     run(command)
+
+
+@contextlib.contextmanager
+def _option_named() -> Generator[None]:
+    """Add the option that gives it to what a request lacks or has wrong."""
+    try:
+        yield
+    except InvalidRequest as problem:
+        place, _, name = problem.path.partition(".")
+        if place in {"path", "query"}:
+            problem.add_note(f"give it by --{place} {name}=…")
+        raise
 
 
 def _require_whole(

@@ -37,7 +37,7 @@ def show_(*, output: OutputForm = Output.TABLE) -> None:
 
     async def command() -> int:
         names = {variable: name for name, variable in SETTINGS.items()} | {"SPOTIFY_ADS_PROFILE": "profile"}
-        with Rows(output, _COLUMNS) as rows:
+        with Rows(output, _COLUMNS, wide=True) as rows:
             for one in settings_in_force():
                 row = {
                     "setting": names.get(one.variable, ""),

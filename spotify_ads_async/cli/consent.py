@@ -38,7 +38,7 @@ async def agreed(question: str, *, yes: bool, option: str = "--yes") -> bool:
     """Whether something may be done that changes something.
 
     Args:
-        question: what would be done, as a question: ``make 12 requests?``.
+        question: what would be done, as a question: ``change 12 ad sets?``.
         yes: whether the command line said so already; nothing is asked then.
         option: the option that says so.
 

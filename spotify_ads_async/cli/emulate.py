@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -23,17 +24,26 @@ from spotify_ads_async.network.addresses import is_loopback
 __all__ = ["emulate"]
 
 
+_AllowedHosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME", help="Answer to this name too. Addresses and names without a dot need none. Again for more."
+    ),
+]
+_Data = Annotated[
+    Path | None, typer.Option(help="A JSON file to begin with, instead of made-up data.", exists=True, dir_okay=False)
+]
+_Database = Annotated[
+    Path | None, typer.Option(help="A SQLite file that keeps the data from run to run.", dir_okay=False)
+]
+
+
 def emulate(
     *,
     host: Annotated[
         str, typer.Option(help="The address to listen on; 0.0.0.0 in a container opens it to the container's network.")
     ] = "127.0.0.1",
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Answer to this name too. Addresses and names without a dot need none. Again for more."
-        ),
-    ] = None,
+    allow_host: _AllowedHosts = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8090,
     ad_sets: Annotated[int, typer.Option(min=0, help="How many ad sets there are to begin with.")] = 2000,
     limits: Annotated[str, typer.Option(help="published, cautious, off, or NAME=REQUESTS/SECONDS,…")] = "published",
@@ -55,13 +65,8 @@ def emulate(
     patch: Annotated[
         PatchMode, typer.Option(help="What a change makes of objects inside an entity.")
     ] = PatchMode.MERGE,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="A JSON file to begin with, instead of made-up data.", exists=True, dir_okay=False),
-    ] = None,
-    database: Annotated[
-        Path | None, typer.Option(help="A SQLite file that keeps the data from run to run.", dir_okay=False)
-    ] = None,
+    data: _Data = None,
+    database: _Database = None,
 ) -> None:
     """Serve an Ads API on loopback until interrupted; the first line printed is its base URL."""
     try:
@@ -89,7 +94,8 @@ def emulate(
             asyncio.run(_serve(server, host))
     except OSError as error:
         free = "; --port 0 takes a free one" if error.errno == errno.EADDRINUSE else ""
-        typer.echo(f"cannot listen on {host}:{port}: {error.strerror or error}{free}", err=True)
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
+        typer.echo(f"cannot listen on {host}:{port}: {reason}{free}", err=True)
         raise typer.Exit(2) from None
 
 

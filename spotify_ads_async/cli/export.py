@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -45,6 +45,8 @@ Kind: TypeAlias = Literal["ad-sets", "campaigns", "ads", "tree"]
 
 Form: TypeAlias = Literal["csv", "jsonl", "xlsx"]
 """The form of an export."""
+_FORMS: Mapping[str, Form] = {"": "csv", ".csv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".xlsx": "xlsx"}
+"""By what a file's name ends with."""
 
 
 def export(
@@ -108,7 +110,10 @@ def export(
 def _form_of(to: Path | None) -> Form:
     """The form that a file's name says."""
     suffix = "" if to is None else to.suffix.lower()
-    return "jsonl" if suffix == ".jsonl" else "xlsx" if suffix == ".xlsx" else "csv"
+    form = _FORMS.get(suffix)
+    if form is None:
+        usage_error(f"--to {to}: name a .csv, .jsonl or .xlsx file, or say with --output what {suffix} shall hold")
+    return form
 
 
 class _Asked(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,6 +31,15 @@ audiences = command_group("List, read, create, change and delete audiences.")
 
 One = Annotated[str, typer.Argument(metavar="ID", autocompletion=complete_id)]
 Name = Annotated[str | None, typer.Option("--name", help="The new name.")]
+FormOfAnAudience = Annotated[
+    Output | None,
+    typer.Option(
+        "--output",
+        "-o",
+        envvar="SPOTIFY_ADS_OUTPUT",
+        help="The form of results; a table of a list by default, else JSON.",
+    ),
+]
 
 
 add_reading(assets, "assets")
@@ -101,15 +110,7 @@ def create_audience(
         float | None, typer.Option(help=f"Seconds to wait until a list is processed; {_WAIT:.0f} by default.", min=0.0)
     ] = None,
     ad_account: AdAccount = None,
-    output: Annotated[
-        Output | None,
-        typer.Option(
-            "--output",
-            "-o",
-            envvar="SPOTIFY_ADS_OUTPUT",
-            help="The form of results; a table of a list by default, else JSON.",
-        ),
-    ] = None,
+    output: FormOfAnAudience = None,
 ) -> None:
     """Make an audience from a customer list, as `upload --audience` does, or any other kind from a body."""
     if (file is None) == (body is None):

@@ -34,7 +34,7 @@ def mcp(
 ) -> None:
     """Give an agent tools for the Ads API (Model Context Protocol)."""
     try:
-        from spotify_ads_async.mcp import Caps, Writer, ads_server  # noqa: PLC0415 - an extra
+        from spotify_ads_async.mcp import Writer, ads_server  # noqa: PLC0415 - an extra
     except ImportError as missing:
         usage_error(f"the MCP server needs {missing.name}: pip install 'spotify-ads-async[cli,mcp]'")
     try:
@@ -47,7 +47,8 @@ def mcp(
             writer: Writer | None = None
             if allow_writes:
                 folder = platformdirs.user_state_path("spotify-ads") / "mcp"
-                writer = await stack.enter_async_context(Writer(ads, folder, Caps(rows=most_rows, money=money)))
+
+                writer = await stack.enter_async_context(Writer(ads, folder, most_rows=most_rows, most_money=money))
             server = ads_server(ads, writer)
             if http:
                 _require_free(port)

@@ -96,6 +96,11 @@ class Rows:
         }
         self._writer = writers[output](self._stream, columns)
 
+    @property
+    def is_table(self) -> bool:
+        """Whether people read the rows."""
+        return isinstance(self._writer, _Table)
+
     def write(self, row: Mapping[str, Any]) -> None:
         """Write one row, of JSON values."""
         self.write_all((row,))

@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Iterable,
-    Mapping,
-    Sequence,
-)
+import sys
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -27,6 +18,7 @@ from spotify_ads_async.cli.recent import MOST
 from spotify_ads_async.cli.run import DONE, FAILED, in_words, say, usage_error
 from spotify_ads_async.client import AdAccount, AdsClient
 from spotify_ads_async.errors import NotFound
+from spotify_ads_async.pagination.some import closing
 from spotify_ads_async.types import Secret
 
 __all__ = [
@@ -43,6 +35,8 @@ __all__ = [
 
 ACCOUNT_COLUMN = "ad_account_id"
 """The column of rows of several ad accounts."""
+_COUNTED_FROM = 25
+"""Rows that fill a screen, so that the head is out of sight, and people lose count."""
 _KINDS: Mapping[Kind, ColumnKind] = {
     Kind.INTEGER: ColumnKind.WHOLE,
     Kind.MONEY: ColumnKind.WHOLE,
@@ -179,8 +173,8 @@ async def write_some(
 ) -> None:
     """Write the rows of one list; ``limit`` at most."""
     with rows:
-        async with _closing(items) as closing:
-            await _write((("", item) async for item in closing), rows, limit, row_of)
+        async with closing(items) as each:
+            await _write((("", item) async for item in each), rows, limit, row_of)
 
 
 async def _write(
@@ -189,28 +183,22 @@ async def _write(
     limit: int | None,
     row_of: Callable[[Any], Mapping[str, Any] | None],
 ) -> None:
-    left = limit
+    written = seen = 0
     with counting("read") as read:
         async for ad_account_id, item in found:
             read()
+            seen += 1
             row = row_of(item)
             if row is None:
                 continue
             rows.write({**row, ACCOUNT_COLUMN: ad_account_id} if ad_account_id else row)
-            left = None if left is None else left - 1
-            if left == 0:
+            written += 1
+            if written == limit:
                 return
-
-
-@contextlib.asynccontextmanager
-async def _closing(items: AsyncIterable[Any]) -> AsyncGenerator[AsyncIterator[Any]]:
-    """What ends reading ahead when the block is left."""
-    iterator: Any = aiter(items)
-    try:
-        yield iterator
-    finally:
-        if hasattr(iterator, "aclose"):
-            await iterator.aclose()
+    if rows.is_table and not written:
+        say(f"nothing of {seen:,} fits" if seen else "there is nothing")
+    elif rows.is_table and written > _COUNTED_FROM and sys.stdout.isatty():
+        say(f"{written:,} rows")
 
 
 async def write_each(ids: Iterable[str], read: Callable[[str], Awaitable[Any]], rows: Rows) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 import typer
@@ -34,12 +35,17 @@ _CHARTED = ("SPEND", "IMPRESSIONS", "COMPLETES")
 _COUNTED = ("SPEND", "IMPRESSIONS", "CLICKS", "REACH")
 
 
-Form: TypeAlias = Literal["table", "json", "jsonl", "csv", "parquet", "svg"]
-"""The form of a report: one of a list, or a picture."""
+_Form = Annotated[
+    Literal["table", "json", "jsonl", "csv", "parquet", "svg"],
+    typer.Option("--output", "-o", envvar="SPOTIFY_ADS_OUTPUT", help="The form of results; svg is a chart."),
+]
+"""One of the forms of a list, or a picture."""
 
 
-OnFailedMetric: TypeAlias = Literal["raise", "drop"]
-"""What happens where the server fails to report a metric."""
+_OnFailedMetric = Annotated[
+    Literal["raise", "drop"],
+    typer.Option(help="What to do where the server fails with a metric, as with revenue by the hour."),
+]
 
 
 def _day(text: str) -> datetime:
@@ -59,58 +65,58 @@ Until = Annotated[
     datetime | None, typer.Option("--to", parser=_day, metavar="DATE", help="The last day, included; today by default.")
 ]
 
+_File = Annotated[Path | None, typer.Argument(metavar="FILE.svg", help="Where --chart draws to, instead of here.")]
+_Ids = Annotated[
+    list[str] | None,
+    typer.Option("--id", metavar="ID", help="Only these; repeat for more, any number.", autocompletion=complete_id),
+]
+_Metrics = Annotated[
+    str | None,
+    typer.Option(metavar="A,B", help="Metrics, such as spend,impressions,ctr.", autocompletion=complete_metrics),
+]
+_Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CONDITION",
+        help="Such as name~autumn, spend>=100 or clicks>0; all must hold.",
+        autocompletion=complete_report_condition,
+    ),
+]
+_Fields = Annotated[
+    str | None,
+    typer.Option(
+        "--fields",
+        metavar="A,B",
+        help="Columns of a table or CSV, such as name,start_time,spend.",
+        autocompletion=complete_report_column,
+    ),
+]
+_Width = Annotated[
+    int | None,
+    typer.Option(min=_NARROWEST, metavar="COLUMNS", help="How wide --chart draws; by default as the terminal is."),
+]
+
 
 def report(
     of: Annotated[Of, typer.Argument(help="What rows are about.")] = "campaigns",
-    chart_file: Annotated[
-        Path | None, typer.Argument(metavar="FILE.svg", help="Where --chart draws to, instead of here.")
-    ] = None,
+    chart_file: _File = None,
     *,
     chart: Annotated[bool, typer.Option("--chart", help="Draw spend, impressions and completion over time.")] = False,
     by: Annotated[By, typer.Option(help="A row per day, per hour (two weeks at most), or one in all.")] = "day",
     since: Since = None,
     until: Until = None,
-    ids: Annotated[
-        list[str] | None,
-        typer.Option("--id", metavar="ID", help="Only these; repeat for more, any number.", autocompletion=complete_id),
-    ] = None,
-    metrics: Annotated[
-        str | None,
-        typer.Option(metavar="A,B", help="Metrics, such as spend,impressions,ctr.", autocompletion=complete_metrics),
-    ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CONDITION",
-            help="Such as name~autumn, spend>=100 or clicks>0; all must hold.",
-            autocompletion=complete_report_condition,
-        ),
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            "--fields",
-            metavar="A,B",
-            help="Columns of a table or CSV, such as name,start_time,spend.",
-            autocompletion=complete_report_column,
-        ),
-    ] = None,
-    on_failed_metric: Annotated[
-        OnFailedMetric,
-        typer.Option(help="What to do where the server fails with a metric, as with revenue by the hour."),
-    ] = "raise",
+    ids: _Ids = None,
+    metrics: _Metrics = None,
+    where: _Where = None,
+    columns: _Fields = None,
+    on_failed_metric: _OnFailedMetric = "raise",
     zone: Zone = None,
     limit: Limit = None,
     wide: Wide = False,
     ad_account: AdAccounts = None,
     all_accounts: AllAccounts = False,
-    width: Annotated[
-        int | None,
-        typer.Option(min=_NARROWEST, metavar="COLUMNS", help="How wide --chart draws; by default as the terminal is."),
-    ] = None,
-    output: Annotated[
-        Form, typer.Option("--output", "-o", envvar="SPOTIFY_ADS_OUTPUT", help="The form of results; svg is a chart.")
-    ] = "table",
+    width: _Width = None,
+    output: _Form = "table",
 ) -> None:
     """Report metrics of any range and any number of entities. Spend is in currency units.
 
@@ -120,10 +126,8 @@ def report(
     chart = chart or as_svg
     if chart_file is not None and (not chart or chart_file.suffix.lower() != ".svg"):
         usage_error(f"{chart_file}: a chart goes to a file by --chart FILE.svg")
-    if chart and by == "lifetime":
-        usage_error("--chart needs days or hours: leave out --by lifetime")
-    if chart and (limit is not None or columns):
-        usage_error(f"{'--fields' if columns else '--limit'} is for rows: a chart is of all of them")
+    if chart:
+        _require_drawn(by, output, "--fields" if columns else "" if limit is None else "--limit")
     conditions, chosen = conditions_on(REPORTED, where), _columns(columns)
     shown = [name for name in chosen if name in METRICS]
     asked = metrics.split(",") if metrics is not None else shown or (_CHARTED if chart else _COUNTED)
@@ -176,6 +180,16 @@ def _columns(given: str | None) -> list[str]:
             hint = suggestion(name, known) or f"; there are {', '.join(known)}"
             usage_error(f"--fields {name}: there is no such field{hint}")
     return [column.writes if (column := known[name]) else name for name in names]
+
+
+def _require_drawn(by: By, output: str, for_rows: str) -> None:
+    """Refuse with a chart what only rows have."""
+    if output not in {"table", "svg", os.environ.get("SPOTIFY_ADS_OUTPUT")}:
+        usage_error(f"--chart draws, and {output} is for rows: one of them, or --output svg")
+    if by == "lifetime":
+        usage_error("--chart needs days or hours: leave out --by lifetime")
+    if for_rows:
+        usage_error(f"{for_rows} is for rows: a chart is of all of them")
 
 
 def _require_chartable(of: Of, fields: Sequence[ReportFieldType], ids: Sequence[str] | None) -> None:

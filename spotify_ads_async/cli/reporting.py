@@ -35,7 +35,7 @@ from spotify_ads_async.operation import ListOperation
 from spotify_ads_async.reports import AggregateReportCall, AtLeast, Hidden, ReportRow
 from spotify_ads_async.reports.chart import svg, text
 from spotify_ads_async.reports.rows import EXACTLY, Kind, adds_up, kind_of
-from spotify_ads_async.reports.series import periods, series, title
+from spotify_ads_async.reports.series import over_time, title
 from spotify_ads_async.types import UNSET, time_text
 
 __all__ = ["HIDDEN", "METRICS", "REPORTED", "By", "Of", "Request", "Told", "draw", "write"]
@@ -296,8 +296,8 @@ async def draw(told: Told, file: Path | None, width: int | None, *, as_svg: bool
         with doing("reading the report"):
             account = await client.ad_account(ad_account).get()
             rows = [row async for row in told.call(client.ad_account(ad_account)) if told.takes(row)]
-    times = periods(rows, request.span, timedelta(hours=1) if request.by == "hour" else timedelta(days=1))
-    every = list(series(rows, request.fields, times))
+    step = timedelta(hours=1) if request.by == "hour" else timedelta(days=1)
+    times, every = over_time(rows, request.fields, request.span, step)
     money = f", money in {account.currency_code}" if account.currency_code else ""
     head = f"{request.of} of {account.name or ad_account}{money}"
     columns = width or console().width

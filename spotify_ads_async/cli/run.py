@@ -41,11 +41,12 @@ _OPTIONS: Mapping[str, str] = {
     "skip_invalid=True": "--skip-invalid",
     "timeout=…": "--wait SECONDS",
     "store='sqlite:///path'": "SPOTIFY_ADS_STORE=sqlite:///path",
+    "must be a UUID, as in": "must be an ID, such as",
 }
-"""What the package calls an argument, and the command line an option."""
+"""What the package calls an argument, and the command line an option; and words of programmers."""
 _OBJECTS_BETWEEN_LOOKS = 50_000
 """Objects that may be made before Python looks for garbage in circles: some megabytes."""
-_OF_PYTHON = re.compile("|".join(map(re.escape, _OPTIONS)))
+_OF_PYTHON = re.compile("|".join([r"\b(?:path|query|body)\.(?=[a-z])", *map(re.escape, _OPTIONS)]))
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _USAGE_ERRORS = (ConfigurationError, SpreadsheetError, OSError)
 
@@ -105,7 +106,8 @@ def _ended_by(error: BaseException) -> int:
         return USAGE
     if isinstance(error, InvalidRequest | OutcomeUnknown | bulk.BadChanges | bulk.PlanInUse | bulk.WrongPlan):
         if isinstance(error, bulk.BadChanges):
-            say(str(error))
+            in_rows = any(not one.fatal for one in error.problems)
+            say(str(error), *(["nothing was changed: mend that, and try again"] if in_rows else []))
         else:
             _tell("in doubt" if isinstance(error, OutcomeUnknown) else "refused", error)
         return REFUSED
@@ -121,7 +123,7 @@ def in_words(error: BaseException) -> str:
     Without the system's numbers, an operation's ID and arguments of Python.
     """
     if isinstance(error, SpotifyAdsError):
-        return _OF_PYTHON.sub(lambda found: _OPTIONS[found[0]], _done_in_words(error))
+        return _OF_PYTHON.sub(lambda found: _OPTIONS.get(found[0], ""), _done_in_words(error))
     if not isinstance(error, OSError) or not error.strerror:
         return str(error)
     if error.filename is None and error.errno in _NO_ROOM:

@@ -12,7 +12,7 @@ from spotify_ads_async.pagination import ListCall
 
 __all__ = ["whole_ids"]
 
-_TOO_SHORT = re.compile(r"[0-9a-f]{1,3}", re.IGNORECASE)
+_WHOLE = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _SHORTENED = re.compile(r"[0-9a-f]{4,8}(?:-[0-9a-f-]{0,26})?", re.IGNORECASE)
 _SHOWN = 5
 
@@ -23,14 +23,17 @@ async def whole_ids(client: AdsClient, plural: str, ad_account: str, given: Sequ
     Only where one is shortened, the account's list is walked.
 
     Raises:
-        typer.BadParameter: a shortened ID is too short, or fits nothing, or several things.
+        typer.BadParameter: it is no ID, or a shortened one that is too short, or fits nothing, or several things.
     """
     shortened = {one: one.rstrip("…").lower() for one in given if _SHORTENED.fullmatch(one.rstrip("…"))}
-    if short := [one for one in given if _TOO_SHORT.fullmatch(one.rstrip("…"))]:
-        usage_error(f"{short[0]} is too little of an ID: write 4 characters or more")
+    kind = KINDS[plural]
+    if wrong := [one for one in given if one not in shortened and not _WHOLE.fullmatch(one)]:
+        usage_error(
+            f"{wrong[0]!r} is no ID: write a whole one, or 4 characters or more of its beginning; spotify-ads"
+            f" {plural.replace(' ', '-')} list --where 'name~{' '.join(given)}' finds one by its name"
+        )
     if not shortened:
         return list(given)
-    kind = KINDS[plural]
     fitting: dict[str, list[str]] = {one: [] for one in shortened}
     listed: ListCall[object] = ListCall(client, kind.list, path={"ad_account_id": ad_account}, query={})
     async for item in listed:

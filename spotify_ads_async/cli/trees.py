@@ -143,7 +143,8 @@ def add_clone(app: typer.Typer, plural: str) -> None:
                 receipt=receipt,
             )
 
-        question = "" if yes or not publish else f"make a copy of the {noun} {given} and publish it?"
+        also = ", with whatever else the campaign's draft holds" if plural == "ad sets" else ""
+        question = "" if yes or not publish else f"make a copy of the {noun} {given} and publish it{also}?"
         run(
             lambda: _clone(
                 account, plural, given, cloning, output=output, question=question, publish=publish, receipt=receipt

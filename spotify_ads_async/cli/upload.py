@@ -17,6 +17,7 @@ from spotify_ads_async.cli.run import DONE, FAILED, in_words, run, say, usage_er
 from spotify_ads_async.cli.text import name_of
 from spotify_ads_async.errors import SpotifyAdsError
 from spotify_ads_async.models import AudienceStatus
+from spotify_ads_cli.consoles import go_on_unread
 
 __all__ = ["Encoding", "SkipInvalid", "require_distinct", "upload", "upload_list", "upload_media"]
 
@@ -93,6 +94,7 @@ def require_distinct(files: list[Path], name: str | None) -> None:
 async def upload_media(files: list[Path], name: str | None, wait: float, ad_account: str, output: Output) -> int | None:
     """Upload media files one after the other, and write a row for each. Answers the exit code."""
     failed = False
+    go_on_unread()
     async with connected() as client:
         assets = client.ad_account(ad_account).assets
         with Rows(output, _COLUMNS) as rows:

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, NamedTuple
 
-import anyio.to_thread
-import msgspec
 import typer
 
 from spotify_ads_async.bulk.entities import Entity
@@ -34,7 +31,7 @@ class _Verb(NamedTuple):
 
 
 _VERBS: Mapping[str, _Verb] = {
-    "pause": _Verb("Pause {}: nothing of them is delivered until they are resumed.", "PAUSED", "OFF"),
+    "pause": _Verb("Stop {} from delivering, until they are resumed.", "PAUSED", "OFF"),
     "resume": _Verb("Let {} deliver again.", "ACTIVE", "ON"),
     "archive": _Verb("Archive {} for good: nothing brings them back.", "ARCHIVED", "ARCHIVED"),
 }
@@ -76,7 +73,13 @@ def _add(app: typer.Typer, entity: Entity, verb: str, setting: str) -> None:
     @app.command(verb, help=_VERBS[verb].help.format(entity.plural))
     def carry_out(
         ids: Annotated[
-            list[str] | None, typer.Argument(metavar="ID", show_default=False, autocompletion=complete_id)
+            list[str] | None,
+            typer.Argument(
+                metavar="ID",
+                help="Whole, or its beginning as tables show it.",
+                show_default=False,
+                autocompletion=complete_id,
+            ),
         ] = None,
         *,
         where: Where = None,
@@ -98,30 +101,26 @@ def _add(app: typer.Typer, entity: Entity, verb: str, setting: str) -> None:
             from spotify_ads_async.cli import bulk_work  # noqa: PLC0415 - lists, in the same group, need none
 
             working = bulk_work.Working(options=Options(), results=None, yes=yes, dry_run=dry_run)
+            stem = f"{verb}-{entity.plural.replace(' ', '-')}"
             if where:
                 planning = bulk_work.Planning(
-                    where=tuple(where), settings=(setting,), entity=entity, to=to, ad_account=account
+                    where=tuple(where), settings=(setting,), entity=entity, stem=stem, to=to, ad_account=account
                 )
                 return await bulk_work.apply_changes(planning, working)
-            with TemporaryDirectory() as folder:
-                changes = Path(folder) / f"{verb}-{entity.plural.replace(' ', '-')}.jsonl"
-                content = await _changes(entity, account, ids or (), setting)
-                await anyio.to_thread.run_sync(changes.write_bytes, content)
-                return await bulk_work.apply_changes(
-                    bulk_work.Planning(
-                        changes=changes, name="IDs given on the command line", to=to, ad_account=account
-                    ),
-                    working,
-                )
+            rows = await _changes(entity, account, ids or (), setting)
+            planning = bulk_work.Planning(
+                changes=rows, name="IDs given on the command line", stem=stem, to=to, ad_account=account
+            )
+            return await bulk_work.apply_changes(planning, working)
 
         run(command)
 
     del carry_out
 
 
-async def _changes(entity: Entity, ad_account: str, given: Sequence[str], setting: str) -> bytes:
-    """IDs as a file of changes, so that one which is not there is named."""
+async def _changes(entity: Entity, ad_account: str, given: Sequence[str], setting: str) -> list[dict[str, str]]:
+    """A row for each ID, so that one which is not there is named."""
     async with connected() as client:
         ids = await whole_ids(client, entity.plural, ad_account, given)
     field, _, value = setting.partition("=")
-    return b"".join(msgspec.json.encode({entity.id_column: one, field: value}) + b"\n" for one in ids)
+    return [{entity.id_column: one, field: value} for one in ids]

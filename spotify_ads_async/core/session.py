@@ -98,7 +98,7 @@ class Session:
         transport: TransportOptions,
         listeners: Listeners,
     ) -> None:
-        require_secure(base_url, transport.allow_http)
+        require_secure(base_url, transport.allow_http, what="the base URL")
         parts = urlsplit(base_url)
         self.base_url = base_url.rstrip("/")
         self._base = URL(self.base_url)

@@ -18,7 +18,12 @@ from spotify_ads_async.core.wire import BARE_HEADERS, SHORTEST_SECRET, HttpReque
 from spotify_ads_async.errors import ConfigurationError, ConnectionFailed, InvalidAnswer, SpotifyAdsError
 from spotify_ads_async.network.connections import Connections, open_http
 from spotify_ads_async.network.options import Proxy, TransportOptions
-from spotify_ads_async.network.problems import by_way_of, explained_connection_error, explained_proxy_error
+from spotify_ads_async.network.problems import (
+    by_way_of,
+    explained_connection_error,
+    explained_proxy_error,
+    without_frames,
+)
 from spotify_ads_async.types import Secret
 
 __all__ = ["Departure", "HttpResponse", "Progress", "Transport", "open_session"]
@@ -115,8 +120,7 @@ class Transport:
             ConfigurationError: the access token holds characters that no header may hold.
         """
         body = None if request.method == "GET" else await _body(request, progress)
-        slots = self._connections.slots
-        slot_taken = False
+        slots, slot_taken = self._connections.slots, False
         try:
             try:
                 slots.acquire_nowait()
@@ -135,8 +139,7 @@ class Transport:
                 data=body,
                 timeout=self._timeouts.get(timeout) or self._timeout(timeout),
                 allow_redirects=False,
-                # Whoever sends nothing declares no type for it.
-                skip_auto_headers=None if body is None or body.size else _NO_CONTENT_TYPE,
+                skip_auto_headers=None if body is None or body.size else _NO_CONTENT_TYPE,  # nothing has no type
             )
             try:
                 status, headers, content = response.status, response.headers, response.content
@@ -147,21 +150,18 @@ class Transport:
             finally:
                 if response.connection is not None:  # it was not read to its end
                     response.release()
-        except (TimeoutError, aiohttp.ClientError, OSError) as problem:
+        except (TimeoutError, aiohttp.ClientError, OSError, RuntimeError) as problem:
             if _unsent(problem, body):
                 departure.not_sent()
-            left = _left(problem, body)
-            failure = _explained(problem, timeout, left=left, token=token, proxy=self.options.proxy_for(url))
+            failure = _explained(problem, body, timeout, token=token, proxy=self.options.proxy_for(url))
         except BaseException as problem:  # noqa: BLE001 (raised again)
             if not slot_taken or (body is not None and not body.begun) or isinstance(problem, ConfigurationError):
                 departure.not_sent()
-            # Without the frames below, which hold the token.
-            raise problem.with_traceback(None) from None
+            raise without_frames(problem) from None
         finally:
             if slot_taken:
                 slots.release()
-        # Raised outside of the handler for the same reason.
-        raise failure
+        raise failure  # outside of the handler, for the same reason
 
     def _sign(self, token: Secret) -> None:
         """Make the header that signs a request; it is kept, for most calls have the same token."""
@@ -316,7 +316,7 @@ def _left(problem: BaseException, body: _Body | None) -> bool:
 
 
 def _explained(
-    problem: BaseException, timeout: float | None, *, left: bool, token: Secret, proxy: Proxy | None
+    problem: BaseException, body: _Body | None, timeout: float | None, *, token: Secret, proxy: Proxy | None
 ) -> SpotifyAdsError:
     if isinstance(problem, _UnsafeTokenError):
         return ConfigurationError(str(problem))
@@ -336,5 +336,6 @@ def _explained(
         text = f"no whole answer within {timeout} s{by_way_of(proxy)}"
     else:
         text = explained_connection_error(problem, proxy)
+    left = _left(problem, body)
     where = "the connection failed after the request left" if left else "the request could not be sent"
     return ConnectionFailed(f"{where}: {text.replace(token.reveal(), '***')}", may_have_taken_effect=left)

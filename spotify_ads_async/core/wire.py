@@ -254,13 +254,16 @@ _OF_ERRORS = frozenset({"error", "errors", "errorcodes", "message", "messages", 
 
 
 def _require_said(operation: Operation[Any], decoded: object, body: bytes) -> None:
-    """An answer that says something else instead, such as an error, is none."""
-    if not isinstance(decoded, msgspec.Struct):
+    """An answer that says something else instead, such as an error or a list under another name, is none."""
+    if not isinstance(decoded, msgspec.Struct) or getattr(decoded, operation.items or "", None) is not None:
         return
-    for name in decoded.__struct_fields__:
-        if getattr(decoded, name) is not None:
-            return
-    others = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).keys() - set(decoded.__struct_encode_fields__)
+    silent = all(getattr(decoded, name) is None for name in decoded.__struct_fields__)
+    if not (silent or operation.items):
+        return
+    found = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).items()
+    unknown = {name: bytes(value) for name, value in found if name not in decoded.__struct_encode_fields__}
+    # Beside what is known, only a list may be the one that is missing.
+    others = [name for name, value in unknown.items() if silent or value.startswith(b"[")]
     # What a newer API gives beside nothing else is no error yet; a list is expected to be there.
     if others and (operation.items or any(re.sub("[_-]", "", name).lower() in _OF_ERRORS for name in others)):
         shown = ", ".join(repr(name[:40]) for name in sorted(others)[:5])
@@ -326,15 +329,20 @@ def masked(body: bytes, token: Secret) -> bytes:
     return body.replace(plain, b"***").replace(plain.replace(b"/", rb"\/"), b"***")
 
 
+_HOST = re.compile(r"https?://[^/?#\\]+(?=/)")
+
+
 def target_below(base_url: str, uri: str | None) -> str | None:
-    """The part of ``uri`` below the base URL, None where it leads anywhere else: the token stays with the API."""
+    """The part of ``uri`` below the base URL's path, None where it leads anywhere else.
+
+    Behind a proxy the API names itself, and not the proxy: it is asked for at the base URL all the same, so that the
+    token goes nowhere else.
+    """
     if not uri:
         return None
-    base_path = urlsplit(base_url).path
-    for prefix in (base_url, base_path):
-        if prefix and uri.startswith(f"{prefix}/"):
-            uri = uri[len(prefix) :]
-            break
+    path, base = _HOST.sub("", uri, count=1), urlsplit(base_url).path
+    if path.startswith(f"{base}/"):
+        uri = path.removeprefix(base)
     segments = uri.split("?", 1)[0].split("/")
     plain = uri.isascii() and uri.isprintable() and not set(uri) & {" ", "#", "\\"}
     sound = uri.startswith("/") and not uri.startswith("//") and not {".", ".."} & set(segments)

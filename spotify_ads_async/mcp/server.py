@@ -8,23 +8,24 @@ from typing import Annotated, Any, Literal, TypeAlias, cast
 
 import msgspec
 import resvg_py
-from mcp.server import MCPServer
-from mcp.server.mcpserver import Image
+from mcp.server.mcpserver import Image, MCPServer
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
-from spotify_ads_async import AdsClient
+from spotify_ads_async import UNSET, AdsClient
 from spotify_ads_async.bulk.listed import KINDS
 from spotify_ads_async.bulk.plan.columns import suggestion
-from spotify_ads_async.bulk.plan.expressions import list_query, parse_condition
+from spotify_ads_async.bulk.plan.expressions import Condition, list_query, parse_condition
+from spotify_ads_async.bulk.plan.money import amounts_in_units, in_units
 from spotify_ads_async.bulk.plan.state import leaf
-from spotify_ads_async.mcp.answers import Account, Conditions, Results, Row, Shown, in_units, require, units_name
+from spotify_ads_async.mcp.answers import Account, Conditions, Results, Shown, require
 from spotify_ads_async.mcp.writing import Writer
 from spotify_ads_async.models import ReportEntityType, ReportFieldType, ReportGranularity
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.pagination.some import first
 from spotify_ads_async.reports import chart, total_of
 from spotify_ads_async.reports.rows import ReportRow, adds_up
-from spotify_ads_async.reports.series import periods, series
+from spotify_ads_async.reports.series import over_time
 from spotify_ads_async.types import Answer
 from spotify_ads_async.version import __version__
 
@@ -39,6 +40,8 @@ _READS = ToolAnnotations(read_only_hint=True, open_world_hint=True)
 _PLANS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False)
 _CHANGES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False)
 _Kind: TypeAlias = Literal["campaigns", "ad_sets", "ads", "assets", "audiences", "drafts"]
+_Fields = Annotated[Sequence[str], Field(description="Only these fields; all if empty")]
+_Metrics = Annotated[Sequence[str], Field(description="Such as IMPRESSIONS, CLICKS, SPEND")]
 _NO_TOTAL = "does not add up over rows"
 _MOST_ROWS, _MOST_CHANGES, _MOST_DAYS = 10_000, 1_000, 400
 
@@ -46,10 +49,9 @@ _MOST_ROWS, _MOST_CHANGES, _MOST_DAYS = 10_000, 1_000, 400
 def ads_server(ads: AdsClient, writer: Writer | None = None) -> MCPServer:
     """An MCP server over a client. Its tools only read, unless ``writer`` is given."""
     server = MCPServer("spotify-ads", version=__version__, instructions=_INSTRUCTIONS)
-    results, reader = Results(), _Reader(ads)
-    lists = (reader.list_accounts, reader.list_entities, reader.change_history, reader.ad_product_catalog)
-    reads = (*lists, reader.get_entity, reader.report, reader.quota)
-    tools: list[tuple[Callable[..., Awaitable[Shown]], ToolAnnotations]] = [(tool, _READS) for tool in reads]
+    results, it = Results(), _Reader(ads)
+    reads = it.list_accounts, it.list_entities, it.get_entity, it.report, it.change_history, it.ad_product_catalog
+    tools: list[tuple[Callable[..., Awaitable[Shown]], ToolAnnotations]] = [(one, _READS) for one in (*reads, it.quota)]
     if writer is not None:
         tools += [(writer.plan_changes, _PLANS), (writer.plan_pause, _PLANS), (writer.plan_status, _READS)]
         tools += [(writer.apply_plan, _CHANGES), (writer.undo_plan, _CHANGES)]
@@ -70,15 +72,12 @@ class _Reader:
         """List the ad accounts that can be seen, with their currency."""
         visible = self._ads.ad_accounts()
         shown = await _read(visible)
-        refused = {business: str(error) for business, error in visible.refused.items()}
-        return Shown(shown.rows, {**shown.about, "refused": refused})
+        return Shown(
+            shown.rows, {**shown.about, "refused": {one: str(error) for one, error in visible.refused.items()}}
+        )
 
     async def list_entities(
-        self,
-        ad_account_id: Account,
-        kind: _Kind,
-        where: Conditions = (),
-        fields: Annotated[Sequence[str], Field(description="Only these fields; all if empty")] = (),
+        self, ad_account_id: Account, kind: _Kind, where: Conditions = (), fields: _Fields = ()
     ) -> Shown:
         """List campaigns, ad sets, ads, assets, audiences or drafts of an ad account."""
         listed = KINDS[kind.replace("_", " ")]
@@ -87,24 +86,22 @@ class _Reader:
             require(name in listed.answer_columns, f"{name} is no field of {listed.plural}{near}")
         conditions = [parse_condition(listed, text) for text in where]
         query = list_query(listed, conditions)
-        shown = await _read(
-            ListCall(self._ads, listed.list, path={"ad_account_id": ad_account_id}, query=query),
-            fits=lambda item: all(condition.holds(item) for condition in conditions),
-        )
-        names = [units_name(name) for name in ("id", "name", *fields)] if fields else []
+        items = ListCall(self._ads, listed.list, path={"ad_account_id": ad_account_id}, query=query)
+        shown = await _read(items, conditions)
+        names = [in_units(name) for name in ("id", "name", *fields)] if fields else []
         rows = [{name: leaf(row, name.split(".")) for name in names} if names else row for row in shown.rows]
         return Shown(rows, shown.about)
 
-    async def get_entity(self, ad_account_id: Account, kind: _Kind, id: str) -> Shown:  # noqa: A002 - the API's word
+    async def get_entity(self, ad_account_id: Account, kind: _Kind, id: str) -> Shown:
         """Read one campaign, ad set, ad, asset, audience or draft whole."""
         listed = KINDS[kind.replace("_", " ")]
-        return Shown([in_units((await self._ads.call(listed.get, path=listed.path(ad_account_id, id))).json)])
+        return Shown([amounts_in_units((await self._ads.call(listed.get, path=listed.path(ad_account_id, id))).json)])
 
     async def report(  # noqa: PLR0917 - a tool is called with names
         self,
         ad_account_id: Account,
         entity_type: Literal["CAMPAIGN", "AD_SET", "AD"],
-        metrics: Annotated[Sequence[str], Field(description="Such as IMPRESSIONS, CLICKS, SPEND")],
+        metrics: _Metrics,
         first_day: date,
         last_day: date,
         by: Literal["DAY", "LIFETIME"] = "DAY",
@@ -114,24 +111,22 @@ class _Reader:
     ) -> Shown:
         """Report metrics by entity, with totals over all rows. "1 to 4" is hidden for privacy."""
         account, by_day = self._ads.ad_account(ad_account_id), by == "DAY"
-        fields = [ReportFieldType(name) for name in metrics]
-        few = not by_day or (last_day - first_day).days < _MOST_DAYS
-        require(few, f"at most {_MOST_DAYS} days at once: ask for parts, or by LIFETIME")
+        fields = list(dict.fromkeys(ReportFieldType(name.upper()) for name in metrics))
+        days = (last_day - first_day).days if by_day else 0
+        require(days < _MOST_DAYS, f"at most {_MOST_DAYS} days at once: ask for parts, or by LIFETIME")
         span: dict[str, Any] = {"report_start": first_day, "report_end": last_day} if by_day else {}
         ids: dict[str, Any] = {"entity_ids": entity_ids} if entity_ids else {}
-        found: list[ReportRow] = []
-        async for row in account.reports.aggregate(
-            entity_type=ReportEntityType(entity_type), fields=fields, granularity=ReportGranularity(by), **span, **ids
-        ):
-            found.append(row)
-            few = len(found) <= _MOST_ROWS
-            require(few, f"more than {_MOST_ROWS} rows, so no total would be right: fewer days, or entity_ids")
+        of, each = ReportEntityType(entity_type), ReportGranularity(by)
+        call = account.reports.aggregate(entity_type=of, fields=fields, granularity=each, **span, **ids)
+        found, more = await first(_MOST_ROWS, call)
+        require(not more, f"more than {_MOST_ROWS} rows, so no total would be right: fewer days, or entity_ids")
         about = {
             "currency": (await account.get()).currency_code,
             "period": f"{first_day} to {last_day}" if by_day else "all time: by LIFETIME, days play no part",
             "totals": {one: total_of(found, one) if adds_up(one) else _NO_TOTAL for one in fields},
         }
         drawn = [metric for metric in fields if adds_up(metric)] if with_chart and by_day else []
+        about |= {"chart": "none: no metric here adds up over rows by day"} if with_chart and not drawn else {}
         pictures = [_chart(found, drawn, first_day, last_day)] if drawn else []
         named = {"name": "entity_name", "id": "entity_id", "start_time": "start_time"}
         rows = [{name: getattr(row, one) for name, one in named.items()} for row in found]
@@ -145,8 +140,8 @@ class _Reader:
 
     async def change_history(self, ad_account_id: Account, entity_ids: Sequence[str] = ()) -> Shown:
         """List who changed what in an ad account, newest first."""
-        narrowed: dict[str, Any] = {"entity_ids": entity_ids} if entity_ids else {}
-        return await _read(self._ads.ad_account(ad_account_id).change_history.list(**narrowed), most=_MOST_CHANGES)
+        history = self._ads.ad_account(ad_account_id).change_history.list(entity_ids=entity_ids or UNSET)
+        return await _read(history, most=_MOST_CHANGES)
 
     async def ad_product_catalog(self) -> Shown:
         """Show the rules of ad products: allowed values, required and forbidden fields."""
@@ -154,21 +149,14 @@ class _Reader:
         return Shown([{"ad_product": name, "rules": rules} for name, rules in raw.get("ad_products", raw).items()])
 
 
-async def _read(
-    items: AsyncIterable[Answer], *, most: int = _MOST_ROWS, fits: Callable[[Row], bool] = lambda _: True
-) -> Shown:
-    """Every item that fits as a row, and where there are more than ``most``, that they were cut."""
-    rows: list[Row] = []
-    async for item in items:
-        if fits(item.json):
-            if len(rows) == most:
-                return Shown(rows, {"cut": f"only the first {most} were read: ask for less"})
-            rows.append(in_units(item.json))
-    return Shown(rows)
+async def _read(items: AsyncIterable[Answer], conditions: Sequence[Condition] = (), most: int = _MOST_ROWS) -> Shown:
+    """Every item of which all conditions hold as a row, and where there are more than ``most``, that they were cut."""
+    found, more = await first(most, items, lambda item: all(one.holds(item.json) for one in conditions))
+    cut = {"cut": f"only the first {most} were read: ask for less"} if more else {}
+    return Shown([amounts_in_units(item.json) for item in found], cut)
 
 
 def _chart(rows: list[ReportRow], metrics: list[ReportFieldType], first: date, last: date) -> Image:
-    begin, end = (datetime.combine(day, time(), UTC) for day in (first, last))
-    times = periods(rows, (begin, end), timedelta(days=1))
-    drawn = chart.svg(times, list(series(rows, metrics, times)), f"{first} to {last}")
+    span = datetime.combine(first, time(), UTC), datetime.combine(last, time(), UTC)
+    drawn = chart.svg(*over_time(rows, metrics, span, timedelta(days=1)), f"{first} to {last}")
     return Image(data=bytes(resvg_py.svg_to_bytes(svg_string=drawn)), format="png")

@@ -28,7 +28,7 @@ __all__ = [
 ALLOW_HTTP_VARIABLE = "SPOTIFY_ADS_ALLOW_HTTP"
 
 
-def require_secure(url: str, allow_http: Collection[str] = ()) -> None:
+def require_secure(url: str, allow_http: Collection[str] = (), *, what: str = "an address") -> None:
     """Refuse an address that would send secrets in the clear.
 
     HTTPS, or plain HTTP to this machine or to a host that is named.
@@ -36,13 +36,14 @@ def require_secure(url: str, allow_http: Collection[str] = ()) -> None:
     Args:
         url: the address.
         allow_http: hosts that plain HTTP may go to, such as an emulator in the container next door.
+        what: what the address is, for the message.
 
     Raises:
         ConfigurationError: the scheme is wrong for the host, or it is no plain address.
     """
     parts = split_address(url)
     if parts is None or not parts.hostname or parts.query or parts.fragment:
-        raise ConfigurationError("an address is https://host/path, without query and fragment")
+        raise ConfigurationError(f"{what} must be https://host/path, without query and fragment")
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError("an address with credentials in it ends up in logs: leave them out")
     host = parts.hostname

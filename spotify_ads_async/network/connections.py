@@ -13,6 +13,7 @@ import itertools
 import os
 import select
 import socket
+import ssl
 import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
@@ -25,11 +26,13 @@ from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.tracing import Trace
 from aiohttp.typedefs import LooseHeaders
 from multidict import CIMultiDict
+from yarl import URL
 
-from spotify_ads_async.errors import ConfigurationError
-from spotify_ads_async.network.options import TransportOptions
+from spotify_ads_async.errors import ConfigurationError, ConnectionFailed
+from spotify_ads_async.network.options import Proxy, TransportOptions
+from spotify_ads_async.network.problems import explained_connection_error
 
-__all__ = ["Connections", "open_http"]
+__all__ = ["Connections", "open_http", "proxy_on_the_way"]
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 _SLEEP_SECONDS = 1.0
@@ -76,11 +79,8 @@ def open_http(
             request.update_proxy(proxy.url, None, proxy.headers())
         return await send(request)
 
-    tls = options.tls_context()
     return aiohttp.ClientSession(
-        # No limit: whoever wants one counts the requests, so that waiting for a connection is no part of an attempt's
-        # time.
-        connector=_Connector(limit=0, ssl=True if tls is None else tls, socket_factory=opened),
+        connector=_Connector(options, tls=options.tls_context(), socket_factory=opened),
         request_class=_Request,
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=headers,
@@ -93,10 +93,26 @@ def open_http(
     )
 
 
+def proxy_on_the_way(http: aiohttp.ClientSession, url: str) -> Proxy | None:
+    """The proxy that a session of :func:`open_http` reaches an address through, None for none."""
+    return http.connector.options.proxy_for(URL(url)) if isinstance(http.connector, _Connector) else None
+
+
 class _Connector(aiohttp.TCPConnector):
     """Uses no idle connection that may have ended unheard: while the machine slept, or while its loop was busy."""
 
-    _clocks_apart: float | None = None
+    def __init__(
+        self,
+        options: TransportOptions,
+        *,
+        tls: ssl.SSLContext | None,
+        socket_factory: Callable[[tuple[Any, ...]], socket.socket],
+    ) -> None:
+        # No limit: whoever wants one counts the requests, so that waiting for a connection is no part of an attempt's
+        # time.
+        super().__init__(limit=0, ssl=True if tls is None else tls, socket_factory=socket_factory)  # pyright: ignore[reportUnknownMemberType] - aiohttp
+        self.options = options
+        self._clocks_apart: float | None = None
 
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> aiohttp.connector.Connection | None:
         # Aiohttp's clock of idleness stands still while the machine sleeps. A clock that was set costs new connections.
@@ -171,6 +187,7 @@ class Connections:
 
         Raises:
             ConfigurationError: the connections are closed, or in use by another loop that runs.
+            ConnectionFailed: the process has no thread or file left to open one with.
         """
         if self._loop is asyncio.get_running_loop() and self._http is not None:
             return self._http
@@ -189,11 +206,15 @@ class Connections:
             self._process = os.getpid()
             self._on_fork()
         self._drop()
-        self._loop = asyncio.get_running_loop()
-        self._http = http = open_http(
-            self._options, headers=self._headers, response_class=self._response_class, sockets=self._sockets
-        )
-        self.slots = anyio.Semaphore(self._options.connections, fast_acquire=True)
+        try:
+            self.slots = anyio.Semaphore(self._options.connections, fast_acquire=True)
+            http = open_http(
+                self._options, headers=self._headers, response_class=self._response_class, sockets=self._sockets
+            )
+        except (OSError, RuntimeError) as problem:  # no thread, no file: the machine's or the interpreter's end is near
+            reason = explained_connection_error(problem, None)
+            raise ConnectionFailed(f"no connection can be opened: {reason}") from problem
+        self._loop, self._http = asyncio.get_running_loop(), http
         self._lifetime = lifetime = _until_closed(http)
         with contextlib.suppress(StopIteration):
             # The first step waits for nothing. With it the loop knows the generator, and closes it at its end.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import ssl
 
@@ -9,7 +10,7 @@ import aiohttp
 
 from spotify_ads_async.network.options import Proxy
 
-__all__ = ["UNTRUSTED", "by_way_of", "explained_connection_error", "explained_proxy_error"]
+__all__ = ["UNTRUSTED", "by_way_of", "explained_connection_error", "explained_proxy_error", "without_frames"]
 
 UNTRUSTED = (
     "where a proxy or a firewall of your company opens TLS, name its certificate authority (SPOTIFY_ADS_CA_FILE,"
@@ -51,12 +52,23 @@ def explained_connection_error(problem: BaseException, proxy: Proxy | None) -> s
             f"the proxy {proxy.name} gives no connection in time: ask whoever runs it, or list the host"
             " in NO_PROXY (no_proxy)"
         )
+    if isinstance(problem, OSError) and problem.errno in {errno.EMFILE, errno.ENFILE}:
+        return (
+            "too many files are open: raise the limit (ulimit -n), or have fewer connections"
+            " (TransportOptions(connections=…))"
+        )
     return _words(problem) + by_way_of(proxy)
 
 
 def by_way_of(proxy: Proxy | None) -> str:
     """The end of a sentence about a connection: which proxy it goes through, if any."""
     return "" if proxy is None else f", by way of the proxy {proxy.name}"
+
+
+def without_frames(problem: BaseException) -> BaseException:
+    """What broke a request, without the frames below this one and what they had met: they hold secrets."""
+    problem.__context__ = None
+    return problem.with_traceback(None)
 
 
 def _words(problem: BaseException) -> str:
@@ -91,7 +103,8 @@ def _words(problem: BaseException) -> str:
         case _ if isinstance(problem.__cause__, aiohttp.ClientError | OSError):
             return _words(problem.__cause__)
         case _:
-            return "the connection failed"
+            # The interpreter's own words: no thread can be started, or it is about to end.
+            return str(problem) if isinstance(problem, RuntimeError) else "the connection failed"
 
 
 def _reason(problem: OSError) -> str:

@@ -11,7 +11,7 @@ from spotify_ads_async.errors import InvalidAnswer
 from spotify_ads_async.events import Listeners
 from spotify_ads_async.operation import ListOperation, ListStyle, Operation
 
-__all__ = ["Caller", "Heard", "Page", "identity", "page_of"]
+__all__ = ["Caller", "Heard", "Page", "identity", "page_of", "value_in"]
 
 AnswerT = TypeVar("AnswerT")
 ItemT = TypeVar("ItemT")
@@ -76,7 +76,7 @@ def page_of(operation: ListOperation[Any, ItemT], query: Mapping[str, object], a
     """The parts of ``answer``; any may be absent or null (published: every answer field can be), but not all at once.
 
     Raises:
-        InvalidAnswer: the answer says nothing, or nothing of its items, and so not that the list is empty.
+        InvalidAnswer: the answer says nothing, and so not that the list is empty; or leaves out a list that it counts.
     """
     items = getattr(answer, operation.item_attribute, None)
     paging = getattr(answer, "paging", None)
@@ -86,15 +86,16 @@ def page_of(operation: ListOperation[Any, ItemT], query: Mapping[str, object], a
     offset = query.get("offset", 0) if operation.style in _OFFSET_STYLES else None
     place = offset if isinstance(offset, int) else 0
     counted = total if isinstance(total, int) else None
-    if isinstance(items, list):
-        is_told = True
-    elif operation.style is ListStyle.CONTINUATION:  # which counts nothing
-        is_told = any(value is not None for value in msgspec.structs.astuple(cast("msgspec.Struct", answer)))
-    else:
-        is_told = counted is not None and counted <= place
-    if not is_told:
-        why = "does not count them: whether there are any is not known" if counted is None else f"counts {counted}"
-        raise InvalidAnswer(f"the answer holds no {operation.item_attribute}, and {why}", operation=operation.id)
+    if not isinstance(items, list):
+        # Servers that leave out what is empty and what is 0 still say something, such as the size of a page.
+        if isinstance(answer, msgspec.Struct) and all(value is None for value in msgspec.structs.astuple(answer)):
+            raise InvalidAnswer(
+                f"the answer holds no {operation.item_attribute}, and nothing else", operation=operation.id
+            )
+        if counted is not None and counted > place:
+            raise InvalidAnswer(
+                f"the answer holds no {operation.item_attribute}, though it counts {counted}", operation=operation.id
+            )
     return Page(
         items=cast("list[ItemT]", items) if isinstance(items, list) else [],
         total=counted,
@@ -105,12 +106,15 @@ def page_of(operation: ListOperation[Any, ItemT], query: Mapping[str, object], a
     )
 
 
+def value_in(row: object, name: str) -> object:
+    """A row's value by its name; rows of types that nobody knows are mappings. None where it has none."""
+    return cast("Mapping[str, object]", row).get(name) if isinstance(row, Mapping) else getattr(row, name, None)
+
+
 def identity(row: object) -> str | None:
     """What tells a row from every other of its list, or None where the server sent no id (report rows, some geos)."""
     for name in _ID_ATTRIBUTES:
-        value: object = (
-            cast("Mapping[str, object]", row).get(name) if isinstance(row, Mapping) else getattr(row, name, None)
-        )
+        value = value_in(row, name)
         if isinstance(value, str | int) and value != "":
             # A UUID is the same in either case.
             return value.lower() if isinstance(value, str) and len(value) == _UUID_LENGTH else str(value)

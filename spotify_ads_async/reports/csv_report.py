@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import time
@@ -24,6 +25,8 @@ from spotify_ads_async.reports.planning import CSV_DAYS, windows
 from spotify_ads_async.types import Secret
 
 __all__ = ["CsvReport", "ReportFailed"]
+
+logger = logging.getLogger("spotify_ads_async")
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.25, 30.0, 1.6
 _DAY = timedelta(days=1)
@@ -107,7 +110,12 @@ class CsvReport:
                 async with aclosing(storage.download(_Address(self, report_id, url))) as pieces:
                     async for piece in pieces:
                         yield files.feed(piece)
-                yield files.end_file()
+                rest, rows = files.end_file()
+                if rest:
+                    logger.warning(
+                        "the last line of report %s has no end: whether it was cut cannot be told", report_id
+                    )
+                yield rest, rows
 
     async def _reports(self) -> AsyncGenerator[tuple[str, Secret]]:
         """The orders' files in order. All are ordered first, so that the server makes them side by side."""

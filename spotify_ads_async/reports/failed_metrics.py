@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias, TypeVar, cast
 
 from spotify_ads_async.core.session import Session
-from spotify_ads_async.errors import ServerError
+from spotify_ads_async.errors import ConfigurationError, ServerError
 from spotify_ads_async.events import Listeners
 from spotify_ads_async.models.reports import AggregateReport, ReportFieldType
 from spotify_ads_async.operation import Operation
@@ -38,9 +38,16 @@ class MetricGuard:
     Attributes:
         failed: the metrics that were left out, and the error each came with.
         warnings: what the server remarked on answers that it gave nevertheless, each once.
+
+    Raises:
+        ConfigurationError: ``on_failed_metric`` is no choice, and no list.
     """
 
     def __init__(self, session: Session, on_failed_metric: OnFailedMetric) -> None:
+        if isinstance(on_failed_metric, str) and on_failed_metric not in {"raise", "drop"}:
+            raise ConfigurationError(
+                f"on_failed_metric is 'raise', 'drop' or a list of metrics, not {on_failed_metric!r}"
+            )
         self._session = session
         self._on_failed = on_failed_metric
         self.failed: dict[ReportFieldType, ServerError] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 
-from spotify_ads_async.errors import ConfigurationError, InvalidRequest
+from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.models.reports import (
     AsyncReportCreate,
     AsyncReportDimension,
@@ -76,31 +76,11 @@ class Reports(reports.Reports):
 
         Raises:
             InvalidRequest: ``entity_ids`` is empty, which on the wire would be no filter: a report on everything. Or a
-            range is given
-                without DAY or HOUR: it would be ignored.
+                range is given without DAY or HOUR: it would be ignored.
             ConfigurationError: ``on_failed_metric`` is neither.
         """
-        if entity_ids is not UNSET and not entity_ids:
-            raise InvalidRequest(
-                "query.entity_ids is empty, which the API takes for every entity: leave it out to ask for all",
-                operation=AGGREGATE.id,
-                path="query.entity_ids",
-                value=[],
-                rule="one id at least, or left out",
-            )
-        if granularity in {UNSET, ReportGranularity.LIFETIME} and not report_start is report_end is UNSET:
-            raise InvalidRequest(
-                "a report without a granularity, or by LIFETIME, is over all time and takes no range: ask by DAY or"
-                " HOUR for a range",
-                operation=AGGREGATE.id,
-                path="query.granularity",
-                value=granularity,
-                rule="DAY or HOUR beside report_start and report_end",
-            )
-        if isinstance(on_failed_metric, str) and on_failed_metric not in {"raise", "drop"}:
-            raise ConfigurationError(
-                f"on_failed_metric is 'raise', 'drop' or a list of metrics, not {on_failed_metric!r}"
-            )
+        _require_ids(entity_ids)
+        _require_no_range_over_all_time(granularity, report_start, report_end)
         return AggregateReportCall(
             MetricGuard(self._session, on_failed_metric),
             AGGREGATE,
@@ -227,6 +207,31 @@ class Reports(reports.Reports):
             attribution_window=attribution_window,
         )
         return CsvReport(self._session, self._ad_account_id, body, timeout=timeout, any_header=any_header)
+
+
+def _require_ids(entity_ids: Sequence[str] | UnsetType) -> None:
+    if entity_ids is not UNSET and not entity_ids:
+        raise InvalidRequest(
+            "query.entity_ids is empty, which the API takes for every entity: leave it out to ask for all",
+            operation=AGGREGATE.id,
+            path="query.entity_ids",
+            value=[],
+            rule="one id at least, or left out",
+        )
+
+
+def _require_no_range_over_all_time(
+    granularity: ReportGranularity | UnsetType, start: Moment | UnsetType, end: Moment | UnsetType
+) -> None:
+    if granularity in {UNSET, ReportGranularity.LIFETIME} and not start is end is UNSET:
+        raise InvalidRequest(
+            "a report without a granularity, or by LIFETIME, is over all time and takes no range: ask by DAY or"
+            " HOUR for a range",
+            operation=AGGREGATE.id,
+            path="query.granularity",
+            value=granularity,
+            rule="DAY or HOUR beside report_start and report_end",
+        )
 
 
 def _last_hour(end: Moment | UnsetType) -> datetime | UnsetType:

@@ -11,7 +11,7 @@ from spotify_ads_async.reports import AtLeast, Hidden, ReportRow, Value, total_o
 from spotify_ads_async.reports.chart import Series
 from spotify_ads_async.reports.rows import adds_up
 
-__all__ = ["periods", "series", "title"]
+__all__ = ["over_time", "title"]
 
 _PART, _WHOLE = ReportFieldType.COMPLETES, ReportFieldType.IMPRESSIONS
 """What completion is made of."""
@@ -22,7 +22,18 @@ def title(metric: str) -> str:
     return metric.lower().replace("_", " ")
 
 
-def periods(rows: Sequence[ReportRow], span: tuple[datetime, datetime] | None, step: timedelta) -> list[datetime]:
+def over_time(
+    rows: Sequence[ReportRow],
+    metrics: Sequence[ReportFieldType],
+    span: tuple[datetime, datetime] | None,
+    step: timedelta,
+) -> tuple[list[datetime], list[Series]]:
+    """Every period from the first of ``span`` to its last, and each metric over them."""
+    times = _periods(rows, span, step)
+    return times, list(_series(rows, metrics, times))
+
+
+def _periods(rows: Sequence[ReportRow], span: tuple[datetime, datetime] | None, step: timedelta) -> list[datetime]:
     """Every period that was asked for, whether it has rows or not: a gap in the figures is one in the chart."""
     found = {row.start_time for row in rows if row.start_time is not None}
     if span is None or not found:
@@ -36,7 +47,7 @@ def periods(rows: Sequence[ReportRow], span: tuple[datetime, datetime] | None, s
     return sorted(found | {begins + number * step for number in missing})
 
 
-def series(
+def _series(
     rows: Sequence[ReportRow], metrics: Sequence[ReportFieldType], times: Sequence[datetime]
 ) -> Iterator[Series]:
     """A series for each metric, over all entities; completion in place of the completes, where its parts are there."""

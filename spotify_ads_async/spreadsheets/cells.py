@@ -168,7 +168,7 @@ def number_of(value: float) -> int | Decimal | UnreadableCell:
 
     At most 15 digits of it mean something. Sheets say the same numbers again and again.
     """
-    if abs(value) >= LARGEST_EXACT:
+    if not abs(value) < LARGEST_EXACT:  # nor is what is no number
         return UnreadableCell(
             f"holds {value:.15g}, a number of more than 15 digits, and spreadsheets keep 15: format the cell as text"
             " and type it again, or take it from a new export"

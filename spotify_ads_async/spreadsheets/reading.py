@@ -26,7 +26,6 @@ class Table:
     Attributes:
         name: the sheet's name; nothing for a text.
         hidden: whether the sheet is hidden.
-        hidden_columns: the letters of hidden columns that hold something.
     """
 
     def __init__(self, rows: Callable[[], Iterator[Row]], facts: SheetFacts | None = None) -> None:

@@ -138,7 +138,13 @@ class _Sheet:
                 self._unplaced = max(self._column, self._unplaced) + 1
                 attributes["r"] = f"{column_letters(self._unplaced)}{self._row}"
         elif name == "v" or name == "is":  # noqa: PLR1714 - a set is slower, and this runs for every cell
-            self._begin_value()
+            if not self._formula:
+                self._move()
+            self._has_value = True
+            if self._formula or self._cell.get("t") == "e":
+                self._value = []
+                self._parser.CharacterDataHandler = self._value.append
+                self._parser.EndElementHandler = self._end
         elif name == "row":
             self._begin_row(attributes)
         elif name == "f":
@@ -158,15 +164,6 @@ class _Sheet:
         if _is_true(attributes.get("hidden")):
             self._facts.hide(row)
 
-    def _begin_value(self) -> None:
-        if not self._formula:
-            self._move()
-        self._has_value = True
-        if self._cell.get("t") == "e" or self._formula:
-            self._value = []
-            self._parser.CharacterDataHandler = self._value.append
-            self._parser.EndElementHandler = self._end
-
     def _begin_formula(self) -> None:
         self._move()
         self._formula = True
@@ -177,7 +174,11 @@ class _Sheet:
         """Go to the cell, which holds something."""
         cell = self._cell
         reference = cell["r"]
-        column = self._column_of(reference)
+        row_text = self._row_text
+        letters = reference[: -len(row_text)]
+        column = self._columns.get(letters)
+        if column is None or not reference.endswith(row_text):
+            column = self._column_of(reference, letters)
         if not self._column < column <= _MOST_COLUMNS:
             raise SpreadsheetError(
                 f"is damaged: cell {reference} is out of order", sheet=self._facts.name, row=self._row
@@ -189,19 +190,15 @@ class _Sheet:
         if self._formats and cell.get("t", "n") == "n" and (shown := self._formats.get(cell.get("s", ""))) is not None:
             facts.show_as(self._row, column, shown)
 
-    def _column_of(self, reference: str) -> int:
+    def _column_of(self, reference: str, letters: str) -> int:
+        """The column of a cell, where it has not been seen before or is none."""
         if not reference.endswith(self._row_text):
             raise SpreadsheetError(
                 f"is damaged: cell {reference} is in row {self._row}", sheet=self._facts.name, row=self._row
             )
-        letters = reference[: -len(self._row_text)]
-        found = self._columns.get(letters)
-        if found is None:
-            if not (letters.isascii() and letters.isalpha() and len(letters) <= 3):
-                raise SpreadsheetError(
-                    f"is damaged: there is no cell {reference}", sheet=self._facts.name, row=self._row
-                )
-            found = self._columns[letters] = column_number(letters)
+        if not (letters.isascii() and letters.isalpha() and len(letters) <= 3):
+            raise SpreadsheetError(f"is damaged: there is no cell {reference}", sheet=self._facts.name, row=self._row)
+        found = self._columns[letters] = column_number(letters)
         return found
 
     def _end(self, tag: str) -> None:

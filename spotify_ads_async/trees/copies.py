@@ -148,7 +148,7 @@ class AdSetCopy(_Copy):
     async def finish(self, draft_id: str, ids: dict[str, str]) -> Published:
         """Go on where it is live."""
         del draft_id
-        return await self._going_live.finish_ad_set(self.plan, ids, Published(notes=[]))
+        return await self._going_live.finish_ad_set(self.plan, self._campaign_id, ids, Published(notes=[]))
 
     async def is_draft(self, draft_id: str) -> bool:
         """Whether its draft is there."""

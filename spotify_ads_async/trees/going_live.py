@@ -225,9 +225,11 @@ class GoingLive:
                     raise
             if done.errors:
                 return done
-        return await self.finish_ad_set(plan, ids, done)
+        return await self.finish_ad_set(plan, campaign_id, ids, done)
 
-    async def finish_ad_set(self, plan: AdSetPlan, ids: Mapping[str, str], done: Published) -> Published:
+    async def finish_ad_set(
+        self, plan: AdSetPlan, campaign_id: str, ids: Mapping[str, str], done: Published
+    ) -> Published:
         """Set what the drafts of a live ad set could not hold, and compare."""
         done.live = True
         unheld = [part for part in plan.parts() if part.unheld]
@@ -240,6 +242,11 @@ class GoingLive:
             parts = _settable(unheld, done.differences)
             if not parts:
                 break
+        if unheld and (await self._account.campaigns.get(campaign_id)).status != CampaignStatus.PAUSED:
+            done.notes.append(
+                f"campaign {campaign_id} runs, so ad set {plan.part.name} may have run before {_named(unheld)} was set:"
+                " see what it delivered"
+            )
         return done
 
 

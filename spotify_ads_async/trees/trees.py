@@ -8,26 +8,25 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, cast
 
 import anyio
 import anyio.to_thread
 
 from spotify_ads_async.core.files import whole_file_off_loop
 from spotify_ads_async.core.session import Session
-from spotify_ads_async.errors import InvalidAnswer, InvalidRequest
+from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.models import DraftValidationError, PublishAction
 from spotify_ads_async.resources import AdAccountResources
 from spotify_ads_async.trees.copying import Copier
 from spotify_ads_async.trees.drafts import DraftTree
-from spotify_ads_async.trees.files import FIRST_LINE, KINDS, last_line, line_of, parse, read_file, tells_its_end
+from spotify_ads_async.trees.exporting import exported_lines
+from spotify_ads_async.trees.files import KINDS, parse, read_file, tells_its_end
 from spotify_ads_async.trees.going_live import GoingLive
 from spotify_ads_async.trees.making import OnMade
 from spotify_ads_async.trees.plans import LeftOut, Planner, copy_name, shift
 from spotify_ads_async.trees.rates import Rates, read_rates
 from spotify_ads_async.trees.reading import Reader
 from spotify_ads_async.trees.tree import CampaignTree, Rename, same
-from spotify_ads_async.types import Answer
 
 __all__ = ["Trees"]
 
@@ -198,39 +197,8 @@ class Trees:
         Only what is archived is left out, with what is in it. The first line is of the kind ``export`` and the last one
         of the kind ``end``.
         """
-        counts = dict.fromkeys(KINDS, 0)
-        written: dict[str, bool] = {}
-        async for kind, parent, one in self._everything():
-            found = cast("Any", one)
-            if not found.id or (kind != "campaign" and not parent):
-                raise InvalidAnswer(f"a list leaves out ids of {kind}s, so that nobody knows what belongs to what")
-            # A UUID is the same in either case.
-            above, below = (parent or "").lower(), found.id.lower()
-            if kind != "campaign" and above not in written:
-                logger.warning(
-                    "%s %s is left out: its parent %s was not listed, so it was made meanwhile, or the list lacks it",
-                    kind,
-                    found.id,
-                    parent,
-                )
-            written[below] = (archived or found.status != _ARCHIVED) and written.get(above, kind == "campaign")
-            if written[below]:
-                if not any(counts.values()):
-                    yield "export", FIRST_LINE
-                counts[kind] += 1
-                yield kind, line_of(kind, one)
-        if not any(counts.values()):
-            yield "export", FIRST_LINE
-        yield "end", last_line(counts)
-
-    async def _everything(self) -> AsyncIterator[tuple[str, str | None, Answer]]:
-        account = self._reader.account
-        async for campaign in account.campaigns.list():
-            yield "campaign", None, campaign
-        async for ad_set in account.ad_sets.list():
-            yield "ad_set", ad_set.campaign_id, ad_set
-        async for ad in account.ads.list():
-            yield "ad", ad.ad_set_id, ad
+        async for line in exported_lines(self._reader.account, archived=archived):
+            yield line
 
     async def load(
         self,

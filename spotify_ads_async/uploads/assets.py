@@ -15,7 +15,8 @@ from spotify_ads_async.models import Asset, AssetSubtype, AssetType, AssetUpload
 from spotify_ads_async.resources import assets
 from spotify_ads_async.uploads.files import inspect
 from spotify_ads_async.uploads.journal import Journal, Wish, journal_beside
-from spotify_ads_async.uploads.media import MediaUpload, Uploaded, UploadProgress
+from spotify_ads_async.uploads.media import MediaUpload, Uploaded
+from spotify_ads_async.uploads.progress import UploadProgress
 
 __all__ = ["Assets"]
 
@@ -78,8 +79,7 @@ class Assets(assets.Assets):
                 time works with a journal.
             concurrency: sections under way at once.
             timeout: seconds to wait until the asset is ready; None not to wait.
-            progress: called with every :class:`UploadProgress`, as the client's listeners are: one that raises is
-                logged.
+            progress: called with every :class:`UploadProgress`; one that raises is logged.
             unique_name: no other asset has this name, and none will: the asset is registered by it, and not renamed
                 afterwards, which saves a request.
 
@@ -88,19 +88,31 @@ class Assets(assets.Assets):
             ConfigurationError: the journal is another upload's, no journal at all, or cannot be written.
             Conflict: the asset of ``into`` has its file already.
             AssetFailed: the server cannot use the file.
-            ConnectionFailed: the connection failed for good, or the asset was not ready in time. Call it again to go
-                on.
+            ConnectionFailed: the connection failed for good, or the asset was not ready in time: call it again.
             SpotifyAdsError: what else a call raised.
         """
         if body is not None:
             return await super().upload(str(asset_id), body, verify=verify)
         if concurrency < 1:
             raise ConfigurationError(f"concurrency={concurrency}: at least one section is under way")
-        source = Path(asset_id)
-        file = await anyio.to_thread.run_sync(inspect, source, asset_type)
+        source, owner = Path(asset_id), (self._session, self._ad_account_id)
+        wish = await self._wish(source, name, asset_type, subtype, into)
+        async with Journal(_place(journal, source), wish) as book:
+            one = MediaUpload(
+                *owner, source, wish.file, book, concurrency=concurrency, timeout=timeout, unique_name=unique_name
+            )
+            if progress is not None:
+                one.follow(progress)
+            return await one.run(wish.name, None if wish.subtype is None else AssetSubtype(wish.subtype), into)
+
+    async def _wish(
+        self, source: Path, name: str | None, kind: AssetType | None, subtype: AssetSubtype | None, into: str | None
+    ) -> Wish:
+        """What is to become of a file, which is read for it."""
+        file = await anyio.to_thread.run_sync(inspect, source, kind)
         if file.asset_type == AssetType.AUDIO and subtype is None:
             subtype = AssetSubtype.USER_UPLOADED_AUDIO
-        wish = Wish(
+        return Wish(
             base_url=self._session.base_url,
             ad_account_id=self._ad_account_id,
             name=name or file.name,
@@ -108,20 +120,6 @@ class Assets(assets.Assets):
             asset_id=into,
             file=file,
         )
-        async with Journal(_place(journal, source), wish) as book:
-            one = MediaUpload(
-                self._session,
-                self._ad_account_id,
-                source,
-                file,
-                book,
-                concurrency=concurrency,
-                timeout=timeout,
-                unique_name=unique_name,
-            )
-            if progress is not None:
-                one.follow(progress)
-            return await one.run(wish.name, subtype, into)
 
 
 def _place(journal: str | os.PathLike[str] | bool, source: Path) -> Path | None:  # noqa: FBT001 - as upload takes it

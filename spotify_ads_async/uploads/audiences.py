@@ -19,7 +19,7 @@ import msgspec
 from spotify_ads_async import operations
 from spotify_ads_async.core.signed_urls import Storage
 from spotify_ads_async.errors import ConfigurationError, InvalidAnswer, InvalidRequest, NotFound, RequestRejected
-from spotify_ads_async.models import Audience, AudienceStatus, AudienceSubtype, AudienceUpload, CustomAudienceCreate
+from spotify_ads_async.models import Audience, AudienceStatus, AudienceSubtype, CustomAudienceCreate
 from spotify_ads_async.operation import Repeat
 from spotify_ads_async.resources import audiences
 from spotify_ads_async.spreadsheets import SpreadsheetError, open_spreadsheet
@@ -149,41 +149,31 @@ class Audiences(audiences.Audiences):
             counts, read_as, assumed = await anyio.to_thread.run_sync(_prepare, source, columns, encoding, ready)
             _require(counts, skip_invalid=skip_invalid)
             before = None if audience_id is None else await self.get(audience_id)
-            place = await self._place(audience_id)
-            if not place.id or place.upload_url is None:
-                raise InvalidAnswer(
-                    "the answer names no address to upload to", operation=operations.CREATE_UPLOAD_URL.id
-                )
-            if audience_id is not None and place.id.lower() != audience_id.lower():
-                raise InvalidAnswer(
-                    f"the answer names an address for audience {place.id} and not for {audience_id}: nothing was sent",
-                    operation=operations.REPLACE_UPLOAD_URL.id,
-                )
-            await self._put(place.upload_url, ready)
+            new_id, address = await self._place(audience_id)
+            await self._put(address, ready)
         if audience_id is None:
-            await self._create(place.id, name or "", description)
-        audience = await self._read(place.id)
+            await self._create(new_id, name or "", description)
+        audience = await self._read(new_id)
         if timeout is not None:
-            audience = await self._settled(place.id, audience, before, timeout)
+            audience = await self._settled(new_id, audience, before, timeout)
         _require_usable(audience)
-        return UploadedAudience(
-            audience=audience,
-            identifiers=counts.identifiers,
-            repeated=counts.repeated,
-            refused=counts.refused,
-            cleaned=counts.cleaned,
-            empty=counts.empty,
-            encoding=read_as,
-            encoding_assumed=assumed,
-            unchanged=audience == before,
-        )
+        return _uploaded(audience, counts, read_as, assumed=assumed, unchanged=audience == before)
 
-    async def _place(self, audience_id: str | None) -> AudienceUpload:
-        """A signed URL, and the id of its audience."""
+    async def _place(self, audience_id: str | None) -> tuple[str, Secret]:
+        """The id of an audience, and a signed URL for its list."""
         path = {"ad_account_id": self._ad_account_id}
         if audience_id is None:
-            return await self._session.call(_NEW_PLACE, path=path)
-        return await self._session.call(_PLACE, path={**path, "audience_id": audience_id})
+            place = await self._session.call(_NEW_PLACE, path=path)
+        else:
+            place = await self._session.call(_PLACE, path={**path, "audience_id": audience_id})
+        if not place.id or place.upload_url is None:
+            raise InvalidAnswer("the answer names no address to upload to", operation=operations.CREATE_UPLOAD_URL.id)
+        if audience_id is not None and place.id.lower() != audience_id.lower():
+            raise InvalidAnswer(
+                f"the answer names an address for audience {place.id} and not for {audience_id}: nothing was sent",
+                operation=operations.REPLACE_UPLOAD_URL.id,
+            )
+        return place.id, place.upload_url
 
     async def _put(self, address: Secret, file: Path) -> None:
         async with Storage(self._session.transport_options, self._session.policy) as storage:
@@ -231,6 +221,20 @@ class Audiences(audiences.Audiences):
             pause = min(pause * _GROWTH, _LONGEST_PAUSE)
             audience = await self._read(identifier)
         return audience
+
+
+def _uploaded(audience: Audience, counts: Counts, encoding: str, *, assumed: bool, unchanged: bool) -> UploadedAudience:
+    return UploadedAudience(
+        audience=audience,
+        identifiers=counts.identifiers,
+        repeated=counts.repeated,
+        refused=counts.refused,
+        cleaned=counts.cleaned,
+        empty=counts.empty,
+        encoding=encoding,
+        encoding_assumed=assumed,
+        unchanged=unchanged,
+    )
 
 
 def _new_audience(identifier: str, name: str, description: str | None) -> CustomAudienceCreate:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import examples
 
 from spotify_ads_async.api.changes import find_changes, render_changes
 from spotify_ads_async.api.facts import Facts, known_facts, take_facts
@@ -165,7 +166,7 @@ FIELDS = [
 PLACES = st.recursive(st.just(()), lambda inner: st.tuples(st.integers(0, 10**6), inner), max_leaves=9)
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(place=PLACES, value=st.sampled_from([None, {}, [], "text", 5]))
 def test_a_document_of_any_form_is_compared_or_refused_in_words(place: Any, value: object) -> None:  # noqa: ANN401 - nested tuples
     after: Any = copy.deepcopy(known_facts())
@@ -185,7 +186,7 @@ def test_a_document_of_any_form_is_compared_or_refused_in_words(place: Any, valu
         assert all(line.strip() for line in render_changes(find_changes(known_facts(), facts)))
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(st.sampled_from(FIELDS))
 def test_any_field_that_goes_is_named_and_so_is_its_return(place: tuple[str, str]) -> None:
     name, field = place

@@ -83,7 +83,7 @@ def test_cells(name: str, text: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
-        ("name", "x", "expected str of length >= 2"),
+        ("name", "x", "must be text of at least 2 characters"),
         ("name", "<clear>", "cannot be cleared"),
         ("bid_micro_amount", "12.50", "in the column bid_amount"),
         ("bid_micro_amount", "12,50", "in the column bid_amount"),

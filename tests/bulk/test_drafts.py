@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from support.effort import diagonal
 
 from spotify_ads_async import bulk
 from spotify_ads_async.emulator.domain.handlers.drafts import touch
@@ -181,9 +182,20 @@ async def test_what_drafts_do_not_hold_fails(world: World) -> None:
     assert list(world.account.campaign_drafts) == []
 
 
-@pytest.mark.parametrize("fault", ["lost_answer", "reset", "truncated", "error"])
 @pytest.mark.parametrize(
-    "operation", ["createDraftFromAdSet", "updateAdSetDraft", "createDraftFromCampaign", "publishCampaignDraft"]
+    ("fault", "operation"),
+    diagonal(
+        (
+            [(fault, operation) for fault in ("lost_answer", "reset", "truncated", "error")]
+            for operation in (
+                "createDraftFromAdSet",
+                "updateAdSetDraft",
+                "createDraftFromCampaign",
+                "publishCampaignDraft",
+            )
+        ),
+        one_in=4,
+    ),
 )
 async def test_faults_leave_every_row_live_once(world: World, fault: Json, operation: str) -> None:
     plan = await world.plan(world.names(COUNT))

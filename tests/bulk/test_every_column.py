@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from support.effort import left_to_soak
 
 from spotify_ads_async import bulk
 from spotify_ads_async.bulk.plan.columns import Column, Kind, unannotated
@@ -251,7 +252,7 @@ LARGE = {"ad_sets": 4000, "rows": 2000, "kills": 3, "seed": 2}
 SIZES = [pytest.param(SMALL, id="small"), pytest.param(LARGE, id="large", marks=pytest.mark.soak)]
 
 
-@pytest.mark.parametrize("patch", ["merge", "replace"])
+@pytest.mark.parametrize("patch", ["replace", left_to_soak("merge")])
 @pytest.mark.parametrize("size", SIZES)
 async def test_every_column_changes_and_nothing_else_does(worlds: MakeWorld, patch: str, size: dict[str, int]) -> None:
     async with proving(worlds, patch, **size) as proof:
@@ -265,7 +266,7 @@ async def test_every_column_changes_and_nothing_else_does(worlds: MakeWorld, pat
             assert len(named) < proof.rows
 
 
-@pytest.mark.parametrize("patch", ["merge", "replace"])
+@pytest.mark.parametrize("patch", ["merge", left_to_soak("replace")])
 @pytest.mark.parametrize("size", SIZES)
 async def test_nor_does_it_by_drafts(worlds: MakeWorld, patch: str, size: dict[str, int]) -> None:
     async with proving(worlds, patch, **size) as proof:

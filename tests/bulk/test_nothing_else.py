@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import examples
 
 from spotify_ads_async import bulk
 from spotify_ads_async.bulk.entities import AD_SETS
@@ -196,7 +197,7 @@ EXTRAS = st.dictionaries(st.sampled_from(["zeal", "weather", "radius", "x"]), EX
 @given(
     EXTRAS, EXTRAS, EXTRAS, st.sampled_from(["targets.genders", "targets.language", "targets.geo_targets.country_code"])
 )
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_random_extra_names_survive_at_any_depth(top: Json, inside: Json, deeper: Json, column: str) -> None:
     targets = {**inside, **STATE["targets"], "geo_targets": {**STATE["targets"]["geo_targets"], **deeper}}
     state = {**top, **STATE, "targets": targets}

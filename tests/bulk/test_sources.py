@@ -56,7 +56,7 @@ def test_lines_are_those_of_the_file() -> None:
     assert isinstance(one, Change)
     assert one.doubts["name"].cell == "two\nlines"
     assert isinstance(other, Change)
-    assert other.doubts["name"].reason == "expected str of length >= 2"
+    assert other.doubts["name"].reason == "must be text of at least 2 characters"
     assert [one.line, other.line] == [3, 5]
     assert str(third).startswith("changes.csv:6: ad_set_id: ")
 

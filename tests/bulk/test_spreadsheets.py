@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import openpyxl
 import pytest
+from openpyxl.worksheet.worksheet import Worksheet
 
 from spotify_ads_async import bulk
 
@@ -76,6 +77,23 @@ async def test_columns_without_a_name_and_without_a_value_are_not_there(desk: De
     one, two, *_ = desk.ids
     assert await desk.plan(f"ad_set_id,name,,,\n{one},Autumn A,,,\n{two},Autumn B,,,\n,,,,\n") == NAMES
     assert "'oops' stands in a column without a name" in await desk.refused(f"ad_set_id,name,\n{one},Autumn A,oops\n")
+
+
+async def test_hidden_columns_are_named_and_hours_are_no_times(desk: Desk) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert isinstance(sheet, Worksheet)
+    sheet.append(["ad_set_id", "name", "end_time"])
+    sheet.append([desk.ids[0], "Autumn A", None])
+    sheet.column_dimensions["B"].hidden = True
+    out = io.BytesIO()
+    book.save(out)
+    assert await desk.plan(out.getvalue(), "book.xlsx") == NAMES[:1]
+    assert "hidden columns are taken as if they were not: name" in desk.remarks
+    sheet["C2"], sheet["C2"].number_format = 1.25, "yyyy-mm-dd hh:mm"
+    out = io.BytesIO()
+    book.save(out)
+    assert "a number of hours without a day" in await desk.refused(out.getvalue(), "book.xlsx")
 
 
 async def test_missing_cells_at_the_end_are_blank(desk: Desk) -> None:
@@ -355,7 +373,7 @@ async def test_failed_rows_are_a_workbook_to_mend_and_apply_again(desk: Desk) ->
     assert sheets.sheetnames[:2] == ["Results", "ad sets"]
     failed = {row[0].value: row for row in sheets["ad sets"].iter_rows(min_row=2)}
     assert set(failed) == {one, two}
-    assert "expected str of length >= 2" in next(cell.comment.text for cell in failed[two] if cell.comment)
+    assert "must be text of at least 2 characters" in next(cell.comment.text for cell in failed[two] if cell.comment)
     names = [cell.value for cell in sheets["ad sets"][1]]
     failed[two][names.index("name")].value = "Autumn B"
     sheets.save(results)

@@ -14,7 +14,7 @@ import pytest
 from spotify_ads_async import bulk
 from spotify_ads_async.bulk.workbook.publishing import field_of
 from spotify_ads_async.events import Event, RequestSent
-from spotify_ads_async.operations import CREATE_DRAFT_FROM_CAMPAIGN
+from spotify_ads_async.operations import CREATE_CAMPAIGN_DRAFT, CREATE_DRAFT_FROM_CAMPAIGN
 
 from .conftest import MakeWorld, World
 
@@ -218,6 +218,75 @@ async def test_children_of_what_cannot_be_made_are_not_tried(world: World) -> No
     assert "changed since" in next(row.reason for row in made if row.plural == "ads")
 
 
+@pytest.mark.parametrize("operation", ["createCampaignDraft", "createAdSetDraft", "createAdDraft"])
+@pytest.mark.parametrize("lost", [False, True])
+async def test_a_create_of_which_the_server_knows_nothing_is_made_once(
+    world: World, operation: str, *, lost: bool
+) -> None:
+    account = world.account
+    drafts = {
+        "createCampaignDraft": account.campaign_drafts,
+        "createAdSetDraft": account.ad_set_drafts,
+        "createAdDraft": account.ad_drafts,
+    }
+
+    lost_rows: list[str] = []
+
+    def lose(event: Event) -> None:
+        if (
+            lost
+            and not lost_rows
+            and isinstance(event, RequestSent)
+            and event.operation.startswith("get")
+            and list(drafts[operation])
+        ):
+            for row in list(drafts[operation]):
+                drafts[operation].remove(row["id"])
+            lost_rows.append(event.operation)
+
+    plan = await world.plan(one_of_each(world.folder))
+    world.server.add_fault("indeterminate", operation=operation, times=1)
+    world.ads.listeners.add(lose)
+    made = await run(world, plan)
+    assert [row.outcome for row in made] == [bulk.RowOutcome.STAGED] * 3
+    assert [len(list(table)) for table in drafts.values()] == [1, 1, 1]
+
+
+async def test_what_was_not_published_after_all_says_so(world: World) -> None:
+    plan = await world.plan(one_of_each(world.folder))
+    world.server.add_fault("reset", operation="publishCampaignDraft", skip=1)
+    for row in await run(world, plan, publish=True):
+        assert row.is_unfinished
+        assert "not published: the request took no effect; resume the plan" in row.reason
+    world.server.clear_faults()
+    assert not any(row.is_unfinished for row in await run(world, plan, resumes=True, publish=True))
+
+
+async def test_refused_credentials_end_the_run_at_once(world: World) -> None:
+    plan = await world.plan(one_of_each(world.folder))
+    world.server.add_fault("unauthorized", operation="createAsset")
+    async with bulk.apply_workbook(world.ads, plan, bulk.Options(grace=0.1)) as working:
+        assert [row.state async for row in working] == [bulk.NewState.FAILED]
+    assert working.progress.stopped.startswith("the credentials were refused")
+
+
+async def test_a_file_that_somebody_deletes_while_it_is_processed_is_not_waited_for(
+    worlds: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spotify_ads_async.bulk.workbook.media._NOTICED_SECONDS", 0.0)
+
+    def delete(event: Event) -> None:
+        if isinstance(event, RequestSent) and event.operation == "createAdDraft":
+            for row in [one for one in world.account.assets if one["name"].startswith("spot ")]:
+                world.account.assets.remove(row["id"])
+
+    async with worlds(processing=1.0) as world:
+        world.ads.listeners.add(delete)
+        made = {row.name: row for row in await run(world, await world.plan(one_of_each(world.folder)))}
+    assert made["Spot A"].state is bulk.NewState.INVALID
+    assert "is gone: somebody deleted it" in made["Spot A"].reason
+
+
 async def test_media_that_are_not_there_or_not_of_their_kind(world: World) -> None:
     path = one_of_each(world.folder)
     (world.folder / "logo.png").write_bytes(MP3)
@@ -225,6 +294,9 @@ async def test_media_that_are_not_there_or_not_of_their_kind(world: World) -> No
     said = await refused(world, path)
     assert "ads!F2: media: 'spot.mp3' is no file beside the workbook" in said
     assert "logo: " in said
+    path = book(path, ads=[{"ad_set": "Students", **AD, "media": "x" * 5000}])
+    said = await refused(world, path)
+    assert f"ads!F2: media: '{'x' * 60}' is no file" in said
 
 
 async def test_drafts_are_deleted_again_and_what_is_live_stays_unless_asked(world: World) -> None:
@@ -242,6 +314,18 @@ async def test_what_is_published_is_archived_on_request(world: World) -> None:
     assert await bulk.remove_new(world.ads, plan, archive=True) == 0
     campaign = items(plan)[0]
     assert world.account.campaigns.get(campaign.draft_id)["status"] == "ARCHIVED"
+
+
+async def test_an_undo_tells_of_drafts_that_a_killed_run_may_have_made(world: World) -> None:
+    plan = await world.plan(one_of_each(world.folder))
+    account = {"ad_account_id": world.server.ad_account_id}
+    await world.ads.call(CREATE_CAMPAIGN_DRAFT, path=account, body=items(plan)[0].body)
+    undo = world.folder / "undo.plan"
+    await bulk.plan_undo(world.ads, plan, undo)
+    (told,) = await run(world, undo)
+    (draft,) = world.account.campaign_drafts
+    assert told.is_unfinished
+    assert f"a draft of this name is there ({draft['id']})" in told.reason
 
 
 async def test_the_example_of_a_template_is_not_made(world: World) -> None:
@@ -430,12 +514,16 @@ async def test_what_is_wrong_with_a_new_ad_set_is_said_at_its_cell(world: World,
 
 async def test_two_files_with_the_same_rows_numbers_are_two_plans(world: World) -> None:
     made: list[set[str]] = []
+    marks: set[str] = set()
     for name in ("Autumn", "Winter"):
         plan = await world.plan(
             book(world.folder / f"{name}.xlsx", campaigns=[{"name": name, "objective": "reach"}]), f"{name}.plan"
         )
         assert [row.outcome for row in await run(world, plan)] == [bulk.RowOutcome.STAGED]
         made.append({item.key for item in items(plan)})
+        with bulk.WorkbookPlan.open(plan) as opened:
+            marks.add(opened.header.mark)
+    assert len(marks) == 2
     assert made[0].isdisjoint(made[1])
     assert len(list(world.account.campaign_drafts)) == 2
 

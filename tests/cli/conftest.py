@@ -46,8 +46,8 @@ class CommandLine:
 
 
 @pytest.fixture(scope="session")
-def emulator() -> Iterator[EmulatorProcess]:
-    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0") as running:
+def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
+    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0", warm=warm_programs) as running:
         yield running
 
 

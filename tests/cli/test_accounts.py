@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,9 +18,9 @@ FAILED = 1
 
 
 @pytest.fixture
-def two() -> Iterator[tuple[EmulatorProcess, str]]:
+def two(warm_programs: Path) -> Iterator[tuple[EmulatorProcess, str]]:
     """An emulator with a second ad account that refuses, and its ID."""
-    with emulator_process("--ad-sets", "20", "--limits", "off", "--latency", "0") as emulator:
+    with emulator_process("--ad-sets", "20", "--limits", "off", "--latency", "0", warm=warm_programs) as emulator:
         _, business = emulator.ask("POST", "/businesses", {"name": "Second business", "type": "AGENCY"})
         body = {
             "name": "Second account",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,9 +26,9 @@ BODY = {
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorProcess]:
+def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
     """One of this file's own, for its rows are counted."""
-    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0") as running:
+    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0", warm=warm_programs) as running:
         yield running
 
 

@@ -38,9 +38,9 @@ DONE, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorProcess]:
+def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
     """One of this file's own, for its rows are counted."""
-    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0") as running:
+    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0", warm=warm_programs) as running:
         yield running
 
 
@@ -233,10 +233,12 @@ def test_what_is_not_there_fails_and_what_is_illegal_is_refused(spotify_ads: Com
     assert walked.stderr.startswith("failed: could not list ads: ")
     illegal = spotify_ads.run("ad-sets", "update", one, "--body", '{"name": "x"}')
     assert (illegal.returncode, illegal.stdout) == (REFUSED, "")
-    assert "body.name" in illegal.stderr
+    assert "  name: must be text" in illegal.stderr
 
 
 def test_any_call_and_any_list(spotify_ads: CommandLine) -> None:
+    wanting = spotify_ads.run("call", "getAggregateReport")
+    assert (wanting.returncode, "--query entity_type=…" in wanting.stderr) == (REFUSED, True)
     answer = json.loads(
         spotify_ads.out("call", "getAdSetsByAdAccountId", "--query", "limit=2", "--query", "statuses=ACTIVE")
     )
@@ -250,6 +252,7 @@ def test_any_call_and_any_list(spotify_ads: CommandLine) -> None:
 
 
 def test_an_export_comes_straight_back_in(spotify_ads: CommandLine) -> None:
+    assert "name a .csv, .jsonl or .xlsx file" in spotify_ads.run("export", "ads", "--to", "ads.doc").stderr
     for kind in ("ad-sets", "campaigns", "ads"):
         for form in ("csv", "jsonl"):
             file = spotify_ads.folder / f"{kind}.{form}"
@@ -433,3 +436,26 @@ def test_a_pause_is_seen_and_lifted(spotify_ads: CommandLine) -> None:
     spotify_ads.out("quota", "lift", "--all", SPOTIFY_ADS_STORE=store)
     rows = json.loads(spotify_ads.out("quota", "--all", "-o", "json", SPOTIFY_ADS_STORE=store))
     assert [row["paused_for"] for row in rows] == [0.0, 0.0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full")
+def test_a_change_goes_on_where_nobody_reads_what_is_said(spotify_ads: CommandLine) -> None:
+    rows = list(csv.DictReader(io.StringIO(spotify_ads.out("ad-sets", "list", "--limit", "5", "-o", "csv"))))
+    changes = "".join(f"{row['id']},Unread\n" for row in rows)
+    (spotify_ads.folder / "unread.csv").write_text(f"ad_set_id,name\n{changes}", encoding="utf-8")
+    applied = " ".join(spotify_ads.cold_command("bulk", "apply", "unread.csv", "--plan", "unread.plan", "--yes"))
+    ended = subprocess.run(
+        ["bash", "-c", f"(sleep 0.1; {applied} 2>/dev/full; echo $? >status) | true; cat status"],
+        env=spotify_ads.environment,
+        cwd=spotify_ads.folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout == "0\n"
+    assert "5 done" in spotify_ads.run("bulk", "show", "unread.plan").stderr
+    refused = " ".join(spotify_ads.cold_command("ad-sets", "list", "--where", "bogus"))
+    assert (
+        subprocess.run(["bash", "-c", f"{refused} 2>/dev/full"], env=spotify_ads.environment, check=False).returncode
+        == 2
+    )

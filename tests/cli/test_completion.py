@@ -16,7 +16,7 @@ from spotify_ads_cli.app import COMMANDS
 PROGRAM = Path(sys.executable).with_name("spotify-ads")
 
 
-def completed(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def completed(*words: str, program: Path = PROGRAM, **environment: str) -> subprocess.CompletedProcess[str]:
     """What bash gets when the last of ``words`` is to be completed."""
     asked = {
         "_SPOTIFY_ADS_COMPLETE": "complete_bash",
@@ -24,7 +24,7 @@ def completed(*words: str, **environment: str) -> subprocess.CompletedProcess[st
         "COMP_CWORD": str(len(words)),
     }
     return subprocess.run(
-        [PROGRAM], env=os.environ | asked | environment, capture_output=True, text=True, check=True, timeout=30
+        [program], env=os.environ | asked | environment, capture_output=True, text=True, check=True, timeout=30
     )
 
 
@@ -60,8 +60,8 @@ def test_commands_are_completed_and_none_is_imported() -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_words_of_a_closed_set_are_completed(words: tuple[str, ...], found: set[str]) -> None:
-    assert set(completed(*words).stdout.split()) == found
+def test_words_of_a_closed_set_are_completed(warm_programs: Path, words: tuple[str, ...], found: set[str]) -> None:
+    assert set(completed(*words, program=warm_programs / "spotify-ads").stdout.split()) == found
 
 
 def test_zsh_also_gets_what_an_operation_does() -> None:
@@ -70,7 +70,7 @@ def test_zsh_also_gets_what_an_operation_does() -> None:
     assert f'"createCampaignDraft":"{OPERATIONS["createCampaignDraft"].summary}"' in ended.stdout
 
 
-def test_ids_accounts_and_profiles_are_those_that_were_seen(tmp_path: Path) -> None:
+def test_ids_accounts_and_profiles_are_those_that_were_seen(warm_programs: Path, tmp_path: Path) -> None:
     state = tmp_path / "state" / "spotify-ads"
     state.mkdir(parents=True)
     (state / "recent.json").write_text('{"campaigns": [["c1", "Autumn"], ["d2", "B"]], "accounts": [["a1", "Ours"]]}')
@@ -82,7 +82,7 @@ def test_ids_accounts_and_profiles_are_those_that_were_seen(tmp_path: Path) -> N
         (("ads", "list", "--ad-account", ""), "a1"),
         (("--profile", "w"), "work"),
     ):
-        assert " ".join(completed(*words, **homes).stdout.split()) == found
+        assert " ".join(completed(*words, program=warm_programs / "spotify-ads", **homes).stdout.split()) == found
     asked = {"_SPOTIFY_ADS_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
     words = {"_TYPER_COMPLETE_ARGS": "spotify-ads campaigns get "}
     ended = subprocess.run(

@@ -14,6 +14,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.effort import left_to_soak
 
 from spotify_ads_async.cli.run import DONE, FAILED, USAGE
 
@@ -69,7 +70,7 @@ def at_a_terminal(
         return process.wait(timeout=30), shown.decode()
 
 
-@pytest.mark.parametrize("piped", ["", "n\n", "y\n"])
+@pytest.mark.parametrize("piped", [left_to_soak(""), left_to_soak("n\n"), "y\n"])
 def test_without_a_terminal_a_bulk_change_needs_yes(spotify_ads: CommandLine, piped: str) -> None:
     ad_set, name = an_ad_set(spotify_ads)
     file = changes(spotify_ads, ad_set, f"{name} x")

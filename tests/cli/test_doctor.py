@@ -60,8 +60,8 @@ class Doctor:
 
 
 @pytest.fixture(scope="module")
-def shared_emulator() -> Iterator[EmulatorProcess]:
-    with emulator_process("--ad-sets", "5", "--latency", "0") as running:
+def shared_emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
+    with emulator_process("--ad-sets", "5", "--latency", "0", warm=warm_programs) as running:
         yield running
 
 
@@ -71,7 +71,7 @@ def doctor(
 ) -> Iterator[Doctor]:
     """A doctor with an emulator that is well, or one with the options that a test asks for."""
     if request.param:
-        with emulator_process("--ad-sets", "5", "--latency", "0", *request.param) as emulator:
+        with emulator_process("--ad-sets", "5", "--latency", "0", *request.param, warm=warm_programs) as emulator:
             yield Doctor(warm_programs, tmp_path, emulator)
     else:
         yield Doctor(warm_programs, tmp_path, shared_emulator)

@@ -13,7 +13,7 @@ def test_everything_that_a_new_one_lacks_is_named_at_once_with_its_shape(spotify
     ended = spotify_ads.run("ad-sets", "create", "--set", "name=Autumn", "--yes")
     assert ended.returncode == REFUSED
     for name in ("start_time", "budget.amount", "budget.type", "bid_strategy", "campaign_id", "asset_format"):
-        assert f"body.{name} is missing" in ended.stderr
+        assert f"{name} is missing" in ended.stderr
     assert "one of DAILY, LIFETIME" in ended.stderr
     assert "--example" in ended.stderr
 
@@ -30,8 +30,8 @@ def test_everything_wrong_in_a_change_is_named_at_once(spotify_ads: CommandLine)
     one = spotify_ads.out("ads", "list", "--limit", "1", "--fields", "id", "-o", "csv").split()[1]
     ended = spotify_ads.run("ads", "update", one, "--body", '{"name": "x", "tagline": 5}', "--yes")
     assert ended.returncode == REFUSED
-    assert "body.name: expected" in ended.stderr
-    assert "body.tagline: expected" in ended.stderr
+    assert "  name: must be text of at least 2 characters" in ended.stderr
+    assert "  tagline: must be text, not a whole number" in ended.stderr
 
 
 def test_an_example_works(spotify_ads: CommandLine) -> None:

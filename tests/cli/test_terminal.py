@@ -39,9 +39,9 @@ TABLES = {
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorProcess]:
+def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
     """One of this file's own, for its rows are counted."""
-    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0") as running:
+    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0", warm=warm_programs) as running:
         yield running
 
 
@@ -150,9 +150,13 @@ def test_a_report_keeps_its_days_and_figures_at_80_columns(spotify_ads: CommandL
     assert {re.findall(r"\d{4}-\d\d-\d\d", row)[0] for row in rows} == {f"2026-01-0{day}" for day in range(1, 6)}
 
 
-@pytest.mark.parametrize("arguments", [(), ("bulk", "apply"), ("emulate",), ("login",), ("import",)])
-def test_help_fits_80_columns(spotify_ads: CommandLine, arguments: tuple[str, ...]) -> None:
-    assert [line for line in in_terminal(spotify_ads, 80, *arguments, "--help") if cell_len(line) > 80] == []
+@pytest.mark.parametrize(
+    "arguments", [(), ("bulk", "apply"), ("emulate",), ("login",), ("import",), ("ads", "pause"), ("upload",)]
+)
+def test_help_fits_80_columns_and_names_no_type_of_python(spotify_ads: CommandLine, arguments: tuple[str, ...]) -> None:
+    lines = in_terminal(spotify_ads, 80, *arguments, "--help")
+    assert [line for line in lines if cell_len(line) > 80] == []
+    assert not re.search(r"<(int|float|str|path|file|list)\b", "\n".join(lines))
 
 
 def test_a_failure_shows_no_empty_table(spotify_ads: CommandLine) -> None:
@@ -167,7 +171,7 @@ def test_ctrl_c_leaves_no_bar_of_the_demo(spotify_ads: CommandLine) -> None:
 
 
 def test_ctrl_c_leaves_no_bar_of_a_bulk_run(warm_programs: Path, tmp_path: Path) -> None:
-    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0.2") as emulator:
+    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0.2", warm=warm_programs) as emulator:
         spotify_ads = command_line(warm_programs, emulator, tmp_path)
         arguments = ("--where", "name~a", "--set", "bid_amount=+10%", "--plan", "run.plan")
         spotify_ads.out("bulk", "plan", *arguments)

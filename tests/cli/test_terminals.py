@@ -110,8 +110,8 @@ class Place(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorProcess]:
-    with emulator_process("--ad-sets", "40", "--limits", "off", "--latency", "0") as running:
+def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
+    with emulator_process("--ad-sets", "40", "--limits", "off", "--latency", "0", warm=warm_programs) as running:
         yield running
 
 
@@ -235,7 +235,10 @@ def seconds_told(spotify_ads: CommandLine, command: str) -> list[int]:
 
 
 def test_no_command_is_silent_for_two_seconds(warm_programs: Path, tmp_path: Path) -> None:
-    with emulator_process("--ad-sets", "4", "--latency", "30") as slow, ThreadPoolExecutor(len(SLOW)) as threads:
+    with (
+        emulator_process("--ad-sets", "4", "--latency", "30", warm=warm_programs) as slow,
+        ThreadPoolExecutor(len(SLOW)) as threads,
+    ):
         spotify_ads = command_line(warm_programs, slow, tmp_path)
         told = dict(zip(SLOW, threads.map(partial(seconds_told, spotify_ads), SLOW), strict=True))
     for command, seconds in told.items():

@@ -23,7 +23,7 @@ START = "2031-05-01"
 @pytest.fixture
 def spotify_ads(warm_programs: Path, tmp_path: Path) -> Iterator[CommandLine]:
     """A command line with an emulator of its own: what it makes stays."""
-    with emulator_process("--ad-sets", "12", "--limits", "off", "--latency", "0") as emulator:
+    with emulator_process("--ad-sets", "12", "--limits", "off", "--latency", "0", warm=warm_programs) as emulator:
         yield command_line(warm_programs, emulator, tmp_path)
 
 
@@ -155,7 +155,7 @@ def end_when(spotify_ads: CommandLine, lines: int, number: signal.Signals) -> No
 
 
 def test_an_import_that_was_killed_or_interrupted_goes_on(warm_programs: Path, tmp_path: Path) -> None:
-    with emulator_process("--ad-sets", "40", "--limits", "off", "--latency", "0.01") as emulator:
+    with emulator_process("--ad-sets", "40", "--limits", "off", "--latency", "0.01", warm=warm_programs) as emulator:
         spotify_ads = command_line(warm_programs, emulator, tmp_path)
         spotify_ads.out("export", "tree", "--to", "account.jsonl")
         expected = Counter(row["kind"] for row in rows((spotify_ads.folder / "account.jsonl").read_text()))
@@ -170,7 +170,7 @@ def test_an_import_that_was_killed_or_interrupted_goes_on(warm_programs: Path, t
 
 
 def test_ctrl_c_takes_a_clone_back(warm_programs: Path, tmp_path: Path) -> None:
-    with emulator_process("--ad-sets", "60", "--limits", "off", "--latency", "0.05") as emulator:
+    with emulator_process("--ad-sets", "60", "--limits", "off", "--latency", "0.05", warm=warm_programs) as emulator:
         spotify_ads = command_line(warm_programs, emulator, tmp_path)
         campaign, *_ = ids(spotify_ads, "campaigns", "list")
         with subprocess.Popen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -22,7 +23,12 @@ def test_what_was_paused_is_resumed(spotify_ads: CommandLine, group: str, field:
     assert refused.returncode == 2
     assert "--yes" in refused.stderr
     for verb, value in (("pause", off), ("resume", on)):
-        spotify_ads.out(group, verb, thing, "--yes")
+        ended = spotify_ads.run(group, verb, thing, "--yes")
+        if value == "PAUSED":
+            told = spotify_ads.run(group, "archive", thing, "--dry-run").stderr
+            assert "1 archived" in told
+            assert "resumed" not in told, "what was paused does not run for being archived"
+        assert re.search(rf"spotify-ads bulk undo {verb}-{group}\.\S+\.plan takes it back", ended.stderr)
         assert json.loads(spotify_ads.out(group, "get", thing))[field] == value
 
 
@@ -56,7 +62,11 @@ def test_a_shortened_id_stands_for_the_one_thing_that_it_fits(spotify_ads: Comma
     assert "begins with" in spotify_ads.run("ad-sets", "get", "ffff0000").stderr or any(
         one.startswith("ffff0000") for one in every
     )
-    assert "write 4 characters or more" in spotify_ads.run("ad-sets", "pause", every[0][:2]).stderr
+    for given in (every[0][:2], "runners 59"):
+        no_id = spotify_ads.run("ad-sets", "pause", given)
+        assert f"{given!r} is no ID" in no_id.stderr
+        assert f"list --where 'name~{given}'" in no_id.stderr
+        assert no_id.returncode == 2
 
 
 def test_a_plan_of_ids_says_where_they_were_given(spotify_ads: CommandLine) -> None:

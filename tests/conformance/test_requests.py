@@ -14,6 +14,7 @@ from conformance.document import DocumentedOperation, Parameter, Schema, load
 from conformance.values import Strategy, values
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from support.effort import examples
 from support.structs import change
 
 from spotify_ads_async import models
@@ -122,7 +123,7 @@ def calls(documented: DocumentedOperation) -> Strategy:
 
 
 @pytest.mark.parametrize("documented", DOCUMENTED, ids=by_id)
-@settings(max_examples=40, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), database=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_requests_keep_to_the_document(documented: DocumentedOperation, data: st.DataObject) -> None:
     call = data.draw(calls(documented))

@@ -116,7 +116,7 @@ def test_hidden_figures_and_money(server: AdsServer, warehouse: Warehouse) -> No
     server.rows[A] = [
         row(day(2), impressions=-5, spend=5),
         row(day(1), impressions=0, spend=3.7),
-        row(day(0), spend=983.084134),
+        row(day(0), spend=983.0841341234567),
     ]
     server.rows[B] = [row(day(1), spend=160)]
     warehouse.load(accounts=[A, B])
@@ -128,7 +128,7 @@ def test_hidden_figures_and_money(server: AdsServer, warehouse: Warehouse) -> No
                 (None, True, Decimal(5), "USD", None),
                 (0, False, Decimal("3.7"), "USD", None),
                 (None, False, Decimal(160), "JPY", None),
-                (None, False, Decimal("983.084134"), "USD", None),
+                (None, False, Decimal("983.0841341234567"), "USD", None),
             ],
             strict=True,
         )
@@ -164,6 +164,7 @@ def test_where_the_api_fails_nothing_is_remembered(server: AdsServer, warehouse:
     assert warehouse.read("ad_account_id, impressions") == [(A, 1), (B, 1)]
 
 
+@pytest.mark.soak
 def test_a_refused_metric_is_named_and_other_streams_load(server: AdsServer, warehouse: Warehouse) -> None:
     server.rows[A] = [row(day(1), impressions=1)]
     server.refuses["NEWEST"] = 400
@@ -187,6 +188,7 @@ def test_new_values_load_and_archived_entities_stay(server: AdsServer, warehouse
     assert lists == [None, "2026-01-01T23:50:00Z"], "the second load asks for what changed since the first"
 
 
+@pytest.mark.soak
 def test_what_is_archived_keeps_its_row_and_its_spend(server: AdsServer, warehouse: Warehouse) -> None:
     ads = server.entities["ads"] = {A: [{"id": CAMPAIGN, "name": "One", "status": "ACTIVE"}]}
     server.rows[A] = [row(day(3), spend=2.5), row(day(2), spend=0.25)]
@@ -211,6 +213,7 @@ def test_fields_newer_than_this_package_are_loaded(server: AdsServer, warehouse:
     )
 
 
+@pytest.mark.soak
 def test_an_integer_that_no_column_holds_is_text_beside_it(server: AdsServer, warehouse: Warehouse) -> None:
     ads = server.entities["ads"] = {A: [{"id": "1", "mood": 5}]}
     warehouse.load("ads")
@@ -232,6 +235,7 @@ def test_a_row_without_an_id_is_named_and_the_others_load(server: AdsServer, war
     assert warehouse.read("place, stream", "load_problems") == [(f"rows without id of ad account {A}", "ads")]
 
 
+@pytest.mark.soak
 def test_a_metric_that_makes_a_report_fail_is_left_out_and_named(server: AdsServer, warehouse: Warehouse) -> None:
     server.refuses["REVENUE"] = 502
     server.rows[A] = [row(day(1), impressions=3)]
@@ -242,6 +246,7 @@ def test_a_metric_that_makes_a_report_fail_is_left_out_and_named(server: AdsServ
     assert server.reports_asked(A)[-1][0] == day(13), "days that lack a metric are not taken for settled"
 
 
+@pytest.mark.soak
 def test_today_is_partial_and_read_again(server: AdsServer, warehouse: Warehouse) -> None:
     for impressions in (1, 2):
         server.rows[A] = [row(day(0), impressions=impressions)]
@@ -253,6 +258,7 @@ def test_today_is_partial_and_read_again(server: AdsServer, warehouse: Warehouse
     assert asked <= columns.keys(), "what was asked for has columns also while nothing was measured"
 
 
+@pytest.mark.soak
 def test_a_state_that_was_deleted_comes_back_from_the_warehouse(server: AdsServer, warehouse: Warehouse) -> None:
     server.rows[A] = [row(day(back), impressions=back) for back in range(20)]
     for _ in range(2):
@@ -280,6 +286,7 @@ def test_a_column_that_somebody_renamed_stops_the_load_and_loses_nothing(
     assert warehouse.read("sum(spend), 0") == [(60, 0)]
 
 
+@pytest.mark.soak
 def test_a_start_that_is_moved_back_loads_what_is_missing(server: AdsServer, warehouse: Warehouse) -> None:
     server.rows[A] = [row(day(back), impressions=back) for back in range(40)]
     warehouse.load(start=day(9), lookback_days=2)
@@ -288,9 +295,11 @@ def test_a_start_that_is_moved_back_loads_what_is_missing(server: AdsServer, war
     assert [impressions for impressions, _ in warehouse.read("impressions, slice")] == list(range(40))
 
 
-def test_all_tables_and_runs_share_one_governor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_tables_and_runs_share_one_governor(
+    warm_programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     limits = "client_id=30/1.5,ip=12/0.5,reporting=4/0.8"
-    with emulator_process("--ad-sets", "5", "--limits", limits, "--latency", "0") as emulator:
+    with emulator_process("--ad-sets", "5", "--limits", limits, "--latency", "0", warm=warm_programs) as emulator:
         for name, value in {**emulator.environment, "SPOTIFY_ADS_LIMITS": limits}.items():
             monkeypatch.setenv(name, value)
         warehouse = dlt.destinations.duckdb(str(tmp_path / "warehouse.duckdb"))
@@ -344,6 +353,7 @@ def test_a_hundred_thousand_rows_of_one_moment_leave_a_small_state(server: AdsSe
     assert len(json.dumps(warehouse.pipeline.state, default=str)) < 10_000
 
 
+@pytest.mark.soak
 def test_the_state_stays_small(server: AdsServer, warehouse: Warehouse) -> None:
     names = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(40)]
     server.entities["campaigns"][A] = [{"id": name, "name": name} for name in names]

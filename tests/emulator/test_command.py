@@ -70,8 +70,9 @@ def test_strict_tokens_are_issued_ones_only() -> None:
     ],
     ids=lambda arguments: arguments[0],
 )
-def test_mistakes_in_the_arguments_are_named(arguments: list[str]) -> None:
-    ended = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=30)
+def test_mistakes_in_the_arguments_are_named(warm_programs: Path, arguments: list[str]) -> None:
+    command = [warm_programs / "spotify-ads", "emulate", *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert ended.returncode == 2
     assert arguments[1].partition("=")[0] in ended.stderr
 

@@ -82,7 +82,7 @@ OPTIONS = {"ad_sets": 40, "limits": None, "any_token": False, "tokens": {"good":
 
 @pytest.mark.spotify_ads_emulator(**OPTIONS)
 def test_the_document_finds_nothing_wrong(spotify_ads_emulator: Emulator, tmp_path: Path) -> None:
-    run(known_facts(), spotify_ads_emulator, tmp_path, "--phases", "fuzzing,stateful", "--max-examples", "3")
+    run(known_facts(), spotify_ads_emulator, tmp_path, "--phases", "fuzzing", "--max-examples", "1")
 
 
 @pytest.mark.soak

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
@@ -26,9 +27,9 @@ def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 
 
 @pytest.fixture
-def emulator() -> Iterator[EmulatorProcess]:
+def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
     limits = "ip=5/60,client_id=20/60"
-    with emulator_process("--ad-sets", "60", "--latency", "0", "--limits", limits) as running:
+    with emulator_process("--ad-sets", "60", "--latency", "0", "--limits", limits, warm=warm_programs) as running:
         yield running
 
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import calls
 from support.calls import client
+from support.effort import examples
 from support.raw_server import RawServer, answer, raw
 
 from spotify_ads_async import RetryPolicy, SpotifyAdsError, TransportOptions
@@ -115,7 +116,7 @@ def outcome(operation: Operation[Any], status: int, body: bytes) -> object:
         return error
 
 
-@settings(max_examples=1500)
+@settings(max_examples=examples(1500))
 @given(st.data())
 def test_mutated_answers(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(ANSWERS)))
@@ -125,14 +126,14 @@ def test_mutated_answers(data: st.DataObject) -> None:
     assert repr(got)
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(st.sampled_from(sorted(OPERATIONS)), JUNK)
 def test_any_json_to_any_operation(name: str, junk: object) -> None:
     got = outcome(OPERATIONS[name], 200, json.dumps(junk).encode())
     assert isinstance(got, SpotifyAdsError) or got is None or hasattr(got, "__struct_fields__") or isinstance(got, list)
 
 
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 @given(st.integers(300, 999), bodies(ERROR))
 def test_mutated_errors(status: int, body: bytes) -> None:
     error = outcome(calls.CREATE.operation, status, body)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import examples
 from support.virtual_time import VirtualTimeLoop, run_virtually
 
 from spotify_ads_async.errors import ConfigurationError, QuotaTimeout, RateLimited
@@ -129,7 +130,7 @@ async def test_a_wait_that_would_be_too_long_is_refused_at_once(loop: VirtualTim
     assert loop.time() == pytest.approx(10.0, abs=0.01)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     spent=st.lists(st.floats(0.0, 3.0), max_size=12),
     waiting=st.integers(0, 30),

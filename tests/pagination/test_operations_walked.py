@@ -117,7 +117,12 @@ async def test_rows_that_a_list_counts_and_keeps_are_missed(operation: ListOpera
 
 @pytest.mark.parametrize(
     "body",
-    [{"error": {"message": "the backend is down"}}, {"items": [{"id": ID}]}, {"campaigns": None, "data": []}],
+    [
+        {"error": {"message": "the backend is down"}},
+        {"items": [{"id": ID}]},
+        {"campaigns": None, "data": []},
+        {"items": [{"id": ID}], "paging": {"page_size": 50}},
+    ],
 )
 async def test_an_answer_that_says_something_else_is_no_empty_list(body: Mapping[str, object]) -> None:
     operation = OPERATIONS["getCampaigns"]
@@ -126,23 +131,23 @@ async def test_an_answer_that_says_something_else_is_no_empty_list(body: Mapping
         with pytest.raises(InvalidAnswer, match=r"it holds no campaigns, and in their place '(error|items|data)'"):
             await walked(operation, server)
         server.otherwise = answer(200, {})
-        with pytest.raises(InvalidAnswer, match="holds no campaigns, and does not count them"):
+        with pytest.raises(InvalidAnswer, match="holds no campaigns, and nothing else"):
             await walked(operation, server)
         for status, said in ((202, "not ready"), (206, "a part"), (207, "nothing itself")):
             server.otherwise = answer(status, {"campaigns": [], "paging": {"total_results": 0}})
             with pytest.raises(InvalidAnswer, match=said):
                 await walked(operation, server)
-        for paging, said in (({"total_results": 3}, "and counts 3"), ({"page_size": 50}, "and does not count them")):
-            server.otherwise = answer(200, {"paging": paging})
-            with pytest.raises(InvalidAnswer, match=f"holds no campaigns, {said}"):
-                await walked(operation, server)
         server.otherwise = answer(200, {"paging": {"total_results": 3}})
+        with pytest.raises(InvalidAnswer, match="holds no campaigns, though it counts 3"):
+            await walked(operation, server)
         async with client(server.base_url) as ads:
-            with pytest.raises(InvalidAnswer, match="holds no campaigns, and counts 3"):
+            with pytest.raises(InvalidAnswer, match="holds no campaigns, though it counts 3"):
                 await ads.ad_account(ID).campaigns.list()
             assert (await ads.ad_account(ID).campaigns.list(offset=3)).total == 3
-        server.otherwise = answer(200, {"paging": {"total_results": 0}})
-        assert await walked(operation, server) == []
+        # Servers may leave out what is empty and what is 0.
+        for paging in ({"total_results": 0}, {"page_size": 50}):
+            server.otherwise = answer(200, {"paging": paging})
+            assert await walked(operation, server) == []
 
 
 async def test_a_token_leaves_alone_and_encoded_once() -> None:

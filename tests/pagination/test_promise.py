@@ -18,6 +18,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from pagination.list_server import ROWS, Listing, Paging, Row
+from support.effort import examples
 
 from spotify_ads_async.errors import WalkIncomplete
 from spotify_ads_async.operation import Operation
@@ -270,13 +271,13 @@ class WalkingInStages(Walking):
 
 
 TestFixedOrder = Walking.TestCase
-TestFixedOrder.settings = settings(max_examples=60, stateful_step_count=50)
+TestFixedOrder.settings = settings(max_examples=examples(60), stateful_step_count=50)
 TestMovingOrder = WalkingAMovingOrder.TestCase
-TestMovingOrder.settings = settings(max_examples=40, stateful_step_count=50)
+TestMovingOrder.settings = settings(max_examples=examples(40), stateful_step_count=50)
 TestEditsAlone = WalkingWhileRowsMove.TestCase
-TestEditsAlone.settings = settings(max_examples=40, stateful_step_count=50)
+TestEditsAlone.settings = settings(max_examples=examples(40), stateful_step_count=50)
 TestInStages = WalkingInStages.TestCase
-TestInStages.settings = settings(max_examples=40, stateful_step_count=50)
+TestInStages.settings = settings(max_examples=examples(40), stateful_step_count=50)
 
 
 AT_LENGTH = settings(max_examples=5000, stateful_step_count=50)

@@ -25,8 +25,8 @@ TIMES = [datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=number) for number in
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorProcess]:
-    with emulator_process("--ad-sets", "40", "--limits", "off", "--latency", "0") as running:
+def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
+    with emulator_process("--ad-sets", "40", "--limits", "off", "--latency", "0", warm=warm_programs) as running:
         yield running
 
 
@@ -195,6 +195,7 @@ def test_an_entity_that_has_no_rows_is_named(command: Command, tmp_path: Path) -
 def test_wrong_usage_says_what_is_right(command: Command) -> None:
     assert "spend" in command("report", "--metrics", "spent", expect=2).stderr
     assert "--chart FILE.svg" in command("report", "account", "out.svg", expect=2).stderr
+    assert "csv is for rows" in command("report", "account", "--chart", "--output", "csv", expect=2).stderr
 
 
 def test_media_and_lists_are_uploaded(command: Command, tmp_path: Path) -> None:

@@ -500,15 +500,19 @@ async def test_a_header_may_be_written_for_people(opened: list[object], tmp_path
     assert file.read_bytes() == content
 
 
-async def test_any_header_is_taken_on_demand(opened: list[object]) -> None:
+async def test_any_header_is_taken_on_demand(opened: list[object], caplog: pytest.LogCaptureFixture) -> None:
     async with RawServer() as server:
-        Storage(server, []).content = b"NAME,COST\nA,1\n"
+        (storage := Storage(server, [])).content = b"NAME,COST\nA,1\n"
         ads = client(server.base_url)
         opened.append(ads)
         report = ads.ad_account(ACCOUNT).reports.csv(
             dimensions=DIMENSIONS, metrics=METRICS, granularity=AsyncReportGranularity.LIFETIME, any_header=True
         )
         assert await report.collect() == [{"NAME": "A", "COST": "1"}]
+        assert not caplog.text
+        storage.content, storage.ids = b"NAME,COST\nA,1", [ACCOUNT]
+        assert await report.collect() == [{"NAME": "A", "COST": "1"}]
+        assert f"the last line of report {ACCOUNT} has no end: whether it was cut cannot be told" in caplog.text
 
 
 def test_a_long_file_takes_no_more_memory_than_a_piece() -> None:

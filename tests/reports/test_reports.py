@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 from support.calls import ACCOUNT, client
+from support.effort import left_to_soak
 from support.raw_server import Behaviour, RawServer, answer
 
 from spotify_ads_async import (
@@ -64,11 +65,12 @@ def true_counts(server: Emulator, start: datetime, end: datetime) -> dict[str, d
     }
 
 
-async def test_400_days_of_120_ad_sets_take_the_fewest_requests_and_add_up(
-    server: Emulator, account: AdAccount
+@pytest.mark.parametrize("days", [100, left_to_soak(400)])
+async def test_many_days_of_120_ad_sets_take_the_fewest_requests_and_add_up(
+    server: Emulator, account: AdAccount, days: int
 ) -> None:
     ids = [ad_set.id or "" async for ad_set in account.ad_sets.list()]
-    start, end = today() - 399 * ONE_DAY, today()
+    start, end = today() - (days - 1) * ONE_DAY, today()
     server.reset_statistics()
     rows = account.reports.aggregate(
         entity_type=AD_SET,
@@ -86,10 +88,10 @@ async def test_400_days_of_120_ad_sets_take_the_fewest_requests_and_add_up(
         impressions[row.entity_id] += row.impressions
         spend[row.entity_id] += row.spend
         seen.append((row.entity_id, row.start_time))
-    # 15 reports, 48,000 rows, 50 of them a page.
-    assert server.statistics().operations == {"getAggregateReport": 960}
+    # Reports of 50 ad sets and 90 days, 50 rows a page: the last of each is full.
+    assert server.statistics().operations == {"getAggregateReport": 120 * days // 50}
     assert server.statistics().refused == 0
-    assert seen == [(one, start + number * ONE_DAY) for one in ids for number in range(400)]
+    assert seen == [(one, start + number * ONE_DAY) for one in ids for number in range(days)]
     true = true_counts(server, start, end)
     assert impressions == {one: counts["IMPRESSIONS"] for one, counts in true.items()}
     assert spend == {one: Decimal(counts["SPEND_CENTS"]) / 100 for one, counts in true.items()}

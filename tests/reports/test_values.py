@@ -21,6 +21,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.calls import ACCOUNT, client
+from support.effort import examples
 from support.raw_server import RawServer, answer
 from typer.testing import CliRunner, Result
 
@@ -308,7 +309,7 @@ def hides(stats: Stats) -> list[str]:
     ]
 )
 @given(grid=grids)
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(10), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_form_of_a_report_tells_the_same(served: Served, tmp_path: Path, grid: list[Stats]) -> None:
     places = list(product(ENTITIES, DAYS))
     served.tell(report(*(row(stats, *place) for stats, place in zip(grid, places, strict=True))))

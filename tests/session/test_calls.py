@@ -172,13 +172,15 @@ async def test_a_key_for_an_operation_that_takes_none_is_refused() -> None:
         assert not server.received
 
 
-async def test_a_create_under_way_elsewhere_is_waited_for() -> None:
+@pytest.mark.parametrize("host", ["", "https://api-partner.spotify.com"])  # as the API names itself behind a proxy
+async def test_a_create_under_way_elsewhere_is_waited_for(host: str) -> None:
     in_progress = faults.conflict("IDEMPOTENCY_REQUEST_IN_PROGRESS")
-    where = faults.conflict("IDEMPOTENCY_REQUEST_ALREADY_COMPLETED", resource_uri=faults.CREATED)
+    where = faults.conflict("IDEMPOTENCY_REQUEST_ALREADY_COMPLETED", resource_uri=f"{host}{faults.CREATED}")
     made = answer(200, {"id": calls.THING, "name": "made"})
     async with RawServer(otherwise=made, script=[in_progress] * 8 + [where]) as server, client(server.base_url) as ads:
         assert (await calls.CREATE.by(ads)).name == "made"
     assert [request.method for request in server.received] == ["POST"] * 9 + ["GET"]
+    assert server.received[-1].target == faults.CREATED
 
 
 async def test_a_reused_key_says_so() -> None:

@@ -9,6 +9,7 @@ import gc
 import multiprocessing
 import os
 import pickle
+import resource
 import subprocess
 import sys
 import textwrap
@@ -25,7 +26,7 @@ from support.calls import client
 from support.raw_server import RawServer
 from support.server_thread import server_in_a_thread
 
-from spotify_ads_async import AdsClient, ConfigurationError, Governor, Limit
+from spotify_ads_async import AdsClient, ConfigurationError, ConnectionFailed, Governor, Limit
 
 
 @pytest.fixture
@@ -272,3 +273,43 @@ def test_a_program_that_never_closes_ends_without_a_word(server: RawServer) -> N
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == ""
+
+
+def test_a_process_without_another_file_says_so_and_goes_on_when_it_has_some(server: RawServer) -> None:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    async def without_and_with() -> None:
+        async with client(server.base_url) as ads:
+            next_file = os.dup(0)
+            os.close(next_file)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (next_file, limit[1]))
+            try:
+                with pytest.raises(ConnectionFailed, match="ulimit -n"):
+                    await ads.ad_account(calls.ACCOUNT).get()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+            await ads.ad_account(calls.ACCOUNT).get()
+
+    asyncio.run(without_and_with())
+
+
+def test_a_shared_quota_at_the_end_of_the_interpreter_is_refused_in_words(tmp_path: Path) -> None:
+    program = f"""
+        import asyncio, atexit
+        from spotify_ads_async import AdsClient, Governor, StoreUnavailable
+
+        governor = Governor(store="sqlite:///{tmp_path}/quota.db")
+
+        async def call():
+            async with AdsClient("token", governor=governor, base_url="http://127.0.0.1:9/ads/v3") as ads:
+                try:
+                    await ads.businesses.list()
+                except StoreUnavailable as refused:
+                    print("after interpreter shutdown" in str(refused))
+
+        atexit.register(lambda: asyncio.run(call()))
+        """
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False
+    )
+    assert (ended.stdout, "Traceback" in ended.stderr) == ("True\n", False)

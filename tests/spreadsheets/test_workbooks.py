@@ -91,6 +91,9 @@ def test_a_number_of_too_many_digits_says_that_it_is_none() -> None:
     assert "format the cell as text" in row.cells[0].reason
     assert isinstance(row.cells[1], UnreadableCell)
     assert row.cells[2] == 999_999_999_999_999
+    content = openpyxl_content(lambda sheet: sheet.append([1, "x"]))
+    (row,) = rows(edited(content, SHEET, lambda text: text.replace("<v>1</v>", "<v>NaN</v>")))
+    assert isinstance(row.cells[0], UnreadableCell)
 
 
 def test_percentages_and_currencies_are_known() -> None:

@@ -12,6 +12,7 @@ import openpyxl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import examples
 
 from spotify_ads_async.spreadsheets import SpreadsheetError, is_blank, open_spreadsheet
 from spotify_ads_async.spreadsheets.writing import Emphasis, SheetColumn, WorkbookWriter
@@ -105,7 +106,7 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
 
 
 @given(text=st.text(min_size=1, max_size=50), number=st.decimals(min_value=0, max_value=10**9, places=3))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_any_text_and_amount_survives_a_workbook(
     tmp_path_factory: pytest.TempPathFactory, text: str, number: Decimal
 ) -> None:

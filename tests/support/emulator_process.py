@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -51,9 +52,12 @@ class EmulatorProcess:
 
 
 @contextlib.contextmanager
-def emulator_process(*arguments: str) -> Iterator[EmulatorProcess]:
-    command = [sys.executable, "-m", "spotify_ads_async.cli", "emulate", "--port", "0", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+def emulator_process(*arguments: str, warm: Path | None = None) -> Iterator[EmulatorProcess]:
+    """An emulator as a process; with the folder of :func:`warm_start`, it starts warm."""
+    program = [sys.executable, "-m", "spotify_ads_async.cli"] if warm is None else [str(warm / "spotify-ads")]
+    with subprocess.Popen(
+        [*program, "emulate", "--port", "0", *arguments], stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stdout is not None
             base_url = process.stdout.readline().strip()

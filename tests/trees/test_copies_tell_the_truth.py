@@ -299,6 +299,22 @@ def let_put(monkeypatch: pytest.MonkeyPatch, table: Table, otherwise: Callable[[
     monkeypatch.setattr(Table, "put", put_otherwise)
 
 
+async def test_an_ad_set_whose_campaign_somebody_starts_meanwhile_is_said(
+    server: Emulator, account: AdAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = change(server, "campaigns", first_campaign(server), status="PAUSED")
+    ad_set = change(server, "ad_sets", ad_sets_of(server, campaign["id"])[0], delivery="OFF", is_paused=True)
+
+    def started(row: Row) -> Row:
+        change(server, "campaigns", campaign, status="ACTIVE")
+        return row
+
+    let_put(monkeypatch, server.store.account(server.ad_account_id).ad_sets, started)
+    done = await account.trees.clone_ad_set(ad_set["id"], start=SOON, publish=True)
+    assert (done.published, done.differences) == (True, [])
+    assert f"campaign {campaign['id']} runs, so ad set" in done.notes[-1]
+
+
 async def test_a_draft_that_does_not_stay_paused_is_not_published(
     server: Emulator, account: AdAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.calls import ACCOUNT, client
+from support.effort import examples
 from support.raw_server import Connection, RawServer, answer
 
 from spotify_ads_async import AdAccount, ConfigurationError, InvalidAnswer, InvalidRequest, RequestRejected, ServerError
@@ -221,7 +222,7 @@ async def test_what_no_audience_can_be_called_is_refused_before_the_list_is_sent
     assert server.statistics().requests == 0
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.lists(st.sampled_from([sha256(str(number)) for number in range(200)]), max_size=400))
 def test_each_hash_is_kept_once(hashes: list[str]) -> None:
     counts = Counts()

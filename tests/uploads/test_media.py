@@ -451,6 +451,11 @@ async def test_an_asset_of_the_same_name_is_not_taken_for_ours(
     assert others.id
     assert (await account.assets.get(others.id)).status == AssetStatus.WAITING_UPLOAD
     assert len([one async for one in account.assets.list(name="spot.mp3") if one.name == "spot.mp3"]) == 3
+    # The answer is lost, and so is the one that would settle it: before a second create it is looked for again.
+    server.add_fault("lost_answer", operation="createAsset", times=1)
+    server.add_fault("error", operation="getAssetsByAdAccount", status=400, times=1)
+    await account.assets.upload(media(tmp_path, 3000, "third.mp3"))
+    assert len([one async for one in account.assets.list(name="third.mp3")]) == 1
 
 
 async def test_an_asset_carries_a_mark_until_it_has_its_file(tmp_path: Path) -> None:

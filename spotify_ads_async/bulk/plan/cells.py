@@ -48,6 +48,21 @@ _BEGINS = re.compile(rf"'*(?:[=+\-@\t\r\n]|{re.escape(CLEAR)}$)")
 _FOLLOWS = re.compile(r"(?<=[\r\n])(?='*[=+\-@\t])")
 _GUARDED = re.compile(r"(?<=[\r\n])'(?='*[=+\-@\t])")
 
+_EXPECTED = re.compile(
+    r"Expected `(?P<kinds>[^`]*)`(?P<length> of length)?(?: (?P<sign>[<>]=?) (?P<bound>\S+))?"
+    r"(?P<rest>.*?)(?:, got `(?P<got>.*)`)?"
+)
+_BOUNDS = {">=": "of at least", "<=": "of at most", ">": "above", "<": "below"}
+_KINDS = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": 'an object such as {"name": "value"}',
+    "null": "empty",
+}
+
 
 class CellError(Portable, ValueError):
     """A cell cannot become a value of its column.
@@ -185,9 +200,18 @@ def _typed(column: Column, value: object) -> Cell:
 
 
 def in_words(problem: msgspec.ValidationError) -> str:
-    """What msgspec says, without its marks: ``expected int >= 1 at [0].max_impressions``."""
-    text = str(problem).replace("`$", "`").replace("`.", "`").replace(" - at ", " at ").replace("`", "")
-    return text[:1].lower() + text[1:]
+    """What msgspec says, for somebody who fills cells: ``[0].max_impressions must be a whole number of at least 1``."""
+    said, _, where = str(problem).partition(" - at ")
+    place = where.removeprefix("`key` in ").strip("`").removeprefix("$").removeprefix(".")
+    expected = _EXPECTED.fullmatch(said)
+    if expected is None:
+        plain = said.replace("Object missing required field", "lacks").replace("Invalid", "has an invalid")
+        return f"{place} {plain.replace('Object contains unknown', 'has an unknown').replace('`', '')}".strip()
+    kinds = [_KINDS.get(kind, kind) for kind in expected["kinds"].split(" | ") if kind != "null"]
+    bound = f" {_BOUNDS[expected['sign']]} {expected['bound']}" if expected["sign"] else ""
+    unit = "" if not expected["length"] else " characters" if kinds == ["text"] else " items"
+    got = f", not {_KINDS.get(expected['got'], expected['got'])}" if expected["got"] else ""
+    return f"{place} must be {' or '.join(kinds)}{bound}{unit}{expected['rest']}{got}".strip()
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from typing import Any, cast
 import msgspec
 
 from spotify_ads_async.errors import Portable
-from spotify_ads_async.money import fits_currency, format_micros, minor_units
+from spotify_ads_async.money import fits_currency, format_micros, from_micros, minor_units
 from spotify_ads_async.types import MicroAmount
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "UNITS",
     "Amount",
     "AmountRefused",
+    "amounts_in_units",
     "changed_amounts",
     "check_amounts",
     "in_units",
@@ -66,6 +67,18 @@ class Amount(msgspec.Struct, frozen=True):
 def in_units(name: str) -> str:
     """The name of the column in currency units beside one in micros: ``bid_amount`` for ``bid_micro_amount``."""
     return f"{name.removesuffix(MICROS)}{UNITS}" if name.endswith(MICROS) else name
+
+
+def amounts_in_units(content: Any, name: str = "") -> Any:  # noqa: ANN401 - any JSON
+    """The same with every amount in currency units: ``micro_amount`` of 12500000 becomes ``amount`` of ``"12.5"``.
+
+    ``name`` is what a single value is called.
+    """
+    if isinstance(content, list):
+        return [amounts_in_units(item) for item in cast("list[Any]", content)]
+    if isinstance(content, dict):
+        return {in_units(one): amounts_in_units(value, one) for one, value in cast("dict[str, Any]", content).items()}
+    return str(from_micros(content)) if name.endswith(MICROS) and type(content) is int else content
 
 
 def check_amounts(amounts: Iterable[Amount], currency: str) -> None:
@@ -132,7 +145,7 @@ def unusual_changes(
             continue
         if why:
             old, new = _shown(amount.before, currency), _shown(amount.after, currency)
-            found.append(f"{amount.field} {old} → {new}, {why}")
+            found.append(f"{in_units(amount.field)} {old} → {new}, {why}")
     if retyped:
         old, new = most_spent(before, now), most_spent({**before, **after}, now)
         if old is None or new is None or (old and _factor(old, new)):
@@ -178,9 +191,9 @@ def most_spent(state: Mapping[str, Any], now: datetime) -> MicroAmount | None:
     amount = cast("dict[str, Any]", budget).get(MICROS) if isinstance(budget, dict) else None
     if not isinstance(amount, int):
         return 0
-    if cast("dict[str, Any]", budget).get("type") != _DAILY:
-        return amount
     end = _moment(state.get("end_time"))
+    if cast("dict[str, Any]", budget).get("type") != _DAILY:
+        return amount if end is None or end > now else 0
     if end is None:
         return None
     begin = max(now, _moment(state.get("start_time")) or now)

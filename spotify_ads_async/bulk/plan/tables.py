@@ -150,6 +150,13 @@ class TableReader:
             if one.column is not None and one.column.name != one.text
         ]
         self.remarks = [f"headers: {', '.join(read)}"] if read else []
+        hidden = [
+            one.text
+            for number, one in enumerate(self._columns, start=1)
+            if one is not None and not one.ignored and table.is_hidden_column(number)
+        ]
+        if hidden:
+            self.remarks.append(f"hidden columns are taken as if they were not: {', '.join(hidden)}")
         if reading.zone is not None and any(
             one.column is not None and one.column.kind is Kind.TIME and one.zone is None for one in named
         ):
@@ -302,7 +309,8 @@ class TableReader:
                 continue
             try:
                 if header is None:
-                    raise CellError(f"{_shown(cell)} stands in a column without a name")  # noqa: TRY301 - its place is added below
+                    reason = f"{_shown(cell)} stands in a column without a name: give it a header, or delete it"
+                    raise CellError(reason)  # noqa: TRY301 - its place is added below
                 self._take(cells, header, cell)
             except CellError as problem:
                 named = "" if header is None else header.column.name if header.column else header.text

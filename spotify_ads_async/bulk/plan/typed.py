@@ -21,6 +21,8 @@ __all__ = ["at_zone", "cell_text", "id_text"]
 _LIST_SEPARATORS = re.compile(r"\s*[,;\n]\s*")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LOCAL_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{1,2}:\d{2}(?::\d{2})?")
+_FIRST_YEAR = 1905
+"""Spreadsheets count days from 1900 or 1904, and show hours as if they were the first of them."""
 _RANGE = re.compile(r"\s*(?P<min>\d{1,3})\s*[-\u2013]\s*(?P<max>\d{1,3})\s*")
 _LOOKS_MANGLED = re.compile(r"[+-]?\d+(?:[.,]\d+)?E[+-]?\d+", re.IGNORECASE)
 
@@ -159,6 +161,8 @@ def _from_moment(column: Column, value: datetime, zone: ZoneInfo | None) -> str:
         raise CellError(
             f"holds {value}, which the spreadsheet took for a time: format the cell as text and type it again"
         )
+    if value.year < _FIRST_YEAR:
+        raise CellError(f"holds {value}, a number of hours without a day: write 2030-01-31 18:30")
     # Serial numbers are fractions of a day: what was typed is whole seconds.
     rounded = (value + timedelta(milliseconds=500)).replace(microsecond=0)
     return at_zone(rounded, zone)

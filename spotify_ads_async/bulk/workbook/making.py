@@ -4,13 +4,15 @@ Drafts of ads are made while their media are still processed. A server that refu
 ready. A file that turns out to be of no use makes the ads that name it invalid.
 
 Every create has an idempotency key that the plan keeps, so that a run that was killed makes nothing twice: the next one
-asks again with the same key. Children of what could not be made are not tried.
+asks again with the same key. Where the server does not know itself what became of a create, its draft is looked for by
+its name, which nothing else in its parent has. Children of what could not be made are not tried.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
@@ -19,12 +21,13 @@ import anyio
 import msgspec
 from anyio.streams.memory import MemoryObjectReceiveStream
 
+from spotify_ads_async.bulk.run.draft_kinds import drafts_within
 from spotify_ads_async.bulk.store.draft_tables import CampaignState
 from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS
 from spotify_ads_async.bulk.workbook.media import MediaUploads
 from spotify_ads_async.bulk.workbook.records import NewItem, NewState
 from spotify_ads_async.bulk.workbook.work import Work
-from spotify_ads_async.errors import AuthenticationError, RequestRejected, SpotifyAdsError
+from spotify_ads_async.errors import ConnectionFailed, OutcomeUnknown, RequestRejected, SpotifyAdsError
 
 __all__ = ["Making"]
 
@@ -101,7 +104,7 @@ class Making:
         if not self._open:
             self._ready.close()
 
-    async def _without_media(self, number: int, reason: str) -> None:
+    async def _without_media(self, number: int, reason: str, advice: str) -> None:
         for item in list(self._work.items.values()):
             field = next((field for field, one in item.media.items() if one == number), "")
             if not field:
@@ -109,7 +112,6 @@ class Making:
             if item.number in self._open:
                 await self._give_up(item, reason, field)
             elif item.state is NewState.MADE:
-                advice = "its draft is there and names it: undo this plan, put another file in place, and plan again"
                 await self._work.settle([item], NewState.INVALID, f"{reason}; {advice}", field=field)
 
     async def _give_up(self, item: NewItem, reason: str, field: str = "") -> None:
@@ -139,10 +141,8 @@ class Making:
     async def _make(self, item: NewItem) -> None:
         work, kind = self._work, NEW_KINDS[item.plural]
         processing = self._uploads.processing & {*item.media.values()}
-        work.progress.requests += 1
         try:
-            request = msgspec.convert(self._body(item), type=kind.draft.create.body)
-            made = await work.ads.call(kind.draft.create, path=work.account, body=request, idempotency_key=item.key)
+            made = await self._create(item)
         except msgspec.ValidationError as problem:
             await self._give_up(item, str(problem))
             return
@@ -151,12 +151,11 @@ class Making:
                 still = processing & self._uploads.processing
                 self._wait_for(item, [("ready media", number) for number in still])
                 return
-            if isinstance(problem, AuthenticationError):
-                work.stop(f"the credentials were refused: {problem}")
+            work.stop_if_refused(problem)
             doubt = (
                 ": whether it was made is not known, and resuming settles it" if problem.may_have_taken_effect else ""
             )
-            await self._give_up(item, f"{problem}{doubt}")
+            await self._give_up(work.items[item.number], f"{problem}{doubt}")
             return
         draft_id = str(made.id)
         campaign = work.campaigns[item.campaign] if not kind.parent else None
@@ -169,6 +168,40 @@ class Making:
         )
         self._fulfil("item", item.number)
         self._end(item.number)
+
+    async def _create(self, item: NewItem) -> Any:  # noqa: ANN401 - of any kind
+        """The draft of a new thing."""
+        work, create = self._work, NEW_KINDS[item.plural].draft.create
+        body = self._body(item)
+        request = msgspec.convert(body, type=create.body)
+        for left in reversed(range(work.options.attempts)):
+            work.progress.requests += 1
+            try:
+                return await work.ads.call(
+                    create,
+                    path=work.account,
+                    body=request,
+                    idempotency_key=work.items[item.number].key,
+                    verify=functools.partial(self._made, item, body),
+                )
+            except ConnectionFailed as lost:
+                if not isinstance(lost.__cause__, OutcomeUnknown):
+                    raise
+                # It is not there, and the server refuses its key for good.
+                renewed = msgspec.structs.replace(work.items[item.number], key=str(uuid.uuid4()))
+                await work.record([renewed], tells=False)
+                if not left:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _made(self, item: NewItem, body: dict[str, Any]) -> Any | None:  # noqa: ANN401 - of any kind
+        """The draft that a create made of which the server knows nothing, if it made any."""
+        work, kind = self._work, NEW_KINDS[item.plural]
+        await anyio.sleep(work.options.settle_after)
+        parent = [body[kind.parent_field]] if kind.parent else None
+        drafts = await drafts_within(work.ads, work.header.ad_account_id, kind.draft, parent)
+        known = {one.draft_id for one in work.items.values()}
+        return next((one for one in drafts if one.name == item.name and one.id not in known), None)
 
     def _body(self, item: NewItem) -> dict[str, Any]:
         """What makes a draft, with the ids of what it is in and of its media."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ __all__ = ["MediaUploads"]
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 10.0, 1.6
 _PATIENCE_SECONDS = 900.0
+_NOTICED_SECONDS = 60.0
+"""An asset that lists lack for so long is gone."""
+_RESUME = "resume the plan to ask again"
+_REPLACE = "its draft is there and names it: undo this plan, put another file in place, and plan again"
 _SMALL_BYTES, _SMALL_AT_ONCE = 2_000_000, 48
 """Small files go first and many at once, so that the server works on them while drafts are made."""
 _READY = "READY"
@@ -35,7 +40,7 @@ class MediaUploads:
         work: what the run shares.
         arrived: told the number of a file that the server has: drafts can name it, though it may still be processed.
         ready: told the number of a file that ads can go live with from now on.
-        failed: told the number of a file that they cannot use, and why.
+        failed: told the number of a file that they cannot use, why, and what to do where an ad's draft names it.
     """
 
     def __init__(
@@ -44,13 +49,14 @@ class MediaUploads:
         *,
         arrived: Callable[[int], None],
         ready: Callable[[int], None],
-        failed: Callable[[int, str], Awaitable[None]],
+        failed: Callable[[int, str, str], Awaitable[None]],
     ) -> None:
         self._work = work
         self._has_arrived = arrived
         self._ready = ready
         self._failed = failed
         self._processing: dict[str, tuple[MediaItem, float]] = {}
+        self._lacked_since: dict[str, float] = {}
         self._sending = True
 
     @property
@@ -80,9 +86,8 @@ class MediaUploads:
         self._has_arrived(item.number)
 
     def _asset_name(self, item: MediaItem) -> str:
-        """The name of an asset: the file's, and a mark of this plan by which a later run knows it again."""
-        mark = self._work.header.created_at.translate({ord(one): None for one in "-:TZ"})[-10:]
-        return f"{Path(item.path).stem[:100]} {item.sha256[:6]}{mark}"
+        """The name of an asset: the file's, and a mark of this plan alone by which a later run knows it again."""
+        return f"{Path(item.path).stem[:100]} {item.sha256[:6]}{self._work.header.mark}"
 
     def _assets(self, **query: object) -> ListCall[Any]:
         return ListCall(
@@ -139,10 +144,11 @@ class MediaUploads:
             self._await(item, str(asset.id))
 
     async def _give_up(self, item: MediaItem, problem: Exception) -> None:
+        self._work.stop_if_refused(problem)
         # An ad's draft that names the asset keeps naming it: uploading the file once more would not mend that.
         if not any(item.number in one.media.values() and one.is_there for one in self._work.items.values()):
             await self._work.uploaded(item.number, "")
-        await self._failed(item.number, f"{Path(item.path).name} could not be uploaded: {problem}")
+        await self._failed(item.number, f"{Path(item.path).name} could not be uploaded: {problem}", _REPLACE)
 
     async def _await_processing(self) -> None:
         """Ask until everything is ready; pauses grow while nothing new arrives."""
@@ -162,26 +168,39 @@ class MediaUploads:
                 page = await self._assets(asset_ids=asked[start : start + PAGE_SIZE])
             except SpotifyAdsError as problem:
                 # Whoever cannot ask cannot make ads either: the files stay as they are for a later run.
+                self._work.stop_if_refused(problem)
                 for asset_id in asked[start : start + PAGE_SIZE]:
                     item, _ = self._processing.pop(asset_id)
-                    await self._failed(item.number, f"{Path(item.path).name} could not be read back: {problem}")
+                    reason = f"{Path(item.path).name} could not be read back: {problem}"
+                    await self._failed(item.number, reason, _RESUME)
                 continue
+            await self._look_for(asked[start : start + PAGE_SIZE], {str(asset.id) for asset in page.items})
             for asset in page.items:
                 if str(asset.id) in self._processing:
                     await self._arrived(self._processing[str(asset.id)][0], asset)
         for asset_id, (item, until) in list(self._processing.items()):
             if time.monotonic() > until:
                 del self._processing[asset_id]
-                waited = (
-                    f"asset {asset_id} is not ready after {_PATIENCE_SECONDS:.0f} s: resume the plan to go on waiting"
-                )
-                await self._failed(item.number, f"{Path(item.path).name}: {waited}")
+                waited = f"asset {asset_id} is not ready after {_PATIENCE_SECONDS:.0f} s"
+                await self._failed(item.number, f"{Path(item.path).name}: {waited}", _RESUME)
+
+    async def _look_for(self, asked: Sequence[str], found: Collection[str]) -> None:
+        """Give up what nobody will answer about any more."""
+        now = time.monotonic()
+        for asset_id in asked:
+            if asset_id in found:
+                self._lacked_since.pop(asset_id, None)
+            elif now - self._lacked_since.setdefault(asset_id, now) > _NOTICED_SECONDS:
+                item, _ = self._processing.pop(asset_id)
+                await self._give_up(item, InvalidRequest(f"asset {asset_id} is gone: somebody deleted it"))
 
 
 def _by_size(items: Sequence[MediaItem]) -> tuple[list[MediaItem], list[MediaItem]]:
     """Those with a small file, and the others. One that is gone is among the small: its upload says so."""
     parts: tuple[list[MediaItem], list[MediaItem]] = [], []
     for item in items:
-        path = Path(item.path)
-        parts[path.exists() and path.stat().st_size > _SMALL_BYTES].append(item)
+        large = False
+        with contextlib.suppress(OSError):
+            large = Path(item.path).stat().st_size > _SMALL_BYTES
+        parts[large].append(item)
     return parts

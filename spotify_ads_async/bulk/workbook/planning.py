@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -112,6 +113,7 @@ async def _plan_workbook(
             base_url=header.base_url,
             source=header.source,
             created_at=header.created_at,
+            mark=secrets.token_hex(5),
             currency=header.currency,
             remarks=header.remarks,
             guessed=header.guessed,
@@ -305,7 +307,10 @@ def _look_at_media(
         if text in numbers or text in refused:
             continue
         path = folder / text
-        if not path.is_file():
+        try:
+            if not path.is_file():
+                continue
+        except OSError:  # no file can be called so
             continue
         if not path.resolve().is_relative_to(folder.resolve()):
             refused[text] = f"{text} is not beside the workbook: move it into {folder}"

@@ -132,7 +132,10 @@ class Publishing:
         except SpotifyAdsError as problem:
             if problem.may_have_taken_effect:
                 await anyio.sleep(self._work.options.settle_after)
-                await self._read_back(campaign, str(problem))
+                if await self._read_back(campaign, str(problem)):
+                    await self._hold(
+                        campaign, f"not published: the request took no effect; resume the plan ({problem})"
+                    )
             else:
                 await self._hold(campaign, f"not published: {problem}", CampaignState.VALID)
             return
@@ -145,17 +148,18 @@ class Publishing:
         live = msgspec.structs.replace(campaign, state=CampaignState.PUBLISHED)
         await self._work.settle(self._work.items_of(campaign), NewState.PUBLISHED, campaign=live)
 
-    async def _read_back(self, campaign: DraftCampaign, why: str) -> None:
-        """Whether a campaign was published: then its draft is gone."""
+    async def _read_back(self, campaign: DraftCampaign, why: str) -> bool:
+        """Whether a campaign is known not to be published: its draft is still there."""
         try:
             is_draft = campaign.draft_id in await self._versions([campaign])
         except SpotifyAdsError as problem:
             await self._hold(campaign, f"{why}; reading back failed: {problem}")
-            return
+            return False
         if is_draft:
-            await self._work.record(campaign=msgspec.structs.replace(campaign, state=CampaignState.VALID))
+            await self._work.record(campaign=msgspec.structs.replace(campaign, state=CampaignState.OPEN))
         else:
             await self._is_live(campaign)
+        return is_draft
 
 
 def _refused(items: Sequence[NewItem], errors: Sequence[DraftValidationError]) -> list[NewItem]:

@@ -48,6 +48,8 @@ class WorkbookHeader(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     source: str
     created_at: str
+    mark: str = ""
+    """What the names of its media end with, which no other plan's do."""
     currency: str = ""
     ready: bool = False
     remarks: str = ""
@@ -108,6 +110,11 @@ class NewItem(msgspec.Struct, frozen=True, kw_only=True):
     def outcome(self) -> RowOutcome:
         """What became of it, as of a row of changes."""
         return _OUTCOMES[self.state]
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether it is not all that was asked for, as its ``reason`` says: a draft that is not valid or not live."""
+        return self.outcome is RowOutcome.FAILED or bool(self.reason and self.state is NewState.MADE)
 
     @property
     def is_there(self) -> bool:

@@ -29,6 +29,7 @@ from spotify_ads_async.validation.requests import check_body
 __all__ = ["Known", "Reading", "Resolver", "Row"]
 
 # Stands for an id that is not known yet, where rules want one.
+_LONGEST_SHOWN = 60
 _TO_COME = "00000000-0000-4000-8000-000000000000"
 
 
@@ -347,7 +348,7 @@ def _as_id(text: str) -> str | None:
 
 
 def _no_media(text: str) -> str:
-    return f"{text!r} is no file beside the workbook, no asset's name and no id"
+    return f"{text[:_LONGEST_SHOWN]!r} is no file beside the workbook, no asset's name and no id"
 
 
 def _put(body: dict[str, Any], path: Sequence[str], value: Cell) -> None:

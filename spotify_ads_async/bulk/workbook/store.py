@@ -211,8 +211,8 @@ class WorkbookPlan:
     def settle(self, items: Iterable[NewItem]) -> None:
         """Write down what became of new things."""
         self._connection.executemany(
-            "UPDATE item SET state = ?, draft_id = ?, reason = ?, field = ? WHERE number = ?",
-            [(one.state, one.draft_id, one.reason, one.field, one.number) for one in items],
+            "UPDATE item SET key = ?, state = ?, draft_id = ?, reason = ?, field = ? WHERE number = ?",
+            [(one.key, one.state, one.draft_id, one.reason, one.field, one.number) for one in items],
         )
 
     def requeue(self) -> None:

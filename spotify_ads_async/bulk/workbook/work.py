@@ -15,6 +15,7 @@ from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.workbook.records import NewItem, NewState
 from spotify_ads_async.bulk.workbook.store import WorkbookPlan
 from spotify_ads_async.client import AdsClient
+from spotify_ads_async.errors import AuthenticationError
 
 __all__ = ["Work"]
 
@@ -108,6 +109,11 @@ class Work:
             else:
                 self.progress.done += 1
             await self._send(item)
+
+    def stop_if_refused(self, problem: Exception) -> None:
+        """Begin nothing new where the credentials were refused: every other request would be, too."""
+        if isinstance(problem, AuthenticationError):
+            self.stop(f"the credentials were refused: {problem}")
 
     async def uploaded(self, number: int, asset_id: str) -> None:
         """Write down the asset that a media file became; nothing where it has to be uploaded again."""

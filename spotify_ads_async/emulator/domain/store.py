@@ -133,12 +133,14 @@ class User(msgspec.Struct, frozen=True):
 class Store:
     """Everything, with the clock and the random numbers that it is made with."""
 
-    def __init__(self, clock: Clock, rng: random.Random) -> None:
+    def __init__(
+        self, clock: Clock, rng: random.Random, processing_seconds: float = 0.0, patch: PatchMode = PatchMode.MERGE
+    ) -> None:
         self.clock = clock
         self.random = rng
         self.user = User()
-        self.processing_seconds = 0.0
-        self.patch = PatchMode.MERGE
+        self.processing_seconds = processing_seconds
+        self.patch = patch
         # Enum values that entities have or had, and the document lacks.
         self.newer: set[str] = set()
         self.secret = rng.randbytes(32)

@@ -1,4 +1,4 @@
-"""A request's context through the emulator: route, count, delay, fault, handler, answer."""
+"""Requests as they come to the emulator: routed, counted against the windows, and refused or carried out."""
 
 from __future__ import annotations
 
@@ -9,32 +9,24 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import format_datetime
-from typing import Any, Literal, TypeAlias
-from urllib.parse import parse_qs, unquote
+from typing import Literal, TypeAlias
 
-import msgspec
 from aiohttp import web
 
 from spotify_ads_async.core.router import Router
-from spotify_ads_async.emulator.domain.answers import Refusal, Response
-from spotify_ads_async.emulator.domain.bodies import checked_body
-from spotify_ads_async.emulator.domain.call import Call
+from spotify_ads_async.emulator.domain.answers import Refusal
 from spotify_ads_async.emulator.domain.checking import Checker
 from spotify_ads_async.emulator.domain.handlers import HANDLERS
 from spotify_ads_async.emulator.domain.store import Store
 from spotify_ads_async.emulator.server.context import RequestContext, Route
-from spotify_ads_async.emulator.server.faults import Fault, FaultBook, altered, refusal_of
-from spotify_ads_async.emulator.server.forms import read_form
+from spotify_ads_async.emulator.server.faults import FaultBook
 from spotify_ads_async.emulator.server.hosts import HostPolicy
-from spotify_ads_async.emulator.server.idempotency import KeyBook, KeyEntry
 from spotify_ads_async.emulator.server.latency import Latency
 from spotify_ads_async.emulator.server.oauth import TokenBook
+from spotify_ads_async.emulator.server.performing import PREFIX, Aborted, Performer
 from spotify_ads_async.emulator.server.quota import QuotaBook, QuotaDecision
 from spotify_ads_async.emulator.server.responses import (
-    JSON,
     break_connection,
-    encode,
-    json_response,
     refusal_response,
 )
 from spotify_ads_async.emulator.server.statistics import LatestRequest, Ledger, Statistics
@@ -43,7 +35,6 @@ from spotify_ads_async.undocumented import EVERY_OPERATION
 
 __all__ = ["PREFIX", "App", "HeaderPolicy", "RetryAfterForm", "SideHandler"]
 
-PREFIX = "/ads/v3"
 HeaderPolicy: TypeAlias = Literal["always", "refusals", "never"]
 """Which answers carry the ``X-RateLimit`` headers."""
 RetryAfterForm: TypeAlias = Literal["seconds", "date", "absent"]
@@ -51,18 +42,10 @@ RetryAfterForm: TypeAlias = Literal["seconds", "date", "absent"]
 SideHandler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 logger = logging.getLogger("spotify_ads_async.emulator")
-_STRICT_QUERIES = frozenset(
-    name for name, operation in EVERY_OPERATION.items() if operation.path.startswith("/targets/")
-)
-"""Lookups that refuse parameters they do not know."""
-
-
-class _Aborted(Exception):
-    """The connection is to be broken instead of answered."""
 
 
 class App:
-    """Answers requests. Everything it needs comes in; it owns the counts, the keys and nothing else."""
+    """Answers requests. Everything it needs comes in; it owns the counts and nothing else."""
 
     def __init__(
         self,
@@ -85,9 +68,9 @@ class App:
         self.latency = latency
         self.uplink = uplink
         self.ledger = Ledger()
-        self.keys = KeyBook()
         self._hosts = hosts
         self._random = rng
+        self._performer = Performer(store, faults, rng)
         self._rate_limit_headers = rate_limit_headers
         self._retry_after = retry_after
         self._side: dict[tuple[str, str], SideHandler] = {}
@@ -138,7 +121,7 @@ class App:
         try:
             api = path.startswith(PREFIX + "/")
             response = await (self._api(request, path[len(PREFIX) :], query) if api else self._beside(request, path))
-        except _Aborted:
+        except Aborted:
             break_connection(request.transport)
             return web.Response()
         except Exception:
@@ -178,7 +161,9 @@ class App:
         )
         answer: web.StreamResponse | None = None
         try:
-            answer = await (self._refuse(verdict, context) if verdict.wait > 0.0 else self._perform(context))
+            answer = await (
+                self._refuse(verdict, context) if verdict.wait > 0.0 else self._performer.perform(context, self.latency)
+            )
             return answer
         finally:
             self.ledger.statuses[0 if answer is None else answer.status] += 1
@@ -246,146 +231,5 @@ class App:
         await asyncio.sleep(self.latency.draw(self._random))
         return self._refusal(Refusal(429, "RATE_LIMITED", f"the {verdict.limit} window is full"), context.headers)
 
-    async def _perform(self, context: RequestContext) -> web.StreamResponse:
-        """Do what the request asks, somewhere within its latency, unless a fault is in the way."""
-        delay, end = 0.0, None
-        if self.faults:
-            delay, end, context.changes = self.faults.strike(
-                context.route.operation, context.path, parse_qs(context.query)
-            )
-        delay += self.latency.draw(self._random)
-        before = delay * self._random.random()
-        try:
-            body = await self._read(context)
-            entry = self._enter(context, body)
-        except Refusal as refusal:
-            await _wait(delay)
-            return self._refusal(refusal, context.headers, context)
-        await _wait(before)
-        answer = self._answer(context, body, end, entry)
-        await _wait(delay - before)
-        if entry is not None and entry.state == "running":
-            entry.state = "done"
-        if isinstance(answer, Refusal):
-            return self._refusal(answer, context.headers, context)
-        if end is not None:
-            return await self._ending(context, answer, end)
-        content = answer.content
-        if context.changes:
-            content = altered(msgspec.json.decode(encode(content)) if content is not None else None, context.changes)
-        return json_response(
-            answer.status, None if content is None else encode(content), {**context.headers, **answer.headers}
-        )
-
-    async def _read(self, context: RequestContext) -> bytes | dict[str, Any]:
-        """The request's body: bytes, or the fields of a form."""
-        if context.client_id is None:
-            raise Refusal(401, "UNAUTHORIZED", "the access token is missing, unknown or expired")
-        checker = context.route.checker
-        if not checker.takes_body:
-            return b""
-        if checker.multipart:
-            return await read_form(context.request)
-        content = await context.request.read()
-        if content and context.request.content_type != JSON:
-            raise Refusal(400, "BAD_REQUEST", f"Content-Type: {context.request.content_type} is not {JSON}")
-        return content
-
-    def _enter(self, context: RequestContext, body: bytes | dict[str, Any]) -> KeyEntry | None:
-        key = context.request.headers.get("Idempotency-Key") if context.route.keyed else None
-        if key is None or isinstance(body, dict):
-            return None
-        path = context.request.raw_path.partition("?")[0]
-        return self.keys.begin(context.client_id or "", key, context.route.operation, path, body)
-
-    def _answer(
-        self, context: RequestContext, body: bytes | dict[str, Any], end: Fault | None, entry: KeyEntry | None
-    ) -> Response | Refusal:
-        """Let the handler work, or the fault that keeps it from working."""
-        try:
-            if end is not None:
-                _prevent(end)
-            answer = self._handled(context, body)
-        except Refusal as refusal:
-            if entry is not None:
-                self.keys.forget(context.client_id or "", context.request.headers["Idempotency-Key"])
-            return refusal
-        except _Aborted:
-            if entry is not None:
-                self.keys.forget(context.client_id or "", context.request.headers["Idempotency-Key"])
-            raise
-        if entry is not None:
-            entry.resource_uri = self._resource(context, entry.path, answer)
-            if end is not None and end.kind == "indeterminate":
-                entry.state = "unknown"
-        return answer
-
-    def _handled(self, context: RequestContext, body: bytes | dict[str, Any]) -> Response:
-        route, path = context.route, context.path
-        for name, value in path.items():
-            if "%" in value:
-                path[name] = unquote(value)
-        checker = route.checker
-        call = Call(
-            operation=route.operation,
-            store=self.store,
-            path=checker.path(path),
-            query=checker.query(context.query, strict=route.operation in _STRICT_QUERIES),
-            body=checker.form(body)
-            if isinstance(body, dict)
-            else checked_body(self.store, checker, route.operation, path, body),
-            client_id=context.client_id or "",
-            origin=context.origin,
-        )
-        return route.handler(call)
-
-    @staticmethod
-    def _resource(context: RequestContext, path: str, answer: Response) -> str:
-        """Where the result of a create can be read: the list it was posted to, with its id."""
-        collection = path.removeprefix(PREFIX)
-        if context.route.operation.startswith("createDraftFrom"):
-            account, _, kind = collection.removesuffix("/drafts").rpartition("/")[0].rpartition("/")
-            collection = f"{account}/drafts/{kind}"
-        return f"{context.origin}{PREFIX}{collection}/{answer.content['id']}"
-
-    async def _ending(self, context: RequestContext, answer: Response, end: Fault) -> web.StreamResponse:
-        """The end that a fault makes of a request that took effect."""
-        match end.kind:
-            case "truncated":
-                content = b"" if answer.content is None else encode(answer.content)
-                response = web.StreamResponse(status=answer.status, headers={**context.headers, "Content-Type": JSON})
-                response.content_length = max(2, len(content))
-                await response.prepare(context.request)
-                await response.write(content[: max(1, len(content) // 2)] or b"{")
-                raise _Aborted
-            case "garbage":
-                return json_response(
-                    answer.status if answer.status != 204 else 200, b'{"id": \xff\xfe garbage', context.headers
-                )
-            case "indeterminate":
-                return self._refusal(Refusal(500, "INTERNAL_ERROR", "the server failed"), context.headers)
-            case _:
-                raise _Aborted
-
-    def _refusal(
-        self, refusal: Refusal, headers: Mapping[str, str], context: RequestContext | None = None
-    ) -> web.Response:
-        trace_id = self.store.new_id()
-        if context is None:
-            return refusal_response(refusal, trace_id, headers)
-        statuses, camel_case = context.route.checker.statuses, "camel_case" in context.changes
-        return refusal_response(refusal, trace_id, headers, statuses=statuses, camel_case=camel_case)
-
-
-def _prevent(fault: Fault) -> None:
-    """End a request before it takes effect, where the fault is of that kind."""
-    if fault.kind == "reset":
-        raise _Aborted
-    refusal = refusal_of(fault)
-    if refusal is not None:
-        raise refusal
-
-
-async def _wait(seconds: float) -> None:
-    if seconds > 0.0:
-        await asyncio.sleep(seconds)
+    def _refusal(self, refusal: Refusal, headers: Mapping[str, str]) -> web.Response:
+        return refusal_response(refusal, self.store.new_id(), headers)

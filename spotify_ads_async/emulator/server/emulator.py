@@ -122,14 +122,9 @@ class Emulator:
         patch: PatchMode | Literal["merge", "replace", "replace-known"] = "merge",
         now: datetime | None = None,
     ) -> None:
-        self._plan = Plan(ad_sets=ad_sets, campaigns=campaigns, ads=ads)
-        self._seed = seed
-        self._address = (host, port)
-        self._tls = tls
+        self._address, self._tls = (host, port), tls
         self.clock = Clock(now)
-        self.store = Store(self.clock, _stream(seed, "identifiers"))
-        self.store.processing_seconds = processing
-        self.store.patch = PatchMode(patch)
+        self.store = Store(self.clock, _stream(seed, "identifiers"), processing, PatchMode(patch))
         self.tokens = TokenBook(
             clients=clients or {},
             tokens=tokens or {},
@@ -152,19 +147,19 @@ class Emulator:
             retry_after=retry_after,
         )
         self._database = None if database is None else Database(database)
-        account = self._fill(data)
+        account = self._fill(data, Plan(ad_sets=ad_sets, campaigns=campaigns, ads=ads), seed)
         self.ad_account_id = account.id
         self.business_id: str = account.row["business_id"]
         self._runner: web.ServerRunner | None = None
         self._origin = ""
 
-    def _fill(self, data: Path | None) -> Account:
+    def _fill(self, data: Path | None, plan: Plan, number: int) -> Account:
         """The data to begin with: from the database, the file, or made up."""
         database = self._database
         if database is not None and database.load(self.store):
             account = next(iter(self.store.accounts.values()))
         else:
-            account = seed(self.store, self._plan, self._seed) if data is None else load_file(self.store, data)
+            account = seed(self.store, plan, number) if data is None else load_file(self.store, data)
             if database is not None:
                 database.save_all(self.store)
         if database is not None:

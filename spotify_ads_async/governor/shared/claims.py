@@ -151,7 +151,7 @@ class Claims:
         self._retry_at, self._problem = now + self._conversation.lease / 12, problem
         if self._away_since is None:
             self._away_since = now
-            logger.warning("%s (until it can: %s)", problem, self._on_failure)
+            logger.warning("%s; meanwhile calls %s", problem, self._on_failure)
             lost = StoreLost(store=self.store.name, policy=self._on_failure, problem=str(problem))
             self._scheduler.listeners.emit(lost)
         if self._on_failure == "fail":
@@ -179,4 +179,4 @@ class Claims:
 
 
 def _lost(problem: StoreUnavailable) -> StoreUnavailable:
-    return StoreUnavailable(f"{problem.message}. Nothing was sent: on_store_failure='fail' was asked for")
+    return StoreUnavailable(f"{problem.message}. Nothing was sent")

@@ -82,7 +82,7 @@ class SqliteStore:
         """Close the file, and end the thread."""
         thread, self._thread = self._thread, None
         if thread is not None and self._process == os.getpid():
-            closed = asyncio.get_running_loop().run_in_executor(thread, self.close)
+            closed = self._submitted(thread, self.close)
             thread.shutdown(wait=False)
             await closed
 
@@ -95,7 +95,13 @@ class SqliteStore:
     async def _run(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
         if self._thread is None or self._process != os.getpid():  # a forked process has no copy of the thread
             self._thread, self._process = ThreadPoolExecutor(1, f"quota file {self.path.name}"), os.getpid()
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
+        return await self._submitted(self._thread, functools.partial(self._transact, work))
+
+    def _submitted(self, thread: ThreadPoolExecutor, work: Callable[[], ResultT]) -> asyncio.Future[ResultT]:
+        try:
+            return asyncio.get_running_loop().run_in_executor(thread, work)
+        except RuntimeError as problem:  # the process may not have another thread, or the interpreter is about to end
+            raise StoreUnavailable(f"the quota file {self.path} cannot be used: {problem}") from problem
 
     def _transact(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
         """Do one piece of work, all or none of it."""
@@ -191,7 +197,7 @@ def _advice(problem: Exception) -> str:
         return f"{text}: name another file with store='sqlite:///path', on a disk of this machine that you may write to"
     if isinstance(problem, msgspec.MsgspecError) or "malformed" in text or "not a database" in text:
         return f"it is damaged ({text}): delete it, and the quota that was spent is waited out"
-    return f"{text}: look at its rights and at the room on the disk"
+    return f"{text}: look at its rights, the room on the disk, and the limit of open files"
 
 
 def _now() -> int:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 from support import redis_servers
+from support.effort import left_to_soak
 from support.redis_servers import Cluster, Program, Server
 
 PROGRAMS = redis_servers.programs()
@@ -22,7 +24,13 @@ def required(program: Program | None) -> Program:
     return program
 
 
-@pytest.fixture(params=PROGRAMS or [None], ids=str)
+def flavours() -> list[ParameterSet]:
+    """One server every day, and the others left to soak."""
+    *others, one = PROGRAMS or [None]
+    return [*map(left_to_soak, others), pytest.param(one)]
+
+
+@pytest.fixture(params=flavours(), ids=str)
 def program(request: pytest.FixtureRequest) -> Program:
     return required(request.param)
 
@@ -45,7 +53,7 @@ def cluster() -> Iterator[Cluster]:
         yield running
 
 
-@pytest.fixture(params=["sqlite", *(PROGRAMS or [None])], ids=str)
+@pytest.fixture(params=["sqlite", *flavours()], ids=str)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a store."""
     if request.param == "sqlite":

@@ -13,6 +13,7 @@ import sqlite3
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from support.effort import examples
 from support.windows import Interval, fullest_window_slowly
 
 from spotify_ads_async.governor.shared.ledger import SCHEMA, Surroundings, exchange
@@ -196,5 +197,7 @@ class Shared(RuleBasedStateMachine):
             assert fullest_window_slowly(self.counted + flying, cycle / 1e6) <= capacity
 
 
-Shared.TestCase.settings = settings(max_examples=100, stateful_step_count=30, suppress_health_check=list(HealthCheck))
+Shared.TestCase.settings = settings(
+    max_examples=examples(100), stateful_step_count=30, suppress_health_check=list(HealthCheck)
+)
 test_no_window_is_ever_exceeded = Shared.TestCase

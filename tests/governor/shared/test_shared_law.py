@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import left_to_soak
 from support.virtual_store import VirtualServer, VirtualStore, assert_kept, held, returning
 from support.virtual_time import run_virtually
 
@@ -115,8 +116,8 @@ class Fleet:
         assert_kept(self.arrivals, self.limits)
 
 
-@pytest.mark.parametrize("ips", [["a"] * 4, ["a", "b", "c", "d"]], ids=["one address", "four addresses"])
-def test_four_processes_use_the_quota_evenly_and_never_exceed_it(ips: list[str]) -> None:
+@pytest.mark.parametrize("ips", ["aaaa", left_to_soak("abcd")])
+def test_four_processes_use_the_quota_evenly_and_never_exceed_it(ips: str) -> None:
     fleet = Fleet(seed=1, limits=PUBLISHED_LIMITS[:2])
     fleet.ips = ips
     run_virtually(lambda _: fleet.run(60.0, concurrency=40))
