@@ -177,7 +177,7 @@ async def _carry_out(run: bulk.WorkbookRun, client: AdsClient, path: Path, worki
                 if failures < _SHOWN and (said := _unhappy(row)):
                     failures += 1
                     say(said)
-    return await anyio.to_thread.run_sync(_conclude, run.progress.stopped, path, working)
+    return await anyio.to_thread.run_sync(_conclude, run.progress, path, working)
 
 
 def _unhappy(row: bulk.NewItem | bulk.PlannedRow) -> str:
@@ -189,15 +189,15 @@ def _unhappy(row: bulk.NewItem | bulk.PlannedRow) -> str:
     return f"{row.outcome}: line {row.line}, {row.entity_id}: {row.reason}" if failed else ""
 
 
-def _conclude(stopped: str, path: Path, working: Working) -> int:
+def _conclude(progress: bulk.Progress, path: Path, working: Working) -> int:
     """Write what became of every row, and say it in one summary for everything in the plan."""
     with bulk.WorkbookPlan.open(path) as plan:
         header, items, parts = plan.header, plan.items(), [part for _, part in plan.parts()]
     if header.undo_of:
         with bulk.WorkbookPlan.open(Path(header.undo_of)) as plan:
             items = [one for one in plan.items() if one.draft_id]
-    if stopped:
-        say(f"stopped: {stopped}")
+    if progress.stopped:
+        say(f"stopped: {progress.stopped}")
     results = working.results or path.with_name(path.name.removesuffix(".plan") + ".results.csv")
     written = not items or results_written(
         "every new row's outcome", results, path, lambda: _write_results(items, results)
@@ -221,16 +221,15 @@ def _conclude(stopped: str, path: Path, working: Working) -> int:
     if summary:
         say(" · ".join(summary))
     _say_what_is_left(states, outcomes, path, undoes=bool(header.undo_of))
-    if stopped == "interrupted":
+    if progress.stopped == "interrupted":
         return INTERRUPTED
     if any(outcomes[one] for one in (bulk.RowOutcome.UNKNOWN, bulk.RowOutcome.REFUSED, bulk.RowOutcome.CONFLICT)):
         return REFUSED
-    unfinished = (
-        any(
-            one.is_there if header.undo_of else one.is_unfinished or one.state is bulk.NewState.WAITING for one in items
-        )
-        or not written
-    )
+    if header.undo_of:
+        unfinished = bool(progress.failed) or any(one.is_there for one in items)
+    else:
+        unfinished = any(one.is_unfinished or one.state is bulk.NewState.WAITING for one in items)
+    unfinished |= not written
     return FAILED if unfinished or outcomes[bulk.RowOutcome.FAILED] or outcomes[bulk.RowOutcome.WAITING] else DONE
 
 

@@ -15,7 +15,7 @@ from spotify_ads_async import AdAccount, NotEnoughData, SpotifyAdsError
 from spotify_ads_async.models import InsightDimension, ReportEntityType, ReportFieldType, ReportGranularity
 from spotify_ads_async.reports import HIDDEN, AggregateReportCall, ReportRow
 from spotify_ads_async.reports.planning import batched
-from spotify_ads_async.reports.rows import InsightRow, Kind, Measured, adds_up, kind_of
+from spotify_ads_async.reports.rows import MONEY_DECIMALS, InsightRow, Kind, Measured, adds_up, kind_of
 from spotify_ads_async.types import Answer
 
 __all__ = ["Batch", "InsightStream", "ReportStream", "Row", "row_of"]
@@ -28,11 +28,8 @@ _HOURS_KEPT = timedelta(days=14)
 """The API tells hours of the last two weeks."""
 _MOST_DAYS = 30
 """Days asked for at once: rows in memory stay few."""
-_TYPES: Mapping[Kind, Row] = {
-    Kind.COUNT: {"data_type": "bigint"},
-    Kind.MONEY: {"data_type": "decimal", "precision": 38, "scale": 9},
-    Kind.SHARE: {"data_type": "decimal", "precision": 38, "scale": 12},
-}
+_DECIMAL: Row = {"data_type": "decimal", "precision": 38, "scale": MONEY_DECIMALS}
+_TYPES: Mapping[Kind, Row] = {Kind.COUNT: {"data_type": "bigint"}, Kind.MONEY: _DECIMAL, Kind.SHARE: _DECIMAL}
 _SLICE_COLUMNS: Mapping[str, Row] = {
     "slice": {"data_type": "text", "nullable": False, "description": "What is replaced whole when it is read again."},
     "removed": {

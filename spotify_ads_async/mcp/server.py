@@ -111,7 +111,7 @@ class _Reader:
     ) -> Shown:
         """Report metrics by entity, with totals over all rows. "1 to 4" is hidden for privacy."""
         account, by_day = self._ads.ad_account(ad_account_id), by == "DAY"
-        fields = [ReportFieldType(name) for name in metrics]
+        fields = list(dict.fromkeys(ReportFieldType(name.upper()) for name in metrics))
         days = (last_day - first_day).days if by_day else 0
         require(days < _MOST_DAYS, f"at most {_MOST_DAYS} days at once: ask for parts, or by LIFETIME")
         span: dict[str, Any] = {"report_start": first_day, "report_end": last_day} if by_day else {}
@@ -126,6 +126,7 @@ class _Reader:
             "totals": {one: total_of(found, one) if adds_up(one) else _NO_TOTAL for one in fields},
         }
         drawn = [metric for metric in fields if adds_up(metric)] if with_chart and by_day else []
+        about |= {"chart": "none: no metric here adds up over rows by day"} if with_chart and not drawn else {}
         pictures = [_chart(found, drawn, first_day, last_day)] if drawn else []
         named = {"name": "entity_name", "id": "entity_id", "start_time": "start_time"}
         rows = [{name: getattr(row, one) for name, one in named.items()} for row in found]

@@ -86,13 +86,14 @@ class Writer:
     ) -> Shown:
         """Plan changes and show them: names, before, after, totals. Nothing is changed. Show the plan to a person."""
         require(bool(set) != bool(rows), "give one of them: `set` with `where`, or `rows`")
-        require(all(row.get("id") for row in rows), "each of `rows` needs the id: nothing new can be made here")
         entity, path = bulk.ENTITIES[kind.replace("_", " ")], self._folder / f"{secrets.token_hex(8)}.plan"
+        named = all(row.get("id") and entity.id_column not in row for row in rows)
+        require(named, "each of `rows` needs the id, and only under this name: nothing new can be made here")
         if set:
             await bulk.plan_selection(self._ads, ad_account_id, entity, path, where=where, settings=set)
         else:
-            named = [{entity.id_column: row["id"]} | {one: row[one] for one in row if one != "id"} for row in rows]
-            await bulk.plan_changes(self._ads, ad_account_id, named, path)
+            changes = [{entity.id_column: row["id"]} | {one: row[one] for one in row if one != "id"} for row in rows]
+            await bulk.plan_changes(self._ads, ad_account_id, changes, path)
         return await self._shown(ad_account_id, path)
 
     async def plan_pause(self, ad_account_id: Account, kind: _Kind, ids: Sequence[str]) -> Shown:
@@ -172,8 +173,8 @@ class Writer:
         about: dict[str, Any] = {"plan_id": plan_id, "ad_account_id": ad_account_id}
         if plan.task is None:
             return Shown([], about | {"state": "planned", "confirmation": plan.confirmation})
-        about |= {"live": plan.live, "file": str(plan.run)}
         await asyncio.wait({plan.task}, timeout=_PATIENCE_SECONDS)
+        about |= {"live": plan.live, "file": str(plan.run)}
         if not plan.task.done():
             return Shown([], about | {"state": "running", "next": "plan_status tells more"})
         await plan.task

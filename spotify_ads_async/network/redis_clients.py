@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.network.addresses import split_login, with_login
+from spotify_ads_async.network.problems import without_frames
 from spotify_ads_async.types import Secret
 
 __all__ = ["RedisAddress"]
@@ -46,6 +47,13 @@ class RedisAddress(msgspec.Struct, frozen=True):
         Raises:
             ConfigurationError: it cannot be read.
         """
+        try:
+            return cls._taken_apart(url)
+        except ConfigurationError as problem:
+            raise without_frames(problem) from None  # a query may hold the password
+
+    @classmethod
+    def _taken_apart(cls, url: Secret) -> RedisAddress:
         plain, username, password = split_login(url)
         try:
             parts = urlsplit(plain)
@@ -81,8 +89,8 @@ class RedisAddress(msgspec.Struct, frozen=True):
         Raises:
             ConfigurationError: it can read nothing there.
         """
-        with contextlib.suppress(ValueError):
-            return {**parse_url(self.plain.reveal())}
+        with contextlib.suppress(ValueError, TypeError):
+            return _known_options(self.plain)
         raise ConfigurationError(
             "store: the URL cannot be read: it is redis://, rediss:// or unix://, and its options are those of redis-py"
         )
@@ -108,6 +116,12 @@ class RedisAddress(msgspec.Struct, frozen=True):
             nodes = [ClusterNode(host, port) for host, port in self.hosts]
             return [RedisCluster(startup_nodes=nodes, **options)]
         return [redis.asyncio.Redis.from_pool(redis.asyncio.ConnectionPool(**options))]
+
+
+def _known_options(address: Secret) -> dict[str, Any]:
+    options: dict[str, Any] = {**parse_url(address.reveal())}
+    redis.asyncio.ConnectionPool(**options).make_connection()  # refuses those that it does not know
+    return options
 
 
 def _host(address: str, default_port: int) -> tuple[str, int]:

@@ -14,7 +14,7 @@ import pytest
 from spotify_ads_async import bulk
 from spotify_ads_async.bulk.workbook.publishing import field_of
 from spotify_ads_async.events import Event, RequestSent
-from spotify_ads_async.operations import CREATE_DRAFT_FROM_CAMPAIGN
+from spotify_ads_async.operations import CREATE_CAMPAIGN_DRAFT, CREATE_DRAFT_FROM_CAMPAIGN
 
 from .conftest import MakeWorld, World
 
@@ -316,6 +316,18 @@ async def test_what_is_published_is_archived_on_request(world: World) -> None:
     assert world.account.campaigns.get(campaign.draft_id)["status"] == "ARCHIVED"
 
 
+async def test_an_undo_tells_of_drafts_that_a_killed_run_may_have_made(world: World) -> None:
+    plan = await world.plan(one_of_each(world.folder))
+    account = {"ad_account_id": world.server.ad_account_id}
+    await world.ads.call(CREATE_CAMPAIGN_DRAFT, path=account, body=items(plan)[0].body)
+    undo = world.folder / "undo.plan"
+    await bulk.plan_undo(world.ads, plan, undo)
+    (told,) = await run(world, undo)
+    (draft,) = world.account.campaign_drafts
+    assert told.is_unfinished
+    assert f"a draft of this name is there ({draft['id']})" in told.reason
+
+
 async def test_the_example_of_a_template_is_not_made(world: World) -> None:
     path = world.folder / "plan.xlsx"
     await bulk.write_template(world.ads, world.server.ad_account_id, path)
@@ -388,15 +400,20 @@ async def test_an_ad_is_drafted_while_its_files_are_processed_and_validated_when
 ) -> None:
     async with worlds(processing=0.3) as world:
         asked: list[tuple[str, frozenset[str]]] = []
+        processing: set[int] = set()
 
         def hear(event: Event) -> None:
             if isinstance(event, RequestSent):
                 own = (row for row in world.account.assets if row["name"].startswith(("spot ", "logo ")))
                 asked.append((event.operation, frozenset(row["status"] for row in own)))
+                processing.add(working.progress.processing)
 
+        plan = await world.plan(one_of_each(world.folder))
         world.ads.listeners.add(hear)
-        made = await run(world, await world.plan(one_of_each(world.folder)))
-    assert [row.outcome for row in made] == [bulk.RowOutcome.STAGED] * 3
+        async with bulk.apply_workbook(world.ads, plan) as working:
+            assert [row.outcome async for row in working] == [bulk.RowOutcome.STAGED] * 3
+    assert {0, 2} <= processing
+    assert working.progress.processing == 0
     assert ("createAdDraft", frozenset({"PROCESSING"})) in asked
     assert asked[-1] == ("publishCampaignDraft", frozenset({"READY"}))
 

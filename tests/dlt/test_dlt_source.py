@@ -116,7 +116,7 @@ def test_hidden_figures_and_money(server: AdsServer, warehouse: Warehouse) -> No
     server.rows[A] = [
         row(day(2), impressions=-5, spend=5),
         row(day(1), impressions=0, spend=3.7),
-        row(day(0), spend=983.084134),
+        row(day(0), spend=983.0841341234567),
     ]
     server.rows[B] = [row(day(1), spend=160)]
     warehouse.load(accounts=[A, B])
@@ -128,7 +128,7 @@ def test_hidden_figures_and_money(server: AdsServer, warehouse: Warehouse) -> No
                 (None, True, Decimal(5), "USD", None),
                 (0, False, Decimal("3.7"), "USD", None),
                 (None, False, Decimal(160), "JPY", None),
-                (None, False, Decimal("983.084134"), "USD", None),
+                (None, False, Decimal("983.0841341234567"), "USD", None),
             ],
             strict=True,
         )

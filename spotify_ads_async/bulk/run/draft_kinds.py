@@ -15,7 +15,7 @@ from spotify_ads_async.operation import ListOperation, Operation
 from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.pagination.page import Caller
 
-__all__ = ["DRAFT_KINDS", "DraftKind", "campaign_drafts"]
+__all__ = ["DRAFT_KINDS", "DraftKind", "campaign_drafts", "drafts_within"]
 
 
 class DraftKind(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,16 +84,26 @@ DRAFT_KINDS: Mapping[str, DraftKind] = types.MappingProxyType(
 """By the plural name of the entity."""
 
 
-async def campaign_drafts(caller: Caller, ad_account_id: str, campaign_ids: Sequence[str]) -> dict[str, CampaignDraft]:
-    """The drafts of some campaigns, by their ids, which drafts share; fifty to a request.
+async def drafts_within(caller: Caller, ad_account_id: str, kind: DraftKind, ids: Sequence[str] | None) -> list[Any]:
+    """The drafts of a kind in some campaigns or ad sets, fifty of these to a request; all that there are for None.
 
     Raises:
         SpotifyAdsError: the list cannot be read.
     """
-    kind = DRAFT_KINDS["campaigns"]
-    found: dict[str, CampaignDraft] = {}
-    for start in range(0, len(campaign_ids), PAGE_SIZE):
-        query = {"limit": PAGE_SIZE, kind.within: campaign_ids[start : start + PAGE_SIZE]}
+    parts = [None] if ids is None else [ids[start : start + PAGE_SIZE] for start in range(0, len(ids), PAGE_SIZE)]
+    found: list[Any] = []
+    for part in parts:
+        query = {"limit": PAGE_SIZE} | ({} if part is None else {kind.within: part})
         call: ListCall[Any] = ListCall(caller, kind.list, path={"ad_account_id": ad_account_id}, query=query)
-        found.update({str(draft.id): draft async for draft in call})
+        found += [draft async for draft in call]
     return found
+
+
+async def campaign_drafts(caller: Caller, ad_account_id: str, campaign_ids: Sequence[str]) -> dict[str, CampaignDraft]:
+    """The drafts of some campaigns, by their ids, which drafts share.
+
+    Raises:
+        SpotifyAdsError: the list cannot be read.
+    """
+    drafts = await drafts_within(caller, ad_account_id, DRAFT_KINDS["campaigns"], campaign_ids)
+    return {str(draft.id): draft for draft in drafts}

@@ -21,14 +21,13 @@ import anyio
 import msgspec
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from spotify_ads_async.bulk.present import PAGE_SIZE
+from spotify_ads_async.bulk.run.draft_kinds import drafts_within
 from spotify_ads_async.bulk.store.draft_tables import CampaignState
 from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS
 from spotify_ads_async.bulk.workbook.media import MediaUploads
 from spotify_ads_async.bulk.workbook.records import NewItem, NewState
 from spotify_ads_async.bulk.workbook.work import Work
 from spotify_ads_async.errors import ConnectionFailed, OutcomeUnknown, RequestRejected, SpotifyAdsError
-from spotify_ads_async.pagination import ListCall
 
 __all__ = ["Making"]
 
@@ -199,14 +198,10 @@ class Making:
         """The draft that a create made of which the server knows nothing, if it made any."""
         work, kind = self._work, NEW_KINDS[item.plural]
         await anyio.sleep(work.options.settle_after)
-        within = {kind.draft.within: [body[kind.parent_field]]} if kind.parent else {}
-        drafts: ListCall[Any] = ListCall(
-            work.ads, kind.draft.list, path=work.account, query={"limit": PAGE_SIZE, **within}
-        )
+        parent = [body[kind.parent_field]] if kind.parent else None
+        drafts = await drafts_within(work.ads, work.header.ad_account_id, kind.draft, parent)
         known = {one.draft_id for one in work.items.values()}
-        return next(
-            (one for one in [one async for one in drafts] if one.name == item.name and one.id not in known), None
-        )
+        return next((one for one in drafts if one.name == item.name and one.id not in known), None)
 
     def _body(self, item: NewItem) -> dict[str, Any]:
         """What makes a draft, with the ids of what it is in and of its media."""

@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from spotify_ads_async.bulk.records import PlannedRow, WrongPlan
+from spotify_ads_async.bulk.records import PlannedRow, RowOutcome, WrongPlan
 from spotify_ads_async.bulk.run.options import Options, Progress
 from spotify_ads_async.bulk.run.runner import Run
 from spotify_ads_async.bulk.workbook.making import Making
@@ -174,7 +174,10 @@ class WorkbookRun:
 
         async def tell(item: NewItem, became: str) -> None:
             self.progress.total += 1
-            self.progress.done += 1
+            if item.outcome is RowOutcome.FAILED:
+                self.progress.failed += 1
+            else:
+                self.progress.done += 1
             await self._send(msgspec.structs.replace(item, reason=became))
 
         await remove(self._ads, Path(self.header.undo_of), archive=self.header.archive, tell=tell)

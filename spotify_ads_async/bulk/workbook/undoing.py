@@ -12,6 +12,7 @@ import msgspec
 from spotify_ads_async.bulk.entities import ADS
 from spotify_ads_async.bulk.plan.undo import plan_undo
 from spotify_ads_async.bulk.records import WrongPlan
+from spotify_ads_async.bulk.run.draft_kinds import drafts_within
 from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import now_text
@@ -23,6 +24,8 @@ from spotify_ads_async.core.tasks import some_at_once
 from spotify_ads_async.errors import SpotifyAdsError
 
 __all__ = ["plan_workbook_undo", "remove"]
+
+_LOOK = "look at it with spotify-ads drafts list, and delete it if it is this plan's"
 
 
 async def plan_workbook_undo(ads: AdsClient, done: Path, path: Path, *, force: bool, archive: bool) -> None:
@@ -74,7 +77,7 @@ async def remove(ads: AdsClient, path: Path, *, archive: bool, tell: Callable[[N
         path: the plan.
         archive: archive campaigns that were published, and turn off ad sets and ads that were published in live
             campaigns.
-        tell: told of each new thing, and of what became of it.
+        tell: told of each new thing, and of what became of it; of one that may be there still as of one that failed.
 
     Returns:
         How many stay, since they are published.
@@ -109,7 +112,33 @@ class _Removal:
         self._account = {"ad_account_id": ad_account_id}
         self._items = [one for one in await self._journal.read(lambda plan: plan.items()) if one.is_there]
         await some_at_once(self._remove, await self._journal.read(lambda plan: plan.campaigns()))
+        await self._tell_lost(ad_account_id)
         return self._left
+
+    async def _tell_lost(self, ad_account_id: str) -> None:
+        """Tell of drafts that a run may have made when it was killed, before it could write down their ids.
+
+        Their names were free when the plan was made. They stay, for somebody else may have made them since.
+        """
+        items = await self._journal.read(lambda plan: plan.items())
+        known = {one.draft_id for one in items}
+        for plural, kind in NEW_KINDS.items():
+            lost = [one for one in items if one.plural == plural and one.parent is None and not one.draft_id]
+            if not lost:
+                continue
+            parents = sorted({one.parent_id for one in lost}) if kind.parent else None
+            drafts = await drafts_within(self._ads, ad_account_id, kind.draft, parents)
+            there = {
+                (one.name, str(getattr(one, kind.parent_field)) if kind.parent else ""): str(one.id)
+                for one in drafts
+                if str(one.id) not in known
+            }
+            for item in lost:
+                if draft := there.get((item.name, item.parent_id)):
+                    reason = (
+                        f"a draft of this name is there ({draft}), made when the run was ended, or by somebody else"
+                    )
+                    await self._tell(msgspec.structs.replace(item, state=NewState.FAILED), f"{reason}: {_LOOK}")
 
     async def _remove(self, campaign: DraftCampaign) -> None:
         items = [one for one in self._items if one.campaign == campaign.id]

@@ -20,10 +20,11 @@ import msgspec
 
 from spotify_ads_async.errors import ConfigurationError, StoreUnavailable
 from spotify_ads_async.governor.shared.store import Exchange, KeptWindow, Reply, State
+from spotify_ads_async.network.problems import without_frames
 from spotify_ads_async.types import Secret
 
 try:
-    from redis.exceptions import NoScriptError, RedisError
+    from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
     from spotify_ads_async.network.redis_clients import RedisAddress
 except ImportError as missing:
@@ -125,19 +126,19 @@ class RedisStore:
                     result = await client.evalsha(_name(script), *arguments)
                 except NoScriptError:  # a fresh server, a flush or a failover: it keeps the text that it is sent
                     result = await client.eval(script, *arguments)
-        except (RedisError, OSError, TimeoutError) as problem:
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as problem:
             if isinstance(problem, TimeoutError):
                 await self.aclose()  # what comes on this connection now is the answer to another question
             self._reached = False
             reason = f"no answer within {patience:g} s" if isinstance(problem, TimeoutError) else _reason(problem)
             raise StoreUnavailable(
                 f"{self.name} cannot be reached: {reason}. Look whether it runs and whether the URL is right"
-            ) from problem
+            ) from without_frames(problem)
         self._reached = True
         return result
 
 
-def _reason(problem: RedisError | OSError) -> str:
+def _reason(problem: Exception) -> str:
     """Why, in the system's words where it was the network: without numbers and addresses in Python's form."""
     cause = problem if isinstance(problem, OSError) else problem.__context__
     if isinstance(cause, OSError) and cause.errno:

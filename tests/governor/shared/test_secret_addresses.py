@@ -12,7 +12,7 @@ import redis
 from support.redis_servers import Program
 from support.redis_servers import server as running_server
 
-from spotify_ads_async import AdsClient, Secret, SpotifyAdsError
+from spotify_ads_async import AdsClient, Secret, SpotifyAdsError, StoreUnavailable
 from spotify_ads_async.governor import Governor, Limit
 from spotify_ads_async.network.redis_clients import RedisAddress
 
@@ -33,6 +33,21 @@ async def test_a_password_of_every_kind_works_escaped_or_not(one_program: Progra
                     pass
         assert "canary" not in everything_shown(caught.value)
         admin.auth(PASSWORD)
+
+
+async def test_a_store_that_takes_nobody_is_away_and_shows_no_password() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1024):
+            writer.write(b"-WRONGPASS invalid username-password pair\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1") as listening:
+        port = listening.sockets[0].getsockname()[1]
+        for kind in ("redis", "redis+cluster"):
+            async with Governor(LIMITS, store=f"{kind}://u:canary@127.0.0.1:{port}") as governor:
+                with pytest.raises(StoreUnavailable, match="Nothing was sent") as caught:
+                    await governor.admit({"ip"}, max_wait=2.0).enter()
+            assert "canary" not in everything_shown(caught.value)
 
 
 def test_a_socket_is_an_address_with_or_without_a_login() -> None:
@@ -65,6 +80,8 @@ REFUSED = [
     "canary",
     "canary:x",
     "redis://:canary@host?socket_timeout=x",
+    "redis://host?password=canary&namespace={x}",
+    "redis://host?passwort=canary",
 ]
 
 
