@@ -205,8 +205,6 @@ LONGER = {
     "bulk/plan/tables.py: TableReader": "the same",
     "cli/proxy.py: proxy": "a command whose options are half of it",
     "dlt/source.py: spotify_ads": "its keywords and what each of them means are the function",
-    "pagination/offsets.py": "one walk by offsets is one state, and its decisions are read in a row",
-    "pagination/offsets.py: OffsetPager": "the same",
 }
 """What is longer all the same, and why. The list may only become shorter."""
 
