@@ -41,6 +41,8 @@ _HEADS: Mapping[str, str] = {
     "updated_at": "updated",
 }
 """Columns as people say them, in tables."""
+_UNPARTED = frozenset({"line", "width", "height"})
+"""Columns of numbers that are copied or measured, and not counted: without thousands separators."""
 _WIDEST = 48
 _NUMBERS = frozenset({int, float, Decimal})
 
@@ -325,6 +327,8 @@ def shown(column: str, value: object, currency: str | None) -> str:
             return format_micros(amount, currency) if amount == value * _MICROS else finer
         case list() if all(isinstance(one, str) for one in cast("list[object]", value)):
             return printable(", ".join(cast("list[str]", value)))
+        case int() if column not in _UNPARTED:
+            return f"{value:,}"
         case str() | int() | float():
             return printable(str(value)).replace("\n", "\\n").replace("\t", "\\t")
         case _:

@@ -54,7 +54,7 @@ def test_rows_show_what_they_are_sorted_by(field: str | None, expected: list[obj
 
 
 @pytest.mark.parametrize(
-    "kind", [list[Field], Annotated[list[Field], msgspec.Meta(max_length=5)], list[Field] | None], ids=str
+    "kind", [list[Field], Annotated[list[Field], msgspec.Meta(description="Fields.")], list[Field] | None], ids=str
 )
 def test_the_id_is_asked_for_however_its_parameter_is_declared(kind: Any) -> None:  # noqa: ANN401 - any annotation
     class Sized(enum.StrEnum):
@@ -124,3 +124,20 @@ def test_a_pass_knows_whether_a_gap_is_possible(
 )
 def test_a_page_is_tied_to_the_last_one_by_an_equal_key(first: str, second: str, tied: bool) -> None:  # noqa: FBT001 - a case
     assert swept([page(first)], closely=True).tied(page(second)) is tied
+
+
+@pytest.mark.parametrize(
+    ("rows", "shared"),
+    [
+        ("a1 b2 c3 d4", 2),
+        ("a1 b2 c2 d2", 2),
+        ("a1 b1 c2 d2", 3),
+        ("a2 b2 c2 d2", 2),
+        ("a- b- c- d-", 2),
+        ("", 2),
+    ],
+)
+def test_a_close_look_shares_rows_back_to_another_key(rows: str, shared: int) -> None:
+    assert swept([], closely=True).overlap(page(rows)) == shared
+    assert swept([], closely=False).overlap(page(rows)) == 2
+    assert swept([page("a1 b3 c2")], closely=True).overlap(page(rows)) == 2, "its keys say nothing any more"
