@@ -129,6 +129,7 @@ async def worker(options: argparse.Namespace) -> None:
                 failures[type(problem).__name__] += 1
                 # Whoever cannot be served in the time that is left asks a few times more, not twice a second.
                 hopeless = isinstance(problem, QuotaTimeout)
+                left = ends_at - time.monotonic()
                 await asyncio.sleep(max(random.uniform(0.25, 0.75), left / 3 if hopeless else 0.0))
 
     async with governor, aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:

@@ -122,8 +122,8 @@ def from_micros(amount: MicroAmount) -> Decimal:
     Raises:
         InvalidAmountType: the amount is no int.
     """
-    whole, decimals = _split(amount)
-    return Decimal(f"{whole}.{decimals}" if decimals else whole)
+    sign, units, decimals = _split(amount)
+    return Decimal(f"{sign}{units}.{decimals}" if decimals else f"{sign}{units}")
 
 
 def format_micros(amount: MicroAmount, currency: str | None = None) -> str:
@@ -139,11 +139,10 @@ def format_micros(amount: MicroAmount, currency: str | None = None) -> str:
     Raises:
         InvalidAmountType: the amount is no int.
     """
-    whole, decimals = _split(amount)
+    sign, units, decimals = _split(amount)
     usual = minor_units(currency) if currency else None
     shown = decimals.ljust(_USUAL_DECIMALS if usual is None else usual, "0")
-    sign, digits = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
-    number = f"{sign}{int(digits):,}.{shown}" if shown else f"{sign}{int(digits):,}"
+    number = f"{sign}{units:,}.{shown}" if shown else f"{sign}{units:,}"
     return f"{number} {currency}" if currency else number
 
 
@@ -178,6 +177,7 @@ def round_to_currency(amount: MicroAmount | Decimal, currency: str) -> MicroAmou
     )
 
 
+@cache
 def _smallest(currency: str) -> int:
     """The currency's smallest unit in millionths."""
     decimals = minor_units(currency)
@@ -279,14 +279,14 @@ def _is_grouped(text: str) -> bool:
     return bool(re.fullmatch(r"[0-9]{1,3}(?:([.,])[0-9]{3})(?:\1[0-9]{3})*|[0-9]{1,2}(?:,[0-9]{2})*,[0-9]{3}", text))
 
 
-def _split(amount: MicroAmount) -> tuple[str, str]:
-    """The signed whole units and the decimals without trailing zeros."""
+def _split(amount: MicroAmount) -> tuple[str, int, str]:
+    """The sign, the whole units and the decimals without trailing zeros."""
     if type(amount) is not int:
         raise InvalidAmountType(
             f"a micro amount is an int, not {type(amount).__name__} {amount!r}", value=amount, rule="int"
         )
     units, rest = divmod(abs(amount), _PER_UNIT)
-    return f"{'-' if amount < 0 else ''}{units}", f"{rest:0{_DECIMALS}}".rstrip("0")
+    return "-" if amount < 0 else "", units, f"{rest:0{_DECIMALS}}".rstrip("0") if rest else ""
 
 
 def _scaled(given: str | Decimal, amount: Decimal) -> MicroAmount:

@@ -211,6 +211,7 @@ def _value_in_words(param: Any, typed: Callable[..., str], ctx: Any) -> str:  # 
 def _add_examples(command: Any, words: str) -> None:  # noqa: ANN401 - typer's own
     """Let help end with lines of the manual that call the command."""
     for name, inner in getattr(command, "commands", {}).items():
+        inner.short_help = (inner.help or "").partition("\n\n")[0]  # whole, and not cut to a line
         _add_examples(inner, f"{words} {name}")
 
     fields_and_options = command.format_help

@@ -16,7 +16,7 @@ from spotify_ads_async.bulk.plan import planner, undo
 from spotify_ads_async.bulk.plan.cells import CLEAR
 from spotify_ads_async.bulk.plan.effects import Conflict
 from spotify_ads_async.bulk.plan.expressions import BadExpression, parse_condition, parse_setting
-from spotify_ads_async.bulk.plan.sources import BadChanges, HiddenRowsFound, LeftOut, Problem
+from spotify_ads_async.bulk.plan.problems import BadChanges, HiddenRowsFound, LeftOut, Problem
 from spotify_ads_async.bulk.plan.tables import HiddenRows, Reading
 from spotify_ads_async.bulk.present import PAGE_SIZE
 from spotify_ads_async.bulk.records import (

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 import msgspec
 
@@ -58,14 +58,14 @@ _SWITCHES = frozenset({"delivery", "status"})
 _SPENT = _FLIGHT | _SWITCHES
 
 
-class _Budgeted(msgspec.Struct, omit_defaults=True):
+class _Budgeted(TypedDict, total=False):
     """What of an entity tells what it may spend; most of its JSON is about something else."""
 
-    budget: Any = None
-    start_time: Any = None
-    end_time: Any = None
-    delivery: Any = None
-    status: Any = None
+    budget: Any
+    start_time: Any
+    end_time: Any
+    delivery: Any
+    status: Any
 
 
 _budgeted = msgspec.json.Decoder(_Budgeted)
@@ -311,14 +311,16 @@ class PlanTotals(msgspec.Struct, kw_only=True):
 
     def _add_budget(self, row: PlannedChange) -> None:
         """Count the budget of an ad set, and what it may spend until its flight ends."""
-        for budgets, values in ((self.budget_before, row.before), (self.budget_after, row.after)):
-            kind, amount = _budget(values)
-            if amount is not None:
-                budgets[str(kind)] += amount
-        state: dict[str, Any] = msgspec.to_builtins(_budgeted.decode(row.text)) if row.text else {}
+        state: dict[str, Any] = {**(_budgeted.decode(row.text) if row.text else {}), **row.before}
         changed = {**state, **row.after}
-        prolonged = not _TIMES.isdisjoint(row.after) and _is_prolonged(state, changed, self.now)
-        self.budget_growth += _growth(state, changed, anew=prolonged)
+        (old_type, old), (new_type, new) = _budget(state), _budget(changed)
+        if "budget" in row.after:
+            for budgets, kind, amount in ((self.budget_before, old_type, old), (self.budget_after, new_type, new)):
+                if amount is not None:
+                    budgets[str(kind)] += amount
+        anew = _is_off(state) and not _is_off(changed)
+        anew = anew or (not _TIMES.isdisjoint(row.after) and _is_prolonged(state, changed, self.now))
+        self.budget_growth += max(0, (new or 0) - (old or 0 if old_type == new_type and not anew else 0))
         if _FLIGHT.isdisjoint(row.after):
             return
         before = most_spent(state, self.now)
@@ -334,13 +336,6 @@ def _is_prolonged(before: Mapping[str, Any], after: Mapping[str, Any], now: date
     most = [most_spent({**flight, "budget": after.get("budget")}, now) for flight in (before, after)]
     old, new = (math.inf if one is None else one for one in most)
     return new > old
-
-
-def _growth(before: Mapping[str, Any], after: Mapping[str, Any], *, anew: bool) -> int:
-    (old_type, old), (new_type, new) = _budget(before), _budget(after)
-    starts = anew or (_is_off(before) and not _is_off(after))
-    counted = old or 0 if old_type == new_type and not starts else 0
-    return max(0, (new or 0) - counted)
 
 
 def _budget(values: Mapping[str, Any]) -> tuple[object, int | None]:

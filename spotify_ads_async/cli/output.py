@@ -18,7 +18,7 @@ import msgspec
 from spotify_ads_async.bulk.plan.cells import CsvRows, amount_cell, to_cell
 from spotify_ads_async.cli.parquet import NO_KINDS, ColumnKind, ParquetRows
 from spotify_ads_async.cli.run import say, usage_error
-from spotify_ads_async.cli.terminal import console, fitted, progress_line, put, write_line
+from spotify_ads_async.cli.terminal import console, fitted, progress_line, put, table_line, write_head
 from spotify_ads_async.cli.text import printable, printable_json
 from spotify_ads_async.errors import ConfigurationError
 from spotify_ads_async.money import format_micros
@@ -27,8 +27,6 @@ __all__ = ["Output", "Rows", "flat", "show", "show_done", "shown"]
 
 _SAMPLE = 50
 _MICROS = 1_000_000
-_CURRENCIES = ("budget.currency", "currency_code", "currency")
-"""Where a row says what its amounts are in."""
 _HEADS: Mapping[str, str] = {
     "bid_micro_amount": "bid",
     "budget.micro_amount": "budget",
@@ -43,7 +41,10 @@ _HEADS: Mapping[str, str] = {
     "updated_at": "updated",
 }
 """Columns as people say them, in tables."""
+_UNPARTED = frozenset({"line", "width", "height"})
+"""Columns of numbers that are copied or measured, and not counted: without thousands separators."""
 _WIDEST = 48
+_NUMBERS = frozenset({int, float, Decimal})
 
 
 class Output(enum.StrEnum):
@@ -104,19 +105,15 @@ class Rows:
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Write one row, of JSON values."""
-        if self._amounts:
-            values = flat(row)
-            currency = next((values[name] for name in _CURRENCIES if values.get(name)), "")
-            row = {**row, **{name: amount_cell(values.get(field), currency) for name, field in self._amounts.items()}}
-        self._writer.write(row)
+        self.write_all((row,))
 
     def write_all(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write rows that are all there."""
-        if isinstance(self._writer, _Csv) and not self._amounts:
-            self._writer.write_all(rows)
-        else:
-            for row in rows:
-                self.write(row)
+        """Write rows that are all there, at once."""
+        self._writer.write_all(map(self._with_amounts, rows) if self._amounts else rows)
+
+    def _with_amounts(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        values, currency = flat(row), _currency(row) or ""
+        return {**row, **{name: amount_cell(values.get(field), currency) for name, field in self._amounts.items()}}
 
     def __enter__(self) -> Self:
         return self
@@ -139,6 +136,22 @@ def flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[prefix + name] = value
     return found
+
+
+def _values(row: Mapping[str, Any], columns: Sequence[str]) -> list[Any]:
+    """The values of columns, which may name nested ones."""
+    try:
+        return [row[column] for column in columns]
+    except KeyError:  # in what is nested, or nowhere
+        values = flat(row)
+        return [values[column] if column in values else row.get(column) for column in columns]
+
+
+def _currency(row: Mapping[str, Any]) -> str | None:
+    """What a row says that its amounts are in."""
+    budget = row.get("budget")
+    nested = cast("Mapping[str, Any]", budget).get("currency") if isinstance(budget, Mapping) else None
+    return nested or row.get("budget.currency") or row.get("currency_code") or row.get("currency")
 
 
 def _json(value: object) -> str:
@@ -169,8 +182,8 @@ class _JsonLines:
         del columns
         self._stream = stream
 
-    def write(self, row: Mapping[str, Any]) -> None:
-        put(self._stream, _json(row) + "\n")
+    def write_all(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        put(self._stream, "".join(_json(row) + "\n" for row in rows))
 
     def end(self, *, failed: bool) -> None:
         pass
@@ -182,9 +195,10 @@ class _Json:
         self._stream = stream
         self._opening = "["
 
-    def write(self, row: Mapping[str, Any]) -> None:
-        put(self._stream, f"{self._opening}\n  {_json(row)}")
-        self._opening = ","
+    def write_all(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        for row in rows:
+            put(self._stream, f"{self._opening}\n  {_json(row)}")
+            self._opening = ","
 
     def end(self, *, failed: bool) -> None:
         if self._opening == "," or not failed:
@@ -200,21 +214,11 @@ class _Csv:
         self._writer = CsvRows(self._line)
         self._begun = False
 
-    def write(self, row: Mapping[str, Any]) -> None:
-        self.write_all((row,))
-
     def write_all(self, rows: Iterable[Mapping[str, Any]]) -> None:
         self._begin()
         for row in rows:
-            self._writer.write(map(to_cell, self._values(row)))
+            self._writer.write(map(to_cell, _values(row, self._columns)))
         self._put()
-
-    def _values(self, row: Mapping[str, Any]) -> Sequence[object]:
-        try:
-            return [row[column] for column in self._columns]
-        except KeyError:  # in what is nested, or nowhere
-            values = flat(row)
-            return [_at(values, row, column) for column in self._columns]
 
     def _begin(self) -> None:
         if not self._begun:
@@ -249,18 +253,13 @@ class _Parquet:
         self._columns = columns
         self._rows = ParquetRows(stream.buffer, columns, kinds)
 
-    def write(self, row: Mapping[str, Any]) -> None:
-        values = flat(row)
-        self._rows.write([_at(values, row, column) for column in self._columns])
+    def write_all(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        for row in rows:
+            self._rows.write(_values(row, self._columns))
 
     def end(self, *, failed: bool) -> None:
         if not failed:  # without its index nobody takes the file for a whole one
             self._rows.end()
-
-
-def _at(values: Mapping[str, Any], row: Mapping[str, Any], column: str) -> object:
-    """The value of a column, which may name a nested one."""
-    return values[column] if column in values else row.get(column)
 
 
 class _Table:
@@ -277,22 +276,20 @@ class _Table:
         self._widths: list[int] = []
         self._right: set[int] = set()
 
-    def write(self, row: Mapping[str, Any]) -> None:
-        values = flat(row)
-        currency = next((values[name] for name in _CURRENCIES if values.get(name)), None)
-        found = [_at(values, row, column) for column in self._columns]
-        self._right |= {
-            index
-            for index, value in enumerate(found)
-            if isinstance(value, int | float | Decimal) and not isinstance(value, bool)
-        }
-        cells = [shown(column, value, currency) for column, value in zip(self._columns, found, strict=True)]
-        if self._widths:
-            self._put(cells)
-            return
-        self._sample.append(cells)
-        if len(self._sample) == _SAMPLE:
-            self._begin()
+    def write_all(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        lines: list[str] = []
+        for row in rows:
+            found, currency = _values(row, self._columns), _currency(row)
+            cells = [shown(column, value, currency) for column, value in zip(self._columns, found, strict=True)]
+            if self._widths:
+                lines.append(self._line(cells))
+                continue
+            self._right |= {index for index, value in enumerate(found) if type(value) in _NUMBERS}
+            self._sample.append(cells)
+            if len(self._sample) == _SAMPLE:
+                self._begin()
+        if lines:
+            put(self._stream, "".join(lines))
 
     def end(self, *, failed: bool) -> None:
         # As with CSV: after a failure, no head without rows.
@@ -304,17 +301,19 @@ class _Table:
         self._widths = fitted(
             self._stream, heads, self._sample, widest=_WIDEST if self._fits else None, figures=self._right
         )
-        self._put([head.upper() for head in heads], bold=True)
-        for cells in self._sample:
-            self._put(cells)
+        head = self._line([head.upper() for head in heads]).removesuffix("\n")
+        write_head(self._stream, head, more=self._fits and 0 in self._widths)
+        put(self._stream, "".join(map(self._line, self._sample)))
         self._sample.clear()
 
-    def _put(self, cells: Sequence[str], *, bold: bool = False) -> None:
-        write_line(self._stream, cells, self._widths, right=self._right, bold=bold, cut=self._fits)
+    def _line(self, cells: Sequence[str]) -> str:
+        return table_line(cells, self._widths, right=self._right, cut=self._fits) + "\n"
 
 
 def shown(column: str, value: object, currency: str | None) -> str:
     """A cell for people: money in units of its currency, lists in short."""
+    if type(value) is str and value.isascii() and value.isprintable():
+        return value
     match value:
         case None:
             return ""
@@ -328,6 +327,8 @@ def shown(column: str, value: object, currency: str | None) -> str:
             return format_micros(amount, currency) if amount == value * _MICROS else finer
         case list() if all(isinstance(one, str) for one in cast("list[object]", value)):
             return printable(", ".join(cast("list[str]", value)))
+        case int() if column not in _UNPARTED:
+            return f"{value:,}"
         case str() | int() | float():
             return printable(str(value)).replace("\n", "\\n").replace("\t", "\\t")
         case _:

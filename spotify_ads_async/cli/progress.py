@@ -155,7 +155,9 @@ def _facts(progress: bulk.Progress, client: AdsClient, elapsed: float) -> list[s
         facts.append(f"{progress.ended / elapsed:.0f}/s")
     snapshot = client.quota()
     left = progress.total - progress.ended
-    if left > 0:
+    if progress.processing:
+        facts.append(f"waiting until {progress.processing} media files are processed")
+    elif left > 0:
         long = 0 < progress.ended < left and elapsed > _LONG_RUN_SECONDS
         seconds = max(seconds_left(left, snapshot), left * elapsed / progress.ended if long else 0.0)
         minutes, rest = divmod(round(seconds), 60)

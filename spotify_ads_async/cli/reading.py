@@ -155,8 +155,7 @@ async def write_rows(
         await write_some(read(client.ad_account(ad_accounts[0])), rows, limit=limit, row_of=row_of)
         return DONE
     async with client.across_accounts(read, ad_accounts or None) as found:
-        with rows:
-            await _write(found, rows, limit, row_of)
+        await _write(found, rows, limit, row_of)
     for business_id, error in found.refused_businesses.items():
         say(f"failed: the ad accounts of business {business_id}: {in_words(error)}")
     for ad_account_id, error in found.failures.items():
@@ -172,9 +171,8 @@ async def write_some(
     row_of: Callable[[Any], Mapping[str, Any] | None] = msgspec.to_builtins,
 ) -> None:
     """Write the rows of one list; ``limit`` at most."""
-    with rows:
-        async with closing(items) as each:
-            await _write((("", item) async for item in each), rows, limit, row_of)
+    async with closing(items) as each:
+        await _write((("", item) async for item in each), rows, limit, row_of)
 
 
 async def _write(
@@ -184,7 +182,7 @@ async def _write(
     row_of: Callable[[Any], Mapping[str, Any] | None],
 ) -> None:
     written = seen = 0
-    with counting("read") as read:
+    with rows, counting("read") as read:
         async for ad_account_id, item in found:
             read()
             seen += 1
@@ -194,9 +192,9 @@ async def _write(
             rows.write({**row, ACCOUNT_COLUMN: ad_account_id} if ad_account_id else row)
             written += 1
             if written == limit:
-                return
+                break
     if rows.is_table and not written:
-        say(f"nothing of {seen:,} fits" if seen else "there is nothing")
+        say(f"none of {seen:,} fits" if seen else "there is nothing")
     elif rows.is_table and written > _COUNTED_FROM and sys.stdout.isatty():
         say(f"{written:,} rows")
 

@@ -20,7 +20,18 @@ from spotify_ads_async.cli.text import printable
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["SHORT_ID", "console", "errors", "fitted", "is_id", "progress_line", "put", "somebody_watches", "write_line"]
+__all__ = [
+    "SHORT_ID",
+    "console",
+    "errors",
+    "fitted",
+    "is_id",
+    "progress_line",
+    "put",
+    "somebody_watches",
+    "table_line",
+    "write_head",
+]
 
 _GAP = "  "
 _MORE = "  …"
@@ -191,32 +202,30 @@ def _total(widths: Sequence[int]) -> int:
     return sum(shown) + len(_GAP) * (len(shown) - 1)
 
 
-def write_line(
-    stream: TextIO,
-    cells: Sequence[str],
-    widths: Sequence[int],
-    *,
-    right: Collection[int] = (),
-    bold: bool = False,
-    cut: bool = False,
-) -> None:
+def table_line(cells: Sequence[str], widths: Sequence[int], *, right: Collection[int] = (), cut: bool = False) -> str:
     """One line of a table, the cells of ``right`` aligned to the right. With ``cut``, long ones end in an ellipsis."""
     parts = [
-        _sized(f"{' ' * max(0, width - cell_len(cell))}{cell}" if index in right else cell, width, cut=cut)
+        _sized(cell, width, right=index in right, cut=cut)
         for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
         if width
     ]
-    text = _GAP.join(parts).rstrip()
-    if bold and cut and 0 in widths:
-        text += _MORE
-    if bold and stream.isatty():
+    return _GAP.join(parts).rstrip()
+
+
+def write_head(stream: TextIO, text: str, *, more: bool) -> None:
+    """The head of a table; ``more`` says that it has columns for which there is no room."""
+    text += _MORE if more else ""
+    if stream.isatty():
         progress_line.clear()
         _console(stream).print(text, style="bold", soft_wrap=True)
     else:
         put(stream, text + "\n")
 
 
-def _sized(cell: str, width: int, *, cut: bool) -> str:
-    if cell_len(cell) <= width:
-        return set_cell_size(cell, width)
+def _sized(cell: str, width: int, *, right: bool, cut: bool) -> str:
+    # Most cells are ASCII, of which every character is one wide.
+    length = len(cell) if cell.isascii() else cell_len(cell)
+    if length <= width:
+        room = " " * (width - length)
+        return room + cell if right else cell + room
     return set_cell_size(cell, width - 1) + "…" if cut else cell

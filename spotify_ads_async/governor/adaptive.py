@@ -70,7 +70,7 @@ class AdaptiveLimits:
             if news or asked is not None:
                 self._pause(window, flow.owner, asked, seen.reset, now, news=news)
             if window is fullest:
-                out = window.out if window.outlook is None else max(window.out, window.outlook.out)
+                out = max(window.out, window.outlook.out)
                 window.foreign.refused(out, now, window.paused_until, news=news)
                 self._tightened(window)
         if self.scheduler.on_refusal is not None:

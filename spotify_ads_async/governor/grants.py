@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-__all__ = ["Grant", "Grants", "Outlook", "awake"]
+__all__ = ["Grant", "Grants", "Outlook", "Pause", "awake"]
 
 
 def awake() -> float:
@@ -108,36 +108,47 @@ class Grants:
         self.over.clear()
 
 
-class Outlook(msgspec.Struct, frozen=True):
-    """What the store last said about a window. Times are of the local clock.
+class Pause(msgspec.Struct, array_like=True):
+    """A pause that a server asked for: what is left of it, what was asked for before any cap, and who met it."""
 
-    ``free`` tokens can be used from ``opens_at`` on; the others come back at ``due``, of which there are so many evenly
-    spread over their number ``out``. Of ``active`` processes, ``active`` - 1 others have ``others_waiting`` requests in
-    their queues. ``epoch`` names the set of tokens, and ``lifts`` counts the pauses that were ended by hand.
+    left: int
+    asked: int
+    cause: str
+
+
+class Outlook(msgspec.Struct, kw_only=True):
+    """What a store says about one window: its ``epoch``, and in how many microseconds it ``opens`` to claims.
+
+    ``free`` tokens are not out, ``out`` are; ``due`` says in how long each sixteenth of these is back, where more wait
+    than are free. ``active`` processes lack tokens, this one with them; ``waiting`` are the others' requests. ``lifts``
+    counts the pauses that were ended by hand. All of it is as it was ``heard_at``, in seconds of the receiver's clock.
     """
 
     free: int
-    out: int
-    due: tuple[float, ...]
-    opens_at: float
-    active: int
-    others_waiting: int
-    epoch: str
-    lifts: int
+    epoch: str = ""
+    opens: int = 0
+    out: int = 0
+    due: list[int] = []
+    active: int = 1
+    waiting: int = 0
+    lifts: int = -1
+    smooth: bool = False
+    pause: Pause | None = None
+    heard_at: float = -math.inf
 
     def wait(self, position: int, now: float, cycle: float) -> float:
         """Seconds until this process can have been granted the token at ``position``."""
-        opens = max(0.0, self.opens_at - now)
-        needed = position + min(self.others_waiting, position * (self.active - 1)) - self.free
+        opens = max(0.0, self.heard_at + self.opens / 1e6 - now)
+        needed = position + min(self.waiting, position * (self.active - 1)) - self.free
         if needed <= 0 or not self.due:
             return opens
         rounds, rest = divmod(needed - 1, max(1, self.out))
         place = rest / max(1, self.out) * len(self.due)
         below = min(int(place), len(self.due) - 1)
         above = min(below + 1, len(self.due) - 1)
-        at = self.due[below] + (self.due[above] - self.due[below]) * (place - below)
-        return max(opens, max(0.0, at - now) + rounds * cycle)
+        due = self.due[below] + (self.due[above] - self.due[below]) * (place - below)
+        return max(opens, max(0.0, self.heard_at + due / 1e6 - now) + rounds * cycle)
 
     def next_grant(self) -> float:
         """Before then nothing is granted: the set is closed, or no token is there."""
-        return max(self.opens_at, self.due[0]) if self.due and self.free == 0 else self.opens_at
+        return self.heard_at + max(self.opens, self.due[0] if self.due and self.free == 0 else 0) / 1e6

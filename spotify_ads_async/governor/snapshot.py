@@ -54,9 +54,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 def shown(window: Window, now: float) -> WindowSnapshot:
     """One window as it is now."""
     window.refresh(now)
-    available = (
-        window.available - window.reserved if window.outlook is None else min(window.available, window.outlook.free)
-    )
+    available = min(window.available, window.outlook.free) if window.shared else window.available - window.reserved
     return WindowSnapshot(
         limit=window.limit.name,
         owner=window.owner,

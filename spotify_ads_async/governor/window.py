@@ -60,7 +60,7 @@ class Window:
         self, limit: Limit, *, owner: str, key: str, smooth: bool, now: float, clock_resolution: float, shared: bool
     ) -> None:
         self.limit, self.owner, self.key, self.shared = limit, owner, key, shared
-        self.outlook: Outlook | None = None
+        self.outlook = Outlook(free=limit.requests)
         self.cycle = limit.window * (1.0 + _MARGIN_SHARE) + _MARGIN_SECONDS + clock_resolution
         self.available = limit.requests
         self.settled: deque[float] = deque()
@@ -167,7 +167,7 @@ class Window:
         self.reserved_told = min(self.reserved_told, self.reserved)
         if self.smooth:
             most = min(self.limit.requests - self.reserved, int(self.limit.requests * _SMOOTH_RATE_SHARE))
-            requests = max(1, most // (1 if self.outlook is None else self.outlook.active))
+            requests = max(1, most // self.outlook.active)
             if self.pacer is None or abs(self.pacer.requests - requests) > requests * _RESPACING_SHARE:
                 self.pacer = Pacer(requests, self.limit.window)
         paused = self.paused_until > -math.inf or self._after_pause is not None

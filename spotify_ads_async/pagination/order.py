@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec.inspect
 
 from spotify_ads_async.operation import ListOperation
-from spotify_ads_async.pagination.page import identity
+from spotify_ads_async.pagination.page import identity, value_in
 
 __all__ = ["is_fixed", "sort_key", "with_identity", "with_order"]
 
@@ -85,9 +85,7 @@ def sort_key(query: Mapping[str, object]) -> Callable[[object], Any]:
     attribute = _SHOWN.get(name)
     if attribute is None:
         return lambda _: None
-    return lambda row: (
-        cast("Mapping[str, object]", row).get(attribute) if isinstance(row, Mapping) else getattr(row, attribute, None)
-    )
+    return lambda row: value_in(row, attribute)
 
 
 def _offered(operation: ListOperation[Any, Any], name: str) -> Mapping[str, enum.Enum] | None:

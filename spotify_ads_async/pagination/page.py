@@ -11,7 +11,7 @@ from spotify_ads_async.errors import InvalidAnswer
 from spotify_ads_async.events import Listeners
 from spotify_ads_async.operation import ListOperation, ListStyle, Operation
 
-__all__ = ["Caller", "Heard", "Page", "identity", "page_of"]
+__all__ = ["Caller", "Heard", "Page", "identity", "page_of", "value_in"]
 
 AnswerT = TypeVar("AnswerT")
 ItemT = TypeVar("ItemT")
@@ -106,12 +106,15 @@ def page_of(operation: ListOperation[Any, ItemT], query: Mapping[str, object], a
     )
 
 
+def value_in(row: object, name: str) -> object:
+    """A row's value by its name; rows of types that nobody knows are mappings. None where it has none."""
+    return cast("Mapping[str, object]", row).get(name) if isinstance(row, Mapping) else getattr(row, name, None)
+
+
 def identity(row: object) -> str | None:
     """What tells a row from every other of its list, or None where the server sent no id (report rows, some geos)."""
     for name in _ID_ATTRIBUTES:
-        value: object = (
-            cast("Mapping[str, object]", row).get(name) if isinstance(row, Mapping) else getattr(row, name, None)
-        )
+        value = value_in(row, name)
         if isinstance(value, str | int) and value != "":
             # A UUID is the same in either case.
             return value.lower() if isinstance(value, str) and len(value) == _UUID_LENGTH else str(value)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from spotify_ads_async.pagination.pagers import OVERLAP
+from collections.abc import Sequence
+
+from spotify_ads_async.pagination.pagers import OVERLAP, lost_place
+from spotify_ads_async.pagination.seen import SeenIds
 
 __all__ = ["Search", "step_after"]
 
@@ -11,14 +14,16 @@ class Search:
     """Where to look for a place that has moved: around where it was, ever further, in both directions.
 
     Args:
+        operation: the operationId, for the error.
         offset: where to look first.
         floor: the least offset.
         limit: rows per page.
         total: how many rows the list had when the place was there, or None where that tells nothing.
     """
 
-    def __init__(self, offset: int, floor: int, limit: int, total: int | None) -> None:
+    def __init__(self, operation: str, offset: int, floor: int, limit: int, total: int | None) -> None:
         self.offset = max(floor, offset)
+        self._operation = operation
         self._floor = floor
         self._limit = limit
         self._former_total = total
@@ -28,7 +33,23 @@ class Search:
         self._leftwards = False
         self._right_end = False
 
-    def miss(self, length: int, total: int | None) -> bool:
+    def find(self, keys: Sequence[str], seen: SeenIds, total: int | None) -> bool:
+        """Whether a page holds the place; where to look next otherwise.
+
+        Raises:
+            WalkIncomplete: no place is left to look at.
+        """
+        last = max((index for index, key in enumerate(keys) if key in seen), default=None)
+        if last is None:
+            if not self._miss(len(keys), total):
+                raise lost_place(self._operation)
+            return False
+        # What stands before a row that was yielded was yielded too, or is newer than the walk.
+        for key in keys[:last]:
+            seen.add(key)
+        return True
+
+    def _miss(self, length: int, total: int | None) -> bool:
         """The page at :attr:`offset` does not hold the place.
 
         Whether there is anywhere left to look, then in :attr:`offset`.

@@ -122,7 +122,7 @@ class QuotaProxy:
         async with contextlib.AsyncExitStack() as stack:
             self._session = await stack.enter_async_context(open_session(self._transport, auto_decompress=False))
             about: dict[str, Any] = {"auto_decompress": False, "keepalive_timeout": _IDLE_SECONDS, "access_log": None}
-            about |= {"logger": _WithoutContent(logger, None), "handler_cancellation": True}
+            about |= {"logger": _WithoutContent(logger, None), "handler_cancellation": True, "max_line_size": 65_536}
             runner = web.ServerRunner(web.Server(self._serve, **about), shutdown_timeout=10.0)  # type: ignore[arg-type]
             await runner.setup()
             stack.push_async_callback(runner.cleanup)

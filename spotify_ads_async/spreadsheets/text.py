@@ -149,7 +149,8 @@ def _lines(content: BinaryIO, encoding: str) -> Iterator[str]:
                 raise SpreadsheetError(f"has a line of more than {LARGEST_LINE:,} characters", row=number)
             yield line
     finally:
-        text.detach()
+        if not content.closed:  # whoever stopped in the middle may have closed it by now
+            text.detach()
 
 
 def lines_of(content: BinaryIO, how: TextFile) -> Iterator[tuple[int, str]]:

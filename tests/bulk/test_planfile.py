@@ -13,7 +13,8 @@ import pytest
 
 from spotify_ads_async import bulk
 from spotify_ads_async.bulk.plan.effects import NOTHING
-from spotify_ads_async.bulk.plan.sources import Change, Problem
+from spotify_ads_async.bulk.plan.problems import Problem
+from spotify_ads_async.bulk.plan.sources import Change
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import now_text
 from spotify_ads_async.bulk.store.planning_rows import Decided

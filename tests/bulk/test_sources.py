@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS
 from spotify_ads_async.bulk.plan.cells import to_cell
 from spotify_ads_async.bulk.plan.opening import ChangesFile
-from spotify_ads_async.bulk.plan.sources import BadChanges, Change, Problem
+from spotify_ads_async.bulk.plan.problems import BadChanges, Problem
+from spotify_ads_async.bulk.plan.sources import Change
 from spotify_ads_async.bulk.plan.tables import NewRow, Reading
 from spotify_ads_async.spreadsheets import SpreadsheetError, open_spreadsheet, trimmed
 

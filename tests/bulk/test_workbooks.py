@@ -400,15 +400,20 @@ async def test_an_ad_is_drafted_while_its_files_are_processed_and_validated_when
 ) -> None:
     async with worlds(processing=0.3) as world:
         asked: list[tuple[str, frozenset[str]]] = []
+        processing: set[int] = set()
 
         def hear(event: Event) -> None:
             if isinstance(event, RequestSent):
                 own = (row for row in world.account.assets if row["name"].startswith(("spot ", "logo ")))
                 asked.append((event.operation, frozenset(row["status"] for row in own)))
+                processing.add(working.progress.processing)
 
+        plan = await world.plan(one_of_each(world.folder))
         world.ads.listeners.add(hear)
-        made = await run(world, await world.plan(one_of_each(world.folder)))
-    assert [row.outcome for row in made] == [bulk.RowOutcome.STAGED] * 3
+        async with bulk.apply_workbook(world.ads, plan) as working:
+            assert [row.outcome async for row in working] == [bulk.RowOutcome.STAGED] * 3
+    assert {0, 2} <= processing
+    assert working.progress.processing == 0
     assert ("createAdDraft", frozenset({"PROCESSING"})) in asked
     assert asked[-1] == ("publishCampaignDraft", frozenset({"READY"}))
 

@@ -151,11 +151,13 @@ def test_a_report_keeps_its_days_and_figures_at_80_columns(spotify_ads: CommandL
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("bulk", "apply"), ("emulate",), ("login",), ("import",), ("ads", "pause"), ("upload",)]
+    "arguments",
+    [(), ("bulk", "apply"), ("emulate",), ("login",), ("import",), ("ads", "pause"), ("upload",), ("bulk",)],
 )
 def test_help_fits_80_columns_and_names_no_type_of_python(spotify_ads: CommandLine, arguments: tuple[str, ...]) -> None:
     lines = in_terminal(spotify_ads, 80, *arguments, "--help")
     assert [line for line in lines if cell_len(line) > 80] == []
+    assert not [line for line in lines if re.search(r"\w\.\.\.$", line)], "a sentence is cut"
     assert not re.search(r"<(int|float|str|path|file|list)\b", "\n".join(lines))
 
 

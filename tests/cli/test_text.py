@@ -107,6 +107,12 @@ def test_nothing_is_still_a_result() -> None:
     assert written(Output.TABLE, []) == "NAME\n"
 
 
+def test_counts_have_thousands_apart_in_tables_alone() -> None:
+    rows = [{"name": 1_234_567}]
+    assert written(Output.TABLE, rows).split() == ["NAME", "1,234,567"]
+    assert written(Output.CSV, rows).split() == ["name", "1234567"]
+
+
 def test_a_table_begins_before_it_ends() -> None:
     stream = io.StringIO()
     with Rows(Output.TABLE, ("name",), stream=stream) as rows:

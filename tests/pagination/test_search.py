@@ -73,12 +73,14 @@ def test_a_total_that_comes_late_does_not_push() -> None:
     assert search.offset == 108
 
 
-def test_it_begins_at_the_floor_at_the_earliest() -> None:
+def test_it_never_looks_before_the_floor() -> None:
     assert Search(-5, 3, 10, None).offset == 3
+    offsets = looked_at(Search(100, 97, 10, None), GONE, 125, told=125, page=10)
+    assert offsets == [100, 97, 108, 116]
 
 
 @given(
-    data=st.data(), rows=st.integers(0, 120), start=st.integers(0, 150), page=st.integers(3, 12), tells=st.booleans()
+    data=st.data(), rows=st.integers(0, 120), start=st.integers(0, 150), page=st.integers(1, 12), tells=st.booleans()
 )
 def test_a_place_is_found_wherever_it_went_and_an_absent_one_given_up(
     data: st.DataObject, *, rows: int, start: int, page: int, tells: bool

@@ -53,7 +53,7 @@ async def test_request_and_answer_pass_unchanged(http: aiohttp.ClientSession) ->
         "X-Hop": "1",
     }
     async with RawServer(otherwise=answer(207, body, headers=headers)) as server, proxied(server) as proxy:
-        url = f"{proxy.base_url}/ad_accounts/a%2Fb/ads?fields=ID&fields=NAME&q=%20+"
+        target = f"/ad_accounts/a%2Fb/ads?fields=ID&fields=NAME&q=%20+&long={'x' * 20_000}"
         sent = {
             **SIGNED,
             "X-Quota-Priority": "bulk",
@@ -61,14 +61,16 @@ async def test_request_and_answer_pass_unchanged(http: aiohttp.ClientSession) ->
             "Content-Type": "application/json",
             "TE": "trailers",
         }
-        async with http.post(aiohttp.client.URL(url, encoded=True), data=b'{"name": "x"}', headers=sent) as got:
+        async with http.post(
+            aiohttp.client.URL(proxy.base_url + target, encoded=True), data=b'{"name": "x"}', headers=sent
+        ) as got:
             assert (got.status, await got.read()) == (207, body)
             assert got.headers["X-RateLimit-Remaining"] == "7"
             assert got.headers["X-Request-Id"] == "r-1"
             assert "X-Hop" not in got.headers
             assert "X-Quota-Proxy" not in got.headers
     (received,) = server.received
-    assert (received.method, received.target) == ("POST", "/ads/v3/ad_accounts/a%2Fb/ads?fields=ID&fields=NAME&q=%20+")
+    assert (received.method, received.target) == ("POST", f"/ads/v3{target}")
     assert received.body == b'{"name": "x"}'
     assert received.headers["authorization"] == "Bearer canary-token"
     assert received.headers["idempotency-key"] == "k"

@@ -28,7 +28,7 @@ from typer.testing import CliRunner, Result
 from spotify_ads_async import InvalidAnswer, InvalidRequest, WalkIncomplete
 from spotify_ads_async.models import ReportEntityType, ReportField, ReportFieldType, ReportGranularity
 from spotify_ads_async.reports import HIDDEN, AggregateReportCall, AtLeast, ReportRow, total_of
-from spotify_ads_async.reports.series import periods
+from spotify_ads_async.reports.series import over_time
 from spotify_ads_cli.app import app
 
 Stats: TypeAlias = dict[str, str]
@@ -233,7 +233,7 @@ def test_a_chart_keeps_to_the_days_of_the_account(begins: int) -> None:
     starts = [DAYS[0] + timedelta(days=number, hours=begins + (number > 4)) for number in range(8)]
     rows = [ReportRow(start_time=start) for start in starts if start != starts[2]]
     step = timedelta(days=1)
-    found = periods(rows, (DAYS[0], DAYS[0] + 7 * step), step)
+    found, _ = over_time(rows, [], (DAYS[0], DAYS[0] + 7 * step), step)
     assert len(found) == 8
     assert set(starts) - set(found) <= {starts[2]}
 

@@ -375,15 +375,20 @@ class CsvRows:
     """
 
     def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
         self._plain = csv.writer(stream, lineterminator="\n")
         self._quoted = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
 
     def write(self, cells: Iterable[str]) -> None:
         """Write one row of cells as they are."""
         row = list(cells)
-        # Python's minimal quoting leaves a lone carriage return bare, and every reader takes it for the end of the row.
-        writer = self._quoted if "\r" in "".join(row) else self._plain
-        writer.writerow(row)
+        line = ",".join(row)
+        bare_return = "\r" in line
+        if line and line.count(",") < len(row) and not (bare_return or '"' in line or "\n" in line):
+            self._stream.write(line + "\n")  # most rows need no quotation marks
+        else:
+            # Python's minimal quoting leaves a lone carriage return bare, and every reader takes it for a row's end.
+            (self._quoted if bare_return else self._plain).writerow(row)
 
 
 _READERS: Mapping[Kind, Callable[[str], object]] = {

@@ -13,11 +13,12 @@ import msgspec
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.cells import CellError, json_value, parse_value, says
 from spotify_ads_async.bulk.plan.columns import Cell
-from spotify_ads_async.bulk.plan.effects import NOTHING, Merge, Refusal, conflicting, effect, merge, without_own
+from spotify_ads_async.bulk.plan.effects import NOTHING, Merge, Refusal, conflicting, effect, merge
 from spotify_ads_async.bulk.plan.money import unusual_changes
+from spotify_ads_async.bulk.plan.problems import LeftOut
 from spotify_ads_async.bulk.plan.products import PlannedProducts
-from spotify_ads_async.bulk.plan.sources import Doubt, LeftOut
-from spotify_ads_async.bulk.plan.state import entity_shape, leaf, left_out
+from spotify_ads_async.bulk.plan.sources import Doubt
+from spotify_ads_async.bulk.plan.state import entity_shape, leaf, left_out, without_own
 from spotify_ads_async.bulk.store.planning_rows import Decided, ReadRow
 from spotify_ads_async.spreadsheets import trimmed
 
@@ -111,8 +112,9 @@ class Decider:
         values = {**row.change, **self._resolved(row.doubts, state)} if row.doubts else row.change
         merged = merge(self._entity, row.base, state, values) if row.base else Merge(values=values, conflicts=())
         for name, value in merged.values.items():
-            if type(value) is str:
-                merged.values[name] = self._as_it_is(state, name, value)
+            # Cells are read without white space at their ends, which what is live may have.
+            if type(value) is str and isinstance(live := leaf(state, self._entity.columns[name].path), str):
+                merged.values[name] = live if live != value and trimmed(live) == value else value
         return merged
 
     def _described(self, row: ReadRow, text: str, state: dict[str, Any], found: Any) -> Decided:  # noqa: ANN401
@@ -121,7 +123,8 @@ class Decider:
             return Decided(row=row, effect=found, name=name)
         for field in found.after:
             if field in self._shape.partly_sent:
-                self._answered_only.update(left_out(state.get(field), self._shape, field))
+                for name_left_out in left_out(state.get(field), self._shape, field):
+                    self._answered_only[name_left_out] += 1
         unusual: list[str] = []
         if self._entity.has_money:
             self.currency = self.currency or currency_in(state)
@@ -155,14 +158,6 @@ class Decider:
                 raise _Doubted(Refusal(column=name, reason=doubt.reason)) from None
             found[name] = cast("Cell", value)
         return found
-
-    def _as_it_is(self, state: Mapping[str, Any], name: str, value: str) -> str:
-        """A value, or the live one that differs from it by nothing but white space at its ends.
-
-        Cells are read without such white space.
-        """
-        live = leaf(state, self._entity.columns[name].path)
-        return live if isinstance(live, str) and trimmed(live) == value else value
 
 
 @functools.lru_cache(maxsize=64)

@@ -49,7 +49,6 @@ __all__ = [
     "refusal_of",
     "settle",
     "shown",
-    "without_own",
 ]
 
 _OFF = "OFF"
@@ -154,7 +153,8 @@ def _changed(
     names: list[str] = []
     shape = entity_shape(entity)
     for name, value in values.items():
-        path = entity.columns[name].path
+        column = entity.columns[name]
+        path = column.path
         field, present = path[0], leaf(state, path)
         wanted: Any = value
         if type(value) is dict or type(value) is list:
@@ -165,12 +165,12 @@ def _changed(
             continue
         if field not in after and (whole := state.get(field)) is not None:
             before[field] = after[field] = sendable(whole, shape, field)
-        after[field] = _with(after.get(field), path[1:], wanted)
+        after[field] = _with(after.get(field), path[1:], wanted) if len(path) > 1 else wanted
         if isinstance(wanted, dict):
             old = cast("dict[str, Any]", present) if isinstance(present, dict) else {}
             names += [edit.name for edit in edits_between(old, cast("dict[str, Any]", wanted), path)]
         else:
-            names.append(entity.columns[name].writes)
+            names.append(column.writes)
     return before, after, names
 
 
@@ -246,41 +246,6 @@ def _known(value: Any, shape: Shape) -> Any:  # noqa: ANN401 - any JSON
 
 def _unknown(value: Any, shape: Shape) -> bool:  # noqa: ANN401 - any JSON
     return isinstance(value, dict) and not cast("dict[str, Any]", value).keys() <= shape.known
-
-
-def without_own(value: Any, present: Any, holder: Shape, name: str) -> Any:  # noqa: ANN401 - any JSON
-    """A value without the names that the document does not know, where what they hold is what is there already.
-
-    What is left is what somebody wrote: that is held to the document.
-    """
-    if isinstance(value, dict) and (inner := holder.inner.get(name)) is not None:
-        theirs = cast("dict[str, Any]", present) if isinstance(present, dict) else {}
-        return _without_own(cast("dict[str, Any]", value), theirs, inner)
-    if isinstance(value, list) and (listed := holder.listed.get(name)) is not None and isinstance(present, list):
-        return [_without_theirs(one, cast("list[Any]", present), listed) for one in cast("list[Any]", value)]
-    if isinstance(value, list) and isinstance(present, list):
-        return [one for one in cast("list[Any]", value) if one not in present]
-    return cast("Any", value)
-
-
-def _without_theirs(one: Any, present: list[Any], shape: Shape) -> Any:  # noqa: ANN401 - any JSON
-    """An element of a list without the unknown names that some element has alike."""
-    if not isinstance(one, dict):
-        return one
-    items = [cast("dict[str, Any]", item) for item in present if isinstance(item, dict)]
-    return {
-        name: value
-        for name, value in cast("dict[str, Any]", one).items()
-        if name in shape.known or not any(name in item and same(item[name], value) for item in items)
-    }
-
-
-def _without_own(value: dict[str, Any], present: dict[str, Any], shape: Shape) -> dict[str, Any]:
-    return {
-        name: without_own(one, present.get(name), shape, name)
-        for name, one in value.items()
-        if name in shape.known or name not in present or not same(one, present[name])
-    }
 
 
 def bodies_of(entity: Entity, after: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:

@@ -46,9 +46,10 @@ def refusal_of(
     entity: Entity, steps: Iterable[dict[str, Any]], before: State, values: Mapping[str, Cell], now: datetime
 ) -> Refusal | None:
     """Why the requests of a row break a rule of the API document, None where they break none."""
-    return next(
-        (refusal for body in steps if (refusal := _illegal(entity, body, before, values, now)) is not None), None
-    )
+    for body in steps:
+        if (refusal := _illegal(entity, body, before, values, now)) is not None:
+            return refusal
+    return None
 
 
 def _illegal(

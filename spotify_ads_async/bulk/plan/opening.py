@@ -10,10 +10,12 @@ from typing import TypeAlias
 
 import anyio.to_thread
 
+from spotify_ads_async.bulk.entities import ENTITIES
 from spotify_ads_async.bulk.plan.columns import Column
-from spotify_ads_async.bulk.plan.headers import may_need_currency
-from spotify_ads_async.bulk.plan.sources import BadChanges, HiddenRowsFound, JsonLinesReader, Problem
-from spotify_ads_async.bulk.plan.tables import HiddenRows, Reading, TableReader, first_texts, tables_of_changes
+from spotify_ads_async.bulk.plan.headers import entity_of, header_text, may_need_currency
+from spotify_ads_async.bulk.plan.problems import BadChanges, HiddenRowsFound, Problem
+from spotify_ads_async.bulk.plan.sources import JsonLinesReader
+from spotify_ads_async.bulk.plan.tables import HiddenRows, Reading, TableReader
 from spotify_ads_async.spreadsheets import (
     Format,
     Spreadsheet,
@@ -25,6 +27,8 @@ from spotify_ads_async.spreadsheets import (
 __all__ = ["ChangesFile", "ChangesReader", "open_changes", "remarks_on_hidden"]
 
 _SHOWN_HIDDEN = 5
+# Sheets that exports and templates have beside their tables.
+_OUR_OWN = frozenset({"How to", "Lists"})
 
 
 ChangesReader: TypeAlias = TableReader | JsonLinesReader
@@ -53,10 +57,10 @@ class ChangesFile:
         self.is_table = opened.format is not Format.JSON_LINES
         self._tables: list[Table] = []
         if self.is_table:
-            self._tables, left_out = tables_of_changes(opened, name=name, reading=reading)
+            self._tables, left_out = _tables_of_changes(opened, name=name, reading=reading)
             self.remarks += left_out
         self.needs_currency = not self.is_table or any(
-            may_need_currency(text) for table in self._tables for text in first_texts(table)
+            may_need_currency(text) for table in self._tables for text in _first_texts(table)
         )
 
     def readers(self, *, currency: str, new: Mapping[str, Mapping[str, Column]] | None = None) -> list[ChangesReader]:
@@ -85,6 +89,51 @@ def remarks_on_hidden(readers: Sequence[ChangesReader], *, name: str, hidden: Hi
         raise HiddenRowsFound(name, found[:_SHOWN_HIDDEN], len(found))
     what = "taken as if they were not" if hidden is HiddenRows.INCLUDE else "left out"
     return [f"{len(found)} hidden rows are {what} ({found[0]} is the first)"] if found else []
+
+
+def _tables_of_changes(opened: Spreadsheet, *, name: str, reading: Reading) -> tuple[list[Table], list[str]]:
+    """The tables that hold changes, and what was left out, in words.
+
+    Every visible sheet with an id column, or those that were asked for.
+
+    Raises:
+        BadChanges: there is none.
+    """
+    sheets = ", ".join(table.name for table in opened.tables)
+    if missing := set(reading.sheets) - {table.name for table in opened.tables}:
+        reason = (
+            f"has no sheet {', '.join(sorted(missing))}: it has {sheets}"
+            if sheets
+            else "is no workbook, and has no sheets"
+        )
+        raise BadChanges([Problem(file=name, line=0, reason=reason, fatal=True)])
+    if reading.sheets or len(opened.tables) == 1:
+        return [table for table in opened.tables if not reading.sheets or table.name in reading.sheets], []
+    with_ids = [table for table in opened.tables if _has_id_column(table)]
+    usable = [table for table in with_ids if not table.hidden]
+    if not usable:
+        columns = ", ".join(entity.id_column for entity in ENTITIES.values())
+        reason = f"has no sheet with an id column: one of {columns} says what is changed (sheets: {sheets})"
+        raise BadChanges([Problem(file=name, line=0, reason=reason, fatal=True)])
+    left_out = [
+        f"sheet {table.name} {'is hidden' if table.hidden else 'has no id column'} and is left out"
+        for table in opened.tables
+        if table not in usable and table.name not in _OUR_OWN and (table in with_ids or not table.hidden)
+    ]
+    return usable, left_out
+
+
+def _first_texts(table: Table) -> list[str]:
+    """The headers of a table, as they stand there; none where it cannot be read, which reading it will say."""
+    try:
+        first = table.first
+    except SpreadsheetError:
+        return []
+    return [] if first is None else [header_text(cell) for cell in first.cells]
+
+
+def _has_id_column(table: Table) -> bool:
+    return bool(entity_of(_first_texts(table)))
 
 
 @contextlib.asynccontextmanager

@@ -18,8 +18,9 @@ from spotify_ads_async.bulk.plan.deciding import Decider, currency_in
 from spotify_ads_async.bulk.plan.effects import Refusal
 from spotify_ads_async.bulk.plan.expressions import Condition, Setting, list_query, new_values
 from spotify_ads_async.bulk.plan.opening import ChangesReader, open_changes, remarks_on_hidden
+from spotify_ads_async.bulk.plan.problems import BadChanges, LeftOut, Problem
 from spotify_ads_async.bulk.plan.products import PlannedProducts
-from spotify_ads_async.bulk.plan.sources import BadChanges, Change, LeftOut, Problem
+from spotify_ads_async.bulk.plan.sources import Change
 from spotify_ads_async.bulk.plan.state import state_of
 from spotify_ads_async.bulk.plan.tables import HiddenRows, NewRow, NewRowsFound, Reading
 from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
@@ -243,17 +244,22 @@ class _Planning:
         """
         self._place = reader.place
 
+        left_out = self._source.left_out or None
+
         def take(plan: PlanFile, row: Change | NewRow | Problem) -> None:
             if isinstance(row, NewRow):
                 if alone:
                     raise NewRowsFound
                 return
-            if self._source.left_out and self._source.left_out.has(row.line, self._place(row.line, ""), row.entity_id):
+            if left_out is not None and left_out.has(row.line, self._place(row.line, ""), row.entity_id):
                 return
             self._rows += 1
             if isinstance(row, Change):
-                self._doubt(row)
+                if row.doubts:
+                    self._doubt(row)
                 problem = plan.planning.add_change(row)
+                if problem is None:
+                    return
             else:
                 problem = row
             if isinstance(problem, Repeated):
@@ -261,7 +267,7 @@ class _Planning:
                 self._first_repeated = (
                     self._first_repeated or f"line {problem.line}, which repeats line {problem.earlier}"
                 )
-            elif problem is not None:
+            else:
                 self._add_problem(problem)
                 plan.planning.add_refused(problem)
 
@@ -269,7 +275,7 @@ class _Planning:
 
     def _doubt(self, row: Change) -> None:
         """Keep in mind what of a row cannot be read."""
-        if row.doubts and len(self._doubtful) < _BATCH:
+        if len(self._doubtful) < _BATCH:
             column, doubt = next(iter(row.doubts.items()))
             found = Problem(
                 file=self._source.shown,
@@ -350,22 +356,17 @@ class _Planning:
         """What one row comes down to."""
         if answer is None:
             return self._told(self._decider.decide(row, None))
-        known = isinstance(answer, Answer) and source_of(answer) is not None
-        return self._told(self._decider.decide(row, state_of(answer), known=known))
+        source = source_of(answer) if isinstance(answer, Answer) else None
+        text = state_of(answer) if source is None else source.decode()
+        return self._told(self._decider.decide(row, text, known=source is not None))
 
     def _told(self, decided: Decided) -> Decided:
         """A row that was decided; where it is refused, that is a problem of the file, too."""
-        row, refusal = decided.row, decided.effect
+        row, refusal, name = decided.row, decided.effect, decided.name
         if isinstance(refusal, Refusal):
+            column, reason, entity_id = refusal.column, refusal.reason, row.entity_id
             self._add_problem(
-                Problem(
-                    file="",
-                    line=row.line,
-                    column=refusal.column,
-                    reason=refusal.reason,
-                    entity_id=row.entity_id,
-                    name=decided.name,
-                )
+                Problem(file="", line=row.line, column=column, reason=reason, entity_id=entity_id, name=name)
             )
         return decided
 

@@ -30,6 +30,7 @@ __all__ = [
     "shape_of",
     "state_of",
     "with_edit",
+    "without_own",
     "writable",
     "writable_state",
 ]
@@ -261,3 +262,38 @@ def _emptied(value: Any) -> Any:  # noqa: ANN401 - any JSON
         return []
     parts = cast("dict[str, Any]", value).items() if isinstance(value, dict) else ()
     return {name: empty for name, one in parts if (empty := _emptied(one)) is not _ABSENT} or _ABSENT
+
+
+def without_own(value: Any, present: Any, holder: Shape, name: str) -> Any:  # noqa: ANN401 - any JSON
+    """A value without the names that the document does not know, where what they hold is what is there already.
+
+    What is left is what somebody wrote: that is held to the document.
+    """
+    if isinstance(value, dict) and (inner := holder.inner.get(name)) is not None:
+        theirs = cast("dict[str, Any]", present) if isinstance(present, dict) else {}
+        return _without_own(cast("dict[str, Any]", value), theirs, inner)
+    if isinstance(value, list) and (listed := holder.listed.get(name)) is not None and isinstance(present, list):
+        return [_without_theirs(one, cast("list[Any]", present), listed) for one in cast("list[Any]", value)]
+    if isinstance(value, list) and isinstance(present, list):
+        return [one for one in cast("list[Any]", value) if one not in present]
+    return cast("Any", value)
+
+
+def _without_theirs(one: Any, present: list[Any], shape: Shape) -> Any:  # noqa: ANN401 - any JSON
+    """An element of a list without the unknown names that some element has alike."""
+    if not isinstance(one, dict):
+        return one
+    items = [cast("dict[str, Any]", item) for item in present if isinstance(item, dict)]
+    return {
+        name: value
+        for name, value in cast("dict[str, Any]", one).items()
+        if name in shape.known or not any(name in item and same(item[name], value) for item in items)
+    }
+
+
+def _without_own(value: dict[str, Any], present: dict[str, Any], shape: Shape) -> dict[str, Any]:
+    return {
+        name: without_own(one, present.get(name), shape, name)
+        for name, one in value.items()
+        if name in shape.known or name not in present or not same(one, present[name])
+    }

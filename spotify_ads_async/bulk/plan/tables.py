@@ -17,32 +17,23 @@ from spotify_ads_async.bulk.entities import ENTITIES, Entity
 from spotify_ads_async.bulk.plan.cells import CLEAR, CellError
 from spotify_ads_async.bulk.plan.columns import Cell, Column, Kind
 from spotify_ads_async.bulk.plan.headers import Header, HeaderProblem, entity_of, header_text, plain, read_header
-from spotify_ads_async.bulk.plan.sources import (
-    CURRENCY,
-    BadChanges,
-    Change,
-    Problem,
-    RowReader,
-    contradiction,
-    plain_id,
-)
+from spotify_ads_async.bulk.plan.problems import BadChanges, Problem
+from spotify_ads_async.bulk.plan.sources import CURRENCY, Change, RowReader, contradiction, plain_id
 from spotify_ads_async.bulk.plan.typed import cell_text, id_text
 from spotify_ads_async.spreadsheets import (
     CellValue,
     FormattedNumber,
     Row,
-    Spreadsheet,
     SpreadsheetError,
     Table,
     UnreadableCell,
     is_blank,
+    trimmed,
 )
 
-__all__ = ["HiddenRows", "NewRow", "NewRowsFound", "Reading", "TableReader", "first_texts", "tables_of_changes"]
+__all__ = ["HiddenRows", "NewRow", "NewRowsFound", "Reading", "TableReader"]
 
 _LOOKED_FOR_HEADER = 20
-# Sheets that exports and templates have beside their tables.
-_OUR_OWN = frozenset({"How to", "Lists"})
 _LONGEST_SHOWN = 60
 _REMEMBERED = 4096
 
@@ -140,7 +131,10 @@ class TableReader:
                 [self._problem(first.number, cell.reason, at=number, fatal=True) for number, cell in broken]
             )
         texts = [header_text(cell) for cell in first.cells]
-        self.entity = entity or self._entity_of(texts, first.number)
+        try:
+            self.entity = entity or _entity_of(table, texts)
+        except HeaderProblem as problem:
+            raise BadChanges([self._problem(first.number, str(problem), fatal=True)]) from None
         self._new = (new or {}).get(self.entity.plural)
         self._reader = RowReader(self.entity, name=name, clear=reading.clear, currency=currency)
         self._columns = self._usable(texts, first.number)
@@ -149,6 +143,7 @@ class TableReader:
         self.names = tuple(
             one.column.name for one in named if one.column is not None and one.column.name in self.entity.columns
         )
+        self._may_contradict = contradiction(self.entity, self.names) is not None
         read = [
             f"“{one.text}” is {one.column.name}{f', in the zone {one.zone.key}' if one.zone else ''}"
             for one in named
@@ -210,33 +205,6 @@ class TableReader:
             file=self.name, line=line, place=place, reason=reason, column=column, entity_id=entity_id, fatal=fatal
         )
 
-    def _entity_of(self, texts: Sequence[str], line: int) -> Entity:
-        found = entity_of(texts)
-        lists = {"id", "name"} <= {plain(text) for text in texts}
-        if len(found) == 1 and not lists:
-            return found[0]
-        columns = ", ".join(entity.id_column for entity in ENTITIES.values())
-        own = [entity for entity in found if entity.plural.replace(" ", "") == plain(self.table.name)]
-        if len(own) == 1 and not lists:
-            return own[0]
-        if lists:
-            reason = (
-                f"is what a list writes, and no file of changes: its id column must say what is changed ({columns}); "
-                "`spotify-ads export ad-sets --to changes.csv` writes a file of changes"
-            )
-        elif found:
-            reason = f"has more than one id column of {columns}"
-        else:
-            reason = f"has no id column: one of {columns} says what is changed{self._header_below()}"
-        raise BadChanges([self._problem(line, reason, fatal=True)])
-
-    def _header_below(self) -> str:
-        """Where the header seems to be, when it is not the first row."""
-        for row in islice(self._filled_rows(), _LOOKED_FOR_HEADER):
-            if entity_of([header_text(cell) for cell in row.cells]):
-                return f"; row {row.number} looks like the header: delete the rows above it"
-        return ""
-
     def _usable(self, texts: Sequence[str], line: int) -> list[Header | None]:
         """The columns in the file's order, None standing for those without a name."""
         found: list[Header | None] = []
@@ -282,9 +250,10 @@ class TableReader:
         zone = header.zone or self._reading.zone
 
         def read(cell: CellValue) -> Cell:
-            if is_blank(cell):
+            text = trimmed(cell) if isinstance(cell, str) else cell
+            if text == "":
                 raise CellError("is blank")
-            return self._reader.value_of(column, cell_text(column, cell, zone=zone))
+            return self._reader.value_of(column, cell_text(column, text, zone=zone))
 
         # Files say the same again and again, but for names; what is read of JSON may be changed.
         repeats = column.kind is not Kind.TEXT and column.kind is not Kind.JSON
@@ -301,7 +270,9 @@ class TableReader:
             return None
         entity_id = values.pop(self.entity.id_column, None)
         values.pop(CURRENCY, None)
-        if entity_id is None or len(row.cells) > len(self._plain_readers) or contradiction(self.entity, tuple(values)):
+        if entity_id is None or len(row.cells) > len(self._plain_readers):
+            return None
+        if self._may_contradict and contradiction(self.entity, tuple(values)):
             return None
         return Change(line=row.number, entity_id=str(entity_id), values=values)
 
@@ -357,6 +328,38 @@ class TableReader:
             cells[header.column.name] = cell_text(header.column, cell, zone=header.zone or self._reading.zone)
 
 
+def _entity_of(table: Table, texts: Sequence[str]) -> Entity:
+    """What a table is about, by its id column.
+
+    Raises:
+        HeaderProblem: its headers do not say it.
+    """
+    found = entity_of(texts)
+    lists = {"id", "name"} <= {plain(text) for text in texts}
+    if len(found) == 1 and not lists:
+        return found[0]
+    columns = ", ".join(entity.id_column for entity in ENTITIES.values())
+    own = [entity for entity in found if entity.plural.replace(" ", "") == plain(table.name)]
+    if len(own) == 1 and not lists:
+        return own[0]
+    if lists:
+        raise HeaderProblem(
+            f"is what a list writes, and no file of changes: its id column must say what is changed ({columns}); "
+            "`spotify-ads export ad-sets --to changes.csv` writes a file of changes"
+        )
+    if found:
+        raise HeaderProblem(f"has more than one id column of {columns}")
+    number = _header_below(table)
+    looks = f"; row {number} looks like the header: delete the rows above it" if number else ""
+    raise HeaderProblem(f"has no id column: one of {columns} says what is changed{looks}")
+
+
+def _header_below(table: Table) -> int:
+    """The row in which the header seems to be, when it is not the first one; 0 where none looks like it."""
+    below = islice((row for row in table.rows() if not row.is_blank), 1, _LOOKED_FOR_HEADER + 1)
+    return next((row.number for row in below if entity_of([header_text(cell) for cell in row.cells])), 0)
+
+
 def _unclear(_: CellValue) -> Cell:
     raise CellError("takes a closer look")
 
@@ -382,48 +385,3 @@ def _shown(cell: CellValue) -> str:
         else str(cell.value if isinstance(cell, FormattedNumber) else cell)
     )
     return repr(text[:_LONGEST_SHOWN])
-
-
-def tables_of_changes(opened: Spreadsheet, *, name: str, reading: Reading) -> tuple[list[Table], list[str]]:
-    """The tables that hold changes, and what was left out, in words.
-
-    Every visible sheet with an id column, or those that were asked for.
-
-    Raises:
-        BadChanges: there is none.
-    """
-    sheets = ", ".join(table.name for table in opened.tables)
-    if missing := set(reading.sheets) - {table.name for table in opened.tables}:
-        reason = (
-            f"has no sheet {', '.join(sorted(missing))}: it has {sheets}"
-            if sheets
-            else "is no workbook, and has no sheets"
-        )
-        raise BadChanges([Problem(file=name, line=0, reason=reason, fatal=True)])
-    if reading.sheets or len(opened.tables) == 1:
-        return [table for table in opened.tables if not reading.sheets or table.name in reading.sheets], []
-    with_ids = [table for table in opened.tables if _has_id_column(table)]
-    usable = [table for table in with_ids if not table.hidden]
-    if not usable:
-        columns = ", ".join(entity.id_column for entity in ENTITIES.values())
-        reason = f"has no sheet with an id column: one of {columns} says what is changed (sheets: {sheets})"
-        raise BadChanges([Problem(file=name, line=0, reason=reason, fatal=True)])
-    left_out = [
-        f"sheet {table.name} {'is hidden' if table.hidden else 'has no id column'} and is left out"
-        for table in opened.tables
-        if table not in usable and table.name not in _OUR_OWN and (table in with_ids or not table.hidden)
-    ]
-    return usable, left_out
-
-
-def first_texts(table: Table) -> list[str]:
-    """The headers of a table, as they stand there; none where it cannot be read, which reading it will say."""
-    try:
-        first = table.first
-    except SpreadsheetError:
-        return []
-    return [] if first is None else [header_text(cell) for cell in first.cells]
-
-
-def _has_id_column(table: Table) -> bool:
-    return bool(entity_of(first_texts(table)))

@@ -38,9 +38,9 @@ def cell_text(column: Column, value: CellValue, *, zone: ZoneInfo | None = None)
     Raises:
         CellError: the cell cannot be read, or holds what the column cannot mean.
     """
+    if isinstance(value, str):
+        return _from_text(column, trimmed(value), zone)
     match value:
-        case str():
-            return _from_text(column, trimmed(value), zone)
         case UnreadableCell():
             raise CellError(value.reason)
         case FormattedNumber():

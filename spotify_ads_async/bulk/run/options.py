@@ -72,6 +72,8 @@ class Progress(msgspec.Struct, kw_only=True):
     refused: int = 0
     under_way: int = 0
     requests: int = 0
+    processing: int = 0
+    """Media files that the server works on: drafts that name them are validated afterwards."""
     stopped: str = ""
 
     @property

@@ -10,7 +10,8 @@ import msgspec
 
 from spotify_ads_async.bulk.plan.columns import Cell
 from spotify_ads_async.bulk.plan.effects import Conflict, Effect, Refusal
-from spotify_ads_async.bulk.plan.sources import Change, Doubt, Problem
+from spotify_ads_async.bulk.plan.problems import Problem
+from spotify_ads_async.bulk.plan.sources import Change, Doubt
 from spotify_ads_async.bulk.records import Decision
 from spotify_ads_async.bulk.store.rows import changed_since, checksum
 from spotify_ads_async.bulk.store.schema import encode

@@ -41,7 +41,8 @@ _STEPS = (
     "WHERE row IN (SELECT value FROM json_each(?)) ORDER BY row, position"
 )
 _CHANGES = (
-    "SELECT number, line, entity_id, name, decision, unusual, before, after, row.state, checksum, body, found "
+    "SELECT number, line, entity_id, name, decision, unusual, coalesce(before, ''), coalesce(after, ''), "
+    "coalesce(row.state, ''), checksum, body, found "
     "FROM row LEFT JOIN step ON step.row = number ORDER BY number, position"
 )
 _DECISIONS = {one.value: one for one in Decision}
@@ -100,10 +101,10 @@ def planned_changes(connection: sqlite3.Connection, path: Path) -> Iterator[Plan
     """
     for number, found in groupby(connection.execute(_CHANGES), itemgetter(0)):
         stored = list(found)
-        _, line, entity_id, name, decision, unusual, before, after, text, check, body, answered = stored[0]
-        bodies = [body] if len(stored) == 1 else [one[-2] for one in stored]
-        answers = [answered] if len(stored) == 1 else [one[-1] for one in stored]
-        _hold(path, number, check, _checksum((entity_id, text, before, after), bodies, answers))
+        _, line, entity_id, name, decision, unusual, before, after, text, check, _, _ = stored[0]
+        bodies = [body for *_, body, _ in stored if body is not None]
+        answers = [answer for *_, answer in stored if answer is not None]
+        _hold(path, number, check, checksum(entity_id, text, before, after, *bodies, *answers))
         yield PlannedChange(
             number=number,
             line=line,
@@ -113,15 +114,15 @@ def planned_changes(connection: sqlite3.Connection, path: Path) -> Iterator[Plan
             unusual=unusual,
             before=decode(before),
             after=decode(after),
-            text=text or "",
-            steps=0 if body is None else len(bodies),
+            text=text,
+            steps=len(bodies),
         )
 
 
 def _planned(path: Path, row: tuple[Any, ...], steps: Sequence[_StoredStep]) -> PlannedRow:
     number, line, entity_id, name, change, decided, outcome, reason, column, unusual, conflicts, *stored = row
     before, after, text, base, check = stored
-    _hold(path, number, check, _checksum((entity_id, text, before, after), *_covered(steps)))
+    _hold(path, number, check, _checksum((entity_id, text, before, after), steps))
     decision = _DECISIONS[decided]
     told = [step for step in steps if step.reason or step.state not in _USUAL]
     telling = next((step for step in told if step.state not in _USUAL), None)
@@ -170,7 +171,7 @@ def row_work(connection: sqlite3.Connection, path: Path, numbers: Sequence[int])
 
 def _work(path: Path, row: tuple[Any, ...], steps: Sequence[_StoredStep]) -> RowWork:
     number, entity_id, name, before, after, text, check = row
-    _hold(path, number, check, _checksum((entity_id, text, before, after), *_covered(steps)))
+    _hold(path, number, check, _checksum((entity_id, text, before, after), steps))
     return RowWork(
         number=number,
         entity_id=entity_id,
@@ -200,14 +201,10 @@ def _hold(path: Path, number: int, check: int | None, found: int) -> None:
         )
 
 
-def _covered(steps: Sequence[_StoredStep]) -> tuple[list[str], list[str | None]]:
-    """What a checksum covers of a row's requests: their bodies, and their answers."""
-    return [step.body for step in steps], [step.found for step in steps]
-
-
-def _checksum(stored: Sequence[str | None], bodies: Sequence[str | None], answers: Sequence[str | None]) -> int:
-    answered = [one for one in (*bodies, *answers) if one is not None]
-    return checksum(*(one or "" for one in stored), *answered)
+def _checksum(stored: Sequence[str | None], steps: Sequence[_StoredStep]) -> int:
+    """The checksum of a row's id, state, before and after, and of its requests and their answers."""
+    answers = [step.found for step in steps if step.found is not None]
+    return checksum(*(one or "" for one in stored), *(step.body for step in steps), *answers)
 
 
 def changed_since(conflicts: Sequence[Conflict]) -> str:
@@ -226,5 +223,5 @@ def renew_checksum(connection: sqlite3.Connection, number: int) -> None:
         "SELECT entity_id, state, before, after FROM row WHERE number = ?", (number,)
     ).fetchone()
     steps = _steps(connection, [number]).get(number, [])
-    check = _checksum(stored, *_covered(steps))
+    check = _checksum(stored, steps)
     connection.execute("UPDATE row SET checksum = ? WHERE number = ? AND checksum IS NOT NULL", (check, number))

@@ -157,9 +157,11 @@ class MediaUploads:
         while (self._processing or self._sending) and not self._work.stopping.is_set():
             pause = min(pause * _GROWTH, _LONGEST_PAUSE) if self._processing.keys() <= asked_about else _FIRST_PAUSE
             asked_about = set(self._processing)
+            self._work.progress.processing = len(asked_about)
             with anyio.move_on_after(pause):
                 await self._work.stopping.wait()
             await self._ask()
+        self._work.progress.processing = 0
 
     async def _ask(self) -> None:
         asked = list(self._processing)

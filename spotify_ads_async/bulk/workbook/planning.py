@@ -18,7 +18,8 @@ from spotify_ads_async.ad_products import AdProducts
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS
 from spotify_ads_async.bulk.plan.opening import ChangesReader, open_changes, remarks_on_hidden
 from spotify_ads_async.bulk.plan.planner import Source, currency_of, plan_changes
-from spotify_ads_async.bulk.plan.sources import BadChanges, Change, LeftOut, Problem
+from spotify_ads_async.bulk.plan.problems import BadChanges, LeftOut, Problem
+from spotify_ads_async.bulk.plan.sources import Change
 from spotify_ads_async.bulk.plan.tables import NewRow, NewRowsFound, TableReader
 from spotify_ads_async.bulk.records import Header
 from spotify_ads_async.bulk.workbook import resolving

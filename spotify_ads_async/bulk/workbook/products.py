@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from spotify_ads_async.ad_products import AdProducts, product_of
+from spotify_ads_async.bulk.plan.problems import Problem
 from spotify_ads_async.bulk.plan.products import KINDS, remarks_of
-from spotify_ads_async.bulk.plan.sources import Problem
 from spotify_ads_async.bulk.workbook.resolving import Resolver
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.validation.ad_products import EntityKind

@@ -18,7 +18,8 @@ from spotify_ads_async.bulk.entities import AD_SETS, CAMPAIGNS
 from spotify_ads_async.bulk.plan.cells import CLEAR, CellError, in_words, parse_cell
 from spotify_ads_async.bulk.plan.columns import Cell
 from spotify_ads_async.bulk.plan.money import AmountRefused, changed_amounts, check_amounts, in_units, unusual_changes
-from spotify_ads_async.bulk.plan.sources import CURRENCY, Problem
+from spotify_ads_async.bulk.plan.problems import Problem
+from spotify_ads_async.bulk.plan.sources import CURRENCY
 from spotify_ads_async.bulk.plan.tables import NewRow
 from spotify_ads_async.bulk.workbook.kinds import NewKind, lacking
 from spotify_ads_async.bulk.workbook.records import NewItem

@@ -14,9 +14,9 @@ import uuid
 from typing import NamedTuple
 
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
-from spotify_ads_async.governor.grants import Grant, Grants, Outlook, awake
+from spotify_ads_async.governor.grants import Grant, Grants, Outlook, Pause, awake
 from spotify_ads_async.governor.limits import Limit, lease_seconds
-from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, Pause, Reply, WindowReply, WindowReport
+from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, Reply, WindowReport
 from spotify_ads_async.governor.wait_queue import Flow, PendingRequest
 from spotify_ads_async.governor.window import Window
 
@@ -30,7 +30,6 @@ _MOST_FLOWS_IN_A_MESSAGE = 64
 _PAUSE_MARGIN_SECONDS = 0.05
 _DRIFT, _JUMP_SECONDS = 0.0005, 0.05  # so far clocks run apart; beyond that somebody set one of them
 _NO_EPOCH = "?"  # of a set that cannot be trusted: whoever says it makes the store close the window
-_NOTHING_KNOWN = Outlook(free=0, out=0, due=(), opens_at=-math.inf, active=1, others_waiting=0, epoch="", lifts=-1)
 
 
 class Message(NamedTuple):
@@ -55,15 +54,14 @@ class Conversation:
         self.lease = lease_seconds(limits)
         self._poll = min([_POLL_SECONDS, *(limit.window * _POLL_SHARE for limit in limits)])
         self._matters_for = self.lease + max((limit.window for limit in limits), default=0.0)
-        self._asking: dict[Flow, Grants] = {}  # somebody waits
-        self._open: dict[Flow, Grants] = {}  # something was claimed, and the store has not heard the end of it
+        self._flows: dict[Flow, Grants] = {}  # somebody waits, or the store has not heard the end of a claim
         self.begin_anew()
 
     def begin_anew(self) -> None:
         """This process is one of its own: nothing that a parent claimed belongs to it."""
-        for grants in self._open.values():
+        for grants in self._flows.values():
             grants.forget()
-        self._asking, self._open = {}, {}
+        self._flows = {}
         self.news: set[Window] = set()
         self._doubts: list[PendingRequest] = []
         self._owner, self._label, self._numbers = uuid.uuid4().hex[:12], f"{socket.gethostname()}:{os.getpid()}", 1
@@ -72,7 +70,7 @@ class Conversation:
 
     def ask_soon(self) -> None:
         """What is known of when tokens come holds no longer."""
-        for grants in self._asking.values():
+        for grants in self._flows.values():
             grants.ask_at = -math.inf
 
     def keep_asking(self) -> None:
@@ -87,22 +85,26 @@ class Conversation:
         first_interactive = len(flow.interactive) == 1 and request.number in flow.interactive
         if first_interactive or flow.waiting - 1 <= len(grants.usable):  # bulk leaves a reserve; nothing was lacking
             grants.ask_at = -math.inf
-        self._asking[flow] = grants
+        self._flows[flow] = grants
         if request.expires_at < math.inf:
             self._doubts.append(request)
         return grants.ask_at <= self.now()
 
     def is_busy(self, now: float) -> bool:
         """Whether there is something to tell or to ask, or the store must hear of this process."""
-        return self._scheduler.queue.length > 0 or bool(self._open or self.news) or now < self._matters_until
+        return (
+            self._scheduler.queue.length > 0
+            or any(self._flows.values())
+            or bool(self.news)
+            or now < self._matters_until
+        )
 
     def due(self, now: float) -> float:
         """When the store is to be spoken to next, infinite where there is nothing to say any more."""
-        self._asking = {flow: grants for flow, grants in self._asking.items() if flow.waiting}
-        self._open = {flow: grants for flow, grants in self._open.items() if grants}
+        self._flows = {flow: grants for flow, grants in self._flows.items() if flow.waiting or grants}
         if self.news:
             return now
-        dues = [grants.ask_at for flow, grants in self._asking.items() if flow.waiting > len(grants.usable)]
+        dues = [grants.ask_at for flow, grants in self._flows.items() if flow.waiting > len(grants.usable)]
         return min([*dues, self._last_at + self.lease / 3] if self.is_busy(now) else dues, default=math.inf)
 
     def message(self, *, leaving: bool = False) -> Message:
@@ -111,18 +113,24 @@ class Conversation:
         news, self.news = self.news, set()
         tokens: dict[Window, dict[int, float]] = {window: {} for window in news}
         told: list[tuple[Grants, dict[int, float]]] = []
-        for flow, grants in self._open.items():
+        for flow, grants in self._flows.items():
             grants.keep(0 if leaving else flow.waiting)
             if subject := grants.to_tell(now, self.lease):
                 told.append((grants, subject))
                 for window in flow.windows:
                     tokens.setdefault(window, {}).update(subject)
-        asking = [flow for flow, grants in self._asking.items() if _lacks(flow, grants, now)]
-        asking = [] if leaving else asking[:_MOST_FLOWS_IN_A_MESSAGE]
+        # Also where grants became void, because the process stood still.
+        asking = [
+            flow
+            for flow, grants in self._flows.items()
+            if not leaving and grants.ask_at <= now and flow.waiting > len(grants.usable)
+        ][:_MOST_FLOWS_IN_A_MESSAGE]
         spoken_of = [window for flow in asking for window in flow.windows]
         if leaving or self._last_at <= now - self.lease / 3:
             spoken_of += [
-                window for window in self._scheduler.windows if window.out or _outlook(window).epoch == _NO_EPOCH
+                window
+                for window in self._scheduler.windows
+                if window.out or window.waiting or window.outlook.epoch == _NO_EPOCH
             ]
         for window in spoken_of:
             tokens.setdefault(window, {})
@@ -140,14 +148,12 @@ class Conversation:
     def _claims(self, asking: list[Flow], places: dict[Window, int], now: float) -> list[tuple[Grants, Claim]]:
         """For those who wait and have no grant: first for all interactive requests, then for bulk ones."""
         found: list[tuple[Grants, Claim]] = []
-        wishes = [(flow, self._wish(flow, self._asking[flow], now)) for flow in asking]
+        wishes = [(flow, self._wish(flow, self._flows[flow], now)) for flow in asking]
         for bulk in (False, True):
             for flow, counts in wishes:
                 if count := counts[bulk]:
-                    self._open[flow] = grants = self._asking[flow]
-                    found.append(
-                        (grants, Claim([places[window] for window in flow.windows], self._numbers, count, bulk))
-                    )
+                    claim = Claim([places[window] for window in flow.windows], self._numbers, count, bulk)
+                    found.append((self._flows[flow], claim))
                     self._numbers += count
         return found
 
@@ -173,7 +179,7 @@ class Conversation:
     def _report(self, window: Window, tokens: dict[int, float], now: float, *, news: bool) -> WindowReport:
         """What to tell of one window; of its pause where that is news."""
         window.refresh(now)
-        cycle, epoch = window.cycle * (1.0 + _DRIFT), _outlook(window).epoch
+        cycle, epoch = window.cycle * (1.0 + _DRIFT), window.outlook.epoch
         left, pause = window.paused_until - now, None
         if news and left > 0.0:
             asked = max(left, min(window.asked_until - now, 1e9))
@@ -187,6 +193,7 @@ class Conversation:
                 held=window.out,
                 in_flight=window.in_flight,
                 waiting=window.waiting,
+                bulk=window.waiting_bulk,
                 interactive=window.wanted(now),
                 withheld=max(window.held_back, window.foreign.expected(max(now, window.paused_until))),
             ),
@@ -208,11 +215,12 @@ class Conversation:
         took = max(now - said.asked_at, awake() - said.awake_at)
         self._trip = took if self._trip == 0.0 else self._trip + (took - self._trip) * 0.2
         self._last_at = now
-        if self._open:
+        if any(self._flows.values()):
             self.keep_asking()
         jumped = self._clock_jumped(reply.time, said, store)
         for window, heard in zip(said.windows, reply.windows, strict=True):
-            self._hear(window, heard, _NO_EPOCH if jumped else heard.epoch, now)
+            heard.epoch = _NO_EPOCH if jumped else heard.epoch
+            self._hear(window, heard, now)
         for grants, numbers in said.told:
             grants.told(numbers)
         good_for = -math.inf if jumped else self.lease / 2
@@ -221,8 +229,8 @@ class Conversation:
             usable_at = [now + delay / 1e6 for delay in delays]
             grants.add(Grant(at, number, use_by, awake_by) for number, at in enumerate(usable_at, claim.first))
         for flow in said.asking:
-            opens_at = max(max(window.paused_until, _outlook(window).next_grant()) for window in flow.windows)
-            self._asking[flow].ask_at = max(now + self._poll, opens_at - self._horizon())
+            opens_at = max(max(window.paused_until, window.outlook.next_grant()) for window in flow.windows)
+            self._flows[flow].ask_at = max(now + self._poll, opens_at - self._horizon())
         self._scheduler.serve()
         doubts, self._doubts = self._doubts, []
         for request in doubts:
@@ -239,19 +247,9 @@ class Conversation:
             logger.warning("the clock of %s was set forward: nothing leaves until what was spent before is over", store)
         return jumped
 
-    def _hear(self, window: Window, said: WindowReply, epoch: str, now: float) -> None:
+    def _hear(self, window: Window, said: Outlook, now: float) -> None:
         """Take in what the store says of one window."""
-        known = _outlook(window)
-        window.outlook = Outlook(
-            free=said.free,
-            out=said.out,
-            due=tuple(now + due / 1e6 for due in said.due) or known.due,
-            opens_at=now + said.opens / 1e6,
-            active=said.active,
-            others_waiting=said.waiting,
-            epoch=epoch,
-            lifts=said.lifts,
-        )
+        known, window.outlook, said.heard_at = window.outlook, said, now
         if said.lifts > known.lifts >= 0 and window not in self.news:
             window.lift()
             self.ask_soon()
@@ -264,15 +262,6 @@ class Conversation:
             self._adaptive.smooth_out(window)
         if window.smooth:
             window.reckon_reserved()
-
-
-def _lacks(flow: Flow, grants: Grants, now: float) -> bool:
-    """Whether the store is to be asked for tokens: also where grants became void, because the process stood still."""
-    return flow.waiting > len(grants.usable) and grants.ask_at <= now
-
-
-def _outlook(window: Window) -> Outlook:
-    return window.outlook or _NOTHING_KNOWN
 
 
 def _microseconds(seconds: float) -> int:

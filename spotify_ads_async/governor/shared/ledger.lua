@@ -3,7 +3,7 @@
 -- process:number, score = when the token is free) and its state. ARGV: the message, and what stands before a window's
 -- key. Times are microseconds of the server's TIME.
 
-local DUE_PARTS = 16
+local BULK_TURN, DUE_PARTS = 4, 16
 local STEP_BACK = 1000000
 local KEPT_AFTER_USE, INDEX_KEPT = 60000, 30 * 24 * 3600 * 1000 -- milliseconds
 
@@ -51,22 +51,20 @@ end
 -- What is kept, or a new set where nothing is, or where it is of another run of the clock.
 local function open(window)
   local report, data = window.report, redis.call('GET', window.key)
-  local known = data and cmsgpack.unpack(data)
-  if known and known.run == run and now >= known.now - STEP_BACK then
-    if report.epoch and report.epoch ~= known.epoch then
-      known.closed = math.max(known.closed, now + report.cycle + lease)
+  local state = data and cmsgpack.unpack(data)
+  if state and state.run == run and now >= state.now - STEP_BACK then
+    if report.epoch and report.epoch ~= state.epoch then
+      state.closed = math.max(state.closed, now + report.cycle + lease)
     end
-    return known
+    return state
   end
   redis.call('DEL', window.tokens)
-  local fresh = {epoch = message.owner .. text(now), run = run, now = now, closed = opening(report, known)}
-  fresh.paused, fresh.asked, fresh.cause, fresh.smooth, fresh.lifts = 0, 0, '', false, 0
-  if known then
-    local passed = now - known.now
-    fresh.paused, fresh.asked, fresh.cause = known.paused + passed, known.asked + passed, known.cause
-    fresh.smooth, fresh.lifts = known.smooth, known.lifts
-  end
-  return fresh
+  local closed = opening(report, state)
+  state = state or {now = 0, paused = 0, asked = 0, cause = '', lifts = 0, smooth = false, overtaken = 0}
+  state.epoch, state.run, state.closed, state.owners = message.owner .. text(now), run, closed, {}
+  local passed = now - state.now
+  state.now, state.paused, state.asked = now, state.paused + passed, state.asked + passed
+  return state
 end
 
 local function put(window, number, due)
@@ -89,50 +87,67 @@ local function settle(window)
     if other.heard + report.cycle + lease < at then state.owners[owner] = nil end
   end
   if not message.leaving then
-    state.owners[mine], report.owner.heard, report.owner.asked = report.owner, at, before.asked
+    state.owners[mine], report.owner.heard, report.owner.short = report.owner, at, before.short
   end
 end
 
--- How much this process may have: an even part, then half of what is left, always something for the others.
+-- How much this process may have: what it lacks of an even part, and what those who are short do not lack of theirs.
 local function share(window)
-  local report, at = window.report, window.now
-  local withheld, wanted, active = report.owner.withheld, 0, 1
-  for owner, other in pairs(window.state.owners) do
-    withheld, wanted = math.max(withheld, other.withheld), wanted + other.interactive
-    if owner ~= message.owner and other.asked + lease / 2 > at then active = active + 1 end
+  local report, state, at, mine = window.report, window.state, window.now, message.owner
+  local withheld, wanted, bulk, others = report.owner.withheld, 0, 0, {}
+  window.active, window.opens = 1, math.max(at, state.closed, state.paused)
+  for name, owner in pairs(state.owners) do
+    withheld, wanted = math.max(withheld, owner.withheld), wanted + owner.interactive
+    if owner.heard + lease / 2 > at then
+      bulk = bulk + owner.bulk
+      if owner.short and name ~= mine then others[name], window.active = owner, window.active + 1 end
+    end
   end
-  local capacity = report.capacity - withheld
-  window.active, window.opens = active, math.max(at, window.state.closed, window.state.paused)
-  window.free = capacity - redis.call('ZCARD', window.tokens)
-  window.soon = {}
+  if bulk == 0 then state.overtaken = 0 end
+  local capacity, back = report.capacity - withheld, {}
+  window.free, window.soon = capacity - redis.call('ZCARD', window.tokens), {}
   local soon = redis.call('ZRANGEBYSCORE', window.tokens, '-inf', text(at + message.horizon), 'WITHSCORES')
-  for i = 1, #soon, 2 do table.insert(window.soon, {soon[i], tonumber(soon[i + 1])}) end
+  for i = 1, #soon, 2 do
+    local name = string.match(soon[i], '^[^:]*')
+    back[name] = (back[name] or 0) + 1
+    table.insert(window.soon, {soon[i], tonumber(soon[i + 1])})
+  end
   -- What bulk requests leave to interactive ones: Window.reserve().
   wanted = math.min(math.floor(report.capacity / 4), wanted)
   window.reserve = math.max(0, math.min(capacity - 1, math.max(math.ceil(report.capacity * 0.002), wanted)))
-  local total = math.max(0, window.free + #window.soon)
-  local part = math.min(total, math.max(0, math.floor(capacity / active) - report.owner.held))
-  local rest = total - part
-  local lead = math.ceil(report.capacity * math.min(0.05, 0.02 * (active - 1)))
-  window.allowed = active == 1 and total or part + math.max(0, math.min(math.floor(rest / 2), rest - lead))
+  -- What is soon back is held by nobody any more. Bulk requests lack nothing of what they leave but for their turn.
+  local even, total = math.floor(capacity / window.active), math.max(0, window.free + #window.soon)
+  local lacked = {[false] = 0, [true] = 0}
+  for name, owner in pairs(others) do
+    local is_bulk = owner.bulk == owner.waiting
+    lacked[is_bulk] = lacked[is_bulk] + math.max(0, even - owner.held + (back[name] or 0))
+  end
+  local for_bulk = math.min(lacked[true], math.max(math.floor(state.overtaken / BULK_TURN), total - window.reserve))
+  local mine_lacks = even - report.owner.held + (back[mine] or 0)
+  window.allowed = math.min(total, math.max(mine_lacks, total - lacked[false] - for_bulk))
   if window.opens > at + message.horizon then window.allowed = 0 end
 end
 
--- How many requests may be granted a token while so many ones are left to others.
-local function left(window, kept)
-  return math.max(0, math.min(window.allowed, window.free - kept + #window.soon))
+-- What bulk leaves to interactive requests, but for its turn.
+local function kept(window, bulk) return bulk and window.state.overtaken < BULK_TURN and window.reserve or 0 end
+
+-- How many requests of a class may be granted a token.
+local function left(window, bulk)
+  return math.max(0, math.min(window.allowed, window.free - kept(window, bulk) + #window.soon))
 end
 
 -- Take one token; answers from when it may be used.
-local function draw(window, kept, number)
-  local at = window.opens
-  if window.free - kept > 0 then
+local function draw(window, number, bulk)
+  local at, left_free, state = window.opens, kept(window, bulk), window.state
+  if window.free > left_free then
     window.free = window.free - 1
   else
-    local back = table.remove(window.soon, 1 + kept - window.free)
+    local back = table.remove(window.soon, 1 + left_free - window.free)
     redis.call('ZREM', window.tokens, back[1])
     at = math.max(at, back[2])
+    if not bulk then state.overtaken = state.overtaken + 1 end
   end
+  if bulk then state.overtaken = math.max(0, state.overtaken - BULK_TURN) end
   window.allowed = window.allowed - 1
   put(window, number, window.now + lease + window.report.cycle)
   return at
@@ -141,20 +156,21 @@ end
 -- All tokens of a request or none, for as many of the claim's requests as there are tokens for.
 local function grant(windows, claim)
   local places, first, count, bulk = unpack(claim)
-  local function kept(window) return bulk and window.reserve or 0 end
-  local found, granted, usable = {}, count, {}
-  for i, place in ipairs(places) do
-    found[i] = windows[place + 1]
-    granted = math.min(granted, left(found[i], kept(found[i])))
+  local usable = {}
+  local function is_left()
+    for _, place in ipairs(places) do
+      if left(windows[place + 1], bulk) == 0 then return false end
+    end
+    return true
   end
-  for number = first, first + granted - 1 do
-    local at = now
-    for _, window in ipairs(found) do at = math.max(at, draw(window, kept(window), number)) end
+  while #usable < count and is_left() do
+    local at, number = now, first + #usable
+    for _, place in ipairs(places) do at = math.max(at, draw(windows[place + 1], number, bulk)) end
     table.insert(usable, at - now)
   end
-  for _, window in ipairs(found) do
-    window.starved = window.starved or granted < count
-    window.bound = window.bound or (granted < count and left(window, 0) == 0)
+  for _, place in ipairs(places) do
+    local window = windows[place + 1]
+    window.bound = window.bound or (#usable < count and left(window, bulk) == 0)
   end
   return usable
 end
@@ -163,14 +179,14 @@ end
 local function answer(window)
   local state, at, mine = window.state, window.now, message.owner
   local me, out, due, waiting = state.owners[mine], redis.call('ZCARD', window.tokens), {}, 0
-  if me and (window.bound ~= nil or me.waiting == 0) then me.asked = window.bound and at or 0 end
-  local parts = window.starved and math.min(out, DUE_PARTS) or 0
+  if me and (window.bound ~= nil or me.waiting == 0) then me.short = window.bound or false end
+  for _, owner in pairs(state.owners) do waiting = waiting + owner.waiting end
+  local parts = waiting > window.free and math.min(out, DUE_PARTS) or 0
   for part = 1, parts do
     local rank = math.floor((part - 1) * out / parts)
     local found = redis.call('ZRANGE', window.tokens, rank, rank, 'WITHSCORES')
     due[part] = math.max(0, math.min(tonumber(found[2]) - at, state.cycle))
   end
-  for owner, other in pairs(state.owners) do waiting = waiting + (owner == mine and 0 or other.waiting) end
   if next(state.owners) == nil then state.owners = nil end -- an empty table would be packed as a list
   local life = KEPT_AFTER_USE + math.ceil((2 * state.cycle + lease + math.max(0, state.paused - now)) / 1000)
   redis.call('SET', window.key, cmsgpack.pack(state), 'PX', life)
@@ -178,7 +194,7 @@ local function answer(window)
   redis.call('HSET', KEYS[2], window.report.key, now)
   return {
     epoch = state.epoch, opens = math.max(0, state.closed - at), free = math.max(0, window.free), out = out, due = due,
-    active = window.active, waiting = waiting, lifts = state.lifts, smooth = state.smooth,
+    active = window.active, waiting = waiting - (me and me.waiting or 0), lifts = state.lifts, smooth = state.smooth,
     pause = state.paused > at and {state.paused - at, state.asked - at, state.cause} or nil,
   }
 end

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from collections import Counter
 from typing import Any, NamedTuple
 
 import msgspec
 
-from spotify_ads_async.governor.shared.store import Claim, Exchange, Pause, Reply, State, WindowReply, WindowReport
+from spotify_ads_async.governor.grants import Outlook, Pause
+from spotify_ads_async.governor.shared.store import Claim, Exchange, Reply, State, WindowReport
 
 __all__ = ["SCHEMA", "Surroundings", "exchange"]
 
+BULK_TURN = 4
 DUE_PARTS = 16
 STEP_BACK = 1_000_000
 
@@ -46,7 +49,6 @@ class _Window:
         self, connection: sqlite3.Connection, message: Exchange, report: WindowReport, around: Surroundings
     ) -> None:
         self.connection, self.message, self.report = connection, message, report
-        self.starved = False
         self.bound: bool | None = None
         self.state = state = self.open(around)
         self.now = state.now = max(around.now, state.now)
@@ -56,23 +58,22 @@ class _Window:
         """What is kept, or a new set where nothing is, or where it is of another run of the clock."""
         report, message = self.report, self.message
         rows = self.run("SELECT state FROM windows WHERE key = ?")
-        known = msgspec.msgpack.decode(rows[0][0], type=State) if rows else None
-        if known is not None and known.run == around.run and around.now >= known.now - STEP_BACK:
-            if report.epoch not in {"", known.epoch}:
-                known.closed = max(known.closed, around.now + report.cycle + message.lease)
-            return known
+        state = msgspec.msgpack.decode(rows[0][0], type=State) if rows else State()
+        if rows and state.run == around.run and around.now >= state.now - STEP_BACK:
+            if report.epoch not in {"", state.epoch}:
+                state.closed = max(state.closed, around.now + report.cycle + message.lease)
+            return state
         self.run("DELETE FROM tokens WHERE key = ?")
-        fresh = State(f"{message.owner}{around.now}", around.run, around.now, self.opening(around, known))
-        if known is not None:
-            passed = around.now - known.now
-            fresh.paused, fresh.asked, fresh.cause = known.paused + passed, known.asked + passed, known.cause
-            fresh.smooth, fresh.lifts = known.smooth, known.lifts
-        return fresh
+        state.epoch, state.run, state.owners = f"{message.owner}{around.now}", around.run, {}
+        state.closed = self.opening(around, known=bool(rows))
+        passed, state.now = around.now - state.now, around.now
+        state.paused, state.asked = state.paused + passed, state.asked + passed
+        return state
 
-    def opening(self, around: Surroundings, known: State | None) -> int:
+    def opening(self, around: Surroundings, *, known: bool) -> int:
         """When a new set may be drawn from. What is missing has expired, was never there, or was lost."""
         over = self.report.cycle + self.message.lease
-        if known is not None or self.report.epoch:
+        if known or self.report.epoch:
             return around.now + over  # somebody knew another set
         # On a server that was started just now, processes whose tokens it may have lost have time to say so.
         young = int(around.now - min(around.age, around.now) + self.message.lease / 2)
@@ -94,67 +95,79 @@ class _Window:
             if other.heard + report.cycle + self.message.lease < at:
                 del state.owners[owner]
         if not self.message.leaving:
-            state.owners[mine] = msgspec.structs.replace(report.owner, heard=at, asked=before.asked)
+            state.owners[mine] = msgspec.structs.replace(report.owner, heard=at, short=before.short)
 
     def share(self) -> None:
-        """How much this process may have: an even part, then half of what is left, always something for the others."""
+        """How much it may have: what it lacks of an even part, and what those who are short do not lack of theirs."""
         report, at, lease = self.report, self.now, self.message.lease
-        withheld, wanted, self.active = report.owner.withheld, 0, 1
-        for owner, other in self.state.owners.items():
-            withheld, wanted = max(withheld, other.withheld), wanted + other.interactive
-            self.active += owner != self.message.owner and other.asked + lease / 2 > at
-        capacity = report.capacity - withheld
+        owners, mine = self.state.owners, self.message.owner
+        lately = {name: owner for name, owner in owners.items() if owner.heard + lease / 2 > at}
+        others = {name: owner for name, owner in lately.items() if name != mine and owner.short}
+        if not any(owner.bulk for owner in lately.values()):
+            self.state.overtaken = 0
+        capacity = report.capacity - max([report.owner.withheld, *(owner.withheld for owner in owners.values())])
+        self.active = 1 + len(others)
         self.opens = max(at, self.state.closed, self.state.paused)
         self.free = capacity - self.count()
         sooner = "SELECT member, due FROM tokens WHERE key = ? AND due <= ? ORDER BY due, member"
         self.soon = self.run(sooner, at + self.message.horizon)
         # What bulk requests leave to interactive ones: Window.reserve().
-        wanted = min(report.capacity // 4, wanted)
+        wanted = min(report.capacity // 4, sum(owner.interactive for owner in owners.values()))
         self.reserve = max(0, min(capacity - 1, max(math.ceil(report.capacity * 0.002), wanted)))
-        total = max(0, self.free + len(self.soon))
-        part = min(total, max(0, capacity // self.active - report.owner.held))
-        rest = total - part
-        lead = math.ceil(report.capacity * min(0.05, 0.02 * (self.active - 1)))
-        self.allowed = total if self.active == 1 else part + max(0, min(rest // 2, rest - lead))
+        # What is soon back is held by nobody any more. Bulk requests do not lack what they leave, but for their turn.
+        back = Counter(member.partition(":")[0] for member, _ in self.soon)
+        even, total = capacity // self.active, max(0, self.free + len(self.soon))
+        lacked = {False: 0, True: 0}
+        for name, owner in others.items():
+            lacked[owner.bulk == owner.waiting] += max(0, even - owner.held + back[name])
+        for_bulk = min(lacked[True], max(self.state.overtaken // BULK_TURN, total - self.reserve))
+        self.allowed = min(total, max(even - report.owner.held + back[mine], total - lacked[False] - for_bulk))
         if self.opens > at + self.message.horizon:
             self.allowed = 0
 
-    def left(self, kept: int) -> int:
-        """How many requests may be granted a token while ``kept`` ones are left to others."""
-        return max(0, min(self.allowed, self.free - kept + len(self.soon)))
+    def kept(self, *, bulk: bool) -> int:
+        """What bulk leaves to interactive requests, but for its turn."""
+        return self.reserve if bulk and self.state.overtaken < BULK_TURN else 0
 
-    def draw(self, kept: int, number: int) -> int:
+    def left(self, *, bulk: bool) -> int:
+        """How many requests of a class may be granted a token."""
+        return max(0, min(self.allowed, self.free - self.kept(bulk=bulk) + len(self.soon)))
+
+    def draw(self, number: int, *, bulk: bool) -> int:
         """Take one token; answers from when it may be used."""
-        at = self.opens
-        if self.free - kept > 0:
+        at, kept = self.opens, self.kept(bulk=bulk)
+        if self.free > kept:
             self.free -= 1
         else:
             back, due = self.soon.pop(kept - self.free)
             self.run("DELETE FROM tokens WHERE key = ? AND member = ?", back)
             at = max(at, due)
+            self.state.overtaken += not bulk
+        if bulk:
+            self.state.overtaken = max(0, self.state.overtaken - BULK_TURN)
         self.allowed -= 1
         self.put(f"{self.message.owner}:{number}", self.now + self.message.lease + self.report.cycle)
         return at
 
-    def answer(self) -> WindowReply:
+    def answer(self) -> Outlook:
         """What to tell the process; and the state goes back to where it is kept."""
         state, at, mine = self.state, self.now, self.message.owner
         me = state.owners.get(mine)
         if me is not None and (self.bound is not None or me.waiting == 0):
-            me.asked = at if self.bound else 0
-        out = self.count()
-        parts = min(out, DUE_PARTS) if self.starved else 0
+            me.short = bool(self.bound)
+        out, waiting = self.count(), sum(owner.waiting for owner in state.owners.values())
+        parts = min(out, DUE_PARTS) if waiting > self.free else 0
         ranked = "SELECT due FROM tokens WHERE key = ? ORDER BY due, member LIMIT 1 OFFSET ?"
         dues = [self.run(ranked, part * out // parts)[0][0] for part in range(parts)]
         self.run("INSERT OR REPLACE INTO windows VALUES (?, ?)", msgspec.msgpack.encode(state))
-        return WindowReply(
+        return Outlook(
             epoch=state.epoch,
             opens=max(0, state.closed - at),
             free=max(0, self.free),
             out=out,
             due=[max(0, min(due - at, state.cycle)) for due in dues],
             active=self.active,
-            waiting=sum(other.waiting for owner, other in state.owners.items() if owner != mine),
+            waiting=waiting - (me.waiting if me is not None else 0),
             lifts=state.lifts,
             smooth=state.smooth,
             pause=Pause(state.paused - at, state.asked - at, state.cause) if state.paused > at else None,
@@ -172,13 +185,12 @@ class _Window:
 
 def _grant(windows: list[_Window], claim: Claim, now: int) -> list[int]:
     """All tokens of a request or none, for as many of the claim's requests as there are tokens for."""
-    found = [(windows[place], windows[place].reserve if claim.bulk else 0) for place in claim.windows]
-    granted = min([claim.count, *(window.left(kept) for window, kept in found)])
-    numbers = range(claim.first, claim.first + granted)
-    usable = [max(0, *(window.draw(kept, number) - now for window, kept in found)) for number in numbers]
-    for window, _ in found:
-        window.starved = window.starved or granted < claim.count
-        window.bound = window.bound or (granted < claim.count and window.left(0) == 0)
+    found, usable = [windows[place] for place in claim.windows], list[int]()
+    while len(usable) < claim.count and all(window.left(bulk=claim.bulk) > 0 for window in found):
+        number = claim.first + len(usable)
+        usable.append(max(0, *(window.draw(number, bulk=claim.bulk) - now for window in found)))
+    for window in found:
+        window.bound = window.bound or (len(usable) < claim.count and window.left(bulk=claim.bulk) == 0)
     return usable
 
 

@@ -13,37 +13,32 @@ from typing import Protocol
 import msgspec
 
 from spotify_ads_async.errors import ConfigurationError
+from spotify_ads_async.governor.grants import Outlook, Pause
 from spotify_ads_async.types import Secret
 
-__all__ = ["Claim", "Exchange", "KeptWindow", "Owner", "Pause", "Reply", "State", "Store", "WindowReply"]
-__all__ += ["WindowReport", "lift_pauses", "open_store"]
+__all__ = ["Claim", "Exchange", "KeptWindow", "Owner", "Reply", "State", "Store", "WindowReport"]
+__all__ += ["lift_pauses", "open_store"]
 
 _SCHEME = re.compile(r"(?i)(?P<file>sqlite)|(redis|valkey)s?(\+sentinel|\+cluster)?|unix")
-
-
-class Pause(msgspec.Struct, array_like=True):
-    """A pause that a server asked for: what is left of it, what was asked for before any cap, and who met it."""
-
-    left: int
-    asked: int
-    cause: str
 
 
 class Owner(msgspec.Struct, kw_only=True):
     """What a process says of itself, and the store keeps: tokens out, those without an answer, requests in its queue.
 
-    It wants ``interactive`` tokens for interactive requests and leaves ``withheld`` ones to other programs. The store
-    adds when it was ``heard`` of, and when it last ``asked`` for tokens that were not there.
+    ``bulk`` of the requests are bulk ones. It wants ``interactive`` tokens for interactive requests and leaves
+    ``withheld`` ones to other programs. The store adds when it was ``heard`` of, and whether it is ``short`` of tokens:
+    at its last claim there were too few.
     """
 
     label: str = ""
     held: int = 0
     in_flight: int = 0
     waiting: int = 0
+    bulk: int = 0
     interactive: int = 0
     withheld: int = 0
     heard: int = 0
-    asked: int = 0
+    short: bool = False
 
 
 class WindowReport(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -88,46 +83,30 @@ class Exchange(msgspec.Struct, kw_only=True, omit_defaults=True):
     leaving: bool = False
 
 
-class WindowReply(msgspec.Struct, kw_only=True):
-    """What the store says about one window: its ``epoch``, and in how long it grants anything.
-
-    ``free`` tokens are not out, ``out`` are; ``due`` says in how long each sixteenth of these is back, where a claim
-    was not granted in full. ``active`` processes lack tokens, this one with them; ``waiting`` are the others' requests.
-    ``lifts`` counts the pauses that were ended by hand.
-    """
-
-    epoch: str
-    opens: int
-    free: int
-    out: int
-    due: list[int]
-    active: int
-    waiting: int
-    lifts: int
-    smooth: bool
-    pause: Pause | None = None
-
-
 class Reply(msgspec.Struct, kw_only=True):
     """The store's answer: its clock, each window's state, and for each claim in how long its grants may be used."""
 
     time: int
-    windows: list[WindowReply]
+    windows: list[Outlook]
     grants: list[list[int]]
 
 
 class State(msgspec.Struct):
-    """What the store keeps of a window beside its tokens. Times are of the store's clock, in its run ``run``."""
+    """What the store keeps of a window beside its tokens. Times are of the store's clock, in its run ``run``.
 
-    epoch: str
-    run: str
-    now: int
+    While bulk requests wait, so many interactive ones have ``overtaken`` them that found no free token either.
+    """
+
+    epoch: str = ""
+    run: str = ""
+    now: int = 0
     closed: int = 0
     paused: int = 0
     asked: int = 0
     cause: str = ""
     lifts: int = 0
     smooth: bool = False
+    overtaken: int = 0
     capacity: int = 0
     cycle: int = 0
     owners: dict[str, Owner] = {}

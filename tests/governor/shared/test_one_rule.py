@@ -12,8 +12,9 @@ import pytest
 import redis
 from support.redis_servers import Server
 
+from spotify_ads_async.governor.grants import Pause
 from spotify_ads_async.governor.shared.ledger import SCHEMA, Surroundings, exchange
-from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, Pause, Reply, State, WindowReport
+from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, Reply, State, WindowReport
 
 KEYS = ("client_id|3||ann", "ip|1||here")
 CAPACITIES = (60, 20)
@@ -53,7 +54,8 @@ class Process:
                     label=self.owner,
                     held=rng.randint(0, 12),
                     in_flight=rng.randint(0, 5),
-                    waiting=rng.randint(0, 30),
+                    waiting=rng.randint(7, 30),
+                    bulk=rng.choice((0, 0, 7)),
                     interactive=rng.choice((0, 1, 3)),
                     withheld=rng.choice((0, 0, 1, 15)),
                 ),
