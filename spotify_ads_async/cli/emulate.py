@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from spotify_ads_async.cli.run import in_words
 from spotify_ads_async.cli.signals import on_signals
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.emulator.domain.patching import PatchMode
@@ -86,8 +87,8 @@ def emulate(
             data=data,
             database=database,
         )
-    except (ValueError, ConfigurationError) as error:
-        raise typer.BadParameter(str(error)) from None
+    except (ValueError, ConfigurationError, OSError) as error:
+        raise typer.BadParameter(in_words(error)) from None
     server.clock.skew += clock_skew
     try:
         with suppress(KeyboardInterrupt):

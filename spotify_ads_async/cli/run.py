@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gc
 import os
 import re
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NoReturn
@@ -15,6 +17,7 @@ import typer
 
 from spotify_ads_async import bulk
 from spotify_ads_async.cli.consent import ConsentNeeded
+from spotify_ads_async.cli.signals import BY_OTHERS, on_signals, told_to_end
 from spotify_ads_async.cli.terminal import progress_line
 from spotify_ads_async.cli.text import printable
 from spotify_ads_async.core.tasks import first_cause
@@ -30,7 +33,7 @@ EXIT_CODES: Mapping[int, str] = {
     FAILED: "some of it failed, or the server refused it",
     USAGE: "wrong usage, or something is missing, such as a file or a sign-in",
     REFUSED: "refused before anything was sent, in conflict or of unknown outcome, whatever else failed",
-    INTERRUPTED: "interrupted by Ctrl-C",
+    INTERRUPTED: "interrupted by Ctrl-C (143: by SIGTERM, 129: by SIGHUP)",
 }
 """What a command's exit code says."""
 
@@ -77,7 +80,7 @@ def run(command: Callable[[], Awaitable[int | None]]) -> NoReturn:
         # at them again and again costs bulk work a fifth of its time.
         gc.freeze()
         gc.set_threshold(_OBJECTS_BETWEEN_LOOKS)
-        code = anyio.run(command) or DONE
+        code = anyio.run(_until_told_to_end, command)
     except KeyboardInterrupt:
         say("interrupted")
         code = INTERRUPTED
@@ -86,6 +89,30 @@ def run(command: Callable[[], Awaitable[int | None]]) -> NoReturn:
     except BaseExceptionGroup as group:
         code = _ended_by(first_cause(group))
     raise typer.Exit(code)
+
+
+async def _until_told_to_end(command: Callable[[], Awaitable[int | None]]) -> int:
+    """Run a command, which SIGTERM and SIGHUP cancel: the exit code. A second signal ends the process at once."""
+    working, cancelled = asyncio.current_task(), False
+
+    def end() -> None:
+        nonlocal cancelled
+        for number in BY_OTHERS:
+            signal.signal(number, signal.SIG_DFL)
+        # Once, as Ctrl-C does: what the command holds is given back in peace.
+        cancelled = working is not None and working.cancel()
+
+    try:
+        with on_signals(end, BY_OTHERS):
+            code = await command() or DONE
+    except asyncio.CancelledError:
+        if not cancelled:
+            raise
+        say(f"ended by {told_to_end[-1].name}: what was changed until then stands, and nothing else will be")
+    else:
+        if code != INTERRUPTED or not told_to_end:
+            return code
+    return 128 + told_to_end[-1]
 
 
 def _ended_by(error: BaseException) -> int:

@@ -1,50 +1,66 @@
-"""Ctrl-C as a wish to end, not as an accident."""
+"""Ctrl-C, SIGTERM and SIGHUP as wishes to end, not as accidents."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable, Collection, Generator
 from types import FrameType
 
 import anyio
 
-__all__ = ["on_interrupt", "on_signals"]
+__all__ = ["BY_OTHERS", "on_interrupt", "on_signals", "told_to_end"]
 
-_ENDINGS = (signal.SIGINT, signal.SIGTERM)
+BY_OTHERS = tuple(one for one in signal.Signals if one.name in {"SIGTERM", "SIGHUP"})
+"""What other programs end a command with; Windows has one of them."""
+_ENDINGS = (signal.SIGINT, *BY_OTHERS)
+
+told_to_end: list[signal.Signals] = []
+"""By which signals this process was told to end, the latest last."""
+_reactions = defaultdict[signal.Signals, list[Callable[[], None]]](list)
 
 
 @contextlib.contextmanager
-def on_signals(react: Callable[[], None]) -> Generator[None]:
-    """Call ``react`` in the running loop on every Ctrl-C or SIGTERM inside the block."""
-    loop = asyncio.get_running_loop()
-    try:
-        for number in _ENDINGS:
-            loop.add_signal_handler(number, react)
-    except NotImplementedError:
-        # Windows: there a handler of Python's own has to wake the loop.
-        def handle(number: int, frame: FrameType | None) -> None:
-            del number, frame
-            loop.call_soon_threadsafe(react)
+def on_signals(react: Callable[[], None], numbers: Collection[signal.Signals] = _ENDINGS) -> Generator[None]:
+    """Call ``react`` in the running loop on every Ctrl-C, SIGTERM or SIGHUP inside the block.
 
-        before = {number: signal.signal(number, handle) for number in _ENDINGS}
+    An inner block goes before an outer one, and what was ignored from the start (``nohup``) still is.
+    """
+    loop = asyncio.get_running_loop()
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+
+    def told(number: signal.Signals) -> None:
+        told_to_end.append(number)
+        _reactions[number][-1]()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del frame
+        loop.call_soon_threadsafe(told, signal.Signals(number))
+
+    before = {number: signal.getsignal(number) for number in heard}
+    for number in heard:
+        _reactions[number].append(react)
         try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-    else:
-        try:
-            yield
-        finally:
-            for number in _ENDINGS:
+            loop.add_signal_handler(number, told, number)
+        except NotImplementedError:  # Windows: there a handler of Python's own has to wake the loop
+            signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number in heard:
+            _reactions[number].pop()
+            if _reactions[number]:
+                continue
+            with contextlib.suppress(NotImplementedError):
                 loop.remove_signal_handler(number)
+            signal.signal(number, before[number] or signal.SIG_DFL)
 
 
 @contextlib.asynccontextmanager
 async def on_interrupt(wish: Callable[[], None]) -> AsyncGenerator[None]:
-    """Call ``wish`` on the first Ctrl-C (or SIGTERM) inside the block; a second one cancels the block at once."""
+    """Call ``wish`` on the first signal inside the block; a second one cancels the block at once."""
     count = 0
     with anyio.CancelScope() as scope:
 

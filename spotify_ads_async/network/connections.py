@@ -114,6 +114,11 @@ class _Connector(aiohttp.TCPConnector):
         self.options = options
         self._clocks_apart: float | None = None
 
+    def close_resolver(self) -> None:
+        """Let go of what looks for names, which waits for nothing, also where the loop is closed."""
+        with contextlib.suppress(StopIteration, RuntimeError):
+            self._resolver.close().__await__().__next__()
+
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> aiohttp.connector.Connection | None:
         # Aiohttp's clock of idleness stands still while the machine sleeps. A clock that was set costs new connections.
         before, self._clocks_apart = self._clocks_apart, time.time() - time.monotonic()
@@ -246,6 +251,8 @@ class Connections:
             return
         connector = http.connector
         http.detach()
+        if isinstance(connector, _Connector):
+            connector.close_resolver()
         if connector is not None and not loop.is_closed():
             # What it does at once is all that is needed: no connection stays registered with the loop.
             with contextlib.suppress(RuntimeError):

@@ -6,6 +6,7 @@ Results on stdout, the rest on stderr, exit codes that say how it went.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import io
 import json
@@ -349,6 +350,27 @@ def test_ctrl_c_ends_the_demo_and_leaves_nothing(spotify_ads: CommandLine) -> No
     assert "interrupted: 2000 ad sets walked" in said
     assert "not sent" in said
     assert list((spotify_ads.folder / "tmp").iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="named pipes")
+def test_a_command_that_is_told_to_end_says_so_and_waits_for_nobody(spotify_ads: CommandLine) -> None:
+    pipe = spotify_ads.folder / "nobody-writes.csv"
+    os.mkfifo(pipe)
+    with subprocess.Popen(
+        spotify_ads.cold_command("bulk", "plan", str(pipe)),
+        env=spotify_ads.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        writing = None
+        while writing is None and process.poll() is None:
+            with contextlib.suppress(OSError):  # until somebody reads
+                writing = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            time.sleep(0.005)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=10)
+        os.close(writing or 0)
+    assert (process.returncode, "ended by SIGTERM" in said) == (128 + signal.SIGTERM, True)
 
 
 def parquet(spotify_ads: CommandLine, *arguments: str) -> pa.Table:

@@ -151,7 +151,7 @@ def end_when(spotify_ads: CommandLine, lines: int, number: signal.Signals) -> No
             assert process.poll() is None
             time.sleep(0.005)
         process.send_signal(number)
-        assert process.wait(timeout=30) in {-signal.SIGKILL, INTERRUPTED}
+        assert process.wait(timeout=30) in {-signal.SIGKILL, INTERRUPTED, 128 + signal.SIGTERM}
 
 
 def test_an_import_that_was_killed_or_interrupted_goes_on(warm_programs: Path, tmp_path: Path) -> None:
@@ -160,6 +160,7 @@ def test_an_import_that_was_killed_or_interrupted_goes_on(warm_programs: Path, t
         spotify_ads.out("export", "tree", "--to", "account.jsonl")
         expected = Counter(row["kind"] for row in rows((spotify_ads.folder / "account.jsonl").read_text()))
         end_when(spotify_ads, 2, signal.SIGINT)
+        end_when(spotify_ads, 4, signal.SIGTERM)
         end_when(spotify_ads, 6, signal.SIGKILL)
         ended = spotify_ads.run("import", "account.jsonl", "--start", START, "--yes")
         assert ended.returncode == DONE, ended.stderr

@@ -108,8 +108,12 @@ def test_a_loop_that_is_closed_by_hand_takes_its_connections_with_it(server: Raw
     ads = client(server.base_url)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # asyncio's own, about a loop that was not run to its end
+        files: list[int] = []
         for _ in range(3):
             by_hand(lambda: calls.READ.by(ads))
+            gc.collect()
+            files.append(len(list(Path("/proc/self/fd").iterdir())) - len(open_sockets()))
+        assert files[2] <= files[1], "what looks for names keeps files open too"
         asyncio.run(ads.aclose())
         gc.collect()
     assert len(server.received) == 3

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-import anyio.from_thread
 import anyio.to_thread
 
 from spotify_ads_async.bulk.entities import ENTITIES
@@ -17,7 +17,6 @@ from spotify_ads_async.bulk.plan.problems import BadChanges, HiddenRowsFound, Pr
 from spotify_ads_async.bulk.plan.sources import JsonLinesReader
 from spotify_ads_async.bulk.plan.tables import HiddenRows, Reading, TableReader
 from spotify_ads_async.spreadsheets import (
-    STANDARD_INPUT,
     Format,
     Spreadsheet,
     SpreadsheetError,
@@ -31,8 +30,6 @@ _SHOWN_HIDDEN = 5
 # Sheets that exports and templates have beside their tables.
 _OUR_OWN = frozenset({"How to", "Lists"})
 
-_PATIENCE = 20.0
-_PATIENCE_WITH_PROGRAMS = 600.0
 
 ChangesReader: TypeAlias = TableReader | JsonLinesReader
 """Gives a change or a problem for every row."""
@@ -153,12 +150,11 @@ async def open_changes(path: Path, *, name: str, reading: Reading) -> AsyncGener
         BadChanges: it is no table and no JSON Lines, or cannot be read; the reason says what to do.
         ConfigurationError: it is a workbook, and the extra ``spreadsheets`` is missing.
     """
-    patience = _PATIENCE_WITH_PROGRAMS if str(path) == STANDARD_INPUT else _PATIENCE
+    given_up = threading.Event()
 
     def check(waited: float) -> None:
-        anyio.from_thread.check_cancelled()
-        if waited > patience:
-            raise SpreadsheetError(f"gives nothing: no byte came for {patience:.0f} seconds")
+        if given_up.is_set():
+            raise SpreadsheetError(f"gave nothing for {waited:.0f} seconds, and nobody waits for it any more")
 
     manager = open_spreadsheet(path, encoding=reading.encoding, check=check)
 
@@ -166,8 +162,9 @@ async def open_changes(path: Path, *, name: str, reading: Reading) -> AsyncGener
         return ChangesFile(manager.__enter__(), name=name, reading=reading)
 
     with contextlib.ExitStack() as stack:
+        stack.callback(given_up.set)
         try:
-            found = await anyio.to_thread.run_sync(begin)
+            found = await anyio.to_thread.run_sync(begin, abandon_on_cancel=True)
         except SpreadsheetError as problem:
             place = problem.sheet
             raise BadChanges(

@@ -22,9 +22,11 @@ from spotify_ads_async.emulator.domain.handlers.campaigns import made_campaign
 from spotify_ads_async.emulator.domain.handlers.datasets import attach
 from spotify_ads_async.emulator.domain.store import Account, Business, Store
 from spotify_ads_async.emulator.domain.tables import Row
+from spotify_ads_async.private_files import read_small_file
 
 __all__ = ["exported", "load_file"]
 
+_LARGEST_FILE = 1024**3
 _OF_ACCOUNT = ("assets", "campaigns", "ad_sets", "ads", "audiences", "campaign_drafts", "ad_set_drafts", "ad_drafts")
 _OF_BUSINESS = ("datasets", "pixels", "capi_integrations", "mobile_apps", "invitations")
 
@@ -33,9 +35,10 @@ def load_file(store: Store, path: Path) -> Account:
     """Fill the store from a file; the first ad account is the one that the emulator shows.
 
     Raises:
+        OSError: it cannot be read, is larger than a gigabyte, or is a pipe through which nothing comes.
         ValueError: the file is no JSON of this form; the message names the row.
     """
-    text = path.read_bytes()
+    text = read_small_file(path, _LARGEST_FILE)
     store.renew_identifiers(text)
     try:
         content = msgspec.json.decode(text, type=dict[str, list[dict[str, Any]]])
