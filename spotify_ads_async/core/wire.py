@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from enum import Enum
+from itertools import repeat
+from operator import is_not
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -255,19 +257,20 @@ _OF_ERRORS = frozenset({"error", "errors", "errorcodes", "message", "messages", 
 
 def _require_said(operation: Operation[Any], decoded: object, body: bytes) -> None:
     """An answer that says something else instead, such as an error or a list under another name, is none."""
-    if not isinstance(decoded, msgspec.Struct) or getattr(decoded, operation.items or "", None) is not None:
+    items = operation.item_attribute if isinstance(operation, ListOperation) else ""
+    if not isinstance(decoded, msgspec.Struct) or getattr(decoded, items, None) is not None:
         return
-    silent = all(getattr(decoded, name) is None for name in decoded.__struct_fields__)
-    if not (silent or operation.items):
+    silent = not any(map(is_not, msgspec.structs.astuple(decoded), repeat(None)))
+    if not (silent or items):
         return
     found = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).items()
     unknown = {name: bytes(value) for name, value in found if name not in decoded.__struct_encode_fields__}
     # Beside what is known, only a list may be the one that is missing.
     others = [name for name, value in unknown.items() if silent or value.startswith(b"[")]
     # What a newer API gives beside nothing else is no error yet; a list is expected to be there.
-    if others and (operation.items or any(re.sub("[_-]", "", name).lower() in _OF_ERRORS for name in others)):
+    if others and (items or any(re.sub("[_-]", "", name).lower() in _OF_ERRORS for name in others)):
         shown = ", ".join(repr(name[:40]) for name in sorted(others)[:5])
-        wanted = f"no {operation.items}" if operation.items else "nothing that it may"
+        wanted = f"no {items}" if items else "nothing that it may"
         raise msgspec.DecodeError(f"it holds {wanted}, and in their place {shown}")
 
 

@@ -8,11 +8,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spotify_ads_async import WalkIncomplete
 from spotify_ads_async.pagination.search import Search, step_after
+from spotify_ads_async.pagination.seen import SeenIds
 
 GONE = -1
 OVERLAP = 2
 """Rows that two pages beside each other share."""
+
+
+def search_from(offset: int, floor: int, limit: int, total: int | None) -> Search:
+    return Search("getAds", offset, floor, limit, total)
+
+
+def miss(search: Search, length: int, told: int | None) -> bool:
+    """A page without the place; whether there is another one to look at."""
+    try:
+        assert not search.find(["another row"] * length, SeenIds(), told)
+    except WalkIncomplete:
+        return False
+    return True
 
 
 def looked_at(search: Search, place: int, rows: int, *, told: int | None, page: int) -> list[int]:
@@ -21,9 +36,17 @@ def looked_at(search: Search, place: int, rows: int, *, told: int | None, page: 
     for _ in range(rows + search.offset + 2):
         offsets.append(search.offset)
         length = max(0, min(page, rows - search.offset))
-        if search.offset <= place < search.offset + length or not search.miss(length, told):
+        if search.offset <= place < search.offset + length or not miss(search, length, told):
             return offsets
     pytest.fail("it does not end")
+
+
+def test_a_page_with_the_place_ends_the_search_and_what_stands_before_it_was_yielded() -> None:
+    seen = SeenIds()
+    seen.add("place")
+    assert search_from(100, 0, 10, None).find(["newer", "place", "to come"], seen, None)
+    assert "newer" in seen
+    assert "to come" not in seen
 
 
 @pytest.mark.parametrize(
@@ -44,7 +67,7 @@ def looked_at(search: Search, place: int, rows: int, *, told: int | None, page: 
 def test_pages_around_the_place_are_read_in_turns(
     place: int, rows: int, told: int | None, page: int, expected: list[int]
 ) -> None:
-    assert looked_at(Search(100, 0, 10, None), place, rows, told=told, page=page) == expected
+    assert looked_at(search_from(100, 0, 10, None), place, rows, told=told, page=page) == expected
 
 
 @pytest.mark.parametrize(
@@ -58,24 +81,24 @@ def test_pages_around_the_place_are_read_in_turns(
     ],
 )
 def test_what_a_list_has_gained_is_where_it_looks_first(former: int, now: int | None, expected: list[int]) -> None:
-    search = Search(100, 3, 10, former)
+    search = search_from(100, 3, 10, former)
     offsets = [search.offset]
     while len(offsets) < len(expected):
-        assert search.miss(10, now)
+        assert miss(search, 10, now)
         offsets.append(search.offset)
     assert offsets == expected
 
 
 def test_a_total_that_comes_late_does_not_push() -> None:
-    search = Search(100, 0, 10, 300)
-    assert search.miss(10, None)
-    assert search.miss(10, 400)
+    search = search_from(100, 0, 10, 300)
+    assert miss(search, 10, None)
+    assert miss(search, 10, 400)
     assert search.offset == 108
 
 
 def test_it_never_looks_before_the_floor() -> None:
-    assert Search(-5, 3, 10, None).offset == 3
-    offsets = looked_at(Search(100, 97, 10, None), GONE, 125, told=125, page=10)
+    assert search_from(-5, 3, 10, None).offset == 3
+    offsets = looked_at(search_from(100, 97, 10, None), GONE, 125, told=125, page=10)
     assert offsets == [100, 97, 108, 116]
 
 
@@ -87,7 +110,7 @@ def test_a_place_is_found_wherever_it_went_and_an_absent_one_given_up(
 ) -> None:
     floor, place = data.draw(st.integers(0, 30)), data.draw(st.integers(-1, 119))
     # Where no total is told, a page that is shorter than asked for is the last one.
-    search = Search(start, floor, 12 if tells else page, None)
+    search = search_from(start, floor, 12 if tells else page, None)
     offsets = looked_at(search, place, rows, told=rows if tells else None, page=page)
     if floor <= place < rows:
         assert offsets[-1] <= place < offsets[-1] + page
