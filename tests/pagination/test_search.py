@@ -17,36 +17,30 @@ OVERLAP = 2
 """Rows that two pages beside each other share."""
 
 
-def search_from(offset: int, floor: int, limit: int, total: int | None) -> Search:
-    return Search("getAds", offset, floor, limit, total)
-
-
-def miss(search: Search, length: int, told: int | None) -> bool:
-    """A page without the place; whether there is another one to look at."""
-    try:
-        assert not search.find(["another row"] * length, SeenIds(), told)
-    except WalkIncomplete:
-        return False
-    return True
+def search_from(offset: int, floor: int, limit: int, total: int | None = None) -> Search:
+    return Search("getRows", offset, floor, limit, total)
 
 
 def looked_at(search: Search, place: int, rows: int, *, told: int | None, page: int) -> list[int]:
     """The offsets of the pages that are read until one of them holds the place, or none is left."""
+    seen = SeenIds()
+    seen.add(str(place))
     offsets: list[int] = []
     for _ in range(rows + search.offset + 2):
         offsets.append(search.offset)
-        length = max(0, min(page, rows - search.offset))
-        if search.offset <= place < search.offset + length or not miss(search, length, told):
+        keys = [str(row) for row in range(search.offset, min(search.offset + page, rows))]
+        try:
+            if search.find(keys, seen, told):
+                return offsets
+        except WalkIncomplete:
             return offsets
     pytest.fail("it does not end")
 
 
-def test_a_page_with_the_place_ends_the_search_and_what_stands_before_it_was_yielded() -> None:
-    seen = SeenIds()
-    seen.add("place")
-    assert search_from(100, 0, 10, None).find(["newer", "place", "to come"], seen, None)
-    assert "newer" in seen
-    assert "to come" not in seen
+def missed(search: Search, total: int | None) -> int:
+    """Where to look after a full page that does not hold the place."""
+    assert not search.find([f"another {number}" for number in range(10)], SeenIds(), total)
+    return search.offset
 
 
 @pytest.mark.parametrize(
@@ -67,7 +61,7 @@ def test_a_page_with_the_place_ends_the_search_and_what_stands_before_it_was_yie
 def test_pages_around_the_place_are_read_in_turns(
     place: int, rows: int, told: int | None, page: int, expected: list[int]
 ) -> None:
-    assert looked_at(search_from(100, 0, 10, None), place, rows, told=told, page=page) == expected
+    assert looked_at(search_from(100, 0, 10), place, rows, told=told, page=page) == expected
 
 
 @pytest.mark.parametrize(
@@ -84,21 +78,18 @@ def test_what_a_list_has_gained_is_where_it_looks_first(former: int, now: int | 
     search = search_from(100, 3, 10, former)
     offsets = [search.offset]
     while len(offsets) < len(expected):
-        assert miss(search, 10, now)
-        offsets.append(search.offset)
+        offsets.append(missed(search, now))
     assert offsets == expected
 
 
 def test_a_total_that_comes_late_does_not_push() -> None:
     search = search_from(100, 0, 10, 300)
-    assert miss(search, 10, None)
-    assert miss(search, 10, 400)
-    assert search.offset == 108
+    assert [missed(search, None), missed(search, 400)] == [92, 108]
 
 
 def test_it_never_looks_before_the_floor() -> None:
-    assert search_from(-5, 3, 10, None).offset == 3
-    offsets = looked_at(search_from(100, 97, 10, None), GONE, 125, told=125, page=10)
+    assert search_from(-5, 3, 10).offset == 3
+    offsets = looked_at(search_from(100, 97, 10), GONE, 125, told=125, page=10)
     assert offsets == [100, 97, 108, 116]
 
 
@@ -110,7 +101,7 @@ def test_a_place_is_found_wherever_it_went_and_an_absent_one_given_up(
 ) -> None:
     floor, place = data.draw(st.integers(0, 30)), data.draw(st.integers(-1, 119))
     # Where no total is told, a page that is shorter than asked for is the last one.
-    search = search_from(start, floor, 12 if tells else page, None)
+    search = search_from(start, floor, 12 if tells else page)
     offsets = looked_at(search, place, rows, told=rows if tells else None, page=page)
     if floor <= place < rows:
         assert offsets[-1] <= place < offsets[-1] + page
@@ -128,3 +119,10 @@ def test_the_next_page_shares_rows_with_the_last_one_and_is_never_the_same(
     length: int, overlap: int, step: int
 ) -> None:
     assert step_after(length, overlap) == step
+
+
+def test_rows_before_the_place_count_as_read() -> None:
+    seen = SeenIds()
+    seen.add("104")
+    assert search_from(100, 0, 10).find([str(row) for row in range(100, 110)], seen, 300)
+    assert [str(row) in seen for row in range(99, 107)] == [False, *[True] * 5, False, False]
