@@ -26,10 +26,11 @@ _reactions = defaultdict[signal.Signals, list[Callable[[], None]]](list)
 def on_signals(react: Callable[[], None], numbers: Collection[signal.Signals] = _ENDINGS) -> Generator[None]:
     """Call ``react`` in the running loop on every Ctrl-C, SIGTERM or SIGHUP inside the block.
 
-    An inner block goes before an outer one, and what was ignored from the start (``nohup``) still is.
+    An inner block goes before an outer one. A SIGHUP that was ignored from the start (``nohup``) still is; a SIGINT is
+    not, which shells ignore for every program that a script starts behind itself.
     """
     loop = asyncio.get_running_loop()
-    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    heard = [one for one in numbers if one is signal.SIGINT or signal.getsignal(one) is not signal.SIG_IGN]
 
     def told(number: signal.Signals) -> None:
         told_to_end.append(number)

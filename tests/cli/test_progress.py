@@ -99,4 +99,4 @@ def test_a_narrow_table_cuts_no_figure_and_no_name_of_a_window(monkeypatch: pyte
     assert line.endswith("…  1,234.00 USD"), "the identity leaves, and nothing of it stays"
     with Rows(Output.TABLE, ("limit", "identity", "waiting"), stream=terminal) as rows:
         rows.write({"limit": "client_id", "identity": identity, "waiting": 12_345})
-    assert terminal.getvalue().endswith(f"client_id  {identity}    12345\n")
+    assert terminal.getvalue().endswith(f"client_id  {identity}   12,345\n")
