@@ -18,7 +18,8 @@ def one(command_line: CommandLine, group: str) -> str:
     ("group", "field", "off", "on"), [("ad-sets", "delivery", "OFF", "ON"), ("campaigns", "status", "PAUSED", "ACTIVE")]
 )
 def test_what_was_paused_is_resumed(spotify_ads: CommandLine, group: str, field: str, off: str, on: str) -> None:
-    thing = json.loads(one(spotify_ads, group))["id"]
+    delivering = spotify_ads.out("ad-sets", "list", "--where", "delivery=ON", "--output", "jsonl", "--limit", "1")
+    thing = json.loads(delivering)["id" if group == "ad-sets" else "campaign_id"]
     refused = spotify_ads.run(group, "pause", thing)
     assert refused.returncode == 2
     assert "--yes" in refused.stderr
