@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from codegen.calls import Operation, Parameter
 from codegen.shapes import Shapes
-from codegen.source import HEADER, gathered, identifiers, imports_for
+from codegen.source import HEADER, exporting, gathered, imports_for, qualified
 
 __all__ = ["render"]
 
@@ -35,7 +34,7 @@ def _module(group: str, operations: list[Operation], shapes: Shapes) -> str:
             f'{HEADER}"""Operations: {group.replace("_", " ")}."""\n',
             "from __future__ import annotations\n",
             f"{imports_for(body)}{models}",
-            f"__all__ = [{_listed(one.constant for one in operations)},]\n",
+            exporting(one.constant for one in operations),
             body,
         ]
     )
@@ -58,23 +57,19 @@ def _package(groups: Iterable[str]) -> str:
     )
 
 
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(f'"{name}"' for name in sorted(names))
-
-
 def _constant(one: Operation, shapes: Shapes) -> str:
-    answer = _qualified(one.answer, shapes) if one.answer else "None"
-    item = _qualified(one.item, shapes) if one.item else ""
+    answer = qualified(one.answer, shapes.found) if one.answer else "None"
+    item = qualified(one.item, shapes.found) if one.item else ""
     kind = f"ListOperation[{answer}, {item}]" if one.walk else f"Operation[{answer}]"
     arguments = [
         f'id="{one.id}"',
         f'method="{one.method}"',
         f'path="{one.path}"',
         f"summary={one.summary!r}",
-        f"answer={answer}",
+        *([f"answer={answer}"] if one.answer else []),
+        *([f"body={qualified(one.body, shapes.found)}"] if one.body else []),
+        *(["body_required=False"] if one.body and not one.body_required else []),
     ]
-    if one.body:
-        arguments += [f"body={_qualified(one.body, shapes)}", f"body_required={one.body_required}"]
     if one.multipart:
         arguments.append("multipart=True")
     if one.query:
@@ -94,11 +89,4 @@ def _constant(one: Operation, shapes: Shapes) -> str:
 
 
 def _mapping(parameters: tuple[Parameter, ...], shapes: Shapes) -> str:
-    return "{" + ", ".join(f'"{one.name}": {_qualified(one.type, shapes)}' for one in parameters) + "}"
-
-
-def _qualified(kind: str, shapes: Shapes) -> str:
-    """A type's source with ``models.`` before the names of models."""
-    for name in identifiers(kind) & shapes.found.keys():
-        kind = re.sub(rf"(?<![\w.\"']){name}(?![\w\"'])", f"models.{name}", kind)
-    return kind
+    return "{" + ", ".join(f'"{one.name}": {qualified(one.type, shapes.found)}' for one in parameters) + "}"

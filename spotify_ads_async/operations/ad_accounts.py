@@ -7,16 +7,10 @@ from spotify_ads_async import models
 from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Repeat
 
 __all__ = [
-    "ADD_MEMBER_TO_AD_ACCOUNT",
-    "CREATE_AD_ACCOUNT_FOR_BUSINESS",
-    "GET_AD_ACCOUNT",
-    "GET_AD_ACCOUNTS_FOR_BUSINESS_MEMBER",
-    "GET_AD_ACCOUNTS_IN_BUSINESS",
-    "GET_AD_ACCOUNT_MEMBERS",
-    "REMOVE_AD_ACCOUNT_MEMBER",
-    "UPDATE_AD_ACCOUNT",
-    "UPDATE_AD_ACCOUNT_MEMBER_ROLE",
-]
+    "ADD_MEMBER_TO_AD_ACCOUNT", "CREATE_AD_ACCOUNT_FOR_BUSINESS", "GET_AD_ACCOUNT",
+    "GET_AD_ACCOUNTS_FOR_BUSINESS_MEMBER", "GET_AD_ACCOUNTS_IN_BUSINESS", "GET_AD_ACCOUNT_MEMBERS",
+    "REMOVE_AD_ACCOUNT_MEMBER", "UPDATE_AD_ACCOUNT", "UPDATE_AD_ACCOUNT_MEMBER_ROLE",
+]  # fmt: skip
 
 GET_AD_ACCOUNT: Operation[models.AdAccount] = Operation(
     id="getAdAccount",
@@ -33,7 +27,6 @@ UPDATE_AD_ACCOUNT: Operation[models.AdAccount] = Operation(
     summary="Change the ad account's name, address, tax or legal details.",
     answer=models.AdAccount,
     body=models.AdAccountUpdate,
-    body_required=True,
 )
 GET_AD_ACCOUNT_MEMBERS: ListOperation[models.AdAccountMemberList, models.AdAccountMember] = ListOperation(
     id="getAdAccountMembers",
@@ -53,7 +46,6 @@ ADD_MEMBER_TO_AD_ACCOUNT: Operation[models.AdAccountMember] = Operation(
     summary="Give a member of the business a role in the ad account.",
     answer=models.AdAccountMember,
     body=models.AdAccountMemberAdd,
-    body_required=True,
 )
 UPDATE_AD_ACCOUNT_MEMBER_ROLE: Operation[models.AdAccountMember] = Operation(
     id="updateAdAccountMemberRole",
@@ -62,14 +54,12 @@ UPDATE_AD_ACCOUNT_MEMBER_ROLE: Operation[models.AdAccountMember] = Operation(
     summary="Change a member's role in the ad account.",
     answer=models.AdAccountMember,
     body=models.AdAccountMemberRoleUpdate,
-    body_required=True,
 )
 REMOVE_AD_ACCOUNT_MEMBER: Operation[None] = Operation(
     id="removeAdAccountMember",
     method="DELETE",
     path="/ad_accounts/{ad_account_id}/members/{member_id}",
     summary="Take a member's access to the ad account away.",
-    answer=None,
 )
 GET_AD_ACCOUNTS_IN_BUSINESS: ListOperation[models.BusinessAdAccountList, models.AdAccount] = ListOperation(
     id="getAdAccountsInBusiness",
@@ -90,7 +80,6 @@ CREATE_AD_ACCOUNT_FOR_BUSINESS: Operation[models.AdAccount] = Operation(
     summary="Create an ad account in the business.",
     answer=models.AdAccount,
     body=models.AdAccountCreate,
-    body_required=True,
 )
 GET_AD_ACCOUNTS_FOR_BUSINESS_MEMBER: ListOperation[models.MemberAdAccountList, models.AdAccount] = ListOperation(
     id="getAdAccountsForBusinessMember",

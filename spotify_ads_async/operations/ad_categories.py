@@ -6,9 +6,7 @@ from __future__ import annotations
 from spotify_ads_async import models
 from spotify_ads_async.operation import ListOperation, ListStyle, Repeat
 
-__all__ = [
-    "GET_AD_CATEGORIES",
-]
+__all__ = ["GET_AD_CATEGORIES"]
 
 GET_AD_CATEGORIES: ListOperation[models.AdCategoryList, models.AdCategory] = ListOperation(
     id="getAdCategories",

@@ -12,17 +12,10 @@ from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Rep
 from spotify_ads_async.types import UNIQUE, Uuid
 
 __all__ = [
-    "CREATE_AD_SET",
-    "CREATE_AD_SET_DRAFT",
-    "CREATE_DRAFT_FROM_AD_SET",
-    "DELETE_AD_SET_DRAFT",
-    "GET_AD_SETS_BY_AD_ACCOUNT_ID",
-    "GET_AD_SET_BY_ID",
-    "GET_AD_SET_DRAFT",
-    "GET_AD_SET_DRAFTS",
-    "UPDATE_AD_SET",
+    "CREATE_AD_SET", "CREATE_AD_SET_DRAFT", "CREATE_DRAFT_FROM_AD_SET", "DELETE_AD_SET_DRAFT",
+    "GET_AD_SETS_BY_AD_ACCOUNT_ID", "GET_AD_SET_BY_ID", "GET_AD_SET_DRAFT", "GET_AD_SET_DRAFTS", "UPDATE_AD_SET",
     "UPDATE_AD_SET_DRAFT",
-]
+]  # fmt: skip
 
 GET_AD_SETS_BY_AD_ACCOUNT_ID: ListOperation[models.AdSetPage, models.AdSet] = ListOperation(
     id="getAdSetsByAdAccountId",
@@ -52,7 +45,6 @@ CREATE_AD_SET: Operation[models.AdSet] = Operation(
     summary="Create an ad set in a campaign.",
     answer=models.AdSet,
     body=models.AdSetCreate,
-    body_required=True,
     repeat=Repeat.KEYED,
 )
 GET_AD_SET_BY_ID: Operation[models.AdSet] = Operation(
@@ -70,7 +62,6 @@ UPDATE_AD_SET: Operation[models.AdSet] = Operation(
     summary="Change an ad set; `delivery` is changed alone.",
     answer=models.AdSet,
     body=models.AdSetUpdate,
-    body_required=True,
 )
 CREATE_DRAFT_FROM_AD_SET: Operation[models.AdSetDraft] = Operation(
     id="createDraftFromAdSet",
@@ -107,7 +98,6 @@ CREATE_AD_SET_DRAFT: Operation[models.AdSetDraft] = Operation(
     summary="Create a draft of an ad set.",
     answer=models.AdSetDraft,
     body=models.AdSetDraftCreate,
-    body_required=True,
     repeat=Repeat.KEYED,
 )
 GET_AD_SET_DRAFT: Operation[models.AdSetDraft] = Operation(
@@ -125,13 +115,11 @@ UPDATE_AD_SET_DRAFT: Operation[models.AdSetDraft] = Operation(
     summary="Change a draft of an ad set.",
     answer=models.AdSetDraft,
     body=models.AdSetDraftUpdate,
-    body_required=True,
 )
 DELETE_AD_SET_DRAFT: Operation[None] = Operation(
     id="deleteAdSetDraft",
     method="DELETE",
     path="/ad_accounts/{ad_account_id}/drafts/ad_sets/{draft_ad_set_id}",
     summary="Delete a draft of an ad set.",
-    answer=None,
     repeat=Repeat.SAFE,
 )

@@ -12,17 +12,9 @@ from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Rep
 from spotify_ads_async.types import UNIQUE, Uuid
 
 __all__ = [
-    "CREATE_AD",
-    "CREATE_AD_DRAFT",
-    "CREATE_DRAFT_FROM_AD",
-    "DELETE_AD_DRAFT",
-    "GET_AD",
-    "GET_ADS",
-    "GET_AD_DRAFT",
-    "GET_AD_DRAFTS",
-    "UPDATE_AD",
-    "UPDATE_AD_DRAFT",
-]
+    "CREATE_AD", "CREATE_AD_DRAFT", "CREATE_DRAFT_FROM_AD", "DELETE_AD_DRAFT", "GET_AD", "GET_ADS", "GET_AD_DRAFT",
+    "GET_AD_DRAFTS", "UPDATE_AD", "UPDATE_AD_DRAFT",
+]  # fmt: skip
 
 GET_ADS: ListOperation[models.AdPage, models.Ad] = ListOperation(
     id="getAds",
@@ -54,7 +46,6 @@ CREATE_AD: Operation[models.Ad] = Operation(
     summary="Create an ad in an ad set.",
     answer=models.Ad,
     body=models.AdCreate,
-    body_required=True,
     repeat=Repeat.KEYED,
 )
 GET_AD: Operation[models.Ad] = Operation(
@@ -73,7 +64,6 @@ UPDATE_AD: Operation[models.Ad] = Operation(
     summary="Change an ad.",
     answer=models.Ad,
     body=models.AdUpdate,
-    body_required=True,
 )
 CREATE_DRAFT_FROM_AD: Operation[models.AdDraft] = Operation(
     id="createDraftFromAd",
@@ -108,7 +98,6 @@ CREATE_AD_DRAFT: Operation[models.AdDraft] = Operation(
     summary="Create a draft of an ad.",
     answer=models.AdDraft,
     body=models.AdDraftCreate,
-    body_required=True,
     repeat=Repeat.KEYED,
 )
 GET_AD_DRAFT: Operation[models.AdDraft] = Operation(
@@ -126,13 +115,11 @@ UPDATE_AD_DRAFT: Operation[models.AdDraft] = Operation(
     summary="Change a draft of an ad.",
     answer=models.AdDraft,
     body=models.AdDraftUpdate,
-    body_required=True,
 )
 DELETE_AD_DRAFT: Operation[None] = Operation(
     id="deleteAdDraft",
     method="DELETE",
     path="/ad_accounts/{ad_account_id}/drafts/ads/{draft_ad_id}",
     summary="Delete a draft of an ad.",
-    answer=None,
     repeat=Repeat.SAFE,
 )

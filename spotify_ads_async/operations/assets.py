@@ -12,15 +12,9 @@ from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Rep
 from spotify_ads_async.types import UNIQUE, Uuid
 
 __all__ = [
-    "COMPLETE_UPLOAD_CHUNKED_ASSET",
-    "CREATE_ASSET",
-    "GET_ASSET",
-    "GET_ASSETS_BY_AD_ACCOUNT",
-    "START_UPLOAD_CHUNKED_ASSET",
-    "TRANSFER_CHUNKED_ASSET",
-    "UPDATE_ASSET",
-    "UPLOAD_ASSET",
-]
+    "COMPLETE_UPLOAD_CHUNKED_ASSET", "CREATE_ASSET", "GET_ASSET", "GET_ASSETS_BY_AD_ACCOUNT",
+    "START_UPLOAD_CHUNKED_ASSET", "TRANSFER_CHUNKED_ASSET", "UPDATE_ASSET", "UPLOAD_ASSET",
+]  # fmt: skip
 
 GET_ASSETS_BY_AD_ACCOUNT: ListOperation[models.AssetPage, models.Asset] = ListOperation(
     id="getAssetsByAdAccount",
@@ -53,7 +47,6 @@ CREATE_ASSET: Operation[models.Asset] = Operation(
     summary="Register an asset, whose media is uploaded afterwards.",
     answer=models.Asset,
     body=models.AssetCreate,
-    body_required=True,
 )
 GET_ASSET: Operation[models.Asset] = Operation(
     id="getAsset",
@@ -70,7 +63,6 @@ UPDATE_ASSET: Operation[models.Asset] = Operation(
     summary="Rename an asset or change its subtype.",
     answer=models.Asset,
     body=models.AssetUpdate,
-    body_required=True,
 )
 COMPLETE_UPLOAD_CHUNKED_ASSET: Operation[models.Asset] = Operation(
     id="completeUploadChunkedAsset",
@@ -79,7 +71,6 @@ COMPLETE_UPLOAD_CHUNKED_ASSET: Operation[models.Asset] = Operation(
     summary="End an upload in sections; processing begins.",
     answer=models.Asset,
     body=models.ChunkedUploadComplete,
-    body_required=True,
 )
 START_UPLOAD_CHUNKED_ASSET: Operation[models.ChunkedUploadSession] = Operation(
     id="startUploadChunkedAsset",
@@ -95,7 +86,6 @@ TRANSFER_CHUNKED_ASSET: Operation[models.AssetChunkReceipt] = Operation(
     summary="Send one section of an asset's media, counted from 1.",
     answer=models.AssetChunkReceipt,
     body=models.AssetChunk,
-    body_required=True,
     multipart=True,
 )
 UPLOAD_ASSET: Operation[models.Asset] = Operation(
@@ -105,6 +95,5 @@ UPLOAD_ASSET: Operation[models.Asset] = Operation(
     summary="Upload an asset's media in one piece, at most 20 MB.",
     answer=models.Asset,
     body=models.AssetUpload,
-    body_required=True,
     multipart=True,
 )

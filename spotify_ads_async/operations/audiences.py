@@ -12,15 +12,9 @@ from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Rep
 from spotify_ads_async.types import Uuid
 
 __all__ = [
-    "BATCH_GET_AUDIENCES",
-    "CREATE_AUDIENCE",
-    "CREATE_UPLOAD_URL",
-    "DELETE_AUDIENCE",
-    "EDIT_AUDIENCE",
-    "GET_AUDIENCE",
-    "GET_AUDIENCE_ELIGIBLE_DATASETS",
-    "REPLACE_UPLOAD_URL",
-]
+    "BATCH_GET_AUDIENCES", "CREATE_AUDIENCE", "CREATE_UPLOAD_URL", "DELETE_AUDIENCE", "EDIT_AUDIENCE", "GET_AUDIENCE",
+    "GET_AUDIENCE_ELIGIBLE_DATASETS", "REPLACE_UPLOAD_URL",
+]  # fmt: skip
 
 BATCH_GET_AUDIENCES: ListOperation[models.AudiencePage, models.Audience] = ListOperation(
     id="batchGetAudiences",
@@ -50,7 +44,6 @@ CREATE_AUDIENCE: Operation[models.Audience] = Operation(
     summary="Create a custom or a lookalike audience.",
     answer=models.Audience,
     body=models.AudienceCreate,
-    body_required=True,
 )
 GET_AUDIENCE_ELIGIBLE_DATASETS: ListOperation[models.EligibleDatasetList, models.EligibleDataset] = ListOperation(
     id="getAudienceEligibleDatasets",
@@ -94,7 +87,6 @@ EDIT_AUDIENCE: Operation[models.Audience] = Operation(
     summary="Rename or describe an audience anew.",
     answer=models.Audience,
     body=models.AudienceUpdate,
-    body_required=True,
 )
 DELETE_AUDIENCE: Operation[models.AudienceDeletion] = Operation(
     id="deleteAudience",

@@ -7,20 +7,10 @@ from spotify_ads_async import models
 from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Repeat
 
 __all__ = [
-    "ACCEPT_BUSINESS_INVITATION",
-    "CANCEL_BUSINESS_INVITATION",
-    "CREATE_BUSINESS",
-    "CREATE_BUSINESS_INVITATION",
-    "GET_BUSINESS",
-    "GET_BUSINESSES",
-    "GET_BUSINESS_MEMBER",
-    "GET_BUSINESS_MEMBERS",
-    "GET_PENDING_INVITATIONS",
-    "REMOVE_BUSINESS_MEMBER",
-    "UPDATE_BUSINESS",
-    "UPDATE_BUSINESS_MEMBER",
-    "UPDATE_BUSINESS_MEMBER_ROLE",
-]
+    "ACCEPT_BUSINESS_INVITATION", "CANCEL_BUSINESS_INVITATION", "CREATE_BUSINESS", "CREATE_BUSINESS_INVITATION",
+    "GET_BUSINESS", "GET_BUSINESSES", "GET_BUSINESS_MEMBER", "GET_BUSINESS_MEMBERS", "GET_PENDING_INVITATIONS",
+    "REMOVE_BUSINESS_MEMBER", "UPDATE_BUSINESS", "UPDATE_BUSINESS_MEMBER", "UPDATE_BUSINESS_MEMBER_ROLE",
+]  # fmt: skip
 
 GET_BUSINESSES: ListOperation[models.BusinessList, models.Business] = ListOperation(
     id="getBusinesses",
@@ -40,7 +30,6 @@ CREATE_BUSINESS: Operation[models.Business] = Operation(
     summary="Create a business.",
     answer=models.Business,
     body=models.BusinessCreate,
-    body_required=True,
 )
 GET_BUSINESS: Operation[models.Business] = Operation(
     id="getBusiness",
@@ -57,7 +46,6 @@ UPDATE_BUSINESS: Operation[models.Business] = Operation(
     summary="Rename the business.",
     answer=models.Business,
     body=models.BusinessUpdate,
-    body_required=True,
 )
 GET_PENDING_INVITATIONS: ListOperation[models.PendingBusinessInvitationList, models.PendingBusinessInvitation] = (
     ListOperation(
@@ -79,14 +67,12 @@ CREATE_BUSINESS_INVITATION: Operation[models.BusinessInvitation] = Operation(
     summary="Invite someone into the business, and into ad accounts of it.",
     answer=models.BusinessInvitation,
     body=models.BusinessInvitationCreate,
-    body_required=True,
 )
 CANCEL_BUSINESS_INVITATION: Operation[None] = Operation(
     id="cancelBusinessInvitation",
     method="DELETE",
     path="/businesses/{business_id}/invitations/{invitation_id}",
     summary="Withdraw an invitation.",
-    answer=None,
 )
 GET_BUSINESS_MEMBERS: ListOperation[models.BusinessMemberList, models.BusinessMember] = ListOperation(
     id="getBusinessMembers",
@@ -106,7 +92,6 @@ ACCEPT_BUSINESS_INVITATION: Operation[models.BusinessMember] = Operation(
     summary="Accept an invitation, and so join the business.",
     answer=models.BusinessMember,
     body=models.BusinessInvitationAccept,
-    body_required=True,
 )
 GET_BUSINESS_MEMBER: Operation[models.BusinessMember] = Operation(
     id="getBusinessMember",
@@ -123,14 +108,12 @@ UPDATE_BUSINESS_MEMBER: Operation[models.BusinessMember] = Operation(
     summary="Change a member's name, address or consent to marketing.",
     answer=models.BusinessMember,
     body=models.BusinessMemberUpdate,
-    body_required=True,
 )
 REMOVE_BUSINESS_MEMBER: Operation[None] = Operation(
     id="removeBusinessMember",
     method="DELETE",
     path="/businesses/{business_id}/members/{member_id}",
     summary="Take a member out of the business.",
-    answer=None,
 )
 UPDATE_BUSINESS_MEMBER_ROLE: Operation[models.BusinessMember] = Operation(
     id="updateBusinessMemberRole",
@@ -139,5 +122,4 @@ UPDATE_BUSINESS_MEMBER_ROLE: Operation[models.BusinessMember] = Operation(
     summary="Change a member's role in the business.",
     answer=models.BusinessMember,
     body=models.BusinessMemberRoleUpdate,
-    body_required=True,
 )

@@ -12,18 +12,10 @@ from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Rep
 from spotify_ads_async.types import UNIQUE, UtcTime, Uuid
 
 __all__ = [
-    "CREATE_CAMPAIGN",
-    "CREATE_CAMPAIGN_DRAFT",
-    "CREATE_DRAFT_FROM_CAMPAIGN",
-    "DELETE_CAMPAIGN_DRAFT",
-    "GET_CAMPAIGN",
-    "GET_CAMPAIGNS",
-    "GET_CAMPAIGN_DRAFT",
-    "GET_CAMPAIGN_DRAFTS_V3",
-    "PUBLISH_CAMPAIGN_DRAFT",
-    "UPDATE_CAMPAIGN",
+    "CREATE_CAMPAIGN", "CREATE_CAMPAIGN_DRAFT", "CREATE_DRAFT_FROM_CAMPAIGN", "DELETE_CAMPAIGN_DRAFT", "GET_CAMPAIGN",
+    "GET_CAMPAIGNS", "GET_CAMPAIGN_DRAFT", "GET_CAMPAIGN_DRAFTS_V3", "PUBLISH_CAMPAIGN_DRAFT", "UPDATE_CAMPAIGN",
     "UPDATE_CAMPAIGN_DRAFT",
-]
+]  # fmt: skip
 
 GET_CAMPAIGNS: ListOperation[models.CampaignPage, models.Campaign] = ListOperation(
     id="getCampaigns",
@@ -58,7 +50,6 @@ CREATE_CAMPAIGN: Operation[models.Campaign] = Operation(
     summary="Create a campaign.",
     answer=models.Campaign,
     body=models.CampaignCreate,
-    body_required=True,
     repeat=Repeat.KEYED,
 )
 GET_CAMPAIGN: Operation[models.Campaign] = Operation(
@@ -77,7 +68,6 @@ UPDATE_CAMPAIGN: Operation[models.Campaign] = Operation(
     summary="Rename, pause, resume or archive a campaign.",
     answer=models.Campaign,
     body=models.CampaignUpdate,
-    body_required=True,
 )
 CREATE_DRAFT_FROM_CAMPAIGN: Operation[models.CampaignDraft] = Operation(
     id="createDraftFromCampaign",
@@ -115,7 +105,6 @@ CREATE_CAMPAIGN_DRAFT: Operation[models.CampaignDraft] = Operation(
     summary="Create a draft of a campaign.",
     answer=models.CampaignDraft,
     body=models.CampaignDraftCreate,
-    body_required=True,
     repeat=Repeat.KEYED,
 )
 GET_CAMPAIGN_DRAFT: Operation[models.CampaignDraft] = Operation(
@@ -133,7 +122,6 @@ PUBLISH_CAMPAIGN_DRAFT: Operation[models.CampaignDraftPublishResult] = Operation
     summary="Check a draft with all its ad sets and ads, or make it live.",
     answer=models.CampaignDraftPublishResult,
     body=models.CampaignDraftPublish,
-    body_required=True,
 )
 UPDATE_CAMPAIGN_DRAFT: Operation[models.CampaignDraft] = Operation(
     id="updateCampaignDraft",
@@ -142,13 +130,11 @@ UPDATE_CAMPAIGN_DRAFT: Operation[models.CampaignDraft] = Operation(
     summary="Change a draft of a campaign.",
     answer=models.CampaignDraft,
     body=models.CampaignDraftUpdate,
-    body_required=True,
 )
 DELETE_CAMPAIGN_DRAFT: Operation[None] = Operation(
     id="deleteCampaignDraft",
     method="DELETE",
     path="/ad_accounts/{ad_account_id}/drafts/campaigns/{draft_campaign_id}",
     summary="Delete a draft of a campaign.",
-    answer=None,
     repeat=Repeat.SAFE,
 )

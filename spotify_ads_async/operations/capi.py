@@ -7,13 +7,9 @@ from spotify_ads_async import models
 from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Repeat
 
 __all__ = [
-    "CREATE_CAPI_AUTH_TOKEN",
-    "CREATE_CAPI_INTEGRATION",
-    "DELETE_CAPI_AUTH_TOKEN",
-    "GET_CAPI_AUTH_TOKENS",
-    "GET_CAPI_INTEGRATION_BY_ID",
-    "UPDATE_CAPI_INTEGRATION_BY_ID",
-]
+    "CREATE_CAPI_AUTH_TOKEN", "CREATE_CAPI_INTEGRATION", "DELETE_CAPI_AUTH_TOKEN", "GET_CAPI_AUTH_TOKENS",
+    "GET_CAPI_INTEGRATION_BY_ID", "UPDATE_CAPI_INTEGRATION_BY_ID",
+]  # fmt: skip
 
 CREATE_CAPI_INTEGRATION: Operation[models.CapiIntegration] = Operation(
     id="createCapiIntegration",
@@ -22,7 +18,6 @@ CREATE_CAPI_INTEGRATION: Operation[models.CapiIntegration] = Operation(
     summary="Create an integration of the Conversions API.",
     answer=models.CapiIntegration,
     body=models.CapiIntegrationCreate,
-    body_required=True,
 )
 GET_CAPI_INTEGRATION_BY_ID: Operation[models.CapiIntegration] = Operation(
     id="getCapiIntegrationById",
@@ -39,7 +34,6 @@ UPDATE_CAPI_INTEGRATION_BY_ID: Operation[models.CapiIntegration] = Operation(
     summary="Rename an integration of the Conversions API.",
     answer=models.CapiIntegration,
     body=models.CapiIntegrationUpdate,
-    body_required=True,
 )
 GET_CAPI_AUTH_TOKENS: ListOperation[models.CapiAuthTokenList, models.CapiAuthToken] = ListOperation(
     id="getCapiAuthTokens",
@@ -64,5 +58,4 @@ DELETE_CAPI_AUTH_TOKEN: Operation[None] = Operation(
     method="DELETE",
     path="/businesses/{business_id}/capi/{capi_connection_id}/tokens/{capi_auth_token_id}",
     summary="Revoke a token of an integration of the Conversions API.",
-    answer=None,
 )

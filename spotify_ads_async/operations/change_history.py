@@ -11,9 +11,7 @@ from spotify_ads_async import models
 from spotify_ads_async.operation import ListOperation, ListStyle, Repeat
 from spotify_ads_async.types import UtcTime, Uuid
 
-__all__ = [
-    "GET_CHANGE_HISTORY",
-]
+__all__ = ["GET_CHANGE_HISTORY"]
 
 GET_CHANGE_HISTORY: ListOperation[models.ChangeHistoryPage, models.ChangeHistoryEntry] = ListOperation(
     id="getChangeHistory",

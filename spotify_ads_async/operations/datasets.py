@@ -7,16 +7,10 @@ from spotify_ads_async import models
 from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Repeat
 
 __all__ = [
-    "CREATE_DATASET",
-    "GET_DATASETS_BY_AD_ACCOUNT_ID",
-    "GET_DATASETS_BY_BUSINESS_ID",
-    "GET_DATASET_BY_ID",
-    "GET_DIAGNOSTICS_BY_DATASET_ID",
-    "REMOVE_INTEGRATION_FROM_DATASET",
-    "SHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT",
-    "UNSHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT",
-    "UPDATE_DATASET_BY_ID",
-]
+    "CREATE_DATASET", "GET_DATASETS_BY_AD_ACCOUNT_ID", "GET_DATASETS_BY_BUSINESS_ID", "GET_DATASET_BY_ID",
+    "GET_DIAGNOSTICS_BY_DATASET_ID", "REMOVE_INTEGRATION_FROM_DATASET", "SHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT",
+    "UNSHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT", "UPDATE_DATASET_BY_ID",
+]  # fmt: skip
 
 GET_DATASETS_BY_AD_ACCOUNT_ID: ListOperation[models.DatasetList, models.Dataset] = ListOperation(
     id="getDatasetsByAdAccountId",
@@ -47,7 +41,6 @@ CREATE_DATASET: Operation[models.Dataset] = Operation(
     summary="Create a dataset from integrations.",
     answer=models.Dataset,
     body=models.DatasetCreate,
-    body_required=True,
 )
 GET_DATASET_BY_ID: Operation[models.Dataset] = Operation(
     id="getDatasetById",
@@ -64,21 +57,18 @@ UPDATE_DATASET_BY_ID: Operation[models.Dataset] = Operation(
     summary="Rename a dataset.",
     answer=models.Dataset,
     body=models.DatasetUpdate,
-    body_required=True,
 )
 SHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT: Operation[None] = Operation(
     id="shareBusinessDatasetWithAdAccount",
     method="POST",
     path="/businesses/{business_id}/datasets/{dataset_id}/ad_accounts/{ad_account_id}",
     summary="Let an ad account use a dataset.",
-    answer=None,
 )
 UNSHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT: Operation[None] = Operation(
     id="unshareBusinessDatasetWithAdAccount",
     method="DELETE",
     path="/businesses/{business_id}/datasets/{dataset_id}/ad_accounts/{ad_account_id}",
     summary="No longer let an ad account use a dataset.",
-    answer=None,
 )
 GET_DIAGNOSTICS_BY_DATASET_ID: ListOperation[models.DatasetDiagnostics, models.DiagnosticDatasource] = ListOperation(
     id="getDiagnosticsByDatasetId",

@@ -6,10 +6,7 @@ from __future__ import annotations
 from spotify_ads_async import models
 from spotify_ads_async.operation import Operation, Repeat
 
-__all__ = [
-    "ESTIMATE_AUDIENCE",
-    "ESTIMATE_BID",
-]
+__all__ = ["ESTIMATE_AUDIENCE", "ESTIMATE_BID"]
 
 ESTIMATE_AUDIENCE: Operation[models.AudienceEstimate] = Operation(
     id="estimateAudience",
@@ -18,7 +15,6 @@ ESTIMATE_AUDIENCE: Operation[models.AudienceEstimate] = Operation(
     summary="Forecast how many people an ad set would reach, and how often.",
     answer=models.AudienceEstimate,
     body=models.AudienceEstimateQuery,
-    body_required=True,
     repeat=Repeat.SAFE,
 )
 ESTIMATE_BID: Operation[models.BidEstimate] = Operation(
@@ -28,6 +24,5 @@ ESTIMATE_BID: Operation[models.BidEstimate] = Operation(
     summary="Suggest a range for the bid of an ad set.",
     answer=models.BidEstimate,
     body=models.BidEstimateQuery,
-    body_required=True,
     repeat=Repeat.SAFE,
 )

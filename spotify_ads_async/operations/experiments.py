@@ -6,9 +6,7 @@ from __future__ import annotations
 from spotify_ads_async import models
 from spotify_ads_async.operation import ListOperation, ListStyle, Repeat
 
-__all__ = [
-    "GET_EXPERIMENT_AVAILABILITY",
-]
+__all__ = ["GET_EXPERIMENT_AVAILABILITY"]
 
 GET_EXPERIMENT_AVAILABILITY: ListOperation[models.ExperimentAvailability, models.ActiveExperiment] = ListOperation(
     id="getExperimentAvailability",

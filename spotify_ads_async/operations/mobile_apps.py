@@ -11,14 +11,11 @@ from spotify_ads_async import models
 from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Repeat
 
 __all__ = [
-    "CREATE_MOBILE_APP_IN_BUSINESS",
-    "GET_MOBILE_APPS_BY_BUSINESS_ID",
-    "GET_MOBILE_APPS_BY_BUSINESS_ID_AND_AD_ACCOUNT_ID",
-    "GET_MOBILE_APP_BY_BUSINESS_AND_ID",
-    "SHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT",
-    "UNSHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT",
+    "CREATE_MOBILE_APP_IN_BUSINESS", "GET_MOBILE_APPS_BY_BUSINESS_ID",
+    "GET_MOBILE_APPS_BY_BUSINESS_ID_AND_AD_ACCOUNT_ID", "GET_MOBILE_APP_BY_BUSINESS_AND_ID",
+    "SHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT", "UNSHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT",
     "UPDATE_MOBILE_APP_BY_BUSINESS_AND_ID",
-]
+]  # fmt: skip
 
 GET_MOBILE_APPS_BY_BUSINESS_ID_AND_AD_ACCOUNT_ID: ListOperation[models.MobileAppList, models.MobileApp] = ListOperation(
     id="getMobileAppsByBusinessIdAndAdAccountId",
@@ -53,7 +50,6 @@ CREATE_MOBILE_APP_IN_BUSINESS: Operation[models.MobileApp] = Operation(
     summary="Register a mobile app.",
     answer=models.MobileApp,
     body=models.MobileAppCreate,
-    body_required=True,
 )
 GET_MOBILE_APP_BY_BUSINESS_AND_ID: Operation[models.MobileApp] = Operation(
     id="getMobileAppByBusinessAndId",
@@ -70,19 +66,16 @@ UPDATE_MOBILE_APP_BY_BUSINESS_AND_ID: Operation[models.MobileApp] = Operation(
     summary="Change a mobile app.",
     answer=models.MobileApp,
     body=models.MobileAppDetails,
-    body_required=True,
 )
 SHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT: Operation[None] = Operation(
     id="shareBusinessMobileAppWithAdAccount",
     method="POST",
     path="/businesses/{business_id}/mobile_apps/{mobile_app_id}/ad_accounts/{ad_account_id}",
     summary="Let an ad account use a mobile app.",
-    answer=None,
 )
 UNSHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT: Operation[None] = Operation(
     id="unshareBusinessMobileAppWithAdAccount",
     method="DELETE",
     path="/businesses/{business_id}/mobile_apps/{mobile_app_id}/ad_accounts/{ad_account_id}",
     summary="No longer let an ad account use a mobile app.",
-    answer=None,
 )

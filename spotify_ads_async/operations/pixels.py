@@ -6,11 +6,7 @@ from __future__ import annotations
 from spotify_ads_async import models
 from spotify_ads_async.operation import Operation, Repeat
 
-__all__ = [
-    "CREATE_PIXEL_IN_BUSINESS",
-    "GET_PIXEL_BY_ID",
-    "UPDATE_PIXEL_BY_ID",
-]
+__all__ = ["CREATE_PIXEL_IN_BUSINESS", "GET_PIXEL_BY_ID", "UPDATE_PIXEL_BY_ID"]
 
 CREATE_PIXEL_IN_BUSINESS: Operation[models.Pixel] = Operation(
     id="createPixelInBusiness",
@@ -19,7 +15,6 @@ CREATE_PIXEL_IN_BUSINESS: Operation[models.Pixel] = Operation(
     summary="Create a pixel for a website.",
     answer=models.Pixel,
     body=models.PixelCreate,
-    body_required=True,
 )
 GET_PIXEL_BY_ID: Operation[models.Pixel] = Operation(
     id="getPixelById",
@@ -36,5 +31,4 @@ UPDATE_PIXEL_BY_ID: Operation[models.UpdatedPixel] = Operation(
     summary="Rename a pixel or move it to another domain.",
     answer=models.UpdatedPixel,
     body=models.PixelUpdate,
-    body_required=True,
 )

@@ -10,9 +10,7 @@ from msgspec import Meta
 from spotify_ads_async import models
 from spotify_ads_async.operation import ListOperation, ListStyle, Repeat
 
-__all__ = [
-    "GET_PODCAST_SHOWS",
-]
+__all__ = ["GET_PODCAST_SHOWS"]
 
 GET_PODCAST_SHOWS: ListOperation[models.PodcastShowList, models.ContentTarget] = ListOperation(
     id="getPodcastShows",

@@ -6,9 +6,7 @@ from __future__ import annotations
 from spotify_ads_async import models
 from spotify_ads_async.operation import Operation, Repeat
 
-__all__ = [
-    "GET_RESERVED_PRICING",
-]
+__all__ = ["GET_RESERVED_PRICING"]
 
 GET_RESERVED_PRICING: Operation[models.ReservedPrice] = Operation(
     id="getReservedPricing",
@@ -17,6 +15,5 @@ GET_RESERVED_PRICING: Operation[models.ReservedPrice] = Operation(
     summary="Ask for the price of a reserved campaign.",
     answer=models.ReservedPrice,
     body=models.ReservedPriceQuery,
-    body_required=True,
     repeat=Repeat.SAFE,
 )

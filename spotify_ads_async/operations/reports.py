@@ -12,12 +12,9 @@ from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Rep
 from spotify_ads_async.types import UtcTime, Uuid
 
 __all__ = [
-    "CREATE_ASYNC_REPORT",
-    "GET_AGGREGATED_TOTALS",
-    "GET_AGGREGATE_REPORT",
-    "GET_ASYNC_REPORT",
+    "CREATE_ASYNC_REPORT", "GET_AGGREGATED_TOTALS", "GET_AGGREGATE_REPORT", "GET_ASYNC_REPORT",
     "GET_AUDIENCE_INSIGHT_REPORT",
-]
+]  # fmt: skip
 
 GET_AGGREGATE_REPORT: ListOperation[models.AggregateReport, models.AggregateReportRow] = ListOperation(
     id="getAggregateReport",
@@ -74,7 +71,6 @@ CREATE_ASYNC_REPORT: Operation[models.AsyncReportCreated] = Operation(
     summary="Order a CSV report.",
     answer=models.AsyncReportCreated,
     body=models.AsyncReportCreate,
-    body_required=True,
     limits=frozenset({"client_id", "ip", "reporting"}),
 )
 GET_ASYNC_REPORT: Operation[models.AsyncReport] = Operation(

@@ -12,15 +12,9 @@ from spotify_ads_async.operation import ListOperation, ListStyle, Repeat
 from spotify_ads_async.types import Uuid
 
 __all__ = [
-    "GET_ARTIST_TARGETS",
-    "GET_EPISODE_TOPIC_TARGETS",
-    "GET_GENRE_TARGETS",
-    "GET_GEO_TARGETS",
-    "GET_INTEREST_TARGETS",
-    "GET_LANGUAGE_TARGETS",
-    "GET_PLAYLIST_TARGETS",
-    "GET_SENSITIVE_TOPIC_TARGETS",
-]
+    "GET_ARTIST_TARGETS", "GET_EPISODE_TOPIC_TARGETS", "GET_GENRE_TARGETS", "GET_GEO_TARGETS", "GET_INTEREST_TARGETS",
+    "GET_LANGUAGE_TARGETS", "GET_PLAYLIST_TARGETS", "GET_SENSITIVE_TOPIC_TARGETS",
+]  # fmt: skip
 
 GET_ARTIST_TARGETS: ListOperation[models.ArtistTargetList, models.ContentTarget] = ListOperation(
     id="getArtistTargets",

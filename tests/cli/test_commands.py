@@ -16,7 +16,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from importlib import metadata
 from pathlib import Path
@@ -31,18 +30,11 @@ from spotify_ads_async.cli.demo import changes_file
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.governor import Governor, Limit
 from tests.support import demo_changes
-from tests.support.emulator_process import EmulatorProcess, emulator_process
+from tests.support.emulator_process import EmulatorProcess
 
 from .conftest import CommandLine
 
 DONE, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
-
-
-@pytest.fixture(scope="module")
-def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
-    """One of this file's own, for its rows are counted."""
-    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0", warm=warm_programs) as running:
-        yield running
 
 
 def ids(spotify_ads: CommandLine, count: int = 3) -> list[str]:

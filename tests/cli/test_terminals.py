@@ -19,7 +19,6 @@ import signal
 import struct
 import subprocess
 import termios
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -107,12 +106,6 @@ class Place(NamedTuple):
     spotify_ads: CommandLine
     ad_set: str
     ad: str
-
-
-@pytest.fixture(scope="module")
-def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
-    with emulator_process("--ad-sets", "40", "--limits", "off", "--latency", "0", warm=warm_programs) as running:
-        yield running
 
 
 @pytest.fixture
