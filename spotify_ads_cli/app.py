@@ -150,7 +150,7 @@ def _in_words(problem: Any) -> str:  # noqa: ANN401 - typer keeps its errors' ty
         if option.startswith("--") and takes and any(one.name == "where" for one in takes.params):
             return f"{problem.message}; a field's value is chosen as in --where {option[2:]}=VALUE"
         return problem.message
-    fault: Mapping[str, Any] = cast("Any", problem.__cause__).errors()[0]
+    fault: Mapping[str, Any] = problem.__cause__.errors()[0]
     value, facts = fault["input"], fault.get("ctx", {})
     match fault["type"]:
         case "int_parsing" | "int_from_float":
