@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from codegen.calls import Operation, Parameter
+from codegen.calls import Operation
 from codegen.shapes import Shapes
-from codegen.source import HEADER, exporting, gathered, imports_for, qualified
+from codegen.source import HEADER, exporting, gathered, imports_for, packed, qualified
 
 __all__ = ["render"]
 
 PACKAGE = "spotify_ads_async.operations"
 _DOCSTRING = '''"""Every operation of the Ads API as a value, and ``OPERATIONS``, the table of all by operationId."""
 '''
+_WIDTH = 120
 _REPORTING_LIMITS = 'frozenset({"client_id", "ip", "reporting"})'
 
 
@@ -27,7 +28,7 @@ def render(operations: list[Operation], shapes: Shapes) -> dict[str, str]:
 
 
 def _module(group: str, operations: list[Operation], shapes: Shapes) -> str:
-    body = "\n".join(_constant(one, shapes) for one in operations)
+    body = "".join(_constant(one, shapes) for one in operations)
     models = "from spotify_ads_async import models\n" if "models." in body else ""
     return "\n".join(
         [
@@ -72,8 +73,6 @@ def _constant(one: Operation, shapes: Shapes) -> str:
     ]
     if one.multipart:
         arguments.append("multipart=True")
-    if one.query:
-        arguments.append(f"query={_mapping(one.query, shapes)}")
     required = [f'"{query.name}"' for query in one.query if query.required]
     if required:
         arguments.append(f"query_required=frozenset({{{', '.join(required)}}})")
@@ -85,8 +84,9 @@ def _constant(one: Operation, shapes: Shapes) -> str:
         style = one.walk.style.upper().replace("-", "_")
         arguments += [f"item={item}", f'item_attribute="{one.walk.items}"', f"style=ListStyle.{style}"]
         arguments += [f"page_size={one.page_size}"] if one.page_size else []
-    return f"{one.constant}: {kind} = {kind.partition('[')[0]}({', '.join(arguments)},)"
-
-
-def _mapping(parameters: tuple[Parameter, ...], shapes: Shapes) -> str:
-    return "{" + ", ".join(f'"{one.name}": {qualified(one.type, shapes.found)}' for one in parameters) + "}"
+    opening = f"{one.constant}: {kind} = {kind.partition('[')[0]}("
+    if len(opening) > _WIDTH:
+        opening = opening.replace("[", "[\n    ").replace("] =", "\n] =")
+    query = [f'"{query.name}": {qualified(query.type, shapes.found)}' for query in one.query]
+    table = ["    query={", *packed(query, indent=8), "    },"] if query else []
+    return "\n".join([opening, *packed(arguments, indent=4), *table, ")  # fmt: skip\n"])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
+import anyio.to_thread
 import msgspec
 
 from spotify_ads_async.bulk.entities import ENTITIES, Entity
@@ -158,7 +160,7 @@ async def plan_changes(
     reading = Reading(
         clear=clear, encoding=encoding, sheets=tuple(sheets), ignore=tuple(ignore), hidden=hidden, zone=zone
     )
-    with _as_file(changes) as file:
+    async with _as_file(changes) as file:
         source = planner.Source(
             path=file,
             name=name or ("" if file == changes else "rows"),
@@ -172,30 +174,43 @@ async def plan_changes(
         await plan_file(_bulk(ads), source, _header(ads, ad_account_id, source.shown), plan)
 
 
-async def budgets_resumed(ads: AdsClient, plan: Path) -> MicroAmount:
-    """The budgets, added up, of ad sets that deliver again because a plan resumes their campaigns.
+async def budgets_resumed(ads: AdsClient, plan: Path) -> dict[str, MicroAmount]:
+    """The budgets, added up by currency, of ad sets that deliver again because a plan resumes their campaigns.
 
     Raises:
         NotAPlan: it is no plan.
         SpotifyAdsError: the ad sets cannot be read.
     """
-    with PlanFile.open(plan) as file:
-        account, campaigns = _bulk(ads).ad_account(file.header.ad_account_id), resumed_campaigns(file)
-    parts = (list(ids) for ids in batched(campaigns, PAGE_SIZE))
-    sets = [one for ids in parts async for one in account.ad_sets.list(campaign_ids=ids)]
-    return sum(one.budget.micro_amount or 0 for one in sets if one.delivery == "ON" and one.budget)
+
+    def read() -> tuple[Header, list[str]]:
+        with PlanFile.open(plan) as file:
+            return file.header, resumed_campaigns(file)
+
+    header, campaigns = await anyio.to_thread.run_sync(read)
+    account = _bulk(ads).ad_account(header.ad_account_id)
+    budgets = Counter[str]()
+    for ids in batched(campaigns, PAGE_SIZE):
+        async for one in account.ad_sets.list(campaign_ids=list(ids)):
+            if one.delivery == "ON" and one.budget:
+                budgets[one.budget.currency or header.currency] += one.budget.micro_amount or 0
+    return dict(+budgets)
 
 
-@contextlib.contextmanager
-def _as_file(changes: Path | Sequence[Mapping[str, object]]) -> Generator[Path]:
+@contextlib.asynccontextmanager
+async def _as_file(changes: Path | Sequence[Mapping[str, object]]) -> AsyncGenerator[Path]:
     """Rows as the file that they could have been read from, for as long as planning takes."""
     if isinstance(changes, Path):
         yield changes
         return
+
+    def write(file: Path) -> None:
+        with file.open("w", encoding="utf-8") as lines:
+            # What is no number stays so, and is refused; as null it would empty the field.
+            lines.writelines(f"{json.dumps(msgspec.to_builtins(row))}\n" for row in changes)
+
     with TemporaryDirectory() as folder:
         file = Path(folder) / "rows.jsonl"
-        # What is no number stays so, and is refused; as null it would empty the field.
-        file.write_text("".join(f"{json.dumps(msgspec.to_builtins(row))}\n" for row in changes), "utf-8")
+        await anyio.to_thread.run_sync(write, file)
         yield file
 
 

@@ -270,8 +270,9 @@ async def _carry_out_when_wanted(client: AdsClient, path: Path, working: Working
     if bulk.is_workbook_plan(path):
         return await workbooks.carry_out_when_wanted(client, path, working, _show_plan)
     totals = await anyio.to_thread.run_sync(_show_plan, path, Output.TABLE, _SHOWN)
-    if resumed := await bulk.budgets_resumed(client, path):
-        say(f"the ad sets that deliver again with their campaigns have budgets of {format_micros(resumed)}")
+    if totals.resumed and (budgets := await bulk.budgets_resumed(client, path)):
+        shown = " and ".join(format_micros(amount, currency or None) for currency, amount in budgets.items())
+        say(f"the ad sets that deliver again with their campaigns have budgets of {shown}")
     if working.dry_run:
         say(f"a dry run: nothing was changed; the plan is {path}")
         return REFUSED if totals.refused or totals.conflicts else DONE
