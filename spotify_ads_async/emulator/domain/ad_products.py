@@ -91,9 +91,8 @@ CATALOG: Mapping[str, Any] = {
 _CATALOG = AdProductCatalog(CATALOG)
 
 
-def answer(call: Call) -> Response:
+def answer(_call: Call) -> Response:
     """``getAdProductCatalog``."""
-    del call
     return Response(CATALOG, headers=_NEVER_KEPT)
 
 
