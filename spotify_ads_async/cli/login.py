@@ -92,12 +92,15 @@ def _visitor(*, port: int, browser: bool) -> Callable[[str], None]:
     """Shows the address, and opens it where there is a screen: a browser in the terminal would take the keyboard."""
 
     def visit(address: str) -> None:
-        say(f"waiting five minutes at most for the answer on http://127.0.0.1:{port}/callback")
-        if sys.stdin.isatty():
-            say(
-                "A browser on another machine ends at that address, too, and cannot show it: paste here what its"
-                " address bar says then."
-            )
+        say(
+            f"waiting five minutes at most for the answer on http://127.0.0.1:{port}/callback",
+            "A browser on another machine ends at that address, too, and cannot show it: "
+            + (
+                "paste here what its address bar says then."
+                if sys.stdin.isatty()
+                else "for that, start again from a terminal (docker run -it), where its address can be pasted."
+            ),
+        )
         say(f"sign in at {address}")
         if browser and _has_screen() and not webbrowser.open(address):
             say("no browser could be opened: open the address by hand")
@@ -123,9 +126,10 @@ async def _pasted(problem: str | None) -> Secret:
             line.set_result(Secret(text.strip()))
 
     def read() -> None:
-        # Not through sys.stdin, whose lock would outlive the program's end.
-        text = os.read(sys.stdin.fileno(), _LONGEST_LINE).decode(errors="replace")
-        with contextlib.suppress(RuntimeError):  # the sign-in is over, and its loop closed
+        # The terminal may be gone; or the sign-in is over, and its loop closed.
+        with contextlib.suppress(OSError, RuntimeError):
+            # Not through sys.stdin, whose lock would outlive the program's end.
+            text = os.read(sys.stdin.fileno(), _LONGEST_LINE).decode(errors="replace")
             loop.call_soon_threadsafe(answer, text)
 
     threading.Thread(target=read, name="pasted address", daemon=True).start()
