@@ -65,6 +65,7 @@ def login(
     alone.
     """
     profile = os.environ.get("SPOTIFY_ADS_PROFILE") or DEFAULT_PROFILE
+    asked = _asked_for_the_secret()
 
     async def command() -> None:
         transport = transport_from(os.environ)
@@ -73,7 +74,7 @@ def login(
         await anyio.to_thread.run_sync(profiles.require_place, profile)
         signed_in = await sign_in(
             client_id.strip(),
-            _client_secret(),
+            asked or secret_from(os.environ, _SECRET_VARIABLE) or "",
             visit=_visitor(port=port, browser=browser),
             paste=_pasted if sys.stdin.isatty() else None,
             port=port,
@@ -155,16 +156,14 @@ async def _look(credentials: Credentials) -> None:
             say(f"whether the API can be used is not known: {in_words(problem)}")
 
 
-def _client_secret() -> Secret:
-    """From the environment, a file or a prompt.
+def _asked_for_the_secret() -> Secret | None:
+    """From a prompt, where nothing else has it.
 
     An argument would stand in the list of processes and the shell's history.
+    Not while an event loop runs, which would keep Ctrl-C to itself.
     """
-    given = secret_from(os.environ, _SECRET_VARIABLE)
-    if given is None and _SECRET_VARIABLE not in os.environ and sys.stdin.isatty():
-        return Secret(
-            typer.prompt(
-                "Client secret (empty for PKCE alone)", default="", hide_input=True, show_default=False, err=True
-            )
-        )
-    return given or Secret("")
+    if not sys.stdin.isatty() or not {_SECRET_VARIABLE, f"{_SECRET_VARIABLE}_FILE"}.isdisjoint(os.environ):
+        return None
+    return Secret(
+        typer.prompt("Client secret (empty for PKCE alone)", default="", hide_input=True, show_default=False, err=True)
+    )
