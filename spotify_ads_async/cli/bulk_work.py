@@ -270,16 +270,16 @@ async def _carry_out_when_wanted(client: AdsClient, path: Path, working: Working
     if bulk.is_workbook_plan(path):
         return await workbooks.carry_out_when_wanted(client, path, working, _show_plan)
     totals = await anyio.to_thread.run_sync(_show_plan, path, Output.TABLE, _SHOWN)
-    if resumed := await bulk.budgets_resumed(client, path):
-        say(f"the ad sets that deliver again with their campaigns have budgets of {format_micros(resumed)}")
+    with bulk.PlanFile.open(path) as plan:
+        header = plan.header
+    if totals.resumed and (resumed := await bulk.budgets_resumed(client, path)):
+        say(f"the ad sets that deliver again have budgets of {format_micros(resumed, header.currency or None)}")
     if working.dry_run:
         say(f"a dry run: nothing was changed; the plan is {path}")
         return REFUSED if totals.refused or totals.conflicts else DONE
     requests = totals.requests + (totals.requests_held_back if working.options.takes_up_conflicts else 0)
     if not requests:
         return await _carry_out(client, bulk.apply(client, path, working.options), path, working)
-    with bulk.PlanFile.open(path) as plan:
-        header = plan.header
     changing = totals.planned + (totals.conflicts if working.options.takes_up_conflicts else 0)
     agrees = await agreed(f"change {counted(changing, header.kind.name)}?", yes=working.yes)
     options = await _with_unusual(path, working.options) if agrees else None
