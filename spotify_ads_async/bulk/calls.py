@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
+import anyio.to_thread
 import msgspec
 
 from spotify_ads_async.bulk.entities import ENTITIES, Entity
@@ -155,7 +156,7 @@ async def plan_changes(
     reading = Reading(
         clear=clear, encoding=encoding, sheets=tuple(sheets), ignore=tuple(ignore), hidden=hidden, zone=zone
     )
-    with _as_file(changes) as file:
+    async with _as_file(changes) as file:
         source = planner.Source(
             path=file,
             name=name or ("" if file == changes else "rows"),
@@ -169,16 +170,21 @@ async def plan_changes(
         await plan_file(_bulk(ads), source, _header(ads, ad_account_id, source.shown), plan)
 
 
-@contextlib.contextmanager
-def _as_file(changes: Path | Sequence[Mapping[str, object]]) -> Generator[Path]:
+@contextlib.asynccontextmanager
+async def _as_file(changes: Path | Sequence[Mapping[str, object]]) -> AsyncGenerator[Path]:
     """Rows as the file that they could have been read from, for as long as planning takes."""
     if isinstance(changes, Path):
         yield changes
         return
+
+    def write(file: Path) -> None:
+        with file.open("w", encoding="utf-8") as lines:
+            # What is no number stays so, and is refused; as null it would empty the field.
+            lines.writelines(f"{json.dumps(msgspec.to_builtins(row))}\n" for row in changes)
+
     with TemporaryDirectory() as folder:
         file = Path(folder) / "rows.jsonl"
-        # What is no number stays so, and is refused; as null it would empty the field.
-        file.write_text("".join(f"{json.dumps(msgspec.to_builtins(row))}\n" for row in changes), "utf-8")
+        await anyio.to_thread.run_sync(write, file)
         yield file
 
 

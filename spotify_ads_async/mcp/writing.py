@@ -105,7 +105,7 @@ class Writer:
         """What a person must see before a plan is carried out."""
         currency, totals, lines, digest = await anyio.to_thread.run_sync(_contents, path)
         if totals.resumed:
-            totals.budget_growth += await bulk.budgets_resumed(self._ads, path)
+            totals.budget_growth += sum((await bulk.budgets_resumed(self._ads, path)).values())
         known = not totals.budget_growth or re.fullmatch("[A-Z]{3}", currency)  # the confirmation names it
         require(known, "the account tells no currency, so nobody can say what money this is: nothing was planned")
         expires_at = time.monotonic() + _LIFETIME_SECONDS

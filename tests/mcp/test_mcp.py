@@ -7,7 +7,7 @@ import contextlib
 import json
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -436,12 +436,6 @@ async def test_an_expired_sign_in_is_one_plain_sentence(server: Emulator, call: 
     assert "canary" not in answer
 
 
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorProcess]:
-    with emulator_process("--ad-sets", "20", "--limits", "off", "--latency", "0") as running:
-        yield running
-
-
 def _environment(emulator: EmulatorProcess, home: Path) -> dict[str, str]:
     return {
         **emulator.environment,
@@ -483,7 +477,7 @@ async def test_over_http_on_this_machine(emulator: EmulatorProcess, tmp_path: Pa
             plan = await told(
                 client, "plan_changes", ad_account_id=emulator.ad_account_id, kind="ad_sets", set=["name=Same"]
             )
-            assert plan["totals"]["planned"] == 20
+            assert plan["totals"]["planned"] == 120
         async with aiohttp.ClientSession() as web:
             for headers in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}):
                 async with web.post(f"http://127.0.0.1:{port}/mcp", headers=headers, json={}) as got:
