@@ -188,19 +188,14 @@ async def sign_in(
     )
     callback = _Callback(attempt.state)
     code: Secret | None = None
-    problem: str | None = None
-    async with contextlib.AsyncExitStack() as stack:
-        try:
-            await stack.enter_async_context(callback.listening(port))
-        except ConfigurationError as taken:
-            if paste is None:
-                raise
-            problem = f"{taken}. Or paste here the address that the browser ends at"
+    async with callback.listening(port) as taken:
+        if taken is not None and paste is None:
+            raise ConfigurationError(taken)
         # A daemon: some browsers run in the terminal until they are left, and must not keep the time, or this program,
         # with them.
         threading.Thread(target=visit, args=(attempt.address,), name="browser", daemon=True).start()
         with anyio.move_on_after(patience):
-            code = await (callback.code() if paste is None else _first_of(callback, paste, problem))
+            code = await (callback.code() if paste is None else _first_of(callback, paste, taken))
     if code is None:
         raise AuthenticationError(
             f"nobody signed in within {patience:g} s: start again. Where Spotify's page says INVALID_CLIENT, the client"
@@ -211,15 +206,13 @@ async def sign_in(
     )
 
 
-async def _first_of(
-    callback: _Callback, paste: Callable[[str | None], Awaitable[Secret]], problem: str | None
-) -> Secret:
-    """The code that the browser brings, or that somebody pastes, who is told of a problem first."""
+async def _first_of(callback: _Callback, paste: Callable[[str | None], Awaitable[Secret]], taken: str | None) -> Secret:
+    """The code that the browser brings, or that somebody pastes, who is told first where the port is taken."""
 
     async def ask() -> None:
-        left = callback.take_pasted(await paste(problem))
-        while left is not None:
-            left = callback.take_pasted(await paste(left))
+        problem = taken and f"{taken}. Or paste here the address that the browser ends at"
+        while (problem := callback.take_pasted(await paste(problem))) is not None:
+            pass
 
     asking = asyncio.ensure_future(ask())
     asking.add_done_callback(callback.failed)
@@ -238,26 +231,23 @@ class _Callback:
         self._outcome: asyncio.Future[Secret | AuthenticationError] = asyncio.get_running_loop().create_future()
 
     @contextlib.asynccontextmanager
-    async def listening(self, port: int) -> AsyncGenerator[None]:
-        """Listen on 127.0.0.1 alone.
-
-        Raises:
-            ConfigurationError: the port is taken.
-        """
+    async def listening(self, port: int) -> AsyncGenerator[str | None]:
+        """Listen on 127.0.0.1 alone. Yields why that cannot be, and what to do, where the port is taken."""
         app = web.Application()
         app.router.add_get("/callback", self._answer)
         # No access log: its lines would hold the code.
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
+        taken: str | None = None
         try:
             try:
                 await web.TCPSite(runner, "127.0.0.1", port).start()
             except OSError as problem:
-                raise ConfigurationError(
+                taken = (
                     f"port {port} of 127.0.0.1 is taken ({problem.strerror}): end what uses it, or choose another port"
                     " and register http://127.0.0.1:PORT/callback for the app"
-                ) from None
-            yield
+                )
+            yield taken
         finally:
             await runner.cleanup()
 

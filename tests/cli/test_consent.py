@@ -60,6 +60,7 @@ def at_a_terminal(
                 stderr=stderr,
             )
         )
+        files.callback(process.kill)
         os.close(slave)
         shown = b""
         with contextlib.suppress(OSError):  # the end of a terminal is an error on Linux
