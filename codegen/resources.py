@@ -8,7 +8,7 @@ from codegen.calls import Operation, Parameter
 from codegen.document import GenerationError
 from codegen.overrides import Overrides, Resource
 from codegen.shapes import Shapes
-from codegen.source import HEADER, identifiers, imports_for
+from codegen.source import HEADER, exporting, identifiers, imports_for, qualified
 from codegen.wording import described, entry, thing
 
 __all__ = ["render"]
@@ -45,33 +45,33 @@ def render(operations: list[Operation], overrides: Overrides, shapes: Shapes) ->
             path for path in sorted(resources, key=lambda path: (-path.count("."), path)) if modules[path] == module
         ]
         files[f"{module}.py"] = _module(
-            module, [_class(path, overrides, operations, home, shapes) for path in paths], home, shapes
+            module, [_class(path, overrides, operations, home, shapes) for path in paths], home
         )
     files["__init__.py"] = _face(overrides, home)
     return files
 
 
-def _module(module: str, classes: list[str], home: dict[str, str], shapes: Shapes) -> str:
+def _module(module: str, classes: list[str], home: dict[str, str]) -> str:
     body = "\n\n".join(classes)
-    annotations = "\n".join(re.findall(r"(?s)(?:async )?def .*?:\n", body))
     others = {name: f"{PACKAGE}.{where}" for name, where in home.items() if where != module}
-    runtime = identifiers(body) & {"UNSET", "ListCall", "cached_property"}
-    typing_only = dict.fromkeys(shapes.found, "spotify_ads_async.models") | others
-    for_types = imports_for(" ".join(sorted(identifiers(annotations) - runtime)), typing_only)
-    for_running = imports_for(" ".join(sorted(runtime)))
-    operations = "from spotify_ads_async import operations\n" if "operations." in body and _LOAD not in body else ""
+    lazy = _LOAD in body
+    used = identifiers(re.sub(f"{_LOAD}.*", "", body))
+    shared = ", ".join(name for name in ("models", *(() if lazy else ("operations",))) if name in used)
+    running = used & {"UNSET", "ListCall", "cached_property"} if lazy else used
+    shared = f"from spotify_ads_async import {shared}\n" if shared else ""
+    imports = imports_for(" ".join(running)) if lazy else shared + imports_for(" ".join(used))
+    guarded = shared + imports_for(" ".join(used - running), others) if lazy else ""
     noqa = "# ruff: noqa: A002 -- filters keep the API's names\n" if re.search(r"\btype: ", body) else ""
-    noqa += "# ruff: noqa: PLC0415 -- models load when first used\n" if _LOAD in body else ""
-    exported = ", ".join(f'"{name}"' for name in sorted(re.findall(r"^class (\w+)", body, re.MULTILINE)))
+    noqa += "# ruff: noqa: PLC0415 -- models load when first used\n" if lazy else ""
     return "\n".join(
         [
             HEADER
             + noqa
             + f'"""Calls: {module.replace("_", " ")}. Each method raises what :meth:`Session.call` raises."""',
             "from __future__ import annotations\n",
-            f"from typing import TYPE_CHECKING\n{operations}{for_running}",
-            f"if TYPE_CHECKING:\n{_indented(for_types)}",
-            f"__all__ = [{exported},]\n",
+            imports,
+            *([f"from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n{_indented(guarded)}"] if lazy else []),
+            exporting(re.findall(r"^class (\w+)", body, re.MULTILINE)),
             body,
         ]
     )
@@ -84,8 +84,7 @@ def _indented(lines: str) -> str:
 def _face(overrides: Overrides, home: dict[str, str]) -> str:
     names = sorted(one.name for path, one in overrides.resources.items() if "." not in path)
     imports = "".join(f"from {PACKAGE}.{home[name]} import {name}\n" for name in names)
-    listing = ", ".join(f'"{name}"' for name in names)
-    return f"{HEADER}{_ABOUT}\n{imports}\n__all__ = [{listing},]\n"
+    return f"{HEADER}{_ABOUT}\n{imports}\n{exporting(names)}"
 
 
 def _class(path: str, overrides: Overrides, operations: list[Operation], home: dict[str, str], shapes: Shapes) -> str:
@@ -129,23 +128,26 @@ def _held_lazily(attribute: str, resource: Resource, ids: tuple[str, ...], home:
 
 def _method(one: Operation, held: tuple[str, ...], shapes: Shapes, *, lazy: bool) -> str:
     ids = [parameter.name for parameter in one.path_parameters if parameter.name not in held]
-    positional = [f"{name}: str" for name in ids] + ([f"body: {one.body}"] if one.body else [])
-    keywords = [_keyword(parameter) for parameter in sorted(one.query, key=lambda parameter: not parameter.required)]
+    positional = [f"{name}: str" for name in ids] + ([f"body: {qualified(one.body, shapes.found)}"] if one.body else [])
+    keywords = [
+        _keyword(parameter, shapes) for parameter in sorted(one.query, key=lambda parameter: not parameter.required)
+    ]
     arguments = _arguments(one, held)
+    answer = qualified(one.answer or "None", shapes.found)
     if one.repeat == "keyed":
         keywords.append("idempotency_key: str | None = None")
         arguments.append("idempotency_key=idempotency_key")
     elif one.repeat == "never" and one.answer:
-        keywords.append(f"verify: Verify[{one.answer}] | None = None")
+        keywords.append(f"verify: Verify[{answer}] | None = None")
         arguments.append("verify=verify")
     head = ", ".join(["self", *positional, *(["*", *keywords] if keywords else [])])
     about = _about(one, ids, shapes)
     about += f"{_LOAD}spotify_ads_async import operations\n\n" if lazy else ""
     if one.walk:
-        signature = f"    def {one.python_method}({head}) -> ListCall[{one.item}]:"
+        signature = f"    def {one.python_method}({head}) -> ListCall[{qualified(one.item or '', shapes.found)}]:"
         return f"{signature}\n{about}        return ListCall(self._session, {', '.join(arguments)})\n"
     call = f"await self._session.call({', '.join(arguments)})"
-    signature = f"    async def {one.python_method}({head}) -> {one.answer or 'None'}:"
+    signature = f"    async def {one.python_method}({head}) -> {answer}:"
     return f"{signature}\n{about}        {'return ' if one.answer else ''}{call}\n"
 
 
@@ -155,7 +157,7 @@ _SAID = {
     "sort_field": "what to sort by",
     "sort_direction": "in which direction to sort",
     "idempotency_key": "kept over the repeats of one create; with the same key nothing is made twice",
-    "verify": "reads back whether a write whose answer was lost took effect: the result, or None where it did not",
+    "verify": "reads back whether a write whose answer was lost took effect: its result, or None",
 }
 """Parameters that mean the same everywhere."""
 
@@ -174,22 +176,19 @@ def _about(one: Operation, ids: list[str], shapes: Shapes) -> str:
     call = f"{one.call}({', '.join([*ids, *(['body'] if one.body else [])])})"
     if one.walk:
         answer = f"A list call: `async for` reads every {described(one.item or '', classes)}, and `await` one page."
-        example = f"async for one in {call}:\n                    ..."
-        errors = ["SpotifyAdsError: while it is read, as of :meth:`Session.call`."]
+        example = f"async for one in {call}: ..."
+        error = "while it is read, as of :meth:`Session.call`."
     else:
         answer = f"{described(one.answer, classes)}, as the API has it now." if one.answer else ""
         example = f"{'answer = ' if one.answer else ''}await {call}"
-        errors = ["InvalidRequest: an argument breaks a rule; nothing was sent."]
-        errors += (
-            [] if one.repeat == "safe" else ["OutcomeUnknown: it was sent, and no answer tells whether it took effect."]
-        )
-        errors += ["SpotifyAdsError: any other, as of :meth:`Session.call`."]
+        doubt = "" if one.repeat == "safe" else ", OutcomeUnknown after"
+        error = f"InvalidRequest before it is sent{doubt}, or another of :meth:`Session.call`."
     parts = [
         f"{one.summary.removesuffix('.')} ({one.id}).",
         *(["Args:\n" + "\n".join(arguments)] if arguments else []),
         *([f"Returns:\n            {answer}"] if answer else []),
-        "Raises:\n" + "\n".join(f"            {error}" for error in errors),
-        f"Example:\n            ::\n\n                {example}",
+        f"Raises:\n            SpotifyAdsError: {error}",
+        f"Example: ``{example}``",
     ]
     text = "\n\n        ".join(parts)
     return f'        """{text}\n        """\n'
@@ -224,10 +223,10 @@ def _first_argument(kind: str) -> str:
     return inside
 
 
-def _keyword(parameter: Parameter) -> str:
+def _keyword(parameter: Parameter, shapes: Shapes) -> str:
     """A filter as a keyword argument: its type without constraints, sequences for lists."""
     kind = parameter.type
     while kind.startswith("Annotated["):
         kind = _first_argument(kind)
-    kind = kind.replace("Uuid", "str").replace("list[", "Sequence[")
+    kind = qualified(kind, shapes.found).replace("Uuid", "str").replace("list[", "Sequence[")
     return f"{parameter.name}: {kind}" if parameter.required else f"{parameter.name}: {kind} | UnsetType = UNSET"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.effort import register_profiles
+from tests.support.emulator_process import EmulatorProcess, emulator_process
 from tests.support.warm_start import warm_start
 
 register_profiles()
@@ -18,3 +19,10 @@ def warm_programs() -> Iterator[Path]:
     """A folder with a ``spotify-ads`` that starts warm."""
     with warm_start() as folder:
         yield folder
+
+
+@pytest.fixture
+def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
+    """The emulator as a process of the test's own, that nothing may hang on what another test left."""
+    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0", warm=warm_programs) as running:
+        yield running

@@ -23,7 +23,7 @@ PAGES = [
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
     with emulator_process("--ad-sets", "200", "--limits", "off", "--latency", "0", warm=warm_programs) as running:
         yield running

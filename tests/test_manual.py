@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.emulator_process import EmulatorProcess, emulator_process
+from support.emulator_process import EmulatorProcess
 from support.examples import INSTALLED, blocks_of, run_page, surroundings
 
 from spotify_ads_cli.app import COMMANDS
@@ -61,12 +60,6 @@ def test_a_page_has_every_option_and_command(name: str) -> None:
                 assert all(option in text for option in one.opts if option.startswith("--"))
     for inner in getattr(command, "commands", ()):
         assert f"## {name} {inner}\n" in text
-
-
-@pytest.fixture(scope="module")
-def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
-    with emulator_process("--ad-sets", "40", "--limits", "off", "--latency", "0", warm=warm_programs) as running:
-        yield running
 
 
 @pytest.mark.parametrize("name", ["index", *COMMANDS])

@@ -3,44 +3,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
+from spotify_ads_async.core.session import Session, Verify
 from spotify_ads_async.pagination import ListCall
-from spotify_ads_async.types import UNSET
+from spotify_ads_async.types import UNSET, UnsetType
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import (
-        AdDraft,
-        AdDraftCreate,
-        AdDraftUpdate,
-        AdSetDraft,
-        AdSetDraftCreate,
-        AdSetDraftUpdate,
-        AdSetSortField,
-        AdSetStatus,
-        AdStatus,
-        CampaignChannel,
-        CampaignDraft,
-        CampaignDraftCreate,
-        CampaignDraftPublish,
-        CampaignDraftPublishResult,
-        CampaignDraftUpdate,
-        CampaignSortField,
-        CampaignStatus,
-        SortDirection,
-    )
-    from spotify_ads_async.types import UnsetType
-
-__all__ = [
-    "AdDrafts",
-    "AdSetDrafts",
-    "CampaignDrafts",
-    "Drafts",
-]
+__all__ = ["AdDrafts", "AdSetDrafts", "CampaignDrafts", "Drafts"]
 
 
 class AdSetDrafts:
@@ -56,10 +26,10 @@ class AdSetDrafts:
         campaign_ids: Sequence[str] | UnsetType = UNSET,
         limit: int | UnsetType = UNSET,
         offset: int | UnsetType = UNSET,
-        sort_direction: SortDirection | UnsetType = UNSET,
-        sort_field: AdSetSortField | UnsetType = UNSET,
-        statuses: Sequence[AdSetStatus] | UnsetType = UNSET,
-    ) -> ListCall[AdSetDraft]:
+        sort_direction: models.SortDirection | UnsetType = UNSET,
+        sort_field: models.AdSetSortField | UnsetType = UNSET,
+        statuses: Sequence[models.AdSetStatus] | UnsetType = UNSET,
+    ) -> ListCall[models.AdSetDraft]:
         """List drafts of ad sets, by campaign or status (getAdSetDrafts).
 
         Args:
@@ -78,11 +48,7 @@ class AdSetDrafts:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in account.drafts.ad_sets.list():
-                    ...
+        Example: ``async for one in account.drafts.ad_sets.list(): ...``
         """
         return ListCall(
             self._session,
@@ -98,7 +64,7 @@ class AdSetDrafts:
             },
         )
 
-    async def create(self, body: AdSetDraftCreate, *, idempotency_key: str | None = None) -> AdSetDraft:
+    async def create(self, body: models.AdSetDraftCreate, *, idempotency_key: str | None = None) -> models.AdSetDraft:
         """Create a draft of an ad set (createAdSetDraft).
 
         Args:
@@ -109,14 +75,9 @@ class AdSetDrafts:
             :class:`AdSetDraft`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.drafts.ad_sets.create(body)
+        Example: ``answer = await account.drafts.ad_sets.create(body)``
         """
         return await self._session.call(
             operations.CREATE_AD_SET_DRAFT,
@@ -125,7 +86,7 @@ class AdSetDrafts:
             idempotency_key=idempotency_key,
         )
 
-    async def get(self, draft_ad_set_id: str) -> AdSetDraft:
+    async def get(self, draft_ad_set_id: str) -> models.AdSetDraft:
         """Read one draft of an ad set (getAdSetDraft).
 
         Args:
@@ -135,41 +96,31 @@ class AdSetDrafts:
             :class:`AdSetDraft`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.drafts.ad_sets.get(draft_ad_set_id)
+        Example: ``answer = await account.drafts.ad_sets.get(draft_ad_set_id)``
         """
         return await self._session.call(
             operations.GET_AD_SET_DRAFT, path={"ad_account_id": self._ad_account_id, "draft_ad_set_id": draft_ad_set_id}
         )
 
     async def update(
-        self, draft_ad_set_id: str, body: AdSetDraftUpdate, *, verify: Verify[AdSetDraft] | None = None
-    ) -> AdSetDraft:
+        self, draft_ad_set_id: str, body: models.AdSetDraftUpdate, *, verify: Verify[models.AdSetDraft] | None = None
+    ) -> models.AdSetDraft:
         """Change a draft of an ad set (updateAdSetDraft).
 
         Args:
             draft_ad_set_id: the draft ad set's ID.
             body: what is sent: :class:`AdSetDraftUpdate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`AdSetDraft`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.drafts.ad_sets.update(draft_ad_set_id, body)
+        Example: ``answer = await account.drafts.ad_sets.update(draft_ad_set_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_AD_SET_DRAFT,
@@ -185,13 +136,9 @@ class AdSetDrafts:
             draft_ad_set_id: the draft ad set's ID.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                await account.drafts.ad_sets.delete(draft_ad_set_id)
+        Example: ``await account.drafts.ad_sets.delete(draft_ad_set_id)``
         """
         await self._session.call(
             operations.DELETE_AD_SET_DRAFT,
@@ -212,8 +159,8 @@ class AdDrafts:
         ad_set_ids: Sequence[str] | UnsetType = UNSET,
         limit: int | UnsetType = UNSET,
         offset: int | UnsetType = UNSET,
-        statuses: Sequence[AdStatus] | UnsetType = UNSET,
-    ) -> ListCall[AdDraft]:
+        statuses: Sequence[models.AdStatus] | UnsetType = UNSET,
+    ) -> ListCall[models.AdDraft]:
         """List drafts of ads, by ad set or status (getAdDrafts).
 
         Args:
@@ -229,11 +176,7 @@ class AdDrafts:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in account.drafts.ads.list():
-                    ...
+        Example: ``async for one in account.drafts.ads.list(): ...``
         """
         return ListCall(
             self._session,
@@ -242,7 +185,7 @@ class AdDrafts:
             query={"ad_set_ids": ad_set_ids, "limit": limit, "offset": offset, "statuses": statuses},
         )
 
-    async def create(self, body: AdDraftCreate, *, idempotency_key: str | None = None) -> AdDraft:
+    async def create(self, body: models.AdDraftCreate, *, idempotency_key: str | None = None) -> models.AdDraft:
         """Create a draft of an ad (createAdDraft).
 
         Args:
@@ -253,14 +196,9 @@ class AdDrafts:
             :class:`AdDraft`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.drafts.ads.create(body)
+        Example: ``answer = await account.drafts.ads.create(body)``
         """
         return await self._session.call(
             operations.CREATE_AD_DRAFT,
@@ -269,7 +207,7 @@ class AdDrafts:
             idempotency_key=idempotency_key,
         )
 
-    async def get(self, draft_ad_id: str) -> AdDraft:
+    async def get(self, draft_ad_id: str) -> models.AdDraft:
         """Read one draft of an ad (getAdDraft).
 
         Args:
@@ -279,39 +217,31 @@ class AdDrafts:
             :class:`AdDraft`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.drafts.ads.get(draft_ad_id)
+        Example: ``answer = await account.drafts.ads.get(draft_ad_id)``
         """
         return await self._session.call(
             operations.GET_AD_DRAFT, path={"ad_account_id": self._ad_account_id, "draft_ad_id": draft_ad_id}
         )
 
-    async def update(self, draft_ad_id: str, body: AdDraftUpdate, *, verify: Verify[AdDraft] | None = None) -> AdDraft:
+    async def update(
+        self, draft_ad_id: str, body: models.AdDraftUpdate, *, verify: Verify[models.AdDraft] | None = None
+    ) -> models.AdDraft:
         """Change a draft of an ad (updateAdDraft).
 
         Args:
             draft_ad_id: the draft ad's ID.
             body: what is sent: :class:`AdDraftUpdate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`AdDraft`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.drafts.ads.update(draft_ad_id, body)
+        Example: ``answer = await account.drafts.ads.update(draft_ad_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_AD_DRAFT,
@@ -327,13 +257,9 @@ class AdDrafts:
             draft_ad_id: the draft ad's ID.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                await account.drafts.ads.delete(draft_ad_id)
+        Example: ``await account.drafts.ads.delete(draft_ad_id)``
         """
         await self._session.call(
             operations.DELETE_AD_DRAFT, path={"ad_account_id": self._ad_account_id, "draft_ad_id": draft_ad_id}
@@ -351,13 +277,13 @@ class CampaignDrafts:
         self,
         *,
         campaign_ids: Sequence[str] | UnsetType = UNSET,
-        channel: Sequence[CampaignChannel] | UnsetType = UNSET,
+        channel: Sequence[models.CampaignChannel] | UnsetType = UNSET,
         limit: int | UnsetType = UNSET,
         offset: int | UnsetType = UNSET,
-        sort_direction: SortDirection | UnsetType = UNSET,
-        sort_field: CampaignSortField | UnsetType = UNSET,
-        statuses: Sequence[CampaignStatus] | UnsetType = UNSET,
-    ) -> ListCall[CampaignDraft]:
+        sort_direction: models.SortDirection | UnsetType = UNSET,
+        sort_field: models.CampaignSortField | UnsetType = UNSET,
+        statuses: Sequence[models.CampaignStatus] | UnsetType = UNSET,
+    ) -> ListCall[models.CampaignDraft]:
         """List drafts of campaigns, by id, channel or status (getCampaignDraftsV3).
 
         Args:
@@ -376,11 +302,7 @@ class CampaignDrafts:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in account.drafts.campaigns.list():
-                    ...
+        Example: ``async for one in account.drafts.campaigns.list(): ...``
         """
         return ListCall(
             self._session,
@@ -397,7 +319,9 @@ class CampaignDrafts:
             },
         )
 
-    async def create(self, body: CampaignDraftCreate, *, idempotency_key: str | None = None) -> CampaignDraft:
+    async def create(
+        self, body: models.CampaignDraftCreate, *, idempotency_key: str | None = None
+    ) -> models.CampaignDraft:
         """Create a draft of a campaign (createCampaignDraft).
 
         Args:
@@ -408,14 +332,9 @@ class CampaignDrafts:
             :class:`CampaignDraft`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.drafts.campaigns.create(body)
+        Example: ``answer = await account.drafts.campaigns.create(body)``
         """
         return await self._session.call(
             operations.CREATE_CAMPAIGN_DRAFT,
@@ -424,7 +343,7 @@ class CampaignDrafts:
             idempotency_key=idempotency_key,
         )
 
-    async def get(self, draft_campaign_id: str) -> CampaignDraft:
+    async def get(self, draft_campaign_id: str) -> models.CampaignDraft:
         """Read one draft of a campaign, with the version of everything in it (getCampaignDraft).
 
         Args:
@@ -434,13 +353,9 @@ class CampaignDrafts:
             :class:`CampaignDraft`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.drafts.campaigns.get(draft_campaign_id)
+        Example: ``answer = await account.drafts.campaigns.get(draft_campaign_id)``
         """
         return await self._session.call(
             operations.GET_CAMPAIGN_DRAFT,
@@ -450,30 +365,24 @@ class CampaignDrafts:
     async def publish(
         self,
         draft_campaign_id: str,
-        body: CampaignDraftPublish,
+        body: models.CampaignDraftPublish,
         *,
-        verify: Verify[CampaignDraftPublishResult] | None = None,
-    ) -> CampaignDraftPublishResult:
+        verify: Verify[models.CampaignDraftPublishResult] | None = None,
+    ) -> models.CampaignDraftPublishResult:
         """Check a draft with all its ad sets and ads, or make it live (publishCampaignDraft).
 
         Args:
             draft_campaign_id: the draft campaign's ID.
             body: what is sent: :class:`CampaignDraftPublish`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`CampaignDraftPublishResult`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.drafts.campaigns.publish(draft_campaign_id, body)
+        Example: ``answer = await account.drafts.campaigns.publish(draft_campaign_id, body)``
         """
         return await self._session.call(
             operations.PUBLISH_CAMPAIGN_DRAFT,
@@ -483,28 +392,26 @@ class CampaignDrafts:
         )
 
     async def update(
-        self, draft_campaign_id: str, body: CampaignDraftUpdate, *, verify: Verify[CampaignDraft] | None = None
-    ) -> CampaignDraft:
+        self,
+        draft_campaign_id: str,
+        body: models.CampaignDraftUpdate,
+        *,
+        verify: Verify[models.CampaignDraft] | None = None,
+    ) -> models.CampaignDraft:
         """Change a draft of a campaign (updateCampaignDraft).
 
         Args:
             draft_campaign_id: the draft campaign's ID.
             body: what is sent: :class:`CampaignDraftUpdate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`CampaignDraft`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.drafts.campaigns.update(draft_campaign_id, body)
+        Example: ``answer = await account.drafts.campaigns.update(draft_campaign_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_CAMPAIGN_DRAFT,
@@ -520,13 +427,9 @@ class CampaignDrafts:
             draft_campaign_id: the draft campaign's ID.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                await account.drafts.campaigns.delete(draft_campaign_id)
+        Example: ``await account.drafts.campaigns.delete(draft_campaign_id)``
         """
         await self._session.call(
             operations.DELETE_CAMPAIGN_DRAFT,

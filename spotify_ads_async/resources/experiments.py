@@ -3,18 +3,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
+from spotify_ads_async.core.session import Session
 from spotify_ads_async.pagination import ListCall
 
-if TYPE_CHECKING:
-    from spotify_ads_async.core.session import Session
-    from spotify_ads_async.models import ActiveExperiment
-
-__all__ = [
-    "Experiments",
-]
+__all__ = ["Experiments"]
 
 
 class Experiments:
@@ -24,7 +17,7 @@ class Experiments:
         self._session = session
         self._ad_account_id = ad_account_id
 
-    def availability(self) -> ListCall[ActiveExperiment]:
+    def availability(self) -> ListCall[models.ActiveExperiment]:
         """Tell which experiments the ad account may start and which run (getExperimentAvailability).
 
         Returns:
@@ -33,11 +26,7 @@ class Experiments:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in account.experiments.availability():
-                    ...
+        Example: ``async for one in account.experiments.availability(): ...``
         """
         return ListCall(
             self._session, operations.GET_EXPERIMENT_AVAILABILITY, path={"ad_account_id": self._ad_account_id}

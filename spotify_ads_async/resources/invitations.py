@@ -3,18 +3,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
+from spotify_ads_async.core.session import Session, Verify
 from spotify_ads_async.pagination import ListCall
 
-if TYPE_CHECKING:
-    from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import BusinessInvitationAccept, BusinessMember, PendingBusinessInvitation
-
-__all__ = [
-    "BusinessInvitations",
-]
+__all__ = ["BusinessInvitations"]
 
 
 class BusinessInvitations:
@@ -24,7 +17,7 @@ class BusinessInvitations:
         self._session = session
         self._business_id = business_id
 
-    def list(self) -> ListCall[PendingBusinessInvitation]:
+    def list(self) -> ListCall[models.PendingBusinessInvitation]:
         """List invitations that nobody has answered yet (getPendingInvitations).
 
         Returns:
@@ -33,11 +26,7 @@ class BusinessInvitations:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in business.invitations.list():
-                    ...
+        Example: ``async for one in business.invitations.list(): ...``
         """
         return ListCall(self._session, operations.GET_PENDING_INVITATIONS, path={"business_id": self._business_id})
 
@@ -48,14 +37,9 @@ class BusinessInvitations:
             invitation_id: the invitation's ID.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                await business.invitations.cancel(invitation_id)
+        Example: ``await business.invitations.cancel(invitation_id)``
         """
         await self._session.call(
             operations.CANCEL_BUSINESS_INVITATION,
@@ -63,27 +47,21 @@ class BusinessInvitations:
         )
 
     async def accept(
-        self, body: BusinessInvitationAccept, *, verify: Verify[BusinessMember] | None = None
-    ) -> BusinessMember:
+        self, body: models.BusinessInvitationAccept, *, verify: Verify[models.BusinessMember] | None = None
+    ) -> models.BusinessMember:
         """Accept an invitation, and so join the business (acceptBusinessInvitation).
 
         Args:
             body: what is sent: :class:`BusinessInvitationAccept`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`BusinessMember`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.invitations.accept(body)
+        Example: ``answer = await business.invitations.accept(body)``
         """
         return await self._session.call(
             operations.ACCEPT_BUSINESS_INVITATION, path={"business_id": self._business_id}, body=body, verify=verify

@@ -3,20 +3,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
+from spotify_ads_async.core.session import Session, Verify
 from spotify_ads_async.pagination import ListCall
-from spotify_ads_async.types import UNSET
+from spotify_ads_async.types import UNSET, UnsetType
 
-if TYPE_CHECKING:
-    from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import MobileApp, MobileAppCreate, MobileAppDetails
-    from spotify_ads_async.types import UnsetType
-
-__all__ = [
-    "MobileApps",
-]
+__all__ = ["MobileApps"]
 
 
 class MobileApps:
@@ -28,7 +20,7 @@ class MobileApps:
 
     def list_for_ad_account(
         self, ad_account_id: str, *, limit: int | UnsetType = UNSET, offset: int | UnsetType = UNSET
-    ) -> ListCall[MobileApp]:
+    ) -> ListCall[models.MobileApp]:
         """List the mobile apps that an ad account may use (getMobileAppsByBusinessIdAndAdAccountId).
 
         Args:
@@ -42,11 +34,7 @@ class MobileApps:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in business.mobile_apps.list_for_ad_account(ad_account_id):
-                    ...
+        Example: ``async for one in business.mobile_apps.list_for_ad_account(ad_account_id): ...``
         """
         return ListCall(
             self._session,
@@ -55,7 +43,7 @@ class MobileApps:
             query={"limit": limit, "offset": offset},
         )
 
-    def list(self, *, limit: int | UnsetType = UNSET, offset: int | UnsetType = UNSET) -> ListCall[MobileApp]:
+    def list(self, *, limit: int | UnsetType = UNSET, offset: int | UnsetType = UNSET) -> ListCall[models.MobileApp]:
         """List the mobile apps of the business (getMobileAppsByBusinessId).
 
         Args:
@@ -68,11 +56,7 @@ class MobileApps:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in business.mobile_apps.list():
-                    ...
+        Example: ``async for one in business.mobile_apps.list(): ...``
         """
         return ListCall(
             self._session,
@@ -81,32 +65,28 @@ class MobileApps:
             query={"limit": limit, "offset": offset},
         )
 
-    async def create(self, body: MobileAppCreate, *, verify: Verify[MobileApp] | None = None) -> MobileApp:
+    async def create(
+        self, body: models.MobileAppCreate, *, verify: Verify[models.MobileApp] | None = None
+    ) -> models.MobileApp:
         """Register a mobile app (createMobileAppInBusiness).
 
         Args:
             body: what is sent: :class:`MobileAppCreate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`MobileApp`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.mobile_apps.create(body)
+        Example: ``answer = await business.mobile_apps.create(body)``
         """
         return await self._session.call(
             operations.CREATE_MOBILE_APP_IN_BUSINESS, path={"business_id": self._business_id}, body=body, verify=verify
         )
 
-    async def get(self, mobile_app_id: str) -> MobileApp:
+    async def get(self, mobile_app_id: str) -> models.MobileApp:
         """Read one mobile app (getMobileAppByBusinessAndId).
 
         Args:
@@ -116,13 +96,9 @@ class MobileApps:
             :class:`MobileApp`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.mobile_apps.get(mobile_app_id)
+        Example: ``answer = await business.mobile_apps.get(mobile_app_id)``
         """
         return await self._session.call(
             operations.GET_MOBILE_APP_BY_BUSINESS_AND_ID,
@@ -130,28 +106,22 @@ class MobileApps:
         )
 
     async def update(
-        self, mobile_app_id: str, body: MobileAppDetails, *, verify: Verify[MobileApp] | None = None
-    ) -> MobileApp:
+        self, mobile_app_id: str, body: models.MobileAppDetails, *, verify: Verify[models.MobileApp] | None = None
+    ) -> models.MobileApp:
         """Change a mobile app (updateMobileAppByBusinessAndId).
 
         Args:
             mobile_app_id: the mobile app's ID.
             body: what is sent: :class:`MobileAppDetails`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`MobileApp`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.mobile_apps.update(mobile_app_id, body)
+        Example: ``answer = await business.mobile_apps.update(mobile_app_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_MOBILE_APP_BY_BUSINESS_AND_ID,
@@ -168,14 +138,9 @@ class MobileApps:
             ad_account_id: the ad account's ID.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                await business.mobile_apps.share(mobile_app_id, ad_account_id)
+        Example: ``await business.mobile_apps.share(mobile_app_id, ad_account_id)``
         """
         await self._session.call(
             operations.SHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT,
@@ -190,14 +155,9 @@ class MobileApps:
             ad_account_id: the ad account's ID.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                await business.mobile_apps.unshare(mobile_app_id, ad_account_id)
+        Example: ``await business.mobile_apps.unshare(mobile_app_id, ad_account_id)``
         """
         await self._session.call(
             operations.UNSHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT,

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from spotify_ads_async.resources.podcast_shows import PodcastShows
     from spotify_ads_async.resources.targets import TargetLookups
 
-__all__ = [
-    "RootResources",
-]
+__all__ = ["RootResources"]
 
 
 class RootResources:

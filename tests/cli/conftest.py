@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.emulator_process import EmulatorProcess, emulator_process
+from tests.support.emulator_process import EmulatorProcess
 
 
 class CommandLine:
@@ -43,12 +42,6 @@ class CommandLine:
         ended = self.run(*arguments, **environment)
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
-
-
-@pytest.fixture(scope="session")
-def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
-    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0", warm=warm_programs) as running:
-        yield running
 
 
 def command_line(programs: Path, emulator: EmulatorProcess, folder: Path) -> CommandLine:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-
-from tests.support.emulator_process import EmulatorProcess, emulator_process
+from tests.support.emulator_process import EmulatorProcess
 
 from .conftest import CommandLine
 
@@ -23,13 +19,6 @@ BODY = {
     "bid_micro_amount": 12_000_000,
     "targets": {"geo_targets": {"country_code": "US"}, "placements": ["MUSIC"]},
 }
-
-
-@pytest.fixture(scope="module")
-def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
-    """One of this file's own, for its rows are counted."""
-    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0", warm=warm_programs) as running:
-        yield running
 
 
 def creates(emulator: EmulatorProcess) -> int:

@@ -59,24 +59,11 @@ class Doctor:
         return ended.returncode, ended.stdout.splitlines()
 
 
-@pytest.fixture(scope="module")
-def shared_emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
-    with emulator_process("--ad-sets", "5", "--latency", "0", warm=warm_programs) as running:
-        yield running
-
-
 @pytest.fixture(params=[()])
-def doctor(
-    request: pytest.FixtureRequest, shared_emulator: EmulatorProcess, warm_programs: Path, tmp_path: Path
-) -> Iterator[Doctor]:
+def doctor(request: pytest.FixtureRequest, warm_programs: Path, tmp_path: Path) -> Iterator[Doctor]:
     """A doctor with an emulator that is well, or one with the options that a test asks for."""
-    if request.param:
-        with emulator_process("--ad-sets", "5", "--latency", "0", *request.param, warm=warm_programs) as emulator:
-            yield Doctor(warm_programs, tmp_path, emulator)
-    else:
-        yield Doctor(warm_programs, tmp_path, shared_emulator)
-        shared_emulator.ask("DELETE", "/_emulator/faults")
-        shared_emulator.ask("PATCH", "/_emulator/settings", {"clock_skew": 0.0})
+    with emulator_process("--ad-sets", "5", "--latency", "0", *request.param, warm=warm_programs) as emulator:
+        yield Doctor(warm_programs, tmp_path, emulator)
 
 
 def test_what_is_well_is_said_to_be(doctor: Doctor) -> None:

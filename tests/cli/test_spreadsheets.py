@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import openpyxl
@@ -13,7 +12,6 @@ import pytest
 from support.effort import left_to_soak
 
 from spotify_ads_async.cli.run import DONE, FAILED, REFUSED, USAGE
-from tests.support.emulator_process import EmulatorProcess, emulator_process
 from tests.support.raw_server import answer
 from tests.support.server_thread import server_in_a_thread
 
@@ -23,13 +21,6 @@ MP3 = b"ID3\x04\x00\x00\x00\x00\x00\x00" + bytes(2000)
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(2000)
 AD_SET = "0148c61b-81f8-4748-891c-84ed5001afd8"
 KINDS = ("ad-sets", "campaigns", "ads")
-
-
-@pytest.fixture(scope="module")
-def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
-    """One of this file's own: campaigns are made here, and others count them."""
-    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0", warm=warm_programs) as running:
-        yield running
 
 
 def ids(command: CommandLine, count: int) -> list[str]:

@@ -13,13 +13,12 @@ import re
 import struct
 import subprocess
 import termios
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
-from tests.support.emulator_process import EmulatorProcess, emulator_process
+from tests.support.emulator_process import emulator_process
 
 from .conftest import CommandLine, command_line
 
@@ -36,13 +35,6 @@ TABLES = {
     "quota": ("quota",),
     "plan": ("bulk", "plan", "--where", "name~students", "--set", "bid_amount=+10%"),
 }
-
-
-@pytest.fixture(scope="module")
-def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
-    """One of this file's own, for its rows are counted."""
-    with emulator_process("--ad-sets", "120", "--limits", "off", "--latency", "0", warm=warm_programs) as running:
-        yield running
 
 
 def in_terminal(spotify_ads: CommandLine, width: int, *arguments: str) -> list[str]:

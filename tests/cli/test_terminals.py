@@ -19,7 +19,6 @@ import signal
 import struct
 import subprocess
 import termios
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -77,7 +76,7 @@ RUNS = {
     "one": Run("ad-sets get {short}", 0, ("{ad_set}", '"name"')),
     "assets": Run("assets list --limit 5", 0, ("NAME",)),
     "audiences": Run("audiences list", 0, ("NAME",)),
-    "drafts": Run("drafts list", 0, ("NAME",)),
+    "drafts": Run("drafts list", 0, ("there is nothing",)),
     "report": Run("report --from 2026-01-01 --to 2026-01-03", 0, ("2026-01-01", "2026-01-03", "SPEND")),
     "chart": Run("report account --chart --from 2026-01-01 --to 2026-01-20", 0, ("2026-01-01",)),
     "quota": Run("quota", 0, ("LIMIT",)),
@@ -107,12 +106,6 @@ class Place(NamedTuple):
     spotify_ads: CommandLine
     ad_set: str
     ad: str
-
-
-@pytest.fixture(scope="module")
-def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
-    with emulator_process("--ad-sets", "40", "--limits", "off", "--latency", "0", warm=warm_programs) as running:
-        yield running
 
 
 @pytest.fixture

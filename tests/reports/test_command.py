@@ -8,26 +8,19 @@ import json
 import os
 import subprocess
 import urllib.request
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 from xml.etree import ElementTree as ET
 
 import pytest
-from support.emulator_process import EmulatorProcess, emulator_process
+from support.emulator_process import EmulatorProcess
 from support.raw_server import answer
 from support.server_thread import server_in_a_thread
 
 from spotify_ads_async.reports.chart import Series, svg, text
 
 TIMES = [datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=number) for number in range(60)]
-
-
-@pytest.fixture(scope="module")
-def emulator(warm_programs: Path) -> Iterator[EmulatorProcess]:
-    with emulator_process("--ad-sets", "40", "--limits", "off", "--latency", "0", warm=warm_programs) as running:
-        yield running
 
 
 class Command(Protocol):
@@ -53,7 +46,7 @@ def command(warm_programs: Path, emulator: EmulatorProcess) -> Command:
 def test_rows_of_any_range(command: Command) -> None:
     ended = command("report", "campaigns", "--from", "2026-01-01", "--to", "2026-04-30", "-o", "csv")
     rows = list(csv.DictReader(io.StringIO(ended.stdout)))
-    assert len(rows) == 2 * 120
+    assert len(rows) == 6 * 120
     assert list(rows[0]) == [
         "entity_id",
         "entity_name",
