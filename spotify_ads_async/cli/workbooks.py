@@ -244,6 +244,9 @@ def _say_what_is_left(
             f"{states[bulk.NewState.MADE]} are drafts and not live: spotify-ads bulk resume {path} --publish publishes"
             " what is valid"
         )
+    if not undoes and (outcomes[bulk.RowOutcome.DONE] or states.keys() & {bulk.NewState.MADE, bulk.NewState.PUBLISHED}):
+        archives = " --archive" if states[bulk.NewState.PUBLISHED] else ""
+        say(f"spotify-ads bulk undo {path}{archives} takes back what is done")
     if not undoes and any(states[one] for one in _UNFINISHED - {bulk.NewState.INVALID}):
         say(f"spotify-ads bulk resume {path} carries on with what is not made")
     elif outcomes[bulk.RowOutcome.WAITING] or outcomes[bulk.RowOutcome.UNKNOWN]:

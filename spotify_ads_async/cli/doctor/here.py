@@ -118,7 +118,7 @@ async def check_sign_in(examination: Examination) -> AsyncIterator[Finding]:
     """Whether there is something to sign in with. Leaves ``credentials``."""
     settings: Settings = examination.facts["settings"]
     try:
-        credentials = await anyio.to_thread.run_sync(signed_in, settings)
+        credentials = await signed_in(settings)
     except ConfigurationError as problem:
         yield Finding.problem("sign-in", str(problem), "spotify-ads login")
         return
