@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +19,6 @@ from spotify_ads_async.bulk.plan.effects import Conflict
 from spotify_ads_async.bulk.plan.expressions import BadExpression, parse_condition, parse_setting
 from spotify_ads_async.bulk.plan.problems import BadChanges, HiddenRowsFound, LeftOut, Problem
 from spotify_ads_async.bulk.plan.tables import HiddenRows, Reading
-from spotify_ads_async.bulk.present import PAGE_SIZE
 from spotify_ads_async.bulk.records import (
     Decision,
     Header,
@@ -40,9 +38,9 @@ from spotify_ads_async.bulk.results import (
     plan_totals,
     preview,
     result,
-    resumed_campaigns,
     write_results,
 )
+from spotify_ads_async.bulk.resumed import budgets_resumed
 from spotify_ads_async.bulk.run.options import Options, Progress
 from spotify_ads_async.bulk.run.runner import Run
 from spotify_ads_async.bulk.store.plan_file import PlanFile, is_plan, now_text
@@ -54,8 +52,6 @@ from spotify_ads_async.bulk.workbook.template import write_template
 from spotify_ads_async.bulk.workbook.undoing import plan_workbook_undo, remove
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.governor import Priority
-from spotify_ads_async.reports.planning import batched
-from spotify_ads_async.types import MicroAmount
 
 __all__ = [
     "CLEAR",
@@ -172,28 +168,6 @@ async def plan_changes(
             left_out=LeftOut(leave_out),
         )
         await plan_file(_bulk(ads), source, _header(ads, ad_account_id, source.shown), plan)
-
-
-async def budgets_resumed(ads: AdsClient, plan: Path) -> dict[str, MicroAmount]:
-    """The budgets, added up by currency, of ad sets that deliver again because a plan resumes their campaigns.
-
-    Raises:
-        NotAPlan: it is no plan.
-        SpotifyAdsError: the ad sets cannot be read.
-    """
-
-    def read() -> tuple[Header, list[str]]:
-        with PlanFile.open(plan) as file:
-            return file.header, resumed_campaigns(file)
-
-    header, campaigns = await anyio.to_thread.run_sync(read)
-    account = _bulk(ads).ad_account(header.ad_account_id)
-    budgets = Counter[str]()
-    for ids in batched(campaigns, PAGE_SIZE):
-        async for one in account.ad_sets.list(campaign_ids=list(ids)):
-            if one.delivery == "ON" and one.budget:
-                budgets[one.budget.currency or header.currency] += one.budget.micro_amount or 0
-    return dict(+budgets)
 
 
 @contextlib.asynccontextmanager

@@ -272,7 +272,7 @@ async def _carry_out_when_wanted(client: AdsClient, path: Path, working: Working
     totals = await anyio.to_thread.run_sync(_show_plan, path, Output.TABLE, _SHOWN)
     if totals.resumed and (budgets := await bulk.budgets_resumed(client, path)):
         shown = " and ".join(format_micros(amount, currency or None) for currency, amount in budgets.items())
-        say(f"the ad sets that deliver again with their campaigns have budgets of {shown}")
+        say(f"the ad sets that deliver again have budgets of {shown}")
     if working.dry_run:
         say(f"a dry run: nothing was changed; the plan is {path}")
         return REFUSED if totals.refused or totals.conflicts else DONE

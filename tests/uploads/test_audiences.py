@@ -146,6 +146,8 @@ async def test_a_refusing_storage_shows_no_secret() -> None:
         ("\ufeffjane@example.com", "jane@example.com"),
         (DEVICE, DEVICE.lower()),
         ("00000000-0000-0000-0000-000000000000", None),
+        (sha256("00000000-0000-0000-0000-000000000000"), None),
+        (sha256("").upper(), None),
         ("jane@example", None),
         ("jane doe@example.com", None),
         ("jane\u200b@exam\u00adple.com\u200e", "jane@example.com"),
