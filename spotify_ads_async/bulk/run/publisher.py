@@ -234,12 +234,18 @@ class Publisher:
     # ---- settling
 
     async def settle_lost(self, tell: Tell) -> None:
-        """Settle what an earlier run was publishing when it ended."""
-        publishing = await self._campaigns(CampaignState.PUBLISHING)
-        if publishing:
+        """Settle what an earlier run was publishing when it ended, and what somebody published or deleted since."""
+        states = (CampaignState.PUBLISHING, CampaignState.OPEN, CampaignState.VALID)
+        campaigns = [one for state in states for one in await self._campaigns(state) if one.draft_id]
+        if any(one.state is CampaignState.PUBLISHING for one in campaigns):
             await anyio.sleep(self._options.settle_after)
-        for campaign in publishing:
-            await self._read_back(campaign, await self._rows(campaign), tell)
+        drafted = await self.drafted([one.draft_id for one in campaigns])
+        for campaign in campaigns:
+            if campaign.state is CampaignState.PUBLISHING:
+                await self._read_back(campaign, await self._rows(campaign), tell)
+            elif campaign.draft_id not in drafted:
+                staged = [row for row in await self._rows(campaign) if row.step.state is StepState.STAGED]
+                await self._read_back(campaign, staged, tell)
 
     async def _read_back(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> bool:
         """Find out whether a campaign was published: then its draft is gone, and the rows' values are live."""
