@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +19,6 @@ from spotify_ads_async.bulk.plan.effects import Conflict
 from spotify_ads_async.bulk.plan.expressions import BadExpression, parse_condition, parse_setting
 from spotify_ads_async.bulk.plan.problems import BadChanges, HiddenRowsFound, LeftOut, Problem
 from spotify_ads_async.bulk.plan.tables import HiddenRows, Reading
-from spotify_ads_async.bulk.present import PAGE_SIZE
 from spotify_ads_async.bulk.records import (
     Decision,
     Header,
@@ -40,9 +38,9 @@ from spotify_ads_async.bulk.results import (
     plan_totals,
     preview,
     result,
-    resumed_campaigns,
     write_results,
 )
+from spotify_ads_async.bulk.resumed import budgets_resumed
 from spotify_ads_async.bulk.run.options import Options, Progress
 from spotify_ads_async.bulk.run.runner import Run
 from spotify_ads_async.bulk.store.plan_file import PlanFile, is_plan, now_text
@@ -54,8 +52,6 @@ from spotify_ads_async.bulk.workbook.template import write_template
 from spotify_ads_async.bulk.workbook.undoing import plan_workbook_undo, remove
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.governor import Priority
-from spotify_ads_async.reports.planning import batched
-from spotify_ads_async.types import MicroAmount
 
 __all__ = [
     "CLEAR",
@@ -174,28 +170,6 @@ async def plan_changes(
         await plan_file(_bulk(ads), source, _header(ads, ad_account_id, source.shown), plan)
 
 
-async def budgets_resumed(ads: AdsClient, plan: Path) -> dict[str, MicroAmount]:
-    """The budgets, added up by currency, of ad sets that deliver again because a plan resumes their campaigns.
-
-    Raises:
-        NotAPlan: it is no plan.
-        SpotifyAdsError: the ad sets cannot be read.
-    """
-
-    def read() -> tuple[Header, list[str]]:
-        with PlanFile.open(plan) as file:
-            return file.header, resumed_campaigns(file)
-
-    header, campaigns = await anyio.to_thread.run_sync(read)
-    account = _bulk(ads).ad_account(header.ad_account_id)
-    budgets = Counter[str]()
-    for ids in batched(campaigns, PAGE_SIZE):
-        async for one in account.ad_sets.list(campaign_ids=list(ids)):
-            if one.delivery == "ON" and one.budget:
-                budgets[one.budget.currency or header.currency] += one.budget.micro_amount or 0
-    return dict(+budgets)
-
-
 @contextlib.asynccontextmanager
 async def _as_file(changes: Path | Sequence[Mapping[str, object]]) -> AsyncGenerator[Path]:
     """Rows as the file that they could have been read from, for as long as planning takes."""
@@ -302,7 +276,12 @@ def apply_workbook(ads: AdsClient, plan: Path, options: Options | None = None, *
 
 
 async def remove_new(
-    ads: AdsClient, plan: Path, *, archive: bool = False, tell: Callable[[NewItem, str], Awaitable[None]] | None = None
+    ads: AdsClient,
+    plan: Path,
+    *,
+    archive: bool = False,
+    force: bool = False,
+    tell: Callable[[NewItem, str], Awaitable[None]] | None = None,
 ) -> int:
     """Take back what is new in the plan of a workbook at once.
 
@@ -312,6 +291,7 @@ async def remove_new(
         ads: the client.
         plan: the plan.
         archive: also archive what was published.
+        force: also delete drafts into which somebody put something.
         tell: told of each new thing, and of what became of it.
 
     Returns:
@@ -321,7 +301,7 @@ async def remove_new(
         NotAPlan: it is no plan of a workbook.
         SpotifyAdsError: a request failed.
     """
-    return await remove(_bulk(ads), plan, archive=archive, tell=tell or _ignore)
+    return await remove(_bulk(ads), plan, archive=archive, force=force, tell=tell or _ignore)
 
 
 async def _ignore(item: NewItem, became: str) -> None:
