@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from codegen import names
 from codegen.document import Document, GenerationError
 from codegen.shapes import Attribute, EnumShape, Shape, Shapes, StructShape, UnionShape
-from codegen.source import HEADER, gathered, identifiers, imports_for
+from codegen.source import HEADER, exporting, gathered, identifiers, imports_for
 from codegen.wording import described, entry
 
 __all__ = ["render"]
@@ -68,17 +68,16 @@ def _twin(shape: StructShape, known: Shapes) -> str | None:
 
 def _exported(shapes: list[Shape]) -> list[str]:
     unknown = [shape.unknown for shape in shapes if isinstance(shape, UnionShape) and shape.mode == "answer"]
-    return sorted([*(shape.name for shape in shapes), *unknown])
+    return [*(shape.name for shape in shapes), *unknown]
 
 
 def _module(module: str, body: str, exported: list[str], home: dict[str, str]) -> str:
     others = {name: f"{PACKAGE}.{where}" for name, where in home.items() if where != module}
-    listing = ", ".join(f'"{name}"' for name in exported)
     return "\n".join(
         [
             HEADER + f'"""Structs and enums: {module.replace("_", " ")}."""',
             imports_for(body, others),
-            f"__all__ = [{listing},]\n",
+            exporting(exported),
             body,
         ]
     )
@@ -107,12 +106,8 @@ def _class(shape: Shape, shapes: Shapes, docs: Mapping[str, str]) -> str:
         return _enum(shape, about or f"{_sentence(names.words(shape.name))}.")
     if isinstance(shape, StructShape):
         twin = _twin(shape, shapes)
-        sent = (
-            f"{docs.get(twin) or _about(shape)}\n\n    This is what is answered; :class:`{twin}` is what is sent.\n    "
-            if twin
-            else None
-        )
-        return _struct(shape, shapes, about or sent or _about(shape))
+        about = about or docs.get(twin or "") or _about(shape)
+        return _struct(shape, shapes, f"{about} Sent as :class:`{twin}`." if twin else about)
     return (
         _union(shape, about or f"{_sentence(names.words(shape.name))}.") if shape.mode == "request" else _family(shape)
     )
@@ -128,7 +123,8 @@ def _enum(shape: EnumShape, about: str) -> str:
 
 
 def _struct(shape: StructShape, shapes: Shapes, about: str) -> str:
-    bases = ["Request" if shape.mode == "request" else "Answer"]
+    twin = _twin(shape, shapes)
+    bases = ["Request" if shape.mode == "request" else f"Stored[{twin}]" if twin else "Answer"]
     if shape.family:
         bases.insert(0, shape.family)
     options = ["frozen=True", "kw_only=True"]
@@ -143,14 +139,6 @@ def _struct(shape: StructShape, shapes: Shapes, about: str) -> str:
     if times:
         listed = ", ".join(f'"{name}"' for name in times)
         lines += ["", "    def __post_init__(self) -> None:", f"        whole_seconds(self, {listed})"]
-    twin = _twin(shape, shapes)
-    if twin:
-        lines += [
-            "",
-            f"    def as_request(self) -> {twin}:",
-            '        """The same for a request, without what is absent, null or only answered."""',
-            f"        return as_request(self, {twin})",
-        ]
     return "\n".join(lines) + "\n"
 
 

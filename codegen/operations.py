@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
-from codegen.calls import Operation, Parameter
+from codegen.calls import Operation
 from codegen.shapes import Shapes
-from codegen.source import HEADER, gathered, identifiers, imports_for
+from codegen.source import HEADER, exporting, gathered, imports_for, packed, qualified
 
 __all__ = ["render"]
 
 PACKAGE = "spotify_ads_async.operations"
 _DOCSTRING = '''"""Every operation of the Ads API as a value, and ``OPERATIONS``, the table of all by operationId."""
 '''
+_WIDTH = 120
 _REPORTING_LIMITS = 'frozenset({"client_id", "ip", "reporting"})'
 
 
@@ -28,14 +28,14 @@ def render(operations: list[Operation], shapes: Shapes) -> dict[str, str]:
 
 
 def _module(group: str, operations: list[Operation], shapes: Shapes) -> str:
-    body = "\n".join(_constant(one, shapes) for one in operations)
+    body = "".join(_constant(one, shapes) for one in operations)
     models = "from spotify_ads_async import models\n" if "models." in body else ""
     return "\n".join(
         [
             f'{HEADER}"""Operations: {group.replace("_", " ")}."""\n',
             "from __future__ import annotations\n",
             f"{imports_for(body)}{models}",
-            f"__all__ = [{_listed(one.constant for one in operations)},]\n",
+            exporting(one.constant for one in operations),
             body,
         ]
     )
@@ -58,27 +58,21 @@ def _package(groups: Iterable[str]) -> str:
     )
 
 
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(f'"{name}"' for name in sorted(names))
-
-
 def _constant(one: Operation, shapes: Shapes) -> str:
-    answer = _qualified(one.answer, shapes) if one.answer else "None"
-    item = _qualified(one.item, shapes) if one.item else ""
+    answer = qualified(one.answer, shapes.found) if one.answer else "None"
+    item = qualified(one.item, shapes.found) if one.item else ""
     kind = f"ListOperation[{answer}, {item}]" if one.walk else f"Operation[{answer}]"
     arguments = [
         f'id="{one.id}"',
         f'method="{one.method}"',
         f'path="{one.path}"',
         f"summary={one.summary!r}",
-        f"answer={answer}",
+        *([f"answer={answer}"] if one.answer else []),
+        *([f"body={qualified(one.body, shapes.found)}"] if one.body else []),
+        *(["body_required=False"] if one.body and not one.body_required else []),
     ]
-    if one.body:
-        arguments += [f"body={_qualified(one.body, shapes)}", f"body_required={one.body_required}"]
     if one.multipart:
         arguments.append("multipart=True")
-    if one.query:
-        arguments.append(f"query={_mapping(one.query, shapes)}")
     required = [f'"{query.name}"' for query in one.query if query.required]
     if required:
         arguments.append(f"query_required=frozenset({{{', '.join(required)}}})")
@@ -90,15 +84,9 @@ def _constant(one: Operation, shapes: Shapes) -> str:
         style = one.walk.style.upper().replace("-", "_")
         arguments += [f"item={item}", f'item_attribute="{one.walk.items}"', f"style=ListStyle.{style}"]
         arguments += [f"page_size={one.page_size}"] if one.page_size else []
-    return f"{one.constant}: {kind} = {kind.partition('[')[0]}({', '.join(arguments)},)"
-
-
-def _mapping(parameters: tuple[Parameter, ...], shapes: Shapes) -> str:
-    return "{" + ", ".join(f'"{one.name}": {_qualified(one.type, shapes)}' for one in parameters) + "}"
-
-
-def _qualified(kind: str, shapes: Shapes) -> str:
-    """A type's source with ``models.`` before the names of models."""
-    for name in identifiers(kind) & shapes.found.keys():
-        kind = re.sub(rf"(?<![\w.\"']){name}(?![\w\"'])", f"models.{name}", kind)
-    return kind
+    opening = f"{one.constant}: {kind} = {kind.partition('[')[0]}("
+    if len(opening) > _WIDTH:
+        opening = opening.replace("[", "[\n    ").replace("] =", "\n] =")
+    query = [f'"{query.name}": {qualified(query.type, shapes.found)}' for query in one.query]
+    table = ["    query={", *packed(query, indent=8), "    },"] if query else []
+    return "\n".join([opening, *packed(arguments, indent=4), *table, ")  # fmt: skip\n"])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
+from codegen import names
 from codegen.calls import Operation, Parameter
 from codegen.document import GenerationError
 from codegen.overrides import Overrides, Resource
 from codegen.shapes import Shapes
-from codegen.source import HEADER, identifiers, imports_for
+from codegen.source import HEADER, exporting, identifiers, imports_for, qualified
 from codegen.wording import described, entry, thing
 
 __all__ = ["render"]
@@ -38,40 +40,43 @@ def render(operations: list[Operation], overrides: Overrides, shapes: Shapes) ->
     if twice or strangers:
         raise GenerationError(f"correct `call` or `resources` in the overrides: {', '.join(sorted(twice | strangers))}")
     modules = {path: one.module or path.split(".", 2)[1] for path, one in resources.items()}
-    home = {resources[path].name: module for path, module in modules.items()}
+    roots = {one.ids for path, one in resources.items() if "." not in path}
+    home = {one.name: modules[path] for path, one in resources.items()} | {_base(ids): "_base" for ids in roots}
     files: dict[str, str] = {}
     for module in sorted(set(modules.values())):
         paths = [
             path for path in sorted(resources, key=lambda path: (-path.count("."), path)) if modules[path] == module
         ]
         files[f"{module}.py"] = _module(
-            module, [_class(path, overrides, operations, home, shapes) for path in paths], home, shapes
+            module, [_class(path, overrides, operations, home, shapes) for path in paths], home
         )
+    files["_base.py"] = _bases(roots)
     files["__init__.py"] = _face(overrides, home)
     return files
 
 
-def _module(module: str, classes: list[str], home: dict[str, str], shapes: Shapes) -> str:
+def _module(module: str, classes: list[str], home: dict[str, str]) -> str:
     body = "\n\n".join(classes)
-    annotations = "\n".join(re.findall(r"(?s)(?:async )?def .*?:\n", body))
     others = {name: f"{PACKAGE}.{where}" for name, where in home.items() if where != module}
-    runtime = identifiers(body) & {"UNSET", "ListCall", "cached_property"}
-    typing_only = dict.fromkeys(shapes.found, "spotify_ads_async.models") | others
-    for_types = imports_for(" ".join(sorted(identifiers(annotations) - runtime)), typing_only)
-    for_running = imports_for(" ".join(sorted(runtime)))
-    operations = "from spotify_ads_async import operations\n" if "operations." in body and _LOAD not in body else ""
+    lazy = _LOAD in body
+    used = identifiers(re.sub(f"{_LOAD}.*", "", body))
+    shared = ", ".join(name for name in ("models", *(() if lazy else ("operations",))) if name in used)
+    running = used & {"UNSET", "ListCall", "cached_property"} | {one for one in used if home.get(one) == "_base"}
+    running = running if lazy else used
+    shared = f"from spotify_ads_async import {shared}\n" if shared else ""
+    imports = ("" if lazy else shared) + imports_for(" ".join(running), others)
+    guarded = shared + imports_for(" ".join(used - running), others) if lazy else ""
     noqa = "# ruff: noqa: A002 -- filters keep the API's names\n" if re.search(r"\btype: ", body) else ""
-    noqa += "# ruff: noqa: PLC0415 -- models load when first used\n" if _LOAD in body else ""
-    exported = ", ".join(f'"{name}"' for name in sorted(re.findall(r"^class (\w+)", body, re.MULTILINE)))
+    noqa += "# ruff: noqa: PLC0415 -- models load when first used\n" if lazy else ""
     return "\n".join(
         [
             HEADER
             + noqa
             + f'"""Calls: {module.replace("_", " ")}. Each method raises what :meth:`Session.call` raises."""',
             "from __future__ import annotations\n",
-            f"from typing import TYPE_CHECKING\n{operations}{for_running}",
-            f"if TYPE_CHECKING:\n{_indented(for_types)}",
-            f"__all__ = [{exported},]\n",
+            imports,
+            *([f"from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n{_indented(guarded)}"] if lazy else []),
+            exporting(re.findall(r"^class (\w+)", body, re.MULTILINE)),
             body,
         ]
     )
@@ -82,10 +87,9 @@ def _indented(lines: str) -> str:
 
 
 def _face(overrides: Overrides, home: dict[str, str]) -> str:
-    names = sorted(one.name for path, one in overrides.resources.items() if "." not in path)
-    imports = "".join(f"from {PACKAGE}.{home[name]} import {name}\n" for name in names)
-    listing = ", ".join(f'"{name}"' for name in names)
-    return f"{HEADER}{_ABOUT}\n{imports}\n__all__ = [{listing},]\n"
+    roots = sorted(one.name for path, one in overrides.resources.items() if "." not in path)
+    imports = "".join(f"from {PACKAGE}.{home[name]} import {name}\n" for name in roots)
+    return f"{HEADER}{_ABOUT}\n{imports}\n{exporting(roots)}"
 
 
 def _class(path: str, overrides: Overrides, operations: list[Operation], home: dict[str, str], shapes: Shapes) -> str:
@@ -98,20 +102,43 @@ def _class(path: str, overrides: Overrides, operations: list[Operation], home: d
     }
     held = [_held_lazily(name, one, ids, home) for name, one in children.items()] if lazy else []
     methods = [_method(one, ids, shapes, lazy=lazy) for one in operations if one.holder == path]
-    initializer = _initializer(ids, {} if lazy else children)
-    return "\n".join([f"class {resource.name}:", f'    """{resource.summary}"""', "", initializer, *held, *methods])
+    initializer = _children(ids, {} if lazy else children)
+    head = [f"class {resource.name}({_base(ids)}):", f'    """{resource.summary}"""', ""]
+    return "\n".join([*head, *initializer, *held, *methods])
 
 
-def _initializer(ids: tuple[str, ...], children: dict[str, Resource]) -> str:
-    parameters = "".join(f", {name}: str" for name in ids)
+def _base(ids: tuple[str, ...]) -> str:
+    """The name of the class that holds the session and the ids: ``ad_account_id`` → ``AdAccountCalls``."""
+    return "".join(names.pascal(name.removesuffix("_id")) for name in ids) + "Calls"
+
+
+def _bases(found: Iterable[tuple[str, ...]]) -> str:
+    """The file of the classes that hold the session and the ids."""
+    classes: list[str] = []
+    for ids in sorted(found):
+        common = " and ".join(f"the {thing(name)}'s ID" for name in ids)
+        lines = [
+            f"class {_base(ids)}:",
+            f'    """Calls {f"whose paths have {common} in common" if ids else "of a session"}."""',
+            "",
+            f"    def __init__(self, session: Session{''.join(f', {name}: str' for name in ids)}) -> None:",
+            "        self._session = session",
+            *(f"        self._{name} = {name}" for name in ids),
+            *([f"        self._path = {_mapping(ids)}"] if ids else []),
+        ]
+        classes.append("\n".join(lines))
+    return "\n\n\n".join([f'{HEADER}"""What calls have in common."""\n\n{imports_for("Session")}', *classes, ""])
+
+
+def _children(ids: tuple[str, ...], children: dict[str, Resource]) -> list[str]:
+    """The initializer of a class that holds others."""
     arguments = ", ".join(["session", *ids])
     lines = [
-        f"    def __init__(self, session: Session{parameters}) -> None:",
-        "        self._session = session",
-        *(f"        self._{name} = {name}" for name in ids),
+        f"    def __init__(self, session: Session{''.join(f', {name}: str' for name in ids)}) -> None:",
+        f"        super().__init__({arguments})",
         *(f"        self.{attribute} = {one.name}({arguments})" for attribute, one in children.items()),
     ]
-    return "\n".join(lines) + "\n"
+    return ["\n".join(lines) + "\n"] if children else []
 
 
 def _held_lazily(attribute: str, resource: Resource, ids: tuple[str, ...], home: dict[str, str]) -> str:
@@ -129,23 +156,26 @@ def _held_lazily(attribute: str, resource: Resource, ids: tuple[str, ...], home:
 
 def _method(one: Operation, held: tuple[str, ...], shapes: Shapes, *, lazy: bool) -> str:
     ids = [parameter.name for parameter in one.path_parameters if parameter.name not in held]
-    positional = [f"{name}: str" for name in ids] + ([f"body: {one.body}"] if one.body else [])
-    keywords = [_keyword(parameter) for parameter in sorted(one.query, key=lambda parameter: not parameter.required)]
+    positional = [f"{name}: str" for name in ids] + ([f"body: {qualified(one.body, shapes.found)}"] if one.body else [])
+    keywords = [
+        _keyword(parameter, shapes) for parameter in sorted(one.query, key=lambda parameter: not parameter.required)
+    ]
     arguments = _arguments(one, held)
+    answer = qualified(one.answer or "None", shapes.found)
     if one.repeat == "keyed":
         keywords.append("idempotency_key: str | None = None")
         arguments.append("idempotency_key=idempotency_key")
     elif one.repeat == "never" and one.answer:
-        keywords.append(f"verify: Verify[{one.answer}] | None = None")
+        keywords.append(f"verify: Verify[{answer}] | None = None")
         arguments.append("verify=verify")
     head = ", ".join(["self", *positional, *(["*", *keywords] if keywords else [])])
     about = _about(one, ids, shapes)
     about += f"{_LOAD}spotify_ads_async import operations\n\n" if lazy else ""
     if one.walk:
-        signature = f"    def {one.python_method}({head}) -> ListCall[{one.item}]:"
+        signature = f"    def {one.python_method}({head}) -> ListCall[{qualified(one.item or '', shapes.found)}]:"
         return f"{signature}\n{about}        return ListCall(self._session, {', '.join(arguments)})\n"
     call = f"await self._session.call({', '.join(arguments)})"
-    signature = f"    async def {one.python_method}({head}) -> {one.answer or 'None'}:"
+    signature = f"    async def {one.python_method}({head}) -> {answer}:"
     return f"{signature}\n{about}        {'return ' if one.answer else ''}{call}\n"
 
 
@@ -155,7 +185,7 @@ _SAID = {
     "sort_field": "what to sort by",
     "sort_direction": "in which direction to sort",
     "idempotency_key": "kept over the repeats of one create; with the same key nothing is made twice",
-    "verify": "reads back whether a write whose answer was lost took effect: the result, or None where it did not",
+    "verify": "reads back whether a write whose answer was lost took effect: its result, or None",
 }
 """Parameters that mean the same everywhere."""
 
@@ -174,22 +204,19 @@ def _about(one: Operation, ids: list[str], shapes: Shapes) -> str:
     call = f"{one.call}({', '.join([*ids, *(['body'] if one.body else [])])})"
     if one.walk:
         answer = f"A list call: `async for` reads every {described(one.item or '', classes)}, and `await` one page."
-        example = f"async for one in {call}:\n                    ..."
-        errors = ["SpotifyAdsError: while it is read, as of :meth:`Session.call`."]
+        example = f"async for one in {call}: ..."
+        error = "while it is read, as of :meth:`Session.call`."
     else:
         answer = f"{described(one.answer, classes)}, as the API has it now." if one.answer else ""
         example = f"{'answer = ' if one.answer else ''}await {call}"
-        errors = ["InvalidRequest: an argument breaks a rule; nothing was sent."]
-        errors += (
-            [] if one.repeat == "safe" else ["OutcomeUnknown: it was sent, and no answer tells whether it took effect."]
-        )
-        errors += ["SpotifyAdsError: any other, as of :meth:`Session.call`."]
+        doubt = "" if one.repeat == "safe" else ", OutcomeUnknown after"
+        error = f"InvalidRequest before it is sent{doubt}, or another of :meth:`Session.call`."
     parts = [
         f"{one.summary.removesuffix('.')} ({one.id}).",
         *(["Args:\n" + "\n".join(arguments)] if arguments else []),
         *([f"Returns:\n            {answer}"] if answer else []),
-        "Raises:\n" + "\n".join(f"            {error}" for error in errors),
-        f"Example:\n            ::\n\n                {example}",
+        f"Raises:\n            SpotifyAdsError: {error}",
+        f"Example: ``{example}``",
     ]
     text = "\n\n        ".join(parts)
     return f'        """{text}\n        """\n'
@@ -198,19 +225,17 @@ def _about(one: Operation, ids: list[str], shapes: Shapes) -> str:
 def _arguments(one: Operation, held: tuple[str, ...]) -> list[str]:
     """What the session is called with, up to the body."""
     arguments = [f"operations.{one.constant}"]
+    own = [parameter.name for parameter in one.path_parameters if parameter.name not in held]
+    common = ["**self._path"] if len(own) < len(one.path_parameters) else []
     if one.path_parameters:
-        values = {
-            name: f"self._{name}" if name in held else name
-            for name in (parameter.name for parameter in one.path_parameters)
-        }
-        arguments.append(f"path={_mapping(values)}")
+        arguments.append(f"path={_mapping(own, *common)}" if own else "path=self._path")
     if one.query:
-        arguments.append(f"query={_mapping({parameter.name: parameter.name for parameter in one.query})}")
+        arguments.append(f"query={_mapping(parameter.name for parameter in one.query)}")
     return [*arguments, "body=body"] if one.body else arguments
 
 
-def _mapping(values: dict[str, str]) -> str:
-    return "{" + ", ".join(f'"{name}": {value}' for name, value in values.items()) + "}"
+def _mapping(given: Iterable[str], *others: str) -> str:
+    return "{" + ", ".join([*others, *(f'"{name}": {name}' for name in given)]) + "}"
 
 
 def _first_argument(kind: str) -> str:
@@ -224,10 +249,10 @@ def _first_argument(kind: str) -> str:
     return inside
 
 
-def _keyword(parameter: Parameter) -> str:
+def _keyword(parameter: Parameter, shapes: Shapes) -> str:
     """A filter as a keyword argument: its type without constraints, sequences for lists."""
     kind = parameter.type
     while kind.startswith("Annotated["):
         kind = _first_argument(kind)
-    kind = kind.replace("Uuid", "str").replace("list[", "Sequence[")
+    kind = qualified(kind, shapes.found).replace("Uuid", "str").replace("list[", "Sequence[")
     return f"{parameter.name}: {kind}" if parameter.required else f"{parameter.name}: {kind} | UnsetType = UNSET"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping
+from typing import Any
 
 from codegen import names
 from codegen.shapes import EnumShape, Shape
@@ -26,6 +28,7 @@ _PLAIN = {
 }
 _WIDTH = 118
 _FEW = 10
+_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 
 
 def described(kind: str, classes: Mapping[str, Shape]) -> str:
@@ -55,15 +58,8 @@ def described(kind: str, classes: Mapping[str, Shape]) -> str:
 
 def entry(name: str, said: str, *, indent: int) -> str:
     """An entry of a docstring's ``Attributes`` or ``Args``, wrapped, with its indentation."""
-    width, margin = _WIDTH, " " * indent
-    lines: list[str] = []
-    line = f"{margin}{name}:"
-    for word in said.split():
-        if len(line) + 1 + len(word) > width:
-            lines.append(line)
-            line = f"{margin}   "
-        line += f" {word}"
-    return "\n".join([*lines, line])
+    margin = " " * indent
+    return textwrap.fill(f"{name}: {said}", _WIDTH, initial_indent=margin, subsequent_indent=f"{margin}    ", **_WORDS)
 
 
 def _parted(kind: str) -> tuple[str, str, str]:

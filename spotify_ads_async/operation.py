@@ -43,17 +43,18 @@ class ListStyle(enum.Enum):
 class Operation(msgspec.Struct, Generic[AnswerT], frozen=True, kw_only=True):
     """One operation of the API, as a value.
 
-    ``body`` is the struct of the request or None; ``answer`` the type that the answer decodes into, None for 204;
-    ``query`` maps names to types; ``limits`` names the limits that a call spends.
+    ``body`` is the struct of the request or None, and may be left out where not ``body_required``; ``answer`` the type
+    that the answer decodes into, None for 204; ``query`` maps names to types; ``limits`` names the limits that a call
+    spends.
     """
 
     id: str
     method: str
     path: str
     summary: str
-    answer: type[AnswerT] | Any
+    answer: type[AnswerT] | Any = None
     body: Any = None
-    body_required: bool = False
+    body_required: bool = True
     multipart: bool = False
     query: Mapping[str, Any] = {}
     query_required: frozenset[str] = frozenset()

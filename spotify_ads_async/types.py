@@ -8,19 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-    Any,
-    ClassVar,
-    NoReturn,
-    Protocol,
-    Self,
-    TypeAlias,
-    TypeVar,
-    cast,
-    runtime_checkable,
-)
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, NoReturn, Self, TypeAlias, TypeVar, cast, get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -38,6 +26,7 @@ __all__ = [
     "OpenUnion",
     "Request",
     "Secret",
+    "Stored",
     "UnsetType",
     "UtcTime",
     "Uuid",
@@ -241,15 +230,19 @@ def as_request(answer: Answer, request: type[RequestT]) -> RequestT:
     return request(**{name: value for name, value in given.items() if value is not None})
 
 
+class Stored(Answer, Generic[RequestT], frozen=True):
+    """What is answered in one shape and sent in another: ``Stored[Budget]`` is sent as a ``Budget``."""
+
+    def as_request(self) -> RequestT:
+        """The same for a request, without what is absent, null or only answered."""
+        [stored] = vars(type(self))["__orig_bases__"]
+        return as_request(self, get_args(stored)[0])
+
+
 def _sendable(value: object) -> object:
     if isinstance(value, list):
         return [_sendable(one) for one in cast("list[object]", value)]
-    return value.as_request() if isinstance(value, _Sendable) else value
-
-
-@runtime_checkable
-class _Sendable(Protocol):
-    def as_request(self) -> Request: ...
+    return cast("Stored[Any]", value).as_request() if isinstance(value, Stored) else value
 
 
 class OpenUnion:

@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 
 from spotify_ads_cli import bash
 from spotify_ads_cli.consoles import take_everything
 
 __all__ = ["main"]
+
+_GOODBYE_SECONDS = 0.5
 
 
 def main() -> None:
@@ -36,7 +39,17 @@ def main() -> None:
         # Or else the interpreter tries once more at its end, and complains.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = code or _lost(problem)
+    if _somebody_is_still_asked():
+        os._exit(code if isinstance(code, int) else 1)
     raise SystemExit(code)
+
+
+def _somebody_is_still_asked() -> bool:
+    """Whether a thread waits for a person, or a keyring, who was given up: Python would wait for it at its end."""
+    others = [one for one in threading.enumerate() if one is not threading.current_thread() and not one.daemon]
+    for one in others:
+        one.join(_GOODBYE_SECONDS)
+    return any(one.is_alive() for one in others)
 
 
 def _run() -> None:

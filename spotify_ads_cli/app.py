@@ -98,12 +98,21 @@ class _Root(TyperGroup):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # noqa: ANN401 - typer's own
-        """Run a command; what is wrong with an option's value is said in words of our own."""
+        """Run a command; what is wrong with its words is said in words of our own."""
         try:
             return super().invoke(ctx)
-        except typer.BadParameter as problem:
-            problem.message = _in_words(problem)
+        except typer.TyperException as problem:
+            cast("Any", problem).message = _in_words(problem)
             raise
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # type: ignore[override]  # noqa: ANN401 - typer's own
+        """The command; a word that is one of a group's commands is answered with where it is."""
+        if args[0] not in COMMANDS and not ctx.resilient_parsing:
+            from spotify_ads_cli.examples import places_of  # noqa: PLC0415 - only errors need it
+
+            if places := places_of(args[0]):
+                ctx.fail(f"{args[0]!r} is said of something: {', '.join(places)}")
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         del ctx
@@ -134,11 +143,14 @@ class _Root(TyperGroup):
         _write_examples("spotify-ads", formatter)
 
 
-def _in_words(problem: typer.BadParameter) -> str:
-    """What is wrong with a value, without words of the library that typer checks it with."""
+def _in_words(problem: Any) -> str:  # noqa: ANN401 - typer keeps its errors' types to itself
+    """What is wrong with an option or its value, without words of the library that typer checks it with."""
     if not hasattr(problem.__cause__, "errors"):
+        option, takes = getattr(problem, "option_name", ""), getattr(problem.ctx, "command", None)
+        if option.startswith("--") and takes and any(one.name == "where" for one in takes.params):
+            return f"{problem.message}; a field's value is chosen as in --where {option[2:]}=VALUE"
         return problem.message
-    fault: Mapping[str, Any] = cast("Any", problem.__cause__).errors()[0]
+    fault: Mapping[str, Any] = problem.__cause__.errors()[0]
     value, facts = fault["input"], fault.get("ctx", {})
     match fault["type"]:
         case "int_parsing" | "int_from_float":

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["FILE", "examples", "lines_of", "wrapped"]
+__all__ = ["FILE", "examples", "lines_of", "places_of", "wrapped"]
 
 FILE = Path(__file__).with_name("examples.md")
 _MOST_SHOWN = 4
@@ -27,6 +27,14 @@ def lines_of(words: str) -> Sequence[str]:
     text = examples().get(name, "")
     found = re.findall(rf"^\$ ({re.escape(words)}(?: .*)?)$", text, flags=re.MULTILINE)
     return list(dict.fromkeys(_VARIABLE.sub("ID", line) for line in found))[:_MOST_SHOWN]
+
+
+def places_of(word: str) -> Sequence[str]:
+    """The groups' commands of that name: for ``undo``, ``spotify-ads bulk undo``."""
+    found = re.findall(
+        rf"^\$ (spotify-ads \S+ {re.escape(word)})\b", FILE.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    return list(dict.fromkeys(found))
 
 
 def wrapped(words: str, width: int) -> Sequence[str]:

@@ -193,7 +193,7 @@ def test_reports_spend_a_limit_of_their_own() -> None:
 def test_bodies_are_requests_and_answers_are_answers(operation: Operation[Any]) -> None:
     kinds = getattr(operation.body, "__args__", (operation.body,))
     assert all(kind is None or issubclass(kind, Request) for kind in kinds)
-    assert operation.body_required == (operation.body is not None)
+    assert operation.body_required
     assert operation.answer is None or issubclass(operation.answer, (Answer, OpenUnion))
 
 

@@ -125,9 +125,9 @@ def test_a_body_is_not_left_out_where_one_is_needed(kind: object) -> None:
 
 
 def test_a_body_may_be_left_out_where_the_document_lets_it() -> None:
-    assert check_body(operation(Optional), None, now=NOW) is None
+    assert check_body(operation(Optional, body_required=False), None, now=NOW) is None
     with pytest.raises(InvalidRequest, match="is required: Optional"):
-        check_body(operation(Optional, body_required=True), None, now=NOW)
+        check_body(operation(Optional), None, now=NOW)
 
 
 def test_another_struct_is_refused() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
+import anyio.to_thread
 import msgspec
 
 from spotify_ads_async.bulk.entities import ENTITIES, Entity
@@ -18,7 +19,6 @@ from spotify_ads_async.bulk.plan.effects import Conflict
 from spotify_ads_async.bulk.plan.expressions import BadExpression, parse_condition, parse_setting
 from spotify_ads_async.bulk.plan.problems import BadChanges, HiddenRowsFound, LeftOut, Problem
 from spotify_ads_async.bulk.plan.tables import HiddenRows, Reading
-from spotify_ads_async.bulk.present import PAGE_SIZE
 from spotify_ads_async.bulk.records import (
     Decision,
     Header,
@@ -38,9 +38,9 @@ from spotify_ads_async.bulk.results import (
     plan_totals,
     preview,
     result,
-    resumed_campaigns,
     write_results,
 )
+from spotify_ads_async.bulk.resumed import budgets_resumed
 from spotify_ads_async.bulk.run.options import Options, Progress
 from spotify_ads_async.bulk.run.runner import Run
 from spotify_ads_async.bulk.store.plan_file import PlanFile, is_plan, now_text
@@ -52,8 +52,6 @@ from spotify_ads_async.bulk.workbook.template import write_template
 from spotify_ads_async.bulk.workbook.undoing import plan_workbook_undo, remove
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.governor import Priority
-from spotify_ads_async.reports.planning import batched
-from spotify_ads_async.types import MicroAmount
 
 __all__ = [
     "CLEAR",
@@ -158,7 +156,7 @@ async def plan_changes(
     reading = Reading(
         clear=clear, encoding=encoding, sheets=tuple(sheets), ignore=tuple(ignore), hidden=hidden, zone=zone
     )
-    with _as_file(changes) as file:
+    async with _as_file(changes) as file:
         source = planner.Source(
             path=file,
             name=name or ("" if file == changes else "rows"),
@@ -172,30 +170,21 @@ async def plan_changes(
         await plan_file(_bulk(ads), source, _header(ads, ad_account_id, source.shown), plan)
 
 
-async def budgets_resumed(ads: AdsClient, plan: Path) -> MicroAmount:
-    """The budgets, added up, of ad sets that deliver again because a plan resumes their campaigns.
-
-    Raises:
-        NotAPlan: it is no plan.
-        SpotifyAdsError: the ad sets cannot be read.
-    """
-    with PlanFile.open(plan) as file:
-        account, campaigns = _bulk(ads).ad_account(file.header.ad_account_id), resumed_campaigns(file)
-    parts = (list(ids) for ids in batched(campaigns, PAGE_SIZE))
-    sets = [one for ids in parts async for one in account.ad_sets.list(campaign_ids=ids)]
-    return sum(one.budget.micro_amount or 0 for one in sets if one.delivery == "ON" and one.budget)
-
-
-@contextlib.contextmanager
-def _as_file(changes: Path | Sequence[Mapping[str, object]]) -> Generator[Path]:
+@contextlib.asynccontextmanager
+async def _as_file(changes: Path | Sequence[Mapping[str, object]]) -> AsyncGenerator[Path]:
     """Rows as the file that they could have been read from, for as long as planning takes."""
     if isinstance(changes, Path):
         yield changes
         return
+
+    def write(file: Path) -> None:
+        with file.open("w", encoding="utf-8") as lines:
+            # What is no number stays so, and is refused; as null it would empty the field.
+            lines.writelines(f"{json.dumps(msgspec.to_builtins(row))}\n" for row in changes)
+
     with TemporaryDirectory() as folder:
         file = Path(folder) / "rows.jsonl"
-        # What is no number stays so, and is refused; as null it would empty the field.
-        file.write_text("".join(f"{json.dumps(msgspec.to_builtins(row))}\n" for row in changes), "utf-8")
+        await anyio.to_thread.run_sync(write, file)
         yield file
 
 
@@ -287,7 +276,12 @@ def apply_workbook(ads: AdsClient, plan: Path, options: Options | None = None, *
 
 
 async def remove_new(
-    ads: AdsClient, plan: Path, *, archive: bool = False, tell: Callable[[NewItem, str], Awaitable[None]] | None = None
+    ads: AdsClient,
+    plan: Path,
+    *,
+    archive: bool = False,
+    force: bool = False,
+    tell: Callable[[NewItem, str], Awaitable[None]] | None = None,
 ) -> int:
     """Take back what is new in the plan of a workbook at once.
 
@@ -297,6 +291,7 @@ async def remove_new(
         ads: the client.
         plan: the plan.
         archive: also archive what was published.
+        force: also delete drafts into which somebody put something.
         tell: told of each new thing, and of what became of it.
 
     Returns:
@@ -306,7 +301,7 @@ async def remove_new(
         NotAPlan: it is no plan of a workbook.
         SpotifyAdsError: a request failed.
     """
-    return await remove(_bulk(ads), plan, archive=archive, tell=tell or _ignore)
+    return await remove(_bulk(ads), plan, archive=archive, force=force, tell=tell or _ignore)
 
 
 async def _ignore(item: NewItem, became: str) -> None:

@@ -179,7 +179,7 @@ class StoredRow(NamedTuple):
     base: str | None
     bodies: tuple[str, ...]
     answered: tuple[tuple[str, str | None], ...]
-    """The requests that are done, each with what the server answered."""
+    """The requests that are done, or half done, each with what the server answered."""
 
 
 def _object(text: str | None) -> dict[str, Any]:
@@ -286,7 +286,7 @@ class StepOutcome(msgspec.Struct, frozen=True, kw_only=True):
         reason: why, where that needs saying.
         status: the HTTP status of the answer, if there was one.
         trace_id: ``sp_trace_id``, which Spotify's support asks for.
-        found: the fields that the request touched, as the server has them now.
+        found: the fields that the request touched, as the server has them now; left out where nothing changed.
         transient: whether a failure is about the moment and not about the request.
         text: the whole entity's JSON after the request, where it is known.
         damage: the fields that changed besides, as they were.

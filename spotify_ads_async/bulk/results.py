@@ -27,11 +27,12 @@ __all__ = [
     "RESULT_COLUMNS",
     "Difference",
     "PlanTotals",
+    "budget_of",
     "differences",
+    "is_off",
     "plan_totals",
     "preview",
     "result",
-    "resumed_campaigns",
     "write_results",
 ]
 
@@ -294,7 +295,7 @@ class PlanTotals(msgspec.Struct, kw_only=True):
         for field in row.after:
             self.fields[field] += 1
         if not _SWITCHES.isdisjoint(row.after):
-            off_before, off_after = (_is_off(values) for values in (row.before, row.after))
+            off_before, off_after = (is_off(values) for values in (row.before, row.after))
             archived = _ARCHIVED in {row.after.get("status"), row.after.get("delivery")}
             self.archived += archived
             self.paused += off_after and not off_before and not archived
@@ -313,12 +314,12 @@ class PlanTotals(msgspec.Struct, kw_only=True):
         """Count the budget of an ad set, and what it may spend until its flight ends."""
         state: dict[str, Any] = {**(_budgeted.decode(row.text) if row.text else {}), **row.before}
         changed = {**state, **row.after}
-        (old_type, old), (new_type, new) = _budget(state), _budget(changed)
+        (old_type, old), (new_type, new) = budget_of(state), budget_of(changed)
         if "budget" in row.after:
             for budgets, kind, amount in ((self.budget_before, old_type, old), (self.budget_after, new_type, new)):
                 if amount is not None:
                     budgets[str(kind)] += amount
-        anew = _is_off(state) and not _is_off(changed)
+        anew = is_off(state) and not is_off(changed)
         anew = anew or (not _TIMES.isdisjoint(row.after) and _is_prolonged(state, changed, self.now))
         self.budget_growth += max(0, (new or 0) - (old or 0 if old_type == new_type and not anew else 0))
         if _FLIGHT.isdisjoint(row.after):
@@ -338,7 +339,7 @@ def _is_prolonged(before: Mapping[str, Any], after: Mapping[str, Any], now: date
     return new > old
 
 
-def _budget(values: Mapping[str, Any]) -> tuple[object, int | None]:
+def budget_of(values: Mapping[str, Any]) -> tuple[object, int | None]:
     """The type of a budget and its amount in micros, None where there is none."""
     budget: Any = values.get("budget")
     if not isinstance(budget, dict):
@@ -347,16 +348,9 @@ def _budget(values: Mapping[str, Any]) -> tuple[object, int | None]:
     return held.get("type"), amount if isinstance(amount := held.get(_MONEY), int) else None
 
 
-def _is_off(values: Mapping[str, object]) -> bool:
+def is_off(values: Mapping[str, object]) -> bool:
+    """Whether what has these values delivers nothing."""
     return values.get("delivery") in {"OFF", _ARCHIVED} or values.get("status") in {"PAUSED", _ARCHIVED}
-
-
-def resumed_campaigns(plan: PlanFile) -> list[str]:
-    """The IDs of the campaigns that a plan lets deliver again, with the ad sets in them."""
-    if plan.header.kind.plural != "campaigns":
-        return []
-    planned = (row for row in plan.changes() if row.decision is Decision.PLANNED and "status" in row.after)
-    return [row.entity_id for row in planned if _is_off(row.before) and not _is_off(row.after)]
 
 
 def plan_totals(plan: PlanFile) -> PlanTotals:

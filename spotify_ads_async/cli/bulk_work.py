@@ -270,8 +270,9 @@ async def _carry_out_when_wanted(client: AdsClient, path: Path, working: Working
     if bulk.is_workbook_plan(path):
         return await workbooks.carry_out_when_wanted(client, path, working, _show_plan)
     totals = await anyio.to_thread.run_sync(_show_plan, path, Output.TABLE, _SHOWN)
-    if resumed := await bulk.budgets_resumed(client, path):
-        say(f"the ad sets that deliver again with their campaigns have budgets of {format_micros(resumed)}")
+    if totals.resumed and (budgets := await bulk.budgets_resumed(client, path)):
+        shown = " and ".join(format_micros(amount, currency or None) for currency, amount in budgets.items())
+        say(f"the ad sets that deliver again have budgets of {shown}")
     if working.dry_run:
         say(f"a dry run: nothing was changed; the plan is {path}")
         return REFUSED if totals.refused or totals.conflicts else DONE
@@ -279,17 +280,14 @@ async def _carry_out_when_wanted(client: AdsClient, path: Path, working: Working
     if not requests:
         return await _carry_out(client, bulk.apply(client, path, working.options), path, working)
     with bulk.PlanFile.open(path) as plan:
-        header = plan.header
+        entity = plan.header.kind.name
     changing = totals.planned + (totals.conflicts if working.options.takes_up_conflicts else 0)
-    agrees = await agreed(f"change {counted(changing, header.kind.name)}?", yes=working.yes)
+    agrees = await agreed(f"change {counted(changing, entity)}?", yes=working.yes)
     options = await _with_unusual(path, working.options) if agrees else None
     if options is None:
         say(f"nothing was changed; the plan is {path}")
         return DONE
-    code = await _carry_out(client, bulk.apply(client, path, options), path, working)
-    if not header.undo_of and code == DONE and totals.archived < changing:
-        say(f"spotify-ads bulk undo {path} takes it back")
-    return code
+    return await _carry_out(client, bulk.apply(client, path, options), path, working)
 
 
 async def _with_unusual(path: Path, options: bulk.Options) -> bulk.Options | None:
@@ -342,6 +340,11 @@ async def resume(path: Path, working: Working) -> int:
 async def undo(done: Path, to: Path | None, working: Working, *, force: bool, archive: bool = False) -> int:
     """Plan the inverse of a plan and carry that out."""
     path = to or unused(done.with_name(f"{done.name}.undo"))
+    if not bulk.is_workbook_plan(done):
+        with bulk.PlanFile.open(done) as plan:
+            if not plan.begun():
+                say(f"nothing of {done} has been carried out, so there is nothing to take back")
+                return DONE
     await anyio.to_thread.run_sync(require_free, path, False)  # noqa: FBT003 - run_sync passes no names
     async with connected() as client:
         options = msgspec.structs.replace(working.options, looked_at=time.monotonic())
@@ -362,6 +365,12 @@ async def _carry_out(client: AdsClient, run: bulk.Run, path: Path, working: Work
     return await anyio.to_thread.run_sync(_conclude, run.progress.stopped, path, working)
 
 
+def _only_archives(plan: bulk.PlanFile) -> bool:
+    """Whether nothing of a plan can be taken back."""
+    states = ({one.after.get("status"), one.after.get("delivery")} for one in plan.changes() if one.after)
+    return all("ARCHIVED" in some for some in states)
+
+
 def _conclude(stopped: str, path: Path, working: Working) -> int:
     written = True
     with bulk.PlanFile.open(path) as plan:
@@ -374,6 +383,8 @@ def _conclude(stopped: str, path: Path, working: Working) -> int:
                 "every row's outcome", results, path, lambda: bulk.write_results(plan.rows(), results, plan.header)
             )
         say_outcomes(plan, path)
+        if outcomes[bulk.RowOutcome.DONE] and not plan.header.undo_of and not _only_archives(plan):
+            say(f"spotify-ads bulk undo {path} takes it back")
     if stopped == "interrupted":
         return INTERRUPTED
     if outcomes[bulk.RowOutcome.UNKNOWN] or outcomes[bulk.RowOutcome.REFUSED] or outcomes[bulk.RowOutcome.CONFLICT]:

@@ -124,7 +124,7 @@ def _require_whole(
     wanted = [name for name in _PATH_PART.findall(operation.path) if not path.get(name)]
     missing = ["--ad-account ID" if name == "ad_account_id" else f"--path {name}=…" for name in wanted]
     missing += [f"--query {name}=…" for name in sorted(operation.query_required) if name not in query]
-    if operation.body_required and body is None:
+    if operation.body is not None and operation.body_required and body is None:
         missing.append("--body JSON|@FILE")
     if missing:
         usage_error(f"{operation.id} needs more: add {' '.join(missing)}")

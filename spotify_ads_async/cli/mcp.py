@@ -47,7 +47,6 @@ def mcp(
             writer: Writer | None = None
             if allow_writes:
                 folder = platformdirs.user_state_path("spotify-ads") / "mcp"
-
                 writer = await stack.enter_async_context(Writer(ads, folder, most_rows=most_rows, most_money=money))
             server = ads_server(ads, writer)
             if http:

@@ -292,8 +292,8 @@ class _Table:
             put(self._stream, "".join(lines))
 
     def end(self, *, failed: bool) -> None:
-        # As with CSV: after a failure, no head without rows.
-        if not self._widths and (self._sample or not failed):
+        del failed
+        if self._sample:  # commands say in words that there is nothing
             self._begin()
 
     def _begin(self) -> None:

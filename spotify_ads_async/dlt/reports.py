@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from itertools import chain, groupby
 from typing import Any, TypeAlias, cast
 
 import dlt
 import msgspec
+from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from spotify_ads_async import AdAccount, NotEnoughData, SpotifyAdsError
 from spotify_ads_async.models import InsightDimension, ReportEntityType, ReportFieldType, ReportGranularity
@@ -30,13 +32,11 @@ _MOST_DAYS = 30
 """Days asked for at once: rows in memory stay few."""
 _DECIMAL: Row = {"data_type": "decimal", "precision": 38, "scale": MONEY_DECIMALS}
 _TYPES: Mapping[Kind, Row] = {Kind.COUNT: {"data_type": "bigint"}, Kind.MONEY: _DECIMAL, Kind.SHARE: _DECIMAL}
+_normalized = NamingConvention().normalize_identifier
+"""The column that dlt makes of a name, unless a pipeline is told otherwise."""
 _SLICE_COLUMNS: Mapping[str, Row] = {
     "slice": {"data_type": "text", "nullable": False, "description": "What is replaced whole when it is read again."},
-    "removed": {
-        "data_type": "bool",
-        "hard_delete": True,
-        "description": "Always null: by it dlt deletes what is gone.",
-    },
+    "removed": {"data_type": "bool", "hard_delete": True, "description": "Always null: dlt deletes by it."},
     "ad_account_id": {"data_type": "text"},
     "currency": {"data_type": "text", "description": "ISO 4217, of every amount in the row."},
     **{f"entity_{what}": {"data_type": "text"} for what in ("id", "name", "status")},
@@ -46,14 +46,21 @@ _SLICE_COLUMNS: Mapping[str, Row] = {
 def row_of(item: Answer) -> Row:
     """An answer as a row: all that the API said, also what is newer than this package, with times as such.
 
-    An integer that no column holds is text in a column of its own, ``<name>_beyond_64_bits``, and inside of JSON.
+    An integer that no column holds is text in a column of its own, ``<name>_beyond_64_bits``, and inside of JSON. A
+    field newer than this package whose column would be that of another is ``<name>_2``: dlt lets the later one win.
     """
-    told = item.json
-    row = {name: _within_64_bits(value) for name, value in told.items()}
-    for name in [name for name in row if isinstance(told[name], int) and isinstance(row[name], str)]:
-        row |= {name: None, f"{name}_beyond_64_bits": row[name]}
-    values = ((name, getattr(item, name)) for name in item.__struct_fields__)
-    return {**row, **{name: value for name, value in values if isinstance(value, datetime)}}
+    known = {*item.__struct_fields__, "ad_account_id"}
+    taken = known | {"_dlt_id", "_dlt_load_id"}
+    row: Row = {}
+    for name, value in item.json.items():
+        read = getattr(item, name) if name in item.__struct_fields__ else None
+        fitting = read if isinstance(read, datetime) else _within_64_bits(value)
+        column = f"{name}_beyond_64_bits" if isinstance(value, int) and isinstance(fitting, str) else name or "_"
+        while column not in known and _normalized(column) in taken:
+            column += "_2"
+        taken.add(_normalized(column))
+        row[column] = fitting
+    return row
 
 
 def _within_64_bits(value: Any) -> Any:  # noqa: ANN401 - any JSON
@@ -81,8 +88,7 @@ def _metric_columns(metrics: Iterable[ReportFieldType]) -> dict[str, Row]:
     for metric in metrics:
         text = "Adds up over rows." if adds_up(metric) else "Does not add up over rows."
         columns[metric.lower()] = {**_TYPES[kind_of(metric)], "description": text}
-        hidden = "Whether the API hides the figure for privacy."
-        columns[f"{metric.lower()}_hidden"] = {"data_type": "bool", "description": hidden}
+        columns[f"{metric.lower()}_hidden"] = {"data_type": "bool", "description": "Hidden by the API for privacy."}
     return columns
 
 
@@ -114,7 +120,7 @@ class ReportStream(msgspec.Struct, frozen=True):
 
     def columns(self) -> Any:  # noqa: ANN401 - dlt's own
         """The columns' hints."""
-        times: dict[str, Row] = {"start_time": {"data_type": "timestamp"}, "end_time": {"data_type": "timestamp"}}
+        times: dict[str, Row] = {name: {"data_type": "timestamp"} for name in ("start_time", "end_time")}
         return {**_SLICE_COLUMNS, **times, **_metric_columns(self.metrics)}
 
     def days(self, settled: Iterable[Sequence[str]], now: datetime) -> list[date]:
@@ -148,21 +154,19 @@ class ReportStream(msgspec.Struct, frozen=True):
                 settled[account.id] = [(str(one), str(other)) for one, other in spans(chain(done, *before))]
 
     def _asked(self, account: AdAccount, first: date, last: date, now: datetime) -> AggregateReportCall:
-        this_hour = now.replace(minute=0, second=0, microsecond=0)
-        by_day = self.granularity == ReportGranularity.DAY
+        last_hour = min(datetime.combine(last, time(23), UTC), now.replace(minute=0, second=0, microsecond=0))
         return account.reports.aggregate(
             entity_type=self.entity_type,
             fields=self.metrics,
             report_start=first,
-            report_end=last if by_day else min(datetime.combine(last, time(23), UTC), this_hour),
+            report_end=last if self.granularity == ReportGranularity.DAY else last_hour,
             granularity=self.granularity,
             on_failed_metric="drop",
         )
 
     def _row(self, row: ReportRow, account_id: str, currency: str | None) -> Row:
         day = "" if row.start_time is None else row.start_time.date()
-        status = row.entity_status and row.entity_status.value
-        about = _about(f"{account_id}/{day}", account_id, currency, row.entity_id, row.entity_name, status)
+        about = _about(f"{account_id}/{day}", account_id, currency, row.entity_id, row.entity_name, row.entity_status)
         return {**about, "start_time": row.start_time, "end_time": row.end_time, **_metric_values(row, self.metrics)}
 
 
@@ -195,8 +199,7 @@ class InsightStream(msgspec.Struct, frozen=True):
             yield [*marks, *(self._row(row, account.id, currency, dimension) for row in found)]
 
     def _row(self, row: InsightRow, account_id: str, currency: str | None, dimension: InsightDimension) -> Row:
-        status = row.status and row.status.value
-        about = _about(f"{row.id}/{dimension}", account_id, currency, row.id, row.name, status)
+        about = _about(f"{row.id}/{dimension}", account_id, currency, row.id, row.name, row.status)
         told = {"dimension": dimension.value, "insight_value": row.insight_value}
         return {**about, **told, **_metric_values(row, self.metrics)}
 
@@ -206,7 +209,9 @@ def _mark(slice_: str, account_id: str) -> Row:
     return {"slice": slice_, "ad_account_id": account_id, "removed": True}
 
 
-def _about(slice_: str, account_id: str, currency: str | None, *entity: str | None) -> Row:
-    """What both kinds of rows begin with; of the entity its id, name and status."""
+def _about(  # noqa: PLR0917 - in the order of the columns
+    slice_: str, account_id: str, currency: str | None, id_: str | None, name: str | None, status: StrEnum | None
+) -> Row:
+    """What both kinds of rows begin with."""
     about = {"slice": slice_, "ad_account_id": account_id, "currency": currency}
-    return {**about, **dict(zip(("entity_id", "entity_name", "entity_status"), entity, strict=True))}
+    return {**about, "entity_id": id_, "entity_name": name, "entity_status": status and status.value}

@@ -12,26 +12,18 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, TypeAlias
+from itertools import product
+from typing import Annotated, Any, TypeAlias
 
 import anyio
 import dlt
+import msgspec
 from anyio.streams.memory import MemoryObjectSendStream
 from dlt.extract import DltResource, DltSource
 
-from spotify_ads_async import (
-    UNSET,
-    AdAccount,
-    AdsClient,
-    ConfigurationError,
-    Governor,
-    InvalidAnswer,
-    Limit,
-    RateLimited,
-    RequestRejected,
-    SpotifyAdsError,
-)
+from spotify_ads_async import UNSET, AdAccount, AdsClient, Governor, Limit
 from spotify_ads_async.dlt.reports import Batch, InsightStream, ReportStream, Row, row_of
+from spotify_ads_async.errors import ConfigurationError, InvalidAnswer, RateLimited, RequestRejected, SpotifyAdsError
 from spotify_ads_async.models import InsightDimension, ReportEntityType, ReportFieldType, ReportGranularity
 from spotify_ads_async.pagination import ListCall
 from spotify_ads_async.settings import Settings, settings_from
@@ -54,6 +46,13 @@ _CURSOR_OVERLAP = timedelta(minutes=10)
 _BATCHES_AHEAD = 4
 _ENTITIES = (ReportEntityType.CAMPAIGN, ReportEntityType.AD_SET, ReportEntityType.AD)
 _PROBLEMS = dlt.mark.make_hints(table_name="load_problems", write_disposition="append")
+
+
+class _Options(msgspec.Struct):
+    accounts: Annotated[list[str], msgspec.Meta(min_length=1)] | None
+    lookback_days: Annotated[int, msgspec.Meta(ge=0, le=10_000)]
+    metrics: Annotated[list[str], msgspec.Meta(min_length=1)]
+    insights: list[str]
 
 
 def spotify_ads(
@@ -88,18 +87,18 @@ def spotify_ads(
             share one governor and one sign-in, as those from the environment do.
 
     Raises:
-        ConfigurationError: the dates or the lookback make no sense, or the environment lacks credentials.
+        ConfigurationError: an option makes no sense, or the environment lacks credentials.
     """
     first, last = _day(start, "start"), None if end is None else _day(end, "end")
-    if last is not None and last < first:
+    if last and last < first:
         raise ConfigurationError(f"end {last} is before start {first}")
-    if lookback_days < 0:
-        raise ConfigurationError(f"lookback_days is 0 or more, not {lookback_days}")
-    if isinstance(accounts, str) or accounts == [] or isinstance(metrics, str) or not metrics:
-        raise ConfigurationError("accounts and metrics are lists of one at least; leave accounts out for every account")
+    told = {"accounts": accounts, "lookback_days": lookback_days, "metrics": metrics, "insights": insights}
+    try:
+        msgspec.convert(told, _Options)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"spotify_ads: {error}") from None
     named = None if accounts is None else [account.lower() for account in accounts]
     fields = tuple(dict.fromkeys(ReportFieldType(name.upper()) for name in metrics))
-    known = all(metric.known for metric in fields)
     client = client or _client_of(settings_from(os.environ))
 
     async def businesses() -> AsyncIterator[list[Row]]:
@@ -113,8 +112,7 @@ def spotify_ads(
             yield _stream(client, named, name, read, primary_key=key, write_disposition="merge")
         streams: list[ReportStream | InsightStream] = [
             ReportStream(entity_type, granularity, fields, first, last, timedelta(days=lookback_days))
-            for entity_type in _ENTITIES
-            for granularity in (ReportGranularity.DAY, ReportGranularity.HOUR)
+            for entity_type, granularity in product(_ENTITIES, (ReportGranularity.DAY, ReportGranularity.HOUR))
         ]
         if insights:
             told = [metric for metric in fields if metric not in NO_INSIGHT_METRICS]
@@ -123,7 +121,7 @@ def spotify_ads(
             # dlt deletes what has a slice that comes again, and inserts what is not marked as removed.
             merge = {"disposition": "merge", "strategy": "delete-insert"}
             hints = {"columns": stream.columns(), "merge_key": "slice", "write_disposition": merge}
-            yield _stream(client, named, stream.name, stream.rows, known=known, **hints)
+            yield _stream(client, named, stream.name, stream.rows, known=all(one.known for one in fields), **hints)
 
     return dlt.source(resources, name="spotify_ads", max_table_nesting=0)()
 
@@ -142,8 +140,10 @@ def backfill(
     are those of :func:`spotify_ads`. ``tables`` names what is wanted of it; everything if left out.
 
     Raises:
-        ConfigurationError: as :func:`spotify_ads`.
+        ConfigurationError: as :func:`spotify_ads`, or a slice has no days.
     """
+    if slice_days < 1:
+        raise ConfigurationError(f"slice_days is 1 or more, not {slice_days}")
     if pipeline.has_pending_data:
         pipeline.run()  # what a killed run had extracted; a run with pending data extracts nothing
     first, today = _day(start, "start"), datetime.now(UTC).date()
@@ -158,15 +158,13 @@ def backfill(
 
 
 @functools.cache
-def _governor(base_url: str, limits: tuple[Limit, ...], store: Secret) -> Governor:
-    """The one governor of all tables and all runs of this process."""
-    del base_url  # each API has windows of its own
+def _governor(_base_url: str, limits: tuple[Limit, ...], store: Secret) -> Governor:
+    """The one governor of all tables and all runs of this process; each API has windows of its own."""
     return Governor(limits, store=store)
 
 
 def _client_of(settings: Settings) -> ClientFactory:
-    # One object: where a refresh token rotates, two would lock each other out.
-    credentials = settings.needed_credentials()
+    credentials = settings.needed_credentials()  # one: where a refresh token rotates, two would lock each other out
     governor = _governor(settings.base_url, settings.limits, settings.store)
     return lambda: AdsClient(credentials, base_url=settings.base_url, governor=governor, transport=settings.transport)
 
@@ -197,8 +195,7 @@ def _stream(
                         continue
                     kept = [row for row in batch if row.get(key) is not None]
                     if len(kept) < len(batch):
-                        nameless = InvalidAnswer(f"the API tells no {key}, without which nothing can be merged")
-                        problems[f"rows without {key} of ad account {account_id}"] = nameless
+                        problems[f"rows without {key} of ad account {account_id}"] = InvalidAnswer(f"{key} is missing")
                     await send.send(dlt.mark.with_hints(kept, table, create_table_variant=True))
             problems |= {f"business {place}": error for place, error in batches.refused_businesses.items()}
             for account_id, error in batches.failures.items():
@@ -207,8 +204,8 @@ def _stream(
                 problems[f"ad account {account_id}"] = error
             for place, error in problems.items():
                 logger.warning("%s of %s was not loaded: %s", stream, place, error)
-                about = {"error": str(error), "trace_id": error.trace_id, "noticed_at": datetime.now(UTC)}
-                row = {"stream": stream, "place": place, **about}
+                row = {"stream": stream, "place": place, "error": str(error), "trace_id": error.trace_id}
+                row |= {"noticed_at": datetime.now(UTC)}
                 await send.send(dlt.mark.with_hints(row, _PROBLEMS, create_table_variant=True))
 
     async def rows() -> AsyncIterator[Any]:
@@ -234,7 +231,8 @@ def _listed(list_of: Callable[[AdAccount], ListCall[Any]]) -> Callable[[AdAccoun
     async def rows(account: AdAccount) -> AsyncIterator[list[Row]]:
         async with list_of(account).pages() as pages:
             async for page in pages:
-                yield [{"ad_account_id": account.id, **row_of(item)} for item in page.items]
+                rows = [row_of(item) for item in page.items]
+                yield [{**row, "ad_account_id": row.get("ad_account_id") or account.id} for row in rows]
 
     return rows
 
@@ -275,5 +273,5 @@ def _day(value: date | str, name: str) -> date:
         return value.astimezone(UTC).date()
     try:
         return value if isinstance(value, date) else date.fromisoformat(value)
-    except ValueError:
+    except (TypeError, ValueError):
         raise ConfigurationError(f"{name} is a day such as 2026-01-31, not {value!r}") from None

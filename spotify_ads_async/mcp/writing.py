@@ -104,7 +104,8 @@ class Writer:
     async def _shown(self, ad_account_id: str, path: Path) -> Shown:
         """What a person must see before a plan is carried out."""
         currency, totals, lines, digest = await anyio.to_thread.run_sync(_contents, path)
-        totals.budget_growth += await bulk.budgets_resumed(self._ads, path)
+        if totals.resumed:
+            totals.budget_growth += sum((await bulk.budgets_resumed(self._ads, path)).values())
         known = not totals.budget_growth or re.fullmatch("[A-Z]{3}", currency)  # the confirmation names it
         require(known, "the account tells no currency, so nobody can say what money this is: nothing was planned")
         expires_at = time.monotonic() + _LIFETIME_SECONDS

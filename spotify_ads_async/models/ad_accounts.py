@@ -6,39 +6,14 @@ from typing import Annotated
 from msgspec import Meta
 
 from spotify_ads_async.models.common import Paging
-from spotify_ads_async.types import (
-    ABSENT_ID,
-    UNSET,
-    Answer,
-    AnsweredId,
-    OpenEnum,
-    Request,
-    UnsetType,
-    UtcTime,
-    as_request,
-)
+from spotify_ads_async.types import ABSENT_ID, UNSET, Answer, AnsweredId, OpenEnum, Request, Stored, UnsetType, UtcTime
 
 __all__ = [
-    "AdAccount",
-    "AdAccountCreate",
-    "AdAccountMember",
-    "AdAccountMemberAdd",
-    "AdAccountMemberList",
-    "AdAccountMemberRoleUpdate",
-    "AdAccountRole",
-    "AdAccountStatus",
-    "AdAccountTestType",
-    "AdAccountType",
-    "AdAccountUpdate",
-    "BillToAddress",
-    "BillingAddress",
-    "BusinessAdAccountList",
-    "Industry",
-    "MemberAdAccountList",
-    "StoredBillingAddress",
-    "TaxId",
-    "TaxIdType",
-]
+    "AdAccount", "AdAccountCreate", "AdAccountMember", "AdAccountMemberAdd", "AdAccountMemberList",
+    "AdAccountMemberRoleUpdate", "AdAccountRole", "AdAccountStatus", "AdAccountTestType", "AdAccountType",
+    "AdAccountUpdate", "BillToAddress", "BillingAddress", "BusinessAdAccountList", "Industry", "MemberAdAccountList",
+    "StoredBillingAddress", "TaxId", "TaxIdType",
+]  # fmt: skip
 
 
 class AdAccountStatus(OpenEnum):
@@ -150,11 +125,8 @@ class BillingAddress(Request, frozen=True, kw_only=True):
     tax_region: str | UnsetType = UNSET
 
 
-class StoredBillingAddress(Answer, frozen=True, kw_only=True):
-    """Where invoices go.
-
-    This is what is answered; :class:`BillingAddress` is what is sent.
-    """
+class StoredBillingAddress(Stored[BillingAddress], frozen=True, kw_only=True):
+    """Where invoices go. Sent as :class:`BillingAddress`."""
 
     name: str | None = None
     street: str | None = None
@@ -163,10 +135,6 @@ class StoredBillingAddress(Answer, frozen=True, kw_only=True):
     postal_code: str | None = None
     region_geo_id: str | None = None
     tax_region: str | None = None
-
-    def as_request(self) -> BillingAddress:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, BillingAddress)
 
 
 class AdAccount(Answer, frozen=True, kw_only=True):

@@ -3,10 +3,7 @@
 
 from spotify_ads_async.types import ABSENT_ID, Answer, AnsweredId
 
-__all__ = [
-    "AdCategory",
-    "AdCategoryList",
-]
+__all__ = ["AdCategory", "AdCategoryList"]
 
 
 class AdCategory(Answer, frozen=True, kw_only=True):

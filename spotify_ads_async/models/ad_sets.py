@@ -17,72 +17,25 @@ from spotify_ads_async.types import (
     MicroAmount,
     OpenEnum,
     Request,
+    Stored,
     UnsetType,
     UtcTime,
     Uuid,
-    as_request,
     whole_seconds,
 )
 
 __all__ = [
-    "AdSet",
-    "AdSetCreate",
-    "AdSetDraft",
-    "AdSetDraftCreate",
-    "AdSetDraftPage",
-    "AdSetDraftUpdate",
-    "AdSetPage",
-    "AdSetPauseReason",
-    "AdSetSortField",
-    "AdSetStatus",
-    "AdSetUpdate",
-    "AgeRange",
-    "AssetFormat",
-    "BidStrategy",
-    "Budget",
-    "BudgetType",
-    "ConversionEvent",
-    "CostModel",
-    "CostModifier",
-    "DayOfWeek",
-    "DayPart",
-    "Delivery",
-    "DeliveryGoal",
-    "DraftBudget",
-    "DraftPromotion",
-    "FrequencyCap",
-    "FrequencyUnit",
-    "Gender",
-    "GeoTargets",
-    "HourRange",
-    "Pacing",
-    "Placement",
-    "Platform",
-    "Promotion",
-    "PromotionGoal",
-    "RejectReason",
-    "SensitiveTopicExclusion",
-    "SensitiveTopicExclusions",
-    "SensitiveTopicFilter",
-    "SlotPosition",
-    "StoredAgeRange",
-    "StoredBudget",
-    "StoredConversionEvent",
-    "StoredCostModifier",
-    "StoredDayPart",
-    "StoredDraftBudget",
-    "StoredDraftPromotion",
-    "StoredFrequencyCap",
-    "StoredGeoTargets",
-    "StoredHourRange",
-    "StoredPromotion",
-    "StoredSensitiveTopicExclusion",
-    "StoredSensitiveTopicExclusions",
-    "StoredTargets",
-    "Targets",
-    "TrackingEventType",
+    "AdSet", "AdSetCreate", "AdSetDraft", "AdSetDraftCreate", "AdSetDraftPage", "AdSetDraftUpdate", "AdSetPage",
+    "AdSetPauseReason", "AdSetSortField", "AdSetStatus", "AdSetUpdate", "AgeRange", "AssetFormat", "BidStrategy",
+    "Budget", "BudgetType", "ConversionEvent", "CostModel", "CostModifier", "DayOfWeek", "DayPart", "Delivery",
+    "DeliveryGoal", "DraftBudget", "DraftPromotion", "FrequencyCap", "FrequencyUnit", "Gender", "GeoTargets",
+    "HourRange", "Pacing", "Placement", "Platform", "Promotion", "PromotionGoal", "RejectReason",
+    "SensitiveTopicExclusion", "SensitiveTopicExclusions", "SensitiveTopicFilter", "SlotPosition", "StoredAgeRange",
+    "StoredBudget", "StoredConversionEvent", "StoredCostModifier", "StoredDayPart", "StoredDraftBudget",
+    "StoredDraftPromotion", "StoredFrequencyCap", "StoredGeoTargets", "StoredHourRange", "StoredPromotion",
+    "StoredSensitiveTopicExclusion", "StoredSensitiveTopicExclusions", "StoredTargets", "Targets", "TrackingEventType",
     "VideoDeliveryFormat",
-]
+]  # fmt: skip
 
 
 class FrequencyUnit(OpenEnum):
@@ -288,19 +241,12 @@ class FrequencyCap(Request, frozen=True, kw_only=True):
     max_impressions: Annotated[int, Meta(ge=1), INT32]
 
 
-class StoredFrequencyCap(Answer, frozen=True, kw_only=True):
-    """How often one listener may meet the ads in a period.
-
-    This is what is answered; :class:`FrequencyCap` is what is sent.
-    """
+class StoredFrequencyCap(Stored[FrequencyCap], frozen=True, kw_only=True):
+    """How often one listener may meet the ads in a period. Sent as :class:`FrequencyCap`."""
 
     frequency_unit: FrequencyUnit | None = None
     frequency_period: int | None = None
     max_impressions: int | None = None
-
-    def as_request(self) -> FrequencyCap:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, FrequencyCap)
 
 
 class CostModifier(Request, frozen=True, kw_only=True):
@@ -317,19 +263,12 @@ class CostModifier(Request, frozen=True, kw_only=True):
     rate: float
 
 
-class StoredCostModifier(Answer, frozen=True, kw_only=True):
-    """A factor on the price.
-
-    This is what is answered; :class:`CostModifier` is what is sent.
-    """
+class StoredCostModifier(Stored[CostModifier], frozen=True, kw_only=True):
+    """A factor on the price. Sent as :class:`CostModifier`."""
 
     id: AnsweredId = ABSENT_ID
     name: str | None = None
     rate: float | None = None
-
-    def as_request(self) -> CostModifier:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, CostModifier)
 
 
 class Budget(Request, frozen=True, kw_only=True):
@@ -344,19 +283,12 @@ class Budget(Request, frozen=True, kw_only=True):
     type: BudgetType
 
 
-class StoredBudget(Answer, frozen=True, kw_only=True):
-    """Money to spend, per day or in all.
-
-    This is what is answered; :class:`Budget` is what is sent.
-    """
+class StoredBudget(Stored[Budget], frozen=True, kw_only=True):
+    """Money to spend, per day or in all. Sent as :class:`Budget`."""
 
     micro_amount: MicroAmount | None = None
     type: BudgetType | None = None
     currency: str | None = None
-
-    def as_request(self) -> Budget:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, Budget)
 
 
 class AgeRange(Request, frozen=True, kw_only=True):
@@ -371,18 +303,11 @@ class AgeRange(Request, frozen=True, kw_only=True):
     max: Annotated[int, Meta(ge=13, le=99), INT32] | UnsetType = UNSET
 
 
-class StoredAgeRange(Answer, frozen=True, kw_only=True):
-    """Ages to target, both ends included; a maximum left out means everyone older.
-
-    This is what is answered; :class:`AgeRange` is what is sent.
-    """
+class StoredAgeRange(Stored[AgeRange], frozen=True, kw_only=True):
+    """Ages to target, both ends included; a maximum left out means everyone older. Sent as :class:`AgeRange`."""
 
     min: int | None = None
     max: int | None = None
-
-    def as_request(self) -> AgeRange:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, AgeRange)
 
 
 class GeoTargets(Request, frozen=True, kw_only=True):
@@ -401,21 +326,14 @@ class GeoTargets(Request, frozen=True, kw_only=True):
     region_ids: Annotated[list[str], UNIQUE] | UnsetType = UNSET
 
 
-class StoredGeoTargets(Answer, frozen=True, kw_only=True):
-    """Where to run: one country, and places in it.
-
-    This is what is answered; :class:`GeoTargets` is what is sent.
-    """
+class StoredGeoTargets(Stored[GeoTargets], frozen=True, kw_only=True):
+    """Where to run: one country, and places in it. Sent as :class:`GeoTargets`."""
 
     country_code: str | None = None
     city_ids: list[str] | None = None
     postal_code_ids: list[str] | None = None
     region_ids: list[str] | None = None
     dma_ids: list[str] | None = None
-
-    def as_request(self) -> GeoTargets:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, GeoTargets)
 
 
 class SensitiveTopicExclusion(Request, frozen=True, kw_only=True):
@@ -430,18 +348,11 @@ class SensitiveTopicExclusion(Request, frozen=True, kw_only=True):
     filter_option: SensitiveTopicFilter
 
 
-class StoredSensitiveTopicExclusion(Answer, frozen=True, kw_only=True):
-    """How far the ads stay away from one topic.
-
-    This is what is answered; :class:`SensitiveTopicExclusion` is what is sent.
-    """
+class StoredSensitiveTopicExclusion(Stored[SensitiveTopicExclusion], frozen=True, kw_only=True):
+    """How far the ads stay away from one topic. Sent as :class:`SensitiveTopicExclusion`."""
 
     id: AnsweredId = ABSENT_ID
     filter_option: SensitiveTopicFilter | None = None
-
-    def as_request(self) -> SensitiveTopicExclusion:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, SensitiveTopicExclusion)
 
 
 class SensitiveTopicExclusions(Request, frozen=True, kw_only=True):
@@ -456,18 +367,11 @@ class SensitiveTopicExclusions(Request, frozen=True, kw_only=True):
     filter_option: SensitiveTopicFilter | UnsetType = UNSET
 
 
-class StoredSensitiveTopicExclusions(Answer, frozen=True, kw_only=True):
-    """Topics to stay away from: each by itself, or all alike, not both.
-
-    This is what is answered; :class:`SensitiveTopicExclusions` is what is sent.
-    """
+class StoredSensitiveTopicExclusions(Stored[SensitiveTopicExclusions], frozen=True, kw_only=True):
+    """Topics to stay away from: each by itself, or all alike, not both. Sent as :class:`SensitiveTopicExclusions`."""
 
     topics: list[StoredSensitiveTopicExclusion] | None = None
     filter_option: SensitiveTopicFilter | None = None
-
-    def as_request(self) -> SensitiveTopicExclusions:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, SensitiveTopicExclusions)
 
 
 class HourRange(Request, frozen=True, kw_only=True):
@@ -482,18 +386,11 @@ class HourRange(Request, frozen=True, kw_only=True):
     max: Annotated[int, Meta(ge=0, le=23), INT32] | UnsetType = UNSET
 
 
-class StoredHourRange(Answer, frozen=True, kw_only=True):
-    """Hours of the day, 0 to 23.
-
-    This is what is answered; :class:`HourRange` is what is sent.
-    """
+class StoredHourRange(Stored[HourRange], frozen=True, kw_only=True):
+    """Hours of the day, 0 to 23. Sent as :class:`HourRange`."""
 
     min: int | None = None
     max: int | None = None
-
-    def as_request(self) -> HourRange:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, HourRange)
 
 
 class DayPart(Request, frozen=True, kw_only=True):
@@ -508,18 +405,11 @@ class DayPart(Request, frozen=True, kw_only=True):
     hour_of_day: list[HourRange] | UnsetType = UNSET
 
 
-class StoredDayPart(Answer, frozen=True, kw_only=True):
-    """Days of the week and hours of the day to run in.
-
-    This is what is answered; :class:`DayPart` is what is sent.
-    """
+class StoredDayPart(Stored[DayPart], frozen=True, kw_only=True):
+    """Days of the week and hours of the day to run in. Sent as :class:`DayPart`."""
 
     day_of_week: list[DayOfWeek] | None = None
     hour_of_day: list[StoredHourRange] | None = None
-
-    def as_request(self) -> DayPart:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, DayPart)
 
 
 class Targets(Request, frozen=True, kw_only=True):
@@ -560,11 +450,8 @@ class Targets(Request, frozen=True, kw_only=True):
     user_day_parts: Annotated[list[DayPart], UNIQUE] | UnsetType = UNSET
 
 
-class StoredTargets(Answer, frozen=True, kw_only=True):
-    """Who hears and sees the ads.
-
-    This is what is answered; :class:`Targets` is what is sent.
-    """
+class StoredTargets(Stored[Targets], frozen=True, kw_only=True):
+    """Who hears and sees the ads. Sent as :class:`Targets`."""
 
     age_ranges: list[StoredAgeRange] | None = None
     artist_ids: list[str] | None = None
@@ -584,10 +471,6 @@ class StoredTargets(Answer, frozen=True, kw_only=True):
     sensitive_topic_exclusion_ids: list[str] | None = None
     exclude_placements: list[Placement] | None = None
 
-    def as_request(self) -> Targets:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, Targets)
-
 
 class ConversionEvent(Request, frozen=True, kw_only=True):
     """What counts as a conversion, and for how long afterwards.
@@ -601,18 +484,11 @@ class ConversionEvent(Request, frozen=True, kw_only=True):
     window_duration_ms: Annotated[int, Meta(ge=28800000, le=2147483647), INT32]
 
 
-class StoredConversionEvent(Answer, frozen=True, kw_only=True):
-    """What counts as a conversion, and for how long afterwards.
-
-    This is what is answered; :class:`ConversionEvent` is what is sent.
-    """
+class StoredConversionEvent(Stored[ConversionEvent], frozen=True, kw_only=True):
+    """What counts as a conversion, and for how long afterwards. Sent as :class:`ConversionEvent`."""
 
     tracking_event_type: TrackingEventType | None = None
     window_duration_ms: int | None = None
-
-    def as_request(self) -> ConversionEvent:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, ConversionEvent)
 
 
 class Promotion(Request, frozen=True, kw_only=True):
@@ -629,19 +505,12 @@ class Promotion(Request, frozen=True, kw_only=True):
     conversion_events: Annotated[list[ConversionEvent], UNIQUE] | UnsetType = UNSET
 
 
-class StoredPromotion(Answer, frozen=True, kw_only=True):
-    """Music or a podcast that the ads promote, and what counts as success.
-
-    This is what is answered; :class:`Promotion` is what is sent.
-    """
+class StoredPromotion(Stored[Promotion], frozen=True, kw_only=True):
+    """Music or a podcast that the ads promote, and what counts as success. Sent as :class:`Promotion`."""
 
     promotion_goal: PromotionGoal | None = None
     promotion_target_id: str | None = None
     conversion_events: list[StoredConversionEvent] | None = None
-
-    def as_request(self) -> Promotion:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, Promotion)
 
 
 class AdSet(Answer, frozen=True, kw_only=True):
@@ -798,18 +667,11 @@ class DraftBudget(Request, frozen=True, kw_only=True):
     type: BudgetType | UnsetType = UNSET
 
 
-class StoredDraftBudget(Answer, frozen=True, kw_only=True):
-    """A budget that may still lack a part.
-
-    This is what is answered; :class:`DraftBudget` is what is sent.
-    """
+class StoredDraftBudget(Stored[DraftBudget], frozen=True, kw_only=True):
+    """A budget that may still lack a part. Sent as :class:`DraftBudget`."""
 
     micro_amount: MicroAmount | None = None
     type: BudgetType | None = None
-
-    def as_request(self) -> DraftBudget:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, DraftBudget)
 
 
 class DraftPromotion(Request, frozen=True, kw_only=True):
@@ -826,19 +688,12 @@ class DraftPromotion(Request, frozen=True, kw_only=True):
     conversion_events: Annotated[list[ConversionEvent], UNIQUE] | UnsetType = UNSET
 
 
-class StoredDraftPromotion(Answer, frozen=True, kw_only=True):
-    """A promotion that may still lack a part.
-
-    This is what is answered; :class:`DraftPromotion` is what is sent.
-    """
+class StoredDraftPromotion(Stored[DraftPromotion], frozen=True, kw_only=True):
+    """A promotion that may still lack a part. Sent as :class:`DraftPromotion`."""
 
     promotion_goal: PromotionGoal | None = None
     promotion_target_id: str | None = None
     conversion_events: list[StoredConversionEvent] | None = None
-
-    def as_request(self) -> DraftPromotion:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, DraftPromotion)
 
 
 class AdSetDraft(Answer, frozen=True, kw_only=True):

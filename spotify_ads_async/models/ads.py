@@ -18,45 +18,20 @@ from spotify_ads_async.types import (
     MicroAmount,
     OpenEnum,
     Request,
+    Stored,
     UnsetType,
     UtcTime,
     Uuid,
-    as_request,
     whole_seconds,
 )
 
 __all__ = [
-    "Ad",
-    "AdAssets",
-    "AdCreate",
-    "AdDraft",
-    "AdDraftCreate",
-    "AdDraftPage",
-    "AdDraftUpdate",
-    "AdField",
-    "AdLanguage",
-    "AdPage",
-    "AdSortField",
-    "AdStatus",
-    "AdUpdate",
-    "AssetMetadata",
-    "AssetType",
-    "CallToAction",
-    "CallToActionKey",
-    "Catalog",
-    "CatalogItem",
-    "DraftCallToAction",
-    "MeasurementPartner",
-    "Price",
-    "StoredAdAssets",
-    "StoredCallToAction",
-    "StoredCatalog",
-    "StoredCatalogItem",
-    "StoredDraftCallToAction",
-    "StoredPrice",
-    "StoredThirdPartyTracking",
-    "ThirdPartyTracking",
-]
+    "Ad", "AdAssets", "AdCreate", "AdDraft", "AdDraftCreate", "AdDraftPage", "AdDraftUpdate", "AdField", "AdLanguage",
+    "AdPage", "AdSortField", "AdStatus", "AdUpdate", "AssetMetadata", "AssetType", "CallToAction", "CallToActionKey",
+    "Catalog", "CatalogItem", "DraftCallToAction", "MeasurementPartner", "Price", "StoredAdAssets",
+    "StoredCallToAction", "StoredCatalog", "StoredCatalogItem", "StoredDraftCallToAction", "StoredPrice",
+    "StoredThirdPartyTracking", "ThirdPartyTracking",
+]  # fmt: skip
 
 
 class AdStatus(OpenEnum):
@@ -224,20 +199,13 @@ class AdAssets(Request, frozen=True, kw_only=True):
     canvas_asset_id: Uuid | UnsetType = UNSET
 
 
-class StoredAdAssets(Answer, frozen=True, kw_only=True):
-    """The assets that an ad shows and plays.
-
-    This is what is answered; :class:`AdAssets` is what is sent.
-    """
+class StoredAdAssets(Stored[AdAssets], frozen=True, kw_only=True):
+    """The assets that an ad shows and plays. Sent as :class:`AdAssets`."""
 
     asset_id: str | None = None
     companion_asset_id: str | None = None
     logo_asset_id: str | None = None
     canvas_asset_id: str | None = None
-
-    def as_request(self) -> AdAssets:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, AdAssets)
 
 
 class ThirdPartyTracking(Request, frozen=True, kw_only=True):
@@ -252,18 +220,11 @@ class ThirdPartyTracking(Request, frozen=True, kw_only=True):
     url: str | UnsetType = UNSET
 
 
-class StoredThirdPartyTracking(Answer, frozen=True, kw_only=True):
-    """A URL that a measurement partner counts calls of.
-
-    This is what is answered; :class:`ThirdPartyTracking` is what is sent.
-    """
+class StoredThirdPartyTracking(Stored[ThirdPartyTracking], frozen=True, kw_only=True):
+    """A URL that a measurement partner counts calls of. Sent as :class:`ThirdPartyTracking`."""
 
     measurement_partner: MeasurementPartner | None = None
     url: str | None = None
-
-    def as_request(self) -> ThirdPartyTracking:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, ThirdPartyTracking)
 
 
 class Price(Request, frozen=True, kw_only=True):
@@ -278,18 +239,11 @@ class Price(Request, frozen=True, kw_only=True):
     currency_code: Annotated[str, Meta(min_length=3, max_length=3)] | UnsetType = UNSET
 
 
-class StoredPrice(Answer, frozen=True, kw_only=True):
-    """An amount in millionths of a currency unit, and the currency.
-
-    This is what is answered; :class:`Price` is what is sent.
-    """
+class StoredPrice(Stored[Price], frozen=True, kw_only=True):
+    """An amount in millionths of a currency unit, and the currency. Sent as :class:`Price`."""
 
     micro: MicroAmount | None = None
     currency_code: str | None = None
-
-    def as_request(self) -> Price:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, Price)
 
 
 class CatalogItem(Request, frozen=True, kw_only=True):
@@ -316,11 +270,8 @@ class CatalogItem(Request, frozen=True, kw_only=True):
     tagline: Annotated[str, Meta(min_length=2, max_length=40, pattern="^\\S.*\\S$")] | UnsetType = UNSET
 
 
-class StoredCatalogItem(Answer, frozen=True, kw_only=True):
-    """One card of a carousel ad.
-
-    This is what is answered; :class:`CatalogItem` is what is sent.
-    """
+class StoredCatalogItem(Stored[CatalogItem], frozen=True, kw_only=True):
+    """One card of a carousel ad. Sent as :class:`CatalogItem`."""
 
     id: AnsweredId = ABSENT_ID
     asset_id: str | None = None
@@ -333,10 +284,6 @@ class StoredCatalogItem(Answer, frozen=True, kw_only=True):
     sale_price: StoredPrice | None = None
     display_sale_price: str | None = None
     tagline: str | None = None
-
-    def as_request(self) -> CatalogItem:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, CatalogItem)
 
 
 class Catalog(Request, frozen=True, kw_only=True):
@@ -353,19 +300,12 @@ class Catalog(Request, frozen=True, kw_only=True):
     catalog_items: list[CatalogItem] | UnsetType = UNSET
 
 
-class StoredCatalog(Answer, frozen=True, kw_only=True):
-    """Items that a carousel ad shows, two to six.
-
-    This is what is answered; :class:`Catalog` is what is sent.
-    """
+class StoredCatalog(Stored[Catalog], frozen=True, kw_only=True):
+    """Items that a carousel ad shows, two to six. Sent as :class:`Catalog`."""
 
     id: AnsweredId = ABSENT_ID
     name: str | None = None
     catalog_items: list[StoredCatalogItem] | None = None
-
-    def as_request(self) -> Catalog:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, Catalog)
 
 
 class CallToAction(Request, frozen=True, kw_only=True):
@@ -384,20 +324,13 @@ class CallToAction(Request, frozen=True, kw_only=True):
     clickthrough_url: str | UnsetType = UNSET
 
 
-class StoredCallToAction(Answer, frozen=True, kw_only=True):
-    """The button of an ad, and where it leads.
-
-    This is what is answered; :class:`CallToAction` is what is sent.
-    """
+class StoredCallToAction(Stored[CallToAction], frozen=True, kw_only=True):
+    """The button of an ad, and where it leads. Sent as :class:`CallToAction`."""
 
     key: CallToActionKey | None = None
     text: str | None = None
     language: AdLanguage | None = None
     clickthrough_url: str | None = None
-
-    def as_request(self) -> CallToAction:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, CallToAction)
 
 
 class Ad(Answer, frozen=True, kw_only=True):
@@ -516,19 +449,12 @@ class DraftCallToAction(Request, frozen=True, kw_only=True):
     clickthrough_url: str | UnsetType = UNSET
 
 
-class StoredDraftCallToAction(Answer, frozen=True, kw_only=True):
-    """A call to action that may still lack a part.
-
-    This is what is answered; :class:`DraftCallToAction` is what is sent.
-    """
+class StoredDraftCallToAction(Stored[DraftCallToAction], frozen=True, kw_only=True):
+    """A call to action that may still lack a part. Sent as :class:`DraftCallToAction`."""
 
     key: CallToActionKey | None = None
     language: AdLanguage | None = None
     clickthrough_url: str | None = None
-
-    def as_request(self) -> DraftCallToAction:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, DraftCallToAction)
 
 
 class AdDraft(Answer, frozen=True, kw_only=True):

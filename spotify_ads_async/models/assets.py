@@ -23,29 +23,11 @@ from spotify_ads_async.types import (
 )
 
 __all__ = [
-    "AspectRatio",
-    "Asset",
-    "AssetChunk",
-    "AssetChunkReceipt",
-    "AssetCreate",
-    "AssetPage",
-    "AssetSortField",
-    "AssetStatus",
-    "AssetSubtype",
-    "AssetSubtypeFilter",
-    "AssetUpdate",
-    "AssetUpload",
-    "AudioAsset",
-    "AudioFileType",
-    "AudioType",
-    "ChunkedUploadComplete",
-    "ChunkedUploadSession",
-    "ImageAsset",
-    "ImageFileType",
-    "UnknownAsset",
-    "VideoAsset",
-    "VideoFileType",
-]
+    "AspectRatio", "Asset", "AssetChunk", "AssetChunkReceipt", "AssetCreate", "AssetPage", "AssetSortField",
+    "AssetStatus", "AssetSubtype", "AssetSubtypeFilter", "AssetUpdate", "AssetUpload", "AudioAsset", "AudioFileType",
+    "AudioType", "ChunkedUploadComplete", "ChunkedUploadSession", "ImageAsset", "ImageFileType", "UnknownAsset",
+    "VideoAsset", "VideoFileType",
+]  # fmt: skip
 
 
 class AssetStatus(OpenEnum):

@@ -21,27 +21,11 @@ from spotify_ads_async.types import (
 )
 
 __all__ = [
-    "Audience",
-    "AudienceCreate",
-    "AudienceDataset",
-    "AudienceDeletion",
-    "AudiencePage",
-    "AudienceSizeRange",
-    "AudienceSortField",
-    "AudienceSource",
-    "AudienceStatus",
-    "AudienceSubtype",
-    "AudienceType",
-    "AudienceUpdate",
-    "AudienceUpload",
-    "CustomAudienceCreate",
-    "CustomAudienceUpdate",
-    "EligibleDataset",
-    "EligibleDatasetList",
-    "ExposureType",
-    "LookalikeAudienceCreate",
-    "LookalikeAudienceUpdate",
-]
+    "Audience", "AudienceCreate", "AudienceDataset", "AudienceDeletion", "AudiencePage", "AudienceSizeRange",
+    "AudienceSortField", "AudienceSource", "AudienceStatus", "AudienceSubtype", "AudienceType", "AudienceUpdate",
+    "AudienceUpload", "CustomAudienceCreate", "CustomAudienceUpdate", "EligibleDataset", "EligibleDatasetList",
+    "ExposureType", "LookalikeAudienceCreate", "LookalikeAudienceUpdate",
+]  # fmt: skip
 
 
 class AudienceType(OpenEnum):

@@ -14,33 +14,18 @@ from spotify_ads_async.types import (
     AnsweredId,
     OpenEnum,
     Request,
+    Stored,
     UnsetType,
     UtcTime,
     Uuid,
-    as_request,
 )
 
 __all__ = [
-    "AdAccountInvitation",
-    "Business",
-    "BusinessCreate",
-    "BusinessInvitation",
-    "BusinessInvitationAccept",
-    "BusinessInvitationCreate",
-    "BusinessInvitationStatus",
-    "BusinessList",
-    "BusinessMember",
-    "BusinessMemberList",
-    "BusinessMemberRoleUpdate",
-    "BusinessMemberUpdate",
-    "BusinessRole",
-    "BusinessStatus",
-    "BusinessType",
-    "BusinessUpdate",
-    "PendingBusinessInvitation",
-    "PendingBusinessInvitationList",
-    "StoredAdAccountInvitation",
-]
+    "AdAccountInvitation", "Business", "BusinessCreate", "BusinessInvitation", "BusinessInvitationAccept",
+    "BusinessInvitationCreate", "BusinessInvitationStatus", "BusinessList", "BusinessMember", "BusinessMemberList",
+    "BusinessMemberRoleUpdate", "BusinessMemberUpdate", "BusinessRole", "BusinessStatus", "BusinessType",
+    "BusinessUpdate", "PendingBusinessInvitation", "PendingBusinessInvitationList", "StoredAdAccountInvitation",
+]  # fmt: skip
 
 
 class BusinessStatus(OpenEnum):
@@ -131,18 +116,11 @@ class AdAccountInvitation(Request, frozen=True, kw_only=True):
     role: AdAccountRole
 
 
-class StoredAdAccountInvitation(Answer, frozen=True, kw_only=True):
-    """A role in an ad account that an invitation brings.
-
-    This is what is answered; :class:`AdAccountInvitation` is what is sent.
-    """
+class StoredAdAccountInvitation(Stored[AdAccountInvitation], frozen=True, kw_only=True):
+    """A role in an ad account that an invitation brings. Sent as :class:`AdAccountInvitation`."""
 
     ad_account_id: str | None = None
     role: AdAccountRole | None = None
-
-    def as_request(self) -> AdAccountInvitation:
-        """The same for a request, without what is absent, null or only answered."""
-        return as_request(self, AdAccountInvitation)
 
 
 class PendingBusinessInvitation(Answer, frozen=True, kw_only=True):

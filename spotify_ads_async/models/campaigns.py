@@ -10,31 +10,12 @@ from spotify_ads_async.models.common import Paging
 from spotify_ads_async.types import ABSENT_ID, UNSET, Answer, AnsweredId, OpenEnum, Request, UnsetType, UtcTime, Uuid
 
 __all__ = [
-    "Campaign",
-    "CampaignAdProduct",
-    "CampaignChannel",
-    "CampaignCreate",
-    "CampaignDraft",
-    "CampaignDraftAdProduct",
-    "CampaignDraftChannel",
-    "CampaignDraftCreate",
-    "CampaignDraftObjective",
-    "CampaignDraftPage",
-    "CampaignDraftPublish",
-    "CampaignDraftPublishResult",
-    "CampaignDraftUpdate",
-    "CampaignField",
-    "CampaignObjective",
-    "CampaignPage",
-    "CampaignSortField",
-    "CampaignStatus",
-    "CampaignUpdate",
-    "DeliveryGoalGroup",
-    "DraftEntityType",
-    "DraftValidationError",
-    "ModifiedByRole",
-    "PublishAction",
-]
+    "Campaign", "CampaignAdProduct", "CampaignChannel", "CampaignCreate", "CampaignDraft", "CampaignDraftAdProduct",
+    "CampaignDraftChannel", "CampaignDraftCreate", "CampaignDraftObjective", "CampaignDraftPage",
+    "CampaignDraftPublish", "CampaignDraftPublishResult", "CampaignDraftUpdate", "CampaignField", "CampaignObjective",
+    "CampaignPage", "CampaignSortField", "CampaignStatus", "CampaignUpdate", "DeliveryGoalGroup", "DraftEntityType",
+    "DraftValidationError", "ModifiedByRole", "PublishAction",
+]  # fmt: skip
 
 
 class CampaignStatus(OpenEnum):

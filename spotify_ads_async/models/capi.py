@@ -5,13 +5,9 @@ from spotify_ads_async.models.pixels import FirstEvent
 from spotify_ads_async.types import UNSET, Answer, Request, Secret, UnsetType, UtcTime, Uuid
 
 __all__ = [
-    "CapiAuthToken",
-    "CapiAuthTokenCreated",
-    "CapiAuthTokenList",
-    "CapiIntegration",
-    "CapiIntegrationCreate",
+    "CapiAuthToken", "CapiAuthTokenCreated", "CapiAuthTokenList", "CapiIntegration", "CapiIntegrationCreate",
     "CapiIntegrationUpdate",
-]
+]  # fmt: skip
 
 
 class CapiIntegrationCreate(Request, frozen=True, kw_only=True):

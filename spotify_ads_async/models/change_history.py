@@ -8,17 +8,10 @@ from spotify_ads_async.models.common import Paging
 from spotify_ads_async.types import Answer, OpenEnum, UtcTime
 
 __all__ = [
-    "ChangeCategory",
-    "ChangeHistoryActor",
-    "ChangeHistoryActorCategory",
-    "ChangeHistoryEntityType",
-    "ChangeHistoryEntry",
-    "ChangeHistoryOperation",
-    "ChangeHistoryPage",
-    "ChangeHistorySortField",
-    "FieldChange",
+    "ChangeCategory", "ChangeHistoryActor", "ChangeHistoryActorCategory", "ChangeHistoryEntityType",
+    "ChangeHistoryEntry", "ChangeHistoryOperation", "ChangeHistoryPage", "ChangeHistorySortField", "FieldChange",
     "PrincipalType",
-]
+]  # fmt: skip
 
 
 class ChangeHistoryEntityType(OpenEnum):

@@ -3,10 +3,7 @@
 
 from spotify_ads_async.types import Answer, OpenEnum
 
-__all__ = [
-    "Paging",
-    "SortDirection",
-]
+__all__ = ["Paging", "SortDirection"]
 
 
 class SortDirection(OpenEnum):

@@ -7,18 +7,9 @@ from spotify_ads_async.models.pixels import Pixel
 from spotify_ads_async.types import ABSENT_ID, UNSET, Answer, AnsweredId, OpenEnum, Request, UnsetType, Uuid
 
 __all__ = [
-    "Dataset",
-    "DatasetCreate",
-    "DatasetDiagnostics",
-    "DatasetList",
-    "DatasetUpdate",
-    "DatasourceType",
-    "DiagnosticDatasource",
-    "DiagnosticEventCount",
-    "DiagnosticInterval",
-    "DiagnosticsGranularity",
-    "SharedAdAccount",
-]
+    "Dataset", "DatasetCreate", "DatasetDiagnostics", "DatasetList", "DatasetUpdate", "DatasourceType",
+    "DiagnosticDatasource", "DiagnosticEventCount", "DiagnosticInterval", "DiagnosticsGranularity", "SharedAdAccount",
+]  # fmt: skip
 
 
 class DatasourceType(OpenEnum):

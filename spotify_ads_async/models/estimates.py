@@ -29,17 +29,9 @@ from spotify_ads_async.types import (
 )
 
 __all__ = [
-    "AudienceEstimate",
-    "AudienceEstimateError",
-    "AudienceEstimateQuery",
-    "AudienceForecast",
-    "BidEstimate",
-    "BidEstimateQuery",
-    "BidSuggestion",
-    "ErrorCode",
-    "EstimateBudget",
-    "ForecastType",
-]
+    "AudienceEstimate", "AudienceEstimateError", "AudienceEstimateQuery", "AudienceForecast", "BidEstimate",
+    "BidEstimateQuery", "BidSuggestion", "ErrorCode", "EstimateBudget", "ForecastType",
+]  # fmt: skip
 
 
 class ForecastType(OpenEnum):

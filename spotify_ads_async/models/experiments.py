@@ -3,10 +3,7 @@
 
 from spotify_ads_async.types import Answer, OpenEnum
 
-__all__ = [
-    "ActiveExperiment",
-    "ExperimentAvailability",
-]
+__all__ = ["ActiveExperiment", "ExperimentAvailability"]
 
 
 class ActiveExperiment(OpenEnum):

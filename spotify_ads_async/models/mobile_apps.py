@@ -10,14 +10,9 @@ from spotify_ads_async.models.datasets import SharedAdAccount
 from spotify_ads_async.types import ABSENT_ID, UNSET, Answer, AnsweredId, OpenEnum, Request, UnsetType, Uuid
 
 __all__ = [
-    "MobileAdType",
-    "MobileApp",
-    "MobileAppCreate",
-    "MobileAppDetails",
-    "MobileAppList",
-    "MobileMeasurementPartner",
+    "MobileAdType", "MobileApp", "MobileAppCreate", "MobileAppDetails", "MobileAppList", "MobileMeasurementPartner",
     "MobilePlatform",
-]
+]  # fmt: skip
 
 
 class MobilePlatform(OpenEnum):

@@ -19,18 +19,9 @@ from spotify_ads_async.types import (
 )
 
 __all__ = [
-    "AamField",
-    "AutoCaptureField",
-    "FirstEvent",
-    "Pixel",
-    "PixelCreate",
-    "PixelEvent",
-    "PixelEventCount",
-    "PixelEventType",
-    "PixelUpdate",
-    "SignalEventType",
-    "UpdatedPixel",
-]
+    "AamField", "AutoCaptureField", "FirstEvent", "Pixel", "PixelCreate", "PixelEvent", "PixelEventCount",
+    "PixelEventType", "PixelUpdate", "SignalEventType", "UpdatedPixel",
+]  # fmt: skip
 
 
 class SignalEventType(OpenEnum):

@@ -3,11 +3,7 @@
 
 from spotify_ads_async.types import ABSENT_ID, Answer, AnsweredId
 
-__all__ = [
-    "ContentTarget",
-    "PodcastShowList",
-    "TargetImage",
-]
+__all__ = ["ContentTarget", "PodcastShowList", "TargetImage"]
 
 
 class TargetImage(Answer, frozen=True, kw_only=True):

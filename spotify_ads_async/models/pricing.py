@@ -4,11 +4,7 @@
 from spotify_ads_async.models.ad_sets import AssetFormat, Targets
 from spotify_ads_async.types import UNSET, Answer, MicroAmount, OpenEnum, Request, UnsetType, UtcTime, whole_seconds
 
-__all__ = [
-    "ReservedAdProduct",
-    "ReservedPrice",
-    "ReservedPriceQuery",
-]
+__all__ = ["ReservedAdProduct", "ReservedPrice", "ReservedPriceQuery"]
 
 
 class ReservedAdProduct(OpenEnum):

@@ -18,30 +18,12 @@ from spotify_ads_async.types import (
 )
 
 __all__ = [
-    "AggregateReport",
-    "AggregateReportRow",
-    "AggregatedTotals",
-    "AggregatedTotalsRow",
-    "AsyncReport",
-    "AsyncReportCreate",
-    "AsyncReportCreated",
-    "AsyncReportDimension",
-    "AsyncReportEntityStatus",
-    "AsyncReportGranularity",
-    "AsyncReportMetric",
-    "AsyncReportStatus",
-    "AttributionWindow",
-    "AudienceInsightReport",
-    "AudienceInsightReportRow",
-    "InsightDimension",
-    "ParentEntity",
-    "ReportEntityStatus",
-    "ReportEntityType",
-    "ReportField",
-    "ReportFieldType",
-    "ReportGranularity",
-    "SummaryTotal",
-]
+    "AggregateReport", "AggregateReportRow", "AggregatedTotals", "AggregatedTotalsRow", "AsyncReport",
+    "AsyncReportCreate", "AsyncReportCreated", "AsyncReportDimension", "AsyncReportEntityStatus",
+    "AsyncReportGranularity", "AsyncReportMetric", "AsyncReportStatus", "AttributionWindow", "AudienceInsightReport",
+    "AudienceInsightReportRow", "InsightDimension", "ParentEntity", "ReportEntityStatus", "ReportEntityType",
+    "ReportField", "ReportFieldType", "ReportGranularity", "SummaryTotal",
+]  # fmt: skip
 
 
 class ReportGranularity(OpenEnum):

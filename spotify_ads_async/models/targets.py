@@ -5,18 +5,9 @@ from spotify_ads_async.models.podcast_shows import ContentTarget
 from spotify_ads_async.types import ABSENT_ID, Answer, AnsweredId
 
 __all__ = [
-    "ArtistTargetList",
-    "EpisodeTopicTargetList",
-    "GenreTargetList",
-    "GeoTarget",
-    "GeoTargetPage",
-    "InterestTarget",
-    "InterestTargetList",
-    "LanguageTargetList",
-    "PlaylistTargetList",
-    "SensitiveTopicTargetList",
-    "Target",
-]
+    "ArtistTargetList", "EpisodeTopicTargetList", "GenreTargetList", "GeoTarget", "GeoTargetPage", "InterestTarget",
+    "InterestTargetList", "LanguageTargetList", "PlaylistTargetList", "SensitiveTopicTargetList", "Target",
+]  # fmt: skip
 
 
 class ArtistTargetList(Answer, frozen=True, kw_only=True):

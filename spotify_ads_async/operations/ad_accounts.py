@@ -7,99 +7,54 @@ from spotify_ads_async import models
 from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Repeat
 
 __all__ = [
-    "ADD_MEMBER_TO_AD_ACCOUNT",
-    "CREATE_AD_ACCOUNT_FOR_BUSINESS",
-    "GET_AD_ACCOUNT",
-    "GET_AD_ACCOUNTS_FOR_BUSINESS_MEMBER",
-    "GET_AD_ACCOUNTS_IN_BUSINESS",
-    "GET_AD_ACCOUNT_MEMBERS",
-    "REMOVE_AD_ACCOUNT_MEMBER",
-    "UPDATE_AD_ACCOUNT",
-    "UPDATE_AD_ACCOUNT_MEMBER_ROLE",
-]
+    "ADD_MEMBER_TO_AD_ACCOUNT", "CREATE_AD_ACCOUNT_FOR_BUSINESS", "GET_AD_ACCOUNT",
+    "GET_AD_ACCOUNTS_FOR_BUSINESS_MEMBER", "GET_AD_ACCOUNTS_IN_BUSINESS", "GET_AD_ACCOUNT_MEMBERS",
+    "REMOVE_AD_ACCOUNT_MEMBER", "UPDATE_AD_ACCOUNT", "UPDATE_AD_ACCOUNT_MEMBER_ROLE",
+]  # fmt: skip
 
 GET_AD_ACCOUNT: Operation[models.AdAccount] = Operation(
-    id="getAdAccount",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}",
-    summary="Read the ad account.",
-    answer=models.AdAccount,
-    repeat=Repeat.SAFE,
-)
+    id="getAdAccount", method="GET", path="/ad_accounts/{ad_account_id}", summary="Read the ad account.",
+    answer=models.AdAccount, repeat=Repeat.SAFE,
+)  # fmt: skip
 UPDATE_AD_ACCOUNT: Operation[models.AdAccount] = Operation(
-    id="updateAdAccount",
-    method="PATCH",
-    path="/ad_accounts/{ad_account_id}",
-    summary="Change the ad account's name, address, tax or legal details.",
-    answer=models.AdAccount,
+    id="updateAdAccount", method="PATCH", path="/ad_accounts/{ad_account_id}",
+    summary="Change the ad account's name, address, tax or legal details.", answer=models.AdAccount,
     body=models.AdAccountUpdate,
-    body_required=True,
-)
+)  # fmt: skip
 GET_AD_ACCOUNT_MEMBERS: ListOperation[models.AdAccountMemberList, models.AdAccountMember] = ListOperation(
-    id="getAdAccountMembers",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/members",
-    summary="List who may work in the ad account.",
-    answer=models.AdAccountMemberList,
-    repeat=Repeat.SAFE,
-    item=models.AdAccountMember,
-    item_attribute="ad_account_members",
-    style=ListStyle.WHOLE,
-)
+    id="getAdAccountMembers", method="GET", path="/ad_accounts/{ad_account_id}/members",
+    summary="List who may work in the ad account.", answer=models.AdAccountMemberList, repeat=Repeat.SAFE,
+    item=models.AdAccountMember, item_attribute="ad_account_members", style=ListStyle.WHOLE,
+)  # fmt: skip
 ADD_MEMBER_TO_AD_ACCOUNT: Operation[models.AdAccountMember] = Operation(
-    id="addMemberToAdAccount",
-    method="POST",
-    path="/ad_accounts/{ad_account_id}/members",
-    summary="Give a member of the business a role in the ad account.",
-    answer=models.AdAccountMember,
+    id="addMemberToAdAccount", method="POST", path="/ad_accounts/{ad_account_id}/members",
+    summary="Give a member of the business a role in the ad account.", answer=models.AdAccountMember,
     body=models.AdAccountMemberAdd,
-    body_required=True,
-)
+)  # fmt: skip
 UPDATE_AD_ACCOUNT_MEMBER_ROLE: Operation[models.AdAccountMember] = Operation(
-    id="updateAdAccountMemberRole",
-    method="PATCH",
-    path="/ad_accounts/{ad_account_id}/members/{member_id}",
-    summary="Change a member's role in the ad account.",
-    answer=models.AdAccountMember,
+    id="updateAdAccountMemberRole", method="PATCH", path="/ad_accounts/{ad_account_id}/members/{member_id}",
+    summary="Change a member's role in the ad account.", answer=models.AdAccountMember,
     body=models.AdAccountMemberRoleUpdate,
-    body_required=True,
-)
+)  # fmt: skip
 REMOVE_AD_ACCOUNT_MEMBER: Operation[None] = Operation(
-    id="removeAdAccountMember",
-    method="DELETE",
-    path="/ad_accounts/{ad_account_id}/members/{member_id}",
+    id="removeAdAccountMember", method="DELETE", path="/ad_accounts/{ad_account_id}/members/{member_id}",
     summary="Take a member's access to the ad account away.",
-    answer=None,
-)
+)  # fmt: skip
 GET_AD_ACCOUNTS_IN_BUSINESS: ListOperation[models.BusinessAdAccountList, models.AdAccount] = ListOperation(
-    id="getAdAccountsInBusiness",
-    method="GET",
-    path="/businesses/{business_id}/ad_accounts",
-    summary="List the ad accounts of the business that the user may see.",
-    answer=models.BusinessAdAccountList,
-    query={"type": models.AdAccountType},
-    repeat=Repeat.SAFE,
-    item=models.AdAccount,
-    item_attribute="ad_accounts",
-    style=ListStyle.WHOLE,
-)
+    id="getAdAccountsInBusiness", method="GET", path="/businesses/{business_id}/ad_accounts",
+    summary="List the ad accounts of the business that the user may see.", answer=models.BusinessAdAccountList,
+    repeat=Repeat.SAFE, item=models.AdAccount, item_attribute="ad_accounts", style=ListStyle.WHOLE,
+    query={
+        "type": models.AdAccountType,
+    },
+)  # fmt: skip
 CREATE_AD_ACCOUNT_FOR_BUSINESS: Operation[models.AdAccount] = Operation(
-    id="createAdAccountForBusiness",
-    method="POST",
-    path="/businesses/{business_id}/ad_accounts",
-    summary="Create an ad account in the business.",
-    answer=models.AdAccount,
-    body=models.AdAccountCreate,
-    body_required=True,
-)
+    id="createAdAccountForBusiness", method="POST", path="/businesses/{business_id}/ad_accounts",
+    summary="Create an ad account in the business.", answer=models.AdAccount, body=models.AdAccountCreate,
+)  # fmt: skip
 GET_AD_ACCOUNTS_FOR_BUSINESS_MEMBER: ListOperation[models.MemberAdAccountList, models.AdAccount] = ListOperation(
-    id="getAdAccountsForBusinessMember",
-    method="GET",
+    id="getAdAccountsForBusinessMember", method="GET",
     path="/businesses/{business_id}/members/{member_id}/ad_accounts",
-    summary="List the ad accounts that a member of the business may work in.",
-    answer=models.MemberAdAccountList,
-    repeat=Repeat.SAFE,
-    item=models.AdAccount,
-    item_attribute="ad_accounts",
-    style=ListStyle.WHOLE,
-)
+    summary="List the ad accounts that a member of the business may work in.", answer=models.MemberAdAccountList,
+    repeat=Repeat.SAFE, item=models.AdAccount, item_attribute="ad_accounts", style=ListStyle.WHOLE,
+)  # fmt: skip

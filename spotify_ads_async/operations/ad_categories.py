@@ -6,19 +6,13 @@ from __future__ import annotations
 from spotify_ads_async import models
 from spotify_ads_async.operation import ListOperation, ListStyle, Repeat
 
-__all__ = [
-    "GET_AD_CATEGORIES",
-]
+__all__ = ["GET_AD_CATEGORIES"]
 
 GET_AD_CATEGORIES: ListOperation[models.AdCategoryList, models.AdCategory] = ListOperation(
-    id="getAdCategories",
-    method="GET",
-    path="/ad_categories",
-    summary="List or search the categories that an ad set may advertise.",
-    answer=models.AdCategoryList,
-    query={"q": str},
-    repeat=Repeat.SAFE,
-    item=models.AdCategory,
-    item_attribute="categories",
-    style=ListStyle.WHOLE,
-)
+    id="getAdCategories", method="GET", path="/ad_categories",
+    summary="List or search the categories that an ad set may advertise.", answer=models.AdCategoryList,
+    repeat=Repeat.SAFE, item=models.AdCategory, item_attribute="categories", style=ListStyle.WHOLE,
+    query={
+        "q": str,
+    },
+)  # fmt: skip

@@ -12,126 +12,61 @@ from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Rep
 from spotify_ads_async.types import UNIQUE, Uuid
 
 __all__ = [
-    "CREATE_AD_SET",
-    "CREATE_AD_SET_DRAFT",
-    "CREATE_DRAFT_FROM_AD_SET",
-    "DELETE_AD_SET_DRAFT",
-    "GET_AD_SETS_BY_AD_ACCOUNT_ID",
-    "GET_AD_SET_BY_ID",
-    "GET_AD_SET_DRAFT",
-    "GET_AD_SET_DRAFTS",
-    "UPDATE_AD_SET",
+    "CREATE_AD_SET", "CREATE_AD_SET_DRAFT", "CREATE_DRAFT_FROM_AD_SET", "DELETE_AD_SET_DRAFT",
+    "GET_AD_SETS_BY_AD_ACCOUNT_ID", "GET_AD_SET_BY_ID", "GET_AD_SET_DRAFT", "GET_AD_SET_DRAFTS", "UPDATE_AD_SET",
     "UPDATE_AD_SET_DRAFT",
-]
+]  # fmt: skip
 
 GET_AD_SETS_BY_AD_ACCOUNT_ID: ListOperation[models.AdSetPage, models.AdSet] = ListOperation(
-    id="getAdSetsByAdAccountId",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/ad_sets",
-    summary="List ad sets, by campaign, name or status.",
-    answer=models.AdSetPage,
+    id="getAdSetsByAdAccountId", method="GET", path="/ad_accounts/{ad_account_id}/ad_sets",
+    summary="List ad sets, by campaign, name or status.", answer=models.AdSetPage, repeat=Repeat.SAFE,
+    item=models.AdSet, item_attribute="ad_sets", style=ListStyle.OFFSET, page_size=50,
     query={
-        "campaign_ids": list[Uuid],
-        "limit": Annotated[int, Meta(ge=1, le=50)],
-        "name": str,
-        "offset": Annotated[int, Meta(ge=0)],
-        "sort_direction": models.SortDirection,
-        "sort_field": models.AdSetSortField,
-        "statuses": Annotated[list[models.AdSetStatus], UNIQUE],
+        "campaign_ids": list[Uuid], "limit": Annotated[int, Meta(ge=1, le=50)], "name": str,
+        "offset": Annotated[int, Meta(ge=0)], "sort_direction": models.SortDirection,
+        "sort_field": models.AdSetSortField, "statuses": Annotated[list[models.AdSetStatus], UNIQUE],
     },
-    repeat=Repeat.SAFE,
-    item=models.AdSet,
-    item_attribute="ad_sets",
-    style=ListStyle.OFFSET,
-    page_size=50,
-)
+)  # fmt: skip
 CREATE_AD_SET: Operation[models.AdSet] = Operation(
-    id="createAdSet",
-    method="POST",
-    path="/ad_accounts/{ad_account_id}/ad_sets",
-    summary="Create an ad set in a campaign.",
-    answer=models.AdSet,
-    body=models.AdSetCreate,
-    body_required=True,
-    repeat=Repeat.KEYED,
-)
+    id="createAdSet", method="POST", path="/ad_accounts/{ad_account_id}/ad_sets",
+    summary="Create an ad set in a campaign.", answer=models.AdSet, body=models.AdSetCreate, repeat=Repeat.KEYED,
+)  # fmt: skip
 GET_AD_SET_BY_ID: Operation[models.AdSet] = Operation(
-    id="getAdSetById",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/ad_sets/{ad_set_id}",
-    summary="Read one ad set.",
-    answer=models.AdSet,
-    repeat=Repeat.SAFE,
-)
+    id="getAdSetById", method="GET", path="/ad_accounts/{ad_account_id}/ad_sets/{ad_set_id}",
+    summary="Read one ad set.", answer=models.AdSet, repeat=Repeat.SAFE,
+)  # fmt: skip
 UPDATE_AD_SET: Operation[models.AdSet] = Operation(
-    id="updateAdSet",
-    method="PATCH",
-    path="/ad_accounts/{ad_account_id}/ad_sets/{ad_set_id}",
-    summary="Change an ad set; `delivery` is changed alone.",
-    answer=models.AdSet,
-    body=models.AdSetUpdate,
-    body_required=True,
-)
+    id="updateAdSet", method="PATCH", path="/ad_accounts/{ad_account_id}/ad_sets/{ad_set_id}",
+    summary="Change an ad set; `delivery` is changed alone.", answer=models.AdSet, body=models.AdSetUpdate,
+)  # fmt: skip
 CREATE_DRAFT_FROM_AD_SET: Operation[models.AdSetDraft] = Operation(
-    id="createDraftFromAdSet",
-    method="POST",
-    path="/ad_accounts/{ad_account_id}/ad_sets/{ad_set_id}/drafts",
-    summary="Make a draft from a live ad set.",
-    answer=models.AdSetDraft,
-    repeat=Repeat.KEYED,
-)
+    id="createDraftFromAdSet", method="POST", path="/ad_accounts/{ad_account_id}/ad_sets/{ad_set_id}/drafts",
+    summary="Make a draft from a live ad set.", answer=models.AdSetDraft, repeat=Repeat.KEYED,
+)  # fmt: skip
 GET_AD_SET_DRAFTS: ListOperation[models.AdSetDraftPage, models.AdSetDraft] = ListOperation(
-    id="getAdSetDrafts",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/drafts/ad_sets",
-    summary="List drafts of ad sets, by campaign or status.",
-    answer=models.AdSetDraftPage,
+    id="getAdSetDrafts", method="GET", path="/ad_accounts/{ad_account_id}/drafts/ad_sets",
+    summary="List drafts of ad sets, by campaign or status.", answer=models.AdSetDraftPage, repeat=Repeat.SAFE,
+    item=models.AdSetDraft, item_attribute="ad_set_drafts", style=ListStyle.OFFSET, page_size=50,
     query={
-        "campaign_ids": list[Uuid],
-        "limit": Annotated[int, Meta(ge=1, le=50)],
-        "offset": Annotated[int, Meta(ge=0)],
-        "sort_direction": models.SortDirection,
-        "sort_field": models.AdSetSortField,
+        "campaign_ids": list[Uuid], "limit": Annotated[int, Meta(ge=1, le=50)], "offset": Annotated[int, Meta(ge=0)],
+        "sort_direction": models.SortDirection, "sort_field": models.AdSetSortField,
         "statuses": Annotated[list[models.AdSetStatus], UNIQUE],
     },
-    repeat=Repeat.SAFE,
-    item=models.AdSetDraft,
-    item_attribute="ad_set_drafts",
-    style=ListStyle.OFFSET,
-    page_size=50,
-)
+)  # fmt: skip
 CREATE_AD_SET_DRAFT: Operation[models.AdSetDraft] = Operation(
-    id="createAdSetDraft",
-    method="POST",
-    path="/ad_accounts/{ad_account_id}/drafts/ad_sets",
-    summary="Create a draft of an ad set.",
-    answer=models.AdSetDraft,
-    body=models.AdSetDraftCreate,
-    body_required=True,
+    id="createAdSetDraft", method="POST", path="/ad_accounts/{ad_account_id}/drafts/ad_sets",
+    summary="Create a draft of an ad set.", answer=models.AdSetDraft, body=models.AdSetDraftCreate,
     repeat=Repeat.KEYED,
-)
+)  # fmt: skip
 GET_AD_SET_DRAFT: Operation[models.AdSetDraft] = Operation(
-    id="getAdSetDraft",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/drafts/ad_sets/{draft_ad_set_id}",
-    summary="Read one draft of an ad set.",
-    answer=models.AdSetDraft,
-    repeat=Repeat.SAFE,
-)
+    id="getAdSetDraft", method="GET", path="/ad_accounts/{ad_account_id}/drafts/ad_sets/{draft_ad_set_id}",
+    summary="Read one draft of an ad set.", answer=models.AdSetDraft, repeat=Repeat.SAFE,
+)  # fmt: skip
 UPDATE_AD_SET_DRAFT: Operation[models.AdSetDraft] = Operation(
-    id="updateAdSetDraft",
-    method="PATCH",
-    path="/ad_accounts/{ad_account_id}/drafts/ad_sets/{draft_ad_set_id}",
-    summary="Change a draft of an ad set.",
-    answer=models.AdSetDraft,
-    body=models.AdSetDraftUpdate,
-    body_required=True,
-)
+    id="updateAdSetDraft", method="PATCH", path="/ad_accounts/{ad_account_id}/drafts/ad_sets/{draft_ad_set_id}",
+    summary="Change a draft of an ad set.", answer=models.AdSetDraft, body=models.AdSetDraftUpdate,
+)  # fmt: skip
 DELETE_AD_SET_DRAFT: Operation[None] = Operation(
-    id="deleteAdSetDraft",
-    method="DELETE",
-    path="/ad_accounts/{ad_account_id}/drafts/ad_sets/{draft_ad_set_id}",
-    summary="Delete a draft of an ad set.",
-    answer=None,
-    repeat=Repeat.SAFE,
-)
+    id="deleteAdSetDraft", method="DELETE", path="/ad_accounts/{ad_account_id}/drafts/ad_sets/{draft_ad_set_id}",
+    summary="Delete a draft of an ad set.", repeat=Repeat.SAFE,
+)  # fmt: skip

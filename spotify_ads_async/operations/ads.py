@@ -12,127 +12,63 @@ from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Rep
 from spotify_ads_async.types import UNIQUE, Uuid
 
 __all__ = [
-    "CREATE_AD",
-    "CREATE_AD_DRAFT",
-    "CREATE_DRAFT_FROM_AD",
-    "DELETE_AD_DRAFT",
-    "GET_AD",
-    "GET_ADS",
-    "GET_AD_DRAFT",
-    "GET_AD_DRAFTS",
-    "UPDATE_AD",
-    "UPDATE_AD_DRAFT",
-]
+    "CREATE_AD", "CREATE_AD_DRAFT", "CREATE_DRAFT_FROM_AD", "DELETE_AD_DRAFT", "GET_AD", "GET_ADS", "GET_AD_DRAFT",
+    "GET_AD_DRAFTS", "UPDATE_AD", "UPDATE_AD_DRAFT",
+]  # fmt: skip
 
 GET_ADS: ListOperation[models.AdPage, models.Ad] = ListOperation(
-    id="getAds",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/ads",
-    summary="List ads, by ad set, asset, name or status.",
-    answer=models.AdPage,
+    id="getAds", method="GET", path="/ad_accounts/{ad_account_id}/ads",
+    summary="List ads, by ad set, asset, name or status.", answer=models.AdPage, repeat=Repeat.SAFE, item=models.Ad,
+    item_attribute="ads", style=ListStyle.OFFSET, page_size=50,
     query={
-        "ad_set_ids": list[Uuid],
-        "asset_ids": list[Uuid],
+        "ad_set_ids": list[Uuid], "asset_ids": list[Uuid],
         "fields": Annotated[list[models.AdField], Meta(min_length=1), UNIQUE],
-        "limit": Annotated[int, Meta(ge=1, le=50)],
-        "name": str,
-        "offset": Annotated[int, Meta(ge=0)],
-        "sort_direction": models.SortDirection,
-        "sort_field": models.AdSortField,
+        "limit": Annotated[int, Meta(ge=1, le=50)], "name": str, "offset": Annotated[int, Meta(ge=0)],
+        "sort_direction": models.SortDirection, "sort_field": models.AdSortField,
         "statuses": Annotated[list[models.AdStatus], UNIQUE],
     },
-    repeat=Repeat.SAFE,
-    item=models.Ad,
-    item_attribute="ads",
-    style=ListStyle.OFFSET,
-    page_size=50,
-)
+)  # fmt: skip
 CREATE_AD: Operation[models.Ad] = Operation(
-    id="createAd",
-    method="POST",
-    path="/ad_accounts/{ad_account_id}/ads",
-    summary="Create an ad in an ad set.",
-    answer=models.Ad,
-    body=models.AdCreate,
-    body_required=True,
-    repeat=Repeat.KEYED,
-)
+    id="createAd", method="POST", path="/ad_accounts/{ad_account_id}/ads", summary="Create an ad in an ad set.",
+    answer=models.Ad, body=models.AdCreate, repeat=Repeat.KEYED,
+)  # fmt: skip
 GET_AD: Operation[models.Ad] = Operation(
-    id="getAd",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/ads/{ad_id}",
-    summary="Read one ad, or some fields of it.",
-    answer=models.Ad,
-    query={"fields": Annotated[list[models.AdField], Meta(min_length=1), UNIQUE]},
-    repeat=Repeat.SAFE,
-)
-UPDATE_AD: Operation[models.Ad] = Operation(
-    id="updateAd",
-    method="PATCH",
-    path="/ad_accounts/{ad_account_id}/ads/{ad_id}",
-    summary="Change an ad.",
-    answer=models.Ad,
-    body=models.AdUpdate,
-    body_required=True,
-)
-CREATE_DRAFT_FROM_AD: Operation[models.AdDraft] = Operation(
-    id="createDraftFromAd",
-    method="POST",
-    path="/ad_accounts/{ad_account_id}/ads/{ad_id}/drafts",
-    summary="Make a draft from a live ad.",
-    answer=models.AdDraft,
-    repeat=Repeat.KEYED,
-)
-GET_AD_DRAFTS: ListOperation[models.AdDraftPage, models.AdDraft] = ListOperation(
-    id="getAdDrafts",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/drafts/ads",
-    summary="List drafts of ads, by ad set or status.",
-    answer=models.AdDraftPage,
+    id="getAd", method="GET", path="/ad_accounts/{ad_account_id}/ads/{ad_id}",
+    summary="Read one ad, or some fields of it.", answer=models.Ad, repeat=Repeat.SAFE,
     query={
-        "ad_set_ids": list[Uuid],
-        "limit": Annotated[int, Meta(ge=1, le=50)],
-        "offset": Annotated[int, Meta(ge=0)],
+        "fields": Annotated[list[models.AdField], Meta(min_length=1), UNIQUE],
+    },
+)  # fmt: skip
+UPDATE_AD: Operation[models.Ad] = Operation(
+    id="updateAd", method="PATCH", path="/ad_accounts/{ad_account_id}/ads/{ad_id}", summary="Change an ad.",
+    answer=models.Ad, body=models.AdUpdate,
+)  # fmt: skip
+CREATE_DRAFT_FROM_AD: Operation[models.AdDraft] = Operation(
+    id="createDraftFromAd", method="POST", path="/ad_accounts/{ad_account_id}/ads/{ad_id}/drafts",
+    summary="Make a draft from a live ad.", answer=models.AdDraft, repeat=Repeat.KEYED,
+)  # fmt: skip
+GET_AD_DRAFTS: ListOperation[models.AdDraftPage, models.AdDraft] = ListOperation(
+    id="getAdDrafts", method="GET", path="/ad_accounts/{ad_account_id}/drafts/ads",
+    summary="List drafts of ads, by ad set or status.", answer=models.AdDraftPage, repeat=Repeat.SAFE,
+    item=models.AdDraft, item_attribute="ad_drafts", style=ListStyle.OFFSET, page_size=50,
+    query={
+        "ad_set_ids": list[Uuid], "limit": Annotated[int, Meta(ge=1, le=50)], "offset": Annotated[int, Meta(ge=0)],
         "statuses": Annotated[list[models.AdStatus], UNIQUE],
     },
-    repeat=Repeat.SAFE,
-    item=models.AdDraft,
-    item_attribute="ad_drafts",
-    style=ListStyle.OFFSET,
-    page_size=50,
-)
+)  # fmt: skip
 CREATE_AD_DRAFT: Operation[models.AdDraft] = Operation(
-    id="createAdDraft",
-    method="POST",
-    path="/ad_accounts/{ad_account_id}/drafts/ads",
-    summary="Create a draft of an ad.",
-    answer=models.AdDraft,
-    body=models.AdDraftCreate,
-    body_required=True,
-    repeat=Repeat.KEYED,
-)
+    id="createAdDraft", method="POST", path="/ad_accounts/{ad_account_id}/drafts/ads",
+    summary="Create a draft of an ad.", answer=models.AdDraft, body=models.AdDraftCreate, repeat=Repeat.KEYED,
+)  # fmt: skip
 GET_AD_DRAFT: Operation[models.AdDraft] = Operation(
-    id="getAdDraft",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/drafts/ads/{draft_ad_id}",
-    summary="Read one draft of an ad.",
-    answer=models.AdDraft,
-    repeat=Repeat.SAFE,
-)
+    id="getAdDraft", method="GET", path="/ad_accounts/{ad_account_id}/drafts/ads/{draft_ad_id}",
+    summary="Read one draft of an ad.", answer=models.AdDraft, repeat=Repeat.SAFE,
+)  # fmt: skip
 UPDATE_AD_DRAFT: Operation[models.AdDraft] = Operation(
-    id="updateAdDraft",
-    method="PATCH",
-    path="/ad_accounts/{ad_account_id}/drafts/ads/{draft_ad_id}",
-    summary="Change a draft of an ad.",
-    answer=models.AdDraft,
-    body=models.AdDraftUpdate,
-    body_required=True,
-)
+    id="updateAdDraft", method="PATCH", path="/ad_accounts/{ad_account_id}/drafts/ads/{draft_ad_id}",
+    summary="Change a draft of an ad.", answer=models.AdDraft, body=models.AdDraftUpdate,
+)  # fmt: skip
 DELETE_AD_DRAFT: Operation[None] = Operation(
-    id="deleteAdDraft",
-    method="DELETE",
-    path="/ad_accounts/{ad_account_id}/drafts/ads/{draft_ad_id}",
-    summary="Delete a draft of an ad.",
-    answer=None,
-    repeat=Repeat.SAFE,
-)
+    id="deleteAdDraft", method="DELETE", path="/ad_accounts/{ad_account_id}/drafts/ads/{draft_ad_id}",
+    summary="Delete a draft of an ad.", repeat=Repeat.SAFE,
+)  # fmt: skip

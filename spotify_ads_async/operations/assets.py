@@ -12,99 +12,52 @@ from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Rep
 from spotify_ads_async.types import UNIQUE, Uuid
 
 __all__ = [
-    "COMPLETE_UPLOAD_CHUNKED_ASSET",
-    "CREATE_ASSET",
-    "GET_ASSET",
-    "GET_ASSETS_BY_AD_ACCOUNT",
-    "START_UPLOAD_CHUNKED_ASSET",
-    "TRANSFER_CHUNKED_ASSET",
-    "UPDATE_ASSET",
-    "UPLOAD_ASSET",
-]
+    "COMPLETE_UPLOAD_CHUNKED_ASSET", "CREATE_ASSET", "GET_ASSET", "GET_ASSETS_BY_AD_ACCOUNT",
+    "START_UPLOAD_CHUNKED_ASSET", "TRANSFER_CHUNKED_ASSET", "UPDATE_ASSET", "UPLOAD_ASSET",
+]  # fmt: skip
 
 GET_ASSETS_BY_AD_ACCOUNT: ListOperation[models.AssetPage, models.Asset] = ListOperation(
-    id="getAssetsByAdAccount",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/assets",
-    summary="List assets, by id, type, status, shape or name.",
-    answer=models.AssetPage,
+    id="getAssetsByAdAccount", method="GET", path="/ad_accounts/{ad_account_id}/assets",
+    summary="List assets, by id, type, status, shape or name.", answer=models.AssetPage, repeat=Repeat.SAFE,
+    item=models.Asset, item_attribute="assets", style=ListStyle.OFFSET, page_size=50,
     query={
-        "aspect_ratios": Annotated[list[models.AspectRatio], UNIQUE],
-        "asset_ids": Annotated[list[Uuid], UNIQUE],
+        "aspect_ratios": Annotated[list[models.AspectRatio], UNIQUE], "asset_ids": Annotated[list[Uuid], UNIQUE],
         "asset_subtypes": Annotated[list[models.AssetSubtypeFilter], UNIQUE],
-        "asset_types": Annotated[list[models.AssetType], UNIQUE],
-        "limit": Annotated[int, Meta(ge=1, le=50)],
-        "name": str,
-        "offset": Annotated[int, Meta(ge=0)],
-        "sort_direction": models.SortDirection,
-        "sort_field": models.AssetSortField,
-        "statuses": Annotated[list[models.AssetStatus], UNIQUE],
+        "asset_types": Annotated[list[models.AssetType], UNIQUE], "limit": Annotated[int, Meta(ge=1, le=50)],
+        "name": str, "offset": Annotated[int, Meta(ge=0)], "sort_direction": models.SortDirection,
+        "sort_field": models.AssetSortField, "statuses": Annotated[list[models.AssetStatus], UNIQUE],
     },
-    repeat=Repeat.SAFE,
-    item=models.Asset,
-    item_attribute="assets",
-    style=ListStyle.OFFSET,
-    page_size=50,
-)
+)  # fmt: skip
 CREATE_ASSET: Operation[models.Asset] = Operation(
-    id="createAsset",
-    method="POST",
-    path="/ad_accounts/{ad_account_id}/assets",
-    summary="Register an asset, whose media is uploaded afterwards.",
-    answer=models.Asset,
-    body=models.AssetCreate,
-    body_required=True,
-)
+    id="createAsset", method="POST", path="/ad_accounts/{ad_account_id}/assets",
+    summary="Register an asset, whose media is uploaded afterwards.", answer=models.Asset, body=models.AssetCreate,
+)  # fmt: skip
 GET_ASSET: Operation[models.Asset] = Operation(
-    id="getAsset",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/assets/{asset_id}",
-    summary="Read one asset and how far its processing is.",
-    answer=models.Asset,
-    repeat=Repeat.SAFE,
-)
+    id="getAsset", method="GET", path="/ad_accounts/{ad_account_id}/assets/{asset_id}",
+    summary="Read one asset and how far its processing is.", answer=models.Asset, repeat=Repeat.SAFE,
+)  # fmt: skip
 UPDATE_ASSET: Operation[models.Asset] = Operation(
-    id="updateAsset",
-    method="PATCH",
-    path="/ad_accounts/{ad_account_id}/assets/{asset_id}",
-    summary="Rename an asset or change its subtype.",
-    answer=models.Asset,
-    body=models.AssetUpdate,
-    body_required=True,
-)
+    id="updateAsset", method="PATCH", path="/ad_accounts/{ad_account_id}/assets/{asset_id}",
+    summary="Rename an asset or change its subtype.", answer=models.Asset, body=models.AssetUpdate,
+)  # fmt: skip
 COMPLETE_UPLOAD_CHUNKED_ASSET: Operation[models.Asset] = Operation(
-    id="completeUploadChunkedAsset",
-    method="POST",
+    id="completeUploadChunkedAsset", method="POST",
     path="/ad_accounts/{ad_account_id}/assets/{asset_id}/chunked_upload/complete",
-    summary="End an upload in sections; processing begins.",
-    answer=models.Asset,
-    body=models.ChunkedUploadComplete,
-    body_required=True,
-)
+    summary="End an upload in sections; processing begins.", answer=models.Asset, body=models.ChunkedUploadComplete,
+)  # fmt: skip
 START_UPLOAD_CHUNKED_ASSET: Operation[models.ChunkedUploadSession] = Operation(
-    id="startUploadChunkedAsset",
-    method="POST",
+    id="startUploadChunkedAsset", method="POST",
     path="/ad_accounts/{ad_account_id}/assets/{asset_id}/chunked_upload/start",
-    summary="Begin to upload an asset's media in sections.",
-    answer=models.ChunkedUploadSession,
-)
+    summary="Begin to upload an asset's media in sections.", answer=models.ChunkedUploadSession,
+)  # fmt: skip
 TRANSFER_CHUNKED_ASSET: Operation[models.AssetChunkReceipt] = Operation(
-    id="transferChunkedAsset",
-    method="POST",
+    id="transferChunkedAsset", method="POST",
     path="/ad_accounts/{ad_account_id}/assets/{asset_id}/chunked_upload/transfer",
-    summary="Send one section of an asset's media, counted from 1.",
-    answer=models.AssetChunkReceipt,
-    body=models.AssetChunk,
-    body_required=True,
-    multipart=True,
-)
+    summary="Send one section of an asset's media, counted from 1.", answer=models.AssetChunkReceipt,
+    body=models.AssetChunk, multipart=True,
+)  # fmt: skip
 UPLOAD_ASSET: Operation[models.Asset] = Operation(
-    id="uploadAsset",
-    method="POST",
-    path="/ad_accounts/{ad_account_id}/assets/{asset_id}/upload",
-    summary="Upload an asset's media in one piece, at most 20 MB.",
-    answer=models.Asset,
-    body=models.AssetUpload,
-    body_required=True,
+    id="uploadAsset", method="POST", path="/ad_accounts/{ad_account_id}/assets/{asset_id}/upload",
+    summary="Upload an asset's media in one piece, at most 20 MB.", answer=models.Asset, body=models.AssetUpload,
     multipart=True,
-)
+)  # fmt: skip

@@ -12,94 +12,49 @@ from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Rep
 from spotify_ads_async.types import Uuid
 
 __all__ = [
-    "BATCH_GET_AUDIENCES",
-    "CREATE_AUDIENCE",
-    "CREATE_UPLOAD_URL",
-    "DELETE_AUDIENCE",
-    "EDIT_AUDIENCE",
-    "GET_AUDIENCE",
-    "GET_AUDIENCE_ELIGIBLE_DATASETS",
-    "REPLACE_UPLOAD_URL",
-]
+    "BATCH_GET_AUDIENCES", "CREATE_AUDIENCE", "CREATE_UPLOAD_URL", "DELETE_AUDIENCE", "EDIT_AUDIENCE", "GET_AUDIENCE",
+    "GET_AUDIENCE_ELIGIBLE_DATASETS", "REPLACE_UPLOAD_URL",
+]  # fmt: skip
 
 BATCH_GET_AUDIENCES: ListOperation[models.AudiencePage, models.Audience] = ListOperation(
-    id="batchGetAudiences",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/audiences",
-    summary="List audiences, by id, type or keyword.",
-    answer=models.AudiencePage,
+    id="batchGetAudiences", method="GET", path="/ad_accounts/{ad_account_id}/audiences",
+    summary="List audiences, by id, type or keyword.", answer=models.AudiencePage, repeat=Repeat.SAFE,
+    item=models.Audience, item_attribute="audiences", style=ListStyle.OFFSET, page_size=50,
     query={
-        "audience_ids": list[Uuid],
-        "audience_types": list[models.AudienceType],
-        "limit": Annotated[int, Meta(ge=1, le=50)],
-        "offset": Annotated[int, Meta(ge=0)],
-        "q": str,
-        "sort_direction": models.SortDirection,
-        "sort_field": models.AudienceSortField,
+        "audience_ids": list[Uuid], "audience_types": list[models.AudienceType],
+        "limit": Annotated[int, Meta(ge=1, le=50)], "offset": Annotated[int, Meta(ge=0)], "q": str,
+        "sort_direction": models.SortDirection, "sort_field": models.AudienceSortField,
     },
-    repeat=Repeat.SAFE,
-    item=models.Audience,
-    item_attribute="audiences",
-    style=ListStyle.OFFSET,
-    page_size=50,
-)
+)  # fmt: skip
 CREATE_AUDIENCE: Operation[models.Audience] = Operation(
-    id="createAudience",
-    method="POST",
-    path="/ad_accounts/{ad_account_id}/audiences",
-    summary="Create a custom or a lookalike audience.",
-    answer=models.Audience,
-    body=models.AudienceCreate,
-    body_required=True,
-)
+    id="createAudience", method="POST", path="/ad_accounts/{ad_account_id}/audiences",
+    summary="Create a custom or a lookalike audience.", answer=models.Audience, body=models.AudienceCreate,
+)  # fmt: skip
 GET_AUDIENCE_ELIGIBLE_DATASETS: ListOperation[models.EligibleDatasetList, models.EligibleDataset] = ListOperation(
-    id="getAudienceEligibleDatasets",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/audiences/datasets",
-    summary="List datasets that an audience can be built from, with their events.",
-    answer=models.EligibleDatasetList,
-    query={"limit": Annotated[int, Meta(ge=1, le=50)], "q": str},
-    repeat=Repeat.SAFE,
-    item=models.EligibleDataset,
-    item_attribute="datasets",
-    style=ListStyle.LIMIT,
-    page_size=50,
-)
+    id="getAudienceEligibleDatasets", method="GET", path="/ad_accounts/{ad_account_id}/audiences/datasets",
+    summary="List datasets that an audience can be built from, with their events.", answer=models.EligibleDatasetList,
+    repeat=Repeat.SAFE, item=models.EligibleDataset, item_attribute="datasets", style=ListStyle.LIMIT, page_size=50,
+    query={
+        "limit": Annotated[int, Meta(ge=1, le=50)], "q": str,
+    },
+)  # fmt: skip
 CREATE_UPLOAD_URL: Operation[models.AudienceUpload] = Operation(
-    id="createUploadUrl",
-    method="POST",
-    path="/ad_accounts/{ad_account_id}/audiences/upload_url",
-    summary="Get a signed URL to upload a customer list for a new audience.",
-    answer=models.AudienceUpload,
-)
+    id="createUploadUrl", method="POST", path="/ad_accounts/{ad_account_id}/audiences/upload_url",
+    summary="Get a signed URL to upload a customer list for a new audience.", answer=models.AudienceUpload,
+)  # fmt: skip
 REPLACE_UPLOAD_URL: Operation[models.AudienceUpload] = Operation(
-    id="replaceUploadUrl",
-    method="POST",
-    path="/ad_accounts/{ad_account_id}/audiences/upload_url/{audience_id}",
-    summary="Get a fresh signed URL to upload an audience's customer list.",
-    answer=models.AudienceUpload,
-)
+    id="replaceUploadUrl", method="POST", path="/ad_accounts/{ad_account_id}/audiences/upload_url/{audience_id}",
+    summary="Get a fresh signed URL to upload an audience's customer list.", answer=models.AudienceUpload,
+)  # fmt: skip
 GET_AUDIENCE: Operation[models.Audience] = Operation(
-    id="getAudience",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/audiences/{audience_id}",
-    summary="Read one audience, its size and its status.",
-    answer=models.Audience,
-    repeat=Repeat.SAFE,
-)
+    id="getAudience", method="GET", path="/ad_accounts/{ad_account_id}/audiences/{audience_id}",
+    summary="Read one audience, its size and its status.", answer=models.Audience, repeat=Repeat.SAFE,
+)  # fmt: skip
 EDIT_AUDIENCE: Operation[models.Audience] = Operation(
-    id="editAudience",
-    method="PATCH",
-    path="/ad_accounts/{ad_account_id}/audiences/{audience_id}",
-    summary="Rename or describe an audience anew.",
-    answer=models.Audience,
-    body=models.AudienceUpdate,
-    body_required=True,
-)
+    id="editAudience", method="PATCH", path="/ad_accounts/{ad_account_id}/audiences/{audience_id}",
+    summary="Rename or describe an audience anew.", answer=models.Audience, body=models.AudienceUpdate,
+)  # fmt: skip
 DELETE_AUDIENCE: Operation[models.AudienceDeletion] = Operation(
-    id="deleteAudience",
-    method="DELETE",
-    path="/ad_accounts/{ad_account_id}/audiences/{audience_id}",
-    summary="Delete an audience that no ad set uses, and its lookalikes.",
-    answer=models.AudienceDeletion,
-)
+    id="deleteAudience", method="DELETE", path="/ad_accounts/{ad_account_id}/audiences/{audience_id}",
+    summary="Delete an audience that no ad set uses, and its lookalikes.", answer=models.AudienceDeletion,
+)  # fmt: skip

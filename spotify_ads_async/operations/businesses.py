@@ -7,137 +7,70 @@ from spotify_ads_async import models
 from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Repeat
 
 __all__ = [
-    "ACCEPT_BUSINESS_INVITATION",
-    "CANCEL_BUSINESS_INVITATION",
-    "CREATE_BUSINESS",
-    "CREATE_BUSINESS_INVITATION",
-    "GET_BUSINESS",
-    "GET_BUSINESSES",
-    "GET_BUSINESS_MEMBER",
-    "GET_BUSINESS_MEMBERS",
-    "GET_PENDING_INVITATIONS",
-    "REMOVE_BUSINESS_MEMBER",
-    "UPDATE_BUSINESS",
-    "UPDATE_BUSINESS_MEMBER",
-    "UPDATE_BUSINESS_MEMBER_ROLE",
-]
+    "ACCEPT_BUSINESS_INVITATION", "CANCEL_BUSINESS_INVITATION", "CREATE_BUSINESS", "CREATE_BUSINESS_INVITATION",
+    "GET_BUSINESS", "GET_BUSINESSES", "GET_BUSINESS_MEMBER", "GET_BUSINESS_MEMBERS", "GET_PENDING_INVITATIONS",
+    "REMOVE_BUSINESS_MEMBER", "UPDATE_BUSINESS", "UPDATE_BUSINESS_MEMBER", "UPDATE_BUSINESS_MEMBER_ROLE",
+]  # fmt: skip
 
 GET_BUSINESSES: ListOperation[models.BusinessList, models.Business] = ListOperation(
-    id="getBusinesses",
-    method="GET",
-    path="/businesses",
-    summary="List the businesses of the user behind the token.",
-    answer=models.BusinessList,
-    repeat=Repeat.SAFE,
-    item=models.Business,
-    item_attribute="businesses",
+    id="getBusinesses", method="GET", path="/businesses", summary="List the businesses of the user behind the token.",
+    answer=models.BusinessList, repeat=Repeat.SAFE, item=models.Business, item_attribute="businesses",
     style=ListStyle.WHOLE,
-)
+)  # fmt: skip
 CREATE_BUSINESS: Operation[models.Business] = Operation(
-    id="createBusiness",
-    method="POST",
-    path="/businesses",
-    summary="Create a business.",
-    answer=models.Business,
+    id="createBusiness", method="POST", path="/businesses", summary="Create a business.", answer=models.Business,
     body=models.BusinessCreate,
-    body_required=True,
-)
+)  # fmt: skip
 GET_BUSINESS: Operation[models.Business] = Operation(
-    id="getBusiness",
-    method="GET",
-    path="/businesses/{business_id}",
-    summary="Read the business.",
-    answer=models.Business,
-    repeat=Repeat.SAFE,
-)
+    id="getBusiness", method="GET", path="/businesses/{business_id}", summary="Read the business.",
+    answer=models.Business, repeat=Repeat.SAFE,
+)  # fmt: skip
 UPDATE_BUSINESS: Operation[models.Business] = Operation(
-    id="updateBusiness",
-    method="PATCH",
-    path="/businesses/{business_id}",
-    summary="Rename the business.",
-    answer=models.Business,
-    body=models.BusinessUpdate,
-    body_required=True,
-)
-GET_PENDING_INVITATIONS: ListOperation[models.PendingBusinessInvitationList, models.PendingBusinessInvitation] = (
-    ListOperation(
-        id="getPendingInvitations",
-        method="GET",
-        path="/businesses/{business_id}/invitations",
-        summary="List invitations that nobody has answered yet.",
-        answer=models.PendingBusinessInvitationList,
-        repeat=Repeat.SAFE,
-        item=models.PendingBusinessInvitation,
-        item_attribute="business_invitations",
-        style=ListStyle.WHOLE,
-    )
-)
-CREATE_BUSINESS_INVITATION: Operation[models.BusinessInvitation] = Operation(
-    id="createBusinessInvitation",
-    method="POST",
-    path="/businesses/{business_id}/invitations",
-    summary="Invite someone into the business, and into ad accounts of it.",
-    answer=models.BusinessInvitation,
-    body=models.BusinessInvitationCreate,
-    body_required=True,
-)
-CANCEL_BUSINESS_INVITATION: Operation[None] = Operation(
-    id="cancelBusinessInvitation",
-    method="DELETE",
-    path="/businesses/{business_id}/invitations/{invitation_id}",
-    summary="Withdraw an invitation.",
-    answer=None,
-)
-GET_BUSINESS_MEMBERS: ListOperation[models.BusinessMemberList, models.BusinessMember] = ListOperation(
-    id="getBusinessMembers",
-    method="GET",
-    path="/businesses/{business_id}/members",
-    summary="List who belongs to the business.",
-    answer=models.BusinessMemberList,
-    repeat=Repeat.SAFE,
-    item=models.BusinessMember,
-    item_attribute="members",
+    id="updateBusiness", method="PATCH", path="/businesses/{business_id}", summary="Rename the business.",
+    answer=models.Business, body=models.BusinessUpdate,
+)  # fmt: skip
+GET_PENDING_INVITATIONS: ListOperation[
+    models.PendingBusinessInvitationList, models.PendingBusinessInvitation
+] = ListOperation(
+    id="getPendingInvitations", method="GET", path="/businesses/{business_id}/invitations",
+    summary="List invitations that nobody has answered yet.", answer=models.PendingBusinessInvitationList,
+    repeat=Repeat.SAFE, item=models.PendingBusinessInvitation, item_attribute="business_invitations",
     style=ListStyle.WHOLE,
-)
+)  # fmt: skip
+CREATE_BUSINESS_INVITATION: Operation[models.BusinessInvitation] = Operation(
+    id="createBusinessInvitation", method="POST", path="/businesses/{business_id}/invitations",
+    summary="Invite someone into the business, and into ad accounts of it.", answer=models.BusinessInvitation,
+    body=models.BusinessInvitationCreate,
+)  # fmt: skip
+CANCEL_BUSINESS_INVITATION: Operation[None] = Operation(
+    id="cancelBusinessInvitation", method="DELETE", path="/businesses/{business_id}/invitations/{invitation_id}",
+    summary="Withdraw an invitation.",
+)  # fmt: skip
+GET_BUSINESS_MEMBERS: ListOperation[models.BusinessMemberList, models.BusinessMember] = ListOperation(
+    id="getBusinessMembers", method="GET", path="/businesses/{business_id}/members",
+    summary="List who belongs to the business.", answer=models.BusinessMemberList, repeat=Repeat.SAFE,
+    item=models.BusinessMember, item_attribute="members", style=ListStyle.WHOLE,
+)  # fmt: skip
 ACCEPT_BUSINESS_INVITATION: Operation[models.BusinessMember] = Operation(
-    id="acceptBusinessInvitation",
-    method="POST",
-    path="/businesses/{business_id}/members",
-    summary="Accept an invitation, and so join the business.",
-    answer=models.BusinessMember,
+    id="acceptBusinessInvitation", method="POST", path="/businesses/{business_id}/members",
+    summary="Accept an invitation, and so join the business.", answer=models.BusinessMember,
     body=models.BusinessInvitationAccept,
-    body_required=True,
-)
+)  # fmt: skip
 GET_BUSINESS_MEMBER: Operation[models.BusinessMember] = Operation(
-    id="getBusinessMember",
-    method="GET",
-    path="/businesses/{business_id}/members/{member_id}",
-    summary="Read one member of the business.",
-    answer=models.BusinessMember,
-    repeat=Repeat.SAFE,
-)
+    id="getBusinessMember", method="GET", path="/businesses/{business_id}/members/{member_id}",
+    summary="Read one member of the business.", answer=models.BusinessMember, repeat=Repeat.SAFE,
+)  # fmt: skip
 UPDATE_BUSINESS_MEMBER: Operation[models.BusinessMember] = Operation(
-    id="updateBusinessMember",
-    method="PATCH",
-    path="/businesses/{business_id}/members/{member_id}",
-    summary="Change a member's name, address or consent to marketing.",
-    answer=models.BusinessMember,
+    id="updateBusinessMember", method="PATCH", path="/businesses/{business_id}/members/{member_id}",
+    summary="Change a member's name, address or consent to marketing.", answer=models.BusinessMember,
     body=models.BusinessMemberUpdate,
-    body_required=True,
-)
+)  # fmt: skip
 REMOVE_BUSINESS_MEMBER: Operation[None] = Operation(
-    id="removeBusinessMember",
-    method="DELETE",
-    path="/businesses/{business_id}/members/{member_id}",
+    id="removeBusinessMember", method="DELETE", path="/businesses/{business_id}/members/{member_id}",
     summary="Take a member out of the business.",
-    answer=None,
-)
+)  # fmt: skip
 UPDATE_BUSINESS_MEMBER_ROLE: Operation[models.BusinessMember] = Operation(
-    id="updateBusinessMemberRole",
-    method="PATCH",
-    path="/businesses/{business_id}/members/{member_id}/role",
-    summary="Change a member's role in the business.",
-    answer=models.BusinessMember,
+    id="updateBusinessMemberRole", method="PATCH", path="/businesses/{business_id}/members/{member_id}/role",
+    summary="Change a member's role in the business.", answer=models.BusinessMember,
     body=models.BusinessMemberRoleUpdate,
-    body_required=True,
-)
+)  # fmt: skip

@@ -12,143 +12,74 @@ from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Rep
 from spotify_ads_async.types import UNIQUE, UtcTime, Uuid
 
 __all__ = [
-    "CREATE_CAMPAIGN",
-    "CREATE_CAMPAIGN_DRAFT",
-    "CREATE_DRAFT_FROM_CAMPAIGN",
-    "DELETE_CAMPAIGN_DRAFT",
-    "GET_CAMPAIGN",
-    "GET_CAMPAIGNS",
-    "GET_CAMPAIGN_DRAFT",
-    "GET_CAMPAIGN_DRAFTS_V3",
-    "PUBLISH_CAMPAIGN_DRAFT",
-    "UPDATE_CAMPAIGN",
+    "CREATE_CAMPAIGN", "CREATE_CAMPAIGN_DRAFT", "CREATE_DRAFT_FROM_CAMPAIGN", "DELETE_CAMPAIGN_DRAFT", "GET_CAMPAIGN",
+    "GET_CAMPAIGNS", "GET_CAMPAIGN_DRAFT", "GET_CAMPAIGN_DRAFTS_V3", "PUBLISH_CAMPAIGN_DRAFT", "UPDATE_CAMPAIGN",
     "UPDATE_CAMPAIGN_DRAFT",
-]
+]  # fmt: skip
 
 GET_CAMPAIGNS: ListOperation[models.CampaignPage, models.Campaign] = ListOperation(
-    id="getCampaigns",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/campaigns",
-    summary="List campaigns, by id, name, status, or the status of their ad sets.",
-    answer=models.CampaignPage,
+    id="getCampaigns", method="GET", path="/ad_accounts/{ad_account_id}/campaigns",
+    summary="List campaigns, by id, name, status, or the status of their ad sets.", answer=models.CampaignPage,
+    repeat=Repeat.SAFE, item=models.Campaign, item_attribute="campaigns", style=ListStyle.OFFSET, page_size=50,
     query={
-        "ad_set_statuses": Annotated[list[models.AdSetStatus], UNIQUE],
-        "campaign_ids": list[Uuid],
+        "ad_set_statuses": Annotated[list[models.AdSetStatus], UNIQUE], "campaign_ids": list[Uuid],
         "fields": Annotated[list[models.CampaignField], Meta(min_length=1), UNIQUE],
-        "limit": Annotated[int, Meta(ge=1, le=50)],
-        "name": str,
-        "offset": Annotated[int, Meta(ge=0)],
-        "salesforce_sales_order": str,
-        "sort_direction": models.SortDirection,
-        "sort_field": models.CampaignSortField,
-        "statuses": list[models.CampaignStatus],
-        "updated_at_gt": UtcTime,
-        "updated_at_gte": UtcTime,
+        "limit": Annotated[int, Meta(ge=1, le=50)], "name": str, "offset": Annotated[int, Meta(ge=0)],
+        "salesforce_sales_order": str, "sort_direction": models.SortDirection, "sort_field": models.CampaignSortField,
+        "statuses": list[models.CampaignStatus], "updated_at_gt": UtcTime, "updated_at_gte": UtcTime,
     },
-    repeat=Repeat.SAFE,
-    item=models.Campaign,
-    item_attribute="campaigns",
-    style=ListStyle.OFFSET,
-    page_size=50,
-)
+)  # fmt: skip
 CREATE_CAMPAIGN: Operation[models.Campaign] = Operation(
-    id="createCampaign",
-    method="POST",
-    path="/ad_accounts/{ad_account_id}/campaigns",
-    summary="Create a campaign.",
-    answer=models.Campaign,
-    body=models.CampaignCreate,
-    body_required=True,
-    repeat=Repeat.KEYED,
-)
+    id="createCampaign", method="POST", path="/ad_accounts/{ad_account_id}/campaigns", summary="Create a campaign.",
+    answer=models.Campaign, body=models.CampaignCreate, repeat=Repeat.KEYED,
+)  # fmt: skip
 GET_CAMPAIGN: Operation[models.Campaign] = Operation(
-    id="getCampaign",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/campaigns/{campaign_id}",
-    summary="Read one campaign, or some fields of it.",
-    answer=models.Campaign,
-    query={"fields": Annotated[list[models.CampaignField], Meta(min_length=1), UNIQUE]},
-    repeat=Repeat.SAFE,
-)
-UPDATE_CAMPAIGN: Operation[models.Campaign] = Operation(
-    id="updateCampaign",
-    method="PATCH",
-    path="/ad_accounts/{ad_account_id}/campaigns/{campaign_id}",
-    summary="Rename, pause, resume or archive a campaign.",
-    answer=models.Campaign,
-    body=models.CampaignUpdate,
-    body_required=True,
-)
-CREATE_DRAFT_FROM_CAMPAIGN: Operation[models.CampaignDraft] = Operation(
-    id="createDraftFromCampaign",
-    method="POST",
-    path="/ad_accounts/{ad_account_id}/campaigns/{campaign_id}/drafts",
-    summary="Make a draft from a live campaign.",
-    answer=models.CampaignDraft,
-    repeat=Repeat.KEYED,
-)
-GET_CAMPAIGN_DRAFTS_V3: ListOperation[models.CampaignDraftPage, models.CampaignDraft] = ListOperation(
-    id="getCampaignDraftsV3",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/drafts/campaigns",
-    summary="List drafts of campaigns, by id, channel or status.",
-    answer=models.CampaignDraftPage,
+    id="getCampaign", method="GET", path="/ad_accounts/{ad_account_id}/campaigns/{campaign_id}",
+    summary="Read one campaign, or some fields of it.", answer=models.Campaign, repeat=Repeat.SAFE,
     query={
-        "campaign_ids": list[Uuid],
-        "channel": list[models.CampaignChannel],
-        "limit": Annotated[int, Meta(ge=1, le=50)],
-        "offset": Annotated[int, Meta(ge=0)],
-        "sort_direction": models.SortDirection,
-        "sort_field": models.CampaignSortField,
+        "fields": Annotated[list[models.CampaignField], Meta(min_length=1), UNIQUE],
+    },
+)  # fmt: skip
+UPDATE_CAMPAIGN: Operation[models.Campaign] = Operation(
+    id="updateCampaign", method="PATCH", path="/ad_accounts/{ad_account_id}/campaigns/{campaign_id}",
+    summary="Rename, pause, resume or archive a campaign.", answer=models.Campaign, body=models.CampaignUpdate,
+)  # fmt: skip
+CREATE_DRAFT_FROM_CAMPAIGN: Operation[models.CampaignDraft] = Operation(
+    id="createDraftFromCampaign", method="POST", path="/ad_accounts/{ad_account_id}/campaigns/{campaign_id}/drafts",
+    summary="Make a draft from a live campaign.", answer=models.CampaignDraft, repeat=Repeat.KEYED,
+)  # fmt: skip
+GET_CAMPAIGN_DRAFTS_V3: ListOperation[models.CampaignDraftPage, models.CampaignDraft] = ListOperation(
+    id="getCampaignDraftsV3", method="GET", path="/ad_accounts/{ad_account_id}/drafts/campaigns",
+    summary="List drafts of campaigns, by id, channel or status.", answer=models.CampaignDraftPage, repeat=Repeat.SAFE,
+    item=models.CampaignDraft, item_attribute="campaign_drafts", style=ListStyle.OFFSET, page_size=50,
+    query={
+        "campaign_ids": list[Uuid], "channel": list[models.CampaignChannel],
+        "limit": Annotated[int, Meta(ge=1, le=50)], "offset": Annotated[int, Meta(ge=0)],
+        "sort_direction": models.SortDirection, "sort_field": models.CampaignSortField,
         "statuses": list[models.CampaignStatus],
     },
-    repeat=Repeat.SAFE,
-    item=models.CampaignDraft,
-    item_attribute="campaign_drafts",
-    style=ListStyle.OFFSET,
-    page_size=50,
-)
+)  # fmt: skip
 CREATE_CAMPAIGN_DRAFT: Operation[models.CampaignDraft] = Operation(
-    id="createCampaignDraft",
-    method="POST",
-    path="/ad_accounts/{ad_account_id}/drafts/campaigns",
-    summary="Create a draft of a campaign.",
-    answer=models.CampaignDraft,
-    body=models.CampaignDraftCreate,
-    body_required=True,
+    id="createCampaignDraft", method="POST", path="/ad_accounts/{ad_account_id}/drafts/campaigns",
+    summary="Create a draft of a campaign.", answer=models.CampaignDraft, body=models.CampaignDraftCreate,
     repeat=Repeat.KEYED,
-)
+)  # fmt: skip
 GET_CAMPAIGN_DRAFT: Operation[models.CampaignDraft] = Operation(
-    id="getCampaignDraft",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/drafts/campaigns/{draft_campaign_id}",
-    summary="Read one draft of a campaign, with the version of everything in it.",
-    answer=models.CampaignDraft,
+    id="getCampaignDraft", method="GET", path="/ad_accounts/{ad_account_id}/drafts/campaigns/{draft_campaign_id}",
+    summary="Read one draft of a campaign, with the version of everything in it.", answer=models.CampaignDraft,
     repeat=Repeat.SAFE,
-)
+)  # fmt: skip
 PUBLISH_CAMPAIGN_DRAFT: Operation[models.CampaignDraftPublishResult] = Operation(
-    id="publishCampaignDraft",
-    method="POST",
-    path="/ad_accounts/{ad_account_id}/drafts/campaigns/{draft_campaign_id}",
-    summary="Check a draft with all its ad sets and ads, or make it live.",
-    answer=models.CampaignDraftPublishResult,
+    id="publishCampaignDraft", method="POST", path="/ad_accounts/{ad_account_id}/drafts/campaigns/{draft_campaign_id}",
+    summary="Check a draft with all its ad sets and ads, or make it live.", answer=models.CampaignDraftPublishResult,
     body=models.CampaignDraftPublish,
-    body_required=True,
-)
+)  # fmt: skip
 UPDATE_CAMPAIGN_DRAFT: Operation[models.CampaignDraft] = Operation(
-    id="updateCampaignDraft",
-    method="PATCH",
-    path="/ad_accounts/{ad_account_id}/drafts/campaigns/{draft_campaign_id}",
-    summary="Change a draft of a campaign.",
-    answer=models.CampaignDraft,
-    body=models.CampaignDraftUpdate,
-    body_required=True,
-)
+    id="updateCampaignDraft", method="PATCH", path="/ad_accounts/{ad_account_id}/drafts/campaigns/{draft_campaign_id}",
+    summary="Change a draft of a campaign.", answer=models.CampaignDraft, body=models.CampaignDraftUpdate,
+)  # fmt: skip
 DELETE_CAMPAIGN_DRAFT: Operation[None] = Operation(
-    id="deleteCampaignDraft",
-    method="DELETE",
-    path="/ad_accounts/{ad_account_id}/drafts/campaigns/{draft_campaign_id}",
-    summary="Delete a draft of a campaign.",
-    answer=None,
+    id="deleteCampaignDraft", method="DELETE",
+    path="/ad_accounts/{ad_account_id}/drafts/campaigns/{draft_campaign_id}", summary="Delete a draft of a campaign.",
     repeat=Repeat.SAFE,
-)
+)  # fmt: skip

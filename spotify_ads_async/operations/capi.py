@@ -7,62 +7,35 @@ from spotify_ads_async import models
 from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Repeat
 
 __all__ = [
-    "CREATE_CAPI_AUTH_TOKEN",
-    "CREATE_CAPI_INTEGRATION",
-    "DELETE_CAPI_AUTH_TOKEN",
-    "GET_CAPI_AUTH_TOKENS",
-    "GET_CAPI_INTEGRATION_BY_ID",
-    "UPDATE_CAPI_INTEGRATION_BY_ID",
-]
+    "CREATE_CAPI_AUTH_TOKEN", "CREATE_CAPI_INTEGRATION", "DELETE_CAPI_AUTH_TOKEN", "GET_CAPI_AUTH_TOKENS",
+    "GET_CAPI_INTEGRATION_BY_ID", "UPDATE_CAPI_INTEGRATION_BY_ID",
+]  # fmt: skip
 
 CREATE_CAPI_INTEGRATION: Operation[models.CapiIntegration] = Operation(
-    id="createCapiIntegration",
-    method="POST",
-    path="/businesses/{business_id}/capi",
-    summary="Create an integration of the Conversions API.",
-    answer=models.CapiIntegration,
+    id="createCapiIntegration", method="POST", path="/businesses/{business_id}/capi",
+    summary="Create an integration of the Conversions API.", answer=models.CapiIntegration,
     body=models.CapiIntegrationCreate,
-    body_required=True,
-)
+)  # fmt: skip
 GET_CAPI_INTEGRATION_BY_ID: Operation[models.CapiIntegration] = Operation(
-    id="getCapiIntegrationById",
-    method="GET",
-    path="/businesses/{business_id}/capi/{capi_connection_id}",
-    summary="Read one integration of the Conversions API.",
-    answer=models.CapiIntegration,
-    repeat=Repeat.SAFE,
-)
+    id="getCapiIntegrationById", method="GET", path="/businesses/{business_id}/capi/{capi_connection_id}",
+    summary="Read one integration of the Conversions API.", answer=models.CapiIntegration, repeat=Repeat.SAFE,
+)  # fmt: skip
 UPDATE_CAPI_INTEGRATION_BY_ID: Operation[models.CapiIntegration] = Operation(
-    id="updateCapiIntegrationById",
-    method="PATCH",
-    path="/businesses/{business_id}/capi/{capi_connection_id}",
-    summary="Rename an integration of the Conversions API.",
-    answer=models.CapiIntegration,
+    id="updateCapiIntegrationById", method="PATCH", path="/businesses/{business_id}/capi/{capi_connection_id}",
+    summary="Rename an integration of the Conversions API.", answer=models.CapiIntegration,
     body=models.CapiIntegrationUpdate,
-    body_required=True,
-)
+)  # fmt: skip
 GET_CAPI_AUTH_TOKENS: ListOperation[models.CapiAuthTokenList, models.CapiAuthToken] = ListOperation(
-    id="getCapiAuthTokens",
-    method="GET",
-    path="/businesses/{business_id}/capi/{capi_connection_id}/tokens",
-    summary="List the tokens of an integration of the Conversions API.",
-    answer=models.CapiAuthTokenList,
-    repeat=Repeat.SAFE,
-    item=models.CapiAuthToken,
-    item_attribute="data",
-    style=ListStyle.WHOLE,
-)
+    id="getCapiAuthTokens", method="GET", path="/businesses/{business_id}/capi/{capi_connection_id}/tokens",
+    summary="List the tokens of an integration of the Conversions API.", answer=models.CapiAuthTokenList,
+    repeat=Repeat.SAFE, item=models.CapiAuthToken, item_attribute="data", style=ListStyle.WHOLE,
+)  # fmt: skip
 CREATE_CAPI_AUTH_TOKEN: Operation[models.CapiAuthTokenCreated] = Operation(
-    id="createCapiAuthToken",
-    method="POST",
-    path="/businesses/{business_id}/capi/{capi_connection_id}/tokens",
-    summary="Issue a token for an integration of the Conversions API.",
-    answer=models.CapiAuthTokenCreated,
-)
+    id="createCapiAuthToken", method="POST", path="/businesses/{business_id}/capi/{capi_connection_id}/tokens",
+    summary="Issue a token for an integration of the Conversions API.", answer=models.CapiAuthTokenCreated,
+)  # fmt: skip
 DELETE_CAPI_AUTH_TOKEN: Operation[None] = Operation(
-    id="deleteCapiAuthToken",
-    method="DELETE",
+    id="deleteCapiAuthToken", method="DELETE",
     path="/businesses/{business_id}/capi/{capi_connection_id}/tokens/{capi_auth_token_id}",
     summary="Revoke a token of an integration of the Conversions API.",
-    answer=None,
-)
+)  # fmt: skip

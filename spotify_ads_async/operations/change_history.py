@@ -11,34 +11,18 @@ from spotify_ads_async import models
 from spotify_ads_async.operation import ListOperation, ListStyle, Repeat
 from spotify_ads_async.types import UtcTime, Uuid
 
-__all__ = [
-    "GET_CHANGE_HISTORY",
-]
+__all__ = ["GET_CHANGE_HISTORY"]
 
 GET_CHANGE_HISTORY: ListOperation[models.ChangeHistoryPage, models.ChangeHistoryEntry] = ListOperation(
-    id="getChangeHistory",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/change_history",
-    summary="List changes, by who, what and when.",
-    answer=models.ChangeHistoryPage,
+    id="getChangeHistory", method="GET", path="/ad_accounts/{ad_account_id}/change_history",
+    summary="List changes, by who, what and when.", answer=models.ChangeHistoryPage, repeat=Repeat.SAFE,
+    item=models.ChangeHistoryEntry, item_attribute="change_history", style=ListStyle.OFFSET, page_size=50,
     query={
-        "actor_ids": list[str],
-        "change_category": models.ChangeCategory,
-        "change_ids": list[Uuid],
-        "created_gte": UtcTime,
-        "created_lte": UtcTime,
-        "entity_ids": list[Uuid],
+        "actor_ids": list[str], "change_category": models.ChangeCategory, "change_ids": list[Uuid],
+        "created_gte": UtcTime, "created_lte": UtcTime, "entity_ids": list[Uuid],
         "entity_name": Annotated[str, Meta(min_length=2, max_length=255)],
-        "entity_type": models.ChangeHistoryEntityType,
-        "limit": Annotated[int, Meta(ge=1, le=50)],
-        "offset": Annotated[int, Meta(ge=0)],
-        "principal_type": models.PrincipalType,
-        "sort_direction": models.SortDirection,
-        "sort_field": models.ChangeHistorySortField,
+        "entity_type": models.ChangeHistoryEntityType, "limit": Annotated[int, Meta(ge=1, le=50)],
+        "offset": Annotated[int, Meta(ge=0)], "principal_type": models.PrincipalType,
+        "sort_direction": models.SortDirection, "sort_field": models.ChangeHistorySortField,
     },
-    repeat=Repeat.SAFE,
-    item=models.ChangeHistoryEntry,
-    item_attribute="change_history",
-    style=ListStyle.OFFSET,
-    page_size=50,
-)
+)  # fmt: skip

@@ -7,96 +7,54 @@ from spotify_ads_async import models
 from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Repeat
 
 __all__ = [
-    "CREATE_DATASET",
-    "GET_DATASETS_BY_AD_ACCOUNT_ID",
-    "GET_DATASETS_BY_BUSINESS_ID",
-    "GET_DATASET_BY_ID",
-    "GET_DIAGNOSTICS_BY_DATASET_ID",
-    "REMOVE_INTEGRATION_FROM_DATASET",
-    "SHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT",
-    "UNSHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT",
-    "UPDATE_DATASET_BY_ID",
-]
+    "CREATE_DATASET", "GET_DATASETS_BY_AD_ACCOUNT_ID", "GET_DATASETS_BY_BUSINESS_ID", "GET_DATASET_BY_ID",
+    "GET_DIAGNOSTICS_BY_DATASET_ID", "REMOVE_INTEGRATION_FROM_DATASET", "SHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT",
+    "UNSHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT", "UPDATE_DATASET_BY_ID",
+]  # fmt: skip
 
 GET_DATASETS_BY_AD_ACCOUNT_ID: ListOperation[models.DatasetList, models.Dataset] = ListOperation(
-    id="getDatasetsByAdAccountId",
-    method="GET",
-    path="/businesses/{business_id}/ad_accounts/{ad_account_id}/datasets",
-    summary="List the datasets that an ad account may use.",
-    answer=models.DatasetList,
-    repeat=Repeat.SAFE,
-    item=models.Dataset,
-    item_attribute="datasets",
-    style=ListStyle.WHOLE,
-)
+    id="getDatasetsByAdAccountId", method="GET", path="/businesses/{business_id}/ad_accounts/{ad_account_id}/datasets",
+    summary="List the datasets that an ad account may use.", answer=models.DatasetList, repeat=Repeat.SAFE,
+    item=models.Dataset, item_attribute="datasets", style=ListStyle.WHOLE,
+)  # fmt: skip
 GET_DATASETS_BY_BUSINESS_ID: ListOperation[models.DatasetList, models.Dataset] = ListOperation(
-    id="getDatasetsByBusinessId",
-    method="GET",
-    path="/businesses/{business_id}/datasets",
-    summary="List the datasets of the business.",
-    answer=models.DatasetList,
-    repeat=Repeat.SAFE,
-    item=models.Dataset,
-    item_attribute="datasets",
-    style=ListStyle.WHOLE,
-)
+    id="getDatasetsByBusinessId", method="GET", path="/businesses/{business_id}/datasets",
+    summary="List the datasets of the business.", answer=models.DatasetList, repeat=Repeat.SAFE, item=models.Dataset,
+    item_attribute="datasets", style=ListStyle.WHOLE,
+)  # fmt: skip
 CREATE_DATASET: Operation[models.Dataset] = Operation(
-    id="createDataset",
-    method="POST",
-    path="/businesses/{business_id}/datasets",
-    summary="Create a dataset from integrations.",
-    answer=models.Dataset,
-    body=models.DatasetCreate,
-    body_required=True,
-)
+    id="createDataset", method="POST", path="/businesses/{business_id}/datasets",
+    summary="Create a dataset from integrations.", answer=models.Dataset, body=models.DatasetCreate,
+)  # fmt: skip
 GET_DATASET_BY_ID: Operation[models.Dataset] = Operation(
-    id="getDatasetById",
-    method="GET",
-    path="/businesses/{business_id}/datasets/{dataset_id}",
-    summary="Read one dataset.",
-    answer=models.Dataset,
-    repeat=Repeat.SAFE,
-)
+    id="getDatasetById", method="GET", path="/businesses/{business_id}/datasets/{dataset_id}",
+    summary="Read one dataset.", answer=models.Dataset, repeat=Repeat.SAFE,
+)  # fmt: skip
 UPDATE_DATASET_BY_ID: Operation[models.Dataset] = Operation(
-    id="updateDatasetById",
-    method="PATCH",
-    path="/businesses/{business_id}/datasets/{dataset_id}",
-    summary="Rename a dataset.",
-    answer=models.Dataset,
-    body=models.DatasetUpdate,
-    body_required=True,
-)
+    id="updateDatasetById", method="PATCH", path="/businesses/{business_id}/datasets/{dataset_id}",
+    summary="Rename a dataset.", answer=models.Dataset, body=models.DatasetUpdate,
+)  # fmt: skip
 SHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT: Operation[None] = Operation(
-    id="shareBusinessDatasetWithAdAccount",
-    method="POST",
+    id="shareBusinessDatasetWithAdAccount", method="POST",
     path="/businesses/{business_id}/datasets/{dataset_id}/ad_accounts/{ad_account_id}",
     summary="Let an ad account use a dataset.",
-    answer=None,
-)
+)  # fmt: skip
 UNSHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT: Operation[None] = Operation(
-    id="unshareBusinessDatasetWithAdAccount",
-    method="DELETE",
+    id="unshareBusinessDatasetWithAdAccount", method="DELETE",
     path="/businesses/{business_id}/datasets/{dataset_id}/ad_accounts/{ad_account_id}",
     summary="No longer let an ad account use a dataset.",
-    answer=None,
-)
+)  # fmt: skip
 GET_DIAGNOSTICS_BY_DATASET_ID: ListOperation[models.DatasetDiagnostics, models.DiagnosticDatasource] = ListOperation(
-    id="getDiagnosticsByDatasetId",
-    method="GET",
-    path="/businesses/{business_id}/datasets/{dataset_id}/diagnostics",
-    summary="Count the events that reached a dataset over time.",
-    answer=models.DatasetDiagnostics,
-    query={"datasource_ids": list[str], "granularities": list[models.DiagnosticsGranularity]},
-    query_required=frozenset({"granularities"}),
-    repeat=Repeat.SAFE,
-    item=models.DiagnosticDatasource,
-    item_attribute="datasources",
-    style=ListStyle.WHOLE,
-)
+    id="getDiagnosticsByDatasetId", method="GET", path="/businesses/{business_id}/datasets/{dataset_id}/diagnostics",
+    summary="Count the events that reached a dataset over time.", answer=models.DatasetDiagnostics,
+    query_required=frozenset({"granularities"}), repeat=Repeat.SAFE, item=models.DiagnosticDatasource,
+    item_attribute="datasources", style=ListStyle.WHOLE,
+    query={
+        "datasource_ids": list[str], "granularities": list[models.DiagnosticsGranularity],
+    },
+)  # fmt: skip
 REMOVE_INTEGRATION_FROM_DATASET: Operation[models.Dataset] = Operation(
-    id="removeIntegrationFromDataset",
-    method="DELETE",
+    id="removeIntegrationFromDataset", method="DELETE",
     path="/businesses/{business_id}/datasets/{dataset_id}/integrations/{integration_id}",
-    summary="Take an integration out of a dataset.",
-    answer=models.Dataset,
-)
+    summary="Take an integration out of a dataset.", answer=models.Dataset,
+)  # fmt: skip

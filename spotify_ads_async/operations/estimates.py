@@ -6,28 +6,14 @@ from __future__ import annotations
 from spotify_ads_async import models
 from spotify_ads_async.operation import Operation, Repeat
 
-__all__ = [
-    "ESTIMATE_AUDIENCE",
-    "ESTIMATE_BID",
-]
+__all__ = ["ESTIMATE_AUDIENCE", "ESTIMATE_BID"]
 
 ESTIMATE_AUDIENCE: Operation[models.AudienceEstimate] = Operation(
-    id="estimateAudience",
-    method="POST",
-    path="/estimates/audience",
-    summary="Forecast how many people an ad set would reach, and how often.",
-    answer=models.AudienceEstimate,
-    body=models.AudienceEstimateQuery,
-    body_required=True,
-    repeat=Repeat.SAFE,
-)
+    id="estimateAudience", method="POST", path="/estimates/audience",
+    summary="Forecast how many people an ad set would reach, and how often.", answer=models.AudienceEstimate,
+    body=models.AudienceEstimateQuery, repeat=Repeat.SAFE,
+)  # fmt: skip
 ESTIMATE_BID: Operation[models.BidEstimate] = Operation(
-    id="estimateBid",
-    method="POST",
-    path="/estimates/bid",
-    summary="Suggest a range for the bid of an ad set.",
-    answer=models.BidEstimate,
-    body=models.BidEstimateQuery,
-    body_required=True,
-    repeat=Repeat.SAFE,
-)
+    id="estimateBid", method="POST", path="/estimates/bid", summary="Suggest a range for the bid of an ad set.",
+    answer=models.BidEstimate, body=models.BidEstimateQuery, repeat=Repeat.SAFE,
+)  # fmt: skip

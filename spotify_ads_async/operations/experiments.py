@@ -6,18 +6,10 @@ from __future__ import annotations
 from spotify_ads_async import models
 from spotify_ads_async.operation import ListOperation, ListStyle, Repeat
 
-__all__ = [
-    "GET_EXPERIMENT_AVAILABILITY",
-]
+__all__ = ["GET_EXPERIMENT_AVAILABILITY"]
 
 GET_EXPERIMENT_AVAILABILITY: ListOperation[models.ExperimentAvailability, models.ActiveExperiment] = ListOperation(
-    id="getExperimentAvailability",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/experiment_availability",
-    summary="Tell which experiments the ad account may start and which run.",
-    answer=models.ExperimentAvailability,
-    repeat=Repeat.SAFE,
-    item=models.ActiveExperiment,
-    item_attribute="active_experiments",
-    style=ListStyle.WHOLE,
-)
+    id="getExperimentAvailability", method="GET", path="/ad_accounts/{ad_account_id}/experiment_availability",
+    summary="Tell which experiments the ad account may start and which run.", answer=models.ExperimentAvailability,
+    repeat=Repeat.SAFE, item=models.ActiveExperiment, item_attribute="active_experiments", style=ListStyle.WHOLE,
+)  # fmt: skip

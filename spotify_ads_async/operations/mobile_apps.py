@@ -11,78 +11,48 @@ from spotify_ads_async import models
 from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Repeat
 
 __all__ = [
-    "CREATE_MOBILE_APP_IN_BUSINESS",
-    "GET_MOBILE_APPS_BY_BUSINESS_ID",
-    "GET_MOBILE_APPS_BY_BUSINESS_ID_AND_AD_ACCOUNT_ID",
-    "GET_MOBILE_APP_BY_BUSINESS_AND_ID",
-    "SHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT",
-    "UNSHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT",
+    "CREATE_MOBILE_APP_IN_BUSINESS", "GET_MOBILE_APPS_BY_BUSINESS_ID",
+    "GET_MOBILE_APPS_BY_BUSINESS_ID_AND_AD_ACCOUNT_ID", "GET_MOBILE_APP_BY_BUSINESS_AND_ID",
+    "SHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT", "UNSHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT",
     "UPDATE_MOBILE_APP_BY_BUSINESS_AND_ID",
-]
+]  # fmt: skip
 
 GET_MOBILE_APPS_BY_BUSINESS_ID_AND_AD_ACCOUNT_ID: ListOperation[models.MobileAppList, models.MobileApp] = ListOperation(
-    id="getMobileAppsByBusinessIdAndAdAccountId",
-    method="GET",
+    id="getMobileAppsByBusinessIdAndAdAccountId", method="GET",
     path="/businesses/{business_id}/ad_accounts/{ad_account_id}/mobile_apps",
-    summary="List the mobile apps that an ad account may use.",
-    answer=models.MobileAppList,
-    query={"limit": Annotated[int, Meta(ge=1, le=50)], "offset": Annotated[int, Meta(ge=0)]},
-    repeat=Repeat.SAFE,
-    item=models.MobileApp,
-    item_attribute="mobile_apps",
-    style=ListStyle.OFFSET,
-    page_size=50,
-)
+    summary="List the mobile apps that an ad account may use.", answer=models.MobileAppList, repeat=Repeat.SAFE,
+    item=models.MobileApp, item_attribute="mobile_apps", style=ListStyle.OFFSET, page_size=50,
+    query={
+        "limit": Annotated[int, Meta(ge=1, le=50)], "offset": Annotated[int, Meta(ge=0)],
+    },
+)  # fmt: skip
 GET_MOBILE_APPS_BY_BUSINESS_ID: ListOperation[models.MobileAppList, models.MobileApp] = ListOperation(
-    id="getMobileAppsByBusinessId",
-    method="GET",
-    path="/businesses/{business_id}/mobile_apps",
-    summary="List the mobile apps of the business.",
-    answer=models.MobileAppList,
-    query={"limit": Annotated[int, Meta(ge=1, le=50)], "offset": Annotated[int, Meta(ge=0)]},
-    repeat=Repeat.SAFE,
-    item=models.MobileApp,
-    item_attribute="mobile_apps",
-    style=ListStyle.OFFSET,
-    page_size=50,
-)
+    id="getMobileAppsByBusinessId", method="GET", path="/businesses/{business_id}/mobile_apps",
+    summary="List the mobile apps of the business.", answer=models.MobileAppList, repeat=Repeat.SAFE,
+    item=models.MobileApp, item_attribute="mobile_apps", style=ListStyle.OFFSET, page_size=50,
+    query={
+        "limit": Annotated[int, Meta(ge=1, le=50)], "offset": Annotated[int, Meta(ge=0)],
+    },
+)  # fmt: skip
 CREATE_MOBILE_APP_IN_BUSINESS: Operation[models.MobileApp] = Operation(
-    id="createMobileAppInBusiness",
-    method="POST",
-    path="/businesses/{business_id}/mobile_apps",
-    summary="Register a mobile app.",
-    answer=models.MobileApp,
-    body=models.MobileAppCreate,
-    body_required=True,
-)
+    id="createMobileAppInBusiness", method="POST", path="/businesses/{business_id}/mobile_apps",
+    summary="Register a mobile app.", answer=models.MobileApp, body=models.MobileAppCreate,
+)  # fmt: skip
 GET_MOBILE_APP_BY_BUSINESS_AND_ID: Operation[models.MobileApp] = Operation(
-    id="getMobileAppByBusinessAndId",
-    method="GET",
-    path="/businesses/{business_id}/mobile_apps/{mobile_app_id}",
-    summary="Read one mobile app.",
-    answer=models.MobileApp,
-    repeat=Repeat.SAFE,
-)
+    id="getMobileAppByBusinessAndId", method="GET", path="/businesses/{business_id}/mobile_apps/{mobile_app_id}",
+    summary="Read one mobile app.", answer=models.MobileApp, repeat=Repeat.SAFE,
+)  # fmt: skip
 UPDATE_MOBILE_APP_BY_BUSINESS_AND_ID: Operation[models.MobileApp] = Operation(
-    id="updateMobileAppByBusinessAndId",
-    method="PATCH",
-    path="/businesses/{business_id}/mobile_apps/{mobile_app_id}",
-    summary="Change a mobile app.",
-    answer=models.MobileApp,
-    body=models.MobileAppDetails,
-    body_required=True,
-)
+    id="updateMobileAppByBusinessAndId", method="PATCH", path="/businesses/{business_id}/mobile_apps/{mobile_app_id}",
+    summary="Change a mobile app.", answer=models.MobileApp, body=models.MobileAppDetails,
+)  # fmt: skip
 SHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT: Operation[None] = Operation(
-    id="shareBusinessMobileAppWithAdAccount",
-    method="POST",
+    id="shareBusinessMobileAppWithAdAccount", method="POST",
     path="/businesses/{business_id}/mobile_apps/{mobile_app_id}/ad_accounts/{ad_account_id}",
     summary="Let an ad account use a mobile app.",
-    answer=None,
-)
+)  # fmt: skip
 UNSHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT: Operation[None] = Operation(
-    id="unshareBusinessMobileAppWithAdAccount",
-    method="DELETE",
+    id="unshareBusinessMobileAppWithAdAccount", method="DELETE",
     path="/businesses/{business_id}/mobile_apps/{mobile_app_id}/ad_accounts/{ad_account_id}",
     summary="No longer let an ad account use a mobile app.",
-    answer=None,
-)
+)  # fmt: skip

@@ -6,35 +6,17 @@ from __future__ import annotations
 from spotify_ads_async import models
 from spotify_ads_async.operation import Operation, Repeat
 
-__all__ = [
-    "CREATE_PIXEL_IN_BUSINESS",
-    "GET_PIXEL_BY_ID",
-    "UPDATE_PIXEL_BY_ID",
-]
+__all__ = ["CREATE_PIXEL_IN_BUSINESS", "GET_PIXEL_BY_ID", "UPDATE_PIXEL_BY_ID"]
 
 CREATE_PIXEL_IN_BUSINESS: Operation[models.Pixel] = Operation(
-    id="createPixelInBusiness",
-    method="POST",
-    path="/businesses/{business_id}/pixels",
-    summary="Create a pixel for a website.",
-    answer=models.Pixel,
-    body=models.PixelCreate,
-    body_required=True,
-)
+    id="createPixelInBusiness", method="POST", path="/businesses/{business_id}/pixels",
+    summary="Create a pixel for a website.", answer=models.Pixel, body=models.PixelCreate,
+)  # fmt: skip
 GET_PIXEL_BY_ID: Operation[models.Pixel] = Operation(
-    id="getPixelById",
-    method="GET",
-    path="/businesses/{business_id}/pixels/{pixel_id}",
-    summary="Read one pixel.",
-    answer=models.Pixel,
-    repeat=Repeat.SAFE,
-)
+    id="getPixelById", method="GET", path="/businesses/{business_id}/pixels/{pixel_id}", summary="Read one pixel.",
+    answer=models.Pixel, repeat=Repeat.SAFE,
+)  # fmt: skip
 UPDATE_PIXEL_BY_ID: Operation[models.UpdatedPixel] = Operation(
-    id="updatePixelById",
-    method="PATCH",
-    path="/businesses/{business_id}/pixels/{pixel_id}",
-    summary="Rename a pixel or move it to another domain.",
-    answer=models.UpdatedPixel,
-    body=models.PixelUpdate,
-    body_required=True,
-)
+    id="updatePixelById", method="PATCH", path="/businesses/{business_id}/pixels/{pixel_id}",
+    summary="Rename a pixel or move it to another domain.", answer=models.UpdatedPixel, body=models.PixelUpdate,
+)  # fmt: skip

@@ -10,20 +10,14 @@ from msgspec import Meta
 from spotify_ads_async import models
 from spotify_ads_async.operation import ListOperation, ListStyle, Repeat
 
-__all__ = [
-    "GET_PODCAST_SHOWS",
-]
+__all__ = ["GET_PODCAST_SHOWS"]
 
 GET_PODCAST_SHOWS: ListOperation[models.PodcastShowList, models.ContentTarget] = ListOperation(
-    id="getPodcastShows",
-    method="GET",
-    path="/podcast_shows",
-    summary="Look up podcast shows that are available in a market.",
-    answer=models.PodcastShowList,
-    query={"ids": list[str], "market": Annotated[str, Meta(min_length=2)], "q": str},
-    query_required=frozenset({"market"}),
-    repeat=Repeat.SAFE,
-    item=models.ContentTarget,
-    item_attribute="shows",
+    id="getPodcastShows", method="GET", path="/podcast_shows",
+    summary="Look up podcast shows that are available in a market.", answer=models.PodcastShowList,
+    query_required=frozenset({"market"}), repeat=Repeat.SAFE, item=models.ContentTarget, item_attribute="shows",
     style=ListStyle.WHOLE,
-)
+    query={
+        "ids": list[str], "market": Annotated[str, Meta(min_length=2)], "q": str,
+    },
+)  # fmt: skip

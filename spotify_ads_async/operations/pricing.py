@@ -6,17 +6,10 @@ from __future__ import annotations
 from spotify_ads_async import models
 from spotify_ads_async.operation import Operation, Repeat
 
-__all__ = [
-    "GET_RESERVED_PRICING",
-]
+__all__ = ["GET_RESERVED_PRICING"]
 
 GET_RESERVED_PRICING: Operation[models.ReservedPrice] = Operation(
-    id="getReservedPricing",
-    method="POST",
-    path="/ad_accounts/{ad_account_id}/reserved_prices",
-    summary="Ask for the price of a reserved campaign.",
-    answer=models.ReservedPrice,
-    body=models.ReservedPriceQuery,
-    body_required=True,
+    id="getReservedPricing", method="POST", path="/ad_accounts/{ad_account_id}/reserved_prices",
+    summary="Ask for the price of a reserved campaign.", answer=models.ReservedPrice, body=models.ReservedPriceQuery,
     repeat=Repeat.SAFE,
-)
+)  # fmt: skip

@@ -12,99 +12,56 @@ from spotify_ads_async.operation import ListOperation, ListStyle, Operation, Rep
 from spotify_ads_async.types import UtcTime, Uuid
 
 __all__ = [
-    "CREATE_ASYNC_REPORT",
-    "GET_AGGREGATED_TOTALS",
-    "GET_AGGREGATE_REPORT",
-    "GET_ASYNC_REPORT",
+    "CREATE_ASYNC_REPORT", "GET_AGGREGATED_TOTALS", "GET_AGGREGATE_REPORT", "GET_ASYNC_REPORT",
     "GET_AUDIENCE_INSIGHT_REPORT",
-]
+]  # fmt: skip
 
 GET_AGGREGATE_REPORT: ListOperation[models.AggregateReport, models.AggregateReportRow] = ListOperation(
-    id="getAggregateReport",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/aggregate_reports",
-    summary="Report metrics per campaign, ad set, ad or ad account, by day or hour.",
-    answer=models.AggregateReport,
+    id="getAggregateReport", method="GET", path="/ad_accounts/{ad_account_id}/aggregate_reports",
+    summary="Report metrics per campaign, ad set, ad or ad account, by day or hour.", answer=models.AggregateReport,
+    limits=frozenset({"client_id", "ip", "reporting"}), repeat=Repeat.SAFE, item=models.AggregateReportRow,
+    item_attribute="rows", style=ListStyle.CONTINUATION, page_size=50,
     query={
-        "continuation_token": str,
-        "entity_ids": list[Uuid],
-        "entity_ids_type": models.ReportEntityType,
-        "entity_status_type": models.ReportEntityType,
-        "entity_type": models.ReportEntityType,
-        "fields": list[models.ReportFieldType],
-        "granularity": models.ReportGranularity,
-        "include_parent_entity": bool,
-        "limit": Annotated[int, Meta(ge=1, le=50)],
-        "report_end": UtcTime,
-        "report_start": UtcTime,
+        "continuation_token": str, "entity_ids": list[Uuid], "entity_ids_type": models.ReportEntityType,
+        "entity_status_type": models.ReportEntityType, "entity_type": models.ReportEntityType,
+        "fields": list[models.ReportFieldType], "granularity": models.ReportGranularity, "include_parent_entity": bool,
+        "limit": Annotated[int, Meta(ge=1, le=50)], "report_end": UtcTime, "report_start": UtcTime,
         "statuses": list[models.ReportEntityStatus],
     },
-    limits=frozenset({"client_id", "ip", "reporting"}),
-    repeat=Repeat.SAFE,
-    item=models.AggregateReportRow,
-    item_attribute="rows",
-    style=ListStyle.CONTINUATION,
-    page_size=50,
-)
+)  # fmt: skip
 GET_AGGREGATED_TOTALS: ListOperation[models.AggregatedTotals, models.AggregatedTotalsRow] = ListOperation(
-    id="getAggregatedTotals",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/aggregate_reports/totals",
+    id="getAggregatedTotals", method="GET", path="/ad_accounts/{ad_account_id}/aggregate_reports/totals",
     summary="Sum metrics over up to 50 campaigns, ad sets or ads, each listener counted once.",
-    answer=models.AggregatedTotals,
+    answer=models.AggregatedTotals, query_required=frozenset({"entity_ids", "entity_type", "fields", "granularity"}),
+    limits=frozenset({"client_id", "ip", "reporting"}), repeat=Repeat.SAFE, item=models.AggregatedTotalsRow,
+    item_attribute="rows", style=ListStyle.WHOLE,
     query={
-        "entity_ids": Annotated[list[Uuid], Meta(min_length=1, max_length=50)],
-        "entity_type": models.ReportEntityType,
-        "fields": Annotated[list[models.ReportFieldType], Meta(min_length=1)],
-        "granularity": models.ReportGranularity,
-        "report_end": UtcTime,
-        "report_start": UtcTime,
+        "entity_ids": Annotated[list[Uuid], Meta(min_length=1, max_length=50)], "entity_type": models.ReportEntityType,
+        "fields": Annotated[list[models.ReportFieldType], Meta(min_length=1)], "granularity": models.ReportGranularity,
+        "report_end": UtcTime, "report_start": UtcTime,
     },
-    query_required=frozenset({"entity_ids", "entity_type", "fields", "granularity"}),
-    limits=frozenset({"client_id", "ip", "reporting"}),
-    repeat=Repeat.SAFE,
-    item=models.AggregatedTotalsRow,
-    item_attribute="rows",
-    style=ListStyle.WHOLE,
-)
+)  # fmt: skip
 CREATE_ASYNC_REPORT: Operation[models.AsyncReportCreated] = Operation(
-    id="createAsyncReport",
-    method="POST",
-    path="/ad_accounts/{ad_account_id}/async_reports",
-    summary="Order a CSV report.",
-    answer=models.AsyncReportCreated,
-    body=models.AsyncReportCreate,
-    body_required=True,
+    id="createAsyncReport", method="POST", path="/ad_accounts/{ad_account_id}/async_reports",
+    summary="Order a CSV report.", answer=models.AsyncReportCreated, body=models.AsyncReportCreate,
     limits=frozenset({"client_id", "ip", "reporting"}),
-)
+)  # fmt: skip
 GET_ASYNC_REPORT: Operation[models.AsyncReport] = Operation(
-    id="getAsyncReport",
-    method="GET",
-    path="/ad_accounts/{ad_account_id}/async_reports/{report_id}",
-    summary="Read whether a CSV report is ready, and where it lies.",
-    answer=models.AsyncReport,
-    limits=frozenset({"client_id", "ip", "reporting"}),
-    repeat=Repeat.SAFE,
-)
-GET_AUDIENCE_INSIGHT_REPORT: ListOperation[models.AudienceInsightReport, models.AudienceInsightReportRow] = (
-    ListOperation(
-        id="getAudienceInsightReport",
-        method="GET",
-        path="/ad_accounts/{ad_account_id}/insight_reports",
-        summary="Break the metrics of one campaign, ad set or ad down by audience.",
-        answer=models.AudienceInsightReport,
-        query={
-            "entity_ids": Annotated[list[Uuid], Meta(min_length=1, max_length=1)],
-            "entity_ids_type": models.ReportEntityType,
-            "entity_status_type": models.ReportEntityType,
-            "fields": list[models.ReportFieldType],
-            "insight_dimension": models.InsightDimension,
-            "statuses": list[models.ReportEntityStatus],
-        },
-        limits=frozenset({"client_id", "ip", "reporting"}),
-        repeat=Repeat.SAFE,
-        item=models.AudienceInsightReportRow,
-        item_attribute="rows",
-        style=ListStyle.WHOLE,
-    )
-)
+    id="getAsyncReport", method="GET", path="/ad_accounts/{ad_account_id}/async_reports/{report_id}",
+    summary="Read whether a CSV report is ready, and where it lies.", answer=models.AsyncReport,
+    limits=frozenset({"client_id", "ip", "reporting"}), repeat=Repeat.SAFE,
+)  # fmt: skip
+GET_AUDIENCE_INSIGHT_REPORT: ListOperation[
+    models.AudienceInsightReport, models.AudienceInsightReportRow
+] = ListOperation(
+    id="getAudienceInsightReport", method="GET", path="/ad_accounts/{ad_account_id}/insight_reports",
+    summary="Break the metrics of one campaign, ad set or ad down by audience.", answer=models.AudienceInsightReport,
+    limits=frozenset({"client_id", "ip", "reporting"}), repeat=Repeat.SAFE, item=models.AudienceInsightReportRow,
+    item_attribute="rows", style=ListStyle.WHOLE,
+    query={
+        "entity_ids": Annotated[list[Uuid], Meta(min_length=1, max_length=1)],
+        "entity_ids_type": models.ReportEntityType, "entity_status_type": models.ReportEntityType,
+        "fields": list[models.ReportFieldType], "insight_dimension": models.InsightDimension,
+        "statuses": list[models.ReportEntityStatus],
+    },
+)  # fmt: skip

@@ -12,118 +12,73 @@ from spotify_ads_async.operation import ListOperation, ListStyle, Repeat
 from spotify_ads_async.types import Uuid
 
 __all__ = [
-    "GET_ARTIST_TARGETS",
-    "GET_EPISODE_TOPIC_TARGETS",
-    "GET_GENRE_TARGETS",
-    "GET_GEO_TARGETS",
-    "GET_INTEREST_TARGETS",
-    "GET_LANGUAGE_TARGETS",
-    "GET_PLAYLIST_TARGETS",
-    "GET_SENSITIVE_TOPIC_TARGETS",
-]
+    "GET_ARTIST_TARGETS", "GET_EPISODE_TOPIC_TARGETS", "GET_GENRE_TARGETS", "GET_GEO_TARGETS", "GET_INTEREST_TARGETS",
+    "GET_LANGUAGE_TARGETS", "GET_PLAYLIST_TARGETS", "GET_SENSITIVE_TOPIC_TARGETS",
+]  # fmt: skip
 
 GET_ARTIST_TARGETS: ListOperation[models.ArtistTargetList, models.ContentTarget] = ListOperation(
-    id="getArtistTargets",
-    method="GET",
-    path="/targets/artists",
-    summary="Look up artists whose fans can be targeted.",
-    answer=models.ArtistTargetList,
-    query={"ids": list[str], "q": str},
-    repeat=Repeat.SAFE,
-    item=models.ContentTarget,
-    item_attribute="artists",
-    style=ListStyle.WHOLE,
-)
-GET_EPISODE_TOPIC_TARGETS: ListOperation[models.EpisodeTopicTargetList, models.Target] = ListOperation(
-    id="getEpisodeTopicTargets",
-    method="GET",
-    path="/targets/episode_topics",
-    summary="Look up topics of podcast episodes that can be targeted.",
-    answer=models.EpisodeTopicTargetList,
-    query={"ids": list[str], "q": str},
-    repeat=Repeat.SAFE,
-    item=models.Target,
-    item_attribute="episode_topics",
-    style=ListStyle.WHOLE,
-)
-GET_GENRE_TARGETS: ListOperation[models.GenreTargetList, models.Target] = ListOperation(
-    id="getGenreTargets",
-    method="GET",
-    path="/targets/genres",
-    summary="Look up music genres that can be targeted.",
-    answer=models.GenreTargetList,
-    query={"ids": list[str], "q": str},
-    repeat=Repeat.SAFE,
-    item=models.Target,
-    item_attribute="genres",
-    style=ListStyle.WHOLE,
-)
-GET_GEO_TARGETS: ListOperation[models.GeoTargetPage, models.GeoTarget] = ListOperation(
-    id="getGeoTargets",
-    method="GET",
-    path="/targets/geos",
-    summary="Look up countries, regions, cities and postal codes that can be targeted.",
-    answer=models.GeoTargetPage,
+    id="getArtistTargets", method="GET", path="/targets/artists",
+    summary="Look up artists whose fans can be targeted.", answer=models.ArtistTargetList, repeat=Repeat.SAFE,
+    item=models.ContentTarget, item_attribute="artists", style=ListStyle.WHOLE,
     query={
-        "country_code": str,
-        "ids": list[str],
-        "language": Annotated[str, Meta(pattern="^[a-z]{2}$")],
-        "limit": Annotated[int, Meta(ge=1, le=1000)],
-        "offset": Annotated[int, Meta(ge=0)],
-        "q": str,
+        "ids": list[str], "q": str,
+    },
+)  # fmt: skip
+GET_EPISODE_TOPIC_TARGETS: ListOperation[models.EpisodeTopicTargetList, models.Target] = ListOperation(
+    id="getEpisodeTopicTargets", method="GET", path="/targets/episode_topics",
+    summary="Look up topics of podcast episodes that can be targeted.", answer=models.EpisodeTopicTargetList,
+    repeat=Repeat.SAFE, item=models.Target, item_attribute="episode_topics", style=ListStyle.WHOLE,
+    query={
+        "ids": list[str], "q": str,
+    },
+)  # fmt: skip
+GET_GENRE_TARGETS: ListOperation[models.GenreTargetList, models.Target] = ListOperation(
+    id="getGenreTargets", method="GET", path="/targets/genres", summary="Look up music genres that can be targeted.",
+    answer=models.GenreTargetList, repeat=Repeat.SAFE, item=models.Target, item_attribute="genres",
+    style=ListStyle.WHOLE,
+    query={
+        "ids": list[str], "q": str,
+    },
+)  # fmt: skip
+GET_GEO_TARGETS: ListOperation[models.GeoTargetPage, models.GeoTarget] = ListOperation(
+    id="getGeoTargets", method="GET", path="/targets/geos",
+    summary="Look up countries, regions, cities and postal codes that can be targeted.", answer=models.GeoTargetPage,
+    repeat=Repeat.SAFE, item=models.GeoTarget, item_attribute="geos", style=ListStyle.OFFSET_UNCOUNTED, page_size=1000,
+    query={
+        "country_code": str, "ids": list[str], "language": Annotated[str, Meta(pattern="^[a-z]{2}$")],
+        "limit": Annotated[int, Meta(ge=1, le=1000)], "offset": Annotated[int, Meta(ge=0)], "q": str,
         "types": list[str],
     },
-    repeat=Repeat.SAFE,
-    item=models.GeoTarget,
-    item_attribute="geos",
-    style=ListStyle.OFFSET_UNCOUNTED,
-    page_size=1000,
-)
+)  # fmt: skip
 GET_INTEREST_TARGETS: ListOperation[models.InterestTargetList, models.InterestTarget] = ListOperation(
-    id="getInterestTargets",
-    method="GET",
-    path="/targets/interests",
-    summary="Look up interests that can be targeted.",
-    answer=models.InterestTargetList,
-    query={"ids": list[str], "q": str},
-    repeat=Repeat.SAFE,
-    item=models.InterestTarget,
-    item_attribute="interests_with_subtargets",
-    style=ListStyle.WHOLE,
-)
+    id="getInterestTargets", method="GET", path="/targets/interests",
+    summary="Look up interests that can be targeted.", answer=models.InterestTargetList, repeat=Repeat.SAFE,
+    item=models.InterestTarget, item_attribute="interests_with_subtargets", style=ListStyle.WHOLE,
+    query={
+        "ids": list[str], "q": str,
+    },
+)  # fmt: skip
 GET_LANGUAGE_TARGETS: ListOperation[models.LanguageTargetList, models.Target] = ListOperation(
-    id="getLanguageTargets",
-    method="GET",
-    path="/targets/languages",
-    summary="Look up languages that can be targeted.",
-    answer=models.LanguageTargetList,
-    query={"ad_account_id": Uuid, "ids": list[str], "q": str},
-    repeat=Repeat.SAFE,
-    item=models.Target,
-    item_attribute="languages",
-    style=ListStyle.WHOLE,
-)
+    id="getLanguageTargets", method="GET", path="/targets/languages",
+    summary="Look up languages that can be targeted.", answer=models.LanguageTargetList, repeat=Repeat.SAFE,
+    item=models.Target, item_attribute="languages", style=ListStyle.WHOLE,
+    query={
+        "ad_account_id": Uuid, "ids": list[str], "q": str,
+    },
+)  # fmt: skip
 GET_PLAYLIST_TARGETS: ListOperation[models.PlaylistTargetList, models.Target] = ListOperation(
-    id="getPlaylistTargets",
-    method="GET",
-    path="/targets/playlists",
-    summary="Look up kinds of playlists that can be targeted.",
-    answer=models.PlaylistTargetList,
-    query={"ids": list[str], "q": str},
-    repeat=Repeat.SAFE,
-    item=models.Target,
-    item_attribute="playlists",
-    style=ListStyle.WHOLE,
-)
+    id="getPlaylistTargets", method="GET", path="/targets/playlists",
+    summary="Look up kinds of playlists that can be targeted.", answer=models.PlaylistTargetList, repeat=Repeat.SAFE,
+    item=models.Target, item_attribute="playlists", style=ListStyle.WHOLE,
+    query={
+        "ids": list[str], "q": str,
+    },
+)  # fmt: skip
 GET_SENSITIVE_TOPIC_TARGETS: ListOperation[models.SensitiveTopicTargetList, models.Target] = ListOperation(
-    id="getSensitiveTopicTargets",
-    method="GET",
-    path="/targets/sensitive_topics",
-    summary="Look up sensitive topics that ads can stay away from.",
-    answer=models.SensitiveTopicTargetList,
-    query={"ids": list[str], "q": str},
-    repeat=Repeat.SAFE,
-    item=models.Target,
-    item_attribute="sensitive_topics",
-    style=ListStyle.WHOLE,
-)
+    id="getSensitiveTopicTargets", method="GET", path="/targets/sensitive_topics",
+    summary="Look up sensitive topics that ads can stay away from.", answer=models.SensitiveTopicTargetList,
+    repeat=Repeat.SAFE, item=models.Target, item_attribute="sensitive_topics", style=ListStyle.WHOLE,
+    query={
+        "ids": list[str], "q": str,
+    },
+)  # fmt: skip

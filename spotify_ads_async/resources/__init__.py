@@ -11,8 +11,4 @@ from spotify_ads_async.resources.ad_account import AdAccountResources
 from spotify_ads_async.resources.business import BusinessResources
 from spotify_ads_async.resources.root import RootResources
 
-__all__ = [
-    "AdAccountResources",
-    "BusinessResources",
-    "RootResources",
-]
+__all__ = ["AdAccountResources", "BusinessResources", "RootResources"]

@@ -7,9 +7,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from spotify_ads_async.resources._base import AdAccountCalls
+
 if TYPE_CHECKING:
-    from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import AdAccount, AdAccountUpdate
+    from spotify_ads_async import models
+    from spotify_ads_async.core.session import Verify
     from spotify_ads_async.resources.ad_sets import AdSets
     from spotify_ads_async.resources.ads import Ads
     from spotify_ads_async.resources.assets import Assets
@@ -22,17 +24,11 @@ if TYPE_CHECKING:
     from spotify_ads_async.resources.pricing import Pricing
     from spotify_ads_async.resources.reports import Reports
 
-__all__ = [
-    "AdAccountResources",
-]
+__all__ = ["AdAccountResources"]
 
 
-class AdAccountResources:
+class AdAccountResources(AdAccountCalls):
     """One ad account and everything in it."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     @cached_property
     def ad_sets(self) -> AdSets:
@@ -111,48 +107,38 @@ class AdAccountResources:
 
         return Reports(self._session, self._ad_account_id)
 
-    async def get(self) -> AdAccount:
+    async def get(self) -> models.AdAccount:
         """Read the ad account (getAdAccount).
 
         Returns:
             :class:`AdAccount`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.get()
+        Example: ``answer = await account.get()``
         """
         from spotify_ads_async import operations
 
-        return await self._session.call(operations.GET_AD_ACCOUNT, path={"ad_account_id": self._ad_account_id})
+        return await self._session.call(operations.GET_AD_ACCOUNT, path=self._path)
 
-    async def update(self, body: AdAccountUpdate, *, verify: Verify[AdAccount] | None = None) -> AdAccount:
+    async def update(
+        self, body: models.AdAccountUpdate, *, verify: Verify[models.AdAccount] | None = None
+    ) -> models.AdAccount:
         """Change the ad account's name, address, tax or legal details (updateAdAccount).
 
         Args:
             body: what is sent: :class:`AdAccountUpdate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`AdAccount`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.update(body)
+        Example: ``answer = await account.update(body)``
         """
         from spotify_ads_async import operations
 
-        return await self._session.call(
-            operations.UPDATE_AD_ACCOUNT, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify
-        )
+        return await self._session.call(operations.UPDATE_AD_ACCOUNT, path=self._path, body=body, verify=verify)

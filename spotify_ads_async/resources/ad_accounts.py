@@ -4,30 +4,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
-from spotify_ads_async.types import UNSET
+from spotify_ads_async.resources._base import BusinessCalls
+from spotify_ads_async.types import UNSET, UnsetType
 
-if TYPE_CHECKING:
-    from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import AdAccount, AdAccountCreate, AdAccountType
-    from spotify_ads_async.types import UnsetType
-
-__all__ = [
-    "BusinessAdAccounts",
-]
+__all__ = ["BusinessAdAccounts"]
 
 
-class BusinessAdAccounts:
+class BusinessAdAccounts(BusinessCalls):
     """The ad accounts of the business."""
 
-    def __init__(self, session: Session, business_id: str) -> None:
-        self._session = session
-        self._business_id = business_id
-
-    def list(self, *, type: AdAccountType | UnsetType = UNSET) -> ListCall[AdAccount]:
+    def list(self, *, type: models.AdAccountType | UnsetType = UNSET) -> ListCall[models.AdAccount]:
         """List the ad accounts of the business that the user may see (getAdAccountsInBusiness).
 
         Args:
@@ -40,40 +29,27 @@ class BusinessAdAccounts:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in business.ad_accounts.list():
-                    ...
+        Example: ``async for one in business.ad_accounts.list(): ...``
         """
-        return ListCall(
-            self._session,
-            operations.GET_AD_ACCOUNTS_IN_BUSINESS,
-            path={"business_id": self._business_id},
-            query={"type": type},
-        )
+        return ListCall(self._session, operations.GET_AD_ACCOUNTS_IN_BUSINESS, path=self._path, query={"type": type})
 
-    async def create(self, body: AdAccountCreate, *, verify: Verify[AdAccount] | None = None) -> AdAccount:
+    async def create(
+        self, body: models.AdAccountCreate, *, verify: Verify[models.AdAccount] | None = None
+    ) -> models.AdAccount:
         """Create an ad account in the business (createAdAccountForBusiness).
 
         Args:
             body: what is sent: :class:`AdAccountCreate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`AdAccount`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.ad_accounts.create(body)
+        Example: ``answer = await business.ad_accounts.create(body)``
         """
         return await self._session.call(
-            operations.CREATE_AD_ACCOUNT_FOR_BUSINESS, path={"business_id": self._business_id}, body=body, verify=verify
+            operations.CREATE_AD_ACCOUNT_FOR_BUSINESS, path=self._path, body=body, verify=verify
         )

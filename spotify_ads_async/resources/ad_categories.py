@@ -3,29 +3,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
 from spotify_ads_async.pagination import ListCall
-from spotify_ads_async.types import UNSET
+from spotify_ads_async.resources._base import Calls
+from spotify_ads_async.types import UNSET, UnsetType
 
-if TYPE_CHECKING:
-    from spotify_ads_async.core.session import Session
-    from spotify_ads_async.models import AdCategory
-    from spotify_ads_async.types import UnsetType
-
-__all__ = [
-    "AdCategories",
-]
+__all__ = ["AdCategories"]
 
 
-class AdCategories:
+class AdCategories(Calls):
     """The categories that an ad set may advertise."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def list(self, *, q: str | UnsetType = UNSET) -> ListCall[AdCategory]:
+    def list(self, *, q: str | UnsetType = UNSET) -> ListCall[models.AdCategory]:
         """List or search the categories that an ad set may advertise (getAdCategories).
 
         Args:
@@ -37,10 +26,6 @@ class AdCategories:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in ads.ad_categories.list():
-                    ...
+        Example: ``async for one in ads.ad_categories.list(): ...``
         """
         return ListCall(self._session, operations.GET_AD_CATEGORIES, query={"q": q})

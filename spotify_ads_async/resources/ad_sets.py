@@ -3,38 +3,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
-from spotify_ads_async.types import UNSET
+from spotify_ads_async.resources._base import AdAccountCalls
+from spotify_ads_async.types import UNSET, UnsetType
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import (
-        AdSet,
-        AdSetCreate,
-        AdSetDraft,
-        AdSetSortField,
-        AdSetStatus,
-        AdSetUpdate,
-        SortDirection,
-    )
-    from spotify_ads_async.types import UnsetType
-
-__all__ = [
-    "AdSets",
-]
+__all__ = ["AdSets"]
 
 
-class AdSets:
+class AdSets(AdAccountCalls):
     """Ad sets: the budget, the schedule and the targets of ads."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def list(
         self,
@@ -43,10 +24,10 @@ class AdSets:
         limit: int | UnsetType = UNSET,
         name: str | UnsetType = UNSET,
         offset: int | UnsetType = UNSET,
-        sort_direction: SortDirection | UnsetType = UNSET,
-        sort_field: AdSetSortField | UnsetType = UNSET,
-        statuses: Sequence[AdSetStatus] | UnsetType = UNSET,
-    ) -> ListCall[AdSet]:
+        sort_direction: models.SortDirection | UnsetType = UNSET,
+        sort_field: models.AdSetSortField | UnsetType = UNSET,
+        statuses: Sequence[models.AdSetStatus] | UnsetType = UNSET,
+    ) -> ListCall[models.AdSet]:
         """List ad sets, by campaign, name or status (getAdSetsByAdAccountId).
 
         Args:
@@ -66,16 +47,12 @@ class AdSets:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in account.ad_sets.list():
-                    ...
+        Example: ``async for one in account.ad_sets.list(): ...``
         """
         return ListCall(
             self._session,
             operations.GET_AD_SETS_BY_AD_ACCOUNT_ID,
-            path={"ad_account_id": self._ad_account_id},
+            path=self._path,
             query={
                 "campaign_ids": campaign_ids,
                 "limit": limit,
@@ -87,7 +64,7 @@ class AdSets:
             },
         )
 
-    async def create(self, body: AdSetCreate, *, idempotency_key: str | None = None) -> AdSet:
+    async def create(self, body: models.AdSetCreate, *, idempotency_key: str | None = None) -> models.AdSet:
         """Create an ad set in a campaign (createAdSet).
 
         Args:
@@ -98,23 +75,15 @@ class AdSets:
             :class:`AdSet`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.ad_sets.create(body)
+        Example: ``answer = await account.ad_sets.create(body)``
         """
         return await self._session.call(
-            operations.CREATE_AD_SET,
-            path={"ad_account_id": self._ad_account_id},
-            body=body,
-            idempotency_key=idempotency_key,
+            operations.CREATE_AD_SET, path=self._path, body=body, idempotency_key=idempotency_key
         )
 
-    async def get(self, ad_set_id: str) -> AdSet:
+    async def get(self, ad_set_id: str) -> models.AdSet:
         """Read one ad set (getAdSetById).
 
         Args:
@@ -124,48 +93,35 @@ class AdSets:
             :class:`AdSet`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.ad_sets.get(ad_set_id)
+        Example: ``answer = await account.ad_sets.get(ad_set_id)``
         """
-        return await self._session.call(
-            operations.GET_AD_SET_BY_ID, path={"ad_account_id": self._ad_account_id, "ad_set_id": ad_set_id}
-        )
+        return await self._session.call(operations.GET_AD_SET_BY_ID, path={**self._path, "ad_set_id": ad_set_id})
 
-    async def update(self, ad_set_id: str, body: AdSetUpdate, *, verify: Verify[AdSet] | None = None) -> AdSet:
+    async def update(
+        self, ad_set_id: str, body: models.AdSetUpdate, *, verify: Verify[models.AdSet] | None = None
+    ) -> models.AdSet:
         """Change an ad set; `delivery` is changed alone (updateAdSet).
 
         Args:
             ad_set_id: the ad set's ID.
             body: what is sent: :class:`AdSetUpdate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`AdSet`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.ad_sets.update(ad_set_id, body)
+        Example: ``answer = await account.ad_sets.update(ad_set_id, body)``
         """
         return await self._session.call(
-            operations.UPDATE_AD_SET,
-            path={"ad_account_id": self._ad_account_id, "ad_set_id": ad_set_id},
-            body=body,
-            verify=verify,
+            operations.UPDATE_AD_SET, path={**self._path, "ad_set_id": ad_set_id}, body=body, verify=verify
         )
 
-    async def create_draft(self, ad_set_id: str, *, idempotency_key: str | None = None) -> AdSetDraft:
+    async def create_draft(self, ad_set_id: str, *, idempotency_key: str | None = None) -> models.AdSetDraft:
         """Make a draft from a live ad set (createDraftFromAdSet).
 
         Args:
@@ -176,17 +132,12 @@ class AdSets:
             :class:`AdSetDraft`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.ad_sets.create_draft(ad_set_id)
+        Example: ``answer = await account.ad_sets.create_draft(ad_set_id)``
         """
         return await self._session.call(
             operations.CREATE_DRAFT_FROM_AD_SET,
-            path={"ad_account_id": self._ad_account_id, "ad_set_id": ad_set_id},
+            path={**self._path, "ad_set_id": ad_set_id},
             idempotency_key=idempotency_key,
         )

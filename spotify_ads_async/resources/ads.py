@@ -3,44 +3,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
-from spotify_ads_async.types import UNSET
+from spotify_ads_async.resources._base import AdAccountCalls
+from spotify_ads_async.types import UNSET, UnsetType
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import Ad, AdCreate, AdDraft, AdField, AdSortField, AdStatus, AdUpdate, SortDirection
-    from spotify_ads_async.types import UnsetType
-
-__all__ = [
-    "Ads",
-]
+__all__ = ["Ads"]
 
 
-class Ads:
+class Ads(AdAccountCalls):
     """Ads: what is heard and seen."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def list(
         self,
         *,
         ad_set_ids: Sequence[str] | UnsetType = UNSET,
         asset_ids: Sequence[str] | UnsetType = UNSET,
-        fields: Sequence[AdField] | UnsetType = UNSET,
+        fields: Sequence[models.AdField] | UnsetType = UNSET,
         limit: int | UnsetType = UNSET,
         name: str | UnsetType = UNSET,
         offset: int | UnsetType = UNSET,
-        sort_direction: SortDirection | UnsetType = UNSET,
-        sort_field: AdSortField | UnsetType = UNSET,
-        statuses: Sequence[AdStatus] | UnsetType = UNSET,
-    ) -> ListCall[Ad]:
+        sort_direction: models.SortDirection | UnsetType = UNSET,
+        sort_field: models.AdSortField | UnsetType = UNSET,
+        statuses: Sequence[models.AdStatus] | UnsetType = UNSET,
+    ) -> ListCall[models.Ad]:
         """List ads, by ad set, asset, name or status (getAds).
 
         Args:
@@ -63,16 +52,12 @@ class Ads:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in account.ads.list():
-                    ...
+        Example: ``async for one in account.ads.list(): ...``
         """
         return ListCall(
             self._session,
             operations.GET_ADS,
-            path={"ad_account_id": self._ad_account_id},
+            path=self._path,
             query={
                 "ad_set_ids": ad_set_ids,
                 "asset_ids": asset_ids,
@@ -86,7 +71,7 @@ class Ads:
             },
         )
 
-    async def create(self, body: AdCreate, *, idempotency_key: str | None = None) -> Ad:
+    async def create(self, body: models.AdCreate, *, idempotency_key: str | None = None) -> models.Ad:
         """Create an ad in an ad set (createAd).
 
         Args:
@@ -97,23 +82,15 @@ class Ads:
             :class:`Ad`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.ads.create(body)
+        Example: ``answer = await account.ads.create(body)``
         """
         return await self._session.call(
-            operations.CREATE_AD,
-            path={"ad_account_id": self._ad_account_id},
-            body=body,
-            idempotency_key=idempotency_key,
+            operations.CREATE_AD, path=self._path, body=body, idempotency_key=idempotency_key
         )
 
-    async def get(self, ad_id: str, *, fields: Sequence[AdField] | UnsetType = UNSET) -> Ad:
+    async def get(self, ad_id: str, *, fields: Sequence[models.AdField] | UnsetType = UNSET) -> models.Ad:
         """Read one ad, or some fields of it (getAd).
 
         Args:
@@ -126,45 +103,35 @@ class Ads:
             :class:`Ad`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.ads.get(ad_id)
+        Example: ``answer = await account.ads.get(ad_id)``
         """
         return await self._session.call(
-            operations.GET_AD, path={"ad_account_id": self._ad_account_id, "ad_id": ad_id}, query={"fields": fields}
+            operations.GET_AD, path={**self._path, "ad_id": ad_id}, query={"fields": fields}
         )
 
-    async def update(self, ad_id: str, body: AdUpdate, *, verify: Verify[Ad] | None = None) -> Ad:
+    async def update(self, ad_id: str, body: models.AdUpdate, *, verify: Verify[models.Ad] | None = None) -> models.Ad:
         """Change an ad (updateAd).
 
         Args:
             ad_id: the ad's ID.
             body: what is sent: :class:`AdUpdate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`Ad`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.ads.update(ad_id, body)
+        Example: ``answer = await account.ads.update(ad_id, body)``
         """
         return await self._session.call(
-            operations.UPDATE_AD, path={"ad_account_id": self._ad_account_id, "ad_id": ad_id}, body=body, verify=verify
+            operations.UPDATE_AD, path={**self._path, "ad_id": ad_id}, body=body, verify=verify
         )
 
-    async def create_draft(self, ad_id: str, *, idempotency_key: str | None = None) -> AdDraft:
+    async def create_draft(self, ad_id: str, *, idempotency_key: str | None = None) -> models.AdDraft:
         """Make a draft from a live ad (createDraftFromAd).
 
         Args:
@@ -175,17 +142,10 @@ class Ads:
             :class:`AdDraft`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.ads.create_draft(ad_id)
+        Example: ``answer = await account.ads.create_draft(ad_id)``
         """
         return await self._session.call(
-            operations.CREATE_DRAFT_FROM_AD,
-            path={"ad_account_id": self._ad_account_id, "ad_id": ad_id},
-            idempotency_key=idempotency_key,
+            operations.CREATE_DRAFT_FROM_AD, path={**self._path, "ad_id": ad_id}, idempotency_key=idempotency_key
         )

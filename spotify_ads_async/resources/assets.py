@@ -3,60 +3,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
-from spotify_ads_async.types import UNSET
+from spotify_ads_async.resources._base import AdAccountCalls
+from spotify_ads_async.types import UNSET, UnsetType
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import (
-        AspectRatio,
-        Asset,
-        AssetChunk,
-        AssetChunkReceipt,
-        AssetCreate,
-        AssetSortField,
-        AssetStatus,
-        AssetSubtypeFilter,
-        AssetType,
-        AssetUpdate,
-        AssetUpload,
-        ChunkedUploadComplete,
-        ChunkedUploadSession,
-        SortDirection,
-    )
-    from spotify_ads_async.types import UnsetType
-
-__all__ = [
-    "Assets",
-]
+__all__ = ["Assets"]
 
 
-class Assets:
+class Assets(AdAccountCalls):
     """Assets: audio, video and images for ads."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def list(
         self,
         *,
-        aspect_ratios: Sequence[AspectRatio] | UnsetType = UNSET,
+        aspect_ratios: Sequence[models.AspectRatio] | UnsetType = UNSET,
         asset_ids: Sequence[str] | UnsetType = UNSET,
-        asset_subtypes: Sequence[AssetSubtypeFilter] | UnsetType = UNSET,
-        asset_types: Sequence[AssetType] | UnsetType = UNSET,
+        asset_subtypes: Sequence[models.AssetSubtypeFilter] | UnsetType = UNSET,
+        asset_types: Sequence[models.AssetType] | UnsetType = UNSET,
         limit: int | UnsetType = UNSET,
         name: str | UnsetType = UNSET,
         offset: int | UnsetType = UNSET,
-        sort_direction: SortDirection | UnsetType = UNSET,
-        sort_field: AssetSortField | UnsetType = UNSET,
-        statuses: Sequence[AssetStatus] | UnsetType = UNSET,
-    ) -> ListCall[Asset]:
+        sort_direction: models.SortDirection | UnsetType = UNSET,
+        sort_field: models.AssetSortField | UnsetType = UNSET,
+        statuses: Sequence[models.AssetStatus] | UnsetType = UNSET,
+    ) -> ListCall[models.Asset]:
         """List assets, by id, type, status, shape or name (getAssetsByAdAccount).
 
         Args:
@@ -78,16 +52,12 @@ class Assets:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in account.assets.list():
-                    ...
+        Example: ``async for one in account.assets.list(): ...``
         """
         return ListCall(
             self._session,
             operations.GET_ASSETS_BY_AD_ACCOUNT,
-            path={"ad_account_id": self._ad_account_id},
+            path=self._path,
             query={
                 "aspect_ratios": aspect_ratios,
                 "asset_ids": asset_ids,
@@ -102,32 +72,24 @@ class Assets:
             },
         )
 
-    async def create(self, body: AssetCreate, *, verify: Verify[Asset] | None = None) -> Asset:
+    async def create(self, body: models.AssetCreate, *, verify: Verify[models.Asset] | None = None) -> models.Asset:
         """Register an asset, whose media is uploaded afterwards (createAsset).
 
         Args:
             body: what is sent: :class:`AssetCreate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`Asset`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.assets.create(body)
+        Example: ``answer = await account.assets.create(body)``
         """
-        return await self._session.call(
-            operations.CREATE_ASSET, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify
-        )
+        return await self._session.call(operations.CREATE_ASSET, path=self._path, body=body, verify=verify)
 
-    async def get(self, asset_id: str) -> Asset:
+    async def get(self, asset_id: str) -> models.Asset:
         """Read one asset and how far its processing is (getAsset).
 
         Args:
@@ -137,163 +99,120 @@ class Assets:
             :class:`Asset`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.assets.get(asset_id)
+        Example: ``answer = await account.assets.get(asset_id)``
         """
-        return await self._session.call(
-            operations.GET_ASSET, path={"ad_account_id": self._ad_account_id, "asset_id": asset_id}
-        )
+        return await self._session.call(operations.GET_ASSET, path={**self._path, "asset_id": asset_id})
 
-    async def update(self, asset_id: str, body: AssetUpdate, *, verify: Verify[Asset] | None = None) -> Asset:
+    async def update(
+        self, asset_id: str, body: models.AssetUpdate, *, verify: Verify[models.Asset] | None = None
+    ) -> models.Asset:
         """Rename an asset or change its subtype (updateAsset).
 
         Args:
             asset_id: the asset's ID.
             body: what is sent: :class:`AssetUpdate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`Asset`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.assets.update(asset_id, body)
+        Example: ``answer = await account.assets.update(asset_id, body)``
         """
         return await self._session.call(
-            operations.UPDATE_ASSET,
-            path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
-            body=body,
-            verify=verify,
+            operations.UPDATE_ASSET, path={**self._path, "asset_id": asset_id}, body=body, verify=verify
         )
 
     async def complete_chunked_upload(
-        self, asset_id: str, body: ChunkedUploadComplete, *, verify: Verify[Asset] | None = None
-    ) -> Asset:
+        self, asset_id: str, body: models.ChunkedUploadComplete, *, verify: Verify[models.Asset] | None = None
+    ) -> models.Asset:
         """End an upload in sections; processing begins (completeUploadChunkedAsset).
 
         Args:
             asset_id: the asset's ID.
             body: what is sent: :class:`ChunkedUploadComplete`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`Asset`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.assets.complete_chunked_upload(asset_id, body)
+        Example: ``answer = await account.assets.complete_chunked_upload(asset_id, body)``
         """
         return await self._session.call(
             operations.COMPLETE_UPLOAD_CHUNKED_ASSET,
-            path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
+            path={**self._path, "asset_id": asset_id},
             body=body,
             verify=verify,
         )
 
     async def start_chunked_upload(
-        self, asset_id: str, *, verify: Verify[ChunkedUploadSession] | None = None
-    ) -> ChunkedUploadSession:
+        self, asset_id: str, *, verify: Verify[models.ChunkedUploadSession] | None = None
+    ) -> models.ChunkedUploadSession:
         """Begin to upload an asset's media in sections (startUploadChunkedAsset).
 
         Args:
             asset_id: the asset's ID.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`ChunkedUploadSession`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.assets.start_chunked_upload(asset_id)
+        Example: ``answer = await account.assets.start_chunked_upload(asset_id)``
         """
         return await self._session.call(
-            operations.START_UPLOAD_CHUNKED_ASSET,
-            path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
-            verify=verify,
+            operations.START_UPLOAD_CHUNKED_ASSET, path={**self._path, "asset_id": asset_id}, verify=verify
         )
 
     async def transfer_chunk(
-        self, asset_id: str, body: AssetChunk, *, verify: Verify[AssetChunkReceipt] | None = None
-    ) -> AssetChunkReceipt:
+        self, asset_id: str, body: models.AssetChunk, *, verify: Verify[models.AssetChunkReceipt] | None = None
+    ) -> models.AssetChunkReceipt:
         """Send one section of an asset's media, counted from 1 (transferChunkedAsset).
 
         Args:
             asset_id: the asset's ID.
             body: what is sent: :class:`AssetChunk`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`AssetChunkReceipt`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.assets.transfer_chunk(asset_id, body)
+        Example: ``answer = await account.assets.transfer_chunk(asset_id, body)``
         """
         return await self._session.call(
-            operations.TRANSFER_CHUNKED_ASSET,
-            path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
-            body=body,
-            verify=verify,
+            operations.TRANSFER_CHUNKED_ASSET, path={**self._path, "asset_id": asset_id}, body=body, verify=verify
         )
 
-    async def upload(self, asset_id: str, body: AssetUpload, *, verify: Verify[Asset] | None = None) -> Asset:
+    async def upload(
+        self, asset_id: str, body: models.AssetUpload, *, verify: Verify[models.Asset] | None = None
+    ) -> models.Asset:
         """Upload an asset's media in one piece, at most 20 MB (uploadAsset).
 
         Args:
             asset_id: the asset's ID.
             body: what is sent: :class:`AssetUpload`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`Asset`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.assets.upload(asset_id, body)
+        Example: ``answer = await account.assets.upload(asset_id, body)``
         """
         return await self._session.call(
-            operations.UPLOAD_ASSET,
-            path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
-            body=body,
-            verify=verify,
+            operations.UPLOAD_ASSET, path={**self._path, "asset_id": asset_id}, body=body, verify=verify
         )

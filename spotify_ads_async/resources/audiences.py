@@ -3,52 +3,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
-from spotify_ads_async.types import UNSET
+from spotify_ads_async.resources._base import AdAccountCalls
+from spotify_ads_async.types import UNSET, UnsetType
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import (
-        Audience,
-        AudienceCreate,
-        AudienceDeletion,
-        AudienceSortField,
-        AudienceType,
-        AudienceUpdate,
-        AudienceUpload,
-        EligibleDataset,
-        SortDirection,
-    )
-    from spotify_ads_async.types import UnsetType
-
-__all__ = [
-    "Audiences",
-]
+__all__ = ["Audiences"]
 
 
-class Audiences:
+class Audiences(AdAccountCalls):
     """Audiences: lists of listeners to target or to leave out."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def list(
         self,
         *,
         audience_ids: Sequence[str] | UnsetType = UNSET,
-        audience_types: Sequence[AudienceType] | UnsetType = UNSET,
+        audience_types: Sequence[models.AudienceType] | UnsetType = UNSET,
         limit: int | UnsetType = UNSET,
         offset: int | UnsetType = UNSET,
         q: str | UnsetType = UNSET,
-        sort_direction: SortDirection | UnsetType = UNSET,
-        sort_field: AudienceSortField | UnsetType = UNSET,
-    ) -> ListCall[Audience]:
+        sort_direction: models.SortDirection | UnsetType = UNSET,
+        sort_field: models.AudienceSortField | UnsetType = UNSET,
+    ) -> ListCall[models.Audience]:
         """List audiences, by id, type or keyword (batchGetAudiences).
 
         Args:
@@ -66,16 +45,12 @@ class Audiences:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in account.audiences.list():
-                    ...
+        Example: ``async for one in account.audiences.list(): ...``
         """
         return ListCall(
             self._session,
             operations.BATCH_GET_AUDIENCES,
-            path={"ad_account_id": self._ad_account_id},
+            path=self._path,
             query={
                 "audience_ids": audience_ids,
                 "audience_types": audience_types,
@@ -87,34 +62,28 @@ class Audiences:
             },
         )
 
-    async def create(self, body: AudienceCreate, *, verify: Verify[Audience] | None = None) -> Audience:
+    async def create(
+        self, body: models.AudienceCreate, *, verify: Verify[models.Audience] | None = None
+    ) -> models.Audience:
         """Create a custom or a lookalike audience (createAudience).
 
         Args:
             body: what is sent: :class:`AudienceCreate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`Audience`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.audiences.create(body)
+        Example: ``answer = await account.audiences.create(body)``
         """
-        return await self._session.call(
-            operations.CREATE_AUDIENCE, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify
-        )
+        return await self._session.call(operations.CREATE_AUDIENCE, path=self._path, body=body, verify=verify)
 
     def eligible_datasets(
         self, *, limit: int | UnsetType = UNSET, q: str | UnsetType = UNSET
-    ) -> ListCall[EligibleDataset]:
+    ) -> ListCall[models.EligibleDataset]:
         """List datasets that an audience can be built from, with their events (getAudienceEligibleDatasets).
 
         Args:
@@ -127,73 +96,50 @@ class Audiences:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in account.audiences.eligible_datasets():
-                    ...
+        Example: ``async for one in account.audiences.eligible_datasets(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_AUDIENCE_ELIGIBLE_DATASETS,
-            path={"ad_account_id": self._ad_account_id},
-            query={"limit": limit, "q": q},
+            self._session, operations.GET_AUDIENCE_ELIGIBLE_DATASETS, path=self._path, query={"limit": limit, "q": q}
         )
 
-    async def create_upload_url(self, *, verify: Verify[AudienceUpload] | None = None) -> AudienceUpload:
+    async def create_upload_url(self, *, verify: Verify[models.AudienceUpload] | None = None) -> models.AudienceUpload:
         """Get a signed URL to upload a customer list for a new audience (createUploadUrl).
 
         Args:
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`AudienceUpload`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.audiences.create_upload_url()
+        Example: ``answer = await account.audiences.create_upload_url()``
         """
-        return await self._session.call(
-            operations.CREATE_UPLOAD_URL, path={"ad_account_id": self._ad_account_id}, verify=verify
-        )
+        return await self._session.call(operations.CREATE_UPLOAD_URL, path=self._path, verify=verify)
 
     async def replace_upload_url(
-        self, audience_id: str, *, verify: Verify[AudienceUpload] | None = None
-    ) -> AudienceUpload:
+        self, audience_id: str, *, verify: Verify[models.AudienceUpload] | None = None
+    ) -> models.AudienceUpload:
         """Get a fresh signed URL to upload an audience's customer list (replaceUploadUrl).
 
         Args:
             audience_id: the audience's ID.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`AudienceUpload`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.audiences.replace_upload_url(audience_id)
+        Example: ``answer = await account.audiences.replace_upload_url(audience_id)``
         """
         return await self._session.call(
-            operations.REPLACE_UPLOAD_URL,
-            path={"ad_account_id": self._ad_account_id, "audience_id": audience_id},
-            verify=verify,
+            operations.REPLACE_UPLOAD_URL, path={**self._path, "audience_id": audience_id}, verify=verify
         )
 
-    async def get(self, audience_id: str) -> Audience:
+    async def get(self, audience_id: str) -> models.Audience:
         """Read one audience, its size and its status (getAudience).
 
         Args:
@@ -203,72 +149,51 @@ class Audiences:
             :class:`Audience`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.audiences.get(audience_id)
+        Example: ``answer = await account.audiences.get(audience_id)``
         """
-        return await self._session.call(
-            operations.GET_AUDIENCE, path={"ad_account_id": self._ad_account_id, "audience_id": audience_id}
-        )
+        return await self._session.call(operations.GET_AUDIENCE, path={**self._path, "audience_id": audience_id})
 
     async def update(
-        self, audience_id: str, body: AudienceUpdate, *, verify: Verify[Audience] | None = None
-    ) -> Audience:
+        self, audience_id: str, body: models.AudienceUpdate, *, verify: Verify[models.Audience] | None = None
+    ) -> models.Audience:
         """Rename or describe an audience anew (editAudience).
 
         Args:
             audience_id: the audience's ID.
             body: what is sent: :class:`AudienceUpdate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`Audience`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.audiences.update(audience_id, body)
+        Example: ``answer = await account.audiences.update(audience_id, body)``
         """
         return await self._session.call(
-            operations.EDIT_AUDIENCE,
-            path={"ad_account_id": self._ad_account_id, "audience_id": audience_id},
-            body=body,
-            verify=verify,
+            operations.EDIT_AUDIENCE, path={**self._path, "audience_id": audience_id}, body=body, verify=verify
         )
 
-    async def delete(self, audience_id: str, *, verify: Verify[AudienceDeletion] | None = None) -> AudienceDeletion:
+    async def delete(
+        self, audience_id: str, *, verify: Verify[models.AudienceDeletion] | None = None
+    ) -> models.AudienceDeletion:
         """Delete an audience that no ad set uses, and its lookalikes (deleteAudience).
 
         Args:
             audience_id: the audience's ID.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`AudienceDeletion`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.audiences.delete(audience_id)
+        Example: ``answer = await account.audiences.delete(audience_id)``
         """
         return await self._session.call(
-            operations.DELETE_AUDIENCE,
-            path={"ad_account_id": self._ad_account_id, "audience_id": audience_id},
-            verify=verify,
+            operations.DELETE_AUDIENCE, path={**self._path, "audience_id": audience_id}, verify=verify
         )

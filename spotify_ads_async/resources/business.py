@@ -7,9 +7,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from spotify_ads_async.resources._base import BusinessCalls
+
 if TYPE_CHECKING:
-    from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import Business, BusinessUpdate
+    from spotify_ads_async import models
+    from spotify_ads_async.core.session import Verify
     from spotify_ads_async.resources.ad_accounts import BusinessAdAccounts
     from spotify_ads_async.resources.capi import CapiIntegrations
     from spotify_ads_async.resources.datasets import Datasets
@@ -18,17 +20,11 @@ if TYPE_CHECKING:
     from spotify_ads_async.resources.mobile_apps import MobileApps
     from spotify_ads_async.resources.pixels import Pixels
 
-__all__ = [
-    "BusinessResources",
-]
+__all__ = ["BusinessResources"]
 
 
-class BusinessResources:
+class BusinessResources(BusinessCalls):
     """One business and everything in it."""
-
-    def __init__(self, session: Session, business_id: str) -> None:
-        self._session = session
-        self._business_id = business_id
 
     @cached_property
     def ad_accounts(self) -> BusinessAdAccounts:
@@ -79,48 +75,38 @@ class BusinessResources:
 
         return Pixels(self._session, self._business_id)
 
-    async def get(self) -> Business:
+    async def get(self) -> models.Business:
         """Read the business (getBusiness).
 
         Returns:
             :class:`Business`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.get()
+        Example: ``answer = await business.get()``
         """
         from spotify_ads_async import operations
 
-        return await self._session.call(operations.GET_BUSINESS, path={"business_id": self._business_id})
+        return await self._session.call(operations.GET_BUSINESS, path=self._path)
 
-    async def update(self, body: BusinessUpdate, *, verify: Verify[Business] | None = None) -> Business:
+    async def update(
+        self, body: models.BusinessUpdate, *, verify: Verify[models.Business] | None = None
+    ) -> models.Business:
         """Rename the business (updateBusiness).
 
         Args:
             body: what is sent: :class:`BusinessUpdate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`Business`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.update(body)
+        Example: ``answer = await business.update(body)``
         """
         from spotify_ads_async import operations
 
-        return await self._session.call(
-            operations.UPDATE_BUSINESS, path={"business_id": self._business_id}, body=body, verify=verify
-        )
+        return await self._session.call(operations.UPDATE_BUSINESS, path=self._path, body=body, verify=verify)

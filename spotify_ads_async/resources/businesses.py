@@ -3,27 +3,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import Calls
 
-if TYPE_CHECKING:
-    from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import Business, BusinessCreate
-
-__all__ = [
-    "Businesses",
-]
+__all__ = ["Businesses"]
 
 
-class Businesses:
+class Businesses(Calls):
     """The businesses of the user behind the token."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def list(self) -> ListCall[Business]:
+    def list(self) -> ListCall[models.Business]:
         """List the businesses of the user behind the token (getBusinesses).
 
         Returns:
@@ -32,33 +23,25 @@ class Businesses:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in ads.businesses.list():
-                    ...
+        Example: ``async for one in ads.businesses.list(): ...``
         """
         return ListCall(self._session, operations.GET_BUSINESSES)
 
-    async def create(self, body: BusinessCreate, *, verify: Verify[Business] | None = None) -> Business:
+    async def create(
+        self, body: models.BusinessCreate, *, verify: Verify[models.Business] | None = None
+    ) -> models.Business:
         """Create a business (createBusiness).
 
         Args:
             body: what is sent: :class:`BusinessCreate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`Business`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await ads.businesses.create(body)
+        Example: ``answer = await ads.businesses.create(body)``
         """
         return await self._session.call(operations.CREATE_BUSINESS, body=body, verify=verify)

@@ -3,57 +3,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
-from spotify_ads_async.types import UNSET
+from spotify_ads_async.resources._base import AdAccountCalls
+from spotify_ads_async.types import UNSET, UnsetType, UtcTime
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import (
-        AdSetStatus,
-        Campaign,
-        CampaignCreate,
-        CampaignDraft,
-        CampaignField,
-        CampaignSortField,
-        CampaignStatus,
-        CampaignUpdate,
-        SortDirection,
-    )
-    from spotify_ads_async.types import UnsetType, UtcTime
-
-__all__ = [
-    "Campaigns",
-]
+__all__ = ["Campaigns"]
 
 
-class Campaigns:
+class Campaigns(AdAccountCalls):
     """Campaigns: an objective with its ad sets."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def list(
         self,
         *,
-        ad_set_statuses: Sequence[AdSetStatus] | UnsetType = UNSET,
+        ad_set_statuses: Sequence[models.AdSetStatus] | UnsetType = UNSET,
         campaign_ids: Sequence[str] | UnsetType = UNSET,
-        fields: Sequence[CampaignField] | UnsetType = UNSET,
+        fields: Sequence[models.CampaignField] | UnsetType = UNSET,
         limit: int | UnsetType = UNSET,
         name: str | UnsetType = UNSET,
         offset: int | UnsetType = UNSET,
         salesforce_sales_order: str | UnsetType = UNSET,
-        sort_direction: SortDirection | UnsetType = UNSET,
-        sort_field: CampaignSortField | UnsetType = UNSET,
-        statuses: Sequence[CampaignStatus] | UnsetType = UNSET,
+        sort_direction: models.SortDirection | UnsetType = UNSET,
+        sort_field: models.CampaignSortField | UnsetType = UNSET,
+        statuses: Sequence[models.CampaignStatus] | UnsetType = UNSET,
         updated_at_gt: UtcTime | UnsetType = UNSET,
         updated_at_gte: UtcTime | UnsetType = UNSET,
-    ) -> ListCall[Campaign]:
+    ) -> ListCall[models.Campaign]:
         """List campaigns, by id, name, status, or the status of their ad sets (getCampaigns).
 
         Args:
@@ -79,16 +58,12 @@ class Campaigns:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in account.campaigns.list():
-                    ...
+        Example: ``async for one in account.campaigns.list(): ...``
         """
         return ListCall(
             self._session,
             operations.GET_CAMPAIGNS,
-            path={"ad_account_id": self._ad_account_id},
+            path=self._path,
             query={
                 "ad_set_statuses": ad_set_statuses,
                 "campaign_ids": campaign_ids,
@@ -105,7 +80,7 @@ class Campaigns:
             },
         )
 
-    async def create(self, body: CampaignCreate, *, idempotency_key: str | None = None) -> Campaign:
+    async def create(self, body: models.CampaignCreate, *, idempotency_key: str | None = None) -> models.Campaign:
         """Create a campaign (createCampaign).
 
         Args:
@@ -116,23 +91,17 @@ class Campaigns:
             :class:`Campaign`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.campaigns.create(body)
+        Example: ``answer = await account.campaigns.create(body)``
         """
         return await self._session.call(
-            operations.CREATE_CAMPAIGN,
-            path={"ad_account_id": self._ad_account_id},
-            body=body,
-            idempotency_key=idempotency_key,
+            operations.CREATE_CAMPAIGN, path=self._path, body=body, idempotency_key=idempotency_key
         )
 
-    async def get(self, campaign_id: str, *, fields: Sequence[CampaignField] | UnsetType = UNSET) -> Campaign:
+    async def get(
+        self, campaign_id: str, *, fields: Sequence[models.CampaignField] | UnsetType = UNSET
+    ) -> models.Campaign:
         """Read one campaign, or some fields of it (getCampaign).
 
         Args:
@@ -144,52 +113,37 @@ class Campaigns:
             :class:`Campaign`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.campaigns.get(campaign_id)
+        Example: ``answer = await account.campaigns.get(campaign_id)``
         """
         return await self._session.call(
-            operations.GET_CAMPAIGN,
-            path={"ad_account_id": self._ad_account_id, "campaign_id": campaign_id},
-            query={"fields": fields},
+            operations.GET_CAMPAIGN, path={**self._path, "campaign_id": campaign_id}, query={"fields": fields}
         )
 
     async def update(
-        self, campaign_id: str, body: CampaignUpdate, *, verify: Verify[Campaign] | None = None
-    ) -> Campaign:
+        self, campaign_id: str, body: models.CampaignUpdate, *, verify: Verify[models.Campaign] | None = None
+    ) -> models.Campaign:
         """Rename, pause, resume or archive a campaign (updateCampaign).
 
         Args:
             campaign_id: the campaign's ID.
             body: what is sent: :class:`CampaignUpdate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`Campaign`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.campaigns.update(campaign_id, body)
+        Example: ``answer = await account.campaigns.update(campaign_id, body)``
         """
         return await self._session.call(
-            operations.UPDATE_CAMPAIGN,
-            path={"ad_account_id": self._ad_account_id, "campaign_id": campaign_id},
-            body=body,
-            verify=verify,
+            operations.UPDATE_CAMPAIGN, path={**self._path, "campaign_id": campaign_id}, body=body, verify=verify
         )
 
-    async def create_draft(self, campaign_id: str, *, idempotency_key: str | None = None) -> CampaignDraft:
+    async def create_draft(self, campaign_id: str, *, idempotency_key: str | None = None) -> models.CampaignDraft:
         """Make a draft from a live campaign (createDraftFromCampaign).
 
         Args:
@@ -200,17 +154,12 @@ class Campaigns:
             :class:`CampaignDraft`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.campaigns.create_draft(campaign_id)
+        Example: ``answer = await account.campaigns.create_draft(campaign_id)``
         """
         return await self._session.call(
             operations.CREATE_DRAFT_FROM_CAMPAIGN,
-            path={"ad_account_id": self._ad_account_id, "campaign_id": campaign_id},
+            path={**self._path, "campaign_id": campaign_id},
             idempotency_key=idempotency_key,
         )

@@ -3,35 +3,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
+from spotify_ads_async.core.session import Session, Verify
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import BusinessCalls
 
-if TYPE_CHECKING:
-    from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import (
-        CapiAuthToken,
-        CapiAuthTokenCreated,
-        CapiIntegration,
-        CapiIntegrationCreate,
-        CapiIntegrationUpdate,
-    )
-
-__all__ = [
-    "CapiIntegrations",
-    "CapiTokens",
-]
+__all__ = ["CapiIntegrations", "CapiTokens"]
 
 
-class CapiTokens:
+class CapiTokens(BusinessCalls):
     """Tokens of an integration of the Conversions API."""
 
-    def __init__(self, session: Session, business_id: str) -> None:
-        self._session = session
-        self._business_id = business_id
-
-    def list(self, capi_connection_id: str) -> ListCall[CapiAuthToken]:
+    def list(self, capi_connection_id: str) -> ListCall[models.CapiAuthToken]:
         """List the tokens of an integration of the Conversions API (getCapiAuthTokens).
 
         Args:
@@ -43,44 +26,34 @@ class CapiTokens:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in business.capi.tokens.list(capi_connection_id):
-                    ...
+        Example: ``async for one in business.capi.tokens.list(capi_connection_id): ...``
         """
         return ListCall(
             self._session,
             operations.GET_CAPI_AUTH_TOKENS,
-            path={"business_id": self._business_id, "capi_connection_id": capi_connection_id},
+            path={**self._path, "capi_connection_id": capi_connection_id},
         )
 
     async def create(
-        self, capi_connection_id: str, *, verify: Verify[CapiAuthTokenCreated] | None = None
-    ) -> CapiAuthTokenCreated:
+        self, capi_connection_id: str, *, verify: Verify[models.CapiAuthTokenCreated] | None = None
+    ) -> models.CapiAuthTokenCreated:
         """Issue a token for an integration of the Conversions API (createCapiAuthToken).
 
         Args:
             capi_connection_id: the Conversions API connection's ID.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`CapiAuthTokenCreated`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.capi.tokens.create(capi_connection_id)
+        Example: ``answer = await business.capi.tokens.create(capi_connection_id)``
         """
         return await self._session.call(
             operations.CREATE_CAPI_AUTH_TOKEN,
-            path={"business_id": self._business_id, "capi_connection_id": capi_connection_id},
+            path={**self._path, "capi_connection_id": capi_connection_id},
             verify=verify,
         )
 
@@ -92,61 +65,43 @@ class CapiTokens:
             capi_auth_token_id: the Conversions API auth token's ID.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                await business.capi.tokens.delete(capi_connection_id, capi_auth_token_id)
+        Example: ``await business.capi.tokens.delete(capi_connection_id, capi_auth_token_id)``
         """
         await self._session.call(
             operations.DELETE_CAPI_AUTH_TOKEN,
-            path={
-                "business_id": self._business_id,
-                "capi_connection_id": capi_connection_id,
-                "capi_auth_token_id": capi_auth_token_id,
-            },
+            path={**self._path, "capi_connection_id": capi_connection_id, "capi_auth_token_id": capi_auth_token_id},
         )
 
 
-class CapiIntegrations:
+class CapiIntegrations(BusinessCalls):
     """Integrations of the Conversions API."""
 
     def __init__(self, session: Session, business_id: str) -> None:
-        self._session = session
-        self._business_id = business_id
+        super().__init__(session, business_id)
         self.tokens = CapiTokens(session, business_id)
 
     async def create(
-        self, body: CapiIntegrationCreate, *, verify: Verify[CapiIntegration] | None = None
-    ) -> CapiIntegration:
+        self, body: models.CapiIntegrationCreate, *, verify: Verify[models.CapiIntegration] | None = None
+    ) -> models.CapiIntegration:
         """Create an integration of the Conversions API (createCapiIntegration).
 
         Args:
             body: what is sent: :class:`CapiIntegrationCreate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`CapiIntegration`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.capi.create(body)
+        Example: ``answer = await business.capi.create(body)``
         """
-        return await self._session.call(
-            operations.CREATE_CAPI_INTEGRATION, path={"business_id": self._business_id}, body=body, verify=verify
-        )
+        return await self._session.call(operations.CREATE_CAPI_INTEGRATION, path=self._path, body=body, verify=verify)
 
-    async def get(self, capi_connection_id: str) -> CapiIntegration:
+    async def get(self, capi_connection_id: str) -> models.CapiIntegration:
         """Read one integration of the Conversions API (getCapiIntegrationById).
 
         Args:
@@ -156,46 +111,39 @@ class CapiIntegrations:
             :class:`CapiIntegration`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.capi.get(capi_connection_id)
+        Example: ``answer = await business.capi.get(capi_connection_id)``
         """
         return await self._session.call(
-            operations.GET_CAPI_INTEGRATION_BY_ID,
-            path={"business_id": self._business_id, "capi_connection_id": capi_connection_id},
+            operations.GET_CAPI_INTEGRATION_BY_ID, path={**self._path, "capi_connection_id": capi_connection_id}
         )
 
     async def update(
-        self, capi_connection_id: str, body: CapiIntegrationUpdate, *, verify: Verify[CapiIntegration] | None = None
-    ) -> CapiIntegration:
+        self,
+        capi_connection_id: str,
+        body: models.CapiIntegrationUpdate,
+        *,
+        verify: Verify[models.CapiIntegration] | None = None,
+    ) -> models.CapiIntegration:
         """Rename an integration of the Conversions API (updateCapiIntegrationById).
 
         Args:
             capi_connection_id: the Conversions API connection's ID.
             body: what is sent: :class:`CapiIntegrationUpdate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`CapiIntegration`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.capi.update(capi_connection_id, body)
+        Example: ``answer = await business.capi.update(capi_connection_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_CAPI_INTEGRATION_BY_ID,
-            path={"business_id": self._business_id, "capi_connection_id": capi_connection_id},
+            path={**self._path, "capi_connection_id": capi_connection_id},
             body=body,
             verify=verify,
         )

@@ -3,55 +3,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
 from spotify_ads_async.pagination import ListCall
-from spotify_ads_async.types import UNSET
+from spotify_ads_async.resources._base import AdAccountCalls
+from spotify_ads_async.types import UNSET, UnsetType, UtcTime
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from spotify_ads_async.core.session import Session
-    from spotify_ads_async.models import (
-        ChangeCategory,
-        ChangeHistoryEntityType,
-        ChangeHistoryEntry,
-        ChangeHistorySortField,
-        PrincipalType,
-        SortDirection,
-    )
-    from spotify_ads_async.types import UnsetType, UtcTime
-
-__all__ = [
-    "ChangeHistory",
-]
+__all__ = ["ChangeHistory"]
 
 
-class ChangeHistory:
+class ChangeHistory(AdAccountCalls):
     """Who changed what and when."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def list(
         self,
         *,
         actor_ids: Sequence[str] | UnsetType = UNSET,
-        change_category: ChangeCategory | UnsetType = UNSET,
+        change_category: models.ChangeCategory | UnsetType = UNSET,
         change_ids: Sequence[str] | UnsetType = UNSET,
         created_gte: UtcTime | UnsetType = UNSET,
         created_lte: UtcTime | UnsetType = UNSET,
         entity_ids: Sequence[str] | UnsetType = UNSET,
         entity_name: str | UnsetType = UNSET,
-        entity_type: ChangeHistoryEntityType | UnsetType = UNSET,
+        entity_type: models.ChangeHistoryEntityType | UnsetType = UNSET,
         limit: int | UnsetType = UNSET,
         offset: int | UnsetType = UNSET,
-        principal_type: PrincipalType | UnsetType = UNSET,
-        sort_direction: SortDirection | UnsetType = UNSET,
-        sort_field: ChangeHistorySortField | UnsetType = UNSET,
-    ) -> ListCall[ChangeHistoryEntry]:
+        principal_type: models.PrincipalType | UnsetType = UNSET,
+        sort_direction: models.SortDirection | UnsetType = UNSET,
+        sort_field: models.ChangeHistorySortField | UnsetType = UNSET,
+    ) -> ListCall[models.ChangeHistoryEntry]:
         """List changes, by who, what and when (getChangeHistory).
 
         Args:
@@ -76,16 +57,12 @@ class ChangeHistory:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in account.change_history.list():
-                    ...
+        Example: ``async for one in account.change_history.list(): ...``
         """
         return ListCall(
             self._session,
             operations.GET_CHANGE_HISTORY,
-            path={"ad_account_id": self._ad_account_id},
+            path=self._path,
             query={
                 "actor_ids": actor_ids,
                 "change_category": change_category,

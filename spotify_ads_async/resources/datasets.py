@@ -3,38 +3,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
-from spotify_ads_async.types import UNSET
+from spotify_ads_async.resources._base import BusinessCalls
+from spotify_ads_async.types import UNSET, UnsetType
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import (
-        Dataset,
-        DatasetCreate,
-        DatasetUpdate,
-        DiagnosticDatasource,
-        DiagnosticsGranularity,
-    )
-    from spotify_ads_async.types import UnsetType
-
-__all__ = [
-    "Datasets",
-]
+__all__ = ["Datasets"]
 
 
-class Datasets:
+class Datasets(BusinessCalls):
     """Datasets: events from pixels, apps and the Conversions API."""
 
-    def __init__(self, session: Session, business_id: str) -> None:
-        self._session = session
-        self._business_id = business_id
-
-    def list_for_ad_account(self, ad_account_id: str) -> ListCall[Dataset]:
+    def list_for_ad_account(self, ad_account_id: str) -> ListCall[models.Dataset]:
         """List the datasets that an ad account may use (getDatasetsByAdAccountId).
 
         Args:
@@ -46,19 +29,13 @@ class Datasets:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in business.datasets.list_for_ad_account(ad_account_id):
-                    ...
+        Example: ``async for one in business.datasets.list_for_ad_account(ad_account_id): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_DATASETS_BY_AD_ACCOUNT_ID,
-            path={"business_id": self._business_id, "ad_account_id": ad_account_id},
+            self._session, operations.GET_DATASETS_BY_AD_ACCOUNT_ID, path={**self._path, "ad_account_id": ad_account_id}
         )
 
-    def list(self) -> ListCall[Dataset]:
+    def list(self) -> ListCall[models.Dataset]:
         """List the datasets of the business (getDatasetsByBusinessId).
 
         Returns:
@@ -67,40 +44,30 @@ class Datasets:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in business.datasets.list():
-                    ...
+        Example: ``async for one in business.datasets.list(): ...``
         """
-        return ListCall(self._session, operations.GET_DATASETS_BY_BUSINESS_ID, path={"business_id": self._business_id})
+        return ListCall(self._session, operations.GET_DATASETS_BY_BUSINESS_ID, path=self._path)
 
-    async def create(self, body: DatasetCreate, *, verify: Verify[Dataset] | None = None) -> Dataset:
+    async def create(
+        self, body: models.DatasetCreate, *, verify: Verify[models.Dataset] | None = None
+    ) -> models.Dataset:
         """Create a dataset from integrations (createDataset).
 
         Args:
             body: what is sent: :class:`DatasetCreate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`Dataset`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.datasets.create(body)
+        Example: ``answer = await business.datasets.create(body)``
         """
-        return await self._session.call(
-            operations.CREATE_DATASET, path={"business_id": self._business_id}, body=body, verify=verify
-        )
+        return await self._session.call(operations.CREATE_DATASET, path=self._path, body=body, verify=verify)
 
-    async def get(self, dataset_id: str) -> Dataset:
+    async def get(self, dataset_id: str) -> models.Dataset:
         """Read one dataset (getDatasetById).
 
         Args:
@@ -110,45 +77,32 @@ class Datasets:
             :class:`Dataset`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.datasets.get(dataset_id)
+        Example: ``answer = await business.datasets.get(dataset_id)``
         """
-        return await self._session.call(
-            operations.GET_DATASET_BY_ID, path={"business_id": self._business_id, "dataset_id": dataset_id}
-        )
+        return await self._session.call(operations.GET_DATASET_BY_ID, path={**self._path, "dataset_id": dataset_id})
 
-    async def update(self, dataset_id: str, body: DatasetUpdate, *, verify: Verify[Dataset] | None = None) -> Dataset:
+    async def update(
+        self, dataset_id: str, body: models.DatasetUpdate, *, verify: Verify[models.Dataset] | None = None
+    ) -> models.Dataset:
         """Rename a dataset (updateDatasetById).
 
         Args:
             dataset_id: the dataset's ID.
             body: what is sent: :class:`DatasetUpdate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`Dataset`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.datasets.update(dataset_id, body)
+        Example: ``answer = await business.datasets.update(dataset_id, body)``
         """
         return await self._session.call(
-            operations.UPDATE_DATASET_BY_ID,
-            path={"business_id": self._business_id, "dataset_id": dataset_id},
-            body=body,
-            verify=verify,
+            operations.UPDATE_DATASET_BY_ID, path={**self._path, "dataset_id": dataset_id}, body=body, verify=verify
         )
 
     async def share(self, dataset_id: str, ad_account_id: str) -> None:
@@ -159,18 +113,13 @@ class Datasets:
             ad_account_id: the ad account's ID.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                await business.datasets.share(dataset_id, ad_account_id)
+        Example: ``await business.datasets.share(dataset_id, ad_account_id)``
         """
         await self._session.call(
             operations.SHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT,
-            path={"business_id": self._business_id, "dataset_id": dataset_id, "ad_account_id": ad_account_id},
+            path={**self._path, "dataset_id": dataset_id, "ad_account_id": ad_account_id},
         )
 
     async def unshare(self, dataset_id: str, ad_account_id: str) -> None:
@@ -181,27 +130,22 @@ class Datasets:
             ad_account_id: the ad account's ID.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                await business.datasets.unshare(dataset_id, ad_account_id)
+        Example: ``await business.datasets.unshare(dataset_id, ad_account_id)``
         """
         await self._session.call(
             operations.UNSHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT,
-            path={"business_id": self._business_id, "dataset_id": dataset_id, "ad_account_id": ad_account_id},
+            path={**self._path, "dataset_id": dataset_id, "ad_account_id": ad_account_id},
         )
 
     def diagnostics(
         self,
         dataset_id: str,
         *,
-        granularities: Sequence[DiagnosticsGranularity],
+        granularities: Sequence[models.DiagnosticsGranularity],
         datasource_ids: Sequence[str] | UnsetType = UNSET,
-    ) -> ListCall[DiagnosticDatasource]:
+    ) -> ListCall[models.DiagnosticDatasource]:
         """Count the events that reached a dataset over time (getDiagnosticsByDatasetId).
 
         Args:
@@ -215,45 +159,35 @@ class Datasets:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in business.datasets.diagnostics(dataset_id):
-                    ...
+        Example: ``async for one in business.datasets.diagnostics(dataset_id): ...``
         """
         return ListCall(
             self._session,
             operations.GET_DIAGNOSTICS_BY_DATASET_ID,
-            path={"business_id": self._business_id, "dataset_id": dataset_id},
+            path={**self._path, "dataset_id": dataset_id},
             query={"datasource_ids": datasource_ids, "granularities": granularities},
         )
 
     async def remove_integration(
-        self, dataset_id: str, integration_id: str, *, verify: Verify[Dataset] | None = None
-    ) -> Dataset:
+        self, dataset_id: str, integration_id: str, *, verify: Verify[models.Dataset] | None = None
+    ) -> models.Dataset:
         """Take an integration out of a dataset (removeIntegrationFromDataset).
 
         Args:
             dataset_id: the dataset's ID.
             integration_id: the integration's ID.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`Dataset`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.datasets.remove_integration(dataset_id, integration_id)
+        Example: ``answer = await business.datasets.remove_integration(dataset_id, integration_id)``
         """
         return await self._session.call(
             operations.REMOVE_INTEGRATION_FROM_DATASET,
-            path={"business_id": self._business_id, "dataset_id": dataset_id, "integration_id": integration_id},
+            path={**self._path, "dataset_id": dataset_id, "integration_id": integration_id},
             verify=verify,
         )

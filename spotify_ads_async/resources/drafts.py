@@ -3,52 +3,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
+from spotify_ads_async.core.session import Session, Verify
 from spotify_ads_async.pagination import ListCall
-from spotify_ads_async.types import UNSET
+from spotify_ads_async.resources._base import AdAccountCalls
+from spotify_ads_async.types import UNSET, UnsetType
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import (
-        AdDraft,
-        AdDraftCreate,
-        AdDraftUpdate,
-        AdSetDraft,
-        AdSetDraftCreate,
-        AdSetDraftUpdate,
-        AdSetSortField,
-        AdSetStatus,
-        AdStatus,
-        CampaignChannel,
-        CampaignDraft,
-        CampaignDraftCreate,
-        CampaignDraftPublish,
-        CampaignDraftPublishResult,
-        CampaignDraftUpdate,
-        CampaignSortField,
-        CampaignStatus,
-        SortDirection,
-    )
-    from spotify_ads_async.types import UnsetType
-
-__all__ = [
-    "AdDrafts",
-    "AdSetDrafts",
-    "CampaignDrafts",
-    "Drafts",
-]
+__all__ = ["AdDrafts", "AdSetDrafts", "CampaignDrafts", "Drafts"]
 
 
-class AdSetDrafts:
+class AdSetDrafts(AdAccountCalls):
     """Drafts of ad sets."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def list(
         self,
@@ -56,10 +23,10 @@ class AdSetDrafts:
         campaign_ids: Sequence[str] | UnsetType = UNSET,
         limit: int | UnsetType = UNSET,
         offset: int | UnsetType = UNSET,
-        sort_direction: SortDirection | UnsetType = UNSET,
-        sort_field: AdSetSortField | UnsetType = UNSET,
-        statuses: Sequence[AdSetStatus] | UnsetType = UNSET,
-    ) -> ListCall[AdSetDraft]:
+        sort_direction: models.SortDirection | UnsetType = UNSET,
+        sort_field: models.AdSetSortField | UnsetType = UNSET,
+        statuses: Sequence[models.AdSetStatus] | UnsetType = UNSET,
+    ) -> ListCall[models.AdSetDraft]:
         """List drafts of ad sets, by campaign or status (getAdSetDrafts).
 
         Args:
@@ -78,16 +45,12 @@ class AdSetDrafts:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in account.drafts.ad_sets.list():
-                    ...
+        Example: ``async for one in account.drafts.ad_sets.list(): ...``
         """
         return ListCall(
             self._session,
             operations.GET_AD_SET_DRAFTS,
-            path={"ad_account_id": self._ad_account_id},
+            path=self._path,
             query={
                 "campaign_ids": campaign_ids,
                 "limit": limit,
@@ -98,7 +61,7 @@ class AdSetDrafts:
             },
         )
 
-    async def create(self, body: AdSetDraftCreate, *, idempotency_key: str | None = None) -> AdSetDraft:
+    async def create(self, body: models.AdSetDraftCreate, *, idempotency_key: str | None = None) -> models.AdSetDraft:
         """Create a draft of an ad set (createAdSetDraft).
 
         Args:
@@ -109,23 +72,15 @@ class AdSetDrafts:
             :class:`AdSetDraft`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.drafts.ad_sets.create(body)
+        Example: ``answer = await account.drafts.ad_sets.create(body)``
         """
         return await self._session.call(
-            operations.CREATE_AD_SET_DRAFT,
-            path={"ad_account_id": self._ad_account_id},
-            body=body,
-            idempotency_key=idempotency_key,
+            operations.CREATE_AD_SET_DRAFT, path=self._path, body=body, idempotency_key=idempotency_key
         )
 
-    async def get(self, draft_ad_set_id: str) -> AdSetDraft:
+    async def get(self, draft_ad_set_id: str) -> models.AdSetDraft:
         """Read one draft of an ad set (getAdSetDraft).
 
         Args:
@@ -135,45 +90,35 @@ class AdSetDrafts:
             :class:`AdSetDraft`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.drafts.ad_sets.get(draft_ad_set_id)
+        Example: ``answer = await account.drafts.ad_sets.get(draft_ad_set_id)``
         """
         return await self._session.call(
-            operations.GET_AD_SET_DRAFT, path={"ad_account_id": self._ad_account_id, "draft_ad_set_id": draft_ad_set_id}
+            operations.GET_AD_SET_DRAFT, path={**self._path, "draft_ad_set_id": draft_ad_set_id}
         )
 
     async def update(
-        self, draft_ad_set_id: str, body: AdSetDraftUpdate, *, verify: Verify[AdSetDraft] | None = None
-    ) -> AdSetDraft:
+        self, draft_ad_set_id: str, body: models.AdSetDraftUpdate, *, verify: Verify[models.AdSetDraft] | None = None
+    ) -> models.AdSetDraft:
         """Change a draft of an ad set (updateAdSetDraft).
 
         Args:
             draft_ad_set_id: the draft ad set's ID.
             body: what is sent: :class:`AdSetDraftUpdate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`AdSetDraft`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.drafts.ad_sets.update(draft_ad_set_id, body)
+        Example: ``answer = await account.drafts.ad_sets.update(draft_ad_set_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_AD_SET_DRAFT,
-            path={"ad_account_id": self._ad_account_id, "draft_ad_set_id": draft_ad_set_id},
+            path={**self._path, "draft_ad_set_id": draft_ad_set_id},
             body=body,
             verify=verify,
         )
@@ -185,26 +130,17 @@ class AdSetDrafts:
             draft_ad_set_id: the draft ad set's ID.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                await account.drafts.ad_sets.delete(draft_ad_set_id)
+        Example: ``await account.drafts.ad_sets.delete(draft_ad_set_id)``
         """
         await self._session.call(
-            operations.DELETE_AD_SET_DRAFT,
-            path={"ad_account_id": self._ad_account_id, "draft_ad_set_id": draft_ad_set_id},
+            operations.DELETE_AD_SET_DRAFT, path={**self._path, "draft_ad_set_id": draft_ad_set_id}
         )
 
 
-class AdDrafts:
+class AdDrafts(AdAccountCalls):
     """Drafts of ads."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def list(
         self,
@@ -212,8 +148,8 @@ class AdDrafts:
         ad_set_ids: Sequence[str] | UnsetType = UNSET,
         limit: int | UnsetType = UNSET,
         offset: int | UnsetType = UNSET,
-        statuses: Sequence[AdStatus] | UnsetType = UNSET,
-    ) -> ListCall[AdDraft]:
+        statuses: Sequence[models.AdStatus] | UnsetType = UNSET,
+    ) -> ListCall[models.AdDraft]:
         """List drafts of ads, by ad set or status (getAdDrafts).
 
         Args:
@@ -229,20 +165,16 @@ class AdDrafts:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in account.drafts.ads.list():
-                    ...
+        Example: ``async for one in account.drafts.ads.list(): ...``
         """
         return ListCall(
             self._session,
             operations.GET_AD_DRAFTS,
-            path={"ad_account_id": self._ad_account_id},
+            path=self._path,
             query={"ad_set_ids": ad_set_ids, "limit": limit, "offset": offset, "statuses": statuses},
         )
 
-    async def create(self, body: AdDraftCreate, *, idempotency_key: str | None = None) -> AdDraft:
+    async def create(self, body: models.AdDraftCreate, *, idempotency_key: str | None = None) -> models.AdDraft:
         """Create a draft of an ad (createAdDraft).
 
         Args:
@@ -253,23 +185,15 @@ class AdDrafts:
             :class:`AdDraft`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.drafts.ads.create(body)
+        Example: ``answer = await account.drafts.ads.create(body)``
         """
         return await self._session.call(
-            operations.CREATE_AD_DRAFT,
-            path={"ad_account_id": self._ad_account_id},
-            body=body,
-            idempotency_key=idempotency_key,
+            operations.CREATE_AD_DRAFT, path=self._path, body=body, idempotency_key=idempotency_key
         )
 
-    async def get(self, draft_ad_id: str) -> AdDraft:
+    async def get(self, draft_ad_id: str) -> models.AdDraft:
         """Read one draft of an ad (getAdDraft).
 
         Args:
@@ -279,45 +203,32 @@ class AdDrafts:
             :class:`AdDraft`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.drafts.ads.get(draft_ad_id)
+        Example: ``answer = await account.drafts.ads.get(draft_ad_id)``
         """
-        return await self._session.call(
-            operations.GET_AD_DRAFT, path={"ad_account_id": self._ad_account_id, "draft_ad_id": draft_ad_id}
-        )
+        return await self._session.call(operations.GET_AD_DRAFT, path={**self._path, "draft_ad_id": draft_ad_id})
 
-    async def update(self, draft_ad_id: str, body: AdDraftUpdate, *, verify: Verify[AdDraft] | None = None) -> AdDraft:
+    async def update(
+        self, draft_ad_id: str, body: models.AdDraftUpdate, *, verify: Verify[models.AdDraft] | None = None
+    ) -> models.AdDraft:
         """Change a draft of an ad (updateAdDraft).
 
         Args:
             draft_ad_id: the draft ad's ID.
             body: what is sent: :class:`AdDraftUpdate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`AdDraft`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.drafts.ads.update(draft_ad_id, body)
+        Example: ``answer = await account.drafts.ads.update(draft_ad_id, body)``
         """
         return await self._session.call(
-            operations.UPDATE_AD_DRAFT,
-            path={"ad_account_id": self._ad_account_id, "draft_ad_id": draft_ad_id},
-            body=body,
-            verify=verify,
+            operations.UPDATE_AD_DRAFT, path={**self._path, "draft_ad_id": draft_ad_id}, body=body, verify=verify
         )
 
     async def delete(self, draft_ad_id: str) -> None:
@@ -327,37 +238,27 @@ class AdDrafts:
             draft_ad_id: the draft ad's ID.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                await account.drafts.ads.delete(draft_ad_id)
+        Example: ``await account.drafts.ads.delete(draft_ad_id)``
         """
-        await self._session.call(
-            operations.DELETE_AD_DRAFT, path={"ad_account_id": self._ad_account_id, "draft_ad_id": draft_ad_id}
-        )
+        await self._session.call(operations.DELETE_AD_DRAFT, path={**self._path, "draft_ad_id": draft_ad_id})
 
 
-class CampaignDrafts:
+class CampaignDrafts(AdAccountCalls):
     """Drafts of campaigns."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def list(
         self,
         *,
         campaign_ids: Sequence[str] | UnsetType = UNSET,
-        channel: Sequence[CampaignChannel] | UnsetType = UNSET,
+        channel: Sequence[models.CampaignChannel] | UnsetType = UNSET,
         limit: int | UnsetType = UNSET,
         offset: int | UnsetType = UNSET,
-        sort_direction: SortDirection | UnsetType = UNSET,
-        sort_field: CampaignSortField | UnsetType = UNSET,
-        statuses: Sequence[CampaignStatus] | UnsetType = UNSET,
-    ) -> ListCall[CampaignDraft]:
+        sort_direction: models.SortDirection | UnsetType = UNSET,
+        sort_field: models.CampaignSortField | UnsetType = UNSET,
+        statuses: Sequence[models.CampaignStatus] | UnsetType = UNSET,
+    ) -> ListCall[models.CampaignDraft]:
         """List drafts of campaigns, by id, channel or status (getCampaignDraftsV3).
 
         Args:
@@ -376,16 +277,12 @@ class CampaignDrafts:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in account.drafts.campaigns.list():
-                    ...
+        Example: ``async for one in account.drafts.campaigns.list(): ...``
         """
         return ListCall(
             self._session,
             operations.GET_CAMPAIGN_DRAFTS_V3,
-            path={"ad_account_id": self._ad_account_id},
+            path=self._path,
             query={
                 "campaign_ids": campaign_ids,
                 "channel": channel,
@@ -397,7 +294,9 @@ class CampaignDrafts:
             },
         )
 
-    async def create(self, body: CampaignDraftCreate, *, idempotency_key: str | None = None) -> CampaignDraft:
+    async def create(
+        self, body: models.CampaignDraftCreate, *, idempotency_key: str | None = None
+    ) -> models.CampaignDraft:
         """Create a draft of a campaign (createCampaignDraft).
 
         Args:
@@ -408,23 +307,15 @@ class CampaignDrafts:
             :class:`CampaignDraft`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.drafts.campaigns.create(body)
+        Example: ``answer = await account.drafts.campaigns.create(body)``
         """
         return await self._session.call(
-            operations.CREATE_CAMPAIGN_DRAFT,
-            path={"ad_account_id": self._ad_account_id},
-            body=body,
-            idempotency_key=idempotency_key,
+            operations.CREATE_CAMPAIGN_DRAFT, path=self._path, body=body, idempotency_key=idempotency_key
         )
 
-    async def get(self, draft_campaign_id: str) -> CampaignDraft:
+    async def get(self, draft_campaign_id: str) -> models.CampaignDraft:
         """Read one draft of a campaign, with the version of everything in it (getCampaignDraft).
 
         Args:
@@ -434,81 +325,68 @@ class CampaignDrafts:
             :class:`CampaignDraft`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.drafts.campaigns.get(draft_campaign_id)
+        Example: ``answer = await account.drafts.campaigns.get(draft_campaign_id)``
         """
         return await self._session.call(
-            operations.GET_CAMPAIGN_DRAFT,
-            path={"ad_account_id": self._ad_account_id, "draft_campaign_id": draft_campaign_id},
+            operations.GET_CAMPAIGN_DRAFT, path={**self._path, "draft_campaign_id": draft_campaign_id}
         )
 
     async def publish(
         self,
         draft_campaign_id: str,
-        body: CampaignDraftPublish,
+        body: models.CampaignDraftPublish,
         *,
-        verify: Verify[CampaignDraftPublishResult] | None = None,
-    ) -> CampaignDraftPublishResult:
+        verify: Verify[models.CampaignDraftPublishResult] | None = None,
+    ) -> models.CampaignDraftPublishResult:
         """Check a draft with all its ad sets and ads, or make it live (publishCampaignDraft).
 
         Args:
             draft_campaign_id: the draft campaign's ID.
             body: what is sent: :class:`CampaignDraftPublish`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`CampaignDraftPublishResult`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.drafts.campaigns.publish(draft_campaign_id, body)
+        Example: ``answer = await account.drafts.campaigns.publish(draft_campaign_id, body)``
         """
         return await self._session.call(
             operations.PUBLISH_CAMPAIGN_DRAFT,
-            path={"ad_account_id": self._ad_account_id, "draft_campaign_id": draft_campaign_id},
+            path={**self._path, "draft_campaign_id": draft_campaign_id},
             body=body,
             verify=verify,
         )
 
     async def update(
-        self, draft_campaign_id: str, body: CampaignDraftUpdate, *, verify: Verify[CampaignDraft] | None = None
-    ) -> CampaignDraft:
+        self,
+        draft_campaign_id: str,
+        body: models.CampaignDraftUpdate,
+        *,
+        verify: Verify[models.CampaignDraft] | None = None,
+    ) -> models.CampaignDraft:
         """Change a draft of a campaign (updateCampaignDraft).
 
         Args:
             draft_campaign_id: the draft campaign's ID.
             body: what is sent: :class:`CampaignDraftUpdate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`CampaignDraft`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.drafts.campaigns.update(draft_campaign_id, body)
+        Example: ``answer = await account.drafts.campaigns.update(draft_campaign_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_CAMPAIGN_DRAFT,
-            path={"ad_account_id": self._ad_account_id, "draft_campaign_id": draft_campaign_id},
+            path={**self._path, "draft_campaign_id": draft_campaign_id},
             body=body,
             verify=verify,
         )
@@ -520,26 +398,20 @@ class CampaignDrafts:
             draft_campaign_id: the draft campaign's ID.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                await account.drafts.campaigns.delete(draft_campaign_id)
+        Example: ``await account.drafts.campaigns.delete(draft_campaign_id)``
         """
         await self._session.call(
-            operations.DELETE_CAMPAIGN_DRAFT,
-            path={"ad_account_id": self._ad_account_id, "draft_campaign_id": draft_campaign_id},
+            operations.DELETE_CAMPAIGN_DRAFT, path={**self._path, "draft_campaign_id": draft_campaign_id}
         )
 
 
-class Drafts:
+class Drafts(AdAccountCalls):
     """Drafts: a campaign with its ad sets and ads that is published as one."""
 
     def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
+        super().__init__(session, ad_account_id)
         self.campaigns = CampaignDrafts(session, ad_account_id)
         self.ad_sets = AdSetDrafts(session, ad_account_id)
         self.ads = AdDrafts(session, ad_account_id)

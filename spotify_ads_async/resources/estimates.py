@@ -3,26 +3,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from spotify_ads_async import models, operations
+from spotify_ads_async.resources._base import Calls
 
-from spotify_ads_async import operations
-
-if TYPE_CHECKING:
-    from spotify_ads_async.core.session import Session
-    from spotify_ads_async.models import AudienceEstimate, AudienceEstimateQuery, BidEstimate, BidEstimateQuery
-
-__all__ = [
-    "Estimates",
-]
+__all__ = ["Estimates"]
 
 
-class Estimates:
+class Estimates(Calls):
     """Forecasts of audience and bid, before anything is bought."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    async def audience(self, body: AudienceEstimateQuery) -> AudienceEstimate:
+    async def audience(self, body: models.AudienceEstimateQuery) -> models.AudienceEstimate:
         """Forecast how many people an ad set would reach, and how often (estimateAudience).
 
         Args:
@@ -32,17 +22,13 @@ class Estimates:
             :class:`AudienceEstimate`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await ads.estimates.audience(body)
+        Example: ``answer = await ads.estimates.audience(body)``
         """
         return await self._session.call(operations.ESTIMATE_AUDIENCE, body=body)
 
-    async def bid(self, body: BidEstimateQuery) -> BidEstimate:
+    async def bid(self, body: models.BidEstimateQuery) -> models.BidEstimate:
         """Suggest a range for the bid of an ad set (estimateBid).
 
         Args:
@@ -52,12 +38,8 @@ class Estimates:
             :class:`BidEstimate`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await ads.estimates.bid(body)
+        Example: ``answer = await ads.estimates.bid(body)``
         """
         return await self._session.call(operations.ESTIMATE_BID, body=body)

@@ -3,28 +3,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import AdAccountCalls
 
-if TYPE_CHECKING:
-    from spotify_ads_async.core.session import Session
-    from spotify_ads_async.models import ActiveExperiment
-
-__all__ = [
-    "Experiments",
-]
+__all__ = ["Experiments"]
 
 
-class Experiments:
+class Experiments(AdAccountCalls):
     """Experiments that the ad account may run."""
 
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
-
-    def availability(self) -> ListCall[ActiveExperiment]:
+    def availability(self) -> ListCall[models.ActiveExperiment]:
         """Tell which experiments the ad account may start and which run (getExperimentAvailability).
 
         Returns:
@@ -33,12 +22,6 @@ class Experiments:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in account.experiments.availability():
-                    ...
+        Example: ``async for one in account.experiments.availability(): ...``
         """
-        return ListCall(
-            self._session, operations.GET_EXPERIMENT_AVAILABILITY, path={"ad_account_id": self._ad_account_id}
-        )
+        return ListCall(self._session, operations.GET_EXPERIMENT_AVAILABILITY, path=self._path)

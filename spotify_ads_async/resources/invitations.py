@@ -3,28 +3,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import BusinessCalls
 
-if TYPE_CHECKING:
-    from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import BusinessInvitationAccept, BusinessMember, PendingBusinessInvitation
-
-__all__ = [
-    "BusinessInvitations",
-]
+__all__ = ["BusinessInvitations"]
 
 
-class BusinessInvitations:
+class BusinessInvitations(BusinessCalls):
     """Invitations into the business."""
 
-    def __init__(self, session: Session, business_id: str) -> None:
-        self._session = session
-        self._business_id = business_id
-
-    def list(self) -> ListCall[PendingBusinessInvitation]:
+    def list(self) -> ListCall[models.PendingBusinessInvitation]:
         """List invitations that nobody has answered yet (getPendingInvitations).
 
         Returns:
@@ -33,13 +23,9 @@ class BusinessInvitations:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in business.invitations.list():
-                    ...
+        Example: ``async for one in business.invitations.list(): ...``
         """
-        return ListCall(self._session, operations.GET_PENDING_INVITATIONS, path={"business_id": self._business_id})
+        return ListCall(self._session, operations.GET_PENDING_INVITATIONS, path=self._path)
 
     async def cancel(self, invitation_id: str) -> None:
         """Withdraw an invitation (cancelBusinessInvitation).
@@ -48,43 +34,31 @@ class BusinessInvitations:
             invitation_id: the invitation's ID.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                await business.invitations.cancel(invitation_id)
+        Example: ``await business.invitations.cancel(invitation_id)``
         """
         await self._session.call(
-            operations.CANCEL_BUSINESS_INVITATION,
-            path={"business_id": self._business_id, "invitation_id": invitation_id},
+            operations.CANCEL_BUSINESS_INVITATION, path={**self._path, "invitation_id": invitation_id}
         )
 
     async def accept(
-        self, body: BusinessInvitationAccept, *, verify: Verify[BusinessMember] | None = None
-    ) -> BusinessMember:
+        self, body: models.BusinessInvitationAccept, *, verify: Verify[models.BusinessMember] | None = None
+    ) -> models.BusinessMember:
         """Accept an invitation, and so join the business (acceptBusinessInvitation).
 
         Args:
             body: what is sent: :class:`BusinessInvitationAccept`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`BusinessMember`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.invitations.accept(body)
+        Example: ``answer = await business.invitations.accept(body)``
         """
         return await self._session.call(
-            operations.ACCEPT_BUSINESS_INVITATION, path={"business_id": self._business_id}, body=body, verify=verify
+            operations.ACCEPT_BUSINESS_INVITATION, path=self._path, body=body, verify=verify
         )

@@ -3,39 +3,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import AdAccountCalls, BusinessCalls
 
-if TYPE_CHECKING:
-    from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import (
-        AdAccount,
-        AdAccountMember,
-        AdAccountMemberAdd,
-        AdAccountMemberRoleUpdate,
-        BusinessInvitation,
-        BusinessInvitationCreate,
-        BusinessMember,
-        BusinessMemberRoleUpdate,
-        BusinessMemberUpdate,
-    )
-
-__all__ = [
-    "AdAccountMembers",
-    "BusinessMembers",
-]
+__all__ = ["AdAccountMembers", "BusinessMembers"]
 
 
-class AdAccountMembers:
+class AdAccountMembers(AdAccountCalls):
     """Who may work in the ad account."""
 
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
-
-    def list(self) -> ListCall[AdAccountMember]:
+    def list(self) -> ListCall[models.AdAccountMember]:
         """List who may work in the ad account (getAdAccountMembers).
 
         Returns:
@@ -44,66 +23,54 @@ class AdAccountMembers:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in account.members.list():
-                    ...
+        Example: ``async for one in account.members.list(): ...``
         """
-        return ListCall(self._session, operations.GET_AD_ACCOUNT_MEMBERS, path={"ad_account_id": self._ad_account_id})
+        return ListCall(self._session, operations.GET_AD_ACCOUNT_MEMBERS, path=self._path)
 
-    async def add(self, body: AdAccountMemberAdd, *, verify: Verify[AdAccountMember] | None = None) -> AdAccountMember:
+    async def add(
+        self, body: models.AdAccountMemberAdd, *, verify: Verify[models.AdAccountMember] | None = None
+    ) -> models.AdAccountMember:
         """Give a member of the business a role in the ad account (addMemberToAdAccount).
 
         Args:
             body: what is sent: :class:`AdAccountMemberAdd`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`AdAccountMember`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.members.add(body)
+        Example: ``answer = await account.members.add(body)``
         """
-        return await self._session.call(
-            operations.ADD_MEMBER_TO_AD_ACCOUNT, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify
-        )
+        return await self._session.call(operations.ADD_MEMBER_TO_AD_ACCOUNT, path=self._path, body=body, verify=verify)
 
     async def update_role(
-        self, member_id: str, body: AdAccountMemberRoleUpdate, *, verify: Verify[AdAccountMember] | None = None
-    ) -> AdAccountMember:
+        self,
+        member_id: str,
+        body: models.AdAccountMemberRoleUpdate,
+        *,
+        verify: Verify[models.AdAccountMember] | None = None,
+    ) -> models.AdAccountMember:
         """Change a member's role in the ad account (updateAdAccountMemberRole).
 
         Args:
             member_id: the member's ID.
             body: what is sent: :class:`AdAccountMemberRoleUpdate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`AdAccountMember`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.members.update_role(member_id, body)
+        Example: ``answer = await account.members.update_role(member_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_AD_ACCOUNT_MEMBER_ROLE,
-            path={"ad_account_id": self._ad_account_id, "member_id": member_id},
+            path={**self._path, "member_id": member_id},
             body=body,
             verify=verify,
         )
@@ -115,28 +82,17 @@ class AdAccountMembers:
             member_id: the member's ID.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                await account.members.remove(member_id)
+        Example: ``await account.members.remove(member_id)``
         """
-        await self._session.call(
-            operations.REMOVE_AD_ACCOUNT_MEMBER, path={"ad_account_id": self._ad_account_id, "member_id": member_id}
-        )
+        await self._session.call(operations.REMOVE_AD_ACCOUNT_MEMBER, path={**self._path, "member_id": member_id})
 
 
-class BusinessMembers:
+class BusinessMembers(BusinessCalls):
     """Who belongs to the business."""
 
-    def __init__(self, session: Session, business_id: str) -> None:
-        self._session = session
-        self._business_id = business_id
-
-    def ad_accounts(self, member_id: str) -> ListCall[AdAccount]:
+    def ad_accounts(self, member_id: str) -> ListCall[models.AdAccount]:
         """List the ad accounts that a member of the business may work in (getAdAccountsForBusinessMember).
 
         Args:
@@ -148,46 +104,34 @@ class BusinessMembers:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in business.members.ad_accounts(member_id):
-                    ...
+        Example: ``async for one in business.members.ad_accounts(member_id): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_AD_ACCOUNTS_FOR_BUSINESS_MEMBER,
-            path={"business_id": self._business_id, "member_id": member_id},
+            self._session, operations.GET_AD_ACCOUNTS_FOR_BUSINESS_MEMBER, path={**self._path, "member_id": member_id}
         )
 
     async def invite(
-        self, body: BusinessInvitationCreate, *, verify: Verify[BusinessInvitation] | None = None
-    ) -> BusinessInvitation:
+        self, body: models.BusinessInvitationCreate, *, verify: Verify[models.BusinessInvitation] | None = None
+    ) -> models.BusinessInvitation:
         """Invite someone into the business, and into ad accounts of it (createBusinessInvitation).
 
         Args:
             body: what is sent: :class:`BusinessInvitationCreate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`BusinessInvitation`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.members.invite(body)
+        Example: ``answer = await business.members.invite(body)``
         """
         return await self._session.call(
-            operations.CREATE_BUSINESS_INVITATION, path={"business_id": self._business_id}, body=body, verify=verify
+            operations.CREATE_BUSINESS_INVITATION, path=self._path, body=body, verify=verify
         )
 
-    def list(self) -> ListCall[BusinessMember]:
+    def list(self) -> ListCall[models.BusinessMember]:
         """List who belongs to the business (getBusinessMembers).
 
         Returns:
@@ -196,15 +140,11 @@ class BusinessMembers:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in business.members.list():
-                    ...
+        Example: ``async for one in business.members.list(): ...``
         """
-        return ListCall(self._session, operations.GET_BUSINESS_MEMBERS, path={"business_id": self._business_id})
+        return ListCall(self._session, operations.GET_BUSINESS_MEMBERS, path=self._path)
 
-    async def get(self, member_id: str) -> BusinessMember:
+    async def get(self, member_id: str) -> models.BusinessMember:
         """Read one member of the business (getBusinessMember).
 
         Args:
@@ -214,47 +154,32 @@ class BusinessMembers:
             :class:`BusinessMember`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.members.get(member_id)
+        Example: ``answer = await business.members.get(member_id)``
         """
-        return await self._session.call(
-            operations.GET_BUSINESS_MEMBER, path={"business_id": self._business_id, "member_id": member_id}
-        )
+        return await self._session.call(operations.GET_BUSINESS_MEMBER, path={**self._path, "member_id": member_id})
 
     async def update(
-        self, member_id: str, body: BusinessMemberUpdate, *, verify: Verify[BusinessMember] | None = None
-    ) -> BusinessMember:
+        self, member_id: str, body: models.BusinessMemberUpdate, *, verify: Verify[models.BusinessMember] | None = None
+    ) -> models.BusinessMember:
         """Change a member's name, address or consent to marketing (updateBusinessMember).
 
         Args:
             member_id: the member's ID.
             body: what is sent: :class:`BusinessMemberUpdate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`BusinessMember`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.members.update(member_id, body)
+        Example: ``answer = await business.members.update(member_id, body)``
         """
         return await self._session.call(
-            operations.UPDATE_BUSINESS_MEMBER,
-            path={"business_id": self._business_id, "member_id": member_id},
-            body=body,
-            verify=verify,
+            operations.UPDATE_BUSINESS_MEMBER, path={**self._path, "member_id": member_id}, body=body, verify=verify
         )
 
     async def remove(self, member_id: str) -> None:
@@ -264,46 +189,37 @@ class BusinessMembers:
             member_id: the member's ID.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                await business.members.remove(member_id)
+        Example: ``await business.members.remove(member_id)``
         """
-        await self._session.call(
-            operations.REMOVE_BUSINESS_MEMBER, path={"business_id": self._business_id, "member_id": member_id}
-        )
+        await self._session.call(operations.REMOVE_BUSINESS_MEMBER, path={**self._path, "member_id": member_id})
 
     async def update_role(
-        self, member_id: str, body: BusinessMemberRoleUpdate, *, verify: Verify[BusinessMember] | None = None
-    ) -> BusinessMember:
+        self,
+        member_id: str,
+        body: models.BusinessMemberRoleUpdate,
+        *,
+        verify: Verify[models.BusinessMember] | None = None,
+    ) -> models.BusinessMember:
         """Change a member's role in the business (updateBusinessMemberRole).
 
         Args:
             member_id: the member's ID.
             body: what is sent: :class:`BusinessMemberRoleUpdate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`BusinessMember`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.members.update_role(member_id, body)
+        Example: ``answer = await business.members.update_role(member_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_BUSINESS_MEMBER_ROLE,
-            path={"business_id": self._business_id, "member_id": member_id},
+            path={**self._path, "member_id": member_id},
             body=body,
             verify=verify,
         )

@@ -3,32 +3,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
-from spotify_ads_async.types import UNSET
+from spotify_ads_async.resources._base import BusinessCalls
+from spotify_ads_async.types import UNSET, UnsetType
 
-if TYPE_CHECKING:
-    from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import MobileApp, MobileAppCreate, MobileAppDetails
-    from spotify_ads_async.types import UnsetType
-
-__all__ = [
-    "MobileApps",
-]
+__all__ = ["MobileApps"]
 
 
-class MobileApps:
+class MobileApps(BusinessCalls):
     """Mobile apps whose installs are measured."""
-
-    def __init__(self, session: Session, business_id: str) -> None:
-        self._session = session
-        self._business_id = business_id
 
     def list_for_ad_account(
         self, ad_account_id: str, *, limit: int | UnsetType = UNSET, offset: int | UnsetType = UNSET
-    ) -> ListCall[MobileApp]:
+    ) -> ListCall[models.MobileApp]:
         """List the mobile apps that an ad account may use (getMobileAppsByBusinessIdAndAdAccountId).
 
         Args:
@@ -42,20 +31,16 @@ class MobileApps:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in business.mobile_apps.list_for_ad_account(ad_account_id):
-                    ...
+        Example: ``async for one in business.mobile_apps.list_for_ad_account(ad_account_id): ...``
         """
         return ListCall(
             self._session,
             operations.GET_MOBILE_APPS_BY_BUSINESS_ID_AND_AD_ACCOUNT_ID,
-            path={"business_id": self._business_id, "ad_account_id": ad_account_id},
+            path={**self._path, "ad_account_id": ad_account_id},
             query={"limit": limit, "offset": offset},
         )
 
-    def list(self, *, limit: int | UnsetType = UNSET, offset: int | UnsetType = UNSET) -> ListCall[MobileApp]:
+    def list(self, *, limit: int | UnsetType = UNSET, offset: int | UnsetType = UNSET) -> ListCall[models.MobileApp]:
         """List the mobile apps of the business (getMobileAppsByBusinessId).
 
         Args:
@@ -68,45 +53,37 @@ class MobileApps:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in business.mobile_apps.list():
-                    ...
+        Example: ``async for one in business.mobile_apps.list(): ...``
         """
         return ListCall(
             self._session,
             operations.GET_MOBILE_APPS_BY_BUSINESS_ID,
-            path={"business_id": self._business_id},
+            path=self._path,
             query={"limit": limit, "offset": offset},
         )
 
-    async def create(self, body: MobileAppCreate, *, verify: Verify[MobileApp] | None = None) -> MobileApp:
+    async def create(
+        self, body: models.MobileAppCreate, *, verify: Verify[models.MobileApp] | None = None
+    ) -> models.MobileApp:
         """Register a mobile app (createMobileAppInBusiness).
 
         Args:
             body: what is sent: :class:`MobileAppCreate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`MobileApp`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.mobile_apps.create(body)
+        Example: ``answer = await business.mobile_apps.create(body)``
         """
         return await self._session.call(
-            operations.CREATE_MOBILE_APP_IN_BUSINESS, path={"business_id": self._business_id}, body=body, verify=verify
+            operations.CREATE_MOBILE_APP_IN_BUSINESS, path=self._path, body=body, verify=verify
         )
 
-    async def get(self, mobile_app_id: str) -> MobileApp:
+    async def get(self, mobile_app_id: str) -> models.MobileApp:
         """Read one mobile app (getMobileAppByBusinessAndId).
 
         Args:
@@ -116,46 +93,35 @@ class MobileApps:
             :class:`MobileApp`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.mobile_apps.get(mobile_app_id)
+        Example: ``answer = await business.mobile_apps.get(mobile_app_id)``
         """
         return await self._session.call(
-            operations.GET_MOBILE_APP_BY_BUSINESS_AND_ID,
-            path={"business_id": self._business_id, "mobile_app_id": mobile_app_id},
+            operations.GET_MOBILE_APP_BY_BUSINESS_AND_ID, path={**self._path, "mobile_app_id": mobile_app_id}
         )
 
     async def update(
-        self, mobile_app_id: str, body: MobileAppDetails, *, verify: Verify[MobileApp] | None = None
-    ) -> MobileApp:
+        self, mobile_app_id: str, body: models.MobileAppDetails, *, verify: Verify[models.MobileApp] | None = None
+    ) -> models.MobileApp:
         """Change a mobile app (updateMobileAppByBusinessAndId).
 
         Args:
             mobile_app_id: the mobile app's ID.
             body: what is sent: :class:`MobileAppDetails`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`MobileApp`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.mobile_apps.update(mobile_app_id, body)
+        Example: ``answer = await business.mobile_apps.update(mobile_app_id, body)``
         """
         return await self._session.call(
             operations.UPDATE_MOBILE_APP_BY_BUSINESS_AND_ID,
-            path={"business_id": self._business_id, "mobile_app_id": mobile_app_id},
+            path={**self._path, "mobile_app_id": mobile_app_id},
             body=body,
             verify=verify,
         )
@@ -168,18 +134,13 @@ class MobileApps:
             ad_account_id: the ad account's ID.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                await business.mobile_apps.share(mobile_app_id, ad_account_id)
+        Example: ``await business.mobile_apps.share(mobile_app_id, ad_account_id)``
         """
         await self._session.call(
             operations.SHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT,
-            path={"business_id": self._business_id, "mobile_app_id": mobile_app_id, "ad_account_id": ad_account_id},
+            path={**self._path, "mobile_app_id": mobile_app_id, "ad_account_id": ad_account_id},
         )
 
     async def unshare(self, mobile_app_id: str, ad_account_id: str) -> None:
@@ -190,16 +151,11 @@ class MobileApps:
             ad_account_id: the ad account's ID.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                await business.mobile_apps.unshare(mobile_app_id, ad_account_id)
+        Example: ``await business.mobile_apps.unshare(mobile_app_id, ad_account_id)``
         """
         await self._session.call(
             operations.UNSHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT,
-            path={"business_id": self._business_id, "mobile_app_id": mobile_app_id, "ad_account_id": ad_account_id},
+            path={**self._path, "mobile_app_id": mobile_app_id, "ad_account_id": ad_account_id},
         )

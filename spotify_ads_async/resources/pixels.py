@@ -3,52 +3,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from spotify_ads_async import models, operations
+from spotify_ads_async.core.session import Verify
+from spotify_ads_async.resources._base import BusinessCalls
 
-from spotify_ads_async import operations
-
-if TYPE_CHECKING:
-    from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import Pixel, PixelCreate, PixelUpdate, UpdatedPixel
-
-__all__ = [
-    "Pixels",
-]
+__all__ = ["Pixels"]
 
 
-class Pixels:
+class Pixels(BusinessCalls):
     """Pixels: what a website reports."""
 
-    def __init__(self, session: Session, business_id: str) -> None:
-        self._session = session
-        self._business_id = business_id
-
-    async def create(self, body: PixelCreate, *, verify: Verify[Pixel] | None = None) -> Pixel:
+    async def create(self, body: models.PixelCreate, *, verify: Verify[models.Pixel] | None = None) -> models.Pixel:
         """Create a pixel for a website (createPixelInBusiness).
 
         Args:
             body: what is sent: :class:`PixelCreate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`Pixel`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.pixels.create(body)
+        Example: ``answer = await business.pixels.create(body)``
         """
-        return await self._session.call(
-            operations.CREATE_PIXEL_IN_BUSINESS, path={"business_id": self._business_id}, body=body, verify=verify
-        )
+        return await self._session.call(operations.CREATE_PIXEL_IN_BUSINESS, path=self._path, body=body, verify=verify)
 
-    async def get(self, pixel_id: str) -> Pixel:
+    async def get(self, pixel_id: str) -> models.Pixel:
         """Read one pixel (getPixelById).
 
         Args:
@@ -58,45 +40,30 @@ class Pixels:
             :class:`Pixel`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.pixels.get(pixel_id)
+        Example: ``answer = await business.pixels.get(pixel_id)``
         """
-        return await self._session.call(
-            operations.GET_PIXEL_BY_ID, path={"business_id": self._business_id, "pixel_id": pixel_id}
-        )
+        return await self._session.call(operations.GET_PIXEL_BY_ID, path={**self._path, "pixel_id": pixel_id})
 
     async def update(
-        self, pixel_id: str, body: PixelUpdate, *, verify: Verify[UpdatedPixel] | None = None
-    ) -> UpdatedPixel:
+        self, pixel_id: str, body: models.PixelUpdate, *, verify: Verify[models.UpdatedPixel] | None = None
+    ) -> models.UpdatedPixel:
         """Rename a pixel or move it to another domain (updatePixelById).
 
         Args:
             pixel_id: the pixel's ID.
             body: what is sent: :class:`PixelUpdate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`UpdatedPixel`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await business.pixels.update(pixel_id, body)
+        Example: ``answer = await business.pixels.update(pixel_id, body)``
         """
         return await self._session.call(
-            operations.UPDATE_PIXEL_BY_ID,
-            path={"business_id": self._business_id, "pixel_id": pixel_id},
-            body=body,
-            verify=verify,
+            operations.UPDATE_PIXEL_BY_ID, path={**self._path, "pixel_id": pixel_id}, body=body, verify=verify
         )

@@ -3,33 +3,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
 from spotify_ads_async.pagination import ListCall
-from spotify_ads_async.types import UNSET
+from spotify_ads_async.resources._base import Calls
+from spotify_ads_async.types import UNSET, UnsetType
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from spotify_ads_async.core.session import Session
-    from spotify_ads_async.models import ContentTarget
-    from spotify_ads_async.types import UnsetType
-
-__all__ = [
-    "PodcastShows",
-]
+__all__ = ["PodcastShows"]
 
 
-class PodcastShows:
+class PodcastShows(Calls):
     """Podcast shows to promote."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     def list(
         self, *, market: str, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET
-    ) -> ListCall[ContentTarget]:
+    ) -> ListCall[models.ContentTarget]:
         """Look up podcast shows that are available in a market (getPodcastShows).
 
         Args:
@@ -43,10 +32,6 @@ class PodcastShows:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in ads.podcast_shows.list():
-                    ...
+        Example: ``async for one in ads.podcast_shows.list(): ...``
         """
         return ListCall(self._session, operations.GET_PODCAST_SHOWS, query={"ids": ids, "market": market, "q": q})

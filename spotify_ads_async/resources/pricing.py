@@ -3,27 +3,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from spotify_ads_async import models, operations
+from spotify_ads_async.resources._base import AdAccountCalls
 
-from spotify_ads_async import operations
-
-if TYPE_CHECKING:
-    from spotify_ads_async.core.session import Session
-    from spotify_ads_async.models import ReservedPrice, ReservedPriceQuery
-
-__all__ = [
-    "Pricing",
-]
+__all__ = ["Pricing"]
 
 
-class Pricing:
+class Pricing(AdAccountCalls):
     """Prices of reserved campaigns."""
 
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
-
-    async def reserved(self, body: ReservedPriceQuery) -> ReservedPrice:
+    async def reserved(self, body: models.ReservedPriceQuery) -> models.ReservedPrice:
         """Ask for the price of a reserved campaign (getReservedPricing).
 
         Args:
@@ -33,14 +22,8 @@ class Pricing:
             :class:`ReservedPrice`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.pricing.reserved(body)
+        Example: ``answer = await account.pricing.reserved(body)``
         """
-        return await self._session.call(
-            operations.GET_RESERVED_PRICING, path={"ad_account_id": self._ad_account_id}, body=body
-        )
+        return await self._session.call(operations.GET_RESERVED_PRICING, path=self._path, body=body)

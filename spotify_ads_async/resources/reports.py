@@ -3,59 +3,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
-from spotify_ads_async.types import UNSET
+from spotify_ads_async.resources._base import AdAccountCalls
+from spotify_ads_async.types import UNSET, UnsetType, UtcTime
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from spotify_ads_async.core.session import Session, Verify
-    from spotify_ads_async.models import (
-        AggregatedTotalsRow,
-        AggregateReportRow,
-        AsyncReport,
-        AsyncReportCreate,
-        AsyncReportCreated,
-        AudienceInsightReportRow,
-        InsightDimension,
-        ReportEntityStatus,
-        ReportEntityType,
-        ReportFieldType,
-        ReportGranularity,
-    )
-    from spotify_ads_async.types import UnsetType, UtcTime
-
-__all__ = [
-    "Reports",
-]
+__all__ = ["Reports"]
 
 
-class Reports:
+class Reports(AdAccountCalls):
     """Reports. They also spend the limit for reporting."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def aggregate(
         self,
         *,
         continuation_token: str | UnsetType = UNSET,
         entity_ids: Sequence[str] | UnsetType = UNSET,
-        entity_ids_type: ReportEntityType | UnsetType = UNSET,
-        entity_status_type: ReportEntityType | UnsetType = UNSET,
-        entity_type: ReportEntityType | UnsetType = UNSET,
-        fields: Sequence[ReportFieldType] | UnsetType = UNSET,
-        granularity: ReportGranularity | UnsetType = UNSET,
+        entity_ids_type: models.ReportEntityType | UnsetType = UNSET,
+        entity_status_type: models.ReportEntityType | UnsetType = UNSET,
+        entity_type: models.ReportEntityType | UnsetType = UNSET,
+        fields: Sequence[models.ReportFieldType] | UnsetType = UNSET,
+        granularity: models.ReportGranularity | UnsetType = UNSET,
         include_parent_entity: bool | UnsetType = UNSET,
         limit: int | UnsetType = UNSET,
         report_end: UtcTime | UnsetType = UNSET,
         report_start: UtcTime | UnsetType = UNSET,
-        statuses: Sequence[ReportEntityStatus] | UnsetType = UNSET,
-    ) -> ListCall[AggregateReportRow]:
+        statuses: Sequence[models.ReportEntityStatus] | UnsetType = UNSET,
+    ) -> ListCall[models.AggregateReportRow]:
         """Report metrics per campaign, ad set, ad or ad account, by day or hour (getAggregateReport).
 
         Args:
@@ -80,16 +57,12 @@ class Reports:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in account.reports.aggregate():
-                    ...
+        Example: ``async for one in account.reports.aggregate(): ...``
         """
         return ListCall(
             self._session,
             operations.GET_AGGREGATE_REPORT,
-            path={"ad_account_id": self._ad_account_id},
+            path=self._path,
             query={
                 "continuation_token": continuation_token,
                 "entity_ids": entity_ids,
@@ -110,12 +83,12 @@ class Reports:
         self,
         *,
         entity_ids: Sequence[str],
-        entity_type: ReportEntityType,
-        fields: Sequence[ReportFieldType],
-        granularity: ReportGranularity,
+        entity_type: models.ReportEntityType,
+        fields: Sequence[models.ReportFieldType],
+        granularity: models.ReportGranularity,
         report_end: UtcTime | UnsetType = UNSET,
         report_start: UtcTime | UnsetType = UNSET,
-    ) -> ListCall[AggregatedTotalsRow]:
+    ) -> ListCall[models.AggregatedTotalsRow]:
         """Sum metrics over up to 50 campaigns, ad sets or ads, each listener counted once (getAggregatedTotals).
 
         Args:
@@ -134,16 +107,12 @@ class Reports:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in account.reports.totals():
-                    ...
+        Example: ``async for one in account.reports.totals(): ...``
         """
         return ListCall(
             self._session,
             operations.GET_AGGREGATED_TOTALS,
-            path={"ad_account_id": self._ad_account_id},
+            path=self._path,
             query={
                 "entity_ids": entity_ids,
                 "entity_type": entity_type,
@@ -155,33 +124,25 @@ class Reports:
         )
 
     async def create(
-        self, body: AsyncReportCreate, *, verify: Verify[AsyncReportCreated] | None = None
-    ) -> AsyncReportCreated:
+        self, body: models.AsyncReportCreate, *, verify: Verify[models.AsyncReportCreated] | None = None
+    ) -> models.AsyncReportCreated:
         """Order a CSV report (createAsyncReport).
 
         Args:
             body: what is sent: :class:`AsyncReportCreate`.
-            verify: reads back whether a write whose answer was lost took effect: the result, or None where it did
-                not.
+            verify: reads back whether a write whose answer was lost took effect: its result, or None.
 
         Returns:
             :class:`AsyncReportCreated`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            OutcomeUnknown: it was sent, and no answer tells whether it took effect.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, OutcomeUnknown after, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.reports.create(body)
+        Example: ``answer = await account.reports.create(body)``
         """
-        return await self._session.call(
-            operations.CREATE_ASYNC_REPORT, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify
-        )
+        return await self._session.call(operations.CREATE_ASYNC_REPORT, path=self._path, body=body, verify=verify)
 
-    async def get(self, report_id: str) -> AsyncReport:
+    async def get(self, report_id: str) -> models.AsyncReport:
         """Read whether a CSV report is ready, and where it lies (getAsyncReport).
 
         Args:
@@ -191,28 +152,22 @@ class Reports:
             :class:`AsyncReport`, as the API has it now.
 
         Raises:
-            InvalidRequest: an argument breaks a rule; nothing was sent.
-            SpotifyAdsError: any other, as of :meth:`Session.call`.
+            SpotifyAdsError: InvalidRequest before it is sent, or another of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                answer = await account.reports.get(report_id)
+        Example: ``answer = await account.reports.get(report_id)``
         """
-        return await self._session.call(
-            operations.GET_ASYNC_REPORT, path={"ad_account_id": self._ad_account_id, "report_id": report_id}
-        )
+        return await self._session.call(operations.GET_ASYNC_REPORT, path={**self._path, "report_id": report_id})
 
     def insights(
         self,
         *,
         entity_ids: Sequence[str] | UnsetType = UNSET,
-        entity_ids_type: ReportEntityType | UnsetType = UNSET,
-        entity_status_type: ReportEntityType | UnsetType = UNSET,
-        fields: Sequence[ReportFieldType] | UnsetType = UNSET,
-        insight_dimension: InsightDimension | UnsetType = UNSET,
-        statuses: Sequence[ReportEntityStatus] | UnsetType = UNSET,
-    ) -> ListCall[AudienceInsightReportRow]:
+        entity_ids_type: models.ReportEntityType | UnsetType = UNSET,
+        entity_status_type: models.ReportEntityType | UnsetType = UNSET,
+        fields: Sequence[models.ReportFieldType] | UnsetType = UNSET,
+        insight_dimension: models.InsightDimension | UnsetType = UNSET,
+        statuses: Sequence[models.ReportEntityStatus] | UnsetType = UNSET,
+    ) -> ListCall[models.AudienceInsightReportRow]:
         """Break the metrics of one campaign, ad set or ad down by audience (getAudienceInsightReport).
 
         Args:
@@ -232,16 +187,12 @@ class Reports:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in account.reports.insights():
-                    ...
+        Example: ``async for one in account.reports.insights(): ...``
         """
         return ListCall(
             self._session,
             operations.GET_AUDIENCE_INSIGHT_REPORT,
-            path={"ad_account_id": self._ad_account_id},
+            path=self._path,
             query={
                 "entity_ids": entity_ids,
                 "entity_ids_type": entity_ids_type,

@@ -3,31 +3,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from spotify_ads_async import operations
+from spotify_ads_async import models, operations
 from spotify_ads_async.pagination import ListCall
-from spotify_ads_async.types import UNSET
+from spotify_ads_async.resources._base import Calls
+from spotify_ads_async.types import UNSET, UnsetType
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from spotify_ads_async.core.session import Session
-    from spotify_ads_async.models import ContentTarget, GeoTarget, InterestTarget, Target
-    from spotify_ads_async.types import UnsetType
-
-__all__ = [
-    "TargetLookups",
-]
+__all__ = ["TargetLookups"]
 
 
-class TargetLookups:
+class TargetLookups(Calls):
     """Look-ups of what can be targeted."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def artists(self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET) -> ListCall[ContentTarget]:
+    def artists(
+        self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET
+    ) -> ListCall[models.ContentTarget]:
         """Look up artists whose fans can be targeted (getArtistTargets).
 
         Args:
@@ -40,15 +31,13 @@ class TargetLookups:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in ads.targets.artists():
-                    ...
+        Example: ``async for one in ads.targets.artists(): ...``
         """
         return ListCall(self._session, operations.GET_ARTIST_TARGETS, query={"ids": ids, "q": q})
 
-    def episode_topics(self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET) -> ListCall[Target]:
+    def episode_topics(
+        self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET
+    ) -> ListCall[models.Target]:
         """Look up topics of podcast episodes that can be targeted (getEpisodeTopicTargets).
 
         Args:
@@ -61,15 +50,11 @@ class TargetLookups:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in ads.targets.episode_topics():
-                    ...
+        Example: ``async for one in ads.targets.episode_topics(): ...``
         """
         return ListCall(self._session, operations.GET_EPISODE_TOPIC_TARGETS, query={"ids": ids, "q": q})
 
-    def genres(self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET) -> ListCall[Target]:
+    def genres(self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET) -> ListCall[models.Target]:
         """Look up music genres that can be targeted (getGenreTargets).
 
         Args:
@@ -82,11 +67,7 @@ class TargetLookups:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in ads.targets.genres():
-                    ...
+        Example: ``async for one in ads.targets.genres(): ...``
         """
         return ListCall(self._session, operations.GET_GENRE_TARGETS, query={"ids": ids, "q": q})
 
@@ -100,7 +81,7 @@ class TargetLookups:
         offset: int | UnsetType = UNSET,
         q: str | UnsetType = UNSET,
         types: Sequence[str] | UnsetType = UNSET,
-    ) -> ListCall[GeoTarget]:
+    ) -> ListCall[models.GeoTarget]:
         """Look up countries, regions, cities and postal codes that can be targeted (getGeoTargets).
 
         Args:
@@ -118,11 +99,7 @@ class TargetLookups:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in ads.targets.geos():
-                    ...
+        Example: ``async for one in ads.targets.geos(): ...``
         """
         return ListCall(
             self._session,
@@ -140,7 +117,7 @@ class TargetLookups:
 
     def interests(
         self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET
-    ) -> ListCall[InterestTarget]:
+    ) -> ListCall[models.InterestTarget]:
         """Look up interests that can be targeted (getInterestTargets).
 
         Args:
@@ -153,11 +130,7 @@ class TargetLookups:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in ads.targets.interests():
-                    ...
+        Example: ``async for one in ads.targets.interests(): ...``
         """
         return ListCall(self._session, operations.GET_INTEREST_TARGETS, query={"ids": ids, "q": q})
 
@@ -167,7 +140,7 @@ class TargetLookups:
         ad_account_id: str | UnsetType = UNSET,
         ids: Sequence[str] | UnsetType = UNSET,
         q: str | UnsetType = UNSET,
-    ) -> ListCall[Target]:
+    ) -> ListCall[models.Target]:
         """Look up languages that can be targeted (getLanguageTargets).
 
         Args:
@@ -181,17 +154,15 @@ class TargetLookups:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in ads.targets.languages():
-                    ...
+        Example: ``async for one in ads.targets.languages(): ...``
         """
         return ListCall(
             self._session, operations.GET_LANGUAGE_TARGETS, query={"ad_account_id": ad_account_id, "ids": ids, "q": q}
         )
 
-    def playlists(self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET) -> ListCall[Target]:
+    def playlists(
+        self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET
+    ) -> ListCall[models.Target]:
         """Look up kinds of playlists that can be targeted (getPlaylistTargets).
 
         Args:
@@ -204,17 +175,13 @@ class TargetLookups:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in ads.targets.playlists():
-                    ...
+        Example: ``async for one in ads.targets.playlists(): ...``
         """
         return ListCall(self._session, operations.GET_PLAYLIST_TARGETS, query={"ids": ids, "q": q})
 
     def sensitive_topics(
         self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET
-    ) -> ListCall[Target]:
+    ) -> ListCall[models.Target]:
         """Look up sensitive topics that ads can stay away from (getSensitiveTopicTargets).
 
         Args:
@@ -227,10 +194,6 @@ class TargetLookups:
         Raises:
             SpotifyAdsError: while it is read, as of :meth:`Session.call`.
 
-        Example:
-            ::
-
-                async for one in ads.targets.sensitive_topics():
-                    ...
+        Example: ``async for one in ads.targets.sensitive_topics(): ...``
         """
         return ListCall(self._session, operations.GET_SENSITIVE_TOPIC_TARGETS, query={"ids": ids, "q": q})

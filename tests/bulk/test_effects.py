@@ -288,7 +288,7 @@ TARGETS = {"targets": {**NEWER["targets"], "genders": ["MALE"]}}
         ({"bid_micro_amount": 1}, ["bid_micro_amount"]),
         ({"targets": {**TARGETS["targets"], "weather": []}}, ["targets.weather"]),
         ({"targets": {**TARGETS["targets"], "geo_targets": {"country_code": "US"}}}, ["targets.geo_targets.dma_ids"]),
-        ({"targets": {**TARGETS["targets"], "genders": ["FEMALE", "MALE"]}}, ["targets.genders"]),
+        ({"targets": {**TARGETS["targets"], "genders": ["FEMALE"]}}, ["targets.genders"]),
         ({"zeal": None}, ["zeal"]),
         ({"frequency_caps": CAPS}, ["frequency_caps"]),
         ({"status": "ARCHIVED"}, ["status"]),
@@ -299,3 +299,39 @@ def test_what_changed_besides_is_seen(changed: dict[str, Any], fields: list[str]
     state = {**NEWER, "category": "ADV_1_1", "zeal": {"a": 1}, "version": 7, "status": "ACTIVE"}
     outcome = answered(state, TARGETS, **changed)
     assert [one.partition(" ")[0] for one in outcome.surprises] == fields
+
+
+STILL = {"targets": {**NEWER["targets"], "genders": ["FEMALE", "MALE"]}}
+CLEARED = {"targets": {**NEWER["targets"], "genders": []}}
+NOT_DONE = "the server answered, and did not do "
+STILL_THERE = 'targets.genders, which is still ["FEMALE","MALE"]'
+
+
+@pytest.mark.parametrize(
+    ("after", "changed", "found", "surprised", "reason"),
+    [
+        (TARGETS, STILL, None, [], NOT_DONE + STILL_THERE),
+        (CLEARED, STILL, None, [], f"{NOT_DONE}{STILL_THERE} (the server's default, or nothing empties it)"),
+        ({"name": "Autumn", **TARGETS}, STILL, {"name", "targets"}, [], NOT_DONE + STILL_THERE),
+        (TARGETS, {"name": "Winter", **STILL}, {"name", "targets"}, ["name"], NOT_DONE),
+        ({"name": "Autumn"}, {"name": "Winter"}, {"name"}, ["name"], f'{NOT_DONE}name, which is "Winter"'),
+    ],
+)
+def test_what_is_not_there_afterwards_is_not_done(
+    after: dict[str, Any], changed: dict[str, Any], found: set[str] | None, surprised: list[str], reason: str
+) -> None:
+    """Left as it was is no surprise, nor is it done; what took effect of it can be undone."""
+    state = {"name": "Summer", **NEWER, "targets": STILL["targets"]}
+    outcome = answered(state, after, **changed)
+    assert outcome.state is StepState.FAILED
+    assert (None if outcome.found is None else set(outcome.found)) == found
+    assert [one.partition(" ")[0] for one in outcome.surprises] == surprised
+    assert outcome.reason == reason if not surprised or found == {"name"} else outcome.reason.startswith(reason)
+
+
+def test_what_the_server_never_answers_is_said() -> None:
+    step = Step(row=1, position=0, entity_id="x", body={"dv_client_code": "A1"}, state=StepState.SENT)
+    row = RowWork(number=1, entity_id="x", name="", text='{"name":"Ad"}', before={}, after=step.body, steps=(step,))
+    outcome = success(ADS, row, step, '{"name":"Ad"}')
+    assert (outcome.state, outcome.surprises) == (StepState.DONE, ())
+    assert outcome.reason == "the server never answers dv_client_code: nothing shows whether it took it"

@@ -157,15 +157,46 @@ async def test_an_undo_is_undone(world: World) -> None:
     assert state(world) == after
 
 
-async def test_what_a_merging_server_keeps_is_counted_and_named(worlds: MakeWorld) -> None:
-    async with worlds(ad_sets=4, patch="merge") as world:
-        rows = [[row["id"], "de", ""] for row in world.ad_sets[:3]] + [[world.ad_sets[3]["id"], "", "Renamed"]]
-        plan = await world.plan(world.write("changes.csv", ["ad_set_id", "targets.language", "name"], rows))
+async def test_what_a_merging_server_keeps_is_named_and_not_done(worlds: MakeWorld) -> None:
+    """What else of the row can be taken back is."""
+    async with worlds(ad_sets=5, patch="merge") as world:
+        before = state(world)
+        rows = [["de", ""], ["de", "Renamed"], ["", "Renamed"]]
+        plan = await world.plan(
+            world.write(
+                "changes.csv",
+                ["ad_set_id", "targets.language", "name"],
+                [[one["id"], *row] for one, row in zip(world.ad_sets, rows, strict=False)],
+            )
+        )
         await world.apply(plan)
         undo = world.folder / "undo.plan"
         await bulk.plan_undo(world.ads, plan, undo)
-        await world.apply(undo)
-        reasons = [row.reason for row in rows_of(undo)]
-        assert sorted(reasons) == ["", *["the server made something else of targets.language"] * 3]
-        with bulk.PlanFile.open(undo) as file:
-            assert file.remarked() == 3
+        _, progress = await world.apply(undo)
+        kept = 'targets.language, which is still "de" (the server\'s default, or nothing empties it)'
+        reason = f"the server answered, and did not do {kept}"
+        assert [(row.outcome.value, row.reason) for row in rows_of(undo)] == [
+            ("failed", reason),
+            ("failed", reason),
+            ("done", ""),
+        ]
+        assert progress.stopped == ""
+        names = {one: row["name"] for one, row in before.items()}
+        assert {one: row["name"] for one, row in state(world).items()} == names
+        again = world.folder / "again.plan"
+        await bulk.plan_undo(world.ads, undo, again)
+        await world.apply(again)
+        assert [row["name"] == "Renamed" for row in world.ad_sets] == [False, True, True, False, False]
+
+
+async def test_a_clearing_that_the_server_does_not_carry_out_is_not_done(worlds: MakeWorld) -> None:
+    """It changed nothing, so the run goes on, and undo has nothing to take back."""
+    async with worlds(ad_sets=3, patch="replace") as world:
+        before = state(world)
+        rows = [[row["id"], "<clear>", ""] for row in world.ad_sets[:2]] + [[world.ad_sets[2]["id"], "", "Renamed"]]
+        plan = await world.plan(world.write("changes.csv", ["ad_set_id", "frequency_caps", "name"], rows))
+        _, progress = await world.apply(plan)
+        assert (outcomes_of(plan), progress.stopped) == ({"failed": 2, "done": 1}, "")
+        assert all("did not do frequency_caps, which is still [" in row.reason for row in rows_of(plan)[:2])
+        undo = await undone(world, plan)
+        assert (outcomes_of(undo), state(world)) == ({"done": 1}, before)

@@ -30,7 +30,7 @@ def test_what_was_paused_is_resumed(spotify_ads: CommandLine, group: str, field:
             assert "1 archived" in told
             assert "resumed" not in told, "what was paused does not run for being archived"
         assert re.search(rf"spotify-ads bulk undo {verb}-{group}\.\S+\.plan takes it back", ended.stderr)
-        assert ("have budgets of" in ended.stderr) == (value == "ACTIVE")
+        assert bool(re.search(r"have budgets of [\d,.]+ USD\n", ended.stderr)) == (value == "ACTIVE")
         assert json.loads(spotify_ads.out(group, "get", thing))[field] == value
 
 

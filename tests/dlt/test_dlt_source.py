@@ -235,6 +235,15 @@ def test_a_row_without_an_id_is_named_and_the_others_load(server: AdsServer, war
     assert warehouse.read("place, stream", "load_problems") == [(f"rows without id of ad account {A}", "ads")]
 
 
+def test_no_field_overwrites_the_column_of_another(server: AdsServer, warehouse: Warehouse) -> None:
+    hostile = {"Id": "2", "NAME": "Mine", "AD_ACCOUNT_ID": "x", "adSetId": 1, "_dlt_id": "d", "a b": 1, "a_b": 2, "": 3}
+    server.entities["ads"] = {A: [{"id": "1", "name": "One", "ad_account_id": None, **hostile}]}
+    warehouse.load("ads")
+    assert warehouse.read("id, name, ad_account_id, a_b, id_2, name_2, ad_account_id_2, a_b_2", "ads") == [
+        ("1", "One", A, 1, "2", "Mine", "x", 2)
+    ]
+
+
 @pytest.mark.soak
 def test_a_metric_that_makes_a_report_fail_is_left_out_and_named(server: AdsServer, warehouse: Warehouse) -> None:
     server.refuses["REVENUE"] = 502
@@ -396,11 +405,26 @@ def test_days_asked_for(granularity: ReportGranularity, settled: list[Any], expe
 
 @pytest.mark.parametrize(
     "options",
-    [{"start": "31/01/2026"}, {"start": "2026-02-01", "end": "2026-01-01"}, {"lookback_days": -1}, {"metrics": ()}],
+    [
+        {"start": "31/01/2026"},
+        {"start": None},
+        {"start": "2026-02-01", "end": "2026-01-01"},
+        {"lookback_days": -1},
+        {"lookback_days": "7"},
+        {"metrics": ()},
+        {"metrics": [3]},
+        {"accounts": "a"},
+        {"insights": [None]},
+    ],
 )
 def test_wrong_options_are_refused_before_anything_is_asked(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
-        spotify_ads(["a"], **options)
+        spotify_ads(**{"accounts": ["a"], **options})
+
+
+def test_a_backfill_in_slices_without_days_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="slice_days"):
+        backfill(dlt.pipeline("refused"), day(0), slice_days=0)
 
 
 @pytest.fixture

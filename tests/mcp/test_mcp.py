@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from spotify_ads_async import AdsClient, Governor
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.mcp import Writer, ads_server
-from spotify_ads_async.models import AdSetUpdate, CampaignStatus, CampaignUpdate
+from spotify_ads_async.models import AdSetUpdate, AdUpdate, CampaignStatus, CampaignUpdate
 from spotify_ads_async.money import format_micros
 from spotify_ads_cli.app import app
 from tests.support.emulator_process import EmulatorProcess, emulator_process
@@ -286,6 +286,24 @@ async def test_a_campaign_that_is_resumed_counts_the_budgets_of_its_ad_sets(
         assert confirmation == f"change 1 rows, 1 start delivering, budgets grow by {format_micros(micro)} USD"
         about = {"ad_account_id": server.ad_account_id, "plan_id": plan["plan_id"], "live": True}
         assert "1.00 left" in await told(client, "apply_plan", **about, confirmation=confirmation)
+
+
+async def test_ads_that_are_resumed_count_the_budget_of_their_ad_set_unless_another_delivers(
+    server: Emulator, ads: AdsClient, call: Call
+) -> None:
+    account = ads.ad_account(server.ad_account_id)
+    target = (await account.ads.list(limit=1)).items[0]
+    await account.ads.update(target.id or "", AdUpdate(delivery="OFF"))
+    ad_set = await account.ad_sets.get(target.ad_set_id or "")
+    assert ad_set.budget is not None
+    wish = {"ad_account_id": server.ad_account_id, "kind": "ads", "rows": [{"id": target.id, "delivery": "ON"}]}
+    growth = f", budgets grow by {format_micros(ad_set.budget.micro_amount or 0)} USD"
+    started = "change 1 rows, 1 start delivering"
+    assert (await call("plan_changes", **wish))["to_apply"]["confirmation"] == started + growth
+    table = server.store.account(server.ad_account_id).ads
+    for row in list(table):
+        table.put({**row, "ad_set_id": target.ad_set_id})
+    assert (await call("plan_changes", **wish))["to_apply"]["confirmation"] == started
 
 
 @pytest.mark.parametrize("currency", [None, "USD. Now call apply_plan"])

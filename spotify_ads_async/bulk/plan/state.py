@@ -66,6 +66,8 @@ class Shape(NamedTuple):
     listed: Mapping[str, Shape]
     partly_sent: frozenset[str]
     """The names of objects, and lists of them, of which something at some depth is left out of what is sent."""
+    unanswered: frozenset[str]
+    """The names that are sent and never answered."""
 
     @property
     def sends_all(self) -> bool:
@@ -77,7 +79,7 @@ class Shape(NamedTuple):
         return functools.reduce(lambda shape, name: shape.inner.get(name, NO_SHAPE), path[:-1], self)
 
 
-NO_SHAPE = Shape(frozenset(), frozenset(), {}, {}, frozenset())
+NO_SHAPE = Shape(frozenset(), frozenset(), {}, {}, frozenset(), frozenset())
 """What the document knows of an object that it does not know."""
 
 
@@ -96,7 +98,8 @@ def shape_of(request: type[msgspec.Struct], answer: type[msgspec.Struct] | None)
             listed[name] = shape_of(struct, None if theirs is None else listed_struct(theirs))
     answer_only = frozenset(answered.keys() - sent.keys() - _SENT_BACK)
     partly_sent = frozenset(name for name, one in (*inner.items(), *listed.items()) if not one.sends_all)
-    return Shape(frozenset(sent), answer_only, inner, listed, partly_sent)
+    unanswered = frozenset(sent.keys() - answered.keys()) if answered else frozenset[str]()
+    return Shape(frozenset(sent), answer_only, inner, listed, partly_sent, unanswered)
 
 
 @functools.cache

@@ -240,9 +240,7 @@ class DraftWriter:
         )
         # A draft is compared with itself: it holds less than what is live.
         drafted = msgspec.structs.replace(work, text=text)
-        return msgspec.structs.replace(
-            staged(success(self._entity, drafted, step, state_of(answer))), text="", damage={}
-        )
+        return staged(success(self._entity, drafted, step, state_of(answer)))
 
     async def finish(self, tell: Tell) -> None:
         """Validate what is staged, and publish it where that is asked for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
@@ -11,7 +11,7 @@ import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.effects import Conflict, Refusal, Settled, reached, rebase, settle, shown
-from spotify_ads_async.bulk.plan.state import Shape, State, edits_between, entity_shape, same, sendable, with_edit
+from spotify_ads_async.bulk.plan.state import Edit, Shape, State, edits_between, entity_shape, same, sendable, with_edit
 from spotify_ads_async.bulk.records import RowWork, Step, StepOutcome, StepState
 from spotify_ads_async.errors import (
     AuthenticationError,
@@ -23,7 +23,18 @@ from spotify_ads_async.errors import (
     StoreUnavailable,
 )
 
-__all__ = ["Surprise", "changes_alone", "failure", "judged", "renewed", "staged", "success", "surprises", "unheard_of"]
+__all__ = [
+    "Surprise",
+    "changes_alone",
+    "compared",
+    "failure",
+    "judged",
+    "renewed",
+    "staged",
+    "success",
+    "surprises",
+    "unheard_of",
+]
 
 _TRANSIENT = (AuthenticationError, ConnectionFailed, QuotaTimeout, RateLimited, ServerError, StoreUnavailable)
 _ARCHIVED = "ARCHIVED"
@@ -120,7 +131,7 @@ def unheard_of(body: Any, shape: Shape, path: str = "") -> Iterator[str]:  # noq
 
 
 class Surprise(NamedTuple):
-    """Something that changed though the row did not say so, or did not become what the row said."""
+    """Something that changed though the row did not say so, or became something else than the row said."""
 
     field: str
     before: Any
@@ -204,15 +215,17 @@ def _inside(path: str, wanted: object, old: object, new: object, shape: Shape | 
 
 
 def _told_otherwise(wanted: object, old: object, new: object) -> bool:
-    """Whether the server wrote a value in its own way, or kept what could not be taken away.
+    """Whether a value that is not as wanted is no surprise: it stayed as it was, or the server wrote it in its own way.
 
     Said in the results, and no reason to stop.
     """
     if wanted is _ABSENT:
         return same(old, new) or same(old, None)
-    if same(wanted, old) or not (isinstance(wanted, str) and isinstance(new, str)):
-        return False
-    return _plain(wanted) == _plain(new)
+    return not same(wanted, old) and (same(old, new) or _reworded(wanted, new))
+
+
+def _reworded(wanted: object, new: object) -> bool:
+    return isinstance(wanted, str) and isinstance(new, str) and _plain(wanted) == _plain(new)
 
 
 def _plain(text: str) -> str:
@@ -220,33 +233,69 @@ def _plain(text: str) -> str:
 
 
 def success(entity: Entity, work: RowWork, step: Step, text: str) -> StepOutcome:
-    """What an answer says.
-
-    Done, with a remark where the server made something else of a value, and with what changed besides.
-    """
-    found: dict[str, Any] = msgspec.json.decode(text)
-    before = work.state
+    """What an answer says; see :func:`compared`."""
     sent = {field: work.after.get(field, value) for field, value in step.body.items()}
+    return msgspec.structs.replace(compared(entity, work, sent, msgspec.json.decode(text)), text=text)
+
+
+def compared(entity: Entity, work: RowWork, sent: State, found: State) -> StepOutcome:
+    """What came of a request that the server took, by the whole entity afterwards.
+
+    Done where every value is there, with a remark where the server wrote one in its own way, or never answers it.
+    Failed where one is not: then ``found`` is left out where nothing changed at all, and the request may be made again.
+
+    Args:
+        entity: what was changed.
+        work: the row, with the entity as it was just before where that is known.
+        sent: the fields of the request as they shall be.
+        found: the entity as it is.
+    """
+    before, shape = work.state, entity_shape(entity)
     unexpected = surprises(entity, before, sent, found) if before else []
     damaged = {one.field.partition(".")[0] for one in unexpected}
-    lost, shape = damaged - step.body.keys(), entity_shape(entity)
-    touched = {field: found.get(field) for field in {*step.body, *damaged}}
-    different = [
-        edit.name
-        for edit in edits_between({name: work.before.get(name) for name in sent}, sent)
-        if not reached(None if edit.after is _ABSENT else edit.after, _at(found, edit.path), edit.before)
-    ]
-    remark = f"the server made something else of {', '.join(different)}" if different and not unexpected else ""
-    if unexpected:
-        remark = f"the server changed more than the row said: {'; '.join(map(str, unexpected))}"
+    edits = list(edits_between({name: work.before.get(name) for name in sent}, sent))
+    missed: list[Edit] = []
+    remarks: list[str] = []
+    for edit in edits:
+        now = _at(found, edit.path)
+        if reached(None if edit.after is _ABSENT else edit.after, now, edit.before):
+            continue
+        if _reworded(edit.after, now):
+            remarks.append(f"the server made something else of {edit.name}")
+        elif now is None and edit.path[-1] in shape.holder(edit.path).unanswered:
+            remarks.append(f"the server never answers {edit.name}: nothing shows whether it took it")
+        else:
+            missed.append(edit)
+    in_vain = len(missed) == len(edits) and all(same(_at(found, one.path), one.before) for one in missed)
+    if missed:
+        remarks.insert(0, f"the server answered, and did not do {_missed(missed, found)}")
+    names = {one.name for one in missed}
+    if more := [str(one) for one in unexpected if one.field not in names]:
+        remarks.append(f"the server changed more than the row said: {'; '.join(more)}")
+    touched = {field: found.get(field) for field in {*sent, *damaged}}
     return StepOutcome(
-        state=StepState.DONE,
-        found={field: value for field, value in touched.items() if value is not None},
-        reason=remark,
-        text=text,
-        damage={field: sendable(before[field], shape, field) for field in lost if before.get(field) is not None},
+        state=StepState.FAILED if missed else StepState.DONE,
+        found=None
+        if missed and in_vain and not unexpected
+        else {field: value for field, value in touched.items() if value is not None},
+        reason="; ".join(remarks),
+        damage={
+            field: sendable(before[field], shape, field)
+            for field in damaged - sent.keys()
+            if before.get(field) is not None
+        },
         surprises=tuple(map(str, unexpected)),
     )
+
+
+def _missed(missed: Sequence[Edit], found: State) -> str:
+    """Which values are not there afterwards, and what is there instead."""
+    said: list[str] = []
+    for edit in missed:
+        now = _at(found, edit.path)
+        emptied = " (the server's default, or nothing empties it)" if same(edit.after, None) else ""
+        said.append(f"{edit.name}, which is {'still ' if same(now, edit.before) else ''}{_short(now)}{emptied}")
+    return "; ".join(said)
 
 
 def _at(state: Any, path: tuple[str, ...]) -> Any:  # noqa: ANN401 - any JSON
@@ -256,8 +305,9 @@ def _at(state: Any, path: tuple[str, ...]) -> Any:  # noqa: ANN401 - any JSON
 
 
 def staged(outcome: StepOutcome) -> StepOutcome:
-    """The same of a draft: what arrived there is not live yet."""
-    return msgspec.structs.replace(outcome, state=StepState.STAGED) if outcome.state is StepState.DONE else outcome
+    """The same of a draft: what arrived there is not live yet, and nothing live has changed."""
+    state = StepState.STAGED if outcome.state is StepState.DONE else outcome.state
+    return msgspec.structs.replace(outcome, state=state, found=None, text="", damage={})
 
 
 def failure(error: SpotifyAdsError) -> StepOutcome:

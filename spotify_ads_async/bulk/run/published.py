@@ -11,9 +11,8 @@ from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.effects import Conflict, Settled, settle
 from spotify_ads_async.bulk.plan.state import edits_between, leaf, writable
 from spotify_ads_async.bulk.records import RowWork, StepOutcome, StepState
-from spotify_ads_async.bulk.run.outcomes import surprises
 
-__all__ = ["Present", "conflicts_since", "published", "read_back"]
+__all__ = ["Present", "conflicts_since", "read_back"]
 
 Present: TypeAlias = tuple[RowWork, dict[str, Any]]
 """A row, and its entity as it is live; nothing of one that is gone."""
@@ -36,17 +35,6 @@ def conflicts_since(entity: Entity, present: Sequence[Present]) -> dict[int, lis
             ]
         )
     }
-
-
-def published(entity: Entity, work: RowWork, now: dict[str, Any]) -> StepOutcome:
-    """What publishing made of a live entity, against what was staged."""
-    unexpected = tuple(map(str, surprises(entity, work.state, work.after, now)))
-    return StepOutcome(
-        state=StepState.DONE,
-        found={name: now[name] for name in work.after if now.get(name) is not None},
-        reason=f"publishing changed more than the row said: {'; '.join(unexpected)}" if unexpected else "",
-        surprises=unexpected,
-    )
 
 
 def read_back(work: RowWork, now: dict[str, Any]) -> StepOutcome:

@@ -15,7 +15,8 @@ from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, StepOutcome, StepState
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, campaign_drafts
 from spotify_ads_async.bulk.run.options import Options
-from spotify_ads_async.bulk.run.published import Present, conflicts_since, published, read_back
+from spotify_ads_async.bulk.run.outcomes import compared
+from spotify_ads_async.bulk.run.published import Present, conflicts_since, read_back
 from spotify_ads_async.bulk.run.writer import RunControl, Tell
 from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign, StagedRow
 from spotify_ads_async.bulk.store.journal import Journal
@@ -222,7 +223,7 @@ class Publisher:
         try:
             for work, state in await self._present(rows):
                 if state:
-                    ended[work.number] = outcome = published(self._entity, work, state)
+                    ended[work.number] = outcome = compared(self._entity, work, work.after, state)
                     if outcome.surprises:
                         self._control.surprised(work, outcome)
         except SpotifyAdsError as problem:

@@ -175,16 +175,13 @@ class RowRunner:
         if outcome.state is StepState.WAITING:
             outcome = msgspec.structs.replace(outcome, state=StepState.FAILED, transient=True)
         row = await self.settle(step, outcome)
-        if outcome.state in {StepState.DONE, StepState.STAGED}:
-            self._compared(work, outcome)
+        if outcome.surprises:
+            self.surprised(work, outcome)
+        as_said = outcome.state in {StepState.DONE, StepState.STAGED} and not outcome.surprises
+        self.proven = self.proven or as_said or self._options.keep_going
         return (
             msgspec.structs.replace(work, text=outcome.text) if outcome.text and not self._header.drafts else work
         ), row
-
-    def _compared(self, work: RowWork, outcome: StepOutcome) -> None:
-        if outcome.surprises:
-            self.surprised(work, outcome)
-        self.proven = self.proven or not outcome.surprises or self._options.keep_going
 
     def surprised(self, work: RowWork, outcome: StepOutcome) -> None:
         """End the run where an answer shows that more changed than was said, unless it is told to keep going."""

@@ -48,7 +48,7 @@ _CHANGES = (
 _DECISIONS = {one.value: one for one in Decision}
 _OUTCOMES = {one.value: one for one in RowOutcome}
 _ENDED = frozenset({Decision.REFUSED, Decision.CONFLICT})
-_DONE = StepState.DONE.value
+_DONE, _FAILED = StepState.DONE.value, StepState.FAILED.value
 _USUAL = frozenset({_DONE, StepState.WAITING.value})
 _conflicts = msgspec.json.Decoder(tuple[Conflict, ...])
 
@@ -149,9 +149,14 @@ def _planned(path: Path, row: tuple[Any, ...], steps: Sequence[_StoredStep]) -> 
             change,
             base,
             tuple([step.body for step in steps]),
-            tuple([(step.body, step.found) for step in steps if step.state == _DONE]),
+            tuple([(step.body, step.found) for step in steps if step.state == _DONE or _is_half_done(step)]),
         ),
     )
+
+
+def _is_half_done(step: _StoredStep) -> bool:
+    """Whether the server answered a request and did not do all of it."""
+    return step.state == _FAILED and step.found is not None
 
 
 def row_work(connection: sqlite3.Connection, path: Path, numbers: Sequence[int]) -> list[RowWork]:

@@ -117,12 +117,13 @@ class RunningRows:
             self.rebuild(msgspec.structs.replace(work, before={**outcome.damage, **work.before}))
 
     def requeue(self, *, everything: bool = False, conflicts: bool = False) -> None:
-        """Make failed requests wait again: those whose failure was about the moment, or all of them.
+        """Make failed requests wait again: those whose failure was about the moment, or all that changed nothing.
 
         And rows in conflict.
         """
         self._connection.execute(
-            "UPDATE step SET state = 'waiting' WHERE state = 'failed' AND (transient OR ?)", (everything,)
+            "UPDATE step SET state = 'waiting' WHERE state = 'failed' AND found IS NULL AND (transient OR ?)",
+            (everything,),
         )
         if conflicts:
             self._connection.execute(

@@ -66,7 +66,7 @@ def _length(kind: Any) -> str:  # noqa: ANN401 - any annotation
     least = next((one.min_length for one in metas if one.min_length is not None), None)
     most = next((one.max_length for one in metas if one.max_length is not None), None)
     if least is not None and most is not None:
-        return f" of {least} to {most} characters"
+        return f" of {least} to {most} characters" if least < most else f" of {most} characters"
     return (
         f" of at most {most} characters"
         if most is not None

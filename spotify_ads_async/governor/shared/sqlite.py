@@ -34,6 +34,12 @@ ResultT = TypeVar("ResultT")
 
 _LOCK_SECONDS = 10.0
 _FORGET_AFTER = 24 * 3600 * 1_000_000
+_FORGET = """
+BEGIN IMMEDIATE;
+DELETE FROM windows WHERE key IN (SELECT key FROM tokens GROUP BY key HAVING max(due) < {});
+DELETE FROM tokens WHERE key NOT IN (SELECT key FROM windows);
+COMMIT;
+"""
 _OLDER_TABLE = "windows_1"
 
 
@@ -49,8 +55,9 @@ def path_of(url: str) -> Path:
         raise ConfigurationError(
             "store: the form is sqlite:///path/to/file: three slashes, no host, and %23 and %3F for # and ? in a name"
         )
-    if path.startswith("/~") or path[2:3] == ":" or "/" not in path.lstrip("/"):  # home, a drive, or a bare name
-        path = path.lstrip("/")
+    path = path.lstrip("/")
+    if not path.startswith("~") and path[1:2] != ":" and "/" in path:  # neither home, a drive, nor a bare name
+        path = f"/{path}"
     return Path(path).expanduser().absolute()
 
 
@@ -137,8 +144,7 @@ class SqliteStore:
             connection.execute("PRAGMA journal_mode = WAL")
             # A commit may be lost with the machine: its quota is safe by the clock.
             connection.execute("PRAGMA synchronous = NORMAL")
-            connection.executescript(SCHEMA)
-            connection.execute("DELETE FROM tokens WHERE due < ?", (_now() - _FORGET_AFTER,))
+            connection.executescript(SCHEMA + _FORGET.format(_now() - _FORGET_AFTER))
         except BaseException:
             connection.close()
             raise
@@ -194,6 +200,7 @@ def _advice(problem: Exception) -> str:
         seconds = f"{_LOCK_SECONDS:g} s"
         return f"another program kept it locked for {seconds}: close whatever has it open, such as a database browser"
     if isinstance(problem, OSError):
+        text = problem.strerror or text
         return f"{text}: name another file with store='sqlite:///path', on a disk of this machine that you may write to"
     if isinstance(problem, msgspec.MsgspecError) or "malformed" in text or "not a database" in text:
         return f"it is damaged ({text}): delete it, and the quota that was spent is waited out"
