@@ -88,6 +88,10 @@ def test_the_server_filters_what_it_can() -> None:
     assert list_query(CAMPAIGNS, [parse_condition(CAMPAIGNS, "updated_at>2030-01-01T00:00:00Z")]) == {
         "updated_at_gt": moment
     }
+    assert list_query(AD_SETS, [parse_condition(AD_SETS, "status=ACTIVE,ACTIVE")]) == {"statuses": ["ACTIVE"]}
+    assert list_query(AD_SETS, [parse_condition(AD_SETS, f"campaign_id={','.join(map(str, range(51)))}")]) == {}
+    with pytest.raises(BadExpression, match="campaign_id=abc: must be a UUID"):
+        list_query(AD_SETS, [parse_condition(AD_SETS, "campaign_id=abc")])
     assert list_query(CAMPAIGNS, [parse_condition(CAMPAIGNS, "updated_at<2030-01-01T00:00:00Z")]) == {}
     assert list_query(AD_SETS, [parse_condition(AD_SETS, "updated_at>2030-01-01T00:00:00Z")]) == {}
 

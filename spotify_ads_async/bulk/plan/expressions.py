@@ -22,6 +22,8 @@ from spotify_ads_async.errors import Portable
 from spotify_ads_async.money import fits_currency, minor_units, round_to_currency
 from spotify_ads_async.operation import ListOperation
 from spotify_ads_async.types import time_text
+from spotify_ads_async.validation.checks import checker
+from spotify_ads_async.validation.refused import Refused
 
 __all__ = ["BadExpression", "Condition", "Setting", "list_query", "new_values", "parse_condition", "parse_setting"]
 
@@ -37,6 +39,8 @@ _ORDERED: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 _COUNTABLE = frozenset({Kind.INTEGER, Kind.MONEY, Kind.AMOUNT, Kind.NUMBER})
 _PER_UNIT = 1_000_000
+_MOST_VALUES = 50
+"""More ids than that are too long for an address."""
 _ORDERABLE = _COUNTABLE | {Kind.TIME, Kind.TEXT}
 
 
@@ -223,15 +227,24 @@ def list_query(entity: Listed, conditions: Sequence[Condition]) -> dict[str, obj
 
     ``status=…`` as ``statuses``, ``campaign_id=…`` as ``campaign_ids``, ``updated_at>=…`` as ``updated_at_gte``.
     Conditions are checked on the answers as well, so this only saves requests.
+
+    Raises:
+        BadExpression: nothing can have such a value, such as an id that is none.
     """
     query: dict[str, object] = {}
     for condition in conditions:
         column = condition.column.name
         for ending in _PARAMETER_ENDINGS.get(condition.operator, ()):
             name = f"{column}{ending}"
-            if name in entity.list.query and name not in query:
-                value = list(condition.values) if condition.operator == "=" else condition.values[0]
-                query[name] = msgspec.convert(value, type=entity.list.query[name])
+            if name not in entity.list.query or name in query or len(condition.values) > _MOST_VALUES:
+                continue
+            value = list(dict.fromkeys(condition.values)) if condition.operator == "=" else condition.values[0]
+            kind = entity.list.query[name]
+            query[name] = msgspec.convert(value, type=kind)
+            try:
+                checker(kind)(query[name])
+            except Refused as refused:
+                raise BadExpression(f"{column}{condition.operator}{refused.value}: {refused.rule}") from None
     return query
 
 
