@@ -12,11 +12,18 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 
 from spotify_ads_cli import bash
 from spotify_ads_cli.consoles import take_everything
 
 __all__ = ["main"]
+
+_GOODBYE_SECONDS = 0.5
+_NOTHING_LEFT = (
+    "error: the system gives this program no more memory or threads: end other programs, or raise the limits (ulimit -v"
+    " and -u, or those of the container)"
+)
 
 
 def main() -> None:
@@ -30,13 +37,28 @@ def main() -> None:
         code = 130
     except OSError as problem:  # from outside of a command's own handling: its output has nowhere to go
         code = _lost(problem)
+    except (MemoryError, RuntimeError) as problem:
+        if not isinstance(problem, MemoryError) and "start new thread" not in str(problem):
+            raise
+        code = 1
+        print(_NOTHING_LEFT, file=sys.stderr)  # noqa: T201 (nothing else may be loaded)
     try:
         sys.stdout.flush()
     except OSError as problem:
         # Or else the interpreter tries once more at its end, and complains.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = code or _lost(problem)
+    if _somebody_is_still_asked():
+        os._exit(code if isinstance(code, int) else 1)
     raise SystemExit(code)
+
+
+def _somebody_is_still_asked() -> bool:
+    """Whether a thread waits for a person, or a keyring, who was given up: Python would wait for it at its end."""
+    others = [one for one in threading.enumerate() if one is not threading.current_thread() and not one.daemon]
+    for one in others:
+        one.join(_GOODBYE_SECONDS)
+    return any(one.is_alive() for one in others)
 
 
 def _run() -> None:

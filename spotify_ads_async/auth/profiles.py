@@ -171,7 +171,9 @@ class Profiles:
         """
         kept, hidden = self._load(name)
         changes = {field: getattr(tokens, field) for field in tokens.__struct_fields__}
-        self._save(name, msgspec.structs.replace(kept, secrets=None), msgspec.structs.replace(hidden, **changes))
+        place = self._save(name, kept, msgspec.structs.replace(hidden, **changes))
+        if kept.secrets is None and place.startswith(str(self._file(name))):
+            logger.warning("the secrets of profile %s left the keyring: they are in %s", name, place)
 
     def lock_file(self, name: str) -> Path:
         """Where those who refresh the profile's tokens take turns."""
@@ -188,7 +190,7 @@ class Profiles:
         file = self._file(name)
         problem = self._keyring.save(name, _encoder.encode(hidden).decode())
         if problem is None:
-            replace_file(file, _encoder.encode(kept))
+            replace_file(file, _encoder.encode(msgspec.structs.replace(kept, secrets=None)))
             return f"the system keyring ({self._keyring.name})"
         replace_file(file, _encoder.encode(msgspec.structs.replace(kept, secrets=hidden)))
         return f"{file}{problem}"
@@ -205,7 +207,9 @@ class Profiles:
             raise ConfigurationError(
                 f"profile {name} cannot be read: {file} is somebody else's, or its permissions are wrong"
             ) from None
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as problem:
+        except OSError as problem:  # signing in again would not help: what is kept is still there
+            raise ConfigurationError(f"profile {name} cannot be read: {file}: {problem.strerror}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
             reason = type(problem).__name__
         else:
             hidden = kept.secrets or self._from_keyring(name)

@@ -166,8 +166,8 @@ async def sign_in(
         client_secret: its secret; empty for PKCE alone.
         visit: called in a thread of its own with the address to open, for example :func:`webbrowser.open`.
         paste: asks for the address that the browser ended at, where the browser runs elsewhere and cannot reach this
-            machine. It is asked beside listening, and again, with what was wrong, after an answer that is no such
-            address.
+            machine. It is asked beside listening, with what is wrong: None at first, unless the port is taken, and
+            later that the answer was no such address.
         port: where to listen on 127.0.0.1; ``http://127.0.0.1:{port}/callback`` must be registered for the app.
         scopes: OAuth scopes; the Ads API names none.
         accounts_url: the accounts service; the emulator has its own.
@@ -188,17 +188,14 @@ async def sign_in(
     )
     callback = _Callback(attempt.state)
     code: Secret | None = None
-    async with contextlib.AsyncExitStack() as stack:
-        try:
-            await stack.enter_async_context(callback.listening(port))
-        except ConfigurationError:
-            if paste is None:
-                raise
+    async with callback.listening(port) as taken:
+        if taken is not None and paste is None:
+            raise ConfigurationError(taken)
         # A daemon: some browsers run in the terminal until they are left, and must not keep the time, or this program,
         # with them.
         threading.Thread(target=visit, args=(attempt.address,), name="browser", daemon=True).start()
         with anyio.move_on_after(patience):
-            code = await (callback.code() if paste is None else _first_of(callback, paste))
+            code = await (callback.code() if paste is None else _first_of(callback, paste, taken))
     if code is None:
         raise AuthenticationError(
             f"nobody signed in within {patience:g} s: start again. Where Spotify's page says INVALID_CLIENT, the client"
@@ -209,13 +206,13 @@ async def sign_in(
     )
 
 
-async def _first_of(callback: _Callback, paste: Callable[[str | None], Awaitable[Secret]]) -> Secret:
-    """The code that the browser brings, or that somebody pastes."""
+async def _first_of(callback: _Callback, paste: Callable[[str | None], Awaitable[Secret]], taken: str | None) -> Secret:
+    """The code that the browser brings, or that somebody pastes, who is told first where the port is taken."""
 
     async def ask() -> None:
-        problem = callback.take_pasted(await paste(None))
-        while problem is not None:
-            problem = callback.take_pasted(await paste(problem))
+        problem = taken and f"{taken}. Or paste here the address that the browser ends at"
+        while (problem := callback.take_pasted(await paste(problem))) is not None:
+            pass
 
     asking = asyncio.ensure_future(ask())
     asking.add_done_callback(callback.failed)
@@ -234,26 +231,23 @@ class _Callback:
         self._outcome: asyncio.Future[Secret | AuthenticationError] = asyncio.get_running_loop().create_future()
 
     @contextlib.asynccontextmanager
-    async def listening(self, port: int) -> AsyncGenerator[None]:
-        """Listen on 127.0.0.1 alone.
-
-        Raises:
-            ConfigurationError: the port is taken.
-        """
+    async def listening(self, port: int) -> AsyncGenerator[str | None]:
+        """Listen on 127.0.0.1 alone. Yields why that cannot be, and what to do, where the port is taken."""
         app = web.Application()
         app.router.add_get("/callback", self._answer)
         # No access log: its lines would hold the code.
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
+        taken: str | None = None
         try:
             try:
                 await web.TCPSite(runner, "127.0.0.1", port).start()
             except OSError as problem:
-                raise ConfigurationError(
+                taken = (
                     f"port {port} of 127.0.0.1 is taken ({problem.strerror}): end what uses it, or choose another port"
                     " and register http://127.0.0.1:PORT/callback for the app"
-                ) from None
-            yield
+                )
+            yield taken
         finally:
             await runner.cleanup()
 
@@ -273,7 +267,8 @@ class _Callback:
 
         Answers what is wrong with it, where it is not the answer to this sign-in.
         """
-        query = dict(parse_qsl(urlsplit(address.reveal().strip()).query))
+        # Not urlsplit, which takes no broken address, and whose errors show it.
+        query = dict(parse_qsl(address.reveal().strip().partition("?")[2].partition("#")[0]))
         if not self._is_ours(query.get("state", "")):
             return "that is not where this sign-in ended: copy the whole address that the browser shows at the end"
         if not self._outcome.done():

@@ -7,6 +7,8 @@ import os
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+import anyio.to_thread
+
 from spotify_ads_async.auth.credentials import Credentials
 from spotify_ads_async.cli.progress import progress_told
 from spotify_ads_async.client import AdsClient
@@ -36,7 +38,7 @@ def facts_file() -> Path:
     return state_folder() / "api-facts.json"
 
 
-def signed_in(settings: Settings) -> Credentials:
+async def signed_in(settings: Settings) -> Credentials:
     """The credentials of the environment, or of the profile that ``SPOTIFY_ADS_PROFILE`` names, or of the default one.
 
     Raises:
@@ -44,6 +46,11 @@ def signed_in(settings: Settings) -> Credentials:
     """
     if settings.credentials is not None:
         return settings.credentials
+    # A keyring may wait for a person to unlock it, whom a signal does not wait for.
+    return await anyio.to_thread.run_sync(_kept, settings, abandon_on_cancel=True)
+
+
+def _kept(settings: Settings) -> Credentials:
     from spotify_ads_async.auth.profiles import DEFAULT_PROFILE, Profiles  # noqa: PLC0415 - looks for a keyring
 
     profiles, name = Profiles(allow_http=settings.transport.allow_http), os.environ.get("SPOTIFY_ADS_PROFILE")
@@ -66,7 +73,7 @@ async def connected() -> AsyncGenerator[AdsClient]:
         ConfigurationError: there are no credentials, or a value cannot be read.
     """
     settings = environment()
-    credentials = signed_in(settings)
+    credentials = await signed_in(settings)
     governor = Governor(settings.limits, store=settings.store)
     try:
         async with (

@@ -32,7 +32,7 @@ def whoami(*, as_json: Annotated[bool, typer.Option("--json", help="Write one JS
     """
 
     async def command() -> int:
-        facts = await anyio.to_thread.run_sync(_facts)
+        facts = await anyio.to_thread.run_sync(_facts, abandon_on_cancel=True)
         if as_json:
             show(facts)
         else:

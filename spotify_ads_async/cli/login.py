@@ -65,6 +65,7 @@ def login(
     alone.
     """
     profile = os.environ.get("SPOTIFY_ADS_PROFILE") or DEFAULT_PROFILE
+    asked = _asked_for_the_secret()
 
     async def command() -> None:
         transport = transport_from(os.environ)
@@ -73,7 +74,7 @@ def login(
         await anyio.to_thread.run_sync(profiles.require_place, profile)
         signed_in = await sign_in(
             client_id.strip(),
-            _client_secret(),
+            asked or secret_from(os.environ, _SECRET_VARIABLE) or "",
             visit=_visitor(port=port, browser=browser),
             paste=_pasted if sys.stdin.isatty() else None,
             port=port,
@@ -92,12 +93,15 @@ def _visitor(*, port: int, browser: bool) -> Callable[[str], None]:
     """Shows the address, and opens it where there is a screen: a browser in the terminal would take the keyboard."""
 
     def visit(address: str) -> None:
-        say(f"waiting five minutes at most for the answer on http://127.0.0.1:{port}/callback")
-        if sys.stdin.isatty():
-            say(
-                "A browser on another machine ends at that address, too, and cannot show it: paste here what its"
-                " address bar says then."
-            )
+        say(
+            f"waiting five minutes at most for the answer on http://127.0.0.1:{port}/callback",
+            "A browser on another machine ends at that address, too, and cannot show it: "
+            + (
+                "paste here what its address bar says then."
+                if sys.stdin.isatty()
+                else "for that, start again from a terminal (docker run -it), where its address can be pasted."
+            ),
+        )
         say(f"sign in at {address}")
         if browser and _has_screen() and not webbrowser.open(address):
             say("no browser could be opened: open the address by hand")
@@ -123,9 +127,10 @@ async def _pasted(problem: str | None) -> Secret:
             line.set_result(Secret(text.strip()))
 
     def read() -> None:
-        # Not through sys.stdin, whose lock would outlive the program's end.
-        text = os.read(sys.stdin.fileno(), _LONGEST_LINE).decode(errors="replace")
-        with contextlib.suppress(RuntimeError):  # the sign-in is over, and its loop closed
+        # The terminal may be gone; or the sign-in is over, and its loop closed.
+        with contextlib.suppress(OSError, RuntimeError):
+            # Not through sys.stdin, whose lock would outlive the program's end.
+            text = os.read(sys.stdin.fileno(), _LONGEST_LINE).decode(errors="replace")
             loop.call_soon_threadsafe(answer, text)
 
     threading.Thread(target=read, name="pasted address", daemon=True).start()
@@ -151,16 +156,14 @@ async def _look(credentials: Credentials) -> None:
             say(f"whether the API can be used is not known: {in_words(problem)}")
 
 
-def _client_secret() -> Secret:
-    """From the environment, a file or a prompt.
+def _asked_for_the_secret() -> Secret | None:
+    """From a prompt, where nothing else has it.
 
     An argument would stand in the list of processes and the shell's history.
+    Not while an event loop runs, which would keep Ctrl-C to itself.
     """
-    given = secret_from(os.environ, _SECRET_VARIABLE)
-    if given is None and _SECRET_VARIABLE not in os.environ and sys.stdin.isatty():
-        return Secret(
-            typer.prompt(
-                "Client secret (empty for PKCE alone)", default="", hide_input=True, show_default=False, err=True
-            )
-        )
-    return given or Secret("")
+    if not sys.stdin.isatty() or not {_SECRET_VARIABLE, f"{_SECRET_VARIABLE}_FILE"}.isdisjoint(os.environ):
+        return None
+    return Secret(
+        typer.prompt("Client secret (empty for PKCE alone)", default="", hide_input=True, show_default=False, err=True)
+    )

@@ -63,7 +63,7 @@ def proxy(
         settings = environment()
         ended = asyncio.Event()
         async with Governor(settings.limits, store=settings.store) as governor:
-            credentials = _credentials(settings, sign=sign)
+            credentials = await _credentials(settings, sign=sign)
             server = QuotaProxy(
                 governor,
                 upstream=settings.base_url,
@@ -104,11 +104,11 @@ def _take_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
-def _credentials(settings: Settings, *, sign: bool | None) -> Credentials | None:
+async def _credentials(settings: Settings, *, sign: bool | None) -> Credentials | None:
     if sign is False:
         return None
     try:
-        return signed_in(settings)
+        return await signed_in(settings)
     except ConfigurationError:
         if sign:
             raise

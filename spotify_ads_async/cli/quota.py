@@ -66,7 +66,7 @@ def quota(
         return await _lift(store, limit, identity, everybody=everybody)
 
     async def look(store: Store) -> int | None:
-        await _look(store, form, every if watch else None, None if everybody else _owner())
+        await _look(store, form, every if watch else None, None if everybody else await _owner())
         return None
 
     run(lambda: _with_store(lift) if action == "lift" else _with_store(look, empty=form))
@@ -86,11 +86,11 @@ async def _with_store(work: Callable[[Store], Awaitable[int | None]], *, empty: 
             await store.aclose()
 
 
-def _owner() -> tuple[str, str] | None:
+async def _owner() -> tuple[str, str] | None:
     """The API's origin and the client ID that commands spend the quota of, None where nobody is signed in."""
     settings = environment()
     try:
-        client_id = signed_in(settings).client_id
+        client_id = (await signed_in(settings)).client_id
     except ConfigurationError:
         return None
     parts = urlsplit(settings.base_url)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-__all__ = ["Grant", "Grants", "Outlook", "Pause", "awake"]
+__all__ = ["Ended", "Grant", "Grants", "Outlook", "Pause", "awake"]
 
 
 def awake() -> float:
@@ -31,18 +31,27 @@ class Grant(NamedTuple):
     awake_by: float
 
 
+class Ended(NamedTuple):
+    """By when the server had counted a request that is over; without one, for how long its token is not yet free.
+
+    For a store grants a token ahead of its time, and it goes back no sooner.
+    """
+
+    counted_by: float = -math.inf
+    ahead: float = 0.0
+
+
 class Grants:
     """The grants of one flow. Each is usable, then in flight, then over until the store has heard of it.
 
-    ``over`` says by when the server had counted the request, minus infinity where none used the grant. The store is not
-    to be asked for more before ``ask_at``.
+    The store is not to be asked for more before ``ask_at``.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.usable: deque[Grant] = deque()
         self.in_flight: dict[Grant, float] = {}
-        self.over: dict[int, float] = {}
+        self.over: dict[int, Ended] = {}
         self.ask_at = -math.inf
 
     def __bool__(self) -> bool:
@@ -55,7 +64,7 @@ class Grants:
     def next_at(self) -> float:
         """When the first grant may be used, infinite without one."""
         while self.usable and not self.is_valid(self.usable[0]):
-            self.drop([self.usable.popleft().number])
+            self._drop(self.usable.popleft())
         return self.usable[0].usable_at if self.usable else math.inf
 
     def is_valid(self, grant: Grant) -> bool:
@@ -76,25 +85,25 @@ class Grants:
     def settle(self, grant: Grant, counted_by: float) -> None:
         """The request is over, and the server counted it no later than ``counted_by``."""
         if self.in_flight.pop(grant, None) is not None:
-            self.over[grant.number] = counted_by
+            self.over[grant.number] = Ended(counted_by)
 
-    def drop(self, numbers: Iterable[int]) -> None:
-        """No request will use these."""
-        self.over.update(dict.fromkeys(numbers, -math.inf))
+    def unanswered(self, numbers: Iterable[int], horizon: float) -> None:
+        """The store may or may not have granted these, of tokens that are free within ``horizon``: nobody uses them."""
+        self.over.update(dict.fromkeys(numbers, Ended(ahead=horizon)))
 
     def keep(self, most: int) -> None:
         """Nobody waits for more than so many."""
         while len(self.usable) > most:
-            self.drop([self.usable.pop().number])
+            self._drop(self.usable.pop())
 
-    def to_tell(self, now: float, lease: float) -> dict[int, float]:
-        """By when the server has counted each request that the store should hear of.
+    def to_tell(self, now: float, lease: float) -> dict[int, Ended]:
+        """What the store should hear of.
 
         Those that are over; and those in flight for a third of a lease since the store heard, for one lease more.
         """
         late = [grant for grant, told_at in self.in_flight.items() if told_at <= now - lease / 3]
         self.in_flight.update(dict.fromkeys(late, now))
-        return self.over | {grant.number: now + lease for grant in late}
+        return self.over | {grant.number: Ended(now + lease) for grant in late}
 
     def told(self, numbers: Iterable[int]) -> None:
         """The store has heard of these."""
@@ -106,6 +115,10 @@ class Grants:
         self.usable.clear()
         self.in_flight.clear()
         self.over.clear()
+
+    def _drop(self, grant: Grant) -> None:
+        """No request will use it."""
+        self.over[grant.number] = Ended(ahead=max(0.0, grant.usable_at - self._clock()))
 
 
 class Pause(msgspec.Struct, array_like=True):

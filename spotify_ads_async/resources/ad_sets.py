@@ -6,19 +6,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session, Verify
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import AdAccountCalls
 from spotify_ads_async.types import UNSET, UnsetType
 
 __all__ = ["AdSets"]
 
 
-class AdSets:
+class AdSets(AdAccountCalls):
     """Ad sets: the budget, the schedule and the targets of ads."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def list(
         self,
@@ -55,7 +52,7 @@ class AdSets:
         return ListCall(
             self._session,
             operations.GET_AD_SETS_BY_AD_ACCOUNT_ID,
-            path={"ad_account_id": self._ad_account_id},
+            path=self._path,
             query={
                 "campaign_ids": campaign_ids,
                 "limit": limit,
@@ -83,10 +80,7 @@ class AdSets:
         Example: ``answer = await account.ad_sets.create(body)``
         """
         return await self._session.call(
-            operations.CREATE_AD_SET,
-            path={"ad_account_id": self._ad_account_id},
-            body=body,
-            idempotency_key=idempotency_key,
+            operations.CREATE_AD_SET, path=self._path, body=body, idempotency_key=idempotency_key
         )
 
     async def get(self, ad_set_id: str) -> models.AdSet:
@@ -103,9 +97,7 @@ class AdSets:
 
         Example: ``answer = await account.ad_sets.get(ad_set_id)``
         """
-        return await self._session.call(
-            operations.GET_AD_SET_BY_ID, path={"ad_account_id": self._ad_account_id, "ad_set_id": ad_set_id}
-        )
+        return await self._session.call(operations.GET_AD_SET_BY_ID, path={**self._path, "ad_set_id": ad_set_id})
 
     async def update(
         self, ad_set_id: str, body: models.AdSetUpdate, *, verify: Verify[models.AdSet] | None = None
@@ -126,10 +118,7 @@ class AdSets:
         Example: ``answer = await account.ad_sets.update(ad_set_id, body)``
         """
         return await self._session.call(
-            operations.UPDATE_AD_SET,
-            path={"ad_account_id": self._ad_account_id, "ad_set_id": ad_set_id},
-            body=body,
-            verify=verify,
+            operations.UPDATE_AD_SET, path={**self._path, "ad_set_id": ad_set_id}, body=body, verify=verify
         )
 
     async def create_draft(self, ad_set_id: str, *, idempotency_key: str | None = None) -> models.AdSetDraft:
@@ -149,6 +138,6 @@ class AdSets:
         """
         return await self._session.call(
             operations.CREATE_DRAFT_FROM_AD_SET,
-            path={"ad_account_id": self._ad_account_id, "ad_set_id": ad_set_id},
+            path={**self._path, "ad_set_id": ad_set_id},
             idempotency_key=idempotency_key,
         )

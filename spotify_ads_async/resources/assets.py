@@ -6,19 +6,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session, Verify
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import AdAccountCalls
 from spotify_ads_async.types import UNSET, UnsetType
 
 __all__ = ["Assets"]
 
 
-class Assets:
+class Assets(AdAccountCalls):
     """Assets: audio, video and images for ads."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def list(
         self,
@@ -60,7 +57,7 @@ class Assets:
         return ListCall(
             self._session,
             operations.GET_ASSETS_BY_AD_ACCOUNT,
-            path={"ad_account_id": self._ad_account_id},
+            path=self._path,
             query={
                 "aspect_ratios": aspect_ratios,
                 "asset_ids": asset_ids,
@@ -90,9 +87,7 @@ class Assets:
 
         Example: ``answer = await account.assets.create(body)``
         """
-        return await self._session.call(
-            operations.CREATE_ASSET, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify
-        )
+        return await self._session.call(operations.CREATE_ASSET, path=self._path, body=body, verify=verify)
 
     async def get(self, asset_id: str) -> models.Asset:
         """Read one asset and how far its processing is (getAsset).
@@ -108,9 +103,7 @@ class Assets:
 
         Example: ``answer = await account.assets.get(asset_id)``
         """
-        return await self._session.call(
-            operations.GET_ASSET, path={"ad_account_id": self._ad_account_id, "asset_id": asset_id}
-        )
+        return await self._session.call(operations.GET_ASSET, path={**self._path, "asset_id": asset_id})
 
     async def update(
         self, asset_id: str, body: models.AssetUpdate, *, verify: Verify[models.Asset] | None = None
@@ -131,10 +124,7 @@ class Assets:
         Example: ``answer = await account.assets.update(asset_id, body)``
         """
         return await self._session.call(
-            operations.UPDATE_ASSET,
-            path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
-            body=body,
-            verify=verify,
+            operations.UPDATE_ASSET, path={**self._path, "asset_id": asset_id}, body=body, verify=verify
         )
 
     async def complete_chunked_upload(
@@ -157,7 +147,7 @@ class Assets:
         """
         return await self._session.call(
             operations.COMPLETE_UPLOAD_CHUNKED_ASSET,
-            path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
+            path={**self._path, "asset_id": asset_id},
             body=body,
             verify=verify,
         )
@@ -180,9 +170,7 @@ class Assets:
         Example: ``answer = await account.assets.start_chunked_upload(asset_id)``
         """
         return await self._session.call(
-            operations.START_UPLOAD_CHUNKED_ASSET,
-            path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
-            verify=verify,
+            operations.START_UPLOAD_CHUNKED_ASSET, path={**self._path, "asset_id": asset_id}, verify=verify
         )
 
     async def transfer_chunk(
@@ -204,10 +192,7 @@ class Assets:
         Example: ``answer = await account.assets.transfer_chunk(asset_id, body)``
         """
         return await self._session.call(
-            operations.TRANSFER_CHUNKED_ASSET,
-            path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
-            body=body,
-            verify=verify,
+            operations.TRANSFER_CHUNKED_ASSET, path={**self._path, "asset_id": asset_id}, body=body, verify=verify
         )
 
     async def upload(
@@ -229,8 +214,5 @@ class Assets:
         Example: ``answer = await account.assets.upload(asset_id, body)``
         """
         return await self._session.call(
-            operations.UPLOAD_ASSET,
-            path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
-            body=body,
-            verify=verify,
+            operations.UPLOAD_ASSET, path={**self._path, "asset_id": asset_id}, body=body, verify=verify
         )

@@ -6,19 +6,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import AdAccountCalls
 from spotify_ads_async.types import UNSET, UnsetType, UtcTime
 
 __all__ = ["ChangeHistory"]
 
 
-class ChangeHistory:
+class ChangeHistory(AdAccountCalls):
     """Who changed what and when."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def list(
         self,
@@ -66,7 +62,7 @@ class ChangeHistory:
         return ListCall(
             self._session,
             operations.GET_CHANGE_HISTORY,
-            path={"ad_account_id": self._ad_account_id},
+            path=self._path,
             query={
                 "actor_ids": actor_ids,
                 "change_category": change_category,

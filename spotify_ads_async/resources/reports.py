@@ -6,19 +6,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session, Verify
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import AdAccountCalls
 from spotify_ads_async.types import UNSET, UnsetType, UtcTime
 
 __all__ = ["Reports"]
 
 
-class Reports:
+class Reports(AdAccountCalls):
     """Reports. They also spend the limit for reporting."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def aggregate(
         self,
@@ -65,7 +62,7 @@ class Reports:
         return ListCall(
             self._session,
             operations.GET_AGGREGATE_REPORT,
-            path={"ad_account_id": self._ad_account_id},
+            path=self._path,
             query={
                 "continuation_token": continuation_token,
                 "entity_ids": entity_ids,
@@ -115,7 +112,7 @@ class Reports:
         return ListCall(
             self._session,
             operations.GET_AGGREGATED_TOTALS,
-            path={"ad_account_id": self._ad_account_id},
+            path=self._path,
             query={
                 "entity_ids": entity_ids,
                 "entity_type": entity_type,
@@ -143,9 +140,7 @@ class Reports:
 
         Example: ``answer = await account.reports.create(body)``
         """
-        return await self._session.call(
-            operations.CREATE_ASYNC_REPORT, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify
-        )
+        return await self._session.call(operations.CREATE_ASYNC_REPORT, path=self._path, body=body, verify=verify)
 
     async def get(self, report_id: str) -> models.AsyncReport:
         """Read whether a CSV report is ready, and where it lies (getAsyncReport).
@@ -161,9 +156,7 @@ class Reports:
 
         Example: ``answer = await account.reports.get(report_id)``
         """
-        return await self._session.call(
-            operations.GET_ASYNC_REPORT, path={"ad_account_id": self._ad_account_id, "report_id": report_id}
-        )
+        return await self._session.call(operations.GET_ASYNC_REPORT, path={**self._path, "report_id": report_id})
 
     def insights(
         self,
@@ -199,7 +192,7 @@ class Reports:
         return ListCall(
             self._session,
             operations.GET_AUDIENCE_INSIGHT_REPORT,
-            path={"ad_account_id": self._ad_account_id},
+            path=self._path,
             query={
                 "entity_ids": entity_ids,
                 "entity_ids_type": entity_ids_type,

@@ -39,14 +39,13 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     found: Any
 
 
-def differences(plan: CampaignPlan, ids: Mapping[str, str], found: CampaignTree) -> list[Difference]:
+def differences(plan: CampaignPlan, ids: Mapping[str, str], found: CampaignTree, *, running: bool) -> list[Difference]:
     """What differs between a plan and the live campaign; ``ids`` leads from originals to copies.
 
-    Whether it runs is left out.
+    Whether it runs is compared too where ``running`` says so.
     """
-    campaign = msgspec.structs.replace(
-        plan.part, wanted={name: value for name, value in plan.part.wanted.items() if name != "status"}
-    )
+    wanted = {name: value for name, value in plan.part.wanted.items() if running or name != "status"}
+    campaign = msgspec.structs.replace(plan.part, wanted=wanted)
     return [
         *_of_part(campaign, ids, {found.campaign.id or "": found.campaign}),
         *differences_in_ad_sets(plan.ad_sets, ids, found.ad_sets),
@@ -114,7 +113,7 @@ def _of_part(part: PartPlan, ids: Mapping[str, str], there: Mapping[str, Answer]
             for name in _FLIGHT
             if name not in part.wanted and found.get(name) is not None
         ]
-    if str(found.get("status")) == "ARCHIVED":
+    if str(found.get("status")) == "ARCHIVED" and "status" not in part.wanted:
         different.append(_difference(part, identifier, "status", "not archived", "ARCHIVED"))
     return different
 

@@ -8,7 +8,7 @@ from spotify_ads_async.core.session import Session
 from spotify_ads_async.models import CampaignStatus, PublishAction
 from spotify_ads_async.resources import AdAccountResources
 from spotify_ads_async.trees.going_live import GoingLive, Published
-from spotify_ads_async.trees.making import Begun, Maker, is_there
+from spotify_ads_async.trees.making import Begun, Maker, delete_ad_set_draft, is_there
 from spotify_ads_async.trees.plans import AdSetPlan, CampaignPlan, LeftOut
 
 __all__ = ["AdSetCopy", "CampaignCopy", "Copy"]
@@ -45,6 +45,10 @@ class Copy(Protocol):
 
     async def finish(self, draft_id: str, ids: dict[str, str]) -> Published:
         """Set what drafts cannot hold where it is live, and compare."""
+        ...
+
+    async def compared(self, draft_id: str, ids: dict[str, str]) -> Published:
+        """Compare it where it is live, and change nothing."""
         ...
 
     async def is_draft(self, draft_id: str) -> bool:
@@ -99,6 +103,10 @@ class CampaignCopy(_Copy):
         """Go on where it is live."""
         return await self._going_live.finish(self.plan, draft_id, ids, Published(notes=[]))
 
+    async def compared(self, draft_id: str, ids: dict[str, str]) -> Published:
+        """Compare it where it is live."""
+        return await self._going_live.compared(self.plan, draft_id, ids)
+
     async def is_draft(self, draft_id: str) -> bool:
         """Whether its draft is there."""
         return await is_there(self._account, draft_id)
@@ -137,8 +145,7 @@ class AdSetCopy(_Copy):
 
     async def make(self, maker: Maker, *, key: str | None, begun: Begun | None) -> str:
         """Make its drafts."""
-        alone = not await is_there(self._account, self._campaign_id)
-        return await maker.ad_set(self.plan, self._campaign_id, alone=alone, key=key, begun=begun)
+        return await maker.ad_set(self.plan, self._campaign_id, key=key, begun=begun)
 
     async def publish(self, draft_id: str, ids: dict[str, str]) -> Published:
         """Let it go live, with whatever else is in the campaign's draft."""
@@ -149,6 +156,11 @@ class AdSetCopy(_Copy):
         """Go on where it is live."""
         del draft_id
         return await self._going_live.finish_ad_set(self.plan, self._campaign_id, ids, Published(notes=[]))
+
+    async def compared(self, draft_id: str, ids: dict[str, str]) -> Published:
+        """Compare it where it is live."""
+        del draft_id
+        return await self._going_live.compared_ad_set(self.plan, ids)
 
     async def is_draft(self, draft_id: str) -> bool:
         """Whether its draft is there."""
@@ -161,4 +173,4 @@ class AdSetCopy(_Copy):
 
     async def delete(self, draft_id: str) -> None:
         """Delete its draft."""
-        await self._account.drafts.ad_sets.delete(draft_id)
+        await delete_ad_set_draft(self._account, draft_id, self._campaign_id)

@@ -157,7 +157,8 @@ class Copier:
             return await self._finished(copy, draft_id, maker.ids, ending(draft_id))
         event = kept.of(copy.plan.part.original_id)
         if event is not None and event.whole:
-            return await self._publish_earlier(copy, event, kept) if publish and not event.published else None
+            done = event.published and not event.differs
+            return await self._publish_earlier(copy, event, kept) if publish and not done else None
         if event is not None and event.draft_id:
             await self._delete_half_made(copy, event.draft_id)
             event = None
@@ -198,15 +199,20 @@ class Copier:
     ) -> DraftTree:
         made = await self._finished(copy, whole.draft_id, whole.ids, ending)
         if made.published:
-            await anyio.to_thread.run_sync(kept.write, msgspec.structs.replace(whole, published=True))
+            live = msgspec.structs.replace(whole, published=True, differs=bool(made.differences))
+            await anyio.to_thread.run_sync(kept.write, live)
         return made
 
     async def _publish_earlier(self, copy: Copy, event: Event, kept: Receipt) -> DraftTree:
-        """Publish what an earlier run made; where that went live and ended early, go on from there."""
+        """Publish what an earlier run made; where that went live and ended early, go on from there.
+
+        Where it went live and was not as it was wanted, compare again.
+        """
         draft_id, ids = event.draft_id, event.ids
         # What is live may have a draft of the same id, in which somebody is at work.
         if await copy.is_live(draft_id):
-            return await self._recorded(copy, event, kept, copy.finish(draft_id, ids))
+            ending = copy.compared if event.differs else copy.finish
+            return await self._recorded(copy, event, kept, ending(draft_id, ids))
         if await copy.is_draft(draft_id):
             return await self._recorded(copy, event, kept, copy.publish(draft_id, ids))
         raise InvalidRequest(

@@ -130,9 +130,10 @@ class GoingLive:
         Let it run if it shall and all is well.
         """
         done.live = True
-        if (await self._account.campaigns.get(campaign_id)).status == CampaignStatus.ACTIVE and (
-            plan.unheld() or not plan.runs
-        ):
+        status = (await self._account.campaigns.get(campaign_id)).status
+        if status == CampaignStatus.ARCHIVED:  # by somebody: nothing in it can be changed any more
+            return await self.compared(plan, campaign_id, ids)
+        if status == CampaignStatus.ACTIVE and (plan.unheld() or not plan.runs):
             await self._run(campaign_id, CampaignStatus.PAUSED)
             done.notes.append(
                 f"campaign {campaign_id} ({plan.part.name}) was live and running before it was as it was wanted, and is"
@@ -142,7 +143,7 @@ class GoingLive:
         for _ in range(_TRIES):
             for part in parts:
                 await self._set(part, ids.get(part.original_id, ""))
-            done.differences = differences(plan, ids, await self._reader.read(campaign_id, archived=True))
+            done.differences = await self._differences(plan, campaign_id, ids, running=False)
             parts = _settable(plan.unheld(), done.differences)
             if not parts:
                 break
@@ -164,6 +165,15 @@ class GoingLive:
                 )
             ]
         return done
+
+    async def compared(self, plan: CampaignPlan, campaign_id: str, ids: Mapping[str, str]) -> Published:
+        """Compare a live campaign with what was wanted, and change nothing: somebody may have decided since."""
+        return Published(live=True, differences=await self._differences(plan, campaign_id, ids, running=True), notes=[])
+
+    async def _differences(
+        self, plan: CampaignPlan, campaign_id: str, ids: Mapping[str, str], *, running: bool
+    ) -> list[Difference]:
+        return differences(plan, ids, await self._reader.read(campaign_id, archived=True), running=running)
 
     async def _run(self, campaign_id: str, status: CampaignStatus) -> CampaignStatus | None:
         """Let a campaign run or not; its status then, as it is read back."""
@@ -237,8 +247,7 @@ class GoingLive:
         for _ in range(_TRIES):
             for part in parts:
                 await self._set(part, ids.get(part.original_id, ""))
-            found = await self._reader.ad_sets([await self._reader.ad_set(ids[plan.part.original_id])], archived=True)
-            done.differences = differences_in_ad_sets([plan], ids, found)
+            done.differences = await self._differences_in(plan, ids)
             parts = _settable(unheld, done.differences)
             if not parts:
                 break
@@ -248,6 +257,14 @@ class GoingLive:
                 " see what it delivered"
             )
         return done
+
+    async def compared_ad_set(self, plan: AdSetPlan, ids: Mapping[str, str]) -> Published:
+        """Compare a live ad set with what was wanted, and change nothing."""
+        return Published(live=True, differences=await self._differences_in(plan, ids), notes=[])
+
+    async def _differences_in(self, plan: AdSetPlan, ids: Mapping[str, str]) -> list[Difference]:
+        found = await self._reader.ad_sets([await self._reader.ad_set(ids[plan.part.original_id])], archived=True)
+        return differences_in_ad_sets([plan], ids, found)
 
 
 async def _is_there(reading: Awaitable[Answer]) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 
 from spotify_ads_async.core.session import Session
 from spotify_ads_async.errors import InvalidAnswer, OutcomeUnknown, SpotifyAdsError
+from spotify_ads_async.models import CampaignDraftUpdate
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.operations import CREATE_AD_DRAFT, CREATE_AD_SET_DRAFT, CREATE_CAMPAIGN_DRAFT
 from spotify_ads_async.resources import AdAccountResources
@@ -17,7 +18,7 @@ from spotify_ads_async.trees.comparing import Difference, differences_in_draft
 from spotify_ads_async.trees.plans import AdSetPlan, CampaignPlan, PartPlan
 from spotify_ads_async.types import Answer
 
-__all__ = ["Begun", "Made", "Maker", "OnMade", "is_there"]
+__all__ = ["Begun", "Made", "Maker", "OnMade", "delete_ad_set_draft", "is_there"]
 
 # Deleting what was made must not hold up a Ctrl-C for ever.
 _CLEANUP_SECONDS = 30.0
@@ -51,6 +52,22 @@ async def is_there(account: AdAccountResources, draft_id: str) -> bool:
     return bool((await account.drafts.campaigns.list(campaign_ids=[draft_id])).items)
 
 
+async def delete_ad_set_draft(account: AdAccountResources, draft_id: str, campaign_id: str) -> None:
+    """Delete an ad set's draft, and that of its live campaign, which the first one made, where nothing is left in it.
+
+    A campaign's draft that says something else than the campaign is somebody's work, and stays.
+    """
+    await account.drafts.ad_sets.delete(draft_id)
+    drafts = (await account.drafts.campaigns.list(campaign_ids=[campaign_id])).items
+    if not drafts or (await account.drafts.ad_sets.list(campaign_ids=[campaign_id])).items:
+        return
+    live = await account.campaigns.get(campaign_id)
+    said = {name: str(getattr(drafts[0], name)) for name in CampaignDraftUpdate.__struct_fields__}
+    # Drafts of what is live are ACTIVE_RESTRICTED, and lack what a draft cannot hold.
+    if all(value in {"None", "ACTIVE_RESTRICTED", str(getattr(live, name, None))} for name, value in said.items()):
+        await account.drafts.campaigns.delete(campaign_id)
+
+
 class Maker:
     """Makes drafts one by one, and keeps which draft is whose, and what of it is not as it was wanted.
 
@@ -64,7 +81,7 @@ class Maker:
         # Plans are held to the rules when they are made; what a newer API gave is for the API to judge.
         self._session = session.with_options(msgspec.structs.replace(session.options, validate=False, keep_json=True))
         self._path = {"ad_account_id": ad_account_id}
-        self._drafts = AdAccountResources(session, ad_account_id).drafts
+        self._account = AdAccountResources(session, ad_account_id)
         self._on_made = on_made
         self.ids: dict[str, str] = {}
         self.differences: list[Difference] = []
@@ -96,7 +113,7 @@ class Maker:
             )
             raise
         draft_id = _id_of("campaign", made)
-        async with _TakingBack(self._drafts.campaigns.delete, "the draft of the campaign", lambda: draft_id):
+        async with _TakingBack(self._account.drafts.campaigns.delete, "the draft of the campaign", lambda: draft_id):
             self._took(plan.part, draft_id, made)
             if begun is not None:
                 await begun(draft_id)
@@ -105,14 +122,13 @@ class Maker:
         return draft_id
 
     async def ad_set(
-        self, plan: AdSetPlan, campaign_id: str, *, alone: bool, key: str | None = None, begun: Begun | None = None
+        self, plan: AdSetPlan, campaign_id: str, *, key: str | None = None, begun: Begun | None = None
     ) -> str:
         """Make an ad set's draft with its ads, in a campaign; its id.
 
         Args:
             plan: what to make.
             campaign_id: where.
-            alone: whether the campaign had no draft before.
             key: the idempotency key of the ad set's own draft.
             begun: told the id of the ad set's draft, before anything is made in it.
 
@@ -121,10 +137,7 @@ class Maker:
         """
 
         async def delete(draft_id: str) -> None:
-            await self._drafts.ad_sets.delete(draft_id)
-            # The ad set's draft made one of the campaign, which nobody else may have filled meanwhile.
-            if alone and not (await self._drafts.ad_sets.list(campaign_ids=[campaign_id])).items:
-                await self._drafts.campaigns.delete(campaign_id)
+            await delete_ad_set_draft(self._account, draft_id, campaign_id)
 
         original_id = plan.part.original_id
         async with _TakingBack(delete, "the draft of the ad set", lambda: self.ids.get(original_id)):

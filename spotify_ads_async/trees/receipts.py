@@ -30,6 +30,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         ids: from the id of each original to that of its draft, once the draft has everything in it.
         whole: whether the draft has everything in it.
         published: whether it is live, and all of it is set.
+        differs: whether something of it was not as it was wanted then.
     """
 
     ad_account_id: str
@@ -40,6 +41,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ids: dict[str, str] = {}
     whole: bool = False
     published: bool = False
+    differs: bool = False
 
 
 class Receipt:

@@ -50,6 +50,8 @@ _DEVICE = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _NO_DEVICE = "00000000-0000-0000-0000-000000000000"
 """What a phone answers whose owner forbids tracking."""
+_NOBODY = frozenset({_NO_DEVICE, *(hashlib.sha256(one.encode()).hexdigest() for one in ("", _NO_DEVICE))})
+"""What programs that hash lists write for people of whom they know nothing."""
 _HEADER = re.compile(
     r"(hashed|sha256|customer|user|mobile|device)?[ _-]*(e-?mail|e-?mail[ _-]*address|idfa|aaid|gaid|maid|"
     r"(mobile[ _-]*|device[ _-]*)?(advertising[ _-]*)?ids?|identifiers?)[ _-]*(hashed|sha256|hash)?[ _-]*\d*",
@@ -138,7 +140,7 @@ def normalised(text: str) -> str | None:
         one for one in unicodedata.normalize("NFC", text.translate(_FULL_WIDTH)) if unicodedata.category(one) != "Cf"
     )
     text = text.strip().lower().removeprefix("mailto:").strip(_AROUND).rstrip(".")
-    if text == _NO_DEVICE:
+    if text in _NOBODY:
         return None
     return text if any(kind.fullmatch(text) for kind in (_HASH, _EMAIL, _DEVICE)) else None
 

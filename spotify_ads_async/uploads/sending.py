@@ -55,7 +55,8 @@ class Sending:
         return await (self._whole() if self._file.size <= WHOLE_UP_TO else self._in_sections())
 
     async def _whole(self) -> Asset:
-        content, digest = await self._read(0, self._file.size)
+        # One byte further: a file that has grown is another one too.
+        content, digest = await self._read(0, self._file.size + 1)
         if digest != self._file.sha256:
             raise self._changed()
         body = AssetUpload(media=content, asset_type=self._file.asset_type)

@@ -83,3 +83,33 @@ async def test_login_and_then_a_command(tmp_path: Path) -> None:
         _, errors = await nobody.communicate()
         assert nobody.returncode == 2
         assert "spotify-ads login" in errors.decode()
+
+
+SILENT_KEYRING = """
+import pathlib, time
+from keyring.backend import KeyringBackend
+
+class Silent(KeyringBackend):
+    priority = 5
+    set_password = delete_password = None
+
+    def get_password(self, service, username):
+        pathlib.Path(__file__).with_name("asked").touch()
+        time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the configuration directory is not below HOME alone")
+async def test_a_signal_does_not_wait_for_a_keyring_that_gives_no_answer(tmp_path: Path) -> None:
+    (tmp_path / "silent_keyring.py").write_text(SILENT_KEYRING)
+    profile = tmp_path / ".config" / "spotify-ads" / "profiles" / "default.json"
+    profile.parent.mkdir(parents=True)
+    profile.write_text('{"client_id": "an-app", "token_url": "https://accounts.example/api/token"}')
+    known = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path)}
+    listing = await command("accounts", env={**known, "PYTHON_KEYRING_BACKEND": "silent_keyring.Silent"})
+    while not (tmp_path / "asked").exists():  # noqa: ASYNC110 (another process makes it)
+        await asyncio.sleep(0.02)
+    listing.terminate()
+    async with asyncio.timeout(30):
+        await listing.communicate()
+    assert listing.returncode == 143

@@ -126,6 +126,16 @@ def test_a_file_that_is_damaged_says_what_to_do(tmp_path: Path, content: bytes) 
     assert "canary" not in str(caught.value)
 
 
+def test_a_file_that_the_system_does_not_give_is_no_reason_to_sign_in_again(tmp_path: Path) -> None:
+    profiles = Profiles(tmp_path, backend=NoKeyring())
+    profiles.save("default", SIGN_IN)
+    (file,) = files(tmp_path)
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(ConfigurationError, match=r"default\.json: Is a directory$"):
+        profiles.load("default")
+
+
 def test_secrets_that_left_the_keyring_say_what_to_do(tmp_path: Path) -> None:
     backend = SystemKeyring()
     profiles = Profiles(tmp_path, backend=backend)
@@ -238,9 +248,18 @@ def test_a_keyring_that_does_not_answer_is_named_and_nobody_is_asked_to_sign_in_
     assert Profiles(tmp_path, backend=kind()).load("default") == SIGN_IN
 
 
-def test_a_keyring_that_refuses_to_keep_is_told_with_the_place_that_keeps(tmp_path: Path) -> None:
+def test_a_keyring_that_refuses_to_keep_is_told_with_the_place_that_keeps(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     backend = SystemKeyring()
+    profiles = Profiles(tmp_path, backend=backend)
+    profiles.save("default", SIGN_IN)
+    tokens = profiles.tokens("default")
     backend.locked = True
+    for _ in range(2):  # told once
+        profiles.replace_tokens("default", tokens)
+    (told,) = caplog.messages
+    assert "default.json, because the system keyring is locked" in told
     assert "because the system keyring is locked" in Profiles(tmp_path, backend=backend).save("default", SIGN_IN)
 
 

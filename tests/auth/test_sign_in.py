@@ -217,7 +217,7 @@ async def test_what_the_browser_ended_at_elsewhere_can_be_pasted(accounts: Emula
     async def paste(problem: str | None) -> Secret:
         problems.append(problem)
         if len(problems) == 1:
-            return Secret("yes?")
+            return Secret("http://[yes?")  # no address that a parser takes
         async with (
             aiohttp.ClientSession() as elsewhere,
             elsewhere.get(await addresses.get(), allow_redirects=False) as consent,
@@ -240,9 +240,10 @@ async def test_what_the_browser_ended_at_elsewhere_can_be_pasted(accounts: Emula
 
 
 async def test_a_port_that_is_taken_does_not_matter_where_the_address_can_be_pasted(accounts: Emulator) -> None:
-    loop, addresses = asyncio.get_running_loop(), asyncio.Queue[str]()
+    loop, addresses, problems = asyncio.get_running_loop(), asyncio.Queue[str](), []
 
-    async def paste(_: str | None) -> Secret:
+    async def paste(problem: str | None) -> Secret:
+        problems.append(problem)
         async with (
             aiohttp.ClientSession() as elsewhere,
             elsewhere.get(await addresses.get(), allow_redirects=False) as consent,
@@ -260,6 +261,9 @@ async def test_a_port_that_is_taken_does_not_matter_where_the_address_can_be_pas
             port=other.getsockname()[1],
             accounts_url=accounts.origin,
         )
+    (told,) = problems
+    assert "is taken" in told, "who pastes knows that the browser of this machine reaches somebody else"
+    assert "paste here" in told
 
 
 async def test_a_browser_that_blocks_does_not_eat_the_time(accounts: Emulator) -> None:

@@ -10,13 +10,14 @@ import csv
 import json
 import os
 import pty
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 from support.effort import left_to_soak
 
-from spotify_ads_async.cli.run import DONE, FAILED, USAGE
+from spotify_ads_async.cli.run import DONE, FAILED, INTERRUPTED, USAGE
 
 from .conftest import CommandLine
 
@@ -40,7 +41,7 @@ def changes(spotify_ads: CommandLine, ad_set: str, name: str) -> str:
 
 
 def at_a_terminal(
-    spotify_ads: CommandLine, answer: str, *arguments: str, errors: Path | None = None
+    spotify_ads: CommandLine, answer: str | signal.Signals, *arguments: str, errors: Path | None = None
 ) -> tuple[int, str]:
     """The exit code, and what the terminal shows, of a command that a terminal started.
 
@@ -59,13 +60,17 @@ def at_a_terminal(
                 stderr=stderr,
             )
         )
+        files.callback(process.kill)
         os.close(slave)
         shown = b""
         with contextlib.suppress(OSError):  # the end of a terminal is an error on Linux
             while piece := os.read(master, 4096):
                 shown += piece
-                if b"[y/N]" in piece:
+                if b"[y/N]" in piece and isinstance(answer, str):
                     os.write(master, f"{answer}\n".encode())
+                elif b"[y/N]" in piece:
+                    process.send_signal(answer)
+                    process.wait(timeout=30)  # the terminal stays, and nobody types anything
         os.close(master)
         return process.wait(timeout=30), shown.decode()
 
@@ -134,6 +139,10 @@ def test_at_a_terminal_it_asks(spotify_ads: CommandLine, answer: str, *, redirec
     assert (name_of(spotify_ads, ad_set) != name) is changed
     if changed:
         assert spotify_ads.run("bulk", "undo", "a.plan", "--yes").returncode == DONE
+
+
+def test_control_c_does_not_wait_for_an_answer(spotify_ads: CommandLine) -> None:
+    assert at_a_terminal(spotify_ads, signal.SIGINT, "audiences", "delete", NOWHERE)[0] == INTERRUPTED
 
 
 def test_nothing_is_changed_when_the_results_could_not_be_written(spotify_ads: CommandLine) -> None:

@@ -63,36 +63,50 @@ from spotify_ads_cli import main
 class Impatient:
     def find_spec(self, name, path=None, target=None):
         if name == "typer":
-            raise KeyboardInterrupt
+            raise {problem}
 
 sys.meta_path.insert(0, Impatient())
 main()
 """
 
 
-def test_ctrl_c_before_a_command_has_begun_is_no_traceback() -> None:
-    ended = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, timeout=60, check=False)
-    assert (ended.returncode, ended.stderr) == (130, b"")
+NOTHING_LEFT = b"error: the system gives this program no more memory or threads"
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "said"),
+    [
+        ("KeyboardInterrupt", 130, b""),
+        ("MemoryError", 1, NOTHING_LEFT),
+        ('RuntimeError("can\'t start new thread")', 1, NOTHING_LEFT),
+    ],
+)
+def test_what_happens_before_a_command_has_begun_is_no_traceback(problem: str, code: int, said: bytes) -> None:
+    program = EARLY.format(problem=problem)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr[: len(said)]) == (code, said)
+    assert ended.stderr.count(b"\n") == bool(said)
 
 
 NO_ROOM = "error: the output could not be written to its end (No space left on device): make room where it goes to"
-STREAMS: Mapping[str, tuple[str, int, str]] = {
-    "<&- >&- 2>&-": ("", 0, ""),
-    ">/dev/full": ("--output csv", 2, NO_ROOM),
-    " >/dev/full": ("", 2, NO_ROOM),
+NO_APP = "error: a sign-in needs the app's client ID, from its page in Spotify's developer dashboard"
+STREAMS: Mapping[str, tuple[int, str]] = {
+    "accounts <&- >&- 2>&-": (0, ""),
+    "login --client-id '' <&-": (2, NO_APP),
+    "accounts --output csv >/dev/full": (2, NO_ROOM),
+    "accounts >/dev/full": (2, NO_ROOM),
 }
 
 
 @linux
-@pytest.mark.parametrize("streams", STREAMS)
+@pytest.mark.parametrize("call", STREAMS)
 def test_output_that_goes_nowhere_is_no_traceback_and_reaches_no_file(
-    emulator: EmulatorProcess, tmp_path: Path, streams: str
+    emulator: EmulatorProcess, tmp_path: Path, call: str
 ) -> None:
-    options, code, said = STREAMS[streams]
     known = {**emulator.environment, "HOME": str(tmp_path), "SPOTIFY_ADS_STORE": f"sqlite:///{tmp_path}/quota.db"}
-    command = f"{sys.executable} -m spotify_ads_async.cli accounts {options} {streams}"
+    command = f"{sys.executable} -m spotify_ads_async.cli {call}"
     ended = subprocess.run(command, shell=True, env=known, capture_output=True, text=True, timeout=60, check=False)
-    assert (ended.returncode, ended.stderr.strip()) == (code, said)
+    assert (ended.returncode, ended.stderr.strip()) == STREAMS[call]
     with contextlib.closing(sqlite3.connect(tmp_path / "quota.db")) as quota:
         assert quota.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 

@@ -330,20 +330,49 @@ async def test_a_draft_that_does_not_stay_paused_is_not_published(
 
 
 async def test_what_differs_in_the_end_is_named_and_stays_paused(
-    server: Emulator, account: AdAccount, monkeypatch: pytest.MonkeyPatch
+    server: Emulator, account: AdAccount, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A server that forgets a part of what it is told."""
-    campaign = first_campaign(server)
+    campaign = change(server, "campaigns", first_campaign(server), status="ACTIVE")
     ad_set = ad_sets_of(server, campaign["id"])[0]
     let_put(
         monkeypatch, server.store.account(server.ad_account_id).ad_sets, lambda row: {**row, "category": "ADV_34_9"}
     )
-    done = await account.trees.clone_campaign(campaign["id"], start=SOON, publish=True)
+
+    async def clone() -> DraftTree:
+        return await account.trees.clone_campaign(campaign["id"], start=SOON, publish=True, receipt=tmp_path / "r")
+
+    done = await clone()
     assert done.published
     told = {(one.name, one.attribute, one.wanted, one.found) for one in done.differences}
     assert (ad_set["name"], "category", ad_set["category"], "ADV_34_9") in told
     assert (await account.campaigns.get(done.campaign_id)).status == "PAUSED"
     assert any("stays paused" in note for note in done.notes)
+    # Said again for as long as it is so, and nothing is changed any more: somebody may have decided.
+    monkeypatch.undo()
+    again = await clone()
+    assert again.differences[1:] == done.differences
+    assert (again.differences[0].attribute, again.differences[0].found) == ("status", "PAUSED")
+    for one in done.differences:
+        change(server, "ad_sets", server.store.account(account.id).ad_sets.get(one.id), **{one.attribute: one.wanted})
+    assert [one.attribute for one in (await clone()).differences] == ["status"]
+    change(server, "campaigns", server.store.account(account.id).campaigns.get(done.campaign_id), status="ARCHIVED")
+    assert [(one.attribute, one.found) for one in (await clone()).differences] == [("status", "ARCHIVED")]
+    change(server, "campaigns", server.store.account(account.id).campaigns.get(done.campaign_id), status="ACTIVE")
+    assert (await clone()).differences == []
+    with pytest.raises(InvalidRequest, match="has this copy already, whole: nothing was sent"):
+        await clone()
+
+
+async def test_a_copy_that_somebody_archives_meanwhile_is_said(
+    server: Emulator, account: AdAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = change(server, "campaigns", first_campaign(server), status="ACTIVE")
+    let_put(monkeypatch, server.store.account(account.id).campaigns, lambda row: {**row, "status": "ARCHIVED"})
+    done = await account.trees.clone_campaign(campaign["id"], start=SOON, publish=True)
+    assert [(one.attribute, one.found) for one in done.differences if one.kind == "campaign"] == [
+        ("status", "ARCHIVED")
+    ]
 
 
 async def test_a_lost_answer_to_publishing_is_looked_up(server: Emulator, account: AdAccount) -> None:
@@ -651,6 +680,18 @@ async def test_a_clone_of_an_ad_set_goes_on_by_its_receipt(
     # As a kill leaves it amid the ads: the draft is known, and whatever it holds is made anew.
     lines = (await receipt.read_bytes()).splitlines(keepends=True)
     await receipt.write_bytes(b"".join(lines[:-1]))
+    # Where that fails, nothing is left, unless somebody changed the campaign's draft.
+    server.add_fault("error", operation="createAdDraft", status=403)
+    with pytest.raises(RequestRejected):
+        await clone()
+    assert (len(here.campaign_drafts), len(here.ad_set_drafts)) == (0, 0)
+    await account.campaigns.create_draft(campaign["id"])
+    here.campaign_drafts.put({**here.campaign_drafts.get(campaign["id"]), "name": "Theirs"})
+    with pytest.raises(RequestRejected):
+        await clone()
+    assert ([one["name"] for one in here.campaign_drafts], len(here.ad_set_drafts)) == (["Theirs"], 0)
+    await account.drafts.campaigns.delete(campaign["id"])
+    server.clear_faults()
     second = await clone()
     assert first.ids.keys() == second.ids.keys()
     assert [one["id"] for one in here.ad_set_drafts] == [second.ids[ad_set["id"]]]

@@ -529,14 +529,15 @@ async def test_sections_of_no_size_are_no_answer(tmp_path: Path, size: int) -> N
 
 
 @pytest.mark.parametrize("size", [1000, 6 * MIB])
-async def test_a_file_that_changes_in_flight_is_found_by_its_hash(tmp_path: Path, size: int) -> None:
+@pytest.mark.parametrize("place", [-1, 0])
+async def test_a_file_that_changes_in_flight_is_found_by_its_hash(tmp_path: Path, size: int, place: int) -> None:
     path = media(tmp_path, size)
     about = path.stat()
 
     def meddle(_: object = None) -> None:
-        """One byte, and the time as it was: neither size nor time tells."""
+        """One byte, the last one or one more, and the time as it was."""
         with path.open("r+b") as content:
-            content.seek(-1, 2)
+            content.seek(place, 2)
             content.write(b"?")
         os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
 

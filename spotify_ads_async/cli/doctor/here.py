@@ -28,9 +28,8 @@ _PACKAGES = ("aiohttp", "msgspec", "anyio", "typer", "redis", "keyring", "uvloop
 _STORE_SECONDS = 2.0
 
 
-async def check_versions(examination: Examination) -> AsyncIterator[Finding]:
+async def check_versions(_examination: Examination) -> AsyncIterator[Finding]:
     """Which versions are at work."""
-    del examination
     parts = [
         f"spotify-ads-async {_version('spotify-ads-async')}",
         f"Python {platform.python_version()}",
@@ -70,9 +69,8 @@ def _told() -> list[str]:
     return [f"{one.variable}={one.value} (from {one.origin})" for one in settings_in_force()]
 
 
-async def check_folders(examination: Examination) -> AsyncIterator[Finding]:
+async def check_folders(_examination: Examination) -> AsyncIterator[Finding]:
     """Whether what must be kept can be kept."""
-    del examination
     folders = {"settings and sign-ins": config_folder(), "windows": platformdirs.user_state_path("spotify-ads")}
     fine: list[str] = []
     for what, folder in folders.items():
@@ -120,7 +118,7 @@ async def check_sign_in(examination: Examination) -> AsyncIterator[Finding]:
     """Whether there is something to sign in with. Leaves ``credentials``."""
     settings: Settings = examination.facts["settings"]
     try:
-        credentials = await anyio.to_thread.run_sync(signed_in, settings)
+        credentials = await signed_in(settings)
     except ConfigurationError as problem:
         yield Finding.problem("sign-in", str(problem), "spotify-ads login")
         return

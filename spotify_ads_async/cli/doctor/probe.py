@@ -62,7 +62,7 @@ async def probe_api(ad_account: str, *, yes: bool) -> int:
 async def _with_headers(facts: ApiFacts, ad_account: str) -> ApiFacts:
     """The facts with what the headers of a few reads describe."""
     settings = environment()
-    credentials = signed_in(settings)
+    credentials = await signed_in(settings)
     async with connected() as ads, open_session(settings.transport) as http:
         general = [(await call_by_hand(http, credentials, ads, GET_BUSINESSES))[1] for _ in range(_ROUNDS)]
         path = {"ad_account_id": ad_account}

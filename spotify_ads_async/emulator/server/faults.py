@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, cast, get_args
 import msgspec
 
 from spotify_ads_async.emulator.domain.answers import Refusal
+from spotify_ads_async.emulator.domain.shapes import enum_properties
 from spotify_ads_async.undocumented import EVERY_OPERATION
 
 __all__ = ["ArmedFault", "Fault", "FaultBook", "FaultDetails", "FaultKind", "altered", "parse_faults", "refusal_of"]
@@ -211,37 +212,6 @@ class FaultBook:
         return delay, end, frozenset(changes)
 
 
-_ENUMS = frozenset(
-    {
-        "aspect_ratio",
-        "asset_format",
-        "asset_type",
-        "audio_type",
-        "bid_strategy",
-        "change_category",
-        "cost_model",
-        "delivery",
-        "delivery_goal",
-        "entity_type",
-        "file_type",
-        "genders",
-        "invitation_status",
-        "objective",
-        "operation",
-        "pacing",
-        "placements",
-        "platform",
-        "platforms",
-        "role",
-        "status",
-        "subtype",
-        "type",
-        "video_delivery_formats",
-    }
-)
-"""Attributes that hold one value of an enum, or a list of them."""
-
-
 def altered(content: Any, changes: frozenset[FaultKind]) -> Any:  # noqa: ANN401 - any JSON
     """A copy of an answer with attributes or enum values that no document lists."""
     if isinstance(content, list):
@@ -250,7 +220,7 @@ def altered(content: Any, changes: frozenset[FaultKind]) -> Any:  # noqa: ANN401
         return content
     copy = {name: altered(value, changes) for name, value in cast("dict[str, Any]", content).items()}
     if "unknown_values" in changes:
-        for name in _ENUMS & copy.keys():
+        for name in enum_properties() & copy.keys():
             value = copy[name]
             if isinstance(value, str):
                 copy[name] = f"NEW_{value}"

@@ -14,7 +14,7 @@ import uuid
 from typing import NamedTuple
 
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
-from spotify_ads_async.governor.grants import Grant, Grants, Outlook, Pause, awake
+from spotify_ads_async.governor.grants import Ended, Grant, Grants, Outlook, Pause, awake
 from spotify_ads_async.governor.limits import Limit, lease_seconds
 from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, Reply, WindowReport
 from spotify_ads_async.governor.wait_queue import Flow, PendingRequest
@@ -41,7 +41,7 @@ class Message(NamedTuple):
     windows: list[Window]
     asking: list[Flow]
     claims: list[tuple[Grants, Claim]]
-    told: list[tuple[Grants, dict[int, float]]]
+    told: list[tuple[Grants, dict[int, Ended]]]
     news: set[Window]
 
 
@@ -111,8 +111,8 @@ class Conversation:
         """What to tell and to ask now."""
         now, awake_at = self.now(), awake()
         news, self.news = self.news, set()
-        tokens: dict[Window, dict[int, float]] = {window: {} for window in news}
-        told: list[tuple[Grants, dict[int, float]]] = []
+        tokens: dict[Window, dict[int, Ended]] = {window: {} for window in news}
+        told: list[tuple[Grants, dict[int, Ended]]] = []
         for flow, grants in self._flows.items():
             grants.keep(0 if leaving else flow.waiting)
             if subject := grants.to_tell(now, self.lease):
@@ -176,10 +176,11 @@ class Conversation:
         """How far ahead tokens are claimed: until after the next exchange, and well within the time for using them."""
         return min(self._poll + _TRIPS_AHEAD * self._trip, self.lease / 4)
 
-    def _report(self, window: Window, tokens: dict[int, float], now: float, *, news: bool) -> WindowReport:
+    def _report(self, window: Window, tokens: dict[int, Ended], now: float, *, news: bool) -> WindowReport:
         """What to tell of one window; of its pause where that is news."""
         window.refresh(now)
-        cycle, epoch = window.cycle * (1.0 + _DRIFT), window.outlook.epoch
+        cycle = window.cycle * (1.0 + _DRIFT)
+        epoch, heard_at = window.outlook.epoch, window.outlook.heard_at
         left, pause = window.paused_until - now, None
         if news and left > 0.0:
             asked = max(left, min(window.asked_until - now, 1e9))
@@ -197,8 +198,11 @@ class Conversation:
                 interactive=window.wanted(now),
                 withheld=max(window.held_back, window.foreign.expected(max(now, window.paused_until))),
             ),
-            epoch=epoch if window.out or epoch == _NO_EPOCH else "",
-            tokens=[(number, _microseconds(max(0.0, by + cycle - now))) for number, by in tokens.items()],
+            epoch=epoch if window.out or now < heard_at + cycle + self.lease else "",
+            late=_microseconds(max(0.0, window.settled[-1] - now)) if window.settled else 0,
+            tokens=[
+                (number, _microseconds(max(end.ahead, end.counted_by + cycle - now))) for number, end in tokens.items()
+            ],
             pause=pause,
             smooth=window.smooth,
         )
@@ -206,7 +210,7 @@ class Conversation:
     def unanswered(self, said: Message) -> None:
         """The message may or may not have arrived: whatever it claimed is unused, and its news is told again."""
         for grants, claim in said.claims:
-            grants.drop(range(claim.first, claim.first + claim.count))
+            grants.unanswered(range(claim.first, claim.first + claim.count), said.exchange.horizon / 1e6)
         self.news |= said.news
 
     def take_in(self, said: Message, reply: Reply, store: str) -> None:

@@ -33,8 +33,7 @@ end
 local now, run, age = surroundings()
 
 -- When a new set may be drawn from. What is missing has expired, was never there, or was lost.
-local function opening(report, known)
-  local over = report.cycle + lease
+local function opening(report, over, known)
   local remembered = redis.call('HMGET', KEYS[1], 'run', 'losses', 'lost')
   local losses, lost = count_losses(), tonumber(remembered[3] or 0)
   local same = remembered[1] == run and losses and remembered[2] == text(losses)
@@ -48,18 +47,20 @@ local function opening(report, known)
   return math.max(now, now - age + lease / 2, lost > 0 and lost + over or 0)
 end
 
--- What is kept, or a new set where nothing is, or where it is of another run of the clock.
+-- What is kept, or a new set where nothing or half of it is, or where it is of another run of the clock.
 local function open(window)
   local report, data = window.report, redis.call('GET', window.key)
+  local over = report.cycle + math.max(lease, report.late or 0) -- what was forgotten is
   local state = data and cmsgpack.unpack(data)
-  if state and state.run == run and now >= state.now - STEP_BACK then
+  local whole = state and (state.out == 0 or redis.call('EXISTS', window.tokens) == 1)
+  if whole and state.run == run and now >= state.now - STEP_BACK then
     if report.epoch and report.epoch ~= state.epoch then
-      state.closed = math.max(state.closed, now + report.cycle + lease)
+      state.closed = math.max(state.closed, now + over)
     end
     return state
   end
   redis.call('DEL', window.tokens)
-  local closed = opening(report, state)
+  local closed = opening(report, over, state)
   state = state or {now = 0, paused = 0, asked = 0, cause = '', lifts = 0, smooth = false, overtaken = 0}
   state.epoch, state.run, state.closed, state.owners = message.owner .. text(now), run, closed, {}
   local passed = now - state.now
@@ -179,6 +180,7 @@ end
 local function answer(window)
   local state, at, mine = window.state, window.now, message.owner
   local me, out, due, waiting = state.owners[mine], redis.call('ZCARD', window.tokens), {}, 0
+  state.out = out
   if me and (window.bound ~= nil or me.waiting == 0) then me.short = window.bound or false end
   for _, owner in pairs(state.owners) do waiting = waiting + owner.waiting end
   local parts = waiting > window.free and math.min(out, DUE_PARTS) or 0

@@ -50,18 +50,20 @@ class _Window:
     ) -> None:
         self.connection, self.message, self.report = connection, message, report
         self.bound: bool | None = None
+        self.over_in = report.cycle + max(message.lease, report.late)  # what was forgotten
         self.state = state = self.open(around)
         self.now = state.now = max(around.now, state.now)
         state.capacity, state.cycle = report.capacity, report.cycle
 
     def open(self, around: Surroundings) -> State:
-        """What is kept, or a new set where nothing is, or where it is of another run of the clock."""
+        """What is kept, or a new set where nothing or half of it is, or where it is of another run of the clock."""
         report, message = self.report, self.message
         rows = self.run("SELECT state FROM windows WHERE key = ?")
         state = msgspec.msgpack.decode(rows[0][0], type=State) if rows else State()
-        if rows and state.run == around.run and around.now >= state.now - STEP_BACK:
+        whole = state.out == 0 or self.count() > 0
+        if rows and whole and state.run == around.run and around.now >= state.now - STEP_BACK:
             if report.epoch not in {"", state.epoch}:
-                state.closed = max(state.closed, around.now + report.cycle + message.lease)
+                state.closed = max(state.closed, around.now + self.over_in)
             return state
         self.run("DELETE FROM tokens WHERE key = ?")
         state.epoch, state.run, state.owners = f"{message.owner}{around.now}", around.run, {}
@@ -72,12 +74,11 @@ class _Window:
 
     def opening(self, around: Surroundings, *, known: bool) -> int:
         """When a new set may be drawn from. What is missing has expired, was never there, or was lost."""
-        over = self.report.cycle + self.message.lease
         if known or self.report.epoch:
-            return around.now + over  # somebody knew another set
+            return around.now + self.over_in  # somebody knew another set
         # On a server that was started just now, processes whose tokens it may have lost have time to say so.
         young = int(around.now - min(around.age, around.now) + self.message.lease / 2)
-        return max(around.now, young, around.lost + over if around.lost else 0)
+        return max(around.now, young, around.lost + self.over_in if around.lost else 0)
 
     def settle(self) -> None:
         """Write down what the process says of its tokens, of pauses and of itself."""
@@ -155,7 +156,8 @@ class _Window:
         me = state.owners.get(mine)
         if me is not None and (self.bound is not None or me.waiting == 0):
             me.short = bool(self.bound)
-        out, waiting = self.count(), sum(owner.waiting for owner in state.owners.values())
+        out = state.out = self.count()
+        waiting = sum(owner.waiting for owner in state.owners.values())
         parts = min(out, DUE_PARTS) if waiting > self.free else 0
         ranked = "SELECT due FROM tokens WHERE key = ? ORDER BY due, member LIMIT 1 OFFSET ?"
         dues = [self.run(ranked, part * out // parts)[0][0] for part in range(parts)]

@@ -34,6 +34,12 @@ ResultT = TypeVar("ResultT")
 
 _LOCK_SECONDS = 10.0
 _FORGET_AFTER = 24 * 3600 * 1_000_000
+_FORGET = """
+BEGIN IMMEDIATE;
+DELETE FROM windows WHERE key IN (SELECT key FROM tokens GROUP BY key HAVING max(due) < {});
+DELETE FROM tokens WHERE key NOT IN (SELECT key FROM windows);
+COMMIT;
+"""
 _OLDER_TABLE = "windows_1"
 
 
@@ -102,7 +108,9 @@ class SqliteStore:
         try:
             return asyncio.get_running_loop().run_in_executor(thread, work)
         except RuntimeError as problem:  # the process may not have another thread, or the interpreter is about to end
-            raise StoreUnavailable(f"the quota file {self.path} cannot be used: {problem}") from problem
+            raise StoreUnavailable(
+                f"the quota file {self.path} cannot be used: {problem}; look at the limits of threads and memory"
+            ) from problem
 
     def _transact(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
         """Do one piece of work, all or none of it."""
@@ -138,8 +146,7 @@ class SqliteStore:
             connection.execute("PRAGMA journal_mode = WAL")
             # A commit may be lost with the machine: its quota is safe by the clock.
             connection.execute("PRAGMA synchronous = NORMAL")
-            connection.executescript(SCHEMA)
-            connection.execute("DELETE FROM tokens WHERE due < ?", (_now() - _FORGET_AFTER,))
+            connection.executescript(SCHEMA + _FORGET.format(_now() - _FORGET_AFTER))
         except BaseException:
             connection.close()
             raise

@@ -44,9 +44,9 @@ class Owner(msgspec.Struct, kw_only=True):
 class WindowReport(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What one process says about the window that the store keeps under ``key``.
 
-    ``capacity`` tokens in all, each out for ``cycle`` after its answer; ``epoch`` is the set that this process's
-    requests are in, empty where none of them matters any more. ``tokens`` are numbers of its claims, each with the time
-    after which the token is free: zero where no request used it.
+    ``capacity`` tokens in all, each out for ``cycle`` after its answer. ``epoch`` is the set that this process knew,
+    empty where nothing in it matters any more; in ``late`` the server has counted what the process gave up. ``tokens``
+    are numbers of its claims, each with the time after which the token is free: also where no request used it.
     """
 
     key: str
@@ -54,6 +54,7 @@ class WindowReport(msgspec.Struct, kw_only=True, omit_defaults=True):
     cycle: int
     owner: Owner
     epoch: str = ""
+    late: int = 0
     tokens: list[tuple[int, int]] = []
     pause: Pause | None = None
     lift: bool = False
@@ -92,12 +93,13 @@ class Reply(msgspec.Struct, kw_only=True):
 
 
 class State(msgspec.Struct):
-    """What the store keeps of a window beside its tokens. Times are of the store's clock, in its run ``run``.
+    """What the store keeps of a window beside its tokens, of which ``out`` were left. Times are of its clock's ``run``.
 
     While bulk requests wait, so many interactive ones have ``overtaken`` them that found no free token either.
     """
 
     epoch: str = ""
+    out: int = 0
     run: str = ""
     now: int = 0
     closed: int = 0

@@ -22,6 +22,7 @@ from spotify_ads_async.governor.shared.store import Claim, Exchange, Owner, Repl
 SIZES = {"client_id|6||ann": (6, 6_000_000), "ip|2||here": (3, 2_000_000)}
 LEASE = 1_200_000
 HORIZON = 300_000
+TOKENS, WINDOWS = "DELETE FROM tokens", "DELETE FROM windows"
 
 
 class Process:
@@ -37,8 +38,8 @@ class Process:
         self.granted: dict[int, tuple[int, int]] = {}
         self.under_way: dict[int, int] = {}
         self.settled: dict[int, int] = {}
-        self.unused: set[int] = set()
-        self.last_use = -(10**9)
+        self.unused: dict[int, int] = {}
+        self.last_use = self.counted_by = -(10**9)
 
     def message(self, now: int, interactive: int, bulk: int) -> Exchange:
         matters = now < self.last_use + 8_000_000
@@ -48,10 +49,11 @@ class Process:
                 capacity=capacity,
                 cycle=cycle,
                 epoch=epoch if matters else "",
+                late=max(0, self.counted_by - now),
                 owner=Owner(label=self.name, held=len(self.granted) + len(self.under_way) + len(self.settled)),
                 tokens=[
                     *((number, max(0, at + cycle - now)) for number, at in self.settled.items()),
-                    *((number, 0) for number in self.unused),
+                    *self.unused.items(),
                     *((number, LEASE + cycle) for number in self.under_way),
                 ],
             )
@@ -65,7 +67,7 @@ class Process:
     def heard(self, message: Exchange, reply: Reply, asked_at: int, now: int) -> None:
         for number, _ in message.windows[0].tokens:
             self.settled.pop(number, None)
-            self.unused.discard(number)
+            self.unused.pop(number, None)
         self.epochs = dict(zip(SIZES, (window.epoch for window in reply.windows), strict=True))
         for claim, delays in zip(message.claims, reply.grants, strict=True):
             for number, delay in enumerate(delays, claim.first):
@@ -73,7 +75,7 @@ class Process:
 
     def forget(self, message: Exchange) -> None:
         for claim in message.claims:
-            self.unused |= set(range(claim.first, claim.first + claim.count))
+            self.unused |= dict.fromkeys(range(claim.first, claim.first + claim.count), HORIZON)
 
 
 class Shared(RuleBasedStateMachine):
@@ -135,7 +137,7 @@ class Shared(RuleBasedStateMachine):
         for number, (usable, good_until) in list(process.granted.items())[:most]:
             if self.now > good_until:
                 del process.granted[number]
-                process.unused.add(number)
+                process.unused[number] = max(0, usable - self.now)
             elif usable <= self.now:
                 del process.granted[number]
                 process.under_way[number] = process.last_use = self.now
@@ -150,13 +152,32 @@ class Shared(RuleBasedStateMachine):
             self.answer(who, 6)
             self.wait(seconds)
 
-    @rule(who=st.integers(0, 2), most=st.integers(1, 6))
-    def answer(self, who: int, most: int) -> None:
+    @rule(
+        who=st.integers(0, 2), seconds=st.sampled_from((1.75, 1.9, 2.1)), fate=st.sampled_from(("heard", "answer lost"))
+    )
+    def claim_in_vain(self, who: int, seconds: float, fate: str) -> None:
+        """Use all, and again when another process was granted the same and did not use it."""
+        other = self.processes[(who + 1) % 3]
+        for _ in range(2):
+            self.ask(who, 3, 0, 0, "heard")
+            self.leave(who, 6)
+            self.answer(who, 6)
+            self.ask(who, 0, 0, 0, "heard")
+            self.wait(seconds)
+            self.ask((who + 1) % 3, 6, 0, 0, fate)
+            other.unused |= {number: max(0, usable - self.now) for number, (usable, _) in other.granted.items()}
+            other.granted.clear()
+            self.ask((who + 1) % 3, 0, 0, 0, "heard")
+
+    @rule(who=st.integers(0, 2), most=st.integers(1, 6), late=st.sampled_from((0, 0, 3_000_000)))
+    def answer(self, who: int, most: int, late: int = 0) -> None:
+        """Or give up, and the server counts it ``late``."""
         process = self.processes[who]
         for number, departed in list(process.under_way.items())[:most]:
             del process.under_way[number]
-            process.settled[number] = process.last_use = self.now
-            self.counted.append((departed / 1e6, self.now / 1e6))
+            process.last_use = self.now
+            process.settled[number] = process.counted_by = max(process.counted_by, self.now + late)
+            self.counted.append((departed / 1e6, (self.now + late) / 1e6))
 
     @rule(who=st.integers(0, 2), forks=st.booleans())
     def die(self, who: int, forks: bool) -> None:  # noqa: FBT001 (hypothesis passes it by name)
@@ -174,19 +195,31 @@ class Shared(RuleBasedStateMachine):
             self.processes[who].epochs = dict(process.epochs)
             self.processes[who].last_use = process.last_use
 
-    @rule(restart=st.booleans())
-    def lose(self, restart: bool) -> None:  # noqa: FBT001 (the same)
-        """FLUSHALL, or a restart with older data or none.
+    @rule(
+        who=st.integers(0, 2),
+        restart=st.booleans(),
+        lost=st.sampled_from(((TOKENS, WINDOWS), (TOKENS,), (WINDOWS,))),
+        late=st.sampled_from((0, 8_000_000)),
+        seconds=st.sampled_from((0.0, 1.5, 7.5)),
+    )
+    def lose(self, who: int, restart: bool, lost: tuple[str, ...], late: int, seconds: float) -> None:  # noqa: FBT001 (the same)
+        """FLUSHALL, or a restart with older data or none, or one of a window's two keys is evicted.
 
-        Every process tells soon, and none of them has died within a window of it.
+        It was used to the full just before. Every process tells soon, and none of them has died within a window of it.
         """
-        if any(process.name >= "p3" for process in self.processes):
-            return
-        if restart:
-            self.run += "1"
-        self.connection.execute("DELETE FROM tokens")
-        self.connection.execute("DELETE FROM windows")
+        self.wait(15.5)
+        self.ask(who, 6, 0, 0, "heard")
+        self.leave(who, 6)
+        self.answer(who, 6, late)
+        self.ask(who, 0, 0, 0, "heard")
+        self.run += "1" * restart
+        for statement in lost:
+            self.connection.execute(statement)
         self.lost = self.now
+        for _ in range(2):
+            self.ask(who, 6, 0, 0, "heard")
+            self.leave(who, 6)
+            self.wait(seconds)
 
     @invariant()
     def no_window_is_exceeded(self) -> None:
