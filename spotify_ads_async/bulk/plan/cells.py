@@ -6,7 +6,6 @@ import csv
 import functools
 import math
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -27,7 +26,6 @@ __all__ = [
     "CellError",
     "CsvRows",
     "amount_cell",
-    "folded",
     "in_words",
     "json_value",
     "parse_cell",
@@ -77,11 +75,6 @@ class CellError(Portable, ValueError):
     def __init__(self, reason: str, *, may_be_live: bool = False) -> None:
         super().__init__(reason)
         self.may_be_live = may_be_live
-
-
-def folded(name: str) -> str:
-    """A name as names are compared: whatever its letters' case, how its accents are composed, and its blanks."""
-    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
 
 
 def parse_cell(column: Column, text: str, *, clear: str = CLEAR, currency: str = "") -> Cell:

@@ -9,12 +9,11 @@ from typing import Any
 import msgspec
 
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS
-from spotify_ads_async.bulk.plan.cells import folded
 from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import WrongPlan
 from spotify_ads_async.bulk.run.draft_kinds import drafts_within
 from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign
-from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS
+from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS, folded
 from spotify_ads_async.bulk.workbook.planning import listed
 from spotify_ads_async.bulk.workbook.records import NewItem, NewState
 from spotify_ads_async.client import AdsClient

@@ -16,7 +16,6 @@ import msgspec
 
 from spotify_ads_async.ad_products import AdProducts
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS
-from spotify_ads_async.bulk.plan.cells import folded
 from spotify_ads_async.bulk.plan.opening import ChangesReader, open_changes, remarks_on_hidden
 from spotify_ads_async.bulk.plan.planner import Source, currency_of, plan_changes
 from spotify_ads_async.bulk.plan.problems import BadChanges, LeftOut, Problem
@@ -24,7 +23,7 @@ from spotify_ads_async.bulk.plan.sources import Change
 from spotify_ads_async.bulk.plan.tables import NewRow, NewRowsFound, TableReader
 from spotify_ads_async.bulk.records import Header
 from spotify_ads_async.bulk.workbook import resolving
-from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS, new_columns
+from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS, folded, new_columns
 from spotify_ads_async.bulk.workbook.products import NewProducts
 from spotify_ads_async.bulk.workbook.records import MediaItem, NewItem, WorkbookHeader
 from spotify_ads_async.bulk.workbook.resolving import Known, Resolver

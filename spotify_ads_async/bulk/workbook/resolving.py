@@ -15,13 +15,13 @@ from typing import Any, cast
 import msgspec
 
 from spotify_ads_async.bulk.entities import AD_SETS, CAMPAIGNS
-from spotify_ads_async.bulk.plan.cells import CLEAR, CellError, folded, in_words, parse_cell
+from spotify_ads_async.bulk.plan.cells import CLEAR, CellError, in_words, parse_cell
 from spotify_ads_async.bulk.plan.columns import Cell
 from spotify_ads_async.bulk.plan.money import AmountRefused, changed_amounts, check_amounts, in_units, unusual_changes
 from spotify_ads_async.bulk.plan.problems import Problem
 from spotify_ads_async.bulk.plan.sources import CURRENCY
 from spotify_ads_async.bulk.plan.tables import NewRow
-from spotify_ads_async.bulk.workbook.kinds import NewKind, lacking
+from spotify_ads_async.bulk.workbook.kinds import NewKind, folded, lacking
 from spotify_ads_async.bulk.workbook.records import NewItem
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.validation.requests import check_body
