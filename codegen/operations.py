@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from codegen.calls import Operation
 from codegen.shapes import Shapes
-from codegen.source import HEADER, exporting, gathered, imports_for, packed, qualified
+from codegen.source import HEADER, call_of, exporting, gathered, imports_for, qualified
 
 __all__ = ["render"]
 
@@ -88,5 +88,4 @@ def _constant(one: Operation, shapes: Shapes) -> str:
     if len(opening) > _WIDTH:
         opening = opening.replace("[", "[\n    ").replace("] =", "\n] =")
     query = [f'"{query.name}": {qualified(query.type, shapes.found)}' for query in one.query]
-    table = ["    query={", *packed(query, indent=8), "    },"] if query else []
-    return "\n".join([opening, *packed(arguments, indent=4), *table, ")  # fmt: skip\n"])
+    return call_of(opening, arguments, query)

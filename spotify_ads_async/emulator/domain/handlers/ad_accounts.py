@@ -3,44 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from spotify_ads_async.emulator.domain.answers import Response, missing, refused
 from spotify_ads_async.emulator.domain.call import Call, paging
+from spotify_ads_async.emulator.domain.catalogue import CURRENCIES
 from spotify_ads_async.emulator.domain.history import record
 from spotify_ads_async.emulator.domain.store import Account, Business, Store
 from spotify_ads_async.emulator.domain.tables import Row
 
-__all__ = ["CURRENCIES", "join", "new_ad_account"]
+__all__ = ["join", "new_ad_account"]
 
 MOST_CHARACTERS = 120
 """Of the name of a member."""
-CURRENCIES: Mapping[str, str] = {
-    "AT": "EUR",
-    "AU": "AUD",
-    "BE": "EUR",
-    "BR": "BRL",
-    "CA": "CAD",
-    "CH": "CHF",
-    "DE": "EUR",
-    "DK": "DKK",
-    "ES": "EUR",
-    "FR": "EUR",
-    "GB": "GBP",
-    "IE": "EUR",
-    "IN": "INR",
-    "IT": "EUR",
-    "JP": "JPY",
-    "MX": "MXN",
-    "NL": "EUR",
-    "NO": "NOK",
-    "NZ": "NZD",
-    "PL": "PLN",
-    "PT": "EUR",
-    "SE": "SEK",
-    "US": "USD",
-}
-"""Country → billing currency, for the markets that the emulator bills in."""
 
 
 def _name(person: Row) -> str:
