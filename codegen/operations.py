@@ -42,20 +42,12 @@ def _module(group: str, operations: list[Operation], shapes: Shapes) -> str:
 
 
 def _package(groups: Iterable[str]) -> str:
-    return "\n".join(
-        [
-            f"{HEADER}{_DOCSTRING}",
-            "from __future__ import annotations\n",
-            imports_for("Any Mapping MappingProxyType Operation ListOperation cast"),
-            gathered(PACKAGE, groups, "OPERATIONS", "ListOperation", "Operation"),
-            "OPERATIONS: Mapping[str, Operation[Any]] = MappingProxyType(",
-            (
-                "    {value.id: cast('Operation[Any]', value) for value in globals().values() if isinstance(value,"
-                " Operation)}\n)"
-            ),
-            '"""Every operation by its operationId."""\n',
-        ]
-    )
+    imports = imports_for("Any Mapping MappingProxyType Operation ListOperation cast")
+    face = gathered(PACKAGE, groups, "OPERATIONS", "ListOperation", "Operation")
+    table = "{one.id: cast('Operation[Any]', one) for one in globals().values() if isinstance(one, Operation)}"
+    opening = f"{HEADER}{_DOCSTRING}\nfrom __future__ import annotations\n\n{imports}{face}"
+    operations = f"\nOPERATIONS: Mapping[str, Operation[Any]] = MappingProxyType({table})"
+    return f'{opening}{operations}\n"""Every operation by its operationId."""\n'
 
 
 def _constant(one: Operation, shapes: Shapes) -> str:

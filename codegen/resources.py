@@ -11,7 +11,7 @@ from codegen.document import GenerationError
 from codegen.overrides import Overrides, Resource
 from codegen.shapes import Shapes
 from codegen.source import HEADER, call_of, exporting, identifiers, imports_for, qualified
-from codegen.wording import described, entry, thing
+from codegen.wording import described, entry, parted, thing
 
 __all__ = ["render"]
 
@@ -44,13 +44,11 @@ def render(operations: list[Operation], overrides: Overrides, shapes: Shapes) ->
     roots = {one.ids for path, one in resources.items() if "." not in path}
     home = {one.name: modules[path] for path, one in resources.items()} | {_base(ids): "_base" for ids in roots}
     files: dict[str, str] = {}
+    inner_first = sorted(resources, key=lambda path: (-path.count("."), path))
     for module in sorted(set(modules.values())):
-        paths = [
-            path for path in sorted(resources, key=lambda path: (-path.count("."), path)) if modules[path] == module
-        ]
-        files[f"{module}.py"] = _module(
-            module, [_class(path, overrides, operations, home, shapes) for path in paths], home
-        )
+        paths = [path for path in inner_first if modules[path] == module]
+        classes = [_class(path, overrides, operations, home, shapes) for path in paths]
+        files[f"{module}.py"] = _module(module, classes, home)
     files["_base.py"] = _bases(roots)
     files["__init__.py"] = _face(overrides, home)
     return files
@@ -245,21 +243,10 @@ def _mapping(given: Iterable[str], *others: str) -> str:
     return "{" + ", ".join([*others, *(f'"{name}": {name}' for name in given)]) + "}"
 
 
-def _first_argument(kind: str) -> str:
-    """``Annotated[list[str], UNIQUE]`` → ``list[str]``."""
-    inside = kind.removeprefix("Annotated[")
-    depth = 0
-    for at, character in enumerate(inside):
-        depth += (character == "[") - (character == "]")
-        if character == "," and depth == 0:
-            return inside[:at]
-    return inside
-
-
 def _keyword(parameter: Parameter, shapes: Shapes) -> str:
     """A filter as a keyword argument: its type without constraints, sequences for lists."""
     kind = parameter.type
     while kind.startswith("Annotated["):
-        kind = _first_argument(kind)
+        kind = parted(kind)[0]
     kind = qualified(kind, shapes.found).replace("Uuid", "str").replace("list[", "Sequence[")
     return f"{parameter.name}: {kind}" if parameter.required else f"{parameter.name}: {kind} | UnsetType = UNSET"

@@ -112,17 +112,6 @@ def neaten(files: Iterable[Path]) -> None:
     config = str(Path(__file__).parents[1] / "pyproject.toml")
     ruff = [sys.executable, "-m", "ruff"]
     first_party = 'lint.isort.known-first-party=["spotify_ads_async"]'
-    check = [
-        *ruff,
-        "check",
-        "--config",
-        config,
-        "--config",
-        first_party,
-        "--quiet",
-        "--fix-only",
-        "--select",
-        "I001,RUF022,Q000",
-    ]
-    subprocess.run([*check, *paths], check=True)  # noqa: S603 -- our own formatter on our own files
-    subprocess.run([*ruff, "format", "--config", config, "--quiet", *paths], check=True)  # noqa: S603 -- the same
+    check = ["check", "--config", config, "--config", first_party, "--fix-only", "--select", "I001,RUF022,Q000"]
+    for command in (check, ["format", "--config", config]):
+        subprocess.run([*ruff, *command, "--quiet", *paths], check=True)  # noqa: S603 -- our own formatter on our files

@@ -15,15 +15,7 @@ from spotify_ads_async.emulator.domain.patching import PatchMode
 from spotify_ads_async.emulator.domain.store import Account
 from spotify_ads_async.emulator.domain.tables import Row
 
-__all__ = [
-    "DEFAULT_FREQUENCY_CAPS",
-    "DEFAULT_PLATFORMS",
-    "ORDERS",
-    "add_ad_sets",
-    "check_rules",
-    "made_ad_set",
-    "new_ad_set",
-]
+__all__ = ["DEFAULT_FREQUENCY_CAPS", "DEFAULT_PLATFORMS", "ORDERS", "add_ad_sets", "made_ad_set"]
 
 DEFAULT_FREQUENCY_CAPS: list[dict[str, Any]] = [
     {"frequency_unit": "DAY", "frequency_period": 1, "max_impressions": 5},

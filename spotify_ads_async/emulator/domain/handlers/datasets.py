@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from spotify_ads_async.emulator.domain.answers import Refusal, Response, missing, refused
-from spotify_ads_async.emulator.domain.call import Call, paging
+from spotify_ads_async.emulator.domain.call import Call, Handler, paging
 from spotify_ads_async.emulator.domain.clock import parse
 from spotify_ads_async.emulator.domain.signals import PIXEL_EVENTS, events_in_hour, hours
 from spotify_ads_async.emulator.domain.store import Account, Business
 from spotify_ads_async.emulator.domain.tables import Row, Table
 
-__all__ = ["attach", "own_account", "shared_with"]
+__all__ = ["attach", "own_account", "shared_with", "sharing"]
 
 _INTEGRATIONS = ("pixels", "capi_integrations", "mobile_apps")
 _SOURCES = {"pixels": "PIXEL", "capi_integrations": "CAPI", "mobile_apps": "MOBILE_APP"}
@@ -149,23 +149,24 @@ def remove_integration_from_dataset(call: Call) -> Response:
     return Response(shown(business, business.datasets.get(dataset["id"])))
 
 
-def share_business_dataset_with_ad_account(call: Call) -> Response:
-    """``shareBusinessDatasetWithAdAccount``."""
-    business = call.business
-    row, account = business.datasets.get(call.path["dataset_id"]), own_account(business, call.path["ad_account_id"])
-    if not shared_with(row, account):
-        shared = [*row["shared_ad_accounts"], {"id": account.id, "name": account.row["name"]}]
-        business.datasets.put({**row, "shared_ad_accounts": shared})
-    return Response(status=204)
+def sharing(kind: str, identifier: str, *, shared: bool) -> Handler:
+    """What shares a dataset or mobile app of a business with one of its ad accounts, or does so no longer."""
+
+    def share(call: Call) -> Response:
+        business = call.business
+        table = business.tables[kind]
+        row, account = table.get(call.path[identifier]), own_account(business, call.path["ad_account_id"])
+        if shared_with(row, account) != shared:
+            others = [one for one in row["shared_ad_accounts"] if one["id"] != account.id]
+            added = [{"id": account.id, "name": account.row["name"]}] if shared else []
+            table.put({**row, "shared_ad_accounts": [*others, *added]})
+        return Response(status=204)
+
+    return share
 
 
-def unshare_business_dataset_with_ad_account(call: Call) -> Response:
-    """``unshareBusinessDatasetWithAdAccount``."""
-    business = call.business
-    row, account = business.datasets.get(call.path["dataset_id"]), own_account(business, call.path["ad_account_id"])
-    shared = [one for one in row["shared_ad_accounts"] if one["id"] != account.id]
-    business.datasets.put({**row, "shared_ad_accounts": shared})
-    return Response(status=204)
+share_business_dataset_with_ad_account = sharing("datasets", "dataset_id", shared=True)
+unshare_business_dataset_with_ad_account = sharing("datasets", "dataset_id", shared=False)
 
 
 def get_diagnostics_by_dataset_id(call: Call) -> Response:

@@ -63,13 +63,9 @@ def _keep_an_admin(business: Business, member_id: str) -> None:
 def update_business_member_role(call: Call) -> Response:
     """``updateBusinessMemberRole``."""
     business, member_id = call.business, call.path["member_id"]
-    row = business.members.get(member_id)
-    role = call.body.get("role", row["role"])
-    if role != "BUSINESS_ADMIN":
+    if call.body.get("role", "BUSINESS_ADMIN") != "BUSINESS_ADMIN":
         _keep_an_admin(business, member_id)
-    return Response(
-        _shown(business, business.members.put({**row, "role": role, "updated_at": call.store.clock.text()}))
-    )
+    return update_business_member(call)
 
 
 def remove_business_member(call: Call) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spotify_ads_async.emulator.domain.answers import Refusal, Response, refused
 from spotify_ads_async.emulator.domain.call import Call, page
-from spotify_ads_async.emulator.domain.handlers.datasets import attach, own_account, shared_with
+from spotify_ads_async.emulator.domain.handlers.datasets import attach, own_account, shared_with, sharing
 from spotify_ads_async.emulator.domain.store import Business
 from spotify_ads_async.emulator.domain.tables import Row
 
@@ -70,26 +70,5 @@ def update_mobile_app_by_business_and_id(call: Call) -> Response:
     return Response(_shown(business, business.mobile_apps.put({**row, **change})))
 
 
-def share_business_mobile_app_with_ad_account(call: Call) -> Response:
-    """``shareBusinessMobileAppWithAdAccount``."""
-    business = call.business
-    row, account = (
-        business.mobile_apps.get(call.path["mobile_app_id"]),
-        own_account(business, call.path["ad_account_id"]),
-    )
-    if not shared_with(row, account):
-        shared = [*row["shared_ad_accounts"], {"id": account.id, "name": account.row["name"]}]
-        business.mobile_apps.put({**row, "shared_ad_accounts": shared})
-    return Response(status=204)
-
-
-def unshare_business_mobile_app_with_ad_account(call: Call) -> Response:
-    """``unshareBusinessMobileAppWithAdAccount``."""
-    business = call.business
-    row, account = (
-        business.mobile_apps.get(call.path["mobile_app_id"]),
-        own_account(business, call.path["ad_account_id"]),
-    )
-    shared = [one for one in row["shared_ad_accounts"] if one["id"] != account.id]
-    business.mobile_apps.put({**row, "shared_ad_accounts": shared})
-    return Response(status=204)
+share_business_mobile_app_with_ad_account = sharing("mobile_apps", "mobile_app_id", shared=True)
+unshare_business_mobile_app_with_ad_account = sharing("mobile_apps", "mobile_app_id", shared=False)
