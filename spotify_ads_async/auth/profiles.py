@@ -207,7 +207,9 @@ class Profiles:
             raise ConfigurationError(
                 f"profile {name} cannot be read: {file} is somebody else's, or its permissions are wrong"
             ) from None
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as problem:
+        except OSError as problem:  # signing in again would not help: what is kept is still there
+            raise ConfigurationError(f"profile {name} cannot be read: {file}: {problem.strerror}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
             reason = type(problem).__name__
         else:
             hidden = kept.secrets or self._from_keyring(name)

@@ -126,6 +126,16 @@ def test_a_file_that_is_damaged_says_what_to_do(tmp_path: Path, content: bytes) 
     assert "canary" not in str(caught.value)
 
 
+def test_a_file_that_the_system_does_not_give_is_no_reason_to_sign_in_again(tmp_path: Path) -> None:
+    profiles = Profiles(tmp_path, backend=NoKeyring())
+    profiles.save("default", SIGN_IN)
+    (file,) = files(tmp_path)
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(ConfigurationError, match=r"default\.json: Is a directory$"):
+        profiles.load("default")
+
+
 def test_secrets_that_left_the_keyring_say_what_to_do(tmp_path: Path) -> None:
     backend = SystemKeyring()
     profiles = Profiles(tmp_path, backend=backend)

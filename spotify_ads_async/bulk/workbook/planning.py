@@ -35,7 +35,7 @@ from spotify_ads_async.models import AssetType
 from spotify_ads_async.operations import GET_ASSETS_BY_AD_ACCOUNT
 from spotify_ads_async.pagination import ListCall
 
-__all__ = ["plan_file"]
+__all__ = ["listed", "plan_file"]
 
 _EXAMPLE = "is the example of the template, which is not made: delete the row, or write your own over it"
 
@@ -215,18 +215,18 @@ async def _live(
 
     Ad sets and ads where a row's parent is live.
     """
-    found: dict[str, list[Known]] = {CAMPAIGNS.plural: await _listed(ads, ad_account_id, CAMPAIGNS.plural, "", {})}
+    found: dict[str, list[Known]] = {CAMPAIGNS.plural: await listed(ads, ad_account_id, CAMPAIGNS.plural, "", {})}
     new_campaigns = {row.name.casefold() for row in rows if row.kind.plural == CAMPAIGNS.plural}
     new_ad_sets = {row.name.casefold() for row in rows if row.kind.plural == AD_SETS.plural}
     in_live_campaigns = _parents(rows, AD_SETS.plural) - new_campaigns
     in_live_ad_sets = _parents(rows, ADS.plural) - new_ad_sets
     if in_live_campaigns or in_live_ad_sets:
-        found[AD_SETS.plural] = await _listed(ads, ad_account_id, AD_SETS.plural, "campaign_id", {})
+        found[AD_SETS.plural] = await listed(ads, ad_account_id, AD_SETS.plural, "campaign_id", {})
     if in_live_ad_sets:
         parents = [one.id for one in found[AD_SETS.plural] if {one.name.casefold(), one.id} & in_live_ad_sets]
         found[ADS.plural] = []
         for start in range(0, len(parents), _PAGE):
-            found[ADS.plural] += await _listed(
+            found[ADS.plural] += await listed(
                 ads, ad_account_id, ADS.plural, "ad_set_id", {"ad_set_ids": parents[start : start + _PAGE]}
             )
     for plural, rows_with_ids in named.items():
@@ -244,7 +244,7 @@ def _parents(rows: Sequence[resolving.Row], plural: str) -> set[str]:
     }
 
 
-async def _listed(
+async def listed(
     ads: AdsClient, ad_account_id: str, plural: str, parent_field: str, query: Mapping[str, Any]
 ) -> list[Known]:
     """What is live and not archived, and what is in drafts."""
