@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
+from codegen import names
 from codegen.calls import Operation, Parameter
 from codegen.document import GenerationError
 from codegen.overrides import Overrides, Resource
 from codegen.shapes import Shapes
-from codegen.source import HEADER, exporting, identifiers, imports_for, qualified
-from codegen.wording import described, entry, thing
+from codegen.source import HEADER, call_of, exporting, identifiers, imports_for, qualified
+from codegen.wording import described, entry, parted, thing
 
 __all__ = ["render"]
 
 PACKAGE = "spotify_ads_async.resources"
 _LOAD = "        from "
+_FEW = 3
 _ABOUT = '''"""Every call of the API: each method names one operation, whose id stands in its docstring.
 
 Ids come first, then the body, then filters by keyword; a filter left out is not sent. A list call can be awaited for
@@ -38,15 +41,15 @@ def render(operations: list[Operation], overrides: Overrides, shapes: Shapes) ->
     if twice or strangers:
         raise GenerationError(f"correct `call` or `resources` in the overrides: {', '.join(sorted(twice | strangers))}")
     modules = {path: one.module or path.split(".", 2)[1] for path, one in resources.items()}
-    home = {resources[path].name: module for path, module in modules.items()}
+    roots = {one.ids for path, one in resources.items() if "." not in path}
+    home = {one.name: modules[path] for path, one in resources.items()} | {_base(ids): "_base" for ids in roots}
     files: dict[str, str] = {}
+    inner_first = sorted(resources, key=lambda path: (-path.count("."), path))
     for module in sorted(set(modules.values())):
-        paths = [
-            path for path in sorted(resources, key=lambda path: (-path.count("."), path)) if modules[path] == module
-        ]
-        files[f"{module}.py"] = _module(
-            module, [_class(path, overrides, operations, home, shapes) for path in paths], home
-        )
+        paths = [path for path in inner_first if modules[path] == module]
+        classes = [_class(path, overrides, operations, home, shapes) for path in paths]
+        files[f"{module}.py"] = _module(module, classes, home)
+    files["_base.py"] = _bases(roots)
     files["__init__.py"] = _face(overrides, home)
     return files
 
@@ -57,9 +60,10 @@ def _module(module: str, classes: list[str], home: dict[str, str]) -> str:
     lazy = _LOAD in body
     used = identifiers(re.sub(f"{_LOAD}.*", "", body))
     shared = ", ".join(name for name in ("models", *(() if lazy else ("operations",))) if name in used)
-    running = used & {"UNSET", "ListCall", "cached_property"} if lazy else used
+    running = used & {"UNSET", "ListCall", "cached_property"} | {one for one in used if home.get(one) == "_base"}
+    running = running if lazy else used
     shared = f"from spotify_ads_async import {shared}\n" if shared else ""
-    imports = imports_for(" ".join(running)) if lazy else shared + imports_for(" ".join(used))
+    imports = ("" if lazy else shared) + imports_for(" ".join(running), others)
     guarded = shared + imports_for(" ".join(used - running), others) if lazy else ""
     noqa = "# ruff: noqa: A002 -- filters keep the API's names\n" if re.search(r"\btype: ", body) else ""
     noqa += "# ruff: noqa: PLC0415 -- models load when first used\n" if lazy else ""
@@ -82,9 +86,9 @@ def _indented(lines: str) -> str:
 
 
 def _face(overrides: Overrides, home: dict[str, str]) -> str:
-    names = sorted(one.name for path, one in overrides.resources.items() if "." not in path)
-    imports = "".join(f"from {PACKAGE}.{home[name]} import {name}\n" for name in names)
-    return f"{HEADER}{_ABOUT}\n{imports}\n{exporting(names)}"
+    roots = sorted(one.name for path, one in overrides.resources.items() if "." not in path)
+    imports = "".join(f"from {PACKAGE}.{home[name]} import {name}\n" for name in roots)
+    return f"{HEADER}{_ABOUT}\n{imports}\n{exporting(roots)}"
 
 
 def _class(path: str, overrides: Overrides, operations: list[Operation], home: dict[str, str], shapes: Shapes) -> str:
@@ -97,20 +101,43 @@ def _class(path: str, overrides: Overrides, operations: list[Operation], home: d
     }
     held = [_held_lazily(name, one, ids, home) for name, one in children.items()] if lazy else []
     methods = [_method(one, ids, shapes, lazy=lazy) for one in operations if one.holder == path]
-    initializer = _initializer(ids, {} if lazy else children)
-    return "\n".join([f"class {resource.name}:", f'    """{resource.summary}"""', "", initializer, *held, *methods])
+    initializer = _children(ids, {} if lazy else children)
+    head = [f"class {resource.name}({_base(ids)}):", f'    """{resource.summary}"""', ""]
+    return "\n".join([*head, *initializer, *held, *methods])
 
 
-def _initializer(ids: tuple[str, ...], children: dict[str, Resource]) -> str:
-    parameters = "".join(f", {name}: str" for name in ids)
+def _base(ids: tuple[str, ...]) -> str:
+    """The name of the class that holds the session and the ids: ``ad_account_id`` → ``AdAccountCalls``."""
+    return "".join(names.pascal(name.removesuffix("_id")) for name in ids) + "Calls"
+
+
+def _bases(found: Iterable[tuple[str, ...]]) -> str:
+    """The file of the classes that hold the session and the ids."""
+    classes: list[str] = []
+    for ids in sorted(found):
+        common = " and ".join(f"the {thing(name)}'s ID" for name in ids)
+        lines = [
+            f"class {_base(ids)}:",
+            f'    """Calls {f"whose paths have {common} in common" if ids else "of a session"}."""',
+            "",
+            f"    def __init__(self, session: Session{''.join(f', {name}: str' for name in ids)}) -> None:",
+            "        self._session = session",
+            *(f"        self._{name} = {name}" for name in ids),
+            *([f"        self._path = {_mapping(ids)}"] if ids else []),
+        ]
+        classes.append("\n".join(lines))
+    return "\n\n\n".join([f'{HEADER}"""What calls have in common."""\n\n{imports_for("Session")}', *classes, ""])
+
+
+def _children(ids: tuple[str, ...], children: dict[str, Resource]) -> list[str]:
+    """The initializer of a class that holds others."""
     arguments = ", ".join(["session", *ids])
     lines = [
-        f"    def __init__(self, session: Session{parameters}) -> None:",
-        "        self._session = session",
-        *(f"        self._{name} = {name}" for name in ids),
+        f"    def __init__(self, session: Session{''.join(f', {name}: str' for name in ids)}) -> None:",
+        f"        super().__init__({arguments})",
         *(f"        self.{attribute} = {one.name}({arguments})" for attribute, one in children.items()),
     ]
-    return "\n".join(lines) + "\n"
+    return ["\n".join(lines) + "\n"] if children else []
 
 
 def _held_lazily(attribute: str, resource: Resource, ids: tuple[str, ...], home: dict[str, str]) -> str:
@@ -145,10 +172,18 @@ def _method(one: Operation, held: tuple[str, ...], shapes: Shapes, *, lazy: bool
     about += f"{_LOAD}spotify_ads_async import operations\n\n" if lazy else ""
     if one.walk:
         signature = f"    def {one.python_method}({head}) -> ListCall[{qualified(one.item or '', shapes.found)}]:"
-        return f"{signature}\n{about}        return ListCall(self._session, {', '.join(arguments)})\n"
-    call = f"await self._session.call({', '.join(arguments)})"
+        return f"{signature}\n{about}{_call('return ListCall(', ['self._session', *arguments], one)}"
     signature = f"    async def {one.python_method}({head}) -> {answer}:"
-    return f"{signature}\n{about}        {'return ' if one.answer else ''}{call}\n"
+    opening = f"{'return ' if one.answer else ''}await self._session.call("
+    return f"{signature}\n{about}{_call(opening, arguments, one)}"
+
+
+def _call(opening: str, arguments: list[str], one: Operation) -> str:
+    query = [f'"{parameter.name}": {parameter.name}' for parameter in one.query]
+    if len(query) > _FEW:
+        return call_of(opening, arguments, query, indent=8)
+    held = [f"query={{{', '.join(query)}}}"] if query else []
+    return f"        {opening}{', '.join([*arguments, *held])})\n"
 
 
 _SAID = {
@@ -197,36 +232,21 @@ def _about(one: Operation, ids: list[str], shapes: Shapes) -> str:
 def _arguments(one: Operation, held: tuple[str, ...]) -> list[str]:
     """What the session is called with, up to the body."""
     arguments = [f"operations.{one.constant}"]
+    own = [parameter.name for parameter in one.path_parameters if parameter.name not in held]
+    common = ["**self._path"] if len(own) < len(one.path_parameters) else []
     if one.path_parameters:
-        values = {
-            name: f"self._{name}" if name in held else name
-            for name in (parameter.name for parameter in one.path_parameters)
-        }
-        arguments.append(f"path={_mapping(values)}")
-    if one.query:
-        arguments.append(f"query={_mapping({parameter.name: parameter.name for parameter in one.query})}")
+        arguments.append(f"path={_mapping(own, *common)}" if own else "path=self._path")
     return [*arguments, "body=body"] if one.body else arguments
 
 
-def _mapping(values: dict[str, str]) -> str:
-    return "{" + ", ".join(f'"{name}": {value}' for name, value in values.items()) + "}"
-
-
-def _first_argument(kind: str) -> str:
-    """``Annotated[list[str], UNIQUE]`` → ``list[str]``."""
-    inside = kind.removeprefix("Annotated[")
-    depth = 0
-    for at, character in enumerate(inside):
-        depth += (character == "[") - (character == "]")
-        if character == "," and depth == 0:
-            return inside[:at]
-    return inside
+def _mapping(given: Iterable[str], *others: str) -> str:
+    return "{" + ", ".join([*others, *(f'"{name}": {name}' for name in given)]) + "}"
 
 
 def _keyword(parameter: Parameter, shapes: Shapes) -> str:
     """A filter as a keyword argument: its type without constraints, sequences for lists."""
     kind = parameter.type
     while kind.startswith("Annotated["):
-        kind = _first_argument(kind)
+        kind = parted(kind)[0]
     kind = qualified(kind, shapes.found).replace("Uuid", "str").replace("list[", "Sequence[")
     return f"{parameter.name}: {kind}" if parameter.required else f"{parameter.name}: {kind} | UnsetType = UNSET"

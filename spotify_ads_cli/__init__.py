@@ -20,6 +20,10 @@ from spotify_ads_cli.consoles import take_everything
 __all__ = ["main"]
 
 _GOODBYE_SECONDS = 0.5
+_NOTHING_LEFT = (
+    "error: the system gives this program no more memory or threads: end other programs, or raise the limits (ulimit -v"
+    " and -u, or those of the container)"
+)
 
 
 def main() -> None:
@@ -33,6 +37,11 @@ def main() -> None:
         code = 130
     except OSError as problem:  # from outside of a command's own handling: its output has nowhere to go
         code = _lost(problem)
+    except (MemoryError, RuntimeError) as problem:
+        if not isinstance(problem, MemoryError) and "start new thread" not in str(problem):
+            raise
+        code = 1
+        print(_NOTHING_LEFT, file=sys.stderr)  # noqa: T201 (nothing else may be loaded)
     try:
         sys.stdout.flush()
     except OSError as problem:

@@ -276,7 +276,12 @@ def apply_workbook(ads: AdsClient, plan: Path, options: Options | None = None, *
 
 
 async def remove_new(
-    ads: AdsClient, plan: Path, *, archive: bool = False, tell: Callable[[NewItem, str], Awaitable[None]] | None = None
+    ads: AdsClient,
+    plan: Path,
+    *,
+    archive: bool = False,
+    force: bool = False,
+    tell: Callable[[NewItem, str], Awaitable[None]] | None = None,
 ) -> int:
     """Take back what is new in the plan of a workbook at once.
 
@@ -286,6 +291,7 @@ async def remove_new(
         ads: the client.
         plan: the plan.
         archive: also archive what was published.
+        force: also delete drafts into which somebody put something.
         tell: told of each new thing, and of what became of it.
 
     Returns:
@@ -295,7 +301,7 @@ async def remove_new(
         NotAPlan: it is no plan of a workbook.
         SpotifyAdsError: a request failed.
     """
-    return await remove(_bulk(ads), plan, archive=archive, tell=tell or _ignore)
+    return await remove(_bulk(ads), plan, archive=archive, force=force, tell=tell or _ignore)
 
 
 async def _ignore(item: NewItem, became: str) -> None:

@@ -157,11 +157,12 @@ class Told:
         """Whether every condition holds of a row; and note that its entity has one, and what is not in it."""
         self._without_rows.pop((row.entity_id or "").lower(), None)
         plain = _plain(row) if self.request.conditions else {}
-        failing = [one.column.name for one in self.request.conditions if not one.holds(plain)]
-        if failing:
-            # Of what is not told nobody knows whether the condition holds; a condition that fails decides.
-            if all(name in METRICS and name not in plain for name in failing):
-                self._undecided.update(failing)
+        # Of what is not told nobody knows whether a condition holds; one that fails decides.
+        untold = [one for one in self.request.conditions if plain.get(one.column.writes) is None]
+        if any(one not in untold and not one.holds(plain) for one in self.request.conditions):
+            return False
+        if untold:
+            self._undecided.update({one.column.writes for one in untold})
             return False
         self._rows += 1
         self._absent.update(set(self.request.fields) - row.values().keys())

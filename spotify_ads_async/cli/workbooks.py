@@ -28,8 +28,7 @@ _SHOWN = 20
 _COLUMNS = ("place", "kind", "name", "in", "id", "state", "reason")
 _COLUMNS_BEFORE = tuple(one for one in _COLUMNS if one not in {"id", "reason"})
 _STAY = "are published, and stay: --archive archives them"
-_UNHAPPY = frozenset({bulk.NewState.FAILED, bulk.NewState.NOT_TRIED, bulk.NewState.INVALID})
-_UNFINISHED = frozenset({*_UNHAPPY, bulk.NewState.WAITING})
+_UNMADE = (bulk.NewState.FAILED, bulk.NewState.NOT_TRIED, bulk.NewState.WAITING)
 
 ShowPart = Callable[[Path, Output, int | None], bulk.PlanTotals]
 """Shows the plan of changes of one kind."""
@@ -229,7 +228,7 @@ def _conclude(progress: bulk.Progress, path: Path, working: Working) -> int:
         unfinished = bool(progress.failed) or any(one.is_there for one in items)
     else:
         unfinished = any(one.is_unfinished or one.state is bulk.NewState.WAITING for one in items)
-    unfinished |= not written
+    unfinished |= not written or bool(progress.stopped)
     return FAILED if unfinished or outcomes[bulk.RowOutcome.FAILED] or outcomes[bulk.RowOutcome.WAITING] else DONE
 
 
@@ -239,7 +238,7 @@ def _say_what_is_left(
     """What is not live, not made or not taken back yet, and the command that goes on with it."""
     if undoes and states[bulk.NewState.PUBLISHED]:
         say(f"{states[bulk.NewState.PUBLISHED]} {_STAY}")
-    elif states[bulk.NewState.MADE]:
+    elif not undoes and states[bulk.NewState.MADE]:
         say(
             f"{states[bulk.NewState.MADE]} are drafts and not live: spotify-ads bulk resume {path} --publish publishes"
             " what is valid"
@@ -247,7 +246,7 @@ def _say_what_is_left(
     if not undoes and (outcomes[bulk.RowOutcome.DONE] or states.keys() & {bulk.NewState.MADE, bulk.NewState.PUBLISHED}):
         archives = " --archive" if states[bulk.NewState.PUBLISHED] else ""
         say(f"spotify-ads bulk undo {path}{archives} takes back what is done")
-    if not undoes and any(states[one] for one in _UNFINISHED - {bulk.NewState.INVALID}):
+    if not undoes and any(states[one] for one in _UNMADE):
         say(f"spotify-ads bulk resume {path} carries on with what is not made")
     elif outcomes[bulk.RowOutcome.WAITING] or outcomes[bulk.RowOutcome.UNKNOWN]:
         say(f"spotify-ads bulk resume {path} carries on with the changes")
@@ -259,7 +258,7 @@ def _write_results(items: list[bulk.NewItem], path: Path) -> None:
     What could not be made first, each with its reason and the cell that it is about.
     """
     names = {one.number: one.name for one in items}
-    ordered = sorted(items, key=lambda one: one.state not in _UNHAPPY)
+    ordered = sorted(items, key=lambda one: one.outcome is not bulk.RowOutcome.FAILED)
     rows = [_row(item, names) | {"place": item.cell if item.reason else item.place} for item in ordered]
     if path.suffix.lower() == ".xlsx":
         path.unlink(missing_ok=True)
@@ -269,7 +268,8 @@ def _write_results(items: list[bulk.NewItem], path: Path) -> None:
             )
             for item, row in zip(ordered, rows, strict=True):
                 sheet.write(
-                    [row[name] for name in _COLUMNS], Emphasis(colour="#FFE0E0" if item.state in _UNHAPPY else "")
+                    [row[name] for name in _COLUMNS],
+                    Emphasis(colour="#FFE0E0" if item.outcome is bulk.RowOutcome.FAILED else ""),
                 )
         return
     form = Output.JSONL if path.suffix == ".jsonl" else Output.CSV

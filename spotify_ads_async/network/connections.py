@@ -218,7 +218,9 @@ class Connections:
             )
         except (OSError, RuntimeError) as problem:  # no thread, no file: the machine's or the interpreter's end is near
             reason = explained_connection_error(problem, None)
-            raise ConnectionFailed(f"no connection can be opened: {reason}") from problem
+            raise ConnectionFailed(
+                f"no connection can be opened: {reason}; look at the limits of threads, memory and open files (ulimit)"
+            ) from problem
         self._loop, self._http = asyncio.get_running_loop(), http
         self._lifetime = lifetime = _until_closed(http)
         with contextlib.suppress(StopIteration):

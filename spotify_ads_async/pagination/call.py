@@ -89,7 +89,7 @@ class ListCall(Generic[ItemT]):
             )
         self._check_place()
         answer = await self._session.call(self._operation, path=self._path, query=self._query)
-        return page_of(self._operation, self._query, answer)
+        return page_of(self._operation, self._path, self._query, answer)
 
     def __iter__(self) -> NoReturn:
         raise TypeError(

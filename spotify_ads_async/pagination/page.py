@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 import msgspec
@@ -18,6 +18,8 @@ ItemT = TypeVar("ItemT")
 
 _OFFSET_STYLES = frozenset({ListStyle.OFFSET, ListStyle.OFFSET_UNCOUNTED})
 _UUID_LENGTH = 36
+_BELONGS_TO = frozenset({"ad_account_id", "campaign_ids", "ad_set_ids", "asset_ids", "audience_ids"})
+"""Parameters that say whose rows a list has, or which; rows tell it under the same name, or in their ``id``."""
 _ID_ATTRIBUTES = ("id", "change_id")
 
 
@@ -72,11 +74,14 @@ class Page(msgspec.Struct, Generic[ItemT], frozen=True, kw_only=True):
         return len(self.items)
 
 
-def page_of(operation: ListOperation[Any, ItemT], query: Mapping[str, object], answer: object) -> Page[ItemT]:
+def page_of(
+    operation: ListOperation[Any, ItemT], path: Mapping[str, str], query: Mapping[str, object], answer: object
+) -> Page[ItemT]:
     """The parts of ``answer``; any may be absent or null (published: every answer field can be), but not all at once.
 
     Raises:
-        InvalidAnswer: the answer says nothing, and so not that the list is empty; or leaves out a list that it counts.
+        InvalidAnswer: the answer says nothing, and so not that the list is empty; leaves out a list that it counts; or
+            has rows of another ad account, campaign or ad set than was asked for.
     """
     items = getattr(answer, operation.item_attribute, None)
     paging = getattr(answer, "paging", None)
@@ -96,14 +101,33 @@ def page_of(operation: ListOperation[Any, ItemT], query: Mapping[str, object], a
             raise InvalidAnswer(
                 f"the answer holds no {operation.item_attribute}, though it counts {counted}", operation=operation.id
             )
+    rows = cast("list[ItemT]", items) if isinstance(items, list) else []
+    _require_asked(operation, {**path, **query}, rows)
     return Page(
-        items=cast("list[ItemT]", items) if isinstance(items, list) else [],
+        items=rows,
         total=counted,
         page_size=page_size if isinstance(page_size, int) else None,
         offset=offset if isinstance(offset, int) else None,
         continuation_token=token if isinstance(token, str) and token else None,
         answer=answer,
     )
+
+
+def _require_asked(operation: ListOperation[Any, Any], asked: Mapping[str, Any], rows: Sequence[object]) -> None:
+    """Refuse rows of others, as they come where something on the way ignores what was asked."""
+    for name in asked.keys() & _BELONGS_TO:
+        attribute = name.removesuffix("s")
+        if name != attribute and operation.item_attribute.startswith(attribute.removesuffix("_id")):
+            attribute = "id"
+        ids = [asked[name]] if isinstance(asked[name], str) else asked[name]
+        wanted = {str(one).lower() for one in ids}
+        for row in rows:
+            found = value_in(row, attribute)
+            if isinstance(found, str) and found and found.lower() not in wanted:
+                raise InvalidAnswer(
+                    f"the list has a row whose {attribute} is {found}, which is not what was asked for",
+                    operation=operation.id,
+                )
 
 
 def value_in(row: object, name: str) -> object:

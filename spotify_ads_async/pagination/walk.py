@@ -215,7 +215,7 @@ async def _read(
     caller: Caller, operation: ListOperation[Any, ItemT], path: Mapping[str, str], query: Mapping[str, object]
 ) -> Page[ItemT]:
     # A function of its own: the task must not hold the walk, or dropping the walk could not end it.
-    return page_of(operation, query, await caller.call(operation, path=path, query=query))
+    return page_of(operation, path, query, await caller.call(operation, path=path, query=query))
 
 
 def _look_at(task: asyncio.Task[Any]) -> None:

@@ -67,8 +67,8 @@ def wish(target: str, headers: Mapping[str, str], *, base_path: str) -> Wish:
     Raises:
         Refusal: the target is not below the base path, or a preference cannot be read.
     """
-    if not target.startswith("/"):
-        raise Refusal(400, "the proxy serves one API: send it a path, not a whole address")
+    if not target.startswith("/") or "#" in target:
+        raise Refusal(400, "the proxy serves one API: send it a path, not a whole address, and # as %23")
     given: dict[str, str] = {}
     if target.startswith("/~"):
         segment, _, rest = target[2:].partition("/")

@@ -161,11 +161,10 @@ class QuotaProxy:
             return await self._forward(request, asked, body)
 
     @contextlib.asynccontextmanager
-    async def _body(self, request: web.BaseRequest) -> AsyncGenerator[bytes]:
+    async def _body(self, request: web.BaseRequest) -> AsyncGenerator[io.BytesIO]:
         """The request's body, whole before its turn comes: a program that sends slowly must not hold quota."""
         announced = int(request.headers.get("Content-Length", "0"))
-        chunks: list[bytes] = []
-        size = 0
+        body, size = io.BytesIO(), 0
         if request.headers.get("Expect", "").lower() == "100-continue" and announced <= _LARGEST_BODY:
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
@@ -179,16 +178,16 @@ class QuotaProxy:
                     chunk = await request.content.readany()
                 if not chunk:
                     break
-                chunks.append(chunk)
-                size += len(chunk)
+                size += body.write(chunk)
                 self._buffered += len(chunk)
-            yield b"".join(chunks)
+            body.seek(0)
+            yield body
         except TimeoutError:
             raise Refusal(408, f"nothing of the body came for {_STALL_SECONDS:g} s", {"Connection": "close"}) from None
         finally:
             self._buffered -= size
 
-    async def _forward(self, request: web.BaseRequest, asked: requests.Wish, body: bytes) -> web.StreamResponse:
+    async def _forward(self, request: web.BaseRequest, asked: requests.Wish, body: io.BytesIO) -> web.StreamResponse:
         headers = end_to_end(request.headers.items())
         headers.popall("Content-Length", None)
         client_id = asked.client_id
@@ -234,7 +233,7 @@ class QuotaProxy:
             raise Refusal(502, f"the proxy's own sign-in gave no token: {problem}") from None
 
     async def _exchange(
-        self, request: web.BaseRequest, path: str, headers: CIMultiDict[str], body: bytes, admission: Admission
+        self, request: web.BaseRequest, path: str, headers: CIMultiDict[str], body: io.BytesIO, admission: Admission
     ) -> web.StreamResponse:
         """One request upstream, and its answer back as it comes."""
         with self._metrics.under_way.track_inprogress():
@@ -243,7 +242,7 @@ class QuotaProxy:
                     request.method,
                     URL(f"{self._upstream}{path}", encoded=True),
                     headers=headers,
-                    data=io.BytesIO(body) if body else None,
+                    data=body if body.getbuffer().nbytes else None,
                     allow_redirects=False,
                     skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
                     timeout=self._patience,

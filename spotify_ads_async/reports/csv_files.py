@@ -34,6 +34,8 @@ _KINDS: Sequence[tuple[bytes, str]] = (
 _VALUE = r'(?:"(?:[^"]|"")*+"|[^",\r\n]*+)'
 _RECORD = re.compile(rf"{_VALUE}(?:,{_VALUE})*+\r?\n?")
 """Python's parser takes a quotation mark amid a plain value for a part of it, in strict mode too."""
+_TEXT = re.compile(r"(?:[^\W\d_][\W\d_]*+){5}")
+"""More letters than in 1.5E+3, N/A, null or USD 3."""
 _PAGE = re.compile(rb"<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 
 
@@ -42,10 +44,13 @@ class CsvFiles:
 
     Args:
         columns: what was asked for; each must be in the header, however it is spelt there. Empty for any header.
+        figures: those of them in which no text stands: a server that fails amid a report may write there that it does.
     """
 
-    def __init__(self, columns: Sequence[str] = ()) -> None:
+    def __init__(self, columns: Sequence[str] = (), figures: Sequence[str] = ()) -> None:
         self._columns = columns
+        self._figures = figures
+        self._places: list[int] = []
         self.header: list[str] | None = None
         """The columns, once the first file's are known."""
         self._earlier: set[bytes] = set()
@@ -101,6 +106,12 @@ class CsvFiles:
                 )
             if row == self.header:
                 raise _invalid("the report's header comes again amid its rows: files may be joined that are not one")
+            for place in self._places:
+                if _TEXT.search(row[place]):
+                    raise _invalid(
+                        f"the report has text where a figure belongs: {_cut(','.join(row))}; any_header=True takes it"
+                        " as it is"
+                    )
         return rows
 
     def _take_header(self, line: bytes) -> bytes:
@@ -124,7 +135,7 @@ class CsvFiles:
                 )
             return b""
         # "Spend (USD)" is SPEND too.
-        found = {_letters(text) for name in header for text in (name, name.partition("(")[0])}
+        found = {_letters(text): at for at, name in enumerate(header) for text in (name, name.partition("(")[0])}
         missing = [name for name in self._columns if _letters(name) not in found]
         if missing:
             raise _invalid(
@@ -135,6 +146,7 @@ class CsvFiles:
         if repeated:
             raise _invalid(f"the report's header names {', '.join(repeated)} more than once: {_cut(line)}")
         self.header = header
+        self._places = [found[_letters(name)] for name in self._figures]
         return line
 
 

@@ -59,7 +59,8 @@ class CsvReport:
         self._session = session
         self._path = {"ad_account_id": ad_account_id}
         self._timeout = timeout
-        self._columns = [] if any_header else [str(column) for column in (*body.dimensions, *body.metrics)]
+        self._figures = [] if any_header else [str(metric) for metric in body.metrics]
+        self._columns = [] if any_header else [*map(str, body.dimensions), *self._figures]
         self.orders: list[AsyncReportCreate] = _orders(body)
         """What will be ordered: one report, or one per 365 days."""
 
@@ -77,7 +78,7 @@ class CsvReport:
         async with (
             whole_file_off_loop(target) as place,
             await anyio.open_file(place, "wb") as out,
-            aclosing(self._joined(CsvFiles(self._columns))) as pieces,
+            aclosing(self._joined(CsvFiles(self._columns, self._figures))) as pieces,
         ):
             async for content, _ in pieces:
                 await out.write(content)
@@ -87,7 +88,7 @@ class CsvReport:
         return self._rows()
 
     async def _rows(self) -> AsyncGenerator[dict[str, str]]:
-        files = CsvFiles(self._columns)
+        files = CsvFiles(self._columns, self._figures)
         async with aclosing(self._joined(files)) as pieces:
             async for _, rows in pieces:
                 for row in rows:

@@ -192,7 +192,7 @@ class Reports(reports.Reports):
             attribution_window: for how long after an impression a conversion counts.
             name: the name of the report in Ads Manager: 2 to 120 letters, digits, spaces, ``_`` and ``-``.
             timeout: seconds to wait for each order until it is ready.
-            any_header: take a file whose header does not name what was ordered.
+            any_header: take a file whose header does not name what was ordered, or that has text among its figures.
         """
         body = AsyncReportCreate(
             name=name,

@@ -7,9 +7,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from spotify_ads_async.resources._base import AdAccountCalls
+
 if TYPE_CHECKING:
     from spotify_ads_async import models
-    from spotify_ads_async.core.session import Session, Verify
+    from spotify_ads_async.core.session import Verify
     from spotify_ads_async.resources.ad_sets import AdSets
     from spotify_ads_async.resources.ads import Ads
     from spotify_ads_async.resources.assets import Assets
@@ -25,12 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["AdAccountResources"]
 
 
-class AdAccountResources:
+class AdAccountResources(AdAccountCalls):
     """One ad account and everything in it."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     @cached_property
     def ad_sets(self) -> AdSets:
@@ -122,7 +120,7 @@ class AdAccountResources:
         """
         from spotify_ads_async import operations
 
-        return await self._session.call(operations.GET_AD_ACCOUNT, path={"ad_account_id": self._ad_account_id})
+        return await self._session.call(operations.GET_AD_ACCOUNT, path=self._path)
 
     async def update(
         self, body: models.AdAccountUpdate, *, verify: Verify[models.AdAccount] | None = None
@@ -143,6 +141,4 @@ class AdAccountResources:
         """
         from spotify_ads_async import operations
 
-        return await self._session.call(
-            operations.UPDATE_AD_ACCOUNT, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify
-        )
+        return await self._session.call(operations.UPDATE_AD_ACCOUNT, path=self._path, body=body, verify=verify)

@@ -5,19 +5,16 @@
 from __future__ import annotations
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session, Verify
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import BusinessCalls
 from spotify_ads_async.types import UNSET, UnsetType
 
 __all__ = ["BusinessAdAccounts"]
 
 
-class BusinessAdAccounts:
+class BusinessAdAccounts(BusinessCalls):
     """The ad accounts of the business."""
-
-    def __init__(self, session: Session, business_id: str) -> None:
-        self._session = session
-        self._business_id = business_id
 
     def list(self, *, type: models.AdAccountType | UnsetType = UNSET) -> ListCall[models.AdAccount]:
         """List the ad accounts of the business that the user may see (getAdAccountsInBusiness).
@@ -34,12 +31,7 @@ class BusinessAdAccounts:
 
         Example: ``async for one in business.ad_accounts.list(): ...``
         """
-        return ListCall(
-            self._session,
-            operations.GET_AD_ACCOUNTS_IN_BUSINESS,
-            path={"business_id": self._business_id},
-            query={"type": type},
-        )
+        return ListCall(self._session, operations.GET_AD_ACCOUNTS_IN_BUSINESS, path=self._path, query={"type": type})
 
     async def create(
         self, body: models.AdAccountCreate, *, verify: Verify[models.AdAccount] | None = None
@@ -59,5 +51,5 @@ class BusinessAdAccounts:
         Example: ``answer = await business.ad_accounts.create(body)``
         """
         return await self._session.call(
-            operations.CREATE_AD_ACCOUNT_FOR_BUSINESS, path={"business_id": self._business_id}, body=body, verify=verify
+            operations.CREATE_AD_ACCOUNT_FOR_BUSINESS, path=self._path, body=body, verify=verify
         )

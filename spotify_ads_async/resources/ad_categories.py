@@ -4,18 +4,15 @@
 from __future__ import annotations
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import Calls
 from spotify_ads_async.types import UNSET, UnsetType
 
 __all__ = ["AdCategories"]
 
 
-class AdCategories:
+class AdCategories(Calls):
     """The categories that an ad set may advertise."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     def list(self, *, q: str | UnsetType = UNSET) -> ListCall[models.AdCategory]:
         """List or search the categories that an ad set may advertise (getAdCategories).

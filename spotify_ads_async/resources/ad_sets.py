@@ -6,19 +6,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session, Verify
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import AdAccountCalls
 from spotify_ads_async.types import UNSET, UnsetType
 
 __all__ = ["AdSets"]
 
 
-class AdSets:
+class AdSets(AdAccountCalls):
     """Ad sets: the budget, the schedule and the targets of ads."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def list(
         self,
@@ -53,19 +50,12 @@ class AdSets:
         Example: ``async for one in account.ad_sets.list(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_AD_SETS_BY_AD_ACCOUNT_ID,
-            path={"ad_account_id": self._ad_account_id},
+            self._session, operations.GET_AD_SETS_BY_AD_ACCOUNT_ID, path=self._path,
             query={
-                "campaign_ids": campaign_ids,
-                "limit": limit,
-                "name": name,
-                "offset": offset,
-                "sort_direction": sort_direction,
-                "sort_field": sort_field,
-                "statuses": statuses,
+                "campaign_ids": campaign_ids, "limit": limit, "name": name, "offset": offset,
+                "sort_direction": sort_direction, "sort_field": sort_field, "statuses": statuses,
             },
-        )
+        )  # fmt: skip
 
     async def create(self, body: models.AdSetCreate, *, idempotency_key: str | None = None) -> models.AdSet:
         """Create an ad set in a campaign (createAdSet).
@@ -83,10 +73,7 @@ class AdSets:
         Example: ``answer = await account.ad_sets.create(body)``
         """
         return await self._session.call(
-            operations.CREATE_AD_SET,
-            path={"ad_account_id": self._ad_account_id},
-            body=body,
-            idempotency_key=idempotency_key,
+            operations.CREATE_AD_SET, path=self._path, body=body, idempotency_key=idempotency_key
         )
 
     async def get(self, ad_set_id: str) -> models.AdSet:
@@ -103,9 +90,7 @@ class AdSets:
 
         Example: ``answer = await account.ad_sets.get(ad_set_id)``
         """
-        return await self._session.call(
-            operations.GET_AD_SET_BY_ID, path={"ad_account_id": self._ad_account_id, "ad_set_id": ad_set_id}
-        )
+        return await self._session.call(operations.GET_AD_SET_BY_ID, path={**self._path, "ad_set_id": ad_set_id})
 
     async def update(
         self, ad_set_id: str, body: models.AdSetUpdate, *, verify: Verify[models.AdSet] | None = None
@@ -126,10 +111,7 @@ class AdSets:
         Example: ``answer = await account.ad_sets.update(ad_set_id, body)``
         """
         return await self._session.call(
-            operations.UPDATE_AD_SET,
-            path={"ad_account_id": self._ad_account_id, "ad_set_id": ad_set_id},
-            body=body,
-            verify=verify,
+            operations.UPDATE_AD_SET, path={**self._path, "ad_set_id": ad_set_id}, body=body, verify=verify
         )
 
     async def create_draft(self, ad_set_id: str, *, idempotency_key: str | None = None) -> models.AdSetDraft:
@@ -149,6 +131,6 @@ class AdSets:
         """
         return await self._session.call(
             operations.CREATE_DRAFT_FROM_AD_SET,
-            path={"ad_account_id": self._ad_account_id, "ad_set_id": ad_set_id},
+            path={**self._path, "ad_set_id": ad_set_id},
             idempotency_key=idempotency_key,
         )

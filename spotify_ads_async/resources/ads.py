@@ -6,19 +6,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session, Verify
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import AdAccountCalls
 from spotify_ads_async.types import UNSET, UnsetType
 
 __all__ = ["Ads"]
 
 
-class Ads:
+class Ads(AdAccountCalls):
     """Ads: what is heard and seen."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def list(
         self,
@@ -58,21 +55,12 @@ class Ads:
         Example: ``async for one in account.ads.list(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_ADS,
-            path={"ad_account_id": self._ad_account_id},
+            self._session, operations.GET_ADS, path=self._path,
             query={
-                "ad_set_ids": ad_set_ids,
-                "asset_ids": asset_ids,
-                "fields": fields,
-                "limit": limit,
-                "name": name,
-                "offset": offset,
-                "sort_direction": sort_direction,
-                "sort_field": sort_field,
-                "statuses": statuses,
+                "ad_set_ids": ad_set_ids, "asset_ids": asset_ids, "fields": fields, "limit": limit, "name": name,
+                "offset": offset, "sort_direction": sort_direction, "sort_field": sort_field, "statuses": statuses,
             },
-        )
+        )  # fmt: skip
 
     async def create(self, body: models.AdCreate, *, idempotency_key: str | None = None) -> models.Ad:
         """Create an ad in an ad set (createAd).
@@ -90,10 +78,7 @@ class Ads:
         Example: ``answer = await account.ads.create(body)``
         """
         return await self._session.call(
-            operations.CREATE_AD,
-            path={"ad_account_id": self._ad_account_id},
-            body=body,
-            idempotency_key=idempotency_key,
+            operations.CREATE_AD, path=self._path, body=body, idempotency_key=idempotency_key
         )
 
     async def get(self, ad_id: str, *, fields: Sequence[models.AdField] | UnsetType = UNSET) -> models.Ad:
@@ -114,7 +99,7 @@ class Ads:
         Example: ``answer = await account.ads.get(ad_id)``
         """
         return await self._session.call(
-            operations.GET_AD, path={"ad_account_id": self._ad_account_id, "ad_id": ad_id}, query={"fields": fields}
+            operations.GET_AD, path={**self._path, "ad_id": ad_id}, query={"fields": fields}
         )
 
     async def update(self, ad_id: str, body: models.AdUpdate, *, verify: Verify[models.Ad] | None = None) -> models.Ad:
@@ -134,7 +119,7 @@ class Ads:
         Example: ``answer = await account.ads.update(ad_id, body)``
         """
         return await self._session.call(
-            operations.UPDATE_AD, path={"ad_account_id": self._ad_account_id, "ad_id": ad_id}, body=body, verify=verify
+            operations.UPDATE_AD, path={**self._path, "ad_id": ad_id}, body=body, verify=verify
         )
 
     async def create_draft(self, ad_id: str, *, idempotency_key: str | None = None) -> models.AdDraft:
@@ -153,7 +138,5 @@ class Ads:
         Example: ``answer = await account.ads.create_draft(ad_id)``
         """
         return await self._session.call(
-            operations.CREATE_DRAFT_FROM_AD,
-            path={"ad_account_id": self._ad_account_id, "ad_id": ad_id},
-            idempotency_key=idempotency_key,
+            operations.CREATE_DRAFT_FROM_AD, path={**self._path, "ad_id": ad_id}, idempotency_key=idempotency_key
         )

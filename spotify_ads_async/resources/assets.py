@@ -6,19 +6,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session, Verify
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import AdAccountCalls
 from spotify_ads_async.types import UNSET, UnsetType
 
 __all__ = ["Assets"]
 
 
-class Assets:
+class Assets(AdAccountCalls):
     """Assets: audio, video and images for ads."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def list(
         self,
@@ -58,22 +55,13 @@ class Assets:
         Example: ``async for one in account.assets.list(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_ASSETS_BY_AD_ACCOUNT,
-            path={"ad_account_id": self._ad_account_id},
+            self._session, operations.GET_ASSETS_BY_AD_ACCOUNT, path=self._path,
             query={
-                "aspect_ratios": aspect_ratios,
-                "asset_ids": asset_ids,
-                "asset_subtypes": asset_subtypes,
-                "asset_types": asset_types,
-                "limit": limit,
-                "name": name,
-                "offset": offset,
-                "sort_direction": sort_direction,
-                "sort_field": sort_field,
-                "statuses": statuses,
+                "aspect_ratios": aspect_ratios, "asset_ids": asset_ids, "asset_subtypes": asset_subtypes,
+                "asset_types": asset_types, "limit": limit, "name": name, "offset": offset,
+                "sort_direction": sort_direction, "sort_field": sort_field, "statuses": statuses,
             },
-        )
+        )  # fmt: skip
 
     async def create(self, body: models.AssetCreate, *, verify: Verify[models.Asset] | None = None) -> models.Asset:
         """Register an asset, whose media is uploaded afterwards (createAsset).
@@ -90,9 +78,7 @@ class Assets:
 
         Example: ``answer = await account.assets.create(body)``
         """
-        return await self._session.call(
-            operations.CREATE_ASSET, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify
-        )
+        return await self._session.call(operations.CREATE_ASSET, path=self._path, body=body, verify=verify)
 
     async def get(self, asset_id: str) -> models.Asset:
         """Read one asset and how far its processing is (getAsset).
@@ -108,9 +94,7 @@ class Assets:
 
         Example: ``answer = await account.assets.get(asset_id)``
         """
-        return await self._session.call(
-            operations.GET_ASSET, path={"ad_account_id": self._ad_account_id, "asset_id": asset_id}
-        )
+        return await self._session.call(operations.GET_ASSET, path={**self._path, "asset_id": asset_id})
 
     async def update(
         self, asset_id: str, body: models.AssetUpdate, *, verify: Verify[models.Asset] | None = None
@@ -131,10 +115,7 @@ class Assets:
         Example: ``answer = await account.assets.update(asset_id, body)``
         """
         return await self._session.call(
-            operations.UPDATE_ASSET,
-            path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
-            body=body,
-            verify=verify,
+            operations.UPDATE_ASSET, path={**self._path, "asset_id": asset_id}, body=body, verify=verify
         )
 
     async def complete_chunked_upload(
@@ -157,7 +138,7 @@ class Assets:
         """
         return await self._session.call(
             operations.COMPLETE_UPLOAD_CHUNKED_ASSET,
-            path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
+            path={**self._path, "asset_id": asset_id},
             body=body,
             verify=verify,
         )
@@ -180,9 +161,7 @@ class Assets:
         Example: ``answer = await account.assets.start_chunked_upload(asset_id)``
         """
         return await self._session.call(
-            operations.START_UPLOAD_CHUNKED_ASSET,
-            path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
-            verify=verify,
+            operations.START_UPLOAD_CHUNKED_ASSET, path={**self._path, "asset_id": asset_id}, verify=verify
         )
 
     async def transfer_chunk(
@@ -204,10 +183,7 @@ class Assets:
         Example: ``answer = await account.assets.transfer_chunk(asset_id, body)``
         """
         return await self._session.call(
-            operations.TRANSFER_CHUNKED_ASSET,
-            path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
-            body=body,
-            verify=verify,
+            operations.TRANSFER_CHUNKED_ASSET, path={**self._path, "asset_id": asset_id}, body=body, verify=verify
         )
 
     async def upload(
@@ -229,8 +205,5 @@ class Assets:
         Example: ``answer = await account.assets.upload(asset_id, body)``
         """
         return await self._session.call(
-            operations.UPLOAD_ASSET,
-            path={"ad_account_id": self._ad_account_id, "asset_id": asset_id},
-            body=body,
-            verify=verify,
+            operations.UPLOAD_ASSET, path={**self._path, "asset_id": asset_id}, body=body, verify=verify
         )

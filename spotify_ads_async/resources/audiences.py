@@ -6,19 +6,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session, Verify
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import AdAccountCalls
 from spotify_ads_async.types import UNSET, UnsetType
 
 __all__ = ["Audiences"]
 
 
-class Audiences:
+class Audiences(AdAccountCalls):
     """Audiences: lists of listeners to target or to leave out."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def list(
         self,
@@ -51,19 +48,12 @@ class Audiences:
         Example: ``async for one in account.audiences.list(): ...``
         """
         return ListCall(
-            self._session,
-            operations.BATCH_GET_AUDIENCES,
-            path={"ad_account_id": self._ad_account_id},
+            self._session, operations.BATCH_GET_AUDIENCES, path=self._path,
             query={
-                "audience_ids": audience_ids,
-                "audience_types": audience_types,
-                "limit": limit,
-                "offset": offset,
-                "q": q,
-                "sort_direction": sort_direction,
-                "sort_field": sort_field,
+                "audience_ids": audience_ids, "audience_types": audience_types, "limit": limit, "offset": offset,
+                "q": q, "sort_direction": sort_direction, "sort_field": sort_field,
             },
-        )
+        )  # fmt: skip
 
     async def create(
         self, body: models.AudienceCreate, *, verify: Verify[models.Audience] | None = None
@@ -82,9 +72,7 @@ class Audiences:
 
         Example: ``answer = await account.audiences.create(body)``
         """
-        return await self._session.call(
-            operations.CREATE_AUDIENCE, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify
-        )
+        return await self._session.call(operations.CREATE_AUDIENCE, path=self._path, body=body, verify=verify)
 
     def eligible_datasets(
         self, *, limit: int | UnsetType = UNSET, q: str | UnsetType = UNSET
@@ -104,10 +92,7 @@ class Audiences:
         Example: ``async for one in account.audiences.eligible_datasets(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_AUDIENCE_ELIGIBLE_DATASETS,
-            path={"ad_account_id": self._ad_account_id},
-            query={"limit": limit, "q": q},
+            self._session, operations.GET_AUDIENCE_ELIGIBLE_DATASETS, path=self._path, query={"limit": limit, "q": q}
         )
 
     async def create_upload_url(self, *, verify: Verify[models.AudienceUpload] | None = None) -> models.AudienceUpload:
@@ -124,9 +109,7 @@ class Audiences:
 
         Example: ``answer = await account.audiences.create_upload_url()``
         """
-        return await self._session.call(
-            operations.CREATE_UPLOAD_URL, path={"ad_account_id": self._ad_account_id}, verify=verify
-        )
+        return await self._session.call(operations.CREATE_UPLOAD_URL, path=self._path, verify=verify)
 
     async def replace_upload_url(
         self, audience_id: str, *, verify: Verify[models.AudienceUpload] | None = None
@@ -146,9 +129,7 @@ class Audiences:
         Example: ``answer = await account.audiences.replace_upload_url(audience_id)``
         """
         return await self._session.call(
-            operations.REPLACE_UPLOAD_URL,
-            path={"ad_account_id": self._ad_account_id, "audience_id": audience_id},
-            verify=verify,
+            operations.REPLACE_UPLOAD_URL, path={**self._path, "audience_id": audience_id}, verify=verify
         )
 
     async def get(self, audience_id: str) -> models.Audience:
@@ -165,9 +146,7 @@ class Audiences:
 
         Example: ``answer = await account.audiences.get(audience_id)``
         """
-        return await self._session.call(
-            operations.GET_AUDIENCE, path={"ad_account_id": self._ad_account_id, "audience_id": audience_id}
-        )
+        return await self._session.call(operations.GET_AUDIENCE, path={**self._path, "audience_id": audience_id})
 
     async def update(
         self, audience_id: str, body: models.AudienceUpdate, *, verify: Verify[models.Audience] | None = None
@@ -188,10 +167,7 @@ class Audiences:
         Example: ``answer = await account.audiences.update(audience_id, body)``
         """
         return await self._session.call(
-            operations.EDIT_AUDIENCE,
-            path={"ad_account_id": self._ad_account_id, "audience_id": audience_id},
-            body=body,
-            verify=verify,
+            operations.EDIT_AUDIENCE, path={**self._path, "audience_id": audience_id}, body=body, verify=verify
         )
 
     async def delete(
@@ -212,7 +188,5 @@ class Audiences:
         Example: ``answer = await account.audiences.delete(audience_id)``
         """
         return await self._session.call(
-            operations.DELETE_AUDIENCE,
-            path={"ad_account_id": self._ad_account_id, "audience_id": audience_id},
-            verify=verify,
+            operations.DELETE_AUDIENCE, path={**self._path, "audience_id": audience_id}, verify=verify
         )

@@ -7,9 +7,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from spotify_ads_async.resources._base import BusinessCalls
+
 if TYPE_CHECKING:
     from spotify_ads_async import models
-    from spotify_ads_async.core.session import Session, Verify
+    from spotify_ads_async.core.session import Verify
     from spotify_ads_async.resources.ad_accounts import BusinessAdAccounts
     from spotify_ads_async.resources.capi import CapiIntegrations
     from spotify_ads_async.resources.datasets import Datasets
@@ -21,12 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["BusinessResources"]
 
 
-class BusinessResources:
+class BusinessResources(BusinessCalls):
     """One business and everything in it."""
-
-    def __init__(self, session: Session, business_id: str) -> None:
-        self._session = session
-        self._business_id = business_id
 
     @cached_property
     def ad_accounts(self) -> BusinessAdAccounts:
@@ -90,7 +88,7 @@ class BusinessResources:
         """
         from spotify_ads_async import operations
 
-        return await self._session.call(operations.GET_BUSINESS, path={"business_id": self._business_id})
+        return await self._session.call(operations.GET_BUSINESS, path=self._path)
 
     async def update(
         self, body: models.BusinessUpdate, *, verify: Verify[models.Business] | None = None
@@ -111,6 +109,4 @@ class BusinessResources:
         """
         from spotify_ads_async import operations
 
-        return await self._session.call(
-            operations.UPDATE_BUSINESS, path={"business_id": self._business_id}, body=body, verify=verify
-        )
+        return await self._session.call(operations.UPDATE_BUSINESS, path=self._path, body=body, verify=verify)

@@ -4,17 +4,15 @@
 from __future__ import annotations
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session, Verify
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import Calls
 
 __all__ = ["Businesses"]
 
 
-class Businesses:
+class Businesses(Calls):
     """The businesses of the user behind the token."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     def list(self) -> ListCall[models.Business]:
         """List the businesses of the user behind the token (getBusinesses).

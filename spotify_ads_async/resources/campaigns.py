@@ -6,19 +6,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session, Verify
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import AdAccountCalls
 from spotify_ads_async.types import UNSET, UnsetType, UtcTime
 
 __all__ = ["Campaigns"]
 
 
-class Campaigns:
+class Campaigns(AdAccountCalls):
     """Campaigns: an objective with its ad sets."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def list(
         self,
@@ -64,24 +61,14 @@ class Campaigns:
         Example: ``async for one in account.campaigns.list(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_CAMPAIGNS,
-            path={"ad_account_id": self._ad_account_id},
+            self._session, operations.GET_CAMPAIGNS, path=self._path,
             query={
-                "ad_set_statuses": ad_set_statuses,
-                "campaign_ids": campaign_ids,
-                "fields": fields,
-                "limit": limit,
-                "name": name,
-                "offset": offset,
-                "salesforce_sales_order": salesforce_sales_order,
-                "sort_direction": sort_direction,
-                "sort_field": sort_field,
-                "statuses": statuses,
-                "updated_at_gt": updated_at_gt,
-                "updated_at_gte": updated_at_gte,
+                "ad_set_statuses": ad_set_statuses, "campaign_ids": campaign_ids, "fields": fields, "limit": limit,
+                "name": name, "offset": offset, "salesforce_sales_order": salesforce_sales_order,
+                "sort_direction": sort_direction, "sort_field": sort_field, "statuses": statuses,
+                "updated_at_gt": updated_at_gt, "updated_at_gte": updated_at_gte,
             },
-        )
+        )  # fmt: skip
 
     async def create(self, body: models.CampaignCreate, *, idempotency_key: str | None = None) -> models.Campaign:
         """Create a campaign (createCampaign).
@@ -99,10 +86,7 @@ class Campaigns:
         Example: ``answer = await account.campaigns.create(body)``
         """
         return await self._session.call(
-            operations.CREATE_CAMPAIGN,
-            path={"ad_account_id": self._ad_account_id},
-            body=body,
-            idempotency_key=idempotency_key,
+            operations.CREATE_CAMPAIGN, path=self._path, body=body, idempotency_key=idempotency_key
         )
 
     async def get(
@@ -124,9 +108,7 @@ class Campaigns:
         Example: ``answer = await account.campaigns.get(campaign_id)``
         """
         return await self._session.call(
-            operations.GET_CAMPAIGN,
-            path={"ad_account_id": self._ad_account_id, "campaign_id": campaign_id},
-            query={"fields": fields},
+            operations.GET_CAMPAIGN, path={**self._path, "campaign_id": campaign_id}, query={"fields": fields}
         )
 
     async def update(
@@ -148,10 +130,7 @@ class Campaigns:
         Example: ``answer = await account.campaigns.update(campaign_id, body)``
         """
         return await self._session.call(
-            operations.UPDATE_CAMPAIGN,
-            path={"ad_account_id": self._ad_account_id, "campaign_id": campaign_id},
-            body=body,
-            verify=verify,
+            operations.UPDATE_CAMPAIGN, path={**self._path, "campaign_id": campaign_id}, body=body, verify=verify
         )
 
     async def create_draft(self, campaign_id: str, *, idempotency_key: str | None = None) -> models.CampaignDraft:
@@ -171,6 +150,6 @@ class Campaigns:
         """
         return await self._session.call(
             operations.CREATE_DRAFT_FROM_CAMPAIGN,
-            path={"ad_account_id": self._ad_account_id, "campaign_id": campaign_id},
+            path={**self._path, "campaign_id": campaign_id},
             idempotency_key=idempotency_key,
         )

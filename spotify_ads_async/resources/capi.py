@@ -6,16 +6,13 @@ from __future__ import annotations
 from spotify_ads_async import models, operations
 from spotify_ads_async.core.session import Session, Verify
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import BusinessCalls
 
 __all__ = ["CapiIntegrations", "CapiTokens"]
 
 
-class CapiTokens:
+class CapiTokens(BusinessCalls):
     """Tokens of an integration of the Conversions API."""
-
-    def __init__(self, session: Session, business_id: str) -> None:
-        self._session = session
-        self._business_id = business_id
 
     def list(self, capi_connection_id: str) -> ListCall[models.CapiAuthToken]:
         """List the tokens of an integration of the Conversions API (getCapiAuthTokens).
@@ -34,7 +31,7 @@ class CapiTokens:
         return ListCall(
             self._session,
             operations.GET_CAPI_AUTH_TOKENS,
-            path={"business_id": self._business_id, "capi_connection_id": capi_connection_id},
+            path={**self._path, "capi_connection_id": capi_connection_id},
         )
 
     async def create(
@@ -56,7 +53,7 @@ class CapiTokens:
         """
         return await self._session.call(
             operations.CREATE_CAPI_AUTH_TOKEN,
-            path={"business_id": self._business_id, "capi_connection_id": capi_connection_id},
+            path={**self._path, "capi_connection_id": capi_connection_id},
             verify=verify,
         )
 
@@ -74,20 +71,15 @@ class CapiTokens:
         """
         await self._session.call(
             operations.DELETE_CAPI_AUTH_TOKEN,
-            path={
-                "business_id": self._business_id,
-                "capi_connection_id": capi_connection_id,
-                "capi_auth_token_id": capi_auth_token_id,
-            },
+            path={**self._path, "capi_connection_id": capi_connection_id, "capi_auth_token_id": capi_auth_token_id},
         )
 
 
-class CapiIntegrations:
+class CapiIntegrations(BusinessCalls):
     """Integrations of the Conversions API."""
 
     def __init__(self, session: Session, business_id: str) -> None:
-        self._session = session
-        self._business_id = business_id
+        super().__init__(session, business_id)
         self.tokens = CapiTokens(session, business_id)
 
     async def create(
@@ -107,9 +99,7 @@ class CapiIntegrations:
 
         Example: ``answer = await business.capi.create(body)``
         """
-        return await self._session.call(
-            operations.CREATE_CAPI_INTEGRATION, path={"business_id": self._business_id}, body=body, verify=verify
-        )
+        return await self._session.call(operations.CREATE_CAPI_INTEGRATION, path=self._path, body=body, verify=verify)
 
     async def get(self, capi_connection_id: str) -> models.CapiIntegration:
         """Read one integration of the Conversions API (getCapiIntegrationById).
@@ -126,8 +116,7 @@ class CapiIntegrations:
         Example: ``answer = await business.capi.get(capi_connection_id)``
         """
         return await self._session.call(
-            operations.GET_CAPI_INTEGRATION_BY_ID,
-            path={"business_id": self._business_id, "capi_connection_id": capi_connection_id},
+            operations.GET_CAPI_INTEGRATION_BY_ID, path={**self._path, "capi_connection_id": capi_connection_id}
         )
 
     async def update(
@@ -154,7 +143,7 @@ class CapiIntegrations:
         """
         return await self._session.call(
             operations.UPDATE_CAPI_INTEGRATION_BY_ID,
-            path={"business_id": self._business_id, "capi_connection_id": capi_connection_id},
+            path={**self._path, "capi_connection_id": capi_connection_id},
             body=body,
             verify=verify,
         )

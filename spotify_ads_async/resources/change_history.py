@@ -6,19 +6,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import AdAccountCalls
 from spotify_ads_async.types import UNSET, UnsetType, UtcTime
 
 __all__ = ["ChangeHistory"]
 
 
-class ChangeHistory:
+class ChangeHistory(AdAccountCalls):
     """Who changed what and when."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def list(
         self,
@@ -64,22 +60,11 @@ class ChangeHistory:
         Example: ``async for one in account.change_history.list(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_CHANGE_HISTORY,
-            path={"ad_account_id": self._ad_account_id},
+            self._session, operations.GET_CHANGE_HISTORY, path=self._path,
             query={
-                "actor_ids": actor_ids,
-                "change_category": change_category,
-                "change_ids": change_ids,
-                "created_gte": created_gte,
-                "created_lte": created_lte,
-                "entity_ids": entity_ids,
-                "entity_name": entity_name,
-                "entity_type": entity_type,
-                "limit": limit,
-                "offset": offset,
-                "principal_type": principal_type,
-                "sort_direction": sort_direction,
-                "sort_field": sort_field,
+                "actor_ids": actor_ids, "change_category": change_category, "change_ids": change_ids,
+                "created_gte": created_gte, "created_lte": created_lte, "entity_ids": entity_ids,
+                "entity_name": entity_name, "entity_type": entity_type, "limit": limit, "offset": offset,
+                "principal_type": principal_type, "sort_direction": sort_direction, "sort_field": sort_field,
             },
-        )
+        )  # fmt: skip

@@ -6,19 +6,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session, Verify
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import BusinessCalls
 from spotify_ads_async.types import UNSET, UnsetType
 
 __all__ = ["Datasets"]
 
 
-class Datasets:
+class Datasets(BusinessCalls):
     """Datasets: events from pixels, apps and the Conversions API."""
-
-    def __init__(self, session: Session, business_id: str) -> None:
-        self._session = session
-        self._business_id = business_id
 
     def list_for_ad_account(self, ad_account_id: str) -> ListCall[models.Dataset]:
         """List the datasets that an ad account may use (getDatasetsByAdAccountId).
@@ -35,9 +32,7 @@ class Datasets:
         Example: ``async for one in business.datasets.list_for_ad_account(ad_account_id): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_DATASETS_BY_AD_ACCOUNT_ID,
-            path={"business_id": self._business_id, "ad_account_id": ad_account_id},
+            self._session, operations.GET_DATASETS_BY_AD_ACCOUNT_ID, path={**self._path, "ad_account_id": ad_account_id}
         )
 
     def list(self) -> ListCall[models.Dataset]:
@@ -51,7 +46,7 @@ class Datasets:
 
         Example: ``async for one in business.datasets.list(): ...``
         """
-        return ListCall(self._session, operations.GET_DATASETS_BY_BUSINESS_ID, path={"business_id": self._business_id})
+        return ListCall(self._session, operations.GET_DATASETS_BY_BUSINESS_ID, path=self._path)
 
     async def create(
         self, body: models.DatasetCreate, *, verify: Verify[models.Dataset] | None = None
@@ -70,9 +65,7 @@ class Datasets:
 
         Example: ``answer = await business.datasets.create(body)``
         """
-        return await self._session.call(
-            operations.CREATE_DATASET, path={"business_id": self._business_id}, body=body, verify=verify
-        )
+        return await self._session.call(operations.CREATE_DATASET, path=self._path, body=body, verify=verify)
 
     async def get(self, dataset_id: str) -> models.Dataset:
         """Read one dataset (getDatasetById).
@@ -88,9 +81,7 @@ class Datasets:
 
         Example: ``answer = await business.datasets.get(dataset_id)``
         """
-        return await self._session.call(
-            operations.GET_DATASET_BY_ID, path={"business_id": self._business_id, "dataset_id": dataset_id}
-        )
+        return await self._session.call(operations.GET_DATASET_BY_ID, path={**self._path, "dataset_id": dataset_id})
 
     async def update(
         self, dataset_id: str, body: models.DatasetUpdate, *, verify: Verify[models.Dataset] | None = None
@@ -111,10 +102,7 @@ class Datasets:
         Example: ``answer = await business.datasets.update(dataset_id, body)``
         """
         return await self._session.call(
-            operations.UPDATE_DATASET_BY_ID,
-            path={"business_id": self._business_id, "dataset_id": dataset_id},
-            body=body,
-            verify=verify,
+            operations.UPDATE_DATASET_BY_ID, path={**self._path, "dataset_id": dataset_id}, body=body, verify=verify
         )
 
     async def share(self, dataset_id: str, ad_account_id: str) -> None:
@@ -131,7 +119,7 @@ class Datasets:
         """
         await self._session.call(
             operations.SHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT,
-            path={"business_id": self._business_id, "dataset_id": dataset_id, "ad_account_id": ad_account_id},
+            path={**self._path, "dataset_id": dataset_id, "ad_account_id": ad_account_id},
         )
 
     async def unshare(self, dataset_id: str, ad_account_id: str) -> None:
@@ -148,7 +136,7 @@ class Datasets:
         """
         await self._session.call(
             operations.UNSHARE_BUSINESS_DATASET_WITH_AD_ACCOUNT,
-            path={"business_id": self._business_id, "dataset_id": dataset_id, "ad_account_id": ad_account_id},
+            path={**self._path, "dataset_id": dataset_id, "ad_account_id": ad_account_id},
         )
 
     def diagnostics(
@@ -176,7 +164,7 @@ class Datasets:
         return ListCall(
             self._session,
             operations.GET_DIAGNOSTICS_BY_DATASET_ID,
-            path={"business_id": self._business_id, "dataset_id": dataset_id},
+            path={**self._path, "dataset_id": dataset_id},
             query={"datasource_ids": datasource_ids, "granularities": granularities},
         )
 
@@ -200,6 +188,6 @@ class Datasets:
         """
         return await self._session.call(
             operations.REMOVE_INTEGRATION_FROM_DATASET,
-            path={"business_id": self._business_id, "dataset_id": dataset_id, "integration_id": integration_id},
+            path={**self._path, "dataset_id": dataset_id, "integration_id": integration_id},
             verify=verify,
         )

@@ -8,17 +8,14 @@ from collections.abc import Sequence
 from spotify_ads_async import models, operations
 from spotify_ads_async.core.session import Session, Verify
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import AdAccountCalls
 from spotify_ads_async.types import UNSET, UnsetType
 
 __all__ = ["AdDrafts", "AdSetDrafts", "CampaignDrafts", "Drafts"]
 
 
-class AdSetDrafts:
+class AdSetDrafts(AdAccountCalls):
     """Drafts of ad sets."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def list(
         self,
@@ -51,18 +48,12 @@ class AdSetDrafts:
         Example: ``async for one in account.drafts.ad_sets.list(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_AD_SET_DRAFTS,
-            path={"ad_account_id": self._ad_account_id},
+            self._session, operations.GET_AD_SET_DRAFTS, path=self._path,
             query={
-                "campaign_ids": campaign_ids,
-                "limit": limit,
-                "offset": offset,
-                "sort_direction": sort_direction,
-                "sort_field": sort_field,
-                "statuses": statuses,
+                "campaign_ids": campaign_ids, "limit": limit, "offset": offset, "sort_direction": sort_direction,
+                "sort_field": sort_field, "statuses": statuses,
             },
-        )
+        )  # fmt: skip
 
     async def create(self, body: models.AdSetDraftCreate, *, idempotency_key: str | None = None) -> models.AdSetDraft:
         """Create a draft of an ad set (createAdSetDraft).
@@ -80,10 +71,7 @@ class AdSetDrafts:
         Example: ``answer = await account.drafts.ad_sets.create(body)``
         """
         return await self._session.call(
-            operations.CREATE_AD_SET_DRAFT,
-            path={"ad_account_id": self._ad_account_id},
-            body=body,
-            idempotency_key=idempotency_key,
+            operations.CREATE_AD_SET_DRAFT, path=self._path, body=body, idempotency_key=idempotency_key
         )
 
     async def get(self, draft_ad_set_id: str) -> models.AdSetDraft:
@@ -101,7 +89,7 @@ class AdSetDrafts:
         Example: ``answer = await account.drafts.ad_sets.get(draft_ad_set_id)``
         """
         return await self._session.call(
-            operations.GET_AD_SET_DRAFT, path={"ad_account_id": self._ad_account_id, "draft_ad_set_id": draft_ad_set_id}
+            operations.GET_AD_SET_DRAFT, path={**self._path, "draft_ad_set_id": draft_ad_set_id}
         )
 
     async def update(
@@ -124,7 +112,7 @@ class AdSetDrafts:
         """
         return await self._session.call(
             operations.UPDATE_AD_SET_DRAFT,
-            path={"ad_account_id": self._ad_account_id, "draft_ad_set_id": draft_ad_set_id},
+            path={**self._path, "draft_ad_set_id": draft_ad_set_id},
             body=body,
             verify=verify,
         )
@@ -141,17 +129,12 @@ class AdSetDrafts:
         Example: ``await account.drafts.ad_sets.delete(draft_ad_set_id)``
         """
         await self._session.call(
-            operations.DELETE_AD_SET_DRAFT,
-            path={"ad_account_id": self._ad_account_id, "draft_ad_set_id": draft_ad_set_id},
+            operations.DELETE_AD_SET_DRAFT, path={**self._path, "draft_ad_set_id": draft_ad_set_id}
         )
 
 
-class AdDrafts:
+class AdDrafts(AdAccountCalls):
     """Drafts of ads."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def list(
         self,
@@ -179,11 +162,11 @@ class AdDrafts:
         Example: ``async for one in account.drafts.ads.list(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_AD_DRAFTS,
-            path={"ad_account_id": self._ad_account_id},
-            query={"ad_set_ids": ad_set_ids, "limit": limit, "offset": offset, "statuses": statuses},
-        )
+            self._session, operations.GET_AD_DRAFTS, path=self._path,
+            query={
+                "ad_set_ids": ad_set_ids, "limit": limit, "offset": offset, "statuses": statuses,
+            },
+        )  # fmt: skip
 
     async def create(self, body: models.AdDraftCreate, *, idempotency_key: str | None = None) -> models.AdDraft:
         """Create a draft of an ad (createAdDraft).
@@ -201,10 +184,7 @@ class AdDrafts:
         Example: ``answer = await account.drafts.ads.create(body)``
         """
         return await self._session.call(
-            operations.CREATE_AD_DRAFT,
-            path={"ad_account_id": self._ad_account_id},
-            body=body,
-            idempotency_key=idempotency_key,
+            operations.CREATE_AD_DRAFT, path=self._path, body=body, idempotency_key=idempotency_key
         )
 
     async def get(self, draft_ad_id: str) -> models.AdDraft:
@@ -221,9 +201,7 @@ class AdDrafts:
 
         Example: ``answer = await account.drafts.ads.get(draft_ad_id)``
         """
-        return await self._session.call(
-            operations.GET_AD_DRAFT, path={"ad_account_id": self._ad_account_id, "draft_ad_id": draft_ad_id}
-        )
+        return await self._session.call(operations.GET_AD_DRAFT, path={**self._path, "draft_ad_id": draft_ad_id})
 
     async def update(
         self, draft_ad_id: str, body: models.AdDraftUpdate, *, verify: Verify[models.AdDraft] | None = None
@@ -244,10 +222,7 @@ class AdDrafts:
         Example: ``answer = await account.drafts.ads.update(draft_ad_id, body)``
         """
         return await self._session.call(
-            operations.UPDATE_AD_DRAFT,
-            path={"ad_account_id": self._ad_account_id, "draft_ad_id": draft_ad_id},
-            body=body,
-            verify=verify,
+            operations.UPDATE_AD_DRAFT, path={**self._path, "draft_ad_id": draft_ad_id}, body=body, verify=verify
         )
 
     async def delete(self, draft_ad_id: str) -> None:
@@ -261,17 +236,11 @@ class AdDrafts:
 
         Example: ``await account.drafts.ads.delete(draft_ad_id)``
         """
-        await self._session.call(
-            operations.DELETE_AD_DRAFT, path={"ad_account_id": self._ad_account_id, "draft_ad_id": draft_ad_id}
-        )
+        await self._session.call(operations.DELETE_AD_DRAFT, path={**self._path, "draft_ad_id": draft_ad_id})
 
 
-class CampaignDrafts:
+class CampaignDrafts(AdAccountCalls):
     """Drafts of campaigns."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def list(
         self,
@@ -305,19 +274,12 @@ class CampaignDrafts:
         Example: ``async for one in account.drafts.campaigns.list(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_CAMPAIGN_DRAFTS_V3,
-            path={"ad_account_id": self._ad_account_id},
+            self._session, operations.GET_CAMPAIGN_DRAFTS_V3, path=self._path,
             query={
-                "campaign_ids": campaign_ids,
-                "channel": channel,
-                "limit": limit,
-                "offset": offset,
-                "sort_direction": sort_direction,
-                "sort_field": sort_field,
-                "statuses": statuses,
+                "campaign_ids": campaign_ids, "channel": channel, "limit": limit, "offset": offset,
+                "sort_direction": sort_direction, "sort_field": sort_field, "statuses": statuses,
             },
-        )
+        )  # fmt: skip
 
     async def create(
         self, body: models.CampaignDraftCreate, *, idempotency_key: str | None = None
@@ -337,10 +299,7 @@ class CampaignDrafts:
         Example: ``answer = await account.drafts.campaigns.create(body)``
         """
         return await self._session.call(
-            operations.CREATE_CAMPAIGN_DRAFT,
-            path={"ad_account_id": self._ad_account_id},
-            body=body,
-            idempotency_key=idempotency_key,
+            operations.CREATE_CAMPAIGN_DRAFT, path=self._path, body=body, idempotency_key=idempotency_key
         )
 
     async def get(self, draft_campaign_id: str) -> models.CampaignDraft:
@@ -358,8 +317,7 @@ class CampaignDrafts:
         Example: ``answer = await account.drafts.campaigns.get(draft_campaign_id)``
         """
         return await self._session.call(
-            operations.GET_CAMPAIGN_DRAFT,
-            path={"ad_account_id": self._ad_account_id, "draft_campaign_id": draft_campaign_id},
+            operations.GET_CAMPAIGN_DRAFT, path={**self._path, "draft_campaign_id": draft_campaign_id}
         )
 
     async def publish(
@@ -386,7 +344,7 @@ class CampaignDrafts:
         """
         return await self._session.call(
             operations.PUBLISH_CAMPAIGN_DRAFT,
-            path={"ad_account_id": self._ad_account_id, "draft_campaign_id": draft_campaign_id},
+            path={**self._path, "draft_campaign_id": draft_campaign_id},
             body=body,
             verify=verify,
         )
@@ -415,7 +373,7 @@ class CampaignDrafts:
         """
         return await self._session.call(
             operations.UPDATE_CAMPAIGN_DRAFT,
-            path={"ad_account_id": self._ad_account_id, "draft_campaign_id": draft_campaign_id},
+            path={**self._path, "draft_campaign_id": draft_campaign_id},
             body=body,
             verify=verify,
         )
@@ -432,17 +390,15 @@ class CampaignDrafts:
         Example: ``await account.drafts.campaigns.delete(draft_campaign_id)``
         """
         await self._session.call(
-            operations.DELETE_CAMPAIGN_DRAFT,
-            path={"ad_account_id": self._ad_account_id, "draft_campaign_id": draft_campaign_id},
+            operations.DELETE_CAMPAIGN_DRAFT, path={**self._path, "draft_campaign_id": draft_campaign_id}
         )
 
 
-class Drafts:
+class Drafts(AdAccountCalls):
     """Drafts: a campaign with its ad sets and ads that is published as one."""
 
     def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
+        super().__init__(session, ad_account_id)
         self.campaigns = CampaignDrafts(session, ad_account_id)
         self.ad_sets = AdSetDrafts(session, ad_account_id)
         self.ads = AdDrafts(session, ad_account_id)

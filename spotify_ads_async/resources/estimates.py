@@ -4,16 +4,13 @@
 from __future__ import annotations
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session
+from spotify_ads_async.resources._base import Calls
 
 __all__ = ["Estimates"]
 
 
-class Estimates:
+class Estimates(Calls):
     """Forecasts of audience and bid, before anything is bought."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     async def audience(self, body: models.AudienceEstimateQuery) -> models.AudienceEstimate:
         """Forecast how many people an ad set would reach, and how often (estimateAudience).

@@ -4,18 +4,14 @@
 from __future__ import annotations
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import AdAccountCalls
 
 __all__ = ["Experiments"]
 
 
-class Experiments:
+class Experiments(AdAccountCalls):
     """Experiments that the ad account may run."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def availability(self) -> ListCall[models.ActiveExperiment]:
         """Tell which experiments the ad account may start and which run (getExperimentAvailability).
@@ -28,6 +24,4 @@ class Experiments:
 
         Example: ``async for one in account.experiments.availability(): ...``
         """
-        return ListCall(
-            self._session, operations.GET_EXPERIMENT_AVAILABILITY, path={"ad_account_id": self._ad_account_id}
-        )
+        return ListCall(self._session, operations.GET_EXPERIMENT_AVAILABILITY, path=self._path)

@@ -4,18 +4,15 @@
 from __future__ import annotations
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session, Verify
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import BusinessCalls
 
 __all__ = ["BusinessInvitations"]
 
 
-class BusinessInvitations:
+class BusinessInvitations(BusinessCalls):
     """Invitations into the business."""
-
-    def __init__(self, session: Session, business_id: str) -> None:
-        self._session = session
-        self._business_id = business_id
 
     def list(self) -> ListCall[models.PendingBusinessInvitation]:
         """List invitations that nobody has answered yet (getPendingInvitations).
@@ -28,7 +25,7 @@ class BusinessInvitations:
 
         Example: ``async for one in business.invitations.list(): ...``
         """
-        return ListCall(self._session, operations.GET_PENDING_INVITATIONS, path={"business_id": self._business_id})
+        return ListCall(self._session, operations.GET_PENDING_INVITATIONS, path=self._path)
 
     async def cancel(self, invitation_id: str) -> None:
         """Withdraw an invitation (cancelBusinessInvitation).
@@ -42,8 +39,7 @@ class BusinessInvitations:
         Example: ``await business.invitations.cancel(invitation_id)``
         """
         await self._session.call(
-            operations.CANCEL_BUSINESS_INVITATION,
-            path={"business_id": self._business_id, "invitation_id": invitation_id},
+            operations.CANCEL_BUSINESS_INVITATION, path={**self._path, "invitation_id": invitation_id}
         )
 
     async def accept(
@@ -64,5 +60,5 @@ class BusinessInvitations:
         Example: ``answer = await business.invitations.accept(body)``
         """
         return await self._session.call(
-            operations.ACCEPT_BUSINESS_INVITATION, path={"business_id": self._business_id}, body=body, verify=verify
+            operations.ACCEPT_BUSINESS_INVITATION, path=self._path, body=body, verify=verify
         )

@@ -4,18 +4,15 @@
 from __future__ import annotations
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session, Verify
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import AdAccountCalls, BusinessCalls
 
 __all__ = ["AdAccountMembers", "BusinessMembers"]
 
 
-class AdAccountMembers:
+class AdAccountMembers(AdAccountCalls):
     """Who may work in the ad account."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def list(self) -> ListCall[models.AdAccountMember]:
         """List who may work in the ad account (getAdAccountMembers).
@@ -28,7 +25,7 @@ class AdAccountMembers:
 
         Example: ``async for one in account.members.list(): ...``
         """
-        return ListCall(self._session, operations.GET_AD_ACCOUNT_MEMBERS, path={"ad_account_id": self._ad_account_id})
+        return ListCall(self._session, operations.GET_AD_ACCOUNT_MEMBERS, path=self._path)
 
     async def add(
         self, body: models.AdAccountMemberAdd, *, verify: Verify[models.AdAccountMember] | None = None
@@ -47,9 +44,7 @@ class AdAccountMembers:
 
         Example: ``answer = await account.members.add(body)``
         """
-        return await self._session.call(
-            operations.ADD_MEMBER_TO_AD_ACCOUNT, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify
-        )
+        return await self._session.call(operations.ADD_MEMBER_TO_AD_ACCOUNT, path=self._path, body=body, verify=verify)
 
     async def update_role(
         self,
@@ -75,7 +70,7 @@ class AdAccountMembers:
         """
         return await self._session.call(
             operations.UPDATE_AD_ACCOUNT_MEMBER_ROLE,
-            path={"ad_account_id": self._ad_account_id, "member_id": member_id},
+            path={**self._path, "member_id": member_id},
             body=body,
             verify=verify,
         )
@@ -91,17 +86,11 @@ class AdAccountMembers:
 
         Example: ``await account.members.remove(member_id)``
         """
-        await self._session.call(
-            operations.REMOVE_AD_ACCOUNT_MEMBER, path={"ad_account_id": self._ad_account_id, "member_id": member_id}
-        )
+        await self._session.call(operations.REMOVE_AD_ACCOUNT_MEMBER, path={**self._path, "member_id": member_id})
 
 
-class BusinessMembers:
+class BusinessMembers(BusinessCalls):
     """Who belongs to the business."""
-
-    def __init__(self, session: Session, business_id: str) -> None:
-        self._session = session
-        self._business_id = business_id
 
     def ad_accounts(self, member_id: str) -> ListCall[models.AdAccount]:
         """List the ad accounts that a member of the business may work in (getAdAccountsForBusinessMember).
@@ -118,9 +107,7 @@ class BusinessMembers:
         Example: ``async for one in business.members.ad_accounts(member_id): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_AD_ACCOUNTS_FOR_BUSINESS_MEMBER,
-            path={"business_id": self._business_id, "member_id": member_id},
+            self._session, operations.GET_AD_ACCOUNTS_FOR_BUSINESS_MEMBER, path={**self._path, "member_id": member_id}
         )
 
     async def invite(
@@ -141,7 +128,7 @@ class BusinessMembers:
         Example: ``answer = await business.members.invite(body)``
         """
         return await self._session.call(
-            operations.CREATE_BUSINESS_INVITATION, path={"business_id": self._business_id}, body=body, verify=verify
+            operations.CREATE_BUSINESS_INVITATION, path=self._path, body=body, verify=verify
         )
 
     def list(self) -> ListCall[models.BusinessMember]:
@@ -155,7 +142,7 @@ class BusinessMembers:
 
         Example: ``async for one in business.members.list(): ...``
         """
-        return ListCall(self._session, operations.GET_BUSINESS_MEMBERS, path={"business_id": self._business_id})
+        return ListCall(self._session, operations.GET_BUSINESS_MEMBERS, path=self._path)
 
     async def get(self, member_id: str) -> models.BusinessMember:
         """Read one member of the business (getBusinessMember).
@@ -171,9 +158,7 @@ class BusinessMembers:
 
         Example: ``answer = await business.members.get(member_id)``
         """
-        return await self._session.call(
-            operations.GET_BUSINESS_MEMBER, path={"business_id": self._business_id, "member_id": member_id}
-        )
+        return await self._session.call(operations.GET_BUSINESS_MEMBER, path={**self._path, "member_id": member_id})
 
     async def update(
         self, member_id: str, body: models.BusinessMemberUpdate, *, verify: Verify[models.BusinessMember] | None = None
@@ -194,10 +179,7 @@ class BusinessMembers:
         Example: ``answer = await business.members.update(member_id, body)``
         """
         return await self._session.call(
-            operations.UPDATE_BUSINESS_MEMBER,
-            path={"business_id": self._business_id, "member_id": member_id},
-            body=body,
-            verify=verify,
+            operations.UPDATE_BUSINESS_MEMBER, path={**self._path, "member_id": member_id}, body=body, verify=verify
         )
 
     async def remove(self, member_id: str) -> None:
@@ -211,9 +193,7 @@ class BusinessMembers:
 
         Example: ``await business.members.remove(member_id)``
         """
-        await self._session.call(
-            operations.REMOVE_BUSINESS_MEMBER, path={"business_id": self._business_id, "member_id": member_id}
-        )
+        await self._session.call(operations.REMOVE_BUSINESS_MEMBER, path={**self._path, "member_id": member_id})
 
     async def update_role(
         self,
@@ -239,7 +219,7 @@ class BusinessMembers:
         """
         return await self._session.call(
             operations.UPDATE_BUSINESS_MEMBER_ROLE,
-            path={"business_id": self._business_id, "member_id": member_id},
+            path={**self._path, "member_id": member_id},
             body=body,
             verify=verify,
         )

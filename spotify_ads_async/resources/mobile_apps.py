@@ -4,19 +4,16 @@
 from __future__ import annotations
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session, Verify
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import BusinessCalls
 from spotify_ads_async.types import UNSET, UnsetType
 
 __all__ = ["MobileApps"]
 
 
-class MobileApps:
+class MobileApps(BusinessCalls):
     """Mobile apps whose installs are measured."""
-
-    def __init__(self, session: Session, business_id: str) -> None:
-        self._session = session
-        self._business_id = business_id
 
     def list_for_ad_account(
         self, ad_account_id: str, *, limit: int | UnsetType = UNSET, offset: int | UnsetType = UNSET
@@ -39,7 +36,7 @@ class MobileApps:
         return ListCall(
             self._session,
             operations.GET_MOBILE_APPS_BY_BUSINESS_ID_AND_AD_ACCOUNT_ID,
-            path={"business_id": self._business_id, "ad_account_id": ad_account_id},
+            path={**self._path, "ad_account_id": ad_account_id},
             query={"limit": limit, "offset": offset},
         )
 
@@ -61,7 +58,7 @@ class MobileApps:
         return ListCall(
             self._session,
             operations.GET_MOBILE_APPS_BY_BUSINESS_ID,
-            path={"business_id": self._business_id},
+            path=self._path,
             query={"limit": limit, "offset": offset},
         )
 
@@ -83,7 +80,7 @@ class MobileApps:
         Example: ``answer = await business.mobile_apps.create(body)``
         """
         return await self._session.call(
-            operations.CREATE_MOBILE_APP_IN_BUSINESS, path={"business_id": self._business_id}, body=body, verify=verify
+            operations.CREATE_MOBILE_APP_IN_BUSINESS, path=self._path, body=body, verify=verify
         )
 
     async def get(self, mobile_app_id: str) -> models.MobileApp:
@@ -101,8 +98,7 @@ class MobileApps:
         Example: ``answer = await business.mobile_apps.get(mobile_app_id)``
         """
         return await self._session.call(
-            operations.GET_MOBILE_APP_BY_BUSINESS_AND_ID,
-            path={"business_id": self._business_id, "mobile_app_id": mobile_app_id},
+            operations.GET_MOBILE_APP_BY_BUSINESS_AND_ID, path={**self._path, "mobile_app_id": mobile_app_id}
         )
 
     async def update(
@@ -125,7 +121,7 @@ class MobileApps:
         """
         return await self._session.call(
             operations.UPDATE_MOBILE_APP_BY_BUSINESS_AND_ID,
-            path={"business_id": self._business_id, "mobile_app_id": mobile_app_id},
+            path={**self._path, "mobile_app_id": mobile_app_id},
             body=body,
             verify=verify,
         )
@@ -144,7 +140,7 @@ class MobileApps:
         """
         await self._session.call(
             operations.SHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT,
-            path={"business_id": self._business_id, "mobile_app_id": mobile_app_id, "ad_account_id": ad_account_id},
+            path={**self._path, "mobile_app_id": mobile_app_id, "ad_account_id": ad_account_id},
         )
 
     async def unshare(self, mobile_app_id: str, ad_account_id: str) -> None:
@@ -161,5 +157,5 @@ class MobileApps:
         """
         await self._session.call(
             operations.UNSHARE_BUSINESS_MOBILE_APP_WITH_AD_ACCOUNT,
-            path={"business_id": self._business_id, "mobile_app_id": mobile_app_id, "ad_account_id": ad_account_id},
+            path={**self._path, "mobile_app_id": mobile_app_id, "ad_account_id": ad_account_id},
         )

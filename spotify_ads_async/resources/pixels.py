@@ -4,17 +4,14 @@
 from __future__ import annotations
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session, Verify
+from spotify_ads_async.core.session import Verify
+from spotify_ads_async.resources._base import BusinessCalls
 
 __all__ = ["Pixels"]
 
 
-class Pixels:
+class Pixels(BusinessCalls):
     """Pixels: what a website reports."""
-
-    def __init__(self, session: Session, business_id: str) -> None:
-        self._session = session
-        self._business_id = business_id
 
     async def create(self, body: models.PixelCreate, *, verify: Verify[models.Pixel] | None = None) -> models.Pixel:
         """Create a pixel for a website (createPixelInBusiness).
@@ -31,9 +28,7 @@ class Pixels:
 
         Example: ``answer = await business.pixels.create(body)``
         """
-        return await self._session.call(
-            operations.CREATE_PIXEL_IN_BUSINESS, path={"business_id": self._business_id}, body=body, verify=verify
-        )
+        return await self._session.call(operations.CREATE_PIXEL_IN_BUSINESS, path=self._path, body=body, verify=verify)
 
     async def get(self, pixel_id: str) -> models.Pixel:
         """Read one pixel (getPixelById).
@@ -49,9 +44,7 @@ class Pixels:
 
         Example: ``answer = await business.pixels.get(pixel_id)``
         """
-        return await self._session.call(
-            operations.GET_PIXEL_BY_ID, path={"business_id": self._business_id, "pixel_id": pixel_id}
-        )
+        return await self._session.call(operations.GET_PIXEL_BY_ID, path={**self._path, "pixel_id": pixel_id})
 
     async def update(
         self, pixel_id: str, body: models.PixelUpdate, *, verify: Verify[models.UpdatedPixel] | None = None
@@ -72,8 +65,5 @@ class Pixels:
         Example: ``answer = await business.pixels.update(pixel_id, body)``
         """
         return await self._session.call(
-            operations.UPDATE_PIXEL_BY_ID,
-            path={"business_id": self._business_id, "pixel_id": pixel_id},
-            body=body,
-            verify=verify,
+            operations.UPDATE_PIXEL_BY_ID, path={**self._path, "pixel_id": pixel_id}, body=body, verify=verify
         )

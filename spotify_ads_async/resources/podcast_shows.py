@@ -6,18 +6,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import Calls
 from spotify_ads_async.types import UNSET, UnsetType
 
 __all__ = ["PodcastShows"]
 
 
-class PodcastShows:
+class PodcastShows(Calls):
     """Podcast shows to promote."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     def list(
         self, *, market: str, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET

@@ -4,17 +4,13 @@
 from __future__ import annotations
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session
+from spotify_ads_async.resources._base import AdAccountCalls
 
 __all__ = ["Pricing"]
 
 
-class Pricing:
+class Pricing(AdAccountCalls):
     """Prices of reserved campaigns."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     async def reserved(self, body: models.ReservedPriceQuery) -> models.ReservedPrice:
         """Ask for the price of a reserved campaign (getReservedPricing).
@@ -30,6 +26,4 @@ class Pricing:
 
         Example: ``answer = await account.pricing.reserved(body)``
         """
-        return await self._session.call(
-            operations.GET_RESERVED_PRICING, path={"ad_account_id": self._ad_account_id}, body=body
-        )
+        return await self._session.call(operations.GET_RESERVED_PRICING, path=self._path, body=body)

@@ -6,19 +6,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session, Verify
+from spotify_ads_async.core.session import Verify
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import AdAccountCalls
 from spotify_ads_async.types import UNSET, UnsetType, UtcTime
 
 __all__ = ["Reports"]
 
 
-class Reports:
+class Reports(AdAccountCalls):
     """Reports. They also spend the limit for reporting."""
-
-    def __init__(self, session: Session, ad_account_id: str) -> None:
-        self._session = session
-        self._ad_account_id = ad_account_id
 
     def aggregate(
         self,
@@ -63,24 +60,14 @@ class Reports:
         Example: ``async for one in account.reports.aggregate(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_AGGREGATE_REPORT,
-            path={"ad_account_id": self._ad_account_id},
+            self._session, operations.GET_AGGREGATE_REPORT, path=self._path,
             query={
-                "continuation_token": continuation_token,
-                "entity_ids": entity_ids,
-                "entity_ids_type": entity_ids_type,
-                "entity_status_type": entity_status_type,
-                "entity_type": entity_type,
-                "fields": fields,
-                "granularity": granularity,
-                "include_parent_entity": include_parent_entity,
-                "limit": limit,
-                "report_end": report_end,
-                "report_start": report_start,
-                "statuses": statuses,
+                "continuation_token": continuation_token, "entity_ids": entity_ids, "entity_ids_type": entity_ids_type,
+                "entity_status_type": entity_status_type, "entity_type": entity_type, "fields": fields,
+                "granularity": granularity, "include_parent_entity": include_parent_entity, "limit": limit,
+                "report_end": report_end, "report_start": report_start, "statuses": statuses,
             },
-        )
+        )  # fmt: skip
 
     def totals(
         self,
@@ -113,18 +100,12 @@ class Reports:
         Example: ``async for one in account.reports.totals(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_AGGREGATED_TOTALS,
-            path={"ad_account_id": self._ad_account_id},
+            self._session, operations.GET_AGGREGATED_TOTALS, path=self._path,
             query={
-                "entity_ids": entity_ids,
-                "entity_type": entity_type,
-                "fields": fields,
-                "granularity": granularity,
-                "report_end": report_end,
-                "report_start": report_start,
+                "entity_ids": entity_ids, "entity_type": entity_type, "fields": fields, "granularity": granularity,
+                "report_end": report_end, "report_start": report_start,
             },
-        )
+        )  # fmt: skip
 
     async def create(
         self, body: models.AsyncReportCreate, *, verify: Verify[models.AsyncReportCreated] | None = None
@@ -143,9 +124,7 @@ class Reports:
 
         Example: ``answer = await account.reports.create(body)``
         """
-        return await self._session.call(
-            operations.CREATE_ASYNC_REPORT, path={"ad_account_id": self._ad_account_id}, body=body, verify=verify
-        )
+        return await self._session.call(operations.CREATE_ASYNC_REPORT, path=self._path, body=body, verify=verify)
 
     async def get(self, report_id: str) -> models.AsyncReport:
         """Read whether a CSV report is ready, and where it lies (getAsyncReport).
@@ -161,9 +140,7 @@ class Reports:
 
         Example: ``answer = await account.reports.get(report_id)``
         """
-        return await self._session.call(
-            operations.GET_ASYNC_REPORT, path={"ad_account_id": self._ad_account_id, "report_id": report_id}
-        )
+        return await self._session.call(operations.GET_ASYNC_REPORT, path={**self._path, "report_id": report_id})
 
     def insights(
         self,
@@ -197,15 +174,9 @@ class Reports:
         Example: ``async for one in account.reports.insights(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_AUDIENCE_INSIGHT_REPORT,
-            path={"ad_account_id": self._ad_account_id},
+            self._session, operations.GET_AUDIENCE_INSIGHT_REPORT, path=self._path,
             query={
-                "entity_ids": entity_ids,
-                "entity_ids_type": entity_ids_type,
-                "entity_status_type": entity_status_type,
-                "fields": fields,
-                "insight_dimension": insight_dimension,
-                "statuses": statuses,
+                "entity_ids": entity_ids, "entity_ids_type": entity_ids_type, "entity_status_type": entity_status_type,
+                "fields": fields, "insight_dimension": insight_dimension, "statuses": statuses,
             },
-        )
+        )  # fmt: skip

@@ -7,8 +7,9 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from spotify_ads_async.resources._base import Calls
+
 if TYPE_CHECKING:
-    from spotify_ads_async.core.session import Session
     from spotify_ads_async.resources.ad_categories import AdCategories
     from spotify_ads_async.resources.businesses import Businesses
     from spotify_ads_async.resources.estimates import Estimates
@@ -18,11 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["RootResources"]
 
 
-class RootResources:
+class RootResources(Calls):
     """What needs no ad account and no business."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     @cached_property
     def ad_categories(self) -> AdCategories:

@@ -6,18 +6,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spotify_ads_async import models, operations
-from spotify_ads_async.core.session import Session
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.resources._base import Calls
 from spotify_ads_async.types import UNSET, UnsetType
 
 __all__ = ["TargetLookups"]
 
 
-class TargetLookups:
+class TargetLookups(Calls):
     """Look-ups of what can be targeted."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     def artists(
         self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET
@@ -105,18 +102,12 @@ class TargetLookups:
         Example: ``async for one in ads.targets.geos(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_GEO_TARGETS,
+            self._session, operations.GET_GEO_TARGETS,
             query={
-                "country_code": country_code,
-                "ids": ids,
-                "language": language,
-                "limit": limit,
-                "offset": offset,
-                "q": q,
-                "types": types,
+                "country_code": country_code, "ids": ids, "language": language, "limit": limit, "offset": offset,
+                "q": q, "types": types,
             },
-        )
+        )  # fmt: skip
 
     def interests(
         self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET

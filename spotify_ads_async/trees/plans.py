@@ -281,7 +281,7 @@ class Planner:
             checked=all(one.is_key for one in unknown),
         )
         if self._rates is not None:
-            self._rates.convert(body, answer)
+            self._rates.convert(body, answer, [path_text(one.path) for one in unknown if one.is_key])
         newer: dict[str, Any] = {}
         for one in unknown:
             if one.is_key and (len(one.path) == 1 or not put_at(body, one.path, one.value)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -52,12 +52,17 @@ class Rates:
         self._currency = currency
         self._rates = rates
 
-    def convert(self, body: dict[str, Any], source: Campaign | AdSet | Ad) -> None:
+    def convert(self, body: dict[str, Any], source: Campaign | AdSet | Ad, newer: Sequence[str]) -> None:
         """Convert the amounts of an ad set's draft, in place.
+
+        Args:
+            body: the draft.
+            source: of what it is made.
+            newer: keys that a newer API gave, and that the draft carries as they are.
 
         Raises:
             InvalidRequest: they are in another currency and no rate is stated, in none that is known, or too small for
-                the account's.
+                the account's; or a newer key may be an amount, too.
         """
         if not isinstance(source, AdSet) or not ("budget" in body or any(name in body for name in _AMOUNTS)):
             return
@@ -65,6 +70,14 @@ class Rates:
         rate = self._rate(theirs.upper(), f"ad set {source.id} ({source.name})")
         if rate is None:
             return
+        amount = next((name for name in newer if name.startswith("budget.") or "amount" in name or "micro" in name), "")
+        if amount:
+            raise InvalidRequest(
+                f"{amount} of ad set {source.id} ({source.name}) is newer than this version and may be an amount in"
+                f" {theirs}, which cannot be converted: leave it out by --ignore {amount} (ignore=…); nothing was sent",
+                path=amount,
+                rule="amounts that are known, where they are converted",
+            )
         budget: dict[str, Any] = body.get("budget", {})
         if "micro_amount" in budget:
             budget["micro_amount"] = self._converted(budget["micro_amount"], rate, source, "budget.micro_amount")

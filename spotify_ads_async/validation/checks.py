@@ -56,13 +56,11 @@ def _compile(node: inspect.Type, extra: Mapping[str, object]) -> Check:
     raise TypeError(f"no rule is known for values of {node}")
 
 
-def _anything(node: object, extra: object) -> Check:
-    del node, extra
+def _anything(_node: object, _extra: object) -> Check:
     return lambda _value: None
 
 
-def _instance(node: inspect.Type, extra: object) -> Check:
-    del extra
+def _instance(node: inspect.Type, _extra: object) -> Check:
     kinds, rule = _INSTANCES[type(node)]
 
     def check(value: object) -> None:
@@ -129,8 +127,7 @@ def _range(low: float | None, high: float | None) -> str:
     return f" of at least {low}" if high is None else f" from {low} to {high}"
 
 
-def _number(node: inspect.FloatType, extra: object) -> Check:
-    del extra
+def _number(node: inspect.FloatType, _extra: object) -> Check:
     low, high = node.ge, node.le
     rule = f"must be a finite number{_range(low, high)}"
 
@@ -143,8 +140,7 @@ def _number(node: inspect.FloatType, extra: object) -> Check:
     return check
 
 
-def _time(node: object, extra: object) -> Check:
-    del node, extra
+def _time(_node: object, _extra: object) -> Check:
 
     def check(value: object) -> None:
         if (
@@ -157,8 +153,7 @@ def _time(node: object, extra: object) -> Check:
     return check
 
 
-def _day(node: object, extra: object) -> Check:
-    del node, extra
+def _day(_node: object, _extra: object) -> Check:
 
     def check(value: object) -> None:
         if not isinstance(value, date) or isinstance(value, datetime):
@@ -167,8 +162,7 @@ def _day(node: object, extra: object) -> Check:
     return check
 
 
-def _member(node: inspect.EnumType, extra: object) -> Check:
-    del extra
+def _member(node: inspect.EnumType, _extra: object) -> Check:
     kind: type[Enum] = node.cls
     answer_only: frozenset[str] = getattr(kind, "answer_only", frozenset())
     allowed = tuple(str(one.value) for one in kind if one.value not in answer_only)
@@ -212,8 +206,7 @@ def _all_differ(items: list[Any]) -> bool:
         return len({msgspec.json.encode(item) for item in items}) == len(items)
 
 
-def _dict(node: inspect.DictType, extra: object) -> Check:
-    del extra
+def _dict(node: inspect.DictType, _extra: object) -> Check:
     value_check = _compile(node.value_type, {})
 
     def check(value: object) -> None:
@@ -270,8 +263,7 @@ def _first_that_fits(checks: list[Check]) -> Check:
 _structs: dict[type[Any], Check] = {}
 
 
-def _struct(node: inspect.StructType, extra: object) -> Check:
-    del extra
+def _struct(node: inspect.StructType, _extra: object) -> Check:
     kind: type[Any] = node.cls
     if kind in _structs:
         return _structs[kind]
@@ -310,8 +302,7 @@ def _reader(names: list[str]) -> Callable[[object], tuple[Any, ...]]:
     return lambda value: tuple(getattr(value, name) for name in names)
 
 
-def _custom(node: inspect.CustomType, extra: object) -> Check:
-    del extra
+def _custom(node: inspect.CustomType, _extra: object) -> Check:
     rule = "must be a Secret, as in Secret(text)" if node.cls is Secret else f"must be a {node.cls.__name__}"
 
     def check(value: object) -> None:

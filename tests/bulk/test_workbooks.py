@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import uuid
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,13 @@ import pytest
 from spotify_ads_async import bulk
 from spotify_ads_async.bulk.workbook.publishing import field_of
 from spotify_ads_async.events import Event, RequestSent
-from spotify_ads_async.operations import CREATE_CAMPAIGN_DRAFT, CREATE_DRAFT_FROM_CAMPAIGN
+from spotify_ads_async.operations import (
+    CREATE_AD_SET_DRAFT,
+    CREATE_CAMPAIGN_DRAFT,
+    CREATE_DRAFT_FROM_CAMPAIGN,
+    DELETE_CAMPAIGN_DRAFT,
+    UPDATE_CAMPAIGN,
+)
 
 from .conftest import MakeWorld, World
 
@@ -183,6 +190,21 @@ async def test_the_same_names_twice_make_nothing_twice(world: World) -> None:
     assert "is the name of campaigns, row 2, too" in await refused(world, twins, name="twins.plan")
 
 
+async def test_names_are_the_same_however_their_letters_are_composed(world: World) -> None:
+    composed, typed = "Caf\u00e9 one", "cafe\u0301 \u00a0ONE "
+    media(world.folder)
+    (world.folder / "spot.mp3").rename(world.folder / "Spot\u00e9.mp3")
+    path = book(
+        world.folder / "book.xlsx",
+        campaigns=[{"name": composed, "objective": "reach"}],
+        ad_sets=[{"campaign": typed, **AD_SET}],
+        ads=[{"ad_set": "STUDENTS", **AD, "media": "spote\u0301.MP3"}],
+    )
+    await run(world, await world.plan(path))
+    twin = book(world.folder / "twin.xlsx", campaigns=[{"name": typed, "objective": "reach"}])
+    assert "there is a campaign of this name already" in await refused(world, twin, name="twin.plan")
+
+
 async def test_new_and_changed_rows_are_one_plan(world: World) -> None:
     live = next(iter(world.account.campaigns))
     rows = [{"campaign_id": live["id"], "name": "Renamed"}, {"name": "Autumn", "objective": "REACH"}]
@@ -316,6 +338,55 @@ async def test_what_is_published_is_archived_on_request(world: World) -> None:
     assert world.account.campaigns.get(campaign.draft_id)["status"] == "ARCHIVED"
 
 
+async def test_what_others_did_with_drafts_is_seen(world: World) -> None:
+    """Undo and publishing leave alone what somebody published, deleted or put into the drafts meanwhile."""
+    names = ["Live", "Deleted", "Added"]
+    media(world.folder)
+    path = book(
+        world.folder / "book.xlsx",
+        campaigns=[{"name": name, "objective": "reach"} for name in names],
+        ad_sets=[{"campaign": name, **AD_SET, "name": f"{name} set"} for name in names],
+        ads=[{"ad_set": f"{name} set", **AD, "name": f"{name} ad"} for name in names],
+    )
+    plan, twin = await world.plan(path), await world.plan(path, name="twin.plan")
+    await run(world, plan)
+    with pytest.raises(bulk.WrongPlan, match="campaigns, row 2: since this was planned, somebody made campaign Live"):
+        await run(world, twin)
+    by_name = {one.name: one for one in items(plan)}
+    account = world.ads.ad_account(world.server.ad_account_id)
+    live, added = by_name["Live"].draft_id, by_name["Added"].draft_id
+    await account.trees.publish(live, version=await account.trees.version(live))
+    paths = {"ad_account_id": account.id}
+    await world.ads.call(DELETE_CAMPAIGN_DRAFT, path={**paths, "draft_campaign_id": by_name["Deleted"].draft_id})
+    body = {**by_name["Added set"].body, "campaign_id": added, "name": "A colleague's"}
+    await world.ads.call(CREATE_AD_SET_DRAFT, path=paths, body=body)
+    ended = {row.name: row for row in await run(world, plan, resumes=True, publish=True)}
+    states = bulk.NewState
+    assert [(row.name, row.state) for row in items(plan) if row.plural == "ads"] == [
+        ("Live ad", states.PUBLISHED),
+        ("Deleted ad", states.GONE),
+        ("Added ad", states.MADE),
+    ]
+    assert "somebody put A colleague's into the draft" in ended["Added ad"].reason
+    assert ended["Deleted ad"].is_unfinished
+    assert await bulk.remove_new(world.ads, plan) == 3
+    assert [draft["name"] for draft in world.account.campaign_drafts] == ["Added"]
+    await world.ads.call(UPDATE_CAMPAIGN, path={**paths, "campaign_id": live}, body={"status": "ARCHIVED"})
+    assert await bulk.remove_new(world.ads, plan, archive=True, force=True) == 0
+    assert list(world.account.campaign_drafts) == []
+    assert {row.state for row in items(plan)} == {states.ARCHIVED, states.GONE, states.DELETED}
+
+
+async def test_an_undo_that_is_refused_goes_on_with_the_rest(world: World) -> None:
+    path = book(world.folder / "book.xlsx", campaigns=[{"name": name, "objective": "reach"} for name in ("One", "Two")])
+    plan = await world.plan(path)
+    await run(world, plan)
+    world.server.add_fault("error", status=403, operation="deleteCampaignDraft", times=1)
+    undo = world.folder / "undo.plan"
+    await bulk.plan_undo(world.ads, plan, undo)
+    assert sorted(one.outcome for one in await run(world, undo)) == [bulk.RowOutcome.DONE, bulk.RowOutcome.FAILED]
+
+
 async def test_an_undo_tells_of_drafts_that_a_killed_run_may_have_made(world: World) -> None:
     plan = await world.plan(one_of_each(world.folder))
     account = {"ad_account_id": world.server.ad_account_id}
@@ -381,7 +452,7 @@ def _stop(working: bulk.WorkbookRun, world: World, count: int, *_: object) -> No
 async def test_no_request_is_made_that_nothing_needs(world: World) -> None:
     plan = await world.plan(one_of_each(world.folder))
     world.server.reset_statistics()
-    await run(world, plan)
+    await run(world, plan, looked_at=time.monotonic())
     made = {**world.server.statistics().operations}
     del made["getAssetsByAdAccount"]  # as often as processing takes
     assert made == {

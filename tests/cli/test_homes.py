@@ -63,16 +63,29 @@ from spotify_ads_cli import main
 class Impatient:
     def find_spec(self, name, path=None, target=None):
         if name == "typer":
-            raise KeyboardInterrupt
+            raise {problem}
 
 sys.meta_path.insert(0, Impatient())
 main()
 """
 
 
-def test_ctrl_c_before_a_command_has_begun_is_no_traceback() -> None:
-    ended = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, timeout=60, check=False)
-    assert (ended.returncode, ended.stderr) == (130, b"")
+NOTHING_LEFT = b"error: the system gives this program no more memory or threads"
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "said"),
+    [
+        ("KeyboardInterrupt", 130, b""),
+        ("MemoryError", 1, NOTHING_LEFT),
+        ('RuntimeError("can\'t start new thread")', 1, NOTHING_LEFT),
+    ],
+)
+def test_what_happens_before_a_command_has_begun_is_no_traceback(problem: str, code: int, said: bytes) -> None:
+    program = EARLY.format(problem=problem)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr[: len(said)]) == (code, said)
+    assert ended.stderr.count(b"\n") == bool(said)
 
 
 NO_ROOM = "error: the output could not be written to its end (No space left on device): make room where it goes to"

@@ -150,6 +150,27 @@ async def test_an_answer_that_says_something_else_is_no_empty_list(body: Mapping
             assert await walked(operation, server) == []
 
 
+async def test_rows_of_others_are_no_answer() -> None:
+    """As they come where a proxy on the way answers from its memory, or a server overlooks a parameter."""
+    other = ID.replace("c", "d")
+    async with RawServer() as server, client(server.base_url) as ads:
+        account = ads.ad_account(ID)
+        for call, kind, row in (
+            (account.campaigns.list(campaign_ids=[ID]), "campaigns", {"id": other}),
+            (account.ad_sets.list(campaign_ids=[ID]), "ad_sets", {"campaign_id": other}),
+            (account.ads.list(ad_set_ids=[ID]), "ads", {"ad_set_id": other}),
+            (account.assets.list(asset_ids=[ID]), "assets", {"id": other, "asset_type": "IMAGE"}),
+            (account.drafts.campaigns.list(), "campaign_drafts", {"ad_account_id": other}),
+        ):
+            ours = {name: ID.upper() if value == other else value for name, value in row.items()}
+            server.otherwise = answer(200, {kind: [ours], "paging": {"total_results": 1}})
+            assert len((await call).items) == len(await call.collect()) == 1
+            server.otherwise = answer(200, {kind: [ours, row], "paging": {"total_results": 2}})
+            for asked in (call.collect(), call):
+                with pytest.raises(InvalidAnswer, match=f"id is {other}, which is not what was asked for"):
+                    await asked
+
+
 async def test_a_token_leaves_alone_and_encoded_once() -> None:
     operation = OPERATIONS["getAggregateReport"]
     assert isinstance(operation, ListOperation)

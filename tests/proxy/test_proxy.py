@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import io
 import logging
 import resource
 import shutil
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -256,6 +258,23 @@ async def test_a_body_beyond_the_bound_is_refused_before_quota(http: aiohttp.Cli
     assert not server.received
 
 
+async def test_a_body_that_waits_is_held_once(http: aiohttp.ClientSession) -> None:
+    body = io.BytesIO()
+    body.write(bytes(20_000_000))
+    body.seek(0)
+    async with RawServer() as server, proxied(server, Limit("ip", requests=1, window=30.0)) as proxy:
+        async with http.get(f"{proxy.base_url}/businesses", headers=SIGNED):
+            pass
+        tracemalloc.start()
+        waits = asyncio.create_task(http.post(f"{proxy.base_url}/x", headers=SIGNED, data=body))
+        try:
+            await seen(lambda: proxy.counts()["waiting"] == 1)
+            assert tracemalloc.get_traced_memory()[0] < 30_000_000
+        finally:
+            tracemalloc.stop()
+            waits.cancel()
+
+
 async def test_curl_waits_for_a_hundred_continue() -> None:
     curl = shutil.which("curl")
     if curl is None:
@@ -379,6 +398,7 @@ async def test_pages_in_a_browser_are_refused(http: aiohttp.ClientSession, heade
         "//evil.example/ads/v3/x",
         "/ads/v30/businesses",
         "/elsewhere",
+        "/ads/v3/a#b?c=1",
         "*",
     ],
 )

@@ -423,6 +423,10 @@ NOT_A_REPORT = {
         b'CAMPAIGN_NAME,SPEND\n"A, ""B""",1\nB,1"2\n',
         r"line 3 is no CSV \(a quotation mark stands amid",
     ),
+    "text instead of a figure": (
+        b"CAMPAIGN_NAME,SPEND\nA,\nB,N/A\nC,USD 1.5e3\nQuery failed, try again\n",
+        "has text where a figure belongs: 'Query failed, try again'",
+    ),
     "a header amid the rows": (b"CAMPAIGN_NAME,SPEND\nA,1\nCAMPAIGN_NAME,SPEND\nA,1\n", "header comes again amid"),
     "another encoding": ("CAMPAIGN_NAME,SPEND\nMüller,1\n".encode("cp1252"), r"not in UTF-8 \(byte 0xfc\)"),
     "UTF-16 with a mark": ("CAMPAIGN_NAME,SPEND\nA,1\n".encode("utf-16"), "is text in UTF-16"),

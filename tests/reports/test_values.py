@@ -221,10 +221,13 @@ def test_hidden_parts_of_a_sum_are_counted_and_shown(served: Served, tmp_path: P
     cells = [(one["leads"], one["hidden"]) for one in csv.DictReader(io.StringIO(ended.stdout))]
     assert cells == [(value, "") if value != "-5" else ("", "leads") for value in values]
     assert served.command("--metrics", "leads").stdout.count(" hidden") == 3
-    fewer = served.command("--where", "leads<450", "--metrics", "leads")
-    assert "3 rows are left out: the API hides or omits leads, so nobody knows whether --where holds" in fewer.stderr
+    for condition in ("leads<450", "leads!=400"):
+        fewer = served.command("--where", condition, "--metrics", "leads")
+        assert "3 rows are left out: the API hides or omits leads, so nobody knows" in fewer.stderr
     # A condition that fails decides, whatever is hidden.
     assert "left out" not in served.command("--where", "leads<450", "--where", "name~nobody").stderr
+    served.tell(report(*(one.replace('"Autumn"', "null") for one in rows)))
+    assert "6 rows are left out: the API hides or omits entity name" in served.command("--where", "name~x").stderr
 
 
 @pytest.mark.parametrize("begins", [5, -9])

@@ -7,6 +7,7 @@ program itself.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -18,12 +19,23 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-_LATER = ("anyio._backends._asyncio", "pydantic.json_schema", "spotify_ads_async.resources.ad_accounts", "zoneinfo")
-"""What commands or their libraries import only while they run; pydantic by typer, where it is installed."""
+_LATER = (
+    "anyio._backends._asyncio",
+    "iso4217",
+    "pydantic.type_adapter",
+    "spotify_ads_async.resources.ad_accounts",
+    "spotify_ads_cli.examples",
+    "typer._adapters",
+    "typer._click._textwrap",
+    "typer._click.decorators",
+    "zoneinfo",
+)
+"""What commands or their libraries import only while they run."""
 # Stands where the program would: hands over what a process is given, passes Ctrl-C on, and ends as the command does.
 _PROGRAM = """#!{python} -IS
 import marshal, os, signal, socket, sys
@@ -127,6 +139,15 @@ if __name__ == "__main__":
 
     commands = [f"spotify_ads_async.cli.{entry.module}" for entry in COMMANDS.values()]
     for module in [*commands, "spotify_ads_cli.config", *_LATER]:
-        importlib.import_module(module)
+        with contextlib.suppress(ModuleNotFoundError):  # those of other versions of the libraries
+            importlib.import_module(module)
     _serve(sys.argv[1])
-    main()
+    try:
+        main()
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            raise
+        # All that an interpreter does at its end but to take apart what was imported, which costs as much as a command.
+        threading._shutdown()  # type: ignore[attr-defined] - as multiprocessing ends its processes
+        atexit._run_exitfuncs()
+        os._exit(end.code or 0)

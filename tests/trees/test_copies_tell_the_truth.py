@@ -21,6 +21,7 @@ from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.emulator.domain.tables import Table
 from spotify_ads_async.trees import DraftTree, parse
 from spotify_ads_async.trees.comparing import differences_in_draft
+from spotify_ads_async.trees.files import KINDS
 from spotify_ads_async.trees.plans import CampaignPlan, Planner
 
 SOON = datetime(2031, 5, 1, tzinfo=UTC)
@@ -472,6 +473,13 @@ async def test_a_budget_is_converted_at_a_stated_rate(server: Emulator, account:
     budgets = [row["budget"] for row in server.store.account(server.ad_account_id).ad_sets if row["id"] in made]
     # 160 JPY are 1.0672 USD, and USD have cents.
     assert {(budget["micro_amount"], budget["currency"]) for budget in budgets} == {(1_070_000, "USD")}
+    # What a newer API gave is carried as it is: that must be no amount.
+    lines = lines_of(file.read_bytes())
+    next(line for line in lines if line["kind"] == "ad_set")["budget"]["floor"] = 5_000_000
+    file.write_bytes(written([{**line, "newer": ["budget.floor"]} for line in lines if line["kind"] in KINDS]))
+    with pytest.raises(InvalidRequest, match=r"budget.floor of ad set .* may be an amount in JPY, which cannot be"):
+        await account.trees.load(file, start=SOON, rates={"JPY": "0.00667"})
+    assert await account.trees.load(file, start=SOON, rates={"JPY": "0.00667"}, ignore=["floor"])
 
 
 @pytest.mark.parametrize(

@@ -98,9 +98,10 @@ class Decider:
         return msgspec.structs.replace(described, conflicts=merged.conflicts)
 
     def _state(self, row: ReadRow, text: str) -> dict[str, Any]:
-        """What of an entity's JSON the row may depend on: most of it is about something else, and is skipped."""
-        if self._products.matters:
-            return msgspec.json.decode(text)
+        """What of an entity's JSON the row may depend on: most of it is about something else, and is skipped.
+
+        Rules of ad products compare fields that are sent with the same fields as they are.
+        """
         if not self._columns.issuperset(row.change) or row.doubts:
             self._columns |= row.change.keys() | row.doubts.keys()
             fields = _ALWAYS_READ | {self._entity.columns[name].path[0] for name in self._columns}

@@ -16,7 +16,7 @@ import msgspec
 
 from spotify_ads_async.errors import Portable
 from spotify_ads_async.money import fits_currency, format_micros, from_micros, minor_units
-from spotify_ads_async.types import MicroAmount
+from spotify_ads_async.types import MicroAmount, moment_of
 
 __all__ = [
     "MICROS",
@@ -191,26 +191,20 @@ def most_spent(state: Mapping[str, Any], now: datetime) -> MicroAmount | None:
     amount = cast("dict[str, Any]", budget).get(MICROS) if isinstance(budget, dict) else None
     if not isinstance(amount, int):
         return 0
-    end = _moment(state.get("end_time"))
-    if cast("dict[str, Any]", budget).get("type") != _DAILY:
-        return amount if end is None or end > now else 0
-    if end is None:
-        return None
-    begin = max(now, _moment(state.get("start_time")) or now)
-    return amount * max(0, math.ceil((end - begin).total_seconds() / _SECONDS_A_DAY))
-
-
-def _moment(text: object) -> datetime | None:
-    return _moment_of(text) if isinstance(text, str) else None
+    start, end = state.get("start_time"), state.get("end_time")
+    days = _days_left(start if isinstance(start, str) else "", end if isinstance(end, str) else "", now)
+    if cast("dict[str, Any]", budget).get("type") == _DAILY:
+        return None if days is None else amount * days
+    return amount if days is None or days else 0
 
 
 @functools.lru_cache(maxsize=1024)
-def _moment_of(text: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
+def _days_left(start: str, end: str, now: datetime) -> int | None:
+    """The days, begun ones too, from now or from the start until the end of a flight; None where it has no end."""
+    begin, ending = moment_of(start), moment_of(end)
+    if ending is None:
         return None
-    return found if found.tzinfo is not None else None
+    return max(0, math.ceil((ending - max(now, begin or now)).total_seconds() / _SECONDS_A_DAY))
 
 
 def changed_amounts(before: Mapping[str, Any], after: Mapping[str, Any], path: str = "") -> list[Amount]:

@@ -60,7 +60,7 @@ class PlannedProducts:
                 self._products = await AdProducts.read(self._caller)
             self.matters = self._products.matters(self._kind, "update")
             if self.matters:
-                rows = [self._row(item) for item in items if item is not None]
+                rows = (self._row(item) for item in items if item is not None)
                 await self._products.learn(self._caller, self._ad_account_id, self._kind, rows)
 
     def _row(self, item: msgspec.Struct) -> Mapping[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Literal
 
 import msgspec
 
 __all__ = ["Options", "Progress"]
+
+_FRESH_SECONDS = 60.0
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +34,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             parts alone, which is for an API that is known to merge objects.
         allow_unusual: carry out rows with unusual amounts of money.
         looked_at: when the present state was read for the plan, by :func:`time.monotonic` of this process: for a minute
-            after that, a row is not looked at again.
+            after that, nothing is looked at again.
     """
 
     concurrency: int = 128
@@ -54,6 +57,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     def takes_up_conflicts(self) -> bool:
         """Whether rows in conflict are looked at again."""
         return self.force or self.retry_failed
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the present state was read for the plan by this process, and a moment ago."""
+        return self.looked_at is not None and time.monotonic() - self.looked_at < _FRESH_SECONDS
 
     @property
     def stages(self) -> bool:

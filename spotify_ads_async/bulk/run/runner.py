@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
@@ -38,7 +37,6 @@ from spotify_ads_async.events import RowApplied
 __all__ = ["Run"]
 
 _NO_NETWORK = (ConnectionFailed, StoreUnavailable)
-_FRESH_SECONDS = 60.0
 _REFUSED = 400
 
 
@@ -157,11 +155,6 @@ class Run:
 
     # ---- rows
 
-    def _is_fresh(self) -> bool:
-        """Whether the present state was read for the plan by this process, and a moment ago."""
-        looked_at = self._options.looked_at
-        return looked_at is not None and time.monotonic() - looked_at < _FRESH_SECONDS
-
     async def _carry_out_all(self, outcomes: ObjectSendStream[PlannedRow]) -> None:
         feed, rows = anyio.create_memory_object_stream[tuple[RowWork, str | None]](0)
         async with anyio.create_task_group() as workers:
@@ -180,7 +173,11 @@ class Run:
             async with feed:
                 try:
                     await Lookout(
-                        self._ads, self.header.kind, self.header.ad_account_id, self._journal, self._is_fresh
+                        self._ads,
+                        self.header.kind,
+                        self.header.ad_account_id,
+                        self._journal,
+                        lambda: self._options.is_fresh,
                     ).offer_all(offer)
                 except SpotifyAdsError as problem:
                     self._rows.stop_unread(problem)

@@ -11,6 +11,7 @@ import msgspec
 
 from spotify_ads_async.bulk.run.draft_kinds import campaign_drafts
 from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign
+from spotify_ads_async.bulk.workbook.elsewhere import look_elsewhere
 from spotify_ads_async.bulk.workbook.records import NewItem, NewState
 from spotify_ads_async.bulk.workbook.work import Work
 from spotify_ads_async.core.tasks import some_at_once
@@ -22,8 +23,10 @@ __all__ = ["Publishing", "field_of"]
 _Step: TypeAlias = Callable[[DraftCampaign, int | None], Awaitable[None]]
 """Does something with a campaign whose draft is at a version, or not there."""
 
+_ANEW = "a workbook with its row makes it anew"
 _OTHER = re.compile(r"[^a-z0-9.]+")
 _SHORTEST_WORD = 4
+_SHOWN = 5
 
 
 class Publishing:
@@ -31,6 +34,7 @@ class Publishing:
 
     def __init__(self, work: Work) -> None:
         self._work = work
+        self._added: dict[str, str] = {}
         self._trees = work.ads.ad_account(work.header.ad_account_id).trees
 
     async def _versions(self, campaigns: Iterable[DraftCampaign]) -> dict[str, int | None]:
@@ -60,9 +64,42 @@ class Publishing:
                 await self._work.record(campaign=msgspec.structs.replace(campaign, draft_id=campaign.id))
 
     async def settle_lost(self) -> None:
-        """Find out what came of publishing that an earlier run began."""
+        """Find out what became of the drafts of an earlier run: of publishing that it began, and in other hands."""
+        if not self._work.began_before:
+            return
+        try:
+            await self._look_elsewhere(self._work.campaigns.values())
+        except SpotifyAdsError as problem:
+            for campaign in (*self._in_state(CampaignState.OPEN), *self._in_state(CampaignState.PUBLISHING)):
+                await self._hold(campaign, f"what became of its draft could not be read: {problem}")
+            self._work.stop("what became of the drafts could not be read")
+            return
         for campaign in self._in_state(CampaignState.PUBLISHING):
-            await self._read_back(campaign, "the run ended before the answer came")
+            await self._work.record(campaign=msgspec.structs.replace(campaign, state=CampaignState.OPEN))
+        ended = {
+            one.id: one.state
+            for one in (*self._in_state(CampaignState.PUBLISHED), *self._in_state(CampaignState.DELETED))
+        }
+        late = [one for one in self._work.items.values() if one.state is NewState.WAITING and one.campaign in ended]
+        for item in late:
+            reason = f"its campaign was {ended[item.campaign].value} by somebody before this was made: {_ANEW}"
+            await self._work.settle([item], NewState.FAILED, reason)
+
+    async def _look_elsewhere(self, campaigns: Iterable[DraftCampaign]) -> None:
+        """Write down what others made of the drafts.
+
+        Raises:
+            SpotifyAdsError: they cannot be read.
+        """
+        work = self._work
+        found = await look_elsewhere(work.ads, work.header.ad_account_id, work.items.values(), campaigns)
+        for campaign in found.campaigns:
+            await work.record([one for one in found.items if one.campaign == campaign.id], campaign)
+        for identifier, names in found.added.items():
+            campaign = next(one.campaign for one in work.items.values() if one.draft_id == identifier)
+            self._added[campaign] = f"{self._added.get(campaign, '')} {', '.join(names[:_SHOWN])}".lstrip()
+        ended = {one.id for one in found.campaigns}
+        await work.record([one for one in found.items if one.campaign not in ended])
 
     # ---- validating
 
@@ -122,6 +159,10 @@ class Publishing:
         await self._at_versions(self._in_state(CampaignState.VALID), self._publish, "not published")
 
     async def _publish(self, campaign: DraftCampaign, version: int | None) -> None:
+        if (added := self._added.get(campaign.id)) and not self._work.options.force:
+            reason = f"not published: somebody put {added} into the draft, which --force publishes, too"
+            await self._hold(campaign, reason, CampaignState.VALID)
+            return
         if version is None or version != campaign.version:
             reason = "not published: somebody changed the draft since it was validated; resuming validates it again"
             await self._hold(campaign, reason)
@@ -151,14 +192,13 @@ class Publishing:
     async def _read_back(self, campaign: DraftCampaign, why: str) -> bool:
         """Whether a campaign is known not to be published: its draft is still there."""
         try:
-            is_draft = campaign.draft_id in await self._versions([campaign])
+            await self._look_elsewhere([campaign])
         except SpotifyAdsError as problem:
             await self._hold(campaign, f"{why}; reading back failed: {problem}")
             return False
+        is_draft = self._work.campaigns[campaign.id].state not in {CampaignState.PUBLISHED, CampaignState.DELETED}
         if is_draft:
             await self._work.record(campaign=msgspec.structs.replace(campaign, state=CampaignState.OPEN))
-        else:
-            await self._is_live(campaign)
         return is_draft
 
 

@@ -24,7 +24,10 @@ class NewState(enum.StrEnum):
     INVALID = "invalid"
     """Its draft is there, and cannot go live as it is."""
     PUBLISHED = "published"
+    GONE = "gone"
+    """Somebody deleted its draft."""
     DELETED = "deleted"
+    """Its draft was taken back."""
     ARCHIVED = "archived"
     """It was published, and taken back."""
 
@@ -35,6 +38,7 @@ _OUTCOMES = {
     NewState.FAILED: RowOutcome.FAILED,
     NewState.NOT_TRIED: RowOutcome.FAILED,
     NewState.INVALID: RowOutcome.FAILED,
+    NewState.GONE: RowOutcome.FAILED,
     NewState.PUBLISHED: RowOutcome.DONE,
     NewState.DELETED: RowOutcome.DONE,
     NewState.ARCHIVED: RowOutcome.DONE,
@@ -118,8 +122,8 @@ class NewItem(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_there(self) -> bool:
-        """Whether it was made, and not taken back."""
-        return bool(self.draft_id) and self.state not in {NewState.DELETED, NewState.ARCHIVED}
+        """Whether it was made, and neither taken back nor deleted by somebody."""
+        return bool(self.draft_id) and self.state not in {NewState.GONE, NewState.DELETED, NewState.ARCHIVED}
 
     @property
     def cell(self) -> str:

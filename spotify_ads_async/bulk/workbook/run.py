@@ -15,6 +15,7 @@ import msgspec
 from spotify_ads_async.bulk.records import PlannedRow, RowOutcome, WrongPlan
 from spotify_ads_async.bulk.run.options import Options, Progress
 from spotify_ads_async.bulk.run.runner import Run
+from spotify_ads_async.bulk.workbook.elsewhere import require_free_names
 from spotify_ads_async.bulk.workbook.making import Making
 from spotify_ads_async.bulk.workbook.publishing import Publishing
 from spotify_ads_async.bulk.workbook.records import NewItem
@@ -41,7 +42,7 @@ class WorkbookRun:
 
     Raises (on entering):
         FileNotFoundError, NotAPlan, PlanInUse: see :meth:`WorkbookPlan.open`.
-        WrongPlan: the plan is unfinished, was made for another address, or has begun before.
+        WrongPlan: the plan is unfinished, was made for another address, or has begun before, or a name of it is taken.
     """
 
     def __init__(self, ads: AdsClient, path: Path, options: Options, *, resumes: bool) -> None:
@@ -59,6 +60,9 @@ class WorkbookRun:
         try:
             self.header = self._plan.header
             self._check()
+            if not self._plan.begun() and not self._options.is_fresh:
+                items = await anyio.to_thread.run_sync(self._plan.items)
+                await require_free_names(self._ads, self.header.ad_account_id, items)
             self._parts = [part for _, part in self._plan.parts()]
             self._sender, self._outcomes = anyio.create_memory_object_stream[NewItem | PlannedRow](
                 self._options.concurrency
@@ -180,4 +184,6 @@ class WorkbookRun:
                 self.progress.done += 1
             await self._send(msgspec.structs.replace(item, reason=became))
 
-        await remove(self._ads, Path(self.header.undo_of), archive=self.header.archive, tell=tell)
+        await remove(
+            self._ads, Path(self.header.undo_of), archive=self.header.archive, force=self._options.force, tell=tell
+        )

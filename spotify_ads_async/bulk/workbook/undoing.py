@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import anyio
@@ -16,15 +16,17 @@ from spotify_ads_async.bulk.run.draft_kinds import drafts_within
 from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import now_text
+from spotify_ads_async.bulk.workbook.elsewhere import look_elsewhere
 from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS
 from spotify_ads_async.bulk.workbook.records import NewItem, NewState
 from spotify_ads_async.bulk.workbook.store import WorkbookPlan, write_plan
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.core.tasks import some_at_once
-from spotify_ads_async.errors import SpotifyAdsError
+from spotify_ads_async.errors import AuthenticationError, RequestRejected, SpotifyAdsError
 
 __all__ = ["plan_workbook_undo", "remove"]
 
+_SHOWN = 5
 _LOOK = "look at it with spotify-ads drafts list, and delete it if it is this plan's"
 
 
@@ -43,10 +45,14 @@ async def plan_workbook_undo(ads: AdsClient, done: Path, path: Path, *, force: b
         FileExistsError: there is a file at ``path``, or where a part of it would be.
         SpotifyAdsError: the present state cannot be read.
     """
-    with WorkbookPlan.open(done) as plan:
+    plan = await anyio.to_thread.run_sync(WorkbookPlan.open, done)
+    try:
         header, parts = plan.header, plan.parts()
-    if header.base_url != ads.base_url:
-        raise WrongPlan(f"the plan was made for {header.base_url}, and calls would go to {ads.base_url}")
+        if header.base_url != ads.base_url:
+            raise WrongPlan(f"the plan was made for {header.base_url}, and calls would go to {ads.base_url}")
+        await _look_elsewhere(ads, Journal(plan), header.ad_account_id)
+    finally:
+        plan.close()
     undo = msgspec.structs.replace(
         header,
         source=f"undo of {done}",
@@ -69,7 +75,25 @@ async def plan_workbook_undo(ads: AdsClient, done: Path, path: Path, *, force: b
         raise
 
 
-async def remove(ads: AdsClient, path: Path, *, archive: bool, tell: Callable[[NewItem, str], Awaitable[None]]) -> int:
+async def _look_elsewhere(
+    ads: AdsClient, journal: Journal[WorkbookPlan], ad_account_id: str
+) -> Mapping[str, Sequence[str]]:
+    """Write down what others made of the drafts: the names of what they put into them, by the draft's id."""
+    items, campaigns = await journal.read(lambda plan: (plan.items(), plan.campaigns()))
+    found = await look_elsewhere(ads, ad_account_id, items, campaigns)
+
+    def write(plan: WorkbookPlan) -> None:
+        plan.settle(found.items)
+        for campaign in found.campaigns:
+            plan.conclude(campaign)
+
+    await journal.write(write)
+    return found.added
+
+
+async def remove(
+    ads: AdsClient, path: Path, *, archive: bool, force: bool, tell: Callable[[NewItem, str], Awaitable[None]]
+) -> int:
     """Take back what is new in the plan of a workbook.
 
     Args:
@@ -77,6 +101,7 @@ async def remove(ads: AdsClient, path: Path, *, archive: bool, tell: Callable[[N
         path: the plan.
         archive: archive campaigns that were published, and turn off ad sets and ads that were published in live
             campaigns.
+        force: delete drafts, too, into which somebody put something.
         tell: told of each new thing, and of what became of it; of one that may be there still as of one that failed.
 
     Returns:
@@ -87,7 +112,7 @@ async def remove(ads: AdsClient, path: Path, *, archive: bool, tell: Callable[[N
     """
     plan = await anyio.to_thread.run_sync(WorkbookPlan.open, path)
     try:
-        removal = _Removal(ads, Journal(plan), archive=archive, tell=tell)
+        removal = _Removal(ads, Journal(plan), archive=archive, force=force, tell=tell)
         return await removal.run(plan.header.ad_account_id)
     finally:
         plan.close()
@@ -100,16 +125,19 @@ class _Removal:
         journal: Journal[WorkbookPlan],
         *,
         archive: bool,
+        force: bool,
         tell: Callable[[NewItem, str], Awaitable[None]],
     ) -> None:
         self._ads = ads
         self._journal = journal
         self._archive = archive
+        self._force = force
         self._tell = tell
         self._left = 0
 
     async def run(self, ad_account_id: str) -> int:
         self._account = {"ad_account_id": ad_account_id}
+        self._added = await _look_elsewhere(self._ads, self._journal, ad_account_id)
         self._items = [one for one in await self._journal.read(lambda plan: plan.items()) if one.is_there]
         await some_at_once(self._remove, await self._journal.read(lambda plan: plan.campaigns()))
         await self._tell_lost(ad_account_id)
@@ -148,19 +176,32 @@ class _Removal:
             for item in items:
                 await self._tell(item, "is published, and stays: --archive archives it")
             return
-        for item in _outermost(items, campaign):
-            await _take_back(self._ads, self._account, item, published=published)
-        state = NewState.ARCHIVED if published else NewState.DELETED
-        gone = [msgspec.structs.replace(one, state=state) for one in items]
+        added = [name for item in items for name in self._added.get(item.draft_id, ())]
+        reason = ""
+        if added and not self._force:
+            reason = f"somebody put {', '.join(added[:_SHOWN])} into the draft: it stays; --force deletes that, too"
+        else:
+            try:
+                for item in _outermost(items, campaign):
+                    await _take_back(self._ads, self._account, item, published=published)
+            except AuthenticationError:
+                raise
+            except SpotifyAdsError as problem:
+                reason = str(problem)
+        state = NewState.FAILED if reason else NewState.ARCHIVED if published else NewState.DELETED
+        ended = [msgspec.structs.replace(one, state=state) for one in items]
+        if not reason:
+            await self._conclude(msgspec.structs.replace(campaign, state=CampaignState.DELETED), ended)
+        for item in ended:
+            await self._tell(item, reason or state.value)
 
+    async def _conclude(self, campaign: DraftCampaign, items: Sequence[NewItem]) -> None:
         def write(plan: WorkbookPlan) -> None:
-            plan.settle(gone)
-            plan.conclude(msgspec.structs.replace(campaign, state=CampaignState.DELETED))
+            plan.settle(items)
+            plan.conclude(campaign)
 
         with anyio.CancelScope(shield=True):
             await self._journal.write(write)
-        for item in gone:
-            await self._tell(item, state.value)
 
 
 def _outermost(items: Sequence[NewItem], campaign: DraftCampaign) -> list[NewItem]:
@@ -173,7 +214,12 @@ async def _take_back(ads: AdsClient, account: dict[str, str], item: NewItem, *, 
     if published:
         archives = kind.entity.archives and item.plural != ADS.plural
         change = {"status": "ARCHIVED"} if archives else {"delivery": "OFF"}
-        await ads.call(kind.entity.update, path={**account, kind.entity.id_column: item.draft_id}, body=change)
+        path = {**account, kind.entity.id_column: item.draft_id}
+        try:
+            await ads.call(kind.entity.update, path=path, body=change)
+        except RequestRejected:
+            if (await ads.call(kind.entity.get, path=path)).status != "ARCHIVED":  # else it was archived before
+                raise
         return
     try:
         await ads.call(kind.draft.delete, path={**account, kind.draft.draft_path: item.draft_id})

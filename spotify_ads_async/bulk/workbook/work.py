@@ -64,8 +64,8 @@ class Work:
         return {"ad_account_id": self.header.ad_account_id}
 
     def items_of(self, campaign: DraftCampaign) -> list[NewItem]:
-        """What is new in a campaign."""
-        return [one for one in self.items.values() if one.campaign == campaign.id]
+        """What is new in a campaign, without what somebody deleted."""
+        return [one for one in self.items.values() if one.campaign == campaign.id and one.state is not NewState.GONE]
 
     async def record(
         self, items: Iterable[NewItem] = (), campaign: DraftCampaign | None = None, *, tells: bool = True

@@ -28,9 +28,8 @@ _PACKAGES = ("aiohttp", "msgspec", "anyio", "typer", "redis", "keyring", "uvloop
 _STORE_SECONDS = 2.0
 
 
-async def check_versions(examination: Examination) -> AsyncIterator[Finding]:
+async def check_versions(_examination: Examination) -> AsyncIterator[Finding]:
     """Which versions are at work."""
-    del examination
     parts = [
         f"spotify-ads-async {_version('spotify-ads-async')}",
         f"Python {platform.python_version()}",
@@ -70,9 +69,8 @@ def _told() -> list[str]:
     return [f"{one.variable}={one.value} (from {one.origin})" for one in settings_in_force()]
 
 
-async def check_folders(examination: Examination) -> AsyncIterator[Finding]:
+async def check_folders(_examination: Examination) -> AsyncIterator[Finding]:
     """Whether what must be kept can be kept."""
-    del examination
     folders = {"settings and sign-ins": config_folder(), "windows": platformdirs.user_state_path("spotify-ads")}
     fine: list[str] = []
     for what, folder in folders.items():

@@ -14,7 +14,7 @@ import msgspec
 
 from spotify_ads_async.api.facts import METHODS, Facts, known_facts
 
-__all__ = ["OperationShape", "Shape", "named_shape", "operation_shape"]
+__all__ = ["OperationShape", "Shape", "enum_properties", "named_shape", "operation_shape"]
 
 Shape: TypeAlias = dict[str, Any]
 
@@ -70,6 +70,18 @@ def named_shape(name: str) -> Shape:
     shape = _flat(_facts()["components"]["schemas"][name])
     required = [*shape.get("required", ()), *_REQUIRED_IN_TEXT.get(name, ())]
     return {**shape, "required": required} if required else shape
+
+
+@functools.cache
+def enum_properties() -> frozenset[str]:
+    """The names of the properties that hold one value of an enum, or a list of them."""
+    parts = [part for one in _facts()["components"]["schemas"].values() for part in (one, *one.get("allOf", ()))]
+    return frozenset(name for part in parts for name, one in part.get("properties", {}).items() if _is_enum(one))
+
+
+def _is_enum(node: dict[str, Any]) -> bool:
+    node = _followed(node)
+    return "enum" in node or ("items" in node and _is_enum(node["items"]))
 
 
 def _in_place(parameters: list[dict[str, Any]], place: str) -> Shape:

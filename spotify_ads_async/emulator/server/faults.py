@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, cast, get_args
 import msgspec
 
 from spotify_ads_async.emulator.domain.answers import Refusal
+from spotify_ads_async.emulator.domain.shapes import enum_properties
 from spotify_ads_async.undocumented import EVERY_OPERATION
 
 __all__ = ["ArmedFault", "Fault", "FaultBook", "FaultDetails", "FaultKind", "altered", "parse_faults", "refusal_of"]
@@ -211,37 +212,6 @@ class FaultBook:
         return delay, end, frozenset(changes)
 
 
-_ENUMS = frozenset(
-    {
-        "aspect_ratio",
-        "asset_format",
-        "asset_type",
-        "audio_type",
-        "bid_strategy",
-        "change_category",
-        "cost_model",
-        "delivery",
-        "delivery_goal",
-        "entity_type",
-        "file_type",
-        "genders",
-        "invitation_status",
-        "objective",
-        "operation",
-        "pacing",
-        "placements",
-        "platform",
-        "platforms",
-        "role",
-        "status",
-        "subtype",
-        "type",
-        "video_delivery_formats",
-    }
-)
-"""Attributes that hold one value of an enum, or a list of them."""
-
-
 def altered(content: Any, changes: frozenset[FaultKind]) -> Any:  # noqa: ANN401 - any JSON
     """A copy of an answer with attributes or enum values that no document lists."""
     if isinstance(content, list):
@@ -250,7 +220,7 @@ def altered(content: Any, changes: frozenset[FaultKind]) -> Any:  # noqa: ANN401
         return content
     copy = {name: altered(value, changes) for name, value in cast("dict[str, Any]", content).items()}
     if "unknown_values" in changes:
-        for name in _ENUMS & copy.keys():
+        for name in enum_properties() & copy.keys():
             value = copy[name]
             if isinstance(value, str):
                 copy[name] = f"NEW_{value}"
@@ -293,14 +263,9 @@ def refusal_of(fault: Fault) -> Refusal | None:
             status, code, message = fault.status, _CODES.get(fault.status, "INTERNAL_ERROR"), fault.message
         case "html":
             status, code, message = fault.status, "HTML", ""
-        case "unauthorized":
-            status, code, message = 401, "UNAUTHORIZED", "the access token expired"
-        case "denied":
-            status, code, message = 403, "FORBIDDEN", "the user may not do this"
-        case "terms":
-            status, code, message = 403, "FORBIDDEN", "the terms of the API are not accepted for this client ID"
-        case "rate_limited":
-            status, code, message = 429, "RATE_LIMITED", "too many requests"
+        case _ if fault.kind in _REFUSED:
+            status, message = _REFUSED[fault.kind]
+            code = _CODES[status]
         case _:
             return None
     return Refusal(status, code, message, headers=fault.headers, exact=True)
@@ -317,3 +282,10 @@ _CODES: Mapping[int, str] = {
     503: "SERVICE_UNAVAILABLE",
 }
 """The code that goes with a failure's status."""
+
+_REFUSED: Mapping[FaultKind, tuple[int, str]] = {
+    "unauthorized": (401, "the access token expired"),
+    "denied": (403, "the user may not do this"),
+    "terms": (403, "the terms of the API are not accepted for this client ID"),
+    "rate_limited": (429, "too many requests"),
+}

@@ -108,7 +108,9 @@ class SqliteStore:
         try:
             return asyncio.get_running_loop().run_in_executor(thread, work)
         except RuntimeError as problem:  # the process may not have another thread, or the interpreter is about to end
-            raise StoreUnavailable(f"the quota file {self.path} cannot be used: {problem}") from problem
+            raise StoreUnavailable(
+                f"the quota file {self.path} cannot be used: {problem}; look at the limits of threads and memory"
+            ) from problem
 
     def _transact(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
         """Do one piece of work, all or none of it."""

@@ -71,9 +71,8 @@ _CATEGORY = r"ADV_(?:[1-9]|[12][0-9]|3[0-4])_[1-9][0-9]*"
 
 
 @about("delivery")
-def delivery_alone(body: Body, now: datetime) -> None:
+def delivery_alone(body: Body, _now: datetime) -> None:
     """Schema Delivery: no other field beside it in the PATCH of an ad set."""
-    del now
     others = [name for name in set_fields(body) if name != "delivery"]
     if others:
         raise Refused(
@@ -92,36 +91,31 @@ def flight_ahead(body: Body, now: datetime) -> None:
 
 
 @about("start_time")
-def flight(body: Body, now: datetime) -> None:
+def flight(body: Body, _now: datetime) -> None:
     """The validation rules of API v1.4: an ad set ends after it starts and runs for at most 365 days."""
-    del now
     ordered(body, "start_time", "end_time", LONGEST_FLIGHT)
 
 
 @about("start_time")
-def ad_flight(body: Body, now: datetime) -> None:
+def ad_flight(body: Body, _now: datetime) -> None:
     """An ad ends after it starts."""
-    del now
     ordered(body, "start_time", "end_time")
 
 
 @about("start_date")
-def estimated_flight(body: Body, now: datetime) -> None:
+def estimated_flight(body: Body, _now: datetime) -> None:
     """What is estimated or priced keeps the limits of an ad set."""
-    del now
     ordered(body, "start_date", "end_date", LONGEST_FLIGHT)
 
 
-def lifetime_ends(body: Body, now: datetime) -> None:
+def lifetime_ends(body: Body, _now: datetime) -> None:
     """Schema AdSetBase: ``end_time`` is required with a LIFETIME budget."""
-    del now
     if at(body, "budget", "type") == "LIFETIME" and not given(body.end_time):
         raise Refused(UNSET, "is required with a LIFETIME budget", ".end_time")
 
 
-def bid_given(body: Body, now: datetime) -> None:
+def bid_given(body: Body, _now: datetime) -> None:
     """Schemas BidMicroAmount and BidAmount: MAX_BID and COST_PER_RESULT need a bid above zero."""
-    del now
     strategy, bid = at(body, "bid_strategy"), at(body, "bid_micro_amount")
     if strategy not in {"MAX_BID", "COST_PER_RESULT"}:
         return
@@ -132,9 +126,8 @@ def bid_given(body: Body, now: datetime) -> None:
 
 
 @about("bid_strategy")
-def cost_per_result(body: Body, now: datetime) -> None:
+def cost_per_result(body: Body, _now: datetime) -> None:
     """Schema OptimizationPrefs: COST_PER_RESULT requires a LIFETIME budget and PACING_EVEN, which is the default."""
-    del now
     if body.bid_strategy != "COST_PER_RESULT":
         return
     kind, pacing = at(body, "budget", "type"), at(body, "pacing")
@@ -144,18 +137,16 @@ def cost_per_result(body: Body, now: datetime) -> None:
         raise Refused(pacing, "must be PACING_EVEN with COST_PER_RESULT", ".pacing")
 
 
-def placements_given(body: Body, now: datetime) -> None:
+def placements_given(body: Body, _now: datetime) -> None:
     """Schema Targets, ``x-spotify-requires``: an ad set is created with MUSIC, PODCAST or both."""
-    del now
     placements = at(body, "targets", "placements")
     if not placements:
         raise Refused(placements, "is required on create: MUSIC, PODCAST or both", ".targets.placements")
 
 
 @about("video_delivery_formats")
-def video_formats(body: Body, now: datetime) -> None:
+def video_formats(body: Body, _now: datetime) -> None:
     """Schema VideoDeliveryFormats: for video ad sets only."""
-    del now
     formats, asset_format = body.video_delivery_formats, at(body, "asset_format")
     if formats and given(asset_format) and asset_format != "VIDEO":
         raise Refused(
@@ -164,27 +155,24 @@ def video_formats(body: Body, now: datetime) -> None:
 
 
 @about("promotion")
-def promotion_target(body: Body, now: datetime) -> None:
+def promotion_target(body: Body, _now: datetime) -> None:
     """Schema Promotion_Target_Id: both goals need the artist or the show."""
-    del now
     promotion = body.promotion
     if promotion is not None and not given(promotion.promotion_target_id):
         raise Refused(UNSET, f"is required with {promotion.promotion_goal!s}", ".promotion.promotion_target_id")
 
 
 @about("category")
-def category(body: Body, now: datetime) -> None:
+def category(body: Body, _now: datetime) -> None:
     """Schema AdSetCategory: codes are ADV_{parent}_{sub}, parents 1 to 34."""
-    del now
     code = body.category
     if code is not None and not re.fullmatch(_CATEGORY, code):
         raise Refused(code, "must be a category code, as in ADV_1_1 (getAdCategories lists them)", ".category")
 
 
 @about("category")
-def adults_for_alcohol(body: Body, now: datetime) -> None:
+def adults_for_alcohol(body: Body, _now: datetime) -> None:
     """Schema AdSetCategory: alcoholic beverages need a minimum age of 18."""
-    del now
     if at(body, "category") != ALCOHOL:
         return
     for index, ages in enumerate(at(body, "targets", "age_ranges") or ()):
@@ -204,9 +192,8 @@ def ages_for_alcohol(body: Body, now: datetime) -> None:
 
 
 @about("frequency_caps")
-def frequency_caps(body: Body, now: datetime) -> None:
+def frequency_caps(body: Body, _now: datetime) -> None:
     """Schema AdSetFrequencyCaps: at most 5 impressions a day, 35 a week, 50 a month."""
-    del now
     for index, cap in enumerate(body.frequency_caps or ()):
         most = MOST_IMPRESSIONS.get(cap.frequency_unit)
         if most is not None and cap.frequency_period == 1 and cap.max_impressions > most:
@@ -218,9 +205,8 @@ def frequency_caps(body: Body, now: datetime) -> None:
 
 
 @about("targets")
-def targets(body: Body, now: datetime) -> None:
+def targets(body: Body, _now: datetime) -> None:
     """Schemas Targets, GeoTargets, AgeRange and SensitiveTopicFilter: what their descriptions allow."""
-    del now
     found = body.targets
     if found is None:
         return
@@ -252,9 +238,8 @@ def _sensitive_topics(exclusions: Body) -> None:
             raise Refused(topic.id, f"must be one of {listed(SENSITIVE_TOPICS)}", f"{where}.topics[{index}].id")
 
 
-def objective_named(body: Body, now: datetime) -> None:
+def objective_named(body: Body, _now: datetime) -> None:
     """Schema OptimizationPrefs: UNSET is for ad products that have no objective, and required by them."""
-    del now
     aim = at(body, "objective")
     if aim == "UNSET" and at(body, "ad_product") in {UNSET, "UNSET", "UNKNOWN"}:
         raise Refused(
@@ -264,9 +249,8 @@ def objective_named(body: Body, now: datetime) -> None:
         )
 
 
-def objective(body: Body, now: datetime) -> None:
+def objective(body: Body, _now: datetime) -> None:
     """Schema OptimizationPrefs: what an objective takes. A campaign's ad sets come later, an estimate has both."""
-    del now
     aim, asset_format = at(body, "objective"), at(body, "asset_format")
     formats = OBJECTIVE_FORMATS.get(aim)
     if formats and asset_format not in formats:
@@ -287,18 +271,16 @@ def objective(body: Body, now: datetime) -> None:
         raise Refused(aim, "must be CLICKS with COST_PER_RESULT", ".objective")
 
 
-def currency(body: Body, now: datetime) -> None:
+def currency(body: Body, _now: datetime) -> None:
     """Schema Currency: an ISO 4217 code."""
-    del now
     for path in (("currency",), ("budget", "currency")):
         code = at(body, *path)
         if isinstance(code, str) and not (code.isascii() and code.isalpha() and code.isupper()):
             raise Refused(code, "must be an ISO 4217 code, as in USD", f".{'.'.join(path)}")
 
 
-def hierarchy_version(body: Body, now: datetime) -> None:
+def hierarchy_version(body: Body, _now: datetime) -> None:
     """Schema CampaignDraft: ``draft_hierarchy_version`` is required for PUBLISH."""
-    del now
     if body.action == "PUBLISH" and not given(body.draft_hierarchy_version):
         raise Refused(
             UNSET, "is required with PUBLISH: read the campaign draft just before", ".draft_hierarchy_version"
@@ -306,9 +288,8 @@ def hierarchy_version(body: Body, now: datetime) -> None:
 
 
 @about("catalog")
-def catalog(body: Body, now: datetime) -> None:
+def catalog(body: Body, _now: datetime) -> None:
     """Schema CatalogItem: 2 to 6 items, with SKUs that differ."""
-    del now
     items = at(body, "catalog", "catalog_items")
     if not given(items):
         return

@@ -15,65 +15,56 @@ LARGEST_UPLOAD_BYTES = 20 * 1024 * 1024
 LOOKBACK_DAYS = (30, 60, 90, 180)
 
 
-def audio_subtype(body: Body, now: datetime) -> None:
+def audio_subtype(body: Body, _now: datetime) -> None:
     """Schema AssetSubtype: required for audio."""
-    del now
     if body.asset_type == "AUDIO" and not given(body.asset_subtype):
         raise Refused(UNSET, "is required with asset_type AUDIO", ".asset_subtype")
 
 
-def upload_size(body: Body, now: datetime) -> None:
+def upload_size(body: Body, _now: datetime) -> None:
     """Operations uploadAsset and transferChunkedAsset: at most 20 MB."""
-    del now
     size = len(body.media)
     if size > LARGEST_UPLOAD_BYTES:
         raise Refused(body.media, f"must be at most 20 MB: send {size:,} bytes in chunks", ".media")
 
 
-def lookback(body: Body, now: datetime) -> None:
+def lookback(body: Body, _now: datetime) -> None:
     """CreateCustomAudienceRequest.lookback_days: four values."""
-    del now
     days = at(body, "lookback_days")
     if given(days) and days not in LOOKBACK_DAYS:
         raise Refused(days, "must be 30, 60, 90 or 180", ".lookback_days")
 
 
-def pixel_domain(body: Body, now: datetime) -> None:
+def pixel_domain(body: Body, _now: datetime) -> None:
     """Schema Domain: http and https only."""
-    del now
     domain = at(body, "domain")
     if isinstance(domain, str) and urlsplit(domain).scheme.lower() not in {"http", "https"}:
         raise Refused(domain, "must begin with https:// or http://", ".domain")
 
 
-def account_country(body: Body, now: datetime) -> None:
+def account_country(body: Body, _now: datetime) -> None:
     """Schema AdAccountCountryCode: ISO alpha-2."""
-    del now
     country_code(at(body, "country_code"), ".country_code")
 
 
-def any_filter(query: Mapping[str, Any], now: datetime | None) -> None:
+def any_filter(query: Mapping[str, Any], _now: datetime | None) -> None:
     """Operation getGeoTargets: at least one parameter."""
-    del now
     if not any(given(value) and value != [] for value in query.values()):
         raise Refused(UNSET, "is empty: at least one parameter is required")
 
 
-def geo_country(query: Mapping[str, Any], now: datetime | None) -> None:
+def geo_country(query: Mapping[str, Any], _now: datetime | None) -> None:
     """Parameter country_code: ISO alpha-2."""
-    del now
     country_code(query.get("country_code"), ".country_code")
 
 
-def market_country(query: Mapping[str, Any], now: datetime | None) -> None:
+def market_country(query: Mapping[str, Any], _now: datetime | None) -> None:
     """Parameter market: ISO alpha-2."""
-    del now
     country_code(query.get("market"), ".market")
 
 
-def change_history(query: Mapping[str, Any], now: datetime | None) -> None:
+def change_history(query: Mapping[str, Any], _now: datetime | None) -> None:
     """Parameters of getChangeHistory: a name needs its type, and a range its order."""
-    del now
     if given(query.get("entity_name", UNSET)) and not given(query.get("entity_type", UNSET)):
         raise Refused(UNSET, "is required beside entity_name", ".entity_type")
     start, end = query.get("created_gte"), query.get("created_lte")

@@ -46,9 +46,8 @@ _REPORT_NAME = r"[\w\- ]{2,120}"
 _MIDNIGHT = time()
 
 
-def continuation_alone(query: Mapping[str, Any], now: datetime | None) -> None:
+def continuation_alone(query: Mapping[str, Any], _now: datetime | None) -> None:
     """Parameter continuation_token: nothing beside it; without it, ``entity_type`` and ``fields`` are required."""
-    del now
     if given(query.get("continuation_token", UNSET)):
         others = [name for name, value in query.items() if name != "continuation_token" and value is not UNSET]
         if others:
@@ -57,9 +56,8 @@ def continuation_alone(query: Mapping[str, Any], now: datetime | None) -> None:
         _required(query, "entity_type", "fields")
 
 
-def insight_needs(query: Mapping[str, Any], now: datetime | None) -> None:
+def insight_needs(query: Mapping[str, Any], _now: datetime | None) -> None:
     """Parameters insight_dimension and fields: required, for there is no continuation."""
-    del now
     _required(query, "insight_dimension", "fields")
 
 
@@ -69,9 +67,8 @@ def _required(query: Mapping[str, Any], *names: str) -> None:
             raise Refused(UNSET, "is required", f".{name}")
 
 
-def entities(query: Mapping[str, Any], now: datetime | None) -> None:
+def entities(query: Mapping[str, Any], _now: datetime | None) -> None:
     """Parameters entity_ids, entity_ids_type, statuses and entity_status_type of aggregate reports."""
-    del now
     kind, ids, statuses = query.get("entity_type"), query.get("entity_ids") or (), query.get("statuses") or ()
     ids_kind, status_kind = query.get("entity_ids_type"), query.get("entity_status_type")
     if len(ids) > MOST_ENTITIES:
@@ -98,9 +95,8 @@ def entities(query: Mapping[str, Any], now: datetime | None) -> None:
     _statuses(statuses, status_kind)
 
 
-def insight_entities(query: Mapping[str, Any], now: datetime | None) -> None:
+def insight_entities(query: Mapping[str, Any], _now: datetime | None) -> None:
     """The same parameters of insight reports: one ad set or campaign, statuses of ad sets."""
-    del now
     ids_kind, status_kind = query.get("entity_ids_type"), query.get("entity_status_type")
     if query.get("entity_ids") and not ids_kind:
         raise Refused(UNSET, "is required beside entity_ids", ".entity_ids_type")
@@ -121,9 +117,8 @@ def _statuses(statuses: Value, kind: Value) -> None:
             raise Refused(status, f"must be a status of {kind!s}: {listed(STATUSES[kind])}", f".statuses[{index}]")
 
 
-def parent_entity(query: Mapping[str, Any], now: datetime | None) -> None:
+def parent_entity(query: Mapping[str, Any], _now: datetime | None) -> None:
     """Parameter include_parent_entity: for ad sets and ads, which have one."""
-    del now
     kind = query.get("entity_type")
     if query.get("include_parent_entity") and kind not in {"AD", "AD_SET"}:
         raise Refused(
@@ -133,9 +128,8 @@ def parent_entity(query: Mapping[str, Any], now: datetime | None) -> None:
         )
 
 
-def insight_metrics(query: Mapping[str, Any], now: datetime | None) -> None:
+def insight_metrics(query: Mapping[str, Any], _now: datetime | None) -> None:
     """Schema ReportFieldType: metrics that insight reports do not have."""
-    del now
     for index, metric in enumerate(query.get("fields") or ()):
         if metric in NO_INSIGHT_METRICS:
             raise Refused(
@@ -143,9 +137,8 @@ def insight_metrics(query: Mapping[str, Any], now: datetime | None) -> None:
             )
 
 
-def totals(query: Mapping[str, Any], now: datetime | None) -> None:
+def totals(query: Mapping[str, Any], _now: datetime | None) -> None:
     """Parameters of getAggregatedTotals: no ad account, no hours, five metrics; DAY needs a range."""
-    del now
     if query.get("entity_type") == "AD_ACCOUNT":
         raise Refused(
             query["entity_type"], "must be CAMPAIGN, AD_SET or AD; getAggregateReport sums up accounts", ".entity_type"
@@ -191,9 +184,8 @@ def _range(start: Value, end: Value, granularity: str, longest: timedelta) -> No
         raise Refused(end, f"must be at most {longest.days} days after report_start", ".report_end")
 
 
-def async_report(body: Body, now: datetime) -> None:
+def async_report(body: Body, _now: datetime) -> None:
     """CreateAsyncReportRequest: its name, range, insights and statuses."""
-    del now
     if not re.fullmatch(_REPORT_NAME, body.name):
         raise Refused(body.name, "must be 2 to 120 letters, digits, spaces, _ and -", ".name")
     if body.granularity == "DAY":
