@@ -37,7 +37,7 @@ from spotify_ads_async.errors import (
 )
 from spotify_ads_async.governor import Governor
 from spotify_ads_async.models import ReportEntityType, ReportFieldType, ReportGranularity
-from spotify_ads_async.network.problems import UNTRUSTED, explained_proxy_error
+from spotify_ads_async.network.problems import explained_proxy_error, what_to_do_about
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.operations import GET_BUSINESSES
 from spotify_ads_async.settings import Settings
@@ -115,7 +115,8 @@ async def _reached(examination: Examination, settings: Settings, what: str, url:
             if what == "the API":
                 examination.facts["date"] = answer.headers.get("Date"), datetime.now(UTC)
     except aiohttp.ClientConnectorCertificateError as problem:
-        return Finding.problem("certificates", f"{url.host}: {_why(problem.certificate_error)}", UNTRUSTED)
+        why = _why(problem.certificate_error)
+        return Finding.problem("certificates", f"{url.host}: {why}", what_to_do_about(problem))
     except (aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError) as problem:
         return Finding.problem("proxy", explained_proxy_error(problem, proxy), _PROXY_REMEDY)
     except (aiohttp.ClientError, OSError, TimeoutError) as problem:
