@@ -190,6 +190,21 @@ async def test_the_same_names_twice_make_nothing_twice(world: World) -> None:
     assert "is the name of campaigns, row 2, too" in await refused(world, twins, name="twins.plan")
 
 
+async def test_names_are_the_same_however_their_letters_are_composed(world: World) -> None:
+    composed, typed = "Caf\u00e9 one", "cafe\u0301 \u00a0ONE "
+    media(world.folder)
+    (world.folder / "spot.mp3").rename(world.folder / "Spot\u00e9.mp3")
+    path = book(
+        world.folder / "book.xlsx",
+        campaigns=[{"name": composed, "objective": "reach"}],
+        ad_sets=[{"campaign": typed, **AD_SET}],
+        ads=[{"ad_set": "STUDENTS", **AD, "media": "spote\u0301.MP3"}],
+    )
+    await run(world, await world.plan(path))
+    twin = book(world.folder / "twin.xlsx", campaigns=[{"name": typed, "objective": "reach"}])
+    assert "there is a campaign of this name already" in await refused(world, twin, name="twin.plan")
+
+
 async def test_new_and_changed_rows_are_one_plan(world: World) -> None:
     live = next(iter(world.account.campaigns))
     rows = [{"campaign_id": live["id"], "name": "Renamed"}, {"name": "Autumn", "objective": "REACH"}]
