@@ -34,6 +34,7 @@ __all__ = [
     "decode_hook",
     "in_utc",
     "keep_source",
+    "moment_of",
     "source_of",
     "time_text",
     "whole_seconds",
@@ -84,6 +85,15 @@ def time_text(moment: datetime) -> str:
         OverflowError: it has no place in UTC's calendar, at either end.
     """
     return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+
+
+def moment_of(text: object) -> datetime | None:
+    """The moment that an answer names, in whole seconds whatever its offset and fraction; None where it names none."""
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return moment.replace(microsecond=0) if moment is not None and moment.tzinfo is not None else None
 
 
 UNIQUE = msgspec.Meta(extra_json_schema={"uniqueItems": True})

@@ -105,7 +105,10 @@ def test_several_accounts_live_side_by_side(tmp_path: Path, backend: KeyringBack
         profiles.load("agency")
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a\\b", "-x", ".hidden", "a\n", "x" * 65, "é", "a b"])
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "../x", "a/b", "a\\b", "-x", ".hidden", "a\n", "x" * 65, "é", "a b", "NUL", "con.shop", "com1"],
+)
 def test_a_name_leads_nowhere_else(tmp_path: Path, name: str) -> None:
     profiles = Profiles(tmp_path, backend=NoKeyring())
     for use in (lambda: profiles.save(name, SIGN_IN), lambda: profiles.load(name), lambda: profiles.remove(name)):
@@ -246,6 +249,24 @@ def test_a_keyring_that_does_not_answer_is_named_and_nobody_is_asked_to_sign_in_
     without.save("default", SIGN_IN)
     assert without.load("default") == SIGN_IN
     assert Profiles(tmp_path, backend=kind()).load("default") == SIGN_IN
+
+
+def test_on_windows_a_file_that_somebody_reads_is_replaced_a_moment_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profiles = Profiles(tmp_path, backend=NoKeyring())
+    replace, refusals = Path.replace, [PermissionError(13, "The process cannot access the file")] * 3
+
+    def busy(file: Path, target: Path) -> Path:
+        if refusals:
+            raise refusals.pop()
+        return replace(file, target)
+
+    monkeypatch.setattr(Path, "replace", busy)
+    with monkeypatch.context() as windows:
+        windows.setattr(sys, "platform", "win32")
+        profiles.save("default", SIGN_IN)
+    assert profiles.load("default") == SIGN_IN
 
 
 def test_a_keyring_that_refuses_to_keep_is_told_with_the_place_that_keeps(

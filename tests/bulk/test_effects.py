@@ -253,6 +253,9 @@ def test_what_counts_as_the_same() -> None:
     assert not same({"a": 1}, {"a": True})
     assert not same([1, 1], [1])
     assert not same("1", 1)
+    assert same("2027-03-01T00:00:00Z", "2027-03-01T02:00:00.250+02:00")
+    assert not same("2027-03-01T00:00:00Z", "2027-03-01T00:00:01Z")
+    assert not same("0000-00-00T?", "0000-00-00T!")
 
 
 def work(state: dict[str, Any], after: dict[str, Any]) -> tuple[RowWork, Step]:

@@ -58,6 +58,27 @@ def test_conditions_that_do_not(text: str) -> None:
     assert not parse_condition(AD_SETS, text).holds(ANSWER)
 
 
+@pytest.mark.parametrize("end", ["2030-01-01T00:00:00.000Z", "2030-01-01T01:00:00+01:00"])
+def test_times_are_compared_however_they_are_written(end: str) -> None:
+    answer = {**ANSWER, "end_time": end}
+    for operator, holds in {"=": True, ">=": True, "<=": True, "!=": False, "<": False, ">": False}.items():
+        assert parse_condition(AD_SETS, f"end_time{operator}2030-01-01T00:00:00Z").holds(answer) == holds
+    assert new_values([parse_setting(AD_SETS, "end_time=+1d")], answer) == {"end_time": "2030-01-02T00:00:00Z"}
+
+
+def test_what_the_server_answers_of_another_type_has_no_order_and_takes_no_step() -> None:
+    answer = {"end_time": "soon", "bid_micro_amount": "1"}
+    for text in ("end_time<2030-01-01T00:00:00Z", "bid_amount>0.10"):
+        assert not parse_condition(AD_SETS, text).holds(answer)
+    for text, reason in {"end_time=+1d": 'is "soon"', "bid_amount=+10%": 'is "1"'}.items():
+        found = new_values([parse_setting(AD_SETS, text)], answer)
+        assert isinstance(found, Refusal)
+        assert found.reason == f"{reason}, which cannot become {text.partition('=')[2]}"
+    found = new_values([parse_setting(AD_SETS, "bid_amount=-50")], {"bid_micro_amount": 20_000_000}, "USD")
+    assert isinstance(found, Refusal)
+    assert found.reason == "is 20.00 USD, which -50 would make negative"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -88,6 +109,10 @@ def test_the_server_filters_what_it_can() -> None:
     assert list_query(CAMPAIGNS, [parse_condition(CAMPAIGNS, "updated_at>2030-01-01T00:00:00Z")]) == {
         "updated_at_gt": moment
     }
+    assert list_query(AD_SETS, [parse_condition(AD_SETS, "status=ACTIVE,ACTIVE")]) == {"statuses": ["ACTIVE"]}
+    assert list_query(AD_SETS, [parse_condition(AD_SETS, f"campaign_id={','.join(map(str, range(51)))}")]) == {}
+    with pytest.raises(BadExpression, match="campaign_id=abc: must be a UUID"):
+        list_query(AD_SETS, [parse_condition(AD_SETS, "campaign_id=abc")])
     assert list_query(CAMPAIGNS, [parse_condition(CAMPAIGNS, "updated_at<2030-01-01T00:00:00Z")]) == {}
     assert list_query(AD_SETS, [parse_condition(AD_SETS, "updated_at>2030-01-01T00:00:00Z")]) == {}
 

@@ -75,7 +75,7 @@ RUNS = {
     "whole": Run("ad-sets list --limit 3 --wide", 0, ("{ad_set}", "ENDS")),
     "one": Run("ad-sets get {short}", 0, ("{ad_set}", '"name"')),
     "assets": Run("assets list --limit 5", 0, ("NAME",)),
-    "audiences": Run("audiences list", 0, ("NAME",)),
+    "audiences": Run("audiences list", 0, ("there is nothing",)),
     "drafts": Run("drafts list", 0, ("there is nothing",)),
     "report": Run("report --from 2026-01-01 --to 2026-01-03", 0, ("2026-01-01", "2026-01-03", "SPEND")),
     "chart": Run("report account --chart --from 2026-01-01 --to 2026-01-20", 0, ("2026-01-01",)),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -15,13 +15,15 @@ import msgspec
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.cells import CLEAR, CellError, parse_cell
 from spotify_ads_async.bulk.plan.columns import Cell, Column, Kind, suggestion
-from spotify_ads_async.bulk.plan.effects import Refusal, State, leaf, same
+from spotify_ads_async.bulk.plan.effects import Refusal, State, leaf, same, shown
 from spotify_ads_async.bulk.plan.money import in_units, no_money
 from spotify_ads_async.bulk.plan.typed import cell_text
 from spotify_ads_async.errors import Portable
-from spotify_ads_async.money import fits_currency, minor_units, round_to_currency
+from spotify_ads_async.money import fits_currency, format_micros, minor_units, round_to_currency
 from spotify_ads_async.operation import ListOperation
-from spotify_ads_async.types import time_text
+from spotify_ads_async.types import moment_of, time_text
+from spotify_ads_async.validation.checks import checker
+from spotify_ads_async.validation.refused import Refused
 
 __all__ = ["BadExpression", "Condition", "Setting", "list_query", "new_values", "parse_condition", "parse_setting"]
 
@@ -37,6 +39,8 @@ _ORDERED: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 _COUNTABLE = frozenset({Kind.INTEGER, Kind.MONEY, Kind.AMOUNT, Kind.NUMBER})
 _PER_UNIT = 1_000_000
+_MOST_VALUES = 50
+"""More ids than that are too long for an address."""
 _ORDERABLE = _COUNTABLE | {Kind.TIME, Kind.TEXT}
 
 
@@ -88,7 +92,15 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
             case "~":
                 return isinstance(found, str) and str(self.values[0]).casefold() in found.casefold()
             case _:
-                return found is not None and _ORDERED[self.operator](found, self.values[0])
+                read = moment_of if self.column.kind is Kind.TIME else _as_it_is
+                try:
+                    return found is not None and _ORDERED[self.operator](read(found), read(self.values[0]))
+                except TypeError:  # what the server answers is of another type, and has no order beside it
+                    return False
+
+
+def _as_it_is(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    return value
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,6 +202,8 @@ def new_values(settings: Sequence[Setting], state: State, currency: str = "") ->
         present = leaf(state, column.path)
         if present is None:
             return Refusal(column=column.name, reason=f"is not set, so it cannot become {setting.text}")
+        if moment_of(present) is None if column.kind is Kind.TIME else not isinstance(present, int | float):
+            return Refusal(column=column.name, reason=f"is {shown(present)}, which cannot become {setting.text}")
         if column.kind in {Kind.MONEY, Kind.AMOUNT} and not fits_currency(int(setting.shift), currency):
             return Refusal(
                 column=column.name,
@@ -198,7 +212,9 @@ def new_values(settings: Sequence[Setting], state: State, currency: str = "") ->
         value = _moved(column, present, setting, currency)
         if value is None:
             reason = "beyond all dates" if column.kind is Kind.TIME else "negative"
-            return Refusal(column=column.name, reason=f"is {present}, which {setting.text} would make {reason}")
+            is_money = column.kind in {Kind.MONEY, Kind.AMOUNT}
+            now = format_micros(cast("int", present), currency or None) if is_money else present
+            return Refusal(column=column.name, reason=f"is {now}, which {setting.text} would make {reason}")
         values[column.name] = value
     return values
 
@@ -206,7 +222,7 @@ def new_values(settings: Sequence[Setting], state: State, currency: str = "") ->
 def _moved(column: Column, present: Cell, setting: Setting, currency: str) -> Cell:
     if column.kind is Kind.TIME:
         try:
-            moment = datetime.fromisoformat(str(present)) + timedelta(seconds=int(setting.shift))
+            moment = cast("datetime", moment_of(present)) + timedelta(seconds=int(setting.shift))
         except OverflowError:
             return None
         return time_text(moment)
@@ -223,15 +239,24 @@ def list_query(entity: Listed, conditions: Sequence[Condition]) -> dict[str, obj
 
     ``status=…`` as ``statuses``, ``campaign_id=…`` as ``campaign_ids``, ``updated_at>=…`` as ``updated_at_gte``.
     Conditions are checked on the answers as well, so this only saves requests.
+
+    Raises:
+        BadExpression: nothing can have such a value, such as an id that is none.
     """
     query: dict[str, object] = {}
     for condition in conditions:
         column = condition.column.name
         for ending in _PARAMETER_ENDINGS.get(condition.operator, ()):
             name = f"{column}{ending}"
-            if name in entity.list.query and name not in query:
-                value = list(condition.values) if condition.operator == "=" else condition.values[0]
-                query[name] = msgspec.convert(value, type=entity.list.query[name])
+            if name not in entity.list.query or name in query or len(condition.values) > _MOST_VALUES:
+                continue
+            value = list(dict.fromkeys(condition.values)) if condition.operator == "=" else condition.values[0]
+            kind = entity.list.query[name]
+            query[name] = msgspec.convert(value, type=kind)
+            try:
+                checker(kind)(query[name])
+            except Refused as refused:
+                raise BadExpression(f"{column}{condition.operator}{refused.value}: {refused.rule}") from None
     return query
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from spotify_ads_async.errors import Portable
 from spotify_ads_async.money import fits_currency, format_micros, from_micros, minor_units
-from spotify_ads_async.types import MicroAmount
+from spotify_ads_async.types import MicroAmount, moment_of
 
 __all__ = [
     "MICROS",
@@ -201,18 +201,10 @@ def most_spent(state: Mapping[str, Any], now: datetime) -> MicroAmount | None:
 @functools.lru_cache(maxsize=1024)
 def _days_left(start: str, end: str, now: datetime) -> int | None:
     """The days, begun ones too, from now or from the start until the end of a flight; None where it has no end."""
-    begin, ending = _moment(start), _moment(end)
+    begin, ending = moment_of(start), moment_of(end)
     if ending is None:
         return None
     return max(0, math.ceil((ending - max(now, begin or now)).total_seconds() / _SECONDS_A_DAY))
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else None
 
 
 def changed_amounts(before: Mapping[str, Any], after: Mapping[str, Any], path: str = "") -> list[Amount]:

@@ -13,7 +13,7 @@ import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
 from spotify_ads_async.bulk.plan.columns import Cell, inner_struct, listed_struct
-from spotify_ads_async.types import Answer, source_of
+from spotify_ads_async.types import Answer, moment_of, source_of
 
 __all__ = [
     "NO_SHAPE",
@@ -181,12 +181,12 @@ def leaf(state: State, path: Iterable[str]) -> Cell:
 def same(one: object, other: object) -> bool:
     """Whether two values mean the same to the API.
 
-    The order of a list does not count, nor do nulls and empty lists beside absence.
+    The order of a list does not count, nor do nulls and empty lists beside absence, nor how a moment is written.
     """
     if one is other:
         return True
     if (kind := type(one)) is type(other) and kind in _PLAIN:
-        return one == other
+        return one == other or (kind is str and _same_moment(cast("str", one), cast("str", other)))
     match one, other:
         case (None | [] | msgspec.UNSET, None | [] | msgspec.UNSET):
             return True
@@ -197,6 +197,10 @@ def same(one: object, other: object) -> bool:
             return one == other or _canonical(cast("list[object]", one)) == _canonical(cast("list[object]", other))
         case _:
             return one == other and (type(one) is type(other) or (_is_number(one) and _is_number(other)))
+
+
+def _same_moment(one: str, other: str) -> bool:
+    return one[10:11] == other[10:11] == "T" and (found := moment_of(one)) is not None and found == moment_of(other)
 
 
 def _canonical(values: list[object]) -> list[bytes]:
