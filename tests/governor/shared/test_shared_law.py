@@ -76,7 +76,7 @@ class Fleet:
         async with governor.admit({"client_id", "ip"}, max_wait=max_wait) as admission:
             self.calls[process] += 1
             trip = self.rng.uniform(0.02, 0.12)
-            before = trip * self.rng.random()
+            before = trip * self.rng.choice((0.0, self.rng.random(), 1.0))  # the server counts it at any moment
             await asyncio.sleep(before)
             now = asyncio.get_running_loop().time()
             self.arrivals["client_id"].append(now)
@@ -289,6 +289,26 @@ def test_a_process_that_dies_gives_its_tokens_back_one_window_after_its_lease() 
         assert window + lease - 0.1 <= waited <= window + lease + 2.0
         closing = asyncio.create_task(dead.aclose())
         await asyncio.wait([closing])
+
+    run_virtually(lambda _: scenario())
+
+
+@pytest.mark.parametrize("told_at_once", [True, False])
+def test_what_was_granted_ahead_of_its_time_and_not_used_is_free_at_its_time(*, told_at_once: bool) -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=14, processes=3, limits=LIMITS[1:])
+        async with fleet.governor(0) as first, fleet.governor(1) as second, fleet.governor(2) as third:
+            await asyncio.gather(*(fleet.request(first, 0) for _ in range(50)))
+            free_at = min(fleet.arrivals["ip one address"]) + 5.0
+            in_vain = [asyncio.create_task(fleet.request(second, 1)) for _ in range(50)]
+            await asyncio.sleep(4.86)
+            for task in in_vain:
+                task.cancel()
+            if told_at_once:
+                await second.aclose()
+            await asyncio.gather(*(fleet.request(third, 2) for _ in range(50)))
+            await asyncio.wait(in_vain)
+            assert free_at < fleet.arrivals["ip one address"][50] < free_at + 2.5
 
     run_virtually(lambda _: scenario())
 
