@@ -142,6 +142,12 @@ async def test_everything_that_a_row_lacks_is_said_at_once(world: World) -> None
     assert "asset_format" in said
 
 
+async def test_an_address_on_the_web_is_no_file(world: World) -> None:
+    assert "download the sheet as .xlsx or CSV" in await refused(
+        world, Path("https://docs.google.com/spreadsheets/d/1")
+    )
+
+
 async def test_an_unknown_parent_makes_nothing(world: World) -> None:
     path = book(world.folder / "book.xlsx", ad_sets=[{"campaign": "Nowhere", **AD_SET}])
     assert "there is no campaign 'Nowhere', in this workbook or live" in await refused(world, path)
