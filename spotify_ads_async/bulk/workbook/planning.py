@@ -30,8 +30,10 @@ from spotify_ads_async.bulk.workbook.resolving import Known, Resolver
 from spotify_ads_async.bulk.workbook.store import write_plan
 from spotify_ads_async.bulk.workbook.template import is_example
 from spotify_ads_async.client import AdsClient
+from spotify_ads_async.core.tasks import some_at_once
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.models import AssetType
+from spotify_ads_async.operation import ListOperation
 from spotify_ads_async.operations import GET_ASSETS_BY_AD_ACCOUNT
 from spotify_ads_async.pagination import ListCall
 
@@ -247,16 +249,17 @@ async def listed(
 ) -> list[Known]:
     """What is live and not archived, and what is in drafts."""
     kind = NEW_KINDS[plural]
+    operations: list[ListOperation[Any, Any]] = [kind.entity.list, kind.draft.list]
+    rows: dict[str, list[Any]] = {}
+
+    async def read(operation: ListOperation[Any, Any]) -> None:
+        call = ListCall(ads, operation, path={"ad_account_id": ad_account_id}, query={"limit": _PAGE, **query})
+        rows[operation.id] = [one async for one in call if one.status != _ARCHIVED]
+
+    await some_at_once(read, operations)
     found: dict[str, Known] = {}
-    for operation in (kind.entity.list, kind.draft.list):
-        call: ListCall[Any] = ListCall(
-            ads, operation, path={"ad_account_id": ad_account_id}, query={"limit": _PAGE, **query}
-        )
-        async for one in call:
-            if one.status != _ARCHIVED:
-                found.setdefault(
-                    str(one.id), Known(str(one.id), one.name or "", str(getattr(one, parent_field, "") or ""))
-                )
+    for one in (one for operation in operations for one in rows[operation.id]):
+        found.setdefault(str(one.id), Known(str(one.id), one.name or "", str(getattr(one, parent_field, "") or "")))
     return list(found.values())
 
 
