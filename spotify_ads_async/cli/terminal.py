@@ -75,7 +75,7 @@ class _Line:
 
     def __init__(self) -> None:
         self._width = 0
-        """As far as anything stands: a terminal writes ``^C`` behind the widest text, also where a shorter one follows."""
+        """That of the widest text since the line was last away, for behind it a terminal may have written ``^C``."""
         self._written_at = time.monotonic()
         self._lock = threading.Lock()
         self._held = False
