@@ -356,6 +356,19 @@ def test_a_wait_longer_than_allowed_is_refused_at_once_with_the_time() -> None:
     run_virtually(lambda _: scenario())
 
 
+def test_who_may_not_wait_is_told_by_the_store_not_by_what_it_last_said() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=15, processes=2)
+        async with fleet.governor(0) as first, fleet.governor(1) as second:
+            await fleet.request(second, 1, max_wait=0.0)
+            await asyncio.gather(*(fleet.request(first, 0) for _ in range(49)))
+            with pytest.raises(QuotaTimeout) as refusal:
+                await fleet.request(second, 1, max_wait=0.0)
+            assert 3.5 < refusal.value.predicted_wait < 6.0
+
+    run_virtually(lambda _: scenario())
+
+
 def test_a_refusal_pauses_every_process() -> None:
     async def scenario() -> None:
         fleet = Fleet(seed=11, processes=2)
