@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
@@ -196,6 +197,33 @@ async def test_a_rotated_token_replaces_the_kept_one(tmp_path: Path, backend: Ke
         async with client(accounts.api.base_url, profiles.credentials("default")) as ads:
             await calls.READ.by(ads)
         assert profiles.load("default").refresh_token == Secret("refresh-2")
+
+
+async def test_a_token_that_could_not_be_kept_is_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk, and an app that signed in with PKCE alone: its answer would void the only token that is kept."""
+    profiles = Profiles(tmp_path, backend=NoKeyring())
+    async with Accounts(rotate=True, valid="canary-refresh") as accounts:
+        kept = SignIn(
+            client_id="an-app",
+            client_secret=Secret(""),
+            refresh_token=Secret("canary-refresh"),
+            token_url=accounts.token_url,
+        )
+        profiles.save("default", kept)
+
+        def full(file: Path, target: Path) -> Path:
+            del file, target
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        async with client(accounts.api.base_url, profiles.credentials("default")) as ads:
+            with monkeypatch.context() as disk:
+                disk.setattr(Path, "replace", full)
+                with pytest.raises(ConfigurationError, match=r"could not be kept .*No space left on device") as caught:
+                    await calls.READ.by(ads)
+            assert "canary" not in str(caught.value)
+            assert profiles.load("default") == kept
+            await calls.READ.by(ads)
+        assert profiles.load("default").refresh_token == Secret("refresh-1")
 
 
 async def test_two_programs_with_one_profile(tmp_path: Path, backend: KeyringBackend) -> None:

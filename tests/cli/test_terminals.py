@@ -79,7 +79,7 @@ RUNS = {
     "drafts": Run("drafts list", 0, ("there is nothing",)),
     "report": Run("report --from 2026-01-01 --to 2026-01-03", 0, ("2026-01-01", "2026-01-03", "SPEND")),
     "chart": Run("report account --chart --from 2026-01-01 --to 2026-01-20", 0, ("2026-01-01",)),
-    "quota": Run("quota", 0, ("LIMIT",)),
+    "quota": Run("quota", 0, ("the windows are kept in memory",)),
     "whoami": Run("whoami", 0, ("ad account", "credentials from the environment")),
     "config": Run("config show", 0, ("SPOTIFY_ADS_BASE_URL",)),
     "help": Run("bulk apply -h", 0, ("--allow-unusual", "Examples:")),
