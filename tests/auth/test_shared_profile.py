@@ -147,11 +147,14 @@ async def test_who_closes_does_not_wait_for_a_turn_that_nobody_needs(tmp_path: P
     """Another process renews the token, or was stopped while it did: Ctrl-C does not wait for it."""
     async with Accounts() as accounts:
         profiles = sign_in(tmp_path, accounts.token_url)
-        async with profiles.store("work").turn(), asyncio.timeout(30):
-            async with client(accounts.api.base_url, profiles.credentials("work")) as ads:
-                with pytest.raises(TimeoutError):
-                    async with asyncio.timeout(0.05):
-                        await calls.READ.by(ads)
+        async with (
+            profiles.store("work").turn(),
+            asyncio.timeout(30),
+            client(accounts.api.base_url, profiles.credentials("work")) as ads,
+        ):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await calls.READ.by(ads)
         async with client(accounts.api.base_url, profiles.credentials("work")) as ads:
             await calls.READ.by(ads)
         assert accounts.granted == 1
