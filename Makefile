@@ -7,8 +7,8 @@ WHEEL_ROOM := build/wheel
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Without bytecode, which some machines switch off, each of the processes that tests start would compile the package again.
 export PYTHONDONTWRITEBYTECODE :=
-# Three workers on two cores, for many tests wait; idle ones take tests over.
-IN_PARALLEL := -n 3 --dist worksteal
+# Four workers on two cores, for many tests wait; idle ones take tests over.
+IN_PARALLEL := -n 4 --dist worksteal
 
 .PHONY: demo test soak mutants lint audit format bench generate follow manual docs api dist test-wheel test-lowest sbom changelog lock clean
 

@@ -21,17 +21,15 @@ def load(source: str) -> Facts:
     """The facts of a YAML or JSON document at a path or an http(s) URL.
 
     Raises:
-        GenerationError: it is no OpenAPI document.
+        GenerationError: it cannot be read, or is no OpenAPI document.
     """
-    if source.startswith(("https://", "http://")):
-        with urlopen(source, timeout=60) as answer:  # noqa: S310 -- the scheme has just been checked
-            text = answer.read().decode()
-    else:
-        text = Path(source).read_text(encoding="utf-8")
     try:
-        return parse_document(text)
-    except ValueError as problem:
-        raise GenerationError(f"{source}: {problem}") from problem
+        if source.startswith(("https://", "http://")):
+            with urlopen(source, timeout=60) as answer:  # noqa: S310 -- the scheme has just been checked
+                return parse_document(answer.read().decode())
+        return parse_document(Path(source).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise GenerationError(f"{source} is no document that can be followed: {problem}") from problem
 
 
 class Document:

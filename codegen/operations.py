@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from codegen.calls import Operation
 from codegen.shapes import Shapes
-from codegen.source import HEADER, exporting, gathered, imports_for, packed, qualified
+from codegen.source import HEADER, call_of, exporting, gathered, imports_for, qualified
 
 __all__ = ["render"]
 
@@ -42,20 +42,12 @@ def _module(group: str, operations: list[Operation], shapes: Shapes) -> str:
 
 
 def _package(groups: Iterable[str]) -> str:
-    return "\n".join(
-        [
-            f"{HEADER}{_DOCSTRING}",
-            "from __future__ import annotations\n",
-            imports_for("Any Mapping MappingProxyType Operation ListOperation cast"),
-            gathered(PACKAGE, groups, "OPERATIONS", "ListOperation", "Operation"),
-            "OPERATIONS: Mapping[str, Operation[Any]] = MappingProxyType(",
-            (
-                "    {value.id: cast('Operation[Any]', value) for value in globals().values() if isinstance(value,"
-                " Operation)}\n)"
-            ),
-            '"""Every operation by its operationId."""\n',
-        ]
-    )
+    imports = imports_for("Any Mapping MappingProxyType Operation ListOperation cast")
+    face = gathered(PACKAGE, groups, "OPERATIONS", "ListOperation", "Operation")
+    table = "{one.id: cast('Operation[Any]', one) for one in globals().values() if isinstance(one, Operation)}"
+    opening = f"{HEADER}{_DOCSTRING}\nfrom __future__ import annotations\n\n{imports}{face}"
+    operations = f"\nOPERATIONS: Mapping[str, Operation[Any]] = MappingProxyType({table})"
+    return f'{opening}{operations}\n"""Every operation by its operationId."""\n'
 
 
 def _constant(one: Operation, shapes: Shapes) -> str:
@@ -88,5 +80,4 @@ def _constant(one: Operation, shapes: Shapes) -> str:
     if len(opening) > _WIDTH:
         opening = opening.replace("[", "[\n    ").replace("] =", "\n] =")
     query = [f'"{query.name}": {qualified(query.type, shapes.found)}' for query in one.query]
-    table = ["    query={", *packed(query, indent=8), "    },"] if query else []
-    return "\n".join([opening, *packed(arguments, indent=4), *table, ")  # fmt: skip\n"])
+    return call_of(opening, arguments, query)

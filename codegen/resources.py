@@ -10,13 +10,14 @@ from codegen.calls import Operation, Parameter
 from codegen.document import GenerationError
 from codegen.overrides import Overrides, Resource
 from codegen.shapes import Shapes
-from codegen.source import HEADER, exporting, identifiers, imports_for, qualified
-from codegen.wording import described, entry, thing
+from codegen.source import HEADER, call_of, exporting, identifiers, imports_for, qualified
+from codegen.wording import described, entry, parted, thing
 
 __all__ = ["render"]
 
 PACKAGE = "spotify_ads_async.resources"
 _LOAD = "        from "
+_FEW = 3
 _ABOUT = '''"""Every call of the API: each method names one operation, whose id stands in its docstring.
 
 Ids come first, then the body, then filters by keyword; a filter left out is not sent. A list call can be awaited for
@@ -43,13 +44,11 @@ def render(operations: list[Operation], overrides: Overrides, shapes: Shapes) ->
     roots = {one.ids for path, one in resources.items() if "." not in path}
     home = {one.name: modules[path] for path, one in resources.items()} | {_base(ids): "_base" for ids in roots}
     files: dict[str, str] = {}
+    inner_first = sorted(resources, key=lambda path: (-path.count("."), path))
     for module in sorted(set(modules.values())):
-        paths = [
-            path for path in sorted(resources, key=lambda path: (-path.count("."), path)) if modules[path] == module
-        ]
-        files[f"{module}.py"] = _module(
-            module, [_class(path, overrides, operations, home, shapes) for path in paths], home
-        )
+        paths = [path for path in inner_first if modules[path] == module]
+        classes = [_class(path, overrides, operations, home, shapes) for path in paths]
+        files[f"{module}.py"] = _module(module, classes, home)
     files["_base.py"] = _bases(roots)
     files["__init__.py"] = _face(overrides, home)
     return files
@@ -173,10 +172,18 @@ def _method(one: Operation, held: tuple[str, ...], shapes: Shapes, *, lazy: bool
     about += f"{_LOAD}spotify_ads_async import operations\n\n" if lazy else ""
     if one.walk:
         signature = f"    def {one.python_method}({head}) -> ListCall[{qualified(one.item or '', shapes.found)}]:"
-        return f"{signature}\n{about}        return ListCall(self._session, {', '.join(arguments)})\n"
-    call = f"await self._session.call({', '.join(arguments)})"
+        return f"{signature}\n{about}{_call('return ListCall(', ['self._session', *arguments], one)}"
     signature = f"    async def {one.python_method}({head}) -> {answer}:"
-    return f"{signature}\n{about}        {'return ' if one.answer else ''}{call}\n"
+    opening = f"{'return ' if one.answer else ''}await self._session.call("
+    return f"{signature}\n{about}{_call(opening, arguments, one)}"
+
+
+def _call(opening: str, arguments: list[str], one: Operation) -> str:
+    query = [f'"{parameter.name}": {parameter.name}' for parameter in one.query]
+    if len(query) > _FEW:
+        return call_of(opening, arguments, query, indent=8)
+    held = [f"query={{{', '.join(query)}}}"] if query else []
+    return f"        {opening}{', '.join([*arguments, *held])})\n"
 
 
 _SAID = {
@@ -229,8 +236,6 @@ def _arguments(one: Operation, held: tuple[str, ...]) -> list[str]:
     common = ["**self._path"] if len(own) < len(one.path_parameters) else []
     if one.path_parameters:
         arguments.append(f"path={_mapping(own, *common)}" if own else "path=self._path")
-    if one.query:
-        arguments.append(f"query={_mapping(parameter.name for parameter in one.query)}")
     return [*arguments, "body=body"] if one.body else arguments
 
 
@@ -238,21 +243,10 @@ def _mapping(given: Iterable[str], *others: str) -> str:
     return "{" + ", ".join([*others, *(f'"{name}": {name}' for name in given)]) + "}"
 
 
-def _first_argument(kind: str) -> str:
-    """``Annotated[list[str], UNIQUE]`` → ``list[str]``."""
-    inside = kind.removeprefix("Annotated[")
-    depth = 0
-    for at, character in enumerate(inside):
-        depth += (character == "[") - (character == "]")
-        if character == "," and depth == 0:
-            return inside[:at]
-    return inside
-
-
 def _keyword(parameter: Parameter, shapes: Shapes) -> str:
     """A filter as a keyword argument: its type without constraints, sequences for lists."""
     kind = parameter.type
     while kind.startswith("Annotated["):
-        kind = _first_argument(kind)
+        kind = parted(kind)[0]
     kind = qualified(kind, shapes.found).replace("Uuid", "str").replace("list[", "Sequence[")
     return f"{parameter.name}: {kind}" if parameter.required else f"{parameter.name}: {kind} | UnsetType = UNSET"

@@ -11,7 +11,7 @@ from codegen import names
 from codegen.shapes import EnumShape, Shape
 from codegen.source import identifiers
 
-__all__ = ["described", "entry", "thing"]
+__all__ = ["described", "entry", "parted", "thing"]
 
 _PLAIN = {
     "MicroAmount": "money in millionths of the account's currency unit: 12.50 is 12_500_000",
@@ -38,7 +38,7 @@ def described(kind: str, classes: Mapping[str, Shape]) -> str:
         kind: the type as Python source.
         classes: structs and enums by name, which are linked.
     """
-    inner, _, bounds = _parted(kind)
+    inner, _, bounds = parted(kind)
     if inner.startswith(("list[", "Sequence[")):
         item = described(inner[inner.index("[") + 1 : -1], classes).replace("an ID", "IDs")
         return f"a list{_length(bounds, 'items')}{', each once' if 'UNIQUE' in bounds else ''}, of {item}"
@@ -62,7 +62,7 @@ def entry(name: str, said: str, *, indent: int) -> str:
     return textwrap.fill(f"{name}: {said}", _WIDTH, initial_indent=margin, subsequent_indent=f"{margin}    ", **_WORDS)
 
 
-def _parted(kind: str) -> tuple[str, str, str]:
+def parted(kind: str) -> tuple[str, str, str]:
     """``Annotated[list[str], UNIQUE]`` → ``list[str]`` and its constraints."""
     if not kind.startswith("Annotated["):
         return kind, "", ""

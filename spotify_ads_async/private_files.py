@@ -6,12 +6,19 @@ import errno
 import os
 import select
 import stat
+import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 __all__ = ["append_private_line", "read_small_file", "without_waiting", "write_private_file"]
 
+DoneT = TypeVar("DoneT")
+
 _PATIENCE_SECONDS = 10.0
+_IN_USE_SECONDS = 2.0
 
 
 def read_small_file(file: Path, largest: int) -> bytes:
@@ -24,7 +31,7 @@ def read_small_file(file: Path, largest: int) -> bytes:
     Raises:
         OSError: it cannot be read, holds more, or is a pipe through which nothing comes for ten seconds.
     """
-    with open(file, "rb", buffering=0, opener=without_waiting) as content:
+    with _when_free(lambda: open(file, "rb", buffering=0, opener=without_waiting)) as content:
         handle = content.fileno()
         waits = not stat.S_ISREG(os.fstat(handle).st_mode) and hasattr(select, "poll")
         found = bytearray()
@@ -61,10 +68,22 @@ def write_private_file(file: Path, content: bytes) -> None:
             temporary.write(content)
             temporary.flush()
             os.fsync(temporary.fileno())
-        Path(name).replace(file)
+        _when_free(lambda: Path(name).replace(file))
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _when_free(work: Callable[[], DoneT]) -> DoneT:
+    """Windows replaces no file that another process has open, and opens none that is being replaced: try again then."""
+    until = time.monotonic() + _IN_USE_SECONDS
+    while True:
+        try:
+            return work()
+        except PermissionError:
+            if sys.platform != "win32" or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
 
 
 def append_private_line(file: Path, text: str) -> None:

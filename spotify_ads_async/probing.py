@@ -156,10 +156,9 @@ def _patching(before: Mapping[str, Any], after: Mapping[str, Any]) -> Patching |
 
     Placements are left out: the server may ask for them and keep them.
     """
-    others = [name for name in ("platforms",) if before.get(name)]
-    if not others:
+    if not before.get("platforms"):
         return None
-    return "merge" if all(after.get(name) == before[name] for name in others) else "replace"
+    return "merge" if after.get("platforms") == before["platforms"] else "replace"
 
 
 def _listing(genders: object) -> Patching | None:

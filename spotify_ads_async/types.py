@@ -245,7 +245,7 @@ class Stored(Answer, Generic[RequestT], frozen=True):
 
     def as_request(self) -> RequestT:
         """The same for a request, without what is absent, null or only answered."""
-        [stored] = vars(type(self))["__orig_bases__"]
+        [stored] = cast("Any", type(self)).__orig_bases__
         return as_request(self, get_args(stored)[0])
 
 

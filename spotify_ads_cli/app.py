@@ -14,6 +14,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from spotify_ads_cli.conversion import convert_what_needs_it
+
 __all__ = ["COMMANDS", "Entry", "app"]
 
 
@@ -316,6 +318,7 @@ def _common_options() -> list[Any]:
     return [found for found in get_command(app).params if {"--profile", "--proxy", "--debug"} & set(found.opts)]
 
 
+convert_what_needs_it()
 app = typer.Typer(
     name="spotify-ads",
     cls=_Root,

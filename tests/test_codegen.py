@@ -12,7 +12,7 @@ import yaml
 from support.api_document import document
 
 from codegen.__main__ import follow, generate
-from codegen.document import Document, GenerationError
+from codegen.document import Document, GenerationError, load
 from codegen.overrides import FILE
 from codegen.overrides import load as load_overrides
 from spotify_ads_async.api.facts import known_facts, render_facts, take_facts
@@ -369,3 +369,12 @@ def test_every_override_has_a_reason() -> None:
 def test_a_pointer_finds_keys_with_slashes() -> None:
     document = Document({"paths": {"/a/{b}": {"get": [{"x~y": 1}]}}})
     assert document.at("/paths/~1a~1{b}/get/0/x~0y") == 1
+
+
+@pytest.mark.parametrize("text", [None, "openapi: [", "hello"])
+def test_a_document_that_cannot_be_followed_is_named(text: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "api.yaml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(GenerationError, match=r"api\.yaml is no document that can be followed"):
+        load(str(file))

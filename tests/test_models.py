@@ -38,6 +38,7 @@ from spotify_ads_async.models import (
     ImageAsset,
     LookalikeAudienceCreate,
     ReportField,
+    StoredBudget,
     StoredTargets,
     Targets,
     UnknownAsset,
@@ -140,6 +141,13 @@ def test_what_was_read_can_be_sent_whole() -> None:
     assert isinstance(update.frequency_caps[0], FrequencyCap)
     with pytest.raises(TypeError, match="required argument"):
         as_request(decode(AD_SET, AdSet), AdSetCreate)
+
+
+def test_a_subclass_of_what_is_answered_is_sent_as_the_same_request() -> None:
+    class Noted(StoredBudget, frozen=True):
+        note: str = ""
+
+    assert Noted(micro_amount=5, type=BudgetType.DAILY).as_request() == Budget(micro_amount=5, type=BudgetType.DAILY)
 
 
 def test_absent_null_and_empty_differ() -> None:

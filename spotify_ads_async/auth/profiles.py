@@ -34,7 +34,8 @@ __all__ = ["DEFAULT_PROFILE", "Profiles"]
 logger = logging.getLogger("spotify_ads_async")
 
 DEFAULT_PROFILE = "default"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NAME = re.compile(r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""Some are devices to Windows, whatever stands behind a dot."""
 _LARGEST_FILE = 1024 * 1024
 _POLL_SECONDS = 0.02
 _PATIENCE_SECONDS = 120.0
@@ -182,7 +183,8 @@ class Profiles:
     def _file(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
             raise ConfigurationError(
-                f"{name!r} cannot name a profile: letters, digits, dots, dashes and underscores, at most 64"
+                f"{name!r} cannot name a profile: letters, digits, dots, dashes and underscores, at most 64, and"
+                " no device of Windows"
             )
         return self._folder / f"{name}.json"
 

@@ -194,7 +194,10 @@ class RefreshToken(NotCopied):
                 raise _again(self._refusal)
             self._refusal, self._refresh_token = None, refresh_token
             begun = Tokens(refresh_token=refresh_token) if kept is None else kept
-            await self._kept.note(msgspec.structs.replace(begun, refreshing_since=time.time()))
+            # Spotify replaces the refresh tokens of apps that signed in with PKCE alone.
+            await self._kept.note(
+                msgspec.structs.replace(begun, refreshing_since=time.time()), rotates=not self._client_secret.reveal()
+            )
             try:
                 asked_at, answer = await self._ask(http)
             except AuthenticationError as refusal:

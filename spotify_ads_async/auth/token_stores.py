@@ -109,10 +109,22 @@ class KeptTokens:
             failure = ConfigurationError(f"the token store cannot be read ({type(problem).__name__})")
         raise failure
 
-    async def note(self, tokens: Tokens) -> None:
-        """Keep that a refresh begins. Where that fails, keeping its answer will fail as well, and say so."""
-        with contextlib.suppress(Exception):
+    async def note(self, tokens: Tokens, *, rotates: bool = False) -> None:
+        """Keep that a refresh begins. ``rotates``: its answer voids the token that is kept.
+
+        Raises:
+            ConfigurationError: that fails, and would with the answer, which is not to be lost.
+        """
+        try:
             await self._store.write(tokens)
+        except Exception as problem:  # noqa: BLE001 (somebody else's code)
+            reason = str(problem) if isinstance(problem, SpotifyAdsError) else type(problem).__name__
+        else:
+            return
+        if rotates:
+            raise ConfigurationError(
+                f"no access token was asked for: the refresh token that comes with it could not be kept ({reason})"
+            )
 
     async def write(self, tokens: Tokens, *, rotated: bool) -> None:
         """Keep what a refresh gave; the log says where that fails. ``rotated``: the refresh token is a new one."""

@@ -359,16 +359,17 @@ async def _carry_out(client: AdsClient, run: bulk.Run, path: Path, working: Work
     async with on_interrupt(lambda: run.stop("interrupted")), run:
         with running(run.header.kind.plural, run, client):
             async for row in run:
-                if not row.outcome.as_planned and failures < _SHOWN:
+                held = row.outcome is bulk.RowOutcome.STAGED and row.reason
+                if (held or not row.outcome.as_planned) and failures < _SHOWN:
                     failures += 1
                     say(f"{row.outcome}: {row_name(row, run.header)}: {row.reason}")
     return await anyio.to_thread.run_sync(_conclude, run.progress.stopped, path, working)
 
 
-def _only_archives(plan: bulk.PlanFile) -> bool:
-    """Whether nothing of a plan can be taken back."""
+def _is_undoable(plan: bulk.PlanFile) -> bool:
+    """Whether anything of a plan can be taken back: neither what was published from drafts nor archiving can."""
     states = ({one.after.get("status"), one.after.get("delivery")} for one in plan.changes() if one.after)
-    return all("ARCHIVED" in some for some in states)
+    return not plan.header.drafts and any("ARCHIVED" not in some for some in states)
 
 
 def _conclude(stopped: str, path: Path, working: Working) -> int:
@@ -383,11 +384,13 @@ def _conclude(stopped: str, path: Path, working: Working) -> int:
                 "every row's outcome", results, path, lambda: bulk.write_results(plan.rows(), results, plan.header)
             )
         say_outcomes(plan, path)
-        if outcomes[bulk.RowOutcome.DONE] and not plan.header.undo_of and not _only_archives(plan):
+        if outcomes[bulk.RowOutcome.DONE] and not plan.header.undo_of and _is_undoable(plan):
             say(f"spotify-ads bulk undo {path} takes it back")
     if stopped == "interrupted":
         return INTERRUPTED
     if outcomes[bulk.RowOutcome.UNKNOWN] or outcomes[bulk.RowOutcome.REFUSED] or outcomes[bulk.RowOutcome.CONFLICT]:
         return REFUSED
-    done = written and not outcomes[bulk.RowOutcome.FAILED] and not outcomes[bulk.RowOutcome.WAITING]
+    undone = outcomes[bulk.RowOutcome.FAILED] + outcomes[bulk.RowOutcome.WAITING]
+    undone += outcomes[bulk.RowOutcome.STAGED] if working.options.publish else 0
+    done = written and not undone
     return DONE if done else FAILED

@@ -13,7 +13,7 @@ from tomlkit.exceptions import TOMLKitError
 
 from spotify_ads_async.auth.homes import replace_file
 from spotify_ads_async.cli.options import OutputForm, command_group
-from spotify_ads_async.cli.origins import origins, settings_in_force
+from spotify_ads_async.cli.origins import origins, settings_in_force, shown
 from spotify_ads_async.cli.output import Output, Rows
 from spotify_ads_async.cli.run import DONE, FAILED, run, say, usage_error
 from spotify_ads_cli.config import SETTINGS, BadSetting, check_setting, path_of_config, text_of_config
@@ -37,8 +37,11 @@ def show_(*, output: OutputForm = Output.TABLE) -> None:
 
     async def command() -> int:
         names = {variable: name for name, variable in SETTINGS.items()} | {"SPOTIFY_ADS_PROFILE": "profile"}
+        in_force = list(settings_in_force())
+        if not in_force:
+            say("nothing is set")
         with Rows(output, _COLUMNS, wide=True) as rows:
-            for one in settings_in_force():
+            for one in in_force:
                 row = {
                     "setting": names.get(one.variable, ""),
                     "value": one.value,
@@ -87,7 +90,8 @@ def set_(
         # What a link leads to is written, and the link stays.
         await anyio.to_thread.run_sync(replace_file, path.resolve(), text.encode())
         place = f"profiles.{profile}.{name}" if profile else name
-        say(f"{path}: {place} {f'is {value}' if value else 'is not set any more'}")
+        said = f"is {shown(SETTINGS.get(name, name), value)}" if value else "is not set any more"
+        say(f"{path}: {place} {said}")
 
     run(command)
 

@@ -20,6 +20,8 @@ from spotify_ads_async.governor.window import Window
 __all__ = ["Scheduler"]
 
 _SHORTEST_SLEEP_SECONDS = 0.001
+_ASKING_SECONDS = 0.5
+"""To ask a store is no wait for quota: so long its answer is waited for, which says how long a wait there will be."""
 
 
 class Scheduler:
@@ -179,7 +181,8 @@ class Scheduler:
         """Until the request may leave. Cancelled, it leaves the queue, or what it was granted goes back."""
         future, patience = request.future, None
         if request.expires_at < math.inf:
-            patience = future.get_loop().call_later(request.expires_at - self.clock(), self._expire, request)
+            left = max(request.expires_at - self.clock(), 0.0 if request.flow.grants is None else _ASKING_SECONDS)
+            patience = future.get_loop().call_later(left, self._expire, request)
         try:
             grant = await future
         except asyncio.CancelledError:

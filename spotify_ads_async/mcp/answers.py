@@ -69,7 +69,7 @@ class Results:
             except AuthenticationError:
                 raise ToolError("the sign-in is over: a person must run `spotify-ads login`") from None
             except (Portable, bulk.PlanInUse, bulk.WrongPlan, bulk.NotAPlan, UnicodeError) as error:
-                raise ToolError(as_text(str(error))[1:-1][:_LARGEST_ANSWER_BYTES]) from None
+                raise ToolError(as_text({"note": _NOTE, "error": str(error)[: _LARGEST_ANSWER_BYTES // 12]})) from None
             token = secrets.token_urlsafe(9)
             self._kept[token] = shown
             if len(self._kept) > _MOST_RESULTS:

@@ -22,6 +22,7 @@ from typing import Any
 import aiohttp
 import anyio
 from aiohttp import hdrs
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.tracing import Trace
 from aiohttp.typedefs import LooseHeaders
@@ -99,7 +100,10 @@ def proxy_on_the_way(http: aiohttp.ClientSession, url: str) -> Proxy | None:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Uses no idle connection that may have ended unheard: while the machine slept, or while its loop was busy."""
+    """Uses no idle connection that may have ended unheard: while the machine slept, or while its loop was busy.
+
+    And no address twice at which nobody was.
+    """
 
     def __init__(
         self,
@@ -134,6 +138,18 @@ class _Connector(aiohttp.TCPConnector):
                 return connection
             connection.close()
         return None
+
+    async def _create_connection(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 (aiohttp's own)
+    ) -> ResponseHandler:
+        try:
+            return await super()._create_connection(req, traces, timeout)
+        except (OSError, aiohttp.ClientError):
+            self.clear_dns_cache()  # the server may have moved: whoever tries again asks for its address again
+            raise
 
 
 class _Request(aiohttp.ClientRequest):

@@ -10,13 +10,21 @@ import aiohttp
 
 from spotify_ads_async.network.options import Proxy
 
-__all__ = ["UNTRUSTED", "by_way_of", "explained_connection_error", "explained_proxy_error", "without_frames"]
+__all__ = ["by_way_of", "explained_connection_error", "explained_proxy_error", "what_to_do_about", "without_frames"]
 
-UNTRUSTED = (
+_OF_ANOTHER_TIME = frozenset({9, 10})
+"""OpenSSL's codes for a certificate that is not valid yet, or not any more."""
+_UNTRUSTED = (
     "where a proxy or a firewall of your company opens TLS, name its certificate authority (SPOTIFY_ADS_CA_FILE,"
     " ca_file, or SSL_CERT_FILE)"
 )
-"""What to do about a certificate that is not trusted."""
+
+
+def what_to_do_about(problem: aiohttp.ClientConnectorCertificateError) -> str:
+    """What to do about a certificate that is not trusted."""
+    if getattr(problem.certificate_error, "verify_code", 0) in _OF_ANOTHER_TIME:
+        return "look at this machine's clock; where it is right, the server needs another certificate"
+    return _UNTRUSTED
 
 
 def explained_proxy_error(
@@ -46,7 +54,7 @@ def explained_connection_error(problem: BaseException, proxy: Proxy | None) -> s
         return explained_proxy_error(problem, proxy)
     if isinstance(problem, aiohttp.ClientConnectorCertificateError):
         reason = getattr(problem.certificate_error, "verify_message", "").rstrip(".") or "no reason given"
-        return f"its certificate is not trusted ({reason}): {UNTRUSTED}"
+        return f"its certificate is not trusted ({reason}): {what_to_do_about(problem)}"
     if isinstance(problem, aiohttp.ConnectionTimeoutError) and proxy is not None:
         return (
             f"the proxy {proxy.name} gives no connection in time: ask whoever runs it, or list the host"

@@ -73,6 +73,6 @@ __all__ += reports.__all__
 __all__ += targets.__all__
 
 OPERATIONS: Mapping[str, Operation[Any]] = MappingProxyType(
-    {value.id: cast("Operation[Any]", value) for value in globals().values() if isinstance(value, Operation)}
+    {one.id: cast("Operation[Any]", one) for one in globals().values() if isinstance(one, Operation)}
 )
 """Every operation by its operationId."""

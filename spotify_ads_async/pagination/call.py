@@ -121,7 +121,16 @@ class ListCall(Generic[ItemT]):
         )
 
     def _check_place(self) -> None:
-        """Refuse what no page can begin at or hold."""
+        """Refuse what no page can begin at or hold, and a filter that would be none."""
+        for name, value in self._query.items():
+            if value == [] and name != "fields":
+                raise InvalidRequest(
+                    f"{name}=[] would be no filter, and list everything: leave it out for that",
+                    operation=self._operation.id,
+                    path=f"query.{name}",
+                    value=value,
+                    rule="one at least",
+                )
         for name, least in (("limit", 1), ("offset", 0)):
             value = self._query.get(name)
             if isinstance(value, int) and value < least:

@@ -50,19 +50,12 @@ class AdSets(AdAccountCalls):
         Example: ``async for one in account.ad_sets.list(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_AD_SETS_BY_AD_ACCOUNT_ID,
-            path=self._path,
+            self._session, operations.GET_AD_SETS_BY_AD_ACCOUNT_ID, path=self._path,
             query={
-                "campaign_ids": campaign_ids,
-                "limit": limit,
-                "name": name,
-                "offset": offset,
-                "sort_direction": sort_direction,
-                "sort_field": sort_field,
-                "statuses": statuses,
+                "campaign_ids": campaign_ids, "limit": limit, "name": name, "offset": offset,
+                "sort_direction": sort_direction, "sort_field": sort_field, "statuses": statuses,
             },
-        )
+        )  # fmt: skip
 
     async def create(self, body: models.AdSetCreate, *, idempotency_key: str | None = None) -> models.AdSet:
         """Create an ad set in a campaign (createAdSet).

@@ -55,21 +55,12 @@ class Ads(AdAccountCalls):
         Example: ``async for one in account.ads.list(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_ADS,
-            path=self._path,
+            self._session, operations.GET_ADS, path=self._path,
             query={
-                "ad_set_ids": ad_set_ids,
-                "asset_ids": asset_ids,
-                "fields": fields,
-                "limit": limit,
-                "name": name,
-                "offset": offset,
-                "sort_direction": sort_direction,
-                "sort_field": sort_field,
-                "statuses": statuses,
+                "ad_set_ids": ad_set_ids, "asset_ids": asset_ids, "fields": fields, "limit": limit, "name": name,
+                "offset": offset, "sort_direction": sort_direction, "sort_field": sort_field, "statuses": statuses,
             },
-        )
+        )  # fmt: skip
 
     async def create(self, body: models.AdCreate, *, idempotency_key: str | None = None) -> models.Ad:
         """Create an ad in an ad set (createAd).

@@ -55,22 +55,13 @@ class Assets(AdAccountCalls):
         Example: ``async for one in account.assets.list(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_ASSETS_BY_AD_ACCOUNT,
-            path=self._path,
+            self._session, operations.GET_ASSETS_BY_AD_ACCOUNT, path=self._path,
             query={
-                "aspect_ratios": aspect_ratios,
-                "asset_ids": asset_ids,
-                "asset_subtypes": asset_subtypes,
-                "asset_types": asset_types,
-                "limit": limit,
-                "name": name,
-                "offset": offset,
-                "sort_direction": sort_direction,
-                "sort_field": sort_field,
-                "statuses": statuses,
+                "aspect_ratios": aspect_ratios, "asset_ids": asset_ids, "asset_subtypes": asset_subtypes,
+                "asset_types": asset_types, "limit": limit, "name": name, "offset": offset,
+                "sort_direction": sort_direction, "sort_field": sort_field, "statuses": statuses,
             },
-        )
+        )  # fmt: skip
 
     async def create(self, body: models.AssetCreate, *, verify: Verify[models.Asset] | None = None) -> models.Asset:
         """Register an asset, whose media is uploaded afterwards (createAsset).

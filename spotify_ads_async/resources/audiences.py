@@ -48,19 +48,12 @@ class Audiences(AdAccountCalls):
         Example: ``async for one in account.audiences.list(): ...``
         """
         return ListCall(
-            self._session,
-            operations.BATCH_GET_AUDIENCES,
-            path=self._path,
+            self._session, operations.BATCH_GET_AUDIENCES, path=self._path,
             query={
-                "audience_ids": audience_ids,
-                "audience_types": audience_types,
-                "limit": limit,
-                "offset": offset,
-                "q": q,
-                "sort_direction": sort_direction,
-                "sort_field": sort_field,
+                "audience_ids": audience_ids, "audience_types": audience_types, "limit": limit, "offset": offset,
+                "q": q, "sort_direction": sort_direction, "sort_field": sort_field,
             },
-        )
+        )  # fmt: skip
 
     async def create(
         self, body: models.AudienceCreate, *, verify: Verify[models.Audience] | None = None

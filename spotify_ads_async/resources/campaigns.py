@@ -61,24 +61,14 @@ class Campaigns(AdAccountCalls):
         Example: ``async for one in account.campaigns.list(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_CAMPAIGNS,
-            path=self._path,
+            self._session, operations.GET_CAMPAIGNS, path=self._path,
             query={
-                "ad_set_statuses": ad_set_statuses,
-                "campaign_ids": campaign_ids,
-                "fields": fields,
-                "limit": limit,
-                "name": name,
-                "offset": offset,
-                "salesforce_sales_order": salesforce_sales_order,
-                "sort_direction": sort_direction,
-                "sort_field": sort_field,
-                "statuses": statuses,
-                "updated_at_gt": updated_at_gt,
-                "updated_at_gte": updated_at_gte,
+                "ad_set_statuses": ad_set_statuses, "campaign_ids": campaign_ids, "fields": fields, "limit": limit,
+                "name": name, "offset": offset, "salesforce_sales_order": salesforce_sales_order,
+                "sort_direction": sort_direction, "sort_field": sort_field, "statuses": statuses,
+                "updated_at_gt": updated_at_gt, "updated_at_gte": updated_at_gte,
             },
-        )
+        )  # fmt: skip
 
     async def create(self, body: models.CampaignCreate, *, idempotency_key: str | None = None) -> models.Campaign:
         """Create a campaign (createCampaign).

@@ -60,22 +60,11 @@ class ChangeHistory(AdAccountCalls):
         Example: ``async for one in account.change_history.list(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_CHANGE_HISTORY,
-            path=self._path,
+            self._session, operations.GET_CHANGE_HISTORY, path=self._path,
             query={
-                "actor_ids": actor_ids,
-                "change_category": change_category,
-                "change_ids": change_ids,
-                "created_gte": created_gte,
-                "created_lte": created_lte,
-                "entity_ids": entity_ids,
-                "entity_name": entity_name,
-                "entity_type": entity_type,
-                "limit": limit,
-                "offset": offset,
-                "principal_type": principal_type,
-                "sort_direction": sort_direction,
-                "sort_field": sort_field,
+                "actor_ids": actor_ids, "change_category": change_category, "change_ids": change_ids,
+                "created_gte": created_gte, "created_lte": created_lte, "entity_ids": entity_ids,
+                "entity_name": entity_name, "entity_type": entity_type, "limit": limit, "offset": offset,
+                "principal_type": principal_type, "sort_direction": sort_direction, "sort_field": sort_field,
             },
-        )
+        )  # fmt: skip

@@ -48,18 +48,12 @@ class AdSetDrafts(AdAccountCalls):
         Example: ``async for one in account.drafts.ad_sets.list(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_AD_SET_DRAFTS,
-            path=self._path,
+            self._session, operations.GET_AD_SET_DRAFTS, path=self._path,
             query={
-                "campaign_ids": campaign_ids,
-                "limit": limit,
-                "offset": offset,
-                "sort_direction": sort_direction,
-                "sort_field": sort_field,
-                "statuses": statuses,
+                "campaign_ids": campaign_ids, "limit": limit, "offset": offset, "sort_direction": sort_direction,
+                "sort_field": sort_field, "statuses": statuses,
             },
-        )
+        )  # fmt: skip
 
     async def create(self, body: models.AdSetDraftCreate, *, idempotency_key: str | None = None) -> models.AdSetDraft:
         """Create a draft of an ad set (createAdSetDraft).
@@ -168,11 +162,11 @@ class AdDrafts(AdAccountCalls):
         Example: ``async for one in account.drafts.ads.list(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_AD_DRAFTS,
-            path=self._path,
-            query={"ad_set_ids": ad_set_ids, "limit": limit, "offset": offset, "statuses": statuses},
-        )
+            self._session, operations.GET_AD_DRAFTS, path=self._path,
+            query={
+                "ad_set_ids": ad_set_ids, "limit": limit, "offset": offset, "statuses": statuses,
+            },
+        )  # fmt: skip
 
     async def create(self, body: models.AdDraftCreate, *, idempotency_key: str | None = None) -> models.AdDraft:
         """Create a draft of an ad (createAdDraft).
@@ -280,19 +274,12 @@ class CampaignDrafts(AdAccountCalls):
         Example: ``async for one in account.drafts.campaigns.list(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_CAMPAIGN_DRAFTS_V3,
-            path=self._path,
+            self._session, operations.GET_CAMPAIGN_DRAFTS_V3, path=self._path,
             query={
-                "campaign_ids": campaign_ids,
-                "channel": channel,
-                "limit": limit,
-                "offset": offset,
-                "sort_direction": sort_direction,
-                "sort_field": sort_field,
-                "statuses": statuses,
+                "campaign_ids": campaign_ids, "channel": channel, "limit": limit, "offset": offset,
+                "sort_direction": sort_direction, "sort_field": sort_field, "statuses": statuses,
             },
-        )
+        )  # fmt: skip
 
     async def create(
         self, body: models.CampaignDraftCreate, *, idempotency_key: str | None = None

@@ -60,24 +60,14 @@ class Reports(AdAccountCalls):
         Example: ``async for one in account.reports.aggregate(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_AGGREGATE_REPORT,
-            path=self._path,
+            self._session, operations.GET_AGGREGATE_REPORT, path=self._path,
             query={
-                "continuation_token": continuation_token,
-                "entity_ids": entity_ids,
-                "entity_ids_type": entity_ids_type,
-                "entity_status_type": entity_status_type,
-                "entity_type": entity_type,
-                "fields": fields,
-                "granularity": granularity,
-                "include_parent_entity": include_parent_entity,
-                "limit": limit,
-                "report_end": report_end,
-                "report_start": report_start,
-                "statuses": statuses,
+                "continuation_token": continuation_token, "entity_ids": entity_ids, "entity_ids_type": entity_ids_type,
+                "entity_status_type": entity_status_type, "entity_type": entity_type, "fields": fields,
+                "granularity": granularity, "include_parent_entity": include_parent_entity, "limit": limit,
+                "report_end": report_end, "report_start": report_start, "statuses": statuses,
             },
-        )
+        )  # fmt: skip
 
     def totals(
         self,
@@ -110,18 +100,12 @@ class Reports(AdAccountCalls):
         Example: ``async for one in account.reports.totals(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_AGGREGATED_TOTALS,
-            path=self._path,
+            self._session, operations.GET_AGGREGATED_TOTALS, path=self._path,
             query={
-                "entity_ids": entity_ids,
-                "entity_type": entity_type,
-                "fields": fields,
-                "granularity": granularity,
-                "report_end": report_end,
-                "report_start": report_start,
+                "entity_ids": entity_ids, "entity_type": entity_type, "fields": fields, "granularity": granularity,
+                "report_end": report_end, "report_start": report_start,
             },
-        )
+        )  # fmt: skip
 
     async def create(
         self, body: models.AsyncReportCreate, *, verify: Verify[models.AsyncReportCreated] | None = None
@@ -190,15 +174,9 @@ class Reports(AdAccountCalls):
         Example: ``async for one in account.reports.insights(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_AUDIENCE_INSIGHT_REPORT,
-            path=self._path,
+            self._session, operations.GET_AUDIENCE_INSIGHT_REPORT, path=self._path,
             query={
-                "entity_ids": entity_ids,
-                "entity_ids_type": entity_ids_type,
-                "entity_status_type": entity_status_type,
-                "fields": fields,
-                "insight_dimension": insight_dimension,
-                "statuses": statuses,
+                "entity_ids": entity_ids, "entity_ids_type": entity_ids_type, "entity_status_type": entity_status_type,
+                "fields": fields, "insight_dimension": insight_dimension, "statuses": statuses,
             },
-        )
+        )  # fmt: skip

@@ -102,18 +102,12 @@ class TargetLookups(Calls):
         Example: ``async for one in ads.targets.geos(): ...``
         """
         return ListCall(
-            self._session,
-            operations.GET_GEO_TARGETS,
+            self._session, operations.GET_GEO_TARGETS,
             query={
-                "country_code": country_code,
-                "ids": ids,
-                "language": language,
-                "limit": limit,
-                "offset": offset,
-                "q": q,
-                "types": types,
+                "country_code": country_code, "ids": ids, "language": language, "limit": limit, "offset": offset,
+                "q": q, "types": types,
             },
-        )
+        )  # fmt: skip
 
     def interests(
         self, *, ids: Sequence[str] | UnsetType = UNSET, q: str | UnsetType = UNSET

@@ -61,9 +61,9 @@ _CANNOT: Mapping[bytes, str] = {
     b"7z\xbc\xaf": "is an archive (7z): unpack it first",
     b"PAR1": "is a Parquet file: save the table as .xlsx or CSV",
     b"SQLite format 3": "is a database: if it is a plan, spotify-ads bulk apply carries it out",
-    b"\x89PNG": "is a picture",
-    b"\xff\xd8\xff": "is a picture",
-    b"GIF8": "is a picture",
+    b"\x89PNG": "is a picture: save the table itself as .xlsx or CSV",
+    b"\xff\xd8\xff": "is a picture: save the table itself as .xlsx or CSV",
+    b"GIF8": "is a picture: save the table itself as .xlsx or CSV",
     b"{\\rtf": "is a document (RTF): save the table as .xlsx or CSV",
 }
 

@@ -288,7 +288,9 @@ def _prepare(
                     with contextlib.closing(_lines_of(content, encoding)) as lines:
                         _write(lines, columns, ready, counts, ascii_only=assumed)
         else:
-            _write(source, columns, ready, counts, ascii_only=False)
+            # Columns of data frames hold numbers where nothing is: what is no text is no identifier.
+            texts = (one if isinstance(one, str) else "?" for one in source)  # pyright: ignore[reportUnnecessaryIsInstance]
+            _write(texts, columns, ready, counts, ascii_only=False)
     except KeyError as missing:
         raise _refusal(f"has no column {missing}", "the columns that are named") from None
     except NotCsvError as wrong:

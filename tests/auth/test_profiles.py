@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
@@ -105,7 +106,10 @@ def test_several_accounts_live_side_by_side(tmp_path: Path, backend: KeyringBack
         profiles.load("agency")
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a\\b", "-x", ".hidden", "a\n", "x" * 65, "é", "a b"])
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "../x", "a/b", "a\\b", "-x", ".hidden", "a\n", "x" * 65, "é", "a b", "NUL", "con.shop", "com1"],
+)
 def test_a_name_leads_nowhere_else(tmp_path: Path, name: str) -> None:
     profiles = Profiles(tmp_path, backend=NoKeyring())
     for use in (lambda: profiles.save(name, SIGN_IN), lambda: profiles.load(name), lambda: profiles.remove(name)):
@@ -195,6 +199,33 @@ async def test_a_rotated_token_replaces_the_kept_one(tmp_path: Path, backend: Ke
         assert profiles.load("default").refresh_token == Secret("refresh-2")
 
 
+async def test_a_token_that_could_not_be_kept_is_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk, and an app that signed in with PKCE alone: its answer would void the only token that is kept."""
+    profiles = Profiles(tmp_path, backend=NoKeyring())
+    async with Accounts(rotate=True, valid="canary-refresh") as accounts:
+        kept = SignIn(
+            client_id="an-app",
+            client_secret=Secret(""),
+            refresh_token=Secret("canary-refresh"),
+            token_url=accounts.token_url,
+        )
+        profiles.save("default", kept)
+
+        def full(file: Path, target: Path) -> Path:
+            del file, target
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        async with client(accounts.api.base_url, profiles.credentials("default")) as ads:
+            with monkeypatch.context() as disk:
+                disk.setattr(Path, "replace", full)
+                with pytest.raises(ConfigurationError, match=r"could not be kept .*No space left on device") as caught:
+                    await calls.READ.by(ads)
+            assert "canary" not in str(caught.value)
+            assert profiles.load("default") == kept
+            await calls.READ.by(ads)
+        assert profiles.load("default").refresh_token == Secret("refresh-1")
+
+
 async def test_two_programs_with_one_profile(tmp_path: Path, backend: KeyringBackend) -> None:
     """Each of them replaces the token that the other one knows."""
     profiles = Profiles(tmp_path, backend=backend)
@@ -246,6 +277,24 @@ def test_a_keyring_that_does_not_answer_is_named_and_nobody_is_asked_to_sign_in_
     without.save("default", SIGN_IN)
     assert without.load("default") == SIGN_IN
     assert Profiles(tmp_path, backend=kind()).load("default") == SIGN_IN
+
+
+def test_on_windows_a_file_that_somebody_reads_is_replaced_a_moment_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profiles = Profiles(tmp_path, backend=NoKeyring())
+    replace, refusals = Path.replace, [PermissionError(13, "The process cannot access the file")] * 3
+
+    def busy(file: Path, target: Path) -> Path:
+        if refusals:
+            raise refusals.pop()
+        return replace(file, target)
+
+    monkeypatch.setattr(Path, "replace", busy)
+    with monkeypatch.context() as windows:
+        windows.setattr(sys, "platform", "win32")
+        profiles.save("default", SIGN_IN)
+    assert profiles.load("default") == SIGN_IN
 
 
 def test_a_keyring_that_refuses_to_keep_is_told_with_the_place_that_keeps(

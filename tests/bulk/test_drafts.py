@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from support.effort import diagonal
 
-from spotify_ads_async import bulk
+from spotify_ads_async import bulk, operations
 from spotify_ads_async.emulator.domain.handlers.drafts import touch
 from spotify_ads_async.events import Event, RequestSent
 
@@ -140,6 +140,25 @@ async def test_a_draft_that_somebody_changed_since_is_not_published(world: World
     assert live_names(world, plan) == [True]
 
 
+@pytest.mark.parametrize("published", [True, False])
+async def test_a_draft_that_somebody_published_or_deleted_is_settled(world: World, *, published: bool) -> None:
+    plan = await world.plan(world.names(1))
+    await world.apply(plan, DRAFT)
+    campaign = world.account.ad_sets.get(rows_of(plan)[0].entity_id)["campaign_id"]
+    account = world.ads.ad_account(world.server.ad_account_id)
+    if published:
+        await account.trees.publish(campaign, version=await account.trees.version(campaign))
+    else:
+        path = {"ad_account_id": account.id, "draft_campaign_id": campaign}
+        await world.ads.call(operations.DELETE_CAMPAIGN_DRAFT, path=path)
+    await bulk.plan_undo(world.ads, plan, world.folder / "undo")
+    assert ("published from a draft" in rows_of(world.folder / "undo")[0].reason) == published
+    (row,), _ = await world.resume(plan, PUBLISH)
+    assert row.outcome is (bulk.RowOutcome.DONE if published else bulk.RowOutcome.FAILED)
+    assert ("somebody deleted it" in row.reason) != published
+    assert live_names(world, plan) == [published]
+
+
 async def test_a_version_conflict_at_the_server_is_no_failure_for_good(world: World) -> None:
     plan = await world.plan(world.names(1))
     await world.apply(plan, DRAFT)
@@ -260,7 +279,7 @@ async def test_what_cannot_be_read_back_is_unknown_until_the_next_run(world: Wor
     plan = await world.plan(world.names(1))
     await world.apply(plan, DRAFT)
     world.server.add_fault("lost_answer", operation="publishCampaignDraft", times=1)
-    gone = world.server.add_fault("error", operation="getCampaignDraftsV3", status=403)
+    gone = world.server.add_fault("error", operation="getCampaignDraftsV3", status=403, skip=1)
     (row,), _ = await world.resume(plan, PUBLISH)
     assert row.outcome is bulk.RowOutcome.UNKNOWN
     assert "could not be read back" in row.reason

@@ -142,6 +142,12 @@ async def test_everything_that_a_row_lacks_is_said_at_once(world: World) -> None
     assert "asset_format" in said
 
 
+async def test_an_address_on_the_web_is_no_file(world: World) -> None:
+    assert "download the sheet as .xlsx or CSV" in await refused(
+        world, Path("https://docs.google.com/spreadsheets/d/1")
+    )
+
+
 async def test_an_unknown_parent_makes_nothing(world: World) -> None:
     path = book(world.folder / "book.xlsx", ad_sets=[{"campaign": "Nowhere", **AD_SET}])
     assert "there is no campaign 'Nowhere', in this workbook or live" in await refused(world, path)
@@ -188,6 +194,21 @@ async def test_the_same_names_twice_make_nothing_twice(world: World) -> None:
         campaigns=[{"name": "Same", "objective": "REACH"}, {"name": "same", "objective": "REACH"}],
     )
     assert "is the name of campaigns, row 2, too" in await refused(world, twins, name="twins.plan")
+
+
+async def test_names_are_the_same_however_their_letters_are_composed(world: World) -> None:
+    composed, typed = "Caf\u00e9 one", "cafe\u0301 \u00a0ONE "
+    media(world.folder)
+    (world.folder / "spot.mp3").rename(world.folder / "Spot\u00e9.mp3")
+    path = book(
+        world.folder / "book.xlsx",
+        campaigns=[{"name": composed, "objective": "reach"}],
+        ad_sets=[{"campaign": typed, **AD_SET}],
+        ads=[{"ad_set": "STUDENTS", **AD, "media": "spote\u0301.MP3"}],
+    )
+    await run(world, await world.plan(path))
+    twin = book(world.folder / "twin.xlsx", campaigns=[{"name": typed, "objective": "reach"}])
+    assert "there is a campaign of this name already" in await refused(world, twin, name="twin.plan")
 
 
 async def test_new_and_changed_rows_are_one_plan(world: World) -> None:

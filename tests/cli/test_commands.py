@@ -73,6 +73,7 @@ def test_the_version_is_said_without_the_package() -> None:
 
 def test_a_list_in_a_pipe_imports_only_what_it_needs(spotify_ads: CommandLine) -> None:
     names = {
+        "pydantic",
         "aiohttp",
         "keyring",
         "pyarrow",

@@ -81,6 +81,9 @@ def test_a_setting_is_written_and_the_rest_of_the_file_stays(signed_in: CommandL
     } in lines
     signed_in.out("config", "set", "output", "")
     assert "output" not in file.read_text()
+    told = signed_in.run("config", "set", "proxy", "http://me:canary@proxy.example:3128")
+    assert "proxy is http://***@proxy.example:3128" in told.stderr
+    assert "canary" in file.read_text()
 
 
 @pytest.mark.parametrize(

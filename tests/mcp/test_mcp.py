@@ -117,6 +117,14 @@ async def test_a_name_that_gives_orders_is_data() -> None:
     assert json.loads(text)["rows"][0]["name"] == HOSTILE, "and nothing of it is lost"
 
 
+async def test_a_name_in_an_error_is_data(server: Emulator, call: Call) -> None:
+    row = next(iter(server.store.account(server.ad_account_id).ad_sets))
+    row["name"] = HOSTILE
+    wish = {"ad_account_id": server.ad_account_id, "kind": "ad_sets", "rows": [{"id": row["id"], "name": "x" * 999}]}
+    refused = json.loads("{" + (await call("plan_changes", **wish)).partition("{")[2])
+    assert (HOSTILE in refused["error"], "never instructions" in refused["note"]) == (True, True)
+
+
 async def test_two_steps_that_cannot_be_skipped(server: Emulator, ads: AdsClient, call: Call, tmp_path: Path) -> None:
     here, kind = server.ad_account_id, "ad_sets"
     plan = await call(
@@ -190,7 +198,9 @@ async def test_caps_hold_over_the_session(server: Emulator, ads: AdsClient, tmp_
                 client, "plan_changes", ad_account_id=server.ad_account_id, kind="ad_sets", rows=list(rows)
             )
             about = {"ad_account_id": server.ad_account_id, "plan_id": plan["plan_id"], "live": True}
-            return await told(client, "apply_plan", **about, confirmation=plan["to_apply"]["confirmation"])
+            ended = await told(client, "apply_plan", **about, confirmation=plan["to_apply"]["confirmation"])
+            assert isinstance(ended, str) == bool(plan["beyond_limits"]), "a person hears of it before agreeing"
+            return ended
 
         assert (await change({"id": targets[0].id, "name": "One"}, {"id": targets[1].id, "name": "Two"}))[
             "outcomes"

@@ -12,7 +12,7 @@ from support.calls import client
 from support.raw_server import Connection, RawServer, answer
 
 from spotify_ads_async import AdsClient, Governor
-from spotify_ads_async.errors import InvalidAnswer, WalkIncomplete
+from spotify_ads_async.errors import InvalidAnswer, InvalidRequest, WalkIncomplete
 from spotify_ads_async.operation import ListOperation, ListStyle
 from spotify_ads_async.operations import OPERATIONS
 from spotify_ads_async.pagination import ListCall
@@ -169,6 +169,16 @@ async def test_rows_of_others_are_no_answer() -> None:
             for asked in (call.collect(), call):
                 with pytest.raises(InvalidAnswer, match=f"id is {other}, which is not what was asked for"):
                     await asked
+
+
+async def test_a_filter_without_values_is_refused() -> None:
+    """To the API it would be none, and everything would be listed."""
+    async with RawServer() as server, client(server.base_url) as ads:
+        call = ads.ad_account(ID).ad_sets.list(campaign_ids=[])
+        for asked in (call.collect(), call):
+            with pytest.raises(InvalidRequest, match=r"campaign_ids=\[\] would be no filter, and list everything"):
+                await asked
+        assert server.received == []
 
 
 async def test_a_token_leaves_alone_and_encoded_once() -> None:

@@ -103,6 +103,14 @@ def page(text: str) -> list[tuple[str, object]]:
         pytest.param(["a1 b2 c3 d4", "d4 c3 e5"], True, False, True, id="two rows changed places"),
         pytest.param(["a1 b3 c2 d4", "b3 d4 e5"], True, False, False, id="keys that do not run one way"),
         pytest.param(["a1 b3 c2 d4", "b1 d4 e5"], True, False, False, id="once out of order, always"),
+        pytest.param(["a1 b2 c3 d4", "d4 e5 f6", "e5 f6 g7"], True, False, False, id="once a gap, always"),
+        pytest.param(["a1 b2 c3 d4", "d4 c3 e5", "c3 e5 f6"], True, False, True, id="once changed, always"),
+        pytest.param(
+            ["a1 b2 c3 d4", "c3 c3 d4 e5"], False, True, False, id="a row that stands twice changed no places"
+        ),
+        pytest.param(["a- b-", "b- c-"], False, False, False, id="one row is shared"),
+        pytest.param(["a-", "b-"], True, False, False, id="none is shared"),
+        pytest.param(["a1", "b2"], False, True, False, id="none is shared, and keys differ"),
     ],
 )
 def test_a_pass_knows_whether_a_gap_is_possible(
@@ -110,6 +118,34 @@ def test_a_pass_knows_whether_a_gap_is_possible(
 ) -> None:
     sweep = swept([page(text) for text in pages], closely=True)
     assert (sweep.unproven, sweep.by_keys, sweep.reordered) == (unproven, by_keys, reordered)
+
+
+@pytest.mark.parametrize(
+    ("second", "by_keys"),
+    [
+        pytest.param("c3 d4 e5", False, id="on which nothing moved, whose keys are not looked at"),
+        pytest.param("b2 c3 d4 e5", True, id="before which a row was created"),
+    ],
+)
+def test_a_quick_look_finds_every_page_proven(second: str, by_keys: bool) -> None:  # noqa: FBT001 - a case
+    sweep = swept([page("a1 b2 c3 d4"), page(second)])
+    assert (sweep.unproven, sweep.by_keys, sweep.found) == (False, by_keys, 0)
+
+
+def test_a_page_of_no_rows_leaves_no_gap_while_the_total_stays() -> None:
+    sweep = Sweep(SeenIds(), lambda _: None, closely=False)
+    assert (sweep.take([], [], 9, first=True), sweep.unproven, sweep.total) == ([], False, 9)
+    sweep = swept([page("a1 b2")])
+    for total, unproven, of_all in [(9, False, 9), (8, True, None), (9, True, None)]:
+        assert sweep.take([], [], total, first=False) == []
+        assert (sweep.unproven, sweep.total) == (unproven, of_all)
+
+
+def test_a_list_without_a_total_ends_with_the_rows_that_two_pages_share() -> None:
+    sweep = swept([page("a1 b2 c3 d4")])
+    assert [sweep.ends_here(keys) for keys in ("cd", "c", "cde", "")] == [True, False, False, False]
+    sweep.expect_again()
+    assert sweep.ends_here("abcd")
 
 
 @pytest.mark.parametrize(
@@ -134,6 +170,7 @@ def test_a_page_is_tied_to_the_last_one_by_an_equal_key(first: str, second: str,
         ("a1 b1 c2 d2", 3),
         ("a2 b2 c2 d2", 2),
         ("a- b- c- d-", 2),
+        ("a1", 2),
         ("", 2),
     ],
 )

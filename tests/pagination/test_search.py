@@ -126,3 +126,8 @@ def test_rows_before_the_place_count_as_read() -> None:
     seen.add("104")
     assert search_from(100, 0, 10).find([str(row) for row in range(100, 110)], seen, 300)
     assert [str(row) in seen for row in range(99, 107)] == [False, *[True] * 5, False, False]
+
+
+def test_a_place_that_is_nowhere_is_told_with_its_list() -> None:
+    with pytest.raises(WalkIncomplete, match="getRows"):
+        search_from(0, 0, 10).find([], SeenIds(), 0)

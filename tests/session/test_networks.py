@@ -323,6 +323,22 @@ async def test_a_resolver_that_answers_late_is_no_hang(monkeypatch: pytest.Monke
     assert not caught.value.may_have_taken_effect
 
 
+async def test_a_server_that_moved_is_found_by_the_next_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    addresses = ["127.0.0.9", "127.0.0.1"]  # nobody listens at the first
+
+    async def resolve(_: object, host: str, port: int = 0, family: int = 0) -> list[dict[str, object]]:
+        del family
+        at = {"hostname": host, "port": port, "family": socket.AF_INET, "proto": 0, "flags": socket.AI_NUMERICHOST}
+        return [{**at, "host": addresses.pop(0)}]
+
+    monkeypatch.setattr(aiohttp.DefaultResolver, "resolve", resolve)
+    async with RawServer(otherwise=answer(200, calls.READ.answer)) as api:
+        address = api.base_url.replace("127.0.0.1", "moved.example")
+        async with client(address, transport=TransportOptions(allow_http=("moved.example",))) as ads:
+            await calls.READ.by(ads)
+    assert not addresses
+
+
 @pytest.mark.parametrize("runner", ["asyncio", "uvloop"])
 def test_a_connection_that_ended_while_the_program_was_busy_is_not_written_to(runner: str) -> None:
     """The system knows of the end, the loop does not yet: a write into it would be an unknown outcome."""

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import pytest
 import trustme
@@ -14,6 +15,8 @@ from support.calls import client
 from support.raw_server import Connection, RawServer, answer
 
 from spotify_ads_async import ConfigurationError, ConnectionFailed, TransportOptions
+
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +31,12 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
 
 
 @asynccontextmanager
-async def secured(authority: trustme.CA, name: str = "127.0.0.1") -> AsyncIterator[tuple[RawServer, int]]:
-    """The raw server behind TLS."""
+async def secured(
+    authority: trustme.CA, name: str = "127.0.0.1", end: datetime | None = None
+) -> AsyncIterator[tuple[RawServer, int]]:
+    """The raw server behind TLS, with a certificate that is valid from the year 2000 to its ``end``."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(name).configure_cert(context)
+    authority.issue_cert(name, not_before=BEGINNING, not_after=end).configure_cert(context)
     api = RawServer(otherwise=answer(200, calls.READ.answer))
     async with api, await asyncio.start_server(api._serve, "127.0.0.1", 0, ssl=context) as server:
         yield api, server.sockets[0].getsockname()[1]
@@ -58,6 +63,16 @@ async def test_a_certificate_that_cannot_be_trusted_gets_no_byte(authority: trus
                     await calls.WRITE.by(ads)
             assert not caught.value.may_have_taken_effect
         assert not api.received
+
+
+async def test_a_certificate_that_has_run_out_sends_nobody_to_a_firewall(authority: trustme.CA) -> None:
+    transport = TransportOptions(tls=trusting(authority))
+    async with (
+        secured(authority, end=datetime(2020, 1, 1, tzinfo=UTC)) as (_, port),
+        client(f"https://127.0.0.1:{port}/ads/v3", transport=transport, policy=calls.ONCE) as ads,
+    ):
+        with pytest.raises(ConnectionFailed, match=r"\(certificate has expired\): look at this machine's clock"):
+            await calls.READ.by(ads)
 
 
 def test_verification_cannot_be_switched_off() -> None:

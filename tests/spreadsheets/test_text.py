@@ -125,6 +125,7 @@ def test_quotation_marks_that_do_not_pair() -> None:
     ("content", "said"),
     [
         (b"%PDF-1.7\n", "is a PDF"),
+        (b"\x89PNG\r\n", "is a picture: save the table"),
         (b"\x1f\x8b\x08\x00", "gzip"),
         (b"<!DOCTYPE html><html>", "web page"),
         (b"  <html><table>", "web page"),

@@ -208,6 +208,13 @@ async def test_marks_that_do_not_pair_refuse_a_file_with_a_header(server: Emulat
     assert server.statistics().requests == 0
 
 
+async def test_what_is_no_text_is_a_line_without_an_identifier(server: Emulator, account: AdAccount) -> None:
+    column: list[Any] = ["a@b.co", float("nan"), None, b"c@d.co"]
+    with pytest.raises(InvalidRequest, match=r"has 3 lines without an identifier \(lines 2, 3, 4\)"):
+        await account.audiences.upload_file(column, name="Fans")
+    assert server.statistics().requests == 0
+
+
 def test_lines_are_named_as_an_editor_numbers_them() -> None:
     counts = Counts(refused_lines=[])
     lines = ["email,address\r\n", 'a@b.co,"Road 1\r\n', 'Town"\r\n', "\r\n", "nobody,Town\r\n", "c@d.co,Town\r\n"]

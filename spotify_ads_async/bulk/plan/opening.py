@@ -150,6 +150,9 @@ async def open_changes(path: Path, *, name: str, reading: Reading) -> AsyncGener
         BadChanges: it is no table and no JSON Lines, or cannot be read; the reason says what to do.
         ConfigurationError: it is a workbook, and the extra ``spreadsheets`` is missing.
     """
+    if path.parts[:1] in {("https:",), ("http:",)}:
+        reason = "is an address on the web: download the sheet as .xlsx or CSV, and name that file"
+        raise BadChanges([Problem(file=name, line=0, reason=reason, fatal=True)])
     given_up = threading.Event()
 
     def check(waited: float) -> None:

@@ -13,7 +13,17 @@ import anyio.to_thread
 import msgspec
 
 from spotify_ads_async.bulk.entities import Entity
-from spotify_ads_async.bulk.plan.effects import Conflict, Effect, Refusal, bodies_of, conflicting, rebase, refusal_of
+from spotify_ads_async.bulk.plan.effects import (
+    Conflict,
+    Effect,
+    Refusal,
+    Settled,
+    bodies_of,
+    conflicting,
+    rebase,
+    refusal_of,
+    settle,
+)
 from spotify_ads_async.bulk.plan.planner import new_plan
 from spotify_ads_async.bulk.plan.sources import Change
 from spotify_ads_async.bulk.plan.state import edits_between, state_of, writable
@@ -122,14 +132,14 @@ class _Undo:
             return Refusal(reason=f"the {self._entity.name} is not there any more")
         if self._entity.archives and done.applied.get("status") == _ARCHIVED:
             return Refusal(column="status", reason="was archived, which cannot be undone")
-        if done.outcome is RowOutcome.STAGED:
+        text = state_of(answer)
+        state: dict[str, Any] = msgspec.json.decode(text)
+        if done.outcome is RowOutcome.STAGED and settle(state, done.before, done.after) is not Settled.DONE:
             return Refusal(
                 reason="is staged in a draft and not live: there is nothing to undo; delete the draft to drop it"
             )
         if self._drafts:
             return Refusal(reason="was published from a draft, which cannot be undone: change it anew to restore it")
-        text = state_of(answer)
-        state: dict[str, Any] = msgspec.json.decode(text)
         earlier, impossible = self._earlier(done)
         later = {field: value for field, value in done.applied.items() if field in earlier}
         rebased = rebase(self._entity, later, earlier, state)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import anyio
 import msgspec
 
+from spotify_ads_async.bulk.plan.effects import Conflict
 from spotify_ads_async.bulk.plan.state import state_of
 from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, StepOutcome, StepState
@@ -201,20 +202,7 @@ class Publisher:
             return True
         if not conflicts:
             return False
-        reasons = {number: "; ".join(map(str, found)) for number, found in conflicts.items()}
-        ended = {
-            row.step.row: StepOutcome(
-                state=StepState.STAGED,
-                reason=(
-                    f"not published: somebody changed it since it was staged: {reasons[row.step.row]}; --force"
-                    " publishes it all the same"
-                    if row.step.row in reasons
-                    else "not published: somebody changed another row of its campaign since it was staged"
-                ),
-            )
-            for row in rows
-        }
-        await self._conclude(campaign, CampaignState.VALID, ended, tell, campaign.version)
+        await self._conclude(campaign, CampaignState.VALID, _held_back(rows, conflicts), tell, campaign.version)
         return True
 
     async def _compared(self, rows: Sequence[StagedRow]) -> dict[int, StepOutcome]:
@@ -234,12 +222,18 @@ class Publisher:
     # ---- settling
 
     async def settle_lost(self, tell: Tell) -> None:
-        """Settle what an earlier run was publishing when it ended."""
-        publishing = await self._campaigns(CampaignState.PUBLISHING)
-        if publishing:
+        """Settle what an earlier run was publishing when it ended, and what somebody published or deleted since."""
+        states = (CampaignState.PUBLISHING, CampaignState.OPEN, CampaignState.VALID)
+        campaigns = [one for state in states for one in await self._campaigns(state) if one.draft_id]
+        if any(one.state is CampaignState.PUBLISHING for one in campaigns):
             await anyio.sleep(self._options.settle_after)
-        for campaign in publishing:
-            await self._read_back(campaign, await self._rows(campaign), tell)
+        drafted = await self.drafted([one.draft_id for one in campaigns])
+        for campaign in campaigns:
+            if campaign.state is CampaignState.PUBLISHING:
+                await self._read_back(campaign, await self._rows(campaign), tell)
+            elif campaign.draft_id not in drafted:
+                staged = [row for row in await self._rows(campaign) if row.step.state is StepState.STAGED]
+                await self._read_back(campaign, staged, tell)
 
     async def _read_back(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> bool:
         """Find out whether a campaign was published: then its draft is gone, and the rows' values are live."""
@@ -280,6 +274,22 @@ class Publisher:
         for row in told if tell is not None else []:
             if tell is not None and (row.outcome is not RowOutcome.WAITING or row.reason):
                 await tell(row)
+
+
+def _held_back(rows: Sequence[StagedRow], conflicts: Mapping[int, Sequence[Conflict]]) -> dict[int, StepOutcome]:
+    reasons = {number: "; ".join(map(str, found)) for number, found in conflicts.items()}
+    return {
+        row.step.row: StepOutcome(
+            state=StepState.STAGED,
+            reason=(
+                f"not published: somebody changed it since it was staged: {reasons[row.step.row]}; --force"
+                " publishes it all the same"
+                if row.step.row in reasons
+                else "not published: somebody changed another row of its campaign since it was staged"
+            ),
+        )
+        for row in rows
+    }
 
 
 def _all(rows: Sequence[StagedRow], reason: str, state: StepState = StepState.STAGED) -> dict[int, StepOutcome]:

@@ -13,7 +13,7 @@ from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import WrongPlan
 from spotify_ads_async.bulk.run.draft_kinds import drafts_within
 from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign
-from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS
+from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS, folded
 from spotify_ads_async.bulk.workbook.planning import listed
 from spotify_ads_async.bulk.workbook.records import NewItem, NewState
 from spotify_ads_async.client import AdsClient
@@ -92,9 +92,9 @@ async def require_free_names(ads: AdsClient, ad_account_id: str, items: Iterable
             continue
         within = {kind.draft.within: sorted({one.parent_id for one in new})} if kind.parent else {}
         there = await listed(ads, ad_account_id, plural, kind.parent_field, within)
-        taken = {(one.name.casefold(), one.parent_id): one for one in there}
+        taken = {(folded(one.name), one.parent_id): one for one in there}
         for item in new:
-            if twin := taken.get((item.name.casefold(), item.parent_id)):
+            if twin := taken.get((folded(item.name), item.parent_id)):
                 raise WrongPlan(
                     f"{item.place}: since this was planned, somebody made {kind.entity.name} {twin.name} ({twin.id}),"
                     " or another plan did: nothing was made; plan the workbook again, which says what is there"

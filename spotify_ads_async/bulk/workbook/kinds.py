@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from spotify_ads_async.bulk.plan.money import MICROS, in_units
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, DraftKind
 from spotify_ads_async.operation import Operation
 
-__all__ = ["NEW_KINDS", "NewKind", "lacking", "new_columns"]
+__all__ = ["NEW_KINDS", "NewKind", "folded", "lacking", "new_columns"]
 
 
 class NewKind(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -99,6 +100,11 @@ NEW_KINDS: Mapping[str, NewKind] = types.MappingProxyType(
     }
 )
 """By the plural name, parents before children."""
+
+
+def folded(name: str) -> str:
+    """A name as names are compared: whatever its letters' case, how its accents are composed, and its blanks."""
+    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
 
 
 @functools.cache

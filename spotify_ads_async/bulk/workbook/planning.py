@@ -23,7 +23,7 @@ from spotify_ads_async.bulk.plan.sources import Change
 from spotify_ads_async.bulk.plan.tables import NewRow, NewRowsFound, TableReader
 from spotify_ads_async.bulk.records import Header
 from spotify_ads_async.bulk.workbook import resolving
-from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS, new_columns
+from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS, folded, new_columns
 from spotify_ads_async.bulk.workbook.products import NewProducts
 from spotify_ads_async.bulk.workbook.records import MediaItem, NewItem, WorkbookHeader
 from spotify_ads_async.bulk.workbook.resolving import Known, Resolver
@@ -216,14 +216,14 @@ async def _live(
     Ad sets and ads where a row's parent is live.
     """
     found: dict[str, list[Known]] = {CAMPAIGNS.plural: await listed(ads, ad_account_id, CAMPAIGNS.plural, "", {})}
-    new_campaigns = {row.name.casefold() for row in rows if row.kind.plural == CAMPAIGNS.plural}
-    new_ad_sets = {row.name.casefold() for row in rows if row.kind.plural == AD_SETS.plural}
+    new_campaigns = {folded(row.name) for row in rows if row.kind.plural == CAMPAIGNS.plural}
+    new_ad_sets = {folded(row.name) for row in rows if row.kind.plural == AD_SETS.plural}
     in_live_campaigns = _parents(rows, AD_SETS.plural) - new_campaigns
     in_live_ad_sets = _parents(rows, ADS.plural) - new_ad_sets
     if in_live_campaigns or in_live_ad_sets:
         found[AD_SETS.plural] = await listed(ads, ad_account_id, AD_SETS.plural, "campaign_id", {})
     if in_live_ad_sets:
-        parents = [one.id for one in found[AD_SETS.plural] if {one.name.casefold(), one.id} & in_live_ad_sets]
+        parents = [one.id for one in found[AD_SETS.plural] if {folded(one.name), one.id} & in_live_ad_sets]
         found[ADS.plural] = []
         for start in range(0, len(parents), _PAGE):
             found[ADS.plural] += await listed(
@@ -239,9 +239,7 @@ async def _live(
 
 def _parents(rows: Sequence[resolving.Row], plural: str) -> set[str]:
     """What the rows of a kind say of what they are in."""
-    return {row.row.cells.get(row.kind.parent_column, "").casefold() for row in rows if row.kind.plural == plural} - {
-        ""
-    }
+    return {folded(row.row.cells.get(row.kind.parent_column, "")) for row in rows if row.kind.plural == plural} - {""}
 
 
 async def listed(
@@ -275,9 +273,7 @@ async def _assets(
 ) -> dict[str, list[str]]:
     """The ids of assets by name, where a cell may be one."""
     wanted = {
-        text.casefold()
-        for _, text in _media_cells(rows)
-        if text not in media and text not in refused and not _is_id(text)
+        folded(text) for _, text in _media_cells(rows) if text not in media and text not in refused and not _is_id(text)
     }
     found: defaultdict[str, list[str]] = defaultdict(list)
     if wanted:
@@ -285,8 +281,8 @@ async def _assets(
             ads, GET_ASSETS_BY_AD_ACCOUNT, path={"ad_account_id": ad_account_id}, query={"limit": _PAGE}
         )
         async for one in call:
-            if (one.name or "").casefold() in wanted:
-                found[one.name.casefold()].append(str(one.id))
+            if folded(one.name or "") in wanted:
+                found[folded(one.name)].append(str(one.id))
     return found
 
 
@@ -300,14 +296,19 @@ def _look_at_media(
     """The media files that rows name, each once by its content; their numbers, and why some cannot be used. Blocks."""
     from spotify_ads_async.uploads.files import inspect  # noqa: PLC0415 - most plans upload nothing
 
+    cells = _media_cells(rows)
+    alike = {folded(one.name): one for one in folder.iterdir()} if cells and folder.is_dir() else {}
     by_hash: dict[tuple[str, str], MediaItem] = {}
     numbers: dict[str, int] = {}
     refused: dict[str, str] = {}
-    for column, text in _media_cells(rows):
+    for column, text in cells:
         if text in numbers or text in refused:
             continue
         path = folder / text
         try:
+            if not path.is_file():
+                # As other systems compare names, where workbook and files may come from.
+                path = alike.get(folded(text), path)
             if not path.is_file():
                 continue
         except OSError:  # no file can be called so

@@ -21,7 +21,7 @@ from spotify_ads_async.bulk.plan.money import AmountRefused, changed_amounts, ch
 from spotify_ads_async.bulk.plan.problems import Problem
 from spotify_ads_async.bulk.plan.sources import CURRENCY
 from spotify_ads_async.bulk.plan.tables import NewRow
-from spotify_ads_async.bulk.workbook.kinds import NewKind, lacking
+from spotify_ads_async.bulk.workbook.kinds import NewKind, folded, lacking
 from spotify_ads_async.bulk.workbook.records import NewItem
 from spotify_ads_async.errors import InvalidRequest
 from spotify_ads_async.validation.requests import check_body
@@ -116,7 +116,7 @@ class Resolver:
             self.problems += row.row.problems
             item = self._item(number, row)
             self._by_number[number] = (row, item)
-            self._numbers[row.kind.plural, row.name.casefold()].append(number)
+            self._numbers[row.kind.plural, folded(row.name)].append(number)
             self.items.append(item)
 
     def _item(self, number: int, row: Row) -> NewItem:
@@ -244,7 +244,7 @@ class Resolver:
             elif text in self._reading.refused_media:
                 self.problems.append(row.problem(self._reading.refused_media[text], column))
             else:
-                named = self._reading.assets.get(text.casefold(), ())
+                named = self._reading.assets.get(folded(text), ())
                 if len(named) == 1:
                     _put(body, tuple(field.split(".")), named[0])
                 else:
@@ -260,7 +260,7 @@ class Resolver:
         text = row.row.cells.get(kind.parent_column, "") if kind.parent else ""
         if not text:
             return None, "", ""
-        new = [one for one in self._numbers[kind.parent, text.casefold()] if self._fits(one, row)]
+        new = [one for one in self._numbers[kind.parent, folded(text)] if self._fits(one, row)]
         live = [one for one in self._named_live(kind.parent, text) if self._live_fits(one, row)]
         noun = "campaign" if kind.parent == CAMPAIGNS.plural else "ad set"
         if len(new) == 1 and not live:
@@ -281,12 +281,12 @@ class Resolver:
         identifier = _as_id(text)
         if identifier is not None:
             return [one for one in self._reading.live.get(plural, ()) if one.id == identifier]
-        return self._live.get(plural, {}).get(text.casefold(), ())
+        return self._live.get(plural, {}).get(folded(text), ())
 
     def _fits(self, number: int, row: Row) -> bool:
         """Whether a new ad set is in the campaign that an ad's row names beside it."""
         wanted = row.row.cells.get("campaign", "") if row.kind.parent == AD_SETS.plural else ""
-        return not wanted or self._by_number[number][0].row.cells.get("campaign", "").casefold() == wanted.casefold()
+        return not wanted or folded(self._by_number[number][0].row.cells.get("campaign", "")) == folded(wanted)
 
     def _live_fits(self, one: Known, row: Row) -> bool:
         wanted = row.row.cells.get("campaign", "") if row.kind.parent == AD_SETS.plural else ""
@@ -304,13 +304,13 @@ class Resolver:
             if not item.name:
                 continue
             within = str(item.parent) if item.parent is not None else item.parent_id
-            first = seen.setdefault((item.plural, within, item.name.casefold()), item)
+            first = seen.setdefault((item.plural, within, folded(item.name)), item)
             noun = row.kind.entity.name
             if first.number != number:
                 self.problems.append(
                     row.problem(f"is the name of {first.place}, too: give each new {noun} a name of its own", "name")
                 )
-            for twin in self._live.get(item.plural, {}).get(item.name.casefold(), ()):
+            for twin in self._live.get(item.plural, {}).get(folded(item.name), ()):
                 if not row.kind.parent or (item.parent is None and twin.parent_id == item.parent_id):
                     reason = f"there is an {noun}" if noun[0] == "a" else f"there is a {noun}"
                     self.problems.append(
@@ -336,7 +336,7 @@ def _given(row: Row, item: NewItem) -> dict[str, Any]:
 def _by_name(found: Sequence[Known]) -> dict[str, list[Known]]:
     named: defaultdict[str, list[Known]] = defaultdict(list)
     for one in found:
-        named[one.name.casefold()].append(one)
+        named[folded(one.name)].append(one)
     return named
 
 

@@ -6,7 +6,7 @@ Proxy, network, clock, sign-in, terms, accounts, limits, its document.
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -35,9 +35,9 @@ from spotify_ads_async.errors import (
     PermissionDenied,
     SpotifyAdsError,
 )
-from spotify_ads_async.governor import Governor, Limit
+from spotify_ads_async.governor import Governor
 from spotify_ads_async.models import ReportEntityType, ReportFieldType, ReportGranularity
-from spotify_ads_async.network.problems import UNTRUSTED, explained_proxy_error
+from spotify_ads_async.network.problems import explained_proxy_error, what_to_do_about
 from spotify_ads_async.operation import Operation
 from spotify_ads_async.operations import GET_BUSINESSES
 from spotify_ads_async.settings import Settings
@@ -55,6 +55,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=_CONNECT_SECONDS * 2, connect=_CONNECT_SE
 _PROXY_REMEDY = (
     "start the proxy, or name another one: SPOTIFY_ADS_PROXY, HTTPS_PROXY; hosts to reach without: SPOTIFY_ADS_NO_PROXY"
 )
+_TERMS = "https://adsmanager.spotify.com/api-terms"
 _BUSINESS_REMEDY = "ask an admin of the business for a role in it"
 _NETWORK_REMEDY = "look at the network, the proxy and the address (SPOTIFY_ADS_BASE_URL)"
 
@@ -114,7 +115,8 @@ async def _reached(examination: Examination, settings: Settings, what: str, url:
             if what == "the API":
                 examination.facts["date"] = answer.headers.get("Date"), datetime.now(UTC)
     except aiohttp.ClientConnectorCertificateError as problem:
-        return Finding.problem("certificates", f"{url.host}: {_why(problem.certificate_error)}", UNTRUSTED)
+        why = _why(problem.certificate_error)
+        return Finding.problem("certificates", f"{url.host}: {why}", what_to_do_about(problem))
     except (aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError) as problem:
         return Finding.problem("proxy", explained_proxy_error(problem, proxy), _PROXY_REMEDY)
     except (aiohttp.ClientError, OSError, TimeoutError) as problem:
@@ -181,7 +183,11 @@ async def check_access(examination: Examination) -> AsyncIterator[Finding]:
                 yield Finding.problem("token", in_words(error), "sign in again: spotify-ads login")
                 return
             except PermissionDenied as error:
-                yield Finding.problem("terms", in_words(error), _of_denial(error))
+                certain = error.denial is Denial.TERMS
+                further = (
+                    ", and wait for up to an hour" if certain else "; if that was done, ask for access to an account"
+                )
+                yield Finding.problem("terms", in_words(error), f"accept the terms at {_TERMS}{further}")
                 return
             yield Finding.ok("token", "the API takes it")
             async for finding in _of_accounts(ads):
@@ -229,15 +235,6 @@ async def call_by_hand(
     except (aiohttp.ClientError, TimeoutError) as problem:
         reason = type(problem).__name__
     raise ConnectionFailed(f"the API broke off: {reason}", operation=operation.id)
-
-
-def _of_denial(error: PermissionDenied) -> str:
-    if error.denial is Denial.TERMS:
-        return "accept the terms at https://adsmanager.spotify.com/api-terms, and wait for up to an hour"
-    return (
-        "accept the terms at https://adsmanager.spotify.com/api-terms; if that was done, ask for access to an ad"
-        " account"
-    )
 
 
 async def _of_accounts(ads: AdsClient) -> AsyncIterator[Finding]:
@@ -307,7 +304,7 @@ async def check_limits(examination: Examination) -> AsyncIterator[Finding]:
     settings: Settings = examination.facts["settings"]
     headers: Mapping[str, str] = examination.facts.get("headers", {})
     told = {name.lower(): value for name, value in headers.items() if name.lower().startswith("x-ratelimit-")}
-    kept = ", ".join(_limit_text(limit) for limit in settings.limits) or "none"
+    kept = ", ".join(f"{one.name}={one.requests}/{one.window:g}" for one in settings.limits) or "none"
     most = told.get("x-ratelimit-limit", "")
     if not most.isdigit():
         yield Finding.ok("limits", f"kept: {kept}; the answers' headers speak of none")
@@ -318,10 +315,6 @@ async def check_limits(examination: Examination) -> AsyncIterator[Finding]:
     else:
         remedy = "set SPOTIFY_ADS_LIMITS to what your app is given, as in client_id=1500/30,ip=500/10,reporting=150/30"
         yield Finding.problem("limits", f"{said}, and no limit that is kept is of {most} requests: {kept}", remedy)
-
-
-def _limit_text(limit: Limit) -> str:
-    return f"{limit.name}={limit.requests}/{limit.window:g}"
 
 
 async def check_api(examination: Examination) -> AsyncIterator[Finding]:
@@ -338,18 +331,13 @@ async def check_api(examination: Examination) -> AsyncIterator[Finding]:
     if not changes:
         yield Finding.ok("API", f"{settings.api_document} is as this version knows it")
         return
+    lines = [line.strip() for line in render_changes(changes)]
     many = f"{len(changes)} changes" if len(changes) > 1 else "one change"
-    text = f"{many} since this version was made: " + "; ".join(_first(render_changes(changes)))
+    text = f"{many} since this version was made: " + "; ".join(
+        [*lines[:_MOST_CHANGES], *(["…"] if lines[_MOST_CHANGES:] else [])]
+    )
     yield Finding.problem(
         "API",
         text,
         "spotify-ads api changes lists them; a newer version may know them: pip install -U spotify-ads-async",
     )
-
-
-def _first(lines: Any) -> Iterator[str]:  # noqa: ANN401 - any iterable of lines
-    for number, line in enumerate(lines):
-        if number == _MOST_CHANGES:
-            yield "…"
-            return
-        yield str(line).strip()

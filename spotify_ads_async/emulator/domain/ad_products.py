@@ -16,14 +16,14 @@ from spotify_ads_async.emulator.domain.call import Call
 from spotify_ads_async.emulator.domain.tables import Row
 from spotify_ads_async.validation.ad_products import DEFAULT_PRODUCT, Action, AdProductCatalog, EntityKind, product_of
 
-__all__ = ["CATALOG", "answer", "hold", "reserved"]
+__all__ = ["CATALOG", "hold", "reserved"]
 
 _NEVER_KEPT: Mapping[str, str] = {"Cache-Control": "no-cache, no-store, max-age=0, must-revalidate"}
 CATALOG: Mapping[str, Any] = msgspec.json.decode(Path(__file__).with_suffix(".json").read_bytes())
 _CATALOG = AdProductCatalog(CATALOG)
 
 
-def answer(_call: Call) -> Response:
+def get_ad_product_catalog(_call: Call) -> Response:
     """``getAdProductCatalog``."""
     return Response(CATALOG, headers=_NEVER_KEPT)
 

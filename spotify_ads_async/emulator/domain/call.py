@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import msgspec
@@ -11,7 +11,7 @@ from spotify_ads_async.emulator.domain.answers import Response
 from spotify_ads_async.emulator.domain.store import Account, Business, Store
 from spotify_ads_async.emulator.domain.tables import Row
 
-__all__ = ["Call", "Handler", "Handlers", "page", "paging"]
+__all__ = ["Call", "Handler", "page", "paging"]
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -37,7 +37,6 @@ class Call(msgspec.Struct, kw_only=True):
 
 
 Handler: TypeAlias = Callable[[Call], Response]
-Handlers: TypeAlias = Mapping[str, Handler]
 
 
 def paging(total: int, offset: int, limit: int) -> dict[str, int]:

@@ -16,6 +16,7 @@ from spotify_ads_async.emulator.domain.store import uuid_text
 __all__ = [
     "ARTISTS",
     "CATEGORIES",
+    "CURRENCIES",
     "EPISODE_TOPICS",
     "GENRES",
     "GEOS",
@@ -89,6 +90,8 @@ INTERESTS: list[Entry] = [
     }
     for name, parts in _NAMES["interests"].items()
 ]
+CURRENCIES: Mapping[str, str] = _NAMES["currencies"]
+"""Country → billing currency, for the markets that the emulator bills in."""
 LISTENERS: Mapping[str, int] = {code: place["listeners"] for code, place in _NAMES["places"].items()}
 """Country → listeners that estimates reckon with; made up."""
 

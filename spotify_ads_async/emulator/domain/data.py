@@ -83,14 +83,14 @@ def _put_in_account(account: Account, kind: str, row: Row) -> None:
 
 
 def _put_in_business(business: Business, kind: str, row: Row) -> None:
-    _, key = business.KINDS[kind]
+    table = business.tables[kind]
     own = {name: value for name, value in row.items() if name != "business_id"}
-    filled: Row = {key: business.store.new_id(), **_DEFAULTS.get(kind, {}), **own}
+    filled: Row = {table.key: business.store.new_id(), **_DEFAULTS.get(kind, {}), **own}
     if kind in _INTEGRATIONS:
         filled.setdefault("integration_id", business.store.new_id())
         if "dataset_id" not in filled:
             filled["dataset_id"] = attach(business, kind, None, filled["name"])
-    business.tables[kind].put(filled)
+    table.put(filled)
 
 
 def _business(store: Store, row: Row) -> Business:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import msgspec
 
@@ -17,48 +17,38 @@ from spotify_ads_async.emulator.domain.tables import Listener, Row, Table
 __all__ = ["Account", "Business", "Store"]
 
 
-def _tables(store: Store, owner: str, kinds: Mapping[str, tuple[str, str]]) -> dict[str, Table]:
-    """An owner's tables by kind: kind → what one row is, and the attribute of its id."""
-    return {kind: Table(f"{owner}/{kind}", noun, store.listeners, key) for kind, (noun, key) in kinds.items()}
-
-
-class Account:
-    """One ad account and everything in it."""
-
-    KINDS: Mapping[str, tuple[str, str]] = {
-        "campaigns": ("Campaign", "id"),
-        "ad_sets": ("Ad set", "id"),
-        "ads": ("Ad", "id"),
-        "assets": ("Asset", "id"),
-        "audiences": ("Audience", "id"),
-        "campaign_drafts": ("Campaign draft", "id"),
-        "ad_set_drafts": ("Ad set draft", "id"),
-        "ad_drafts": ("Ad draft", "id"),
-        "members": ("Member", "member_id"),
-        "changes": ("Change", "change_id"),
-        "reports": ("Report", "id"),
-        "sales_orders": ("Sales order", "id"),
-        "processing": ("Processing", "id"),
-    }
+class _Owner:
+    """Whose rows lie in tables of its own, by kind."""
 
     def __init__(self, store: Store, row: Row) -> None:
         self.id: str = row["id"]
         self.store = store
-        tables = _tables(store, self.id, self.KINDS)
-        self.tables = tables
-        self.campaigns = tables["campaigns"]
-        self.ad_sets = tables["ad_sets"]
-        self.ads = tables["ads"]
-        self.assets = tables["assets"]
-        self.audiences = tables["audiences"]
-        self.campaign_drafts = tables["campaign_drafts"]
-        self.ad_set_drafts = tables["ad_set_drafts"]
-        self.ad_drafts = tables["ad_drafts"]
-        self.members = tables["members"]
-        self.changes = tables["changes"]
-        self.reports = tables["reports"]
-        self.sales_orders = tables["sales_orders"]
-        self.processing = tables["processing"]
+        self.tables: dict[str, Table] = {}
+
+    def _table(self, kind: str, noun: str, key: str = "id") -> Table:
+        """A new table: what one row is, and the attribute of its id."""
+        table = self.tables[kind] = Table(f"{self.id}/{kind}", noun, self.store.listeners, key)
+        return table
+
+
+class Account(_Owner):
+    """One ad account and everything in it."""
+
+    def __init__(self, store: Store, row: Row) -> None:
+        super().__init__(store, row)
+        self.campaigns = self._table("campaigns", "Campaign")
+        self.ad_sets = self._table("ad_sets", "Ad set")
+        self.ads = self._table("ads", "Ad")
+        self.assets = self._table("assets", "Asset")
+        self.audiences = self._table("audiences", "Audience")
+        self.campaign_drafts = self._table("campaign_drafts", "Campaign draft")
+        self.ad_set_drafts = self._table("ad_set_drafts", "Ad set draft")
+        self.ad_drafts = self._table("ad_drafts", "Ad draft")
+        self.members = self._table("members", "Member", "member_id")
+        self.changes = self._table("changes", "Change", "change_id")
+        self.reports = self._table("reports", "Report")
+        self.sales_orders = self._table("sales_orders", "Sales order")
+        self.processing = self._table("processing", "Processing")
         self.uploads: dict[str, tuple[str, dict[int, bytes]]] = {}
         self.delivery = Delivery(store.clock, self.ad_sets)
 
@@ -86,31 +76,18 @@ class Account:
         return self.row["currency_code"]
 
 
-class Business:
+class Business(_Owner):
     """One business and everything in it, apart from what its ad accounts hold."""
 
-    KINDS: Mapping[str, tuple[str, str]] = {
-        "members": ("Member", "member_id"),
-        "invitations": ("Invitation", "id"),
-        "pixels": ("Pixel", "id"),
-        "capi_integrations": ("CAPI integration", "capi_connection_id"),
-        "capi_tokens": ("CAPI token", "capi_auth_token_id"),
-        "datasets": ("Dataset", "id"),
-        "mobile_apps": ("Mobile app", "id"),
-    }
-
     def __init__(self, store: Store, row: Row) -> None:
-        self.id: str = row["id"]
-        self.store = store
-        tables = _tables(store, self.id, self.KINDS)
-        self.tables = tables
-        self.members = tables["members"]
-        self.invitations = tables["invitations"]
-        self.pixels = tables["pixels"]
-        self.capi_integrations = tables["capi_integrations"]
-        self.capi_tokens = tables["capi_tokens"]
-        self.datasets = tables["datasets"]
-        self.mobile_apps = tables["mobile_apps"]
+        super().__init__(store, row)
+        self.members = self._table("members", "Member", "member_id")
+        self.invitations = self._table("invitations", "Invitation")
+        self.pixels = self._table("pixels", "Pixel")
+        self.capi_integrations = self._table("capi_integrations", "CAPI integration", "capi_connection_id")
+        self.capi_tokens = self._table("capi_tokens", "CAPI token", "capi_auth_token_id")
+        self.datasets = self._table("datasets", "Dataset")
+        self.mobile_apps = self._table("mobile_apps", "Mobile app")
 
     @property
     def row(self) -> Row:

@@ -30,13 +30,13 @@ class Table:
         key: the attribute that holds a row's id.
     """
 
-    __slots__ = ("_key", "_listeners", "_selections", "name", "noun", "rows")
+    __slots__ = ("_listeners", "_selections", "key", "name", "noun", "rows")
 
     def __init__(self, name: str, noun: str, listeners: Sequence[Listener], key: str = "id") -> None:
         self.name = name
         self.noun = noun
         self.rows: dict[str, Row] = {}
-        self._key = key
+        self.key = key
         self._listeners = listeners
         self._selections: dict[Hashable, list[Row]] = {}
 
@@ -62,8 +62,8 @@ class Table:
 
     def put(self, row: Row) -> Row:
         """Add a row, or replace the one with its id."""
-        self.rows[row[self._key]] = row
-        self._changed(row[self._key], row)
+        self.rows[row[self.key]] = row
+        self._changed(row[self.key], row)
         return row
 
     def remove(self, identifier: str) -> None:

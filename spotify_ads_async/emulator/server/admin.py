@@ -71,9 +71,8 @@ class Admin:
         self._changes = 0
         app.store.listeners.append(self._changed)
 
-    def _changed(self, table: str, identifier: str, row: Row | None) -> None:
+    def _changed(self, _table: str, _identifier: str, _row: Row | None) -> None:
         """Let pages know that what they show of the data is old."""
-        del table, identifier, row
         self._changes += 1
 
     def routes(self) -> Mapping[tuple[str, str], SideHandler]:

@@ -263,14 +263,9 @@ def refusal_of(fault: Fault) -> Refusal | None:
             status, code, message = fault.status, _CODES.get(fault.status, "INTERNAL_ERROR"), fault.message
         case "html":
             status, code, message = fault.status, "HTML", ""
-        case "unauthorized":
-            status, code, message = 401, "UNAUTHORIZED", "the access token expired"
-        case "denied":
-            status, code, message = 403, "FORBIDDEN", "the user may not do this"
-        case "terms":
-            status, code, message = 403, "FORBIDDEN", "the terms of the API are not accepted for this client ID"
-        case "rate_limited":
-            status, code, message = 429, "RATE_LIMITED", "too many requests"
+        case _ if fault.kind in _REFUSED:
+            status, message = _REFUSED[fault.kind]
+            code = _CODES[status]
         case _:
             return None
     return Refusal(status, code, message, headers=fault.headers, exact=True)
@@ -287,3 +282,10 @@ _CODES: Mapping[int, str] = {
     503: "SERVICE_UNAVAILABLE",
 }
 """The code that goes with a failure's status."""
+
+_REFUSED: Mapping[FaultKind, tuple[int, str]] = {
+    "unauthorized": (401, "the access token expired"),
+    "denied": (403, "the user may not do this"),
+    "terms": (403, "the terms of the API are not accepted for this client ID"),
+    "rate_limited": (429, "too many requests"),
+}

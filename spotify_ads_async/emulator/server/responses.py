@@ -17,15 +17,8 @@ __all__ = ["JSON", "RefusalResponse", "break_connection", "encode", "json_respon
 JSON = "application/json"
 encode = msgspec.json.Encoder().encode
 _PROXY_PAGE = b"<html><head><title>Error</title></head><body><h1>Error: Server Error</h1></body></html>"
-_UNDECLARED = frozenset(
-    {
-        "IDEMPOTENCY_KEY_REUSED",
-        "IDEMPOTENCY_OUTCOME_INDETERMINATE",
-        "IDEMPOTENCY_REQUEST_ALREADY_COMPLETED",
-        "IDEMPOTENCY_REQUEST_IN_PROGRESS",
-    }
-)
-"""Codes that keep their status though the document declares it nowhere."""
+_UNDECLARED = "IDEMPOTENCY_"
+"""How the codes begin that keep their status though the document declares it nowhere."""
 
 
 def _declared(status: int, statuses: frozenset[int]) -> int:
@@ -60,7 +53,7 @@ def refusal_response(
         camel_case: whether the body says ``errorCodes``.
     """
     status = refusal.status
-    adapts = status in {400, 403, 404, 409, 422} and not refusal.exact and refusal.code not in _UNDECLARED
+    adapts = status in {400, 403, 404, 409, 422} and not refusal.exact and not refusal.code.startswith(_UNDECLARED)
     if statuses is not None and adapts:
         status = _declared(status, statuses)
     headers = {**headers, **refusal.headers}

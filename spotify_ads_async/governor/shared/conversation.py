@@ -125,6 +125,8 @@ class Conversation:
             for flow, grants in self._flows.items()
             if not leaving and grants.ask_at <= now and flow.waiting > len(grants.usable)
         ][:_MOST_FLOWS_IN_A_MESSAGE]
+        for flow in asking:
+            self._flows[flow].ask_at = math.inf  # until the answer, but for whoever comes meanwhile
         spoken_of = [window for flow in asking for window in flow.windows]
         if leaving or self._last_at <= now - self.lease / 3:
             spoken_of += [
@@ -212,6 +214,8 @@ class Conversation:
         for grants, claim in said.claims:
             grants.unanswered(range(claim.first, claim.first + claim.count), said.exchange.horizon / 1e6)
         self.news |= said.news
+        for flow in said.asking:
+            self._flows[flow].ask_at = -math.inf
 
     def take_in(self, said: Message, reply: Reply, store: str) -> None:
         """What the store answered: news of its windows, and grants."""
@@ -232,9 +236,10 @@ class Conversation:
         for (grants, claim), delays in zip(said.claims, reply.grants, strict=True):
             usable_at = [now + delay / 1e6 for delay in delays]
             grants.add(Grant(at, number, use_by, awake_by) for number, at in enumerate(usable_at, claim.first))
-        for flow in said.asking:
+        for flow in said.asking or self._flows:  # where nobody asked, all windows were heard of
             opens_at = max(max(window.paused_until, window.outlook.next_grant()) for window in flow.windows)
-            self._flows[flow].ask_at = max(now + self._poll, opens_at - self._horizon())
+            grants = self._flows[flow]
+            grants.ask_at = min(grants.ask_at, max(now + self._poll, opens_at - self._horizon()))
         self._scheduler.serve()
         doubts, self._doubts = self._doubts, []
         for request in doubts:

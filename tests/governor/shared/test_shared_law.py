@@ -76,7 +76,7 @@ class Fleet:
         async with governor.admit({"client_id", "ip"}, max_wait=max_wait) as admission:
             self.calls[process] += 1
             trip = self.rng.uniform(0.02, 0.12)
-            before = trip * self.rng.random()
+            before = trip * self.rng.choice((0.0, self.rng.random(), 1.0))  # the server counts it at any moment
             await asyncio.sleep(before)
             now = asyncio.get_running_loop().time()
             self.arrivals["client_id"].append(now)
@@ -293,6 +293,26 @@ def test_a_process_that_dies_gives_its_tokens_back_one_window_after_its_lease() 
     run_virtually(lambda _: scenario())
 
 
+@pytest.mark.parametrize("told_at_once", [True, False])
+def test_what_was_granted_ahead_of_its_time_and_not_used_is_free_at_its_time(*, told_at_once: bool) -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=14, processes=3, limits=LIMITS[1:])
+        async with fleet.governor(0) as first, fleet.governor(1) as second, fleet.governor(2) as third:
+            await asyncio.gather(*(fleet.request(first, 0) for _ in range(50)))
+            free_at = min(fleet.arrivals["ip one address"]) + 5.0
+            in_vain = [asyncio.create_task(fleet.request(second, 1)) for _ in range(50)]
+            await asyncio.sleep(4.86)
+            for task in in_vain:
+                task.cancel()
+            if told_at_once:
+                await second.aclose()
+            await asyncio.gather(*(fleet.request(third, 2) for _ in range(50)))
+            await asyncio.wait(in_vain)
+            assert free_at < fleet.arrivals["ip one address"][50] < free_at + 2.5
+
+    run_virtually(lambda _: scenario())
+
+
 def test_leaving_gives_back_what_was_unused() -> None:
     async def scenario() -> None:
         fleet = Fleet(seed=8, processes=2)
@@ -332,6 +352,19 @@ def test_a_wait_longer_than_allowed_is_refused_at_once_with_the_time() -> None:
             assert asyncio.get_running_loop().time() - began < 0.1
             assert 3.5 < refusal.value.predicted_wait < 6.0
             await fleet.request(second, 1, max_wait=8.0)
+
+    run_virtually(lambda _: scenario())
+
+
+def test_who_may_not_wait_is_told_by_the_store_not_by_what_it_last_said() -> None:
+    async def scenario() -> None:
+        fleet = Fleet(seed=15, processes=2)
+        async with fleet.governor(0) as first, fleet.governor(1) as second:
+            await fleet.request(second, 1, max_wait=0.0)
+            await asyncio.gather(*(fleet.request(first, 0) for _ in range(49)))
+            with pytest.raises(QuotaTimeout) as refusal:
+                await fleet.request(second, 1, max_wait=0.0)
+            assert 3.5 < refusal.value.predicted_wait < 6.0
 
     run_virtually(lambda _: scenario())
 

@@ -3,44 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from spotify_ads_async.emulator.domain.answers import Response, missing, refused
-from spotify_ads_async.emulator.domain.call import Call, Handlers, paging
+from spotify_ads_async.emulator.domain.call import Call, paging
+from spotify_ads_async.emulator.domain.catalogue import CURRENCIES
 from spotify_ads_async.emulator.domain.history import record
 from spotify_ads_async.emulator.domain.store import Account, Business, Store
 from spotify_ads_async.emulator.domain.tables import Row
 
-__all__ = ["CURRENCIES", "HANDLERS", "join", "new_ad_account"]
+__all__ = ["join", "new_ad_account"]
 
 MOST_CHARACTERS = 120
 """Of the name of a member."""
-CURRENCIES: Mapping[str, str] = {
-    "AT": "EUR",
-    "AU": "AUD",
-    "BE": "EUR",
-    "BR": "BRL",
-    "CA": "CAD",
-    "CH": "CHF",
-    "DE": "EUR",
-    "DK": "DKK",
-    "ES": "EUR",
-    "FR": "EUR",
-    "GB": "GBP",
-    "IE": "EUR",
-    "IN": "INR",
-    "IT": "EUR",
-    "JP": "JPY",
-    "MX": "MXN",
-    "NL": "EUR",
-    "NO": "NOK",
-    "NZ": "NZD",
-    "PL": "PLN",
-    "PT": "EUR",
-    "SE": "SEK",
-    "US": "USD",
-}
-"""Country → billing currency, for the markets that the emulator bills in."""
 
 
 def _name(person: Row) -> str:
@@ -105,19 +79,19 @@ def new_ad_account(store: Store, business: Business, body: Row, identifier: str 
     return account
 
 
-def create(call: Call) -> Response:
+def create_ad_account_for_business(call: Call) -> Response:
     """``createAdAccountForBusiness``."""
     account = new_ad_account(call.store, call.business, call.body)
     record(account, "AD_ACCOUNT", None, account.row)
     return Response(account.row)
 
 
-def get(call: Call) -> Response:
+def get_ad_account(call: Call) -> Response:
     """``getAdAccount``."""
     return Response(call.account.row)
 
 
-def update(call: Call) -> Response:
+def update_ad_account(call: Call) -> Response:
     """``updateAdAccount``: ``tax_ids`` is written and never answered, its first id becomes ``tax_id``."""
     account, body = call.account, dict(call.body)
     tax_ids = body.pop("tax_ids", [])
@@ -131,7 +105,7 @@ def update(call: Call) -> Response:
     return Response(account.row)
 
 
-def of_business(call: Call) -> Response:
+def get_ad_accounts_in_business(call: Call) -> Response:
     """``getAdAccountsInBusiness``."""
     kind, types = call.query.get("type"), call.store.account_types.rows
     rows = [
@@ -142,7 +116,7 @@ def of_business(call: Call) -> Response:
     return Response({"ad_accounts": rows})
 
 
-def of_member(call: Call) -> Response:
+def get_ad_accounts_for_business_member(call: Call) -> Response:
     """``getAdAccountsForBusinessMember``."""
     business, member_id = call.business, call.path["member_id"]
     business.members.get(member_id)
@@ -150,13 +124,13 @@ def of_member(call: Call) -> Response:
     return Response({"paging": paging(len(rows), 0, max(1, len(rows))), "ad_accounts": rows})
 
 
-def members(call: Call) -> Response:
+def get_ad_account_members(call: Call) -> Response:
     """``getAdAccountMembers``."""
     rows = list(call.account.members)
     return Response({"paging": paging(len(rows), 0, max(1, len(rows))), "ad_account_members": rows})
 
 
-def add_member(call: Call) -> Response:
+def add_member_to_ad_account(call: Call) -> Response:
     """``addMemberToAdAccount``."""
     account, body = call.account, call.body
     business = call.store.business(account.row["business_id"])
@@ -171,7 +145,7 @@ def _keep_an_admin(account: Account, member_id: str) -> None:
         raise refused("role: the ad account's last admin must stay one")
 
 
-def update_member(call: Call) -> Response:
+def update_ad_account_member_role(call: Call) -> Response:
     """``updateAdAccountMemberRole``."""
     account, member_id = call.account, call.path["member_id"]
     row = account.members.get(member_id)
@@ -181,7 +155,7 @@ def update_member(call: Call) -> Response:
     return Response(account.members.put({**row, "role": role, "updated_at": call.store.clock.text()}))
 
 
-def remove_member(call: Call) -> Response:
+def remove_ad_account_member(call: Call) -> Response:
     """``removeAdAccountMember``."""
     account, member_id = call.account, call.path["member_id"]
     if member_id not in account.members:
@@ -189,16 +163,3 @@ def remove_member(call: Call) -> Response:
     _keep_an_admin(account, member_id)
     account.members.remove(member_id)
     return Response(status=204)
-
-
-HANDLERS: Handlers = {
-    "addMemberToAdAccount": add_member,
-    "createAdAccountForBusiness": create,
-    "getAdAccount": get,
-    "getAdAccountMembers": members,
-    "getAdAccountsForBusinessMember": of_member,
-    "getAdAccountsInBusiness": of_business,
-    "removeAdAccountMember": remove_member,
-    "updateAdAccount": update,
-    "updateAdAccountMemberRole": update_member,
-}

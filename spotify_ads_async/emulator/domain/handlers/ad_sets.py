@@ -8,23 +8,14 @@ from typing import Any
 
 from spotify_ads_async.emulator.domain import ad_products
 from spotify_ads_async.emulator.domain.answers import Response, refused
-from spotify_ads_async.emulator.domain.call import Call, Handlers, page
+from spotify_ads_async.emulator.domain.call import Call, page
 from spotify_ads_async.emulator.domain.clock import parse
 from spotify_ads_async.emulator.domain.history import record
 from spotify_ads_async.emulator.domain.patching import PatchMode
 from spotify_ads_async.emulator.domain.store import Account
 from spotify_ads_async.emulator.domain.tables import Row
 
-__all__ = [
-    "DEFAULT_FREQUENCY_CAPS",
-    "DEFAULT_PLATFORMS",
-    "HANDLERS",
-    "ORDERS",
-    "add_ad_sets",
-    "check_rules",
-    "made_ad_set",
-    "new_ad_set",
-]
+__all__ = ["DEFAULT_FREQUENCY_CAPS", "DEFAULT_PLATFORMS", "ORDERS", "add_ad_sets", "made_ad_set"]
 
 DEFAULT_FREQUENCY_CAPS: list[dict[str, Any]] = [
     {"frequency_unit": "DAY", "frequency_period": 1, "max_impressions": 5},
@@ -160,17 +151,17 @@ def changed_ad_set(account: Account, row: Row, body: Row) -> Row:
     return changed
 
 
-def create(call: Call) -> Response:
+def create_ad_set(call: Call) -> Response:
     """``createAdSet``."""
     return Response(new_ad_set(call.account, call.body), status=201)
 
 
-def get(call: Call) -> Response:
+def get_ad_set_by_id(call: Call) -> Response:
     """``getAdSetById``."""
     return Response(call.account.ad_sets.get(call.path["ad_set_id"]))
 
 
-def update(call: Call) -> Response:
+def update_ad_set(call: Call) -> Response:
     """``updateAdSet``: ``delivery`` only alone, archived ad sets not at all."""
     account, body = call.account, call.body
     row = account.ad_sets.get(call.path["ad_set_id"])
@@ -184,7 +175,7 @@ def update(call: Call) -> Response:
     return Response(changed)
 
 
-def find(call: Call) -> Response:
+def get_ad_sets_by_ad_account_id(call: Call) -> Response:
     """``getAdSetsByAdAccountId``."""
     account, query = call.account, call.query
     campaigns, statuses, name = query.get("campaign_ids"), query.get("statuses"), query.get("name", "").lower()
@@ -202,11 +193,3 @@ def find(call: Call) -> Response:
     everything = of_campaigns is None and statuses is None and not name
     rows = account.ad_sets.select(question, None if everything else keep, ORDERS[field], descending=direction == "DESC")
     return page(call, rows, "ad_sets")
-
-
-HANDLERS: Handlers = {
-    "createAdSet": create,
-    "getAdSetById": get,
-    "getAdSetsByAdAccountId": find,
-    "updateAdSet": update,
-}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from spotify_ads_async.emulator.domain import ad_products
 from spotify_ads_async.emulator.domain.answers import Response, refused
-from spotify_ads_async.emulator.domain.call import Call, Handlers, page
+from spotify_ads_async.emulator.domain.call import Call, page
 from spotify_ads_async.emulator.domain.clock import parse
 from spotify_ads_async.emulator.domain.handlers.campaigns import trimmed
 from spotify_ads_async.emulator.domain.history import record
@@ -14,7 +14,7 @@ from spotify_ads_async.emulator.domain.patching import PatchMode
 from spotify_ads_async.emulator.domain.store import Account
 from spotify_ads_async.emulator.domain.tables import Row
 
-__all__ = ["HANDLERS", "check_assets", "made_ad", "new_ad"]
+__all__ = ["check_assets", "made_ad", "new_ad"]
 
 _ORDERS = {"ID": "id", "NAME": "name", "CREATED_AT": "created_at", "UPDATED_AT": "updated_at", "STATUS": "status"}
 _ASSET_TYPES: Mapping[str, frozenset[str]] = {
@@ -116,17 +116,17 @@ def changed_ad(account: Account, row: Row, body: Row) -> Row:
     return changed
 
 
-def create(call: Call) -> Response:
+def create_ad(call: Call) -> Response:
     """``createAd``."""
     return Response(new_ad(call.account, call.body), status=201)
 
 
-def get(call: Call) -> Response:
+def get_ad(call: Call) -> Response:
     """``getAd``."""
     return Response(trimmed(call.account.ads.get(call.path["ad_id"]), call.query.get("fields")))
 
 
-def update(call: Call) -> Response:
+def update_ad(call: Call) -> Response:
     """``updateAd``."""
     account = call.account
     row = account.ads.get(call.path["ad_id"])
@@ -139,7 +139,7 @@ def update(call: Call) -> Response:
     return Response(changed)
 
 
-def find(call: Call) -> Response:
+def get_ads(call: Call) -> Response:
     """``getAds``."""
     account, query = call.account, call.query
     ad_sets, assets, statuses = query.get("ad_set_ids"), query.get("asset_ids"), query.get("statuses")
@@ -162,6 +162,3 @@ def find(call: Call) -> Response:
     if query.get("fields") is not None:
         answer.content["ads"] = [trimmed(row, query["fields"]) for row in answer.content["ads"]]
     return answer
-
-
-HANDLERS: Handlers = {"createAd": create, "getAd": get, "getAds": find, "updateAd": update}

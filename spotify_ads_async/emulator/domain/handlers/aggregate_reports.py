@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 
 from spotify_ads_async.emulator.domain.answers import Response, missing, refused
-from spotify_ads_async.emulator.domain.call import Call, Handlers
+from spotify_ads_async.emulator.domain.call import Call
 from spotify_ads_async.emulator.domain.clock import parse, stamp
 from spotify_ads_async.emulator.domain.delivery import measured
 from spotify_ads_async.emulator.domain.store import Account
 from spotify_ads_async.emulator.domain.tables import Row
 
-__all__ = ["HANDLERS", "ads_below", "entities", "stats"]
+__all__ = ["ads_below", "entities", "stats"]
 
 MOST_DAYS = 90
 MOST_HOURLY_DAYS = 14
@@ -190,7 +190,7 @@ def _continued(secret: bytes, text: str) -> dict[str, Any]:
     return msgspec.json.decode(zlib.decompress(signed[32:]), type=dict[str, Any])
 
 
-def report(call: Call) -> Response:
+def get_aggregate_report(call: Call) -> Response:
     """``getAggregateReport``: with a token every other parameter is ignored, and a warning says so."""
     account, query = call.account, call.query
     warnings: list[str] = []
@@ -242,7 +242,7 @@ def _row(account: Account, level: str, row: Row, query: dict[str, Any], counts: 
     return answer
 
 
-def totals(call: Call) -> Response:
+def get_aggregated_totals(call: Call) -> Response:
     """``getAggregatedTotals``: one row over all entities named, or one a day."""
     account, query = call.account, call.query
     level, granularity = query["entity_type"], query["granularity"]
@@ -270,6 +270,3 @@ def totals(call: Call) -> Response:
             row |= {"start_time": stamp(first), "end_time": stamp(last)}
         rows.append(row)
     return Response({"granularity": granularity, "rows": rows})
-
-
-HANDLERS: Handlers = {"getAggregateReport": report, "getAggregatedTotals": totals}

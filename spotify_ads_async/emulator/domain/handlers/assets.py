@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from spotify_ads_async.emulator.domain.answers import Response, refused
-from spotify_ads_async.emulator.domain.call import Call, Handlers, page
+from spotify_ads_async.emulator.domain.call import Call, page
 from spotify_ads_async.emulator.domain.media import describe
 from spotify_ads_async.emulator.domain.store import Account
 from spotify_ads_async.emulator.domain.tables import Row
 
-__all__ = ["HANDLERS", "MAX_CHUNK_SIZE_MB"]
+__all__ = ["MAX_CHUNK_SIZE_MB"]
 
 MAX_CHUNK_SIZE_MB = 5
 """What startUploadChunkedAsset answers; transferChunkedAsset refuses larger sections."""
@@ -24,7 +24,7 @@ _FILE_TYPES = {"AUDIO": "MP3", "IMAGE": "JPEG", "VIDEO": "MP4"}
 """What is assumed until a file comes: without it the document's three shapes of an asset cannot be told apart."""
 
 
-def create(call: Call) -> Response:
+def create_asset(call: Call) -> Response:
     """``createAsset``: metadata only, the file is still to come."""
     store, body = call.store, call.body
     if body["asset_type"] == "AUDIO" and "asset_subtype" not in body:
@@ -48,12 +48,12 @@ def _current(account: Account, asset_id: str) -> Row:
     return account.processed(account.assets, account.assets.get(asset_id))
 
 
-def get(call: Call) -> Response:
+def get_asset(call: Call) -> Response:
     """``getAsset``."""
     return Response(_current(call.account, call.path["asset_id"]))
 
 
-def update(call: Call) -> Response:
+def update_asset(call: Call) -> Response:
     """``updateAsset``: only the name changes; the type says which asset is meant."""
     account, body = call.account, call.body
     row = _of_type(account, call.path["asset_id"], body["asset_type"])
@@ -90,14 +90,14 @@ def _receive(account: Account, row: Row, content: bytes) -> Row:
     return account.assets.put({**row, "status": "PROCESSING", "updated_at": account.store.clock.text()})
 
 
-def upload(call: Call) -> Response:
+def upload_asset(call: Call) -> Response:
     """``uploadAsset``."""
     account, body = call.account, call.body
     row = _waiting(account, call.path["asset_id"], body["asset_type"])
     return Response(_receive(account, row, body["media"]))
 
 
-def start(call: Call) -> Response:
+def start_upload_chunked_asset(call: Call) -> Response:
     """``startUploadChunkedAsset``."""
     account, asset_id = call.account, call.path["asset_id"]
     row = _current(account, asset_id)
@@ -116,7 +116,7 @@ def _session(account: Account, call: Call) -> dict[int, bytes]:
     return sections
 
 
-def transfer(call: Call) -> Response:
+def transfer_chunked_asset(call: Call) -> Response:
     """``transferChunkedAsset``: sections may come in any order, and again."""
     account, body = call.account, call.body
     _of_type(account, call.path["asset_id"], body["asset_type"])
@@ -127,7 +127,7 @@ def transfer(call: Call) -> Response:
     return Response({"success": True})
 
 
-def complete(call: Call) -> Response:
+def complete_upload_chunked_asset(call: Call) -> Response:
     """``completeUploadChunkedAsset``: every section from 1 on must be there."""
     account, body = call.account, call.body
     row = _waiting(account, call.path["asset_id"], body["asset_type"])
@@ -140,7 +140,7 @@ def complete(call: Call) -> Response:
     return Response(_receive(account, row, b"".join(sections[number] for number in expected)))
 
 
-def find(call: Call) -> Response:
+def get_assets_by_ad_account(call: Call) -> Response:
     """``getAssetsByAdAccount``."""
     account, query = call.account, call.query
     for row in [row for row in account.assets if row["status"] == "PROCESSING"]:
@@ -170,15 +170,3 @@ def find(call: Call) -> Response:
 
 def _key(values: list[Any] | None) -> tuple[Any, ...] | None:
     return None if values is None else tuple(values)
-
-
-HANDLERS: Handlers = {
-    "completeUploadChunkedAsset": complete,
-    "createAsset": create,
-    "getAsset": get,
-    "getAssetsByAdAccount": find,
-    "startUploadChunkedAsset": start,
-    "transferChunkedAsset": transfer,
-    "updateAsset": update,
-    "uploadAsset": upload,
-}

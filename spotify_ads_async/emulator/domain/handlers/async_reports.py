@@ -9,15 +9,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from spotify_ads_async.emulator.domain.answers import Response, refused
-from spotify_ads_async.emulator.domain.call import Call, Handlers
+from spotify_ads_async.emulator.domain.call import Call
 from spotify_ads_async.emulator.domain.clock import parse, stamp
 from spotify_ads_async.emulator.domain.delivery import measured, split
 from spotify_ads_async.emulator.domain.handlers.aggregate_reports import ads_below, buckets
 from spotify_ads_async.emulator.domain.handlers.insight_reports import DIMENSIONS
 from spotify_ads_async.emulator.domain.store import Account
 from spotify_ads_async.emulator.domain.tables import Row
-
-__all__ = ["HANDLERS"]
 
 MOST_DAYS = 365
 KEPT_SECONDS = 3600 * 24
@@ -106,7 +104,7 @@ def _level(dimensions: list[str]) -> str:
     return min((_DIMENSIONS[name][0] for name in dimensions), key=_LEVELS.index)
 
 
-def create(call: Call) -> Response:
+def create_async_report(call: Call) -> Response:
     """``createAsyncReport``."""
     account, body, store = call.account, call.body, call.store
     if not _NAME.match(body["name"]):
@@ -136,7 +134,7 @@ def create(call: Call) -> Response:
     return Response({"id": identifier}, status=201)
 
 
-def get(call: Call) -> Response:
+def get_async_report(call: Call) -> Response:
     """``getAsyncReport``: PROCESSING, then READY with its URL, and EXPIRED in the end."""
     account, now = call.account, call.store.clock.now()
     row = account.reports.get(call.path["report_id"])
@@ -205,6 +203,3 @@ def _entities(account: Account, level: str, body: Row) -> list[tuple[Row, dict[s
         if row["status"] in statuses and (not wanted or parents["CAMPAIGN"]["id"] in wanted):
             found.append((row, parents))
     return found
-
-
-HANDLERS: Handlers = {"createAsyncReport": create, "getAsyncReport": get}

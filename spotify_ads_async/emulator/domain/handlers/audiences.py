@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from spotify_ads_async.emulator.domain.answers import Refusal, Response, refused
-from spotify_ads_async.emulator.domain.call import Call, Handlers, page
+from spotify_ads_async.emulator.domain.call import Call, page
 from spotify_ads_async.emulator.domain.handlers.datasets import shared_with
 from spotify_ads_async.emulator.domain.store import Account, Store
 from spotify_ads_async.emulator.domain.tables import Row
 
-__all__ = ["HANDLERS", "list_received"]
+__all__ = ["list_received"]
 
 LOOKBACK_DAYS = frozenset({30, 60, 90, 180})
 _SOURCES: Mapping[str, str] = {
@@ -37,7 +37,7 @@ def _outcome(people: int) -> Row:
     return {"status": "LIVE" if people else "EMPTY", "size": _size(people)}
 
 
-def upload_url(call: Call) -> Response:
+def create_upload_url(call: Call) -> Response:
     """``createUploadUrl``: the id is the one to create the audience with."""
     identifier = call.store.new_id()
     return Response(
@@ -45,7 +45,7 @@ def upload_url(call: Call) -> Response:
     )
 
 
-def replace_url(call: Call) -> Response:
+def replace_upload_url(call: Call) -> Response:
     """``replaceUploadUrl``: a file put there replaces the audience's list."""
     account = call.account
     row = account.audiences.get(call.path["audience_id"])
@@ -54,7 +54,7 @@ def replace_url(call: Call) -> Response:
     return Response({"id": row["id"], "upload_url": call.store.storage.upload_url(call.origin, account.id, row["id"])})
 
 
-def create(call: Call) -> Response:
+def create_audience(call: Call) -> Response:
     """``createAudience``."""
     body = call.body
     return Response((_lookalike if body["audience_type"] == "LOOKALIKE" else _custom)(call.account, body), status=201)
@@ -156,13 +156,13 @@ def list_received(store: Store, account_id: str, identifier: str, people: int) -
         account.audiences.put({**row, "status": "PROCESSING", "updated_at": store.clock.text()})
 
 
-def get(call: Call) -> Response:
+def get_audience(call: Call) -> Response:
     """``getAudience``."""
     account = call.account
     return Response(_current(account, account.audiences.get(call.path["audience_id"])))
 
 
-def edit(call: Call) -> Response:
+def edit_audience(call: Call) -> Response:
     """``editAudience``: name and description."""
     account, body = call.account, call.body
     row = _current(account, account.audiences.get(call.path["audience_id"]))
@@ -172,7 +172,7 @@ def edit(call: Call) -> Response:
     return Response(account.audiences.put({**row, **change, "updated_at": call.store.clock.text()}))
 
 
-def delete(call: Call) -> Response:
+def delete_audience(call: Call) -> Response:
     """``deleteAudience``: refused while an ad set or a lookalike uses it."""
     account = call.account
     row = account.audiences.get(call.path["audience_id"])
@@ -199,7 +199,7 @@ def delete(call: Call) -> Response:
     return Response({"deletion_count": 1})
 
 
-def find(call: Call) -> Response:
+def batch_get_audiences(call: Call) -> Response:
     """``batchGetAudiences``."""
     account, query = call.account, call.query
     for row in [row for row in account.audiences if row["id"] in account.processing]:
@@ -218,14 +218,3 @@ def find(call: Call) -> Response:
     question: Any = (wanted, tuple(types or ()), text, order, direction)
     rows = account.audiences.select(question, keep, lambda row: row[order], descending=direction == "DESC")
     return page(call, rows, "audiences")
-
-
-HANDLERS: Handlers = {
-    "batchGetAudiences": find,
-    "createAudience": create,
-    "createUploadUrl": upload_url,
-    "deleteAudience": delete,
-    "editAudience": edit,
-    "getAudience": get,
-    "replaceUploadUrl": replace_url,
-}

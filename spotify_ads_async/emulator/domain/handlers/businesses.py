@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from spotify_ads_async.emulator.domain.answers import Response
-from spotify_ads_async.emulator.domain.call import Call, Handlers
+from spotify_ads_async.emulator.domain.call import Call
 from spotify_ads_async.emulator.domain.store import Store
 from spotify_ads_async.emulator.domain.tables import Row
 
-__all__ = ["HANDLERS", "new_business"]
+__all__ = ["new_business"]
 
 
 def new_business(store: Store, body: Row, identifier: str | None = None) -> Row:
@@ -40,12 +40,12 @@ def new_business(store: Store, body: Row, identifier: str | None = None) -> Row:
     return row
 
 
-def create(call: Call) -> Response:
+def create_business(call: Call) -> Response:
     """``createBusiness``."""
     return Response(new_business(call.store, call.body))
 
 
-def find(call: Call) -> Response:
+def get_businesses(call: Call) -> Response:
     """``getBusinesses``: those that the caller is a member of."""
     store = call.store
     return Response(
@@ -57,20 +57,12 @@ def find(call: Call) -> Response:
     )
 
 
-def get(call: Call) -> Response:
+def get_business(call: Call) -> Response:
     """``getBusiness``."""
     return Response(call.business.row)
 
 
-def update(call: Call) -> Response:
+def update_business(call: Call) -> Response:
     """``updateBusiness``."""
     row = {**call.business.row, **call.body, "updated_at": call.store.clock.text()}
     return Response(call.store.put_business(row).row)
-
-
-HANDLERS: Handlers = {
-    "createBusiness": create,
-    "getBusiness": get,
-    "getBusinesses": find,
-    "updateBusiness": update,
-}

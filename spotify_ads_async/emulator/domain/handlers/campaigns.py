@@ -7,12 +7,12 @@ from typing import Any
 
 from spotify_ads_async.emulator.domain import ad_products
 from spotify_ads_async.emulator.domain.answers import Response, refused
-from spotify_ads_async.emulator.domain.call import Call, Handlers, page
+from spotify_ads_async.emulator.domain.call import Call, page
 from spotify_ads_async.emulator.domain.history import record
 from spotify_ads_async.emulator.domain.store import Account
 from spotify_ads_async.emulator.domain.tables import Row
 
-__all__ = ["HANDLERS", "archive", "made_campaign", "new_campaign", "trimmed"]
+__all__ = ["archive", "made_campaign", "new_campaign", "trimmed"]
 
 DEFAULT_OBJECTIVE = "EVEN_IMPRESSION_DELIVERY"
 WRITABLE_STATUSES = frozenset({"ACTIVE", "PAUSED", "ARCHIVED"})
@@ -66,17 +66,17 @@ def archive(account: Account, campaign_id: str) -> None:
         record(account, "CREATIVE", ad, changed)
 
 
-def create(call: Call) -> Response:
+def create_campaign(call: Call) -> Response:
     """``createCampaign``."""
     return Response(new_campaign(call.account, call.body))
 
 
-def get(call: Call) -> Response:
+def get_campaign(call: Call) -> Response:
     """``getCampaign``."""
     return Response(trimmed(call.account.campaigns.get(call.path["campaign_id"]), call.query.get("fields")))
 
 
-def update(call: Call) -> Response:
+def update_campaign(call: Call) -> Response:
     """``updateCampaign``: archiving is for good, and takes the ad sets and ads along."""
     account, body = call.account, call.body
     row = account.campaigns.get(call.path["campaign_id"])
@@ -92,7 +92,7 @@ def update(call: Call) -> Response:
     return Response(changed)
 
 
-def find(call: Call) -> Response:
+def get_campaigns(call: Call) -> Response:
     """``getCampaigns``."""
     account, query = call.account, call.query
     ids, statuses = query.get("campaign_ids"), query.get("statuses")
@@ -129,11 +129,3 @@ def find(call: Call) -> Response:
     if fields is not None:
         answer.content["campaigns"] = [trimmed(row, fields) for row in answer.content["campaigns"]]
     return answer
-
-
-HANDLERS: Handlers = {
-    "createCampaign": create,
-    "getCampaign": get,
-    "getCampaigns": find,
-    "updateCampaign": update,
-}

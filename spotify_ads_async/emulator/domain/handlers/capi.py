@@ -7,14 +7,12 @@ import base64
 import msgspec
 
 from spotify_ads_async.emulator.domain.answers import Refusal, Response, missing
-from spotify_ads_async.emulator.domain.call import Call, Handlers
+from spotify_ads_async.emulator.domain.call import Call
 from spotify_ads_async.emulator.domain.handlers.datasets import attach
 from spotify_ads_async.emulator.domain.tables import Row
 
-__all__ = ["HANDLERS"]
 
-
-def create(call: Call) -> Response:
+def create_capi_integration(call: Call) -> Response:
     """``createCapiIntegration``."""
     business, body, store = call.business, call.body, call.store
     if any(row["name"] == body["name"] for row in business.capi_integrations):
@@ -30,18 +28,18 @@ def create(call: Call) -> Response:
     return Response(business.capi_integrations.put(row), status=201)
 
 
-def get(call: Call) -> Response:
+def get_capi_integration_by_id(call: Call) -> Response:
     """``getCapiIntegrationById``."""
     return Response(call.business.capi_integrations.get(call.path["capi_connection_id"]))
 
 
-def update(call: Call) -> Response:
+def update_capi_integration_by_id(call: Call) -> Response:
     """``updateCapiIntegrationById``."""
     table = call.business.capi_integrations
     return Response(table.put({**table.get(call.path["capi_connection_id"]), **call.body}))
 
 
-def create_token(call: Call) -> Response:
+def create_capi_auth_token(call: Call) -> Response:
     """``createCapiAuthToken``: a token in a JSON Web Token's form, which nothing verifies."""
     business, store = call.business, call.store
     connection = business.capi_integrations.get(call.path["capi_connection_id"])["capi_connection_id"]
@@ -58,7 +56,7 @@ def create_token(call: Call) -> Response:
     return Response({"data": row}, status=201)
 
 
-def tokens(call: Call) -> Response:
+def get_capi_auth_tokens(call: Call) -> Response:
     """``getCapiAuthTokens``."""
     business = call.business
     connection = business.capi_integrations.get(call.path["capi_connection_id"])["capi_connection_id"]
@@ -70,7 +68,7 @@ def tokens(call: Call) -> Response:
     return Response({"data": rows})
 
 
-def delete_token(call: Call) -> Response:
+def delete_capi_auth_token(call: Call) -> Response:
     """``deleteCapiAuthToken``."""
     business, token_id = call.business, call.path["capi_auth_token_id"]
     row = business.capi_tokens.get(token_id)
@@ -78,13 +76,3 @@ def delete_token(call: Call) -> Response:
         raise missing("CAPI token", token_id)
     business.capi_tokens.remove(token_id)
     return Response(status=204)
-
-
-HANDLERS: Handlers = {
-    "createCapiAuthToken": create_token,
-    "createCapiIntegration": create,
-    "deleteCapiAuthToken": delete_token,
-    "getCapiAuthTokens": tokens,
-    "getCapiIntegrationById": get,
-    "updateCapiIntegrationById": update,
-}

@@ -7,11 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 from spotify_ads_async.emulator.domain.answers import Response, refused
-from spotify_ads_async.emulator.domain.call import Call, Handlers, page
+from spotify_ads_async.emulator.domain.call import Call, page
 from spotify_ads_async.emulator.domain.clock import stamp
 from spotify_ads_async.emulator.domain.tables import Row
-
-__all__ = ["HANDLERS"]
 
 RETENTION_DAYS = 180
 _ORDERS: Mapping[str, Callable[[Row], Any]] = {
@@ -21,7 +19,7 @@ _ORDERS: Mapping[str, Callable[[Row], Any]] = {
 }
 
 
-def find(call: Call) -> Response:
+def get_change_history(call: Call) -> Response:
     """``getChangeHistory``: newest first unless asked otherwise; the last 180 days."""
     query = call.query
     entity_type, name = query.get("entity_type"), query.get("entity_name", "").lower()
@@ -54,6 +52,3 @@ def find(call: Call) -> Response:
 
 def _lower(values: list[str] | None) -> frozenset[str] | None:
     return None if values is None else frozenset(value.lower() for value in values)
-
-
-HANDLERS: Handlers = {"getChangeHistory": find}

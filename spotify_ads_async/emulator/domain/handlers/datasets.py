@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from spotify_ads_async.emulator.domain.answers import Refusal, Response, missing, refused
-from spotify_ads_async.emulator.domain.call import Call, Handlers, paging
+from spotify_ads_async.emulator.domain.call import Call, Handler, paging
 from spotify_ads_async.emulator.domain.clock import parse
 from spotify_ads_async.emulator.domain.signals import PIXEL_EVENTS, events_in_hour, hours
 from spotify_ads_async.emulator.domain.store import Account, Business
 from spotify_ads_async.emulator.domain.tables import Row, Table
 
-__all__ = ["HANDLERS", "attach", "own_account", "shared_with"]
+__all__ = ["attach", "own_account", "shared_with", "sharing"]
 
 _INTEGRATIONS = ("pixels", "capi_integrations", "mobile_apps")
 _SOURCES = {"pixels": "PIXEL", "capi_integrations": "CAPI", "mobile_apps": "MOBILE_APP"}
@@ -94,19 +94,19 @@ def _listed(business: Business, rows: list[Row]) -> Response:
     return Response({"paging": paging(len(rows), 0, max(1, len(rows))), "datasets": datasets})
 
 
-def find(call: Call) -> Response:
+def get_datasets_by_business_id(call: Call) -> Response:
     """``getDatasetsByBusinessId``."""
     return _listed(call.business, list(call.business.datasets))
 
 
-def find_shared(call: Call) -> Response:
+def get_datasets_by_ad_account_id(call: Call) -> Response:
     """``getDatasetsByAdAccountId``."""
     business = call.business
     account = own_account(business, call.path["ad_account_id"])
     return _listed(business, [row for row in business.datasets if shared_with(row, account)])
 
 
-def create(call: Call) -> Response:
+def create_dataset(call: Call) -> Response:
     """``createDataset``: the integrations named move into it; datasets left without any are archived."""
     business, body = call.business, call.body
     found = [_find_integration(business, identifier) for identifier in body["integration_ids"]]
@@ -126,19 +126,19 @@ def _move(business: Business, table: Table, row: Row, dataset_id: str) -> None:
         business.datasets.put({**business.datasets.get(before), "is_archived": True})
 
 
-def get(call: Call) -> Response:
+def get_dataset_by_id(call: Call) -> Response:
     """``getDatasetById``."""
     return Response(shown(call.business, call.business.datasets.get(call.path["dataset_id"])))
 
 
-def update(call: Call) -> Response:
+def update_dataset_by_id(call: Call) -> Response:
     """``updateDatasetById``."""
     business = call.business
     row = business.datasets.put({**business.datasets.get(call.path["dataset_id"]), **call.body})
     return Response(shown(business, row))
 
 
-def remove_integration(call: Call) -> Response:
+def remove_integration_from_dataset(call: Call) -> Response:
     """``removeIntegrationFromDataset``: the integration moves to a dataset of its own."""
     business = call.business
     dataset = business.datasets.get(call.path["dataset_id"])
@@ -149,26 +149,27 @@ def remove_integration(call: Call) -> Response:
     return Response(shown(business, business.datasets.get(dataset["id"])))
 
 
-def share(call: Call) -> Response:
-    """``shareBusinessDatasetWithAdAccount``."""
-    business = call.business
-    row, account = business.datasets.get(call.path["dataset_id"]), own_account(business, call.path["ad_account_id"])
-    if not shared_with(row, account):
-        shared = [*row["shared_ad_accounts"], {"id": account.id, "name": account.row["name"]}]
-        business.datasets.put({**row, "shared_ad_accounts": shared})
-    return Response(status=204)
+def sharing(kind: str, identifier: str, *, shared: bool) -> Handler:
+    """What shares a dataset or mobile app of a business with one of its ad accounts, or does so no longer."""
+
+    def share(call: Call) -> Response:
+        business = call.business
+        table = business.tables[kind]
+        row, account = table.get(call.path[identifier]), own_account(business, call.path["ad_account_id"])
+        if shared_with(row, account) != shared:
+            others = [one for one in row["shared_ad_accounts"] if one["id"] != account.id]
+            added = [{"id": account.id, "name": account.row["name"]}] if shared else []
+            table.put({**row, "shared_ad_accounts": [*others, *added]})
+        return Response(status=204)
+
+    return share
 
 
-def unshare(call: Call) -> Response:
-    """``unshareBusinessDatasetWithAdAccount``."""
-    business = call.business
-    row, account = business.datasets.get(call.path["dataset_id"]), own_account(business, call.path["ad_account_id"])
-    shared = [one for one in row["shared_ad_accounts"] if one["id"] != account.id]
-    business.datasets.put({**row, "shared_ad_accounts": shared})
-    return Response(status=204)
+share_business_dataset_with_ad_account = sharing("datasets", "dataset_id", shared=True)
+unshare_business_dataset_with_ad_account = sharing("datasets", "dataset_id", shared=False)
 
 
-def diagnostics(call: Call) -> Response:
+def get_diagnostics_by_dataset_id(call: Call) -> Response:
     """``getDiagnosticsByDatasetId``: the last 24 hours or 7 days of each integration."""
     business, query = call.business, call.query
     dataset = business.datasets.get(call.path["dataset_id"])
@@ -212,7 +213,7 @@ def _timeseries(call: Call, row: Row, granularity: str) -> list[Row]:
     return series
 
 
-def eligible(call: Call) -> Response:
+def get_audience_eligible_datasets(call: Call) -> Response:
     """``getAudienceEligibleDatasets``: those shared with the ad account that have received events."""
     account, query = call.account, call.query
     business, text = call.store.business(account.row["business_id"]), query.get("q", "").lower()
@@ -223,17 +224,3 @@ def eligible(call: Call) -> Response:
         if events and shared_with(dataset, account) and text in dataset["name"].lower():
             rows.append({"id": dataset["id"], "name": dataset["name"], "events": events})
     return Response({"paging": paging(len(rows), 0, query["limit"]), "datasets": rows[: query["limit"]]})
-
-
-HANDLERS: Handlers = {
-    "createDataset": create,
-    "getAudienceEligibleDatasets": eligible,
-    "getDatasetById": get,
-    "getDatasetsByAdAccountId": find_shared,
-    "getDatasetsByBusinessId": find,
-    "getDiagnosticsByDatasetId": diagnostics,
-    "removeIntegrationFromDataset": remove_integration,
-    "shareBusinessDatasetWithAdAccount": share,
-    "unshareBusinessDatasetWithAdAccount": unshare,
-    "updateDatasetById": update,
-}

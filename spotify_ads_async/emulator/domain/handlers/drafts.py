@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from spotify_ads_async.emulator.domain.answers import Response, refused
-from spotify_ads_async.emulator.domain.call import Call, Handlers, page
+from spotify_ads_async.emulator.domain.call import Call, page
 from spotify_ads_async.emulator.domain.handlers.ad_sets import ORDERS
 from spotify_ads_async.emulator.domain.patching import PatchMode
 from spotify_ads_async.emulator.domain.shapes import named_shape
 from spotify_ads_async.emulator.domain.store import Account
 from spotify_ads_async.emulator.domain.tables import Row, Table
 
-__all__ = ["HANDLERS", "touch"]
+__all__ = ["touch"]
 
 _SORT = {"ID": "id", "NAME": "name", "CREATED_AT": "created_at", "UPDATED_AT": "updated_at", "STATUS": "status"}
 
@@ -99,12 +99,12 @@ def _parent(drafts: Table, live: Table, field: str, identifier: str) -> None:
         raise refused(f"{field}: {drafts.noun} {identifier} was not found")
 
 
-def create_campaign(call: Call) -> Response:
+def create_campaign_draft(call: Call) -> Response:
     """``createCampaignDraft``."""
     return Response(put_campaign_draft(call.account, call.body))
 
 
-def create_ad_set(call: Call) -> Response:
+def create_ad_set_draft(call: Call) -> Response:
     """``createAdSetDraft``: in a campaign draft, or in a live campaign, which gets a draft by it."""
     account = call.account
     campaign_id = call.body["campaign_id"].lower()
@@ -115,7 +115,7 @@ def create_ad_set(call: Call) -> Response:
     return Response(account.ad_set_drafts.put(row))
 
 
-def create_ad(call: Call) -> Response:
+def create_ad_draft(call: Call) -> Response:
     """``createAdDraft``: in an ad set draft, or in a live ad set, which gets a draft by it."""
     account = call.account
     ad_set_id = call.body["ad_set_id"].lower()
@@ -126,46 +126,46 @@ def create_ad(call: Call) -> Response:
     return Response(account.ad_drafts.put(row))
 
 
-def from_campaign(call: Call) -> Response:
+def create_draft_from_campaign(call: Call) -> Response:
     """``createDraftFromCampaign``."""
     return Response(draft_of_campaign(call.account, call.path["campaign_id"]))
 
 
-def from_ad_set(call: Call) -> Response:
+def create_draft_from_ad_set(call: Call) -> Response:
     """``createDraftFromAdSet``."""
     return Response(draft_of_ad_set(call.account, call.path["ad_set_id"]))
 
 
-def from_ad(call: Call) -> Response:
+def create_draft_from_ad(call: Call) -> Response:
     """``createDraftFromAd``."""
     return Response(draft_of_ad(call.account, call.path["ad_id"]))
 
 
-def get_campaign(call: Call) -> Response:
+def get_campaign_draft(call: Call) -> Response:
     """``getCampaignDraft``."""
     return Response(call.account.campaign_drafts.get(call.path["draft_campaign_id"]))
 
 
-def get_ad_set(call: Call) -> Response:
+def get_ad_set_draft(call: Call) -> Response:
     """``getAdSetDraft``."""
     return Response(call.account.ad_set_drafts.get(call.path["draft_ad_set_id"]))
 
 
-def get_ad(call: Call) -> Response:
+def get_ad_draft(call: Call) -> Response:
     """``getAdDraft``."""
     return Response(call.account.ad_drafts.get(call.path["draft_ad_id"]))
 
 
-def update_campaign(call: Call) -> Response:
+def update_campaign_draft(call: Call) -> Response:
     """``updateCampaignDraft``."""
     account, identifier = call.account, call.path["draft_campaign_id"]
     row = account.campaign_drafts.get(identifier)
     account.campaign_drafts.put({**row, **call.body})
     touch(account, identifier)
-    return get_campaign(call)
+    return get_campaign_draft(call)
 
 
-def update_ad_set(call: Call) -> Response:
+def update_ad_set_draft(call: Call) -> Response:
     """``updateAdSetDraft``: ``targets`` merge by attribute, as in a live ad set."""
     account = call.account
     row = account.ad_set_drafts.get(call.path["draft_ad_set_id"])
@@ -176,7 +176,7 @@ def update_ad_set(call: Call) -> Response:
     return Response(account.ad_set_drafts.put(changed))
 
 
-def update_ad(call: Call) -> Response:
+def update_ad_draft(call: Call) -> Response:
     """``updateAdDraft``."""
     account = call.account
     row = account.ad_drafts.get(call.path["draft_ad_id"])
@@ -184,7 +184,7 @@ def update_ad(call: Call) -> Response:
     return Response(account.ad_drafts.put({**row, **call.body, **_dated(account, row)}))
 
 
-def delete_campaign(call: Call) -> Response:
+def delete_campaign_draft(call: Call) -> Response:
     """``deleteCampaignDraft``: with everything in it."""
     account, identifier = call.account, call.path["draft_campaign_id"]
     account.campaign_drafts.get(identifier)
@@ -206,7 +206,7 @@ def _forget_ad_set(account: Account, ad_set_id: str) -> None:
     account.ad_set_drafts.remove(ad_set_id)
 
 
-def delete_ad_set(call: Call) -> Response:
+def delete_ad_set_draft(call: Call) -> Response:
     """``deleteAdSetDraft``: with its ads."""
     account = call.account
     row = account.ad_set_drafts.get(call.path["draft_ad_set_id"])
@@ -215,7 +215,7 @@ def delete_ad_set(call: Call) -> Response:
     return Response(status=204)
 
 
-def delete_ad(call: Call) -> Response:
+def delete_ad_draft(call: Call) -> Response:
     """``deleteAdDraft``."""
     account = call.account
     row = account.ad_drafts.get(call.path["draft_ad_id"])
@@ -228,7 +228,7 @@ def _members(values: Iterable[str] | None) -> frozenset[str] | None:
     return None if values is None else frozenset(value.lower() for value in values)
 
 
-def find_campaigns(call: Call) -> Response:
+def get_campaign_drafts_v3(call: Call) -> Response:
     """``getCampaignDraftsV3``."""
     account, query = call.account, call.query
     ids, channels, statuses = _members(query.get("campaign_ids")), query.get("channel"), query.get("statuses")
@@ -264,33 +264,11 @@ def _find(call: Call, drafts: Table, parent: str, parents: Iterable[str] | None,
     return page(call, rows, key)
 
 
-def find_ad_sets(call: Call) -> Response:
+def get_ad_set_drafts(call: Call) -> Response:
     """``getAdSetDrafts``."""
     return _find(call, call.account.ad_set_drafts, "campaign_id", call.query.get("campaign_ids"), "ad_set_drafts")
 
 
-def find_ads(call: Call) -> Response:
+def get_ad_drafts(call: Call) -> Response:
     """``getAdDrafts``."""
     return _find(call, call.account.ad_drafts, "ad_set_id", call.query.get("ad_set_ids"), "ad_drafts")
-
-
-HANDLERS: Handlers = {
-    "createAdDraft": create_ad,
-    "createAdSetDraft": create_ad_set,
-    "createCampaignDraft": create_campaign,
-    "createDraftFromAd": from_ad,
-    "createDraftFromAdSet": from_ad_set,
-    "createDraftFromCampaign": from_campaign,
-    "deleteAdDraft": delete_ad,
-    "deleteAdSetDraft": delete_ad_set,
-    "deleteCampaignDraft": delete_campaign,
-    "getAdDraft": get_ad,
-    "getAdDrafts": find_ads,
-    "getAdSetDraft": get_ad_set,
-    "getAdSetDrafts": find_ad_sets,
-    "getCampaignDraft": get_campaign,
-    "getCampaignDraftsV3": find_campaigns,
-    "updateAdDraft": update_ad,
-    "updateAdSetDraft": update_ad_set,
-    "updateCampaignDraft": update_campaign,
-}

@@ -6,13 +6,11 @@ import math
 from typing import Any
 
 from spotify_ads_async.emulator.domain.answers import Response, missing, refused
-from spotify_ads_async.emulator.domain.call import Call, Handlers
+from spotify_ads_async.emulator.domain.call import Call
 from spotify_ads_async.emulator.domain.clock import parse
 from spotify_ads_async.emulator.domain.forecast import Forecast, bid_range, forecast, people
 from spotify_ads_async.emulator.domain.handlers.ad_sets import DEFAULT_FREQUENCY_CAPS
 from spotify_ads_async.emulator.domain.tables import Row
-
-__all__ = ["HANDLERS"]
 
 _DAYS = {"DAY": 1, "WEEK": 7, "MONTH": 30}
 _SPREAD = 0.15
@@ -58,7 +56,7 @@ def _shown(found: Forecast, kind: str, audience: int) -> Row:
     }
 
 
-def audience(call: Call) -> Response:
+def estimate_audience(call: Call) -> Response:
     """``estimateAudience``: a refusal for a low bid names one that would do."""
     body = call.body
     account = call.store.accounts.get(body["ad_account_id"].lower())
@@ -106,7 +104,7 @@ def audience(call: Call) -> Response:
     )
 
 
-def bid(call: Call) -> Response:
+def estimate_bid(call: Call) -> Response:
     """``estimateBid``."""
     body = call.body
     low, high = bid_range(body["targets"], body["asset_format"], body["objective"])
@@ -115,7 +113,7 @@ def bid(call: Call) -> Response:
     )
 
 
-def reserved_price(call: Call) -> Response:
+def get_reserved_pricing(call: Call) -> Response:
     """``getReservedPricing``: a fixed price per thousand for a tenth of the people, every day of the flight."""
     body = call.body
     audience_size = people(body["targets"])
@@ -124,7 +122,7 @@ def reserved_price(call: Call) -> Response:
     return Response({"cost_micro": cost, "currency": call.account.currency})
 
 
-def experiments(call: Call) -> Response:
+def get_experiment_availability(call: Call) -> Response:
     """``getExperimentAvailability``: a lift study needs a dataset, an A/B test two live ad sets.
 
     None runs in the emulator.
@@ -142,11 +140,3 @@ def experiments(call: Call) -> Response:
             "active_experiments": [],
         }
     )
-
-
-HANDLERS: Handlers = {
-    "estimateAudience": audience,
-    "estimateBid": bid,
-    "getExperimentAvailability": experiments,
-    "getReservedPricing": reserved_price,
-}

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from spotify_ads_async.emulator.domain import catalogue
 from spotify_ads_async.emulator.domain.answers import Refusal, Response, refused
-from spotify_ads_async.emulator.domain.call import Call, Handlers
+from spotify_ads_async.emulator.domain.call import Call
 from spotify_ads_async.emulator.domain.delivery import measured, split
 from spotify_ads_async.emulator.domain.handlers.aggregate_reports import ads_below, check_entities, entities, stats
 from spotify_ads_async.emulator.domain.tables import Row
 
-__all__ = ["DIMENSIONS", "HANDLERS"]
+__all__ = ["DIMENSIONS"]
 
 FEWEST_IMPRESSIONS = 1000
 """Below this an insight report is refused with 422."""
@@ -49,7 +49,7 @@ DIMENSIONS: Mapping[str, Mapping[str, float]] = {
 """Dimension → its values, with the weights by which counts divide over them."""
 
 
-def report(call: Call) -> Response:
+def get_audience_insight_report(call: Call) -> Response:
     """``getAudienceInsightReport``: one row for each entity and value; the rows add up to the entity."""
     account, query = call.account, call.query
     dimension = query.get("insight_dimension")
@@ -88,6 +88,3 @@ def report(call: Call) -> Response:
     return Response(
         {"granularity": "LIFETIME", "entity": level, "insight": dimension, "rows": rows, "summary_totals": totals}
     )
-
-
-HANDLERS: Handlers = {"getAudienceInsightReport": report}

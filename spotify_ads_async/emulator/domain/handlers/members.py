@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from spotify_ads_async.emulator.domain.answers import Refusal, Response, refused
-from spotify_ads_async.emulator.domain.call import Call, Handlers, paging
+from spotify_ads_async.emulator.domain.call import Call, paging
 from spotify_ads_async.emulator.domain.handlers.ad_accounts import join
 from spotify_ads_async.emulator.domain.store import Account, Business
 from spotify_ads_async.emulator.domain.tables import Row
-
-__all__ = ["HANDLERS"]
 
 
 def _shown(business: Business, row: Row) -> Row:
@@ -36,7 +34,7 @@ def _pending(business: Business) -> list[Row]:
     return [row for row in business.invitations if row["invitation_status"] == "PENDING"]
 
 
-def find(call: Call) -> Response:
+def get_business_members(call: Call) -> Response:
     """``getBusinessMembers``: the caller first, then the other members, then those who are invited."""
     business, me = call.business, call.store.user.member_id
     active = sorted(business.members, key=lambda row: row["member_id"] != me)
@@ -44,12 +42,12 @@ def find(call: Call) -> Response:
     return Response({"paging": paging(len(rows), 0, max(1, len(rows))), "members": rows})
 
 
-def get(call: Call) -> Response:
+def get_business_member(call: Call) -> Response:
     """``getBusinessMember``."""
     return Response(_shown(call.business, call.business.members.get(call.path["member_id"])))
 
 
-def update(call: Call) -> Response:
+def update_business_member(call: Call) -> Response:
     """``updateBusinessMember``."""
     business = call.business
     row = {**business.members.get(call.path["member_id"]), **call.body, "updated_at": call.store.clock.text()}
@@ -62,19 +60,15 @@ def _keep_an_admin(business: Business, member_id: str) -> None:
         raise Refusal(403, "FORBIDDEN", "the business's last admin must stay one")
 
 
-def update_role(call: Call) -> Response:
+def update_business_member_role(call: Call) -> Response:
     """``updateBusinessMemberRole``."""
     business, member_id = call.business, call.path["member_id"]
-    row = business.members.get(member_id)
-    role = call.body.get("role", row["role"])
-    if role != "BUSINESS_ADMIN":
+    if call.body.get("role", "BUSINESS_ADMIN") != "BUSINESS_ADMIN":
         _keep_an_admin(business, member_id)
-    return Response(
-        _shown(business, business.members.put({**row, "role": role, "updated_at": call.store.clock.text()}))
-    )
+    return update_business_member(call)
 
 
-def remove(call: Call) -> Response:
+def remove_business_member(call: Call) -> Response:
     """``removeBusinessMember``: from the business's ad accounts too."""
     business, member_id = call.business, call.path["member_id"]
     business.members.get(member_id)
@@ -86,7 +80,7 @@ def remove(call: Call) -> Response:
     return Response(status=204)
 
 
-def accept(call: Call) -> Response:
+def accept_business_invitation(call: Call) -> Response:
     """``acceptBusinessInvitation``: the invited person becomes a member of the business and the ad accounts named."""
     business, body, store = call.business, call.body, call.store
     invitation = business.invitations.get(body["invitation_id"].lower())
@@ -123,7 +117,7 @@ def _account(business: Business, ad_account_id: str) -> Account:
     return account
 
 
-def invitations(call: Call) -> Response:
+def get_pending_invitations(call: Call) -> Response:
     """``getPendingInvitations``."""
     rows = [
         {
@@ -137,7 +131,7 @@ def invitations(call: Call) -> Response:
     return Response({"business_invitations": rows})
 
 
-def invite(call: Call) -> Response:
+def create_business_invitation(call: Call) -> Response:
     """``createBusinessInvitation``."""
     business, body, store = call.business, call.body, call.store
     invited = body.get("ad_account_invitations", [])
@@ -161,7 +155,7 @@ def invite(call: Call) -> Response:
     )
 
 
-def cancel(call: Call) -> Response:
+def cancel_business_invitation(call: Call) -> Response:
     """``cancelBusinessInvitation``."""
     business = call.business
     row = business.invitations.get(call.path["invitation_id"])
@@ -169,16 +163,3 @@ def cancel(call: Call) -> Response:
         raise refused(f"invitation_id: the invitation is {row['invitation_status']}")
     business.invitations.put({**row, "invitation_status": "CANCELLED", "updated_at": call.store.clock.text()})
     return Response(status=204)
-
-
-HANDLERS: Handlers = {
-    "acceptBusinessInvitation": accept,
-    "cancelBusinessInvitation": cancel,
-    "createBusinessInvitation": invite,
-    "getBusinessMember": get,
-    "getBusinessMembers": find,
-    "getPendingInvitations": invitations,
-    "removeBusinessMember": remove,
-    "updateBusinessMember": update,
-    "updateBusinessMemberRole": update_role,
-}

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from spotify_ads_async.emulator.domain.answers import Refusal, Response, refused
-from spotify_ads_async.emulator.domain.call import Call, Handlers, page
-from spotify_ads_async.emulator.domain.handlers.datasets import attach, own_account, shared_with
+from spotify_ads_async.emulator.domain.call import Call, page
+from spotify_ads_async.emulator.domain.handlers.datasets import attach, own_account, shared_with, sharing
 from spotify_ads_async.emulator.domain.store import Business
 from spotify_ads_async.emulator.domain.tables import Row
-
-__all__ = ["HANDLERS"]
 
 MOST_APPS = 50
 """So many mobile apps a business may have, as the document tells."""
@@ -29,7 +27,7 @@ def _listed(call: Call, rows: list[Row]) -> Response:
     return page(call, [_shown(call.business, row) for row in rows], "mobile_apps")
 
 
-def create(call: Call) -> Response:
+def create_mobile_app_in_business(call: Call) -> Response:
     """``createMobileAppInBusiness``."""
     business, store = call.business, call.store
     body = call.body.get("mobile_app")
@@ -47,24 +45,24 @@ def create(call: Call) -> Response:
     return Response(_shown(business, business.mobile_apps.put(row)), status=201)
 
 
-def find(call: Call) -> Response:
+def get_mobile_apps_by_business_id(call: Call) -> Response:
     """``getMobileAppsByBusinessId``."""
     return _listed(call, list(call.business.mobile_apps))
 
 
-def find_shared(call: Call) -> Response:
+def get_mobile_apps_by_business_id_and_ad_account_id(call: Call) -> Response:
     """``getMobileAppsByBusinessIdAndAdAccountId``."""
     business = call.business
     account = own_account(business, call.path["ad_account_id"])
     return _listed(call, [row for row in business.mobile_apps if shared_with(row, account)])
 
 
-def get(call: Call) -> Response:
+def get_mobile_app_by_business_and_id(call: Call) -> Response:
     """``getMobileAppByBusinessAndId``."""
     return Response(_shown(call.business, call.business.mobile_apps.get(call.path["mobile_app_id"])))
 
 
-def update(call: Call) -> Response:
+def update_mobile_app_by_business_and_id(call: Call) -> Response:
     """``updateMobileAppByBusinessAndId``."""
     business = call.business
     row = business.mobile_apps.get(call.path["mobile_app_id"])
@@ -72,37 +70,5 @@ def update(call: Call) -> Response:
     return Response(_shown(business, business.mobile_apps.put({**row, **change})))
 
 
-def share(call: Call) -> Response:
-    """``shareBusinessMobileAppWithAdAccount``."""
-    business = call.business
-    row, account = (
-        business.mobile_apps.get(call.path["mobile_app_id"]),
-        own_account(business, call.path["ad_account_id"]),
-    )
-    if not shared_with(row, account):
-        shared = [*row["shared_ad_accounts"], {"id": account.id, "name": account.row["name"]}]
-        business.mobile_apps.put({**row, "shared_ad_accounts": shared})
-    return Response(status=204)
-
-
-def unshare(call: Call) -> Response:
-    """``unshareBusinessMobileAppWithAdAccount``."""
-    business = call.business
-    row, account = (
-        business.mobile_apps.get(call.path["mobile_app_id"]),
-        own_account(business, call.path["ad_account_id"]),
-    )
-    shared = [one for one in row["shared_ad_accounts"] if one["id"] != account.id]
-    business.mobile_apps.put({**row, "shared_ad_accounts": shared})
-    return Response(status=204)
-
-
-HANDLERS: Handlers = {
-    "createMobileAppInBusiness": create,
-    "getMobileAppByBusinessAndId": get,
-    "getMobileAppsByBusinessId": find,
-    "getMobileAppsByBusinessIdAndAdAccountId": find_shared,
-    "shareBusinessMobileAppWithAdAccount": share,
-    "unshareBusinessMobileAppWithAdAccount": unshare,
-    "updateMobileAppByBusinessAndId": update,
-}
+share_business_mobile_app_with_ad_account = sharing("mobile_apps", "mobile_app_id", shared=True)
+unshare_business_mobile_app_with_ad_account = sharing("mobile_apps", "mobile_app_id", shared=False)

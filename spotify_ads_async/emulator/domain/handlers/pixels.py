@@ -5,12 +5,12 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from spotify_ads_async.emulator.domain.answers import Refusal, Response, refused
-from spotify_ads_async.emulator.domain.call import Call, Handlers
+from spotify_ads_async.emulator.domain.call import Call
 from spotify_ads_async.emulator.domain.handlers.datasets import attach
 from spotify_ads_async.emulator.domain.store import Business, Store
 from spotify_ads_async.emulator.domain.tables import Row
 
-__all__ = ["HANDLERS", "new_pixel"]
+__all__ = ["new_pixel"]
 
 
 def _check_domain(domain: str) -> None:
@@ -44,17 +44,17 @@ def new_pixel(store: Store, business: Business, body: Row) -> Row:
     )
 
 
-def create(call: Call) -> Response:
+def create_pixel_in_business(call: Call) -> Response:
     """``createPixelInBusiness``."""
     return Response(new_pixel(call.store, call.business, call.body), status=201)
 
 
-def get(call: Call) -> Response:
+def get_pixel_by_id(call: Call) -> Response:
     """``getPixelById``."""
     return Response(call.business.pixels.get(call.path["pixel_id"]))
 
 
-def update(call: Call) -> Response:
+def update_pixel_by_id(call: Call) -> Response:
     """``updatePixelById``."""
     business, body = call.business, call.body
     row = business.pixels.get(call.path["pixel_id"])
@@ -63,10 +63,3 @@ def update(call: Call) -> Response:
     changed = business.pixels.put({**row, **body})
     kept = {name: changed[name] for name in ("id", "domain", "name", "created_at")}
     return Response({**kept, "updated_at": call.store.clock.text()})
-
-
-HANDLERS: Handlers = {
-    "createPixelInBusiness": create,
-    "getPixelById": get,
-    "updatePixelById": update,
-}

@@ -9,7 +9,7 @@ import msgspec
 
 from spotify_ads_async.emulator.domain import ad_products
 from spotify_ads_async.emulator.domain.answers import Refusal, Response, refused
-from spotify_ads_async.emulator.domain.call import Call, Handlers
+from spotify_ads_async.emulator.domain.call import Call
 from spotify_ads_async.emulator.domain.checking import check_named
 from spotify_ads_async.emulator.domain.handlers.ad_sets import made_ad_set
 from spotify_ads_async.emulator.domain.handlers.ads import made_ad
@@ -20,8 +20,6 @@ from spotify_ads_async.emulator.domain.patching import newer_in, put_back, witho
 from spotify_ads_async.emulator.domain.shapes import named_shape
 from spotify_ads_async.emulator.domain.store import Account
 from spotify_ads_async.emulator.domain.tables import Row, Table
-
-__all__ = ["HANDLERS"]
 
 _KEPT = frozenset({"created_at", "delivery", "is_paused"})
 """Attributes that a draft does not hold."""
@@ -120,7 +118,7 @@ def _go_live(account: Account, tables: tuple[Table, Table], entity_type: str, ro
     return row
 
 
-def publish(call: Call) -> Response:
+def publish_campaign_draft(call: Call) -> Response:
     """``publishCampaignDraft``: validates, and publishes when asked to and nothing is wrong."""
     account, body = call.account, call.body
     draft = account.campaign_drafts.get(call.path["draft_campaign_id"])
@@ -146,6 +144,3 @@ def publish(call: Call) -> Response:
         archive(account, campaign["id"])
     forget(account, campaign["id"])
     return Response({"campaign": campaign, "validation_errors": []})
-
-
-HANDLERS: Handlers = {"publishCampaignDraft": publish}

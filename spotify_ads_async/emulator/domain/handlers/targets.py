@@ -7,9 +7,7 @@ from typing import Any
 
 from spotify_ads_async.emulator.domain import catalogue
 from spotify_ads_async.emulator.domain.answers import Response, refused
-from spotify_ads_async.emulator.domain.call import Call, Handler, Handlers
-
-__all__ = ["HANDLERS"]
+from spotify_ads_async.emulator.domain.call import Call, Handler
 
 
 def _matching(entries: Iterable[dict[str, Any]], query: dict[str, Any]) -> list[dict[str, Any]]:
@@ -25,7 +23,7 @@ def _lookup(entries: list[dict[str, Any]], key: str) -> Handler:
     return look
 
 
-def interests(call: Call) -> Response:
+def get_interest_targets(call: Call) -> Response:
     """``getInterestTargets``: an interest is found by its own name or id, or by one of its parts."""
     ids, text = call.query.get("ids"), call.query.get("q", "").lower()
     found = [
@@ -36,7 +34,7 @@ def interests(call: Call) -> Response:
     return Response({"interests_with_subtargets": found})
 
 
-def geos(call: Call) -> Response:
+def get_geo_targets(call: Call) -> Response:
     """``getGeoTargets``: at least one filter is needed; the answer names no total."""
     query = call.query
     country, types = query["country_code"].upper(), query.get("types")
@@ -53,12 +51,12 @@ def geos(call: Call) -> Response:
     return Response({"offset": offset, "page_size": len(rows), "geos": rows})
 
 
-def categories(call: Call) -> Response:
+def get_ad_categories(call: Call) -> Response:
     """``getAdCategories``."""
     return Response({"categories": _matching(catalogue.CATEGORIES, call.query)})
 
 
-def shows(call: Call) -> Response:
+def get_podcast_shows(call: Call) -> Response:
     """``getPodcastShows``: those that the market can hear."""
     market = call.query["market"].upper()
     found = [
@@ -67,15 +65,9 @@ def shows(call: Call) -> Response:
     return Response({"shows": found})
 
 
-HANDLERS: Handlers = {
-    "getAdCategories": categories,
-    "getArtistTargets": _lookup(catalogue.ARTISTS, "artists"),
-    "getEpisodeTopicTargets": _lookup(catalogue.EPISODE_TOPICS, "episode_topics"),
-    "getGenreTargets": _lookup(catalogue.GENRES, "genres"),
-    "getGeoTargets": geos,
-    "getInterestTargets": interests,
-    "getLanguageTargets": _lookup(catalogue.LANGUAGES, "languages"),
-    "getPlaylistTargets": _lookup(catalogue.PLAYLISTS, "playlists"),
-    "getPodcastShows": shows,
-    "getSensitiveTopicTargets": _lookup(catalogue.SENSITIVE_TOPICS, "sensitive_topics"),
-}
+get_artist_targets = _lookup(catalogue.ARTISTS, "artists")
+get_episode_topic_targets = _lookup(catalogue.EPISODE_TOPICS, "episode_topics")
+get_genre_targets = _lookup(catalogue.GENRES, "genres")
+get_language_targets = _lookup(catalogue.LANGUAGES, "languages")
+get_playlist_targets = _lookup(catalogue.PLAYLISTS, "playlists")
+get_sensitive_topic_targets = _lookup(catalogue.SENSITIVE_TOPICS, "sensitive_topics")
