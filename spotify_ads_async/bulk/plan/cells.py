@@ -39,8 +39,7 @@ CLEAR = "<clear>"
 """The token that empties a field, unless another one is chosen. A blank cell keeps the field."""
 
 _LONGEST_SHOWN = 60
-_GROUP = 3
-"""Digits that a mark before them may group, or divide from the units."""
+_GROUP = 3  # digits that a mark before them may group, or divide from the units
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,19}")
 _PLAIN_AMOUNT = re.compile(r"[0-9]{1,13}\.[0-9]{1,6}")
 _ENUM_VALUE = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -361,10 +360,7 @@ def unguarded(text: str) -> str:
 
 
 def amount_cell(amount: object, currency: str) -> str:
-    """An amount in micros as a cell in currency units, without grouping: ``1250.00``. What is no amount is a blank.
-
-    Three decimals have a nought behind them: ``12.500`` is ``12.5000``, which nobody takes for twelve thousand.
-    """
+    """Micros as a cell in units: ``1250.00``, or ``12.5000``, as ``12.500`` may be grouped; a blank for no amount."""
     if not isinstance(amount, int) or isinstance(amount, bool):
         return ""
     whole, _, decimals = format(from_micros(amount), "f").partition(".")
