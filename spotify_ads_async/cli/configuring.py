@@ -37,8 +37,11 @@ def show_(*, output: OutputForm = Output.TABLE) -> None:
 
     async def command() -> int:
         names = {variable: name for name, variable in SETTINGS.items()} | {"SPOTIFY_ADS_PROFILE": "profile"}
+        in_force = list(settings_in_force())
+        if not in_force:
+            say("nothing is set")
         with Rows(output, _COLUMNS, wide=True) as rows:
-            for one in settings_in_force():
+            for one in in_force:
                 row = {
                     "setting": names.get(one.variable, ""),
                     "value": one.value,

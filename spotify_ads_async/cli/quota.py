@@ -126,8 +126,6 @@ async def _look(store: Store, output: Output, every: float | None, owner: tuple[
         windows = [one for one in found if owner is None or _is_of(one, owner)]
         if every is None:
             _show(windows, output)
-            if not windows:
-                say("no window has been used yet")
             if left_out := len(found) - len(windows):
                 say(f"{left_out} windows of other client IDs or servers: --all shows them")
             return
@@ -142,6 +140,8 @@ async def _look(store: Store, output: Output, every: float | None, owner: tuple[
 
 
 def _show(windows: Sequence[KeptWindow], output: Output) -> None:
+    if not windows:
+        say("no window has been used yet")
     found = [_row(one) for one in windows]
     several = len({row["origin"] for row in found}) > 1
     table = ("origin", *_FIRST, *_LAST) if several else (*_FIRST, *_LAST)
