@@ -266,7 +266,9 @@ def _number(given: str, text: str) -> Decimal:
     if inner and not _is_grouped(whole):
         raise _wrong_value(given, "a number of currency units: its digits are not grouped by threes")
     if not inner and len(decimals) == 3 and 1 <= len(whole) <= 3 and whole != "0":
-        either = f"{whole}{decimals}.00 or {Decimal(f'{whole}.{decimals}').normalize():f}"
+        fraction = decimals.rstrip("0")
+        # Three decimals are as clear with a nought behind them.
+        either = f"{whole}{decimals}.00 or {whole}.{f'{decimals}0' if fraction == decimals else fraction}".rstrip(".")
         raise _wrong_value(given, f"clear, and it may mean two amounts: write {either}")
     try:
         return Decimal(f"{whole.replace(',', '').replace('.', '')}.{decimals}" if decimals else whole)

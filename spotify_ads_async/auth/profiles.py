@@ -277,7 +277,7 @@ class _ProfileStore:
         return file
 
     async def read(self) -> Tokens | None:
-        return await anyio.to_thread.run_sync(self._profiles.tokens, self._name)
+        return await anyio.to_thread.run_sync(self._profiles.tokens, self._name, abandon_on_cancel=True)
 
     async def write(self, tokens: Tokens) -> None:
         await anyio.to_thread.run_sync(self._profiles.replace_tokens, self._name, tokens)

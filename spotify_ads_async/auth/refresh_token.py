@@ -87,6 +87,8 @@ class RefreshToken(NotCopied):
         self._next_refresh_at = 0.0
         self._replaced: Secret | None = None
         self._refreshing: dict[asyncio.AbstractEventLoop, asyncio.Task[Secret]] = {}
+        self._waiting = 0
+        self._asking = False
         self._refusal: AuthenticationError | None = None
         self._made_in = os.getpid()
 
@@ -117,15 +119,19 @@ class RefreshToken(NotCopied):
         self._require_patience()
         loop = asyncio.get_running_loop()
         refreshing = self._refreshing.get(loop)
-        if refreshing is None:
+        if refreshing is None or refreshing.cancelling():
             # A task of its own: the call that needs it first may be cancelled, and the answer may hold the only refresh
             # token that is valid from now on. `finish` waits for it.
             refreshing = loop.create_task(self._refresh(http), name="refresh of an access token")
             self._refreshing = {one: task for one, task in self._refreshing.items() if not one.is_closed()} | {
                 loop: refreshing
             }
-            refreshing.add_done_callback(lambda _: self._refreshing.pop(loop, None))
-        await asyncio.wait([refreshing])
+            refreshing.add_done_callback(lambda task: self._ended(loop, task))
+        self._waiting += 1
+        try:
+            await asyncio.wait([refreshing])
+        finally:
+            self._waiting -= 1
         if refreshing.cancelled():
             raise ConnectionFailed("the token refresh was cut off: the event loop is closing")
         failure = refreshing.exception()
@@ -163,10 +169,18 @@ class RefreshToken(NotCopied):
         return wait == 0.0
 
     async def finish(self) -> None:
-        """Wait for a refresh under way, so that a new refresh token is stored."""
+        """Wait for a refresh under way, so that a new refresh token is stored. One that has not begun is given up."""
         refreshing = self._refreshing.get(asyncio.get_running_loop())
         if refreshing is not None:
+            if not self._asking and not self._waiting:
+                refreshing.cancel()  # another process is at it, or a keyring asks for somebody
             await asyncio.wait([refreshing])
+
+    def _ended(self, loop: asyncio.AbstractEventLoop, refreshing: asyncio.Task[Secret]) -> None:
+        if self._refreshing.get(loop) is refreshing:
+            del self._refreshing[loop]
+        if not refreshing.cancelled():
+            refreshing.exception()  # whoever waits is told; where nobody does any more, nobody misses it
 
     def _fresh(self, access: _Access) -> bool:
         return self._clock() < access.stale_at and time.time() < access.stale_at_posix
@@ -193,30 +207,35 @@ class RefreshToken(NotCopied):
             if self._refusal is not None and refresh_token == self._refresh_token:
                 raise _again(self._refusal)
             self._refusal, self._refresh_token = None, refresh_token
-            begun = Tokens(refresh_token=refresh_token) if kept is None else kept
-            # Spotify replaces the refresh tokens of apps that signed in with PKCE alone.
-            await self._kept.note(
-                msgspec.structs.replace(begun, refreshing_since=time.time()), rotates=not self._client_secret.reveal()
-            )
+            self._asking = True
             try:
-                asked_at, answer = await self._ask(http)
-            except AuthenticationError as refusal:
-                await self._kept.note(begun)
-                if FINAL_CODES & {entry.code for entry in refusal.error_codes}:
-                    self._refusal = refusal
-                if self._made_in != os.getpid() and not self._kept.elsewhere:
-                    refusal.add_note(
-                        "this process was forked with a refresh token that no store keeps: where Spotify replaces it,"
-                        " the first of the processes that refreshes voids the others' copies. Keep the sign-in in a"
-                        " profile, which they share"
-                    )
-                if begun.refreshing_since is not None:
-                    ago = max(0.0, time.time() - begun.refreshing_since)
-                    refusal.add_note(
-                        f"a refresh that began {ago:.0f} s ago was cut off, and may have replaced the token"
-                    )
-                raise
-            return await self._take(asked_at, answer)
+                return await self._asked(http, Tokens(refresh_token=refresh_token) if kept is None else kept)
+            finally:
+                self._asking = False
+
+    async def _asked(self, http: aiohttp.ClientSession, begun: Tokens) -> Secret:
+        """Ask and keep the answer, which nothing may come between."""
+        # Spotify replaces the refresh tokens of apps that signed in with PKCE alone.
+        await self._kept.note(
+            msgspec.structs.replace(begun, refreshing_since=time.time()), rotates=not self._client_secret.reveal()
+        )
+        try:
+            asked_at, answer = await self._ask(http)
+        except AuthenticationError as refusal:
+            await self._kept.note(begun)
+            if FINAL_CODES & {entry.code for entry in refusal.error_codes}:
+                self._refusal = refusal
+            if self._made_in != os.getpid() and not self._kept.elsewhere:
+                refusal.add_note(
+                    "this process was forked with a refresh token that no store keeps: where Spotify replaces it,"
+                    " the first of the processes that refreshes voids the others' copies. Keep the sign-in in a"
+                    " profile, which they share"
+                )
+            if begun.refreshing_since is not None:
+                ago = max(0.0, time.time() - begun.refreshing_since)
+                refusal.add_note(f"a refresh that began {ago:.0f} s ago was cut off, and may have replaced the token")
+            raise
+        return await self._take(asked_at, answer)
 
     async def _ask(self, http: aiohttp.ClientSession) -> tuple[float, TokenAnswer]:
         """When was asked, and the answer. A store without turns may hold another token by now."""

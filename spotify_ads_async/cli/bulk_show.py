@@ -97,8 +97,9 @@ def say_totals(totals: bulk.PlanTotals, header: bulk.Header) -> None:
 
 def _change(before: int, after: int, currency: str) -> str:
     """Two amounts and what lies between them: ``34,250.00 → 37,675.00 USD (+3,425.00)``."""
+    old, new, growth = (format_micros(one, currency or None) for one in (before, after, after - before))
     sign = "+" if after >= before else ""
-    return f"{format_micros(before)} → {format_micros(after, currency or None)} ({sign}{format_micros(after - before)})"
+    return f"{old.removesuffix(f' {currency}')} → {new} ({sign}{growth.removesuffix(f' {currency}')})"
 
 
 def _unbounded(totals: bulk.PlanTotals) -> str:

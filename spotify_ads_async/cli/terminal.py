@@ -75,6 +75,7 @@ class _Line:
 
     def __init__(self) -> None:
         self._width = 0
+        """That of the widest text since the line was last away, for behind it a terminal may have written ``^C``."""
         self._written_at = time.monotonic()
         self._lock = threading.Lock()
         self._held = False
@@ -95,7 +96,7 @@ class _Line:
             width = cell_len(text)
             sys.stderr.write(f"\r{text}{' ' * (self._width - width)}")
             sys.stderr.flush()
-            self._width = width
+            self._width = max(self._width, width)
 
     def clear(self) -> None:
         """Take it away, for something else is written."""

@@ -47,7 +47,7 @@ class _Plan(msgspec.Struct):
     confirmation: str
     totals: bulk.PlanTotals
     currency: str
-    expires_at: float
+    expires_at: float = msgspec.field(default_factory=lambda: time.monotonic() + _LIFETIME_SECONDS)
     live: bool = False
     run: Path = Path()
     task: asyncio.Task[None] | None = None
@@ -108,9 +108,7 @@ class Writer:
             totals.budget_growth += sum((await bulk.budgets_resumed(self._ads, path)).values())
         known = not totals.budget_growth or re.fullmatch("[A-Z]{3}", currency)  # the confirmation names it
         require(known, "the account tells no currency, so nobody can say what money this is: nothing was planned")
-        expires_at = time.monotonic() + _LIFETIME_SECONDS
-        plan = _Plan(ad_account_id, path, digest, totals.in_words(currency), totals, currency, expires_at)
-        self._plans[path.stem] = plan
+        self._plans[path.stem] = plan = _Plan(ad_account_id, path, digest, totals.in_words(currency), totals, currency)
         self._log("planned", plan)
         budgets = {"budget_before": totals.budget_before, "budget_after": totals.budget_after}
         amounts = {when: {kind: format_micros(one) for kind, one in sums.items()} for when, sums in budgets.items()}
@@ -120,6 +118,7 @@ class Writer:
             "currency": currency,
             "totals": {name: getattr(totals, name) for name in _TOLD} | amounts,
             "to_apply": {"tool": "apply_plan", "confirmation": plan.confirmation},
+            "beyond_limits": self._beyond_limits(plan) or None,
             "expires_in_seconds": int(_LIFETIME_SECONDS),
         }
         return Shown(lines, about)
@@ -129,16 +128,15 @@ class Writer:
         require(known, "there is no such plan of this ad account in this session")
         return self._plans[plan_id]
 
-    def _spend(self, plan: _Plan) -> None:
-        """Take a plan's rows and money from what the session may change."""
+    def _beyond_limits(self, plan: _Plan) -> str:
+        """By what a plan is more than the session may still change, in a sentence; empty where it is not."""
         rows, growth, currency = plan.totals.planned, plan.totals.budget_growth, plan.currency
-        left = rows if self._most_rows is None else self._most_rows - self._rows_spent
-        require(rows <= left, f"the plan changes {rows} rows, and this session may change {left} more")
-        left = growth if self._most_micros is None else self._most_micros - self._micros_spent[currency]
-        told = f"the plan lets budgets grow by {format_micros(growth)} {currency}, and this session has"
-        require(growth <= left, f"{told} {format_micros(left)} left")
-        self._rows_spent += rows
-        self._micros_spent[currency] += growth
+        if self._most_rows is not None and rows > (left := self._most_rows - self._rows_spent):
+            return f"the plan changes {rows} rows, and this session may change {left} more"
+        if self._most_micros is not None and growth > (left := self._most_micros - self._micros_spent[currency]):
+            grows = f"the plan lets budgets grow by {format_micros(growth)} {currency}"
+            return f"{grows}, and this session has {format_micros(left)} left"
+        return ""
 
     async def apply_plan(
         self, ad_account_id: Account, plan_id: str, confirmation: _Agreed, *, live: _Live = False
@@ -150,7 +148,9 @@ class Writer:
         require(plan.task is None, "this plan was applied already; plan_status tells what became of it")
         require(time.monotonic() <= plan.expires_at, "this plan has expired: plan again, for others change things, too")
         require(confirmation == plan.confirmation, f"the confirmation must be exactly: {plan.confirmation}")
-        self._spend(plan)
+        require(not (beyond := self._beyond_limits(plan)), beyond)
+        self._rows_spent += plan.totals.planned
+        self._micros_spent[plan.currency] += plan.totals.budget_growth
         plan.live = live
         plan.task = asyncio.create_task(self._carry_out(plan, plan.path, draft=not live))
         return await self.plan_status(ad_account_id, plan_id)

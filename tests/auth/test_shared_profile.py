@@ -143,6 +143,23 @@ async def test_a_kill_amid_a_refresh_holds_nobody_up_and_says_what_may_have_happ
         assert "canary" not in str(caught.value)
 
 
+async def test_who_closes_does_not_wait_for_a_turn_that_nobody_needs(tmp_path: Path) -> None:
+    """Another process renews the token, or was stopped while it did: Ctrl-C does not wait for it."""
+    async with Accounts() as accounts:
+        profiles = sign_in(tmp_path, accounts.token_url)
+        async with (
+            profiles.store("work").turn(),
+            asyncio.timeout(30),
+            client(accounts.api.base_url, profiles.credentials("work")) as ads,
+        ):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await calls.READ.by(ads)
+        async with client(accounts.api.base_url, profiles.credentials("work")) as ads:
+            await calls.READ.by(ads)
+        assert accounts.granted == 1
+
+
 async def test_who_signs_in_again_is_let_in_again_without_a_restart(tmp_path: Path) -> None:
     async with Accounts(rotate=True, valid="another") as accounts:
         profiles = sign_in(tmp_path, accounts.token_url)

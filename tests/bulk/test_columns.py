@@ -130,8 +130,18 @@ def test_another_clear_token() -> None:
 def test_money_is_exact_in_units_and_in_micros(amount: int) -> None:
     column = COLUMNS["bid_micro_amount"]
     assert parse_cell(column, str(amount)) == amount
-    cents = amount // 10_000 * 10_000
-    assert parse_cell(COLUMNS["bid_amount"], amount_cell(cents, "USD"), currency="USD") == cents
+    for currency, smallest in {"USD": 10_000, "KWD": 1000, "": 1000}.items():
+        exact = amount // smallest * smallest
+        assert parse_cell(COLUMNS["bid_amount"], amount_cell(exact, currency), currency=currency) == exact
+
+
+@pytest.mark.parametrize(("cell", "forms"), [("2.001", ["2001.00", "2.0010"]), ("2,500", ["2500.00", "2.5"])])
+def test_what_may_mean_two_amounts_is_told_how_to_write_either(cell: str, forms: list[str]) -> None:
+    with pytest.raises(CellError) as caught:
+        parse_cell(COLUMNS["bid_amount"], cell, currency="KWD")
+    assert str(caught.value).endswith(f"write {' or '.join(forms)}")
+    amounts = [parse_cell(COLUMNS["bid_amount"], form, currency="KWD") for form in forms]
+    assert amounts[0] == 1000 * int(str(amounts[1]))
 
 
 @given(

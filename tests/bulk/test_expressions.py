@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotify_ads_async.bulk.entities import AD_SETS, CAMPAIGNS
+from spotify_ads_async.bulk.plan.columns import Column, Kind
 from spotify_ads_async.bulk.plan.effects import Refusal
 from spotify_ads_async.bulk.plan.expressions import (
     BadExpression,
+    Setting,
     list_query,
     new_values,
     parse_condition,
@@ -26,6 +29,7 @@ ANSWER: dict[str, Any] = {
     "status": "ACTIVE",
     "campaign_id": CAMPAIGN,
     "bid_micro_amount": 10_000_000,
+    "targets": {"genders": ["MALE", "FEMALE"]},
     "budget": {"micro_amount": 12_345_678, "type": "DAILY", "currency": "USD"},
     "end_time": "2030-01-01T00:00:00Z",
 }
@@ -45,6 +49,8 @@ ANSWER: dict[str, Any] = {
         "budget.currency=USD",
         "end_time>2029-12-31T23:59:59Z",
         "category!=ADV_1_1",
+        "name~a",
+        'targets.genders=["MALE", "FEMALE"]',
     ],
 )
 def test_conditions_that_hold(text: str) -> None:
@@ -52,7 +58,15 @@ def test_conditions_that_hold(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["status=APPROVED", "name~winter", "bid_amount>10.00", "category=ADV_1_1", "base_rate_amount<9.00"]
+    "text",
+    [
+        "status=APPROVED",
+        "status!=ARCHIVED,ACTIVE",
+        "name~winter",
+        "bid_amount>10.00",
+        "category=ADV_1_1",
+        "base_rate_amount<9.00",
+    ],
 )
 def test_conditions_that_do_not(text: str) -> None:
     assert not parse_condition(AD_SETS, text).holds(ANSWER)
@@ -72,8 +86,8 @@ def test_what_the_server_answers_of_another_type_has_no_order_and_takes_no_step(
         assert not parse_condition(AD_SETS, text).holds(answer)
     for text, reason in {"end_time=+1d": 'is "soon"', "bid_amount=+10%": 'is "1"'}.items():
         found = new_values([parse_setting(AD_SETS, text)], answer)
-        assert isinstance(found, Refusal)
-        assert found.reason == f"{reason}, which cannot become {text.partition('=')[2]}"
+        column, _, step = text.partition("=")
+        assert found == Refusal(column=column, reason=f"{reason}, which cannot become {step}")
     found = new_values([parse_setting(AD_SETS, "bid_amount=-50")], {"bid_micro_amount": 20_000_000}, "USD")
     assert isinstance(found, Refusal)
     assert found.reason == "is 20.00 USD, which -50 would make negative"
@@ -82,7 +96,7 @@ def test_what_the_server_answers_of_another_type_has_no_order_and_takes_no_step(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("status", "is not a condition"),
+        ("status", "'status' is not a condition such as status=ACTIVE"),
         ("stauts=ACTIVE", "did you mean status?"),
         ("status=LIVE", "none of ACTIVE"),
         ("status>ACTIVE", "has no order"),
@@ -111,6 +125,8 @@ def test_the_server_filters_what_it_can() -> None:
     }
     assert list_query(AD_SETS, [parse_condition(AD_SETS, "status=ACTIVE,ACTIVE")]) == {"statuses": ["ACTIVE"]}
     assert list_query(AD_SETS, [parse_condition(AD_SETS, f"campaign_id={','.join(map(str, range(51)))}")]) == {}
+    most = [f"00000000-0000-4000-8000-{number:012}" for number in range(50)]
+    assert list_query(AD_SETS, [parse_condition(AD_SETS, f"campaign_id={','.join(most)}")]) == {"campaign_ids": most}
     with pytest.raises(BadExpression, match="campaign_id=abc: must be a UUID"):
         list_query(AD_SETS, [parse_condition(AD_SETS, "campaign_id=abc")])
     assert list_query(CAMPAIGNS, [parse_condition(CAMPAIGNS, "updated_at<2030-01-01T00:00:00Z")]) == {}
@@ -142,6 +158,7 @@ def test_settings(text: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("status", "'status' is not a setting such as bid_amount=12.50"),
         ("status=ACTIVE", "read-only"),
         ("bid_micro_amount>1.00", "one ="),
         ("nmae=ab", "did you mean name?"),
@@ -157,12 +174,32 @@ def test_settings_that_cannot_be_understood(text: str, said: str) -> None:
 
 
 def test_settings_that_cannot_be_reached() -> None:
-    absent = new_values([parse_setting(AD_SETS, "base_rate_micro_amount=+10%")], ANSWER)
-    assert isinstance(absent, Refusal)
-    assert absent.column == "base_rate_micro_amount"
-    negative = new_values([parse_setting(AD_SETS, "bid_amount=-10.01")], ANSWER)
-    assert isinstance(negative, Refusal)
-    assert "negative" in negative.reason
+    for text, currency, reason in (
+        ("base_rate_micro_amount=+10%", "USD", "is not set, so it cannot become +10%"),
+        ("bid_amount=-10.01", "", "is 10.00, which -10.01 would make negative"),
+        ("bid_amount=+0.50", "JPY", "cannot take a step of +0.50: JPY has no decimals"),
+        ("end_time=+2920000d", "USD", "is 2030-01-01T00:00:00Z, which +2920000d would make beyond all dates"),
+    ):
+        setting = parse_setting(AD_SETS, text)
+        expected = Refusal(column=setting.column.name, reason=reason)
+        assert new_values([setting], ANSWER, *([currency] if currency else [])) == expected
+
+
+def test_settings_of_every_kind_go_together_and_what_empties_a_field_can_be_chosen() -> None:
+    settings = [parse_setting(AD_SETS, text, clear="-") for text in ("frequency_caps=-", "name=ab", "bid_amount=+10%")]
+    assert new_values(settings, ANSWER, "USD") == {"frequency_caps": [], "name": "ab", "bid_amount": 11_000_000}
+
+
+@pytest.mark.parametrize(
+    ("kind", "present", "value"), [(Kind.INTEGER, 5, 6), (Kind.INTEGER, 15, 16), (Kind.NUMBER, 5, 5.5)]
+)
+def test_a_share_of_a_count_is_whole_and_one_of_a_number_is_not(kind: Kind, present: int, value: float) -> None:
+    column = Column("count", kind, int)
+    step = Setting(column=column, relative=True, factor=Decimal("1.1"))
+    found = new_values([step], {"count": present})
+    assert found == {"count": value}
+    assert isinstance(found, dict)
+    assert type(found["count"]) is type(value)
 
 
 @given(st.integers(min_value=0, max_value=2**60), st.integers(min_value=0, max_value=1000))

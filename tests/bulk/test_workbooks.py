@@ -475,19 +475,22 @@ async def test_no_request_is_made_that_nothing_needs(world: World) -> None:
 async def test_an_ad_is_drafted_while_its_files_are_processed_and_validated_when_they_are_ready(
     worlds: MakeWorld,
 ) -> None:
-    async with worlds(processing=0.3) as world:
+    async with worlds(processing=3600.0) as world:
         asked: list[tuple[str, frozenset[str]]] = []
         processing: set[int] = set()
+        plan = await world.plan(one_of_each(world.folder))
+        working = bulk.apply_workbook(world.ads, plan)
 
         def hear(event: Event) -> None:
             if isinstance(event, RequestSent):
-                own = (row for row in world.account.assets if row["name"].startswith(("spot ", "logo ")))
+                own = [row for row in world.account.assets if row["name"].startswith(("spot ", "logo "))]
                 asked.append((event.operation, frozenset(row["status"] for row in own)))
                 processing.add(working.progress.processing)
+                for row in own if working.progress.processing == len(own) else []:  # everything else is made
+                    world.account.assets.put({**row, "status": "READY"})
 
-        plan = await world.plan(one_of_each(world.folder))
         world.ads.listeners.add(hear)
-        async with bulk.apply_workbook(world.ads, plan) as working:
+        async with working:
             assert [row.outcome async for row in working] == [bulk.RowOutcome.STAGED] * 3
     assert {0, 2} <= processing
     assert working.progress.processing == 0

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import os
 import pty
 import re
 import struct
 import subprocess
+import sys
 import termios
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
+from spotify_ads_async.cli.terminal import progress_line
 from tests.support.emulator_process import emulator_process
 
 from .conftest import CommandLine, command_line
@@ -171,3 +174,14 @@ def test_ctrl_c_leaves_no_bar_of_a_bulk_run(warm_programs: Path, tmp_path: Path)
         lines = interrupted(spotify_ads, "bulk", "apply", "run.plan", "--yes", "--concurrency", "2", when=b" left ")
     assert [line for line in lines if "━" in line] == []
     assert "stopped: interrupted" in lines
+
+
+def test_the_terminals_own_word_for_ctrl_c_goes_with_the_line_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", written)
+    progress_line.show("━━━━━━━━━━ 12/45, 0:30 left")
+    written.write("^C")
+    progress_line.show("━━━━ 13/45")
+    progress_line.clear()
+    written.write("stopped: interrupted\n")
+    assert screen(written.getvalue(), 80) == ["stopped: interrupted"]

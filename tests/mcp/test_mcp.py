@@ -198,7 +198,9 @@ async def test_caps_hold_over_the_session(server: Emulator, ads: AdsClient, tmp_
                 client, "plan_changes", ad_account_id=server.ad_account_id, kind="ad_sets", rows=list(rows)
             )
             about = {"ad_account_id": server.ad_account_id, "plan_id": plan["plan_id"], "live": True}
-            return await told(client, "apply_plan", **about, confirmation=plan["to_apply"]["confirmation"])
+            ended = await told(client, "apply_plan", **about, confirmation=plan["to_apply"]["confirmation"])
+            assert isinstance(ended, str) == bool(plan["beyond_limits"]), "a person hears of it before agreeing"
+            return ended
 
         assert (await change({"id": targets[0].id, "name": "One"}, {"id": targets[1].id, "name": "Two"}))[
             "outcomes"

@@ -39,6 +39,7 @@ CLEAR = "<clear>"
 """The token that empties a field, unless another one is chosen. A blank cell keeps the field."""
 
 _LONGEST_SHOWN = 60
+_GROUP = 3  # digits that a mark before them may group, or divide from the units
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,19}")
 _PLAIN_AMOUNT = re.compile(r"[0-9]{1,13}\.[0-9]{1,6}")
 _ENUM_VALUE = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -359,12 +360,12 @@ def unguarded(text: str) -> str:
 
 
 def amount_cell(amount: object, currency: str) -> str:
-    """An amount in micros as a cell in currency units, without grouping: ``1250.00``. What is no amount is a blank."""
+    """Micros as a cell in units: ``1250.00``, or ``12.5000``, as ``12.500`` may be grouped; a blank for no amount."""
     if not isinstance(amount, int) or isinstance(amount, bool):
         return ""
     whole, _, decimals = format(from_micros(amount), "f").partition(".")
     shown = decimals.ljust(2 if (usual := minor_units(currency) if currency else None) is None else usual, "0")
-    return f"{whole}.{shown}" if shown else whole
+    return f"{whole}.{shown}{'0' if len(shown) == _GROUP else ''}" if shown else whole
 
 
 class CsvRows:

@@ -129,15 +129,15 @@ def parse_condition(entity: Listed, text: str) -> Condition:
     alternatives = value.split(",") if sign in {"=", "!="} and column.kind is not Kind.JSON else [value]
     try:
         return Condition(
-            column=column, operator=sign, values=tuple(_comparable(column, sign, one.strip()) for one in alternatives)
+            column=column, operator=sign, values=tuple(_comparable(column, one.strip()) for one in alternatives)
         )
     except CellError as problem:
         raise BadExpression(f"{text}: {problem}") from None
 
 
-def _comparable(column: Column, sign: str, text: str) -> Cell:
+def _comparable(column: Column, text: str) -> Cell:
     """A value to compare with: text as it stands (an id, a piece of a name), anything else as in a cell."""
-    return text if column.kind is Kind.TEXT or sign == "~" else parse_cell(column, text)
+    return text if column.kind is Kind.TEXT else parse_cell(column, text)
 
 
 def parse_setting(entity: Entity, text: str, *, clear: str = CLEAR, zone: ZoneInfo | None = None) -> Setting:
@@ -167,9 +167,7 @@ def parse_setting(entity: Entity, text: str, *, clear: str = CLEAR, zone: ZoneIn
             raise BadExpression(f"{text}: {value} leads beyond all dates, which end with the year 9999") from None
         return Setting(column=column, relative=True, shift=Decimal(int(shift.total_seconds())), text=value)
     try:
-        return Setting(
-            column=column, value=parse_cell(column, cell_text(column, value, zone=zone), clear=clear), text=value
-        )
+        return Setting(column=column, value=parse_cell(column, cell_text(column, value, zone=zone), clear=clear))
     except CellError as problem:
         raise BadExpression(f"{text}: {problem}") from None
 
@@ -177,7 +175,7 @@ def parse_setting(entity: Entity, text: str, *, clear: str = CLEAR, zone: ZoneIn
 def _relative_amount(column: Column, found: re.Match[str], text: str) -> Setting:
     amount = Decimal(found["sign"] + found["amount"])
     if found["percent"]:
-        return Setting(column=column, relative=True, factor=1 + amount / 100, text=text.partition("=")[2])
+        return Setting(column=column, relative=True, factor=1 + amount / 100, text=found.string)
     if column.kind is Kind.AMOUNT:
         amount *= _PER_UNIT
     elif column.kind in {Kind.MONEY, Kind.INTEGER} and "." in found["amount"]:
@@ -185,7 +183,7 @@ def _relative_amount(column: Column, found: re.Match[str], text: str) -> Setting
         raise BadExpression(f"{text}: {column.name} takes whole numbers{where}")
     if column.kind in {Kind.MONEY, Kind.AMOUNT} and (problem := no_money(abs(amount), column.name)):
         raise BadExpression(f"{text}: {problem}")
-    return Setting(column=column, relative=True, shift=amount, text=text.partition("=")[2])
+    return Setting(column=column, relative=True, shift=amount, text=found.string)
 
 
 def new_values(settings: Sequence[Setting], state: State, currency: str = "") -> dict[str, Cell] | Refusal:

@@ -66,7 +66,7 @@ class Conversation:
         self._doubts: list[PendingRequest] = []
         self._owner, self._label, self._numbers = uuid.uuid4().hex[:12], f"{socket.gethostname()}:{os.getpid()}", 1
         self._trip, self._matters_until, self._last_at = 0.0, -math.inf, -math.inf
-        self._heard: tuple[int, float, float] | None = None
+        self._heard: tuple[float, float, float] | None = None  # when, and how far ahead of our clocks at most
 
     def ask_soon(self) -> None:
         """What is known of when tokens come holds no longer."""
@@ -246,12 +246,16 @@ class Conversation:
             self._scheduler.refuse_if_hopeless(request)
 
     def _clock_jumped(self, time: int, said: Message, store: str) -> bool:
-        """Whether the store's clock went further between two replies than all the time around both: it was set."""
-        before, self._heard = self._heard, (time, said.asked_at, said.awake_at)
+        """Whether the store's clock is further ahead of both of ours than any reply before allowed: it was set."""
+        now, at, before = self.now(), time / 1e6, self._heard
+        at_most = at - said.asked_at, at - said.awake_at
         if before is None:
+            self._heard = now, *at_most
             return False
-        passed = max(self.now() - before[1], awake() - before[2])
-        jumped = (time - before[0]) / 1e6 > passed * (1.0 + _DRIFT) + _JUMP_SECONDS
+        drift = (now - before[0]) * _DRIFT
+        known = before[1] + drift, before[2] + drift
+        jumped = min(at - now - known[0], at - awake() - known[1]) > _JUMP_SECONDS
+        self._heard = (now, *at_most) if jumped else (now, min(at_most[0], known[0]), min(at_most[1], known[1]))
         if jumped:
             logger.warning("the clock of %s was set forward: nothing leaves until what was spent before is over", store)
         return jumped

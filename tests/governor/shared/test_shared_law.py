@@ -158,6 +158,21 @@ def test_clocks_that_are_apart_have_no_effect() -> None:
     assert sum(fleet.calls) >= 0.97 * 600
 
 
+def test_a_clock_that_is_set_forward_while_the_store_is_far_away_is_noticed(caplog: pytest.LogCaptureFixture) -> None:
+    fleet = Fleet(seed=16, processes=1)
+
+    async def set_forward() -> None:
+        await asyncio.sleep(12.0)
+        fleet.governors[0]._claims.store.latency = 0.2  # type: ignore[union-attr]  # at most
+        fleet.rng.uniform = lambda _, most: most  # type: ignore[method-assign]
+        await asyncio.sleep(2.0)
+        assert "set forward" not in caplog.text
+        fleet.server.ahead_by += 0.3
+
+    run_virtually(lambda _: fleet.run(18.0, set_forward()))
+    assert "set forward" in caplog.text
+
+
 def test_a_store_that_is_far_away_slows_nothing_down_but_a_little() -> None:
     fleet = Fleet(seed=4, latency=0.3)
     run_virtually(lambda _: fleet.run(60.0))
