@@ -20,9 +20,10 @@ _LONG = 19
 
 
 def convert_what_needs_it() -> None:
-    """Let options and arguments take defaults and texts as they are."""
+    """Let options and arguments take defaults and texts as they are; a typer made otherwise converts all, as ever."""
     for kind in (TyperOption, TyperArgument):
-        kind.get_runtime_param = _conversion_of(kind.get_runtime_param)  # type: ignore[method-assign]
+        if make := getattr(kind, "get_runtime_param", None):
+            kind.get_runtime_param = _conversion_of(make)  # type: ignore[method-assign]
 
 
 def _conversion_of(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -40,8 +41,12 @@ class _Conversion:
         several = param.multiple or param.nargs == -1
         if value is None:
             return () if several else None
-        taken = _taken(param.type_descriptor.annotation, param.type_descriptor.parameter_info, value, param.default)
+        described = getattr(param, "type_descriptor", None)
+        taken = described and _taken(described.annotation, described.parameter_info, value, param.default)
         return self._make().coerce(value, param=param, ctx=ctx) if taken is None else taken
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - typer's own
+        return getattr(self._make(), name)
 
 
 def _taken(kind: Any, info: Any, value: Any, default: Any) -> Any:  # noqa: ANN401 - typer's own
