@@ -291,7 +291,7 @@ async def remove_new(
         ads: the client.
         plan: the plan.
         archive: also archive what was published.
-        force: also delete drafts into which somebody put something.
+        force: also take back what somebody changed as a draft, or put something into.
         tell: told of each new thing, and of what became of it.
 
     Returns:

@@ -16,11 +16,14 @@ from spotify_ads_async import bulk
 from spotify_ads_async.bulk.workbook.publishing import field_of
 from spotify_ads_async.events import Event, RequestSent
 from spotify_ads_async.operations import (
+    CREATE_AD_SET,
     CREATE_AD_SET_DRAFT,
     CREATE_CAMPAIGN_DRAFT,
     CREATE_DRAFT_FROM_CAMPAIGN,
     DELETE_CAMPAIGN_DRAFT,
+    UPDATE_AD_SET_DRAFT,
     UPDATE_CAMPAIGN,
+    UPDATE_CAMPAIGN_DRAFT,
 )
 
 from .conftest import MakeWorld, World
@@ -381,6 +384,47 @@ async def test_what_others_did_with_drafts_is_seen(world: World) -> None:
     assert await bulk.remove_new(world.ads, plan, archive=True, force=True) == 0
     assert list(world.account.campaign_drafts) == []
     assert {row.state for row in items(plan)} == {states.ARCHIVED, states.GONE, states.DELETED}
+
+
+async def test_an_undo_leaves_drafts_that_somebody_changed(world: World) -> None:
+    path = one_of_each(world.folder)
+    plan = await world.plan(path)
+    await run(world, plan)
+    campaign, ad_set, _ = items(plan)
+    paths = {"ad_account_id": world.server.ad_account_id}
+    theirs = {"frequency_caps": [{"frequency_unit": "DAY", "frequency_period": 1, "max_impressions": 3}]}
+    await world.ads.call(
+        UPDATE_AD_SET_DRAFT, path={**paths, "draft_ad_set_id": ad_set.draft_id}, body={"bid_micro_amount": 9, **theirs}
+    )
+    await world.ads.call(
+        UPDATE_CAMPAIGN_DRAFT, path={**paths, "draft_campaign_id": campaign.draft_id}, body={"name": "Theirs"}
+    )
+    said = "changed name of Autumn and changed bid_micro_amount, frequency_caps of Students"
+    undo = world.folder / "undo.plan"
+    await bulk.plan_undo(world.ads, plan, undo)
+    with bulk.WorkbookPlan.open(undo) as opened:
+        assert "ad set Students: somebody changed bid_micro_amount, frequency_caps" in opened.header.remarks
+    for told in await run(world, undo):
+        assert (told.outcome, said in told.reason) == (bulk.RowOutcome.FAILED, True)
+    assert [one["name"] for one in world.account.campaign_drafts] == ["Theirs"]
+    assert {one.outcome for one in await run(world, undo, resumes=True, force=True)} == {bulk.RowOutcome.DONE}
+    assert list(world.account.campaign_drafts) == []
+
+
+async def test_an_undo_leaves_a_live_campaign_with_an_ad_set_of_somebody_elses(world: World) -> None:
+    plan = await world.plan(one_of_each(world.folder))
+    await run(world, plan, publish=True)
+    campaign, ad_set, _ = items(plan)
+    body = {**ad_set.body, "campaign_id": campaign.draft_id, "name": "A colleague's"}
+    await world.ads.call(CREATE_AD_SET, path={"ad_account_id": world.server.ad_account_id}, body=body)
+    undo = world.folder / "undo.plan"
+    await bulk.plan_undo(world.ads, plan, undo, archive=True)
+    with bulk.WorkbookPlan.open(undo) as opened:
+        assert "campaign Autumn: somebody put 1 of their own into it (A colleague's)" in opened.header.remarks
+    assert {one.outcome for one in await run(world, undo)} == {bulk.RowOutcome.FAILED}
+    assert world.account.campaigns.get(campaign.draft_id)["status"] == "ACTIVE"
+    assert await bulk.remove_new(world.ads, plan, archive=True, force=True) == 0
+    assert world.account.campaigns.get(campaign.draft_id)["status"] == "ARCHIVED"
 
 
 async def test_an_undo_that_is_refused_goes_on_with_the_rest(world: World) -> None:

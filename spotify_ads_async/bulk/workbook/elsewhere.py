@@ -1,4 +1,4 @@
-"""What others made of a plan's drafts since: published them, deleted them, or put something of their own into them."""
+"""What others made of a plan's drafts since: published, deleted or changed them, or put something into them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 import msgspec
 
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS
+from spotify_ads_async.bulk.plan.state import edits_between
 from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import WrongPlan
 from spotify_ads_async.bulk.run.draft_kinds import drafts_within
 from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign
 from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS, folded
-from spotify_ads_async.bulk.workbook.planning import listed
+from spotify_ads_async.bulk.workbook.planning import listed, listed_within
 from spotify_ads_async.bulk.workbook.records import NewItem, NewState
 from spotify_ads_async.client import AdsClient
 
-__all__ = ["Elsewhere", "look_elsewhere", "require_free_names"]
+__all__ = ["Elsewhere", "live_of_others", "look_elsewhere", "require_free_names"]
 
 _GONE = "somebody deleted its draft: a workbook with its row makes it anew"
 _ENDED = frozenset({CampaignState.PUBLISHED, CampaignState.DELETED})
@@ -31,11 +32,13 @@ class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
         items: what is live by now, or gone.
         campaigns: the campaigns whose drafts are there no more.
         added: the names of drafts that are not the plan's, by the id of the plan's draft that they are in.
+        edited: the fields that are not as they were when the draft was made, by its id.
     """
 
     items: Sequence[NewItem] = ()
     campaigns: Sequence[DraftCampaign] = ()
     added: Mapping[str, Sequence[str]] = {}
+    edited: Mapping[str, Sequence[str]] = {}
 
 
 async def look_elsewhere(
@@ -75,7 +78,34 @@ async def look_elsewhere(
             if looked_at[number].draft_id not in drafts
         ],
         added=added,
+        edited={
+            identifier: fields
+            for identifier, item in ours.items()
+            if identifier in drafts
+            if (
+                fields := [
+                    edit.name
+                    for edit in edits_between(item.made, NEW_KINDS[item.plural].written(drafts[identifier][0]))
+                ]
+            )
+        },
     )
+
+
+async def live_of_others(ads: AdsClient, ad_account_id: str, items: Iterable[NewItem]) -> dict[str, list[str]]:
+    """The names of what others made, and did not archive, in what a plan published; by the id of what it is in.
+
+    Raises:
+        SpotifyAdsError: they cannot be read.
+    """
+    ours = {one.draft_id: one for one in items if one.state is NewState.PUBLISHED}
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for plural, kind in NEW_KINDS.items():
+        parents = [identifier for identifier, one in ours.items() if one.plural == kind.parent]
+        for one in await listed_within(ads, ad_account_id, plural, parents):
+            if one.id not in ours:
+                found[one.parent_id].append(one.name or one.id)
+    return found
 
 
 async def require_free_names(ads: AdsClient, ad_account_id: str, items: Iterable[NewItem]) -> None:
@@ -90,8 +120,12 @@ async def require_free_names(ads: AdsClient, ad_account_id: str, items: Iterable
         new = [one for one in outermost if one.plural == plural]
         if not new:
             continue
-        within = {kind.draft.within: sorted({one.parent_id for one in new})} if kind.parent else {}
-        there = await listed(ads, ad_account_id, plural, kind.parent_field, within)
+        parents = sorted({one.parent_id for one in new})
+        there = await (
+            listed_within(ads, ad_account_id, plural, parents)
+            if kind.parent
+            else listed(ads, ad_account_id, plural, kind.parent_field, {})
+        )
         taken = {(folded(one.name), one.parent_id): one for one in there}
         for item in new:
             if twin := taken.get((folded(item.name), item.parent_id)):

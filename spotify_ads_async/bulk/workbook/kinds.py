@@ -14,6 +14,7 @@ from spotify_ads_async import operations
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS, Entity
 from spotify_ads_async.bulk.plan.columns import Column, Kind, columns_of, inner_struct
 from spotify_ads_async.bulk.plan.money import MICROS, in_units
+from spotify_ads_async.bulk.plan.state import sendable, shape_of, state_of
 from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, DraftKind
 from spotify_ads_async.operation import Operation
 
@@ -69,6 +70,16 @@ class NewKind(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def held_by_drafts(self) -> frozenset[str]:
         """The fields that a draft holds."""
         return frozenset(field.encode_name for field in msgspec.structs.fields(self.draft.create.body))
+
+    def written(self, draft: msgspec.Struct) -> dict[str, Any]:
+        """What may be written of a draft, without its status, which the server moves by itself."""
+        shape = shape_of(self.draft.create.body, self.draft.create.answer)
+        state: dict[str, Any] = msgspec.json.decode(state_of(draft))
+        return {
+            name: sendable(value, shape, name)
+            for name, value in state.items()
+            if name in shape.known and name != "status" and value is not None
+        }
 
 
 NEW_KINDS: Mapping[str, NewKind] = types.MappingProxyType(

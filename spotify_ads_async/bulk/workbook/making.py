@@ -162,7 +162,7 @@ class Making:
         # Whether one of its media turned out to be of no use meanwhile.
         state = NewState.MADE if item.number in self._open else NewState.INVALID
         await work.record(
-            [msgspec.structs.replace(work.items[item.number], state=state, draft_id=draft_id)],
+            [msgspec.structs.replace(work.items[item.number], state=state, draft_id=draft_id, made=kind.written(made))],
             None if campaign is None else msgspec.structs.replace(campaign, draft_id=draft_id),
             tells=False,
         )

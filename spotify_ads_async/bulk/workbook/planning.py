@@ -227,10 +227,7 @@ async def _live(
     if in_live_ad_sets:
         parents = [one.id for one in found[AD_SETS.plural] if {folded(one.name), one.id} & in_live_ad_sets]
         found[ADS.plural] = []
-        for start in range(0, len(parents), _PAGE):
-            found[ADS.plural] += await listed(
-                ads, ad_account_id, ADS.plural, "ad_set_id", {"ad_set_ids": parents[start : start + _PAGE]}
-            )
+        found[ADS.plural] += await listed_within(ads, ad_account_id, ADS.plural, parents)
     for plural, rows_with_ids in named.items():
         renamed = {one.id: one for one in rows_with_ids}
         kept = [one for one in found.get(plural, []) if one.id not in renamed]
@@ -261,6 +258,16 @@ async def listed(
     for one in (one for operation in operations for one in rows[operation.id]):
         found.setdefault(str(one.id), Known(str(one.id), one.name or "", str(getattr(one, parent_field, "") or "")))
     return list(found.values())
+
+
+async def listed_within(ads: AdsClient, ad_account_id: str, plural: str, parents: Sequence[str]) -> list[Known]:
+    """The same of what is in some campaigns or ad sets, fifty of these to a request."""
+    kind = NEW_KINDS[plural]
+    found: list[Known] = []
+    for start in range(0, len(parents), _PAGE):
+        within = {kind.draft.within: parents[start : start + _PAGE]}
+        found += await listed(ads, ad_account_id, plural, kind.parent_field, within)
+    return found
 
 
 def _media_cells(rows: Sequence[resolving.Row]) -> list[tuple[str, str]]:

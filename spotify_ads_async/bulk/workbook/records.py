@@ -84,6 +84,7 @@ class NewItem(msgspec.Struct, frozen=True, kw_only=True):
         key: the idempotency key of its create.
         state: where it stands.
         draft_id: its draft; published, it keeps that id.
+        made: what may be written of its draft, as it was when it was made.
         reason: what is wrong.
         field: the field that ``reason`` is about.
     """
@@ -102,6 +103,7 @@ class NewItem(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     state: NewState = NewState.WAITING
     draft_id: str = ""
+    made: dict[str, Any] = {}
     reason: str = ""
     field: str = ""
 

@@ -24,7 +24,7 @@ from spotify_ads_async.bulk.workbook.records import MediaItem, NewItem, Workbook
 __all__ = ["WorkbookPlan", "is_workbook_plan", "write_plan"]
 
 _APPLICATION_ID = 0x53414257  # "SABW"
-_FORMAT = 1
+_FORMAT = 2
 _SCHEMA = """
 CREATE TABLE header (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE part (position INTEGER PRIMARY KEY, plural TEXT NOT NULL, name TEXT NOT NULL);
@@ -36,8 +36,8 @@ CREATE TABLE item (
   number INTEGER PRIMARY KEY, plural TEXT NOT NULL, line INTEGER NOT NULL, place TEXT NOT NULL, name TEXT NOT NULL,
   body TEXT NOT NULL, columns TEXT NOT NULL, media TEXT NOT NULL, parent INTEGER, parent_id TEXT NOT NULL,
   campaign TEXT NOT NULL,
-  key TEXT NOT NULL, state TEXT NOT NULL, draft_id TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '',
-  field TEXT NOT NULL DEFAULT ''
+  key TEXT NOT NULL, state TEXT NOT NULL, draft_id TEXT NOT NULL DEFAULT '', made TEXT NOT NULL DEFAULT '{}',
+  reason TEXT NOT NULL DEFAULT '', field TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX item_by_state ON item (plural, state);
 -- The campaigns whose drafts hold what is new: by the number of a new one, or the id of a live one.
@@ -50,7 +50,7 @@ _COLUMNS = NewItem.__struct_fields__
 _NAMED = ", ".join(_COLUMNS)
 _SELECT = f"SELECT {_NAMED} FROM item ORDER BY number"  # noqa: S608 - the struct's own names
 _INSERT = f"INSERT INTO item ({_NAMED}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - the struct's own names
-_JSON = ("body", "columns", "media")
+_JSON = ("body", "columns", "media", "made")
 
 
 def is_workbook_plan(path: Path) -> bool:
@@ -211,8 +211,8 @@ class WorkbookPlan:
     def settle(self, items: Iterable[NewItem]) -> None:
         """Write down what became of new things."""
         self._connection.executemany(
-            "UPDATE item SET key = ?, state = ?, draft_id = ?, reason = ?, field = ? WHERE number = ?",
-            [(one.key, one.state, one.draft_id, one.reason, one.field, one.number) for one in items],
+            "UPDATE item SET key = ?, state = ?, draft_id = ?, made = ?, reason = ?, field = ? WHERE number = ?",
+            [(one.key, one.state, one.draft_id, _text(one.made), one.reason, one.field, one.number) for one in items],
         )
 
     def requeue(self) -> None:
@@ -281,11 +281,12 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
         raise NotAPlan(f"{path} has format {version}, and this version of the program reads format {_FORMAT}")
 
 
+def _text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
 def _values(item: NewItem) -> list[object]:
-    return [
-        msgspec.json.encode(value).decode() if name in _JSON else value
-        for name, value in msgspec.structs.asdict(item).items()
-    ]
+    return [_text(value) if name in _JSON else value for name, value in msgspec.structs.asdict(item).items()]
 
 
 def _item(values: Sequence[Any]) -> NewItem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import anyio
@@ -16,7 +16,7 @@ from spotify_ads_async.bulk.run.draft_kinds import drafts_within
 from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign
 from spotify_ads_async.bulk.store.journal import Journal
 from spotify_ads_async.bulk.store.plan_file import now_text
-from spotify_ads_async.bulk.workbook.elsewhere import look_elsewhere
+from spotify_ads_async.bulk.workbook.elsewhere import Elsewhere, live_of_others, look_elsewhere
 from spotify_ads_async.bulk.workbook.kinds import NEW_KINDS
 from spotify_ads_async.bulk.workbook.records import NewItem, NewState
 from spotify_ads_async.bulk.workbook.store import WorkbookPlan, write_plan
@@ -50,7 +50,9 @@ async def plan_workbook_undo(ads: AdsClient, done: Path, path: Path, *, force: b
         header, parts = plan.header, plan.parts()
         if header.base_url != ads.base_url:
             raise WrongPlan(f"the plan was made for {header.base_url}, and calls would go to {ads.base_url}")
-        await _look_elsewhere(ads, Journal(plan), header.ad_account_id)
+        found = await _look_elsewhere(ads, Journal(plan), header.ad_account_id, archive=archive)
+        there = [one for one in await anyio.to_thread.run_sync(plan.items) if one.is_there]
+        remarks = [f"{one.plural[:-1]} {one.name}: {said}" for one in there if (said := _of_others([one], found))]
     finally:
         plan.close()
     undo = msgspec.structs.replace(
@@ -59,7 +61,7 @@ async def plan_workbook_undo(ads: AdsClient, done: Path, path: Path, *, force: b
         undo_of=str(done),
         archive=archive,
         created_at=now_text(),
-        remarks="",
+        remarks="\n".join(remarks),
         guessed=False,
     )
     made: list[tuple[str, Path]] = []
@@ -76,9 +78,9 @@ async def plan_workbook_undo(ads: AdsClient, done: Path, path: Path, *, force: b
 
 
 async def _look_elsewhere(
-    ads: AdsClient, journal: Journal[WorkbookPlan], ad_account_id: str
-) -> Mapping[str, Sequence[str]]:
-    """Write down what others made of the drafts: the names of what they put into them, by the draft's id."""
+    ads: AdsClient, journal: Journal[WorkbookPlan], ad_account_id: str, *, archive: bool
+) -> Elsewhere:
+    """Write down what others made of the drafts, and look into what is live where that is to be archived."""
     items, campaigns = await journal.read(lambda plan: (plan.items(), plan.campaigns()))
     found = await look_elsewhere(ads, ad_account_id, items, campaigns)
 
@@ -88,7 +90,22 @@ async def _look_elsewhere(
             plan.conclude(campaign)
 
     await journal.write(write)
-    return found.added
+    if not archive:
+        return found
+    live = await live_of_others(ads, ad_account_id, await journal.read(lambda plan: plan.items()))
+    return msgspec.structs.replace(found, added={**found.added, **live})
+
+
+def _of_others(items: Sequence[NewItem], found: Elsewhere) -> str:
+    """What others did that would be lost with something, and that it stays; nothing if they did nothing. Pure."""
+    said = [
+        f"changed {', '.join(fields[:_SHOWN])} of {item.name}"
+        for item in items
+        if (fields := found.edited.get(item.draft_id))
+    ]
+    if added := [name for item in items for name in found.added.get(item.draft_id, ())]:
+        said.append(f"put {len(added)} of their own into it ({', '.join(added[:_SHOWN])})")
+    return f"somebody {' and '.join(said)}: it stays; --force takes that back, too" if said else ""
 
 
 async def remove(
@@ -101,7 +118,7 @@ async def remove(
         path: the plan.
         archive: archive campaigns that were published, and turn off ad sets and ads that were published in live
             campaigns.
-        force: delete drafts, too, into which somebody put something.
+        force: take back, too, what somebody changed as a draft, or put something into.
         tell: told of each new thing, and of what became of it; of one that may be there still as of one that failed.
 
     Returns:
@@ -137,7 +154,7 @@ class _Removal:
 
     async def run(self, ad_account_id: str) -> int:
         self._account = {"ad_account_id": ad_account_id}
-        self._added = await _look_elsewhere(self._ads, self._journal, ad_account_id)
+        self._found = await _look_elsewhere(self._ads, self._journal, ad_account_id, archive=self._archive)
         self._items = [one for one in await self._journal.read(lambda plan: plan.items()) if one.is_there]
         await some_at_once(self._remove, await self._journal.read(lambda plan: plan.campaigns()))
         await self._tell_lost(ad_account_id)
@@ -176,11 +193,8 @@ class _Removal:
             for item in items:
                 await self._tell(item, "is published, and stays: --archive archives it")
             return
-        added = [name for item in items for name in self._added.get(item.draft_id, ())]
-        reason = ""
-        if added and not self._force:
-            reason = f"somebody put {', '.join(added[:_SHOWN])} into the draft: it stays; --force deletes that, too"
-        else:
+        reason = "" if self._force else _of_others(items, self._found)
+        if not reason:
             try:
                 for item in _outermost(items, campaign):
                     await _take_back(self._ads, self._account, item, published=published)
