@@ -16,12 +16,13 @@ import socket
 import ssl
 import time
 import weakref
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import aiohttp
 import anyio
 from aiohttp import hdrs
+from aiohttp.abc import ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.tracing import Trace
@@ -150,6 +151,12 @@ class _Connector(aiohttp.TCPConnector):
         except (OSError, aiohttp.ClientError):
             self.clear_dns_cache()  # the server may have moved: whoever tries again asks for its address again
             raise
+
+    async def _resolve_host(self, host: str, port: int, traces: Sequence[Trace] | None = None) -> list[ResolveResult]:
+        while True:
+            # Cleared just then, aiohttp finds no address for those who waited while another connection looked it up.
+            with contextlib.suppress(KeyError):
+                return await super()._resolve_host(host, port, traces)
 
 
 class _Request(aiohttp.ClientRequest):

@@ -123,7 +123,7 @@ class ListCall(Generic[ItemT]):
     def _check_place(self) -> None:
         """Refuse what no page can begin at or hold, and a filter that would be none."""
         for name, value in self._query.items():
-            if value == [] and name != "fields":
+            if value in ([], ()) and name != "fields":
                 raise InvalidRequest(
                     f"{name}=[] would be no filter, and list everything: leave it out for that",
                     operation=self._operation.id,

@@ -34,8 +34,8 @@ _KINDS: Sequence[tuple[bytes, str]] = (
 _VALUE = r'(?:"(?:[^"]|"")*+"|[^",\r\n]*+)'
 _RECORD = re.compile(rf"{_VALUE}(?:,{_VALUE})*+\r?\n?")
 """Python's parser takes a quotation mark amid a plain value for a part of it, in strict mode too."""
-_TEXT = re.compile(r"(?:[^\W\d_][\W\d_]*+){5}")
-"""More letters than in 1.5E+3, N/A, null or USD 3."""
+_TEXT = re.compile(r"(?!\W*infinity\W*$)[\W\d_]*+(?:[^\W\d_][\W\d_]*+){5}", re.IGNORECASE)
+"""More letters than in 1.5E+3, N/A, null or USD 3; and not Infinity, as Java writes what was divided by nought."""
 _PAGE = re.compile(rb"<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 
 
@@ -107,7 +107,7 @@ class CsvFiles:
             if row == self.header:
                 raise _invalid("the report's header comes again amid its rows: files may be joined that are not one")
             for place in self._places:
-                if _TEXT.search(row[place]):
+                if _TEXT.match(row[place]):
                     raise _invalid(
                         f"the report has text where a figure belongs: {_cut(','.join(row))}; any_header=True takes it"
                         " as it is"

@@ -174,10 +174,11 @@ async def test_rows_of_others_are_no_answer() -> None:
 async def test_a_filter_without_values_is_refused() -> None:
     """To the API it would be none, and everything would be listed."""
     async with RawServer() as server, client(server.base_url) as ads:
-        call = ads.ad_account(ID).ad_sets.list(campaign_ids=[])
-        for asked in (call.collect(), call):
-            with pytest.raises(InvalidRequest, match=r"campaign_ids=\[\] would be no filter, and list everything"):
-                await asked
+        for nothing in ([], ()):
+            call = ads.ad_account(ID).ad_sets.list(campaign_ids=nothing)
+            for asked in (call.collect(), call):
+                with pytest.raises(InvalidRequest, match=r"campaign_ids=\[\] would be no filter, and list everything"):
+                    await asked
         assert server.received == []
 
 

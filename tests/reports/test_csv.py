@@ -424,7 +424,7 @@ NOT_A_REPORT = {
         r"line 3 is no CSV \(a quotation mark stands amid",
     ),
     "text instead of a figure": (
-        b"CAMPAIGN_NAME,SPEND\nA,\nB,N/A\nC,USD 1.5e3\nQuery failed, try again\n",
+        b"CAMPAIGN_NAME,SPEND\nA,\nB,N/A\nC,USD 1.5e3\nD,-Infinity\nQuery failed, try again\n",
         "has text where a figure belongs: 'Query failed, try again'",
     ),
     "a header amid the rows": (b"CAMPAIGN_NAME,SPEND\nA,1\nCAMPAIGN_NAME,SPEND\nA,1\n", "header comes again amid"),

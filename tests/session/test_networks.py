@@ -40,6 +40,7 @@ from spotify_ads_async.core.api_document import read_document
 from spotify_ads_async.emulator import Emulator
 from spotify_ads_async.models import AsyncReportDimension, AsyncReportMetric
 from spotify_ads_async.network.addresses import require_secure, split_login, with_login
+from spotify_ads_async.network.connections import open_http
 from spotify_ads_async.settings import settings_from, transport_from
 
 PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -337,6 +338,33 @@ async def test_a_server_that_moved_is_found_by_the_next_attempt(monkeypatch: pyt
         async with client(address, transport=TransportOptions(allow_http=("moved.example",))) as ads:
             await calls.READ.by(ads)
     assert not addresses
+
+
+async def test_an_address_that_is_forgotten_as_it_comes_is_looked_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several connections wait for it, and just then one fails that was told of an older one."""
+    looked_up = 0
+
+    async def resolve(_: object, host: str, port: int = 0, family: int = 0) -> list[dict[str, object]]:
+        del family
+        nonlocal looked_up
+        looked_up += 1
+        for _ in range(20):  # so that others wait
+            await asyncio.sleep(0)
+        if looked_up == 1:
+            assert isinstance(http.connector, aiohttp.TCPConnector)
+            asyncio.get_running_loop().call_soon(http.connector.clear_dns_cache)
+        at = {"port": port, "family": socket.AF_INET, "proto": 0, "flags": socket.AI_NUMERICHOST}
+        return [{**at, "hostname": host, "host": "127.0.0.1"}]
+
+    monkeypatch.setattr(aiohttp.DefaultResolver, "resolve", resolve)
+    async with (
+        RawServer(otherwise=answer(200, calls.READ.answer)) as api,
+        open_http(TransportOptions(allow_http=("moved.example",))) as http,
+    ):
+        address = api.base_url.replace("127.0.0.1", "moved.example")
+        answers = await asyncio.gather(*(http.get(address) for _ in range(3)))
+        assert [one.status for one in answers] == [200] * 3
+    assert looked_up == 2
 
 
 @pytest.mark.parametrize("runner", ["asyncio", "uvloop"])
