@@ -82,7 +82,11 @@ def selection(kind: ListedKind, where: Sequence[str] | None, query: Mapping[str,
     Raises:
         typer.BadParameter: there is no such field, or no such value.
     """
-    return Chosen(kind, conditions_on(kind, where), query)
+    conditions = conditions_on(kind, where)
+    try:
+        return Chosen(kind, conditions, query)
+    except BadExpression as problem:
+        usage_error(f"--where {problem}")
 
 
 def conditions_on(kind: Listed, where: Sequence[str] | None) -> list[Condition]:

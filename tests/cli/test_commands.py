@@ -124,6 +124,7 @@ def test_every_group_and_command_has_help(spotify_ads: CommandLine, group: str) 
         (["ads", "list", "--status", "ACTIVE"], "chosen as in --where status=VALUE"),
         (["call", "getCampaigs"], "did you mean getCampaigns"),
         (["ad-sets", "list", "--where", "stauts=ACTIVE"], "did you mean status?"),
+        (["ad-sets", "list", "--where", "campaign_id=abc"], "--where campaign_id=abc: must be a UUID"),
         (["ad-sets", "update", "x", "--set", "nmae=ab"], "did you mean name?"),
         (["ad-sets", "update", "x"], "either --body or --set"),
         (["bulk", "plan"], "either a file of changes"),
