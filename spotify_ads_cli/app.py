@@ -109,11 +109,11 @@ class _Root(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # type: ignore[override]  # noqa: ANN401 - typer's own
         """The command; a word that is one of a group's commands is answered with where it is."""
-        if args[0] not in COMMANDS and not ctx.resilient_parsing:
+        if args[0] and args[0] not in COMMANDS and not ctx.resilient_parsing:
             from spotify_ads_cli.examples import places_of  # noqa: PLC0415 - only errors need it
 
             if places := places_of(args[0]):
-                ctx.fail(f"{args[0]!r} is said of something: {', '.join(places)}")
+                ctx.fail(f"{args[0]!r} is no command by itself: {', '.join(places)}")
         return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]

@@ -32,7 +32,7 @@ def lines_of(words: str) -> Sequence[str]:
 def places_of(word: str) -> Sequence[str]:
     """The groups' commands of that name: for ``undo``, ``spotify-ads bulk undo``."""
     found = re.findall(
-        rf"^\$ (spotify-ads \S+ {re.escape(word)})\b", FILE.read_text(encoding="utf-8"), flags=re.MULTILINE
+        rf"^\$ (spotify-ads [a-z]\S* {re.escape(word)})\b", FILE.read_text(encoding="utf-8"), flags=re.MULTILINE
     )
     return list(dict.fromkeys(found))
 

@@ -20,6 +20,7 @@ from spotify_ads_async.operations import (
     CREATE_AD_SET_DRAFT,
     CREATE_CAMPAIGN_DRAFT,
     CREATE_DRAFT_FROM_CAMPAIGN,
+    DELETE_AD_SET_DRAFT,
     DELETE_CAMPAIGN_DRAFT,
     UPDATE_AD_SET_DRAFT,
     UPDATE_CAMPAIGN,
@@ -404,6 +405,10 @@ async def test_an_undo_leaves_drafts_that_somebody_changed(world: World) -> None
     await bulk.plan_undo(world.ads, plan, undo)
     with bulk.WorkbookPlan.open(undo) as opened:
         assert "ad set Students: somebody changed bid_micro_amount, frequency_caps" in opened.header.remarks
+        assert "it stays; --force" in opened.header.remarks
+    await bulk.plan_undo(world.ads, plan, world.folder / "forced.plan", force=True)
+    with bulk.WorkbookPlan.open(world.folder / "forced.plan") as opened:
+        assert "it stays" not in opened.header.remarks
     for told in await run(world, undo):
         assert (told.outcome, said in told.reason) == (bulk.RowOutcome.FAILED, True)
     assert [one["name"] for one in world.account.campaign_drafts] == ["Theirs"]
@@ -447,6 +452,42 @@ async def test_an_undo_tells_of_drafts_that_a_killed_run_may_have_made(world: Wo
     (draft,) = world.account.campaign_drafts
     assert told.is_unfinished
     assert f"a draft of this name is there ({draft['id']})" in told.reason
+
+
+async def test_a_resume_that_cannot_look_at_the_drafts_still_makes_the_rest_later(world: World) -> None:
+    plan = await world.plan(one_of_each(world.folder))
+    world.server.add_fault("error", status=403, operation="createAdSetDraft", times=1)
+    await run(world, plan)
+    world.server.add_fault("error", status=403, operation="getCampaignDraftsV3", times=1)
+    await run(world, plan, resumes=True)
+    assert [one.state for one in items(plan)] == [bulk.NewState.MADE, bulk.NewState.WAITING, bulk.NewState.WAITING]
+    await run(world, plan, resumes=True, publish=True)
+    assert {one.state for one in items(plan)} == {bulk.NewState.PUBLISHED}
+    assert len(list(world.account.ad_set_drafts)) == 0
+
+
+async def test_a_colleagues_draft_in_a_live_campaign_is_not_published(world: World) -> None:
+    live = next(iter(world.account.campaigns))
+    plan = await world.plan(book(world.folder / "book.xlsx", ad_sets=[{"campaign": live["id"], **AD_SET}]))
+    (made,) = await run(world, plan)
+    paths = {"ad_account_id": world.server.ad_account_id}
+    body = {**made.body, "campaign_id": live["id"], "name": "A colleague's"}
+    await world.ads.call(CREATE_AD_SET_DRAFT, path=paths, body=body)
+    (held,) = await run(world, plan, resumes=True, publish=True)
+    assert "somebody put A colleague's into the draft" in held.reason
+    await world.ads.call(DELETE_AD_SET_DRAFT, path={**paths, "draft_ad_set_id": made.draft_id})
+    await run(world, plan, resumes=True, publish=True)
+    assert [one.state for one in items(plan)] == [bulk.NewState.GONE]
+    assert [draft["name"] for draft in world.account.ad_set_drafts] == ["A colleague's"]
+
+
+async def test_an_ad_in_a_live_ad_set_is_published_by_a_later_run(world: World) -> None:
+    media(world.folder)
+    live = next(one for one in world.account.ad_sets if one["asset_format"] == "AUDIO")
+    plan = await world.plan(book(world.folder / "book.xlsx", ads=[{"ad_set": live["id"], **AD}]))
+    await run(world, plan)
+    (made,) = await run(world, plan, resumes=True, publish=True)
+    assert (made.state, made.reason) == (bulk.NewState.PUBLISHED, "")
 
 
 async def test_the_example_of_a_template_is_not_made(world: World) -> None:

@@ -119,7 +119,8 @@ def test_every_group_and_command_has_help(spotify_ads: CommandLine, group: str) 
     ("arguments", "said"),
     [
         (["bulks"], "Did you mean 'bulk'?"),
-        (["undo", "a.plan"], "'undo' is said of something: spotify-ads bulk undo"),
+        (["undo", "a.plan"], "'undo' is no command by itself: spotify-ads bulk undo"),
+        ([""], "No such command ''"),
         (["ads", "list", "--status", "ACTIVE"], "chosen as in --where status=VALUE"),
         (["call", "getCampaigs"], "did you mean getCampaigns"),
         (["ad-sets", "list", "--where", "stauts=ACTIVE"], "did you mean status?"),

@@ -31,7 +31,7 @@ class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         items: what is live by now, or gone.
         campaigns: the campaigns whose drafts are there no more.
-        added: the names of drafts that are not the plan's, by the id of the plan's draft that they are in.
+        added: the names of drafts that are not the plan's, by the id of what they are in.
         edited: the fields that are not as they were when the draft was made, by its id.
     """
 
@@ -64,8 +64,11 @@ async def look_elsewhere(
     ]
     published = {one.campaign for one in found if one.state is NewState.PUBLISHED}
     added: defaultdict[str, list[str]] = defaultdict(list)
+    # The server makes drafts of what is live when something of ours is put into it.
+    holders = {one.parent_id for one in ours.values()}
+    within = {*ours, *(one.draft_id for one in looked_at.values())}
     for identifier, (draft, parent_id) in drafts.items():
-        if identifier not in ours and parent_id in ours:
+        if identifier not in ours and identifier not in holders and parent_id in within:
             added[parent_id].append(draft.name or identifier)
     return Elsewhere(
         items=found,

@@ -37,7 +37,7 @@ from spotify_ads_async.operation import ListOperation
 from spotify_ads_async.operations import GET_ASSETS_BY_AD_ACCOUNT
 from spotify_ads_async.pagination import ListCall
 
-__all__ = ["listed", "plan_file"]
+__all__ = ["listed", "listed_within", "plan_file"]
 
 _EXAMPLE = "is the example of the template, which is not made: delete the row, or write your own over it"
 
@@ -226,8 +226,7 @@ async def _live(
         found[AD_SETS.plural] = await listed(ads, ad_account_id, AD_SETS.plural, "campaign_id", {})
     if in_live_ad_sets:
         parents = [one.id for one in found[AD_SETS.plural] if {folded(one.name), one.id} & in_live_ad_sets]
-        found[ADS.plural] = []
-        found[ADS.plural] += await listed_within(ads, ad_account_id, ADS.plural, parents)
+        found[ADS.plural] = await listed_within(ads, ad_account_id, ADS.plural, parents)
     for plural, rows_with_ids in named.items():
         renamed = {one.id: one for one in rows_with_ids}
         kept = [one for one in found.get(plural, []) if one.id not in renamed]

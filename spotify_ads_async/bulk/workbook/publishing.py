@@ -34,7 +34,7 @@ class Publishing:
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._added: dict[str, str] = {}
+        self._added: dict[str, list[str]] = {}
         self._trees = work.ads.ad_account(work.header.ad_account_id).trees
 
     async def _versions(self, campaigns: Iterable[DraftCampaign]) -> dict[str, int | None]:
@@ -72,7 +72,7 @@ class Publishing:
         except SpotifyAdsError as problem:
             for campaign in (*self._in_state(CampaignState.OPEN), *self._in_state(CampaignState.PUBLISHING)):
                 await self._hold(campaign, f"what became of its draft could not be read: {problem}")
-            self._work.stop("what became of the drafts could not be read")
+            self._work.stop(f"what became of the drafts could not be read: {problem}")
             return
         for campaign in self._in_state(CampaignState.PUBLISHING):
             await self._work.record(campaign=msgspec.structs.replace(campaign, state=CampaignState.OPEN))
@@ -96,8 +96,8 @@ class Publishing:
         for campaign in found.campaigns:
             await work.record([one for one in found.items if one.campaign == campaign.id], campaign)
         for identifier, names in found.added.items():
-            campaign = next(one.campaign for one in work.items.values() if one.draft_id == identifier)
-            self._added[campaign] = f"{self._added.get(campaign, '')} {', '.join(names[:_SHOWN])}".lstrip()
+            campaign = next((one.campaign for one in work.items.values() if one.draft_id == identifier), identifier)
+            self._added.setdefault(campaign, []).extend(names)
         ended = {one.id for one in found.campaigns}
         await work.record([one for one in found.items if one.campaign not in ended])
 
@@ -108,7 +108,7 @@ class Publishing:
         whole = [
             one
             for one in self._in_state(CampaignState.OPEN)
-            if all(item.state is NewState.MADE for item in self._work.items_of(one))
+            if (items := self._work.items_of(one)) and all(item.state is NewState.MADE for item in items)
         ]
         await self._at_versions(whole, self._validate, "the draft could not be validated")
 
@@ -127,9 +127,10 @@ class Publishing:
         await some_at_once(one, campaigns, at_once=self._work.options.concurrency)
 
     async def _hold(self, campaign: DraftCampaign, reason: str, state: CampaignState | None = None) -> None:
-        """Leave everything in a campaign as drafts, and say why."""
+        """Leave everything of a campaign that was made as drafts, and say why."""
         concluded = None if state is None else msgspec.structs.replace(campaign, state=state)
-        await self._work.settle(self._work.items_of(campaign), NewState.MADE, reason, concluded)
+        made = [one for one in self._work.items_of(campaign) if one.is_there]
+        await self._work.settle(made, NewState.MADE, reason, concluded)
 
     async def _validate(self, campaign: DraftCampaign, version: int | None) -> None:
         try:
@@ -160,7 +161,8 @@ class Publishing:
 
     async def _publish(self, campaign: DraftCampaign, version: int | None) -> None:
         if (added := self._added.get(campaign.id)) and not self._work.options.force:
-            reason = f"not published: somebody put {added} into the draft, which --force publishes, too"
+            shown = ", ".join(added[:_SHOWN])
+            reason = f"not published: somebody put {shown} into the draft, which --force publishes, too"
             await self._hold(campaign, reason, CampaignState.VALID)
             return
         if version is None or version != campaign.version:

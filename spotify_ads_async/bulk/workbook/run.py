@@ -163,10 +163,10 @@ class WorkbookRun:
 
     async def _make_everything(self) -> None:
         publishing = Publishing(self._jobs)
-        await publishing.settle_lost()
-        await publishing.refuse_occupied()
         for step, wanted in (
-            (Making(self._jobs).run, True),
+            (publishing.settle_lost, True),
+            (publishing.refuse_occupied, True),
+            (lambda: Making(self._jobs).run(), True),
             (publishing.validate_all, True),
             (publishing.publish_all, self._options.publish),
         ):

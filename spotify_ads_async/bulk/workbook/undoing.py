@@ -27,6 +27,7 @@ from spotify_ads_async.errors import AuthenticationError, RequestRejected, Spoti
 __all__ = ["plan_workbook_undo", "remove"]
 
 _SHOWN = 5
+_STAYS = "it stays; --force takes that back, too"
 _LOOK = "look at it with spotify-ads drafts list, and delete it if it is this plan's"
 
 
@@ -52,7 +53,10 @@ async def plan_workbook_undo(ads: AdsClient, done: Path, path: Path, *, force: b
             raise WrongPlan(f"the plan was made for {header.base_url}, and calls would go to {ads.base_url}")
         found = await _look_elsewhere(ads, Journal(plan), header.ad_account_id, archive=archive)
         there = [one for one in await anyio.to_thread.run_sync(plan.items) if one.is_there]
-        remarks = [f"{one.plural[:-1]} {one.name}: {said}" for one in there if (said := _of_others([one], found))]
+        fate = "this is taken back, too" if force else _STAYS
+        remarks = [
+            f"{one.plural[:-1]} {one.name}: {said}: {fate}" for one in there if (said := _of_others([one], found))
+        ]
     finally:
         plan.close()
     undo = msgspec.structs.replace(
@@ -97,7 +101,7 @@ async def _look_elsewhere(
 
 
 def _of_others(items: Sequence[NewItem], found: Elsewhere) -> str:
-    """What others did that would be lost with something, and that it stays; nothing if they did nothing. Pure."""
+    """What others did that would be lost with something; nothing if they did nothing."""
     said = [
         f"changed {', '.join(fields[:_SHOWN])} of {item.name}"
         for item in items
@@ -105,7 +109,7 @@ def _of_others(items: Sequence[NewItem], found: Elsewhere) -> str:
     ]
     if added := [name for item in items for name in found.added.get(item.draft_id, ())]:
         said.append(f"put {len(added)} of their own into it ({', '.join(added[:_SHOWN])})")
-    return f"somebody {' and '.join(said)}: it stays; --force takes that back, too" if said else ""
+    return f"somebody {' and '.join(said)}" if said else ""
 
 
 async def remove(
@@ -193,7 +197,8 @@ class _Removal:
             for item in items:
                 await self._tell(item, "is published, and stays: --archive archives it")
             return
-        reason = "" if self._force else _of_others(items, self._found)
+        said = "" if self._force else _of_others(items, self._found)
+        reason = f"{said}: {_STAYS}" if said else ""
         if not reason:
             try:
                 for item in _outermost(items, campaign):
