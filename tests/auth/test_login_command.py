@@ -107,9 +107,9 @@ async def test_a_signal_does_not_wait_for_a_keyring_that_gives_no_answer(tmp_pat
     profile.write_text('{"client_id": "an-app", "token_url": "https://accounts.example/api/token"}')
     known = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path)}
     listing = await command("accounts", env={**known, "PYTHON_KEYRING_BACKEND": "silent_keyring.Silent"})
-    while not (tmp_path / "asked").exists():  # noqa: ASYNC110 (another process makes it)
-        await asyncio.sleep(0.02)
-    listing.terminate()
     async with asyncio.timeout(30):
+        while not (tmp_path / "asked").exists():  # noqa: ASYNC110 (another process makes it)
+            await asyncio.sleep(0.02)
+        listing.terminate()
         await listing.communicate()
     assert listing.returncode == 143
