@@ -299,6 +299,14 @@ def _is_id(text: str) -> bool:
     return len(text) == 36 and text.count("-") == 4
 
 
+def _by_folded_name(folder: Path) -> dict[str, Path]:
+    """What is in a folder; nothing where it may be entered, and not listed."""
+    try:
+        return {folded(one.name): one for one in folder.iterdir()}
+    except OSError:
+        return {}
+
+
 def _look_at_media(
     rows: Sequence[resolving.Row], folder: Path
 ) -> tuple[list[MediaItem], dict[str, int], dict[str, str]]:
@@ -306,7 +314,7 @@ def _look_at_media(
     from spotify_ads_async.uploads.files import inspect  # noqa: PLC0415 - most plans upload nothing
 
     cells = _media_cells(rows)
-    alike = {folded(one.name): one for one in folder.iterdir()} if cells and folder.is_dir() else {}
+    alike = _by_folded_name(folder) if cells else {}
     by_hash: dict[tuple[str, str], MediaItem] = {}
     numbers: dict[str, int] = {}
     refused: dict[str, str] = {}
