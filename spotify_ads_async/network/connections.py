@@ -40,6 +40,8 @@ _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 _SLEEP_SECONDS = 1.0
 _JUST_USED_SECONDS = 0.005
 """Idle for less, a connection is not asked whether it ended: an end as young as that is most often still on its way."""
+_MOST_LOOKUPS = 10
+"""A resolver of somebody's own may fail as a forgotten address does, and would be asked without end."""
 _HANDOVER_SECONDS = 5.0
 """How long closing waits for another thread's loop, which may be blocked."""
 
@@ -153,10 +155,11 @@ class _Connector(aiohttp.TCPConnector):
             raise
 
     async def _resolve_host(self, host: str, port: int, traces: Sequence[Trace] | None = None) -> list[ResolveResult]:
-        while True:
+        for _ in range(_MOST_LOOKUPS):
             # Cleared just then, aiohttp finds no address for those who waited while another connection looked it up.
             with contextlib.suppress(KeyError):
                 return await super()._resolve_host(host, port, traces)
+        raise OSError(f"the address of {host} was forgotten {_MOST_LOOKUPS} times while it was looked up")
 
 
 class _Request(aiohttp.ClientRequest):
