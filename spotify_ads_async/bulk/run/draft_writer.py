@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import anyio
 import msgspec
 
 from spotify_ads_async.bulk.entities import AD_SETS, ADS, CAMPAIGNS
 from spotify_ads_async.bulk.plan.state import state_of
-from spotify_ads_async.bulk.present import PAGE_SIZE, Found, read_present
+from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, RowOutcome, RowWork, Step, StepOutcome, StepState
-from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
+from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, drafts_within
 from spotify_ads_async.bulk.run.options import Options
 from spotify_ads_async.bulk.run.outcomes import changes_alone, failure, judged, staged, success
 from spotify_ads_async.bulk.run.publisher import Publisher
@@ -28,7 +27,6 @@ from spotify_ads_async.bulk.store.plan_file import PlanFile
 from spotify_ads_async.client import AdsClient
 from spotify_ads_async.core.tasks import some_at_once
 from spotify_ads_async.errors import SpotifyAdsError
-from spotify_ads_async.pagination import ListCall
 
 __all__ = ["DraftWriter"]
 
@@ -96,13 +94,8 @@ class DraftWriter:
 
     async def _drafts_in(self, parents: Iterable[str]) -> dict[str, str]:
         """The drafts inside of campaigns or ad sets, by their ids."""
-        wanted = list(dict.fromkeys(parents))
-        found: dict[str, str] = {}
-        for start in range(0, len(wanted), PAGE_SIZE):
-            query = {"limit": PAGE_SIZE, self._kind.within: wanted[start : start + PAGE_SIZE]}
-            call: ListCall[Any] = ListCall(self._ads, self._kind.list, path=self._account, query=query)
-            found.update({str(draft.id): state_of(draft) async for draft in call})
-        return found
+        found = await drafts_within(self._ads, self._account["ad_account_id"], self._kind, list(dict.fromkeys(parents)))
+        return {str(draft.id): state_of(draft) for draft in found}
 
     # ---- where rows belong
 

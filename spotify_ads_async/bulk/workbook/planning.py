@@ -36,6 +36,7 @@ from spotify_ads_async.models import AssetType
 from spotify_ads_async.operation import ListOperation
 from spotify_ads_async.operations import GET_ASSETS_BY_AD_ACCOUNT
 from spotify_ads_async.pagination import ListCall
+from spotify_ads_async.reports.planning import batched
 
 __all__ = ["listed", "listed_within", "plan_file"]
 
@@ -263,9 +264,8 @@ async def listed_within(ads: AdsClient, ad_account_id: str, plural: str, parents
     """The same of what is in some campaigns or ad sets, fifty of these to a request."""
     kind = NEW_KINDS[plural]
     found: list[Known] = []
-    for start in range(0, len(parents), _PAGE):
-        within = {kind.draft.within: parents[start : start + _PAGE]}
-        found += await listed(ads, ad_account_id, plural, kind.parent_field, within)
+    for part in batched(parents, _PAGE):
+        found += await listed(ads, ad_account_id, plural, kind.parent_field, {kind.draft.within: list(part)})
     return found
 
 
