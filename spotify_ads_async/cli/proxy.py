@@ -60,7 +60,7 @@ def proxy(
 
     async def serve() -> None:
         _take_descriptors()
-        settings = environment()
+        settings = await environment()
         ended = asyncio.Event()
         async with Governor(settings.limits, store=settings.store) as governor:
             credentials = await _credentials(settings, sign=sign)
