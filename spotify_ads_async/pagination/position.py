@@ -26,6 +26,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         offset: where the next row was.
         after: ids of the rows before that place, the nearest last.
         whole: whether ``after`` names every row that was yielded.
+        yielded: how many rows came before the place.
+        reordered: whether rows changed places before it, so that some of them may not have come.
         total: how many rows the list had.
         token: the continuation token of the page that the place is on.
         skip: rows of that page (of a whole list: of the list) before the place.
@@ -36,6 +38,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     offset: int = 0
     after: tuple[str, ...] = ()
     whole: bool = False
+    yielded: int = 0
+    reordered: bool = False
     total: int | None = None
     token: str | None = None
     skip: int = 0
