@@ -56,7 +56,7 @@ def proxy(
 
     async def serve() -> None:
         _take_descriptors()
-        settings = environment()
+        settings = await environment()
         async with Governor(settings.limits, store=settings.store) as governor:
             credentials = await _credentials(settings, sign=sign)
             server = QuotaProxy(
