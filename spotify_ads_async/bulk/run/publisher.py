@@ -6,6 +6,7 @@ Validated, their errors brought back to the rows, and published at the version t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import anyio
 import msgspec
@@ -14,7 +15,7 @@ from spotify_ads_async.bulk.plan.effects import Conflict
 from spotify_ads_async.bulk.plan.state import state_of
 from spotify_ads_async.bulk.present import Found, read_present
 from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, StepOutcome, StepState
-from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, campaign_drafts
+from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, campaign_drafts, drafts_within, made_at
 from spotify_ads_async.bulk.run.options import Options
 from spotify_ads_async.bulk.run.outcomes import compared
 from spotify_ads_async.bulk.run.published import Present, conflicts_since, read_back
@@ -30,6 +31,14 @@ from spotify_ads_async.models import DraftValidationError
 __all__ = ["Publisher", "errors_by_row"]
 
 _UNFINISHED = frozenset({StepState.WAITING, StepState.SENT, StepState.UNKNOWN})
+_DRAFTED = frozenset({StepState.STAGED, StepState.SENT, StepState.UNKNOWN})
+
+
+class _Gone(NamedTuple):
+    """Drafts of a campaign that are there no more: all with its own, or those of some rows."""
+
+    whole: bool
+    rows: Sequence[StagedRow]
 
 
 class Publisher:
@@ -44,15 +53,11 @@ class Publisher:
         self._options = options
         self._control = control
         self._entity = header.kind
-        self._entity_type = DRAFT_KINDS[header.entity].entity_type
+        self._kind = DRAFT_KINDS[header.entity]
         self._proven = options.keep_going
         self._trees = ads.ad_account(header.ad_account_id).trees
 
-    async def drafted(self, campaign_ids: Sequence[str]) -> set[str]:
-        """Those of some campaigns that have a draft."""
-        return set(await campaign_drafts(self._ads, self._header.ad_account_id, campaign_ids))
-
-    async def _campaigns(self, state: CampaignState) -> list[DraftCampaign]:
+    async def _campaigns(self, state: CampaignState | None = None) -> list[DraftCampaign]:
         return await self._journal.read(lambda plan: plan.drafts.campaigns(state))
 
     async def _rows(self, campaign: DraftCampaign) -> list[StagedRow]:
@@ -66,11 +71,12 @@ class Publisher:
         async def validate(campaign: DraftCampaign) -> None:
             rows = await self._rows(campaign)
             staged = [row for row in rows if row.step.state is StepState.STAGED]
-            if (
-                staged
-                and not any(row.step.state in _UNFINISHED for row in rows)
-                and not self._control.stopping.is_set()
-            ):
+            if not staged or self._control.stopping.is_set():
+                return
+            if any(row.step.state in _UNFINISHED for row in rows):
+                reason = "not validated: another row of its campaign is in conflict, refused, or not settled"
+                await self._conclude(campaign, CampaignState.OPEN, _all(staged, reason), tell)
+            else:
                 await self._validate(campaign, staged, tell)
 
         await some_at_once(validate, await self._campaigns(CampaignState.OPEN))
@@ -95,7 +101,7 @@ class Publisher:
         self, campaign: DraftCampaign, rows: Sequence[StagedRow], errors: Sequence[DraftValidationError], tell: Tell
     ) -> None:
         """Bring each error back to its row; what names no row of the plan fails them all, since nothing can go live."""
-        reasons, others = errors_by_row(self._entity_type, rows, errors)
+        reasons, others = errors_by_row(self._kind.entity_type, rows, errors)
         ended: dict[int, StepOutcome] = {}
         for row in rows:
             reason = reasons.get(row.step.row)
@@ -222,35 +228,72 @@ class Publisher:
     # ---- settling
 
     async def settle_lost(self, tell: Tell) -> None:
-        """Settle what an earlier run was publishing when it ended, and what somebody published or deleted since."""
-        states = (CampaignState.PUBLISHING, CampaignState.OPEN, CampaignState.VALID)
-        campaigns = [one for state in states for one in await self._campaigns(state) if one.draft_id]
+        """Settle what an earlier run was publishing when it ended, and what somebody published or deleted since.
+
+        Raises:
+            SpotifyAdsError: that cannot be read.
+        """
+        campaigns = [one for one in await self._campaigns() if one.draft_id]
         if any(one.state is CampaignState.PUBLISHING for one in campaigns):
             await anyio.sleep(self._options.settle_after)
-        drafted = await self.drafted([one.draft_id for one in campaigns])
+        gone = await self._gone(campaigns)
+        if gone:  # a list may be older than what was written a moment ago
+            await anyio.sleep(self._options.settle_after)
+            gone = await self._gone([one for one in campaigns if one.id in gone])
         for campaign in campaigns:
+            await self._settle_read(campaign, gone.get(campaign.id), tell)
+
+    async def _gone(self, campaigns: Sequence[DraftCampaign]) -> dict[str, _Gone]:
+        """The campaigns of which a draft is there no more, with the rows of theirs of which that is true."""
+        rows = {one.id: [row for row in await self._rows(one) if row.draft_id] for one in campaigns}
+        parents = {row.parent_id: None for found in rows.values() for row in found}
+        account_id = self._header.ad_account_id
+        ids = {str(one.id) for one in await drafts_within(self._ads, account_id, self._kind, list(parents))}
+        drafts = await campaign_drafts(self._ads, account_id, [one.draft_id for one in campaigns])
+        found: dict[str, _Gone] = {}
+        for campaign in campaigns:
+            draft = drafts.get(campaign.draft_id)
+            # Another draft of the same id is somebody else's.
+            whole = draft is None or (
+                made_at(draft) != campaign.made_at and "" not in {made_at(draft), campaign.made_at}
+            )
+            gone = _Gone(whole, [row for row in rows[campaign.id] if whole or row.draft_id not in ids])
+            if whole or gone.rows:
+                found[campaign.id] = gone
+        return found
+
+    async def _settle_read(self, campaign: DraftCampaign, gone: _Gone | None, tell: Tell) -> None:
+        """Settle rows by what is live whose drafts are gone; None where all are there, so nothing was published."""
+        if gone is None:
             if campaign.state is CampaignState.PUBLISHING:
-                await self._read_back(campaign, await self._rows(campaign), tell)
-            elif campaign.draft_id not in drafted:
-                staged = [row for row in await self._rows(campaign) if row.step.state is StepState.STAGED]
-                await self._read_back(campaign, staged, tell)
+                valid = CampaignState.VALID
+                await self._journal.write(lambda plan: plan.drafts.conclude(campaign.id, valid, campaign.version))
+            return
+        rows = await self._rows(campaign) if gone.whole else gone.rows
+        unsettled = [row for row in rows if row.step.state in _DRAFTED]
+        ended = {
+            work.number: read_back(work, state, again=self._options.retry_failed)
+            for work, state in await self._present(unsettled)
+        }
+        await self._conclude(campaign, CampaignState.PUBLISHED if gone.whole else CampaignState.OPEN, ended, tell)
+
+        def forget(plan: PlanFile) -> None:
+            for row in gone.rows:
+                plan.drafts.remember(row.step.row, "")
+
+        await self._journal.write(forget)
 
     async def _read_back(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> bool:
-        """Find out whether a campaign was published: then its draft is gone, and the rows' values are live."""
+        """Find out whether a campaign was published: then its drafts are gone, and the rows' values are live."""
         try:
-            if campaign.draft_id in await self.drafted([campaign.draft_id]):
-                await self._journal.write(
-                    lambda plan: plan.drafts.conclude(campaign.id, CampaignState.VALID, campaign.version)
-                )
-                return False
-            ended = {work.number: read_back(work, state) for work, state in await self._present(rows)}
+            gone = (await self._gone([campaign])).get(campaign.id)
+            await self._settle_read(campaign, gone, tell)
         except SpotifyAdsError as problem:
             # It stays "publishing", so the next run reads back again.
             reason = f"whether it was published could not be read back: {problem}"
             await self._conclude(campaign, CampaignState.PUBLISHING, _all(rows, reason), tell, campaign.version)
             return True
-        await self._conclude(campaign, CampaignState.PUBLISHED, ended, tell)
-        return True
+        return gone is not None
 
     async def _conclude(
         self,
@@ -264,10 +307,13 @@ class Publisher:
         told: list[PlannedRow] = []
 
         def write(plan: PlanFile) -> None:
-            plan.drafts.conclude(campaign.id, state, version)
             for row, outcome in ended.items():
                 plan.settle(row, 0, outcome)
-                told.append(plan.row_of(row))
+            if state is CampaignState.PUBLISHED:
+                plan.drafts.forget(campaign.id)
+            else:
+                plan.drafts.conclude(campaign.id, state, version)
+            told.extend(map(plan.row_of, ended))
 
         with anyio.CancelScope(shield=True):
             await self._journal.write(write)
