@@ -6,19 +6,16 @@ Validated, their errors brought back to the rows, and published at the version t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import anyio
-import msgspec
 
 from spotify_ads_async.bulk.plan.effects import Conflict
-from spotify_ads_async.bulk.plan.state import state_of
-from spotify_ads_async.bulk.present import Found, read_present
-from spotify_ads_async.bulk.records import Header, PlannedRow, RowOutcome, StepOutcome, StepState
-from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS, campaign_drafts, drafts_within, made_at
+from spotify_ads_async.bulk.records import Header, StepOutcome, StepState
+from spotify_ads_async.bulk.run.draft_kinds import DRAFT_KINDS
 from spotify_ads_async.bulk.run.options import Options
 from spotify_ads_async.bulk.run.outcomes import compared
-from spotify_ads_async.bulk.run.published import Present, conflicts_since, read_back
+from spotify_ads_async.bulk.run.published import conflicts_since, read_back
+from spotify_ads_async.bulk.run.staged_campaigns import Gone, StagedCampaigns
 from spotify_ads_async.bulk.run.writer import RunControl, Tell
 from spotify_ads_async.bulk.store.draft_tables import CampaignState, DraftCampaign, StagedRow
 from spotify_ads_async.bulk.store.journal import Journal
@@ -34,34 +31,20 @@ _UNFINISHED = frozenset({StepState.WAITING, StepState.SENT, StepState.UNKNOWN})
 _DRAFTED = frozenset({StepState.STAGED, StepState.SENT, StepState.UNKNOWN})
 
 
-class _Gone(NamedTuple):
-    """Drafts of a campaign that are there no more: all with its own, or those of some rows."""
-
-    whole: bool
-    rows: Sequence[StagedRow]
-
-
 class Publisher:
     """The campaigns of one plan's drafts."""
 
     def __init__(
         self, ads: AdsClient, journal: Journal[PlanFile], header: Header, options: Options, control: RunControl
     ) -> None:
-        self._ads = ads
         self._journal = journal
-        self._header = header
+        self._staged = StagedCampaigns(ads, journal, header)
         self._options = options
         self._control = control
         self._entity = header.kind
-        self._kind = DRAFT_KINDS[header.entity]
+        self._entity_type = DRAFT_KINDS[header.entity].entity_type
         self._proven = options.keep_going
         self._trees = ads.ad_account(header.ad_account_id).trees
-
-    async def _campaigns(self, state: CampaignState | None = None) -> list[DraftCampaign]:
-        return await self._journal.read(lambda plan: plan.drafts.campaigns(state))
-
-    async def _rows(self, campaign: DraftCampaign) -> list[StagedRow]:
-        return await self._journal.read(lambda plan: plan.drafts.rows_of(campaign.id))
 
     # ---- validating
 
@@ -69,24 +52,24 @@ class Publisher:
         """Validate every campaign whose rows are all staged, or failed."""
 
         async def validate(campaign: DraftCampaign) -> None:
-            rows = await self._rows(campaign)
+            rows = await self._staged.rows(campaign)
             staged = [row for row in rows if row.step.state is StepState.STAGED]
             if not staged or self._control.stopping.is_set():
                 return
             if any(row.step.state in _UNFINISHED for row in rows):
                 reason = "not validated: another row of its campaign is in conflict, refused, or not settled"
-                await self._conclude(campaign, CampaignState.OPEN, _all(staged, reason), tell)
+                await self._staged.conclude(campaign, CampaignState.OPEN, _all(staged, reason), tell)
             else:
                 await self._validate(campaign, staged, tell)
 
-        await some_at_once(validate, await self._campaigns(CampaignState.OPEN))
+        await some_at_once(validate, await self._staged.in_state(CampaignState.OPEN))
 
     async def _validate(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> None:
         try:
             version = await self._trees.version(campaign.draft_id)
             errors = await self._trees.validate(campaign.draft_id, version=version)
         except SpotifyAdsError as problem:
-            await self._conclude(
+            await self._staged.conclude(
                 campaign, CampaignState.OPEN, _all(rows, f"the draft could not be validated: {problem}"), tell
             )
             return
@@ -95,13 +78,13 @@ class Publisher:
             return
         # With what follows, publishing tells what became of the rows.
         silent = self._options.publish
-        await self._conclude(campaign, CampaignState.VALID, _all(rows, ""), None if silent else tell, version)
+        await self._staged.conclude(campaign, CampaignState.VALID, _all(rows, ""), None if silent else tell, version)
 
     async def _refuse(
         self, campaign: DraftCampaign, rows: Sequence[StagedRow], errors: Sequence[DraftValidationError], tell: Tell
     ) -> None:
         """Bring each error back to its row; what names no row of the plan fails them all, since nothing can go live."""
-        reasons, others = errors_by_row(self._kind.entity_type, rows, errors)
+        reasons, others = errors_by_row(self._entity_type, rows, errors)
         ended: dict[int, StepOutcome] = {}
         for row in rows:
             reason = reasons.get(row.step.row)
@@ -117,7 +100,7 @@ class Publisher:
                 ended[row.step.row] = StepOutcome(
                     state=StepState.FAILED, reason=f"its campaign's draft is not valid: {others}", status=400
                 )
-        await self._conclude(campaign, CampaignState.INVALID, ended, tell)
+        await self._staged.conclude(campaign, CampaignState.INVALID, ended, tell)
 
     # ---- publishing
 
@@ -127,15 +110,15 @@ class Publisher:
         async def publish(campaign: DraftCampaign) -> None:
             if self._control.stopping.is_set():
                 return
-            rows = await self._rows(campaign)
+            rows = await self._staged.rows(campaign)
             staged = [row for row in rows if row.step.state is StepState.STAGED]
             if len(staged) < len(rows):
                 reason = "staged and valid, but not published: another row of its campaign failed"
-                await self._conclude(campaign, CampaignState.VALID, _all(staged, reason), tell, campaign.version)
+                await self._staged.conclude(campaign, CampaignState.VALID, _all(staged, reason), tell, campaign.version)
             else:
                 await self._publish(campaign, rows, tell)
 
-        campaigns = await self._campaigns(CampaignState.VALID)
+        campaigns = await self._staged.in_state(CampaignState.VALID)
         # The first goes alone: what publishing makes of live entities is looked at before the second.
         while campaigns and not self._proven:
             await publish(campaigns.pop(0))
@@ -148,19 +131,19 @@ class Publisher:
             try:
                 version = await self._trees.version(campaign.draft_id)
             except SpotifyAdsError as problem:
-                await self._conclude(campaign, CampaignState.OPEN, _all(rows, f"not published: {problem}"), tell)
+                await self._staged.conclude(campaign, CampaignState.OPEN, _all(rows, f"not published: {problem}"), tell)
                 return
             if version != campaign.version:
                 reason = (
                     "not published: somebody changed the campaign's draft since it was validated (version"
                     f" {campaign.version}, now {version}): look at it; resuming validates it again"
                 )
-                await self._conclude(campaign, CampaignState.OPEN, _all(rows, reason), tell)
+                await self._staged.conclude(campaign, CampaignState.OPEN, _all(rows, reason), tell)
                 return
             if await self._attempt(campaign, rows, version, tell):
                 return
         reason = f"not published: the request took no effect {self._options.attempts} times"
-        await self._conclude(campaign, CampaignState.OPEN, _all(rows, reason), tell)
+        await self._staged.conclude(campaign, CampaignState.OPEN, _all(rows, reason), tell)
 
     async def _attempt(self, campaign: DraftCampaign, rows: Sequence[StagedRow], version: int, tell: Tell) -> bool:
         """Publish once; False where it surely took no effect though the answer was lost."""
@@ -169,32 +152,15 @@ class Publisher:
             errors = await self._trees.publish(campaign.draft_id, version=version)
         except SpotifyAdsError as problem:
             if not problem.may_have_taken_effect:
-                await self._conclude(campaign, CampaignState.OPEN, _all(rows, f"not published: {problem}"), tell)
+                await self._staged.conclude(campaign, CampaignState.OPEN, _all(rows, f"not published: {problem}"), tell)
                 return True
             await anyio.sleep(self._options.settle_after)
             return await self._read_back(campaign, rows, tell)
         if errors:
             await self._refuse(campaign, rows, errors, tell)
         else:
-            await self._conclude(campaign, CampaignState.PUBLISHED, await self._compared(rows), tell)
+            await self._staged.conclude(campaign, CampaignState.PUBLISHED, await self._compared(rows), tell)
         return True
-
-    async def _present(self, rows: Sequence[StagedRow]) -> list[Present]:
-        """The rows of a campaign with the live entities that they are about, nothing of one that is gone.
-
-        Raises:
-            SpotifyAdsError: they cannot be read.
-        """
-        works = await self._journal.read(lambda plan: plan.work([row.step.row for row in rows]))
-        by_id = {work.entity_id: work for work in works}
-        present: list[Present] = []
-
-        async def take(found: Sequence[Found]) -> None:
-            for entity_id, answer in found:
-                present.append((by_id[entity_id], msgspec.json.decode(state_of(answer)) if answer else {}))
-
-        await read_present(self._ads, self._entity, self._header.ad_account_id, list(by_id), take)
-        return present
 
     async def _is_changed(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> bool:
         """Hold a campaign back of which somebody changed a live entity since it was staged.
@@ -202,20 +168,20 @@ class Publisher:
         Publishing would undo that.
         """
         try:
-            conflicts = conflicts_since(self._entity, await self._present(rows))
+            conflicts = conflicts_since(self._entity, await self._staged.present(rows))
         except SpotifyAdsError as problem:
-            await self._conclude(campaign, CampaignState.OPEN, _all(rows, f"not published: {problem}"), tell)
+            await self._staged.conclude(campaign, CampaignState.OPEN, _all(rows, f"not published: {problem}"), tell)
             return True
         if not conflicts:
             return False
-        await self._conclude(campaign, CampaignState.VALID, _held_back(rows, conflicts), tell, campaign.version)
+        await self._staged.conclude(campaign, CampaignState.VALID, _held_back(rows, conflicts), tell, campaign.version)
         return True
 
     async def _compared(self, rows: Sequence[StagedRow]) -> dict[int, StepOutcome]:
         """What publishing made of live entities, against what was staged."""
         ended = _all(rows, "", StepState.DONE)
         try:
-            for work, state in await self._present(rows):
+            for work, state in await self._staged.present(rows):
                 if state:
                     ended[work.number] = outcome = compared(self._entity, work, work.after, state)
                     if outcome.surprises:
@@ -233,93 +199,43 @@ class Publisher:
         Raises:
             SpotifyAdsError: that cannot be read.
         """
-        campaigns = [one for one in await self._campaigns() if one.draft_id]
+        campaigns = [one for one in await self._staged.in_state() if one.draft_id]
         if any(one.state is CampaignState.PUBLISHING for one in campaigns):
             await anyio.sleep(self._options.settle_after)
-        gone = await self._gone(campaigns)
+        gone = await self._staged.gone(campaigns)
         if gone:  # a list may be older than what was written a moment ago
             await anyio.sleep(self._options.settle_after)
-            gone = await self._gone([one for one in campaigns if one.id in gone])
+            gone = await self._staged.gone([one for one in campaigns if one.id in gone])
         for campaign in campaigns:
             await self._settle_read(campaign, gone.get(campaign.id), tell)
 
-    async def _gone(self, campaigns: Sequence[DraftCampaign]) -> dict[str, _Gone]:
-        """The campaigns of which a draft is there no more, with the rows of theirs of which that is true."""
-        rows = {one.id: [row for row in await self._rows(one) if row.draft_id] for one in campaigns}
-        parents = {row.parent_id: None for found in rows.values() for row in found}
-        account_id = self._header.ad_account_id
-        ids = {str(one.id) for one in await drafts_within(self._ads, account_id, self._kind, list(parents))}
-        drafts = await campaign_drafts(self._ads, account_id, [one.draft_id for one in campaigns])
-        found: dict[str, _Gone] = {}
-        for campaign in campaigns:
-            draft = drafts.get(campaign.draft_id)
-            # Another draft of the same id is somebody else's.
-            whole = draft is None or (
-                made_at(draft) != campaign.made_at and "" not in {made_at(draft), campaign.made_at}
-            )
-            gone = _Gone(whole, [row for row in rows[campaign.id] if whole or row.draft_id not in ids])
-            if whole or gone.rows:
-                found[campaign.id] = gone
-        return found
-
-    async def _settle_read(self, campaign: DraftCampaign, gone: _Gone | None, tell: Tell) -> None:
+    async def _settle_read(self, campaign: DraftCampaign, gone: Gone | None, tell: Tell) -> None:
         """Settle rows by what is live whose drafts are gone; None where all are there, so nothing was published."""
         if gone is None:
             if campaign.state is CampaignState.PUBLISHING:
                 valid = CampaignState.VALID
                 await self._journal.write(lambda plan: plan.drafts.conclude(campaign.id, valid, campaign.version))
             return
-        rows = await self._rows(campaign) if gone.whole else gone.rows
+        rows = await self._staged.rows(campaign) if gone.whole else gone.rows
         unsettled = [row for row in rows if row.step.state in _DRAFTED]
         ended = {
             work.number: read_back(work, state, again=self._options.retry_failed)
-            for work, state in await self._present(unsettled)
+            for work, state in await self._staged.present(unsettled)
         }
-        await self._conclude(campaign, CampaignState.PUBLISHED if gone.whole else CampaignState.OPEN, ended, tell)
-
-        def forget(plan: PlanFile) -> None:
-            for row in gone.rows:
-                plan.drafts.remember(row.step.row, "")
-
-        await self._journal.write(forget)
+        state = CampaignState.PUBLISHED if gone.whole else CampaignState.OPEN
+        await self._staged.conclude(campaign, state, ended, tell, gone=gone.rows)
 
     async def _read_back(self, campaign: DraftCampaign, rows: Sequence[StagedRow], tell: Tell) -> bool:
         """Find out whether a campaign was published: then its drafts are gone, and the rows' values are live."""
         try:
-            gone = (await self._gone([campaign])).get(campaign.id)
+            gone = (await self._staged.gone([campaign])).get(campaign.id)
             await self._settle_read(campaign, gone, tell)
         except SpotifyAdsError as problem:
             # It stays "publishing", so the next run reads back again.
             reason = f"whether it was published could not be read back: {problem}"
-            await self._conclude(campaign, CampaignState.PUBLISHING, _all(rows, reason), tell, campaign.version)
+            await self._staged.conclude(campaign, CampaignState.PUBLISHING, _all(rows, reason), tell, campaign.version)
             return True
         return gone is not None
-
-    async def _conclude(
-        self,
-        campaign: DraftCampaign,
-        state: CampaignState,
-        ended: Mapping[int, StepOutcome],
-        tell: Tell | None,
-        version: int | None = None,
-    ) -> None:
-        """Write down where a campaign and its rows stand, in one transaction, and tell the rows."""
-        told: list[PlannedRow] = []
-
-        def write(plan: PlanFile) -> None:
-            for row, outcome in ended.items():
-                plan.settle(row, 0, outcome)
-            if state is CampaignState.PUBLISHED:
-                plan.drafts.forget(campaign.id)
-            else:
-                plan.drafts.conclude(campaign.id, state, version)
-            told.extend(map(plan.row_of, ended))
-
-        with anyio.CancelScope(shield=True):
-            await self._journal.write(write)
-        for row in told if tell is not None else []:
-            if tell is not None and (row.outcome is not RowOutcome.WAITING or row.reason):
-                await tell(row)
 
 
 def _held_back(rows: Sequence[StagedRow], conflicts: Mapping[int, Sequence[Conflict]]) -> dict[int, StepOutcome]:
