@@ -96,7 +96,14 @@ Results = Annotated[
     Path | None,
     typer.Option("--results", metavar="FILE", help="Where every row's outcome goes, .csv, .jsonl or .xlsx."),
 ]
-RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Also make requests again that the server refused.")]
+RetryFailed = Annotated[
+    bool,
+    typer.Option(
+        "--retry-failed",
+        help="Also make requests again that the server refused, or answered and did nothing; stage deleted drafts anew;"
+        " look again at conflicts.",
+    ),
+]
 Draft = Annotated[
     bool, typer.Option("--draft", help="Stage the rows as drafts, and validate them by campaign; nothing goes live.")
 ]
