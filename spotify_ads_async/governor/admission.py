@@ -9,9 +9,9 @@ from types import MappingProxyType, TracebackType
 from typing import Self
 
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
-from spotify_ads_async.governor.ratelimit_headers import retry_after
 from spotify_ads_async.governor.wait_queue import Flow, Priority
 from spotify_ads_async.governor.window import may_take, take
+from spotify_ads_async.network.ratelimit_headers import retry_after
 
 __all__ = ["Admission"]
 
