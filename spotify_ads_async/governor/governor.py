@@ -7,6 +7,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from typing import Literal, NoReturn, Self
 
 from spotify_ads_async.errors import ConfigurationError
@@ -128,7 +129,7 @@ class Governor:
         """The same governor for calls to one API origin in one client's name."""
         key = (origin, client_id or self._client_id)
         if key not in self._scopes:
-            self._scopes[key] = Scope(self._adaptive, lambda limits: self._flow(*key, limits))
+            self._scopes[key] = Scope(self._adaptive, partial(self._flow, *key))
         return self._scopes[key]
 
     def admit(
@@ -188,8 +189,8 @@ class Governor:
     def _flow(self, origin: str, client_id: str, limits: Collection[str]) -> Flow:
         """Requests in one client's name that spend these limits."""
         windows = tuple(self._window(limit, origin, client_id) for limit in self.limits if limit.name in limits)
-        owner = f"client ID {_place(client_id, origin)}"
-        return Flow(windows, owner, Grants(self._scheduler.clock) if self.shared and windows else None)
+        grants = Grants(self._scheduler.clock) if self.shared and windows else None
+        return Flow(windows, f"client ID {_place(client_id, origin)}", grants)
 
     def _window(self, limit: Limit, origin: str, client_id: str) -> Window:
         identity = self._ip if limit.name == "ip" else client_id
@@ -202,7 +203,7 @@ class Governor:
                 smooth=self.pace == "smooth",
                 now=self._scheduler.clock(),
                 clock_resolution=self._clock_resolution,
-                shared=self._claims is not None,
+                shared=self.shared,
             )
             self._scheduler.windows.append(window)
         return self._windows[key]

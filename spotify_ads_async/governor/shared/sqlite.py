@@ -18,7 +18,7 @@ from urllib.parse import unquote
 import msgspec
 
 from spotify_ads_async.errors import ConfigurationError, StoreUnavailable
-from spotify_ads_async.governor.shared.ledger import SCHEMA, Surroundings, exchange
+from spotify_ads_async.governor.shared.ledger import Surroundings, exchange
 from spotify_ads_async.governor.shared.store import Exchange, KeptWindow, Reply, State
 from spotify_ads_async.network.addresses import split_address
 from spotify_ads_async.sqlite_file import LOCK_SECONDS, SqliteFile
@@ -28,11 +28,9 @@ __all__ = ["SqliteStore", "path_of"]
 ResultT = TypeVar("ResultT")
 
 _FORGET_AFTER = 24 * 3600 * 1_000_000
-_FORGET = """
-BEGIN IMMEDIATE;
-DELETE FROM windows WHERE key IN (SELECT key FROM tokens GROUP BY key HAVING max(due) < {});
-DELETE FROM tokens WHERE key NOT IN (SELECT key FROM windows);
-COMMIT;
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS kept (key TEXT PRIMARY KEY, state BLOB NOT NULL, used_at INTEGER NOT NULL) WITHOUT ROWID;
+DELETE FROM kept WHERE used_at < {};
 """
 _OLDER_TABLE = "windows_1"
 
@@ -61,11 +59,11 @@ class SqliteStore:
     def __init__(self, url: str) -> None:
         path = path_of(url)
         self.name = f"the quota file {path}"
-        self._file = SqliteFile(path, lambda new: new.executescript(SCHEMA + _FORGET.format(_now() - _FORGET_AFTER)))
+        self._file = SqliteFile(path, lambda new: new.executescript(_SCHEMA.format(_now() - _FORGET_AFTER)))
 
     async def exchange(self, message: Exchange) -> Reply:
         """One step, inside of a transaction."""
-        return await self._run(lambda connection: exchange(connection, message, _surroundings(connection)))
+        return await self._run(lambda connection: _exchange(connection, message))
 
     async def look(self) -> list[KeptWindow]:
         """Every window in the file."""
@@ -82,6 +80,17 @@ class SqliteStore:
             raise StoreUnavailable(f"{self.name} cannot be used: {_advice(problem)}") from problem
 
 
+def _exchange(connection: sqlite3.Connection, message: Exchange) -> Reply:
+    kept: dict[str, State] = {}
+    for report in message.windows:
+        for (data,) in connection.execute("SELECT state FROM kept WHERE key = ?", (report.key,)):
+            kept[report.key] = msgspec.msgpack.decode(data, type=State)
+    reply = exchange(kept, message, _surroundings(connection))
+    changed = [(key, msgspec.msgpack.encode(state), state.now) for key, state in kept.items()]
+    connection.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", changed)
+    return reply
+
+
 def _surroundings(connection: sqlite3.Connection) -> Surroundings:
     """The clock inside of the transaction, so that times only grow from one to the next; and the machine's run."""
     lost = 0
@@ -93,14 +102,9 @@ def _surroundings(connection: sqlite3.Connection) -> Surroundings:
 
 
 def _look(connection: sqlite3.Connection) -> list[KeptWindow]:
-    now, found = _now(), list[KeptWindow]()
-    for key, data in connection.execute("SELECT key, state FROM windows ORDER BY key").fetchall():
-        state = msgspec.msgpack.decode(data, type=State)
-        if state.run == _boot():
-            query = "SELECT due FROM tokens WHERE key = ? AND due > ? ORDER BY due"
-            dues = [due for (due,) in connection.execute(query, (key, now))]
-            found.append(KeptWindow(key, state, dues, now))
-    return found
+    rows = connection.execute("SELECT key, state FROM kept ORDER BY key")
+    kept = {key: msgspec.msgpack.decode(data, type=State) for key, data in rows}
+    return [KeptWindow.of(key, state, _now()) for key, state in kept.items() if state.run == _boot()]
 
 
 def _advice(problem: Exception) -> str:
