@@ -12,9 +12,9 @@ from spotify_ads_async.governor.events import (
     WaitRefused,
 )
 from spotify_ads_async.governor.governor import Governor, Pace, Scope, default_governor
-from spotify_ads_async.governor.limits import CAUTIOUS_LIMITS, PUBLISHED_LIMITS, Limit, parse_limits
 from spotify_ads_async.governor.snapshot import Snapshot, WindowSnapshot
 from spotify_ads_async.governor.wait_queue import Priority
+from spotify_ads_async.limits import CAUTIOUS_LIMITS, PUBLISHED_LIMITS, Limit, parse_limits
 
 __all__ = [
     "CAUTIOUS_LIMITS",

@@ -15,13 +15,14 @@ from spotify_ads_async.events import Listener, Listeners
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.admission import Admission
 from spotify_ads_async.governor.grants import Grants
-from spotify_ads_async.governor.limits import PUBLISHED_LIMITS, Limit, checked_limits, lease_seconds
 from spotify_ads_async.governor.scheduler import Scheduler
 from spotify_ads_async.governor.shared.claims import Claims, OnStoreFailure
+from spotify_ads_async.governor.shared.conversation import lease_seconds
 from spotify_ads_async.governor.shared.store import Store, open_store
 from spotify_ads_async.governor.snapshot import Snapshot, shown
 from spotify_ads_async.governor.wait_queue import Flow, Priority
 from spotify_ads_async.governor.window import Window
+from spotify_ads_async.limits import PUBLISHED_LIMITS, Limit, checked_limits
 from spotify_ads_async.types import Secret
 
 __all__ = ["Governor", "Pace", "Scope", "default_governor"]

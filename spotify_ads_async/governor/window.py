@@ -14,8 +14,8 @@ from collections.abc import Iterable
 
 from spotify_ads_async.governor.foreign_usage import ForeignUsage
 from spotify_ads_async.governor.grants import Outlook
-from spotify_ads_async.governor.limits import Limit
 from spotify_ads_async.governor.pacer import Pacer
+from spotify_ads_async.limits import Limit
 
 __all__ = ["BULK_TURN", "Window", "may_take", "take"]
 

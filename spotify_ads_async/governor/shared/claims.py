@@ -13,11 +13,11 @@ from typing import Literal
 from spotify_ads_async.errors import StoreUnavailable
 from spotify_ads_async.governor.adaptive import AdaptiveLimits
 from spotify_ads_async.governor.events import StoreLost, StoreRegained
-from spotify_ads_async.governor.limits import Limit
 from spotify_ads_async.governor.shared.conversation import Conversation
 from spotify_ads_async.governor.shared.store import Store, lift_pauses
 from spotify_ads_async.governor.wait_queue import PendingRequest
 from spotify_ads_async.governor.window import Window
+from spotify_ads_async.limits import Limit
 
 __all__ = ["Claims", "OnStoreFailure"]
 
