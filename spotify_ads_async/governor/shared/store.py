@@ -19,7 +19,7 @@ from spotify_ads_async.types import Secret
 __all__ = ["Claim", "Exchange", "KeptWindow", "Owner", "Reply", "State", "Store", "WindowReport"]
 __all__ += ["lift_pauses", "open_store"]
 
-_REDIS = re.compile(r"(redis|valkey)s?(\+sentinel|\+cluster)?|unix")
+_SCHEME = re.compile(r"(?i)(?P<file>sqlite)|(redis|valkey)s?(\+sentinel|\+cluster)?|unix")
 
 
 class Owner(msgspec.Struct, kw_only=True):
@@ -172,17 +172,17 @@ def open_store(url: str | Secret, *, timeout: float) -> Store | None:
     """
     # From here on no frame holds the address, which may have a password in it: a traceback may show frames.
     address, url = url if isinstance(url, Secret) else Secret(url), ""
-    scheme = address.reveal().partition(":")[0].lower()
     if address.reveal() == "memory":
         return None
-    if scheme == "sqlite":
+    kind = _SCHEME.fullmatch(address.reveal().partition(":")[0])
+    if kind is not None and kind["file"]:
         from spotify_ads_async.governor.shared.sqlite import SqliteStore  # noqa: PLC0415 (where it is used)
 
         try:
             return SqliteStore(address.reveal())
         except ConfigurationError as problem:
             raise problem.with_traceback(None) from None
-    if _REDIS.fullmatch(scheme):
+    if kind is not None:
         from spotify_ads_async.governor.shared.redis import RedisStore  # noqa: PLC0415 (the extra, where it is used)
 
         return RedisStore(address, timeout=timeout)
