@@ -72,7 +72,7 @@ class Admission:
             self.give_up()
 
     def answered(self, *, status: int, headers: Mapping[str, str] = _NO_HEADERS) -> None:
-        """The answer's headers arrived, and are heeded: the tokens are back one window from now."""
+        """The answer's headers arrived: the tokens are back one window from now."""
         if not self._open:
             return
         self._open = False

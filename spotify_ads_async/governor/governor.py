@@ -44,9 +44,9 @@ class Governor:
         limits: the windows to keep. An empty collection keeps none.
         pace: ``burst`` uses a token as soon as it is there; ``smooth`` spaces departures evenly and leaves a few tokens
             unused; ``auto`` is burst until the server refuses something, and smooth from then on.
-        store: where the windows are kept: ``memory`` serves one process, ``sqlite:///path`` the processes of a machine,
-            ``redis://host`` (also ``rediss``, ``redis+sentinel``, ``redis+cluster``) many machines; or a
-            :class:`~spotify_ads_async.governor.shared.Store` of your own.
+        store: where the windows are kept: ``memory`` serves one process, ``sqlite:///path`` those of a machine,
+            ``redis://host`` (also ``rediss``, ``redis+sentinel``, ``redis+cluster``) many machines; or your own
+            :class:`~spotify_ads_async.governor.shared.Store`.
         on_store_failure: what happens while the store cannot be reached: ``fail`` raises
             :class:`~spotify_ads_async.errors.StoreUnavailable`, ``pause`` waits. To carry on without a store, divide
             the limits: :meth:`Limit.divided`.
@@ -237,11 +237,7 @@ _default_governors: weakref.WeakValueDictionary[str, Governor] = weakref.WeakVal
 def default_governor(
     *, origin: str, limits: Iterable[Limit] = PUBLISHED_LIMITS, store: Secret | None = None
 ) -> Governor:
-    """A governor for a client that was given none, with its windows in ``store``, or in memory.
-
-    Warns with :class:`RuntimeWarning` of a second one in memory for the same API: both spend the window of this
-    machine's address, and together they exceed what each keeps.
-    """
+    """A governor for a client that was given none. Warns of a second one in memory for the same API."""
     governor = Governor(limits, store="memory" if store is None else store)
     if governor.shared or not governor.limits:
         return governor

@@ -19,10 +19,9 @@ def awake() -> float:
 
 
 class Grant(NamedTuple):
-    """Leave for one request, from ``usable_at`` on: one token of every window of its flow, which the store numbers.
+    """Leave for one request, from ``usable_at`` on: one token of every window of its flow.
 
-    Void after ``use_by``, and after ``awake_by`` of the clock that never stands still: the process may have been
-    stopped, and the machine may have slept.
+    Void after ``use_by``, and after ``awake_by`` of the clock that never stands still: the machine may have slept.
     """
 
     usable_at: float

@@ -174,7 +174,7 @@ class Conversation:
         cycle, pause = window.cycle * (1.0 + _DRIFT), None
         if news and (left := window.paused_until - now) > 0.0:
             asked = max(left, min(window.asked_until - now, 1e9))
-            pause = Pause(_microseconds(left), _microseconds(asked), window.pause_cause or "")
+            pause = Pause(_microseconds(left), _microseconds(asked), window.pause_cause)
         matters = window.out > 0 or now < window.outlook.heard_at + cycle + self.lease
         free_in = {number: max(end.ahead, end.counted_by + cycle - now) for number, end in tokens.items()}
         return WindowReport(
